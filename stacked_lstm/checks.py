@@ -1,0 +1,178 @@
+"""Argument checks. Every message names the function, what was expected and what was given."""
+import numbers
+
+import numpy as np
+
+from stacked_lstm.compat import tf
+
+FLOAT_DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+
+
+def fail(function, expected, given):
+    raise ValueError("%s: expected %s, got %s" % (function, expected, given))
+
+
+def known(table, name, function, argument, alternative=None):
+    """Returns `table[name]`; raises ValueError listing the known names otherwise."""
+    if isinstance(name, str) and name in table:
+        return table[name]
+    names = ", ".join(sorted(table))
+    return fail(function, "`%s` to be one of %s%s" % (argument, names, " " + alternative if alternative else ""), repr(name))
+
+
+def widths(sizes, function, argument):
+    """Returns `sizes` as a list of ints; raises ValueError unless it is a non-empty sequence of positive integers."""
+    expected = "`%s` to be a non-empty sequence of positive integers" % argument
+    if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
+        fail(function, expected, repr(sizes))
+    sizes = list(sizes)
+    whole = all(isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0 for size in sizes)
+    if not sizes or not whole:
+        fail(function, expected, repr(sizes))
+    return [int(size) for size in sizes]
+
+
+def flag(value, function, argument):
+    """Returns `value`; raises ValueError unless it is True or False."""
+    return value if isinstance(value, bool) else fail(function, "`%s` to be True or False" % argument, repr(value))
+
+
+def number(value, function, argument):
+    """Returns `value` as a float; raises ValueError unless it is a finite number."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(value)
+    return float(value) if is_number else fail(function, "`%s` to be a finite number" % argument, repr(value))
+
+
+def scope(name, function):
+    """Returns `name`; raises ValueError unless it is a non-empty string."""
+    return name if isinstance(name, str) and name else fail(function, "`name` to be a non-empty string", repr(name))
+
+
+def float_dtype(dtype, function):
+    """Returns `dtype` as a `tf.DType`; raises ValueError unless it is one of `FLOAT_DTYPES`."""
+    try:
+        dtype = tf.as_dtype(dtype).base_dtype
+    except TypeError:
+        dtype = repr(dtype)
+    if dtype not in FLOAT_DTYPES:
+        fail(function, "`dtype` to be one of %s" % ", ".join(d.name for d in FLOAT_DTYPES), getattr(dtype, "name", dtype))
+    return dtype
+
+
+def graph_mode(function):
+    """Raises RuntimeError in eager mode, where there is no graph to add to."""
+    if tf.executing_eagerly():
+        raise RuntimeError(
+            "%s: builds a TF1 graph and cannot run eagerly; call it inside `with tf.Graph().as_default():`, or call "
+            "tf.compat.v1.disable_eager_execution() at the start of the program" % function
+        )
+
+
+def tensor(value, dtype, function, argument):
+    """Returns `value` as a tensor; raises ValueError unless its dtype is `dtype` (nothing is cast silently)."""
+    given = value.dtype if hasattr(value, "dtype") else None
+    if given is None:
+        try:
+            return tf.convert_to_tensor(value, dtype)
+        except (TypeError, ValueError) as error:
+            fail(function, "`%s` to be a %s tensor" % (argument, dtype.name), "%r (%s)" % (value, error))
+    given = tf.as_dtype(given).base_dtype
+    if given != dtype:
+        fail(function, "`%s` of dtype %s (use tf.cast)" % (argument, dtype.name), given.name)
+    return tf.convert_to_tensor(value)
+
+
+def inputs(value, dtype, time_major, function):
+    """Returns the inputs as a tensor of rank 3 whose last dimension is known."""
+    value = tensor(value, dtype, function, "inputs")
+    axes = "[time, batch, input]" if time_major else "[batch, time, input]"
+    if value.shape.ndims != 3:
+        fail(function, "`inputs` of rank 3, %s" % axes, "shape %s" % value.shape)
+    if value.shape.as_list()[-1] is None:
+        fail(function, "`inputs` %s whose last dimension is known when the graph is built" % axes, "shape %s" % value.shape)
+    if value.shape.as_list()[-1] == 0:
+        fail(function, "`inputs` %s with at least one column" % axes, "shape %s" % value.shape)
+    return value
+
+
+def lengths(value, time_steps, batch, function):
+    """Returns `sequence_length` as int32 [B]; a run-time check fails unless it has B entries between 0 and T.
+
+    Args:
+      value: int32 or int64 vector, or None (returned as it is).
+      time_steps, batch: the static sizes, or None where unknown, and
+        the dynamic ones as int32 scalars: pairs (static, dynamic).
+    """
+    if value is None:
+        return None
+    expected = "`sequence_length` to be an int32 or int64 vector of %s entries" % (
+        "one per sequence" if batch[0] is None else "%d" % batch[0]
+    )
+    try:
+        value = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        fail(function, expected, "%r (%s)" % (value, error))
+    if value.dtype.base_dtype not in (tf.int32, tf.int64):
+        fail(function, expected, "dtype %s" % value.dtype.base_dtype.name)
+    if not value.shape.is_compatible_with([batch[0]]):
+        fail(function, expected, "shape %s" % value.shape)
+    _static_range(value, time_steps[0], function)
+    value = tf.cast(value, tf.int32)
+    assertions = [
+        tf.Assert(condition, ["%s: expected `sequence_length` %s, got" % (function, text), value, "where that is", bound])
+        for condition, text, bound in (
+            (tf.equal(tf.size(value), batch[1]), "of one entry per sequence (the batch size)", batch[1]),
+            (tf.reduce_all(value >= 0), "of at least 0", 0),
+            (tf.reduce_all(value <= time_steps[1]), "of at most the number of time steps", time_steps[1]),
+        )
+    ]
+    with tf.control_dependencies(assertions):
+        value = tf.identity(value)
+    value.set_shape([batch[0]])
+    return value
+
+
+def _static_range(value, time_steps, function):
+    """Raises ValueError where the lengths are constants that are out of range already."""
+    constant = tf.get_static_value(value)
+    if constant is None or constant.size == 0:
+        return
+    if constant.min() < 0 or (time_steps is not None and constant.max() > time_steps):
+        upper = "the number of time steps" if time_steps is None else time_steps
+        fail(function, "`sequence_length` between 0 and %s" % upper, np.array2string(constant))
+
+
+def states(value, hidden_sizes, batch, dtype, function, argument):
+    """Returns a list of (c, h) tensor pairs, [B, H] each, one pair per layer.
+
+    Args:
+      batch: the static size (None where unknown) and the dynamic one; another number of rows fails at run time.
+    """
+    expected = "`%s` to be a sequence of %d (c, h) pairs, one per layer" % (argument, len(hidden_sizes))
+    is_sequence = isinstance(value, (list, tuple)) and len(value) == len(hidden_sizes)
+    if not is_sequence or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
+        fail(function, expected, repr(value))
+    checked = []
+    for k, (pair, hidden_size) in enumerate(zip(value, hidden_sizes)):
+        fields = []
+        for field, part in zip("ch", pair):
+            name = "%s[%d].%s" % (argument, k, field)
+            part = tensor(part, dtype, function, name)
+            if not part.shape.is_compatible_with([batch[0], hidden_size]):
+                shape = "[%s, %d]" % ("batch" if batch[0] is None else batch[0], hidden_size)
+                fail(function, "`%s` of shape %s" % (name, shape), "shape %s" % part.shape)
+            fields.append(_with_shape(part, batch, hidden_size, "%s: expected `%s`" % (function, name)))
+        checked.append(tuple(fields))
+    return checked
+
+
+def _with_shape(part, batch, hidden_size, message):
+    """`part` with a run-time check of what its static shape leaves open."""
+    if part.shape.is_fully_defined() and batch[0] is not None:
+        return part
+    wanted = tf.stack([batch[1], hidden_size])
+    matches = tf.reduce_all(tf.equal(tf.shape(part), wanted))
+    with tf.control_dependencies([tf.Assert(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
+        part = tf.identity(part)
+    part.set_shape([batch[0], hidden_size])
+    return part

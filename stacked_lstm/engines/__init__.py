@@ -1,0 +1,42 @@
+"""The engines, and which of them runs a stack.
+
+An engine is a module with `run(weights, x, state, sequence_length) -> (h, LSTMState)` for one layer, time-major,
+`run_stack` for several, and `unsupported(layers)`, which says why it cannot run them (None where it can). A new engine
+is a new file and a line in `ENGINES`.
+"""
+import collections
+
+from stacked_lstm import checks
+from stacked_lstm.engines import graph
+
+# In the order in which "auto" asks them.
+ENGINES = collections.OrderedDict([("graph", graph)])
+
+EngineUsed = collections.namedtuple("EngineUsed", ["name", "reason"])
+EngineUsed.__doc__ = """Which engine ran, and why: two strings."""
+
+
+def check(name, function):
+    """Raises ValueError unless `name` is "auto" or an engine's."""
+    checks.known(dict(ENGINES, auto=None), name, function, "engine")
+
+
+def choose(name, layers, function):
+    """Returns (the engine's module, `EngineUsed`) for `engine=name` and a list of `LayerWeights`.
+
+    Raises:
+      ValueError: the engine asked for cannot run these layers; the message says why.
+    """
+    if name != "auto":
+        problem = ENGINES[name].unsupported(layers)
+        if problem:
+            checks.fail(function, "layers that engine %r supports" % name, problem)
+        return ENGINES[name], EngineUsed(name, "asked for by name")
+    passed_over = []
+    for candidate, module in ENGINES.items():
+        problem = module.unsupported(layers)
+        if problem is None:
+            reason = "the first engine that supports these layers"
+            return module, EngineUsed(candidate, "; ".join(passed_over + [reason]))
+        passed_over.append("not %s: %s" % (candidate, problem))
+    return checks.fail(function, "layers that some engine supports", "; ".join(passed_over))

@@ -1,0 +1,205 @@
+"""The three loops over time that the graph engine is made of: forward, backward and tangent.
+
+Each runs a group of layers in one `tf.while_loop`, so that TensorFlow's executor overlaps the layers of a group in
+time (layer 2 works on step t while layer 1 works on step t + 1). What a step leaves for the backward pass stays in
+TensorArrays, which keep the step's own tensors and copy nothing; the weight gradients are made after the loop, from
+all steps at once.
+
+Sizes in this file: T time steps, B batch, H_l width of layer l.
+"""
+import collections
+
+from stacked_lstm import equations
+from stacked_lstm.compat import tf
+from stacked_lstm.state import LSTMState
+
+# As in dynamic_rnn: how many steps may be in flight at once.
+_PARALLEL_ITERATIONS = 32
+
+GroupLayer = collections.namedtuple("GroupLayer", ["kernel", "bias", "activation", "recurrent_activation"])
+GroupLayer.__doc__ = """One layer as the loops see it; columns are in `equations.GATE_ORDER`.
+
+Fields:
+  kernel: [H_l + I_l, 4H_l], rows of h before rows of the layer's input; or [H_l, 4H_l] for the first layer of a group
+    whose input product was made outside the loop.
+  bias: [4H_l], or None where there is none or the input product holds it.
+  activation, recurrent_activation: `activations.Activation`.
+"""
+
+
+def _while(body, start, condition, variables, step=1, back_prop=False):
+    """`tf.while_loop` over a step counter; returns the final `variables`."""
+    _, variables = tf.while_loop(
+        lambda t, _: condition(t),
+        lambda t, loop_variables: (t + step, body(t, loop_variables)),
+        (start, variables),
+        parallel_iterations=_PARALLEL_ITERATIONS,
+        back_prop=back_prop,
+    )
+    return variables
+
+
+def _array(size, like, width=None):
+    """A TensorArray of [B, H] entries like `like`'s, or [B, width]. Read twice where two gradients are asked for."""
+    shape = like.shape if width is None else [like.shape.as_list()[0], width]
+    return tf.TensorArray(like.dtype, size=size, element_shape=shape, clear_after_read=False)
+
+
+def _series(first, steps):
+    """A TensorArray of T + 1 entries: before the first step and after each."""
+    return _array(steps + 1, first).write(0, first)
+
+
+def _pre_activations(layer, h, below):
+    """z of one step; `below` is the layer's input, or the input product where the kernel has no rows for inputs."""
+    if has_input_product(layer):
+        return below + tf.matmul(h, layer.kernel)
+    z = tf.matmul(tf.concat([h, below], axis=-1), layer.kernel)
+    return z if layer.bias is None else tf.nn.bias_add(z, layer.bias)
+
+
+def hidden_size(layer):
+    """H_l, an int."""
+    return layer.kernel.shape.as_list()[1] // 4
+
+
+def has_input_product(layer):
+    """Whether the layer's input product is made outside the loop: its kernel has no rows for inputs then."""
+    return layer.kernel.shape.as_list()[0] == hidden_size(layer)
+
+
+def _like(tensor, reference):
+    """`tensor` with `reference`'s static shape, which a loop variable must keep."""
+    tensor.set_shape(reference.shape)
+    return tensor
+
+
+def forward(below, layers, states, back_prop=False):
+    """Runs a group of layers over time.
+
+    Args:
+      below: [T, B, I] inputs of the first layer, or its input product [T, B, 4H_1], bias included.
+      layers: list of `GroupLayer`.
+      states: list of `LSTMState`, each [B, H_l].
+      back_prop: whether TensorFlow shall be able to differentiate the loop itself.
+
+    Returns:
+      An `equations.Step` of TensorArrays per layer: c and h with T + 1 entries, the state before the first step and
+      after each; the others with one entry per step.
+    """
+    steps = tf.shape(below)[0]
+    # Slicing [t] off a tensor shares its memory, but differentiates badly: one [T, B, N] gradient per step.
+    read = tf.TensorArray(below.dtype, steps).unstack(below).read if back_prop else lambda t: below[t]
+    width = below.shape.as_list()[-1]
+
+    def body(t, variables):
+        states, tapes = variables
+        x = read(t)
+        x.set_shape([None, width])
+        new_states, new_tapes = [], []
+        for layer, state, tape in zip(layers, states, tapes):
+            z = _pre_activations(layer, state.h, x)
+            taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
+            new_states.append(LSTMState(_like(taken.c, state.c), _like(taken.h, state.h)))
+            new_tapes.append(_record(tape, t, taken))
+            x = taken.h
+        return new_states, new_tapes
+
+    tapes = []
+    for state in states:
+        of_steps = [_array(steps, state.c) for _ in equations.Step._fields[:-2]]
+        tapes.append(equations.Step(*of_steps, c=_series(state.c, steps), h=_series(state.h, steps)))
+    _, tapes = _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), back_prop=back_prop)
+    return tapes
+
+
+def _record(tape, t, taken):
+    written = [array.write(t, value) for array, value in zip(tape[:-2], taken[:-2])]
+    return equations.Step(*written, c=tape.c.write(t + 1, taken.c), h=tape.h.write(t + 1, taken.h))
+
+
+def backward(tapes, layers, d_outputs, d_finals, lengths=None):
+    """Carries the gradient back through time.
+
+    Past a sequence's end a step changes nothing: the gradient of the final state passes through to the last step.
+
+    Args:
+      tapes, layers: as given to and returned by `forward`.
+      d_outputs: [T, B, H_L], gradient of the last layer's h, zero past each end.
+      d_finals: `LSTMState` per layer, gradients of the final states.
+      lengths: int32 [B], or None where all sequences have T steps.
+
+    Returns:
+      (dz per layer [T, B, 4H_l], gradients of the initial states as `LSTMState` per layer).
+    """
+    steps = tf.shape(d_outputs)[0]
+    # A product with a kernel transposed beforehand is up to twice as fast as one that transposes at every step.
+    transposed = [tf.transpose(layer.kernel[: hidden_size(layer)] if k == 0 else layer.kernel) for k, layer in enumerate(layers)]
+
+    def body(t, variables):
+        d_states, d_zs = list(variables[0]), list(variables[1])
+        alive = None if lengths is None else t < lengths
+        d_above = d_outputs[t]
+        for k in reversed(range(len(layers))):
+            before, tape = d_states[k], tapes[k]
+            taken = equations.Step(*[array.read(t) for array in tape[:-2]], c=None, h=None)
+            dz, dc = equations.step_backward(
+                taken, tape.c.read(t), before.c, before.h + d_above, layers[k].activation, layers[k].recurrent_activation
+            )
+            dz = _where_alive(alive, dz, tf.zeros_like(dz))
+            dh = tf.matmul(dz, transposed[k])
+            if k > 0:
+                dh, d_above = tf.split(dh, [before.h.shape.as_list()[-1], d_states[k - 1].h.shape.as_list()[-1]], axis=-1)
+            dc, dh = _where_alive(alive, dc, before.c), _where_alive(alive, dh, before.h)
+            d_states[k] = LSTMState(_like(dc, before.c), _like(dh, before.h))
+            d_zs[k] = d_zs[k].write(t, dz)
+        return d_states, d_zs
+
+    d_zs = [_array(steps, d.c, width=4 * d.c.shape.as_list()[-1]) for d in d_finals]
+    d_states, d_zs = _while(body, steps - 1, lambda t: t >= 0, (d_finals, d_zs), step=-1)
+    return [d_z.stack() for d_z in d_zs], d_states
+
+
+def _where_alive(alive, value, otherwise):
+    """Row by row `value` where the sequence is still running, `otherwise` past its end."""
+    return value if alive is None else tf.where(alive, value, otherwise)
+
+
+def tangent(below, layers, states, below_dot, kernels_dot, biases_dot, states_dot):
+    """The directional derivative of `forward`: how c and h move when everything they depend on moves.
+
+    The loop is an ordinary one, so that TensorFlow can differentiate it once more; see `recurrence`.
+
+    Args:
+      below, layers, states: as in `forward`.
+      below_dot, kernels_dot, biases_dot, states_dot: the directions, with the shapes of `below`, of the layers'
+        kernels and biases (None where there is none) and of `states`.
+
+    Returns:
+      An `LSTMState` per layer of TensorArrays with T + 1 entries: the directional derivatives of c and h.
+    """
+    steps = tf.shape(below)[0]
+    reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (below, below_dot)]
+
+    def body(t, variables):
+        states, states_dot, tapes = variables
+        x, x_dot = (_like(read(t), below[0]) for read in reads)
+        new_states, new_states_dot, new_tapes = [], [], []
+        for layer, w_dot, b_dot, state, dot, tape in zip(layers, kernels_dot, biases_dot, states, states_dot, tapes):
+            z = _pre_activations(layer, state.h, x)
+            z_dot = _pre_activations(layer._replace(bias=None), dot.h, x_dot)
+            weights_dot = layer._replace(kernel=w_dot, bias=b_dot)
+            z_dot += _pre_activations(weights_dot, state.h, tf.zeros_like(x) if has_input_product(layer) else x)
+            taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
+            moved = equations.step_tangent(
+                taken, state.c, z_dot, dot.c, layer.activation, layer.recurrent_activation
+            )
+            new_states.append(LSTMState(_like(taken.c, state.c), _like(taken.h, state.h)))
+            new_states_dot.append(LSTMState(_like(moved.c, state.c), _like(moved.h, state.h)))
+            new_tapes.append(LSTMState(tape.c.write(t + 1, moved.c), tape.h.write(t + 1, moved.h)))
+            x, x_dot = taken.h, moved.h
+        return new_states, new_states_dot, new_tapes
+
+    tapes = [LSTMState(_series(dot.c, steps), _series(dot.h, steps)) for dot in states_dot]
+    variables = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, tapes), back_prop=True)
+    return variables[2]

@@ -1,0 +1,148 @@
+"""A group of layers over time as one differentiable function, with a hand-written gradient.
+
+First derivatives: `loops.backward` gathers dz of all steps; each weight gradient is then one product over T x B rows.
+
+Second derivatives: differentiating a `tf.while_loop` inside a custom gradient goes wrong silently under control flow
+v1, so the backward pass has a gradient of its own. It is J' u, J the Jacobian of the forward pass and u the incoming
+gradient; along a direction v its scalar product is <u, J v>, and J v is `loops.tangent`, an ordinary loop that
+TensorFlow differentiates correctly under every control flow. A third derivative would differentiate a gradient loop
+again, which TensorFlow itself refuses under control flow v1.
+"""
+import collections
+
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import lengths as sequence_ends
+from stacked_lstm.engines import loops
+from stacked_lstm.state import LSTMState
+
+_Arguments = collections.namedtuple("_Arguments", ["below", "kernels", "biases", "states"])
+_Results = collections.namedtuple("_Results", ["outputs", "finals"])
+
+
+def run(below, layers, states, lengths=None):
+    """Runs a group of layers over time, differentiably in every tensor.
+
+    Args:
+      below: [T, B, I] inputs of the first layer, or its input product [T, B, 4H_1], bias included.
+      layers: list of `loops.GroupLayer`.
+      states: list of `LSTMState`, each [B, H_l].
+      lengths: int32 [B], or None where all sequences have T steps.
+
+    Returns:
+      ([T, B, H_L] the last layer's h, zero past each end; final states as `LSTMState` per layer).
+    """
+    arguments = _Arguments(below, [g.kernel for g in layers], [_list(g.bias) for g in layers], states)
+    group = _Group(layers, arguments, lengths)
+    if any(a.times_slope is None for g in layers for a in (g.activation, g.recurrent_activation)):
+        # A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative.
+        return group.results(group.forward(arguments, back_prop=True))
+
+    @tf.custom_gradient
+    def forward(*flat):
+        group_arguments = group.pack(flat)
+        tapes = group.forward(group_arguments)
+        results = group.results(tapes)
+
+        def backward(*d_results):
+            return _differentiable_backward(group, flat, tapes, d_results)
+
+        return tf.nest.flatten(results), backward
+
+    return tf.nest.pack_sequence_as(group.results_structure, forward(*tf.nest.flatten(arguments)))
+
+
+def _differentiable_backward(group, flat, tapes, d_results):
+    """Gradients of everything in `flat`, with a gradient of their own: see the module's docstring."""
+
+    @tf.custom_gradient
+    def backward(*flat_and_d_results):
+        arguments = group.pack(flat_and_d_results[: len(flat)])
+        d_results = tf.nest.pack_sequence_as(group.results_structure, flat_and_d_results[len(flat) :])
+        gradients = group.backward(arguments, tapes, d_results)
+
+        def second(*directions):
+            for direction, primal in zip(directions, flat):
+                direction.set_shape(primal.shape)
+            moved = tf.nest.flatten(group.tangent(arguments, group.pack(directions)))
+            product = tf.add_n([tf.reduce_sum(u * m) for u, m in zip(flat_and_d_results[len(flat) :], moved)])
+            return tf.gradients(product, flat_and_d_results[: len(flat)]) + moved
+
+        return tf.nest.flatten(gradients), second
+
+    return backward(*flat, *d_results)
+
+
+def _list(bias):
+    return [] if bias is None else [bias]
+
+
+class _Group(object):
+    """What is fixed about a group (its activations, its sequences' ends, which biases it has), and passes over it."""
+
+    def __init__(self, layers, arguments, lengths):
+        self._layers = layers
+        self._lengths = lengths
+        self._structure = arguments
+        self.results_structure = _Results(0, [LSTMState(0, 0) for _ in layers])
+
+    def pack(self, flat):
+        return tf.nest.pack_sequence_as(self._structure, flat)
+
+    def _with(self, arguments):
+        return [
+            layer._replace(kernel=kernel, bias=bias[0] if bias else None)
+            for layer, kernel, bias in zip(self._layers, arguments.kernels, arguments.biases)
+        ]
+
+    def forward(self, arguments, back_prop=False):
+        return loops.forward(arguments.below, self._with(arguments), arguments.states, back_prop)
+
+    def results(self, tapes):
+        """`_Results` from each layer's c and h, TensorArrays of T + 1 entries."""
+        stacked = [LSTMState(tape.c.stack(), tape.h.stack()) for tape in tapes]
+        finals = [LSTMState(*[sequence_ends.last_state(series, self._lengths) for series in s]) for s in stacked]
+        return _Results(sequence_ends.zero_past_end(stacked[-1].h[1:], self._lengths), finals)
+
+    def tangent(self, arguments, directions):
+        biases_dot = [bias[0] if bias else None for bias in directions.biases]
+        tapes = loops.tangent(
+            arguments.below,
+            self._with(arguments),
+            arguments.states,
+            directions.below,
+            directions.kernels,
+            biases_dot,
+            directions.states,
+        )
+        return self.results(tapes)
+
+    def backward(self, arguments, tapes, d_results):
+        """Gradients of `arguments`, in their structure."""
+        layers = self._with(arguments)
+        d_outputs = sequence_ends.zero_past_end(d_results.outputs, self._lengths)
+        d_zs, d_states = loops.backward(tapes, layers, d_outputs, d_results.finals, self._lengths)
+        d_below, d_kernels, d_biases = None, [], []
+        below = arguments.below
+        for layer, tape, dz in zip(layers, tapes, d_zs):
+            h = sequence_ends.zero_past_end(tape.h.stack()[:-1], self._lengths)
+            if d_below is None:
+                d_below = _d_below(layer, dz)
+            rows = h if loops.has_input_product(layer) else tf.concat([h, below], axis=-1)
+            d_kernels.append(tf.matmul(_rows(rows), _rows(dz), transpose_a=True))
+            d_biases.append([] if layer.bias is None else [tf.reduce_sum(dz, axis=[0, 1])])
+            below = sequence_ends.zero_past_end(tape.h.stack()[1:], self._lengths)
+        return _Arguments(d_below, d_kernels, d_biases, d_states)
+
+
+def _d_below(layer, dz):
+    """Gradient of a group's inputs: dz itself where they are the input product, else one GEMM over all steps."""
+    if loops.has_input_product(layer):
+        return dz
+    kernel = layer.kernel[loops.hidden_size(layer) :]
+    product = tf.matmul(_rows(dz), kernel, transpose_b=True)
+    return tf.reshape(product, tf.concat([tf.shape(dz)[:2], kernel.shape.as_list()[:1]], axis=0))
+
+
+def _rows(series):
+    """[T, B, N] as [T B, N]."""
+    return tf.reshape(series, [-1, series.shape.as_list()[-1]])

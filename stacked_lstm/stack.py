@@ -1,0 +1,213 @@
+"""StackedLSTM: layers of explicit gate matrices and an initial state, run by an engine."""
+import collections
+import collections.abc
+
+from stacked_lstm import activations, checks, engines, initializers, weights
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import lengths as sequence_ends
+from stacked_lstm.initial_state import INITIAL_STATES
+from stacked_lstm.state import LSTMState
+
+_CLASS = "StackedLSTM"
+
+
+class StackedLSTM(object):
+    """LSTM layers on top of each other, over time, in a TF1 graph.
+
+    One layer, one step, with `[h, x]` meaning concatenation (`equations` has the sources):
+
+        f = sigma([h, x] Wf + bf)      i = sigma([h, x] Wi + bi)
+        g = tanh([h, x] Wc + bc)       o = sigma([h, x] Wo + bo)
+        c' = f * c + i * g             h' = o * tanh(c')
+
+    h' is the next layer's x. Variables are made at the first call (or by `build`) and shared by later calls. They are
+    named `<name>/layer_1/Wf` and so on, `<name>/initial_state/layer_1/W_h`, and are in the usual collections.
+
+        x = tf.placeholder(tf.float32, [None, None, 8])                # [batch, time, input]
+        lstm = stacked_lstm.StackedLSTM([32, 32, 64], initial_state="projected")
+        outputs, state = lstm(x, sequence_length=lengths)
+
+    Attributes:
+      hidden_sizes: list of ints, one per layer.
+      dtype: `tf.DType` of variables, inputs and outputs.
+      engine_used: `engines.EngineUsed`, the name of the engine that ran the last call and why; None before it.
+    """
+
+    def __init__(
+        self,
+        hidden_sizes,
+        *,
+        initial_state="zeros",
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        forget_bias=1.0,
+        weight_initializer="dl",
+        bias_initializer="zeros",
+        dtype=tf.float32,
+        engine="auto",
+        name="stacked_lstm",
+    ):
+        """Says what to build; makes no variables yet.
+
+        Args:
+          hidden_sizes: widths of the layers, from the input upwards.
+          initial_state: "zeros"; "learned", one trainable vector per layer, at first zero; or "projected", computed
+            from the first time step by trainable matrices.
+          activation: of the candidate and the state: "tanh", "sigmoid", "hard_sigmoid", "relu", "linear" or a
+            callable from a tensor to one of its shape.
+          recurrent_activation: of the three gates, likewise.
+          use_bias: False for a network without bf bi bc bo.
+          forget_bias: added to the initial value of bf; 1.0 lets gradients through at the start (Jozefowicz et al.,
+            2015, An Empirical Exploration of Recurrent Network Architectures).
+          weight_initializer, bias_initializer: see `initializers.get`; or a mapping from variable names without the
+            stack's (`"layer_1/Wf"`) to them, where variables left out have the default.
+          dtype: float16, bfloat16, float32 or float64.
+          engine: "auto", or an engine's name (`engines.ENGINES`).
+          name: scope of the variables. Two stacks in one scope need two names.
+
+        Raises:
+          ValueError: any argument out of its range; the message says which.
+        """
+        self.hidden_sizes = checks.widths(hidden_sizes, _CLASS, "hidden_sizes")
+        self.dtype = checks.float_dtype(dtype, _CLASS)
+        self.engine_used = None
+        self._initial_state = checks.known(INITIAL_STATES, initial_state, _CLASS, "initial_state")
+        self._activations = (
+            activations.get(activation, _CLASS, "activation"),
+            activations.get(recurrent_activation, _CLASS, "recurrent_activation"),
+        )
+        self._use_bias = checks.flag(use_bias, _CLASS, "use_bias")
+        self._forget_bias = checks.number(forget_bias, _CLASS, "forget_bias")
+        self._initializers = {
+            "weight": _initializer_table(weight_initializer, "dl"),
+            "bias": _initializer_table(bias_initializer, "zeros"),
+            "learned": _initializer_table("zeros", "zeros"),
+        }
+        engines.check(engine, _CLASS)
+        self._engine = engine
+        self.name = checks.scope(name, _CLASS)
+        self._made = {role: set() for role in self._initializers}
+        self._input_size = None
+        self._layers = []
+        self._start = []
+
+    @property
+    def layers(self):
+        """`weights.LayerWeights` per layer: `lstm.layers[0].Wf` is a variable."""
+        self._require_built("layers")
+        return list(self._layers)
+
+    @property
+    def variables(self):
+        """All variables, layer by layer, those of the initial state last. All are trainable."""
+        self._require_built("variables")
+        return [v for layer in self._layers for v in layer.variables] + [v for state in self._start for v in state]
+
+    def build(self, input_size):
+        """Makes the variables for inputs of width `input_size`; the first call does so by itself.
+
+        Raises:
+          ValueError: the stack was built for another width, or a variable of that name exists already.
+        """
+        checks.graph_mode("StackedLSTM.build")
+        if self._input_size is not None:
+            if input_size != self._input_size:
+                expected = "inputs of width %d, as in the first call" % self._input_size
+                checks.fail(self.name, expected, "width %d" % input_size)
+            return
+        (input_size,) = checks.widths([input_size], "StackedLSTM.build", "input_size")
+        with tf.variable_scope(self.name, auxiliary_name_scope=False):
+            self._layers = [
+                weights.create(
+                    weights.LAYER_SCOPE % (k + 1),
+                    below,
+                    size,
+                    self._activations[0],
+                    self._activations[1],
+                    self._make_variable,
+                    self._use_bias,
+                    self._forget_bias,
+                )
+                for k, (below, size) in enumerate(zip([input_size] + self.hidden_sizes, self.hidden_sizes))
+            ]
+            self._start = self._initial_state.create(input_size, self.hidden_sizes, self._make_variable)
+        self._input_size = input_size
+        self._check_initializer_names()
+
+    def __call__(self, inputs, sequence_length=None, initial_state=None, time_major=False):
+        """Adds the stack to the graph.
+
+        Args:
+          inputs: [B, T, I] of the stack's dtype, or [T, B, I] if `time_major`; B and T may be unknown, I not.
+          sequence_length: int32 or int64 [B], each from 0 to T; None where all sequences have T steps. What is past
+            an end changes nothing, not even NaN.
+          initial_state: (c, h) per layer, [B, H_l] each, instead of the configured one.
+          time_major: the layout of inputs and outputs.
+
+        Returns:
+          (outputs, state). Outputs are the last layer's h, [B, T, H_L] or [T, B, H_L], zero past each end. State is
+          a tuple of `LSTMState(c, h)` per layer, [B, H_l] each: at each sequence's last step, where that is the
+          initial state for sequences of length 0.
+
+        Raises:
+          ValueError: wrong rank, width, dtype or structure. `tf.errors.InvalidArgumentError` when the graph runs:
+            lengths out of range, or another number of them than sequences.
+          RuntimeError: called eagerly.
+        """
+        checks.graph_mode(self.name)
+        x = checks.inputs(inputs, self.dtype, time_major, self.name)
+        self.build(x.shape.as_list()[-1])
+        with tf.name_scope(self.name):
+            x = x if time_major else tf.transpose(x, [1, 0, 2])
+            static_sizes, sizes = x.shape.as_list(), tf.shape(x)
+            lengths = checks.lengths(
+                sequence_length, (static_sizes[0], sizes[0]), (static_sizes[1], sizes[1]), self.name
+            )
+            x = sequence_ends.zero_past_end(x, lengths)
+            states = self._starting_states(initial_state, x)
+            engine, self.engine_used = engines.choose(self._engine, self._layers, self.name)
+            outputs, finals = engine.run_stack(self._layers, x, states, lengths)
+            outputs.set_shape(static_sizes[:2] + self.hidden_sizes[-1:])
+            outputs = outputs if time_major else tf.transpose(outputs, [1, 0, 2])
+            for final, size in zip(finals, self.hidden_sizes):
+                final.c.set_shape([static_sizes[1], size])
+                final.h.set_shape([static_sizes[1], size])
+        return outputs, tuple(finals)
+
+    def _starting_states(self, initial_state, x):
+        if initial_state is None:
+            return self._initial_state.start(self._start, self.hidden_sizes, x[0])
+        batch = (x.shape.as_list()[1], tf.shape(x)[1])
+        checked = checks.states(initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state")
+        return [LSTMState(*pair) for pair in checked]
+
+    def _make_variable(self, name, shape, role, added):
+        initializer = initializers.get(self._initializers[role][name], "%s/%s" % (self.name, name))
+        initial = initializer
+        if added:
+            initial = lambda *args, **kwargs: initializer(*args, **kwargs) + added  # noqa: E731
+        self._made[role].add(name)
+        return tf.get_variable(name, shape, self.dtype, initial)
+
+    def _check_initializer_names(self):
+        for role, names in self._made.items():
+            unknown = sorted(set(self._initializers[role]) - names)
+            if unknown:
+                checks.fail(self.name, "%s initializers for variables among %s" % (role, sorted(names)), unknown)
+
+    def _require_built(self, attribute):
+        if self._input_size is None:
+            raise ValueError(
+                "%s.%s: the variables are made at the first call; call the stack or `build(input_size)` first"
+                % (self.name, attribute)
+            )
+
+
+def _initializer_table(initializer, default):
+    """A mapping from variable names to initializers, each checked, with a default for names not in it."""
+    if not isinstance(initializer, collections.abc.Mapping):
+        initializer, default = {}, initializer
+    for value in list(initializer.values()) + [default]:
+        initializers.get(value)
+    return collections.defaultdict(lambda: default, initializer)
