@@ -195,7 +195,7 @@ def tangent(below, layers, states, below_dot, kernels_dot, biases_dot, states_do
                 taken, state.c, z_dot, dot.c, layer.activation, layer.recurrent_activation
             )
             new_states.append(LSTMState(_like(taken.c, state.c), _like(taken.h, state.h)))
-            new_states_dot.append(LSTMState(_like(moved.c, state.c), _like(moved.h, state.h)))
+            new_states_dot.append(LSTMState(_like(moved.c, dot.c), _like(moved.h, dot.h)))
             new_tapes.append(LSTMState(tape.c.write(t + 1, moved.c), tape.h.write(t + 1, moved.h)))
             x, x_dot = taken.h, moved.h
         return new_states, new_states_dot, new_tapes

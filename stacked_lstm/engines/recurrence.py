@@ -2,11 +2,10 @@
 
 First derivatives: `loops.backward` gathers dz of all steps; each weight gradient is then one product over T x B rows.
 
-Second derivatives: differentiating a `tf.while_loop` inside a custom gradient goes wrong silently under control flow
-v1, so the backward pass has a gradient of its own. It is J' u, J the Jacobian of the forward pass and u the incoming
-gradient; along a direction v its scalar product is <u, J v>, and J v is `loops.tangent`, an ordinary loop that
-TensorFlow differentiates correctly under every control flow. A third derivative would differentiate a gradient loop
-again, which TensorFlow itself refuses under control flow v1.
+Second derivatives: the backward pass has a gradient of its own. It computes J' u, J the Jacobian of the forward pass
+and u the incoming gradient; along a direction v its scalar product is <u, J v>, and J v is `loops.tangent`, an ordinary
+loop that TensorFlow differentiates correctly under every control flow. A third derivative would differentiate a
+gradient loop again, which TensorFlow itself refuses under control flow v1.
 """
 import collections
 
@@ -35,6 +34,7 @@ def run(below, layers, states, lengths=None):
     group = _Group(layers, arguments, lengths)
     if any(a.times_slope is None for g in layers for a in (g.activation, g.recurrent_activation)):
         # A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative.
+        arguments = tf.nest.map_structure(_once_differentiable, arguments)
         return group.results(group.forward(arguments, back_prop=True))
 
     @tf.custom_gradient
@@ -58,18 +58,46 @@ def _differentiable_backward(group, flat, tapes, d_results):
     def backward(*flat_and_d_results):
         arguments = group.pack(flat_and_d_results[: len(flat)])
         d_results = tf.nest.pack_sequence_as(group.results_structure, flat_and_d_results[len(flat) :])
-        gradients = group.backward(arguments, tapes, d_results)
 
         def second(*directions):
+            # Differentiating with respect to copies sees the tangent alone: the arguments depend on each other
+            # (states on inputs, the incoming gradient on everything), which is the caller's business.
             for direction, primal in zip(directions, flat):
                 direction.set_shape(primal.shape)
-            moved = tf.nest.flatten(group.tangent(arguments, group.pack(directions)))
-            product = tf.add_n([tf.reduce_sum(u * m) for u, m in zip(flat_and_d_results[len(flat) :], moved)])
-            return tf.gradients(product, flat_and_d_results[: len(flat)]) + moved
+            # TensorFlow keeps the gradients of TensorArrays apart by the last "gradients" in the names of ops. Within
+            # the scope of the outer tf.gradients two of them would share one and silently read each other's zeros.
+            with tf.name_scope(None), tf.name_scope("stacked_lstm_tangent"):
+                copies = [tf.identity(tensor) for tensor in flat]
+                moved = tf.nest.flatten(group.tangent(group.pack(copies), group.pack(directions)))
+                product = tf.add_n([tf.reduce_sum(u * m) for u, m in zip(tf.nest.flatten(d_results), moved)])
+                return tf.gradients(product, copies) + moved
 
-        return tf.nest.flatten(gradients), second
+        return tf.nest.flatten(group.backward(arguments, tapes, d_results)), second
 
     return backward(*flat, *d_results)
+
+
+def _once_differentiable(tensor):
+    """`tensor`, where a second derivative through it would have to differentiate a gradient loop of control flow v1."""
+    if tf.control_flow_v2_enabled() or tf.get_default_graph().building_function:
+        return tensor
+
+    @tf.custom_gradient
+    def identity_with_gradient(d):
+        def refuse(*_):
+            raise ValueError(
+                "StackedLSTM: expected control flow v2 for second derivatives with a callable as activation, got "
+                "control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph is built, or use a "
+                "named activation"
+            )
+
+        return tf.identity(d), refuse
+
+    @tf.custom_gradient
+    def identity(x):
+        return tf.identity(x), lambda d: identity_with_gradient(d)  # custom_gradient inspects its signature
+
+    return identity(tensor)
 
 
 def _list(bias):
