@@ -40,6 +40,15 @@ ACTIVATIONS = {
 }
 
 
+# What programs pass as callables and means the same: TensorFlow has more than one function object for each.
+_ALIASES = {
+    "tanh": (tf.tanh, tf.nn.tanh, tf.math.tanh),
+    "sigmoid": (tf.sigmoid, tf.nn.sigmoid, tf.math.sigmoid),
+    "relu": (tf.nn.relu,),
+    "linear": (tf.identity,),
+}
+
+
 def get(activation, function_name, argument):
     """Returns the `Activation` that a name or a callable stands for.
 
@@ -51,8 +60,8 @@ def get(activation, function_name, argument):
       ValueError: an unknown name; the message lists the known ones.
     """
     if callable(activation):
-        for known in ACTIVATIONS.values():
-            if activation is known.function:
-                return known
+        for name, aliases in _ALIASES.items():
+            if any(activation is alias for alias in aliases):
+                return ACTIVATIONS[name]
         return Activation(getattr(activation, "__name__", repr(activation)), activation, None)
     return checks.known(ACTIVATIONS, activation, function_name, argument, "or a callable")

@@ -15,7 +15,7 @@ InitialState.__doc__ = """One kind of initial state.
 Fields:
   create: (input_size, hidden_sizes, make_variable) -> list of `LSTMState` of variables per layer (empty: none needed).
     `make_variable` takes (name, shape, role, constant added), see `weights.create`.
-  start: (variables, hidden_sizes, first input [B, I]) -> list of `LSTMState`, [B, H_l] each.
+  start: (variables, hidden_sizes, inputs [T, B, I]) -> list of `LSTMState`, [B, H_l] each.
 """
 
 
@@ -30,8 +30,8 @@ def _no_variables(input_size, hidden_sizes, make_variable):
 
 def _zeros(variables, hidden_sizes, x):
     del variables
-    batch = x.shape.as_list()[0]
-    zeros = [tf.zeros([tf.shape(x)[0] if batch is None else batch, size], x.dtype) for size in hidden_sizes]
+    batch = x.shape.as_list()[1]
+    zeros = [tf.zeros([tf.shape(x)[1] if batch is None else batch, size], x.dtype) for size in hidden_sizes]
     return [LSTMState(zero, zero) for zero in zeros]
 
 
@@ -45,7 +45,7 @@ def _create_learned(input_size, hidden_sizes, make_variable):
 
 def _learned(variables, hidden_sizes, x):
     del hidden_sizes
-    return [LSTMState(*[tf.tile(vector[None], [tf.shape(x)[0], 1]) for vector in layer]) for layer in variables]
+    return [LSTMState(*[tf.tile(vector[None], [tf.shape(x)[1], 1]) for vector in layer]) for layer in variables]
 
 
 def _create_projected(input_size, hidden_sizes, make_variable):
@@ -59,7 +59,7 @@ def _create_projected(input_size, hidden_sizes, make_variable):
 def _projected(variables, hidden_sizes, x):
     """h_1 = tanh(x_0 W_h1), h_k = tanh(h_(k-1) W_hk), likewise c with W_c."""
     del hidden_sizes
-    states, c, h = [], x, x
+    states, c, h = [], x[0], x[0]
     for layer in variables:
         c, h = tf.tanh(tf.matmul(c, layer.c)), tf.tanh(tf.matmul(h, layer.h))
         states.append(LSTMState(c, h))

@@ -179,6 +179,12 @@ class Pair(object):
             self.mixing: random.standard_normal(axes + (setup.hidden_sizes[-1],)),
         }
 
+    def feed_batch(self, inputs, targets):
+        """Whole sequences, inputs [B, T, I], with their targets [B, horizon]."""
+        time_steps = inputs.shape[1]
+        inputs = inputs.transpose(1, 0, 2) if self._setup.time_major else inputs
+        return {self.inputs: inputs, self.targets: targets, self.lengths: np.full([len(targets)], time_steps)}
+
 
 def _head(dtype, size, horizon):
     """Variables of a dense layer."""
@@ -211,15 +217,20 @@ def _peer_initial_state(cells, copies, setup, x):
     return tuple(states)
 
 
-def differences(pair, session, feed, dtype):
-    """Returns a `Difference` per tensor of `pair.tensors`, NaN where either is not finite."""
+def differences(pair, session, feed, dtype, tolerance=None):
+    """Returns a `Difference` per tensor of `pair.tensors`, NaN where either is not finite.
+
+    Args:
+      dtype: name of the networks' dtype, whose tolerance in `TOLERANCES` counts where `tolerance` is None.
+    """
+    tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
     values = session.run(pair.tensors, feed)
     found = []
     for name, (ours, theirs) in values.items():
         ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
         absolute = np.max(np.abs(ours - theirs))
         relative = absolute / max(np.max(np.abs(theirs)), np.finfo(np.float64).tiny)
-        found.append(Difference(name, absolute, relative, TOLERANCES[dtype]))
+        found.append(Difference(name, absolute, relative, tolerance))
     return found
 
 
@@ -232,16 +243,18 @@ def train(pair, session, batches):
     """Trains both on the same batches; returns an array [steps, 2] of losses, ours and the peer's.
 
     Args:
-      batches: iterable of (inputs, targets).
+      batches: iterable of (inputs [B, T, I], targets [B, horizon]).
     """
     losses = []
     for inputs, targets in batches:
-        feed = {pair.inputs: inputs, pair.targets: targets}
-        if pair.lengths_used:
-            time_axis = 0 if pair.time_major else 1
-            feed[pair.lengths] = np.full([len(targets)], inputs.shape[time_axis])
+        feed = pair.feed_batch(inputs, targets)
         losses.append([session.run([loss, step], feed)[0] for loss, step in zip(pair.losses, pair.train_steps)])
     return np.array(losses, np.float64)
+
+
+def loss_difference(losses):
+    """Largest relative difference between the columns of what `train` returns; NaN if a loss is."""
+    return np.max(np.abs(losses[:, 0] - losses[:, 1]) / np.abs(losses[:, 1]))
 
 
 def step_times(pair, session, feed, repeats, training):

@@ -177,7 +177,7 @@ class StackedLSTM(object):
 
     def _starting_states(self, initial_state, x):
         if initial_state is None:
-            return self._initial_state.start(self._start, self.hidden_sizes, x[0])
+            return self._initial_state.start(self._start, self.hidden_sizes, x)
         batch = (x.shape.as_list()[1], tf.shape(x)[1])
         checked = checks.states(initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state")
         return [LSTMState(*pair) for pair in checked]

@@ -1,0 +1,34 @@
+"""What all tests share: TF1 behaviour, a fresh graph each, and sessions."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts"))
+
+from stacked_lstm.compat import tf  # noqa: E402
+
+tf.disable_v2_behavior()
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    """Every test builds in a graph of its own, with a fixed seed."""
+    with tf.Graph().as_default() as fresh:
+        tf.set_random_seed(7)
+        yield fresh
+
+
+@pytest.fixture(params=["control_flow_v1", "control_flow_v2"])
+def control_flow(request):
+    """Runs the test under both kinds of loops that TensorFlow has."""
+    if request.param == "control_flow_v2":
+        tf.enable_control_flow_v2()
+    yield request.param
+    tf.disable_control_flow_v2()
+
+
+@pytest.fixture
+def session(graph):
+    with tf.Session(graph=graph) as opened:
+        yield opened

@@ -1,0 +1,238 @@
+"""The graph engine: its contract, hand-written gradients, second derivatives, lengths, the size of its graph."""
+import collections
+
+import numpy as np
+import pytest
+
+import naive
+from stacked_lstm import StackedLSTM, activations, equations, weights
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import graph as graph_engine
+
+# hidden sizes, input size: the input product in the loop and before it, layers that share a loop and that do not.
+STACKS = {"in the loop": ([8], 2), "before the loop": ([3], 5), "shared loop": ([4, 7, 3], 5), "own loops": ([260, 5], 3)}
+
+
+class Problem(object):
+    """A scalar that depends on every output and every final state, as a function of the inputs and all variables."""
+
+    def __init__(self, session, hidden_sizes, input_size, lengths=None, second=False, **options):
+        random = np.random.RandomState(0)
+        self._session = session
+        self.batch, self.steps = 3, 5
+        self.x = tf.placeholder(tf.float64, [None, None, input_size])
+        self.lstm = StackedLSTM(hidden_sizes, dtype=tf.float64, bias_initializer="tn", **options)
+        self.outputs, self.state = self.lstm(self.x, lengths)
+        mixing = tf.constant(random.standard_normal([self.batch, self.steps, hidden_sizes[-1]]))
+        self.loss = tf.reduce_sum(self.outputs * self.outputs * mixing)
+        for layer in self.state:
+            self.loss += tf.reduce_sum(tf.sin(layer.c)) + 0.7 * tf.reduce_sum(tf.cos(layer.h))
+        self.variables = self.lstm.variables
+        self.gradients = tf.gradients(self.loss, [self.x] + self.variables)
+        if second:  # Built before the first run, after which control flow v2 does not let loops change.
+            self.direction = [random.standard_normal(shape) for shape in self._shapes(input_size)]
+            along = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(self.gradients, self.direction)])
+            self._hessian_vectors = tf.gradients(along, [self.x] + self.variables)
+        self._new = [tf.placeholder(tf.float64, v.shape) for v in self.variables]
+        self._assign = [v.assign(new) for v, new in zip(self.variables, self._new)]
+        session.run(tf.global_variables_initializer())
+        self.point = [random.standard_normal([self.batch, self.steps, input_size])] + session.run(self.variables)
+
+    def _shapes(self, input_size):
+        return [[self.batch, self.steps, input_size]] + [v.shape.as_list() for v in self.variables]
+
+    def at(self, point, fetches):
+        """What `fetches` are where inputs and variables have the values `point`."""
+        self._session.run(self._assign, dict(zip(self._new, point[1:])))
+        return self._session.run(fetches, {self.x: point[0]})
+
+    def check_gradients(self):
+        for k, gradient in enumerate(self.gradients):
+            direction = [np.zeros_like(value) for value in self.point]
+            direction[k] = np.random.RandomState(k).standard_normal(direction[k].shape)
+            expected = naive.central_difference(lambda p: self.at(p, self.loss), self.point, direction)
+            got = np.sum(self.at(self.point, gradient) * direction[k])
+            assert abs(got - expected) <= 1e-6 * max(abs(expected), 1e-2), k
+
+    def check_second_derivatives(self):
+        got = self.at(self.point, self._hessian_vectors)
+        for k, (gradient, hessian_vector) in enumerate(zip(self.gradients, got)):
+            expected = naive.central_difference(lambda p: self.at(p, gradient), self.point, self.direction)
+            assert naive.relative_difference(hessian_vector, expected) < 1e-6, k
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_gradients(stack, lengths, session):
+    Problem(session, *STACKS[stack], lengths=lengths, initial_state="projected").check_gradients()
+
+
+@pytest.mark.parametrize("initial_state, use_bias", [("zeros", False), ("learned", True)])
+def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, session):
+    Problem(session, [8, 3], 2, [5, 0, 3], initial_state=initial_state, use_bias=use_bias).check_gradients()
+
+
+@pytest.mark.parametrize(
+    "activation, recurrent_activation",
+    [("relu", "hard_sigmoid"), ("linear", "sigmoid"), ("sigmoid", "tanh"), ("hard_sigmoid", "relu")],
+)
+def test_gradients_of_activations(activation, recurrent_activation, session):
+    # Large weights reach both sides of every kink; gates that are not bounded would grow out of hand with them.
+    initializer = "dl" if recurrent_activation == "relu" else "xavier"
+    options = {"activation": activation, "recurrent_activation": recurrent_activation, "weight_initializer": initializer}
+    Problem(session, [4, 3], 3, [5, 0, 3], **options).check_gradients()
+
+
+def test_gradients_under_both_control_flows(control_flow, session):
+    Problem(session, [4, 7, 3], 5, [5, 0, 3], initial_state="learned").check_gradients()
+
+
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_second_derivatives(stack, control_flow, session):
+    Problem(session, *STACKS[stack], lengths=[5, 0, 3], second=True, initial_state="projected").check_second_derivatives()
+
+
+@pytest.mark.parametrize("activation, recurrent_activation", [("relu", "hard_sigmoid"), ("linear", "tanh")])
+def test_second_derivatives_of_activations(activation, recurrent_activation, session):
+    options = {"activation": activation, "recurrent_activation": recurrent_activation, "use_bias": False}
+    Problem(session, [4, 3], 3, second=True, **options).check_second_derivatives()
+
+
+def test_third_derivatives_are_refused_under_control_flow_v1(session):
+    problem = Problem(session, [3], 2)
+    second = tf.gradients(tf.reduce_sum(problem.gradients[0] ** 2), problem.x)[0]
+    with pytest.raises(TypeError, match="Second-order gradient for while loops"):
+        tf.gradients(tf.reduce_sum(second**2), problem.x)
+
+
+def test_callable_that_is_not_elementwise(control_flow, session):
+    """A softmax couples units: its derivative cannot come from the table."""
+    second = control_flow == "control_flow_v2"
+    problem = Problem(session, [4, 3], 3, [5, 0, 3], second, activation=lambda x: tf.nn.softmax(x) - 0.3)
+    problem.check_gradients()
+    if second:
+        problem.check_second_derivatives()
+        return
+    with pytest.raises(ValueError, match="enable_control_flow_v2"):
+        tf.gradients(tf.reduce_sum(problem.gradients[0] ** 2), problem.x)
+
+
+def test_callable_with_a_variable_of_its_own(session):
+    slope = tf.get_variable("slope", [], tf.float64, tf.constant_initializer(0.8))
+    problem = Problem(session, [3], 2, recurrent_activation=lambda x: tf.sigmoid(slope * x))
+    gradient = tf.gradients(problem.loss, slope)[0]
+
+    def loss_at(point):
+        session.run(slope.assign(point[0]))
+        return session.run(problem.loss, {problem.x: problem.point[0]})
+
+    expected = naive.central_difference(loss_at, [np.float64(0.8)], [np.float64(1)])
+    loss_at([0.8])
+    assert abs(session.run(gradient, {problem.x: problem.point[0]}) - expected) < 1e-6 * abs(expected)
+
+
+def test_known_callables_have_the_hand_written_gradient(session):
+    assert activations.get(tf.tanh, "", "").name == "tanh" and activations.get(tf.nn.relu, "", "").times_slope
+    options = {"activation": tf.nn.tanh, "recurrent_activation": tf.nn.sigmoid}
+    problem = Problem(session, [3], 2, second=True, **options)
+    problem.check_second_derivatives()  # which a callable's loop could not
+
+
+def test_no_gradient_from_padding(session):
+    """Outputs past the end are constants, inputs past the end change nothing."""
+    lengths = [5, 0, 3]
+    problem = Problem(session, [8, 3], 2, lengths, initial_state="projected")
+    d_inputs = problem.at(problem.point, problem.gradients[0])
+    outputs = problem.at(problem.point, problem.outputs)
+    past_end = np.arange(5) >= np.array(lengths)[:, None]
+    assert not np.any(d_inputs[past_end]) and np.all(d_inputs[~past_end])
+    assert not np.any(outputs[past_end]) and np.all(outputs[~past_end])
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e300])
+def test_garbage_in_the_padding(garbage, session):
+    """Also with an activation that lets it grow, and in weight gradients, where it would meet zeros."""
+    problem = Problem(session, [8, 3], 2, [5, 0, 3], activation="linear", initial_state="projected")
+    clean, dirty = list(problem.point), list(problem.point)
+    clean[0][np.arange(5) >= np.array([5, 0, 3])[:, None]] = 0
+    dirty[0] = clean[0].copy()
+    dirty[0][np.arange(5) >= np.array([5, 0, 3])[:, None]] = garbage
+    fetches = [problem.outputs, problem.state, problem.gradients]
+    for a, b in zip(tf.nest.flatten(problem.at(dirty, fetches)), tf.nest.flatten(problem.at(clean, fetches))):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_unused_states_get_no_gradient(session):
+    """A loss on the outputs up to step t depends on nothing after t."""
+    problem = Problem(session, [4], 2)
+    early = tf.gradients(problem.outputs[:, 1], problem.x)[0]
+    values = problem.at(problem.point, early)
+    assert np.all(values[:, :2]) and not np.any(values[:, 2:])
+
+
+def test_two_gradients_in_one_run(session):
+    """The tape of the forward pass is read by both."""
+    problem = Problem(session, [4], 2)
+    a, b = tf.gradients(problem.outputs, problem.x)[0], tf.gradients(2.0 * problem.outputs, problem.x)[0]
+    together = problem.at(problem.point, [a, b])
+    np.testing.assert_allclose(2 * together[0], together[1], rtol=1e-14)
+
+
+def test_inside_a_loop_of_the_users(control_flow, session):
+    """A stack in the body of another loop: the forward pass, and under control flow v2 its gradient."""
+    lstm = StackedLSTM([3], dtype=tf.float64)
+    lstm.build(3)
+    x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 3]))
+    looped = tf.while_loop(lambda k, _: k < 3, lambda k, y: (k + 1, lstm(y)[0]), (0, x))[1]
+    unrolled = lstm(lstm(lstm(x)[0])[0])[0]
+    initialize = tf.global_variables_initializer()
+    if control_flow == "control_flow_v1":
+        with pytest.raises(ValueError, match="different while loops"):
+            tf.gradients(looped, lstm.variables)
+        session.run(initialize)
+        assert naive.relative_difference(*session.run([looped, unrolled])) < 1e-14
+        return
+    gradients = [tf.gradients(tf.reduce_sum(y**2), lstm.variables) for y in (looped, unrolled)]
+    session.run(initialize)
+    for ours, expected in zip(*session.run(gradients)):
+        assert naive.relative_difference(ours, expected) < 1e-12
+
+
+@pytest.mark.parametrize("options", [{}, {"activation": "relu"}, {"activation": lambda x: tf.tanh(x)}])
+def test_graph_does_not_grow_with_time(options):
+    counts = []
+    for steps in (2, 200):
+        with tf.Graph().as_default() as built:
+            lstm = StackedLSTM([4, 5], **options)
+            outputs, _ = lstm(tf.placeholder(tf.float32, [3, steps, 2]))
+            tf.gradients(outputs, lstm.variables)
+            counts.append(len(built.get_operations()))
+    assert counts[0] == counts[1]
+
+
+def test_layers_are_grouped_by_size():
+    layers = [_layer(size, below) for size, below in ((300, 8), (8, 300), (8, 8), (300, 8), (300, 300), (8, 300))]
+    assert graph_engine._group_sizes(layers) == [1, 2, 1, 1, 1]
+
+
+def _layer(hidden_size, input_size, values=None):
+    values = values or {}
+    named = {name: values.get(name) for name in weights.KERNEL_NAMES + weights.BIAS_NAMES}
+    table = activations.ACTIVATIONS
+    return weights.LayerWeights(input_size, hidden_size, table["tanh"], table["sigmoid"], **named)
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 0]])
+def test_contract_of_run(lengths, session):
+    """One layer, time-major, plain tensors for weights, a plain tuple for the state."""
+    random = np.random.RandomState(0)
+    values = {"W" + gate: random.standard_normal([7, 4]) for gate in equations.GATE_ORDER}
+    values.update({"b" + gate: random.standard_normal([4]) for gate in equations.GATE_ORDER})
+    x, c, h = (random.standard_normal(shape) for shape in ([5, 2, 3], [2, 4], [2, 4]))
+    layer = _layer(4, 3, {name: tf.constant(value) for name, value in values.items()})
+    outputs, final = graph_engine.run(layer, tf.constant(x), (tf.constant(c), tf.constant(h)), lengths)
+    expected, ((expected_c, expected_h),) = naive.lstm([values], x.transpose(1, 0, 2), [(c, h)], lengths)
+    got = session.run(collections.OrderedDict(outputs=outputs, c=final.c, h=final.h))
+    assert naive.relative_difference(got["outputs"], expected.transpose(1, 0, 2)) < 1e-14
+    np.testing.assert_allclose(got["c"], expected_c, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(got["h"], expected_h, rtol=0, atol=1e-14)
