@@ -1,0 +1,32 @@
+"""Packaging; README.md and BUILD.md say how to install."""
+import os
+import runpy
+
+from setuptools import find_packages, setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+COMPARE = ["vega-datasets"]
+EXAMPLES = COMPARE + ["matplotlib", "tqdm"]
+
+with open(os.path.join(HERE, "README.md"), encoding="utf-8") as readme:
+    LONG_DESCRIPTION = readme.read()
+
+setup(
+    name="stacked_lstm",
+    version=runpy.run_path(os.path.join(HERE, "stacked_lstm", "version.py"))["__version__"],
+    description="Stacked LSTMs for TensorFlow-1-style graphs, from explicit gate matrices",
+    long_description=LONG_DESCRIPTION,
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["stacked_lstm", "stacked_lstm.*"]),
+    python_requires=">=3.7",
+    install_requires=["tensorflow>=1.15", "numpy", "absl-py"],
+    extras_require={
+        "compare": COMPARE,
+        "examples": EXAMPLES,
+        "benchmark": ["tf-keras"],
+        "test": EXAMPLES + ["pytest"],
+        "lint": ["ruff==0.14.*"],
+    },
+)

@@ -1,0 +1,177 @@
+"""What users get wrong: each message names the argument, what was expected and what was given."""
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stacked_lstm import StackedLSTM
+from stacked_lstm.compat import tf
+
+SEQUENCE = np.zeros([2, 5, 3], np.float32)
+
+
+def float_placeholder(*shape):
+    return tf.placeholder(tf.float32, shape)
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({"hidden_sizes": []}, "`hidden_sizes` to be a non-empty sequence of positive integers, got []"),
+        ({"hidden_sizes": [3, 0]}, "got [3, 0]"),
+        ({"hidden_sizes": [-1]}, "got [-1]"),
+        ({"hidden_sizes": [2.5]}, "got [2.5]"),
+        ({"hidden_sizes": [True]}, "got [True]"),
+        ({"hidden_sizes": 32}, "got 32"),
+        ({"hidden_sizes": "32"}, "got '32'"),
+        ({"initial_state": "ones"}, "`initial_state` to be one of learned, projected, zeros, got 'ones'"),
+        ({"initial_state": None}, "got None"),
+        ({"activation": "swish"}, "one of hard_sigmoid, linear, relu, sigmoid, tanh or a callable, got 'swish'"),
+        ({"recurrent_activation": 3}, "`recurrent_activation` to be one of"),
+        ({"engine": "gpu"}, "`engine` to be one of auto, graph, got 'gpu'"),
+        ({"weight_initializer": "uniform"}, "one of dl, glorot_bengio, he, orthogonal, tn, xavier, zeros"),
+        ({"weight_initializer": "missing.csv"}, "an existing CSV file"),
+        ({"weight_initializer": {"layer_1/Wf": "uniform"}}, "got 'uniform'"),
+        ({"bias_initializer": 0.0}, "got 0.0"),
+        ({"dtype": tf.int32}, "`dtype` to be one of float16, bfloat16, float32, float64, got int32"),
+        ({"dtype": "no_dtype"}, "no_dtype"),
+        ({"use_bias": 1}, "`use_bias` to be True or False, got 1"),
+        ({"forget_bias": "1"}, "`forget_bias` to be a finite number, got '1'"),
+        ({"forget_bias": float("nan")}, "got nan"),
+        ({"name": ""}, "`name` to be a non-empty string, got ''"),
+    ],
+)
+def test_constructor(options, expected):
+    with pytest.raises(ValueError) as error:
+        StackedLSTM(**dict({"hidden_sizes": [3]}, **options))
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("options", [{"weight_initializer": {"layer_2/Wf": "dl"}}, {"bias_initializer": {"bf": "tn"}}])
+def test_initializer_for_no_variable(options):
+    with pytest.raises(ValueError, match="initializers for variables among .*layer_1/.f.* got .'(layer_2/Wf|bf)'"):
+        StackedLSTM([3], **options).build(2)
+
+
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (lambda: float_placeholder(None, 3), "`inputs` of rank 3, [batch, time, input], got shape (?, 3)"),
+        (lambda: float_placeholder(2, 2, 2, 3), "rank 3"),
+        (lambda: tf.placeholder(tf.float32), "got shape <unknown>"),
+        (lambda: float_placeholder(2, 5, None), "last dimension is known"),
+        (lambda: float_placeholder(2, 5, 0), "at least one column"),
+        (lambda: tf.placeholder(tf.int32, [2, 5, 3]), "`inputs` of dtype float32 (use tf.cast), got int32"),
+        (lambda: np.zeros([2, 5, 3], np.int64), "got int64"),
+        (lambda: np.zeros([2, 5, 3]), "got float64"),
+        (lambda: "abc", "`inputs` to be a float32 tensor"),
+    ],
+)
+def test_inputs(make, expected):
+    with pytest.raises(ValueError) as error:
+        StackedLSTM([4])(make())
+    assert expected in str(error.value).replace("(None, 3)", "(?, 3)")
+
+
+def test_rank_names_the_time_major_layout():
+    with pytest.raises(ValueError, match=r"\[time, batch, input\]"):
+        StackedLSTM([4])(float_placeholder(2, 3), time_major=True)
+
+
+def test_width_changes_between_calls():
+    lstm = StackedLSTM([4], name="encoder")
+    lstm(SEQUENCE)
+    with pytest.raises(ValueError, match="encoder: expected inputs of width 3, as in the first call, got width 2"):
+        lstm(SEQUENCE[:, :, :2])
+
+
+def test_two_stacks_of_one_name():
+    StackedLSTM([4]).build(3)
+    with pytest.raises(ValueError, match="already exists"):
+        StackedLSTM([4]).build(3)
+
+
+@pytest.mark.parametrize("attribute", ["layers", "variables"])
+def test_variables_before_the_first_call(attribute):
+    with pytest.raises(ValueError, match=attribute + ": the variables are made at the first call"):
+        getattr(StackedLSTM([4]), attribute)
+
+
+def pair(batch=2, c=4, h=4, dtype=np.float32):
+    return np.zeros([batch, c], dtype), np.zeros([batch, h], dtype)
+
+
+@pytest.mark.parametrize(
+    "state, expected",
+    [
+        ([pair()], "a sequence of 2 (c, h) pairs"),
+        (pair(), "pairs"),
+        ([pair(), np.zeros([2, 4], np.float32)], "pairs"),
+        (np.zeros([2, 2, 2, 4], np.float32), "pairs"),
+        ([pair(), pair(h=5)], "`initial_state[1].h` of shape [2, 4], got shape (2, 5)"),
+        ([pair(batch=3), pair()], "`initial_state[0].c` of shape [2, 4], got shape (3, 4)"),
+        ([pair(dtype=np.float64), pair()], "`initial_state[0].c` of dtype float32 (use tf.cast), got float64"),
+        ([(np.zeros([4], np.float32),) * 2, pair()], "got shape (4,)"),
+    ],
+)
+def test_initial_state(state, expected):
+    with pytest.raises(ValueError) as error:
+        StackedLSTM([4, 4])(SEQUENCE, initial_state=state)
+    assert expected in str(error.value)
+
+
+def test_initial_state_of_another_batch_at_run_time(session):
+    state = float_placeholder(None, 4)
+    x = float_placeholder(None, 5, 3)
+    outputs, _ = StackedLSTM([4])(x, initial_state=[(state, state)])
+    session.run(tf.global_variables_initializer())
+    assert session.run(outputs, {x: SEQUENCE, state: np.zeros([2, 4])}).shape == (2, 5, 4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"initial_state\[0\].[ch]"):
+        session.run(outputs, {x: SEQUENCE, state: np.zeros([1, 4])})
+
+
+@pytest.mark.parametrize(
+    "lengths, expected",
+    [
+        ([[1, 2]], "an int32 or int64 vector of 2 entries, got shape (1, 2)"),
+        (3, "got shape ()"),
+        ([1, 2, 3], "got shape (3,)"),
+        ([1.0, 2.0], "got dtype float32"),
+        (np.array([1, 2], np.int16), "got dtype int16"),
+        (["a", "b"], "got dtype string"),
+        ([1, 6], "`sequence_length` between 0 and 5, got [1 6]"),
+        ([-1, 5], "`sequence_length` between 0 and 5, got [-1  5]"),
+    ],
+)
+def test_lengths(lengths, expected):
+    with pytest.raises(ValueError) as error:
+        StackedLSTM([4])(SEQUENCE, sequence_length=lengths)
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "lengths, expected", [([1, 6], "at most the number of time steps"), ([-1, 5], "at least 0"), ([1], "one entry per")]
+)
+@pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
+def test_lengths_at_run_time(lengths, expected, dtype, session):
+    fed = tf.placeholder(dtype, [None])
+    x = float_placeholder(None, None, 3)
+    outputs, state = StackedLSTM([4])(x, fed)
+    session.run(tf.global_variables_initializer())
+    for fetch in (outputs, state[0].c):
+        assert session.run(fetch, {fed: [0, 5], x: SEQUENCE}).shape[0] == 2
+        with pytest.raises(tf.errors.InvalidArgumentError, match=expected):
+            session.run(fetch, {fed: lengths, x: SEQUENCE})
+
+
+def test_eager_mode():
+    """In a process of its own, as the other tests have switched eager execution off."""
+    program = (
+        "import numpy, stacked_lstm, tensorflow.compat.v1 as tf; tf.enable_eager_execution()\n"
+        "stacked_lstm.StackedLSTM([2])(numpy.zeros([1, 1, 1], 'float32'))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    last = result.stdout.decode().strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: stacked_lstm: builds a TF1 graph and cannot run eagerly")
+    assert "disable_eager_execution" in last
