@@ -43,8 +43,7 @@ def run(program):
 
 @pytest.mark.parametrize("switch", ["disable_v2_behavior", "disable_eager_execution"])
 def test_trains_with_keras_3_and_without_tf_keras(switch):
-    program = "tf.%s()
-%s" % (switch, TRAIN)
+    program = "tf.%s()\n%s" % (switch, TRAIN)
     printed, errors = run(program)
     assert printed == ["trained"], errors
 
