@@ -1,0 +1,101 @@
+"""Who takes part in the benchmark. A new one is a function and a line in `CONTESTANTS`.
+
+A contestant is a function of a `Shape` and a random input [T, B, I] (float32) that returns a mapping from mode to a
+function without arguments: "inference" computes the last layer's outputs of all steps, "training" makes one step of
+gradient descent on their mean square. It raises ImportError where its library is missing.
+"""
+import collections
+import functools
+import resource
+import time
+
+import numpy as np
+
+from stacked_lstm import StackedLSTM, engines, parity
+from stacked_lstm.compat import tf
+
+MODES = ("inference", "training")
+
+
+class Shape(collections.namedtuple("Shape", ["steps", "batch", "input_size", "hidden_size", "layers"])):
+    """T, B, I, H, L: the sizes of a benchmark."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return ",".join(map(str, self))
+
+    def operations(self, mode):
+        """Floating-point operations of the matrix products; the backward pass has twice those of the forward pass."""
+        inputs = [self.input_size] + [self.hidden_size] * (self.layers - 1)
+        forward = sum(2 * self.steps * self.batch * 4 * self.hidden_size * (n + self.hidden_size) for n in inputs)
+        return forward * {"inference": 1, "training": 3}[mode]
+
+
+def _in_session(build, shape, x):
+    """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I]."""
+    tf.disable_v2_behavior()
+    inputs = tf.placeholder(tf.float32, [None, None, shape.input_size])
+    outputs = build(inputs, shape)
+    loss = tf.reduce_mean(tf.square(outputs))
+    train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    fetches = zip(MODES, (outputs, train))
+    return {mode: functools.partial(session.make_callable(fetch, [inputs]), x) for mode, fetch in fetches}
+
+
+def _stacked_lstm(engine, inputs, shape):
+    outputs, _ = StackedLSTM([shape.hidden_size] * shape.layers, engine=engine)(inputs, time_major=True)
+    return outputs
+
+
+def _dynamic_rnn(inputs, shape):
+    cells, _ = parity.rnn_cell()
+    cell = cells.MultiRNNCell([cells.BasicLSTMCell(shape.hidden_size) for _ in range(shape.layers)])
+    outputs, _ = tf.nn.dynamic_rnn(cell, inputs, dtype=tf.float32, time_major=True)
+    return outputs
+
+
+def _tf_keras(inputs, shape):
+    import tf_keras
+
+    for _ in range(shape.layers):
+        inputs = tf_keras.layers.LSTM(shape.hidden_size, return_sequences=True, time_major=True)(inputs)
+    return inputs
+
+
+CONTESTANTS = collections.OrderedDict(
+    [(name, functools.partial(_in_session, functools.partial(_stacked_lstm, name))) for name in engines.ENGINES]
+    + [
+        ("dynamic_rnn", functools.partial(_in_session, _dynamic_rnn)),
+        ("tf_keras", functools.partial(_in_session, _tf_keras)),
+    ]
+)
+
+
+def serve(connection, name, shape):
+    """Runs a contestant in this process.
+
+    First sends None, or why it cannot take part. Then answers each (mode, seconds) with (list of seconds per step,
+    at least one; megabytes of memory that this process has used at most since its libraries were loaded), until None.
+    """
+    x = np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(np.float32)
+    before = _peak_megabytes()
+    try:
+        steps = CONTESTANTS[name](shape, x)
+    except ImportError as error:
+        connection.send(str(error))
+        return
+    connection.send(None)
+    for mode, seconds in iter(connection.recv, None):
+        taken, end = [], time.perf_counter() + seconds
+        while not taken or time.perf_counter() < end:
+            begin = time.perf_counter()
+            steps[mode]()
+            taken.append(time.perf_counter() - begin)
+        connection.send((taken, _peak_megabytes() - before))
+
+
+def _peak_megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

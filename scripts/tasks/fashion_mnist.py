@@ -1,0 +1,122 @@
+"""Ten kinds of clothing in 28 x 28 grey pixels; the rows of an image are its time steps.
+
+The files are those of Xiao, Rasul and Vollgraf (2017), Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine
+Learning Algorithms: IDX (https://yann.lecun.com/exdb/mnist/), compressed with gzip.
+"""
+
+import gzip
+import os
+import struct
+import zlib
+
+import numpy as np
+
+import networks
+import training
+from stacked_lstm.compat import tf
+
+# Where Debian's package puts the files; then where Keras does, which is only looked at.
+DEFAULT_DIRS = ("/usr/share/datasets/fashion-mnist", os.path.join("~", ".keras", "datasets", "fashion-mnist"))
+FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+         "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")}  # fmt: skip
+CLASSES = 10
+IMAGE_SHAPE = (28, 28)
+# Of the 60000 training images' pixels, 0 to 255.
+PIXEL_MEAN, PIXEL_DEVIATION = 72.9, 90.0
+
+_UNSIGNED_BYTE = 0x08
+
+
+class FashionMnist(object):
+    """LSTM over the rows of an image, a dense layer of 128 rectified units, softmax over the classes."""
+
+    METRIC = "accuracy"
+    METRIC_LABEL = "accuracy"
+    DEFAULTS = {
+        "hidden_sizes": [256],
+        "initial_state": "zeros",
+        "epochs": 10,
+        "batch_size": 128,
+        "learning_rate": 1e-3,
+    }
+
+    def __init__(self, data_dir=None, train_examples=None):
+        directory = find(data_dir)
+        self.train = read(directory, "train").first(train_examples)
+        self.test = read(directory, "test")
+        self.baselines = {}
+
+    def build(self, recurrent):
+        feeds = {"images": tf.placeholder(tf.uint8, (None,) + IMAGE_SHAPE), "labels": tf.placeholder(tf.uint8, [None])}
+        labels = tf.cast(feeds["labels"], tf.int64)
+        last = recurrent((tf.cast(feeds["images"], tf.float32) - PIXEL_MEAN) / PIXEL_DEVIATION)
+        logits = networks.dense(networks.dense(last, 128, tf.nn.relu), CLASSES)
+        return networks.Network(
+            feeds=feeds,
+            losses=tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits),
+            scores=tf.cast(tf.equal(tf.argmax(logits, axis=1), labels), tf.float32),
+        )
+
+
+def find(data_dir=None):
+    """Returns the first directory that has all four files: of `DEFAULT_DIRS`, or `data_dir` if that is not None.
+
+    Raises:
+      FileNotFoundError: there is none; the message says how to get the files.
+    """
+    candidates = [data_dir] if data_dir else DEFAULT_DIRS
+    names = [name for pair in FILES.values() for name in pair]
+    for directory in map(os.path.expanduser, candidates):
+        missing = [name for name in names if not os.path.isfile(os.path.join(directory, name))]
+        if not missing:
+            return directory
+    raise FileNotFoundError(
+        "--data_dir: expected Fashion-MNIST's four .gz files in %s, found no %s; get them by `apt install "
+        "dataset-fashion-mnist` or `tf.keras.datasets.fashion_mnist.load_data()`, or name the directory that has them"
+        % (" or ".join(candidates), missing[0])
+    )
+
+
+def read(directory, split):
+    """Returns `training.Examples` of `split`, "train" or "test": images uint8 [N, 28, 28], labels uint8 [N].
+
+    Raises:
+      ValueError: a file is damaged, or the two do not belong together.
+    """
+    images_path, labels_path = (os.path.join(directory, name) for name in FILES[split])
+    images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
+    if images.shape[1:] != IMAGE_SHAPE:
+        raise ValueError(
+            "%s: expected images of %d x %d, got %d x %d" % ((images_path,) + IMAGE_SHAPE + images.shape[1:])
+        )
+    if len(images) != len(labels):
+        raise ValueError("%s: expected a label per image, got %d for %d" % (labels_path, len(labels), len(images)))
+    if labels.size and labels.max() >= CLASSES:
+        raise ValueError("%s: expected labels below %d, got %d" % (labels_path, CLASSES, labels.max()))
+    return training.Examples(images=images, labels=labels)
+
+
+def read_idx(path, rank):
+    """Returns the uint8 array of rank `rank` in a gzipped IDX file.
+
+    The format: two zero bytes, a byte for the type, one for the rank, each size as a big-endian uint32, the values.
+
+    Raises:
+      ValueError: not gzip, cut short, another type or rank, more or fewer values than the sizes say.
+    """
+    try:
+        with gzip.open(path, "rb") as file:
+            content = file.read()
+    except (EOFError, zlib.error, OSError) as error:
+        raise ValueError("%s: expected a whole gzip file, got %r" % (path, error)) from None
+    start = 4 + 4 * rank
+    magic = bytes([0, 0, _UNSIGNED_BYTE, rank])
+    if content[:4] != magic or len(content) < start:
+        raise ValueError(
+            "%s: expected an IDX header that starts with %s, got %s" % (path, magic.hex(), content[:start].hex())
+        )
+    shape = struct.unpack(">%dI" % rank, content[4:start])
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(content) - start != expected:
+        raise ValueError("%s: expected %d values of shape %s, got %d" % (path, expected, shape, len(content) - start))
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
