@@ -27,6 +27,6 @@ setup(
         "examples": EXAMPLES,
         "benchmark": ["tf-keras"],
         "test": EXAMPLES + ["pytest"],
-        "lint": ["ruff==0.14.*"],
+        "lint": ["ruff==0.17.*"],
     },
 )

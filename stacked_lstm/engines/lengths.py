@@ -23,10 +23,8 @@ def zero_past_end(series, lengths):
     return kept
 
 
-def last_state(series, lengths):
+def at_end(series, lengths):
     """The entry of `series` [T + 1, B, H], which begins with the initial state, at each sequence's end: [B, H]."""
-    if lengths is None:
-        return series[-1]
     return tf.gather_nd(series, tf.stack([lengths, tf.range(tf.shape(series)[1])], axis=1))
 
 

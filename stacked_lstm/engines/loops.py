@@ -84,8 +84,8 @@ def forward(below, layers, states, back_prop=False):
       back_prop: whether TensorFlow shall be able to differentiate the loop itself.
 
     Returns:
-      An `equations.Step` of TensorArrays per layer: c and h with T + 1 entries, the state before the first step and
-      after each; the others with one entry per step.
+      (list of `LSTMState` after step T, [B, H_l] each; an `equations.Step` of TensorArrays per layer: c and h with
+      T + 1 entries, the state before the first step and after each; the others with one entry per step).
     """
     steps = tf.shape(below)[0]
     # Slicing [t] off a tensor shares its memory, but differentiates badly: one [T, B, N] gradient per step.
@@ -109,8 +109,7 @@ def forward(below, layers, states, back_prop=False):
     for state in states:
         of_steps = [_array(steps, state.c) for _ in equations.Step._fields[:-2]]
         tapes.append(equations.Step(*of_steps, c=_series(state.c, steps), h=_series(state.h, steps)))
-    _, tapes = _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), back_prop=back_prop)
-    return tapes
+    return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), back_prop=back_prop)
 
 
 def _record(tape, t, taken):
@@ -124,7 +123,7 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
     Past a sequence's end a step changes nothing: the gradient of the final state passes through to the last step.
 
     Args:
-      tapes, layers: as given to and returned by `forward`.
+      tapes, layers: as returned by and given to `forward`.
       d_outputs: [T, B, H_L], gradient of the last layer's h, zero past each end.
       d_finals: `LSTMState` per layer, gradients of the final states.
       lengths: int32 [B], or None where all sequences have T steps.
@@ -176,7 +175,8 @@ def tangent(below, layers, states, below_dot, kernels_dot, biases_dot, states_do
         kernels and biases (None where there is none) and of `states`.
 
     Returns:
-      An `LSTMState` per layer of TensorArrays with T + 1 entries: the directional derivatives of c and h.
+      The directional derivatives of c and h: (list of `LSTMState` after step T; an `LSTMState` of TensorArrays with
+      T + 1 entries per layer).
     """
     steps = tf.shape(below)[0]
     reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (below, below_dot)]
@@ -202,4 +202,4 @@ def tangent(below, layers, states, below_dot, kernels_dot, biases_dot, states_do
 
     tapes = [LSTMState(_series(dot.c, steps), _series(dot.h, steps)) for dot in states_dot]
     variables = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, tapes), back_prop=True)
-    return variables[2]
+    return variables[1:]

@@ -35,13 +35,13 @@ def run(below, layers, states, lengths=None):
     if any(a.times_slope is None for g in layers for a in (g.activation, g.recurrent_activation)):
         # A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative.
         arguments = tf.nest.map_structure(_once_differentiable, arguments)
-        return group.results(group.forward(arguments, back_prop=True))
+        return group.results(*group.forward(arguments, back_prop=True))
 
     @tf.custom_gradient
     def forward(*flat):
         group_arguments = group.pack(flat)
-        tapes = group.forward(group_arguments)
-        results = group.results(tapes)
+        states, tapes = group.forward(group_arguments)
+        results = group.results(states, tapes)
 
         def backward(*d_results):
             return _differentiable_backward(group, flat, tapes, d_results)
@@ -125,15 +125,20 @@ class _Group(object):
     def forward(self, arguments, back_prop=False):
         return loops.forward(arguments.below, self._with(arguments), arguments.states, back_prop)
 
-    def results(self, tapes):
-        """`_Results` from each layer's c and h, TensorArrays of T + 1 entries."""
-        stacked = [LSTMState(tape.c.stack(), tape.h.stack()) for tape in tapes]
-        finals = [LSTMState(*[sequence_ends.last_state(series, self._lengths) for series in s]) for s in stacked]
-        return _Results(sequence_ends.zero_past_end(stacked[-1].h[1:], self._lengths), finals)
+    def results(self, states, tapes):
+        """`_Results` from the states after step T, and from c and h of all steps, TensorArrays of T + 1 entries.
+
+        Only where sequences end early does it take c of all steps, so that plain inference need not keep it.
+        """
+        outputs = sequence_ends.zero_past_end(tapes[-1].h.stack()[1:], self._lengths)
+        if self._lengths is None:
+            return _Results(outputs, states)
+        series = [LSTMState(tape.c.stack(), tape.h.stack()) for tape in tapes]
+        return _Results(outputs, [LSTMState(*[sequence_ends.at_end(s, self._lengths) for s in pair]) for pair in series])
 
     def tangent(self, arguments, directions):
         biases_dot = [bias[0] if bias else None for bias in directions.biases]
-        tapes = loops.tangent(
+        states, tapes = loops.tangent(
             arguments.below,
             self._with(arguments),
             arguments.states,
@@ -142,7 +147,7 @@ class _Group(object):
             biases_dot,
             directions.states,
         )
-        return self.results(tapes)
+        return self.results(states, tapes)
 
     def backward(self, arguments, tapes, d_results):
         """Gradients of `arguments`, in their structure."""
@@ -152,13 +157,14 @@ class _Group(object):
         d_below, d_kernels, d_biases = None, [], []
         below = arguments.below
         for layer, tape, dz in zip(layers, tapes, d_zs):
-            h = sequence_ends.zero_past_end(tape.h.stack()[:-1], self._lengths)
+            h = tape.h.stack()
             if d_below is None:
                 d_below = _d_below(layer, dz)
-            rows = h if loops.has_input_product(layer) else tf.concat([h, below], axis=-1)
+            rows = h[:-1] if loops.has_input_product(layer) else tf.concat([h[:-1], below], axis=-1)
+            rows = sequence_ends.zero_past_end(rows, self._lengths)
             d_kernels.append(tf.matmul(_rows(rows), _rows(dz), transpose_a=True))
             d_biases.append([] if layer.bias is None else [tf.reduce_sum(dz, axis=[0, 1])])
-            below = sequence_ends.zero_past_end(tape.h.stack()[1:], self._lengths)
+            below = h[1:]
         return _Arguments(d_below, d_kernels, d_biases, d_states)
 
 
