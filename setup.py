@@ -1,4 +1,5 @@
 """Packaging; README.md and BUILD.md say how to install."""
+
 import os
 import runpy
 

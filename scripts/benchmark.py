@@ -7,6 +7,7 @@ rate of its matrix products, its memory, and how many times as fast as dynamic_r
     python scripts/benchmark.py
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
 """
+
 import json
 import multiprocessing
 import os
@@ -15,7 +16,6 @@ import sys
 
 import numpy as np
 from absl import app, flags
-
 from contestants import CONTESTANTS, MODES, Shape, serve
 
 FLAGS = flags.FLAGS
@@ -23,7 +23,9 @@ FLAGS = flags.FLAGS
 REFERENCE = "dynamic_rnn"
 SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2"
 
-flags.DEFINE_string("shapes", SHAPES, "Time steps, batch, input width, hidden width, layers; shapes apart by semicolons.")
+flags.DEFINE_string(
+    "shapes", SHAPES, "Time steps, batch, input width, hidden width, layers; shapes apart by semicolons."
+)
 flags.DEFINE_list("contestants", list(CONTESTANTS), "Who takes part, of %s." % ", ".join(CONTESTANTS))
 flags.DEFINE_list("modes", list(MODES), "What to measure, of %s." % ", ".join(MODES))
 flags.DEFINE_integer("rounds", 10, "How often each contestant has its turn.", lower_bound=1)

@@ -4,6 +4,7 @@ A contestant is a function of a `Shape` and a random input [T, B, I] (float32) t
 function without arguments: "inference" computes the last layer's outputs of all steps, "training" makes one step of
 gradient descent on their mean square. It raises ImportError where its library is missing.
 """
+
 import collections
 import functools
 import resource

@@ -1,4 +1,5 @@
 """Stacked LSTMs for TensorFlow-1-style graphs, from explicit gate matrices."""
+
 from stacked_lstm.stack import StackedLSTM
 from stacked_lstm.state import LSTMState
 from stacked_lstm.version import __version__

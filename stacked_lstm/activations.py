@@ -3,6 +3,7 @@
 Writing the slope through the output (tanh' = 1 - tanh^2) means that the backward pass keeps the activated values
 only, and that one table serves the first and the second derivative.
 """
+
 import collections
 
 from stacked_lstm import checks

@@ -1,4 +1,5 @@
 """Argument checks. Every message names the function, what was expected and what was given."""
+
 import numbers
 
 import numpy as np
@@ -17,7 +18,9 @@ def known(table, name, function, argument, alternative=None):
     if isinstance(name, str) and name in table:
         return table[name]
     names = ", ".join(sorted(table))
-    return fail(function, "`%s` to be one of %s%s" % (argument, names, " " + alternative if alternative else ""), repr(name))
+    return fail(
+        function, "`%s` to be one of %s%s" % (argument, names, " " + alternative if alternative else ""), repr(name)
+    )
 
 
 def widths(sizes, function, argument):
@@ -55,7 +58,9 @@ def float_dtype(dtype, function):
     except TypeError:
         dtype = repr(dtype)
     if dtype not in FLOAT_DTYPES:
-        fail(function, "`dtype` to be one of %s" % ", ".join(d.name for d in FLOAT_DTYPES), getattr(dtype, "name", dtype))
+        fail(
+            function, "`dtype` to be one of %s" % ", ".join(d.name for d in FLOAT_DTYPES), getattr(dtype, "name", dtype)
+        )
     return dtype
 
 
@@ -89,7 +94,11 @@ def inputs(value, dtype, time_major, function):
     if value.shape.ndims != 3:
         fail(function, "`inputs` of rank 3, %s" % axes, "shape %s" % value.shape)
     if value.shape.as_list()[-1] is None:
-        fail(function, "`inputs` %s whose last dimension is known when the graph is built" % axes, "shape %s" % value.shape)
+        fail(
+            function,
+            "`inputs` %s whose last dimension is known when the graph is built" % axes,
+            "shape %s" % value.shape,
+        )
     if value.shape.as_list()[-1] == 0:
         fail(function, "`inputs` %s with at least one column" % axes, "shape %s" % value.shape)
     return value
@@ -119,7 +128,9 @@ def lengths(value, time_steps, batch, function):
     _static_range(value, time_steps[0], function)
     value = tf.cast(value, tf.int32)
     assertions = [
-        tf.Assert(condition, ["%s: expected `sequence_length` %s, got" % (function, text), value, "where that is", bound])
+        tf.Assert(
+            condition, ["%s: expected `sequence_length` %s, got" % (function, text), value, "where that is", bound]
+        )
         for condition, text, bound in (
             (tf.equal(tf.size(value), batch[1]), "of one entry per sequence (the batch size)", batch[1]),
             (tf.reduce_all(value >= 0), "of at least 0", 0),

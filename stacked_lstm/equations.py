@@ -10,6 +10,7 @@ Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000:
 Engines compute the four products as one: the gate matrices stand side by side in `GATE_ORDER`. `z`, [..., 4H], is
 the result before any activation.
 """
+
 import collections
 
 from stacked_lstm.compat import tf

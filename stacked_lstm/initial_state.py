@@ -3,6 +3,7 @@
 A new kind is a pair of functions and a line in `INITIAL_STATES`. Variables are named after what they make:
 `initial_state/layer_1/W_h` or `.../h`, layers counted from 1.
 """
+
 import collections
 
 from stacked_lstm.compat import tf

@@ -13,6 +13,7 @@ In the table m is a matrix' number of rows (its inputs), n its number of columns
 
 They draw from TensorFlow's random ops, so `tf.set_random_seed` makes them repeatable.
 """
+
 import os
 
 import numpy as np

@@ -3,6 +3,7 @@
 The only module of the package that touches a peer. `Pair` builds both, `differences` compares them, `train` and
 `step_times` run them in turn.
 """
+
 import collections
 import importlib
 import time
@@ -19,7 +20,17 @@ LOSS_TOLERANCE = 1e-4
 
 Setup = collections.namedtuple(
     "Setup",
-    ["hidden_sizes", "input_size", "horizon", "initial_state", "lengths", "time_major", "dtype", "engine", "use_states"],
+    [
+        "hidden_sizes",
+        "input_size",
+        "horizon",
+        "initial_state",
+        "lengths",
+        "time_major",
+        "dtype",
+        "engine",
+        "use_states",
+    ],
 )
 Setup.__new__.__defaults__ = (1, "zeros", False, False, "float32", "auto", True)
 Setup.__doc__ = """What to compare.
@@ -103,9 +114,7 @@ class Pair(object):
         self.mixing = tf.placeholder(dtype, [None, None, last], "mixing")
         lengths = self.lengths if setup.lengths else None
 
-        self.lstm = StackedLSTM(
-            setup.hidden_sizes, initial_state=setup.initial_state, dtype=dtype, engine=setup.engine
-        )
+        self.lstm = StackedLSTM(setup.hidden_sizes, initial_state=setup.initial_state, dtype=dtype, engine=setup.engine)
         ours = self.lstm(self.inputs, lengths, time_major=setup.time_major)
         stack = cells.MultiRNNCell([cells.BasicLSTMCell(size, dtype=dtype) for size in setup.hidden_sizes])
         first = self.inputs[0] if setup.time_major else self.inputs[:, 0]

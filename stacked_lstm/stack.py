@@ -1,4 +1,5 @@
 """StackedLSTM: layers of explicit gate matrices and an initial state, run by an engine."""
+
 import collections
 import collections.abc
 

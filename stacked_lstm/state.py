@@ -1,4 +1,5 @@
 """The state of one layer."""
+
 import collections
 
 LSTMState = collections.namedtuple("LSTMState", ["c", "h"])

@@ -1,4 +1,5 @@
 """The explicit gate variables of one layer."""
+
 import collections
 
 from stacked_lstm.equations import GATE_ORDER

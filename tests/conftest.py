@@ -1,4 +1,5 @@
 """What all tests share: TF1 behaviour, a fresh graph each, and sessions."""
+
 import os
 import sys
 

@@ -2,6 +2,7 @@
 
 Also central differences, for gradients of whatever a session computes.
 """
+
 import numpy as np
 
 FUNCTIONS = {

@@ -1,4 +1,5 @@
 """What users get wrong: each message names the argument, what was expected and what was given."""
+
 import subprocess
 import sys
 

@@ -1,14 +1,14 @@
 """scripts/benchmark.py: that it measures what it says, never how fast."""
+
 import json
 import os
 import re
 import subprocess
 import sys
 
-import pytest
-
 import benchmark
 import contestants
+import pytest
 
 SCRIPT = os.path.abspath(benchmark.__file__)
 
@@ -31,7 +31,7 @@ def test_table_and_measurements(tmp_path):
     path = tmp_path / "measured.json"
     arguments = ["--shapes=3,2,4,8,2", "--rounds=2", "--seconds=0.01", "--contestants=graph,dynamic_rnn"]
     result = subprocess.run(
-        [sys.executable, SCRIPT, "--json=%s" % path] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, SCRIPT, "--json=%s" % path] + arguments, capture_output=True
     )
     assert result.returncode == 0, result.stderr.decode()
     rows = re.findall(r"^\| 3,2,4,8,2 \| (\w+) \| (\w+) \| ([\d.]+) \|", result.stdout.decode(), re.M)
@@ -57,12 +57,12 @@ def test_missing_library_is_left_out_by_name():
         "try: contestants.CONTESTANTS['tf_keras'](contestants.Shape(1, 1, 1, 1, 1), np.zeros([1, 1, 1], 'f'))\n"
         "except ImportError as error: print('left out:', error)" % os.path.dirname(SCRIPT)
     )
-    result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True)
     assert "left out:" in result.stdout.decode(), result.stderr.decode()
 
 
 @pytest.mark.parametrize("flag", ["--contestants=nobody", "--modes=sleeping", "--shapes=1"])
 def test_bad_flags(flag):
-    result = subprocess.run([sys.executable, SCRIPT, flag], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    result = subprocess.run([sys.executable, SCRIPT, flag], capture_output=True)
     assert result.returncode == 1
     assert "benchmark.py: %s: expected" % flag.split("=")[0] in result.stderr.decode()

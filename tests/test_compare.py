@@ -1,4 +1,5 @@
 """scripts/compare.py as users run it: what it prints, and when it fails."""
+
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ SMALL = ["--hidden_sizes=4,3", "--batch_size=3", "--time_steps=4", "--steps=6", 
 
 
 def compare(*flags):
-    result = subprocess.run([sys.executable, SCRIPT] + list(flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    result = subprocess.run([sys.executable, SCRIPT] + list(flags), capture_output=True)
     return result.returncode, result.stdout.decode(), result.stderr.decode()
 
 
@@ -26,7 +27,14 @@ def test_report(flags):
     assert "engine graph (the first engine" in printed and "peer tensorflow.python.ops.rnn_cell_impl" in printed
     assert re.search(r"ops ran on: \S+CPU:0 \(\d+\)", printed)
     state = "W_h" if "--initial_state=projected" in flags else "h"
-    for name in ("outputs", "layer_2 final c", "d inputs", "d layer_1/Wf", "d layer_2/bo", "d initial_state/layer_2/" + state):
+    for name in (
+        "outputs",
+        "layer_2 final c",
+        "d inputs",
+        "d layer_1/Wf",
+        "d layer_2/bo",
+        "d initial_state/layer_2/" + state,
+    ):
         assert re.search(r"^  %s +\d\.\d\de-\d\d +\d\.\d\de-\d\d" % re.escape(name), printed, re.M), name
     losses = re.findall(r"^  (\d+) +([\d.]+) +([\d.]+) +\S+$", printed, re.M)
     assert [int(step) for step, _, _ in losses] == [1, 2, 3, 4, 5, 6]

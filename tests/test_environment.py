@@ -1,4 +1,5 @@
 """What the package needs, and what it must not touch."""
+
 import os
 import re
 import subprocess
@@ -36,7 +37,7 @@ print("trained")
 def run(program):
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     result = subprocess.run(
-        [sys.executable, "-c", PREAMBLE + program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        [sys.executable, "-c", PREAMBLE + program], capture_output=True, env=environment
     )
     return result.stdout.decode().split(), result.stderr.decode()
 

@@ -1,4 +1,5 @@
 """The graph engine: its contract, hand-written gradients, second derivatives, lengths, the size of its graph."""
+
 import collections
 
 import numpy as np
@@ -10,7 +11,12 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph as graph_engine
 
 # hidden sizes, input size: the input product in the loop and before it, layers that share a loop and that do not.
-STACKS = {"in the loop": ([8], 2), "before the loop": ([3], 5), "shared loop": ([4, 7, 3], 5), "own loops": ([260, 5], 3)}
+STACKS = {
+    "in the loop": ([8], 2),
+    "before the loop": ([3], 5),
+    "shared loop": ([4, 7, 3], 5),
+    "own loops": ([260, 5], 3),
+}
 
 
 class Problem(object):
@@ -79,7 +85,11 @@ def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, s
 def test_gradients_of_activations(activation, recurrent_activation, session):
     # Large weights reach both sides of every kink; gates that are not bounded would grow out of hand with them.
     initializer = "dl" if recurrent_activation == "relu" else "xavier"
-    options = {"activation": activation, "recurrent_activation": recurrent_activation, "weight_initializer": initializer}
+    options = {
+        "activation": activation,
+        "recurrent_activation": recurrent_activation,
+        "weight_initializer": initializer,
+    }
     Problem(session, [4, 3], 3, [5, 0, 3], **options).check_gradients()
 
 
@@ -89,7 +99,9 @@ def test_gradients_under_both_control_flows(control_flow, session):
 
 @pytest.mark.parametrize("stack", sorted(STACKS))
 def test_second_derivatives(stack, control_flow, session):
-    Problem(session, *STACKS[stack], lengths=[5, 0, 3], second=True, initial_state="projected").check_second_derivatives()
+    Problem(
+        session, *STACKS[stack], lengths=[5, 0, 3], second=True, initial_state="projected"
+    ).check_second_derivatives()
 
 
 @pytest.mark.parametrize("activation, recurrent_activation", [("relu", "hard_sigmoid"), ("linear", "tanh")])

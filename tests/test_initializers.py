@@ -1,4 +1,5 @@
 """The named distributions by their statistics, CSV files, TensorFlow's initializers."""
+
 import numpy as np
 import pytest
 

@@ -1,4 +1,5 @@
 """StackedLSTM against MultiRNNCell + dynamic_rnn: outputs, final states, every gradient, training."""
+
 import numpy as np
 import pytest
 

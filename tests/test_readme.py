@@ -1,4 +1,5 @@
 """What the README says is true: its example runs, its commands and files exist."""
+
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ def test_first_example(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     (tmp_path / "example.py").write_text(example, encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, str(tmp_path / "example.py")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, str(tmp_path / "example.py")], capture_output=True
     )
     assert result.returncode == 0, result.stderr.decode()
     printed = result.stdout.decode()

@@ -1,4 +1,5 @@
 """StackedLSTM from outside: values, shapes, names, sharing, checkpoints, dtypes."""
+
 import numpy as np
 import pytest
 
@@ -35,9 +36,7 @@ def test_equations(activation, recurrent_activation, session):
     for W_c, W_h in zip(projections[::2], projections[1::2]):
         c, h = np.tanh(c @ W_c), np.tanh(h @ W_h)
         starts.append((c, h))
-    expected, finals = naive.lstm(
-        values_of(lstm, session), x, starts, lengths, activation, recurrent_activation
-    )
+    expected, finals = naive.lstm(values_of(lstm, session), x, starts, lengths, activation, recurrent_activation)
     got, got_state = session.run([outputs, state])
     assert naive.relative_difference(got, expected) < 1e-13
     for ours, theirs in zip(got_state, finals):

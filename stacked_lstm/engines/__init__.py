@@ -4,6 +4,7 @@ An engine is a module with `run(weights, x, state, sequence_length) -> (h, LSTMS
 `run_stack` for several, and `unsupported(layers)`, which says why it cannot run them (None where it can). A new engine
 is a new file and a line in `ENGINES`.
 """
+
 import collections
 
 from stacked_lstm import checks

@@ -4,6 +4,7 @@ A stack is cut into groups of layers, one loop over time each. Wide layers have 
 their input product, half of their work, is one GEMM over all T x B rows before the loop. Layers so narrow that a step
 is bound by op dispatch share a loop, where the executor overlaps them.
 """
+
 from stacked_lstm import equations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import lengths as sequence_ends
@@ -72,16 +73,21 @@ def _group_sizes(layers):
 
 def _prepare(layers, x):
     """Returns what the group's loop reads, and its `loops.GroupLayer`s."""
-    group = []
+    first, group = layers[0], []
     for layer in layers:
         kernel, bias = equations.fuse(layer)
-        group.append(loops.GroupLayer(kernel, bias, layer.activation, layer.recurrent_activation))
-    first = layers[0]
-    if first.input_size * _NARROW_INPUT <= first.hidden_size:
-        return x, group
-    recurrent, of_inputs = tf.split(group[0].kernel, [first.hidden_size, first.input_size], axis=0)
-    product = tf.matmul(tf.reshape(x, [-1, first.input_size]), of_inputs)
-    if group[0].bias is not None:
-        product = tf.nn.bias_add(product, group[0].bias)
-    group[0] = group[0]._replace(kernel=recurrent, bias=None)
-    return tf.reshape(product, tf.concat([tf.shape(x)[:2], [4 * first.hidden_size]], axis=0)), group
+        if layer is first and first.input_size * _NARROW_INPUT > first.hidden_size:
+            recurrent, of_inputs = tf.split(kernel, [first.hidden_size, first.input_size], axis=0)
+            x, kernel, bias = _input_product(x, of_inputs, bias), recurrent, None
+        if bias is not None:
+            kernel = tf.concat([kernel, bias[None]], axis=0)
+        group.append(loops.GroupLayer(kernel, bias is not None, layer.activation, layer.recurrent_activation))
+    return x, group
+
+
+def _input_product(x, kernel, bias):
+    """x W + b for all steps, [T, B, 4H], in one GEMM."""
+    product = tf.matmul(tf.reshape(x, [-1, kernel.shape.as_list()[0]]), kernel)
+    if bias is not None:
+        product = tf.nn.bias_add(product, bias)
+    return tf.reshape(product, tf.concat([tf.shape(x)[:2], kernel.shape.as_list()[1:]], axis=0))

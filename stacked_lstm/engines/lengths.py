@@ -3,6 +3,7 @@
 Nothing before a sequence's end depends on what comes after it, so engines may run on past the end and tidy up
 afterwards, with the helpers here. Selecting (instead of multiplying by zero) keeps even NaN in the padding out.
 """
+
 from stacked_lstm.compat import tf
 
 

@@ -7,6 +7,7 @@ all steps at once.
 
 Sizes in this file: T time steps, B batch, H_l width of layer l.
 """
+
 import collections
 
 from stacked_lstm import equations
@@ -16,13 +17,14 @@ from stacked_lstm.state import LSTMState
 # As in dynamic_rnn: how many steps may be in flight at once.
 _PARALLEL_ITERATIONS = 32
 
-GroupLayer = collections.namedtuple("GroupLayer", ["kernel", "bias", "activation", "recurrent_activation"])
+GroupLayer = collections.namedtuple("GroupLayer", ["kernel", "has_bias", "activation", "recurrent_activation"])
 GroupLayer.__doc__ = """One layer as the loops see it; columns are in `equations.GATE_ORDER`.
 
 Fields:
-  kernel: [H_l + I_l, 4H_l], rows of h before rows of the layer's input; or [H_l, 4H_l] for the first layer of a group
-    whose input product was made outside the loop.
-  bias: [4H_l], or None where there is none or the input product holds it.
+  kernel: [H_l + I_l + 1, 4H_l], rows of h before rows of the layer's input, then the bias, which is the row of an
+    input that is always 1: one product costs less than a product and a sum. Without the last row where there is no
+    bias; [H_l, 4H_l] for the first layer of a group whose input product was made outside the loop.
+  has_bias: whether the kernel has the row of the bias.
   activation, recurrent_activation: `activations.Activation`.
 """
 
@@ -50,12 +52,16 @@ def _series(first, steps):
     return _array(steps + 1, first).write(0, first)
 
 
-def _pre_activations(layer, h, below):
+def _pre_activations(layer, h, below, one):
     """z of one step; `below` is the layer's input, or the input product where the kernel has no rows for inputs."""
     if has_input_product(layer):
         return below + tf.matmul(h, layer.kernel)
-    z = tf.matmul(tf.concat([h, below], axis=-1), layer.kernel)
-    return z if layer.bias is None else tf.nn.bias_add(z, layer.bias)
+    return tf.matmul(joined(layer, h, below, one), layer.kernel)
+
+
+def joined(layer, h, below, one):
+    """What the rows of the kernel of a layer without input product are for: [h, x] and, if it has a bias, `one`."""
+    return tf.concat([h, below] + [one] * layer.has_bias, axis=-1)
 
 
 def hidden_size(layer):
@@ -91,6 +97,7 @@ def forward(below, layers, states, back_prop=False):
     # Slicing [t] off a tensor shares its memory, but differentiates badly: one [T, B, N] gradient per step.
     read = tf.TensorArray(below.dtype, steps).unstack(below).read if back_prop else lambda t: below[t]
     width = below.shape.as_list()[-1]
+    one = tf.ones_like(states[0].h[:, :1])
 
     def body(t, variables):
         states, tapes = variables
@@ -98,7 +105,7 @@ def forward(below, layers, states, back_prop=False):
         x.set_shape([None, width])
         new_states, new_tapes = [], []
         for layer, state, tape in zip(layers, states, tapes):
-            z = _pre_activations(layer, state.h, x)
+            z = _pre_activations(layer, state.h, x, one)
             taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
             new_states.append(LSTMState(_like(taken.c, state.c), _like(taken.h, state.h)))
             new_tapes.append(_record(tape, t, taken))
@@ -133,7 +140,9 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
     """
     steps = tf.shape(d_outputs)[0]
     # A product with a kernel transposed beforehand is up to twice as fast as one that transposes at every step.
-    transposed = [tf.transpose(layer.kernel[: hidden_size(layer)] if k == 0 else layer.kernel) for k, layer in enumerate(layers)]
+    widths = [hidden_size(layer) for layer in layers]
+    rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
+    transposed = [tf.transpose(layer.kernel[:count]) for layer, count in zip(layers, rows)]
 
     def body(t, variables):
         d_states, d_zs = list(variables[0]), list(variables[1])
@@ -143,12 +152,17 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
             before, tape = d_states[k], tapes[k]
             taken = equations.Step(*[array.read(t) for array in tape[:-2]], c=None, h=None)
             dz, dc = equations.step_backward(
-                taken, tape.c.read(t), before.c, before.h + d_above, layers[k].activation, layers[k].recurrent_activation
+                taken,
+                tape.c.read(t),
+                before.c,
+                before.h + d_above,
+                layers[k].activation,
+                layers[k].recurrent_activation,
             )
             dz = _where_alive(alive, dz, tf.zeros_like(dz))
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
-                dh, d_above = tf.split(dh, [before.h.shape.as_list()[-1], d_states[k - 1].h.shape.as_list()[-1]], axis=-1)
+                dh, d_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
             dc, dh = _where_alive(alive, dc, before.c), _where_alive(alive, dh, before.h)
             d_states[k] = LSTMState(_like(dc, before.c), _like(dh, before.h))
             d_zs[k] = d_zs[k].write(t, dz)
@@ -164,36 +178,34 @@ def _where_alive(alive, value, otherwise):
     return value if alive is None else tf.where(alive, value, otherwise)
 
 
-def tangent(below, layers, states, below_dot, kernels_dot, biases_dot, states_dot):
+def tangent(below, layers, states, below_dot, kernels_dot, states_dot):
     """The directional derivative of `forward`: how c and h move when everything they depend on moves.
 
     The loop is an ordinary one, so that TensorFlow can differentiate it once more; see `recurrence`.
 
     Args:
       below, layers, states: as in `forward`.
-      below_dot, kernels_dot, biases_dot, states_dot: the directions, with the shapes of `below`, of the layers'
-        kernels and biases (None where there is none) and of `states`.
+      below_dot, kernels_dot, states_dot: the directions, with the shapes of `below`, the layers' kernels and `states`.
 
     Returns:
       The directional derivatives of c and h: (list of `LSTMState` after step T; an `LSTMState` of TensorArrays with
       T + 1 entries per layer).
     """
     steps = tf.shape(below)[0]
+    one = tf.ones_like(states[0].h[:, :1])
     reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (below, below_dot)]
 
     def body(t, variables):
         states, states_dot, tapes = variables
         x, x_dot = (_like(read(t), below[0]) for read in reads)
         new_states, new_states_dot, new_tapes = [], [], []
-        for layer, w_dot, b_dot, state, dot, tape in zip(layers, kernels_dot, biases_dot, states, states_dot, tapes):
-            z = _pre_activations(layer, state.h, x)
-            z_dot = _pre_activations(layer._replace(bias=None), dot.h, x_dot)
-            weights_dot = layer._replace(kernel=w_dot, bias=b_dot)
-            z_dot += _pre_activations(weights_dot, state.h, tf.zeros_like(x) if has_input_product(layer) else x)
+        for layer, kernel_dot, state, dot, tape in zip(layers, kernels_dot, states, states_dot, tapes):
+            z = _pre_activations(layer, state.h, x, one)
+            z_dot = _pre_activations(layer, dot.h, x_dot, tf.zeros_like(one))
+            of_kernel = layer._replace(kernel=kernel_dot)
+            z_dot += _pre_activations(of_kernel, state.h, tf.zeros_like(x) if has_input_product(layer) else x, one)
             taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
-            moved = equations.step_tangent(
-                taken, state.c, z_dot, dot.c, layer.activation, layer.recurrent_activation
-            )
+            moved = equations.step_tangent(taken, state.c, z_dot, dot.c, layer.activation, layer.recurrent_activation)
             new_states.append(LSTMState(_like(taken.c, state.c), _like(taken.h, state.h)))
             new_states_dot.append(LSTMState(_like(moved.c, dot.c), _like(moved.h, dot.h)))
             new_tapes.append(LSTMState(tape.c.write(t + 1, moved.c), tape.h.write(t + 1, moved.h)))

@@ -7,6 +7,7 @@ and u the incoming gradient; along a direction v its scalar product is <u, J v>,
 loop that TensorFlow differentiates correctly under every control flow. A third derivative would differentiate a
 gradient loop again, which TensorFlow itself refuses under control flow v1.
 """
+
 import collections
 
 from stacked_lstm.compat import tf
@@ -14,7 +15,7 @@ from stacked_lstm.engines import lengths as sequence_ends
 from stacked_lstm.engines import loops
 from stacked_lstm.state import LSTMState
 
-_Arguments = collections.namedtuple("_Arguments", ["below", "kernels", "biases", "states"])
+_Arguments = collections.namedtuple("_Arguments", ["below", "kernels", "states"])
 _Results = collections.namedtuple("_Results", ["outputs", "finals"])
 
 
@@ -30,7 +31,7 @@ def run(below, layers, states, lengths=None):
     Returns:
       ([T, B, H_L] the last layer's h, zero past each end; final states as `LSTMState` per layer).
     """
-    arguments = _Arguments(below, [g.kernel for g in layers], [_list(g.bias) for g in layers], states)
+    arguments = _Arguments(below, [layer.kernel for layer in layers], states)
     group = _Group(layers, arguments, lengths)
     if any(a.times_slope is None for g in layers for a in (g.activation, g.recurrent_activation)):
         # A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative.
@@ -100,12 +101,8 @@ def _once_differentiable(tensor):
     return identity(tensor)
 
 
-def _list(bias):
-    return [] if bias is None else [bias]
-
-
 class _Group(object):
-    """What is fixed about a group (its activations, its sequences' ends, which biases it has), and passes over it."""
+    """What is fixed about a group (its activations, its sequences' ends), and the passes over it."""
 
     def __init__(self, layers, arguments, lengths):
         self._layers = layers
@@ -117,10 +114,7 @@ class _Group(object):
         return tf.nest.pack_sequence_as(self._structure, flat)
 
     def _with(self, arguments):
-        return [
-            layer._replace(kernel=kernel, bias=bias[0] if bias else None)
-            for layer, kernel, bias in zip(self._layers, arguments.kernels, arguments.biases)
-        ]
+        return [layer._replace(kernel=kernel) for layer, kernel in zip(self._layers, arguments.kernels)]
 
     def forward(self, arguments, back_prop=False):
         return loops.forward(arguments.below, self._with(arguments), arguments.states, back_prop)
@@ -134,19 +128,13 @@ class _Group(object):
         if self._lengths is None:
             return _Results(outputs, states)
         series = [LSTMState(tape.c.stack(), tape.h.stack()) for tape in tapes]
-        return _Results(outputs, [LSTMState(*[sequence_ends.at_end(s, self._lengths) for s in pair]) for pair in series])
+        return _Results(
+            outputs, [LSTMState(*[sequence_ends.at_end(s, self._lengths) for s in pair]) for pair in series]
+        )
 
     def tangent(self, arguments, directions):
-        biases_dot = [bias[0] if bias else None for bias in directions.biases]
-        states, tapes = loops.tangent(
-            arguments.below,
-            self._with(arguments),
-            arguments.states,
-            directions.below,
-            directions.kernels,
-            biases_dot,
-            directions.states,
-        )
+        moving = (directions.below, directions.kernels, directions.states)
+        states, tapes = loops.tangent(arguments.below, self._with(arguments), arguments.states, *moving)
         return self.results(states, tapes)
 
     def backward(self, arguments, tapes, d_results):
@@ -154,27 +142,25 @@ class _Group(object):
         layers = self._with(arguments)
         d_outputs = sequence_ends.zero_past_end(d_results.outputs, self._lengths)
         d_zs, d_states = loops.backward(tapes, layers, d_outputs, d_results.finals, self._lengths)
-        d_below, d_kernels, d_biases = None, [], []
-        below = arguments.below
+        d_kernels, below = [], arguments.below
         for layer, tape, dz in zip(layers, tapes, d_zs):
             h = tape.h.stack()
-            if d_below is None:
-                d_below = _d_below(layer, dz)
-            rows = h[:-1] if loops.has_input_product(layer) else tf.concat([h[:-1], below], axis=-1)
+            rows = h[:-1]
+            if not loops.has_input_product(layer):
+                rows = loops.joined(layer, rows, below, tf.ones_like(rows[:, :, :1]))
             rows = sequence_ends.zero_past_end(rows, self._lengths)
             d_kernels.append(tf.matmul(_rows(rows), _rows(dz), transpose_a=True))
-            d_biases.append([] if layer.bias is None else [tf.reduce_sum(dz, axis=[0, 1])])
             below = h[1:]
-        return _Arguments(d_below, d_kernels, d_biases, d_states)
+        return _Arguments(_d_below(layers[0], d_zs[0], arguments.below), d_kernels, d_states)
 
 
-def _d_below(layer, dz):
+def _d_below(layer, dz, below):
     """Gradient of a group's inputs: dz itself where they are the input product, else one GEMM over all steps."""
     if loops.has_input_product(layer):
         return dz
-    kernel = layer.kernel[loops.hidden_size(layer) :]
-    product = tf.matmul(_rows(dz), kernel, transpose_b=True)
-    return tf.reshape(product, tf.concat([tf.shape(dz)[:2], kernel.shape.as_list()[:1]], axis=0))
+    first = loops.hidden_size(layer)
+    kernel = layer.kernel[first : first + below.shape.as_list()[-1]]
+    return tf.reshape(tf.matmul(_rows(dz), kernel, transpose_b=True), tf.shape(below))
 
 
 def _rows(series):
