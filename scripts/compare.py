@@ -74,7 +74,7 @@ def compare_on(device, setup, examples):
     with tf.Graph().as_default(), tf.device(device):
         tf.set_random_seed(FLAGS.seed)
         pair = parity.Pair(setup, FLAGS.learning_rate)
-        print("\n%s: engine %s (%s), peer %s" % ((device,) + pair.lstm.engine_used + (pair.peer_source,)))
+        print("\n%s: engine %s (%s), peer %s" % ((device,) + pair.lstm.engine_used + (pair.peer.source,)))
         initialize = tf.global_variables_initializer()
         with tf.Session(config=tf.ConfigProto(allow_soft_placement=FLAGS.soft_placement)) as session:
             session.run(initialize)

@@ -30,9 +30,7 @@ def test_shapes():
 def test_table_and_measurements(tmp_path):
     path = tmp_path / "measured.json"
     arguments = ["--shapes=3,2,4,8,2", "--rounds=2", "--seconds=0.01", "--contestants=graph,dynamic_rnn"]
-    result = subprocess.run(
-        [sys.executable, SCRIPT, "--json=%s" % path] + arguments, capture_output=True
-    )
+    result = subprocess.run([sys.executable, SCRIPT, "--json=%s" % path] + arguments, capture_output=True)
     assert result.returncode == 0, result.stderr.decode()
     rows = re.findall(r"^\| 3,2,4,8,2 \| (\w+) \| (\w+) \| ([\d.]+) \|", result.stdout.decode(), re.M)
     expected = [(mode, name) for mode in ("inference", "training") for name in ("graph", "dynamic_rnn")]

@@ -1,5 +1,7 @@
 """StackedLSTM against MultiRNNCell + dynamic_rnn: outputs, final states, every gradient, training."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -45,9 +47,10 @@ def test_layouts_and_initial_states(initial_state, lengths, time_major, session)
     assert parity.exceeded(largest(setup, session)) == []
 
 
+@pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("time_major", [False, True])
-def test_projected_initial_state(time_major, session):
-    setup = parity.Setup([4, 6], 3, initial_state="projected", time_major=time_major, dtype="float64")
+def test_projected_initial_state(time_major, lengths, session):
+    setup = parity.Setup([4, 6], 3, initial_state="projected", lengths=lengths, time_major=time_major, dtype="float64")
     found = largest(setup, session)
     assert {"d initial_state/layer_%d/W_%s" % (k, f) for k in (1, 2) for f in "ch"} <= {d.name for d in found}
     assert parity.exceeded(found) == []
@@ -105,7 +108,7 @@ def test_peer_missing(monkeypatch):
     def nowhere(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(parity.importlib, "import_module", nowhere)
-    monkeypatch.setattr(parity.tf.nn, "rnn_cell", object(), raising=False)
+    monkeypatch.setattr(importlib, "import_module", nowhere)
+    monkeypatch.setattr(tf.nn, "rnn_cell", object(), raising=False)
     with pytest.raises(parity.PeerMissingError, match="pip install tf-keras"):
         parity.rnn_cell()

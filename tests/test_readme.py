@@ -14,9 +14,7 @@ with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
 def test_first_example(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     (tmp_path / "example.py").write_text(example, encoding="utf-8")
-    result = subprocess.run(
-        [sys.executable, str(tmp_path / "example.py")], capture_output=True
-    )
+    result = subprocess.run([sys.executable, str(tmp_path / "example.py")], capture_output=True)
     assert result.returncode == 0, result.stderr.decode()
     printed = result.stdout.decode()
     assert "stacked_lstm/layer_1/Wf" in printed and "name='graph'" in printed
