@@ -16,6 +16,7 @@ import sys
 
 import numpy as np
 from absl import app, flags
+
 from contestants import CONTESTANTS, MODES, Shape, serve
 
 FLAGS = flags.FLAGS

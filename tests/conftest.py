@@ -33,3 +33,11 @@ def control_flow(request):
 def session(graph):
     with tf.Session(graph=graph) as opened:
         yield opened
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """flag -> value of a tiny run of scripts/train.py."""
+    import tiny_runs
+
+    return tiny_runs.arguments_in(tmp_path)

@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import benchmark
 import contestants
-import pytest
 
 SCRIPT = os.path.abspath(benchmark.__file__)
 

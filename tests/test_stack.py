@@ -7,6 +7,12 @@ import naive
 from stacked_lstm import LSTMState, StackedLSTM
 from stacked_lstm.compat import tf
 
+BFLOAT16 = pytest.param(
+    tf.bfloat16,
+    2e-2,
+    marks=pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 has no gradients of bfloat16"),
+)
+
 GATES = ("Wf", "Wi", "Wo", "Wc", "bf", "bi", "bo", "bc")
 
 
@@ -38,7 +44,7 @@ def test_equations(activation, recurrent_activation, session):
         starts.append((c, h))
     expected, finals = naive.lstm(values_of(lstm, session), x, starts, lengths, activation, recurrent_activation)
     got, got_state = session.run([outputs, state])
-    assert naive.relative_difference(got, expected) < 1e-13
+    assert naive.relative_difference(got, expected) < 1e-12
     for ours, theirs in zip(got_state, finals):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.max(np.abs(theirs)))
 
@@ -164,7 +170,7 @@ def test_saved_and_restored_bit_for_bit(initial_state, session, tmp_path):
         np.testing.assert_array_equal(other.run(outputs), expected)
 
 
-@pytest.mark.parametrize("dtype, tolerance", [(tf.float16, 2e-3), (tf.bfloat16, 2e-2), (tf.float64, 1e-14)])
+@pytest.mark.parametrize("dtype, tolerance", [(tf.float16, 2e-3), BFLOAT16, (tf.float64, 1e-14)])
 def test_dtypes(dtype, tolerance, session):
     """Forward and backward in every float dtype, against NumPy on the same rounded weights."""
     lstm = StackedLSTM([4, 3], initial_state="learned", weight_initializer="orthogonal", dtype=dtype)
