@@ -109,8 +109,7 @@ def lengths(value, time_steps, batch, function):
 
     Args:
       value: int32 or int64 vector, or None (returned as it is).
-      time_steps, batch: the static sizes, or None where unknown, and
-        the dynamic ones as int32 scalars: pairs (static, dynamic).
+      time_steps, batch: pairs of T's and B's static size (None where unknown) and dynamic size (int32 scalar).
     """
     if value is None:
         return None
@@ -126,19 +125,22 @@ def lengths(value, time_steps, batch, function):
     if not value.shape.is_compatible_with([batch[0]]):
         fail(function, expected, "shape %s" % value.shape)
     _static_range(value, time_steps[0], function)
-    value = tf.cast(value, tf.int32)
+    # Checked before the cast, which could wrap an int64 into the range.
+    conditions = (
+        (tf.equal(tf.size(value), batch[1]), "of one entry per sequence (the batch size)", batch[1]),
+        (tf.reduce_all(value >= 0), "of at least 0", 0),
+        (
+            tf.reduce_all(value <= tf.cast(time_steps[1], value.dtype)),
+            "of at most the number of time steps",
+            time_steps[1],
+        ),
+    )
+    message = function + ": expected `sequence_length` "
     assertions = [
-        tf.Assert(
-            condition, ["%s: expected `sequence_length` %s, got" % (function, text), value, "where that is", bound]
-        )
-        for condition, text, bound in (
-            (tf.equal(tf.size(value), batch[1]), "of one entry per sequence (the batch size)", batch[1]),
-            (tf.reduce_all(value >= 0), "of at least 0", 0),
-            (tf.reduce_all(value <= time_steps[1]), "of at most the number of time steps", time_steps[1]),
-        )
+        tf.Assert(true, [message + text + ", got", value, "where that is", n]) for true, text, n in conditions
     ]
     with tf.control_dependencies(assertions):
-        value = tf.identity(value)
+        value = tf.identity(tf.cast(value, tf.int32))
     value.set_shape([batch[0]])
     return value
 

@@ -166,6 +166,14 @@ def test_lengths_at_run_time(lengths, expected, dtype, session):
             session.run(fetch, {fed: lengths, x: SEQUENCE})
 
 
+def test_length_that_an_int32_would_wrap(session):
+    fed = tf.placeholder(tf.int64, [None])
+    outputs, _ = StackedLSTM([4])(SEQUENCE, fed)
+    session.run(tf.global_variables_initializer())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most the number of time steps"):
+        session.run(outputs, {fed: [2**32 + 1, 5]})
+
+
 def test_eager_mode():
     """In a process of its own, as the other tests have switched eager execution off."""
     program = (
