@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-COMPARE = ["vega-datasets"]
+COMPARE = ["absl-py", "vega-datasets"]
 EXAMPLES = COMPARE + ["matplotlib", "tqdm"]
 
 with open(os.path.join(HERE, "README.md"), encoding="utf-8") as readme:
@@ -22,11 +22,11 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["stacked_lstm", "stacked_lstm.*"]),
     python_requires=">=3.7",
-    install_requires=["tensorflow>=1.15", "numpy", "absl-py"],
+    install_requires=["tensorflow>=1.15", "numpy"],
     extras_require={
         "compare": COMPARE,
         "examples": EXAMPLES,
-        "benchmark": ["tf-keras"],
+        "benchmark": ["absl-py", "tf-keras"],
         "test": EXAMPLES + ["pytest"],
         "lint": ["ruff==0.17.*"],
     },

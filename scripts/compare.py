@@ -50,7 +50,9 @@ def devices_present():
 def setup_from_flags():
     """`parity.Setup` of the network that the flags ask for, with the inputs and outputs of the forecast."""
     return parity.Setup(
-        hidden_sizes=checks.widths([int(size) for size in FLAGS.hidden_sizes], "compare.py", "hidden_sizes"),
+        hidden_sizes=checks.widths(
+            [int(s) if s.isdigit() else s for s in FLAGS.hidden_sizes], "compare.py", "hidden_sizes"
+        ),
         input_size=forecast.FEATURES,
         horizon=forecast.HOURS_OUT,
         initial_state=FLAGS.initial_state,
@@ -81,7 +83,8 @@ def compare_on(device, setup, examples):
             session.run(pair.start)
             feed = pair.feed(FLAGS.batch_size, FLAGS.time_steps, FLAGS.seed)
             problems = report_differences(parity.differences(pair, session, feed, setup.dtype, FLAGS.tolerance))
-            report_devices(parity.devices_used(session, [pair.outputs, pair.train_steps], feed))
+            for name, step in zip(("StackedLSTM", "dynamic_rnn"), pair.train_steps):
+                report_devices(name, parity.devices_used(session, step, feed))
             session.run(initialize)
             session.run(pair.start)
             problems += report_losses(parity.train(pair, session, batches(examples, FLAGS.steps)))
@@ -97,8 +100,9 @@ def report_differences(found):
     return ["%s differs by %.2e of its size (%.0e allowed)" % (d.name, d.relative, d.tolerance) for d in bad]
 
 
-def report_devices(counts):
-    print("  ops ran on: " + ", ".join("%s (%d)" % item for item in sorted(counts.items())))
+def report_devices(name, counts):
+    ran = ", ".join("%s (%d)" % item for item in sorted(counts.items()))
+    print("  %s: ops of a training step ran on %s" % (name, ran))
 
 
 def report_losses(losses):
@@ -109,10 +113,10 @@ def report_losses(losses):
     for step in shown:
         ours, theirs = losses[step]
         print("  %-10d %14.8f %14.8f %12.2e" % (step + 1, ours, theirs, abs(ours - theirs) / abs(theirs)))
-    difference = parity.loss_difference(losses)
-    if difference <= parity.LOSS_TOLERANCE:
+    difference, allowed = parity.loss_difference(losses), parity.LOSS_TOLERANCES[FLAGS.dtype]
+    if difference <= allowed:
         return []
-    return ["losses differ by %.2e in %d steps (%.0e allowed)" % (difference, len(losses), parity.LOSS_TOLERANCE)]
+    return ["losses differ by %.2e in %d steps (%.0e allowed)" % (difference, len(losses), allowed)]
 
 
 def report_times(pair, session, feed):

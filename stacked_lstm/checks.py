@@ -127,7 +127,8 @@ def lengths(value, time_steps, batch, function):
     _static_range(value, time_steps[0], function)
     # Checked before the cast, which could wrap an int64 into the range.
     conditions = (
-        (tf.equal(tf.size(value), batch[1]), "of one entry per sequence (the batch size)", batch[1]),
+        (tf.equal(tf.rank(value), 1), "of rank 1", tf.rank(value)),
+        (tf.equal(tf.size(value), batch[1]), "of one entry per sequence, the batch size", batch[1]),
         (tf.reduce_all(value >= 0), "of at least 0", 0),
         (
             tf.reduce_all(value <= tf.cast(time_steps[1], value.dtype)),
@@ -143,6 +144,12 @@ def lengths(value, time_steps, batch, function):
         value = tf.identity(tf.cast(value, tf.int32))
     value.set_shape([batch[0]])
     return value
+
+
+def _assertion(condition, data):
+    """`tf.Assert` on a CPU: there are no strings on a GPU."""
+    with tf.device("/device:CPU:0"):
+        return tf.Assert(condition, data)
 
 
 def _static_range(value, time_steps, function):
@@ -185,7 +192,7 @@ def _with_shape(part, batch, hidden_size, message):
         return part
     wanted = tf.stack([batch[1], hidden_size])
     matches = tf.reduce_all(tf.equal(tf.shape(part), wanted))
-    with tf.control_dependencies([tf.Assert(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
+    with tf.control_dependencies([_assertion(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
         part = tf.identity(part)
     part.set_shape([batch[0], hidden_size])
     return part

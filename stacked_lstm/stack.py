@@ -1,11 +1,10 @@
 """StackedLSTM: layers of explicit gate matrices and an initial state, run by an engine."""
 
-import collections
 import collections.abc
 
 from stacked_lstm import activations, checks, engines, initializers, weights
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import lengths as sequence_ends
+from stacked_lstm.engines import padding
 from stacked_lstm.initial_state import INITIAL_STATES
 from stacked_lstm.state import LSTMState
 
@@ -88,7 +87,6 @@ class StackedLSTM(object):
         engines.check(engine, _CLASS)
         self._engine = engine
         self.name = checks.scope(name, _CLASS)
-        self._made = {role: set() for role in self._initializers}
         self._input_size = None
         self._layers = []
         self._start = []
@@ -118,23 +116,30 @@ class StackedLSTM(object):
                 checks.fail(self.name, expected, "width %d" % input_size)
             return
         (input_size,) = checks.widths([input_size], "StackedLSTM.build", "input_size")
-        with tf.variable_scope(self.name, auxiliary_name_scope=False):
-            self._layers = [
-                weights.create(
-                    weights.LAYER_SCOPE % (k + 1),
-                    below,
-                    size,
-                    self._activations[0],
-                    self._activations[1],
-                    self._make_variable,
-                    self._use_bias,
-                    self._forget_bias,
-                )
-                for k, (below, size) in enumerate(zip([input_size] + self.hidden_sizes, self.hidden_sizes))
-            ]
-            self._start = self._initial_state.create(input_size, self.hidden_sizes, self._make_variable)
+        asked = []
+        self._create(input_size, lambda name, shape, role, added: asked.append((role, name)))
+        self._check_initializers(asked)
+        with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
+            scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
+            self._layers, self._start = self._create(input_size, self._make_variable)
         self._input_size = input_size
-        self._check_initializer_names()
+
+    def _create(self, input_size, make_variable):
+        """Returns `LayerWeights` per layer and the initial state's variables, made by `make_variable`."""
+        layers = [
+            weights.create(
+                weights.LAYER_SCOPE % (k + 1),
+                below,
+                size,
+                self._activations[0],
+                self._activations[1],
+                make_variable,
+                self._use_bias,
+                self._forget_bias,
+            )
+            for k, (below, size) in enumerate(zip([input_size] + self.hidden_sizes, self.hidden_sizes))
+        ]
+        return layers, self._initial_state.create(input_size, self.hidden_sizes, make_variable)
 
     def __call__(self, inputs, sequence_length=None, initial_state=None, time_major=False):
         """Adds the stack to the graph.
@@ -149,7 +154,7 @@ class StackedLSTM(object):
         Returns:
           (outputs, state). Outputs are the last layer's h, [B, T, H_L] or [T, B, H_L], zero past each end. State is
           a tuple of `LSTMState(c, h)` per layer, [B, H_l] each: at each sequence's last step, where that is the
-          initial state for sequences of length 0.
+          initial state for sequences of length 0 (projected from zeros where it is projected).
 
         Raises:
           ValueError: wrong rank, width, dtype or structure. `tf.errors.InvalidArgumentError` when the graph runs:
@@ -157,6 +162,7 @@ class StackedLSTM(object):
           RuntimeError: called eagerly.
         """
         checks.graph_mode(self.name)
+        checks.flag(time_major, self.name, "time_major")
         x = checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
@@ -165,7 +171,7 @@ class StackedLSTM(object):
             lengths = checks.lengths(
                 sequence_length, (static_sizes[0], sizes[0]), (static_sizes[1], sizes[1]), self.name
             )
-            x = sequence_ends.zero_past_end(x, lengths)
+            x = padding.zero_past_end(x, lengths)
             states = self._starting_states(initial_state, x)
             engine, self.engine_used = engines.choose(self._engine, self._layers, self.name)
             outputs, finals = engine.run_stack(self._layers, x, states, lengths)
@@ -184,18 +190,20 @@ class StackedLSTM(object):
         return [LSTMState(*pair) for pair in checked]
 
     def _make_variable(self, name, shape, role, added):
-        initializer = initializers.get(self._initializers[role][name], "%s/%s" % (self.name, name))
+        by_name, default = self._initializers[role]
+        initializer = initializers.get(by_name.get(name, default), "%s/%s" % (self.name, name))
         initial = initializer
         if added:
             initial = lambda *args, **kwargs: initializer(*args, **kwargs) + added  # noqa: E731
-        self._made[role].add(name)
         return tf.get_variable(name, shape, self.dtype, initial)
 
-    def _check_initializer_names(self):
-        for role, names in self._made.items():
-            unknown = sorted(set(self._initializers[role]) - names)
+    def _check_initializers(self, asked):
+        """Raises ValueError where an initializer is for none of the variables `asked` for, pairs (role, name)."""
+        for role, (by_name, _) in self._initializers.items():
+            names = sorted(name for other, name in asked if other == role)
+            unknown = sorted(set(by_name) - set(names))
             if unknown:
-                checks.fail(self.name, "%s initializers for variables among %s" % (role, sorted(names)), unknown)
+                checks.fail(self.name, "%s initializers for variables among %s" % (role, names), unknown)
 
     def _require_built(self, attribute):
         if self._input_size is None:
@@ -206,9 +214,8 @@ class StackedLSTM(object):
 
 
 def _initializer_table(initializer, default):
-    """A mapping from variable names to initializers, each checked, with a default for names not in it."""
-    if not isinstance(initializer, collections.abc.Mapping):
-        initializer, default = {}, initializer
-    for value in list(initializer.values()) + [default]:
+    """Returns (mapping from variable names to initializers, the one for all others), all of them checked."""
+    by_name, default = (initializer, default) if isinstance(initializer, collections.abc.Mapping) else ({}, initializer)
+    for value in list(by_name.values()) + [default]:
         initializers.get(value)
-    return collections.defaultdict(lambda: default, initializer)
+    return dict(by_name), default

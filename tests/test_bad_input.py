@@ -51,8 +51,16 @@ def test_constructor(options, expected):
 
 @pytest.mark.parametrize("options", [{"weight_initializer": {"layer_2/Wf": "dl"}}, {"bias_initializer": {"bf": "tn"}}])
 def test_initializer_for_no_variable(options):
+    """Found before any variable is made, so that a second try says the same."""
+    lstm = StackedLSTM([3], **options)
+    for _ in range(2):
+        assert_refused(lstm)
+    assert tf.global_variables() == []
+
+
+def assert_refused(lstm):
     with pytest.raises(ValueError, match="initializers for variables among .*layer_1/.f.* got .'(layer_2/Wf|bf)'"):
-        StackedLSTM([3], **options).build(2)
+        lstm.build(2)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +172,19 @@ def test_lengths_at_run_time(lengths, expected, dtype, session):
         assert session.run(fetch, {fed: [0, 5], x: SEQUENCE}).shape[0] == 2
         with pytest.raises(tf.errors.InvalidArgumentError, match=expected):
             session.run(fetch, {fed: lengths, x: SEQUENCE})
+
+
+def test_lengths_of_another_rank_at_run_time(session):
+    fed = tf.placeholder(tf.int32)
+    outputs, _ = StackedLSTM([4])(SEQUENCE, fed)
+    session.run(tf.global_variables_initializer())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="rank 1"):
+        session.run(outputs, {fed: [[1], [2]]})
+
+
+def test_time_major_is_a_flag():
+    with pytest.raises(ValueError, match="`time_major` to be True or False, got 'no'"):
+        StackedLSTM([4])(SEQUENCE, time_major="no")
 
 
 def test_length_that_an_int32_would_wrap(session):

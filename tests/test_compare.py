@@ -25,7 +25,8 @@ def test_report(flags):
     assert status == 0, errors
     assert "The same numbers on /CPU:0" in printed and "EXCEEDED" not in printed
     assert "engine graph (the first engine" in printed and "peer tensorflow.python.ops.rnn_cell_impl" in printed
-    assert re.search(r"ops ran on: \S+CPU:0 \(\d+\)", printed)
+    for network in ("StackedLSTM", "dynamic_rnn"):
+        assert re.search(r"%s: ops of a training step ran on \S+CPU:0 \(\d+\)" % network, printed)
     state = "W_h" if "--initial_state=projected" in flags else "h"
     for name in (
         "outputs",
@@ -56,7 +57,7 @@ def test_exceeded_tolerance_is_named():
     [
         ("--device=/GPU:7", "expected `--device` to be all or one of /CPU:0"),
         ("--hidden_sizes=4,0", "`hidden_sizes` to be a non-empty sequence of positive integers, got [4, 0]"),
-        ("--hidden_sizes=4,x", "'x'"),
+        ("--hidden_sizes=4,x", "positive integers, got [4, 'x']"),
         ("--data_dir=/nowhere", "seattle-temps.csv"),
     ],
 )

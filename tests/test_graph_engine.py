@@ -175,6 +175,51 @@ def test_garbage_in_the_padding(garbage, session):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("activation", ["linear", lambda x: tf.identity(x) * 1.0])
+def test_states_that_grow_past_the_end(activation, session):
+    """Steps past the end overflow; neither a loop that TensorFlow differentiates nor a second derivative sees them."""
+    x, found = tf.placeholder(tf.float64, [2, None, 3]), []
+    lstm = StackedLSTM([4], activation=activation, weight_initializer=tf.constant_initializer(2.0), dtype=tf.float64)
+    outputs, _ = lstm(x, [3, tf.shape(x)[1]])
+    gradients = tf.gradients(outputs[0], [x] + lstm.variables)
+    if activation == "linear":
+        gradients += tf.gradients(tf.reduce_sum(gradients[0][0] ** 2), [x] + lstm.variables)
+    session.run(tf.global_variables_initializer())
+    for steps in (3, 150):
+        values = session.run(gradients, {x: np.ones([2, steps, 3])})
+        found.append([value[:1, :3] if value.ndim == 3 else value for value in values])
+    assert any(np.any(value) for value in found[0])
+    for short, long in zip(*found):
+        assert np.all(np.isfinite(long))
+        np.testing.assert_allclose(long, short, rtol=1e-12)
+
+
+@pytest.mark.parametrize("where", ["function", "cond", "map_fn"])
+def test_derivatives_inside_functions(where, session):
+    """First and second, where TensorFlow rebuilds a function for its gradient."""
+    tf.enable_control_flow_v2()
+    try:
+        lstm = StackedLSTM([3, 2], dtype=tf.float64)
+        lstm.build(2)
+        x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 2]))
+
+        def call(value):
+            return lstm(value, [4, 2])[0]
+
+        inside = {
+            "function": lambda: tf.compat.v2.function(call, autograph=False)(x),
+            "cond": lambda: tf.cond(tf.reduce_sum(x) > -100, lambda: call(x), lambda: tf.zeros([2, 4, 2], tf.float64)),
+            "map_fn": lambda: tf.map_fn(call, x[None], back_prop=True)[0],
+        }[where]()
+        first = [tf.gradients(tf.reduce_sum(y**3), [x] + lstm.variables) for y in (inside, call(x))]
+        second = [tf.gradients(tf.reduce_sum(d[0] ** 2), [x] + lstm.variables) for d in first]
+        session.run(tf.global_variables_initializer())
+        for ours, expected in zip(*session.run([first[0] + second[0], first[1] + second[1]])):
+            assert naive.relative_difference(ours, expected) < 1e-12
+    finally:
+        tf.disable_control_flow_v2()
+
+
 def test_unused_states_get_no_gradient(session):
     """A loss on the outputs up to step t depends on nothing after t."""
     problem = Problem(session, [4], 2)
@@ -243,7 +288,10 @@ def test_contract_of_run(lengths, session):
     values.update({"b" + gate: random.standard_normal([4]) for gate in equations.GATE_ORDER})
     x, c, h = (random.standard_normal(shape) for shape in ([5, 2, 3], [2, 4], [2, 4]))
     layer = _layer(4, 3, {name: tf.constant(value) for name, value in values.items()})
-    outputs, final = graph_engine.run(layer, tf.constant(x), (tf.constant(c), tf.constant(h)), lengths)
+    padded = np.where(np.arange(5)[:, None, None] < np.array(lengths or [5, 5])[:, None], x, np.nan)
+    outputs, final = graph_engine.run(layer, tf.constant(padded), (tf.constant(c), tf.constant(h)), lengths)
+    gradients = tf.gradients([outputs, final.c], [layer.Wf, layer.bo])
+    assert np.all(np.isfinite(session.run(gradients[0]))) and np.any(session.run(gradients[1]))
     expected, ((expected_c, expected_h),) = naive.lstm([values], x.transpose(1, 0, 2), [(c, h)], lengths)
     got = session.run(collections.OrderedDict(outputs=outputs, c=final.c, h=final.h))
     assert naive.relative_difference(got["outputs"], expected.transpose(1, 0, 2)) < 1e-14

@@ -211,3 +211,13 @@ def test_initializers_by_variable(session, tmp_path):
     np.testing.assert_array_equal(session.run(layer.Wf), matrix)
     np.testing.assert_array_equal(session.run(layer.bi), [7, 8])
     assert not np.any(session.run(layer.Wi)) and np.all(session.run(layer.Wo))
+
+
+def test_partitioner_around_the_stack(session):
+    """Variables stay whole: the range that an initializer draws from depends on all rows."""
+    with tf.variable_scope("model", partitioner=tf.fixed_size_partitioner(4)):
+        lstm = StackedLSTM([200], initial_state="learned")
+        lstm(tf.zeros([1, 1, 200]))
+    session.run(tf.global_variables_initializer())
+    largest = np.max(np.abs(session.run(lstm.layers[0].Wf)))
+    assert 0.97 / 20 < largest <= 1 / 20

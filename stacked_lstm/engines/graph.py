@@ -7,8 +7,7 @@ is bound by op dispatch share a loop, where the executor overlaps them.
 
 from stacked_lstm import equations
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import lengths as sequence_ends
-from stacked_lstm.engines import loops, recurrence
+from stacked_lstm.engines import loops, padding, recurrence
 from stacked_lstm.state import LSTMState
 
 # Layers whose fused kernel has at most this many entries (1 MB in float32, about a core's L2 cache) share a loop.
@@ -37,15 +36,19 @@ def run(weights, x, state, sequence_length=None):
     Returns:
       ([T, B, H] with zeros past each end, `LSTMState` at each end), differentiable in every input.
     """
+    x = padding.zero_past_end(x, sequence_length)
     outputs, (final,) = run_stack([weights], x, [state], sequence_length)
     return outputs, final
 
 
 def run_stack(layers, x, states, sequence_length=None):
-    """Runs layers one on the other: `run` for a list of weights and of states; returns a list of final states."""
+    """Runs layers one on the other: `run` for a list of weights and of states; returns a list of final states.
+
+    Padding in `x` must be finite, as `StackedLSTM` sees to.
+    """
     steps = tf.shape(x)[0]
     if sequence_length is not None:
-        x = sequence_ends.trim(x, sequence_length)
+        x = padding.trim(x, sequence_length)
     finals, first = [], 0
     for size in _group_sizes(layers):
         below, group = _prepare(layers[first : first + size], x)
@@ -54,7 +57,7 @@ def run_stack(layers, x, states, sequence_length=None):
         finals += group_finals
         first += size
     if sequence_length is not None:
-        x = sequence_ends.untrim(x, steps)
+        x = padding.untrim(x, steps)
     return x, finals
 
 
@@ -74,9 +77,9 @@ def _group_sizes(layers):
 def _prepare(layers, x):
     """Returns what the group's loop reads, and its `loops.GroupLayer`s."""
     first, group = layers[0], []
-    for layer in layers:
+    for k, layer in enumerate(layers):
         kernel, bias = equations.fuse(layer)
-        if layer is first and first.input_size * _NARROW_INPUT > first.hidden_size:
+        if k == 0 and first.input_size * _NARROW_INPUT > first.hidden_size:
             recurrent, of_inputs = tf.split(kernel, [first.hidden_size, first.input_size], axis=0)
             x, kernel, bias = _input_product(x, of_inputs, bias), recurrent, None
         if bias is not None:

@@ -74,19 +74,17 @@ def has_input_product(layer):
     return layer.kernel.shape.as_list()[0] == hidden_size(layer)
 
 
-def _like(tensor, reference):
-    """`tensor` with `reference`'s static shape, which a loop variable must keep."""
-    tensor.set_shape(reference.shape)
-    return tensor
-
-
-def forward(below, layers, states, back_prop=False):
+def forward(below, layers, states, lengths=None, back_prop=False):
     """Runs a group of layers over time.
+
+    States run on past a sequence's end, where nothing depends on them any more. Only where TensorFlow is to
+    differentiate the loop they are held, because its gradient would multiply what they grow to by zero.
 
     Args:
       below: [T, B, I] inputs of the first layer, or its input product [T, B, 4H_1], bias included.
       layers: list of `GroupLayer`.
       states: list of `LSTMState`, each [B, H_l].
+      lengths: int32 [B], or None where all sequences have T steps.
       back_prop: whether TensorFlow shall be able to differentiate the loop itself.
 
     Returns:
@@ -96,20 +94,19 @@ def forward(below, layers, states, back_prop=False):
     steps = tf.shape(below)[0]
     # Slicing [t] off a tensor shares its memory, but differentiates badly: one [T, B, N] gradient per step.
     read = tf.TensorArray(below.dtype, steps).unstack(below).read if back_prop else lambda t: below[t]
-    width = below.shape.as_list()[-1]
     one = tf.ones_like(states[0].h[:, :1])
 
     def body(t, variables):
         states, tapes = variables
-        x = read(t)
-        x.set_shape([None, width])
-        new_states, new_tapes = [], []
+        alive = _alive(t, lengths) if back_prop else None
+        x, new_states, new_tapes = read(t), [], []
+        x.set_shape(below.shape[1:])
         for layer, state, tape in zip(layers, states, tapes):
             z = _pre_activations(layer, state.h, x, one)
             taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
-            new_states.append(LSTMState(_like(taken.c, state.c), _like(taken.h, state.h)))
+            new_states.append(_state_where(alive, taken, state))
             new_tapes.append(_record(tape, t, taken))
-            x = taken.h
+            x = new_states[-1].h
         return new_states, new_tapes
 
     tapes = []
@@ -146,7 +143,7 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
 
     def body(t, variables):
         d_states, d_zs = list(variables[0]), list(variables[1])
-        alive = None if lengths is None else t < lengths
+        alive = _alive(t, lengths)
         d_above = d_outputs[t]
         for k in reversed(range(len(layers))):
             before, tape = d_states[k], tapes[k]
@@ -163,8 +160,7 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
                 dh, d_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
-            dc, dh = _where_alive(alive, dc, before.c), _where_alive(alive, dh, before.h)
-            d_states[k] = LSTMState(_like(dc, before.c), _like(dh, before.h))
+            d_states[k] = _state_where(alive, LSTMState(dc, dh), before)
             d_zs[k] = d_zs[k].write(t, dz)
         return d_states, d_zs
 
@@ -173,18 +169,31 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
     return [d_z.stack() for d_z in d_zs], d_states
 
 
+def _alive(t, lengths):
+    """[B] bool: has the sequence a step t? None where all have."""
+    return None if lengths is None else t < lengths
+
+
 def _where_alive(alive, value, otherwise):
     """Row by row `value` where the sequence is still running, `otherwise` past its end."""
     return value if alive is None else tf.where(alive, value, otherwise)
 
 
-def tangent(below, layers, states, below_dot, kernels_dot, states_dot):
+def _state_where(alive, state, otherwise):
+    """c and h of `state` where the sequence is still running; static shapes as a loop's variables must keep them."""
+    c, h = _where_alive(alive, state.c, otherwise.c), _where_alive(alive, state.h, otherwise.h)
+    c.set_shape(otherwise.c.shape)
+    h.set_shape(otherwise.h.shape)
+    return LSTMState(c, h)
+
+
+def tangent(below, layers, states, below_dot, kernels_dot, states_dot, lengths=None):
     """The directional derivative of `forward`: how c and h move when everything they depend on moves.
 
     The loop is an ordinary one, so that TensorFlow can differentiate it once more; see `recurrence`.
 
     Args:
-      below, layers, states: as in `forward`.
+      below, layers, states, lengths: as in `forward`.
       below_dot, kernels_dot, states_dot: the directions, with the shapes of `below`, the layers' kernels and `states`.
 
     Returns:
@@ -197,7 +206,10 @@ def tangent(below, layers, states, below_dot, kernels_dot, states_dot):
 
     def body(t, variables):
         states, states_dot, tapes = variables
-        x, x_dot = (_like(read(t), below[0]) for read in reads)
+        alive = _alive(t, lengths)
+        x, x_dot = (read(t) for read in reads)
+        x.set_shape(below.shape[1:])
+        x_dot.set_shape(below.shape[1:])
         new_states, new_states_dot, new_tapes = [], [], []
         for layer, kernel_dot, state, dot, tape in zip(layers, kernels_dot, states, states_dot, tapes):
             z = _pre_activations(layer, state.h, x, one)
@@ -206,10 +218,10 @@ def tangent(below, layers, states, below_dot, kernels_dot, states_dot):
             z_dot += _pre_activations(of_kernel, state.h, tf.zeros_like(x) if has_input_product(layer) else x, one)
             taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
             moved = equations.step_tangent(taken, state.c, z_dot, dot.c, layer.activation, layer.recurrent_activation)
-            new_states.append(LSTMState(_like(taken.c, state.c), _like(taken.h, state.h)))
-            new_states_dot.append(LSTMState(_like(moved.c, dot.c), _like(moved.h, dot.h)))
+            new_states.append(_state_where(alive, taken, state))
+            new_states_dot.append(_state_where(alive, moved, dot))
             new_tapes.append(LSTMState(tape.c.write(t + 1, moved.c), tape.h.write(t + 1, moved.h)))
-            x, x_dot = taken.h, moved.h
+            x, x_dot = new_states[-1].h, new_states_dot[-1].h
         return new_states, new_states_dot, new_tapes
 
     tapes = [LSTMState(_series(dot.c, steps), _series(dot.h, steps)) for dot in states_dot]

@@ -11,8 +11,7 @@ gradient loop again, which TensorFlow itself refuses under control flow v1.
 import collections
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import lengths as sequence_ends
-from stacked_lstm.engines import loops
+from stacked_lstm.engines import loops, padding
 from stacked_lstm.state import LSTMState
 
 _Arguments = collections.namedtuple("_Arguments", ["below", "kernels", "states"])
@@ -33,8 +32,7 @@ def run(below, layers, states, lengths=None):
     """
     arguments = _Arguments(below, [layer.kernel for layer in layers], states)
     group = _Group(layers, arguments, lengths)
-    if any(a.times_slope is None for g in layers for a in (g.activation, g.recurrent_activation)):
-        # A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative.
+    if _left_to_tensorflow(layers):
         arguments = tf.nest.map_structure(_once_differentiable, arguments)
         return group.results(*group.forward(arguments, back_prop=True))
 
@@ -78,6 +76,17 @@ def _differentiable_backward(group, flat, tapes, d_results):
     return backward(*flat, *d_results)
 
 
+def _left_to_tensorflow(layers):
+    """Whether TensorFlow shall differentiate the loop itself, which costs speed.
+
+    A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative. And within a
+    function (tf.function, or tf.cond and tf.while_loop under control flow v2) TensorFlow copies the backward pass
+    to places where a custom gradient's second derivative cannot follow; there it can differentiate loops twice.
+    """
+    functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
+    return tf.get_default_graph().building_function or any(f.times_slope is None for f in functions)
+
+
 def _once_differentiable(tensor):
     """`tensor`, where a second derivative through it would have to differentiate a gradient loop of control flow v1."""
     if tf.control_flow_v2_enabled() or tf.get_default_graph().building_function:
@@ -117,30 +126,28 @@ class _Group(object):
         return [layer._replace(kernel=kernel) for layer, kernel in zip(self._layers, arguments.kernels)]
 
     def forward(self, arguments, back_prop=False):
-        return loops.forward(arguments.below, self._with(arguments), arguments.states, back_prop)
+        return loops.forward(arguments.below, self._with(arguments), arguments.states, self._lengths, back_prop)
 
     def results(self, states, tapes):
         """`_Results` from the states after step T, and from c and h of all steps, TensorArrays of T + 1 entries.
 
         Only where sequences end early does it take c of all steps, so that plain inference need not keep it.
         """
-        outputs = sequence_ends.zero_past_end(tapes[-1].h.stack()[1:], self._lengths)
+        outputs = padding.zero_past_end(tapes[-1].h.stack()[1:], self._lengths)
         if self._lengths is None:
             return _Results(outputs, states)
         series = [LSTMState(tape.c.stack(), tape.h.stack()) for tape in tapes]
-        return _Results(
-            outputs, [LSTMState(*[sequence_ends.at_end(s, self._lengths) for s in pair]) for pair in series]
-        )
+        return _Results(outputs, [LSTMState(*[padding.at_end(s, self._lengths) for s in pair]) for pair in series])
 
     def tangent(self, arguments, directions):
         moving = (directions.below, directions.kernels, directions.states)
-        states, tapes = loops.tangent(arguments.below, self._with(arguments), arguments.states, *moving)
+        states, tapes = loops.tangent(arguments.below, self._with(arguments), arguments.states, *moving, self._lengths)
         return self.results(states, tapes)
 
     def backward(self, arguments, tapes, d_results):
         """Gradients of `arguments`, in their structure."""
         layers = self._with(arguments)
-        d_outputs = sequence_ends.zero_past_end(d_results.outputs, self._lengths)
+        d_outputs = padding.zero_past_end(d_results.outputs, self._lengths)
         d_zs, d_states = loops.backward(tapes, layers, d_outputs, d_results.finals, self._lengths)
         d_kernels, below = [], arguments.below
         for layer, tape, dz in zip(layers, tapes, d_zs):
@@ -148,7 +155,7 @@ class _Group(object):
             rows = h[:-1]
             if not loops.has_input_product(layer):
                 rows = loops.joined(layer, rows, below, tf.ones_like(rows[:, :, :1]))
-            rows = sequence_ends.zero_past_end(rows, self._lengths)
+            rows = padding.zero_past_end(rows, self._lengths)
             d_kernels.append(tf.matmul(_rows(rows), _rows(dz), transpose_a=True))
             below = h[1:]
         return _Arguments(_d_below(layers[0], d_zs[0], arguments.below), d_kernels, d_states)

@@ -10,7 +10,7 @@ The only part of the package that touches a peer.
 """
 
 from stacked_lstm.parity.measure import (
-    LOSS_TOLERANCE,
+    LOSS_TOLERANCES,
     TOLERANCES,
     Difference,
     StepTimes,
@@ -25,7 +25,7 @@ from stacked_lstm.parity.pair import Pair, Setup
 from stacked_lstm.parity.peer import PeerMissingError, rnn_cell
 
 __all__ = [
-    "LOSS_TOLERANCE",
+    "LOSS_TOLERANCES",
     "TOLERANCES",
     "Difference",
     "Pair",

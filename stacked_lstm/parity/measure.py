@@ -10,7 +10,7 @@ from stacked_lstm.compat import tf
 # Largest max|a - b| / max|b| of outputs, states and gradients that counts as the same numbers.
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 1e-1, "float16": 1e-2}
 # Largest relative difference of the losses after training side by side.
-LOSS_TOLERANCE = 1e-4
+LOSS_TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "bfloat16": 1e-1, "float16": 1e-2}
 
 Difference = collections.namedtuple("Difference", ["name", "absolute", "relative", "tolerance"])
 Difference.__doc__ = """Largest difference of one tensor: max|a - b|, the same over max|b|, and what is tolerated."""

@@ -112,7 +112,7 @@ class Pair(object):
         random, setup = np.random.RandomState(seed), self._setup
         axes = (time_steps, batch) if setup.time_major else (batch, time_steps)
         lengths = random.randint(0, time_steps + 1, [batch])
-        lengths[: min(2, batch)] = [time_steps, 0][: min(2, batch)]
+        lengths[:2] = [time_steps, 0] if batch > 1 else lengths
         return {
             self.inputs: random.standard_normal(axes + (setup.input_size,)),
             self.targets: random.standard_normal([batch, setup.horizon]),
