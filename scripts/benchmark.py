@@ -2,7 +2,8 @@
 
 Each contestant has a process of its own; they take turns, a fraction of a second each, round after round, so that
 other work on the machine slows all of them alike. The table gives for each the median step, its 10th percentile, the
-rate of its matrix products, its memory, and how many times as fast as dynamic_rnn it is (ratio of medians).
+rate of its matrix products, the memory it took beyond its libraries, and how many times as fast as dynamic_rnn it is
+(ratio of medians; 0 where that takes no part).
 
     python scripts/benchmark.py
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
@@ -99,7 +100,7 @@ def report(shape, mode, contestants):
     rows = []
     for c in contestants:
         median, low = medians[c.name], np.percentile(c.milliseconds, 10)
-        ratio = medians[REFERENCE] / median if REFERENCE in medians else float("nan")
+        ratio = medians.get(REFERENCE, 0) / median
         rate = shape.operations(mode) / median / 1e6
         cells = (shape, mode, c.name, median, low, rate, c.megabytes, ratio)
         print("| %s | %s | %s | %.2f | %.2f | %.1f | %.0f | %.2f |" % cells, flush=True)

@@ -1,13 +1,13 @@
 """Who takes part in the benchmark. A new one is a function and a line in `CONTESTANTS`.
 
-A contestant is a function of a `Shape` and a random input [T, B, I] (float32) that returns a mapping from mode to a
-function without arguments: "inference" computes the last layer's outputs of all steps, "training" makes one step of
-gradient descent on their mean square. It raises ImportError where its library is missing.
+A contestant is the library it needs and a function of a `Shape` and a random input [T, B, I] (float32), which returns
+a mapping from mode to a function without arguments: "inference" computes the last layer's outputs of all steps,
+"training" makes one step of gradient descent on their mean square.
 """
 
 import collections
 import functools
-import resource
+import importlib
 import time
 
 import numpy as np
@@ -40,7 +40,8 @@ def _in_session(build, shape, x):
     outputs = build(inputs, shape)
     loss = tf.reduce_mean(tf.square(outputs))
     train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
-    session = tf.Session()
+    # Contestants on one GPU share its memory.
+    session = tf.Session(config=tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True)))
     session.run(tf.global_variables_initializer())
     fetches = zip(MODES, (outputs, train))
     return {mode: functools.partial(session.make_callable(fetch, [inputs]), x) for mode, fetch in fetches}
@@ -66,11 +67,17 @@ def _tf_keras(inputs, shape):
     return inputs
 
 
+def _graph(build):
+    return functools.partial(_in_session, build)
+
+
+Contestant = collections.namedtuple("Contestant", ["library", "build"])
+
 CONTESTANTS = collections.OrderedDict(
-    [(name, functools.partial(_in_session, functools.partial(_stacked_lstm, name))) for name in engines.ENGINES]
+    [(name, Contestant("tensorflow", _graph(functools.partial(_stacked_lstm, name)))) for name in engines.ENGINES]
     + [
-        ("dynamic_rnn", functools.partial(_in_session, _dynamic_rnn)),
-        ("tf_keras", functools.partial(_in_session, _tf_keras)),
+        ("dynamic_rnn", Contestant("tensorflow", _graph(_dynamic_rnn))),
+        ("tf_keras", Contestant("tf_keras", _graph(_tf_keras))),
     ]
 )
 
@@ -82,11 +89,12 @@ def serve(connection, name, shape):
     at least one; megabytes of memory that this process has used at most since its libraries were loaded), until None.
     """
     x = np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(np.float32)
-    before = _peak_megabytes()
     try:
-        steps = CONTESTANTS[name](shape, x)
-    except ImportError as error:
-        connection.send(str(error))
+        importlib.import_module(CONTESTANTS[name].library)
+        before = _peak_megabytes()
+        steps = CONTESTANTS[name].build(shape, x)
+    except Exception as error:  # Whatever keeps a contestant away, the others go on.
+        connection.send("%s: %s" % (type(error).__name__, error))
         return
     connection.send(None)
     for mode, seconds in iter(connection.recv, None):
@@ -99,4 +107,7 @@ def serve(connection, name, shape):
 
 
 def _peak_megabytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory that this process has had; ru_maxrss would also count what its parent had."""
+    with open("/proc/self/status") as status:
+        (peak,) = [line.split()[1] for line in status if line.startswith("VmHWM")]
+    return int(peak) / 1024
