@@ -118,6 +118,8 @@ def main(argv):
             unknown = set(FLAGS[flag].value) - set(known)
             if unknown:
                 raise ValueError("--%s: expected some of %s, got %s" % (flag, ", ".join(known), ", ".join(unknown)))
+        if FLAGS.json and not os.path.isdir(os.path.dirname(os.path.abspath(FLAGS.json))):
+            raise ValueError("--json: expected a file in a directory that exists, got %s" % FLAGS.json)
     except ValueError as error:
         sys.exit("benchmark.py: %s" % error)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

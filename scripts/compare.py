@@ -2,7 +2,7 @@
 
 Reports the largest differences of outputs, final states and all gradients on random data; the losses of both while
 they train side by side on hourly temperatures; the time of a step of each; and the devices on which the ops ran.
-Exits with 1 and names what is off when a tolerance is exceeded.
+Exits with 1 and names what is off when a tolerance is exceeded, with 2 where it could not compare.
 
     python scripts/compare.py
     python scripts/compare.py --hidden_sizes=650,650 --batch_size=20 --time_steps=35 --device=/CPU:0
@@ -51,7 +51,7 @@ def setup_from_flags():
     """`parity.Setup` of the network that the flags ask for, with the inputs and outputs of the forecast."""
     return parity.Setup(
         hidden_sizes=checks.widths(
-            [int(s) if s.isdigit() else s for s in FLAGS.hidden_sizes], "compare.py", "hidden_sizes"
+            [int(s) if s.isdigit() else s for s in FLAGS.hidden_sizes], "flags", "--hidden_sizes"
         ),
         input_size=forecast.FEATURES,
         horizon=forecast.HOURS_OUT,
@@ -132,6 +132,7 @@ def report_times(pair, session, feed):
 def main(argv):
     if argv[1:]:
         raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]))
+    tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     try:
         examples = forecast.Forecast(FLAGS.data_dir).train
@@ -140,11 +141,12 @@ def main(argv):
         wanted = present if FLAGS.device == "all" else [FLAGS.device]
         for device in wanted:
             if device not in present:
-                checks.fail("compare.py", "`--device` to be all or one of %s" % ", ".join(present), device)
+                checks.fail("flags", "`--device` to be all or one of %s" % ", ".join(present), device)
         print("stacked_lstm %s, TensorFlow %s, %s" % (stacked_lstm.__version__, tf.__version__, setup.dtype))
         problems = [problem for device in wanted for problem in compare_on(device, setup, examples)]
     except (ImportError, OSError, ValueError) as error:
-        sys.exit("compare.py: %s" % error)
+        print("compare.py: %s" % error, file=sys.stderr)
+        sys.exit(2)
     if problems:
         sys.exit("\nNOT the same numbers:\n  " + "\n  ".join(problems))
     print("\nThe same numbers on %s." % ", ".join(wanted))

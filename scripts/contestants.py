@@ -35,6 +35,7 @@ class Shape(collections.namedtuple("Shape", ["steps", "batch", "input_size", "hi
 
 def _in_session(build, shape, x):
     """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I]."""
+    tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     inputs = tf.placeholder(tf.float32, [None, None, shape.input_size])
     outputs = build(inputs, shape)

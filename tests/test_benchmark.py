@@ -66,7 +66,9 @@ def test_missing_library_is_left_out_by_name(tmp_path):
     assert "| inference | graph |" in printed and "| inference | tf_keras |" not in printed
 
 
-@pytest.mark.parametrize("flag", ["--contestants=nobody", "--modes=sleeping", "--shapes=1"])
+@pytest.mark.parametrize(
+    "flag", ["--contestants=nobody", "--modes=sleeping", "--shapes=1", "--json=/nowhere/measured.json"]
+)
 def test_bad_flags(flag):
     result = subprocess.run([sys.executable, SCRIPT, flag], capture_output=True)
     assert result.returncode == 1

@@ -56,13 +56,13 @@ def test_exceeded_tolerance_is_named():
     "flag, message",
     [
         ("--device=/GPU:7", "expected `--device` to be all or one of /CPU:0"),
-        ("--hidden_sizes=4,0", "`hidden_sizes` to be a non-empty sequence of positive integers, got [4, 0]"),
+        ("--hidden_sizes=4,0", "`--hidden_sizes` to be a non-empty sequence of positive integers, got [4, 0]"),
         ("--hidden_sizes=4,x", "positive integers, got [4, 'x']"),
         ("--data_dir=/nowhere", "seattle-temps.csv"),
     ],
 )
 def test_bad_flags_are_one_line(flag, message):
     status, _, errors = compare(*(SMALL + [flag]))
-    assert status == 1
+    assert status == 2
     lines = [line for line in errors.splitlines() if line.startswith("compare.py: ")]
     assert len(lines) == 1 and message in lines[0] and "Traceback" not in errors

@@ -12,8 +12,13 @@ with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
 
 
 def test_first_example(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.S)
-    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    example, truncated = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+    # The second example goes on where the first one stands, within its session.
+    program = example + "    chunks = [np.ones([4, 5, 8])] * 2\n    feed = {lengths: [5] * 4}\n"
+    program += "".join(
+        "    " + line for line in truncated.replace("start: value}", "start: value, **feed}").splitlines(True)
+    )
+    (tmp_path / "example.py").write_text(program, encoding="utf-8")
     result = subprocess.run([sys.executable, str(tmp_path / "example.py")], capture_output=True)
     assert result.returncode == 0, result.stderr.decode()
     printed = result.stdout.decode()
