@@ -20,13 +20,16 @@ Fields:
 """
 
 
-def _hard_sigmoid(x):
-    """clip(0.2 x + 0.5, 0, 1): Keras 2's and Theano's (Keras 3 has another one, relu6(x + 3) / 6)."""
-    return tf.clip_by_value(0.2 * x + 0.5, tf.zeros([], x.dtype), tf.ones([], x.dtype))
+def _clipped_line(name, slope):
+    """clip(slope x + 0.5, 0, 1), a sigmoid of three straight pieces."""
 
+    def function(x):
+        return tf.clip_by_value(slope * x + 0.5, tf.zeros([], x.dtype), tf.ones([], x.dtype))
 
-def _hard_sigmoid_times_slope(y, v):
-    return tf.where((y > 0) & (y < 1), 0.2 * v, tf.zeros_like(v))
+    def times_slope(y, v):
+        return tf.where((y > 0) & (y < 1), slope * v, tf.zeros_like(v))
+
+    return Activation(name, function, times_slope)
 
 
 ACTIVATIONS = {
@@ -34,7 +37,8 @@ ACTIVATIONS = {
     for activation in (
         Activation("tanh", tf.tanh, lambda y, v: tf.raw_ops.TanhGrad(y=y, dy=v)),
         Activation("sigmoid", tf.sigmoid, lambda y, v: tf.raw_ops.SigmoidGrad(y=y, dy=v)),
-        Activation("hard_sigmoid", _hard_sigmoid, _hard_sigmoid_times_slope),
+        _clipped_line("hard_sigmoid", 0.2),  # Keras 2's and Theano's
+        _clipped_line("hard_sigmoid_6", 1 / 6.0),  # what Keras 3, PyTorch and JAX call hard sigmoid: relu6(x + 3) / 6
         Activation("relu", tf.nn.relu, lambda y, v: tf.raw_ops.ReluGrad(gradients=v, features=y)),
         Activation("linear", tf.identity, lambda y, v: v),
     )

@@ -103,6 +103,34 @@ class StackedLSTM(object):
         self._require_built("variables")
         return [v for layer in self._layers for v in layer.variables] + [v for state in self._start for v in state]
 
+    def get_weights(self, session):
+        """Returns what the variables hold: `weights.Weights(layers, initial_state)`, as `numpy_lstm` takes them."""
+        self._require_built("get_weights")
+        return weights.Weights(*[weights.read(variables, session) for variables in self._by_layer()])
+
+    def set_weights(self, session, layers=None, initial_state=None):
+        """Gives the variables new values; `lstm.set_weights(session, *other.get_weights(session))` copies them.
+
+        Args:
+          session: an open session of the stack's graph.
+          layers, initial_state: lists of mappings as in `weights.Weights`; None leaves those variables as they are.
+
+        Raises:
+          ValueError: names or shapes that are not the variables'; the message lists both.
+        """
+        self._require_built("set_weights")
+        operations, feed = [], {}
+        for argument, variables, values in zip(weights.Weights._fields, self._by_layer(), (layers, initial_state)):
+            if values is not None:
+                found = weights.assignments(variables, values, self.name + ".set_weights", argument)
+                operations += found[0]
+                feed.update(found[1])
+        session.run(operations, feed)
+
+    def _by_layer(self):
+        """`weights.Weights` of lists of variables."""
+        return weights.Weights([layer.variables for layer in self._layers], self._start)
+
     def build(self, input_size):
         """Makes the variables for inputs of width `input_size`; the first call does so by itself.
 

@@ -1,13 +1,24 @@
-"""The explicit gate variables of one layer."""
+"""The explicit gate variables of one layer, and what a stack's variables hold in a session."""
 
 import collections
 
+import numpy as np
+
+from stacked_lstm import checks
 from stacked_lstm.equations import GATE_ORDER
 
 # Names are a contract with checkpoints: <stack>/layer_1/Wf and so on, layers counted from 1.
 LAYER_SCOPE = "layer_%d"
 KERNEL_NAMES = tuple("W" + gate for gate in GATE_ORDER)
 BIAS_NAMES = tuple("b" + gate for gate in GATE_ORDER)
+
+Weights = collections.namedtuple("Weights", ["layers", "initial_state"])
+Weights.__doc__ = """What the variables of a stack hold, as NumPy arrays by the variables' names.
+
+Fields:
+  layers: a dictionary per layer: Wf Wi Wo Wc, [H + I, H] each, and bf bi bo bc, [H] each, if there are biases.
+  initial_state: a dictionary per layer: W_c and W_h if it is projected, c and h if it is learned; else an empty list.
+"""
 
 _FIELDS = ("input_size", "hidden_size", "activation", "recurrent_activation") + KERNEL_NAMES + BIAS_NAMES
 
@@ -48,3 +59,40 @@ def create(scope, input_size, hidden_size, activation, recurrent_activation, mak
         added = forget_bias if name == "bf" else 0.0
         variables[name] = make_variable("%s/%s" % (scope, name), [hidden_size], "bias", added) if use_bias else None
     return LayerWeights(input_size, hidden_size, activation, recurrent_activation, **variables)
+
+
+def read(layers, session):
+    """Returns what variables hold: a list of dictionaries by name, for a list of lists of variables."""
+    values = session.run([list(variables) for variables in layers])
+    return [dict(zip(map(_short_name, variables), value)) for variables, value in zip(layers, values)]
+
+
+def assignments(layers, values, function, argument):
+    """What gives variables the values that `read` returned, in the variables' dtype.
+
+    Returns:
+      (operations to run, what to feed them). They are the variables' initializers, whose initial values are fed: that
+      adds nothing to the graph, which may be finished.
+
+    Raises:
+      ValueError: other layers, names or shapes than the variables'.
+    """
+    values = list(values)
+    if len(values) != len(layers):
+        checks.fail(function, "`%s` to be %d mappings, one per layer" % (argument, len(layers)), len(values))
+    operations, feed = [], {}
+    for k, (variables, by_name) in enumerate(zip(layers, values)):
+        given = {name: np.asarray(value) for name, value in by_name.items() if value is not None}
+        expected = {_short_name(v): tuple(v.shape.as_list()) for v in variables}
+        shapes = {name: value.shape for name, value in given.items()}
+        if shapes != expected:
+            checks.fail(function, "`%s[%d]` of names and shapes %s" % (argument, k, expected), shapes)
+        for variable in variables:
+            operations.append(variable.initializer)
+            value = given[_short_name(variable)]
+            feed[variable.initializer.inputs[1]] = value.astype(variable.dtype.base_dtype.as_numpy_dtype)
+    return operations, feed
+
+
+def _short_name(variable):
+    return variable.op.name.split("/")[-1]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-import naive
-from stacked_lstm import LSTMState, StackedLSTM
+import numeric
+from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 
 BFLOAT16 = pytest.param(
@@ -13,14 +13,14 @@ BFLOAT16 = pytest.param(
     marks=pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 has no gradients of bfloat16"),
 )
 
-GATES = ("Wf", "Wi", "Wo", "Wc", "bf", "bi", "bo", "bc")
+
+def run_numpy(layers, x, *options):
+    """(outputs [B, T, H], states) of the yardstick for x [B, T, I]."""
+    outputs, state, _ = numpy_lstm.forward(layers, x.transpose(1, 0, 2), *options)
+    return outputs.transpose(1, 0, 2), state
 
 
-def values_of(lstm, session):
-    return [{name: session.run(getattr(layer, name)) for name in GATES} for layer in lstm.layers]
-
-
-@pytest.mark.parametrize("recurrent_activation", ["sigmoid", "hard_sigmoid", "tanh"])
+@pytest.mark.parametrize("recurrent_activation", ["sigmoid", "hard_sigmoid", "hard_sigmoid_6", "tanh"])
 @pytest.mark.parametrize("activation", ["tanh", "relu", "linear", "sigmoid"])
 def test_equations(activation, recurrent_activation, session):
     """Against NumPy, with pre-activations on both sides of every kink."""
@@ -37,14 +37,12 @@ def test_equations(activation, recurrent_activation, session):
     x, lengths = random.standard_normal([4, 6, 3]), [6, 0, 1, 4]
     outputs, state = lstm(tf.constant(x), tf.constant(lengths))
     session.run(tf.global_variables_initializer())
-    projections = session.run(lstm.variables[-4:])
-    starts, c, h = [], x[:, 0] * (np.array(lengths) > 0)[:, None], x[:, 0] * (np.array(lengths) > 0)[:, None]
-    for W_c, W_h in zip(projections[::2], projections[1::2]):
-        c, h = np.tanh(c @ W_c), np.tanh(h @ W_h)
-        starts.append((c, h))
-    expected, finals = naive.lstm(values_of(lstm, session), x, starts, lengths, activation, recurrent_activation)
+    weights = lstm.get_weights(session)
+    first = x[:, 0] * (np.array(lengths) > 0)[:, None]
+    starts, _ = numpy_lstm.projected_forward(weights.initial_state, first)
+    expected, finals = run_numpy(weights.layers, x, starts, lengths, activation, recurrent_activation)
     got, got_state = session.run([outputs, state])
-    assert naive.relative_difference(got, expected) < 1e-12
+    assert numeric.relative_difference(got, expected) < 1e-12
     for ours, theirs in zip(got_state, finals):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.max(np.abs(theirs)))
 
@@ -91,10 +89,8 @@ def test_no_bias(session):
     outputs, _ = lstm(tf.constant(x))
     session.run(tf.global_variables_initializer())
     assert lstm.layers[0].bf is None
-    (layer,) = ({name: session.run(getattr(w, name)) for name in GATES[:4]} for w in lstm.layers)
-    layer.update({name: np.zeros(3) for name in GATES[4:]})
-    expected, _ = naive.lstm([layer], x, [(np.zeros([2, 3]), np.zeros([2, 3]))])
-    assert naive.relative_difference(session.run(outputs), expected) < 1e-13
+    expected, _ = run_numpy(lstm.get_weights(session).layers, x)
+    assert numeric.relative_difference(session.run(outputs), expected) < 1e-13
 
 
 def test_forget_bias(session):
@@ -179,10 +175,8 @@ def test_dtypes(dtype, tolerance, session):
     gradients = tf.gradients(outputs, lstm.variables)
     assert outputs.dtype == dtype and all(g.dtype == dtype for g in gradients)
     session.run(tf.global_variables_initializer())
-    layers = [{k: v.astype(np.float64) for k, v in layer.items()} for layer in values_of(lstm, session)]
-    zeros = [(np.zeros([3, n]), np.zeros([3, n])) for n in (4, 3)]
-    expected, _ = naive.lstm(layers, session.run(x).astype(np.float64), zeros, [5, 0, 3])
-    assert naive.relative_difference(session.run(outputs).astype(np.float64), expected) < tolerance
+    expected, _ = run_numpy(lstm.get_weights(session).layers, session.run(x), None, [5, 0, 3])
+    assert numeric.relative_difference(session.run(outputs).astype(np.float64), expected) < tolerance
     assert all(np.all(np.isfinite(g.astype(np.float64))) for g in session.run(gradients))
 
 
@@ -221,3 +215,48 @@ def test_partitioner_around_the_stack(session):
     session.run(tf.global_variables_initializer())
     largest = np.max(np.abs(session.run(lstm.layers[0].Wf)))
     assert 0.97 / 20 < largest <= 1 / 20
+
+
+@pytest.mark.parametrize("resource", [False, True])
+@pytest.mark.parametrize("initial_state", ["zeros", "learned", "projected"])
+def test_weights_are_read_and_written(initial_state, resource, session):
+    """By `get_weights` and `set_weights`, in a graph that is finished."""
+    with tf.variable_scope("", use_resource=resource):
+        one, other = (StackedLSTM([4, 3], initial_state=initial_state, name=name) for name in ("one", "other"))
+        one.build(2), other.build(2)
+    initialize = tf.global_variables_initializer()
+    session.graph.finalize()
+    session.run(initialize)
+    weights = one.get_weights(session)
+    assert [sorted(layer) for layer in weights.layers] == [["Wc", "Wf", "Wi", "Wo", "bc", "bf", "bi", "bo"]] * 2
+    names = {"zeros": [], "learned": [["c", "h"]] * 2, "projected": [["W_c", "W_h"]] * 2}[initial_state]
+    assert [sorted(layer) for layer in weights.initial_state] == names
+    np.testing.assert_array_equal(weights.layers[1]["Wo"], session.run(one.layers[1].Wo))
+    for layer in weights.initial_state:
+        layer[sorted(layer)[0]] += 1.0
+    before = session.run(other.variables)
+    other.set_weights(session, weights.layers)
+    kept = session.run(other.variables)[16:]
+    assert len(kept) == 2 * len(names) and all(np.array_equal(*pair) for pair in zip(kept, before[16:]))
+    other.set_weights(session, *weights)
+    for layer, copy in zip(sum(weights, []), sum(other.get_weights(session), [])):
+        assert sorted(layer) == sorted(copy) and all(np.array_equal(layer[name], copy[name]) for name in layer)
+
+
+def test_weights_that_do_not_fit_write_nothing(session):
+    lstm = StackedLSTM([3], initial_state="learned", name="encoder")
+    with pytest.raises(ValueError, match="encoder.set_weights: the variables are made at the first call"):
+        lstm.set_weights(session, [])
+    lstm.build(2)
+    session.run(tf.global_variables_initializer())
+    before = session.run(lstm.variables)
+    layers = [{name: value + 1 for name, value in layer.items()} for layer in lstm.get_weights(session).layers]
+    for bad, message in [
+        ((layers * 2,), "`layers` to be 1 mappings, one per layer, got 2"),
+        (([dict(layers[0], Wf=np.zeros([2, 3]))],), r"`layers\[0\]` of names and shapes .*'Wf': \(2, 3\)"),
+        (([dict(layers[0], bo=None)],), r"`layers\[0\]` of names and shapes .*'bo': \(3,\).*, got"),
+        ((layers, [{"c": np.zeros([3])}]), r"`initial_state\[0\]` of names and shapes .*'h': \(3,\).*, got \{'c'"),
+    ]:
+        with pytest.raises(ValueError, match="encoder.set_weights: expected " + message):
+            lstm.set_weights(session, *bad)
+    assert all(np.array_equal(*pair) for pair in zip(session.run(lstm.variables), before))

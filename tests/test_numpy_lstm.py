@@ -1,0 +1,332 @@
+"""The NumPy yardstick: against central differences, against the graph engine, and at the edges."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import numeric
+from stacked_lstm import LSTMState, StackedLSTM, activations, numpy_lstm
+from stacked_lstm.compat import tf
+
+GATES = "fioc"
+LENGTHS = [6, 0, 1, 4]
+NAMES = sorted(numpy_lstm.ACTIVATIONS)
+UNBOUNDED = ("linear", "relu")  # With neither of the two bounded, values triple their exponent in every step.
+NAMES_IN_PAIRS = [(a, r) for a in NAMES for r in NAMES if not (a in UNBOUNDED and r in UNBOUNDED)]
+
+
+def random_layers(random, hidden_sizes, input_size, use_bias=True, scale=1.0):
+    layers = []
+    for below, size in zip([input_size] + hidden_sizes, hidden_sizes):
+        layer = {"W" + k: scale * random.standard_normal([size + below, size]) for k in GATES}
+        if use_bias:
+            layer.update({"b" + k: scale * random.standard_normal([size]) for k in GATES})
+        layers.append(layer)
+    return layers
+
+
+def random_states(random, hidden_sizes, batch):
+    return [LSTMState(*random.standard_normal([2, batch, size])) for size in hidden_sizes]
+
+
+def flat(gradients):
+    """name -> array of what `backward` returns."""
+    found = {"x": gradients["x"]}
+    for k, (layer, start) in enumerate(zip(gradients["layers"], gradients["initial_state"])):
+        found.update({"%d %s" % (k, name): value for name, value in layer.items()})
+        found.update({"%d %s0" % (k, field): getattr(start, field) for field in "ch"})
+    return found
+
+
+class Everything(object):
+    """Projections, stack and head in NumPy, and a number that depends on all they return."""
+
+    def __init__(self, lengths=LENGTHS, use_bias=True, projected=False, **options):
+        random = np.random.RandomState(0)
+        sizes, batch, steps = [3, 2], len(LENGTHS), 6
+        self.options = dict(options, sequence_length=lengths)
+        self.x = random.standard_normal([steps, batch, 2])
+        self.layers = random_layers(random, sizes, 2, use_bias, scale=0.4)
+        self.start = random_states(random, sizes, batch)
+        self.projections = [{w: random.standard_normal(shape) for w in ("W_c", "W_h")} for shape in ([2, 3], [3, 2])]
+        self.projected = projected
+        self.head = {"Wy": random.standard_normal([2, 4]), "by": random.standard_normal([4])}
+        self.d_y = random.standard_normal([steps, batch, 4])
+        self.d_state = random_states(random, sizes, batch)
+
+    def run(self):
+        if self.projected:
+            first = self.x[0] * (np.array(self.options["sequence_length"] or [1] * len(LENGTHS)) > 0)[:, None]
+            self.start, self.projections_cache = numpy_lstm.projected_forward(self.projections, first)
+        outputs, state, self.cache = numpy_lstm.forward(self.layers, self.x, self.start, **self.options)
+        y, self.head_cache = numpy_lstm.head_forward(self.head, outputs)
+        total = np.sum(y * self.d_y)
+        return total + sum(np.sum(s * d) for pair in zip(state, self.d_state) for s, d in zip(*pair))
+
+    def gradients(self):
+        """name -> (array, its gradient)."""
+        self.run()
+        d_head, d_outputs = numpy_lstm.head_backward(self.d_y, self.head_cache)
+        gradients = numpy_lstm.backward(d_outputs, self.d_state, self.cache)
+        found = {name: (self.head[name], d_head[name]) for name in self.head}
+        for k, (layer, d_layer) in enumerate(zip(self.layers, gradients["layers"])):
+            assert set(layer) == set(d_layer)
+            found.update({"%d %s" % (k, name): (layer[name], d_layer[name]) for name in layer})
+        if self.projected:
+            d_projections, d_first = numpy_lstm.projected_backward(gradients["initial_state"], self.projections_cache)
+            gradients["x"][0] += (
+                d_first * (np.array(self.options["sequence_length"] or [1] * len(LENGTHS)) > 0)[:, None]
+            )
+            for k, (layer, d_layer) in enumerate(zip(self.projections, d_projections)):
+                found.update({"%d %s" % (k, name): (layer[name], d_layer[name]) for name in layer})
+        else:
+            for k, (state, d_start) in enumerate(zip(self.start, gradients["initial_state"])):
+                found.update({"%d %s0" % (k, f): (getattr(state, f), getattr(d_start, f)) for f in "ch"})
+        found["x"] = (self.x, gradients["x"])
+        return found
+
+    def check(self):
+        for name, (array, gradient) in self.gradients().items():
+            expected = numeric.gradient_by_differences(self.run, array)
+            assert np.any(expected), name
+            assert numeric.relative_difference(gradient, expected) < 1e-6, name
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("projected, use_bias", [(False, True), (True, True), (False, False)])
+def test_every_gradient_by_central_differences(projected, use_bias, lengths):
+    Everything(lengths, use_bias, projected).check()
+
+
+@pytest.mark.parametrize("recurrent_activation", NAMES)
+@pytest.mark.parametrize("activation", NAMES)
+def test_gradients_of_activations_by_central_differences(activation, recurrent_activation):
+    Everything(activation=activation, recurrent_activation=recurrent_activation).check()
+
+
+@pytest.mark.parametrize("name, clip", [("hard_sigmoid", 2.5), ("hard_sigmoid_6", 3.0)])
+@pytest.mark.parametrize("where", ["gates", "candidate"])
+def test_both_sides_of_every_clip(where, name, clip, session):
+    """Each gate, the candidate and the state are below, between and above the clips, and just inside and outside."""
+    sides = clip * np.array([-1.2, -1.001, -0.999, 0.4, 0.999, 1.001, 1.2])
+    random = np.random.RandomState(0)
+    (layer,) = random_layers(random, [2], 7, scale=0.1)
+    for k in GATES:
+        layer["W" + k][2:] = random.standard_normal([7, 2])
+        # One step from zero h: sequence b has x = the b-th unit vector, so that z is `sides`, in another order each.
+        layer["W" + k][2:, 0] = np.roll(sides, "fioc".index(k)) - layer["b" + k][0]
+    x, start = np.stack([np.eye(7), random.standard_normal([7, 7])]), [(np.zeros([7, 2]), np.zeros([7, 2]))]
+    start[0][0][:] = 6 * random.standard_normal([7, 2])
+    options = {"recurrent_activation": name} if where == "gates" else {"activation": name}
+    function, _ = numpy_lstm.ACTIVATIONS[name]
+    assert np.all(function(sides)[:2] == 0) and np.all(function(sides)[-2:] == 1)
+    assert np.all((function(sides)[2:5] > 0) & (function(sides)[2:5] < 1))
+    outputs, state, cache = numpy_lstm.forward([layer], x, start, **options)
+    if where == "candidate":
+        c = numpy_lstm.forward([layer], x[:1], start, **options)[1][0].c
+        assert np.any(c < -clip) and np.any(np.abs(c) < clip) and np.any(c > clip)
+    d_outputs = random.standard_normal(outputs.shape)
+    total = lambda: np.sum(numpy_lstm.forward([layer], x, start, **options)[0] * d_outputs)  # noqa: E731
+    gradients = numpy_lstm.backward(d_outputs, None, cache)
+    for gate in GATES:
+        expected = numeric.gradient_by_differences(total, layer["W" + gate])
+        assert numeric.relative_difference(gradients["layers"][0]["W" + gate], expected) < 1e-6
+    of_graph = graph_engine([layer], x, start, None, d_outputs, [(0 * start[0][0],) * 2], session, **options)
+    numeric.check_same(of_graph, of_numpy([layer], x, start, None, d_outputs, None, **options), 1e-12)
+
+
+def of_numpy(layers, x, start, lengths, d_outputs, d_state, **options):
+    """name -> outputs, final states and gradients."""
+    outputs, state, cache = numpy_lstm.forward(layers, x, start, lengths, **options)
+    found = flat(numpy_lstm.backward(d_outputs, d_state, cache))
+    found.update({"outputs": outputs})
+    found.update({"%d final %s" % (k, f): getattr(s, f) for k, s in enumerate(state) for f in "ch"})
+    return found
+
+
+def graph_engine(layers, x, start, lengths, d_outputs, d_state, session, **options):
+    """The same of a StackedLSTM in float64, by `tf.gradients`."""
+    lstm = StackedLSTM(
+        [len(layer["Wf"][0]) for layer in layers], dtype=tf.float64, use_bias="bf" in layers[0], **options
+    )
+    x, starts = tf.constant(x), [LSTMState(*map(tf.constant, pair)) for pair in start]
+    outputs, state = lstm(x, lengths, initial_state=starts, time_major=True)
+    results = [outputs] + [part for layer in state for part in layer]
+    of = [x] + [part for pair in starts for part in pair] + lstm.variables
+    grad_ys = [tf.constant(d) for d in [d_outputs] + [part for pair in d_state for part in pair]]
+    gradients = tf.gradients(results, of, grad_ys)
+    session.run(tf.global_variables_initializer())
+    lstm.set_weights(session, layers)
+    results, gradients = session.run([results, gradients])
+    names = ["%d %s0" % (k, f) for k in range(len(layers)) for f in "ch"]
+    names += ["%d %s" % (k, v.op.name.split("/")[-1]) for k, w in enumerate(lstm.layers) for v in w.variables]
+    found = dict(zip(["x"] + names, gradients), outputs=results[0])
+    finals = ["%d final %s" % (k, f) for k in range(len(layers)) for f in "ch"]
+    found.update(zip(finals, results[1:]))
+    return found
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(
+    "activation, recurrent_activation", [(a, "sigmoid") for a in NAMES] + [("tanh", a) for a in NAMES]
+)
+def test_against_the_graph_engine(activation, recurrent_activation, use_bias, lengths, session):
+    random = np.random.RandomState(1)
+    sizes = [3, 5]
+    layers, start = random_layers(random, sizes, 4, use_bias), random_states(random, sizes, 4)
+    x, d_outputs, d_state = (
+        random.standard_normal([6, 4, 4]),
+        random.standard_normal([6, 4, 5]),
+        random_states(random, sizes, 4),
+    )
+    case = (layers, x, start, lengths, d_outputs, d_state)
+    options = {"activation": activation, "recurrent_activation": recurrent_activation}
+    numeric.check_same(graph_engine(*case, session=session, **options), of_numpy(*case, **options), 1e-12)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
+@given(st.data())
+def test_random_networks_against_the_graph_engine(data):
+    """Any depth, widths, lengths, activations; the first sequence is tame, the others may saturate every gate.
+
+    Not where values may grow without bound: they would magnify the rounding of slopes near saturation, 1 - y^2.
+    """
+    sizes = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4), "hidden sizes")
+    input_size, steps = data.draw(st.integers(1, 12), "I"), data.draw(st.integers(1, 7), "T")
+    pair = data.draw(st.sampled_from(NAMES_IN_PAIRS), "activation, recurrent activation")
+    options = dict(zip(("activation", "recurrent_activation"), pair))
+    some = [1e-3, 1.0] if set(pair) & set(UNBOUNDED) else [1e-3, 1.0, 30.0, 1000.0]
+    scales = [1.0] + data.draw(st.lists(st.sampled_from(some), max_size=4), "scales")
+    batch = len(scales)
+    several = st.lists(st.integers(0, steps), min_size=batch - 1, max_size=batch - 1)
+    lengths = data.draw(st.none() | several.map(lambda drawn: [steps] + drawn), "lengths")
+    random = np.random.RandomState(data.draw(st.integers(0, 2**32 - 1), "seed"))
+    layers = random_layers(random, sizes, input_size, data.draw(st.booleans(), "use_bias"), 0.5)
+    x = random.standard_normal([steps, batch, input_size]) * np.array(scales)[:, None]
+    d_outputs = random.standard_normal([steps, batch, sizes[-1]])
+    case = (layers, x, random_states(random, sizes, batch), lengths, d_outputs, random_states(random, sizes, batch))
+    with tf.Graph().as_default(), tf.Session() as session:
+        numeric.check_same(graph_engine(*case, session=session, **options), of_numpy(*case, **options), 1e-12)
+
+
+def test_large_inputs_give_no_warning_and_no_nan():
+    large = np.array([-1000.0, -745.0, -37.0, 0.0, 37.0, 745.0, 1000.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y, p = numpy_lstm.sigmoid(large), numpy_lstm.softmax(large)
+        q = numpy_lstm.softmax(np.stack([large, 0 * large]))
+        (layer,) = random_layers(np.random.RandomState(0), [3], 2)
+        outputs, _, cache = numpy_lstm.forward([layer], 1000 * np.random.RandomState(1).standard_normal([5, 4, 2]))
+        predicted, head_cache = numpy_lstm.head_forward({"Wy": 1000 * np.ones([3, 2]), "by": [0, 1000]}, outputs)
+        d_head, d_outputs = numpy_lstm.head_backward(predicted, head_cache)
+        gradients = flat(numpy_lstm.backward(d_outputs, None, cache))
+    np.testing.assert_array_equal(y[[0, 3, 6]], [0, 0.5, 1])
+    np.testing.assert_allclose(y, [0.0, np.exp(-745), np.exp(-37), 0.5, 1, 1, 1], rtol=1e-15, atol=0)
+    np.testing.assert_allclose(p, [0, 0, 0, 0, 0, np.exp(-255), 1], rtol=1e-15, atol=0)
+    np.testing.assert_allclose(np.sum(q, axis=1), [1, 1], rtol=1e-15)  # each row by itself
+    np.testing.assert_allclose(q[1], [1 / 7] * 7, rtol=1e-15)
+    values = list(gradients.values()) + list(d_head.values()) + [outputs, predicted]
+    assert all(np.all(np.isfinite(value)) for value in values)
+
+
+def test_nothing_past_an_end_counts():
+    """Neither in x nor in d_outputs; and outputs there are zero."""
+    random = np.random.RandomState(0)
+    layers, x, lengths = random_layers(random, [3, 2], 2), random.standard_normal([6, 4, 2]), np.array(LENGTHS)
+    past = np.arange(6)[:, None] >= lengths
+    found = []
+    for filler in (0.0, np.nan):
+        x[past] = filler
+        d_outputs = np.where(past[..., None], filler, np.ones([6, 4, 2]))
+        outputs, state, cache = numpy_lstm.forward(layers, x, None, lengths)
+        found.append(dict(flat(numpy_lstm.backward(d_outputs, None, cache)), outputs=outputs, c=state[1].c))
+    numeric.check_same(*found, tolerance=0)
+    assert not np.any(outputs[past]) and np.all(outputs[~past])
+    alone, _, _ = numpy_lstm.forward(layers, x[:4, 3:])
+    np.testing.assert_allclose(outputs[:4, 3:], alone, rtol=1e-14)
+
+
+def test_results_have_the_documented_types():
+    layers = random_layers(np.random.RandomState(0), [3, 2], 2)
+    layers = [{name: value.astype(np.float32) for name, value in layer.items()} for layer in layers]
+    outputs, state, cache = numpy_lstm.forward(layers, np.ones([4, 5, 2], np.float32))
+    gradients = numpy_lstm.backward(np.ones_like(outputs), None, cache)
+    assert isinstance(state, list) and all(isinstance(s, LSTMState) for s in state + gradients["initial_state"])
+    assert outputs.dtype == state[0].c.dtype == gradients["layers"][1]["Wf"].dtype == np.float64
+    assert sorted(gradients) == ["initial_state", "layers", "x"] and gradients["x"].shape == (4, 5, 2)
+
+
+@pytest.mark.parametrize("steps, batch", [(0, 3), (2, 0)])
+def test_empty(steps, batch):
+    layers = random_layers(np.random.RandomState(0), [3], 2)
+    start = random_states(np.random.RandomState(0), [3], batch)
+    outputs, state, cache = numpy_lstm.forward(layers, np.zeros([steps, batch, 2]), start)
+    gradients = numpy_lstm.backward(None, start, cache)
+    assert outputs.shape == (steps, batch, 3) and gradients["x"].shape == (steps, batch, 2)
+    assert not np.any(gradients["layers"][0]["Wf"])
+    np.testing.assert_array_equal(state[0], start[0])
+    np.testing.assert_array_equal(gradients["initial_state"][0], start[0])
+
+
+def test_same_activations_as_the_engines():
+    assert set(numpy_lstm.ACTIVATIONS) == set(activations.ACTIVATIONS)
+
+
+LAYER = random_layers(np.random.RandomState(0), [3], 2)[0]
+STATES = [(np.zeros([5, 3]), np.zeros([5, 3]))]
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"x": np.zeros([4, 2])}, r"`x` of shape \[time, batch, input\], got \(4, 2\)"),
+        ({"x": np.zeros([4, 5, 3])}, r"`layers\[0\]` with W\w of shape \(6, 3\), got \(5, 3\)"),
+        ({"layers": []}, "at least one layer"),
+        ({"layers": [{"Wf": 1}]}, r"`layers\[0\]` with Wf, Wi, Wo, Wc, got \['Wf'\]"),
+        ({"layers": [dict(LAYER, bo=None)]}, r"all four biases or none, got \['bf', 'bi', 'bc'\]"),
+        ({"layers": [dict(LAYER, bo=np.zeros([2]))]}, r"bo of shape \(3,\), got \(2,\)"),
+        ({"layers": [LAYER, LAYER]}, r"`layers\[1\]` with W\w of shape \(6, 3\), got \(5, 3\)"),
+        ({"initial_state": STATES * 2}, r"`initial_state` of shapes \[\(\(5, 3\), \(5, 3\)\)\], \(c, h\) per layer"),
+        ({"initial_state": [(np.zeros([4, 3]),) * 2]}, r"got \[\(\(4, 3\), \(4, 3\)\)\]"),
+        ({"sequence_length": [5, 0, 0, 0, 0]}, r"`sequence_length` of 5 integers from 0 to 4, got \[5, 0, 0, 0, 0\]"),
+        ({"sequence_length": [-1, 0, 0, 0, 0]}, "integers from 0 to 4"),
+        ({"sequence_length": [1, 0]}, r"of 5 integers from 0 to 4, got \[1, 0\]"),
+        ({"sequence_length": [1.0] * 5}, "integers from 0 to 4"),
+        ({"activation": "swish"}, r"`activation` among \[.*\], got swish"),
+        ({"recurrent_activation": None}, r"`recurrent_activation` among \[.*\], got None"),
+    ],
+)
+def test_bad_arguments(changed, message):
+    with pytest.raises(ValueError, match="numpy_lstm.forward: expected .*" + message):
+        numpy_lstm.forward(**dict({"layers": [LAYER], "x": np.zeros([4, 5, 2])}, **changed))
+
+
+def test_bad_arguments_of_the_others():
+    outputs, _, cache = numpy_lstm.forward([LAYER], np.zeros([4, 5, 2]))
+    with pytest.raises(ValueError, match=r"backward: expected `d_outputs` of shape \(4, 5, 3\), got \(5, 3\)"):
+        numpy_lstm.backward(outputs[0], None, cache)
+    with pytest.raises(ValueError, match="backward: expected `d_state` of shapes"):
+        numpy_lstm.backward(outputs, [], cache)
+    with pytest.raises(ValueError, match="head_forward: expected Wy"):
+        numpy_lstm.head_forward({"Wy": np.zeros([4, 2]), "by": np.zeros([2])}, outputs)
+    with pytest.raises(ValueError, match=r"projected_forward: expected W_c with 2 rows, got \(3, 2\)"):
+        numpy_lstm.projected_forward([{"W_c": np.zeros([3, 2]), "W_h": np.zeros([2, 2])}], np.zeros([5, 2]))
+
+
+def test_needs_nothing_but_numpy():
+    folder = os.path.dirname(numpy_lstm.__file__)
+    program = (
+        "import sys, types; sys.modules['tensorflow'] = None; before = set(sys.modules)\n"
+        "package = sys.modules['stacked_lstm'] = types.ModuleType('stacked_lstm'); package.__path__ = [%r]\n"
+        "import stacked_lstm.numpy_lstm\n"
+        "print(sorted(m for m in sys.modules if m.startswith('stacked_lstm')))" % folder
+    )
+    printed = subprocess.check_output([sys.executable, "-c", program]).decode().strip()
+    assert printed == str(["stacked_lstm", "stacked_lstm.numpy_lstm", "stacked_lstm.state"])
