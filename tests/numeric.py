@@ -34,4 +34,5 @@ def check_same(ours, expected, tolerance):
     """Two mappings from names to arrays: the same names, shapes, and numbers up to `tolerance`."""
     assert sorted(ours) == sorted(expected)
     off = {name: relative_difference(ours[name], expected[name]) for name in ours}
-    assert {name: d for name, d in off.items() if not d <= tolerance} == {}
+    off = {name: difference for name, difference in off.items() if not difference <= tolerance}
+    assert not off, off
