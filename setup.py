@@ -7,7 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-COMPARE = ["absl-py", "vega-datasets"]
+TF_KERAS = ['tf-keras; python_version >= "3.9"']  # TensorFlow 1.15, on 3.7, has a Keras 2 of its own.
+COMPARE = ["absl-py", "vega-datasets"] + TF_KERAS
 EXAMPLES = COMPARE + ["matplotlib", "tqdm"]
 
 with open(os.path.join(HERE, "README.md"), encoding="utf-8") as readme:
@@ -26,8 +27,8 @@ setup(
     extras_require={
         "compare": COMPARE,
         "examples": EXAMPLES,
-        "benchmark": ["absl-py", "tf-keras"],
-        "test": EXAMPLES + ["pytest"],
+        "benchmark": ["absl-py"] + TF_KERAS,
+        "test": EXAMPLES + ["pytest", "hypothesis"],
         "lint": ["ruff==0.17.*"],
     },
 )

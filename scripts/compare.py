@@ -1,18 +1,23 @@
-"""Compares StackedLSTM with MultiRNNCell + dynamic_rnn: same graph, same weights, same data, every device present.
+"""Compares StackedLSTM with its peers: the same weights, the same data, on every device present.
 
-Reports the largest differences of outputs, final states and all gradients on random data; the losses of both while
-they train side by side on hourly temperatures; the time of a step of each; and the devices on which the ops ran.
-Exits with 1 and names what is off when a tolerance is exceeded, with 2 where it could not compare.
+The peers are MultiRNNCell + dynamic_rnn, Keras 2's LSTM layers, and the package's yardstick in float64 NumPy. Reports
+the largest differences of outputs, final states and all gradients on random data; the losses of all while they train
+side by side on hourly temperatures; the time of a step of each; and the devices on which the ops ran. Exits with 1
+and names what is off when a tolerance is exceeded, with 2 where it could not compare.
 
     python scripts/compare.py
+    python scripts/compare.py --peer=all
     python scripts/compare.py --hidden_sizes=650,650 --batch_size=20 --time_steps=35 --device=/CPU:0
 """
 
+import collections
+import functools
 import sys
 
 import numpy as np
 from absl import app, flags
 
+import networks
 import stacked_lstm
 from stacked_lstm import checks, engines, initial_state, parity
 from stacked_lstm.compat import tf
@@ -20,11 +25,15 @@ from tasks import forecast
 
 FLAGS = flags.FLAGS
 
+PEERS = {name: functools.partial(parity.of_peer, build) for name, build in networks.PEERS.items()}
+PEERS["numpy"] = parity.PEERS["numpy"]
+
+flags.DEFINE_enum("peer", "dynamic_rnn", sorted(PEERS) + ["all"], "With whom to compare.")
 flags.DEFINE_list("hidden_sizes", ["32", "32", "64"], "Widths of the layers, from the input upwards.")
 flags.DEFINE_integer("batch_size", 32, "Sequences in a batch.", lower_bound=1)
 flags.DEFINE_integer("time_steps", 30, "Steps of the random sequences on which numbers and times are compared.", 1)
 flags.DEFINE_enum("initial_state", "zeros", sorted(initial_state.INITIAL_STATES), "Where the state starts.")
-flags.DEFINE_boolean("lengths", False, "Give both sequence lengths, from 0 to --time_steps.")
+flags.DEFINE_boolean("lengths", False, "Give all of them sequence lengths, from 0 to --time_steps.")
 flags.DEFINE_boolean("time_major", False, "Feed [time, batch, input] instead of [batch, time, input].")
 flags.DEFINE_enum("dtype", "float32", sorted(parity.TOLERANCES), "Type of weights and data.")
 flags.DEFINE_enum("engine", "auto", ["auto"] + sorted(engines.ENGINES), "Engine of the StackedLSTM.")
@@ -63,70 +72,89 @@ def setup_from_flags():
     )
 
 
-def batches(examples, steps):
-    """Yields `steps` batches (inputs, targets), drawn at random from the training windows."""
+def batches(setup, examples, steps):
+    """Yields `steps` batches, drawn at random from the training windows."""
     random = np.random.RandomState(FLAGS.seed)
     for _ in range(steps):
         chosen = examples.feed(random.randint(len(examples), size=FLAGS.batch_size))
-        yield chosen["inputs"], chosen["changes"]
+        yield parity.training_batch(setup, chosen["inputs"], chosen["changes"])
 
 
 def compare_on(device, setup, examples):
     """Prints the report for one device; returns a list of strings, one per tolerance exceeded."""
+    peers = PEERS if FLAGS.peer == "all" else {FLAGS.peer: PEERS[FLAGS.peer]}
     with tf.Graph().as_default(), tf.device(device):
         tf.set_random_seed(FLAGS.seed)
-        pair = parity.Pair(setup, FLAGS.learning_rate)
-        print("\n%s: engine %s (%s), peer %s" % ((device,) + pair.lstm.engine_used + (pair.peer.source,)))
+        comparison = parity.Comparison(setup, peers, FLAGS.learning_rate)
+        print("\n%s:" % device)
+        for name, network in comparison.networks.items():
+            print("  %-12s %s" % (name, network.source))
         initialize = tf.global_variables_initializer()
         with tf.Session(config=tf.ConfigProto(allow_soft_placement=FLAGS.soft_placement)) as session:
             session.run(initialize)
-            session.run(pair.start)
-            feed = pair.feed(FLAGS.batch_size, FLAGS.time_steps, FLAGS.seed)
-            problems = report_differences(parity.differences(pair, session, feed, setup.dtype, FLAGS.tolerance))
-            for name, step in zip(("StackedLSTM", "dynamic_rnn"), pair.train_steps):
-                report_devices(name, parity.devices_used(session, step, feed))
+            comparison.start(session, FLAGS.seed)
+            batch = parity.random_batch(setup, FLAGS.batch_size, FLAGS.time_steps, FLAGS.seed)
+            problems = report_differences(
+                list(peers), parity.differences(comparison, session, batch, setup.dtype, FLAGS.tolerance)
+            )
+            report_devices(comparison, session, batch)
             session.run(initialize)
-            session.run(pair.start)
-            problems += report_losses(parity.train(pair, session, batches(examples, FLAGS.steps)))
-            report_times(pair, session, feed)
+            comparison.start(session, FLAGS.seed)
+            losses = parity.train(comparison, session, batches(setup, examples, FLAGS.steps))
+            problems += report_losses(list(comparison.networks), losses)
+            report_times(comparison, session, batch)
     return ["%s: %s" % (device, problem) for problem in problems]
 
 
-def report_differences(found):
-    print("  %-30s %12s %12s %10s" % ("largest difference of", "absolute", "relative", "allowed"))
+def report_differences(peers, found):
+    """Prints a row per tensor and a column per peer; returns strings that name what is off."""
+    print("\n  %-30s" % "largest relative difference of" + "".join("%13s" % p for p in peers) + "%13s" % "allowed")
     bad = parity.exceeded(found)
-    for d in found:
-        print("  %-30s %12.2e %12.2e %10.0e%s" % (d + ("  EXCEEDED" if d in bad else "",)))
-    return ["%s differs by %.2e of its size (%.0e allowed)" % (d.name, d.relative, d.tolerance) for d in bad]
+    for name in collections.OrderedDict.fromkeys(d.name for d in found):
+        row = [d for d in found if d.name == name]
+        off = [d.peer for d in row if d in bad]
+        cells = "".join("%13.2e" % d.relative for d in row) + "%13.0e" % row[0].tolerance
+        print("  %-30s%s%s" % (name, cells, "  EXCEEDED: %s" % ", ".join(off) if off else ""))
+    return ["%s differs from %s's by %.2e of its size (%.0e allowed)" % (d.name, d.peer, d.relative, d.tolerance)
+            for d in bad]  # fmt: skip
 
 
-def report_devices(name, counts):
-    ran = ", ".join("%s (%d)" % item for item in sorted(counts.items()))
-    print("  %s: ops of a training step ran on %s" % (name, ran))
+def report_devices(comparison, session, batch):
+    print()
+    for name, network in comparison.networks.items():
+        if isinstance(network, parity.GraphNetwork):
+            counts = parity.devices_used(session, network.train_step, network.feed(batch))
+            ran = ", ".join("%s (%d)" % item for item in sorted(counts.items()))
+            print("  %s: ops of a training step ran on %s" % (name, ran))
 
 
-def report_losses(losses):
+def report_losses(names, losses):
+    """Prints some of the losses; returns strings that name which are off."""
     if not len(losses):
         return []
-    print("  %-10s %14s %14s %12s   training side by side" % ("step", "StackedLSTM", "dynamic_rnn", "relative"))
-    shown = sorted(set(np.linspace(0, len(losses) - 1, num=6, dtype=int)))
-    for step in shown:
-        ours, theirs = losses[step]
-        print("  %-10d %14.8f %14.8f %12.2e" % (step + 1, ours, theirs, abs(ours - theirs) / abs(theirs)))
-    difference, allowed = parity.loss_difference(losses), parity.LOSS_TOLERANCES[FLAGS.dtype]
-    if difference <= allowed:
-        return []
-    return ["losses differ by %.2e in %d steps (%.0e allowed)" % (difference, len(losses), allowed)]
+    print("\n  %-10s" % "step" + "".join("%14s" % name for name in names) + "   losses, training side by side")
+    for step in sorted(set(np.linspace(0, len(losses) - 1, num=6, dtype=int))):
+        print("  %-10d" % (step + 1) + "".join("%14.8f" % loss for loss in losses[step]))
+    differences, allowed = parity.loss_differences(losses), parity.LOSS_TOLERANCES[FLAGS.dtype]
+    print("  %-10s%14s" % ("apart", "") + "".join("%14.2e" % d for d in differences) + "   at most, relative")
+    return [
+        "losses differ from %s's by %.2e in %d steps (%.0e allowed)" % (name, difference, len(losses), allowed)
+        for name, difference in zip(names[1:], differences)
+        if not difference <= allowed
+    ]
 
 
-def report_times(pair, session, feed):
+def report_times(comparison, session, batch):
     if not FLAGS.repeats:
         return
-    print("  %-10s %14s %14s %12s   median of %d steps" % ("", "StackedLSTM", "dynamic_rnn", "ratio", FLAGS.repeats))
-    for name, training in (("inference", False), ("training", True)):
-        taken = parity.step_times(pair, session, feed, FLAGS.repeats, training)
-        ours, theirs = np.median(taken.ours) * 1e3, np.median(taken.peer) * 1e3
-        print("  %-10s %11.2f ms %11.2f ms %11.2fx" % (name, ours, theirs, theirs / ours))
+    print(
+        "\n  %-12s%18s%18s   medians of %d steps; beside StackedLSTM's" % ("", "inference", "training", FLAGS.repeats)
+    )
+    taken = [parity.step_times(comparison, session, batch, FLAGS.repeats, training) for training in (False, True)]
+    medians = [{name: np.median(seconds) * 1e3 for name, seconds in times.items()} for times in taken]
+    for name in comparison.networks:
+        cells = ["%9.2f ms %4.2fx" % (times[name], times[name] / times[parity.OURS]) for times in medians]
+        print("  %-12s%18s%18s" % (name, *cells))
 
 
 def main(argv):

@@ -12,7 +12,8 @@ import time
 
 import numpy as np
 
-from stacked_lstm import StackedLSTM, engines, parity
+from networks import PEERS
+from stacked_lstm import StackedLSTM, engines
 from stacked_lstm.compat import tf
 
 MODES = ("inference", "training")
@@ -53,32 +54,22 @@ def _stacked_lstm(engine, inputs, shape):
     return outputs
 
 
-def _dynamic_rnn(inputs, shape):
-    cells, _ = parity.rnn_cell()
-    cell = cells.MultiRNNCell([cells.BasicLSTMCell(shape.hidden_size) for _ in range(shape.layers)])
-    outputs, _ = tf.nn.dynamic_rnn(cell, inputs, dtype=tf.float32, time_major=True)
-    return outputs
-
-
-def _tf_keras(inputs, shape):
-    import tf_keras
-
-    for _ in range(shape.layers):
-        inputs = tf_keras.layers.LSTM(shape.hidden_size, return_sequences=True, time_major=True)(inputs)
-    return inputs
-
-
-def _graph(build):
-    return functools.partial(_in_session, build)
+def _peer(name, inputs, shape):
+    return PEERS[name]([shape.hidden_size] * shape.layers, inputs, time_major=True).outputs
 
 
 Contestant = collections.namedtuple("Contestant", ["library", "build"])
 
+
+def _graph(build, *arguments):
+    return functools.partial(_in_session, functools.partial(build, *arguments))
+
+
 CONTESTANTS = collections.OrderedDict(
-    [(name, Contestant("tensorflow", _graph(functools.partial(_stacked_lstm, name)))) for name in engines.ENGINES]
+    [(name, Contestant("tensorflow", _graph(_stacked_lstm, name))) for name in engines.ENGINES]
     + [
-        ("dynamic_rnn", Contestant("tensorflow", _graph(_dynamic_rnn))),
-        ("tf_keras", Contestant("tf_keras", _graph(_tf_keras))),
+        ("dynamic_rnn", Contestant("tensorflow", _graph(_peer, "dynamic_rnn"))),
+        ("tf_keras", Contestant("tf_keras", _graph(_peer, "keras"))),
     ]
 )
 

@@ -2,8 +2,10 @@
 
 import collections
 
-from stacked_lstm import StackedLSTM, initializers, parity
+import keras_lstm
+from stacked_lstm import StackedLSTM, initializers
 from stacked_lstm.compat import tf
+from stacked_lstm.parity import dynamic_rnn
 
 Network = collections.namedtuple("Network", ["feeds", "losses", "scores"])
 Network.__doc__ = """A network in the graph.
@@ -31,7 +33,7 @@ class Recurrent(object):
         for flag, value, only in (("initial_state", initial_state, "zeros"), ("engine", engine, "auto")):
             if peer and value != only:
                 raise ValueError("--%s: expected %s with --peer=%s, got %s" % (flag, only, peer, value))
-        self._build = PEERS[peer] if peer else _stacked_lstm
+        self._peer = peer
         self._arguments = (hidden_sizes, initial_state, engine)
         self.description = None
 
@@ -45,26 +47,19 @@ class Recurrent(object):
         Returns:
           [B, H_L], the output at the last step of each sequence.
         """
-        last, self.description = self._build(inputs, lengths, *self._arguments)
-        return last
+        hidden_sizes, initial_state, engine = self._arguments
+        if self._peer:
+            built = PEERS[self._peer](hidden_sizes, inputs, lengths)
+            state, self.description = built.state, "%s of %s" % (hidden_sizes, built.source)
+        else:
+            lstm = StackedLSTM(hidden_sizes, initial_state=initial_state, engine=engine)
+            _, state = lstm(inputs, sequence_length=lengths)
+            self.description = "StackedLSTM %s, engine %s (%s)" % ((hidden_sizes,) + tuple(lstm.engine_used))
+        return state[-1].h
 
 
-def _stacked_lstm(inputs, lengths, hidden_sizes, initial_state, engine):
-    lstm = StackedLSTM(hidden_sizes, initial_state=initial_state, engine=engine)
-    _, state = lstm(inputs, sequence_length=lengths)
-    return state[-1].h, "StackedLSTM %s, engine %s (%s)" % ((hidden_sizes,) + tuple(lstm.engine_used))
-
-
-def _dynamic_rnn(inputs, lengths, hidden_sizes, initial_state, engine):
-    del initial_state, engine
-    cells, source = parity.rnn_cell()
-    cell = cells.MultiRNNCell([cells.BasicLSTMCell(size) for size in hidden_sizes])
-    _, state = tf.nn.dynamic_rnn(cell, inputs, lengths, dtype=inputs.dtype)
-    return state[-1].h, "MultiRNNCell %s of %s, dynamic_rnn" % (hidden_sizes, source)
-
-
-# --peer's values.
-PEERS = {"dynamic_rnn": _dynamic_rnn}
+# Peers that are graphs, each with a function that adds a stack of its layers, as `parity.of_peer` describes it.
+PEERS = {"dynamic_rnn": dynamic_rnn.build, "keras": keras_lstm.build}
 
 
 def dense(x, units, activation=None):

@@ -150,11 +150,15 @@ def _heights(arrays, layout, function):
     expected, symbols = {}, []
     for name, rows, gates in layout.matrices:
         expected[name] = (sum(heights[letter] for letter in rows), len(gates) * hidden_size)
-        symbols.append("%s [%s, %dH]" % (name, " + ".join(_SYMBOLS[letter] for letter in rows), len(gates)))
+        symbols.append("%s [%s, %s]" % (name, " + ".join(_SYMBOLS[letter] for letter in rows), _columns(gates)))
     for name, gates in layout.biases:
         expected[name] = (len(gates) * hidden_size,)
-        symbols.append("%s [%dH]" % (name, len(gates)))
+        symbols.append("%s [%s]" % (name, _columns(gates)))
     given = {name: array.shape for name, array in arrays.items()}
     if min(heights.values()) < 1 or any(shape != expected[name] for name, shape in given.items()):
         checks.fail(function, "fitting shapes %s" % ", ".join(symbols), given)
     return heights
+
+
+def _columns(gates):
+    return "%dH" % len(gates) if len(gates) > 1 else "H"

@@ -119,13 +119,11 @@ class StackedLSTM(object):
           ValueError: names or shapes that are not the variables'; the message lists both.
         """
         self._require_built("set_weights")
-        operations, feed = [], {}
+        pairs = []
         for argument, variables, values in zip(weights.Weights._fields, self._by_layer(), (layers, initial_state)):
             if values is not None:
-                found = weights.assignments(variables, values, self.name + ".set_weights", argument)
-                operations += found[0]
-                feed.update(found[1])
-        session.run(operations, feed)
+                pairs += weights.matched(variables, values, self.name + ".set_weights", argument)
+        weights.load(pairs, session)
 
     def _by_layer(self):
         """`weights.Weights` of lists of variables."""

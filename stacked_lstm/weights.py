@@ -67,12 +67,8 @@ def read(layers, session):
     return [dict(zip(map(_short_name, variables), value)) for variables, value in zip(layers, values)]
 
 
-def assignments(layers, values, function, argument):
-    """What gives variables the values that `read` returned, in the variables' dtype.
-
-    Returns:
-      (operations to run, what to feed them). They are the variables' initializers, whose initial values are fed: that
-      adds nothing to the graph, which may be finished.
+def matched(layers, values, function, argument):
+    """Returns (variable, value) pairs for lists of variables and what `read` returned for such.
 
     Raises:
       ValueError: other layers, names or shapes than the variables'.
@@ -80,18 +76,24 @@ def assignments(layers, values, function, argument):
     values = list(values)
     if len(values) != len(layers):
         checks.fail(function, "`%s` to be %d mappings, one per layer" % (argument, len(layers)), len(values))
-    operations, feed = [], {}
+    pairs = []
     for k, (variables, by_name) in enumerate(zip(layers, values)):
         given = {name: np.asarray(value) for name, value in by_name.items() if value is not None}
         expected = {_short_name(v): tuple(v.shape.as_list()) for v in variables}
         shapes = {name: value.shape for name, value in given.items()}
         if shapes != expected:
             checks.fail(function, "`%s[%d]` of names and shapes %s" % (argument, k, expected), shapes)
-        for variable in variables:
-            operations.append(variable.initializer)
-            value = given[_short_name(variable)]
-            feed[variable.initializer.inputs[1]] = value.astype(variable.dtype.base_dtype.as_numpy_dtype)
-    return operations, feed
+        pairs += [(variable, given[_short_name(variable)]) for variable in variables]
+    return pairs
+
+
+def load(pairs, session):
+    """Gives variables values, for (variable, value) pairs, in the variables' dtypes.
+
+    It runs their initializers, fed with these values: that adds nothing to the graph, which may be finished.
+    """
+    feed = {v.initializer.inputs[1]: np.asarray(value, v.dtype.base_dtype.as_numpy_dtype) for v, value in pairs}
+    session.run([variable.initializer for variable, _ in pairs], feed)
 
 
 def _short_name(variable):

@@ -5,10 +5,19 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from absl.testing import flagsaver
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "compare.py")
 SMALL = ["--hidden_sizes=4,3", "--batch_size=3", "--time_steps=4", "--steps=6", "--repeats=2"]
+
+
+SOURCES = {
+    "dynamic_rnn": r"dynamic_rnn +MultiRNNCell of tensorflow\.python\.ops\.rnn_cell_impl, dynamic_rnn",
+    "keras": r"keras +tf_keras 2\.",
+    "numpy": r"numpy +stacked_lstm\.numpy_lstm, float64",
+}
 
 
 def compare(*flags):
@@ -17,39 +26,60 @@ def compare(*flags):
 
 
 @pytest.mark.parametrize(
-    "flags",
-    [["--initial_state=projected", "--lengths", "--dtype=float64"], ["--initial_state=learned", "--time_major"]],
+    "peers, flags",
+    [
+        (["dynamic_rnn"], ["--initial_state=learned", "--time_major"]),
+        (
+            ["dynamic_rnn", "keras", "numpy"],
+            ["--peer=all", "--initial_state=projected", "--lengths", "--dtype=float64"],
+        ),
+        (["keras"], ["--peer=keras"]),
+        (["numpy"], ["--peer=numpy", "--lengths"]),
+    ],
 )
-def test_report(flags):
+def test_report(peers, flags):
     status, printed, errors = compare(*(SMALL + flags))
     assert status == 0, errors
     assert "The same numbers on /CPU:0" in printed and "EXCEEDED" not in printed
-    assert "engine graph (the first engine" in printed and "peer tensorflow.python.ops.rnn_cell_impl" in printed
-    for network in ("StackedLSTM", "dynamic_rnn"):
+    for pattern in [r"StackedLSTM +engine graph \(the first engine"] + [SOURCES[peer] for peer in peers]:
+        assert re.search("^  " + pattern, printed, re.M), pattern
+    for network in set(["StackedLSTM"] + peers) - {"numpy"}:
         assert re.search(r"%s: ops of a training step ran on \S+CPU:0 \(\d+\)" % network, printed)
-    state = "W_h" if "--initial_state=projected" in flags else "h"
-    for name in (
-        "outputs",
-        "layer_2 final c",
-        "d inputs",
-        "d layer_1/Wf",
-        "d layer_2/bo",
-        "d initial_state/layer_2/" + state,
-    ):
-        assert re.search(r"^  %s +\d\.\d\de-\d\d +\d\.\d\de-\d\d" % re.escape(name), printed, re.M), name
-    losses = re.findall(r"^  (\d+) +([\d.]+) +([\d.]+) +\S+$", printed, re.M)
-    assert [int(step) for step, _, _ in losses] == [1, 2, 3, 4, 5, 6]
-    for _, ours, theirs in losses:
-        assert abs(float(ours) - float(theirs)) < 1e-4 * float(theirs)
-    assert re.search(r"^  inference +[\d.]+ ms +[\d.]+ ms +[\d.]+x", printed, re.M)
-    assert re.search(r"^  training +[\d.]+ ms +[\d.]+ ms +[\d.]+x", printed, re.M)
+    assert re.search(r"^  largest relative difference of +%s +allowed$" % " +".join(peers), printed, re.M)
+    number, names = r" +\d\.\d\de[-+]\d\d", ["outputs", "layer_2 final c", "d inputs", "d layer_1/Wf", "d layer_2/bo"]
+    if "--initial_state=projected" in flags:
+        names.append("d initial_state/layer_2/W_h")
+    for name in names:
+        assert re.search(r"^  %s%s +1e-\d\d$" % (re.escape(name), number * len(peers)), printed, re.M), name
+    losses = [line.split() for line in re.findall(r"^  \d+(?: +[\d.]+){%d}$" % (1 + len(peers)), printed, re.M)]
+    assert [int(row[0]) for row in losses] == [1, 2, 3, 4, 5, 6]
+    for _, ours, *theirs in losses:
+        assert all(abs(float(ours) - float(loss)) < 1e-4 * float(loss) for loss in theirs)
+    for name in ["StackedLSTM"] + peers:
+        assert re.search(r"^  %s +[\d.]+ ms +[\d.]+x +[\d.]+ ms +[\d.]+x$" % name, printed, re.M)
 
 
 def test_exceeded_tolerance_is_named():
-    status, printed, errors = compare(*(SMALL + ["--steps=0", "--repeats=0", "--tolerance=1e-12"]))
+    status, printed, errors = compare(*(SMALL + ["--steps=0", "--repeats=0", "--tolerance=1e-12", "--peer=all"]))
     assert status == 1
-    assert "EXCEEDED" in printed and "training side by side" not in printed
-    assert re.search(r"NOT the same numbers:\n  /CPU:0: \S.* differs by \S+ of its size \(1e-12 allowed\)", errors)
+    assert re.search(r"^  outputs .*1e-12  EXCEEDED: dynamic_rnn, keras, numpy$", printed, re.M)
+    assert "training side by side" not in printed
+    message = r"NOT the same numbers:\n  /CPU:0: \S.* differs from dynamic_rnn's by \S+ of its size \(1e-12 allowed\)"
+    assert re.search(message, errors)
+
+
+def test_losses_apart_are_named(capsys):
+    """The other verdict; the numbers of all networks agree, so its function is called with losses that do not."""
+    import compare as script
+
+    with flagsaver.flagsaver():
+        script.FLAGS.mark_as_parsed()
+        assert script.report_losses(["StackedLSTM", "a", "b"], np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.1]])) == [
+            "losses differ from b's by 4.76e-02 in 2 steps (1e-04 allowed)"
+        ]
+        (message,) = script.report_losses(["StackedLSTM", "a"], np.array([[1.0, np.nan]]))
+        assert message.startswith("losses differ from a's by nan")
+    assert "apart" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
-"""StackedLSTM against MultiRNNCell + dynamic_rnn: outputs, final states, every gradient, training."""
+"""StackedLSTM against MultiRNNCell + dynamic_rnn, NumPy and Keras: outputs, final states, every gradient, training."""
 
+import functools
 import importlib
+import sys
 
 import numpy as np
 import pytest
 
+import keras_lstm
 from stacked_lstm import parity
 from stacked_lstm.compat import tf
 
@@ -18,16 +21,26 @@ STACKS = {
 }
 
 
-def largest(setup, session, batch=5, time_steps=7):
-    pair = parity.Pair(setup)
+# dynamic_rnn and NumPy.
+PEERS = dict(parity.PEERS)
+if not tf.__version__.startswith("1."):  # There is no tf-keras for it.
+    PEERS["keras"] = functools.partial(parity.of_peer, keras_lstm.build)
+
+
+def differences(setup, session, batch=5, time_steps=7):
+    """From all peers; each has computed everything."""
+    comparison = parity.Comparison(setup, PEERS)
     session.run(tf.global_variables_initializer())
-    session.run(pair.start)
-    found = parity.differences(pair, session, pair.feed(batch, time_steps, seed=3), setup.dtype)
+    comparison.start(session)
+    found = parity.differences(comparison, session, parity.random_batch(setup, batch, time_steps, seed=3), setup.dtype)
     expected = {"outputs", "d inputs"}
     for k in range(len(setup.hidden_sizes)):
         expected |= {"layer_%d final %s" % (k + 1, field) for field in "ch"}
         expected |= {"d layer_%d/%s%s" % (k + 1, kind, gate) for kind in "Wb" for gate in "fico"}
-    assert expected <= {d.name for d in found}
+        names = {"zeros": [], "learned": ["c", "h"], "projected": ["W_c", "W_h"]}[setup.initial_state]
+        expected |= {"d initial_state/layer_%d/%s" % (k + 1, name) for name in names}
+    for peer in PEERS:
+        assert {d.name for d in found if d.peer == peer} == expected
     return found
 
 
@@ -36,7 +49,7 @@ def largest(setup, session, batch=5, time_steps=7):
 def test_stacks(stack, dtype, session):
     hidden_sizes, input_size = STACKS[stack]
     setup = parity.Setup(hidden_sizes, input_size, lengths=True, dtype=dtype)
-    assert parity.exceeded(largest(setup, session)) == []
+    assert parity.exceeded(differences(setup, session)) == []
 
 
 @pytest.mark.parametrize("time_major", [False, True])
@@ -44,64 +57,89 @@ def test_stacks(stack, dtype, session):
 @pytest.mark.parametrize("initial_state", ["zeros", "learned"])
 def test_layouts_and_initial_states(initial_state, lengths, time_major, session):
     setup = parity.Setup([4, 6], 3, initial_state=initial_state, lengths=lengths, time_major=time_major)
-    assert parity.exceeded(largest(setup, session)) == []
+    assert parity.exceeded(differences(setup, session)) == []
 
 
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("time_major", [False, True])
 def test_projected_initial_state(time_major, lengths, session):
     setup = parity.Setup([4, 6], 3, initial_state="projected", lengths=lengths, time_major=time_major, dtype="float64")
-    found = largest(setup, session)
-    assert {"d initial_state/layer_%d/W_%s" % (k, f) for k in (1, 2) for f in "ch"} <= {d.name for d in found}
-    assert parity.exceeded(found) == []
+    assert parity.exceeded(differences(setup, session)) == []
 
 
 @pytest.mark.parametrize("batch, time_steps", [(1, 1), (1, 9), (4, 1), (3, 100)])
 def test_sizes(batch, time_steps, session):
-    assert parity.exceeded(largest(parity.Setup([8, 5], 4, lengths=True), session, batch, time_steps)) == []
+    assert parity.exceeded(differences(parity.Setup([8, 5], 4, lengths=True), session, batch, time_steps)) == []
 
 
 def test_control_flows(control_flow, session):
-    assert parity.exceeded(largest(parity.Setup([4, 6], 3, lengths=True, dtype="float64"), session)) == []
+    assert parity.exceeded(differences(parity.Setup([4, 6], 3, lengths=True, dtype="float64"), session)) == []
 
 
 def test_half_precision(session):
-    assert parity.exceeded(largest(parity.Setup([4, 6], 3, dtype="float16"), session)) == []
+    assert parity.exceeded(differences(parity.Setup([4, 6], 3, dtype="float16"), session)) == []
 
 
-def test_training_side_by_side(session):
-    pair = parity.Pair(parity.Setup([8, 8], 2, horizon=3), learning_rate=0.1)
+def compared(setup, session, **options):
+    """A `Comparison` ready to run."""
+    comparison = parity.Comparison(setup, **options)
     session.run(tf.global_variables_initializer())
-    session.run(pair.start)
+    comparison.start(session)
+    return comparison
+
+
+@pytest.mark.parametrize("initial_state, lengths", [("zeros", False), ("learned", True), ("projected", True)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_training_side_by_side(dtype, initial_state, lengths, session):
+    setup = parity.Setup([8, 8], 2, 3, initial_state, lengths, dtype=dtype)
+    comparison = compared(setup, session, peers=PEERS, learning_rate=0.1)
     random = np.random.RandomState(0)
     inputs = random.standard_normal([100, 16, 12, 2])
-    losses = parity.train(pair, session, [(x, 1 + 0.5 * x[:, -3:, 0]) for x in inputs])
-    assert losses[-1, 0] < 0.5 * losses[0, 0]
-    assert parity.loss_difference(losses) < parity.LOSS_TOLERANCES["float32"]
+    batches = [parity.training_batch(setup, x, 1 + 0.5 * x[:, -3:, 0]) for x in inputs]
+    losses = parity.train(comparison, session, batches)
+    assert losses.shape == (100, 1 + len(PEERS)) and losses[-1, 0] < 0.5 * losses[0, 0]
+    assert np.all(parity.loss_differences(losses) < parity.LOSS_TOLERANCES[dtype])
+
+
+def test_one_step_changes_every_variable(session):
+    """Also those of the initial state, in all networks alike."""
+    setup = parity.Setup([4, 3], 2, 1, "projected", dtype="float64")
+    comparison = compared(setup, session, peers=PEERS)
+    random = np.random.RandomState(0)
+    batch = parity.training_batch(setup, random.standard_normal([3, 5, 2]), random.standard_normal([3, 1]))
+    before = session.run(comparison.lstm.variables)
+    parity.train(comparison, session, [batch] * 2)
+    after = session.run(comparison.lstm.variables)
+    assert all(np.all(a != b) for a, b in zip(before, after))
+    found = parity.differences(comparison, session, parity.random_batch(setup, 3, 5, seed=1), "float64")
+    assert parity.exceeded(found) == []
 
 
 def test_differences_are_seen(session):
     """One weight off by a little, or one NaN, does not pass."""
-    pair = parity.Pair(parity.Setup([4], 3))
-    session.run(tf.global_variables_initializer())
-    session.run(pair.start)
-    feed = pair.feed(3, 5, seed=1)
-    weight = pair.lstm.layers[0].Wo
+    setup = parity.Setup([4], 3)
+    comparison = compared(setup, session, peers=PEERS)
+    batch = parity.random_batch(setup, 3, 5, seed=1)
+    weight = comparison.lstm.layers[0].Wo
     session.run(tf.scatter_update(weight, [0], [[0.5, 0.0, 0.0, 0.0]]))
-    names = {d.name for d in parity.exceeded(parity.differences(pair, session, feed, "float32"))}
-    assert {"outputs", "layer_1 final h", "d layer_1/Wc"} <= names
+    for peer in PEERS:
+        found = parity.exceeded(parity.differences(comparison, session, batch, "float32"))
+        assert {"outputs", "layer_1 final h", "d layer_1/Wc"} <= {d.name for d in found if d.peer == peer}
     session.run(tf.scatter_update(weight, [0], [[np.nan, 0.0, 0.0, 0.0]]))
-    assert "outputs" in {d.name for d in parity.exceeded(parity.differences(pair, session, feed, "float32"))}
+    found = parity.exceeded(parity.differences(comparison, session, batch, "float32"))
+    assert {d.peer for d in found if d.name == "outputs"} == set(PEERS)
 
 
 def test_devices_and_times_are_reported(session):
-    pair = parity.Pair(parity.Setup([4], 3))
-    session.run(tf.global_variables_initializer())
-    feed = pair.feed(3, 5, seed=1)
-    (device,) = parity.devices_used(session, pair.outputs, feed)
+    setup = parity.Setup([4], 3)
+    comparison = compared(setup, session, peers=PEERS)
+    batch = parity.random_batch(setup, 3, 5, seed=1)
+    ours = comparison.networks[parity.OURS]
+    (device,) = parity.devices_used(session, ours.outputs, ours.feed(batch))
     assert device.endswith("device:CPU:0")
-    times = parity.step_times(pair, session, feed, repeats=3, training=True)
-    assert len(times.ours) == len(times.peer) == 3 and min(times.ours + times.peer) > 0
+    times = parity.step_times(comparison, session, batch, repeats=3, training=True)
+    assert list(times) == [parity.OURS] + list(PEERS)
+    assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in times.values())
 
 
 def test_peer_missing(monkeypatch):
@@ -112,3 +150,10 @@ def test_peer_missing(monkeypatch):
     monkeypatch.setattr(tf.nn, "rnn_cell", object(), raising=False)
     with pytest.raises(parity.PeerMissingError, match="pip install tf-keras"):
         parity.rnn_cell()
+
+
+@pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 has a Keras 2 of its own")
+def test_keras_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf_keras", None)
+    with pytest.raises(parity.PeerMissingError, match="pip install tf-keras"):
+        keras_lstm.keras_2()

@@ -5,24 +5,36 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
     TEXT = readme.read()
 
 
-def test_first_example(tmp_path):
-    example, truncated = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+def test_examples(tmp_path):
+    example, truncated, keras, numpy = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     # The second example goes on where the first one stands, within its session.
     program = example + "    chunks = [np.ones([4, 5, 8])] * 2\n    feed = {lengths: [5] * 4}\n"
     program += "".join(
         "    " + line for line in truncated.replace("start: value}", "start: value, **feed}").splitlines(True)
     )
+    # The third reads what a Keras layer of 3 units for 8 inputs returns.
+    saved = [np.random.RandomState(0).standard_normal(shape) for shape in ([8, 12], [3, 12], [12])]
+    np.savez(str(tmp_path / "lstm.npz"), *saved)
+    program += keras + numpy + "np.savez('back.npz', kernel, recurrent_kernel, bias)\n"
     (tmp_path / "example.py").write_text(program, encoding="utf-8")
-    result = subprocess.run([sys.executable, str(tmp_path / "example.py")], capture_output=True)
+    path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+    result = subprocess.run(
+        [sys.executable, "example.py"], capture_output=True, cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=path)
+    )
     assert result.returncode == 0, result.stderr.decode()
     printed = result.stdout.decode()
     assert "stacked_lstm/layer_1/Wf" in printed and "name='graph'" in printed
+    assert "(11, 3) (20, 4, 8) (4, 3)" in printed
+    for ours, theirs in zip(np.load(str(tmp_path / "back.npz")).values(), saved):
+        np.testing.assert_array_equal(ours, theirs.astype(np.float32))
 
 
 def test_files_named_exist():

@@ -16,6 +16,8 @@ import training
 from stacked_lstm.compat import tf
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 
+WITH_TF_KERAS = pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 can have no tf-keras")
+
 # What a run leaves behind
 
 
@@ -75,6 +77,12 @@ def test_few_checkpoints_are_kept(arguments):
         ("hidden_sizes", "5", lambda found: found["stacked_lstm/layer_1/Wf"].shape == (5 + 28, 5)),
         ("initial_state", "projected", lambda found: found["stacked_lstm/initial_state/layer_1/W_h"].shape == (28, 3)),
         ("peer", "dynamic_rnn", lambda found: any("multi_rnn_cell/cell_1/basic_lstm_cell/kernel" in x for x in found)),
+        pytest.param(
+            "peer",
+            "keras",
+            lambda found: sum("lstm" in x and x.endswith("/recurrent_kernel") for x in found) == 2,
+            marks=WITH_TF_KERAS,
+        ),
         ("epochs", "3", lambda found: found["global_step"] == 9),
         ("batch_size", "5", lambda found: found["global_step"] == 6),
         ("batch_size", "12", lambda found: found["global_step"] == 2),
@@ -144,33 +152,33 @@ def test_defaults_depend_on_the_task(changes, expected):
     [("epochs", "0"), ("batch_size", "-1"), ("train_examples", "0"), ("seed", "-1"), ("task", "other")]
     + [("hidden_sizes", value) for value in ("", "3,", "0", "3,-1", "x")]
     + [("learning_rate", value) for value in ("0", "-1", "nan", "inf", "x")]
-    + [("initial_state", "ones"), ("engine", "steam"), ("peer", "keras")],
+    + [("initial_state", "ones"), ("engine", "steam"), ("peer", "other")],
 )
 def test_bad_values_are_refused(flag, value):
     with pytest.raises(absl.flags.Error, match="--" + flag):
         flag_values(dict({"task": "forecast"}, **{flag: value}))
 
 
+@pytest.mark.parametrize("peer", sorted(networks.PEERS))
 @pytest.mark.parametrize(
     "flag, value", [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph")]
 )
-def test_the_peer_cannot_everything(arguments, flag, value):
-    with pytest.raises(ValueError, match="--%s: expected .* with --peer=dynamic_rnn, got %s" % (flag, value)):
-        run(arguments, peer="dynamic_rnn", **{flag: value})
+def test_the_peer_cannot_everything(arguments, flag, value, peer):
+    with pytest.raises(ValueError, match="--%s: expected .* with --peer=%s, got %s" % (flag, peer, value)):
+        run(arguments, peer=peer, **{flag: value})
 
 
-def test_the_last_output_is_that_at_each_sequences_end():
-    """Ours and the peer's, by feeding the sequences cut off."""
+@pytest.mark.parametrize("peer", [None, "dynamic_rnn", pytest.param("keras", marks=WITH_TF_KERAS)])
+def test_the_last_output_is_that_at_each_sequences_end(peer, session):
+    """Ours and the peers', by feeding the sequences cut off."""
     inputs = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
-    for peer in (None, "dynamic_rnn"):
-        with tf.Graph().as_default(), tf.Session() as session:
-            x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
-            last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
-            session.run(tf.global_variables_initializer())
-            both = session.run(last, {x: inputs, lengths: [5, 2]})
-            for row, length in enumerate([5, 2]):
-                alone = session.run(last, {x: inputs[row : row + 1, :length], lengths: [length]})
-                np.testing.assert_allclose(both[row], alone[0], rtol=1e-5)
+    x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
+    last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
+    session.run(tf.global_variables_initializer())
+    both = session.run(last, {x: inputs, lengths: [5, 2]})
+    for row, length in enumerate([5, 2]):
+        alone = session.run(last, {x: inputs[row : row + 1, :length], lengths: [length]})
+        np.testing.assert_allclose(both[row], alone[0], rtol=1e-5)
 
 
 # Messages and exit statuses

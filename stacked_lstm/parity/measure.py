@@ -1,4 +1,4 @@
-"""What is measured of a `Pair`: differences, losses in training side by side, step times, devices."""
+"""What is measured of a `Comparison`: differences, losses in training side by side, step times, devices."""
 
 import collections
 import time
@@ -6,33 +6,37 @@ import time
 import numpy as np
 
 from stacked_lstm.compat import tf
+from stacked_lstm.parity.comparison import OURS
 
 # Largest max|a - b| / max|b| of outputs, states and gradients that counts as the same numbers.
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 1e-1, "float16": 1e-2}
 # Largest relative difference of the losses after training side by side.
-LOSS_TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "bfloat16": 1e-1, "float16": 1e-2}
+LOSS_TOLERANCES = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 1e-1, "float16": 1e-2}
 
-Difference = collections.namedtuple("Difference", ["name", "absolute", "relative", "tolerance"])
-Difference.__doc__ = """Largest difference of one tensor: max|a - b|, the same over max|b|, and what is tolerated."""
+Difference = collections.namedtuple("Difference", ["peer", "name", "absolute", "relative", "tolerance"])
+Difference.__doc__ = (
+    """Largest difference of one tensor from a peer's: max|a - b|, the same over max|b|, the tolerated."""
+)
 
-StepTimes = collections.namedtuple("StepTimes", ["ours", "peer"])
-StepTimes.__doc__ = """Seconds of every timed step, two lists."""
 
-
-def differences(pair, session, feed, dtype, tolerance=None):
-    """Returns a `Difference` per tensor of `pair.tensors`, NaN where either is not finite.
+def differences(comparison, session, batch, dtype, tolerance=None):
+    """Returns a `Difference` per peer and tensor, NaN where either is not finite.
 
     Args:
+      batch: `Batch` of arrays.
       dtype: name of the networks' dtype, whose tolerance in `TOLERANCES` counts where `tolerance` is None.
     """
     tolerance = TOLERANCES[dtype] if tolerance is None else tolerance
-    values = session.run(pair.tensors, feed)
-    found = []
-    for name, (ours, theirs) in values.items():
-        ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-        absolute = np.max(np.abs(ours - theirs))
-        relative = absolute / max(np.max(np.abs(theirs)), np.finfo(np.float64).tiny)
-        found.append(Difference(name, absolute, relative, tolerance))
+    results = {name: network.compute(session, batch) for name, network in comparison.networks.items()}
+    ours, found = results.pop(OURS), []
+    for peer, theirs in results.items():
+        if set(theirs) != set(ours):
+            raise AssertionError("%s computes %s, StackedLSTM %s" % (peer, sorted(theirs), sorted(ours)))
+        for name in ours:
+            a, b = np.asarray(ours[name], np.float64), np.asarray(theirs[name], np.float64)
+            absolute = np.max(np.abs(a - b))
+            relative = absolute / max(np.max(np.abs(b)), np.finfo(np.float64).tiny)
+            found.append(Difference(peer, name, absolute, relative, tolerance))
     return found
 
 
@@ -41,38 +45,31 @@ def exceeded(found):
     return [d for d in found if not d.relative <= d.tolerance]
 
 
-def train(pair, session, batches):
-    """Trains both on the same batches; returns an array [steps, 2] of losses, ours and the peer's.
-
-    Args:
-      batches: iterable of (inputs [B, T, I], targets [B, horizon]).
-    """
-    losses = []
-    for inputs, targets in batches:
-        feed = pair.feed_batch(inputs, targets)
-        losses.append([session.run([loss, step], feed)[0] for loss, step in zip(pair.losses, pair.train_steps)])
-    return np.array(losses, np.float64)
+def train(comparison, session, batches):
+    """Trains all on the same batches; returns an array [steps, networks] of losses, the StackedLSTM's first."""
+    networks = comparison.networks.values()
+    losses = [[network.train(session, batch) for network in networks] for batch in batches]
+    return np.array(losses, np.float64).reshape(-1, len(networks))
 
 
-def loss_difference(losses):
-    """Largest relative difference between the columns of what `train` returns; NaN if a loss is."""
-    return np.max(np.abs(losses[:, 0] - losses[:, 1]) / np.abs(losses[:, 1]))
+def loss_differences(losses):
+    """Largest relative difference of the first column of what `train` returns from each other one; NaN if a loss is."""
+    return np.max(np.abs(losses[:, :1] - losses[:, 1:]) / np.abs(losses[:, 1:]), axis=0)
 
 
-def step_times(pair, session, feed, repeats, training):
-    """Times both in turn: inference (fetching the outputs) or training steps.
+def step_times(comparison, session, batch, repeats, training):
+    """Times all in turn: inference or training steps.
 
     Returns:
-      `StepTimes` of `repeats` entries each, after one untimed step.
+      name -> list of the seconds of `repeats` steps, after one untimed step.
     """
-    seconds = StepTimes([], [])
-    fetches = pair.train_steps if training else tuple(outputs.op for outputs in pair.outputs)
+    seconds = collections.OrderedDict((name, []) for name in comparison.networks)
     for repeat in range(repeats + 1):
-        for fetch, taken in zip(fetches, seconds):
+        for name, network in comparison.networks.items():
             begin = time.perf_counter()
-            session.run(fetch, feed)
+            (network.train if training else network.infer)(session, batch)
             if repeat:
-                taken.append(time.perf_counter() - begin)
+                seconds[name].append(time.perf_counter() - begin)
     return seconds
 
 

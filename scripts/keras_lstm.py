@@ -1,0 +1,63 @@
+"""The peer: Keras 2's LSTM layers, of tf-keras or of a TensorFlow that still has them, in a TF1 graph.
+
+Keras 3 cannot build TF1 graphs; tests/test_keras.py compares with it in a process of its own.
+"""
+
+import collections
+import importlib
+
+from stacked_lstm import LSTMState, parity
+from stacked_lstm.compat import tf
+
+
+def keras_2():
+    """Returns (the module, its name and version).
+
+    Raises:
+      parity.PeerMissingError: there is none.
+    """
+    try:
+        module = importlib.import_module("tf_keras")
+        return module, "tf_keras %s" % module.__version__
+    except ImportError:
+        if tf.__version__.startswith("1."):
+            return tf.keras, "tf.keras %s" % tf.keras.__version__
+    raise parity.PeerMissingError("keras_lstm: expected the package tf-keras, found none; `pip install tf-keras`")
+
+
+def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=False):
+    """Adds a stack of LSTM layers to the graph, lengths as a mask.
+
+    Args:
+      hidden_sizes: widths of the layers.
+      inputs: [B, T, I], or [T, B, I] if `time_major`.
+      lengths: int32 [B], or None.
+      initial_state: (c, h) per layer, or None for zeros.
+
+    Returns:
+      A `parity.Recurrent`.
+
+    Raises:
+      parity.PeerMissingError: see `keras_2`.
+    """
+    keras, source = keras_2()
+    mask = None
+    if lengths is not None:
+        mask = tf.sequence_mask(lengths, tf.shape(inputs)[0 if time_major else 1])
+        mask = tf.transpose(mask) if time_major else mask
+    state, layers = [], []
+    for k, size in enumerate(hidden_sizes):
+        layer = keras.layers.LSTM(
+            size,
+            return_sequences=True,
+            return_state=True,
+            zero_output_for_mask=True,
+            time_major=time_major,
+            recurrent_activation="sigmoid",
+            dtype=inputs.dtype.name,
+        )
+        start = None if initial_state is None else [initial_state[k].h, initial_state[k].c]
+        inputs, h, c = layer(inputs, mask=mask, initial_state=start)
+        state.append(LSTMState(c, h))
+        layers.append(collections.OrderedDict(zip(("kernel", "recurrent_kernel", "bias"), layer.weights)))
+    return parity.Recurrent(inputs, state, layers, "keras", source)
