@@ -26,16 +26,7 @@ def keras_2():
 
 
 def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=False):
-    """Adds a stack of LSTM layers to the graph, lengths as a mask.
-
-    Args:
-      hidden_sizes: widths of the layers.
-      inputs: [B, T, I], or [T, B, I] if `time_major`.
-      lengths: int32 [B], or None.
-      initial_state: (c, h) per layer, or None for zeros.
-
-    Returns:
-      A `parity.Recurrent`.
+    """Adds a stack of LSTM layers to the graph, with a mask for lengths, as a `build` of `parity.of_peer`.
 
     Raises:
       parity.PeerMissingError: see `keras_2`.

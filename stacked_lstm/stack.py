@@ -103,10 +103,19 @@ class StackedLSTM(object):
         self._require_built("variables")
         return [v for layer in self._layers for v in layer.variables] + [v for state in self._start for v in state]
 
+    @property
+    def variables_by_layer(self):
+        """`weights.Weights(layers, initial_state)`: lists of dictionaries from names such as Wf to variables."""
+        self._require_built("variables_by_layer")
+        by_layer = [layer.variables for layer in self._layers], self._start
+        return weights.Weights(
+            *[[{v.op.name.split("/")[-1]: v for v in variables} for variables in layers] for layers in by_layer]
+        )
+
     def get_weights(self, session):
         """Returns what the variables hold: `weights.Weights(layers, initial_state)`, as `numpy_lstm` takes them."""
         self._require_built("get_weights")
-        return weights.Weights(*[weights.read(variables, session) for variables in self._by_layer()])
+        return session.run(self.variables_by_layer)
 
     def set_weights(self, session, layers=None, initial_state=None):
         """Gives the variables new values; `lstm.set_weights(session, *other.get_weights(session))` copies them.
@@ -120,14 +129,12 @@ class StackedLSTM(object):
         """
         self._require_built("set_weights")
         pairs = []
-        for argument, variables, values in zip(weights.Weights._fields, self._by_layer(), (layers, initial_state)):
+        for argument, variables, values in zip(
+            weights.Weights._fields, self.variables_by_layer, (layers, initial_state)
+        ):
             if values is not None:
                 pairs += weights.matched(variables, values, self.name + ".set_weights", argument)
         weights.load(pairs, session)
-
-    def _by_layer(self):
-        """`weights.Weights` of lists of variables."""
-        return weights.Weights([layer.variables for layer in self._layers], self._start)
 
     def build(self, input_size):
         """Makes the variables for inputs of width `input_size`; the first call does so by itself.

@@ -13,7 +13,7 @@ KERNEL_NAMES = tuple("W" + gate for gate in GATE_ORDER)
 BIAS_NAMES = tuple("b" + gate for gate in GATE_ORDER)
 
 Weights = collections.namedtuple("Weights", ["layers", "initial_state"])
-Weights.__doc__ = """What the variables of a stack hold, as NumPy arrays by the variables' names.
+Weights.__doc__ = """The variables of a stack, or NumPy arrays of what they hold, by the variables' names.
 
 Fields:
   layers: a dictionary per layer: Wf Wi Wo Wc, [H + I, H] each, and bf bi bo bc, [H] each, if there are biases.
@@ -61,14 +61,12 @@ def create(scope, input_size, hidden_size, activation, recurrent_activation, mak
     return LayerWeights(input_size, hidden_size, activation, recurrent_activation, **variables)
 
 
-def read(layers, session):
-    """Returns what variables hold: a list of dictionaries by name, for a list of lists of variables."""
-    values = session.run([list(variables) for variables in layers])
-    return [dict(zip(map(_short_name, variables), value)) for variables, value in zip(layers, values)]
-
-
 def matched(layers, values, function, argument):
-    """Returns (variable, value) pairs for lists of variables and what `read` returned for such.
+    """Returns (variable, value) pairs.
+
+    Args:
+      layers: mappings from names to variables.
+      values: mappings from names to arrays; None counts as missing.
 
     Raises:
       ValueError: other layers, names or shapes than the variables'.
@@ -79,11 +77,11 @@ def matched(layers, values, function, argument):
     pairs = []
     for k, (variables, by_name) in enumerate(zip(layers, values)):
         given = {name: np.asarray(value) for name, value in by_name.items() if value is not None}
-        expected = {_short_name(v): tuple(v.shape.as_list()) for v in variables}
+        expected = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
         shapes = {name: value.shape for name, value in given.items()}
         if shapes != expected:
             checks.fail(function, "`%s[%d]` of names and shapes %s" % (argument, k, expected), shapes)
-        pairs += [(variable, given[_short_name(variable)]) for variable in variables]
+        pairs += [(variable, given[name]) for name, variable in variables.items()]
     return pairs
 
 
@@ -94,7 +92,3 @@ def load(pairs, session):
     """
     feed = {v.initializer.inputs[1]: np.asarray(value, v.dtype.base_dtype.as_numpy_dtype) for v, value in pairs}
     session.run([variable.initializer for variable, _ in pairs], feed)
-
-
-def _short_name(variable):
-    return variable.op.name.split("/")[-1]

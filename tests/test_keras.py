@@ -102,7 +102,8 @@ def ours(masked, dtype, use_bias, activations):
         upstream = [given["d outputs"]] + [given["%d d %s" % (k, f)] for k in range(len(state)) for f in "ch"]
         of = {"d x": x}
         of.update({"%d d %s0" % (k, f): getattr(s, f) for k, s in enumerate(starts) for f in "ch"})
-        of.update({"%d d %s" % (k, v.op.name[-2:]): v for k, layer in enumerate(lstm.layers) for v in layer.variables})
+        for k, variables in enumerate(lstm.variables_by_layer.layers):
+            of.update({"%d d %s" % (k, name): variable for name, variable in variables.items()})
         results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
         session.run(tf.global_variables_initializer())
         lstm.set_weights(session, layers)

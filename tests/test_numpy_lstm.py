@@ -158,15 +158,15 @@ def graph_engine(layers, x, start, lengths, d_outputs, d_state, session, **optio
     x, starts = tf.constant(x), [LSTMState(*map(tf.constant, pair)) for pair in start]
     outputs, state = lstm(x, lengths, initial_state=starts, time_major=True)
     results = [outputs] + [part for layer in state for part in layer]
-    of = [x] + [part for pair in starts for part in pair] + lstm.variables
+    variables = {"%d %s" % (k, n): v for k, w in enumerate(lstm.variables_by_layer.layers) for n, v in w.items()}
+    of = [x] + [part for pair in starts for part in pair] + list(variables.values())
     grad_ys = [tf.constant(d) for d in [d_outputs] + [part for pair in d_state for part in pair]]
     gradients = tf.gradients(results, of, grad_ys)
     session.run(tf.global_variables_initializer())
     lstm.set_weights(session, layers)
     results, gradients = session.run([results, gradients])
-    names = ["%d %s0" % (k, f) for k in range(len(layers)) for f in "ch"]
-    names += ["%d %s" % (k, v.op.name.split("/")[-1]) for k, w in enumerate(lstm.layers) for v in w.variables]
-    found = dict(zip(["x"] + names, gradients), outputs=results[0])
+    names = ["x"] + ["%d %s0" % (k, f) for k in range(len(layers)) for f in "ch"] + list(variables)
+    found = dict(zip(names, gradients), outputs=results[0])
     finals = ["%d final %s" % (k, f) for k in range(len(layers)) for f in "ch"]
     found.update(zip(finals, results[1:]))
     return found

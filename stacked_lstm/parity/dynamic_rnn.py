@@ -34,16 +34,7 @@ def rnn_cell():
 
 
 def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=False):
-    """Adds MultiRNNCell + dynamic_rnn to the graph.
-
-    Args:
-      hidden_sizes: widths of the layers.
-      inputs: [B, T, I], or [T, B, I] if `time_major`.
-      lengths: int32 [B], or None.
-      initial_state: (c, h) per layer, or None for zeros.
-
-    Returns:
-      A `Recurrent`.
+    """Adds MultiRNNCell + dynamic_rnn to the graph, as a `build` of `graph_network.of_peer`.
 
     Raises:
       PeerMissingError: see `rnn_cell`.

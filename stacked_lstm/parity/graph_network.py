@@ -96,21 +96,22 @@ class GraphNetwork(object):
 def of_stacked_lstm(lstm, setup, placeholders, learning_rate):
     """The `GraphNetwork` of a `StackedLSTM`, which it calls."""
     outputs, state = lstm(placeholders.inputs, placeholders.lengths, time_major=setup.time_major)
-    layers = [{v.op.name.split("/")[-1]: v for v in layer.variables} for layer in lstm.layers]
+    layers, initial_state = lstm.variables_by_layer
     recurrent = Recurrent(outputs, state, layers, layouts.OWN, "engine %s (%s)" % tuple(lstm.engine_used))
-    return GraphNetwork(recurrent, _initial_state_variables(lstm), setup, placeholders, learning_rate)
+    return GraphNetwork(recurrent, initial_state, setup, placeholders, learning_rate)
 
 
 def of_peer(build, lstm, setup, placeholders, learning_rate):
     """The `GraphNetwork` of a peer beside a `StackedLSTM` that was built before.
 
     Args:
-      build: function of (hidden_sizes, inputs, lengths, initial states as `LSTMState` per layer or None, time_major)
-        that returns a `Recurrent`.
+      build: function that adds a stack of layers to the graph and returns a `Recurrent`. Its arguments are
+        hidden_sizes; inputs, [B, T, I], or [T, B, I] if time_major; lengths, int32 [B] or None; initial_state, an
+        `LSTMState` per layer or None for zeros; time_major. All but the first two have defaults: None, None, False.
     """
     copies = [
         {name: tf.Variable(tf.zeros(v.shape, v.dtype.base_dtype)) for name, v in layer.items()}
-        for layer in _initial_state_variables(lstm)
+        for layer in lstm.variables_by_layer.initial_state
     ]
     x, lengths = placeholders.inputs, placeholders.lengths
     first = x[0] if setup.time_major else x[:, 0]
@@ -131,13 +132,6 @@ def named(outputs, state, gradients):
         for k, layer in enumerate(gradients[key]):
             found.update(("d %slayer_%d/%s" % (scope, k + 1, name), gradient) for name, gradient in layer.items())
     return found
-
-
-def _initial_state_variables(lstm):
-    """name -> variable per layer, e.g. W_c and W_h."""
-    count = sum(len(layer.variables) for layer in lstm.layers)
-    of_start = lstm.variables[count:]
-    return [{v.op.name.split("/")[-1]: v for v in pair} for pair in zip(of_start[::2], of_start[1::2])]
 
 
 def _initial_states(layers, x):
