@@ -2,8 +2,9 @@
 
 The peers are MultiRNNCell + dynamic_rnn, Keras 2's LSTM layers, and the package's yardstick in float64 NumPy. Reports
 the largest differences of outputs, final states and all gradients on random data; the losses of all while they train
-side by side on hourly temperatures; the time of a step of each; and the devices on which the ops ran. Exits with 1
-and names what is off when a tolerance is exceeded, with 2 where it could not compare.
+side by side on hourly temperatures; the time of a step of each; and the devices on which the ops ran. Gradients are
+those of a random linear function of all outputs plus sines and cosines of the final states. Exits with 1 and names
+what is off when a tolerance is exceeded, with 2 where it could not compare.
 
     python scripts/compare.py
     python scripts/compare.py --peer=all
@@ -46,6 +47,11 @@ flags.DEFINE_integer("seed", 1, "Of weights and data.")
 flags.DEFINE_float(
     "tolerance", None, "Largest max|a-b|/max|b| allowed, instead of the one for --dtype.", lower_bound=0.0
 )
+# What the report starts with.
+CONFIGURATION = (
+    ["hidden_sizes", "batch_size", "time_steps", "initial_state", "lengths", "time_major", "dtype", "seed"]
+)  # fmt: skip
+
 flags.DEFINE_string("data_dir", None, "Directory with %s; default: the package vega-datasets." % forecast.FILE)
 
 
@@ -108,7 +114,8 @@ def compare_on(device, setup, examples):
 
 def report_differences(peers, found):
     """Prints a row per tensor and a column per peer; returns strings that name what is off."""
-    print("\n  %-30s" % "largest relative difference of" + "".join("%13s" % p for p in peers) + "%13s" % "allowed")
+    print("\n  Largest difference of StackedLSTM from each peer, max|a - b| / max|b|:")
+    print("  %-30s" % "" + "".join("%13s" % p for p in peers) + "%13s" % "allowed")
     bad = parity.exceeded(found)
     for name in collections.OrderedDict.fromkeys(d.name for d in found):
         row = [d for d in found if d.name == name]
@@ -124,7 +131,7 @@ def report_devices(comparison, session, batch):
     for name, network in comparison.networks.items():
         if isinstance(network, parity.GraphNetwork):
             counts = parity.devices_used(session, network.train_step, network.feed(batch))
-            ran = ", ".join("%s (%d)" % item for item in sorted(counts.items()))
+            ran = ", ".join("%s (%d runs)" % item for item in sorted(counts.items()))
             print("  %s: ops of a training step ran on %s" % (name, ran))
 
 
@@ -134,9 +141,13 @@ def report_losses(names, losses):
         return []
     print("\n  %-10s" % "step" + "".join("%14s" % name for name in names) + "   losses, training side by side")
     for step in sorted(set(np.linspace(0, len(losses) - 1, num=6, dtype=int))):
-        print("  %-10d" % (step + 1) + "".join("%14.8f" % loss for loss in losses[step]))
+        print("  %-10d" % (step + 1) + "".join("%14.8g" % loss for loss in losses[step]))
     differences, allowed = parity.loss_differences(losses), parity.LOSS_TOLERANCES[FLAGS.dtype]
-    print("  %-10s%14s" % ("apart", "") + "".join("%14.2e" % d for d in differences) + "   at most, relative")
+    print(
+        "  %-10s%14s" % ("apart", "")
+        + "".join("%14.2e" % d for d in differences)
+        + "   at most; %.0e allowed" % allowed
+    )
     return [
         "losses differ from %s's by %.2e in %d steps (%.0e allowed)" % (name, difference, len(losses), allowed)
         for name, difference in zip(names[1:], differences)
@@ -159,7 +170,7 @@ def report_times(comparison, session, batch):
 
 def main(argv):
     if argv[1:]:
-        raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]))
+        raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]), exitcode=2)
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     try:
@@ -170,9 +181,11 @@ def main(argv):
         for device in wanted:
             if device not in present:
                 checks.fail("flags", "`--device` to be all or one of %s" % ", ".join(present), device)
-        print("stacked_lstm %s, TensorFlow %s, %s" % (stacked_lstm.__version__, tf.__version__, setup.dtype))
+        print("stacked_lstm %s, TensorFlow %s" % (stacked_lstm.__version__, tf.__version__))
+        given = dict(FLAGS.flag_values_dict(), hidden_sizes=",".join(FLAGS.hidden_sizes))
+        print(", ".join("%s=%s" % (name, given[name]) for name in CONFIGURATION))
         problems = [problem for device in wanted for problem in compare_on(device, setup, examples)]
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError, tf.errors.OpError) as error:
         print("compare.py: %s" % error, file=sys.stderr)
         sys.exit(2)
     if problems:
@@ -180,5 +193,14 @@ def main(argv):
     print("\nThe same numbers on %s." % ", ".join(wanted))
 
 
+def parse_flags(argv):
+    """As absl does, but a flag that it refuses is a case of status 2: nothing was compared."""
+    try:
+        return FLAGS(argv)
+    except flags.Error as error:
+        print("compare.py: %s\nTry --helpshort." % error, file=sys.stderr)
+        sys.exit(2)
+
+
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

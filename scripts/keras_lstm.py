@@ -1,4 +1,4 @@
-"""The peer: Keras 2's LSTM layers, of tf-keras or of a TensorFlow that still has them, in a TF1 graph.
+"""The peer: Keras 2's LSTM layers, of tf-keras or of TensorFlow 1, in a TF1 graph.
 
 Keras 3 cannot build TF1 graphs; tests/test_keras.py compares with it in a process of its own.
 """
@@ -19,10 +19,11 @@ def keras_2():
     try:
         module = importlib.import_module("tf_keras")
         return module, "tf_keras %s" % module.__version__
-    except ImportError:
+    except ImportError as error:
         if tf.__version__.startswith("1."):
             return tf.keras, "tf.keras %s" % tf.keras.__version__
-    raise parity.PeerMissingError("keras_lstm: expected the package tf-keras, found none; `pip install tf-keras`")
+        message = "keras_lstm: expected the package tf-keras (`pip install tf-keras`), got %s: %s"
+        raise parity.PeerMissingError(message % (type(error).__name__, error)) from error
 
 
 def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=False):
@@ -45,6 +46,8 @@ def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=Fal
             zero_output_for_mask=True,
             time_major=time_major,
             recurrent_activation="sigmoid",
+            # TensorFlow draws no orthogonal matrices of bfloat16.
+            recurrent_initializer="glorot_uniform" if inputs.dtype == tf.bfloat16 else "orthogonal",
             dtype=inputs.dtype.name,
         )
         start = None if initial_state is None else [initial_state[k].h, initial_state[k].c]

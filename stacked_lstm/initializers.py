@@ -6,7 +6,7 @@ In the table m is a matrix' number of rows (its inputs), n its number of columns
     xavier         uniform in +-4 sqrt(6 / (m + n)), the variant for sigmoid units of Glorot and Bengio (2010)
     dl             uniform in +-1 / sqrt(m), Goodfellow, Bengio and Courville, Deep Learning, section 8.4
     he             normal, standard deviation sqrt(2 / m), He et al. (2015), Delving Deep into Rectifiers
-    glorot_bengio  uniform in +-sqrt(6 / (m + n)), Glorot and Bengio (2010), equation 16
+    glorot_bengio  uniform in +-sqrt(6 / (m + n)), Glorot and Bengio (2010), equation 16; Keras' glorot_uniform
     orthogonal     orthonormal rows or columns, Saxe et al. (2013); matrices only
     zeros          zero
     a path         the numbers of a comma-separated text file, one matrix row per line

@@ -6,7 +6,11 @@
 All libraries compute the same equations (see `equations`) from the same numbers; what differs is which gate matrices
 stand side by side in which array, whether the rows of x are above those of h, and whether the forget bias is in the
 bias or added to it at run time. A matrix in the wrong order has the right shape and loads without complaint, so this
-is written down in one place only.
+is written down in one place only. Layouts, each with the arrays of one layer in order:
+
+    "stacked_lstm"    Wf Wi Wo Wc bf bi bo bc, this package's
+    "rnn_cell"        kernel bias, of BasicLSTMCell, LSTMCell and LSTMBlockCell
+    "keras"           kernel recurrent_kernel bias, of keras.layers.LSTM
 """
 
 import collections
@@ -22,7 +26,7 @@ Layout.__doc__ = """The arrays of one layer in some library, in the order in whi
 Fields:
   matrices: (array's name, which rows, which gates) each. Rows are "x", "h", or both from top to bottom; gates are the
     letters of `Wf Wi Wc Wo` from left to right, H columns each.
-  biases: (array's name, which gates) each, H entries per gate. Where a gate has more than one bias, they add up.
+  biases: (array's name, which gates) each, H entries per gate.
   forget_bias: what the library adds to the forget gate's bias at run time, by default.
 """
 
@@ -53,8 +57,8 @@ def unpack(arrays, layout, forget_bias=None):
     """Reads one layer's arrays.
 
     Args:
-      arrays: mapping from the layout's names to arrays, or a sequence of arrays in the layout's order; all of the
-        biases or none.
+      arrays: mapping from the layout's names to arrays of floats, or a sequence of arrays in the layout's order; all
+        of the biases or none (missing, or None).
       layout: a name of `LAYOUTS`.
       forget_bias: what is added to the forget gate at run time; None for the layout's default. 0.0 for gradients.
 
@@ -80,13 +84,14 @@ def pack(layer, layout, forget_bias=None):
 
     Returns:
       An ordered dictionary from the layout's names to arrays. Without biases it has none, unless the library adds a
-      forget bias, which they then take back. Where a gate has several biases, all but the first are zero.
+      forget bias, which they then take back.
 
     Raises:
       ValueError: an unknown layout, arrays missing or of shapes that do not fit together.
     """
     target = checks.known(LAYOUTS, layout, "layouts.pack", "layout")
-    layer = {name: value for name, value in layer.items() if value is not None}
+    if not isinstance(layer, collections.abc.Mapping):
+        checks.fail("layouts.pack", "a mapping from Wf ... bo to arrays, for one layer", "a %s" % type(layer).__name__)
     blocks = _read(layer, LAYOUTS[OWN], "layouts.pack")
     return _write(blocks, target, -_number(forget_bias, target, "layouts.pack"))
 
@@ -106,7 +111,7 @@ def _read(arrays, layout, function):
             blocks.update(zip([(gate, letter) for letter in rows], np.split(columns, edges)))
     for name, gates in layout.biases:
         for gate, part in zip(gates, np.split(arrays[name], len(gates)) if name in arrays else []):
-            blocks[gate, "b"] = blocks[gate, "b"] + part if (gate, "b") in blocks else part
+            blocks[gate, "b"] = part
     return blocks
 
 
@@ -119,24 +124,28 @@ def _write(blocks, layout, added):
         return arrays
     zeros = np.zeros(blocks["f", "h"].shape[:1], blocks["f", "h"].dtype)
     biases = {gate: blocks.get((gate, "b"), zeros) for gate in GATES}
-    biases["f"] = biases["f"] + np.asarray(added, zeros.dtype)
+    biases["f"] = biases["f"] + np.asarray(added, zeros.dtype)  # A Python float would make float64 of some types.
     for name, gates in layout.biases:
-        arrays[name] = np.concatenate([biases.pop(gate, zeros) for gate in gates])
+        arrays[name] = np.concatenate([biases[gate] for gate in gates])
     return arrays
 
 
 def _named(arrays, layout, function):
     """`arrays` by name; raises ValueError unless they are the layout's matrices and all of its biases or none."""
     matrices, biases = ([entry[0] for entry in entries] for entries in (layout.matrices, layout.biases))
-    expected = "the arrays %s, all of the biases or none" % ", ".join(matrices + biases)
-    if not isinstance(arrays, collections.abc.Mapping):
-        arrays = list(arrays)
-        if len(arrays) not in (len(matrices), len(matrices + biases)):
-            checks.fail(function, expected, "%d arrays" % len(arrays))
+    expected = "one layer's arrays %s, all of the biases or none" % ", ".join(matrices + biases)
+    if isinstance(arrays, collections.abc.Mapping):
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+    elif isinstance(arrays, (list, tuple)) and len(arrays) in (len(matrices), len(matrices + biases)):
         arrays = dict(zip(matrices + biases, arrays))
+    else:
+        checks.fail(function, expected, "%d arrays" % len(arrays) if hasattr(arrays, "__len__") else repr(arrays))
     if set(arrays) not in (set(matrices), set(matrices + biases)):
         checks.fail(function, expected, sorted(arrays))
-    return {name: np.asarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    if any(array.dtype.kind in "iubcOSU" for array in arrays.values()):
+        checks.fail(function, "arrays of floats", {name: array.dtype.name for name, array in arrays.items()})
+    return arrays
 
 
 def _heights(arrays, layout, function):

@@ -19,7 +19,7 @@ Schmidhuber, 1997, with the forget gate of Gers, Schmidhuber and Cummins, 2000):
 The next layer's x_t is h_t. A sequence that has ended keeps its state, and its output is zero.
 
 Backward. E is what is to become smaller, a number; dv is short for its gradient, dE/dv, shaped as v. Each equation is
-read from its end: what it computed has a gradient already, and hands it on to what it computed that from.
+undone from its end: what it computed has a gradient already, and hands it on to what it computed that from.
 
     Where h_t and c_t go. h_t is the output of step t, and goes into (1) of step t + 1; c_t goes into (4), and into
     (3) of step t + 1. Gradients of one thing that is used twice add up, so before step t is undone, h_t has
@@ -28,27 +28,36 @@ read from its end: what it computed has a gradient already, and hands it on to w
     handed back. After the last step it is the gradient of the final state that is handed back.
 
     (4)  is a product:       do = dh_t * phi(c_t)           dc_t grows by  dh_t * o * phi'(c_t)
-    (3)  are two products:   df = dc_t * c_(t-1)            di = dc_t * g            dg = dc_t * i
+    (3)  are two products, undone with that grown dc_t:
+                             df = dc_t * c_(t-1)            di = dc_t * g            dg = dc_t * i
                              dc_(t-1) = dc_t * f
     (2)  is elementwise:     dz_f = df * s'(z_f), likewise dz_i, dz_o             dz_c = dg * phi'(z_c)
-         and the slopes follow from the values: for s, f (1 - f); for phi = tanh, 1 - g^2 (g is the tanh already).
-    (1)  is a matrix product, whose W and b all B sequences and all T steps share, so their gradients are sums:
+         Slopes follow from the values: s'(z_f) = f (1 - f), phi'(z_c) = 1 - g^2 for tanh (g is the tanh already), and
+         in (4) phi'(c_t) = 1 - phi(c_t)^2.
+    (1)  is z_bj = sum_a [h, x]_ba W_aj + b_j, of sequence b and unit j, whose W and b all sequences and all steps use.
+         So dW_aj = sum_b [h, x]_ba dz_bj and d[h, x]_ba = sum_j dz_bj W_aj, or for the matrices, with the sum over
+         steps and, since all four gates read the same [h, x], over gates:
                              dW_k = sum_t [h_(t-1), x_t]^T dz_k          db_k = sum over t and sequences of dz_k
                              d[h_(t-1), x_t] = sum_k dz_k W_k^T
          Its first H columns are handed back to h_(t-1), the others are dx_t.
 
-    Where a sequence has ended, step t hands gradients of its state back as they came, and adds nothing to any other.
-    What step 1 hands back is the gradient of the initial state.
+    Where a sequence has ended, step t hands the gradients of its state back as they came, and adds nothing to any
+    other gradient; d_outputs_t counts for nothing there. What step 1 hands back is the gradient of the initial state.
 
-The head, at every step: y = softmax(h Wy + by). From y_k = exp(z_k) / sum_j exp(z_j) follows dy_k/dz_j =
-y_k ([k = j] - y_j), and so dz = y * (dy - sum_k dy_k y_k); the rest is (1).
+The head, at every step: y = softmax(z), z = h Wy + by, that is, y_k = exp(z_k) / sum_j exp(z_j). The slope of y_k in
+z_j is y_k ([k = j] - y_j), so dz_j = sum_k dy_k y_k ([k = j] - y_j), or dz = y * (dy - sum_k dy_k y_k); the rest is
+undone as (1). For the cross-entropy E = -log y_l of a label l, dy_k = -[k = l] / y_k, which makes dz_k = y_k - [k = l]:
+the division by y_l, which may be 0, is gone.
 
-Projected initial states: h_1 = tanh(x_1 W_h1), and h_k = tanh(h_(k-1) W_hk) for layer k, likewise c with W_c. With
-a = dh_k * (1 - h_k^2), dW_hk = h_(k-1)^T a, and h_(k-1) is handed a W_hk^T, the first one x_1.
+Projected initial states: with x_1 the first step of the input, p_1 = tanh(x_1 V_1) for the first layer and
+p_l = tanh(p_(l-1) V_l) for layer l, where p stands for h and V for its W_h, or for c and W_c. dp_l is what `backward`
+found for the initial state, plus what layer l + 1 hands down; with a = dp_l * (1 - p_l^2), dV_l = p_(l-1)^T a, and
+a V_l^T is handed down to p_(l-1), or to x_1.
 """
 
 import numpy as np
 
+from stacked_lstm import numpy_checks as checks
 from stacked_lstm.state import LSTMState
 
 GATES = "fioc"
@@ -66,7 +75,8 @@ def softmax(z):
     return e / np.sum(e, axis=-1, keepdims=True)
 
 
-# name -> (function, its slope where it has the value y). Slopes at a kink are 0.
+# name -> (function, its slope where it has the value y). Slopes at a kink are 0. The hard sigmoids are Keras 2's and
+# Keras 3's.
 ACTIVATIONS = {
     "tanh": (np.tanh, lambda y: 1 - y**2),
     "sigmoid": (sigmoid, lambda y: y * (1 - y)),
@@ -78,13 +88,14 @@ ACTIVATIONS = {
 
 
 def step(layer, x, state, activation="tanh", recurrent_activation="sigmoid"):
-    """One step of one layer, equations (1) to (4).
+    """One step of one layer, equations (1) to (4). Arrays are float64, and not checked; `forward` does that.
 
     Args:
       layer: mapping with Wf Wi Wo Wc, [H + I, H] each, rows of h first; and bf bi bo bc, [H] each, or none of them.
       x: [B, I].
       state: (c, h) before the step, [B, H] each.
-      activation, recurrent_activation: keys of `ACTIVATIONS`, called phi and s above.
+      activation, recurrent_activation: called phi and s above: "tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_6",
+        "relu" or "linear", the keys of `ACTIVATIONS`.
 
     Returns:
       (`LSTMState` after the step, cache for `step_backward`).
@@ -92,7 +103,7 @@ def step(layer, x, state, activation="tanh", recurrent_activation="sigmoid"):
     (phi, _), (s, _) = ACTIVATIONS[activation], ACTIVATIONS[recurrent_activation]
     c, h = state
     hx = np.concatenate([h, x], axis=1)
-    z = {k: hx @ layer["W" + k] + (layer["b" + k] if _has_biases(layer) else 0) for k in GATES}
+    z = {k: hx @ layer["W" + k] + (layer["b" + k] if "bf" in layer else 0) for k in GATES}
     f, i, o, g = s(z["f"]), s(z["i"]), s(z["o"]), phi(z["c"])
     c_next = f * c + i * g
     squashed = phi(c_next)
@@ -101,7 +112,7 @@ def step(layer, x, state, activation="tanh", recurrent_activation="sigmoid"):
 
 
 def step_backward(d_state, cache):
-    """The gradient of `step`, from (4) back to (1).
+    """The gradient of `step`, from (4) back to (1). Arrays are float64, and not checked.
 
     Args:
       d_state: gradients of (c, h) after the step, [B, H] each.
@@ -119,7 +130,7 @@ def step_backward(d_state, cache):
     df, di, dg = dc * c, dc * g, dc * i
     dz = {"f": df * s_slope(f), "i": di * s_slope(i), "o": do * s_slope(o), "c": dg * phi_slope(g)}
     gradients = {"W" + k: hx.T @ dz[k] for k in GATES}
-    if _has_biases(layer):
+    if "bf" in layer:
         gradients.update({"b" + k: np.sum(dz[k], axis=0) for k in GATES})
     d_hx = sum(dz[k] @ layer["W" + k].T for k in GATES)
     hidden_size = c.shape[1]
@@ -135,7 +146,7 @@ def forward(layers, x, initial_state=None, sequence_length=None, activation="tan
       initial_state: sequence of (c, h) per layer, [B, H_l] each; None for zeros.
       sequence_length: [B] integers from 0 to T; None where all sequences have T steps. What x holds past an end
         changes nothing.
-      activation, recurrent_activation: keys of `ACTIVATIONS`.
+      activation, recurrent_activation: as in `step`.
 
     Returns:
       (outputs, state, cache): the last layer's h, [T, B, H_L], zero past each end; a list of `LSTMState` per layer at
@@ -145,12 +156,11 @@ def forward(layers, x, initial_state=None, sequence_length=None, activation="tan
       ValueError: an unknown activation, or shapes or lengths that do not fit; the message says which.
     """
     for argument, name in (("activation", activation), ("recurrent_activation", recurrent_activation)):
-        _require(name in ACTIVATIONS, "forward", "`%s` among %s" % (argument, sorted(ACTIVATIONS)), name)
-    x = _floats(x)
-    _require(x.ndim == 3, "forward", "`x` of shape [time, batch, input]", x.shape)
-    layers = _checked_layers(layers, x.shape[2])
-    states = _checked_states(initial_state, layers, x.shape[1], "forward", "initial_state")
-    alive = _alive(sequence_length, *x.shape[:2])
+        checks.known(ACTIVATIONS, name, "forward", argument)
+    x = checks.sequences(x, "forward")
+    layers = checks.layers(layers, x.shape[2], "forward")
+    states = checks.states(initial_state, layers, x.shape[1], "forward", "initial_state")
+    alive = checks.alive(sequence_length, *x.shape[:2], function="forward")
     outputs, state, caches = np.where(alive, x, 0), [], []
     for layer, start in zip(layers, states):
         outputs, final, steps = _layer_forward(layer, outputs, start, alive, activation, recurrent_activation)
@@ -176,9 +186,8 @@ def backward(d_outputs, d_state, cache):
     """
     layers, alive, caches = cache
     shape = alive.shape[:2] + (layers[-1]["Wf"].shape[1],)
-    d_outputs = np.zeros(shape) if d_outputs is None else _floats(d_outputs)
-    _require(d_outputs.shape == shape, "backward", "`d_outputs` of shape %s" % (shape,), d_outputs.shape)
-    d_states = _checked_states(d_state, layers, shape[1], "backward", "d_state")
+    d_outputs = np.zeros(shape) if d_outputs is None else checks.shaped(d_outputs, shape, "backward", "d_outputs")
+    d_states = checks.states(d_state, layers, shape[1], "backward", "d_state")
     d_layers, d_start = [None] * len(layers), [None] * len(layers)
     for k in reversed(range(len(layers))):
         d_layers[k], d_outputs, d_start[k] = _layer_backward(layers[k], d_outputs, d_states[k], alive, caches[k])
@@ -189,7 +198,9 @@ def _layer_forward(layer, x, state, alive, activation, recurrent_activation):
     """One layer over time: (outputs [T, B, H], final `LSTMState`, list of the steps' caches)."""
     outputs, caches = np.zeros(x.shape[:2] + layer["Wf"].shape[1:]), []
     for t, alive_t in enumerate(alive):
-        stepped, cache = step(layer, x[t], state, activation, recurrent_activation)
+        # Sequences that have ended step on from zeros, so that nothing of theirs can overflow.
+        going_on = [np.where(alive_t, part, 0) for part in state]
+        stepped, cache = step(layer, x[t], going_on, activation, recurrent_activation)
         state = LSTMState(*[np.where(alive_t, new, old) for new, old in zip(stepped, state)])
         outputs[t] = np.where(alive_t, stepped.h, 0)
         caches.append(cache)
@@ -218,54 +229,80 @@ def head_forward(head, h):
       h: [..., H], such as `forward`'s outputs; past the end of a sequence the prediction is that of zeros.
 
     Returns:
-      (probabilities [..., Y], cache for `head_backward`).
+      (probabilities [..., Y], cache for `head_backward` and `cross_entropy`).
 
     Raises:
-      ValueError: shapes that do not fit.
+      ValueError: a part is missing, or shapes do not fit.
     """
-    head, h = {name: _floats(head[name]) for name in ("Wy", "by")}, _floats(h)
-    fits = head["Wy"].shape == h.shape[-1:] + head["by"].shape and head["by"].ndim == 1
-    _require(fits, "head_forward", "Wy [H, Y] and by [Y] for h [..., H] of shape %s" % (h.shape,),
-             [head["Wy"].shape, head["by"].shape])  # fmt: skip
-    y = softmax(h @ head["Wy"] + head["by"])
-    return y, (head, h, y)
+    h = np.asarray(h, np.float64)
+    head = checks.head(head, h.shape, "head_forward")
+    z = h @ head["Wy"] + head["by"]
+    y = softmax(z)
+    return y, (head, h, z, y)
 
 
 def head_backward(d_y, cache):
     """The gradient of `head_forward`.
 
     Args:
-      d_y: gradient of the probabilities, [..., Y].
+      d_y: gradient of the probabilities, [..., Y]; past the end of a sequence it counts, unless it is zero there.
 
     Returns:
       (gradients of the head, a dictionary with Wy and by; gradient of h, [..., H]).
+
+    Raises:
+      ValueError: another shape.
     """
-    head, h, y = cache
-    dz = y * (d_y - np.sum(d_y * y, axis=-1, keepdims=True))
-    rows, d_rows = h.reshape(-1, h.shape[-1]), dz.reshape(-1, y.shape[-1])
+    head, h, _, y = cache
+    d_y = checks.shaped(d_y, y.shape, "head_backward", "d_y")
+    return _dense_backward(head, h, y * (d_y - np.sum(d_y * y, axis=-1, keepdims=True)))
+
+
+def cross_entropy(labels, cache, counted=None):
+    """The mean of -log y_label over the head's predictions, and its gradient, finite where y_label underflows to 0.
+
+    Args:
+      labels: integers [...], from 0 to Y - 1.
+      cache: what `head_forward` returned.
+      counted: booleans [...], which predictions count, e.g. those before the end of their sequence; None for all.
+
+    Returns:
+      (mean; gradients of the head, a dictionary with Wy and by; gradient of h, [..., H]).
+
+    Raises:
+      ValueError: other shapes, labels out of range, or no prediction that counts.
+    """
+    head, h, z, y = cache
+    labels, counted = checks.labels(labels, counted, y.shape, "cross_entropy")
+    one_hot = np.eye(y.shape[-1])[labels]
+    highest = np.max(z, axis=-1, keepdims=True)
+    log_y = z - highest - np.log(np.sum(np.exp(z - highest), axis=-1, keepdims=True))
+    share = counted[..., None] / np.sum(counted)
+    return (-np.sum(share * one_hot * log_y),) + _dense_backward(head, h, share * (y - one_hot))
+
+
+def _dense_backward(head, h, dz):
+    """(gradients of the head, gradient of h) from that of z = h Wy + by."""
+    rows, d_rows = h.reshape(-1, h.shape[-1]), dz.reshape(-1, dz.shape[-1])
     return {"Wy": rows.T @ d_rows, "by": np.sum(d_rows, axis=0)}, dz @ head["Wy"].T
 
 
 def projected_forward(projections, x):
-    """Initial states projected from an input: h_1 = tanh(x W_h1), h_k = tanh(h_(k-1) W_hk), likewise c with W_c.
+    """Initial states projected from an input: h_1 = tanh(x W_h), next layer's h = tanh(h_1 W_h), likewise c with W_c.
 
     Args:
-      projections: sequence of mappings per layer with W_c and W_h, [I, H_1] each, then [H_(k-1), H_k].
+      projections: sequence of mappings per layer with W_c and W_h, [I, H_1] each, then [H_(l-1), H_l].
       x: [B, I], the first time step; zeros for sequences of length 0.
 
     Returns:
-      (list of `LSTMState` per layer, [B, H_k] each; cache for `projected_backward`).
+      (list of `LSTMState` per layer, [B, H_l] each; cache for `projected_backward`).
 
     Raises:
-      ValueError: shapes that do not fit.
+      ValueError: a part is missing, or shapes do not fit.
     """
-    projections = [{name: _floats(layer[name]) for name in ("W_c", "W_h")} for layer in projections]
-    below = LSTMState(_floats(x), _floats(x))
-    states, cache = [], []
-    for layer in projections:
-        for name, values in zip(("W_c", "W_h"), below):
-            _require(layer[name].shape[:1] == values.shape[1:], "projected_forward",
-                     "%s with %d rows" % (name, values.shape[1]), layer[name].shape)  # fmt: skip
+    x = np.asarray(x, np.float64)
+    below, states, cache = LSTMState(x, x), [], []
+    for layer in checks.projections(projections, x.shape, "projected_forward"):
         state = LSTMState(np.tanh(below.c @ layer["W_c"]), np.tanh(below.h @ layer["W_h"]))
         states.append(state)
         cache.append((layer, below, state))
@@ -281,62 +318,14 @@ def projected_backward(d_states, cache):
 
     Returns:
       (gradients of the projections, a list of dictionaries; gradient of x, [B, I], which adds to that of `backward`).
+
+    Raises:
+      ValueError: other shapes.
     """
-    gradients, d_c, d_h = [], 0, 0  # What the layer above handed back.
+    d_states = checks.pairs(d_states, [state.c.shape for _, _, state in cache], "projected_backward", "d_states")
+    gradients, d_c, d_h = [], 0, 0  # What the layer above handed down.
     for (layer, below, state), d_state in reversed(list(zip(cache, d_states))):
-        a_c, a_h = (d_state[0] + d_c) * (1 - state.c**2), (d_state[1] + d_h) * (1 - state.h**2)
+        a_c, a_h = (d_state.c + d_c) * (1 - state.c**2), (d_state.h + d_h) * (1 - state.h**2)
         gradients.insert(0, {"W_c": below.c.T @ a_c, "W_h": below.h.T @ a_h})
         d_c, d_h = a_c @ layer["W_c"].T, a_h @ layer["W_h"].T
     return gradients, d_c + d_h
-
-
-def _floats(value):
-    return np.asarray(value, np.float64)
-
-
-def _require(condition, function, expected, given):
-    if not condition:
-        raise ValueError("numpy_lstm.%s: expected %s, got %s" % (function, expected, given))
-
-
-def _has_biases(layer):
-    return "bf" in layer
-
-
-def _checked_layers(layers, input_size):
-    """The layers as dictionaries of float64 arrays, without biases that are None."""
-    checked = []
-    for k, layer in enumerate(layers):
-        expected = "`layers[%d]` with " % k
-        names = ["W" + gate for gate in GATES]
-        _require(all(name in layer for name in names), "forward", expected + ", ".join(names), sorted(layer))
-        biases = ["b" + gate for gate in GATES if layer.get("b" + gate) is not None]
-        _require(len(biases) in (0, len(GATES)), "forward", expected + "all four biases or none", biases)
-        checked.append({name: _floats(layer[name]) for name in names + biases})
-        hidden_size = checked[-1]["Wf"].shape[-1]
-        for name, value in checked[-1].items():
-            shape = (hidden_size + input_size, hidden_size) if name in names else (hidden_size,)
-            _require(value.shape == shape, "forward", "%s%s of shape %s" % (expected, name, shape), value.shape)
-        input_size = hidden_size
-    _require(checked, "forward", "at least one layer", "none")
-    return checked
-
-
-def _checked_states(states, layers, batch, function, argument):
-    shapes = [(batch, layer["Wf"].shape[1]) for layer in layers]
-    if states is None:
-        return [LSTMState(np.zeros(shape), np.zeros(shape)) for shape in shapes]
-    states = [LSTMState(*[_floats(part) for part in pair]) for pair in states]
-    given = [(state.c.shape, state.h.shape) for state in states]
-    expected = "`%s` of shapes %s, (c, h) per layer" % (argument, [(shape, shape) for shape in shapes])
-    _require(given == [(shape, shape) for shape in shapes], function, expected, given)
-    return states
-
-
-def _alive(sequence_length, steps, batch):
-    """[T, B, 1]: which sequences have not ended at step t."""
-    lengths = np.full([batch], steps) if sequence_length is None else np.asarray(sequence_length)
-    valid = lengths.shape == (batch,) and lengths.dtype.kind in "iu" and np.all((0 <= lengths) & (lengths <= steps))
-    _require(valid or batch == 0, "forward", "`sequence_length` of %d integers from 0 to %d" % (batch, steps),
-             sequence_length)  # fmt: skip
-    return (np.arange(steps)[:, None] < lengths)[:, :, None]

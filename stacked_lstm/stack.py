@@ -54,8 +54,8 @@ class StackedLSTM(object):
           hidden_sizes: widths of the layers, from the input upwards.
           initial_state: "zeros"; "learned", one trainable vector per layer, at first zero; or "projected", computed
             from the first time step by trainable matrices.
-          activation: of the candidate and the state: "tanh", "sigmoid", "hard_sigmoid", "relu", "linear" or a
-            callable from a tensor to one of its shape.
+          activation: of the candidate and the state: "tanh", "sigmoid", "hard_sigmoid" (Keras 2's), "hard_sigmoid_6"
+            (Keras 3's), "relu", "linear" or a callable from a tensor to one of its shape.
           recurrent_activation: of the three gates, likewise.
           use_bias: False for a network without bf bi bc bo.
           forget_bias: added to the initial value of bf; 1.0 lets gradients through at the start (Jozefowicz et al.,
@@ -113,7 +113,11 @@ class StackedLSTM(object):
         )
 
     def get_weights(self, session):
-        """Returns what the variables hold: `weights.Weights(layers, initial_state)`, as `numpy_lstm` takes them."""
+        """Returns what the variables hold, `weights.Weights(layers, initial_state)`.
+
+        Its layers are what `numpy_lstm.forward` takes; its initial_state is what `numpy_lstm.projected_forward` takes,
+        or the learned vectors c and h.
+        """
         self._require_built("get_weights")
         return session.run(self.variables_by_layer)
 
@@ -122,10 +126,11 @@ class StackedLSTM(object):
 
         Args:
           session: an open session of the stack's graph.
-          layers, initial_state: lists of mappings as in `weights.Weights`; None leaves those variables as they are.
+          layers, initial_state: lists of mappings as in `weights.Weights`, converted to the stack's dtype; None leaves
+            those variables as they are.
 
         Raises:
-          ValueError: names or shapes that are not the variables'; the message lists both.
+          ValueError: names or shapes that are not the variables'; the message lists which, and nothing is changed.
         """
         self._require_built("set_weights")
         pairs = []

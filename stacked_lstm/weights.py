@@ -1,6 +1,7 @@
 """The explicit gate variables of one layer, and what a stack's variables hold in a session."""
 
 import collections
+import collections.abc
 
 import numpy as np
 
@@ -71,16 +72,22 @@ def matched(layers, values, function, argument):
     Raises:
       ValueError: other layers, names or shapes than the variables'.
     """
-    values = list(values)
-    if len(values) != len(layers):
-        checks.fail(function, "`%s` to be %d mappings, one per layer" % (argument, len(layers)), len(values))
+    expected = "`%s` to be a list of %d mappings from names to arrays, one per layer" % (argument, len(layers))
+    if not isinstance(values, (list, tuple)) or len(values) != len(layers):
+        checks.fail(function, expected, "%d entries" % len(values) if hasattr(values, "__len__") else repr(values))
     pairs = []
     for k, (variables, by_name) in enumerate(zip(layers, values)):
+        if not isinstance(by_name, collections.abc.Mapping):
+            checks.fail(function, expected, "a %s for layer %d" % (type(by_name).__name__, k + 1))
         given = {name: np.asarray(value) for name, value in by_name.items() if value is not None}
-        expected = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
+        if any(value.dtype.kind in "cOSU" for value in given.values()):
+            checks.fail(function, "`%s[%d]` of real numbers" % (argument, k), {n: v.dtype for n, v in given.items()})
+        expected_shapes = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
         shapes = {name: value.shape for name, value in given.items()}
-        if shapes != expected:
-            checks.fail(function, "`%s[%d]` of names and shapes %s" % (argument, k, expected), shapes)
+        off = sorted(n for n in set(shapes) | set(expected_shapes) if shapes.get(n) != expected_shapes.get(n))
+        if off:
+            wanted, got = ({n: of.get(n, "none") for n in off} for of in (expected_shapes, shapes))
+            checks.fail(function, "`%s[%d]` with shapes %s" % (argument, k, wanted), got)
         pairs += [(variable, given[name]) for name, variable in variables.items()]
     return pairs
 
@@ -88,7 +95,9 @@ def matched(layers, values, function, argument):
 def load(pairs, session):
     """Gives variables values, for (variable, value) pairs, in the variables' dtypes.
 
-    It runs their initializers, fed with these values: that adds nothing to the graph, which may be finished.
+    It runs their initializers, fed with these values: that adds nothing to the graph, which may be finished. One by
+    one, since variables may have been given the same tensor to start from.
     """
-    feed = {v.initializer.inputs[1]: np.asarray(value, v.dtype.base_dtype.as_numpy_dtype) for v, value in pairs}
-    session.run([variable.initializer for variable, _ in pairs], feed)
+    for variable, value in pairs:
+        value = np.asarray(value, variable.dtype.base_dtype.as_numpy_dtype)
+        session.run(variable.initializer, {variable.initializer.inputs[1]: value})

@@ -11,6 +11,7 @@ import itertools
 STEPS, INPUT_SIZE, HIDDEN_SIZES = 5, 3, [4, 2]
 LENGTHS = [5, 0, 3, 1]
 FIELDS = ["h", "c"]  # Keras' order.
+SIDES = ["forward", "backward"]
 MERGES = ["concat", "sum", "mul", "ave"]
 
 Case = collections.namedtuple("Case", ["masked", "dtype", "options"])
@@ -24,7 +25,8 @@ _ACTIVATIONS = [
     ("hard_sigmoid", "tanh"),
     ("sigmoid", "sigmoid"),
 ]
-_OPTIONS = _BIASES + [{"activation": a, "recurrent_activation": r} for a, r in _ACTIVATIONS]
+# In eager mode tf-keras has one more implementation for what cuDNN could compute; unroll=True keeps from that.
+_OPTIONS = _BIASES + [{"unroll": True}] + [{"activation": a, "recurrent_activation": r} for a, r in _ACTIVATIONS]
 
 CASES = {
     "%s mask=%s %s" % (dtype, masked, " ".join("%s=%s" % item for item in sorted(options.items()))): Case(
@@ -54,8 +56,7 @@ def compute(library, tf, case, given):
         found.update({"%d created %d" % (k, n): w for n, w in enumerate(layer.get_weights())})
         layer.set_weights([given("%d set %d" % (k, n)) for n in range(len(layer.get_weights()))])
         found.update({"%d got %d" % (k, n): w for n, w in enumerate(layer.get_weights())})
-    variables = [v for layer in layers for v in layer.trainable_variables]
-    variables = [getattr(v, "value", v) if library.__name__ == "keras" else v for v in variables]
+    variables = variables_of(library, layers)
     with tf.GradientTape() as tape:
         tape.watch([x, starts])
         below, results = x, []
@@ -79,17 +80,37 @@ def compute(library, tf, case, given):
     return {name: value.numpy() if hasattr(value, "numpy") else value for name, value in found.items()}
 
 
-def bidirectional(library, tf, merge, masked, given):
-    """Outputs and states of a Bidirectional LSTM."""
-    lstm = library.layers.LSTM(
-        HIDDEN_SIZES[0], return_sequences=True, return_state=True, zero_output_for_mask=True, dtype="float64"
-    )
-    layer = library.layers.Bidirectional(lstm, merge_mode=merge, dtype="float64")
+def bidirectional(library, tf, merge, masked, dtype, given):
+    """Outputs, states, gradients and weights of a Bidirectional LSTM, and what it returns without sequences."""
+    options = {"dtype": dtype, "return_sequences": True, "return_state": True, "zero_output_for_mask": True}
+    layer = library.layers.Bidirectional(library.layers.LSTM(HIDDEN_SIZES[0], **options), merge_mode=merge, dtype=dtype)
     layer.build((len(LENGTHS), STEPS, INPUT_SIZE))
-    layer.set_weights([given("%s %d" % (side, n)) for side in ("forward", "backward") for n in range(3)])
-    results = layer(tf.constant(given("x")), mask=tf.sequence_mask(LENGTHS, STEPS) if masked else None)
-    names = ["outputs"] + ["%s %s" % (side, f) for side in ("forward", "backward") for f in FIELDS]
-    return {name: result.numpy() for name, result in zip(names, results)}
+    layer.set_weights([given("%s %d" % (side, n)) for side in SIDES for n in range(3)])
+    x, mask = tf.constant(given("x")), tf.sequence_mask(LENGTHS, STEPS) if masked else None
+    states = ["%s %s" % (side, f) for side in SIDES for f in FIELDS]
+    starts = [tf.constant(given(name + "0")) for name in states]
+    variables = variables_of(library, [layer])
+    with tf.GradientTape() as tape:
+        tape.watch([x, starts])
+        results = layer(x, mask=mask, initial_state=starts)
+    upstream = [tf.constant(given("%s d outputs" % merge))] + [tf.constant(given("d " + name)) for name in states]
+    d_x, d_starts, d_variables = tape.gradient(results, [x, starts, variables], output_gradients=upstream)
+    found = dict(zip(["outputs"] + states, results), **{"d x": d_x})
+    found.update({"d %s0" % name: d for name, d in zip(states, d_starts)})
+    names = ["%s %d" % (side, n) for side in SIDES for n in range(3)]
+    found.update({"d weight " + name: d for name, d in zip(names, d_variables)})
+    found.update({"got " + name: value for name, value in zip(names, layer.get_weights())})
+    plain = library.layers.Bidirectional(library.layers.LSTM(HIDDEN_SIZES[0], dtype=dtype), merge, dtype=dtype)
+    plain.build((len(LENGTHS), STEPS, INPUT_SIZE))
+    plain.set_weights(layer.get_weights())
+    found["last"] = plain(x, mask=mask, initial_state=starts)
+    return {name: value.numpy() if hasattr(value, "numpy") else value for name, value in found.items()}
+
+
+def variables_of(library, layers):
+    """TensorFlow's variables; Keras 3 wraps them."""
+    variables = [v for layer in layers for v in layer.trainable_variables]
+    return [v.value for v in variables] if library.__name__ == "keras" else variables
 
 
 def main(name, source, target):
@@ -102,9 +123,10 @@ def main(name, source, target):
     for key, case in CASES.items():
         results = compute(library, tf, case, lambda part: arrays["%s/%s" % (key, part)])
         found.update({"%s/%s" % (key, part): value for part, value in results.items()})
-    for merge, masked in itertools.product(MERGES, [False, True]):
-        results = bidirectional(library, tf, merge, masked, lambda part: arrays["bidirectional/" + part])
-        found.update({"%s %s/%s" % (merge, masked, part): value for part, value in results.items()})
+    for merge, masked, dtype in itertools.product(MERGES, [False, True], ["float64", "float32"]):
+        given = lambda part: arrays["bidirectional/" + part].astype(dtype)  # noqa: E731
+        results = bidirectional(library, tf, merge, masked, dtype, given)
+        found.update({"%s %s %s/%s" % (merge, masked, dtype, part): value for part, value in results.items()})
     np.savez(target, **found)
 
 

@@ -28,7 +28,10 @@ def float_placeholder(*shape):
         ({"hidden_sizes": "32"}, "got '32'"),
         ({"initial_state": "ones"}, "`initial_state` to be one of learned, projected, zeros, got 'ones'"),
         ({"initial_state": None}, "got None"),
-        ({"activation": "swish"}, "one of hard_sigmoid, linear, relu, sigmoid, tanh or a callable, got 'swish'"),
+        (
+            {"activation": "swish"},
+            "one of hard_sigmoid, hard_sigmoid_6, linear, relu, sigmoid, tanh or a callable, got 'swish'",
+        ),
         ({"recurrent_activation": 3}, "`recurrent_activation` to be one of"),
         ({"engine": "gpu"}, "`engine` to be one of auto, graph, got 'gpu'"),
         ({"weight_initializer": "uniform"}, "one of dl, glorot_bengio, he, orthogonal, tn, xavier, zeros"),

@@ -51,11 +51,31 @@ def data_for(case, seed):
 
 ALL = {key: data_for(case, seed=3) for key, case in witness.CASES.items()}
 
-TWO = {
-    side: random_layer(np.random.RandomState(n), witness.INPUT_SIZE, 4)
-    for n, side in enumerate(("forward", "backward"))
+MERGED = {
+    "concat": lambda a, b: tf.concat([a, b], axis=-1),
+    "sum": lambda a, b: a + b,
+    "mul": lambda a, b: a * b,
+    "ave": lambda a, b: (a + b) / 2,
 }
-TWO_X = np.random.RandomState(2).standard_normal([BATCH, witness.STEPS, witness.INPUT_SIZE])
+
+
+def data_for_two():
+    """(explicit layer per side, what the witness is given for Bidirectional)."""
+    random, size = np.random.RandomState(4), witness.HIDDEN_SIZES[0]
+    layers = {side: random_layer(random, witness.INPUT_SIZE, size) for side in witness.SIDES}
+    given = {"x": random.standard_normal([BATCH, witness.STEPS, witness.INPUT_SIZE])}
+    for side, layer in layers.items():
+        packed = layouts.pack(layer, "keras").values()
+        given.update({"%s %d" % (side, n): array for n, array in enumerate(packed)})
+        for field in witness.FIELDS:
+            given["%s %s0" % (side, field)], given["d %s %s" % (side, field)] = random.standard_normal([2, BATCH, size])
+    for merge in witness.MERGES:
+        width = 2 * size if merge == "concat" else size
+        given["%s d outputs" % merge] = random.standard_normal([BATCH, witness.STEPS, width])
+    return layers, given
+
+
+TWO, TWO_GIVEN = data_for_two()
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +83,8 @@ def keras(tmp_path_factory):
     """library -> function of a case's name: name -> array as `keras_witness` returns it."""
     folder = tmp_path_factory.mktemp("keras")
     arrays = {"%s/%s" % (key, name): value for key, (_, given) in ALL.items() for name, value in given.items()}
-    for side, layer in TWO.items():
-        packed = layouts.pack(layer, "keras").values()
-        arrays.update({"bidirectional/%s %d" % (side, n): array for n, array in enumerate(packed)})
-    np.savez(str(folder / "given.npz"), **dict(arrays, **{"bidirectional/x": TWO_X}))
+    arrays.update({"bidirectional/" + name: value for name, value in TWO_GIVEN.items()})
+    np.savez(str(folder / "given.npz"), **arrays)
     found = {}
     for library in LIBRARIES:
         files = [str(folder / "given.npz"), str(folder / (library + ".npz"))]
@@ -157,30 +175,42 @@ def test_weights_as_keras_created_them(use_bias, unit_forget_bias, library, kera
             assert not np.any(ours_["bi"])
 
 
-MERGED = {
-    "concat": lambda a, b: np.concatenate([a, b], axis=-1),
-    "sum": lambda a, b: a + b,
-    "mul": lambda a, b: a * b,
-    "ave": lambda a, b: (a + b) / 2,
-}
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("masked", [False, True])
-def test_bidirectional(masked, library, keras, session):
-    """Two stacks, one on reversed sequences: what Bidirectional does, also under a mask."""
-    x, lengths = tf.constant(TWO_X), witness.LENGTHS if masked else [witness.STEPS] * BATCH
-    stacks = {side: StackedLSTM([4], dtype=tf.float64, name=side) for side in TWO}
-    ahead, (end,) = stacks["forward"](x, lengths)
-    back, (start,) = stacks["backward"](tf.reverse_sequence(x, lengths, seq_axis=1), lengths)
-    back = tf.reverse_sequence(back, lengths, seq_axis=1)
+@pytest.mark.parametrize("merge", witness.MERGES)
+def test_bidirectional(merge, masked, dtype, keras, session):
+    """Two stacks, one between reversals: what Bidirectional does, also under a mask."""
+    given = {name: value.astype(dtype) for name, value in TWO_GIVEN.items()}
+    x, lengths = tf.constant(given["x"]), witness.LENGTHS if masked else [witness.STEPS] * BATCH
+    backwards = tf.reverse_sequence(x, lengths, seq_axis=1)
+    stacks, starts, outputs, finals = {}, {}, {}, {}
+    for side, inputs in zip(witness.SIDES, (x, backwards)):
+        stacks[side] = StackedLSTM(witness.HIDDEN_SIZES[:1], dtype=tf.as_dtype(dtype), name=side)
+        starts[side] = LSTMState(*[tf.constant(given["%s %s0" % (side, f)]) for f in "ch"])
+        outputs[side], (finals[side],) = stacks[side](inputs, lengths, initial_state=[starts[side]])
+    outputs["backward"] = tf.reverse_sequence(outputs["backward"], lengths, seq_axis=1)
+    ended = tf.constant(np.array(lengths)[:, None] > 0)  # Keras' last output of an empty sequence is zero.
+    last = [tf.where(tf.tile(ended, [1, s.h.shape[1]]), s.h, tf.zeros_like(s.h)) for s in finals.values()]
+    results = {"outputs": MERGED[merge](*outputs.values()), "last": MERGED[merge](*last)}
+    results.update({"%s %s" % (side, f): getattr(finals[side], f) for side in stacks for f in "ch"})
+    of = {"d x": x}
+    of.update({"d %s %s0" % (side, f): getattr(starts[side], f) for side in stacks for f in "ch"})
+    for side, stack in stacks.items():
+        (variables,) = stack.variables_by_layer.layers
+        of.update({"d %s %s" % (side, name): variable for name, variable in variables.items()})
+    targets = [results["outputs"]] + [getattr(finals[side], f) for side in stacks for f in "ch"]
+    upstream = [given["%s d outputs" % merge]] + [given["d %s %s" % (side, f)] for side in stacks for f in "ch"]
+    results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
     session.run(tf.global_variables_initializer())
     for side, stack in stacks.items():
         stack.set_weights(session, [TWO[side]])
-    ahead, back, end, start = session.run([ahead, back, end, start])
-    for merge in witness.MERGES:
-        expected = dict(keras[library]["%s %s" % (merge, masked)])
-        found = {"outputs": MERGED[merge](ahead, back)}
-        for side, state in (("forward", end), ("backward", start)):
-            found.update({"%s %s" % (side, field): getattr(state, field) for field in "ch"})
-        numeric.check_same(found, expected, 1e-12)
+    found = session.run(results)
+    for library in LIBRARIES:
+        theirs = keras[library]["%s %s %s" % (merge, masked, dtype)]
+        expected = {name: theirs[name] for name in found if name in theirs}
+        for side in stacks:
+            arrays = [theirs["d weight %s %d" % (side, n)] for n in range(3)]
+            expected.update({"d %s %s" % (side, n): v for n, v in layouts.unpack(arrays, "keras").items()})
+            back = layouts.unpack([theirs["got %s %d" % (side, n)] for n in range(3)], "keras")
+            assert all(np.array_equal(back[name], TWO[side][name].astype(dtype)) for name in back)
+        numeric.check_same(found, expected, TOLERANCES[dtype])

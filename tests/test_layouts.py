@@ -79,11 +79,18 @@ def test_without_biases():
 KERAS = layouts.pack(layer_of(), "keras")
 
 
+def test_missing_biases_may_be_none():
+    without = layouts.unpack(dict(KERAS, bias=None), "keras")
+    assert_equal(without, layer_of(use_bias=False))
+
+
 @pytest.mark.parametrize(
     "arrays, message",
     [
         (list(KERAS.values())[:1], "arrays kernel, recurrent_kernel, bias, all of the biases or none, got 1 arrays"),
         (list(KERAS.values()) * 2, "got 6 arrays"),
+        (5, "got 5"),
+        (dict(KERAS, bias=np.zeros([8], int)), "arrays of floats, got .*'bias': 'int64'"),
         ({"kernel": KERAS["kernel"]}, r"got \['kernel'\]"),
         (dict(KERAS, more=1), r"got \['bias', 'kernel', 'more', 'recurrent_kernel'\]"),
         (
@@ -109,7 +116,9 @@ def test_bad_arguments():
         layouts.pack(layer_of(), "rnn_cell", forget_bias=float("nan"))
     with pytest.raises(ValueError, match=r"layouts.pack: expected fitting shapes Wf \[H \+ I, H\]"):
         layouts.pack(dict(layer_of(), Wo=np.zeros([4, 2])), "keras")
-    with pytest.raises(ValueError, match="layouts.pack: expected the arrays Wf, .* got .*'bf'"):
+    with pytest.raises(ValueError, match="layouts.pack: expected a mapping from Wf ... bo to arrays, .*, got a list"):
+        layouts.pack([layer_of()], "keras")
+    with pytest.raises(ValueError, match="layouts.pack: expected one layer's arrays Wf, .* got .*'bf'"):
         layouts.pack(dict(layer_of(), bo=None), "keras")
     with pytest.raises(ValueError, match="layouts.pack: expected fitting shapes"):  # No rows of x.
         layouts.pack({"W" + k: np.zeros([2, 2]) for k in GATES}, "keras")

@@ -21,10 +21,7 @@ STACKS = {
 }
 
 
-# dynamic_rnn and NumPy.
-PEERS = dict(parity.PEERS)
-if not tf.__version__.startswith("1."):  # There is no tf-keras for it.
-    PEERS["keras"] = functools.partial(parity.of_peer, keras_lstm.build)
+PEERS = dict(parity.PEERS, keras=functools.partial(parity.of_peer, keras_lstm.build))
 
 
 def differences(setup, session, batch=5, time_steps=7):

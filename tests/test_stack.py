@@ -243,6 +243,20 @@ def test_weights_are_read_and_written(initial_state, resource, session):
         assert sorted(layer) == sorted(copy) and all(np.array_equal(layer[name], copy[name]) for name in layer)
 
 
+@pytest.mark.parametrize("resource", [False, True])
+def test_variables_that_start_from_one_tensor_are_written_apart(resource, session):
+    shared = tf.ones([5, 3])
+    with tf.variable_scope("", use_resource=resource):
+        lstm = StackedLSTM([3], weight_initializer=lambda shape, dtype=None, partition_info=None: shared)
+        lstm.build(2)
+    session.run(tf.global_variables_initializer())
+    (layer,) = lstm.get_weights(session).layers
+    layer.update({name: np.full_like(value, n) for n, (name, value) in enumerate(sorted(layer.items()))})
+    lstm.set_weights(session, [layer])
+    for name, value in lstm.get_weights(session).layers[0].items():
+        np.testing.assert_array_equal(value, layer[name])
+
+
 def test_weights_that_do_not_fit_write_nothing(session):
     lstm = StackedLSTM([3], initial_state="learned", name="encoder")
     with pytest.raises(ValueError, match="encoder.set_weights: the variables are made at the first call"):
@@ -252,10 +266,18 @@ def test_weights_that_do_not_fit_write_nothing(session):
     before = session.run(lstm.variables)
     layers = [{name: value + 1 for name, value in layer.items()} for layer in lstm.get_weights(session).layers]
     for bad, message in [
-        ((layers * 2,), "`layers` to be 1 mappings, one per layer, got 2"),
-        (([dict(layers[0], Wf=np.zeros([2, 3]))],), r"`layers\[0\]` of names and shapes .*'Wf': \(2, 3\)"),
-        (([dict(layers[0], bo=None)],), r"`layers\[0\]` of names and shapes .*'bo': \(3,\).*, got"),
-        ((layers, [{"c": np.zeros([3])}]), r"`initial_state\[0\]` of names and shapes .*'h': \(3,\).*, got \{'c'"),
+        ((layers * 2,), "`layers` to be a list of 1 mappings from names to arrays, one per layer, got 2 entries"),
+        ((tuple(lstm.get_weights(session)),), "`layers` to be a list of 1 mappings .* got 2 entries"),
+        (([list(layers[0].values())],), "`layers` to be a list of 1 mappings .*, got a list for layer 1"),
+        (([dict(layers[0], bo=np.ones([3], complex))],), r"`layers\[0\]` of real numbers, got .*complex128"),
+        ((7,), "`layers` to be a list of 1 mappings .*, got 7"),
+        (
+            ([dict(layers[0], Wf=np.zeros([2, 3]))],),
+            r"`layers\[0\]` with shapes {'Wf': \(5, 3\)}, got {'Wf': \(2, 3\)}",
+        ),
+        (([dict(layers[0], bo=None)],), r"`layers\[0\]` with shapes {'bo': \(3,\)}, got {'bo': 'none'}"),
+        (([dict(layers[0], wf=np.zeros([5, 3]))],), r"`layers\[0\]` with shapes {'wf': 'none'}, got {'wf': \(5, 3\)}"),
+        ((layers, [{"c": np.zeros([3])}]), r"`initial_state\[0\]` with shapes {'h': \(3,\)}, got {'h': 'none'}"),
     ]:
         with pytest.raises(ValueError, match="encoder.set_weights: expected " + message):
             lstm.set_weights(session, *bad)
