@@ -12,6 +12,7 @@ import pytest
 
 import keras_witness as witness
 import numeric
+from random_networks import random_layers
 from stacked_lstm import LSTMState, StackedLSTM, layouts
 from stacked_lstm.compat import tf
 
@@ -26,18 +27,11 @@ BATCH = len(witness.LENGTHS)
 OUR_NAMES = {"tf_keras": {}, "keras": {"hard_sigmoid": "hard_sigmoid_6"}}
 
 
-def random_layer(random, input_size, hidden_size, use_bias=True):
-    layer = {"W" + k: 0.5 * random.standard_normal([hidden_size + input_size, hidden_size]) for k in "fioc"}
-    if use_bias:
-        layer.update({"b" + k: random.standard_normal([hidden_size]) for k in "fioc"})
-    return layer
-
-
 def data_for(case, seed):
     """(explicit layers, what the witness is given), in the case's dtype."""
     random, sizes = np.random.RandomState(seed), witness.HIDDEN_SIZES
     use_bias = case.options.get("use_bias", True)
-    layers = [random_layer(random, *both, use_bias=use_bias) for both in zip([witness.INPUT_SIZE] + sizes, sizes)]
+    layers = random_layers(random, sizes, witness.INPUT_SIZE, use_bias, scale=0.5)
     given = {"x": random.standard_normal([BATCH, witness.STEPS, witness.INPUT_SIZE])}
     given["d outputs"] = random.standard_normal([BATCH, witness.STEPS, sizes[-1]])
     for k, size in enumerate(sizes):
@@ -62,7 +56,7 @@ MERGED = {
 def data_for_two():
     """(explicit layer per side, what the witness is given for Bidirectional)."""
     random, size = np.random.RandomState(4), witness.HIDDEN_SIZES[0]
-    layers = {side: random_layer(random, witness.INPUT_SIZE, size) for side in witness.SIDES}
+    layers = {side: random_layers(random, [size], witness.INPUT_SIZE, scale=0.5)[0] for side in witness.SIDES}
     given = {"x": random.standard_normal([BATCH, witness.STEPS, witness.INPUT_SIZE])}
     for side, layer in layers.items():
         packed = layouts.pack(layer, "keras").values()

@@ -1,0 +1,29 @@
+"""Random weights and states that tests compute with."""
+
+from stacked_lstm import LSTMState
+
+GATES = "fioc"
+LENGTHS = [6, 0, 1, 4]
+
+
+def random_layers(random, hidden_sizes, input_size, use_bias=True, scale=1.0):
+    layers = []
+    for below, size in zip([input_size] + hidden_sizes, hidden_sizes):
+        layer = {"W" + k: scale * random.standard_normal([size + below, size]) for k in GATES}
+        if use_bias:
+            layer.update({"b" + k: scale * random.standard_normal([size]) for k in GATES})
+        layers.append(layer)
+    return layers
+
+
+def random_states(random, hidden_sizes, batch):
+    return [LSTMState(*random.standard_normal([2, batch, size])) for size in hidden_sizes]
+
+
+def flat(gradients):
+    """name -> array of what `backward` returns."""
+    found = {"x": gradients["x"]}
+    for k, (layer, start) in enumerate(zip(gradients["layers"], gradients["initial_state"])):
+        found.update({"%d %s" % (k, name): value for name, value in layer.items()})
+        found.update({"%d %s0" % (k, field): getattr(start, field) for field in "ch"})
+    return found
