@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from networks import PEERS
-from stacked_lstm import StackedLSTM, engines
+from stacked_lstm import StackedLSTM, engines, rnn_cell
 from stacked_lstm.compat import tf
 
 MODES = ("inference", "training")
@@ -54,6 +54,11 @@ def _stacked_lstm(engine, inputs, shape):
     return outputs
 
 
+def _drop_in(inputs, shape):
+    cell = rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(shape.hidden_size) for _ in range(shape.layers)])
+    return rnn_cell.dynamic_rnn(cell, inputs, dtype=inputs.dtype, time_major=True)[0]
+
+
 def _peer(name, inputs, shape):
     return PEERS[name]([shape.hidden_size] * shape.layers, inputs, time_major=True).outputs
 
@@ -68,6 +73,7 @@ def _graph(build, *arguments):
 CONTESTANTS = collections.OrderedDict(
     [(name, Contestant("tensorflow", _graph(_stacked_lstm, name))) for name in engines.ENGINES]
     + [
+        ("rnn_cell", Contestant("tensorflow", _graph(_drop_in))),
         ("dynamic_rnn", Contestant("tensorflow", _graph(_peer, "dynamic_rnn"))),
         ("tf_keras", Contestant("tf_keras", _graph(_peer, "keras"))),
     ]

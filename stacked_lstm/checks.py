@@ -146,7 +146,7 @@ def lengths(value, time_steps, batch, function):
     return value
 
 
-def _assertion(condition, data):
+def assertion(condition, data):
     """`tf.Assert` on a CPU: there are no strings on a GPU."""
     with tf.device("/device:CPU:0"):
         return tf.Assert(condition, data)
@@ -192,7 +192,7 @@ def _with_shape(part, batch, hidden_size, message):
         return part
     wanted = tf.stack([batch[1], hidden_size])
     matches = tf.reduce_all(tf.equal(tf.shape(part), wanted))
-    with tf.control_dependencies([_assertion(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
+    with tf.control_dependencies([assertion(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
         part = tf.identity(part)
     part.set_shape([batch[0], hidden_size])
     return part

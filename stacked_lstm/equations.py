@@ -1,4 +1,4 @@
-"""One LSTM step in TensorFlow, and its tangent.
+"""One LSTM step in TensorFlow, its gradient and its tangent.
 
 Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997, with the forget gate of Gers,
 Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000:
@@ -9,89 +9,150 @@ Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000:
 
 Engines compute the four products as one: the gate matrices stand side by side in `GATE_ORDER`. `z`, [..., 4H], is
 the result before any activation.
+
+`Extras` are what LSTMCell of TensorFlow 1 adds (see `rnn_cell`): peepholes p from the cell state to the gates (Gers,
+Schraudolph and Schmidhuber, Learning Precise Timing with LSTM Recurrent Networks, JMLR 3, 2002), a projection of h
+(Sak, Senior and Beaufays, Long Short-Term Memory Recurrent Neural Network Architectures for Large Scale Acoustic
+Modeling, Interspeech 2014), and bounds on both states:
+
+    f = sigma([h, x] Wf + bf + pf * c)      i = sigma([h, x] Wi + bi + pi * c)      c' = clip(f * c + i * g)
+    o = sigma([h, x] Wo + bo + po * c')     h' = clip((o * tanh(c')) Wp)
 """
 
 import collections
 
 from stacked_lstm.compat import tf
 
-# Columns of every fused matrix in this package, by the suffix of the variable they come from.
-GATE_ORDER = ("f", "i", "o", "c")
+# Columns of every fused matrix in this package, by the suffix of the variable they come from: the order of
+# TensorFlow 1's cells, so that their kernels are used as they are.
+GATE_ORDER = ("i", "c", "f", "o")
+
+Fused = collections.namedtuple("Fused", ["recurrent", "of_inputs", "bias"])
+Fused.__doc__ = """The weights of one layer with columns in `GATE_ORDER`.
+
+Fields:
+  recurrent: [P, 4H], the rows of h, whose width P is H unless it is projected.
+  of_inputs: [I, 4H], the rows of x.
+  bias: [4H], or None.
+"""
+
+Extras = collections.namedtuple("Extras", ["peepholes", "cell_clip", "projection", "projection_clip"])
+Extras.__doc__ = """What an LSTM layer may have beyond the plain equations; None for what it has not.
+
+Fields:
+  peepholes: (pi, pf, po), [H] each.
+  cell_clip: c' is held between this number and its negative.
+  projection: Wp, [H, P].
+  projection_clip: likewise h', where it is projected.
+"""
+
+PLAIN = Extras(None, None, None, None)
 
 Step = collections.namedtuple("Step", ["f", "i", "o", "g", "squashed", "c", "h"])
 Step.__doc__ = """All that one step computes, [B, H] each: gates, candidate g, squashed = tanh(c'), and (c', h')."""
+
+StepGradient = collections.namedtuple("StepGradient", ["z", "projected", "c"])
+StepGradient.__doc__ = """Gradients of what one step computes.
+
+Fields:
+  z: [B, 4H], of the pre-activations, columns in `GATE_ORDER`.
+  projected: [B, P], of the projected h before its clip; None without a projection.
+  c: [B, H], of the cell state before the step.
+"""
 
 Tangent = collections.namedtuple("Tangent", ["c", "h"])
 Tangent.__doc__ = """How (c', h') of a step move, [B, H] each."""
 
 
-def fuse(weights):
-    """Returns the kernel [H + I, 4H] and the bias [4H] (None without biases) of one layer, columns in `GATE_ORDER`.
-
-    Args:
-      weights: has attributes Wf Wi Wc Wo, [H + I, H] each, and bf bi bc bo, [H] each or all None.
-    """
-    kernel = tf.concat([getattr(weights, "W" + gate) for gate in GATE_ORDER], axis=1)
-    if weights.bf is None:
-        return kernel, None
-    return kernel, tf.concat([getattr(weights, "b" + gate) for gate in GATE_ORDER], axis=0)
+def _clip(value, bound):
+    return value if bound is None else tf.clip_by_value(value, -bound, bound)
 
 
-def step(z, c, activation, recurrent_activation):
+def _through_clip(clipped, moved, bound):
+    """The slope of `_clip` in terms of its own output, times `moved`."""
+    return moved if bound is None else tf.where(tf.abs(clipped) < bound, moved, tf.zeros_like(moved))
+
+
+def step(z, c, activation, recurrent_activation, extras=PLAIN):
     """One LSTM step.
 
     Args:
       z: [B, 4H], pre-activations with columns in `GATE_ORDER`.
       c: [B, H], the cell state before the step.
       activation, recurrent_activation: `activations.Activation`, called tanh and sigma above.
+      extras: `Extras`.
 
     Returns:
       A `Step`.
     """
-    f, i, o, g = tf.split(z, 4, axis=-1)
+    i, g, f, o = tf.split(z, 4, axis=-1)
     sigma, tanh = recurrent_activation.function, activation.function
-    f, i, o, g = sigma(f), sigma(i), sigma(o), tanh(g)
-    c = f * c + i * g
+    if extras.peepholes:
+        i, f = i + extras.peepholes[0] * c, f + extras.peepholes[1] * c
+    i, g, f = sigma(i), tanh(g), sigma(f)
+    c = _clip(f * c + i * g, extras.cell_clip)
+    o = sigma(o + extras.peepholes[2] * c if extras.peepholes else o)
     squashed = tanh(c)
-    return Step(f, i, o, g, squashed, c, o * squashed)
+    h = o * squashed
+    if extras.projection is not None:
+        h = _clip(tf.matmul(h, extras.projection), extras.projection_clip)
+    return Step(f, i, o, g, squashed, c, h)
 
 
-def step_backward(taken, c, dc, dh, activation, recurrent_activation):
+def step_backward(taken, c, dc, dh, activation, recurrent_activation, extras=PLAIN):
     """The gradient of one step.
 
     Args:
-      taken: the `Step`; its c and h are not used.
+      taken: the `Step`; its c and h are used where they are clipped only, and may be None elsewhere.
       c: [B, H], the cell state before the step.
       dc, dh: [B, H], gradients of c' and h'.
+      extras: `Extras`.
 
     Returns:
-      (dz [B, 4H] with columns in `GATE_ORDER`, gradient of `c` [B, H]).
+      A `StepGradient`.
     """
     through_sigma, through_tanh = recurrent_activation.times_slope, activation.times_slope
+    d_projected = None
+    if extras.projection is not None:
+        d_projected = _through_clip(taken.h, dh, extras.projection_clip)
+        dh = tf.matmul(d_projected, extras.projection, transpose_b=True)
+    dzo = through_sigma(taken.o, dh * taken.squashed)
     dc += through_tanh(taken.squashed, dh * taken.o)
-    dz = [
-        through_sigma(taken.f, dc * c),
-        through_sigma(taken.i, dc * taken.g),
-        through_sigma(taken.o, dh * taken.squashed),
-        through_tanh(taken.g, dc * taken.i),
-    ]
-    return tf.concat(dz, axis=-1), dc * taken.f
+    if extras.peepholes:
+        dc += dzo * extras.peepholes[2]
+    dc = _through_clip(taken.c, dc, extras.cell_clip)
+    dzi, dzf = through_sigma(taken.i, dc * taken.g), through_sigma(taken.f, dc * c)
+    dz = tf.concat([dzi, through_tanh(taken.g, dc * taken.i), dzf, dzo], axis=-1)
+    dc *= taken.f
+    if extras.peepholes:
+        dc += dzi * extras.peepholes[0] + dzf * extras.peepholes[1]
+    return StepGradient(dz, d_projected, dc)
 
 
-def step_tangent(taken, c, z_dot, c_dot, activation, recurrent_activation):
-    """The directional derivative of one step: how (c', h') move when (z, c) move along (z_dot, c_dot).
+def step_tangent(taken, c, z_dot, c_dot, activation, recurrent_activation, extras=PLAIN, extras_dot=PLAIN):
+    """The directional derivative of one step: how (c', h') move when all it depends on moves.
 
     Args:
       taken: the `Step` at (z, c).
       c: [B, H], the cell state before the step.
       z_dot, c_dot: directions, [B, 4H] and [B, H].
+      extras, extras_dot: `Extras`, and the directions of its tensors.
 
     Returns:
       A `Tangent`.
     """
     through_sigma, through_tanh = recurrent_activation.times_slope, activation.times_slope
-    f_dot, i_dot, o_dot, g_dot = tf.split(z_dot, 4, axis=-1)
-    f_dot, i_dot, o_dot = (through_sigma(y, v) for y, v in zip((taken.f, taken.i, taken.o), (f_dot, i_dot, o_dot)))
-    g_dot = through_tanh(taken.g, g_dot)
+    i_dot, g_dot, f_dot, o_dot = tf.split(z_dot, 4, axis=-1)
+    if extras.peepholes:
+        i_dot += extras.peepholes[0] * c_dot + extras_dot.peepholes[0] * c
+        f_dot += extras.peepholes[1] * c_dot + extras_dot.peepholes[1] * c
+    i_dot, f_dot, g_dot = through_sigma(taken.i, i_dot), through_sigma(taken.f, f_dot), through_tanh(taken.g, g_dot)
     c_dot = f_dot * c + taken.f * c_dot + i_dot * taken.g + taken.i * g_dot
-    return Tangent(c_dot, o_dot * taken.squashed + taken.o * through_tanh(taken.squashed, c_dot))
+    c_dot = _through_clip(taken.c, c_dot, extras.cell_clip)
+    if extras.peepholes:
+        o_dot += extras.peepholes[2] * c_dot + extras_dot.peepholes[2] * taken.c
+    h_dot = through_sigma(taken.o, o_dot) * taken.squashed + taken.o * through_tanh(taken.squashed, c_dot)
+    if extras.projection is not None:
+        h_dot = tf.matmul(h_dot, extras.projection) + tf.matmul(taken.o * taken.squashed, extras_dot.projection)
+        h_dot = _through_clip(taken.h, h_dot, extras.projection_clip)
+    return Tangent(c_dot, h_dot)

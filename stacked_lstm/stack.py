@@ -211,13 +211,8 @@ class StackedLSTM(object):
             )
             x = padding.zero_past_end(x, lengths)
             states = self._starting_states(initial_state, x)
-            engine, self.engine_used = engines.choose(self._engine, self._layers, self.name)
-            outputs, finals = engine.run_stack(self._layers, x, states, lengths)
-            outputs.set_shape(static_sizes[:2] + self.hidden_sizes[-1:])
+            outputs, finals, self.engine_used = engines.run(self._engine, self._layers, x, states, lengths, self.name)
             outputs = outputs if time_major else tf.transpose(outputs, [1, 0, 2])
-            for final, size in zip(finals, self.hidden_sizes):
-                final.c.set_shape([static_sizes[1], size])
-                final.h.set_shape([static_sizes[1], size])
         return outputs, tuple(finals)
 
     def _starting_states(self, initial_state, x):

@@ -5,13 +5,13 @@ import collections.abc
 
 import numpy as np
 
-from stacked_lstm import checks
-from stacked_lstm.equations import GATE_ORDER
+from stacked_lstm import checks, equations
+from stacked_lstm.compat import tf
 
 # Names are a contract with checkpoints: <stack>/layer_1/Wf and so on, layers counted from 1.
 LAYER_SCOPE = "layer_%d"
-KERNEL_NAMES = tuple("W" + gate for gate in GATE_ORDER)
-BIAS_NAMES = tuple("b" + gate for gate in GATE_ORDER)
+KERNEL_NAMES = ("Wf", "Wi", "Wo", "Wc")
+BIAS_NAMES = ("bf", "bi", "bo", "bc")
 
 Weights = collections.namedtuple("Weights", ["layers", "initial_state"])
 Weights.__doc__ = """The variables of a stack, or NumPy arrays of what they hold, by the variables' names.
@@ -43,6 +43,20 @@ class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS)):
         """The variables in the order in which they were made."""
         named = [getattr(self, name) for name in KERNEL_NAMES + BIAS_NAMES]
         return [variable for variable in named if variable is not None]
+
+    @property
+    def extras(self):
+        """`equations.Extras`; there are none."""
+        return equations.PLAIN
+
+    def fused(self):
+        """`equations.Fused`: the gate matrices side by side."""
+        kernel = tf.concat([getattr(self, "W" + gate) for gate in equations.GATE_ORDER], axis=1)
+        recurrent, of_inputs = tf.split(kernel, [self.hidden_size, self.input_size], axis=0)
+        if self.bf is None:
+            return equations.Fused(recurrent, of_inputs, None)
+        bias = tf.concat([getattr(self, "b" + gate) for gate in equations.GATE_ORDER], axis=0)
+        return equations.Fused(recurrent, of_inputs, bias)
 
 
 def create(scope, input_size, hidden_size, activation, recurrent_activation, make_variable, use_bias, forget_bias):

@@ -237,19 +237,13 @@ def test_two_gradients_in_one_run(session):
 
 
 def test_inside_a_loop_of_the_users(control_flow, session):
-    """A stack in the body of another loop: the forward pass, and under TensorFlow 2's control flow v2 its gradient."""
+    """A stack in the body of another loop."""
     lstm = StackedLSTM([3], dtype=tf.float64)
     lstm.build(3)
     x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 3]))
     looped = tf.while_loop(lambda k, _: k < 3, lambda k, y: (k + 1, lstm(y)[0]), (0, x))[1]
     unrolled = lstm(lstm(lstm(x)[0])[0])[0]
     initialize = tf.global_variables_initializer()
-    if control_flow == "control_flow_v1" or tf.__version__.startswith("1."):
-        with pytest.raises(ValueError, match="different while loops|not in the forward graph"):
-            tf.gradients(looped, lstm.variables)
-        session.run(initialize)
-        assert numeric.relative_difference(*session.run([looped, unrolled])) < 1e-14
-        return
     gradients = [tf.gradients(tf.reduce_sum(y**2), lstm.variables) for y in (looped, unrolled)]
     session.run(initialize)
     for ours, expected in zip(*session.run(gradients)):

@@ -41,3 +41,24 @@ def choose(name, layers, function):
             return module, EngineUsed(candidate, "; ".join(passed_over + [reason]))
         passed_over.append("not %s: %s" % (candidate, problem))
     return checks.fail(function, "layers that some engine supports", "; ".join(passed_over))
+
+
+def run(name, layers, x, states, lengths, function):
+    """Runs layers one on the other on the engine `name`.
+
+    Args:
+      name, layers, function: as for `choose`.
+      x: [T, B, I], finite past each end; `padding.zero_past_end` sees to that.
+      states: (c, h) per layer, [B, H_l] each.
+      lengths: int32 [B], each from 0 to T; None where all sequences have T steps.
+
+    Returns:
+      ([T, B, H_L], zero past each end; list of `LSTMState` at each end; `EngineUsed`).
+    """
+    module, used = choose(name, layers, function)
+    outputs, finals = module.run_stack(layers, x, states, lengths)
+    outputs.set_shape(x.shape[:2].concatenate(states[-1][1].shape[1:]))
+    for final, (c, h) in zip(finals, states):
+        final.c.set_shape([x.shape[1], c.shape[1]])
+        final.h.set_shape([x.shape[1], h.shape[1]])
+    return outputs, finals, used

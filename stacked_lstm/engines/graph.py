@@ -5,7 +5,6 @@ their input product, half of their work, is one GEMM over all T x B rows before 
 is bound by op dispatch share a loop, where the executor overlaps them.
 """
 
-from stacked_lstm import equations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import loops, padding, recurrence
 from stacked_lstm.state import LSTMState
@@ -28,9 +27,9 @@ def run(weights, x, state, sequence_length=None):
     """Runs one layer; the contract of every engine.
 
     Args:
-      weights: `weights.LayerWeights`, or anything with its attributes.
+      weights: `weights.LayerWeights`, or anything that has its sizes, activations, `extras` and `fused()`.
       x: [T, B, I].
-      state: pair (c, h), [B, H] each.
+      state: pair (c, h), [B, H] each; where h is projected, it is as wide as the projection, here and below.
       sequence_length: int32 [B], or None.
 
     Returns:
@@ -76,15 +75,17 @@ def _group_sizes(layers):
 
 def _prepare(layers, x):
     """Returns what the group's loop reads, and its `loops.GroupLayer`s."""
-    first, group = layers[0], []
+    group = []
     for k, layer in enumerate(layers):
-        kernel, bias = equations.fuse(layer)
-        if k == 0 and first.input_size * _NARROW_INPUT > first.hidden_size:
-            recurrent, of_inputs = tf.split(kernel, [first.hidden_size, first.input_size], axis=0)
-            x, kernel, bias = _input_product(x, of_inputs, bias), recurrent, None
-        if bias is not None:
-            kernel = tf.concat([kernel, bias[None]], axis=0)
-        group.append(loops.GroupLayer(kernel, bias is not None, layer.activation, layer.recurrent_activation))
+        kernel, of_inputs, bias = layer.fused()
+        product_outside = k == 0 and layer.input_size * _NARROW_INPUT > layer.hidden_size
+        if product_outside:
+            x = _input_product(x, of_inputs, bias)
+        else:
+            kernel = tf.concat([kernel, of_inputs] + ([] if bias is None else [bias[None]]), axis=0)
+        has_bias = bias is not None and not product_outside
+        functions = layer.activation, layer.recurrent_activation
+        group.append(loops.GroupLayer(kernel, product_outside, has_bias, *functions, extras=layer.extras))
     return x, group
 
 

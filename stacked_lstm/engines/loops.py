@@ -17,15 +17,18 @@ from stacked_lstm.state import LSTMState
 # As in dynamic_rnn: how many steps may be in flight at once.
 _PARALLEL_ITERATIONS = 32
 
-GroupLayer = collections.namedtuple("GroupLayer", ["kernel", "has_bias", "activation", "recurrent_activation"])
+_FIELDS = ["kernel", "has_input_product", "has_bias", "activation", "recurrent_activation", "extras"]
+GroupLayer = collections.namedtuple("GroupLayer", _FIELDS)
 GroupLayer.__doc__ = """One layer as the loops see it; columns are in `equations.GATE_ORDER`.
 
 Fields:
   kernel: [H_l + I_l + 1, 4H_l], rows of h before rows of the layer's input, then the bias, which is the row of an
     input that is always 1: one product costs less than a product and a sum. Without the last row where there is no
-    bias; [H_l, 4H_l] for the first layer of a group whose input product was made outside the loop.
+    bias; the rows of h only for the first layer of a group whose input product was made outside the loop.
+  has_input_product: whether that is so.
   has_bias: whether the kernel has the row of the bias.
   activation, recurrent_activation: `activations.Activation`.
+  extras: `equations.Extras`. Where h is projected, it has the projection's width instead of H_l.
 """
 
 
@@ -54,7 +57,7 @@ def _series(first, steps):
 
 def _pre_activations(layer, h, below, one):
     """z of one step; `below` is the layer's input, or the input product where the kernel has no rows for inputs."""
-    if has_input_product(layer):
+    if layer.has_input_product:
         return below + tf.matmul(h, layer.kernel)
     return tf.matmul(joined(layer, h, below, one), layer.kernel)
 
@@ -64,14 +67,11 @@ def joined(layer, h, below, one):
     return tf.concat([h, below] + [one] * layer.has_bias, axis=-1)
 
 
-def hidden_size(layer):
-    """H_l, an int."""
+def output_size(layer):
+    """The width of h, an int: H_l, or that of its projection."""
+    if layer.extras.projection is not None:
+        return layer.extras.projection.shape.as_list()[1]
     return layer.kernel.shape.as_list()[1] // 4
-
-
-def has_input_product(layer):
-    """Whether the layer's input product is made outside the loop: its kernel has no rows for inputs then."""
-    return layer.kernel.shape.as_list()[0] == hidden_size(layer)
 
 
 def forward(below, layers, states, lengths=None, back_prop=False):
@@ -103,7 +103,7 @@ def forward(below, layers, states, lengths=None, back_prop=False):
         x.set_shape(below.shape[1:])
         for layer, state, tape in zip(layers, states, tapes):
             z = _pre_activations(layer, state.h, x, one)
-            taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
+            taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation, layer.extras)
             new_states.append(_state_where(alive, taken, state))
             new_tapes.append(_record(tape, t, taken))
             x = new_states[-1].h
@@ -133,40 +133,56 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
       lengths: int32 [B], or None where all sequences have T steps.
 
     Returns:
-      (dz per layer [T, B, 4H_l], gradients of the initial states as `LSTMState` per layer).
+      (per layer `equations.StepGradient` of all steps, z [T, B, 4H_l] and projected [T, B, P_l] or None, without c;
+      gradients of the initial states as `LSTMState` per layer).
     """
     steps = tf.shape(d_outputs)[0]
     # A product with a kernel transposed beforehand is up to twice as fast as one that transposes at every step.
-    widths = [hidden_size(layer) for layer in layers]
+    widths = [output_size(layer) for layer in layers]
     rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
     transposed = [tf.transpose(layer.kernel[:count]) for layer, count in zip(layers, rows)]
 
     def body(t, variables):
-        d_states, d_zs = list(variables[0]), list(variables[1])
+        d_states, series = list(variables[0]), list(variables[1])
         alive = _alive(t, lengths)
         d_above = d_outputs[t]
         for k in reversed(range(len(layers))):
             before, tape = d_states[k], tapes[k]
-            taken = equations.Step(*[array.read(t) for array in tape[:-2]], c=None, h=None)
-            dz, dc = equations.step_backward(
-                taken,
+            gradient = equations.step_backward(
+                _taken(tape, t, layers[k].extras),
                 tape.c.read(t),
                 before.c,
                 before.h + d_above,
                 layers[k].activation,
                 layers[k].recurrent_activation,
+                layers[k].extras,
             )
-            dz = _where_alive(alive, dz, tf.zeros_like(dz))
+            dz = _where_alive(alive, gradient.z, tf.zeros_like(gradient.z))
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
                 dh, d_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
-            d_states[k] = _state_where(alive, LSTMState(dc, dh), before)
-            d_zs[k] = d_zs[k].write(t, dz)
-        return d_states, d_zs
+            d_states[k] = _state_where(alive, LSTMState(gradient.c, dh), before)
+            written = [dz]
+            if gradient.projected is not None:
+                written.append(_where_alive(alive, gradient.projected, tf.zeros_like(gradient.projected)))
+            series[k] = [array.write(t, value) for array, value in zip(series[k], written)]
+        return d_states, series
 
-    d_zs = [_array(steps, d.c, width=4 * d.c.shape.as_list()[-1]) for d in d_finals]
-    d_states, d_zs = _while(body, steps - 1, lambda t: t >= 0, (d_finals, d_zs), step=-1)
-    return [d_z.stack() for d_z in d_zs], d_states
+    series = []
+    for layer, d in zip(layers, d_finals):
+        series.append([_array(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
+        if layer.extras.projection is not None:
+            series[-1].append(_array(steps, d.h))
+    d_states, series = _while(body, steps - 1, lambda t: t >= 0, (d_finals, series), step=-1)
+    stacked = [[array.stack() for array in arrays] + [None] for arrays in series]
+    return [equations.StepGradient(arrays[0], arrays[1], c=None) for arrays in stacked], d_states
+
+
+def _taken(tape, t, extras):
+    """Step t as `equations.step_backward` reads it."""
+    c = None if extras.cell_clip is None else tape.c.read(t + 1)
+    h = None if extras.projection_clip is None else tape.h.read(t + 1)
+    return equations.Step(*[array.read(t) for array in tape[:-2]], c=c, h=h)
 
 
 def _alive(t, lengths):
@@ -187,14 +203,14 @@ def _state_where(alive, state, otherwise):
     return LSTMState(c, h)
 
 
-def tangent(below, layers, states, below_dot, kernels_dot, states_dot, lengths=None):
+def tangent(below, layers, states, below_dot, layers_dot, states_dot, lengths=None):
     """The directional derivative of `forward`: how c and h move when everything they depend on moves.
 
     The loop is an ordinary one, so that TensorFlow can differentiate it once more; see `recurrence`.
 
     Args:
       below, layers, states, lengths: as in `forward`.
-      below_dot, kernels_dot, states_dot: the directions, with the shapes of `below`, the layers' kernels and `states`.
+      below_dot, layers_dot, states_dot: the directions, as `below`, `layers` and `states`.
 
     Returns:
       The directional derivatives of c and h: (list of `LSTMState` after step T; an `LSTMState` of TensorArrays with
@@ -211,13 +227,13 @@ def tangent(below, layers, states, below_dot, kernels_dot, states_dot, lengths=N
         x.set_shape(below.shape[1:])
         x_dot.set_shape(below.shape[1:])
         new_states, new_states_dot, new_tapes = [], [], []
-        for layer, kernel_dot, state, dot, tape in zip(layers, kernels_dot, states, states_dot, tapes):
+        for layer, layer_dot, state, dot, tape in zip(layers, layers_dot, states, states_dot, tapes):
             z = _pre_activations(layer, state.h, x, one)
             z_dot = _pre_activations(layer, dot.h, x_dot, tf.zeros_like(one))
-            of_kernel = layer._replace(kernel=kernel_dot)
-            z_dot += _pre_activations(of_kernel, state.h, tf.zeros_like(x) if has_input_product(layer) else x, one)
-            taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation)
-            moved = equations.step_tangent(taken, state.c, z_dot, dot.c, layer.activation, layer.recurrent_activation)
+            z_dot += _pre_activations(layer_dot, state.h, tf.zeros_like(x) if layer.has_input_product else x, one)
+            functions = layer.activation, layer.recurrent_activation
+            taken = equations.step(z, state.c, *functions, extras=layer.extras)
+            moved = equations.step_tangent(taken, state.c, z_dot, dot.c, *functions, layer.extras, layer_dot.extras)
             new_states.append(_state_where(alive, taken, state))
             new_states_dot.append(_state_where(alive, moved, dot))
             new_tapes.append(LSTMState(tape.c.write(t + 1, moved.c), tape.h.write(t + 1, moved.h)))

@@ -10,11 +10,11 @@ gradient loop again, which TensorFlow itself refuses under control flow v1.
 
 import collections
 
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import loops, padding
 from stacked_lstm.state import LSTMState
 
-_Arguments = collections.namedtuple("_Arguments", ["below", "kernels", "states"])
+_Arguments = collections.namedtuple("_Arguments", ["below", "weights", "states"])
 _Results = collections.namedtuple("_Results", ["outputs", "finals"])
 
 
@@ -30,7 +30,7 @@ def run(below, layers, states, lengths=None):
     Returns:
       ([T, B, H_L] the last layer's h, zero past each end; final states as `LSTMState` per layer).
     """
-    arguments = _Arguments(below, [layer.kernel for layer in layers], states)
+    arguments = _Arguments(below, [_weights(layer) for layer in layers], states)
     group = _Group(layers, arguments, lengths)
     if _left_to_tensorflow(layers):
         arguments = tf.nest.map_structure(_once_differentiable, arguments)
@@ -80,11 +80,11 @@ def _left_to_tensorflow(layers):
     """Whether TensorFlow shall differentiate the loop itself, which costs speed.
 
     A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative. And within a
-    function (tf.function, or tf.cond and tf.while_loop under control flow v2) TensorFlow copies the backward pass
-    to places where a custom gradient's second derivative cannot follow; there it can differentiate loops twice.
+    function, or in the user's own tf.cond or tf.while_loop, TensorFlow moves the backward pass to places where a custom
+    gradient cannot follow.
     """
     functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
-    return tf.get_default_graph().building_function or any(f.times_slope is None for f in functions)
+    return inside_function_or_control_flow() or any(f.times_slope is None for f in functions)
 
 
 def _once_differentiable(tensor):
@@ -123,7 +123,7 @@ class _Group(object):
         return tf.nest.pack_sequence_as(self._structure, flat)
 
     def _with(self, arguments):
-        return [layer._replace(kernel=kernel) for layer, kernel in zip(self._layers, arguments.kernels)]
+        return [_with_weights(layer, weights) for layer, weights in zip(self._layers, arguments.weights)]
 
     def forward(self, arguments, back_prop=False):
         return loops.forward(arguments.below, self._with(arguments), arguments.states, self._lengths, back_prop)
@@ -140,7 +140,7 @@ class _Group(object):
         return _Results(outputs, [LSTMState(*[padding.at_end(s, self._lengths) for s in pair]) for pair in series])
 
     def tangent(self, arguments, directions):
-        moving = (directions.below, directions.kernels, directions.states)
+        moving = (directions.below, self._with(directions), directions.states)
         states, tapes = loops.tangent(arguments.below, self._with(arguments), arguments.states, *moving, self._lengths)
         return self.results(states, tapes)
 
@@ -148,24 +148,54 @@ class _Group(object):
         """Gradients of `arguments`, in their structure."""
         layers = self._with(arguments)
         d_outputs = padding.zero_past_end(d_results.outputs, self._lengths)
-        d_zs, d_states = loops.backward(tapes, layers, d_outputs, d_results.finals, self._lengths)
-        d_kernels, below = [], arguments.below
-        for layer, tape, dz in zip(layers, tapes, d_zs):
+        of_steps, d_states = loops.backward(tapes, layers, d_outputs, d_results.finals, self._lengths)
+        d_weights, below = [], arguments.below
+        for layer, tape, gradient in zip(layers, tapes, of_steps):
             h = tape.h.stack()
             rows = h[:-1]
-            if not loops.has_input_product(layer):
+            if not layer.has_input_product:
                 rows = loops.joined(layer, rows, below, tf.ones_like(rows[:, :, :1]))
-            rows = padding.zero_past_end(rows, self._lengths)
-            d_kernels.append(tf.matmul(_rows(rows), _rows(dz), transpose_a=True))
+            d_kernel = self._product(rows, gradient.z)
+            d_weights.append([d_kernel] + self._d_extras(layer, tape, gradient))
             below = h[1:]
-        return _Arguments(_d_below(layers[0], d_zs[0], arguments.below), d_kernels, d_states)
+        return _Arguments(_d_below(layers[0], of_steps[0].z, arguments.below), d_weights, d_states)
+
+    def _product(self, series, d_series):
+        """The gradient [N, M] of a matrix that took `series` [T, B, N], given that of what it made [T, B, M]."""
+        return tf.matmul(_rows(padding.zero_past_end(series, self._lengths)), _rows(d_series), transpose_a=True)
+
+    def _d_extras(self, layer, tape, gradient):
+        """Gradients of peepholes and projection, as `_weights` lists them."""
+        d_extras = [[], []]
+        if layer.extras.peepholes:
+            dzi, _, dzf, dzo = tf.split(gradient.z, 4, axis=-1)
+            c = tape.c.stack()
+            before, after = padding.zero_past_end(c[:-1], self._lengths), padding.zero_past_end(c[1:], self._lengths)
+            pairs = [(dzi, before), (dzf, before), (dzo, after)]
+            d_extras[0] = [tf.reduce_sum(dz * seen, axis=[0, 1]) for dz, seen in pairs]
+        if layer.extras.projection is not None:
+            d_extras[1] = [self._product(tape.o.stack() * tape.squashed.stack(), gradient.projected)]
+        return d_extras
+
+
+def _weights(layer):
+    """The tensors of a layer that have gradients: [kernel, peepholes, projection], the last two lists, maybe empty."""
+    projection = layer.extras.projection
+    return [layer.kernel, list(layer.extras.peepholes or []), [] if projection is None else [projection]]
+
+
+def _with_weights(layer, weights):
+    """`layer` with other tensors, as `_weights` lists them."""
+    kernel, peepholes, projection = weights
+    extras = layer.extras._replace(peepholes=peepholes or None, projection=projection[0] if projection else None)
+    return layer._replace(kernel=kernel, extras=extras)
 
 
 def _d_below(layer, dz, below):
     """Gradient of a group's inputs: dz itself where they are the input product, else one GEMM over all steps."""
-    if loops.has_input_product(layer):
+    if layer.has_input_product:
         return dz
-    first = loops.hidden_size(layer)
+    first = loops.output_size(layer)
     kernel = layer.kernel[first : first + below.shape.as_list()[-1]]
     return tf.reshape(tf.matmul(_rows(dz), kernel, transpose_b=True), tf.shape(below))
 

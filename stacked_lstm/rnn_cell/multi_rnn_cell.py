@@ -1,0 +1,113 @@
+"""MultiRNNCell: cells on top of each other."""
+
+from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell.cell import RNNCell, remember
+
+
+class MultiRNNCell(RNNCell):
+    """A stack of cells; each one's output is the next one's input.
+
+    Cell k makes its variables in `multi_rnn_cell/cell_<k>`. The cells may be of any kind.
+    """
+
+    def __init__(self, cells, state_is_tuple=True):
+        """Takes TensorFlow 1.15's arguments.
+
+        Args:
+          cells: a list or tuple of cells, from the input upwards.
+          state_is_tuple: False for one state tensor, the cells' states side by side.
+
+        Raises:
+          TypeError: `cells` is not a list or tuple.
+          ValueError: there are none, or some have tuples for states where `state_is_tuple` is False.
+        """
+        super().__init__()
+        if not isinstance(cells, (list, tuple)):
+            raise TypeError("cells must be a list or tuple, but saw: %s." % (cells,))
+        if not cells:
+            raise ValueError("Must specify at least one cell for MultiRNNCell.")
+        self._cells = list(cells)
+        self._state_is_tuple = state_is_tuple
+        self._variables_of_cells = [[] for _ in cells]
+        sizes = [cell.state_size for cell in cells]
+        if not state_is_tuple and any(isinstance(size, (list, tuple)) for size in sizes):
+            raise ValueError(
+                "Some cells return tuples of states, but the flag state_is_tuple is not set.  State sizes are: %s"
+                % (sizes,)
+            )
+
+    @property
+    def cells(self):
+        return list(self._cells)
+
+    @property
+    def state_size(self):
+        sizes = tuple(cell.state_size for cell in self._cells)
+        return sizes if self._state_is_tuple else sum(sizes)
+
+    @property
+    def output_size(self):
+        return self._cells[-1].output_size
+
+    def zero_state(self, batch_size, dtype):
+        if not self._state_is_tuple:
+            return super().zero_state(batch_size, dtype)
+        with tf.name_scope(type(self).__name__ + "ZeroState"):
+            return tuple(cell.zero_state(batch_size, dtype) for cell in self._cells)
+
+    def build(self, inputs_shape):
+        """Makes the variables of those cells that can be built before they are called."""
+        with self._in_scope():
+            for k, cell in enumerate(self._cells):
+                if isinstance(cell, RNNCell):
+                    with self._scope_of(k):
+                        build(cell, inputs_shape, self._dtype)
+                inputs_shape = tf.TensorShape([None]).concatenate(cell.output_size)
+        self._called = False  # Cells that make their variables in `call` have yet to do so.
+        self.built = True
+
+    def call(self, inputs, state):
+        if self._state_is_tuple:
+            if not isinstance(state, (list, tuple)) or len(state) != len(self._cells):
+                raise ValueError(
+                    "Expected state to be a tuple of length %d, but received: %s" % (len(self._cells), state)
+                )
+            states = state
+        else:
+            states = tf.split(state, [cell.state_size for cell in self._cells], axis=1)
+        new_states = []
+        for k, (cell, cell_state) in enumerate(zip(self._cells, states)):
+            with self._scope_of(k):
+                inputs, new_state = cell(inputs, cell_state)
+                new_states.append(new_state)
+        return inputs, tuple(new_states) if self._state_is_tuple else tf.concat(new_states, axis=1)
+
+    def _scope_of(self, k):
+        """The scope of cell k, in which its variables are remembered, whoever makes them."""
+
+        def keep(getter, *args, **kwargs):
+            variable = getter(*args, **kwargs)
+            remember(variable, self._variables_of_cells[k])
+            return variable
+
+        return tf.variable_scope("cell_%d" % k, custom_getter=keep)
+
+    def _made(self):
+        """All variables of the cells, cell by cell; also those of cells that keep no lists of theirs."""
+        made = []
+        for cell, seen in zip(self._cells, self._variables_of_cells):
+            for variable in list(getattr(cell, "weights", ())) + seen:
+                remember(variable, made)
+        return made
+
+    def get_config(self):
+        """As for `RNNCell`; the cells are in it as they are."""
+        return {"cells": self.cells, "state_is_tuple": self._state_is_tuple}
+
+
+def build(cell, inputs_shape, dtype):
+    """Builds a cell that is not, for inputs of a dtype that it takes over unless it has one."""
+    if not cell.built:
+        cell._dtype = cell._dtype or dtype
+        cell.build(inputs_shape)
+        cell.built = True

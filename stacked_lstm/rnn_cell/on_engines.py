@@ -1,0 +1,236 @@
+"""Which calls of dynamic_rnn run on the package's engines, and how.
+
+`CONDITIONS` is the one place that decides. What does not meet them runs on TensorFlow's own loop, engine "stepwise".
+"""
+
+import collections
+import os
+import weakref
+
+import numpy as np
+
+from stacked_lstm import activations, checks, engines, equations
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell, LSTMStateTuple
+from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell, build
+
+STEPWISE = "stepwise"
+
+# What `engine=None` means. The environment variable overrides it, for programs that cannot be changed.
+DEFAULT_ENGINE = "auto"
+ENVIRONMENT_VARIABLE = "STACKED_LSTM_ENGINE"
+
+Call = collections.namedtuple(
+    "Call",
+    [
+        "cell",
+        "inputs",
+        "sequence_length",
+        "initial_state",
+        "dtype",
+        "parallel_iterations",
+        "swap_memory",
+        "time_major",
+        "scope",
+    ],
+)
+Call.__doc__ = """The arguments of `tf.nn.dynamic_rnn`."""
+
+
+# The conditions: each is a function of a `Call` that returns None, or what keeps the call from the engines. They are
+# asked in order, so that later ones may rely on earlier ones.
+
+
+def _cells(call):
+    cell = call.cell
+    cells = cell.cells if type(cell) is MultiRNNCell else [cell]
+    others = [type(c).__name__ for c in cells if type(c) not in (BasicLSTMCell, LSTMCell)]
+    return "there is a %s" % others[0] if others else None
+
+
+def _states_are_tuples(call):
+    cells = ([call.cell] if type(call.cell) is MultiRNNCell else []) + layers_of(call.cell)
+    return None if all(isinstance(c.state_size, tuple) for c in cells) else "state_is_tuple is False"
+
+
+def _named_activations(call):
+    for cell in layers_of(call.cell):
+        if cell.activation.times_slope is None:
+            return "the activation %s is a function that is not known by name" % cell.activation.name
+    return None
+
+
+def _one_series(call):
+    if tf.nest.is_nested(call.inputs):
+        return "the inputs are a nest of tensors"
+    shape = tf.convert_to_tensor(call.inputs).shape
+    return None if shape.ndims == 3 and shape.as_list()[2] else "the inputs have the shape %s" % shape
+
+
+def _one_dtype(call):
+    dtypes = [tf.convert_to_tensor(call.inputs).dtype]
+    dtypes += [tf.as_dtype(cell.dtype) for cell in layers_of(call.cell) if cell.dtype]
+    dtypes += [tf.as_dtype(call.dtype)] if call.initial_state is None else []
+    names = sorted({dtype.base_dtype.name for dtype in dtypes})
+    if len(names) > 1:
+        return "the dtypes are %s" % " and ".join(names)
+    return None if dtypes[0].is_floating else "the dtype is %s" % names[0]
+
+
+def _built_for_the_inputs(call):
+    width = tf.convert_to_tensor(call.inputs).shape.as_list()[2]
+    for cell in layers_of(call.cell):
+        if cell.input_size not in (None, width):
+            return "a cell was built for inputs of width %d" % cell.input_size
+        width = cell.output_size
+    return None
+
+
+def _state_as_the_cell_has_it(call):
+    if call.initial_state is None:
+        return None
+    sizes = call.cell.state_size if type(call.cell) is MultiRNNCell else (call.cell.state_size,)
+    states = call.initial_state if type(call.cell) is MultiRNNCell else (call.initial_state,)
+    if not _is_tuple_of(states, len(sizes)) or not all(_is_tuple_of(state, 2) for state in states):
+        return "the initial state is not a tuple (c, h), or one per layer"
+    x = tf.convert_to_tensor(call.inputs)
+    batch = x.shape.as_list()[1 if call.time_major else 0]
+    for state, size in zip(states, sizes):
+        for part, width in zip(state, size):
+            part = tf.convert_to_tensor(part)
+            if part.dtype != x.dtype or not part.shape.is_compatible_with([batch, width]):
+                return "the initial state has a %s tensor of shape %s" % (part.dtype.name, part.shape)
+    return None
+
+
+def _loop_options(call):
+    if call.swap_memory:
+        return "swap_memory is for TensorFlow's loop"
+    if call.parallel_iterations not in (None, 32):
+        return "parallel_iterations is for TensorFlow's loop"
+    return None
+
+
+CONDITIONS = (
+    _cells,
+    _states_are_tuples,
+    _named_activations,
+    _one_series,
+    _one_dtype,
+    _built_for_the_inputs,
+    _state_as_the_cell_has_it,
+    _loop_options,
+)
+
+
+def choose(call, engine):
+    """Returns (name of the engine or "auto" or "stepwise", `EngineUsed` if that is decided already, else None).
+
+    Raises:
+      ValueError: no such engine, or it was asked for by name and the conditions are not met.
+    """
+    asked = engine is not None
+    name = engine if asked else os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ENGINE
+    argument = "engine" if asked or name == DEFAULT_ENGINE else ENVIRONMENT_VARIABLE
+    checks.known(dict(engines.ENGINES, auto=None, stepwise=None), name, "dynamic_rnn", argument)
+    if name == STEPWISE:
+        return STEPWISE, EngineUsed(STEPWISE, "asked for by name" if asked else "asked for by %s" % argument)
+    for condition in CONDITIONS:
+        problem = condition(call)
+        if problem:
+            break
+    else:
+        return name, None
+    if asked and name != "auto":
+        checks.fail("dynamic_rnn", "a plain stack of LSTM cells for engine %r" % name, problem)
+    return STEPWISE, EngineUsed(STEPWISE, "TensorFlow's own loop, because " + problem)
+
+
+def run(call, name):
+    """Runs a call that meets the conditions; returns (outputs, final state, `EngineUsed`)."""
+    x = tf.convert_to_tensor(call.inputs)
+    with tf.variable_scope(call.scope or "rnn"):
+        build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
+        layers = [CellWeights(cell) for cell in layers_of(call.cell)]
+        x = x if call.time_major else tf.transpose(x, [1, 0, 2])
+        lengths = None if call.sequence_length is None else _lengths(call.sequence_length, x)
+        batch = x.shape.as_list()[1]
+        state = call.initial_state
+        if state is None:
+            state = call.cell.zero_state(tf.shape(x)[1] if batch is None else batch, x.dtype)
+        states = state if type(call.cell) is MultiRNNCell else [state]
+        states = [[tf.convert_to_tensor(part) for part in pair] for pair in states]
+        x = padding.zero_past_end(x, lengths)
+        outputs, finals, used = engines.run(name, layers, x, states, lengths, "dynamic_rnn")
+        outputs = outputs if call.time_major else tf.transpose(outputs, [1, 0, 2])
+    finals = tuple(LSTMStateTuple(*final) for final in finals)
+    return outputs, finals if type(call.cell) is MultiRNNCell else finals[0], used
+
+
+def layers_of(cell):
+    """The cells of a stack that meets the first condition."""
+    return cell.cells if type(cell) is MultiRNNCell else [cell]
+
+
+def _is_tuple_of(value, count):
+    return isinstance(value, (list, tuple)) and len(value) == count
+
+
+def _lengths(lengths, x):
+    """`sequence_length` int32 [B] for x [T, B, I]; as in TensorFlow's loop, entries beyond T count as T.
+
+    Another number of them than sequences fails when the graph runs.
+    """
+    same = tf.reduce_all(tf.equal(tf.shape(lengths), tf.shape(x)[1:2]))
+    message = ["dynamic_rnn: expected `sequence_length` of shape", tf.shape(x)[1:2], "got", tf.shape(lengths)]
+    with tf.control_dependencies([checks.assertion(same, message)]):
+        lengths = tf.identity(lengths)
+    lengths.set_shape(x.shape[1:2])
+    return tf.maximum(tf.minimum(lengths, tf.shape(x)[0]), 0)
+
+
+class CellWeights(object):
+    """A cell's variables as engines read them; see `weights.LayerWeights`."""
+
+    def __init__(self, cell):
+        self._cell = cell
+        self.hidden_size = cell.num_units
+        self.input_size = cell.input_size
+        self.activation = cell.activation
+        self.recurrent_activation = activations.ACTIVATIONS["sigmoid"]
+        self.extras = cell.extras()
+
+    def fused(self):
+        """`equations.Fused`: the kernel's columns are in its order already, its rows are those of x, then of h."""
+        kernel = tf.convert_to_tensor(self._cell.kernel)
+        of_inputs, recurrent = tf.split(kernel, [self.input_size, self._cell.output_size], axis=0)
+        added = np.repeat(
+            [self._cell.forget_bias if gate == "f" else 0.0 for gate in equations.GATE_ORDER], self.hidden_size
+        )
+        return equations.Fused(recurrent, of_inputs, self._cell.bias + tf.constant(added, kernel.dtype))
+
+
+# graph -> name of a tensor -> `EngineUsed`.
+_USED = weakref.WeakKeyDictionary()
+
+
+def remember(outputs, used):
+    """Notes for `engine_used` which engine made the tensors of a nest."""
+    for tensor in tf.nest.flatten(outputs):
+        _USED.setdefault(tensor.graph, {})[tensor.name] = used
+
+
+def engine_used(outputs):
+    """Returns `EngineUsed(name, reason)`: which engine ran a call of (bidirectional_)dynamic_rnn, and why.
+
+    Args:
+      outputs: the first of the two results of the call.
+
+    Raises:
+      ValueError: not outputs of such a call.
+    """
+    for tensor in tf.nest.flatten(outputs)[:1]:
+        if tf.is_tensor(tensor) and tensor.name in _USED.get(tensor.graph, {}):
+            return _USED[tensor.graph][tensor.name]
+    return checks.fail("engine_used", "outputs of this package's dynamic_rnn", outputs)
