@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
+from versions import NEEDS_BFLOAT16, OLD
+
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "compare.py")
 SMALL = ["--hidden_sizes=4,3", "--batch_size=3", "--time_steps=4", "--steps=6", "--repeats=2"]
 
 
 SOURCES = {
-    "dynamic_rnn": r"dynamic_rnn +MultiRNNCell of tensorflow\.python\.ops\.rnn_cell_impl, dynamic_rnn",
-    "keras": r"keras +tf_keras 2\.",
+    "dynamic_rnn": r"dynamic_rnn +MultiRNNCell of %s, dynamic_rnn"
+    % (r"tf\.nn\.rnn_cell" if OLD else r"tensorflow\.python\.ops\.rnn_cell_impl"),
+    "keras": r"keras +%s 2\." % (r"tf\.keras" if OLD else "tf_keras"),
     "numpy": r"numpy +stacked_lstm\.numpy_lstm, float64",
 }
 
@@ -33,7 +36,7 @@ def compare(*flags):
             ["dynamic_rnn", "keras", "numpy"],
             ["--peer=all", "--initial_state=projected", "--lengths", "--dtype=float64"],
         ),
-        (["dynamic_rnn", "keras", "numpy"], ["--peer=all", "--dtype=bfloat16"]),
+        pytest.param(["dynamic_rnn", "keras", "numpy"], ["--peer=all", "--dtype=bfloat16"], marks=NEEDS_BFLOAT16),
         (["numpy"], ["--peer=numpy", "--lengths"]),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 import keras_lstm
 from stacked_lstm import parity
 from stacked_lstm.compat import tf
+from versions import OLD
 
 # One layer narrow and wide, inputs narrow and wide, layers that share a loop and layers that have their own.
 STACKS = {
@@ -150,7 +151,7 @@ def test_peer_missing(monkeypatch):
         parity.rnn_cell()
 
 
-@pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 has a Keras 2 of its own")
+@pytest.mark.skipif(OLD, reason="TensorFlow 1.15 has a Keras 2 of its own")
 def test_keras_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tf_keras", None)
     with pytest.raises(parity.PeerMissingError, match="pip install tf-keras"):

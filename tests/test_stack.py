@@ -6,12 +6,9 @@ import pytest
 import numeric
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
+from versions import NEEDS_BFLOAT16
 
-BFLOAT16 = pytest.param(
-    tf.bfloat16,
-    2e-2,
-    marks=pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 has no gradients of bfloat16"),
-)
+BFLOAT16 = pytest.param(tf.bfloat16, 2e-2, marks=NEEDS_BFLOAT16)
 
 
 def run_numpy(layers, x, *options):

@@ -15,8 +15,9 @@ import train
 import training
 from stacked_lstm.compat import tf
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
+from versions import OLD
 
-WITH_TF_KERAS = pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 can have no tf-keras")
+WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
 
 # What a run leaves behind
 

@@ -158,7 +158,10 @@ class RNNCell(object):
           (output, new state).
         """
         with self._in_scope(scope) as entered:
-            self._build_for(inputs)
+            if not self.built:
+                self._take_dtype(inputs)
+                self._build_for(inputs)
+                self.built = True
             if _takes_scope(self.call):
                 return self.call(inputs, state, scope=entered)
             return self.call(inputs, state)
@@ -187,13 +190,12 @@ class RNNCell(object):
         with tf.variable_scope(scope, default_name=self.name) as captured:
             self._scope = captured
 
-    def _build_for(self, inputs):
-        if self.built:
-            return
+    def _take_dtype(self, inputs):
         if self._dtype is None:
             self._dtype = tf.as_dtype(tf.nest.flatten(inputs)[0].dtype).base_dtype.name
+
+    def _build_for(self, inputs):
         self.build(tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).shape, inputs))
-        self.built = True
 
     # States.
 
@@ -247,7 +249,7 @@ def check_floating(dtype):
 
 def remember(variable, variables):
     """Appends a variable, or the parts of a partitioned one, to the list, unless it is in there."""
-    if isinstance(variable, tf.Variable):
+    if hasattr(variable, "trainable"):  # TensorFlow's kinds of variables share no class but this.
         parts = [variable]
     else:  # What a getter of the user's made of a variable is none.
         parts = [] if tf.is_tensor(variable) else list(variable)

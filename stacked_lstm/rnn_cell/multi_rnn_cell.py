@@ -55,6 +55,9 @@ class MultiRNNCell(RNNCell):
         with tf.name_scope(type(self).__name__ + "ZeroState"):
             return tuple(cell.zero_state(batch_size, dtype) for cell in self._cells)
 
+    def _build_for(self, inputs):
+        """In a call the cells build themselves, each in its turn."""
+
     def build(self, inputs_shape):
         """Makes the variables of those cells that can be built before they are called."""
         with self._in_scope():

@@ -1,0 +1,100 @@
+"""Networks of rnn_cell's cells, as a table: TensorFlow 1.15 wrote their numbers down, other implementations compare.
+
+`build` makes the network of a case from any module that has the cells of `tf.nn.rnn_cell`. Variables are below a scope
+of the case's name, where `dynamic_rnn` itself puts them: `basic_lstm/rnn/basic_lstm_cell/kernel`. In a test:
+
+    network = cells.build(name, rnn_cell, rnn_cell.dynamic_rnn, rnn_cell.bidirectional_dynamic_rnn)
+    golden = cells.arrays_of(np.load("tests/golden/tensorflow_1_15/cells.npz"), name)
+    tf.train.Saver(network.variables).restore(session, "tests/golden/tensorflow_1_15/cells.ckpt")
+    found = session.run(network.results, {network.placeholders[key]: golden[key] for key in network.placeholders})
+
+and found[key] is to be golden[key], for every key. One run in a fresh session: a second one draws new dropout masks.
+"""
+
+import collections
+import types
+
+import tensorflow.compat.v1 as tf
+
+from golden.cases import BATCH, BLOCK_CASES, CASES, INPUT, LENGTHS, TIME
+
+__all__ = ["BLOCK_CASES", "CASES", "LENGTHS", "Network", "arrays_of", "block_cells_of", "build"]
+
+SEED = 7  # Of the graph. Dropout has seeds of its own, too: without one it would depend on the number of ops before it.
+
+Network = collections.namedtuple("Network", ["placeholders", "results", "variables"])
+Network.__doc__ = """A case's network in a graph.
+
+Fields:
+  placeholders: name -> placeholder: inputs, sequence_length, initial_state/0 and so on (the leaves of the structure,
+    in order), and the gradients that flow in from above: d_outputs, d_state/0 and so on.
+  results: name -> tensor: outputs (of both directions side by side), state/0 and so on, and, for what flows in,
+    gradient/inputs, gradient/initial_state/0 and so on, and gradient/<variable's name below the case's scope>.
+  variables: list of the variables, as a `tf.train.Saver` takes it.
+"""
+
+
+def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
+    """Adds a case's network to the default graph.
+
+    Args:
+      name: a name of `CASES` or `BLOCK_CASES`, and the scope of the variables.
+      rnn_cell: the module of cells.
+      dynamic_rnn, bidirectional_dynamic_rnn: the functions, with the arguments of TensorFlow's.
+
+    Returns:
+      A `Network`.
+    """
+    case = CASES[name] if name in CASES else BLOCK_CASES[name]
+    tf.set_random_seed(SEED)
+    placeholders = collections.OrderedDict()
+
+    def placeholder(key, shape, dtype=case.dtype):
+        placeholders[key] = tf.placeholder(dtype, shape)
+        return placeholders[key]
+
+    inputs = placeholder("inputs", [TIME, BATCH, INPUT] if case.time_major else [BATCH, TIME, INPUT])
+    options = {"dtype": case.dtype, "time_major": case.time_major, "parallel_iterations": 1}  # Masks drawn in order.
+    if case.lengths:
+        options["sequence_length"] = placeholder("sequence_length", [BATCH], tf.int32)
+    with tf.variable_scope(name):
+        directions = [make(rnn_cell) for make in (case.cell, case.backward) if make]
+        if case.initial_state:
+            sizes = [cell.state_size for cell in directions]
+            leaves = [placeholder("initial_state/%d" % k, [BATCH, n]) for k, n in enumerate(tf.nest.flatten(sizes))]
+            starts = tf.nest.pack_sequence_as(sizes, leaves)
+            options.update(
+                zip(["initial_state_fw", "initial_state_bw"] if case.backward else ["initial_state"], starts)
+            )
+        if case.backward:
+            outputs, state = bidirectional_dynamic_rnn(*directions, inputs=inputs, **options)
+            outputs = tf.concat(outputs, 2)
+        else:
+            outputs, state = dynamic_rnn(*directions, inputs=inputs, **options)
+    variables = tf.global_variables(name + "/")
+    of = {key: tensor for key, tensor in placeholders.items() if tensor.dtype.is_floating}
+    of.update({variable.op.name[len(name) + 1 :]: variable for variable in variables})
+    results = {"outputs": outputs}
+    results.update({"state/%d" % k: leaf for k, leaf in enumerate(tf.nest.flatten(state))})
+    above = [placeholder("d_" + key, tensor.shape) for key, tensor in results.items()]
+    gradients = tf.gradients(list(results.values()), list(of.values()), above)
+    results.update({"gradient/" + key: gradient for key, gradient in zip(of, gradients)})
+    return Network(placeholders, results, variables)
+
+
+def block_cells_of(rnn_cell):
+    """The module of cells for `BLOCK_CASES`, made of LSTMCells: the same variables, the same mathematics."""
+    return types.SimpleNamespace(
+        LSTMBlockCell=lambda units, use_peephole=False, **options: rnn_cell.LSTMCell(
+            units, use_peepholes=use_peephole, name="lstm_cell", **options
+        ),
+        CudnnCompatibleLSTMCell=lambda units: rnn_cell.LSTMCell(
+            units, forget_bias=0.0, name="cudnn_compatible_lstm_cell"
+        ),
+        MultiRNNCell=rnn_cell.MultiRNNCell,
+    )
+
+
+def arrays_of(archive, name):
+    """key -> array of one case, from `np.load` of an archive with the keys `<case>/<key>`."""
+    return {key[len(name) + 1 :]: archive[key] for key in archive.files if key.startswith(name + "/")}

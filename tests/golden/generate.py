@@ -1,0 +1,30 @@
+"""Writes the golden files: what other libraries computed, and the checkpoints that they saved.
+
+    python tests/golden/generate.py NAME
+
+NAME is one of the table below, a function of that module; the docstrings there say which environment it needs and what
+it writes. Run again it writes the same arrays bit for bit; only timestamps and the like inside of containers differ.
+All weights are random, biases and peepholes too: constant ones would hide a swapped gate.
+"""
+
+import importlib
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+MODULES = {
+    "tensorflow_1_15": "golden.by_tensorflow_1_15",
+    "block_cells": "golden.by_tensorflow_1_15",
+    "program": "golden.by_tensorflow_1_15",
+    "cudnn_lstm": "golden.by_tensorflow_1_15",
+    "tf_keras": "golden.by_keras",
+    "keras_3": "golden.by_keras",
+    "pytorch": "golden.by_pytorch",
+    "onnx_peepholes": "golden.by_pytorch",
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in MODULES:
+        sys.exit("usage: python tests/golden/generate.py %s" % "|".join(MODULES))
+    getattr(importlib.import_module(MODULES[sys.argv[1]]), sys.argv[1])()

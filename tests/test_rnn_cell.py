@@ -1,0 +1,379 @@
+"""The cells of the drop-in: members, states, variables, loops of TensorFlow's that run them, errors."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from stacked_lstm import parity, rnn_cell
+from stacked_lstm.compat import tf
+
+LSTMS = [
+    lambda **more: rnn_cell.BasicLSTMCell(4, **more),
+    lambda **more: rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=3, cell_clip=0.3, proj_clip=0.2, **more),
+]
+
+
+class UserCell(rnn_cell.RNNCell):
+    """Makes its variables in `call`."""
+
+    state_size = output_size = property(lambda self: 3)
+
+    def call(self, inputs, state):
+        w = tf.get_variable("w", [inputs.shape.as_list()[1], 3], inputs.dtype)
+        bound = tf.get_variable("bound", [], trainable=False)
+        state = tf.tanh(tf.matmul(inputs, w) + state) * bound
+        return state, state
+
+
+class OldCell(rnn_cell.RNNCell):
+    """Overrides `__call__` and forgets the base's `__init__`."""
+
+    def __init__(self):
+        self.calls = 0
+
+    state_size = output_size = property(lambda self: 3)
+
+    def __call__(self, inputs, state, scope=None):
+        self.calls += 1
+        with tf.variable_scope(scope or "old"):
+            w = tf.get_variable("w", [inputs.shape.as_list()[1], 3], inputs.dtype)
+            return tf.matmul(inputs, w), state
+
+
+def random(shape, seed=0, dtype=np.float32):
+    return np.random.RandomState(seed).standard_normal(shape).astype(dtype)
+
+
+def values(session, tensors):
+    session.run(tf.global_variables_initializer())
+    return session.run(tensors)
+
+
+# States.
+
+
+@pytest.mark.parametrize("state_is_tuple", [True, False])
+def test_state_sizes_and_zero_states(state_is_tuple, session):
+    cell = rnn_cell.LSTMCell(4, num_proj=3, state_is_tuple=state_is_tuple)
+    assert cell.output_size == 3 and cell.state_size == (rnn_cell.LSTMStateTuple(4, 3) if state_is_tuple else 7)
+    for batch, static in ((2, 2), (tf.constant(2), 2), (tf.placeholder_with_default(2, []), None), (np.int64(2), 2)):
+        state = cell.zero_state(batch, tf.float64)
+        for tensor, width in zip(tf.nest.flatten(state), tf.nest.flatten(cell.state_size)):
+            assert tensor.dtype == tf.float64 and tensor.shape.as_list() == [static, width]
+            np.testing.assert_array_equal(session.run(tensor), np.zeros([2, width]))
+        assert isinstance(state, rnn_cell.LSTMStateTuple) == state_is_tuple
+
+
+def test_state_sizes_that_are_shapes(session):
+    class Shaped(rnn_cell.RNNCell):
+        state_size = property(lambda self: [tf.TensorShape([2, 5]), 3])
+
+    state = Shaped().zero_state(tf.placeholder_with_default(4, []), tf.float32)
+    assert [s.shape.as_list() for s in state] == [[None, 2, 5], [None, 3]]
+    assert [s.shape for s in session.run(state)] == [(4, 2, 5), (4, 3)]
+
+
+def test_get_initial_state():
+    cell = rnn_cell.BasicLSTMCell(4)
+    known, unknown = tf.zeros([2, 3], tf.float16), tf.placeholder(tf.float64, [None, 3])
+    assert cell.get_initial_state(known).c.shape.as_list() == [2, 4]
+    assert cell.get_initial_state(known, batch_size=tf.constant(2), dtype=tf.float16).dtype == tf.float16
+    state = cell.get_initial_state(unknown, batch_size=5)
+    assert state.dtype == tf.float64 and state.h.shape.as_list() == [None, 4]
+    assert cell.get_initial_state(batch_size=2, dtype=tf.float32).h.shape.as_list() == [2, 4]
+    for arguments, message in (
+        ({"inputs": known, "batch_size": 3}, "`batch_size` as `inputs` has it, 2, got 3"),
+        ({"inputs": known, "dtype": tf.float32}, "`dtype` as `inputs` has it, float16, got float32"),
+        ({"batch_size": 3}, "`inputs`, or both `batch_size` and `dtype`, got 3 and None"),
+        ({"dtype": tf.float32}, "`inputs`, or both"),
+    ):
+        with pytest.raises(ValueError, match="BasicLSTMCell.get_initial_state: expected .*" + message):
+            cell.get_initial_state(**arguments)
+
+
+def test_state_tuple():
+    state = rnn_cell.LSTMStateTuple(tf.zeros([1]), h=tf.ones([1]))
+    assert state._fields == ("c", "h") and state.dtype == tf.float32 and tuple(state) == (state.c, state.h)
+    with pytest.raises(TypeError, match="c is float32, h is float64"):
+        rnn_cell.LSTMStateTuple(tf.zeros([1]), tf.zeros([1], tf.float64)).dtype  # noqa: B018
+
+
+def test_kinds_of_states_are_kept():
+    x = tf.zeros([2, 5, 3])
+    for cell, kind in ((rnn_cell.LSTMCell(4), rnn_cell.LSTMStateTuple), (UserCell(), tf.Tensor)):
+        stack = rnn_cell.MultiRNNCell([cell])
+        zero = stack.zero_state(2, tf.float32)
+        plain = tuple(tuple(s) if isinstance(s, tuple) else s for s in zero)  # Plain tuples are taken, too.
+        for state in (
+            stack(x[:, 0], zero)[1],
+            stack(inputs=x[:, 0], state=plain)[1],
+            tf.nn.static_rnn(stack, tf.unstack(x, axis=1), initial_state=zero)[1],
+            tf.nn.dynamic_rnn(stack, x, initial_state=zero, scope="loop", dtype=tf.float32)[1],
+            rnn_cell.dynamic_rnn(stack, x, initial_state=plain)[1],
+            rnn_cell.dynamic_rnn(stack, x, [3, 4], initial_state=zero, engine="stepwise")[1],
+        ):
+            assert type(state) is tuple and isinstance(state[0], kind)
+
+
+# Variables.
+
+
+@pytest.mark.parametrize("make", LSTMS)
+def test_build_before_any_call(make):
+    cell = make(dtype=tf.float64)
+    assert cell.weights == [] and not cell.built and cell.dtype == tf.float64
+    cell.build([None, 5])
+    made = tf.trainable_variables()
+    assert cell.built and cell.variables == cell.trainable_variables == cell.weights == made
+    assert cell.non_trainable_variables == [] and made[0].dtype.base_dtype == tf.float64
+    cell(tf.zeros([2, 5], tf.float64), cell.zero_state(2, tf.float64))
+    assert tf.global_variables() == made
+
+
+def test_dtype_is_that_of_the_first_input():
+    for make in LSTMS:
+        cell = make()
+        assert cell.dtype is None
+        cell(tf.zeros([2, 5], tf.float16), cell.zero_state(2, tf.float16))
+        assert cell.dtype == "float16" and {v.dtype.base_dtype for v in cell.weights} == {tf.float16}
+
+
+def test_stacks_gather_the_variables_of_all_their_cells():
+    cells = [OldCell(), rnn_cell.DropoutWrapper(UserCell(), 0.5), rnn_cell.LSTMCell(3, trainable=False), UserCell()]
+    stack = rnn_cell.MultiRNNCell(cells)
+    stack(tf.zeros([2, 5]), stack.zero_state(2, tf.float32))
+    stack(tf.zeros([2, 5]), stack.zero_state(2, tf.float32))
+    names = [v.op.name[len("multi_rnn_cell/") :] for v in stack.trainable_variables]
+    assert names == ["cell_0/old/w", "cell_1/user_cell/w", "cell_3/user_cell/w"]
+    others = [v.op.name[len("multi_rnn_cell/") :] for v in stack.non_trainable_variables]
+    lstm = ["cell_2/lstm_cell/kernel", "cell_2/lstm_cell/bias"]
+    assert others == ["cell_1/user_cell/bound"] + lstm + ["cell_3/user_cell/bound"]
+    assert stack.weights == stack.variables == stack.trainable_weights + stack.non_trainable_weights
+    assert set(stack.weights) == set(tf.global_variables()) and cells[0].calls == 2
+
+
+def test_stack_built_before_any_call():
+    stack = rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, num_proj=2), UserCell(), rnn_cell.BasicLSTMCell(5)])
+    stack.build(tf.TensorShape([None, 7]))
+    names = [v.op.name[len("multi_rnn_cell/cell_") :] for v in stack.weights]
+    assert names[0::4] == ["0/lstm_cell/kernel", "2/basic_lstm_cell/bias"] and len(names) == 5
+    assert stack.weights[3].shape.as_list() == [3 + 5, 20]
+    stack(tf.zeros([2, 7]), stack.zero_state(2, tf.float32))
+    assert [v.op.name for v in stack.weights[3:5]] == ["multi_rnn_cell/cell_1/user_cell/" + n for n in ("w",)] + [
+        "multi_rnn_cell/cell_2/basic_lstm_cell/kernel"
+    ]
+
+
+def test_partitioned_variables_are_listed_part_by_part():
+    cell = rnn_cell.LSTMCell(4, num_unit_shards=2)
+    cell.build([None, 2])
+    assert [v.op.name for v in cell.weights] == ["lstm_cell/kernel/part_0", "lstm_cell/kernel/part_1", "lstm_cell/bias"]
+
+
+def test_variables_of_all_kinds_are_listed(control_flow):
+    """Whatever they are where TensorFlow's loop makes them, and resource variables."""
+    for resource in (False, True):
+        with tf.variable_scope("resource_%s" % resource, use_resource=resource) as scope:
+            cell = rnn_cell.MultiRNNCell([UserCell(), rnn_cell.LSTMCell(4)])
+            tf.nn.dynamic_rnn(cell, tf.zeros([2, 5, 3]), dtype=tf.float32)
+            assert cell.trainable_weights == tf.trainable_variables(scope.name) and len(cell.weights) == 4
+
+
+def test_variables_that_a_getter_replaces(session):
+    """A custom getter may hand out tensors made of variables, for example averages."""
+    with tf.variable_scope("halved", custom_getter=lambda get, *a, **k: 0.5 * get(*a, **k)):
+        cell = rnn_cell.LSTMCell(4)
+        outputs, _ = rnn_cell.dynamic_rnn(cell, tf.constant(random([2, 5, 3])), dtype=tf.float32)
+    assert rnn_cell.engine_used(outputs).name == "graph"
+    plain = rnn_cell.LSTMCell(4)
+    expected, _ = rnn_cell.dynamic_rnn(plain, tf.constant(random([2, 5, 3])), dtype=tf.float32)
+    session.run(tf.global_variables_initializer())
+    for half, whole in zip(tf.global_variables()[2:], tf.global_variables()[:2]):
+        half.load(0.5 * session.run(whole), session)
+    np.testing.assert_allclose(*session.run([outputs, expected]), rtol=1e-5)
+
+
+def test_scope_names():
+    cell = rnn_cell.LSTMCell(4, name="mine")
+    with pytest.raises(ValueError, match="mine.scope_name: the first call of the cell decides it"):
+        cell.scope_name  # noqa: B018
+    with tf.variable_scope("outer"):
+        cell.build([None, 3])
+    assert cell.scope_name == "outer/mine" and rnn_cell.BasicLSTMCell(4).name == "basic_lstm_cell"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        rnn_cell.BasicLSTMCell(4, forget_bias=0.3, activation="relu", name="basic"),
+        rnn_cell.LSTMCell(3, True, 0.4, tf.truncated_normal_initializer(stddev=0.3), 3, 0.3, activation=tf.nn.elu),
+        rnn_cell.LSTMCell(3, initializer="ones", activation=lambda v: 0.5 * v),
+        rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)], state_is_tuple=False),
+        rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3), residual_fn=lambda x, y: x - y),
+        rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(3), "/cpu:0"),
+        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), 0.5, 0.25, 0.125, seed=4),
+        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), 0.5, 0.25, 0.125, seed=4, dtype="float32", input_size=3,
+                                variational_recurrent=True, dropout_state_filter_visitor=lambda s: True),
+    ],
+    ids=lambda cell: type(cell).__name__,
+)  # fmt: skip
+def test_configurations(cell, session):
+    """The cell that `from_config` makes computes the same from the same variables."""
+    if isinstance(cell, rnn_cell.DropoutWrapper):  # Made at import, its constants were of another graph.
+        cell = type(cell).from_config(cell.get_config())
+    config = copy.copy(cell.get_config())
+    if "cell" in config:
+        config["cell"] = type(config["cell"]).from_config(config["cell"].get_config())
+    if "cells" in config:
+        config["cells"] = [type(c).from_config(c.get_config()) for c in config["cells"]]
+    again = type(cell).from_config(config)
+    x = tf.constant(random([2, 3]))
+    results = []
+    for made in (cell, again):
+        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
+            results.append(tf.nest.flatten(made(x, made.zero_state(2, tf.float32))))
+    count = len(tf.global_variables())
+    assert count == len({v.name for v in cell.weights} | {v.name for v in again.weights})
+    first, second = values(session, results)
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_initializers_by_name(session):
+    cell = rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=2, initializer="ones")
+    cell.build([None, 3])
+    made = values(session, cell.weights)
+    assert [np.unique(array).tolist() for array in made] == [[1], [0], [1], [1], [1], [1]]
+    with pytest.raises(ValueError, match="LSTMCell: expected `initializer` to be one of .*ones.*, got 'one'"):
+        rnn_cell.LSTMCell(4, initializer="one")
+
+
+# TensorFlow's own loops, and TensorFlow's own cells.
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 2]])
+@pytest.mark.parametrize("make", LSTMS + [lambda **_: rnn_cell.MultiRNNCell([LSTMS[0](), LSTMS[1](), UserCell()])])
+def test_stepwise_gives_the_bits_of_static_rnn(make, lengths, session):
+    cell, x = make(), tf.constant(random([2, 5, 3]))
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=tf.float32, engine="stepwise")
+    static, static_state = tf.nn.static_rnn(cell, tf.unstack(x, axis=1), dtype=tf.float32, sequence_length=lengths)
+    session.run(tf.global_variables_initializer())
+    for variable in cell.weights:
+        variable.load(random(variable.shape.as_list()), session)
+    ours, expected = session.run([[outputs, state], [tf.stack(static, axis=1), static_state]])
+    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(expected)):
+        np.testing.assert_array_equal(a, b)
+    assert np.all(ours[0][0]) and (lengths is None) == np.any(ours[0][1, 2:])
+
+
+def test_raw_rnn(session):
+    cell, x = rnn_cell.LSTMCell(4, num_proj=3), tf.constant(random([5, 2, 3]))
+
+    def step(time, output, state, _):
+        next_state = cell.zero_state(2, tf.float32) if output is None else state
+        finished = time >= tf.constant([5, 2])
+        return finished, x[tf.minimum(time, 4)], next_state, output, None
+
+    array, state, _ = tf.nn.raw_rnn(cell, step)
+    expected, expected_state = rnn_cell.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32, time_major=True)
+    session.run(tf.global_variables_initializer())
+    ours, expected = session.run([[array.stack(), state], [expected, expected_state]])
+    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(expected)):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_static_state_saving_rnn(session):
+    class Saver(object):
+        """The state is kept in variables between runs."""
+
+        def __init__(self):
+            self.kept = {name: tf.get_variable(name, [2, 4], initializer=tf.zeros_initializer()) for name in "ch"}
+
+        def state(self, name):
+            return self.kept[name]
+
+        def save_state(self, name, value):
+            return self.kept[name].assign(value)
+
+    cell, x, saver = rnn_cell.BasicLSTMCell(4), tf.constant(random([2, 6, 3])), Saver()
+    half = tf.placeholder_with_default(x[:, :3], [2, 3, 3])
+    outputs, _ = tf.nn.static_state_saving_rnn(cell, tf.unstack(half, axis=1), saver, ("c", "h"))
+    whole, _ = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32)
+    session.run(tf.global_variables_initializer())
+    parts = [np.stack(session.run(outputs, {half: part}), 1) for part in np.split(random([2, 6, 3]), 2, axis=1)]
+    np.testing.assert_allclose(np.concatenate(parts, 1), session.run(whole), rtol=1e-5, atol=1e-7)
+
+
+def test_tensorflows_own_cells_in_our_loop(session):
+    cells, _ = parity.dynamic_rnn.rnn_cell()
+    cell, x = cells.MultiRNNCell([cells.BasicLSTMCell(4), cells.LSTMCell(3)]), tf.constant(random([2, 5, 3]))
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32)
+    expected = tf.nn.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32, scope="again")
+    assert rnn_cell.engine_used(outputs).name == "stepwise"
+    ours, expected = values(session, [[outputs, state], expected])
+    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(expected)):
+        np.testing.assert_array_equal(a, b)
+
+
+# Errors, as TensorFlow 1.15 has them.
+
+
+def test_states_that_are_none():
+    x = tf.zeros([2, 3])
+    for cell, state, message in (
+        (rnn_cell.MultiRNNCell([LSTMS[0](), LSTMS[0]()]), tf.zeros([2, 8]), "Expected state to be a tuple of length 2"),
+        (rnn_cell.MultiRNNCell([LSTMS[0](), LSTMS[0]()]), (tf.zeros([2, 8]),), "a tuple of length 2"),
+        (LSTMS[0](), tf.zeros([2, 8]), r"Expected state of basic_lstm_cell to be a tuple \(c, h\)"),
+        (LSTMS[1](), (tf.zeros([2, 4]),) * 3, "Expected state of lstm_cell to be a tuple"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cell(x, state)
+        with pytest.raises(ValueError, match=message):
+            rnn_cell.dynamic_rnn(cell, x[:, None], initial_state=state)
+
+
+def test_integers():
+    for make in LSTMS:
+        with pytest.raises(ValueError, match="RNN cell only supports floating point inputs, but saw dtype: int32"):
+            make()(tf.zeros([2, 3], tf.int32), make().zero_state(2, tf.float32))
+        with pytest.raises(ValueError, match="RNN cell only supports floating.*int32"):
+            make()(tf.zeros([2, 3]), make().zero_state(2, tf.int32))
+        with pytest.raises(ValueError, match="RNN cell only supports floating.*int64"):
+            make(dtype=tf.int64)
+    with pytest.raises(ValueError, match="RNN cell only supports floating.*int32"):
+        rnn_cell.dynamic_rnn(LSTMS[0](), tf.zeros([2, 5, 3], tf.int32), dtype=tf.int32)
+
+
+def test_wrong_sizes():
+    cell = LSTMS[0]()
+    with pytest.raises(ValueError, match="inputs.shape.* to be known"):
+        cell(tf.placeholder(tf.float32, [2, None]), cell.zero_state(2, tf.float32))
+    with pytest.raises(ValueError, match=r"basic_lstm_cell: expected inputs of rank 2, \[batch, input\], got shape"):
+        LSTMS[0]()(tf.zeros([2, 5, 3]), cell.zero_state(2, tf.float32))
+    with pytest.raises(ValueError, match="[Dd]imension"):
+        LSTMS[0](name="a")(tf.zeros([2, 3]), rnn_cell.BasicLSTMCell(5).zero_state(2, tf.float32))
+    with pytest.raises(ValueError, match="[Dd]imension"):
+        LSTMS[0](name="b")(tf.zeros([2, 3]), cell.zero_state(3, tf.float32))
+
+
+def test_bad_constructors():
+    for build, error, message in (
+        (lambda: rnn_cell.MultiRNNCell([]), ValueError, "Must specify at least one cell"),
+        (lambda: rnn_cell.MultiRNNCell(LSTMS[0]()), TypeError, "cells must be a list or tuple"),
+        (lambda: rnn_cell.MultiRNNCell([LSTMS[0]()], state_is_tuple=False), ValueError, "Some cells return tuples"),
+        (lambda: rnn_cell.BasicLSTMCell(4, units=4), TypeError, "BasicLSTMCell: unexpected arguments units"),
+        (lambda: rnn_cell.LSTMCell(4, activation="tan"), ValueError, "LSTMCell: expected `activation` to be one of"),
+        (lambda: rnn_cell.ResidualWrapper(rnn_cell.LSTMCell), TypeError, "'cell' .* is not an RNNCell"),
+        (lambda: rnn_cell.DeviceWrapper(tf.tanh, "/cpu:0"), TypeError, "is not an RNNCell: output_size, state_size"),
+    ):
+        with pytest.raises(error, match=message):
+            build()
+
+
+def test_abstract_members():
+    for member in ("state_size", "output_size"):
+        with pytest.raises(NotImplementedError, match="RNNCell." + member):
+            getattr(rnn_cell.RNNCell(), member)
+    with pytest.raises(NotImplementedError, match="RNNCell.call"):
+        rnn_cell.RNNCell()(tf.zeros([2, 3]), tf.zeros([2, 3]))

@@ -1,0 +1,256 @@
+"""dynamic_rnn of the drop-in: which calls run on the engines, why the others do not, and the same numbers."""
+
+import functools
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+import numeric
+from stacked_lstm import engines, rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell import on_engines
+
+LAYERS = {
+    "basic": lambda: rnn_cell.BasicLSTMCell(4, forget_bias=0.3),
+    "everything": lambda: rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=3, cell_clip=0.3, proj_clip=0.2),
+    "stack": lambda: rnn_cell.MultiRNNCell(
+        [rnn_cell.LSTMCell(4, num_proj=2), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3, True, 0.4)]
+    ),
+    "wide": lambda: rnn_cell.LSTMCell(300, True, num_proj=8),  # A loop of its own, and its input through the loop.
+}
+
+
+def two_layers():
+    return rnn_cell.MultiRNNCell([LAYERS["basic"](), LAYERS["everything"]()])
+
+
+def random(shape, seed=0, dtype=np.float64):
+    return np.random.RandomState(seed).standard_normal(shape).astype(dtype)
+
+
+def stack(**more):
+    return rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(4, **more), rnn_cell.LSTMCell(3)])
+
+
+def run(cell, x=None, engine=None, **options):
+    x = tf.constant(random([2, 5, 3], dtype=np.float32)) if x is None else x
+    if "initial_state" not in options:
+        options.setdefault("dtype", tf.float32)
+    return rnn_cell.dynamic_rnn(cell, x, engine=engine, **options)
+
+
+def used_by(cell, **options):
+    return rnn_cell.engine_used(run(cell, **options)[0])
+
+
+class Subclass(rnn_cell.BasicLSTMCell):
+    """May override anything."""
+
+
+def built_for_another_width():
+    cell = rnn_cell.LSTMCell(3)
+    cell.build([None, 2])
+    return rnn_cell.MultiRNNCell([cell, rnn_cell.LSTMCell(4)])
+
+
+def pair(h_width=4, dtype=tf.float32, batch=2):
+    return rnn_cell.LSTMStateTuple(tf.zeros([batch, 4], dtype), tf.zeros([batch, h_width], dtype))
+
+
+def test_plain_stacks_run_on_the_engines():
+    assert used_by(stack()) == ("graph", "the first engine that supports these layers")
+    assert used_by(stack(), engine="graph", scope="named").reason == "asked for by name"
+    for k, (options, cell) in enumerate([
+        ({"sequence_length": [5, 2]}, rnn_cell.BasicLSTMCell(4)),
+        ({"sequence_length": tf.constant([5, 2], tf.int64), "time_major": False}, rnn_cell.LSTMCell(4, reuse=None)),
+        ({"initial_state": pair()}, rnn_cell.BasicLSTMCell(4)),
+        ({"initial_state": (pair(), tuple(pair(3)))}, two_layers()),
+        ({"parallel_iterations": 32, "swap_memory": False}, rnn_cell.LSTMCell(4, activation="relu")),
+        ({}, rnn_cell.LSTMCell(4, activation=tf.sigmoid, num_unit_shards=2)),
+        ({"x": tf.placeholder(tf.float32, [None, None, 3])}, rnn_cell.BasicLSTMCell(4)),
+        ({"x": np.zeros([2, 5, 3], np.float32)}, rnn_cell.BasicLSTMCell(4)),
+    ]):  # fmt: skip
+        assert used_by(cell, scope="call_%d" % k, **options).name == "graph", k
+
+
+# condition -> calls that it keeps from the engines, each with its words; those that TensorFlow refuses say so.
+KEPT_AWAY = {
+    "_cells": [
+        ("there is a DropoutWrapper", lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5))),
+        ("there is a Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
+        ("there is a MultiRNNCell", lambda: run(rnn_cell.MultiRNNCell([stack()]))),
+        ("there is a ResidualWrapper", lambda: run(stack().cells and rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3)))),
+    ],
+    "_states_are_tuples": [
+        ("state_is_tuple is False", lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False))),
+        ("state_is_tuple is False", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)]))),
+    ],
+    "_named_activations": [
+        ("the activation elu is a function", lambda: run(stack(activation=tf.nn.elu))),
+        ("the activation <lambda> is a function", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
+    ],
+    "_one_series": [
+        ("the inputs have the shape", lambda: run(rnn_cell.LSTMCell(4), tf.zeros([2, 5]))),
+        ("the inputs have the shape", lambda: run(rnn_cell.LSTMCell(4), tf.placeholder(tf.float32, [2, 5, None]))),
+        ("the inputs are a nest", lambda: run(rnn_cell.LSTMCell(4), (tf.zeros([2, 5, 3]), tf.zeros([2, 5, 3])))),
+    ],
+    "_one_dtype": [
+        ("the dtypes are float32 and float64", lambda: run(rnn_cell.LSTMCell(4, dtype=tf.float64))),
+        ("the dtypes are float32 and float64", lambda: run(rnn_cell.LSTMCell(4), dtype=tf.float64)),
+        ("the dtype is int32", lambda: run(rnn_cell.LSTMCell(4), tf.zeros([2, 5, 3], tf.int32), dtype=tf.int32)),
+    ],
+    "_built_for_the_inputs": [
+        ("a cell was built for inputs of width 2", lambda: run(built_for_another_width())),
+    ],
+    "_state_as_the_cell_has_it": [
+        ("the initial state is not a tuple", lambda: run(rnn_cell.LSTMCell(4), initial_state=tf.zeros([2, 8]))),
+        ("the initial state is not a tuple", lambda: run(stack(), initial_state=(pair(),))),
+        ("the initial state has a float64", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(dtype=tf.float64))),
+        ("the initial state has a float32 .*3", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(3))),
+        ("the initial state has a float32 .*7", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(batch=7))),
+    ],
+    "_loop_options": [
+        ("swap_memory is for TensorFlow's loop", lambda: run(stack(), swap_memory=True)),
+        ("parallel_iterations is for TensorFlow's loop", lambda: run(stack(), parallel_iterations=1)),
+    ],
+}  # fmt: skip
+
+
+def test_every_condition_has_a_test():
+    assert list(KEPT_AWAY) == [condition.__name__ for condition in on_engines.CONDITIONS]
+
+
+@pytest.mark.parametrize("condition, k", [(name, k) for name, calls in KEPT_AWAY.items() for k in range(len(calls))])
+def test_what_keeps_a_call_from_the_engines(condition, k, monkeypatch):
+    """TensorFlow's loop runs it, or refuses it in its own words; an engine asked for by name says why it cannot."""
+    words, call = KEPT_AWAY[condition][k]
+    reasons = []
+    monkeypatch.setattr(on_engines, "EngineUsed", lambda *used: reasons.append(used) or engines.EngineUsed(*used))
+    try:
+        outputs, _ = call()
+        assert rnn_cell.engine_used(outputs) == reasons[-1]
+    except (ValueError, TypeError) as error:
+        assert "expected a plain stack" not in str(error)
+    ((name, reason),) = reasons
+    assert name == "stepwise"
+    assert re.match("TensorFlow's own loop, because " + words, reason)
+
+
+def test_an_engine_by_name_refuses_what_it_cannot_run():
+    with pytest.raises(ValueError, match="dynamic_rnn: expected a plain stack of LSTM cells for engine 'graph', got"):
+        run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), engine="graph")
+    with pytest.raises(ValueError, match="dynamic_rnn: expected `engine` to be one of auto, graph, stepwise, got 'g'"):
+        run(stack(), engine="g")
+
+
+def test_default_engine_and_environment(monkeypatch):
+    assert on_engines.DEFAULT_ENGINE == "auto" and used_by(stack(), scope="a", engine="auto").name == "graph"
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
+    assert used_by(stack(), scope="b") == ("stepwise", "asked for by STACKED_LSTM_ENGINE")
+    assert used_by(stack(), scope="c", engine="graph").name == "graph"  # What the program says itself counts.
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "graph")
+    assert used_by(stack(), scope="d").name == "graph"
+    assert used_by(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), scope="e").name == "stepwise"
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "grap")
+    with pytest.raises(ValueError, match="dynamic_rnn: expected `STACKED_LSTM_ENGINE` to be one of .*, got 'grap'"):
+        run(stack())
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "")
+    monkeypatch.setattr(on_engines, "DEFAULT_ENGINE", "stepwise")
+    assert used_by(stack(), scope="f").name == "stepwise"
+
+
+def test_engine_used_knows_its_own_outputs_only():
+    outputs, state = run(stack())
+    assert rnn_cell.engine_used(outputs).name == "graph"
+    for other in (tf.zeros([2]), state, 3):
+        with pytest.raises(ValueError, match="engine_used: expected outputs of this package's dynamic_rnn, got"):
+            rnn_cell.engine_used(other)
+    both, _ = rnn_cell.bidirectional_dynamic_rnn(
+        rnn_cell.LSTMCell(4), Subclass(4), tf.zeros([2, 5, 3]), dtype=tf.float32
+    )
+    assert [rnn_cell.engine_used(outputs).name for outputs in both] == ["graph", "stepwise"]
+
+
+def test_arguments_are_those_of_tensorflow_1():
+    for ours, theirs in (
+        (rnn_cell.dynamic_rnn, tf.nn.dynamic_rnn),
+        (rnn_cell.bidirectional_dynamic_rnn, tf.nn.bidirectional_dynamic_rnn),
+    ):
+        names = list(inspect.signature(ours).parameters.values())
+        expected = list(inspect.signature(theirs).parameters.values())
+        assert [(p.name, p.default) for p in names[:-1]] == [(p.name, p.default) for p in expected]
+        assert (names[-1].name, names[-1].default) == ("engine", None)
+
+
+# The same numbers as TensorFlow's loop around the same cell.
+
+
+def numbers(name, engine, x, lengths):
+    """Outputs, final states, and their first and second derivatives with respect to the input and all variables."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        cell, x = LAYERS[name](), tf.constant(x)
+        outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=x.dtype, engine=engine)
+        results, sources = [outputs] + tf.nest.flatten(state), [x] + cell.trainable_weights
+        first = tf.gradients([tf.reduce_sum(r * random(r.shape.as_list(), 7)) for r in results], sources)
+        second = tf.gradients([tf.reduce_sum(g * random(g.shape.as_list(), 9)) for g in first], sources)
+        session.run(tf.global_variables_initializer())
+        for k, variable in enumerate(tf.global_variables()):
+            variable.load(0.5 * random(variable.shape.as_list(), k), session)
+        return session.run(results + first + second)
+
+
+@pytest.fixture(scope="module")
+def of_tensorflow():
+    """`numbers` of TensorFlow's loop, which has second derivatives under control flow v2 only."""
+
+    @functools.lru_cache(None)
+    def compute(name, lengths):
+        tf.enable_control_flow_v2()
+        try:
+            return numbers(name, "stepwise", X, lengths)
+        finally:
+            tf.disable_control_flow_v2()
+
+    return compute
+
+
+X = random([4, 5, 3])
+
+
+@pytest.mark.parametrize("lengths", [None, (7, 2, 0, -1)])
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_derivatives(name, lengths, of_tensorflow, control_flow):
+    """As in TensorFlow's loop, lengths beyond T count as T and negative ones as 0; NaN in the padding stays there."""
+    x = X.copy()
+    if lengths:
+        x[1, 2:], x[2:] = np.nan, np.nan
+    expected = of_tensorflow(name, lengths)
+    ours = numbers(name, "graph", x, lengths)
+    assert len(ours) == len(expected)
+    for a, b in zip(ours, expected):
+        assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
+
+
+def test_lengths_of_the_wrong_shape(session):
+    for engine in ("graph", "stepwise"):
+        with pytest.raises(ValueError, match=r"must be a vector of length batch_size, but saw shape: \(2, 1\)"):
+            run(stack(), sequence_length=[[5], [2]], engine=engine)
+    given = tf.placeholder(tf.int32, [None])
+    x = tf.placeholder(tf.float32, [None, None, 3])
+    outputs, _ = run(stack(), x, sequence_length=given)
+    session.run(tf.global_variables_initializer())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected `sequence_length` of shape"):
+        session.run(outputs, {x: np.zeros([2, 5, 3]), given: [1, 2, 3]})
+
+
+def test_other_bad_calls():
+    with pytest.raises(ValueError, match="If there is no initial_state, you must give a dtype."):
+        rnn_cell.dynamic_rnn(stack(), tf.zeros([2, 5, 3]))
+    for call in (
+        lambda: rnn_cell.dynamic_rnn(tf.tanh, tf.zeros([2, 5, 3]), dtype=tf.float32),
+        lambda: rnn_cell.bidirectional_dynamic_rnn(stack(), stack, tf.zeros([2, 5, 3]), dtype=tf.float32),
+    ):
+        with pytest.raises(TypeError, match="is not an RNNCell"):
+            call()
