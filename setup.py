@@ -10,6 +10,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TF_KERAS = ['tf-keras; python_version >= "3.9"']  # TensorFlow 1.15, on 3.7, has a Keras 2 of its own.
 COMPARE = ["absl-py", "vega-datasets"] + TF_KERAS
 EXAMPLES = COMPARE + ["matplotlib", "tqdm"]
+# The last versions for Python 3.7 are named: newer ones of their sources would have to be compiled there.
+CONVERT = [
+    "absl-py",
+    'onnx; python_version >= "3.8"',
+    'onnx<1.15; python_version < "3.8"',
+    'safetensors; python_version >= "3.8"',
+    'safetensors<0.5; python_version < "3.8"',
+]
 
 with open(os.path.join(HERE, "README.md"), encoding="utf-8") as readme:
     LONG_DESCRIPTION = readme.read()
@@ -26,9 +34,10 @@ setup(
     install_requires=["tensorflow>=1.15", "numpy"],
     extras_require={
         "compare": COMPARE,
+        "convert": CONVERT,
         "examples": EXAMPLES,
         "benchmark": ["absl-py"] + TF_KERAS,
-        "test": EXAMPLES + ["pytest", "hypothesis"],
+        "test": EXAMPLES + CONVERT + ["pytest", "hypothesis"],
         "lint": ["ruff==0.17.*"],
     },
 )

@@ -1,7 +1,6 @@
-"""The layouts of other libraries: where each number goes, there and back, and errors.
+"""The layouts of other libraries: there and back, forget biases, and errors; test_layout_orders.py has the orders."""
 
-That the orders are the libraries' own is shown where they compute: test_parity.py (rnn_cell), test_keras.py.
-"""
+import itertools
 
 import numpy as np
 import pytest
@@ -36,26 +35,76 @@ def test_there_and_back(layout, as_list, dtype):
     assert_equal(layouts.unpack(list(packed.values()) if as_list else packed, layout), layer)
 
 
-def test_gate_order_and_rows_of_rnn_cell():
-    layer = {"W" + k: np.full([5, 2], n, np.float64) for n, k in enumerate(GATES)}
-    layer.update({"b" + k: np.full([2], 10.0 + n) for n, k in enumerate(GATES)})
-    layer["Wf"][0] = 77  # The row of the first unit of h.
-    packed = layouts.pack(layer, "rnn_cell")
-    assert list(packed) == ["kernel", "bias"] and packed["kernel"].shape == (3 + 2, 4 * 2)
-    np.testing.assert_array_equal(packed["kernel"][0], [1, 1, 3, 3, 0, 0, 2, 2])  # i, c, f, o
-    np.testing.assert_array_equal(packed["kernel"][3], [1, 1, 3, 3, 77, 77, 2, 2])  # h after three rows of x
-    np.testing.assert_array_equal(packed["bias"], [11, 11, 13, 13, 9, 9, 12, 12])  # without the cell's forget bias, 1
+def test_biases_that_add():
+    packed = layouts.pack(layer_of(), "pytorch")
+    both = layouts.unpack(dict(packed, bias_hh=np.arange(8, dtype=np.float32)), "pytorch")
+    expected = layer_of()
+    for k, gate in enumerate("ifco"):
+        expected["b" + gate] = expected["b" + gate] + np.float32([2 * k, 2 * k + 1])
+    assert_equal(both, expected)
+    twice = dict(packed, bias_hh=packed["bias_ih"], bias_ih=np.zeros([8], np.float32))
+    assert_equal(layouts.unpack(twice, "pytorch"), layer_of())
 
 
-def test_gate_order_and_rows_of_keras():
-    layer = {"W" + k: np.full([5, 2], n, np.float64) for n, k in enumerate(GATES)}
-    layer.update({"b" + k: np.full([2], 10.0 + n) for n, k in enumerate(GATES)})
-    layer["Wf"][:2] = 77
-    packed = layouts.pack(layer, "keras")
-    assert list(packed) == ["kernel", "recurrent_kernel", "bias"]
-    np.testing.assert_array_equal(packed["kernel"], [[1, 1, 0, 0, 3, 3, 2, 2]] * 3)  # i, f, c, o
-    np.testing.assert_array_equal(packed["recurrent_kernel"], [[1, 1, 77, 77, 3, 3, 2, 2]] * 2)
-    np.testing.assert_array_equal(packed["bias"], [11, 11, 10, 10, 13, 13, 12, 12])
+def random_layer(layout, other, dtype=np.float32, scale=1.0):
+    """Random weights, with the peepholes and projections that both layouts have, and a negative zero."""
+    random, units, width = np.random.RandomState(3), 4, 4
+    both = [layouts.LAYOUTS[name] for name in (layout, other)]
+    shapes = [("b" + k, [units]) for k in GATES]
+    if all(each.projection for each in both):
+        width, shapes = 3, shapes + [("Wp", [units, 3])]
+    if all(each.peepholes for each in both):
+        shapes += [("p" + k, [units]) for k in "fio"]
+    shapes += [("W" + k, [width + 5, units]) for k in GATES]
+    layer = {name: (scale * random.standard_normal(shape)).astype(dtype) for name, shape in shapes}
+    layer["bi"][1] = layer["bf"][2] = layer["Wf"][0, 0] = -0.0
+    return layer
+
+
+def assert_same_bits(ours, expected, but=()):
+    assert sorted(ours) == sorted(expected)
+    for name, value in expected.items():
+        assert ours[name].dtype == value.dtype and ours[name].shape == value.shape
+        assert name in but or ours[name].tobytes() == value.tobytes(), name
+
+
+PAIRS = list(itertools.product(sorted(layouts.LAYOUTS), repeat=2))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("source, target", PAIRS)
+def test_every_pair_bit_for_bit(source, target, dtype):
+    arrays = layouts.pack(random_layer(source, target, dtype), source, forget_bias=0.0)
+    there = layouts.pack(layouts.unpack(arrays, source, forget_bias=0.0), target, forget_bias=0.0)
+    assert sorted(there) == sorted(layouts.pack(random_layer(source, target, dtype), target, forget_bias=0.0))
+    assert_same_bits(layouts.pack(layouts.unpack(there, target, forget_bias=0.0), source, forget_bias=0.0), arrays)
+
+
+@pytest.mark.parametrize("source, target", PAIRS)
+def test_every_pair_with_default_forget_biases(source, target):
+    """Adding 1.0 and taking it back rounds the forget gate's bias, unless it is a multiple of 2^-23 below 1."""
+    layer = random_layer(source, target)
+    arrays = layouts.pack(layer, source)
+    back = layouts.pack(layouts.unpack(layouts.pack(layouts.unpack(arrays, source), target), target), source)
+    ours, expected = layouts.unpack(back, source), layouts.unpack(arrays, source)
+    assert_same_bits(ours, expected, but=["bf"])
+    spacing = np.spacing(1 + np.abs(expected["bf"]))
+    assert np.all(np.abs(ours["bf"] - expected["bf"]) <= spacing) and np.any(expected["bf"])
+    grid = np.random.RandomState(1).randint(-(2**23) + 1, 2**23, size=4)
+    biases = dict(layer, bf=(grid * 2.0**-23).astype(np.float32))
+    assert_same_bits(layouts.unpack(layouts.pack(biases, source), source), biases)
+    assert_same_bits(layouts.unpack(layouts.pack(biases, target), target), biases)
+
+
+@pytest.mark.parametrize("layout, what", [("keras", "peepholes"), ("keras", "a projection"), ("onnx", "a projection")])
+def test_no_place(layout, what):
+    layer = random_layer("stacked_lstm", "stacked_lstm" if what == "a projection" else "onnx")
+    if what == "a projection" and layout == "keras":
+        layer = {name: array for name, array in layer.items() if name[0] != "p"}
+    with pytest.raises(
+        ValueError, match="layouts.pack: expected a layer without %s, since the layout '%s'" % (what, layout)
+    ):
+        layouts.pack(layer, layout)
 
 
 def test_forget_bias():
@@ -107,6 +156,32 @@ def test_missing_biases_may_be_none():
 def test_bad_arrays(arrays, message):
     with pytest.raises(ValueError, match="layouts.unpack: expected .*" + message):
         layouts.unpack(arrays, "keras")
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"w_f_diag": None}, r"peepholes w_f_diag, w_i_diag, w_o_diag or none; projection projection/kernel or none"),
+        ({"w_f_diag": np.zeros([3], np.float32)}, r"w_f_diag \[H\], .*got .*'w_f_diag': \(3,\)"),
+        ({"projection/kernel": np.zeros([3, 3], np.float32)}, r"projection/kernel \[H, P\], got"),
+        ({"projection/kernel": np.zeros([4, 9], np.float32)}, r"kernel \[I \+ P, 4H\], .*got"),
+        ({"projection/kernel": None}, None),  # Other rows are x's then.
+    ],
+)
+def test_bad_peepholes_and_projections(changed, message):
+    arrays = dict(layouts.pack(random_layer("rnn_cell", "rnn_cell"), "rnn_cell"), **changed)
+    if message is None:
+        assert layouts.unpack(arrays, "rnn_cell")["Wf"].shape == (8, 4)
+        return
+    with pytest.raises(ValueError, match="layouts.unpack: expected .*" + message):
+        layouts.unpack(arrays, "rnn_cell")
+
+
+@pytest.mark.parametrize("name", ["W", "B"])
+def test_a_leading_axis_is_one(name):
+    arrays = layouts.pack(layer_of(), "onnx")
+    with pytest.raises(ValueError, match=r"shapes W \[1, 4H, I\], R \[1, 4H, H\], B \[1, 8H\], P \[1, 3H\], got"):
+        layouts.unpack(dict(arrays, **{name: np.concatenate([arrays[name]] * 2)}), "onnx")
 
 
 def test_bad_arguments():

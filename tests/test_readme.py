@@ -15,8 +15,8 @@ with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
 
 def test_examples(tmp_path):
     examples = re.findall(r"```python\n(.*?)```", TEXT, re.S)
-    assert len(examples) == 4
-    # The third reads what a Keras layer of 3 units for 8 inputs returns.
+    assert len(examples) == 6
+    # The fifth reads what a Keras layer of 3 units for 8 inputs returns.
     saved = [np.random.RandomState(0).standard_normal(shape) for shape in ([8, 12], [3, 12], [12])]
     np.savez(str(tmp_path / "lstm.npz"), *saved)
     program = "".join(examples) + "np.savez('back.npz', *arrays)\n"
@@ -39,7 +39,7 @@ def test_files_named_exist():
 
 
 def test_flags_named_exist():
-    for script in ("compare", "train", "benchmark"):
+    for script in ("compare", "convert", "train", "benchmark"):
         used = set(re.findall(r"--(\w+)=", "\n".join(re.findall(r"scripts/%s\.py .*" % script, TEXT))))
         helped = subprocess.run(
             [sys.executable, os.path.join(ROOT, "scripts", script + ".py"), "--helpshort"], stdout=subprocess.PIPE

@@ -1,0 +1,75 @@
+"""`read`: the LSTM layers of a file, in the package's common form."""
+
+import collections
+import re
+
+from stacked_lstm import checks
+from stacked_lstm.checkpoints import slots
+from stacked_lstm.checkpoints.formats import entry_of
+from stacked_lstm.checkpoints.layers import MAYBE, OTHER, found
+
+Checkpoint = collections.namedtuple("Checkpoint", ["path", "layers", "left", "others"])
+Checkpoint.__doc__ = """What `read` found.
+
+Fields:
+  path: the file.
+  layers: list of `FoundLayer`, in the order of the network.
+  left: list of `FoundLayer` that were not taken: not named, or with names that are not an LSTM's.
+  others: ordered dictionary from names to arrays of all that belongs to none of `layers`.
+"""
+
+
+def read(path, format=None, layers=None, forget_bias=None):
+    """Reads a file's LSTM layers.
+
+    Args:
+      path: the file, or the prefix or the folder of a TensorFlow checkpoint.
+      format: a name in `FORMATS`; None for what the suffix says, and without one for all layers that a TensorFlow
+        checkpoint has.
+      layers: regular expression that matches the whole names of the layers to take; None for all that are LSTM layers
+        beyond doubt. The names are those in `layers` and `left` of what is returned.
+      forget_bias: what is added to the forget gate of cells at run time, and is not in the file; None for 1.0, the
+        default of BasicLSTMCell and LSTMCell. It does not concern libraries that add none.
+
+    Returns:
+      A `Checkpoint`.
+
+    Raises:
+      ValueError: a file that is missing or broken, or has no LSTM layers, or none of these names; layers whose arrays
+        are not of the shapes of an LSTM's; layers not asked for by name that compute something else.
+    """
+    entry = entry_of(path, format, "checkpoints.read", otherwise="stacked_lstm")
+    if forget_bias is not None:
+        checks.number(forget_bias, "checkpoints.read", "forget_bias")
+    content = entry.module.load(str(path))
+    locations = entry.module.find(content, path)
+    if format and not entry.suffixes:
+        locations = [location for location in locations if location.layout == entry.layout]
+    taken, left = choose(locations, layers, path)
+    whole = [found(location, content.arrays, forget_bias) for location in taken]
+    whole, used = slots.added(whole, content.arrays)
+    others = collections.OrderedDict((name, array) for name, array in content.arrays.items() if name not in used)
+    return Checkpoint(path, whole, [found(location, content.arrays, forget_bias) for location in left], others)
+
+
+def choose(locations, pattern, path):
+    """(the `Location`s to take, those to leave), as `read` says.
+
+    Raises:
+      ValueError: there are none to take, or some compute something else than an LSTM and are not named.
+    """
+    if pattern is None:
+        taken = [location for location in locations if location.status != MAYBE]
+        unlike = {location.name: location.remark for location in taken if location.status == OTHER}
+        if unlike:
+            checks.fail("checkpoints.read", "plain LSTM layers in %s, or the names of those to take" % path, unlike)
+    else:
+        try:
+            taken = [location for location in locations if re.fullmatch(pattern, location.name)]
+        except (re.error, TypeError) as error:
+            checks.fail("checkpoints.read", "a regular expression for names of layers", "%r (%s)" % (pattern, error))
+    if not taken:
+        expected = "LSTM layers in %s%s" % (path, " with names like %s" % pattern if pattern else "")
+        names = ", ".join(location.name for location in locations)
+        checks.fail("checkpoints.read", expected, "none%s" % ("; named otherwise: %s" % names if names else ""))
+    return taken, [location for location in locations if location not in taken]
