@@ -16,8 +16,9 @@ import functools
 import sys
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
+import command
 import networks
 import stacked_lstm
 from stacked_lstm import checks, engines, initial_state, parity
@@ -168,12 +169,8 @@ def report_times(comparison, session, batch):
         print("  %-12s%18s%18s" % (name, *cells))
 
 
-def main(argv):
-    if argv[1:]:
-        raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]), exitcode=2)
-    tf.logging.set_verbosity(tf.logging.ERROR)
-    tf.disable_v2_behavior()
-    try:
+def main():
+    with command.one_line_errors(__file__):
         examples = forecast.Forecast(FLAGS.data_dir).train
         setup = setup_from_flags()
         present = devices_present()
@@ -185,22 +182,10 @@ def main(argv):
         given = dict(FLAGS.flag_values_dict(), hidden_sizes=",".join(FLAGS.hidden_sizes))
         print(", ".join("%s=%s" % (name, given[name]) for name in CONFIGURATION))
         problems = [problem for device in wanted for problem in compare_on(device, setup, examples)]
-    except (ImportError, OSError, TypeError, ValueError, tf.errors.OpError) as error:
-        print("compare.py: %s" % error, file=sys.stderr)
-        sys.exit(2)
     if problems:
         sys.exit("\nNOT the same numbers:\n  " + "\n  ".join(problems))
     print("\nThe same numbers on %s." % ", ".join(wanted))
 
 
-def parse_flags(argv):
-    """As absl does, but a flag that it refuses is a case of status 2: nothing was compared."""
-    try:
-        return FLAGS(argv)
-    except flags.Error as error:
-        print("compare.py: %s\nTry --helpshort." % error, file=sys.stderr)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    command.run(main)

@@ -10,13 +10,11 @@ Exits with 2 where it could not convert; all files are then as they were.
     python scripts/convert.py --from=model.weights.h5 --to=model.onnx --dry_run
 """
 
-import sys
+from absl import flags
 
-from absl import app, flags
-
+import command
 from stacked_lstm import checkpoints, checks
 from stacked_lstm.checkpoints import files
-from stacked_lstm.compat import tf
 
 FLAGS = flags.FLAGS
 
@@ -127,26 +125,10 @@ def convert():
     print("\nWrote %s, and read it back: %d arrays, the same bits." % (FLAGS.to, len(content.arrays)))
 
 
-def main(argv):
-    if argv[1:]:
-        raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]), exitcode=2)
-    tf.logging.set_verbosity(tf.logging.ERROR)
-    tf.disable_v2_behavior()
-    try:
+def main():
+    with command.one_line_errors(__file__):
         convert()
-    except (ImportError, OSError, TypeError, ValueError, tf.errors.OpError) as error:
-        print("convert.py: %s" % error, file=sys.stderr)
-        sys.exit(2)
-
-
-def parse_flags(argv):
-    """As absl does, but a flag that it refuses is a case of status 2: nothing was converted."""
-    try:
-        return FLAGS(argv)
-    except flags.Error as error:
-        print("convert.py: %s\nTry --helpshort." % error, file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    command.run(main)

@@ -5,13 +5,13 @@ import collections.abc
 
 import numpy as np
 
-from stacked_lstm import checks, equations
+from stacked_lstm import checks, equations, layouts
 from stacked_lstm.compat import tf
 
 # Names are a contract with checkpoints: <stack>/layer_1/Wf and so on, layers counted from 1.
 LAYER_SCOPE = "layer_%d"
-KERNEL_NAMES = ("Wf", "Wi", "Wo", "Wc")
-BIAS_NAMES = ("bf", "bi", "bo", "bc")
+KERNEL_NAMES = tuple("W" + gate for gate in layouts.GATES)
+BIAS_NAMES = tuple("b" + gate for gate in layouts.GATES)
 
 Weights = collections.namedtuple("Weights", ["layers", "initial_state"])
 Weights.__doc__ = """The variables of a stack, or NumPy arrays of what they hold, by the variables' names.

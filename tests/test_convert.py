@@ -11,6 +11,7 @@ from absl.testing import flagsaver
 from test_checkpoint_writing import PROGRAM, arrays_in, folder
 from test_checkpoints import GOLDEN, cell, names_of, saved
 
+import command
 import convert
 import numeric
 import plain_lstm
@@ -37,8 +38,8 @@ def run(capsys, **flags):
     convert.FLAGS.unparse_flags()
     status = 0
     try:
-        convert.parse_flags([SCRIPT] + given)
-        convert.main([SCRIPT])
+        command.parse([SCRIPT] + given)
+        convert.main()
     except SystemExit as left:
         status = left.code
     printed = capsys.readouterr()
