@@ -162,37 +162,38 @@ def _static_range(value, time_steps, function):
         fail(function, "`sequence_length` between 0 and %s" % upper, np.array2string(constant))
 
 
-def states(value, hidden_sizes, batch, dtype, function, argument):
-    """Returns a list of (c, h) tensor pairs, [B, H] each, one pair per layer.
+def states(value, widths, batch, dtype, function, argument):
+    """Returns a list of (c, h) tensor pairs, one pair per layer.
 
     Args:
+      widths: those of (c, h) per layer, or one number for both.
       batch: the static size (None where unknown) and the dynamic one; another number of rows fails at run time.
     """
-    expected = "`%s` to be a sequence of %d (c, h) pairs, one per layer" % (argument, len(hidden_sizes))
-    is_sequence = isinstance(value, (list, tuple)) and len(value) == len(hidden_sizes)
+    expected = "`%s` to be a sequence of %d (c, h) pairs, one per layer" % (argument, len(widths))
+    is_sequence = isinstance(value, (list, tuple)) and len(value) == len(widths)
     if not is_sequence or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
         fail(function, expected, repr(value))
     checked = []
-    for k, (pair, hidden_size) in enumerate(zip(value, hidden_sizes)):
+    for k, (pair, of_pair) in enumerate(zip(value, widths)):
         fields = []
-        for field, part in zip("ch", pair):
+        for field, part, width in zip("ch", pair, of_pair if isinstance(of_pair, tuple) else (of_pair, of_pair)):
             name = "%s[%d].%s" % (argument, k, field)
             part = tensor(part, dtype, function, name)
-            if not part.shape.is_compatible_with([batch[0], hidden_size]):
-                shape = "[%s, %d]" % ("batch" if batch[0] is None else batch[0], hidden_size)
+            if not part.shape.is_compatible_with([batch[0], width]):
+                shape = "[%s, %d]" % ("batch" if batch[0] is None else batch[0], width)
                 fail(function, "`%s` of shape %s" % (name, shape), "shape %s" % part.shape)
-            fields.append(_with_shape(part, batch, hidden_size, "%s: expected `%s`" % (function, name)))
+            fields.append(_with_shape(part, batch, width, "%s: expected `%s`" % (function, name)))
         checked.append(tuple(fields))
     return checked
 
 
-def _with_shape(part, batch, hidden_size, message):
+def _with_shape(part, batch, width, message):
     """`part` with a run-time check of what its static shape leaves open."""
     if part.shape.is_fully_defined() and batch[0] is not None:
         return part
-    wanted = tf.stack([batch[1], hidden_size])
+    wanted = tf.stack([batch[1], width])
     matches = tf.reduce_all(tf.equal(tf.shape(part), wanted))
     with tf.control_dependencies([assertion(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
         part = tf.identity(part)
-    part.set_shape([batch[0], hidden_size])
+    part.set_shape([batch[0], width])
     return part

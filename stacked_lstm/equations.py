@@ -49,7 +49,9 @@ Fields:
 PLAIN = Extras(None, None, None, None)
 
 Step = collections.namedtuple("Step", ["f", "i", "o", "g", "squashed", "c", "h"])
-Step.__doc__ = """All that one step computes, [B, H] each: gates, candidate g, squashed = tanh(c'), and (c', h')."""
+Step.__doc__ = """All that one step computes, [B, H] each: gates, candidate g, squashed = tanh(c'), and (c', h').
+
+Here and below h' is [B, P] where it is projected."""
 
 StepGradient = collections.namedtuple("StepGradient", ["z", "projected", "c"])
 StepGradient.__doc__ = """Gradients of what one step computes.
@@ -61,16 +63,21 @@ Fields:
 """
 
 Tangent = collections.namedtuple("Tangent", ["c", "h"])
-Tangent.__doc__ = """How (c', h') of a step move, [B, H] each."""
+Tangent.__doc__ = """How (c', h') of a step move, in their shapes."""
 
 
 def _clip(value, bound):
     return value if bound is None else tf.clip_by_value(value, -bound, bound)
 
 
-def _through_clip(clipped, moved, bound):
-    """The slope of `_clip` in terms of its own output, times `moved`."""
-    return moved if bound is None else tf.where(tf.abs(clipped) < bound, moved, tf.zeros_like(moved))
+def _through_clip(value, moved, bound):
+    """The slope of `_clip` at `value`, times `moved`; at the bound itself TensorFlow lets gradients through."""
+    return moved if bound is None else tf.where(tf.abs(value) > bound, tf.zeros_like(moved), moved)
+
+
+def _projected(taken, extras):
+    """h' before its clip, made again from a `Step`; None where nothing is clipped."""
+    return None if extras.projection_clip is None else tf.matmul(taken.o * taken.squashed, extras.projection)
 
 
 def step(z, c, activation, recurrent_activation, extras=PLAIN):
@@ -103,7 +110,7 @@ def step_backward(taken, c, dc, dh, activation, recurrent_activation, extras=PLA
     """The gradient of one step.
 
     Args:
-      taken: the `Step`; its c and h are used where they are clipped only, and may be None elsewhere.
+      taken: the `Step`; its c and h are not used.
       c: [B, H], the cell state before the step.
       dc, dh: [B, H], gradients of c' and h'.
       extras: `Extras`.
@@ -114,13 +121,13 @@ def step_backward(taken, c, dc, dh, activation, recurrent_activation, extras=PLA
     through_sigma, through_tanh = recurrent_activation.times_slope, activation.times_slope
     d_projected = None
     if extras.projection is not None:
-        d_projected = _through_clip(taken.h, dh, extras.projection_clip)
+        d_projected = _through_clip(_projected(taken, extras), dh, extras.projection_clip)
         dh = tf.matmul(d_projected, extras.projection, transpose_b=True)
     dzo = through_sigma(taken.o, dh * taken.squashed)
     dc += through_tanh(taken.squashed, dh * taken.o)
     if extras.peepholes:
         dc += dzo * extras.peepholes[2]
-    dc = _through_clip(taken.c, dc, extras.cell_clip)
+    dc = _through_clip(taken.f * c + taken.i * taken.g, dc, extras.cell_clip)
     dzi, dzf = through_sigma(taken.i, dc * taken.g), through_sigma(taken.f, dc * c)
     dz = tf.concat([dzi, through_tanh(taken.g, dc * taken.i), dzf, dzo], axis=-1)
     dc *= taken.f
@@ -148,11 +155,11 @@ def step_tangent(taken, c, z_dot, c_dot, activation, recurrent_activation, extra
         f_dot += extras.peepholes[1] * c_dot + extras_dot.peepholes[1] * c
     i_dot, f_dot, g_dot = through_sigma(taken.i, i_dot), through_sigma(taken.f, f_dot), through_tanh(taken.g, g_dot)
     c_dot = f_dot * c + taken.f * c_dot + i_dot * taken.g + taken.i * g_dot
-    c_dot = _through_clip(taken.c, c_dot, extras.cell_clip)
+    c_dot = _through_clip(taken.f * c + taken.i * taken.g, c_dot, extras.cell_clip)
     if extras.peepholes:
         o_dot += extras.peepholes[2] * c_dot + extras_dot.peepholes[2] * taken.c
     h_dot = through_sigma(taken.o, o_dot) * taken.squashed + taken.o * through_tanh(taken.squashed, c_dot)
     if extras.projection is not None:
         h_dot = tf.matmul(h_dot, extras.projection) + tf.matmul(taken.o * taken.squashed, extras_dot.projection)
-        h_dot = _through_clip(taken.h, h_dot, extras.projection_clip)
+        h_dot = _through_clip(_projected(taken, extras), h_dot, extras.projection_clip)
     return Tangent(c_dot, h_dot)

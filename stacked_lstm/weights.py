@@ -45,6 +45,11 @@ class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS)):
         return [variable for variable in named if variable is not None]
 
     @property
+    def output_size(self):
+        """The width of h, H."""
+        return self.hidden_size
+
+    @property
     def extras(self):
         """`equations.Extras`; there are none."""
         return equations.PLAIN

@@ -33,6 +33,30 @@ def test_examples(tmp_path):
         np.testing.assert_array_equal(ours, theirs.astype(np.float32))
 
 
+OLD_PROGRAM = """
+cells = [tf.nn.rnn_cell.BasicLSTMCell(8), tf.contrib.rnn.DropoutWrapper(tf.contrib.rnn.LSTMCell(8), 0.5)]
+cell = tf.compat.v1.nn.rnn_cell.MultiRNNCell(cells); isinstance(cell, tf.nn.rnn_cell.RNNCell)
+outputs, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
+both, states = tf.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+outputs, state = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+"""
+
+NEW_PROGRAM = """
+cells = [rnn_cell.BasicLSTMCell(8), rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(8), 0.5)]
+cell = rnn_cell.MultiRNNCell(cells); isinstance(cell, rnn_cell.RNNCell)
+outputs, state = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32)
+both, states = rnn_cell.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+outputs, state = tf.nn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+"""
+
+
+def test_names_of_an_old_program(tmp_path):
+    (tmp_path / "model.py").write_text(OLD_PROGRAM)
+    (command,) = re.findall(r"```bash\n( +sed .*?)```", TEXT, re.S)
+    subprocess.run(command, shell=True, check=True, cwd=str(tmp_path))
+    assert (tmp_path / "model.py").read_text() == NEW_PROGRAM
+
+
 def test_files_named_exist():
     for path in re.findall(r"`((?:stacked_lstm|scripts|tests)/[\w/]+(?:\.py|/))`", TEXT):
         assert os.path.exists(os.path.join(ROOT, path)), path

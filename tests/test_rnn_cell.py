@@ -1,6 +1,6 @@
 """The cells of the drop-in: members, states, variables, loops of TensorFlow's that run them, errors."""
 
-import copy
+import json
 
 import numpy as np
 import pytest
@@ -84,6 +84,7 @@ def test_get_initial_state():
     assert cell.get_initial_state(batch_size=2, dtype=tf.float32).h.shape.as_list() == [2, 4]
     for arguments, message in (
         ({"inputs": known, "batch_size": 3}, "`batch_size` as `inputs` has it, 2, got 3"),
+        ({"inputs": known, "batch_size": tf.constant(3)}, "`batch_size` as `inputs` has it, 2, got 3"),
         ({"inputs": known, "dtype": tf.float32}, "`dtype` as `inputs` has it, float16, got float32"),
         ({"batch_size": 3}, "`inputs`, or both `batch_size` and `dtype`, got 3 and None"),
         ({"dtype": tf.float32}, "`inputs`, or both"),
@@ -222,12 +223,7 @@ def test_configurations(cell, session):
     """The cell that `from_config` makes computes the same from the same variables."""
     if isinstance(cell, rnn_cell.DropoutWrapper):  # Made at import, its constants were of another graph.
         cell = type(cell).from_config(cell.get_config())
-    config = copy.copy(cell.get_config())
-    if "cell" in config:
-        config["cell"] = type(config["cell"]).from_config(config["cell"].get_config())
-    if "cells" in config:
-        config["cells"] = [type(c).from_config(c.get_config()) for c in config["cells"]]
-    again = type(cell).from_config(config)
+    again = type(cell).from_config(cell.get_config())
     x = tf.constant(random([2, 3]))
     results = []
     for made in (cell, again):
@@ -240,6 +236,45 @@ def test_configurations(cell, session):
         np.testing.assert_array_equal(a, b)
 
 
+def test_configurations_are_plain_data():
+    cell = rnn_cell.MultiRNNCell([rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(3, initializer="GlorotUniform"), "/cpu:0")])
+    config = json.loads(json.dumps(cell.get_config()))
+    assert config["cells"][0]["class_name"] == "DeviceWrapper"
+    inner = config["cells"][0]["config"]["cell"]["config"]
+    assert inner["initializer"]["class_name"] == "GlorotUniform" and inner["num_units"] == 3
+    assert rnn_cell.MultiRNNCell.from_config(config).get_config() == cell.get_config()
+    with pytest.raises(ValueError, match="from_config: expected `class_name` to be one of .*LSTMCell.*, got 'Nobody'"):
+        rnn_cell.MultiRNNCell.from_config({"cells": [{"class_name": "Nobody", "config": {}}]})
+
+
+# What TensorFlow 1.15's Keras has under these names, (mean, standard deviation) of a matrix [80, 160].
+INITIALIZERS = {
+    "random_uniform": (0, 0.1 / 12**0.5),
+    "Uniform": (0, 0.1 / 12**0.5),
+    "RandomNormal": (0, 0.05),
+    "normal": (0, 0.05),
+    "truncated_normal": (0, 0.05 * 0.88),
+    "GlorotUniform": (0, (2 / 240.0) ** 0.5),
+    "glorot_normal": (0, (2 / 240.0) ** 0.5),
+    "he_normal": (0, (2 / 80.0) ** 0.5),
+    "he_uniform": (0, (2 / 80.0) ** 0.5),
+    "lecun_normal": (0, (1 / 80.0) ** 0.5),
+    "orthogonal": (0, (1 / 160.0) ** 0.5),
+    "Ones": (1, 0),
+    "zeros": (0, 0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(INITIALIZERS))
+def test_initializers_are_those_of_keras(name, session):
+    cell = rnn_cell.LSTMCell(40, initializer=name)
+    cell.build([None, 40])
+    kernel = values(session, cell.weights[0])
+    mean, deviation = INITIALIZERS[name]
+    assert kernel.mean() == pytest.approx(mean, abs=0.1 * deviation)
+    assert kernel.std() == pytest.approx(deviation, rel=0.05)
+
+
 def test_initializers_by_name(session):
     cell = rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=2, initializer="ones")
     cell.build([None, 3])
@@ -247,6 +282,71 @@ def test_initializers_by_name(session):
     assert [np.unique(array).tolist() for array in made] == [[1], [0], [1], [1], [1], [1]]
     with pytest.raises(ValueError, match="LSTMCell: expected `initializer` to be one of .*ones.*, got 'one'"):
         rnn_cell.LSTMCell(4, initializer="one")
+
+
+def test_cells_that_inherit_from_ours(session):
+    """As people wrote variants in 2017: with the attributes of TensorFlow's cells."""
+
+    def variant(m):
+        class Variant(m.BasicLSTMCell):
+            def call(self, inputs, state):
+                c, h = state if self._state_is_tuple else tf.split(state, 2, axis=1)
+                z = tf.nn.bias_add(tf.matmul(tf.concat([inputs, h], 1), self._kernel), self._bias)
+                i, j, f, o = tf.split(z, 4, axis=1)
+                c = c * tf.sigmoid(f + self._forget_bias) + tf.sigmoid(i) * self._activation(j) / self._num_units
+                h = self._activation(c) * tf.sigmoid(o) + 1
+                return h, m.LSTMStateTuple(c, h)
+
+        class Projected(m.LSTMCell):
+            def call(self, inputs, state):
+                h, state = super().call(inputs, state)
+                of = self._w_f_diag + self._w_i_diag - self._w_o_diag
+                return tf.matmul(tf.tanh(state.c * of), self._proj_kernel) + h, state
+
+        return m.MultiRNNCell([Variant(4, activation=tf.nn.relu), Projected(3, use_peepholes=True, num_proj=2)])
+
+    results = []
+    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
+            results.append(tf.nn.static_rnn(variant(m), [tf.constant(random([2, 3]))] * 3, dtype=tf.float32))
+    session.run(tf.global_variables_initializer())
+    for variable in tf.global_variables():
+        variable.load(random(variable.shape.as_list()), session)
+    for a, b in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_members_of_users_cells(session):
+    """An integer dtype is a user's own business, and add_variable has TensorFlow's order of arguments."""
+
+    class Counter(rnn_cell.RNNCell):
+        state_size = output_size = property(lambda self: 2)
+
+        def build(self, shape):
+            arguments = ("scale", [2], tf.float32, tf.ones_initializer(), tf.nn.l2_loss, False)
+            self.scale = self.add_weight(*arguments)
+            self.built = True
+
+        def call(self, inputs, state):
+            return inputs, state + tf.cast(self.scale, tf.int32)
+
+    cell = Counter(dtype=tf.int32)
+    _, state = cell(tf.zeros([1, 2], tf.int32), cell.zero_state(1, tf.int32))
+    assert cell.dtype == "int32" and cell.trainable_weights == [] and len(cell.weights) == 1
+    assert len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)) == 1
+    np.testing.assert_array_equal(values(session, state), [[1, 1]])
+
+
+def test_cells_frozen_after_the_call():
+    cells = [rnn_cell.LSTMCell(3), rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), OldCell()]
+    stack = rnn_cell.MultiRNNCell(cells)
+    stack(tf.zeros([2, 5]), stack.zero_state(2, tf.float32))
+    kernel, bias, w = cells[0].weights + stack.weights[-1:]
+    assert len(stack.trainable_weights) == 5
+    cells[1].wrapped_cell.trainable = False
+    assert stack.trainable_weights == [kernel, bias, w] and len(stack.non_trainable_weights) == 2
+    stack.trainable = False
+    assert stack.trainable_weights == [] and len(stack.non_trainable_weights) == 5
 
 
 # TensorFlow's own loops, and TensorFlow's own cells.

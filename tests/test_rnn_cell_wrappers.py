@@ -93,6 +93,27 @@ def test_a_filter_decides(session):
         rnn_cell.DropoutWrapper(Copy(), dropout_state_filter_visitor=True)
 
 
+def test_nests(session):
+    """Dictionaries and tuples of inputs, states and outputs."""
+
+    class Nested(rnn_cell.RNNCell):
+        state_size = property(lambda self: {"a": 50, "b": (50, 50)})
+        output_size = property(lambda self: {"a": 50, "b": 50})
+
+        def call(self, inputs, state):
+            return inputs, {"a": inputs["a"], "b": (inputs["b"], tf.ones_like(inputs["b"]))}
+
+    for options in ({}, {"variational_recurrent": True, "dtype": tf.float32, "input_size": {"a": 50, "b": 50}}):
+        cell = rnn_cell.DropoutWrapper(Nested(), 0.5, state_keep_prob=0.25, seed=1, **options)
+        ones = {"a": tf.ones([4, 50]), "b": tf.ones([4, 50])}
+        output, state = session.run(cell(ones, cell.zero_state(4, tf.float32)))
+        assert_dropped(output["a"], 0.5)
+        assert_dropped(output["b"], 0.5)
+        assert np.any(output["a"] != output["b"])
+        assert set(np.unique(state["a"])) == set(np.unique(state["b"][0])) == {0, 8}
+        assert_dropped(state["b"][1], 0.25)
+
+
 def test_one_mask_for_all_steps(session):
     """And for all sequences; a new one in the next run."""
     wrapper = rnn_cell.DropoutWrapper(

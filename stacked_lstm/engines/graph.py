@@ -64,7 +64,7 @@ def _group_sizes(layers):
     """How many successive layers go into each loop."""
     sizes, open_group = [], False
     for layer in layers:
-        narrow = 4 * layer.hidden_size * (layer.hidden_size + layer.input_size) <= _SHARED_LOOP_ENTRIES
+        narrow = 4 * layer.hidden_size * (layer.output_size + layer.input_size) <= _SHARED_LOOP_ENTRIES
         if narrow and open_group:
             sizes[-1] += 1
         else:

@@ -5,7 +5,8 @@ time (layer 2 works on step t while layer 1 works on step t + 1). What a step le
 TensorArrays, which keep the step's own tensors and copy nothing; the weight gradients are made after the loop, from
 all steps at once.
 
-Sizes in this file: T time steps, B batch, H_l width of layer l.
+Sizes in this file: T time steps, B batch, H_l width of layer l; where a layer projects its h, that is as wide as the
+projection.
 """
 
 import collections
@@ -148,8 +149,9 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
         d_above = d_outputs[t]
         for k in reversed(range(len(layers))):
             before, tape = d_states[k], tapes[k]
+            taken = equations.Step(*[array.read(t) for array in tape[:-2]], c=None, h=None)
             gradient = equations.step_backward(
-                _taken(tape, t, layers[k].extras),
+                taken,
                 tape.c.read(t),
                 before.c,
                 before.h + d_above,
@@ -164,7 +166,7 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
             d_states[k] = _state_where(alive, LSTMState(gradient.c, dh), before)
             written = [dz]
             if gradient.projected is not None:
-                written.append(_where_alive(alive, gradient.projected, tf.zeros_like(gradient.projected)))
+                written.append(gradient.projected)
             series[k] = [array.write(t, value) for array, value in zip(series[k], written)]
         return d_states, series
 
@@ -176,13 +178,6 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
     d_states, series = _while(body, steps - 1, lambda t: t >= 0, (d_finals, series), step=-1)
     stacked = [[array.stack() for array in arrays] + [None] for arrays in series]
     return [equations.StepGradient(arrays[0], arrays[1], c=None) for arrays in stacked], d_states
-
-
-def _taken(tape, t, extras):
-    """Step t as `equations.step_backward` reads it."""
-    c = None if extras.cell_clip is None else tape.c.read(t + 1)
-    h = None if extras.projection_clip is None else tape.h.read(t + 1)
-    return equations.Step(*[array.read(t) for array in tape[:-2]], c=c, h=h)
 
 
 def _alive(t, lengths):

@@ -46,7 +46,6 @@ class RNNCell(object):
 
         Raises:
           TypeError: an unknown argument.
-          ValueError: a dtype that is not a floating-point or complex one.
         """
         self.trainable = trainable
         self._name = name
@@ -55,14 +54,12 @@ class RNNCell(object):
         scope = kwargs.pop("_scope", None)
         if kwargs:
             raise TypeError("%s: unexpected arguments %s" % (type(self).__name__, ", ".join(sorted(kwargs))))
-        if self._dtype:
-            check_floating(self._dtype)
         if scope is not None:
             self._take_scope(scope)
 
     @property
     def name(self):
-        return self._name or _snake_case(type(self).__name__)
+        return self._name or snake_case(type(self).__name__)
 
     @property
     def dtype(self):
@@ -113,12 +110,14 @@ class RNNCell(object):
         """The list of variables that were made within the cell's scope."""
         return self.__dict__.setdefault("_own_variables", [])
 
-    def add_variable(self, name, shape, dtype=None, initializer=None, trainable=True, partitioner=None, **kwargs):
+    def add_variable(
+        self, name, shape, dtype=None, initializer=None, regularizer=None, trainable=True, constraint=None, **kwargs
+    ):
         """Makes a variable in the cell's scope, or gets the one that is there; returns it.
 
         Args:
-          name, shape, dtype, initializer, trainable, partitioner, **kwargs: as for `tf.get_variable`; the dtype is the
-            cell's unless given.
+          name, shape, dtype, initializer, regularizer, trainable, constraint, **kwargs: as for `tf.get_variable`; the
+            dtype is the cell's unless given.
         """
         self._take_scope(None)
         reuse = True if self.built else self._reuse
@@ -128,8 +127,9 @@ class RNNCell(object):
                 shape,
                 tf.as_dtype(dtype or self._dtype or tf.float32),
                 initializer,
-                trainable=trainable and self.trainable,
-                partitioner=partitioner,
+                regularizer,
+                trainable is not False and self.trainable,
+                constraint=constraint,
                 **kwargs,
             )
 
@@ -240,6 +240,28 @@ class RNNCell(object):
         return cls(**config)
 
 
+def config_of(cell):
+    """{"class_name", "config"} of a cell within another one."""
+    return {"class_name": type(cell).__name__, "config": cell.get_config()}
+
+
+def cell_of(config):
+    """The cell that `config_of` describes, or a cell as it is.
+
+    Raises:
+      ValueError: there is no class of this name that inherits from RNNCell.
+    """
+    if not isinstance(config, dict):
+        return config
+    classes, found = [RNNCell], {}
+    while classes:
+        kind = classes.pop()
+        found.setdefault(kind.__name__, kind)
+        classes += kind.__subclasses__()
+    kind = checks.known(found, config["class_name"], "from_config", "class_name")
+    return kind.from_config(config["config"])
+
+
 def check_floating(dtype):
     """Raises ValueError unless the dtype is one that sigmoid and tanh take."""
     dtype = tf.as_dtype(dtype)
@@ -256,7 +278,7 @@ def remember(variable, variables):
     variables += [part for part in parts if all(part is not known for known in variables)]
 
 
-def _snake_case(name):
+def snake_case(name):
     """BasicLSTMCell -> basic_lstm_cell; a leading underscore becomes "private_", for scopes cannot begin with one."""
     name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

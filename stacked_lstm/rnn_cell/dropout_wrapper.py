@@ -56,22 +56,25 @@ class DropoutWrapper(CellWrapper):
         if dropout_state_filter_visitor is not None and not callable(dropout_state_filter_visitor):
             raise TypeError("DropoutWrapper: expected a callable `dropout_state_filter_visitor`")
         self._filter = dropout_state_filter_visitor or _all_but_c
-        self._keep_prob = {
-            "input": _probability(input_keep_prob, "input_keep_prob"),
-            "state": _probability(state_keep_prob, "state_keep_prob"),
-            "output": _probability(output_keep_prob, "output_keep_prob"),
-        }
+        self._input_keep_prob = _probability(input_keep_prob, "input_keep_prob")
+        self._state_keep_prob = _probability(state_keep_prob, "state_keep_prob")
+        self._output_keep_prob = _probability(output_keep_prob, "output_keep_prob")
         self._variational_recurrent = variational_recurrent
         self._input_size = input_size
         self._seed = seed
         self._noise = self._shared_noise(dtype) if variational_recurrent else {}
+
+    @property
+    def drops_nothing(self):
+        """Whether all probabilities are the number 1."""
+        return not any(_drops(p) for p in (self._input_keep_prob, self._state_keep_prob, self._output_keep_prob))
 
     def _shared_noise(self, dtype):
         """Uniform noise [1, size] for the places of inputs, states and outputs, the same in every step."""
         if dtype is None:
             checks.fail("DropoutWrapper", "`dtype` if `variational_recurrent`", None)
         sizes = {"state": self.cell.state_size, "output": self.cell.output_size}
-        if _drops(self._keep_prob["input"]):
+        if _drops(self._input_keep_prob):
             if self._input_size is None:
                 checks.fail(
                     "DropoutWrapper", "`input_size` if `variational_recurrent` and inputs are dropped out", None
@@ -82,35 +85,35 @@ class DropoutWrapper(CellWrapper):
             index = itertools.count()
             noise[place] = tf.nest.map_structure(
                 lambda size: tf.random_uniform(
-                    [1] + tf.TensorShape(size).as_list(), seed=self._seed_of(place, next(index)), dtype=dtype
+                    [1] + tf.TensorShape(size).as_list(), seed=self._gen_seed(place, next(index)), dtype=dtype
                 ),
                 nest,
             )
         return noise
 
-    def _seed_of(self, place, index):
+    def _gen_seed(self, place, index):
         if self._seed is None:
             return None
         digest = hashlib.md5(("%s%s_%d" % (self._seed, place, index)).encode("utf-8")).hexdigest()
         return int(digest[:8], 16) & 0x7FFFFFFF
 
     def _around(self, inputs, state, step):
-        output, new_state = step(self._drop("input", inputs, lambda _: True), state)
-        new_state = self._drop("state", new_state, self._filter)
-        return self._drop("output", output, lambda _: True), new_state
+        output, new_state = step(self._drop("input", inputs, self._input_keep_prob), state)
+        new_state = self._drop("state", new_state, self._state_keep_prob, self._filter)
+        return self._drop("output", output, self._output_keep_prob), new_state
 
-    def _drop(self, place, values, wanted):
+    def _drop(self, place, values, keep_prob, wanted=lambda _: True):
         """`values` after dropout of those parts that `wanted`, a filter, wants."""
-        keep_prob, index = self._keep_prob[place], itertools.count()
         if not _drops(keep_prob):
             return values
+        index = itertools.count()
 
         def walk(value, noise, want):
-            nested = isinstance(value, (list, tuple))
-            if nested and want is not False:
-                wants = [True] * len(value) if isinstance(want, bool) else want
-                noises = [None] * len(value) if noise is None else noise
-                parts = [walk(v, n, w and wanted(v)) for v, n, w in zip(value, noises, wants)]
+            if tf.nest.is_nested(value) and want is not False:
+                keys = sorted(value) if isinstance(value, dict) else range(len(value))
+                wants = {key: want if isinstance(want, bool) else want[key] for key in keys}
+                noises = {key: None if noise is None else noise[key] for key in keys}
+                parts = [walk(value[key], noises[key], wants[key] and wanted(value[key])) for key in keys]
                 return tf.nest.pack_sequence_as(value, tf.nest.flatten(parts))
             k = next(index)
             if want is False:
@@ -118,14 +121,16 @@ class DropoutWrapper(CellWrapper):
             if self._variational_recurrent:
                 return _shared_dropout(value, noise, keep_prob)
             rate = 1.0 - (tf.cast(keep_prob, value.dtype) if tf.is_tensor(keep_prob) else keep_prob)
-            return tf.nn.dropout(value, rate=rate, seed=self._seed_of(place, k))
+            return tf.nn.dropout(value, rate=rate, seed=self._gen_seed(place, k))
 
         return walk(values, self._noise.get(place), wanted(values))
 
     def get_config(self):
         config = super().get_config()
-        config.update({place + "_keep_prob": value for place, value in self._keep_prob.items()})
         config.update(
+            input_keep_prob=self._input_keep_prob,
+            output_keep_prob=self._output_keep_prob,
+            state_keep_prob=self._state_keep_prob,
             variational_recurrent=self._variational_recurrent,
             input_size=self._input_size,
             seed=self._seed,

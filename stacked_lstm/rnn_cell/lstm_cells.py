@@ -5,12 +5,15 @@
     h' = tanh(c') * sigma(o)
 
 Operations are in TensorFlow's order, so that the same weights give the same bits. LSTMCell's options are
-`equations.Extras`, where their sources are named.
+`equations.Extras`, where their sources are named. Attributes with an underscore have TensorFlow's names: cells of users
+that inherit from these read them.
 """
 
-from stacked_lstm import activations, checks, equations
+from stacked_lstm import checks, equations
 from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell import names
 from stacked_lstm.rnn_cell.cell import RNNCell, check_floating
+from stacked_lstm.rnn_cell.cell_weights import CellWeights
 from stacked_lstm.state import LSTMState
 
 
@@ -30,30 +33,31 @@ class _LSTMCell(RNNCell):
     """What both cells share: state, sizes, checks, and the fused kernel and bias.
 
     Attributes:
-      num_units, forget_bias: as given.
       activation: `activations.Activation`.
       input_size: I, None before the cell is built.
-      kernel, bias: the variables [I + P, 4H] and [4H], columns i, j, f, o; None before the cell is built.
     """
 
     def __init__(self, num_units, forget_bias, state_is_tuple, activation, reuse, **kwargs):
         super().__init__(_reuse=reuse, **kwargs)
-        self.num_units = num_units
-        self.forget_bias = forget_bias
-        self.activation = _activation(activation or "tanh", type(self).__name__)
+        if self._dtype:
+            check_floating(self._dtype)
+        self._num_units = num_units
+        self._forget_bias = forget_bias
+        self.activation = names.activation(activation or "tanh", type(self).__name__)
+        self._activation = self.activation.function
         self.input_size = None
-        self.kernel = None
-        self.bias = None
+        self._kernel = None
+        self._bias = None
         self._state_is_tuple = state_is_tuple
 
     @property
     def state_size(self):
-        sizes = LSTMStateTuple(self.num_units, self.output_size)
+        sizes = LSTMStateTuple(self._num_units, self.output_size)
         return sizes if self._state_is_tuple else sum(sizes)
 
     @property
     def output_size(self):
-        return self.num_units
+        return self._num_units
 
     def build(self, inputs_shape):
         """Makes the variables for inputs [B, I]; the first call does so by itself.
@@ -64,21 +68,24 @@ class _LSTMCell(RNNCell):
         depth = tf.TensorShape(inputs_shape).as_list()[-1]
         if depth is None:
             raise ValueError("Expected inputs.shape[-1] to be known, saw shape: %s" % (inputs_shape,))
-        if self._dtype:
-            check_floating(self._dtype)
         self.input_size = depth
         self._add_variables(depth)
         self.built = True
 
-    def extras(self):
+    def for_engines(self):
+        """The built cell as `CellWeights`."""
+        sizes = self.input_size, self._num_units, self.output_size
+        return CellWeights(*sizes, self.activation, self._kernel, self._bias, self._forget_bias, self._extras())
+
+    def _extras(self):
         """What the cell has beyond the plain equations, `equations.Extras`."""
         return equations.PLAIN
 
     def _add_variables(self, depth, **of_kernel):
-        shape = [depth + self.output_size, 4 * self.num_units]
-        self.kernel = self.add_variable("kernel", shape, **of_kernel)
+        shape = [depth + self.output_size, 4 * self._num_units]
+        self._kernel = self.add_variable("kernel", shape, **of_kernel)
         # Zero, whatever the initializer of the scope is.
-        self.bias = self.add_variable("bias", [4 * self.num_units], initializer=tf.zeros_initializer())
+        self._bias = self.add_variable("bias", [4 * self._num_units], initializer=tf.zeros_initializer())
 
     def _unpack(self, inputs, state):
         """Returns (c, h); raises ValueError unless inputs and state are what the cell takes."""
@@ -88,7 +95,7 @@ class _LSTMCell(RNNCell):
                 raise ValueError(expected % (self.name, state))
             c, h = state
         else:
-            sizes = [self.num_units, self.output_size]
+            sizes = [self._num_units, self.output_size]
             c, h = tf.split(state, sizes, axis=1)
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
@@ -101,20 +108,21 @@ class _LSTMCell(RNNCell):
 
     def _gates(self, inputs, h):
         """i, j, f, o before their activations, [B, H] each."""
-        z = tf.nn.bias_add(tf.matmul(tf.concat([inputs, h], axis=1), self.kernel), self.bias)
+        z = tf.nn.bias_add(tf.matmul(tf.concat([inputs, h], axis=1), self._kernel), self._bias)
         return tf.split(z, 4, axis=1)
 
     def __call__(self, inputs, state, scope=None):
-        check_floating(tf.convert_to_tensor(inputs).dtype)  # Before variables of such a dtype are made.
-        return super().__call__(tf.convert_to_tensor(inputs), state, scope)
+        inputs = tf.convert_to_tensor(inputs)
+        check_floating(inputs.dtype)  # Before variables of such a dtype are made.
+        return super().__call__(inputs, state, scope)
 
     def get_config(self):
         config = super().get_config()
         config.update(
-            num_units=self.num_units,
-            forget_bias=self.forget_bias,
+            num_units=self._num_units,
+            forget_bias=self._forget_bias,
             state_is_tuple=self._state_is_tuple,
-            activation=_activation_config(self.activation),
+            activation=names.activation_config(self.activation),
             reuse=self._reuse,
         )
         return config
@@ -153,8 +161,8 @@ class BasicLSTMCell(_LSTMCell):
     def call(self, inputs, state):
         c, h = self._unpack(inputs, state)
         i, j, f, o = self._gates(inputs, h)
-        activation = self.activation.function
-        forget_bias = tf.constant(self.forget_bias, dtype=f.dtype)
+        activation = self._activation
+        forget_bias = tf.constant(self._forget_bias, dtype=f.dtype)
         c = c * tf.sigmoid(f + forget_bias) + tf.sigmoid(i) * activation(j)
         h = activation(c) * tf.sigmoid(o)
         return h, self._pack(c, h)
@@ -191,8 +199,8 @@ class LSTMCell(_LSTMCell):
           num_units: H.
           use_peepholes: whether the gates see the cell state.
           cell_clip: bound of the cell state, from -cell_clip to cell_clip; 0.0 is a bound, too.
-          initializer: of all variables but the bias: a name in `tf.initializers`, a TensorFlow initializer, or None
-            for that of the scope.
+          initializer: of all variables but the bias: a TensorFlow initializer or its Keras name, or None for that of
+            the scope.
           num_proj: P, width of the projected h; None for no projection.
           proj_clip: bound of the projected h.
           num_unit_shards, num_proj_shards: into how many parts kernel and projection are partitioned.
@@ -201,53 +209,52 @@ class LSTMCell(_LSTMCell):
         super().__init__(num_units, forget_bias, state_is_tuple, activation, reuse, name=name, dtype=dtype, **kwargs)
         self._use_peepholes = use_peepholes
         self._cell_clip = cell_clip
-        self._initializer = _initializer(initializer)
+        self._initializer = names.initializer(initializer, "LSTMCell")
         self._num_proj = num_proj
         self._proj_clip = proj_clip
         self._num_unit_shards = num_unit_shards
         self._num_proj_shards = num_proj_shards
-        self._peepholes = {}
-        self._projection = None
 
     @property
     def output_size(self):
-        return self._num_proj or self.num_units
+        return self._num_proj or self._num_units
 
     def _add_variables(self, depth):
         super()._add_variables(depth, initializer=self._initializer, partitioner=_partitioner(self._num_unit_shards))
         if self._use_peepholes:
-            for gate in "fio":
-                self._peepholes[gate] = self.add_variable(
-                    "w_%s_diag" % gate, [self.num_units], initializer=self._initializer
-                )
+            shape = [self._num_units]
+            self._w_f_diag = self.add_variable("w_f_diag", shape, initializer=self._initializer)
+            self._w_i_diag = self.add_variable("w_i_diag", shape, initializer=self._initializer)
+            self._w_o_diag = self.add_variable("w_o_diag", shape, initializer=self._initializer)
         if self._num_proj:
-            self._projection = self.add_variable(
+            self._proj_kernel = self.add_variable(
                 "projection/kernel",
-                [self.num_units, self._num_proj],
+                [self._num_units, self._num_proj],
                 initializer=self._initializer,
                 partitioner=_partitioner(self._num_proj_shards),
             )
 
-    def extras(self):
-        peepholes = tuple(self._peepholes[gate] for gate in "ifo") if self._use_peepholes else None
-        projection = None if self._projection is None else tf.convert_to_tensor(self._projection)
-        return equations.Extras(peepholes, self._cell_clip, projection, self._proj_clip)
+    def _extras(self):
+        peepholes = (self._w_i_diag, self._w_f_diag, self._w_o_diag) if self._use_peepholes else None
+        if not self._num_proj:
+            return equations.Extras(peepholes, self._cell_clip, None, None)
+        return equations.Extras(peepholes, self._cell_clip, tf.convert_to_tensor(self._proj_kernel), self._proj_clip)
 
     def call(self, inputs, state):
         c, h = self._unpack(inputs, state)
         i, j, f, o = self._gates(inputs, h)
-        activation = self.activation.function
-        f = f + self.forget_bias
+        activation = self._activation
+        f = f + self._forget_bias
         if self._use_peepholes:
-            f, i = f + self._peepholes["f"] * c, i + self._peepholes["i"] * c
+            f, i = f + self._w_f_diag * c, i + self._w_i_diag * c
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * activation(j)
         if self._cell_clip is not None:
             c = tf.clip_by_value(c, -self._cell_clip, self._cell_clip)
         if self._use_peepholes:
-            o = o + self._peepholes["o"] * c
+            o = o + self._w_o_diag * c
         h = tf.sigmoid(o) * activation(c)
         if self._num_proj:
-            h = tf.matmul(h, self._projection)
+            h = tf.matmul(h, self._proj_kernel)
             if self._proj_clip is not None:
                 h = tf.clip_by_value(h, -self._proj_clip, self._proj_clip)
         return h, self._pack(c, h)
@@ -257,55 +264,13 @@ class LSTMCell(_LSTMCell):
         config.update(
             use_peepholes=self._use_peepholes,
             cell_clip=self._cell_clip,
-            initializer=_initializer_config(self._initializer),
+            initializer=names.initializer_config(self._initializer),
             num_proj=self._num_proj,
             proj_clip=self._proj_clip,
             num_unit_shards=self._num_unit_shards,
             num_proj_shards=self._num_proj_shards,
         )
         return config
-
-
-# What programs ask for by name besides our own activations.
-_MORE_ACTIVATIONS = {f.__name__: f for f in (tf.nn.elu, tf.nn.selu, tf.nn.softplus, tf.nn.softsign)}
-
-_INITIALIZERS = {
-    name: getattr(tf.initializers, name)
-    for name in (
-        "constant glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform ones "
-        "orthogonal random_normal random_uniform truncated_normal variance_scaling zeros"
-    ).split()
-}
-
-
-def _activation(activation, function):
-    """An `activations.Activation` from a name or a callable."""
-    by_name = _MORE_ACTIVATIONS.get(activation, activation) if isinstance(activation, str) else activation
-    return activations.get(by_name, function, "activation")
-
-
-def _activation_config(activation):
-    """The name that `_activation` understands; the function itself where it has none."""
-    if activation.times_slope is not None or _MORE_ACTIVATIONS.get(activation.name) is activation.function:
-        return activation.name
-    return activation.function
-
-
-def _initializer(initializer):
-    """An initializer, or None, from one, its name, its class or its `_initializer_config`."""
-    if isinstance(initializer, dict):
-        return _INITIALIZERS[initializer["name"]](**initializer["config"])
-    if isinstance(initializer, str):
-        return checks.known(_INITIALIZERS, initializer, "LSTMCell", "initializer", "or an initializer")()
-    return initializer
-
-
-def _initializer_config(initializer):
-    """A dictionary that `_initializer` understands; the initializer itself where TensorFlow has no name for it."""
-    for name, kind in _INITIALIZERS.items():
-        if type(initializer) is kind:
-            return {"name": name, "config": initializer.get_config()}
-    return initializer
 
 
 def _partitioner(shards):

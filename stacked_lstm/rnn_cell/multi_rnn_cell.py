@@ -1,7 +1,7 @@
 """MultiRNNCell: cells on top of each other."""
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell, remember
+from stacked_lstm.rnn_cell.cell import RNNCell, cell_of, config_of, remember
 
 
 class MultiRNNCell(RNNCell):
@@ -95,17 +95,32 @@ class MultiRNNCell(RNNCell):
 
         return tf.variable_scope("cell_%d" % k, custom_getter=keep)
 
-    def _made(self):
-        """All variables of the cells, cell by cell; also those of cells that keep no lists of theirs."""
-        made = []
+    @property
+    def trainable_weights(self):
+        return self._gather("trainable_weights") if self.trainable else []
+
+    @property
+    def non_trainable_weights(self):
+        return self._gather("non_trainable_weights") if self.trainable else self._gather("weights")
+
+    def _gather(self, members):
+        """Variables of the cells, cell by cell; those of a cell that keeps no lists are what it was seen to make."""
+        gathered = []
         for cell, seen in zip(self._cells, self._variables_of_cells):
-            for variable in list(getattr(cell, "weights", ())) + seen:
-                remember(variable, made)
-        return made
+            own = getattr(cell, members, [])
+            if not getattr(cell, "weights", []):
+                wanted = {"trainable_weights": [True], "non_trainable_weights": [False], "weights": [True, False]}
+                own = [variable for variable in seen if variable.trainable in wanted[members]]
+            for variable in own:
+                remember(variable, gathered)
+        return gathered
 
     def get_config(self):
-        """As for `RNNCell`; the cells are in it as they are."""
-        return {"cells": self.cells, "state_is_tuple": self._state_is_tuple}
+        return {"cells": [config_of(cell) for cell in self._cells], "state_is_tuple": self._state_is_tuple}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**dict(config, cells=[cell_of(cell) for cell in config["cells"]]))
 
 
 def build(cell, inputs_shape, dtype):

@@ -7,11 +7,10 @@ import collections
 import os
 import weakref
 
-import numpy as np
-
-from stacked_lstm import activations, checks, engines, equations
+from stacked_lstm import checks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell, LSTMStateTuple
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell, build
 
@@ -43,14 +42,12 @@ Call.__doc__ = """The arguments of `tf.nn.dynamic_rnn`."""
 
 
 def _cells(call):
-    cell = call.cell
-    cells = cell.cells if type(cell) is MultiRNNCell else [cell]
-    others = [type(c).__name__ for c in cells if type(c) not in (BasicLSTMCell, LSTMCell)]
+    others = [type(c).__name__ for c in layers_of(call.cell) if type(c) not in (BasicLSTMCell, LSTMCell)]
     return "there is a %s" % others[0] if others else None
 
 
 def _states_are_tuples(call):
-    cells = ([call.cell] if type(call.cell) is MultiRNNCell else []) + layers_of(call.cell)
+    cells = [call.cell] + layers_of(call.cell)
     return None if all(isinstance(c.state_size, tuple) for c in cells) else "state_is_tuple is False"
 
 
@@ -90,8 +87,8 @@ def _built_for_the_inputs(call):
 def _state_as_the_cell_has_it(call):
     if call.initial_state is None:
         return None
-    sizes = call.cell.state_size if type(call.cell) is MultiRNNCell else (call.cell.state_size,)
-    states = call.initial_state if type(call.cell) is MultiRNNCell else (call.initial_state,)
+    sizes = call.cell.state_size if _is_stack(call.cell) else (call.cell.state_size,)
+    states = call.initial_state if _is_stack(call.cell) else (call.initial_state,)
     if not _is_tuple_of(states, len(sizes)) or not all(_is_tuple_of(state, 2) for state in states):
         return "the initial state is not a tuple (c, h), or one per layer"
     x = tf.convert_to_tensor(call.inputs)
@@ -136,11 +133,8 @@ def choose(call, engine):
     checks.known(dict(engines.ENGINES, auto=None, stepwise=None), name, "dynamic_rnn", argument)
     if name == STEPWISE:
         return STEPWISE, EngineUsed(STEPWISE, "asked for by name" if asked else "asked for by %s" % argument)
-    for condition in CONDITIONS:
-        problem = condition(call)
-        if problem:
-            break
-    else:
+    problem = next(filter(None, (condition(call) for condition in CONDITIONS)), None)
+    if problem is None:
         return name, None
     if asked and name != "auto":
         checks.fail("dynamic_rnn", "a plain stack of LSTM cells for engine %r" % name, problem)
@@ -152,25 +146,39 @@ def run(call, name):
     x = tf.convert_to_tensor(call.inputs)
     with tf.variable_scope(call.scope or "rnn"):
         build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
-        layers = [CellWeights(cell) for cell in layers_of(call.cell)]
+        layers = [cell.for_engines() for cell in layers_of(call.cell)]
         x = x if call.time_major else tf.transpose(x, [1, 0, 2])
         lengths = None if call.sequence_length is None else _lengths(call.sequence_length, x)
         batch = x.shape.as_list()[1]
+        batch = (batch, tf.shape(x)[1])
         state = call.initial_state
         if state is None:
-            state = call.cell.zero_state(tf.shape(x)[1] if batch is None else batch, x.dtype)
-        states = state if type(call.cell) is MultiRNNCell else [state]
-        states = [[tf.convert_to_tensor(part) for part in pair] for pair in states]
+            state = call.cell.zero_state(batch[1] if batch[0] is None else batch[0], x.dtype)
+        states = state if _is_stack(call.cell) else [state]
+        widths = [(layer.hidden_size, layer.output_size) for layer in layers]
+        states = checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
         x = padding.zero_past_end(x, lengths)
         outputs, finals, used = engines.run(name, layers, x, states, lengths, "dynamic_rnn")
         outputs = outputs if call.time_major else tf.transpose(outputs, [1, 0, 2])
     finals = tuple(LSTMStateTuple(*final) for final in finals)
-    return outputs, finals if type(call.cell) is MultiRNNCell else finals[0], used
+    return outputs, finals if _is_stack(call.cell) else finals[0], used
 
 
 def layers_of(cell):
-    """The cells of a stack that meets the first condition."""
-    return cell.cells if type(cell) is MultiRNNCell else [cell]
+    """The cells of a stack, or the one that there is, without the wrappers that do nothing."""
+    cell = _inside(cell)
+    return [_inside(each) for each in cell.cells] if type(cell) is MultiRNNCell else [cell]
+
+
+def _is_stack(cell):
+    return type(_inside(cell)) is MultiRNNCell
+
+
+def _inside(cell):
+    """What is in a DropoutWrapper that drops nothing, as in many graphs for evaluation."""
+    while type(cell) is DropoutWrapper and cell.drops_nothing:
+        cell = cell.wrapped_cell
+    return cell
 
 
 def _is_tuple_of(value, count):
@@ -190,27 +198,6 @@ def _lengths(lengths, x):
     return tf.maximum(tf.minimum(lengths, tf.shape(x)[0]), 0)
 
 
-class CellWeights(object):
-    """A cell's variables as engines read them; see `weights.LayerWeights`."""
-
-    def __init__(self, cell):
-        self._cell = cell
-        self.hidden_size = cell.num_units
-        self.input_size = cell.input_size
-        self.activation = cell.activation
-        self.recurrent_activation = activations.ACTIVATIONS["sigmoid"]
-        self.extras = cell.extras()
-
-    def fused(self):
-        """`equations.Fused`: the kernel's columns are in its order already, its rows are those of x, then of h."""
-        kernel = tf.convert_to_tensor(self._cell.kernel)
-        of_inputs, recurrent = tf.split(kernel, [self.input_size, self._cell.output_size], axis=0)
-        added = np.repeat(
-            [self._cell.forget_bias if gate == "f" else 0.0 for gate in equations.GATE_ORDER], self.hidden_size
-        )
-        return equations.Fused(recurrent, of_inputs, self._cell.bias + tf.constant(added, kernel.dtype))
-
-
 # graph -> name of a tensor -> `EngineUsed`.
 _USED = weakref.WeakKeyDictionary()
 
@@ -225,7 +212,7 @@ def engine_used(outputs):
     """Returns `EngineUsed(name, reason)`: which engine ran a call of (bidirectional_)dynamic_rnn, and why.
 
     Args:
-      outputs: the first of the two results of the call.
+      outputs: the first of the two results of the call; for two directions the forward or the backward outputs.
 
     Raises:
       ValueError: not outputs of such a call.

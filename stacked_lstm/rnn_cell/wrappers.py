@@ -1,7 +1,7 @@
 """Cells around a cell. They add no scope: the variables are named as without them."""
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.cell import RNNCell, cell_of, config_of
 from stacked_lstm.rnn_cell.multi_rnn_cell import build
 
 
@@ -55,12 +55,20 @@ class CellWrapper(RNNCell):
         """Returns (output, new state), given what the cell inside is called with and that call."""
         raise NotImplementedError("%s._around" % type(self).__name__)
 
-    def _made(self):
-        return list(getattr(self.cell, "weights", ()))
+    @property
+    def trainable_weights(self):
+        return list(getattr(self.cell, "trainable_weights", ()))
+
+    @property
+    def non_trainable_weights(self):
+        return list(getattr(self.cell, "non_trainable_weights", ()))
 
     def get_config(self):
-        """As for `RNNCell`; the cell is in it as it is."""
-        return dict(super().get_config(), cell=self.cell)
+        return dict(super().get_config(), cell=config_of(self.cell))
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**dict(config, cell=cell_of(config["cell"])))
 
 
 class ResidualWrapper(CellWrapper):

@@ -1,0 +1,36 @@
+"""A cell's variables as the package's engines read them."""
+
+import collections
+
+import numpy as np
+
+from stacked_lstm import activations, equations
+from stacked_lstm.compat import tf
+
+_FIELDS = ["input_size", "hidden_size", "output_size", "activation", "kernel", "bias", "forget_bias", "extras"]
+
+
+class CellWeights(collections.namedtuple("CellWeights", _FIELDS)):
+    """One layer, in place of `weights.LayerWeights`.
+
+    Fields:
+      input_size, hidden_size, output_size: I, H and P, ints.
+      activation: `activations.Activation` of candidate and state.
+      kernel, bias: variables [I + P, 4H] and [4H], with columns in `equations.GATE_ORDER`.
+      forget_bias: what is added to f, a number or a tensor.
+      extras: `equations.Extras`.
+    """
+
+    __slots__ = ()
+
+    recurrent_activation = activations.ACTIVATIONS["sigmoid"]
+
+    def fused(self):
+        """`equations.Fused`: the kernel as it is, but the rows of x are above those of h."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        of_inputs, recurrent = tf.split(kernel, [self.input_size, self.output_size], axis=0)
+        of_f = np.repeat([float(gate == "f") for gate in equations.GATE_ORDER], self.hidden_size)
+        # Not a cast of the number: that would round it to float32 first.
+        forget_bias = self.forget_bias
+        forget_bias = tf.cast(forget_bias, kernel.dtype) if tf.is_tensor(forget_bias) else forget_bias
+        return equations.Fused(recurrent, of_inputs, self.bias + tf.constant(of_f, kernel.dtype) * forget_bias)
