@@ -42,10 +42,10 @@ outputs, state = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=
 """
 
 NEW_PROGRAM = """
-cells = [rnn_cell.BasicLSTMCell(8), rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(8), 0.5)]
-cell = rnn_cell.MultiRNNCell(cells); isinstance(cell, rnn_cell.RNNCell)
-outputs, state = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32)
-both, states = rnn_cell.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+cells = [tf1_rnn.BasicLSTMCell(8), tf1_rnn.DropoutWrapper(tf1_rnn.LSTMCell(8), 0.5)]
+cell = tf1_rnn.MultiRNNCell(cells); isinstance(cell, tf1_rnn.RNNCell)
+outputs, state = tf1_rnn.dynamic_rnn(cell, x, dtype=tf.float32)
+both, states = tf1_rnn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
 outputs, state = tf.nn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
 """
 

@@ -471,6 +471,12 @@ def test_bad_constructors():
             build()
 
 
+def test_names_that_are_missing():
+    with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no GRUCell; it has BasicLSTMCell, .*tf.nn"):
+        rnn_cell.GRUCell  # noqa: B018
+    assert not hasattr(rnn_cell, "__path_of_nothing__")
+
+
 def test_abstract_members():
     for member in ("state_size", "output_size"):
         with pytest.raises(NotImplementedError, match="RNNCell." + member):

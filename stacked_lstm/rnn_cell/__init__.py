@@ -33,3 +33,13 @@ __all__ = [
     "dynamic_rnn",
     "engine_used",
 ]
+
+
+def __getattr__(name):
+    if name.startswith("_"):
+        raise AttributeError(name)
+    raise AttributeError(
+        "stacked_lstm.rnn_cell has no %s; it has %s. The loops static_rnn, raw_rnn and static_state_saving_rnn are in "
+        "tf.nn and take these cells; LSTMBlockCell and CudnnCompatibleLSTMCell are LSTMCell, the latter with "
+        "forget_bias=0.0, and `name` for the scope of their variables." % (name, ", ".join(__all__))
+    )
