@@ -235,10 +235,12 @@ class LSTMCell(_LSTMCell):
             )
 
     def _extras(self):
-        peepholes = (self._w_i_diag, self._w_f_diag, self._w_o_diag) if self._use_peepholes else None
-        if not self._num_proj:
-            return equations.Extras(peepholes, self._cell_clip, None, None)
-        return equations.Extras(peepholes, self._cell_clip, tf.convert_to_tensor(self._proj_kernel), self._proj_clip)
+        peepholes, projection, projection_clip = None, None, None
+        if self._use_peepholes:
+            peepholes = [tf.convert_to_tensor(w) for w in (self._w_i_diag, self._w_f_diag, self._w_o_diag)]
+        if self._num_proj:
+            projection, projection_clip = tf.convert_to_tensor(self._proj_kernel), self._proj_clip
+        return equations.Extras(peepholes, self._cell_clip, projection, projection_clip)
 
     def call(self, inputs, state):
         c, h = self._unpack(inputs, state)
