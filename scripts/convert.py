@@ -13,8 +13,8 @@ Exits with 2 where it could not convert; all files are then as they were.
 from absl import flags
 
 import command
-from stacked_lstm import checkpoints, checks
-from stacked_lstm.checkpoints import files
+from stacked_lstm import checkpoints, checks, layouts
+from stacked_lstm.checkpoints import files, slots
 
 FLAGS = flags.FLAGS
 
@@ -22,7 +22,12 @@ flags.DEFINE_string("from", None, "File to read, or prefix or folder of a Tensor
 flags.DEFINE_string("to", None, "File to write, or prefix of a TensorFlow checkpoint.")
 flags.DEFINE_enum("from_format", None, list(checkpoints.FORMATS), "Of --from; default: by suffix and content.")
 flags.DEFINE_enum("to_format", None, list(checkpoints.FORMATS), "Of --to; default: by suffix.")
-flags.DEFINE_string("layers", None, "Regular expression that matches the names of those layers that are meant.")
+flags.DEFINE_string(
+    "layers",
+    None,
+    "Regular expression that matches the names of those layers that are meant. Keras' are taken in the file's order, "
+    "one above the other; if the model is no chain, this picks those that are.",
+)
 flags.DEFINE_float("forget_bias", 1.0, "What the cells in an rnn_cell checkpoint add to the forget gate at run time.")
 flags.DEFINE_float("to_forget_bias", 1.0, "The same of the cells that an rnn_cell checkpoint is written for.")
 flags.DEFINE_string(
@@ -35,21 +40,33 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "template", None, "Existing file of the format of --to; all but its LSTM layers' arrays is taken from it."
 )
+flags.DEFINE_list(
+    "averages",
+    list(slots.AVERAGES),
+    "Names that the program gave its ExponentialMovingAverage: what is kept under these has the forget bias that the "
+    "variables have; what else an optimizer keeps has none.",
+)
 flags.DEFINE_boolean("overwrite", False, "Replace --to if it exists.")
 flags.DEFINE_boolean("dry_run", False, "Only print what would be written.")
 
-COLUMNS = ("layer", "layout", "direction", "I", "H", "P", "biases", "peepholes", "dtype", "beside it")
+COLUMNS = ("layer", "layout", "direction", "I", "H", "P", "biases", "forget bias", "peepholes", "dtype", "beside it")
 
 
 def row_of(layer):
     """A row of the table of layers, as text, for a `checkpoints.FoundLayer`."""
     input_size, hidden_size, projected = checkpoints.sizes(layer.layer)
-    slots = ["/".join(slot).lstrip("/") for slot in layer.slots]
+    biases, peepholes = ("yes" if name in layer.layer else "no" for name in ("bf", "pf"))
+    beside = ["/".join(slot).lstrip("/") + " (average)" * (slot[1] in FLAGS.averages) for slot in layer.slots]
     return (
         [layer.name, layer.layout, layer.direction, str(input_size), str(hidden_size), str(projected or "-")]
-        + ["yes" if name in layer.layer else "no" for name in ("bf", "pf")]
-        + [layer.layer["Wf"].dtype.name, ", ".join(slots + [layer.remark] * bool(layer.remark))]
+        + [biases, "%g" % layer.forget_bias if adds_forget_bias(layer) else "-", peepholes]
+        + [layer.layer["Wf"].dtype.name, ", ".join(beside + [layer.remark] * bool(layer.remark))]
     )
+
+
+def adds_forget_bias(layer):
+    """Whether its library adds a forget bias at run time, so that what the table says is an assumption."""
+    return bool(layouts.LAYOUTS[layer.layout].forget_bias)
 
 
 def print_table(rows):
@@ -68,18 +85,22 @@ def report_found(source):
         print_table([COLUMNS] + [row_of(layer) for layer in source.left])
 
 
-def report_plan(source, content, locations, kept):
+def report_plan(source, planned, kept):
     print("\nTo be written to %s:" % FLAGS.to)
     print_table(
         [("layer", "as", "array", "shape")]
         + [
-            (layer.name, location.layout, name, "x".join(map(str, content.arrays[name].shape)))
-            for layer, location in zip(source.layers, locations)
+            (layer.name, location.layout, name, "x".join(map(str, planned.content.arrays[name].shape)))
+            for layer, location in zip(source.layers, planned.locations)
             for name in location.names.values()
         ]
     )
     if FLAGS.template:
         print("All else is as in %s." % FLAGS.template)
+        replaced = [name + "/" for location in planned.locations for name in location.names.values()]
+        kept = [name for name in planned.content.arrays if any(each in name for each in replaced)]
+        if kept:
+            print("That goes for %d arrays that an optimizer keeps for these layers, too." % len(kept))
     elif source.others:
         print("%d other arrays %s." % (len(source.others), "are kept as they are" if kept else "stay behind"))
 
@@ -109,20 +130,22 @@ def convert():
         all(is_checkpoint(FLAGS[name].value, FLAGS[name + "_format"].value) for name in ("from", "to"))
         and not FLAGS.template
     )
-    arguments = dict(
+    planned = checkpoints.plan(
+        FLAGS.to,
+        source.layers,
         format=FLAGS.to_format,
         scope=FLAGS.to_scope,
         forget_bias=FLAGS.to_forget_bias,
         others=source.others if keep else None,
         template=FLAGS.template,
+        averages=FLAGS.averages,
     )
-    content, locations = checkpoints.plan(FLAGS.to, source.layers, **arguments)
-    report_plan(source, content, locations, keep)
+    report_plan(source, planned, keep)
     if FLAGS.dry_run:
         print("\nNothing was written (--dry_run).")
         return
-    checkpoints.write(FLAGS.to, source.layers, overwrite=FLAGS.overwrite, **arguments)
-    print("\nWrote %s, and read it back: %d arrays, the same bits." % (FLAGS.to, len(content.arrays)))
+    checkpoints.carry_out(planned, FLAGS.overwrite)
+    print("\nWrote %s, and read it back: %d arrays, the same bits." % (FLAGS.to, len(planned.content.arrays)))
 
 
 def main():

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from random_networks import random_layers
+
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
@@ -16,6 +18,12 @@ def step(layer, x, c, h):
     c = f * c + i * np.tanh(z["c"])
     h = sigmoid(z["o"] + layer.get("po", 0.0) * c) * np.tanh(c)
     return c, h @ layer["Wp"] if "Wp" in layer else h
+
+
+def float32_layers(hidden_sizes, input_size, seed=5, **options):
+    """Random layers as `random_layers` makes them, in float32."""
+    layers = random_layers(np.random.RandomState(seed), hidden_sizes, input_size, **options)
+    return [{name: array.astype(np.float32) for name, array in layer.items()} for layer in layers]
 
 
 def run(layers, x, lengths=None, backward=False, states=None):

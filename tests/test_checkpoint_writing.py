@@ -4,30 +4,14 @@ import os
 
 import numpy as np
 import pytest
-from test_checkpoints import GOLDEN, cell, names_of, saved
 
 import numeric
-from random_networks import GATES, random_layers
+from checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
+from plain_lstm import float32_layers
+from random_networks import random_layers
 from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm
 from stacked_lstm.checkpoints import files, tensorflow_checkpoints
 from stacked_lstm.compat import tf
-
-PROGRAM = os.path.join(GOLDEN, "program.ckpt")
-
-
-def arrays_in(path):
-    reader = tf.train.load_checkpoint(str(path))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def folder(path):
-    """name -> bytes of all files in a folder."""
-    return {name: (path / name).read_bytes() for name in os.listdir(str(path))}
-
-
-def random_float32(hidden_sizes, input_size, **options):
-    layers = random_layers(np.random.RandomState(5), hidden_sizes, input_size, **options)
-    return [{name: array.astype(np.float32) for name, array in layer.items()} for layer in layers]
 
 
 def test_a_saver_restores_what_was_converted(tmp_path, session):
@@ -47,7 +31,7 @@ def test_a_saver_restores_what_was_converted(tmp_path, session):
 @pytest.mark.parametrize("forget_bias", [None, 0.0, 2.0])
 def test_cells_there_and_back(forget_bias, tmp_path):
     """Small integers, so that the forget bias goes in and out without rounding."""
-    layers = [{n: np.round(9 * a).astype(np.float32) for n, a in layer.items()} for layer in random_float32([4, 2], 3)]
+    layers = [{n: np.round(9 * a).astype(np.float32) for n, a in layer.items()} for layer in float32_layers([4, 2], 3)]
     path = str(tmp_path / "cells.ckpt")
     checkpoints.write(path, layers, "rnn_cell", forget_bias=forget_bias)
     arrays = arrays_in(path)
@@ -75,7 +59,7 @@ def test_cells_there_and_back(forget_bias, tmp_path):
     ],
 )
 def test_scopes(format, count, scope, expected, tmp_path):
-    path, layers = str(tmp_path / "model.ckpt"), random_float32([4] * count, 4)
+    path, layers = str(tmp_path / "model.ckpt"), float32_layers([4] * count, 4)
     if expected is None:
         with pytest.raises(ValueError, match="checkpoints.write: expected `scope` to name %d layers" % count):
             checkpoints.write(path, layers, format, scope=scope)
@@ -153,7 +137,7 @@ def test_other_slots_and_kinds_of_variables(tmp_path):
 
 def test_slots_of_a_stack_without_biases(tmp_path):
     """Cells always have a bias, and their optimizer something for it."""
-    (layer,) = random_float32([4], 3, use_bias=False)
+    (layer,) = float32_layers([4], 3, use_bias=False)
     arrays = {"own/layer_1/%s%s" % (name, slot): array for name, array in layer.items() for slot in ("", "/Momentum")}
     source = checkpoints.read(saved(tmp_path / "own.ckpt", arrays))
     checkpoints.write(str(tmp_path / "cell.ckpt"), source.layers, "rnn_cell")
@@ -176,7 +160,7 @@ def test_peepholes_and_projections_where_there_is_a_place(tmp_path):
 
 
 def test_mappings_as_get_weights_has_them(tmp_path):
-    layers = random_float32([4, 2], 3)
+    layers = float32_layers([4, 2], 3)
     del layers[0]["bf"], layers[0]["bi"], layers[0]["bo"], layers[0]["bc"]
     checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
     found = checkpoints.read(str(tmp_path / "own.ckpt")).layers
@@ -197,7 +181,7 @@ def test_a_template_keeps_all_else(tmp_path):
         {"dense/kernel": np.ones([2, 3], np.float32), scopes[0] + "/kernel/Adam": np.ones([7, 16], np.float32)}
     )
     template, target = saved(tmp_path / "model.ckpt", arrays), str(tmp_path / "new.ckpt")
-    layers = random_float32([4], 3)
+    layers = float32_layers([4], 3)
     checkpoints.write(target, layers, "rnn_cell", "net/fw/.*", template=template, forget_bias=0.0)
     found = arrays_in(target)
     assert set(found) == set(arrays)
@@ -210,12 +194,12 @@ def test_a_template_keeps_all_else(tmp_path):
     for wrong, message in [
         (both[::-1], r"expected layers for those of .*model.ckpt, \[.*'forward'.*got .*'backward'"),
         (layers, "expected layers for those of .*'backward'"),
-        (random_float32([4, 5], 3), r"expected layers for those of"),
+        (float32_layers([4, 5], 3), r"expected layers for those of"),
     ]:
         with pytest.raises(ValueError, match=message):
             checkpoints.write(target, wrong, "rnn_cell", template=template, overwrite=True)
     with pytest.raises(ValueError, match=r"expected arrays for net/fw/lstm_cell of .*\(7, 16\).*got .*\(8, 16\)"):
-        checkpoints.write(str(tmp_path / "b.ckpt"), random_float32([4], 4), "rnn_cell", "net/fw/.*", template=template)
+        checkpoints.write(str(tmp_path / "b.ckpt"), float32_layers([4], 4), "rnn_cell", "net/fw/.*", template=template)
     with pytest.raises(ValueError, match="expected `others` for a new TensorFlow checkpoint only"):
         checkpoints.write(str(tmp_path / "b.ckpt"), layers, "rnn_cell", "net/fw/.*", None, arrays, template)
 
@@ -228,8 +212,8 @@ def test_a_template_keeps_all_else(tmp_path):
             dict(others={"stacked_lstm/layer_1/Wf": np.zeros(1)}),
             "a scope whose names are free, got in use: stacked_lstm/",
         ),
-        (dict(layers=random_float32([4], 3) + random_float32([4], 3)), "each as wide as the next one's input, got"),
-        (dict(layers=[random_float32([4], 3)[0], random_layers(np.random, [4], 4)[0]]), "layers of one dtype, got"),
+        (dict(layers=float32_layers([4], 3) + float32_layers([4], 3)), "each as wide as the next one's input, got"),
+        (dict(layers=[float32_layers([4], 3)[0], random_layers(np.random, [4], 4)[0]]), "layers of one dtype, got"),
         (dict(path="missing/own.ckpt"), "expected an existing folder for .*own.ckpt"),
         (dict(path="."), "expected the name of a file, got the folder"),
         (
@@ -240,7 +224,7 @@ def test_a_template_keeps_all_else(tmp_path):
     ],
 )
 def test_errors_change_nothing(change, message, tmp_path):
-    arguments = dict(path="own.ckpt", layers=random_float32([4], 3), format="stacked_lstm", overwrite=True)
+    arguments = dict(path="own.ckpt", layers=float32_layers([4], 3), format="stacked_lstm", overwrite=True)
     checkpoints.write(str(tmp_path / "own.ckpt"), arguments["layers"], "stacked_lstm")
     before = folder(tmp_path)
     arguments.update(change, path=str(tmp_path / change.get("path", "own.ckpt")))
@@ -251,7 +235,7 @@ def test_errors_change_nothing(change, message, tmp_path):
 
 @pytest.mark.parametrize("broken", ["another number", "cut off", "no room"])
 def test_what_was_not_written_well_is_not_renamed(broken, tmp_path, monkeypatch):
-    layers = random_float32([4], 3)
+    layers = float32_layers([4], 3)
     checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
     before, save = folder(tmp_path), tensorflow_checkpoints.save
 
@@ -278,13 +262,45 @@ def test_what_was_not_written_well_is_not_renamed(broken, tmp_path, monkeypatch)
     assert folder(tmp_path) == before
 
 
-def test_overwriting_and_the_state_file(tmp_path):
-    layers = random_float32([4], 3)
-    checkpoints.write(str(tmp_path / "a.ckpt"), layers, "stacked_lstm")
-    checkpoints.write(str(tmp_path / "b.ckpt"), layers, "stacked_lstm")
-    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "a.ckpt")  # As it was said before.
-    layers[0]["Wf"][0, 0] = 77
-    checkpoints.write(str(tmp_path / "a.ckpt"), layers, "stacked_lstm", overwrite=True)
-    assert arrays_in(tmp_path / "a.ckpt")["stacked_lstm/layer_1/Wf"][0, 0] == 77
-    assert arrays_in(tmp_path / "b.ckpt")["stacked_lstm/layer_1/Wf"][0, 0] != 77
-    assert len(GATES) * 2 == len(arrays_in(tmp_path / "a.ckpt"))
+def test_an_average_with_a_name_of_its_own(tmp_path):
+    scope, path = "rnn/lstm_cell", tmp_path / "own.ckpt"
+    arrays = dict(cell(scope), **{name + "/mean": array for name, array in cell(scope, seed=1).items()})
+    source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
+    for averages, added in [(["mean"], 1), (["ExponentialMovingAverage"], 0)]:
+        checkpoints.write(str(path), source.layers, "stacked_lstm", overwrite=True, averages=averages)
+        expected = arrays[scope + "/bias/mean"][8:12] + np.float32(added)
+        np.testing.assert_array_equal(arrays_in(path)["stacked_lstm/layer_1/bf/mean"], expected)
+
+
+@pytest.mark.parametrize("forget_bias, same", [(None, True), (0.5, False)])
+def test_cells_to_cells_do_not_round(forget_bias, same, tmp_path):
+    arrays = cell("rnn/lstm_cell")
+    arrays["rnn/lstm_cell/bias"] *= np.float32(1e-3)  # 1 + bias rounds.
+    arrays.update({name + "/ExponentialMovingAverage": array for name, array in arrays.items()})
+    source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
+    path = str(tmp_path / "new.ckpt")
+    checkpoints.write(path, source.layers, "rnn_cell", forget_bias=forget_bias)
+    found = arrays_in(path)
+    assert set(found) == set(arrays)
+    assert all(files.same(found[name], arrays[name]) == (same or "kernel" in name) for name in arrays)
+    changed = [source.layers[0]._replace(layer=float32_layers([4], 3)[0])]  # Another layer: its numbers count.
+    checkpoints.write(path, changed, "rnn_cell", overwrite=True)
+    expected = changed[0].layer["bf"] - np.float32(1)
+    np.testing.assert_array_equal(arrays_in(path)["rnn/lstm_cell/bias"][8:12], expected)
+
+
+def test_the_format_says_which_layers_of_a_template_are_meant(tmp_path):
+    old, (layer,) = cell("rnn/lstm_cell"), float32_layers([4], 3)
+    old.update({"own/layer_1/" + name: 2 * array for name, array in layer.items()})
+    template, path = saved(tmp_path / "model.ckpt", old), str(tmp_path / "new.ckpt")
+    assert names_of(checkpoints.write(path, [layer], "rnn_cell", template=template)) == ["rnn/lstm_cell"]
+    found = arrays_in(path)
+    changed = {name for name in old if not files.same(found[name], old[name])}
+    assert changed == {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
+
+
+def test_what_would_not_be_found_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorflow_checkpoints, "find", lambda content, path: [])
+    with pytest.raises(ValueError, match="a `scope` by which layers are found again, got stacked_lstm/layer_1"):
+        checkpoints.write(str(tmp_path / "own.ckpt"), float32_layers([4], 3), "stacked_lstm")
+    assert folder(tmp_path) == {}

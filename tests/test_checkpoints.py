@@ -7,11 +7,11 @@ import pytest
 
 import numeric
 import plain_lstm
+from checkpoint_files import GOLDEN, cell, names_of, saved
 from random_networks import GATES, random_layers
 from stacked_lstm import StackedLSTM, checkpoints, layouts
 from stacked_lstm.compat import tf
 
-GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden", "tensorflow_1_15")
 # Case of the golden files -> the forget bias of its cells.
 CELLS = {
     "basic_lstm": 1.0,
@@ -39,27 +39,6 @@ BLOCK_CELLS = {
     "cudnn_compatible_multi": 1.0,
 }
 TIME_MAJOR = ("multi_three_initial_state", "block_initial_state")
-
-
-def saved(path, arrays, version=tf.train.SaverDef.V2):
-    """Writes a checkpoint of variables with TensorFlow's own Saver; returns its prefix."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        variables = {
-            name: tf.Variable(tf.constant(array) if isinstance(array, bytes) else array, name=name)
-            for name, array in arrays.items()
-        }
-        session.run(tf.global_variables_initializer())
-        return tf.train.Saver(variables, write_version=version).save(session, str(path), write_meta_graph=False)
-
-
-def cell(scope, input_size=3, units=4, names=("kernel", "bias"), seed=0):
-    random = np.random.RandomState(seed)
-    arrays = [random.standard_normal([input_size + units, 4 * units]), random.standard_normal([4 * units])]
-    return {"%s/%s" % (scope, name): array.astype(np.float32) for name, array in zip(names, arrays)}
-
-
-def names_of(layers):
-    return [layer.name for layer in layers]
 
 
 @pytest.mark.parametrize("file, case", [("cells", case) for case in CELLS] + [("block_cells", c) for c in BLOCK_CELLS])
@@ -176,7 +155,7 @@ def test_our_own_stacks(tmp_path, session):
         ({"rnn/lstm_cell/kernel": np.zeros([4, 16], np.float32)}, r"of rnn/lstm_cell in .*model.ckpt.*\(4, 16\)"),
         ({"rnn/lstm_cell/kernel": np.zeros([7, 15], np.float32)}, r"\(7, 15\)"),
         ({"rnn/lstm_cell/bias": np.zeros([12], np.float32)}, r"\(12,\)"),
-        ({"rnn/lstm_cell/bias": None}, r"layout rnn_cell, got \{'rnn/lstm_cell/kernel'"),
+        ({"rnn/lstm_cell/bias": None}, r"'rnn/lstm_cell/bias': 'missing'"),
         ({"rnn/lstm_cell/w_f_diag": np.zeros([4], np.float32)}, "w_f_diag"),
         ({"rnn/lstm_cell/kernel": np.zeros([7, 16], np.int32)}, "int32"),
         ({"own/layer_1/Wf": np.zeros([7, 4], np.float32)}, "of own/layer_1 in .*layout stacked_lstm"),
@@ -185,7 +164,7 @@ def test_our_own_stacks(tmp_path, session):
 def test_arrays_that_are_no_layer(changed, message, tmp_path):
     arrays = dict(cell("rnn/lstm_cell"), **changed)
     path = saved(tmp_path / "model.ckpt", {name: array for name, array in arrays.items() if array is not None})
-    with pytest.raises(ValueError, match="checkpoints.read: expected the variables .*" + message):
+    with pytest.raises(ValueError, match="checkpoints.read: expected the arrays .*" + message):
         checkpoints.read(path)
 
 
@@ -216,3 +195,46 @@ def test_bad_arguments(tmp_path):
         checkpoints.read(path, layers="gru")
     with pytest.raises(ValueError, match="expected `forget_bias` to be a finite number"):
         checkpoints.read(path, forget_bias=float("inf"))
+
+
+def test_directions_of_keras_layers(tmp_path):
+    arrays = {}
+    for side in ("forward", "backward"):
+        for name, shape in [("kernel", [3, 16]), ("recurrent_kernel", [4, 16]), ("bias", [16])]:
+            arrays["bidirectional/%s_lstm/lstm_cell/%s" % (side, name)] = np.ones(shape, np.float32)
+    found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
+    assert [(layer.name.split("/")[1], layer.direction) for layer in found] == [
+        ("forward_lstm", "forward"),
+        ("backward_lstm", "backward"),
+    ]
+
+
+OWN_GAP = {"own/layer_%d/W%s" % (k, gate): np.ones([8, 4], np.float32) for k in (1, 3) for gate in "fioc"}
+ABOVE = "rnn/multi_rnn_cell/cell_%d/lstm_cell"
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        (dict(cell(ABOVE % 0, 4), **cell(ABOVE % 2, 4)), "got none at rnn/multi_rnn_cell/cell_1"),
+        (cell(ABOVE % 1, 4), "got none at rnn/multi_rnn_cell/cell_0"),
+        (dict(cell(ABOVE % 0), **{ABOVE % 1 + "/bias": np.ones([16], np.float32)}), "cell_1.*kernel': 'missing'"),
+        (OWN_GAP, "got none at own/layer_2"),
+    ],
+)
+def test_layers_that_are_missing(arrays, message, tmp_path):
+    path = saved(tmp_path / "model.ckpt", arrays)
+    with pytest.raises(ValueError, match="checkpoints.read: expected .*" + message):
+        checkpoints.read(path)
+    last = "own/layer_3" if "own/layer_3/Wf" in arrays else sorted(arrays)[0].rpartition("/")[0]
+    assert names_of(checkpoints.read(path, layers=last).layers) == [last]
+
+
+def test_a_stranger_does_not_block_a_file(tmp_path):
+    strangers = {"mlp/layer_1/Wo": [3, 2], "other/lstm_cell/kernel": [3, 3, 8, 16], "other/lstm_cell/bias": [16]}
+    arrays = dict(cell("rnn/lstm_cell"), **{name: np.ones(shape, np.float32) for name, shape in strangers.items()})
+    path = saved(tmp_path / "model.ckpt", arrays)
+    source = checkpoints.read(path, layers="rnn/.*")
+    assert names_of(source.layers) == ["rnn/lstm_cell"] and source.left == [] and set(source.others) == set(strangers)
+    with pytest.raises(ValueError, match="expected the arrays of mlp/layer_1 in .*other layers to be named"):
+        checkpoints.read(path)

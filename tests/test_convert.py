@@ -8,13 +8,12 @@ import sys
 import numpy as np
 import pytest
 from absl.testing import flagsaver
-from test_checkpoint_writing import PROGRAM, arrays_in, folder
-from test_checkpoints import GOLDEN, cell, names_of, saved
 
 import command
 import convert
 import numeric
 import plain_lstm
+from checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
 from stacked_lstm import StackedLSTM, checkpoints
 from stacked_lstm.compat import tf
 
@@ -121,7 +120,7 @@ def test_the_report(tmp_path, capsys):
     flags = dict(source=source, to=str(tmp_path / "own.ckpt"), to_format="stacked_lstm")
     status, printed, errors = run(capsys, dry_run=True, **flags)
     assert status == 0 and not errors and folder(tmp_path) == before
-    row = r"\n  %s +rnn_cell +forward +3 +4 +- +yes +no +float32"
+    row = r"\n  %s +rnn_cell +forward +3 +4 +- +yes +1 +no +float32"
     assert re.search(row % "rnn/lstm_cell" + " +Adam\n", printed)
     assert re.search("only if --layers names them:\n.*" + row % "dense" + " +shapes of an LSTM", printed, re.S)
     assert re.search(r"\n  rnn/lstm_cell +stacked_lstm +stacked_lstm/layer_1/Wf +7x4\n", printed)
@@ -157,7 +156,7 @@ def test_forget_biases_scopes_and_templates(tmp_path, capsys):
         capsys, source=path, to=str(tmp_path / "back.ckpt"), to_format="rnn_cell", template=PROGRAM, forget_bias=0.25
     )
     assert status == 0, errors
-    assert "All else is as in %s." % PROGRAM in printed
+    assert "All else is as in %s.\nThat goes for 8 arrays that an optimizer" % PROGRAM in printed
     assert set(arrays_in(tmp_path / "back.ckpt")) == set(old)
 
 
@@ -186,8 +185,8 @@ ERRORS = [
     ),
     (dict(to="no/where.ckpt"), "expected an existing folder"),
     (
-        dict(layers=None),
-        "expected `--layers` to name the layers of one stack, as there are several, got basic_lstm/rnn",
+        dict(layers=None, source=os.path.join(GOLDEN, "block_cells.ckpt")),
+        "expected `--layers` to name the layers of one stack, as there are several, got block",
     ),
     (dict(layers="nothing"), "with names like nothing, got none; named otherwise: basic_lstm/rnn/basic_lstm_cell"),
     (dict(layers="["), "expected a regular expression"),
@@ -222,3 +221,14 @@ def test_the_command_itself(tmp_path):
     errors = result.stderr.decode()
     assert result.returncode == 2 and "Traceback" not in errors
     assert re.search(r"^convert.py: checkpoints.read: expected .* in .*no.npz, got FileNotFoundError", errors, re.M)
+
+
+def test_averages_with_a_name_of_their_own(tmp_path, capsys):
+    arrays = dict(cell("rnn/lstm_cell"), **{name + "/mean": array for name, array in cell("rnn/lstm_cell").items()})
+    source, to = saved(tmp_path / "model.ckpt", arrays), str(tmp_path / "own.ckpt")
+    for averages, text in [(None, " mean\n"), ("mean", r" mean \(average\)\n")]:
+        flags = dict(source=source, to=to, to_format="stacked_lstm", averages=averages, overwrite=True)
+        status, printed, errors = run(capsys, **flags)
+        assert status == 0 and re.search(text, printed), errors
+        same = np.array_equal(*(arrays_in(to)["stacked_lstm/layer_1/bf" + end] for end in ("", "/mean")))
+        assert same == (averages is not None)

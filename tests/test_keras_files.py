@@ -10,12 +10,11 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from test_checkpoint_writing import folder
-from test_checkpoints import GOLDEN, names_of
 
 import keras_files_witness as witness
 import numeric
 import plain_lstm
+from checkpoint_files import GOLDEN, folder, names_of
 from random_networks import random_layers
 from stacked_lstm import checkpoints, layouts
 from stacked_lstm.checkpoints import files
@@ -41,11 +40,12 @@ def model_of(path):
     return [m for m in MODELS if os.path.basename(path).startswith(m)][0]
 
 
-def float32_layers(shapes, use_bias=True):
+def separate_layers(shapes, use_bias=True):
     """A random layer per (I, H)."""
-    random = np.random.RandomState(9)
-    layers = [random_layers(random, [units], size, use_bias, scale=0.5)[0] for size, units in shapes]
-    return [{name: array.astype(np.float32) for name, array in layer.items()} for layer in layers]
+    return [
+        plain_lstm.float32_layers([units], size, seed, use_bias=use_bias, scale=0.5)[0]
+        for seed, (size, units) in enumerate(shapes)
+    ]
 
 
 def test_there_are_golden_files():
@@ -96,13 +96,13 @@ def test_keras_loads_what_was_written(library, tmp_path):
     inputs, expected = {}, {}
     x = np.random.RandomState(0).standard_normal([2, 6, 3]).astype(np.float32)
     for name in ("plain.weights.h5", "plain.h5", "unbiased.weights.h5", "unbiased.h5"):
-        layers = float32_layers([(3, 4), (4, 5)], name.startswith("plain"))
+        layers = separate_layers([(3, 4), (4, 5)], name.startswith("plain"))
         checkpoints.write(str(tmp_path / name), layers)
         inputs[name], expected[name] = x, plain_lstm.run(layers, x)[0]
     for path in FILES:
         if os.path.basename(os.path.dirname(path)) == library:
             name, source = os.path.basename(path), checkpoints.read(path)
-            layers = float32_layers([checkpoints.sizes(f.layer)[:2] for f in source.layers], "no_bias" not in name)
+            layers = separate_layers([checkpoints.sizes(f.layer)[:2] for f in source.layers], "no_bias" not in name)
             changed = [found._replace(layer=layer) for found, layer in zip(source.layers, layers)]
             checkpoints.write(str(tmp_path / name), changed, template=path)
             again = checkpoints.read(str(tmp_path / name))
@@ -204,14 +204,16 @@ def test_a_config_tells_directions_and_activations(tmp_path):
         ("forward", "activation elu"),
         ("backward", "activation elu"),
     ]
-    found = checkpoints.read(str(tmp_path / "model.keras")).layers
+    with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*recurrent_activation hard_sigmoid"):
+        checkpoints.read(str(tmp_path / "model.keras"))
+    found = checkpoints.read(str(tmp_path / "model.keras"), layers=".*").layers
     assert names_of(found) == ["layers/%s/vars" % scope for scope in scopes]
     assert [(layer.direction, layer.remark) for layer in found] == expected
     legacy, keys = {}, ("kernel:0", "recurrent_kernel:0", "bias:0")
     for scope in ["lstm_9/lstm_9", "lstm/lstm", "both/both/forward_x", "both/both/backward_x"]:
         legacy.update(group("model_weights/%s/lstm_cell" % scope, names=keys))
         legacy.update(group("optimizer_weights/Adam/m/%s/lstm_cell" % scope, names=keys))
-    found = checkpoints.read(written(tmp_path / "model.h5", legacy, config)).layers
+    found = checkpoints.read(written(tmp_path / "model.h5", legacy, config), layers=".*").layers
     assert [(layer.direction, layer.remark) for layer in found] == expected
 
 
@@ -228,7 +230,7 @@ def test_broken_files(tmp_path):
     arrays = group("layers/lstm/cell/vars")
     arrays["layers/lstm/cell/vars/2"] = np.zeros([12], np.float32)
     with pytest.raises(
-        ValueError, match=r"arrays of layers/lstm/cell/vars in .* an LSTM layer's, got .*'bias': \(12,\)"
+        ValueError, match=r"arrays of layers/lstm/cell/vars in .* an LSTM layer's, .* got .*vars/2': 'float32 \(12,\)"
     ):
         checkpoints.read(written(tmp_path / "shapes.weights.h5", arrays))
     with pytest.raises(ValueError, match="expected LSTM layers in .*gru.weights.h5, got none"):
@@ -253,11 +255,11 @@ def test_a_template_in_which_one_layer_has_biases(tmp_path):
 def test_a_failure_changes_nothing(tmp_path):
     path = written(tmp_path / "model.weights.h5", group("layers/lstm/cell/vars"))
     written(tmp_path / "model.h5", group("lstm/lstm", names=("kernel", "recurrent_kernel", "bias")))
-    before, layers = folder(tmp_path), float32_layers([(3, 4)])
+    before, layers = folder(tmp_path), separate_layers([(3, 4)])
     doubled = [{name: array.astype(np.float64) for name, array in layers[0].items()}]
     bfloat16 = [{name: array.astype(tf.bfloat16.as_numpy_dtype) for name, array in layers[0].items()}]
     for arguments, message in [
-        (dict(path=path, layers=float32_layers([(5, 4)]), template=path), r"\(3, 16\).*got .*\(5, 16\)"),
+        (dict(path=path, layers=separate_layers([(5, 4)]), template=path), r"\(3, 16\).*got .*\(5, 16\)"),
         (dict(path=path, layers=doubled, template=path), "'float32'.*got .*'float64'"),
         (dict(path=path, layers=bfloat16), "float16, float32 or float64 for a Keras file, got .*bfloat16"),
         (dict(path=path, layers=layers, scope="mine"), "no `scope` for Keras"),

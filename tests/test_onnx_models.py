@@ -4,12 +4,10 @@ import os
 
 import numpy as np
 import pytest
-from test_checkpoint_writing import folder
-from test_checkpoints import GOLDEN, names_of
 
 import numeric
 import plain_lstm
-from random_networks import random_layers
+from checkpoint_files import GOLDEN, folder, names_of
 from stacked_lstm import checkpoints, layouts
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra `test` brings it)")
@@ -21,12 +19,12 @@ BACKWARD_TOO = pytest.mark.skipif(OLD, reason="onnx 1.14 evaluates nodes of dire
 NEWER = pytest.mark.skipif(OLD, reason="onnx 1.14 does not know the version of ONNX that PyTorch 2.13 writes")
 
 
-def float32_layers(sizes, input_size, peepholes=False, seed=6, **options):
+def lstm_layers(sizes, input_size, peepholes=False, seed=6, **options):
     random = np.random.RandomState(seed)
-    layers = random_layers(random, sizes, input_size, scale=0.5, **options)
+    layers = plain_lstm.float32_layers(sizes, input_size, seed, scale=0.5, **options)
     for layer, size in zip(layers, sizes):
-        layer.update({"p" + k: random.standard_normal([size]) for k in "fio"} if peepholes else {})
-    return [{name: array.astype(np.float32) for name, array in layer.items()} for layer in layers]
+        layer.update({"p" + k: random.standard_normal([size]).astype(np.float32) for k in "fio"} if peepholes else {})
+    return layers
 
 
 def model_of(layers, direction="forward", extra=(), weights=(), **attributes):
@@ -58,7 +56,7 @@ X = np.random.RandomState(7).standard_normal([2, 5, 3]).astype(np.float32)
 @pytest.mark.parametrize("peepholes", [False, True])
 @pytest.mark.parametrize("sizes", [[4], [4, 2, 3]])
 def test_a_new_model(sizes, peepholes, use_bias, tmp_path):
-    layers, path = float32_layers(sizes, 3, peepholes, use_bias=use_bias), tmp_path / "new.onnx"
+    layers, path = lstm_layers(sizes, 3, peepholes, use_bias=use_bias), tmp_path / "new.onnx"
     locations = checkpoints.write(str(path), layers, scope="net/")
     assert names_of(locations) == ["net/lstm_%d" % k for k in range(len(sizes))]
     onnx.checker.check_model(onnx.load(str(path)), full_check=True)
@@ -75,7 +73,7 @@ def test_a_new_model(sizes, peepholes, use_bias, tmp_path):
 )
 def test_a_model_read_and_used_as_a_template(direction, tmp_path):
     directions = {"forward": ["forward"], "reverse": ["backward"]}.get(direction, ["forward", "backward"])
-    old, new = ([float32_layers([4], 3, seed=10 * k + n)[0] for n in range(len(directions))] for k in range(2))
+    old, new = ([lstm_layers([4], 3, seed=10 * k + n)[0] for n in range(len(directions))] for k in range(2))
     onnx.save(model_of(old, direction), str(tmp_path / "old.onnx"))
     source = checkpoints.read(str(tmp_path / "old.onnx"))
     assert [layer.direction for layer in source.layers] == directions
@@ -101,7 +99,7 @@ def test_a_model_read_and_used_as_a_template(direction, tmp_path):
     ],
 )
 def test_nodes_that_compute_something_else(attributes, remark, tmp_path):
-    path, layers = str(tmp_path / "model.onnx"), float32_layers([4], 3)
+    path, layers = str(tmp_path / "model.onnx"), lstm_layers([4], 3)
     onnx.save(model_of(layers, **attributes), path)
     with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*encoder.*" + remark):
         checkpoints.read(path)
@@ -111,7 +109,7 @@ def test_nodes_that_compute_something_else(attributes, remark, tmp_path):
 
 def test_attributes_that_change_nothing(tmp_path):
     usual = {"input_forget": 0, "activations": ["Sigmoid", "Tanh", "Tanh"], "layout": 1}
-    onnx.save(model_of(float32_layers([4], 3), **usual), str(tmp_path / "model.onnx"))
+    onnx.save(model_of(lstm_layers([4], 3), **usual), str(tmp_path / "model.onnx"))
     assert names_of(checkpoints.read(str(tmp_path / "model.onnx")).layers) == ["encoder"]
 
 
@@ -137,30 +135,30 @@ def test_what_onnx_computed_with_peepholes():
 
 def test_broken_models(tmp_path):
     path = tmp_path / "model.onnx"
-    onnx.save(model_of(float32_layers([4], 3)), str(path))
+    onnx.save(model_of(lstm_layers([4], 3)), str(path))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="checkpoints.read: expected an ONNX model in .*model.onnx, got "):
         checkpoints.read(str(path))
     with pytest.raises(ValueError, match="expected an ONNX model in .*missing.onnx, got FileNotFoundError"):
         checkpoints.read(str(tmp_path / "missing.onnx"))
-    onnx.save(model_of(float32_layers([4], 3), weights={"R": np.zeros([1, 16, 3], np.float32)}), str(path))
-    with pytest.raises(ValueError, match=r"of the LSTM node encoder in .* that fit, got .*\(1, 16, 3\)"):
+    onnx.save(model_of(lstm_layers([4], 3), weights={"R": np.zeros([1, 16, 3], np.float32)}), str(path))
+    with pytest.raises(ValueError, match=r"of encoder in .* an LSTM layer's, .* got .*\(1, 16, 3\)"):
         checkpoints.read(str(path))
     computed = onnx.helper.make_node("Identity", ["W"], ["computed"])
-    model = model_of(float32_layers([4], 3), extra=[computed])
+    model = model_of(lstm_layers([4], 3), extra=[computed])
     model.graph.node[1].input[1] = "computed"
     onnx.save(model, str(path))
-    with pytest.raises(ValueError, match="initializers of the LSTM node encoder .*'W': 'no initializer'"):
+    with pytest.raises(ValueError, match="the arrays of encoder .*'computed': 'missing'"):
         checkpoints.read(str(path))
 
 
 def test_a_failure_changes_nothing(tmp_path):
     path = tmp_path / "model.onnx"
-    onnx.save(model_of(float32_layers([4], 3)), str(path))
+    onnx.save(model_of(lstm_layers([4], 3)), str(path))
     before = folder(tmp_path)
     with pytest.raises(ValueError, match=r"expected arrays for encoder of .*\(1, 16, 3\).*got .*\(1, 16, 5\)"):
-        checkpoints.write(str(path), float32_layers([4], 5), template=str(path), overwrite=True)
+        checkpoints.write(str(path), lstm_layers([4], 5), template=str(path), overwrite=True)
     with pytest.raises(ValueError, match="without a projection, since the layout 'onnx'"):
         source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_projection/.*")
         checkpoints.write(str(path), source.layers, overwrite=True)
@@ -168,3 +166,36 @@ def test_a_failure_changes_nothing(tmp_path):
         backward = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="both/.*/bw/.*")
         checkpoints.write(str(path), backward.layers, overwrite=True)
     assert folder(tmp_path) == before
+
+
+def two_nodes(parallel):
+    """A model of two nodes, one above the other or both on x, that share their weights."""
+    model = model_of(lstm_layers([3], 3))
+    second = onnx.helper.make_node("LSTM", ["x", "W", "R", "B"], ["b"], name="second", hidden_size=3)
+    if not parallel:
+        squeezed = onnx.helper.make_node("Squeeze", ["y", "axis"], ["below"])
+        axis = onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")
+        model.graph.initializer.append(axis)
+        model.graph.node.append(squeezed)
+        second.input[0] = "below"
+    model.graph.node.append(second)
+    return model
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_nodes_that_are_no_chain_are_several_networks(parallel, tmp_path):
+    path = str(tmp_path / "model.onnx")
+    onnx.save(two_nodes(parallel), path)
+    found = checkpoints.read(path).layers
+    assert [layer.network for layer in found] == ["encoder", "second" if parallel else "encoder"]
+
+
+def test_nodes_that_share_their_weights(tmp_path):
+    path, new = str(tmp_path / "model.onnx"), str(tmp_path / "new.onnx")
+    onnx.save(two_nodes(parallel=False), path)
+    layers = lstm_layers([3, 3], 3, seed=8)
+    with pytest.raises(ValueError, match="the same numbers for all layers that share W, got second"):
+        checkpoints.write(new, layers, template=path)
+    checkpoints.write(new, [layers[0]] * 2, template=path)
+    for found in checkpoints.read(new).layers:
+        np.testing.assert_array_equal(found.layer["Wf"], layers[0]["Wf"])

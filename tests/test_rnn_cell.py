@@ -1,7 +1,5 @@
 """The cells of the drop-in: members, states, variables, loops of TensorFlow's that run them, errors."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -202,86 +200,6 @@ def test_scope_names():
     with tf.variable_scope("outer"):
         cell.build([None, 3])
     assert cell.scope_name == "outer/mine" and rnn_cell.BasicLSTMCell(4).name == "basic_lstm_cell"
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        rnn_cell.BasicLSTMCell(4, forget_bias=0.3, activation="relu", name="basic"),
-        rnn_cell.LSTMCell(3, True, 0.4, tf.truncated_normal_initializer(stddev=0.3), 3, 0.3, activation=tf.nn.elu),
-        rnn_cell.LSTMCell(3, initializer="ones", activation=lambda v: 0.5 * v),
-        rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)], state_is_tuple=False),
-        rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3), residual_fn=lambda x, y: x - y),
-        rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(3), "/cpu:0"),
-        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), 0.5, 0.25, 0.125, seed=4),
-        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), 0.5, 0.25, 0.125, seed=4, dtype="float32", input_size=3,
-                                variational_recurrent=True, dropout_state_filter_visitor=lambda s: True),
-    ],
-    ids=lambda cell: type(cell).__name__,
-)  # fmt: skip
-def test_configurations(cell, session):
-    """The cell that `from_config` makes computes the same from the same variables."""
-    if isinstance(cell, rnn_cell.DropoutWrapper):  # Made at import, its constants were of another graph.
-        cell = type(cell).from_config(cell.get_config())
-    again = type(cell).from_config(cell.get_config())
-    x = tf.constant(random([2, 3]))
-    results = []
-    for made in (cell, again):
-        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
-            results.append(tf.nest.flatten(made(x, made.zero_state(2, tf.float32))))
-    count = len(tf.global_variables())
-    assert count == len({v.name for v in cell.weights} | {v.name for v in again.weights})
-    first, second = values(session, results)
-    for a, b in zip(first, second):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_configurations_are_plain_data():
-    cell = rnn_cell.MultiRNNCell([rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(3, initializer="GlorotUniform"), "/cpu:0")])
-    config = json.loads(json.dumps(cell.get_config()))
-    assert config["cells"][0]["class_name"] == "DeviceWrapper"
-    inner = config["cells"][0]["config"]["cell"]["config"]
-    assert inner["initializer"]["class_name"] == "GlorotUniform" and inner["num_units"] == 3
-    assert rnn_cell.MultiRNNCell.from_config(config).get_config() == cell.get_config()
-    with pytest.raises(ValueError, match="from_config: expected `class_name` to be one of .*LSTMCell.*, got 'Nobody'"):
-        rnn_cell.MultiRNNCell.from_config({"cells": [{"class_name": "Nobody", "config": {}}]})
-
-
-# What TensorFlow 1.15's Keras has under these names, (mean, standard deviation) of a matrix [80, 160].
-INITIALIZERS = {
-    "random_uniform": (0, 0.1 / 12**0.5),
-    "Uniform": (0, 0.1 / 12**0.5),
-    "RandomNormal": (0, 0.05),
-    "normal": (0, 0.05),
-    "truncated_normal": (0, 0.05 * 0.88),
-    "GlorotUniform": (0, (2 / 240.0) ** 0.5),
-    "glorot_normal": (0, (2 / 240.0) ** 0.5),
-    "he_normal": (0, (2 / 80.0) ** 0.5),
-    "he_uniform": (0, (2 / 80.0) ** 0.5),
-    "lecun_normal": (0, (1 / 80.0) ** 0.5),
-    "orthogonal": (0, (1 / 160.0) ** 0.5),
-    "Ones": (1, 0),
-    "zeros": (0, 0),
-}
-
-
-@pytest.mark.parametrize("name", sorted(INITIALIZERS))
-def test_initializers_are_those_of_keras(name, session):
-    cell = rnn_cell.LSTMCell(40, initializer=name)
-    cell.build([None, 40])
-    kernel = values(session, cell.weights[0])
-    mean, deviation = INITIALIZERS[name]
-    assert kernel.mean() == pytest.approx(mean, abs=0.1 * deviation)
-    assert kernel.std() == pytest.approx(deviation, rel=0.05)
-
-
-def test_initializers_by_name(session):
-    cell = rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=2, initializer="ones")
-    cell.build([None, 3])
-    made = values(session, cell.weights)
-    assert [np.unique(array).tolist() for array in made] == [[1], [0], [1], [1], [1], [1]]
-    with pytest.raises(ValueError, match="LSTMCell: expected `initializer` to be one of .*ones.*, got 'one'"):
-        rnn_cell.LSTMCell(4, initializer="one")
 
 
 def test_cells_that_inherit_from_ours(session):

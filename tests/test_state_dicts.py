@@ -5,12 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from test_checkpoint_writing import folder
-from test_checkpoints import GOLDEN, names_of
 
 import numeric
 import plain_lstm
-from random_networks import random_layers
+from checkpoint_files import GOLDEN, folder, names_of
+from plain_lstm import float32_layers
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints import files
 
@@ -24,11 +23,6 @@ def suffix(request):
     if request.param == ".safetensors":
         pytest.importorskip("safetensors", reason="safetensors is not installed (the extra `test` brings it)")
     return request.param
-
-
-def float32_layers(sizes, input_size, use_bias=True):
-    layers = random_layers(np.random.RandomState(2), sizes, input_size, use_bias)
-    return [{name: array.astype(np.float32) for name, array in layer.items()} for layer in layers]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -72,7 +66,7 @@ def test_a_template_keeps_all_else(case, suffix, tmp_path):
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("scope", [None, "lstm."])
 def test_a_new_state_dict(scope, use_bias, suffix, tmp_path):
-    path, layers = str(tmp_path / ("new" + suffix)), float32_layers([4, 4], 3, use_bias)
+    path, layers = str(tmp_path / ("new" + suffix)), float32_layers([4, 4], 3, use_bias=use_bias)
     checkpoints.write(path, layers, scope=scope)
     if suffix == ".npz":
         arrays = dict(np.load(path))
@@ -91,7 +85,7 @@ def test_a_new_state_dict(scope, use_bias, suffix, tmp_path):
 
 
 def test_names(tmp_path):
-    """Several modules in the order of the file, layers by number, a cell without one, and what is no LSTM."""
+    """Several modules in the order of their names, layers by number, a cell without one, and what is no LSTM."""
     arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
     suffixes = ["_l%d%s" % (k, side) for k in range(11) for side in ("_reverse", "")]
     for prefix, ends in [("module.z.", suffixes), ("a.", [""]), ("", ["_l0"])]:
@@ -105,9 +99,9 @@ def test_names(tmp_path):
     np.savez(str(tmp_path / "model.npz"), **arrays)
     source = checkpoints.read(str(tmp_path / "model.npz"))
     expected = ["module.z.l%d%s" % (k, side) for k in range(11) for side in ("", "_reverse")]
-    assert names_of(source.layers) == expected + ["a.cell", "l0"]
-    assert [layer.network for layer in source.layers] == ["module.z."] * 22 + ["a.", ""]
-    assert [layer.direction for layer in source.layers[:2]] == ["forward", "backward"]
+    assert names_of(source.layers) == ["l0", "a.cell"] + expected
+    assert [layer.network for layer in source.layers] == ["", "a."] + ["module.z."] * 22
+    assert [layer.direction for layer in source.layers[2:4]] == ["forward", "backward"]
     assert len(source.others) == 4
 
 
@@ -128,7 +122,7 @@ def test_shapes_that_do_not_fit(name, tmp_path):
     arrays = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
     arrays["encoder.%s_l1" % name] = np.zeros([5, 2], np.float32)
     np.savez(str(tmp_path / "model.npz"), **arrays)
-    with pytest.raises(ValueError, match=r"beside encoder.weight_ih_l1 in .* an LSTM layer's, got .*\(5, 2\)"):
+    with pytest.raises(ValueError, match=r"arrays of encoder.l1 in .* an LSTM layer's, .* got .*\(5, 2\)"):
         checkpoints.read(str(tmp_path / "model.npz"))
 
 
@@ -173,4 +167,44 @@ def test_a_package_that_is_missing(package, path, tmp_path, monkeypatch):
         checkpoints.read(str(tmp_path / path))
     with pytest.raises(ValueError, match="expected the package `%s` for .*pip install %s" % (package, package)):
         checkpoints.write(str(tmp_path / path), float32_layers([4], 3))
+    assert folder(tmp_path) == {}
+
+
+def test_modules_by_number_in_a_file_that_sorts_them_as_text(tmp_path, suffix):
+    arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
+    for k in range(11):
+        for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            arrays["rnns.%d.%s_l0" % (k, key)] = like["encoder.%s_l1" % key]
+    path = str(tmp_path / ("model" + suffix))
+    if suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        import safetensors.numpy
+
+        safetensors.numpy.save_file(arrays, path)
+    assert names_of(checkpoints.read(path).layers) == ["rnns.%d.l0" % k for k in range(11)]
+
+
+@pytest.mark.parametrize(
+    "left_out, message",
+    [
+        ("_l1", "without gaps in their numbers, or the names of those to take, got none at l1"),
+        ("_l0", "without gaps in their numbers, or the names of those to take, got none at l0"),
+        ("weight_ih_l1", "arrays of l1 in .*'weight_ih_l1': 'missing'"),
+        ("weight_hh_l1", "arrays of l1 in .*'weight_hh_l1': 'missing'"),
+    ],
+)
+def test_layers_that_are_missing(left_out, message, tmp_path):
+    like = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
+    keys = ["%s_l%d" % (key, k) for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for k in range(3)]
+    path = str(tmp_path / "model.npz")
+    np.savez(path, **{key: like["encoder.%s_l1" % key[:-3]] for key in keys if left_out not in key})
+    with pytest.raises(ValueError, match="checkpoints.read: expected .*" + message):
+        checkpoints.read(path)
+    assert names_of(checkpoints.read(path, layers="l2").layers) == ["l2"]
+
+
+def test_a_prefix_ends_in_a_point(suffix, tmp_path):
+    with pytest.raises(ValueError, match="expected a `scope` that ends in .*, got 'lstm'"):
+        checkpoints.write(str(tmp_path / ("new" + suffix)), float32_layers([4], 3), scope="lstm")
     assert folder(tmp_path) == {}

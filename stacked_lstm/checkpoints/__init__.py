@@ -21,6 +21,18 @@ Nothing is ever unpickled. Files are written under a temporary name, read back, 
 from stacked_lstm.checkpoints.formats import FORMATS, format_of
 from stacked_lstm.checkpoints.layers import FoundLayer, Location, sizes
 from stacked_lstm.checkpoints.reading import Checkpoint, read
-from stacked_lstm.checkpoints.writing import plan, write
+from stacked_lstm.checkpoints.writing import Plan, carry_out, plan, write
 
-__all__ = ["FORMATS", "Checkpoint", "FoundLayer", "Location", "format_of", "plan", "read", "sizes", "write"]
+__all__ = [
+    "FORMATS",
+    "Checkpoint",
+    "FoundLayer",
+    "Location",
+    "Plan",
+    "carry_out",
+    "format_of",
+    "plan",
+    "read",
+    "sizes",
+    "write",
+]

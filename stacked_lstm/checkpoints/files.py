@@ -2,8 +2,10 @@
 
 import collections
 import contextlib
+import glob
 import os
 import re
+import shutil
 import tempfile
 
 import numpy as np
@@ -20,11 +22,11 @@ Fields:
 
 
 @contextlib.contextmanager
-def reading(path, what, errors, function="checkpoints.read"):
-    """Turns `errors` that a library raises on a broken file into a ValueError that names the file."""
+def reading(path, what, function="checkpoints.read"):
+    """Turns what a library raises on a broken file, which may be anything, into a ValueError that names the file."""
     try:
         yield
-    except errors as error:
+    except Exception as error:
         reason = ("%s: %s" % (type(error).__name__, error)).strip(": \n")
         raise ValueError("%s: expected %s in %s, got %s" % (function, what, path, reason)) from error
 
@@ -42,45 +44,70 @@ def same(a, b):
     return a.tolist() == b.tolist() if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
 
 
+def existing(path):
+    """The files there are of a name: itself, and those of the TensorFlow checkpoint with that prefix."""
+    names = [path, path + ".index"] + sorted(glob.glob(glob.escape(path) + ".data-?????-of-?????"))
+    return [name for name in names if os.path.lexists(name)]
+
+
 def check_free(path, overwrite):
     """Raises ValueError where `path` cannot be written, or is there and not to be overwritten."""
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         checks.fail("checkpoints.write", "an existing folder for %s" % path, "none at %s" % folder)
-    if os.path.isdir(path):
-        checks.fail("checkpoints.write", "the name of a file", "the folder %s" % path)
-    if not overwrite and any(os.path.exists(name) for name in (path, path + ".index")):
-        checks.fail("checkpoints.write", "a name that is free, or to be asked to overwrite", path)
+    for name in existing(path):
+        if os.path.isdir(name):
+            checks.fail("checkpoints.write", "the name of a file", "the folder %s" % name)
+        if not overwrite:
+            checks.fail("checkpoints.write", "a name that is free, or to be asked to overwrite", name)
 
 
 def write(path, content, save, load, overwrite):
     """Writes a file, reads it back, and only then gives it its name; if anything fails, nothing has changed.
 
+    An existing file keeps its mode, and a link the file it leads to. A checkpoint is several files, renamed one after
+    the other, the index last: a kill in between leaves new data beside the old index, or none, and has to be repeated.
+
     Args:
       path: the file, or the prefix of a TensorFlow checkpoint's files.
       content: the `Content` to write.
-      save, load: functions of (path, content) and of a path.
+      save, load: functions of (path, content) and of a path, which may raise ValueError.
       overwrite: whether an existing file may be replaced.
 
     Raises:
       ValueError: see `check_free`; what was read back differs.
     """
     check_free(path, overwrite)
-    folder, base = os.path.split(os.path.abspath(path))
+    path = os.path.realpath(path)
+    folder, base = os.path.split(path)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
         written = os.path.join(temporary, base)
-        with reading(path, "arrays that can be written", (OSError, TypeError, ValueError), "checkpoints.write"):
+        with reading(path, "arrays that can be written", "checkpoints.write"):
             save(written, content)
         found = load(written).arrays
         names = sorted(set(found) ^ set(content.arrays))
         names += [name for name in content.arrays if name in found and not same(found[name], content.arrays[name])]
         if names:
             checks.fail("checkpoints.write", "%s to hold what was written" % path, "differences in %s" % names)
-        for name in sorted(os.listdir(temporary)):  # Of a checkpoint's files the data come first, the index last.
-            os.replace(os.path.join(temporary, name), os.path.join(folder, name))
+        names = sorted(os.listdir(temporary))  # Of a checkpoint's files the data come first, the index last.
+        targets = [os.path.realpath(os.path.join(folder, name)) for name in names]
+        for name, target in zip(names, targets):
+            name = os.path.join(temporary, name)
+            if os.path.exists(target):
+                shutil.copymode(target, name)
+            os.replace(name, target)
+    for name in existing(path):  # More shards, or a file of version 1, of the checkpoint that was here.
+        if os.path.realpath(name) not in targets:
+            os.remove(name)
 
 
 def in_order(name):
     """A key for sorting names: numbers by size, forward before backward."""
     words = re.sub(r"\b(fw|forward)", "0", re.sub(r"\b(bw|backward)", "1", name))
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", words)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", words)]
+
+
+def direction_of(scope):
+    """ "backward" where a scope is that of a layer that reads backward, in rnn_cell's way or Keras', else "forward"."""
+    backward = any(re.fullmatch(r"bw|backward(?:_.*)?", part) for part in scope.split("/"))
+    return "backward" if backward else "forward"

@@ -7,7 +7,7 @@ Such a module has
     new(packed, layout, scope, path) -> (the `rest` of a new file's Content, list of Locations), for a plain stack;
         `packed` is a dictionary per layer from the layout's names to arrays
     save(path, content): writes the file
-    finish(path): what is to be done when the file has its name
+    finish(path): what is to be done when the file has its name; not all have it
 """
 
 import collections
@@ -15,7 +15,7 @@ import collections
 from stacked_lstm import checks, layouts
 from stacked_lstm.checkpoints import keras_files, onnx_models, state_dicts, tensorflow_checkpoints
 
-Format = collections.namedtuple("Format", ["module", "suffixes", "layout", "directed"])
+Format = collections.namedtuple("Format", ["module", "suffixes", "layout", "directed", "biased"])
 Format.__doc__ = """How a kind of file is read and written.
 
 Fields:
@@ -23,16 +23,17 @@ Fields:
   suffixes: of the files' names; none for TensorFlow's checkpoints, which are known by their content.
   layout: that of layers in a new file, a name of `layouts.LAYOUTS`.
   directed: whether the file says in which direction its layers read a sequence.
+  biased: whether layers always have biases.
 """
 
 FORMATS = collections.OrderedDict(
     [
-        ("stacked_lstm", Format(tensorflow_checkpoints, (), layouts.OWN, False)),
-        ("rnn_cell", Format(tensorflow_checkpoints, (), "rnn_cell", False)),
-        ("cudnn_compatible", Format(tensorflow_checkpoints, (), "cudnn_compatible", False)),
-        ("keras", Format(keras_files, (".weights.h5", ".h5", ".keras"), "keras", True)),
-        ("pytorch", Format(state_dicts, (".safetensors", ".npz"), "pytorch", True)),
-        ("onnx", Format(onnx_models, (".onnx",), "onnx", True)),
+        ("stacked_lstm", Format(tensorflow_checkpoints, (), layouts.OWN, False, False)),
+        ("rnn_cell", Format(tensorflow_checkpoints, (), "rnn_cell", False, True)),
+        ("cudnn_compatible", Format(tensorflow_checkpoints, (), "cudnn_compatible", False, True)),
+        ("keras", Format(keras_files, (".weights.h5", ".h5", ".keras"), "keras", True, False)),
+        ("pytorch", Format(state_dicts, (".safetensors", ".npz"), "pytorch", True, False)),
+        ("onnx", Format(onnx_models, (".onnx",), "onnx", True, False)),
     ]
 )
 

@@ -6,7 +6,8 @@
     .keras        a zip file of config.json and such a model.weights.h5
 
 Groups of a .weights.h5 file are numbered by the classes of their layers, so that the order of layers of several classes
-is not in their names; it is in the order in which the arrays were written.
+is not in their names; it is in the order in which the arrays were written. Layers are taken in the file's order, one
+above the other, whatever a functional model does with them: of a model that is no chain, name those that are meant.
 """
 
 import collections
@@ -14,13 +15,12 @@ import io
 import json
 import re
 import zipfile
-import zlib
 
 import numpy as np
 
 from stacked_lstm import checks
 from stacked_lstm.checkpoints import files, keras_configs
-from stacked_lstm.checkpoints.layers import Location, fits
+from stacked_lstm.checkpoints.layers import OTHER, PLAIN, Location, fits
 
 MEMBER = "model.weights.h5"
 _KEYS = ("kernel", "recurrent_kernel", "bias")
@@ -39,8 +39,7 @@ Fields:
 
 def load(path):
     """`files.Content` with all arrays of the HDF5 file, and a `Rest`."""
-    errors = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error)
-    with files.reading(path, "a Keras file", errors):
+    with files.reading(path, "a Keras file"):
         with open(path, "rb") as file:
             data = file.read()
         with _opened(path, data) as hdf5:
@@ -60,7 +59,7 @@ def find(content, path):
         key = last.split(":")[0] if not scope.endswith("/vars") else _NUMBERS.get(last, last)
         if not scope.startswith("optimizer"):  # It keeps arrays with the names and shapes of the layers' own.
             groups.setdefault(scope, collections.OrderedDict())[key] = name
-    locations = [_location(scope, names, content, path) for scope, names in groups.items()]
+    locations = [_location(scope, names, content) for scope, names in groups.items()]
     places = {}
     for k, name in enumerate(content.rest.order):
         places.setdefault(_both_directions(name), k)
@@ -75,21 +74,20 @@ def _both_directions(name):
     return re.sub(r"(?<=/)(?:forward|backward)_.*|[^/]*$", "", name, count=1)
 
 
-def _location(scope, names, content, path):
+def _location(scope, names, content):
     """`Location` of the layer whose arrays are in a group; None where it is not an LSTM's."""
     if not {"kernel", "recurrent_kernel"} <= set(names) <= set(_KEYS):
         return None
     names = collections.OrderedDict((key, names[key]) for key in _KEYS if key in names)
     layout = "keras" if fits(names, content.arrays, "keras") else "keras_cudnn"
-    if not fits(names, content.arrays, layout):
-        if any(_LSTM.fullmatch(part) for part in scope.split("/")):
-            shapes = {key: content.arrays[name].shape for key, name in names.items()}
-            checks.fail("checkpoints.read", "the arrays of %s in %s to be an LSTM layer's" % (scope, path), shapes)
-        return None
+    if not fits(names, content.arrays, layout) and not any(_LSTM.fullmatch(part) for part in scope.split("/")):
+        return None  # A GRU has arrays of these names, too.
     description = keras_configs.of_layer(content.rest.described, scope)
-    backward = description.backward if description else re.search("(?:^|/)backward_", scope)
-    remark = description.remark if description else ""
-    return Location(scope, "", layout, names, "backward" if backward else "forward", remark=remark)
+    if not description:
+        return Location(scope, "", layout, names, files.direction_of(scope))
+    direction = "backward" if description.backward else "forward"
+    remark = description.remark
+    return Location(scope, "", layout, names, direction, OTHER if remark else PLAIN, remark)
 
 
 def new(packed, layout, scope, path):
@@ -141,10 +139,6 @@ def save(path, content):
                 hdf5[name][...] = array
     with open(path, "wb") as file:
         file.write(_with_member(content.rest.data, data.getvalue()) if path.endswith(".keras") else data.getvalue())
-
-
-def finish(path):
-    """Nothing is left to be done."""
 
 
 def _datasets(hdf5):

@@ -2,10 +2,20 @@
 
 import collections
 import collections.abc
+import re
 
 import numpy as np
 
 from stacked_lstm import checks, layouts
+from stacked_lstm.checkpoints.files import same
+
+# Layout -> what the number of a layer in its stack follows in its name, and the first number.
+_NUMBERS = {
+    layouts.OWN: (r"/layer_(\d+)$", 1),
+    "rnn_cell": (r"(?:^|/)cell_(\d+)(?=/)", 0),
+    "cudnn_compatible": (r"(?:^|/)cell_(\d+)(?=/)", 0),
+    "pytorch": (r"(?:^|\.)l(\d+)(?=$|_reverse$)", 0),
+}
 
 PLAIN, MAYBE, OTHER = "", "maybe", "other"
 
@@ -25,9 +35,7 @@ Fields:
   remark: the reason of that, or what else is worth knowing, such as its activations.
 """
 
-FoundLayer = collections.namedtuple(
-    "FoundLayer", Location._fields + ("forget_bias", "arrays", "layer", "slots"), defaults=[{}]
-)
+FoundLayer = collections.namedtuple("FoundLayer", Location._fields + ("forget_bias", "arrays", "layer", "slots"))
 FoundLayer.__doc__ = """One LSTM layer that was read from a file: a `Location` and
 
 Fields:
@@ -35,7 +43,7 @@ Fields:
   arrays: ordered dictionary from the layout's names to arrays.
   layer: the common form of these, as `layouts.unpack` returns it, with the forget bias in bf.
   slots: what an optimizer keeps for the layer, ordered dictionary from (outer scope, slot's name) to a dictionary like
-    `layer`, e.g. ("", "Adam") for variables that are called <name>/kernel/Adam.
+    `layer`, e.g. ("", "Adam") for variables that are called <name>/kernel/Adam; the forget bias is not added there.
 """
 
 
@@ -49,9 +57,34 @@ def fits(names, arrays, layout):
     """Whether the arrays of these names are one layer's, in a layout."""
     try:
         layouts.unpack({key: arrays[name] for key, name in names.items()}, layout, 0.0)
-    except ValueError:
+    except (ValueError, TypeError, LookupError):  # Shapes that do not fit, numbers NumPy does not know, arrays missing.
         return False
     return True
+
+
+def check_fits(location, arrays, path):
+    """Raises ValueError where a layer's name is an LSTM's and its arrays are not."""
+    if not fits(location.names, arrays, location.layout):
+        given_arrays = {
+            name: "%s %s" % (arrays[name].dtype.name, arrays[name].shape) if name in arrays else "missing"
+            for name in location.names.values()
+        }
+        expected = "the arrays of %s in %s to be an LSTM layer's, of layout %s (or other layers to be named)"
+        checks.fail("checkpoints.read", expected % (location.name, path, location.layout), given_arrays)
+
+
+def check_numbers(locations, path):
+    """Raises ValueError where a layer is missing between others, or below them, by the numbers in their names."""
+    numbers = collections.defaultdict(set)
+    for location in locations:
+        pattern, first = _NUMBERS.get(location.layout, (None, None))
+        for match in re.finditer(pattern, location.name) if pattern else []:
+            numbers[location.name[: match.start(1)], first].add(int(match.group(1)))
+    for (start, first), there in sorted(numbers.items()):
+        missing = ["%s%d" % (start, k) for k in range(first, max(there)) if k not in there]
+        if missing:
+            expected = "LSTM layers in %s without gaps in their numbers, or the names of those to take" % path
+            checks.fail("checkpoints.read", expected, "none at %s" % ", ".join(missing[:5]))
 
 
 def found(location, arrays, forget_bias):
@@ -65,7 +98,7 @@ def found(location, arrays, forget_bias):
     forget_bias = added(location.layout, forget_bias)
     own = collections.OrderedDict((key, np.asarray(arrays[name])) for key, name in location.names.items())
     layer = layouts.unpack(own, location.layout, forget_bias)
-    return FoundLayer(*location, forget_bias=forget_bias, arrays=own, layer=layer)
+    return FoundLayer(*location, forget_bias=forget_bias, arrays=own, layer=layer, slots=collections.OrderedDict())
 
 
 def given(layers):
@@ -86,6 +119,12 @@ def given(layers):
         names = collections.OrderedDict((name, name) for name, array in layer.items() if array is not None)
         whole.append(found(Location("layer_%d" % (k + 1), "", layouts.OWN, names), layer, None))
     return whole
+
+
+def same_layer(found_layer):
+    """Whether a `FoundLayer`'s `layer` is still what its `arrays` hold, and not another that was put in its place."""
+    own = layouts.unpack(found_layer.arrays, found_layer.layout, found_layer.forget_bias)
+    return set(own) == set(found_layer.layer) and all(same(own[name], found_layer.layer[name]) for name in own)
 
 
 def with_biases(layer):

@@ -7,9 +7,8 @@ import collections
 
 import numpy as np
 
-from stacked_lstm import checks
 from stacked_lstm.checkpoints import files
-from stacked_lstm.checkpoints.layers import OTHER, PLAIN, Location, fits
+from stacked_lstm.checkpoints.layers import OTHER, PLAIN, Location
 
 INPUTS = collections.OrderedDict([("W", 1), ("R", 2), ("B", 3), ("P", 7)])  # Which inputs of the node.
 DIRECTIONS = {"forward": ["forward"], "reverse": ["backward"], "bidirectional": ["forward", "backward"]}
@@ -22,25 +21,26 @@ OPSET, IR_VERSION = 14, 7
 def load(path):
     """`files.Content`; its rest is the model."""
     onnx = _onnx(path)
-    from google.protobuf.message import DecodeError  # onnx brings it.
-
-    errors = (OSError, ValueError, TypeError, DecodeError, onnx.checker.ValidationError)
-    with files.reading(path, "an ONNX model", errors):
+    with files.reading(path, "an ONNX model"):
         model = onnx.load(path)
         onnx.checker.check_model(model)
         arrays = collections.OrderedDict((t.name, onnx.numpy_helper.to_array(t)) for t in model.graph.initializer)
-    for name in _two_directions(model):
-        halves = np.split(arrays.pop(name), 2) if name in arrays and arrays[name].shape[:1] == (2,) else []
-        arrays.update(("%s[%d]" % (name, k), half) for k, half in enumerate(halves))
+        for name in _two_directions(model):
+            halves = np.split(arrays.pop(name), 2) if name in arrays and arrays[name].shape[:1] == (2,) else []
+            arrays.update(("%s[%d]" % (name, k), half) for k, half in enumerate(halves))
     return files.Content(arrays, model)
 
 
 def find(content, path):
-    return [
-        location
-        for k, node in enumerate(_nodes(content.rest))
-        for location in _locations(node, node.name or "lstm_%d" % k, content.arrays, path)
-    ]
+    """Nodes that are fed by the one before are one network; where that ends, another begins, called by its first."""
+    locations, network, before = [], None, None
+    for k, node in enumerate(_nodes(content.rest)):
+        name = node.name or "lstm_%d" % k
+        if before is None or not _feeds(content.rest, before, node):
+            network = name
+        locations += _locations(node, name, network)
+        before = node
+    return locations
 
 
 def new(packed, layout, scope, path):
@@ -84,12 +84,20 @@ def save(path, content):
     onnx.save(model, path)
 
 
-def finish(path):
-    """Nothing is left to be done."""
-
-
 def _nodes(model):
     return [node for node in model.graph.node if node.op_type == "LSTM" and node.domain in ("", "ai.onnx")]
+
+
+def _feeds(model, below, above):
+    """Whether what a node has for its X is computed from what another one puts out."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    names, seen = [above.input[0]], set()
+    while names:
+        name = names.pop()
+        if name in makers and name not in seen:
+            names += makers[name].input
+        seen.add(name)
+    return not seen.isdisjoint(name for name in below.output if name)
 
 
 def _attributes(node):
@@ -121,7 +129,7 @@ def _two_directions(model):
     return sorted({name for node in _nodes(model) if len(_directions(node)) == 2 for name in _inputs(node).values()})
 
 
-def _locations(node, name, arrays, path):
+def _locations(node, name, network):
     attributes, inputs, directions = _attributes(node), _inputs(node), _directions(node)
     unusual = {
         key: value
@@ -132,11 +140,8 @@ def _locations(node, name, arrays, path):
     for k, direction in enumerate(directions):
         two = len(directions) == 2
         names = collections.OrderedDict((key, n + "[%d]" % k * two) for key, n in inputs.items())
-        shapes = {key: arrays[n].shape if n in arrays else "no initializer" for key, n in names.items()}
-        if "no initializer" in shapes.values() or not fits(names, arrays, "onnx"):
-            checks.fail("checkpoints.read", "initializers of the LSTM node %s in %s that fit" % (name, path), shapes)
         own_name = "%s/%s" % (name, direction) if two else name
-        yield Location(own_name, "", "onnx", names, direction, OTHER if unusual else PLAIN, remark)
+        yield Location(own_name, network, "onnx", names, direction, OTHER if unusual else PLAIN, remark)
 
 
 def _tensor(onnx, array, name):

@@ -4,9 +4,9 @@ import collections
 import re
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import slots
+from stacked_lstm.checkpoints import files, slots
 from stacked_lstm.checkpoints.formats import entry_of
-from stacked_lstm.checkpoints.layers import MAYBE, OTHER, found
+from stacked_lstm.checkpoints.layers import MAYBE, OTHER, check_fits, check_numbers, fits, found
 
 Checkpoint = collections.namedtuple("Checkpoint", ["path", "layers", "left", "others"])
 Checkpoint.__doc__ = """What `read` found.
@@ -36,40 +36,52 @@ def read(path, format=None, layers=None, forget_bias=None):
 
     Raises:
       ValueError: a file that is missing or broken, or has no LSTM layers, or none of these names; layers whose arrays
-        are not of the shapes of an LSTM's; layers not asked for by name that compute something else.
+        are not of the shapes of an LSTM's; layers not asked for by name that compute something else, or among whose
+        numbers one is missing.
     """
     entry = entry_of(path, format, "checkpoints.read", otherwise="stacked_lstm")
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.read", "forget_bias")
     content = entry.module.load(str(path))
-    locations = entry.module.find(content, path)
-    if format and not entry.suffixes:
-        locations = [location for location in locations if location.layout == entry.layout]
-    taken, left = choose(locations, layers, path)
+    taken, left = choose(content, entry, format, layers, path)
     whole = [found(location, content.arrays, forget_bias) for location in taken]
     whole, used = slots.added(whole, content.arrays)
     others = collections.OrderedDict((name, array) for name, array in content.arrays.items() if name not in used)
     return Checkpoint(path, whole, [found(location, content.arrays, forget_bias) for location in left], others)
 
 
-def choose(locations, pattern, path):
-    """(the `Location`s to take, those to leave), as `read` says.
+def choose(content, entry, format, pattern, path):
+    """(the `Location`s of a file's layers to take, those to leave), as `read` says.
 
     Raises:
-      ValueError: there are none to take, or some compute something else than an LSTM and are not named.
+      ValueError: there are none to take; their arrays do not fit; without names, some compute something else than an
+        LSTM, or one is missing among them.
     """
+    with files.reading(path, "LSTM layers"):
+        locations = entry.module.find(content, path)
+    if format and not entry.suffixes:
+        locations = [location for location in locations if location.layout == entry.layout]
     if pattern is None:
         taken = [location for location in locations if location.status != MAYBE]
-        unlike = {location.name: location.remark for location in taken if location.status == OTHER}
-        if unlike:
-            checks.fail("checkpoints.read", "plain LSTM layers in %s, or the names of those to take" % path, unlike)
     else:
-        try:
-            taken = [location for location in locations if re.fullmatch(pattern, location.name)]
-        except (re.error, TypeError) as error:
-            checks.fail("checkpoints.read", "a regular expression for names of layers", "%r (%s)" % (pattern, error))
+        taken = [location for location in locations if _matches(pattern, location.name)]
     if not taken:
         expected = "LSTM layers in %s%s" % (path, " with names like %s" % pattern if pattern else "")
         names = ", ".join(location.name for location in locations)
         checks.fail("checkpoints.read", expected, "none%s" % ("; named otherwise: %s" % names if names else ""))
-    return taken, [location for location in locations if location not in taken]
+    for location in taken:
+        check_fits(location, content.arrays, path)
+    if pattern is None:
+        unlike = {location.name: location.remark for location in taken if location.status == OTHER}
+        if unlike:
+            checks.fail("checkpoints.read", "plain LSTM layers in %s, or the names of those to take" % path, unlike)
+        check_numbers(taken, path)
+    left = [location for location in locations if location not in taken]
+    return taken, [location for location in left if fits(location.names, content.arrays, location.layout)]
+
+
+def _matches(pattern, name):
+    try:
+        return re.fullmatch(pattern, name)
+    except (re.error, TypeError) as error:
+        checks.fail("checkpoints.read", "a regular expression for names of layers", "%r (%s)" % (pattern, error))

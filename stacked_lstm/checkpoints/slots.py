@@ -1,7 +1,8 @@
 """What an optimizer keeps for each variable, such as Adam's averages: it is carried over with the variable.
 
 A slot is a variable of the same shape, called <variable>/<slot>, in TensorFlow 1 also <scope>/<variable>/<slot>. Its
-numbers stand where the variable's stand; a forget bias is no part of them, but where they are averages of the values.
+numbers stand where the variable's stand; a forget bias is no part of them. It is part of averages of the values, which
+are known by their slot's name: if the program gave its ExponentialMovingAverage another name, that has to be said.
 """
 
 import collections
@@ -9,7 +10,7 @@ import collections
 from stacked_lstm import layouts
 from stacked_lstm.checkpoints.layers import fits, with_biases_of
 
-AVERAGE = "ExponentialMovingAverage"
+AVERAGES = ("ExponentialMovingAverage",)
 
 
 def added(layers, arrays):
@@ -38,20 +39,25 @@ def added(layers, arrays):
         slots = collections.OrderedDict()
         for slot, by_key in of_layer.items():
             if set(by_key) == set(layer.names) and fits(by_key, arrays, layer.layout):
-                forget_bias = layer.forget_bias if slot[1] == AVERAGE else 0.0
                 own = {key: arrays[name] for key, name in by_key.items()}
-                slots[slot] = layouts.unpack(own, layer.layout, forget_bias)
+                slots[slot] = layouts.unpack(own, layer.layout, 0.0)
                 used.update(by_key.values())
         whole.append(layer._replace(slots=slots))
     return whole, used
 
 
-def packed(layer, location, forget_bias):
-    """Names -> arrays of a layer's slots, beside the variables at a `Location`."""
+def packed(layer, location, forget_bias, averages):
+    """Names -> arrays of a layer's slots, beside the variables at a `Location`.
+
+    Args:
+      forget_bias: what is added at run time there.
+      averages: names of the slots that are averages of the variables.
+    """
     arrays = {}
     for (scope, slot), kept in layer.slots.items():
         kept = with_biases_of(location, kept)
-        of_slot = layouts.pack(kept, location.layout, forget_bias if slot == AVERAGE else 0.0)
+        change = forget_bias - layer.forget_bias if slot in averages else 0.0
+        of_slot = layouts.pack(kept, location.layout, change)
         for key, name in location.names.items():
             arrays["/".join([scope] * bool(scope) + [name, slot])] = of_slot[key]
     return arrays

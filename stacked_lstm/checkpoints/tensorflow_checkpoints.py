@@ -6,13 +6,10 @@ import os
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import cells, files
+from stacked_lstm.checkpoints import files, variables
 from stacked_lstm.checkpoints.layers import Location
 from stacked_lstm.compat import tf
 from stacked_lstm.weights import LAYER_SCOPE
-
-# What TensorFlow raises on broken files; its reader of checkpoints makes exceptions of Python's own of some.
-_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, OSError, LookupError)
 
 STACK = "stacked_lstm"
 CELL_NAMES = {"rnn_cell": "lstm_cell", "cudnn_compatible": "cudnn_compatible_lstm_cell"}
@@ -20,7 +17,7 @@ CELL_NAMES = {"rnn_cell": "lstm_cell", "cudnn_compatible": "cudnn_compatible_lst
 
 def load(path):
     """`files.Content` of a checkpoint's prefix, or of the last checkpoint in a folder."""
-    with files.reading(path, "a TensorFlow checkpoint", _ERRORS):
+    with files.reading(path, "a TensorFlow checkpoint"):
         reader = tf.train.load_checkpoint(path)
         dtypes = reader.get_variable_to_dtype_map()
         arrays = collections.OrderedDict((name, reader.get_tensor(name)) for name in sorted(dtypes))
@@ -30,13 +27,13 @@ def load(path):
 
 
 def find(content, path):
-    return cells.find_stacks(content.arrays, path) + cells.find_cells(content.arrays, path)
+    return variables.find_stacks(content.arrays) + variables.find_cells(content.arrays)
 
 
 def new(packed, layout, scope, path):
     """No rest, and the names of variables: `scope`/layer_1/Wf and so on, or those of cells at `scope` % 0 and so on."""
     if layout == layouts.OWN:
-        more = sorted(set().union(*packed) - set(cells.STACK_NAMES))
+        more = sorted(set().union(*packed) - set(variables.STACK_NAMES))
         if more:
             checks.fail("checkpoints.write", "layers without peepholes or projection, for a StackedLSTM has none", more)
         pattern, start = "%s/%s" % ((scope or STACK).replace("%", "%%"), LAYER_SCOPE), 1
