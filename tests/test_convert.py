@@ -183,6 +183,7 @@ ERRORS = [
         dict(to="there.npz", to_format=None),
         "expected a name that is free, or to be asked to overwrite, got .*there.npz",
     ),
+    (dict(to="own.onnx"), "a name that does not end as files of the format onnx do, got .*own.onnx"),
     (dict(to="no/where.ckpt"), "expected an existing folder"),
     (
         dict(layers=None, source=os.path.join(GOLDEN, "block_cells.ckpt")),

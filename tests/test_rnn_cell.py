@@ -159,6 +159,8 @@ def test_stack_built_before_any_call():
     assert names[0::4] == ["0/lstm_cell/kernel", "2/basic_lstm_cell/bias"] and len(names) == 5
     assert stack.weights[3].shape.as_list() == [3 + 5, 20]
     stack(tf.zeros([2, 7]), stack.zero_state(2, tf.float32))
+    stack.build(tf.TensorShape([None, 7]))
+    stack(tf.zeros([2, 7]), stack.zero_state(2, tf.float32))
     assert [v.op.name for v in stack.weights[3:5]] == ["multi_rnn_cell/cell_1/user_cell/" + n for n in ("w",)] + [
         "multi_rnn_cell/cell_2/basic_lstm_cell/kernel"
     ]

@@ -51,10 +51,14 @@ def entry_of(path, format, function, otherwise=None):
       otherwise: the name where neither says anything; None if that is an error.
 
     Raises:
-      ValueError: an unknown format, or none.
+      ValueError: an unknown format, or none, or the path's suffix is another one's.
     """
-    name = format or format_of(path) or otherwise
+    by_suffix = format_of(path)
+    name = format or by_suffix or otherwise
     if name is None:
         suffixes = " ".join(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
         checks.fail(function, "a format, or a name that ends in one of %s" % suffixes, path)
-    return checks.known(FORMATS, name, function, "format")
+    entry = checks.known(FORMATS, name, function, "format")
+    if by_suffix not in (None, name):
+        checks.fail(function, "a name that does not end as files of the format %s do" % by_suffix, path)
+    return entry

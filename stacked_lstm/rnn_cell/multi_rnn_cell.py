@@ -60,13 +60,14 @@ class MultiRNNCell(RNNCell):
 
     def build(self, inputs_shape):
         """Makes the variables of those cells that can be built before they are called."""
+        called = self._called
         with self._in_scope():
             for k, cell in enumerate(self._cells):
                 if isinstance(cell, RNNCell):
                     with self._scope_of(k):
                         build(cell, inputs_shape, self._dtype)
                 inputs_shape = tf.TensorShape([None]).concatenate(cell.output_size)
-        self._called = False  # Cells that make their variables in `call` have yet to do so.
+        self._called = called  # Before the first call, cells that make their variables there have yet to do so.
         self.built = True
 
     def call(self, inputs, state):
