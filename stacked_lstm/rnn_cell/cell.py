@@ -121,7 +121,9 @@ class RNNCell(object):
         """
         self._take_scope(None)
         reuse = True if self.built else self._reuse
-        with tf.variable_scope(self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=self._keep):
+        with tf.variable_scope(
+            self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=keeping(self._made())
+        ):
             return tf.get_variable(
                 name,
                 shape,
@@ -134,12 +136,6 @@ class RNNCell(object):
             )
 
     add_weight = add_variable
-
-    def _keep(self, getter, *args, **kwargs):
-        """A custom getter that remembers what was made."""
-        variable = getter(*args, **kwargs)
-        remember(variable, self._made())
-        return variable
 
     def build(self, inputs_shape):
         """Makes the variables for inputs of this shape; the first call does so by itself. Here: there are none."""
@@ -176,7 +172,7 @@ class RNNCell(object):
         self._take_scope(scope)
         reuse = True if self._called else self._reuse
         with tf.variable_scope(
-            self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=self._keep
+            self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=keeping(self._made())
         ) as entered, tf.name_scope(entered.original_name_scope):
             yield entered
         self._called = True
@@ -267,6 +263,25 @@ def check_floating(dtype):
     dtype = tf.as_dtype(dtype)
     if not (dtype.is_floating or dtype.is_complex):
         raise ValueError("RNN cell only supports floating point inputs, but saw dtype: %s" % dtype.name)
+
+
+def build(cell, inputs_shape, dtype):
+    """Builds a cell that is not, for inputs of a dtype that it takes over unless it has one."""
+    if not cell.built:
+        cell._dtype = cell._dtype or dtype
+        cell.build(inputs_shape)
+        cell.built = True
+
+
+def keeping(variables):
+    """A custom getter that remembers in the list what it gets."""
+
+    def get(getter, *args, **kwargs):
+        variable = getter(*args, **kwargs)
+        remember(variable, variables)
+        return variable
+
+    return get
 
 
 def remember(variable, variables):

@@ -116,8 +116,7 @@ def bidirectional_dynamic_rnn(
                 cell_bw, reverse(inputs), initial_state=initial_state_bw, scope=bw, **common
             )
             outputs_bw = reverse(reversed_bw)
-    for tensor in tf.nest.flatten(reversed_bw)[:1]:
-        on_engines.remember(outputs_bw, on_engines.engine_used(tensor))
+    on_engines.remember(outputs_bw, on_engines.engine_used(reversed_bw))
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 

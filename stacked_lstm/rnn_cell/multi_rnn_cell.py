@@ -1,7 +1,10 @@
 """MultiRNNCell: cells on top of each other."""
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell, cell_of, config_of, remember
+from stacked_lstm.rnn_cell.cell import RNNCell, build, cell_of, config_of, keeping, remember
+
+# Members of cells -> which of their variables these list, by whether they are trainable.
+_LISTED = {"trainable_weights": [True], "non_trainable_weights": [False], "weights": [True, False]}
 
 
 class MultiRNNCell(RNNCell):
@@ -88,13 +91,7 @@ class MultiRNNCell(RNNCell):
 
     def _scope_of(self, k):
         """The scope of cell k, in which its variables are remembered, whoever makes them."""
-
-        def keep(getter, *args, **kwargs):
-            variable = getter(*args, **kwargs)
-            remember(variable, self._variables_of_cells[k])
-            return variable
-
-        return tf.variable_scope("cell_%d" % k, custom_getter=keep)
+        return tf.variable_scope("cell_%d" % k, custom_getter=keeping(self._variables_of_cells[k]))
 
     @property
     def trainable_weights(self):
@@ -110,8 +107,7 @@ class MultiRNNCell(RNNCell):
         for cell, seen in zip(self._cells, self._variables_of_cells):
             own = getattr(cell, members, [])
             if not getattr(cell, "weights", []):
-                wanted = {"trainable_weights": [True], "non_trainable_weights": [False], "weights": [True, False]}
-                own = [variable for variable in seen if variable.trainable in wanted[members]]
+                own = [variable for variable in seen if variable.trainable in _LISTED[members]]
             for variable in own:
                 remember(variable, gathered)
         return gathered
@@ -122,11 +118,3 @@ class MultiRNNCell(RNNCell):
     @classmethod
     def from_config(cls, config):
         return cls(**dict(config, cells=[cell_of(cell) for cell in config["cells"]]))
-
-
-def build(cell, inputs_shape, dtype):
-    """Builds a cell that is not, for inputs of a dtype that it takes over unless it has one."""
-    if not cell.built:
-        cell._dtype = cell._dtype or dtype
-        cell.build(inputs_shape)
-        cell.built = True

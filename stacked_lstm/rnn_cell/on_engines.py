@@ -10,9 +10,10 @@ import weakref
 from stacked_lstm import checks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell, LSTMStateTuple
-from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell, build
+from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 
 STEPWISE = "stepwise"
 
@@ -149,8 +150,7 @@ def run(call, name):
         layers = [cell.for_engines() for cell in layers_of(call.cell)]
         x = x if call.time_major else tf.transpose(x, [1, 0, 2])
         lengths = None if call.sequence_length is None else _lengths(call.sequence_length, x)
-        batch = x.shape.as_list()[1]
-        batch = (batch, tf.shape(x)[1])
+        batch = (x.shape.as_list()[1], tf.shape(x)[1])
         state = call.initial_state
         if state is None:
             state = call.cell.zero_state(batch[1] if batch[0] is None else batch[0], x.dtype)

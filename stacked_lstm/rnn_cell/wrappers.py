@@ -1,8 +1,7 @@
 """Cells around a cell. They add no scope: the variables are named as without them."""
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell, cell_of, config_of
-from stacked_lstm.rnn_cell.multi_rnn_cell import build
+from stacked_lstm.rnn_cell.cell import RNNCell, build, cell_of, config_of
 
 
 def check_cell(cell, argument="cell"):

@@ -1,0 +1,47 @@
+"""Cells that the tests of the drop-in run, and how they make data and values."""
+
+import numpy as np
+
+from stacked_lstm import rnn_cell
+from stacked_lstm.compat import tf
+
+LSTMS = [
+    lambda **more: rnn_cell.BasicLSTMCell(4, **more),
+    lambda **more: rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=3, cell_clip=0.3, proj_clip=0.2, **more),
+]
+
+
+class UserCell(rnn_cell.RNNCell):
+    """Makes its variables in `call`."""
+
+    state_size = output_size = property(lambda self: 3)
+
+    def call(self, inputs, state):
+        w = tf.get_variable("w", [inputs.shape.as_list()[1], 3], inputs.dtype)
+        bound = tf.get_variable("bound", [], trainable=False)
+        state = tf.tanh(tf.matmul(inputs, w) + state) * bound
+        return state, state
+
+
+class OldCell(rnn_cell.RNNCell):
+    """Overrides `__call__` and forgets the base's `__init__`."""
+
+    def __init__(self):
+        self.calls = 0
+
+    state_size = output_size = property(lambda self: 3)
+
+    def __call__(self, inputs, state, scope=None):
+        self.calls += 1
+        with tf.variable_scope(scope or "old"):
+            w = tf.get_variable("w", [inputs.shape.as_list()[1], 3], inputs.dtype)
+            return tf.matmul(inputs, w), state
+
+
+def random(shape, seed=0, dtype=np.float32):
+    return np.random.RandomState(seed).standard_normal(shape).astype(dtype)
+
+
+def values(session, tensors):
+    session.run(tf.global_variables_initializer())
+    return session.run(tensors)
