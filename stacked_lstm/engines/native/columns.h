@@ -1,0 +1,59 @@
+// Transposed weights for the backward pass: what gradients of pre-activations are multiplied by.
+
+#ifndef STACKED_LSTM_COLUMNS_H_
+#define STACKED_LSTM_COLUMNS_H_
+
+#include "buffer.h"
+#include "lstm.h"
+#include "plan.h"
+
+namespace stacked_lstm {
+
+// The `rows` rows of all gate matrices from `first` on, as columns in panels of at most 4 vectors: [panel, k, column],
+// where k runs through [panel of units, gate, unit] as in the rows of gates, with zeros where there is no unit.
+template <class T>
+class Columns {
+ public:
+  Columns(const Layer& layer, const Plan<T>& plan, const Weights<const T>& weights, int64_t first, int64_t rows)
+      : layer_(layer),
+        plan_(plan),
+        weights_(weights),
+        first_(first),
+        rows_(rows),
+        panels_((rows + kWidth - 1) / kWidth),
+        packed_((rows + kSize - 1) / kSize * kSize * plan.row_width) {}
+
+  int64_t panels() const { return panels_; }
+  int Vectors(int64_t panel) const {
+    return static_cast<int>((std::min(kWidth, rows_ - panel * kWidth) + kSize - 1) / kSize);
+  }
+  const T* Panel(int64_t panel) const { return packed_.get() + panel * kWidth * plan_.row_width; }
+
+  // A piece of packing, of `panels()` times the panels of units.
+  void Pack(int64_t piece) const {
+    const int64_t panel = piece / plan_.panels, of_units = piece % plan_.panels;
+    const int64_t width = Vectors(panel) * kSize, count = std::min(width, rows_ - panel * kWidth);
+    const int64_t units = plan_.Units(layer_, of_units);
+    T* to = packed_.get() + panel * kWidth * plan_.row_width + of_units * kWidth * width;
+    for (int gate = 0; gate < kGates; ++gate, to += kSize * width) {
+      const T* from = weights_.kernel[gate] + (first_ + panel * kWidth) * weights_.stride + of_units * kSize;
+      std::fill(to, to + kSize * width, T(0));
+      for (int64_t unit = 0; unit < units; ++unit) {
+        for (int64_t n = 0; n < count; ++n) to[unit * width + n] = from[n * weights_.stride + unit];
+      }
+    }
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+
+  const Layer& layer_;
+  const Plan<T>& plan_;
+  const Weights<const T>& weights_;
+  int64_t first_, rows_, panels_;
+  Buffer<T> packed_;
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_COLUMNS_H_

@@ -1,0 +1,78 @@
+// The one matrix product of this engine: a tile of at most kTileRows x 4 vectors that stays in registers.
+
+#ifndef STACKED_LSTM_TILE_H_
+#define STACKED_LSTM_TILE_H_
+
+#include <algorithm>
+#include <utility>
+
+#include "vector.h"
+
+namespace stacked_lstm {
+
+// Vectors that stand side by side in a panel: in the forward pass those of a unit's four gates.
+constexpr int kPanelVectors = 4;
+
+// Where a tile reads the left factor: rows of `stride` numbers, or strips, [depth][rows] contiguous.
+enum class Left { kRows, kStrips };
+
+// out[r, :] = init[r, :] + sum over k < depth of left(r, k) * panel[k, :], for `Rows` rows and `Vectors` vectors.
+//
+//   left: [Rows, depth] with rows `left_stride` apart; or a strip [depth, Rows].
+//   panel: [depth, Vectors * kSize], contiguous.
+//   init: rows `init_stride` apart (0 repeats one), or null for zeros; may be `out`.
+template <class T, int Rows, int Vectors, Left layout>
+void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, const T* init, int64_t init_stride, T* out,
+          int64_t out_stride) {
+  constexpr int kSize = Vector<T>::kSize;
+  Vec<T> sum[Rows][Vectors];
+  const T* row[Rows];
+  for (int r = 0; r < Rows; ++r) {
+    row[r] = left + r * left_stride;
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = init ? Load(init + r * init_stride + v * kSize) : Vec<T>{};
+  }
+  for (int64_t k = 0; k < depth; ++k) {
+    Vec<T> weights[Vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) weights[v] = Load(panel + v * kSize);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const T factor = layout == Left::kRows ? row[r][k] : left[r];
+#pragma GCC unroll 8
+      for (int v = 0; v < Vectors; ++v) sum[r][v] += weights[v] * factor;
+    }
+    panel += Vectors * kSize;
+    if (layout == Left::kStrips) left += Rows;
+  }
+  for (int r = 0; r < Rows; ++r) {
+    for (int v = 0; v < Vectors; ++v) Store(out + r * out_stride + v * kSize, sum[r][v]);
+  }
+}
+
+template <class T>
+using TileFunction = void (*)(int64_t, const T*, int64_t, const T*, const T*, int64_t, T*, int64_t);
+
+template <class T, Left layout, size_t... k>
+inline TileFunction<T> TileOf(int rows, int vectors, std::index_sequence<k...>) {
+  static constexpr TileFunction<T> kTiles[] = {Tile<T, k / kPanelVectors + 1, k % kPanelVectors + 1, layout>...};
+  return kTiles[(rows - 1) * kPanelVectors + vectors - 1];
+}
+
+// The `Tile` of 1 to kTileRows rows and 1 to kPanelVectors vectors.
+template <class T, Left layout = Left::kRows>
+inline TileFunction<T> TileOf(int rows, int vectors = kPanelVectors) {
+  return TileOf<T, layout>(rows, vectors, std::make_index_sequence<kTileRows * kPanelVectors>());
+}
+
+// `count` things cut into pieces of at most `most`, as even as can be.
+struct Pieces {
+  Pieces(int64_t count, int64_t most) : things(count), number((count + most - 1) / most) {}
+  int64_t Begin(int64_t k) const { return things * k / number; }
+  int64_t Size(int64_t k) const { return Begin(k + 1) - Begin(k); }
+
+  int64_t things, number;
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_TILE_H_

@@ -1,0 +1,122 @@
+// Gradients of weights: one product over all steps and sequences, dW = [h, x]^T dz.
+
+#ifndef STACKED_LSTM_WEIGHT_GRADIENTS_H_
+#define STACKED_LSTM_WEIGHT_GRADIENTS_H_
+
+#include "buffer.h"
+#include "lstm.h"
+#include "plan.h"
+#include "tile.h"
+
+namespace stacked_lstm {
+
+template <class T>
+class WeightGradients {
+ public:
+  // most_rows: how many rows of [step, sequence] `Add` gets at most.
+  WeightGradients(const Layer& layer, const Plan<T>& plan, const BackwardArrays<T>& arrays, int64_t most_rows,
+                  int threads)
+      : layer_(layer),
+        plan_(plan),
+        arrays_(arrays),
+        h_strips_(layer.units, kTileRows),
+        x_strips_(layer.inputs, kTileRows),
+        most_rows_(most_rows),
+        strips_((layer.units + layer.inputs) * most_rows),
+        panels_(threads * most_rows * kWidth) {}
+
+  // Adds the part of some steps; `dz` has their rows. The first part is set rather than added.
+  void Add(Worker& worker, int64_t begin, int64_t end, const T* dz, bool first) const {
+    const int64_t rows = (end - begin) * layer_.batch, offset = begin * layer_.batch;
+    const bool kernels = arrays_.d_weights.kernel[0] != nullptr;
+    if (!kernels && !arrays_.d_weights.bias[0]) return;
+    if (kernels) {
+      const Pieces parts(rows, kRowsOfAPiece);
+      worker.Each(parts.number, [&](int64_t k) { PackStrips(offset, rows, parts.Begin(k), parts.Begin(k + 1)); });
+    }
+    const int64_t parts = 2;  // Of the strips, so that the last pieces are small.
+    worker.Each(parts * plan_.panels, [&](int64_t k) {
+      T* const panel = panels_.get() + worker.index() * most_rows_ * kWidth;
+      PackPanel(k / parts, rows, dz, panel, k % parts == 0 && arrays_.d_weights.bias[0], first);
+      if (!kernels) return;
+      const T* strips = strips_.get();
+      int64_t row = arrays_.d_weights.h_row;
+      for (const Pieces* of : {&h_strips_, &x_strips_}) {
+        for (int64_t m = of->number * (k % parts) / parts; m < of->number * (k % parts + 1) / parts; ++m) {
+          Product(k / parts, row + of->Begin(m), of->Size(m), rows, strips + of->Begin(m) * rows, panel, first);
+        }
+        strips += of->things * rows;
+        row = arrays_.d_weights.x_row;
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth, kRowsOfAPiece = 16;
+
+  // h before the step, and x, of some rows, as strips [row, column of the strip]; zeros past the end of a sequence.
+  void PackStrips(int64_t offset, int64_t rows, int64_t begin, int64_t end) const {
+    T* strips = strips_.get();
+    for (const Pieces* of : {&h_strips_, &x_strips_}) {
+      const bool is_h = of == &h_strips_;
+      for (int64_t m = 0; m < of->number; ++m) {
+        const int64_t column = of->Begin(m), width = of->Size(m);
+        T* to = strips + column * rows + begin * width;
+        for (int64_t row = begin; row < end; ++row, to += width) {
+          const int64_t at = offset + row, t = at / layer_.batch, b = at % layer_.batch;
+          const bool ended = layer_.lengths && t >= layer_.lengths[b];
+          const T* from = !is_h ? arrays_.x + at * layer_.inputs
+                          : t > 0 ? arrays_.outputs + (at - layer_.batch) * layer_.units
+                                  : arrays_.h + b * layer_.units;
+          for (int64_t c = 0; c < width; ++c) to[c] = ended ? T(0) : from[column + c];
+        }
+      }
+      strips += of->things * rows;
+    }
+  }
+
+  // A panel of dz [rows, kWidth] in one piece, and the gradients of its biases.
+  void PackPanel(int64_t panel, int64_t rows, const T* dz, T* to, bool biases, bool first) const {
+    Vec<T> sums[kGates] = {};
+    for (int64_t row = 0; row < rows; ++row) {
+      const T* from = dz + row * plan_.row_width + panel * kWidth;
+      for (int gate = 0; gate < kGates; ++gate) {
+        const Vec<T> value = Load(from + gate * kSize);
+        Store(to + row * kWidth + gate * kSize, value);
+        sums[gate] += value;
+      }
+    }
+    const int count = plan_.Units(layer_, panel);
+    for (int gate = 0; biases && gate < kGates; ++gate) {
+      T* const bias = arrays_.d_weights.bias[gate] + panel * kSize;
+      StoreFirst(bias, first ? sums[gate] : LoadFirst(bias, count) + sums[gate], count);
+    }
+  }
+
+  // Rows `row` to row + width of the matrices' gradients, for the units of a panel.
+  void Product(int64_t panel, int64_t row, int64_t width, int64_t rows, const T* strip, const T* dz, bool first) const {
+    alignas(64) T sum[kTileRows * kWidth];
+    const int count = plan_.Units(layer_, panel);
+    const auto at = [&](int64_t r, int gate) {
+      return arrays_.d_weights.kernel[gate] + (row + r) * arrays_.d_weights.stride + panel * kSize;
+    };
+    for (int64_t k = 0; !first && k < width * kGates; ++k) {
+      Store(sum + k * kSize, LoadFirst(at(k / kGates, k % kGates), count));
+    }
+    TileOf<T, Left::kStrips>(width)(rows, strip, 0, dz, first ? nullptr : sum, kWidth, sum, kWidth);
+    for (int64_t k = 0; k < width * kGates; ++k) {
+      StoreFirst(at(k / kGates, k % kGates), Load(sum + k * kSize), count);
+    }
+  }
+
+  const Layer& layer_;
+  const Plan<T>& plan_;
+  const BackwardArrays<T>& arrays_;
+  Pieces h_strips_, x_strips_;
+  int64_t most_rows_;
+  Buffer<T> strips_, panels_;
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_WEIGHT_GRADIENTS_H_
