@@ -52,16 +52,28 @@ void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, con
 template <class T>
 using TileFunction = void (*)(int64_t, const T*, int64_t, const T*, const T*, int64_t, T*, int64_t);
 
-template <class T, Left layout, size_t... k>
-inline TileFunction<T> TileOf(int rows, int vectors, std::index_sequence<k...>) {
-  static constexpr TileFunction<T> kTiles[] = {Tile<T, k / kPanelVectors + 1, k % kPanelVectors + 1, layout>...};
-  return kTiles[(rows - 1) * kPanelVectors + vectors - 1];
+template <class T, int Vectors, Left layout, size_t... r>
+inline TileFunction<T> TileOfRows(int64_t rows, std::index_sequence<r...>) {
+  static constexpr TileFunction<T> kTiles[] = {Tile<T, r + 1, Vectors, layout>...};
+  return kTiles[rows - 1];
 }
 
-// The `Tile` of 1 to kTileRows rows and 1 to kPanelVectors vectors.
-template <class T, Left layout = Left::kRows>
-inline TileFunction<T> TileOf(int rows, int vectors = kPanelVectors) {
-  return TileOf<T, layout>(rows, vectors, std::make_index_sequence<kTileRows * kPanelVectors>());
+// The `Tile` of 1 to kTileRows rows and of a panel's vectors.
+template <class T, int Vectors = kPanelVectors, Left layout = Left::kRows>
+inline TileFunction<T> TileOf(int64_t rows) {
+  return TileOfRows<T, Vectors, layout>(rows, std::make_index_sequence<kTileRows>());
+}
+
+// The same where the last panel is narrower.
+template <class T>
+inline TileFunction<T> TileOf(int64_t rows, int vectors) {
+  static_assert(kPanelVectors == 4, "one case each");
+  switch (vectors) {
+    case 1: return TileOf<T, 1>(rows);
+    case 2: return TileOf<T, 2>(rows);
+    case 3: return TileOf<T, 3>(rows);
+    default: return TileOf<T, 4>(rows);
+  }
 }
 
 // `count` things cut into pieces of at most `most`, as even as can be.

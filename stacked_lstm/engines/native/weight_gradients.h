@@ -95,7 +95,7 @@ class WeightGradients {
 
   // Rows `row` to row + width of the matrices' gradients, for the units of a panel.
   void Product(int64_t panel, int64_t row, int64_t width, int64_t rows, const T* strip, const T* dz, bool first) const {
-    alignas(64) T sum[kTileRows * kWidth];
+    alignas(64) T sum[kTileRows * kWidth] = {};
     const int count = plan_.Units(layer_, panel);
     const auto at = [&](int64_t r, int gate) {
       return arrays_.d_weights.kernel[gate] + (row + r) * arrays_.d_weights.stride + panel * kSize;
@@ -103,7 +103,7 @@ class WeightGradients {
     for (int64_t k = 0; !first && k < width * kGates; ++k) {
       Store(sum + k * kSize, LoadFirst(at(k / kGates, k % kGates), count));
     }
-    TileOf<T, Left::kStrips>(width)(rows, strip, 0, dz, first ? nullptr : sum, kWidth, sum, kWidth);
+    TileOf<T, kGates, Left::kStrips>(width)(rows, strip, 0, dz, first ? nullptr : sum, kWidth, sum, kWidth);
     for (int64_t k = 0; k < width * kGates; ++k) {
       StoreFirst(at(k / kGates, k % kGates), Load(sum + k * kSize), count);
     }
