@@ -36,6 +36,15 @@ Fields:
   bias: [4H], or None.
 """
 
+Matrices = collections.namedtuple("Matrices", ["kernels", "biases"])
+Matrices.__doc__ = """The weights of one layer as its variables hold them, for engines that read them where they are.
+
+Fields:
+  kernels: four of [H + I, H] in `GATE_ORDER`, rows of h before rows of x; or one of [I + H, 4H] with its columns in
+    that order, rows of x before rows of h.
+  biases: four of [H]; or one of [4H]; or none.
+"""
+
 Extras = collections.namedtuple("Extras", ["peepholes", "cell_clip", "projection", "projection_clip"])
 Extras.__doc__ = """What an LSTM layer may have beyond the plain equations; None for what it has not.
 

@@ -54,6 +54,11 @@ class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS)):
         """`equations.Extras`; there are none."""
         return equations.PLAIN
 
+    def matrices(self):
+        """`equations.Matrices`: one per gate."""
+        named = [[getattr(self, kind + gate) for gate in equations.GATE_ORDER] for kind in "Wb"]
+        return equations.Matrices(named[0], [] if self.bf is None else named[1])
+
     def fused(self):
         """`equations.Fused`: the gate matrices side by side."""
         kernel = tf.concat([getattr(self, "W" + gate) for gate in equations.GATE_ORDER], axis=1)

@@ -1,17 +1,17 @@
 """The engines, and which of them runs a stack.
 
 An engine is a module with `run(weights, x, state, sequence_length) -> (h, LSTMState)` for one layer, time-major,
-`run_stack` for several, and `unsupported(layers)`, which says why it cannot run them (None where it can). A new engine
-is a new file and a line in `ENGINES`.
+`run_stack` for several, `unsupported(layers)`, which says why it cannot run them (None where it can), and
+`passed_over(layers)`, the same for "auto", which may want more. A new engine is a new file and a line in `ENGINES`.
 """
 
 import collections
 
 from stacked_lstm import checks
-from stacked_lstm.engines import graph
+from stacked_lstm.engines import graph, native
 
 # In the order in which "auto" asks them.
-ENGINES = collections.OrderedDict([("graph", graph)])
+ENGINES = collections.OrderedDict([("native", native), ("graph", graph)])
 
 EngineUsed = collections.namedtuple("EngineUsed", ["name", "reason"])
 EngineUsed.__doc__ = """Which engine ran, and why: two strings."""
@@ -35,7 +35,7 @@ def choose(name, layers, function):
         return ENGINES[name], EngineUsed(name, "asked for by name")
     passed_over = []
     for candidate, module in ENGINES.items():
-        problem = module.unsupported(layers)
+        problem = module.passed_over(layers)
         if problem is None:
             reason = "the first engine that supports these layers"
             return module, EngineUsed(candidate, "; ".join(passed_over + [reason]))

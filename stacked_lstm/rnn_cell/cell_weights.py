@@ -25,12 +25,19 @@ class CellWeights(collections.namedtuple("CellWeights", _FIELDS)):
 
     recurrent_activation = activations.ACTIVATIONS["sigmoid"]
 
+    def matrices(self):
+        """`equations.Matrices`: the kernel as it is, and the bias with the forget bias."""
+        return equations.Matrices([self.kernel], [self._whole_bias()])
+
     def fused(self):
         """`equations.Fused`: the kernel as it is, but the rows of x are above those of h."""
-        kernel = tf.convert_to_tensor(self.kernel)
-        of_inputs, recurrent = tf.split(kernel, [self.input_size, self.output_size], axis=0)
+        of_inputs, recurrent = tf.split(self.kernel, [self.input_size, self.output_size], axis=0)
+        return equations.Fused(recurrent, of_inputs, self._whole_bias())
+
+    def _whole_bias(self):
+        dtype = self.kernel.dtype.base_dtype
         of_f = np.repeat([float(gate == "f") for gate in equations.GATE_ORDER], self.hidden_size)
         # Not a cast of the number: that would round it to float32 first.
         forget_bias = self.forget_bias
-        forget_bias = tf.cast(forget_bias, kernel.dtype) if tf.is_tensor(forget_bias) else forget_bias
-        return equations.Fused(recurrent, of_inputs, self.bias + tf.constant(of_f, kernel.dtype) * forget_bias)
+        forget_bias = tf.cast(forget_bias, dtype) if tf.is_tensor(forget_bias) else forget_bias
+        return self.bias + tf.constant(of_f, dtype) * forget_bias

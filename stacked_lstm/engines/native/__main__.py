@@ -1,0 +1,22 @@
+"""`python -m stacked_lstm.engines.native` builds the native engine ahead of its first use, and reports."""
+
+import sys
+
+from stacked_lstm.engines.native import library
+
+
+def main():
+    """Returns the exit status."""
+    try:
+        where, is_new = library.built()
+        library.load()
+    except library.BuildError as error:
+        print("the native engine is not available: %s" % error, file=sys.stderr)
+        return 1
+    tools = library.toolchain()
+    print("%s %s\nby %s (%s)" % ("built" if is_new else "found", where, tools.compiler, tools.version.split("\n")[0]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
