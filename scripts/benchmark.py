@@ -1,9 +1,10 @@
-"""Measures the engines of StackedLSTM beside dynamic_rnn and tf-keras' LSTM.
+"""Measures the engines of StackedLSTM beside other LSTMs: TensorFlow's, tf-keras', PyTorch, ONNX Runtime, OpenVINO.
 
 Each contestant has a process of its own; they take turns, a fraction of a second each, round after round, so that
 other work on the machine slows all of them alike. The table gives for each the median step, its 10th percentile, the
 rate of its matrix products, the memory it took beyond its libraries, and how many times as fast as dynamic_rnn it is
-(ratio of medians; 0 where that takes no part).
+(ratio of medians; 0 where that takes no part). The contestant "gemm" is no LSTM, but the ceiling: the same matrix
+products, with all time steps at once.
 
     python scripts/benchmark.py
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
@@ -80,6 +81,8 @@ def measure(shape, mode):
     """
     contestants = []
     for name in FLAGS.contestants:
+        if mode not in CONTESTANTS[name].modes:
+            continue
         contestant = Contestant(name, shape)
         if contestant.problem:
             print("%s is left out: %s" % (name, contestant.problem), file=sys.stderr)

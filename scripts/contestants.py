@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 
+import library_contestants
 from networks import PEERS
 from stacked_lstm import StackedLSTM, engines, rnn_cell
 from stacked_lstm.compat import tf
@@ -34,19 +35,33 @@ class Shape(collections.namedtuple("Shape", ["steps", "batch", "input_size", "hi
         return forward * {"inference": 1, "training": 3}[mode]
 
 
-def _in_session(build, shape, x):
-    """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I]."""
+def _in_session(build, shape, x, frozen=False):
+    """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I].
+
+    With `frozen` its variables are made constants, as in a graph that is deployed; it can only infer then.
+    """
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     inputs = tf.placeholder(tf.float32, [None, None, shape.input_size])
     outputs = build(inputs, shape)
-    loss = tf.reduce_mean(tf.square(outputs))
-    train = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
     # Contestants on one GPU share its memory.
-    session = tf.Session(config=tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True)))
+    config = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
+    session = tf.Session(config=config)
+    fetches = {"inference": outputs}
+    if not frozen:
+        loss = tf.reduce_mean(tf.square(outputs))
+        fetches["training"] = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
     session.run(tf.global_variables_initializer())
-    fetches = zip(MODES, (outputs, train))
-    return {mode: functools.partial(session.make_callable(fetch, [inputs]), x) for mode, fetch in fetches}
+    if frozen:
+        names = [outputs.op.name]
+        definition = tf.graph_util.convert_variables_to_constants(session, session.graph_def, names)
+        graph = tf.Graph()
+        with graph.as_default():
+            inputs, outputs = tf.import_graph_def(
+                definition, return_elements=[inputs.name, outputs.name], name="frozen"
+            )
+        session, fetches = tf.Session(graph=graph, config=config), {"inference": outputs}
+    return {mode: functools.partial(session.make_callable(fetch, [inputs]), x) for mode, fetch in fetches.items()}
 
 
 def _stacked_lstm(engine, inputs, shape):
@@ -63,19 +78,81 @@ def _peer(name, inputs, shape):
     return PEERS[name]([shape.hidden_size] * shape.layers, inputs, time_major=True).outputs
 
 
-Contestant = collections.namedtuple("Contestant", ["library", "build"])
+def _block_lstm(inputs, shape):
+    """Sonnet's way on a CPU: the op that TensorFlow has for a layer over time."""
+    batch = tf.shape(inputs)[1]
+    for k in range(shape.layers):
+        width, hidden_size = inputs.shape.as_list()[2], shape.hidden_size
+        zeros = tf.zeros([batch, hidden_size])
+        none = tf.zeros([hidden_size])
+        outputs = tf.raw_ops.BlockLSTMV2(
+            seq_len_max=tf.cast(tf.shape(inputs)[0], tf.int64),
+            x=inputs,
+            cs_prev=zeros,
+            h_prev=zeros,
+            w=tf.get_variable("w_%d" % k, [width + hidden_size, 4 * hidden_size]),
+            wci=none,
+            wcf=none,
+            wco=none,
+            b=tf.get_variable("b_%d" % k, [4 * hidden_size]),
+            cell_clip=0.0,
+            use_peephole=False,
+        )
+        inputs = outputs[-1]
+        inputs.set_shape([None, None, hidden_size])
+    return inputs
 
 
-def _graph(build, *arguments):
-    return functools.partial(_in_session, functools.partial(build, *arguments))
+def _gemm(shape, x):
+    """The ceiling: TensorFlow's matrix products of all steps at once, forward, and the two of each backward."""
+    tf.disable_v2_behavior()
+    ops = {mode: [] for mode in MODES}
+    random, rows, width, last = tf.random_normal, shape.steps * shape.batch, shape.input_size, []
+    for _ in range(shape.layers):
+        x, W, dz = (
+            tf.Variable(random(sizes))
+            for sizes in (
+                [rows, width + shape.hidden_size],
+                [width + shape.hidden_size, 4 * shape.hidden_size],
+                [rows, 4 * shape.hidden_size],
+            )
+        )
+        for mode, product in (
+            ("inference", lambda: tf.matmul(x, W)),
+            ("training", lambda: tf.matmul(dz, W, transpose_b=True)),
+            ("training", lambda: tf.matmul(x, dz, transpose_a=True)),
+        ):
+            with tf.control_dependencies(last):  # One after the other, each with all threads.
+                last = [product()[0, 0]]  # A number of each, or TensorFlow would leave it out.
+            ops[mode] += last
+        width = shape.hidden_size
+    ops["training"] += ops["inference"]
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    return {mode: session.make_callable(made) for mode, made in ops.items()}
+
+
+Contestant = collections.namedtuple("Contestant", ["library", "build", "modes"])
+Contestant.__new__.__defaults__ = (MODES,)
+INFERENCE = ("inference",)
+
+
+def _graph(build, *arguments, **options):
+    return functools.partial(_in_session, functools.partial(build, *arguments), **options)
 
 
 CONTESTANTS = collections.OrderedDict(
     [(name, Contestant("tensorflow", _graph(_stacked_lstm, name))) for name in engines.ENGINES]
     + [
+        ("native_frozen", Contestant("tensorflow", _graph(_stacked_lstm, "native", frozen=True), INFERENCE)),
         ("rnn_cell", Contestant("tensorflow", _graph(_drop_in))),
         ("dynamic_rnn", Contestant("tensorflow", _graph(_peer, "dynamic_rnn"))),
         ("tf_keras", Contestant("tf_keras", _graph(_peer, "keras"))),
+        ("block_lstm", Contestant("tensorflow", _graph(_block_lstm))),
+        ("pytorch", Contestant("torch", library_contestants.pytorch)),
+        ("onnxruntime", Contestant("onnxruntime", library_contestants.onnxruntime, INFERENCE)),
+        ("openvino", Contestant("openvino", library_contestants.openvino, INFERENCE)),
+        ("gemm", Contestant("tensorflow", _gemm)),
     ]
 )
 

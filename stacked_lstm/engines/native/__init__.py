@@ -5,9 +5,7 @@
 
 from stacked_lstm import equations
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.engines import padding
-from stacked_lstm.engines.native import library
-from stacked_lstm.state import LSTMState
+from stacked_lstm.engines.native import library, ops
 
 _DTYPES = ("float32", "float64")
 
@@ -86,8 +84,6 @@ def run(weights, x, state, sequence_length=None):
     Returns:
       ([T, B, H] with zeros past each end, `LSTMState` at each end), differentiable in every input.
     """
-    from stacked_lstm.engines.native import ops  # It registers gradients, and needs the library for nothing yet.
-
     return ops.layer(weights, x, state, sequence_length)
 
 

@@ -59,7 +59,7 @@ def _gradient(op, d_outputs, d_c_last, d_h_last, _):
         d_c_last=d_c_last,
         d_h_last=d_h_last,
         **inputs,
-        **_activations_of(op)
+        **_activations_of(op),
     )
     return [d_x, d_c, d_h] + [None] * len(inputs["lengths"]) + d_kernels + d_biases + [None]
 
