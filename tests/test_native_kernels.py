@@ -1,0 +1,24 @@
+"""The native engine's kernels alone, without TensorFlow, under the compiler's sanitizers."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from stacked_lstm.engines.native import library
+
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "native_kernels.cc")
+KERNELS = [os.path.join(library.HERE, name) for name in ("pack.cc", "forward.cc", "backward.cc")]
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no g++ here")
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_under_sanitizers(sanitizers, tmp_path):
+    """Every shape in tests/native_kernels.cc, in arrays of exactly their size, by 1, 2 and 5 threads."""
+    program = str(tmp_path / "kernels")
+    flags = ["-std=c++17", "-O1", "-g", "-pthread", "-fsanitize=" + sanitizers, "-fno-sanitize-recover=all"]
+    command = ["g++"] + flags + ["-I", library.HERE, PROGRAM] + KERNELS + ["-o", program]
+    subprocess.run(command, check=True)
+    done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and done.stdout == b"all equal\n", done.stdout.decode()
