@@ -1,4 +1,7 @@
-"""The graph engine: its contract, hand-written gradients, second derivatives, lengths, the size of its graph."""
+"""The graph engine: its contract, hand-written gradients, second derivatives, lengths, the size of its graph.
+
+What holds for every engine is tested with the native one, too.
+"""
 
 import collections
 import importlib
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 
 import numeric
+from native_ops import NEEDS_NATIVE
 from stacked_lstm import StackedLSTM, activations, equations, numpy_lstm, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph as graph_engine
@@ -20,15 +24,21 @@ STACKS = {
 }
 
 
+@pytest.fixture(params=["graph", pytest.param("native", marks=NEEDS_NATIVE)])
+def engine(request):
+    return request.param
+
+
 class Problem(object):
     """A scalar that depends on every output and every final state, as a function of the inputs and all variables."""
 
-    def __init__(self, session, hidden_sizes, input_size, lengths=None, second=False, **options):
+    def __init__(self, session, hidden_sizes, input_size, lengths=None, second=False, engine="graph", **options):
         random = np.random.RandomState(0)
         self._session = session
         self.batch, self.steps = 3, 5
         self.x = tf.placeholder(tf.float64, [None, None, input_size])
-        self.lstm = StackedLSTM(hidden_sizes, dtype=tf.float64, bias_initializer="tn", **options)
+        options.update(dtype=tf.float64, bias_initializer="tn", engine=engine)
+        self.lstm = StackedLSTM(hidden_sizes, **options)
         self.outputs, self.state = self.lstm(self.x, lengths)
         mixing = tf.constant(random.standard_normal([self.batch, self.steps, hidden_sizes[-1]]))
         self.loss = tf.reduce_sum(self.outputs * self.outputs * mixing)
@@ -70,13 +80,15 @@ class Problem(object):
 
 @pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
 @pytest.mark.parametrize("stack", sorted(STACKS))
-def test_gradients(stack, lengths, session):
-    Problem(session, *STACKS[stack], lengths=lengths, initial_state="projected").check_gradients()
+def test_gradients(stack, lengths, engine, session):
+    Problem(session, *STACKS[stack], lengths=lengths, initial_state="projected", engine=engine).check_gradients()
 
 
 @pytest.mark.parametrize("initial_state, use_bias", [("zeros", False), ("learned", True)])
-def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, session):
-    Problem(session, [8, 3], 2, [5, 0, 3], initial_state=initial_state, use_bias=use_bias).check_gradients()
+def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, engine, session):
+    Problem(
+        session, [8, 3], 2, [5, 0, 3], initial_state=initial_state, use_bias=use_bias, engine=engine
+    ).check_gradients()
 
 
 @pytest.mark.parametrize(
@@ -90,26 +102,26 @@ def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, s
         ("relu", "hard_sigmoid", "dl"),
     ],
 )
-def test_gradients_of_activations(activation, recurrent_activation, initializer, session):
+def test_gradients_of_activations(activation, recurrent_activation, initializer, engine, session):
     options = {"activation": activation, "recurrent_activation": recurrent_activation}
-    Problem(session, [4, 3], 3, [5, 0, 3], weight_initializer=initializer, **options).check_gradients()
+    Problem(session, [4, 3], 3, [5, 0, 3], weight_initializer=initializer, **options, engine=engine).check_gradients()
 
 
-def test_gradients_under_both_control_flows(control_flow, session):
-    Problem(session, [4, 7, 3], 5, [5, 0, 3], initial_state="learned").check_gradients()
+def test_gradients_under_both_control_flows(control_flow, engine, session):
+    Problem(session, [4, 7, 3], 5, [5, 0, 3], initial_state="learned", engine=engine).check_gradients()
 
 
 @pytest.mark.parametrize("stack", sorted(STACKS))
-def test_second_derivatives(stack, control_flow, session):
+def test_second_derivatives(stack, control_flow, engine, session):
     Problem(
-        session, *STACKS[stack], lengths=[5, 0, 3], second=True, initial_state="projected"
+        session, *STACKS[stack], lengths=[5, 0, 3], second=True, initial_state="projected", engine=engine
     ).check_second_derivatives()
 
 
 @pytest.mark.parametrize("activation, recurrent_activation", [("relu", "hard_sigmoid"), ("linear", "tanh")])
-def test_second_derivatives_of_activations(activation, recurrent_activation, session):
+def test_second_derivatives_of_activations(activation, recurrent_activation, engine, session):
     options = {"activation": activation, "recurrent_activation": recurrent_activation, "use_bias": False}
-    Problem(session, [4, 3], 3, second=True, **options).check_second_derivatives()
+    Problem(session, [4, 3], 3, second=True, **options, engine=engine).check_second_derivatives()
 
 
 def test_third_derivatives_are_refused_under_control_flow_v1(session):
@@ -152,10 +164,10 @@ def test_known_callables_have_the_hand_written_gradient(session):
     problem.check_second_derivatives()  # which a callable's loop could not
 
 
-def test_no_gradient_from_padding(session):
+def test_no_gradient_from_padding(engine, session):
     """Outputs past the end are constants, inputs past the end change nothing."""
     lengths = [5, 0, 3]
-    problem = Problem(session, [8, 3], 2, lengths, initial_state="projected")
+    problem = Problem(session, [8, 3], 2, lengths, initial_state="projected", engine=engine)
     d_inputs = problem.at(problem.point, problem.gradients[0])
     outputs = problem.at(problem.point, problem.outputs)
     past_end = np.arange(5) >= np.array(lengths)[:, None]
@@ -164,9 +176,9 @@ def test_no_gradient_from_padding(session):
 
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e300])
-def test_garbage_in_the_padding(garbage, session):
+def test_garbage_in_the_padding(garbage, engine, session):
     """Also with an activation that lets it grow, and in weight gradients, where it would meet zeros."""
-    problem = Problem(session, [8, 3], 2, [5, 0, 3], activation="linear", initial_state="projected")
+    problem = Problem(session, [8, 3], 2, [5, 0, 3], activation="linear", initial_state="projected", engine=engine)
     clean, dirty = list(problem.point), list(problem.point)
     clean[0][np.arange(5) >= np.array([5, 0, 3])[:, None]] = 0
     dirty[0] = clean[0].copy()
@@ -196,11 +208,11 @@ def test_states_that_grow_past_the_end(activation, session):
 
 
 @pytest.mark.parametrize("where", ["function", "cond", "map_fn"])
-def test_derivatives_inside_functions(where, session):
+def test_derivatives_inside_functions(where, engine, session):
     """First and second, where TensorFlow rebuilds a function for its gradient."""
     tf.enable_control_flow_v2()
     try:
-        lstm = StackedLSTM([3, 2], dtype=tf.float64)
+        lstm = StackedLSTM([3, 2], dtype=tf.float64, engine=engine)
         lstm.build(2)
         x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 2]))
 
@@ -221,25 +233,25 @@ def test_derivatives_inside_functions(where, session):
         tf.disable_control_flow_v2()
 
 
-def test_unused_states_get_no_gradient(session):
+def test_unused_states_get_no_gradient(engine, session):
     """A loss on the outputs up to step t depends on nothing after t."""
-    problem = Problem(session, [4], 2)
+    problem = Problem(session, [4], 2, engine=engine)
     early = tf.gradients(problem.outputs[:, 1], problem.x)[0]
     values = problem.at(problem.point, early)
     assert np.all(values[:, :2]) and not np.any(values[:, 2:])
 
 
-def test_two_gradients_in_one_run(session):
+def test_two_gradients_in_one_run(engine, session):
     """The tape of the forward pass is read by both."""
-    problem = Problem(session, [4], 2)
+    problem = Problem(session, [4], 2, engine=engine)
     a, b = tf.gradients(problem.outputs, problem.x)[0], tf.gradients(2.0 * problem.outputs, problem.x)[0]
     together = problem.at(problem.point, [a, b])
     np.testing.assert_allclose(2 * together[0], together[1], rtol=1e-14)
 
 
-def test_inside_a_loop_of_the_users(control_flow, session):
+def test_inside_a_loop_of_the_users(control_flow, engine, session):
     """A stack in the body of another loop."""
-    lstm = StackedLSTM([3], dtype=tf.float64)
+    lstm = StackedLSTM([3], dtype=tf.float64, engine=engine)
     lstm.build(3)
     x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 3]))
     looped = tf.while_loop(lambda k, _: k < 3, lambda k, y: (k + 1, lstm(y)[0]), (0, x))[1]

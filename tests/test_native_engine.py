@@ -1,4 +1,4 @@
-"""The native engine's numbers against NumPy: shapes around every tile edge, activations, lengths; what it leaves out."""
+"""The native engine's numbers against NumPy: shapes around tile edges, activations, lengths; what it leaves out."""
 
 import re
 import threading
@@ -74,13 +74,13 @@ SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 32, 33, 47, 48, 63, 6
     st.booleans(),
     st.sampled_from(sorted(TOLERANCES)),
 )
-def test_shapes(layers, T, B, I, H, lengths, dtype):
+def test_shapes(layers, T, B, I, H, lengths, dtype):  # noqa: E741
     values = native_ops.random_values(T + B + I + H, T, B, I, H, lengths)
     check(layers(dtype, values), expected(values), dtype)
 
 
 @pytest.mark.parametrize("T, B, I, H", [(100, 3, 20, 50), (3, 700, 5, 40), (500, 5, 9, 33)])
-def test_long_and_wide(T, B, I, H, layers):
+def test_long_and_wide(T, B, I, H, layers):  # noqa: E741
     """More steps and sequences than the backward pass takes at once, enough work for threads."""
     values = native_ops.random_values(0, T, B, I, H)
     numeric.check_same(layers("float64", values), expected(values), 1e-12)

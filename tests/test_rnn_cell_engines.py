@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pytest
 
+import native_ops
 import numeric
+from native_ops import AUTO
 from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import on_engines
@@ -18,6 +20,7 @@ LAYERS = {
     "stack": lambda: rnn_cell.MultiRNNCell(
         [rnn_cell.LSTMCell(4, num_proj=2), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3, True, 0.4)]
     ),
+    "plain stack": lambda: rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), rnn_cell.BasicLSTMCell(5)]),
     "wide": lambda: rnn_cell.LSTMCell(300, True, num_proj=8),  # A loop of its own, and its input through the loop.
 }
 
@@ -60,7 +63,8 @@ def pair(h_width=4, dtype=tf.float32, batch=2):
 
 
 def test_plain_stacks_run_on_the_engines():
-    assert used_by(stack()) == ("graph", "the first engine that supports these layers")
+    assert used_by(stack()).name == AUTO and "the first engine that supports these layers" in used_by(stack()).reason
+    assert used_by(LAYERS["everything"](), scope="more").name == "graph"
     assert used_by(stack(), engine="graph", scope="named").reason == "asked for by name"
     for k, (options, cell) in enumerate([
         ({"sequence_length": [5, 2]}, rnn_cell.BasicLSTMCell(4)),
@@ -76,7 +80,7 @@ def test_plain_stacks_run_on_the_engines():
         ({"x": tf.placeholder(tf.float32, [None, None, 3])}, rnn_cell.BasicLSTMCell(4)),
         ({"x": np.zeros([2, 5, 3], np.float32)}, rnn_cell.BasicLSTMCell(4)),
     ]):  # fmt: skip
-        assert used_by(cell, scope="call_%d" % k, **options).name == "graph", k
+        assert used_by(cell, scope="call_%d" % k, **options).name in {AUTO, "graph"}, k
 
 
 # condition -> calls that it keeps from the engines, each with its words; those that TensorFlow refuses say so.
@@ -154,12 +158,12 @@ def test_what_keeps_a_call_from_the_engines(condition, k, monkeypatch):
 def test_an_engine_by_name_refuses_what_it_cannot_run():
     with pytest.raises(ValueError, match="dynamic_rnn: expected a plain stack of LSTM cells for engine 'graph', got"):
         run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), engine="graph")
-    with pytest.raises(ValueError, match="dynamic_rnn: expected `engine` to be one of auto, graph, stepwise, got 'g'"):
+    with pytest.raises(ValueError, match="expected `engine` to be one of auto, graph, native, stepwise, got 'g'"):
         run(stack(), engine="g")
 
 
 def test_default_engine_and_environment(monkeypatch):
-    assert on_engines.DEFAULT_ENGINE == "auto" and used_by(stack(), scope="a", engine="auto").name == "graph"
+    assert on_engines.DEFAULT_ENGINE == "auto" and used_by(stack(), scope="a", engine="auto").name == AUTO
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     assert used_by(stack(), scope="b") == ("stepwise", "asked for by STACKED_LSTM_ENGINE")
     assert used_by(stack(), scope="c", engine="graph").name == "graph"  # What the program says itself counts.
@@ -176,14 +180,14 @@ def test_default_engine_and_environment(monkeypatch):
 
 def test_engine_used_knows_its_own_outputs_only():
     outputs, state = run(stack())
-    assert rnn_cell.engine_used(outputs).name == "graph"
+    assert rnn_cell.engine_used(outputs).name == AUTO
     for other in (tf.zeros([2]), state, 3):
         with pytest.raises(ValueError, match="engine_used: expected outputs of this package's dynamic_rnn, got"):
             rnn_cell.engine_used(other)
     both, _ = rnn_cell.bidirectional_dynamic_rnn(
         rnn_cell.LSTMCell(4), Subclass(4), tf.zeros([2, 5, 3]), dtype=tf.float32
     )
-    assert [rnn_cell.engine_used(outputs).name for outputs in both] == ["graph", "stepwise"]
+    assert [rnn_cell.engine_used(outputs).name for outputs in both] == [AUTO, "stepwise"]
 
 
 def test_arguments_are_those_of_tensorflow_1():
@@ -233,7 +237,7 @@ X = random([4, 5, 3])
 
 
 @pytest.mark.parametrize("lengths", [None, (7, 2, 0, -1)])
-@pytest.mark.parametrize("name", sorted(LAYERS))
+@pytest.mark.parametrize("name", sorted(set(LAYERS) - {"plain stack"}))
 def test_derivatives(name, lengths, of_tensorflow, control_flow):
     """As in TensorFlow's loop, lengths beyond T count as T and negative ones as 0; NaN in the padding stays there."""
     x = X.copy()
@@ -244,6 +248,25 @@ def test_derivatives(name, lengths, of_tensorflow, control_flow):
     assert len(ours) == len(expected)
     for a, b in zip(ours, expected):
         assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
+
+
+@native_ops.NEEDS_NATIVE
+@pytest.mark.parametrize("lengths", [None, (7, 2, 0, -1)])
+@pytest.mark.parametrize("name", ["basic", "plain stack"])
+def test_derivatives_of_the_native_engine(name, lengths, of_tensorflow):
+    """It reads the cell's own kernel."""
+    ours = numbers(name, "native", X, lengths)
+    for a, b in zip(ours, of_tensorflow(name, lengths)):
+        assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
+
+
+@native_ops.NEEDS_NATIVE
+def test_what_the_native_engine_leaves_to_graph():
+    for k, extras in enumerate([{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}]):
+        cell = rnn_cell.LSTMCell(4, **extras)
+        with pytest.raises(ValueError, match="'native' supports, got there are peepholes, a projection or clips"):
+            run(cell, engine="native", scope="by_name_%d" % k)
+        assert "not native: there are peepholes" in used_by(rnn_cell.LSTMCell(4, **extras), scope="auto_%d" % k).reason
 
 
 def test_gradients_at_the_bounds_of_clips(session):

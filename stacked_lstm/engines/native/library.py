@@ -128,6 +128,8 @@ def load():
                 _loaded["ops"] = error
             except Exception as error:  # Whatever TensorFlow has against the library.
                 _loaded["ops"] = BuildError("TensorFlow does not load the library: %s" % error)
+            if isinstance(_loaded["ops"], BuildError):
+                _LOG.warning("stacked_lstm: it goes on without the native engine: %s", _loaded["ops"])
         if isinstance(_loaded["ops"], BuildError):
             raise _loaded["ops"]
         return _loaded["ops"]

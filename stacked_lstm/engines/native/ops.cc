@@ -76,7 +76,10 @@ Status MergeLayer(InferenceContext* c, int* next, Sizes* sizes) {
   RETURN_IF_ERROR(MergeShape(c, 1, {&sizes->batch, &sizes->units}));
   RETURN_IF_ERROR(MergeShape(c, 2, {&sizes->batch, &sizes->units}));
   *next = 3;
-  for (int k = 0; k < lengths; ++k) RETURN_IF_ERROR(MergeShape(c, (*next)++, {&sizes->batch}));
+  for (int k = 0; k < lengths; ++k, ++*next) {
+    // What is merged TensorFlow takes for granted, also in checks before this op, which tell a wrong rank in better words.
+    if (c->RankKnown(c->input(*next))) RETURN_IF_ERROR(MergeShape(c, *next, {&sizes->batch}));
+  }
   return MergeWeights(c, next, sizes);
 }
 
