@@ -23,7 +23,10 @@ class WeightGradients {
         x_strips_(layer.inputs, kTileRows),
         most_rows_(most_rows),
         strips_((layer.units + layer.inputs) * most_rows),
-        panels_(threads * most_rows * kWidth) {}
+        panels_(threads * most_rows * kWidth),
+        zeros_(std::max(layer.units, layer.inputs)) {
+    std::fill(zeros_.get(), zeros_.get() + std::max(layer.units, layer.inputs), T(0));
+  }
 
   // Adds the part of some steps; `dz` has their rows. The first part is set rather than added.
   void Add(Worker& worker, int64_t begin, int64_t end, const T* dz, bool first) const {
@@ -56,22 +59,31 @@ class WeightGradients {
 
   // h before the step, and x, of some rows, as strips [row, column of the strip]; zeros past the end of a sequence.
   void PackStrips(int64_t offset, int64_t rows, int64_t begin, int64_t end) const {
-    T* strips = strips_.get();
-    for (const Pieces* of : {&h_strips_, &x_strips_}) {
-      const bool is_h = of == &h_strips_;
-      for (int64_t m = 0; m < of->number; ++m) {
-        const int64_t column = of->Begin(m), width = of->Size(m);
-        T* to = strips + column * rows + begin * width;
-        for (int64_t row = begin; row < end; ++row, to += width) {
-          const int64_t at = offset + row, t = at / layer_.batch, b = at % layer_.batch;
-          const bool ended = layer_.lengths && t >= layer_.lengths[b];
-          const T* from = !is_h ? arrays_.x + at * layer_.inputs
-                          : t > 0 ? arrays_.outputs + (at - layer_.batch) * layer_.units
-                                  : arrays_.h + b * layer_.units;
-          for (int64_t c = 0; c < width; ++c) to[c] = ended ? T(0) : from[column + c];
+    const T* h[kRowsOfAPiece];
+    const T* x[kRowsOfAPiece];
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t at = offset + row, t = at / layer_.batch, b = at % layer_.batch;
+      const bool ended = layer_.lengths && t >= layer_.lengths[b];
+      x[row - begin] = ended ? zeros_.get() : arrays_.x + at * layer_.inputs;
+      h[row - begin] = ended   ? zeros_.get()
+                       : t > 0 ? arrays_.outputs + (at - layer_.batch) * layer_.units
+                               : arrays_.h + b * layer_.units;
+    }
+    PackStrips(h_strips_, h, rows, begin, end, strips_.get());
+    PackStrips(x_strips_, x, rows, begin, end, strips_.get() + layer_.units * rows);
+  }
+
+  static void PackStrips(const Pieces& of, const T* const* from, int64_t rows, int64_t begin, int64_t end, T* strips) {
+    for (int64_t m = 0; m < of.number; ++m) {
+      const int64_t column = of.Begin(m), width = of.Size(m);
+      T* to = strips + column * rows + begin * width;
+      for (int64_t row = 0; row < end - begin; ++row, to += width) {
+        if (width == kTileRows) {
+          std::memcpy(to, from[row] + column, kTileRows * sizeof(T));  // Of a size that the compiler knows.
+        } else {
+          std::memcpy(to, from[row] + column, width * sizeof(T));
         }
       }
-      strips += of->things * rows;
     }
   }
 
@@ -114,7 +126,7 @@ class WeightGradients {
   const BackwardArrays<T>& arrays_;
   Pieces h_strips_, x_strips_;
   int64_t most_rows_;
-  Buffer<T> strips_, panels_;
+  Buffer<T> strips_, panels_, zeros_;
 };
 
 }  // namespace stacked_lstm
