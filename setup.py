@@ -9,6 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 TF_KERAS = ['tf-keras; python_version >= "3.9"']  # TensorFlow 1.15, on 3.7, has a Keras 2 of its own.
 COMPARE = ["absl-py", "vega-datasets"] + TF_KERAS
+PEERS = ["torch", "onnx", "onnxruntime", "openvino"]
 EXAMPLES = COMPARE + ["matplotlib", "tqdm"]
 # The last versions for Python 3.7 are named: newer ones of their sources would have to be compiled there.
 CONVERT = [
@@ -18,6 +19,8 @@ CONVERT = [
     'safetensors; python_version >= "3.8"',
     'safetensors<0.5; python_version < "3.8"',
 ]
+
+BENCHMARK = ["absl-py"] + TF_KERAS + ['%s; python_version >= "3.10"' % peer for peer in PEERS]
 
 with open(os.path.join(HERE, "README.md"), encoding="utf-8") as readme:
     LONG_DESCRIPTION = readme.read()
@@ -30,13 +33,14 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["stacked_lstm", "stacked_lstm.*"]),
+    package_data={"stacked_lstm.engines.native": ["*.cc", "*.h"]},  # Compiled where they are used.
     python_requires=">=3.7",
     install_requires=["tensorflow>=1.15", "numpy"],
     extras_require={
         "compare": COMPARE,
         "convert": CONVERT,
         "examples": EXAMPLES,
-        "benchmark": ["absl-py"] + TF_KERAS,
+        "benchmark": BENCHMARK,
         "test": EXAMPLES + CONVERT + ["pytest", "hypothesis"],
         "lint": ["ruff==0.17.*"],
     },

@@ -1,4 +1,4 @@
-// The native engine's kernels without TensorFlow, for sanitizers: every shape beside the equations, one number at a time.
+// The native engine's kernels without TensorFlow, for sanitizers: beside the equations, one number at a time.
 
 #include <cmath>
 #include <cstdio>
@@ -153,7 +153,7 @@ int main() {
     for (double& value : values) value = scale * normal(random);
     return values;
   };
-  // T, B, I, H: around the edges of tiles and vectors, without steps, sequences or inputs, and large enough for threads.
+  // T, B, I, H: around the edges of tiles and vectors, without steps, sequences or inputs, enough for threads.
   const int64_t shapes[][4] = {{1, 1, 1, 1},   {3, 2, 5, 3},   {2, 5, 7, 4},   {4, 6, 3, 15}, {3, 7, 16, 16},
                                {2, 13, 65, 17}, {5, 3, 1, 33},  {0, 3, 2, 5},   {4, 0, 2, 5},  {3, 2, 0, 5},
                                {6, 12, 9, 64},  {3, 19, 40, 65}, {400, 3, 2, 8}, {40, 33, 70, 49}, {5, 40, 3, 130}};

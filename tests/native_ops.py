@@ -55,7 +55,7 @@ def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recu
     return Layer(feeds, results)
 
 
-def random_values(seed, T, B, I, H, lengths=True):  # noqa: E741: the names of the equations
+def random_values(seed, T, B, I, H, lengths=True):  # noqa: E741
     """Arrays by the names of a `Layer` with four kernels and biases."""
     random = np.random.RandomState(seed)
     values = {"x": [T, B, I], "c": [B, H], "h": [B, H], "d_outputs": [T, B, H], "d_c": [B, H], "d_h": [B, H]}

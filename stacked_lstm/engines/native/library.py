@@ -141,8 +141,8 @@ def _build(tools, directory):
     ops = ["-std=c++14"] + tools.compile_flags + _OPS_FLAGS
     abi = [flag for flag in tools.compile_flags if "_GLIBCXX_USE_CXX11_ABI" in flag]
     jobs, objects = [], []
-    for name in sorted(_files(".cc"), key=lambda name: name != "ops.cc"):  # The longest first.
-        flags = ops if name == "ops.cc" else _KERNEL_FLAGS + abi
+    for name in _files(".cc"):
+        flags = ops if name.startswith("op") else _KERNEL_FLAGS + abi
         objects.append(os.path.join(directory, name + ".o"))
         jobs.append([tools.compiler] + flags + _SHARED + ["-c", os.path.join(HERE, name), "-o", objects[-1]])
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
