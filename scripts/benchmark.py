@@ -10,6 +10,7 @@ products, with all time steps at once.
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
 """
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -82,6 +83,9 @@ def measure(shape, mode):
     contestants = []
     for name in FLAGS.contestants:
         if mode not in CONTESTANTS[name].modes:
+            continue
+        if importlib.util.find_spec(CONTESTANTS[name].library) is None:  # Known before a process has started.
+            print("%s is left out: there is no %s" % (name, CONTESTANTS[name].library), file=sys.stderr)
             continue
         contestant = Contestant(name, shape)
         if contestant.problem:

@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 
+from native_ops import AUTO
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
@@ -27,7 +29,7 @@ def test_examples(tmp_path):
     )
     assert result.returncode == 0, result.stderr.decode()
     printed = result.stdout.decode()
-    assert "stacked_lstm/layer_1/Wf" in printed and "name='graph'" in printed
+    assert "stacked_lstm/layer_1/Wf" in printed and "name='%s'" % AUTO in printed
     assert "(11, 3) (20, 4, 8) (4, 3)" in printed
     for ours, theirs in zip(np.load(str(tmp_path / "back.npz")).values(), saved):
         np.testing.assert_array_equal(ours, theirs.astype(np.float32))

@@ -217,6 +217,7 @@ void Backward(const Layer& layer, const BackwardArrays<T>& arrays, const Threads
   Threads used = threads;
   const Plan<T> plan(layer);
   if (layer.steps * plan.StepTime(layer, 3 * layer.units + 2 * layer.inputs) < kWorthThreads) used.count = 1;
+  if (plan.StepTime(layer, layer.units) >= kTooShort) used.count = plan.UsefulThreads(layer, used.count);
   WithFunctions(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
     BackwardPass<T, decltype(candidate), decltype(gates)> pass(layer, arrays, candidate, gates, used.count);
     Team::Run(used, [&pass](Worker& worker) { pass.Program(worker); });

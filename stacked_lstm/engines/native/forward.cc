@@ -33,6 +33,7 @@ class ForwardPass {
     Threads used = threads;
     const double time = layer_.steps * plan_.StepTime(layer_, layer_.units + layer_.inputs);
     if (time < kWorthThreads || (alone_ && layer_.inputs <= layer_.units)) used.count = 1;
+    if (!alone_) used.count = plan_.UsefulThreads(layer_, used.count);
     Prepare();
     Team::Run(used, [this](Worker& worker) { Program(worker); });
   }

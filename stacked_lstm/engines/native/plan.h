@@ -34,6 +34,11 @@ struct Plan {
     return layer.batch * (2.0 * row_width * depth / kRate * sizeof(T) / 4 + panels * kPointwise);
   }
 
+  // How many of some threads a step is worth: more would wait for each other longer than they work.
+  int UsefulThreads(const Layer& layer, int threads) const {
+    return static_cast<int>(std::min<double>(threads, 1 + StepTime(layer, layer.units) / kTooShort));
+  }
+
   // How many groups the row blocks of a step are put into, so that there are pieces enough for all threads.
   int64_t Groups(int threads, int64_t columns) const {
     const int64_t enough = (32 * threads + columns - 1) / std::max<int64_t>(columns, 1);
