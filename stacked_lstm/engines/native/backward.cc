@@ -32,6 +32,7 @@ class BackwardPass {
         dz_after_(layer.batch * plan_.row_width),
         dc_(layer.batch * plan_.panels * kSize) {
     alone_ = plan_.StepTime(layer, layer.units) < kTooShort;
+    by_rows_ = plan_.ByRows(layer, threads);
   }
 
   void Program(Worker& worker) {
@@ -78,7 +79,8 @@ class BackwardPass {
   }
 
   void Steps(Worker& worker, int64_t begin, int64_t end) const {
-    const int64_t groups = plan_.Groups(worker.team_size(), of_h_.panels()), pieces = of_h_.panels() * groups;
+    const int64_t groups = plan_.Groups(worker.team_size(), of_h_.panels()), panels = of_h_.panels();
+    const int64_t pieces = panels * groups;
     if (alone_) {
       worker.Each(1, [&](int64_t) {
         for (int64_t t = end - 1; t >= begin; --t) {
@@ -87,7 +89,9 @@ class BackwardPass {
       });
     } else {
       for (int64_t t = end - 1; t >= begin; --t) {
-        worker.Each(pieces, [&](int64_t k) { Step(t, begin, end, k, groups); });
+        worker.Each(pieces, [&](int64_t k) {
+          Step(t, begin, end, by_rows_ ? k % panels * groups + k / panels : k, groups);
+        });
       }
     }
   }
@@ -207,7 +211,8 @@ class BackwardPass {
   WeightGradients<T> gradients_;
   Buffer<T> dz_, dz_after_;  // Gradients of z: of the steps of a part, and of the step after them.
   Buffer<T> dc_;
-  bool alone_;  // Steps are too short to be shared.
+  bool alone_;    // Steps are too short to be shared.
+  bool by_rows_;  // As `Plan::ByRows`.
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ class ForwardPass {
     const double time = layer_.steps * plan_.StepTime(layer_, layer_.units + layer_.inputs);
     if (time < kWorthThreads || (alone_ && layer_.inputs <= layer_.units)) used.count = 1;
     if (!alone_) used.count = plan_.UsefulThreads(layer_, used.count);
+    by_rows_ = plan_.ByRows(layer_, used.count);
     Prepare();
     Team::Run(used, [this](Worker& worker) { Program(worker); });
   }
@@ -43,30 +44,33 @@ class ForwardPass {
 
   void Program(Worker& worker) {
     const int64_t batch = layer_.batch, groups = plan_.Groups(worker.team_size(), plan_.panels);
+    const int64_t panels = plan_.panels;
     for (int64_t begin = 0; begin < plan_.longest; begin += ahead_steps_) {
       const int64_t end = std::min(plan_.longest, begin + ahead_steps_);
       const Pieces rows((end - begin) * batch, kTileRows);
       const int64_t parts = plan_.panels < 16 * worker.team_size() ? std::min<int64_t>(rows.number, 4) : 1;
-      worker.Each(plan_.panels * parts, [&](int64_t k) {
+      worker.Each(by_rows_ ? 0 : panels * parts, [&](int64_t k) {
         const int64_t part = k % parts;
         for (int64_t m = rows.number * part / parts; m < rows.number * (part + 1) / parts; ++m) {
-          InputProduct(k / parts, begin, rows.Begin(m), rows.Size(m));
+          T* const z = Z(begin, begin) + rows.Begin(m) * plan_.row_width + k / parts * kWidth;
+          InputProduct(k / parts, begin, rows.Begin(m), rows.Size(m), z, plan_.row_width);
         }
       });
       const auto step = [&](int64_t t, int64_t k) {
-        const int64_t group = k % groups, first = plan_.blocks.number * group / groups;
+        const int64_t group = by_rows_ ? k / panels : k % groups, panel = by_rows_ ? k % panels : k / groups;
+        const int64_t first = plan_.blocks.number * group / groups;
         for (int64_t block = first; block < plan_.blocks.number * (group + 1) / groups; ++block) {
-          Step(t, begin, k / groups, plan_.blocks.Begin(block), plan_.blocks.Size(block));
+          Step(t, begin, panel, plan_.blocks.Begin(block), plan_.blocks.Size(block));
         }
       };
       if (alone_) {
         worker.Each(1, [&](int64_t) {
           for (int64_t t = begin; t < end; ++t) {
-            for (int64_t k = 0; k < plan_.panels * groups; ++k) step(t, k);
+            for (int64_t k = 0; k < panels * groups; ++k) step(t, k);
           }
         });
       } else {
-        for (int64_t t = begin; t < end; ++t) worker.Each(plan_.panels * groups, [&](int64_t k) { step(t, k); });
+        for (int64_t t = begin; t < end; ++t) worker.Each(panels * groups, [&](int64_t k) { step(t, k); });
       }
     }
     worker.Each(layer_.steps - plan_.longest, [&](int64_t k) {
@@ -125,11 +129,10 @@ class ForwardPass {
   }
 
   // x W + b of one panel and some rows of [steps, batch], counted from step `begin`.
-  void InputProduct(int64_t panel, int64_t begin, int64_t row, int64_t rows) const {
+  void InputProduct(int64_t panel, int64_t begin, int64_t row, int64_t rows, T* z, int64_t stride) const {
     const int64_t inputs = layer_.inputs;
     TileOf<T>(rows)(inputs, arrays_.x + (begin * layer_.batch + row) * inputs, inputs,
-                    Panel(layer_.units, inputs, panel), bias_.get() + panel * kWidth, 0,
-                    Z(begin, begin) + row * plan_.row_width + panel * kWidth, plan_.row_width);
+                    Panel(layer_.units, inputs, panel), bias_.get() + panel * kWidth, 0, z, stride);
   }
 
   // One step of the units of one panel, for some rows of the batch.
@@ -138,7 +141,9 @@ class ForwardPass {
     const int64_t units = layer_.units, batch = layer_.batch;
     const T* h = t > 0 ? arrays_.outputs + (t - 1) * batch * units : arrays_.h;
     T* const of_inputs = Z(t, begin) + row * plan_.row_width + panel * kWidth;
-    TileOf<T>(rows)(units, h + row * units, units, Panel(0, units, panel), of_inputs, plan_.row_width, z, kWidth);
+    if (by_rows_) InputProduct(panel, t, row, rows, z, kWidth);
+    TileOf<T>(rows)(units, h + row * units, units, Panel(0, units, panel), by_rows_ ? z : of_inputs,
+                    by_rows_ ? kWidth : plan_.row_width, z, kWidth);
     for (int64_t r = 0; r < rows; ++r) {
       Pointwise(t, panel, row + r, z + r * kWidth, arrays_.cache ? of_inputs + r * plan_.row_width : nullptr);
     }
@@ -172,7 +177,8 @@ class ForwardPass {
   Gates gates_;
   Plan<T> plan_;
   int64_t ahead_steps_;
-  bool alone_;  // Steps are too short to be shared.
+  bool alone_;    // Steps are too short to be shared.
+  bool by_rows_;  // As `Plan::ByRows`; the input product is then made within the step.
   Buffer<T> z_, c_, bias_, last_panel_;
 };
 

@@ -12,6 +12,9 @@ namespace stacked_lstm {
 // order of magnitude matters. Below kTooShort nanoseconds a step is not worth a barrier.
 constexpr double kRate = 50, kPointwise = 30, kTooShort = 1500, kWorthThreads = 30000;
 
+// Bytes of weights that stay in a core's own cache.
+constexpr int64_t kWeightsOfACache = 1 << 19;
+
 template <class T>
 struct Plan {
   static constexpr int64_t kSize = Vector<T>::kSize, kWidth = kGates * kSize;  // Units and columns of a panel.
@@ -37,6 +40,13 @@ struct Plan {
   // How many of some threads a step is worth: more would wait for each other longer than they work.
   int UsefulThreads(const Layer& layer, int threads) const {
     return static_cast<int>(std::min<double>(threads, 1 + StepTime(layer, layer.units) / kTooShort));
+  }
+
+  // Whether each thread shall keep to its own rows of the batch, with all weights in its cache, so that no state moves
+  // between cores; otherwise it keeps to its own units.
+  bool ByRows(const Layer& layer, int threads) const {
+    const int64_t bytes = row_width * (layer.units + layer.inputs) * sizeof(T);
+    return bytes <= kWeightsOfACache && blocks.number >= 2 * threads;
   }
 
   // How many groups the row blocks of a step are put into, so that there are pieces enough for all threads.
