@@ -7,11 +7,13 @@ import subprocess
 import pytest
 
 from stacked_lstm.engines.native import library
+from versions import OLD
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "native_kernels.cc")
 KERNELS = [os.path.join(library.HERE, name) for name in ("pack.cc", "forward.cc", "backward.cc")]
 
 
+@pytest.mark.skipif(OLD, reason="no TensorFlow is in it: once is enough")
 @pytest.mark.skipif(not shutil.which("g++"), reason="no g++ here")
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
 def test_under_sanitizers(sanitizers, tmp_path):

@@ -63,7 +63,8 @@ def pair(h_width=4, dtype=tf.float32, batch=2):
 
 
 def test_plain_stacks_run_on_the_engines():
-    assert used_by(stack()).name == AUTO and "the first engine that supports these layers" in used_by(stack()).reason
+    used = used_by(stack())
+    assert used.name == AUTO and "the first engine that supports these layers" in used.reason
     assert used_by(LAYERS["everything"](), scope="more").name == "graph"
     assert used_by(stack(), engine="graph", scope="named").reason == "asked for by name"
     for k, (options, cell) in enumerate([
