@@ -9,7 +9,6 @@ import absl.flags
 import numpy as np
 import pytest
 
-import curves
 import networks
 import train
 import training
@@ -34,15 +33,22 @@ def test_a_run_ends_with_its_numbers_as_json(arguments, capsys):
     assert [line.split(",")[0] for line in lines if line.startswith("epoch")] == ["epoch  1", "epoch  2"]
 
 
-def test_a_run_leaves_a_picture_and_scalars_for_tensorboard(arguments):
+def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, session):
     run(arguments)
-    picture = files_of(arguments["train_dir"])[curves.PICTURE]
-    assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
+    pictures = {name[:-4]: content for name, content in files_of(arguments["train_dir"]).items() if "png" in name}
+    assert sorted(pictures) == ["confusion_matrix", "curves"]
+    for picture in pictures.values():
+        assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
     found = {}
     (events,) = [name for name in os.listdir(arguments["train_dir"]) if name.startswith("events")]
     for event in tf.train.summary_iterator(os.path.join(arguments["train_dir"], events)):
         for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+            found.setdefault(value.tag, []).append((event.step, value.simple_value or value.image))
+    for name, picture in pictures.items():
+        ((step, shown),) = found.pop(name)
+        assert step == 6 and shown.encoded_image_string == picture
+        decoded = session.run(tf.image.decode_png(picture))
+        assert (shown.height, shown.width, shown.colorspace) == decoded.shape
     assert sorted(found) == (
         ["epoch", "global_step", "learning_rate", "seconds"]
         + ["test_accuracy", "test_loss", "train_accuracy", "train_loss"]
@@ -162,7 +168,8 @@ def test_bad_values_are_refused(flag, value):
 
 @pytest.mark.parametrize("peer", sorted(networks.PEERS))
 @pytest.mark.parametrize(
-    "flag, value", [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph")]
+    "flag, value",
+    [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph"), ("weight_initializer", "dl")],
 )
 def test_the_peer_cannot_everything(arguments, flag, value, peer):
     with pytest.raises(ValueError, match="--%s: expected .* with --peer=%s, got %s" % (flag, peer, value)):
@@ -174,9 +181,11 @@ def test_the_last_output_is_that_at_each_sequences_end(peer, session):
     """Ours and the peers', by feeding the sequences cut off."""
     inputs = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
     x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
-    last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
+    outputs, last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
     session.run(tf.global_variables_initializer())
-    both = session.run(last, {x: inputs, lengths: [5, 2]})
+    both, every = session.run([last, outputs], {x: inputs, lengths: [5, 2]})
+    for row, length in enumerate([5, 2]):
+        np.testing.assert_array_equal(both[row], every[row, length - 1])
     for row, length in enumerate([5, 2]):
         alone = session.run(last, {x: inputs[row : row + 1, :length], lengths: [length]})
         np.testing.assert_allclose(both[row], alone[0], rtol=1e-5)

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-import curves
+import history
 import networks
 import training
+from examples import Examples, epoch_batches
 from stacked_lstm.compat import tf
 from test_tasks import write_temperatures
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
@@ -113,35 +114,23 @@ def test_checkpoints_of_nobody_and_damaged_ones_are_refused(arguments):
     os.remove(data)
     with pytest.raises(ValueError, match="--train_dir: expected a whole checkpoint at .*model.ckpt-3"):
         run(arguments)
-    os.remove(os.path.join(directory, curves.FILE))
+    os.remove(os.path.join(directory, history.FILE))
     with pytest.raises(ValueError, match="--train_dir: expected history.json"):
         run(arguments)
-
-
-def test_batches_of_an_epoch_depend_on_seed_and_epoch_only():
-    examples = training.Examples(x=np.arange(10) * 2)
-    batches = [np.concatenate(training.epoch_batches(examples, 4, *key)) for key in ((0, 0), (0, 0), (0, 1), (1, 0))]
-    assert batches[0].tolist() == batches[1].tolist()
-    assert len({tuple(batch) for batch in batches}) == 3
-    for batch in batches:
-        assert sorted(batch) == list(range(10))
-    sizes = [len(batch) for batch in training.epoch_batches(examples, 4, 0, 0)]
-    assert sizes == [4, 4, 2]
-    assert examples.feed(np.array([3, 1]))["x"].tolist() == [6, 2]
 
 
 def one_weight(losses_of):
     """A network of one variable, `w`, at 0: losses and scores are `losses_of(w, x)` for x [B]."""
     x = tf.placeholder(tf.float32, [None])
     losses = losses_of(tf.get_variable("w", [], initializer=tf.zeros_initializer()), x)
-    return networks.Network({"x": x}, losses, losses)
+    return networks.Network({"x": x}, losses, losses, losses)
 
 
 def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypatch):
     """A clock that only batches move, by 5 s each: 4 batches are 20 s, whether the run saw 4 of them or 1."""
     now = [0.0]
     monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
-    examples = training.Examples(x=np.ones([8], np.float32))
+    examples = Examples(x=np.ones([8], np.float32))
     trainer = training.Trainer(one_weight(lambda w, x: w * x), examples, 2, 0.1, 0, str(tmp_path))
 
     def on_batch(loss):
@@ -162,8 +151,8 @@ def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(argum
     temperatures = 50 + 10 * np.sin(np.arange(600.0))
     temperatures[290] = np.nan
     write_temperatures(tmp_path, temperatures)
-    examples = training.Examples(x=np.arange(480 - 96 + 1))
-    spoilt = [np.any((195 <= rows) & (rows <= 290)) for rows in training.epoch_batches(examples, 2, seed=1, epoch=0)]
+    examples = Examples(x=np.arange(480 - 96 + 1))
+    spoilt = [np.any((195 <= rows) & (rows <= 290)) for rows in epoch_batches(examples, 2, seed=1, epoch=0)]
     step = spoilt.index(True) + 1
     assert step > 1, "choose another seed"
     message = "stopped in epoch 1, after step %d: the loss is nan, .*changes hold.*inputs hold.* is .*model.ckpt-%d$"
@@ -184,7 +173,7 @@ def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(argum
     ],
 )
 def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
-    examples = training.Examples(x=np.ones([2], np.float32))
+    examples = Examples(x=np.ones([2], np.float32))
     trainer = training.Trainer(one_weight(losses_of), examples, 2, 0.1, 0, str(tmp_path))
     with pytest.raises(FloatingPointError, match="epoch 1, after .*" + message + ".*model.ckpt-0$"):
         trainer.train_epoch(lambda loss: None)
@@ -193,7 +182,7 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
 
 
 def test_evaluation_that_is_not_finite_stops_the_run(tmp_path):
-    ones, nan = (training.Examples(x=np.array([1, value], np.float32)) for value in (1, np.nan))
+    ones, nan = (Examples(x=np.array([1, value], np.float32)) for value in (1, np.nan))
     trainer = training.Trainer(one_weight(lambda w, x: w * x), ones, 2, 0.1, 0, str(tmp_path))
     assert trainer.evaluate(ones) == (0.0, 0.0)
     with pytest.raises(FloatingPointError, match="the mean loss of an evaluation is nan"):

@@ -1,0 +1,100 @@
+"""Writes what a trained network says of its task's test examples, or of a user's own, as CSV.
+
+    python scripts/predict.py --train_dir=runs/titles --only_errors
+    python scripts/predict.py --train_dir=runs/titles --input=titles.txt --output=predictions.csv
+    echo 北京今天下雪 | python scripts/predict.py --train_dir=runs/titles --input=-
+    python scripts/predict.py --train_dir=runs/forecast
+
+Which network:    --train_dir --checkpoint --engine
+Of what:          --input --data_dir
+What to write:    --only_errors --output
+
+--train_dir is that of a run of train.py, whose flags it uses. The rows are: for titles and fashion_mnist an example
+each, with its label, the prediction and the classes' probabilities; for forecast an hour of the test part each, with
+its temperature and the forecast made when the day before had ended. Titles can be the user's: one per line, in UTF-8;
+words that are not in the vocabulary are the unknown word, and a title without words has an answer, too.
+"""
+
+import csv
+import os
+import sys
+
+from absl import flags
+
+import command
+import experiment
+import files
+import history
+from stacked_lstm.engines import ENGINES
+from tasks import TASKS
+
+FLAGS = flags.FLAGS
+
+
+def define_flags(values=FLAGS):
+    """Adds the flags to an `absl.flags.FlagValues`."""
+    for name, text in (
+        ("train_dir", "Directory of the run."),
+        ("checkpoint", "Its checkpoint, such as runs/titles/model.ckpt-151 (default: the best one, or else the last)."),
+        ("input", "File of titles, one per line, in UTF-8; - is stdin (default: the test examples)."),
+        ("data_dir", "Directory of the data, if it is not where it was in training."),
+        ("output", "CSV file to write; - is stdout."),
+    ):
+        flags.DEFINE_string(name, "-" if name == "output" else None, text, flag_values=values)
+    flags.DEFINE_boolean("only_errors", False, "Only the examples whose prediction is wrong.", flag_values=values)
+    flags.DEFINE_enum(
+        "engine", "auto", ["auto"] + list(ENGINES), "What runs StackedLSTM, whatever trained it.", flag_values=values
+    )
+    flags.mark_flag_as_required("train_dir", flag_values=values)
+
+
+def run(values):
+    """Does what the script does; takes `absl.flags.FlagValues`.
+
+    Raises:
+      ValueError, OSError, ImportError: the flags, the run or the data do not allow it; one line says why.
+    """
+    settings = dict(history.flags_of(values.train_dir), train_dir=values.train_dir)
+    settings["data_dir"] = values.data_dir or settings["data_dir"]
+    task = TASKS[settings["task"]](settings)
+    examples = read_input(task, values.input) if values.input else None
+    if examples is None:
+        task.read()
+        examples = task.test
+    predictions = experiment.predict(task, settings, examples, values.checkpoint, values.engine)
+    write(task.table(examples, predictions, values.only_errors), values.output)
+
+
+def read_input(task, path):
+    """The user's examples, from a file or stdin."""
+    if path == "-":
+        return task.read_input(sys.stdin.buffer)
+    with open(path, "rb") as file:
+        return task.read_input(file)
+
+
+def write(table, path):
+    """Writes a list of rows as CSV in UTF-8, to a file, which is whole or not there, or to stdout."""
+
+    def write_to(file):
+        csv.writer(file, lineterminator="\n").writerows(table)
+
+    def write_file(temporary):
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            write_to(file)
+
+    if path == "-":
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+        write_to(sys.stdout)
+    else:
+        files.replace(path, write_file)
+
+
+def main():
+    with command.one_line_errors(os.path.basename(sys.argv[0])):
+        run(FLAGS)
+
+
+if __name__ == "__main__":
+    define_flags()
+    command.run(main)
