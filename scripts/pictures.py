@@ -102,7 +102,6 @@ def series(title, dates, truth, predictions, label):
     above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
     _finish(above, "", label)
     _finish(below, "", "prediction less truth")
-    figure.autofmt_xdate()
     return figure
 
 

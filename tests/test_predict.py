@@ -140,7 +140,7 @@ def _file(arguments, content):
 def test_odd_titles_have_answers(title_arguments):
     """White space, what no dictionary has, quotes, ends of lines of all kinds: a row each, in order."""
     run(title_arguments)
-    lines = ["北京", "", "   ", "😀🜁\u0000", '"a,b"', "\u2028", "北京下雪" * 300, "last"]
+    lines = ["北京", "", "   ", "😀🜁\u0001", '"a,b"', "\u2028", "北京下雪" * 300, "last"]
     content = "\ufeff" + "\r\n".join(lines[:3]) + "\n" + "\n".join(lines[3:])
     os.remove(os.path.join(title_arguments["data_dir"], "test.csv"))  # Nobody asks for it.
     (header, *rows) = table_of(title_arguments, input=_file(title_arguments, content.encode("utf-8")))
