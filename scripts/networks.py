@@ -11,7 +11,7 @@ Network = collections.namedtuple("Network", ["feeds", "losses", "scores", "predi
 Network.__doc__ = """A network in the graph.
 
 Fields:
-  feeds: name -> placeholder; the names are those of the task's `examples.Examples`.
+  feeds: name -> placeholder; the names are those of the task's `tasks.examples.Examples`.
   losses: float32 [B], what training makes smaller, one per example.
   scores: float32 [B], what is reported, one per example.
   predictions: float32 [B, ...], what the network says of each example, from the inputs alone.

@@ -34,7 +34,7 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
     """The loss and the score of each part of the data over the epochs.
 
     Args:
-      rows: `history.History.rows`, at least one.
+      rows: `training.history.History.rows`, at least one.
       parts: names such as "train", as the rows have them.
       metric, label: the score's name in the rows, and for people.
       baselines: name -> score, a horizontal line each.

@@ -22,11 +22,10 @@ import sys
 from absl import flags
 
 import command
-import experiment
 import files
-import history
 from stacked_lstm.engines import ENGINES
 from tasks import TASKS
+from training import experiment, history
 
 FLAGS = flags.FLAGS
 

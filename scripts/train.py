@@ -30,9 +30,6 @@ import sys
 
 from absl import app, flags
 
-import ablation
-import experiment
-import history
 import networks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import ENGINES
@@ -40,6 +37,7 @@ from stacked_lstm.initial_state import INITIAL_STATES
 from stacked_lstm.initializers import DISTRIBUTIONS
 from tasks import TASKS
 from tasks.forecast import LOSS_STEPS
+from training import ablation, experiment, history
 
 # Flags that decide what a checkpoint holds: a run goes on only with the same values. Without --epochs, so that a
 # finished run can be trained on, and without --train_dir, so that it can be moved.

@@ -1,4 +1,4 @@
-"""scripts/ablation.py: nine tiny runs, whose table and numbers are worked out here once more."""
+"""scripts/training/ablation.py: nine tiny runs, whose table and numbers are worked out here once more."""
 
 import csv
 import os
@@ -6,12 +6,12 @@ import os
 import numpy as np
 import pytest
 
-import ablation
 import train
 from stacked_lstm.compat import tf
 from tasks import forecast
 from test_tasks import read, write_temperatures
 from tiny_runs import files_of, flag_values, run
+from training import ablation
 
 
 @pytest.fixture

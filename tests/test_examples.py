@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from examples import BUCKET_STEPS, Examples, Sequences, epoch_batches
+from tasks.examples import BUCKET_STEPS, Examples, Sequences, epoch_batches
 
 
 def some_sequences(count=103):

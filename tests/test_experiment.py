@@ -1,20 +1,19 @@
-"""scripts/experiment.py: when training stops, and which checkpoint is the best one; by a trainer that only pretends."""
+"""scripts/training/experiment.py: when training stops and which checkpoint is the best; a trainer only pretends."""
 
 import collections
 import os
 
 import pytest
 
-import experiment
-import history
 from stacked_lstm.compat import tf
 from tiny_runs import LEARNING, assert_same, rows_of, run, weights
+from training import experiment, history
 
 Parts = collections.namedtuple("Parts", ["METRIC", "validation", "parts"])
 
 
 class Pretender(object):
-    """A `training.Trainer` of one batch per epoch, with the validation losses that it is given."""
+    """A `trainer.Trainer` of one batch per epoch, with the validation losses that it is given."""
 
     steps_per_epoch = 1
 

@@ -10,13 +10,13 @@ import absl.flags
 import numpy as np
 import pytest
 
-import experiment
 import predict
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
 from tasks import fashion_mnist, forecast
 from test_tasks import read, write_temperatures
 from tiny_runs import LEARNING, SCRIPTS, TITLES, run
+from training.trainer import checkpoint_of
 
 GATES = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
 
@@ -82,7 +82,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
     assert best[0] == ["title", "label", "prediction", "probability_0", "probability_1", "probability_2"]
     assert [(row[0], int(row[1])) for row in best[1:]] == TITLES["test"]
     assert np.mean([row[1] == row[2] for row in best[1:]]) == pytest.approx(result["test_accuracy"])
-    values = values_in(experiment.training.checkpoint_of(title_arguments["train_dir"]))
+    values = values_in(checkpoint_of(title_arguments["train_dir"]))
     words = [values["embedding"][k] for k in (4, 5, 2, 3)]  # 上海 今天 下雪 了
     expected = softmax(last_output(values, np.array(words)[:, None]) @ values["dense/W"] + values["dense/b"])[0]
     (row,) = table_of(title_arguments, input=_file(title_arguments, "上海今天下雪了\n".encode()))[1:]

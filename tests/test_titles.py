@@ -6,14 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-import history
 import networks
-import vocabulary
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
-from tasks import titles
+from tasks import titles, vocabulary
 from test_tasks import read
 from tiny_runs import LEARNING, TITLES, assert_same, files_of, run, weights, write_titles
+from training import history
 
 
 @pytest.fixture

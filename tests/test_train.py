@@ -11,9 +11,9 @@ import pytest
 
 import networks
 import train
-import training
 from stacked_lstm.compat import tf
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
+from training import trainer
 from versions import OLD
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
@@ -61,7 +61,7 @@ def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, session):
 def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
     """Evaluated in batches of 5, 5 and 2, as in one."""
     expected = run(arguments)
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 5)
+    monkeypatch.setattr(trainer, "EVALUATION_BATCH", 5)
     found = run(arguments, train_dir=arguments["train_dir"] + "2")
     for name in ("train_accuracy", "test_accuracy"):
         assert found[name] == pytest.approx(expected[name], abs=1e-9)
@@ -208,7 +208,7 @@ def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
     assert not os.path.exists(arguments["train_dir"])
     status, line = exit_of(monkeypatch, capsys, arguments, ["forecast"])
     assert (status, line) == (2, "train.py: expected flags only, got forecast")
-    monkeypatch.setattr(training.Trainer, "_train", lambda trainer, arrays: trainer._stop("a reason"))
+    monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
     status, line = exit_of(monkeypatch, capsys, arguments)
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
 

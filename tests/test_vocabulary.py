@@ -1,8 +1,8 @@
-"""scripts/vocabulary.py, by hand."""
+"""scripts/tasks/vocabulary.py, by hand."""
 
 import pytest
 
-from vocabulary import FILE, Vocabulary
+from tasks.vocabulary import FILE, Vocabulary
 
 TEXTS = [["下", "雪", "了"], ["了", "b", "a"], ["了", "雪"]]
 

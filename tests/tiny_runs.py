@@ -7,11 +7,11 @@ import os
 import absl.flags
 import numpy as np
 
-import history
 import train
 from stacked_lstm.compat import tf
 from tasks import titles
 from test_tasks import write_images
+from training import history
 
 SCRIPTS = os.path.dirname(os.path.abspath(train.__file__))
 IMAGES = {"train": 12, "test": 5}

@@ -12,9 +12,9 @@ import zlib
 import numpy as np
 
 import networks
-from examples import Examples
 from stacked_lstm.compat import tf
 from tasks.classification import Classification
+from tasks.examples import Examples
 
 # Where Debian's package puts the files; then where Keras does, which is only looked at.
 DEFAULT_DIRS = ("/usr/share/datasets/fashion-mnist", os.path.join("~", ".keras", "datasets", "fashion-mnist"))

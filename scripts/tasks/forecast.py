@@ -14,8 +14,8 @@ import numpy as np
 
 import networks
 import pictures
-from examples import Examples
 from stacked_lstm.compat import tf
+from tasks.examples import Examples
 from tasks.task import Task
 
 FILE = "seattle-temps.csv"

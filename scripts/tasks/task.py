@@ -2,7 +2,7 @@
 
 import collections
 
-import history
+PARTS = ("train", "validation", "test")  # Of the data; not every task holds examples out for validation.
 
 
 class Task(object):
@@ -61,8 +61,8 @@ class Task(object):
         return {}
 
     def parts(self):
-        """name -> examples of `history.PARTS`, those there are."""
-        pairs = ((name, getattr(self, name)) for name in history.PARTS)
+        """name -> examples of `PARTS`, those there are."""
+        pairs = ((name, getattr(self, name)) for name in PARTS)
         return collections.OrderedDict((name, examples) for name, examples in pairs if examples is not None)
 
     def pictures(self, title, predictions):

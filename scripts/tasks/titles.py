@@ -11,10 +11,11 @@ import os
 
 import numpy as np
 
-import vocabulary
-from examples import Sequences, check_count
 from stacked_lstm.compat import tf
 from tasks.classification import Classification
+from tasks.examples import Sequences, check_count
+from tasks.vocabulary import FILE as WORDS_FILE
+from tasks.vocabulary import Vocabulary
 
 FILES = {"train": "train.csv", "test": "test.csv"}  # In --data_dir, with the columns `COLUMNS`.
 COLUMNS = ("title", "label")
@@ -44,7 +45,7 @@ class Titles(Classification):
         super().__init__(settings)
         self._vocabulary = None
         if os.path.exists(os.path.join(settings["train_dir"], "checkpoint")):
-            self._vocabulary = vocabulary.Vocabulary.read(settings["train_dir"])
+            self._vocabulary = Vocabulary.read(settings["train_dir"])
 
     def read(self):
         """The last tenth of the training titles is held out; words are learned from the others, if not known yet."""
@@ -57,7 +58,7 @@ class Titles(Classification):
         splits["train"] = titles[:first_held_out][:train_examples], labels[:first_held_out][:train_examples]
         if self._vocabulary is None:
             texts = [cut(title) for title in splits["train"][0]]
-            self._vocabulary = vocabulary.Vocabulary.learn(texts, self.settings["vocabulary_size"])
+            self._vocabulary = Vocabulary.learn(texts, self.settings["vocabulary_size"])
         for split, (titles, labels) in splits.items():
             labels = np.array(labels, np.int32)
             self.check_labels(labels, split_name(data_dir, split))
@@ -77,7 +78,7 @@ class Titles(Classification):
         self._vocabulary.write(self.settings["train_dir"])
 
     def embeddings(self):
-        return {EMBEDDING: vocabulary.FILE}
+        return {EMBEDDING: WORDS_FILE}
 
     def build(self, recurrent):
         feeds = {

@@ -6,13 +6,13 @@ import json
 import os
 import sys
 
-import history
 import networks
 import pictures
-import summaries
-import training
 from stacked_lstm.compat import tf
 from tasks import TASKS
+from tasks.task import PARTS
+from training import history, summaries
+from training.trainer import Trainer, checkpoint_of, evaluate, restore
 
 CURVES = "curves"
 
@@ -44,7 +44,7 @@ def run(settings, identity):
 
     Raises:
       ValueError, OSError, ImportError: the flags, the data or the environment do not allow it; one line says why.
-      FloatingPointError: training met NaN or infinity, see `training.Trainer`.
+      FloatingPointError: training met NaN or infinity, see `trainer.Trainer`.
     """
     train_dir = settings["train_dir"]
     recurrent = recurrent_of(settings)
@@ -60,7 +60,7 @@ def run(settings, identity):
         task.save()
         summaries.write_projector(train_dir, task.embeddings())
         arguments = [settings[name] for name in ("batch_size", "learning_rate", "seed", "train_dir")]
-        with contextlib.closing(training.Trainer(network, task.train, *arguments)) as trainer:
+        with contextlib.closing(Trainer(network, task.train, *arguments)) as trainer:
             past.forget_after(trainer.step)
             fit(trainer, task, past, settings)
             predictions = trainer.predict(task.test)
@@ -118,7 +118,7 @@ def fit(trainer, task, past, settings):
 def line_of(row, metric):
     """A row of the history for people."""
     parts = ["epoch %(epoch)2d, %(seconds).1f s" % row]
-    for part in history.PARTS:
+    for part in PARTS:
         if part + "_loss" in row:
             values = (part, row[part + "_loss"], metric, row["%s_%s" % (part, metric)])
             parts.append("%s loss %.4f %s %.4f" % values)
@@ -157,6 +157,6 @@ def predict(task, settings, examples, checkpoint=None, engine="auto"):
     """
     with tf.Graph().as_default(), tf.Session() as session:
         network = task.build(recurrent_of(settings, engine=engine))
-        training.restore(tf.train.Saver(), session, checkpoint or training.checkpoint_of(settings["train_dir"]))
-        (predictions,) = training.evaluate(session, network, examples, ["predictions"])
+        restore(tf.train.Saver(), session, checkpoint or checkpoint_of(settings["train_dir"]))
+        (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

@@ -7,11 +7,10 @@ import os
 
 import numpy as np
 
-import experiment
 import files
 import pictures
-import summaries
 from stacked_lstm.compat import tf
+from training import experiment, summaries
 
 TASK = "forecast"
 STATES = ("zeros", "learned", "projected")

@@ -5,9 +5,9 @@ import time
 
 import numpy as np
 
-import summaries
-from examples import epoch_batches
 from stacked_lstm.compat import tf
+from tasks.examples import epoch_batches
+from training import summaries
 
 CHECKPOINTS_KEPT = 3
 BEST = "best_checkpoint"  # The file that names the best checkpoint, as TensorFlow's `checkpoint` names the last one.
@@ -32,7 +32,7 @@ class Trainer(object):
 
         Args:
           network: `networks.Network`.
-          examples: `examples.Examples` to train on, `batch_size` at a time.
+          examples: `tasks.examples.Examples` to train on, `batch_size` at a time.
           seed: decides the order of the examples; 0 to 2**32 - 1.
           learning_rate: Adam's.
           train_dir: an existing directory, for checkpoints and TensorBoard's events.

@@ -5,9 +5,9 @@ import os
 import statistics
 
 import files
+from tasks.task import PARTS
 
 FILE = "history.json"
-PARTS = ("train", "validation", "test")  # Of the data; a row has the loss and the score of each that a task has.
 
 
 class History(object):
@@ -49,7 +49,7 @@ class History(object):
         self._write()
 
     def add(self, row):
-        """Adds a row: epoch, global_step, seconds, learning_rate, and loss and score as train_... (see `PARTS`)."""
+        """Adds a row: epoch, global_step, seconds, learning_rate, and loss and score as train_... (see `tasks.task.PARTS`)."""
         self.rows.append(row)
         self._write()
 

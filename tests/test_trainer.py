@@ -1,4 +1,4 @@
-"""scripts/training.py: resuming and NaN. Tiny data, mostly in this process."""
+"""scripts/training/trainer.py: resuming and NaN. Tiny data, mostly in this process."""
 
 import os
 import signal
@@ -8,28 +8,29 @@ import sys
 import numpy as np
 import pytest
 
-import history
 import networks
-import training
-from examples import Examples, epoch_batches
 from stacked_lstm.compat import tf
+from tasks.examples import Examples, epoch_batches
 from test_tasks import write_temperatures
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
+from training import history
+from training.trainer import Trainer
 
 # Resuming
 
 KILLED = """
 import os, signal, sys
-import absl.flags, train, training
+import absl.flags, train
+from training import trainer
 from stacked_lstm.compat import tf
 
-training.SAVE_SECONDS = 0
-trained = training.Trainer._train
-def train_or_die(trainer, arrays):
-    if trainer.step == int(sys.argv[1]):
+trainer.SAVE_SECONDS = 0
+trained = trainer.Trainer._train
+def train_or_die(self, arrays):
+    if self.step == int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return trained(trainer, arrays)
-training.Trainer._train = train_or_die
+    return trained(self, arrays)
+trainer.Trainer._train = train_or_die
 tf.disable_v2_behavior()
 values = absl.flags.FlagValues()
 train.define_flags(values)
@@ -63,8 +64,8 @@ def test_a_run_killed_between_history_and_checkpoint_repeats_the_epoch(arguments
             raise KilledError
         return saved(trainer)
 
-    saved = training.Trainer.save
-    monkeypatch.setattr(training.Trainer, "save", save_or_die)
+    saved = Trainer.save
+    monkeypatch.setattr(Trainer, "save", save_or_die)
     with pytest.raises(KilledError):
         run(arguments)
     assert len(rows_of(arguments["train_dir"])) == 1
@@ -77,7 +78,7 @@ def test_a_finished_run_prints_its_numbers_again_without_training(arguments, cap
     run(arguments)
     first = capsys.readouterr().out.splitlines()[-1]
     before = weights(arguments["train_dir"])
-    monkeypatch.delattr(training.Trainer, "_train")
+    monkeypatch.delattr(Trainer, "_train")
     run(arguments)
     assert capsys.readouterr().out.splitlines()[-1] == first
     assert_same(weights(arguments["train_dir"]), before)
@@ -129,9 +130,9 @@ def one_weight(losses_of):
 def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypatch):
     """A clock that only batches move, by 5 s each: 4 batches are 20 s, whether the run saw 4 of them or 1."""
     now = [0.0]
-    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("training.trainer.time.monotonic", lambda: now[0])
     examples = Examples(x=np.ones([8], np.float32))
-    trainer = training.Trainer(one_weight(lambda w, x: w * x), examples, 2, 0.1, 0, str(tmp_path))
+    trainer = Trainer(one_weight(lambda w, x: w * x), examples, 2, 0.1, 0, str(tmp_path))
 
     def on_batch(loss):
         now[0] += 5
@@ -147,7 +148,7 @@ def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypat
 
 def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(arguments, tmp_path, monkeypatch):
     """Hour 290 is not a number; window i sees hours i to i + 95, so 195 to 290 are spoilt."""
-    monkeypatch.setattr(training, "SAVE_SECONDS", -1)  # A checkpoint before every step.
+    monkeypatch.setattr("training.trainer.SAVE_SECONDS", -1)  # A checkpoint before every step.
     temperatures = 50 + 10 * np.sin(np.arange(600.0))
     temperatures[290] = np.nan
     write_temperatures(tmp_path, temperatures)
@@ -174,7 +175,7 @@ def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(argum
 )
 def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
     examples = Examples(x=np.ones([2], np.float32))
-    trainer = training.Trainer(one_weight(losses_of), examples, 2, 0.1, 0, str(tmp_path))
+    trainer = Trainer(one_weight(losses_of), examples, 2, 0.1, 0, str(tmp_path))
     with pytest.raises(FloatingPointError, match="epoch 1, after .*" + message + ".*model.ckpt-0$"):
         trainer.train_epoch(lambda loss: None)
         trainer.save()
@@ -183,7 +184,7 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
 
 def test_evaluation_that_is_not_finite_stops_the_run(tmp_path):
     ones, nan = (Examples(x=np.array([1, value], np.float32)) for value in (1, np.nan))
-    trainer = training.Trainer(one_weight(lambda w, x: w * x), ones, 2, 0.1, 0, str(tmp_path))
+    trainer = Trainer(one_weight(lambda w, x: w * x), ones, 2, 0.1, 0, str(tmp_path))
     assert trainer.evaluate(ones) == (0.0, 0.0)
     with pytest.raises(FloatingPointError, match="the mean loss of an evaluation is nan"):
         trainer.evaluate(nan)
