@@ -7,5 +7,10 @@ def replace(path, write):
     """Calls `write` with a temporary name and renames the file: at `path` there never is half a file."""
     base, extension = os.path.splitext(path)
     temporary = base + ".tmp" + extension
-    write(temporary)
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        raise

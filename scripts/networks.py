@@ -65,10 +65,14 @@ OF_PEERS = {"initial_state": "zeros", "engine": "auto", "weight_initializer": No
 PEERS = {"dynamic_rnn": dynamic_rnn.build, "keras": keras_lstm.build}
 
 
-def dense(x, units, activation=None):
-    """Returns activation(x W + b), [B, units], for x [B, I]; the variables are W and b in a new scope `dense...`."""
+def dense(x, units, activation=None, seed=None):
+    """Returns activation(x W + b), [B, units], for x [B, I]; the variables are W and b in a new scope `dense...`.
+
+    With a seed, W begins the same whatever is in the graph; without, TensorFlow's seed depends on the ops before it.
+    """
+    initializer = initializers.get("glorot_bengio") if seed is None else tf.glorot_uniform_initializer(seed)
     with tf.variable_scope(None, "dense"):
-        W = tf.get_variable("W", [x.shape.as_list()[-1], units], x.dtype, initializers.get("glorot_bengio"))
+        W = tf.get_variable("W", [x.shape.as_list()[-1], units], x.dtype, initializer)
         b = tf.get_variable("b", [units], x.dtype, tf.zeros_initializer())
         y = tf.nn.bias_add(tf.matmul(x, W), b)
         return activation(y) if activation else y

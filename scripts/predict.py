@@ -10,9 +10,10 @@ Of what:          --input --data_dir
 What to write:    --only_errors --output
 
 --train_dir is that of a run of train.py, whose flags it uses. The rows are: for titles and fashion_mnist an example
-each, with its label, the prediction and the classes' probabilities; for forecast an hour of the test part each, with
-its temperature and the forecast made when the day before had ended. Titles can be the user's: one per line, in UTF-8;
-words that are not in the vocabulary are the unknown word, and a title without words has an answer, too.
+each, with its label, the prediction and the classes' probabilities; for forecast an hour each, with its temperature and
+the forecast made when the day before had ended, of all whole days of the test part after its first three. Titles can be
+the user's: one per line, in UTF-8; words that are not in the vocabulary are the unknown word, and a title without words
+has an answer, too. Without --input the data are read as in training, of which forecast takes its units.
 """
 
 import csv
@@ -25,7 +26,7 @@ import command
 import files
 from stacked_lstm.engines import ENGINES
 from tasks import TASKS
-from training import experiment, history
+from training import experiment
 
 FLAGS = flags.FLAGS
 
@@ -53,30 +54,45 @@ def run(values):
     Raises:
       ValueError, OSError, ImportError: the flags, the run or the data do not allow it; one line says why.
     """
-    settings = dict(history.flags_of(values.train_dir), train_dir=values.train_dir)
+    check_output(values.output)
+    settings = experiment.settings_of(values.train_dir)
     settings["data_dir"] = values.data_dir or settings["data_dir"]
     task = TASKS[settings["task"]](settings)
-    examples = read_input(task, values.input) if values.input else None
-    if examples is None:
+    task.restore()
+    if values.input:
+        examples = read_input(task, values.input)
+    else:
         task.read()
         examples = task.test
-    predictions = experiment.predict(task, settings, examples, values.checkpoint, values.engine)
+    predictions = experiment.predict(task, examples, values.checkpoint, values.engine)
     write(task.table(examples, predictions, values.only_errors), values.output)
 
 
 def read_input(task, path):
-    """The user's examples, from a file or stdin."""
+    """The user's examples, from a file or stdin. Raises ValueError if there is no such file."""
     if path == "-":
         return task.read_input(sys.stdin.buffer)
+    if not os.path.isfile(path):
+        raise ValueError("--input: expected a file, or - for stdin, got %s" % path)
     with open(path, "rb") as file:
         return task.read_input(file)
 
 
+def check_output(path):
+    """Raises ValueError if no file can be there."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if path != "-" and (os.path.isdir(path) or not os.path.isdir(folder)):
+        raise ValueError("--output: expected the name of a file in an existing folder, got %s" % path)
+
+
 def write(table, path):
-    """Writes a list of rows as CSV in UTF-8, to a file, which is whole or not there, or to stdout."""
+    """Writes a list of rows as CSV in UTF-8, to a file, which is whole or not there, or to stdout.
+
+    All text is quoted: a title may hold anything.
+    """
 
     def write_to(file):
-        csv.writer(file, lineterminator="\n").writerows(table)
+        csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(table)
 
     def write_file(temporary):
         with open(temporary, "w", encoding="utf-8", newline="") as file:

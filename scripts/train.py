@@ -35,21 +35,11 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import ENGINES
 from stacked_lstm.initial_state import INITIAL_STATES
 from stacked_lstm.initializers import DISTRIBUTIONS
-from tasks import TASKS
+from tasks import ONLY_SOME, TASKS
 from tasks.forecast import LOSS_STEPS
 from training import ablation, experiment, history
 
-# Flags that decide what a checkpoint holds: a run goes on only with the same values. Without --epochs, so that a
-# finished run can be trained on, and without --train_dir, so that it can be moved.
-IDENTITY = (
-    "task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine", "peer",
-    "batch_size", "learning_rate", "seed", "vocabulary_size", "embedding_size", "loss_steps",
-)  # fmt: skip
 EXTRAS = ("matplotlib", "tqdm")
-# Flags that only some tasks have.
-ONLY_SOME = {name for task in TASKS.values() for name in task.DEFAULTS} - set.intersection(
-    *[set(task.DEFAULTS) for task in TASKS.values()]
-)
 
 
 def _by_task(name):
@@ -124,7 +114,7 @@ def settings_of(values):
     for name in sorted(ONLY_SOME):
         if name not in defaults and values[name].value is not None:
             raise ValueError("--%s: expected none with --task=%s, got %s" % (name, values.task, values[name].value))
-    settings = {name: defaults.get(name) for name in IDENTITY if name not in ONLY_SOME or name in defaults}
+    settings = {name: defaults.get(name) for name in experiment.IDENTITY if name not in ONLY_SOME or name in defaults}
     settings.update(defaults)
     settings["train_dir"] = os.path.join("runs", "-".join(filter(None, [values.task, values.peer])))
     if values.peer:
@@ -153,8 +143,8 @@ def run(values):
         _require(name)
     settings = settings_of(values)
     if values.ablate_initial_state:
-        return ablation.run(settings, IDENTITY)
-    return experiment.run(settings, IDENTITY).final
+        return ablation.run(settings)
+    return experiment.run(settings).final
 
 
 def _require(name):

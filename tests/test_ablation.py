@@ -10,7 +10,7 @@ import train
 from stacked_lstm.compat import tf
 from tasks import forecast
 from test_tasks import read, write_temperatures
-from tiny_runs import files_of, flag_values, run
+from tiny_runs import assert_same, files_of, flag_values, run, weights
 from training import ablation
 
 
@@ -26,14 +26,19 @@ def few(arguments, tmp_path, monkeypatch):
 def test_the_table_has_every_run_and_its_first_hours(few, capsys, monkeypatch):
     outcomes = []
 
-    def run_and_keep(settings, identity):
-        outcome = ran(settings, identity)
+    def run_and_keep(settings):
+        outcome = ran(settings)
         outcomes.append((settings["initial_state"], settings["seed"], outcome))
         return outcome
 
     ran = ablation.experiment.run
     monkeypatch.setattr(ablation.experiment, "run", run_and_keep)
     final = run(few)
+    firsts = [weights(os.path.join(few["train_dir"], name), 0) for name in ("zeros-3", "learned-3", "projected-3")]
+    shared = set.intersection(*[set(first) for first in firsts])
+    assert {"dense/W", "stacked_lstm/layer_1/Wf", "stacked_lstm/layer_2/Wo"} <= shared
+    for first in firsts[1:]:
+        assert_same({name: first[name] for name in shared}, {name: firsts[0][name] for name in shared})
     with open(os.path.join(few["train_dir"], ablation.TABLE)) as file:
         header, *rows = csv.reader(file)
     assert header == ["initial_state", "seed", "test_mae"] + ["mae_%d" % hour for hour in range(1, 25)]
@@ -53,10 +58,10 @@ def test_the_table_has_every_run_and_its_first_hours(few, capsys, monkeypatch):
     assert final["zeros_mae_1_to_24"] == pytest.approx(np.mean(of_zeros, axis=0)[1:].mean(), abs=1e-6)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("zeros     ")]
     steps = np.mean(of_zeros, axis=0)
-    expected = [steps[hour] for hour in (1, 2, 3, 6, 12, 24)] + [steps[1:].mean(), steps[0]]
+    expected = [steps[hour] for hour in (1, 2, 3, 6, 12, 24)] + [steps[0], steps[1:].mean()]
     assert [float(value) for value in line.split()[1:]] == pytest.approx(expected, abs=6e-5)
     pictures = {name[:-4]: content for name, content in files_of_top(few).items() if name.endswith(".png")}
-    assert sorted(pictures) == ["ablation", "forecast"]
+    assert sorted(pictures) == ["ablation", "forecast", "forecast_from_1_hour"]
     (events,) = [name for name in os.listdir(few["train_dir"]) if name.startswith("events")]
     shown = {}
     for event in tf.train.summary_iterator(os.path.join(few["train_dir"], events)):
@@ -109,7 +114,8 @@ def test_flags_that_do_not_go_with_it(flags, message):
 
 def test_its_own_defaults():
     settings = train.settings_of(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
-    assert settings["loss_steps"] == "all" and settings["train_dir"] == os.path.join("runs", "forecast-initial_state")
-    given = {"loss_steps": "last", "train_dir": "here"}
+    assert settings["loss_steps"] == "all" and settings["epochs"] == 3
+    assert settings["train_dir"] == os.path.join("runs", "forecast-initial_state")
+    given = {"loss_steps": "last", "train_dir": "here", "epochs": 7}
     settings = train.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **given)))
     assert {name: settings[name] for name in given} == given

@@ -61,5 +61,8 @@ def test_training_meets_lengths_in_any_order():
 def test_first_examples():
     assert Examples(x=np.arange(5)).first(2)["x"].tolist() == [0, 1]
     assert len(Examples(x=np.arange(5)).first(None)) == 5
+    two = Sequences([[5, 6], [7], [8]], titles=np.array(["a", "b", "c"], object)).first(2)
+    assert len(two) == 2 and two["titles"].tolist() == ["a", "b"]
+    assert sorted(two.feed(np.arange(2))) == ["lengths", "sequences"]
     with pytest.raises(ValueError, match="--train_examples: expected at most the 5 there are, got 6"):
         Examples(x=np.arange(5)).first(6)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
 from tasks import fashion_mnist, forecast
 from test_tasks import read, write_temperatures
-from tiny_runs import LEARNING, SCRIPTS, TITLES, run
-from training.trainer import checkpoint_of
+from tiny_runs import LEARNING, SCRIPTS, TITLES, run, values_in
+from training import experiment, history
 
 GATES = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
 
@@ -33,9 +34,9 @@ def table_of(arguments, **flags):
         return list(csv.reader(file))
 
 
-def values_in(checkpoint):
-    reader = tf.train.load_checkpoint(checkpoint)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+def best_of(arguments):
+    directory = arguments["train_dir"]
+    return experiment.checkpoint_of(history.History(directory, history.flags_of(directory)), directory)
 
 
 def last_output(values, x, layers=1):
@@ -82,7 +83,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
     assert best[0] == ["title", "label", "prediction", "probability_0", "probability_1", "probability_2"]
     assert [(row[0], int(row[1])) for row in best[1:]] == TITLES["test"]
     assert np.mean([row[1] == row[2] for row in best[1:]]) == pytest.approx(result["test_accuracy"])
-    values = values_in(checkpoint_of(title_arguments["train_dir"]))
+    values = values_in(best_of(title_arguments))
     words = [values["embedding"][k] for k in (4, 5, 2, 3)]  # 上海 今天 下雪 了
     expected = softmax(last_output(values, np.array(words)[:, None]) @ values["dense/W"] + values["dense/b"])[0]
     (row,) = table_of(title_arguments, input=_file(title_arguments, "上海今天下雪了\n".encode()))[1:]
@@ -141,7 +142,7 @@ def test_odd_titles_have_answers(title_arguments):
     """White space, what no dictionary has, quotes, ends of lines of all kinds: a row each, in order."""
     run(title_arguments)
     lines = ["北京", "", "   ", "😀🜁\u0001", '"a,b"', "\u2028", "北京下雪" * 300, "last"]
-    content = "\ufeff" + "\r\n".join(lines[:3]) + "\n" + "\n".join(lines[3:])
+    content = "\ufeff" + "\r\n".join(lines[:3]) + "\n" + "\r".join(lines[3:])
     os.remove(os.path.join(title_arguments["data_dir"], "test.csv"))  # Nobody asks for it.
     (header, *rows) = table_of(title_arguments, input=_file(title_arguments, content.encode("utf-8")))
     assert [row[0] for row in rows] == lines
@@ -153,7 +154,7 @@ def test_odd_titles_have_answers(title_arguments):
     assert len(table_of(title_arguments, input=_file(title_arguments, b"\n\n"))) == 3
 
 
-def test_from_a_shell(title_arguments):
+def test_from_a_shell(title_arguments, tmp_path):
     """Titles through stdin, the table on stdout, in UTF-8 wherever the program runs; an error in one line."""
     run(title_arguments)
 
@@ -172,6 +173,12 @@ def test_from_a_shell(title_arguments):
     assert process.returncode == 0, process.stderr
     rows = list(csv.reader(io.StringIO(process.stdout.decode("utf-8"), newline="")))
     assert [row[0] for row in rows] == ["title", "北京", "上海"]
+    script = "set -o pipefail; yes 北京 | head -n 40000 | %s %s --input=- --train_dir=%s 2>errors | head -n 2"
+    names = (sys.executable, os.path.join(SCRIPTS, "predict.py"), title_arguments["train_dir"])
+    environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
+    process = subprocess.run(["bash", "-c", script % names], capture_output=True, env=environment, cwd=str(tmp_path))
+    assert process.returncode == 141 and len(process.stdout.splitlines()) == 2
+    assert b"roken pipe" not in (tmp_path / "errors").read_bytes()
     process = run_script("北京\n新闻".encode("gbk"), "--checkpoint=nowhere")
     assert process.returncode == 2 and process.stdout == b""
     assert process.stderr.decode().splitlines()[-1] == "predict.py: --input, line 1: expected UTF-8, got byte 0xb1"
@@ -182,7 +189,10 @@ def test_from_a_shell(title_arguments):
     [
         ({"train_dir": "nowhere"}, "--train_dir: expected the directory of a run, with history.json, got nowhere"),
         ({"input": "words.txt"}, "--input: expected none for the task fashion_mnist"),
-        ({"checkpoint": "nowhere"}, "expected a whole checkpoint at nowhere"),
+        ({"checkpoint": "nowhere"}, "--checkpoint: expected a whole checkpoint of this network at nowhere"),
+        ({"input": "nowhere"}, "--input: expected a file, or - for stdin, got nowhere"),
+        ({"output": os.path.join("nowhere", "x.csv")}, "--output: expected the name of a file in an existing folder"),
+        ({"output": "."}, "--output: expected the name of a file in an existing folder, got ."),
         ({"data_dir": "nowhere"}, "--data_dir: expected Fashion-MNIST"),
     ],
 )
@@ -207,6 +217,29 @@ def test_errors_need_labels(title_arguments, arguments, tmp_path):
     run(arguments, **changes)
     with pytest.raises(ValueError, match="--only_errors: expected a task with labels, got the task forecast"):
         table_of(dict(arguments, **changes), only_errors="true")
+
+
+def test_runs_of_other_flags_and_words_are_told(title_arguments, arguments, tmp_path):
+    run(title_arguments, epochs="1")
+    os.remove(os.path.join(title_arguments["train_dir"], "vocabulary.txt"))
+    with pytest.raises(FileNotFoundError, match="--train_dir: expected vocabulary.txt next to the checkpoints"):
+        table_of(title_arguments)
+    other = dict(arguments, train_dir=str(tmp_path / "other"))
+    run(other, epochs="1")
+    path = os.path.join(other["train_dir"], history.FILE)
+    with open(path) as file:
+        content = json.load(file)
+    del content["flags"]["weight_initializer"]
+    with open(path, "w") as file:
+        json.dump(content, file)
+    with pytest.raises(ValueError, match="--train_dir: expected a run with the flags weight_initializer, got"):
+        table_of(other)
+
+
+def test_a_peers_network_predicts(arguments):
+    result = run(arguments, peer="dynamic_rnn")
+    rows = table_of(arguments)[1:]
+    assert np.mean([row[1] == row[2] for row in rows]) == pytest.approx(result["test_accuracy"])
 
 
 def test_a_run_without_its_checkpoints_is_told(arguments):

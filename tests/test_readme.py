@@ -64,7 +64,7 @@ def test_files_named_exist():
 
 def test_flags_named_exist():
     for script in ("compare", "convert", "train", "predict", "benchmark"):
-        used = set(re.findall(r"--(\w+)=", "\n".join(re.findall(r"scripts/%s\.py .*" % script, TEXT))))
+        used = set(re.findall(r"--(\w+)", "\n".join(re.findall(r"scripts/%s\.py .*" % script, TEXT))))
         helped = subprocess.run(
             [sys.executable, os.path.join(ROOT, "scripts", script + ".py"), "--helpshort"], stdout=subprocess.PIPE
         ).stdout.decode()

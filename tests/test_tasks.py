@@ -119,7 +119,7 @@ ONE_IMAGE = idx(np.zeros([1, 28, 28]))
         (IMAGES, ONE_IMAGE + b"\0", r"expected 784 values of shape \(1, 28, 28\), got 785"),
         (IMAGES, idx(np.zeros([7, 27, 28])), "expected images of 28 x 28, got 27 x 28"),
         (LABELS, idx(np.zeros([6])), "expected a label per image, got 6 for 7"),
-        (LABELS, idx(np.full([7], 10)), "expected labels below 10, got 10"),
+        (LABELS, idx(np.full([7], 10)), "expected labels 0 to 9, got 10"),
     ],
 )
 def test_damaged_idx_files_are_refused(images_dir, name, content, message):

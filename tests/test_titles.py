@@ -11,8 +11,7 @@ from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
 from tasks import titles, vocabulary
 from test_tasks import read
-from tiny_runs import LEARNING, TITLES, assert_same, files_of, run, weights, write_titles
-from training import history
+from tiny_runs import LEARNING, TITLES, assert_same, files_of, rows_of, run, weights, write_titles
 
 
 @pytest.fixture
@@ -27,7 +26,11 @@ def data_dir(tmp_path):
 def test_the_last_tenth_is_held_out_and_teaches_no_words(data_dir):
     task = read(titles.Titles, data_dir)
     assert [len(part) for part in (task.train, task.validation, task.test)] == [27, 3, 5]
-    assert task.validation.titles == ["天津", "重庆", "武汉"] and task.validation["labels"].tolist() == [1, 0, 2]
+    assert task.validation["titles"].tolist() == ["天津", "重庆", "武汉"] and task.validation["labels"].tolist() == [
+        1,
+        0,
+        2,
+    ]
     # 下雪 and 了 occur 18 times, the other four 9 times; the smaller code point comes first.
     assert task.train.feed(np.arange(3))["sequences"].tolist() == [[6, 2, 0, 0], [4, 5, 2, 3], [7, 3, 0, 0]]
     assert task.validation.feed(np.arange(3))["sequences"].tolist() == [[1], [1], [1]]
@@ -63,11 +66,16 @@ def test_titles_are_cut_without_white_space():
     [
         (b"title,kind\na,1\n", "line 2: expected title,label, got KeyError"),
         (b"title,label\na,1\nb,x\n", "line 3: expected title,label, got ValueError"),
-        (b"title,label\na\n", "line 2: expected title,label, got TypeError"),
-        (b"title,label\na,3\n" * 1, "expected labels below 3, got 3"),
-        (b"title,label\na,-1\n", "expected labels below 3, got -1"),
+        (b"title,label\na\n", "line 2: expected title,label, got ValueError.*a line of 1 fields"),
+        (b"label,title\n1\n", "line 2: expected title,label, got ValueError.*a line of 1 fields"),
+        (b"title,label\na,b,1\n", "line 2: expected title,label, got ValueError.*a line of 3 fields"),
+        (b'title,label\n"' + b"a" * 140000 + b'",1\n', "expected title,label, got Error"),
+        (b"title,label\na,3\n", "expected labels 0 to 2, got 3"),
+        (b"title,label\na,99999999999\n", "expected labels 0 to 2, got 99999999999"),
+        (b"title,label\na,-1\n", "expected labels 0 to 2, got -1"),
         (b"title,label\n", "expected titles, got none"),
         (b"title,label\na,1\n\xb1,1\n", "line 3: expected UTF-8, got byte 0xb1"),
+        (b"\xef\xbb\xbftitle,label\na,1\n\xb1,1\n", "line 3: expected UTF-8, got byte 0xb1"),
     ],
 )
 def test_damaged_titles_are_refused(data_dir, content, message):
@@ -92,7 +100,7 @@ def test_real_titles():
     task = read(titles.Titles)
     assert [len(part) for part in (task.train, task.validation, task.test)] == [4819, 536, 999]
     assert task.baselines["majority_accuracy"] == pytest.approx(494 / 999.0)
-    every = task.train.titles + task.validation.titles
+    every = list(task.train["titles"]) + list(task.validation["titles"])
     texts = [titles.cut(title) for title in every]
     assert len(vocabulary.Vocabulary.learn(texts)) == 18270 + 2
     assert max(map(len, texts)) == task.train["lengths"].max() == 46
@@ -138,7 +146,7 @@ def test_a_run_learns_and_tells_the_best_epochs_numbers(title_arguments, capsys)
         "test_accuracy", "train_accuracy", "validation_accuracy",
     ]  # fmt: skip
     assert printed[0] == "titles: 27 training, 3 validation and 5 test examples"
-    rows = history._read(title_arguments["train_dir"] + "/" + history.FILE)["epochs"]
+    rows = rows_of(title_arguments["train_dir"])
     assert rows[-1]["train_accuracy"] == 1.0
     best = min(rows, key=lambda row: row["validation_loss"])
     assert 1 <= best["epoch"] < 12, "the held-out titles can only be guessed"

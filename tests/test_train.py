@@ -13,7 +13,7 @@ import networks
 import train
 from stacked_lstm.compat import tf
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
-from training import trainer
+from training import experiment, trainer
 from versions import OLD
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
@@ -128,7 +128,7 @@ def test_engine_is_asked_for_by_name(arguments, capsys):
 def test_every_flag_is_in_the_table_at_the_top():
     for _, name, _, _, _ in train.FLAGS:
         assert "--%s" % name in train.__doc__
-    assert set(train.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
+    assert set(experiment.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
 
 
 @pytest.mark.parametrize(

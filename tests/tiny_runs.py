@@ -78,11 +78,16 @@ def run(arguments, **changes):
     return train.run(flag_values(dict(arguments, **changes)))
 
 
-def weights(train_dir, step=None, path=None):
-    """name -> value of everything in the last checkpoint, or in that of a step, or in one that a path names."""
-    of_step = tf.train.latest_checkpoint(train_dir) if step is None else os.path.join(train_dir, "model.ckpt-%d" % step)
-    reader = tf.train.load_checkpoint(path or of_step)
+def values_in(checkpoint):
+    """name -> value of everything in a checkpoint."""
+    reader = tf.train.load_checkpoint(checkpoint)
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def weights(train_dir, step=None):
+    """name -> value of everything in the last checkpoint, or in that of a step."""
+    path = tf.train.latest_checkpoint(train_dir) if step is None else os.path.join(train_dir, "model.ckpt-%d" % step)
+    return values_in(path)
 
 
 def assert_same(found, expected):

@@ -33,7 +33,7 @@ class Classification(Task):
         """Raises ValueError if integers are not places in `CLASSES`; `source` is where they are from."""
         if labels.size and not (0 <= labels.min() and labels.max() < len(self.CLASSES)):
             worst = labels.max() if labels.min() >= 0 else labels.min()
-            raise ValueError("%s: expected labels below %d, got %d" % (source, len(self.CLASSES), worst))
+            raise ValueError("%s: expected labels 0 to %d, got %d" % (source, len(self.CLASSES) - 1, worst))
 
     def balance(self, examples):
         """The classes' shares of the examples, for people."""
@@ -60,7 +60,8 @@ class Classification(Task):
         predicted = np.argmax(predictions, axis=1)
         labels = examples["labels"] if "labels" in examples else [None] * len(examples)
         rows = [
-            [name, "" if label is None else self.CLASSES[label], self.CLASSES[guess]] + ["%.6f" % p for p in chances]
+            [name, "" if label is None else self.CLASSES[label], self.CLASSES[guess]]
+            + [round(float(p), 6) for p in chances]
             for name, label, guess, chances in zip(self.names(examples), labels, predicted, predictions)
             if not only_errors or label != guess
         ]

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-BUCKET_STEPS = 4  # Sequences whose lengths differ by less may share a batch.
+BUCKET_STEPS = 4  # Sequences are sorted by length to so many steps; within these, and of the batches, chance decides.
 
 
 class Examples(object):
-    """Arrays by name, whose first axes are the examples."""
+    """Arrays by name, whose first axes are the examples. Those of Python objects are for people, and never fed."""
 
     def __init__(self, **arrays):
         self._arrays = arrays
@@ -27,7 +27,7 @@ class Examples(object):
 
     def feed(self, rows):
         """name -> array of the examples with the numbers `rows`, an int array."""
-        return {name: array[rows] for name, array in self._arrays.items()}
+        return {name: array[rows] for name, array in self._arrays.items() if array.dtype != object}
 
     def batches(self, batch_size, random=None):
         """ceil(N / batch_size) int arrays that together hold every example's number once.
@@ -47,15 +47,14 @@ class Sequences(Examples):
 
     def __init__(self, sequences, **arrays):
         """Takes a list of lists of int, and arrays whose first axes are as long as it."""
-        lengths = np.array([len(sequence) for sequence in sequences], np.int32)
-        super().__init__(lengths=lengths, **arrays)
-        self._sequences = sequences
+        arrays["lengths"] = np.array([len(sequence) for sequence in sequences], np.int32)
+        super().__init__(sequences=_objects(sequences), **arrays)
 
     def feed(self, rows):
         batch = super().feed(rows)
         batch["sequences"] = np.zeros([len(rows), max(batch["lengths"], default=1) or 1], np.int32)
-        for padded, row in zip(batch["sequences"], rows):
-            padded[: len(self._sequences[row])] = self._sequences[row]
+        for padded, sequence in zip(batch["sequences"], self["sequences"][rows]):
+            padded[: len(sequence)] = sequence
         return batch
 
     def batches(self, batch_size, random=None):
@@ -63,6 +62,14 @@ class Sequences(Examples):
         order = np.arange(len(self)) if random is None else random.permutation(len(self))
         batches = _cut(order[np.argsort(self["lengths"][order] // BUCKET_STEPS, kind="stable")], batch_size)
         return batches if random is None else [batches[k] for k in random.permutation(len(batches))]
+
+
+def _objects(values):
+    """A list as an array [N] of objects, of lists as well."""
+    array = np.empty([len(values)], object)
+    for k, value in enumerate(values):
+        array[k] = value
+    return array
 
 
 def _cut(rows, batch_size):

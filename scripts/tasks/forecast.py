@@ -61,7 +61,8 @@ class Forecast(Task):
             "changes": tf.placeholder(tf.float32, [None, HOURS_IN + HOURS_OUT - 1]),
         }
         outputs, _ = recurrent(feeds["inputs"])
-        flat = networks.dense(tf.reshape(outputs, [-1, outputs.shape.as_list()[-1]]), HOURS_OUT)
+        flat = tf.reshape(outputs, [-1, outputs.shape.as_list()[-1]])
+        flat = networks.dense(flat, HOURS_OUT, seed=self.settings["seed"])
         predictions = tf.reshape(flat, [-1, HOURS_IN, HOURS_OUT])
         errors = predictions - tf.stack(list(days(feeds["changes"])), axis=1)
         judged = LOSS_STEPS[self.settings["loss_steps"]]
@@ -77,33 +78,30 @@ class Forecast(Task):
         truth = np.stack(list(days(self.test["changes"])), axis=1)
         return np.mean(np.abs(predictions - truth), axis=(0, 2), dtype=np.float64) * self._scales.change
 
-    def daily(self, predictions):
+    def daily(self, predictions, seen=HOURS_IN):
         """The test part, forecast once a day for the day to come.
 
         Args:
           predictions: the network's for `test`.
+          seen: hours of the input that the forecasts are made from, the last ones before them.
 
         Returns:
           (hours since year 1, their temperatures, the forecasts), each of [days * HOURS_OUT].
         """
         series = self._series
-        known, hours = windows(np.arange(len(series)))
-        forecasts = series.values[hours - DAY] + predictions[:, -1] * self._scales.change
+        hours = windows(np.arange(len(series)))[1] - (HOURS_IN - seen)
+        forecasts = series.values[hours - DAY] + predictions[:, seen - 1] * self._scales.change
         hours = hours[::HOURS_OUT]
         return series.start + hours.ravel(), series.values[hours].ravel(), forecasts[::HOURS_OUT].ravel()
 
-    def week(self, title, predictions):
-        """Figure of the week in the middle of the test part.
-
-        Args:
-          predictions: name -> the network's predictions for `test`.
-        """
-        forecasts = {}
+    def week(self, title, predictions, seen=HOURS_IN):
+        """Figure of the week in the middle of the test part; the arguments are as those of `daily`, by name."""
+        forecasts = collections.OrderedDict()
         for name, each in predictions.items():
-            hours, truth, forecasts[name] = self.daily(each)
+            hours, truth, forecasts[name] = self.daily(each, seen)
         start = max(0, len(hours) // HOURS_OUT // 2 - 3) * HOURS_OUT
         shown = slice(start, start + 7 * DAY)
-        forecasts = {name: values[shown] for name, values in forecasts.items()}
+        forecasts = collections.OrderedDict((name, values[shown]) for name, values in forecasts.items())
         dates = [date_of(hour) for hour in hours[shown]]
         return pictures.series(title, dates, truth[shown], forecasts, "temperature (°F)")
 
@@ -114,7 +112,7 @@ class Forecast(Task):
         if only_errors:
             raise ValueError("--only_errors: expected a task with labels, got the task forecast")
         rows = [
-            [date_of(hour).strftime(DATE_FORMAT), "%.2f" % truth, "%.2f" % forecast]
+            [date_of(hour).strftime(DATE_FORMAT), round(float(truth), 2), round(float(forecast), 2)]
             for hour, truth, forecast in zip(*self.daily(predictions))
         ]
         return [["date", "temp", "prediction"]] + rows

@@ -26,11 +26,7 @@ class Task(object):
     notes = ()
 
     def __init__(self, settings):
-        """Takes flag -> value.
-
-        Raises:
-          ValueError, OSError: the directory of the run lacks what `save` had written there.
-        """
+        """Takes flag -> value."""
         self.settings, self.baselines = settings, {}
 
     def read(self):
@@ -50,7 +46,14 @@ class Task(object):
         raise ValueError("--input: expected none for the task %s, whose test examples are used" % self.settings["task"])
 
     def save(self):
-        """Writes to --train_dir what `__init__` needs in order to go on or to predict, beside flags and checkpoints."""
+        """Writes to --train_dir what the network needs beside flags and checkpoints, such as a vocabulary."""
+
+    def restore(self):
+        """Reads what `save` wrote, in order to go on with a run or to predict; before `read` and `build`.
+
+        Raises:
+          ValueError, OSError: it is not there, or damaged.
+        """
 
     def build(self, recurrent):
         """Adds the network to the graph; takes `networks.Recurrent`, returns `networks.Network`."""

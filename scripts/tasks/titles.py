@@ -30,7 +30,7 @@ class Titles(Classification):
     DEFAULTS = {
         "hidden_sizes": [32],
         "initial_state": "zeros",
-        "weight_initializer": "glorot_bengio",  # As Keras has it for layers of one's own.
+        "weight_initializer": "glorot_bengio",  # The document's, by Keras' default for a layer's own weights.
         "epochs": 20,
         "batch_size": 32,
         "learning_rate": 1e-3,
@@ -44,8 +44,6 @@ class Titles(Classification):
     def __init__(self, settings):
         super().__init__(settings)
         self._vocabulary = None
-        if os.path.exists(os.path.join(settings["train_dir"], "checkpoint")):
-            self._vocabulary = Vocabulary.read(settings["train_dir"])
 
     def read(self):
         """The last tenth of the training titles is held out; words are learned from the others, if not known yet."""
@@ -60,7 +58,7 @@ class Titles(Classification):
             texts = [cut(title) for title in splits["train"][0]]
             self._vocabulary = Vocabulary.learn(texts, self.settings["vocabulary_size"])
         for split, (titles, labels) in splits.items():
-            labels = np.array(labels, np.int32)
+            labels = np.array(labels)
             self.check_labels(labels, split_name(data_dir, split))
             setattr(self, split, self._examples(titles, labels=labels))
         self.baselines = {"majority_accuracy": self.majority()}
@@ -72,10 +70,14 @@ class Titles(Classification):
         return self._examples(lines(file.read()))
 
     def _examples(self, titles, **arrays):
-        return Examples(titles, [self._vocabulary.encode(cut(title)) for title in titles], **arrays)
+        sequences = [self._vocabulary.encode(cut(title)) for title in titles]
+        return Sequences(sequences, titles=np.array(titles, object), **arrays)
 
     def save(self):
         self._vocabulary.write(self.settings["train_dir"])
+
+    def restore(self):
+        self._vocabulary = Vocabulary.read(self.settings["train_dir"])
 
     def embeddings(self):
         return {EMBEDDING: WORDS_FILE}
@@ -94,19 +96,7 @@ class Titles(Classification):
         return self.head(feeds, labels, last)
 
     def names(self, examples):
-        return examples.titles
-
-
-class Examples(Sequences):
-    """Sequences of words' numbers.
-
-    Attributes:
-      titles: list of str, whose words they are.
-    """
-
-    def __init__(self, titles, sequences, **arrays):
-        super().__init__(sequences, **arrays)
-        self.titles = titles
+        return examples["titles"]
 
 
 def cut(title):
@@ -167,22 +157,22 @@ def read_csv(path):
     with open(path, "rb") as file:
         rows = csv.DictReader(io.StringIO(decode(file.read(), path), newline=""))
     titles, labels = [], []
-    for row in rows:
-        try:
+    try:
+        for row in rows:
+            if None in row or None in row.values():
+                raise ValueError("a line of %d fields" % sum(value is not None for value in row.values()))
             titles.append(row["title"])
             labels.append(int(row["label"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError("%s, line %d: expected title,label, got %r" % (path, rows.line_num, error)) from None
+    except (KeyError, ValueError, csv.Error) as error:
+        raise ValueError("%s, line %d: expected title,label, got %r" % (path, rows.line_num, error)) from None
     if not titles:
         raise ValueError("%s: expected titles, got none" % path)
     return titles, labels
 
 
 def lines(content):
-    """The lines of bytes in UTF-8, as str without their ends, which may be those of Windows."""
-    text = decode(content, "--input")
-    parts = text.split("\n")
-    return [line[:-1] if line.endswith("\r") else line for line in (parts if parts[-1] else parts[:-1])]
+    """The lines of bytes in UTF-8, as str without their ends, which may be those of any system."""
+    return [line.rstrip("\n") for line in io.StringIO(decode(content, "--input"), newline=None)]
 
 
 def decode(content, source):
@@ -190,7 +180,6 @@ def decode(content, source):
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            "%s, line %d: expected UTF-8, got byte 0x%02x" % (source, line, content[error.start])
-        ) from None
+        rest = error.object  # The content without the mark.
+        line = rest.count(b"\n", 0, error.start) + 1
+        raise ValueError("%s, line %d: expected UTF-8, got byte 0x%02x" % (source, line, rest[error.start])) from None

@@ -9,12 +9,18 @@ import sys
 import networks
 import pictures
 from stacked_lstm.compat import tf
-from tasks import TASKS
+from tasks import ONLY_SOME, TASKS
 from tasks.task import PARTS
 from training import history, summaries
-from training.trainer import Trainer, checkpoint_of, evaluate, restore
+from training.trainer import BEST, Trainer, evaluate, restore
 
 CURVES = "curves"
+# Flags that decide what a checkpoint holds: a run goes on only with the same values. Without --epochs and --patience,
+# so that a finished run can be trained on, and without --train_dir, so that it can be moved.
+IDENTITY = (
+    "task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine", "peer",
+    "batch_size", "learning_rate", "seed", "vocabulary_size", "embedding_size", "loss_steps",
+)  # fmt: skip
 
 Outcome = collections.namedtuple("Outcome", ["final", "task", "predictions"])
 Outcome.__doc__ = """What comes of a run.
@@ -32,12 +38,11 @@ def recurrent_of(settings, **changes):
     return networks.Recurrent(**{name: changes.get(name, settings[name]) for name in names})
 
 
-def run(settings, identity):
+def run(settings):
     """Trains, or goes on training, and writes everything to --train_dir.
 
     Args:
       settings: flag -> value.
-      identity: names of the flags that decide what a checkpoint holds: a run goes on only with the same values.
 
     Returns:
       `Outcome`.
@@ -48,8 +53,10 @@ def run(settings, identity):
     """
     train_dir = settings["train_dir"]
     recurrent = recurrent_of(settings)
-    past = history.History(train_dir, {name: settings[name] for name in identity if name in settings})
+    past = history.History(train_dir, {name: settings[name] for name in IDENTITY if name in settings})
     task = TASKS[settings["task"]](settings)
+    if tf.train.get_checkpoint_state(train_dir):
+        task.restore()
     task.read()
     describe(task, settings)
     with tf.Graph().as_default():
@@ -63,7 +70,7 @@ def run(settings, identity):
         with contextlib.closing(Trainer(network, task.train, *arguments)) as trainer:
             past.forget_after(trainer.step)
             fit(trainer, task, past, settings)
-            predictions = trainer.predict(task.test)
+            predictions = trainer.predict(task.test, checkpoint_of(past, train_dir))
             trainer.show(draw(task, past, predictions, settings))
     final = dict(past.summary(task.METRIC), **task.baselines)
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
@@ -107,10 +114,13 @@ def fit(trainer, task, past, settings):
             row["learning_rate"] = settings["learning_rate"]
             for part, examples in task.parts().items():
                 row[part + "_loss"], row["%s_%s" % (part, task.METRIC)] = trainer.evaluate(examples)
-            if task.validation is not None and row["validation_loss"] < past.best_loss():
-                trainer.save_best()  # Before the row: a run killed in between repeats the epoch, to the same weights.
+            better = past.is_better(row)
+            if better:
+                trainer.save_best()  # The row that calls it the best comes after it, and only then goes the one before.
             past.add(row)
             trainer.save()
+            if better:
+                trainer.keep_best(trainer.step)
             trainer.summarize(row)
             bar.write(line_of(row, task.METRIC))
 
@@ -144,19 +154,52 @@ def save_pictures(directory, figures):
     return paths
 
 
-def predict(task, settings, examples, checkpoint=None, engine="auto"):
+def checkpoint_of(past, train_dir):
+    """Returns the path of the checkpoint of a run's best epoch, see `history.History.best`; of its last step before.
+
+    Raises:
+      ValueError: there is none.
+    """
+    if past.rows and "validation_loss" in past.best():
+        return os.path.join(train_dir, BEST % past.best()["global_step"])
+    path = tf.train.latest_checkpoint(train_dir)
+    if not path:
+        raise ValueError("--train_dir: expected the directory of a run, with checkpoints, got %s" % train_dir)
+    return path
+
+
+def settings_of(train_dir):
+    """Returns flag -> value of the run in a directory.
+
+    Raises:
+      ValueError: it is not of a run, or of one with other flags.
+    """
+    settings = dict(history.flags_of(train_dir), train_dir=train_dir)
+    others = ONLY_SOME - set(TASKS[settings["task"]].DEFAULTS) if settings.get("task") in TASKS else ()
+    missing = [name for name in IDENTITY if name not in settings and name not in others]
+    if missing:
+        raise ValueError("--train_dir: expected a run with the flags %s, got %s" % (", ".join(missing), train_dir))
+    return settings
+
+
+def predict(task, examples, checkpoint=None, engine="auto"):
     """Returns the predictions of a trained network for `examples`, in their order.
 
     Args:
-      task: `tasks.task.Task` of these settings.
-      settings: flag -> value of the run.
-      checkpoint: its path; None for the best one of the run, or the last where none is called the best.
+      task: `tasks.task.Task`, with the settings of the run.
+      checkpoint: its path; None for that of `checkpoint_of`.
 
     Raises:
       ValueError: there is no checkpoint, it is damaged, or one of another network.
     """
+    train_dir = task.settings["train_dir"]
+    past = history.History(train_dir, history.flags_of(train_dir))
     with tf.Graph().as_default(), tf.Session() as session:
-        network = task.build(recurrent_of(settings, engine=engine))
-        restore(tf.train.Saver(), session, checkpoint or checkpoint_of(settings["train_dir"]))
+        network = task.build(recurrent_of(task.settings, engine=engine))
+        saver = tf.train.Saver()
+        if checkpoint:
+            restore(saver, session, checkpoint, "checkpoint")
+        else:
+            restore(saver, session, checkpoint_of(past, train_dir))
         (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

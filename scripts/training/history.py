@@ -49,7 +49,7 @@ class History(object):
         self._write()
 
     def add(self, row):
-        """Adds a row: epoch, global_step, seconds, learning_rate, and loss and score as train_... (see `tasks.task.PARTS`)."""
+        """Adds a row: epoch, global_step, seconds, learning_rate, loss and score of each of `tasks.task.PARTS`."""
         self.rows.append(row)
         self._write()
 
@@ -60,16 +60,21 @@ class History(object):
 
         files.replace(self._path, write)
 
-    def best_loss(self):
-        """The least validation loss so far; infinity before the first."""
-        return min([row["validation_loss"] for row in self.rows if "validation_loss" in row], default=float("inf"))
+    def is_better(self, row):
+        """Whether a row's validation loss is less than all before; False where there is no validation."""
+        return "validation_loss" in row and all(
+            row["validation_loss"] < other["validation_loss"] for other in self.rows
+        )
 
     def epochs_since_best(self):
         """How many epochs there are after the best one, see `best`."""
-        return len(self.rows) - 1 - self.rows.index(self.best()) if self.rows else 0
+        return self.rows[-1]["epoch"] - self.best()["epoch"] if self.rows else 0
 
     def best(self):
-        """The row with the least validation loss, the first of equals; the last one where there is no validation."""
+        """The row with the least validation loss, the first of equals; the last one where there is no validation.
+
+        It takes at least one row.
+        """
         validated = [row for row in self.rows if "validation_loss" in row]
         return min(validated, key=lambda row: row["validation_loss"]) if validated else self.rows[-1]
 
@@ -89,7 +94,7 @@ def flags_of(directory):
     """Returns the flags of the run in `directory`, name -> value.
 
     Raises:
-      ValueError: it has none.
+      ValueError: it is not of a run.
     """
     path = os.path.join(directory, FILE)
     if not os.path.isfile(path):

@@ -22,9 +22,8 @@ def images(paths):
 def _image(path):
     with open(path, "rb") as file:
         content = file.read()
-    width, height = struct.unpack(
-        ">II", content[16:24]
-    )  # Of the first chunk, after an 8-byte signature and its header.
+    # In the first chunk, after the file's signature and the chunk's header, of 8 bytes each.
+    width, height = struct.unpack(">II", content[16:24])
     return tf.Summary.Image(width=width, height=height, colorspace=_RGBA, encoded_image_string=content)
 
 

@@ -1,5 +1,6 @@
 """Training a network on examples: Adam, and checkpoints to go on from, which never hold NaN."""
 
+import glob
 import os
 import time
 
@@ -10,7 +11,7 @@ from tasks.examples import epoch_batches
 from training import summaries
 
 CHECKPOINTS_KEPT = 3
-BEST = "best_checkpoint"  # The file that names the best checkpoint, as TensorFlow's `checkpoint` names the last one.
+BEST = "best.ckpt-%d"  # The best checkpoint, with its step. Which one that is, the history decides.
 SAVE_SECONDS = 10  # Between checkpoints within an epoch; there is one at the end of each, too.
 SUMMARY_STEPS = 50  # Between the batch losses that TensorBoard gets.
 EVALUATION_BATCH = 500
@@ -48,7 +49,6 @@ class Trainer(object):
         floats = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._finite = {v.op.name: tf.reduce_all(tf.is_finite(v)) for v in floats}
         self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT, save_relative_paths=True)
-        self._best_saver = tf.train.Saver(max_to_keep=1, save_relative_paths=True)
         self._train_dir = train_dir
         self._session = tf.Session()
         self._session.run(tf.global_variables_initializer())
@@ -56,9 +56,6 @@ class Trainer(object):
         self.step = 0
         if not self._restore(tf.train.get_checkpoint_state(train_dir), global_step):
             self.save()
-        best = tf.train.get_checkpoint_state(train_dir, BEST)
-        if best:
-            self._best_saver.recover_last_checkpoints(best.all_model_checkpoint_paths)
         # Makes TensorBoard drop what a run that was killed wrote after its last checkpoint.
         self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), self.step)
 
@@ -95,7 +92,7 @@ class Trainer(object):
         return (time.monotonic() - begin) * self.steps_per_epoch / len(batches)
 
     def _train(self, arrays):
-        loss, _ = self._session.run([self._loss, self._train_op], self._feed_dict(arrays))
+        loss, _ = self._session.run([self._loss, self._train_op], _feed_dict(self._network, arrays))
         self.step += 1
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
@@ -117,29 +114,33 @@ class Trainer(object):
         return float(loss), float(score)
 
     def save(self):
-        """Writes a checkpoint.
+        """Writes a checkpoint to go on from.
 
         Raises:
           FloatingPointError: a variable is not finite; nothing is written.
         """
-        self.last_checkpoint = self._save(self._saver, "model.ckpt", None)
+        self._check_finite()
+        self.last_checkpoint = self._saver.save(self._session, os.path.join(self._train_dir, "model.ckpt"), self.step)
 
     def save_best(self):
-        """Writes a checkpoint that replaces the best one so far. Raises as `save`."""
-        self._save(self._best_saver, "best.ckpt", BEST)
+        """Writes a checkpoint as the best one, beside the best one so far. Raises as `save`."""
+        self._check_finite()
+        self._saver.save(self._session, os.path.join(self._train_dir, BEST % self.step), write_state=False)
 
-    def _save(self, saver, name, state_file):
+    def keep_best(self, step):
+        """Deletes the best checkpoints of other steps than `step`."""
+        for path in glob.glob(os.path.join(glob.escape(self._train_dir), BEST.replace("%d", "*.index"))):
+            if path != os.path.join(self._train_dir, BEST % step) + ".index":
+                tf.train.remove_checkpoint(path[: -len(".index")])
+
+    def _check_finite(self):
         bad = [name for name, finite in self._session.run(self._finite).items() if not finite]
         if bad:
             self._stop("the loss is finite, but not %s" % ", ".join(bad))
-        return saver.save(self._session, os.path.join(self._train_dir, name), self.step, latest_filename=state_file)
 
-    def predict(self, examples):
-        """Returns the predictions of the best checkpoint, or of the last one where none is called the best.
-
-        The trainer then is at that checkpoint: there is no training after this.
-        """
-        restore(self._saver, self._session, checkpoint_of(self._train_dir))
+    def predict(self, examples, checkpoint):
+        """Returns the predictions of a checkpoint, where the trainer then is: there is no training after this."""
+        restore(self._saver, self._session, checkpoint)
         (predictions,) = evaluate(self._session, self._network, examples, ["predictions"])
         return predictions
 
@@ -154,9 +155,6 @@ class Trainer(object):
     def close(self):
         self._writer.close()
         self._session.close()
-
-    def _feed_dict(self, arrays):
-        return _feed_dict(self._network, arrays)
 
     def _stop(self, why):
         epoch = -(-self.step // self.steps_per_epoch)
@@ -180,23 +178,14 @@ def evaluate(session, network, examples, fields):
     return [np.concatenate(arrays)[places] for arrays in zip(*parts)]
 
 
-def checkpoint_of(train_dir):
-    """Returns the path of the best checkpoint of a directory; of the last one where none is called the best.
+def restore(saver, session, path, flag="train_dir"):
+    """Restores a checkpoint, which `flag` asked for.
 
     Raises:
-      ValueError: there is none.
+      ValueError: there is none, it is damaged, or one of another network.
     """
-    states = [tf.train.get_checkpoint_state(train_dir, name) for name in (BEST, None)]
-    paths = [state.model_checkpoint_path for state in states if state]
-    if not paths:
-        raise ValueError("--train_dir: expected the directory of a run, with checkpoints, got %s" % train_dir)
-    return paths[0]
-
-
-def restore(saver, session, path):
-    """Restores a checkpoint. Raises ValueError if it is damaged, or one of another network."""
     try:
         saver.restore(session, path)
     except (ValueError, tf.errors.OpError) as error:
-        message = "--train_dir: expected a whole checkpoint at %s, got %s"
-        raise ValueError(message % (path, type(error).__name__)) from error
+        message = "--%s: expected a whole checkpoint of this network at %s, got %s"
+        raise ValueError(message % (flag, path, type(error).__name__)) from error
