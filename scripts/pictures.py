@@ -54,8 +54,9 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
         if best_epoch:
             axes.axvline(best_epoch, color="0.35", linestyle=":", label="kept")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(0.5, epochs[-1] + 0.5)
         _finish(axes, "epoch", axis_label)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=3)
     return figure
 
 
@@ -83,14 +84,14 @@ def confusion_matrix(title, counts, classes):
     return figure
 
 
-def series(title, dates, truth, predictions, label):
+def series(title, dates, truth, predictions, quantity, unit):
     """A true series and predictions of it, and below it their errors, which the eye would miss above.
 
     Args:
       dates: `datetime.datetime`s.
       truth: [N].
       predictions: name -> [N].
-      label: of the values, with their unit.
+      quantity, unit: what the values are.
     """
     figure = _figure(title, 11, 6)
     above, below = figure.subplots(2, 1, sharex=True)
@@ -100,8 +101,8 @@ def series(title, dates, truth, predictions, label):
         above.plot(dates, values, color=color, linewidth=1, label=name)
         below.plot(dates, values - truth, color=color, linewidth=1, label=name)
     above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
-    _finish(above, "", label)
-    _finish(below, "", "prediction less truth")
+    _finish(above, "", "%s (%s)" % (quantity, unit))
+    _finish(below, "", "prediction less truth (%s)" % unit)
     return figure
 
 
@@ -121,7 +122,6 @@ def step_errors(title, errors, baseline, label):
         axes.plot(steps, values.mean(axis=0), color=color, marker=marker, markersize=4, label=name)
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
     axes.axhline(baseline[1], color="0.35", linestyle="--", label=baseline[0])
-    axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     _finish(axes, "hours the network has seen", label)
     return figure

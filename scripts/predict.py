@@ -24,6 +24,7 @@ from absl import flags
 
 import command
 import files
+from stacked_lstm.compat import tf
 from stacked_lstm.engines import ENGINES
 from tasks import TASKS
 from training import experiment
@@ -45,7 +46,9 @@ def define_flags(values=FLAGS):
     flags.DEFINE_enum(
         "engine", "auto", ["auto"] + list(ENGINES), "What runs StackedLSTM, whatever trained it.", flag_values=values
     )
-    flags.mark_flag_as_required("train_dir", flag_values=values)
+    flags.register_validator(
+        "train_dir", lambda path: path is not None, "expected the directory of a run", flag_values=values
+    )
 
 
 def run(values):
@@ -64,7 +67,11 @@ def run(values):
     else:
         task.read()
         examples = task.test
-    predictions = experiment.predict(task, examples, values.checkpoint, values.engine)
+    checkpoint = values.checkpoint or experiment.checkpoint_of(values.train_dir)
+    if values.checkpoint and not tf.train.checkpoint_exists(checkpoint):
+        raise ValueError("--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got %s" % checkpoint)
+    print("checkpoint: %s" % checkpoint, file=sys.stderr)
+    predictions = experiment.predict(task, examples, checkpoint, values.engine)
     write(task.table(examples, predictions, values.only_errors), values.output)
 
 
@@ -80,16 +87,17 @@ def read_input(task, path):
 
 def check_output(path):
     """Raises ValueError if no file can be there."""
-    folder = os.path.dirname(os.path.abspath(path))
+    folder = os.path.dirname(os.path.realpath(path))
     if path != "-" and (os.path.isdir(path) or not os.path.isdir(folder)):
         raise ValueError("--output: expected the name of a file in an existing folder, got %s" % path)
 
 
 def write(table, path):
-    """Writes a list of rows as CSV in UTF-8, to a file, which is whole or not there, or to stdout.
+    """Writes a list of rows as CSV in UTF-8, to a file, which is whole or not there, to a device or pipe, or to stdout.
 
     All text is quoted: a title may hold anything.
     """
+    path = path if path == "-" else os.path.realpath(path)  # A link stays a link.
 
     def write_to(file):
         csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(table)
@@ -101,6 +109,8 @@ def write(table, path):
     if path == "-":
         sys.stdout.reconfigure(encoding="utf-8", newline="")
         write_to(sys.stdout)
+    elif os.path.exists(path) and not os.path.isfile(path):
+        write_file(path)
     else:
         files.replace(path, write_file)
 

@@ -21,17 +21,17 @@ events, history.json, and pictures of the training and of the test examples' pre
 
 --ablate_initial_state trains forecast nine times: from zero, learned and projected initial states, with the seeds
 --seed, --seed + 1 and --seed + 2, each in a directory of --train_dir. It writes ablation.csv and ablation.png, the
-error of the forecasts after each of the first 24 hours that a network sees, and forecast.png.
+error of the forecasts after each of the first 24 hours that a network sees, and pictures of a week's forecasts.
 """
 
 import importlib
 import os
 import sys
 
-from absl import app, flags
+from absl import flags
 
+import command
 import networks
-from stacked_lstm.compat import tf
 from stacked_lstm.engines import ENGINES
 from stacked_lstm.initial_state import INITIAL_STATES
 from stacked_lstm.initializers import DISTRIBUTIONS
@@ -84,7 +84,8 @@ FLAGS = (
     (flags.DEFINE_integer, "seed", 0, {"lower_bound": 0, "upper_bound": 2**31 - 1},
      "Decides the initial weights and the order of the examples."),
     (flags.DEFINE_string, "train_dir", None, {},
-     "Where results are kept and a killed run goes on (default: runs/TASK, or runs/TASK-PEER with --peer)."),
+     "Where results are kept and a killed run goes on (default: runs/TASK, runs/TASK-PEER with --peer, "
+     "runs/forecast-initial_state with --ablate_initial_state)."),
 )  # fmt: skip
 VALIDATORS = {
     "task": (lambda task: task is not None, "expected one of %s" % ", ".join(sorted(TASKS))),
@@ -154,12 +155,8 @@ def _require(name):
         raise ImportError("train.py needs %s (%s): pip install stacked_lstm[examples]" % (name, error)) from None
 
 
-def main(argv):
-    tf.logging.set_verbosity(tf.logging.ERROR)
-    tf.disable_v2_behavior()
+def main():
     try:
-        if argv[1:]:
-            raise ValueError("expected flags only, got %s" % " ".join(argv[1:]))
         run(flags.FLAGS)
     except (ValueError, OSError, ImportError) as error:
         _exit(error, 2)
@@ -176,4 +173,4 @@ def _exit(error, status):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    command.run(main)

@@ -61,7 +61,7 @@ def test_the_table_has_every_run_and_its_first_hours(few, capsys, monkeypatch):
     expected = [steps[hour] for hour in (1, 2, 3, 6, 12, 24)] + [steps[0], steps[1:].mean()]
     assert [float(value) for value in line.split()[1:]] == pytest.approx(expected, abs=6e-5)
     pictures = {name[:-4]: content for name, content in files_of_top(few).items() if name.endswith(".png")}
-    assert sorted(pictures) == ["ablation", "forecast", "forecast_from_1_hour"]
+    assert sorted(pictures) == ["ablation", "ablation_forecast", "ablation_forecast_from_1_hour"]
     (events,) = [name for name in os.listdir(few["train_dir"]) if name.startswith("events")]
     shown = {}
     for event in tf.train.summary_iterator(os.path.join(few["train_dir"], events)):

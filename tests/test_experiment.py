@@ -112,7 +112,8 @@ def test_a_run_killed_after_its_best_checkpoint_repeats_the_epoch(title_argument
     task = TASKS["titles"](experiment.settings_of(title_arguments["train_dir"]))
     task.restore()
     task.read()
-    right = experiment.predict(task, task.test).argmax(axis=1) == task.test["labels"]
+    checkpoint = experiment.checkpoint_of(title_arguments["train_dir"])
+    right = experiment.predict(task, task.test, checkpoint).argmax(axis=1) == task.test["labels"]
     assert right.mean() == pytest.approx(result["test_accuracy"])
     run(title_arguments, **LEARNING)
     other = dict(title_arguments, train_dir=title_arguments["train_dir"] + "2")

@@ -24,7 +24,7 @@ GATES = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
 
 def table_of(arguments, **flags):
     """The rows that predict.py writes for the run of these arguments: lists of str, the header first."""
-    path = os.path.join(arguments["train_dir"], "predictions.csv")
+    path = flags.get("output", os.path.join(arguments["train_dir"], "predictions.csv"))
     values = absl.flags.FlagValues()
     predict.define_flags(values)
     given = dict({"train_dir": arguments["train_dir"], "output": path}, **flags)
@@ -32,11 +32,6 @@ def table_of(arguments, **flags):
     predict.run(values)
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
-
-
-def best_of(arguments):
-    directory = arguments["train_dir"]
-    return experiment.checkpoint_of(history.History(directory, history.flags_of(directory)), directory)
 
 
 def last_output(values, x, layers=1):
@@ -83,7 +78,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
     assert best[0] == ["title", "label", "prediction", "probability_0", "probability_1", "probability_2"]
     assert [(row[0], int(row[1])) for row in best[1:]] == TITLES["test"]
     assert np.mean([row[1] == row[2] for row in best[1:]]) == pytest.approx(result["test_accuracy"])
-    values = values_in(best_of(title_arguments))
+    values = values_in(experiment.checkpoint_of(title_arguments["train_dir"]))
     words = [values["embedding"][k] for k in (4, 5, 2, 3)]  # 上海 今天 下雪 了
     expected = softmax(last_output(values, np.array(words)[:, None]) @ values["dense/W"] + values["dense/b"])[0]
     (row,) = table_of(title_arguments, input=_file(title_arguments, "上海今天下雪了\n".encode()))[1:]
@@ -117,6 +112,23 @@ def test_forecasts(arguments, tmp_path):
     daily = (temperatures[24:800] - temperatures[:776]).std()
     expected = temperatures[848:968] + change.ravel() * daily
     np.testing.assert_allclose([float(row[2]) for row in rows], expected, atol=0.006)
+
+
+def test_links_and_pipes_stay_what_they_are(arguments, tmp_path):
+    run(arguments, epochs="1")
+    expected = table_of(arguments)
+    target, link, pipe = (str(tmp_path / name) for name in ("target.csv", "link.csv", "pipe"))
+    os.symlink(target, link)
+    assert table_of(arguments, output=link) == expected
+    assert os.path.islink(link) and os.path.isfile(target)
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    values = absl.flags.FlagValues()
+    predict.define_flags(values)
+    values(["predict.py", "--train_dir=" + arguments["train_dir"], "--output=" + pipe])
+    predict.run(values)
+    with open(target, "rb") as file:
+        assert reader.communicate()[0] == file.read()
 
 
 def test_any_engine_and_any_place_of_the_data(arguments, tmp_path):
@@ -189,7 +201,7 @@ def test_from_a_shell(title_arguments, tmp_path):
     [
         ({"train_dir": "nowhere"}, "--train_dir: expected the directory of a run, with history.json, got nowhere"),
         ({"input": "words.txt"}, "--input: expected none for the task fashion_mnist"),
-        ({"checkpoint": "nowhere"}, "--checkpoint: expected a whole checkpoint of this network at nowhere"),
+        ({"checkpoint": "nowhere"}, "--checkpoint: expected a checkpoint such as .*, got nowhere"),
         ({"input": "nowhere"}, "--input: expected a file, or - for stdin, got nowhere"),
         ({"output": os.path.join("nowhere", "x.csv")}, "--output: expected the name of a file in an existing folder"),
         ({"output": "."}, "--output: expected the name of a file in an existing folder, got ."),

@@ -103,10 +103,10 @@ class Forecast(Task):
         shown = slice(start, start + 7 * DAY)
         forecasts = collections.OrderedDict((name, values[shown]) for name, values in forecasts.items())
         dates = [date_of(hour) for hour in hours[shown]]
-        return pictures.series(title, dates, truth[shown], forecasts, "temperature (°F)")
+        return pictures.series(title, dates, truth[shown], forecasts, "temperature", "°F")
 
     def pictures(self, title, predictions):
-        return {"forecast": self.week(title, {"forecast of the day before": predictions})}
+        return {"forecast": self.week(title, {"forecast": predictions})}
 
     def table(self, examples, predictions, only_errors=False):
         if only_errors:

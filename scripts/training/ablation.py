@@ -59,7 +59,7 @@ def run(settings):
             outcome = experiment.run(dict(settings, **changes))
             steps = outcome.task.step_errors(outcome.predictions)[:STEPS]
             errors[state].append(steps)
-            weeks.setdefault(state, outcome.predictions)
+            weeks.setdefault("%s, seed %d" % (state, settings["seed"]), outcome.predictions)
             rows.append([state, seed, outcome.final["test_mae"]] + list(steps))
     write_table(os.path.join(settings["train_dir"], TABLE), rows)
     draw(settings["train_dir"], outcome.task, errors, weeks)
@@ -83,12 +83,11 @@ def draw(directory, task, errors, weeks):
     baseline = ("seasonal naive", task.baselines["seasonal_naive_mae"])
     label = "mean absolute error of the next day (°F)"
     title = "forecast: mean and range of %d seeds" % SEEDS
-    shown = collections.OrderedDict((state + " initial state", weeks[state]) for state in ("projected", "zeros"))
-    week = "a week of the test part, each day forecast from the %s before"
+    week = "a week of the test part, each day forecast from the %s before it, from three initial states"
     figures = {
         "ablation": pictures.step_errors(title, errors, baseline, label),
-        "forecast": task.week(week % "two days", shown),
-        "forecast_from_1_hour": task.week(week % "one hour", shown, seen=1),
+        "ablation_forecast": task.week(week % "two days", weeks),
+        "ablation_forecast_from_1_hour": task.week(week % "hour", weeks, seen=1),
     }
     with tf.Graph().as_default(), tf.summary.FileWriter(directory) as writer:
         writer.add_summary(summaries.images(experiment.save_pictures(directory, figures)), 0)

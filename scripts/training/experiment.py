@@ -62,7 +62,8 @@ def run(settings):
     with tf.Graph().as_default():
         tf.set_random_seed(settings["seed"])
         network = task.build(recurrent)
-        print("network: %s" % recurrent.description, flush=True)
+        print("network: %s" % recurrent.description)
+        print("results: %s" % train_dir, flush=True)
         past.create()
         task.save()
         summaries.write_projector(train_dir, task.embeddings())
@@ -70,7 +71,7 @@ def run(settings):
         with contextlib.closing(Trainer(network, task.train, *arguments)) as trainer:
             past.forget_after(trainer.step)
             fit(trainer, task, past, settings)
-            predictions = trainer.predict(task.test, checkpoint_of(past, train_dir))
+            predictions = trainer.predict(task.test, checkpoint_of(train_dir))
             trainer.show(draw(task, past, predictions, settings))
     final = dict(past.summary(task.METRIC), **task.baselines)
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
@@ -107,7 +108,7 @@ def fit(trainer, task, past, settings):
 
         for epoch in range(trainer.step // trainer.steps_per_epoch + 1, settings["epochs"] + 1):
             if past.epochs_since_best() >= settings.get("patience", float("inf")):
-                bar.write("no better validation loss for %d epochs: stopped" % settings["patience"])
+                bar.write("no better validation loss since epoch %d: stopped" % past.best()["epoch"])
                 break
             bar.set_description("epoch %d" % epoch)
             row = {"epoch": epoch, "seconds": trainer.train_epoch(on_batch), "global_step": trainer.step}
@@ -138,11 +139,13 @@ def line_of(row, metric):
 def draw(task, past, predictions, settings):
     """Writes the pictures of a run to its directory; returns name -> path."""
     title = "%s, %s %s" % (settings["task"], settings["peer"] or "StackedLSTM", history.text(settings["hidden_sizes"]))
-    kept = None if past.best() is past.rows[-1] else past.best()["epoch"]
+    best = past.best()
+    kept = None if best is past.rows[-1] else best["epoch"]
     figures = {
         CURVES: pictures.curves(title, past.rows, task.parts(), task.METRIC, task.METRIC_LABEL, task.baselines, kept)
     }
-    figures.update(task.pictures(title, predictions))
+    found = (title, best["epoch"], task.METRIC, best["test_" + task.METRIC])
+    figures.update(task.pictures("%s: test part, epoch %d, %s %.4f" % found, predictions))
     return save_pictures(settings["train_dir"], figures)
 
 
@@ -154,12 +157,13 @@ def save_pictures(directory, figures):
     return paths
 
 
-def checkpoint_of(past, train_dir):
+def checkpoint_of(train_dir):
     """Returns the path of the checkpoint of a run's best epoch, see `history.History.best`; of its last step before.
 
     Raises:
       ValueError: there is none.
     """
+    past = history.History(train_dir, history.flags_of(train_dir))
     if past.rows and "validation_loss" in past.best():
         return os.path.join(train_dir, BEST % past.best()["global_step"])
     path = tf.train.latest_checkpoint(train_dir)
@@ -182,24 +186,18 @@ def settings_of(train_dir):
     return settings
 
 
-def predict(task, examples, checkpoint=None, engine="auto"):
-    """Returns the predictions of a trained network for `examples`, in their order.
+def predict(task, examples, checkpoint, engine="auto"):
+    """Returns the predictions of a checkpoint's network for `examples`, in their order.
 
     Args:
       task: `tasks.task.Task`, with the settings of the run.
-      checkpoint: its path; None for that of `checkpoint_of`.
+      checkpoint: its path.
 
     Raises:
       ValueError: there is no checkpoint, it is damaged, or one of another network.
     """
-    train_dir = task.settings["train_dir"]
-    past = history.History(train_dir, history.flags_of(train_dir))
     with tf.Graph().as_default(), tf.Session() as session:
         network = task.build(recurrent_of(task.settings, engine=engine))
-        saver = tf.train.Saver()
-        if checkpoint:
-            restore(saver, session, checkpoint, "checkpoint")
-        else:
-            restore(saver, session, checkpoint_of(past, train_dir))
+        restore(tf.train.Saver(), session, checkpoint)
         (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

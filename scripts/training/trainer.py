@@ -178,8 +178,8 @@ def evaluate(session, network, examples, fields):
     return [np.concatenate(arrays)[places] for arrays in zip(*parts)]
 
 
-def restore(saver, session, path, flag="train_dir"):
-    """Restores a checkpoint, which `flag` asked for.
+def restore(saver, session, path):
+    """Restores a checkpoint.
 
     Raises:
       ValueError: there is none, it is damaged, or one of another network.
@@ -187,5 +187,5 @@ def restore(saver, session, path, flag="train_dir"):
     try:
         saver.restore(session, path)
     except (ValueError, tf.errors.OpError) as error:
-        message = "--%s: expected a whole checkpoint of this network at %s, got %s"
-        raise ValueError(message % (flag, path, type(error).__name__)) from error
+        message = "--train_dir: expected a whole checkpoint of this network at %s, got %s"
+        raise ValueError(message % (path, str(error).strip().splitlines()[0])) from error
