@@ -57,6 +57,11 @@ def test_names_of_an_old_program(tmp_path):
     assert (tmp_path / "model.py").read_text() == NEW_PROGRAM
 
 
+def test_every_table_has_its_numbers():
+    for line in TEXT.split("\n"):
+        assert not re.search(r"\b[A-Z]+_[A-Z]+\b", line) or "STACKED_LSTM" in line or "TF_CPP" in line, line
+
+
 def test_files_named_exist():
     for path in re.findall(r"`((?:stacked_lstm|scripts|tests)/[\w/]+(?:\.py|/))`", TEXT):
         assert os.path.exists(os.path.join(ROOT, path)), path
