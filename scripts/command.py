@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 
 from absl import app, flags
@@ -11,9 +12,16 @@ from stacked_lstm.compat import tf
 
 @contextlib.contextmanager
 def one_line_errors(script):
-    """Turns the errors of arguments, files and TensorFlow into a line and status 2."""
+    """Turns the errors of arguments, files and TensorFlow into a line and status 2.
+
+    Where nobody reads stdout to its end, as with `| head`, there is nothing to say.
+    """
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would flush once more and complain.
+        sys.exit(128 + signal.SIGPIPE)
     except (ImportError, OSError, TypeError, ValueError, flags.Error, tf.errors.OpError) as error:
         print("%s: %s" % (os.path.basename(script), error), file=sys.stderr)
         if isinstance(error, flags.Error):

@@ -84,7 +84,7 @@ def batches(setup, examples, steps):
     random = np.random.RandomState(FLAGS.seed)
     for _ in range(steps):
         chosen = examples.feed(random.randint(len(examples), size=FLAGS.batch_size))
-        yield parity.training_batch(setup, chosen["inputs"], chosen["changes"])
+        yield parity.training_batch(setup, chosen["inputs"], chosen["changes"][:, -forecast.HOURS_OUT :])
 
 
 def compare_on(device, setup, examples):
@@ -171,7 +171,8 @@ def report_times(comparison, session, batch):
 
 def main():
     with command.one_line_errors(__file__):
-        examples = forecast.Forecast(FLAGS.data_dir).train
+        task = forecast.Forecast({"data_dir": FLAGS.data_dir, "train_examples": None})
+        task.read()
         setup = setup_from_flags()
         present = devices_present()
         wanted = present if FLAGS.device == "all" else [FLAGS.device]
@@ -181,7 +182,7 @@ def main():
         print("stacked_lstm %s, TensorFlow %s" % (stacked_lstm.__version__, tf.__version__))
         given = dict(FLAGS.flag_values_dict(), hidden_sizes=",".join(FLAGS.hidden_sizes))
         print(", ".join("%s=%s" % (name, given[name]) for name in CONFIGURATION))
-        problems = [problem for device in wanted for problem in compare_on(device, setup, examples)]
+        problems = [problem for device in wanted for problem in compare_on(device, setup, task.train)]
     if problems:
         sys.exit("\nNOT the same numbers:\n  " + "\n  ".join(problems))
     print("\nThe same numbers on %s." % ", ".join(wanted))

@@ -7,34 +7,35 @@ from stacked_lstm import StackedLSTM, initializers
 from stacked_lstm.compat import tf
 from stacked_lstm.parity import dynamic_rnn
 
-Network = collections.namedtuple("Network", ["feeds", "losses", "scores"])
+Network = collections.namedtuple("Network", ["feeds", "losses", "scores", "predictions"])
 Network.__doc__ = """A network in the graph.
 
 Fields:
-  feeds: name -> placeholder; the names are those of the task's `training.Examples`.
+  feeds: name -> placeholder; the names are those of the task's `tasks.examples.Examples`.
   losses: float32 [B], what training makes smaller, one per example.
   scores: float32 [B], what is reported, one per example.
+  predictions: float32 [B, ...], what the network says of each example, from the inputs alone.
 """
 
 
 class Recurrent(object):
-    """The recurrent part as the flags ask for it; a function from a sequence to the last layer's last output.
+    """The recurrent part as the flags ask for it; a function from a sequence to the last layer's outputs.
 
     Attributes:
       description: what was built, for people; None before the call.
     """
 
-    def __init__(self, hidden_sizes, initial_state="zeros", engine="auto", peer=None):
-        """Takes `StackedLSTM`'s arguments and a name of `PEERS`, or None for `StackedLSTM`.
+    def __init__(self, hidden_sizes, peer=None, **options):
+        """Takes `StackedLSTM`'s arguments, and a name of `PEERS` or None for `StackedLSTM`.
 
         Raises:
-          ValueError: the peer has no such initial state, and no engines.
+          ValueError: options that the peer does not have: others than `OF_PEERS`.
         """
-        for flag, value, only in (("initial_state", initial_state, "zeros"), ("engine", engine, "auto")):
-            if peer and value != only:
-                raise ValueError("--%s: expected %s with --peer=%s, got %s" % (flag, only, peer, value))
-        self._peer = peer
-        self._arguments = (hidden_sizes, initial_state, engine)
+        for flag, value in options.items():
+            if peer and value != OF_PEERS[flag]:
+                message = "--%s: expected %s with --peer=%s, got %s"
+                raise ValueError(message % (flag, OF_PEERS[flag] or "none", peer, value))
+        self._hidden_sizes, self._peer, self._options = hidden_sizes, peer, options
         self.description = None
 
     def __call__(self, inputs, lengths=None):
@@ -45,27 +46,33 @@ class Recurrent(object):
           lengths: int32 [B]: only so many steps of each sequence count; None where all have T.
 
         Returns:
-          [B, H_L], the output at the last step of each sequence.
+          (outputs [B, T, H_L], the output at the last step of each sequence [B, H_L]).
         """
-        hidden_sizes, initial_state, engine = self._arguments
         if self._peer:
-            built = PEERS[self._peer](hidden_sizes, inputs, lengths)
-            state, self.description = built.state, "%s of %s" % (hidden_sizes, built.source)
+            built = PEERS[self._peer](self._hidden_sizes, inputs, lengths)
+            outputs, state = built.outputs, built.state
+            self.description = "%s of %s" % (self._hidden_sizes, built.source)
         else:
-            lstm = StackedLSTM(hidden_sizes, initial_state=initial_state, engine=engine)
-            _, state = lstm(inputs, sequence_length=lengths)
-            self.description = "StackedLSTM %s, engine %s (%s)" % ((hidden_sizes,) + tuple(lstm.engine_used))
-        return state[-1].h
+            lstm = StackedLSTM(self._hidden_sizes, **self._options)
+            outputs, state = lstm(inputs, sequence_length=lengths)
+            self.description = "StackedLSTM %s, engine %s (%s)" % (lstm.hidden_sizes, *lstm.engine_used)
+        return outputs, state[-1].h
 
 
+# What peers have instead of `StackedLSTM`'s options.
+OF_PEERS = {"initial_state": "zeros", "engine": "auto", "weight_initializer": None}
 # Peers that are graphs, each with a function that adds a stack of its layers, as `parity.of_peer` describes it.
 PEERS = {"dynamic_rnn": dynamic_rnn.build, "keras": keras_lstm.build}
 
 
-def dense(x, units, activation=None):
-    """Returns activation(x W + b), [B, units], for x [B, I]; the variables are W and b in a new scope `dense...`."""
+def dense(x, units, activation=None, seed=None):
+    """Returns activation(x W + b), [B, units], for x [B, I]; the variables are W and b in a new scope `dense...`.
+
+    With a seed, W begins the same whatever is in the graph; without, TensorFlow's seed depends on the ops before it.
+    """
+    initializer = initializers.get("glorot_bengio") if seed is None else tf.glorot_uniform_initializer(seed)
     with tf.variable_scope(None, "dense"):
-        W = tf.get_variable("W", [x.shape.as_list()[-1], units], x.dtype, initializers.get("glorot_bengio"))
+        W = tf.get_variable("W", [x.shape.as_list()[-1], units], x.dtype, initializer)
         b = tf.get_variable("b", [units], x.dtype, tf.zeros_initializer())
         y = tf.nn.bias_add(tf.matmul(x, W), b)
         return activation(y) if activation else y

@@ -2,46 +2,50 @@
 
     python scripts/train.py --task=forecast
     python scripts/train.py --task=fashion_mnist --train_examples=5000 --batch_size=4 --epochs=8
+    python scripts/train.py --task=titles
+    python scripts/train.py --task=forecast --ablate_initial_state
 
 What to learn from:    --task --data_dir --train_examples
-What to learn with:    --hidden_sizes --initial_state --engine --peer
-How to learn:          --epochs --batch_size --learning_rate --seed
+What to learn with:    --hidden_sizes --initial_state --weight_initializer --engine --peer --vocabulary_size
+                       --embedding_size
+How to learn:          --epochs --patience --batch_size --learning_rate --loss_steps --seed
+What to compare:       --ablate_initial_state
 Where to keep it:      --train_dir
 
 The progress bar is on stderr. On stdout there is a line per epoch, and at the end the final numbers as one line of
 JSON. Accuracies and errors are those of the network at an epoch's end, on the whole training and test set; seconds
-are those of training, without these evaluations, and `seconds_per_epoch` is their median. --train_dir then holds
-checkpoints, TensorBoard's events, history.json and curves.png.
+are those of training, without these evaluations, and `seconds_per_epoch` is their median. Where a part of the data is
+held out for validation (titles), the epoch with the least loss there is the best one: its checkpoint is kept, the
+numbers are its, and training stops --patience epochs after it. --train_dir then holds checkpoints, TensorBoard's
+events, history.json, and pictures of the training and of the test examples' predictions.
+
+--ablate_initial_state trains forecast nine times: from zero, learned and projected initial states, with the seeds
+--seed, --seed + 1 and --seed + 2, each in a directory of --train_dir. It writes ablation.csv and ablation.png, the
+error of the forecasts after each of the first 24 hours that a network sees, and pictures of a week's forecasts.
 """
 
-import contextlib
 import importlib
-import json
 import os
 import sys
 
-from absl import app, flags
+from absl import flags
 
-import curves
+import command
 import networks
-import training
-from stacked_lstm.compat import tf
 from stacked_lstm.engines import ENGINES
 from stacked_lstm.initial_state import INITIAL_STATES
-from tasks import TASKS
+from stacked_lstm.initializers import DISTRIBUTIONS
+from tasks import ONLY_SOME, TASKS
+from tasks.forecast import LOSS_STEPS
+from training import ablation, experiment, history
 
-# Flags that decide what a checkpoint holds: a run goes on only with the same values. Without --epochs, so that a
-# finished run can be trained on, and without --train_dir, so that it can be moved.
-IDENTITY = (
-    "task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "engine", "peer",
-    "batch_size", "learning_rate", "seed",
-)  # fmt: skip
 EXTRAS = ("matplotlib", "tqdm")
 
 
 def _by_task(name):
     """The default of a flag that depends on the task, for its help."""
-    return ", ".join("%s for %s" % (curves.text(task.DEFAULTS[name]), key) for key, task in sorted(TASKS.items()))
+    defaults = [(key, task.DEFAULTS[name]) for key, task in sorted(TASKS.items()) if name in task.DEFAULTS]
+    return ", ".join("%s for %s" % ("all" if value is None else history.text(value), key) for key, value in defaults)
 
 
 _COUNT = {"lower_bound": 1}
@@ -54,20 +58,34 @@ FLAGS = (
      "Widths of the LSTM layers, first to last (default: %s)." % _by_task("hidden_sizes")),
     (flags.DEFINE_enum, "initial_state", None, {"enum_values": sorted(INITIAL_STATES)},
      "Where the LSTM starts (default: %s; zeros with --peer)." % _by_task("initial_state")),
+    (flags.DEFINE_enum, "weight_initializer", None, {"enum_values": sorted(DISTRIBUTIONS)},
+     "What StackedLSTM's weights are drawn from (default: %s)." % _by_task("weight_initializer")),
+    (flags.DEFINE_integer, "vocabulary_size", None, {"lower_bound": 3},
+     "Most words to know, padding and unknown ones included (default: %s)." % _by_task("vocabulary_size")),
+    (flags.DEFINE_integer, "embedding_size", None, _COUNT,
+     "Numbers that stand for a word (default: %s)." % _by_task("embedding_size")),
     (flags.DEFINE_enum, "engine", "auto", {"enum_values": ["auto"] + list(ENGINES)},
      "What runs StackedLSTM; auto takes the first that can."),
     (flags.DEFINE_enum, "peer", None, {"enum_values": sorted(networks.PEERS)},
-     "Train MultiRNNCell + dynamic_rnn instead of StackedLSTM."),
+     "Train MultiRNNCell + dynamic_rnn, or Keras' LSTM, instead of StackedLSTM."),
+    (flags.DEFINE_boolean, "ablate_initial_state", False, {},
+     "Train from zero, learned and projected initial states, with three seeds each, and compare."),
     (flags.DEFINE_integer, "epochs", None, _COUNT,
      "Passes over the training examples, resumed ones included (default: %s)." % _by_task("epochs")),
     (flags.DEFINE_integer, "batch_size", None, _COUNT,
      "Examples per training step (default: %s)." % _by_task("batch_size")),
     (flags.DEFINE_float, "learning_rate", None, {},
      "Step size of Adam (default: %s)." % _by_task("learning_rate")),
+    (flags.DEFINE_integer, "patience", None, _COUNT,
+     "Epochs without a better validation loss after which training stops (default: %s)." % _by_task("patience")),
+    (flags.DEFINE_enum, "loss_steps", None, {"enum_values": sorted(LOSS_STEPS)},
+     "Which hours' forecasts are trained, of the 48 that are seen (default: %s; all with --ablate_initial_state)."
+     % _by_task("loss_steps")),
     (flags.DEFINE_integer, "seed", 0, {"lower_bound": 0, "upper_bound": 2**31 - 1},
      "Decides the initial weights and the order of the examples."),
     (flags.DEFINE_string, "train_dir", None, {},
-     "Where results are kept and a killed run goes on (default: runs/TASK, or runs/TASK-PEER with --peer)."),
+     "Where results are kept and a killed run goes on (default: runs/TASK, runs/TASK-PEER with --peer, "
+     "runs/forecast-initial_state with --ablate_initial_state)."),
 )  # fmt: skip
 VALIDATORS = {
     "task": (lambda task: task is not None, "expected one of %s" % ", ".join(sorted(TASKS))),
@@ -88,14 +106,24 @@ def define_flags(values=flags.FLAGS):
 
 
 def settings_of(values):
-    """Returns flag -> value, with the task's defaults where a flag is not given."""
-    settings = dict.fromkeys(IDENTITY)
-    settings.update(TASKS[values.task].DEFAULTS)
+    """Returns flag -> value, with the task's defaults where a flag is not given.
+
+    Raises:
+      ValueError: a flag is given that the task does not have.
+    """
+    defaults = TASKS[values.task].DEFAULTS
+    for name in sorted(ONLY_SOME):
+        if name not in defaults and values[name].value is not None:
+            raise ValueError("--%s: expected none with --task=%s, got %s" % (name, values.task, values[name].value))
+    settings = {name: defaults.get(name) for name in experiment.IDENTITY if name not in ONLY_SOME or name in defaults}
+    settings.update(defaults)
     settings["train_dir"] = os.path.join("runs", "-".join(filter(None, [values.task, values.peer])))
     if values.peer:
-        settings["initial_state"] = "zeros"  # The peer knows no other.
+        settings.update(networks.OF_PEERS)
     given = ((name, values[name].value) for name in settings)
     settings.update((name, value) for name, value in given if value is not None)
+    if values.ablate_initial_state:
+        ablation.adapt(settings, {name for name in settings if values[name].value is not None})
     settings["hidden_sizes"] = [int(size) for size in settings["hidden_sizes"]]
     return settings
 
@@ -110,33 +138,14 @@ def run(values):
       What it prints last, as a mapping.
 
     Raises:
-      ValueError, OSError, ImportError: the flags, the data or the environment do not allow it; one line says why.
-      FloatingPointError: training met NaN or infinity, see `training.Trainer`.
+      ValueError, OSError, ImportError, FloatingPointError: see `experiment.run`.
     """
     for name in EXTRAS:
         _require(name)
     settings = settings_of(values)
-    recurrent = networks.Recurrent(*[settings[name] for name in ("hidden_sizes", "initial_state", "engine", "peer")])
-    history = curves.History(settings["train_dir"], {name: settings[name] for name in IDENTITY})
-    task = TASKS[settings["task"]](settings["data_dir"], settings["train_examples"])
-    print("%s: %d training and %d test examples" % (settings["task"], len(task.train), len(task.test)))
-    for baseline in task.baselines.items():
-        print("baseline: %s %.4f" % baseline)
-    with tf.Graph().as_default():
-        tf.set_random_seed(settings["seed"])
-        network = task.build(recurrent)
-        print("network: %s" % recurrent.description, flush=True)
-        history.create()
-        arguments = [settings[name] for name in ("batch_size", "learning_rate", "seed", "train_dir")]
-        with contextlib.closing(training.Trainer(network, task.train, *arguments)) as trainer:
-            history.forget_after(trainer.step)
-            fit(trainer, task, history, settings)
-    title = "%s, %s %s" % (settings["task"], settings["peer"] or "StackedLSTM", curves.text(settings["hidden_sizes"]))
-    picture = os.path.join(settings["train_dir"], curves.PICTURE)
-    curves.draw(picture, title, history.rows, task.METRIC, task.METRIC_LABEL, task.baselines)
-    final = dict(history.summary(task.METRIC), **task.baselines)
-    print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
-    return final
+    if values.ablate_initial_state:
+        return ablation.run(settings)
+    return experiment.run(settings).final
 
 
 def _require(name):
@@ -146,48 +155,8 @@ def _require(name):
         raise ImportError("train.py needs %s (%s): pip install stacked_lstm[examples]" % (name, error)) from None
 
 
-def fit(trainer, task, history, settings):
-    """Trains to the last epoch's end. Each is a row of `history` and a line on stdout; a progress bar is on stderr."""
-    import tqdm
-
-    if trainer.step:
-        epochs_done = trainer.step / float(trainer.steps_per_epoch)
-        print("going on from %s, %.2f epochs done" % (trainer.last_checkpoint, epochs_done), flush=True)
-    total = settings["epochs"] * trainer.steps_per_epoch
-    pause = 0.1 if sys.stderr.isatty() else 10  # Seconds; a log file need not have every step.
-    with tqdm.tqdm(total=total, initial=trainer.step, unit="step", mininterval=pause) as bar:
-
-        def on_batch(loss):
-            bar.set_postfix(loss="%.4f" % loss, refresh=False)
-            bar.update()
-
-        for epoch in range(trainer.step // trainer.steps_per_epoch + 1, settings["epochs"] + 1):
-            bar.set_description("epoch %d" % epoch)
-            row = {"epoch": epoch, "seconds": trainer.train_epoch(on_batch), "global_step": trainer.step}
-            row["learning_rate"] = settings["learning_rate"]
-            for part, examples in (("train", task.train), ("test", task.test)):
-                row[part + "_loss"], row["%s_%s" % (part, task.METRIC)] = trainer.evaluate(examples)
-            history.add(row)
-            trainer.save()
-            trainer.summarize(row)
-            bar.write(line_of(row, task.METRIC))
-
-
-def line_of(row, metric):
-    """A row of the history for people."""
-    parts = ["epoch %(epoch)2d, %(seconds).1f s" % row]
-    for part in ("train", "test"):
-        values = (part, row[part + "_loss"], metric, row["%s_%s" % (part, metric)])
-        parts.append("%s loss %.4f %s %.4f" % values)
-    return " | ".join(parts)
-
-
-def main(argv):
-    tf.logging.set_verbosity(tf.logging.ERROR)
-    tf.disable_v2_behavior()
+def main():
     try:
-        if argv[1:]:
-            raise ValueError("expected flags only, got %s" % " ".join(argv[1:]))
         run(flags.FLAGS)
     except (ValueError, OSError, ImportError) as error:
         _exit(error, 2)
@@ -204,4 +173,4 @@ def _exit(error, status):
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    command.run(main)

@@ -41,3 +41,11 @@ def arguments(tmp_path):
     import tiny_runs
 
     return tiny_runs.arguments_in(tmp_path)
+
+
+@pytest.fixture
+def title_arguments(tmp_path):
+    """flag -> value of a tiny run on titles."""
+    import tiny_runs
+
+    return tiny_runs.title_arguments_in(tmp_path)

@@ -59,14 +59,19 @@ def test_names_of_an_old_program(tmp_path):
     assert (tmp_path / "model.py").read_text() == NEW_PROGRAM
 
 
+def test_every_table_has_its_numbers():
+    """No word such as MEAN_OF_SEEDS stands where a number was to come."""
+    assert re.findall(r"\b[A-Z]+_[A-Z]+\b", TEXT) == []
+
+
 def test_files_named_exist():
     for path in re.findall(r"`((?:stacked_lstm|scripts|tests)/[\w/]+(?:\.py|/))`", TEXT):
         assert os.path.exists(os.path.join(ROOT, path)), path
 
 
 def test_flags_named_exist():
-    for script in ("compare", "convert", "train", "benchmark"):
-        used = set(re.findall(r"--(\w+)=", "\n".join(re.findall(r"scripts/%s\.py .*" % script, TEXT))))
+    for script in ("compare", "convert", "train", "predict", "benchmark"):
+        used = set(re.findall(r"--(\w+)", "\n".join(re.findall(r"scripts/%s\.py .*" % script, TEXT))))
         helped = subprocess.run(
             [sys.executable, os.path.join(ROOT, "scripts", script + ".py"), "--helpshort"], stdout=subprocess.PIPE
         ).stdout.decode()

@@ -9,12 +9,11 @@ import absl.flags
 import numpy as np
 import pytest
 
-import curves
 import networks
 import train
-import training
 from stacked_lstm.compat import tf
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
+from training import experiment, trainer
 from versions import OLD
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
@@ -34,15 +33,22 @@ def test_a_run_ends_with_its_numbers_as_json(arguments, capsys):
     assert [line.split(",")[0] for line in lines if line.startswith("epoch")] == ["epoch  1", "epoch  2"]
 
 
-def test_a_run_leaves_a_picture_and_scalars_for_tensorboard(arguments):
+def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, session):
     run(arguments)
-    picture = files_of(arguments["train_dir"])[curves.PICTURE]
-    assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
+    pictures = {name[:-4]: content for name, content in files_of(arguments["train_dir"]).items() if "png" in name}
+    assert sorted(pictures) == ["confusion_matrix", "curves"]
+    for picture in pictures.values():
+        assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
     found = {}
     (events,) = [name for name in os.listdir(arguments["train_dir"]) if name.startswith("events")]
     for event in tf.train.summary_iterator(os.path.join(arguments["train_dir"], events)):
         for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+            found.setdefault(value.tag, []).append((event.step, value.simple_value or value.image))
+    for name, picture in pictures.items():
+        ((step, shown),) = found.pop(name)
+        assert step == 6 and shown.encoded_image_string == picture
+        decoded = session.run(tf.image.decode_png(picture))
+        assert (shown.height, shown.width, shown.colorspace) == decoded.shape
     assert sorted(found) == (
         ["epoch", "global_step", "learning_rate", "seconds"]
         + ["test_accuracy", "test_loss", "train_accuracy", "train_loss"]
@@ -55,7 +61,7 @@ def test_a_run_leaves_a_picture_and_scalars_for_tensorboard(arguments):
 def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
     """Evaluated in batches of 5, 5 and 2, as in one."""
     expected = run(arguments)
-    monkeypatch.setattr(training, "EVALUATION_BATCH", 5)
+    monkeypatch.setattr(trainer, "EVALUATION_BATCH", 5)
     found = run(arguments, train_dir=arguments["train_dir"] + "2")
     for name in ("train_accuracy", "test_accuracy"):
         assert found[name] == pytest.approx(expected[name], abs=1e-9)
@@ -122,7 +128,7 @@ def test_engine_is_asked_for_by_name(arguments, capsys):
 def test_every_flag_is_in_the_table_at_the_top():
     for _, name, _, _, _ in train.FLAGS:
         assert "--%s" % name in train.__doc__
-    assert set(train.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
+    assert set(experiment.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,8 @@ def test_bad_values_are_refused(flag, value):
 
 @pytest.mark.parametrize("peer", sorted(networks.PEERS))
 @pytest.mark.parametrize(
-    "flag, value", [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph")]
+    "flag, value",
+    [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph"), ("weight_initializer", "dl")],
 )
 def test_the_peer_cannot_everything(arguments, flag, value, peer):
     with pytest.raises(ValueError, match="--%s: expected .* with --peer=%s, got %s" % (flag, peer, value)):
@@ -174,9 +181,11 @@ def test_the_last_output_is_that_at_each_sequences_end(peer, session):
     """Ours and the peers', by feeding the sequences cut off."""
     inputs = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
     x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
-    last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
+    outputs, last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
     session.run(tf.global_variables_initializer())
-    both = session.run(last, {x: inputs, lengths: [5, 2]})
+    both, every = session.run([last, outputs], {x: inputs, lengths: [5, 2]})
+    for row, length in enumerate([5, 2]):
+        np.testing.assert_array_equal(both[row], every[row, length - 1])
     for row, length in enumerate([5, 2]):
         alone = session.run(last, {x: inputs[row : row + 1, :length], lengths: [length]})
         np.testing.assert_allclose(both[row], alone[0], rtol=1e-5)
@@ -185,11 +194,11 @@ def test_the_last_output_is_that_at_each_sequences_end(peer, session):
 # Messages and exit statuses
 
 
-def exit_of(monkeypatch, capsys, arguments, argv=()):
+def exit_of(monkeypatch, capsys, arguments):
     """(status, stderr's last line) of main."""
     monkeypatch.setattr(absl.flags, "FLAGS", flag_values(arguments))
     with pytest.raises(SystemExit) as raised:
-        train.main(["train.py"] + list(argv))
+        train.main()
     return raised.value.code, capsys.readouterr().err.splitlines()[-1]
 
 
@@ -197,9 +206,7 @@ def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
     status, line = exit_of(monkeypatch, capsys, dict(arguments, data_dir=str(tmp_path)))
     assert status == 2 and line.startswith("train.py: --data_dir: expected Fashion-MNIST's")
     assert not os.path.exists(arguments["train_dir"])
-    status, line = exit_of(monkeypatch, capsys, arguments, ["forecast"])
-    assert (status, line) == (2, "train.py: expected flags only, got forecast")
-    monkeypatch.setattr(training.Trainer, "_train", lambda trainer, arrays: trainer._stop("a reason"))
+    monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
     status, line = exit_of(monkeypatch, capsys, arguments)
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
 

@@ -1,20 +1,9 @@
-"""The tasks that `train.py` knows. A new one is a new file and a line in `TASKS`.
+"""The tasks that `train.py` and `predict.py` know. A new one is a new file and a line in `TASKS`; see `task.Task`."""
 
-A task is a class with
+from tasks import fashion_mnist, forecast, titles
 
-    METRIC        name of its score, e.g. "accuracy": the last line says `train_accuracy` and `test_accuracy`.
-    METRIC_LABEL  the same for people, with its unit.
-    DEFAULTS      flag -> value, for the flags whose default depends on the task.
-    __init__(data_dir, train_examples)
-                  reads the data: from `data_dir`, or from where they are by default if that is None; only the first
-                  `train_examples` training examples unless that is None. Raises OSError, ImportError or ValueError
-                  with one line that says what to do.
-    train, test   `training.Examples`.
-    baselines     name -> float: scores that need no training, for the last line and for the picture.
-    build(recurrent)
-                  adds the network to the graph. Takes `networks.Recurrent`, returns `networks.Network`.
-"""
-
-from tasks import fashion_mnist, forecast
-
-TASKS = {"fashion_mnist": fashion_mnist.FashionMnist, "forecast": forecast.Forecast}
+TASKS = {"fashion_mnist": fashion_mnist.FashionMnist, "forecast": forecast.Forecast, "titles": titles.Titles}
+# Flags whose default depends on the task, and that only some tasks have.
+ONLY_SOME = {name for task in TASKS.values() for name in task.DEFAULTS} - set.intersection(
+    *[set(task.DEFAULTS) for task in TASKS.values()]
+)

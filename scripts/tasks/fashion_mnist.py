@@ -12,14 +12,14 @@ import zlib
 import numpy as np
 
 import networks
-import training
 from stacked_lstm.compat import tf
+from tasks.classification import Classification
+from tasks.examples import Examples
 
 # Where Debian's package puts the files; then where Keras does, which is only looked at.
 DEFAULT_DIRS = ("/usr/share/datasets/fashion-mnist", os.path.join("~", ".keras", "datasets", "fashion-mnist"))
 FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
          "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")}  # fmt: skip
-CLASSES = 10
 IMAGE_SHAPE = (28, 28)
 # Of the 60000 training images' pixels, 0 to 255.
 PIXEL_MEAN, PIXEL_DEVIATION = 72.9, 90.0
@@ -27,35 +27,39 @@ PIXEL_MEAN, PIXEL_DEVIATION = 72.9, 90.0
 _UNSIGNED_BYTE = 0x08
 
 
-class FashionMnist(object):
+class FashionMnist(Classification):
     """LSTM over the rows of an image, a dense layer of 128 rectified units, softmax over the classes."""
 
-    METRIC = "accuracy"
-    METRIC_LABEL = "accuracy"
     DEFAULTS = {
         "hidden_sizes": [256],
         "initial_state": "zeros",
+        "weight_initializer": "dl",
         "epochs": 10,
         "batch_size": 128,
         "learning_rate": 1e-3,
     }
+    CLASSES = ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+    NAME = "image"
 
-    def __init__(self, data_dir=None, train_examples=None):
-        directory = find(data_dir)
-        self.train = read(directory, "train").first(train_examples)
-        self.test = read(directory, "test")
-        self.baselines = {}
+    def read(self):
+        directory = find(self.settings["data_dir"])
+        self.train = self._read(directory, "train").first(self.settings["train_examples"])
+        self.test = self._read(directory, "test")
+
+    def _read(self, directory, split):
+        examples = read(directory, split)
+        self.check_labels(examples["labels"], FILES[split][1])
+        return examples
 
     def build(self, recurrent):
         feeds = {"images": tf.placeholder(tf.uint8, (None,) + IMAGE_SHAPE), "labels": tf.placeholder(tf.uint8, [None])}
         labels = tf.cast(feeds["labels"], tf.int64)
-        last = recurrent((tf.cast(feeds["images"], tf.float32) - PIXEL_MEAN) / PIXEL_DEVIATION)
-        logits = networks.dense(networks.dense(last, 128, tf.nn.relu), CLASSES)
-        return networks.Network(
-            feeds=feeds,
-            losses=tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits),
-            scores=tf.cast(tf.equal(tf.argmax(logits, axis=1), labels), tf.float32),
-        )
+        _, last = recurrent((tf.cast(feeds["images"], tf.float32) - PIXEL_MEAN) / PIXEL_DEVIATION)
+        return self.head(feeds, labels, networks.dense(last, 128, tf.nn.relu))
+
+    def names(self, examples):
+        """Their numbers, from 0."""
+        return range(len(examples))
 
 
 def find(data_dir=None):
@@ -78,7 +82,7 @@ def find(data_dir=None):
 
 
 def read(directory, split):
-    """Returns `training.Examples` of `split`, "train" or "test": images uint8 [N, 28, 28], labels uint8 [N].
+    """Returns `Examples` of `split`, "train" or "test": images uint8 [N, 28, 28], labels uint8 [N].
 
     Raises:
       ValueError: a file is damaged, or the two do not belong together.
@@ -91,9 +95,7 @@ def read(directory, split):
         )
     if len(images) != len(labels):
         raise ValueError("%s: expected a label per image, got %d for %d" % (labels_path, len(labels), len(images)))
-    if labels.size and labels.max() >= CLASSES:
-        raise ValueError("%s: expected labels below %d, got %d" % (labels_path, CLASSES, labels.max()))
-    return training.Examples(images=images, labels=labels)
+    return Examples(images=images, labels=labels)
 
 
 def read_idx(path, rank):

@@ -13,8 +13,10 @@ import os
 import numpy as np
 
 import networks
-import training
+import pictures
 from stacked_lstm.compat import tf
+from tasks.examples import Examples
+from tasks.task import Task
 
 FILE = "seattle-temps.csv"
 DATE_FORMAT = "%Y/%m/%d %H:%M"
@@ -23,41 +25,97 @@ DAY = 24  # hours
 HOURS_IN = 2 * DAY
 HOURS_OUT = DAY
 TEST_FRACTION = 0.2
+LOSS_STEPS = {"last": slice(HOURS_IN - 1, HOURS_IN), "all": slice(None)}  # --loss_steps
 FEATURES = 7  # see `Scales.examples`; none for the season, as one year cannot show what a season does
 
 
-class Forecast(object):
-    """Stacked LSTM over the hours, its last output into a dense layer with one output per hour to come."""
+class Forecast(Task):
+    """Stacked LSTM over the hours; at each, a dense layer has one output per hour of the day that follows.
+
+    Predictions are these outputs, the 24-hour changes in units of their deviation, float32 [B, HOURS_IN, HOURS_OUT].
+    What is reported is the last hour's; the loss is that of the last hour or of all, as --loss_steps says.
+    """
 
     METRIC = "mae"
     METRIC_LABEL = "mean absolute error (°F)"
     DEFAULTS = {
         "hidden_sizes": [32, 32, 64],
         "initial_state": "projected",
+        "weight_initializer": "dl",
         "epochs": 10,
         "batch_size": 64,
         "learning_rate": 1e-3,
+        "loss_steps": "last",
     }
 
-    def __init__(self, data_dir=None, train_examples=None):
-        temperatures = read(os.path.join(data_dir or package_dir(), FILE))
-        train, test = split(temperatures)
+    def read(self):
+        train, self._series = split(read(os.path.join(self.settings["data_dir"] or package_dir(), FILE)))
         self._scales = Scales.of(train)
-        self.train = self._scales.examples(train).first(train_examples)
-        self.test = self._scales.examples(test)
-        self.baselines = {"seasonal_naive_mae": seasonal_naive_mae(test)}
+        self.train = self._scales.examples(train).first(self.settings["train_examples"])
+        self.test = self._scales.examples(self._series)
+        self.baselines = {"seasonal_naive_mae": seasonal_naive_mae(self._series)}
 
     def build(self, recurrent):
         feeds = {
             "inputs": tf.placeholder(tf.float32, [None, HOURS_IN, FEATURES]),
-            "changes": tf.placeholder(tf.float32, [None, HOURS_OUT]),
+            "changes": tf.placeholder(tf.float32, [None, HOURS_IN + HOURS_OUT - 1]),
         }
-        errors = networks.dense(recurrent(feeds["inputs"]), HOURS_OUT) - feeds["changes"]
+        outputs, _ = recurrent(feeds["inputs"])
+        flat = tf.reshape(outputs, [-1, outputs.shape.as_list()[-1]])
+        flat = networks.dense(flat, HOURS_OUT, seed=self.settings["seed"])
+        predictions = tf.reshape(flat, [-1, HOURS_IN, HOURS_OUT])
+        errors = predictions - tf.stack(list(days(feeds["changes"])), axis=1)
+        judged = LOSS_STEPS[self.settings["loss_steps"]]
         return networks.Network(
             feeds=feeds,
-            losses=tf.reduce_mean(tf.square(errors), axis=1),
-            scores=tf.reduce_mean(tf.abs(errors), axis=1) * self._scales.change,
+            losses=tf.reduce_mean(tf.square(errors[:, judged]), axis=[1, 2]),
+            scores=tf.reduce_mean(tf.abs(errors[:, -1]), axis=1) * self._scales.change,
+            predictions=predictions,
         )
+
+    def step_errors(self, predictions):
+        """float64 [HOURS_IN]: mean absolute error (°F) of the day that follows, after each hour of the input."""
+        truth = np.stack(list(days(self.test["changes"])), axis=1)
+        return np.mean(np.abs(predictions - truth), axis=(0, 2), dtype=np.float64) * self._scales.change
+
+    def daily(self, predictions, seen=HOURS_IN):
+        """The test part, forecast once a day for the day to come.
+
+        Args:
+          predictions: the network's for `test`.
+          seen: hours of the input that the forecasts are made from, the last ones before them.
+
+        Returns:
+          (hours since year 1, their temperatures, the forecasts), each of [days * HOURS_OUT].
+        """
+        series = self._series
+        hours = windows(np.arange(len(series)))[1] - (HOURS_IN - seen)
+        forecasts = series.values[hours - DAY] + predictions[:, seen - 1] * self._scales.change
+        hours = hours[::HOURS_OUT]
+        return series.start + hours.ravel(), series.values[hours].ravel(), forecasts[::HOURS_OUT].ravel()
+
+    def week(self, title, predictions, seen=HOURS_IN):
+        """Figure of the week in the middle of the test part; the arguments are as those of `daily`, by name."""
+        forecasts = collections.OrderedDict()
+        for name, each in predictions.items():
+            hours, truth, forecasts[name] = self.daily(each, seen)
+        start = max(0, len(hours) // HOURS_OUT // 2 - 3) * HOURS_OUT
+        shown = slice(start, start + 7 * DAY)
+        forecasts = collections.OrderedDict((name, values[shown]) for name, values in forecasts.items())
+        dates = [date_of(hour) for hour in hours[shown]]
+        return pictures.series(title, dates, truth[shown], forecasts, "temperature", "°F")
+
+    def pictures(self, title, predictions):
+        return {"forecast": self.week(title, {"forecast": predictions})}
+
+    def table(self, examples, predictions, only_errors=False):
+        if only_errors:
+            raise ValueError("--only_errors: expected a task with labels, got the task forecast")
+        rows = [
+            [date_of(hour).strftime(DATE_FORMAT), round(float(truth), 2), round(float(forecast), 2)]
+            for hour, truth, forecast in zip(*self.daily(predictions))
+        ]
+        return [["date", "temp", "prediction"]] + rows
 
 
 class Series(object):
@@ -135,6 +193,11 @@ def _hours(date):
     return since.days * DAY + since.seconds // 3600
 
 
+def date_of(hour):
+    """The inverse of `_hours`, as a `datetime.datetime`."""
+    return datetime.datetime.min + datetime.timedelta(hours=int(hour))
+
+
 def split(series):
     """Returns (training, test), the first 80 % and the last 20 % of a `Series`.
 
@@ -142,6 +205,11 @@ def split(series):
     """
     boundary = round(len(series) * (1 - TEST_FRACTION))
     return series[:boundary], series[boundary:]
+
+
+def days(changes):
+    """The day that follows each of HOURS_IN hours: slices [N, HOURS_OUT] of [N, HOURS_IN + HOURS_OUT - 1]."""
+    return (changes[:, hour : hour + HOURS_OUT] for hour in range(HOURS_IN))
 
 
 def windows(hourly):
@@ -171,11 +239,12 @@ class Scales(collections.namedtuple("Scales", ["mean", "deviation", "step", "cha
         return cls(np.nanmean(series.values), *deviations)
 
     def examples(self, series):
-        """Returns `training.Examples` of a `Series`.
+        """Returns `Examples` of a `Series`.
 
         Fields:
           inputs: float32 [N, HOURS_IN, FEATURES].
-          changes: float32 [N, HOURS_OUT], 24-hour changes of the hours to come, in units of their deviation.
+          changes: float32 [N, HOURS_IN + HOURS_OUT - 1], 24-hour changes of all hours after the first one of the
+            input, in units of their deviation.
         """
         change = series.changes(DAY) / self.change
         angle = 2 * np.pi * series.hour_of_day() / DAY
@@ -189,5 +258,5 @@ class Scales(collections.namedtuple("Scales", ["mean", "deviation", "step", "cha
             np.cos(2 * angle),
         ]
         inputs = windows(np.stack(features, axis=1))[0]
-        changes = windows(change)[1]
-        return training.Examples(inputs=inputs.astype(np.float32), changes=changes.astype(np.float32))
+        changes = np.concatenate(windows(change), axis=1)[:, 1:]
+        return Examples(inputs=inputs.astype(np.float32), changes=changes.astype(np.float32))

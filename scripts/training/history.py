@@ -1,11 +1,13 @@
-"""What is known of past epochs: kept in a file next to the checkpoints, and drawn."""
+"""What is known of a run: its flags and its epochs, in a file next to the checkpoints."""
 
 import json
 import os
 import statistics
 
+import files
+from tasks.task import PARTS
+
 FILE = "history.json"
-PICTURE = "curves.png"
 
 
 class History(object):
@@ -30,8 +32,7 @@ class History(object):
         self._directory, self._path = directory, os.path.join(directory, FILE)
         self._flags, self.rows = flags, []
         if os.path.exists(self._path):
-            with open(self._path) as file:
-                found = json.load(file)
+            found = _read(self._path)
             _check_flags(directory, found["flags"], flags)
             self.rows = found["epochs"]
         elif os.path.exists(os.path.join(directory, "checkpoint")):
@@ -48,7 +49,7 @@ class History(object):
         self._write()
 
     def add(self, row):
-        """Adds a row: epoch, global_step, seconds, learning_rate, and loss and score as train_... and test_..."""
+        """Adds a row: epoch, global_step, seconds, learning_rate, loss and score of each of `tasks.task.PARTS`."""
         self.rows.append(row)
         self._write()
 
@@ -57,13 +58,57 @@ class History(object):
             with open(path, "w") as file:
                 json.dump({"flags": self._flags, "epochs": self.rows}, file, indent=1)
 
-        replace(self._path, write)
+        files.replace(self._path, write)
+
+    def is_better(self, row):
+        """Whether a row's validation loss is less than all before; False where there is no validation."""
+        return "validation_loss" in row and all(
+            row["validation_loss"] < other["validation_loss"] for other in self.rows
+        )
+
+    def epochs_since_best(self):
+        """How many epochs there are after the best one, see `best`."""
+        return self.rows[-1]["epoch"] - self.best()["epoch"] if self.rows else 0
+
+    def best(self):
+        """The row with the least validation loss, the first of equals; the last one where there is no validation.
+
+        It takes at least one row.
+        """
+        validated = [row for row in self.rows if "validation_loss" in row]
+        return min(validated, key=lambda row: row["validation_loss"]) if validated else self.rows[-1]
 
     def summary(self, metric):
-        """name -> number: the last epoch's scores, and the median of the epochs' seconds."""
-        summary = {name: self.rows[-1][name] for name in ("epoch", "train_" + metric, "test_" + metric)}
+        """name -> number: the last epoch, the scores of the best one, and the median of the epochs' seconds."""
+        best = self.best()
+        summary = {"epoch": self.rows[-1]["epoch"]}
+        if "validation_loss" in best:
+            summary["best_epoch"] = best["epoch"]
+        names = ("%s_%s" % (part, metric) for part in PARTS)
+        summary.update((name, best[name]) for name in names if name in best)
         summary["seconds_per_epoch"] = statistics.median(row["seconds"] for row in self.rows)
         return summary
+
+
+def flags_of(directory):
+    """Returns the flags of the run in `directory`, name -> value.
+
+    Raises:
+      ValueError: it is not of a run.
+    """
+    path = os.path.join(directory, FILE)
+    if not os.path.isfile(path):
+        raise ValueError("--train_dir: expected the directory of a run, with %s, got %s" % (FILE, directory))
+    return _read(path)["flags"]
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            found = json.load(file)
+        return {"flags": dict(found["flags"]), "epochs": list(found["epochs"])}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("--train_dir: expected a run's flags and epochs in %s, got %r" % (path, error)) from None
 
 
 def text(value):
@@ -82,44 +127,3 @@ def _check_flags(directory, found, flags):
             "--train_dir: %s is of a run with %s; choose another directory or delete this one"
             % (directory, "; ".join(different))
         )
-
-
-def replace(path, write):
-    """Calls `write` with a temporary name and renames the file: at `path` there never is half a file."""
-    base, extension = os.path.splitext(path)
-    temporary = base + ".tmp" + extension
-    write(temporary)
-    os.replace(temporary, path)
-
-
-def draw(path, title, rows, metric, label, baselines):
-    """Draws the loss and the score of training and test set over the epochs.
-
-    Args:
-      path: of the PNG file.
-      rows: `History.rows`, at least one.
-      metric, label: the score's name in the rows, and for people.
-      baselines: name -> score, a horizontal line each.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
-    epochs = [row["epoch"] for row in rows]
-    for axes, quantity, axis_label in zip(figure.subplots(1, 2), ("loss", metric), ("loss", label)):
-        for part, color, marker in (("train", "#0072b2", "o"), ("test", "#d55e00", "s")):
-            values = [row["%s_%s" % (part, quantity)] for row in rows]
-            axes.plot(epochs, values, color=color, marker=marker, markersize=4, label=part)
-        if quantity == metric:
-            for name, value in baselines.items():
-                axes.axhline(value, color="0.35", linestyle="--", label=name.replace("_", " "))
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(axis_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    replace(path, lambda temporary: figure.savefig(temporary, dpi=120))

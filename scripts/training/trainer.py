@@ -1,55 +1,20 @@
-"""Batches of examples, and training on them: Adam, and checkpoints to go on from, which never hold NaN."""
+"""Training a network on examples: Adam, and checkpoints to go on from, which never hold NaN."""
 
+import glob
 import os
 import time
 
 import numpy as np
 
 from stacked_lstm.compat import tf
+from tasks.examples import epoch_batches
+from training import summaries
 
 CHECKPOINTS_KEPT = 3
+BEST = "best.ckpt-%d"  # The best checkpoint, with its step. Which one that is, the history decides.
 SAVE_SECONDS = 10  # Between checkpoints within an epoch; there is one at the end of each, too.
 SUMMARY_STEPS = 50  # Between the batch losses that TensorBoard gets.
 EVALUATION_BATCH = 500
-
-
-class Examples(object):
-    """Arrays by name, whose first axes are the examples.
-
-    A task whose batches need more than their rows, such as padding, overrides `feed` and `batches`.
-    """
-
-    def __init__(self, **arrays):
-        self._arrays = arrays
-
-    def __len__(self):
-        return len(next(iter(self._arrays.values())))
-
-    def first(self, count):
-        """The first `count` examples; all if that is None. Raises ValueError if there are fewer."""
-        if count is None:
-            return self
-        if count > len(self):
-            raise ValueError("--train_examples: expected at most the %d there are, got %d" % (len(self), count))
-        return type(self)(**{name: array[:count] for name, array in self._arrays.items()})
-
-    def feed(self, rows):
-        """name -> array of the examples with the numbers `rows`, an int array."""
-        return {name: array[rows] for name, array in self._arrays.items()}
-
-    def batches(self, batch_size, random=None):
-        """ceil(N / batch_size) int arrays that together hold every example's number once.
-
-        Args:
-          random: `np.random.RandomState` that the order is drawn from; None for the order of the arrays.
-        """
-        rows = np.arange(len(self)) if random is None else random.permutation(len(self))
-        return [rows[k : k + batch_size] for k in range(0, len(rows), batch_size)]
-
-
-def epoch_batches(examples, batch_size, seed, epoch):
-    """The batches of an epoch, counted from 0. They depend on the arguments only: a resumed run has the same."""
-    return examples.batches(batch_size, np.random.RandomState([seed, epoch]))
 
 
 class Trainer(object):
@@ -68,7 +33,8 @@ class Trainer(object):
 
         Args:
           network: `networks.Network`.
-          examples: `Examples` to train on, `batch_size` at a time, in an order drawn from `seed` (0 to 2**32 - 1).
+          examples: `tasks.examples.Examples` to train on, `batch_size` at a time.
+          seed: decides the order of the examples; 0 to 2**32 - 1.
           learning_rate: Adam's.
           train_dir: an existing directory, for checkpoints and TensorBoard's events.
 
@@ -82,8 +48,8 @@ class Trainer(object):
         self._train_op = tf.train.AdamOptimizer(learning_rate).minimize(self._loss, global_step)
         floats = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._finite = {v.op.name: tf.reduce_all(tf.is_finite(v)) for v in floats}
-        self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT)
-        self._path = os.path.join(train_dir, "model.ckpt")
+        self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT, save_relative_paths=True)
+        self._train_dir = train_dir
         self._session = tf.Session()
         self._session.run(tf.global_variables_initializer())
         self._writer = tf.summary.FileWriter(train_dir, tf.get_default_graph())
@@ -99,11 +65,7 @@ class Trainer(object):
             return False
         self.last_checkpoint = state.model_checkpoint_path
         self._saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
-        try:
-            self._saver.restore(self._session, self.last_checkpoint)
-        except (ValueError, tf.errors.OpError) as error:
-            message = "--train_dir: expected a whole checkpoint at %s, got %s"
-            raise ValueError(message % (self.last_checkpoint, type(error).__name__)) from error
+        restore(self._saver, self._session, self.last_checkpoint)
         self.step = int(self._session.run(global_step))
         return True
 
@@ -130,7 +92,7 @@ class Trainer(object):
         return (time.monotonic() - begin) * self.steps_per_epoch / len(batches)
 
     def _train(self, arrays):
-        loss, _ = self._session.run([self._loss, self._train_op], self._feed_dict(arrays))
+        loss, _ = self._session.run([self._loss, self._train_op], _feed_dict(self._network, arrays))
         self.step += 1
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
@@ -145,40 +107,85 @@ class Trainer(object):
         Raises:
           FloatingPointError: the loss is not finite.
         """
-        totals = np.zeros([2])
-        for rows in examples.batches(EVALUATION_BATCH):
-            feed_dict = self._feed_dict(examples.feed(rows))
-            vectors = self._session.run([self._network.losses, self._network.scores], feed_dict)
-            totals += np.sum(vectors, axis=1, dtype=np.float64)
-        loss, score = totals / len(examples)
+        vectors = evaluate(self._session, self._network, examples, ["losses", "scores"])
+        loss, score = (np.mean(vector, dtype=np.float64) for vector in vectors)
         if not np.isfinite(loss):
             self._stop("the mean loss of an evaluation is %s" % loss)
         return float(loss), float(score)
 
     def save(self):
-        """Writes a checkpoint.
+        """Writes a checkpoint to go on from.
 
         Raises:
           FloatingPointError: a variable is not finite; nothing is written.
         """
+        self._check_finite()
+        self.last_checkpoint = self._saver.save(self._session, os.path.join(self._train_dir, "model.ckpt"), self.step)
+
+    def save_best(self):
+        """Writes a checkpoint as the best one, beside the best one so far. Raises as `save`."""
+        self._check_finite()
+        self._saver.save(self._session, os.path.join(self._train_dir, BEST % self.step), write_state=False)
+
+    def keep_best(self, step):
+        """Deletes the best checkpoints of other steps than `step`."""
+        for path in glob.glob(os.path.join(glob.escape(self._train_dir), BEST.replace("%d", "*.index"))):
+            if path != os.path.join(self._train_dir, BEST % step) + ".index":
+                tf.train.remove_checkpoint(path[: -len(".index")])
+
+    def _check_finite(self):
         bad = [name for name, finite in self._session.run(self._finite).items() if not finite]
         if bad:
             self._stop("the loss is finite, but not %s" % ", ".join(bad))
-        self.last_checkpoint = self._saver.save(self._session, self._path, self.step)
+
+    def predict(self, examples, checkpoint):
+        """Returns the predictions of a checkpoint, where the trainer then is: there is no training after this."""
+        restore(self._saver, self._session, checkpoint)
+        (predictions,) = evaluate(self._session, self._network, examples, ["predictions"])
+        return predictions
 
     def summarize(self, scalars):
         """Gives name -> number to TensorBoard."""
-        values = [tf.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
-        self._writer.add_summary(tf.Summary(value=values), self.step)
+        self._writer.add_summary(summaries.scalars(scalars), self.step)
+
+    def show(self, pictures):
+        """Gives name -> path of a PNG file to TensorBoard."""
+        self._writer.add_summary(summaries.images(pictures), self.step)
 
     def close(self):
         self._writer.close()
         self._session.close()
 
-    def _feed_dict(self, arrays):
-        return {self._network.feeds[name]: array for name, array in arrays.items()}
-
     def _stop(self, why):
         epoch = -(-self.step // self.steps_per_epoch)
         message = "training stopped in epoch %d, after step %d: %s; the last good checkpoint is %s"
         raise FloatingPointError(message % (epoch, self.step, why, self.last_checkpoint))
+
+
+def _feed_dict(network, arrays):
+    return {network.feeds[name]: array for name, array in arrays.items()}
+
+
+def evaluate(session, network, examples, fields):
+    """Returns the network's `fields` for all of `examples`, in their order: a list of arrays [N, ...]."""
+    order, parts = [], []
+    for rows in examples.batches(EVALUATION_BATCH) or [np.arange(0)]:
+        order.append(rows)
+        parts.append(
+            session.run([getattr(network, field) for field in fields], _feed_dict(network, examples.feed(rows)))
+        )
+    places = np.argsort(np.concatenate(order))
+    return [np.concatenate(arrays)[places] for arrays in zip(*parts)]
+
+
+def restore(saver, session, path):
+    """Restores a checkpoint.
+
+    Raises:
+      ValueError: there is none, it is damaged, or one of another network.
+    """
+    try:
+        saver.restore(session, path)
+    except (ValueError, tf.errors.OpError) as error:
+        message = "--train_dir: expected a whole checkpoint of this network at %s, got %s"
+        raise ValueError(message % (path, str(error).strip().splitlines()[0])) from error

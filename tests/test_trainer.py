@@ -1,4 +1,4 @@
-"""scripts/training.py: resuming and NaN. Tiny data, mostly in this process."""
+"""scripts/training/trainer.py: resuming and NaN. Tiny data, mostly in this process."""
 
 import os
 import signal
@@ -8,27 +8,29 @@ import sys
 import numpy as np
 import pytest
 
-import curves
 import networks
-import training
 from stacked_lstm.compat import tf
+from tasks.examples import Examples, epoch_batches
 from test_tasks import write_temperatures
 from tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
+from training import history
+from training.trainer import Trainer
 
 # Resuming
 
 KILLED = """
 import os, signal, sys
-import absl.flags, train, training
+import absl.flags, train
+from training import trainer
 from stacked_lstm.compat import tf
 
-training.SAVE_SECONDS = 0
-trained = training.Trainer._train
-def train_or_die(trainer, arrays):
-    if trainer.step == int(sys.argv[1]):
+trainer.SAVE_SECONDS = 0
+trained = trainer.Trainer._train
+def train_or_die(self, arrays):
+    if self.step == int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return trained(trainer, arrays)
-training.Trainer._train = train_or_die
+    return trained(self, arrays)
+trainer.Trainer._train = train_or_die
 tf.disable_v2_behavior()
 values = absl.flags.FlagValues()
 train.define_flags(values)
@@ -62,8 +64,8 @@ def test_a_run_killed_between_history_and_checkpoint_repeats_the_epoch(arguments
             raise KilledError
         return saved(trainer)
 
-    saved = training.Trainer.save
-    monkeypatch.setattr(training.Trainer, "save", save_or_die)
+    saved = Trainer.save
+    monkeypatch.setattr(Trainer, "save", save_or_die)
     with pytest.raises(KilledError):
         run(arguments)
     assert len(rows_of(arguments["train_dir"])) == 1
@@ -76,7 +78,7 @@ def test_a_finished_run_prints_its_numbers_again_without_training(arguments, cap
     run(arguments)
     first = capsys.readouterr().out.splitlines()[-1]
     before = weights(arguments["train_dir"])
-    monkeypatch.delattr(training.Trainer, "_train")
+    monkeypatch.delattr(Trainer, "_train")
     run(arguments)
     assert capsys.readouterr().out.splitlines()[-1] == first
     assert_same(weights(arguments["train_dir"]), before)
@@ -111,38 +113,26 @@ def test_checkpoints_of_nobody_and_damaged_ones_are_refused(arguments):
     directory = arguments["train_dir"]
     data = os.path.join(directory, "model.ckpt-3.data-00000-of-00001")
     os.remove(data)
-    with pytest.raises(ValueError, match="--train_dir: expected a whole checkpoint at .*model.ckpt-3"):
+    with pytest.raises(ValueError, match="--train_dir: expected a whole checkpoint of this network at .*model.ckpt-3"):
         run(arguments)
-    os.remove(os.path.join(directory, curves.FILE))
+    os.remove(os.path.join(directory, history.FILE))
     with pytest.raises(ValueError, match="--train_dir: expected history.json"):
         run(arguments)
-
-
-def test_batches_of_an_epoch_depend_on_seed_and_epoch_only():
-    examples = training.Examples(x=np.arange(10) * 2)
-    batches = [np.concatenate(training.epoch_batches(examples, 4, *key)) for key in ((0, 0), (0, 0), (0, 1), (1, 0))]
-    assert batches[0].tolist() == batches[1].tolist()
-    assert len({tuple(batch) for batch in batches}) == 3
-    for batch in batches:
-        assert sorted(batch) == list(range(10))
-    sizes = [len(batch) for batch in training.epoch_batches(examples, 4, 0, 0)]
-    assert sizes == [4, 4, 2]
-    assert examples.feed(np.array([3, 1]))["x"].tolist() == [6, 2]
 
 
 def one_weight(losses_of):
     """A network of one variable, `w`, at 0: losses and scores are `losses_of(w, x)` for x [B]."""
     x = tf.placeholder(tf.float32, [None])
     losses = losses_of(tf.get_variable("w", [], initializer=tf.zeros_initializer()), x)
-    return networks.Network({"x": x}, losses, losses)
+    return networks.Network({"x": x}, losses, losses, losses)
 
 
 def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypatch):
     """A clock that only batches move, by 5 s each: 4 batches are 20 s, whether the run saw 4 of them or 1."""
     now = [0.0]
-    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
-    examples = training.Examples(x=np.ones([8], np.float32))
-    trainer = training.Trainer(one_weight(lambda w, x: w * x), examples, 2, 0.1, 0, str(tmp_path))
+    monkeypatch.setattr("training.trainer.time.monotonic", lambda: now[0])
+    examples = Examples(x=np.ones([8], np.float32))
+    trainer = Trainer(one_weight(lambda w, x: w * x), examples, 2, 0.1, 0, str(tmp_path))
 
     def on_batch(loss):
         now[0] += 5
@@ -158,12 +148,12 @@ def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypat
 
 def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(arguments, tmp_path, monkeypatch):
     """Hour 290 is not a number; window i sees hours i to i + 95, so 195 to 290 are spoilt."""
-    monkeypatch.setattr(training, "SAVE_SECONDS", -1)  # A checkpoint before every step.
+    monkeypatch.setattr("training.trainer.SAVE_SECONDS", -1)  # A checkpoint before every step.
     temperatures = 50 + 10 * np.sin(np.arange(600.0))
     temperatures[290] = np.nan
     write_temperatures(tmp_path, temperatures)
-    examples = training.Examples(x=np.arange(480 - 96 + 1))
-    spoilt = [np.any((195 <= rows) & (rows <= 290)) for rows in training.epoch_batches(examples, 2, seed=1, epoch=0)]
+    examples = Examples(x=np.arange(480 - 96 + 1))
+    spoilt = [np.any((195 <= rows) & (rows <= 290)) for rows in epoch_batches(examples, 2, seed=1, epoch=0)]
     step = spoilt.index(True) + 1
     assert step > 1, "choose another seed"
     message = "stopped in epoch 1, after step %d: the loss is nan, .*changes hold.*inputs hold.* is .*model.ckpt-%d$"
@@ -184,8 +174,8 @@ def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(argum
     ],
 )
 def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
-    examples = training.Examples(x=np.ones([2], np.float32))
-    trainer = training.Trainer(one_weight(losses_of), examples, 2, 0.1, 0, str(tmp_path))
+    examples = Examples(x=np.ones([2], np.float32))
+    trainer = Trainer(one_weight(losses_of), examples, 2, 0.1, 0, str(tmp_path))
     with pytest.raises(FloatingPointError, match="epoch 1, after .*" + message + ".*model.ckpt-0$"):
         trainer.train_epoch(lambda loss: None)
         trainer.save()
@@ -193,8 +183,8 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
 
 
 def test_evaluation_that_is_not_finite_stops_the_run(tmp_path):
-    ones, nan = (training.Examples(x=np.array([1, value], np.float32)) for value in (1, np.nan))
-    trainer = training.Trainer(one_weight(lambda w, x: w * x), ones, 2, 0.1, 0, str(tmp_path))
+    ones, nan = (Examples(x=np.array([1, value], np.float32)) for value in (1, np.nan))
+    trainer = Trainer(one_weight(lambda w, x: w * x), ones, 2, 0.1, 0, str(tmp_path))
     assert trainer.evaluate(ones) == (0.0, 0.0)
     with pytest.raises(FloatingPointError, match="the mean loss of an evaluation is nan"):
         trainer.evaluate(nan)

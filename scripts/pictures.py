@@ -1,0 +1,127 @@
+"""Pictures for people: each function returns a matplotlib Figure, and `save` writes it."""
+
+import numpy as np
+
+import files
+
+# Okabe and Ito's colours, which the colour-blind can tell apart, and a marker each.
+STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"))
+
+
+def save(path, figure):
+    """Writes a PNG file."""
+    files.replace(path, lambda temporary: figure.savefig(temporary, dpi=120))
+
+
+def _figure(title, width, height):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _finish(axes, x_label, y_label):
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
+    """The loss and the score of each part of the data over the epochs.
+
+    Args:
+      rows: `training.history.History.rows`, at least one.
+      parts: names such as "train", as the rows have them.
+      metric, label: the score's name in the rows, and for people.
+      baselines: name -> score, a horizontal line each.
+      best_epoch: the epoch whose weights are kept, if not the last one's.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(title, 10, 4.2)
+    epochs = [row["epoch"] for row in rows]
+    for axes, quantity, axis_label in zip(figure.subplots(1, 2), ("loss", metric), ("loss", label)):
+        for part, (color, marker) in zip(parts, STYLES):
+            values = [row["%s_%s" % (part, quantity)] for row in rows]
+            axes.plot(epochs, values, color=color, marker=marker, markersize=4, label=part)
+        if quantity == metric:
+            for name, value in baselines.items():
+                axes.axhline(value, color="0.35", linestyle="--", label=name.replace("_", " "))
+        if best_epoch:
+            axes.axvline(best_epoch, color="0.35", linestyle=":", label="kept")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(0.5, epochs[-1] + 0.5)
+        _finish(axes, "epoch", axis_label)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=3)
+    return figure
+
+
+def confusion_matrix(title, counts, classes):
+    """How often a label was predicted as what: counts, coloured by their share of the label's row.
+
+    Args:
+      counts: int [C, C]; rows are labels, columns predictions.
+      classes: their C names.
+    """
+    size = 2.6 + 0.6 * len(classes)
+    figure = _figure(title, size + 1, size)
+    axes = figure.subplots()
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the label", shrink=0.8)
+    for row, column in np.ndindex(*counts.shape):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, "%d" % counts[row, column], ha="center", va="center", color=color, fontsize=9)
+    slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 3 else {}
+    axes.set_xticks(range(len(classes)), classes, **slanted)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("label")
+    return figure
+
+
+def series(title, dates, truth, predictions, quantity, unit):
+    """A true series and predictions of it, and below it their errors, which the eye would miss above.
+
+    Args:
+      dates: `datetime.datetime`s.
+      truth: [N].
+      predictions: name -> [N].
+      quantity, unit: what the values are.
+    """
+    figure = _figure(title, 11, 6)
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(dates, truth, color="black", linewidth=2.5, alpha=0.4, label="truth")
+    below.axhline(0, color="black", linewidth=2.5, alpha=0.4)
+    for (name, values), (color, _) in zip(predictions.items(), STYLES):
+        above.plot(dates, values, color=color, linewidth=1, label=name)
+        below.plot(dates, values - truth, color=color, linewidth=1, label=name)
+    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
+    _finish(above, "", "%s (%s)" % (quantity, unit))
+    _finish(below, "", "prediction less truth (%s)" % unit)
+    return figure
+
+
+def step_errors(title, errors, baseline, label):
+    """Errors at each time step, for each kind of network the mean and the range over its seeds.
+
+    Args:
+      errors: name -> [seeds, steps].
+      baseline: (name, error), a horizontal line.
+      label: of the errors, with their unit.
+    """
+    figure = _figure(title, 10, 4.6)
+    axes = figure.subplots()
+    for (name, values), (color, marker) in zip(errors.items(), STYLES):
+        values = np.asarray(values)
+        steps = np.arange(1, values.shape[1] + 1)
+        axes.plot(steps, values.mean(axis=0), color=color, marker=marker, markersize=4, label=name)
+        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
+    axes.axhline(baseline[1], color="0.35", linestyle="--", label=baseline[0])
+    axes.legend(frameon=False)
+    _finish(axes, "hours the network has seen", label)
+    return figure

