@@ -84,6 +84,20 @@ def test_gradients(stack, lengths, engine, session):
     Problem(session, *STACKS[stack], lengths=lengths, initial_state="projected", engine=engine).check_gradients()
 
 
+@pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
+def test_gradients_of_gathered_results(lengths, session):
+    """They reach the engine as IndexedSlices; those of slices do not."""
+    x = tf.constant(np.random.RandomState(0).standard_normal([5, 3, 2]))
+    outputs, state = StackedLSTM([4, 3], dtype=tf.float64)(x, lengths, time_major=True)
+    gathered = tf.reduce_sum(tf.gather(outputs, [1, 3]) ** 2) + tf.reduce_sum(tf.gather(state[0].h, [2]) ** 3)
+    sliced = tf.reduce_sum(outputs[1] ** 2 + outputs[3] ** 2) + tf.reduce_sum(state[0].h[2] ** 3)
+    found, expected = (tf.gradients(loss, x)[0] for loss in (gathered, sliced))
+    session.run(tf.global_variables_initializer())
+    found, expected = session.run([found, expected])
+    assert np.all(expected[0, 0] != 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("initial_state, use_bias", [("zeros", False), ("learned", True)])
 def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, engine, session):
     Problem(

@@ -165,7 +165,7 @@ def test_against_the_graph_engine(activation, recurrent_activation, use_bias, le
 
 
 # The same networks in every run, and none made smaller after a failure: minutes, for graphs.
-@settings(max_examples=40, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
 @given(st.data())
 def test_random_networks_against_the_graph_engine(data):
     """Any depth, widths, lengths, activations; the first sequence is tame, the others may saturate every gate.

@@ -61,6 +61,7 @@ def _differentiable_backward(group, flat, tapes, d_results):
         def second(*directions):
             # Differentiating with respect to copies sees the tangent alone: the arguments depend on each other
             # (states on inputs, the incoming gradient on everything), which is the caller's business.
+            directions = [tf.convert_to_tensor(direction) for direction in directions]
             for direction, primal in zip(directions, flat):
                 direction.set_shape(primal.shape)
             # TensorFlow keeps the gradients of TensorArrays apart by the last "gradients" in the names of ops. Within
@@ -73,7 +74,8 @@ def _differentiable_backward(group, flat, tapes, d_results):
 
         return tf.nest.flatten(group.backward(arguments, tapes, d_results)), second
 
-    return backward(*flat, *d_results)
+    # The gradient of tf.gather is IndexedSlices.
+    return backward(*flat, *[tf.convert_to_tensor(d) for d in d_results])
 
 
 def _left_to_tensorflow(layers):
