@@ -1,6 +1,7 @@
 """The native engine's ops with all sizes unknown: one graph for layers of any shape, forward and backward."""
 
 import collections
+import functools
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ NEEDS_NATIVE = pytest.mark.skipif(PROBLEM is not None, reason="no native engine 
 AUTO = "graph" if PROBLEM else "native"  # What engine="auto" takes on a CPU.
 
 Layer = collections.namedtuple("Layer", ["feeds", "results"])
-Layer.__doc__ = """A layer in the graph.
+Layer.__doc__ = """A layer in the graph, or layers on it: names of theirs end with _1 and so on.
 
 Fields:
   feeds: name -> placeholder: x, c, h, lengths, Wi ..., bi ..., or kernel and bias; and d_outputs, d_c, d_h.
@@ -27,42 +28,52 @@ Fields:
 """
 
 
-def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recurrent_activation="sigmoid"):
+def of_layer(names, k):
+    """Names of the lowest layer as those of layer number `k`."""
+    return [name + ("_%d" % k if k else "") for name in names]
+
+
+def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recurrent_activation="sigmoid", layers=1):
     """Adds the ops to the graph; returns a `Layer`."""
-    ops = library.load()
+    ops, every = library.load(), range(layers)
     gates = [""] if fused else equations.GATE_ORDER
-    names = ["kernel" if fused else "W" + gate for gate in gates]
-    bias_names = ["bias" if fused else "b" + gate for gate in gates] if biases else []
-    feeds = {name: tf.placeholder(dtype, name=name) for name in ["x", "c", "h"] + names + bias_names}
-    of_lengths = [tf.placeholder(tf.int32, name="lengths")] if lengths else []
-    kernels = [feeds[name] for name in names]
-    outputs, c, h, _ = ops.stacked_lstm_forward(
+    kernels = [of_layer(["kernel" if fused else "W" + gate for gate in gates], k) for k in every]
+    biases = [of_layer(["bias" if fused else "b" + gate for gate in gates], k) for k in every] if biases else []
+    c, h, c0, h0 = (sum((of_layer([name], k) for k in every), []) for name in ("c", "h", "c0", "h0"))
+    sources = ["x"] + c + h + sum(kernels, []) + sum(biases, [])
+    upstream = ["d_outputs"] + ["d_" + name for name in c + h]
+    feeds = {name: tf.placeholder(dtype, name=name) for name in sources + upstream}
+    if lengths:
+        feeds["lengths"] = tf.placeholder(tf.int32, name="lengths")
+    get = functools.partial(map, feeds.get)
+    outputs, last_c, last_h, _ = ops.stacked_lstm_forward(
         x=feeds["x"],
-        c=feeds["c"],
-        h=feeds["h"],
-        lengths=of_lengths,
-        kernels=kernels,
-        biases=[feeds[name] for name in bias_names],
-        packed=ops.stacked_lstm_pack(kernels=kernels),
+        c=list(get(c)),
+        h=list(get(h)),
+        lengths=[feeds["lengths"]] if lengths else [],
+        kernels=list(get(sum(kernels, []))),
+        biases=list(get(sum(biases, []))),
+        packed=[ops.stacked_lstm_pack(kernels=list(get(names))) for names in kernels],
         activation=activation,
         recurrent_activation=recurrent_activation,
     )
-    sources = [feeds[name] for name in ["x", "c", "h"] + names + bias_names]
-    upstream = [tf.placeholder(dtype, name=name) for name in ("d_outputs", "d_c", "d_h")]
-    gradients = tf.gradients([outputs, c, h], sources, upstream)
-    results = dict(zip(["x", "c0", "h0"] + names + bias_names, gradients), outputs=outputs, c=c, h=h)
-    feeds.update({placeholder.op.name: placeholder for placeholder in of_lengths + upstream})
+    results = dict(zip(["outputs"] + c + h, [outputs] + last_c + last_h))
+    gradients = tf.gradients(list(results.values()), list(get(sources)), list(get(upstream)))
+    results.update(zip(["x"] + c0 + h0 + sources[1 + 2 * layers :], gradients))
     return Layer(feeds, results)
 
 
 def random_values(seed, T, B, I, H, lengths=True):  # noqa: E741
-    """Arrays by the names of a `Layer` with four kernels and biases."""
-    random = np.random.RandomState(seed)
-    values = {"x": [T, B, I], "c": [B, H], "h": [B, H], "d_outputs": [T, B, H], "d_c": [B, H], "d_h": [B, H]}
-    values = {name: random.standard_normal(shape) for name, shape in values.items()}
-    for gate in equations.GATE_ORDER:
-        values["W" + gate] = random.standard_normal([H + I, H]) / np.sqrt(H + I)
-        values["b" + gate] = random.standard_normal([H])
+    """Arrays by the names of a `Layer` with four kernels and biases; H may be a list, of one size per layer."""
+    random, below, sizes = np.random.RandomState(seed), I, H if isinstance(H, list) else [H]
+    values = {"x": random.standard_normal([T, B, I]), "d_outputs": random.standard_normal([T, B, sizes[-1]])}
+    for k, size in enumerate(sizes):
+        states = {name: random.standard_normal([B, size]) for name in ("c", "h", "d_c", "d_h")}
+        for gate in equations.GATE_ORDER:
+            states["W" + gate] = random.standard_normal([size + below, size]) / np.sqrt(size + below)
+            states["b" + gate] = random.standard_normal([size])
+        values.update(zip(of_layer(states, k), states.values()))
+        below = size
     if lengths:
         values["lengths"] = random.randint(0, T + 1, [B])
     return values

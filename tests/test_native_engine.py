@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import native_ops
 import numeric
+from native_ops import of_layer
 from stacked_lstm import StackedLSTM, activations, numpy_lstm
 from stacked_lstm.compat import tf
 from versions import OLD
@@ -20,14 +21,22 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 def expected(values, activation="tanh", recurrent_activation="sigmoid"):
     """What a `native_ops.Layer` computes, by `numpy_lstm`."""
-    layer = {name: value for name, value in values.items() if name[0] in "Wb"}
-    start, lengths = [(values["c"], values["h"])], values.get("lengths")
-    outputs, ((c, h),), cache = numpy_lstm.forward(
-        [layer], values["x"], start, lengths, activation, recurrent_activation
+    number = sum(re.match(r"c(_\d+)?$", name) is not None for name in values)
+    names = [
+        [name for name in values if re.match(r"[Wb]\w%s$" % "".join(of_layer([""], k)), name)] for k in range(number)
+    ]
+    layers = [{name[:2]: values[name] for name in of_this} for of_this in names]
+    states = [[values[name] for name in of_layer(["c", "h", "d_c", "d_h"], k)] for k in range(number)]
+    outputs, finals, cache = numpy_lstm.forward(
+        layers, values["x"], [state[:2] for state in states], values.get("lengths"), activation, recurrent_activation
     )
-    gradients = numpy_lstm.backward(values["d_outputs"], [(values["d_c"], values["d_h"])], cache)
-    ((c0, h0),) = gradients["initial_state"]
-    return dict(gradients["layers"][0], outputs=outputs, c=c, h=h, x=gradients["x"], c0=c0, h0=h0)
+    gradients = numpy_lstm.backward(values["d_outputs"], [state[2:] for state in states], cache)
+    results = {"outputs": outputs, "x": gradients["x"]}
+    for k in range(number):
+        results.update(zip(of_layer(["c", "h"], k), finals[k]))
+        results.update(zip(of_layer(["c0", "h0"], k), gradients["initial_state"][k]))
+        results.update(zip(of_layer(gradients["layers"][k], k), gradients["layers"][k].values()))
+    return results
 
 
 def check(got, reference, dtype):
@@ -45,15 +54,16 @@ def results(layer, values, session):
 
 @pytest.fixture(scope="module")
 def layers():
-    """(dtype, lengths) -> function from values to results; in one graph, since no size is in it."""
+    """Function from (dtype, values) to results; a graph for each kind of layer, since no size is in it."""
     built = {}
-    for dtype in TOLERANCES:
-        for lengths in (True, False):
-            with tf.Graph().as_default() as graph:
-                built[dtype, lengths] = native_ops.build(dtype, lengths=lengths), tf.Session(graph=graph)
 
     def compute(dtype, values):
-        layer, session = built[dtype, "lengths" in values]
+        number = len([name for name in values if re.match(r"c(_|$)", name)])
+        kind = dtype, "lengths" in values, number
+        if kind not in built:
+            with tf.Graph().as_default() as graph:
+                built[kind] = native_ops.build(dtype, lengths=kind[1], layers=number), tf.Session(graph=graph)
+        layer, session = built[kind]
         return results(layer, values, session)
 
     yield compute
@@ -79,7 +89,24 @@ def test_shapes(layers, T, B, I, H, lengths, dtype):  # noqa: E741
     check(layers(dtype, values), expected(values), dtype)
 
 
-@pytest.mark.parametrize("T, B, I, H", [(100, 3, 20, 50), (3, 700, 5, 40), (500, 5, 9, 33)])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.one_of(st.integers(0, 3), st.integers(20, 40)),
+    st.integers(1, 9),
+    st.integers(0, 20),
+    st.lists(SIZES, min_size=2, max_size=4),
+    st.booleans(),
+    st.sampled_from(sorted(TOLERANCES)),
+)
+def test_stacks(layers, T, B, I, H, lengths, dtype):  # noqa: E741
+    """Also such as go through the layers' steps diagonally, each layer in a thread of its own."""
+    values = native_ops.random_values(T + B + I + sum(H), T, B, I, H, lengths)
+    check(layers(dtype, values), expected(values), dtype)
+
+
+@pytest.mark.parametrize(
+    "T, B, I, H", [(100, 3, 20, 50), (3, 700, 5, 40), (500, 5, 9, 33), (300, 1, 7, [20, 33, 16]), (20, 50, 9, [80, 70])]
+)
 def test_long_and_wide(T, B, I, H, layers):  # noqa: E741
     """More steps and sequences than the backward pass takes at once, enough work for threads."""
     values = native_ops.random_values(0, T, B, I, H)

@@ -76,12 +76,12 @@ def known(name, shape):
     ops, kernels = library.load(), [given["W" + gate] for gate in "icfo"]
     return ops.stacked_lstm_forward(
         x=given["x"],
-        c=given["c"],
-        h=given["h"],
+        c=[given["c"]],
+        h=[given["h"]],
         lengths=[given["lengths"]],
         kernels=kernels,
         biases=[given["b" + gate] for gate in "icfo"],
-        packed=ops.stacked_lstm_pack(kernels=kernels),
+        packed=[ops.stacked_lstm_pack(kernels=kernels)],
         activation="tanh",
         recurrent_activation="sigmoid",
     )
@@ -93,7 +93,7 @@ def test_wrong_shapes_when_the_graph_is_built(name):
         if shape[1:] != (4, 3):  # Another number of steps is right.
             with pytest.raises(ERRORS):
                 known(name, shape)
-    outputs, c, _, _ = known("h", [4, 18])
+    outputs, (c,), _, _ = known("h", [4, 18])
     assert outputs.shape.as_list() == [5, 4, 18] and c.shape.as_list() == [4, 18]
 
 
@@ -101,30 +101,71 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
     ops = library.load()
     x, c, kernel = tf.zeros([5, 4, 3]), tf.zeros([4, 18]), tf.zeros([21, 18])
 
-    def call(kernels=(kernel,) * 4, biases=(), lengths=(), packed=None, x=x, c=c, activation="tanh"):
-        packed = tf.zeros([21 * 72]) if packed is None else packed
-        rest = {"activation": activation, "recurrent_activation": "sigmoid"}
-        outputs = ops.stacked_lstm_forward(
-            x=x, c=c, h=c, lengths=list(lengths), kernels=list(kernels), biases=list(biases), packed=packed, **rest
+    def call(kernels=(kernel,) * 4, biases=(), lengths=(), packed=None, x=x, c=(c,), h=(c,), activation="tanh"):
+        return session.run(
+            ops.stacked_lstm_forward(
+                x=x,
+                c=list(c),
+                h=list(h),
+                lengths=list(lengths),
+                kernels=list(kernels),
+                biases=list(biases),
+                packed=[ops.stacked_lstm_pack(kernels=[kernel] * 4)] if packed is None else packed,
+                activation=activation,
+                recurrent_activation="sigmoid",
+            )
         )
-        return session.run(outputs)
 
     assert call()[0].shape == (5, 4, 18)
-    bias, lengths = tf.zeros([18]), tf.zeros([4], tf.int32)
+    bias, lengths, right_shape = tf.zeros([18]), tf.zeros([4], tf.int32), packed_shape("float32", session)
+    assert call(packed=[tf.zeros([21 * 72] + [1] * right_shape)])[0].shape == (5, 4, 18)
     for wrong in (
         {"activation": "softmax"},
         {"kernels": [kernel] * 2},
         {"kernels": [kernel] * 5},
+        {"kernels": [kernel] * 8},
         {"kernels": []},
         {"biases": [bias] * 3},
         {"biases": [bias]},
         {"lengths": [lengths] * 2},
         {"lengths": [tf.zeros([4])]},
-        {"packed": tf.zeros([21 * 72 - 1])},
-        {"packed": tf.zeros([21, 72])},
+        {"packed": [tf.zeros([21 * 72 - 1] + [1] * right_shape)]},
+        {"packed": [tf.zeros([21 * 72] + [1] * (right_shape + 1))]},  # For another processor.
+        {"packed": [tf.zeros([21 * 72])]},
+        {"packed": [tf.zeros([21, 72])]},
+        {"packed": []},
         {"x": tf.zeros([5, 4, 3], tf.float64)},
         {"x": tf.zeros([5, 4, 3], tf.int32)},
-        {"c": tf.zeros([4, 18], tf.float16)},
+        {"c": [tf.zeros([4, 18], tf.float16)]},
+        {"c": [c, c]},
+        {"c": [], "h": []},
+        {"c": [c, c], "h": [c, c], "kernels": [kernel] * 8},  # The second layer gets 18 numbers, not 3.
     ):
         with pytest.raises(ERRORS):
             call(**wrong)
+
+
+def packed_shape(dtype, session):
+    """How many axes of size 1 packed weights have on this processor."""
+    return session.run(library.load().stacked_lstm_pack(kernels=[tf.zeros([3, 2], dtype)] * 4)).ndim - 1
+
+
+@pytest.mark.parametrize("steps", [2**58, 2**60])
+def test_more_numbers_than_can_be_counted(steps, session):
+    """Without inputs an array of any length is empty, but its outputs would not be."""
+    ops, kernels, state = library.load(), [tf.zeros([16, 16])] * 4, [tf.zeros([1, 16])]
+    shape = tf.placeholder(tf.int64, [3])  # Not a constant, which TensorFlow 1.15's optimizer would fail at.
+    packed = [ops.stacked_lstm_pack(kernels=kernels)]
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    outputs = ops.stacked_lstm_forward(
+        x=tf.reshape(tf.zeros([0]), shape),
+        c=state,
+        h=state,
+        lengths=[],
+        kernels=kernels,
+        biases=[],
+        packed=packed,
+        **options,
+    )
+    with pytest.raises((tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError)):
+        session.run(outputs, {shape: [steps, 1, 0]})

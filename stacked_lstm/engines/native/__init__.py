@@ -3,6 +3,8 @@
 `CONDITIONS` says what it can run, `PREFERENCES` what `engine="auto"` leaves to other engines all the same.
 """
 
+import itertools
+
 from stacked_lstm import equations
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines.native import library, ops
@@ -84,13 +86,18 @@ def run(weights, x, state, sequence_length=None):
     Returns:
       ([T, B, H] with zeros past each end, `LSTMState` at each end), differentiable in every input.
     """
-    return ops.layer(weights, x, state, sequence_length)
+    outputs, (final,) = run_stack([weights], x, [state], sequence_length)
+    return outputs, final
 
 
 def run_stack(layers, x, states, sequence_length=None):
-    """Runs layers one on the other: `run` for a list of weights and of states; returns a list of final states."""
+    """Runs layers one on the other: `run` for a list of weights and of states; returns a list of final states.
+
+    It is one op, but where the activations or the number of matrices changes from layer to layer.
+    """
     finals = []
-    for layer, state in zip(layers, states):
-        x, final = run(layer, x, state, sequence_length)
-        finals.append(final)
+    for _, group in itertools.groupby(zip(layers, states), lambda pair: ops.signature(pair[0])):
+        group_layers, group_states = zip(*group)
+        x, group_finals = ops.stack(group_layers, x, group_states, sequence_length)
+        finals += group_finals
     return x, finals

@@ -3,6 +3,7 @@
 #ifndef STACKED_LSTM_ACTIVATIONS_H_
 #define STACKED_LSTM_ACTIVATIONS_H_
 
+#include "lstm.h"
 #include "vector.h"
 
 namespace stacked_lstm {
@@ -68,8 +69,6 @@ inline void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* rest) {
   for (int k = F::kTerms - 2; k >= 0; --k) sum = sum * r + kInverseFactorials[k];
   *rest = sum * r;
 }
-
-enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
 // Of each activation: `Of`, its value, and `TimesSlope`, v times its slope where its value is y. At a kink it is 0.
 template <Activation>

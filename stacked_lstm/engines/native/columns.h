@@ -14,9 +14,8 @@ namespace stacked_lstm {
 template <class T>
 class Columns {
  public:
-  Columns(const Layer& layer, const Plan<T>& plan, const Weights<const T>& weights, int64_t first, int64_t rows)
-      : layer_(layer),
-        plan_(plan),
+  Columns(const Plan<T>& plan, const Weights<const T>& weights, int64_t first, int64_t rows)
+      : plan_(plan),
         weights_(weights),
         first_(first),
         rows_(rows),
@@ -33,7 +32,7 @@ class Columns {
   void Pack(int64_t piece) const {
     const int64_t panel = piece / plan_.panels, of_units = piece % plan_.panels;
     const int64_t width = Vectors(panel) * kSize, count = std::min(width, rows_ - panel * kWidth);
-    const int64_t units = plan_.Units(layer_, of_units);
+    const int64_t units = plan_.Units(of_units);
     T* to = packed_.get() + panel * kWidth * plan_.row_width + of_units * kWidth * width;
     for (int gate = 0; gate < kGates; ++gate, to += kSize * width) {
       const T* from = weights_.kernel[gate] + (first_ + panel * kWidth) * weights_.stride + of_units * kSize;
@@ -47,7 +46,6 @@ class Columns {
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
-  const Layer& layer_;
   const Plan<T>& plan_;
   const Weights<const T>& weights_;
   int64_t first_, rows_, panels_;

@@ -1,5 +1,8 @@
 // The forward pass: one barrier per step, and the pointwise part while a tile's products are in the first-level cache.
 
+#include <memory>
+
+#include "activations.h"
 #include "buffer.h"
 #include "lstm.h"
 #include "plan.h"
@@ -15,72 +18,90 @@ constexpr int64_t kAheadRows = 128;
 template <class T, class Candidate, class Gates>
 class ForwardPass {
  public:
-  ForwardPass(const Layer& layer, const ForwardArrays<T>& arrays, Candidate candidate, Gates gates)
-      : layer_(layer),
+  // threads: that will share each step; 1 where `Chunk` will be called rather than `Program`.
+  ForwardPass(const Plan<T>& plan, const ForwardArrays<T>& arrays, Candidate candidate, Gates gates, int threads)
+      : layer_(plan.layer),
         arrays_(arrays),
         candidate_(candidate),
         gates_(gates),
-        plan_(layer),
-        ahead_steps_(std::max<int64_t>(1, kAheadRows / std::max<int64_t>(1, layer.batch))),
-        z_(arrays.cache ? 0 : std::min(ahead_steps_, layer.steps) * layer.batch * plan_.row_width),
-        c_(arrays.cache ? 0 : layer.batch * plan_.panels * kSize),
+        plan_(plan),
+        by_rows_(threads > 1 && plan.ByRows(threads)),
+        ahead_steps_(std::max<int64_t>(1, kAheadRows / std::max<int64_t>(1, layer_.batch))),
+        z_(arrays.cache || by_rows_ ? 0 : std::min(ahead_steps_, layer_.steps) * layer_.batch * plan_.row_width),
+        c_(arrays.cache ? 0 : layer_.batch * plan_.panels * kSize),
         bias_(plan_.row_width),
-        last_panel_((layer.units + layer.inputs) * kWidth) {
-    alone_ = plan_.StepTime(layer, layer.units) < kTooShort;
+        last_panel_((layer_.units + layer_.inputs) * kWidth) {
+    Prepare();
   }
 
-  void Run(const Threads& threads) {
-    Threads used = threads;
-    const double time = layer_.steps * plan_.StepTime(layer_, layer_.units + layer_.inputs);
-    if (time < kWorthThreads || (alone_ && layer_.inputs <= layer_.units)) used.count = 1;
-    if (!alone_) used.count = plan_.UsefulThreads(layer_, used.count);
-    by_rows_ = plan_.ByRows(layer_, used.count);
-    Prepare();
-    Team::Run(used, [this](Worker& worker) { Program(worker); });
+  // Most steps of a `Chunk`.
+  int64_t ahead_steps() const { return ahead_steps_; }
+
+  // The whole layer, as part of the program of all members of a team.
+  void Program(Worker& worker) const {
+    if (by_rows_) {
+      RowsProgram(worker);
+    } else {
+      for (int64_t begin = 0; begin < plan_.longest; begin += ahead_steps_) {
+        const int64_t end = std::min(plan_.longest, begin + ahead_steps_);
+        // Where there are few panels they are cut, so that there are pieces enough for all.
+        const int64_t parts = plan_.panels < 16 * worker.team_size() ? 4 : 1;
+        worker.Each(plan_.panels * parts, [&](int64_t k) { InputProducts(begin, end, k / parts, k % parts, parts); });
+        if (plan_.Alone()) {
+          worker.Each(1, [&](int64_t) { Steps(begin, begin, end, 0, 1); });
+        } else {
+          SharedSteps(worker, begin, end);
+        }
+      }
+    }
+  }
+
+  // Steps `begin` to `end` of all sequences, at most `ahead_steps()`, in one thread.
+  void Chunk(int64_t begin, int64_t end) const {
+    for (int64_t panel = 0; panel < plan_.panels; ++panel) InputProducts(begin, end, panel, 0, 1);
+    Steps(begin, begin, end, 0, 1);
+  }
+
+  // What is left after either: zeros where no sequence has steps.
+  void ClearRest(Worker& worker) const {
+    const int64_t size = layer_.batch * layer_.units;
+    worker.Each(layer_.steps - plan_.longest, [&](int64_t k) {
+      T* const outputs = Output(plan_.longest + k, 0, 0);
+      std::fill(outputs, outputs + size, T(0));
+    });
   }
 
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
-  void Program(Worker& worker) {
-    const int64_t batch = layer_.batch, groups = plan_.Groups(worker.team_size(), plan_.panels);
-    const int64_t panels = plan_.panels;
-    for (int64_t begin = 0; begin < plan_.longest; begin += ahead_steps_) {
-      const int64_t end = std::min(plan_.longest, begin + ahead_steps_);
-      const Pieces rows((end - begin) * batch, kTileRows);
-      const int64_t parts = plan_.panels < 16 * worker.team_size() ? std::min<int64_t>(rows.number, 4) : 1;
-      worker.Each(by_rows_ ? 0 : panels * parts, [&](int64_t k) {
-        const int64_t part = k % parts;
-        for (int64_t m = rows.number * part / parts; m < rows.number * (part + 1) / parts; ++m) {
-          T* const z = Z(begin, begin) + rows.Begin(m) * plan_.row_width + k / parts * kWidth;
-          InputProduct(k / parts, begin, rows.Begin(m), rows.Size(m), z, plan_.row_width);
-        }
+  // Members share the rows of the batch: nobody waits for others but now and then, so that work is passed on.
+  void RowsProgram(Worker& worker) const {
+    const int64_t groups = plan_.RowGroups(worker.team_size());
+    const Pieces chunks(plan_.longest, plan_.StepsOfRows(worker.team_size()));
+    for (int64_t chunk = 0; chunk < chunks.number; ++chunk) {
+      worker.Each(groups, [&](int64_t group) {
+        Steps(0, chunks.Begin(chunk), chunks.Begin(chunk + 1), group, groups);
       });
-      const auto step = [&](int64_t t, int64_t k) {
-        const int64_t group = by_rows_ ? k / panels : k % groups, panel = by_rows_ ? k % panels : k / groups;
-        const int64_t first = plan_.blocks.number * group / groups;
-        for (int64_t block = first; block < plan_.blocks.number * (group + 1) / groups; ++block) {
-          Step(t, begin, panel, plan_.blocks.Begin(block), plan_.blocks.Size(block));
-        }
-      };
-      if (alone_) {
-        worker.Each(1, [&](int64_t) {
-          for (int64_t t = begin; t < end; ++t) {
-            for (int64_t k = 0; k < panels * groups; ++k) step(t, k);
-          }
-        });
-      } else {
-        for (int64_t t = begin; t < end; ++t) worker.Each(panels * groups, [&](int64_t k) { step(t, k); });
-      }
     }
-    worker.Each(layer_.steps - plan_.longest, [&](int64_t k) {
-      T* outputs = arrays_.outputs + (plan_.longest + k) * batch * layer_.units;
-      std::fill(outputs, outputs + batch * layer_.units, T(0));
-    });
+  }
+
+  // Members share the units; each waits for all others after each step.
+  void SharedSteps(Worker& worker, int64_t begin, int64_t end) const {
+    const int64_t groups = plan_.Groups(worker.team_size(), plan_.panels);
+    for (int64_t t = begin; t < end; ++t) {
+      worker.Each(plan_.panels * groups, [&](int64_t k) { StepOfGroup(t, begin, k / groups, k % groups, groups); });
+    }
+  }
+
+  // ahead_begin: from which step on the products of inputs are there.
+  void Steps(int64_t ahead_begin, int64_t begin, int64_t end, int64_t group, int64_t groups) const {
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t panel = 0; panel < plan_.panels; ++panel) StepOfGroup(t, ahead_begin, panel, group, groups);
+    }
   }
 
   // Biases and the last panel, filled up with zeros to whole vectors; the final states of sequences without steps.
-  void Prepare() {
+  void Prepare() const {
     std::fill(bias_.get(), bias_.get() + plan_.row_width, T(0));
     for (int64_t unit = 0; arrays_.bias[0] && unit < layer_.units; ++unit) {
       for (int gate = 0; gate < kGates; ++gate) {
@@ -99,13 +120,11 @@ class ForwardPass {
       }
     }
     for (int64_t b = 0; b < layer_.batch; ++b) {
-      if (Length(b) > 0) continue;
+      if (plan_.Length(b) > 0) continue;
       std::copy_n(arrays_.c + b * layer_.units, layer_.units, arrays_.c_last + b * layer_.units);
       std::copy_n(arrays_.h + b * layer_.units, layer_.units, arrays_.h_last + b * layer_.units);
     }
   }
-
-  int64_t Length(int64_t b) const { return layer_.lengths ? layer_.lengths[b] : layer_.steps; }
 
   // A panel of the `rows` rows that begin with `row`, as `Pack` left it.
   const T* Packed(int64_t row, int64_t rows, int64_t panel) const {
@@ -119,40 +138,66 @@ class ForwardPass {
   }
 
   // z of a step, later its gates: kept for the backward pass, or until the next steps' are made.
-  T* Z(int64_t t, int64_t begin) const {
+  T* Z(int64_t t, int64_t ahead_begin) const {
     return (arrays_.cache ? arrays_.cache + t * layer_.batch * plan_.row_width
-                          : z_.get() + (t - begin) * layer_.batch * plan_.row_width);
+                          : z_.get() + (t - ahead_begin) * layer_.batch * plan_.row_width);
   }
   T* C(int64_t t) const {
     if (!arrays_.cache) return c_.get();
     return arrays_.cache + layer_.steps * layer_.batch * plan_.row_width + t * layer_.batch * plan_.panels * kSize;
   }
 
-  // x W + b of one panel and some rows of [steps, batch], counted from step `begin`.
+  // x W + b of one panel for one of some parts of the rows of steps.
+  void InputProducts(int64_t begin, int64_t end, int64_t panel, int64_t part, int64_t parts) const {
+    const Pieces rows((end - begin) * layer_.batch, kTileRows);
+    for (int64_t m = rows.number * part / parts; m < rows.number * (part + 1) / parts; ++m) {
+      T* const z = Z(begin, begin) + rows.Begin(m) * plan_.row_width + panel * kWidth;
+      InputProduct(panel, begin, rows.Begin(m), rows.Size(m), z, plan_.row_width);
+    }
+  }
+
+  // The same for some rows of [steps, batch], counted from step `begin`.
   void InputProduct(int64_t panel, int64_t begin, int64_t row, int64_t rows, T* z, int64_t stride) const {
     const int64_t inputs = layer_.inputs;
     TileOf<T>(rows)(inputs, arrays_.x + (begin * layer_.batch + row) * inputs, inputs,
                     Panel(layer_.units, inputs, panel), bias_.get() + panel * kWidth, 0, z, stride);
   }
 
-  // One step of the units of one panel, for some rows of the batch.
-  void Step(int64_t t, int64_t begin, int64_t panel, int64_t row, int64_t rows) const {
-    alignas(64) T z[kTileRows * kWidth];
-    const int64_t units = layer_.units, batch = layer_.batch;
-    const T* h = t > 0 ? arrays_.outputs + (t - 1) * batch * units : arrays_.h;
-    T* const of_inputs = Z(t, begin) + row * plan_.row_width + panel * kWidth;
-    if (by_rows_) InputProduct(panel, t, row, rows, z, kWidth);
-    TileOf<T>(rows)(units, h + row * units, units, Panel(0, units, panel), by_rows_ ? z : of_inputs,
-                    by_rows_ ? kWidth : plan_.row_width, z, kWidth);
-    for (int64_t r = 0; r < rows; ++r) {
-      Pointwise(t, panel, row + r, z + r * kWidth, arrays_.cache ? of_inputs + r * plan_.row_width : nullptr);
+  // One step of the units of one panel, for one of some groups of row blocks.
+  void StepOfGroup(int64_t t, int64_t ahead_begin, int64_t panel, int64_t group, int64_t groups) const {
+    const Pieces& blocks = plan_.blocks;
+    for (int64_t block = blocks.number * group / groups; block < blocks.number * (group + 1) / groups; ++block) {
+      if (t < plan_.ends[block]) {
+        Step(t, ahead_begin, panel, blocks.Begin(block), blocks.Size(block));
+        continue;
+      }
+      for (int64_t b = blocks.Begin(block); b < blocks.Begin(block + 1); ++b) {
+        StoreFirst(Output(t, b, panel), Vec<T>{}, plan_.Units(panel));
+      }
     }
   }
 
+  void Step(int64_t t, int64_t ahead_begin, int64_t panel, int64_t row, int64_t rows) const {
+    alignas(64) T z[kTileRows * kWidth];
+    const int64_t units = layer_.units, batch = layer_.batch;
+    const T* h = t > 0 ? arrays_.outputs + (t - 1) * batch * units : arrays_.h;
+    T* const in_cache = by_rows_ && !arrays_.cache ? nullptr : Z(t, ahead_begin) + row * plan_.row_width + panel * kWidth;
+    if (by_rows_) InputProduct(panel, t, row, rows, z, kWidth);
+    TileOf<T>(rows)(units, h + row * units, units, Panel(0, units, panel), by_rows_ ? z : in_cache,
+                    by_rows_ ? kWidth : plan_.row_width, z, kWidth);
+    for (int64_t r = 0; r < rows; ++r) {
+      Pointwise(t, panel, row + r, z + r * kWidth, arrays_.cache ? in_cache + r * plan_.row_width : nullptr);
+    }
+  }
+
+  T* Output(int64_t t, int64_t b, int64_t panel) const {
+    return arrays_.outputs + (t * layer_.batch + b) * layer_.units + panel * kSize;
+  }
+
   void Pointwise(int64_t t, int64_t panel, int64_t b, const T* z, T* kept) const {
-    const int64_t units = layer_.units, length = Length(b), first = panel * kSize;
-    const int count = plan_.Units(layer_, panel);
-    T* const output = arrays_.outputs + (t * layer_.batch + b) * units + first;
+    const int64_t units = layer_.units, length = plan_.Length(b), first = panel * kSize;
+    const int count = plan_.Units(panel);
+    T* const output = Output(t, b, panel);
     if (t >= length) return StoreFirst(output, Vec<T>{}, count);
     const int64_t at = b * plan_.panels * kSize + first;
     const Vec<T> before = t > 0 ? Load(C(t - 1) + at) : LoadFirst(arrays_.c + b * units + first, count);
@@ -173,33 +218,67 @@ class ForwardPass {
 
   const Layer& layer_;
   const ForwardArrays<T>& arrays_;
-  Candidate candidate_;
-  Gates gates_;
-  Plan<T> plan_;
-  int64_t ahead_steps_;
-  bool alone_;    // Steps are too short to be shared.
-  bool by_rows_;  // As `Plan::ByRows`; the input product is then made within the step.
+  const Candidate candidate_;
+  const Gates gates_;
+  const Plan<T>& plan_;
+  const bool by_rows_;  // As `Plan::ByRows`; the input product is then made within the step.
+  const int64_t ahead_steps_;
   Buffer<T> z_, c_, bias_, last_panel_;
 };
+
+// How many threads a layer is worth.
+template <class T>
+int WorthThreads(const Plan<T>& plan, int threads) {
+  const Layer& layer = plan.layer;
+  if (plan.longest * plan.StepTime(layer.units + layer.inputs) < kWorthThreads) return 1;
+  if (plan.Alone()) return layer.inputs <= layer.units ? 1 : threads;
+  return plan.UsefulThreads(threads);
+}
+
+template <class T, class Candidate, class Gates>
+void Run(const std::vector<Plan<T>>& plans, const std::vector<ForwardArrays<T>>& arrays, Candidate candidate,
+         Gates gates, Threads threads) {
+  typedef ForwardPass<T, Candidate, Gates> Pass;
+  const bool by_layers = ByLayers(plans, threads.count);
+  int useful = by_layers ? static_cast<int>(plans.size()) : 1;
+  for (const Plan<T>& plan : plans) useful = std::max(useful, by_layers ? 1 : WorthThreads(plan, threads.count));
+  threads.count = std::min(threads.count, useful);
+  std::vector<std::unique_ptr<Pass>> passes;
+  int64_t most_steps = plans[0].StepsOfAChunk(1);
+  for (size_t l = 0; l < plans.size(); ++l) {
+    passes.emplace_back(new Pass(plans[l], arrays[l], candidate, gates, by_layers ? 1 : threads.count));
+    most_steps = std::min({most_steps, plans[l].StepsOfAChunk(1), passes[l]->ahead_steps()});
+  }
+  const Pieces chunks(plans[0].longest, most_steps);
+  Team::Run(threads, [&](Worker& worker) {
+    if (by_layers) {
+      ForDiagonals(worker, passes.size(), chunks.number,
+                   [&](int64_t l, int64_t k) { passes[l]->Chunk(chunks.Begin(k), chunks.Begin(k + 1)); });
+    } else {
+      for (const std::unique_ptr<Pass>& pass : passes) pass->Program(worker);
+    }
+    for (const std::unique_ptr<Pass>& pass : passes) pass->ClearRest(worker);
+  });
+}
 
 }  // namespace
 
 template <class T>
-int64_t CacheSize(int64_t steps, int64_t batch, int64_t units) {
-  const int64_t size = Vector<T>::kSize;
-  return steps * batch * (kGates + 1) * ((units + size - 1) / size * size);
+int64_t VectorSize() {
+  return Vector<T>::kSize;
 }
 
 template <class T>
-void Forward(const Layer& layer, const ForwardArrays<T>& arrays, const Threads& threads) {
-  WithFunctions(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
-    ForwardPass<T, decltype(candidate), decltype(gates)>(layer, arrays, candidate, gates).Run(threads);
+void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads) {
+  const std::vector<Plan<T>> plans = PlansOf<T>(layers);
+  WithFunctions(layers[0].candidate, layers[0].gates, [&](auto candidate, auto gates) {
+    Run(plans, arrays, candidate, gates, threads);
   });
 }
 
-template int64_t CacheSize<float>(int64_t, int64_t, int64_t);
-template int64_t CacheSize<double>(int64_t, int64_t, int64_t);
-template void Forward(const Layer&, const ForwardArrays<float>&, const Threads&);
-template void Forward(const Layer&, const ForwardArrays<double>&, const Threads&);
+template int64_t VectorSize<float>();
+template int64_t VectorSize<double>();
+template void Forward(const std::vector<Layer>&, const std::vector<ForwardArrays<float>>&, const Threads&);
+template void Forward(const std::vector<Layer>&, const std::vector<ForwardArrays<double>>&, const Threads&);
 
 }  // namespace stacked_lstm

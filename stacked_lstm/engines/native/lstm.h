@@ -1,4 +1,4 @@
-// One LSTM layer over time, forward and backward, on a CPU. Free of TensorFlow.
+// A stack of LSTM layers over time, forward and backward, on a CPU. Free of TensorFlow.
 //
 //     f = s(z_f)   i = s(z_i)   o = s(z_o)   g = phi(z_c)      z_k = h W_k[h rows] + x W_k[x rows] + b_k
 //     c' = f c + i g            h' = o phi(c')
@@ -10,14 +10,17 @@
 #define STACKED_LSTM_LSTM_H_
 
 #include <cstdint>
+#include <vector>
 
-#include "activations.h"
 #include "team.h"
 
 namespace stacked_lstm {
 
 constexpr int kGates = 4;
 
+enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
+
+// Layers of a stack differ in inputs and units only.
 struct Layer {
   int64_t steps, batch, inputs, units;
   Activation candidate, gates;  // phi and s.
@@ -33,6 +36,10 @@ struct Weights {
   T* bias[kGates];        // [H]; all null without biases.
 };
 
+// How many numbers a vector of this processor has: packed weights and caches are laid out by it.
+template <class T>
+int64_t VectorSize();
+
 // How many numbers `Pack` writes: as many as the matrices have.
 inline int64_t PackedSize(int64_t inputs, int64_t units) { return (inputs + units) * kGates * units; }
 
@@ -44,13 +51,16 @@ void Pack(int64_t inputs, int64_t units, const Weights<const T>& weights, T* pac
 // How many numbers the cache has that the backward pass reads: of each step and sequence the four gates after their
 // activation, and the cell state, with as many units as fill whole vectors.
 template <class T>
-int64_t CacheSize(int64_t steps, int64_t batch, int64_t units);
+int64_t CacheSize(int64_t steps, int64_t batch, int64_t units) {
+  const int64_t size = VectorSize<T>();
+  return steps * batch * (kGates + 1) * ((units + size - 1) / size * size);
+}
 
 template <class T>
 struct ForwardArrays {
   const T* packed;
   const T* bias[kGates];  // [H]; all null without biases.
-  const T* x;             // [T, B, I]; what is past an end is never used.
+  const T* x;             // [T, B, I]; what is past an end is never used. Of upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.
   const T* h;
   T* outputs;             // [T, B, H], zero past each end.
@@ -59,8 +69,9 @@ struct ForwardArrays {
   T* cache;               // Null where no backward pass will follow.
 };
 
+// Both lists have one element per layer, the lowest first.
 template <class T>
-void Forward(const Layer& layer, const ForwardArrays<T>& arrays, const Threads& threads);
+void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads);
 
 template <class T>
 struct BackwardArrays {
@@ -70,8 +81,8 @@ struct BackwardArrays {
   const T* h;
   const T* outputs;
   const T* cache;
-  const T* d_outputs;        // Gradients of these: [T, B, H]; past an end they count for nothing.
-  const T* d_c_last;
+  const T* d_outputs;        // Gradients of these: [T, B, H]; past an end they count for nothing. Of lower layers: the
+  const T* d_c_last;         // d_x above.
   const T* d_h_last;
   T* d_x;                    // The results, in the shapes of what they are gradients of; null where not wanted.
   T* d_c;
@@ -80,7 +91,7 @@ struct BackwardArrays {
 };
 
 template <class T>
-void Backward(const Layer& layer, const BackwardArrays<T>& arrays, const Threads& threads);
+void Backward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays, const Threads& threads);
 
 }  // namespace stacked_lstm
 

@@ -1,20 +1,17 @@
 // What TensorFlow knows of the ops: StackedLstmPack, StackedLstmForward, StackedLstmBackward. Shape functions merge the
 // sizes of a layer wherever one appears.
 //
-// `kernels`: four of [H + I, H] in the order of the gates i, c, f, o, rows of h first; or one of [I + H, 4H] with the
-// gates side by side, rows of x first. `biases`: none, four of [H], or one of [4H]. `lengths`: none or one of [B].
+// `layers` layers, the lowest first. Of each, `kernels`: four of [H + I, H] in the order of the gates i, c, f, o, rows of
+// h first; or one of [I + H, 4H] with the gates side by side, rows of x first. `biases`: none, four of [H], or one of
+// [4H]. `lengths`: none or one of [B]. A change of any of this gets another name: old graphs have the old one.
 
 #include <initializer_list>
+#include <vector>
 
 #include "lstm.h"
+#include "op_status.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
-
-#define RETURN_IF_ERROR(...)                         \
-  do {                                               \
-    const ::tensorflow::Status made = (__VA_ARGS__); \
-    if (!made.ok()) return made;                     \
-  } while (0)
 
 namespace stacked_lstm {
 namespace {
@@ -25,7 +22,8 @@ using tensorflow::shape_inference::InferenceContext;
 using tensorflow::shape_inference::ShapeHandle;
 
 struct Sizes {
-  DimensionHandle steps, batch, inputs, units;
+  DimensionHandle steps, batch, inputs;
+  std::vector<DimensionHandle> units;
 };
 
 Status MergeShape(InferenceContext* c, int input, std::initializer_list<DimensionHandle*> sizes) {
@@ -36,35 +34,53 @@ Status MergeShape(InferenceContext* c, int input, std::initializer_list<Dimensio
   return Status();
 }
 
-// Merges the sizes of weights, of which the first is input number `first`; returns the number behind the last.
-Status MergeWeights(InferenceContext* c, int* first, Sizes* sizes) {
-  int kernels, biases;
-  RETURN_IF_ERROR(c->GetAttr("number_of_kernels", &kernels));
-  RETURN_IF_ERROR(c->GetAttr("number_of_biases", &biases));
-  DimensionHandle rows, columns = sizes->units;
-  RETURN_IF_ERROR(c->Add(sizes->inputs, sizes->units, &rows));
-  if (kernels == 1) RETURN_IF_ERROR(c->Multiply(sizes->units, kGates, &columns));
-  for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, (*first)++, {&rows, &columns}));
-  columns = sizes->units;
-  if (biases == 1) RETURN_IF_ERROR(c->Multiply(sizes->units, kGates, &columns));
-  for (int k = 0; k < biases; ++k) RETURN_IF_ERROR(MergeShape(c, (*first)++, {&columns}));
+// Merges the sizes of one layer's weights, which begin at two inputs of the op.
+Status MergeWeights(InferenceContext* c, int kernel, int kernels, int bias, int biases, DimensionHandle* inputs,
+                    DimensionHandle* units) {
+  DimensionHandle rows, columns, others;
+  RETURN_IF_ERROR(c->Add(*inputs, *units, &rows));
+  RETURN_IF_ERROR(c->Multiply(*units, kernels == 1 ? kGates : 1, &columns));
+  for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, kernel + k, {&rows, &columns}));
+  RETURN_IF_ERROR(c->Divide(columns, kernels == 1 ? kGates : 1, true, &others));
+  RETURN_IF_ERROR(c->Merge(*units, others, units));
+  RETURN_IF_ERROR(c->Subtract(rows, *units, &others));
+  RETURN_IF_ERROR(c->Merge(*inputs, others, inputs));
+  RETURN_IF_ERROR(c->Multiply(*units, biases == 1 ? kGates : 1, &columns));
+  for (int k = 0; k < biases; ++k) RETURN_IF_ERROR(MergeShape(c, bias + k, {&columns}));
   return Status();
 }
 
-// Merges x, c, h, lengths, kernels and biases; returns the number of the next input.
-Status MergeLayer(InferenceContext* c, int* next, Sizes* sizes) {
-  int lengths;
+// Merges x, c, h, lengths, kernels and biases; returns the numbers of the first kernel and of the input behind biases.
+Status MergeStack(InferenceContext* c, int* first_kernel, int* next, Sizes* sizes) {
+  int layers, lengths, kernels, biases;
+  RETURN_IF_ERROR(c->GetAttr("layers", &layers));
   RETURN_IF_ERROR(c->GetAttr("number_of_lengths", &lengths));
-  *sizes = {c->UnknownDim(), c->UnknownDim(), c->UnknownDim(), c->UnknownDim()};
-  RETURN_IF_ERROR(MergeShape(c, 0, {&sizes->steps, &sizes->batch, &sizes->inputs}));
-  RETURN_IF_ERROR(MergeShape(c, 1, {&sizes->batch, &sizes->units}));
-  RETURN_IF_ERROR(MergeShape(c, 2, {&sizes->batch, &sizes->units}));
-  *next = 3;
-  for (int k = 0; k < lengths; ++k, ++*next) {
-    // What is merged TensorFlow takes for granted, also in checks before this op, which have better words for a rank.
-    if (c->RankKnown(c->input(*next))) RETURN_IF_ERROR(MergeShape(c, *next, {&sizes->batch}));
+  RETURN_IF_ERROR(c->GetAttr("number_of_kernels", &kernels));
+  RETURN_IF_ERROR(c->GetAttr("number_of_biases", &biases));
+  if (kernels % layers || biases % layers) {
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected as many `kernels` and `biases` for each of ",
+                                               layers, " layers, got ", kernels, " and ", biases);
   }
-  return MergeWeights(c, next, sizes);
+  *sizes = {c->UnknownDim(), c->UnknownDim(), c->UnknownDim(), {}};
+  RETURN_IF_ERROR(MergeShape(c, 0, {&sizes->steps, &sizes->batch, &sizes->inputs}));
+  for (int l = 0; l < layers; ++l) {
+    sizes->units.push_back(c->UnknownDim());
+    RETURN_IF_ERROR(MergeShape(c, 1 + l, {&sizes->batch, &sizes->units[l]}));
+    RETURN_IF_ERROR(MergeShape(c, 1 + layers + l, {&sizes->batch, &sizes->units[l]}));
+  }
+  *first_kernel = 1 + 2 * layers;
+  for (int k = 0; k < lengths; ++k, ++*first_kernel) {
+    // What is merged TensorFlow takes for granted, also in checks before this op, which have better words for a rank.
+    if (c->RankKnown(c->input(*first_kernel))) RETURN_IF_ERROR(MergeShape(c, *first_kernel, {&sizes->batch}));
+  }
+  kernels /= layers, biases /= layers;
+  const int first_bias = *first_kernel + layers * kernels;
+  for (int l = 0; l < layers; ++l) {
+    RETURN_IF_ERROR(MergeWeights(c, *first_kernel + l * kernels, kernels, first_bias + l * biases, biases,
+                                 l ? &sizes->units[l - 1] : &sizes->inputs, &sizes->units[l]));
+  }
+  *next = first_bias + layers * biases;
+  return Status();
 }
 
 REGISTER_OP("StackedLstmPack")
@@ -73,28 +89,27 @@ REGISTER_OP("StackedLstmPack")
     .Attr("T: {float, double}")
     .Attr("number_of_kernels: int >= 1")
     .SetShapeFn([](InferenceContext* c) {
-      DimensionHandle rows = c->UnknownDim(), columns = c->UnknownDim(), size;
+      DimensionHandle rows = c->UnknownDim(), columns = c->UnknownDim();
       for (int k = 0; k < c->num_inputs(); ++k) RETURN_IF_ERROR(MergeShape(c, k, {&rows, &columns}));
-      RETURN_IF_ERROR(c->Multiply(rows, columns, &size));
-      RETURN_IF_ERROR(c->Multiply(size, c->num_inputs(), &size));
-      c->set_output(0, c->Vector(size));
+      c->set_output(0, c->UnknownShape());  // It depends on the processor.
       return Status();
     })
-    .Doc("Arranges the weights of an LSTM layer as StackedLstmForward reads them.");
+    .Doc("Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor.");
 
 REGISTER_OP("StackedLstmForward")
     .Input("x: T")
-    .Input("c: T")
-    .Input("h: T")
+    .Input("c: layers * T")
+    .Input("h: layers * T")
     .Input("lengths: number_of_lengths * int32")
     .Input("kernels: number_of_kernels * T")
     .Input("biases: number_of_biases * T")
-    .Input("packed: T")
+    .Input("packed: layers * T")
     .Output("outputs: T")
-    .Output("c_last: T")
-    .Output("h_last: T")
+    .Output("c_last: layers * T")
+    .Output("h_last: layers * T")
     .Output("cache: T")
     .Attr("T: {float, double}")
+    .Attr("layers: int >= 1")
     .Attr("number_of_kernels: int >= 1")
     .Attr("number_of_biases: int >= 0")
     .Attr("number_of_lengths: int >= 0")
@@ -102,36 +117,38 @@ REGISTER_OP("StackedLstmForward")
     .Attr("recurrent_activation: string")
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
-      int next;
-      RETURN_IF_ERROR(MergeLayer(c, &next, &sizes));
-      DimensionHandle packed = c->UnknownDim();
-      RETURN_IF_ERROR(MergeShape(c, next, {&packed}));
-      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.units}));
-      c->set_output(1, c->Matrix(sizes.batch, sizes.units));
-      c->set_output(2, c->Matrix(sizes.batch, sizes.units));
-      c->set_output(3, c->Vector(c->UnknownDim()));
+      int first_kernel, next;
+      RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next, &sizes));
+      const int layers = sizes.units.size();
+      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.units.back()}));
+      for (int l = 0; l < layers; ++l) {
+        c->set_output(1 + l, c->Matrix(sizes.batch, sizes.units[l]));
+        c->set_output(1 + layers + l, c->Matrix(sizes.batch, sizes.units[l]));
+      }
+      c->set_output(1 + 2 * layers, c->Vector(c->UnknownDim()));
       return Status();
     })
-    .Doc("One LSTM layer over time: x [T, B, I], c and h [B, H]. `cache` is made where something reads it.");
+    .Doc("LSTM layers over time: x [T, B, I], c and h [B, H] each. `cache` is made where something reads it.");
 
 REGISTER_OP("StackedLstmBackward")
     .Input("x: T")
-    .Input("c: T")
-    .Input("h: T")
+    .Input("c: layers * T")
+    .Input("h: layers * T")
     .Input("lengths: number_of_lengths * int32")
     .Input("kernels: number_of_kernels * T")
     .Input("biases: number_of_biases * T")
     .Input("outputs: T")
     .Input("cache: T")
     .Input("d_outputs: T")
-    .Input("d_c_last: T")
-    .Input("d_h_last: T")
+    .Input("d_c_last: layers * T")
+    .Input("d_h_last: layers * T")
     .Output("d_x: T")
-    .Output("d_c: T")
-    .Output("d_h: T")
+    .Output("d_c: layers * T")
+    .Output("d_h: layers * T")
     .Output("d_kernels: number_of_kernels * T")
     .Output("d_biases: number_of_biases * T")
     .Attr("T: {float, double}")
+    .Attr("layers: int >= 1")
     .Attr("number_of_kernels: int >= 1")
     .Attr("number_of_biases: int >= 0")
     .Attr("number_of_lengths: int >= 0")
@@ -139,19 +156,23 @@ REGISTER_OP("StackedLstmBackward")
     .Attr("recurrent_activation: string")
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
-      int next;
-      RETURN_IF_ERROR(MergeLayer(c, &next, &sizes));
-      const int weights = c->num_outputs() - 3, first_weight = next - weights;
+      int first_kernel, next;
+      RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next, &sizes));
+      const int layers = sizes.units.size(), first_d_kernel = 1 + 2 * layers;
       DimensionHandle cache = c->UnknownDim();
-      RETURN_IF_ERROR(MergeShape(c, next, {&sizes.steps, &sizes.batch, &sizes.units}));
+      RETURN_IF_ERROR(MergeShape(c, next, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
       RETURN_IF_ERROR(MergeShape(c, next + 1, {&cache}));
-      RETURN_IF_ERROR(MergeShape(c, next + 2, {&sizes.steps, &sizes.batch, &sizes.units}));
-      RETURN_IF_ERROR(MergeShape(c, next + 3, {&sizes.batch, &sizes.units}));
-      RETURN_IF_ERROR(MergeShape(c, next + 4, {&sizes.batch, &sizes.units}));
+      RETURN_IF_ERROR(MergeShape(c, next + 2, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
       c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.inputs}));
-      c->set_output(1, c->Matrix(sizes.batch, sizes.units));
-      c->set_output(2, c->Matrix(sizes.batch, sizes.units));
-      for (int k = 0; k < weights; ++k) c->set_output(3 + k, c->input(first_weight + k));
+      for (int l = 0; l < layers; ++l) {
+        for (int first : {0, layers}) {
+          RETURN_IF_ERROR(MergeShape(c, next + 3 + first + l, {&sizes.batch, &sizes.units[l]}));
+          c->set_output(1 + first + l, c->Matrix(sizes.batch, sizes.units[l]));
+        }
+      }
+      for (int k = first_d_kernel; k < c->num_outputs(); ++k) {
+        c->set_output(k, c->input(first_kernel + k - first_d_kernel));
+      }
       return Status();
     })
     .Doc("The gradient of StackedLstmForward. Results that nothing reads are not made.");

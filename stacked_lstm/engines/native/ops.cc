@@ -1,36 +1,24 @@
-// The kernels as TensorFlow ops; op_definitions.cc says what these are.
+// The kernels as TensorFlow ops; op_definitions.cc says what these are, op_inputs.h checks what they are given.
 //
 // Packing the weights is an op of its own so that TensorFlow's constant folding does it once where they are constants,
-// as in a frozen graph. Every size is checked here before a byte is read, whatever the shape functions know.
+// as in a frozen graph.
 
 #include <algorithm>
-#include <initializer_list>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
 
+#include "buffer.h"
 #include "lstm.h"
-#include "tensorflow/core/framework/op_kernel.h"
+#include "op_inputs.h"
 #include "tensorflow/core/lib/core/threadpool.h"
-
-#define RETURN_IF_ERROR(...)                         \
-  do {                                               \
-    const ::tensorflow::Status made = (__VA_ARGS__); \
-    if (!made.ok()) return made;                     \
-  } while (0)
 
 namespace stacked_lstm {
 namespace {
 
 using tensorflow::DEVICE_CPU;
-using tensorflow::OpInputList;
 using tensorflow::OpKernel;
-using tensorflow::OpKernelConstruction;
-using tensorflow::OpKernelContext;
-using tensorflow::Status;
-using tensorflow::Tensor;
-using tensorflow::TensorShape;
-using tensorflow::errors::InvalidArgument;
 
 // TensorFlow's threads of the session. How many there are may be set per session.
 Threads ThreadsOf(OpKernelContext* context) {
@@ -49,57 +37,24 @@ void WithMemory(OpKernelContext* context, Work work) {
   }
 }
 
-Status ExpectShape(const char* name, const Tensor& tensor, std::initializer_list<int64_t> sizes) {
-  TensorShape expected;
-  for (int64_t size : sizes) expected.AddDim(size);
-  if (tensor.shape() == expected) return Status();
-  return InvalidArgument("StackedLstm: expected `", name, "` of shape ", expected.DebugString(), ", got ",
-                         tensor.shape().DebugString());
-}
-
-// Shapes of kernels, and what the sizes are by the first of them.
-Status ReadKernels(const OpInputList& kernels, int64_t* inputs, int64_t* units) {
-  if (kernels.size() != 1 && kernels.size() != kGates) {
-    return InvalidArgument("StackedLstm: expected 1 or 4 `kernels`, got ", kernels.size());
-  }
-  if (kernels[0].dims() != 2) {
-    return InvalidArgument("StackedLstm: expected `kernels` of rank 2, got shape ", kernels[0].shape().DebugString());
-  }
-  const int64_t columns = kernels[0].dim_size(1), gates = kernels.size() == 1 ? kGates : 1;
-  *units = columns / gates;
-  *inputs = kernels[0].dim_size(0) - *units;
-  if (*units == 0 || columns % gates || *inputs < 0) {
-    return InvalidArgument("StackedLstm: expected `kernels` of shape [H + I, ", gates == 1 ? "" : "4 ", "H], got ",
-                           kernels[0].shape().DebugString());
-  }
-  for (int k = 1; k < kernels.size(); ++k) {
-    RETURN_IF_ERROR(ExpectShape("kernels", kernels[k], {*inputs + *units, *units}));
-  }
+// Memory for an output.
+template <class T>
+Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>& sizes, T** data) {
+  TensorShape shape;
+  Tensor* tensor = nullptr;
+  RETURN_IF_ERROR(ShapeOf(sizes, &shape));
+  RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
+  *data = tensor->flat<T>().data();
   return Status();
 }
 
-// Where the gates are in 1 or 4 kernels and in 0, 1 or 4 biases.
-template <class T, class KernelOf, class BiasOf>
-Weights<T> WeightsOf(int64_t inputs, int64_t units, int kernels, int biases, KernelOf kernel_of, BiasOf bias_of) {
-  Weights<T> weights = {};
-  const bool fused = kernels == 1;
-  weights.stride = fused ? kGates * units : units;
-  weights.h_row = fused ? inputs : 0;
-  weights.x_row = fused ? 0 : units;
-  for (int gate = 0; gate < kGates; ++gate) {
-    T* const kernel = kernel_of(fused ? 0 : gate);
-    T* const bias = biases ? bias_of(biases == 1 ? 0 : gate) : nullptr;
-    weights.kernel[gate] = kernel && fused ? kernel + gate * units : kernel;
-    weights.bias[gate] = bias && biases == 1 ? bias + gate * units : bias;
-  }
-  return weights;
-}
-
+// The shape of packed weights. Its number of axes tells the width of the vectors that they were packed for, since a
+// graph in which they have become a constant may come to another processor.
 template <class T>
-Weights<const T> WeightsOf(const OpInputList& kernels, const OpInputList& biases, int64_t inputs, int64_t units) {
-  return WeightsOf<const T>(
-      inputs, units, kernels.size(), biases.size(), [&](int k) { return kernels[k].flat<T>().data(); },
-      [&](int k) { return biases[k].flat<T>().data(); });
+std::vector<int64_t> PackedShape(int64_t inputs, int64_t units) {
+  std::vector<int64_t> shape = {PackedSize(inputs, units)};
+  for (int64_t size = VectorSize<T>(); size > 1; size /= 2) shape.push_back(1);
+  return shape;
 }
 
 template <class T>
@@ -108,40 +63,24 @@ class PackOp : public OpKernel {
   explicit PackOp(OpKernelConstruction* construction) : OpKernel(construction) {}
 
   void Compute(OpKernelContext* context) override {
-    OpInputList kernels;
-    int64_t inputs, units;
-    OP_REQUIRES_OK(context, context->input_list("kernels", &kernels));
-    OP_REQUIRES_OK(context, ReadKernels(kernels, &inputs, &units));
-    Tensor* packed = nullptr;
-    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({PackedSize(inputs, units)}), &packed));
-    const Weights<const T> weights = WeightsOf<T>(kernels, OpInputList(), inputs, units);
-    Pack<T>(inputs, units, weights, packed->flat<T>().data(), ThreadsOf(context));
+    OpInputList list;
+    std::vector<Few> kernels;
+    Layer layer = {};
+    T* packed;
+    OP_REQUIRES_OK(context, context->input_list("kernels", &list));
+    OP_REQUIRES_OK(context, CutByLayer("kernels", list, 1, false, &kernels));
+    OP_REQUIRES_OK(context, ReadKernels(kernels[0], &layer.inputs, &layer.units));
+    OP_REQUIRES_OK(context, Allocate(context, 0, PackedShape<T>(layer.inputs, layer.units), &packed));
+    const Weights<const T> weights = WeightsOf<const T>(layer, DataOf<T>(kernels[0]), {});
+    WithMemory(context, [&] { Pack<T>(layer.inputs, layer.units, weights, packed, ThreadsOf(context)); });
   }
 };
 
-Status ActivationByName(const std::string& name, Activation* activation) {
-  static const struct {
-    const char* name;
-    Activation activation;
-  } kActivations[] = {{"tanh", Activation::kTanh},
-                      {"sigmoid", Activation::kSigmoid},
-                      {"hard_sigmoid", Activation::kHardSigmoid},
-                      {"hard_sigmoid_6", Activation::kHardSigmoid6},
-                      {"relu", Activation::kRelu},
-                      {"linear", Activation::kLinear}};
-  for (const auto& known : kActivations) {
-    if (name == known.name) {
-      *activation = known.activation;
-      return Status();
-    }
-  }
-  return InvalidArgument("StackedLstm: expected a known activation, got '", name, "'");
-}
-
-// What the forward and the backward op have in common: their first inputs.
-class LayerOp : public OpKernel {
+// What the forward and the backward op have in common: attributes, and what the cache holds.
+template <class T>
+class StackOp : public OpKernel {
  public:
-  explicit LayerOp(OpKernelConstruction* construction) : OpKernel(construction) {
+  explicit StackOp(OpKernelConstruction* construction) : OpKernel(construction) {
     std::string name;
     OP_REQUIRES_OK(construction, construction->GetAttr("activation", &name));
     OP_REQUIRES_OK(construction, ActivationByName(name, &candidate_));
@@ -150,155 +89,183 @@ class LayerOp : public OpKernel {
   }
 
  protected:
-  Status Read(OpKernelContext* context, Layer* layer, OpInputList* kernels, OpInputList* biases) const {
-    const Tensor &x = context->input(0), &c = context->input(1), &h = context->input(2);
-    OpInputList lengths;
-    RETURN_IF_ERROR(context->input_list("lengths", &lengths));
-    RETURN_IF_ERROR(context->input_list("kernels", kernels));
-    RETURN_IF_ERROR(context->input_list("biases", biases));
-    if (x.dims() != 3) {
-      return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
-    }
-    *layer = {x.dim_size(0), x.dim_size(1), x.dim_size(2), 0, candidate_, gates_, nullptr};
-    int64_t inputs;
-    RETURN_IF_ERROR(ReadKernels(*kernels, &inputs, &layer->units));
-    if (inputs != layer->inputs) {
-      return InvalidArgument("StackedLstm: expected `x` [T, B, I] with I = ", inputs, " as in `kernels`, got shape ",
-                             x.shape().DebugString());
-    }
-    RETURN_IF_ERROR(ExpectShape("c", c, {layer->batch, layer->units}));
-    RETURN_IF_ERROR(ExpectShape("h", h, {layer->batch, layer->units}));
-    if (biases->size() > 1 && biases->size() != kGates) {
-      return InvalidArgument("StackedLstm: expected 0, 1 or 4 `biases`, got ", biases->size());
-    }
-    for (int k = 0; k < biases->size(); ++k) {
-      const int64_t size = biases->size() == 1 ? kGates * layer->units : layer->units;
-      RETURN_IF_ERROR(ExpectShape("biases", (*biases)[k], {size}));
-    }
-    return ReadLengths(lengths, layer);
-  }
+  // Where a layer's part of the cache begins, and, but for the last layer, where its outputs are in it.
+  struct CachePart {
+    int64_t cache, outputs;
+  };
 
- private:
-  static Status ReadLengths(const OpInputList& lengths, Layer* layer) {
-    if (lengths.size() == 0) return Status();
-    if (lengths.size() > 1) return InvalidArgument("StackedLstm: expected 0 or 1 `lengths`, got ", lengths.size());
-    RETURN_IF_ERROR(ExpectShape("lengths", lengths[0], {layer->batch}));
-    layer->lengths = lengths[0].flat<tensorflow::int32>().data();
-    for (int64_t b = 0; b < layer->batch; ++b) {
-      if (layer->lengths[b] < 0 || layer->lengths[b] > layer->steps) {
-        return InvalidArgument("StackedLstm: expected `lengths` from 0 to ", layer->steps, ", got ", layer->lengths[b]);
-      }
+  // The parts of all layers, and the size of the whole.
+  static Status CacheParts(const std::vector<Layer>& layers, std::vector<CachePart>* parts, int64_t* size) {
+    *size = 0;
+    for (const Layer& layer : layers) {
+      TensorShape whole;  // Which refuses what is too much to be counted.
+      const int64_t vectors = layer.units / VectorSize<T>() + 1;
+      RETURN_IF_ERROR(ShapeOf({layer.steps, layer.batch, vectors * VectorSize<T>(), 8 * (int64_t)layers.size()}, &whole));
+      const int64_t outputs = *size + CacheSize<T>(layer.steps, layer.batch, layer.units);
+      parts->push_back({*size, outputs});
+      *size = outputs + layer.steps * layer.batch * vectors * VectorSize<T>();  // The next one begins with a vector.
     }
+    *size = parts->back().outputs;  // The last layer's are outputs of the op.
     return Status();
   }
+
+  // As many arrays as `Take` is asked for.
+  class Scratch {
+   public:
+    T* Take(int64_t size) {
+      buffers_.emplace_back(new Buffer<T>(size));
+      return buffers_.back()->get();
+    }
+
+   private:
+    std::vector<std::unique_ptr<Buffer<T>>> buffers_;
+  };
 
   Activation candidate_, gates_;
 };
 
 template <class T>
-class ForwardOp : public LayerOp {
+class ForwardOp : public StackOp<T> {
  public:
-  using LayerOp::LayerOp;
+  using StackOp<T>::StackOp;
 
   void Compute(OpKernelContext* context) override {
-    Layer layer;
-    OpInputList kernels, biases;
-    OP_REQUIRES_OK(context, Read(context, &layer, &kernels, &biases));
-    const Tensor& packed = context->input(context->num_inputs() - 1);
-    OP_REQUIRES_OK(context, ExpectShape("packed", packed, {PackedSize(layer.inputs, layer.units)}));
-    const bool keep = context->output_required(3);
-    const int64_t cached = keep ? CacheSize<T>(layer.steps, layer.batch, layer.units) : 0;
-    const TensorShape state({layer.batch, layer.units});
-    Tensor *outputs, *c_last, *h_last, *cache;
-    OP_REQUIRES_OK(context,
-                   context->allocate_output(0, TensorShape({layer.steps, layer.batch, layer.units}), &outputs));
-    OP_REQUIRES_OK(context, context->allocate_output(1, state, &c_last));
-    OP_REQUIRES_OK(context, context->allocate_output(2, state, &h_last));
-    OP_REQUIRES_OK(context, context->allocate_output(3, TensorShape({cached}), &cache));
-    ForwardArrays<T> arrays = {};
-    arrays.packed = packed.flat<T>().data();
-    const Weights<const T> weights = WeightsOf<T>(kernels, biases, layer.inputs, layer.units);
-    std::copy_n(weights.bias, kGates, arrays.bias);
-    arrays.x = context->input(0).flat<T>().data();
-    arrays.c = context->input(1).flat<T>().data();
-    arrays.h = context->input(2).flat<T>().data();
-    arrays.outputs = outputs->flat<T>().data();
-    arrays.c_last = c_last->flat<T>().data();
-    arrays.h_last = h_last->flat<T>().data();
-    arrays.cache = keep ? cache->flat<T>().data() : nullptr;
-    WithMemory(context, [&] { Forward<T>(layer, arrays, ThreadsOf(context)); });
+    StackInputs inputs;
+    OP_REQUIRES_OK(context, inputs.Read(context, this->candidate_, this->gates_));
+    const int number = inputs.layers.size(), cache_output = 1 + 2 * number;
+    std::vector<typename StackOp<T>::CachePart> parts;
+    int64_t size;
+    OP_REQUIRES_OK(context, StackOp<T>::CacheParts(inputs.layers, &parts, &size));
+    const bool keep = context->output_required(cache_output);
+    T *outputs, *cache;
+    OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
+    OP_REQUIRES_OK(context, Allocate(context, cache_output, {keep ? size : 0}, &cache));
+    std::vector<ForwardArrays<T>> arrays(number);
+    for (int l = 0; l < number; ++l) {
+      OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
+      if (keep) arrays[l].cache = cache + parts[l].cache;
+    }
+    WithMemory(context, [&] {
+      typename StackOp<T>::Scratch scratch;
+      for (int l = 0; l < number; ++l) {
+        const Layer& layer = inputs.layers[l];
+        arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
+        arrays[l].outputs = l == number - 1 ? outputs
+                            : keep          ? cache + parts[l].outputs
+                                            : scratch.Take(layer.steps * layer.batch * layer.units);
+      }
+      Forward<T>(inputs.layers, arrays, ThreadsOf(context));
+    });
+  }
+
+ private:
+  // What a layer has of its own.
+  static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, ForwardArrays<T>* arrays) {
+    const Layer& layer = inputs.layers[l];
+    const int number = inputs.layers.size();
+    OpInputList packed;
+    RETURN_IF_ERROR(context->input_list("packed", &packed));
+    if (packed.size() != number) {
+      return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
+    }
+    RETURN_IF_ERROR(ExpectShape("packed (here)", packed[l], PackedShape<T>(layer.inputs, layer.units)));
+    RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
+    RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.units}, &arrays->h_last));
+    arrays->packed = packed[l].flat<T>().data();
+    arrays->c = inputs.c[l].flat<T>().data();
+    arrays->h = inputs.h[l].flat<T>().data();
+    const Weights<const T> weights = inputs.WeightsOfLayer<T>(l);
+    std::copy_n(weights.bias, kGates, arrays->bias);
+    return Status();
   }
 };
 
 template <class T>
-class BackwardOp : public LayerOp {
+class BackwardOp : public StackOp<T> {
  public:
-  using LayerOp::LayerOp;
+  using StackOp<T>::StackOp;
 
   void Compute(OpKernelContext* context) override {
-    Layer layer;
-    OpInputList kernels, biases;
-    OP_REQUIRES_OK(context, Read(context, &layer, &kernels, &biases));
-    const int first = context->num_inputs() - 5;
-    const Tensor &outputs = context->input(first), &cache = context->input(first + 1);
-    const Tensor &d_outputs = context->input(first + 2), &d_c_last = context->input(first + 3);
-    const Tensor& d_h_last = context->input(first + 4);
-    OP_REQUIRES_OK(context, ExpectShape("outputs", outputs, {layer.steps, layer.batch, layer.units}));
-    OP_REQUIRES_OK(context, ExpectShape("cache", cache, {CacheSize<T>(layer.steps, layer.batch, layer.units)}));
-    OP_REQUIRES_OK(context, ExpectShape("d_outputs", d_outputs, {layer.steps, layer.batch, layer.units}));
-    OP_REQUIRES_OK(context, ExpectShape("d_c_last", d_c_last, {layer.batch, layer.units}));
-    OP_REQUIRES_OK(context, ExpectShape("d_h_last", d_h_last, {layer.batch, layer.units}));
-    BackwardArrays<T> arrays = {};
-    arrays.weights = WeightsOf<T>(kernels, biases, layer.inputs, layer.units);
-    arrays.x = context->input(0).flat<T>().data();
-    arrays.c = context->input(1).flat<T>().data();
-    arrays.h = context->input(2).flat<T>().data();
-    arrays.outputs = outputs.flat<T>().data();
-    arrays.cache = cache.flat<T>().data();
-    arrays.d_outputs = d_outputs.flat<T>().data();
-    arrays.d_c_last = d_c_last.flat<T>().data();
-    arrays.d_h_last = d_h_last.flat<T>().data();
-    T** const of_states[] = {&arrays.d_x, &arrays.d_c, &arrays.d_h};
-    for (int k = 0; k < 3; ++k) OP_REQUIRES_OK(context, Result(context, k, context->input(k).shape(), of_states[k]));
-    std::vector<T*> of_weights(kernels.size() + biases.size());
-    OP_REQUIRES_OK(context, Results(context, 3, kernels, of_weights.data()));
-    OP_REQUIRES_OK(context, Results(context, 3 + kernels.size(), biases, of_weights.data() + kernels.size()));
-    arrays.d_weights = WeightsOf<T>(
-        layer.inputs, layer.units, kernels.size(), biases.size(), [&](int k) { return of_weights[k]; },
-        [&](int k) { return of_weights[kernels.size() + k]; });
-    WithMemory(context, [&] { Backward<T>(layer, arrays, ThreadsOf(context)); });
+    StackInputs inputs;
+    OP_REQUIRES_OK(context, inputs.Read(context, this->candidate_, this->gates_));
+    std::vector<typename StackOp<T>::CachePart> parts;
+    int64_t size;
+    OP_REQUIRES_OK(context, StackOp<T>::CacheParts(inputs.layers, &parts, &size));
+    const Tensor *outputs, *cache, *d_outputs;
+    OP_REQUIRES_OK(context, context->input("outputs", &outputs));
+    OP_REQUIRES_OK(context, context->input("cache", &cache));
+    OP_REQUIRES_OK(context, context->input("d_outputs", &d_outputs));
+    OP_REQUIRES_OK(context, ExpectShape("outputs", *outputs, inputs.OutputsShape()));
+    OP_REQUIRES_OK(context, ExpectShape("cache", *cache, {size}));
+    OP_REQUIRES_OK(context, ExpectShape("d_outputs", *d_outputs, inputs.OutputsShape()));
+    const int number = inputs.layers.size();
+    std::vector<BackwardArrays<T>> arrays(number);
+    for (int l = 0; l < number; ++l) OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
+    OP_REQUIRES_OK(context, Result(context, 0, inputs.x.shape(), context->output_required(0), &arrays[0].d_x));
+    WithMemory(context, [&] {
+      typename StackOp<T>::Scratch scratch;
+      const T* const kept = cache->flat<T>().data();
+      for (int l = 0; l < number; ++l) {
+        const Layer& layer = inputs.layers[l];
+        const bool last = l == number - 1;
+        arrays[l].cache = kept + parts[l].cache;
+        arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
+        arrays[l].outputs = last ? outputs->flat<T>().data() : kept + parts[l].outputs;
+        if (last) arrays[l].d_outputs = d_outputs->flat<T>().data();
+        if (l) arrays[l].d_x = scratch.Take(layer.steps * layer.batch * layer.inputs);
+        if (l) arrays[l - 1].d_outputs = arrays[l].d_x;
+      }
+      Backward<T>(inputs.layers, arrays, ThreadsOf(context));
+    });
   }
 
  private:
-  // Memory for an output of the shape of what it is the gradient of.
-  static Status Allocate(OpKernelContext* context, int output, const TensorShape& shape, T** data) {
+  // What a layer has of its own.
+  static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, BackwardArrays<T>* arrays) {
+    const Layer& layer = inputs.layers[l];
+    const int number = inputs.layers.size(), first_kernel = 1 + 2 * number;
+    OpInputList d_c_last, d_h_last;
+    RETURN_IF_ERROR(context->input_list("d_c_last", &d_c_last));
+    RETURN_IF_ERROR(context->input_list("d_h_last", &d_h_last));
+    RETURN_IF_ERROR(ExpectShape("d_c_last", d_c_last[l], {layer.batch, layer.units}));
+    RETURN_IF_ERROR(ExpectShape("d_h_last", d_h_last[l], {layer.batch, layer.units}));
+    arrays->c = inputs.c[l].flat<T>().data();
+    arrays->h = inputs.h[l].flat<T>().data();
+    arrays->d_c_last = d_c_last[l].flat<T>().data();
+    arrays->d_h_last = d_h_last[l].flat<T>().data();
+    arrays->weights = inputs.WeightsOfLayer<T>(l);
+    const int d_c = 1 + l, d_h = 1 + number + l;
+    RETURN_IF_ERROR(Result(context, d_c, inputs.c[l].shape(), context->output_required(d_c), &arrays->d_c));
+    RETURN_IF_ERROR(Result(context, d_h, inputs.h[l].shape(), context->output_required(d_h), &arrays->d_h));
+    std::vector<T*> d_kernels, d_biases;
+    const Few &kernels = inputs.kernels[l], &biases = inputs.biases[l];
+    RETURN_IF_ERROR(Results(context, first_kernel, kernels, &d_kernels));
+    RETURN_IF_ERROR(Results(context, first_kernel + inputs.all_kernels.size(), biases, &d_biases));
+    arrays->d_weights = WeightsOf<T>(layer, d_kernels, d_biases);
+    return Status();
+  }
+
+  // Memory for the gradient of something of that shape, or null and an empty output where nobody reads it.
+  static Status Result(OpKernelContext* context, int output, const TensorShape& shape, bool wanted, T** data) {
     Tensor* tensor = nullptr;
-    RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
-    *data = tensor->flat<T>().data();
+    RETURN_IF_ERROR(context->allocate_output(output, wanted ? shape : TensorShape({0}), &tensor));
+    *data = wanted ? tensor->flat<T>().data() : nullptr;
     return Status();
   }
 
-  // The same if something reads the output.
-  static Status Result(OpKernelContext* context, int output, const TensorShape& shape, T** data) {
-    if (context->output_required(output)) return Allocate(context, output, shape, data);
-    RETURN_IF_ERROR(Allocate(context, output, TensorShape({0}), data));
-    *data = nullptr;
-    return Status();
-  }
-
-  // The same for all outputs of a list, if something reads any.
-  static Status Results(OpKernelContext* context, int first, const OpInputList& like, T** data) {
+  // The same for a layer's kernels or biases, if something reads any; `first` is the output of the first layer's first.
+  static Status Results(OpKernelContext* context, int first, const Few& like, std::vector<T*>* data) {
     bool any = false;
-    for (int k = 0; k < like.size(); ++k) any |= context->output_required(first + k);
-    for (int k = 0; k < like.size(); ++k) {
-      RETURN_IF_ERROR(Allocate(context, first + k, any ? like[k].shape() : TensorShape({0}), &data[k]));
-      if (!any) data[k] = nullptr;
+    for (int k = 0; k < like.number; ++k) any |= context->output_required(first + like.first + k);
+    for (int k = 0; k < like.number; ++k) {
+      data->push_back(nullptr);
+      RETURN_IF_ERROR(Result(context, first + like.first + k, like[k].shape(), any, &data->back()));
     }
     return Status();
   }
 };
 
-#define REGISTER(T)                                                                                        \
+#define REGISTER(T)                                                                                            \
   REGISTER_KERNEL_BUILDER(Name("StackedLstmPack").Device(DEVICE_CPU).TypeConstraint<T>("T"), PackOp<T>);       \
   REGISTER_KERNEL_BUILDER(Name("StackedLstmForward").Device(DEVICE_CPU).TypeConstraint<T>("T"), ForwardOp<T>); \
   REGISTER_KERNEL_BUILDER(Name("StackedLstmBackward").Device(DEVICE_CPU).TypeConstraint<T>("T"), BackwardOp<T>)

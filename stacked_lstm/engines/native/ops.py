@@ -6,42 +6,50 @@ layer and u the incoming gradient, and whoever differentiates that gets it built
 
 import collections
 
+import numpy as np
+
 from stacked_lstm import activations, equations, weights
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import graph
+from stacked_lstm.engines import graph, padding
 from stacked_lstm.engines.native import library
 from stacked_lstm.state import LSTMState
 
 _Inputs = collections.namedtuple("_Inputs", ["x", "c", "h", "lengths", "kernels", "biases", "rest"])
-_Inputs.__doc__ = """The inputs of the forward or the backward op; lists but for the first three."""
+_Inputs.__doc__ = """The inputs of the forward or the backward op; lists but for the first."""
 
 
-def layer(of, x, state, sequence_length):
-    """Adds a layer to the graph; see `native.run`."""
-    ops, (kernels, biases) = library.load(), of.matrices()
-    lengths = [] if sequence_length is None else [sequence_length]
+def stack(layers, x, states, sequence_length):
+    """Adds layers that have the same `signature` to the graph; see `native.run_stack`."""
+    ops = library.load()
+    # Read once: two reads of a variable may see different values while others write it.
+    matrices = [[list(map(tf.convert_to_tensor, part)) for part in layer.matrices()] for layer in layers]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
-        c=state[0],
-        h=state[1],
-        lengths=lengths,
-        kernels=kernels,
-        biases=biases,
-        packed=ops.stacked_lstm_pack(kernels=kernels),
-        activation=of.activation.name,
-        recurrent_activation=of.recurrent_activation.name,
+        c=[c for c, _ in states],
+        h=[h for _, h in states],
+        lengths=[] if sequence_length is None else [sequence_length],
+        kernels=sum((kernels for kernels, _ in matrices), []),
+        biases=sum((biases for _, biases in matrices), []),
+        packed=[ops.stacked_lstm_pack(kernels=kernels) for kernels, _ in matrices],
+        activation=layers[0].activation.name,
+        recurrent_activation=layers[0].recurrent_activation.name,
     )
-    return outputs, LSTMState(c, h)
+    return outputs, [LSTMState(*state) for state in zip(c, h)]
+
+
+def signature(layer):
+    """What is the same for all layers of an op."""
+    kernels, biases = layer.matrices()
+    return layer.activation.name, layer.recurrent_activation.name, len(kernels), len(biases)
 
 
 def _inputs_of(op):
     """The `_Inputs` of an op."""
-    inputs, lists = list(op.inputs), []
-    first = 3
-    for name in ("number_of_lengths", "number_of_kernels", "number_of_biases"):
+    inputs, lists, first = list(op.inputs), [], 1
+    for name in ("layers", "layers", "number_of_lengths", "number_of_kernels", "number_of_biases"):
         lists.append(inputs[first : first + op.get_attr(name)])
         first += op.get_attr(name)
-    return _Inputs(*inputs[:3], *lists, rest=inputs[first:])
+    return _Inputs(inputs[0], *lists, rest=inputs[first:])
 
 
 def _activations_of(op):
@@ -49,19 +57,20 @@ def _activations_of(op):
 
 
 @tf.RegisterGradient("StackedLstmForward")
-def _gradient(op, d_outputs, d_c_last, d_h_last, _):
-    inputs = _inputs_of(op)._asdict()
+def _gradient(op, d_outputs, *others):
+    inputs, layers = _inputs_of(op)._asdict(), op.get_attr("layers")
     del inputs["rest"]
     d_x, d_c, d_h, d_kernels, d_biases = library.load().stacked_lstm_backward(
         outputs=op.outputs[0],
-        cache=op.outputs[3],
+        cache=op.outputs[-1],
         d_outputs=d_outputs,
-        d_c_last=d_c_last,
-        d_h_last=d_h_last,
+        d_c_last=others[:layers],
+        d_h_last=others[layers:-1],
         **inputs,
         **_activations_of(op),
     )
-    return [d_x, d_c, d_h] + [None] * len(inputs["lengths"]) + d_kernels + d_biases + [None]
+    none = [None] * len(inputs["lengths"])
+    return [d_x] + d_c + d_h + none + d_kernels + d_biases + [None] * layers
 
 
 tf.NotDifferentiable("StackedLstmPack")  # Gradients of the weights are those of the layer, which has both.
@@ -69,33 +78,53 @@ tf.NotDifferentiable("StackedLstmPack")  # Gradients of the weights are those of
 
 @tf.RegisterGradient("StackedLstmBackward")
 def _second_gradient(op, *directions):
-    """With u the last three inputs: the gradient of <u, J v> for the directions v, and J v for those of u."""
+    """With u the incoming gradients, its last inputs: the gradient of <u, J v> for the directions v, and J v for u."""
     inputs = _inputs_of(op)
-    primals = [inputs.x, inputs.c, inputs.h] + inputs.kernels + inputs.biases
+    primals = [inputs.x] + inputs.c + inputs.h + inputs.kernels + inputs.biases
     # The cache and the outputs are functions of the others: what depends on them is in those gradients. A scope of its
     # own, as in `recurrence`: TensorFlow tells gradients of TensorArrays apart by names.
     with tf.name_scope(None), tf.name_scope("stacked_lstm_second"):
         copies = [tf.identity(tensor) for tensor in primals + inputs.rest[2:]]
-        (x, c, h), of_weights, upstream = copies[:3], copies[3:-3], copies[-3:]
-        kernels, biases = of_weights[: len(inputs.kernels)], of_weights[len(inputs.kernels) :]
+        x, c, h, kernels, biases, upstream = _cut(copies, op)
         lengths = inputs.lengths[0] if inputs.lengths else None
-        outputs, final = graph.run(_explicit(kernels, biases, op), x, (c, h), lengths)
-        first = tf.gradients([outputs, final.c, final.h], copies[:-3], upstream)
+        layers = _explicit(kernels, biases, op)
+        outputs, finals = graph.run_stack(layers, padding.zero_past_end(x, lengths), list(zip(c, h)), lengths)
+        results = [outputs] + [final.c for final in finals] + [final.h for final in finals]
+        first = tf.gradients(results, copies[: len(primals)], upstream)
         second = tf.gradients(first, copies, list(directions))
-    return second[:3] + [None] * len(inputs.lengths) + second[3:-3] + [None, None] + second[-3:]
+    states = 1 + 2 * op.get_attr("layers")
+    none = [None] * len(inputs.lengths)
+    return second[:states] + none + second[states : len(primals)] + [None, None] + second[len(primals) :]
+
+
+def _cut(copies, op):
+    """Cuts a list into x, c, h, kernels, biases and the rest."""
+    cut, first = [copies[0]], 1
+    for name in ("layers", "layers", "number_of_kernels", "number_of_biases"):
+        cut.append(copies[first : first + op.get_attr(name)])
+        first += op.get_attr(name)
+    return cut + [copies[first:]]
 
 
 def _explicit(kernels, biases, op):
-    """`weights.LayerWeights` from what an op was given."""
+    """`weights.LayerWeights` of each layer from what an op was given."""
+    number = op.get_attr("layers")
+    functions = [activations.ACTIVATIONS[name] for name in _activations_of(op).values()]
+    of_layers = zip(np.split(np.arange(len(kernels)), number), np.split(np.arange(len(biases)), number))
+    return [
+        _explicit_layer([kernels[k] for k in of_kernels], [biases[k] for k in of_biases], functions)
+        for of_kernels, of_biases in of_layers
+    ]
+
+
+def _explicit_layer(kernels, biases, functions):
     if len(kernels) == 1:
-        hidden_size = kernels[0].shape.as_list()[1] // 4
-        input_size = kernels[0].shape.as_list()[0] - hidden_size
-        of_inputs, recurrent = tf.split(kernels[0], [input_size, hidden_size], axis=0)
+        rows, columns = kernels[0].shape.as_list()
+        of_inputs, recurrent = tf.split(kernels[0], [rows - columns // 4, columns // 4], axis=0)
         kernels = tf.split(tf.concat([recurrent, of_inputs], axis=0), 4, axis=1)
         biases = tf.split(biases[0], 4) if biases else []
     rows, hidden_size = kernels[0].shape.as_list()
     named = {name: None for name in weights.KERNEL_NAMES + weights.BIAS_NAMES}
     named.update(zip(["W" + gate for gate in equations.GATE_ORDER], kernels))
     named.update(zip(["b" + gate for gate in equations.GATE_ORDER], biases))
-    functions = [activations.ACTIVATIONS[name] for name in _activations_of(op).values()]
     return weights.LayerWeights(rows - hidden_size, hidden_size, *functions, **named)

@@ -4,6 +4,7 @@
 #define STACKED_LSTM_TEAM_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -66,6 +67,15 @@ class Team {
     }
   }
 
+  class Closing {
+   public:
+    explicit Closing(Team* team) : team_(team) {}
+    ~Closing() { team_->Close(); }
+
+   private:
+    Team* team_;
+  };
+
   std::vector<Range> ranges_;
   alignas(64) std::atomic<uint64_t> done_{0};  // Pieces of all phases so far.
   alignas(64) std::atomic<int> members_{0};    // Those at work besides the caller; -1 after the end.
@@ -99,16 +109,18 @@ class Worker {
     }
     if (finished) team_->done_.fetch_add(finished, std::memory_order_acq_rel);
     for (int turn = 0; !Arrived(); ++turn) {
-      if (turn < kPatience) {
+      if (turn < kSpins) {
         Relax();
-      } else {
+      } else if (turn < kYields) {
         std::this_thread::yield();
+      } else {  // Whoever has the last pieces has no core: there are more threads than cores, so this one is left too.
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
       }
     }
   }
 
  private:
-  static constexpr int kPatience = 2000;
+  static constexpr int kSpins = 2000, kYields = kSpins + 100;
 
   bool Arrived() const { return team_->done_.load(std::memory_order_acquire) >= due_; }
 
@@ -134,6 +146,7 @@ template <class Program>
 void Team::Run(const Threads& threads, Program program) {
   // Helpers that come after the end find it closed: what they look at must still be there.
   const std::shared_ptr<Team> team = std::make_shared<Team>(threads.count);
+  const Closing closing(team.get());  // Also where an exception ends it: `program` is gone then.
   for (int k = 1; k < threads.count; ++k) {
     threads.schedule([team, &program] {
       if (!team->Enter()) return;
@@ -144,7 +157,6 @@ void Team::Run(const Threads& threads, Program program) {
   }
   Worker worker(team.get(), 0);
   program(worker);
-  if (threads.count > 1) team->Close();
 }
 
 }  // namespace stacked_lstm

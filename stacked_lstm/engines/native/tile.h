@@ -34,7 +34,10 @@ void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, con
   for (int64_t k = 0; k < depth; ++k) {
     Vec<T> weights[Vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) weights[v] = Load(panel + v * kSize);
+    for (int v = 0; v < Vectors; ++v) {
+      weights[v] = Load(panel + v * kSize);
+      HoldInRegister<T>(&weights[v]);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       const T factor = layout == Left::kRows ? row[r][k] : left[r];

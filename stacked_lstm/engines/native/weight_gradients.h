@@ -14,18 +14,17 @@ template <class T>
 class WeightGradients {
  public:
   // most_rows: how many rows of [step, sequence] `Add` gets at most.
-  WeightGradients(const Layer& layer, const Plan<T>& plan, const BackwardArrays<T>& arrays, int64_t most_rows,
-                  int threads)
-      : layer_(layer),
+  WeightGradients(const Plan<T>& plan, const BackwardArrays<T>& arrays, int64_t most_rows, int threads)
+      : layer_(plan.layer),
         plan_(plan),
         arrays_(arrays),
-        h_strips_(layer.units, kTileRows),
-        x_strips_(layer.inputs, kTileRows),
+        h_strips_(layer_.units, kTileRows),
+        x_strips_(layer_.inputs, kTileRows),
         most_rows_(most_rows),
-        strips_((layer.units + layer.inputs) * most_rows),
+        strips_((layer_.units + layer_.inputs) * most_rows),
         panels_(threads * most_rows * kWidth),
-        zeros_(std::max(layer.units, layer.inputs)) {
-    std::fill(zeros_.get(), zeros_.get() + std::max(layer.units, layer.inputs), T(0));
+        zeros_(std::max(layer_.units, layer_.inputs)) {
+    std::fill(zeros_.get(), zeros_.get() + std::max(layer_.units, layer_.inputs), T(0));
   }
 
   // Adds the part of some steps; `dz` has their rows. The first part is set rather than added.
@@ -63,7 +62,7 @@ class WeightGradients {
     const T* x[kRowsOfAPiece];
     for (int64_t row = begin; row < end; ++row) {
       const int64_t at = offset + row, t = at / layer_.batch, b = at % layer_.batch;
-      const bool ended = layer_.lengths && t >= layer_.lengths[b];
+      const bool ended = t >= plan_.Length(b);
       x[row - begin] = ended ? zeros_.get() : arrays_.x + at * layer_.inputs;
       h[row - begin] = ended   ? zeros_.get()
                        : t > 0 ? arrays_.outputs + (at - layer_.batch) * layer_.units
@@ -98,7 +97,7 @@ class WeightGradients {
         sums[gate] += value;
       }
     }
-    const int count = plan_.Units(layer_, panel);
+    const int count = plan_.Units(panel);
     for (int gate = 0; biases && gate < kGates; ++gate) {
       T* const bias = arrays_.d_weights.bias[gate] + panel * kSize;
       StoreFirst(bias, first ? sums[gate] : LoadFirst(bias, count) + sums[gate], count);
@@ -108,7 +107,7 @@ class WeightGradients {
   // Rows `row` to row + width of the matrices' gradients, for the units of a panel.
   void Product(int64_t panel, int64_t row, int64_t width, int64_t rows, const T* strip, const T* dz, bool first) const {
     alignas(64) T sum[kTileRows * kWidth] = {};
-    const int count = plan_.Units(layer_, panel);
+    const int count = plan_.Units(panel);
     const auto at = [&](int64_t r, int gate) {
       return arrays_.d_weights.kernel[gate] + (row + r) * arrays_.d_weights.stride + panel * kSize;
     };

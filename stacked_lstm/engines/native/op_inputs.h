@@ -1,0 +1,198 @@
+// What the ops are given, checked: every size before a byte is read, whatever the shape functions know.
+
+#ifndef STACKED_LSTM_OP_INPUTS_H_
+#define STACKED_LSTM_OP_INPUTS_H_
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "lstm.h"
+#include "op_status.h"
+#include "tensorflow/core/framework/op_kernel.h"
+
+namespace stacked_lstm {
+
+using tensorflow::OpInputList;
+using tensorflow::OpKernelConstruction;
+using tensorflow::OpKernelContext;
+using tensorflow::Status;
+using tensorflow::Tensor;
+using tensorflow::TensorShape;
+using tensorflow::errors::InvalidArgument;
+
+// A shape, or an error where there cannot be so many numbers; TensorShape's own constructors end the process then.
+inline Status ShapeOf(const std::vector<int64_t>& sizes, TensorShape* shape) {
+  typedef decltype(shape->dim_size(0)) Size;  // long or long long, as the version has it.
+  const std::vector<Size> copy(sizes.begin(), sizes.end());
+  return tensorflow::TensorShapeUtils::MakeShape(copy.data(), static_cast<int>(copy.size()), shape);
+}
+
+inline Status ExpectShape(const char* name, const Tensor& tensor, const std::vector<int64_t>& sizes) {
+  TensorShape expected;
+  RETURN_IF_ERROR(ShapeOf(sizes, &expected));
+  if (tensor.shape() == expected) return Status();
+  return InvalidArgument("StackedLstm: expected `", name, "` of shape ", expected.DebugString(), ", got ",
+                         tensor.shape().DebugString());
+}
+
+inline Status ExpectShapes(const char* name, const OpInputList& tensors, const std::vector<int64_t>& sizes) {
+  for (int k = 0; k < tensors.size(); ++k) RETURN_IF_ERROR(ExpectShape(name, tensors[k], sizes));
+  return Status();
+}
+
+inline Status ActivationByName(const std::string& name, Activation* activation) {
+  static const struct {
+    const char* name;
+    Activation activation;
+  } kActivations[] = {{"tanh", Activation::kTanh},
+                      {"sigmoid", Activation::kSigmoid},
+                      {"hard_sigmoid", Activation::kHardSigmoid},
+                      {"hard_sigmoid_6", Activation::kHardSigmoid6},
+                      {"relu", Activation::kRelu},
+                      {"linear", Activation::kLinear}};
+  for (const auto& known : kActivations) {
+    if (name == known.name) {
+      *activation = known.activation;
+      return Status();
+    }
+  }
+  return InvalidArgument("StackedLstm: expected a known activation, got '", name, "'");
+}
+
+// The kernels or the biases of one layer: those from `first` on in a list, `number` of them.
+struct Few {
+  const OpInputList* list;
+  int first, number;
+
+  const Tensor& operator[](int k) const { return (*list)[first + k]; }
+};
+
+// Cuts a list into one `Few` per layer.
+inline Status CutByLayer(const char* name, const OpInputList& list, int layers, bool may_be_none,
+                         std::vector<Few>* cut) {
+  const int each = list.size() / layers;
+  if (each * layers != list.size() || (each != 1 && each != kGates && !(may_be_none && each == 0))) {
+    return InvalidArgument("StackedLstm: expected ", may_be_none ? "0, " : "", "1 or 4 `", name, "` for each of ", layers,
+                           " layers, got ", list.size());
+  }
+  for (int l = 0; l < layers; ++l) cut->push_back({&list, l * each, each});
+  return Status();
+}
+
+// Shapes of a layer's kernels, and what the sizes are by the first of them.
+inline Status ReadKernels(const Few& kernels, int64_t* inputs, int64_t* units) {
+  const TensorShape& shape = kernels[0].shape();
+  if (shape.dims() != 2) {
+    return InvalidArgument("StackedLstm: expected `kernels` of rank 2, got shape ", shape.DebugString());
+  }
+  const int64_t columns = shape.dim_size(1), gates = kernels.number == 1 ? kGates : 1;
+  *units = columns / gates;
+  *inputs = shape.dim_size(0) - *units;
+  if (*units == 0 || columns % gates || *inputs < 0) {
+    return InvalidArgument("StackedLstm: expected `kernels` of shape [H + I, ", gates == 1 ? "" : "4 ", "H], got ",
+                           shape.DebugString());
+  }
+  for (int k = 1; k < kernels.number; ++k) {
+    RETURN_IF_ERROR(ExpectShape("kernels", kernels[k], {*inputs + *units, *units}));
+  }
+  return Status();
+}
+
+// Where the gates are in a layer's 1 or 4 kernels and 0, 1 or 4 biases, all of which may be null.
+template <class T>
+Weights<T> WeightsOf(const Layer& layer, const std::vector<T*>& kernels, const std::vector<T*>& biases) {
+  Weights<T> weights = {};
+  const bool fused = kernels.size() == 1;
+  weights.stride = fused ? kGates * layer.units : layer.units;
+  weights.h_row = fused ? layer.inputs : 0;
+  weights.x_row = fused ? 0 : layer.units;
+  for (int gate = 0; gate < kGates; ++gate) {
+    T* const kernel = kernels[fused ? 0 : gate];
+    T* const bias = biases.empty() ? nullptr : biases[biases.size() == 1 ? 0 : gate];
+    weights.kernel[gate] = kernel && fused ? kernel + gate * layer.units : kernel;
+    weights.bias[gate] = bias && biases.size() == 1 ? bias + gate * layer.units : bias;
+  }
+  return weights;
+}
+
+template <class T>
+std::vector<const T*> DataOf(const Few& few) {
+  std::vector<const T*> data;
+  for (int k = 0; k < few.number; ++k) data.push_back(few[k].flat<T>().data());
+  return data;
+}
+
+// What the forward and the backward op have in common: their first inputs, x, c, h, lengths, kernels and biases.
+struct StackInputs {
+  Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
+    const Tensor* tensor;
+    RETURN_IF_ERROR(context->input("x", &tensor));
+    x = *tensor;
+    RETURN_IF_ERROR(context->input_list("c", &c));
+    RETURN_IF_ERROR(context->input_list("h", &h));
+    RETURN_IF_ERROR(context->input_list("kernels", &all_kernels));
+    RETURN_IF_ERROR(context->input_list("biases", &all_biases));
+    if (x.dims() != 3) {
+      return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
+    }
+    RETURN_IF_ERROR(CutByLayer("kernels", all_kernels, c.size(), false, &kernels));
+    RETURN_IF_ERROR(CutByLayer("biases", all_biases, c.size(), true, &biases));
+    RETURN_IF_ERROR(ReadLengths(context));
+    int64_t below = x.dim_size(2);
+    for (int l = 0; l < c.size(); ++l) {
+      Layer layer = {x.dim_size(0), x.dim_size(1), below, 0, candidate, gates, nullptr};
+      if (!lengths.empty()) layer.lengths = lengths.data();
+      int64_t inputs;
+      RETURN_IF_ERROR(ReadKernels(kernels[l], &inputs, &layer.units));
+      if (inputs != below) {
+        return InvalidArgument("StackedLstm: expected `kernels` of layer ", l, " for inputs of width ", below, ", as ",
+                               l ? "the layer below has units" : "`x` has", ", got them for ", inputs);
+      }
+      RETURN_IF_ERROR(ExpectShape("c", c[l], {layer.batch, layer.units}));
+      RETURN_IF_ERROR(ExpectShape("h", h[l], {layer.batch, layer.units}));
+      const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
+      for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
+      layers.push_back(layer);
+      below = layer.units;
+    }
+    return Status();
+  }
+
+  // [T, B, H] of the last layer.
+  std::vector<int64_t> OutputsShape() const {
+    return {layers.back().steps, layers.back().batch, layers.back().units};
+  }
+
+  template <class T>
+  Weights<const T> WeightsOfLayer(int l) const {
+    return WeightsOf<const T>(layers[l], DataOf<T>(kernels[l]), DataOf<T>(biases[l]));
+  }
+
+  std::vector<Layer> layers;
+  Tensor x;
+  OpInputList c, h, all_kernels, all_biases;
+  std::vector<Few> kernels, biases;
+  std::vector<int32_t> lengths;  // A copy: the tensor's memory may be somebody's who changes it after the check.
+
+ private:
+  Status ReadLengths(OpKernelContext* context) {
+    OpInputList list;
+    RETURN_IF_ERROR(context->input_list("lengths", &list));
+    if (list.size() == 0) return Status();
+    if (list.size() > 1) return InvalidArgument("StackedLstm: expected 0 or 1 `lengths`, got ", list.size());
+    RETURN_IF_ERROR(ExpectShape("lengths", list[0], {x.dim_size(1)}));
+    const auto given = list[0].flat<tensorflow::int32>();
+    lengths.assign(given.data(), given.data() + given.size());
+    for (int32_t length : lengths) {
+      if (length < 0 || length > x.dim_size(0)) {
+        return InvalidArgument("StackedLstm: expected `lengths` from 0 to ", x.dim_size(0), ", got ", length);
+      }
+    }
+    return Status();
+  }
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_OP_INPUTS_H_
