@@ -150,7 +150,6 @@ def summarize(shape, mode, contestants):
     rows = []
     for c in contestants:
         median = medians[c.name]
-
         row = {
             "shape": str(shape),
             "mode": mode,
@@ -170,6 +169,7 @@ def summarize(shape, mode, contestants):
 
 
 def cell(row, key, form):
+    """A number of a measurement; nothing where there is none."""
     return form % row[key] if row.get(key) is not None else ""
 
 
@@ -193,7 +193,7 @@ def print_record(rows):
     for (shape, mode), of in cells.items():
         native = of.get("native", {})
         ratios = [cell(native, "times_fastest_peer", "%.2f"), cell(native, "percent_of_gemm", "%.0f")]
-        print_row([shape, mode] + [cell(of.get(name, {}), "median_ms", "%.3g") for name in names] + ratios)
+        print_row([shape, mode] + [cell(of.get(name, {}), "median_ms", "%.3f") for name in names] + ratios)
 
 
 def machine():

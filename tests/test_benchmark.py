@@ -82,8 +82,8 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
     ]
     assert second.startswith("%s; dynamic_rnn 1.0, gemm 1.0, native 1.0, nothing 1.0, openvino" % measured["machine"])
     assert "| T,B,I,H,L | mode | native | dynamic_rnn | openvino | gemm | nothing | native: times" in second
-    assert "\n| 3,2,4,8,2 | inference | 2 | 8 | 3 |  |  | 1.50 |  |\n" in second
-    assert "\n| 3,2,4,8,2 | training | 4 |  |  | 3 | 0.5 |  | 75 |\n" in second
+    assert "\n| 3,2,4,8,2 | inference | 2.000 | 8.000 | 3.000 |  |  | 1.50 |  |\n" in second
+    assert "\n| 3,2,4,8,2 | training | 4.000 |  |  | 3.000 | 0.500 |  | 75 |\n" in second
 
 
 def test_processes(tmp_path, monkeypatch, capsys):
