@@ -1,10 +1,14 @@
 """Measures the engines of StackedLSTM beside other LSTMs: TensorFlow's, tf-keras', PyTorch, ONNX Runtime, OpenVINO.
 
 Each contestant has a process of its own; they take turns, a fraction of a second each, round after round, so that
-other work on the machine slows all of them alike. The table gives for each the median step, its 10th percentile, the
-rate of its matrix products, the memory it took beyond its libraries, and how many times as fast as dynamic_rnn it is
-(ratio of medians; 0 where that takes no part). The contestant "gemm" is no LSTM, but the ceiling: the same matrix
-products, with all time steps at once.
+other work on the machine slows all of them alike; each turn begins when the threads of the one before rest. Modes:
+"inference" of frozen graphs, as one deploys them, "training", and "evaluation", inference between steps of training.
+
+The first table has, for each contestant, the median step, its 10th percentile, the rate of its matrix products, the
+memory it took beyond its libraries, and two ratios of medians: how many times as fast as dynamic_rnn it is, and as the
+fastest of all the other libraries (whose own ratio is 1). The second table has the medians side by side, and what
+"native" makes of them; it is the form in which results are recorded in the README. Two contestants are no LSTMs:
+"gemm" is the ceiling, the bare matrix products with all time steps at once; "nothing" is what a session's call costs.
 
     python scripts/benchmark.py
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
@@ -15,26 +19,40 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import sys
 
 import numpy as np
 from absl import app, flags
 
-from contestants import CONTESTANTS, MODES, Shape, serve
+from contestants import CONTESTANTS, MODES, PEERS, Shape, serve
 
 FLAGS = flags.FLAGS
 
-REFERENCE = "dynamic_rnn"
 SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2"
 
 flags.DEFINE_string(
     "shapes", SHAPES, "Time steps, batch, input width, hidden width, layers; shapes apart by semicolons."
 )
 flags.DEFINE_list("contestants", list(CONTESTANTS), "Who takes part, of %s." % ", ".join(CONTESTANTS))
-flags.DEFINE_list("modes", list(MODES), "What to measure, of %s." % ", ".join(MODES))
+flags.DEFINE_list("modes", ["inference", "training"], "What to measure, of %s." % ", ".join(MODES))
 flags.DEFINE_integer("rounds", 10, "How often each contestant has its turn.", lower_bound=1)
 flags.DEFINE_float("seconds", 0.3, "Length of a turn in seconds; at least one step.", lower_bound=0.0)
 flags.DEFINE_string("json", None, "File to write all measurements to, in milliseconds.")
+
+# Key in --json, heading and format of what the first table says of a contestant.
+COLUMNS = (
+    ("shape", "T,B,I,H,L", "%s"),
+    ("mode", "mode", "%s"),
+    ("contestant", "contestant", "%s"),
+    ("median_ms", "median ms", "%.3f"),
+    ("p10_ms", "p10 ms", "%.3f"),
+    ("gflops", "GFLOP/s", "%.1f"),
+    ("percent_of_gemm", "% of gemm", "%.0f"),
+    ("megabytes", "MB", "%.0f"),
+    ("times_dynamic_rnn", "times as fast as dynamic_rnn", "%.2f"),
+    ("times_fastest_peer", "as the fastest peer", "%.2f"),
+)
 
 
 def parse_shapes(text):
@@ -49,30 +67,58 @@ def parse_shapes(text):
 
 
 class Contestant(object):
-    """A contestant's process, as `contestants.serve` describes it."""
+    """A contestant's process, as `contestants.serve` describes it; each method may raise what that sends."""
 
-    def __init__(self, name, shape):
+    def __init__(self, name, shape, mode):
         context = multiprocessing.get_context("spawn")
         self.name = name
+        self.library = None
         self.milliseconds = []
         self.megabytes = 0
         self._connection, remote = context.Pipe()
-        self._process = context.Process(target=serve, args=(remote, name, shape), daemon=True)
+        self._process = context.Process(target=serve, args=(remote, name, shape, mode), daemon=True)
         self._process.start()
         remote.close()
-        self.problem = self._connection.recv()
 
-    def turn(self, mode, seconds, keep=True):
+    def wait_for_import(self):
+        self.library = self._answer()
+
+    def build(self):
+        self._answer("build")
+
+    def turn(self, seconds, keep=True):
         """Runs steps for `seconds`; their times are kept unless it is a warm-up."""
-        self._connection.send((mode, seconds))
-        taken, self.megabytes = self._connection.recv()
+        taken, self.megabytes = self._answer(seconds)
         if keep:
             self.milliseconds += [1e3 * t for t in taken]
 
     def stop(self):
-        if self.problem is None:
-            self._connection.send(None)
+        self._connection.send(None)
         self._process.join()
+
+    def _answer(self, *requests):
+        try:
+            for request in requests:
+                self._connection.send(request)
+            answer = self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            answer = RuntimeError("its process ended with status %s" % self._process.exitcode)
+        if isinstance(answer, RuntimeError):
+            raise answer
+        return answer
+
+
+def each(contestants, action):
+    """Has each contestant do `action`; returns those that could, and says of the others why they are left out."""
+    able = []
+    for contestant in contestants:
+        try:
+            action(contestant)
+            able.append(contestant)
+        except RuntimeError as error:
+            print("%s is left out: %s" % (contestant.name, error), file=sys.stderr)
+    return able
 
 
 def measure(shape, mode):
@@ -82,65 +128,113 @@ def measure(shape, mode):
     """
     contestants = []
     for name in FLAGS.contestants:
-        if mode not in CONTESTANTS[name].modes:
-            continue
-        if importlib.util.find_spec(CONTESTANTS[name].library) is None:  # Known before a process has started.
-            print("%s is left out: there is no %s" % (name, CONTESTANTS[name].library), file=sys.stderr)
-            continue
-        contestant = Contestant(name, shape)
-        if contestant.problem:
-            print("%s is left out: %s" % (name, contestant.problem), file=sys.stderr)
-            contestant.stop()
-        else:
-            contestants.append(contestant)
+        library = CONTESTANTS[name].library
+        if importlib.util.find_spec(library) is None:  # Known before a process has started.
+            print("%s is left out: there is no %s" % (name, library), file=sys.stderr)
+        elif mode in CONTESTANTS[name].modes:
+            contestants.append(Contestant(name, shape, mode))
+    # Libraries are imported side by side, since that takes long; building is one by one, for some measure then.
+    contestants = each(contestants, Contestant.wait_for_import)
+    contestants = each(contestants, Contestant.build)
     for round_number in range(FLAGS.rounds + 1):
-        for contestant in contestants:
-            contestant.turn(mode, FLAGS.seconds, keep=round_number > 0)
+        contestants = each(contestants, lambda c: c.turn(FLAGS.seconds, keep=round_number > 0))
     for contestant in contestants:
         contestant.stop()
     return contestants
 
 
-def report(shape, mode, contestants):
-    """Prints a table row per contestant and returns them as dictionaries."""
+def summarize(shape, mode, contestants):
+    """Returns a dictionary per contestant: the keys of `COLUMNS`, `steps` and `library`; None where there is none."""
     medians = {c.name: np.median(c.milliseconds) for c in contestants}
+    fastest_peer = min((medians[name] for name in PEERS if name in medians), default=None)
     rows = []
     for c in contestants:
-        median, low = medians[c.name], np.percentile(c.milliseconds, 10)
-        ratio = medians.get(REFERENCE, 0) / median
-        rate = shape.operations(mode) / median / 1e6
-        cells = (shape, mode, c.name, median, low, rate, c.megabytes, ratio)
-        print("| %s | %s | %s | %.2f | %.2f | %.1f | %.0f | %.2f |" % cells, flush=True)
-        keys = ("shape", "mode", "contestant", "median_ms", "p10_ms", "gflops", "megabytes", "times_as_fast")
-        rows.append(dict(zip(keys, (str(shape),) + cells[1:]), steps=len(c.milliseconds)))
+        median = medians[c.name]
+        row = {
+            "shape": str(shape),
+            "mode": mode,
+            "contestant": c.name,
+            "library": c.library,
+            "steps": len(c.milliseconds),
+            "median_ms": median,
+            "p10_ms": np.percentile(c.milliseconds, 10),
+            "megabytes": c.megabytes,
+            "gflops": None if c.name == "nothing" else shape.operations(mode) / median / 1e6,
+            "times_dynamic_rnn": medians["dynamic_rnn"] / median if "dynamic_rnn" in medians else None,
+            "times_fastest_peer": fastest_peer / median if fastest_peer else None,
+        }
+        row["percent_of_gemm"] = 100 * medians["gemm"] / median if "gemm" in medians and row["gflops"] else None
+        rows.append(row)
     return rows
+
+
+def cell(row, key, form):
+    """A number of a measurement; nothing where there is none."""
+    return form % row[key] if row.get(key) is not None else ""
+
+
+def print_row(cells):
+    print("| %s |" % " | ".join(cells), flush=True)
+
+
+def print_header(headings):
+    print_row(headings)
+    print("|%s" % ("---|" * len(headings)))
+
+
+def print_record(rows):
+    """Prints the second table: a row per shape and mode, a column per contestant."""
+    names = [name for name in CONTESTANTS if any(row["contestant"] == name for row in rows)]
+    cells = {}
+    for row in rows:
+        cells.setdefault((row["shape"], row["mode"]), {})[row["contestant"]] = row
+    print("\nMedians in milliseconds. %s; %s.\n" % (machine(), ", ".join(sorted({row["library"] for row in rows}))))
+    print_header(["T,B,I,H,L", "mode"] + names + ["native: times as fast as the fastest peer", "native: % of gemm"])
+    for (shape, mode), of in cells.items():
+        native = of.get("native", {})
+        ratios = [cell(native, "times_fastest_peer", "%.2f"), cell(native, "percent_of_gemm", "%.0f")]
+        print_row([shape, mode] + [cell(of.get(name, {}), "median_ms", "%.3f") for name in names] + ratios)
+
+
+def machine():
+    with open("/proc/cpuinfo") as cpuinfo:
+        models = re.findall(r"^model name\s*:\s*(.*)", cpuinfo.read(), re.M) or [platform.machine()]
+    return "%s, %d cores, Python %s" % (models[0], os.cpu_count(), platform.python_version())
+
+
+def check_flags():
+    """Returns the list of `Shape`; raises ValueError that names a flag."""
+    shapes = parse_shapes(FLAGS.shapes)
+    for flag, known in (("contestants", CONTESTANTS), ("modes", MODES)):
+        unknown = set(FLAGS[flag].value) - set(known)
+        if unknown:
+            raise ValueError("--%s: expected some of %s, got %s" % (flag, ", ".join(known), ", ".join(unknown)))
+    if FLAGS.json and not os.path.isdir(os.path.dirname(os.path.abspath(FLAGS.json))):
+        raise ValueError("--json: expected a file in a directory that exists, got %s" % FLAGS.json)
+    return shapes
 
 
 def main(argv):
     if argv[1:]:
         raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]))
     try:
-        shapes = parse_shapes(FLAGS.shapes)
-        for flag, known in (("contestants", CONTESTANTS), ("modes", MODES)):
-            unknown = set(FLAGS[flag].value) - set(known)
-            if unknown:
-                raise ValueError("--%s: expected some of %s, got %s" % (flag, ", ".join(known), ", ".join(unknown)))
-        if FLAGS.json and not os.path.isdir(os.path.dirname(os.path.abspath(FLAGS.json))):
-            raise ValueError("--json: expected a file in a directory that exists, got %s" % FLAGS.json)
+        shapes = check_flags()
     except ValueError as error:
         sys.exit("benchmark.py: %s" % error)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    print("%s, %d cores, Python %s\n" % (platform.machine(), os.cpu_count(), platform.python_version()))
-    print("| T,B,I,H,L | mode | contestant | median ms | p10 ms | GFLOP/s | MB | times as fast as %s |" % REFERENCE)
-    print("|---|---|---|---|---|---|---|---|")
+    print_header([heading for _, heading, _ in COLUMNS])
     rows = []
     for shape in shapes:
         for mode in FLAGS.modes:
-            rows += report(shape, mode, measure(shape, mode))
-    if FLAGS.json:
-        with open(FLAGS.json + ".part", "w") as file:
-            json.dump(rows, file, indent=1)
-        os.replace(FLAGS.json + ".part", FLAGS.json)
+            measured = summarize(shape, mode, measure(shape, mode))
+            for row in measured:
+                print_row([cell(row, key, form) for key, _, form in COLUMNS])
+            rows += measured
+            if FLAGS.json:  # After each, so that a long run that is cut short has not been for nothing.
+                with open(FLAGS.json + ".part", "w") as file:
+                    json.dump({"machine": machine(), "measurements": rows}, file, indent=1)
+                os.replace(FLAGS.json + ".part", FLAGS.json)
+    print_record(rows)
 
 
 if __name__ == "__main__":

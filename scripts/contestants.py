@@ -1,8 +1,11 @@
 """Who takes part in the benchmark. A new one is a function and a line in `CONTESTANTS`.
 
-A contestant is the library it needs and a function of a `Shape` and a random input [T, B, I] (float32), which returns
-a mapping from mode to a function without arguments: "inference" computes the last layer's outputs of all steps,
-"training" makes one step of gradient descent on their mean square.
+A contestant is the library it needs and a function of a `Shape`, a random input [T, B, I] (float32) and a mode, which
+returns a function without arguments that makes one step:
+
+  inference: the last layer's outputs of all steps, as one deploys it: of a frozen graph, whose variables are constants.
+  training: a step of gradient descent on the mean square of those outputs.
+  evaluation: inference from variables, as between steps of training.
 """
 
 import collections
@@ -13,11 +16,11 @@ import time
 import numpy as np
 
 import library_contestants
-from networks import PEERS
+import networks
 from stacked_lstm import StackedLSTM, engines, rnn_cell
 from stacked_lstm.compat import tf
 
-MODES = ("inference", "training")
+MODES = ("inference", "training", "evaluation")
 
 
 class Shape(collections.namedtuple("Shape", ["steps", "batch", "input_size", "hidden_size", "layers"])):
@@ -28,40 +31,56 @@ class Shape(collections.namedtuple("Shape", ["steps", "batch", "input_size", "hi
     def __str__(self):
         return ",".join(map(str, self))
 
+    def products(self, mode):
+        """The matrix products of one step, (m, k, n) each for [m, k] times [k, n].
+
+        The backward pass has two for each of the forward pass: dz W^T and [h, x]^T dz. The input is data, whose
+        gradient nobody asks for: in the first layer dz W^T is that of h alone.
+        """
+        rows, gates, width, sizes = self.steps * self.batch, 4 * self.hidden_size, self.input_size, []
+        for layer in range(self.layers):
+            joined = self.hidden_size + width
+            sizes.append((rows, joined, gates))
+            if mode == "training":
+                sizes.append((rows, gates, joined if layer else self.hidden_size))
+                sizes.append((joined, rows, gates))
+            width = self.hidden_size
+        return sizes
+
     def operations(self, mode):
-        """Floating-point operations of the matrix products; the backward pass has twice those of the forward pass."""
-        inputs = [self.input_size] + [self.hidden_size] * (self.layers - 1)
-        forward = sum(2 * self.steps * self.batch * 4 * self.hidden_size * (n + self.hidden_size) for n in inputs)
-        return forward * {"inference": 1, "training": 3}[mode]
+        """Floating-point operations of the matrix products of one step."""
+        return sum(2 * m * k * n for m, k, n in self.products(mode))
 
 
-def _in_session(build, shape, x, frozen=False):
-    """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I].
-
-    With `frozen` its variables are made constants, as in a graph that is deployed; it can only infer then.
-    """
+def _in_session(build, shape, x, mode):
+    """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I]."""
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     inputs = tf.placeholder(tf.float32, [None, None, shape.input_size])
-    outputs = build(inputs, shape)
-    # Contestants on one GPU share its memory.
-    config = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
-    session = tf.Session(config=config)
-    fetches = {"inference": outputs}
-    if not frozen:
-        loss = tf.reduce_mean(tf.square(outputs))
-        fetches["training"] = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+    fetch = build(inputs, shape)
+    if mode == "training":
+        fetch = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(fetch)))
+    session = _session()
     session.run(tf.global_variables_initializer())
-    if frozen:
-        names = [outputs.op.name]
-        definition = tf.graph_util.convert_variables_to_constants(session, session.graph_def, names)
-        graph = tf.Graph()
-        with graph.as_default():
-            inputs, outputs = tf.import_graph_def(
-                definition, return_elements=[inputs.name, outputs.name], name="frozen"
-            )
-        session, fetches = tf.Session(graph=graph, config=config), {"inference": outputs}
-    return {mode: functools.partial(session.make_callable(fetch, [inputs]), x) for mode, fetch in fetches.items()}
+    if mode == "inference":
+        session, inputs, fetch = _frozen(session, inputs, fetch)
+    return functools.partial(session.make_callable(fetch, [inputs]), x)
+
+
+def _session(optimized=True):
+    """A session of the default graph."""
+    config = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))  # Contestants on one GPU share its memory.
+    config.graph_options.rewrite_options.disable_meta_optimizer = not optimized
+    return tf.Session(config=config)
+
+
+def _frozen(session, inputs, outputs):
+    """Returns (session, inputs, outputs) of a graph in which the values of the variables are constants."""
+    with session:
+        definition = tf.graph_util.convert_variables_to_constants(session, session.graph_def, [outputs.op.name])
+    with tf.Graph().as_default():
+        inputs, outputs = tf.import_graph_def(definition, return_elements=[inputs.name, outputs.name])
+        return _session(), inputs, outputs
 
 
 def _stacked_lstm(engine, inputs, shape):
@@ -75,7 +94,7 @@ def _drop_in(inputs, shape):
 
 
 def _peer(name, inputs, shape):
-    return PEERS[name]([shape.hidden_size] * shape.layers, inputs, time_major=True).outputs
+    return networks.PEERS[name]([shape.hidden_size] * shape.layers, inputs, time_major=True).outputs
 
 
 def _block_lstm(inputs, shape):
@@ -103,82 +122,92 @@ def _block_lstm(inputs, shape):
     return inputs
 
 
-def _gemm(shape, x):
-    """The ceiling: TensorFlow's matrix products of all steps at once, forward, and the two of each backward."""
+def _nothing(shape, x, mode):
+    """What a call of a session costs that has the feed of the others, and fetches a number of it."""
+    return _in_session(lambda inputs, shape: inputs[0, 0, 0], shape, x, "evaluation")
+
+
+def _products_per_call(shape, mode):
+    """How often one call makes a step's products: some 10 ms at 100 GFLOP/s.
+
+    Made once in a call, those of a small shape would take less than the session's call, and their rate be no ceiling.
+    """
+    return int(np.clip(1e9 / shape.operations(mode), 1, 100))
+
+
+def _gemm(shape, x, mode):
+    """The ceiling: the bare matrix products, TensorFlow's, each of all time steps at once."""
     tf.disable_v2_behavior()
-    ops = {mode: [] for mode in MODES}
-    random, rows, width, last = tf.random_normal, shape.steps * shape.batch, shape.input_size, []
-    for _ in range(shape.layers):
-        x, W, dz = (
-            tf.Variable(random(sizes))
-            for sizes in (
-                [rows, width + shape.hidden_size],
-                [width + shape.hidden_size, 4 * shape.hidden_size],
-                [rows, 4 * shape.hidden_size],
-            )
-        )
-        for mode, product in (
-            ("inference", lambda: tf.matmul(x, W)),
-            ("training", lambda: tf.matmul(dz, W, transpose_b=True)),
-            ("training", lambda: tf.matmul(x, dz, transpose_a=True)),
-        ):
-            with tf.control_dependencies(last):  # One after the other, each with all threads.
-                last = [product()[0, 0]]  # A number of each, or TensorFlow would leave it out.
-            ops[mode] += last
-        width = shape.hidden_size
-    ops["training"] += ops["inference"]
-    session = tf.Session()
+    operands = [
+        (tf.Variable(tf.random_normal([m, k])), tf.Variable(tf.random_normal([k, n])))
+        for m, k, n in shape.products(mode)
+    ]
+    last = []
+    for left, right in operands * _products_per_call(shape, mode):
+        with tf.control_dependencies(last):  # One after the other, each with all threads.
+            last = [tf.matmul(left, right)]
+    session = _session(optimized=False)  # It would leave out products of which nothing is fetched.
     session.run(tf.global_variables_initializer())
-    return {mode: session.make_callable(made) for mode, made in ops.items()}
+    return session.make_callable(last[0].op)
 
 
-Contestant = collections.namedtuple("Contestant", ["library", "build", "modes"])
-Contestant.__new__.__defaults__ = (MODES,)
-INFERENCE = ("inference",)
+Contestant = collections.namedtuple("Contestant", ["library", "build", "modes", "steps_per_call"])
+Contestant.__new__.__defaults__ = (MODES, lambda shape, mode: 1)
 
 
-def _graph(build, *arguments, **options):
-    return functools.partial(_in_session, functools.partial(build, *arguments), **options)
+def _graph(build, *arguments):
+    return Contestant("tensorflow", functools.partial(_in_session, functools.partial(build, *arguments)))
 
 
 CONTESTANTS = collections.OrderedDict(
-    [(name, Contestant("tensorflow", _graph(_stacked_lstm, name))) for name in engines.ENGINES]
+    [(name, _graph(_stacked_lstm, name)) for name in engines.ENGINES]
     + [
-        ("native_frozen", Contestant("tensorflow", _graph(_stacked_lstm, "native", frozen=True), INFERENCE)),
-        ("rnn_cell", Contestant("tensorflow", _graph(_drop_in))),
-        ("dynamic_rnn", Contestant("tensorflow", _graph(_peer, "dynamic_rnn"))),
-        ("tf_keras", Contestant("tf_keras", _graph(_peer, "keras"))),
-        ("block_lstm", Contestant("tensorflow", _graph(_block_lstm))),
+        ("rnn_cell", _graph(_drop_in)),
+        ("dynamic_rnn", _graph(_peer, "dynamic_rnn")),
+        ("tf_keras", _graph(_peer, "keras")._replace(library="tf_keras")),
+        ("block_lstm", _graph(_block_lstm)),
         ("pytorch", Contestant("torch", library_contestants.pytorch)),
-        ("onnxruntime", Contestant("onnxruntime", library_contestants.onnxruntime, INFERENCE)),
-        ("openvino", Contestant("openvino", library_contestants.openvino, INFERENCE)),
-        ("gemm", Contestant("tensorflow", _gemm)),
+        ("onnxruntime", Contestant("onnxruntime", library_contestants.onnxruntime, ("inference",))),
+        ("openvino", Contestant("openvino", library_contestants.openvino, ("inference",))),
+        ("gemm", Contestant("tensorflow", _gemm, MODES, _products_per_call)),
+        ("nothing", Contestant("tensorflow", _nothing)),
     ]
 )
+PEERS = ("dynamic_rnn", "tf_keras", "block_lstm", "pytorch", "onnxruntime", "openvino")
 
 
-def serve(connection, name, shape):
+def serve(connection, name, shape, mode):
     """Runs a contestant in this process.
 
-    First sends None, or why it cannot take part. Then answers each (mode, seconds) with (list of seconds per step,
-    at least one; megabytes of memory that this process has used at most since its libraries were loaded), until None.
+    Sends the name and version of its library once that is imported; None once it is built, for which it waits until it
+    receives something; then, for each number of seconds until None, a list of the seconds that its steps took in that
+    time, at least one, and the most megabytes of memory that this process has used beyond its libraries. The last
+    thing it sends may be a RuntimeError: what keeps it from going on.
     """
+    contestant = CONTESTANTS[name]
     x = np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(np.float32)
     try:
-        importlib.import_module(CONTESTANTS[name].library)
+        library = importlib.import_module(contestant.library)
+        connection.send("%s %s" % (contestant.library, library.__version__.split("-")[0]))
+        connection.recv()
         before = _peak_megabytes()
-        steps = CONTESTANTS[name].build(shape, x)
+        call, steps = contestant.build(shape, x, mode), contestant.steps_per_call(shape, mode)
+        connection.send(None)
+        for seconds in iter(connection.recv, None):
+            taken = [t / steps for t in library_contestants.seconds_of_calls(call, seconds)]
+            _wait_until_idle()
+            connection.send((taken, _peak_megabytes() - before))
     except Exception as error:  # Whatever keeps a contestant away, the others go on.
-        connection.send("%s: %s" % (type(error).__name__, error))
-        return
-    connection.send(None)
-    for mode, seconds in iter(connection.recv, None):
-        taken, end = [], time.perf_counter() + seconds
-        while not taken or time.perf_counter() < end:
-            begin = time.perf_counter()
-            steps[mode]()
-            taken.append(time.perf_counter() - begin)
-        connection.send((taken, _peak_megabytes() - before))
+        connection.send(RuntimeError("%s: %s" % (type(error).__name__, error)))
+
+
+def _wait_until_idle():
+    """Waits until this process' threads rest, two seconds at most: ONNX Runtime's spin for 80 ms after a call."""
+    for _ in range(100):
+        before = time.process_time()
+        time.sleep(0.02)
+        if time.process_time() - before < 0.001:
+            return
 
 
 def _peak_megabytes():

@@ -1,23 +1,57 @@
 """Contestants of the benchmark that are other libraries: PyTorch (oneDNN), ONNX Runtime, OpenVINO.
 
-As in `contestants`, each is a function of a `Shape` and an input that returns a mapping from mode to a function. Their
-weights are random; the two that only infer read an ONNX model which this package writes.
+As in `contestants`, each is a function of a `Shape`, an input and a mode that returns a function. Their settings are
+those that their documentation has for the shortest time of one call, but for the threads: each runs with as many as it
+takes by itself or with one, whichever is faster for the shape at hand, since several are slower where a step's work is
+small. Their weights are random; the two that only infer read an ONNX model which this package writes.
 """
 
+import functools
 import os
 import tempfile
+import time
 
 import numpy as np
 
 from stacked_lstm import checkpoints
 
+TRIAL = 0.3  # Seconds for which a number of threads is tried.
 
-def pytorch(shape, x):
+
+def seconds_of_calls(function, seconds):
+    """Calls `function` for `seconds`, at least once; returns how long each call took, in seconds."""
+    taken, end = [], time.perf_counter() + seconds
+    while not taken or time.perf_counter() < end:
+        begin = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - begin)
+    return taken
+
+
+def _with_best_threads(build):
+    """Gives `build` a last argument: the number of threads, None for the library's own choice, that is fastest."""
+
+    @functools.wraps(build)
+    def with_best_threads(shape, x, mode):
+        medians = {}
+        for threads in (None, 1):
+            step = build(shape, x, mode, threads)
+            step()  # The first call prepares.
+            medians[threads] = np.median(seconds_of_calls(step, TRIAL))
+            del step  # And with it the threads, where they are its own.
+        return build(shape, x, mode, min(medians, key=medians.get))
+
+    return with_best_threads
+
+
+@_with_best_threads
+def pytorch(shape, x, mode, threads):
     """torch.nn.LSTM, time-major as it is by default; its loop over time is oneDNN's."""
     import torch
 
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))  # There is no way back to its own choice.
     network = torch.nn.LSTM(shape.input_size, shape.hidden_size, shape.layers)
-    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, fused=True)
     x = torch.from_numpy(x)
 
     def infer():
@@ -29,29 +63,36 @@ def pytorch(shape, x):
         torch.mean(torch.square(network(x)[0])).backward()
         optimizer.step()
 
-    return {"inference": infer, "training": train}
+    return train if mode == "training" else infer
 
 
-def onnxruntime(shape, x):
-    """An ONNX model in an InferenceSession, with its defaults."""
+@_with_best_threads
+def onnxruntime(shape, x, mode, threads):
+    """An ONNX model in an InferenceSession."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
     with tempfile.TemporaryDirectory() as directory:
-        session = onnxruntime.InferenceSession(_onnx_model(shape, directory), providers=["CPUExecutionProvider"])
-    return {"inference": lambda: session.run(["y"], {"x": x})}
+        path = _onnx_model(shape, directory)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(["y"], {"x": x})
 
 
-def openvino(shape, x):
+@_with_best_threads
+def openvino(shape, x, mode, threads):
     """The same model, compiled for this shape and for the shortest time of one call."""
     import openvino
 
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
     core = openvino.Core()
     with tempfile.TemporaryDirectory() as directory:
         model = core.read_model(_onnx_model(shape, directory))
         model.reshape({"x": list(x.shape)})
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         request = core.compile_model(model, "CPU", options).create_infer_request()
-    return {"inference": lambda: request.infer({"x": x}, share_inputs=True, share_outputs=True)}
+    return lambda: request.infer({"x": x}, share_inputs=True, share_outputs=True)
 
 
 def _onnx_model(shape, directory):

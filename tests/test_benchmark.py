@@ -1,24 +1,38 @@
 """scripts/benchmark.py: that it measures what it says, never how fast."""
 
+import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
+import time
 
+import numpy as np
 import pytest
+from absl.testing import flagsaver
 
 import benchmark
 import contestants
+import library_contestants
+from native_ops import NEEDS_NATIVE
+from stacked_lstm.compat import tf
 
-SCRIPT = os.path.abspath(benchmark.__file__)
+SHAPE = contestants.Shape(steps=3, batch=2, input_size=4, hidden_size=8, layers=2)
+X = np.ones([3, 2, 4], np.float32)
+
+
+def run_main(**flags):
+    with flagsaver.flagsaver():
+        benchmark.FLAGS.mark_as_parsed()
+        for flag, value in flags.items():
+            setattr(benchmark.FLAGS, flag, value)
+        benchmark.main(["benchmark.py"])
 
 
 def test_operations():
-    """Two layers by hand: 2 T B 4H (I + H), then 2 T B 4H 2H, tripled for training."""
+    """Two layers by hand: 2 T B 4H (I + H), then 2 T B 4H 2H; tripled for training, without dx of the first layer."""
     shape = contestants.Shape(steps=3, batch=2, input_size=5, hidden_size=7, layers=2)
     forward = 2 * 3 * 2 * 28 * 12 + 2 * 3 * 2 * 28 * 14
-    assert shape.operations("inference") == forward and shape.operations("training") == 3 * forward
+    assert shape.operations("inference") == shape.operations("evaluation") == forward
+    assert shape.operations("training") == 3 * forward - 2 * 3 * 2 * 28 * 5
 
 
 def test_shapes():
@@ -28,48 +42,160 @@ def test_shapes():
             benchmark.parse_shapes(text)
 
 
-def test_table_and_measurements(tmp_path):
+class Measured(object):
+    """What is read of a `benchmark.Contestant` after its turns."""
+
+    def __init__(self, name, milliseconds):
+        self.name, self.milliseconds, self.library, self.megabytes = name, milliseconds, "%s 1.0" % name, 5
+
+
+def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
+    taken = {
+        "inference": [Measured("native", [2.0, 1.0, 4.0]), Measured("dynamic_rnn", [8.0]), Measured("openvino", [3.0])],
+        "training": [Measured("native", [4.0]), Measured("gemm", [3.0]), Measured("nothing", [0.5])],
+    }
+    monkeypatch.setattr(benchmark, "measure", lambda shape, mode: taken[mode])
     path = tmp_path / "measured.json"
-    arguments = ["--shapes=3,2,4,8,2", "--rounds=2", "--seconds=0.01", "--contestants=graph,dynamic_rnn"]
-    result = subprocess.run([sys.executable, SCRIPT, "--json=%s" % path] + arguments, capture_output=True)
-    assert result.returncode == 0, result.stderr.decode()
-    rows = re.findall(r"^\| 3,2,4,8,2 \| (\w+) \| (\w+) \| ([\d.]+) \|", result.stdout.decode(), re.M)
-    expected = [(mode, name) for mode in ("inference", "training") for name in ("graph", "dynamic_rnn")]
-    assert [row[:2] for row in rows] == expected
+    run_main(shapes="3,2,4,8,2;1,1,1,1,1", json=str(path))
+    printed = capsys.readouterr().out
     measured = json.loads(path.read_text())
-    for (mode, name, median), row in zip(rows, measured):
-        assert (row["mode"], row["contestant"]) == (mode, name)
-        assert abs(float(median) - row["median_ms"]) < 0.01 and row["p10_ms"] <= row["median_ms"]
-        assert row["steps"] >= 2 and row["megabytes"] >= 0
-        operations = contestants.Shape(3, 2, 4, 8, 2).operations(mode)
-        assert row["gflops"] == pytest.approx(operations / row["median_ms"] / 1e6)
-    by_name = {row["contestant"]: row for row in measured[:2]}
-    ratio = by_name["dynamic_rnn"]["median_ms"] / by_name["graph"]["median_ms"]
-    assert by_name["graph"]["times_as_fast"] == pytest.approx(ratio) and by_name["dynamic_rnn"]["times_as_fast"] == 1
-
-
-def test_missing_library_is_left_out_by_name(tmp_path):
-    """The others go on; a module of that name that cannot be imported stands for a missing one."""
-    (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    arguments = [
-        "--shapes=3,2,4,8,1",
-        "--rounds=1",
-        "--seconds=0.01",
-        "--contestants=tf_keras,graph",
-        "--modes=inference",
+    assert measured["machine"] in printed and len(measured["measurements"]) == 12
+    native, dynamic_rnn, openvino, training, gemm, nothing = measured["measurements"][:6]
+    assert (native["median_ms"], native["steps"], native["megabytes"]) == (2.0, 3, 5)
+    assert native["p10_ms"] == pytest.approx(1.2)
+    assert native["gflops"] == pytest.approx(SHAPE.operations("inference") / 2e6)
+    assert (native["times_dynamic_rnn"], native["times_fastest_peer"], native["percent_of_gemm"]) == (4.0, 1.5, None)
+    assert (dynamic_rnn["times_fastest_peer"], openvino["times_fastest_peer"]) == (3 / 8, 1.0)
+    assert (training["times_dynamic_rnn"], training["times_fastest_peer"], training["percent_of_gemm"]) == (
+        None,
+        None,
+        75,
+    )
+    assert (gemm["percent_of_gemm"], nothing["percent_of_gemm"], nothing["gflops"]) == (100, None, None)
+    first, second = printed.split("\nMedians in milliseconds. ")
+    assert re.search(
+        r"^\| 3,2,4,8,2 \| inference \| native \| 2.000 \| 1.200 \| .* \|  \| 5 \| 4.00 \| 1.50 \|$", first, re.M
+    )
+    rows = re.findall(r"^\| (\d\S+) \| (\w+) \| (\w+) \|", first, re.M)
+    assert rows == [
+        (shape, mode, each.name) for shape in ("3,2,4,8,2", "1,1,1,1,1") for mode in taken for each in taken[mode]
     ]
-    result = subprocess.run([sys.executable, SCRIPT] + arguments, capture_output=True, env=environment)
-    assert result.returncode == 0, result.stderr.decode()
-    assert "tf_keras is left out: ImportError: no tf_keras here" in result.stderr.decode()
-    printed = result.stdout.decode()
-    assert "| inference | graph |" in printed and "| inference | tf_keras |" not in printed
+    assert second.startswith("%s; dynamic_rnn 1.0, gemm 1.0, native 1.0, nothing 1.0, openvino" % measured["machine"])
+    assert "| T,B,I,H,L | mode | native | dynamic_rnn | openvino | gemm | nothing | native: times" in second
+    assert "\n| 3,2,4,8,2 | inference | 2.000 | 8.000 | 3.000 |  |  | 1.50 |  |\n" in second
+    assert "\n| 3,2,4,8,2 | training | 4.000 |  |  | 3.000 | 0.500 |  | 75 |\n" in second
+
+
+def test_processes(tmp_path, monkeypatch, capsys):
+    """Whose library cannot be imported is named, and the others go on; a stand-in of that name raises."""
+    (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "measured.json"
+    who = ["tf_keras", "dynamic_rnn"]
+    run_main(shapes="3,2,4,8,2", contestants=who, modes=["training"], rounds=2, seconds=0.0, json=str(path))
+    printed = capsys.readouterr()
+    assert printed.err == "tf_keras is left out: ImportError: no tf_keras here\n"
+    (row,) = json.loads(path.read_text())["measurements"]
+    assert (row["contestant"], row["mode"]) == ("dynamic_rnn", "training")
+    assert row["library"] == "tensorflow %s" % tf.__version__
+    assert row["steps"] == 2  # One for each turn, and none of the warm-up.
+    assert 0 < row["p10_ms"] <= row["median_ms"] and row["megabytes"] > 0
+    assert "| 3,2,4,8,2 | training | dynamic_rnn | %.3f |" % row["median_ms"] in printed.out
+
+
+def test_process_that_dies(monkeypatch):
+    monkeypatch.setattr(benchmark, "serve", len)  # With arguments that it does not take.
+    contestant = benchmark.Contestant("graph", None, "training")  # Its process has TensorFlow to import for a shape.
+    for action in (contestant.wait_for_import, contestant.build):
+        with pytest.raises(RuntimeError, match="its process ended with status 1"):
+            action()
 
 
 @pytest.mark.parametrize(
-    "flag", ["--contestants=nobody", "--modes=sleeping", "--shapes=1", "--json=/nowhere/measured.json"]
+    "flag, value",
+    [
+        ("contestants", ["nobody"]),
+        ("modes", ["sleeping"]),
+        ("shapes", "1"),
+        ("json", "/nowhere/measured.json"),
+    ],
 )
-def test_bad_flags(flag):
-    result = subprocess.run([sys.executable, SCRIPT, flag], capture_output=True)
-    assert result.returncode == 1
-    assert "benchmark.py: %s: expected" % flag.split("=")[0] in result.stderr.decode()
+def test_bad_flags(flag, value):
+    with pytest.raises(SystemExit, match="^benchmark.py: --%s: expected" % flag):
+        run_main(**{flag: value})
+
+
+def built(name, mode, monkeypatch):
+    """Returns (the step of a contestant, the session that runs it)."""
+    sessions, make = [], contestants._session
+    monkeypatch.setattr(
+        contestants, "_session", lambda *given, **named: sessions.append(make(*given, **named)) or sessions[-1]
+    )
+    return contestants.CONTESTANTS[name].build(SHAPE, X, mode), sessions[-1]
+
+
+needs_keras = pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, reason="no tf_keras here")
+GRAPHS = [
+    pytest.param("native", marks=NEEDS_NATIVE),
+    "graph",
+    "rnn_cell",
+    "dynamic_rnn",
+    pytest.param("tf_keras", marks=needs_keras),
+    "block_lstm",
+]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphs(name, monkeypatch):
+    """Inference is without variables, evaluation with; training changes every one of them."""
+    for mode, variables in (("inference", False), ("evaluation", True)):
+        with tf.Graph().as_default():
+            step, session = built(name, mode, monkeypatch)
+        assert step().shape == (3, 2, 8)
+        assert any(op.type.startswith("Var") for op in session.graph.get_operations()) == variables
+    step, session = built(name, "training", monkeypatch)
+    variables = tf.trainable_variables()
+    before = session.run(variables)
+    step()
+    assert variables and all((old != new).any() for old, new in zip(before, session.run(variables)))
+
+
+def test_nothing():
+    assert contestants.CONTESTANTS["nothing"].build(SHAPE, X, "training")() == X[0, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_gemm_makes_all_products(mode, monkeypatch):
+    """TensorFlow's own trace of a call has the operations of as many steps as the call is counted for."""
+    step, session = built("gemm", mode, monkeypatch)
+    step()
+    last = [op for op in session.graph.get_operations() if op.type == "MatMul"][-1]
+    metadata, options = tf.RunMetadata(), tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+    session.run(last, options=options, run_metadata=metadata)
+    ran = {node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats}
+    sizes = [
+        [tensor.shape.as_list() for tensor in op.inputs]
+        for op in session.graph.get_operations()
+        if op.type == "MatMul" and op.name in ran
+    ]
+    operations = sum(2 * left[0] * left[1] * right[1] for left, right in sizes)
+    assert operations == SHAPE.operations(mode) * contestants.CONTESTANTS["gemm"].steps_per_call(SHAPE, mode)
+
+
+@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
+def test_libraries(name, monkeypatch):
+    pytest.importorskip(contestants.CONTESTANTS[name].library)
+    monkeypatch.setattr(library_contestants, "TRIAL", 0)
+    for mode in contestants.CONTESTANTS[name].modes:
+        contestants.CONTESTANTS[name].build(SHAPE, X, mode)()
+
+
+@pytest.mark.parametrize("faster", [None, 1])
+def test_best_threads(faster, monkeypatch):
+    monkeypatch.setattr(library_contestants, "TRIAL", 0.05)
+
+    @library_contestants._with_best_threads
+    def build(shape, x, mode, threads):
+        return lambda: time.sleep(0.001 if threads == faster else 0.02) or threads
+
+    assert build(SHAPE, X, "inference")() == faster
