@@ -49,7 +49,7 @@ def choose(name, layers, function):
     by = "name"
     if name == AUTO:
         name, by = meaning_of_auto(function), ENVIRONMENT_VARIABLE
-    name = "graph" if name == STEPWISE else name  # Here that is what TensorFlow's own ops are.
+        name = "graph" if name == STEPWISE else name  # A stack has no cells; these are TensorFlow's own ops, too.
     if name != AUTO:
         problem = ENGINES[name].unsupported(layers)
         if problem:

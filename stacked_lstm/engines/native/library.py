@@ -135,7 +135,7 @@ def _found_or_built(tools):
 
 
 _loading = threading.Lock()
-_loaded = {}
+_loaded = {}  # Once it was tried: "ops" or the "problem"; and what was "warned" of.
 
 
 def load():
@@ -145,7 +145,7 @@ def load():
       BuildError: it cannot be built or loaded.
     """
     with _loading:
-        if not _loaded:
+        if not ("ops" in _loaded or "problem" in _loaded):
             try:
                 _loaded["ops"] = tf.load_op_library(built()[0])
             except BuildError as error:
