@@ -5,7 +5,7 @@ TensorFlow 1.15 and 2.x both carry the TF1 graph API under this name.
 
 import tensorflow.compat.v1 as tf
 
-__all__ = ["inside_function_or_control_flow", "tf"]
+__all__ = ["device_of_new_ops", "inside_function_or_control_flow", "tf"]
 
 
 def inside_function_or_control_flow():
@@ -13,3 +13,13 @@ def inside_function_or_control_flow():
     graph = tf.get_default_graph()
     # Under control flow v2 bodies are functions; of control flow v1 TensorFlow has no public sign.
     return graph.building_function or graph._get_control_flow_context() is not None
+
+
+def device_of_new_ops():
+    """The `tf.DeviceSpec` of ops made now, after `tf.device`, device functions and `tf.colocate_with`."""
+    graph = tf.get_default_graph()
+    # TensorFlow tells by the device of an op. This one is made elsewhere: in the user's graph it would stay for good.
+    with tf.Graph().as_default() as elsewhere:
+        elsewhere._device_function_stack = graph._device_function_stack
+        elsewhere._colocation_stack = graph._colocation_stack
+        return tf.DeviceSpec.from_string(tf.no_op().device)

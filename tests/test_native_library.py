@@ -1,16 +1,18 @@
-"""Building, keeping and loading the native engine; which layers it runs, and why "auto" passes it over."""
+"""Building, keeping and loading the native engine; what happens where that fails."""
 
 import logging
 import multiprocessing
 import os
 import stat
+import tempfile
 
+import numpy as np
 import pytest
 
 import native_ops
-from stacked_lstm import StackedLSTM, engines
+import stacked_lstm
+from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import native
 from stacked_lstm.engines.native import __main__, library
 
 
@@ -18,6 +20,7 @@ from stacked_lstm.engines.native import __main__, library
 def fresh(monkeypatch, tmp_path):
     """A process that has loaded nothing yet, with an empty cache."""
     monkeypatch.setattr(library, "_loaded", {})
+    monkeypatch.delenv(library.LIBRARY_VARIABLE, raising=False)
     monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -27,7 +30,8 @@ def quick(fresh, monkeypatch, tmp_path):
     """A compiler that takes no time: it writes something to what comes after -o, and a line to a log."""
     compiler = tmp_path / "compiler"
     script = (
-        '#!/bin/sh\n[ "$1" = --version ] && exec echo quick 1.0\necho "$@" >> %s\nsleep 0.2\nwhile [ "$1" != -o ]; '
+        '#!/bin/sh\ncase "$*" in *--version) exec echo quick 1.0;; esac\n'
+        'echo "$@" >> %s\nsleep 0.05\nwhile [ "$1" != -o ]; '
     )
     script += 'do shift; done\necho made > "$2"\n'
     compiler.write_text(script % (tmp_path / "log"))
@@ -63,7 +67,7 @@ def test_damaged_files_are_built_again(damage, quick):
         assert file.read() == contents
 
 
-@pytest.mark.parametrize("change", ["version", "processor", "compile_flags", "source"])
+@pytest.mark.parametrize("change", ["command", "version", "processor", "compile_flags", "source"])
 def test_another_key_is_another_file(change, quick, monkeypatch):
     tools = library.toolchain()
     before = library.path(tools)
@@ -99,6 +103,32 @@ def test_no_compiler(fresh, monkeypatch):
     assert "there is no C++ compiler: expected one of g++, clang++, c++ on the path" in problem()
 
 
+def test_compilers_with_words_of_their_own(quick, monkeypatch):
+    """As in `ccache g++` or `g++ -m64`: they are part of every command and of the library's name."""
+    plain, _ = library.built()
+    monkeypatch.setenv("CXX", "env LANG=C '%s' -m64" % os.environ["CXX"])
+    path, is_new = library.built()
+    lines = quick.read_text().splitlines()
+    assert is_new and path != plain
+    assert [line.startswith("-m64 ") for line in lines] == [k >= len(lines) // 2 for k in range(len(lines))]
+
+
+@pytest.mark.parametrize("cxx, words", [("'g++", "No closing quotation"), (" ", "there is no C++ compiler")])
+def test_a_cxx_that_is_no_command(cxx, words, fresh, monkeypatch):
+    monkeypatch.setenv("CXX", cxx)
+    assert words in problem() and repr(cxx) in problem()
+
+
+def test_the_compiler_speaks_english(fresh, monkeypatch, tmp_path):
+    """What it says of its version is in the library's name."""
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\necho "$LC_ALL"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert library.toolchain().version == "C\n"
+
+
 def test_broken_compiler(quick, monkeypatch, tmp_path):
     compiler = tmp_path / "broken"
     compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exec echo broken 1.0\necho cannot do this >&2; exit 3\n')
@@ -117,14 +147,88 @@ def test_what_is_no_library(quick):
 def test_a_directory_that_others_may_write(quick, fresh):
     fresh.mkdir(mode=0o700)
     fresh.chmod(0o777)
-    assert "to be the user's own and closed to others' writing" in problem()
+    assert "to be the user's own or root's and closed to others' writing" in problem()
     assert calls(quick) == 0
 
 
+@pytest.mark.parametrize(
+    "owner, mode, trusted",
+    [(7, 0o700, True), (7, 0o755, True), (0, 0o755, True), (8, 0o755, False), (7, 0o770, False), (0, 0o777, False)],
+)
+def test_whose_directories_are_trusted(owner, mode, trusted, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 7)
+    assert library._is_closed(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
+
+
+@pytest.mark.parametrize("variable", [library.CACHE_VARIABLE, "XDG_CACHE_HOME", None])
+def test_directories_without_a_root(variable, quick, monkeypatch, tmp_path):
+    """Such as ~ where there is no home: nothing is made in the working directory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(str(tmp_path / "here"))
+    monkeypatch.delenv(library.CACHE_VARIABLE)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    if variable:
+        monkeypatch.setenv(variable, "cache")
+    assert "expected an absolute path of a directory to build in, got '%s" % ("cache" if variable else "~") in problem()
+    assert os.listdir(".") == []
+
+
+def refuse(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("where", [(os, "makedirs"), (tempfile, "TemporaryDirectory"), (os, "replace"), None])
+def test_no_room(where, quick, monkeypatch, capsys):
+    """Whatever the system refuses is said in a line, not in a traceback."""
+    if where:
+        monkeypatch.setattr(*where, refuse)
+    else:  # A lock that cannot be opened, for root either.
+        os.makedirs(library.path(library.toolchain()) + ".lock")
+    assert __main__.main() == 1
+    said = capsys.readouterr().err
+    assert "is not available: the library can be neither found nor built: [Errno" in said and said.count("\n") == 1
+
+
+@pytest.mark.skipif(library.fcntl is None, reason="no locks here")
+def test_file_systems_without_locks(quick, monkeypatch):
+    monkeypatch.setattr(library.fcntl, "flock", refuse)
+    path, is_new = library.built()
+    assert is_new and library.built() == (path, False)
+
+
+def test_a_library_by_name(quick, monkeypatch, tmp_path, capsys):
+    """No compiler is needed then, and nothing is built."""
+    path, _ = library.built()
+    moved = str(tmp_path / "moved.so")
+    os.rename(path, moved)
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, moved)
+    monkeypatch.setenv("CXX", "/nowhere/compiler")
+    assert library.built() == (moved, False)
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, "moved.so")
+    assert library.built() == (moved, False)
+    for other in (str(tmp_path / "none.so"), str(quick)):
+        monkeypatch.setenv(library.LIBRARY_VARIABLE, other)
+        with pytest.raises(
+            library.BuildError, match="expected a library that this package built as STACKED_LSTM_NATIV"
+        ):
+            library.built()
+
+
+@native_ops.NEEDS_NATIVE
+def test_a_library_by_name_that_is_one(monkeypatch, capsys):
+    path, _ = library.built()
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, path)
+    monkeypatch.setenv("CXX", "/nowhere/compiler")
+    assert __main__.main() == 0 and capsys.readouterr().out == "found %s\n" % path
+
+
 def test_without_it(quick, caplog):
-    """By name it is an error with the compiler's words; "auto" goes on with graph."""
+    """By name it is an error with the compiler's words; "auto" goes on with graph, and says so."""
     with pytest.raises(ValueError, match="lstm: expected layers that engine 'native' supports, got TensorFlow"):
         StackedLSTM([2], engine="native", name="lstm")(tf.zeros([1, 1, 1]))
+    assert not any("goes on" in record.getMessage() for record in caplog.records)
     for name in ("one", "other"):
         lstm = StackedLSTM([2], name=name)
         lstm(tf.zeros([1, 1, 1]))
@@ -133,6 +237,16 @@ def test_without_it(quick, caplog):
     warnings = [r.getMessage() for r in caplog.records if "engine" in r.getMessage()]
     assert sum("building the native engine" in text for text in warnings) == 1
     assert sum("goes on without the native engine" in text for text in warnings) == 1
+
+
+def test_errors_are_new_ones(quick):
+    """The same one would keep all the frames that it went through."""
+    raised = []
+    for _ in range(2):
+        with pytest.raises(RuntimeError) as error:
+            stacked_lstm.load_native_ops()
+        raised.append(error.value)
+    assert raised[0] is not raised[1] and str(raised[0]) == str(raised[1]) == library.problem()
 
 
 def test_ahead_of_time(quick, capsys):
@@ -144,64 +258,21 @@ def test_ahead_of_time(quick, capsys):
 def test_ahead_of_time_where_it_is_built(capsys):
     assert __main__.main() == 0
     tools = library.toolchain()
-    assert capsys.readouterr().out.startswith("found %s\nby %s (" % (library.path(tools), tools.compiler))
-
-
-# What each condition keeps away: the condition's name, its words, and the stack.
-
-KEPT_AWAY = {
-    "_dtype": ("it computes in float32 and float64, not in float16", {"dtype": tf.float16}),
-    "_named_activations": ("the activation <lambda> is a function", {"activation": lambda x: tf.tanh(x)}),
-    "_plain_equations": None,  # tests/test_rnn_cell_engines.py: StackedLSTM has no peepholes.
-    "_on_a_cpu": ("the device is /device:GPU:0", {}),
-    "_compiled": ("TensorFlow does not load the library", {}),
-    "_no_gpu": ("there is a GPU", {}),
-    "_outside_of_functions": ("XLA may compile what is inside functions", {}),
-}
-
-
-def test_every_condition_has_a_test():
-    assert list(KEPT_AWAY) == [condition.__name__ for condition in native.CONDITIONS + native.PREFERENCES]
-
-
-def used(**options):
-    lstm = StackedLSTM([2], **options)
-    lstm(tf.zeros([1, 1, 1], options.get("dtype", tf.float32)))
-    return lstm.engine_used
+    assert capsys.readouterr().out.startswith("found %s\nby %s (" % (library.path(tools), " ".join(tools.command)))
 
 
 @native_ops.NEEDS_NATIVE
-def test_taken_by_auto():
-    assert used() == ("native", "the first engine that supports these layers")
-    with tf.device("/device:CPU:0"):
-        assert used(name="placed").name == "native"
-
-
-@pytest.mark.parametrize("condition", ["_dtype", "_named_activations"])
-def test_layers_it_does_not_support(condition):
-    words, options = KEPT_AWAY[condition]
-    assert used(**options).name == "graph" and "not native: " + words in used(name="again", **options).reason
-    with pytest.raises(ValueError, match="expected layers that engine 'native' supports, got " + words):
-        used(name="by_name", engine="native", **options)
-
-
-@native_ops.NEEDS_NATIVE
-def test_devices_other_than_the_cpu(monkeypatch):
-    with tf.device("/device:GPU:0"):
-        assert KEPT_AWAY["_on_a_cpu"][0] in used().reason
-        with pytest.raises(ValueError, match=KEPT_AWAY["_on_a_cpu"][0]):
-            used(name="by_name", engine="native")
-    monkeypatch.setattr(tf.config.experimental, "list_physical_devices", lambda kind: [kind])
-    assert KEPT_AWAY["_no_gpu"][0] in used(name="with_gpu").reason
-    assert used(name="asked_for", engine="native").name == "native"
-
-
-@native_ops.NEEDS_NATIVE
-def test_inside_control_flow(control_flow):
-    found = []
-    tf.while_loop(lambda k: k < 1, lambda k: (found.append(used()), k + 1)[1], [0])
-    assert KEPT_AWAY["_outside_of_functions"][0] in found[0].reason
-
-
-def test_order():
-    assert list(engines.ENGINES) == ["native", "graph"]
+def test_imported_graphs(session):
+    """Once the ops are loaded, an imported graph runs and can be differentiated."""
+    x = tf.placeholder(tf.float32, [2, 3, 4], name="x")
+    outputs, _ = StackedLSTM([5], engine="native")(x)
+    expected = [tf.identity(outputs, name="outputs"), tf.gradients(outputs, x)[0]]
+    session.run(tf.global_variables_initializer())
+    frozen = tf.graph_util.convert_variables_to_constants(session, session.graph_def, ["outputs"])
+    stacked_lstm.load_native_ops()
+    with tf.Graph().as_default(), tf.Session() as other:
+        x_there, outputs_there = tf.import_graph_def(frozen, return_elements=["x:0", "outputs:0"])
+        found = [outputs_there, tf.gradients(outputs_there, x_there)[0]]
+        values = np.random.RandomState(0).standard_normal([2, 3, 4])
+        for ours, theirs in zip(other.run(found, {x_there: values}), session.run(expected, {x: values})):
+            assert np.any(theirs) and np.array_equal(ours, theirs)

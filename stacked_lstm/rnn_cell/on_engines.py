@@ -4,22 +4,17 @@
 """
 
 import collections
-import os
 import weakref
 
 from stacked_lstm import checks, engines
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, padding
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell, LSTMStateTuple
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 
-STEPWISE = "stepwise"
-
-# What `engine=None` means. The environment variable overrides it, for programs that cannot be changed.
-DEFAULT_ENGINE = "auto"
-ENVIRONMENT_VARIABLE = "STACKED_LSTM_ENGINE"
+DEFAULT_ENGINE = AUTO  # What `engine=None` means.
 
 Call = collections.namedtuple(
     "Call",
@@ -128,16 +123,16 @@ def choose(call, engine):
     Raises:
       ValueError: no such engine, or it was asked for by name and the conditions are not met.
     """
-    asked = engine is not None
-    name = engine if asked else os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_ENGINE
-    argument = "engine" if asked or name == DEFAULT_ENGINE else ENVIRONMENT_VARIABLE
-    checks.known(dict(engines.ENGINES, auto=None, stepwise=None), name, "dynamic_rnn", argument)
+    name, by = DEFAULT_ENGINE if engine is None else engine, "name"
+    checks.known(dict(engines.ENGINES, auto=None, stepwise=None), name, "dynamic_rnn", "engine")
+    if name == AUTO and engines.meaning_of_auto("dynamic_rnn") == STEPWISE:
+        name, by = STEPWISE, engines.ENVIRONMENT_VARIABLE
     if name == STEPWISE:
-        return STEPWISE, EngineUsed(STEPWISE, "asked for by name" if asked else "asked for by %s" % argument)
+        return STEPWISE, EngineUsed(STEPWISE, "asked for by %s" % by)
     problem = next(filter(None, (condition(call) for condition in CONDITIONS)), None)
     if problem is None:
         return name, None
-    if asked and name != "auto":
+    if engine not in (None, AUTO):
         checks.fail("dynamic_rnn", "a plain stack of LSTM cells for engine %r" % name, problem)
     return STEPWISE, EngineUsed(STEPWISE, "TensorFlow's own loop, because " + problem)
 

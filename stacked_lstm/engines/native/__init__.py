@@ -1,12 +1,13 @@
 """The `native` engine: one compiled op per layer and direction, on a CPU.
 
-`CONDITIONS` says what it can run, `PREFERENCES` what `engine="auto"` leaves to other engines all the same.
+`CONDITIONS` says what it can run, `PREFERENCES` what `engine="auto"` leaves to other engines all the same, and `BUILT`,
+asked last by both, that the ops are there.
 """
 
 import itertools
 
 from stacked_lstm import equations
-from stacked_lstm.compat import inside_function_or_control_flow, tf
+from stacked_lstm.compat import device_of_new_ops, inside_function_or_control_flow, tf
 from stacked_lstm.engines.native import library, ops
 
 _DTYPES = ("float32", "float64")
@@ -35,23 +36,16 @@ def _plain_equations(layers):
 
 def _on_a_cpu(layers):
     del layers
-    with tf.name_scope("stacked_lstm_native"):
-        device = tf.no_op("device").device  # Where ops go that are made here.
-    return "the device is %s" % device if device and "cpu" not in device.lower() else None
+    device = device_of_new_ops()
+    return None if device.device_type in (None, "CPU") else "the device is %s" % device.to_string()
 
 
-def _compiled(layers):
+def _in_this_process(layers):
     del layers
-    try:
-        library.load()
-    except library.BuildError as error:
-        return str(error)
-    return None
-
-
-def _no_gpu(layers):
-    del layers
-    return "there is a GPU" if tf.config.experimental.list_physical_devices("GPU") else None
+    device = device_of_new_ops()
+    # By name it is taken on any job: this may well be the process that runs it, as between parameter servers.
+    remote = "the device is %s, and that process may not have these ops"
+    return None if device.job in (None, "localhost") else remote % device.to_string()
 
 
 def _outside_of_functions(layers):
@@ -59,19 +53,54 @@ def _outside_of_functions(layers):
     return "XLA may compile what is inside functions and loops" if inside_function_or_control_flow() else None
 
 
-# In the order in which they are asked: the library is built only where everything else is as it should be.
-CONDITIONS = (_dtype, _named_activations, _plain_equations, _on_a_cpu, _compiled)
-PREFERENCES = (_no_gpu, _outside_of_functions)
+def _no_gpu(layers):
+    del layers
+    if device_of_new_ops().device_type:  # A CPU, or this would not be asked.
+        return None
+    return "there is a GPU" if tf.config.experimental.list_physical_devices("GPU") else None
+
+
+def _compiled(layers):
+    del layers
+    return library.problem()
+
+
+# In the order in which they are asked, the costly ones last: looking for GPUs starts CUDA in this process, and building
+# takes a quarter of a minute.
+CONDITIONS = (_dtype, _named_activations, _plain_equations, _on_a_cpu)
+PREFERENCES = (_in_this_process, _outside_of_functions, _no_gpu)
+BUILT = (_compiled,)
 
 
 def unsupported(layers):
     """Why this engine cannot run `layers`; None where it can."""
-    return next(filter(None, (condition(layers) for condition in CONDITIONS)), None)
+    return _first_problem(CONDITIONS + BUILT, layers)
 
 
 def passed_over(layers):
     """Why "auto" shall not take this engine for `layers`; None where it shall."""
-    return next(filter(None, (condition(layers) for condition in PREFERENCES + CONDITIONS)), None)
+    problem = _first_problem(CONDITIONS + PREFERENCES, layers)
+    if problem is None:
+        problem = _first_problem(BUILT, layers)
+        if problem:
+            library.warn_once("it goes on without the native engine: %s" % problem)
+    return problem
+
+
+def _first_problem(conditions, layers):
+    return next(filter(None, (condition(layers) for condition in conditions)), None)
+
+
+def load_native_ops():
+    """Makes the native engine's ops known to TensorFlow, in this process, and builds them if need be.
+
+    A program calls it before it imports a graph that has them (`tf.import_graph_def`, `tf.train.import_meta_graph`, a
+    SavedModel), and so does each process of a cluster that runs one. A program that builds such a graph has no need.
+
+    Raises:
+      RuntimeError: they cannot be built or loaded; the message has the compiler's words.
+    """
+    library.load()
 
 
 def run(weights, x, state, sequence_length=None):

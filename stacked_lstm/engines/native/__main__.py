@@ -1,5 +1,6 @@
 """`python -m stacked_lstm.engines.native` builds the native engine ahead of its first use, and reports."""
 
+import os
 import sys
 
 from stacked_lstm.engines.native import library
@@ -13,8 +14,10 @@ def main():
     except library.BuildError as error:
         print("the native engine is not available: %s" % error, file=sys.stderr)
         return 1
-    tools = library.toolchain()
-    print("%s %s\nby %s (%s)" % ("built" if is_new else "found", where, tools.compiler, tools.version.split("\n")[0]))
+    print("%s %s" % ("built" if is_new else "found", where))
+    if not os.environ.get(library.LIBRARY_VARIABLE):  # Which names what was built elsewhere.
+        tools = library.toolchain()
+        print("by %s (%s)" % (" ".join(tools.command), tools.version.split("\n")[0]))
     return 0
 
 

@@ -1,7 +1,8 @@
 """The compiled ops: built by the compiler on this machine at first use, kept in a directory of the user's.
 
 The file's name is a hash of all it depends on: sources, TensorFlow, compiler, processor. It is written under another
-name and renamed, and ends with a hash of its own contents, so that whatever is not whole is built again.
+name and renamed, and ends with a hash of its own contents, so that whatever is not whole is built again. A file that
+the environment names is loaded instead, and nothing is built.
 """
 
 import collections
@@ -11,6 +12,7 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import stat
 import subprocess
@@ -26,6 +28,7 @@ except ImportError:  # Not on Windows, where there is nothing to build either.
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE_VARIABLE = "STACKED_LSTM_CACHE"
+LIBRARY_VARIABLE = "STACKED_LSTM_NATIVE_LIBRARY"
 _COMPILERS = ("g++", "clang++", "c++")
 # TensorFlow's headers want its own flags, and nothing about the processor, which would change their memory layout.
 _KERNEL_FLAGS = ["-std=c++17", "-O3", "-Wall", "-march=native"]
@@ -34,45 +37,56 @@ _SHARED = ["-fPIC", "-fvisibility=hidden"]
 
 _LOG = logging.getLogger("stacked_lstm")
 
-Toolchain = collections.namedtuple("Toolchain", ["compiler", "version", "compile_flags", "link_flags", "processor"])
+Toolchain = collections.namedtuple("Toolchain", ["command", "version", "compile_flags", "link_flags", "processor"])
 Toolchain.__doc__ = """What builds the library, and for what.
 
 Fields:
-  compiler, version: its path, and what it says of itself.
+  command, version: the compiler as a list of words, its path first, and what it says of itself.
   compile_flags, link_flags: TensorFlow's.
   processor: the machine and what it can do.
 """
 
 
-class BuildError(Exception):
+class BuildError(RuntimeError):
     """The library cannot be built or loaded; the message says why, in the compiler's words if there are any."""
 
 
 def toolchain():
     """Returns the `Toolchain` of this machine; raises BuildError where there is none."""
-    asked = os.environ.get("CXX")
-    names = [asked] if asked else _COMPILERS
-    compiler = next(filter(None, (shutil.which(name) for name in names)), None)
-    if compiler is None:
-        raise BuildError("there is no C++ compiler: expected %s" % (
-            "the CXX of the environment, %r" % asked if asked else "one of %s on the path" % ", ".join(_COMPILERS)
-        ))  # fmt: skip
-    version = _output([compiler, "--version"])
+    command = _compiler()
+    version = _output(command + ["--version"])
     flags = tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()
-    return Toolchain(compiler, version, flags[0], flags[1], _processor())
+    return Toolchain(command, version, flags[0], flags[1], _processor())
+
+
+def _compiler():
+    """The words of the CXX of the environment, such as "ccache g++" or "g++ -m64", or the first compiler there is."""
+    asked = os.environ.get("CXX")
+    try:
+        commands = [shlex.split(asked)] if asked else [[name] for name in _COMPILERS]
+    except ValueError as error:
+        raise BuildError("expected a command as the CXX of the environment, got %r: %s" % (asked, error)) from error
+    for name, *rest in filter(None, commands):
+        found = shutil.which(name)
+        if found:
+            return [found] + rest
+    expected = "the CXX of the environment, %r" % asked if asked else "one of %s on the path" % ", ".join(_COMPILERS)
+    raise BuildError("there is no C++ compiler: expected %s" % expected)
 
 
 def cache_directory():
-    """Returns the directory of the built libraries, made if it is not there; raises BuildError unless it is private."""
+    """Returns the directory of the built libraries, made if it is not there.
+
+    Raises:
+      BuildError: others than the user and root may write there, and so choose what code runs.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     directory = os.environ.get(CACHE_VARIABLE) or os.path.join(base, "stacked_lstm")
-    try:
-        os.makedirs(directory, 0o700, exist_ok=True)
-        found = os.stat(directory)
-    except OSError as error:
-        raise BuildError("expected a directory to build in, got %s" % error) from error
-    if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-        raise BuildError("expected %s to be the user's own and closed to others' writing" % directory)
+    if not os.path.isabs(directory):  # Also where there is no home to stand for ~.
+        raise BuildError("expected an absolute path of a directory to build in, got %r" % directory)
+    os.makedirs(directory, 0o700, exist_ok=True)
+    if not _is_closed(os.stat(directory)):
+        raise BuildError("expected %s to be the user's own or root's and closed to others' writing" % directory)
     return directory
 
 
@@ -89,16 +103,27 @@ def built():
     """Returns (path of the library, whether this call built it).
 
     Raises:
-      BuildError: no compiler, or it fails.
+      BuildError: no compiler, or it fails; no place to keep the library.
     """
-    tools = toolchain()
+    given = os.environ.get(LIBRARY_VARIABLE)
+    if given:
+        if not _is_whole(given):
+            raise BuildError("expected a library that this package built as %s, got %r" % (LIBRARY_VARIABLE, given))
+        return os.path.abspath(given), False
+    try:
+        return _found_or_built(toolchain())
+    except OSError as error:
+        raise BuildError("the library can be neither found nor built: %s" % error) from error
+
+
+def _found_or_built(tools):
     library = path(tools)
     if _is_whole(library):
         return library, False
     with _lock(library + ".lock"):
         if _is_whole(library):  # Another process was faster.
             return library, False
-        _LOG.warning("stacked_lstm: building the native engine once, with %s, as %s", tools.compiler, library)
+        _LOG.warning("stacked_lstm: building the native engine once, with %s, as %s", " ".join(tools.command), library)
         with tempfile.TemporaryDirectory(prefix="build-", dir=os.path.dirname(library)) as directory:
             made = _build(tools, directory)
             with open(made, "rb") as file:
@@ -110,7 +135,7 @@ def built():
 
 
 _loading = threading.Lock()
-_loaded = {}
+_loaded = {}  # Once it was tried: "ops" or the "problem"; and what was "warned" of.
 
 
 def load():
@@ -120,19 +145,32 @@ def load():
       BuildError: it cannot be built or loaded.
     """
     with _loading:
-        if "ops" not in _loaded:
+        if not ("ops" in _loaded or "problem" in _loaded):
             try:
-                library, _ = built()
-                _loaded["ops"] = tf.load_op_library(library)
+                _loaded["ops"] = tf.load_op_library(built()[0])
             except BuildError as error:
-                _loaded["ops"] = error
+                _loaded["problem"] = str(error)
             except Exception as error:  # Whatever TensorFlow has against the library.
-                _loaded["ops"] = BuildError("TensorFlow does not load the library: %s" % error)
-            if isinstance(_loaded["ops"], BuildError):
-                _LOG.warning("stacked_lstm: it goes on without the native engine: %s", _loaded["ops"])
-        if isinstance(_loaded["ops"], BuildError):
-            raise _loaded["ops"]
-        return _loaded["ops"]
+                _loaded["problem"] = "TensorFlow does not load the library: %s" % error
+    if "problem" in _loaded:
+        raise BuildError(_loaded["problem"])  # A new one each time: a traceback keeps what it went through alive.
+    return _loaded["ops"]
+
+
+def problem():
+    """Why the ops cannot be built or loaded; None where `load` returns them."""
+    try:
+        load()
+    except BuildError as error:
+        return str(error)
+    return None
+
+
+def warn_once(message):
+    """Logs a warning, unless it was the last one that was logged here."""
+    if _loaded.get("warned") != message:
+        _loaded["warned"] = message
+        _LOG.warning("stacked_lstm: %s", message)
 
 
 def _build(tools, directory):
@@ -144,18 +182,19 @@ def _build(tools, directory):
     for name in _files(".cc"):
         flags = ops if name.startswith("op") else _KERNEL_FLAGS + abi
         objects.append(os.path.join(directory, name + ".o"))
-        jobs.append([tools.compiler] + flags + _SHARED + ["-c", os.path.join(HERE, name), "-o", objects[-1]])
+        jobs.append(tools.command + flags + _SHARED + ["-c", os.path.join(HERE, name), "-o", objects[-1]])
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(_output, jobs))
     library = os.path.join(directory, "native.so")
-    _output([tools.compiler, "-shared", "-o", library] + objects + tools.link_flags)
+    _output(tools.command + ["-shared", "-o", library] + objects + tools.link_flags)
     return library
 
 
 def _output(command):
     """What a command prints; raises BuildError with its words if it fails."""
+    english = dict(os.environ, LC_ALL="C")  # What it says of its version is in the library's name.
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=english)
     except OSError as error:
         raise BuildError("%s: %s" % (command[0], error)) from error
     text = done.stdout.decode(errors="replace")
@@ -177,6 +216,12 @@ def _processor():
     return tuple(found)
 
 
+def _is_closed(directory):
+    """Whether a directory, by its `os.stat`, is the user's or root's, and nobody else may write there."""
+    owners = (os.getuid(), 0) if hasattr(os, "getuid") else (directory.st_uid,)
+    return directory.st_uid in owners and not directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def _is_whole(library):
     """Whether the file is there and ends with the hash of the rest."""
     try:
@@ -191,6 +236,8 @@ def _is_whole(library):
 def _lock(name):
     """Held by one process at a time; given back by the system if that dies."""
     with open(name, "w") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        # Where a file system has no locks, several processes may build: the last one's file stays, as good as any.
+        with contextlib.suppress(OSError):
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
