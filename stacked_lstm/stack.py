@@ -63,7 +63,8 @@ class StackedLSTM(object):
           weight_initializer, bias_initializer: see `initializers.get`; or a mapping from variable names without the
             stack's (`"layer_1/Wf"`) to them, where variables left out have the default.
           dtype: float16, bfloat16, float32 or float64.
-          engine: "auto", or an engine's name (`engines.ENGINES`).
+          engine: "auto", or an engine's name (`engines.ENGINES`). STACKED_LSTM_ENGINE in the environment says what
+            "auto" means.
           name: scope of the variables. Two stacks in one scope need two names.
 
         Raises:

@@ -82,12 +82,12 @@ def test_activations_are_those_of_the_package(session):
     def call(of_cell, of_gates):
         return ops.stacked_lstm_forward(
             x=tf.ones([1, 1, 1]),
-            c=zeros + 1,
-            h=zeros,
+            c=[zeros + 1],
+            h=[zeros],
             lengths=[],
             kernels=[tf.ones([2, 1])] * 4,
             biases=[],
-            packed=ops.stacked_lstm_pack(kernels=[tf.ones([2, 1])] * 4),
+            packed=[ops.stacked_lstm_pack(kernels=[tf.ones([2, 1])] * 4)],
             activation=of_cell,
             recurrent_activation=of_gates,
         )[0]
