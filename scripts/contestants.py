@@ -52,35 +52,41 @@ class Shape(collections.namedtuple("Shape", ["steps", "batch", "input_size", "hi
         return sum(2 * m * k * n for m, k, n in self.products(mode))
 
 
-def _in_session(build, shape, x, mode):
+POOL, CALLER = 0, -1  # Values of inter_op_parallelism_threads: TensorFlow's choice of threads, and the caller's.
+
+
+@library_contestants.fastest_of(POOL, CALLER)
+def _in_session(build, shape, x, mode, threads):
     """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I]."""
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
-    inputs = tf.placeholder(tf.float32, [None, None, shape.input_size])
-    fetch = build(inputs, shape)
-    if mode == "training":
-        fetch = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(fetch)))
-    session = _session()
-    session.run(tf.global_variables_initializer())
-    if mode == "inference":
-        session, inputs, fetch = _frozen(session, inputs, fetch)
+    with tf.Graph().as_default():
+        inputs = tf.placeholder(tf.float32, [None, None, shape.input_size])
+        fetch = build(inputs, shape)
+        if mode == "training":
+            fetch = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(fetch)))
+        session = _session(threads)
+        session.run(tf.global_variables_initializer())
+        if mode == "inference":
+            session, inputs, fetch = _frozen(session, threads, inputs, fetch)
     return functools.partial(session.make_callable(fetch, [inputs]), x)
 
 
-def _session(optimized=True):
-    """A session of the default graph."""
+def _session(threads, optimized=True):
+    """A session of the default graph; `threads` run its ops, those within an op are always TensorFlow's choice."""
     config = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))  # Contestants on one GPU share its memory.
+    config.inter_op_parallelism_threads = threads
     config.graph_options.rewrite_options.disable_meta_optimizer = not optimized
     return tf.Session(config=config)
 
 
-def _frozen(session, inputs, outputs):
+def _frozen(session, threads, inputs, outputs):
     """Returns (session, inputs, outputs) of a graph in which the values of the variables are constants."""
     with session:
         definition = tf.graph_util.convert_variables_to_constants(session, session.graph_def, [outputs.op.name])
     with tf.Graph().as_default():
         inputs, outputs = tf.import_graph_def(definition, return_elements=[inputs.name, outputs.name])
-        return _session(), inputs, outputs
+        return _session(threads), inputs, outputs
 
 
 def _stacked_lstm(engine, inputs, shape):
@@ -135,19 +141,21 @@ def _products_per_call(shape, mode):
     return int(np.clip(1e9 / shape.operations(mode), 1, 100))
 
 
-def _gemm(shape, x, mode):
+@library_contestants.fastest_of(POOL, CALLER)
+def _gemm(shape, x, mode, threads):
     """The ceiling: the bare matrix products, TensorFlow's, each of all time steps at once."""
     tf.disable_v2_behavior()
-    operands = [
-        (tf.Variable(tf.random_normal([m, k])), tf.Variable(tf.random_normal([k, n])))
-        for m, k, n in shape.products(mode)
-    ]
-    last = []
-    for left, right in operands * _products_per_call(shape, mode):
-        with tf.control_dependencies(last):  # One after the other, each with all threads.
-            last = [tf.matmul(left, right)]
-    session = _session(optimized=False)  # It would leave out products of which nothing is fetched.
-    session.run(tf.global_variables_initializer())
+    with tf.Graph().as_default():
+        operands = [
+            (tf.Variable(tf.random_normal([m, k])), tf.Variable(tf.random_normal([k, n])))
+            for m, k, n in shape.products(mode)
+        ]
+        last = []
+        for left, right in operands * _products_per_call(shape, mode):
+            with tf.control_dependencies(last):  # One after the other, each with all threads.
+                last = [tf.matmul(left, right)]
+        session = _session(threads, optimized=False)  # It would leave out products of which nothing is fetched.
+        session.run(tf.global_variables_initializer())
     return session.make_callable(last[0].op)
 
 

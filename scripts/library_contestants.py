@@ -15,7 +15,7 @@ import numpy as np
 
 from stacked_lstm import checkpoints
 
-TRIAL = 0.3  # Seconds for which a number of threads is tried.
+TRIAL = 0.3  # Seconds for which each setting is tried; without a trial it is the first.
 
 
 def seconds_of_calls(function, seconds):
@@ -28,23 +28,26 @@ def seconds_of_calls(function, seconds):
     return taken
 
 
-def _with_best_threads(build):
-    """Gives `build` a last argument: the number of threads, None for the library's own choice, that is fastest."""
+def fastest_of(*settings):
+    """A decorator that gives `build` a last argument: the one of `settings` whose steps take the shortest time."""
 
-    @functools.wraps(build)
-    def with_best_threads(shape, x, mode):
-        medians = {}
-        for threads in (None, 1):
-            step = build(shape, x, mode, threads)
-            step()  # The first call prepares.
-            medians[threads] = np.median(seconds_of_calls(step, TRIAL))
-            del step  # And with it the threads, where they are its own.
-        return build(shape, x, mode, min(medians, key=medians.get))
+    def decorated(build):
+        @functools.wraps(build)
+        def with_fastest(*arguments):
+            medians = {}
+            for setting in settings if TRIAL else ():
+                step = build(*arguments, setting)
+                step()  # The first call prepares.
+                medians[setting] = np.median(seconds_of_calls(step, TRIAL))
+                del step  # And with it the threads, where they are its own.
+            return build(*arguments, min(medians, key=medians.get, default=settings[0]))
 
-    return with_best_threads
+        return with_fastest
+
+    return decorated
 
 
-@_with_best_threads
+@fastest_of(None, 1)
 def pytorch(shape, x, mode, threads):
     """torch.nn.LSTM, time-major as it is by default; its loop over time is oneDNN's."""
     import torch
@@ -66,7 +69,7 @@ def pytorch(shape, x, mode, threads):
     return train if mode == "training" else infer
 
 
-@_with_best_threads
+@fastest_of(None, 1)
 def onnxruntime(shape, x, mode, threads):
     """An ONNX model in an InferenceSession."""
     import onnxruntime
@@ -79,7 +82,7 @@ def onnxruntime(shape, x, mode, threads):
     return lambda: session.run(["y"], {"x": x})
 
 
-@_with_best_threads
+@fastest_of(None, 1)
 def openvino(shape, x, mode, threads):
     """The same model, compiled for this shape and for the shortest time of one call."""
     import openvino

@@ -125,6 +125,11 @@ def test_bad_flags(flag, value):
         run_main(**{flag: value})
 
 
+@pytest.fixture(autouse=True)
+def without_trials(monkeypatch):
+    monkeypatch.setattr(library_contestants, "TRIAL", 0)
+
+
 def built(name, mode, monkeypatch):
     """Returns (the step of a contestant, the session that runs it)."""
     sessions, make = [], contestants._session
@@ -149,12 +154,11 @@ GRAPHS = [
 def test_graphs(name, monkeypatch):
     """Inference is without variables, evaluation with; training changes every one of them."""
     for mode, variables in (("inference", False), ("evaluation", True)):
-        with tf.Graph().as_default():
-            step, session = built(name, mode, monkeypatch)
+        step, session = built(name, mode, monkeypatch)
         assert step().shape == (3, 2, 8)
         assert any(op.type.startswith("Var") for op in session.graph.get_operations()) == variables
     step, session = built(name, "training", monkeypatch)
-    variables = tf.trainable_variables()
+    variables = session.graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
     before = session.run(variables)
     step()
     assert variables and all((old != new).any() for old, new in zip(before, session.run(variables)))
@@ -183,19 +187,18 @@ def test_gemm_makes_all_products(mode, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
-def test_libraries(name, monkeypatch):
+def test_libraries(name):
     pytest.importorskip(contestants.CONTESTANTS[name].library)
-    monkeypatch.setattr(library_contestants, "TRIAL", 0)
     for mode in contestants.CONTESTANTS[name].modes:
         contestants.CONTESTANTS[name].build(SHAPE, X, mode)()
 
 
 @pytest.mark.parametrize("faster", [None, 1])
-def test_best_threads(faster, monkeypatch):
-    monkeypatch.setattr(library_contestants, "TRIAL", 0.05)
-
-    @library_contestants._with_best_threads
-    def build(shape, x, mode, threads):
+def test_fastest_setting(faster, monkeypatch):
+    @library_contestants.fastest_of(None, 1)
+    def build(shape, threads):
         return lambda: time.sleep(0.001 if threads == faster else 0.02) or threads
 
-    assert build(SHAPE, X, "inference")() == faster
+    assert build(SHAPE)() is None
+    monkeypatch.setattr(library_contestants, "TRIAL", 0.05)
+    assert build(SHAPE)() == faster

@@ -1,4 +1,4 @@
-"""The `native` engine: one compiled op per layer and direction, on a CPU.
+"""The `native` engine: one compiled op per direction, on a CPU.
 
 `CONDITIONS` says what it can run, `PREFERENCES` what `engine="auto"` leaves to other engines all the same, and `BUILT`,
 asked last by both, that the ops are there.
