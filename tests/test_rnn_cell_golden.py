@@ -21,7 +21,8 @@ STEPWISE = ("one_tensor one_tensors all_options dropout residual device wrappers
 # What the native engine leaves to graph: peepholes, projections, clips, half precision; of two directions, the second.
 ON_GRAPH = """
     lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
-    lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16 multi_mixed
+    lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
+    multi_mixed
 """.split()
 SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
 
