@@ -31,7 +31,7 @@ def control_flow(request):
     tf.disable_control_flow_v2()
 
 
-@pytest.fixture(params=["graph", pytest.param("native", marks=NEEDS_NATIVE)])
+@pytest.fixture(scope="module", params=["graph", pytest.param("native", marks=NEEDS_NATIVE)])
 def engine(request):
     """Runs the test with every engine."""
     return request.param
