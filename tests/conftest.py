@@ -11,6 +11,8 @@ from stacked_lstm.compat import tf  # noqa: E402
 
 tf.disable_v2_behavior()
 
+from native_ops import NEEDS_NATIVE  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
 def graph():
@@ -27,6 +29,12 @@ def control_flow(request):
         tf.enable_control_flow_v2()
     yield request.param
     tf.disable_control_flow_v2()
+
+
+@pytest.fixture(scope="module", params=["graph", pytest.param("native", marks=NEEDS_NATIVE)])
+def engine(request):
+    """Runs the test with every engine."""
+    return request.param
 
 
 @pytest.fixture

@@ -10,6 +10,17 @@ LSTMS = [
     lambda **more: rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=3, cell_clip=0.3, proj_clip=0.2, **more),
 ]
 
+# name -> function that makes a cell which the engines run.
+LAYERS = {
+    "basic": lambda: rnn_cell.BasicLSTMCell(4, forget_bias=0.3),
+    "everything": lambda: rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=3, cell_clip=0.3, proj_clip=0.2),
+    "stack": lambda: rnn_cell.MultiRNNCell(
+        [rnn_cell.LSTMCell(4, num_proj=2), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3, True, 0.4)]
+    ),
+    "plain stack": lambda: rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), rnn_cell.BasicLSTMCell(5)]),
+    "wide": lambda: rnn_cell.LSTMCell(300, True, num_proj=8),  # A loop of its own, and its input through the loop.
+}
+
 
 class UserCell(rnn_cell.RNNCell):
     """Makes its variables in `call`."""

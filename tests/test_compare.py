@@ -1,4 +1,4 @@
-"""scripts/compare.py as users run it: what it prints, and when it fails."""
+"""scripts/compare.py: what it prints, and when it fails."""
 
 import os
 import re
@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
+import command
+import compare as script
+from native_ops import AUTO
 from versions import NEEDS_BFLOAT16, OLD
 
-SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "compare.py")
 SMALL = ["--hidden_sizes=4,3", "--batch_size=3", "--time_steps=4", "--steps=6", "--repeats=2"]
 
 
@@ -23,49 +25,76 @@ SOURCES = {
 }
 
 
-def compare(*flags):
-    result = subprocess.run([sys.executable, SCRIPT] + list(flags), capture_output=True)
+def in_a_shell(*flags):
+    """(exit status, stdout, stderr) of the program as users run it."""
+    result = subprocess.run([sys.executable, os.path.abspath(script.__file__)] + list(flags), capture_output=True)
     return result.returncode, result.stdout.decode(), result.stderr.decode()
 
 
-@pytest.mark.parametrize(
-    "peers, flags",
-    [
-        (["dynamic_rnn"], ["--initial_state=learned", "--time_major"]),
-        (
-            ["dynamic_rnn", "keras", "numpy"],
-            ["--peer=all", "--initial_state=projected", "--lengths", "--dtype=float64"],
-        ),
-        pytest.param(["dynamic_rnn", "keras", "numpy"], ["--peer=all", "--dtype=bfloat16"], marks=NEEDS_BFLOAT16),
-        (["numpy"], ["--peer=numpy", "--lengths"]),
-    ],
-)
-def test_report(peers, flags):
-    status, printed, errors = compare(*(SMALL + flags))
+@pytest.fixture
+def compare(capsys):
+    """Function that does what `in_a_shell` does, within this process."""
+
+    def run(*flags):
+        status, message = 0, ""
+        with flagsaver.flagsaver():
+            try:
+                command.parse([script.__file__] + list(flags))
+                script.main()
+            except SystemExit as end:  # With a string for stderr and status 1, or with a status.
+                status, message = (1, end.code) if isinstance(end.code, str) else (end.code, "")
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err + message
+
+    return run
+
+
+def check_report(report, engine, peers, names=(), losses_apart=1e-4):
+    status, printed, errors = report
     assert status == 0, errors
     assert "The same numbers on /CPU:0" in printed and "EXCEEDED" not in printed
-    for pattern in [r"StackedLSTM +engine graph \(the first engine"] + [SOURCES[peer] for peer in peers]:
+    for pattern in [r"StackedLSTM +engine " + engine] + [SOURCES[peer] for peer in peers]:
         assert re.search("^  " + pattern, printed, re.M), pattern
     for network in set(["StackedLSTM"] + peers) - {"numpy"}:
         assert re.search(r"%s: ops of a training step ran on \S+CPU:0 \(\d+ runs\)" % network, printed)
     assert "\nhidden_sizes=4,3, batch_size=3, time_steps=4, " in printed
     assert re.search(r"^  +%s +allowed$" % " +".join(peers), printed, re.M)
-    number, names = r" +\d\.\d\de[-+]\d\d", ["outputs", "layer_2 final c", "d inputs", "d layer_1/Wf", "d layer_2/bo"]
-    if "--initial_state=projected" in flags:
-        names.append("d initial_state/layer_2/W_h")
-    for name in names:
+    number = r" +\d\.\d\de[-+]\d\d"
+    for name in ["outputs", "layer_2 final c", "d inputs", "d layer_1/Wf", "d layer_2/bo"] + list(names):
         assert re.search(r"^  %s%s +1e-\d\d$" % (re.escape(name), number * len(peers)), printed, re.M), name
     losses = [line.split() for line in re.findall(r"^  \d+(?: +\d[\d.e-]*){%d}$" % (1 + len(peers)), printed, re.M)]
     assert [int(row[0]) for row in losses] == [1, 2, 3, 4, 5, 6]
     for _, ours, *theirs in losses:
-        allowed = 1e-1 if "--dtype=bfloat16" in flags else 1e-4
-        assert all(abs(float(ours) - float(loss)) < allowed * float(loss) for loss in theirs)
+        assert all(abs(float(ours) - float(loss)) < losses_apart * float(loss) for loss in theirs)
     for name in ["StackedLSTM"] + peers:
         assert re.search(r"^  %s +[\d.]+ ms +[\d.]+x +[\d.]+ ms +[\d.]+x$" % name, printed, re.M)
 
 
-def test_exceeded_tolerance_is_named():
-    status, printed, errors = compare(*(SMALL + ["--steps=0", "--repeats=0", "--tolerance=1e-12", "--peer=all"]))
+ALL = ["dynamic_rnn", "keras", "numpy"]
+
+
+def test_report_of_all_peers(compare):
+    flags = ["--peer=all", "--initial_state=projected", "--lengths", "--dtype=float64", "--engine=graph"]
+    check_report(compare(*SMALL, *flags), r"graph \(asked for by name\)", ALL, ["d initial_state/layer_2/W_h"])
+
+
+@NEEDS_BFLOAT16
+def test_report_in_bfloat16(compare):
+    engine = r"graph \(not native: it computes in float32 and float64"
+    check_report(compare(*SMALL, "--peer=all", "--dtype=bfloat16"), engine, ALL, losses_apart=1e-1)
+
+
+def test_report_of_one_peer(compare):
+    check_report(compare(*SMALL, "--peer=numpy", "--lengths"), AUTO, ["numpy"])
+
+
+def test_report_in_a_shell():
+    report = in_a_shell(*SMALL, "--initial_state=learned", "--time_major")
+    check_report(report, r"%s \((not native: .*; )?the first engine that supports" % AUTO, ["dynamic_rnn"])
+
+
+def test_exceeded_tolerance_is_named(compare):
+    status, printed, errors = compare(*SMALL, "--steps=0", "--repeats=0", "--tolerance=1e-12", "--peer=all")
     assert status == 1
     assert re.search(r"^  outputs .*1e-12  EXCEEDED: dynamic_rnn, keras, numpy$", printed, re.M)
     assert "training side by side" not in printed
@@ -75,8 +104,6 @@ def test_exceeded_tolerance_is_named():
 
 def test_losses_apart_are_named(capsys):
     """The other verdict; the numbers of all networks agree, so its function is called with losses that do not."""
-    import compare as script
-
     with flagsaver.flagsaver():
         script.FLAGS.mark_as_parsed()
         assert script.report_losses(["StackedLSTM", "a", "b"], np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.1]])) == [
@@ -87,10 +114,16 @@ def test_losses_apart_are_named(capsys):
     assert "apart" in capsys.readouterr().out
 
 
+def check_one_line(report, message):
+    status, _, errors = report
+    assert status == 2
+    lines = [line for line in errors.splitlines() if line.startswith("compare.py: ")]
+    assert len(lines) == 1 and message in lines[0] and "Traceback" not in errors
+
+
 @pytest.mark.parametrize(
     "flag, message",
     [
-        ("--device=/GPU:7", "expected `--device` to be all or one of /CPU:0"),
         ("--hidden_sizes=4,0", "`--hidden_sizes` to be a non-empty sequence of positive integers, got [4, 0]"),
         ("--hidden_sizes=4,x", "positive integers, got [4, 'x']"),
         ("--data_dir=/nowhere", "seattle-temps.csv"),
@@ -98,8 +131,9 @@ def test_losses_apart_are_named(capsys):
         ("--time_steps=0", "--time_steps=0"),
     ],
 )
-def test_bad_flags_are_one_line(flag, message):
-    status, _, errors = compare(*(SMALL + [flag]))
-    assert status == 2
-    lines = [line for line in errors.splitlines() if line.startswith("compare.py: ")]
-    assert len(lines) == 1 and message in lines[0] and "Traceback" not in errors
+def test_bad_flags_are_one_line(flag, message, compare):
+    check_one_line(compare(*SMALL, flag), message)
+
+
+def test_a_bad_flag_in_a_shell():
+    check_one_line(in_a_shell(*SMALL, "--device=/GPU:7"), "expected `--device` to be all or one of /CPU:0")

@@ -78,13 +78,16 @@ def keras(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keras")
     arrays = {"%s/%s" % (key, name): value for key, (_, given) in ALL.items() for name, value in given.items()}
     arrays.update({"bidirectional/" + name: value for name, value in TWO_GIVEN.items()})
-    np.savez(str(folder / "given.npz"), **arrays)
-    found = {}
-    for library in LIBRARIES:
-        files = [str(folder / "given.npz"), str(folder / (library + ".npz"))]
-        subprocess.check_call([sys.executable, witness.__file__, library] + files)
+    found, given = {}, str(folder / "given.npz")
+    np.savez(given, **arrays)
+    processes = {
+        library: subprocess.Popen([sys.executable, witness.__file__, library, given, str(folder / library) + ".npz"])
+        for library in LIBRARIES
+    }
+    for library, process in processes.items():
+        assert process.wait() == 0, library
         found[library] = {}
-        for key, value in np.load(files[1]).items():
+        for key, value in np.load(str(folder / library) + ".npz").items():
             case, name = key.split("/")
             found[library].setdefault(case, {})[name] = value
     return found
@@ -100,11 +103,12 @@ def layers_of(results, what):
 
 
 @functools.lru_cache(maxsize=None)
-def ours(masked, dtype, use_bias, activations):
+def ours(engine, masked, dtype, use_bias, activations):
     """name -> array, named as the witness' results, of a StackedLSTM; `activations` are items of its arguments."""
     layers, given = data_for(witness.Case(masked, dtype, {"use_bias": use_bias}), seed=3)
     with tf.Graph().as_default(), tf.Session() as session:
-        lstm = StackedLSTM(witness.HIDDEN_SIZES, dtype=tf.as_dtype(dtype), use_bias=use_bias, **dict(activations))
+        options = dict(activations, dtype=tf.as_dtype(dtype), use_bias=use_bias, engine=engine)
+        lstm = StackedLSTM(witness.HIDDEN_SIZES, **options)
         x = tf.constant(given["x"])
         starts = [LSTMState(*[tf.constant(given["%d %s0" % (k, f)]) for f in "ch"]) for k in range(len(layers))]
         outputs, state = lstm(x, witness.LENGTHS if masked else None, initial_state=starts)
@@ -127,12 +131,12 @@ def ours(masked, dtype, use_bias, activations):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("key", sorted(ALL))
-def test_the_same_numbers(key, library, keras):
+def test_the_same_numbers(key, library, engine, keras):
     case, (layers, _), theirs = witness.CASES[key], ALL[key], keras[library][key]
     names = OUR_NAMES[library]
     activations = {k: names.get(v, v) for k, v in case.options.items() if k.endswith("activation")}
     use_bias = case.options.get("use_bias", True)
-    found = ours(case.masked, case.dtype, use_bias, tuple(sorted(activations.items())))
+    found = ours(engine, case.masked, case.dtype, use_bias, tuple(sorted(activations.items())))
     expected = {name: theirs[name] for name in found if name in theirs}
     for k, gradients in enumerate(layers_of(theirs, "d weight")):
         expected.update({"%d d %s" % (k, name): value for name, value in gradients.items()})
@@ -169,17 +173,15 @@ def test_weights_as_keras_created_them(use_bias, unit_forget_bias, library, kera
             assert not np.any(ours_["bi"])
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("merge", witness.MERGES)
-def test_bidirectional(merge, masked, dtype, keras, session):
+@pytest.mark.parametrize("merge, masked, dtype", witness.BIDIRECTIONAL)
+def test_bidirectional(merge, masked, dtype, engine, keras, session):
     """Two stacks, one between reversals: what Bidirectional does, also under a mask."""
     given = {name: value.astype(dtype) for name, value in TWO_GIVEN.items()}
     x, lengths = tf.constant(given["x"]), witness.LENGTHS if masked else [witness.STEPS] * BATCH
     backwards = tf.reverse_sequence(x, lengths, seq_axis=1)
     stacks, starts, outputs, finals = {}, {}, {}, {}
     for side, inputs in zip(witness.SIDES, (x, backwards)):
-        stacks[side] = StackedLSTM(witness.HIDDEN_SIZES[:1], dtype=tf.as_dtype(dtype), name=side)
+        stacks[side] = StackedLSTM(witness.HIDDEN_SIZES[:1], dtype=tf.as_dtype(dtype), engine=engine, name=side)
         starts[side] = LSTMState(*[tf.constant(given["%s %s0" % (side, f)]) for f in "ch"])
         outputs[side], (finals[side],) = stacks[side](inputs, lengths, initial_state=[starts[side]])
     outputs["backward"] = tf.reverse_sequence(outputs["backward"], lengths, seq_axis=1)

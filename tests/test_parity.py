@@ -22,15 +22,23 @@ STACKS = {
 }
 
 
-# Keras builds by far the largest graphs: it takes part where the kinds of initial state and training are compared.
+# Keras builds by far the largest graphs: it takes part where the kinds of initial state, with one engine, and training
+# are compared.
 PEERS = dict(parity.PEERS, keras=functools.partial(parity.of_peer, keras_lstm.build))
+PEERS_OF = {"graph": PEERS, "native": parity.PEERS}
+
+
+def compared(setup, session, **options):
+    """A `Comparison` ready to run."""
+    comparison = parity.Comparison(setup, **options)
+    session.run(tf.global_variables_initializer())
+    comparison.start(session)
+    return comparison
 
 
 def differences(setup, session, batch=5, time_steps=7, peers=parity.PEERS):
     """From all peers; each has computed everything."""
-    comparison = parity.Comparison(setup, peers)
-    session.run(tf.global_variables_initializer())
-    comparison.start(session)
+    comparison = compared(setup, session, peers=peers, learning_rate=None)
     found = parity.differences(comparison, session, parity.random_batch(setup, batch, time_steps, seed=3), setup.dtype)
     expected = {"outputs", "d inputs"}
     for k in range(len(setup.hidden_sizes)):
@@ -45,52 +53,48 @@ def differences(setup, session, batch=5, time_steps=7, peers=parity.PEERS):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("stack", sorted(STACKS))
-def test_stacks(stack, dtype, session):
+def test_stacks(stack, dtype, engine, session):
     hidden_sizes, input_size = STACKS[stack]
-    setup = parity.Setup(hidden_sizes, input_size, lengths=True, dtype=dtype)
+    setup = parity.Setup(hidden_sizes, input_size, lengths=True, dtype=dtype, engine=engine)
     assert parity.exceeded(differences(setup, session)) == []
 
 
 @pytest.mark.parametrize("time_major", [False, True])
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("initial_state", ["zeros", "learned"])
-def test_layouts_and_initial_states(initial_state, lengths, time_major, session):
-    setup = parity.Setup([4, 6], 3, initial_state=initial_state, lengths=lengths, time_major=time_major)
-    assert parity.exceeded(differences(setup, session, peers=PEERS)) == []
+def test_layouts_and_initial_states(initial_state, lengths, time_major, engine, session):
+    setup = parity.Setup([4, 6], 3, 1, initial_state, lengths, time_major, engine=engine)
+    assert parity.exceeded(differences(setup, session, peers=PEERS_OF[engine])) == []
 
 
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("time_major", [False, True])
-def test_projected_initial_state(time_major, lengths, session):
-    setup = parity.Setup([4, 6], 3, initial_state="projected", lengths=lengths, time_major=time_major, dtype="float64")
-    assert parity.exceeded(differences(setup, session, peers=PEERS)) == []
+def test_projected_initial_state(time_major, lengths, engine, session):
+    setup = parity.Setup([4, 6], 3, 1, "projected", lengths, time_major, "float64", engine)
+    assert parity.exceeded(differences(setup, session, peers=PEERS_OF[engine])) == []
 
 
 @pytest.mark.parametrize("batch, time_steps", [(1, 1), (1, 9), (4, 1), (3, 100)])
-def test_sizes(batch, time_steps, session):
-    assert parity.exceeded(differences(parity.Setup([8, 5], 4, lengths=True), session, batch, time_steps)) == []
+def test_sizes(batch, time_steps, engine, session):
+    setup = parity.Setup([8, 5], 4, lengths=True, engine=engine)
+    assert parity.exceeded(differences(setup, session, batch, time_steps)) == []
 
 
-def test_control_flows(control_flow, session):
-    assert parity.exceeded(differences(parity.Setup([4, 6], 3, lengths=True, dtype="float64"), session)) == []
+def test_control_flows(control_flow, engine, session):
+    setup = parity.Setup([4, 6], 3, lengths=True, dtype="float64", engine=engine)
+    assert parity.exceeded(differences(setup, session)) == []
 
 
 def test_half_precision(session):
     assert parity.exceeded(differences(parity.Setup([4, 6], 3, dtype="float16"), session)) == []
 
 
-def compared(setup, session, **options):
-    """A `Comparison` ready to run."""
-    comparison = parity.Comparison(setup, **options)
-    session.run(tf.global_variables_initializer())
-    comparison.start(session)
-    return comparison
-
-
-@pytest.mark.parametrize("initial_state, lengths", [("zeros", False), ("learned", True), ("projected", True)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_training_side_by_side(dtype, initial_state, lengths, session):
-    setup = parity.Setup([8, 8], 2, 3, initial_state, lengths, dtype=dtype)
+@pytest.mark.parametrize(
+    "dtype, initial_state, lengths",
+    [("float32", "zeros", False), ("float64", "learned", True), ("float32", "projected", True)],
+)
+def test_training_side_by_side(dtype, initial_state, lengths, engine, session):
+    setup = parity.Setup([8, 8], 2, 3, initial_state, lengths, dtype=dtype, engine=engine)
     comparison = compared(setup, session, peers=PEERS, learning_rate=0.1)
     random = np.random.RandomState(0)
     inputs = random.standard_normal([100, 16, 12, 2])
@@ -100,9 +104,9 @@ def test_training_side_by_side(dtype, initial_state, lengths, session):
     assert np.all(parity.loss_differences(losses) < parity.LOSS_TOLERANCES[dtype])
 
 
-def test_one_step_changes_every_variable(session):
+def test_one_step_changes_every_variable(engine, session):
     """Also those of the initial state, in all networks alike."""
-    setup = parity.Setup([4, 3], 2, 1, "projected", dtype="float64")
+    setup = parity.Setup([4, 3], 2, 1, "projected", dtype="float64", engine=engine)
     comparison = compared(setup, session, peers=PEERS)
     random = np.random.RandomState(0)
     batch = parity.training_batch(setup, random.standard_normal([3, 5, 2]), random.standard_normal([3, 1]))
@@ -117,7 +121,7 @@ def test_one_step_changes_every_variable(session):
 def test_differences_are_seen(session):
     """One weight off by a little, or one NaN, does not pass."""
     setup = parity.Setup([4], 3)
-    comparison = compared(setup, session, peers=PEERS)
+    comparison = compared(setup, session, peers=PEERS, learning_rate=None)
     batch = parity.random_batch(setup, 3, 5, seed=1)
     weight = comparison.lstm.layers[0].Wo
     session.run(tf.scatter_update(weight, [0], [[0.5, 0.0, 0.0, 0.0]]))

@@ -1,36 +1,20 @@
-"""dynamic_rnn of the drop-in: which calls run on the engines, why the others do not, and the same numbers."""
+"""dynamic_rnn of the drop-in: which calls run on the engines, and why the others do not."""
 
-import functools
 import inspect
 import re
 
 import numpy as np
 import pytest
 
-import native_ops
-import numeric
-from native_ops import AUTO
+from native_ops import AUTO, NEEDS_NATIVE
+from some_cells import LAYERS, random
 from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import on_engines
 
-LAYERS = {
-    "basic": lambda: rnn_cell.BasicLSTMCell(4, forget_bias=0.3),
-    "everything": lambda: rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=3, cell_clip=0.3, proj_clip=0.2),
-    "stack": lambda: rnn_cell.MultiRNNCell(
-        [rnn_cell.LSTMCell(4, num_proj=2), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3, True, 0.4)]
-    ),
-    "plain stack": lambda: rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), rnn_cell.BasicLSTMCell(5)]),
-    "wide": lambda: rnn_cell.LSTMCell(300, True, num_proj=8),  # A loop of its own, and its input through the loop.
-}
-
 
 def two_layers():
     return rnn_cell.MultiRNNCell([LAYERS["basic"](), LAYERS["everything"]()])
-
-
-def random(shape, seed=0, dtype=np.float64):
-    return np.random.RandomState(seed).standard_normal(shape).astype(dtype)
 
 
 def stack(**more):
@@ -38,7 +22,7 @@ def stack(**more):
 
 
 def run(cell, x=None, engine=None, **options):
-    x = tf.constant(random([2, 5, 3], dtype=np.float32)) if x is None else x
+    x = tf.constant(random([2, 5, 3])) if x is None else x
     if "initial_state" not in options:
         options.setdefault("dtype", tf.float32)
     return rnn_cell.dynamic_rnn(cell, x, engine=engine, **options)
@@ -67,21 +51,22 @@ def test_plain_stacks_run_on_the_engines():
     assert used.name == AUTO and "the first engine that supports these layers" in used.reason
     assert used_by(LAYERS["everything"](), scope="more").name == "graph"
     assert used_by(stack(), engine="graph", scope="named").reason == "asked for by name"
-    for k, (options, cell) in enumerate([
-        ({"sequence_length": [5, 2]}, rnn_cell.BasicLSTMCell(4)),
-        ({"sequence_length": tf.constant([5, 2], tf.int64), "time_major": False}, rnn_cell.LSTMCell(4, reuse=None)),
-        ({"initial_state": pair()}, rnn_cell.BasicLSTMCell(4)),
-        ({"initial_state": (pair(), tuple(pair(3)))}, two_layers()),
-        ({"parallel_iterations": 32, "swap_memory": False}, rnn_cell.LSTMCell(4, activation="relu")),
-        ({}, rnn_cell.LSTMCell(4, activation=tf.sigmoid, num_unit_shards=2)),
-        ({"initial_state": rnn_cell.LSTMStateTuple(tf.placeholder(tf.float32), tf.placeholder(tf.float32, [2, None]))},
-         rnn_cell.LSTMCell(4)),
-        ({"initial_state": (pair(), pair(3))}, rnn_cell.DropoutWrapper(
+    for k, (expected, options, cell) in enumerate([
+        (AUTO, {"sequence_length": [5, 2]}, rnn_cell.BasicLSTMCell(4)),
+        (AUTO, {"sequence_length": tf.constant([5, 2], tf.int64), "time_major": False},
+         rnn_cell.LSTMCell(4, reuse=None)),
+        (AUTO, {"initial_state": pair()}, rnn_cell.BasicLSTMCell(4)),
+        ("graph", {"initial_state": (pair(), tuple(pair(3)))}, two_layers()),
+        (AUTO, {"parallel_iterations": 32, "swap_memory": False}, rnn_cell.LSTMCell(4, activation="relu")),
+        (AUTO, {}, rnn_cell.LSTMCell(4, activation=tf.sigmoid, num_unit_shards=2)),
+        (AUTO, {"initial_state": rnn_cell.LSTMStateTuple(
+            tf.placeholder(tf.float32), tf.placeholder(tf.float32, [2, None]))}, rnn_cell.LSTMCell(4)),
+        ("graph", {"initial_state": (pair(), pair(3))}, rnn_cell.DropoutWrapper(
             rnn_cell.MultiRNNCell([rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 1.0), LAYERS["everything"]()]))),
-        ({"x": tf.placeholder(tf.float32, [None, None, 3])}, rnn_cell.BasicLSTMCell(4)),
-        ({"x": np.zeros([2, 5, 3], np.float32)}, rnn_cell.BasicLSTMCell(4)),
+        (AUTO, {"x": tf.placeholder(tf.float32, [None, None, 3])}, rnn_cell.BasicLSTMCell(4)),
+        (AUTO, {"x": np.zeros([2, 5, 3], np.float32)}, rnn_cell.BasicLSTMCell(4)),
     ]):  # fmt: skip
-        assert used_by(cell, scope="call_%d" % k, **options).name in {AUTO, "graph"}, k
+        assert used_by(cell, scope="call_%d" % k, **options).name == expected, k
 
 
 # condition -> calls that it keeps from the engines, each with its words; those that TensorFlow refuses say so.
@@ -202,66 +187,7 @@ def test_arguments_are_those_of_tensorflow_1():
         assert (names[-1].name, names[-1].default) == ("engine", None)
 
 
-# The same numbers as TensorFlow's loop around the same cell.
-
-
-def numbers(name, engine, x, lengths):
-    """Outputs, final states, and their first and second derivatives with respect to the input and all variables."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        cell, x = LAYERS[name](), tf.constant(x)
-        outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=x.dtype, engine=engine)
-        results, sources = [outputs] + tf.nest.flatten(state), [x] + cell.trainable_weights
-        first = tf.gradients([tf.reduce_sum(r * random(r.shape.as_list(), 7)) for r in results], sources)
-        second = tf.gradients([tf.reduce_sum(g * random(g.shape.as_list(), 9)) for g in first], sources)
-        session.run(tf.global_variables_initializer())
-        for k, variable in enumerate(tf.global_variables()):
-            variable.load(0.5 * random(variable.shape.as_list(), k), session)
-        return session.run(results + first + second)
-
-
-@pytest.fixture(scope="module")
-def of_tensorflow():
-    """`numbers` of TensorFlow's loop, which has second derivatives under control flow v2 only."""
-
-    @functools.lru_cache(None)
-    def compute(name, lengths):
-        tf.enable_control_flow_v2()
-        try:
-            return numbers(name, "stepwise", X, lengths)
-        finally:
-            tf.disable_control_flow_v2()
-
-    return compute
-
-
-X = random([4, 5, 3])
-
-
-@pytest.mark.parametrize("lengths", [None, (7, 2, 0, -1)])
-@pytest.mark.parametrize("name", sorted(set(LAYERS) - {"plain stack"}))
-def test_derivatives(name, lengths, of_tensorflow, control_flow):
-    """As in TensorFlow's loop, lengths beyond T count as T and negative ones as 0; NaN in the padding stays there."""
-    x = X.copy()
-    if lengths:
-        x[1, 2:], x[2:] = np.nan, np.nan
-    expected = of_tensorflow(name, lengths)
-    ours = numbers(name, "graph", x, lengths)
-    assert len(ours) == len(expected)
-    for a, b in zip(ours, expected):
-        assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
-
-
-@native_ops.NEEDS_NATIVE
-@pytest.mark.parametrize("lengths", [None, (7, 2, 0, -1)])
-@pytest.mark.parametrize("name", ["basic", "plain stack"])
-def test_derivatives_of_the_native_engine(name, lengths, of_tensorflow):
-    """It reads the cell's own kernel."""
-    ours = numbers(name, "native", X, lengths)
-    for a, b in zip(ours, of_tensorflow(name, lengths)):
-        assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
-
-
-@native_ops.NEEDS_NATIVE
+@NEEDS_NATIVE
 def test_what_the_native_engine_leaves_to_graph():
     for k, extras in enumerate([{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}]):
         cell = rnn_cell.LSTMCell(4, **extras)
@@ -270,41 +196,8 @@ def test_what_the_native_engine_leaves_to_graph():
         assert "not native: there are peepholes" in used_by(rnn_cell.LSTMCell(4, **extras), scope="auto_%d" % k).reason
 
 
-def test_gradients_at_the_bounds_of_clips(session):
-    """TensorFlow lets them through at the bound itself."""
-    for name, make in (
-        ("cell", lambda: rnn_cell.LSTMCell(2, cell_clip=0.5, forget_bias=1e3)),
-        ("projection", lambda: rnn_cell.LSTMCell(2, num_proj=2, proj_clip=0.0, forget_bias=1e3)),
-    ):
-        gradients = []
-        for engine in ("graph", "stepwise"):
-            cell = make()
-            c = tf.constant([[0.5, -0.5], [0.25, -0.75]])
-            start = rnn_cell.LSTMStateTuple(c, tf.zeros([2, 2]))
-            with tf.variable_scope(name + engine, initializer=tf.zeros_initializer()):
-                outputs, state = run(cell, tf.zeros([2, 3, 3]), engine, initial_state=start)
-            gradients.append(tf.gradients([outputs, state.c], [c] + cell.weights))
-        session.run(tf.global_variables_initializer())
-        ours, expected = session.run(gradients)
-        for a, b in zip(ours, expected):
-            np.testing.assert_allclose(a, b, rtol=1e-6)
-        assert np.any(expected[0][0])
-
-
-def test_states_that_grow_behind_the_end(session):
-    """The loop runs on past an end, where what it computes may become infinite: it is not to reach any gradient."""
-    cell = rnn_cell.LSTMCell(3, use_peepholes=True, num_proj=2, activation="relu", initializer="ones")
-    x = tf.stack([tf.zeros([400, 3]), tf.ones([400, 3])])  # The first sequence stays where it is.
-    outputs, _ = run(cell, x, sequence_length=[400, 3], engine="graph")
-    _, grown = run(cell, x, scope="all_steps")
-    gradients = tf.gradients(outputs, cell.weights)
-    session.run(tf.global_variables_initializer())
-    assert not np.any(np.isfinite(session.run(grown.c[1])))
-    assert all(np.all(np.isfinite(gradient)) for gradient in session.run(gradients))
-
-
 def test_forget_biases_that_are_tensors(session):
-    x = tf.constant(random([2, 5, 3], dtype=np.float32))
+    x = tf.constant(random([2, 5, 3]))
     results = []
     for forget_bias in (0.7, tf.constant(0.7)):
         with tf.variable_scope("share", reuse=tf.AUTO_REUSE):

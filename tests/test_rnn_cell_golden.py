@@ -18,10 +18,23 @@ FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden", "ten
 
 # What is no plain stack with tuples for states and an activation known by name; see on_engines.CONDITIONS.
 STEPWISE = ("one_tensor one_tensors all_options dropout residual device wrappers nested user_cell filter").split()
+# What the native engine leaves to graph: peepholes, projections, clips, half precision; of two directions, the second.
+ON_GRAPH = """
+    lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
+    lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
+    multi_mixed
+""".split()
+SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
 
 
-def runs_on_an_engine(name):
-    return not any(word in name for word in STEPWISE)
+def engines_of(name):
+    """The engine of each direction, where there is the native one."""
+    if any(word in name for word in STEPWISE):
+        first = "stepwise"
+    else:
+        first = "graph" if name in ON_GRAPH else "native"
+    second = "graph" if name in SECOND_ON_GRAPH else first
+    return [first, second] if cells.CASES[name].backward else [first]
 
 
 def check(name, archive, checkpoint, module, session, engine):
@@ -57,10 +70,15 @@ def check(name, archive, checkpoint, module, session, engine):
 @pytest.mark.parametrize("name", sorted(cells.CASES))
 def test_on_engines(name, session):
     used = check(name, "cells.npz", "cells.ckpt", rnn_cell, session, None)
-    assert set(used) <= ({AUTO, "graph"} if runs_on_an_engine(name) else {"stepwise"})
+    assert used == [AUTO if expected == "native" else expected for expected in engines_of(name)]
 
 
-@pytest.mark.parametrize("name", sorted(name for name in cells.CASES if runs_on_an_engine(name)))
+@pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "native" in engines_of(name)))
+def test_graph(name, session):
+    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, session, "graph")) == {"graph"}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "stepwise" not in engines_of(name)))
 def test_stepwise(name, session):
     assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, session, "stepwise")) == {"stepwise"}
 

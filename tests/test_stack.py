@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 
 import numeric
-from native_ops import AUTO
+from native_ops import AUTO, NEEDS_NATIVE
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from versions import NEEDS_BFLOAT16
 
-BFLOAT16 = pytest.param(tf.bfloat16, 2e-2, marks=NEEDS_BFLOAT16)
+# dtype, tolerance, engine
+DTYPES = [
+    (tf.float16, 2e-3, "graph"),
+    pytest.param(tf.bfloat16, 2e-2, "graph", marks=NEEDS_BFLOAT16),
+    (tf.float64, 1e-14, "graph"),
+    pytest.param(tf.float64, 1e-14, "native", marks=NEEDS_NATIVE),
+]
 
 
 def run_numpy(layers, x, *options):
@@ -20,7 +26,7 @@ def run_numpy(layers, x, *options):
 
 @pytest.mark.parametrize("recurrent_activation", ["sigmoid", "hard_sigmoid", "hard_sigmoid_6", "tanh"])
 @pytest.mark.parametrize("activation", ["tanh", "relu", "linear", "sigmoid"])
-def test_equations(activation, recurrent_activation, session):
+def test_equations(activation, recurrent_activation, engine, session):
     """Against NumPy, with pre-activations on both sides of every kink."""
     lstm = StackedLSTM(
         [5, 4],
@@ -30,6 +36,7 @@ def test_equations(activation, recurrent_activation, session):
         weight_initializer="xavier",
         bias_initializer="tn",
         dtype=tf.float64,
+        engine=engine,
     )
     random = np.random.RandomState(0)
     x, lengths = random.standard_normal([4, 6, 3]), [6, 0, 1, 4]
@@ -81,8 +88,8 @@ def test_scope_around_the_stack():
     assert [v.op.name for v in tf.global_variables()] == ["model/stacked_lstm/layer_1/W" + g for g in "fioc"]
 
 
-def test_no_bias(session):
-    lstm = StackedLSTM([3], use_bias=False, dtype=tf.float64)
+def test_no_bias(engine, session):
+    lstm = StackedLSTM([3], use_bias=False, dtype=tf.float64, engine=engine)
     x = np.random.RandomState(0).standard_normal([2, 4, 2])
     outputs, _ = lstm(tf.constant(x))
     session.run(tf.global_variables_initializer())
@@ -99,8 +106,8 @@ def test_forget_bias(session):
     np.testing.assert_array_equal(session.run(lstm.layers[0].bi), [0.0] * 3)
 
 
-def test_static_shapes():
-    lstm = StackedLSTM([4, 6])
+def test_static_shapes(engine):
+    lstm = StackedLSTM([4, 6], engine=engine)
     outputs, state = lstm(tf.placeholder(tf.float32, [5, None, 3]))
     assert outputs.shape.as_list() == [5, None, 6]
     assert [s.c.shape.as_list() for s in state] == [[5, 4], [5, 6]]
@@ -109,18 +116,18 @@ def test_static_shapes():
     assert all(isinstance(s, LSTMState) for s in state) and isinstance(state, tuple)
 
 
-def test_unknown_sizes(session):
+def test_unknown_sizes(engine, session):
     x = tf.placeholder(tf.float32, [None, None, 3])
-    outputs, state = StackedLSTM([4, 2], initial_state="learned")(x)
+    outputs, state = StackedLSTM([4, 2], initial_state="learned", engine=engine)(x)
     session.run(tf.global_variables_initializer())
     for batch, steps in ((1, 1), (3, 5), (0, 2), (2, 0)):
         got, final = session.run([outputs, state], {x: np.ones([batch, steps, 3])})
         assert got.shape == (batch, steps, 2) and final[0].h.shape == (batch, 4)
 
 
-def test_time_major_is_the_same(session):
+def test_time_major_is_the_same(engine, session):
     x = np.random.RandomState(0).standard_normal([3, 5, 2])
-    lstm = StackedLSTM([4], dtype=tf.float64)
+    lstm = StackedLSTM([4], dtype=tf.float64, engine=engine)
     batch_major, _ = lstm(tf.constant(x), [5, 2, 0])
     time_major, _ = lstm(tf.constant(x.transpose(1, 0, 2)), [5, 2, 0], time_major=True)
     session.run(tf.global_variables_initializer())
@@ -138,10 +145,10 @@ def test_called_again_shares_variables(session):
     np.testing.assert_array_equal(*session.run([first, second]))
 
 
-def test_initial_state_argument_continues_a_sequence(session):
+def test_initial_state_argument_continues_a_sequence(engine, session):
     """Two halves with the state handed on are the whole: truncated backpropagation."""
     x = tf.constant(np.random.RandomState(0).standard_normal([3, 8, 2]))
-    lstm = StackedLSTM([4, 5], initial_state="projected", dtype=tf.float64)
+    lstm = StackedLSTM([4, 5], initial_state="projected", dtype=tf.float64, engine=engine)
     whole, last = lstm(x)
     first, state = lstm(x[:, :3])
     second, resumed = lstm(x[:, 3:], initial_state=state)
@@ -164,10 +171,11 @@ def test_saved_and_restored_bit_for_bit(initial_state, session, tmp_path):
         np.testing.assert_array_equal(other.run(outputs), expected)
 
 
-@pytest.mark.parametrize("dtype, tolerance", [(tf.float16, 2e-3), BFLOAT16, (tf.float64, 1e-14)])
-def test_dtypes(dtype, tolerance, session):
+@pytest.mark.parametrize("dtype, tolerance, engine", DTYPES)
+def test_dtypes(dtype, tolerance, engine, session):
     """Forward and backward in every float dtype, against NumPy on the same rounded weights."""
-    lstm = StackedLSTM([4, 3], initial_state="learned", weight_initializer="orthogonal", dtype=dtype)
+    options = {"initial_state": "learned", "weight_initializer": "orthogonal", "dtype": dtype, "engine": engine}
+    lstm = StackedLSTM([4, 3], **options)
     x = tf.cast(np.random.RandomState(0).standard_normal([3, 5, 2]), dtype)
     outputs, _ = lstm(x, [5, 0, 3])
     gradients = tf.gradients(outputs, lstm.variables)

@@ -101,16 +101,16 @@ def test_a_flag_decides_what_is_trained(arguments, flag, value, expected):
     assert expected(weights(arguments["train_dir"]))
 
 
-@pytest.mark.parametrize("flag, value", [("seed", "1"), ("learning_rate", "0.01")])
-def test_a_flag_changes_the_numbers(arguments, flag, value):
+def test_a_flag_changes_the_numbers(arguments):
     found = []
-    for k, changes in enumerate([{}, {}, {flag: value}]):
+    for k, changes in enumerate([{}, {}, {"seed": "1"}, {"learning_rate": "0.01"}]):
         train_dir = arguments["train_dir"] + str(k)
         run(arguments, train_dir=train_dir, **changes)
         found.append(weights(train_dir))
     assert_same(found[0], found[1])
-    name = "stacked_lstm/layer_1/Wf"
-    assert not np.array_equal(found[0][name], found[2][name])
+    for changed in found[2:]:
+        name = "stacked_lstm/layer_1/Wf"
+        assert not np.array_equal(found[0][name], changed[name])
 
 
 def test_learning_rate_is_adams(arguments):

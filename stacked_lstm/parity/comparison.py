@@ -34,7 +34,7 @@ class Comparison(object):
         Args:
           setup: `Setup`.
           peers: name -> function as in `PEERS`; None for dynamic_rnn only.
-          learning_rate: of plain gradient descent.
+          learning_rate: of plain gradient descent; None for networks that are not trained, half as many gradients.
 
         Raises:
           PeerMissingError: a peer cannot be had in this environment.

@@ -24,7 +24,7 @@ class GraphNetwork(object):
     Attributes:
       source: where the layers come from.
       outputs: what the recurrent part returned.
-      train_step: op that makes a step of plain gradient descent.
+      train_step: op that makes a step of plain gradient descent; None where there is no learning rate.
     """
 
     def __init__(self, recurrent, initial_state, setup, placeholders, learning_rate):
@@ -34,6 +34,7 @@ class GraphNetwork(object):
           recurrent: `Recurrent`.
           initial_state: a mapping per layer from names to the variables of the initial state; or an empty list.
           setup, placeholders: `Setup`, and the `Batch` that the recurrent part was built on.
+          learning_rate: a number; None for no training step.
         """
         self.source, self.outputs = recurrent.source, recurrent.outputs
         self._recurrent, self._initial_state, self._placeholders = recurrent, initial_state, placeholders
@@ -51,8 +52,11 @@ class GraphNetwork(object):
         predicted = tf.matmul(recurrent.state[-1].h, self._head[0]) + self._head[1]
         self._loss = tf.reduce_mean(tf.square(predicted - placeholders.targets))
         trained = tf.nest.flatten([variables["layers"], variables["initial_state"], self._head])
+        self.train_step = None if learning_rate is None else self._descent(learning_rate, trained)
+
+    def _descent(self, learning_rate, variables):
         rate = tf.constant(learning_rate, self._loss.dtype)  # A Python float would be rounded to float32.
-        self.train_step = tf.train.GradientDescentOptimizer(rate).minimize(self._loss, var_list=trained)
+        return tf.train.GradientDescentOptimizer(rate).minimize(self._loss, var_list=variables)
 
     def _mixed(self, use_states):
         """A scalar in which every output, and every final state if they are used, has a weight of its own."""
