@@ -2,6 +2,7 @@
 
 import collections
 import collections.abc
+import itertools
 
 import numpy as np
 
@@ -119,9 +120,14 @@ def matched(layers, values, function, argument):
 def load(pairs, session):
     """Gives variables values, for (variable, value) pairs, in the variables' dtypes.
 
-    It runs their initializers, fed with these values: that adds nothing to the graph, which may be finished. One by
-    one, since variables may have been given the same tensor to start from.
+    It runs their initializers, fed with these values: that adds nothing to the graph, which may be finished. As many at
+    once as can be, since TensorFlow prepares the graph for each new set; those that were given the same tensor to start
+    from one after the other.
     """
+    by_start = collections.defaultdict(list)
     for variable, value in pairs:
-        value = np.asarray(value, variable.dtype.base_dtype.as_numpy_dtype)
-        session.run(variable.initializer, {variable.initializer.inputs[1]: value})
+        by_start[variable.initializer.inputs[1].name].append((variable, value))
+    for turn in itertools.zip_longest(*by_start.values()):
+        turn = [pair for pair in turn if pair is not None]
+        feed = {v.initializer.inputs[1]: np.asarray(value, v.dtype.base_dtype.as_numpy_dtype) for v, value in turn}
+        session.run([variable.initializer for variable, _ in turn], feed)
