@@ -28,13 +28,12 @@ class BackwardPass {
         candidate_(candidate),
         gates_(gates),
         plan_(plan),
-        parts_(plan_.longest, in_parts ? std::max<int64_t>(1, kPartRows / std::max<int64_t>(1, layer_.batch))
-                                       : std::max<int64_t>(1, plan_.longest)),
+        parts_(plan_.longest, std::max<int64_t>(1, kPartRows / std::max<int64_t>(1, layer_.batch))),
         most_rows_(parts_.number ? (plan_.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         of_h_(plan_, arrays.weights, arrays.weights.h_row, layer_.units),
         of_x_(plan_, arrays.weights, arrays.weights.x_row, arrays.d_x ? layer_.inputs : 0),
         gradients_(plan_, arrays, most_rows_, threads),
-        dz_(most_rows_ * plan_.row_width),
+        dz_((in_parts ? most_rows_ : plan_.longest * layer_.batch) * plan_.row_width),
         dz_after_(layer_.batch * plan_.row_width),
         dc_(layer_.batch * plan_.panels * kSize),
         by_rows_(in_parts && plan_.ByRows(threads)) {}
@@ -47,13 +46,14 @@ class BackwardPass {
       SharedSteps(worker, begin, end);
       gradients_.Add(worker, begin, end, dz_.get(), part == parts_.number - 1);
       const int64_t cuts = (32 * worker.team_size()) / std::max<int64_t>(1, of_x_.panels()) + 1;
-      worker.Each(of_x_.panels() * cuts, [&](int64_t k) { InputGradient(begin, begin, end, k / cuts, k % cuts, cuts); });
+      worker.Each(of_x_.panels() * cuts,
+                  [&](int64_t k) { InputGradient(begin, begin, end, k / cuts, k % cuts, cuts); });
       worker.Each(1, [&](int64_t) { KeepFirst(); });
     }
     End(worker);
   }
 
-  // The same in pieces, all with the steps of a single part. First:
+  // The same in pieces, all with dz of all steps. First:
   void Begin(Worker& worker) const {
     const int64_t of_h = of_h_.panels() * plan_.panels, of_x = of_x_.panels() * plan_.panels;
     worker.Each(of_h + of_x + 1, [&](int64_t k) {
@@ -70,7 +70,10 @@ class BackwardPass {
 
   // And when there are no more:
   void Finish(Worker& worker) const {
-    if (plan_.longest > 0) gradients_.Add(worker, 0, plan_.longest, dz_.get(), true);
+    for (int64_t part = parts_.number - 1; part >= 0; --part) {
+      const int64_t begin = parts_.Begin(part), end = parts_.Begin(part + 1);
+      gradients_.Add(worker, begin, end, Dz(begin, 0), part == parts_.number - 1);
+    }
     worker.Each(1, [&](int64_t) { KeepFirst(); });
     End(worker);
   }
@@ -243,7 +246,7 @@ class BackwardPass {
   const int64_t most_rows_;
   const Columns<T> of_h_, of_x_;
   const WeightGradients<T> gradients_;
-  const Buffer<T> dz_, dz_after_;  // Gradients of z: of the steps of a part, and of the step after them.
+  const Buffer<T> dz_, dz_after_;  // Gradients of z: of the steps of a part, or all, and of the step after them.
   const Buffer<T> dc_;
   const bool by_rows_;  // As `Plan::ByRows`.
 };

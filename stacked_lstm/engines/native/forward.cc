@@ -181,7 +181,8 @@ class ForwardPass {
     alignas(64) T z[kTileRows * kWidth];
     const int64_t units = layer_.units, batch = layer_.batch;
     const T* h = t > 0 ? arrays_.outputs + (t - 1) * batch * units : arrays_.h;
-    T* const in_cache = by_rows_ && !arrays_.cache ? nullptr : Z(t, ahead_begin) + row * plan_.row_width + panel * kWidth;
+    T* const in_cache =
+        by_rows_ && !arrays_.cache ? nullptr : Z(t, ahead_begin) + row * plan_.row_width + panel * kWidth;
     if (by_rows_) InputProduct(panel, t, row, rows, z, kWidth);
     TileOf<T>(rows)(units, h + row * units, units, Panel(0, units, panel), by_rows_ ? z : in_cache,
                     by_rows_ ? kWidth : plan_.row_width, z, kWidth);

@@ -1,9 +1,9 @@
 // What TensorFlow knows of the ops: StackedLstmPack, StackedLstmForward, StackedLstmBackward. Shape functions merge the
 // sizes of a layer wherever one appears.
 //
-// `layers` layers, the lowest first. Of each, `kernels`: four of [H + I, H] in the order of the gates i, c, f, o, rows of
-// h first; or one of [I + H, 4H] with the gates side by side, rows of x first. `biases`: none, four of [H], or one of
-// [4H]. `lengths`: none or one of [B]. A change of any of this gets another name: old graphs have the old one.
+// `layers` layers, the lowest first. Of each, `kernels`: four of [H + I, H] in the order of the gates i, c, f, o, rows
+// of h first; or one of [I + H, 4H] with the gates side by side, rows of x first. `biases`: none, four of [H], or one
+// of [4H]. `lengths`: none or one of [B]. A change of any of this gets another name: old graphs have the old one.
 
 #include <initializer_list>
 #include <vector>

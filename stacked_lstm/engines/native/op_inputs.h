@@ -73,8 +73,8 @@ inline Status CutByLayer(const char* name, const OpInputList& list, int layers, 
                          std::vector<Few>* cut) {
   const int each = list.size() / layers;
   if (each * layers != list.size() || (each != 1 && each != kGates && !(may_be_none && each == 0))) {
-    return InvalidArgument("StackedLstm: expected ", may_be_none ? "0, " : "", "1 or 4 `", name, "` for each of ", layers,
-                           " layers, got ", list.size());
+    return InvalidArgument("StackedLstm: expected ", may_be_none ? "0, " : "", "1 or 4 `", name, "` for each of ",
+                           layers, " layers, got ", list.size());
   }
   for (int l = 0; l < layers; ++l) cut->push_back({&list, l * each, each});
   return Status();

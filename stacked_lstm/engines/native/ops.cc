@@ -98,12 +98,12 @@ class StackOp : public OpKernel {
   static Status CacheParts(const std::vector<Layer>& layers, std::vector<CachePart>* parts, int64_t* size) {
     *size = 0;
     for (const Layer& layer : layers) {
-      TensorShape whole;  // Which refuses what is too much to be counted.
-      const int64_t vectors = layer.units / VectorSize<T>() + 1;
-      RETURN_IF_ERROR(ShapeOf({layer.steps, layer.batch, vectors * VectorSize<T>(), 8 * (int64_t)layers.size()}, &whole));
+      const int64_t width = (layer.units / VectorSize<T>() + 1) * VectorSize<T>(), number = layers.size();
+      TensorShape more;  // Than the cache; it refuses what is too much to be counted.
+      RETURN_IF_ERROR(ShapeOf({layer.steps, layer.batch, width, 8 * number}, &more));
       const int64_t outputs = *size + CacheSize<T>(layer.steps, layer.batch, layer.units);
       parts->push_back({*size, outputs});
-      *size = outputs + layer.steps * layer.batch * vectors * VectorSize<T>();  // The next one begins with a vector.
+      *size = outputs + layer.steps * layer.batch * width;  // So that the next one begins with a whole vector.
     }
     *size = parts->back().outputs;  // The last layer's are outputs of the op.
     return Status();
