@@ -46,6 +46,11 @@ class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS)):
         return [variable for variable in named if variable is not None]
 
     @property
+    def dtype(self):
+        """The tf.DType of the variables."""
+        return self.Wf.dtype.base_dtype
+
+    @property
     def output_size(self):
         """The width of h, H."""
         return self.hidden_size

@@ -9,6 +9,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 
 from stacked_lstm.compat import tf  # noqa: E402
 
+os.environ.pop("STACKED_LSTM_ENGINE", None)  # Tests expect what "auto" means by itself.
+
 tf.disable_v2_behavior()
 
 from native_ops import NEEDS_NATIVE  # noqa: E402

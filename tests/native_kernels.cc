@@ -8,89 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "lstm.h"
-
-namespace lstm = stacked_lstm;
-
-typedef std::vector<double> Numbers;
-
-// What a layer has and what its gradients are.
-struct Problem {
-  int64_t T, B, I, H;
-  std::vector<int32_t> lengths;
-  Numbers W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last;
-};
-
-struct Results {
-  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h;
-};
-
-double Sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
-
-// Forward and backward by the equations, one sequence after the other. Rows of h, then rows of x; gates i, c, f, o.
-Results Expected(const Problem& p) {
-  Results r;
-  r.outputs.assign(p.T * p.B * p.H, 0);
-  r.c_last = p.c, r.h_last = p.h;
-  r.d_c = p.d_c_last, r.d_h = p.d_h_last;
-  r.d_x.assign(p.T * p.B * p.I, 0);
-  for (int k = 0; k < 4; ++k) r.dW[k].assign((p.H + p.I) * p.H, 0), r.db[k].assign(p.H, 0);
-  for (int64_t b = 0; b < p.B; ++b) {
-    const int64_t steps = p.lengths.empty() ? p.T : p.lengths[b];
-    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), inputs;
-    double *c = &r.c_last[b * p.H], *h = &r.h_last[b * p.H];
-    for (int64_t t = 0; t < steps; ++t) {
-      Numbers hx(h, h + p.H), all(4 * p.H);
-      const double* x = p.x.data() + (t * p.B + b) * p.I;
-      hx.insert(hx.end(), x, x + p.I);
-      for (int64_t j = 0; j < p.H; ++j) {
-        for (int k = 0; k < 4; ++k) {
-          double z = p.b[k][j];
-          for (int64_t m = 0; m < p.H + p.I; ++m) z += hx[m] * p.W[k][m * p.H + j];
-          all[k * p.H + j] = k == 1 ? std::tanh(z) : Sigmoid(z);
-        }
-        c[j] = all[2 * p.H + j] * c[j] + all[j] * all[p.H + j];
-        h[j] = r.outputs[(t * p.B + b) * p.H + j] = all[3 * p.H + j] * std::tanh(c[j]);
-      }
-      inputs.push_back(hx), gates.push_back(all), cells.push_back(Numbers(c, c + p.H));
-    }
-    double *dc = &r.d_c[b * p.H], *dh = &r.d_h[b * p.H];
-    for (int64_t t = steps - 1; t >= 0; --t) {
-      Numbers dz(4 * p.H);
-      for (int64_t j = 0; j < p.H; ++j) {
-        const double i = gates[t][j], g = gates[t][p.H + j], f = gates[t][2 * p.H + j], o = gates[t][3 * p.H + j];
-        const double squashed = std::tanh(cells[t + 1][j]), d = dh[j] + p.d_outputs[(t * p.B + b) * p.H + j];
-        dc[j] += d * o * (1 - squashed * squashed);
-        dz[j] = dc[j] * g * i * (1 - i), dz[p.H + j] = dc[j] * i * (1 - g * g);
-        dz[2 * p.H + j] = dc[j] * cells[t][j] * f * (1 - f), dz[3 * p.H + j] = d * squashed * o * (1 - o);
-        dc[j] *= f, dh[j] = 0;
-      }
-      for (int k = 0; k < 4; ++k) {
-        for (int64_t j = 0; j < p.H; ++j) {
-          r.db[k][j] += dz[k * p.H + j];
-          for (int64_t m = 0; m < p.H + p.I; ++m) {
-            r.dW[k][m * p.H + j] += inputs[t][m] * dz[k * p.H + j];
-            (m < p.H ? dh[m] : r.d_x[(t * p.B + b) * p.I + m - p.H]) += dz[k * p.H + j] * p.W[k][m * p.H + j];
-          }
-        }
-      }
-    }
-  }
-  return r;
-}
-
-// The same for layers one on the other.
-std::vector<Results> Expected(std::vector<Problem> stack) {
-  std::vector<Results> results(stack.size());
-  for (size_t l = 0; l < stack.size(); ++l) {
-    if (l + 1 < stack.size()) stack[l + 1].x = Expected(stack[l]).outputs;
-  }
-  for (size_t l = stack.size(); l-- > 0;) {
-    results[l] = Expected(stack[l]);
-    if (l) stack[l - 1].d_outputs = results[l].d_x;
-  }
-  return results;
-}
+#include "native_reference.h"
 
 // An array of exactly this size, so that AddressSanitizer sees the first byte beyond it.
 template <class T>
@@ -102,20 +20,42 @@ std::vector<T> As(const Numbers& numbers) {
 template <class T>
 struct Arrays {
   explicit Arrays(const Problem& p)
-      : b{As<T>(p.b[0]), As<T>(p.b[1]), As<T>(p.b[2]), As<T>(p.b[3])},
-        x(As<T>(p.x)), c(As<T>(p.c)), h(As<T>(p.h)), d_outputs(As<T>(p.d_outputs)), d_c_last(As<T>(p.d_c_last)),
-        d_h_last(As<T>(p.d_h_last)), packed(lstm::PackedSize(p.I, p.H)), cache(lstm::CacheSize<T>(p.T, p.B, p.H)),
-        outputs(p.T * p.B * p.H, NAN), c_last(c.size(), NAN), h_last(c.size(), NAN), d_x(x.size(), NAN),
-        d_c(c.size(), NAN), d_h(c.size(), NAN) {
-    for (int k = 0; k < 4; ++k) W[k] = As<T>(p.W[k]), dW[k].assign(W[k].size(), NAN), db[k].assign(p.H, NAN);
-    for (int k = 0; k < 4; ++k) weights.kernel[k] = W[k].data(), weights.bias[k] = b[k].data();
-    for (int k = 0; k < 4; ++k) d_weights.kernel[k] = dW[k].data(), d_weights.bias[k] = db[k].data();
-    weights.stride = weights.x_row = d_weights.stride = d_weights.x_row = p.H;
+      : fused(p.kind.fused), I(p.I), H(p.H), x(As<T>(p.x)), c(As<T>(p.c)), h(As<T>(p.h)), d_outputs(As<T>(p.d_outputs)),
+        d_c_last(As<T>(p.d_c_last)), d_h_last(As<T>(p.d_h_last)), packed(lstm::PackedSize(p.I, p.H)),
+        cache(lstm::CacheSize<T>(p.T, p.B, p.H)), outputs(p.T * p.B * p.H, NAN), c_last(c.size(), NAN),
+        h_last(c.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(c.size(), NAN) {
+    weights.stride = d_weights.stride = fused ? 4 * H : H;
+    weights.h_row = d_weights.h_row = fused ? I : 0;
+    weights.x_row = d_weights.x_row = fused ? 0 : H;
+    for (int k = 0; k < (fused ? 1 : 4); ++k) {
+      W[k].resize((H + I) * weights.stride), dW[k].assign((H + I) * weights.stride, NAN);
+    }
+    for (int k = 0; k < 4; ++k) {
+      b[k] = As<T>(p.b[k]), db[k].assign(H, p.kind.biases ? NAN : 0);
+      weights.kernel[k] = fused ? &W[0][k * H] : W[k].data();
+      d_weights.kernel[k] = fused ? &dW[0][k * H] : dW[k].data();
+      for (int64_t m = 0; m < (H + I) * H; ++m) const_cast<T*>(weights.kernel[k])[At(m)] = p.W[k][m];
+      weights.bias[k] = p.kind.biases ? b[k].data() : nullptr;
+      d_weights.bias[k] = p.kind.biases ? db[k].data() : nullptr;
+    }
+  }
+
+  // Where the number m of [H + I, H] is, rows of h first.
+  int64_t At(int64_t m) const {
+    const int64_t row = m / H;
+    return (row < H ? weights.h_row + row : weights.x_row + row - H) * weights.stride + m % H;
+  }
+  Numbers Kernel(int k) const {
+    Numbers values((H + I) * H);
+    for (int64_t m = 0; m < (H + I) * H; ++m) values[m] = d_weights.kernel[k][At(m)];
+    return values;
   }
 
   lstm::ForwardArrays<T> Forward() {
-    return {packed.data(), {b[0].data(), b[1].data(), b[2].data(), b[3].data()}, x.data(), c.data(), h.data(),
-            outputs.data(), c_last.data(), h_last.data(), nullptr};
+    lstm::ForwardArrays<T> arrays = {packed.data(), {}, x.data(), c.data(), h.data(), outputs.data(), c_last.data(),
+                                     h_last.data(), nullptr};
+    for (int k = 0; k < 4; ++k) arrays.bias[k] = weights.bias[k];
+    return arrays;
   }
   lstm::BackwardArrays<T> Backward() {
     return {weights, x.data(), c.data(), h.data(), outputs.data(), cache.data(), d_outputs.data(), d_c_last.data(),
@@ -124,10 +64,12 @@ struct Arrays {
   Results Found() const {
     const auto numbers = [](const std::vector<T>& v) { return Numbers(v.begin(), v.end()); };
     Results r = {numbers(outputs), numbers(c_last), numbers(h_last), {}, {}, numbers(d_x), numbers(d_c), numbers(d_h)};
-    for (int k = 0; k < 4; ++k) r.dW[k] = numbers(dW[k]), r.db[k] = numbers(db[k]);
+    for (int k = 0; k < 4; ++k) r.dW[k] = Kernel(k), r.db[k] = numbers(db[k]);
     return r;
   }
 
+  bool fused;
+  int64_t I, H;
   std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, packed, cache;
   std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h;
   lstm::Weights<const T> weights = {};
@@ -143,8 +85,8 @@ std::vector<Results> Got(const std::vector<Problem>& stack, int count) {
   std::vector<lstm::ForwardArrays<T>> forward;
   std::vector<lstm::BackwardArrays<T>> backward;
   for (const Problem& p : stack) {
-    layers.push_back({p.T, p.B, p.I, p.H, lstm::Activation::kTanh, lstm::Activation::kSigmoid,
-                      p.lengths.empty() ? nullptr : p.lengths.data()});
+    const int32_t* const lengths = p.lengths.empty() ? nullptr : p.lengths.data();
+    layers.push_back({p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths});
     arrays.emplace_back(new Arrays<T>(p));
     lstm::Pack<T>(p.I, p.H, arrays.back()->weights, arrays.back()->packed.data(), threads);
     forward.push_back(arrays.back()->Forward()), backward.push_back(arrays.back()->Backward());
@@ -165,7 +107,7 @@ std::vector<Results> Got(const std::vector<Problem>& stack, int count) {
   lstm::Backward<T>(layers, backward, threads);
   for (size_t l = 0; l < arrays.size(); ++l) {
     for (int k = 0; k < 4; ++k) {
-      if (As<T>(found[l].dW[k]) != arrays[l]->dW[k]) found[l].dW[k].assign(found[l].dW[k].size(), NAN);
+      if (found[l].dW[k] != arrays[l]->Kernel(k)) found[l].dW[k].assign(found[l].dW[k].size(), NAN);
     }
   }
   backward[0].d_x = arrays[0]->d_x.data();
@@ -223,9 +165,11 @@ Numbers Random(int64_t size, double scale) {
   return values;
 }
 
-Problem RandomProblem(int64_t T, int64_t B, int64_t I, int64_t H, const std::vector<int32_t>& lengths) {
-  Problem p = {T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}};
-  for (int k = 0; k < 4; ++k) p.W[k] = Random((H + I) * H, 1 / std::sqrt(double(H + I))), p.b[k] = Random(H, 1);
+Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, const std::vector<int32_t>& lengths) {
+  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}};
+  for (int k = 0; k < 4; ++k) {
+    p.W[k] = Random((H + I) * H, 1 / std::sqrt(double(H + I))), p.b[k] = Random(H, kind.biases);
+  }
   p.x = Random(T * B * I, 1), p.d_outputs = Random(T * B * H, 1);
   p.c = Random(B * H, 1), p.h = Random(B * H, 1), p.d_c_last = Random(B * H, 1), p.d_h_last = Random(B * H, 1);
   for (int64_t b = 0; b < B && !lengths.empty(); ++b) {  // What is past an end changes nothing.
@@ -266,6 +210,21 @@ bool TeamWorks() {
   return true;
 }
 
+// Whether a stack of T, B, I, H, H and so on comes out as it should, with sequences that end anywhere or at T.
+bool Works(const Kind& kind, const std::vector<int64_t>& shape, bool ends) {
+  std::vector<int32_t> lengths;
+  for (int64_t b = 0; ends && b < shape[1]; ++b) lengths.push_back(b % 3 == 1 ? 0 : generator() % (shape[0] + 1));
+  std::vector<Problem> stack;
+  for (size_t l = 3; l < shape.size(); ++l) {
+    stack.push_back(RandomProblem(kind, shape[0], shape[1], shape[l - 1], shape[l], lengths));
+  }
+  const std::vector<Results> expected = Expected(stack);
+  if (Same<float>(stack, expected) && Same<double>(stack, expected)) return true;
+  std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d\n", int(shape[0]), int(shape[1]),
+              int(shape[2]), int(shape[3]), kind.fused, kind.biases, int(kind.candidate), int(kind.gates), ends);
+  return false;
+}
+
 int main() {
   if (!TeamWorks()) return std::puts("a team's pieces are lost, or done twice, or too early"), 1;
   // T, B, I, H of each layer: around the edges of tiles and vectors, without steps, sequences or inputs, enough for
@@ -275,19 +234,18 @@ int main() {
       {5, 3, 1, 33},     {0, 3, 2, 5},     {4, 0, 2, 5},     {3, 2, 0, 5},        {6, 12, 9, 64},   {3, 19, 40, 65},
       {400, 3, 2, 8},    {33, 32, 40, 35}, {5, 40, 3, 130},  {0, 3, 2, 5, 4},     {3, 2, 5, 7, 3},  {120, 1, 3, 20, 17},
       {700, 2, 3, 9, 5}, {60, 2, 5, 33, 16, 20}};
+  const lstm::Activation tanh = lstm::Activation::kTanh, sigmoid = lstm::Activation::kSigmoid;
+  const Kind usual = {false, true, tanh, sigmoid};
   for (const auto& shape : shapes) {
     for (const bool ends : {false, true}) {
-      std::vector<int32_t> lengths;
-      for (int64_t b = 0; ends && b < shape[1]; ++b) lengths.push_back(b % 3 == 1 ? 0 : generator() % (shape[0] + 1));
-      std::vector<Problem> stack;
-      for (size_t l = 3; l < shape.size(); ++l) {
-        stack.push_back(RandomProblem(shape[0], shape[1], shape[l - 1], shape[l], lengths));
-      }
-      const std::vector<Results> expected = Expected(stack);
-      if (Same<float>(stack, expected) && Same<double>(stack, expected)) continue;
-      std::printf("T %d, B %d, I %d, ends %d\n", int(shape[0]), int(shape[1]), int(shape[2]), ends);
-      return 1;
+      if (!Works(usual, shape, ends)) return 1;
     }
+  }
+  for (const Kind& kind : {Kind{true, true, tanh, sigmoid}, Kind{false, false, tanh, sigmoid},
+                           Kind{true, false, sigmoid, lstm::Activation::kHardSigmoid},
+                           Kind{false, true, lstm::Activation::kRelu, lstm::Activation::kHardSigmoid6},
+                           Kind{false, true, lstm::Activation::kLinear, tanh}}) {
+    if (!Works(kind, {6, 5, 7, 19, 33}, true)) return 1;
   }
   std::puts("all equal");
   return 0;

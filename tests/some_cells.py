@@ -18,6 +18,9 @@ LAYERS = {
         [rnn_cell.LSTMCell(4, num_proj=2), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3, True, 0.4)]
     ),
     "plain stack": lambda: rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), rnn_cell.BasicLSTMCell(5)]),
+    "mixed stack": lambda: rnn_cell.MultiRNNCell(
+        [rnn_cell.BasicLSTMCell(4, activation="relu"), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3)]
+    ),
     "wide": lambda: rnn_cell.LSTMCell(300, True, num_proj=8),  # A loop of its own, and its input through the loop.
 }
 

@@ -135,6 +135,16 @@ def test_devices(device, cannot, would_not, graph):
     assert graph.get_operations() == []  # Asking leaves nothing behind.
 
 
+def test_asking_about_a_cell(graph):
+    """Its bias is not made up before an engine wants it."""
+    cell = rnn_cell.BasicLSTMCell(2)
+    cell.build([None, 3])
+    before = graph.get_operations()
+    native.unsupported([cell.for_engines()])
+    native.passed_over([cell.for_engines()])
+    assert graph.get_operations() == before
+
+
 @native_ops.NEEDS_NATIVE
 def test_devices_of_a_stack():
     with tf.device("/device:GPU:0"):

@@ -245,3 +245,25 @@ def test_weights_of_a_frozen_graph_are_packed_once(session):
         np.testing.assert_array_equal(other.run(outputs, {x: feed}), expected_outputs)
         found = ran(other, outputs, {x: feed})
         assert "StackedLstmForward" in found and "StackedLstmPack" not in found
+
+
+def test_second_derivatives_in_a_branch_of_control_flow_v1(session):
+    lstm, x = (
+        StackedLSTM([3, 4], dtype=tf.float64, engine="native"),
+        tf.constant(np.linspace(-1, 1, 24).reshape(2, 4, 3)),
+    )
+    lstm.build(3)
+    assert not tf.control_flow_v2_enabled()
+    inside = tf.cond(tf.placeholder_with_default(True, []), lambda: lstm(x)[0], lambda: tf.zeros([2, 4, 4], tf.float64))
+    found = []
+    for outputs in (inside, lstm(x)[0]):
+        first = tf.gradients(tf.reduce_sum(outputs**2), lstm.variables)
+        found.append(first + tf.gradients(sum(tf.reduce_sum(g**2) for g in first), [x] + lstm.variables))
+    session.run(tf.global_variables_initializer())
+    numeric.check_same(*({str(k): value for k, value in enumerate(values)} for values in session.run(found)), 1e-12)
+
+
+def test_second_derivatives_need_shapes():
+    layer = native_ops.build("float64", lengths=False)
+    with pytest.raises(ValueError, match="expected `kernels` of known shape for second derivatives, got <unknown>"):
+        tf.gradients(layer.results["x"], layer.feeds["x"])

@@ -12,17 +12,17 @@ ERRORS = (tf.errors.InvalidArgumentError, ValueError, TypeError)
 
 
 @pytest.fixture(scope="module")
-def layer():
-    """A layer whose sizes are unknown, and a session: shape functions let everything through."""
+def stack():
+    """Two layers whose sizes are unknown, and a session: shape functions let everything through."""
     with tf.Graph().as_default() as graph:
-        built = native_ops.build("float32")
+        built = native_ops.build("float32", layers=2)
         with tf.Session(graph=graph) as session:
             yield lambda values: session.run(
                 built.results, {placeholder: values[name] for name, placeholder in built.feeds.items()}
             )
 
 
-VALUES = native_ops.random_values(0, 5, 4, 3, 18)
+VALUES = native_ops.random_values(0, 5, 4, 3, [18, 7])
 RANDOM = np.random.RandomState(0)
 
 
@@ -43,35 +43,38 @@ WRONG = [(name, shape) for name in sorted(VALUES) for shape in other_shapes(VALU
 
 
 @pytest.mark.parametrize("name, shape", WRONG)
-def test_wrong_shapes_when_it_runs(name, shape, layer):
+def test_wrong_shapes_when_it_runs(name, shape, stack):
     values = dict(VALUES, **{name: np.zeros(shape, VALUES[name].dtype)})
     with pytest.raises(tf.errors.InvalidArgumentError):
-        layer(values)
+        stack(values)
 
 
-def test_random_shapes_when_it_runs(layer):
+def test_random_shapes_when_it_runs(stack):
     """All inputs at once; whatever happens to fit is computed, everything else is refused."""
     refused = 0
     for _ in range(300):
         sizes = [tuple(RANDOM.randint(0, 4, RANDOM.randint(0, 4))) for _ in VALUES]
         values = {name: np.zeros(shape, VALUES[name].dtype) for name, shape in zip(sorted(VALUES), sizes)}
         try:
-            layer(values)
+            stack(values)
         except tf.errors.InvalidArgumentError:
             refused += 1
     assert refused > 200
-    assert np.all(np.isfinite(layer(VALUES)["outputs"]))  # And it still works.
+    assert np.all(np.isfinite(stack(VALUES)["outputs"]))  # And it still works.
 
 
 @pytest.mark.parametrize("length", [-1, 6, 2**31 - 1, -(2**31)])
-def test_lengths_out_of_range(length, layer):
+def test_lengths_out_of_range(length, stack):
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected `lengths` from 0 to 5, got %d" % length):
-        layer(dict(VALUES, lengths=[1, length, 2, 3]))
+        stack(dict(VALUES, lengths=[1, length, 2, 3]))
+
+
+ONE = native_ops.random_values(0, 5, 4, 3, 18)
 
 
 def known(name, shape):
-    """The same layer with sizes that are known when the graph is built."""
-    given = {key: tf.constant(value, tf.int32 if key == "lengths" else tf.float32) for key, value in VALUES.items()}
+    """One layer with sizes that are known when the graph is built."""
+    given = {key: tf.constant(value, tf.int32 if key == "lengths" else tf.float32) for key, value in ONE.items()}
     given[name] = tf.zeros(shape, given[name].dtype)
     ops, kernels = library.load(), [given["W" + gate] for gate in "icfo"]
     return ops.stacked_lstm_forward(
@@ -89,7 +92,7 @@ def known(name, shape):
 
 @pytest.mark.parametrize("name", ["x", "c", "h", "lengths", "Wf", "bo"])
 def test_wrong_shapes_when_the_graph_is_built(name):
-    for shape in other_shapes(VALUES[name].shape):
+    for shape in other_shapes(ONE[name].shape):
         if shape[1:] != (4, 3):  # Another number of steps is right.
             with pytest.raises(ERRORS):
                 known(name, shape)
@@ -146,8 +149,30 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
 
 
 def packed_shape(dtype, session):
-    """How many axes of size 1 packed weights have on this processor."""
+    """How many axes of size 1 packed weights, and caches, have on this processor."""
     return session.run(library.load().stacked_lstm_pack(kernels=[tf.zeros([3, 2], dtype)] * 4)).ndim - 1
+
+
+def test_what_the_forward_op_has_made(session):
+    """The backward op refuses outputs and caches of other sizes, or from a processor with other vectors."""
+    ops, state, kernels = library.load(), [tf.zeros([4, 18])], [tf.zeros([21, 18])] * 4
+    given = {"x": tf.zeros([5, 4, 3]), "c": state, "h": state, "lengths": [], "kernels": kernels, "biases": []}
+    given.update(activation="tanh", recurrent_activation="sigmoid")
+    forward = ops.stacked_lstm_forward(packed=[ops.stacked_lstm_pack(kernels=kernels)], **given)
+    outputs, _, _, cache = session.run(forward)
+
+    def backward(outputs, cache):
+        rest = {"d_outputs": tf.zeros([5, 4, 18]), "d_c_last": state, "d_h_last": state}
+        outputs, cache = (tf.placeholder_with_default(array, None) for array in (outputs, cache))
+        return session.run(ops.stacked_lstm_backward(outputs=outputs, cache=cache, **rest, **given))
+
+    assert backward(outputs, cache)[0].shape == (5, 4, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`cache` as this processor arranges it"):
+        backward(outputs, cache[..., None])
+    longer = np.concatenate([cache, cache[:1]])
+    for wrong in ((outputs[1:], cache), (outputs.ravel(), cache), (outputs, cache[1:]), (outputs, longer)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="StackedLstm: expected"):
+            backward(*wrong)
 
 
 @pytest.mark.parametrize("steps", [2**58, 2**60])
@@ -169,3 +194,18 @@ def test_more_numbers_than_can_be_counted(steps, session):
     )
     with pytest.raises((tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError)):
         session.run(outputs, {shape: [steps, 1, 0]})
+
+
+def test_many_steps_of_no_sequences(session):
+    """As many as can be counted: there is nothing to be done."""
+    ops, kernels, state = library.load(), [tf.zeros([19, 16])] * 4, [tf.zeros([0, 16])]
+    shape = tf.placeholder(tf.int64, [3])
+    packed = [ops.stacked_lstm_pack(kernels=kernels)]
+    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+    x = tf.reshape(tf.zeros([0]), shape)
+    forward = ops.stacked_lstm_forward(
+        x=x, c=state, h=state, lengths=[], kernels=kernels, biases=[], packed=packed, **options
+    )
+    d_kernel = tf.gradients(forward[0], kernels[0], forward[0])[0]
+    (outputs, _, _, _), d_kernel = session.run([forward, d_kernel], {shape: [2**50, 0, 3]})
+    assert outputs.shape == (2**50, 0, 16) and d_kernel.shape == (19, 16) and not np.any(d_kernel)

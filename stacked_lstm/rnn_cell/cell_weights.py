@@ -25,6 +25,11 @@ class CellWeights(collections.namedtuple("CellWeights", _FIELDS)):
 
     recurrent_activation = activations.ACTIVATIONS["sigmoid"]
 
+    @property
+    def dtype(self):
+        """The tf.DType of the variables."""
+        return self.kernel.dtype.base_dtype
+
     def matrices(self):
         """`equations.Matrices`: the kernel as it is, and the bias with the forget bias."""
         return equations.Matrices([self.kernel], [self._whole_bias()])
@@ -35,9 +40,8 @@ class CellWeights(collections.namedtuple("CellWeights", _FIELDS)):
         return equations.Fused(recurrent, of_inputs, self._whole_bias())
 
     def _whole_bias(self):
-        dtype = self.kernel.dtype.base_dtype
         of_f = np.repeat([float(gate == "f") for gate in equations.GATE_ORDER], self.hidden_size)
         # Not a cast of the number: that would round it to float32 first.
         forget_bias = self.forget_bias
-        forget_bias = tf.cast(forget_bias, dtype) if tf.is_tensor(forget_bias) else forget_bias
-        return self.bias + tf.constant(of_f, dtype) * forget_bias
+        forget_bias = tf.cast(forget_bias, self.dtype) if tf.is_tensor(forget_bias) else forget_bias
+        return self.bias + tf.constant(of_f, self.dtype) * forget_bias

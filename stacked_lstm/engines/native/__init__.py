@@ -17,7 +17,7 @@ _DTYPES = ("float32", "float64")
 
 
 def _dtype(layers):
-    dtypes = sorted({kernel.dtype.base_dtype.name for layer in layers for kernel in layer.matrices().kernels})
+    dtypes = sorted({layer.dtype.name for layer in layers})
     return None if set(dtypes) <= set(_DTYPES) else "it computes in %s, not in %s" % (" and ".join(_DTYPES), dtypes[0])
 
 
@@ -107,7 +107,7 @@ def run(weights, x, state, sequence_length=None):
     """Runs one layer; the contract of every engine.
 
     Args:
-      weights: `weights.LayerWeights`, or anything that has its sizes, activations and `matrices()`.
+      weights: `weights.LayerWeights`, or anything that has its sizes, activations, dtype and `matrices()`.
       x: [T, B, I].
       state: pair (c, h), [B, H] each.
       sequence_length: int32 [B], or None.
@@ -125,8 +125,8 @@ def run_stack(layers, x, states, sequence_length=None):
     It is one op, but where the activations or the number of matrices changes from layer to layer.
     """
     finals = []
-    for _, group in itertools.groupby(zip(layers, states), lambda pair: ops.signature(pair[0])):
-        group_layers, group_states = zip(*group)
-        x, group_finals = ops.stack(group_layers, x, group_states, sequence_length)
+    matrices = [layer.matrices() for layer in layers]
+    for _, group in itertools.groupby(zip(layers, matrices, states), lambda member: ops.signature(*member[:2])):
+        x, group_finals = ops.stack(*zip(*group), x, sequence_length)
         finals += group_finals
     return x, finals

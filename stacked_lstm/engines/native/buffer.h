@@ -12,7 +12,7 @@
 namespace stacked_lstm {
 
 // Large blocks that calls have given back, for the next ones: fresh memory of the system's is a page fault for each 4
-// KB, which costs a backward pass of wide layers some percent. kMostKept bytes are kept at most.
+// KB, which costs a backward pass of wide layers some percent. kMostKept bytes are kept at most, the latest.
 class Spare {
  public:
   struct Block {
@@ -31,30 +31,40 @@ class Spare {
       for (Block& block : blocks_) {
         if (block.size < size || block.size / 2 > size) continue;
         const Block taken = block;
-        block = blocks_.back();
-        blocks_.pop_back();
-        kept_ -= taken.size;
+        Remove(&block);
         return taken;
       }
     }
     void* memory = nullptr;
-    if (posix_memalign(&memory, 64, size) != 0) throw std::bad_alloc();
-    return {memory, size};
+    if (posix_memalign(&memory, 64, size) == 0) return {memory, size};
+    FreeUntil(0);
+    if (posix_memalign(&memory, 64, size) == 0) return {memory, size};
+    throw std::bad_alloc();
   }
 
   void Give(Block block) {
-    if (block.size >= kSmallest) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (kept_ + block.size <= kMostKept) {
-        blocks_.push_back(block);
-        kept_ += block.size;
-        return;
-      }
-    }
-    free(block.memory);
+    if (block.size < kSmallest || block.size > kMostKept) return free(block.memory);
+    FreeUntil(kMostKept - block.size);
+    std::lock_guard<std::mutex> lock(mutex_);
+    blocks_.push_back(block);
+    kept_ += block.size;
   }
 
  private:
+  Spare() { blocks_.reserve(2 * kMostKept / kSmallest); }  // So that giving back needs no memory.
+
+  void FreeUntil(size_t kept) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    while (kept_ > kept) {
+      free(blocks_.front().memory);
+      Remove(&blocks_.front());
+    }
+  }
+  void Remove(Block* block) {
+    kept_ -= block->size;
+    blocks_.erase(blocks_.begin() + (block - blocks_.data()));
+  }
+
   static constexpr size_t kSmallest = 1 << 16;
 #ifdef __SANITIZE_ADDRESS__
   static constexpr size_t kMostKept = 0;  // Blocks of exactly the size that was asked for.

@@ -1,4 +1,5 @@
-// The forward pass: one barrier per step, and the pointwise part while a tile's products are in the first-level cache.
+// The forward pass: the pointwise part of a step follows while its products are in the first-level cache. How threads
+// share a step, or whole steps, or layers, is in plan.h.
 
 #include <memory>
 
@@ -65,7 +66,7 @@ class ForwardPass {
   // What is left after either: zeros where no sequence has steps.
   void ClearRest(Worker& worker) const {
     const int64_t size = layer_.batch * layer_.units;
-    worker.Each(layer_.steps - plan_.longest, [&](int64_t k) {
+    worker.Each(size ? layer_.steps - plan_.longest : 0, [&](int64_t k) {
       T* const outputs = Output(plan_.longest + k, 0, 0);
       std::fill(outputs, outputs + size, T(0));
     });
@@ -227,13 +228,12 @@ class ForwardPass {
   Buffer<T> z_, c_, bias_, last_panel_;
 };
 
-// How many threads a layer is worth.
+// How many threads a layer is worth: where they do not share its steps, they share the product of its inputs.
 template <class T>
 int WorthThreads(const Plan<T>& plan, int threads) {
-  const Layer& layer = plan.layer;
-  if (plan.longest * plan.StepTime(layer.units + layer.inputs) < kWorthThreads) return 1;
-  if (plan.Alone()) return layer.inputs <= layer.units ? 1 : threads;
-  return plan.UsefulThreads(threads);
+  const int worth = plan.WorthThreads(plan.layer.units + plan.layer.inputs, threads);
+  if (plan.Alone()) return plan.layer.inputs <= plan.layer.units ? 1 : worth;
+  return std::min(worth, plan.UsefulThreads(threads));
 }
 
 template <class T, class Candidate, class Gates>

@@ -81,9 +81,11 @@ struct BackwardArrays {
   const T* h;
   const T* outputs;
   const T* cache;
-  const T* d_outputs;        // Gradients of these: [T, B, H]; past an end they count for nothing. Of lower layers: the
-  const T* d_c_last;         // d_x above.
+  // Gradients of these. [T, B, H]; past an end they count for nothing. Those of lower layers are the d_x above.
+  const T* d_outputs;
+  const T* d_c_last;
   const T* d_h_last;
+
   T* d_x;                    // The results, in the shapes of what they are gradients of; null where not wanted.
   T* d_c;
   T* d_h;

@@ -125,7 +125,7 @@ REGISTER_OP("StackedLstmForward")
         c->set_output(1 + l, c->Matrix(sizes.batch, sizes.units[l]));
         c->set_output(1 + layers + l, c->Matrix(sizes.batch, sizes.units[l]));
       }
-      c->set_output(1 + 2 * layers, c->Vector(c->UnknownDim()));
+      c->set_output(1 + 2 * layers, c->UnknownShape());  // It depends on the processor.
       return Status();
     })
     .Doc("LSTM layers over time: x [T, B, I], c and h [B, H] each. `cache` is made where something reads it.");
@@ -159,9 +159,7 @@ REGISTER_OP("StackedLstmBackward")
       int first_kernel, next;
       RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next, &sizes));
       const int layers = sizes.units.size(), first_d_kernel = 1 + 2 * layers;
-      DimensionHandle cache = c->UnknownDim();
       RETURN_IF_ERROR(MergeShape(c, next, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
-      RETURN_IF_ERROR(MergeShape(c, next + 1, {&cache}));
       RETURN_IF_ERROR(MergeShape(c, next + 2, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
       c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.inputs}));
       for (int l = 0; l < layers; ++l) {

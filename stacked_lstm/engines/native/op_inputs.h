@@ -125,6 +125,9 @@ std::vector<const T*> DataOf(const Few& few) {
 
 // What the forward and the backward op have in common: their first inputs, x, c, h, lengths, kernels and biases.
 struct StackInputs {
+  StackInputs() = default;
+  StackInputs(const StackInputs&) = delete;  // Its `Few`s point into it.
+
   Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
     const Tensor* tensor;
     RETURN_IF_ERROR(context->input("x", &tensor));

@@ -48,13 +48,24 @@ Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>
   return Status();
 }
 
-// The shape of packed weights. Its number of axes tells the width of the vectors that they were packed for, since a
-// graph in which they have become a constant may come to another processor.
+// The shape of `size` numbers that are laid out by this processor's vectors. Its number of axes tells their width: a
+// graph in which packed weights have become a constant may come to another processor, and so may a cache.
 template <class T>
-std::vector<int64_t> PackedShape(int64_t inputs, int64_t units) {
-  std::vector<int64_t> shape = {PackedSize(inputs, units)};
-  for (int64_t size = VectorSize<T>(); size > 1; size /= 2) shape.push_back(1);
+std::vector<int64_t> LaidOutShape(int64_t size) {
+  std::vector<int64_t> shape = {size};
+  for (int64_t width = VectorSize<T>(); width > 1; width /= 2) shape.push_back(1);
   return shape;
+}
+
+template <class T>
+Status ExpectLaidOut(const char* name, const Tensor& tensor, int64_t size) {
+  const std::vector<int64_t> shape = LaidOutShape<T>(size);
+  const bool elsewhere = tensor.dims() > 0 && tensor.dim_size(0) == size && tensor.NumElements() == size;
+  if (elsewhere && tensor.dims() != static_cast<int>(shape.size())) {
+    return InvalidArgument("StackedLstm: expected `", name, "` as this processor arranges it, got shape ",
+                           tensor.shape().DebugString(), " from another one: it is to be made where it is used");
+  }
+  return ExpectShape(name, tensor, shape);
 }
 
 template <class T>
@@ -70,7 +81,8 @@ class PackOp : public OpKernel {
     OP_REQUIRES_OK(context, context->input_list("kernels", &list));
     OP_REQUIRES_OK(context, CutByLayer("kernels", list, 1, false, &kernels));
     OP_REQUIRES_OK(context, ReadKernels(kernels[0], &layer.inputs, &layer.units));
-    OP_REQUIRES_OK(context, Allocate(context, 0, PackedShape<T>(layer.inputs, layer.units), &packed));
+    const int64_t size = PackedSize(layer.inputs, layer.units);
+    OP_REQUIRES_OK(context, Allocate(context, 0, LaidOutShape<T>(size), &packed));
     const Weights<const T> weights = WeightsOf<const T>(layer, DataOf<T>(kernels[0]), {});
     WithMemory(context, [&] { Pack<T>(layer.inputs, layer.units, weights, packed, ThreadsOf(context)); });
   }
@@ -88,7 +100,13 @@ class StackOp : public OpKernel {
     OP_REQUIRES_OK(construction, ActivationByName(name, &gates_));
   }
 
+  void Compute(OpKernelContext* context) final {
+    WithMemory(context, [&] { Work(context); });
+  }
+
  protected:
+  virtual void Work(OpKernelContext* context) = 0;
+
   // Where a layer's part of the cache begins, and, but for the last layer, where its outputs are in it.
   struct CachePart {
     int64_t cache, outputs;
@@ -129,7 +147,7 @@ class ForwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Compute(OpKernelContext* context) override {
+  void Work(OpKernelContext* context) override {
     StackInputs inputs;
     OP_REQUIRES_OK(context, inputs.Read(context, this->candidate_, this->gates_));
     const int number = inputs.layers.size(), cache_output = 1 + 2 * number;
@@ -139,23 +157,21 @@ class ForwardOp : public StackOp<T> {
     const bool keep = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
-    OP_REQUIRES_OK(context, Allocate(context, cache_output, {keep ? size : 0}, &cache));
+    OP_REQUIRES_OK(context, Allocate(context, cache_output, LaidOutShape<T>(keep ? size : 0), &cache));
     std::vector<ForwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) {
       OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
       if (keep) arrays[l].cache = cache + parts[l].cache;
     }
-    WithMemory(context, [&] {
-      typename StackOp<T>::Scratch scratch;
-      for (int l = 0; l < number; ++l) {
-        const Layer& layer = inputs.layers[l];
-        arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
-        arrays[l].outputs = l == number - 1 ? outputs
-                            : keep          ? cache + parts[l].outputs
-                                            : scratch.Take(layer.steps * layer.batch * layer.units);
-      }
-      Forward<T>(inputs.layers, arrays, ThreadsOf(context));
-    });
+    typename StackOp<T>::Scratch scratch;
+    for (int l = 0; l < number; ++l) {
+      const Layer& layer = inputs.layers[l];
+      arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
+      arrays[l].outputs = l == number - 1 ? outputs
+                          : keep          ? cache + parts[l].outputs
+                                          : scratch.Take(layer.steps * layer.batch * layer.units);
+    }
+    Forward<T>(inputs.layers, arrays, ThreadsOf(context));
   }
 
  private:
@@ -168,7 +184,7 @@ class ForwardOp : public StackOp<T> {
     if (packed.size() != number) {
       return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
     }
-    RETURN_IF_ERROR(ExpectShape("packed (here)", packed[l], PackedShape<T>(layer.inputs, layer.units)));
+    RETURN_IF_ERROR(ExpectLaidOut<T>("packed", packed[l], PackedSize(layer.inputs, layer.units)));
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
     RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.units}, &arrays->h_last));
     arrays->packed = packed[l].flat<T>().data();
@@ -185,7 +201,7 @@ class BackwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Compute(OpKernelContext* context) override {
+  void Work(OpKernelContext* context) override {
     StackInputs inputs;
     OP_REQUIRES_OK(context, inputs.Read(context, this->candidate_, this->gates_));
     std::vector<typename StackOp<T>::CachePart> parts;
@@ -196,27 +212,25 @@ class BackwardOp : public StackOp<T> {
     OP_REQUIRES_OK(context, context->input("cache", &cache));
     OP_REQUIRES_OK(context, context->input("d_outputs", &d_outputs));
     OP_REQUIRES_OK(context, ExpectShape("outputs", *outputs, inputs.OutputsShape()));
-    OP_REQUIRES_OK(context, ExpectShape("cache", *cache, {size}));
+    OP_REQUIRES_OK(context, ExpectLaidOut<T>("cache", *cache, size));
     OP_REQUIRES_OK(context, ExpectShape("d_outputs", *d_outputs, inputs.OutputsShape()));
     const int number = inputs.layers.size();
     std::vector<BackwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
     OP_REQUIRES_OK(context, Result(context, 0, inputs.x.shape(), context->output_required(0), &arrays[0].d_x));
-    WithMemory(context, [&] {
-      typename StackOp<T>::Scratch scratch;
-      const T* const kept = cache->flat<T>().data();
-      for (int l = 0; l < number; ++l) {
-        const Layer& layer = inputs.layers[l];
-        const bool last = l == number - 1;
-        arrays[l].cache = kept + parts[l].cache;
-        arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
-        arrays[l].outputs = last ? outputs->flat<T>().data() : kept + parts[l].outputs;
-        if (last) arrays[l].d_outputs = d_outputs->flat<T>().data();
-        if (l) arrays[l].d_x = scratch.Take(layer.steps * layer.batch * layer.inputs);
-        if (l) arrays[l - 1].d_outputs = arrays[l].d_x;
-      }
-      Backward<T>(inputs.layers, arrays, ThreadsOf(context));
-    });
+    typename StackOp<T>::Scratch scratch;
+    const T* const kept = cache->flat<T>().data();
+    for (int l = 0; l < number; ++l) {
+      const Layer& layer = inputs.layers[l];
+      const bool last = l == number - 1;
+      arrays[l].cache = kept + parts[l].cache;
+      arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
+      arrays[l].outputs = last ? outputs->flat<T>().data() : kept + parts[l].outputs;
+      if (last) arrays[l].d_outputs = d_outputs->flat<T>().data();
+      if (l) arrays[l].d_x = scratch.Take(layer.steps * layer.batch * layer.inputs);
+      if (l) arrays[l - 1].d_outputs = arrays[l].d_x;
+    }
+    Backward<T>(inputs.layers, arrays, ThreadsOf(context));
   }
 
  private:

@@ -18,11 +18,11 @@ _Inputs = collections.namedtuple("_Inputs", ["x", "c", "h", "lengths", "kernels"
 _Inputs.__doc__ = """The inputs of the forward or the backward op; lists but for the first."""
 
 
-def stack(layers, x, states, sequence_length):
+def stack(layers, matrices, states, x, sequence_length):
     """Adds layers that have the same `signature` to the graph; see `native.run_stack`."""
     ops = library.load()
     # Read once: two reads of a variable may see different values while others write it.
-    matrices = [[list(map(tf.convert_to_tensor, part)) for part in layer.matrices()] for layer in layers]
+    matrices = [[list(map(tf.convert_to_tensor, part)) for part in of_layer] for of_layer in matrices]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
         c=[c for c, _ in states],
@@ -37,10 +37,10 @@ def stack(layers, x, states, sequence_length):
     return outputs, [LSTMState(*state) for state in zip(c, h)]
 
 
-def signature(layer):
+def signature(layer, matrices):
     """What is the same for all layers of an op."""
-    kernels, biases = layer.matrices()
-    return layer.activation.name, layer.recurrent_activation.name, len(kernels), len(biases)
+    numbers = len(matrices.kernels), len(matrices.biases)
+    return (layer.activation.name, layer.recurrent_activation.name) + numbers
 
 
 def _inputs_of(op):
@@ -118,6 +118,11 @@ def _explicit(kernels, biases, op):
 
 
 def _explicit_layer(kernels, biases, functions):
+    if not kernels[0].shape.is_fully_defined():  # In a graph that was imported without it.
+        found = kernels[0].shape
+        raise ValueError(
+            "StackedLstmBackward: expected `kernels` of known shape for second derivatives, got %s" % found
+        )
     if len(kernels) == 1:
         rows, columns = kernels[0].shape.as_list()
         of_inputs, recurrent = tf.split(kernels[0], [rows - columns // 4, columns // 4], axis=0)

@@ -53,6 +53,11 @@ struct Plan {
     return static_cast<int>(std::min<double>(threads, 1 + StepTime(layer.units) / kTooShort));
   }
 
+  // The same for all steps; their products of `depth` numbers are all that is to do.
+  int WorthThreads(int64_t depth, int threads) const {
+    return static_cast<int>(std::max(1.0, std::min<double>(threads, 2 * longest * StepTime(depth) / kWorthThreads)));
+  }
+
   // Bytes of weights.
   int64_t Bytes() const { return row_width * (layer.units + layer.inputs) * sizeof(T); }
 
