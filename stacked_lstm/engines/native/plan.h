@@ -71,7 +71,7 @@ struct Plan {
   }
 
   // The same where nobody waits for others' rows: how many groups of rows there are, and most steps of a piece.
-  int64_t RowGroups(int threads) const { return std::min<int64_t>(blocks.number, 4 * threads); }
+  int64_t RowGroups(int threads) const { return std::min<int64_t>(blocks.number, 2 * threads); }
   int64_t StepsOfRows(int threads) const { return 8 * StepsOfAChunk(threads); }
 
   // How many groups the row blocks of a step are put into, so that there are pieces enough for all threads.
