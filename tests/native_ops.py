@@ -29,9 +29,30 @@ def of_layer(names, k):
     return [name + ("_%d" % k if k else "") for name in names]
 
 
+def number_of_layers(values):
+    """How many layers the feeds of a `Layer` are for."""
+    return sum(name == "c" or name.startswith("c_") for name in values)
+
+
+def forward(x, c, h, kernels, biases=(), lengths=(), packed=None, activation="tanh", recurrent_activation="sigmoid"):
+    """The forward op, lists but for `x`; `kernels` are one layer's where `packed` is left to it."""
+    ops = library.load()
+    return ops.stacked_lstm_forward(
+        x=x,
+        c=list(c),
+        h=list(h),
+        lengths=list(lengths),
+        kernels=list(kernels),
+        biases=list(biases),
+        packed=[ops.stacked_lstm_pack(kernels=kernels)] if packed is None else packed,
+        activation=activation,
+        recurrent_activation=recurrent_activation,
+    )
+
+
 def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recurrent_activation="sigmoid", layers=1):
     """Adds the ops to the graph; returns a `Layer`."""
-    ops, every = library.load(), range(layers)
+    every = range(layers)
     gates = [""] if fused else equations.GATE_ORDER
     kernels = [of_layer(["kernel" if fused else "W" + gate for gate in gates], k) for k in every]
     biases = [of_layer(["bias" if fused else "b" + gate for gate in gates], k) for k in every] if biases else []
@@ -42,14 +63,14 @@ def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recu
     if lengths:
         feeds["lengths"] = tf.placeholder(tf.int32, name="lengths")
     get = functools.partial(map, feeds.get)
-    outputs, last_c, last_h, _ = ops.stacked_lstm_forward(
+    outputs, last_c, last_h, _ = forward(
         x=feeds["x"],
-        c=list(get(c)),
-        h=list(get(h)),
+        c=get(c),
+        h=get(h),
         lengths=[feeds["lengths"]] if lengths else [],
-        kernels=list(get(sum(kernels, []))),
-        biases=list(get(sum(biases, []))),
-        packed=[ops.stacked_lstm_pack(kernels=list(get(names))) for names in kernels],
+        kernels=get(sum(kernels, [])),
+        biases=get(sum(biases, [])),
+        packed=[library.load().stacked_lstm_pack(kernels=list(get(names))) for names in kernels],
         activation=activation,
         recurrent_activation=recurrent_activation,
     )
@@ -57,6 +78,11 @@ def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recu
     gradients = tf.gradients(list(results.values()), list(get(sources)), list(get(upstream)))
     results.update(zip(["x"] + c0 + h0 + sources[1 + 2 * layers :], gradients))
     return Layer(feeds, results)
+
+
+def results(layer, values, session):
+    """What a `Layer` computes from arrays by the names of its feeds."""
+    return session.run(layer.results, {placeholder: values[name] for name, placeholder in layer.feeds.items()})
 
 
 def random_values(seed, T, B, I, H, lengths=True):  # noqa: E741

@@ -77,20 +77,11 @@ def test_cells_it_does_not_support(extra):
 @native_ops.NEEDS_NATIVE
 def test_activations_are_those_of_the_package(session):
     """Those that `native` takes by name are those that the ops know."""
-    ops, zeros = library.load(), tf.zeros([1, 1])
+    zeros, kernels = tf.zeros([1, 1]), [tf.ones([2, 1])] * 4
 
     def call(of_cell, of_gates):
-        return ops.stacked_lstm_forward(
-            x=tf.ones([1, 1, 1]),
-            c=[zeros + 1],
-            h=[zeros],
-            lengths=[],
-            kernels=[tf.ones([2, 1])] * 4,
-            biases=[],
-            packed=[ops.stacked_lstm_pack(kernels=[tf.ones([2, 1])] * 4)],
-            activation=of_cell,
-            recurrent_activation=of_gates,
-        )[0]
+        functions = {"activation": of_cell, "recurrent_activation": of_gates}
+        return native_ops.forward(tf.ones([1, 1, 1]), [zeros + 1], [zeros], kernels, **functions)[0]
 
     one = tf.ones([])
     for name, activation in activations.ACTIVATIONS.items():

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import native_ops
 import numeric
-from native_ops import of_layer
-from stacked_lstm import StackedLSTM, activations, numpy_lstm
+from native_ops import of_layer, results
+from stacked_lstm import StackedLSTM, activations, numpy_lstm, weights
 from stacked_lstm.compat import tf
 from versions import OLD
 
@@ -21,11 +21,11 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 def expected(values, activation="tanh", recurrent_activation="sigmoid"):
     """What a `native_ops.Layer` computes, by `numpy_lstm`."""
-    number = sum(re.match(r"c(_\d+)?$", name) is not None for name in values)
-    names = [
-        [name for name in values if re.match(r"[Wb]\w%s$" % "".join(of_layer([""], k)), name)] for k in range(number)
+    number = native_ops.number_of_layers(values)
+    names = weights.KERNEL_NAMES + weights.BIAS_NAMES
+    layers = [
+        {name: values[key] for name, key in zip(names, of_layer(names, k)) if key in values} for k in range(number)
     ]
-    layers = [{name[:2]: values[name] for name in of_this} for of_this in names]
     states = [[values[name] for name in of_layer(["c", "h", "d_c", "d_h"], k)] for k in range(number)]
     outputs, finals, cache = numpy_lstm.forward(
         layers, values["x"], [state[:2] for state in states], values.get("lengths"), activation, recurrent_activation
@@ -48,17 +48,13 @@ def check(got, reference, dtype):
         assert np.max(np.abs(got[name] - value), initial=0) <= TOLERANCES[dtype] * size, name
 
 
-def results(layer, values, session):
-    return session.run(layer.results, {placeholder: values[name] for name, placeholder in layer.feeds.items()})
-
-
 @pytest.fixture(scope="module")
 def layers():
     """Function from (dtype, values) to results; a graph for each kind of layer, since no size is in it."""
     built = {}
 
     def compute(dtype, values):
-        number = len([name for name in values if re.match(r"c(_|$)", name)])
+        number = native_ops.number_of_layers(values)
         kind = dtype, "lengths" in values, number
         if kind not in built:
             with tf.Graph().as_default() as graph:
@@ -144,14 +140,13 @@ def test_one_kernel_for_all_gates(biases, session):
     values = native_ops.random_values(0, 5, 4, 3, 18)
     if not biases:
         values = {name: value for name, value in values.items() if name[0] != "b"}
-    layer, whole = native_ops.build("float64", biases=biases), dict(values)
-    apart = results(layer, values, session)
+    apart = results(native_ops.build("float64", biases=biases), values, session)
     numeric.check_same(apart, expected(values), 1e-12)
     if biases:
         whole = native_ops.fused(values)
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
             together = results(native_ops.build("float64", fused=True), whole, other)
-        regrouped = native_ops.fused(dict(apart, c=apart["c"]))
+        regrouped = native_ops.fused(apart)
         for name in ("outputs", "x", "c0", "h0", "kernel", "bias"):
             np.testing.assert_array_equal(together[name], regrouped[name])
 
@@ -248,10 +243,8 @@ def test_weights_of_a_frozen_graph_are_packed_once(session):
 
 
 def test_second_derivatives_in_a_branch_of_control_flow_v1(session):
-    lstm, x = (
-        StackedLSTM([3, 4], dtype=tf.float64, engine="native"),
-        tf.constant(np.linspace(-1, 1, 24).reshape(2, 4, 3)),
-    )
+    lstm = StackedLSTM([3, 4], dtype=tf.float64, engine="native")
+    x = tf.constant(np.linspace(-1, 1, 24).reshape(2, 4, 3))
     lstm.build(3)
     assert not tf.control_flow_v2_enabled()
     inside = tf.cond(tf.placeholder_with_default(True, []), lambda: lstm(x)[0], lambda: tf.zeros([2, 4, 4], tf.float64))

@@ -17,9 +17,7 @@ def stack():
     with tf.Graph().as_default() as graph:
         built = native_ops.build("float32", layers=2)
         with tf.Session(graph=graph) as session:
-            yield lambda values: session.run(
-                built.results, {placeholder: values[name] for name, placeholder in built.feeds.items()}
-            )
+            yield lambda values: native_ops.results(built, values, session)
 
 
 VALUES = native_ops.random_values(0, 5, 4, 3, [18, 7])
@@ -76,18 +74,8 @@ def known(name, shape):
     """One layer with sizes that are known when the graph is built."""
     given = {key: tf.constant(value, tf.int32 if key == "lengths" else tf.float32) for key, value in ONE.items()}
     given[name] = tf.zeros(shape, given[name].dtype)
-    ops, kernels = library.load(), [given["W" + gate] for gate in "icfo"]
-    return ops.stacked_lstm_forward(
-        x=given["x"],
-        c=[given["c"]],
-        h=[given["h"]],
-        lengths=[given["lengths"]],
-        kernels=kernels,
-        biases=[given["b" + gate] for gate in "icfo"],
-        packed=[ops.stacked_lstm_pack(kernels=kernels)],
-        activation="tanh",
-        recurrent_activation="sigmoid",
-    )
+    kernels, biases = ([given[kind + gate] for gate in "icfo"] for kind in "Wb")
+    return native_ops.forward(given["x"], [given["c"]], [given["h"]], kernels, biases, [given["lengths"]])
 
 
 @pytest.mark.parametrize("name", ["x", "c", "h", "lengths", "Wf", "bo"])
@@ -101,23 +89,12 @@ def test_wrong_shapes_when_the_graph_is_built(name):
 
 
 def test_wrong_activations_numbers_of_weights_and_types(session):
-    ops = library.load()
     x, c, kernel = tf.zeros([5, 4, 3]), tf.zeros([4, 18]), tf.zeros([21, 18])
+    right = {"x": x, "c": [c], "h": [c], "kernels": [kernel] * 4}
+    right["packed"] = [library.load().stacked_lstm_pack(kernels=right["kernels"])]
 
-    def call(kernels=(kernel,) * 4, biases=(), lengths=(), packed=None, x=x, c=(c,), h=(c,), activation="tanh"):
-        return session.run(
-            ops.stacked_lstm_forward(
-                x=x,
-                c=list(c),
-                h=list(h),
-                lengths=list(lengths),
-                kernels=list(kernels),
-                biases=list(biases),
-                packed=[ops.stacked_lstm_pack(kernels=[kernel] * 4)] if packed is None else packed,
-                activation=activation,
-                recurrent_activation="sigmoid",
-            )
-        )
+    def call(**changes):
+        return session.run(native_ops.forward(**dict(right, **changes)))
 
     assert call()[0].shape == (5, 4, 18)
     bias, lengths, right_shape = tf.zeros([18]), tf.zeros([4], tf.int32), packed_shape("float32", session)
@@ -158,8 +135,7 @@ def test_what_the_forward_op_has_made(session):
     ops, state, kernels = library.load(), [tf.zeros([4, 18])], [tf.zeros([21, 18])] * 4
     given = {"x": tf.zeros([5, 4, 3]), "c": state, "h": state, "lengths": [], "kernels": kernels, "biases": []}
     given.update(activation="tanh", recurrent_activation="sigmoid")
-    forward = ops.stacked_lstm_forward(packed=[ops.stacked_lstm_pack(kernels=kernels)], **given)
-    outputs, _, _, cache = session.run(forward)
+    outputs, _, _, cache = session.run(native_ops.forward(**given))
 
     def backward(outputs, cache):
         rest = {"d_outputs": tf.zeros([5, 4, 18]), "d_c_last": state, "d_h_last": state}
@@ -178,34 +154,18 @@ def test_what_the_forward_op_has_made(session):
 @pytest.mark.parametrize("steps", [2**58, 2**60])
 def test_more_numbers_than_can_be_counted(steps, session):
     """Without inputs an array of any length is empty, but its outputs would not be."""
-    ops, kernels, state = library.load(), [tf.zeros([16, 16])] * 4, [tf.zeros([1, 16])]
+    state = [tf.zeros([1, 16])]
     shape = tf.placeholder(tf.int64, [3])  # Not a constant, which TensorFlow 1.15's optimizer would fail at.
-    packed = [ops.stacked_lstm_pack(kernels=kernels)]
-    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-    outputs = ops.stacked_lstm_forward(
-        x=tf.reshape(tf.zeros([0]), shape),
-        c=state,
-        h=state,
-        lengths=[],
-        kernels=kernels,
-        biases=[],
-        packed=packed,
-        **options,
-    )
+    outputs = native_ops.forward(tf.reshape(tf.zeros([0]), shape), state, state, [tf.zeros([16, 16])] * 4)
     with pytest.raises((tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError)):
         session.run(outputs, {shape: [steps, 1, 0]})
 
 
 def test_many_steps_of_no_sequences(session):
     """As many as can be counted: there is nothing to be done."""
-    ops, kernels, state = library.load(), [tf.zeros([19, 16])] * 4, [tf.zeros([0, 16])]
+    kernels, state = [tf.zeros([19, 16])] * 4, [tf.zeros([0, 16])]
     shape = tf.placeholder(tf.int64, [3])
-    packed = [ops.stacked_lstm_pack(kernels=kernels)]
-    options = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-    x = tf.reshape(tf.zeros([0]), shape)
-    forward = ops.stacked_lstm_forward(
-        x=x, c=state, h=state, lengths=[], kernels=kernels, biases=[], packed=packed, **options
-    )
+    forward = native_ops.forward(tf.reshape(tf.zeros([0]), shape), state, state, kernels)
     d_kernel = tf.gradients(forward[0], kernels[0], forward[0])[0]
     of_outputs, d_kernel = session.run([tf.shape(forward[0], out_type=tf.int64), d_kernel], {shape: [2**50, 0, 3]})
     assert of_outputs.tolist() == [2**50, 0, 16] and d_kernel.shape == (19, 16) and not np.any(d_kernel)

@@ -96,25 +96,32 @@ REGISTER_OP("StackedLstmPack")
     })
     .Doc("Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor.");
 
+// What the forward and the backward op have in common.
+#define STACK_INPUTS                           \
+  .Input("x: T")                               \
+  .Input("c: layers * T")                      \
+  .Input("h: layers * T")                      \
+  .Input("lengths: number_of_lengths * int32") \
+  .Input("kernels: number_of_kernels * T")     \
+  .Input("biases: number_of_biases * T")
+
+#define STACK_ATTRIBUTES                \
+  .Attr("T: {float, double}")           \
+  .Attr("layers: int >= 1")             \
+  .Attr("number_of_kernels: int >= 1")  \
+  .Attr("number_of_biases: int >= 0")   \
+  .Attr("number_of_lengths: int >= 0")  \
+  .Attr("activation: string")           \
+  .Attr("recurrent_activation: string")
+
 REGISTER_OP("StackedLstmForward")
-    .Input("x: T")
-    .Input("c: layers * T")
-    .Input("h: layers * T")
-    .Input("lengths: number_of_lengths * int32")
-    .Input("kernels: number_of_kernels * T")
-    .Input("biases: number_of_biases * T")
+    STACK_INPUTS
     .Input("packed: layers * T")
     .Output("outputs: T")
     .Output("c_last: layers * T")
     .Output("h_last: layers * T")
     .Output("cache: T")
-    .Attr("T: {float, double}")
-    .Attr("layers: int >= 1")
-    .Attr("number_of_kernels: int >= 1")
-    .Attr("number_of_biases: int >= 0")
-    .Attr("number_of_lengths: int >= 0")
-    .Attr("activation: string")
-    .Attr("recurrent_activation: string")
+    STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next;
@@ -131,12 +138,7 @@ REGISTER_OP("StackedLstmForward")
     .Doc("LSTM layers over time: x [T, B, I], c and h [B, H] each. `cache` is made where something reads it.");
 
 REGISTER_OP("StackedLstmBackward")
-    .Input("x: T")
-    .Input("c: layers * T")
-    .Input("h: layers * T")
-    .Input("lengths: number_of_lengths * int32")
-    .Input("kernels: number_of_kernels * T")
-    .Input("biases: number_of_biases * T")
+    STACK_INPUTS
     .Input("outputs: T")
     .Input("cache: T")
     .Input("d_outputs: T")
@@ -147,13 +149,7 @@ REGISTER_OP("StackedLstmBackward")
     .Output("d_h: layers * T")
     .Output("d_kernels: number_of_kernels * T")
     .Output("d_biases: number_of_biases * T")
-    .Attr("T: {float, double}")
-    .Attr("layers: int >= 1")
-    .Attr("number_of_kernels: int >= 1")
-    .Attr("number_of_biases: int >= 0")
-    .Attr("number_of_lengths: int >= 0")
-    .Attr("activation: string")
-    .Attr("recurrent_activation: string")
+    STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next;

@@ -88,7 +88,7 @@ class PackOp : public OpKernel {
   }
 };
 
-// What the forward and the backward op have in common: attributes, and what the cache holds.
+// What the forward and the backward op have in common: attributes, their first inputs, and what the cache holds.
 template <class T>
 class StackOp : public OpKernel {
  public:
@@ -101,17 +101,39 @@ class StackOp : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) final {
-    WithMemory(context, [&] { Work(context); });
+    WithMemory(context, [&] {
+      StackInputs inputs;
+      std::vector<CachePart> parts;
+      int64_t size;
+      OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_));
+      OP_REQUIRES_OK(context, CacheParts(inputs.layers, &parts, &size));
+      Work(context, inputs, parts, size);
+    });
   }
 
  protected:
-  virtual void Work(OpKernelContext* context) = 0;
-
   // Where a layer's part of the cache begins, and, but for the last layer, where its outputs are in it.
   struct CachePart {
     int64_t cache, outputs;
   };
 
+  // `parts` and `size`: of a cache of these layers.
+  virtual void Work(OpKernelContext* context, const StackInputs& inputs, const std::vector<CachePart>& parts,
+                    int64_t size) = 0;
+
+  // As many arrays as `Take` is asked for.
+  class Scratch {
+   public:
+    T* Take(int64_t size) {
+      buffers_.emplace_back(new Buffer<T>(size));
+      return buffers_.back()->get();
+    }
+
+   private:
+    std::vector<std::unique_ptr<Buffer<T>>> buffers_;
+  };
+
+ private:
   // The parts of all layers, and the size of the whole.
   static Status CacheParts(const std::vector<Layer>& layers, std::vector<CachePart>* parts, int64_t* size) {
     *size = 0;
@@ -127,18 +149,6 @@ class StackOp : public OpKernel {
     return Status();
   }
 
-  // As many arrays as `Take` is asked for.
-  class Scratch {
-   public:
-    T* Take(int64_t size) {
-      buffers_.emplace_back(new Buffer<T>(size));
-      return buffers_.back()->get();
-    }
-
-   private:
-    std::vector<std::unique_ptr<Buffer<T>>> buffers_;
-  };
-
   Activation candidate_, gates_;
 };
 
@@ -147,13 +157,9 @@ class ForwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Work(OpKernelContext* context) override {
-    StackInputs inputs;
-    OP_REQUIRES_OK(context, inputs.Read(context, this->candidate_, this->gates_));
+  void Work(OpKernelContext* context, const StackInputs& inputs,
+            const std::vector<typename StackOp<T>::CachePart>& parts, int64_t size) override {
     const int number = inputs.layers.size(), cache_output = 1 + 2 * number;
-    std::vector<typename StackOp<T>::CachePart> parts;
-    int64_t size;
-    OP_REQUIRES_OK(context, StackOp<T>::CacheParts(inputs.layers, &parts, &size));
     const bool keep = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
@@ -201,12 +207,8 @@ class BackwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Work(OpKernelContext* context) override {
-    StackInputs inputs;
-    OP_REQUIRES_OK(context, inputs.Read(context, this->candidate_, this->gates_));
-    std::vector<typename StackOp<T>::CachePart> parts;
-    int64_t size;
-    OP_REQUIRES_OK(context, StackOp<T>::CacheParts(inputs.layers, &parts, &size));
+  void Work(OpKernelContext* context, const StackInputs& inputs,
+            const std::vector<typename StackOp<T>::CachePart>& parts, int64_t size) override {
     const Tensor *outputs, *cache, *d_outputs;
     OP_REQUIRES_OK(context, context->input("outputs", &outputs));
     OP_REQUIRES_OK(context, context->input("cache", &cache));
