@@ -2,11 +2,12 @@
 
 import importlib
 import itertools
+import sys
 
 import numpy as np
 
 from stacked_lstm import layouts, parity, tf32
-from stacked_lstm.compat import device_of_new_ops
+from stacked_lstm.compat import cuda_version, device_of_new_ops, tf
 from stacked_lstm.parity.graph_network import named
 
 DEVICES = {"CPU": "cpu", "GPU": "cuda"}  # TensorFlow's names and PyTorch's.
@@ -19,6 +20,8 @@ def pytorch(device="CPU"):
     Raises:
       parity.PeerMissingError: there is none, or none that sees a GPU.
     """
+    # Triton, PyTorch's compiler, which nothing here needs: its LLVM and TensorFlow's in one process can end it.
+    sys.modules.setdefault("triton", None)
     try:
         torch = importlib.import_module("torch")
     except ImportError as error:
@@ -32,11 +35,20 @@ def pytorch(device="CPU"):
 
 
 def pytorch_beside_new_ops():
-    """Returns (the module torch, its name of the GPU on which TensorFlow's ops made now are, or else "cpu")."""
+    """Returns (the module torch, its name of the GPU on which TensorFlow's ops made now are, or else "cpu").
+
+    Raises:
+      parity.PeerMissingError: as `pytorch`, or PyTorch is built for another CUDA than TensorFlow. On a GPU the two end
+        their process with a floating point exception.
+    """
     device = device_of_new_ops()
     if device.device_type != "GPU":
         return pytorch(), "cpu"
-    return pytorch("GPU"), "cuda:%d" % (device.device_index or 0)
+    torch, cuda = pytorch("GPU"), cuda_version()
+    if cuda and torch.version.cuda.split(".")[0] != cuda.split(".")[0]:
+        message = "pytorch_lstm: expected a package torch for CUDA %s, as TensorFlow %s is, got torch %s for CUDA %s"
+        raise parity.PeerMissingError(message % (cuda, tf.__version__, torch.__version__, torch.version.cuda))
+    return torch, "cuda:%d" % (device.device_index or 0)
 
 
 def wait(torch, where):

@@ -6,6 +6,7 @@ TensorFlow 1.15 and 2.x both carry the TF1 graph API under this name.
 import tensorflow.compat.v1 as tf
 
 __all__ = [
+    "cuda_version",
     "device_of_new_ops",
     "gpu_visible",
     "inside_function_or_control_flow",
@@ -30,6 +31,11 @@ def device_of_new_ops():
         elsewhere._device_function_stack = graph._device_function_stack
         elsewhere._colocation_stack = graph._colocation_stack
         return tf.DeviceSpec.from_string(tf.no_op().device)
+
+
+def cuda_version():
+    """The version of CUDA that TensorFlow was built for, such as "12.5.1"; None where it does not say, or has none."""
+    return getattr(tf.sysconfig, "get_build_info", dict)().get("cuda_version")
 
 
 def gpu_visible():

@@ -10,7 +10,7 @@ import pytest
 import numeric
 import pytorch_lstm
 from stacked_lstm import parity, tf32
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import cuda_version, tf
 from versions import NEEDS_BFLOAT16
 
 NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="no torch here: pip install torch")
@@ -80,9 +80,11 @@ def test_without_gradients_of_states(session):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_on_a_gpu(dtype, monkeypatch):
     """As on a CPU; training and inference end when the GPU does."""
-    torch = pytorch_lstm.pytorch()
-    if not torch.cuda.is_available():
-        pytest.skip("torch %s sees no GPU" % torch.__version__)
+    try:
+        with tf.device("/GPU:0"):
+            torch, _ = pytorch_lstm.pytorch_beside_new_ops()
+    except parity.PeerMissingError as error:
+        pytest.skip(str(error))
     waits, synchronize = [], torch.cuda.synchronize
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *where: waits.append(synchronize(*where)))
     setup = parity.Setup([8, 8, 6], 5, 2, "projected", lengths=True, dtype=dtype)
@@ -105,6 +107,7 @@ def stand_in(monkeypatch):
     """What is imported as torch: it sees a GPU, or none, and keeps what it is told."""
     module, switches = types.ModuleType("torch"), types.SimpleNamespace
     module.__version__, module.waits = "0.0", []  # The devices that were waited for.
+    module.version = switches(cuda=cuda_version() or "0.0")
     module.cuda = switches(is_available=lambda: True, synchronize=module.waits.append)
     module.backends = switches(
         cudnn=switches(allow_tf32="as it was"), cuda=switches(matmul=switches(allow_tf32="as it was"))
@@ -125,6 +128,21 @@ def test_missing(monkeypatch):
 def test_device_of_new_ops(device, where, stand_in):
     with tf.device(device):
         assert pytorch_lstm.pytorch_beside_new_ops() == (stand_in, where)
+
+
+@pytest.mark.parametrize("device", ["/CPU:0", "/GPU:0"])
+def test_another_cuda(device, stand_in, monkeypatch):
+    """In one process with TensorFlow's, it would end the process; on the CPU nothing of it is used."""
+    monkeypatch.setattr(pytorch_lstm, "cuda_version", lambda: "12.5.1")
+    stand_in.version.cuda = "12.8"
+    with tf.device(device):
+        assert pytorch_lstm.pytorch_beside_new_ops()[0] is stand_in
+        stand_in.version.cuda = "13.0"
+        if device == "/CPU:0":
+            assert pytorch_lstm.pytorch_beside_new_ops()[0] is stand_in
+        else:
+            with pytest.raises(parity.PeerMissingError, match="expected a package torch for CUDA 12.5.1, .* CUDA 13.0"):
+                pytorch_lstm.pytorch_beside_new_ops()
 
 
 def test_no_gpu(stand_in):
