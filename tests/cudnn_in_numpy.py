@@ -3,10 +3,12 @@
 It knows nothing of the package: the buffer is read as cudnnGetRNNWeightParams has it, linLayerID 0 to 3 for the
 matrices of the inputs and 4 to 7 for those of h, in the order input gate, forget gate, new memory, output gate; the
 equations are those of CUDNN_LSTM with a double bias; the gradients are written down from them, step by step. What cuDNN
-refuses is an AssertionError here, what it leaves undefined is NaN.
+refuses is an AssertionError here, what it leaves undefined is NaN. So are the gradients of a backward pass that comes
+after another one on the same reserve space, which the first one has overwritten (cudnnRNNBackwardData_v8).
 """
 
 import collections
+import itertools
 
 import numpy as np
 
@@ -115,22 +117,31 @@ def _wide(arrays):
     return [np.asarray(array, np.float64) for array in arrays]
 
 
+_tickets = itertools.count()
+_reserved = set()  # The tickets of reserve spaces that no backward pass has used.
+
+
 def _run_forward(x, h0, c0, params, lengths):
-    """The op CudnnRNNV3; the last two outputs are for the backward op alone, which does without."""
+    """The op CudnnRNNV3; the reserve space is a ticket in the last output, for the backward op alone."""
     results = forward(*_wide([x, h0, c0, params]), lengths)[:3]
-    return [result.astype(x.dtype) for result in results] + [np.zeros([0], x.dtype), np.zeros([0], np.int8)]
+    ticket = next(_tickets)
+    _reserved.add(ticket)
+    return [result.astype(x.dtype) for result in results] + [np.zeros([0], x.dtype), np.array([ticket])]
 
 
-def _run_backward(x, h0, c0, params, lengths, y, h, c, d_y, d_h, d_c, *reserved):
+def _run_backward(x, h0, c0, params, lengths, y, h, c, d_y, d_h, d_c, reserve_space, host_reserved):
     """The op CudnnRNNBackpropV3."""
+    (ticket,) = host_reserved
+    undefined = np.nan if ticket not in _reserved else 0.0
+    _reserved.discard(ticket)
     gradients = backward(*_wide([x, h0, c0, params]), lengths, *_wide([d_y, d_h, d_c]))
-    return [gradient.astype(x.dtype) for gradient in gradients]
+    return [(gradient + undefined).astype(x.dtype) for gradient in gradients]
 
 
 def _forward_op(input, input_h, input_c, params, sequence_lengths, is_training, **attributes):
     inputs = [input, input_h, input_c, params, sequence_lengths]
     shapes = [input.shape[:2].concatenate(input_h.shape[2:]), input_h.shape, input_c.shape, None, None]
-    return _op("CudnnRNNV3", _run_forward, inputs, [input.dtype] * 4 + [tf.int8], shapes)
+    return _op("CudnnRNNV3", _run_forward, inputs, [input.dtype] * 4 + [tf.int64], shapes)
 
 
 def _backward_op(input, input_h, input_c, params, sequence_lengths, **others):

@@ -173,6 +173,28 @@ def test_ops_and_their_gradients(hidden_sizes, calls, dtype, graph):
         assert list(after.inputs)[:5] == list(before.inputs) and list(after.inputs)[11:] == list(before.outputs)[3:]
 
 
+def test_each_gradient_has_a_reserve_space_of_its_own(graph):
+    """cuDNN overwrites it. The first gradient takes that of the forward pass, each other one computes one again."""
+    x = tf.placeholder(tf.float32, [4, 3, 2])
+    outputs, _ = StackedLSTM([3], engine="cudnn")(x)
+    for k in range(3):
+        assert len(ops("CudnnRNNV3", graph)) == max(k, 1)
+        tf.gradients((k + 1.0) * outputs, x)
+    spaces = [op.inputs[11] for op in ops("CudnnRNNBackpropV3", graph)]
+    assert [space.op for space in spaces] == ops("CudnnRNNV3", graph) and len(spaces) == 3
+
+
+def test_gradients_do_not_wait_for_the_gpu(graph):
+    """Sizes stay on the host: no gradient of a slice or a pad, which would be computed from them on the GPU."""
+    x = tf.placeholder(tf.float32, [None, None, 2])
+    start = tuple(LSTMState(tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 3])) for _ in "ab")
+    outputs, state = StackedLSTM([3, 3], engine="cudnn")(x, [3, 1], start)
+    before = len(graph.get_operations())
+    tf.gradients([outputs] + tf.nest.flatten(state), [x] + tf.nest.flatten(start))
+    sizes = [op for op in graph.get_operations()[before:] if "/sub" in op.name and len(op.inputs) == 2]
+    assert sizes and all(part.op.type == "Shape" for op in sizes for part in op.inputs)
+
+
 def test_second_derivatives_have_a_graph(graph):
     """Of the real ops; what they are is tested in test_engines.py."""
     x = tf.placeholder(tf.float32, [None, None, 2])
@@ -180,7 +202,8 @@ def test_second_derivatives_have_a_graph(graph):
     first = tf.gradients(lstm(x)[0], [x] + lstm.variables)
     second = tf.gradients([tf.reduce_sum(gradient**2) for gradient in first], [x] + lstm.variables)
     assert all(gradient is not None for gradient in second)
-    assert len(ops("CudnnRNNV3", graph)) == 2  # Nothing is computed twice but by the graph engine.
+    # Second derivatives go through the lower call's gradient once more, for which it is computed again.
+    assert len(ops("CudnnRNNV3", graph)) == 3
 
 
 @pytest.mark.skipif(not OLD, reason="since TensorFlow 2 loops keep shapes; test_engines.py has the numbers")
@@ -225,7 +248,7 @@ def test_empty_batches_and_sequences(steps, batch, given_lengths, numpy_cudnn, s
     start = tuple(LSTMState(*[tf.placeholder(tf.float64, [None, size]) for _ in "ch"]) for size in (3, 3, 4))
     lstm = StackedLSTM([3, 3, 4], engine="cudnn", dtype=tf.float64)
     outputs, state = lstm(x, tf.zeros([tf.shape(x)[0]], tf.int32) if given_lengths else None, start)
-    loss = tf.reduce_sum(outputs) + tf.add_n([tf.reduce_sum(part**2) for pair in state for part in pair])
+    loss = tf.reduce_sum(outputs) + tf.add_n([tf.reduce_sum(tf.square(part)) for pair in state for part in pair])
     gradients = tf.gradients(loss, [x] + tf.nest.flatten(start)), tf.gradients(loss, lstm.variables)
     session.run(tf.global_variables_initializer())
     values = [np.full([batch, part.shape.as_list()[1]], 0.5 + k) for k, part in enumerate(tf.nest.flatten(start))]

@@ -104,7 +104,7 @@ def run_stack(layers, x, states, sequence_length=None):
     steps, batch = tf.unstack(tf.shape(x)[:2])
     more_steps = tf.maximum(1 - steps, 0) if sequence_length is None else 1
     more_batch = tf.maximum(1 - batch, 0)
-    x = tf.pad(x, [[0, more_steps], [0, more_batch], [0, 0]])
+    x = _lengthen(x, [more_steps, more_batch, 0])
     if sequence_length is None:
         lengths, ends, padded_lengths = tf.fill([batch], steps), tf.fill(tf.shape(x)[1:2], tf.shape(x)[0]), None
     else:
@@ -114,26 +114,57 @@ def run_stack(layers, x, states, sequence_length=None):
     finals = []
     for _, group in itertools.groupby(zip(layers, states), lambda member: member[0].hidden_size):
         group_layers, group_states = zip(*group)
-        group_states = [[tf.pad(part, [[0, more_batch], [0, 0]]) for part in state] for state in group_states]
+        group_states = [[_lengthen(part, [more_batch, 0]) for part in state] for state in group_states]
         x, group_finals = _call(group_layers, x, group_states, ends)
         x = padding.zero_past_end(x, padded_lengths)
         finals += group_finals
-    outputs = tf.slice(x, [0, 0, 0], [steps, batch, -1])
+    outputs = _shorten(x, [steps, batch, -1])
     return outputs, [_where_any(lengths, batch, *pair) for pair in zip(finals, states)]
 
 
 def _where_any(lengths, batch, final, state):
     """`LSTMState`: the final one of the first `batch` sequences, or where there were no steps that before them."""
-    finals = [tf.slice(part, [0, 0], [batch, -1]) for part in final]
+    finals = [_shorten(part, [batch, -1]) for part in final]
     return LSTMState(*[tf.where(lengths > 0, after, before) for after, before in zip(finals, state)])
+
+
+def _lengthen(x, more):
+    """`x` with as many zeros more at the end of each axis as `more` says."""
+    with _gradient_of("Pad", "StackedLstmLengthen"):
+        return tf.pad(x, [[0, number] for number in more])
+
+
+def _shorten(x, sizes):
+    """The first entries of `x` on each axis, as many as `sizes` says; -1 means all."""
+    with _gradient_of("Slice", "StackedLstmShorten"):
+        return tf.slice(x, [0] * len(sizes), sizes)
+
+
+# TensorFlow's own gradients of the two compute sizes on the GPU, and wait there until the host has read them.
+
+
+@tf.RegisterGradient("StackedLstmLengthen")
+def _lengthen_gradient(op, d_result):
+    return [_shorten(d_result, tf.unstack(tf.shape(op.inputs[0]))), None]
+
+
+@tf.RegisterGradient("StackedLstmShorten")
+def _shorten_gradient(op, d_result):
+    return [_lengthen(d_result, tf.unstack(tf.shape(op.inputs[0]) - tf.shape(d_result))), None, None]
 
 
 def _call(layers, x, states, ends):
     """Layers of one width in cuDNN; `ends` are their lengths, 1 or more."""
     c, h = (tf.stack(parts) for parts in zip(*states))
-    params = pack(layers)
+    outputs, h, c, _, _ = _forward(x, h, c, pack(layers), ends)
+    outputs.set_shape(x.shape[:2].concatenate([layers[0].hidden_size]))
+    return outputs, [LSTMState(*state) for state in zip(tf.unstack(c, len(layers)), tf.unstack(h, len(layers)))]
+
+
+def _forward(x, h, c, params, ends):
+    """The op CudnnRNNV3: outputs, the final h and c, the reserve space, and what is reserved on the host."""
     with _gradient_of("CudnnRNNV3", "StackedLstmCudnn"), tf.name_scope(_SCOPE):
-        outputs, h, c, _, _ = tf.raw_ops.CudnnRNNV3(
+        return tf.raw_ops.CudnnRNNV3(
             input=x,
             input_h=h,
             input_c=c,
@@ -142,8 +173,6 @@ def _call(layers, x, states, ends):
             is_training=True,  # TensorFlow does not say whether a gradient will be asked for.
             **_ATTRIBUTES,
         )
-    outputs.set_shape(x.shape[:2].concatenate([layers[0].hidden_size]))
-    return outputs, [LSTMState(*state) for state in zip(tf.unstack(c, len(layers)), tf.unstack(h, len(layers)))]
 
 
 def pack(layers):
@@ -183,9 +212,9 @@ def _gradient_of(op_type, name):
 @tf.RegisterGradient("StackedLstmCudnn")
 def _gradient(op, *d_results):
     x, h, c, params, ends = op.inputs
-    results, (reserve_space, host_reserved) = list(op.outputs[:3]), op.outputs[3:]
     # Where the layers are, not where the gradients were asked for: the reserve space is there.
     with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(op.device):
+        results = _forward(*op.inputs) if _reserve_is_taken(op) else op.outputs
         found = tf.raw_ops.CudnnRNNBackpropV3(
             input=x,
             input_h=h,
@@ -198,11 +227,20 @@ def _gradient(op, *d_results):
             output_backprop=d_results[0],
             output_h_backprop=d_results[1],
             output_c_backprop=d_results[2],
-            reserve_space=reserve_space,
-            host_reserved=host_reserved,
+            reserve_space=results[3],
+            host_reserved=results[4],
             **_ATTRIBUTES,
         )
     return list(found) + [None]
+
+
+def _reserve_is_taken(op):
+    """Whether another gradient may use the op's reserve space, which cuDNN's backward pass overwrites.
+
+    A function does not tell which gradients its callers ask for. Elsewhere TensorFlow may have asked for its size.
+    """
+    readers = [reader for reader in op.outputs[3].consumers() if reader.type not in ("ZerosLike", "Shape")]
+    return op.graph.building_function or bool(readers)
 
 
 @tf.RegisterGradient("StackedLstmCudnnBackprop")
