@@ -1,12 +1,36 @@
 """Argument checks. Every message names the function, what was expected and what was given."""
 
 import numbers
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
 from stacked_lstm.compat import tf
 
 FLOAT_DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+
+
+class Size(NamedTuple):
+    """The length of an axis.
+
+    Fields:
+      static: an int; None where it is unknown when the graph is built.
+      dynamic: an int32 scalar tensor.
+    """
+
+    static: Optional[int]
+    dynamic: Any
+
+    @property
+    def known(self):
+        """The int where there is one, or else the tensor."""
+        return self.dynamic if self.static is None else self.static
+
+
+def sizes(series, time_major):
+    """The `Size`s (T, B) of a tensor [T, B, N], or [B, T, N] unless it is time-major."""
+    first, second = (Size(series.shape.as_list()[axis], tf.shape(series)[axis]) for axis in (0, 1))
+    return (first, second) if time_major else (second, first)
 
 
 def fail(function, expected, given):
@@ -109,12 +133,12 @@ def lengths(value, time_steps, batch, function):
 
     Args:
       value: int32 or int64 vector, or None (returned as it is).
-      time_steps, batch: pairs of T's and B's static size (None where unknown) and dynamic size (int32 scalar).
+      time_steps, batch: the `Size`s of T and B.
     """
     if value is None:
         return None
     expected = "`sequence_length` to be an int32 or int64 vector of %s entries" % (
-        "one per sequence" if batch[0] is None else "%d" % batch[0]
+        "one per sequence" if batch.static is None else "%d" % batch.static
     )
     try:
         value = tf.convert_to_tensor(value)
@@ -122,18 +146,18 @@ def lengths(value, time_steps, batch, function):
         fail(function, expected, "%r (%s)" % (value, error))
     if value.dtype.base_dtype not in (tf.int32, tf.int64):
         fail(function, expected, "dtype %s" % value.dtype.base_dtype.name)
-    if not value.shape.is_compatible_with([batch[0]]):
+    if not value.shape.is_compatible_with([batch.static]):
         fail(function, expected, "shape %s" % value.shape)
-    _static_range(value, time_steps[0], function)
+    _static_range(value, time_steps.static, function)
     # Checked before the cast, which could wrap an int64 into the range.
     conditions = (
         (tf.equal(tf.rank(value), 1), "of rank 1", tf.rank(value)),
-        (tf.equal(tf.size(value), batch[1]), "of one entry per sequence, the batch size", batch[1]),
+        (tf.equal(tf.size(value), batch.dynamic), "of one entry per sequence, the batch size", batch.dynamic),
         (tf.reduce_all(value >= 0), "of at least 0", 0),
         (
-            tf.reduce_all(value <= tf.cast(time_steps[1], value.dtype)),
+            tf.reduce_all(value <= tf.cast(time_steps.dynamic, value.dtype)),
             "of at most the number of time steps",
-            time_steps[1],
+            time_steps.dynamic,
         ),
     )
     message = function + ": expected `sequence_length` "
@@ -142,7 +166,7 @@ def lengths(value, time_steps, batch, function):
     ]
     with tf.control_dependencies(assertions):
         value = tf.identity(tf.cast(value, tf.int32))
-    value.set_shape([batch[0]])
+    value.set_shape([batch.static])
     return value
 
 
@@ -167,7 +191,7 @@ def states(value, widths, batch, dtype, function, argument):
 
     Args:
       widths: those of (c, h) per layer, or one number for both.
-      batch: the static size (None where unknown) and the dynamic one; another number of rows fails at run time.
+      batch: the `Size` of B; another number of rows fails at run time.
     """
     expected = "`%s` to be a sequence of %d (c, h) pairs, one per layer" % (argument, len(widths))
     is_sequence = isinstance(value, (list, tuple)) and len(value) == len(widths)
@@ -179,8 +203,8 @@ def states(value, widths, batch, dtype, function, argument):
         for field, part, width in zip("ch", pair, of_pair if isinstance(of_pair, tuple) else (of_pair, of_pair)):
             name = "%s[%d].%s" % (argument, k, field)
             part = tensor(part, dtype, function, name)
-            if not part.shape.is_compatible_with([batch[0], width]):
-                shape = "[%s, %d]" % ("batch" if batch[0] is None else batch[0], width)
+            if not part.shape.is_compatible_with([batch.static, width]):
+                shape = "[%s, %d]" % ("batch" if batch.static is None else batch.static, width)
                 fail(function, "`%s` of shape %s" % (name, shape), "shape %s" % part.shape)
             fields.append(_with_shape(part, batch, width, "%s: expected `%s`" % (function, name)))
         checked.append(tuple(fields))
@@ -189,11 +213,11 @@ def states(value, widths, batch, dtype, function, argument):
 
 def _with_shape(part, batch, width, message):
     """`part` with a run-time check of what its static shape leaves open."""
-    if part.shape.is_fully_defined() and batch[0] is not None:
+    if part.shape.is_fully_defined() and batch.static is not None:
         return part
-    wanted = tf.stack([batch[1], width])
+    wanted = tf.stack([batch.dynamic, width])
     matches = tf.reduce_all(tf.equal(tf.shape(part), wanted))
     with tf.control_dependencies([assertion(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
         part = tf.identity(part)
-    part.set_shape([batch[0], width])
+    part.set_shape([batch.static, width])
     return part

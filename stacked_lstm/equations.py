@@ -27,24 +27,6 @@ from stacked_lstm.compat import tf
 # TensorFlow 1's cells, so that their kernels are used as they are.
 GATE_ORDER = ("i", "c", "f", "o")
 
-Fused = collections.namedtuple("Fused", ["recurrent", "of_inputs", "bias"])
-Fused.__doc__ = """The weights of one layer with columns in `GATE_ORDER`, or in the order that was asked for.
-
-Fields:
-  recurrent: [P, 4H], the rows of h, whose width P is H unless it is projected.
-  of_inputs: [I, 4H], the rows of x.
-  bias: [4H], or None.
-"""
-
-Matrices = collections.namedtuple("Matrices", ["kernels", "biases"])
-Matrices.__doc__ = """The weights of one layer as its variables hold them, for engines that read them where they are.
-
-Fields:
-  kernels: four of [H + I, H] in `GATE_ORDER`, rows of h before rows of x; or one of [I + H, 4H] with its columns in
-    that order, rows of x before rows of h.
-  biases: four of [H]; or one of [4H]; or none.
-"""
-
 Extras = collections.namedtuple("Extras", ["peepholes", "cell_clip", "projection", "projection_clip"])
 Extras.__doc__ = """What an LSTM layer may have beyond the plain equations; None for what it has not.
 

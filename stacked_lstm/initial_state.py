@@ -4,71 +4,68 @@ A new kind is a pair of functions and a line in `INITIAL_STATES`. Variables are 
 `initial_state/layer_1/W_h` or `.../h`, layers counted from 1.
 """
 
-import collections
+from typing import Callable, NamedTuple
 
 from stacked_lstm.compat import tf
 from stacked_lstm.state import LSTMState
-from stacked_lstm.weights import LAYER_SCOPE
-
-InitialState = collections.namedtuple("InitialState", ["create", "start"])
-InitialState.__doc__ = """One kind of initial state.
-
-Fields:
-  create: (input_size, hidden_sizes, make_variable) -> list of `LSTMState` of variables per layer (empty: none needed).
-    `make_variable` takes (name, shape, role, constant added), see `weights.create`.
-  start: (variables, hidden_sizes, inputs [T, B, I]) -> list of `LSTMState`, [B, H_l] each.
-"""
+from stacked_lstm.weights import LAYER_SCOPE, VariableSpec
 
 
-def _scope(k):
-    return "initial_state/" + LAYER_SCOPE % (k + 1)
+class InitialState(NamedTuple):
+    """One kind of initial state.
+
+    Fields:
+      specs: (input_size, hidden_sizes) -> list of `VariableSpec`; empty where it has no variables.
+      start: (list of dictionaries from names to variables, one per layer; list of zeros [B, H_l]; function that makes
+        the first step's inputs [B, I]) -> list of `LSTMState`, [B, H_l] each.
+    """
+
+    specs: Callable
+    start: Callable
 
 
-def _no_variables(input_size, hidden_sizes, make_variable):
-    del input_size, hidden_sizes, make_variable
+def _spec(layer, name, shape, group):
+    return VariableSpec(layer, name, "initial_state/%s/%s" % (LAYER_SCOPE % (layer + 1), name), shape, group)
+
+
+def _no_specs(input_size, hidden_sizes):
+    del input_size, hidden_sizes
     return []
 
 
-def _zeros(variables, hidden_sizes, x):
-    del variables
-    batch = x.shape.as_list()[1]
-    zeros = [tf.zeros([tf.shape(x)[1] if batch is None else batch, size], x.dtype) for size in hidden_sizes]
+def _zeros(variables, zeros, first_step):
+    del variables, first_step
     return [LSTMState(zero, zero) for zero in zeros]
 
 
-def _create_learned(input_size, hidden_sizes, make_variable):
+def _learned_specs(input_size, hidden_sizes):
     del input_size
-    return [
-        LSTMState(*[make_variable("%s/%s" % (_scope(k), field), [size], "learned", 0.0) for field in LSTMState._fields])
-        for k, size in enumerate(hidden_sizes)
-    ]
+    return [_spec(k, field, [size], "state") for k, size in enumerate(hidden_sizes) for field in LSTMState._fields]
 
 
-def _learned(variables, hidden_sizes, x):
-    del hidden_sizes
-    return [LSTMState(*[tf.tile(vector[None], [tf.shape(x)[1], 1]) for vector in layer]) for layer in variables]
+def _learned(variables, zeros, first_step):
+    del first_step
+    return [LSTMState(zero + layer["c"], zero + layer["h"]) for zero, layer in zip(zeros, variables)]
 
 
-def _create_projected(input_size, hidden_sizes, make_variable):
-    shapes = [list(shape) for shape in zip([input_size] + hidden_sizes, hidden_sizes)]
-    return [
-        LSTMState(*[make_variable("%s/W_%s" % (_scope(k), field), shape, "weight", 0.0) for field in LSTMState._fields])
-        for k, shape in enumerate(shapes)
-    ]
+def _projected_specs(input_size, hidden_sizes):
+    shapes = enumerate(zip([input_size] + hidden_sizes, hidden_sizes))
+    return [_spec(k, "W_" + field, list(shape), "weight") for k, shape in shapes for field in LSTMState._fields]
 
 
-def _projected(variables, hidden_sizes, x):
+def _projected(variables, zeros, first_step):
     """h_1 = tanh(x_0 W_h1), h_k = tanh(h_(k-1) W_hk), likewise c with W_c."""
-    del hidden_sizes
-    states, c, h = [], x[0], x[0]
+    del zeros
+    states, c = [], first_step()
+    h = c
     for layer in variables:
-        c, h = tf.tanh(tf.matmul(c, layer.c)), tf.tanh(tf.matmul(h, layer.h))
+        c, h = tf.tanh(tf.matmul(c, layer["W_c"])), tf.tanh(tf.matmul(h, layer["W_h"]))
         states.append(LSTMState(c, h))
     return states
 
 
 INITIAL_STATES = {
-    "zeros": InitialState(_no_variables, _zeros),
-    "learned": InitialState(_create_learned, _learned),
-    "projected": InitialState(_create_projected, _projected),
+    "zeros": InitialState(_no_specs, _zeros),
+    "learned": InitialState(_learned_specs, _learned),
+    "projected": InitialState(_projected_specs, _projected),
 }

@@ -1,12 +1,14 @@
 """StackedLSTM: layers of explicit gate matrices and an initial state, run by an engine."""
 
 import collections.abc
+import functools
+from typing import Any, Mapping, NamedTuple
 
 from stacked_lstm import activations, checks, engines, initializers, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.initial_state import INITIAL_STATES
-from stacked_lstm.state import LSTMState
 
 _CLASS = "StackedLSTM"
 
@@ -80,17 +82,14 @@ class StackedLSTM(object):
         )
         self._use_bias = checks.flag(use_bias, _CLASS, "use_bias")
         self._forget_bias = checks.number(forget_bias, _CLASS, "forget_bias")
-        self._initializers = {
-            "weight": _initializer_table(weight_initializer, "dl"),
-            "bias": _initializer_table(bias_initializer, "zeros"),
-            "learned": _initializer_table("zeros", "zeros"),
-        }
+        weight, bias = _Initializers.of(weight_initializer, "dl"), _Initializers.of(bias_initializer, "zeros")
+        self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
         engines.check(engine, _CLASS)
         self._engine = engine
         self.name = checks.scope(name, _CLASS)
         self._input_size = None
         self._layers = []
-        self._start = []
+        self._variables = weights.Weights([], [])
 
     @property
     def layers(self):
@@ -102,16 +101,13 @@ class StackedLSTM(object):
     def variables(self):
         """All variables, layer by layer, those of the initial state last. All are trainable."""
         self._require_built("variables")
-        return [v for layer in self._layers for v in layer.variables] + [v for state in self._start for v in state]
+        return [variable for layers in self._variables for layer in layers for variable in layer.values()]
 
     @property
     def variables_by_layer(self):
         """`weights.Weights(layers, initial_state)`: lists of dictionaries from names such as Wf to variables."""
         self._require_built("variables_by_layer")
-        by_layer = [layer.variables for layer in self._layers], self._start
-        return weights.Weights(
-            *[[{v.op.name.split("/")[-1]: v for v in variables} for variables in layers] for layers in by_layer]
-        )
+        return weights.Weights(*[[dict(layer) for layer in layers] for layers in self._variables])
 
     def get_weights(self, session):
         """Returns what the variables hold, `weights.Weights(layers, initial_state)`.
@@ -155,30 +151,30 @@ class StackedLSTM(object):
                 checks.fail(self.name, expected, "width %d" % input_size)
             return
         (input_size,) = checks.widths([input_size], "StackedLSTM.build", "input_size")
-        asked = []
-        self._create(input_size, lambda name, shape, role, added: asked.append((role, name)))
-        self._check_initializers(asked)
+        specs = weights.Weights(
+            weights.specs(input_size, self.hidden_sizes, self._use_bias, self._forget_bias),
+            self._initial_state.specs(input_size, self.hidden_sizes),
+        )
+        self._check_initializers(specs.layers + specs.initial_state)
         with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
             scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
-            self._layers, self._start = self._create(input_size, self._make_variable)
+            self._variables = weights.Weights(*[self._make_variables(group) for group in specs])
+        self._layers = [
+            weights.LayerWeights(below, size, *self._activations, **variables)
+            for below, size, variables in zip(
+                [input_size] + self.hidden_sizes, self.hidden_sizes, self._variables.layers
+            )
+        ]
         self._input_size = input_size
 
-    def _create(self, input_size, make_variable):
-        """Returns `LayerWeights` per layer and the initial state's variables, made by `make_variable`."""
-        layers = [
-            weights.create(
-                weights.LAYER_SCOPE % (k + 1),
-                below,
-                size,
-                self._activations[0],
-                self._activations[1],
-                make_variable,
-                self._use_bias,
-                self._forget_bias,
-            )
-            for k, (below, size) in enumerate(zip([input_size] + self.hidden_sizes, self.hidden_sizes))
-        ]
-        return layers, self._initial_state.create(input_size, self.hidden_sizes, make_variable)
+    def _make_variables(self, specs):
+        """A dictionary per layer, from names to variables; empty where there are no specs."""
+        by_layer = []
+        for spec in specs:
+            by_layer.extend({} for _ in range(len(by_layer), spec.layer + 1))
+            initializer = self._initializers[spec.group].get(spec, self.name)
+            by_layer[spec.layer][spec.name] = tf.get_variable(spec.path, spec.shape, self.dtype, initializer)
+        return by_layer
 
     def __call__(self, inputs, sequence_length=None, initial_state=None, time_major=False):
         """Adds the stack to the graph.
@@ -205,39 +201,31 @@ class StackedLSTM(object):
         x = checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
-            x = x if time_major else tf.transpose(x, [1, 0, 2])
-            static_sizes, sizes = x.shape.as_list(), tf.shape(x)
-            lengths = checks.lengths(
-                sequence_length, (static_sizes[0], sizes[0]), (static_sizes[1], sizes[1]), self.name
+            steps, batch = checks.sizes(x, time_major)
+            lengths = checks.lengths(sequence_length, steps, batch, self.name)
+            if initial_state is None:
+                zeros = [tf.zeros([batch.known, size], self.dtype) for size in self.hidden_sizes]
+                first_step = functools.partial(padding.first_step, x, lengths, time_major)
+                states = self._initial_state.start(self._variables.initial_state, zeros, first_step)
+            else:
+                states = checks.states(initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state")
+            request = engines.request(self._engine, self.name)
+            outputs, finals, self.engine_used = engines.run(
+                request, self._segments(), x, states, lengths, time_major, self.name
             )
-            x = padding.zero_past_end(x, lengths)
-            states = self._starting_states(initial_state, x)
-            outputs, finals, self.engine_used = engines.run(self._engine, self._layers, x, states, lengths, self.name)
-            outputs = outputs if time_major else tf.transpose(outputs, [1, 0, 2])
         return outputs, tuple(finals)
 
-    def _starting_states(self, initial_state, x):
-        if initial_state is None:
-            return self._initial_state.start(self._start, self.hidden_sizes, x)
-        batch = (x.shape.as_list()[1], tf.shape(x)[1])
-        checked = checks.states(initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state")
-        return [LSTMState(*pair) for pair in checked]
+    def _segments(self):
+        """The `Segment`s that run: one, with all layers, as nothing stands between them."""
+        return [Segment([layer.layer() for layer in self._layers])]
 
-    def _make_variable(self, name, shape, role, added):
-        by_name, default = self._initializers[role]
-        initializer = initializers.get(by_name.get(name, default), "%s/%s" % (self.name, name))
-        initial = initializer
-        if added:
-            initial = lambda *args, **kwargs: initializer(*args, **kwargs) + added  # noqa: E731
-        return tf.get_variable(name, shape, self.dtype, initial)
-
-    def _check_initializers(self, asked):
-        """Raises ValueError where an initializer is for none of the variables `asked` for, pairs (role, name)."""
-        for role, (by_name, _) in self._initializers.items():
-            names = sorted(name for other, name in asked if other == role)
-            unknown = sorted(set(by_name) - set(names))
+    def _check_initializers(self, specs):
+        """Raises ValueError where an initializer is for none of the variables."""
+        for kind, groups in (("weight", ("weight",)), ("bias", ("bias", "state"))):
+            paths = sorted(spec.path for spec in specs if spec.group in groups)
+            unknown = sorted(set(self._initializers[kind].by_path) - set(paths))
             if unknown:
-                checks.fail(self.name, "%s initializers for variables among %s" % (role, names), unknown)
+                checks.fail(self.name, "%s initializers for variables among %s" % (kind, paths), unknown)
 
     def _require_built(self, attribute):
         if self._input_size is None:
@@ -247,9 +235,24 @@ class StackedLSTM(object):
             )
 
 
-def _initializer_table(initializer, default):
-    """Returns (mapping from variable names to initializers, the one for all others), all of them checked."""
-    by_name, default = (initializer, default) if isinstance(initializer, collections.abc.Mapping) else ({}, initializer)
-    for value in list(by_name.values()) + [default]:
-        initializers.get(value)
-    return dict(by_name), default
+class _Initializers(NamedTuple):
+    """What one of the arguments says: initializers of single variables by their paths, and that of all others."""
+
+    by_path: Mapping[str, Any]
+    default: Any
+
+    @classmethod
+    def of(cls, argument, default):
+        """From a mapping from paths to initializers, or an initializer; all of them are checked."""
+        is_mapping = isinstance(argument, collections.abc.Mapping)
+        table = cls(dict(argument), default) if is_mapping else cls({}, argument)
+        for value in list(table.by_path.values()) + [table.default]:
+            initializers.get(value)
+        return table
+
+    def get(self, spec, stack):
+        """The initializer of a `VariableSpec`, a function, with what is added to its values."""
+        initializer = initializers.get(self.by_path.get(spec.path, self.default), "%s/%s" % (stack, spec.path))
+        if not spec.added:
+            return initializer
+        return lambda *args, **kwargs: initializer(*args, **kwargs) + spec.added

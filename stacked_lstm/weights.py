@@ -3,11 +3,12 @@
 import collections
 import collections.abc
 import itertools
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
 from stacked_lstm import checks, equations, layouts
-from stacked_lstm.compat import tf
+from stacked_lstm.layer import Layer
 
 # Names are a contract with checkpoints: <stack>/layer_1/Wf and so on, layers counted from 1.
 LAYER_SCOPE = "layer_%d"
@@ -22,11 +23,45 @@ Fields:
   initial_state: a dictionary per layer: W_c and W_h if it is projected, c and h if it is learned; else an empty list.
 """
 
+
+class VariableSpec(NamedTuple):
+    """A variable that a stack is going to make.
+
+    Fields:
+      layer: the number of its layer, from 0.
+      name: its name among those of its layer, such as "Wf".
+      path: its name within the stack, such as "layer_1/Wf".
+      shape: list of ints.
+      group: "weight", "bias" or "state": what says how it is initialized.
+      added: a constant that is added to its initial value.
+    """
+
+    layer: int
+    name: str
+    path: str
+    shape: Sequence[int]
+    group: str
+    added: float = 0.0
+
+
+def specs(input_size, hidden_sizes, use_bias, forget_bias):
+    """The `VariableSpec`s of all layers, in the order in which they are made."""
+    made = []
+    for k, (below, size) in enumerate(zip([input_size] + hidden_sizes, hidden_sizes)):
+        scope = LAYER_SCOPE % (k + 1)
+        for name in KERNEL_NAMES:
+            made.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size + below, size], "weight"))
+        for name in BIAS_NAMES if use_bias else ():
+            added = forget_bias if name == "bf" else 0.0
+            made.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size], "bias", added))
+    return made
+
+
 _FIELDS = ("input_size", "hidden_size", "activation", "recurrent_activation") + KERNEL_NAMES + BIAS_NAMES
 
 
-class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS)):
-    """One layer: its variables, and what an engine needs to know of it.
+class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS, defaults=[None] * len(BIAS_NAMES))):
+    """One layer's variables.
 
     The forget bias is in `bf`: what the variables hold is what the equations use.
 
@@ -42,54 +77,14 @@ class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS)):
     @property
     def variables(self):
         """The variables in the order in which they were made."""
-        named = [getattr(self, name) for name in KERNEL_NAMES + BIAS_NAMES]
-        return [variable for variable in named if variable is not None]
+        by_name = [getattr(self, name) for name in KERNEL_NAMES + BIAS_NAMES]
+        return [variable for variable in by_name if variable is not None]
 
-    @property
-    def dtype(self):
-        """The tf.DType of the variables."""
-        return self.Wf.dtype.base_dtype
-
-    @property
-    def output_size(self):
-        """The width of h, H."""
-        return self.hidden_size
-
-    @property
-    def extras(self):
-        """`equations.Extras`; there are none."""
-        return equations.PLAIN
-
-    def matrices(self):
-        """`equations.Matrices`: one per gate."""
-        named = [[getattr(self, kind + gate) for gate in equations.GATE_ORDER] for kind in "Wb"]
-        return equations.Matrices(named[0], [] if self.bf is None else named[1])
-
-    def fused(self, gates=equations.GATE_ORDER):
-        """`equations.Fused`: the gate matrices side by side, in the order of `gates`."""
-        kernel = tf.concat([getattr(self, "W" + gate) for gate in gates], axis=1)
-        recurrent, of_inputs = tf.split(kernel, [self.hidden_size, self.input_size], axis=0)
-        if self.bf is None:
-            return equations.Fused(recurrent, of_inputs, None)
-        bias = tf.concat([getattr(self, "b" + gate) for gate in gates], axis=0)
-        return equations.Fused(recurrent, of_inputs, bias)
-
-
-def create(scope, input_size, hidden_size, activation, recurrent_activation, make_variable, use_bias, forget_bias):
-    """Makes one layer's variables and returns its `LayerWeights`.
-
-    Args:
-      scope: first part of the variables' names, e.g. "layer_1".
-      make_variable: function of (name, shape, role "weight" or "bias", constant added to the initial value).
-    """
-    variables = {
-        name: make_variable("%s/%s" % (scope, name), [hidden_size + input_size, hidden_size], "weight", 0.0)
-        for name in KERNEL_NAMES
-    }
-    for name in BIAS_NAMES:
-        added = forget_bias if name == "bf" else 0.0
-        variables[name] = make_variable("%s/%s" % (scope, name), [hidden_size], "bias", added) if use_bias else None
-    return LayerWeights(input_size, hidden_size, activation, recurrent_activation, **variables)
+    def layer(self):
+        """The `Layer` that engines take."""
+        kernels, biases = ([getattr(self, kind + gate) for gate in equations.GATE_ORDER] for kind in "Wb")
+        functions = self.activation, self.recurrent_activation
+        return Layer(self.input_size, self.hidden_size, kernels, [] if self.bf is None else biases, *functions)
 
 
 def matched(layers, values, function, argument):

@@ -10,10 +10,13 @@ from stacked_lstm import equations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
 from stacked_lstm.engines.native import library
+from stacked_lstm.engines.place import Place
 
 PROBLEM = library.problem()
 NEEDS_NATIVE = pytest.mark.skipif(PROBLEM is not None, reason="no native engine here: %s" % PROBLEM)
-AUTO = "graph" if native.passed_over([]) else "native"  # What "auto" takes here, where the layers allow it.
+AUTO = (
+    "graph" if native.ENGINE.objection([], Place()) else "native"
+)  # What "auto" takes here, where the layers allow it.
 
 Layer = collections.namedtuple("Layer", ["feeds", "results"])
 Layer.__doc__ = """A layer in the graph, or layers on it: names of theirs end with _1 and so on.

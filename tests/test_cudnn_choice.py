@@ -5,6 +5,7 @@ import pytest
 from stacked_lstm import StackedLSTM, engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
+from stacked_lstm.engines.place import Place
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +24,14 @@ def used(**options):
     return lstm.engine_used
 
 
+def problem():
+    return cudnn.ENGINE.problem([], Place())
+
+
+def objection():
+    return cudnn.ENGINE.objection([], Place())
+
+
 # Each condition and what it says.
 CONDITIONS = {
     "_dtype": "it computes in float16 and float32 and float64, not in bfloat16",
@@ -38,7 +47,7 @@ CONDITIONS = {
 
 
 def test_every_condition_is_listed():
-    assert list(CONDITIONS) == [condition.__name__ for condition in cudnn.CONDITIONS + cudnn.PREFERENCES]
+    assert list(CONDITIONS) == [condition.__name__ for condition in cudnn.ENGINE.needs + cudnn.ENGINE.prefers]
 
 
 def check_refused(words, **options):
@@ -94,7 +103,7 @@ def test_what_cudnn_lacks(extra):
 def test_pinned_to_the_cpu(device):
     with tf.device(device):
         check_refused(CONDITIONS["_on_a_gpu"])
-        assert cudnn.unsupported([]).upper().endswith("/DEVICE:CPU:0")
+        assert problem().upper().endswith("/DEVICE:CPU:0")
 
 
 @pytest.mark.parametrize("device", ["/gpu:0", "/device:GPU:1", "/job:localhost/replica:0/task:0/device:GPU:0", None])
@@ -107,7 +116,7 @@ def test_beside_something_on_the_cpu():
     with tf.device("/cpu:0"):
         placed = tf.zeros([])
     with tf.colocate_with(placed):
-        assert cudnn.unsupported([]) == "the device is /device:CPU:0"
+        assert problem() == "the device is /device:CPU:0"
 
 
 def test_rocm(monkeypatch):
@@ -123,8 +132,8 @@ def test_other_processes(device):
 
 def test_inside_functions(control_flow):
     found = []
-    tf.while_loop(lambda k: k < 1, lambda k: (found.append(cudnn.passed_over([])), k + 1)[1], [0])
-    assert found[0].startswith(CONDITIONS["outside_of_functions"]) and cudnn.passed_over([]) is None
+    tf.while_loop(lambda k: k < 1, lambda k: (found.append(objection()), k + 1)[1], [0])
+    assert found[0].startswith(CONDITIONS["outside_of_functions"]) and objection() is None
 
 
 def test_without_cuda(monkeypatch):
@@ -144,9 +153,9 @@ def test_gpus_are_looked_for_last(monkeypatch):
     monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: asked.append(kind) or ["a GPU"])
     for device in ("/cpu:0", "/job:worker/device:GPU:0"):
         with tf.device(device):
-            assert cudnn.passed_over([]).startswith("the device is")
-    assert asked == [] and cudnn.unsupported([]) is None and asked == []
-    assert cudnn.passed_over([]) is None and asked == ["GPU"]
+            assert objection().startswith("the device is")
+    assert asked == [] and problem() is None and asked == []
+    assert objection() is None and asked == ["GPU"]
 
 
 def test_from_the_environment(monkeypatch, gpus):

@@ -13,9 +13,10 @@ import cudnn_in_numpy
 import numeric
 from checkpoint_files import GOLDEN
 from native_ops import NEEDS_NATIVE
-from stacked_lstm import LSTMState, StackedLSTM, layouts, numpy_lstm, rnn_cell, weights
+from stacked_lstm import LSTMState, StackedLSTM, layouts, numpy_lstm, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
+from stacked_lstm.layer import Layer
 from versions import OLD
 
 # Hidden sizes, input size.
@@ -84,7 +85,7 @@ def test_buffer(stack, use_bias, session):
     x = random.standard_normal([6, 3, input_size])
     starts = [LSTMState(*random.standard_normal([2, 3, size])) for size in hidden_sizes]
     lengths = np.array([6, 1, 4])
-    params = session.run(cudnn.pack(lstm.layers))
+    params = session.run(cudnn.pack([layer.layer() for layer in lstm.layers]))
     h0, c0 = (np.stack([getattr(start, field) for start in starts]) for field in "hc")
     y, h, c, _ = cudnn_in_numpy.forward(x, h0, c0, params, lengths)
     expected, state, _ = numpy_lstm.forward(lstm.get_weights(session).layers, x, starts, lengths)
@@ -100,15 +101,15 @@ def test_buffer_is_what_layouts_has(stack, session):
     arrays = [layouts.pack(layer, "cudnn") for layer in lstm.get_weights(session).layers]
     matrices = [array.ravel() for layer in arrays for name, array in layer.items() if not name.startswith("b")]
     biases = [array for layer in arrays for name, array in layer.items() if name.startswith("b")]
-    params = session.run(cudnn.pack(lstm.layers))
+    params = session.run(cudnn.pack([layer.layer() for layer in lstm.layers]))
     np.testing.assert_array_equal(params, np.concatenate(matrices + biases))
-    unpacked = session.run(
-        [layer.variables for layer in cudnn.unpack(params, input_size, hidden_sizes[0], len(arrays))]
-    )
+    unpacked = cudnn.unpack(params, input_size, hidden_sizes[0], len(arrays))
     assert len(unpacked) == len(arrays)
-    for tensors, variables in zip(unpacked, lstm.layers):
-        for tensor, expected in zip(tensors, session.run(variables.variables)):
-            np.testing.assert_array_equal(tensor, expected)
+    for layer, variables in zip(unpacked, lstm.layers):
+        for tensors, expected in session.run(
+            [(layer.kernels, variables.layer().kernels), (layer.biases, variables.layer().biases)]
+        ):
+            np.testing.assert_array_equal(tensors, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -319,7 +320,7 @@ def test_checkpoints(others, back, float32_tolerance, numpy_cudnn, tmp_path):
         assert numeric.relative_difference(b, a) < 1e-5
 
 
-def test_layer_weights_from_the_buffer_are_plain_tensors():
+def test_layers_from_the_buffer_are_plain_tensors():
     """For the second derivatives: what `unpack` returns is what engines take."""
     (layer,) = cudnn.unpack(tf.zeros([4 * 3 * 5 + 8 * 3]), 2, 3, 1)
-    assert isinstance(layer, weights.LayerWeights) and layer.Wf.shape.as_list() == [5, 3]
+    assert isinstance(layer, Layer) and [kernel.shape.as_list() for kernel in layer.kernels] == [[5, 3]] * 4

@@ -13,6 +13,7 @@ from stacked_lstm import StackedLSTM, activations, engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
 from stacked_lstm.engines.native import library
+from stacked_lstm.engines.place import Place
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,14 @@ def used(**options):
     lstm = StackedLSTM([2], **options)
     lstm(tf.zeros([1, 1, 1], options.get("dtype", tf.float32)))
     return lstm.engine_used
+
+
+def problem(layers=()):
+    return native.ENGINE.problem(list(layers), Place())
+
+
+def objection(layers=()):
+    return native.ENGINE.objection(list(layers), Place())
 
 
 def test_order():
@@ -50,7 +59,7 @@ CONDITIONS = {
 
 
 def test_every_condition_is_listed():
-    conditions = native.CONDITIONS + native.PREFERENCES + native.BUILT
+    conditions = native.ENGINE.needs + native.ENGINE.prefers + native.ENGINE.ready
     assert list(CONDITIONS) == [condition.__name__ for condition in conditions]
 
 
@@ -123,20 +132,21 @@ DEVICES = [
 @pytest.mark.parametrize("device, cannot, would_not", DEVICES)
 def test_devices(device, cannot, would_not, graph):
     with tf.device(device):
-        assert native.unsupported([]) == cannot
-        assert native.passed_over([]) == (cannot or would_not)
+        assert problem() == cannot
+        assert objection() == (cannot or would_not)
         with tf.device(None):
-            assert native.passed_over([]) is None
+            assert objection() is None
     assert graph.get_operations() == []  # Asking leaves nothing behind.
 
 
 def test_asking_about_a_cell(graph):
-    """Its bias is not made up before an engine wants it."""
+    """Asking leaves nothing behind in the graph."""
     cell = rnn_cell.BasicLSTMCell(2)
     cell.build([None, 3])
+    layer = cell.layer()
     before = graph.get_operations()
-    native.unsupported([cell.for_engines()])
-    native.passed_over([cell.for_engines()])
+    problem([layer])
+    objection([layer])
     assert graph.get_operations() == before
 
 
@@ -156,7 +166,7 @@ def test_devices_of_a_stack():
 def test_device_functions_in_loops(control_flow):
     found = []
     with tf.device(lambda op: "/device:GPU:0"):
-        tf.while_loop(lambda k: k < 1, lambda k: (found.append(native.unsupported([])), k + 1)[1], [0])
+        tf.while_loop(lambda k: k < 1, lambda k: (found.append(problem()), k + 1)[1], [0])
     assert found[0] == "the device is /device:GPU:0"
 
 
@@ -193,22 +203,22 @@ def test_gpus(gpus):
 def test_what_is_asked_last(monkeypatch, caplog):
     """Looking for GPUs starts CUDA, and building takes long: not where something else decides."""
     asked = []
-    problem = CONDITIONS["_compiled"]
+    words = CONDITIONS["_compiled"]
     monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: asked.append(kind) or [])
-    monkeypatch.setattr(library, "problem", lambda: asked.append("library") or problem)
+    monkeypatch.setattr(library, "problem", lambda: asked.append("library") or words)
     monkeypatch.setattr(library, "_loaded", {})
     for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.elu}]):
         assert used(name="stack_%d" % k, **options).name == "graph"
     for device in ("/device:GPU:0", "/job:worker/device:CPU:0"):
         with tf.device(device):
-            assert native.passed_over([]).startswith("the device is")
-    tf.while_loop(lambda k: k < 1, lambda k: k + len(native.passed_over([])), [0])
+            assert objection().startswith("the device is")
+    tf.while_loop(lambda k: k < 1, lambda k: k + len(objection()), [0])
     assert asked == []
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
-        assert native.unsupported([]) == problem and asked == ["library"] and not caplog.records
-        assert native.passed_over([]) == native.passed_over([]) == problem
+        assert problem() == words and asked == ["library"] and not caplog.records
+        assert objection() == objection() == words
     assert asked == ["library"] + ["GPU", "library"] * 2
-    assert len(caplog.records) == 1 and "goes on without the native engine: " + problem in caplog.text
+    assert len(caplog.records) == 1 and "goes on without the native engine: " + words in caplog.text
 
 
 # What the environment says.

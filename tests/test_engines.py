@@ -9,8 +9,9 @@ import pytest
 import numeric
 from derivatives import STACKS, Problem
 from native_ops import NEEDS_NATIVE
-from stacked_lstm import StackedLSTM, activations, engines, equations, numpy_lstm, weights
+from stacked_lstm import StackedLSTM, activations, engines, equations, numpy_lstm
 from stacked_lstm.compat import tf
+from stacked_lstm.layer import Layer
 from versions import OLD
 
 # A function that is not known by name is for the graph engine.
@@ -244,10 +245,13 @@ def test_contract_of_run(lengths, engine, session):
     values.update({"b" + gate: random.standard_normal([4]) for gate in equations.GATE_ORDER})
     x, c, h = (random.standard_normal(shape) for shape in ([5, 2, 3], [2, 4], [2, 4]))
     functions = [activations.ACTIVATIONS[name] for name in ("tanh", "sigmoid")]
-    layer = weights.LayerWeights(3, 4, *functions, **{name: tf.constant(value) for name, value in values.items()})
+    tensors = {name: tf.constant(value) for name, value in values.items()}
+    kernels, biases = ([tensors[kind + gate] for gate in equations.GATE_ORDER] for kind in "Wb")
+    layer = Layer(3, 4, kernels, biases, *functions)
     padded = np.where(np.arange(5)[:, None, None] < np.array(lengths or [5, 5])[:, None], x, np.nan)
-    outputs, final = engines.ENGINES[engine].run(layer, tf.constant(padded), (tf.constant(c), tf.constant(h)), lengths)
-    gradients = tf.gradients([outputs, final.c], [layer.Wf, layer.bo])
+    states, tensor_lengths = [(tf.constant(c), tf.constant(h))], None if lengths is None else tf.constant(lengths)
+    outputs, (final,) = engines.ENGINES[engine].run([layer], tf.constant(padded), states, tensor_lengths)
+    gradients = tf.gradients([outputs, final.c], [tensors["Wf"], tensors["bo"]])
     assert np.all(np.isfinite(session.run(gradients[0]))) and np.any(session.run(gradients[1]))
     expected, ((expected_c, expected_h),), _ = numpy_lstm.forward([values], x, [(c, h)], lengths)
     got = session.run(collections.OrderedDict(outputs=outputs, c=final.c, h=final.h))

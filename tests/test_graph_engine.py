@@ -8,9 +8,10 @@ import pytest
 
 import numeric
 from derivatives import Problem
-from stacked_lstm import activations, weights
+from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph as graph_engine
+from stacked_lstm.layer import Layer
 
 
 def test_third_derivatives_are_refused_under_control_flow_v1(session):
@@ -54,8 +55,6 @@ def test_known_callables_have_the_hand_written_gradient(session):
 
 
 def test_layers_are_grouped_by_size():
-    functions = activations.ACTIVATIONS["tanh"], activations.ACTIVATIONS["sigmoid"]
-    no_values = dict.fromkeys(weights.KERNEL_NAMES + weights.BIAS_NAMES)
     sizes = ((300, 8), (8, 300), (8, 8), (300, 8), (300, 300), (8, 300))
-    layers = [weights.LayerWeights(below, size, *functions, **no_values) for size, below in sizes]
+    layers = [Layer(below, size, kernels=[]) for size, below in sizes]
     assert graph_engine._group_sizes(layers) == [1, 2, 1, 1, 1]

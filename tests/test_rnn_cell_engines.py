@@ -8,7 +8,7 @@ import pytest
 
 from native_ops import AUTO, NEEDS_NATIVE
 from some_cells import LAYERS, random
-from stacked_lstm import engines, rnn_cell
+from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import on_engines
 
@@ -127,17 +127,17 @@ REFUSED = {
 @pytest.mark.parametrize("condition, k", [(name, k) for name, calls in KEPT_AWAY.items() for k in range(len(calls))])
 def test_what_keeps_a_call_from_the_engines(condition, k, monkeypatch):
     words, call = KEPT_AWAY[condition][k]
-    reasons = []
-    monkeypatch.setattr(on_engines, "EngineUsed", lambda *used: reasons.append(used) or engines.EngineUsed(*used))
+    choices, choose = [], on_engines.choose
+    monkeypatch.setattr(on_engines, "choose", lambda *of_call: choices.append(choose(*of_call)) or choices[-1])
     if (condition, k) in REFUSED:
         with pytest.raises((ValueError, TypeError)) as raised:
             call()
         assert "expected a plain stack" not in str(raised.value)
     else:
         outputs, _ = call()
-        assert rnn_cell.engine_used(outputs) == reasons[-1]
-    ((name, reason),) = reasons
-    assert name == "stepwise"
+        assert rnn_cell.engine_used(outputs) == ("stepwise", choices[-1][1])
+    ((request, reason),) = choices
+    assert request.name == "stepwise"
     assert re.match("TensorFlow's own loop, because " + words, reason)
 
 
@@ -151,7 +151,8 @@ def test_an_engine_by_name_refuses_what_it_cannot_run():
 
 
 def test_default_engine_and_environment(monkeypatch):
-    assert on_engines.DEFAULT_ENGINE == "auto" and used_by(stack(), scope="a", engine="auto").name == AUTO
+    assert used_by(stack(), scope="a", engine="auto") == used_by(stack(), scope="default")
+    assert used_by(stack(), scope="named").name == AUTO
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     assert used_by(stack(), scope="b") == ("stepwise", "asked for by STACKED_LSTM_ENGINE")
     assert used_by(stack(), scope="c", engine="graph").name == "graph"  # What the program says itself counts.
@@ -162,8 +163,7 @@ def test_default_engine_and_environment(monkeypatch):
     with pytest.raises(ValueError, match="dynamic_rnn: expected `STACKED_LSTM_ENGINE` to be one of .*, got 'grap'"):
         run(stack())
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "")
-    monkeypatch.setattr(on_engines, "DEFAULT_ENGINE", "stepwise")
-    assert used_by(stack(), scope="f").name == "stepwise"
+    assert used_by(stack(), scope="f").name == AUTO
 
 
 def test_engine_used_knows_its_own_outputs_only():

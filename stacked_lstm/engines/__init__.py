@@ -1,27 +1,37 @@
 """The engines, and which of them runs a stack.
 
-An engine is a module with `run(weights, x, state, sequence_length) -> (h, LSTMState)` for one layer, time-major,
-`run_stack` for several, `unsupported(layers)`, which says why it cannot run them (None where it can), and
-`passed_over(layers)`, the same for "auto", which may want more. A new engine is a new file and a line in `ENGINES`.
-
-The environment variable STACKED_LSTM_ENGINE says what "auto" means, for programs that cannot be changed.
+A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE says what
+"auto" means, for programs that cannot be changed.
 """
 
-import collections
 import os
+from typing import NamedTuple
 
 from stacked_lstm import checks
-from stacked_lstm.engines import cudnn, graph, native
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import cudnn, graph, native, padding
+from stacked_lstm.engines.place import Place
 
 # In the order in which "auto" asks them.
-ENGINES = collections.OrderedDict([("cudnn", cudnn), ("native", native), ("graph", graph)])
+ENGINES = {engine.name: engine for engine in (cudnn.ENGINE, native.ENGINE, graph.ENGINE)}
 
 AUTO = "auto"
 STEPWISE = "stepwise"  # TensorFlow's own loop around a cell, which `rnn_cell` has besides the engines.
 ENVIRONMENT_VARIABLE = "STACKED_LSTM_ENGINE"
 
-EngineUsed = collections.namedtuple("EngineUsed", ["name", "reason"])
-EngineUsed.__doc__ = """Which engine ran, and why: two strings."""
+
+class EngineUsed(NamedTuple):
+    """Which engine runs a stack, and why: two strings."""
+
+    name: str
+    reason: str
+
+
+class Request(NamedTuple):
+    """What a program asks for: "auto", "stepwise" or an engine's name, and by what: "name" or the environment."""
+
+    name: str
+    source: str
 
 
 def check(name, function):
@@ -29,58 +39,82 @@ def check(name, function):
     checks.known(dict(ENGINES, auto=None), name, function, "engine")
 
 
-def meaning_of_auto(function):
-    """Returns what the environment has instead of "auto": that, an engine's name or "stepwise".
-
-    Raises:
-      ValueError: it is something else.
-    """
-    name = os.environ.get(ENVIRONMENT_VARIABLE) or AUTO
-    checks.known(dict(ENGINES, auto=None, stepwise=None), name, function, ENVIRONMENT_VARIABLE)
-    return name
-
-
-def choose(name, layers, function):
-    """Returns (the engine's module, `EngineUsed`) for `engine=name` and a list of `LayerWeights`.
-
-    Raises:
-      ValueError: the engine asked for, by name or by the environment, cannot run these layers; the message says why.
-    """
-    by = "name"
-    if name == AUTO:
-        name, by = meaning_of_auto(function), ENVIRONMENT_VARIABLE
-        name = "graph" if name == STEPWISE else name  # A stack has no cells; these are TensorFlow's own ops, too.
-    if name != AUTO:
-        problem = ENGINES[name].unsupported(layers)
-        if problem:
-            checks.fail(function, "layers that engine %r supports" % name, "%s (asked for by %s)" % (problem, by))
-        return ENGINES[name], EngineUsed(name, "asked for by %s" % by)
-    passed_over = []
-    for candidate, module in ENGINES.items():
-        problem = module.passed_over(layers)
-        if problem is None:
-            reason = "the first engine that supports these layers"
-            return module, EngineUsed(candidate, "; ".join(passed_over + [reason]))
-        passed_over.append("not %s: %s" % (candidate, problem))
-    return checks.fail(function, "layers that some engine supports", "; ".join(passed_over))
-
-
-def run(name, layers, x, states, lengths, function):
-    """Runs layers one on the other on the engine `name`.
+def request(name, function, stepwise=False):
+    """Returns the `Request` of `engine=name`, or where that is "auto" of the environment.
 
     Args:
-      name, layers, function: as for `choose`.
-      x: [T, B, I], finite past each end; `padding.zero_past_end` sees to that.
-      states: (c, h) per layer, [B, H_l] each.
+      name: "auto", an engine's name, or "stepwise" where `stepwise` says so.
+      function: who asks, for the message.
+
+    Raises:
+      ValueError: `name`, or what the environment has, is something else.
+    """
+    known = dict(ENGINES, auto=None)
+    every = dict(known, stepwise=None)
+    checks.known(every if stepwise else known, name, function, "engine")
+    source = "name"
+    if name == AUTO:
+        name, source = os.environ.get(ENVIRONMENT_VARIABLE) or AUTO, ENVIRONMENT_VARIABLE
+        checks.known(every, name, function, ENVIRONMENT_VARIABLE)
+    if name == STEPWISE and not stepwise:
+        name = graph.ENGINE.name  # A stack has no cells; these are TensorFlow's own ops, too.
+    return Request(name, source)
+
+
+def choose(wanted, layers, function):
+    """Returns (`Engine`, `EngineUsed`) for a `Request` and a list of `Layer`.
+
+    Raises:
+      ValueError: the engine asked for cannot run these layers; the message says why.
+    """
+    place = Place()
+    if wanted.name != AUTO:
+        engine = ENGINES[wanted.name]
+        problem = engine.problem(layers, place)
+        if problem:
+            got = "%s (asked for by %s)" % (problem, wanted.source)
+            checks.fail(function, "layers that engine %r supports" % engine.name, got)
+        return engine, EngineUsed(engine.name, "asked for by %s" % wanted.source)
+    reasons = []
+    for engine in ENGINES.values():
+        objection = engine.objection(layers, place)
+        if objection is None:
+            reasons.append("the first engine that supports these layers")
+            return engine, EngineUsed(engine.name, "; ".join(reasons))
+        reasons.append("not %s: %s" % (engine.name, objection))
+    return checks.fail(function, "layers that some engine supports", "; ".join(reasons))
+
+
+def run(wanted, segments, inputs, states, lengths, time_major, function):
+    """Runs a stack.
+
+    Args:
+      wanted: a `Request`; not "stepwise".
+      segments: list of `Segment`, from the inputs upwards; all run on one engine.
+      inputs: [B, T, I], or [T, B, I] if `time_major`; past a sequence's end there may be anything.
+      states: (c [B, H_l], h [B, P_l]) per layer.
       lengths: int32 [B], each from 0 to T; None where all sequences have T steps.
+      time_major: the layout of inputs and outputs.
+      function: who asks, for messages.
 
     Returns:
-      ([T, B, H_L], zero past each end; list of `LSTMState` at each end; `EngineUsed`).
+      (outputs in the layout of the inputs, zero past each end; list of `LSTMState` at each end; `EngineUsed`).
+
+    Raises:
+      ValueError: as `choose`.
     """
-    module, used = choose(name, layers, function)
-    outputs, finals = module.run_stack(layers, x, states, lengths)
-    outputs.set_shape(x.shape[:2].concatenate(states[-1][1].shape[1:]))
+    engine, used = choose(wanted, [layer for segment in segments for layer in segment.layers], function)
+    x = inputs if time_major else tf.transpose(inputs, [1, 0, 2])
+    series, finals = x.shape[:2], []
+    for segment in segments:
+        if segment.after:
+            x = padding.zero_past_end(x, lengths)
+        segment_states = states[len(finals) : len(finals) + len(segment.layers)]
+        h, segment_finals = engine.run(segment.layers, x, segment_states, lengths)
+        h.set_shape(series.concatenate([segment.layers[-1].output_size]))
+        finals += segment_finals
+        x = padding.zero_past_end(segment.after(x, h), lengths) if segment.after else h
     for final, (c, h) in zip(finals, states):
-        final.c.set_shape([x.shape[1], c.shape[1]])
-        final.h.set_shape([x.shape[1], h.shape[1]])
-    return outputs, finals, used
+        final.c.set_shape([series[1], c.shape[1]])
+        final.h.set_shape([series[1], h.shape[1]])
+    return x if time_major else tf.transpose(x, [1, 0, 2]), finals, used

@@ -1,15 +1,6 @@
-"""What several engines ask of layers before they run them.
-
-A condition is a function of a list of layers that returns None, or what is in the way.
-"""
+"""Conditions that several engines have; see `engine.Engine`."""
 
 from stacked_lstm import equations
-from stacked_lstm.compat import device_of_new_ops, inside_function_or_control_flow
-
-
-def first_problem(conditions, layers):
-    """What the first condition that is not met says; None where all are."""
-    return next(filter(None, (condition(layers) for condition in conditions)), None)
 
 
 def dtypes(layers, known):
@@ -19,33 +10,34 @@ def dtypes(layers, known):
     return None
 
 
-def plain_equations(layers):
-    """There is nothing in the layers that `StackedLSTM` has not."""
+def plain_equations(layers, place):
+    """The layers have the equations of `StackedLSTM`, with nothing beyond."""
+    del place
+    if any(layer.step for layer in layers):
+        return "the step has another equation"
     plain = all(layer.extras == equations.PLAIN for layer in layers)
     return None if plain else "there are peepholes, a projection or clips"
 
 
-def device_type(wanted):
-    """The device of new ops is of this type, or not said. Said of an engine, not of layers."""
-    device = device_of_new_ops()
-    return None if device.device_type in (None, wanted) else "the device is %s" % device.to_string()
+def device_type(place, wanted):
+    """The device of new ops has this type, or none is named."""
+    return None if place.device.device_type in (None, wanted) else "the device is %s" % place.device.to_string()
 
 
 # What "auto" asks beyond that.
 
 
-def in_this_process(layers):
+def in_this_process(layers, place):
     """The ops are not for another process, which may have neither the native ops nor a GPU.
 
     By name an engine is taken on any job: this may well be the process that runs it, as between parameter servers.
     """
     del layers
-    device = device_of_new_ops()
     remote = "the device is %s, and what that process can run is not known here"
-    return None if device.job in (None, "localhost") else remote % device.to_string()
+    return None if place.device.job in (None, "localhost") else remote % place.device.to_string()
 
 
-def outside_of_functions(layers):
+def outside_of_functions(layers, place):
     """XLA, which compiles none of the engines' ops, has nothing to do with them."""
     del layers
-    return "XLA may compile what is inside functions and loops" if inside_function_or_control_flow() else None
+    return "XLA may compile what is inside functions and loops" if place.inside_function else None

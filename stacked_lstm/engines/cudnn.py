@@ -14,25 +14,29 @@ scope, which TensorFlow puts into that error, says what to do.
 
 import itertools
 
-from stacked_lstm import activations, layouts, tf32, weights
-from stacked_lstm.compat import gpu_visible, tf
+from stacked_lstm import activations, tf32
+from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions, padding, second_derivatives
+from stacked_lstm.engines.engine import Engine
+from stacked_lstm.equations import GATE_ORDER
+from stacked_lstm.layer import Layer, by_gate
 from stacked_lstm.state import LSTMState
 
 _SCOPE = "needs_a_GPU_without_one_build_the_graph_with_engine_native_or_graph"
 
-_LAYOUT = layouts.LAYOUTS["cudnn"]
-_GATES = [gate for _, rows, gate in _LAYOUT.matrices if rows == "x"]
+_GATES = ("i", "f", "c", "o")  # In the buffer.
 
 _FUNCTIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}  # cuDNN has no others.
 _ATTRIBUTES = {"rnn_mode": "lstm", "input_mode": "linear_input", "direction": "unidirectional", "time_major": True}
 
 
-def _dtype(layers):
+def _dtype(layers, place):
+    del place
     return conditions.dtypes(layers, ["float16", "float32", "float64"])
 
 
-def _tanh_and_sigmoid(layers):
+def _tanh_and_sigmoid(layers, place):
+    del place
     for layer in layers:
         for role, name in _FUNCTIONS.items():
             if getattr(layer, role) is not activations.ACTIVATIONS[name]:
@@ -40,75 +44,42 @@ def _tanh_and_sigmoid(layers):
     return None
 
 
-def _on_a_gpu(layers):
+def _on_a_gpu(layers, place):
     del layers
-    return conditions.device_type("GPU")
+    return conditions.device_type(place, "GPU")
 
 
-def _not_rocm(layers):
-    del layers
+def _not_rocm(layers, place):
+    del layers, place
     return "AMD's library arranges weights in another way" if tf.test.is_built_with_rocm() else None
 
 
-def _with_cuda(layers):
-    del layers
+def _with_cuda(layers, place):
+    del layers, place
     return None if tf.test.is_built_with_cuda() else "this TensorFlow is built without CUDA"
 
 
-def _gpu_visible(layers):
+def _gpu_visible(layers, place):
     del layers
-    return None if gpu_visible() else "there is no GPU"
+    return None if place.has_gpu else "there is no GPU"
 
 
-# In the order in which they are asked: looking for GPUs, which starts CUDA in this process, comes last.
-CONDITIONS = (_dtype, _tanh_and_sigmoid, conditions.plain_equations, _on_a_gpu, _not_rocm)
-PREFERENCES = (conditions.in_this_process, conditions.outside_of_functions, _with_cuda, _gpu_visible)
-
-
-def unsupported(layers):
-    """Why this engine cannot run `layers`; None where it can. There need not be a GPU where the graph is built."""
-    return conditions.first_problem(CONDITIONS, layers)
-
-
-def passed_over(layers):
-    """Why "auto" shall not take this engine for `layers`; None where it shall."""
-    return conditions.first_problem(CONDITIONS + PREFERENCES, layers)
-
-
-def run(weights, x, state, sequence_length=None):
-    """Runs one layer; the contract of every engine.
-
-    Args:
-      weights: `weights.LayerWeights`, or anything that has its sizes, dtype and `fused()`.
-      x: [T, B, I].
-      state: pair (c, h), [B, H] each.
-      sequence_length: int32 [B], or None.
-
-    Returns:
-      ([T, B, H] with zeros past each end, `LSTMState` at each end), differentiable in every input.
-    """
-    outputs, (final,) = run_stack([weights], padding.zero_past_end(x, sequence_length), [state], sequence_length)
-    return outputs, final
-
-
-def run_stack(layers, x, states, sequence_length=None):
-    """Runs layers one on the other: `run` for a list of weights and of states; returns a list of final states.
-
-    Padding in `x` must be finite, as `StackedLSTM` sees to.
+def run(layers, x, states, lengths=None):
+    """See `Engine.run`.
 
     cuDNN knows neither empty sequences nor empty batches: it is given a step, or a sequence, more, and what comes of
     that is taken away. With lengths there is always a step more: whether all sequences of a batch are whole is kept in
     the op by TensorFlow from the first batch of a size, and taken for true of the others (tensorflow#41630).
     """
     tf32.off_unless_asked_for()
+    x = padding.zero_past_end(x, lengths)
     steps, batch = tf.unstack(tf.shape(x)[:2])
-    more_steps = tf.maximum(1 - steps, 0) if sequence_length is None else 1
+    more_steps = tf.maximum(1 - steps, 0) if lengths is None else 1
     more_batch = tf.maximum(1 - batch, 0)
     x = _lengthen(x, [more_steps, more_batch, 0])
-    if sequence_length is None:
+    if lengths is None:
         lengths, ends, padded_lengths = tf.fill([batch], steps), tf.fill(tf.shape(x)[1:2], tf.shape(x)[0]), None
     else:
-        lengths = tf.convert_to_tensor(sequence_length)
         padded_lengths = tf.pad(lengths, [[0, more_batch]])
         ends = tf.maximum(padded_lengths, 1)
     finals = []
@@ -120,6 +91,15 @@ def run_stack(layers, x, states, sequence_length=None):
         finals += group_finals
     outputs = _shorten(x, [steps, batch, -1])
     return outputs, [_where_any(lengths, batch, *pair) for pair in zip(finals, states)]
+
+
+# There need not be a GPU where a graph is built: that there is one is a preference, and the last, as it starts CUDA.
+ENGINE = Engine(
+    "cudnn",
+    run,
+    needs=(_dtype, _tanh_and_sigmoid, conditions.plain_equations, _on_a_gpu, _not_rocm),
+    prefers=(conditions.in_this_process, conditions.outside_of_functions, _with_cuda, _gpu_visible),
+)
 
 
 def _where_any(lengths, batch, final, state):
@@ -179,28 +159,30 @@ def pack(layers):
     """The buffer of the weights of layers of one width, a tensor of one axis; see the module's docstring."""
     matrices, biases = [], []
     for layer in layers:
-        recurrent, of_inputs, bias = layer.fused(_GATES)
-        matrices += [tf.transpose(of_inputs), tf.transpose(recurrent)]
-        none = tf.zeros([4 * layer.hidden_size], layer.dtype)
-        biases += [none if bias is None else bias, none]
+        fused = layer.fused(_GATES)
+        matrices += [tf.transpose(fused.inputs), tf.transpose(fused.recurrent)]
+        by_input = by_gate(layer.biases, _GATES) if len(layer.biases) == 4 else [fused.bias]
+        # On a GPU TensorFlow joins 16 tensors or more in one kernel, fewer in one kernel each.
+        pieces = 1 if len(layers) == 1 else 4
+        zeros = [tf.zeros([4 * layer.hidden_size // pieces], layer.dtype)] * pieces
+        biases += (by_input if layer.biases else zeros) + zeros
     return tf.concat([tf.reshape(part, [-1]) for part in matrices + biases], axis=0)
 
 
 def unpack(params, input_size, hidden_size, number):
-    """`weights.LayerWeights` of `number` layers, of tensors, from their buffer; the two biases are added."""
+    """`number` `Layer`s from their buffer; the two biases are added."""
     widths = [input_size] + [hidden_size] * (number - 1)
     sizes = [4 * hidden_size * rows for width in widths for rows in (width, hidden_size)]
     parts = tf.split(params, sizes + [4 * hidden_size] * (2 * number))
     layers = []
     for k, width in enumerate(widths):
-        of_inputs, recurrent = (
+        inputs, recurrent = (
             tf.transpose(tf.reshape(part, [4, hidden_size, -1]), [0, 2, 1]) for part in parts[2 * k : 2 * k + 2]
         )
-        kernels = tf.unstack(tf.concat([recurrent, of_inputs], axis=1))
+        kernels = tf.unstack(tf.concat([recurrent, inputs], axis=1))
         biases = tf.split(tf.add(*parts[2 * (number + k) : 2 * (number + k) + 2]), 4)
-        named = dict(zip(["W" + gate for gate in _GATES] + ["b" + gate for gate in _GATES], kernels + biases))
-        functions = {role: activations.ACTIVATIONS[name] for role, name in _FUNCTIONS.items()}
-        layers.append(weights.LayerWeights(width, hidden_size, **functions, **named))
+        by_name = [dict(zip(_GATES, tensors)) for tensors in (kernels, biases)]
+        layers.append(Layer(width, hidden_size, *[[named[gate] for gate in GATE_ORDER] for named in by_name]))
     return layers
 
 

@@ -18,7 +18,7 @@ from stacked_lstm.state import LSTMState
 # As in dynamic_rnn: how many steps may be in flight at once.
 _PARALLEL_ITERATIONS = 32
 
-_FIELDS = ["kernel", "has_input_product", "has_bias", "activation", "recurrent_activation", "extras"]
+_FIELDS = ["kernel", "has_input_product", "has_bias", "activation", "recurrent_activation", "extras", "step"]
 GroupLayer = collections.namedtuple("GroupLayer", _FIELDS)
 GroupLayer.__doc__ = """One layer as the loops see it; columns are in `equations.GATE_ORDER`.
 
@@ -30,6 +30,7 @@ Fields:
   has_bias: whether the kernel has the row of the bias.
   activation, recurrent_activation: `activations.Activation`.
   extras: `equations.Extras`. Where h is projected, it has the projection's width instead of H_l.
+  step: None for `equations.step`, or another equation, (z, c) -> (c', h').
 """
 
 
@@ -104,7 +105,7 @@ def forward(below, layers, states, lengths=None, back_prop=False):
         x.set_shape(below.shape[1:])
         for layer, state, tape in zip(layers, states, tapes):
             z = _pre_activations(layer, state.h, x, one)
-            taken = equations.step(z, state.c, layer.activation, layer.recurrent_activation, layer.extras)
+            taken = _step(layer, z, state.c)
             new_states.append(_state_where(alive, taken, state))
             new_tapes.append(_record(tape, t, taken))
             x = new_states[-1].h
@@ -117,8 +118,16 @@ def forward(below, layers, states, lengths=None, back_prop=False):
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), back_prop=back_prop)
 
 
+def _step(layer, z, c):
+    """The `equations.Step` of a layer; of another equation's, c' and h' alone."""
+    if layer.step is None:
+        return equations.step(z, c, layer.activation, layer.recurrent_activation, layer.extras)
+    c, h = layer.step(z, c)
+    return equations.Step(*[None] * len(equations.Step._fields[:-2]), c=c, h=h)
+
+
 def _record(tape, t, taken):
-    written = [array.write(t, value) for array, value in zip(tape[:-2], taken[:-2])]
+    written = [array if value is None else array.write(t, value) for array, value in zip(tape[:-2], taken[:-2])]
     return equations.Step(*written, c=tape.c.write(t + 1, taken.c), h=tape.h.write(t + 1, taken.h))
 
 

@@ -24,6 +24,20 @@ def zero_past_end(series, lengths):
     return kept
 
 
+def first_step(inputs, lengths, time_major):
+    """The first step of inputs [T, B, N], or [B, T, N] unless they are time-major: [B, N]; of empty sequences zeros."""
+    first = inputs[0] if time_major else inputs[:, 0]
+    return first if lengths is None else tf.where(lengths > 0, first, tf.zeros_like(first))
+
+
+def reverse(series, lengths, time_major):
+    """`series` backward in time, each sequence up to its own end; all of T where `lengths` is None."""
+    time_axis, batch_axis = (0, 1) if time_major else (1, 0)
+    if lengths is None:
+        return tf.reverse(series, axis=[time_axis])
+    return tf.reverse_sequence(series, lengths, seq_axis=time_axis, batch_axis=batch_axis)
+
+
 def at_end(series, lengths):
     """The entry of `series` [T + 1, B, H], which begins with the initial state, at each sequence's end: [B, H]."""
     return tf.gather_nd(series, tf.stack([lengths, tf.range(tf.shape(series)[1])], axis=1))

@@ -81,12 +81,13 @@ def _differentiable_backward(group, flat, tapes, d_results):
 def _left_to_tensorflow(layers):
     """Whether TensorFlow shall differentiate the loop itself, which costs speed.
 
-    A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative. And within a
-    function, or in the user's own tf.cond or tf.while_loop, TensorFlow moves the backward pass to places where a custom
-    gradient cannot follow.
+    A callable may be more than elementwise, or own variables: only TensorFlow knows its derivative, and that of
+    another equation. And within a function, or in the user's own tf.cond or tf.while_loop, TensorFlow moves the
+    backward pass to places where a custom gradient cannot follow.
     """
     functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
-    return inside_function_or_control_flow() or any(f.times_slope is None for f in functions)
+    unknown = any(f.times_slope is None for f in functions) or any(layer.step for layer in layers)
+    return unknown or inside_function_or_control_flow()
 
 
 def _once_differentiable(tensor):
@@ -98,8 +99,8 @@ def _once_differentiable(tensor):
     def identity_with_gradient(d):
         def refuse(*_):
             raise ValueError(
-                "StackedLSTM: expected control flow v2 for second derivatives with a callable as activation, got "
-                "control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph is built, or use a "
+                "StackedLSTM: expected control flow v2 for second derivatives with a callable as activation or step, "
+                "got control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph is built, or use a "
                 "named activation"
             )
 

@@ -5,7 +5,7 @@ layers built once more, from TensorFlow's own ops.
 """
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import graph, padding
+from stacked_lstm.engines import graph
 
 
 def gradient(run, primals, upstream, directions):
@@ -30,6 +30,6 @@ def gradient(run, primals, upstream, directions):
 
 
 def results(layers, x, states, lengths):
-    """[outputs, c per layer, h per layer] of the graph engine; arguments as `graph.run_stack` has them."""
-    outputs, finals = graph.run_stack(layers, padding.zero_past_end(x, lengths), states, lengths)
+    """[outputs, c per layer, h per layer] of the graph engine; arguments as `Engine.run` has them."""
+    outputs, finals = graph.run(layers, x, states, lengths)
     return [outputs] + [final.c for final in finals] + [final.h for final in finals]

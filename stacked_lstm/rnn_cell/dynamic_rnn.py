@@ -2,6 +2,7 @@
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.rnn_cell import on_engines
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
@@ -34,7 +35,7 @@ def dynamic_rnn(
       time_major: the layout of inputs and outputs.
       scope: name or `tf.VariableScope` of the variables, by default "rnn".
       engine: "auto"; "stepwise", TensorFlow's own loop around the cell, which gives the bits of `static_rnn`; or the
-        name of an engine (`engines.ENGINES`). None for the default, see `on_engines`.
+        name of an engine (`engines.ENGINES`). None is "auto".
 
     Returns:
       (outputs [B, T, output size] or [T, B, output size], final state as `cell.state_size` has it).
@@ -54,11 +55,12 @@ def dynamic_rnn(
     call = on_engines.Call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
-    name, used = on_engines.choose(call, engine)
-    if name == on_engines.STEPWISE:
+    request, reason = on_engines.choose(call, engine)
+    if request.name == on_engines.STEPWISE:
         outputs, state = tf.nn.dynamic_rnn(**call._asdict())
+        used = EngineUsed(on_engines.STEPWISE, reason)
     else:
-        outputs, state, used = on_engines.run(call, name)
+        outputs, state, used = on_engines.run(call, request)
     on_engines.remember(outputs, used)
     return outputs, state
 
@@ -106,7 +108,7 @@ def bidirectional_dynamic_rnn(
     }
 
     def reverse(nest):
-        return tf.nest.map_structure(lambda tensor: _reverse(tensor, sequence_length, time_major), nest)
+        return tf.nest.map_structure(lambda tensor: padding.reverse(tensor, sequence_length, time_major), nest)
 
     with tf.variable_scope(scope or "bidirectional_rnn"):
         with tf.variable_scope("fw") as fw:
@@ -118,13 +120,6 @@ def bidirectional_dynamic_rnn(
             outputs_bw = reverse(reversed_bw)
     on_engines.remember(outputs_bw, on_engines.engine_used(reversed_bw))
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
-
-
-def _reverse(tensor, lengths, time_major):
-    time_axis, batch_axis = (0, 1) if time_major else (1, 0)
-    if lengths is None:
-        return tf.reverse(tensor, axis=[time_axis])
-    return tf.reverse_sequence(tensor, lengths, seq_axis=time_axis, batch_axis=batch_axis)
 
 
 def _vector(lengths):

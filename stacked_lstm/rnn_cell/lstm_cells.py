@@ -9,11 +9,13 @@ Operations are in TensorFlow's order, so that the same weights give the same bit
 that inherit from these read them.
 """
 
+import numpy as np
+
 from stacked_lstm import checks, equations
 from stacked_lstm.compat import tf
+from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import names
 from stacked_lstm.rnn_cell.cell import RNNCell, check_floating
-from stacked_lstm.rnn_cell.cell_weights import CellWeights
 from stacked_lstm.state import LSTMState
 
 
@@ -72,10 +74,16 @@ class _LSTMCell(RNNCell):
         self._add_variables(depth)
         self.built = True
 
-    def for_engines(self):
-        """The built cell as `CellWeights`."""
-        sizes = self.input_size, self._num_units, self.output_size
-        return CellWeights(*sizes, self.activation, self._kernel, self._bias, self._forget_bias, self._extras())
+    def layer(self):
+        """The built cell as the `Layer` that engines take; its forget bias is added to the bias."""
+        forget_bias = self._forget_bias
+        if tf.is_tensor(forget_bias):
+            forget_bias = tf.cast(forget_bias, self._bias.dtype.base_dtype)
+        # A number is not cast: that would round it to float32 first.
+        is_f = np.repeat([float(gate == "f") for gate in equations.GATE_ORDER], self._num_units)
+        bias = self._bias + tf.constant(is_f, self._bias.dtype.base_dtype) * forget_bias
+        sizes = self.input_size, self._num_units
+        return Layer(*sizes, [self._kernel], [bias], activation=self.activation, extras=self._extras())
 
     def _extras(self):
         """What the cell has beyond the plain equations, `equations.Extras`."""

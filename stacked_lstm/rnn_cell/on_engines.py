@@ -8,13 +8,12 @@ import weakref
 
 from stacked_lstm import checks, engines
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, padding
+from stacked_lstm.engines import AUTO, STEPWISE, Request
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell, LSTMStateTuple
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
-
-DEFAULT_ENGINE = AUTO  # What `engine=None` means.
 
 Call = collections.namedtuple(
     "Call",
@@ -118,43 +117,37 @@ CONDITIONS = (
 
 
 def choose(call, engine):
-    """Returns (name of the engine or "auto" or "stepwise", `EngineUsed` if that is decided already, else None).
+    """Returns (`engines.Request`, "stepwise" if the call stays on TensorFlow's loop; why it does, else None).
 
     Raises:
       ValueError: no such engine, or it was asked for by name and the conditions are not met.
     """
-    name, by = DEFAULT_ENGINE if engine is None else engine, "name"
-    checks.known(dict(engines.ENGINES, auto=None, stepwise=None), name, "dynamic_rnn", "engine")
-    if name == AUTO and engines.meaning_of_auto("dynamic_rnn") == STEPWISE:
-        name, by = STEPWISE, engines.ENVIRONMENT_VARIABLE
-    if name == STEPWISE:
-        return STEPWISE, EngineUsed(STEPWISE, "asked for by %s" % by)
+    request = engines.request(engine or AUTO, "dynamic_rnn", stepwise=True)
+    if request.name == STEPWISE:
+        return request, "asked for by %s" % request.source
     problem = next(filter(None, (condition(call) for condition in CONDITIONS)), None)
     if problem is None:
-        return name, None
+        return request, None
     if engine not in (None, AUTO):
-        checks.fail("dynamic_rnn", "a plain stack of LSTM cells for engine %r" % name, problem)
-    return STEPWISE, EngineUsed(STEPWISE, "TensorFlow's own loop, because " + problem)
+        checks.fail("dynamic_rnn", "a plain stack of LSTM cells for engine %r" % engine, problem)
+    return Request(STEPWISE, request.source), "TensorFlow's own loop, because " + problem
 
 
-def run(call, name):
+def run(call, request):
     """Runs a call that meets the conditions; returns (outputs, final state, `EngineUsed`)."""
     x = tf.convert_to_tensor(call.inputs)
     with tf.variable_scope(call.scope or "rnn"):
         build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
-        layers = [cell.for_engines() for cell in layers_of(call.cell)]
-        x = x if call.time_major else tf.transpose(x, [1, 0, 2])
-        lengths = None if call.sequence_length is None else _lengths(call.sequence_length, x)
-        batch = (x.shape.as_list()[1], tf.shape(x)[1])
-        state = call.initial_state
-        if state is None:
-            state = call.cell.zero_state(batch[1] if batch[0] is None else batch[0], x.dtype)
+        layers = [cell.layer() for cell in layers_of(call.cell)]
+        steps, batch = checks.sizes(x, call.time_major)
+        lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
+        state = call.cell.zero_state(batch.known, x.dtype) if call.initial_state is None else call.initial_state
         states = state if _is_stack(call.cell) else [state]
         widths = [(layer.hidden_size, layer.output_size) for layer in layers]
         states = checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
-        x = padding.zero_past_end(x, lengths)
-        outputs, finals, used = engines.run(name, layers, x, states, lengths, "dynamic_rnn")
-        outputs = outputs if call.time_major else tf.transpose(outputs, [1, 0, 2])
+        outputs, finals, used = engines.run(
+            request, [Segment(layers)], x, states, lengths, call.time_major, "dynamic_rnn"
+        )
     finals = tuple(LSTMStateTuple(*final) for final in finals)
     return outputs, finals if _is_stack(call.cell) else finals[0], used
 
@@ -180,17 +173,18 @@ def _is_tuple_of(value, count):
     return isinstance(value, (list, tuple)) and len(value) == count
 
 
-def _lengths(lengths, x):
-    """`sequence_length` int32 [B] for x [T, B, I]; as in TensorFlow's loop, entries beyond T count as T.
+def _lengths(lengths, steps, batch):
+    """`sequence_length` int32 [B]; as in TensorFlow's loop, entries beyond T count as T.
 
     Another number of them than sequences fails when the graph runs.
     """
-    same = tf.reduce_all(tf.equal(tf.shape(lengths), tf.shape(x)[1:2]))
-    message = ["dynamic_rnn: expected `sequence_length` of shape", tf.shape(x)[1:2], "got", tf.shape(lengths)]
+    wanted, given = batch.dynamic[None], tf.shape(lengths)
+    same = tf.reduce_all(tf.equal(given, wanted))
+    message = ["dynamic_rnn: expected `sequence_length` of shape", wanted, "got", given]
     with tf.control_dependencies([checks.assertion(same, message)]):
         lengths = tf.identity(lengths)
-    lengths.set_shape(x.shape[1:2])
-    return tf.maximum(tf.minimum(lengths, tf.shape(x)[0]), 0)
+    lengths.set_shape([batch.static])
+    return tf.maximum(tf.minimum(lengths, steps.dynamic), 0)
 
 
 # graph -> name of a tensor -> `EngineUsed`.

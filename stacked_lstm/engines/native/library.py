@@ -166,13 +166,6 @@ def problem():
     return None
 
 
-def warn_once(message):
-    """Logs a warning, unless it was the last one that was logged here."""
-    if _loaded.get("warned") != message:
-        _loaded["warned"] = message
-        _LOG.warning("stacked_lstm: %s", message)
-
-
 def _build(tools, directory):
     """Compiles in `directory`, two sources at a time, and returns the library's path."""
     # TensorFlow 2 names the standard that its headers need; those of 1.15 pass strings as views up to C++14 only.

@@ -2,41 +2,39 @@
 
 import collections
 
-import numpy as np
-
-from stacked_lstm import activations, equations, weights
+from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
+from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 _Inputs = collections.namedtuple("_Inputs", ["x", "c", "h", "lengths", "kernels", "biases", "rest"])
 _Inputs.__doc__ = """The inputs of the forward or the backward op; lists but for the first."""
 
 
-def stack(layers, matrices, states, x, sequence_length):
-    """Adds layers that have the same `signature` to the graph; see `native.run_stack`."""
+def stack(layers, states, x, lengths):
+    """Adds layers that have the same `signature` to the graph; see `Engine.run`."""
     ops = library.load()
     # Read once: two reads of a variable may see different values while others write it.
-    matrices = [[list(map(tf.convert_to_tensor, part)) for part in of_layer] for of_layer in matrices]
+    kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
         c=[c for c, _ in states],
         h=[h for _, h in states],
-        lengths=[] if sequence_length is None else [sequence_length],
-        kernels=sum((kernels for kernels, _ in matrices), []),
-        biases=sum((biases for _, biases in matrices), []),
-        packed=[ops.stacked_lstm_pack(kernels=kernels) for kernels, _ in matrices],
+        lengths=[] if lengths is None else [lengths],
+        kernels=sum(kernels, []),
+        biases=[tf.convert_to_tensor(bias) for layer in layers for bias in layer.biases],
+        packed=[ops.stacked_lstm_pack(kernels=layer_kernels) for layer_kernels in kernels],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
     )
     return outputs, [LSTMState(*state) for state in zip(c, h)]
 
 
-def signature(layer, matrices):
+def signature(layer):
     """What is the same for all layers of an op."""
-    numbers = len(matrices.kernels), len(matrices.biases)
-    return (layer.activation.name, layer.recurrent_activation.name) + numbers
+    return layer.activation.name, layer.recurrent_activation.name, len(layer.kernels), len(layer.biases)
 
 
 def _inputs_of(op):
@@ -81,7 +79,7 @@ def _second_gradient(op, *directions):
 
     def run(*copies):
         x, c, h, kernels, biases = _cut(copies, op)
-        return second_derivatives.results(_explicit(kernels, biases, op), x, list(zip(c, h)), lengths)
+        return second_derivatives.results(_layers(kernels, biases, op), x, list(zip(c, h)), lengths)
 
     of_primals, of_upstream = second_derivatives.gradient(run, primals, inputs.rest[2:], directions)
     states = 1 + 2 * op.get_attr("layers")
@@ -97,30 +95,19 @@ def _cut(copies, op):
     return cut
 
 
-def _explicit(kernels, biases, op):
-    """`weights.LayerWeights` of each layer from what an op was given."""
-    number = op.get_attr("layers")
-    functions = [activations.ACTIVATIONS[name] for name in _activations_of(op).values()]
-    of_layers = zip(np.split(np.arange(len(kernels)), number), np.split(np.arange(len(biases)), number))
-    return [
-        _explicit_layer([kernels[k] for k in of_kernels], [biases[k] for k in of_biases], functions)
-        for of_kernels, of_biases in of_layers
-    ]
-
-
-def _explicit_layer(kernels, biases, functions):
+def _layers(kernels, biases, op):
+    """The `Layer`s of an op, of other tensors in the places of its kernels and biases."""
     if not kernels[0].shape.is_fully_defined():  # In a graph that was imported without it.
-        found = kernels[0].shape
-        raise ValueError(
-            "StackedLstmBackward: expected `kernels` of known shape for second derivatives, got %s" % found
+        message = "StackedLstmBackward: expected `kernels` of known shape for second derivatives, got %s"
+        raise ValueError(message % kernels[0].shape)
+    number = op.get_attr("layers")
+    functions = {role: activations.ACTIVATIONS[name] for role, name in _activations_of(op).items()}
+    layers = []
+    for k in range(number):
+        layer_kernels, layer_biases = (
+            part[k * len(part) // number : (k + 1) * len(part) // number] for part in (kernels, biases)
         )
-    if len(kernels) == 1:
-        rows, columns = kernels[0].shape.as_list()
-        of_inputs, recurrent = tf.split(kernels[0], [rows - columns // 4, columns // 4], axis=0)
-        kernels = tf.split(tf.concat([recurrent, of_inputs], axis=0), 4, axis=1)
-        biases = tf.split(biases[0], 4) if biases else []
-    rows, hidden_size = kernels[0].shape.as_list()
-    named = {name: None for name in weights.KERNEL_NAMES + weights.BIAS_NAMES}
-    named.update(zip(["W" + gate for gate in equations.GATE_ORDER], kernels))
-    named.update(zip(["b" + gate for gate in equations.GATE_ORDER], biases))
-    return weights.LayerWeights(rows - hidden_size, hidden_size, *functions, **named)
+        rows, columns = layer_kernels[0].shape.as_list()
+        hidden_size = columns if len(layer_kernels) == 4 else columns // 4
+        layers.append(Layer(rows - hidden_size, hidden_size, layer_kernels, layer_biases, **functions))
+    return layers

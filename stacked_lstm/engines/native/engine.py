@@ -1,0 +1,68 @@
+"""What the `native` engine can run, and how layers become ops."""
+
+import itertools
+
+from stacked_lstm.engines import conditions
+from stacked_lstm.engines.engine import Engine
+from stacked_lstm.engines.native import library, ops
+
+
+def _dtype(layers, place):
+    del place
+    return conditions.dtypes(layers, ["float32", "float64"])
+
+
+def _named_activations(layers, place):
+    del place
+    for layer in layers:
+        for function in (layer.activation, layer.recurrent_activation):
+            if function.times_slope is None:
+                return "the activation %s is a function that is not known by name" % function.name
+    return None
+
+
+def _on_a_cpu(layers, place):
+    del layers
+    return conditions.device_type(place, "CPU")
+
+
+def _no_gpu(layers, place):
+    del layers
+    if place.device.device_type:  # A CPU, or this would not be asked.
+        return None
+    return "there is a GPU" if place.has_gpu else None
+
+
+def _compiled(layers, place):
+    del layers, place
+    return library.problem()
+
+
+def load_native_ops():
+    """Makes the native engine's ops known to TensorFlow, in this process, and builds them if need be.
+
+    A program calls it before it imports a graph that has them (`tf.import_graph_def`, `tf.train.import_meta_graph`, a
+    SavedModel), and so does each process of a cluster that runs one. A program that builds such a graph has no need.
+
+    Raises:
+      RuntimeError: they cannot be built or loaded; the message has the compiler's words.
+    """
+    library.load()
+
+
+def run(layers, x, states, lengths=None):
+    """See `Engine.run`. It is one op, except where activations or the number of kernels change from layer to layer."""
+    finals = []
+    for _, group in itertools.groupby(zip(layers, states), lambda member: ops.signature(member[0])):
+        x, group_finals = ops.stack(*zip(*group), x, lengths)
+        finals += group_finals
+    return x, finals
+
+
+ENGINE = Engine(
+    "native",
+    run,
+    needs=(_dtype, _named_activations, conditions.plain_equations, _on_a_cpu),
+    prefers=(conditions.in_this_process, conditions.outside_of_functions, _no_gpu),
+    ready=(_compiled,),
+)
