@@ -1,5 +1,6 @@
 """What the package needs, and what it must not touch."""
 
+import ast
 import os
 import re
 import subprocess
@@ -74,20 +75,71 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
                     assert not forbidden.search(source.read()), file
 
 
-def test_arrows_run_one_way():
-    """Lower modules do not import upper ones."""
-    order = ["version", "compat", "checks", "tf32", "state", "numpy_checks", "numpy_lstm", "layouts", "activations",
-             "equations", "weights", "initializers", "initial_state", "engines", "stack", "rnn_cell", "checkpoints",
-             "parity"]  # fmt: skip
+# Floors of the house, by folder: a module imports those before it, and the folders below its own.
+FLOORS = {
+    "": "version compat checks tf32 state numpy_checks numpy_lstm layouts activations equations layer weights"
+    " initializers initial_state engines stack rnn_cell checkpoints parity",
+    "engines": "place engine conditions padding segments loops recurrence graph second_derivatives cudnn native",
+    "engines.native": "library ops engine __main__",
+    "rnn_cell": "cell names lstm_cells multi_rnn_cell wrappers dropout_wrapper on_engines dynamic_rnn",
+    "checkpoints": "files layers keras_configs keras_files onnx_models state_dicts variables tensorflow_checkpoints"
+    " formats slots reading writing",
+    "parity": "problem graph_network numpy_network dynamic_rnn comparison measure",
+}
+
+# What a part of the house must not reach, whatever its floor.
+UNREACHED = {"engines": {"weights", "layouts", "initializers", "initial_state"}, "numpy_lstm": {"compat", "checks"}}
+
+
+def imports():
+    """Name of each module of the package, without the package's -> names of those that it imports."""
+    modules = {}
     for folder, _, files in os.walk(PACKAGE):
         for file in files:
-            name = os.path.relpath(os.path.join(folder, file), PACKAGE)[:-3].split(os.sep)[0]
-            if not file.endswith(".py") or name == "__init__":
-                continue
-            with open(os.path.join(folder, file), encoding="utf-8") as source:
-                text = source.read()
-            imported = re.findall(r"from stacked_lstm\.(\w+)", text)
-            for group in re.findall(r"from stacked_lstm import (.+)", text):
-                imported += [name.split(" as ")[0] for name in group.split(", ")]
-            for other in imported:
-                assert order.index(other) < order.index(name) or other == name, (file, other)
+            if file.endswith(".py"):
+                path = os.path.relpath(os.path.join(folder, file), PACKAGE)[: -len(".py")].split(os.sep)
+                modules[".".join(path)] = os.path.join(folder, file)
+    found = {}
+    for name, path in modules.items():
+        with open(path, encoding="utf-8") as source:
+            nodes = [node for node in ast.walk(ast.parse(source.read())) if isinstance(node, ast.ImportFrom)]
+        found[name] = set()
+        for node in nodes:
+            if node.module.split(".")[0] == "stacked_lstm":
+                parts = [".".join((node.module.split(".") + [alias.name])[1:]) for alias in node.names]
+                packages = [name[: -len(".__init__")] for name in modules if name.endswith(".__init__")]
+                found[name].update(p if p in modules or p in packages else p.rpartition(".")[0] for p in parts)
+    return found
+
+
+def test_arrows_run_one_way():
+    """Lower modules do not import upper ones, in each folder."""
+    for name, others in imports().items():
+        for other in others - {""}:  # The package itself has what is on its top floor.
+            ours, theirs = name.split("."), other.split(".")
+            while len(ours) > 1 and len(theirs) > 1 and ours[0] == theirs[0]:
+                ours, theirs = ours[1:], theirs[1:]
+            folder = name.split(".")[: -len(ours)]
+            order = FLOORS[".".join(folder)].split() + ["__init__"]
+            assert order.index(theirs[0]) < order.index(ours[0]), (name, other)
+
+
+def test_what_is_not_reached():
+    found = imports()
+    for name, others in found.items():
+        part = name.split(".")[0]
+        assert not UNREACHED.get(part, set()) & {other.split(".")[0] for other in others}, name
+    reached, new = {"numpy_lstm"}, {"numpy_lstm"}
+    while new:
+        new = set().union(*[found[name] for name in new]) - reached
+        reached |= new
+    assert reached == {"numpy_lstm", "numpy_checks", "state"}
+    for name in reached:
+        with open(os.path.join(PACKAGE, name + ".py"), encoding="utf-8") as source:
+            names = [
+                n.name
+                for node in ast.walk(ast.parse(source.read()))
+                if isinstance(node, ast.Import)
+                for n in node.names
+            ]
+        assert set(names) <= {"collections", "numpy"}, name
