@@ -14,7 +14,7 @@ call costs.
 
     python scripts/benchmark.py
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
-    python scripts/benchmark.py --device=GPU
+    python scripts/benchmark.py --device=GPU --dtype=float16
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ import sys
 import numpy as np
 from absl import app, flags
 
-from contestants import CONTESTANTS, DEVICES, ENGINE_OF, MODES, PEERS, Shape, serve
+from contestants import CONTESTANTS, DEVICES, DTYPES, ENGINE_OF, MODES, PEERS, Shape, serve
 from stacked_lstm import tf32
 from stacked_lstm.compat import tf
 
@@ -58,6 +58,7 @@ def define_flags(values=FLAGS):
     for define, name, default, text, domain in (
         (flags.DEFINE_string, "shapes", SHAPES, sizes, {}),
         (flags.DEFINE_enum, "device", "CPU", "Where all of them run.", {"enum_values": DEVICES}),
+        (flags.DEFINE_enum, "dtype", "float32", "What they compute in.", {"enum_values": DTYPES}),
         (flags.DEFINE_list, "contestants", None, whom, {}),
         (flags.DEFINE_list, "modes", ["inference", "training"], "What to measure, of %s." % ", ".join(MODES), {}),
         (flags.DEFINE_integer, "rounds", 10, "How often each contestant has its turn.", {"lower_bound": 1}),
@@ -81,14 +82,14 @@ def parse_shapes(text):
 class Contestant(object):
     """A contestant's process, as `contestants.serve` describes it; each method may raise what that sends."""
 
-    def __init__(self, name, shape, mode, device):
+    def __init__(self, name, shape, mode, device, dtype="float32"):
         context = multiprocessing.get_context("spawn")
         self.name = name
         self.library = None
         self.milliseconds = []
         self.megabytes = 0
         self._connection, remote = context.Pipe()
-        self._process = context.Process(target=serve, args=(remote, name, shape, mode, device), daemon=True)
+        self._process = context.Process(target=serve, args=(remote, name, shape, mode, device, dtype), daemon=True)
         self._process.start()
         remote.close()
 
@@ -149,7 +150,7 @@ def measure(shape, mode):
         if importlib.util.find_spec(library) is None:  # Known before a process has started.
             print("%s is left out: there is no %s" % (name, library), file=sys.stderr)
         elif mode in CONTESTANTS[name].modes:
-            contestants.append(Contestant(name, shape, mode, FLAGS.device))
+            contestants.append(Contestant(name, shape, mode, FLAGS.device, FLAGS.dtype))
     # Libraries are imported side by side, since that takes long; building is one by one, for some measure then.
     contestants = each(contestants, Contestant.wait_for_import)
     contestants = each(contestants, Contestant.build)
@@ -170,6 +171,7 @@ def summarize(shape, mode, contestants):
         row = {
             "shape": str(shape),
             "mode": mode,
+            "dtype": FLAGS.dtype,
             "contestant": c.name,
             "library": c.library,
             "steps": len(c.milliseconds),
@@ -206,7 +208,8 @@ def print_record(rows):
     cells = {}
     for row in rows:
         cells.setdefault((row["shape"], row["mode"]), {})[row["contestant"]] = row
-    print("\nMedians in milliseconds. %s; %s.\n" % (machine(), ", ".join(sorted({row["library"] for row in rows}))))
+    libraries = ", ".join(sorted({row["library"] for row in rows}))
+    print("\nMedians in milliseconds, %s. %s; %s.\n" % (FLAGS.dtype, machine(), libraries))
     about = ["%s: times as fast as the fastest peer" % engine, "%s: %% of gemm" % engine]
     print_header(["T,B,I,H,L", "mode"] + names + about)
     for (shape, mode), of in cells.items():

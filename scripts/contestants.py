@@ -1,6 +1,6 @@
 """Who takes part in the benchmark. A new one is a function and a line in `CONTESTANTS`.
 
-A contestant is the library it needs and a function of a `Shape`, a random input [T, B, I] (float32), a mode and a
+A contestant is the library it needs and a function of a `Shape`, a random input [T, B, I] (of `DTYPES`), a mode and a
 device of `DEVICES`, which returns a function without arguments that makes one step, from the host's memory, and waits
 for its end:
 
@@ -26,6 +26,7 @@ from stacked_lstm.compat import tf
 
 MODES = ("inference", "training", "evaluation")
 DEVICES = ("CPU", "GPU")
+DTYPES = ("float32", "float16", "float64")
 
 
 class Shape(collections.namedtuple("Shape", ["steps", "batch", "input_size", "hidden_size", "layers"])):
@@ -66,7 +67,7 @@ def _in_session(build, shape, x, mode, device, threads):
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     with tf.Graph().as_default(), tf.device("/%s:0" % device):
-        inputs = tf.placeholder(tf.float32, [None, None, shape.input_size])
+        inputs = tf.placeholder(x.dtype, [None, None, shape.input_size])
         fetch = build(inputs, shape)
         if mode == "training":
             fetch = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(fetch)))
@@ -98,8 +99,8 @@ def _frozen(session, threads, device, inputs, outputs):
 
 
 def _stacked_lstm(engine, inputs, shape):
-    outputs, _ = StackedLSTM([shape.hidden_size] * shape.layers, engine=engine)(inputs, time_major=True)
-    return outputs
+    lstm = StackedLSTM([shape.hidden_size] * shape.layers, engine=engine, dtype=inputs.dtype)
+    return lstm(inputs, time_major=True)[0]
 
 
 def _drop_in(inputs, shape):
@@ -116,18 +117,18 @@ def _block_lstm(inputs, shape):
     batch = tf.shape(inputs)[1]
     for k in range(shape.layers):
         width, hidden_size = inputs.shape.as_list()[2], shape.hidden_size
-        zeros = tf.zeros([batch, hidden_size])
-        none = tf.zeros([hidden_size])
+        zeros = tf.zeros([batch, hidden_size], inputs.dtype)
+        none = tf.zeros([hidden_size], inputs.dtype)
         outputs = tf.raw_ops.BlockLSTMV2(
             seq_len_max=tf.cast(tf.shape(inputs)[0], tf.int64),
             x=inputs,
             cs_prev=zeros,
             h_prev=zeros,
-            w=tf.get_variable("w_%d" % k, [width + hidden_size, 4 * hidden_size]),
+            w=tf.get_variable("w_%d" % k, [width + hidden_size, 4 * hidden_size], inputs.dtype),
             wci=none,
             wcf=none,
             wco=none,
-            b=tf.get_variable("b_%d" % k, [4 * hidden_size]),
+            b=tf.get_variable("b_%d" % k, [4 * hidden_size], inputs.dtype),
             cell_clip=0.0,
             use_peephole=False,
         )
@@ -159,7 +160,7 @@ def _gemm(shape, x, mode, device, threads):
     tf.disable_v2_behavior()
     with tf.Graph().as_default(), tf.device("/%s:0" % device):
         operands = [
-            (tf.Variable(tf.random_normal([m, k])), tf.Variable(tf.random_normal([k, n])))
+            [tf.Variable(tf.random_normal(sizes, dtype=x.dtype)) for sizes in ([m, k], [k, n])]
             for m, k, n in shape.products(mode)
         ]
         last = []
@@ -205,8 +206,8 @@ CONTESTANTS = collections.OrderedDict(
 PEERS = ("dynamic_rnn", "tf_keras", "block_lstm", "pytorch", "onnxruntime", "openvino")
 
 
-def serve(connection, name, shape, mode, device):
-    """Runs a contestant in this process.
+def serve(connection, name, shape, mode, device, dtype):
+    """Runs a contestant in this process, in numbers of `DTYPES`.
 
     Sends the name and version of its library once that is imported; None once it is built, for which it waits until it
     receives something; then, for each number of seconds until None, a list of the seconds that its steps took in that
@@ -217,7 +218,7 @@ def serve(connection, name, shape, mode, device):
     if device == "GPU":
         logging.getLogger("stacked_lstm").addHandler(logging.NullHandler())  # The record says it, for all of them.
         tf32.off_unless_asked_for()
-    x = np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(np.float32)
+    x = np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(dtype)
     try:
         library = importlib.import_module(contestant.library)
         connection.send("%s %s" % (contestant.library, library.__version__.split("-")[0]))

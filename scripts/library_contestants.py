@@ -1,9 +1,10 @@
 """Contestants of the benchmark that are other libraries: PyTorch (oneDNN, cuDNN), ONNX Runtime, OpenVINO.
 
 As in `contestants`, each is a function of a `Shape`, an input, a mode and a device that returns a function. Their
-settings are those that their documentation has for the shortest time of one call, but for the threads: each runs with
+settings are those that their documentation has for the shortest time of one call, except the threads: each runs with
 as many as it takes by itself or with one, whichever is faster for the shape at hand, since several are slower where a
-step's work is small. Their weights are random; the two that only infer read an ONNX model which this package writes.
+step's work is small. Their weights are random; the two that only infer read an ONNX model in float32 which this package
+writes.
 """
 
 import functools
@@ -56,7 +57,8 @@ def pytorch(shape, x, mode, device, threads):
     """
     torch, where = pytorch_lstm.pytorch(device), pytorch_lstm.DEVICES[device]
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))  # There is no way back to its own choice.
-    network = torch.nn.LSTM(shape.input_size, shape.hidden_size, shape.layers, device=where)
+    sizes, dtype = (shape.input_size, shape.hidden_size, shape.layers), getattr(torch, x.dtype.name)
+    network = torch.nn.LSTM(*sizes, device=where, dtype=dtype)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, fused=True)
     x = torch.from_numpy(x)
     x = x.pin_memory() if device == "GPU" else x

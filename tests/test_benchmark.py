@@ -75,7 +75,7 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
         75,
     )
     assert (gemm["percent_of_gemm"], nothing["percent_of_gemm"], nothing["gflops"]) == (100, None, None)
-    first, second = printed.split("\nMedians in milliseconds. ")
+    first, second = printed.split("\nMedians in milliseconds, float32. ")
     assert re.search(
         r"^\| 3,2,4,8,2 \| inference \| native \| 2.000 \| 1.200 \| .* \|  \| 5 \| 4.00 \| 1.50 \|$", first, re.M
     )
@@ -134,13 +134,13 @@ def without_trials(monkeypatch):
     monkeypatch.setattr(library_contestants, "TRIAL", 0)
 
 
-def built(name, mode, monkeypatch, device="CPU"):
+def built(name, mode, monkeypatch, device="CPU", x=X):
     """Returns (the step of a contestant, the session that runs it)."""
     sessions, make = [], contestants._session
     monkeypatch.setattr(
         contestants, "_session", lambda *given, **named: sessions.append(make(*given, **named)) or sessions[-1]
     )
-    return contestants.CONTESTANTS[name].build(SHAPE, X, mode, device), sessions[-1]
+    return contestants.CONTESTANTS[name].build(SHAPE, x, mode, device), sessions[-1]
 
 
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, reason="no tf_keras here")

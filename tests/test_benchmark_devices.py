@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import re
 
+import numpy as np
 import pytest
 
 import benchmark
@@ -66,7 +67,7 @@ def test_who_takes_part_and_where(device, monkeypatch, capsys):
     started = []
 
     class Started(Measured):
-        def __init__(self, name, shape, mode, device):
+        def __init__(self, name, shape, mode, device, dtype):
             Measured.__init__(self, name, [1.0])
             started.append((name, device))
 
@@ -86,7 +87,7 @@ def test_who_takes_part_and_where(device, monkeypatch, capsys):
     engine, megabytes = {"CPU": ("native", "5"), "GPU": ("cudnn", "")}[device]
     assert "| %s: times as fast as the fastest peer | %s: %% of gemm |\n" % (engine, engine) in printed
     assert re.search(r"\| graph \| 1.000 \| 1.000 \| .* \| %s \| 1.00 \| 1.00 \|$" % megabytes, printed, re.M)
-    assert ("milliseconds. chip /physical_device:GPU:0, TF32 off; " in printed) == (device == "GPU")
+    assert ("milliseconds, float32. chip /physical_device:GPU:0, TF32 off; " in printed) == (device == "GPU")
 
 
 class Answers(list):
@@ -96,18 +97,18 @@ class Answers(list):
         self.send, self.recv = self.append, functools.partial(next, iter(requests))
 
 
-@pytest.mark.parametrize("device", contestants.DEVICES)
-def test_a_process_builds_on_its_device(device, monkeypatch):
+@pytest.mark.parametrize("device, dtype", [("CPU", "float32"), ("GPU", "float16")])
+def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
     """With TF32 off on a GPU; in a process that is for the CPU nobody touches what is for GPUs."""
     built, turned_off = [], []
     monkeypatch.setattr(tf32, "off_unless_asked_for", lambda: turned_off.append(device))
     stand_in = contestants.Contestant("tensorflow", lambda *given: built.append(given) or (lambda: None))
     monkeypatch.setitem(contestants.CONTESTANTS, "graph", stand_in)
     answers = Answers(["build", 0.0, None])
-    contestants.serve(answers, "graph", SHAPE, "training", device)
+    contestants.serve(answers, "graph", SHAPE, "training", device, dtype)
     library, is_built, (seconds, _) = answers
     assert (library, is_built, len(seconds)) == ("tensorflow %s" % tf.__version__, None, 1)
-    assert [given[2:] for given in built] == [("training", device)]
+    assert [given[2:] for given in built] == [("training", device)] and built[0][1].dtype == dtype
     assert turned_off == [device] * (device == "GPU")
 
 
@@ -124,6 +125,16 @@ def test_devices_of_graphs(name, monkeypatch):
         assert {op.device for op in products} == {"/device:%s:0" % device}
         assert dict(session._config.device_count) == {"CPU": {"GPU": 0}, "GPU": {}}[device]
         assert session._config.allow_soft_placement == (device == "GPU")
+
+
+@pytest.mark.parametrize("name", ["graph", "rnn_cell", "dynamic_rnn", "gemm"])
+def test_dtypes(name, monkeypatch):
+    """The products are in the dtype of the input."""
+    for dtype, mode in itertools.product(("float16", "float64"), ("inference", "training")):
+        step, session = built(name, mode, monkeypatch, x=np.ones([3, 2, 4], dtype))
+        step()
+        products = [op for op in session.graph.get_operations() if op.type.startswith(PRODUCTS)]
+        assert {op.outputs[0].dtype.base_dtype.name for op in products} == {dtype}
 
 
 @pytest.mark.gpu
