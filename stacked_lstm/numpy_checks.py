@@ -1,7 +1,8 @@
-"""Argument checks of `numpy_lstm`, which return the arguments as float64 arrays of their own; NumPy only, as that."""
+"""Argument checks of `numpy_lstm`, which return the arguments as float64 arrays of their own; NumPy only."""
 
 import numpy as np
 
+from stacked_lstm import checks
 from stacked_lstm.state import LSTMState
 
 _MATRICES, _BIASES = ("Wf", "Wi", "Wo", "Wc"), ("bf", "bi", "bo", "bc")
@@ -9,11 +10,11 @@ _MATRICES, _BIASES = ("Wf", "Wi", "Wo", "Wc"), ("bf", "bi", "bo", "bc")
 
 def require(condition, function, expected, given):
     if not condition:
-        raise ValueError("numpy_lstm.%s: expected %s, got %s" % (function, expected, given))
+        checks.fail("numpy_lstm." + function, expected, given)
 
 
 def known(table, name, function, argument):
-    require(isinstance(name, str) and name in table, function, "`%s` among %s" % (argument, sorted(table)), repr(name))
+    checks.known(table, name, "numpy_lstm." + function, argument)
 
 
 def shaped(value, shape, function, argument):

@@ -4,7 +4,7 @@ import collections.abc
 import functools
 from typing import Any, Mapping, NamedTuple
 
-from stacked_lstm import activations, checks, engines, initializers, weights
+from stacked_lstm import activations, checks, engines, initializers, tensor_checks, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.segments import Segment
@@ -73,7 +73,7 @@ class StackedLSTM(object):
           ValueError: any argument out of its range; the message says which.
         """
         self.hidden_sizes = checks.widths(hidden_sizes, _CLASS, "hidden_sizes")
-        self.dtype = checks.float_dtype(dtype, _CLASS)
+        self.dtype = tensor_checks.float_dtype(dtype, _CLASS)
         self.engine_used = None
         self._initial_state = checks.known(INITIAL_STATES, initial_state, _CLASS, "initial_state")
         self._activations = (
@@ -144,7 +144,7 @@ class StackedLSTM(object):
         Raises:
           ValueError: the stack was built for another width, or a variable of that name exists already.
         """
-        checks.graph_mode("StackedLSTM.build")
+        tensor_checks.graph_mode("StackedLSTM.build")
         if self._input_size is not None:
             if input_size != self._input_size:
                 expected = "inputs of width %d, as in the first call" % self._input_size
@@ -196,19 +196,21 @@ class StackedLSTM(object):
             lengths out of range, or another number of them than sequences.
           RuntimeError: called eagerly.
         """
-        checks.graph_mode(self.name)
+        tensor_checks.graph_mode(self.name)
         checks.flag(time_major, self.name, "time_major")
-        x = checks.inputs(inputs, self.dtype, time_major, self.name)
+        x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
-            steps, batch = checks.sizes(x, time_major)
-            lengths = checks.lengths(sequence_length, steps, batch, self.name)
+            steps, batch = tensor_checks.sizes(x, time_major)
+            lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             if initial_state is None:
                 zeros = [tf.zeros([batch.known, size], self.dtype) for size in self.hidden_sizes]
                 first_step = functools.partial(padding.first_step, x, lengths, time_major)
                 states = self._initial_state.start(self._variables.initial_state, zeros, first_step)
             else:
-                states = checks.states(initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state")
+                states = tensor_checks.states(
+                    initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state"
+                )
             request = engines.request(self._engine, self.name)
             outputs, finals, self.engine_used = engines.run(
                 request, self._segments(), x, states, lengths, time_major, self.name

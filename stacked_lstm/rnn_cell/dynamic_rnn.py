@@ -1,6 +1,6 @@
 """dynamic_rnn and bidirectional_dynamic_rnn: cells over time, on the package's engines where they can run them."""
 
-from stacked_lstm import checks
+from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.rnn_cell import on_engines
@@ -46,7 +46,7 @@ def dynamic_rnn(
         neither `initial_state` nor `dtype`.
       RuntimeError: called eagerly.
     """
-    checks.graph_mode("dynamic_rnn")
+    tensor_checks.graph_mode("dynamic_rnn")
     check_cell(cell)
     if initial_state is None and not dtype:
         raise ValueError("If there is no initial_state, you must give a dtype.")
@@ -95,7 +95,7 @@ def bidirectional_dynamic_rnn(
     Raises:
       As `dynamic_rnn`.
     """
-    checks.graph_mode("bidirectional_dynamic_rnn")
+    tensor_checks.graph_mode("bidirectional_dynamic_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
     common = {

@@ -6,7 +6,7 @@
 import collections
 import weakref
 
-from stacked_lstm import checks, engines
+from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, Request
 from stacked_lstm.engines.segments import Segment
@@ -139,12 +139,12 @@ def run(call, request):
     with tf.variable_scope(call.scope or "rnn"):
         build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
         layers = [cell.layer() for cell in layers_of(call.cell)]
-        steps, batch = checks.sizes(x, call.time_major)
+        steps, batch = tensor_checks.sizes(x, call.time_major)
         lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
         state = call.cell.zero_state(batch.known, x.dtype) if call.initial_state is None else call.initial_state
         states = state if _is_stack(call.cell) else [state]
         widths = [(layer.hidden_size, layer.output_size) for layer in layers]
-        states = checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
+        states = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
         outputs, finals, used = engines.run(
             request, [Segment(layers)], x, states, lengths, call.time_major, "dynamic_rnn"
         )
@@ -181,7 +181,7 @@ def _lengths(lengths, steps, batch):
     wanted, given = batch.dynamic[None], tf.shape(lengths)
     same = tf.reduce_all(tf.equal(given, wanted))
     message = ["dynamic_rnn: expected `sequence_length` of shape", wanted, "got", given]
-    with tf.control_dependencies([checks.assertion(same, message)]):
+    with tf.control_dependencies([tensor_checks.assertion(same, message)]):
         lengths = tf.identity(lengths)
     lengths.set_shape([batch.static])
     return tf.maximum(tf.minimum(lengths, steps.dynamic), 0)
