@@ -28,7 +28,7 @@ from stacked_lstm.compat import tf
 GATE_ORDER = ("i", "c", "f", "o")
 
 Extras = collections.namedtuple("Extras", ["peepholes", "cell_clip", "projection", "projection_clip"])
-Extras.__doc__ = """What an LSTM layer may have beyond the plain equations; None for what it has not.
+Extras.__doc__ = """What an LSTM layer may have beyond the plain equations; None where there is nothing.
 
 Fields:
   peepholes: (pi, pf, po), [H] each.

@@ -197,7 +197,7 @@ def _gradient(op, *d_results):
     # Where the layers are, not where the gradients were asked for: the reserve space is there.
     with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(op.device):
         results = _forward(*op.inputs) if _reserve_is_taken(op) else op.outputs
-        found = tf.raw_ops.CudnnRNNBackpropV3(
+        gradients = tf.raw_ops.CudnnRNNBackpropV3(
             input=x,
             input_h=h,
             input_c=c,
@@ -213,7 +213,7 @@ def _gradient(op, *d_results):
             host_reserved=results[4],
             **_ATTRIBUTES,
         )
-    return list(found) + [None]
+    return list(gradients) + [None]
 
 
 def _reserve_is_taken(op):
@@ -239,5 +239,5 @@ def _second_gradient(op, *directions):
         outputs, *finals = second_derivatives.results(layers, x, list(zip(tf.unstack(c), tf.unstack(h))), ends)
         return [outputs, tf.stack(finals[number:]), tf.stack(finals[:number])]
 
-    of_primals, of_upstream = second_derivatives.gradient(run, [x, h, c, params], op.inputs[8:11], directions)
-    return of_primals + [None] * 4 + of_upstream + [None, None]
+    d_primals, d_upstream = second_derivatives.gradient(run, [x, h, c, params], op.inputs[8:11], directions)
+    return d_primals + [None] * 4 + d_upstream + [None, None]

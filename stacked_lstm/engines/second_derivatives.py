@@ -25,8 +25,8 @@ def gradient(run, primals, upstream, directions):
         # By copies: the layers' results are functions of the primals, and what depends on them is in these gradients.
         copies = [tf.identity(tensor) for tensor in list(primals) + list(upstream)]
         at, u = copies[: len(primals)], copies[len(primals) :]
-        found = tf.gradients(tf.gradients(run(*at), at, u), copies, list(directions))
-    return found[: len(primals)], found[len(primals) :]
+        gradients = tf.gradients(tf.gradients(run(*at), at, u), copies, list(directions))
+    return gradients[: len(primals)], gradients[len(primals) :]
 
 
 def results(layers, x, states, lengths):

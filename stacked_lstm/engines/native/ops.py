@@ -10,7 +10,7 @@ from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 _Inputs = collections.namedtuple("_Inputs", ["x", "c", "h", "lengths", "kernels", "biases", "rest"])
-_Inputs.__doc__ = """The inputs of the forward or the backward op; lists but for the first."""
+_Inputs.__doc__ = """The inputs of the forward or the backward op; x is a tensor, all others are lists of tensors."""
 
 
 def stack(layers, states, x, lengths):
@@ -81,9 +81,9 @@ def _second_gradient(op, *directions):
         x, c, h, kernels, biases = _cut(copies, op)
         return second_derivatives.results(_layers(kernels, biases, op), x, list(zip(c, h)), lengths)
 
-    of_primals, of_upstream = second_derivatives.gradient(run, primals, inputs.rest[2:], directions)
+    d_primals, d_upstream = second_derivatives.gradient(run, primals, inputs.rest[2:], directions)
     states = 1 + 2 * op.get_attr("layers")
-    return of_primals[:states] + [None] * len(inputs.lengths) + of_primals[states:] + [None, None] + of_upstream
+    return d_primals[:states] + [None] * len(inputs.lengths) + d_primals[states:] + [None, None] + d_upstream
 
 
 def _cut(copies, op):
