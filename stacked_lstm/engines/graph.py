@@ -7,7 +7,7 @@ is bound by op dispatch share a loop, where the executor overlaps them.
 
 import functools
 
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import loops, padding, recurrence
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.state import LSTMState
@@ -22,9 +22,11 @@ _NARROW_INPUT = 4
 
 def run(layers, x, states, lengths=None):
     """See `Engine.run`."""
-    steps = tf.shape(x)[0]
-    if lengths is not None:
-        x = padding.trim(padding.zero_past_end(x, lengths), lengths)
+    steps, x = tf.shape(x)[0], padding.zero_past_end(x, lengths)
+    # XLA, which may compile what is in functions, knows no sizes that depend on numbers.
+    trims = lengths is not None and not inside_function_or_control_flow()
+    if trims:
+        x = padding.trim(x, lengths)
     finals, first = [], 0
     for size in _group_sizes(layers):
         below, group = _prepare(layers[first : first + size], x)
@@ -32,7 +34,7 @@ def run(layers, x, states, lengths=None):
         x, group_finals = recurrence.run(below, group, group_states, lengths)
         finals += group_finals
         first += size
-    if lengths is not None:
+    if trims:
         x = padding.untrim(x, steps)
     return x, finals
 

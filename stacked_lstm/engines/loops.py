@@ -34,16 +34,26 @@ Fields:
 """
 
 
-def _while(body, start, condition, variables, step=1, back_prop=False):
-    """`tf.while_loop` over a step counter; returns the final `variables`."""
+def _while(body, start, condition, variables, step=1, steps=None):
+    """`tf.while_loop` over a step counter; returns the final `variables`.
+
+    With `steps`, how many there are, TensorFlow can differentiate it; XLA needs that to be an int.
+    """
     _, variables = tf.while_loop(
         lambda t, _: condition(t),
         lambda t, loop_variables: (t + step, body(t, loop_variables)),
         (start, variables),
         parallel_iterations=_PARALLEL_ITERATIONS,
-        back_prop=back_prop,
+        back_prop=steps is not None,
+        maximum_iterations=steps if isinstance(steps, int) else None,
     )
     return variables
+
+
+def _steps(series):
+    """T of a series [T, B, N]: an int where it is known, else an int32 scalar."""
+    steps = series.shape.as_list()[0]
+    return tf.shape(series)[0] if steps is None else steps
 
 
 def _array(size, like, width=None):
@@ -93,7 +103,7 @@ def forward(below, layers, states, lengths=None, back_prop=False):
       (list of `LSTMState` after step T, [B, H_l] each; an `equations.Step` of TensorArrays per layer: c and h with
       T + 1 entries, the state before the first step and after each; the others with one entry per step).
     """
-    steps = tf.shape(below)[0]
+    steps = _steps(below)
     # Slicing [t] off a tensor shares its memory, but differentiates badly: one [T, B, N] gradient per step.
     read = tf.TensorArray(below.dtype, steps).unstack(below).read if back_prop else lambda t: below[t]
     one = tf.ones_like(states[0].h[:, :1])
@@ -115,7 +125,7 @@ def forward(below, layers, states, lengths=None, back_prop=False):
     for state in states:
         of_steps = [_array(steps, state.c) for _ in equations.Step._fields[:-2]]
         tapes.append(equations.Step(*of_steps, c=_series(state.c, steps), h=_series(state.h, steps)))
-    return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), back_prop=back_prop)
+    return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), steps=steps if back_prop else None)
 
 
 def _step(layer, z, c):
@@ -146,7 +156,7 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
       (per layer `equations.StepGradient` of all steps, z [T, B, 4H_l] and projected [T, B, P_l] or None, without c;
       gradients of the initial states as `LSTMState` per layer).
     """
-    steps = tf.shape(d_outputs)[0]
+    steps = _steps(d_outputs)
     # A product with a kernel transposed beforehand is up to twice as fast as one that transposes at every step.
     widths = [output_size(layer) for layer in layers]
     rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
@@ -184,7 +194,13 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
         series.append([_array(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
         if layer.extras.projection is not None:
             series[-1].append(_array(steps, d.h))
-    d_states, series = _while(body, steps - 1, lambda t: t >= 0, (d_finals, series), step=-1)
+    d_states, series = _while(
+        body,
+        tf.constant(steps - 1) if isinstance(steps, int) else steps - 1,
+        lambda t: t >= 0,
+        (d_finals, series),
+        step=-1,
+    )
     stacked = [[array.stack() for array in arrays] + [None] for arrays in series]
     return [equations.StepGradient(arrays[0], arrays[1], c=None) for arrays in stacked], d_states
 
@@ -220,7 +236,7 @@ def tangent(below, layers, states, below_dot, layers_dot, states_dot, lengths=No
       The directional derivatives of c and h: (list of `LSTMState` after step T; an `LSTMState` of TensorArrays with
       T + 1 entries per layer).
     """
-    steps = tf.shape(below)[0]
+    steps = _steps(below)
     one = tf.ones_like(states[0].h[:, :1])
     reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (below, below_dot)]
 
@@ -245,5 +261,5 @@ def tangent(below, layers, states, below_dot, layers_dot, states_dot, lengths=No
         return new_states, new_states_dot, new_tapes
 
     tapes = [LSTMState(_series(dot.c, steps), _series(dot.h, steps)) for dot in states_dot]
-    variables = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, tapes), back_prop=True)
+    variables = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, tapes), steps=steps)
     return variables[1:]
