@@ -2,5 +2,26 @@
 
 import collections
 
-LSTMState = collections.namedtuple("LSTMState", ["c", "h"])
-LSTMState.__doc__ = """Cell state `c` and output `h` of one layer, each [B, H]; fields in LSTMStateTuple's order."""
+
+class LSTMStateTuple(collections.namedtuple("LSTMStateTuple", ["c", "h"])):
+    """Cell state `c` [B, H] and output `h` [B, P] of one layer: tensors, arrays, or their sizes.
+
+    It has the name and the fields of TensorFlow 1's class. TensorFlow takes two such tuples for the same structure where
+    both are equal, so a state of `StackedLSTM` can start TensorFlow's loops around cells, and the other way round.
+    """
+
+    __slots__ = ()
+
+    @property
+    def dtype(self):
+        """That of both tensors.
+
+        Raises:
+          TypeError: they have two.
+        """
+        if self.c.dtype != self.h.dtype:
+            raise TypeError("LSTMStateTuple.dtype: c is %s, h is %s" % (self.c.dtype.name, self.h.dtype.name))
+        return self.c.dtype
+
+
+LSTMState = LSTMStateTuple

@@ -15,10 +15,11 @@ runs it on one of the package's engines (`on_engines` decides).
 from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
-from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell, LSTMStateTuple
+from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 from stacked_lstm.rnn_cell.on_engines import engine_used
 from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
+from stacked_lstm.state import LSTMStateTuple
 
 __all__ = [
     "BasicLSTMCell",

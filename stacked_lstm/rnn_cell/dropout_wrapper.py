@@ -9,8 +9,8 @@ import itertools
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.lstm_cells import LSTMStateTuple
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
+from stacked_lstm.state import LSTMStateTuple
 
 
 class DropoutWrapper(CellWrapper):

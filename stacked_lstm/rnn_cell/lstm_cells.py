@@ -16,19 +16,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import names
 from stacked_lstm.rnn_cell.cell import RNNCell, check_floating
-from stacked_lstm.state import LSTMState
-
-
-class LSTMStateTuple(LSTMState):
-    """(c, h): cell state and output of an LSTM cell, tensors [B, H], or their sizes."""
-
-    __slots__ = ()
-
-    @property
-    def dtype(self):
-        if self.c.dtype != self.h.dtype:
-            raise TypeError("LSTMStateTuple.dtype: c is %s, h is %s" % (self.c.dtype.name, self.h.dtype.name))
-        return self.c.dtype
+from stacked_lstm.state import LSTMStateTuple
 
 
 class _LSTMCell(RNNCell):

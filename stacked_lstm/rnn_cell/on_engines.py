@@ -12,7 +12,7 @@ from stacked_lstm.engines import AUTO, STEPWISE, Request
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
-from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell, LSTMStateTuple
+from stacked_lstm.rnn_cell.lstm_cells import BasicLSTMCell, LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 
 Call = collections.namedtuple(
@@ -148,8 +148,7 @@ def run(call, request):
         outputs, finals, used = engines.run(
             request, [Segment(layers)], x, states, lengths, call.time_major, "dynamic_rnn"
         )
-    finals = tuple(LSTMStateTuple(*final) for final in finals)
-    return outputs, finals if _is_stack(call.cell) else finals[0], used
+    return outputs, tuple(finals) if _is_stack(call.cell) else finals[0], used
 
 
 def layers_of(cell):
