@@ -7,7 +7,7 @@ class LSTMStateTuple(collections.namedtuple("LSTMStateTuple", ["c", "h"])):
     """Cell state `c` [B, H] and output `h` [B, P] of one layer: tensors, arrays, or their sizes.
 
     It has the name and the fields of TensorFlow 1's class. TensorFlow takes two such tuples for the same structure
-    where both are equal, so a state of `StackedLSTM` can start TensorFlow's loops around cells, and the other way round.
+    where both are equal, so a state of `StackedLSTM` can start TensorFlow's loops around cells, and vice versa.
     """
 
     __slots__ = ()

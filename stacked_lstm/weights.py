@@ -95,7 +95,7 @@ def matched(layers, values, function, argument):
       values: mappings from names to arrays; None counts as missing.
 
     Raises:
-      ValueError: other layers, names or shapes than the variables'.
+      ValueError: other layers, names or shapes than the variables'; or a tensor in the place of a variable.
     """
     expected = "`%s` to be a list of %d mappings from names to arrays, one per layer" % (argument, len(layers))
     if not isinstance(values, (list, tuple)) or len(values) != len(layers):
@@ -113,7 +113,12 @@ def matched(layers, values, function, argument):
         if off:
             wanted, got = ({n: of.get(n, "none") for n in off} for of in (expected_shapes, shapes))
             checks.fail(function, "`%s[%d]` with shapes %s" % (argument, k, wanted), got)
-        pairs += [(variable, given[name]) for name, variable in variables.items()]
+        for name, variable in variables.items():
+            if not hasattr(variable, "initializer"):
+                expected_variable = "a variable for `%s[%d][%r]`, whose value can be set" % (argument, k, name)
+                what = "the tensor %s, which a custom getter made; set the variable that it is made of"
+                checks.fail(function, expected_variable, what % variable.name)
+            pairs.append((variable, given[name]))
     return pairs
 
 

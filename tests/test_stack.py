@@ -291,3 +291,24 @@ def test_weights_that_do_not_fit_write_nothing(session):
         with pytest.raises(ValueError, match="encoder.set_weights: expected " + message):
             lstm.set_weights(session, *bad)
     assert all(np.array_equal(*pair) for pair in zip(session.run(lstm.variables), before))
+
+
+def halved(getter, name, *args, **kwargs):
+    variable = getter(name, *args, **kwargs)
+    return variable / 2 if name.endswith(("Wf", "W_h")) else variable
+
+
+def test_variables_behind_a_custom_getter(session):
+    """They have the names that were asked for; what is computed from a variable can be read, but not set."""
+    with tf.variable_scope("halves", custom_getter=halved):
+        lstm = StackedLSTM([3, 3], initial_state="projected")
+        lstm.build(2)
+    session.run(tf.global_variables_initializer())
+    found = lstm.get_weights(session)
+    assert [sorted(layer) for layer in found.layers] == [["Wc", "Wf", "Wi", "Wo", "bc", "bf", "bi", "bo"]] * 2
+    assert [sorted(layer) for layer in found.initial_state] == [["W_c", "W_h"]] * 2
+    (variable,) = [v for v in tf.global_variables() if v.op.name == "halves/stacked_lstm/layer_2/Wf"]
+    np.testing.assert_array_equal(found.layers[1]["Wf"], session.run(variable) / 2)
+    message = r"set_weights: expected a variable for `layers\[0\]\['Wf'\]`, .* got the tensor .*custom getter"
+    with pytest.raises(ValueError, match=message):
+        lstm.set_weights(session, found.layers)
