@@ -1,0 +1,61 @@
+"""The graph engine: its hand-written gradients and those of functions that it does not know, groups of layers.
+
+What holds for every engine is in test_engines.py.
+"""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import activations, weights
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import graph as graph_engine
+from support import numeric
+from support.derivatives import Problem
+
+
+def test_third_derivatives_are_refused_under_control_flow_v1(session):
+    problem = Problem(session, [3], 2)
+    second = tf.gradients(tf.reduce_sum(problem.gradients[0] ** 2), problem.x)[0]
+    with pytest.raises(TypeError, match="Second-order gradient for while loops"):
+        tf.gradients(tf.reduce_sum(second**2), problem.x)
+
+
+def test_callable_that_is_not_elementwise(control_flow, session):
+    """A softmax couples units: its derivative cannot come from the table."""
+    second = control_flow == "control_flow_v2"
+    problem = Problem(session, [4, 3], 3, [5, 0, 3], second, activation=lambda x: tf.nn.softmax(x) - 0.3)
+    problem.check_gradients()
+    if second:
+        problem.check_second_derivatives()
+        return
+    with pytest.raises(ValueError, match="enable_control_flow_v2"):
+        tf.gradients(tf.reduce_sum(problem.gradients[0] ** 2), problem.x)
+
+
+def test_callable_with_a_variable_of_its_own(session):
+    slope = tf.get_variable("slope", [], tf.float64, tf.constant_initializer(0.8))
+    problem = Problem(session, [3], 2, recurrent_activation=lambda x: tf.sigmoid(slope * x))
+    gradient = tf.gradients(problem.loss, slope)[0]
+
+    def loss_at(point):
+        session.run(slope.assign(point[0]))
+        return session.run(problem.loss, {problem.x: problem.point[0]})
+
+    expected = numeric.central_difference(loss_at, [np.float64(0.8)], [np.float64(1)])
+    loss_at([0.8])
+    assert abs(session.run(gradient, {problem.x: problem.point[0]}) - expected) < 1e-6 * abs(expected)
+
+
+def test_known_callables_have_the_hand_written_gradient(session):
+    assert activations.get(tf.tanh, "", "").name == "tanh" and activations.get(tf.nn.relu, "", "").times_slope
+    options = {"activation": tf.nn.tanh, "recurrent_activation": tf.nn.sigmoid}
+    problem = Problem(session, [3], 2, second=True, **options)
+    problem.check_second_derivatives()  # which a callable's loop could not
+
+
+def test_layers_are_grouped_by_size():
+    functions = activations.ACTIVATIONS["tanh"], activations.ACTIVATIONS["sigmoid"]
+    no_values = dict.fromkeys(weights.KERNEL_NAMES + weights.BIAS_NAMES)
+    sizes = ((300, 8), (8, 300), (8, 8), (300, 8), (300, 300), (8, 300))
+    layers = [weights.LayerWeights(below, size, *functions, **no_values) for size, below in sizes]
+    assert graph_engine._group_sizes(layers) == [1, 2, 1, 1, 1]
