@@ -21,6 +21,19 @@ tf.disable_v2_behavior()
 from stacked_lstm.engines.native import library  # noqa: E402
 from support import cudnn_in_numpy, places  # noqa: E402
 from support.native_ops import NEEDS_NATIVE  # noqa: E402
+from support.sets import EXHAUSTIVE, ONCE  # noqa: E402
+from support.versions import OLD  # noqa: E402
+
+
+def pytest_configure(config):
+    places.optimizer[:] = [config.option.markexpr != "not exhaustive"]
+
+
+@pytest.hookimpl(tryfirst=True)  # Before pytest leaves out what is exhaustive.
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if OLD and item.get_closest_marker("once"):
+            item.add_marker(EXHAUSTIVE)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -65,7 +78,7 @@ def general_engine(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=ENGINES + ["cudnn"])
+@pytest.fixture(scope="module", params=ENGINES + [pytest.param("cudnn", marks=ONCE)])
 def engine(request):
     """Runs the test with every engine; `cudnn` on NumPy instead of a GPU."""
     return request.param
@@ -87,7 +100,16 @@ def cudnn_without_a_gpu(request):
 
 @pytest.fixture
 def session(graph, place):
+    """A session as users have it."""
     with tf.device(places.device_on(place)), places.session_on(place, graph) as opened:
+        yield opened
+
+
+@pytest.fixture
+def plain_session(graph, place):
+    """For numbers that do not depend on TensorFlow's optimizer of graphs, which the quick set of tests goes without."""
+    opened = places.plain_session(graph) if place == "cpu" else places.session_on(place, graph)
+    with tf.device(places.device_on(place)), opened:
         yield opened
 
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from stacked_lstm import LSTMState, StackedLSTM, activations, numpy_lstm
 from stacked_lstm.compat import tf
 from support import numeric
+from support.places import plain_session
 from support.random_networks import GATES, LENGTHS, flat, random_layers, random_states
+from support.sets import ONCE, some
 
 NAMES = sorted(numpy_lstm.ACTIVATIONS)
 UNBOUNDED = ("linear", "relu")  # With neither of the two bounded, values triple their exponent in every step.
@@ -85,7 +87,7 @@ def test_gradients_of_activations_by_central_differences(activation, recurrent_a
 
 @pytest.mark.parametrize("name, clip", [("hard_sigmoid", 2.5), ("hard_sigmoid_6", 3.0)])
 @pytest.mark.parametrize("where", ["gates", "candidate"])
-def test_both_sides_of_every_clip(where, name, clip, general_engine, session):
+def test_both_sides_of_every_clip(where, name, clip, general_engine, plain_session):
     """Each gate, the candidate and the state are below, between and above the clips, and just inside and outside."""
     sides = clip * np.array([-1.2, -1.001, -0.999, 0.4, 0.999, 1.001, 1.2])
     random = np.random.RandomState(0)
@@ -110,7 +112,9 @@ def test_both_sides_of_every_clip(where, name, clip, general_engine, session):
     for gate in GATES:
         expected = numeric.gradient_by_differences(total, layer["W" + gate])
         assert numeric.relative_difference(gradients["layers"][0]["W" + gate], expected) < 1e-6
-    found = of_engine(general_engine, [layer], x, start, None, d_outputs, [(0 * start[0][0],) * 2], session, **options)
+    found = of_engine(
+        general_engine, [layer], x, start, None, d_outputs, [(0 * start[0][0],) * 2], plain_session, **options
+    )
     numeric.check_same(found, of_numpy([layer], x, start, None, d_outputs, None, **options), 1e-12)
 
 
@@ -144,9 +148,16 @@ def of_engine(engine, layers, x, start, lengths, d_outputs, d_state, session, **
     return found
 
 
-@pytest.mark.parametrize("use_bias, lengths", [(True, LENGTHS), (False, None)])
-@pytest.mark.parametrize("activation, recurrent_activation", IN_BOTH_ROLES)
-def test_against_the_engines(activation, recurrent_activation, use_bias, lengths, general_engine, session):
+# Every second pair with biases and lengths, the others without: the quick set.
+WITH, WITHOUT = ([pair + options for pair in IN_BOTH_ROLES] for options in [(True, tuple(LENGTHS)), (False, None)])
+QUICK, CASES = WITH[::2] + WITHOUT[1::2], WITH + WITHOUT
+
+
+@pytest.mark.parametrize(
+    "activation, recurrent_activation, use_bias, lengths",
+    some(QUICK, CASES),
+)
+def test_against_the_engines(activation, recurrent_activation, use_bias, lengths, general_engine, plain_session):
     random = np.random.RandomState(1)
     sizes = [3, 5]
     layers, start = random_layers(random, sizes, 4, use_bias), random_states(random, sizes, 4)
@@ -157,10 +168,13 @@ def test_against_the_engines(activation, recurrent_activation, use_bias, lengths
     )
     case = (layers, x, start, lengths, d_outputs, d_state)
     options = {"activation": activation, "recurrent_activation": recurrent_activation}
-    numeric.check_same(of_engine(general_engine, *case, session=session, **options), of_numpy(*case, **options), 1e-12)
+    numeric.check_same(
+        of_engine(general_engine, *case, session=plain_session, **options), of_numpy(*case, **options), 1e-12
+    )
 
 
 # The same networks in every run, and none made smaller after a failure: minutes, for graphs.
+@ONCE
 @settings(max_examples=16, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
 @given(st.data())
 def test_random_networks_against_the_engines(general_engine, data):
@@ -182,7 +196,7 @@ def test_random_networks_against_the_engines(general_engine, data):
     x = random.standard_normal([steps, batch, input_size]) * np.array(scales)[:, None]
     d_outputs = random.standard_normal([steps, batch, sizes[-1]])
     case = (layers, x, random_states(random, sizes, batch), lengths, d_outputs, random_states(random, sizes, batch))
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), plain_session() as session:
         ours, expected = of_engine(general_engine, *case, session=session, **options), of_numpy(*case, **options)
     numeric.check_same(ours, expected, 1e-12)
     for name in set(expected) & {"x", "0 c0", "0 h0", "0 final c", "0 final h"}:

@@ -1,5 +1,7 @@
 """StackedLSTM from outside: values, shapes, names, sharing, checkpoints, dtypes."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from support import numeric
 from support.native_ops import NEEDS_NATIVE, auto_engine
+from support.sets import some
 from support.versions import NEEDS_BFLOAT16
 
 # dtype, tolerance, engine
@@ -27,9 +30,17 @@ def run_numpy(layers, x, *options):
     return outputs.transpose(1, 0, 2), state
 
 
-@pytest.mark.parametrize("recurrent_activation", ["sigmoid", "hard_sigmoid", "hard_sigmoid_6", "tanh"])
-@pytest.mark.parametrize("activation", ["tanh", "relu", "linear", "sigmoid"])
-def test_equations(activation, recurrent_activation, general_engine, session):
+ACTIVATIONS, RECURRENT = ("tanh", "relu", "linear", "sigmoid"), ("sigmoid", "hard_sigmoid", "hard_sigmoid_6", "tanh")
+
+
+@pytest.mark.parametrize(
+    "activation, recurrent_activation",
+    some(
+        list(zip(ACTIVATIONS, RECURRENT)) + list(zip(ACTIVATIONS, RECURRENT[1:] + RECURRENT[:1])),
+        list(itertools.product(ACTIVATIONS, RECURRENT)),
+    ),
+)
+def test_equations(activation, recurrent_activation, general_engine, plain_session):
     """Against NumPy, with pre-activations on both sides of every kink."""
     lstm = StackedLSTM(
         [5, 4],
@@ -44,12 +55,12 @@ def test_equations(activation, recurrent_activation, general_engine, session):
     random = np.random.RandomState(0)
     x, lengths = random.standard_normal([4, 6, 3]), [6, 0, 1, 4]
     outputs, state = lstm(tf.constant(x), tf.constant(lengths))
-    session.run(tf.global_variables_initializer())
-    weights = lstm.get_weights(session)
+    plain_session.run(tf.global_variables_initializer())
+    weights = lstm.get_weights(plain_session)
     first = x[:, 0] * (np.array(lengths) > 0)[:, None]
     starts, _ = numpy_lstm.projected_forward(weights.initial_state, first)
     expected, finals = run_numpy(weights.layers, x, starts, lengths, activation, recurrent_activation)
-    got, got_state = session.run([outputs, state])
+    got, got_state = plain_session.run([outputs, state])
     assert numeric.relative_difference(got, expected) < 1e-12
     for ours, theirs in zip(got_state, finals):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.max(np.abs(theirs)))
@@ -128,13 +139,13 @@ def test_unknown_sizes(engine, session):
         assert got.shape == (batch, steps, 2) and final[0].h.shape == (batch, 4)
 
 
-def test_time_major_is_the_same(engine, session):
+def test_time_major_is_the_same(engine, plain_session):
     x = np.random.RandomState(0).standard_normal([3, 5, 2])
     lstm = StackedLSTM([4], dtype=tf.float64, engine=engine)
     batch_major, _ = lstm(tf.constant(x), [5, 2, 0])
     time_major, _ = lstm(tf.constant(x.transpose(1, 0, 2)), [5, 2, 0], time_major=True)
-    session.run(tf.global_variables_initializer())
-    a, b = session.run([batch_major, time_major])
+    plain_session.run(tf.global_variables_initializer())
+    a, b = plain_session.run([batch_major, time_major])
     np.testing.assert_array_equal(a, b.transpose(1, 0, 2))
 
 
@@ -148,15 +159,15 @@ def test_called_again_shares_variables(session):
     np.testing.assert_array_equal(*session.run([first, second]))
 
 
-def test_initial_state_argument_continues_a_sequence(engine, session):
+def test_initial_state_argument_continues_a_sequence(engine, plain_session):
     """Two halves with the state handed on are the whole: truncated backpropagation."""
     x = tf.constant(np.random.RandomState(0).standard_normal([3, 8, 2]))
     lstm = StackedLSTM([4, 5], initial_state="projected", dtype=tf.float64, engine=engine)
     whole, last = lstm(x)
     first, state = lstm(x[:, :3])
     second, resumed = lstm(x[:, 3:], initial_state=state)
-    session.run(tf.global_variables_initializer())
-    whole, last, first, second, resumed = session.run([whole, last, first, second, resumed])
+    plain_session.run(tf.global_variables_initializer())
+    whole, last, first, second, resumed = plain_session.run([whole, last, first, second, resumed])
     np.testing.assert_allclose(np.concatenate([first, second], 1), whole, rtol=0, atol=1e-15)
     np.testing.assert_allclose(resumed[1].c, last[1].c, rtol=0, atol=1e-15)
 

@@ -4,6 +4,7 @@ On the CPU, `cudnn` computes with NumPy. What is tested on the CPU alone is in t
 """
 
 import collections
+import itertools
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from stacked_lstm import activations, engines, equations, numpy_lstm, parity, we
 from stacked_lstm.compat import tf
 from support import numeric
 from support.derivatives import STACKS, Problem
-from support.peers import compared, differences
+from support.peers import compared, differences, differences_of
 from support.places import ANYWHERE, runs_on_gpus, with_every_engine, with_general_engines
+from support.sets import some
 
 # One layer narrow and wide, inputs narrow and wide, layers that share a loop and layers that have their own.
 NETWORKS = {
@@ -49,8 +51,8 @@ def test_contract_of_run(lengths, engine, session):
 @with_every_engine
 @pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
 @pytest.mark.parametrize("stack", sorted(STACKS))
-def test_gradients(stack, lengths, engine, session):
-    Problem(session, *STACKS[stack], lengths=lengths, initial_state="projected", engine=engine).check_gradients()
+def test_gradients(stack, lengths, engine, plain_session):
+    Problem(plain_session, *STACKS[stack], lengths=lengths, initial_state="projected", engine=engine).check_gradients()
 
 
 @with_every_engine
@@ -106,36 +108,47 @@ def test_two_gradients_in_one_run(engine, session):
 
 
 @with_every_engine
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("stack", sorted(NETWORKS))
-def test_stacks(stack, dtype, engine, session):
+@pytest.mark.parametrize(
+    "dtype, stack",
+    some(
+        [("float64", stack) for stack in NETWORKS] + [("float32", "own loops"), ("float32", "three layers of a loop")],
+        list(itertools.product(["float32", "float64"], sorted(NETWORKS))),
+    ),
+)
+def test_stacks(stack, dtype, engine, plain_session):
     hidden_sizes, input_size = NETWORKS[stack]
     setup = parity.Setup(hidden_sizes, input_size, lengths=True, dtype=dtype, engine=engine)
-    assert parity.exceeded(differences(setup, session)) == []
+    assert parity.exceeded(differences(setup, plain_session)) == []
+
+
+# Initial state, lengths, time_major, dtype: every pair of the first three is in the quick set.
+LAYOUTS = [
+    (initial_state, lengths, time_major, "float64" if initial_state == "projected" else "float32")
+    for initial_state, lengths, time_major in itertools.product(
+        ["zeros", "learned", "projected"], [False, True], [False, True]
+    )
+]
 
 
 @with_every_engine
-@pytest.mark.parametrize("time_major", [False, True])
-@pytest.mark.parametrize("lengths", [False, True])
-@pytest.mark.parametrize("initial_state", ["zeros", "learned"])
-def test_layouts_and_initial_states(initial_state, lengths, time_major, engine, peers, session):
-    setup = parity.Setup([4, 6], 3, 1, initial_state, lengths, time_major, engine=engine)
-    assert parity.exceeded(differences(setup, session, peers=peers if engine == "graph" else parity.PEERS)) == []
+@pytest.mark.parametrize(
+    "initial_state, lengths, time_major, dtype",
+    some([case for case in LAYOUTS if (case[1] == case[2]) == (case[0] != "learned")], LAYOUTS),
+)
+def test_layouts_and_initial_states(initial_state, lengths, time_major, dtype, engine, peers, plain_session):
+    setup = parity.Setup([4, 6], 3, 1, initial_state, lengths, time_major, dtype, engine)
+    found = differences(setup, plain_session, peers=peers if engine == "graph" else parity.PEERS)
+    assert parity.exceeded(found) == []
 
 
 @with_every_engine
-@pytest.mark.parametrize("lengths", [False, True])
-@pytest.mark.parametrize("time_major", [False, True])
-def test_projected_initial_state(time_major, lengths, engine, peers, session):
-    setup = parity.Setup([4, 6], 3, 1, "projected", lengths, time_major, "float64", engine)
-    assert parity.exceeded(differences(setup, session, peers=peers if engine == "graph" else parity.PEERS)) == []
-
-
-@with_every_engine
-@pytest.mark.parametrize("batch, time_steps", [(1, 1), (1, 9), (4, 1), (3, 100)])
-def test_sizes(batch, time_steps, engine, session):
+def test_sizes(engine, session):
+    """One graph takes them all, in turn."""
     setup = parity.Setup([8, 5], 4, lengths=True, engine=engine)
-    assert parity.exceeded(differences(setup, session, batch, time_steps)) == []
+    comparison = compared(setup, session, peers=parity.PEERS, learning_rate=None)
+    for batch, time_steps in [(1, 1), (1, 9), (4, 1), (3, 100)]:
+        found = differences_of(comparison, setup, session, batch, time_steps)
+        assert parity.exceeded(found) == [], (batch, time_steps)
 
 
 @with_every_engine
@@ -149,11 +162,11 @@ def test_half_precision(session):
     assert parity.exceeded(differences(parity.Setup([4, 6], 3, dtype="float16"), session)) == []
 
 
+TRAINING = [("float32", "zeros", False), ("float64", "learned", True), ("float32", "projected", True)]
+
+
 @with_every_engine
-@pytest.mark.parametrize(
-    "dtype, initial_state, lengths",
-    [("float32", "zeros", False), ("float64", "learned", True), ("float32", "projected", True)],
-)
+@pytest.mark.parametrize("dtype, initial_state, lengths", some([TRAINING[1]], TRAINING))
 def test_training_side_by_side(dtype, initial_state, lengths, engine, peers, session):
     setup = parity.Setup([8, 8], 2, 3, initial_state, lengths, dtype=dtype, engine=engine)
     comparison = compared(setup, session, peers=peers, learning_rate=0.1)

@@ -222,7 +222,7 @@ def test_run_without_a_gpu(soft_placement):
 @ANYWHERE
 @pytest.mark.parametrize("given_lengths", [False, True])
 @pytest.mark.parametrize("steps, batch", [(0, 3), (4, 0), (0, 0)])
-def test_empty_batches_and_sequences(steps, batch, given_lengths, numpy_cudnn, session):
+def test_empty_batches_and_sequences(steps, batch, given_lengths, numpy_cudnn, plain_session):
     """cuDNN refuses them; here the outputs are empty, the state is the initial one, and its gradient goes through."""
     x = tf.placeholder(tf.float64, [None, None, 2])
     start = tuple(LSTMState(*[tf.placeholder(tf.float64, [None, size]) for _ in "ch"]) for size in (3, 3, 4))
@@ -230,11 +230,11 @@ def test_empty_batches_and_sequences(steps, batch, given_lengths, numpy_cudnn, s
     outputs, state = lstm(x, tf.zeros([tf.shape(x)[0]], tf.int32) if given_lengths else None, start)
     loss = tf.reduce_sum(outputs) + tf.add_n([tf.reduce_sum(part**2) for pair in state for part in pair])
     gradients = tf.gradients(loss, [x] + tf.nest.flatten(start)), tf.gradients(loss, lstm.variables)
-    session.run(tf.global_variables_initializer())
+    plain_session.run(tf.global_variables_initializer())
     values = [np.full([batch, part.shape.as_list()[1]], 0.5 + k) for k, part in enumerate(tf.nest.flatten(start))]
     feed = dict(zip(tf.nest.flatten(start), values))
     feed[x] = np.ones([batch, steps, 2])
-    outputs, state, ((d_x, *d_start), d_variables) = session.run([outputs, state, gradients], feed)
+    outputs, state, ((d_x, *d_start), d_variables) = plain_session.run([outputs, state, gradients], feed)
     assert outputs.shape == (batch, steps, 4) and d_x.shape == (batch, steps, 2)
     for final, d_initial, value in zip(tf.nest.flatten(state), d_start, values):
         np.testing.assert_array_equal(final, value)

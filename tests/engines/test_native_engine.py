@@ -12,6 +12,7 @@ from stacked_lstm import StackedLSTM, activations, numpy_lstm, weights
 from stacked_lstm.compat import tf
 from support import native_ops, numeric
 from support.native_ops import of_layer, results
+from support.sets import ONCE
 from support.versions import OLD
 
 pytestmark = native_ops.NEEDS_NATIVE
@@ -70,6 +71,7 @@ def layers():
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 32, 33, 47, 48, 63, 64, 65, 67, 129]))
 
 
+@ONCE
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     st.integers(0, 6),
@@ -99,6 +101,7 @@ def test_stacks(layers, T, B, I, H, lengths, dtype):  # noqa: E741
     check(layers(dtype, values), expected(values), dtype)
 
 
+@ONCE
 @pytest.mark.parametrize(
     "T, B, I, H", [(100, 3, 20, 50), (3, 700, 5, 40), (500, 5, 9, 33), (300, 1, 7, [20, 33, 16]), (20, 50, 9, [80, 70])]
 )
@@ -109,6 +112,7 @@ def test_long_and_wide(T, B, I, H, layers):  # noqa: E741
     numeric.check_same(layers("float32", values), expected(values), 1e-5)
 
 
+@ONCE
 @pytest.mark.parametrize("recurrent_activation", sorted(activations.ACTIVATIONS))
 @pytest.mark.parametrize("activation", sorted(activations.ACTIVATIONS))
 def test_activations(activation, recurrent_activation, session):
@@ -241,6 +245,7 @@ def test_weights_of_a_frozen_graph_are_packed_once(session):
         assert "StackedLstmForward" in found and "StackedLstmPack" not in found
 
 
+@ONCE
 def test_second_derivatives_in_a_branch_of_control_flow_v1(session):
     lstm = StackedLSTM([3, 4], dtype=tf.float64, engine="native")
     x = tf.constant(np.linspace(-1, 1, 24).reshape(2, 4, 3))

@@ -7,12 +7,14 @@ import subprocess
 import pytest
 
 from stacked_lstm.engines.native import library
+from support.sets import EXHAUSTIVE
 from support.versions import OLD
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "native_kernels.cc")
 KERNELS = [os.path.join(library.HERE, name) for name in ("pack.cc", "forward.cc", "backward.cc")]
 
 
+@EXHAUSTIVE
 @pytest.mark.skipif(OLD, reason="no TensorFlow is in it: once is enough")
 @pytest.mark.skipif(not shutil.which("g++"), reason="no g++ here")
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import __main__, library
 from support import native_ops
+from support.sets import ONCE
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def calls(log):
     return sum("-shared" in line for line in log.read_text().split("\n")) if log.exists() else 0
 
 
+@ONCE
 def test_built_once_and_kept_private(quick, fresh, caplog):
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
         path, is_new = library.built()
@@ -57,6 +59,7 @@ def test_built_once_and_kept_private(quick, fresh, caplog):
     assert left == sorted([os.path.basename(path), os.path.basename(path) + ".lock"])  # Nothing half made.
 
 
+@ONCE
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b"x" + b[1:], lambda b: b"foreign"])
 def test_damaged_files_are_built_again(damage, quick):
     path, _ = library.built()
@@ -69,6 +72,7 @@ def test_damaged_files_are_built_again(damage, quick):
         assert file.read() == contents
 
 
+@ONCE
 @pytest.mark.parametrize("change", ["command", "version", "processor", "compile_flags", "source"])
 def test_another_key_is_another_file(change, quick, monkeypatch):
     tools = library.toolchain()
@@ -80,6 +84,7 @@ def test_another_key_is_another_file(change, quick, monkeypatch):
     assert library.path(tools) != before
 
 
+@ONCE
 def test_processes_at_once_build_once(quick):
     with multiprocessing.get_context("fork").Pool(3) as pool:
         found = pool.map(_built, range(3), chunksize=1)
@@ -105,6 +110,7 @@ def test_no_compiler(fresh, monkeypatch):
     assert "there is no C++ compiler: expected one of g++, clang++, c++ on the path" in problem()
 
 
+@ONCE
 def test_compilers_with_words_of_their_own(quick, monkeypatch):
     """As in `ccache g++` or `g++ -m64`: they are part of every command and of the library's name."""
     plain, _ = library.built()
@@ -131,6 +137,7 @@ def test_the_compiler_speaks_english(fresh, monkeypatch, tmp_path):
     assert library.toolchain().version == "C\n"
 
 
+@ONCE
 def test_broken_compiler(quick, monkeypatch, tmp_path):
     compiler = tmp_path / "broken"
     compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exec echo broken 1.0\necho cannot do this >&2; exit 3\n')
@@ -142,6 +149,7 @@ def test_broken_compiler(quick, monkeypatch, tmp_path):
     assert problem() == words
 
 
+@ONCE
 def test_what_is_no_library(quick):
     assert "TensorFlow does not load the library" in problem()
 
@@ -162,6 +170,7 @@ def test_whose_directories_are_trusted(owner, mode, trusted, monkeypatch):
     assert library._is_closed(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
 
 
+@ONCE
 @pytest.mark.parametrize("variable", [library.CACHE_VARIABLE, "XDG_CACHE_HOME", None])
 def test_directories_without_a_root(variable, quick, monkeypatch, tmp_path):
     """Such as ~ where there is no home: nothing is made in the working directory."""
@@ -180,6 +189,7 @@ def refuse(*args, **kwargs):
     raise OSError(28, "No space left on device")
 
 
+@ONCE
 @pytest.mark.parametrize("where", [(os, "makedirs"), (tempfile, "TemporaryDirectory"), (os, "replace"), None])
 def test_no_room(where, quick, monkeypatch, capsys):
     """Whatever the system refuses is said in a line, not in a traceback."""
@@ -192,6 +202,7 @@ def test_no_room(where, quick, monkeypatch, capsys):
     assert "is not available: the library can be neither found nor built: [Errno" in said and said.count("\n") == 1
 
 
+@ONCE
 @pytest.mark.skipif(library.fcntl is None, reason="no locks here")
 def test_file_systems_without_locks(quick, monkeypatch):
     monkeypatch.setattr(library.fcntl, "flock", refuse)
@@ -199,6 +210,7 @@ def test_file_systems_without_locks(quick, monkeypatch):
     assert is_new and library.built() == (path, False)
 
 
+@ONCE
 def test_a_library_by_name(quick, monkeypatch, tmp_path, capsys):
     """No compiler is needed then, and nothing is built."""
     path, _ = library.built()
@@ -226,6 +238,7 @@ def test_a_library_by_name_that_is_one(monkeypatch, capsys):
     assert __main__.main() == 0 and capsys.readouterr().out == "found %s\n" % path
 
 
+@ONCE
 def test_without_it(quick, caplog):
     """By name it is an error with the compiler's words; "auto" goes on with graph, and says so."""
     with pytest.raises(ValueError, match="lstm: expected layers that engine 'native' supports, got TensorFlow"):
@@ -241,6 +254,7 @@ def test_without_it(quick, caplog):
     assert sum("goes on without the native engine" in text for text in warnings) == 1
 
 
+@ONCE
 def test_errors_are_new_ones(quick):
     """The same one would keep all the frames that it went through."""
     raised = []

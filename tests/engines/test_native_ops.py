@@ -6,6 +6,7 @@ import pytest
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
 from support import native_ops
+from support.sets import ONCE
 
 pytestmark = native_ops.NEEDS_NATIVE
 ERRORS = (tf.errors.InvalidArgumentError, ValueError, TypeError)
@@ -40,6 +41,7 @@ def other_shapes(shape):
 WRONG = [(name, shape) for name in sorted(VALUES) for shape in other_shapes(VALUES[name].shape)]
 
 
+@ONCE
 @pytest.mark.parametrize("name, shape", WRONG)
 def test_wrong_shapes_when_it_runs(name, shape, stack):
     values = dict(VALUES, **{name: np.zeros(shape, VALUES[name].dtype)})
@@ -47,6 +49,7 @@ def test_wrong_shapes_when_it_runs(name, shape, stack):
         stack(values)
 
 
+@ONCE
 def test_random_shapes_when_it_runs(stack):
     """All inputs at once; whatever happens to fit is computed, everything else is refused."""
     refused = 0

@@ -13,7 +13,7 @@ import pytest
 from stacked_lstm import LSTMState, StackedLSTM, layouts
 from stacked_lstm.compat import tf
 from support import keras_witness as witness
-from support import numeric
+from support import numeric, places
 from support.random_networks import random_layers
 
 pytestmark = pytest.mark.skipif(
@@ -106,7 +106,7 @@ def layers_of(results, what):
 def ours(engine, masked, dtype, use_bias, activations):
     """name -> array, named as the witness' results, of a StackedLSTM; `activations` are items of its arguments."""
     layers, given = data_for(witness.Case(masked, dtype, {"use_bias": use_bias}), seed=3)
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), places.plain_session() as session:
         options = dict(activations, dtype=tf.as_dtype(dtype), use_bias=use_bias, engine=engine)
         lstm = StackedLSTM(witness.HIDDEN_SIZES, **options)
         x = tf.constant(given["x"])
@@ -174,7 +174,7 @@ def test_weights_as_keras_created_them(use_bias, unit_forget_bias, library, kera
 
 
 @pytest.mark.parametrize("merge, masked, dtype", witness.BIDIRECTIONAL)
-def test_bidirectional(merge, masked, dtype, engine, keras, session):
+def test_bidirectional(merge, masked, dtype, engine, keras, plain_session):
     """Two stacks, one between reversals: what Bidirectional does, also under a mask."""
     given = {name: value.astype(dtype) for name, value in TWO_GIVEN.items()}
     x, lengths = tf.constant(given["x"]), witness.LENGTHS if masked else [witness.STEPS] * BATCH
@@ -197,10 +197,10 @@ def test_bidirectional(merge, masked, dtype, engine, keras, session):
     targets = [results["outputs"]] + [getattr(finals[side], f) for side in stacks for f in "ch"]
     upstream = [given["%s d outputs" % merge]] + [given["d %s %s" % (side, f)] for side in stacks for f in "ch"]
     results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
-    session.run(tf.global_variables_initializer())
+    plain_session.run(tf.global_variables_initializer())
     for side, stack in stacks.items():
-        stack.set_weights(session, [TWO[side]])
-    found = session.run(results)
+        stack.set_weights(plain_session, [TWO[side]])
+    found = plain_session.run(results)
     for library in LIBRARIES:
         theirs = keras[library]["%s %s %s" % (merge, masked, dtype)]
         expected = {name: theirs[name] for name in found if name in theirs}

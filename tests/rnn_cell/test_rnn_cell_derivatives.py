@@ -1,6 +1,7 @@
 """dynamic_rnn of the drop-in on the engines: derivatives as of TensorFlow's own loop around the same cell."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
+from support.places import plain_session
+from support.sets import some
 from support.some_cells import LAYERS, random
 
 
 def numbers(name, engine, x, lengths):
     """Outputs, final states, and their first and second derivatives with respect to the input and all variables."""
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), plain_session() as session:
         cell, x = LAYERS[name](), tf.constant(x)
         outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=x.dtype, engine=engine)
         results, sources = [outputs] + tf.nest.flatten(state), [x] + cell.trainable_weights
@@ -44,10 +47,20 @@ def of_tensorflow():
 
 
 X = random([4, 5, 3], dtype=np.float64)
+LENGTHS = (7, 2, 0, -1)
+
+# Every pair of the three is in the quick set.
+NAMES = sorted(set(LAYERS) - {"plain stack", "mixed stack"})
+CASES = list(itertools.product(NAMES, [None, LENGTHS], ["control_flow_v1", "control_flow_v2"]))
+QUICK = [(name, None, "control_flow_v1") for name in ("basic", "wide")]
+QUICK += [(name, LENGTHS, "control_flow_v1") for name in ("everything", "stack")]
+QUICK += [(name, LENGTHS, "control_flow_v2") for name in ("basic", "wide")]
+QUICK += [(name, None, "control_flow_v2") for name in ("everything", "stack")]
 
 
-@pytest.mark.parametrize("lengths", [None, (7, 2, 0, -1)])
-@pytest.mark.parametrize("name", sorted(set(LAYERS) - {"plain stack", "mixed stack"}))
+@pytest.mark.parametrize(
+    "name, lengths, control_flow", some(QUICK, CASES, oldest=QUICK[2:3]), indirect=["control_flow"]
+)
 def test_derivatives(name, lengths, of_tensorflow, control_flow):
     """As in TensorFlow's loop, lengths beyond T count as T and negative ones as 0; NaN in the padding stays there."""
     x = X.copy()
@@ -61,8 +74,13 @@ def test_derivatives(name, lengths, of_tensorflow, control_flow):
 
 
 @NEEDS_NATIVE
-@pytest.mark.parametrize("lengths", [None, (7, 2, 0, -1)])
-@pytest.mark.parametrize("name", ["basic", "plain stack", "mixed stack"])
+@pytest.mark.parametrize(
+    "name, lengths",
+    some(
+        [("basic", None), ("plain stack", LENGTHS), ("mixed stack", LENGTHS)],
+        list(itertools.product(["basic", "plain stack", "mixed stack"], [None, LENGTHS])),
+    ),
+)
 def test_derivatives_of_the_native_engine(name, lengths, of_tensorflow):
     """It reads the cell's own kernel; layers with other activations are an op of their own."""
     ours = numbers(name, "native", X, lengths)

@@ -14,6 +14,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.parity.measure import TOLERANCES
 from support.native_ops import auto_engine
 from support.paths import OF_TENSORFLOW
+from support.sets import ONCE
 
 # What is no plain stack with tuples for states and an activation known by name; see on_engines.CONDITIONS.
 STEPWISE = ("one_tensor one_tensors all_options dropout residual device wrappers nested user_cell filter").split()
@@ -72,14 +73,16 @@ def test_on_engines(name, session):
     assert used == [auto_engine() if expected == "native" else expected for expected in engines_of(name)]
 
 
+@ONCE
 @pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "native" in engines_of(name)))
-def test_graph(name, session):
-    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, session, "graph")) == {"graph"}
+def test_graph(name, plain_session):
+    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "graph")) == {"graph"}
 
 
+@ONCE
 @pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "stepwise" not in engines_of(name)))
-def test_stepwise(name, session):
-    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, session, "stepwise")) == {"stepwise"}
+def test_stepwise(name, plain_session):
+    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
 
 
 @pytest.mark.parametrize("name", sorted(cells.BLOCK_CASES))

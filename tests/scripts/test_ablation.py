@@ -8,6 +8,7 @@ import pytest
 
 import train
 from stacked_lstm.compat import tf
+from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import assert_same, files_of, flag_values, run, weights
 from tasks import forecast
@@ -23,7 +24,8 @@ def few(arguments, tmp_path, monkeypatch):
     return dict(arguments, ablate_initial_state="true", **changes)
 
 
-def test_the_table_has_every_run_and_its_first_hours(few, capsys, monkeypatch):
+@ONCE
+def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys, monkeypatch):
     outcomes = []
 
     def run_and_keep(settings):

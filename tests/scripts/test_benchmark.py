@@ -11,6 +11,7 @@ import contestants
 import library_contestants
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, run_main
+from support.sets import ONCE
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,7 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
     assert "\n| 3,2,4,8,2 | training | 4.000 |  |  | 3.000 | 0.500 |  | 75 |\n" in second
 
 
+@ONCE
 def test_processes(tmp_path, monkeypatch, capsys):
     """Whose library cannot be imported is named, and the others go on; a stand-in of that name raises."""
     (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
@@ -110,6 +112,7 @@ def test_bad_flags(flag, value):
         run_main(**{flag: value})
 
 
+@ONCE
 @pytest.mark.parametrize("name", GRAPHS)
 def test_graphs(name, monkeypatch):
     """Inference is without variables, evaluation with; training changes every one of them."""

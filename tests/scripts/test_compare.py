@@ -16,6 +16,7 @@ from stacked_lstm import tf32
 from stacked_lstm.compat import tf
 from support.native_ops import auto_engine
 from support.places import NEEDS_GPU
+from support.sets import ONCE
 from support.versions import NEEDS_BFLOAT16, OLD
 
 NEEDS_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 has a Keras 2 of its own")
@@ -80,6 +81,7 @@ TORCH = importlib.util.find_spec("torch") is not None
 ALL = ["dynamic_rnn", "keras", "numpy"] + ["pytorch"] * TORCH
 
 
+@ONCE
 def test_report_of_all_peers(compare):
     flags = ["--peer=all", "--initial_state=projected", "--lengths", "--dtype=float64", "--engine=graph"]
     report = compare(*SMALL, *flags)
@@ -90,6 +92,7 @@ def test_report_of_all_peers(compare):
 LITTLE = SMALL + ["--steps=0", "--repeats=0", "--engine=graph"]
 
 
+@ONCE
 def test_all_peers_that_are_there(compare, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     status, printed, errors = compare(*LITTLE, "--peer=all")
@@ -110,6 +113,7 @@ def test_a_peer_asked_for_by_name_must_be_there(peer, library, compare, monkeypa
     check_one_line(compare(*LITTLE, "--peer=" + peer), "%s_lstm: expected the package" % peer)
 
 
+@ONCE
 def test_a_gpu(compare, monkeypatch):
     """Built for one, and run wherever TensorFlow can; TF32 is off before, and memory is left to other libraries."""
     turned_off, sessions, session_class = [], [], tf.Session
@@ -151,6 +155,7 @@ def test_report_in_a_shell():
     check_report(report, r"%s \(not cudnn: .*the first engine that supports" % auto_engine(), ["dynamic_rnn"])
 
 
+@ONCE
 def test_exceeded_tolerance_is_named(compare):
     status, printed, errors = compare(*SMALL, "--steps=0", "--repeats=0", "--tolerance=1e-12", "--peer=all")
     assert status == 1
@@ -193,6 +198,7 @@ def test_bad_flags_are_one_line(flag, message, compare):
     check_one_line(compare(*SMALL, flag), message)
 
 
+@ONCE
 def test_a_bad_flag_in_a_shell():
     check_one_line(
         in_a_shell(*SMALL, "--device=/GPU:7"), "expected `--device` to be all or one that TensorFlow sees: /CPU:0"

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from support.sets import ONCE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, values_in
 from tasks import TASKS
 from training import experiment, history
@@ -89,6 +90,7 @@ def test_without_validation_all_epochs_are_trained_and_the_last_one_counts(tmp_p
     assert past.best()["epoch"] == 4 and "best_epoch" not in past.summary("accuracy")
 
 
+@ONCE
 def test_a_run_killed_after_its_best_checkpoint_repeats_the_epoch(title_arguments, monkeypatch):
     """Killed between the best checkpoint and the epoch's row."""
 

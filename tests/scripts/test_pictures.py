@@ -9,6 +9,8 @@ import pictures
 from support.task_data import read, write_images, write_temperatures
 from tasks import fashion_mnist, forecast
 
+pytestmark = pytest.mark.usefixtures("real_pictures")
+
 
 def lines_of(axes):
     """label -> y values of the axes' labelled lines."""

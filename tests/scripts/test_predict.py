@@ -14,6 +14,7 @@ import pytest
 import predict
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
+from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import LEARNING, SCRIPTS, TITLES, run, values_in, write_titles
 from tasks import fashion_mnist, forecast
@@ -67,6 +68,7 @@ def test_images(arguments):
     assert np.mean([row[1] == row[2] for row in rows]) == pytest.approx(result["test_accuracy"])
 
 
+@ONCE
 def test_titles_come_from_the_best_checkpoint(title_arguments):
     result = run(title_arguments, **LEARNING)
     assert result["best_epoch"] < result["epoch"]
@@ -86,6 +88,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
     np.testing.assert_allclose([float(p) for p in row[3:]], expected, atol=2e-6)
 
 
+@ONCE
 def test_only_errors(title_arguments):
     """Of a title with every label, one is right."""
     write_titles(title_arguments["data_dir"], dict(TITLES, test=[("广州", label) for label in range(3)]))
@@ -95,6 +98,7 @@ def test_only_errors(title_arguments):
     assert (len(wrong), len(every)) == (1 + 2, 1 + 3)
 
 
+@ONCE
 def test_forecasts(arguments, tmp_path):
     """A row per hour that is forecast, once, as the baseline day before plus the network's change."""
     temperatures = 50 + 10 * np.random.RandomState(1).standard_normal(1000)
@@ -116,6 +120,7 @@ def test_forecasts(arguments, tmp_path):
     np.testing.assert_allclose([float(row[2]) for row in rows], expected, atol=0.006)
 
 
+@ONCE
 def test_links_and_pipes_stay_what_they_are(arguments, tmp_path):
     run(arguments, epochs="1")
     expected = table_of(arguments)
@@ -133,6 +138,7 @@ def test_links_and_pipes_stay_what_they_are(arguments, tmp_path):
         assert reader.communicate()[0] == file.read()
 
 
+@ONCE
 def test_any_engine_and_any_place_of_the_data(arguments, tmp_path):
     run(arguments)
     expected = table_of(arguments)
@@ -152,6 +158,7 @@ def _file(arguments, content):
     return path
 
 
+@ONCE
 def test_odd_titles_have_answers(title_arguments):
     """White space, what no dictionary has, quotes, ends of lines of all kinds: a row each, in order."""
     run(title_arguments)
@@ -212,6 +219,7 @@ def test_what_cannot_be_is_told_and_the_output_stays(arguments, tmp_path, monkey
             assert list(csv.reader(file)) == before
 
 
+@ONCE
 def test_errors_need_labels(title_arguments, arguments, tmp_path):
     run(title_arguments, epochs="1")
     with pytest.raises(ValueError, match="--only_errors: expected examples with labels, got --input"):
@@ -223,6 +231,7 @@ def test_errors_need_labels(title_arguments, arguments, tmp_path):
         table_of(dict(arguments, **changes), only_errors="true")
 
 
+@ONCE
 def test_runs_of_other_flags_and_words_are_told(title_arguments, arguments, tmp_path):
     run(title_arguments, epochs="1")
     os.remove(os.path.join(title_arguments["train_dir"], "vocabulary.txt"))
@@ -240,6 +249,7 @@ def test_runs_of_other_flags_and_words_are_told(title_arguments, arguments, tmp_
         table_of(other)
 
 
+@ONCE
 def test_a_peers_network_predicts(arguments):
     result = run(arguments, peer="dynamic_rnn")
     rows = table_of(arguments)[1:]

@@ -14,7 +14,7 @@ from support import numeric
 from support.versions import NEEDS_BFLOAT16
 
 NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="no torch here: pip install torch")
-PEERS = dict(parity.PEERS, pytorch=pytorch_lstm.PytorchNetwork)
+PEERS = {"numpy": parity.PEERS["numpy"], "pytorch": pytorch_lstm.PytorchNetwork}  # Others have tests of their own.
 
 
 def compared(setup, session, learning_rate=None):
@@ -35,19 +35,19 @@ def check_numbers(comparison, session, batch, tolerance):
 @pytest.mark.parametrize("time_major", [False, True])
 @pytest.mark.parametrize("lengths", [False, True])
 @pytest.mark.parametrize("initial_state", ["zeros", "learned", "projected"])
-def test_numbers(initial_state, lengths, time_major, session):
+def test_numbers(initial_state, lengths, time_major, plain_session):
     """Of two layers of one width, which are one module, and of layers of other widths; before training and after."""
     setup = parity.Setup([4, 4, 6, 3], 5, 2, initial_state, lengths, time_major, "float64")
-    comparison = compared(setup, session, learning_rate=0.1)
+    comparison = compared(setup, plain_session, learning_rate=0.1)
     batches = [parity.random_batch(setup, 5, 7, seed) for seed in range(4)]
-    check_numbers(comparison, session, batches[0], 1e-12)
-    losses = parity.train(comparison, session, batches)
+    check_numbers(comparison, plain_session, batches[0], 1e-12)
+    losses = parity.train(comparison, plain_session, batches)
     assert list(comparison.networks)[-1] == "pytorch"
     np.testing.assert_allclose(losses[:, -1], losses[:, 0], rtol=1e-12, atol=0)
-    check_numbers(comparison, session, batches[0], 1e-12)  # Each variable has moved as NumPy's has.
-    before = comparison.networks["pytorch"].compute(session, batches[1])["outputs"]
-    comparison.networks["pytorch"].infer(session, batches[1])
-    assert np.all(before == comparison.networks["pytorch"].compute(session, batches[1])["outputs"])
+    check_numbers(comparison, plain_session, batches[0], 1e-12)  # Each variable has moved as NumPy's has.
+    before = comparison.networks["pytorch"].compute(plain_session, batches[1])["outputs"]
+    comparison.networks["pytorch"].infer(plain_session, batches[1])
+    assert np.all(before == comparison.networks["pytorch"].compute(plain_session, batches[1])["outputs"])
 
 
 @NEEDS_TORCH

@@ -9,6 +9,7 @@ import pytest
 import networks
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
+from support.sets import ONCE
 from support.task_data import read
 from support.tiny_runs import LEARNING, TITLES, assert_same, files_of, rows_of, run, weights, write_titles
 from tasks import titles, vocabulary
@@ -95,6 +96,7 @@ def test_missing_titles_are_one_line_that_says_what_to_do(data_dir, monkeypatch)
         assert "\n" not in str(raised.value)
 
 
+@ONCE
 def test_real_titles():
     """The package's; the words of all training titles are as many as the field's orientation has, 18 270."""
     task = read(titles.Titles)
@@ -137,6 +139,7 @@ def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
 # Training
 
 
+@ONCE
 def test_a_run_learns_and_tells_the_best_epochs_numbers(title_arguments, capsys):
     result = run(title_arguments, **LEARNING)
     printed = capsys.readouterr().out.splitlines()
@@ -170,6 +173,7 @@ def test_words_are_in_tensorboards_projector(title_arguments):
     )
 
 
+@ONCE
 def test_a_resumed_run_has_the_words_it_had(title_arguments, tmp_path):
     """Two epochs and then two more are four; the words of other titles are not learned later on."""
     run(title_arguments, epochs="4", train_dir=title_arguments["train_dir"] + "2")
@@ -188,6 +192,7 @@ def test_a_resumed_run_has_the_words_it_had(title_arguments, tmp_path):
         run(title_arguments, epochs="6")
 
 
+@ONCE
 def test_flags_of_words(title_arguments):
     run(title_arguments, vocabulary_size="4", embedding_size="3", epochs="1")
     assert weights(title_arguments["train_dir"])["embedding"].shape == (4, 3)

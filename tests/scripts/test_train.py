@@ -13,6 +13,7 @@ import networks
 import train
 from stacked_lstm import compat
 from stacked_lstm.compat import tf
+from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 from support.versions import OLD
 from training import experiment, trainer
@@ -34,7 +35,7 @@ def test_a_run_ends_with_its_numbers_as_json(arguments, capsys):
     assert [line.split(",")[0] for line in lines if line.startswith("epoch")] == ["epoch  1", "epoch  2"]
 
 
-def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, session):
+def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, real_pictures, session):
     run(arguments)
     pictures = {name[:-4]: content for name, content in files_of(arguments["train_dir"]).items() if "png" in name}
     assert sorted(pictures) == ["confusion_matrix", "curves"]
@@ -59,6 +60,7 @@ def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, session):
     assert [value for _, value in found["test_loss"]] == pytest.approx(losses, rel=1e-6)
 
 
+@ONCE
 def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
     """Evaluated in batches of 5, 5 and 2, as in one."""
     expected = run(arguments)
@@ -70,6 +72,7 @@ def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
+@ONCE
 def test_few_checkpoints_are_kept(arguments):
     run(arguments, epochs="5")
     kept = [name for name in os.listdir(arguments["train_dir"]) if name.endswith(".index")]
@@ -79,6 +82,7 @@ def test_few_checkpoints_are_kept(arguments):
 # Flags
 
 
+@ONCE
 @pytest.mark.parametrize(
     "flag, value, expected",
     [
@@ -102,6 +106,7 @@ def test_a_flag_decides_what_is_trained(arguments, flag, value, expected):
     assert expected(weights(arguments["train_dir"]))
 
 
+@ONCE
 def test_a_flag_changes_the_numbers(arguments):
     found = []
     for k, changes in enumerate([{}, {}, {"seed": "1"}, {"learning_rate": "0.01"}]):
@@ -175,6 +180,7 @@ def test_bad_values_are_refused(flag, value):
         flag_values(dict({"task": "forecast"}, **{flag: value}))
 
 
+@ONCE
 @pytest.mark.parametrize("peer", sorted(networks.PEERS))
 @pytest.mark.parametrize(
     "flag, value",
@@ -250,6 +256,7 @@ def test_forecast_beats_the_seasonal_naive_forecast(arguments, capsys):
     assert "baseline: seasonal_naive_mae 0.1753" in capsys.readouterr().out
 
 
+@ONCE
 def test_training_learns(arguments):
     """The images are all different: they can be learnt by heart."""
     result = run(arguments, hidden_sizes="32", epochs="60", batch_size="6", learning_rate="0.01")

@@ -10,6 +10,7 @@ import pytest
 
 import networks
 from stacked_lstm.compat import tf
+from support.sets import ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
 from tasks.examples import Examples, epoch_batches
@@ -55,6 +56,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(arguments):
     assert rows_of(killed["train_dir"]) == rows_of(arguments["train_dir"])
 
 
+@ONCE
 def test_a_run_killed_between_history_and_checkpoint_repeats_the_epoch(arguments, monkeypatch):
     class KilledError(Exception):
         pass
@@ -74,6 +76,7 @@ def test_a_run_killed_between_history_and_checkpoint_repeats_the_epoch(arguments
     assert [row["epoch"] for row in rows_of(arguments["train_dir"])] == [1, 2]
 
 
+@ONCE
 def test_a_finished_run_prints_its_numbers_again_without_training(arguments, capsys, monkeypatch):
     run(arguments)
     first = capsys.readouterr().out.splitlines()[-1]
@@ -84,6 +87,7 @@ def test_a_finished_run_prints_its_numbers_again_without_training(arguments, cap
     assert_same(weights(arguments["train_dir"]), before)
 
 
+@ONCE
 def test_more_epochs_train_a_finished_run_on(arguments):
     run(arguments)
     run(arguments, epochs="3")
@@ -91,6 +95,7 @@ def test_more_epochs_train_a_finished_run_on(arguments):
     assert_same(weights(arguments["train_dir"]), weights(arguments["train_dir"] + "2"))
 
 
+@ONCE
 def test_another_configuration_is_refused_and_nothing_overwritten(arguments):
     run(arguments, epochs="1")
     before = files_of(arguments["train_dir"])
@@ -108,6 +113,7 @@ def test_another_configuration_is_refused_and_nothing_overwritten(arguments):
     assert files_of(arguments["train_dir"]) == before
 
 
+@ONCE
 def test_checkpoints_of_nobody_and_damaged_ones_are_refused(arguments):
     run(arguments, epochs="1")
     directory = arguments["train_dir"]

@@ -4,6 +4,7 @@ import pytest
 
 from stacked_lstm.compat import gpu_visible, tf
 from support.native_ops import NEEDS_NATIVE
+from support.sets import ONCE
 
 NEEDS_GPU = pytest.mark.skipif(not gpu_visible(), reason="no GPU: TensorFlow sees none on this machine")
 GPU = [pytest.mark.gpu, NEEDS_GPU]
@@ -12,13 +13,23 @@ GPU = [pytest.mark.gpu, NEEDS_GPU]
 ANYWHERE = pytest.mark.parametrize("place", ["cpu", pytest.param("gpu", marks=GPU)], indirect=True)
 GENERAL_ENGINES = [("graph", "cpu"), pytest.param("native", "cpu", marks=NEEDS_NATIVE)]
 GENERAL_ENGINES += [pytest.param("graph", "gpu", marks=GPU)]
-EVERY_ENGINE = GENERAL_ENGINES + [("cudnn", "cpu"), pytest.param("cudnn", "gpu", marks=GPU)]
+EVERY_ENGINE = GENERAL_ENGINES + [pytest.param("cudnn", "cpu", marks=ONCE), pytest.param("cudnn", "gpu", marks=GPU)]
 with_general_engines = pytest.mark.parametrize("general_engine, place", GENERAL_ENGINES, indirect=True)
 with_every_engine = pytest.mark.parametrize("engine, place", EVERY_ENGINE, indirect=True)
 
 
+optimizer = [True]  # Whether TensorFlow's optimizer of graphs is on in plain sessions; conftest.py says so.
+
+
+def plain_session(graph=None):
+    """A session on the CPU; without the optimizer in the quick set of tests, where it takes as long as all else."""
+    config = tf.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = not optimizer[0]
+    return tf.Session(graph=graph, config=config)
+
+
 def session_on(place, graph):
-    """A session; on a GPU one without soft placement: an op that cannot run there is an error."""
+    """A session as users have it; on a GPU without soft placement: an op that cannot run there is an error."""
     if place == "cpu":
         return tf.Session(graph=graph)
     config = tf.ConfigProto(allow_soft_placement=False, gpu_options=tf.GPUOptions(allow_growth=True))
