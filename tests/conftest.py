@@ -11,7 +11,6 @@ pytest.register_assert_rewrite("support")
 # Read when TensorFlow first uses a GPU: programs that tests start need some of its memory, too.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-from stacked_lstm import compat  # noqa: E402
 from stacked_lstm.compat import tf  # noqa: E402
 
 os.environ.pop("STACKED_LSTM_ENGINE", None)  # Tests expect what "auto" means by itself.
@@ -63,10 +62,7 @@ def control_flow(request):
 @pytest.fixture(scope="module")
 def place(request):
     """Where the test runs: "cpu" or "gpu"; support/places.py has the marks that decide."""
-    chosen = getattr(request, "param", "cpu")
-    if chosen == "gpu":
-        compat.set_tensor_float_32(False)  # float32 shall be float32.
-    return chosen
+    return places.prepared(getattr(request, "param", "cpu"))
 
 
 ENGINES = ["graph", pytest.param("native", marks=NEEDS_NATIVE)]

@@ -13,7 +13,7 @@ from stacked_lstm.engines import cudnn
 from support import numeric, tiny_runs
 from support.derivatives import STACKS, Problem
 from support.peers import compared, differences
-from support.places import GPU
+from support.places import GPU, prepared
 
 DEVICE = "/GPU:0"
 
@@ -25,9 +25,9 @@ def engine(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def place():
-    return "gpu"
+    return prepared("gpu")
 
 
 @pytest.mark.parametrize("dtype", [tf.float16, tf.float32, tf.float64])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stacked_lstm.compat import gpu_visible, tf
+from stacked_lstm.compat import gpu_visible, set_tensor_float_32, tf
 from support.native_ops import NEEDS_NATIVE
 from support.sets import ONCE
 
@@ -16,6 +16,13 @@ GENERAL_ENGINES += [pytest.param("graph", "gpu", marks=GPU)]
 EVERY_ENGINE = GENERAL_ENGINES + [pytest.param("cudnn", "cpu", marks=ONCE), pytest.param("cudnn", "gpu", marks=GPU)]
 with_general_engines = pytest.mark.parametrize("general_engine, place", GENERAL_ENGINES, indirect=True)
 with_every_engine = pytest.mark.parametrize("engine, place", EVERY_ENGINE, indirect=True)
+
+
+def prepared(place):
+    """A place where float32 is float32."""
+    if place == "gpu":
+        set_tensor_float_32(False)
+    return place
 
 
 optimizer = [True]  # Whether TensorFlow's optimizer of graphs is on in plain sessions; conftest.py says so.
