@@ -1,4 +1,4 @@
-"""What all tests share: TF1 behaviour, a fresh graph each, and sessions."""
+"""What all tests share: TF1 behaviour, a fresh graph each, sessions on the CPU or on a GPU, and engines."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts"))
+pytest.register_assert_rewrite("support")
 
 # Read when TensorFlow first uses a GPU: programs that tests start need some of its memory, too.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -16,12 +17,29 @@ os.environ.pop("STACKED_LSTM_ENGINE", None)  # Tests expect what "auto" means by
 
 tf.disable_v2_behavior()
 
-import cudnn_in_numpy  # noqa: E402
-from native_ops import NEEDS_NATIVE  # noqa: E402
+from stacked_lstm.engines.native import library  # noqa: E402
+from support import cudnn_in_numpy, places  # noqa: E402
+from support.native_ops import NEEDS_NATIVE  # noqa: E402
+from support.sets import EXHAUSTIVE, ONCE  # noqa: E402
+from support.versions import OLD  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "gpu: needs a GPU that TensorFlow sees; skipped, by name, where there is none")
+    places.optimizer[:] = [config.option.markexpr != "not exhaustive"]
+
+
+@pytest.hookimpl(tryfirst=True)  # Before pytest leaves out what is exhaustive.
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if OLD and item.get_closest_marker("once"):
+            item.add_marker(EXHAUSTIVE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Builds the native engine for the first test that needs it; where it cannot be built, such tests are skipped."""
+    if item.get_closest_marker("needs_native") and library.problem():
+        pytest.skip("no native engine here: %s" % library.problem())
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +59,12 @@ def control_flow(request):
     tf.disable_control_flow_v2()
 
 
+@pytest.fixture(scope="module")
+def place(request):
+    """Where the test runs: "cpu" or "gpu"; support/places.py has the marks that decide."""
+    return places.prepared(getattr(request, "param", "cpu"))
+
+
 ENGINES = ["graph", pytest.param("native", marks=NEEDS_NATIVE)]
 
 
@@ -50,16 +74,17 @@ def general_engine(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=ENGINES + ["cudnn"])
+@pytest.fixture(scope="module", params=ENGINES + [pytest.param("cudnn", marks=ONCE)])
 def engine(request):
     """Runs the test with every engine; `cudnn` on NumPy instead of a GPU."""
     return request.param
 
 
 @pytest.fixture
-def numpy_cudnn(monkeypatch):
-    """NumPy in the place of cuDNN."""
-    cudnn_in_numpy.install(monkeypatch)
+def numpy_cudnn(place, monkeypatch):
+    """NumPy in the place of cuDNN, except on a GPU."""
+    if place == "cpu":
+        cudnn_in_numpy.install(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -70,15 +95,33 @@ def cudnn_without_a_gpu(request):
 
 
 @pytest.fixture
-def session(graph):
-    with tf.Session(graph=graph) as opened:
+def session(graph, place):
+    """A session as users have it."""
+    with tf.device(places.device_on(place)), places.session_on(place, graph) as opened:
         yield opened
+
+
+@pytest.fixture
+def plain_session(graph, place):
+    """For numbers that do not depend on TensorFlow's optimizer of graphs, which the quick set of tests goes without."""
+    opened = places.plain_session(graph) if place == "cpu" else places.session_on(place, graph)
+    with tf.device(places.device_on(place)), opened:
+        yield opened
+
+
+@pytest.fixture
+def peers(place):
+    """All of them; except on a GPU Keras, whose LSTM has ops without kernels for GPUs, in masks."""
+    from stacked_lstm import parity
+    from support.peers import PEERS
+
+    return PEERS if place == "cpu" else parity.PEERS
 
 
 @pytest.fixture
 def arguments(tmp_path):
     """flag -> value of a tiny run of scripts/train.py."""
-    import tiny_runs
+    from support import tiny_runs
 
     return tiny_runs.arguments_in(tmp_path)
 
@@ -86,6 +129,6 @@ def arguments(tmp_path):
 @pytest.fixture
 def title_arguments(tmp_path):
     """flag -> value of a tiny run on titles."""
-    import tiny_runs
+    from support import tiny_runs
 
     return tiny_runs.title_arguments_in(tmp_path)

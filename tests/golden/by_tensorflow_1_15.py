@@ -8,9 +8,9 @@ import types
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-import legacy_program
 from golden import cells
 from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_of
+from support import legacy_program
 
 
 def tensorflow_1_15():

@@ -1,0 +1,306 @@
+"""Checkpoints written for TensorFlow: what restores them, what they keep, and that a failure changes nothing."""
+
+import os
+
+import numpy as np
+import pytest
+
+from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm
+from stacked_lstm.checkpoints import files, tensorflow_checkpoints
+from stacked_lstm.compat import tf
+from support import numeric
+from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
+from support.plain_lstm import float32_layers
+from support.random_networks import random_layers
+
+
+def test_a_saver_restores_what_was_converted(tmp_path, session):
+    """Cells of TensorFlow 1.15, converted, restored into a StackedLSTM, compute what they computed there."""
+    archive = np.load(os.path.join(GOLDEN, "cells.npz"))
+    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="multi_three/.*")
+    locations = checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", scope="mine/own")
+    assert names_of(locations) == ["mine/own/layer_%d" % k for k in (1, 2, 3)]
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "own.ckpt")
+    lstm = StackedLSTM([5, 2, 4], name="mine/own")
+    outputs, state = lstm(archive["multi_three/inputs"], sequence_length=archive["multi_three/sequence_length"])
+    tf.train.Saver(lstm.variables).restore(session, str(tmp_path / "own.ckpt"))
+    found = dict({"outputs": outputs}, **{"state/%d" % k: part for k, part in enumerate(sum(map(tuple, state), ()))})
+    numeric.check_same(session.run(found), {name: archive["multi_three/" + name] for name in found}, 1e-6)
+
+
+@pytest.mark.parametrize("forget_bias", [None, 0.0, 2.0])
+def test_cells_there_and_back(forget_bias, tmp_path):
+    """Small integers, so that the forget bias goes in and out without rounding."""
+    layers = [{n: np.round(9 * a).astype(np.float32) for n, a in layer.items()} for layer in float32_layers([4, 2], 3)]
+    path = str(tmp_path / "cells.ckpt")
+    checkpoints.write(path, layers, "rnn_cell", forget_bias=forget_bias)
+    arrays = arrays_in(path)
+    scopes = ["rnn/multi_rnn_cell/cell_%d/lstm_cell" % k for k in range(2)]
+    assert sorted(arrays) == sorted("%s/%s" % (scope, name) for scope in scopes for name in ("kernel", "bias"))
+    added = 1.0 if forget_bias is None else forget_bias
+    np.testing.assert_array_equal(arrays[scopes[0] + "/bias"][8:12], layers[0]["bf"] - added)
+    back = checkpoints.read(path, forget_bias=forget_bias)
+    for layer, found in zip(layers, back.layers):
+        assert all(files.same(found.layer[name], layer[name]) for name in layer)
+
+
+@pytest.mark.parametrize(
+    "format, count, scope, expected",
+    [
+        ("rnn_cell", 1, None, ["rnn/lstm_cell"]),
+        ("rnn_cell", 1, "a/basic_lstm_cell", ["a/basic_lstm_cell"]),
+        ("rnn_cell", 2, "a/cell_%d/lstm_cell", ["a/cell_0/lstm_cell", "a/cell_1/lstm_cell"]),
+        ("cudnn_compatible", 1, None, ["rnn/cudnn_compatible_lstm_cell"]),
+        ("stacked_lstm", 2, None, ["stacked_lstm/layer_1", "stacked_lstm/layer_2"]),
+        ("stacked_lstm", 1, "100%", ["100%/layer_1"]),
+        ("rnn_cell", 2, "a/lstm_cell", None),
+        ("rnn_cell", 2, "a/%d/%d", None),
+        ("rnn_cell", 1, "a/lstm_cell/", None),
+    ],
+)
+def test_scopes(format, count, scope, expected, tmp_path):
+    path, layers = str(tmp_path / "model.ckpt"), float32_layers([4] * count, 4)
+    if expected is None:
+        with pytest.raises(ValueError, match="checkpoints.write: expected `scope` to name %d layers" % count):
+            checkpoints.write(path, layers, format, scope=scope)
+        assert folder(tmp_path) == {}
+        return
+    assert names_of(checkpoints.write(path, layers, format, scope=scope)) == expected
+    assert {name.rpartition("/")[0] for name in arrays_in(path)} == set(expected)
+
+
+def test_a_program_keeps_its_variables_and_its_optimizer(tmp_path):
+    """The language model of 2017 with Adam: to our variables, and back to its own names."""
+    original = arrays_in(PROGRAM)
+    source = checkpoints.read(PROGRAM)
+    assert [list(layer.slots) for layer in source.layers] == [[("model", "Adam"), ("model", "Adam_1")]] * 2
+    own = str(tmp_path / "own.ckpt")
+    checkpoints.write(own, source.layers, "stacked_lstm", others=source.others)
+    converted = arrays_in(own)
+    ours = {name for name in converted if "stacked_lstm/" in name}
+    theirs = {name for name in original if "lstm_cell/" in name}
+    assert len(ours) == 3 * 2 * 8 and len(theirs) == 3 * 2 * 2
+    assert set(converted) - ours == set(original) - theirs
+    assert all(files.same(converted[name], original[name]) for name in set(converted) - ours)
+    kernel = "model/model/RNN/multi_rnn_cell/cell_0/lstm_cell/kernel/Adam_1"
+    size = original[kernel].shape[1] // 4
+    inputs = len(original[kernel]) - size
+    for k, gate in enumerate("icfo"):
+        columns = original[kernel][:, k * size : (k + 1) * size]
+        expected = np.concatenate([columns[inputs:], columns[:inputs]])
+        np.testing.assert_array_equal(converted["model/stacked_lstm/layer_1/W%s/Adam_1" % gate], expected)
+        bias = original[kernel.replace("kernel", "bias")][k * size : (k + 1) * size]
+        np.testing.assert_array_equal(converted["model/stacked_lstm/layer_1/b%s/Adam_1" % gate], bias)  # None added.
+    again, back = checkpoints.read(own), str(tmp_path / "back.ckpt")
+    scope = "model/RNN/multi_rnn_cell/cell_%d/lstm_cell"
+    checkpoints.write(back, again.layers, "rnn_cell", scope, others=again.others)
+    returned = arrays_in(back)
+    assert set(returned) == set(original)
+    biases = {(scope % k) + "/bias" for k in range(2)}
+    assert all(files.same(returned[name], original[name]) for name in set(original) - biases)
+    assert all(np.max(np.abs(returned[name] - original[name])) <= 2**-23 for name in biases)  # 1 added, and taken.
+
+
+def test_other_slots_and_kinds_of_variables(tmp_path):
+    """An average of values has the forget bias in it; what only some arrays of a layer have, or not of
+    their shapes, is no slot."""
+    scope, arrays = "rnn/lstm_cell", {}
+    for suffix, seed in [("", 0), ("/ExponentialMovingAverage", 1), ("/Momentum", 2)]:
+        arrays.update({name + suffix: array for name, array in cell(scope, seed=seed).items()})
+    others = {
+        scope + "/kernel/RMSProp": np.ones([7, 16], np.float32),
+        scope + "/kernel/Factor": np.ones([7], np.float32),
+        scope + "/bias/Factor": np.ones([1], np.float32),
+        "text": b"with a zero at its end\0",
+        "global_step": np.int64(2**40),
+        "flags": np.array([True, False]),
+        "empty": np.zeros([0, 3]),
+        "half": np.arange(4, dtype=np.float16),
+    }
+    path = saved(tmp_path / "model.ckpt", dict(arrays, **others))
+    source = checkpoints.read(path)
+    assert set(source.layers[0].slots) == {("", "ExponentialMovingAverage"), ("", "Momentum")}
+    checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", others=source.others)
+    found = arrays_in(tmp_path / "own.ckpt")
+    assert all(files.same(found[name], arrays_in(path)[name]) for name in others)
+    assert found["text"] == others["text"]
+    for suffix, added in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
+        expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(added)
+        np.testing.assert_array_equal(found["stacked_lstm/layer_1/bf" + suffix], expected)
+    again = checkpoints.read(str(tmp_path / "own.ckpt"))
+    checkpoints.write(str(tmp_path / "cudnn.ckpt"), again.layers, "cudnn_compatible", "rnn/lstm_cell")
+    found = arrays_in(tmp_path / "cudnn.ckpt")  # Such cells add nothing.
+    for suffix, added in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
+        expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(added)
+        np.testing.assert_array_equal(found["rnn/lstm_cell/bias" + suffix][8:12], expected)
+
+
+def test_slots_of_a_stack_without_biases(tmp_path):
+    """Cells always have a bias, and their optimizer something for it."""
+    (layer,) = float32_layers([4], 3, use_bias=False)
+    arrays = {"own/layer_1/%s%s" % (name, slot): array for name, array in layer.items() for slot in ("", "/Momentum")}
+    source = checkpoints.read(saved(tmp_path / "own.ckpt", arrays))
+    checkpoints.write(str(tmp_path / "cell.ckpt"), source.layers, "rnn_cell")
+    found = arrays_in(tmp_path / "cell.ckpt")
+    assert sorted(found) == ["rnn/lstm_cell/%s%s" % (n, s) for n in ("bias", "kernel") for s in ("", "/Momentum")]
+    np.testing.assert_array_equal(found["rnn/lstm_cell/bias"], np.repeat(np.float32([0, 0, -1, 0]), 4))
+    assert not np.any(found["rnn/lstm_cell/bias/Momentum"])
+
+
+def test_peepholes_and_projections_where_there_is_a_place(tmp_path):
+    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_all_options/.*", forget_bias=0.5)
+    checkpoints.write(str(tmp_path / "cell.ckpt"), source.layers, "rnn_cell", forget_bias=0.0)
+    (found,) = checkpoints.read(str(tmp_path / "cell.ckpt"), forget_bias=0.0).layers
+    assert {"pf", "pi", "po", "Wp"} <= set(found.layer)
+    assert all(files.same(found.layer[name], source.layers[0].layer[name]) for name in found.layer)
+    with pytest.raises(ValueError, match=r"without peepholes or projection, .*, got \['Wp', 'pf', 'pi', 'po'\]"):
+        checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm")
+    with pytest.raises(ValueError, match="without peepholes, since the layout 'keras' has none"):
+        checkpoints.write(str(tmp_path / "own.h5"), source.layers)
+
+
+def test_mappings_as_get_weights_has_them(tmp_path):
+    layers = float32_layers([4, 2], 3)
+    del layers[0]["bf"], layers[0]["bi"], layers[0]["bo"], layers[0]["bc"]
+    checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
+    found = checkpoints.read(str(tmp_path / "own.ckpt")).layers
+    assert set(found[0].layer) == set(found[1].layer)  # A stack has biases everywhere or nowhere.
+    x = np.random.RandomState(0).standard_normal([5, 2, 3])
+    outputs = [numpy_lstm.forward(each, x)[0] for each in (layers, [layer.layer for layer in found])]
+    np.testing.assert_array_equal(*outputs)
+    with pytest.raises(ValueError, match="a FoundLayer or a mapping as layer 1, got str"):
+        checkpoints.write(str(tmp_path / "no.ckpt"), ["Wf"], "stacked_lstm")
+    with pytest.raises(ValueError, match=r"`layers` to be a list of layers, got \[\]"):
+        checkpoints.write(str(tmp_path / "no.ckpt"), [], "stacked_lstm")
+
+
+def test_a_template_keeps_all_else(tmp_path):
+    scopes = ["net/fw/lstm_cell", "net/bw/lstm_cell"]
+    arrays = dict(cell(scopes[0]), **cell(scopes[1], seed=1))
+    arrays.update(
+        {"dense/kernel": np.ones([2, 3], np.float32), scopes[0] + "/kernel/Adam": np.ones([7, 16], np.float32)}
+    )
+    template, target = saved(tmp_path / "model.ckpt", arrays), str(tmp_path / "new.ckpt")
+    layers = float32_layers([4], 3)
+    checkpoints.write(target, layers, "rnn_cell", "net/fw/.*", template=template, forget_bias=0.0)
+    found = arrays_in(target)
+    assert set(found) == set(arrays)
+    changed = {name for name in arrays if not files.same(found[name], arrays[name])}
+    assert changed == {scopes[0] + "/kernel", scopes[0] + "/bias"}
+    np.testing.assert_array_equal(found[scopes[0] + "/bias"][8:12], layers[0]["bf"])
+    both = checkpoints.read(template).layers
+    assert [layer.direction for layer in both] == ["forward", "backward"]
+    checkpoints.write(target, both, "rnn_cell", template=template, overwrite=True)
+    for wrong, message in [
+        (both[::-1], r"expected layers for those of .*model.ckpt, \[.*'forward'.*got .*'backward'"),
+        (layers, "expected layers for those of .*'backward'"),
+        (float32_layers([4, 5], 3), r"expected layers for those of"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            checkpoints.write(target, wrong, "rnn_cell", template=template, overwrite=True)
+    with pytest.raises(ValueError, match=r"expected arrays for net/fw/lstm_cell of .*\(7, 16\).*got .*\(8, 16\)"):
+        checkpoints.write(str(tmp_path / "b.ckpt"), float32_layers([4], 4), "rnn_cell", "net/fw/.*", template=template)
+    with pytest.raises(ValueError, match="expected `others` for a new TensorFlow checkpoint only"):
+        checkpoints.write(str(tmp_path / "b.ckpt"), layers, "rnn_cell", "net/fw/.*", None, arrays, template)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(overwrite=False), "expected a name that is free, or to be asked to overwrite, got .*own.ckpt"),
+        (
+            dict(others={"stacked_lstm/layer_1/Wf": np.zeros(1)}),
+            "a scope whose names are free, got in use: stacked_lstm/",
+        ),
+        (dict(layers=float32_layers([4], 3) + float32_layers([4], 3)), "each as wide as the next one's input, got"),
+        (dict(layers=[float32_layers([4], 3)[0], random_layers(np.random, [4], 4)[0]]), "layers of one dtype, got"),
+        (dict(path="missing/own.ckpt"), "expected an existing folder for .*own.ckpt"),
+        (dict(path="."), "expected the name of a file, got the folder"),
+        (
+            dict(format=None),
+            "expected a format, or a name that ends in one of .weights.h5 .h5 .keras .* got .*own.ckpt",
+        ),
+        (dict(path="own.h5", format=None, others={"a": np.zeros(1)}), "`others` for a new TensorFlow checkpoint only"),
+    ],
+)
+def test_errors_change_nothing(change, message, tmp_path):
+    arguments = dict(path="own.ckpt", layers=float32_layers([4], 3), format="stacked_lstm", overwrite=True)
+    checkpoints.write(str(tmp_path / "own.ckpt"), arguments["layers"], "stacked_lstm")
+    before = folder(tmp_path)
+    arguments.update(change, path=str(tmp_path / change.get("path", "own.ckpt")))
+    with pytest.raises(ValueError, match="checkpoints.write: .*" + message):
+        checkpoints.write(**arguments)
+    assert folder(tmp_path) == before
+
+
+@pytest.mark.parametrize("broken", ["another number", "cut off", "no room"])
+def test_what_was_not_written_well_is_not_renamed(broken, tmp_path, monkeypatch):
+    layers = float32_layers([4], 3)
+    checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
+    before, save = folder(tmp_path), tensorflow_checkpoints.save
+
+    def badly(path, content):
+        if broken == "another number":
+            content.arrays["stacked_lstm/layer_1/bf"] = np.nextafter(content.arrays["stacked_lstm/layer_1/bf"], 9)
+            save(path, content._replace(arrays=dict(content.arrays)))
+            content.arrays["stacked_lstm/layer_1/bf"] = layers[0]["bf"]
+        elif broken == "cut off":
+            save(path, content)
+            with open(path + ".data-00000-of-00001", "r+b") as file:
+                file.truncate(100)
+        else:
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr(tensorflow_checkpoints, "save", badly)
+    messages = {
+        "another number": r"to hold what was written, got differences in \['stacked_lstm/layer_1/bf'\]",
+        "cut off": "expected a TensorFlow checkpoint in ",
+        "no room": "expected arrays that can be written in .*no space left",
+    }
+    with pytest.raises(ValueError, match=messages[broken]):
+        checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm", overwrite=True)
+    assert folder(tmp_path) == before
+
+
+def test_an_average_with_a_name_of_its_own(tmp_path):
+    scope, path = "rnn/lstm_cell", tmp_path / "own.ckpt"
+    arrays = dict(cell(scope), **{name + "/mean": array for name, array in cell(scope, seed=1).items()})
+    source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
+    for averages, added in [(["mean"], 1), (["ExponentialMovingAverage"], 0)]:
+        checkpoints.write(str(path), source.layers, "stacked_lstm", overwrite=True, averages=averages)
+        expected = arrays[scope + "/bias/mean"][8:12] + np.float32(added)
+        np.testing.assert_array_equal(arrays_in(path)["stacked_lstm/layer_1/bf/mean"], expected)
+
+
+@pytest.mark.parametrize("forget_bias, same", [(None, True), (0.5, False)])
+def test_cells_to_cells_do_not_round(forget_bias, same, tmp_path):
+    arrays = cell("rnn/lstm_cell")
+    arrays["rnn/lstm_cell/bias"] *= np.float32(1e-3)  # 1 + bias rounds.
+    arrays.update({name + "/ExponentialMovingAverage": array for name, array in arrays.items()})
+    source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
+    path = str(tmp_path / "new.ckpt")
+    checkpoints.write(path, source.layers, "rnn_cell", forget_bias=forget_bias)
+    found = arrays_in(path)
+    assert set(found) == set(arrays)
+    assert all(files.same(found[name], arrays[name]) == (same or "kernel" in name) for name in arrays)
+    changed = [source.layers[0]._replace(layer=float32_layers([4], 3)[0])]  # Another layer: its numbers count.
+    checkpoints.write(path, changed, "rnn_cell", overwrite=True)
+    expected = changed[0].layer["bf"] - np.float32(1)
+    np.testing.assert_array_equal(arrays_in(path)["rnn/lstm_cell/bias"][8:12], expected)
+
+
+def test_the_format_says_which_layers_of_a_template_are_meant(tmp_path):
+    old, (layer,) = cell("rnn/lstm_cell"), float32_layers([4], 3)
+    old.update({"own/layer_1/" + name: 2 * array for name, array in layer.items()})
+    template, path = saved(tmp_path / "model.ckpt", old), str(tmp_path / "new.ckpt")
+    assert names_of(checkpoints.write(path, [layer], "rnn_cell", template=template)) == ["rnn/lstm_cell"]
+    found = arrays_in(path)
+    changed = {name for name in old if not files.same(found[name], old[name])}
+    assert changed == {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
+
+
+def test_what_would_not_be_found_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorflow_checkpoints, "find", lambda content, path: [])
+    with pytest.raises(ValueError, match="a `scope` by which layers are found again, got stacked_lstm/layer_1"):
+        checkpoints.write(str(tmp_path / "own.ckpt"), float32_layers([4], 3), "stacked_lstm")
+    assert folder(tmp_path) == {}

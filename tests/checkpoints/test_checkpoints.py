@@ -1,0 +1,239 @@
+"""TensorFlow's checkpoints: which layers are found in them, and that these compute what the program computed."""
+
+import os
+
+import numpy as np
+import pytest
+
+from stacked_lstm import StackedLSTM, checkpoints, layouts
+from stacked_lstm.compat import tf
+from support import numeric, plain_lstm
+from support.checkpoint_files import GOLDEN, cell, names_of, saved
+from support.random_networks import GATES, random_layers
+
+# Case of the golden files -> the forget bias of its cells.
+CELLS = {
+    "basic_lstm": 1.0,
+    "basic_lstm_forget_bias_zero": 0.0,
+    "basic_lstm_forget_bias_large": 2.5,
+    "basic_lstm_name": 1.0,
+    "basic_lstm_float64": 1.0,
+    "lstm": 1.0,
+    "lstm_peepholes_initial_state": 1.0,
+    "lstm_projection_initial_state": 1.0,
+    "lstm_projection_wider": 1.0,
+    "lstm_shards": 1.0,  # Its kernel and its projection are partitioned variables.
+    "lstm_float64": 1.0,
+    "multi_three_initial_state": 1.0,
+    "multi_mixed": 1.0,
+    "multi_nested": 1.0,
+    "both": 1.0,
+    "both_no_lengths": 1.0,
+}
+BLOCK_CELLS = {
+    "block_initial_state": 1.0,
+    "block_forget_bias_zero": 0.0,
+    "block_peepholes": 1.0,
+    "cudnn_compatible": 1.0,  # It adds none, whatever is said of the others.
+    "cudnn_compatible_multi": 1.0,
+}
+TIME_MAJOR = ("multi_three_initial_state", "block_initial_state")
+
+
+@pytest.mark.parametrize("file, case", [("cells", case) for case in CELLS] + [("block_cells", c) for c in BLOCK_CELLS])
+def test_what_tensorflow_1_15_computed(file, case):
+    archive = np.load(os.path.join(GOLDEN, file + ".npz"))
+    golden = {key[len(case) + 1 :]: archive[key] for key in archive.files if key.startswith(case + "/")}
+    forget_bias = dict(CELLS, **BLOCK_CELLS)[case]
+    source = checkpoints.read(os.path.join(GOLDEN, file + ".ckpt"), None, case + "/.*", forget_bias)
+    assert 2 * len(source.layers) == len([key for key in golden if key.startswith("state/")]) > 0
+    x, states = golden["inputs"], [golden.get("initial_state/%d" % k) for k in range(2 * len(source.layers))]
+    x = x.transpose(1, 0, 2) if case in TIME_MAJOR else x
+    states = None if states[0] is None else list(zip(states[::2], states[1::2]))
+    outputs, finals = [], []
+    for direction in sorted({layer.direction for layer in source.layers}, reverse=True):
+        layers = [layer.layer for layer in source.layers if layer.direction == direction]
+        ran = plain_lstm.run(layers, x, golden.get("sequence_length"), direction == "backward", states)
+        outputs.append(ran[0])
+        finals += [part for state in ran[1] for part in state]
+    found = {"outputs": np.concatenate(outputs, axis=2)}
+    found.update(("state/%d" % k, value) for k, value in enumerate(finals))
+    expected = {key: golden[key] for key in found}
+    if case in TIME_MAJOR:
+        expected["outputs"] = expected["outputs"].transpose(1, 0, 2)
+    numeric.check_same(found, expected, 1e-12 if "float64" in case else 1e-6)
+
+
+def test_networks_and_directions():
+    layers = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="both_initial_state/.*").layers
+    below = "both_initial_state/bidirectional_rnn/"
+    assert [(layer.name, layer.network, layer.direction) for layer in layers] == [
+        (below + "fw/multi_rnn_cell/cell_0/lstm_cell", below + "fw", "forward"),
+        (below + "fw/multi_rnn_cell/cell_1/lstm_cell", below + "fw", "forward"),
+        (below + "bw/lstm_cell", below + "bw", "backward"),
+    ]
+    assert [checkpoints.sizes(layer.layer) for layer in layers] == [(3, 4, None), (4, 2, None), (3, 5, 2)]
+
+
+def test_cells_by_number_not_by_letter(tmp_path):
+    scopes = ["rnn/multi_rnn_cell/cell_%d/lstm_cell" % k for k in range(12)] + ["rnn/lstm_cell", "rnn/lstm_cell_1"]
+    arrays = {}
+    for k, scope in enumerate(scopes):
+        arrays.update(cell(scope, seed=k))
+    found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
+    assert names_of(found) == scopes[12:] + scopes[:12]
+    for layer in found:
+        np.testing.assert_array_equal(layer.arrays["kernel"], arrays[layer.name + "/kernel"])
+        np.testing.assert_array_equal(layer.layer["bf"], arrays[layer.name + "/bias"][8:12] + np.float32(1))
+
+
+def test_names_of_tensorflow_1_0_in_a_v1_checkpoint(tmp_path):
+    arrays = cell("rnn/basic_lstm_cell", names=("weights", "biases"))
+    path = saved(tmp_path / "old.ckpt", arrays, tf.train.SaverDef.V1)
+    assert os.path.exists(path) and not os.path.exists(path + ".index")
+    (found,) = checkpoints.read(path).layers
+    expected = layouts.unpack([arrays["rnn/basic_lstm_cell/weights"], arrays["rnn/basic_lstm_cell/biases"]], "rnn_cell")
+    assert all(np.array_equal(found.layer[name], expected[name]) for name in expected)
+
+
+def test_a_dense_layer_is_none_unless_named(tmp_path):
+    arrays = dict(cell("rnn/lstm_cell"), **cell("dense", seed=1))
+    arrays.update(cell("rnn/layer_norm_basic_lstm_cell", seed=2), **{"gru/gates/kernel": np.ones([3, 4], np.float32)})
+    path = saved(tmp_path / "model.ckpt", arrays)
+    source = checkpoints.read(path)
+    assert names_of(source.layers) == ["rnn/lstm_cell"]
+    assert names_of(source.left) == ["dense", "rnn/layer_norm_basic_lstm_cell"]
+    assert all("another name" in layer.remark for layer in source.left)
+    assert set(source.others) == set(arrays) - {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
+    named = checkpoints.read(path, layers="dense")
+    assert names_of(named.layers) == ["dense"] and len(named.left) == 2
+    assert {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"} <= set(named.others)
+
+
+def test_keras_layers_in_a_checkpoint(tmp_path):
+    """tf.compat.v1.keras layers, saved by a Saver; their kernels alone could be those of cells."""
+    (layer,) = random_layers(np.random.RandomState(0), [2], 3)
+    layer = {name: array.astype(np.float32) for name, array in layer.items()}
+    scopes = ["lstm", "lstm_1/lstm_cell"]  # Without and with the name of the cell, as the version has it.
+    arrays = {"%s/%s" % (scope, n): a for scope in scopes for n, a in layouts.pack(layer, "keras").items()}
+    arrays.update({"gru/" + name: np.ones([2, 6], np.float32) for name in ("kernel", "recurrent_kernel")})
+    source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
+    assert [(found.name, found.layout) for found in source.layers] == [(scope, "keras") for scope in scopes]
+    for found in source.layers:
+        assert all(np.array_equal(found.layer[name], layer[name]) for name in layer)
+
+
+def test_our_own_stacks(tmp_path, session):
+    stacks = {"first": "zeros", "outer/second": "learned", "third": "projected"}
+    for name, start in stacks.items():
+        StackedLSTM([3, 2], initial_state=start, name=name, use_bias=name != "first").build(4)
+    session.run(tf.global_variables_initializer())
+    path = tf.train.Saver().save(session, str(tmp_path / "own.ckpt"))
+    source = checkpoints.read(path)
+    assert names_of(source.layers) == ["%s/layer_%d" % (name, k) for name in stacks for k in (1, 2)]
+    assert [layer.network for layer in source.layers] == [name for name in stacks for _ in range(2)]
+    assert sorted(source.others) == sorted(
+        ["outer/second/initial_state/layer_%d/%s" % (k, n) for k in (1, 2) for n in "ch"]
+        + ["third/initial_state/layer_%d/W_%s" % (k, n) for k in (1, 2) for n in "ch"]
+    )
+    values = session.run({v.op.name: v for v in tf.global_variables()})
+    for layer in source.layers:
+        assert set(layer.layer) == {"W" + k for k in GATES} | (
+            {"b" + k for k in GATES} if "first" not in layer.name else set()
+        )
+        for name, array in layer.layer.items():
+            np.testing.assert_array_equal(array, values["%s/%s" % (layer.name, name)])
+    assert names_of(checkpoints.read(path, "stacked_lstm", "third/.*").layers) == ["third/layer_1", "third/layer_2"]
+    with pytest.raises(ValueError, match="expected LSTM layers in .*own.ckpt, got none"):
+        checkpoints.read(path, "rnn_cell")
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"rnn/lstm_cell/kernel": np.zeros([4, 16], np.float32)}, r"of rnn/lstm_cell in .*model.ckpt.*\(4, 16\)"),
+        ({"rnn/lstm_cell/kernel": np.zeros([7, 15], np.float32)}, r"\(7, 15\)"),
+        ({"rnn/lstm_cell/bias": np.zeros([12], np.float32)}, r"\(12,\)"),
+        ({"rnn/lstm_cell/bias": None}, r"'rnn/lstm_cell/bias': 'missing'"),
+        ({"rnn/lstm_cell/w_f_diag": np.zeros([4], np.float32)}, "w_f_diag"),
+        ({"rnn/lstm_cell/kernel": np.zeros([7, 16], np.int32)}, "int32"),
+        ({"own/layer_1/Wf": np.zeros([7, 4], np.float32)}, "of own/layer_1 in .*layout stacked_lstm"),
+    ],
+)
+def test_arrays_that_are_no_layer(changed, message, tmp_path):
+    arrays = dict(cell("rnn/lstm_cell"), **changed)
+    path = saved(tmp_path / "model.ckpt", {name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ValueError, match="checkpoints.read: expected the arrays .*" + message):
+        checkpoints.read(path)
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    with pytest.raises(ValueError, match="checkpoints.read: expected a TensorFlow checkpoint in .*missing.ckpt"):
+        checkpoints.read(str(tmp_path / "missing.ckpt"))
+    with pytest.raises(ValueError, match="expected a TensorFlow checkpoint in "):
+        checkpoints.read(str(tmp_path))
+    saved(tmp_path / "model.ckpt", cell("rnn/lstm_cell"))
+    assert len(checkpoints.read(str(tmp_path)).layers) == 1  # The last checkpoint in the folder.
+    for name in os.listdir(str(tmp_path)):
+        whole = (tmp_path / name).read_bytes()
+        if name.startswith("model.ckpt"):
+            (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+            with pytest.raises(ValueError, match="expected a TensorFlow checkpoint in .*model.ckpt, got "):
+                checkpoints.read(str(tmp_path / "model.ckpt"))
+            (tmp_path / name).write_bytes(whole)
+    assert len(checkpoints.read(str(tmp_path / "model.ckpt")).layers) == 1
+
+
+def test_bad_arguments(tmp_path):
+    path = saved(tmp_path / "model.ckpt", cell("rnn/lstm_cell"))
+    with pytest.raises(ValueError, match="expected `format` to be one of .*onnx.*, got 'torch'"):
+        checkpoints.read(path, "torch")
+    with pytest.raises(ValueError, match=r"expected a regular expression for names of layers, got '\('"):
+        checkpoints.read(path, layers="(")
+    with pytest.raises(ValueError, match="with names like gru, got none; named otherwise: rnn/lstm_cell"):
+        checkpoints.read(path, layers="gru")
+    with pytest.raises(ValueError, match="expected `forget_bias` to be a finite number"):
+        checkpoints.read(path, forget_bias=float("inf"))
+
+
+def test_directions_of_keras_layers(tmp_path):
+    arrays = {}
+    for side in ("forward", "backward"):
+        for name, shape in [("kernel", [3, 16]), ("recurrent_kernel", [4, 16]), ("bias", [16])]:
+            arrays["bidirectional/%s_lstm/lstm_cell/%s" % (side, name)] = np.ones(shape, np.float32)
+    found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
+    assert [(layer.name.split("/")[1], layer.direction) for layer in found] == [
+        ("forward_lstm", "forward"),
+        ("backward_lstm", "backward"),
+    ]
+
+
+OWN_GAP = {"own/layer_%d/W%s" % (k, gate): np.ones([8, 4], np.float32) for k in (1, 3) for gate in "fioc"}
+ABOVE = "rnn/multi_rnn_cell/cell_%d/lstm_cell"
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        (dict(cell(ABOVE % 0, 4), **cell(ABOVE % 2, 4)), "got none at rnn/multi_rnn_cell/cell_1"),
+        (cell(ABOVE % 1, 4), "got none at rnn/multi_rnn_cell/cell_0"),
+        (dict(cell(ABOVE % 0), **{ABOVE % 1 + "/bias": np.ones([16], np.float32)}), "cell_1.*kernel': 'missing'"),
+        (OWN_GAP, "got none at own/layer_2"),
+    ],
+)
+def test_layers_that_are_missing(arrays, message, tmp_path):
+    path = saved(tmp_path / "model.ckpt", arrays)
+    with pytest.raises(ValueError, match="checkpoints.read: expected .*" + message):
+        checkpoints.read(path)
+    last = "own/layer_3" if "own/layer_3/Wf" in arrays else sorted(arrays)[0].rpartition("/")[0]
+    assert names_of(checkpoints.read(path, layers=last).layers) == [last]
+
+
+def test_a_stranger_does_not_block_a_file(tmp_path):
+    strangers = {"mlp/layer_1/Wo": [3, 2], "other/lstm_cell/kernel": [3, 3, 8, 16], "other/lstm_cell/bias": [16]}
+    arrays = dict(cell("rnn/lstm_cell"), **{name: np.ones(shape, np.float32) for name, shape in strangers.items()})
+    path = saved(tmp_path / "model.ckpt", arrays)
+    source = checkpoints.read(path, layers="rnn/.*")
+    assert names_of(source.layers) == ["rnn/lstm_cell"] and source.left == [] and set(source.others) == set(strangers)
+    with pytest.raises(ValueError, match="expected the arrays of mlp/layer_1 in .*other layers to be named"):
+        checkpoints.read(path)

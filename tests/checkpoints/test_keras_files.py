@@ -1,0 +1,273 @@
+"""Keras' files, of tf-keras and Keras 3: read, used as templates, and written so that Keras itself loads them."""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from stacked_lstm import checkpoints, layouts
+from stacked_lstm.checkpoints import files
+from stacked_lstm.compat import tf
+from support import keras_files_witness as witness
+from support import numeric, plain_lstm
+from support.checkpoint_files import GOLDEN, folder, names_of
+from support.random_networks import random_layers
+
+LIBRARIES = {"tf_keras": "tf_keras", "keras_3": "keras"}  # The golden files' folder -> the library.
+MODELS = ("stacked", "no_bias", "bidirectional")
+FILES = sorted(
+    path
+    for library in LIBRARIES
+    for suffix in ("h5", "keras")
+    for path in glob.glob(os.path.join(os.path.dirname(GOLDEN), library, "*." + suffix))
+)
+SHORT = ["/".join(path.split(os.sep)[-2:]) for path in FILES]
+
+
+def golden_arrays(library, model):
+    archive = np.load(os.path.join(os.path.dirname(GOLDEN), library, "network.npz"))
+    return {key[len(model) + 1 :]: archive[key] for key in archive.files if key.startswith(model + "/")}
+
+
+def model_of(path):
+    return [m for m in MODELS if os.path.basename(path).startswith(m)][0]
+
+
+def separate_layers(shapes, use_bias=True):
+    """A random layer per (I, H)."""
+    return [
+        plain_lstm.float32_layers([units], size, seed, use_bias=use_bias, scale=0.5)[0]
+        for seed, (size, units) in enumerate(shapes)
+    ]
+
+
+def test_there_are_golden_files():
+    suffixes = [".h5", ".keras", ".weights.h5"]
+    expected = {"%s/%s%s" % (lib, m, s) for lib in LIBRARIES for m in MODELS for s in suffixes}
+    assert expected | {"tf_keras/%s_weights.h5" % model for model in MODELS} == set(SHORT)
+
+
+@pytest.mark.parametrize("path", FILES, ids=SHORT)
+def test_what_keras_computed(path):
+    """Each layer's outputs and final states, from its inputs; and its weights bit for bit."""
+    golden = golden_arrays(os.path.basename(os.path.dirname(path)), model_of(path))
+    found = checkpoints.read(path).layers
+    both = model_of(path) == "bidirectional"
+    assert [layer.direction for layer in found] == (["forward", "backward"] * both + ["forward"] * (2 - both))
+    names = ["bidirectional", "bidirectional", "lstm_1"] if both else ["lstm", "lstm_1"]
+    done = {}
+    for layer, name in zip(found, names):
+        ran = plain_lstm.run([layer.layer], golden[name + "/inputs"], backward=layer.direction == "backward")
+        done.setdefault(name, []).append(ran)
+        offset = len(layer.arrays) * (layer.direction == "backward")
+        for k, array in enumerate(layer.arrays.values()):
+            assert files.same(array, golden["%s/weights/%d" % (name, k + offset)])
+    for name, sides in done.items():
+        results = {"outputs": np.concatenate([outputs for outputs, _ in sides], axis=2)}
+        for k, (_, ((c, h),)) in enumerate(sides):
+            results.update({"state/%d" % (2 * k): h, "state/%d" % (2 * k + 1): c})
+        numeric.check_same(results, {key: golden["%s/%s" % (name, key)] for key in results}, 1e-6)
+
+
+def expected_outputs(library, path, layers):
+    """What a golden model computes with other LSTM layers; and its inputs."""
+    golden = golden_arrays(library, model_of(path))
+    x = np.tanh(golden["inputs"] @ golden["dense/weights/0"] + golden["dense/weights/1"])
+    sides = [plain_lstm.run([layers[0]], x)[0]]
+    if model_of(path) == "bidirectional":
+        sides.append(plain_lstm.run([layers[1]], x, backward=True)[0])
+    y, _ = plain_lstm.run([layers[-1]], np.concatenate(sides, axis=2))
+    return golden["inputs"], y @ golden["dense_1/weights/0"] + golden["dense_1/weights/1"]
+
+
+@pytest.mark.skipif(
+    tf.__version__.startswith("1."), reason="TensorFlow 1.15 can have neither tf-keras nor Keras 3 to load the files"
+)
+@pytest.mark.parametrize("library", sorted(LIBRARIES))
+def test_keras_loads_what_was_written(library, tmp_path):
+    """New files of weights, and copies of the golden files with other LSTM layers."""
+    inputs, expected = {}, {}
+    x = np.random.RandomState(0).standard_normal([2, 6, 3]).astype(np.float32)
+    for name in ("plain.weights.h5", "plain.h5", "unbiased.weights.h5", "unbiased.h5"):
+        layers = separate_layers([(3, 4), (4, 5)], name.startswith("plain"))
+        checkpoints.write(str(tmp_path / name), layers)
+        inputs[name], expected[name] = x, plain_lstm.run(layers, x)[0]
+    for path in FILES:
+        if os.path.basename(os.path.dirname(path)) == library:
+            name, source = os.path.basename(path), checkpoints.read(path)
+            layers = separate_layers([checkpoints.sizes(f.layer)[:2] for f in source.layers], "no_bias" not in name)
+            changed = [found._replace(layer=layer) for found, layer in zip(source.layers, layers)]
+            checkpoints.write(str(tmp_path / name), changed, template=path)
+            again = checkpoints.read(str(tmp_path / name))
+            assert all(files.same(again.others[key], source.others[key]) for key in source.others)
+            inputs[name], expected[name] = expected_outputs(library, path, layers)
+    np.savez(str(tmp_path / "inputs.npz"), **inputs)
+    subprocess.check_call([sys.executable, witness.__file__, LIBRARIES[library], str(tmp_path)])
+    assert len(expected) == 4 + (12 if library == "tf_keras" else 9)
+    numeric.check_same(dict(np.load(str(tmp_path / "outputs.npz"))), expected, 1e-6)
+
+
+def written(path, arrays, config=None, **attributes):
+    """A file of arrays, in the order given."""
+    with h5py.File(str(path), "w") as hdf5:
+        for name, array in arrays.items():
+            hdf5[name] = array
+        for name, value in dict(attributes, **({"model_config": json.dumps(config)} if config else {})).items():
+            hdf5.attrs[name] = value
+    return str(path)
+
+
+def group(name, shape=(3, 4), seed=0, layout="keras", names="012"):
+    """The arrays of one layer, in a group of a file."""
+    (layer,) = random_layers(np.random.RandomState(seed), [shape[1]], shape[0])
+    packed = layouts.pack({n: array.astype(np.float32) for n, array in layer.items()}, layout)
+    return dict(zip(["%s/%s" % (name, n) for n in names], packed.values()))
+
+
+def test_layers_of_several_classes_are_in_the_order_of_writing(tmp_path):
+    scopes = ["lstm/cell", "bidirectional/backward_layer/cell", "bidirectional/forward_layer/cell"]
+    scopes += ["another/cell"] + ["lstm_%d/cell" % k for k in range(1, 11)]
+    arrays = {}
+    for scope in scopes:
+        arrays.update(group("layers/%s/vars" % scope))
+    arrays["layers/another/cell/vars/0"] = np.zeros([3, 12])  # A GRU's.
+    arrays["layers/another/cell/vars/1"] = np.zeros([4, 12])
+    arrays["layers/another/cell/vars/2"] = np.zeros([2, 12])
+    found = checkpoints.read(written(tmp_path / "model.weights.h5", arrays)).layers
+    order = [scopes[0], scopes[2], scopes[1]] + scopes[4:]
+    assert names_of(found) == ["layers/%s/vars" % scope for scope in order]
+    assert [layer.direction for layer in found] == ["forward"] * 2 + ["backward"] + ["forward"] * 10
+
+
+def test_a_legacy_file_lists_its_layers_in_order(tmp_path):
+    keys, arrays = ("kernel:0", "recurrent_kernel:0", "bias:0"), {}
+    for name in ("b", "a", "c"):
+        arrays.update(group("model_weights/%s/%s" % (name, name), names=keys))
+    path = written(tmp_path / "model.h5", arrays)
+    assert names_of(checkpoints.read(path).layers) == ["model_weights/%s/%s" % (n, n) for n in "bac"]
+    with h5py.File(path, "r+") as hdf5:
+        hdf5["model_weights"].attrs["layer_names"] = np.array(["c", "a", "b"], "S")
+        for name in "abc":
+            hdf5["model_weights"][name].attrs["weight_names"] = np.array(["%s/%s" % (name, key) for key in keys], "S")
+    assert names_of(checkpoints.read(path).layers) == ["model_weights/%s/%s" % (n, n) for n in "cab"]
+
+
+def test_cudnn_lstm(tmp_path):
+    """CuDNNLSTM's two biases add; read from TensorFlow 1.15's file, computed with, and written into a copy of it."""
+    path = os.path.join(GOLDEN, "cudnn_lstm.h5")
+    golden = np.load(os.path.join(GOLDEN, "cudnn_lstm.npz"))
+    source = checkpoints.read(path)
+    assert [layer.layout for layer in source.layers] == ["keras_cudnn"] * 2
+    outputs, _ = plain_lstm.run([layer.layer for layer in source.layers], golden["inputs"])
+    numeric.check_same({"outputs": outputs}, {"outputs": golden["outputs"]}, 1e-6)
+    checkpoints.write(str(tmp_path / "new.h5"), source.layers, template=path)
+    again = checkpoints.read(str(tmp_path / "new.h5")).layers
+    for layer, back in zip(source.layers, again):
+        assert all(files.same(layer.arrays[name], back.arrays[name]) for name in ("kernel", "recurrent_kernel"))
+        first, second = np.split(back.arrays["bias"], 2)
+        np.testing.assert_array_equal(first, np.sum(np.split(layer.arrays["bias"], 2), axis=0))
+        assert not np.any(second)
+
+
+def config_of(*layers):
+    return {
+        "class_name": "Sequential",
+        "config": {"layers": [{"class_name": kind, "config": dict(own, name=name)} for kind, name, own in layers]},
+    }
+
+
+def test_a_config_tells_directions_and_activations(tmp_path):
+    arrays, config = {}, config_of(
+        ("Dense", "a", {}),
+        ("LSTM", "lstm_9", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
+        ("LSTM", "lstm", {"go_backwards": True, "activation": "tanh", "recurrent_activation": "sigmoid"}),
+        ("Bidirectional", "both", {"layer": {"class_name": "LSTM", "config": {"name": "x", "activation": "elu"}}}),
+    )  # fmt: skip
+    scopes = ["lstm/cell", "lstm_1/cell", "bidirectional/forward_layer/cell", "bidirectional/backward_layer/cell"]
+    for scope in scopes:
+        arrays.update(group("layers/%s/vars" % scope))
+    arrays.update({"optimizer/vars/%s" % n: a for n, a in zip("012", group("a").values())})
+    weights = written(tmp_path / "model.weights.h5", arrays)
+    with zipfile.ZipFile(str(tmp_path / "model.keras"), "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.write(weights, "model.weights.h5")
+    expected = [
+        ("forward", "activation relu, recurrent_activation hard_sigmoid"),
+        ("backward", ""),
+        ("forward", "activation elu"),
+        ("backward", "activation elu"),
+    ]
+    with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*recurrent_activation hard_sigmoid"):
+        checkpoints.read(str(tmp_path / "model.keras"))
+    found = checkpoints.read(str(tmp_path / "model.keras"), layers=".*").layers
+    assert names_of(found) == ["layers/%s/vars" % scope for scope in scopes]
+    assert [(layer.direction, layer.remark) for layer in found] == expected
+    legacy, keys = {}, ("kernel:0", "recurrent_kernel:0", "bias:0")
+    for scope in ["lstm_9/lstm_9", "lstm/lstm", "both/both/forward_x", "both/both/backward_x"]:
+        legacy.update(group("model_weights/%s/lstm_cell" % scope, names=keys))
+        legacy.update(group("optimizer_weights/Adam/m/%s/lstm_cell" % scope, names=keys))
+    found = checkpoints.read(written(tmp_path / "model.h5", legacy, config), layers=".*").layers
+    assert [(layer.direction, layer.remark) for layer in found] == expected
+
+
+def test_broken_files(tmp_path):
+    for path in FILES[:4]:
+        with open(path, "rb") as file:
+            whole = file.read()
+        copy = tmp_path / os.path.basename(path)
+        copy.write_bytes(whole[: len(whole) // 3])
+        with pytest.raises(ValueError, match="checkpoints.read: expected a Keras file in .*%s, got " % copy.name):
+            checkpoints.read(str(copy))
+    with pytest.raises(ValueError, match="expected a Keras file in .*missing.h5, got FileNotFoundError"):
+        checkpoints.read(str(tmp_path / "missing.h5"))
+    arrays = group("layers/lstm/cell/vars")
+    arrays["layers/lstm/cell/vars/2"] = np.zeros([12], np.float32)
+    with pytest.raises(
+        ValueError, match=r"arrays of layers/lstm/cell/vars in .* an LSTM layer's, .* got .*vars/2': 'float32 \(12,\)"
+    ):
+        checkpoints.read(written(tmp_path / "shapes.weights.h5", arrays))
+    with pytest.raises(ValueError, match="expected LSTM layers in .*gru.weights.h5, got none"):
+        checkpoints.read(written(tmp_path / "gru.weights.h5", {"layers/gru/cell/vars/0": np.zeros([3, 12])}))
+
+
+def test_a_template_in_which_one_layer_has_biases(tmp_path):
+    path, arrays = str(tmp_path / "model.weights.h5"), group("layers/lstm/cell/vars", (3, 4))
+    del arrays["layers/lstm/cell/vars/2"]
+    written(path, dict(arrays, **group("layers/lstm_1/cell/vars", (4, 4))))
+    source = checkpoints.read(path).layers
+    assert ["bf" in found.layer for found in source] == [False, True]
+    checkpoints.write(str(tmp_path / "same.weights.h5"), source, template=path)
+    assert ["bf" in found.layer for found in checkpoints.read(str(tmp_path / "same.weights.h5")).layers] == [
+        False,
+        True,
+    ]
+    with pytest.raises(ValueError, match="expected arrays for layers/lstm/cell/vars of"):
+        checkpoints.write(str(tmp_path / "no.weights.h5"), source[::-1], template=path)
+
+
+def test_a_failure_changes_nothing(tmp_path):
+    path = written(tmp_path / "model.weights.h5", group("layers/lstm/cell/vars"))
+    written(tmp_path / "model.h5", group("lstm/lstm", names=("kernel", "recurrent_kernel", "bias")))
+    before, layers = folder(tmp_path), separate_layers([(3, 4)])
+    doubled = [{name: array.astype(np.float64) for name, array in layers[0].items()}]
+    bfloat16 = [{name: array.astype(tf.bfloat16.as_numpy_dtype) for name, array in layers[0].items()}]
+    for arguments, message in [
+        (dict(path=path, layers=separate_layers([(5, 4)]), template=path), r"\(3, 16\).*got .*\(5, 16\)"),
+        (dict(path=path, layers=doubled, template=path), "'float32'.*got .*'float64'"),
+        (dict(path=path, layers=bfloat16), "float16, float32 or float64 for a Keras file, got .*bfloat16"),
+        (dict(path=path, layers=layers, scope="mine"), "no `scope` for Keras"),
+        (
+            dict(path=path, layers=layers, template=str(tmp_path / "model.h5")),
+            "template whose name ends in .weights.h5",
+        ),
+        (dict(path=str(tmp_path / "new.keras"), layers=layers), "a template for a .keras file"),
+    ]:
+        with pytest.raises(ValueError, match="checkpoints.write: expected .*" + message):
+            checkpoints.write(overwrite=True, **arguments)
+        assert folder(tmp_path) == before

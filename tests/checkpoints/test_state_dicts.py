@@ -1,0 +1,209 @@
+"""PyTorch's state_dicts, .npz and .safetensors: PyTorch's own files read, computed with, and written."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from stacked_lstm import checkpoints
+from stacked_lstm.checkpoints import files
+from support import numeric, plain_lstm
+from support.checkpoint_files import GOLDEN, folder, names_of
+from support.plain_lstm import float32_layers
+
+PYTORCH = os.path.join(os.path.dirname(GOLDEN), "pytorch")
+CASES = ["stacked", "no_bias", "projection", "bidirectional", "bidirectional_stacked"]
+SUFFIXES = [".npz", ".safetensors"]
+
+
+@pytest.fixture(params=SUFFIXES)
+def suffix(request):
+    if request.param == ".safetensors":
+        pytest.importorskip("safetensors", reason="safetensors is not installed (the extra `test` brings it)")
+    return request.param
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_pytorch_computed(case, suffix):
+    archive = np.load(os.path.join(PYTORCH, "network.npz"))
+    golden = {key[len(case) + 1 :]: archive[key] for key in archive.files if key.startswith(case + "/")}
+    source = checkpoints.read(os.path.join(PYTORCH, case + suffix))
+    assert sorted(source.others) == ["head.bias", "head.weight"]
+    sides = ["", "_reverse"] if case.startswith("bidirectional") else [""]
+    levels = len(source.layers) // len(sides)
+    assert names_of(source.layers) == ["encoder.l%d%s" % (k, side) for k in range(levels) for side in sides]
+    x, states = golden["inputs"], list(zip(golden["initial_state/c"], golden["initial_state/h"]))
+    c, h = [], []
+    for level in range(levels):
+        outputs = []
+        for k in range(level * len(sides), (level + 1) * len(sides)):
+            layer = source.layers[k]
+            backward = layer.direction == "backward"
+            ran, ((last_c, last_h),) = plain_lstm.run([layer.layer], x, backward=backward, states=[states[k]])
+            outputs.append(ran)
+            c.append(last_c)
+            h.append(last_h)
+        x = np.concatenate(outputs, axis=2)
+    found = {"outputs": x, "state/c": np.array(c), "state/h": np.array(h)}
+    numeric.check_same(found, {key: golden[key] for key in found}, 1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_template_keeps_all_else(case, suffix, tmp_path):
+    template, path = os.path.join(PYTORCH, case + suffix), str(tmp_path / ("new" + suffix))
+    source = checkpoints.read(template)
+    changed = [f._replace(layer={n: 2 * array for n, array in f.layer.items()}) for f in source.layers]
+    checkpoints.write(path, changed, template=template)
+    again = checkpoints.read(path)
+    assert names_of(again.layers) == names_of(source.layers) and list(again.others) == list(source.others)
+    assert all(files.same(again.others[name], source.others[name]) for name in source.others)
+    for layer, back in zip(source.layers, again.layers):
+        assert all(np.array_equal(back.layer[name], 2 * layer.layer[name]) for name in layer.layer)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("scope", [None, "lstm."])
+def test_a_new_state_dict(scope, use_bias, suffix, tmp_path):
+    path, layers = str(tmp_path / ("new" + suffix)), float32_layers([4, 4], 3, use_bias=use_bias)
+    checkpoints.write(path, layers, scope=scope)
+    if suffix == ".npz":
+        arrays = dict(np.load(path))
+    else:
+        import safetensors.numpy
+
+        arrays = safetensors.numpy.load_file(path)
+        with safetensors.safe_open(path, framework="numpy") as file:
+            assert file.metadata() == {"format": "pt"}  # Without it, some of PyTorch's libraries refuse the file.
+    keys = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * use_bias
+    assert set(arrays) == {"%s%s_l%d" % (scope or "", key, k) for k in range(2) for key in keys}
+    gate = arrays[(scope or "") + "weight_ih_l1"][8:12]  # input, forget, cell, output
+    np.testing.assert_array_equal(gate, layers[1]["Wc"][4:].T)
+    for layer, back in zip(layers, checkpoints.read(path).layers):
+        assert set(layer) == set(back.layer) and all(files.same(layer[name], back.layer[name]) for name in layer)
+
+
+def test_names(tmp_path):
+    """Several modules in the order of their names, layers by number, a cell without one, and what is no LSTM."""
+    arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
+    suffixes = ["_l%d%s" % (k, side) for k in range(11) for side in ("_reverse", "")]
+    for prefix, ends in [("module.z.", suffixes), ("a.", [""]), ("", ["_l0"])]:
+        for end in ends:
+            arrays.update(
+                ("%s%s%s" % (prefix, key, end), like["encoder.%s_l1" % key])
+                for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+    arrays.update({"gru.weight_ih_l0": np.zeros([12, 3], "f"), "gru.weight_hh_l0": np.zeros([12, 4], "f")})
+    arrays.update({"rnn.weight_ih_l0": np.zeros([4, 3], "f"), "rnn.weight_hh_l0": np.zeros([4, 4], "f")})
+    np.savez(str(tmp_path / "model.npz"), **arrays)
+    source = checkpoints.read(str(tmp_path / "model.npz"))
+    expected = ["module.z.l%d%s" % (k, side) for k in range(11) for side in ("", "_reverse")]
+    assert names_of(source.layers) == ["l0", "a.cell"] + expected
+    assert [layer.network for layer in source.layers] == ["", "a."] + ["module.z."] * 22
+    assert [layer.direction for layer in source.layers[2:4]] == ["forward", "backward"]
+    assert len(source.others) == 4
+
+
+def test_broken_files(suffix, tmp_path):
+    path = tmp_path / ("model" + suffix)
+    with open(os.path.join(PYTORCH, "stacked" + suffix), "rb") as file:
+        whole = file.read()
+    for part in (whole[: len(whole) // 2], whole[:4], b""):
+        path.write_bytes(part)
+        with pytest.raises(ValueError, match="checkpoints.read: expected .* in .*model.%s, got " % suffix[1:]):
+            checkpoints.read(str(path))
+    with pytest.raises(ValueError, match="expected .*missing.%s, got FileNotFoundError" % suffix[1:]):
+        checkpoints.read(str(tmp_path / ("missing" + suffix)))
+
+
+@pytest.mark.parametrize("name", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
+def test_shapes_that_do_not_fit(name, tmp_path):
+    arrays = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
+    arrays["encoder.%s_l1" % name] = np.zeros([5, 2], np.float32)
+    np.savez(str(tmp_path / "model.npz"), **arrays)
+    with pytest.raises(ValueError, match=r"arrays of encoder.l1 in .* an LSTM layer's, .* got .*\(5, 2\)"):
+        checkpoints.read(str(tmp_path / "model.npz"))
+
+
+class Pickled(object):
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_nothing_is_unpickled(tmp_path):
+    made, path = str(tmp_path / "made"), str(tmp_path / "model.npz")
+    np.savez(path, weight_ih_l0=np.array([Pickled(made)], object))
+    with pytest.raises(
+        ValueError, match="expected arrays by name, without pickles, in .*got ValueError: Object arrays"
+    ):
+        checkpoints.read(path)
+    assert not os.path.exists(made)
+    np.load(path, allow_pickle=True)["weight_ih_l0"].tolist()[0].close()
+    assert os.path.exists(made)  # It would have been.
+
+
+def test_a_failure_changes_nothing(suffix, tmp_path):
+    path = str(tmp_path / ("model" + suffix))
+    checkpoints.write(path, float32_layers([4], 3))
+    before = folder(tmp_path)
+    with pytest.raises(ValueError, match=r"layers of one width for an nn.LSTM.*got \[\(16, 4\), \(20, 5\)\]"):
+        checkpoints.write(path, float32_layers([4, 5], 3), overwrite=True)
+    with pytest.raises(ValueError, match="without peepholes, since the layout 'pytorch'"):
+        source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_peepholes/.*")
+        checkpoints.write(path, source.layers, overwrite=True)
+    assert folder(tmp_path) == before
+
+
+@pytest.mark.parametrize("package, path", [("safetensors", "a.safetensors"), ("onnx", "a.onnx")])
+def test_a_package_that_is_missing(package, path, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)  # As if it were not installed.
+    with pytest.raises(ValueError, match="expected the package `%s` for .*pip install %s" % (package, package)):
+        checkpoints.read(str(tmp_path / path))
+    with pytest.raises(ValueError, match="expected the package `%s` for .*pip install %s" % (package, package)):
+        checkpoints.write(str(tmp_path / path), float32_layers([4], 3))
+    assert folder(tmp_path) == {}
+
+
+def test_modules_by_number_in_a_file_that_sorts_them_as_text(tmp_path, suffix):
+    arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
+    for k in range(11):
+        for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            arrays["rnns.%d.%s_l0" % (k, key)] = like["encoder.%s_l1" % key]
+    path = str(tmp_path / ("model" + suffix))
+    if suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        import safetensors.numpy
+
+        safetensors.numpy.save_file(arrays, path)
+    assert names_of(checkpoints.read(path).layers) == ["rnns.%d.l0" % k for k in range(11)]
+
+
+@pytest.mark.parametrize(
+    "left_out, message",
+    [
+        ("_l1", "without gaps in their numbers, or the names of those to take, got none at l1"),
+        ("_l0", "without gaps in their numbers, or the names of those to take, got none at l0"),
+        ("weight_ih_l1", "arrays of l1 in .*'weight_ih_l1': 'missing'"),
+        ("weight_hh_l1", "arrays of l1 in .*'weight_hh_l1': 'missing'"),
+    ],
+)
+def test_layers_that_are_missing(left_out, message, tmp_path):
+    like = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
+    keys = ["%s_l%d" % (key, k) for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for k in range(3)]
+    path = str(tmp_path / "model.npz")
+    np.savez(path, **{key: like["encoder.%s_l1" % key[:-3]] for key in keys if left_out not in key})
+    with pytest.raises(ValueError, match="checkpoints.read: expected .*" + message):
+        checkpoints.read(path)
+    assert names_of(checkpoints.read(path, layers="l2").layers) == ["l2"]
+
+
+def test_a_prefix_ends_in_a_point(suffix, tmp_path):
+    with pytest.raises(ValueError, match="expected a `scope` that ends in .*, got 'lstm'"):
+        checkpoints.write(str(tmp_path / ("new" + suffix)), float32_layers([4], 3), scope="lstm")
+    assert folder(tmp_path) == {}

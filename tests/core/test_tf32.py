@@ -1,0 +1,48 @@
+"""TF32 is off where the cudnn engine is used, unless it is asked for."""
+
+import logging
+
+import pytest
+
+from stacked_lstm import StackedLSTM, compat, tf32
+from stacked_lstm.compat import tf
+from support.versions import OLD
+
+pytestmark = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 knows no TF32")
+
+
+@pytest.fixture(autouse=True)
+def on(monkeypatch):
+    """As TensorFlow has it by default, and nothing in the environment."""
+    monkeypatch.delenv("STACKED_LSTM_TF32", raising=False)
+    before = compat.tensor_float_32()
+    compat.set_tensor_float_32(True)
+    yield
+    compat.set_tensor_float_32(before)
+
+
+def build(**options):
+    StackedLSTM([2], **options)(tf.zeros([1, 1, 1]))
+
+
+def test_off_by_the_engine(caplog):
+    build(engine="graph")
+    assert compat.tensor_float_32() and not caplog.records
+    with caplog.at_level(logging.WARNING, "stacked_lstm"):
+        build(engine="cudnn", name="one")
+        build(engine="cudnn", name="other")
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    assert len(caplog.records) == 1 and "STACKED_LSTM_TF32=1" in caplog.text
+
+
+@pytest.mark.parametrize("value, kept", [("1", True), ("0", False), ("", False)])
+def test_asked_for_by_the_environment(value, kept, monkeypatch):
+    monkeypatch.setenv("STACKED_LSTM_TF32", value)
+    build(engine="cudnn")
+    assert tf32.asked_for() == compat.tensor_float_32() == kept
+
+
+def test_anything_else_in_the_environment(monkeypatch):
+    monkeypatch.setenv("STACKED_LSTM_TF32", "yes")
+    with pytest.raises(ValueError, match="tf32: expected `STACKED_LSTM_TF32` to be one of 0, 1, got 'yes'"):
+        build(engine="cudnn")

@@ -1,0 +1,125 @@
+// LSTM layers by the equations, one number at a time: what native_kernels.cc compares with.
+
+#ifndef NATIVE_REFERENCE_H_
+#define NATIVE_REFERENCE_H_
+
+#include <cmath>
+#include <vector>
+
+#include "lstm.h"
+
+namespace lstm = stacked_lstm;
+
+typedef std::vector<double> Numbers;
+
+// How a layer is given, and its functions: with one matrix for all gates or four, with biases or without.
+struct Kind {
+  bool fused, biases;
+  lstm::Activation candidate, gates;
+};
+
+// What a layer has and what its gradients are.
+struct Problem {
+  Kind kind;
+  int64_t T, B, I, H;
+  std::vector<int32_t> lengths;
+  Numbers W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last;
+};
+
+struct Results {
+  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h;
+};
+
+double Of(lstm::Activation activation, double z) {
+  switch (activation) {
+    case lstm::Activation::kTanh: return std::tanh(z);
+    case lstm::Activation::kSigmoid: return 1 / (1 + std::exp(-z));
+    case lstm::Activation::kHardSigmoid: return std::fmin(1, std::fmax(0, 0.2 * z + 0.5));
+    case lstm::Activation::kHardSigmoid6: return std::fmin(1, std::fmax(0, z / 6 + 0.5));
+    case lstm::Activation::kRelu: return std::fmax(0, z);
+    default: return z;
+  }
+}
+
+// The slope where the value is y.
+double Slope(lstm::Activation activation, double y) {
+  switch (activation) {
+    case lstm::Activation::kTanh: return 1 - y * y;
+    case lstm::Activation::kSigmoid: return y * (1 - y);
+    case lstm::Activation::kHardSigmoid: return y > 0 && y < 1 ? 0.2 : 0;
+    case lstm::Activation::kHardSigmoid6: return y > 0 && y < 1 ? 1.0 / 6 : 0;
+    case lstm::Activation::kRelu: return y > 0;
+    default: return 1;
+  }
+}
+
+// Forward and backward by the equations, one sequence after the other. Rows of h, then rows of x; gates i, c, f, o.
+Results Expected(const Problem& p) {
+  const lstm::Activation phi = p.kind.candidate, sigma = p.kind.gates;
+  Results r;
+  r.outputs.assign(p.T * p.B * p.H, 0);
+  r.c_last = p.c, r.h_last = p.h;
+  r.d_c = p.d_c_last, r.d_h = p.d_h_last;
+  r.d_x.assign(p.T * p.B * p.I, 0);
+  for (int k = 0; k < 4; ++k) r.dW[k].assign((p.H + p.I) * p.H, 0), r.db[k].assign(p.H, 0);
+  for (int64_t b = 0; b < p.B; ++b) {
+    const int64_t steps = p.lengths.empty() ? p.T : p.lengths[b];
+    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), inputs;
+    double *c = &r.c_last[b * p.H], *h = &r.h_last[b * p.H];
+    for (int64_t t = 0; t < steps; ++t) {
+      Numbers hx(h, h + p.H), all(4 * p.H);
+      const double* x = p.x.data() + (t * p.B + b) * p.I;
+      hx.insert(hx.end(), x, x + p.I);
+      for (int64_t j = 0; j < p.H; ++j) {
+        for (int k = 0; k < 4; ++k) {
+          double z = p.b[k][j];
+          for (int64_t m = 0; m < p.H + p.I; ++m) z += hx[m] * p.W[k][m * p.H + j];
+          all[k * p.H + j] = Of(k == 1 ? phi : sigma, z);
+        }
+        c[j] = all[2 * p.H + j] * c[j] + all[j] * all[p.H + j];
+        h[j] = r.outputs[(t * p.B + b) * p.H + j] = all[3 * p.H + j] * Of(phi, c[j]);
+      }
+      inputs.push_back(hx), gates.push_back(all), cells.push_back(Numbers(c, c + p.H));
+    }
+    double *dc = &r.d_c[b * p.H], *dh = &r.d_h[b * p.H];
+    for (int64_t t = steps - 1; t >= 0; --t) {
+      Numbers dz(4 * p.H);
+      for (int64_t j = 0; j < p.H; ++j) {
+        const double i = gates[t][j], g = gates[t][p.H + j], f = gates[t][2 * p.H + j], o = gates[t][3 * p.H + j];
+        const double squashed = Of(phi, cells[t + 1][j]), d = dh[j] + p.d_outputs[(t * p.B + b) * p.H + j];
+        dc[j] += d * o * Slope(phi, squashed);
+        dz[j] = dc[j] * g * Slope(sigma, i), dz[p.H + j] = dc[j] * i * Slope(phi, g);
+        dz[2 * p.H + j] = dc[j] * cells[t][j] * Slope(sigma, f), dz[3 * p.H + j] = d * squashed * Slope(sigma, o);
+        dc[j] *= f, dh[j] = 0;
+      }
+      for (int k = 0; k < 4; ++k) {
+        for (int64_t j = 0; j < p.H; ++j) {
+          r.db[k][j] += dz[k * p.H + j];
+          for (int64_t m = 0; m < p.H + p.I; ++m) {
+            r.dW[k][m * p.H + j] += inputs[t][m] * dz[k * p.H + j];
+            (m < p.H ? dh[m] : r.d_x[(t * p.B + b) * p.I + m - p.H]) += dz[k * p.H + j] * p.W[k][m * p.H + j];
+          }
+        }
+      }
+    }
+  }
+  for (Numbers& db : r.db) {
+    if (!p.kind.biases) db.assign(p.H, 0);
+  }
+  return r;
+}
+
+// The same for layers one on the other.
+std::vector<Results> Expected(std::vector<Problem> stack) {
+  std::vector<Results> results(stack.size());
+  for (size_t l = 0; l < stack.size(); ++l) {
+    if (l + 1 < stack.size()) stack[l + 1].x = Expected(stack[l]).outputs;
+  }
+  for (size_t l = stack.size(); l-- > 0;) {
+    results[l] = Expected(stack[l]);
+    if (l) stack[l - 1].d_outputs = results[l].d_x;
+  }
+  return results;
+}
+
+#endif  // NATIVE_REFERENCE_H_

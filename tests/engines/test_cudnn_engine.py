@@ -1,0 +1,329 @@
+"""The `cudnn` engine: its buffer, its ops, and what it does with batches of all kinds, on NumPy's cuDNN and on a GPU.
+
+What all engines have in common is in test_conformance.py, test_engines.py and test_stack.py; what needs a GPU, in
+test_gpu.py.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+from stacked_lstm import LSTMState, StackedLSTM, layouts, numpy_lstm, parity, rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import cudnn
+from stacked_lstm.layer import Layer
+from support import cudnn_in_numpy, numeric
+from support.checkpoint_files import GOLDEN
+from support.native_ops import NEEDS_NATIVE
+from support.places import ANYWHERE
+from support.versions import OLD
+
+# Hidden sizes, input size.
+STACKS = {"one layer": ([5], 3), "two layers": ([4, 4], 6), "three layers, narrow input": ([3, 3, 3], 1)}
+
+
+@pytest.fixture
+def float32_tolerance(place):
+    """NumPy's cuDNN computes in float64 and rounds once; cuDNN itself adds in float32, in an order of its own."""
+    return 1e-6 if place == "cpu" else parity.TOLERANCES["float32"]
+
+
+def built(hidden_sizes, input_size, session, **options):
+    """A stack with all variables random."""
+    lstm = StackedLSTM(hidden_sizes, engine="cudnn", bias_initializer="tn", **options)
+    lstm.build(input_size)
+    session.run(tf.global_variables_initializer())
+    return lstm
+
+
+# NumPy's cuDNN itself.
+
+
+def test_numpy_cudnn_computes_what_pytorch_did():
+    """PyTorch gives cuDNN its weights flattened as they are: on a GPU that is what it computes with."""
+    with np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "network.npz")) as archive:
+        golden = {key[len("stacked/") :]: archive[key] for key in archive.files if key.startswith("stacked/")}
+    weights = np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "stacked.npz"))
+    kinds = ["weight_ih_l%d", "weight_hh_l%d"], ["bias_ih_l%d", "bias_hh_l%d"]
+    names = ["encoder." + name % k for group in kinds for k in range(2) for name in group]
+    params = np.concatenate([weights[name].ravel() for name in names]).astype(np.float64)
+    x, h, c = golden["inputs"].transpose(1, 0, 2), golden["initial_state/h"], golden["initial_state/c"]
+    lengths = np.full([x.shape[1]], len(x))
+    y, h_last, c_last, _ = cudnn_in_numpy.forward(x, h, c, params, lengths)
+    found = {"outputs": y.transpose(1, 0, 2), "state/h": h_last, "state/c": c_last}
+    numeric.check_same(found, {key: golden[key] for key in found}, 1e-6)
+
+
+def test_numpy_cudnn_is_as_strict_as_cudnn():
+    x, states, params = np.zeros([3, 2, 1]), np.zeros([1, 2, 4]), np.zeros([4 * 4 * 5 + 8 * 4])
+    cudnn_in_numpy.forward(x, states, states, params, np.array([3, 1]))
+    for change in (
+        {"lengths": np.array([3, 0])},
+        {"lengths": np.array([4, 1])},
+        {"params": params[1:]},
+        {"x": x[:0]},
+        {"x": x[:, :0], "h0": states[:, :0], "c0": states[:, :0], "lengths": np.zeros([0], int)},
+    ):
+        arguments = {"x": x, "h0": states, "c0": states, "params": params, "lengths": np.array([3, 1])}
+        arguments.update(change)
+        with pytest.raises(AssertionError, match="cuDNN"):
+            cudnn_in_numpy.forward(**arguments)
+    d_x, _, _, _ = cudnn_in_numpy.backward(x, states, states, params, np.array([3, 1]), 1 + 0 * x, states, states)
+    assert np.all(np.isnan(d_x[1:, 1])) and np.all(np.isfinite(d_x[:, 0]))
+
+
+# The buffer.
+
+
+@ANYWHERE
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_buffer(stack, use_bias, session):
+    """Read as NVIDIA documents it, it is the network that the variables are."""
+    (hidden_sizes, input_size), random = STACKS[stack], np.random.RandomState(0)
+    lstm = built(hidden_sizes, input_size, session, use_bias=use_bias, dtype=tf.float64)
+    x = random.standard_normal([6, 3, input_size])
+    starts = [LSTMState(*random.standard_normal([2, 3, size])) for size in hidden_sizes]
+    lengths = np.array([6, 1, 4])
+    params = session.run(cudnn.pack([layer.layer() for layer in lstm.layers]))
+    h0, c0 = (np.stack([getattr(start, field) for start in starts]) for field in "hc")
+    y, h, c, _ = cudnn_in_numpy.forward(x, h0, c0, params, lengths)
+    expected, state, _ = numpy_lstm.forward(lstm.get_weights(session).layers, x, starts, lengths)
+    found = {"outputs": y, "h": h, "c": c}
+    wanted = {"outputs": expected, "h": np.stack([s.h for s in state]), "c": np.stack([s.c for s in state])}
+    numeric.check_same(found, wanted, 1e-14)
+
+
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_buffer_is_what_layouts_has(stack, session):
+    hidden_sizes, input_size = STACKS[stack]
+    lstm = built(hidden_sizes, input_size, session)
+    arrays = [layouts.pack(layer, "cudnn") for layer in lstm.get_weights(session).layers]
+    matrices = [array.ravel() for layer in arrays for name, array in layer.items() if not name.startswith("b")]
+    biases = [array for layer in arrays for name, array in layer.items() if name.startswith("b")]
+    params = session.run(cudnn.pack([layer.layer() for layer in lstm.layers]))
+    np.testing.assert_array_equal(params, np.concatenate(matrices + biases))
+    unpacked = cudnn.unpack(params, input_size, hidden_sizes[0], len(arrays))
+    assert len(unpacked) == len(arrays)
+    for layer, expected in zip(unpacked, [weights.layer() for weights in lstm.layers]):
+        for field in ("kernels", "biases"):
+            np.testing.assert_array_equal(*session.run([getattr(layer, field), getattr(expected, field)]))
+
+
+@ANYWHERE
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cells(dtype, float32_tolerance, numpy_cudnn, session):
+    """A fused kernel in another order of gates, a forget bias that is added: against TensorFlow's own loop."""
+    random, results = np.random.RandomState(0), []
+    x = tf.constant(random.standard_normal([3, 5, 2]), dtype)
+    cell = rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(4, forget_bias=0.3) for _ in range(2)])
+    for engine in ("cudnn", "stepwise"):
+        outputs, state = rnn_cell.dynamic_rnn(cell, x, [5, 0, 3], dtype=dtype, engine=engine)
+        assert rnn_cell.engine_used(outputs).name == engine
+        results.append([outputs, state, tf.gradients([outputs] + tf.nest.flatten(state), [x] + cell.variables)])
+    session.run(tf.global_variables_initializer())
+    for found, expected in zip(*[tf.nest.flatten(each) for each in session.run(results)]):
+        assert numeric.relative_difference(found, expected) < {"float32": float32_tolerance, "float64": 1e-14}[dtype]
+
+
+# The ops.
+
+
+def ops(kind, graph):
+    return [op for op in graph.get_operations() if op.type == kind]
+
+
+ATTRIBUTES = {
+    "rnn_mode": b"lstm",
+    "input_mode": b"linear_input",
+    "direction": b"unidirectional",
+    "dropout": 0.0,
+    "num_proj": 0,
+    "time_major": True,
+}
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.float32, tf.float64])
+@pytest.mark.parametrize(
+    "hidden_sizes, calls", [([4], [1]), ([4, 4, 4], [3]), ([4, 3], [1, 1]), ([4, 4, 3, 3, 4], [2, 2, 1])]
+)
+def test_ops_and_their_gradients(hidden_sizes, calls, dtype, graph):
+    """One call per run of layers of one width, its shapes and attributes, and a gradient for every variable."""
+    x = tf.placeholder(dtype, [7, 3, 2])
+    lstm = StackedLSTM(hidden_sizes, engine="cudnn", dtype=dtype, initial_state="projected")
+    outputs, state = lstm(x, [6, 7, 0], time_major=True)
+    assert outputs.dtype == dtype and outputs.shape.as_list() == [7, 3, hidden_sizes[-1]]
+    assert all(part.shape.as_list() == [3, size] for pair, size in zip(state, hidden_sizes) for part in pair)
+    gradients = tf.gradients(outputs, [x] + lstm.variables)
+    for gradient, variable in zip(gradients, [x] + lstm.variables):
+        assert gradient.dtype == dtype and gradient.shape.as_list() == variable.shape.as_list()
+    forward, backward = ops("CudnnRNNV3", graph), ops("CudnnRNNBackpropV3", graph)
+    widths = [hidden_sizes[sum(calls[:k])] for k in range(len(calls))]
+    assert [op.inputs[1].shape.as_list() for op in forward] == [[n, 3, size] for n, size in zip(calls, widths)]
+    # A step more than there are: then no sequence is whole, in any batch.
+    assert [op.inputs[0].shape.as_list() for op in forward] == [[8, 3, below] for below in [2] + widths[:-1]]
+    for op in forward + backward:
+        assert {name: op.get_attr(name) for name in ATTRIBUTES} == ATTRIBUTES and op.get_attr("T") == dtype
+    assert all(op.get_attr("is_training") for op in forward)
+    for op, number, size, below in zip(forward, calls, widths, [2] + widths[:-1]):
+        expected = 4 * size * (below + size) + (number - 1) * 8 * size * size + number * 8 * size
+        assert op.inputs[3].shape.as_list() == [expected]
+    assert len(backward) == len(forward)
+    for after, before in zip(reversed(backward), forward):
+        assert list(after.inputs)[:5] == list(before.inputs) and list(after.inputs)[11:] == list(before.outputs)[3:]
+
+
+def test_each_gradient_has_a_reserve_space_of_its_own(graph):
+    """cuDNN overwrites it. The first gradient takes that of the forward pass, each other one computes one again."""
+    x = tf.placeholder(tf.float32, [4, 3, 2])
+    outputs, _ = StackedLSTM([3], engine="cudnn")(x)
+    for k in range(3):
+        assert len(ops("CudnnRNNV3", graph)) == max(k, 1)
+        tf.gradients((k + 1.0) * outputs, x)
+    spaces = [op.inputs[11] for op in ops("CudnnRNNBackpropV3", graph)]
+    assert [space.op for space in spaces] == ops("CudnnRNNV3", graph) and len(spaces) == 3
+
+
+def test_gradients_do_not_wait_for_the_gpu(graph):
+    """Sizes stay on the host: no gradient of a slice or a pad, which would be computed from them on the GPU."""
+    x = tf.placeholder(tf.float32, [None, None, 2])
+    start = tuple(LSTMState(tf.placeholder(tf.float32, [None, 3]), tf.placeholder(tf.float32, [None, 3])) for _ in "ab")
+    outputs, state = StackedLSTM([3, 3], engine="cudnn")(x, [3, 1], start)
+    before = len(graph.get_operations())
+    tf.gradients([outputs] + tf.nest.flatten(state), [x] + tf.nest.flatten(start))
+    sizes = [op for op in graph.get_operations()[before:] if "/sub" in op.name and len(op.inputs) == 2]
+    assert sizes and all(part.op.type == "Shape" for op in sizes for part in op.inputs)
+
+
+def test_second_derivatives_have_a_graph(graph):
+    """Of the real ops; what they are is tested in test_engines.py."""
+    x = tf.placeholder(tf.float32, [None, None, 2])
+    lstm = StackedLSTM([4, 4, 3], engine="cudnn")
+    first = tf.gradients(lstm(x)[0], [x] + lstm.variables)
+    second = tf.gradients([tf.reduce_sum(gradient**2) for gradient in first], [x] + lstm.variables)
+    assert all(gradient is not None for gradient in second)
+    # Second derivatives go through the lower call's gradient once more, for which it is computed again.
+    assert len(ops("CudnnRNNV3", graph)) == 3
+
+
+@pytest.mark.skipif(not OLD, reason="since TensorFlow 2 loops keep shapes; test_engines.py has the numbers")
+def test_second_derivatives_in_loops_of_tensorflow_1(numpy_cudnn, session):
+    """There TensorFlow forgets what the op was given, and the buffer alone does not tell how many layers it is of."""
+    tf.enable_control_flow_v2()
+    try:
+        x = tf.constant(np.random.RandomState(0).standard_normal([1, 2, 4, 2]))
+        lstm = StackedLSTM([3], engine="cudnn", dtype=tf.float64)
+        lstm.build(2)
+        first = tf.gradients(tf.map_fn(lambda each: lstm(each)[0], x, back_prop=True), x)[0]
+        with pytest.raises(ValueError, match="CudnnRNNBackpropV3: expected inputs of known width"):
+            tf.gradients(first, x)
+        straight = tf.gradients(lstm(x[0])[0], x)[0]
+        session.run(tf.global_variables_initializer())
+        assert numeric.relative_difference(*session.run([first, straight])) < 1e-14
+    finally:
+        tf.disable_control_flow_v2()
+
+
+@pytest.mark.parametrize("soft_placement", [False, True])
+def test_run_without_a_gpu(soft_placement):
+    """It says which engines there are instead, wherever the session is."""
+    lstm = StackedLSTM([3], engine="cudnn")
+    outputs, _ = lstm(tf.zeros([2, 4, 1]))
+    tf.gradients(outputs, lstm.variables)
+    config = tf.ConfigProto(device_count={"GPU": 0}, allow_soft_placement=soft_placement)
+    with tf.Session(config=config) as session:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="needs_a_GPU.*engine_native_or_graph"):
+            session.run(tf.global_variables_initializer())
+            session.run(outputs)
+
+
+# On NumPy's cuDNN.
+
+
+@ANYWHERE
+@pytest.mark.parametrize("given_lengths", [False, True])
+@pytest.mark.parametrize("steps, batch", [(0, 3), (4, 0), (0, 0)])
+def test_empty_batches_and_sequences(steps, batch, given_lengths, numpy_cudnn, plain_session):
+    """cuDNN refuses them; here the outputs are empty, the state is the initial one, and its gradient goes through."""
+    x = tf.placeholder(tf.float64, [None, None, 2])
+    start = tuple(LSTMState(*[tf.placeholder(tf.float64, [None, size]) for _ in "ch"]) for size in (3, 3, 4))
+    lstm = StackedLSTM([3, 3, 4], engine="cudnn", dtype=tf.float64)
+    outputs, state = lstm(x, tf.zeros([tf.shape(x)[0]], tf.int32) if given_lengths else None, start)
+    loss = tf.reduce_sum(outputs) + tf.add_n([tf.reduce_sum(tf.square(part)) for pair in state for part in pair])
+    gradients = tf.gradients(loss, [x] + tf.nest.flatten(start)), tf.gradients(loss, lstm.variables)
+    plain_session.run(tf.global_variables_initializer())
+    values = [np.full([batch, part.shape.as_list()[1]], 0.5 + k) for k, part in enumerate(tf.nest.flatten(start))]
+    feed = dict(zip(tf.nest.flatten(start), values))
+    feed[x] = np.ones([batch, steps, 2])
+    outputs, state, ((d_x, *d_start), d_variables) = plain_session.run([outputs, state, gradients], feed)
+    assert outputs.shape == (batch, steps, 4) and d_x.shape == (batch, steps, 2)
+    for final, d_initial, value in zip(tf.nest.flatten(state), d_start, values):
+        np.testing.assert_array_equal(final, value)
+        np.testing.assert_array_equal(d_initial, 2 * value)
+    assert not any(np.any(gradient) for gradient in d_variables)
+
+
+@ANYWHERE
+@pytest.mark.parametrize("hidden_sizes", [[4], [4, 4, 3]])
+def test_batches_of_all_kinds(hidden_sizes, numpy_cudnn, session):
+    """One graph is given whole, ragged and empty sequences of several lengths, in turn, to run and to train on."""
+    x, lengths = tf.placeholder(tf.float64, [None, None, 2]), tf.placeholder(tf.int32, [None])
+    lstm = StackedLSTM(hidden_sizes, engine="cudnn", dtype=tf.float64, bias_initializer="tn")
+    outputs, _ = lstm(x, lengths, time_major=True)
+    gradient = tf.gradients(tf.reduce_sum(outputs**2), lstm.layers[0].Wf)[0]
+    session.run(tf.global_variables_initializer())
+    layers, random = lstm.get_weights(session).layers, np.random.RandomState(0)
+    for steps, given in [(5, [5, 5]), (5, [5, 3]), (5, [5, 5]), (4, [1, 4]), (4, [4]), (6, [0, 0, 2]), (6, [6, 6, 6])]:
+        feed = {x: random.standard_normal([steps, len(given), 2]), lengths: given}
+        expected, _, cache = numpy_lstm.forward(layers, feed[x], None, given)
+        assert numeric.relative_difference(session.run(outputs, feed), expected) < 1e-13
+        expected = numpy_lstm.backward(2 * expected, None, cache)["layers"][0]["Wf"]
+        assert numeric.relative_difference(session.run(gradient, feed), expected) < 1e-12
+
+
+# Variables are the same for all engines.
+
+
+def network(engine, x):
+    lstm = StackedLSTM([4, 4, 3], initial_state="projected", engine=engine)
+    outputs, _ = lstm(x, [5, 3])
+    loss = tf.reduce_mean(tf.square(outputs - 0.1))
+    return outputs, loss, tf.train.AdamOptimizer(0.01).minimize(loss)
+
+
+@ANYWHERE
+@pytest.mark.parametrize("others", ["graph", pytest.param("native", marks=NEEDS_NATIVE)])
+@pytest.mark.parametrize("back", [False, True])
+def test_checkpoints(others, back, float32_tolerance, numpy_cudnn, tmp_path):
+    """One trained with one engine goes on with another, optimizer and all, and restores bit for bit."""
+    x = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
+    path, found = str(tmp_path / "model"), []
+    for engine in [others, "cudnn"] if back else ["cudnn", others]:
+        with tf.Graph().as_default(), tf.Session() as session:
+            outputs, loss, train = network(engine, tf.constant(x))
+            variables, saver = tf.global_variables(), tf.train.Saver()
+            if not found:
+                session.run(tf.global_variables_initializer())
+                before = session.run(loss)
+                for _ in range(5):
+                    session.run(train)
+                assert session.run(loss) < before
+                saver.save(session, path)
+            else:
+                saver.restore(session, path)
+            results = [session.run([outputs] + variables)]
+            session.run(train)
+            found.append(results + [session.run([loss] + variables)])
+    (first, trained), (restored, trained_on) = found
+    for a, b in zip(first[1:], restored[1:]):
+        np.testing.assert_array_equal(a, b)
+    assert numeric.relative_difference(restored[0], first[0]) < float32_tolerance
+    for a, b in zip(trained, trained_on):
+        assert numeric.relative_difference(b, a) < 1e-5
+
+
+def test_layers_from_the_buffer_are_plain_tensors():
+    """For the second derivatives: what `unpack` returns is what engines take."""
+    (layer,) = cudnn.unpack(tf.zeros([4 * 3 * 5 + 8 * 3]), 2, 3, 1)
+    assert isinstance(layer, Layer) and [kernel.shape.as_list() for kernel in layer.kernels] == [[5, 3]] * 4

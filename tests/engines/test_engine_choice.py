@@ -1,0 +1,273 @@
+"""Which engine runs a stack: what `native` can run, why "auto" passes it over, and what the environment says.
+
+The same of `cudnn` is in test_cudnn_choice.py.
+"""
+
+import logging
+
+import numpy as np
+import pytest
+
+from stacked_lstm import StackedLSTM, activations, engines, rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import native
+from stacked_lstm.engines.native import library
+from stacked_lstm.engines.place import Place
+from support import native_ops
+
+
+@pytest.fixture(autouse=True)
+def gpus(monkeypatch):
+    """A TensorFlow for NVIDIA's GPUs without any, unless a test adds some, and nothing in the environment."""
+    found = []
+    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: found if kind == "GPU" else [])
+    monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
+    monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
+    return found
+
+
+def used(**options):
+    lstm = StackedLSTM([2], **options)
+    lstm(tf.zeros([1, 1, 1], options.get("dtype", tf.float32)))
+    return lstm.engine_used
+
+
+def problem(layers=()):
+    return native.ENGINE.problem(list(layers), Place())
+
+
+def objection(layers=()):
+    return native.ENGINE.objection(list(layers), Place())
+
+
+def test_order():
+    assert list(engines.ENGINES) == ["cudnn", "native", "graph"]
+
+
+# Each condition, what it says, and the test that has it.
+
+CONDITIONS = {
+    "_dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
+    "_named_activations": "the activation <lambda> is a function",
+    "plain_equations": "there are peepholes, a projection or clips",
+    "_on_a_cpu": "the device is ",  # test_devices
+    "in_this_process": "and what that process can run is not known here",
+    "outside_of_functions": "XLA may compile what is inside functions",  # test_inside_control_flow
+    "_no_gpu": "there is a GPU",  # test_gpus
+    "_compiled": "TensorFlow does not load the library",  # test_what_is_asked_last
+}
+
+
+def test_every_condition_is_listed():
+    conditions = native.ENGINE.needs + native.ENGINE.prefers + native.ENGINE.ready
+    assert list(CONDITIONS) == [condition.__name__ for condition in conditions]
+
+
+@native_ops.NEEDS_NATIVE
+def test_taken_by_auto():
+    assert used() == ("native", "not cudnn: there is no GPU; the first engine that supports these layers")
+    assert used(name="by_name", engine="native") == ("native", "asked for by name")
+
+
+@pytest.mark.parametrize(
+    "condition, options",
+    [("_dtype", {"dtype": tf.float16}), ("_named_activations", {"activation": lambda x: tf.tanh(x)})],
+)
+def test_layers_it_does_not_support(condition, options):
+    words = CONDITIONS[condition]
+    assert used(**options).name == "graph" and "not native: " + words in used(name="again", **options).reason
+    with pytest.raises(ValueError, match="expected layers that engine 'native' supports, got " + words):
+        used(name="by_name", engine="native", **options)
+
+
+@pytest.mark.parametrize("extra", [{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}])
+def test_cells_it_does_not_support(extra):
+    outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3, **extra), tf.zeros([1, 1, 1]), dtype=tf.float32)
+    name, reason = rnn_cell.engine_used(outputs)
+    assert name == "graph" and "; not native: " + CONDITIONS["plain_equations"] in reason
+
+
+@native_ops.NEEDS_NATIVE
+def test_activations_are_those_of_the_package(session):
+    """Those that `native` takes by name are those that the ops know."""
+    zeros, kernels = tf.zeros([1, 1]), [tf.ones([2, 1])] * 4
+
+    def call(of_cell, of_gates):
+        functions = {"activation": of_cell, "recurrent_activation": of_gates}
+        return native_ops.forward(tf.ones([1, 1, 1]), [zeros + 1], [zeros], kernels, **functions)[0]
+
+    one = tf.ones([])
+    for name, activation in activations.ACTIVATIONS.items():
+        for ours, expected in (
+            (call(name, "linear"), activation.function(activation.function(one) + 1)),
+            (call("linear", name), activation.function(one) * 2 * activation.function(one)),
+        ):
+            np.testing.assert_allclose(session.run(ours)[0, 0, 0], session.run(expected), rtol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected a known activation, got 'softmax'"):
+        session.run(call("tanh", "softmax"))
+
+
+REMOTE = CONDITIONS["in_this_process"]
+
+# Device -> why native cannot run there, and why "auto" does not take it.
+DEVICES = [
+    ("/device:CPU:0", None, None),
+    ("/cpu:0", None, None),
+    ("/device:cpu:0", None, None),
+    ("/job:localhost/replica:0/task:0", None, None),
+    ("/job:localhost/device:CPU:*", None, None),
+    ("/job:worker/task:1/device:CPU:0", None, "the device is /job:worker/task:1/device:CPU:0, " + REMOTE),
+    ("/job:worker", None, "the device is /job:worker, " + REMOTE),
+    ("/device:GPU:0", "the device is /device:GPU:0", None),
+    ("/job:cpu_worker/device:GPU:0", "the device is /job:cpu_worker/device:GPU:0", None),
+    ("/device:XLA_CPU:0", "the device is /device:XLA_CPU:0", None),
+    ("/device:TPU:0", "the device is /device:TPU:0", None),
+    (lambda op: "/device:GPU:1", "the device is /device:GPU:1", None),
+    (lambda op: "/cpu:0", None, None),
+    (None, None, None),
+]
+
+
+@native_ops.NEEDS_NATIVE
+@pytest.mark.parametrize("device, cannot, would_not", DEVICES)
+def test_devices(device, cannot, would_not, graph):
+    with tf.device(device):
+        assert problem() == cannot
+        assert objection() == (cannot or would_not)
+        with tf.device(None):
+            assert objection() is None
+    assert graph.get_operations() == []  # Asking leaves nothing behind.
+
+
+def test_asking_about_a_cell(graph):
+    """Asking leaves nothing behind in the graph."""
+    cell = rnn_cell.BasicLSTMCell(2)
+    cell.build([None, 3])
+    layer = cell.layer()
+    before = graph.get_operations()
+    problem([layer])
+    objection([layer])
+    assert graph.get_operations() == before
+
+
+@native_ops.NEEDS_NATIVE
+def test_devices_of_a_stack():
+    with tf.device("/device:GPU:0"):
+        assert used().name == "graph" and "not native: the device is /device:GPU:0" in used(name="again").reason
+        with pytest.raises(ValueError, match="'native' supports, got the device is /device:GPU:0"):
+            used(name="by_name", engine="native")
+    with tf.device("/device:GPU:2"):
+        placed = tf.zeros([])
+    with tf.colocate_with(placed):
+        assert "not native: the device is /device:GPU:2" in used(name="beside").reason
+
+
+@native_ops.NEEDS_NATIVE
+def test_device_functions_in_loops(control_flow):
+    found = []
+    with tf.device(lambda op: "/device:GPU:0"):
+        tf.while_loop(lambda k: k < 1, lambda k: (found.append(problem()), k + 1)[1], [0])
+    assert found[0] == "the device is /device:GPU:0"
+
+
+@native_ops.NEEDS_NATIVE
+def test_in_a_cluster():
+    """Between parameter servers a worker's graph has devices of jobs, its own among them: by name it runs there."""
+    server = tf.train.Server({"worker": ["localhost:0"]}, job_name="worker", task_index=0)
+    with tf.device(tf.train.replica_device_setter(ps_tasks=1, ps_device="/job:worker")):
+        assert used().name == "graph" and REMOTE in used(name="again").reason
+        lstm = StackedLSTM([2], engine="native", name="by_name")
+        outputs, _ = lstm(tf.ones([3, 4, 1]))
+    assert lstm.engine_used.name == "native" and outputs.device.startswith("/job:worker")
+    with tf.Session(server.target) as session:
+        session.run(tf.variables_initializer(lstm.variables))
+        assert np.all(session.run(outputs) != 0)
+
+
+@native_ops.NEEDS_NATIVE
+def test_inside_control_flow(control_flow):
+    found = []
+    tf.while_loop(lambda k: k < 1, lambda k: (found.append(used()), k + 1)[1], [0])
+    assert found[0].name == "graph" and CONDITIONS["outside_of_functions"] in found[0].reason
+
+
+@native_ops.NEEDS_NATIVE
+def test_gpus(gpus):
+    gpus.append("a GPU")
+    assert "not native: " + CONDITIONS["_no_gpu"] in used(activation="relu").reason
+    assert used(name="by_name", engine="native").name == "native"
+    with tf.device("/cpu:0"):
+        assert used(name="placed").name == "native"
+
+
+def test_what_is_asked_last(monkeypatch, caplog):
+    """Looking for GPUs starts CUDA, and building takes long: not where something else decides."""
+    asked = []
+    words = CONDITIONS["_compiled"]
+    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: asked.append(kind) or [])
+    monkeypatch.setattr(library, "problem", lambda: asked.append("library") or words)
+    monkeypatch.setattr(library, "_loaded", {})
+    for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.elu}]):
+        assert used(name="stack_%d" % k, **options).name == "graph"
+    for device in ("/device:GPU:0", "/job:worker/device:CPU:0"):
+        with tf.device(device):
+            assert objection().startswith("the device is")
+    tf.while_loop(lambda k: k < 1, lambda k: k + len(objection()), [0])
+    assert asked == []
+    with caplog.at_level(logging.WARNING, "stacked_lstm"):
+        assert problem() == words and asked == ["library"] and not caplog.records
+        assert objection() == objection() == words
+    assert asked == ["library"] + ["GPU", "library"] * 2
+    assert len(caplog.records) == 1 and "goes on without the native engine: " + words in caplog.text
+
+
+# What the environment says.
+
+
+def test_the_environment_says_what_auto_means(monkeypatch):
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "graph")
+    assert used() == ("graph", "asked for by STACKED_LSTM_ENGINE")
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")  # TensorFlow's own ops: of cells step by step, here graph.
+    assert used(name="stepwise") == ("graph", "asked for by STACKED_LSTM_ENGINE")
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "grap")
+    expected = "expected `STACKED_LSTM_ENGINE` to be one of auto, cudnn, graph, native, stepwise, got 'grap'"
+    with pytest.raises(ValueError, match="bad: " + expected):
+        used(name="bad")
+    assert used(name="by_name", engine="graph") == ("graph", "asked for by name")
+    with pytest.raises(ValueError, match="expected `engine` to be one of auto, cudnn, graph, native, got 'stepwise'"):
+        StackedLSTM([2], engine="stepwise")
+    for nothing in ("", "auto"):
+        monkeypatch.setenv("STACKED_LSTM_ENGINE", nothing)
+        assert "the first engine that supports these layers" in used(name="nothing_" + nothing).reason
+
+
+@native_ops.NEEDS_NATIVE
+def test_native_from_the_environment(monkeypatch, gpus):
+    """As by name: preferences do not count, and what it cannot run is an error."""
+    gpus.append("a GPU")
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "native")
+    assert used() == ("native", "asked for by STACKED_LSTM_ENGINE")
+    words = "bad: expected layers that engine 'native' supports, got %s .asked for by STACKED_LSTM_ENGINE."
+    with pytest.raises(ValueError, match=words % CONDITIONS["_dtype"]):
+        used(name="bad", dtype=tf.float16)
+    assert used(name="other", dtype=tf.float16, engine="graph").name == "graph"
+
+
+def cells(cell, scope, **options):
+    outputs, _ = rnn_cell.dynamic_rnn(cell, tf.zeros([1, 1, 1]), dtype=tf.float32, scope=scope, **options)
+    return rnn_cell.engine_used(outputs)
+
+
+@native_ops.NEEDS_NATIVE
+def test_cells_and_the_environment(monkeypatch):
+    """Of cells it decides about the plain stacks; all else stays on TensorFlow's loop."""
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "native")
+    assert cells(rnn_cell.LSTMCell(2), "plain") == ("native", "asked for by STACKED_LSTM_ENGINE")
+    assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "stepwise"
+    with pytest.raises(ValueError, match="'native' supports, got " + CONDITIONS["plain_equations"]):
+        cells(rnn_cell.LSTMCell(2, use_peepholes=True), "peepholes")
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
+    for k, engine in enumerate([None, "auto"]):
+        expected = ("stepwise", "asked for by STACKED_LSTM_ENGINE")
+        assert cells(rnn_cell.LSTMCell(2), "stepwise_%d" % k, engine=engine) == expected
+    assert cells(rnn_cell.LSTMCell(2), "graph", engine="graph") == ("graph", "asked for by name")

@@ -1,0 +1,195 @@
+"""What holds for every engine: its contract, first and second derivatives, lengths, the size of its graph."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from stacked_lstm import StackedLSTM
+from stacked_lstm.compat import tf
+from support import numeric
+from support.derivatives import STACKS, Problem
+from support.native_ops import NEEDS_NATIVE
+from support.sets import EXHAUSTIVE, ONCE
+from support.versions import OLD
+
+# A function that is not known by name is for the graph engine.
+LINEAR = [
+    ("linear", "graph"),
+    (lambda x: tf.identity(x) * 1.0, "graph"),
+    pytest.param("linear", "native", marks=NEEDS_NATIVE),
+]
+
+
+@pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
+def test_gradients_of_gathered_results(lengths, engine, plain_session):
+    """They reach the engine as IndexedSlices; those of slices do not."""
+    x = tf.constant(np.random.RandomState(0).standard_normal([5, 3, 2]))
+    outputs, state = StackedLSTM([4, 3], dtype=tf.float64, engine=engine)(x, lengths, time_major=True)
+    gathered = tf.reduce_sum(tf.gather(outputs, [1, 3]) ** 2) + tf.reduce_sum(tf.gather(state[0].h, [2]) ** 3)
+    sliced = tf.reduce_sum(outputs[1] ** 2 + outputs[3] ** 2) + tf.reduce_sum(state[0].h[2] ** 3)
+    found, expected = (tf.gradients(loss, x)[0] for loss in (gathered, sliced))
+    plain_session.run(tf.global_variables_initializer())
+    found, expected = plain_session.run([found, expected])
+    assert np.all(expected[0, 0] != 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("initial_state, use_bias", [("zeros", False), ("learned", True)])
+def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, engine, plain_session):
+    Problem(
+        plain_session, [8, 3], 2, [5, 0, 3], initial_state=initial_state, use_bias=use_bias, engine=engine
+    ).check_gradients()
+
+
+@pytest.mark.parametrize(
+    "activation, recurrent_activation, initializer",
+    [
+        ("tanh", "hard_sigmoid", "xavier"),  # large weights reach both sides of both clips
+        ("sigmoid", "tanh", "xavier"),
+        ("relu", "sigmoid", "glorot_bengio"),  # what is not bounded would grow out of hand with them
+        ("linear", "sigmoid", "glorot_bengio"),
+        ("hard_sigmoid", "relu", "dl"),
+        ("relu", "hard_sigmoid", "dl"),
+    ],
+)
+def test_gradients_of_activations(activation, recurrent_activation, initializer, general_engine, plain_session):
+    options = {"activation": activation, "recurrent_activation": recurrent_activation}
+    Problem(
+        plain_session, [4, 3], 3, [5, 0, 3], weight_initializer=initializer, **options, engine=general_engine
+    ).check_gradients()
+
+
+def test_gradients_under_both_control_flows(control_flow, engine, plain_session):
+    Problem(plain_session, [4, 7, 3], 5, [5, 0, 3], initial_state="learned", engine=engine).check_gradients()
+
+
+# All kinds of loops, and under control flow v2, which takes its time, where the input product is in one and before one.
+# The other engines have the graph engine's second derivatives.
+SECOND = [
+    pytest.param(stack, "control_flow_v1", "graph", marks=ONCE) for stack in sorted(set(STACKS) - {"shared loop"})
+]
+SECOND += [("shared loop", "control_flow_v1", "graph"), ("in the loop", "control_flow_v2", "graph")]
+SECOND += [pytest.param("shared loop", "control_flow_v2", "graph", marks=ONCE)]
+SECOND += [
+    pytest.param("shared loop", "control_flow_v1", "native", marks=[NEEDS_NATIVE, ONCE]),
+    pytest.param("shared loop", "control_flow_v2", "native", marks=[NEEDS_NATIVE, EXHAUSTIVE]),
+    pytest.param("shared loop", "control_flow_v1", "cudnn", marks=EXHAUSTIVE),
+    pytest.param("shared loop", "control_flow_v2", "cudnn", marks=ONCE),
+]
+
+
+@pytest.mark.parametrize("stack, control_flow, engine", SECOND, indirect=["control_flow", "engine"])
+def test_second_derivatives(stack, control_flow, engine, plain_session):
+    Problem(
+        plain_session, *STACKS[stack], lengths=[5, 0, 3], second=True, initial_state="projected", engine=engine
+    ).check_second_derivatives()
+
+
+@pytest.mark.parametrize("activation, recurrent_activation", [("relu", "hard_sigmoid"), ("linear", "tanh")])
+def test_second_derivatives_of_activations(activation, recurrent_activation, general_engine, plain_session):
+    options = {"activation": activation, "recurrent_activation": recurrent_activation, "use_bias": False}
+    Problem(plain_session, [4, 3], 3, second=True, **options, engine=general_engine).check_second_derivatives()
+
+
+@pytest.mark.parametrize(
+    "engine",
+    ["graph"] + [pytest.param("native", marks=[NEEDS_NATIVE, ONCE]), pytest.param("cudnn", marks=ONCE)],
+    indirect=True,
+)
+def test_derivatives_inside_functions(engine, plain_session):
+    """First and second, where TensorFlow rebuilds a function for its gradient."""
+    function = importlib.import_module("tensorflow").compat.v2.function
+    tf.enable_control_flow_v2()
+    try:
+        lstm = StackedLSTM([3], dtype=tf.float64, engine=engine)
+        lstm.build(2)
+        x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 2]))
+
+        def call(value):
+            return lstm(value, [4, 2])[0]
+
+        outputs = {
+            "outside": call(x),
+            "function": function(call, autograph=False)(x),
+            "cond": tf.cond(tf.reduce_sum(x) > -100, lambda: call(x), lambda: tf.zeros([2, 4, 3], tf.float64)),
+            "map_fn": tf.map_fn(call, x[None], back_prop=True)[0],
+        }
+        if OLD and engine == "cudnn":
+            del outputs["map_fn"]  # See test_cudnn_engine.py.
+        derivatives = {}
+        for where, y in outputs.items():
+            first = tf.gradients(tf.reduce_sum(y**3), [x] + lstm.variables)
+            derivatives[where] = first + tf.gradients(tf.reduce_sum(first[0] ** 2), [x] + lstm.variables)
+        plain_session.run(tf.global_variables_initializer())
+        found = plain_session.run(derivatives)
+        expected = found.pop("outside")
+        for where, inside in found.items():
+            assert max(map(numeric.relative_difference, inside, expected)) < 1e-12, where
+    finally:
+        tf.disable_control_flow_v2()
+
+
+@pytest.mark.parametrize("gradients_on", ["/cpu:0", "/gpu:0", None])
+@pytest.mark.parametrize(
+    "name, kinds, device",
+    [
+        ("cudnn", ["CudnnRNNV3", "CudnnRNNBackpropV3"], "/device:GPU:1"),
+        ("cudnn", ["CudnnRNNV3", "CudnnRNNBackpropV3"], ""),
+        pytest.param("native", ["StackedLstmForward", "StackedLstmBackward"], "/device:CPU:0", marks=NEEDS_NATIVE),
+    ],
+)
+def test_gradients_are_where_the_layers_are(name, kinds, device, gradients_on, graph):
+    """Of engines with an op for them: not where they were asked for."""
+    with tf.device(device):
+        lstm = StackedLSTM([3], engine=name)
+        outputs, _ = lstm(tf.zeros([2, 4, 1]))
+    with tf.device(gradients_on):
+        tf.gradients(outputs, lstm.variables)
+    assert [[op.device for op in graph.get_operations() if op.type == kind] for kind in kinds] == [[device]] * 2
+
+
+def test_inside_a_loop_of_the_users(control_flow, engine, session):
+    """A stack in the body of another loop."""
+    lstm = StackedLSTM([3], dtype=tf.float64, engine=engine)
+    lstm.build(3)
+    x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 3]))
+    looped = tf.while_loop(lambda k, _: k < 3, lambda k, y: (k + 1, lstm(y)[0]), (0, x))[1]
+    unrolled = lstm(lstm(lstm(x)[0])[0])[0]
+    initialize = tf.global_variables_initializer()
+    gradients = [tf.gradients(tf.reduce_sum(y**2), lstm.variables) for y in (looped, unrolled)]
+    session.run(initialize)
+    for ours, expected in zip(*session.run(gradients)):
+        assert numeric.relative_difference(ours, expected) < 1e-12
+
+
+@pytest.mark.parametrize("activation, engine", LINEAR)
+def test_states_that_grow_past_the_end(activation, engine, session):
+    """Steps past the end overflow; neither a loop that TensorFlow differentiates nor a second derivative sees them."""
+    x, found = tf.placeholder(tf.float64, [2, None, 3]), []
+    options = {"activation": activation, "engine": engine, "dtype": tf.float64}
+    lstm = StackedLSTM([4], weight_initializer=tf.constant_initializer(2.0), **options)
+    outputs, _ = lstm(x, [3, tf.shape(x)[1]])
+    gradients = tf.gradients(outputs[0], [x] + lstm.variables)
+    if activation == "linear":
+        gradients += tf.gradients(tf.reduce_sum(gradients[0][0] ** 2), [x] + lstm.variables)
+    session.run(tf.global_variables_initializer())
+    for steps in (3, 150):
+        values = session.run(gradients, {x: np.ones([2, steps, 3])})
+        found.append([value[:1, :3] if value.ndim == 3 else value for value in values])
+    assert any(np.any(value) for value in found[0])
+    for short, long in zip(*found):
+        assert np.all(np.isfinite(long))
+        np.testing.assert_allclose(long, short, rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation, engine", LINEAR)
+def test_graph_does_not_grow_with_time(activation, engine):
+    counts = []
+    for steps in (2, 200):
+        with tf.Graph().as_default() as built:
+            lstm = StackedLSTM([4, 5], activation=activation, engine=engine)
+            outputs, _ = lstm(tf.placeholder(tf.float32, [3, steps, 2]))
+            tf.gradients(outputs, lstm.variables)
+            counts.append(len(built.get_operations()))
+    assert counts[0] == counts[1]

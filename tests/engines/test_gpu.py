@@ -1,0 +1,133 @@
+"""Sessions on a GPU, without soft placement: what the CPU cannot show. Without a GPU they are skipped and say so.
+
+`python -m pytest -m gpu` runs these, and the tests of other modules that run on a GPU once more: those that have a mark
+of support/places.py.
+"""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import StackedLSTM, parity
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import cudnn
+from support import numeric, tiny_runs
+from support.derivatives import STACKS, Problem
+from support.peers import compared, differences
+from support.places import GPU, prepared
+
+DEVICE = "/GPU:0"
+
+pytestmark = GPU
+
+
+@pytest.fixture(scope="module", params=["graph", "cudnn"])
+def engine(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place():
+    return prepared("gpu")
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.float32, tf.float64])
+@pytest.mark.parametrize("hidden_size, input_size, layers", [(5, 3, 1), (64, 8, 3), (7, 650, 2), (650, 650, 2)])
+def test_buffer_is_as_large_as_cudnns(hidden_size, input_size, layers, dtype, session):
+    """Also of odd widths, where cuDNN might have padded; TensorFlow does not compare. Places are parity's to tell.
+
+    The op CudnnRNNCanonicalToParams, which would, reads cuDNN 9's answers wrong and ends the process.
+    """
+    lstm = StackedLSTM([hidden_size] * layers, engine="cudnn", dtype=dtype)
+    lstm.build(input_size)
+    size = tf.raw_ops.CudnnRNNParamsSize(
+        num_layers=layers, num_units=hidden_size, input_size=input_size, T=dtype, S=tf.int32, rnn_mode="lstm"
+    )
+    assert session.run(size) == cudnn.pack(lstm.layers).shape.as_list()
+
+
+# Numbers beyond those of the other modules.
+
+
+@pytest.mark.parametrize("steps, batch, width, hidden_size", [(35, 20, 650, 650), (50, 32, 128, 512)])
+def test_large(steps, batch, width, hidden_size, engine, session):
+    setup = parity.Setup([hidden_size] * 2, width, engine=engine)
+    peers = {"dynamic_rnn": parity.PEERS["dynamic_rnn"]}
+    assert parity.exceeded(differences(setup, session, batch, steps, peers)) == []
+
+
+@pytest.mark.parametrize("stack", ["before the loop", "shared loop"])
+def test_second_derivatives(stack, control_flow, engine, session):
+    options = {"second": True, "initial_state": "projected", "engine": engine}
+    Problem(session, *STACKS[stack], lengths=[5, 0, 3], **options).check_second_derivatives()
+
+
+def test_float16(engine, session):
+    """Outputs and gradients, against the graph engine in float32 on the same weights."""
+    x, results, stacks = np.random.RandomState(0).standard_normal([7, 5, 16]), [], []
+    for name, dtype in ((engine, tf.float16), ("graph", tf.float32)):
+        lstm = StackedLSTM([32, 32], engine=name, dtype=dtype, name=dtype.name)
+        outputs, _ = lstm(tf.constant(x, dtype), [7, 7, 3, 0, 1], time_major=True)
+        results.append([outputs] + tf.gradients(tf.reduce_sum(tf.sin(outputs)), lstm.variables))
+        stacks.append(lstm)
+    session.run(tf.global_variables_initializer())
+    stacks[1].set_weights(session, stacks[0].get_weights(session).layers)
+    for half, single in zip(*session.run(results)):
+        assert half.dtype == np.float16 and numeric.relative_difference(half.astype(np.float64), single) < 1e-2
+
+
+# What ran where.
+
+
+def ran_on(session, fetches, feed):
+    """Type of op -> set of the devices on which such ops ran, from the metadata of one run."""
+    metadata = tf.RunMetadata()
+    options = tf.RunOptions(trace_level=tf.RunOptions.SOFTWARE_TRACE)
+    session.run(fetches, feed, options=options, run_metadata=metadata)
+    types, found = {op.name: op.type for op in session.graph.get_operations()}, {}
+    for device in metadata.step_stats.dev_stats:
+        for node in device.node_stats:
+            found.setdefault(types.get(node.node_name), set()).add(device.device.split("/device:")[-1])
+    return found
+
+
+def test_run_metadata(engine, session):
+    setup = parity.Setup([8, 8], 4, lengths=True, engine=engine)
+    comparison = compared(setup, session)
+    batch = parity.random_batch(setup, 5, 7, seed=3)
+    ours = comparison.networks[parity.OURS]
+    assert ours.source.startswith("engine %s (asked for by name)" % engine)
+    devices = ran_on(session, ours.train_step, ours.feed(batch))
+    for kind in {"graph": ["MatMul"], "cudnn": ["CudnnRNNV3", "CudnnRNNBackpropV3"]}[engine]:
+        assert devices[kind] == {DEVICE[1:]}
+    assert any(device.endswith(DEVICE[1:]) for device in parity.devices_used(session, ours.outputs, ours.feed(batch)))
+
+
+def test_auto_takes_cudnn(session):
+    lstm = StackedLSTM([3])
+    outputs, _ = lstm(tf.zeros([1, 2, 1]))
+    assert lstm.engine_used == ("cudnn", "the first engine that supports these layers")
+    session.run(tf.global_variables_initializer())
+    assert np.all(np.isfinite(session.run(outputs)))
+
+
+# Scripts.
+
+
+def forecasts(tmp_path):
+    run = {"hidden_sizes": "8,8", "epochs": "1", "train_examples": "64"}
+    return dict(run, task="forecast", train_dir=str(tmp_path / "run"))
+
+
+TASKS = {
+    "fashion_mnist": tiny_runs.arguments_in,
+    "titles": tiny_runs.title_arguments_in,
+    "forecast": forecasts,
+}
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_training(task, engine, tmp_path, capsys):
+    """A few steps of each task, wherever TensorFlow puts its ops."""
+    final = tiny_runs.run(TASKS[task](tmp_path), engine=engine)
+    assert "engine %s (asked for by name)" % engine in capsys.readouterr().out
+    assert all(np.isfinite(value) for value in final.values() if isinstance(value, float))

@@ -1,0 +1,99 @@
+"""The graph engine: its hand-written gradients and those of functions that it does not know, groups of layers.
+
+What holds for every engine is in test_engines.py.
+"""
+
+import numpy as np
+import pytest
+import tensorflow
+
+from stacked_lstm import StackedLSTM, activations, numpy_lstm
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import graph as graph_engine
+from stacked_lstm.layer import Layer
+from support import numeric
+from support.derivatives import Problem
+from support.versions import OLD
+
+
+def test_third_derivatives_are_refused_under_control_flow_v1(session):
+    problem = Problem(session, [3], 2)
+    second = tf.gradients(tf.reduce_sum(problem.gradients[0] ** 2), problem.x)[0]
+    with pytest.raises(TypeError, match="Second-order gradient for while loops"):
+        tf.gradients(tf.reduce_sum(second**2), problem.x)
+
+
+def test_callable_that_is_not_elementwise(control_flow, session):
+    """A softmax couples units: its derivative cannot come from the table."""
+    second = control_flow == "control_flow_v2"
+    problem = Problem(session, [4, 3], 3, [5, 0, 3], second, activation=lambda x: tf.nn.softmax(x) - 0.3)
+    problem.check_gradients()
+    if second:
+        problem.check_second_derivatives()
+        return
+    with pytest.raises(ValueError, match="enable_control_flow_v2"):
+        tf.gradients(tf.reduce_sum(problem.gradients[0] ** 2), problem.x)
+
+
+def test_callable_with_a_variable_of_its_own(session):
+    slope = tf.get_variable("slope", [], tf.float64, tf.constant_initializer(0.8))
+    problem = Problem(session, [3], 2, recurrent_activation=lambda x: tf.sigmoid(slope * x))
+    gradient = tf.gradients(problem.loss, slope)[0]
+
+    def loss_at(point):
+        session.run(slope.assign(point[0]))
+        return session.run(problem.loss, {problem.x: problem.point[0]})
+
+    expected = numeric.central_difference(loss_at, [np.float64(0.8)], [np.float64(1)])
+    loss_at([0.8])
+    assert abs(session.run(gradient, {problem.x: problem.point[0]}) - expected) < 1e-6 * abs(expected)
+
+
+def test_known_callables_have_the_hand_written_gradient(session):
+    assert activations.get(tf.tanh, "", "").name == "tanh" and activations.get(tf.nn.relu, "", "").times_slope
+    options = {"activation": tf.nn.tanh, "recurrent_activation": tf.nn.sigmoid}
+    problem = Problem(session, [3], 2, second=True, **options)
+    problem.check_second_derivatives()  # which a callable's loop could not
+
+
+def test_layers_are_grouped_by_size():
+    sizes = ((300, 8), (8, 300), (8, 8), (300, 8), (300, 300), (8, 300))
+    layers = [Layer(below, size, kernels=[]) for size, below in sizes]
+    assert graph_engine._group_sizes(layers) == [1, 2, 1, 1, 1]
+
+
+WAYS = {
+    "tf.function": lambda step, x: tensorflow.function(step, jit_compile=True)(x),
+    "compile": lambda step, x: tf.xla.experimental.compile(step, [x]),
+    "jit_scope": lambda step, x: in_jit_scope(step, x),
+}
+
+
+def in_jit_scope(step, x):
+    with tf.xla.experimental.jit_scope(compile_ops=True):
+        return step(x)
+
+
+@pytest.mark.skipif(OLD, reason="TensorFlow 1.15 is built without XLA")
+@pytest.mark.parametrize("lengths", [None, [5, 3]])
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_training_in_xla(way, lengths, control_flow, session):
+    """Where the number of steps is known, XLA compiles a stack and its gradients; against NumPy."""
+    x = np.random.RandomState(0).standard_normal([2, 5, 3])
+    lstm = StackedLSTM([4, 4], dtype=tf.float64, bias_initializer="tn")  # "auto" takes graph in a function.
+    lstm.build(3)
+
+    def step(inputs):
+        outputs, _ = lstm(inputs, None if lengths is None else tf.constant(lengths))
+        return [outputs] + tf.gradients(tf.square(outputs), [inputs] + lstm.variables)
+
+    results = WAYS[way](step, tf.constant(x))
+    session.run(tf.global_variables_initializer())
+    outputs, d_x, *d_variables = session.run(results)
+    layers = lstm.get_weights(session).layers
+    expected, _, cache = numpy_lstm.forward(layers, x.transpose(1, 0, 2), None, lengths)
+    gradients = numpy_lstm.backward(2 * expected, None, cache)
+    assert numeric.relative_difference(outputs, expected.transpose(1, 0, 2)) < 1e-12
+    assert numeric.relative_difference(d_x, gradients["x"].transpose(1, 0, 2)) < 1e-12
+    wanted = [gradients["layers"][k][name] for k in range(2) for name in lstm.variables_by_layer.layers[k]]
+    assert max(map(numeric.relative_difference, d_variables, wanted)) < 1e-12

@@ -1,0 +1,306 @@
+"""Building, keeping and loading the native engine; what happens where that fails."""
+
+import logging
+import multiprocessing
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+
+import stacked_lstm
+from stacked_lstm import StackedLSTM
+from stacked_lstm.compat import tf
+from stacked_lstm.engines.native import __main__, library
+from support import native_ops
+from support.sets import ONCE
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """A process that has loaded nothing yet, with an empty cache."""
+    monkeypatch.setattr(library, "_loaded", {})
+    monkeypatch.delenv(library.LIBRARY_VARIABLE, raising=False)
+    monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def quick(fresh, monkeypatch, tmp_path):
+    """A compiler that takes no time: it writes something to what comes after -o, and a line to a log."""
+    compiler = tmp_path / "compiler"
+    script = (
+        '#!/bin/sh\ncase "$*" in *--version) exec echo quick 1.0;; esac\n'
+        'echo "$@" >> %s\nsleep 0.05\nwhile [ "$1" != -o ]; '
+    )
+    script += 'do shift; done\necho made > "$2"\n'
+    compiler.write_text(script % (tmp_path / "log"))
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    return tmp_path / "log"
+
+
+def calls(log):
+    """How often the library was linked."""
+    return sum("-shared" in line for line in log.read_text().split("\n")) if log.exists() else 0
+
+
+@ONCE
+def test_built_once_and_kept_private(quick, fresh, caplog):
+    with caplog.at_level(logging.WARNING, "stacked_lstm"):
+        path, is_new = library.built()
+        assert is_new and library.built() == (path, False) and calls(quick) == 1
+    assert len(caplog.records) == 1 and path in caplog.records[0].getMessage()
+    assert stat.S_IMODE(os.stat(str(fresh)).st_mode) == 0o700
+    left = sorted(os.listdir(str(fresh)))
+    assert left == sorted([os.path.basename(path), os.path.basename(path) + ".lock"])  # Nothing half made.
+
+
+@ONCE
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b"x" + b[1:], lambda b: b"foreign"])
+def test_damaged_files_are_built_again(damage, quick):
+    path, _ = library.built()
+    with open(path, "rb") as file:
+        contents = file.read()
+    with open(path, "wb") as file:
+        file.write(damage(contents))
+    assert library.built() == (path, True) and calls(quick) == 2
+    with open(path, "rb") as file:
+        assert file.read() == contents
+
+
+@ONCE
+@pytest.mark.parametrize("change", ["command", "version", "processor", "compile_flags", "source"])
+def test_another_key_is_another_file(change, quick, monkeypatch):
+    tools = library.toolchain()
+    before = library.path(tools)
+    if change == "source":
+        monkeypatch.setattr(library, "_files", lambda *endings: ["vector.h"])
+    else:
+        tools = tools._replace(**{change: "another"})
+    assert library.path(tools) != before
+
+
+@ONCE
+def test_processes_at_once_build_once(quick):
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        found = pool.map(_built, range(3), chunksize=1)
+    assert sorted(is_new for _, is_new in found) == [False, False, True] and calls(quick) == 1
+
+
+def _built(_):
+    return library.built()
+
+
+def problem():
+    with pytest.raises(library.BuildError) as raised:
+        library.load()
+    return str(raised.value)
+
+
+def test_no_compiler(fresh, monkeypatch):
+    monkeypatch.setenv("CXX", "/nowhere/compiler")
+    assert "there is no C++ compiler: expected the CXX of the environment, '/nowhere/compiler'" in problem()
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", str(fresh))
+    library._loaded.clear()
+    assert "there is no C++ compiler: expected one of g++, clang++, c++ on the path" in problem()
+
+
+@ONCE
+def test_compilers_with_words_of_their_own(quick, monkeypatch):
+    """As in `ccache g++` or `g++ -m64`: they are part of every command and of the library's name."""
+    plain, _ = library.built()
+    monkeypatch.setenv("CXX", "env LANG=C '%s' -m64" % os.environ["CXX"])
+    path, is_new = library.built()
+    lines = quick.read_text().splitlines()
+    assert is_new and path != plain
+    assert [line.startswith("-m64 ") for line in lines] == [k >= len(lines) // 2 for k in range(len(lines))]
+
+
+@pytest.mark.parametrize("cxx, words", [("'g++", "No closing quotation"), (" ", "there is no C++ compiler")])
+def test_a_cxx_that_is_no_command(cxx, words, fresh, monkeypatch):
+    monkeypatch.setenv("CXX", cxx)
+    assert words in problem() and repr(cxx) in problem()
+
+
+def test_the_compiler_speaks_english(fresh, monkeypatch, tmp_path):
+    """What it says of its version is in the library's name."""
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\necho "$LC_ALL"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert library.toolchain().version == "C\n"
+
+
+@ONCE
+def test_broken_compiler(quick, monkeypatch, tmp_path):
+    compiler = tmp_path / "broken"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exec echo broken 1.0\necho cannot do this >&2; exit 3\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    words = problem()
+    assert "exited with 3 and said:\ncannot do this" in words and str(compiler) in words
+    monkeypatch.setenv("CXX", str(quick))  # A failure is remembered: no second attempt in this process.
+    assert problem() == words
+
+
+@ONCE
+def test_what_is_no_library(quick):
+    assert "TensorFlow does not load the library" in problem()
+
+
+def test_a_directory_that_others_may_write(quick, fresh):
+    fresh.mkdir(mode=0o700)
+    fresh.chmod(0o777)
+    assert "to be the user's own or root's and closed to others' writing" in problem()
+    assert calls(quick) == 0
+
+
+@pytest.mark.parametrize(
+    "owner, mode, trusted",
+    [(7, 0o700, True), (7, 0o755, True), (0, 0o755, True), (8, 0o755, False), (7, 0o770, False), (0, 0o777, False)],
+)
+def test_whose_directories_are_trusted(owner, mode, trusted, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 7)
+    assert library._is_closed(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
+
+
+@ONCE
+@pytest.mark.parametrize("variable", [library.CACHE_VARIABLE, "XDG_CACHE_HOME", None])
+def test_directories_without_a_root(variable, quick, monkeypatch, tmp_path):
+    """Such as ~ where there is no home: nothing is made in the working directory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(str(tmp_path / "here"))
+    monkeypatch.delenv(library.CACHE_VARIABLE)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    if variable:
+        monkeypatch.setenv(variable, "cache")
+    assert "expected an absolute path of a directory to build in, got '%s" % ("cache" if variable else "~") in problem()
+    assert os.listdir(".") == []
+
+
+def refuse(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+@ONCE
+@pytest.mark.parametrize("where", [(os, "makedirs"), (tempfile, "TemporaryDirectory"), (os, "replace"), None])
+def test_no_room(where, quick, monkeypatch, capsys):
+    """Whatever the system refuses is said in a line, not in a traceback."""
+    if where:
+        monkeypatch.setattr(*where, refuse)
+    else:  # A lock that cannot be opened, for root either.
+        os.makedirs(library.path(library.toolchain()) + ".lock")
+    assert __main__.main() == 1
+    said = capsys.readouterr().err
+    assert "is not available: the library can be neither found nor built: [Errno" in said and said.count("\n") == 1
+
+
+@ONCE
+@pytest.mark.skipif(library.fcntl is None, reason="no locks here")
+def test_file_systems_without_locks(quick, monkeypatch):
+    monkeypatch.setattr(library.fcntl, "flock", refuse)
+    path, is_new = library.built()
+    assert is_new and library.built() == (path, False)
+
+
+@ONCE
+def test_a_library_by_name(quick, monkeypatch, tmp_path, capsys):
+    """No compiler is needed then, and nothing is built."""
+    path, _ = library.built()
+    moved = str(tmp_path / "moved.so")
+    os.rename(path, moved)
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, moved)
+    monkeypatch.setenv("CXX", "/nowhere/compiler")
+    assert library.built() == (moved, False)
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, "moved.so")
+    assert library.built() == (moved, False)
+    for other in (str(tmp_path / "none.so"), str(quick)):
+        monkeypatch.setenv(library.LIBRARY_VARIABLE, other)
+        with pytest.raises(
+            library.BuildError, match="expected a library that this package built as STACKED_LSTM_NATIV"
+        ):
+            library.built()
+
+
+@native_ops.NEEDS_NATIVE
+def test_a_library_by_name_that_is_one(monkeypatch, capsys):
+    path, _ = library.built()
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, path)
+    monkeypatch.setenv("CXX", "/nowhere/compiler")
+    assert __main__.main() == 0 and capsys.readouterr().out == "found %s\n" % path
+
+
+@ONCE
+def test_without_it(quick, caplog):
+    """By name it is an error with the compiler's words; "auto" goes on with graph, and says so."""
+    with pytest.raises(ValueError, match="lstm: expected layers that engine 'native' supports, got TensorFlow"):
+        StackedLSTM([2], engine="native", name="lstm")(tf.zeros([1, 1, 1]))
+    assert not any("goes on" in record.getMessage() for record in caplog.records)
+    for name in ("one", "other"):
+        lstm = StackedLSTM([2], name=name)
+        lstm(tf.zeros([1, 1, 1]))
+        assert lstm.engine_used.name == "graph"
+        assert "not native: TensorFlow does not load the library" in lstm.engine_used.reason
+    warnings = [r.getMessage() for r in caplog.records if "engine" in r.getMessage()]
+    assert sum("building the native engine" in text for text in warnings) == 1
+    assert sum("goes on without the native engine" in text for text in warnings) == 1
+
+
+@ONCE
+def test_errors_are_new_ones(quick):
+    """The same one would keep all the frames that it went through."""
+    raised = []
+    for _ in range(2):
+        with pytest.raises(RuntimeError) as error:
+            stacked_lstm.load_native_ops()
+        raised.append(error.value)
+    assert raised[0] is not raised[1] and str(raised[0]) == str(raised[1]) == library.problem()
+
+
+def test_ahead_of_time(quick, capsys):
+    assert __main__.main() == 1
+    assert "the native engine is not available: TensorFlow does not load" in capsys.readouterr().err
+
+
+@native_ops.NEEDS_NATIVE
+def test_ahead_of_time_where_it_is_built(capsys):
+    assert __main__.main() == 0
+    tools = library.toolchain()
+    assert capsys.readouterr().out.startswith("found %s\nby %s (" % (library.path(tools), " ".join(tools.command)))
+
+
+@native_ops.NEEDS_NATIVE
+def test_imported_graphs(session, tmp_path):
+    """In a process that knows nothing else of the ops: an imported graph runs there, and can be differentiated."""
+    x = tf.placeholder(tf.float32, [2, 3, 4], name="x")
+    outputs, _ = StackedLSTM([5], engine="native")(x)
+    expected = [tf.identity(outputs, name="outputs"), tf.gradients(outputs, x)[0]]
+    session.run(tf.global_variables_initializer())
+    frozen = tf.graph_util.convert_variables_to_constants(session, session.graph_def, ["outputs"])
+    (tmp_path / "frozen.pb").write_bytes(frozen.SerializeToString())
+    values = np.random.RandomState(0).standard_normal([2, 3, 4])
+    np.savez(str(tmp_path / "expected.npz"), *session.run(expected, {x: values}), x=values)
+    subprocess.run([sys.executable, "-c", IMPORTS % {"directory": str(tmp_path)}], check=True)
+
+
+IMPORTS = """
+import numpy as np
+import tensorflow.compat.v1 as tf
+import stacked_lstm
+tf.disable_v2_behavior()
+stacked_lstm.load_native_ops()
+definition = tf.GraphDef.FromString(open("%(directory)s/frozen.pb", "rb").read())
+x, outputs = tf.import_graph_def(definition, return_elements=["x:0", "outputs:0"])
+expected = np.load("%(directory)s/expected.npz")
+ours = tf.Session().run([outputs, tf.gradients(outputs, x)[0]], {x: expected["x"]})
+for k, array in enumerate(ours):
+    assert np.any(array) and np.array_equal(array, expected["arr_%%d" %% k]), k
+"""

@@ -1,0 +1,174 @@
+"""The native ops as anyone may call them: whatever is wrong is an error, when the graph is built or when it runs."""
+
+import numpy as np
+import pytest
+
+from stacked_lstm.compat import tf
+from stacked_lstm.engines.native import library
+from support import native_ops
+from support.sets import ONCE
+
+pytestmark = native_ops.NEEDS_NATIVE
+ERRORS = (tf.errors.InvalidArgumentError, ValueError, TypeError)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    """Two layers whose sizes are unknown, and a session: shape functions let everything through."""
+    with tf.Graph().as_default() as graph:
+        built = native_ops.build("float32", layers=2)
+        with tf.Session(graph=graph) as session:
+            yield lambda values: native_ops.results(built, values, session)
+
+
+VALUES = native_ops.random_values(0, 5, 4, 3, [18, 7])
+RANDOM = np.random.RandomState(0)
+
+
+def other_shapes(shape):
+    """Shapes one off in a size, with sizes swapped, of other ranks, empty."""
+    for axis in range(len(shape)):
+        for size in (0, shape[axis] - 1, shape[axis] + 1, 4 * shape[axis]):
+            yield shape[:axis] + (size,) + shape[axis + 1 :]
+    yield shape + (1,)
+    yield (1,) + shape
+    yield shape[1:]
+    yield ()
+    if len(set(shape)) > 1:
+        yield shape[::-1]
+
+
+WRONG = [(name, shape) for name in sorted(VALUES) for shape in other_shapes(VALUES[name].shape)]
+
+
+@ONCE
+@pytest.mark.parametrize("name, shape", WRONG)
+def test_wrong_shapes_when_it_runs(name, shape, stack):
+    values = dict(VALUES, **{name: np.zeros(shape, VALUES[name].dtype)})
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        stack(values)
+
+
+@ONCE
+def test_random_shapes_when_it_runs(stack):
+    """All inputs at once; whatever happens to fit is computed, everything else is refused."""
+    refused = 0
+    for _ in range(300):
+        sizes = [tuple(RANDOM.randint(0, 4, RANDOM.randint(0, 4))) for _ in VALUES]
+        values = {name: np.zeros(shape, VALUES[name].dtype) for name, shape in zip(sorted(VALUES), sizes)}
+        try:
+            stack(values)
+        except tf.errors.InvalidArgumentError:
+            refused += 1
+    assert refused > 200
+    assert np.all(np.isfinite(stack(VALUES)["outputs"]))  # And it still works.
+
+
+@pytest.mark.parametrize("length", [-1, 6, 2**31 - 1, -(2**31)])
+def test_lengths_out_of_range(length, stack):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected `lengths` from 0 to 5, got %d" % length):
+        stack(dict(VALUES, lengths=[1, length, 2, 3]))
+
+
+ONE = native_ops.random_values(0, 5, 4, 3, 18)
+
+
+def known(name, shape):
+    """One layer with sizes that are known when the graph is built."""
+    given = {key: tf.constant(value, tf.int32 if key == "lengths" else tf.float32) for key, value in ONE.items()}
+    given[name] = tf.zeros(shape, given[name].dtype)
+    kernels, biases = ([given[kind + gate] for gate in "icfo"] for kind in "Wb")
+    return native_ops.forward(given["x"], [given["c"]], [given["h"]], kernels, biases, [given["lengths"]])
+
+
+@pytest.mark.parametrize("name", ["x", "c", "h", "lengths", "Wf", "bo"])
+def test_wrong_shapes_when_the_graph_is_built(name):
+    for shape in other_shapes(ONE[name].shape):
+        if shape[1:] != (4, 3):  # Another number of steps is right.
+            with pytest.raises(ERRORS):
+                known(name, shape)
+    outputs, (c,), _, _ = known("h", [4, 18])
+    assert outputs.shape.as_list() == [5, 4, 18] and c.shape.as_list() == [4, 18]
+
+
+def test_wrong_activations_numbers_of_weights_and_types(session):
+    x, c, kernel = tf.zeros([5, 4, 3]), tf.zeros([4, 18]), tf.zeros([21, 18])
+    right = {"x": x, "c": [c], "h": [c], "kernels": [kernel] * 4}
+    right["packed"] = [library.load().stacked_lstm_pack(kernels=right["kernels"])]
+
+    def call(**changes):
+        return session.run(native_ops.forward(**dict(right, **changes)))
+
+    assert call()[0].shape == (5, 4, 18)
+    bias, lengths, right_shape = tf.zeros([18]), tf.zeros([4], tf.int32), packed_shape("float32", session)
+    assert call(packed=[tf.zeros([21 * 72] + [1] * right_shape)])[0].shape == (5, 4, 18)
+    for wrong in (
+        {"activation": "softmax"},
+        {"kernels": [kernel] * 2},
+        {"kernels": [kernel] * 5},
+        {"kernels": [kernel] * 8},
+        {"kernels": []},
+        {"biases": [bias] * 3},
+        {"biases": [bias]},
+        {"lengths": [lengths] * 2},
+        {"lengths": [tf.zeros([4])]},
+        {"packed": [tf.zeros([21 * 72 - 1] + [1] * right_shape)]},
+        {"packed": [tf.zeros([21 * 72] + [1] * (right_shape + 1))]},  # For another processor.
+        {"packed": [tf.zeros([21 * 72])]},
+        {"packed": [tf.zeros([21, 72])]},
+        {"packed": []},
+        {"x": tf.zeros([5, 4, 3], tf.float64)},
+        {"x": tf.zeros([5, 4, 3], tf.int32)},
+        {"c": [tf.zeros([4, 18], tf.float16)]},
+        {"c": [c, c]},
+        {"c": [], "h": []},
+        {"c": [c, c], "h": [c, c], "kernels": [kernel] * 8},  # The second layer gets 18 numbers, not 3.
+    ):
+        with pytest.raises(ERRORS):
+            call(**wrong)
+
+
+def packed_shape(dtype, session):
+    """How many axes of size 1 packed weights, and caches, have on this processor."""
+    return session.run(library.load().stacked_lstm_pack(kernels=[tf.zeros([3, 2], dtype)] * 4)).ndim - 1
+
+
+def test_what_the_forward_op_has_made(session):
+    """The backward op refuses outputs and caches of other sizes, or from a processor with other vectors."""
+    ops, state, kernels = library.load(), [tf.zeros([4, 18])], [tf.zeros([21, 18])] * 4
+    given = {"x": tf.zeros([5, 4, 3]), "c": state, "h": state, "lengths": [], "kernels": kernels, "biases": []}
+    given.update(activation="tanh", recurrent_activation="sigmoid")
+    outputs, _, _, cache = session.run(native_ops.forward(**given))
+
+    def backward(outputs, cache):
+        rest = {"d_outputs": tf.zeros([5, 4, 18]), "d_c_last": state, "d_h_last": state}
+        outputs, cache = (tf.placeholder_with_default(array, None) for array in (outputs, cache))
+        return session.run(ops.stacked_lstm_backward(outputs=outputs, cache=cache, **rest, **given))
+
+    assert backward(outputs, cache)[0].shape == (5, 4, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`cache` as this processor arranges it"):
+        backward(outputs, cache[..., None])
+    longer = np.concatenate([cache, cache[:1]])
+    for wrong in ((outputs[1:], cache), (outputs.ravel(), cache), (outputs, cache[1:]), (outputs, longer)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="StackedLstm: expected"):
+            backward(*wrong)
+
+
+@pytest.mark.parametrize("steps", [2**58, 2**60])
+def test_more_numbers_than_can_be_counted(steps, session):
+    """Without inputs an array of any length is empty, but its outputs would not be."""
+    state = [tf.zeros([1, 16])]
+    shape = tf.placeholder(tf.int64, [3])  # Not a constant, which TensorFlow 1.15's optimizer would fail at.
+    outputs = native_ops.forward(tf.reshape(tf.zeros([0]), shape), state, state, [tf.zeros([16, 16])] * 4)
+    with pytest.raises((tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError)):
+        session.run(outputs, {shape: [steps, 1, 0]})
+
+
+def test_many_steps_of_no_sequences(session):
+    """As many as can be counted: there is nothing to be done."""
+    kernels, state = [tf.zeros([19, 16])] * 4, [tf.zeros([0, 16])]
+    shape = tf.placeholder(tf.int64, [3])
+    forward = native_ops.forward(tf.reshape(tf.zeros([0]), shape), state, state, kernels)
+    d_kernel = tf.gradients(forward[0], kernels[0], forward[0])[0]
+    of_outputs, d_kernel = session.run([tf.shape(forward[0], out_type=tf.int64), d_kernel], {shape: [2**50, 0, 3]})
+    assert of_outputs.tolist() == [2**50, 0, 16] and d_kernel.shape == (19, 16) and not np.any(d_kernel)

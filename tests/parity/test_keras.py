@@ -1,0 +1,212 @@
+"""The LSTM layers of tf-keras (Keras 2) and Keras 3: weights set into a StackedLSTM and back, and the same numbers.
+
+support/keras_witness.py runs each of them in a process of its own.
+"""
+
+import functools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stacked_lstm import LSTMState, StackedLSTM, layouts
+from stacked_lstm.compat import tf
+from support import keras_witness as witness
+from support import numeric, places
+from support.random_networks import random_layers
+
+pytestmark = pytest.mark.skipif(
+    tf.__version__.startswith("1."), reason="TensorFlow 1.15 can have neither tf-keras nor Keras 3"
+)
+
+LIBRARIES = ["tf_keras", "keras"]
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
+BATCH = len(witness.LENGTHS)
+# Keras 3 gave the name to another function.
+OUR_NAMES = {"tf_keras": {}, "keras": {"hard_sigmoid": "hard_sigmoid_6"}}
+
+
+def data_for(case, seed):
+    """(explicit layers, what the witness is given), in the case's dtype."""
+    random, sizes = np.random.RandomState(seed), witness.HIDDEN_SIZES
+    use_bias = case.options.get("use_bias", True)
+    layers = random_layers(random, sizes, witness.INPUT_SIZE, use_bias, scale=0.5)
+    given = {"x": random.standard_normal([BATCH, witness.STEPS, witness.INPUT_SIZE])}
+    given["d outputs"] = random.standard_normal([BATCH, witness.STEPS, sizes[-1]])
+    for k, size in enumerate(sizes):
+        for field in witness.FIELDS:
+            given["%d %s0" % (k, field)], given["%d d %s" % (k, field)] = random.standard_normal([2, BATCH, size])
+        packed = layouts.pack(layers[k], "keras").values()
+        given.update({"%d set %d" % (k, n): array for n, array in enumerate(packed)})
+    layers = [{name: value.astype(case.dtype) for name, value in layer.items()} for layer in layers]
+    return layers, {name: value.astype(case.dtype) for name, value in given.items()}
+
+
+ALL = {key: data_for(case, seed=3) for key, case in witness.CASES.items()}
+
+MERGED = {
+    "concat": lambda a, b: tf.concat([a, b], axis=-1),
+    "sum": lambda a, b: a + b,
+    "mul": lambda a, b: a * b,
+    "ave": lambda a, b: (a + b) / 2,
+}
+
+
+def data_for_two():
+    """(explicit layer per side, what the witness is given for Bidirectional)."""
+    random, size = np.random.RandomState(4), witness.HIDDEN_SIZES[0]
+    layers = {side: random_layers(random, [size], witness.INPUT_SIZE, scale=0.5)[0] for side in witness.SIDES}
+    given = {"x": random.standard_normal([BATCH, witness.STEPS, witness.INPUT_SIZE])}
+    for side, layer in layers.items():
+        packed = layouts.pack(layer, "keras").values()
+        given.update({"%s %d" % (side, n): array for n, array in enumerate(packed)})
+        for field in witness.FIELDS:
+            given["%s %s0" % (side, field)], given["d %s %s" % (side, field)] = random.standard_normal([2, BATCH, size])
+    for merge in witness.MERGES:
+        width = 2 * size if merge == "concat" else size
+        given["%s d outputs" % merge] = random.standard_normal([BATCH, witness.STEPS, width])
+    return layers, given
+
+
+TWO, TWO_GIVEN = data_for_two()
+
+
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory):
+    """library -> function of a case's name: name -> array as `keras_witness` returns it."""
+    folder = tmp_path_factory.mktemp("keras")
+    arrays = {"%s/%s" % (key, name): value for key, (_, given) in ALL.items() for name, value in given.items()}
+    arrays.update({"bidirectional/" + name: value for name, value in TWO_GIVEN.items()})
+    found, given = {}, str(folder / "given.npz")
+    np.savez(given, **arrays)
+    processes = {
+        library: subprocess.Popen([sys.executable, witness.__file__, library, given, str(folder / library) + ".npz"])
+        for library in LIBRARIES
+    }
+    for library, process in processes.items():
+        assert process.wait() == 0, library
+        found[library] = {}
+        for key, value in np.load(str(folder / library) + ".npz").items():
+            case, name = key.split("/")
+            found[library].setdefault(case, {})[name] = value
+    return found
+
+
+def layers_of(results, what):
+    """Keras' arrays of each layer, e.g. `what` "got" or "d weight", as explicit layers."""
+    found = []
+    for k in range(len(witness.HIDDEN_SIZES)):
+        names = ["%d %s %d" % (k, what, n) for n in range(3)]
+        found.append(layouts.unpack([results[name] for name in names if name in results], "keras"))
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def ours(engine, masked, dtype, use_bias, activations):
+    """name -> array, named as the witness' results, of a StackedLSTM; `activations` are items of its arguments."""
+    layers, given = data_for(witness.Case(masked, dtype, {"use_bias": use_bias}), seed=3)
+    with tf.Graph().as_default(), places.plain_session() as session:
+        options = dict(activations, dtype=tf.as_dtype(dtype), use_bias=use_bias, engine=engine)
+        lstm = StackedLSTM(witness.HIDDEN_SIZES, **options)
+        x = tf.constant(given["x"])
+        starts = [LSTMState(*[tf.constant(given["%d %s0" % (k, f)]) for f in "ch"]) for k in range(len(layers))]
+        outputs, state = lstm(x, witness.LENGTHS if masked else None, initial_state=starts)
+        results = {"outputs": outputs, "last": state[-1].h}
+        results.update({"%d final %s" % (k, f): getattr(s, f) for k, s in enumerate(state) for f in "ch"})
+        targets = [outputs] + [getattr(s, f) for s in state for f in "ch"]
+        upstream = [given["d outputs"]] + [given["%d d %s" % (k, f)] for k in range(len(state)) for f in "ch"]
+        of = {"d x": x}
+        of.update({"%d d %s0" % (k, f): getattr(s, f) for k, s in enumerate(starts) for f in "ch"})
+        for k, variables in enumerate(lstm.variables_by_layer.layers):
+            of.update({"%d d %s" % (k, name): variable for name, variable in variables.items()})
+        results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
+        session.run(tf.global_variables_initializer())
+        lstm.set_weights(session, layers)
+        found = session.run(results)
+    if masked:  # Without return_state, Keras' last output of an empty sequence is zero, not the initial state.
+        found["last"] = np.where(np.array(witness.LENGTHS)[:, None] > 0, found["last"], 0)
+    return found
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("key", sorted(ALL))
+def test_the_same_numbers(key, library, general_engine, keras):
+    case, (layers, _), theirs = witness.CASES[key], ALL[key], keras[library][key]
+    names = OUR_NAMES[library]
+    activations = {k: names.get(v, v) for k, v in case.options.items() if k.endswith("activation")}
+    use_bias = case.options.get("use_bias", True)
+    found = ours(general_engine, case.masked, case.dtype, use_bias, tuple(sorted(activations.items())))
+    expected = {name: theirs[name] for name in found if name in theirs}
+    for k, gradients in enumerate(layers_of(theirs, "d weight")):
+        expected.update({"%d d %s" % (k, name): value for name, value in gradients.items()})
+    assert len(expected) == 2 + 4 + 1 + 4 + sum(map(len, layers))
+    numeric.check_same(found, expected, TOLERANCES[case.dtype])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_weights_there_and_back_bit_for_bit(library, keras):
+    for key, (layers, _) in ALL.items():
+        for layer, back in zip(layers, layers_of(keras[library][key], "got")):
+            assert set(layer) == set(back)
+            for name in layer:
+                assert layer[name].dtype == back[name].dtype
+                np.testing.assert_array_equal(layer[name], back[name])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("use_bias, unit_forget_bias", [(True, True), (True, False), (False, None)])
+def test_weights_as_keras_created_them(use_bias, unit_forget_bias, library, keras, session):
+    """They go into a StackedLSTM, whose bf then starts where unit_forget_bias says."""
+    for key, case in witness.CASES.items():
+        if case.options.get("use_bias", True) == use_bias and case.options.get("unit_forget_bias") == unit_forget_bias:
+            layers = layers_of(keras[library][key], "created")
+            break
+    lstm = StackedLSTM(witness.HIDDEN_SIZES, use_bias=use_bias, forget_bias=5.0, dtype=tf.as_dtype(case.dtype))
+    lstm.build(witness.INPUT_SIZE)
+    lstm.set_weights(session, layers)
+    for ours_, theirs in zip(lstm.get_weights(session).layers, layers):
+        assert all(np.array_equal(ours_[name], theirs[name]) for name in theirs)
+        assert np.any(ours_["Wf"]) and ("bf" in ours_) == use_bias
+        if use_bias:
+            np.testing.assert_array_equal(ours_["bf"], np.full_like(ours_["bf"], unit_forget_bias))
+            assert not np.any(ours_["bi"])
+
+
+@pytest.mark.parametrize("merge, masked, dtype", witness.BIDIRECTIONAL)
+def test_bidirectional(merge, masked, dtype, engine, keras, plain_session):
+    """Two stacks, one between reversals: what Bidirectional does, also under a mask."""
+    given = {name: value.astype(dtype) for name, value in TWO_GIVEN.items()}
+    x, lengths = tf.constant(given["x"]), witness.LENGTHS if masked else [witness.STEPS] * BATCH
+    backwards = tf.reverse_sequence(x, lengths, seq_axis=1)
+    stacks, starts, outputs, finals = {}, {}, {}, {}
+    for side, inputs in zip(witness.SIDES, (x, backwards)):
+        stacks[side] = StackedLSTM(witness.HIDDEN_SIZES[:1], dtype=tf.as_dtype(dtype), engine=engine, name=side)
+        starts[side] = LSTMState(*[tf.constant(given["%s %s0" % (side, f)]) for f in "ch"])
+        outputs[side], (finals[side],) = stacks[side](inputs, lengths, initial_state=[starts[side]])
+    outputs["backward"] = tf.reverse_sequence(outputs["backward"], lengths, seq_axis=1)
+    ended = tf.constant(np.array(lengths)[:, None] > 0)  # Keras' last output of an empty sequence is zero.
+    last = [tf.where(tf.tile(ended, [1, s.h.shape[1]]), s.h, tf.zeros_like(s.h)) for s in finals.values()]
+    results = {"outputs": MERGED[merge](*outputs.values()), "last": MERGED[merge](*last)}
+    results.update({"%s %s" % (side, f): getattr(finals[side], f) for side in stacks for f in "ch"})
+    of = {"d x": x}
+    of.update({"d %s %s0" % (side, f): getattr(starts[side], f) for side in stacks for f in "ch"})
+    for side, stack in stacks.items():
+        (variables,) = stack.variables_by_layer.layers
+        of.update({"d %s %s" % (side, name): variable for name, variable in variables.items()})
+    targets = [results["outputs"]] + [getattr(finals[side], f) for side in stacks for f in "ch"]
+    upstream = [given["%s d outputs" % merge]] + [given["d %s %s" % (side, f)] for side in stacks for f in "ch"]
+    results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
+    plain_session.run(tf.global_variables_initializer())
+    for side, stack in stacks.items():
+        stack.set_weights(plain_session, [TWO[side]])
+    found = plain_session.run(results)
+    for library in LIBRARIES:
+        theirs = keras[library]["%s %s %s" % (merge, masked, dtype)]
+        expected = {name: theirs[name] for name in found if name in theirs}
+        for side in stacks:
+            arrays = [theirs["d weight %s %d" % (side, n)] for n in range(3)]
+            expected.update({"d %s %s" % (side, n): v for n, v in layouts.unpack(arrays, "keras").items()})
+            back = layouts.unpack([theirs["got %s %d" % (side, n)] for n in range(3)], "keras")
+            assert all(np.array_equal(back[name], TWO[side][name].astype(dtype)) for name in back)
+        numeric.check_same(found, expected, TOLERANCES[dtype])

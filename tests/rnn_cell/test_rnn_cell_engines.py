@@ -1,0 +1,243 @@
+"""dynamic_rnn of the drop-in: which calls run on the engines, and why the others do not."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+from stacked_lstm import rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell import on_engines
+from support.native_ops import NEEDS_NATIVE, auto_engine
+from support.some_cells import LAYERS, random
+
+
+def two_layers():
+    return rnn_cell.MultiRNNCell([LAYERS["basic"](), LAYERS["everything"]()])
+
+
+def stack(**more):
+    return rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(4, **more), rnn_cell.LSTMCell(3)])
+
+
+def run(cell, x=None, engine=None, **options):
+    x = tf.constant(random([2, 5, 3])) if x is None else x
+    if "initial_state" not in options:
+        options.setdefault("dtype", tf.float32)
+    return rnn_cell.dynamic_rnn(cell, x, engine=engine, **options)
+
+
+def used_by(cell, **options):
+    return rnn_cell.engine_used(run(cell, **options)[0])
+
+
+class Subclass(rnn_cell.BasicLSTMCell):
+    """May override anything."""
+
+
+def built_for_another_width():
+    cell = rnn_cell.LSTMCell(3)
+    cell.build([None, 2])
+    return rnn_cell.MultiRNNCell([cell, rnn_cell.LSTMCell(4)])
+
+
+def pair(h_width=4, dtype=tf.float32, batch=2):
+    return rnn_cell.LSTMStateTuple(tf.zeros([batch, 4], dtype), tf.zeros([batch, h_width], dtype))
+
+
+def test_plain_stacks_run_on_the_engines():
+    used = used_by(stack())
+    assert used.name == auto_engine() and "the first engine that supports these layers" in used.reason
+    assert used_by(LAYERS["everything"](), scope="more").name == "graph"
+    assert used_by(stack(), engine="graph", scope="named").reason == "asked for by name"
+    for k, (expected, options, cell) in enumerate([
+        (auto_engine(), {"sequence_length": [5, 2]}, rnn_cell.BasicLSTMCell(4)),
+        (auto_engine(), {"sequence_length": tf.constant([5, 2], tf.int64), "time_major": False},
+         rnn_cell.LSTMCell(4, reuse=None)),
+        (auto_engine(), {"initial_state": pair()}, rnn_cell.BasicLSTMCell(4)),
+        ("graph", {"initial_state": (pair(), tuple(pair(3)))}, two_layers()),
+        (auto_engine(), {"parallel_iterations": 32, "swap_memory": False}, rnn_cell.LSTMCell(4, activation="relu")),
+        (auto_engine(), {}, rnn_cell.LSTMCell(4, activation=tf.sigmoid, num_unit_shards=2)),
+        (auto_engine(), {"initial_state": rnn_cell.LSTMStateTuple(
+            tf.placeholder(tf.float32), tf.placeholder(tf.float32, [2, None]))}, rnn_cell.LSTMCell(4)),
+        ("graph", {"initial_state": (pair(), pair(3))}, rnn_cell.DropoutWrapper(
+            rnn_cell.MultiRNNCell([rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 1.0), LAYERS["everything"]()]))),
+        (auto_engine(), {"x": tf.placeholder(tf.float32, [None, None, 3])}, rnn_cell.BasicLSTMCell(4)),
+        (auto_engine(), {"x": np.zeros([2, 5, 3], np.float32)}, rnn_cell.BasicLSTMCell(4)),
+    ]):  # fmt: skip
+        assert used_by(cell, scope="call_%d" % k, **options).name == expected, k
+
+
+# condition -> calls that it keeps from the engines, each with its words; those that TensorFlow refuses say so.
+KEPT_AWAY = {
+    "_cells": [
+        ("there is a DropoutWrapper", lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5))),
+        ("there is a Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
+        ("there is a MultiRNNCell", lambda: run(rnn_cell.MultiRNNCell([stack()]))),
+        ("there is a ResidualWrapper", lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3)))),
+    ],
+    "_states_are_tuples": [
+        ("state_is_tuple is False", lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False))),
+        ("state_is_tuple is False", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)]))),
+    ],
+    "_named_activations": [
+        ("the activation elu is a function", lambda: run(stack(activation=tf.nn.elu))),
+        ("the activation <lambda> is a function", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
+    ],
+    "_one_series": [
+        ("the inputs have the shape", lambda: run(rnn_cell.LSTMCell(4), tf.zeros([2, 5]))),
+        ("the inputs have the shape", lambda: run(rnn_cell.LSTMCell(4), tf.placeholder(tf.float32, [2, 5, None]))),
+        ("the inputs are a nest", lambda: run(rnn_cell.LSTMCell(4), (tf.zeros([2, 5, 3]), tf.zeros([2, 5, 3])))),
+    ],
+    "_one_dtype": [
+        ("the dtypes are float32 and float64", lambda: run(rnn_cell.LSTMCell(4, dtype=tf.float64))),
+        ("the dtypes are float32 and float64", lambda: run(rnn_cell.LSTMCell(4), dtype=tf.float64)),
+        ("the dtype is int32", lambda: run(rnn_cell.LSTMCell(4), tf.zeros([2, 5, 3], tf.int32), dtype=tf.int32)),
+    ],
+    "_built_for_the_inputs": [
+        ("a cell was built for inputs of width 2", lambda: run(built_for_another_width())),
+    ],
+    "_state_as_the_cell_has_it": [
+        ("the initial state is not a tuple", lambda: run(rnn_cell.LSTMCell(4), initial_state=tf.zeros([2, 8]))),
+        ("the initial state is not a tuple", lambda: run(stack(), initial_state=(pair(),))),
+        ("the initial state has a float64", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(dtype=tf.float64))),
+        ("the initial state has a float32 .*3", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(3))),
+        ("the initial state has a float32 .*7", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(batch=7))),
+    ],
+    "_loop_options": [
+        ("swap_memory is for TensorFlow's loop", lambda: run(stack(), swap_memory=True)),
+        ("parallel_iterations is for TensorFlow's loop", lambda: run(stack(), parallel_iterations=1)),
+    ],
+}  # fmt: skip
+
+
+def test_every_condition_has_a_test():
+    assert list(KEPT_AWAY) == [condition.__name__ for condition in on_engines.CONDITIONS]
+
+
+# Those that TensorFlow's loop refuses, too, in its own words.
+REFUSED = {
+    ("_one_series", 0), ("_one_series", 1), ("_one_series", 2), ("_one_dtype", 0), ("_one_dtype", 1), ("_one_dtype", 2),
+    ("_built_for_the_inputs", 0), ("_state_as_the_cell_has_it", 0), ("_state_as_the_cell_has_it", 1),
+    ("_state_as_the_cell_has_it", 2), ("_state_as_the_cell_has_it", 3), ("_state_as_the_cell_has_it", 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("condition, k", [(name, k) for name, calls in KEPT_AWAY.items() for k in range(len(calls))])
+def test_what_keeps_a_call_from_the_engines(condition, k, monkeypatch):
+    words, call = KEPT_AWAY[condition][k]
+    choices, choose = [], on_engines.choose
+    monkeypatch.setattr(on_engines, "choose", lambda *of_call: choices.append(choose(*of_call)) or choices[-1])
+    if (condition, k) in REFUSED:
+        with pytest.raises((ValueError, TypeError)) as raised:
+            call()
+        assert "expected a plain stack" not in str(raised.value)
+    else:
+        outputs, _ = call()
+        assert rnn_cell.engine_used(outputs) == ("stepwise", choices[-1][1])
+    ((request, reason),) = choices
+    assert request.name == "stepwise"
+    assert re.match("TensorFlow's own loop, because " + words, reason)
+
+
+def test_an_engine_by_name_refuses_what_it_cannot_run():
+    with pytest.raises(ValueError, match="dynamic_rnn: expected a plain stack of LSTM cells for engine 'graph', got"):
+        run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), engine="graph")
+    with pytest.raises(
+        ValueError, match="expected `engine` to be one of auto, cudnn, graph, native, stepwise, got 'g'"
+    ):
+        run(stack(), engine="g")
+
+
+def test_default_engine_and_environment(monkeypatch):
+    assert used_by(stack(), scope="a", engine="auto") == used_by(stack(), scope="default")
+    assert used_by(stack(), scope="named").name == auto_engine()
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
+    assert used_by(stack(), scope="b") == ("stepwise", "asked for by STACKED_LSTM_ENGINE")
+    assert used_by(stack(), scope="c", engine="graph").name == "graph"  # What the program says itself counts.
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "graph")
+    assert used_by(stack(), scope="d").name == "graph"
+    assert used_by(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), scope="e").name == "stepwise"
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "grap")
+    with pytest.raises(ValueError, match="dynamic_rnn: expected `STACKED_LSTM_ENGINE` to be one of .*, got 'grap'"):
+        run(stack())
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "")
+    assert used_by(stack(), scope="f").name == auto_engine()
+
+
+def test_engine_used_knows_its_own_outputs_only():
+    outputs, state = run(stack())
+    assert rnn_cell.engine_used(outputs).name == auto_engine()
+    for other in (tf.zeros([2]), state, 3):
+        with pytest.raises(ValueError, match="engine_used: expected outputs of this package's dynamic_rnn, got"):
+            rnn_cell.engine_used(other)
+    both, _ = rnn_cell.bidirectional_dynamic_rnn(
+        rnn_cell.LSTMCell(4), Subclass(4), tf.zeros([2, 5, 3]), dtype=tf.float32
+    )
+    assert [rnn_cell.engine_used(outputs).name for outputs in both] == [auto_engine(), "stepwise"]
+
+
+def test_arguments_are_those_of_tensorflow_1():
+    for ours, theirs in (
+        (rnn_cell.dynamic_rnn, tf.nn.dynamic_rnn),
+        (rnn_cell.bidirectional_dynamic_rnn, tf.nn.bidirectional_dynamic_rnn),
+    ):
+        names = list(inspect.signature(ours).parameters.values())
+        expected = list(inspect.signature(theirs).parameters.values())
+        assert [(p.name, p.default) for p in names[:-1]] == [(p.name, p.default) for p in expected]
+        assert (names[-1].name, names[-1].default) == ("engine", None)
+
+
+@NEEDS_NATIVE
+def test_what_the_native_engine_leaves_to_graph():
+    for k, extras in enumerate([{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}]):
+        cell = rnn_cell.LSTMCell(4, **extras)
+        with pytest.raises(ValueError, match="'native' supports, got there are peepholes, a projection or clips"):
+            run(cell, engine="native", scope="by_name_%d" % k)
+        assert "not native: there are peepholes" in used_by(rnn_cell.LSTMCell(4, **extras), scope="auto_%d" % k).reason
+
+
+def test_forget_biases_that_are_tensors(session):
+    x = tf.constant(random([2, 5, 3]))
+    results = []
+    for forget_bias in (0.7, tf.constant(0.7)):
+        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
+            results.append(run(rnn_cell.BasicLSTMCell(4, forget_bias=forget_bias), x, "graph")[0])
+    session.run(tf.global_variables_initializer())
+    np.testing.assert_array_equal(*session.run(results))
+
+
+def test_states_of_unknown_width(session):
+    start = [tf.placeholder_with_default(np.zeros([2, n], np.float32), None) for n in (4, 3)]
+    cell = LAYERS["everything"]()
+    outputs, state = run(cell, initial_state=tuple(start), engine="graph")
+    assert outputs.shape.as_list() == [2, 5, 3] and state.c.shape.as_list() == [2, 4]
+    gradients = tf.gradients(outputs, cell.weights)
+    session.run(tf.global_variables_initializer())
+    assert np.any(session.run(gradients)[0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`initial_state.0..c` of shape"):
+        session.run(outputs, {start[0]: np.zeros([2, 5])})
+
+
+def test_lengths_of_the_wrong_shape(session):
+    for engine in ("graph", "stepwise"):
+        with pytest.raises(ValueError, match=r"must be a vector of length batch_size, but saw shape: \(2, 1\)"):
+            run(stack(), sequence_length=[[5], [2]], engine=engine)
+    given = tf.placeholder(tf.int32, [None])
+    x = tf.placeholder(tf.float32, [None, None, 3])
+    outputs, _ = run(stack(), x, sequence_length=given)
+    session.run(tf.global_variables_initializer())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected `sequence_length` of shape"):
+        session.run(outputs, {x: np.zeros([2, 5, 3]), given: [1, 2, 3]})
+
+
+def test_other_bad_calls():
+    with pytest.raises(ValueError, match="If there is no initial_state, you must give a dtype."):
+        rnn_cell.dynamic_rnn(stack(), tf.zeros([2, 5, 3]))
+    for call in (
+        lambda: rnn_cell.dynamic_rnn(tf.tanh, tf.zeros([2, 5, 3]), dtype=tf.float32),
+        lambda: rnn_cell.bidirectional_dynamic_rnn(stack(), stack, tf.zeros([2, 5, 3]), dtype=tf.float32),
+    ):
+        with pytest.raises(TypeError, match="is not an RNNCell"):
+            call()

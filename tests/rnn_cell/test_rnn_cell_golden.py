@@ -1,0 +1,91 @@
+"""The drop-in against the numbers that TensorFlow 1.15's own cells left behind, from its own checkpoints.
+
+tests/golden/cells.py is the table of networks; tests/golden/generate.py had TensorFlow 1.15.5 compute them.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+from golden import cells
+from stacked_lstm import rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.parity.measure import TOLERANCES
+from support.native_ops import auto_engine
+from support.paths import OF_TENSORFLOW
+from support.sets import ONCE
+
+# What is no plain stack with tuples for states and an activation known by name; see on_engines.CONDITIONS.
+STEPWISE = ("one_tensor one_tensors all_options dropout residual device wrappers nested user_cell filter").split()
+# What the native engine leaves to graph: peepholes, projections, clips, half precision; of two directions, the second.
+ON_GRAPH = """
+    lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
+    lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
+    multi_mixed
+""".split()
+SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
+
+
+def engines_of(name):
+    """The engine of each direction, where there is the native one."""
+    if any(word in name for word in STEPWISE):
+        first = "stepwise"
+    else:
+        first = "graph" if name in ON_GRAPH else "native"
+    second = "graph" if name in SECOND_ON_GRAPH else first
+    return [first, second] if cells.CASES[name].backward else [first]
+
+
+def check(name, archive, checkpoint, module, session, engine):
+    """Restores a case's variables by name and compares outputs, final states and all gradients."""
+    used = []
+
+    def dynamic_rnn(cell, parallel_iterations, **options):
+        # Steps one by one draw the masks in order; without dropout the engines may have the call.
+        steps = {"parallel_iterations": parallel_iterations} if "dropout" in name or "wrappers" in name else {}
+        outputs, state = rnn_cell.dynamic_rnn(cell, engine=engine, **dict(options, **steps))
+        used.append(rnn_cell.engine_used(outputs).name)
+        return outputs, state
+
+    def bidirectional_dynamic_rnn(cell_fw, cell_bw, parallel_iterations, **options):
+        steps = {"parallel_iterations": parallel_iterations} if "dropout" in name else {}
+        outputs, states = rnn_cell.bidirectional_dynamic_rnn(cell_fw, cell_bw, engine=engine, **dict(options, **steps))
+        used.extend(rnn_cell.engine_used(direction).name for direction in outputs)
+        return outputs, states
+
+    network = cells.build(name, module, dynamic_rnn, bidirectional_dynamic_rnn)
+    expected = cells.arrays_of(np.load(os.path.join(OF_TENSORFLOW, archive)), name)
+    tf.train.Saver(network.variables).restore(session, os.path.join(OF_TENSORFLOW, checkpoint))
+    found = session.run(network.results, {network.placeholders[key]: expected[key] for key in network.placeholders})
+    tolerance = TOLERANCES[expected["inputs"].dtype.name]
+    for key, value in found.items():
+        assert value.dtype == expected[key].dtype and value.shape == expected[key].shape, key
+        difference, size = np.max(np.abs(value - expected[key])), np.max(np.abs(expected[key]))
+        assert difference <= tolerance * size, (key, difference, size)
+    assert set(expected) == set(found) | set(network.placeholders)
+    return used
+
+
+@pytest.mark.parametrize("name", sorted(cells.CASES))
+def test_on_engines(name, session):
+    used = check(name, "cells.npz", "cells.ckpt", rnn_cell, session, None)
+    assert used == [auto_engine() if expected == "native" else expected for expected in engines_of(name)]
+
+
+@ONCE
+@pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "native" in engines_of(name)))
+def test_graph(name, plain_session):
+    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "graph")) == {"graph"}
+
+
+@ONCE
+@pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "stepwise" not in engines_of(name)))
+def test_stepwise(name, plain_session):
+    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
+
+
+@pytest.mark.parametrize("name", sorted(cells.BLOCK_CASES))
+def test_checkpoints_of_contrib(name, session):
+    """LSTMBlockCell and CudnnCompatibleLSTMCell are LSTMCells of other names."""
+    check(name, "block_cells.npz", "block_cells.ckpt", cells.block_cells_of(rnn_cell), session, None)

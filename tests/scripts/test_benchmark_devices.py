@@ -1,0 +1,151 @@
+"""scripts/benchmark.py on either device: who takes part, where each is built, and what the tables say.
+
+Without a GPU, what is built for one runs on the CPU, where TensorFlow lets it.
+"""
+
+import collections
+import functools
+import importlib.util
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+import benchmark
+import contestants
+import library_contestants
+import pytorch_lstm
+from stacked_lstm import engines, tf32
+from stacked_lstm.compat import tf
+from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main
+from support.places import NEEDS_GPU
+
+PRODUCTS = ("MatMul", "BlockLSTM", "StackedLstm")  # Types of ops, or how they begin.
+
+
+@pytest.fixture(autouse=True)
+def without_trials(monkeypatch):
+    monkeypatch.setattr(library_contestants, "TRIAL", 0)
+
+
+def gpus(number, monkeypatch):
+    """Has TensorFlow see so many GPUs."""
+    found = [collections.namedtuple("Gpu", "name")("/physical_device:GPU:%d" % n) for n in range(number)]
+    config = tf.config.experimental
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: {"GPU": found}[kind])
+    monkeypatch.setattr(config, "get_device_details", lambda gpu: {"device_name": "chip " + gpu.name}, raising=False)
+
+
+def test_no_gpu(monkeypatch):
+    gpus(0, monkeypatch)
+    with pytest.raises(
+        SystemExit, match="^benchmark.py: --device: expected CPU where TensorFlow .* sees no GPU, got GPU$"
+    ):
+        run_main(device="GPU")
+
+
+def test_contestants_of_another_device(monkeypatch):
+    gpus(1, monkeypatch)
+    message = r"^benchmark.py: --contestants: expected some of .*graph, rnn_cell.* on a GPU, got native, openvino$"
+    with pytest.raises(SystemExit, match=message):
+        run_main(device="GPU", contestants=["graph", "openvino", "native"])
+
+
+# Engines are those that the package has.
+BOTH = {"graph", "rnn_cell", "dynamic_rnn", "tf_keras", "block_lstm", "pytorch", "gemm", "nothing"}
+TAKE_PART = {
+    "CPU": BOTH | {"native", "onnxruntime", "openvino"},
+    "GPU": BOTH | {"cudnn"} & set(engines.ENGINES),
+}
+
+
+@pytest.mark.parametrize("device", sorted(TAKE_PART))
+def test_who_takes_part_and_where(device, monkeypatch, capsys):
+    """By default all that run on the device, each of which is told which one that is; and what the tables say then."""
+    gpus(1, monkeypatch)
+    started = []
+
+    class Started(Measured):
+        def __init__(self, name, shape, mode, device, dtype):
+            Measured.__init__(self, name, [1.0])
+            started.append((name, device))
+
+        def turn(self, seconds, keep):
+            pass
+
+        def wait_for_import(self):
+            pass
+
+        build = stop = wait_for_import
+
+    monkeypatch.setattr(importlib.util, "find_spec", bool)
+    monkeypatch.setattr(benchmark, "Contestant", Started)
+    run_main(device=device, modes=["inference"], shapes="3,2,4,8,2")
+    assert sorted(started) == sorted((name, device) for name in TAKE_PART[device])
+    printed = capsys.readouterr().out
+    engine, megabytes = {"CPU": ("native", "5"), "GPU": ("cudnn", "")}[device]
+    assert "| %s: times as fast as the fastest peer | %s: %% of gemm |\n" % (engine, engine) in printed
+    assert re.search(r"\| graph \| 1.000 \| 1.000 \| .* \| %s \| 1.00 \| 1.00 \|$" % megabytes, printed, re.M)
+    assert ("milliseconds, float32. chip /physical_device:GPU:0, TF32 off; " in printed) == (device == "GPU")
+
+
+class Answers(list):
+    """A connection to a contestant's process: what it sends, and requests for it to receive."""
+
+    def __init__(self, requests):
+        self.send, self.recv = self.append, functools.partial(next, iter(requests))
+
+
+@pytest.mark.parametrize("device, dtype", [("CPU", "float32"), ("GPU", "float16")])
+def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
+    """With TF32 off on a GPU; in a process that is for the CPU nobody touches what is for GPUs."""
+    built, turned_off = [], []
+    monkeypatch.setattr(tf32, "off_unless_asked_for", lambda: turned_off.append(device))
+    stand_in = contestants.Contestant("tensorflow", lambda *given: built.append(given) or (lambda: None))
+    monkeypatch.setitem(contestants.CONTESTANTS, "graph", stand_in)
+    answers = Answers(["build", 0.0, None])
+    contestants.serve(answers, "graph", SHAPE, "training", device, dtype)
+    library, is_built, (seconds, _) = answers
+    assert (library, is_built, len(seconds)) == ("tensorflow %s" % tf.__version__, None, 1)
+    assert [given[2:] for given in built] == [("training", device)] and built[0][1].dtype == dtype
+    assert turned_off == [device] * (device == "GPU")
+
+
+@pytest.mark.parametrize("name", GRAPHS + ["gemm"])
+def test_devices_of_graphs(name, monkeypatch):
+    """The products are for the device; where there is no GPU, those for one run all the same, on the CPU.
+
+    A session for the CPU has no GPU to place other ops on.
+    """
+    for device, mode in itertools.product(contestants.CONTESTANTS[name].devices, ("inference", "training")):
+        step, session = built(name, mode, monkeypatch, device)
+        step()
+        products = [op for op in session.graph.get_operations() if op.type.startswith(PRODUCTS)]
+        assert {op.device for op in products} == {"/device:%s:0" % device}
+        assert dict(session._config.device_count) == {"CPU": {"GPU": 0}, "GPU": {}}[device]
+        assert session._config.allow_soft_placement == (device == "GPU")
+
+
+@pytest.mark.parametrize("name", ["graph", "rnn_cell", "dynamic_rnn", "gemm"])
+def test_dtypes(name, monkeypatch):
+    """The products are in the dtype of the input."""
+    for dtype, mode in itertools.product(("float16", "float64"), ("inference", "training")):
+        step, session = built(name, mode, monkeypatch, x=np.ones([3, 2, 4], dtype))
+        step()
+        products = [op for op in session.graph.get_operations() if op.type.startswith(PRODUCTS)]
+        assert {op.outputs[0].dtype.base_dtype.name for op in products} == {dtype}
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
+def test_on_a_gpu(capsys):
+    """All whose library is there make a turn, in both modes."""
+    run_main(device="GPU", shapes="3,2,4,8,2", rounds=1, seconds=0.0)
+    printed = capsys.readouterr().out
+    for name, contestant in contestants.CONTESTANTS.items():
+        takes_part = "GPU" in contestant.devices and importlib.util.find_spec(contestant.library) is not None
+        if takes_part and name == "pytorch":
+            takes_part = pytorch_lstm.pytorch().cuda.is_available()
+        for mode in ("inference", "training"):
+            assert ("| 3,2,4,8,2 | %s | %s | " % (mode, name) in printed) == takes_part

