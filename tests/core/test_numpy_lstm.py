@@ -153,6 +153,7 @@ WITH, WITHOUT = ([pair + options for pair in IN_BOTH_ROLES] for options in [(Tru
 QUICK, CASES = WITH[::2] + WITHOUT[1::2], WITH + WITHOUT
 
 
+@ONCE
 @pytest.mark.parametrize(
     "activation, recurrent_activation, use_bias, lengths",
     some(QUICK, CASES),

@@ -86,6 +86,7 @@ def test_second_derivatives(stack, control_flow, engine, plain_session):
     ).check_second_derivatives()
 
 
+@ONCE
 @pytest.mark.parametrize("activation, recurrent_activation", [("relu", "hard_sigmoid"), ("linear", "tanh")])
 def test_second_derivatives_of_activations(activation, recurrent_activation, general_engine, plain_session):
     options = {"activation": activation, "recurrent_activation": recurrent_activation, "use_bias": False}
