@@ -10,7 +10,7 @@ from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
-from support.places import plain_session
+from support.sessions import plain_session
 from support.sets import ONCE, some
 from support.some_cells import LAYERS, random
 
