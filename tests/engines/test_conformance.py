@@ -190,6 +190,7 @@ def test_one_step_changes_every_variable(engine, peers, session):
     assert parity.exceeded(found) == []
 
 
-def test_all_of_this_runs_on_a_gpu_too():
-    tests = [value for name, value in globals().items() if name.startswith("test_all_of") < name.startswith("test_")]
-    assert len(tests) > 10 and all(map(runs_on_gpus, tests))
+def test_on_a_gpu_too():
+    """All of this module, except this."""
+    tests = {name: value for name, value in globals().items() if name.startswith("test_")}
+    assert [name for name, test in tests.items() if not runs_on_gpus(test)] == ["test_on_a_gpu_too"]
