@@ -1,4 +1,7 @@
-"""What holds for every engine: its contract, first and second derivatives, lengths, the size of its graph."""
+"""What holds for every engine, on the CPU alone: derivatives of all kinds, loops and functions, the size of its graph.
+
+Its contract, and what a GPU shows as well, is in test_conformance.py.
+"""
 
 import importlib
 
