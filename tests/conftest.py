@@ -18,14 +18,14 @@ os.environ.pop("STACKED_LSTM_ENGINE", None)  # Tests expect what "auto" means by
 tf.disable_v2_behavior()
 
 from stacked_lstm.engines.native import library  # noqa: E402
-from support import cudnn_in_numpy, places  # noqa: E402
+from support import cudnn_in_numpy, sessions  # noqa: E402
 from support.native_ops import NEEDS_NATIVE  # noqa: E402
 from support.sets import EXHAUSTIVE, ONCE  # noqa: E402
 from support.versions import OLD  # noqa: E402
 
 
 def pytest_configure(config):
-    places.optimizer[:] = [config.option.markexpr != "not exhaustive"]
+    sessions.quick = config.option.markexpr == "not exhaustive"
 
 
 @pytest.hookimpl(tryfirst=True)  # Before pytest leaves out what is exhaustive.
@@ -62,7 +62,7 @@ def control_flow(request):
 @pytest.fixture(scope="module")
 def place(request):
     """Where the test runs: "cpu" or "gpu"; support/places.py has the marks that decide."""
-    return places.prepared(getattr(request, "param", "cpu"))
+    return sessions.prepared(getattr(request, "param", "cpu"))
 
 
 ENGINES = ["graph", pytest.param("native", marks=NEEDS_NATIVE)]
@@ -97,15 +97,15 @@ def cudnn_without_a_gpu(request):
 @pytest.fixture
 def session(graph, place):
     """A session as users have it."""
-    with tf.device(places.device_on(place)), places.session_on(place, graph) as opened:
+    with tf.device(sessions.device_on(place)), sessions.session_on(place, graph) as opened:
         yield opened
 
 
 @pytest.fixture
 def plain_session(graph, place):
     """For numbers that do not depend on TensorFlow's optimizer of graphs, which the quick set of tests goes without."""
-    opened = places.plain_session(graph) if place == "cpu" else places.session_on(place, graph)
-    with tf.device(places.device_on(place)), opened:
+    opened = sessions.plain_session(graph) if place == "cpu" else sessions.session_on(place, graph)
+    with tf.device(sessions.device_on(place)), opened:
         yield opened
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from stacked_lstm import LSTMState, StackedLSTM, activations, numpy_lstm
 from stacked_lstm.compat import tf
 from support import numeric
-from support.places import plain_session
 from support.random_networks import GATES, LENGTHS, flat, random_layers, random_states
+from support.sessions import plain_session
 from support.sets import ONCE, some
 
 NAMES = sorted(numpy_lstm.ACTIVATIONS)
@@ -153,6 +153,7 @@ WITH, WITHOUT = ([pair + options for pair in IN_BOTH_ROLES] for options in [(Tru
 QUICK, CASES = WITH[::2] + WITHOUT[1::2], WITH + WITHOUT
 
 
+@ONCE
 @pytest.mark.parametrize(
     "activation, recurrent_activation, use_bias, lengths",
     some(QUICK, CASES),

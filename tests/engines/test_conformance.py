@@ -16,7 +16,7 @@ from support import numeric
 from support.derivatives import STACKS, Problem
 from support.peers import compared, differences, differences_of
 from support.places import ANYWHERE, runs_on_gpus, with_every_engine, with_general_engines
-from support.sets import some
+from support.sets import ONCE, some
 
 # One layer narrow and wide, inputs narrow and wide, layers that share a loop and layers that have their own.
 NETWORKS = {
@@ -110,36 +110,32 @@ def test_two_gradients_in_one_run(engine, session):
 # Parity. Keras builds by far the largest graphs: it takes part where the kinds of initial state, with one engine, and
 # training are compared.
 
+DTYPES = list(itertools.product(sorted(NETWORKS), ["float32", "float64"]))
+QUICK_DTYPES = [(stack, "float64") for stack in NETWORKS] + [
+    ("own loops", "float32"),
+    ("three layers of a loop", "float32"),
+]
+OLDEST_DTYPES = [("own loops", "float64"), ("three layers of a loop", "float32")]
+
 
 @with_every_engine
-@pytest.mark.parametrize(
-    "dtype, stack",
-    some(
-        [("float64", stack) for stack in NETWORKS] + [("float32", "own loops"), ("float32", "three layers of a loop")],
-        list(itertools.product(["float32", "float64"], sorted(NETWORKS))),
-    ),
-)
+@pytest.mark.parametrize("stack, dtype", some(QUICK_DTYPES, DTYPES, oldest=OLDEST_DTYPES))
 def test_stacks(stack, dtype, engine, plain_session):
     hidden_sizes, input_size = NETWORKS[stack]
     setup = parity.Setup(hidden_sizes, input_size, lengths=True, dtype=dtype, engine=engine)
     assert parity.exceeded(differences(setup, plain_session)) == []
 
 
-# Initial state, lengths, time_major, dtype: every pair of the first three is in the quick set.
-LAYOUTS = [
-    (initial_state, lengths, time_major, "float64" if initial_state == "projected" else "float32")
-    for initial_state, lengths, time_major in itertools.product(
-        ["zeros", "learned", "projected"], [False, True], [False, True]
-    )
-]
+# Initial state, lengths, time_major: the quick set has every pair.
+LAYOUTS = list(itertools.product(["zeros", "learned", "projected"], [False, True], [False, True]))
+QUICK_LAYOUTS = [("zeros", False, False), ("zeros", True, True), ("learned", False, True), ("learned", True, False)]
+QUICK_LAYOUTS += [("projected", False, False), ("projected", True, True)]
 
 
 @with_every_engine
-@pytest.mark.parametrize(
-    "initial_state, lengths, time_major, dtype",
-    some([case for case in LAYOUTS if (case[1] == case[2]) == (case[0] != "learned")], LAYOUTS),
-)
-def test_layouts_and_initial_states(initial_state, lengths, time_major, dtype, engine, peers, plain_session):
+@pytest.mark.parametrize("initial_state, lengths, time_major", some(QUICK_LAYOUTS, LAYOUTS, oldest=QUICK_LAYOUTS[3::2]))
+def test_layouts_and_initial_states(initial_state, lengths, time_major, engine, peers, plain_session):
+    dtype = "float64" if initial_state == "projected" else "float32"
     setup = parity.Setup([4, 6], 3, 1, initial_state, lengths, time_major, dtype, engine)
     found = differences(setup, plain_session, peers=peers if engine == "graph" else parity.PEERS)
     assert parity.exceeded(found) == []
@@ -169,6 +165,7 @@ def test_half_precision(session):
 TRAINING = [("float32", "zeros", False), ("float64", "learned", True), ("float32", "projected", True)]
 
 
+@ONCE
 @with_every_engine
 @pytest.mark.parametrize("dtype, initial_state, lengths", some([TRAINING[1]], TRAINING))
 def test_training_side_by_side(dtype, initial_state, lengths, engine, peers, session):
@@ -197,6 +194,7 @@ def test_one_step_changes_every_variable(engine, peers, session):
     assert parity.exceeded(found) == []
 
 
-def test_all_of_this_runs_on_a_gpu_too():
-    tests = [value for name, value in globals().items() if name.startswith("test_all_of") < name.startswith("test_")]
-    assert len(tests) > 10 and all(map(runs_on_gpus, tests))
+def test_on_a_gpu_too():
+    """All of this module, except this."""
+    tests = {name: value for name, value in globals().items() if name.startswith("test_")}
+    assert [name for name, test in tests.items() if not runs_on_gpus(test)] == ["test_on_a_gpu_too"]

@@ -17,6 +17,7 @@ from support import cudnn_in_numpy, numeric
 from support.checkpoint_files import GOLDEN
 from support.native_ops import NEEDS_NATIVE
 from support.places import ANYWHERE
+from support.sets import ONCE
 from support.versions import OLD
 
 # Hidden sizes, input size.
@@ -196,6 +197,7 @@ def test_gradients_do_not_wait_for_the_gpu(graph):
     assert sizes and all(part.op.type == "Shape" for op in sizes for part in op.inputs)
 
 
+@ONCE
 def test_second_derivatives_have_a_graph(graph):
     """Of the real ops; what they are is tested in test_engines.py."""
     x = tf.placeholder(tf.float32, [None, None, 2])
@@ -241,6 +243,7 @@ def test_run_without_a_gpu(soft_placement):
 # On NumPy's cuDNN.
 
 
+@ONCE
 @ANYWHERE
 @pytest.mark.parametrize("given_lengths", [False, True])
 @pytest.mark.parametrize("steps, batch", [(0, 3), (4, 0), (0, 0)])
@@ -292,6 +295,7 @@ def network(engine, x):
     return outputs, loss, tf.train.AdamOptimizer(0.01).minimize(loss)
 
 
+@ONCE
 @ANYWHERE
 @pytest.mark.parametrize("others", ["graph", pytest.param("native", marks=NEEDS_NATIVE)])
 @pytest.mark.parametrize("back", [False, True])

@@ -1,4 +1,7 @@
-"""What holds for every engine: its contract, first and second derivatives, lengths, the size of its graph."""
+"""What holds for every engine, on the CPU alone: derivatives of all kinds, loops and functions, the size of its graph.
+
+Its contract, and what a GPU shows as well, is in test_conformance.py.
+"""
 
 import importlib
 
@@ -86,6 +89,7 @@ def test_second_derivatives(stack, control_flow, engine, plain_session):
     ).check_second_derivatives()
 
 
+@ONCE
 @pytest.mark.parametrize("activation, recurrent_activation", [("relu", "hard_sigmoid"), ("linear", "tanh")])
 def test_second_derivatives_of_activations(activation, recurrent_activation, general_engine, plain_session):
     options = {"activation": activation, "recurrent_activation": recurrent_activation, "use_bias": False}

@@ -13,7 +13,8 @@ from stacked_lstm.engines import cudnn
 from support import numeric, tiny_runs
 from support.derivatives import STACKS, Problem
 from support.peers import compared, differences
-from support.places import GPU, prepared
+from support.places import GPU
+from support.sessions import prepared
 
 DEVICE = "/GPU:0"
 

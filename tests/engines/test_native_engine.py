@@ -86,6 +86,7 @@ def test_shapes(layers, T, B, I, H, lengths, dtype):  # noqa: E741
     check(layers(dtype, values), expected(values), dtype)
 
 
+@ONCE
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     st.one_of(st.integers(0, 3), st.integers(20, 40)),

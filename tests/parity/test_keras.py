@@ -13,7 +13,7 @@ import pytest
 from stacked_lstm import LSTMState, StackedLSTM, layouts
 from stacked_lstm.compat import tf
 from support import keras_witness as witness
-from support import numeric, places
+from support import numeric, sessions
 from support.random_networks import random_layers
 
 pytestmark = pytest.mark.skipif(
@@ -106,7 +106,7 @@ def layers_of(results, what):
 def ours(engine, masked, dtype, use_bias, activations):
     """name -> array, named as the witness' results, of a StackedLSTM; `activations` are items of its arguments."""
     layers, given = data_for(witness.Case(masked, dtype, {"use_bias": use_bias}), seed=3)
-    with tf.Graph().as_default(), places.plain_session() as session:
+    with tf.Graph().as_default(), sessions.plain_session() as session:
         options = dict(activations, dtype=tf.as_dtype(dtype), use_bias=use_bias, engine=engine)
         lstm = StackedLSTM(witness.HIDDEN_SIZES, **options)
         x = tf.constant(given["x"])

@@ -10,8 +10,8 @@ from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
-from support.places import plain_session
-from support.sets import some
+from support.sessions import plain_session
+from support.sets import ONCE, some
 from support.some_cells import LAYERS, random
 
 
@@ -73,6 +73,7 @@ def test_derivatives(name, lengths, of_tensorflow, control_flow):
         assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
 
 
+@ONCE
 @NEEDS_NATIVE
 @pytest.mark.parametrize(
     "name, lengths",

@@ -68,8 +68,8 @@ def check(name, archive, checkpoint, module, session, engine):
 
 
 @pytest.mark.parametrize("name", sorted(cells.CASES))
-def test_on_engines(name, session):
-    used = check(name, "cells.npz", "cells.ckpt", rnn_cell, session, None)
+def test_on_engines(name, plain_session):
+    used = check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, None)
     assert used == [auto_engine() if expected == "native" else expected for expected in engines_of(name)]
 
 

@@ -20,6 +20,7 @@ from stacked_lstm import engines, tf32
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main
 from support.places import NEEDS_GPU
+from support.sets import ONCE
 
 PRODUCTS = ("MatMul", "BlockLSTM", "StackedLstm")  # Types of ops, or how they begin.
 
@@ -112,6 +113,7 @@ def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
     assert turned_off == [device] * (device == "GPU")
 
 
+@ONCE
 @pytest.mark.parametrize("name", GRAPHS + ["gemm"])
 def test_devices_of_graphs(name, monkeypatch):
     """The products are for the device; where there is no GPU, those for one run all the same, on the CPU.

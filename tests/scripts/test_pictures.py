@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import pictures
+from support.sets import ONCE
 from support.task_data import read, write_images, write_temperatures
 from tasks import fashion_mnist, forecast
 
-pytestmark = pytest.mark.usefixtures("real_pictures")
+pytestmark = [ONCE, pytest.mark.usefixtures("real_pictures")]
 
 
 def lines_of(axes):

@@ -175,6 +175,7 @@ def test_odd_titles_have_answers(title_arguments):
     assert len(table_of(title_arguments, input=_file(title_arguments, b"\n\n"))) == 3
 
 
+@ONCE
 def test_from_a_shell(title_arguments, tmp_path):
     """Titles through stdin, the table on stdout, in UTF-8 wherever the program runs; an error in one line."""
     run(title_arguments)

@@ -40,6 +40,7 @@ train.run(values)
 """
 
 
+@ONCE
 def test_a_killed_run_goes_on_to_the_very_same_weights(arguments):
     """Killed in the second epoch of three, at step 5 of 9."""
     path = os.pathsep.join([SCRIPTS, os.path.dirname(SCRIPTS)])

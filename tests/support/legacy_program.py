@@ -17,9 +17,8 @@ import re
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from support.paths import ROOT
-
-TEXT = os.path.join(ROOT, "LICENSE")
+HERE = os.path.dirname(os.path.abspath(__file__))
+TEXT = os.path.join(HERE, "..", "..", "LICENSE")
 
 
 class TrainConfig(object):
