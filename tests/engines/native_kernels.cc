@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "native_reference.h"
+#include "schedule.h"
 
 // An array of exactly this size, so that AddressSanitizer sees the first byte beyond it.
 template <class T>
@@ -76,6 +77,18 @@ struct Arrays {
   lstm::Weights<T> d_weights = {};
 };
 
+// Whether any pass came along each way of sharing: [direction][sharing].
+bool paths[2][4];
+
+template <class T>
+void Note(const std::vector<lstm::Layer>& layers, int threads) {
+  for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
+    for (const auto& layer : lstm::ScheduleOf(direction, lstm::PlansOf<T>(layers), threads).layers) {
+      paths[int(direction)][int(layer.sharing)] = true;
+    }
+  }
+}
+
 template <class T>
 std::vector<Results> Got(const std::vector<Problem>& stack, int count) {
   std::vector<std::thread> helpers;
@@ -94,6 +107,7 @@ std::vector<Results> Got(const std::vector<Problem>& stack, int count) {
     forward.back().x = backward.back().x = arrays[arrays.size() - 2]->outputs.data();
     backward[backward.size() - 2].d_outputs = backward.back().d_x;
   }
+  Note<T>(layers, count);
   lstm::Forward<T>(layers, forward, threads);  // Without a cache, then with one.
   const std::vector<T> without = arrays.back()->outputs;
   for (size_t l = 0; l < forward.size(); ++l) forward[l].cache = arrays[l]->cache.data();
@@ -246,6 +260,11 @@ int main() {
                            Kind{false, true, lstm::Activation::kRelu, lstm::Activation::kHardSigmoid6},
                            Kind{false, true, lstm::Activation::kLinear, tanh}}) {
     if (!Works(kind, {6, 5, 7, 19, 33}, true)) return 1;
+  }
+  for (const auto& direction : paths) {
+    for (const bool sharing : direction) {
+      if (!sharing) return std::puts("the shapes leave out a way of sharing"), 1;
+    }
   }
   std::puts("all equal");
   return 0;

@@ -154,6 +154,16 @@ def test_what_the_forward_op_has_made(session):
             backward(*wrong)
 
 
+def test_size_of_the_cache(session):
+    """Gates and cell states, and outputs except the last layer's, without a gap where units fill whole vectors."""
+    T, B, H = 5, 3, [64, 32, 16]
+    kernels = [tf.zeros([below + size, size]) for below, size in zip([2] + H, H) for _ in range(4)]
+    states = [tf.zeros([B, size]) for size in H]
+    packed = [library.load().stacked_lstm_pack(kernels=kernels[4 * k : 4 * k + 4]) for k in range(len(H))]
+    cache = session.run(native_ops.forward(tf.zeros([T, B, 2]), states, states, kernels, packed=packed))[3]
+    assert cache.size == T * B * (5 * sum(H) + sum(H[:-1]))
+
+
 @pytest.mark.parametrize("steps", [2**58, 2**60])
 def test_more_numbers_than_can_be_counted(steps, session):
     """Without inputs an array of any length is empty, but its outputs would not be."""

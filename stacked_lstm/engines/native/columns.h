@@ -3,6 +3,7 @@
 #ifndef STACKED_LSTM_COLUMNS_H_
 #define STACKED_LSTM_COLUMNS_H_
 
+#include "bounds.h"
 #include "buffer.h"
 #include "lstm.h"
 #include "plan.h"
@@ -20,25 +21,30 @@ class Columns {
         first_(first),
         rows_(rows),
         panels_((rows + kWidth - 1) / kWidth),
-        packed_((rows + kSize - 1) / kSize * kSize * plan.row_width) {}
+        packed_(VectorsOf<T>(rows) * kSize * plan.row_width) {}
 
   int64_t panels() const { return panels_; }
   int Vectors(int64_t panel) const {
-    return static_cast<int>((std::min(kWidth, rows_ - panel * kWidth) + kSize - 1) / kSize);
+    return static_cast<int>(VectorsOf<T>(std::min(kWidth, rows_ - panel * kWidth)));
   }
-  const T* Panel(int64_t panel) const { return packed_.get() + panel * kWidth * plan_.row_width; }
+  const T* Panel(int64_t panel) const {
+    CheckIndex("panel of columns", panel, panels_);
+    return packed_.get() + panel * kWidth * plan_.row_width;
+  }
 
-  // A piece of packing, of `panels()` times the panels of units.
-  void Pack(int64_t piece) const {
-    const int64_t panel = piece / plan_.panels, of_units = piece % plan_.panels;
+  // The pieces of packing, and one of them: a panel of units of a panel of columns. Inlined into a team's loop, its own
+  // loops would have too few registers.
+  int64_t pieces() const { return panels_ * plan_.panels; }
+  __attribute__((noinline)) void Pack(int64_t piece) const {
+    const int64_t panel = piece / plan_.panels, units_panel = piece % plan_.panels;
     const int64_t width = Vectors(panel) * kSize, count = std::min(width, rows_ - panel * kWidth);
-    const int64_t units = plan_.Units(of_units);
-    T* to = packed_.get() + panel * kWidth * plan_.row_width + of_units * kWidth * width;
+    const int64_t units = plan_.Units(units_panel), stride = weights_.stride;
+    T* to = packed_.get() + panel * kWidth * plan_.row_width + units_panel * kWidth * width;
     for (int gate = 0; gate < kGates; ++gate, to += kSize * width) {
-      const T* from = weights_.kernel[gate] + (first_ + panel * kWidth) * weights_.stride + of_units * kSize;
+      const T* from = weights_.kernel[gate] + (first_ + panel * kWidth) * stride + units_panel * kSize;
       std::fill(to, to + kSize * width, T(0));
       for (int64_t unit = 0; unit < units; ++unit) {
-        for (int64_t n = 0; n < count; ++n) to[unit * width + n] = from[n * weights_.stride + unit];
+        for (int64_t n = 0; n < count; ++n) to[unit * width + n] = from[n * stride + unit];
       }
     }
   }

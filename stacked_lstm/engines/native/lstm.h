@@ -41,20 +41,15 @@ template <class T>
 int64_t VectorSize();
 
 // How many numbers `Pack` writes: as many as the matrices have.
-inline int64_t PackedSize(int64_t inputs, int64_t units) { return (inputs + units) * kGates * units; }
+int64_t PackedSize(int64_t inputs, int64_t units);
 
-// Arranges the matrices as `Forward` reads them: panels of one vector of units, each row with all four gates of these
-// units. First the rows of h of all panels, then those of x. The last panel is narrower where H is not a multiple.
+// Arranges the matrices as `Forward` reads them; layout.h says how.
 template <class T>
 void Pack(int64_t inputs, int64_t units, const Weights<const T>& weights, T* packed, const Threads& threads);
 
-// How many numbers the cache has that the backward pass reads: of each step and sequence the four gates after their
-// activation, and the cell state, with as many units as fill whole vectors.
+// How many numbers the cache has that the backward pass reads, of all steps and sequences.
 template <class T>
-int64_t CacheSize(int64_t steps, int64_t batch, int64_t units) {
-  const int64_t size = VectorSize<T>();
-  return steps * batch * (kGates + 1) * ((units + size - 1) / size * size);
-}
+int64_t CacheSize(int64_t steps, int64_t batch, int64_t units);
 
 template <class T>
 struct ForwardArrays {

@@ -11,6 +11,7 @@
 
 #include "buffer.h"
 #include "lstm.h"
+#include "op_cache.h"
 #include "op_inputs.h"
 #include "tensorflow/core/lib/core/threadpool.h"
 
@@ -48,26 +49,6 @@ Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>
   return Status();
 }
 
-// The shape of `size` numbers that are laid out by this processor's vectors. Its number of axes tells their width: a
-// graph in which packed weights have become a constant may come to another processor, and so may a cache.
-template <class T>
-std::vector<int64_t> LaidOutShape(int64_t size) {
-  std::vector<int64_t> shape = {size};
-  for (int64_t width = VectorSize<T>(); width > 1; width /= 2) shape.push_back(1);
-  return shape;
-}
-
-template <class T>
-Status ExpectLaidOut(const char* name, const Tensor& tensor, int64_t size) {
-  const std::vector<int64_t> shape = LaidOutShape<T>(size);
-  const bool elsewhere = tensor.dims() > 0 && tensor.dim_size(0) == size && tensor.NumElements() == size;
-  if (elsewhere && tensor.dims() != static_cast<int>(shape.size())) {
-    return InvalidArgument("StackedLstm: expected `", name, "` as this processor arranges it, got shape ",
-                           tensor.shape().DebugString(), " from another one: it is to be made where it is used");
-  }
-  return ExpectShape(name, tensor, shape);
-}
-
 template <class T>
 class PackOp : public OpKernel {
  public:
@@ -88,7 +69,7 @@ class PackOp : public OpKernel {
   }
 };
 
-// What the forward and the backward op have in common: attributes, their first inputs, and what the cache holds.
+// What the forward and the backward op have in common: attributes, their first inputs, and the layout of the cache.
 template <class T>
 class StackOp : public OpKernel {
  public:
@@ -103,23 +84,16 @@ class StackOp : public OpKernel {
   void Compute(OpKernelContext* context) final {
     WithMemory(context, [&] {
       StackInputs inputs;
-      std::vector<CachePart> parts;
-      int64_t size;
+      StackCache<T> layout;
       OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_));
-      OP_REQUIRES_OK(context, CacheParts(inputs.layers, &parts, &size));
-      Work(context, inputs, parts, size);
+      OP_REQUIRES_OK(context, layout.Measure(inputs.layers));
+      Work(context, inputs, layout);
     });
   }
 
  protected:
-  // Where a layer's part of the cache begins, and, but for the last layer, where its outputs are in it.
-  struct CachePart {
-    int64_t cache, outputs;
-  };
-
-  // `parts` and `size`: of a cache of these layers.
-  virtual void Work(OpKernelContext* context, const StackInputs& inputs, const std::vector<CachePart>& parts,
-                    int64_t size) = 0;
+  // layout: of these layers' cache.
+  virtual void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) = 0;
 
   // As many arrays as `Take` is asked for.
   class Scratch {
@@ -134,21 +108,6 @@ class StackOp : public OpKernel {
   };
 
  private:
-  // The parts of all layers, and the size of the whole.
-  static Status CacheParts(const std::vector<Layer>& layers, std::vector<CachePart>* parts, int64_t* size) {
-    *size = 0;
-    for (const Layer& layer : layers) {
-      const int64_t width = (layer.units / VectorSize<T>() + 1) * VectorSize<T>(), number = layers.size();
-      TensorShape more;  // Than the cache; it refuses what is too much to be counted.
-      RETURN_IF_ERROR(ShapeOf({layer.steps, layer.batch, width, 8 * number}, &more));
-      const int64_t outputs = *size + CacheSize<T>(layer.steps, layer.batch, layer.units);
-      parts->push_back({*size, outputs});
-      *size = outputs + layer.steps * layer.batch * width;  // So that the next one begins with a whole vector.
-    }
-    *size = parts->back().outputs;  // The last layer's are outputs of the op.
-    return Status();
-  }
-
   Activation candidate_, gates_;
 };
 
@@ -157,24 +116,23 @@ class ForwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Work(OpKernelContext* context, const StackInputs& inputs,
-            const std::vector<typename StackOp<T>::CachePart>& parts, int64_t size) override {
+  void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) override {
     const int number = inputs.layers.size(), cache_output = 1 + 2 * number;
     const bool keep = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
-    OP_REQUIRES_OK(context, Allocate(context, cache_output, LaidOutShape<T>(keep ? size : 0), &cache));
+    OP_REQUIRES_OK(context, Allocate(context, cache_output, LaidOutShape<T>(keep ? layout.size : 0), &cache));
     std::vector<ForwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) {
       OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
-      if (keep) arrays[l].cache = cache + parts[l].cache;
+      if (keep) arrays[l].cache = cache + layout.parts[l].cache;
     }
     typename StackOp<T>::Scratch scratch;
     for (int l = 0; l < number; ++l) {
       const Layer& layer = inputs.layers[l];
       arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
       arrays[l].outputs = l == number - 1 ? outputs
-                          : keep          ? cache + parts[l].outputs
+                          : keep          ? cache + layout.parts[l].outputs
                                           : scratch.Take(layer.steps * layer.batch * layer.units);
     }
     Forward<T>(inputs.layers, arrays, ThreadsOf(context));
@@ -207,14 +165,13 @@ class BackwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Work(OpKernelContext* context, const StackInputs& inputs,
-            const std::vector<typename StackOp<T>::CachePart>& parts, int64_t size) override {
+  void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) override {
     const Tensor *outputs, *cache, *d_outputs;
     OP_REQUIRES_OK(context, context->input("outputs", &outputs));
     OP_REQUIRES_OK(context, context->input("cache", &cache));
     OP_REQUIRES_OK(context, context->input("d_outputs", &d_outputs));
     OP_REQUIRES_OK(context, ExpectShape("outputs", *outputs, inputs.OutputsShape()));
-    OP_REQUIRES_OK(context, ExpectLaidOut<T>("cache", *cache, size));
+    OP_REQUIRES_OK(context, ExpectLaidOut<T>("cache", *cache, layout.size));
     OP_REQUIRES_OK(context, ExpectShape("d_outputs", *d_outputs, inputs.OutputsShape()));
     const int number = inputs.layers.size();
     std::vector<BackwardArrays<T>> arrays(number);
@@ -225,9 +182,9 @@ class BackwardOp : public StackOp<T> {
     for (int l = 0; l < number; ++l) {
       const Layer& layer = inputs.layers[l];
       const bool last = l == number - 1;
-      arrays[l].cache = kept + parts[l].cache;
+      arrays[l].cache = kept + layout.parts[l].cache;
       arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
-      arrays[l].outputs = last ? outputs->flat<T>().data() : kept + parts[l].outputs;
+      arrays[l].outputs = last ? outputs->flat<T>().data() : kept + layout.parts[l].outputs;
       if (last) arrays[l].d_outputs = d_outputs->flat<T>().data();
       if (l) arrays[l].d_x = scratch.Take(layer.steps * layer.batch * layer.inputs);
       if (l) arrays[l - 1].d_outputs = arrays[l].d_x;

@@ -1,26 +1,24 @@
 // Weights in the order in which the forward pass reads them.
 
+#include "layout.h"
 #include "lstm.h"
-#include "tile.h"
+#include "schedule.h"
 
 namespace stacked_lstm {
 
-// Bytes that one thread has copied before another one would have come.
-constexpr int64_t kWorthHelpers = 1 << 17;
-
 template <class T>
 void Pack(int64_t inputs, int64_t units, const Weights<const T>& weights, T* packed, const Threads& threads) {
-  constexpr int64_t kSize = Vector<T>::kSize;
-  const int64_t panels = (units + kSize - 1) / kSize;
-  const int64_t first_row[] = {weights.h_row, weights.x_row}, rows[] = {units, inputs};
-  T* const target[] = {packed, packed + units * kGates * units};
+  const PackedWeights<T> target(packed, inputs, units);
   Threads used = threads;
-  if (PackedSize(inputs, units) * static_cast<int64_t>(sizeof(T)) < kWorthHelpers) used.count = 1;
+  if (PackedSize(inputs, units) * static_cast<int64_t>(sizeof(T)) < kPackAlone) used.count = 1;
   Team::Run(used, [&](Worker& worker) {
-    worker.Each(2 * panels, [&](int64_t k) {
-      const int64_t part = k / panels, column = k % panels * kSize, width = std::min(kSize, units - column);
-      T* to = target[part] + column * kGates * rows[part];
-      for (int64_t row = first_row[part]; row < first_row[part] + rows[part]; ++row) {
+    worker.Each(2 * target.panels(), [&](int64_t k) {
+      const Factor factor = kFactors[k / target.panels()];
+      const int64_t panel = k % target.panels(), first = factor == Factor::kH ? weights.h_row : weights.x_row;
+      const int64_t end = first + target.Rows(factor), column = panel * Vector<T>::kSize;
+      const int width = target.Units(panel);
+      T* to = target.Panel(factor, panel);
+      for (int64_t row = first; row < end; ++row) {
         for (int gate = 0; gate < kGates; ++gate, to += width) {
           StoreFirst(to, LoadFirst(weights.kernel[gate] + row * weights.stride + column, width), width);
         }

@@ -3,7 +3,6 @@
 #ifndef STACKED_LSTM_TILE_H_
 #define STACKED_LSTM_TILE_H_
 
-#include <algorithm>
 #include <utility>
 
 #include "vector.h"
@@ -78,15 +77,6 @@ inline TileFunction<T> TileOf(int64_t rows, int vectors) {
     default: return TileOf<T, 4>(rows);
   }
 }
-
-// `count` things cut into pieces of at most `most`, as even as can be.
-struct Pieces {
-  Pieces(int64_t count, int64_t most) : things(count), number((count + most - 1) / most) {}
-  int64_t Begin(int64_t k) const { return things * k / number; }
-  int64_t Size(int64_t k) const { return Begin(k + 1) - Begin(k); }
-
-  int64_t things, number;
-};
 
 }  // namespace stacked_lstm
 

@@ -45,6 +45,12 @@ struct Vector {
 template <class T>
 using Vec = typename Vector<T>::type;
 
+// How many vectors hold `count` numbers.
+template <class T>
+constexpr int64_t VectorsOf(int64_t count) {
+  return (count + Vector<T>::kSize - 1) / Vector<T>::kSize;
+}
+
 // Loads and stores at any address; compilers make one instruction of each.
 template <class T>
 inline Vec<T> Load(const T* from) {

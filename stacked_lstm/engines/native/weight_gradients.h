@@ -6,6 +6,7 @@
 #include "buffer.h"
 #include "lstm.h"
 #include "plan.h"
+#include "schedule.h"
 #include "tile.h"
 
 namespace stacked_lstm {
@@ -28,55 +29,45 @@ class WeightGradients {
   }
 
   // Adds the part of some steps; `dz` has their rows. The first part is set rather than added.
-  void Add(Worker& worker, int64_t begin, int64_t end, const T* dz, bool first) const {
-    const int64_t rows = (end - begin) * layer_.batch, offset = begin * layer_.batch;
+  void Add(Worker& worker, Range steps, const T* dz, bool first) const {
+    const int64_t rows = steps.size() * layer_.batch, offset = steps.begin * layer_.batch;
     const bool kernels = arrays_.d_weights.kernel[0] != nullptr;
     if (!kernels && !arrays_.d_weights.bias[0]) return;
     if (kernels) {
-      const Pieces parts(rows, kRowsOfAPiece);
-      worker.Each(parts.number, [&](int64_t k) { PackStrips(offset, rows, parts.Begin(k), parts.Begin(k + 1)); });
+      const Pieces pieces(rows, kStripRows);
+      worker.Each(pieces.number, [&](int64_t k) { PackStrips(offset, rows, pieces[k]); });
     }
-    const int64_t parts = 2;  // Of the strips, so that the last pieces are small.
-    worker.Each(parts * plan_.panels, [&](int64_t k) {
-      T* const panel = panels_.get() + worker.index() * most_rows_ * kWidth;
-      PackPanel(k / parts, rows, dz, panel, k % parts == 0 && arrays_.d_weights.bias[0], first);
-      if (!kernels) return;
-      const T* strips = strips_.get();
-      int64_t row = arrays_.d_weights.h_row;
-      for (const Pieces* of : {&h_strips_, &x_strips_}) {
-        for (int64_t m = of->number * (k % parts) / parts; m < of->number * (k % parts + 1) / parts; ++m) {
-          Product(k / parts, row + of->Begin(m), of->Size(m), rows, strips + of->Begin(m) * rows, panel, first);
-        }
-        strips += of->things * rows;
-        row = arrays_.d_weights.x_row;
-      }
+    EachShare(worker, plan_.panels, kStripShares, [&](int64_t panel, Share share) {
+      T* const packed = panels_.get() + worker.index() * most_rows_ * kWidth;
+      PackPanel(panel, rows, dz, packed, share.index == 0 && arrays_.d_weights.bias[0], first);
+      if (kernels) Products(panel, share, rows, packed, first);
     });
   }
 
  private:
-  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth, kRowsOfAPiece = 16;
+  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
   // h before the step, and x, of some rows, as strips [row, column of the strip]; zeros past the end of a sequence.
-  void PackStrips(int64_t offset, int64_t rows, int64_t begin, int64_t end) const {
-    const T* h[kRowsOfAPiece];
-    const T* x[kRowsOfAPiece];
-    for (int64_t row = begin; row < end; ++row) {
+  void PackStrips(int64_t offset, int64_t rows, Range piece) const {
+    const T* h[kStripRows];
+    const T* x[kStripRows];
+    for (int64_t row = piece.begin; row < piece.end; ++row) {
       const int64_t at = offset + row, t = at / layer_.batch, b = at % layer_.batch;
       const bool ended = t >= plan_.Length(b);
-      x[row - begin] = ended ? zeros_.get() : arrays_.x + at * layer_.inputs;
-      h[row - begin] = ended   ? zeros_.get()
-                       : t > 0 ? arrays_.outputs + (at - layer_.batch) * layer_.units
-                               : arrays_.h + b * layer_.units;
+      x[row - piece.begin] = ended ? zeros_.get() : arrays_.x + at * layer_.inputs;
+      h[row - piece.begin] = ended   ? zeros_.get()
+                             : t > 0 ? arrays_.outputs + (at - layer_.batch) * layer_.units
+                                     : arrays_.h + b * layer_.units;
     }
-    PackStrips(h_strips_, h, rows, begin, end, strips_.get());
-    PackStrips(x_strips_, x, rows, begin, end, strips_.get() + layer_.units * rows);
+    PackStrips(h_strips_, h, rows, piece, strips_.get());
+    PackStrips(x_strips_, x, rows, piece, strips_.get() + layer_.units * rows);
   }
 
-  static void PackStrips(const Pieces& of, const T* const* from, int64_t rows, int64_t begin, int64_t end, T* strips) {
-    for (int64_t m = 0; m < of.number; ++m) {
-      const int64_t column = of.Begin(m), width = of.Size(m);
-      T* to = strips + column * rows + begin * width;
-      for (int64_t row = 0; row < end - begin; ++row, to += width) {
+  static void PackStrips(const Pieces& columns, const T* const* from, int64_t rows, Range piece, T* strips) {
+    for (int64_t m = 0; m < columns.number; ++m) {
+      const int64_t column = columns.Begin(m), width = columns.Size(m);
+      T* to = strips + column * rows + piece.begin * width;
+      for (int64_t row = 0; row < piece.size(); ++row, to += width) {
         if (width == kTileRows) {
           std::memcpy(to, from[row] + column, kTileRows * sizeof(T));  // Of a size that the compiler knows.
         } else {
@@ -101,6 +92,20 @@ class WeightGradients {
     for (int gate = 0; biases && gate < kGates; ++gate) {
       T* const bias = arrays_.d_weights.bias[gate] + panel * kSize;
       StoreFirst(bias, first ? sums[gate] : LoadFirst(bias, count) + sums[gate], count);
+    }
+  }
+
+  // A share of the rows of the matrices' gradients, of h and of x, for the units of a panel.
+  void Products(int64_t panel, Share share, int64_t rows, const T* dz, bool first) const {
+    const T* strips = strips_.get();
+    int64_t row = arrays_.d_weights.h_row;
+    for (const Pieces* pieces : {&h_strips_, &x_strips_}) {
+      const Range range = share.Of(pieces->number);
+      for (int64_t m = range.begin; m < range.end; ++m) {
+        Product(panel, row + pieces->Begin(m), pieces->Size(m), rows, strips + pieces->Begin(m) * rows, dz, first);
+      }
+      strips += pieces->things * rows;
+      row = arrays_.d_weights.x_row;
     }
   }
 
