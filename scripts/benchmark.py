@@ -82,7 +82,7 @@ def parse_shapes(text):
 class Contestant(object):
     """A contestant's process, as `contestants.serve` describes it; each method may raise what that sends."""
 
-    def __init__(self, name, shape, mode, device, dtype="float32"):
+    def __init__(self, name, shape, mode, device, dtype):
         context = multiprocessing.get_context("spawn")
         self.name = name
         self.library = None

@@ -96,6 +96,8 @@ def openvino(shape, x, mode, device, threads):
     """The same model, compiled for this shape and for the shortest time of one call."""
     import openvino
 
+    if x.dtype != np.float32:  # It would compute in float32 all the same.
+        raise ValueError("expected float32, got %s" % x.dtype)
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads

@@ -45,7 +45,7 @@ def pytorch_beside_new_ops():
     if device.device_type != "GPU":
         return pytorch(), "cpu"
     torch, cuda = pytorch("GPU"), cuda_version()
-    if cuda and torch.version.cuda.split(".")[0] != cuda.split(".")[0]:
+    if cuda and (torch.version.cuda or "none").split(".")[0] != cuda.split(".")[0]:
         message = "pytorch_lstm: expected a package torch for CUDA %s, as TensorFlow %s is, got torch %s for CUDA %s"
         raise parity.PeerMissingError(message % (cuda, tf.__version__, torch.__version__, torch.version.cuda))
     return torch, "cuda:%d" % (device.device_index or 0)

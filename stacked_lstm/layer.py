@@ -25,14 +25,14 @@ class Layer(NamedTuple):
 
     Fields:
       input_size, hidden_size: I and H, ints.
-      kernels: tensors or variables: four of [H + I, H] in `equations.GATE_ORDER`, the rows of h before those of x; or
+      kernels: tensors or variables: four of [P + I, H] in `equations.GATE_ORDER`, the rows of h before those of x; or
         one of [I + P, 4H], its columns in that order, the rows of x before those of h.
       biases: four of [H], or one of [4H], as the kernels are; or none.
       activation: `activations.Activation` of the candidate and the state.
       recurrent_activation: that of the gates.
       extras: `equations.Extras`, what the step has beyond the plain equations.
-      step: None for `equations.step`; or another equation, (z [B, 4H], c [B, H], `Layer`) -> (c' [B, H], h' [B, P]),
-        which the `graph` engine runs and TensorFlow differentiates.
+      step: None for `equations.step`; or another equation, a function (z [B, 4H], c [B, H], layer=`Layer`) ->
+        (c' [B, H], h' [B, P]), which the `graph` engine runs and TensorFlow differentiates.
     """
 
     input_size: int
@@ -62,7 +62,7 @@ class Layer(NamedTuple):
             inputs, recurrent = tf.split(kernel, [self.input_size, self.output_size], axis=0)
             return Fused(recurrent, inputs, _reordered(self.biases[0], order) if self.biases else None)
         kernel = tf.concat(by_gate(self.kernels, order), axis=1)
-        recurrent, inputs = tf.split(kernel, [self.hidden_size, self.input_size], axis=0)
+        recurrent, inputs = tf.split(kernel, [self.output_size, self.input_size], axis=0)
         return Fused(recurrent, inputs, tf.concat(by_gate(self.biases, order), axis=0) if self.biases else None)
 
 

@@ -63,7 +63,8 @@ class StackedLSTM(object):
           forget_bias: added to the initial value of bf; 1.0 lets gradients through at the start (Jozefowicz et al.,
             2015, An Empirical Exploration of Recurrent Network Architectures).
           weight_initializer, bias_initializer: see `initializers.get`; or a mapping from variable names without the
-            stack's (`"layer_1/Wf"`) to them, where variables left out have the default.
+            stack's (`"layer_1/Wf"`) to them, where variables left out have the default. The vectors of a learned
+            initial state may be in the mapping of `bias_initializer` (`"initial_state/layer_1/h"`); else they are zero.
           dtype: float16, bfloat16, float32 or float64.
           engine: "auto", or an engine's name (`engines.ENGINES`). STACKED_LSTM_ENGINE in the environment says what
             "auto" means.
@@ -84,8 +85,7 @@ class StackedLSTM(object):
         self._forget_bias = checks.number(forget_bias, _CLASS, "forget_bias")
         weight, bias = _Initializers.of(weight_initializer, "dl"), _Initializers.of(bias_initializer, "zeros")
         self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
-        engines.check(engine, _CLASS)
-        self._engine = engine
+        self._request = engines.resolve(engine, _CLASS)
         self.name = checks.scope(name, _CLASS)
         self._input_size = None
         self._layers = []
@@ -204,16 +204,15 @@ class StackedLSTM(object):
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             if initial_state is None:
-                zeros = [tf.zeros([batch.known, size], self.dtype) for size in self.hidden_sizes]
+                zeros = [tf.zeros([batch.value, size], self.dtype) for size in self.hidden_sizes]
                 first_step = functools.partial(padding.first_step, x, lengths, time_major)
                 states = self._initial_state.start(self._variables.initial_state, zeros, first_step)
             else:
                 states = tensor_checks.states(
                     initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state"
                 )
-            request = engines.request(self._engine, self.name)
             outputs, finals, self.engine_used = engines.run(
-                request, self._segments(), x, states, lengths, time_major, self.name
+                self._request, self._segments(), x, states, lengths, time_major, self.name
             )
         return outputs, tuple(finals)
 

@@ -22,7 +22,7 @@ class Size(NamedTuple):
     dynamic: Any
 
     @property
-    def known(self):
+    def value(self):
         """The int where there is one, or else the tensor."""
         return self.dynamic if self.static is None else self.static
 

@@ -32,7 +32,7 @@ class VariableSpec(NamedTuple):
       name: its name among those of its layer, such as "Wf".
       path: its name within the stack, such as "layer_1/Wf".
       shape: list of ints.
-      group: "weight", "bias" or "state": what says how it is initialized.
+      group: "weight", "bias" or "state"; the stack has an initializer for each group.
       added: a constant that is added to its initial value.
     """
 
@@ -46,15 +46,15 @@ class VariableSpec(NamedTuple):
 
 def specs(input_size, hidden_sizes, use_bias, forget_bias):
     """The `VariableSpec`s of all layers, in the order in which they are made."""
-    made = []
+    variables = []
     for k, (below, size) in enumerate(zip([input_size] + hidden_sizes, hidden_sizes)):
         scope = LAYER_SCOPE % (k + 1)
         for name in KERNEL_NAMES:
-            made.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size + below, size], "weight"))
+            variables.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size + below, size], "weight"))
         for name in BIAS_NAMES if use_bias else ():
             added = forget_bias if name == "bf" else 0.0
-            made.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size], "bias", added))
-    return made
+            variables.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size], "bias", added))
+    return variables
 
 
 _FIELDS = ("input_size", "hidden_size", "activation", "recurrent_activation") + KERNEL_NAMES + BIAS_NAMES
@@ -116,8 +116,8 @@ def matched(layers, values, function, argument):
         for name, variable in variables.items():
             if not hasattr(variable, "initializer"):
                 expected_variable = "a variable for `%s[%d][%r]`, whose value can be set" % (argument, k, name)
-                what = "the tensor %s, which a custom getter made; set the variable that it is made of"
-                checks.fail(function, expected_variable, what % variable.name)
+                origin = "the tensor %s, which a custom getter made; set the variable that it is made of"
+                checks.fail(function, expected_variable, origin % variable.name)
             pairs.append((variable, given[name]))
     return pairs
 

@@ -21,60 +21,59 @@ ENVIRONMENT_VARIABLE = "STACKED_LSTM_ENGINE"
 
 
 class EngineUsed(NamedTuple):
-    """Which engine runs a stack, and why: two strings."""
+    """Which engine runs a stack, or "stepwise", and why: two strings."""
 
     name: str
     reason: str
 
 
 class Request(NamedTuple):
-    """What a program asks for: "auto", "stepwise" or an engine's name, and by what: "name" or the environment."""
+    """What a program asks for.
+
+    Fields:
+      name: "auto", an engine's name, or "stepwise".
+      source: "name", or STACKED_LSTM_ENGINE where the environment says it.
+    """
 
     name: str
     source: str
 
 
-def check(name, function):
-    """Raises ValueError unless `name` is "auto" or an engine's."""
-    checks.known(dict(ENGINES, auto=None), name, function, "engine")
-
-
-def request(name, function, stepwise=False):
-    """Returns the `Request` of `engine=name`, or where that is "auto" of the environment.
+def resolve(name, function, stepwise=False):
+    """Returns the `Request` that `engine=name` makes; where `name` is "auto", the environment decides.
 
     Args:
-      name: "auto", an engine's name, or "stepwise" where `stepwise` says so.
+      name: "auto" or an engine's name; or "stepwise", if the argument `stepwise` is True.
       function: who asks, for the message.
 
     Raises:
       ValueError: `name`, or what the environment has, is something else.
     """
-    known = dict(ENGINES, auto=None)
-    every = dict(known, stepwise=None)
-    checks.known(every if stepwise else known, name, function, "engine")
+    names = [AUTO, *ENGINES]
+    checks.known(dict.fromkeys(names + [STEPWISE] * stepwise), name, function, "engine")
     source = "name"
     if name == AUTO:
         name, source = os.environ.get(ENVIRONMENT_VARIABLE) or AUTO, ENVIRONMENT_VARIABLE
-        checks.known(every, name, function, ENVIRONMENT_VARIABLE)
+        checks.known(dict.fromkeys(names + [STEPWISE]), name, function, ENVIRONMENT_VARIABLE)
     if name == STEPWISE and not stepwise:
         name = graph.ENGINE.name  # A stack has no cells; these are TensorFlow's own ops, too.
     return Request(name, source)
 
 
-def choose(wanted, layers, function):
+def choose(request, layers, function):
     """Returns (`Engine`, `EngineUsed`) for a `Request` and a list of `Layer`.
 
     Raises:
       ValueError: the engine asked for cannot run these layers; the message says why.
     """
     place = Place()
-    if wanted.name != AUTO:
-        engine = ENGINES[wanted.name]
+    if request.name != AUTO:
+        engine = ENGINES[request.name]
         problem = engine.problem(layers, place)
         if problem:
-            got = "%s (asked for by %s)" % (problem, wanted.source)
+            got = "%s (asked for by %s)" % (problem, request.source)
             checks.fail(function, "layers that engine %r supports" % engine.name, got)
-        return engine, EngineUsed(engine.name, "asked for by %s" % wanted.source)
+        return engine, EngineUsed(engine.name, "asked for by %s" % request.source)
     reasons = []
     for engine in ENGINES.values():
         objection = engine.objection(layers, place)
@@ -85,11 +84,11 @@ def choose(wanted, layers, function):
     return checks.fail(function, "layers that some engine supports", "; ".join(reasons))
 
 
-def run(wanted, segments, inputs, states, lengths, time_major, function):
+def run(request, segments, inputs, states, lengths, time_major, function):
     """Runs a stack.
 
     Args:
-      wanted: a `Request`; not "stepwise".
+      request: a `Request`; not "stepwise".
       segments: list of `Segment`, from the inputs upwards; all run on one engine.
       inputs: [B, T, I], or [T, B, I] if `time_major`; past a sequence's end there may be anything.
       states: (c [B, H_l], h [B, P_l]) per layer.
@@ -103,18 +102,19 @@ def run(wanted, segments, inputs, states, lengths, time_major, function):
     Raises:
       ValueError: as `choose`.
     """
-    engine, used = choose(wanted, [layer for segment in segments for layer in segment.layers], function)
+    engine, used = choose(request, [layer for segment in segments for layer in segment.layers], function)
     x = inputs if time_major else tf.transpose(inputs, [1, 0, 2])
-    series, finals = x.shape[:2], []
+    axes, finals = x.shape[:2], []
+    if any(segment.after for segment in segments):
+        x = padding.zero_past_end(x, lengths)
     for segment in segments:
-        if segment.after:
-            x = padding.zero_past_end(x, lengths)
         segment_states = states[len(finals) : len(finals) + len(segment.layers)]
-        h, segment_finals = engine.run(segment.layers, x, segment_states, lengths)
-        h.set_shape(series.concatenate([segment.layers[-1].output_size]))
+        h, segment_finals = engine.run_layers(segment.layers, x, segment_states, lengths)
+        h.set_shape(axes.concatenate([segment.layers[-1].output_size]))
         finals += segment_finals
         x = padding.zero_past_end(segment.after(x, h), lengths) if segment.after else h
+        x.set_shape(axes.concatenate([None]))
     for final, (c, h) in zip(finals, states):
-        final.c.set_shape([series[1], c.shape[1]])
-        final.h.set_shape([series[1], h.shape[1]])
+        final.c.set_shape([axes[1], c.shape[1]])
+        final.h.set_shape([axes[1], h.shape[1]])
     return x if time_major else tf.transpose(x, [1, 0, 2]), finals, used

@@ -1,13 +1,29 @@
-"""Conditions that several engines have; see `engine.Engine`."""
+"""Conditions that several engines have, and functions that make them; `engine.Engine` says what a condition is."""
 
 from stacked_lstm import equations
 
 
-def dtypes(layers, known):
-    """The layers compute in one of the dtypes named in `known`."""
-    for name in sorted({layer.dtype.name for layer in layers} - set(known)):
-        return "it computes in %s, not in %s" % (" and ".join(known), name)
-    return None
+def dtypes(*names):
+    """The layers compute in one of the dtypes with these names."""
+
+    def dtype(layers, place):
+        del place
+        for name in sorted({layer.dtype.name for layer in layers} - set(names)):
+            return "it computes in %s, not in %s" % (" and ".join(names), name)
+        return None
+
+    return dtype
+
+
+def device_type(name):
+    """The device of new ops has this type, or none is named."""
+
+    def device(layers, place):
+        del layers
+        spec = place.device
+        return None if spec.device_type in (None, name) else "the device is %s" % spec.to_string()
+
+    return device
 
 
 def plain_equations(layers, place):
@@ -19,12 +35,7 @@ def plain_equations(layers, place):
     return None if plain else "there are peepholes, a projection or clips"
 
 
-def device_type(place, wanted):
-    """The device of new ops has this type, or none is named."""
-    return None if place.device.device_type in (None, wanted) else "the device is %s" % place.device.to_string()
-
-
-# What "auto" asks beyond that.
+# What "auto" asks besides.
 
 
 def in_this_process(layers, place):
@@ -38,6 +49,6 @@ def in_this_process(layers, place):
 
 
 def outside_of_functions(layers, place):
-    """XLA, which compiles none of the engines' ops, has nothing to do with them."""
+    """The ops are not in a function or a loop, which XLA may compile: it compiles none of the engines' ops."""
     del layers
     return "XLA may compile what is inside functions and loops" if place.inside_function else None

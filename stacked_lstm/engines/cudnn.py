@@ -30,11 +30,6 @@ _FUNCTIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}  # cuDNN 
 _ATTRIBUTES = {"rnn_mode": "lstm", "input_mode": "linear_input", "direction": "unidirectional", "time_major": True}
 
 
-def _dtype(layers, place):
-    del place
-    return conditions.dtypes(layers, ["float16", "float32", "float64"])
-
-
 def _tanh_and_sigmoid(layers, place):
     del place
     for layer in layers:
@@ -42,11 +37,6 @@ def _tanh_and_sigmoid(layers, place):
             if getattr(layer, role) is not activations.ACTIVATIONS[name]:
                 return "cuDNN's %s is %s, not %s" % (role, name, getattr(layer, role).name)
     return None
-
-
-def _on_a_gpu(layers, place):
-    del layers
-    return conditions.device_type(place, "GPU")
 
 
 def _not_rocm(layers, place):
@@ -65,7 +55,7 @@ def _gpu_visible(layers, place):
 
 
 def run(layers, x, states, lengths=None):
-    """See `Engine.run`.
+    """See `Engine.run_layers`.
 
     cuDNN knows neither empty sequences nor empty batches: it is given a step, or a sequence, more, and what comes of
     that is taken away. With lengths there is always a step more: whether all sequences of a batch are whole is kept in
@@ -90,20 +80,26 @@ def run(layers, x, states, lengths=None):
         x = padding.zero_past_end(x, padded_lengths)
         finals += group_finals
     outputs = _shorten(x, [steps, batch, -1])
-    return outputs, [_where_any(lengths, batch, *pair) for pair in zip(finals, states)]
+    return outputs, [_final_state(lengths, batch, *pair) for pair in zip(finals, states)]
 
 
 # There need not be a GPU where a graph is built: that there is one is a preference, and the last, as it starts CUDA.
 ENGINE = Engine(
     "cudnn",
     run,
-    needs=(_dtype, _tanh_and_sigmoid, conditions.plain_equations, _on_a_gpu, _not_rocm),
+    needs=(
+        conditions.dtypes("float16", "float32", "float64"),
+        _tanh_and_sigmoid,
+        conditions.plain_equations,
+        conditions.device_type("GPU"),
+        _not_rocm,
+    ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _with_cuda, _gpu_visible),
 )
 
 
-def _where_any(lengths, batch, final, state):
-    """`LSTMState`: the final one of the first `batch` sequences, or where there were no steps that before them."""
+def _final_state(lengths, batch, final, state):
+    """`LSTMState` [B, H]: `final`, which may have a sequence more, and for empty sequences `state`, the initial one."""
     finals = [_shorten(part, [batch, -1]) for part in final]
     return LSTMState(*[tf.where(lengths > 0, after, before) for after, before in zip(finals, state)])
 
@@ -120,17 +116,19 @@ def _shorten(x, sizes):
         return tf.slice(x, [0] * len(sizes), sizes)
 
 
-# TensorFlow's own gradients of the two compute sizes on the GPU, and wait there until the host has read them.
+# TensorFlow's own gradients of the two compute sizes on the GPU, and the host waits for these.
 
 
 @tf.RegisterGradient("StackedLstmLengthen")
 def _lengthen_gradient(op, d_result):
-    return [_shorten(d_result, tf.unstack(tf.shape(op.inputs[0]))), None]
+    x = op.inputs[0]
+    return [_shorten(d_result, tf.unstack(tf.shape(x), x.shape.ndims)), None]
 
 
 @tf.RegisterGradient("StackedLstmShorten")
 def _shorten_gradient(op, d_result):
-    return [_lengthen(d_result, tf.unstack(tf.shape(op.inputs[0]) - tf.shape(d_result))), None, None]
+    x = op.inputs[0]
+    return [_lengthen(d_result, tf.unstack(tf.shape(x) - tf.shape(d_result), x.shape.ndims)), None, None]
 
 
 def _call(layers, x, states, ends):
@@ -161,11 +159,11 @@ def pack(layers):
     for layer in layers:
         fused = layer.fused(_GATES)
         matrices += [tf.transpose(fused.inputs), tf.transpose(fused.recurrent)]
-        by_input = by_gate(layer.biases, _GATES) if len(layer.biases) == 4 else [fused.bias]
         # On a GPU TensorFlow joins 16 tensors or more in one kernel, fewer in one kernel each.
-        pieces = 1 if len(layers) == 1 else 4
+        pieces = 1 if len(layers) == 1 or len(layer.biases) == 1 else 4
         zeros = [tf.zeros([4 * layer.hidden_size // pieces], layer.dtype)] * pieces
-        biases += (by_input if layer.biases else zeros) + zeros
+        input_biases = by_gate(layer.biases, _GATES) if len(layer.biases) == 4 else [fused.bias]
+        biases += (input_biases if layer.biases else zeros) + zeros
     return tf.concat([tf.reshape(part, [-1]) for part in matrices + biases], axis=0)
 
 
@@ -182,7 +180,9 @@ def unpack(params, input_size, hidden_size, number):
         kernels = tf.unstack(tf.concat([recurrent, inputs], axis=1))
         biases = tf.split(tf.add(*parts[2 * (number + k) : 2 * (number + k) + 2]), 4)
         by_name = [dict(zip(_GATES, tensors)) for tensors in (kernels, biases)]
-        layers.append(Layer(width, hidden_size, *[[named[gate] for gate in GATE_ORDER] for named in by_name]))
+        weights = ([tensors[gate] for gate in GATE_ORDER] for tensors in by_name)
+        functions = {role: activations.ACTIVATIONS[name] for role, name in _FUNCTIONS.items()}
+        layers.append(Layer(width, hidden_size, *weights, **functions))
     return layers
 
 
@@ -219,7 +219,8 @@ def _gradient(op, *d_results):
 def _reserve_is_taken(op):
     """Whether another gradient may use the op's reserve space, which cuDNN's backward pass overwrites.
 
-    A function does not tell which gradients its callers ask for. Elsewhere TensorFlow may have asked for its size.
+    In a function it always may: each of the function's callers can ask for gradients. Elsewhere the ops that read the
+    space are other gradients, except those with which TensorFlow makes zeros of the space's shape.
     """
     readers = [reader for reader in op.outputs[3].consumers() if reader.type not in ("ZerosLike", "Shape")]
     return op.graph.building_function or bool(readers)

@@ -3,6 +3,8 @@
 import logging
 from typing import Callable, NamedTuple, Sequence
 
+from stacked_lstm.compat import tf
+
 _LOG = logging.getLogger("stacked_lstm")
 _warned = {}  # name of an engine -> the last problem that was logged
 
@@ -15,7 +17,7 @@ class Engine(NamedTuple):
 
     Fields:
       name: what `engine=` takes.
-      run: (list of `Layer`, x [T, B, I], list of (c, h), lengths) -> ([T, B, P], list of `LSTMState`).
+      run_layers: (list of `Layer`, x [T, B, I], list of (c, h), lengths) -> ([T, B, P], list of `LSTMState`).
         Layers run one on the other; P is the width of the last one's h. x may have anything past a sequence's end;
         outputs are zero there, and each state is that at the end of its sequence. `lengths` is int32 [B], or None
         where all sequences have T steps. Differentiable in x, the states and all weights.
@@ -25,10 +27,27 @@ class Engine(NamedTuple):
     """
 
     name: str
-    run: Callable
+    run_layers: Callable
     needs: Sequence[Callable] = ()
     prefers: Sequence[Callable] = ()
     ready: Sequence[Callable] = ()
+
+    def run(self, weights, x, state, sequence_length=None):
+        """Runs one layer.
+
+        Args:
+          weights: a `Layer`, or the `weights.LayerWeights` of a stack.
+          x: [T, B, I].
+          state: pair (c [B, H], h [B, P]).
+          sequence_length: int32 [B], or None.
+
+        Returns:
+          ([T, B, P] with zeros past each end, `LSTMState` at each end), differentiable in every input.
+        """
+        layer = weights.layer() if hasattr(weights, "layer") else weights
+        lengths = None if sequence_length is None else tf.convert_to_tensor(sequence_length)
+        outputs, (final,) = self.run_layers([layer], x, [state], lengths)
+        return outputs, final
 
     def problem(self, layers, place):
         """Why it cannot run the layers; None where it can."""

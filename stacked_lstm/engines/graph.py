@@ -21,9 +21,9 @@ _NARROW_INPUT = 4
 
 
 def run(layers, x, states, lengths=None):
-    """See `Engine.run`."""
+    """See `Engine.run_layers`."""
     steps, x = tf.shape(x)[0], padding.zero_past_end(x, lengths)
-    # XLA, which may compile what is in functions, knows no sizes that depend on numbers.
+    # XLA may compile what is inside functions and loops, and has no sizes that depend on values.
     trims = lengths is not None and not inside_function_or_control_flow()
     if trims:
         x = padding.trim(x, lengths)

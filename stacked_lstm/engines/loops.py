@@ -34,18 +34,18 @@ Fields:
 """
 
 
-def _while(body, start, condition, variables, step=1, steps=None):
+def _while(body, start, condition, variables, step=1, maximum=None):
     """`tf.while_loop` over a step counter; returns the final `variables`.
 
-    With `steps`, how many there are, TensorFlow can differentiate it; XLA needs that to be an int.
+    With a `maximum` of steps TensorFlow can differentiate it; for XLA that must be an int, not a tensor.
     """
     _, variables = tf.while_loop(
         lambda t, _: condition(t),
         lambda t, loop_variables: (t + step, body(t, loop_variables)),
         (start, variables),
         parallel_iterations=_PARALLEL_ITERATIONS,
-        back_prop=steps is not None,
-        maximum_iterations=steps if isinstance(steps, int) else None,
+        back_prop=maximum is not None,
+        maximum_iterations=maximum if isinstance(maximum, int) else None,
     )
     return variables
 
@@ -101,7 +101,8 @@ def forward(below, layers, states, lengths=None, back_prop=False):
 
     Returns:
       (list of `LSTMState` after step T, [B, H_l] each; an `equations.Step` of TensorArrays per layer: c and h with
-      T + 1 entries, the state before the first step and after each; the others with one entry per step).
+      T + 1 entries, the state before the first step and after each; the others with one entry per step, or none where
+      the layer has another equation).
     """
     steps = _steps(below)
     # Slicing [t] off a tensor shares its memory, but differentiates badly: one [T, B, N] gradient per step.
@@ -125,7 +126,7 @@ def forward(below, layers, states, lengths=None, back_prop=False):
     for state in states:
         of_steps = [_array(steps, state.c) for _ in equations.Step._fields[:-2]]
         tapes.append(equations.Step(*of_steps, c=_series(state.c, steps), h=_series(state.h, steps)))
-    return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), steps=steps if back_prop else None)
+    return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
 
 def _step(layer, z, c):
@@ -261,5 +262,5 @@ def tangent(below, layers, states, below_dot, layers_dot, states_dot, lengths=No
         return new_states, new_states_dot, new_tapes
 
     tapes = [LSTMState(_series(dot.c, steps), _series(dot.h, steps)) for dot in states_dot]
-    variables = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, tapes), steps=steps)
+    variables = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, tapes), maximum=steps)
     return variables[1:]

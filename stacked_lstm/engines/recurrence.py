@@ -100,8 +100,8 @@ def _once_differentiable(tensor):
         def refuse(*_):
             raise ValueError(
                 "StackedLSTM: expected control flow v2 for second derivatives with a callable as activation or step, "
-                "got control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph is built, or use a "
-                "named activation"
+                "got control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph is built, or use "
+                "named activations and the plain equations"
             )
 
         return tf.identity(d), refuse

@@ -30,6 +30,6 @@ def gradient(run, primals, upstream, directions):
 
 
 def results(layers, x, states, lengths):
-    """[outputs, c per layer, h per layer] of the graph engine; arguments as `Engine.run` has them."""
+    """[outputs, c per layer, h per layer] of the graph engine; arguments as `Engine.run_layers` has them."""
     outputs, finals = graph.run(layers, x, states, lengths)
     return [outputs] + [final.c for final in finals] + [final.h for final in finals]

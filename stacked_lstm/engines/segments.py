@@ -2,16 +2,18 @@
 
 from typing import Any, Callable, NamedTuple, Optional, Sequence
 
+from stacked_lstm.layer import Layer
+
 
 class Segment(NamedTuple):
     """Layers that run on an engine together, and what becomes of their outputs.
 
     Fields:
       layers: list of `Layer`.
-      after: function (x [T, B, I], h [T, B, P]) -> what the layers above take, or the stack's outputs, [T, B, N]: from
-        what these layers took and what they made, a residual sum for one. Both are zero past each sequence's end, and
-        so is made what it returns. None where it is h itself.
+      after: (x [T, B, I], h [T, B, P]) -> y [T, B, N], or None where y is h. x is what the layers took, h what they
+        made. y is what the next segment takes, or the outputs of the stack. x and h are zero past each sequence's end;
+        y is set to zero there.
     """
 
-    layers: Sequence[Any]
-    after: Optional[Callable] = None
+    layers: Sequence[Layer]
+    after: Optional[Callable[[Any, Any], Any]] = None

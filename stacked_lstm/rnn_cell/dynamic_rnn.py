@@ -2,7 +2,7 @@
 
 from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.engines import padding
 from stacked_lstm.rnn_cell import on_engines
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
@@ -55,10 +55,9 @@ def dynamic_rnn(
     call = on_engines.Call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
-    request, reason = on_engines.choose(call, engine)
-    if request.name == on_engines.STEPWISE:
+    request, used = on_engines.choose(call, engine)
+    if used:
         outputs, state = tf.nn.dynamic_rnn(**call._asdict())
-        used = EngineUsed(on_engines.STEPWISE, reason)
     else:
         outputs, state, used = on_engines.run(call, request)
     on_engines.remember(outputs, used)

@@ -8,7 +8,7 @@ import weakref
 
 from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import AUTO, STEPWISE, Request
+from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
@@ -117,20 +117,20 @@ CONDITIONS = (
 
 
 def choose(call, engine):
-    """Returns (`engines.Request`, "stepwise" if the call stays on TensorFlow's loop; why it does, else None).
+    """Returns (`engines.Request`, None), or where the call stays on TensorFlow's loop (None, `EngineUsed`).
 
     Raises:
       ValueError: no such engine, or it was asked for by name and the conditions are not met.
     """
-    request = engines.request(engine or AUTO, "dynamic_rnn", stepwise=True)
+    request = engines.resolve(AUTO if engine is None else engine, "dynamic_rnn", stepwise=True)
     if request.name == STEPWISE:
-        return request, "asked for by %s" % request.source
+        return None, EngineUsed(STEPWISE, "asked for by %s" % request.source)
     problem = next(filter(None, (condition(call) for condition in CONDITIONS)), None)
     if problem is None:
         return request, None
     if engine not in (None, AUTO):
         checks.fail("dynamic_rnn", "a plain stack of LSTM cells for engine %r" % engine, problem)
-    return Request(STEPWISE, request.source), "TensorFlow's own loop, because " + problem
+    return None, EngineUsed(STEPWISE, "TensorFlow's own loop, because " + problem)
 
 
 def run(call, request):
@@ -141,7 +141,7 @@ def run(call, request):
         layers = [cell.layer() for cell in layers_of(call.cell)]
         steps, batch = tensor_checks.sizes(x, call.time_major)
         lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
-        state = call.cell.zero_state(batch.known, x.dtype) if call.initial_state is None else call.initial_state
+        state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
         states = state if _is_stack(call.cell) else [state]
         widths = [(layer.hidden_size, layer.output_size) for layer in layers]
         states = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")

@@ -42,7 +42,8 @@ def test_contract_of_run(lengths, engine, session):
     layer = Layer(3, 4, kernels, biases, *functions)
     padded = np.where(np.arange(5)[:, None, None] < np.array(lengths or [5, 5])[:, None], x, np.nan)
     states, tensor_lengths = [(tf.constant(c), tf.constant(h))], None if lengths is None else tf.constant(lengths)
-    outputs, (final,) = engines.ENGINES[engine].run([layer], tf.constant(padded), states, tensor_lengths)
+    outputs, final = engines.ENGINES[engine].run(layer, tf.constant(padded), states[0], lengths)
+    together, (last,) = engines.ENGINES[engine].run_layers([layer], tf.constant(padded), states, tensor_lengths)
     gradients = tf.gradients([outputs, final.c], [tensors["Wf"], tensors["bo"]])
     assert np.all(np.isfinite(session.run(gradients[0]))) and np.any(session.run(gradients[1]))
     expected, ((expected_c, expected_h),), _ = numpy_lstm.forward([values], x, [(c, h)], lengths)
@@ -50,6 +51,8 @@ def test_contract_of_run(lengths, engine, session):
     assert numeric.relative_difference(got["outputs"], expected) < 1e-14
     np.testing.assert_allclose(got["c"], expected_c, rtol=0, atol=1e-14)
     np.testing.assert_allclose(got["h"], expected_h, rtol=0, atol=1e-14)
+    for one, other in zip(session.run([outputs, *final]), session.run([together, *last])):
+        np.testing.assert_array_equal(one, other)
 
 
 @with_every_engine

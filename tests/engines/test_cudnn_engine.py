@@ -210,6 +210,25 @@ def test_second_derivatives_have_a_graph(graph):
     assert len(ops("CudnnRNNV3", graph)) == 3
 
 
+def test_two_gradients_in_loops_of_unknown_sizes(numpy_cudnn, session):
+    """In a function each gradient computes the forward pass again; the sizes are known when it runs."""
+    values, found = np.random.RandomState(0).standard_normal([2, 3, 4, 2]), []
+    tf.enable_control_flow_v2()
+    try:
+        for engine in ("cudnn", "graph"):
+            x = tf.placeholder_with_default(values, [None, None, None, 2])
+            lstm = StackedLSTM([3], engine=engine, dtype=tf.float64, name=engine)
+            lstm.build(2)
+            outputs = tf.map_fn(lambda each, lstm=lstm: lstm(each)[0], x, back_prop=True)
+            found.append([outputs, tf.gradients(outputs, x)[0], tf.gradients(outputs**2, x)[0]])
+        session.run(tf.global_variables_initializer())
+        session.run([a.assign(b) for a, b in zip(*[tf.global_variables(scope) for scope in ("cudnn/", "graph/")])])
+        for ours, expected in zip(*session.run(found)):
+            assert numeric.relative_difference(ours, expected) < 1e-14
+    finally:
+        tf.disable_control_flow_v2()
+
+
 @pytest.mark.skipif(not OLD, reason="since TensorFlow 2 loops keep shapes; test_engines.py has the numbers")
 def test_second_derivatives_in_loops_of_tensorflow_1(numpy_cudnn, session):
     """There TensorFlow forgets what the op was given, and the buffer alone does not tell how many layers it is of."""

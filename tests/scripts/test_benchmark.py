@@ -92,7 +92,7 @@ def test_processes(tmp_path, monkeypatch, capsys):
 def test_process_that_dies(monkeypatch):
     monkeypatch.setattr(benchmark, "serve", len)  # With arguments that it does not take.
     # Its process has TensorFlow to import for a shape.
-    contestant = benchmark.Contestant("graph", None, "training", "CPU")
+    contestant = benchmark.Contestant("graph", None, "training", "CPU", "float32")
     for action in (contestant.wait_for_import, contestant.build):
         with pytest.raises(RuntimeError, match="its process ended with status 1"):
             action()

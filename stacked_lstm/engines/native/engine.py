@@ -7,11 +7,6 @@ from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, ops
 
 
-def _dtype(layers, place):
-    del place
-    return conditions.dtypes(layers, ["float32", "float64"])
-
-
 def _named_activations(layers, place):
     del place
     for layer in layers:
@@ -19,11 +14,6 @@ def _named_activations(layers, place):
             if function.times_slope is None:
                 return "the activation %s is a function that is not known by name" % function.name
     return None
-
-
-def _on_a_cpu(layers, place):
-    del layers
-    return conditions.device_type(place, "CPU")
 
 
 def _no_gpu(layers, place):
@@ -51,7 +41,7 @@ def load_native_ops():
 
 
 def run(layers, x, states, lengths=None):
-    """See `Engine.run`. It is one op, except where activations or the number of kernels change from layer to layer."""
+    """See `Engine.run_layers`. It is one op for all layers with the same activations and numbers of kernels."""
     finals = []
     for _, group in itertools.groupby(zip(layers, states), lambda member: ops.signature(member[0])):
         x, group_finals = ops.stack(*zip(*group), x, lengths)
@@ -62,7 +52,12 @@ def run(layers, x, states, lengths=None):
 ENGINE = Engine(
     "native",
     run,
-    needs=(_dtype, _named_activations, conditions.plain_equations, _on_a_cpu),
+    needs=(
+        conditions.dtypes("float32", "float64"),
+        _named_activations,
+        conditions.plain_equations,
+        conditions.device_type("CPU"),
+    ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _no_gpu),
     ready=(_compiled,),
 )

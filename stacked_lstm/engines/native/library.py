@@ -135,7 +135,7 @@ def _found_or_built(tools):
 
 
 _loading = threading.Lock()
-_loaded = {}  # Once it was tried: "ops" or the "problem"; and what was "warned" of.
+_loaded = {}  # Once it was tried: "ops" or the "problem".
 
 
 def load():

@@ -14,7 +14,7 @@ _Inputs.__doc__ = """The inputs of the forward or the backward op; x is a tensor
 
 
 def stack(layers, states, x, lengths):
-    """Adds layers that have the same `signature` to the graph; see `Engine.run`."""
+    """Adds layers that have the same `signature` to the graph; see `Engine.run_layers`."""
     ops = library.load()
     # Read once: two reads of a variable may see different values while others write it.
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
