@@ -16,7 +16,7 @@ from support import numeric
 from support.derivatives import STACKS, Problem
 from support.peers import compared, differences, differences_of
 from support.places import ANYWHERE, runs_on_gpus, with_every_engine, with_general_engines
-from support.sets import ONCE, some
+from support.sets import LAYOUTS, ONCE, some
 
 # One layer narrow and wide, inputs narrow and wide, layers that share a loop and layers that have their own.
 NETWORKS = {
@@ -129,14 +129,8 @@ def test_stacks(stack, dtype, engine, plain_session):
     assert parity.exceeded(differences(setup, plain_session)) == []
 
 
-# Initial state, lengths, time_major: the quick set has every pair.
-LAYOUTS = list(itertools.product(["zeros", "learned", "projected"], [False, True], [False, True]))
-QUICK_LAYOUTS = [("zeros", False, False), ("zeros", True, True), ("learned", False, True), ("learned", True, False)]
-QUICK_LAYOUTS += [("projected", False, False), ("projected", True, True)]
-
-
 @with_every_engine
-@pytest.mark.parametrize("initial_state, lengths, time_major", some(QUICK_LAYOUTS, LAYOUTS, oldest=QUICK_LAYOUTS[3::2]))
+@pytest.mark.parametrize("initial_state, lengths, time_major", LAYOUTS)
 def test_layouts_and_initial_states(initial_state, lengths, time_major, engine, peers, plain_session):
     dtype = "float64" if initial_state == "projected" else "float32"
     setup = parity.Setup([4, 6], 3, 1, initial_state, lengths, time_major, dtype, engine)

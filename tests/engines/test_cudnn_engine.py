@@ -17,6 +17,7 @@ from support import cudnn_in_numpy, numeric
 from support.checkpoint_files import GOLDEN
 from support.native_ops import NEEDS_NATIVE
 from support.places import ANYWHERE
+from support.sessions import plain_session
 from support.sets import ONCE
 from support.versions import OLD
 
@@ -323,7 +324,7 @@ def test_checkpoints(others, back, float32_tolerance, numpy_cudnn, tmp_path):
     x = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
     path, found = str(tmp_path / "model"), []
     for engine in [others, "cudnn"] if back else ["cudnn", others]:
-        with tf.Graph().as_default(), tf.Session() as session:
+        with tf.Graph().as_default(), plain_session() as session:
             outputs, loss, train = network(engine, tf.constant(x))
             variables, saver = tf.global_variables(), tf.train.Saver()
             if not found:

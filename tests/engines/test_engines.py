@@ -75,7 +75,7 @@ SECOND = [
 SECOND += [("shared loop", "control_flow_v1", "graph"), ("in the loop", "control_flow_v2", "graph")]
 SECOND += [pytest.param("shared loop", "control_flow_v2", "graph", marks=ONCE)]
 SECOND += [
-    pytest.param("shared loop", "control_flow_v1", "native", marks=[NEEDS_NATIVE, ONCE]),
+    pytest.param("shared loop", "control_flow_v1", "native", marks=NEEDS_NATIVE),
     pytest.param("shared loop", "control_flow_v2", "native", marks=[NEEDS_NATIVE, EXHAUSTIVE]),
     pytest.param("shared loop", "control_flow_v1", "cudnn", marks=EXHAUSTIVE),
     pytest.param("shared loop", "control_flow_v2", "cudnn", marks=ONCE),
@@ -98,7 +98,7 @@ def test_second_derivatives_of_activations(activation, recurrent_activation, gen
 
 @pytest.mark.parametrize(
     "engine",
-    ["graph"] + [pytest.param("native", marks=[NEEDS_NATIVE, ONCE]), pytest.param("cudnn", marks=ONCE)],
+    ["graph", pytest.param("native", marks=NEEDS_NATIVE), pytest.param("cudnn", marks=ONCE)],
     indirect=True,
 )
 def test_derivatives_inside_functions(engine, plain_session):

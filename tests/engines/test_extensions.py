@@ -91,7 +91,7 @@ def toy_engine(monkeypatch):
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_first_and_second_derivatives(case, session):
+def test_first_and_second_derivatives(case, plain_session):
     kind, options, equation = CASES[case]
     lengths = [4, 4] if case == "engine" else [4, 2]
     tf.enable_control_flow_v2()  # On the default path second derivatives are TensorFlow's, which has them there.
@@ -108,8 +108,8 @@ def test_first_and_second_derivatives(case, session):
         curvature = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(tf.gradients(slope, variables), direction)])
     finally:
         tf.disable_control_flow_v2()
-    session.run(tf.global_variables_initializer())
-    point = [random.standard_normal([2, 4, 3])] + session.run(lstm.variables)
+    plain_session.run(tf.global_variables_initializer())
+    point = [random.standard_normal([2, 4, 3])] + plain_session.run(lstm.variables)
     names = [list(layer) for layer in lstm.variables_by_layer.layers]
 
     def loss_at(point):
@@ -120,7 +120,7 @@ def test_first_and_second_derivatives(case, session):
         return loss_at([p + 1e-30j * d for p, d in zip(point, direction)]).imag / 1e-30
 
     feed = {x: np.where(np.arange(4)[:, None] < np.array(lengths)[:, None, None], point[0], np.nan)}
-    found = session.run([loss, slope, curvature], feed)
+    found = plain_session.run([loss, slope, curvature], feed)
     assert numeric.relative_difference(found[0], loss_at(point)) < 1e-13
     assert numeric.relative_difference(found[1], slope_at(point)) < 1e-12
     assert numeric.relative_difference(found[2], numeric.central_difference(slope_at, point, direction)) < 1e-6

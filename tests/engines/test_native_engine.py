@@ -246,7 +246,6 @@ def test_weights_of_a_frozen_graph_are_packed_once(session):
         assert "StackedLstmForward" in found and "StackedLstmPack" not in found
 
 
-@ONCE
 def test_second_derivatives_in_a_branch_of_control_flow_v1(session):
     lstm = StackedLSTM([3, 4], dtype=tf.float64, engine="native")
     x = tf.constant(np.linspace(-1, 1, 24).reshape(2, 4, 3))

@@ -11,7 +11,7 @@ from stacked_lstm.compat import tf
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
 from support.sessions import plain_session
-from support.sets import ONCE, some
+from support.sets import some
 from support.some_cells import LAYERS, random
 
 
@@ -73,13 +73,13 @@ def test_derivatives(name, lengths, of_tensorflow, control_flow):
         assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
 
 
-@ONCE
 @NEEDS_NATIVE
 @pytest.mark.parametrize(
     "name, lengths",
     some(
         [("basic", None), ("plain stack", LENGTHS), ("mixed stack", LENGTHS)],
         list(itertools.product(["basic", "plain stack", "mixed stack"], [None, LENGTHS])),
+        oldest=[("mixed stack", LENGTHS)],
     ),
 )
 def test_derivatives_of_the_native_engine(name, lengths, of_tensorflow):

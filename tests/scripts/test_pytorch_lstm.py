@@ -11,6 +11,7 @@ import pytorch_lstm
 from stacked_lstm import parity, tf32
 from stacked_lstm.compat import cuda_version, tf
 from support import numeric
+from support.sets import LAYOUTS
 from support.versions import NEEDS_BFLOAT16
 
 NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="no torch here: pip install torch")
@@ -32,9 +33,7 @@ def check_numbers(comparison, session, batch, tolerance):
 
 
 @NEEDS_TORCH
-@pytest.mark.parametrize("time_major", [False, True])
-@pytest.mark.parametrize("lengths", [False, True])
-@pytest.mark.parametrize("initial_state", ["zeros", "learned", "projected"])
+@pytest.mark.parametrize("initial_state, lengths, time_major", LAYOUTS)
 def test_numbers(initial_state, lengths, time_major, plain_session):
     """Of two layers of one width, which are one module, and of layers of other widths; before training and after."""
     setup = parity.Setup([4, 4, 6, 3], 5, 2, initial_state, lengths, time_major, "float64")

@@ -1,5 +1,7 @@
 """Which tests are in the quick set, which `python -m pytest` runs; `-m exhaustive` runs the others, `-m ""` all."""
 
+import itertools
+
 import pytest
 
 EXHAUSTIVE = pytest.mark.exhaustive
@@ -20,3 +22,12 @@ def some(quick, every, oldest=None):
         return [EXHAUSTIVE] if case not in quick else [ONCE] if case not in (oldest or quick) else []
 
     return [pytest.param(*case, marks=marks(case)) for case in every]
+
+
+# Initial state, lengths, time_major: the quick set has every pair.
+LAYOUTS = some(
+    [("zeros", False, False), ("zeros", True, True), ("learned", False, True), ("learned", True, False)]
+    + [("projected", False, False), ("projected", True, True)],
+    list(itertools.product(["zeros", "learned", "projected"], [False, True], [False, True])),
+    oldest=[("learned", True, False), ("projected", True, True)],
+)
