@@ -52,7 +52,7 @@ def _while(body, start, condition, variables, step=1, maximum=None):
 
 def _steps(series):
     """T of a series [T, B, N]: an int where it is known, else an int32 scalar."""
-    steps = series.shape.as_list()[0]
+    steps = series.shape.with_rank(3).as_list()[0]
     return tf.shape(series)[0] if steps is None else steps
 
 
