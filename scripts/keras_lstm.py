@@ -1,6 +1,6 @@
 """The peer: Keras 2's LSTM layers, of tf-keras or of TensorFlow 1, in a TF1 graph.
 
-Keras 3 cannot build TF1 graphs; tests/test_keras.py compares with it in a process of its own.
+Keras 3 cannot build TF1 graphs; tests/parity/test_keras.py compares with it in a process of its own.
 """
 
 import collections
