@@ -1,61 +1,114 @@
-"""What the config in a Keras file says of its LSTM layers."""
+"""What the config in a Keras file says of its LSTM layers, also of those inside wrappers, cells and other models."""
 
 import collections
 import re
+from typing import NamedTuple, Sequence
 
-Description = collections.namedtuple("Description", ["path", "name", "backward", "remark"])
-Description.__doc__ = """One LSTM layer of a config.
 
-Fields:
-  path: its group in a .keras file, e.g. "layers/bidirectional/forward_layer".
-  name: its name, which a .h5 file's groups have.
-  backward: whether it reads a sequence backward.
-  remark: activations other than an LSTM's, or "".
-"""
+class Description(NamedTuple):
+    """One LSTM layer of a config.
+
+    Fields:
+      path: its group in a .keras file, e.g. "layers/bidirectional/forward_layer".
+      names: names of layers and cells, all of which are parts of its group in a .h5 file.
+      backward: whether it reads a sequence backward.
+      remark: what it computes other than a plain LSTM, such as its activations; "" where there is nothing.
+    """
+
+    path: str
+    names: Sequence[str]
+    backward: bool
+    remark: str
+
 
 _ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+_LSTMS = ("LSTM", "CuDNNLSTM", "LSTMCell")
+_WRAPPERS = ("TimeDistributed", "RNN", "StackedRNNCells")  # They leave alone what is inside.
 
 
 def described(config):
     """List of `Description` of all layers of a model's config, in the order of the network."""
-    return list(_walk(config.get("config", {}), ""))
+    return list(_model(config.get("config", {}), Description("", (), False, "")))
 
 
 def of_layer(descriptions, scope):
     """The `Description` of the layer whose arrays are in a group of the file; None if there is none."""
-    by_path = scope.startswith("layers/")  # In .keras files, whose groups are not called as the layers are.
+    by_path, parts = scope.startswith("layers/"), scope.split("/")  # In .keras files groups have names of their own.
     for description in descriptions:
-        if (scope + "/").startswith(description.path + "/") if by_path else description.name in scope.split("/"):
+        in_h5 = all(name in parts for name in description.names)
+        if (scope + "/").startswith(description.path + "/") if by_path else in_h5:
             return description
     return None
 
 
-def _walk(model, path):
-    counts = collections.Counter()
-    layers = model if isinstance(model, list) else model.get("layers", [])  # A list is what the oldest files have.
-    for layer in layers:
-        name, own = _group(layer["class_name"]), layer.get("config", {})
-        group = "%slayers/%s" % (path, name + ("_%d" % counts[name] if counts[name] else ""))
-        counts[name] += 1
-        if layer["class_name"] == "Bidirectional":
-            yield _described(own["layer"], group + "/forward_layer", "forward_", False)
-            yield _described(own.get("backward_layer") or own["layer"], group + "/backward_layer", "backward_", True)
-        elif "layers" in own:
-            yield from _walk(own, group + "/")
-        else:
-            yield _described(layer, group, "", own.get("go_backwards", False))
+def _model(own, around):
+    """The LSTMs of a model with the config `own`; `around` is as in `_layer`."""
+    layers = own if isinstance(own, list) else own.get("layers", [])  # A list is what the oldest files have.
+    outside = around.path + "/" if around.path else ""
+    for layer, group in zip(layers, _groups(layers)):
+        yield from _layer(layer, around._replace(path="%slayers/%s" % (outside, group), names=()))
 
 
-def _described(layer, group, prefix, backward):
-    own = layer.get("config", {})
+def _layer(layer, around, prefix="", has_group=True):
+    """The LSTMs in a layer or a cell.
+
+    Args:
+      layer: its class and config.
+      around: what is outside: the layer's path, and the names, the direction and the remark so far.
+      prefix: what a Bidirectional puts before its name.
+      has_group: whether a .h5 file has its name; it need not have that of the only layer in a wrapper.
+    """
+    kind, own = layer["class_name"], layer.get("config", {})
     name = own.get("name", "")
     name = prefix + re.sub("^(?:forward|backward)_", "", name) if prefix else name
-    # CuDNNLSTM has none in its config.
-    others = ["%s %s" % (key, own[key]) for key, usual in sorted(_ACTIVATIONS.items()) if own.get(key, usual) != usual]
-    return Description(group, name, backward, ", ".join(others))
+    around = around._replace(
+        names=(*around.names, name) if has_group else around.names,
+        backward=around.backward != bool(own.get("go_backwards")),
+    )
+    if "layers" in own:
+        yield from _model(own, around)
+    elif kind == "Bidirectional":
+        yield from _bidirectional(own, around)
+    elif "cells" in own:
+        for cell, group in zip(own["cells"], _groups(own["cells"])):
+            yield from _layer(cell, _inside(kind, around, "cells/" + group))
+    elif "layer" in own or "cell" in own:
+        part = "layer" if "layer" in own else "cell"
+        yield from _layer(own[part], _inside(kind, around, part), has_group=False)
+    else:
+        yield around._replace(remark=", ".join(filter(None, [around.remark, _remark(kind, own)])))
 
 
-def _group(class_name):
-    """The name of a layer's group, as Keras makes it of that of its class: CuDNNLSTM is cu_dnnlstm."""
-    words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", class_name))
-    return re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
+def _bidirectional(own, around):
+    forward = own["layer"]
+    yield from _layer(forward, _inside(None, around, "forward_layer"), "forward_")
+    around = _inside(None, around, "backward_layer")
+    if own.get("backward_layer"):
+        for prefix in ("backward_", ""):  # Keras 3 leaves the name of a layer that it is given.
+            yield from _layer(own["backward_layer"], around, prefix)
+    else:
+        yield from _layer(forward, around._replace(backward=not around.backward), "backward_")
+
+
+def _inside(kind, around, part):
+    """What is around a layer that is `part` of one of the class `kind`; None for a class that leaves it alone."""
+    known = kind is None or kind in _WRAPPERS
+    remark = around.remark if known else ", ".join(filter(None, [around.remark, "inside a %s" % kind]))
+    return around._replace(path="%s/%s" % (around.path, part), remark=remark)
+
+
+def _remark(kind, own):
+    """What an LSTM with the config `own` computes otherwise; CuDNNLSTM has no activations in its config."""
+    others = [] if kind in _LSTMS else ["of the class %s" % kind]
+    others += ["%s %s" % (key, own[key]) for key, usual in sorted(_ACTIVATIONS.items()) if own.get(key, usual) != usual]
+    return ", ".join(others)
+
+
+def _groups(layers):
+    """The names of the layers' groups, as Keras makes them of the names of their classes: CuDNNLSTM is cu_dnnlstm."""
+    counts = collections.Counter()
+    for layer in layers:
+        words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", layer["class_name"]))
+        name = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
+        yield name + ("_%d" % counts[name] if counts[name] else "")
+        counts[name] += 1

@@ -33,7 +33,7 @@ Rest.__doc__ = """What a file holds beside arrays.
 Fields:
   data: the bytes of the file.
   order: names of arrays in the order of the network: as a .h5 file lists them, else as they were written.
-  described: list of `keras_configs.Description`, where the file has a config.
+  described: list of `keras_configs.Description`; None where the file has no config.
 """
 
 
@@ -48,7 +48,7 @@ def load(path):
             config = hdf5.attrs.get("model_config")
         if path.endswith(".keras"):
             config = zipfile.ZipFile(io.BytesIO(data)).read("config.json")
-        described = keras_configs.described(json.loads(config)) if config is not None else []
+        described = keras_configs.described(json.loads(config)) if config is not None else None
     return files.Content(arrays, Rest(data, order, described))
 
 
@@ -82,9 +82,12 @@ def _location(scope, names, content):
     layout = "keras" if fits(names, content.arrays, "keras") else "keras_cudnn"
     if not fits(names, content.arrays, layout) and not any(_LSTM.fullmatch(part) for part in scope.split("/")):
         return None  # A GRU has arrays of these names, too.
-    description = keras_configs.of_layer(content.rest.described, scope)
-    if not description:
+    if content.rest.described is None:
         return Location(scope, "", layout, names, files.direction_of(scope))
+    description = keras_configs.of_layer(content.rest.described, scope)
+    if description is None:  # A subclassed model's, say: what it computes is in its program.
+        remark = "the config in the file does not describe it"
+        return Location(scope, "", layout, names, files.direction_of(scope), OTHER, remark)
     direction = "backward" if description.backward else "forward"
     remark = description.remark
     return Location(scope, "", layout, names, direction, OTHER if remark else PLAIN, remark)
@@ -118,7 +121,7 @@ def new(packed, layout, scope, path):
         else:  # The model and its layers have no arrays of their own, but tf-keras looks for them.
             for group in ["vars"] + ["layers/%s/vars" % name for name in names]:
                 hdf5.create_group(group)
-    return Rest(file.getvalue(), [], []), locations
+    return Rest(file.getvalue(), [], None), locations
 
 
 def _list(hdf5, names, locations):

@@ -1,6 +1,7 @@
 """Keras' files, of tf-keras and Keras 3: read, used as templates, and written so that Keras itself loads them."""
 
 import glob
+import itertools
 import json
 import os
 import subprocess
@@ -271,3 +272,60 @@ def test_a_failure_changes_nothing(tmp_path):
         with pytest.raises(ValueError, match="checkpoints.write: expected .*" + message):
             checkpoints.write(overwrite=True, **arguments)
         assert folder(tmp_path) == before
+
+
+# What is inside wrappers, cells and models of `keras_files_witness.wrapped`: direction and remark of each LSTM.
+WRAPPED = {
+    "time_distributed": [("forward", ""), ("backward", "")],
+    "nested": [("backward", ""), ("forward", "")],
+    "cell": [("forward", "activation relu")],
+    "cells": [("backward", ""), ("backward", "recurrent_activation relu")],
+    "both": [("forward", "activation elu"), ("backward", "activation elu")],
+    "two": [("forward", ""), ("backward", "activation relu")],
+}
+
+
+@pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 can have neither tf-keras nor Keras 3")
+@pytest.mark.parametrize("library", sorted(LIBRARIES))
+def test_what_wrappers_hide(library, tmp_path):
+    """In files that Keras saved; the plain ones compute what Keras computed, the others are refused unless named."""
+    subprocess.check_call([sys.executable, witness.__file__, LIBRARIES[library], str(tmp_path), "save"])
+    golden = np.load(str(tmp_path / "wrapped.npz"))
+    for name, suffix in itertools.product(WRAPPED, (".keras", ".h5")):
+        path = str(tmp_path / (name + suffix))
+        found = checkpoints.read(path, layers=".*").layers
+        assert [(layer.direction, layer.remark) for layer in found] == WRAPPED[name], path
+        if any(remark for _, remark in WRAPPED[name]):
+            with pytest.raises(ValueError, match="expected plain LSTM layers in "):
+                checkpoints.read(path)
+            continue
+        x, first, second = golden[name + "/x"], *[layer.layer for layer in found]
+        if name == "nested":  # What goes backward gives its outputs in the order in which it made them.
+            y, _ = plain_lstm.run([first], x, backward=True)
+            y, _ = plain_lstm.run([second], y[:, ::-1])
+        else:
+            flat = x.reshape([-1] + list(x.shape[2:]))
+            sides = [plain_lstm.run([first], flat), plain_lstm.run([second], flat, backward=True)]
+            y = np.concatenate([finals[0][1] for _, finals in sides], axis=1).reshape([2, 2, 8])
+        numeric.check_same({"y": y}, {"y": golden[name + "/y"]}, 1e-6)
+
+
+def test_wrappers_that_are_not_known(tmp_path):
+    """They may compute something else: what is inside is refused, and so is what a config does not describe."""
+    lstm = {"class_name": "LSTM", "config": {"name": "lstm"}}
+    cell = {"class_name": "LSTMCell", "config": {"name": "lstm_cell"}}
+    residual = {"class_name": "ResidualWrapper", "config": {"name": "residual", "cell": cell}}
+    for layer, scope, remark in [
+        (("Normalized", "n", {"layer": lstm}), "normalized/layer/cell", "inside a Normalized"),
+        (("RNN", "r", {"cell": residual}), "rnn/cell/cell", "inside a ResidualWrapper"),
+        (("MyLSTM", "m", {"activation": "relu"}), "my_lstm/cell", "of the class MyLSTM, activation relu"),
+        (("Dense", "d", {}), "lstm/cell", "the config in the file does not describe it"),
+    ]:
+        weights = written(tmp_path / "model.weights.h5", group("layers/%s/vars" % scope))
+        path = str(tmp_path / "model.keras")
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", json.dumps(config_of(layer)))
+            archive.write(weights, "model.weights.h5")
+        assert [found.remark for found in checkpoints.read(path, layers=".*").layers] == [remark]
+        with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*" + remark):
+            checkpoints.read(path)
