@@ -6,10 +6,14 @@ In the table m is a matrix' number of rows (its inputs), n its number of columns
     xavier         uniform in +-4 sqrt(6 / (m + n)), the variant for sigmoid units of Glorot and Bengio (2010)
     dl             uniform in +-1 / sqrt(m), Goodfellow, Bengio and Courville, Deep Learning, section 8.4
     he             normal, standard deviation sqrt(2 / m), He et al. (2015), Delving Deep into Rectifiers
-    glorot_bengio  uniform in +-sqrt(6 / (m + n)), Glorot and Bengio (2010), equation 16; Keras' glorot_uniform
+    glorot_bengio  uniform in +-sqrt(6 / (m + n)), Glorot and Bengio (2010), equation 16
     orthogonal     orthonormal rows or columns, Saxe et al. (2013); matrices only
     zeros          zero
     a path         the numbers of a comma-separated text file, one matrix row per line
+
+The names that Keras has mean what they mean there (TensorFlow's `variance_scaling_initializer`): glorot_uniform (the
+same as glorot_bengio, and what is usually called Xavier; our xavier is four times as wide), glorot_normal, he_uniform,
+he_normal (he, cut at two standard deviations), lecun_uniform, lecun_normal.
 
 They draw from TensorFlow's random ops, so `tf.set_random_seed` makes them repeatable.
 """
@@ -38,12 +42,22 @@ def _he(shape, dtype):
     return tf.random_normal(shape, stddev=np.sqrt(2.0 / _fans(shape)[0]), dtype=dtype)
 
 
+def _scaled(scale, mode, distribution):
+    return lambda shape, dtype: tf.variance_scaling_initializer(scale, mode, distribution)(shape, dtype=dtype)
+
+
 DISTRIBUTIONS = {
     "tn": lambda shape, dtype: tf.truncated_normal(shape, stddev=0.1, dtype=dtype),
     "xavier": _uniform(lambda m, n: 4 * np.sqrt(6.0 / (m + n))),
     "dl": _uniform(lambda m, n: 1 / np.sqrt(m)),
     "he": _he,
     "glorot_bengio": _uniform(lambda m, n: np.sqrt(6.0 / (m + n))),
+    "glorot_uniform": _scaled(1.0, "fan_avg", "uniform"),
+    "glorot_normal": _scaled(1.0, "fan_avg", "truncated_normal"),
+    "he_uniform": _scaled(2.0, "fan_in", "uniform"),
+    "he_normal": _scaled(2.0, "fan_in", "truncated_normal"),
+    "lecun_uniform": _scaled(1.0, "fan_in", "uniform"),
+    "lecun_normal": _scaled(1.0, "fan_in", "truncated_normal"),
     "orthogonal": lambda shape, dtype: tf.orthogonal_initializer()(shape, dtype=dtype),
     "zeros": tf.zeros,
 }
@@ -68,7 +82,11 @@ def get(initializer, variable="variable"):
         if initializer.endswith(".csv"):
             checks.fail("initializers.get", "an existing CSV file for %s" % variable, repr(initializer))
     draw = checks.known(
-        DISTRIBUTIONS, initializer, "initializers.get", "initializer", "or a path to a CSV file, or an initializer"
+        DISTRIBUTIONS,
+        initializer,
+        "initializers.get",
+        "initializer",
+        "(glorot_uniform is the usual Xavier, xavier four times as wide), or a path to a CSV file, or an initializer",
     )
 
     def initialize(shape, dtype=tf.float32, partition_info=None):

@@ -34,7 +34,10 @@ def float_placeholder(*shape):
         ),
         ({"recurrent_activation": 3}, "`recurrent_activation` to be one of"),
         ({"engine": "gpu"}, "`engine` to be one of auto, cudnn, graph, native, got 'gpu'"),
-        ({"weight_initializer": "uniform"}, "one of dl, glorot_bengio, he, orthogonal, tn, xavier, zeros"),
+        (
+            {"weight_initializer": "uniform"},
+            "one of dl, glorot_bengio, glorot_normal, glorot_uniform, he, he_normal, he_uniform, lecun_normal, ",
+        ),
         ({"weight_initializer": "missing.csv"}, "an existing CSV file"),
         ({"weight_initializer": {"layer_1/Wf": "uniform"}}, "got 'uniform'"),
         ({"bias_initializer": 0.0}, "got 0.0"),

@@ -16,6 +16,13 @@ STATISTICS = {
     "dl": (-1 / np.sqrt(M), 1 / np.sqrt(M), 1 / np.sqrt(3 * M)),
     "he": (-1, 1, np.sqrt(2 / M)),
     "glorot_bengio": (-LIMIT, LIMIT, LIMIT / np.sqrt(3)),
+    "glorot_uniform": (-LIMIT, LIMIT, LIMIT / np.sqrt(3)),
+    "he_uniform": (-np.sqrt(6 / M), np.sqrt(6 / M), np.sqrt(2 / M)),
+    "lecun_uniform": (-np.sqrt(3 / M), np.sqrt(3 / M), np.sqrt(1 / M)),
+    # Cut at two standard deviations of a normal distribution that is wider by as much as that takes away.
+    "glorot_normal": (-2 * np.sqrt(2 / (M + N)) / 0.8796, 2 * np.sqrt(2 / (M + N)) / 0.8796, np.sqrt(2 / (M + N))),
+    "he_normal": (-2 * np.sqrt(2 / M) / 0.8796, 2 * np.sqrt(2 / M) / 0.8796, np.sqrt(2 / M)),
+    "lecun_normal": (-2 * np.sqrt(1 / M) / 0.8796, 2 * np.sqrt(1 / M) / 0.8796, np.sqrt(1 / M)),
 }
 
 

@@ -1,5 +1,6 @@
 """What the README says is true: its example runs, its commands and files exist."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -7,6 +8,8 @@ import sys
 
 import numpy as np
 
+from stacked_lstm import StackedLSTM
+from stacked_lstm.compat import tf
 from support.native_ops import auto_engine
 from support.paths import ROOT
 
@@ -56,6 +59,19 @@ def test_names_of_an_old_program(tmp_path):
     (command,) = re.findall(r"```bash\n( +sed .*?)```", TEXT, re.S)
     subprocess.run(command, shell=True, check=True, cwd=str(tmp_path))
     assert (tmp_path / "model.py").read_text() == NEW_PROGRAM
+
+
+def test_defaults():
+    """The table of the arguments has every argument, in order, with its default."""
+    table = re.search(r"\| argument \| default \| values \|\n\|---.*?\n(.*?)\n\n", TEXT, re.S).group(1)
+    rows = [[cell.strip(" `") for cell in row.split("|")[1:3]] for row in table.split("\n")]
+    parameters = list(inspect.signature(StackedLSTM.__init__).parameters.values())[1:]
+    assert [name for name, _ in rows] == [parameter.name for parameter in parameters]
+    for (name, default), parameter in zip(rows, parameters):
+        if name == "hidden_sizes":
+            assert parameter.default is parameter.empty and default == ""
+        else:
+            assert eval(default, {"tf": tf}) == parameter.default, name
 
 
 def test_every_table_has_its_numbers():
