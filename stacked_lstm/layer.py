@@ -61,12 +61,12 @@ class Layer(NamedTuple):
             kernel = _reordered(self.kernels[0], order)
             inputs, recurrent = tf.split(kernel, [self.input_size, self.output_size], axis=0)
             return Fused(recurrent, inputs, _reordered(self.biases[0], order) if self.biases else None)
-        kernel = tf.concat(by_gate(self.kernels, order), axis=1)
+        kernel = tf.concat(_by_gate(self.kernels, order), axis=1)
         recurrent, inputs = tf.split(kernel, [self.output_size, self.input_size], axis=0)
-        return Fused(recurrent, inputs, tf.concat(by_gate(self.biases, order), axis=0) if self.biases else None)
+        return Fused(recurrent, inputs, tf.concat(_by_gate(self.biases, order), axis=0) if self.biases else None)
 
 
-def by_gate(tensors, order):
+def _by_gate(tensors, order):
     """Four tensors, which are in `GATE_ORDER`, in the given order."""
     return [tensors[GATE_ORDER.index(gate)] for gate in order]
 
@@ -75,4 +75,4 @@ def _reordered(tensor, order):
     """A kernel or a bias with its columns, which are in `GATE_ORDER`, in the given order."""
     if tuple(order) == GATE_ORDER:
         return tf.convert_to_tensor(tensor)
-    return tf.concat(by_gate(tf.split(tensor, 4, axis=-1), order), axis=-1)
+    return tf.concat(_by_gate(tf.split(tensor, 4, axis=-1), order), axis=-1)

@@ -19,7 +19,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions, padding, second_derivatives
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.equations import GATE_ORDER
-from stacked_lstm.layer import Layer, by_gate
+from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 _SCOPE = "needs_a_GPU_without_one_build_the_graph_with_engine_native_or_graph"
@@ -159,11 +159,8 @@ def pack(layers):
     for layer in layers:
         fused = layer.fused(_GATES)
         matrices += [tf.transpose(fused.inputs), tf.transpose(fused.recurrent)]
-        # On a GPU TensorFlow joins 16 tensors or more in one kernel, fewer in one kernel each.
-        pieces = 1 if len(layers) == 1 or len(layer.biases) == 1 else 4
-        zeros = [tf.zeros([4 * layer.hidden_size // pieces], layer.dtype)] * pieces
-        input_biases = by_gate(layer.biases, _GATES) if len(layer.biases) == 4 else [fused.bias]
-        biases += (input_biases if layer.biases else zeros) + zeros
+        zeros = tf.zeros([4 * layer.hidden_size], layer.dtype)
+        biases += [zeros if fused.bias is None else fused.bias, zeros]
     return tf.concat([tf.reshape(part, [-1]) for part in matrices + biases], axis=0)
 
 

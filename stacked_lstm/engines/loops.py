@@ -157,7 +157,7 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
       (per layer `equations.StepGradient` of all steps, z [T, B, 4H_l] and projected [T, B, P_l] or None, without c;
       gradients of the initial states as `LSTMState` per layer).
     """
-    steps = _steps(d_outputs)
+    steps = tf.shape(d_outputs)[0]
     # A product with a kernel transposed beforehand is up to twice as fast as one that transposes at every step.
     widths = [output_size(layer) for layer in layers]
     rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
@@ -195,13 +195,7 @@ def backward(tapes, layers, d_outputs, d_finals, lengths=None):
         series.append([_array(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
         if layer.extras.projection is not None:
             series[-1].append(_array(steps, d.h))
-    d_states, series = _while(
-        body,
-        tf.constant(steps - 1) if isinstance(steps, int) else steps - 1,
-        lambda t: t >= 0,
-        (d_finals, series),
-        step=-1,
-    )
+    d_states, series = _while(body, steps - 1, lambda t: t >= 0, (d_finals, series), step=-1)
     stacked = [[array.stack() for array in arrays] + [None] for arrays in series]
     return [equations.StepGradient(arrays[0], arrays[1], c=None) for arrays in stacked], d_states
 
