@@ -51,18 +51,19 @@ class Engine(NamedTuple):
 
     def problem(self, layers, place):
         """Why it cannot run the layers; None where it can."""
-        return _first_problem(tuple(self.needs) + tuple(self.ready), layers, place)
+        return first_problem(tuple(self.needs) + tuple(self.ready), layers, place)
 
     def objection(self, layers, place):
         """Why "auto" does not take it for the layers; None where it does. What is not ready is logged once."""
-        objection = _first_problem(tuple(self.needs) + tuple(self.prefers), layers, place)
+        objection = first_problem(tuple(self.needs) + tuple(self.prefers), layers, place)
         if objection is None:
-            objection = _first_problem(self.ready, layers, place)
+            objection = first_problem(self.ready, layers, place)
             if objection and _warned.get(self.name) != objection:
                 _warned[self.name] = objection
                 _LOG.warning("stacked_lstm: it goes on without the %s engine: %s", self.name, objection)
         return objection
 
 
-def _first_problem(conditions, layers, place):
-    return next(filter(None, (condition(layers, place) for condition in conditions)), None)
+def first_problem(conditions, *arguments):
+    """What the first condition that is not met says; None where all are."""
+    return next(filter(None, (condition(*arguments) for condition in conditions)), None)

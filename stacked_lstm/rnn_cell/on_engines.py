@@ -9,6 +9,7 @@ import weakref
 from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
+from stacked_lstm.engines.engine import first_problem
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
@@ -125,7 +126,7 @@ def choose(call, engine):
     request = engines.resolve(AUTO if engine is None else engine, "dynamic_rnn", stepwise=True)
     if request.name == STEPWISE:
         return None, EngineUsed(STEPWISE, "asked for by %s" % request.source)
-    problem = next(filter(None, (condition(call) for condition in CONDITIONS)), None)
+    problem = first_problem(CONDITIONS, call)
     if problem is None:
         return request, None
     if engine not in (None, AUTO):
