@@ -10,7 +10,7 @@ class Description(NamedTuple):
 
     Fields:
       path: its group in a .keras file, e.g. "layers/bidirectional/forward_layer".
-      names: names of layers and cells, all of which are parts of its group in a .h5 file.
+      names: names of layers and cells; its group in a .h5 file has all of them among its parts.
       backward: whether it reads a sequence backward.
       remark: what it computes other than a plain LSTM, such as its activations; "" where there is nothing.
     """
@@ -23,7 +23,7 @@ class Description(NamedTuple):
 
 _ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _LSTMS = ("LSTM", "CuDNNLSTM", "LSTMCell")
-_WRAPPERS = ("TimeDistributed", "RNN", "StackedRNNCells")  # They leave alone what is inside.
+_WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN", "StackedRNNCells")  # They leave alone what is inside.
 
 
 def described(config):
@@ -68,7 +68,7 @@ def _layer(layer, around, prefix="", has_group=True):
     if "layers" in own:
         yield from _model(own, around)
     elif kind == "Bidirectional":
-        yield from _bidirectional(own, around)
+        yield from _bidirectional(kind, own, around)
     elif "cells" in own:
         for cell, group in zip(own["cells"], _groups(own["cells"])):
             yield from _layer(cell, _inside(kind, around, "cells/" + group))
@@ -76,13 +76,13 @@ def _layer(layer, around, prefix="", has_group=True):
         part = "layer" if "layer" in own else "cell"
         yield from _layer(own[part], _inside(kind, around, part), has_group=False)
     else:
-        yield around._replace(remark=", ".join(filter(None, [around.remark, _remark(kind, own)])))
+        yield _remarked(around, _remark(kind, own))
 
 
-def _bidirectional(own, around):
+def _bidirectional(kind, own, around):
     forward = own["layer"]
-    yield from _layer(forward, _inside(None, around, "forward_layer"), "forward_")
-    around = _inside(None, around, "backward_layer")
+    yield from _layer(forward, _inside(kind, around, "forward_layer"), "forward_")
+    around = _inside(kind, around, "backward_layer")
     if own.get("backward_layer"):
         for prefix in ("backward_", ""):  # Keras 3 leaves the name of a layer that it is given.
             yield from _layer(own["backward_layer"], around, prefix)
@@ -91,10 +91,14 @@ def _bidirectional(own, around):
 
 
 def _inside(kind, around, part):
-    """What is around a layer that is `part` of one of the class `kind`; None for a class that leaves it alone."""
-    known = kind is None or kind in _WRAPPERS
-    remark = around.remark if known else ", ".join(filter(None, [around.remark, "inside a %s" % kind]))
-    return around._replace(path="%s/%s" % (around.path, part), remark=remark)
+    """What is around a layer that is `part` of one of the class `kind`."""
+    around = around._replace(path="%s/%s" % (around.path, part))
+    return around if kind in _WRAPPERS else _remarked(around, "inside a %s" % kind)
+
+
+def _remarked(description, remark):
+    """`description` with a remark more, if there is one."""
+    return description._replace(remark=", ".join(filter(None, [description.remark, remark])))
 
 
 def _remark(kind, own):
