@@ -1,28 +1,20 @@
-"""The `cudnn` engine: its buffer, its ops, and what it does with batches of all kinds, on NumPy's cuDNN and on a GPU.
+"""The `cudnn` engine: its ops, and what it does with cells and batches of all kinds, on NumPy's cuDNN and on a GPU.
 
-What all engines have in common is in test_conformance.py, test_engines.py and test_stack.py; what needs a GPU, in
-test_gpu.py.
+Its buffer is in test_cudnn_buffer.py. What all engines have in common is in test_conformance.py, test_engines.py and
+test_stack.py; what needs a GPU, in test_gpu.py.
 """
-
-import os
 
 import numpy as np
 import pytest
 
-from stacked_lstm import LSTMState, StackedLSTM, layouts, numpy_lstm, parity, rnn_cell
+from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm, parity, rnn_cell
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import cudnn
-from stacked_lstm.layer import Layer
-from support import cudnn_in_numpy, numeric
-from support.checkpoint_files import GOLDEN
+from support import numeric
 from support.native_ops import NEEDS_NATIVE
 from support.places import ANYWHERE
 from support.sessions import plain_session
 from support.sets import ONCE
 from support.versions import OLD
-
-# Hidden sizes, input size.
-STACKS = {"one layer": ([5], 3), "two layers": ([4, 4], 6), "three layers, narrow input": ([3, 3, 3], 1)}
 
 
 @pytest.fixture
@@ -31,86 +23,7 @@ def float32_tolerance(place):
     return 1e-6 if place == "cpu" else parity.TOLERANCES["float32"]
 
 
-def built(hidden_sizes, input_size, session, **options):
-    """A stack with all variables random."""
-    lstm = StackedLSTM(hidden_sizes, engine="cudnn", bias_initializer="tn", **options)
-    lstm.build(input_size)
-    session.run(tf.global_variables_initializer())
-    return lstm
-
-
-# NumPy's cuDNN itself.
-
-
-def test_numpy_cudnn_computes_what_pytorch_did():
-    """PyTorch gives cuDNN its weights flattened as they are: on a GPU that is what it computes with."""
-    with np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "network.npz")) as archive:
-        golden = {key[len("stacked/") :]: archive[key] for key in archive.files if key.startswith("stacked/")}
-    weights = np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "stacked.npz"))
-    kinds = ["weight_ih_l%d", "weight_hh_l%d"], ["bias_ih_l%d", "bias_hh_l%d"]
-    names = ["encoder." + name % k for group in kinds for k in range(2) for name in group]
-    params = np.concatenate([weights[name].ravel() for name in names]).astype(np.float64)
-    x, h, c = golden["inputs"].transpose(1, 0, 2), golden["initial_state/h"], golden["initial_state/c"]
-    lengths = np.full([x.shape[1]], len(x))
-    y, h_last, c_last, _ = cudnn_in_numpy.forward(x, h, c, params, lengths)
-    found = {"outputs": y.transpose(1, 0, 2), "state/h": h_last, "state/c": c_last}
-    numeric.check_same(found, {key: golden[key] for key in found}, 1e-6)
-
-
-def test_numpy_cudnn_is_as_strict_as_cudnn():
-    x, states, params = np.zeros([3, 2, 1]), np.zeros([1, 2, 4]), np.zeros([4 * 4 * 5 + 8 * 4])
-    cudnn_in_numpy.forward(x, states, states, params, np.array([3, 1]))
-    for change in (
-        {"lengths": np.array([3, 0])},
-        {"lengths": np.array([4, 1])},
-        {"params": params[1:]},
-        {"x": x[:0]},
-        {"x": x[:, :0], "h0": states[:, :0], "c0": states[:, :0], "lengths": np.zeros([0], int)},
-    ):
-        arguments = {"x": x, "h0": states, "c0": states, "params": params, "lengths": np.array([3, 1])}
-        arguments.update(change)
-        with pytest.raises(AssertionError, match="cuDNN"):
-            cudnn_in_numpy.forward(**arguments)
-    d_x, _, _, _ = cudnn_in_numpy.backward(x, states, states, params, np.array([3, 1]), 1 + 0 * x, states, states)
-    assert np.all(np.isnan(d_x[1:, 1])) and np.all(np.isfinite(d_x[:, 0]))
-
-
-# The buffer.
-
-
-@ANYWHERE
-@pytest.mark.parametrize("use_bias", [True, False])
-@pytest.mark.parametrize("stack", sorted(STACKS))
-def test_buffer(stack, use_bias, session):
-    """Read as NVIDIA documents it, it is the network that the variables are."""
-    (hidden_sizes, input_size), random = STACKS[stack], np.random.RandomState(0)
-    lstm = built(hidden_sizes, input_size, session, use_bias=use_bias, dtype=tf.float64)
-    x = random.standard_normal([6, 3, input_size])
-    starts = [LSTMState(*random.standard_normal([2, 3, size])) for size in hidden_sizes]
-    lengths = np.array([6, 1, 4])
-    params = session.run(cudnn.pack([layer.layer() for layer in lstm.layers]))
-    h0, c0 = (np.stack([getattr(start, field) for start in starts]) for field in "hc")
-    y, h, c, _ = cudnn_in_numpy.forward(x, h0, c0, params, lengths)
-    expected, state, _ = numpy_lstm.forward(lstm.get_weights(session).layers, x, starts, lengths)
-    found = {"outputs": y, "h": h, "c": c}
-    wanted = {"outputs": expected, "h": np.stack([s.h for s in state]), "c": np.stack([s.c for s in state])}
-    numeric.check_same(found, wanted, 1e-14)
-
-
-@pytest.mark.parametrize("stack", sorted(STACKS))
-def test_buffer_is_what_layouts_has(stack, session):
-    hidden_sizes, input_size = STACKS[stack]
-    lstm = built(hidden_sizes, input_size, session)
-    arrays = [layouts.pack(layer, "cudnn") for layer in lstm.get_weights(session).layers]
-    matrices = [array.ravel() for layer in arrays for name, array in layer.items() if not name.startswith("b")]
-    biases = [array for layer in arrays for name, array in layer.items() if name.startswith("b")]
-    params = session.run(cudnn.pack([layer.layer() for layer in lstm.layers]))
-    np.testing.assert_array_equal(params, np.concatenate(matrices + biases))
-    unpacked = cudnn.unpack(params, input_size, hidden_sizes[0], len(arrays))
-    assert len(unpacked) == len(arrays)
-    for layer, expected in zip(unpacked, [weights.layer() for weights in lstm.layers]):
-        for field in ("kernels", "biases"):
-            np.testing.assert_array_equal(*session.run([getattr(layer, field), getattr(expected, field)]))
+# On NumPy's cuDNN, against TensorFlow's own loop.
 
 
 @ANYWHERE
@@ -345,9 +258,3 @@ def test_checkpoints(others, back, float32_tolerance, numpy_cudnn, tmp_path):
     assert numeric.relative_difference(restored[0], first[0]) < float32_tolerance
     for a, b in zip(trained, trained_on):
         assert numeric.relative_difference(b, a) < 1e-5
-
-
-def test_layers_from_the_buffer_are_plain_tensors():
-    """For the second derivatives: what `unpack` returns is what engines take."""
-    (layer,) = cudnn.unpack(tf.zeros([4 * 3 * 5 + 8 * 3]), 2, 3, 1)
-    assert isinstance(layer, Layer) and [kernel.shape.as_list() for kernel in layer.kernels] == [[5, 3]] * 4

@@ -27,14 +27,7 @@ def arguments_in(tmp_path):
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     write_images(data_dir, IMAGES)
-    return {
-        "task": "fashion_mnist",
-        "data_dir": str(data_dir),
-        "train_dir": str(tmp_path / "run"),
-        "hidden_sizes": "3,2",
-        "epochs": "2",
-        "batch_size": "4",
-    }
+    return _arguments("fashion_mnist", data_dir, hidden_sizes="3,2", batch_size="4")
 
 
 def title_arguments_in(tmp_path):
@@ -42,15 +35,13 @@ def title_arguments_in(tmp_path):
     data_dir = tmp_path / "titles"
     data_dir.mkdir()
     write_titles(data_dir)
-    return {
-        "task": "titles",
-        "data_dir": str(data_dir),
-        "train_dir": str(tmp_path / "run"),
-        "hidden_sizes": "5",
-        "embedding_size": "4",
-        "epochs": "2",
-        "batch_size": "8",
-    }
+    return _arguments("titles", data_dir, hidden_sizes="5", embedding_size="4", batch_size="8")
+
+
+def _arguments(task, data_dir, **flags):
+    """flag -> value of a run of 2 epochs in a directory beside its data."""
+    train_dir = data_dir.parent / "run"
+    return dict(task=task, data_dir=str(data_dir), train_dir=str(train_dir), epochs="2", **flags)
 
 
 # With these a run on `TITLES` learns what there is to learn, and more.
