@@ -54,13 +54,13 @@ COLUMNS = (
 def define_flags(values=FLAGS):
     """Adds the flags to an `absl.flags.FlagValues`."""
     sizes = "Time steps, batch, input width, hidden width, layers; shapes apart by semicolons."
-    whom = "Who takes part, of %s; by default all that run on the device." % ", ".join(CONTESTANTS)
+    whom = f"Who takes part, of {', '.join(CONTESTANTS)}; by default all that run on the device."
     for define, name, default, text, domain in (
         (flags.DEFINE_string, "shapes", SHAPES, sizes, {}),
         (flags.DEFINE_enum, "device", "CPU", "Where all of them run.", {"enum_values": DEVICES}),
         (flags.DEFINE_enum, "dtype", "float32", "What they compute in.", {"enum_values": DTYPES}),
         (flags.DEFINE_list, "contestants", None, whom, {}),
-        (flags.DEFINE_list, "modes", ["inference", "training"], "What to measure, of %s." % ", ".join(MODES), {}),
+        (flags.DEFINE_list, "modes", ["inference", "training"], f"What to measure, of {', '.join(MODES)}.", {}),
         (flags.DEFINE_integer, "rounds", 10, "How often each contestant has its turn.", {"lower_bound": 1}),
         (flags.DEFINE_float, "seconds", 0.3, "Length of a turn in seconds; at least one step.", {"lower_bound": 0.0}),
         (flags.DEFINE_string, "json", None, "File to write all measurements to, in milliseconds.", {}),
@@ -74,12 +74,12 @@ def parse_shapes(text):
     for part in text.split(";"):
         numbers = [int(n) if n.strip().isdigit() else 0 for n in part.split(",")]
         if len(numbers) != len(Shape._fields) or min(numbers) < 1:
-            raise ValueError("--shapes: expected T,B,I,H,L (positive integers), got %r" % part)
+            raise ValueError(f"--shapes: expected T,B,I,H,L (positive integers), got {part!r}")
         shapes.append(Shape(*numbers))
     return shapes
 
 
-class Contestant(object):
+class Contestant:
     """A contestant's process, as `contestants.serve` describes it; each method may raise what that sends."""
 
     def __init__(self, name, shape, mode, device, dtype):
@@ -116,7 +116,7 @@ class Contestant(object):
             answer = self._connection.recv()
         except (EOFError, OSError):
             self._process.join()
-            answer = RuntimeError("its process ended with status %s" % self._process.exitcode)
+            answer = RuntimeError(f"its process ended with status {self._process.exitcode}")
         if isinstance(answer, RuntimeError):
             raise answer
         return answer
@@ -130,7 +130,7 @@ def each(contestants, action):
             action(contestant)
             able.append(contestant)
         except RuntimeError as error:
-            print("%s is left out: %s" % (contestant.name, error), file=sys.stderr)
+            print(f"{contestant.name} is left out: {error}", file=sys.stderr)
     return able
 
 
@@ -148,7 +148,7 @@ def measure(shape, mode):
     for name in on_the_device() if FLAGS.contestants is None else FLAGS.contestants:
         library = CONTESTANTS[name].library
         if importlib.util.find_spec(library) is None:  # Known before a process has started.
-            print("%s is left out: there is no %s" % (name, library), file=sys.stderr)
+            print(f"{name} is left out: there is no {library}", file=sys.stderr)
         elif mode in CONTESTANTS[name].modes:
             contestants.append(Contestant(name, shape, mode, FLAGS.device, FLAGS.dtype))
     # Libraries are imported side by side, since that takes long; building is one by one, for some measure then.
@@ -193,12 +193,12 @@ def cell(row, key, form):
 
 
 def print_row(cells):
-    print("| %s |" % " | ".join(cells), flush=True)
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def print_header(headings):
     print_row(headings)
-    print("|%s" % ("---|" * len(headings)))
+    print(f"|{'---|' * len(headings)}")
 
 
 def print_record(rows):
@@ -209,8 +209,8 @@ def print_record(rows):
     for row in rows:
         cells.setdefault((row["shape"], row["mode"]), {})[row["contestant"]] = row
     libraries = ", ".join(sorted({row["library"] for row in rows}))
-    print("\nMedians in milliseconds, %s. %s; %s.\n" % (FLAGS.dtype, machine(), libraries))
-    about = ["%s: times as fast as the fastest peer" % engine, "%s: %% of gemm" % engine]
+    print(f"\nMedians in milliseconds, {FLAGS.dtype}. {machine()}; {libraries}.\n")
+    about = [f"{engine}: times as fast as the fastest peer", f"{engine}: % of gemm"]
     print_header(["T,B,I,H,L", "mode"] + names + about)
     for (shape, mode), of in cells.items():
         ours = of.get(engine, {})
@@ -221,12 +221,12 @@ def print_record(rows):
 def machine():
     with open("/proc/cpuinfo") as cpuinfo:
         models = re.findall(r"^model name\s*:\s*(.*)", cpuinfo.read(), re.M) or [platform.machine()]
-    host = "%s, %d cores, Python %s" % (models[0], os.cpu_count(), platform.python_version())
+    host = f"{models[0]}, {os.cpu_count()} cores, Python {platform.python_version()}"
     if FLAGS.device == "CPU":
         return host
     gpu = gpus()[0]
     details = getattr(tf.config.experimental, "get_device_details", lambda gpu: {})(gpu)  # Not in TensorFlow 1.15.
-    return "%s, TF32 %s; %s" % (details.get("device_name", gpu.name), "on" if tf32.asked_for() else "off", host)
+    return f"{details.get('device_name', gpu.name)}, TF32 {'on' if tf32.asked_for() else 'off'}; {host}"
 
 
 def gpus():
@@ -238,24 +238,24 @@ def check_flags():
     shapes = parse_shapes(FLAGS.shapes)
     tf32.asked_for()  # Raises where the environment says neither yes nor no.
     if FLAGS.device == "GPU" and not gpus():
-        raise ValueError("--device: expected CPU where TensorFlow %s sees no GPU, got GPU" % tf.__version__)
+        raise ValueError(f"--device: expected CPU where TensorFlow {tf.__version__} sees no GPU, got GPU")
     for flag, known, where in (("contestants", on_the_device(), " on a " + FLAGS.device), ("modes", MODES, "")):
         unknown = sorted(set(FLAGS[flag].value or ()) - set(known))
         if unknown:
             text = "--%s: expected some of %s%s, got %s"
             raise ValueError(text % (flag, ", ".join(known), where, ", ".join(unknown)))
     if FLAGS.json and not os.path.isdir(os.path.dirname(os.path.abspath(FLAGS.json))):
-        raise ValueError("--json: expected a file in a directory that exists, got %s" % FLAGS.json)
+        raise ValueError(f"--json: expected a file in a directory that exists, got {FLAGS.json}")
     return shapes
 
 
 def main(argv):
     if argv[1:]:
-        raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]))
+        raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
     try:
         shapes = check_flags()
     except ValueError as error:
-        sys.exit("benchmark.py: %s" % error)
+        sys.exit(f"benchmark.py: {error}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     print_header([heading for _, heading, _ in COLUMNS])
     rows = []

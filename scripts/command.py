@@ -23,7 +23,7 @@ def one_line_errors(script):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would flush once more and complain.
         sys.exit(128 + signal.SIGPIPE)
     except (ImportError, OSError, TypeError, ValueError, flags.Error, tf.errors.OpError) as error:
-        print("%s: %s" % (os.path.basename(script), error), file=sys.stderr)
+        print(f"{os.path.basename(script)}: {error}", file=sys.stderr)
         if isinstance(error, flags.Error):
             print("Try --helpshort.", file=sys.stderr)
         sys.exit(2)
@@ -40,7 +40,7 @@ def run(main):
 
     def check_and_run(argv):
         if argv[1:]:
-            raise app.UsageError("unexpected arguments: %s" % " ".join(argv[1:]), exitcode=2)
+            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}", exitcode=2)
         tf.logging.set_verbosity(tf.logging.ERROR)
         tf.disable_v2_behavior()
         main()

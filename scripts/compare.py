@@ -65,7 +65,7 @@ CONFIGURATION = (
     ["hidden_sizes", "batch_size", "time_steps", "initial_state", "lengths", "time_major", "dtype", "seed"]
 )  # fmt: skip
 
-flags.DEFINE_string("data_dir", None, "Directory with %s; default: the package vega-datasets." % forecast.FILE)
+flags.DEFINE_string("data_dir", None, f"Directory with {forecast.FILE}; default: the package vega-datasets.")
 
 
 def devices_present():
@@ -130,9 +130,9 @@ def compare_on(device, setup, examples):
         tf.set_random_seed(FLAGS.seed)
         peers = peers_from_flags()
         comparison = parity.Comparison(setup, peers, FLAGS.learning_rate)
-        print("\n%s:" % device)
+        print(f"\n{device}:")
         for name, network in comparison.networks.items():
-            print("  %-12s %s" % (name, network.source))
+            print(f"  {name:12} {network.source}")
         initialize = tf.global_variables_initializer()
         with session_of(graph) as session:
             session.run(initialize)
@@ -147,20 +147,20 @@ def compare_on(device, setup, examples):
             losses = parity.train(comparison, session, batches(setup, examples, FLAGS.steps))
             problems += report_losses(list(comparison.networks), losses)
             report_times(comparison, session, batch)
-    return ["%s: %s" % (device, problem) for problem in problems]
+    return [f"{device}: {problem}" for problem in problems]
 
 
 def report_differences(peers, found):
     """Prints a row per tensor and a column per peer; returns strings that name what is off."""
     print("\n  Largest difference of StackedLSTM from each peer, max|a - b| / max|b|:")
-    print("  %-30s" % "" + "".join("%13s" % p for p in peers) + "%13s" % "allowed")
+    print(f"  {'':30}" + "".join(f"{p:>13}" for p in peers) + f"{'allowed':>13}")
     bad = parity.exceeded(found)
     for name in collections.OrderedDict.fromkeys(d.name for d in found):
         row = [d for d in found if d.name == name]
         off = [d.peer for d in row if d in bad]
-        cells = "".join("%13.2e" % d.relative for d in row) + "%13.0e" % row[0].tolerance
+        cells = "".join(f"{d.relative:13.2e}" for d in row) + f"{row[0].tolerance:13.0e}"
         print("  %-30s%s%s" % (name, cells, "  EXCEEDED: %s" % ", ".join(off) if off else ""))
-    return ["%s differs from %s's by %.2e of its size (%.0e allowed)" % (d.name, d.peer, d.relative, d.tolerance)
+    return [f"{d.name} differs from {d.peer}'s by {d.relative:.2e} of its size ({d.tolerance:.0e} allowed)"
             for d in bad]  # fmt: skip
 
 
@@ -170,24 +170,20 @@ def report_devices(comparison, session, batch):
         if isinstance(network, parity.GraphNetwork):
             counts = parity.devices_used(session, network.train_step, network.feed(batch))
             ran = ", ".join("%s (%d runs)" % item for item in sorted(counts.items()))
-            print("  %s: ops of a training step ran on %s" % (name, ran))
+            print(f"  {name}: ops of a training step ran on {ran}")
 
 
 def report_losses(names, losses):
     """Prints some of the losses; returns strings that name which are off."""
     if not len(losses):
         return []
-    print("\n  %-10s" % "step" + "".join("%14s" % name for name in names) + "   losses, training side by side")
+    print(f"\n  {'step':10}" + "".join(f"{name:>14}" for name in names) + "   losses, training side by side")
     for step in sorted(set(np.linspace(0, len(losses) - 1, num=6, dtype=int))):
-        print("  %-10d" % (step + 1) + "".join("%14.8g" % loss for loss in losses[step]))
+        print(f"  {step + 1:<10}" + "".join(f"{loss:14.8g}" for loss in losses[step]))
     differences, allowed = parity.loss_differences(losses), parity.LOSS_TOLERANCES[FLAGS.dtype]
-    print(
-        "  %-10s%14s" % ("apart", "")
-        + "".join("%14.2e" % d for d in differences)
-        + "   at most; %.0e allowed" % allowed
-    )
+    print(f"  {'apart':10}{'':>14}" + "".join(f"{d:14.2e}" for d in differences) + f"   at most; {allowed:.0e} allowed")
     return [
-        "losses differ from %s's by %.2e in %d steps (%.0e allowed)" % (name, difference, len(losses), allowed)
+        f"losses differ from {name}'s by {difference:.2e} in {len(losses)} steps ({allowed:.0e} allowed)"
         for name, difference in zip(names[1:], differences)
         if not difference <= allowed
     ]
@@ -196,13 +192,11 @@ def report_losses(names, losses):
 def report_times(comparison, session, batch):
     if not FLAGS.repeats:
         return
-    print(
-        "\n  %-12s%18s%18s   medians of %d steps; beside StackedLSTM's" % ("", "inference", "training", FLAGS.repeats)
-    )
+    print(f"\n  {'':12}{'inference':>18}{'training':>18}   medians of {FLAGS.repeats} steps; beside StackedLSTM's")
     taken = [parity.step_times(comparison, session, batch, FLAGS.repeats, training) for training in (False, True)]
     medians = [{name: np.median(seconds) * 1e3 for name, seconds in times.items()} for times in taken]
     for name in comparison.networks:
-        cells = ["%9.2f ms %4.2fx" % (times[name], times[name] / times[parity.OURS]) for times in medians]
+        cells = [f"{times[name]:9.2f} ms {times[name] / times[parity.OURS]:4.2f}x" for times in medians]
         print("  %-12s%18s%18s" % (name, *cells))
 
 
@@ -215,16 +209,14 @@ def main():
         wanted = present if FLAGS.device == "all" else [FLAGS.device]
         for device in wanted:
             if device not in present:
-                checks.fail(
-                    "flags", "`--device` to be all or one that TensorFlow sees: %s" % ", ".join(present), device
-                )
-        print("stacked_lstm %s, TensorFlow %s" % (stacked_lstm.__version__, tf.__version__))
+                checks.fail("flags", f"`--device` to be all or one that TensorFlow sees: {', '.join(present)}", device)
+        print(f"stacked_lstm {stacked_lstm.__version__}, TensorFlow {tf.__version__}")
         given = dict(FLAGS.flag_values_dict(), hidden_sizes=",".join(FLAGS.hidden_sizes))
-        print(", ".join("%s=%s" % (name, given[name]) for name in CONFIGURATION))
+        print(", ".join(f"{name}={given[name]}" for name in CONFIGURATION))
         problems = [problem for device in wanted for problem in compare_on(device, setup, task.train)]
     if problems:
         sys.exit("\nNOT the same numbers:\n  " + "\n  ".join(problems))
-    print("\nThe same numbers on %s." % ", ".join(wanted))
+    print(f"\nThe same numbers on {', '.join(wanted)}.")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def _in_session(build, shape, x, mode, device, threads):
     """A contestant that is a TensorFlow graph: `build` makes the outputs from a placeholder [T, B, I]."""
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
-    with tf.Graph().as_default(), tf.device("/%s:0" % device):
+    with tf.Graph().as_default(), tf.device(f"/{device}:0"):
         inputs = tf.placeholder(x.dtype, [None, None, shape.input_size])
         fetch = build(inputs, shape)
         if mode == "training":
@@ -124,11 +124,11 @@ def _block_lstm(inputs, shape):
             x=inputs,
             cs_prev=zeros,
             h_prev=zeros,
-            w=tf.get_variable("w_%d" % k, [width + hidden_size, 4 * hidden_size], inputs.dtype),
+            w=tf.get_variable(f"w_{k}", [width + hidden_size, 4 * hidden_size], inputs.dtype),
             wci=none,
             wcf=none,
             wco=none,
-            b=tf.get_variable("b_%d" % k, [4 * hidden_size], inputs.dtype),
+            b=tf.get_variable(f"b_{k}", [4 * hidden_size], inputs.dtype),
             cell_clip=0.0,
             use_peephole=False,
         )
@@ -158,7 +158,7 @@ def _products_per_call(shape, mode, device):
 def _gemm(shape, x, mode, device, threads):
     """The ceiling: the bare matrix products, TensorFlow's, each of all time steps at once."""
     tf.disable_v2_behavior()
-    with tf.Graph().as_default(), tf.device("/%s:0" % device):
+    with tf.Graph().as_default(), tf.device(f"/{device}:0"):
         operands = [
             [tf.Variable(tf.random_normal(sizes, dtype=x.dtype)) for sizes in ([m, k], [k, n])]
             for m, k, n in shape.products(mode)
@@ -221,7 +221,7 @@ def serve(connection, name, shape, mode, device, dtype):
     x = np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(dtype)
     try:
         library = importlib.import_module(contestant.library)
-        connection.send("%s %s" % (contestant.library, library.__version__.split("-")[0]))
+        connection.send(f"{contestant.library} {library.__version__.split('-')[0]}")
         connection.recv()
         before = _peak_megabytes()
         call, steps = contestant.build(shape, x, mode, device), contestant.steps_per_call(shape, mode, device)
@@ -232,7 +232,7 @@ def serve(connection, name, shape, mode, device, dtype):
             _wait_until_idle()
             connection.send((taken, _peak_megabytes() - before))
     except Exception as error:  # Whatever keeps a contestant away, the others go on.
-        connection.send(RuntimeError("%s: %s" % (type(error).__name__, error)))
+        connection.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
 def _wait_until_idle():

@@ -59,7 +59,7 @@ def row_of(layer):
     beside = ["/".join(slot).lstrip("/") + " (average)" * (slot[1] in FLAGS.averages) for slot in layer.slots]
     return (
         [layer.name, layer.layout, layer.direction, str(input_size), str(hidden_size), str(projected or "-")]
-        + [biases, "%g" % layer.forget_bias if adds_forget_bias(layer) else "-", peepholes]
+        + [biases, f"{layer.forget_bias:g}" if adds_forget_bias(layer) else "-", peepholes]
         + [layer.layer["Wf"].dtype.name, ", ".join(beside + [layer.remark] * bool(layer.remark))]
     )
 
@@ -76,17 +76,17 @@ def print_table(rows):
 
 
 def report_found(source):
-    print("Layers in %s:" % source.path)
+    print(f"Layers in {source.path}:")
     print_table([COLUMNS] + [row_of(layer) for layer in source.layers])
     if source.left and FLAGS.layers:
-        print("%d others are not named by --layers." % len(source.left))
+        print(f"{len(source.left)} others are not named by --layers.")
     elif source.left:
         print("These may be LSTM layers, too; they are only if --layers names them:")
         print_table([COLUMNS] + [row_of(layer) for layer in source.left])
 
 
 def report_plan(source, planned, kept):
-    print("\nTo be written to %s:" % FLAGS.to)
+    print(f"\nTo be written to {FLAGS.to}:")
     print_table(
         [("layer", "as", "array", "shape")]
         + [
@@ -96,13 +96,13 @@ def report_plan(source, planned, kept):
         ]
     )
     if FLAGS.template:
-        print("All else is as in %s." % FLAGS.template)
+        print(f"All else is as in {FLAGS.template}.")
         replaced = [name + "/" for location in planned.locations for name in location.names.values()]
         kept = [name for name in planned.content.arrays if any(each in name for each in replaced)]
         if kept:
-            print("That goes for %d arrays that an optimizer keeps for these layers, too." % len(kept))
+            print(f"That goes for {len(kept)} arrays that an optimizer keeps for these layers, too.")
     elif source.others:
-        print("%d other arrays %s." % (len(source.others), "are kept as they are" if kept else "stay behind"))
+        print(f"{len(source.others)} other arrays {'are kept as they are' if kept else 'stay behind'}.")
 
 
 def check_one_network(source):
@@ -121,7 +121,7 @@ def is_checkpoint(path, format):
 def convert():
     for name in ("from", "to"):
         if not FLAGS[name].value:
-            checks.fail("flags", "`--%s` to name a file" % name, repr(FLAGS[name].value))
+            checks.fail("flags", f"`--{name}` to name a file", repr(FLAGS[name].value))
     files.check_free(FLAGS.to, FLAGS.overwrite)
     source = checkpoints.read(FLAGS["from"].value, FLAGS.from_format, FLAGS.layers, FLAGS.forget_bias)
     report_found(source)
@@ -145,7 +145,7 @@ def convert():
         print("\nNothing was written (--dry_run).")
         return
     checkpoints.carry_out(planned, FLAGS.overwrite)
-    print("\nWrote %s, and read it back: %d arrays, the same bits." % (FLAGS.to, len(planned.content.arrays)))
+    print(f"\nWrote {FLAGS.to}, and read it back: {len(planned.content.arrays)} arrays, the same bits.")
 
 
 def main():

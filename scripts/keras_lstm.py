@@ -18,10 +18,10 @@ def keras_2():
     """
     try:
         module = importlib.import_module("tf_keras")
-        return module, "tf_keras %s" % module.__version__
+        return module, f"tf_keras {module.__version__}"
     except ImportError as error:
         if tf.__version__.startswith("1."):
-            return tf.keras, "tf.keras %s" % tf.keras.__version__
+            return tf.keras, f"tf.keras {tf.keras.__version__}"
         message = "keras_lstm: expected the package tf-keras (`pip install tf-keras`), got %s: %s"
         raise parity.PeerMissingError(message % (type(error).__name__, error)) from error
 

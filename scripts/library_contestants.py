@@ -97,7 +97,7 @@ def openvino(shape, x, mode, device, threads):
     import openvino
 
     if x.dtype != np.float32:  # It would compute in float32 all the same.
-        raise ValueError("expected float32, got %s" % x.dtype)
+        raise ValueError(f"expected float32, got {x.dtype}")
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads

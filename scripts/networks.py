@@ -18,7 +18,7 @@ Fields:
 """
 
 
-class Recurrent(object):
+class Recurrent:
     """The recurrent part as the flags ask for it; a function from a sequence to the last layer's outputs.
 
     Attributes:
@@ -54,7 +54,7 @@ class Recurrent(object):
         if self._peer:
             built = PEERS[self._peer](self._hidden_sizes, inputs, lengths)
             outputs, state = built.outputs, built.state
-            self.description = "%s of %s" % (self._hidden_sizes, built.source)
+            self.description = f"{self._hidden_sizes} of {built.source}"
         else:
             lstm = StackedLSTM(self._hidden_sizes, **self._options)
             outputs, state = lstm(inputs, sequence_length=lengths)

@@ -46,7 +46,7 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
     epochs = [row["epoch"] for row in rows]
     for axes, quantity, axis_label in zip(figure.subplots(1, 2), ("loss", metric), ("loss", label)):
         for part, (color, marker) in zip(parts, STYLES):
-            values = [row["%s_%s" % (part, quantity)] for row in rows]
+            values = [row[f"{part}_{quantity}"] for row in rows]
             axes.plot(epochs, values, color=color, marker=marker, markersize=4, label=part)
         if quantity == metric:
             for name, value in baselines.items():
@@ -75,7 +75,7 @@ def confusion_matrix(title, counts, classes):
     figure.colorbar(image, ax=axes, label="share of the label", shrink=0.8)
     for row, column in np.ndindex(*counts.shape):
         color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, "%d" % counts[row, column], ha="center", va="center", color=color, fontsize=9)
+        axes.text(column, row, f"{int(counts[row, column])}", ha="center", va="center", color=color, fontsize=9)
     slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 3 else {}
     axes.set_xticks(range(len(classes)), classes, **slanted)
     axes.set_yticks(range(len(classes)), classes)
@@ -101,8 +101,8 @@ def series(title, dates, truth, predictions, quantity, unit):
         above.plot(dates, values, color=color, linewidth=1, label=name)
         below.plot(dates, values - truth, color=color, linewidth=1, label=name)
     above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
-    _finish(above, "", "%s (%s)" % (quantity, unit))
-    _finish(below, "", "prediction less truth (%s)" % unit)
+    _finish(above, "", f"{quantity} ({unit})")
+    _finish(below, "", f"prediction less truth ({unit})")
     return figure
 
 

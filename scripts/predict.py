@@ -69,8 +69,8 @@ def run(values):
         examples = task.test
     checkpoint = values.checkpoint or experiment.checkpoint_of(values.train_dir)
     if values.checkpoint and not tf.train.checkpoint_exists(checkpoint):
-        raise ValueError("--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got %s" % checkpoint)
-    print("checkpoint: %s" % checkpoint, file=sys.stderr)
+        raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {checkpoint}")
+    print(f"checkpoint: {checkpoint}", file=sys.stderr)
     predictions = experiment.predict(task, examples, checkpoint, values.engine)
     write(task.table(examples, predictions, values.only_errors), values.output)
 
@@ -80,7 +80,7 @@ def read_input(task, path):
     if path == "-":
         return task.read_input(sys.stdin.buffer)
     if not os.path.isfile(path):
-        raise ValueError("--input: expected a file, or - for stdin, got %s" % path)
+        raise ValueError(f"--input: expected a file, or - for stdin, got {path}")
     with open(path, "rb") as file:
         return task.read_input(file)
 
@@ -89,7 +89,7 @@ def check_output(path):
     """Raises ValueError if no file can be there."""
     folder = os.path.dirname(os.path.realpath(path))
     if path != "-" and (os.path.isdir(path) or not os.path.isdir(folder)):
-        raise ValueError("--output: expected the name of a file in an existing folder, got %s" % path)
+        raise ValueError(f"--output: expected the name of a file in an existing folder, got {path}")
 
 
 def write(table, path):

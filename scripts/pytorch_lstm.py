@@ -57,7 +57,7 @@ def wait(torch, where):
         torch.cuda.synchronize(where)
 
 
-class PytorchNetwork(object):
+class PytorchNetwork:
     """What `parity.GraphNetwork` does, of which it takes the names and arguments; sessions are not used.
 
     It is where ops made now are: on a GPU, or else on the CPU.
@@ -72,13 +72,13 @@ class PytorchNetwork(object):
         self._setup, self._learning_rate = setup, learning_rate or 0.0
         self._options = {"dtype": getattr(self._torch, setup.dtype), "device": self._where}
         chip = "the CPU" if self._where == "cpu" else self._torch.cuda.get_device_name(self._where)
-        self.source = "torch.nn.LSTM of torch %s on %s" % (self._torch.__version__, chip)
+        self.source = f"torch.nn.LSTM of torch {self._torch.__version__} on {chip}"
         self._modules, below = [], setup.input_size
         for size, layers in itertools.groupby(setup.hidden_sizes):  # A module's layers have one width.
             self._modules.append(self._torch.nn.LSTM(below, size, len(list(layers)), **self._options))
             below = size
         self._layers = [
-            {name: getattr(module, "%s_l%d" % (name, k)) for name in _NAMES}
+            {name: getattr(module, f"{name}_l{k}") for name in _NAMES}
             for module in self._modules
             for k in range(module.num_layers)
         ]

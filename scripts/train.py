@@ -45,7 +45,7 @@ EXTRAS = ("matplotlib", "tqdm")
 def _by_task(name):
     """The default of a flag that depends on the task, for its help."""
     defaults = [(key, task.DEFAULTS[name]) for key, task in sorted(TASKS.items()) if name in task.DEFAULTS]
-    return ", ".join("%s for %s" % ("all" if value is None else history.text(value), key) for key, value in defaults)
+    return ", ".join(f"{'all' if value is None else history.text(value)} for {key}" for key, value in defaults)
 
 
 _COUNT = {"lower_bound": 1}
@@ -55,15 +55,15 @@ FLAGS = (
     (flags.DEFINE_string, "data_dir", None, {}, "Directory of the data (default: where the task's package puts them)."),
     (flags.DEFINE_integer, "train_examples", None, _COUNT, "Train on the first so many examples (default: all)."),
     (flags.DEFINE_list, "hidden_sizes", None, {},
-     "Widths of the LSTM layers, first to last (default: %s)." % _by_task("hidden_sizes")),
+     f"Widths of the LSTM layers, first to last (default: {_by_task('hidden_sizes')})."),
     (flags.DEFINE_enum, "initial_state", None, {"enum_values": sorted(INITIAL_STATES)},
-     "Where the LSTM starts (default: %s; zeros with --peer)." % _by_task("initial_state")),
+     f"Where the LSTM starts (default: {_by_task('initial_state')}; zeros with --peer)."),
     (flags.DEFINE_enum, "weight_initializer", None, {"enum_values": sorted(DISTRIBUTIONS)},
-     "What StackedLSTM's weights are drawn from (default: %s)." % _by_task("weight_initializer")),
+     f"What StackedLSTM's weights are drawn from (default: {_by_task('weight_initializer')})."),
     (flags.DEFINE_integer, "vocabulary_size", None, {"lower_bound": 3},
-     "Most words to know, padding and unknown ones included (default: %s)." % _by_task("vocabulary_size")),
+     f"Most words to know, padding and unknown ones included (default: {_by_task('vocabulary_size')})."),
     (flags.DEFINE_integer, "embedding_size", None, _COUNT,
-     "Numbers that stand for a word (default: %s)." % _by_task("embedding_size")),
+     f"Numbers that stand for a word (default: {_by_task('embedding_size')})."),
     (flags.DEFINE_enum, "engine", "auto", {"enum_values": ["auto"] + list(ENGINES)},
      "What runs StackedLSTM; auto takes the first that can."),
     (flags.DEFINE_enum, "peer", None, {"enum_values": sorted(networks.PEERS)},
@@ -71,13 +71,13 @@ FLAGS = (
     (flags.DEFINE_boolean, "ablate_initial_state", False, {},
      "Train from zero, learned and projected initial states, with three seeds each, and compare."),
     (flags.DEFINE_integer, "epochs", None, _COUNT,
-     "Passes over the training examples, resumed ones included (default: %s)." % _by_task("epochs")),
+     f"Passes over the training examples, resumed ones included (default: {_by_task('epochs')})."),
     (flags.DEFINE_integer, "batch_size", None, _COUNT,
-     "Examples per training step (default: %s)." % _by_task("batch_size")),
+     f"Examples per training step (default: {_by_task('batch_size')})."),
     (flags.DEFINE_float, "learning_rate", None, {},
-     "Step size of Adam (default: %s)." % _by_task("learning_rate")),
+     f"Step size of Adam (default: {_by_task('learning_rate')})."),
     (flags.DEFINE_integer, "patience", None, _COUNT,
-     "Epochs without a better validation loss after which training stops (default: %s)." % _by_task("patience")),
+     f"Epochs without a better validation loss after which training stops (default: {_by_task('patience')})."),
     (flags.DEFINE_enum, "loss_steps", None, {"enum_values": sorted(LOSS_STEPS)},
      "Which hours' forecasts are trained, of the 48 that are seen (default: %s; all with --ablate_initial_state)."
      % _by_task("loss_steps")),
@@ -88,7 +88,7 @@ FLAGS = (
      "runs/forecast-initial_state with --ablate_initial_state)."),
 )  # fmt: skip
 VALIDATORS = {
-    "task": (lambda task: task is not None, "expected one of %s" % ", ".join(sorted(TASKS))),
+    "task": (lambda task: task is not None, f"expected one of {', '.join(sorted(TASKS))}"),
     "hidden_sizes": (
         lambda sizes: sizes is None or (sizes and all(size.isdigit() and int(size) for size in sizes)),
         "expected positive integers, such as 32,32,64",
@@ -114,7 +114,7 @@ def settings_of(values):
     defaults = TASKS[values.task].DEFAULTS
     for name in sorted(ONLY_SOME):
         if name not in defaults and values[name].value is not None:
-            raise ValueError("--%s: expected none with --task=%s, got %s" % (name, values.task, values[name].value))
+            raise ValueError(f"--{name}: expected none with --task={values.task}, got {values[name].value}")
     settings = {name: defaults.get(name) for name in experiment.IDENTITY if name not in ONLY_SOME or name in defaults}
     settings.update(defaults)
     settings["train_dir"] = os.path.join("runs", "-".join(filter(None, [values.task, values.peer])))
@@ -152,7 +152,7 @@ def _require(name):
     try:
         importlib.import_module(name)
     except ImportError as error:
-        raise ImportError("train.py needs %s (%s): pip install stacked_lstm[examples]" % (name, error)) from None
+        raise ImportError(f"train.py needs {name} ({error}): pip install stacked_lstm[examples]") from None
 
 
 def main():
@@ -167,7 +167,7 @@ def main():
 
 
 def _exit(error, status):
-    print("train.py: %s" % " ".join(str(error).split()), file=sys.stderr)
+    print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(status)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def fail(function, expected, given):
-    raise ValueError("%s: expected %s, got %s" % (function, expected, given))
+    raise ValueError(f"{function}: expected {expected}, got {given}")
 
 
 def known(table, name, function, argument, alternative=None):
@@ -14,14 +14,12 @@ def known(table, name, function, argument, alternative=None):
     if isinstance(name, str) and name in table:
         return table[name]
     names = ", ".join(sorted(table))
-    return fail(
-        function, "`%s` to be one of %s%s" % (argument, names, " " + alternative if alternative else ""), repr(name)
-    )
+    return fail(function, f"`{argument}` to be one of {names}{' ' + alternative if alternative else ''}", repr(name))
 
 
 def widths(sizes, function, argument):
     """Returns `sizes` as a list of ints; raises ValueError unless it is a non-empty sequence of positive integers."""
-    expected = "`%s` to be a non-empty sequence of positive integers" % argument
+    expected = f"`{argument}` to be a non-empty sequence of positive integers"
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
         fail(function, expected, repr(sizes))
     sizes = list(sizes)
@@ -33,13 +31,13 @@ def widths(sizes, function, argument):
 
 def flag(value, function, argument):
     """Returns `value`; raises ValueError unless it is True or False."""
-    return value if isinstance(value, bool) else fail(function, "`%s` to be True or False" % argument, repr(value))
+    return value if isinstance(value, bool) else fail(function, f"`{argument}` to be True or False", repr(value))
 
 
 def number(value, function, argument):
     """Returns `value` as a float; raises ValueError unless it is a finite number."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(value)
-    return float(value) if is_number else fail(function, "`%s` to be a finite number" % argument, repr(value))
+    return float(value) if is_number else fail(function, f"`{argument}` to be a finite number", repr(value))
 
 
 def scope(name, function):

@@ -25,7 +25,7 @@ class InitialState(NamedTuple):
 
 
 def _spec(layer, name, shape, group):
-    return VariableSpec(layer, name, "initial_state/%s/%s" % (LAYER_SCOPE % (layer + 1), name), shape, group)
+    return VariableSpec(layer, name, f"initial_state/{LAYER_SCOPE % (layer + 1)}/{name}", shape, group)
 
 
 def _no_specs(input_size, hidden_sizes):

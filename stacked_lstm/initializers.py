@@ -80,7 +80,7 @@ def get(initializer, variable="variable"):
         if os.path.isfile(initializer):
             return _from_csv(initializer, variable)
         if initializer.endswith(".csv"):
-            checks.fail("initializers.get", "an existing CSV file for %s" % variable, repr(initializer))
+            checks.fail("initializers.get", f"an existing CSV file for {variable}", repr(initializer))
     draw = checks.known(
         DISTRIBUTIONS,
         initializer,
@@ -106,11 +106,11 @@ def _from_csv(path, variable):
         try:
             matrix = np.loadtxt(path, delimiter=",", dtype=np.float64, ndmin=2)
         except ValueError as error:
-            return checks.fail("initializers.get", "a CSV file of numbers in %s for %s" % (path, variable), error)
+            return checks.fail("initializers.get", f"a CSV file of numbers in {path} for {variable}", error)
         if len(expected) == 1 and 1 in matrix.shape:
             matrix = matrix.reshape(-1)
         if matrix.shape != expected:
-            checks.fail("initializers.get", "shape %s for %s" % (expected, variable), "%s in %s" % (matrix.shape, path))
+            checks.fail("initializers.get", f"shape {expected} for {variable}", f"{matrix.shape} in {path}")
         return tf.cast(tf.constant(matrix), dtype)
 
     return initialize

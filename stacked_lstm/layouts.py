@@ -111,8 +111,8 @@ LAYOUTS = {
         leading=True,
     ),
     "cudnn": Layout(
-        matrices=[("%s_%s" % (w, gate), rows, gate) for w, rows in [("w", "x"), ("r", "h")] for gate in "ifco"],
-        biases=[("b_%s%s" % (w, gate), gate) for w in "wr" for gate in "ifco"],
+        matrices=[(f"{w}_{gate}", rows, gate) for w, rows in [("w", "x"), ("r", "h")] for gate in "ifco"],
+        biases=[(f"b_{w}{gate}", gate) for w in "wr" for gate in "ifco"],
         projection="pw",
         by_rows=True,
     ),
@@ -160,14 +160,14 @@ def pack(layer, layout, forget_bias=None):
     """
     target = checks.known(LAYOUTS, layout, "layouts.pack", "layout")
     if not isinstance(layer, collections.abc.Mapping):
-        checks.fail("layouts.pack", "a mapping from Wf ... bo to arrays, for one layer", "a %s" % type(layer).__name__)
+        checks.fail("layouts.pack", "a mapping from Wf ... bo to arrays, for one layer", f"a {type(layer).__name__}")
     blocks = _read(layer, LAYOUTS[OWN], "layouts.pack")
     for what, has, given in [
         ("peepholes", target.peepholes, ("f", "p") in blocks),
         ("a projection", target.projection, "projection" in blocks),
     ]:
         if given and not has:
-            checks.fail("layouts.pack", "a layer without %s, since the layout %r has none" % (what, layout), what)
+            checks.fail("layouts.pack", f"a layer without {what}, since the layout {layout!r} has none", what)
     return _write(blocks, target, -_number(forget_bias, target, "layouts.pack"))
 
 
@@ -246,19 +246,17 @@ def _named(arrays, layout, function):
         "projection": [layout.projection] if layout.projection else [],
     }
     matrices = [name for name, _, _ in layout.matrices]
-    expected = "one layer's arrays %s, all of the biases or none" % ", ".join(matrices + kinds["biases"])
+    expected = f"one layer's arrays {', '.join(matrices + kinds['biases'])}, all of the biases or none"
     if isinstance(arrays, collections.abc.Mapping):
         arrays = {name: array for name, array in arrays.items() if array is not None}
     elif isinstance(arrays, (list, tuple)) and len(arrays) in (len(matrices), len(matrices + kinds["biases"])):
         arrays = dict(zip(matrices + kinds["biases"], arrays))
     else:
-        checks.fail(function, expected, "%d arrays" % len(arrays) if hasattr(arrays, "__len__") else repr(arrays))
+        checks.fail(function, expected, f"{len(arrays)} arrays" if hasattr(arrays, "__len__") else repr(arrays))
     known = set(matrices).union(*kinds.values())
     whole = all(len(set(names) & set(arrays)) in (0, len(names)) for names in kinds.values())
     if not whole or not set(matrices) <= set(arrays) <= known:
-        more = [
-            "; %s %s or none" % (kind, ", ".join(kinds[kind])) for kind in ("peepholes", "projection") if kinds[kind]
-        ]
+        more = [f"; {kind} {', '.join(kinds[kind])} or none" for kind in ("peepholes", "projection") if kinds[kind]]
         checks.fail(function, expected + "".join(more), sorted(arrays))
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     if any(array.dtype.kind in "iubcOSU" for array in arrays.values()):
@@ -283,7 +281,7 @@ def _sizes(arrays, layout, function):
     fitting = {name: tuple(sum(sizes.get(letter, 0) for letter in axis) for axis in axes[name]) for name in axes}
     given = {name: array.shape for name, array in arrays.items()}
     if min(sizes.get("H", 0), sizes.get("I", 0)) < 1 or any(given[name] != fitting[name] for name in given):
-        checks.fail(function, "fitting shapes %s" % ", ".join(_text(name, axes[name]) for name in axes), given)
+        checks.fail(function, f"fitting shapes {', '.join(_text(name, axes[name]) for name in axes)}", given)
     return sizes
 
 
@@ -304,5 +302,5 @@ def _axes(layout, projected):
 def _text(name, axes):
     """For example "kernel [I + H, 4H]"."""
     counts = [collections.Counter(axis) for axis in axes]
-    terms = [["%s%s" % (n if n > 1 or not letter else "", letter) for letter, n in axis.items()] for axis in counts]
-    return "%s [%s]" % (name, ", ".join(" + ".join(axis) for axis in terms))
+    terms = [[f"{n if n > 1 or not letter else ''}{letter}" for letter, n in axis.items()] for axis in counts]
+    return f"{name} [{', '.join(' + '.join(axis) for axis in terms)}]"

@@ -19,7 +19,7 @@ def known(table, name, function, argument):
 
 def shaped(value, shape, function, argument):
     value = np.array(value, np.float64)
-    require(value.shape == shape, function, "`%s` of shape %s" % (argument, shape), value.shape)
+    require(value.shape == shape, function, f"`{argument}` of shape {shape}", value.shape)
     return value
 
 
@@ -36,7 +36,7 @@ def layers(values, input_size, function):
     require(values and all(hasattr(layer, "keys") for layer in values), function, expected, values or "none")
     checked = []
     for k, layer in enumerate(values):
-        expected = "`layers[%d]` with " % k
+        expected = f"`layers[{k}]` with "
         present = all(name in layer for name in _MATRICES)
         require(present, function, expected + ", ".join(_MATRICES), sorted(layer))
         biases = [name for name in _BIASES if layer.get(name) is not None]
@@ -44,7 +44,7 @@ def layers(values, input_size, function):
         hidden_size = np.shape(layer["Wf"])[-1] if np.ndim(layer["Wf"]) else 0
         shapes = {name: (hidden_size + input_size, hidden_size) for name in _MATRICES}
         shapes.update((name, (hidden_size,)) for name in biases)
-        checked.append({name: shaped(layer[name], shape, function, "layers[%d][%r]" % (k, name))
+        checked.append({name: shaped(layer[name], shape, function, f"layers[{k}][{name!r}]")
                         for name, shape in shapes.items()})  # fmt: skip
         input_size = hidden_size
     return checked
@@ -60,11 +60,11 @@ def states(values, layers, batch, function, argument):
 
 def pairs(values, shapes, function, argument):
     """`LSTMState` per layer."""
-    expected = "`%s` to be a sequence of %d (c, h) pairs, one per layer" % (argument, len(shapes))
+    expected = f"`{argument}` to be a sequence of {len(shapes)} (c, h) pairs, one per layer"
     are_pairs = isinstance(values, (list, tuple)) and all(isinstance(pair, (list, tuple)) for pair in values)
     require(are_pairs and [len(pair) for pair in values] == [2] * len(shapes), function, expected, values)
     return [
-        LSTMState(*[shaped(part, shape, function, "%s[%d].%s" % (argument, k, f)) for f, part in zip("ch", pair)])
+        LSTMState(*[shaped(part, shape, function, f"{argument}[{k}].{f}") for f, part in zip("ch", pair)])
         for k, (pair, shape) in enumerate(zip(values, shapes))
     ]
 
@@ -74,13 +74,13 @@ def alive(sequence_length, steps, batch, function):
     lengths = np.full([batch], steps) if sequence_length is None else np.asarray(sequence_length)
     lengths = lengths.astype(int) if lengths.size == 0 else lengths  # NumPy's empty list is one of floats.
     valid = lengths.shape == (batch,) and lengths.dtype.kind in "iu" and np.all((0 <= lengths) & (lengths <= steps))
-    expected = "`sequence_length` of %d integers from 0 to %d" % (batch, steps)
+    expected = f"`sequence_length` of {batch} integers from 0 to {steps}"
     require(valid, function, expected, sequence_length)
     return (np.arange(steps)[:, None] < lengths)[:, :, None]
 
 
 def head(values, h_shape, function):
-    expected = "`head` with Wy [H, Y] and by [Y] for h [..., H] of shape %s" % (h_shape,)
+    expected = f"`head` with Wy [H, Y] and by [Y] for h [..., H] of shape {h_shape}"
     require(hasattr(values, "keys") and "Wy" in values and "by" in values, function, expected, values)
     checked = {name: np.array(values[name], np.float64) for name in ("Wy", "by")}
     shapes = {name: value.shape for name, value in checked.items()}
@@ -95,11 +95,11 @@ def labels(values, counted, y_shape, function):
     counted = np.ones(y_shape[:-1], bool) if counted is None else np.asarray(counted)
     valid = values.shape == y_shape[:-1] and values.dtype.kind in "iu"
     valid = valid and np.all((0 <= values) & (values < y_shape[-1]))
-    expected = "`labels` of shape %s, integers from 0 to %d" % (y_shape[:-1], y_shape[-1] - 1)
-    require(valid, function, expected, "%s of shape %s" % (values, values.shape))
+    expected = f"`labels` of shape {y_shape[:-1]}, integers from 0 to {y_shape[-1] - 1}"
+    require(valid, function, expected, f"{values} of shape {values.shape}")
     valid = counted.shape == y_shape[:-1] and counted.dtype == bool and np.any(counted)
-    expected = "`counted` of shape %s, booleans, some of them true" % (y_shape[:-1],)
-    require(valid, function, expected, "%s of shape %s" % (counted, counted.shape))
+    expected = f"`counted` of shape {y_shape[:-1]}, booleans, some of them true"
+    require(valid, function, expected, f"{counted} of shape {counted.shape}")
     return values, counted
 
 
@@ -110,7 +110,7 @@ def projections(values, x_shape, function):
     values, rows, checked = list(values), x_shape[1], []
     for k, layer in enumerate(values):
         parts = hasattr(layer, "keys") and "W_c" in layer and "W_h" in layer
-        require(parts, function, "`projections[%d]` with W_c and W_h" % k, layer)
+        require(parts, function, f"`projections[{k}]` with W_c and W_h", layer)
         size = np.shape(layer["W_c"])[-1] if np.ndim(layer["W_c"]) else 0
         argument = "projections[%d][%%r]" % k
         checked.append({name: shaped(layer[name], (rows, size), function, argument % name) for name in ("W_c", "W_h")})

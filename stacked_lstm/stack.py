@@ -13,7 +13,7 @@ from stacked_lstm.initial_state import INITIAL_STATES
 _CLASS = "StackedLSTM"
 
 
-class StackedLSTM(object):
+class StackedLSTM:
     """LSTM layers on top of each other, over time, in a TF1 graph.
 
     One layer, one step, with `[h, x]` meaning concatenation (`equations` has the sources):
@@ -147,8 +147,8 @@ class StackedLSTM(object):
         tensor_checks.graph_mode("StackedLSTM.build")
         if self._input_size is not None:
             if input_size != self._input_size:
-                expected = "inputs of width %d, as in the first call" % self._input_size
-                checks.fail(self.name, expected, "width %d" % input_size)
+                expected = f"inputs of width {self._input_size}, as in the first call"
+                checks.fail(self.name, expected, f"width {input_size}")
             return
         (input_size,) = checks.widths([input_size], "StackedLSTM.build", "input_size")
         specs = weights.Weights(
@@ -226,7 +226,7 @@ class StackedLSTM(object):
             paths = sorted(spec.path for spec in specs if spec.group in groups)
             unknown = sorted(set(self._initializers[kind].by_path) - set(paths))
             if unknown:
-                checks.fail(self.name, "%s initializers for variables among %s" % (kind, paths), unknown)
+                checks.fail(self.name, f"{kind} initializers for variables among {paths}", unknown)
 
     def _require_built(self, attribute):
         if self._input_size is None:
@@ -253,7 +253,7 @@ class _Initializers(NamedTuple):
 
     def get(self, spec, stack):
         """The initializer of a `VariableSpec`, a function, with what is added to its values."""
-        initializer = initializers.get(self.by_path.get(spec.path, self.default), "%s/%s" % (stack, spec.path))
+        initializer = initializers.get(self.by_path.get(spec.path, self.default), f"{stack}/{spec.path}")
         if not spec.added:
             return initializer
         return lambda *args, **kwargs: initializer(*args, **kwargs) + spec.added

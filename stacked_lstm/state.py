@@ -20,7 +20,7 @@ class LSTMStateTuple(collections.namedtuple("LSTMStateTuple", ["c", "h"])):
           TypeError: they have two.
         """
         if self.c.dtype != self.h.dtype:
-            raise TypeError("LSTMStateTuple.dtype: c is %s, h is %s" % (self.c.dtype.name, self.h.dtype.name))
+            raise TypeError(f"LSTMStateTuple.dtype: c is {self.c.dtype.name}, h is {self.h.dtype.name}")
         return self.c.dtype
 
 

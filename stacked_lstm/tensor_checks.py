@@ -40,9 +40,7 @@ def float_dtype(dtype, function):
     except TypeError:
         dtype = repr(dtype)
     if dtype not in FLOAT_DTYPES:
-        fail(
-            function, "`dtype` to be one of %s" % ", ".join(d.name for d in FLOAT_DTYPES), getattr(dtype, "name", dtype)
-        )
+        fail(function, f"`dtype` to be one of {', '.join(d.name for d in FLOAT_DTYPES)}", getattr(dtype, "name", dtype))
     return dtype
 
 
@@ -62,10 +60,10 @@ def tensor(value, dtype, function, argument):
         try:
             return tf.convert_to_tensor(value, dtype)
         except (TypeError, ValueError) as error:
-            fail(function, "`%s` to be a %s tensor" % (argument, dtype.name), "%r (%s)" % (value, error))
+            fail(function, f"`{argument}` to be a {dtype.name} tensor", f"{value!r} ({error})")
     given = tf.as_dtype(given).base_dtype
     if given != dtype:
-        fail(function, "`%s` of dtype %s (use tf.cast)" % (argument, dtype.name), given.name)
+        fail(function, f"`{argument}` of dtype {dtype.name} (use tf.cast)", given.name)
     return tf.convert_to_tensor(value)
 
 
@@ -74,15 +72,15 @@ def inputs(value, dtype, time_major, function):
     value = tensor(value, dtype, function, "inputs")
     axes = "[time, batch, input]" if time_major else "[batch, time, input]"
     if value.shape.ndims != 3:
-        fail(function, "`inputs` of rank 3, %s" % axes, "shape %s" % value.shape)
+        fail(function, f"`inputs` of rank 3, {axes}", f"shape {value.shape}")
     if value.shape.as_list()[-1] is None:
         fail(
             function,
-            "`inputs` %s whose last dimension is known when the graph is built" % axes,
-            "shape %s" % value.shape,
+            f"`inputs` {axes} whose last dimension is known when the graph is built",
+            f"shape {value.shape}",
         )
     if value.shape.as_list()[-1] == 0:
-        fail(function, "`inputs` %s with at least one column" % axes, "shape %s" % value.shape)
+        fail(function, f"`inputs` {axes} with at least one column", f"shape {value.shape}")
     return value
 
 
@@ -101,11 +99,11 @@ def lengths(value, time_steps, batch, function):
     try:
         value = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:
-        fail(function, expected, "%r (%s)" % (value, error))
+        fail(function, expected, f"{value!r} ({error})")
     if value.dtype.base_dtype not in (tf.int32, tf.int64):
-        fail(function, expected, "dtype %s" % value.dtype.base_dtype.name)
+        fail(function, expected, f"dtype {value.dtype.base_dtype.name}")
     if not value.shape.is_compatible_with([batch.static]):
-        fail(function, expected, "shape %s" % value.shape)
+        fail(function, expected, f"shape {value.shape}")
     _static_range(value, time_steps.static, function)
     # Checked before the cast, which could wrap an int64 into the range.
     conditions = (
@@ -141,7 +139,7 @@ def _static_range(value, time_steps, function):
         return
     if constant.min() < 0 or (time_steps is not None and constant.max() > time_steps):
         upper = "the number of time steps" if time_steps is None else time_steps
-        fail(function, "`sequence_length` between 0 and %s" % upper, np.array2string(constant))
+        fail(function, f"`sequence_length` between 0 and {upper}", np.array2string(constant))
 
 
 def states(value, widths, batch, dtype, function, argument):
@@ -151,7 +149,7 @@ def states(value, widths, batch, dtype, function, argument):
       widths: those of (c, h) per layer, or one number for both.
       batch: the `Size` of B; another number of rows fails at run time.
     """
-    expected = "`%s` to be a sequence of %d (c, h) pairs, one per layer" % (argument, len(widths))
+    expected = f"`{argument}` to be a sequence of {len(widths)} (c, h) pairs, one per layer"
     is_sequence = isinstance(value, (list, tuple)) and len(value) == len(widths)
     if not is_sequence or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
         fail(function, expected, repr(value))
@@ -159,12 +157,12 @@ def states(value, widths, batch, dtype, function, argument):
     for k, (pair, of_pair) in enumerate(zip(value, widths)):
         fields = []
         for field, part, width in zip("ch", pair, of_pair if isinstance(of_pair, tuple) else (of_pair, of_pair)):
-            name = "%s[%d].%s" % (argument, k, field)
+            name = f"{argument}[{k}].{field}"
             part = tensor(part, dtype, function, name)
             if not part.shape.is_compatible_with([batch.static, width]):
-                shape = "[%s, %d]" % ("batch" if batch.static is None else batch.static, width)
-                fail(function, "`%s` of shape %s" % (name, shape), "shape %s" % part.shape)
-            fields.append(_with_shape(part, batch, width, "%s: expected `%s`" % (function, name)))
+                shape = f"[{'batch' if batch.static is None else batch.static}, {width}]"
+                fail(function, f"`{name}` of shape {shape}", f"shape {part.shape}")
+            fields.append(_with_shape(part, batch, width, f"{function}: expected `{name}`"))
         checked.append(tuple(fields))
     return checked
 

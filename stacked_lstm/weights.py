@@ -50,10 +50,10 @@ def specs(input_size, hidden_sizes, use_bias, forget_bias):
     for k, (below, size) in enumerate(zip([input_size] + hidden_sizes, hidden_sizes)):
         scope = LAYER_SCOPE % (k + 1)
         for name in KERNEL_NAMES:
-            variables.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size + below, size], "weight"))
+            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size + below, size], "weight"))
         for name in BIAS_NAMES if use_bias else ():
             added = forget_bias if name == "bf" else 0.0
-            variables.append(VariableSpec(k, name, "%s/%s" % (scope, name), [size], "bias", added))
+            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size], "bias", added))
     return variables
 
 
@@ -97,25 +97,25 @@ def matched(layers, values, function, argument):
     Raises:
       ValueError: other layers, names or shapes than the variables'; or a tensor in the place of a variable.
     """
-    expected = "`%s` to be a list of %d mappings from names to arrays, one per layer" % (argument, len(layers))
+    expected = f"`{argument}` to be a list of {len(layers)} mappings from names to arrays, one per layer"
     if not isinstance(values, (list, tuple)) or len(values) != len(layers):
-        checks.fail(function, expected, "%d entries" % len(values) if hasattr(values, "__len__") else repr(values))
+        checks.fail(function, expected, f"{len(values)} entries" if hasattr(values, "__len__") else repr(values))
     pairs = []
     for k, (variables, by_name) in enumerate(zip(layers, values)):
         if not isinstance(by_name, collections.abc.Mapping):
-            checks.fail(function, expected, "a %s for layer %d" % (type(by_name).__name__, k + 1))
+            checks.fail(function, expected, f"a {type(by_name).__name__} for layer {k + 1}")
         given = {name: np.asarray(value) for name, value in by_name.items() if value is not None}
         if any(value.dtype.kind in "cOSU" for value in given.values()):
-            checks.fail(function, "`%s[%d]` of real numbers" % (argument, k), {n: v.dtype for n, v in given.items()})
+            checks.fail(function, f"`{argument}[{k}]` of real numbers", {n: v.dtype for n, v in given.items()})
         expected_shapes = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
         shapes = {name: value.shape for name, value in given.items()}
         off = sorted(n for n in set(shapes) | set(expected_shapes) if shapes.get(n) != expected_shapes.get(n))
         if off:
             wanted, got = ({n: of.get(n, "none") for n in off} for of in (expected_shapes, shapes))
-            checks.fail(function, "`%s[%d]` with shapes %s" % (argument, k, wanted), got)
+            checks.fail(function, f"`{argument}[{k}]` with shapes {wanted}", got)
         for name, variable in variables.items():
             if not hasattr(variable, "initializer"):
-                expected_variable = "a variable for `%s[%d][%r]`, whose value can be set" % (argument, k, name)
+                expected_variable = f"a variable for `{argument}[{k}][{name!r}]`, whose value can be set"
                 origin = "the tensor %s, which a custom getter made; set the variable that it is made of"
                 checks.fail(function, expected_variable, origin % variable.name)
             pairs.append((variable, given[name]))

@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_setup(item):
     """Builds the native engine for the first test that needs it; where it cannot be built, such tests are skipped."""
     if item.get_closest_marker("needs_native") and library.problem():
-        pytest.skip("no native engine here: %s" % library.problem())
+        pytest.skip(f"no native engine here: {library.problem()}")
 
 
 @pytest.fixture(autouse=True)

@@ -33,12 +33,12 @@ class Classification(Task):
         """Raises ValueError if integers are not places in `CLASSES`; `source` is where they are from."""
         if labels.size and not (0 <= labels.min() and labels.max() < len(self.CLASSES)):
             worst = labels.max() if labels.min() >= 0 else labels.min()
-            raise ValueError("%s: expected labels 0 to %d, got %d" % (source, len(self.CLASSES) - 1, worst))
+            raise ValueError(f"{source}: expected labels 0 to {len(self.CLASSES) - 1}, got {worst}")
 
     def balance(self, examples):
         """The classes' shares of the examples, for people."""
         shares = np.bincount(examples["labels"], minlength=len(self.CLASSES)) / max(1.0, len(examples))
-        return ", ".join("%s %.1f %%" % (name, 100 * share) for name, share in zip(self.CLASSES, shares))
+        return ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(self.CLASSES, shares))
 
     def majority(self):
         """The accuracy on the test examples of always predicting the commonest training label."""
@@ -56,7 +56,7 @@ class Classification(Task):
     def table(self, examples, predictions, only_errors=False):
         if only_errors and "labels" not in examples:
             raise ValueError("--only_errors: expected examples with labels, got --input, which has none")
-        header = [self.NAME, "label", "prediction"] + ["probability_%s" % name for name in self.CLASSES]
+        header = [self.NAME, "label", "prediction"] + [f"probability_{name}" for name in self.CLASSES]
         predicted = np.argmax(predictions, axis=1)
         labels = examples["labels"] if "labels" in examples else [None] * len(examples)
         rows = [

@@ -5,7 +5,7 @@ import numpy as np
 BUCKET_STEPS = 4  # Sequences are sorted by length to so many steps; within these, and of the batches, chance decides.
 
 
-class Examples(object):
+class Examples:
     """Arrays by name, whose first axes are the examples. Those of Python objects are for people, and never fed."""
 
     def __init__(self, **arrays):
@@ -79,7 +79,7 @@ def _cut(rows, batch_size):
 def check_count(count, there):
     """Raises ValueError if `count`, which --train_examples asked for, is more than `there` are; None is no count."""
     if count is not None and count > there:
-        raise ValueError("--train_examples: expected at most the %d there are, got %d" % (there, count))
+        raise ValueError(f"--train_examples: expected at most the {there} there are, got {count}")
 
 
 def epoch_batches(examples, batch_size, seed, epoch):

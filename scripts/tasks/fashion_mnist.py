@@ -94,7 +94,7 @@ def read(directory, split):
             "%s: expected images of %d x %d, got %d x %d" % ((images_path,) + IMAGE_SHAPE + images.shape[1:])
         )
     if len(images) != len(labels):
-        raise ValueError("%s: expected a label per image, got %d for %d" % (labels_path, len(labels), len(images)))
+        raise ValueError(f"{labels_path}: expected a label per image, got {len(labels)} for {len(images)}")
     return Examples(images=images, labels=labels)
 
 
@@ -110,15 +110,13 @@ def read_idx(path, rank):
         with gzip.open(path, "rb") as file:
             content = file.read()
     except (EOFError, zlib.error, OSError) as error:
-        raise ValueError("%s: expected a whole gzip file, got %r" % (path, error)) from None
+        raise ValueError(f"{path}: expected a whole gzip file, got {error!r}") from None
     start = 4 + 4 * rank
     magic = bytes([0, 0, _UNSIGNED_BYTE, rank])
     if content[:4] != magic or len(content) < start:
-        raise ValueError(
-            "%s: expected an IDX header that starts with %s, got %s" % (path, magic.hex(), content[:start].hex())
-        )
-    shape = struct.unpack(">%dI" % rank, content[4:start])
+        raise ValueError(f"{path}: expected an IDX header that starts with {magic.hex()}, got {content[:start].hex()}")
+    shape = struct.unpack(f">{rank}I", content[4:start])
     expected = int(np.prod(shape, dtype=np.int64))
     if len(content) - start != expected:
-        raise ValueError("%s: expected %d values of shape %s, got %d" % (path, expected, shape, len(content) - start))
+        raise ValueError(f"{path}: expected {expected} values of shape {shape}, got {len(content) - start}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

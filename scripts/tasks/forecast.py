@@ -118,7 +118,7 @@ class Forecast(Task):
         return [["date", "temp", "prediction"]] + rows
 
 
-class Series(object):
+class Series:
     """Consecutive hourly values.
 
     Attributes:
@@ -153,7 +153,7 @@ def package_dir():
         from vega_datasets import local_data
     except ImportError as error:
         raise ImportError(
-            "the forecast task needs its data (%s): pip install vega-datasets, or --data_dir with %s" % (error, FILE)
+            f"the forecast task needs its data ({error}): pip install vega-datasets, or --data_dir with {FILE}"
         ) from None
     return os.path.dirname(local_data.seattle_temps.filepath)
 
@@ -168,7 +168,7 @@ def read(path):
       ValueError: another column, a line that is no date and number, hours that do not increase, or too few.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError("--data_dir: expected %s in it, found none at %s" % (FILE, path))
+        raise FileNotFoundError(f"--data_dir: expected {FILE} in it, found none at {path}")
     hours, values = [], []
     with open(path, newline="") as file:
         lines = csv.DictReader(file)
@@ -177,12 +177,12 @@ def read(path):
                 hours.append(_hours(line["date"]))
                 values.append(float(line["temp"].strip() or "nan"))
             except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise ValueError("%s, line %d: expected date,temp, got %r" % (path, lines.line_num, error)) from None
+                raise ValueError(f"{path}, line {lines.line_num}: expected date,temp, got {error!r}") from None
     if np.any(np.diff(hours) <= 0):
-        raise ValueError("%s: expected hours in increasing order, got some that are not" % path)
+        raise ValueError(f"{path}: expected hours in increasing order, got some that are not")
     if len(hours) * TEST_FRACTION < DAY + HOURS_IN + HOURS_OUT:
         least = (DAY + HOURS_IN + HOURS_OUT) / TEST_FRACTION
-        raise ValueError("%s: expected at least %d hours, got %d" % (path, least, len(hours)))
+        raise ValueError(f"{path}: expected at least {least} hours, got {len(hours)}")
     grid = np.arange(hours[0], hours[-1] + 1)
     return Series(hours[0], np.interp(grid, hours, values))
 

@@ -5,7 +5,7 @@ import collections
 PARTS = ("train", "validation", "test")  # Of the data; not every task holds examples out for validation.
 
 
-class Task(object):
+class Task:
     """The contract, with what most tasks do.
 
     Constants:
@@ -43,7 +43,7 @@ class Task(object):
         Raises:
           ValueError: it is not what the task reads, or the task reads none.
         """
-        raise ValueError("--input: expected none for the task %s, whose test examples are used" % self.settings["task"])
+        raise ValueError(f"--input: expected none for the task {self.settings['task']}, whose test examples are used")
 
     def save(self):
         """Writes to --train_dir what the network needs beside flags and checkpoints, such as a vocabulary."""

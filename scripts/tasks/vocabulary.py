@@ -10,7 +10,7 @@ SPECIAL = ("<padding>", "<unknown>")  # The words of the numbers 0 and 1. No tok
 UNKNOWN = SPECIAL.index("<unknown>")
 
 
-class Vocabulary(object):
+class Vocabulary:
     """Words, most frequent first, behind `SPECIAL`: a word's number is its place.
 
     Attributes:
@@ -42,13 +42,13 @@ class Vocabulary(object):
         """
         path = os.path.join(directory, FILE)
         if not os.path.isfile(path):
-            raise FileNotFoundError("--train_dir: expected %s next to the checkpoints, found none at %s" % (FILE, path))
+            raise FileNotFoundError(f"--train_dir: expected {FILE} next to the checkpoints, found none at {path}")
         with open(path, "rb") as file:
             content = file.read()
         try:
             *words, rest = content.decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
-            raise ValueError("%s: expected words in UTF-8, got %s" % (path, error)) from None
+            raise ValueError(f"{path}: expected words in UTF-8, got {error}") from None
         if tuple(words[: len(SPECIAL)]) != SPECIAL or rest or len(set(words)) != len(words) or "" in words:
             raise ValueError(
                 "%s: expected a line for each of %s and then for each word, got something else"
@@ -61,7 +61,7 @@ class Vocabulary(object):
 
         def write(path):
             with open(path, "wb") as file:
-                file.write("".join("%s\n" % word for word in self.words).encode("utf-8"))
+                file.write("".join(f"{word}\n" for word in self.words).encode("utf-8"))
 
         files.replace(os.path.join(directory, FILE), write)
 

@@ -40,7 +40,7 @@ def adapt(settings, given):
         if name in given and settings[name] != expected:
             message = "--%s: expected %s with --ablate_initial_state, got %s"
             raise ValueError(message % (name, expected or "none", settings[name]))
-    defaults = {"loss_steps": "all", "epochs": EPOCHS, "train_dir": os.path.join("runs", "%s-initial_state" % TASK)}
+    defaults = {"loss_steps": "all", "epochs": EPOCHS, "train_dir": os.path.join("runs", f"{TASK}-initial_state")}
     settings.update((name, value) for name, value in defaults.items() if name not in given)
 
 
@@ -53,13 +53,13 @@ def run(settings):
     errors, weeks, rows = collections.OrderedDict((state, []) for state in STATES), collections.OrderedDict(), []
     for seed in range(settings["seed"], settings["seed"] + SEEDS):
         for state in STATES:
-            name = "%s-%d" % (state, seed)
-            print("\n%s:" % name)
+            name = f"{state}-{seed}"
+            print(f"\n{name}:")
             changes = {"initial_state": state, "seed": seed, "train_dir": os.path.join(settings["train_dir"], name)}
             outcome = experiment.run(dict(settings, **changes))
             steps = outcome.task.step_errors(outcome.predictions)[:STEPS]
             errors[state].append(steps)
-            weeks.setdefault("%s, seed %d" % (state, settings["seed"]), outcome.predictions)
+            weeks.setdefault(f"{state}, seed {settings['seed']}", outcome.predictions)
             rows.append([state, seed, outcome.final["test_mae"]] + list(steps))
     write_table(os.path.join(settings["train_dir"], TABLE), rows)
     draw(settings["train_dir"], outcome.task, errors, weeks)
@@ -72,8 +72,8 @@ def write_table(path, rows):
     def write(temporary):
         with open(temporary, "w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["initial_state", "seed", "test_mae"] + ["mae_%d" % (k + 1) for k in range(STEPS)])
-            writer.writerows(row[:2] + ["%.6f" % value for value in row[2:]] for row in rows)
+            writer.writerow(["initial_state", "seed", "test_mae"] + [f"mae_{k + 1}" for k in range(STEPS)])
+            writer.writerows(row[:2] + [f"{value:.6f}" for value in row[2:]] for row in rows)
 
     files.replace(path, write)
 
@@ -82,7 +82,7 @@ def draw(directory, task, errors, weeks):
     """Writes the pictures, also for TensorBoard."""
     baseline = ("seasonal naive", task.baselines["seasonal_naive_mae"])
     label = "mean absolute error of the next day (°F)"
-    title = "forecast: mean and range of %d seeds" % SEEDS
+    title = f"forecast: mean and range of {SEEDS} seeds"
     week = "a week of the test part, each day forecast from the %s before it, from three initial states"
     figures = {
         "ablation": pictures.step_errors(title, errors, baseline, label),
@@ -95,15 +95,15 @@ def draw(directory, task, errors, weeks):
 
 def report(rows, errors):
     """Prints a line per kind of initial state, and the means over the seeds as JSON; returns these."""
-    print("\nmean absolute error (°F) of the next day, after so many hours; mean of %d seeds" % SEEDS)
-    titles = ["%d h" % step for step in STEPS_PRINTED] + ["48 h", "mean 1-%d" % STEPS]
-    print("%-10s" % "from" + "".join("%10s" % title for title in titles))
+    print(f"\nmean absolute error (°F) of the next day, after so many hours; mean of {SEEDS} seeds")
+    titles = [f"{step} h" for step in STEPS_PRINTED] + ["48 h", f"mean 1-{STEPS}"]
+    print(f"{'from':10}" + "".join(f"{title:>10}" for title in titles))
     final = collections.OrderedDict()
     for state in STATES:
         steps = np.mean(errors[state], axis=0)
-        final["%s_test_mae" % state] = float(np.mean([row[2] for row in rows if row[0] == state]))
-        final["%s_mae_1_to_%d" % (state, STEPS)] = float(np.mean(steps))
-        values = [steps[step - 1] for step in STEPS_PRINTED] + [final["%s_test_mae" % state], np.mean(steps)]
-        print("%-10s" % state + "".join("%10.4f" % value for value in values))
+        final[f"{state}_test_mae"] = float(np.mean([row[2] for row in rows if row[0] == state]))
+        final[f"{state}_mae_1_to_{STEPS}"] = float(np.mean(steps))
+        values = [steps[step - 1] for step in STEPS_PRINTED] + [final[f"{state}_test_mae"], np.mean(steps)]
+        print(f"{state:10}" + "".join(f"{value:10.4f}" for value in values))
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
     return final

@@ -62,8 +62,8 @@ def run(settings):
     with tf.Graph().as_default():
         tf.set_random_seed(settings["seed"])
         network = task.build(recurrent)
-        print("network: %s" % recurrent.description)
-        print("results: %s" % train_dir, flush=True)
+        print(f"network: {recurrent.description}")
+        print(f"results: {train_dir}", flush=True)
         past.create()
         task.save()
         summaries.write_projector(train_dir, task.embeddings())
@@ -81,7 +81,7 @@ def run(settings):
 def describe(task, settings):
     """Prints what is known of the data."""
     counts = ["%d %s" % (len(part), {"train": "training"}.get(name, name)) for name, part in task.parts().items()]
-    print("%s: %s examples" % (settings["task"], " and ".join([", ".join(counts[:-1]), counts[-1]])))
+    print(f"{settings['task']}: {' and '.join([', '.join(counts[:-1]), counts[-1]])} examples")
     for note in task.notes:
         print(note)
     for baseline in task.baselines.items():
@@ -97,24 +97,24 @@ def fit(trainer, task, past, settings):
 
     if trainer.step:
         epochs_done = trainer.step / float(trainer.steps_per_epoch)
-        print("going on from %s, %.2f epochs done" % (trainer.last_checkpoint, epochs_done), flush=True)
+        print(f"going on from {trainer.last_checkpoint}, {epochs_done:.2f} epochs done", flush=True)
     total = settings["epochs"] * trainer.steps_per_epoch
     pause = 0.1 if sys.stderr.isatty() else 10  # Seconds; a log file need not have every step.
     with tqdm.tqdm(total=total, initial=trainer.step, unit="step", mininterval=pause) as bar:
 
         def on_batch(loss):
-            bar.set_postfix(loss="%.4f" % loss, refresh=False)
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update()
 
         for epoch in range(trainer.step // trainer.steps_per_epoch + 1, settings["epochs"] + 1):
             if past.epochs_since_best() >= settings.get("patience", float("inf")):
-                bar.write("no better validation loss since epoch %d: stopped" % past.best()["epoch"])
+                bar.write(f"no better validation loss since epoch {past.best()['epoch']}: stopped")
                 break
-            bar.set_description("epoch %d" % epoch)
+            bar.set_description(f"epoch {epoch}")
             row = {"epoch": epoch, "seconds": trainer.train_epoch(on_batch), "global_step": trainer.step}
             row["learning_rate"] = settings["learning_rate"]
             for part, examples in task.parts().items():
-                row[part + "_loss"], row["%s_%s" % (part, task.METRIC)] = trainer.evaluate(examples)
+                row[part + "_loss"], row[f"{part}_{task.METRIC}"] = trainer.evaluate(examples)
             better = past.is_better(row)
             if better:
                 trainer.save_best()  # The row that calls it the best comes after it, and only then goes the one before.
@@ -128,17 +128,17 @@ def fit(trainer, task, past, settings):
 
 def line_of(row, metric):
     """A row of the history for people."""
-    parts = ["epoch %(epoch)2d, %(seconds).1f s" % row]
+    parts = [f"epoch {row['epoch']:2}, {row['seconds']:.1f} s"]
     for part in PARTS:
         if part + "_loss" in row:
-            values = (part, row[part + "_loss"], metric, row["%s_%s" % (part, metric)])
+            values = (part, row[part + "_loss"], metric, row[f"{part}_{metric}"])
             parts.append("%s loss %.4f %s %.4f" % values)
     return " | ".join(parts)
 
 
 def draw(task, past, predictions, settings):
     """Writes the pictures of a run to its directory; returns name -> path."""
-    title = "%s, %s %s" % (settings["task"], settings["peer"] or "StackedLSTM", history.text(settings["hidden_sizes"]))
+    title = f"{settings['task']}, {settings['peer'] or 'StackedLSTM'} {history.text(settings['hidden_sizes'])}"
     best = past.best()
     kept = None if best is past.rows[-1] else best["epoch"]
     figures = {
@@ -168,7 +168,7 @@ def checkpoint_of(train_dir):
         return os.path.join(train_dir, BEST % past.best()["global_step"])
     path = tf.train.latest_checkpoint(train_dir)
     if not path:
-        raise ValueError("--train_dir: expected the directory of a run, with checkpoints, got %s" % train_dir)
+        raise ValueError(f"--train_dir: expected the directory of a run, with checkpoints, got {train_dir}")
     return path
 
 
@@ -182,7 +182,7 @@ def settings_of(train_dir):
     others = ONLY_SOME - set(TASKS[settings["task"]].DEFAULTS) if settings.get("task") in TASKS else ()
     missing = [name for name in IDENTITY if name not in settings and name not in others]
     if missing:
-        raise ValueError("--train_dir: expected a run with the flags %s, got %s" % (", ".join(missing), train_dir))
+        raise ValueError(f"--train_dir: expected a run with the flags {', '.join(missing)}, got {train_dir}")
     return settings
 
 

@@ -10,7 +10,7 @@ from tasks.task import PARTS
 FILE = "history.json"
 
 
-class History(object):
+class History:
     """The flags of a run and a row per epoch, kept in a directory.
 
     A row is written before the checkpoint of its epoch's end. So one whose step is past the last checkpoint belongs to
@@ -36,7 +36,7 @@ class History(object):
             _check_flags(directory, found["flags"], flags)
             self.rows = found["epochs"]
         elif os.path.exists(os.path.join(directory, "checkpoint")):
-            raise ValueError("--train_dir: expected %s next to the checkpoints in %s, found none" % (FILE, directory))
+            raise ValueError(f"--train_dir: expected {FILE} next to the checkpoints in {directory}, found none")
 
     def create(self):
         """Makes the directory and the file; to be done before the first checkpoint, which without it is nobody's."""
@@ -84,7 +84,7 @@ class History(object):
         summary = {"epoch": self.rows[-1]["epoch"]}
         if "validation_loss" in best:
             summary["best_epoch"] = best["epoch"]
-        names = ("%s_%s" % (part, metric) for part in PARTS)
+        names = (f"{part}_{metric}" for part in PARTS)
         summary.update((name, best[name]) for name in names if name in best)
         summary["seconds_per_epoch"] = statistics.median(row["seconds"] for row in self.rows)
         return summary
@@ -98,7 +98,7 @@ def flags_of(directory):
     """
     path = os.path.join(directory, FILE)
     if not os.path.isfile(path):
-        raise ValueError("--train_dir: expected the directory of a run, with %s, got %s" % (FILE, directory))
+        raise ValueError(f"--train_dir: expected the directory of a run, with {FILE}, got {directory}")
     return _read(path)["flags"]
 
 
@@ -108,7 +108,7 @@ def _read(path):
             found = json.load(file)
         return {"flags": dict(found["flags"]), "epochs": list(found["epochs"])}
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError("--train_dir: expected a run's flags and epochs in %s, got %r" % (path, error)) from None
+        raise ValueError(f"--train_dir: expected a run's flags and epochs in {path}, got {error!r}") from None
 
 
 def text(value):
@@ -118,9 +118,7 @@ def text(value):
 
 def _check_flags(directory, found, flags):
     different = [
-        "--%s=%s, not %s" % (name, text(found.get(name)), text(flags[name]))
-        for name in flags
-        if found.get(name) != flags[name]
+        f"--{name}={text(found.get(name))}, not {text(flags[name])}" for name in flags if found.get(name) != flags[name]
     ]
     if different:
         raise ValueError(

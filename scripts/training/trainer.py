@@ -17,7 +17,7 @@ SUMMARY_STEPS = 50  # Between the batch losses that TensorBoard gets.
 EVALUATION_BATCH = 500
 
 
-class Trainer(object):
+class Trainer:
     """A network, its optimizer, and their checkpoints in a directory.
 
     It goes on from the last checkpoint there, or saves a first one, so that there always is one to return to.
@@ -110,7 +110,7 @@ class Trainer(object):
         vectors = evaluate(self._session, self._network, examples, ["losses", "scores"])
         loss, score = (np.mean(vector, dtype=np.float64) for vector in vectors)
         if not np.isfinite(loss):
-            self._stop("the mean loss of an evaluation is %s" % loss)
+            self._stop(f"the mean loss of an evaluation is {loss}")
         return float(loss), float(score)
 
     def save(self):
@@ -136,7 +136,7 @@ class Trainer(object):
     def _check_finite(self):
         bad = [name for name, finite in self._session.run(self._finite).items() if not finite]
         if bad:
-            self._stop("the loss is finite, but not %s" % ", ".join(bad))
+            self._stop(f"the loss is finite, but not {', '.join(bad)}")
 
     def predict(self, examples, checkpoint):
         """Returns the predictions of a checkpoint, where the trainer then is: there is no training after this."""

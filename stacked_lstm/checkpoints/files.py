@@ -27,13 +27,13 @@ def reading(path, what, function="checkpoints.read"):
     try:
         yield
     except Exception as error:
-        reason = ("%s: %s" % (type(error).__name__, error)).strip(": \n")
-        raise ValueError("%s: expected %s in %s, got %s" % (function, what, path, reason)) from error
+        reason = f"{type(error).__name__}: {error}".strip(": \n")
+        raise ValueError(f"{function}: expected {what} in {path}, got {reason}") from error
 
 
 def needed(package, path):
     """Raises ValueError: `package`, without which `path` cannot be read or written, is not installed."""
-    checks.fail("checkpoints", "the package `%s` for %s" % (package, path), "none installed; pip install %s" % package)
+    checks.fail("checkpoints", f"the package `{package}` for {path}", f"none installed; pip install {package}")
 
 
 def same(a, b):
@@ -54,10 +54,10 @@ def check_free(path, overwrite):
     """Raises ValueError where `path` cannot be written, or is there and not to be overwritten."""
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        checks.fail("checkpoints.write", "an existing folder for %s" % path, "none at %s" % folder)
+        checks.fail("checkpoints.write", f"an existing folder for {path}", f"none at {folder}")
     for name in existing(path):
         if os.path.isdir(name):
-            checks.fail("checkpoints.write", "the name of a file", "the folder %s" % name)
+            checks.fail("checkpoints.write", "the name of a file", f"the folder {name}")
         if not overwrite:
             checks.fail("checkpoints.write", "a name that is free, or to be asked to overwrite", name)
 
@@ -88,7 +88,7 @@ def write(path, content, save, load, overwrite):
         names = sorted(set(found) ^ set(content.arrays))
         names += [name for name in content.arrays if name in found and not same(found[name], content.arrays[name])]
         if names:
-            checks.fail("checkpoints.write", "%s to hold what was written" % path, "differences in %s" % names)
+            checks.fail("checkpoints.write", f"{path} to hold what was written", f"differences in {names}")
         names = sorted(os.listdir(temporary))  # Of a checkpoint's files the data come first, the index last.
         targets = [os.path.realpath(os.path.join(folder, name)) for name in names]
         for name, target in zip(names, targets):

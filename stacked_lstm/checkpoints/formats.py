@@ -57,8 +57,8 @@ def entry_of(path, format, function, otherwise=None):
     name = format or by_suffix or otherwise
     if name is None:
         suffixes = " ".join(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
-        checks.fail(function, "a format, or a name that ends in one of %s" % suffixes, path)
+        checks.fail(function, f"a format, or a name that ends in one of {suffixes}", path)
     entry = checks.known(FORMATS, name, function, "format")
     if by_suffix not in (None, name):
-        checks.fail(function, "a name that does not end as files of the format %s do" % by_suffix, path)
+        checks.fail(function, f"a name that does not end as files of the format {by_suffix} do", path)
     return entry

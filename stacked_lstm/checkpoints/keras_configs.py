@@ -46,7 +46,7 @@ def _model(own, around):
     layers = own if isinstance(own, list) else own.get("layers", [])  # A list is what the oldest files have.
     outside = around.path + "/" if around.path else ""
     for layer, group in zip(layers, _groups(layers)):
-        yield from _layer(layer, around._replace(path="%slayers/%s" % (outside, group), names=()))
+        yield from _layer(layer, around._replace(path=f"{outside}layers/{group}", names=()))
 
 
 def _layer(layer, around, prefix="", has_group=True):
@@ -92,8 +92,8 @@ def _bidirectional(kind, own, around):
 
 def _inside(kind, around, part):
     """What is around a layer that is `part` of one of the class `kind`."""
-    around = around._replace(path="%s/%s" % (around.path, part))
-    return around if kind in _WRAPPERS else _remarked(around, "inside a %s" % kind)
+    around = around._replace(path=f"{around.path}/{part}")
+    return around if kind in _WRAPPERS else _remarked(around, f"inside a {kind}")
 
 
 def _remarked(description, remark):
@@ -103,8 +103,8 @@ def _remarked(description, remark):
 
 def _remark(kind, own):
     """What an LSTM with the config `own` computes otherwise; CuDNNLSTM has no activations in its config."""
-    others = [] if kind in _LSTMS else ["of the class %s" % kind]
-    others += ["%s %s" % (key, own[key]) for key, usual in sorted(_ACTIVATIONS.items()) if own.get(key, usual) != usual]
+    others = [] if kind in _LSTMS else [f"of the class {kind}"]
+    others += [f"{key} {own[key]}" for key, usual in sorted(_ACTIVATIONS.items()) if own.get(key, usual) != usual]
     return ", ".join(others)
 
 
@@ -114,5 +114,5 @@ def _groups(layers):
     for layer in layers:
         words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", layer["class_name"]))
         name = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
-        yield name + ("_%d" % counts[name] if counts[name] else "")
+        yield name + (f"_{counts[name]}" if counts[name] else "")
         counts[name] += 1

@@ -103,13 +103,13 @@ def new(packed, layout, scope, path):
     if scope:
         checks.fail("checkpoints.write", "no `scope` for Keras, which names layers itself", repr(scope))
     listed = not str(path).endswith(".weights.h5")
-    names = ["lstm"] + ["lstm_%d" % k for k in range(1, len(packed))]
-    groups = [("%s/%s/lstm_cell" % (name, name)) if listed else "layers/%s/cell/vars" % name for name in names]
+    names = ["lstm"] + [f"lstm_{k}" for k in range(1, len(packed))]
+    groups = [f"{name}/{name}/lstm_cell" if listed else f"layers/{name}/cell/vars" for name in names]
     locations = []
     for group, arrays in zip(groups, packed):
         keys = [(key, key + ":0" if listed else str(_KEYS.index(key))) for key in arrays]
         locations.append(
-            Location(group, "", layout, collections.OrderedDict((key, "%s/%s" % (group, own)) for key, own in keys))
+            Location(group, "", layout, collections.OrderedDict((key, f"{group}/{own}") for key, own in keys))
         )
     file = io.BytesIO()
     with _h5py().File(file, "w") as hdf5:
@@ -119,7 +119,7 @@ def new(packed, layout, scope, path):
         if listed:
             _list(hdf5, names, locations)
         else:  # The model and its layers have no arrays of their own, but tf-keras looks for them.
-            for group in ["vars"] + ["layers/%s/vars" % name for name in names]:
+            for group in ["vars"] + [f"layers/{name}/vars" for name in names]:
                 hdf5.create_group(group)
     return Rest(file.getvalue(), [], None), locations
 
@@ -158,7 +158,7 @@ def _listed(hdf5):
     for layer in top.attrs.get("layer_names", []):
         group = top[_text(layer)]
         for name in group.attrs.get("weight_names", []):
-            yield "%s/%s" % (group.name.lstrip("/"), _text(name))
+            yield f"{group.name.lstrip('/')}/{_text(name)}"
 
 
 def _text(name):

@@ -66,7 +66,7 @@ def check_fits(location, arrays, path):
     """Raises ValueError where a layer's name is an LSTM's and its arrays are not."""
     if not fits(location.names, arrays, location.layout):
         given_arrays = {
-            name: "%s %s" % (arrays[name].dtype.name, arrays[name].shape) if name in arrays else "missing"
+            name: f"{arrays[name].dtype.name} {arrays[name].shape}" if name in arrays else "missing"
             for name in location.names.values()
         }
         expected = "the arrays of %s in %s to be an LSTM layer's, of layout %s (or other layers to be named)"
@@ -81,10 +81,10 @@ def check_numbers(locations, path):
         for match in re.finditer(pattern, location.name) if pattern else []:
             numbers[location.name[: match.start(1)], first].add(int(match.group(1)))
     for (start, first), there in sorted(numbers.items()):
-        missing = ["%s%d" % (start, k) for k in range(first, max(there)) if k not in there]
+        missing = [f"{start}{k}" for k in range(first, max(there)) if k not in there]
         if missing:
-            expected = "LSTM layers in %s without gaps in their numbers, or the names of those to take" % path
-            checks.fail("checkpoints.read", expected, "none at %s" % ", ".join(missing[:5]))
+            expected = f"LSTM layers in {path} without gaps in their numbers, or the names of those to take"
+            checks.fail("checkpoints.read", expected, f"none at {', '.join(missing[:5])}")
 
 
 def found(location, arrays, forget_bias):
@@ -115,9 +115,9 @@ def given(layers):
             whole.append(layer)
             continue
         if not isinstance(layer, collections.abc.Mapping):
-            checks.fail("checkpoints.write", "a FoundLayer or a mapping as layer %d" % (k + 1), type(layer).__name__)
+            checks.fail("checkpoints.write", f"a FoundLayer or a mapping as layer {k + 1}", type(layer).__name__)
         names = collections.OrderedDict((name, name) for name, array in layer.items() if array is not None)
-        whole.append(found(Location("layer_%d" % (k + 1), "", layouts.OWN, names), layer, None))
+        whole.append(found(Location(f"layer_{k + 1}", "", layouts.OWN, names), layer, None))
     return whole
 
 

@@ -27,7 +27,7 @@ def load(path):
         arrays = collections.OrderedDict((t.name, onnx.numpy_helper.to_array(t)) for t in model.graph.initializer)
         for name in _two_directions(model):
             halves = np.split(arrays.pop(name), 2) if name in arrays and arrays[name].shape[:1] == (2,) else []
-            arrays.update(("%s[%d]" % (name, k), half) for k, half in enumerate(halves))
+            arrays.update((f"{name}[{k}]", half) for k, half in enumerate(halves))
     return files.Content(arrays, model)
 
 
@@ -35,7 +35,7 @@ def find(content, path):
     """Nodes that are fed by the one before are one network; where that ends, another begins, called by its first."""
     locations, network, before = [], None, None
     for k, node in enumerate(_nodes(content.rest)):
-        name = node.name or "lstm_%d" % k
+        name = node.name or f"lstm_{k}"
         if before is None or not _feeds(content.rest, before, node):
             network = name
         locations += _locations(node, name, network)
@@ -49,8 +49,8 @@ def new(packed, layout, scope, path):
     axis = onnx.helper.make_node("Constant", [], ["axis"], value=_tensor(onnx, np.array([1], np.int64), "axis"))
     prefix, nodes, locations, below = scope or "", [axis], [], "x"
     for k, arrays in enumerate(packed):
-        name = "%slstm_%d" % (prefix, k)
-        names = collections.OrderedDict((key, "%s_%s" % (name, key)) for key in arrays)
+        name = f"{prefix}lstm_{k}"
+        names = collections.OrderedDict((key, f"{name}_{key}") for key in arrays)
         inputs = [""] * (1 + max(INPUTS[key] for key in arrays))
         inputs[0] = below
         for key in arrays:
@@ -77,7 +77,7 @@ def save(path, content):
     onnx, model = _onnx(path), content.rest
     arrays = dict(content.arrays)
     for name in _two_directions(model):
-        arrays[name] = np.concatenate([arrays["%s[0]" % name], arrays["%s[1]" % name]])
+        arrays[name] = np.concatenate([arrays[f"{name}[0]"], arrays[f"{name}[1]"]])
     for tensor in model.graph.initializer:
         if not files.same(onnx.numpy_helper.to_array(tensor), arrays[tensor.name]):
             tensor.CopyFrom(_tensor(onnx, arrays[tensor.name], tensor.name))
@@ -139,8 +139,8 @@ def _locations(node, name, network):
     remark = ", ".join("%s=%s" % item for item in unusual.items())
     for k, direction in enumerate(directions):
         two = len(directions) == 2
-        names = collections.OrderedDict((key, n + "[%d]" % k * two) for key, n in inputs.items())
-        own_name = "%s/%s" % (name, direction) if two else name
+        names = collections.OrderedDict((key, n + f"[{k}]" * two) for key, n in inputs.items())
+        own_name = f"{name}/{direction}" if two else name
         yield Location(own_name, network, "onnx", names, direction, OTHER if unusual else PLAIN, remark)
 
 

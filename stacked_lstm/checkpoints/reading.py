@@ -74,7 +74,7 @@ def choose(content, entry, format, pattern, path):
     if pattern is None:
         unlike = {location.name: location.remark for location in taken if location.status == OTHER}
         if unlike:
-            checks.fail("checkpoints.read", "plain LSTM layers in %s, or the names of those to take" % path, unlike)
+            checks.fail("checkpoints.read", f"plain LSTM layers in {path}, or the names of those to take", unlike)
         check_numbers(taken, path)
     left = [location for location in locations if location not in taken]
     return taken, [location for location in left if fits(location.names, content.arrays, location.layout)]
@@ -84,4 +84,4 @@ def _matches(pattern, name):
     try:
         return re.fullmatch(pattern, name)
     except (re.error, TypeError) as error:
-        checks.fail("checkpoints.read", "a regular expression for names of layers", "%r (%s)" % (pattern, error))
+        checks.fail("checkpoints.read", "a regular expression for names of layers", f"{pattern!r} ({error})")

@@ -71,10 +71,10 @@ def new(packed, layout, scope, path):
         checks.fail("checkpoints.write", "layers of one width for an nn.LSTM, shapes of weight_hh", shapes)
     locations = [
         Location(
-            "%sl%d" % (scope or "", k),
+            f"{scope or ''}l{k}",
             scope or "",
             layout,
-            collections.OrderedDict((key, "%s%s_l%d" % (scope or "", key, k)) for key in arrays),
+            collections.OrderedDict((key, f"{scope or ''}{key}_l{k}") for key in arrays),
         )
         for k, arrays in enumerate(packed)
     ]

@@ -42,7 +42,7 @@ def new(packed, layout, scope, path):
         pattern, start = scope or above + CELL_NAMES[layout], 0
     names = _numbered(pattern, len(packed), start)
     return None, [
-        Location(name, "", layout, collections.OrderedDict((key, "%s/%s" % (name, key)) for key in arrays))
+        Location(name, "", layout, collections.OrderedDict((key, f"{name}/{key}") for key in arrays))
         for name, arrays in zip(names, packed)
     ]
 

@@ -25,7 +25,7 @@ _NAMES = collections.OrderedDict(
 )
 # The variables of a StackedLSTM's layer, without the peepholes and the projection that its layout has a place for.
 STACK_NAMES = KERNEL_NAMES + BIAS_NAMES
-_STACK_VARIABLE = re.compile(r"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>[Wb][%s])" % layouts.GATES)
+_STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>[Wb][{layouts.GATES}])")
 
 
 def find_stacks(arrays):
@@ -66,7 +66,7 @@ def _names(scope, arrays, is_cell):
     """The layout's names -> those of a scope's variables; a cell's kernel and bias even where they are missing."""
     names = collections.OrderedDict()
     for key, others in _NAMES.items():
-        paths = ["%s/%s" % (scope, other) for other in others]
+        paths = [f"{scope}/{other}" for other in others]
         there = [path for path in paths if path in arrays]
         if there or (is_cell and key in ("kernel", "bias") and scope + "/recurrent_kernel" not in arrays):
             names[key] = (there or paths)[0]

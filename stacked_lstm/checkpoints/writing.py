@@ -112,7 +112,7 @@ def plan(
             arrays.update(slots.packed(layer, location, added(location.layout, forget_bias), averages))
     taken = sorted(set(arrays) & set(others or {}))
     if taken:
-        checks.fail("checkpoints.write", "a scope whose names are free", "in use: %s" % ", ".join(taken))
+        checks.fail("checkpoints.write", "a scope whose names are free", f"in use: {', '.join(taken)}")
     arrays.update(others or {})
     return Plan(str(path), entry.module, files.Content(arrays, rest), locations)
 
@@ -124,7 +124,7 @@ def _replaced(entry, path, layers, format, pattern, forget_bias, template):
     locations, _ = choose(content, entry, format, pattern, template)
     theirs, ours = ([(each.name, each.direction) for each in some] for some in (locations, layers))
     if [direction for _, direction in theirs] != [direction for _, direction in ours]:
-        checks.fail("checkpoints.write", "layers for those of %s, %s" % (template, theirs), ours)
+        checks.fail("checkpoints.write", f"layers for those of {template}, {theirs}", ours)
     packed = []
     for location, layer in zip(locations, layers):
         layer = layer._replace(layer=with_biases_of(location, layer.layer))
@@ -133,7 +133,7 @@ def _replaced(entry, path, layers, format, pattern, forget_bias, template):
         theirs = {key: content.arrays[name] for key, name in location.names.items()}
         theirs = {key: (array.shape, array.dtype.name) for key, array in theirs.items()}
         if ours != theirs:
-            checks.fail("checkpoints.write", "arrays for %s of %s, %s" % (location.name, template, theirs), ours)
+            checks.fail("checkpoints.write", f"arrays for {location.name} of {template}, {theirs}", ours)
     content.arrays.update(_named(locations, packed))
     return content, locations
 
@@ -142,7 +142,7 @@ def _check_suffix(entry, path, template):
     """Raises ValueError where path and template end in different suffixes of their format."""
     ends = [next((suffix for suffix in entry.suffixes if str(name).endswith(suffix)), "") for name in (path, template)]
     if ends[0] != ends[1]:
-        checks.fail("checkpoints.write", "a template whose name ends in %s, as that of %s" % (ends[0], path), template)
+        checks.fail("checkpoints.write", f"a template whose name ends in {ends[0]}, as that of {path}", template)
 
 
 def _packed(layer, layout, forget_bias):
@@ -161,6 +161,6 @@ def _named(locations, packed):
         for key, array in arrays.items():
             name = location.names[key]
             if name in named and not files.same(named[name], array):
-                checks.fail("checkpoints.write", "the same numbers for all layers that share %s" % name, location.name)
+                checks.fail("checkpoints.write", f"the same numbers for all layers that share {name}", location.name)
             named[name] = array
     return named

@@ -71,16 +71,16 @@ def choose(request, layers, function):
         engine = ENGINES[request.name]
         problem = engine.problem(layers, place)
         if problem:
-            got = "%s (asked for by %s)" % (problem, request.source)
-            checks.fail(function, "layers that engine %r supports" % engine.name, got)
-        return engine, EngineUsed(engine.name, "asked for by %s" % request.source)
+            got = f"{problem} (asked for by {request.source})"
+            checks.fail(function, f"layers that engine {engine.name!r} supports", got)
+        return engine, EngineUsed(engine.name, f"asked for by {request.source}")
     reasons = []
     for engine in ENGINES.values():
         objection = engine.objection(layers, place)
         if objection is None:
             reasons.append("the first engine that supports these layers")
             return engine, EngineUsed(engine.name, "; ".join(reasons))
-        reasons.append("not %s: %s" % (engine.name, objection))
+        reasons.append(f"not {engine.name}: {objection}")
     return checks.fail(function, "layers that some engine supports", "; ".join(reasons))
 
 

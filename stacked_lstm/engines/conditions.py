@@ -9,7 +9,7 @@ def dtypes(*names):
     def dtype(layers, place):
         del place
         for name in sorted({layer.dtype.name for layer in layers} - set(names)):
-            return "it computes in %s, not in %s" % (" and ".join(names), name)
+            return f"it computes in {' and '.join(names)}, not in {name}"
         return None
 
     return dtype
@@ -21,7 +21,7 @@ def device_type(name):
     def device(layers, place):
         del layers
         spec = place.device
-        return None if spec.device_type in (None, name) else "the device is %s" % spec.to_string()
+        return None if spec.device_type in (None, name) else f"the device is {spec.to_string()}"
 
     return device
 

@@ -35,7 +35,7 @@ def _tanh_and_sigmoid(layers, place):
     for layer in layers:
         for role, name in _FUNCTIONS.items():
             if getattr(layer, role) is not activations.ACTIVATIONS[name]:
-                return "cuDNN's %s is %s, not %s" % (role, name, getattr(layer, role).name)
+                return f"cuDNN's {role} is {name}, not {getattr(layer, role).name}"
     return None
 
 

@@ -3,7 +3,7 @@
 from stacked_lstm import compat
 
 
-class Place(object):
+class Place:
     """What conditions ask of the place; each fact is looked up when it is first asked for, and kept.
 
     Looking for a GPU starts CUDA in this process, so it must not happen before a condition needs to know.

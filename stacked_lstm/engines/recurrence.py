@@ -113,7 +113,7 @@ def _once_differentiable(tensor):
     return identity(tensor)
 
 
-class _Group(object):
+class _Group:
     """What is fixed about a group (its activations, its sequences' ends), and the passes over it."""
 
     def __init__(self, layers, arguments, lengths):

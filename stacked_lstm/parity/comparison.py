@@ -20,7 +20,7 @@ PEERS = {
 }
 
 
-class Comparison(object):
+class Comparison:
     """All networks in the default graph.
 
     Attributes:

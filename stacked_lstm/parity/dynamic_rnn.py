@@ -47,4 +47,4 @@ def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=Fal
         stack, inputs, lengths, initial_state=initial_state, dtype=inputs.dtype, time_major=time_major
     )
     layers = [dict(zip(("kernel", "bias"), pair)) for pair in zip(stack.weights[::2], stack.weights[1::2])]
-    return Recurrent(outputs, state, layers, "rnn_cell", "MultiRNNCell of %s, dynamic_rnn" % source)
+    return Recurrent(outputs, state, layers, "rnn_cell", f"MultiRNNCell of {source}, dynamic_rnn")

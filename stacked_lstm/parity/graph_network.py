@@ -18,7 +18,7 @@ Fields:
 """
 
 
-class GraphNetwork(object):
+class GraphNetwork:
     """A recurrent part and a dense layer on its last output, with gradients and training.
 
     Attributes:
@@ -130,11 +130,11 @@ def named(outputs, state, gradients):
     """name -> array of outputs, (c, h) per layer, and gradients: "inputs", "layers" and "initial_state"."""
     found = collections.OrderedDict(outputs=outputs)
     for k, pair in enumerate(state):
-        found.update(("layer_%d final %s" % (k + 1, field), part) for field, part in zip("ch", pair))
+        found.update((f"layer_{k + 1} final {field}", part) for field, part in zip("ch", pair))
     found["d inputs"] = gradients["inputs"]
     for scope, key in (("", "layers"), ("initial_state/", "initial_state")):
         for k, layer in enumerate(gradients[key]):
-            found.update(("d %slayer_%d/%s" % (scope, k + 1, name), gradient) for name, gradient in layer.items())
+            found.update((f"d {scope}layer_{k + 1}/{name}", gradient) for name, gradient in layer.items())
     return found
 
 

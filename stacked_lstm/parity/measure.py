@@ -29,7 +29,7 @@ def differences(comparison, session, batch, dtype, tolerance=None):
     ours, found = results.pop(OURS), []
     for peer, theirs in results.items():
         if set(theirs) != set(ours):
-            raise AssertionError("%s computes %s, StackedLSTM %s" % (peer, sorted(theirs), sorted(ours)))
+            raise AssertionError(f"{peer} computes {sorted(theirs)}, StackedLSTM {sorted(ours)}")
         for name in ours:
             a, b = np.asarray(ours[name], np.float64), np.asarray(theirs[name], np.float64)
             relative = np.max(np.abs(a - b)) / max(np.max(np.abs(b)), np.finfo(np.float64).tiny)

@@ -6,7 +6,7 @@ from stacked_lstm import numpy_lstm
 from stacked_lstm.parity.graph_network import named
 
 
-class NumpyNetwork(object):
+class NumpyNetwork:
     """What `GraphNetwork` does, in float64 NumPy, of which it takes the names and arguments; sessions are not used.
 
     Attributes:

@@ -12,7 +12,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 
 
-class RNNCell(object):
+class RNNCell:
     """One step of a recurrent network: `output, new_state = cell(inputs, state)`.
 
     A cell of your own has the properties `state_size` and `output_size`, and `call(inputs, state)`; it may make its
@@ -53,7 +53,7 @@ class RNNCell(object):
         self._reuse = kwargs.pop("_reuse", None)
         scope = kwargs.pop("_scope", None)
         if kwargs:
-            raise TypeError("%s: unexpected arguments %s" % (type(self).__name__, ", ".join(sorted(kwargs))))
+            raise TypeError(f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}")
         if scope is not None:
             self._take_scope(scope)
 
@@ -73,18 +73,18 @@ class RNNCell(object):
           ValueError: before the first use, which decides it.
         """
         if self._scope is None:
-            raise ValueError("%s.scope_name: the first call of the cell decides it; call the cell first" % self.name)
+            raise ValueError(f"{self.name}.scope_name: the first call of the cell decides it; call the cell first")
         return self._scope.name
 
     @property
     def state_size(self):
         """An int, a `tf.TensorShape`, or a nest of them: the state without its batch dimension."""
-        raise NotImplementedError("%s.state_size" % type(self).__name__)
+        raise NotImplementedError(f"{type(self).__name__}.state_size")
 
     @property
     def output_size(self):
         """Likewise for the output."""
-        raise NotImplementedError("%s.output_size" % type(self).__name__)
+        raise NotImplementedError(f"{type(self).__name__}.output_size")
 
     # Variables.
 
@@ -164,7 +164,7 @@ class RNNCell(object):
 
     def call(self, inputs, state):
         """The step itself, for subclasses."""
-        raise NotImplementedError("%s.call" % type(self).__name__)
+        raise NotImplementedError(f"{type(self).__name__}.call")
 
     @contextlib.contextmanager
     def _in_scope(self, scope=None):
@@ -211,18 +211,18 @@ class RNNCell(object):
         Raises:
           ValueError: neither `inputs` nor both of the others, or they contradict each other.
         """
-        function = "%s.get_initial_state" % type(self).__name__
+        function = f"{type(self).__name__}.get_initial_state"
         if inputs is not None:
             inputs = tf.convert_to_tensor(inputs)
             static = inputs.shape.as_list()[0]
             given = tf.get_static_value(batch_size) if tf.is_tensor(batch_size) else batch_size
             if given is not None and static is not None and given != static:
-                checks.fail(function, "`batch_size` as `inputs` has it, %s" % static, given)
+                checks.fail(function, f"`batch_size` as `inputs` has it, {static}", given)
             if dtype is not None and tf.as_dtype(dtype) != inputs.dtype:
-                checks.fail(function, "`dtype` as `inputs` has it, %s" % inputs.dtype.name, tf.as_dtype(dtype).name)
+                checks.fail(function, f"`dtype` as `inputs` has it, {inputs.dtype.name}", tf.as_dtype(dtype).name)
             batch_size, dtype = tf.shape(inputs)[0] if static is None else static, inputs.dtype
         if batch_size is None or dtype is None:
-            checks.fail(function, "`inputs`, or both `batch_size` and `dtype`", "%s and %s" % (batch_size, dtype))
+            checks.fail(function, "`inputs`, or both `batch_size` and `dtype`", f"{batch_size} and {dtype}")
         return self.zero_state(batch_size, dtype)
 
     # Configuration.
@@ -262,7 +262,7 @@ def check_floating(dtype):
     """Raises ValueError unless the dtype is one that sigmoid and tanh take."""
     dtype = tf.as_dtype(dtype)
     if not (dtype.is_floating or dtype.is_complex):
-        raise ValueError("RNN cell only supports floating point inputs, but saw dtype: %s" % dtype.name)
+        raise ValueError(f"RNN cell only supports floating point inputs, but saw dtype: {dtype.name}")
 
 
 def build(cell, inputs_shape, dtype):

@@ -94,7 +94,7 @@ class DropoutWrapper(CellWrapper):
     def _gen_seed(self, place, index):
         if self._seed is None:
             return None
-        digest = hashlib.md5(("%s%s_%d" % (self._seed, place, index)).encode("utf-8")).hexdigest()
+        digest = hashlib.md5(f"{self._seed}{place}_{index}".encode()).hexdigest()
         return int(digest[:8], 16) & 0x7FFFFFFF
 
     def _around(self, inputs, state, step):
@@ -146,7 +146,7 @@ def _probability(value, argument):
     if constant is None:
         return value
     if not 0 <= constant <= 1:
-        checks.fail("DropoutWrapper", "`%s` between 0 and 1" % argument, constant)
+        checks.fail("DropoutWrapper", f"`{argument}` between 0 and 1", constant)
     return float(constant)
 
 

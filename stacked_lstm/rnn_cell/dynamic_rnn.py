@@ -125,5 +125,5 @@ def _vector(lengths):
     """`sequence_length` as an int32 tensor of rank 1, as far as that is known."""
     lengths = tf.convert_to_tensor(lengths)
     if lengths.shape.ndims not in (None, 1):
-        raise ValueError("sequence_length must be a vector of length batch_size, but saw shape: %s" % lengths.shape)
+        raise ValueError(f"sequence_length must be a vector of length batch_size, but saw shape: {lengths.shape}")
     return tf.cast(lengths, tf.int32)

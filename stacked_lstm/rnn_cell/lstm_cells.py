@@ -57,7 +57,7 @@ class _LSTMCell(RNNCell):
         """
         depth = tf.TensorShape(inputs_shape).as_list()[-1]
         if depth is None:
-            raise ValueError("Expected inputs.shape[-1] to be known, saw shape: %s" % (inputs_shape,))
+            raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}")
         self.input_size = depth
         self._add_variables(depth)
         self.built = True
@@ -96,7 +96,7 @@ class _LSTMCell(RNNCell):
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
         if inputs.shape.ndims != 2:
-            checks.fail(self.name, "inputs of rank 2, [batch, input]", "shape %s" % inputs.shape)
+            checks.fail(self.name, "inputs of rank 2, [batch, input]", f"shape {inputs.shape}")
         return c, h
 
     def _pack(self, c, h):

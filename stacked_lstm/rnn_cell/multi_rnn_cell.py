@@ -26,7 +26,7 @@ class MultiRNNCell(RNNCell):
         """
         super().__init__()
         if not isinstance(cells, (list, tuple)):
-            raise TypeError("cells must be a list or tuple, but saw: %s." % (cells,))
+            raise TypeError(f"cells must be a list or tuple, but saw: {cells}.")
         if not cells:
             raise ValueError("Must specify at least one cell for MultiRNNCell.")
         self._cells = list(cells)
@@ -35,8 +35,7 @@ class MultiRNNCell(RNNCell):
         sizes = [cell.state_size for cell in cells]
         if not state_is_tuple and any(isinstance(size, (list, tuple)) for size in sizes):
             raise ValueError(
-                "Some cells return tuples of states, but the flag state_is_tuple is not set.  State sizes are: %s"
-                % (sizes,)
+                f"Some cells return tuples of states, but the flag state_is_tuple is not set.  State sizes are: {sizes}"
             )
 
     @property
@@ -76,9 +75,7 @@ class MultiRNNCell(RNNCell):
     def call(self, inputs, state):
         if self._state_is_tuple:
             if not isinstance(state, (list, tuple)) or len(state) != len(self._cells):
-                raise ValueError(
-                    "Expected state to be a tuple of length %d, but received: %s" % (len(self._cells), state)
-                )
+                raise ValueError(f"Expected state to be a tuple of length {len(self._cells)}, but received: {state}")
             states = state
         else:
             states = tf.split(state, [cell.state_size for cell in self._cells], axis=1)
@@ -91,7 +88,7 @@ class MultiRNNCell(RNNCell):
 
     def _scope_of(self, k):
         """The scope of cell k, in which its variables are remembered, whoever makes them."""
-        return tf.variable_scope("cell_%d" % k, custom_getter=keeping(self._variables_of_cells[k]))
+        return tf.variable_scope(f"cell_{k}", custom_getter=keeping(self._variables_of_cells[k]))
 
     @property
     def trainable_weights(self):

@@ -39,7 +39,7 @@ Call.__doc__ = """The arguments of `tf.nn.dynamic_rnn`."""
 
 def _cells(call):
     others = [type(c).__name__ for c in layers_of(call.cell) if type(c) not in (BasicLSTMCell, LSTMCell)]
-    return "there is a %s" % others[0] if others else None
+    return f"there is a {others[0]}" if others else None
 
 
 def _states_are_tuples(call):
@@ -50,7 +50,7 @@ def _states_are_tuples(call):
 def _named_activations(call):
     for cell in layers_of(call.cell):
         if cell.activation.times_slope is None:
-            return "the activation %s is a function that is not known by name" % cell.activation.name
+            return f"the activation {cell.activation.name} is a function that is not known by name"
     return None
 
 
@@ -58,7 +58,7 @@ def _one_series(call):
     if tf.nest.is_nested(call.inputs):
         return "the inputs are a nest of tensors"
     shape = tf.convert_to_tensor(call.inputs).shape
-    return None if shape.ndims == 3 and shape.as_list()[2] else "the inputs have the shape %s" % shape
+    return None if shape.ndims == 3 and shape.as_list()[2] else f"the inputs have the shape {shape}"
 
 
 def _one_dtype(call):
@@ -67,15 +67,15 @@ def _one_dtype(call):
     dtypes += [tf.as_dtype(call.dtype)] if call.initial_state is None else []
     names = sorted({dtype.base_dtype.name for dtype in dtypes})
     if len(names) > 1:
-        return "the dtypes are %s" % " and ".join(names)
-    return None if dtypes[0].is_floating else "the dtype is %s" % names[0]
+        return f"the dtypes are {' and '.join(names)}"
+    return None if dtypes[0].is_floating else f"the dtype is {names[0]}"
 
 
 def _built_for_the_inputs(call):
     width = tf.convert_to_tensor(call.inputs).shape.as_list()[2]
     for cell in layers_of(call.cell):
         if cell.input_size not in (None, width):
-            return "a cell was built for inputs of width %d" % cell.input_size
+            return f"a cell was built for inputs of width {cell.input_size}"
         width = cell.output_size
     return None
 
@@ -93,7 +93,7 @@ def _state_as_the_cell_has_it(call):
         for part, width in zip(state, size):
             part = tf.convert_to_tensor(part)
             if part.dtype != x.dtype or not part.shape.is_compatible_with([batch, width]):
-                return "the initial state has a %s tensor of shape %s" % (part.dtype.name, part.shape)
+                return f"the initial state has a {part.dtype.name} tensor of shape {part.shape}"
     return None
 
 
@@ -125,12 +125,12 @@ def choose(call, engine):
     """
     request = engines.resolve(AUTO if engine is None else engine, "dynamic_rnn", stepwise=True)
     if request.name == STEPWISE:
-        return None, EngineUsed(STEPWISE, "asked for by %s" % request.source)
+        return None, EngineUsed(STEPWISE, f"asked for by {request.source}")
     problem = first_problem(CONDITIONS, call)
     if problem is None:
         return request, None
     if engine not in (None, AUTO):
-        checks.fail("dynamic_rnn", "a plain stack of LSTM cells for engine %r" % engine, problem)
+        checks.fail("dynamic_rnn", f"a plain stack of LSTM cells for engine {engine!r}", problem)
     return None, EngineUsed(STEPWISE, "TensorFlow's own loop, because " + problem)
 
 

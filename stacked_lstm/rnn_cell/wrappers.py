@@ -11,7 +11,7 @@ def check_cell(cell, argument="cell"):
     if not (hasattr(cell, "zero_state") or hasattr(cell, "get_initial_state")):
         missing.append("zero_state")
     if isinstance(cell, type) or missing:
-        raise TypeError("The argument %r (%r) is not an RNNCell: %s is missing." % (argument, cell, ", ".join(missing)))
+        raise TypeError(f"The argument {argument!r} ({cell!r}) is not an RNNCell: {', '.join(missing)} is missing.")
 
 
 class CellWrapper(RNNCell):
@@ -52,7 +52,7 @@ class CellWrapper(RNNCell):
 
     def _around(self, inputs, state, step):
         """Returns (output, new state), given what the cell inside is called with and that call."""
-        raise NotImplementedError("%s._around" % type(self).__name__)
+        raise NotImplementedError(f"{type(self).__name__}._around")
 
     @property
     def trainable_weights(self):

@@ -19,12 +19,12 @@ def test_a_saver_restores_what_was_converted(tmp_path, session):
     archive = np.load(os.path.join(GOLDEN, "cells.npz"))
     source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="multi_three/.*")
     locations = checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", scope="mine/own")
-    assert names_of(locations) == ["mine/own/layer_%d" % k for k in (1, 2, 3)]
+    assert names_of(locations) == [f"mine/own/layer_{k}" for k in (1, 2, 3)]
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "own.ckpt")
     lstm = StackedLSTM([5, 2, 4], name="mine/own")
     outputs, state = lstm(archive["multi_three/inputs"], sequence_length=archive["multi_three/sequence_length"])
     tf.train.Saver(lstm.variables).restore(session, str(tmp_path / "own.ckpt"))
-    found = dict({"outputs": outputs}, **{"state/%d" % k: part for k, part in enumerate(sum(map(tuple, state), ()))})
+    found = dict({"outputs": outputs}, **{f"state/{k}": part for k, part in enumerate(sum(map(tuple, state), ()))})
     numeric.check_same(session.run(found), {name: archive["multi_three/" + name] for name in found}, 1e-6)
 
 
@@ -35,8 +35,8 @@ def test_cells_there_and_back(forget_bias, tmp_path):
     path = str(tmp_path / "cells.ckpt")
     checkpoints.write(path, layers, "rnn_cell", forget_bias=forget_bias)
     arrays = arrays_in(path)
-    scopes = ["rnn/multi_rnn_cell/cell_%d/lstm_cell" % k for k in range(2)]
-    assert sorted(arrays) == sorted("%s/%s" % (scope, name) for scope in scopes for name in ("kernel", "bias"))
+    scopes = [f"rnn/multi_rnn_cell/cell_{k}/lstm_cell" for k in range(2)]
+    assert sorted(arrays) == sorted(f"{scope}/{name}" for scope in scopes for name in ("kernel", "bias"))
     added = 1.0 if forget_bias is None else forget_bias
     np.testing.assert_array_equal(arrays[scopes[0] + "/bias"][8:12], layers[0]["bf"] - added)
     back = checkpoints.read(path, forget_bias=forget_bias)
@@ -61,7 +61,7 @@ def test_cells_there_and_back(forget_bias, tmp_path):
 def test_scopes(format, count, scope, expected, tmp_path):
     path, layers = str(tmp_path / "model.ckpt"), float32_layers([4] * count, 4)
     if expected is None:
-        with pytest.raises(ValueError, match="checkpoints.write: expected `scope` to name %d layers" % count):
+        with pytest.raises(ValueError, match=f"checkpoints.write: expected `scope` to name {count} layers"):
             checkpoints.write(path, layers, format, scope=scope)
         assert folder(tmp_path) == {}
         return
@@ -88,9 +88,9 @@ def test_a_program_keeps_its_variables_and_its_optimizer(tmp_path):
     for k, gate in enumerate("icfo"):
         columns = original[kernel][:, k * size : (k + 1) * size]
         expected = np.concatenate([columns[inputs:], columns[:inputs]])
-        np.testing.assert_array_equal(converted["model/stacked_lstm/layer_1/W%s/Adam_1" % gate], expected)
+        np.testing.assert_array_equal(converted[f"model/stacked_lstm/layer_1/W{gate}/Adam_1"], expected)
         bias = original[kernel.replace("kernel", "bias")][k * size : (k + 1) * size]
-        np.testing.assert_array_equal(converted["model/stacked_lstm/layer_1/b%s/Adam_1" % gate], bias)  # None added.
+        np.testing.assert_array_equal(converted[f"model/stacked_lstm/layer_1/b{gate}/Adam_1"], bias)  # None added.
     again, back = checkpoints.read(own), str(tmp_path / "back.ckpt")
     scope = "model/RNN/multi_rnn_cell/cell_%d/lstm_cell"
     checkpoints.write(back, again.layers, "rnn_cell", scope, others=again.others)
@@ -138,11 +138,11 @@ def test_other_slots_and_kinds_of_variables(tmp_path):
 def test_slots_of_a_stack_without_biases(tmp_path):
     """Cells always have a bias, and their optimizer something for it."""
     (layer,) = float32_layers([4], 3, use_bias=False)
-    arrays = {"own/layer_1/%s%s" % (name, slot): array for name, array in layer.items() for slot in ("", "/Momentum")}
+    arrays = {f"own/layer_1/{name}{slot}": array for name, array in layer.items() for slot in ("", "/Momentum")}
     source = checkpoints.read(saved(tmp_path / "own.ckpt", arrays))
     checkpoints.write(str(tmp_path / "cell.ckpt"), source.layers, "rnn_cell")
     found = arrays_in(tmp_path / "cell.ckpt")
-    assert sorted(found) == ["rnn/lstm_cell/%s%s" % (n, s) for n in ("bias", "kernel") for s in ("", "/Momentum")]
+    assert sorted(found) == [f"rnn/lstm_cell/{n}{s}" for n in ("bias", "kernel") for s in ("", "/Momentum")]
     np.testing.assert_array_equal(found["rnn/lstm_cell/bias"], np.repeat(np.float32([0, 0, -1, 0]), 4))
     assert not np.any(found["rnn/lstm_cell/bias/Momentum"])
 

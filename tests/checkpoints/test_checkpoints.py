@@ -47,7 +47,7 @@ def test_what_tensorflow_1_15_computed(file, case):
     forget_bias = dict(CELLS, **BLOCK_CELLS)[case]
     source = checkpoints.read(os.path.join(GOLDEN, file + ".ckpt"), None, case + "/.*", forget_bias)
     assert 2 * len(source.layers) == len([key for key in golden if key.startswith("state/")]) > 0
-    x, states = golden["inputs"], [golden.get("initial_state/%d" % k) for k in range(2 * len(source.layers))]
+    x, states = golden["inputs"], [golden.get(f"initial_state/{k}") for k in range(2 * len(source.layers))]
     x = x.transpose(1, 0, 2) if case in TIME_MAJOR else x
     states = None if states[0] is None else list(zip(states[::2], states[1::2]))
     outputs, finals = [], []
@@ -57,7 +57,7 @@ def test_what_tensorflow_1_15_computed(file, case):
         outputs.append(ran[0])
         finals += [part for state in ran[1] for part in state]
     found = {"outputs": np.concatenate(outputs, axis=2)}
-    found.update(("state/%d" % k, value) for k, value in enumerate(finals))
+    found.update((f"state/{k}", value) for k, value in enumerate(finals))
     expected = {key: golden[key] for key in found}
     if case in TIME_MAJOR:
         expected["outputs"] = expected["outputs"].transpose(1, 0, 2)
@@ -76,7 +76,7 @@ def test_networks_and_directions():
 
 
 def test_cells_by_number_not_by_letter(tmp_path):
-    scopes = ["rnn/multi_rnn_cell/cell_%d/lstm_cell" % k for k in range(12)] + ["rnn/lstm_cell", "rnn/lstm_cell_1"]
+    scopes = [f"rnn/multi_rnn_cell/cell_{k}/lstm_cell" for k in range(12)] + ["rnn/lstm_cell", "rnn/lstm_cell_1"]
     arrays = {}
     for k, scope in enumerate(scopes):
         arrays.update(cell(scope, seed=k))
@@ -115,7 +115,7 @@ def test_keras_layers_in_a_checkpoint(tmp_path):
     (layer,) = random_layers(np.random.RandomState(0), [2], 3)
     layer = {name: array.astype(np.float32) for name, array in layer.items()}
     scopes = ["lstm", "lstm_1/lstm_cell"]  # Without and with the name of the cell, as the version has it.
-    arrays = {"%s/%s" % (scope, n): a for scope in scopes for n, a in layouts.pack(layer, "keras").items()}
+    arrays = {f"{scope}/{n}": a for scope in scopes for n, a in layouts.pack(layer, "keras").items()}
     arrays.update({"gru/" + name: np.ones([2, 6], np.float32) for name in ("kernel", "recurrent_kernel")})
     source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
     assert [(found.name, found.layout) for found in source.layers] == [(scope, "keras") for scope in scopes]
@@ -130,11 +130,11 @@ def test_our_own_stacks(tmp_path, session):
     session.run(tf.global_variables_initializer())
     path = tf.train.Saver().save(session, str(tmp_path / "own.ckpt"))
     source = checkpoints.read(path)
-    assert names_of(source.layers) == ["%s/layer_%d" % (name, k) for name in stacks for k in (1, 2)]
+    assert names_of(source.layers) == [f"{name}/layer_{k}" for name in stacks for k in (1, 2)]
     assert [layer.network for layer in source.layers] == [name for name in stacks for _ in range(2)]
     assert sorted(source.others) == sorted(
-        ["outer/second/initial_state/layer_%d/%s" % (k, n) for k in (1, 2) for n in "ch"]
-        + ["third/initial_state/layer_%d/W_%s" % (k, n) for k in (1, 2) for n in "ch"]
+        [f"outer/second/initial_state/layer_{k}/{n}" for k in (1, 2) for n in "ch"]
+        + [f"third/initial_state/layer_{k}/W_{n}" for k in (1, 2) for n in "ch"]
     )
     values = session.run({v.op.name: v for v in tf.global_variables()})
     for layer in source.layers:
@@ -142,7 +142,7 @@ def test_our_own_stacks(tmp_path, session):
             {"b" + k for k in GATES} if "first" not in layer.name else set()
         )
         for name, array in layer.layer.items():
-            np.testing.assert_array_equal(array, values["%s/%s" % (layer.name, name)])
+            np.testing.assert_array_equal(array, values[f"{layer.name}/{name}"])
     assert names_of(checkpoints.read(path, "stacked_lstm", "third/.*").layers) == ["third/layer_1", "third/layer_2"]
     with pytest.raises(ValueError, match="expected LSTM layers in .*own.ckpt, got none"):
         checkpoints.read(path, "rnn_cell")
@@ -200,7 +200,7 @@ def test_directions_of_keras_layers(tmp_path):
     arrays = {}
     for side in ("forward", "backward"):
         for name, shape in [("kernel", [3, 16]), ("recurrent_kernel", [4, 16]), ("bias", [16])]:
-            arrays["bidirectional/%s_lstm/lstm_cell/%s" % (side, name)] = np.ones(shape, np.float32)
+            arrays[f"bidirectional/{side}_lstm/lstm_cell/{name}"] = np.ones(shape, np.float32)
     found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
     assert [(layer.name.split("/")[1], layer.direction) for layer in found] == [
         ("forward_lstm", "forward"),
@@ -208,7 +208,7 @@ def test_directions_of_keras_layers(tmp_path):
     ]
 
 
-OWN_GAP = {"own/layer_%d/W%s" % (k, gate): np.ones([8, 4], np.float32) for k in (1, 3) for gate in "fioc"}
+OWN_GAP = {f"own/layer_{k}/W{gate}": np.ones([8, 4], np.float32) for k in (1, 3) for gate in "fioc"}
 ABOVE = "rnn/multi_rnn_cell/cell_%d/lstm_cell"
 
 

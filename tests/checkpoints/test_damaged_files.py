@@ -24,7 +24,7 @@ NEEDS = {"onnx": "onnx", "safetensors": "safetensors"}
 @pytest.mark.parametrize("name", FILES)
 def test_changed_bytes(name, tmp_path):
     suffix = name.split(".", 1)[1]
-    pytest.importorskip(NEEDS.get(suffix, "numpy"), reason="the package for .%s files is not installed" % suffix)
+    pytest.importorskip(NEEDS.get(suffix, "numpy"), reason=f"the package for .{suffix} files is not installed")
     with open(os.path.join(FOLDER, name), "rb") as file:
         whole = file.read()
     random, path, errors = np.random.RandomState(0), tmp_path / ("model." + suffix), 0

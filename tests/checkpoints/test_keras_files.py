@@ -50,8 +50,8 @@ def separate_layers(shapes, use_bias=True):
 
 def test_there_are_golden_files():
     suffixes = [".h5", ".keras", ".weights.h5"]
-    expected = {"%s/%s%s" % (lib, m, s) for lib in LIBRARIES for m in MODELS for s in suffixes}
-    assert expected | {"tf_keras/%s_weights.h5" % model for model in MODELS} == set(SHORT)
+    expected = {f"{lib}/{m}{s}" for lib in LIBRARIES for m in MODELS for s in suffixes}
+    assert expected | {f"tf_keras/{model}_weights.h5" for model in MODELS} == set(SHORT)
 
 
 @pytest.mark.parametrize("path", FILES, ids=SHORT)
@@ -68,12 +68,12 @@ def test_what_keras_computed(path):
         done.setdefault(name, []).append(ran)
         offset = len(layer.arrays) * (layer.direction == "backward")
         for k, array in enumerate(layer.arrays.values()):
-            assert files.same(array, golden["%s/weights/%d" % (name, k + offset)])
+            assert files.same(array, golden[f"{name}/weights/{k + offset}"])
     for name, sides in done.items():
         results = {"outputs": np.concatenate([outputs for outputs, _ in sides], axis=2)}
         for k, (_, ((c, h),)) in enumerate(sides):
-            results.update({"state/%d" % (2 * k): h, "state/%d" % (2 * k + 1): c})
-        numeric.check_same(results, {key: golden["%s/%s" % (name, key)] for key in results}, 1e-6)
+            results.update({f"state/{2 * k}": h, f"state/{2 * k + 1}": c})
+        numeric.check_same(results, {key: golden[f"{name}/{key}"] for key in results}, 1e-6)
 
 
 def expected_outputs(library, path, layers):
@@ -128,35 +128,35 @@ def group(name, shape=(3, 4), seed=0, layout="keras", names="012"):
     """The arrays of one layer, in a group of a file."""
     (layer,) = random_layers(np.random.RandomState(seed), [shape[1]], shape[0])
     packed = layouts.pack({n: array.astype(np.float32) for n, array in layer.items()}, layout)
-    return dict(zip(["%s/%s" % (name, n) for n in names], packed.values()))
+    return dict(zip([f"{name}/{n}" for n in names], packed.values()))
 
 
 def test_layers_of_several_classes_are_in_the_order_of_writing(tmp_path):
     scopes = ["lstm/cell", "bidirectional/backward_layer/cell", "bidirectional/forward_layer/cell"]
-    scopes += ["another/cell"] + ["lstm_%d/cell" % k for k in range(1, 11)]
+    scopes += ["another/cell"] + [f"lstm_{k}/cell" for k in range(1, 11)]
     arrays = {}
     for scope in scopes:
-        arrays.update(group("layers/%s/vars" % scope))
+        arrays.update(group(f"layers/{scope}/vars"))
     arrays["layers/another/cell/vars/0"] = np.zeros([3, 12])  # A GRU's.
     arrays["layers/another/cell/vars/1"] = np.zeros([4, 12])
     arrays["layers/another/cell/vars/2"] = np.zeros([2, 12])
     found = checkpoints.read(written(tmp_path / "model.weights.h5", arrays)).layers
     order = [scopes[0], scopes[2], scopes[1]] + scopes[4:]
-    assert names_of(found) == ["layers/%s/vars" % scope for scope in order]
+    assert names_of(found) == [f"layers/{scope}/vars" for scope in order]
     assert [layer.direction for layer in found] == ["forward"] * 2 + ["backward"] + ["forward"] * 10
 
 
 def test_a_legacy_file_lists_its_layers_in_order(tmp_path):
     keys, arrays = ("kernel:0", "recurrent_kernel:0", "bias:0"), {}
     for name in ("b", "a", "c"):
-        arrays.update(group("model_weights/%s/%s" % (name, name), names=keys))
+        arrays.update(group(f"model_weights/{name}/{name}", names=keys))
     path = written(tmp_path / "model.h5", arrays)
-    assert names_of(checkpoints.read(path).layers) == ["model_weights/%s/%s" % (n, n) for n in "bac"]
+    assert names_of(checkpoints.read(path).layers) == [f"model_weights/{n}/{n}" for n in "bac"]
     with h5py.File(path, "r+") as hdf5:
         hdf5["model_weights"].attrs["layer_names"] = np.array(["c", "a", "b"], "S")
         for name in "abc":
-            hdf5["model_weights"][name].attrs["weight_names"] = np.array(["%s/%s" % (name, key) for key in keys], "S")
-    assert names_of(checkpoints.read(path).layers) == ["model_weights/%s/%s" % (n, n) for n in "cab"]
+            hdf5["model_weights"][name].attrs["weight_names"] = np.array([f"{name}/{key}" for key in keys], "S")
+    assert names_of(checkpoints.read(path).layers) == [f"model_weights/{n}/{n}" for n in "cab"]
 
 
 def test_cudnn_lstm(tmp_path):
@@ -192,8 +192,8 @@ def test_a_config_tells_directions_and_activations(tmp_path):
     )  # fmt: skip
     scopes = ["lstm/cell", "lstm_1/cell", "bidirectional/forward_layer/cell", "bidirectional/backward_layer/cell"]
     for scope in scopes:
-        arrays.update(group("layers/%s/vars" % scope))
-    arrays.update({"optimizer/vars/%s" % n: a for n, a in zip("012", group("a").values())})
+        arrays.update(group(f"layers/{scope}/vars"))
+    arrays.update({f"optimizer/vars/{n}": a for n, a in zip("012", group("a").values())})
     weights = written(tmp_path / "model.weights.h5", arrays)
     with zipfile.ZipFile(str(tmp_path / "model.keras"), "w") as archive:
         archive.writestr("config.json", json.dumps(config))
@@ -207,12 +207,12 @@ def test_a_config_tells_directions_and_activations(tmp_path):
     with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*recurrent_activation hard_sigmoid"):
         checkpoints.read(str(tmp_path / "model.keras"))
     found = checkpoints.read(str(tmp_path / "model.keras"), layers=".*").layers
-    assert names_of(found) == ["layers/%s/vars" % scope for scope in scopes]
+    assert names_of(found) == [f"layers/{scope}/vars" for scope in scopes]
     assert [(layer.direction, layer.remark) for layer in found] == expected
     legacy, keys = {}, ("kernel:0", "recurrent_kernel:0", "bias:0")
     for scope in ["lstm_9/lstm_9", "lstm/lstm", "both/both/forward_x", "both/both/backward_x"]:
-        legacy.update(group("model_weights/%s/lstm_cell" % scope, names=keys))
-        legacy.update(group("optimizer_weights/Adam/m/%s/lstm_cell" % scope, names=keys))
+        legacy.update(group(f"model_weights/{scope}/lstm_cell", names=keys))
+        legacy.update(group(f"optimizer_weights/Adam/m/{scope}/lstm_cell", names=keys))
     found = checkpoints.read(written(tmp_path / "model.h5", legacy, config), layers=".*").layers
     assert [(layer.direction, layer.remark) for layer in found] == expected
 
@@ -223,7 +223,7 @@ def test_broken_files(tmp_path):
             whole = file.read()
         copy = tmp_path / os.path.basename(path)
         copy.write_bytes(whole[: len(whole) // 3])
-        with pytest.raises(ValueError, match="checkpoints.read: expected a Keras file in .*%s, got " % copy.name):
+        with pytest.raises(ValueError, match=f"checkpoints.read: expected a Keras file in .*{copy.name}, got "):
             checkpoints.read(str(copy))
     with pytest.raises(ValueError, match="expected a Keras file in .*missing.h5, got FileNotFoundError"):
         checkpoints.read(str(tmp_path / "missing.h5"))
@@ -321,7 +321,7 @@ def test_wrappers_that_are_not_known(tmp_path):
         (("MyLSTM", "m", {"activation": "relu"}), "my_lstm/cell", "of the class MyLSTM, activation relu"),
         (("Dense", "d", {}), "lstm/cell", "the config in the file does not describe it"),
     ]:
-        weights = written(tmp_path / "model.weights.h5", group("layers/%s/vars" % scope))
+        weights = written(tmp_path / "model.weights.h5", group(f"layers/{scope}/vars"))
         path = str(tmp_path / "model.keras")
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", json.dumps(config_of(layer)))

@@ -57,7 +57,7 @@ X = np.random.RandomState(7).standard_normal([2, 5, 3]).astype(np.float32)
 def test_a_new_model(sizes, peepholes, use_bias, tmp_path):
     layers, path = lstm_layers(sizes, 3, peepholes, use_bias=use_bias), tmp_path / "new.onnx"
     locations = checkpoints.write(str(path), layers, scope="net/")
-    assert names_of(locations) == ["net/lstm_%d" % k for k in range(len(sizes))]
+    assert names_of(locations) == [f"net/lstm_{k}" for k in range(len(sizes))]
     onnx.checker.check_model(onnx.load(str(path)), full_check=True)
     found = evaluated(path, X).transpose(1, 0, 2)
     numeric.check_same({"y": found}, {"y": plain_lstm.run(layers, X)[0]}, 1e-6)

@@ -32,7 +32,7 @@ def test_what_pytorch_computed(case, suffix):
     assert sorted(source.others) == ["head.bias", "head.weight"]
     sides = ["", "_reverse"] if case.startswith("bidirectional") else [""]
     levels = len(source.layers) // len(sides)
-    assert names_of(source.layers) == ["encoder.l%d%s" % (k, side) for k in range(levels) for side in sides]
+    assert names_of(source.layers) == [f"encoder.l{k}{side}" for k in range(levels) for side in sides]
     x, states = golden["inputs"], list(zip(golden["initial_state/c"], golden["initial_state/h"]))
     c, h = [], []
     for level in range(levels):
@@ -76,7 +76,7 @@ def test_a_new_state_dict(scope, use_bias, suffix, tmp_path):
         with safetensors.safe_open(path, framework="numpy") as file:
             assert file.metadata() == {"format": "pt"}  # Without it, some of PyTorch's libraries refuse the file.
     keys = ["weight_ih", "weight_hh"] + ["bias_ih", "bias_hh"] * use_bias
-    assert set(arrays) == {"%s%s_l%d" % (scope or "", key, k) for k in range(2) for key in keys}
+    assert set(arrays) == {f"{scope or ''}{key}_l{k}" for k in range(2) for key in keys}
     gate = arrays[(scope or "") + "weight_ih_l1"][8:12]  # input, forget, cell, output
     np.testing.assert_array_equal(gate, layers[1]["Wc"][4:].T)
     for layer, back in zip(layers, checkpoints.read(path).layers):
@@ -86,18 +86,18 @@ def test_a_new_state_dict(scope, use_bias, suffix, tmp_path):
 def test_names(tmp_path):
     """Several modules in the order of their names, layers by number, a cell without one, and what is no LSTM."""
     arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
-    suffixes = ["_l%d%s" % (k, side) for k in range(11) for side in ("_reverse", "")]
+    suffixes = [f"_l{k}{side}" for k in range(11) for side in ("_reverse", "")]
     for prefix, ends in [("module.z.", suffixes), ("a.", [""]), ("", ["_l0"])]:
         for end in ends:
             arrays.update(
-                ("%s%s%s" % (prefix, key, end), like["encoder.%s_l1" % key])
+                (f"{prefix}{key}{end}", like[f"encoder.{key}_l1"])
                 for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
     arrays.update({"gru.weight_ih_l0": np.zeros([12, 3], "f"), "gru.weight_hh_l0": np.zeros([12, 4], "f")})
     arrays.update({"rnn.weight_ih_l0": np.zeros([4, 3], "f"), "rnn.weight_hh_l0": np.zeros([4, 4], "f")})
     np.savez(str(tmp_path / "model.npz"), **arrays)
     source = checkpoints.read(str(tmp_path / "model.npz"))
-    expected = ["module.z.l%d%s" % (k, side) for k in range(11) for side in ("", "_reverse")]
+    expected = [f"module.z.l{k}{side}" for k in range(11) for side in ("", "_reverse")]
     assert names_of(source.layers) == ["l0", "a.cell"] + expected
     assert [layer.network for layer in source.layers] == ["", "a."] + ["module.z."] * 22
     assert [layer.direction for layer in source.layers[2:4]] == ["forward", "backward"]
@@ -110,22 +110,22 @@ def test_broken_files(suffix, tmp_path):
         whole = file.read()
     for part in (whole[: len(whole) // 2], whole[:4], b""):
         path.write_bytes(part)
-        with pytest.raises(ValueError, match="checkpoints.read: expected .* in .*model.%s, got " % suffix[1:]):
+        with pytest.raises(ValueError, match=f"checkpoints.read: expected .* in .*model.{suffix[1:]}, got "):
             checkpoints.read(str(path))
-    with pytest.raises(ValueError, match="expected .*missing.%s, got FileNotFoundError" % suffix[1:]):
+    with pytest.raises(ValueError, match=f"expected .*missing.{suffix[1:]}, got FileNotFoundError"):
         checkpoints.read(str(tmp_path / ("missing" + suffix)))
 
 
 @pytest.mark.parametrize("name", ["weight_ih", "weight_hh", "bias_ih", "bias_hh"])
 def test_shapes_that_do_not_fit(name, tmp_path):
     arrays = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
-    arrays["encoder.%s_l1" % name] = np.zeros([5, 2], np.float32)
+    arrays[f"encoder.{name}_l1"] = np.zeros([5, 2], np.float32)
     np.savez(str(tmp_path / "model.npz"), **arrays)
     with pytest.raises(ValueError, match=r"arrays of encoder.l1 in .* an LSTM layer's, .* got .*\(5, 2\)"):
         checkpoints.read(str(tmp_path / "model.npz"))
 
 
-class Pickled(object):
+class Pickled:
     """Makes a file when it is unpickled."""
 
     def __init__(self, path):
@@ -162,9 +162,9 @@ def test_a_failure_changes_nothing(suffix, tmp_path):
 @pytest.mark.parametrize("package, path", [("safetensors", "a.safetensors"), ("onnx", "a.onnx")])
 def test_a_package_that_is_missing(package, path, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)  # As if it were not installed.
-    with pytest.raises(ValueError, match="expected the package `%s` for .*pip install %s" % (package, package)):
+    with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
         checkpoints.read(str(tmp_path / path))
-    with pytest.raises(ValueError, match="expected the package `%s` for .*pip install %s" % (package, package)):
+    with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
         checkpoints.write(str(tmp_path / path), float32_layers([4], 3))
     assert folder(tmp_path) == {}
 
@@ -173,7 +173,7 @@ def test_modules_by_number_in_a_file_that_sorts_them_as_text(tmp_path, suffix):
     arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
     for k in range(11):
         for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            arrays["rnns.%d.%s_l0" % (k, key)] = like["encoder.%s_l1" % key]
+            arrays[f"rnns.{k}.{key}_l0"] = like[f"encoder.{key}_l1"]
     path = str(tmp_path / ("model" + suffix))
     if suffix == ".npz":
         np.savez(path, **arrays)
@@ -181,7 +181,7 @@ def test_modules_by_number_in_a_file_that_sorts_them_as_text(tmp_path, suffix):
         import safetensors.numpy
 
         safetensors.numpy.save_file(arrays, path)
-    assert names_of(checkpoints.read(path).layers) == ["rnns.%d.l0" % k for k in range(11)]
+    assert names_of(checkpoints.read(path).layers) == [f"rnns.{k}.l0" for k in range(11)]
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,9 @@ def test_modules_by_number_in_a_file_that_sorts_them_as_text(tmp_path, suffix):
 )
 def test_layers_that_are_missing(left_out, message, tmp_path):
     like = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
-    keys = ["%s_l%d" % (key, k) for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for k in range(3)]
+    keys = [f"{key}_l{k}" for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") for k in range(3)]
     path = str(tmp_path / "model.npz")
-    np.savez(path, **{key: like["encoder.%s_l1" % key[:-3]] for key in keys if left_out not in key})
+    np.savez(path, **{key: like[f"encoder.{key[:-3]}_l1"] for key in keys if left_out not in key})
     with pytest.raises(ValueError, match="checkpoints.read: expected .*" + message):
         checkpoints.read(path)
     assert names_of(checkpoints.read(path, layers="l2").layers) == ["l2"]

@@ -59,9 +59,9 @@ DOCUMENTED = {
         "P": ["-", "pi1 pi2 po1 po2 pf1 pf2"],
     },
     "cudnn": dict(
-        [("w_" + k, ["%s1 %s2" % (k, k), "x"]) for k in "ifco"]
-        + [("r_" + k, ["%s1 %s2" % (k, k), "a b"]) for k in "ifco"]
-        + [("b_w" + k, ["%s1 %s2" % (k, k)]) for k in "ifco"]
+        [("w_" + k, [f"{k}1 {k}2", "x"]) for k in "ifco"]
+        + [("r_" + k, [f"{k}1 {k}2", "a b"]) for k in "ifco"]
+        + [("b_w" + k, [f"{k}1 {k}2"]) for k in "ifco"]
         + [("b_r" + k, ["0 0"]) for k in "ifco"],
         pw=["q1 q2", "w1 w2"],
     ),
@@ -86,9 +86,9 @@ def by_labels(layer):
     """Labels that meet somewhere -> the number that is there."""
     found = {frozenset(["0"]): 0}
     for (name, array), unit in itertools.product(layer.items(), range(2)):
-        label = "%s%d" % (name[1:], unit + 1)
+        label = f"{name[1:]}{unit + 1}"
         if name == "Wp":
-            found.update({frozenset(["w%d" % (unit + 1), "q%d" % (k + 1)]): array[unit, k] for k in range(2)})
+            found.update({frozenset([f"w{unit + 1}", f"q{k + 1}"]): array[unit, k] for k in range(2)})
         elif name[0] == "W":
             found.update({frozenset([label, row]): array[k, unit] for k, row in enumerate("abx")})
         else:
@@ -122,12 +122,12 @@ def test_cudnn_lstm_of_keras():
     np.testing.assert_array_equal(packed["bias"], [0, 0, 1, 1, 2, 2, 3, 3] + [0] * 8)
     golden = np.load(os.path.join(OF_TENSORFLOW, "cudnn_lstm.npz"))
     for name in ("cu_dnnlstm", "cu_dnnlstm_1"):
-        arrays = [[golden["%s/%s/%d" % (name, kind, k)] for k in range(3)] for kind in ("weights", "converted")]
+        arrays = [[golden[f"{name}/{kind}/{k}"] for k in range(3)] for kind in ("weights", "converted")]
         ours, theirs = layouts.unpack(arrays[0], "keras_cudnn"), layouts.unpack(arrays[1], "keras")
         assert all(np.array_equal(ours[key], theirs[key]) for key in theirs)
     outputs, _ = plain_lstm.run(
         [
-            layouts.unpack([golden["%s/weights/%d" % (name, k)] for k in range(3)], "keras_cudnn")
+            layouts.unpack([golden[f"{name}/weights/{k}"] for k in range(3)], "keras_cudnn")
             for name in ("cu_dnnlstm", "cu_dnnlstm_1")
         ],
         golden["inputs"],

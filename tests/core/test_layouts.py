@@ -101,9 +101,7 @@ def test_no_place(layout, what):
     layer = random_layer("stacked_lstm", "stacked_lstm" if what == "a projection" else "onnx")
     if what == "a projection" and layout == "keras":
         layer = {name: array for name, array in layer.items() if name[0] != "p"}
-    with pytest.raises(
-        ValueError, match="layouts.pack: expected a layer without %s, since the layout '%s'" % (what, layout)
-    ):
+    with pytest.raises(ValueError, match=f"layouts.pack: expected a layer without {what}, since the layout '{layout}'"):
         layouts.pack(layer, layout)
 
 

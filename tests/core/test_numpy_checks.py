@@ -157,7 +157,7 @@ _, PROJECTED_CACHE = numpy_lstm.projected_forward([{"W_c": np.ones([2, 3]), "W_h
     ],
 )
 def test_bad_arguments_of_the_others(function, arguments, message):
-    with pytest.raises(ValueError, match="numpy_lstm.%s: expected .*%s" % (function, message)):
+    with pytest.raises(ValueError, match=f"numpy_lstm.{function}: expected .*{message}"):
         getattr(numpy_lstm, function)(*arguments)
 
 

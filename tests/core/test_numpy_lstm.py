@@ -20,7 +20,7 @@ IN_BOTH_ROLES = [(a, "sigmoid") for a in NAMES] + [("tanh", a) for a in NAMES if
 NAMES_IN_PAIRS = [(a, r) for a in NAMES for r in NAMES if not (a in UNBOUNDED and r in UNBOUNDED)]
 
 
-class Everything(object):
+class Everything:
     """Projections, stack and head in NumPy, and a number that depends on all they return."""
 
     def __init__(self, lengths=LENGTHS, use_bias=True, projected=False, **options):
@@ -53,17 +53,17 @@ class Everything(object):
         found = {name: (self.head[name], d_head[name]) for name in self.head}
         for k, (layer, d_layer) in enumerate(zip(self.layers, gradients["layers"])):
             assert set(layer) == set(d_layer)
-            found.update({"%d %s" % (k, name): (layer[name], d_layer[name]) for name in layer})
+            found.update({f"{k} {name}": (layer[name], d_layer[name]) for name in layer})
         if self.projected:
             d_projections, d_first = numpy_lstm.projected_backward(gradients["initial_state"], self.projections_cache)
             gradients["x"][0] += (
                 d_first * (np.array(self.options["sequence_length"] or [1] * len(LENGTHS)) > 0)[:, None]
             )
             for k, (layer, d_layer) in enumerate(zip(self.projections, d_projections)):
-                found.update({"%d %s" % (k, name): (layer[name], d_layer[name]) for name in layer})
+                found.update({f"{k} {name}": (layer[name], d_layer[name]) for name in layer})
         else:
             for k, (state, d_start) in enumerate(zip(self.start, gradients["initial_state"])):
-                found.update({"%d %s0" % (k, f): (getattr(state, f), getattr(d_start, f)) for f in "ch"})
+                found.update({f"{k} {f}0": (getattr(state, f), getattr(d_start, f)) for f in "ch"})
         found["x"] = (self.x, gradients["x"])
         return found
 
@@ -123,7 +123,7 @@ def of_numpy(layers, x, start, lengths, d_outputs, d_state, **options):
     outputs, state, cache = numpy_lstm.forward(layers, x, start, lengths, **options)
     found = flat(numpy_lstm.backward(d_outputs, d_state, cache))
     found.update({"outputs": outputs})
-    found.update({"%d final %s" % (k, f): getattr(s, f) for k, s in enumerate(state) for f in "ch"})
+    found.update({f"{k} final {f}": getattr(s, f) for k, s in enumerate(state) for f in "ch"})
     return found
 
 
@@ -134,16 +134,16 @@ def of_engine(engine, layers, x, start, lengths, d_outputs, d_state, session, **
     x, starts = tf.constant(x), [LSTMState(*map(tf.constant, pair)) for pair in start]
     outputs, state = lstm(x, lengths, initial_state=starts, time_major=True)
     results = [outputs] + [part for layer in state for part in layer]
-    variables = {"%d %s" % (k, n): v for k, w in enumerate(lstm.variables_by_layer.layers) for n, v in w.items()}
+    variables = {f"{k} {n}": v for k, w in enumerate(lstm.variables_by_layer.layers) for n, v in w.items()}
     of = [x] + [part for pair in starts for part in pair] + list(variables.values())
     grad_ys = [tf.constant(d) for d in [d_outputs] + [part for pair in d_state for part in pair]]
     gradients = tf.gradients(results, of, grad_ys)
     session.run(tf.global_variables_initializer())
     lstm.set_weights(session, layers)
     results, gradients = session.run([results, gradients])
-    names = ["x"] + ["%d %s0" % (k, f) for k in range(len(layers)) for f in "ch"] + list(variables)
+    names = ["x"] + [f"{k} {f}0" for k in range(len(layers)) for f in "ch"] + list(variables)
     found = dict(zip(names, gradients), outputs=results[0])
-    finals = ["%d final %s" % (k, f) for k in range(len(layers)) for f in "ch"]
+    finals = [f"{k} final {f}" for k in range(len(layers)) for f in "ch"]
     found.update(zip(finals, results[1:]))
     return found
 

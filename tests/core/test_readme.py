@@ -31,7 +31,7 @@ def test_examples(tmp_path):
     )
     assert result.returncode == 0, result.stderr.decode()
     printed = result.stdout.decode()
-    assert "stacked_lstm/layer_1/Wf" in printed and "name='%s'" % auto_engine() in printed
+    assert "stacked_lstm/layer_1/Wf" in printed and f"name='{auto_engine()}'" in printed
     assert "(11, 3) (20, 4, 8) (4, 3)" in printed
     for ours, theirs in zip(np.load(str(tmp_path / "back.npz")).values(), saved):
         np.testing.assert_array_equal(ours, theirs.astype(np.float32))
@@ -86,7 +86,7 @@ def test_files_named_exist():
 
 def test_flags_named_exist():
     for script in ("compare", "convert", "train", "predict", "benchmark"):
-        used = set(re.findall(r"--(\w+)", "\n".join(re.findall(r"scripts/%s\.py .*" % script, TEXT))))
+        used = set(re.findall(r"--(\w+)", "\n".join(re.findall(rf"scripts/{script}\.py .*", TEXT))))
         with open(os.path.join(ROOT, "scripts", script + ".py"), encoding="utf-8") as source:
             named = set(re.findall(r'"(\w+)"', source.read()))  # Each script's own tests run it with its flags.
         assert used and used <= named, (script, used - named)

@@ -73,10 +73,10 @@ def test_variable_names_and_shapes():
     names = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
     expected = {}
     for layer, rows, width in ((1, 7, 4), (2, 10, 6)):
-        expected.update({"encoder/layer_%d/W%s" % (layer, g): [rows, width] for g in "fico"})
-        expected.update({"encoder/layer_%d/b%s" % (layer, g): [width] for g in "fico"})
+        expected.update({f"encoder/layer_{layer}/W{g}": [rows, width] for g in "fico"})
+        expected.update({f"encoder/layer_{layer}/b{g}": [width] for g in "fico"})
     for layer, shape in ((1, [3, 4]), (2, [4, 6])):
-        expected.update({"encoder/initial_state/layer_%d/W_%s" % (layer, f): shape for f in "ch"})
+        expected.update({f"encoder/initial_state/layer_{layer}/W_{f}": shape for f in "ch"})
     assert names == expected
     assert {v.op.name for v in lstm.variables} == set(expected)
     assert tf.trainable_variables() == tf.global_variables()

@@ -127,7 +127,7 @@ def test_rocm(monkeypatch):
 @pytest.mark.parametrize("device", ["/job:worker/task:1", "/job:worker/task:1/device:GPU:0"])
 def test_other_processes(device):
     with tf.device(device):
-        check_left("the device is %s, " % device + CONDITIONS["in_this_process"])
+        check_left(f"the device is {device}, " + CONDITIONS["in_this_process"])
 
 
 def test_inside_functions(control_flow):

@@ -208,7 +208,7 @@ def test_what_is_asked_last(monkeypatch, caplog):
     monkeypatch.setattr(library, "problem", lambda: asked.append("library") or words)
     monkeypatch.setattr(library, "_loaded", {})
     for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.elu}]):
-        assert used(name="stack_%d" % k, **options).name == "graph"
+        assert used(name=f"stack_{k}", **options).name == "graph"
     for device in ("/device:GPU:0", "/job:worker/device:CPU:0"):
         with tf.device(device):
             assert objection().startswith("the device is")
@@ -269,5 +269,5 @@ def test_cells_and_the_environment(monkeypatch):
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     for k, engine in enumerate([None, "auto"]):
         expected = ("stepwise", "asked for by STACKED_LSTM_ENGINE")
-        assert cells(rnn_cell.LSTMCell(2), "stepwise_%d" % k, engine=engine) == expected
+        assert cells(rnn_cell.LSTMCell(2), f"stepwise_{k}", engine=engine) == expected
     assert cells(rnn_cell.LSTMCell(2), "graph", engine="graph") == ("graph", "asked for by name")

@@ -96,7 +96,7 @@ def test_run_metadata(engine, session):
     comparison = compared(setup, session)
     batch = parity.random_batch(setup, 5, 7, seed=3)
     ours = comparison.networks[parity.OURS]
-    assert ours.source.startswith("engine %s (asked for by name)" % engine)
+    assert ours.source.startswith(f"engine {engine} (asked for by name)")
     devices = ran_on(session, ours.train_step, ours.feed(batch))
     for kind in {"graph": ["MatMul"], "cudnn": ["CudnnRNNV3", "CudnnRNNBackpropV3"]}[engine]:
         assert devices[kind] == {DEVICE[1:]}
@@ -130,5 +130,5 @@ TASKS = {
 def test_training(task, engine, tmp_path, capsys):
     """A few steps of each task, wherever TensorFlow puts its ops."""
     final = tiny_runs.run(TASKS[task](tmp_path), engine=engine)
-    assert "engine %s (asked for by name)" % engine in capsys.readouterr().out
+    assert f"engine {engine} (asked for by name)" in capsys.readouterr().out
     assert all(np.isfinite(value) for value in final.values() if isinstance(value, float))

@@ -58,4 +58,4 @@ def test_schedules_and_views(sanitizers, processor, tmp_path):
     for view, index in (("row", 6), ("panel", 2), ("panel of packed weights", 2)):
         status, output = run(program, view)
         assert status == -signal.SIGABRT and output.startswith(view + ": expected an index below ")
-        assert output.split("\n")[0].endswith(", got %d" % index)
+        assert output.split("\n")[0].endswith(f", got {index}")

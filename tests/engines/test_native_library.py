@@ -114,7 +114,7 @@ def test_no_compiler(fresh, monkeypatch):
 def test_compilers_with_words_of_their_own(quick, monkeypatch):
     """As in `ccache g++` or `g++ -m64`: they are part of every command and of the library's name."""
     plain, _ = library.built()
-    monkeypatch.setenv("CXX", "env LANG=C '%s' -m64" % os.environ["CXX"])
+    monkeypatch.setenv("CXX", f"env LANG=C '{os.environ['CXX']}' -m64")
     path, is_new = library.built()
     lines = quick.read_text().splitlines()
     assert is_new and path != plain
@@ -181,7 +181,7 @@ def test_directories_without_a_root(variable, quick, monkeypatch, tmp_path):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     if variable:
         monkeypatch.setenv(variable, "cache")
-    assert "expected an absolute path of a directory to build in, got '%s" % ("cache" if variable else "~") in problem()
+    assert f"expected an absolute path of a directory to build in, got '{'cache' if variable else '~'}" in problem()
     assert os.listdir(".") == []
 
 
@@ -235,7 +235,7 @@ def test_a_library_by_name_that_is_one(monkeypatch, capsys):
     path, _ = library.built()
     monkeypatch.setenv(library.LIBRARY_VARIABLE, path)
     monkeypatch.setenv("CXX", "/nowhere/compiler")
-    assert __main__.main() == 0 and capsys.readouterr().out == "found %s\n" % path
+    assert __main__.main() == 0 and capsys.readouterr().out == f"found {path}\n"
 
 
 @ONCE
@@ -274,7 +274,7 @@ def test_ahead_of_time(quick, capsys):
 def test_ahead_of_time_where_it_is_built(capsys):
     assert __main__.main() == 0
     tools = library.toolchain()
-    assert capsys.readouterr().out.startswith("found %s\nby %s (" % (library.path(tools), " ".join(tools.command)))
+    assert capsys.readouterr().out.startswith(f"found {library.path(tools)}\nby {' '.join(tools.command)} (")
 
 
 @native_ops.NEEDS_NATIVE

@@ -66,7 +66,7 @@ def test_random_shapes_when_it_runs(stack):
 
 @pytest.mark.parametrize("length", [-1, 6, 2**31 - 1, -(2**31)])
 def test_lengths_out_of_range(length, stack):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="expected `lengths` from 0 to 5, got %d" % length):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"expected `lengths` from 0 to 5, got {length}"):
         stack(dict(VALUES, lengths=[1, length, 2, 3]))
 
 

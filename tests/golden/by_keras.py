@@ -65,7 +65,7 @@ def write(keras, folder, formats, tensor_of):
         for suffix, save in formats.items():
             save(model, path(folder, name + suffix))
         results = computed(model, make(return_state=True), random, tensor_of)
-        found.update({"%s/%s" % (name, key): np.asarray(array) for key, array in results.items()})
+        found.update({f"{name}/{key}": np.asarray(array) for key, array in results.items()})
     np.savez_compressed(path(folder, "network.npz"), **found)
 
 

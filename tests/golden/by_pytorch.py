@@ -64,7 +64,7 @@ def pytorch():
             export(model, given, path("pytorch", name + ".onnx"), dynamo=True)
             export(model, given, path("pytorch", name + "_torchscript.onnx"), dynamo=False)
         results = computed(model, given, random)
-        found.update({"%s/%s" % (name, key): value.detach().numpy() for key, value in results.items()})
+        found.update({f"{name}/{key}": value.detach().numpy() for key, value in results.items()})
     np.savez_compressed(path("pytorch", "network.npz"), **found)
 
 

@@ -46,7 +46,7 @@ def write_cells(target, names, rnn_cell):
             if "sequence_length" in given:
                 given["sequence_length"] = np.array(cells.LENGTHS, np.int32)
             results = session.run(network.results, {network.placeholders[key]: given[key] for key in given})
-            found.update({"%s/%s" % (name, key): array for key, array in dict(given, **results).items()})
+            found.update({f"{name}/{key}": array for key, array in dict(given, **results).items()})
         target = path("tensorflow_1_15", target)
         tf.train.Saver().save(session, target + ".ckpt", write_meta_graph=False, write_state=False)
     np.savez_compressed(target + ".npz", **found)
@@ -62,7 +62,7 @@ def program():
     found = {}
     for part, steps, files in (("first", 50, {"save_to": checkpoint}), ("next", 10, {"restore_from": checkpoint})):
         costs = legacy_program.run(tf.nn.rnn_cell, tf.nn.dynamic_rnn, steps, **files)
-        found.update({"%s/%s" % (part, key): array for key, array in costs.items()})
+        found.update({f"{part}/{key}": array for key, array in costs.items()})
     np.savez_compressed(path("tensorflow_1_15", "program.npz"), **found)
 
 

@@ -61,7 +61,7 @@ def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
         directions = [make(rnn_cell) for make in (case.cell, case.backward) if make]
         if case.initial_state:
             sizes = [cell.state_size for cell in directions]
-            leaves = [placeholder("initial_state/%d" % k, [BATCH, n]) for k, n in enumerate(tf.nest.flatten(sizes))]
+            leaves = [placeholder(f"initial_state/{k}", [BATCH, n]) for k, n in enumerate(tf.nest.flatten(sizes))]
             starts = tf.nest.pack_sequence_as(sizes, leaves)
             options.update(
                 zip(["initial_state_fw", "initial_state_bw"] if case.backward else ["initial_state"], starts)
@@ -75,7 +75,7 @@ def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
     of = {key: tensor for key, tensor in placeholders.items() if tensor.dtype.is_floating}
     of.update({variable.op.name[len(name) + 1 :]: variable for variable in variables})
     results = {"outputs": outputs}
-    results.update({"state/%d" % k: leaf for k, leaf in enumerate(tf.nest.flatten(state))})
+    results.update({f"state/{k}": leaf for k, leaf in enumerate(tf.nest.flatten(state))})
     above = [placeholder("d_" + key, tensor.shape) for key, tensor in results.items()]
     gradients = tf.gradients(list(results.values()), list(of.values()), above)
     results.update({"gradient/" + key: gradient for key, gradient in zip(of, gradients)})

@@ -22,4 +22,4 @@ def random_of(name):
 
 def numbered(prefix, arrays):
     """`<prefix>/0` and so on -> array."""
-    return {"%s/%d" % (prefix, k): array for k, array in enumerate(arrays)}
+    return {f"{prefix}/{k}": array for k, array in enumerate(arrays)}

@@ -26,5 +26,5 @@ MODULES = {
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in MODULES:
-        sys.exit("usage: python tests/golden/generate.py %s" % "|".join(MODULES))
+        sys.exit(f"usage: python tests/golden/generate.py {'|'.join(MODULES)}")
     getattr(importlib.import_module(MODULES[sys.argv[1]]), sys.argv[1])()

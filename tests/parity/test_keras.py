@@ -36,9 +36,9 @@ def data_for(case, seed):
     given["d outputs"] = random.standard_normal([BATCH, witness.STEPS, sizes[-1]])
     for k, size in enumerate(sizes):
         for field in witness.FIELDS:
-            given["%d %s0" % (k, field)], given["%d d %s" % (k, field)] = random.standard_normal([2, BATCH, size])
+            given[f"{k} {field}0"], given[f"{k} d {field}"] = random.standard_normal([2, BATCH, size])
         packed = layouts.pack(layers[k], "keras").values()
-        given.update({"%d set %d" % (k, n): array for n, array in enumerate(packed)})
+        given.update({f"{k} set {n}": array for n, array in enumerate(packed)})
     layers = [{name: value.astype(case.dtype) for name, value in layer.items()} for layer in layers]
     return layers, {name: value.astype(case.dtype) for name, value in given.items()}
 
@@ -60,12 +60,12 @@ def data_for_two():
     given = {"x": random.standard_normal([BATCH, witness.STEPS, witness.INPUT_SIZE])}
     for side, layer in layers.items():
         packed = layouts.pack(layer, "keras").values()
-        given.update({"%s %d" % (side, n): array for n, array in enumerate(packed)})
+        given.update({f"{side} {n}": array for n, array in enumerate(packed)})
         for field in witness.FIELDS:
-            given["%s %s0" % (side, field)], given["d %s %s" % (side, field)] = random.standard_normal([2, BATCH, size])
+            given[f"{side} {field}0"], given[f"d {side} {field}"] = random.standard_normal([2, BATCH, size])
     for merge in witness.MERGES:
         width = 2 * size if merge == "concat" else size
-        given["%s d outputs" % merge] = random.standard_normal([BATCH, witness.STEPS, width])
+        given[f"{merge} d outputs"] = random.standard_normal([BATCH, witness.STEPS, width])
     return layers, given
 
 
@@ -76,7 +76,7 @@ TWO, TWO_GIVEN = data_for_two()
 def keras(tmp_path_factory):
     """library -> function of a case's name: name -> array as `keras_witness` returns it."""
     folder = tmp_path_factory.mktemp("keras")
-    arrays = {"%s/%s" % (key, name): value for key, (_, given) in ALL.items() for name, value in given.items()}
+    arrays = {f"{key}/{name}": value for key, (_, given) in ALL.items() for name, value in given.items()}
     arrays.update({"bidirectional/" + name: value for name, value in TWO_GIVEN.items()})
     found, given = {}, str(folder / "given.npz")
     np.savez(given, **arrays)
@@ -97,7 +97,7 @@ def layers_of(results, what):
     """Keras' arrays of each layer, e.g. `what` "got" or "d weight", as explicit layers."""
     found = []
     for k in range(len(witness.HIDDEN_SIZES)):
-        names = ["%d %s %d" % (k, what, n) for n in range(3)]
+        names = [f"{k} {what} {n}" for n in range(3)]
         found.append(layouts.unpack([results[name] for name in names if name in results], "keras"))
     return found
 
@@ -110,16 +110,16 @@ def ours(engine, masked, dtype, use_bias, activations):
         options = dict(activations, dtype=tf.as_dtype(dtype), use_bias=use_bias, engine=engine)
         lstm = StackedLSTM(witness.HIDDEN_SIZES, **options)
         x = tf.constant(given["x"])
-        starts = [LSTMState(*[tf.constant(given["%d %s0" % (k, f)]) for f in "ch"]) for k in range(len(layers))]
+        starts = [LSTMState(*[tf.constant(given[f"{k} {f}0"]) for f in "ch"]) for k in range(len(layers))]
         outputs, state = lstm(x, witness.LENGTHS if masked else None, initial_state=starts)
         results = {"outputs": outputs, "last": state[-1].h}
-        results.update({"%d final %s" % (k, f): getattr(s, f) for k, s in enumerate(state) for f in "ch"})
+        results.update({f"{k} final {f}": getattr(s, f) for k, s in enumerate(state) for f in "ch"})
         targets = [outputs] + [getattr(s, f) for s in state for f in "ch"]
-        upstream = [given["d outputs"]] + [given["%d d %s" % (k, f)] for k in range(len(state)) for f in "ch"]
+        upstream = [given["d outputs"]] + [given[f"{k} d {f}"] for k in range(len(state)) for f in "ch"]
         of = {"d x": x}
-        of.update({"%d d %s0" % (k, f): getattr(s, f) for k, s in enumerate(starts) for f in "ch"})
+        of.update({f"{k} d {f}0": getattr(s, f) for k, s in enumerate(starts) for f in "ch"})
         for k, variables in enumerate(lstm.variables_by_layer.layers):
-            of.update({"%d d %s" % (k, name): variable for name, variable in variables.items()})
+            of.update({f"{k} d {name}": variable for name, variable in variables.items()})
         results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
         session.run(tf.global_variables_initializer())
         lstm.set_weights(session, layers)
@@ -139,7 +139,7 @@ def test_the_same_numbers(key, library, general_engine, keras):
     found = ours(general_engine, case.masked, case.dtype, use_bias, tuple(sorted(activations.items())))
     expected = {name: theirs[name] for name in found if name in theirs}
     for k, gradients in enumerate(layers_of(theirs, "d weight")):
-        expected.update({"%d d %s" % (k, name): value for name, value in gradients.items()})
+        expected.update({f"{k} d {name}": value for name, value in gradients.items()})
     assert len(expected) == 2 + 4 + 1 + 4 + sum(map(len, layers))
     numeric.check_same(found, expected, TOLERANCES[case.dtype])
 
@@ -182,31 +182,31 @@ def test_bidirectional(merge, masked, dtype, engine, keras, plain_session):
     stacks, starts, outputs, finals = {}, {}, {}, {}
     for side, inputs in zip(witness.SIDES, (x, backwards)):
         stacks[side] = StackedLSTM(witness.HIDDEN_SIZES[:1], dtype=tf.as_dtype(dtype), engine=engine, name=side)
-        starts[side] = LSTMState(*[tf.constant(given["%s %s0" % (side, f)]) for f in "ch"])
+        starts[side] = LSTMState(*[tf.constant(given[f"{side} {f}0"]) for f in "ch"])
         outputs[side], (finals[side],) = stacks[side](inputs, lengths, initial_state=[starts[side]])
     outputs["backward"] = tf.reverse_sequence(outputs["backward"], lengths, seq_axis=1)
     ended = tf.constant(np.array(lengths)[:, None] > 0)  # Keras' last output of an empty sequence is zero.
     last = [tf.where(tf.tile(ended, [1, s.h.shape[1]]), s.h, tf.zeros_like(s.h)) for s in finals.values()]
     results = {"outputs": MERGED[merge](*outputs.values()), "last": MERGED[merge](*last)}
-    results.update({"%s %s" % (side, f): getattr(finals[side], f) for side in stacks for f in "ch"})
+    results.update({f"{side} {f}": getattr(finals[side], f) for side in stacks for f in "ch"})
     of = {"d x": x}
-    of.update({"d %s %s0" % (side, f): getattr(starts[side], f) for side in stacks for f in "ch"})
+    of.update({f"d {side} {f}0": getattr(starts[side], f) for side in stacks for f in "ch"})
     for side, stack in stacks.items():
         (variables,) = stack.variables_by_layer.layers
-        of.update({"d %s %s" % (side, name): variable for name, variable in variables.items()})
+        of.update({f"d {side} {name}": variable for name, variable in variables.items()})
     targets = [results["outputs"]] + [getattr(finals[side], f) for side in stacks for f in "ch"]
-    upstream = [given["%s d outputs" % merge]] + [given["d %s %s" % (side, f)] for side in stacks for f in "ch"]
+    upstream = [given[f"{merge} d outputs"]] + [given[f"d {side} {f}"] for side in stacks for f in "ch"]
     results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
     plain_session.run(tf.global_variables_initializer())
     for side, stack in stacks.items():
         stack.set_weights(plain_session, [TWO[side]])
     found = plain_session.run(results)
     for library in LIBRARIES:
-        theirs = keras[library]["%s %s %s" % (merge, masked, dtype)]
+        theirs = keras[library][f"{merge} {masked} {dtype}"]
         expected = {name: theirs[name] for name in found if name in theirs}
         for side in stacks:
-            arrays = [theirs["d weight %s %d" % (side, n)] for n in range(3)]
-            expected.update({"d %s %s" % (side, n): v for n, v in layouts.unpack(arrays, "keras").items()})
-            back = layouts.unpack([theirs["got %s %d" % (side, n)] for n in range(3)], "keras")
+            arrays = [theirs[f"d weight {side} {n}"] for n in range(3)]
+            expected.update({f"d {side} {n}": v for n, v in layouts.unpack(arrays, "keras").items()})
+            back = layouts.unpack([theirs[f"got {side} {n}"] for n in range(3)], "keras")
             assert all(np.array_equal(back[name], TWO[side][name].astype(dtype)) for name in back)
         numeric.check_same(found, expected, TOLERANCES[dtype])

@@ -135,7 +135,7 @@ def test_partitioned_variables_are_listed_part_by_part():
 def test_variables_of_all_kinds_are_listed(control_flow):
     """Whatever they are where TensorFlow's loop makes them, and resource variables."""
     for resource in (False, True):
-        with tf.variable_scope("resource_%s" % resource, use_resource=resource) as scope:
+        with tf.variable_scope(f"resource_{resource}", use_resource=resource) as scope:
             cell = rnn_cell.MultiRNNCell([UserCell(), rnn_cell.LSTMCell(4)])
             tf.nn.dynamic_rnn(cell, tf.zeros([2, 5, 3]), dtype=tf.float32)
             assert cell.trainable_weights == tf.trainable_variables(scope.name) and len(cell.weights) == 4

@@ -66,7 +66,7 @@ def test_plain_stacks_run_on_the_engines():
         (auto_engine(), {"x": tf.placeholder(tf.float32, [None, None, 3])}, rnn_cell.BasicLSTMCell(4)),
         (auto_engine(), {"x": np.zeros([2, 5, 3], np.float32)}, rnn_cell.BasicLSTMCell(4)),
     ]):  # fmt: skip
-        assert used_by(cell, scope="call_%d" % k, **options).name == expected, k
+        assert used_by(cell, scope=f"call_{k}", **options).name == expected, k
 
 
 # condition -> calls that it keeps from the engines, each with its words; those that TensorFlow refuses say so.
@@ -145,7 +145,7 @@ def test_an_engine_by_name_refuses_what_it_cannot_run():
     with pytest.raises(ValueError, match="dynamic_rnn: expected a plain stack of LSTM cells for engine 'graph', got"):
         run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), engine="graph")
     for name in ("g", ""):
-        expected = "expected `engine` to be one of auto, cudnn, graph, native, stepwise, got %r" % name
+        expected = f"expected `engine` to be one of auto, cudnn, graph, native, stepwise, got {name!r}"
         with pytest.raises(ValueError, match=expected):
             run(stack(), engine=name)
 
@@ -194,8 +194,8 @@ def test_what_the_native_engine_leaves_to_graph():
     for k, extras in enumerate([{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}]):
         cell = rnn_cell.LSTMCell(4, **extras)
         with pytest.raises(ValueError, match="'native' supports, got there are peepholes, a projection or clips"):
-            run(cell, engine="native", scope="by_name_%d" % k)
-        assert "not native: there are peepholes" in used_by(rnn_cell.LSTMCell(4, **extras), scope="auto_%d" % k).reason
+            run(cell, engine="native", scope=f"by_name_{k}")
+        assert "not native: there are peepholes" in used_by(rnn_cell.LSTMCell(4, **extras), scope=f"auto_{k}").reason
 
 
 def test_forget_biases_that_are_tensors(session):

@@ -40,7 +40,7 @@ def test_raw_rnn(session):
 
 
 def test_static_state_saving_rnn(session):
-    class Saver(object):
+    class Saver:
         """The state is kept in variables between runs."""
 
         def __init__(self):

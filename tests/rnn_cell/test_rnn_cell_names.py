@@ -24,7 +24,7 @@ def run(m, cell, **options):
     return m.dynamic_rnn(cell, tf.zeros([2, 5, 3]), dtype=tf.float32, **options)
 
 
-class Programs(object):
+class Programs:
     """Each is a function of a module with the cells and both loops."""
 
     def two_cells(m):  # noqa: N805 - programs are functions of the module
@@ -187,7 +187,7 @@ class Programs(object):
         run(m, _BuiltCell())
 
 
-class Ours(object):
+class Ours:
     dynamic_rnn = staticmethod(rnn_cell.dynamic_rnn)
     bidirectional_dynamic_rnn = staticmethod(rnn_cell.bidirectional_dynamic_rnn)
 

@@ -43,7 +43,7 @@ def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys,
         assert_same({name: first[name] for name in shared}, {name: firsts[0][name] for name in shared})
     with open(os.path.join(few["train_dir"], ablation.TABLE)) as file:
         header, *rows = csv.reader(file)
-    assert header == ["initial_state", "seed", "test_mae"] + ["mae_%d" % hour for hour in range(1, 25)]
+    assert header == ["initial_state", "seed", "test_mae"] + [f"mae_{hour}" for hour in range(1, 25)]
     assert [(row[0], row[1]) for row in rows] == [
         (state, seed) for seed in ("3", "4") for state in ("zeros", "learned", "projected")
     ]
@@ -75,7 +75,7 @@ def files_of_top(arguments):
     """Of the ablation's own directory, without those of its runs."""
     directory = arguments["train_dir"]
     assert sorted(name for name in os.listdir(directory) if os.path.isdir(os.path.join(directory, name))) == [
-        "%s-%d" % (state, seed) for state in ("learned", "projected", "zeros") for seed in (3, 4)
+        f"{state}-{seed}" for state in ("learned", "projected", "zeros") for seed in (3, 4)
     ]
     for name in os.listdir(directory):
         if os.path.isdir(os.path.join(directory, name)):

@@ -65,7 +65,7 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
     assert rows == [
         (shape, mode, each.name) for shape in ("3,2,4,8,2", "1,1,1,1,1") for mode in taken for each in taken[mode]
     ]
-    assert second.startswith("%s; dynamic_rnn 1.0, gemm 1.0, native 1.0, nothing 1.0, openvino" % measured["machine"])
+    assert second.startswith(f"{measured['machine']}; dynamic_rnn 1.0, gemm 1.0, native 1.0, nothing 1.0, openvino")
     assert "| T,B,I,H,L | mode | native | dynamic_rnn | openvino | gemm | nothing | native: times" in second
     assert "\n| 3,2,4,8,2 | inference | 2.000 | 8.000 | 3.000 |  |  | 1.50 |  |\n" in second
     assert "\n| 3,2,4,8,2 | training | 4.000 |  |  | 3.000 | 0.500 |  | 75 |\n" in second
@@ -83,10 +83,10 @@ def test_processes(tmp_path, monkeypatch, capsys):
     assert printed.err == "tf_keras is left out: ImportError: no tf_keras here\n"
     (row,) = json.loads(path.read_text())["measurements"]
     assert (row["contestant"], row["mode"]) == ("dynamic_rnn", "training")
-    assert row["library"] == "tensorflow %s" % tf.__version__
+    assert row["library"] == f"tensorflow {tf.__version__}"
     assert row["steps"] == 2  # One for each turn, and none of the warm-up.
     assert 0 < row["p10_ms"] <= row["median_ms"] and row["megabytes"] > 0
-    assert "| 3,2,4,8,2 | training | dynamic_rnn | %.3f |" % row["median_ms"] in printed.out
+    assert f"| 3,2,4,8,2 | training | dynamic_rnn | {row['median_ms']:.3f} |" in printed.out
 
 
 def test_process_that_dies(monkeypatch):
@@ -108,7 +108,7 @@ def test_process_that_dies(monkeypatch):
     ],
 )
 def test_bad_flags(flag, value):
-    with pytest.raises(SystemExit, match="^benchmark.py: --%s: expected" % flag):
+    with pytest.raises(SystemExit, match=f"^benchmark.py: --{flag}: expected"):
         run_main(**{flag: value})
 
 

@@ -32,7 +32,7 @@ def without_trials(monkeypatch):
 
 def gpus(number, monkeypatch):
     """Has TensorFlow see so many GPUs."""
-    found = [collections.namedtuple("Gpu", "name")("/physical_device:GPU:%d" % n) for n in range(number)]
+    found = [collections.namedtuple("Gpu", "name")(f"/physical_device:GPU:{n}") for n in range(number)]
     config = tf.config.experimental
     monkeypatch.setattr(config, "list_physical_devices", lambda kind: {"GPU": found}[kind])
     monkeypatch.setattr(config, "get_device_details", lambda gpu: {"device_name": "chip " + gpu.name}, raising=False)
@@ -86,8 +86,8 @@ def test_who_takes_part_and_where(device, monkeypatch, capsys):
     assert sorted(started) == sorted((name, device) for name in TAKE_PART[device])
     printed = capsys.readouterr().out
     engine, megabytes = {"CPU": ("native", "5"), "GPU": ("cudnn", "")}[device]
-    assert "| %s: times as fast as the fastest peer | %s: %% of gemm |\n" % (engine, engine) in printed
-    assert re.search(r"\| graph \| 1.000 \| 1.000 \| .* \| %s \| 1.00 \| 1.00 \|$" % megabytes, printed, re.M)
+    assert f"| {engine}: times as fast as the fastest peer | {engine}: % of gemm |\n" in printed
+    assert re.search(rf"\| graph \| 1.000 \| 1.000 \| .* \| {megabytes} \| 1.00 \| 1.00 \|$", printed, re.M)
     assert ("milliseconds, float32. chip /physical_device:GPU:0, TF32 off; " in printed) == (device == "GPU")
 
 
@@ -108,7 +108,7 @@ def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
     answers = Answers(["build", 0.0, None])
     contestants.serve(answers, "graph", SHAPE, "training", device, dtype)
     library, is_built, (seconds, _) = answers
-    assert (library, is_built, len(seconds)) == ("tensorflow %s" % tf.__version__, None, 1)
+    assert (library, is_built, len(seconds)) == (f"tensorflow {tf.__version__}", None, 1)
     assert [given[2:] for given in built] == [("training", device)] and built[0][1].dtype == dtype
     assert turned_off == [device] * (device == "GPU")
 
@@ -124,7 +124,7 @@ def test_devices_of_graphs(name, monkeypatch):
         step, session = built(name, mode, monkeypatch, device)
         step()
         products = [op for op in session.graph.get_operations() if op.type.startswith(PRODUCTS)]
-        assert {op.device for op in products} == {"/device:%s:0" % device}
+        assert {op.device for op in products} == {f"/device:{device}:0"}
         assert dict(session._config.device_count) == {"CPU": {"GPU": 0}, "GPU": {}}[device]
         assert session._config.allow_soft_placement == (device == "GPU")
 
@@ -150,4 +150,4 @@ def test_on_a_gpu(capsys):
         if takes_part and name == "pytorch":
             takes_part = pytorch_lstm.pytorch().cuda.is_available()
         for mode in ("inference", "training"):
-            assert ("| 3,2,4,8,2 | %s | %s | " % (mode, name) in printed) == takes_part
+            assert (f"| 3,2,4,8,2 | {mode} | {name} | " in printed) == takes_part

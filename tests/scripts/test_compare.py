@@ -63,18 +63,18 @@ def check_report(report, engine, peers, names=(), losses_apart=1e-4):
     for pattern in [r"StackedLSTM +engine " + engine] + [SOURCES[peer] for peer in peers]:
         assert re.search("^  " + pattern, printed, re.M), pattern
     for network in set(["StackedLSTM"] + peers) - {"numpy", "pytorch"}:
-        assert re.search(r"%s: ops of a training step ran on \S+CPU:0 \(\d+ runs\)" % network, printed)
+        assert re.search(rf"{network}: ops of a training step ran on \S+CPU:0 \(\d+ runs\)", printed)
     assert "\nhidden_sizes=4,3, batch_size=3, time_steps=4, " in printed
-    assert re.search(r"^  +%s +allowed$" % " +".join(peers), printed, re.M)
+    assert re.search(rf"^  +{' +'.join(peers)} +allowed$", printed, re.M)
     number = r" +\d\.\d\de[-+]\d\d"
     for name in ["outputs", "layer_2 final c", "d inputs", "d layer_1/Wf", "d layer_2/bo"] + list(names):
-        assert re.search(r"^  %s%s +1e-\d\d$" % (re.escape(name), number * len(peers)), printed, re.M), name
+        assert re.search(rf"^  {re.escape(name)}{number * len(peers)} +1e-\d\d$", printed, re.M), name
     losses = [line.split() for line in re.findall(r"^  \d+(?: +\d[\d.e-]*){%d}$" % (1 + len(peers)), printed, re.M)]
     assert [int(row[0]) for row in losses] == [1, 2, 3, 4, 5, 6]
     for _, ours, *theirs in losses:
         assert all(abs(float(ours) - float(loss)) < losses_apart * float(loss) for loss in theirs)
     for name in ["StackedLSTM"] + peers:
-        assert re.search(r"^  %s +[\d.]+ ms +[\d.]+x +[\d.]+ ms +[\d.]+x$" % name, printed, re.M)
+        assert re.search(rf"^  {name} +[\d.]+ ms +[\d.]+x +[\d.]+ ms +[\d.]+x$", printed, re.M)
 
 
 TORCH = importlib.util.find_spec("torch") is not None
@@ -110,7 +110,7 @@ def test_all_peers_that_are_there(compare, monkeypatch):
 )
 def test_a_peer_asked_for_by_name_must_be_there(peer, library, compare, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    check_one_line(compare(*LITTLE, "--peer=" + peer), "%s_lstm: expected the package" % peer)
+    check_one_line(compare(*LITTLE, "--peer=" + peer), f"{peer}_lstm: expected the package")
 
 
 @ONCE
@@ -125,7 +125,7 @@ def test_a_gpu(compare, monkeypatch):
     for device, times in (("/CPU:0", 0), ("/GPU:0", 1)):
         status, printed, errors = compare(*LITTLE, "--peer=numpy", "--device=" + device)
         assert status == 0, errors
-        assert "The same numbers on %s." % device in printed and len(turned_off) == times
+        assert f"The same numbers on {device}." in printed and len(turned_off) == times
     assert turned_off == [0]
     assert len(sessions) == 2 and all(config.gpu_options.allow_growth for config in sessions)
 
@@ -152,14 +152,14 @@ def test_report_of_one_peer(compare):
 
 def test_report_in_a_shell():
     report = in_a_shell(*SMALL, "--initial_state=learned", "--time_major")
-    check_report(report, r"%s \(not cudnn: .*the first engine that supports" % auto_engine(), ["dynamic_rnn"])
+    check_report(report, rf"{auto_engine()} \(not cudnn: .*the first engine that supports", ["dynamic_rnn"])
 
 
 @ONCE
 def test_exceeded_tolerance_is_named(compare):
     status, printed, errors = compare(*SMALL, "--steps=0", "--repeats=0", "--tolerance=1e-12", "--peer=all")
     assert status == 1
-    assert re.search(r"^  outputs .*1e-12  EXCEEDED: %s$" % ", ".join(ALL), printed, re.M)
+    assert re.search(rf"^  outputs .*1e-12  EXCEEDED: {', '.join(ALL)}$", printed, re.M)
     assert "training side by side" not in printed
     message = r"NOT the same numbers:\n  /CPU:0: \S.* differs from dynamic_rnn's by \S+ of its size \(1e-12 allowed\)"
     assert re.search(message, errors)

@@ -85,7 +85,7 @@ def test_to_a_stacked_lstm(source, flags, archive, case, x, y, tmp_path, capsys)
         capsys, source=os.path.join(FOLDER, source), to=path, to_format="stacked_lstm", **flags
     )
     assert status == 0, errors
-    assert "Wrote %s, and read it back" % path in printed and not errors
+    assert f"Wrote {path}, and read it back" in printed and not errors
     numbers = golden(source.split("/")[0], archive, case)
     found = restored_outputs(path, numbers[x], numbers.get("sequence_length"))
     numeric.check_same({"outputs": found}, {"outputs": numbers[y]}, 1e-6)
@@ -127,7 +127,7 @@ def test_the_report(tmp_path, capsys):
     status, again, _ = run(capsys, **flags)
     assert status == 0 and again.startswith(printed[: printed.index("\nNothing was written")])
     assert set(arrays_in(tmp_path / "own.ckpt")) == {"global_step", "dense/kernel", "dense/bias"} | {
-        "stacked_lstm/layer_1/%s%s%s" % (kind, gate, slot) for kind in "Wb" for gate in "fioc" for slot in ("", "/Adam")
+        f"stacked_lstm/layer_1/{kind}{gate}{slot}" for kind in "Wb" for gate in "fioc" for slot in ("", "/Adam")
     }
     status, printed, _ = run(capsys, source=source, to=str(tmp_path / "new.npz"))
     assert status == 0 and "3 other arrays stay behind." in printed
@@ -147,15 +147,15 @@ def test_forget_biases_scopes_and_templates(tmp_path, capsys):
     assert status == 0, errors
     old, new = arrays_in(PROGRAM), arrays_in(path)
     for k in range(2):
-        bias = old["model/RNN/multi_rnn_cell/cell_%d/lstm_cell/bias" % k]
-        change = new["new/cell_%d/lstm_cell/bias" % k] - bias
+        bias = old[f"model/RNN/multi_rnn_cell/cell_{k}/lstm_cell/bias"]
+        change = new[f"new/cell_{k}/lstm_cell/bias"] - bias
         units = len(bias) // 4
         np.testing.assert_allclose(change, np.repeat([0, 0, 0.25, 0], units), atol=1e-7)
     status, printed, errors = run(
         capsys, source=path, to=str(tmp_path / "back.ckpt"), to_format="rnn_cell", template=PROGRAM, forget_bias=0.25
     )
     assert status == 0, errors
-    assert "All else is as in %s.\nThat goes for 8 arrays that an optimizer" % PROGRAM in printed
+    assert f"All else is as in {PROGRAM}.\nThat goes for 8 arrays that an optimizer" in printed
     assert set(arrays_in(tmp_path / "back.ckpt")) == set(old)
 
 
@@ -167,7 +167,7 @@ def test_one_network_of_several_after_the_other(tmp_path, capsys):
     assert status == 2 and "expected `--layers` to name the layers of one stack" in errors
     assert errors.rstrip().endswith("net/bw, net/fw") and not os.path.exists(half + ".index")
     for start, end, side in [(source, half, "fw"), (half, whole, "bw")]:
-        flags = dict(layers="net/%s/.*" % side, to_format="stacked_lstm", to_scope=side)
+        flags = dict(layers=f"net/{side}/.*", to_format="stacked_lstm", to_scope=side)
         status, _, errors = run(capsys, source=start, to=end, **flags)
         assert status == 0, errors
     assert names_of(checkpoints.read(whole).layers) == ["fw/layer_1", "bw/layer_1"]
@@ -216,7 +216,7 @@ def test_errors(change, message, tmp_path, capsys):
 
 def test_the_command_itself(tmp_path):
     """In a process of its own: an error without a traceback."""
-    flags = ["--from=%s" % (tmp_path / "no.npz"), "--to=%s" % (tmp_path / "own.npz")]
+    flags = [f"--from={tmp_path / 'no.npz'}", f"--to={tmp_path / 'own.npz'}"]
     result = subprocess.run([sys.executable, SCRIPT] + flags, capture_output=True)
     errors = result.stderr.decode()
     assert result.returncode == 2 and "Traceback" not in errors

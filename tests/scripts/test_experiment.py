@@ -13,7 +13,7 @@ from training import experiment, history
 Parts = collections.namedtuple("Parts", ["METRIC", "validation", "parts"])
 
 
-class Pretender(object):
+class Pretender:
     """A `trainer.Trainer` of one batch per epoch, with the validation losses that it is given."""
 
     steps_per_epoch = 1

@@ -37,7 +37,7 @@ def table_of(arguments, **flags):
 
 def last_output(values, x, layers=1):
     """numpy_lstm's last output of x [T, B, I], from zeros."""
-    weights = [{gate: values["stacked_lstm/layer_%d/%s" % (k + 1, gate)] for gate in GATES} for k in range(layers)]
+    weights = [{gate: values[f"stacked_lstm/layer_{k + 1}/{gate}"] for gate in GATES} for k in range(layers)]
     return numpy_lstm.forward(weights, x.astype(np.float64))[0][-1]
 
 

@@ -92,7 +92,7 @@ def test_on_a_gpu(dtype, monkeypatch):
     with tf.device("/GPU:0"), tf.Session(config=config) as session:
         comparison = compared(setup, session, learning_rate=0.1)
         network = comparison.networks["pytorch"]
-        assert network.source.endswith(" on %s" % torch.cuda.get_device_name())
+        assert network.source.endswith(f" on {torch.cuda.get_device_name()}")
         check_numbers(comparison, session, batch, parity.TOLERANCES[dtype])
         assert waits == []
         losses = parity.train(comparison, session, [batch] * 3)

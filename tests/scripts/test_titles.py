@@ -123,7 +123,7 @@ def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
     feeds = {network.feeds[name]: array for name, array in batch.items()}
     found, losses, scores = session.run([network.predictions, network.losses, network.scores], feeds)
     gates = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
-    layers = [{gate: values["stacked_lstm/layer_%d/%s" % (k, gate)] for gate in gates} for k in (1, 2)]
+    layers = [{gate: values[f"stacked_lstm/layer_{k}/{gate}"] for gate in gates} for k in (1, 2)]
     for row, (words, length) in enumerate(zip(batch["sequences"], batch["lengths"])):
         state = np.zeros([1, 3])
         if length:
@@ -158,7 +158,7 @@ def test_a_run_learns_and_tells_the_best_epochs_numbers(title_arguments, capsys)
         assert result[part + "_accuracy"] == best[part + "_accuracy"]
     assert weights(title_arguments["train_dir"])["global_step"] == 12 * 4
     kept = [name for name in files_of(title_arguments["train_dir"]) if name.startswith("best.ckpt")]
-    assert {name.split(".")[1] for name in kept} == {"ckpt-%d" % best["global_step"]}
+    assert {name.split(".")[1] for name in kept} == {f"ckpt-{best['global_step']}"}
 
 
 def test_words_are_in_tensorboards_projector(title_arguments):
@@ -183,7 +183,7 @@ def test_a_resumed_run_has_the_words_it_had(title_arguments, tmp_path):
     words = files_of(title_arguments["train_dir"])["vocabulary.txt"]
     write_titles(
         title_arguments["data_dir"],
-        dict(TITLES, train=[("深圳 深圳 %s" % title, label) for title, label in TITLES["train"]]),
+        dict(TITLES, train=[(f"深圳 深圳 {title}", label) for title, label in TITLES["train"]]),
     )
     run(title_arguments, epochs="5")
     assert files_of(title_arguments["train_dir"])["vocabulary.txt"] == words

@@ -76,7 +76,7 @@ def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
 def test_few_checkpoints_are_kept(arguments):
     run(arguments, epochs="5")
     kept = [name for name in os.listdir(arguments["train_dir"]) if name.endswith(".index")]
-    assert sorted(kept) == ["model.ckpt-%d.index" % step for step in (12, 15, 9)]
+    assert sorted(kept) == [f"model.ckpt-{step}.index" for step in (12, 15, 9)]
 
 
 # Flags
@@ -141,7 +141,7 @@ def test_cudnn_without_a_gpu(arguments, monkeypatch):
 
 def test_every_flag_is_in_the_table_at_the_top():
     for _, name, _, _, _ in train.FLAGS:
-        assert "--%s" % name in train.__doc__
+        assert f"--{name}" in train.__doc__
     assert set(experiment.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
 
 
@@ -187,7 +187,7 @@ def test_bad_values_are_refused(flag, value):
     [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph"), ("weight_initializer", "dl")],
 )
 def test_the_peer_cannot_everything(arguments, flag, value, peer):
-    with pytest.raises(ValueError, match="--%s: expected .* with --peer=%s, got %s" % (flag, peer, value)):
+    with pytest.raises(ValueError, match=f"--{flag}: expected .* with --peer={peer}, got {value}"):
         run(arguments, peer=peer, **{flag: value})
 
 

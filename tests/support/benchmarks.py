@@ -25,11 +25,11 @@ def run_main(**given):
         benchmark.main(["benchmark.py"])
 
 
-class Measured(object):
+class Measured:
     """What is read of a `benchmark.Contestant` after its turns."""
 
     def __init__(self, name, milliseconds):
-        self.name, self.milliseconds, self.library, self.megabytes = name, milliseconds, "%s 1.0" % name, 5
+        self.name, self.milliseconds, self.library, self.megabytes = name, milliseconds, f"{name} 1.0", 5
 
 
 def built(name, mode, monkeypatch, device="CPU", x=X):

@@ -24,7 +24,7 @@ def saved(path, arrays, version=tf.train.SaverDef.V2):
 def cell(scope, input_size=3, units=4, names=("kernel", "bias"), seed=0):
     random = np.random.RandomState(seed)
     arrays = [random.standard_normal([input_size + units, 4 * units]), random.standard_normal([4 * units])]
-    return {"%s/%s" % (scope, name): array.astype(np.float32) for name, array in zip(names, arrays)}
+    return {f"{scope}/{name}": array.astype(np.float32) for name, array in zip(names, arrays)}
 
 
 def names_of(layers):

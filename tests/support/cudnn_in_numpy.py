@@ -26,7 +26,7 @@ def read(params, input_size, hidden_size, number):
     """A `Layer` per layer; they are views of the buffer, so that what is written to them is in it."""
     widths, taken = [input_size] + [hidden_size] * (number - 1), [0]
     size = sum(4 * hidden_size * (width + hidden_size) for width in widths) + 8 * hidden_size * number
-    assert params.shape == (size,), "cuDNN: a buffer of %s, not %d" % (params.shape, size)
+    assert params.shape == (size,), f"cuDNN: a buffer of {params.shape}, not {size}"
 
     def take(*shape):
         size = int(np.prod(shape))
@@ -108,8 +108,8 @@ def _checked(x, h0, params, lengths):
     """The layers; raises AssertionError where cuDNN would fail."""
     steps, batch, input_size = x.shape
     number, states, hidden_size = h0.shape
-    assert steps > 0 and batch > 0 and states == batch, "cuDNN: sizes %s, %s" % (x.shape, h0.shape)
-    assert lengths.shape == (batch,) and lengths.min() > 0 and lengths.max() <= steps, "cuDNN: lengths %s" % lengths
+    assert steps > 0 and batch > 0 and states == batch, f"cuDNN: sizes {x.shape}, {h0.shape}"
+    assert lengths.shape == (batch,) and lengths.min() > 0 and lengths.max() <= steps, f"cuDNN: lengths {lengths}"
     return read(params, input_size, hidden_size, number)
 
 
@@ -163,7 +163,7 @@ def _of_one_kind(function):
     def of_one_kind(x, h0, c0, params, lengths, *others):
         whole = bool(np.all(lengths == len(x)))
         kept.append(whole)
-        assert kept[0] == whole, "cuDNN: a batch of %s sequences after another kind" % ("whole" if whole else "ragged")
+        assert kept[0] == whole, f"cuDNN: a batch of {'whole' if whole else 'ragged'} sequences after another kind"
         return function(x, h0, c0, params, lengths, *others)
 
     return of_one_kind

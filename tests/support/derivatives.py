@@ -15,7 +15,7 @@ STACKS = {
 }
 
 
-class Problem(object):
+class Problem:
     """A scalar that depends on every output and every final state, as a function of the inputs and all variables."""
 
     def __init__(self, session, hidden_sizes, input_size, lengths=None, second=False, engine="graph", **options):

@@ -12,7 +12,7 @@ REGISTERED = any(k.device_type == "GPU" for k in kernels.get_registered_kernels_
 
 def missing(ops):
     """Those of `ops` that have no kernel for GPUs, as "type(dtype, ...) name"."""
-    return ["%s%s %s" % (op.type, sorted(_dtypes(op).values()), op.name) for op in ops if not _has_kernel(op)]
+    return [f"{op.type}{sorted(_dtypes(op).values())} {op.name}" for op in ops if not _has_kernel(op)]
 
 
 def _has_kernel(op):

@@ -55,29 +55,27 @@ def compute(library, tf, case, given):
         )
         for size in HIDDEN_SIZES
     ]
-    starts = [[tf.constant(given("%d %s0" % (k, f))) for f in FIELDS] for k in range(len(layers))]
+    starts = [[tf.constant(given(f"{k} {f}0")) for f in FIELDS] for k in range(len(layers))]
     for k, (layer, below) in enumerate(zip(layers, [INPUT_SIZE] + HIDDEN_SIZES)):
         layer.build((len(LENGTHS), STEPS, below))
-        found.update({"%d created %d" % (k, n): w for n, w in enumerate(layer.get_weights())})
-        layer.set_weights([given("%d set %d" % (k, n)) for n in range(len(layer.get_weights()))])
-        found.update({"%d got %d" % (k, n): w for n, w in enumerate(layer.get_weights())})
+        found.update({f"{k} created {n}": w for n, w in enumerate(layer.get_weights())})
+        layer.set_weights([given(f"{k} set {n}") for n in range(len(layer.get_weights()))])
+        found.update({f"{k} got {n}": w for n, w in enumerate(layer.get_weights())})
     variables = variables_of(library, layers)
     with tf.GradientTape() as tape:
         tape.watch([x, starts])
         below, results = x, []
         for k, layer in enumerate(layers):
             inputs, (below, *state) = below, layer(below, mask=mask, initial_state=starts[k])
-            found.update({"%d final %s" % (k, field): part for field, part in zip(FIELDS, state)})
+            found.update({f"{k} final {field}": part for field, part in zip(FIELDS, state)})
             results += state
         targets = [below] + results
-    upstream = [tf.constant(given("d outputs"))] + [
-        tf.constant(given("%d d %s" % (k, f))) for k in (0, 1) for f in FIELDS
-    ]
+    upstream = [tf.constant(given("d outputs"))] + [tf.constant(given(f"{k} d {f}")) for k in (0, 1) for f in FIELDS]
     d_x, d_starts, d_variables = tape.gradient(targets, [x, starts, variables], output_gradients=upstream)
     found.update({"outputs": below, "d x": d_x})
-    found.update({"%d d %s0" % (k, f): d for k, pair in enumerate(d_starts) for f, d in zip(FIELDS, pair)})
+    found.update({f"{k} d {f}0": d for k, pair in enumerate(d_starts) for f, d in zip(FIELDS, pair)})
     per_layer = len(variables) // len(layers)
-    found.update({"%d d weight %d" % (n // per_layer, n % per_layer): d for n, d in enumerate(d_variables)})
+    found.update({f"{n // per_layer} d weight {n % per_layer}": d for n, d in enumerate(d_variables)})
     plain = library.layers.LSTM(HIDDEN_SIZES[-1], dtype=case.dtype, **case.options)  # No sequences, no state.
     plain.build(tuple(inputs.shape))
     plain.set_weights(layers[-1].get_weights())
@@ -90,19 +88,19 @@ def bidirectional(library, tf, merge, masked, dtype, given):
     options = {"dtype": dtype, "return_sequences": True, "return_state": True, "zero_output_for_mask": True}
     layer = library.layers.Bidirectional(library.layers.LSTM(HIDDEN_SIZES[0], **options), merge_mode=merge, dtype=dtype)
     layer.build((len(LENGTHS), STEPS, INPUT_SIZE))
-    layer.set_weights([given("%s %d" % (side, n)) for side in SIDES for n in range(3)])
+    layer.set_weights([given(f"{side} {n}") for side in SIDES for n in range(3)])
     x, mask = tf.constant(given("x")), tf.sequence_mask(LENGTHS, STEPS) if masked else None
-    states = ["%s %s" % (side, f) for side in SIDES for f in FIELDS]
+    states = [f"{side} {f}" for side in SIDES for f in FIELDS]
     starts = [tf.constant(given(name + "0")) for name in states]
     variables = variables_of(library, [layer])
     with tf.GradientTape() as tape:
         tape.watch([x, starts])
         results = layer(x, mask=mask, initial_state=starts)
-    upstream = [tf.constant(given("%s d outputs" % merge))] + [tf.constant(given("d " + name)) for name in states]
+    upstream = [tf.constant(given(f"{merge} d outputs"))] + [tf.constant(given("d " + name)) for name in states]
     d_x, d_starts, d_variables = tape.gradient(results, [x, starts, variables], output_gradients=upstream)
     found = dict(zip(["outputs"] + states, results), **{"d x": d_x})
-    found.update({"d %s0" % name: d for name, d in zip(states, d_starts)})
-    names = ["%s %d" % (side, n) for side in SIDES for n in range(3)]
+    found.update({f"d {name}0": d for name, d in zip(states, d_starts)})
+    names = [f"{side} {n}" for side in SIDES for n in range(3)]
     found.update({"d weight " + name: d for name, d in zip(names, d_variables)})
     found.update({"got " + name: value for name, value in zip(names, layer.get_weights())})
     plain = library.layers.Bidirectional(library.layers.LSTM(HIDDEN_SIZES[0], dtype=dtype), merge, dtype=dtype)
@@ -126,12 +124,12 @@ def main(name, source, target):
 
     library, arrays, found = importlib.import_module(name), np.load(source), {}
     for key, case in CASES.items():
-        results = compute(library, tf, case, lambda part: arrays["%s/%s" % (key, part)])
-        found.update({"%s/%s" % (key, part): value for part, value in results.items()})
+        results = compute(library, tf, case, lambda part: arrays[f"{key}/{part}"])
+        found.update({f"{key}/{part}": value for part, value in results.items()})
     for merge, masked, dtype in BIDIRECTIONAL:
         given = lambda part: arrays["bidirectional/" + part].astype(dtype)  # noqa: E731
         results = bidirectional(library, tf, merge, masked, dtype, given)
-        found.update({"%s %s %s/%s" % (merge, masked, dtype, part): value for part, value in results.items()})
+        found.update({f"{merge} {masked} {dtype}/{part}": value for part, value in results.items()})
     np.savez(target, **found)
 
 

@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TEXT = os.path.join(HERE, "..", "..", "LICENSE")
 
 
-class TrainConfig(object):
+class TrainConfig:
     init_scale = 0.25
     learning_rate = 0.03
     lr_decay = 0.8
@@ -58,7 +58,7 @@ def producer(raw_data, batch_size, num_steps):
         yield data[:, part], data[:, 1:][:, part]
 
 
-class LanguageModel(object):
+class LanguageModel:
     """The model for training or for evaluation; it makes its variables in the current variable scope."""
 
     def __init__(self, is_training, config, rnn_cell, dynamic_rnn):

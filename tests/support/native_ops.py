@@ -30,7 +30,7 @@ def auto_engine():
 
 def of_layer(names, k):
     """Names of the lowest layer as those of layer number `k`."""
-    return [name + ("_%d" % k if k else "") for name in names]
+    return [name + (f"_{k}" if k else "") for name in names]
 
 
 def number_of_layers(values):

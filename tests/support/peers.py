@@ -28,10 +28,10 @@ def differences_of(comparison, setup, session, batch, time_steps):
     found = parity.differences(comparison, session, parity.random_batch(setup, batch, time_steps, seed=3), setup.dtype)
     expected = {"outputs", "d inputs"}
     for k in range(len(setup.hidden_sizes)):
-        expected |= {"layer_%d final %s" % (k + 1, field) for field in "ch"}
-        expected |= {"d layer_%d/%s%s" % (k + 1, kind, gate) for kind in "Wb" for gate in "fico"}
+        expected |= {f"layer_{k + 1} final {field}" for field in "ch"}
+        expected |= {f"d layer_{k + 1}/{kind}{gate}" for kind in "Wb" for gate in "fico"}
         names = {"zeros": [], "learned": ["c", "h"], "projected": ["W_c", "W_h"]}[setup.initial_state]
-        expected |= {"d initial_state/layer_%d/%s" % (k + 1, name) for name in names}
+        expected |= {f"d initial_state/layer_{k + 1}/{name}" for name in names}
     for peer in list(comparison.networks)[1:]:
         assert {d.name for d in found if d.peer == peer} == expected
     return found

@@ -24,6 +24,6 @@ def flat(gradients):
     """name -> array of what `backward` returns."""
     found = {"x": gradients["x"]}
     for k, (layer, start) in enumerate(zip(gradients["layers"], gradients["initial_state"])):
-        found.update({"%d %s" % (k, name): value for name, value in layer.items()})
-        found.update({"%d %s0" % (k, field): getattr(start, field) for field in "ch"})
+        found.update({f"{k} {name}": value for name, value in layer.items()})
+        found.update({f"{k} {field}0": getattr(start, field) for field in "ch"})
     return found

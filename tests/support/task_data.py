@@ -12,7 +12,7 @@ from tasks import fashion_mnist, forecast
 
 def idx(values, code=8):
     values = np.asarray(values)
-    header = struct.pack(">BBBB", 0, 0, code, values.ndim) + struct.pack(">%dI" % values.ndim, *values.shape)
+    header = struct.pack(">BBBB", 0, 0, code, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
     return header + values.astype(np.uint8).tobytes()
 
 

@@ -77,7 +77,7 @@ def values_in(checkpoint):
 
 def weights(train_dir, step=None):
     """name -> value of everything in the last checkpoint, or in that of a step."""
-    path = tf.train.latest_checkpoint(train_dir) if step is None else os.path.join(train_dir, "model.ckpt-%d" % step)
+    path = tf.train.latest_checkpoint(train_dir) if step is None else os.path.join(train_dir, f"model.ckpt-{step}")
     return values_in(path)
 
 

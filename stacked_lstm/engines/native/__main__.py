@@ -12,9 +12,9 @@ def main():
         where, is_new = library.built()
         library.load()
     except library.BuildError as error:
-        print("the native engine is not available: %s" % error, file=sys.stderr)
+        print(f"the native engine is not available: {error}", file=sys.stderr)
         return 1
-    print("%s %s" % ("built" if is_new else "found", where))
+    print(f"{'built' if is_new else 'found'} {where}")
     if not os.environ.get(library.LIBRARY_VARIABLE):  # Which names what was built elsewhere.
         tools = library.toolchain()
         print("by %s (%s)" % (" ".join(tools.command), tools.version.split("\n")[0]))

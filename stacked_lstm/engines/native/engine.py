@@ -12,7 +12,7 @@ def _named_activations(layers, place):
     for layer in layers:
         for function in (layer.activation, layer.recurrent_activation):
             if function.times_slope is None:
-                return "the activation %s is a function that is not known by name" % function.name
+                return f"the activation {function.name} is a function that is not known by name"
     return None
 
 

@@ -65,13 +65,13 @@ def _compiler():
     try:
         commands = [shlex.split(asked)] if asked else [[name] for name in _COMPILERS]
     except ValueError as error:
-        raise BuildError("expected a command as the CXX of the environment, got %r: %s" % (asked, error)) from error
+        raise BuildError(f"expected a command as the CXX of the environment, got {asked!r}: {error}") from error
     for name, *rest in filter(None, commands):
         found = shutil.which(name)
         if found:
             return [found] + rest
-    expected = "the CXX of the environment, %r" % asked if asked else "one of %s on the path" % ", ".join(_COMPILERS)
-    raise BuildError("there is no C++ compiler: expected %s" % expected)
+    expected = f"the CXX of the environment, {asked!r}" if asked else f"one of {', '.join(_COMPILERS)} on the path"
+    raise BuildError(f"there is no C++ compiler: expected {expected}")
 
 
 def cache_directory():
@@ -83,10 +83,10 @@ def cache_directory():
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     directory = os.environ.get(CACHE_VARIABLE) or os.path.join(base, "stacked_lstm")
     if not os.path.isabs(directory):  # Also where there is no home to stand for ~.
-        raise BuildError("expected an absolute path of a directory to build in, got %r" % directory)
+        raise BuildError(f"expected an absolute path of a directory to build in, got {directory!r}")
     os.makedirs(directory, 0o700, exist_ok=True)
     if not _is_closed(os.stat(directory)):
-        raise BuildError("expected %s to be the user's own or root's and closed to others' writing" % directory)
+        raise BuildError(f"expected {directory} to be the user's own or root's and closed to others' writing")
     return directory
 
 
@@ -96,7 +96,7 @@ def path(tools):
     for name in _files(".h", ".cc", "library.py"):  # This file has the flags.
         with open(os.path.join(HERE, name), "rb") as source:
             named.update(name.encode() + b"\0" + source.read() + b"\0")
-    return os.path.join(cache_directory(), "native-%s.so" % named.hexdigest()[:32])
+    return os.path.join(cache_directory(), f"native-{named.hexdigest()[:32]}.so")
 
 
 def built():
@@ -108,12 +108,12 @@ def built():
     given = os.environ.get(LIBRARY_VARIABLE)
     if given:
         if not _is_whole(given):
-            raise BuildError("expected a library that this package built as %s, got %r" % (LIBRARY_VARIABLE, given))
+            raise BuildError(f"expected a library that this package built as {LIBRARY_VARIABLE}, got {given!r}")
         return os.path.abspath(given), False
     try:
         return _found_or_built(toolchain())
     except OSError as error:
-        raise BuildError("the library can be neither found nor built: %s" % error) from error
+        raise BuildError(f"the library can be neither found nor built: {error}") from error
 
 
 def _found_or_built(tools):
@@ -151,7 +151,7 @@ def load():
             except BuildError as error:
                 _loaded["problem"] = str(error)
             except Exception as error:  # Whatever TensorFlow has against the library.
-                _loaded["problem"] = "TensorFlow does not load the library: %s" % error
+                _loaded["problem"] = f"TensorFlow does not load the library: {error}"
     if "problem" in _loaded:
         raise BuildError(_loaded["problem"])  # A new one each time: a traceback keeps what it went through alive.
     return _loaded["ops"]
@@ -189,10 +189,10 @@ def _output(command):
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=english)
     except OSError as error:
-        raise BuildError("%s: %s" % (command[0], error)) from error
+        raise BuildError(f"{command[0]}: {error}") from error
     text = done.stdout.decode(errors="replace")
     if done.returncode:
-        raise BuildError("%s\nexited with %d and said:\n%s" % (" ".join(command), done.returncode, text[-4000:]))
+        raise BuildError(f"{' '.join(command)}\nexited with {done.returncode} and said:\n{text[-4000:]}")
     return text
 
 
