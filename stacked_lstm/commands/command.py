@@ -1,0 +1,94 @@
+"""The habits of every command line: flags of absl, one line per error, and the exit status.
+
+A command is a module with a docstring, which `--help` prints, and two functions: `define_flags(values)` adds its flags
+to an `absl.flags.FlagValues`, and `main(values)` does the work. The exit status is 0 after success, 1 where the command
+ran and its answer is no, 2 where it could not do what was asked, and 130 after an interruption.
+
+This module imports no TensorFlow, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Callable, Iterator
+
+from absl import app, flags
+
+# What a wrong argument, a missing package or a damaged file raises. Other errors are faults and keep their traceback.
+_ERRORS = (ImportError, OSError, TypeError, ValueError, flags.Error)
+
+
+def run(define_flags: Callable[[flags.FlagValues], None], main: Callable[[flags.FlagValues], None]) -> None:
+    """Runs a command from its command line and exits.
+
+    Args:
+      define_flags: adds the command's flags to an `absl.flags.FlagValues`.
+      main: does the work, with the parsed flags. Its module's docstring is what `--help` prints.
+    """
+    module = main.__module__
+    sys.modules["__main__"].__doc__ = sys.modules[module].__doc__
+    define_flags(flags.FLAGS)
+    if module != "__main__":  # absl's --help shows the flags that belong to the script.
+        for flag in flags.FLAGS.get_flags_for_module(define_flags.__module__):
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+
+    def check_and_run(argv: list[str]) -> None:
+        with one_line_errors(argv[0]):
+            if argv[1:]:
+                raise ValueError(f"expected flags only, got {' '.join(argv[1:])}")
+            main(flags.FLAGS)
+
+    app.run(check_and_run, flags_parser=parse)
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses the flags of a command line, whose first entry is the script; returns the other arguments."""
+    with one_line_errors(argv[0]):
+        try:
+            return flags.FLAGS(argv)
+        except SystemExit:  # absl exits with 1 after --help.
+            sys.exit(0)
+
+
+@contextlib.contextmanager
+def one_line_errors(script: str) -> Iterator[None]:
+    """Prints an error of arguments, files or TensorFlow as one line and exits with status 2.
+
+    A reader that stops early, such as `| head`, is no error worth a line.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would flush once more and complain.
+        sys.exit(128 + signal.SIGPIPE)
+    except KeyboardInterrupt:
+        _exit(script, "interrupted", 128 + signal.SIGINT)
+    except Exception as error:
+        if not isinstance(error, _ERRORS + _tensorflow_errors()):
+            raise
+        hint = " (--helpshort lists the flags)" if isinstance(error, flags.Error) else ""
+        _exit(script, f"{error}{hint}", 2)
+
+
+def graph_mode() -> None:
+    """Prepares TensorFlow for a command: it builds graphs and writes only errors to stderr."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from stacked_lstm.compat import tf
+
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    tf.disable_v2_behavior()
+
+
+def _tensorflow_errors() -> tuple[type, ...]:
+    """TensorFlow's class of errors, once TensorFlow is imported."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (tensorflow.errors.OpError,) if tensorflow else ()
+
+
+def _exit(script: str, message: str, status: int) -> None:
+    print(f"{os.path.basename(script)}: {message}", file=sys.stderr)
+    sys.exit(status)
