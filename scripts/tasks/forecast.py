@@ -181,7 +181,7 @@ def read(path):
     if np.any(np.diff(hours) <= 0):
         raise ValueError(f"{path}: expected hours in increasing order, got some that are not")
     if len(hours) * TEST_FRACTION < DAY + HOURS_IN + HOURS_OUT:
-        least = (DAY + HOURS_IN + HOURS_OUT) / TEST_FRACTION
+        least = int((DAY + HOURS_IN + HOURS_OUT) / TEST_FRACTION)
         raise ValueError(f"{path}: expected at least {least} hours, got {len(hours)}")
     grid = np.arange(hours[0], hours[-1] + 1)
     return Series(hours[0], np.interp(grid, hours, values))
