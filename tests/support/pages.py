@@ -1,0 +1,81 @@
+"""The pages: their blocks, and folders in which their commands run as a reader would run them."""
+
+import os
+import re
+import stat
+import sys
+
+from support.paths import ROOT
+
+# Pages from the root; CHANGELOG.md has no commands.
+PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tuple(
+    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "rnn_cell")
+)
+
+# Script -> flags that make a run short. Of a flag that is given twice, the last value counts.
+SHORT = {
+    "compare.py": "--steps=2 --repeats=1 --hidden_sizes=3,2 --batch_size=2 --time_steps=4",
+    "benchmark.py": "--rounds=1 --seconds=0.01 --shapes=3,2,4,8,2 --contestants=graph,dynamic_rnn",
+    "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
+    "predict.py": "",
+    "convert.py": "",
+}
+
+# In the place of `python`: short runs of the scripts, tests that are only collected, and no new environment.
+PYTHON = f"""#!/bin/bash
+short=
+case "$1 $2" in
+{"".join(f"  scripts/{script}*) short='{flags}' ;;" + chr(10) for script, flags in SHORT.items())}  "-m pytest") short="--collect-only -q -p no:cacheprovider"; cd '{ROOT}' ;;
+  "-m venv"|"-m pip"|"-m build") exit 0 ;;
+esac
+status=0
+'{sys.executable}' "$@" $short || status=$?
+if [[ "$*" == *GPU* && $status == 2 ]]; then exit 0; fi  # A machine without a GPU says so in one line.
+exit $status
+"""
+
+COMMAND = f"""#!/bin/bash
+exec '{sys.executable}' -c 'from stacked_lstm.commands.%s import run; run()' "$@"
+"""
+
+NOTHING = "#!/bin/bash\n"
+
+# Name -> what runs in its place. What changes the machine does nothing here; `.ci/run` installs.
+PROGRAMS = {
+    "python": PYTHON,
+    "python3": PYTHON,
+    "stacked-lstm-compare": COMMAND % "compare",
+    "stacked-lstm-convert": COMMAND % "convert",
+    **dict.fromkeys(["apt", "find", "git", "pip", "unzip", "mypy", "ruff"], NOTHING),
+}
+
+
+def text_of(page):
+    """The text of a page."""
+    with open(os.path.join(ROOT, page), encoding="utf-8") as file:
+        return file.read()
+
+
+def blocks(page, language):
+    """The code blocks of one language on a page, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.S | re.M)
+
+
+def folder_of_a_clone(path):
+    """Makes `path` look like a clone with its environment; returns the process environment for its commands."""
+    for name in ("scripts", "tests", "stacked_lstm"):
+        os.symlink(os.path.join(ROOT, name), os.path.join(path, name))
+    for folder in ("programs", os.path.join(".venv", "bin")):
+        os.makedirs(os.path.join(path, folder))
+        for name, program in PROGRAMS.items():
+            file = os.path.join(path, folder, name)
+            with open(file, "w") as script:
+                script.write(program)
+            os.chmod(file, os.stat(file).st_mode | stat.S_IXUSR)
+    search = [os.path.join(path, "programs"), os.environ["PATH"]]
+    return dict(os.environ, PATH=os.pathsep.join(search), **python_path())
+
+
+def python_path():
+    """The variable by which a program elsewhere imports the package of this clone."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))}
