@@ -42,15 +42,17 @@ __all__ = [
 _HOMES = {"LSTMState": "state", "StackedLSTM": "stack", "load_native_ops": "engines.native"}
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name, or a module of the package, when it is first used."""
-    home = f"{__name__}.{_HOMES.get(name, name)}"
-    if name.startswith("_") or importlib.util.find_spec(home) is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(home)
-    value = getattr(module, name) if name in _HOMES else module
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # A type checker would take every name for one of the package's.
+
+    def __getattr__(name: str) -> Any:
+        """Imports a public name, or a module of the package, when it is first used."""
+        home = f"{__name__}.{_HOMES.get(name, name)}"
+        if name.startswith("_") or importlib.util.find_spec(home) is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(home)
+        value = getattr(module, name) if name in _HOMES else module
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -25,7 +25,7 @@ def keras_arrays():
 
 
 def run(command, folder, environment):
-    result = subprocess.run(command, cwd=str(folder), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    result = subprocess.run(command, cwd=str(folder), env=environment, capture_output=True)
     assert result.returncode == 0, result.stdout.decode()[-2000:] + result.stderr.decode()[-4000:]
     return result.stdout.decode()
 
@@ -46,9 +46,36 @@ def test_python_runs(page, tmp_path):
 def test_commands_run(page, tmp_path):
     """Every command of every page, in an imitation of a clone, with flags added that make it short."""
     environment = pages.folder_of_a_clone(str(tmp_path))
+    (tmp_path / "model.py").write_text(OLD_PROGRAM)
     for block in pages.blocks(page, "bash"):
         script = block.replace("/opt/stacked_lstm", str(tmp_path / "opt"))
         run(["bash", "-e", "-o", "pipefail", "-c", script], tmp_path, environment)
+
+
+OLD_PROGRAM = """
+cells = [tf.nn.rnn_cell.BasicLSTMCell(8), tf.contrib.rnn.DropoutWrapper(tf.contrib.rnn.LSTMCell(8), 0.5)]
+cell = tf.compat.v1.nn.rnn_cell.MultiRNNCell(cells); isinstance(cell, tf.nn.rnn_cell.RNNCell)
+outputs, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
+both, states = tf.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+outputs, state = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+"""
+
+NEW_PROGRAM = """
+cells = [tf1_rnn.BasicLSTMCell(8), tf1_rnn.DropoutWrapper(tf1_rnn.LSTMCell(8), 0.5)]
+cell = tf1_rnn.MultiRNNCell(cells); isinstance(cell, tf1_rnn.RNNCell)
+outputs, state = tf1_rnn.dynamic_rnn(cell, x, dtype=tf.float32)
+both, states = tf1_rnn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+outputs, state = tf.nn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+"""
+
+
+def test_names_of_an_old_program(tmp_path):
+    (tmp_path / "model.py").write_text(OLD_PROGRAM)
+    (command,) = [
+        block for block in pages.blocks("stacked_lstm/rnn_cell/README.md", "bash") if block.startswith("sed ")
+    ]
+    subprocess.run(command, shell=True, check=True, cwd=str(tmp_path))
+    assert (tmp_path / "model.py").read_text() == NEW_PROGRAM
 
 
 def test_defaults():

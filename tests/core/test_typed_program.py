@@ -21,10 +21,12 @@ MISTAKES = {
 }
 
 
-def check(path):
-    """(exit status, report) of the type checker."""
-    command = [sys.executable, "-m", "mypy", "--strict", str(path)]
-    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def check(path, folder):
+    """(exit status, report) of the type checker, which is run in `folder`."""
+    flags = ["--strict", "--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]
+    command = [sys.executable, "-m", "mypy"] + flags + [str(path)]
+    environment = dict(os.environ, MYPYPATH=ROOT)
+    result = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return result.returncode, result.stdout.decode()
 
 
@@ -36,9 +38,9 @@ def test_it_runs(tmp_path):
 
 
 @ONCE
-def test_the_type_checker_is_content():
+def test_the_type_checker_is_content(tmp_path):
     pytest.importorskip("mypy")
-    status, report = check(PROGRAM)
+    status, report = check(PROGRAM, str(tmp_path))
     assert status == 0, report
 
 
@@ -50,5 +52,5 @@ def test_the_type_checker_finds_mistakes(right, tmp_path):
         text = file.read()
     assert text.count(right) == 1
     (tmp_path / "program.py").write_text(text.replace(right, MISTAKES[right]), encoding="utf-8")
-    status, report = check(tmp_path / "program.py")
+    status, report = check(tmp_path / "program.py", str(tmp_path))
     assert status == 1 and "Found 1 error" in report, report

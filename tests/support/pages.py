@@ -21,11 +21,14 @@ SHORT = {
     "convert.py": "",
 }
 
+CASES = "\n".join(f"  scripts/{script}*) short='{flags}' ;;" for script, flags in SHORT.items())
+
 # In the place of `python`: short runs of the scripts, tests that are only collected, and no new environment.
 PYTHON = f"""#!/bin/bash
 short=
 case "$1 $2" in
-{"".join(f"  scripts/{script}*) short='{flags}' ;;" + chr(10) for script, flags in SHORT.items())}  "-m pytest") short="--collect-only -q -p no:cacheprovider"; cd '{ROOT}' ;;
+{CASES}
+  "-m pytest") short="--collect-only -q -p no:cacheprovider"; cd '{ROOT}' ;;
   "-m venv"|"-m pip"|"-m build") exit 0 ;;
 esac
 status=0

@@ -26,7 +26,7 @@ with tf.Session() as session:
     session.run(tf.global_variables_initializer())
     last: np.ndarray = session.run(state[-1].h, {x: batch})
     layers = lstm.get_weights(session).layers
-    checkpoints.write("typed.npz", layers, "pytorch")
+    checkpoints.write("typed.npz", layers[:1], "pytorch")
 kernel = layouts.pack(layers[0], "keras")["kernel"]
 numbers, _, _ = numpy_lstm.forward(layers, batch.transpose([1, 0, 2]))
 print(last.shape, kernel.shape, numbers.shape, lstm.engine_used, rnn_cell.engine_used(others).name)
