@@ -17,7 +17,7 @@ from support.random_networks import random_layers
 def test_a_saver_restores_what_was_converted(tmp_path, session):
     """Cells of TensorFlow 1.15, converted, restored into a StackedLSTM, compute what they computed there."""
     archive = np.load(os.path.join(GOLDEN, "cells.npz"))
-    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="multi_three/.*")
+    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="multi_three/.*")
     locations = checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", scope="mine/own")
     assert names_of(locations) == [f"mine/own/layer_{k}" for k in (1, 2, 3)]
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "own.ckpt")
@@ -41,7 +41,7 @@ def test_cells_there_and_back(forget_bias, tmp_path):
     np.testing.assert_array_equal(arrays[scopes[0] + "/bias"][8:12], layers[0]["bf"] - added)
     back = checkpoints.read(path, forget_bias=forget_bias)
     for layer, found in zip(layers, back.layers):
-        assert all(files.same(found.layer[name], layer[name]) for name in layer)
+        assert all(files.same_bits(found.weights[name], layer[name]) for name in layer)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_cells_there_and_back(forget_bias, tmp_path):
 def test_scopes(format, count, scope, expected, tmp_path):
     path, layers = str(tmp_path / "model.ckpt"), float32_layers([4] * count, 4)
     if expected is None:
-        with pytest.raises(ValueError, match=f"checkpoints.write: expected `scope` to name {count} layers"):
+        with pytest.raises(ValueError, match=f"checkpoints.write: expected `scope` to name {count} layer"):
             checkpoints.write(path, layers, format, scope=scope)
         assert folder(tmp_path) == {}
         return
@@ -75,13 +75,13 @@ def test_a_program_keeps_its_variables_and_its_optimizer(tmp_path):
     source = checkpoints.read(PROGRAM)
     assert [list(layer.slots) for layer in source.layers] == [[("model", "Adam"), ("model", "Adam_1")]] * 2
     own = str(tmp_path / "own.ckpt")
-    checkpoints.write(own, source.layers, "stacked_lstm", others=source.others)
+    checkpoints.write(own, source.layers, "stacked_lstm", other_arrays=source.other_arrays)
     converted = arrays_in(own)
     ours = {name for name in converted if "stacked_lstm/" in name}
     theirs = {name for name in original if "lstm_cell/" in name}
     assert len(ours) == 3 * 2 * 8 and len(theirs) == 3 * 2 * 2
     assert set(converted) - ours == set(original) - theirs
-    assert all(files.same(converted[name], original[name]) for name in set(converted) - ours)
+    assert all(files.same_bits(converted[name], original[name]) for name in set(converted) - ours)
     kernel = "model/model/RNN/multi_rnn_cell/cell_0/lstm_cell/kernel/Adam_1"
     size = original[kernel].shape[1] // 4
     inputs = len(original[kernel]) - size
@@ -93,11 +93,11 @@ def test_a_program_keeps_its_variables_and_its_optimizer(tmp_path):
         np.testing.assert_array_equal(converted[f"model/stacked_lstm/layer_1/b{gate}/Adam_1"], bias)  # None added.
     again, back = checkpoints.read(own), str(tmp_path / "back.ckpt")
     scope = "model/RNN/multi_rnn_cell/cell_%d/lstm_cell"
-    checkpoints.write(back, again.layers, "rnn_cell", scope, others=again.others)
+    checkpoints.write(back, again.layers, "rnn_cell", scope, other_arrays=again.other_arrays)
     returned = arrays_in(back)
     assert set(returned) == set(original)
     biases = {(scope % k) + "/bias" for k in range(2)}
-    assert all(files.same(returned[name], original[name]) for name in set(original) - biases)
+    assert all(files.same_bits(returned[name], original[name]) for name in set(original) - biases)
     assert all(np.max(np.abs(returned[name] - original[name])) <= 2**-23 for name in biases)  # 1 added, and taken.
 
 
@@ -120,9 +120,9 @@ def test_other_slots_and_kinds_of_variables(tmp_path):
     path = saved(tmp_path / "model.ckpt", dict(arrays, **others))
     source = checkpoints.read(path)
     assert set(source.layers[0].slots) == {("", "ExponentialMovingAverage"), ("", "Momentum")}
-    checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", others=source.others)
+    checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", other_arrays=source.other_arrays)
     found = arrays_in(tmp_path / "own.ckpt")
-    assert all(files.same(found[name], arrays_in(path)[name]) for name in others)
+    assert all(files.same_bits(found[name], arrays_in(path)[name]) for name in others)
     assert found["text"] == others["text"]
     for suffix, added in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
         expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(added)
@@ -148,12 +148,15 @@ def test_slots_of_a_stack_without_biases(tmp_path):
 
 
 def test_peepholes_and_projections_where_there_is_a_place(tmp_path):
-    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_all_options/.*", forget_bias=0.5)
+    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_all_options/.*", forget_bias=0.5)
     checkpoints.write(str(tmp_path / "cell.ckpt"), source.layers, "rnn_cell", forget_bias=0.0)
     (found,) = checkpoints.read(str(tmp_path / "cell.ckpt"), forget_bias=0.0).layers
-    assert {"pf", "pi", "po", "Wp"} <= set(found.layer)
-    assert all(files.same(found.layer[name], source.layers[0].layer[name]) for name in found.layer)
-    with pytest.raises(ValueError, match=r"without peepholes or projection, .*, got \['Wp', 'pf', 'pi', 'po'\]"):
+    assert {"pf", "pi", "po", "Wp"} <= set(found.weights)
+    assert all(files.same_bits(found.weights[name], source.layers[0].weights[name]) for name in found.weights)
+    with pytest.raises(
+        ValueError,
+        match=r"to have no peepholes and no projection, since StackedLSTM has none, got \['Wp', 'pf', 'pi', 'po'\]",
+    ):
         checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm")
     with pytest.raises(ValueError, match="without peepholes, since the layout 'keras' has none"):
         checkpoints.write(str(tmp_path / "own.h5"), source.layers)
@@ -164,11 +167,11 @@ def test_mappings_as_get_weights_has_them(tmp_path):
     del layers[0]["bf"], layers[0]["bi"], layers[0]["bo"], layers[0]["bc"]
     checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
     found = checkpoints.read(str(tmp_path / "own.ckpt")).layers
-    assert set(found[0].layer) == set(found[1].layer)  # A stack has biases everywhere or nowhere.
+    assert set(found[0].weights) == set(found[1].weights)  # A stack has biases everywhere or nowhere.
     x = np.random.RandomState(0).standard_normal([5, 2, 3])
-    outputs = [numpy_lstm.forward(each, x)[0] for each in (layers, [layer.layer for layer in found])]
+    outputs = [numpy_lstm.forward(each, x)[0] for each in (layers, [layer.weights for layer in found])]
     np.testing.assert_array_equal(*outputs)
-    with pytest.raises(ValueError, match="a FoundLayer or a mapping as layer 1, got str"):
+    with pytest.raises(ValueError, match=r"expected `layers\[0\]` to be a CheckpointLayer or a mapping .*, got a str"):
         checkpoints.write(str(tmp_path / "no.ckpt"), ["Wf"], "stacked_lstm")
     with pytest.raises(ValueError, match=r"`layers` to be a list of layers, got \[\]"):
         checkpoints.write(str(tmp_path / "no.ckpt"), [], "stacked_lstm")
@@ -182,45 +185,60 @@ def test_a_template_keeps_all_else(tmp_path):
     )
     template, target = saved(tmp_path / "model.ckpt", arrays), str(tmp_path / "new.ckpt")
     layers = float32_layers([4], 3)
-    checkpoints.write(target, layers, "rnn_cell", "net/fw/.*", template=template, forget_bias=0.0)
+    checkpoints.write(target, layers, "rnn_cell", template=template, template_names="net/fw/.*", forget_bias=0.0)
     found = arrays_in(target)
     assert set(found) == set(arrays)
-    changed = {name for name in arrays if not files.same(found[name], arrays[name])}
+    changed = {name for name in arrays if not files.same_bits(found[name], arrays[name])}
     assert changed == {scopes[0] + "/kernel", scopes[0] + "/bias"}
     np.testing.assert_array_equal(found[scopes[0] + "/bias"][8:12], layers[0]["bf"])
     both = checkpoints.read(template).layers
     assert [layer.direction for layer in both] == ["forward", "backward"]
     checkpoints.write(target, both, "rnn_cell", template=template, overwrite=True)
     for wrong, message in [
-        (both[::-1], r"expected layers for those of .*model.ckpt, \[.*'forward'.*got .*'backward'"),
-        (layers, "expected layers for those of .*'backward'"),
-        (float32_layers([4, 5], 3), r"expected layers for those of"),
+        (both[::-1], r"expected `layers` to match those of .*model.ckpt, \[.*'forward'.*got .*'backward'"),
+        (layers, "expected `layers` to match those of .*'backward'"),
+        (float32_layers([4, 5], 3), r"expected `layers` to match those of"),
     ]:
         with pytest.raises(ValueError, match=message):
             checkpoints.write(target, wrong, "rnn_cell", template=template, overwrite=True)
-    with pytest.raises(ValueError, match=r"expected arrays for net/fw/lstm_cell of .*\(7, 16\).*got .*\(8, 16\)"):
-        checkpoints.write(str(tmp_path / "b.ckpt"), float32_layers([4], 4), "rnn_cell", "net/fw/.*", template=template)
-    with pytest.raises(ValueError, match="expected `others` for a new TensorFlow checkpoint only"):
-        checkpoints.write(str(tmp_path / "b.ckpt"), layers, "rnn_cell", "net/fw/.*", None, arrays, template)
+    forward = dict(template=template, template_names="net/fw/.*")
+    for wrong, change, message in [
+        (float32_layers([4], 4), {}, r"expected arrays for net/fw/lstm_cell of .*\(7, 16\).*got .*\(8, 16\)"),
+        (layers, dict(other_arrays=arrays), "expected no `other_arrays`, except in a new TensorFlow checkpoint, got"),
+        (layers, dict(scope="net/fw/lstm_cell"), "expected no `scope`, since `template` names the layers, got"),
+        (layers, dict(template=None), "expected no `template_names` without `template`, got 'net/fw/"),
+        (layers, dict(template_names="net/no"), "expected `template_names` to match the names .* names are net/fw/"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            checkpoints.write(str(tmp_path / "b.ckpt"), wrong, "rnn_cell", **dict(forward, **change))
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(overwrite=False), "expected a name that is free, or to be asked to overwrite, got .*own.ckpt"),
         (
-            dict(others={"stacked_lstm/layer_1/Wf": np.zeros(1)}),
-            "a scope whose names are free, got in use: stacked_lstm/",
+            dict(overwrite=False),
+            "expected the name of a new file, or `overwrite=True`, got .*own.ckpt.index, which exists",
+        ),
+        (
+            dict(other_arrays={"stacked_lstm/layer_1/Wf": np.zeros(1)}),
+            "expected `scope` to give names that differ from those of `other_arrays`, got stacked_lstm/",
         ),
         (dict(layers=float32_layers([4], 3) + float32_layers([4], 3)), "each as wide as the next one's input, got"),
-        (dict(layers=[float32_layers([4], 3)[0], random_layers(np.random, [4], 4)[0]]), "layers of one dtype, got"),
+        (
+            dict(layers=[float32_layers([4], 3)[0], random_layers(np.random, [4], 4)[0]]),
+            "expected `layers` to have one dtype, got",
+        ),
         (dict(path="missing/own.ckpt"), "expected an existing folder for .*own.ckpt"),
         (dict(path="."), "expected the name of a file, got the folder"),
         (
             dict(format=None),
-            "expected a format, or a name that ends in one of .weights.h5 .h5 .keras .* got .*own.ckpt",
+            "expected `format`, or a file name that ends in one of .weights.h5 .h5 .keras .* got .*own.ckpt",
         ),
-        (dict(path="own.h5", format=None, others={"a": np.zeros(1)}), "`others` for a new TensorFlow checkpoint only"),
+        (
+            dict(path="own.h5", format=None, other_arrays={"a": np.zeros(1)}),
+            "expected no `other_arrays`, except in a new",
+        ),
     ],
 )
 def test_errors_change_nothing(change, message, tmp_path):
@@ -237,23 +255,23 @@ def test_errors_change_nothing(change, message, tmp_path):
 def test_what_was_not_written_well_is_not_renamed(broken, tmp_path, monkeypatch):
     layers = float32_layers([4], 3)
     checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
-    before, save = folder(tmp_path), tensorflow_checkpoints.save
+    before, codec = folder(tmp_path), tensorflow_checkpoints.CODEC
 
     def badly(path, content):
         if broken == "another number":
             content.arrays["stacked_lstm/layer_1/bf"] = np.nextafter(content.arrays["stacked_lstm/layer_1/bf"], 9)
-            save(path, content._replace(arrays=dict(content.arrays)))
+            codec.save(path, content._replace(arrays=dict(content.arrays)))
             content.arrays["stacked_lstm/layer_1/bf"] = layers[0]["bf"]
         elif broken == "cut off":
-            save(path, content)
+            codec.save(path, content)
             with open(path + ".data-00000-of-00001", "r+b") as file:
                 file.truncate(100)
         else:
             raise OSError("no space left on device")
 
-    monkeypatch.setattr(tensorflow_checkpoints, "save", badly)
+    monkeypatch.setattr(tensorflow_checkpoints, "CODEC", codec._replace(save=badly))
     messages = {
-        "another number": r"to hold what was written, got differences in \['stacked_lstm/layer_1/bf'\]",
+        "another number": r"to hold the arrays that were written, got differences in \['stacked_lstm/layer_1/bf'\]",
         "cut off": "expected a TensorFlow checkpoint in ",
         "no room": "expected arrays that can be written in .*no space left",
     }
@@ -282,10 +300,10 @@ def test_cells_to_cells_do_not_round(forget_bias, same, tmp_path):
     checkpoints.write(path, source.layers, "rnn_cell", forget_bias=forget_bias)
     found = arrays_in(path)
     assert set(found) == set(arrays)
-    assert all(files.same(found[name], arrays[name]) == (same or "kernel" in name) for name in arrays)
-    changed = [source.layers[0]._replace(layer=float32_layers([4], 3)[0])]  # Another layer: its numbers count.
+    assert all(files.same_bits(found[name], arrays[name]) == (same or "kernel" in name) for name in arrays)
+    changed = [source.layers[0]._replace(weights=float32_layers([4], 3)[0])]  # Another layer: its numbers count.
     checkpoints.write(path, changed, "rnn_cell", overwrite=True)
-    expected = changed[0].layer["bf"] - np.float32(1)
+    expected = changed[0].weights["bf"] - np.float32(1)
     np.testing.assert_array_equal(arrays_in(path)["rnn/lstm_cell/bias"][8:12], expected)
 
 
@@ -295,12 +313,15 @@ def test_the_format_says_which_layers_of_a_template_are_meant(tmp_path):
     template, path = saved(tmp_path / "model.ckpt", old), str(tmp_path / "new.ckpt")
     assert names_of(checkpoints.write(path, [layer], "rnn_cell", template=template)) == ["rnn/lstm_cell"]
     found = arrays_in(path)
-    changed = {name for name in old if not files.same(found[name], old[name])}
+    changed = {name for name in old if not files.same_bits(found[name], old[name])}
     assert changed == {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
 
 
 def test_what_would_not_be_found_again_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(tensorflow_checkpoints, "find", lambda content, path: [])
-    with pytest.raises(ValueError, match="a `scope` by which layers are found again, got stacked_lstm/layer_1"):
+    codec = tensorflow_checkpoints.CODEC._replace(find=lambda content, path: [])
+    monkeypatch.setattr(tensorflow_checkpoints, "CODEC", codec)
+    with pytest.raises(
+        ValueError, match="expected `scope` to be a name by which layers can be found, got stacked_lstm/layer_1"
+    ):
         checkpoints.write(str(tmp_path / "own.ckpt"), float32_layers([4], 3), "stacked_lstm")
     assert folder(tmp_path) == {}

@@ -24,7 +24,9 @@ def test_parts_of_another_checkpoint(tmp_path):
     others = ["own.ckpt.data-00000-of-00001", "own.ckpt.data-00001-of-00002", "own.ckpt"]
     for name in others:
         (tmp_path / name).write_bytes(b"old")
-        with pytest.raises(ValueError, match="expected a name that is free"):
+        with pytest.raises(
+            ValueError, match="expected the name of a new file, or `overwrite=True`, got .*, which exists"
+        ):
             checkpoints.write(str(tmp_path / "own.ckpt"), float32_layers([4], 3), "stacked_lstm")
     checkpoints.write(str(tmp_path / "own.ckpt"), float32_layers([4], 3), "stacked_lstm", overwrite=True)
     assert set(folder(tmp_path)) == {"own.ckpt.data-00000-of-00001", "own.ckpt.index", "checkpoint"}

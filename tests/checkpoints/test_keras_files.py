@@ -64,11 +64,11 @@ def test_what_keras_computed(path):
     names = ["bidirectional", "bidirectional", "lstm_1"] if both else ["lstm", "lstm_1"]
     done = {}
     for layer, name in zip(found, names):
-        ran = plain_lstm.run([layer.layer], golden[name + "/inputs"], backward=layer.direction == "backward")
+        ran = plain_lstm.run([layer.weights], golden[name + "/inputs"], backward=layer.direction == "backward")
         done.setdefault(name, []).append(ran)
         offset = len(layer.arrays) * (layer.direction == "backward")
         for k, array in enumerate(layer.arrays.values()):
-            assert files.same(array, golden[f"{name}/weights/{k + offset}"])
+            assert files.same_bits(array, golden[f"{name}/weights/{k + offset}"])
     for name, sides in done.items():
         results = {"outputs": np.concatenate([outputs for outputs, _ in sides], axis=2)}
         for k, (_, ((c, h),)) in enumerate(sides):
@@ -102,11 +102,13 @@ def test_keras_loads_what_was_written(library, tmp_path):
     for path in FILES:
         if os.path.basename(os.path.dirname(path)) == library:
             name, source = os.path.basename(path), checkpoints.read(path)
-            layers = separate_layers([checkpoints.sizes(f.layer)[:2] for f in source.layers], "no_bias" not in name)
-            changed = [found._replace(layer=layer) for found, layer in zip(source.layers, layers)]
+            layers = separate_layers([f.sizes[:2] for f in source.layers], "no_bias" not in name)
+            changed = [found._replace(weights=layer) for found, layer in zip(source.layers, layers)]
             checkpoints.write(str(tmp_path / name), changed, template=path)
             again = checkpoints.read(str(tmp_path / name))
-            assert all(files.same(again.others[key], source.others[key]) for key in source.others)
+            assert all(
+                files.same_bits(again.other_arrays[key], source.other_arrays[key]) for key in source.other_arrays
+            )
             inputs[name], expected[name] = expected_outputs(library, path, layers)
     np.savez(str(tmp_path / "inputs.npz"), **inputs)
     subprocess.check_call([sys.executable, witness.__file__, LIBRARIES[library], str(tmp_path)])
@@ -165,12 +167,12 @@ def test_cudnn_lstm(tmp_path):
     golden = np.load(os.path.join(GOLDEN, "cudnn_lstm.npz"))
     source = checkpoints.read(path)
     assert [layer.layout for layer in source.layers] == ["keras_cudnn"] * 2
-    outputs, _ = plain_lstm.run([layer.layer for layer in source.layers], golden["inputs"])
+    outputs, _ = plain_lstm.run([layer.weights for layer in source.layers], golden["inputs"])
     numeric.check_same({"outputs": outputs}, {"outputs": golden["outputs"]}, 1e-6)
     checkpoints.write(str(tmp_path / "new.h5"), source.layers, template=path)
     again = checkpoints.read(str(tmp_path / "new.h5")).layers
     for layer, back in zip(source.layers, again):
-        assert all(files.same(layer.arrays[name], back.arrays[name]) for name in ("kernel", "recurrent_kernel"))
+        assert all(files.same_bits(layer.arrays[name], back.arrays[name]) for name in ("kernel", "recurrent_kernel"))
         first, second = np.split(back.arrays["bias"], 2)
         np.testing.assert_array_equal(first, np.sum(np.split(layer.arrays["bias"], 2), axis=0))
         assert not np.any(second)
@@ -206,14 +208,14 @@ def test_a_config_tells_directions_and_activations(tmp_path):
     ]
     with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*recurrent_activation hard_sigmoid"):
         checkpoints.read(str(tmp_path / "model.keras"))
-    found = checkpoints.read(str(tmp_path / "model.keras"), layers=".*").layers
+    found = checkpoints.read(str(tmp_path / "model.keras"), names=".*").layers
     assert names_of(found) == [f"layers/{scope}/vars" for scope in scopes]
     assert [(layer.direction, layer.remark) for layer in found] == expected
     legacy, keys = {}, ("kernel:0", "recurrent_kernel:0", "bias:0")
     for scope in ["lstm_9/lstm_9", "lstm/lstm", "both/both/forward_x", "both/both/backward_x"]:
         legacy.update(group(f"model_weights/{scope}/lstm_cell", names=keys))
         legacy.update(group(f"optimizer_weights/Adam/m/{scope}/lstm_cell", names=keys))
-    found = checkpoints.read(written(tmp_path / "model.h5", legacy, config), layers=".*").layers
+    found = checkpoints.read(written(tmp_path / "model.h5", legacy, config), names=".*").layers
     assert [(layer.direction, layer.remark) for layer in found] == expected
 
 
@@ -230,7 +232,7 @@ def test_broken_files(tmp_path):
     arrays = group("layers/lstm/cell/vars")
     arrays["layers/lstm/cell/vars/2"] = np.zeros([12], np.float32)
     with pytest.raises(
-        ValueError, match=r"arrays of layers/lstm/cell/vars in .* an LSTM layer's, .* got .*vars/2': 'float32 \(12,\)"
+        ValueError, match=r"arrays of .* 'keras' for layers/lstm/cell/vars in .* got .*vars/2': 'float32 \(12,\)"
     ):
         checkpoints.read(written(tmp_path / "shapes.weights.h5", arrays))
     with pytest.raises(ValueError, match="expected LSTM layers in .*gru.weights.h5, got none"):
@@ -242,9 +244,9 @@ def test_a_template_in_which_one_layer_has_biases(tmp_path):
     del arrays["layers/lstm/cell/vars/2"]
     written(path, dict(arrays, **group("layers/lstm_1/cell/vars", (4, 4))))
     source = checkpoints.read(path).layers
-    assert ["bf" in found.layer for found in source] == [False, True]
+    assert ["bf" in found.weights for found in source] == [False, True]
     checkpoints.write(str(tmp_path / "same.weights.h5"), source, template=path)
-    assert ["bf" in found.layer for found in checkpoints.read(str(tmp_path / "same.weights.h5")).layers] == [
+    assert ["bf" in found.weights for found in checkpoints.read(str(tmp_path / "same.weights.h5")).layers] == [
         False,
         True,
     ]
@@ -261,13 +263,16 @@ def test_a_failure_changes_nothing(tmp_path):
     for arguments, message in [
         (dict(path=path, layers=separate_layers([(5, 4)]), template=path), r"\(3, 16\).*got .*\(5, 16\)"),
         (dict(path=path, layers=doubled, template=path), "'float32'.*got .*'float64'"),
-        (dict(path=path, layers=bfloat16), "float16, float32 or float64 for a Keras file, got .*bfloat16"),
-        (dict(path=path, layers=layers, scope="mine"), "no `scope` for Keras"),
+        (dict(path=path, layers=bfloat16), "float16, float32 or float64 in a Keras file, got .*bfloat16"),
+        (dict(path=path, layers=layers, scope="mine"), "no `scope` for a Keras file"),
         (
             dict(path=path, layers=layers, template=str(tmp_path / "model.h5")),
-            "template whose name ends in .weights.h5",
+            "`template` to have the suffix .weights.h5 of .*, got .*model.h5",
         ),
-        (dict(path=str(tmp_path / "new.keras"), layers=layers), "a template for a .keras file"),
+        (
+            dict(path=str(tmp_path / "new.keras"), layers=layers),
+            "`template` to be an existing .keras file, because .*new.keras must contain a whole model",
+        ),
     ]:
         with pytest.raises(ValueError, match="checkpoints.write: expected .*" + message):
             checkpoints.write(overwrite=True, **arguments)
@@ -293,13 +298,13 @@ def test_what_wrappers_hide(library, tmp_path):
     golden = np.load(str(tmp_path / "wrapped.npz"))
     for name, suffix in itertools.product(WRAPPED, (".keras", ".h5")):
         path = str(tmp_path / (name + suffix))
-        found = checkpoints.read(path, layers=".*").layers
+        found = checkpoints.read(path, names=".*").layers
         assert [(layer.direction, layer.remark) for layer in found] == WRAPPED[name], path
         if any(remark for _, remark in WRAPPED[name]):
             with pytest.raises(ValueError, match="expected plain LSTM layers in "):
                 checkpoints.read(path)
             continue
-        x, first, second = golden[name + "/x"], *[layer.layer for layer in found]
+        x, first, second = golden[name + "/x"], *[layer.weights for layer in found]
         if name == "nested":  # What goes backward gives its outputs in the order in which it made them.
             y, _ = plain_lstm.run([first], x, backward=True)
             y, _ = plain_lstm.run([second], y[:, ::-1])
@@ -326,6 +331,6 @@ def test_wrappers_that_are_not_known(tmp_path):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", json.dumps(config_of(layer)))
             archive.write(weights, "model.weights.h5")
-        assert [found.remark for found in checkpoints.read(path, layers=".*").layers] == [remark]
+        assert [found.remark for found in checkpoints.read(path, names=".*").layers] == [remark]
         with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*" + remark):
             checkpoints.read(path)

@@ -64,7 +64,7 @@ def test_a_new_model(sizes, peepholes, use_bias, tmp_path):
     back = checkpoints.read(str(path)).layers
     assert names_of(back) == names_of(locations)
     for layer, again in zip(layers, back):
-        assert set(layer) == set(again.layer) and all(np.array_equal(layer[n], again.layer[n]) for n in layer)
+        assert set(layer) == set(again.weights) and all(np.array_equal(layer[n], again.weights[n]) for n in layer)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_a_model_read_and_used_as_a_template(direction, tmp_path):
     source = checkpoints.read(str(tmp_path / "old.onnx"))
     assert [layer.direction for layer in source.layers] == directions
     assert names_of(source.layers) == (["encoder"] if len(directions) == 1 else ["encoder/forward", "encoder/backward"])
-    assert list(source.others) == ["one"]
-    changed = [found._replace(layer=layer) for found, layer in zip(source.layers, new)]
+    assert list(source.other_arrays) == ["one"]
+    changed = [found._replace(weights=layer) for found, layer in zip(source.layers, new)]
     checkpoints.write(str(tmp_path / "new.onnx"), changed, template=str(tmp_path / "old.onnx"))
     for name, layers in [("old.onnx", old), ("new.onnx", new)]:
         z = evaluated(tmp_path / name, X).transpose(1, 2, 0, 3)
@@ -102,8 +102,8 @@ def test_nodes_that_compute_something_else(attributes, remark, tmp_path):
     onnx.save(model_of(layers, **attributes), path)
     with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*encoder.*" + remark):
         checkpoints.read(path)
-    (found,) = checkpoints.read(path, layers="encoder").layers
-    np.testing.assert_array_equal(found.layer["Wf"], layers[0]["Wf"])
+    (found,) = checkpoints.read(path, names="encoder").layers
+    np.testing.assert_array_equal(found.weights["Wf"], layers[0]["Wf"])
 
 
 def test_attributes_that_change_nothing(tmp_path):
@@ -120,14 +120,14 @@ def test_what_pytorch_exported(case, exporter):
     expected = checkpoints.read(os.path.join(PYTORCH, case + ".npz")).layers
     assert [layer.direction for layer in found] == [layer.direction for layer in expected]
     for layer, theirs in zip(found, expected):
-        assert all(np.array_equal(layer.layer[name], theirs.layer[name]) for name in theirs.layer)
+        assert all(np.array_equal(layer.weights[name], theirs.weights[name]) for name in theirs.weights)
 
 
 def test_what_onnx_computed_with_peepholes():
     golden = np.load(os.path.join(PYTORCH, "peepholes.npz"))
     (found,) = checkpoints.read(os.path.join(PYTORCH, "peepholes.onnx")).layers
     states = [(golden["initial_c"][0], golden["initial_h"][0])]
-    outputs, ((c, h),) = plain_lstm.run([found.layer], golden["X"].transpose(1, 0, 2), states=states)
+    outputs, ((c, h),) = plain_lstm.run([found.weights], golden["X"].transpose(1, 0, 2), states=states)
     results = {"Y": outputs.transpose(1, 0, 2)[:, np.newaxis], "Y_c": c[np.newaxis], "Y_h": h[np.newaxis]}
     numeric.check_same(results, {name: golden[name] for name in results}, 1e-6)
 
@@ -142,13 +142,13 @@ def test_broken_models(tmp_path):
     with pytest.raises(ValueError, match="expected an ONNX model in .*missing.onnx, got FileNotFoundError"):
         checkpoints.read(str(tmp_path / "missing.onnx"))
     onnx.save(model_of(lstm_layers([4], 3), weights={"R": np.zeros([1, 16, 3], np.float32)}), str(path))
-    with pytest.raises(ValueError, match=r"of encoder in .* an LSTM layer's, .* got .*\(1, 16, 3\)"):
+    with pytest.raises(ValueError, match=r"arrays of .* 'onnx' for encoder in .* got .*\(1, 16, 3\)"):
         checkpoints.read(str(path))
     computed = onnx.helper.make_node("Identity", ["W"], ["computed"])
     model = model_of(lstm_layers([4], 3), extra=[computed])
     model.graph.node[1].input[1] = "computed"
     onnx.save(model, str(path))
-    with pytest.raises(ValueError, match="the arrays of encoder .*'computed': 'missing'"):
+    with pytest.raises(ValueError, match="arrays of .* for encoder .*'computed': 'missing'"):
         checkpoints.read(str(path))
 
 
@@ -159,10 +159,10 @@ def test_a_failure_changes_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"expected arrays for encoder of .*\(1, 16, 3\).*got .*\(1, 16, 5\)"):
         checkpoints.write(str(path), lstm_layers([4], 5), template=str(path), overwrite=True)
     with pytest.raises(ValueError, match="without a projection, since the layout 'onnx'"):
-        source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_projection/.*")
+        source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_projection/.*")
         checkpoints.write(str(path), source.layers, overwrite=True)
     with pytest.raises(ValueError, match="all forward, got .*'backward'"):
-        backward = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="both/.*/bw/.*")
+        backward = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="both/.*/bw/.*")
         checkpoints.write(str(path), backward.layers, overwrite=True)
     assert folder(tmp_path) == before
 
@@ -197,4 +197,4 @@ def test_nodes_that_share_their_weights(tmp_path):
         checkpoints.write(new, layers, template=path)
     checkpoints.write(new, [layers[0]] * 2, template=path)
     for found in checkpoints.read(new).layers:
-        np.testing.assert_array_equal(found.layer["Wf"], layers[0]["Wf"])
+        np.testing.assert_array_equal(found.weights["Wf"], layers[0]["Wf"])
