@@ -134,7 +134,7 @@ def test_missing_biases_may_be_none():
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (list(KERAS.values())[:1], "arrays kernel, recurrent_kernel, bias, all of the biases or none, got 1 arrays"),
+        (list(KERAS.values())[:1], "arrays kernel, recurrent_kernel; biases bias or none, got 1 arrays"),
         (list(KERAS.values()) * 2, "got 6 arrays"),
         (5, "got 5"),
         (dict(KERAS, bias=np.zeros([8], int)), "arrays of floats, got .*'bias': 'int64'"),
@@ -187,11 +187,13 @@ def test_bad_arguments():
         layouts.unpack(KERAS, "kerras")
     with pytest.raises(ValueError, match="layouts.pack: expected `forget_bias` to be a finite number, got nan"):
         layouts.pack(layer_of(), "rnn_cell", forget_bias=float("nan"))
-    with pytest.raises(ValueError, match=r"layouts.pack: expected fitting shapes Wf \[H \+ I, H\]"):
+    with pytest.raises(ValueError, match=r"layouts.pack: expected the shapes Wf \[H \+ I, H\]"):
         layouts.pack(dict(layer_of(), Wo=np.zeros([4, 2])), "keras")
-    with pytest.raises(ValueError, match="layouts.pack: expected a mapping from Wf ... bo to arrays, .*, got a list"):
+    with pytest.raises(
+        ValueError, match="layouts.pack: expected `layer` to be a mapping from Wf ... bo to arrays, got a list"
+    ):
         layouts.pack([layer_of()], "keras")
     with pytest.raises(ValueError, match="layouts.pack: expected one layer's arrays Wf, .* got .*'bf'"):
         layouts.pack(dict(layer_of(), bo=None), "keras")
-    with pytest.raises(ValueError, match="layouts.pack: expected fitting shapes"):  # No rows of x.
+    with pytest.raises(ValueError, match="layouts.pack: expected the shapes"):  # No rows of x.
         layouts.pack({"W" + k: np.zeros([2, 2]) for k in GATES}, "keras")
