@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints: which layers are found in them, and that these compute what the program computed."""
+"""TensorFlow checkpoints: which layers `read` finds, and that these compute what the program computed."""
 
 import os
 
@@ -34,7 +34,7 @@ BLOCK_CELLS = {
     "block_initial_state": 1.0,
     "block_forget_bias_zero": 0.0,
     "block_peepholes": 1.0,
-    "cudnn_compatible": 1.0,  # It adds none, whatever is said of the others.
+    "cudnn_compatible": 1.0,  # It adds none, whatever the argument is.
     "cudnn_compatible_multi": 1.0,
 }
 TIME_MAJOR = ("multi_three_initial_state", "block_initial_state")
@@ -53,15 +53,15 @@ def test_what_tensorflow_1_15_computed(file, case):
     outputs, finals = [], []
     for direction in sorted({layer.direction for layer in source.layers}, reverse=True):
         layers = [layer.weights for layer in source.layers if layer.direction == direction]
-        ran = plain_lstm.run(layers, x, golden.get("sequence_length"), direction == "backward", states)
-        outputs.append(ran[0])
-        finals += [part for state in ran[1] for part in state]
-    found = {"outputs": np.concatenate(outputs, axis=2)}
-    found.update((f"state/{k}", value) for k, value in enumerate(finals))
-    expected = {key: golden[key] for key in found}
+        result = plain_lstm.run(layers, x, golden.get("sequence_length"), direction == "backward", states)
+        outputs.append(result[0])
+        finals += [part for state in result[1] for part in state]
+    actual = {"outputs": np.concatenate(outputs, axis=2)}
+    actual.update((f"state/{k}", value) for k, value in enumerate(finals))
+    expected = {key: golden[key] for key in actual}
     if case in TIME_MAJOR:
         expected["outputs"] = expected["outputs"].transpose(1, 0, 2)
-    numeric.check_same(found, expected, 1e-12 if "float64" in case else 1e-6)
+    numeric.check_same(actual, expected, 1e-12 if "float64" in case else 1e-6)
 
 
 def test_networks_and_directions():
@@ -80,9 +80,9 @@ def test_cells_by_number_not_by_letter(tmp_path):
     arrays = {}
     for k, scope in enumerate(scopes):
         arrays.update(cell(scope, seed=k))
-    found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
-    assert names_of(found) == scopes[12:] + scopes[:12]
-    for layer in found:
+    actual = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
+    assert names_of(actual) == scopes[12:] + scopes[:12]
+    for layer in actual:
         np.testing.assert_array_equal(layer.arrays["kernel"], arrays[layer.name + "/kernel"])
         np.testing.assert_array_equal(layer.weights["bf"], arrays[layer.name + "/bias"][8:12] + np.float32(1))
 
@@ -91,9 +91,9 @@ def test_names_of_tensorflow_1_0_in_a_v1_checkpoint(tmp_path):
     arrays = cell("rnn/basic_lstm_cell", names=("weights", "biases"))
     path = saved(tmp_path / "old.ckpt", arrays, tf.train.SaverDef.V1)
     assert os.path.exists(path) and not os.path.exists(path + ".index")
-    (found,) = checkpoints.read(path).layers
+    (actual,) = checkpoints.read(path).layers
     expected = layouts.unpack([arrays["rnn/basic_lstm_cell/weights"], arrays["rnn/basic_lstm_cell/biases"]], "rnn_cell")
-    assert all(np.array_equal(found.weights[name], expected[name]) for name in expected)
+    assert all(np.array_equal(actual.weights[name], expected[name]) for name in expected)
 
 
 def test_a_dense_layer_is_none_unless_named(tmp_path):
@@ -105,22 +105,22 @@ def test_a_dense_layer_is_none_unless_named(tmp_path):
     assert names_of(source.other_layers) == ["dense", "rnn/layer_norm_basic_lstm_cell"]
     assert all("another name" in layer.remark for layer in source.other_layers)
     assert set(source.other_arrays) == set(arrays) - {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
-    named = checkpoints.read(path, names="dense")
-    assert names_of(named.layers) == ["dense"] and len(named.other_layers) == 2
-    assert {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"} <= set(named.other_arrays)
+    selection = checkpoints.read(path, names="dense")
+    assert names_of(selection.layers) == ["dense"] and len(selection.other_layers) == 2
+    assert {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"} <= set(selection.other_arrays)
 
 
 def test_keras_layers_in_a_checkpoint(tmp_path):
-    """tf.compat.v1.keras layers, saved by a Saver; their kernels alone could be those of cells."""
+    """A Saver saved layers of tf.compat.v1.keras, whose kernels have the names of those of cells."""
     (layer,) = random_layers(np.random.RandomState(0), [2], 3)
     layer = {name: array.astype(np.float32) for name, array in layer.items()}
-    scopes = ["lstm", "lstm_1/lstm_cell"]  # Without and with the name of the cell, as the version has it.
+    scopes = ["lstm", "lstm_1/lstm_cell"]  # Versions of Keras differ in whether the name of the cell is there.
     arrays = {f"{scope}/{n}": a for scope in scopes for n, a in layouts.pack(layer, "keras").items()}
     arrays.update({"gru/" + name: np.ones([2, 6], np.float32) for name in ("kernel", "recurrent_kernel")})
     source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
-    assert [(found.name, found.layout) for found in source.layers] == [(scope, "keras") for scope in scopes]
-    for found in source.layers:
-        assert all(np.array_equal(found.weights[name], layer[name]) for name in layer)
+    assert [(layer.name, layer.layout) for layer in source.layers] == [(scope, "keras") for scope in scopes]
+    for actual in source.layers:
+        assert all(np.array_equal(actual.weights[name], layer[name]) for name in layer)
 
 
 def test_our_own_stacks(tmp_path, session):
@@ -203,8 +203,8 @@ def test_directions_of_keras_layers(tmp_path):
     for side in ("forward", "backward"):
         for name, shape in [("kernel", [3, 16]), ("recurrent_kernel", [4, 16]), ("bias", [16])]:
             arrays[f"bidirectional/{side}_lstm/lstm_cell/{name}"] = np.ones(shape, np.float32)
-    found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
-    assert [(layer.name.split("/")[1], layer.direction) for layer in found] == [
+    actual = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
+    assert [(layer.name.split("/")[1], layer.direction) for layer in actual] == [
         ("forward_lstm", "forward"),
         ("backward_lstm", "backward"),
     ]
@@ -232,14 +232,14 @@ def test_layers_that_are_missing(arrays, message, tmp_path):
 
 
 def test_a_stranger_does_not_block_a_file(tmp_path):
-    strangers = {"mlp/layer_1/Wo": [3, 2], "other/lstm_cell/kernel": [3, 3, 8, 16], "other/lstm_cell/bias": [16]}
-    arrays = dict(cell("rnn/lstm_cell"), **{name: np.ones(shape, np.float32) for name, shape in strangers.items()})
+    unrelated = {"mlp/layer_1/Wo": [3, 2], "other/lstm_cell/kernel": [3, 3, 8, 16], "other/lstm_cell/bias": [16]}
+    arrays = dict(cell("rnn/lstm_cell"), **{name: np.ones(shape, np.float32) for name, shape in unrelated.items()})
     path = saved(tmp_path / "model.ckpt", arrays)
     source = checkpoints.read(path, names="rnn/.*")
     assert (
         names_of(source.layers) == ["rnn/lstm_cell"]
         and source.other_layers == []
-        and set(source.other_arrays) == set(strangers)
+        and set(source.other_arrays) == set(unrelated)
     )
     with pytest.raises(
         ValueError, match="expected arrays of .* for mlp/layer_1 in .*, or `names` to select other layers"
@@ -248,7 +248,7 @@ def test_a_stranger_does_not_block_a_file(tmp_path):
 
 
 def test_what_is_printed_is_short(tmp_path):
-    """Names and sizes, however large the arrays are; of many layers the first four."""
+    """It has names and sizes, but no arrays, and at most four layers."""
     arrays = {}
     for k in range(6):
         arrays.update(cell(ABOVE % k, 4 if k else 3))

@@ -1,4 +1,4 @@
-"""What a process imports that reads and writes files: TensorFlow only for TensorFlow checkpoints."""
+"""A process that reads and writes files imports TensorFlow only for TensorFlow checkpoints."""
 
 import os
 import subprocess

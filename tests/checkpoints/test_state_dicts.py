@@ -1,4 +1,4 @@
-"""PyTorch's state_dicts, .npz and .safetensors: PyTorch's own files read, computed with, and written."""
+"""State_dicts of PyTorch as .npz and .safetensors: golden files are read and computed with; files are written."""
 
 import os
 import sys
@@ -40,26 +40,26 @@ def test_what_pytorch_computed(case, suffix):
         for k in range(level * len(sides), (level + 1) * len(sides)):
             layer = source.layers[k]
             backward = layer.direction == "backward"
-            ran, ((last_c, last_h),) = plain_lstm.run([layer.weights], x, backward=backward, states=[states[k]])
-            outputs.append(ran)
+            result, ((last_c, last_h),) = plain_lstm.run([layer.weights], x, backward=backward, states=[states[k]])
+            outputs.append(result)
             c.append(last_c)
             h.append(last_h)
         x = np.concatenate(outputs, axis=2)
-    found = {"outputs": x, "state/c": np.array(c), "state/h": np.array(h)}
-    numeric.check_same(found, {key: golden[key] for key in found}, 1e-6)
+    actual = {"outputs": x, "state/c": np.array(c), "state/h": np.array(h)}
+    numeric.check_same(actual, {key: golden[key] for key in actual}, 1e-6)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_template_keeps_all_else(case, suffix, tmp_path):
     template, path = os.path.join(PYTORCH, case + suffix), str(tmp_path / ("new" + suffix))
     source = checkpoints.read(template)
-    changed = [f._replace(weights={n: 2 * array for n, array in f.weights.items()}) for f in source.layers]
-    checkpoints.write(path, changed, template=template)
-    again = checkpoints.read(path)
-    assert names_of(again.layers) == names_of(source.layers) and list(again.other_arrays) == list(source.other_arrays)
-    assert all(files.same_bits(again.other_arrays[name], source.other_arrays[name]) for name in source.other_arrays)
-    for layer, back in zip(source.layers, again.layers):
-        assert all(np.array_equal(back.weights[name], 2 * layer.weights[name]) for name in layer.weights)
+    new_layers = [f._replace(weights={n: 2 * array for n, array in f.weights.items()}) for f in source.layers]
+    checkpoints.write(path, new_layers, template=template)
+    reread = checkpoints.read(path)
+    assert names_of(reread.layers) == names_of(source.layers) and list(reread.other_arrays) == list(source.other_arrays)
+    assert all(files.same_bits(reread.other_arrays[name], source.other_arrays[name]) for name in source.other_arrays)
+    for layer, reread_layer in zip(source.layers, reread.layers):
+        assert all(np.array_equal(reread_layer.weights[name], 2 * layer.weights[name]) for name in layer.weights)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
@@ -79,14 +79,14 @@ def test_a_new_state_dict(scope, use_bias, suffix, tmp_path):
     assert set(arrays) == {f"{scope or ''}{key}_l{k}" for k in range(2) for key in keys}
     gate = arrays[(scope or "") + "weight_ih_l1"][8:12]  # input, forget, cell, output
     np.testing.assert_array_equal(gate, layers[1]["Wc"][4:].T)
-    for layer, back in zip(layers, checkpoints.read(path).layers):
-        assert set(layer) == set(back.weights) and all(
-            files.same_bits(layer[name], back.weights[name]) for name in layer
+    for layer, reread_layer in zip(layers, checkpoints.read(path).layers):
+        assert set(layer) == set(reread_layer.weights) and all(
+            files.same_bits(layer[name], reread_layer.weights[name]) for name in layer
         )
 
 
 def test_names(tmp_path):
-    """Several modules in the order of their names, layers by number, a cell without one, and what is no LSTM."""
+    """Modules come in the order of their names, layers by number; cells have no number; GRU and RNN are no LSTM."""
     arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
     suffixes = [f"_l{k}{side}" for k in range(11) for side in ("_reverse", "")]
     for prefix, ends in [("module.z.", suffixes), ("a.", [""]), ("", ["_l0"])]:
@@ -138,15 +138,15 @@ class Pickled:
 
 
 def test_nothing_is_unpickled(tmp_path):
-    made, path = str(tmp_path / "made"), str(tmp_path / "model.npz")
-    np.savez(path, weight_ih_l0=np.array([Pickled(made)], object))
+    marker, path = str(tmp_path / "made"), str(tmp_path / "model.npz")
+    np.savez(path, weight_ih_l0=np.array([Pickled(marker)], object))
     with pytest.raises(
         ValueError, match="expected arrays by name, without pickles, in .*got ValueError: Object arrays"
     ):
         checkpoints.read(path)
-    assert not os.path.exists(made)
+    assert not os.path.exists(marker)
     np.load(path, allow_pickle=True)["weight_ih_l0"].tolist()[0].close()
-    assert os.path.exists(made)  # It would have been.
+    assert os.path.exists(marker)  # Unpickling does make the file.
 
 
 def test_a_failure_changes_nothing(suffix, tmp_path):
@@ -166,7 +166,7 @@ def test_a_failure_changes_nothing(suffix, tmp_path):
 
 @pytest.mark.parametrize("package, path", [("safetensors", "a.safetensors"), ("onnx", "a.onnx")])
 def test_a_package_that_is_missing(package, path, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, package, None)  # As if it were not installed.
+    monkeypatch.setitem(sys.modules, package, None)  # An import fails as if it were not installed.
     with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
         checkpoints.read(str(tmp_path / path))
     with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):

@@ -44,7 +44,7 @@ def golden(folder_, archive, case):
 
 
 def restored_outputs(path, x, lengths=None):
-    """What a StackedLSTM computes with the variables of a converted checkpoint, restored by a Saver."""
+    """The outputs of a StackedLSTM whose variables a Saver restored from a converted checkpoint."""
     layers = checkpoints.read(path, "stacked_lstm").layers
     with tf.Graph().as_default(), tf.Session() as session:
         lstm = StackedLSTM([layer.sizes[1] for layer in layers], use_bias="bf" in layers[0].weights)
@@ -81,8 +81,8 @@ def test_to_a_stacked_lstm(source, options, archive, case, x, y, tmp_path, capsy
     assert status == 0, errors
     assert f"Wrote {path} and read it back: " in printed and not errors
     numbers = golden(source.split("/")[0], archive, case)
-    found = restored_outputs(path, numbers[x], numbers.get("sequence_length"))
-    numeric.check_same({"outputs": found}, {"outputs": numbers[y]}, 1e-6)
+    actual = restored_outputs(path, numbers[x], numbers.get("sequence_length"))
+    numeric.check_same({"outputs": actual}, {"outputs": numbers[y]}, 1e-6)
 
 
 TARGETS = ["own.ckpt", "cells.ckpt", "cudnn.ckpt", "new.weights.h5", "new.h5", "new.npz", "new.safetensors", "new.onnx"]
@@ -91,7 +91,7 @@ FORMATS = {"own.ckpt": "stacked_lstm", "cells.ckpt": "rnn_cell", "cudnn.ckpt": "
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_from_pytorch_to_everything(target, tmp_path, capsys):
-    """What was converted, read again, computes what PyTorch computed."""
+    """The layers of the converted file compute what PyTorch computed."""
     pytest.importorskip(
         {"x": "onnx", "s": "safetensors"}.get(target[-1], "numpy"), reason="that extra is not installed"
     )
@@ -100,7 +100,7 @@ def test_from_pytorch_to_everything(target, tmp_path, capsys):
     status, _, errors = run(capsys, source=source, to=path, to_format=FORMATS.get(target))
     assert status == 0, errors
     states = list(zip(numbers["initial_state/c"], numbers["initial_state/h"]))
-    layers = [found.weights for found in checkpoints.read(path).layers]
+    layers = [layer.weights for layer in checkpoints.read(path).layers]
     outputs, _ = plain_lstm.run(layers, numbers["inputs"], states=states)
     numeric.check_same({"outputs": outputs}, {"outputs": numbers["outputs"]}, 1e-6)
 
@@ -118,8 +118,8 @@ def test_the_report(tmp_path, capsys):
     assert re.search("only if --layers names them:\n.*" + row % "dense" + " +the shapes of an LSTM", printed, re.S)
     assert re.search(r"\n  rnn/lstm_cell +stacked_lstm +stacked_lstm/layer_1/Wf +7x4\n", printed)
     assert "\nKept unchanged: 3 other arrays.\n" in printed and printed.endswith("written (--dry_run).\n")
-    status, again, _ = run(capsys, **options)
-    assert status == 0 and again.startswith(printed[: printed.index("\nNothing was written")])
+    status, second_report, _ = run(capsys, **options)
+    assert status == 0 and second_report.startswith(printed[: printed.index("\nNothing was written")])
     assert set(arrays_in(tmp_path / "own.ckpt")) == {"global_step", "dense/kernel", "dense/bias"} | {
         f"stacked_lstm/layer_1/{kind}{gate}{slot}" for kind in "Wb" for gate in "fioc" for slot in ("", "/Adam")
     }
@@ -232,7 +232,7 @@ def test_errors(change, message, tmp_path, capsys):
 
 
 def test_the_command_itself(tmp_path):
-    """In a process of its own: an error without a traceback."""
+    """A process of its own reports an error without a traceback."""
     arguments = [f"--from={tmp_path / 'no.npz'}", f"--to={tmp_path / 'own.npz'}"]
     result = subprocess.run([sys.executable, SCRIPT] + arguments, capture_output=True)
     errors = result.stderr.decode()
@@ -253,7 +253,7 @@ finally:
 
 
 def test_help_is_quick_and_needs_no_tensorflow():
-    """It has the docstring and every flag."""
+    """It prints the docstring and every flag in less than a second."""
     arguments = [sys.executable, "-c", PROGRAM_WITHOUT_TENSORFLOW, "--help"]
     result = subprocess.run(arguments, capture_output=True)
     printed, values = result.stdout.decode(), flags.FlagValues()
@@ -265,7 +265,7 @@ def test_help_is_quick_and_needs_no_tensorflow():
 
 
 def test_without_tensorflow(tmp_path):
-    """From PyTorch's arrays to a Keras file."""
+    """A conversion from PyTorch to Keras imports no TensorFlow."""
     source, target = os.path.join(FOLDER, "pytorch", "stacked.npz"), str(tmp_path / "new.weights.h5")
     program = [sys.executable, "-c", PROGRAM_WITHOUT_TENSORFLOW, "--from=" + source, "--to=" + target]
     result = subprocess.run(program, capture_output=True)
