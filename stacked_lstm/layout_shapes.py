@@ -62,14 +62,14 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
         "peepholes": [name for name, _ in layout.peepholes],
         "projection": [layout.projection] if layout.projection else [],
     }
-    expected = f"one layer's arrays {', '.join(matrices)}"
-    expected += "".join(f"; {kind} {', '.join(names)} or none" for kind, names in optional.items() if names)
+    parts = [f"{kind} ({', '.join(names)})" for kind, names in optional.items() if names]
+    expected = f"one layer's arrays {', '.join(matrices)}, with or without {', '.join(parts)}"
     if isinstance(arrays, collections.abc.Mapping):
         arrays = {name: array for name, array in arrays.items() if array is not None}
     elif isinstance(arrays, (list, tuple)) and len(arrays) in (len(matrices), len(matrices + optional["biases"])):
         arrays = dict(zip(matrices + optional["biases"], arrays))
     else:
-        checks.fail(function, expected, f"{len(arrays)} arrays" if hasattr(arrays, "__len__") else repr(arrays))
+        checks.fail(function, expected, f"{len(arrays)} of them" if hasattr(arrays, "__len__") else repr(arrays))
     known = set(matrices).union(*optional.values())
     complete = all(len(set(names) & set(arrays)) in (0, len(names)) for names in optional.values())
     if not complete or not set(matrices) <= set(arrays) <= known:
