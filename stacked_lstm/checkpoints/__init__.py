@@ -1,38 +1,37 @@
-"""LSTM layers in the files of other libraries: found, read as this package's weights, and written.
+"""LSTM layers in the files of other libraries: found, read in this package's form, and written.
 
-    source = checkpoints.read("model.ckpt-1000")                # TensorFlow's; of BasicLSTMCell, say
-    [layer.name for layer in source.layers]                     # ["rnn/multi_rnn_cell/cell_0/basic_lstm_cell", ...]
-    lstm.set_weights(session, [layer.layer for layer in source.layers])
-    checkpoints.write("own.ckpt", source.layers, "stacked_lstm", others=source.others)
-    checkpoints.write("model.onnx", source.layers)
+    checkpoint = checkpoints.read("model.ckpt-1000")            # a TensorFlow checkpoint, e.g. of BasicLSTMCell
+    [layer.name for layer in checkpoint.layers]                 # ["rnn/multi_rnn_cell/cell_0/basic_lstm_cell", ...]
+    lstm.set_weights(session, [layer.weights for layer in checkpoint.layers])
+    checkpoints.write("own.ckpt", checkpoint.layers, "stacked_lstm", other_arrays=checkpoint.other_arrays)
+    checkpoints.write("model.onnx", checkpoint.layers)
 
 | format | files | read | new file | into a template |
 |---|---|---|---|---|
-| stacked_lstm, rnn_cell, cudnn_compatible | TensorFlow's checkpoints, V1 (read only) and V2 | yes | yes | yes |
+| stacked_lstm, rnn_cell, cudnn_compatible | TensorFlow checkpoints, V1 (read only) and V2 | yes | yes | yes |
 | keras | .weights.h5 and .h5, of Keras 2 and 3 | yes | yes | yes |
 | keras | .keras | yes | no | yes |
-| pytorch | .safetensors (with `pip install safetensors`), .npz: a state_dict | yes | yes | yes |
-| onnx | .onnx (with `pip install onnx`) | yes | yes | yes |
+| pytorch | .safetensors (needs the package safetensors), .npz: a state_dict | yes | yes | yes |
+| onnx | .onnx (needs the package onnx) | yes | yes | yes |
 
-Nothing is ever unpickled. Files are written under a temporary name, read back, compared bit for bit, and then renamed.
-`formats.py` has the table of formats and says what makes a new one; `scripts/convert.py` is the command.
+Nothing is ever unpickled. TensorFlow is imported only for TensorFlow checkpoints. README.md in this folder is the
+manual; `stacked_lstm/commands/convert.py` is the command.
 """
 
-from stacked_lstm.checkpoints.formats import FORMATS, format_of
-from stacked_lstm.checkpoints.layers import FoundLayer, Location, sizes
+from stacked_lstm.checkpoints.formats import FORMATS, Format, format_of
+from stacked_lstm.checkpoints.layers import CheckpointLayer, Location
 from stacked_lstm.checkpoints.reading import Checkpoint, read
-from stacked_lstm.checkpoints.writing import Plan, carry_out, plan, write
+from stacked_lstm.checkpoints.writing import Plan, plan, write
 
 __all__ = [
     "FORMATS",
     "Checkpoint",
-    "FoundLayer",
+    "CheckpointLayer",
+    "Format",
     "Location",
     "Plan",
-    "carry_out",
     "format_of",
     "plan",
     "read",
-    "sizes",
     "write",
 ]

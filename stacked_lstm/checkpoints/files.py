@@ -1,42 +1,57 @@
-"""Reading files that may be broken, and writing files whole or not at all."""
+"""Files that may be damaged are read with clear errors, and files are written completely or not at all."""
 
-import collections
+from __future__ import annotations
+
 import contextlib
 import glob
 import os
-import re
 import shutil
 import tempfile
+from typing import Any, Callable, Dict, Iterator, NamedTuple, NoReturn
 
 import numpy as np
 
 from stacked_lstm import checks
 
-Content = collections.namedtuple("Content", ["arrays", "rest"])
-Content.__doc__ = """What a file holds.
+Arrays = Dict[str, np.ndarray]
 
-Fields:
-  arrays: ordered dictionary from names to arrays.
-  rest: what else its module needs to write the file again; None where there is nothing else.
-"""
+
+class Content(NamedTuple):
+    """What a file holds.
+
+    Fields:
+      arrays: dictionary from names to arrays.
+      container: what else the format needs to write the file again, such as an ONNX model; None if it needs nothing.
+    """
+
+    arrays: Arrays
+    container: Any
 
 
 @contextlib.contextmanager
-def reading(path, what, function="checkpoints.read"):
-    """Turns what a library raises on a broken file, which may be anything, into a ValueError that names the file."""
+def file_errors(path: str, expected: str, function: str = "checkpoints.read") -> Iterator[None]:
+    """Turns every error of the block into a ValueError that names the file.
+
+    Libraries raise all kinds of exceptions on a damaged file.
+
+    Args:
+      path: the file.
+      expected: what the file should hold, e.g. "a Keras file".
+      function: the function of this package that the message names.
+    """
     try:
         yield
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip(": \n")
-        raise ValueError(f"{function}: expected {what} in {path}, got {reason}") from error
+        raise ValueError(f"{function}: expected {expected} in {path}, got {reason}") from error
 
 
-def needed(package, path):
-    """Raises ValueError: `package`, without which `path` cannot be read or written, is not installed."""
-    checks.fail("checkpoints", f"the package `{package}` for {path}", f"none installed; pip install {package}")
+def fail_without_package(package: str, path: str) -> NoReturn:
+    """Raises the ValueError that tells how to install a package that `path` needs."""
+    raise ValueError(f"checkpoints: expected the package `{package}` for {path}, got none; pip install {package}")
 
 
-def same(a, b):
+def same_bits(a: Any, b: Any) -> bool:
     """Whether two arrays have the same dtype, shape and bits."""
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype != b.dtype or a.shape != b.shape:
@@ -44,70 +59,74 @@ def same(a, b):
     return a.tolist() == b.tolist() if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
 
 
-def existing(path):
-    """The files there are of a name: itself, and those of the TensorFlow checkpoint with that prefix."""
+def existing_files(path: str) -> list[str]:
+    """The existing files among `path` itself and the files of a TensorFlow checkpoint with this prefix."""
     names = [path, path + ".index"] + sorted(glob.glob(glob.escape(path) + ".data-?????-of-?????"))
     return [name for name in names if os.path.lexists(name)]
 
 
-def check_free(path, overwrite):
-    """Raises ValueError where `path` cannot be written, or is there and not to be overwritten."""
+def check_target(path: str, overwrite: bool) -> None:
+    """Raises ValueError if `path` cannot be written: no folder, a folder of that name, or an existing file.
+
+    Args:
+      path: the file to write, or the prefix of a TensorFlow checkpoint.
+      overwrite: whether existing files may be replaced.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         checks.fail("checkpoints.write", f"an existing folder for {path}", f"none at {folder}")
-    for name in existing(path):
+    for name in existing_files(path):
         if os.path.isdir(name):
             checks.fail("checkpoints.write", "the name of a file", f"the folder {name}")
         if not overwrite:
-            checks.fail("checkpoints.write", "a name that is free, or to be asked to overwrite", name)
+            checks.fail("checkpoints.write", "the name of a new file, or `overwrite=True`", f"{name}, which exists")
 
 
-def write(path, content, save, load, overwrite):
-    """Writes a file, reads it back, and only then gives it its name; if anything fails, nothing has changed.
+def write(
+    path: str,
+    content: Content,
+    save: Callable[[str, Content], None],
+    load: Callable[[str], Content],
+    overwrite: bool,
+) -> None:
+    """Writes a file under a temporary name, reads it back, compares all arrays, and renames it.
 
-    An existing file keeps its mode, and a link the file it leads to. A checkpoint is several files, renamed one after
-    the other, the index last: a kill in between leaves new data beside the old index, or none, and has to be repeated.
+    If anything fails, no file has changed. A file that is replaced keeps its mode. If `path` is a link, the file that
+    it points to is replaced. The files of a TensorFlow checkpoint are renamed one after the other, the index last. If
+    the process is killed in between, new data stand beside the old index, or beside none: write it again.
 
     Args:
-      path: the file, or the prefix of a TensorFlow checkpoint's files.
-      content: the `Content` to write.
-      save, load: functions of (path, content) and of a path, which may raise ValueError.
-      overwrite: whether an existing file may be replaced.
+      path: the file, or the prefix of a TensorFlow checkpoint.
+      content: what to write.
+      save: writes a `Content` to a path; may raise ValueError.
+      load: reads a path; may raise ValueError.
+      overwrite: whether existing files may be replaced.
 
     Raises:
-      ValueError: see `check_free`; what was read back differs.
+      ValueError: `check_target` says when; or the arrays that were read back differ.
     """
-    check_free(path, overwrite)
+    check_target(path, overwrite)
     path = os.path.realpath(path)
     folder, base = os.path.split(path)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
-        written = os.path.join(temporary, base)
-        with reading(path, "arrays that can be written", "checkpoints.write"):
-            save(written, content)
-        found = load(written).arrays
-        names = sorted(set(found) ^ set(content.arrays))
-        names += [name for name in content.arrays if name in found and not same(found[name], content.arrays[name])]
-        if names:
-            checks.fail("checkpoints.write", f"{path} to hold what was written", f"differences in {names}")
-        names = sorted(os.listdir(temporary))  # Of a checkpoint's files the data come first, the index last.
+        temporary_path = os.path.join(temporary, base)
+        with file_errors(path, "arrays that can be written", "checkpoints.write"):
+            save(temporary_path, content)
+        _check_same_arrays(path, content.arrays, load(temporary_path).arrays)
+        names = sorted(os.listdir(temporary))  # The data of a TensorFlow checkpoint sort before its index.
         targets = [os.path.realpath(os.path.join(folder, name)) for name in names]
         for name, target in zip(names, targets):
-            name = os.path.join(temporary, name)
+            source = os.path.join(temporary, name)
             if os.path.exists(target):
-                shutil.copymode(target, name)
-            os.replace(name, target)
-    for name in existing(path):  # More shards, or a file of version 1, of the checkpoint that was here.
+                shutil.copymode(target, source)
+            os.replace(source, target)
+    for name in existing_files(path):  # The checkpoint that was here had more shards, or was a file of version 1.
         if os.path.realpath(name) not in targets:
             os.remove(name)
 
 
-def in_order(name):
-    """A key for sorting names: numbers by size, forward before backward."""
-    words = re.sub(r"\b(fw|forward)", "0", re.sub(r"\b(bw|backward)", "1", name))
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", words)]
-
-
-def direction_of(scope):
-    """ "backward" where a scope is that of a layer that reads backward, in rnn_cell's way or Keras', else "forward"."""
-    backward = any(re.fullmatch(r"bw|backward(?:_.*)?", part) for part in scope.split("/"))
-    return "backward" if backward else "forward"
+def _check_same_arrays(path: str, arrays: Arrays, reread: Arrays) -> None:
+    names = sorted(set(reread) ^ set(arrays))
+    names += [name for name in arrays if name in reread and not same_bits(reread[name], arrays[name])]
+    if names:
+        checks.fail("checkpoints.write", f"{path} to hold the arrays that were written", f"differences in {names}")

@@ -1,64 +1,125 @@
-"""The kinds of files, as a table. A new one is a module and a line here.
+"""The table of formats; a new one is a module with a `codec.Codec` and an entry here.
 
-Such a module has
-
-    load(path) -> files.Content: all arrays by their names in the file, and what else is needed to write it again
-    find(content, path) -> list of `layers.Location`, in the order of the network
-    new(packed, layout, scope, path) -> (the `rest` of a new file's Content, list of Locations), for a plain stack;
-        `packed` is a dictionary per layer from the layout's names to arrays
-    save(path, content): writes the file
-    finish(path): what is to be done when the file has its name; not all have it
+The module of a format, and the library that it needs, are imported when a file of that format is first read or written.
 """
 
-import collections
+from __future__ import annotations
+
+import importlib
+from typing import NamedTuple
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import keras_files, onnx_models, state_dicts, tensorflow_checkpoints
-
-Format = collections.namedtuple("Format", ["module", "suffixes", "layout", "directed", "biased"])
-Format.__doc__ = """How a kind of file is read and written.
-
-Fields:
-  module: see above.
-  suffixes: of the files' names; none for TensorFlow's checkpoints, which are known by their content.
-  layout: that of layers in a new file, a name of `layouts.LAYOUTS`.
-  directed: whether the file says in which direction its layers read a sequence.
-  biased: whether layers always have biases.
-"""
-
-FORMATS = collections.OrderedDict(
-    [
-        ("stacked_lstm", Format(tensorflow_checkpoints, (), layouts.OWN, False, False)),
-        ("rnn_cell", Format(tensorflow_checkpoints, (), "rnn_cell", False, True)),
-        ("cudnn_compatible", Format(tensorflow_checkpoints, (), "cudnn_compatible", False, True)),
-        ("keras", Format(keras_files, (".weights.h5", ".h5", ".keras"), "keras", True, False)),
-        ("pytorch", Format(state_dicts, (".safetensors", ".npz"), "pytorch", True, False)),
-        ("onnx", Format(onnx_models, (".onnx",), "onnx", True, False)),
-    ]
-)
+from stacked_lstm.checkpoints.codec import Codec
 
 
-def format_of(path):
-    """The name in `FORMATS` by the suffix of a path; None where it has no suffix of theirs."""
+class Format(NamedTuple):
+    """How files of one kind are named, and what their layers are like.
+
+    Fields:
+      module: name of the module in `stacked_lstm.checkpoints` that reads and writes them.
+      suffixes: endings of the files' names; empty for TensorFlow's checkpoints, whose names may end in anything.
+      layout: layout of the layers in a new file, a name in `layouts.LAYOUTS`.
+      is_tensorflow_checkpoint: whether a file is a TensorFlow checkpoint, which may also hold other variables.
+      has_directions: whether a file says in which direction its layers read a sequence.
+      always_has_biases: whether layers without biases do not exist, so that they get zeros.
+
+    Example:
+      >>> entry = stacked_lstm.checkpoints.FORMATS["pytorch"]
+      >>> entry.suffixes, entry.layout, entry.is_tensorflow_checkpoint
+      (('.safetensors', '.npz'), 'pytorch', False)
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+    layout: str
+    is_tensorflow_checkpoint: bool = False
+    has_directions: bool = False
+    always_has_biases: bool = False
+
+    def codec(self) -> Codec:
+        """The functions that read and write such files. Imports their module."""
+        codec: Codec = importlib.import_module(f"stacked_lstm.checkpoints.{self.module}").CODEC
+        return codec
+
+
+FORMATS = {
+    "stacked_lstm": Format(
+        module="tensorflow_checkpoints",
+        suffixes=(),
+        layout=layouts.OWN,
+        is_tensorflow_checkpoint=True,
+    ),
+    "rnn_cell": Format(
+        module="tensorflow_checkpoints",
+        suffixes=(),
+        layout="rnn_cell",
+        is_tensorflow_checkpoint=True,
+        always_has_biases=True,
+    ),
+    "cudnn_compatible": Format(
+        module="tensorflow_checkpoints",
+        suffixes=(),
+        layout="cudnn_compatible",
+        is_tensorflow_checkpoint=True,
+        always_has_biases=True,
+    ),
+    "keras": Format(
+        module="keras_files",
+        suffixes=(".weights.h5", ".h5", ".keras"),
+        layout="keras",
+        has_directions=True,
+    ),
+    "pytorch": Format(
+        module="state_dicts",
+        suffixes=(".safetensors", ".npz"),
+        layout="pytorch",
+        has_directions=True,
+    ),
+    "onnx": Format(
+        module="onnx_models",
+        suffixes=(".onnx",),
+        layout="onnx",
+        has_directions=True,
+    ),
+}
+
+
+def format_of(path: object) -> str | None:
+    """The format that the suffix of a file name implies.
+
+    Args:
+      path: a file name.
+
+    Returns:
+      A name in `FORMATS`, or None if no format has this suffix. It may be a TensorFlow checkpoint then.
+
+    Example:
+      >>> stacked_lstm.checkpoints.format_of("model.weights.h5")
+      'keras'
+      >>> stacked_lstm.checkpoints.format_of("model.ckpt-1000") is None
+      True
+    """
     return next((name for name, entry in FORMATS.items() if str(path).endswith(entry.suffixes)), None)
 
 
-def entry_of(path, format, function, otherwise=None):
+def find_format(path: str, format: str | None, function: str, default: str | None = None) -> Format:
     """The `Format` of a file.
 
     Args:
-      format: a name in `FORMATS`; None for what the path's suffix says.
-      otherwise: the name where neither says anything; None if that is an error.
+      path: the file.
+      format: a name in `FORMATS`; None for what the suffix of `path` implies.
+      function: the function of this package that error messages name.
+      default: the name if neither says anything; None if that is an error.
 
     Raises:
-      ValueError: an unknown format, or none, or the path's suffix is another one's.
+      ValueError: no format, an unknown one, or another one than the suffix of `path` implies.
     """
-    by_suffix = format_of(path)
-    name = format or by_suffix or otherwise
+    implied = format_of(path)
+    name = format or implied or default
     if name is None:
         suffixes = " ".join(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
-        checks.fail(function, f"a format, or a name that ends in one of {suffixes}", path)
-    entry = checks.known(FORMATS, name, function, "format")
-    if by_suffix not in (None, name):
-        checks.fail(function, f"a name that does not end as files of the format {by_suffix} do", path)
+        checks.fail(function, f"`format`, or a file name that ends in one of {suffixes}", path)
+    entry: Format = checks.known(FORMATS, name, function, "format")
+    if implied not in (None, name):
+        checks.fail(function, f"`format` to be {implied!r}, which the name of {path} implies", repr(name))
     return entry

@@ -1,18 +1,22 @@
-"""What the config in a Keras file says of its LSTM layers, also of those inside wrappers, cells and other models."""
+"""What the config in a Keras file says about its LSTM layers, including those in wrappers, cells and nested models."""
+
+from __future__ import annotations
 
 import collections
 import re
-from typing import NamedTuple, Sequence
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
+
+Config = Mapping[str, Any]
 
 
 class Description(NamedTuple):
     """One LSTM layer of a config.
 
     Fields:
-      path: its group in a .keras file, e.g. "layers/bidirectional/forward_layer".
-      names: names of layers and cells; its group in a .h5 file has all of them among its parts.
-      backward: whether it reads a sequence backward.
-      remark: what it computes other than a plain LSTM, such as its activations; "" where there is nothing.
+      path: the layer's group in a .keras file, e.g. "layers/bidirectional/forward_layer".
+      names: names of layers and cells; all of them are parts of the layer's group in a .h5 file.
+      backward: whether the layer reads a sequence backward.
+      remark: how the layer differs from a plain LSTM, such as its activations; empty for a plain LSTM.
     """
 
     path: str
@@ -23,94 +27,110 @@ class Description(NamedTuple):
 
 _ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 _LSTMS = ("LSTM", "CuDNNLSTM", "LSTMCell")
-_WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN", "StackedRNNCells")  # They leave alone what is inside.
+_WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN", "StackedRNNCells")  # They do not change the layers inside.
 
 
-def described(config):
-    """List of `Description` of all layers of a model's config, in the order of the network."""
-    return list(_model(config.get("config", {}), Description("", (), False, "")))
+def describe_model(config: Config) -> list[Description]:
+    """The `Description` of every layer of a model, in the order of the network.
+
+    Args:
+      config: the JSON of a .keras file, or of the attribute model_config of a .h5 file.
+    """
+    return list(_describe_layers(config.get("config", {}), Description("", (), False, "")))
 
 
-def of_layer(descriptions, scope):
-    """The `Description` of the layer whose arrays are in a group of the file; None if there is none."""
-    by_path, parts = scope.startswith("layers/"), scope.split("/")  # In .keras files groups have names of their own.
+def find_description(descriptions: Iterable[Description], scope: str) -> Description | None:
+    """The `Description` of the layer whose arrays are in a group of the file; None if there is none.
+
+    Args:
+      descriptions: those of all layers.
+      scope: the group.
+    """
+    is_path, parts = scope.startswith("layers/"), scope.split("/")  # .keras files name groups by class, not by layer.
     for description in descriptions:
-        in_h5 = all(name in parts for name in description.names)
-        if (scope + "/").startswith(description.path + "/") if by_path else in_h5:
+        if is_path:
+            matches = (scope + "/").startswith(description.path + "/")
+        else:
+            matches = all(name in parts for name in description.names)
+        if matches:
             return description
     return None
 
 
-def _model(own, around):
-    """The LSTMs of a model with the config `own`; `around` is as in `_layer`."""
-    layers = own if isinstance(own, list) else own.get("layers", [])  # A list is what the oldest files have.
-    outside = around.path + "/" if around.path else ""
-    for layer, group in zip(layers, _groups(layers)):
-        yield from _layer(layer, around._replace(path=f"{outside}layers/{group}", names=()))
+def _describe_layers(config: Any, context: Description) -> Iterator[Description]:
+    """The LSTMs of a model with this config; `context` is as in `_describe_layer`."""
+    layers = config if isinstance(config, list) else config.get("layers", [])  # The oldest files have a list.
+    prefix = context.path + "/" if context.path else ""
+    for layer, group in zip(layers, _group_names(layers)):
+        yield from _describe_layer(layer, context._replace(path=f"{prefix}layers/{group}", names=()))
 
 
-def _layer(layer, around, prefix="", has_group=True):
+def _describe_layer(
+    layer: Config, context: Description, prefix: str = "", has_group: bool = True
+) -> Iterator[Description]:
     """The LSTMs in a layer or a cell.
 
     Args:
       layer: its class and config.
-      around: what is outside: the layer's path, and the names, the direction and the remark so far.
-      prefix: what a Bidirectional puts before its name.
-      has_group: whether a .h5 file has its name; it need not have that of the only layer in a wrapper.
+      context: the layer's path, and the names, the direction and the remark that the layers around it give it.
+      prefix: what a Bidirectional puts before the layer's name.
+      has_group: whether a .h5 file has a group of the layer's name; it need not have one for the layer of a wrapper.
     """
-    kind, own = layer["class_name"], layer.get("config", {})
-    name = own.get("name", "")
+    kind, config = layer["class_name"], layer.get("config", {})
+    name = config.get("name", "")
     name = prefix + re.sub("^(?:forward|backward)_", "", name) if prefix else name
-    around = around._replace(
-        names=(*around.names, name) if has_group else around.names,
-        backward=around.backward != bool(own.get("go_backwards")),
+    context = context._replace(
+        names=(*context.names, name) if has_group else context.names,
+        backward=context.backward != bool(config.get("go_backwards")),
     )
-    if "layers" in own:
-        yield from _model(own, around)
+    if "layers" in config:
+        yield from _describe_layers(config, context)
     elif kind == "Bidirectional":
-        yield from _bidirectional(kind, own, around)
-    elif "cells" in own:
-        for cell, group in zip(own["cells"], _groups(own["cells"])):
-            yield from _layer(cell, _inside(kind, around, "cells/" + group))
-    elif "layer" in own or "cell" in own:
-        part = "layer" if "layer" in own else "cell"
-        yield from _layer(own[part], _inside(kind, around, part), has_group=False)
+        yield from _describe_bidirectional(kind, config, context)
+    elif "cells" in config:
+        for cell, group in zip(config["cells"], _group_names(config["cells"])):
+            yield from _describe_layer(cell, _enter(kind, context, "cells/" + group))
+    elif "layer" in config or "cell" in config:
+        part = "layer" if "layer" in config else "cell"
+        yield from _describe_layer(config[part], _enter(kind, context, part), has_group=False)
     else:
-        yield _remarked(around, _remark(kind, own))
+        yield _with_remark(context, _difference(kind, config))
 
 
-def _bidirectional(kind, own, around):
-    forward = own["layer"]
-    yield from _layer(forward, _inside(kind, around, "forward_layer"), "forward_")
-    around = _inside(kind, around, "backward_layer")
-    if own.get("backward_layer"):
-        for prefix in ("backward_", ""):  # Keras 3 leaves the name of a layer that it is given.
-            yield from _layer(own["backward_layer"], around, prefix)
+def _describe_bidirectional(kind: str, config: Config, context: Description) -> Iterator[Description]:
+    forward = config["layer"]
+    yield from _describe_layer(forward, _enter(kind, context, "forward_layer"), "forward_")
+    context = _enter(kind, context, "backward_layer")
+    if config.get("backward_layer"):
+        for prefix in ("backward_", ""):  # Keras 3 does not rename a backward layer that the program made.
+            yield from _describe_layer(config["backward_layer"], context, prefix)
     else:
-        yield from _layer(forward, around._replace(backward=not around.backward), "backward_")
+        yield from _describe_layer(forward, context._replace(backward=not context.backward), "backward_")
 
 
-def _inside(kind, around, part):
-    """What is around a layer that is `part` of one of the class `kind`."""
-    around = around._replace(path=f"{around.path}/{part}")
-    return around if kind in _WRAPPERS else _remarked(around, f"inside a {kind}")
+def _enter(kind: str, context: Description, part: str) -> Description:
+    """The context of a layer that is `part` of a layer of the class `kind`."""
+    context = context._replace(path=f"{context.path}/{part}")
+    return context if kind in _WRAPPERS else _with_remark(context, f"inside a {kind}")
 
 
-def _remarked(description, remark):
-    """`description` with a remark more, if there is one."""
+def _with_remark(description: Description, remark: str) -> Description:
+    """The description with one more remark; an empty one is not added."""
     return description._replace(remark=", ".join(filter(None, [description.remark, remark])))
 
 
-def _remark(kind, own):
-    """What an LSTM with the config `own` computes otherwise; CuDNNLSTM has no activations in its config."""
-    others = [] if kind in _LSTMS else [f"of the class {kind}"]
-    others += [f"{key} {own[key]}" for key, usual in sorted(_ACTIVATIONS.items()) if own.get(key, usual) != usual]
-    return ", ".join(others)
+def _difference(kind: str, config: Config) -> str:
+    """How an LSTM with this config differs from a plain one. The config of CuDNNLSTM names no activations."""
+    remarks = [] if kind in _LSTMS else [f"of the class {kind}"]
+    remarks += [
+        f"{key} {config[key]}" for key, default in sorted(_ACTIVATIONS.items()) if config.get(key, default) != default
+    ]
+    return ", ".join(remarks)
 
 
-def _groups(layers):
-    """The names of the layers' groups, as Keras makes them of the names of their classes: CuDNNLSTM is cu_dnnlstm."""
-    counts = collections.Counter()
+def _group_names(layers: Iterable[Config]) -> Iterator[str]:
+    """The names of the layers' groups. Keras makes them from the names of classes: CuDNNLSTM gives cu_dnnlstm."""
+    counts: collections.Counter[str] = collections.Counter()
     for layer in layers:
         words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", layer["class_name"]))
         name = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()

@@ -1,15 +1,18 @@
-"""The LSTM layers in a file: where they are, what they hold, and how several make a stack."""
+"""LSTM layers in a file: where they are, what they hold, and whether their arrays and numbers fit."""
+
+from __future__ import annotations
 
 import collections
-import collections.abc
 import re
+from typing import Any, Dict, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints.files import same
 
-# Layout -> what the number of a layer in its stack follows in its name, and the first number.
+Weights = Dict[str, np.ndarray]
+
+# Layout -> the pattern that finds the number of a layer within its name, and the number of the lowest layer.
 _NUMBERS = {
     layouts.OWN: (r"/layer_(\d+)$", 1),
     "rnn_cell": (r"(?:^|/)cell_(\d+)(?=/)", 0),
@@ -17,159 +20,218 @@ _NUMBERS = {
     "pytorch": (r"(?:^|\.)l(\d+)(?=$|_reverse$)", 0),
 }
 
-PLAIN, MAYBE, OTHER = "", "maybe", "other"
-
-Location = collections.namedtuple(
-    "Location", ["name", "network", "layout", "names", "direction", "status", "remark"], defaults=["forward", PLAIN, ""]
-)
-Location.__doc__ = """Where one LSTM layer is in a file, in one direction.
-
-Fields:
-  name: what it is called there, e.g. a scope; no other layer has it.
-  network: layers of the same network follow each other.
-  layout: a name of `layouts.LAYOUTS`.
-  names: ordered dictionary from the layout's names to the file's.
-  direction: "forward" or "backward", the order in which it reads a sequence.
-  status: PLAIN; MAYBE where only the shapes are an LSTM's, the name is not; OTHER where the file says that it computes
-    something else with its arrays.
-  remark: the reason of that, or what else is worth knowing, such as its activations.
-"""
-
-FoundLayer = collections.namedtuple("FoundLayer", Location._fields + ("forget_bias", "arrays", "layer", "slots"))
-FoundLayer.__doc__ = """One LSTM layer that was read from a file: a `Location` and
-
-Fields:
-  forget_bias: what the library adds to the forget gate at run time.
-  arrays: ordered dictionary from the layout's names to arrays.
-  layer: the common form of these, as `layouts.unpack` returns it, with the forget bias in bf.
-  slots: what an optimizer keeps for the layer, ordered dictionary from (outer scope, slot's name) to a dictionary like
-    `layer`, e.g. ("", "Adam") for variables that are called <name>/kernel/Adam; the forget bias is not added there.
-"""
+PLAIN, POSSIBLE, VARIANT = "plain", "possible", "variant"
 
 
-def added(layout, forget_bias):
-    """What a library adds to the forget gate: `forget_bias`, or its default if that is None; 0.0 if it adds none."""
+class Location(NamedTuple):
+    """Where one LSTM layer is in a file, in one direction.
+
+    Fields:
+      name: unique name of the layer in the file, e.g. a variable scope.
+      network: name of the network that the layer belongs to; layers of one network follow each other.
+      layout: a name in `layouts.LAYOUTS`.
+      array_names: dictionary from the layout's array names to those in the file.
+      direction: "forward" or "backward": the order in which the layer reads a sequence.
+      status: "plain"; "possible" if the shapes are those of an LSTM, but the name is not; "variant" if the file says
+        that the layer computes something else than a plain LSTM.
+      remark: the reason for the status, such as the layer's activations; may be empty.
+
+    Example:
+      >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
+      >>> (location,) = stacked_lstm.checkpoints.write("model.weights.h5", [weights])
+      >>> location.name, location.layout, location.direction
+      ('layers/lstm/cell/vars', 'keras', 'forward')
+      >>> location.array_names["recurrent_kernel"]
+      'layers/lstm/cell/vars/1'
+    """
+
+    name: str
+    network: str
+    layout: str
+    array_names: dict[str, str]
+    direction: str = "forward"
+    status: str = PLAIN
+    remark: str = ""
+
+
+class LayerSizes(NamedTuple):
+    """Sizes of one layer.
+
+    Fields:
+      input_size: I, the width of x.
+      hidden_size: H, the width of the cell state.
+      projection_size: P, the width of the hidden state; None without a projection, where it is H.
+    """
+
+    input_size: int
+    hidden_size: int
+    projection_size: int | None
+
+
+def sizes_of(weights: Mapping[str, np.ndarray]) -> LayerSizes:
+    """The sizes of a layer from its weights in the common form of `layouts.unpack`."""
+    height, hidden_size = weights["Wf"].shape
+    projection_size = weights["Wp"].shape[1] if "Wp" in weights else None
+    return LayerSizes(height - (projection_size or hidden_size), hidden_size, projection_size)
+
+
+class CheckpointLayer(NamedTuple):
+    """One LSTM layer that was read from a file.
+
+    Fields:
+      location: the `Location` in the file. Its name, network, layout, direction, status and remark are also attributes
+        of the layer.
+      forget_bias: what the library adds to the forget gate at run time.
+      arrays: dictionary from the layout's array names to the arrays as they are in the file.
+      weights: the same in the common form of `layouts.unpack`, for `StackedLSTM.set_weights`: Wf Wi Wo Wc, and bf bi bo
+        bc if there are biases, with `forget_bias` in bf.
+      slots: what an optimizer keeps for the layer: dictionary from (outer scope, name of the slot) to a dictionary like
+        `weights`. Variables called <array's name>/Adam have the key ("", "Adam"). No forget bias is added to slots.
+
+    Example:
+      >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))
+      >>> (layer,) = stacked_lstm.checkpoints.read("lstm.npz").layers
+      >>> layer
+      <CheckpointLayer l0: layout pytorch, input size 2, hidden size 3, forward>
+      >>> layer.weights["Wf"].shape, layer.sizes.hidden_size
+      ((5, 3), 3)
+    """
+
+    location: Location
+    forget_bias: float
+    arrays: Weights
+    weights: Weights
+    slots: dict[tuple[str, str], Weights]
+
+    @property
+    def name(self) -> str:
+        return self.location.name
+
+    @property
+    def network(self) -> str:
+        return self.location.network
+
+    @property
+    def layout(self) -> str:
+        return self.location.layout
+
+    @property
+    def direction(self) -> str:
+        return self.location.direction
+
+    @property
+    def status(self) -> str:
+        return self.location.status
+
+    @property
+    def remark(self) -> str:
+        return self.location.remark
+
+    @property
+    def sizes(self) -> LayerSizes:
+        return sizes_of(self.weights)
+
+    def __repr__(self) -> str:
+        input_size, hidden_size, projection_size = self.sizes
+        projection = f", projection size {projection_size}" if projection_size else ""
+        sizes = f"input size {input_size}, hidden size {hidden_size}{projection}"
+        return f"<CheckpointLayer {self.name}: layout {self.layout}, {sizes}, {self.direction}>"
+
+
+def layer_at(location: Location, arrays: Mapping[str, Any], forget_bias: float | None) -> CheckpointLayer:
+    """The `CheckpointLayer` at a location whose arrays fit.
+
+    Args:
+      location: a `Location`.
+      arrays: mapping from the names in the file to arrays.
+      forget_bias: what cells add to the forget gate, if the layout is that of cells; None for the layout's default.
+    """
+    forget_bias = runtime_forget_bias(location.layout, forget_bias)
+    own_arrays = {key: np.asarray(arrays[name]) for key, name in location.array_names.items()}
+    weights = layouts.unpack(own_arrays, location.layout, forget_bias)
+    return CheckpointLayer(location, forget_bias, own_arrays, weights, {})
+
+
+def runtime_forget_bias(layout: str, forget_bias: float | None) -> float:
+    """What the library of a layout adds to the forget gate at run time.
+
+    Args:
+      layout: a name in `layouts.LAYOUTS`.
+      forget_bias: the value for libraries that add one; None for their default.
+
+    Returns:
+      The value; 0.0 for libraries that add none.
+    """
     default = layouts.LAYOUTS[layout].forget_bias
     return default if not default or forget_bias is None else float(forget_bias)
 
 
-def fits(names, arrays, layout):
-    """Whether the arrays of these names are one layer's, in a layout."""
+def fits(array_names: Mapping[str, str], arrays: Mapping[str, np.ndarray], layout: str) -> bool:
+    """Whether arrays are those of one layer.
+
+    Args:
+      array_names: mapping from the layout's array names to those in the file.
+      arrays: mapping from the names in the file to arrays.
+      layout: a name in `layouts.LAYOUTS`.
+    """
     try:
-        layouts.unpack({key: arrays[name] for key, name in names.items()}, layout, 0.0)
-    except (ValueError, TypeError, LookupError):  # Shapes that do not fit, numbers NumPy does not know, arrays missing.
+        layouts.unpack({key: arrays[name] for key, name in array_names.items()}, layout, 0.0)
+    except (ValueError, TypeError, LookupError):  # Wrong shapes, dtypes that NumPy does not know, missing arrays.
         return False
     return True
 
 
-def check_fits(location, arrays, path):
-    """Raises ValueError where a layer's name is an LSTM's and its arrays are not."""
-    if not fits(location.names, arrays, location.layout):
-        given_arrays = {
-            name: f"{arrays[name].dtype.name} {arrays[name].shape}" if name in arrays else "missing"
-            for name in location.names.values()
-        }
-        expected = "the arrays of %s in %s to be an LSTM layer's, of layout %s (or other layers to be named)"
-        checks.fail("checkpoints.read", expected % (location.name, path, location.layout), given_arrays)
+def keras_layout(array_names: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
+    """The layout of a Keras layer's arrays: "keras", or "keras_cudnn" if only that fits."""
+    cudnn_only = not fits(array_names, arrays, "keras") and fits(array_names, arrays, "keras_cudnn")
+    return "keras_cudnn" if cudnn_only else "keras"
 
 
-def check_numbers(locations, path):
-    """Raises ValueError where a layer is missing between others, or below them, by the numbers in their names."""
-    numbers = collections.defaultdict(set)
-    for location in locations:
-        pattern, first = _NUMBERS.get(location.layout, (None, None))
-        for match in re.finditer(pattern, location.name) if pattern else []:
-            numbers[location.name[: match.start(1)], first].add(int(match.group(1)))
-    for (start, first), there in sorted(numbers.items()):
-        missing = [f"{start}{k}" for k in range(first, max(there)) if k not in there]
-        if missing:
-            expected = f"LSTM layers in {path} without gaps in their numbers, or the names of those to take"
-            checks.fail("checkpoints.read", expected, f"none at {', '.join(missing[:5])}")
-
-
-def found(location, arrays, forget_bias):
-    """`FoundLayer` of a `Location` in arrays that fit there.
+def check_fits(location: Location, arrays: Mapping[str, np.ndarray], path: str, names_argument: str) -> None:
+    """Raises ValueError if a layer has the name of an LSTM, but not its arrays.
 
     Args:
       location: a `Location`.
-      arrays: names in the file -> arrays.
-      forget_bias: that of layers whose layout adds one; None for its default.
+      arrays: mapping from the names in the file to arrays.
+      path: the file.
+      names_argument: name of the argument that selects layers.
     """
-    forget_bias = added(location.layout, forget_bias)
-    own = collections.OrderedDict((key, np.asarray(arrays[name])) for key, name in location.names.items())
-    layer = layouts.unpack(own, location.layout, forget_bias)
-    return FoundLayer(*location, forget_bias=forget_bias, arrays=own, layer=layer, slots=collections.OrderedDict())
+    if not fits(location.array_names, arrays, location.layout):
+        shapes = {
+            name: f"{arrays[name].dtype.name} {arrays[name].shape}" if name in arrays else "missing"
+            for name in location.array_names.values()
+        }
+        expected = f"arrays of an LSTM layer with the layout {location.layout!r} for {location.name} in {path}"
+        checks.fail("checkpoints.read", f"{expected}, or `{names_argument}` to select other layers", shapes)
 
 
-def given(layers):
-    """Layers as `checkpoints.write` is given them, `FoundLayer`s or mappings, all as `FoundLayer`s.
-
-    Raises:
-      ValueError: no layers, or such as are no layer's arrays.
-    """
-    if not isinstance(layers, (list, tuple)) or not layers:
-        checks.fail("checkpoints.write", "`layers` to be a list of layers", repr(layers)[:80])
-    whole = []
-    for k, layer in enumerate(layers):
-        if isinstance(layer, FoundLayer):
-            whole.append(layer)
-            continue
-        if not isinstance(layer, collections.abc.Mapping):
-            checks.fail("checkpoints.write", f"a FoundLayer or a mapping as layer {k + 1}", type(layer).__name__)
-        names = collections.OrderedDict((name, name) for name, array in layer.items() if array is not None)
-        whole.append(found(Location(f"layer_{k + 1}", "", layouts.OWN, names), layer, None))
-    return whole
-
-
-def same_layer(found_layer):
-    """Whether a `FoundLayer`'s `layer` is still what its `arrays` hold, and not another that was put in its place."""
-    own = layouts.unpack(found_layer.arrays, found_layer.layout, found_layer.forget_bias)
-    return set(own) == set(found_layer.layer) and all(same(own[name], found_layer.layer[name]) for name in own)
-
-
-def with_biases(layer):
-    """The layer with zeros as biases where it has none."""
-    if "bf" in layer:
-        return layer
-    zeros = np.zeros(layer["Wf"].shape[1:], layer["Wf"].dtype)
-    return collections.OrderedDict(layer, **{"b" + gate: zeros for gate in layouts.GATES})
-
-
-def with_biases_of(location, layer):
-    """The layer as it is, or with zeros as biases where there are some at the location."""
-    wanted = {name for name, _ in layouts.LAYOUTS[location.layout].biases}
-    return with_biases(layer) if wanted & set(location.names) else layer
-
-
-def sizes(layer):
-    """(I, H, P) of a layer in the common form; P is None without a projection."""
-    height, hidden_size = layer["Wf"].shape
-    projected = layer["Wp"].shape[1] if "Wp" in layer else None
-    return height - (projected or hidden_size), hidden_size, projected
-
-
-def stack(layers, directed):
-    """The layers of a new file: one above the other, with biases in all of them or in none.
+def check_numbers(locations: Sequence[Location], path: str, names_argument: str) -> None:
+    """Raises ValueError if the numbers in the layers' names show that a lower layer is missing.
 
     Args:
-      layers: list of `FoundLayer`.
-      directed: whether the file says in which direction they read, so that it must be forward.
-
-    Raises:
-      ValueError: they do not fit above one another, or not all have the same direction or dtype.
+      locations: the layers.
+      path: the file.
+      names_argument: name of the argument that selects layers.
     """
-    expected = "layers that are one stack (name those that are)"
-    directions = {layer.direction for layer in layers}
-    if len(directions) > 1 or (directed and directions != {"forward"}):
-        listed = {layer.name: layer.direction for layer in layers}
-        checks.fail("checkpoints.write", expected + ", all forward" * directed, listed)
-    if len({layer.layer["Wf"].dtype for layer in layers}) > 1:
-        dtypes = {layer.name: layer.layer["Wf"].dtype.name for layer in layers}
-        checks.fail("checkpoints.write", "layers of one dtype", dtypes)
-    for below, above in zip(layers, layers[1:]):
-        _, hidden_size, projected = sizes(below.layer)
-        if sizes(above.layer)[0] != (projected or hidden_size):
-            given_sizes = {layer.name: "I %d, H %d, P %s" % sizes(layer.layer) for layer in (below, above)}
-            checks.fail("checkpoints.write", expected + ", each as wide as the next one's input", given_sizes)
-    biased = any("bf" in layer.layer for layer in layers)  # Where others have a bias, zeros are as good as none.
-    return [layer._replace(layer=with_biases(layer.layer)) for layer in layers] if biased else layers
+    numbers = collections.defaultdict(set)
+    for location in locations:
+        pattern, lowest = _NUMBERS.get(location.layout, (None, 0))
+        for match in re.finditer(pattern, location.name) if pattern else []:
+            numbers[location.name[: match.start(1)], lowest].add(int(match.group(1)))
+    for (prefix, lowest), present in sorted(numbers.items()):
+        missing = [f"{prefix}{k}" for k in range(lowest, max(present)) if k not in present]
+        if missing:
+            expected = f"LSTM layers without gaps in their numbers in {path}, or `{names_argument}` to select layers"
+            checks.fail("checkpoints.read", expected, f"no {', '.join(missing[:5])}")
+
+
+def natural_order(name: str) -> list[Any]:
+    """A key that sorts names with numbers by value, and forward before backward."""
+    words = re.sub(r"\b(fw|forward)", "0", re.sub(r"\b(bw|backward)", "1", name))
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", words)]
+
+
+def direction_of(scope: str) -> str:
+    """ "backward" if a scope is named like a backward layer of bidirectional_dynamic_rnn or Keras, else "forward"."""
+    backward = any(re.fullmatch(r"bw|backward(?:_.*)?", part) for part in scope.split("/"))
+    return "backward" if backward else "forward"

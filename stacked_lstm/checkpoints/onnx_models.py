@@ -1,106 +1,120 @@
 """ONNX models: the initializers W, R, B and P of LSTM nodes.
 
-An initializer of both directions is two arrays here, of one direction each, called <name>[0] and <name>[1].
+An initializer of a bidirectional node holds the arrays of both directions. Here it is two arrays, which are called
+<name>[0] and <name>[1].
 """
 
-import collections
+from __future__ import annotations
+
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 
 from stacked_lstm.checkpoints import files
-from stacked_lstm.checkpoints.layers import OTHER, PLAIN, Location
+from stacked_lstm.checkpoints.codec import Codec
+from stacked_lstm.checkpoints.files import Content
+from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights
 
-INPUTS = collections.OrderedDict([("W", 1), ("R", 2), ("B", 3), ("P", 7)])  # Which inputs of the node.
+INPUTS = {"W": 1, "R": 2, "B": 3, "P": 7}  # Array -> index among the inputs of a node.
 DIRECTIONS = {"forward": ["forward"], "reverse": ["backward"], "bidirectional": ["forward", "backward"]}
-# Attributes of a plain LSTM that may be written down; all others change what is computed.
-USUAL = {"input_forget": [0], "activations": [["Sigmoid", "Tanh", "Tanh"], ["Sigmoid", "Tanh", "Tanh"] * 2]}
-HARMLESS = ("direction", "hidden_size", "layout")
+# Attributes with these values are those of a plain LSTM.
+DEFAULTS: dict[str, list[Any]] = {
+    "input_forget": [0],
+    "activations": [["Sigmoid", "Tanh", "Tanh"], ["Sigmoid", "Tanh", "Tanh"] * 2],
+}
+HARMLESS = ("direction", "hidden_size", "layout")  # Attributes that do not change the equations.
 OPSET, IR_VERSION = 14, 7
 
 
-def load(path):
-    """`files.Content`; its rest is the model."""
+def load(path: str) -> Content:
+    """The `Content`, whose container is the model."""
     onnx = _onnx(path)
-    with files.reading(path, "an ONNX model"):
+    with files.file_errors(path, "an ONNX model"):
         model = onnx.load(path)
         onnx.checker.check_model(model)
-        arrays = collections.OrderedDict((t.name, onnx.numpy_helper.to_array(t)) for t in model.graph.initializer)
-        for name in _two_directions(model):
+        arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        for name in _bidirectional_initializers(model):
             halves = np.split(arrays.pop(name), 2) if name in arrays and arrays[name].shape[:1] == (2,) else []
             arrays.update((f"{name}[{k}]", half) for k, half in enumerate(halves))
-    return files.Content(arrays, model)
+    return Content(arrays, model)
 
 
-def find(content, path):
-    """Nodes that are fed by the one before are one network; where that ends, another begins, called by its first."""
-    locations, network, before = [], None, None
-    for k, node in enumerate(_nodes(content.rest)):
+def find(content: Content, path: str) -> list[Location]:
+    """The layers. Nodes that each compute from the one before are one network, which has the name of the first."""
+    locations: list[Location] = []
+    network, previous = "", None
+    for k, node in enumerate(_lstm_nodes(content.container)):
         name = node.name or f"lstm_{k}"
-        if before is None or not _feeds(content.rest, before, node):
+        if previous is None or not _feeds(content.container, previous, node):
             network = name
         locations += _locations(node, name, network)
-        before = node
+        previous = node
     return locations
 
 
-def new(packed, layout, scope, path):
-    """A model of x [T, B, I], LSTM nodes one above the other, and y [T, B, H]; and where its weights are."""
+def create(layers: Sequence[Weights], layout: str, scope: str | None, path: str) -> tuple[Any, list[Location]]:
+    """A model with the input x [T, B, I], one LSTM node per layer, and the output y [T, B, H]; and its locations."""
     onnx = _onnx(path)
     axis = onnx.helper.make_node("Constant", [], ["axis"], value=_tensor(onnx, np.array([1], np.int64), "axis"))
-    prefix, nodes, locations, below = scope or "", [axis], [], "x"
-    for k, arrays in enumerate(packed):
-        name = f"{prefix}lstm_{k}"
-        names = collections.OrderedDict((key, f"{name}_{key}") for key in arrays)
-        inputs = [""] * (1 + max(INPUTS[key] for key in arrays))
-        inputs[0] = below
-        for key in arrays:
-            inputs[INPUTS[key]] = names[key]
-        above = "y" if k + 1 == len(packed) else name + "_y"
-        hidden_size = arrays["R"].shape[2]
-        nodes += [
-            onnx.helper.make_node("LSTM", inputs, [name + "_Y"], name=name, hidden_size=hidden_size),
-            onnx.helper.make_node("Squeeze", [name + "_Y", "axis"], [above]),  # [T, 1, B, H] to [T, B, H]
-        ]
-        locations.append(Location(name, "", layout, names))
-        below = above
-    dtype = _tensor(onnx, packed[0]["W"], "W").data_type
-    ends = [("x", packed[0]["W"].shape[2]), ("y", packed[-1]["R"].shape[2])]
-    x, y = [onnx.helper.make_tensor_value_info(name, dtype, ["time", "batch", size]) for name, size in ends]
+    nodes, locations, source = [axis], [], "x"
+    for k, arrays in enumerate(layers):
+        name = f"{scope or ''}lstm_{k}"
+        target = "y" if k + 1 == len(layers) else name + "_y"
+        locations.append(Location(name, "", layout, {key: f"{name}_{key}" for key in arrays}))
+        nodes += _lstm_node(onnx, locations[-1], arrays, source, target)
+        source = target
+    dtype = _tensor(onnx, layers[0]["W"], "W").data_type
+    sizes = [("x", layers[0]["W"].shape[2]), ("y", layers[-1]["R"].shape[2])]
+    x, y = [onnx.helper.make_tensor_value_info(name, dtype, ["time", "batch", size]) for name, size in sizes]
     graph = onnx.helper.make_graph(nodes, "stacked_lstm", [x], [y])
-    for location, arrays in zip(locations, packed):
-        graph.initializer.extend(_tensor(onnx, arrays[key], name) for key, name in location.names.items())
+    for location, arrays in zip(locations, layers):
+        graph.initializer.extend(_tensor(onnx, arrays[key], name) for key, name in location.array_names.items())
     opsets = [onnx.helper.make_opsetid("", OPSET)]
     return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION), locations
 
 
-def save(path, content):
-    onnx, model = _onnx(path), content.rest
+def _lstm_node(onnx: Any, location: Location, arrays: Weights, source: str, target: str) -> list[Any]:
+    """The LSTM node of one layer, and the node that takes the axis of directions out of its output."""
+    inputs = [""] * (1 + max(INPUTS[key] for key in arrays))
+    inputs[0] = source
+    for key, name in location.array_names.items():
+        inputs[INPUTS[key]] = name
+    name, output = location.name, location.name + "_Y"
+    return [
+        onnx.helper.make_node("LSTM", inputs, [output], name=name, hidden_size=arrays["R"].shape[2]),
+        onnx.helper.make_node("Squeeze", [output, "axis"], [target]),  # [T, 1, B, H] to [T, B, H]
+    ]
+
+
+def save(path: str, content: Content) -> None:
+    """Writes the container, the model, with the arrays of the content as initializers."""
+    onnx, model = _onnx(path), content.container
     arrays = dict(content.arrays)
-    for name in _two_directions(model):
+    for name in _bidirectional_initializers(model):
         arrays[name] = np.concatenate([arrays[f"{name}[0]"], arrays[f"{name}[1]"]])
     for tensor in model.graph.initializer:
-        if not files.same(onnx.numpy_helper.to_array(tensor), arrays[tensor.name]):
+        if not files.same_bits(onnx.numpy_helper.to_array(tensor), arrays[tensor.name]):
             tensor.CopyFrom(_tensor(onnx, arrays[tensor.name], tensor.name))
     onnx.save(model, path)
 
 
-def _nodes(model):
+def _lstm_nodes(model: Any) -> list[Any]:
     return [node for node in model.graph.node if node.op_type == "LSTM" and node.domain in ("", "ai.onnx")]
 
 
-def _feeds(model, below, above):
-    """Whether what a node has for its X is computed from what another one puts out."""
-    makers = {name: node for node in model.graph.node for name in node.output}
+def _feeds(model: Any, below: Any, above: Any) -> bool:
+    """Whether the input X of the node `above` is computed from an output of the node `below`."""
+    producers = {name: node for node in model.graph.node for name in node.output}
     names, seen = [above.input[0]], set()
     while names:
         name = names.pop()
-        if name in makers and name not in seen:
-            names += makers[name].input
+        if name in producers and name not in seen:
+            names += producers[name].input
         seen.add(name)
     return not seen.isdisjoint(name for name in below.output if name)
 
 
-def _attributes(node):
+def _attributes(node: Any) -> dict[str, Any]:
     """Name -> value of a node's attributes, with texts as str."""
     import onnx
 
@@ -108,50 +122,54 @@ def _attributes(node):
     return {name: _text(value) for name, value in values.items()}
 
 
-def _text(value):
+def _text(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
     return [_text(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _inputs(node):
-    """W, R, B, P -> name of the node's input; without those that it has not."""
-    given = [(key, node.input[k]) for key, k in INPUTS.items() if k < len(node.input) and node.input[k]]
-    return collections.OrderedDict(given)
+def _inputs(node: Any) -> dict[str, str]:
+    """W, R, B, P -> name of the node's input, for those inputs that the node has."""
+    return {key: node.input[k] for key, k in INPUTS.items() if k < len(node.input) and node.input[k]}
 
 
-def _directions(node):
+def _directions(node: Any) -> list[str]:
     return DIRECTIONS[_attributes(node).get("direction", "forward")]
 
 
-def _two_directions(model):
-    """Names of the initializers that hold two directions' arrays."""
-    return sorted({name for node in _nodes(model) if len(_directions(node)) == 2 for name in _inputs(node).values()})
+def _bidirectional_initializers(model: Any) -> list[str]:
+    """Names of the initializers that hold the arrays of two directions."""
+    nodes = [node for node in _lstm_nodes(model) if len(_directions(node)) == 2]
+    return sorted({name for node in nodes for name in _inputs(node).values()})
 
 
-def _locations(node, name, network):
+def _locations(node: Any, name: str, network: str) -> Iterator[Location]:
     attributes, inputs, directions = _attributes(node), _inputs(node), _directions(node)
-    unusual = {
-        key: value
+    unusual = [
+        f"{key}={value}"
         for key, value in sorted(attributes.items())
-        if key not in HARMLESS and not (key in USUAL and value in USUAL[key])
-    }
-    remark = ", ".join("%s=%s" % item for item in unusual.items())
+        if key not in HARMLESS and value not in DEFAULTS.get(key, [])
+    ]
+    status, remark = VARIANT if unusual else PLAIN, ", ".join(unusual)
+    if len(directions) == 1:
+        yield Location(name, network, "onnx", inputs, directions[0], status, remark)
+        return
     for k, direction in enumerate(directions):
-        two = len(directions) == 2
-        names = collections.OrderedDict((key, n + f"[{k}]" * two) for key, n in inputs.items())
-        own_name = f"{name}/{direction}" if two else name
-        yield Location(own_name, network, "onnx", names, direction, OTHER if unusual else PLAIN, remark)
+        array_names = {key: f"{initializer}[{k}]" for key, initializer in inputs.items()}
+        yield Location(f"{name}/{direction}", network, "onnx", array_names, direction, status, remark)
 
 
-def _tensor(onnx, array, name):
+def _tensor(onnx: Any, array: np.ndarray, name: str) -> Any:
     return onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
 
 
-def _onnx(path):
+def _onnx(path: str) -> Any:
     try:
         import onnx
         import onnx.numpy_helper
     except ImportError:
-        files.needed("onnx", path)
+        files.fail_without_package("onnx", path)
     return onnx
+
+
+CODEC = Codec(load=load, find=find, create=create, save=save)

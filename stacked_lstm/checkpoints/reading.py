@@ -1,87 +1,176 @@
 """`read`: the LSTM layers of a file, in the package's common form."""
 
-import collections
+from __future__ import annotations
+
+import os
 import re
+from typing import NamedTuple, Union
 
 from stacked_lstm import checks
 from stacked_lstm.checkpoints import files, slots
-from stacked_lstm.checkpoints.formats import entry_of
-from stacked_lstm.checkpoints.layers import MAYBE, OTHER, check_fits, check_numbers, fits, found
+from stacked_lstm.checkpoints.codec import Codec
+from stacked_lstm.checkpoints.files import Arrays, Content
+from stacked_lstm.checkpoints.formats import find_format
+from stacked_lstm.checkpoints.layers import (
+    POSSIBLE,
+    VARIANT,
+    CheckpointLayer,
+    Location,
+    check_fits,
+    check_numbers,
+    fits,
+    layer_at,
+)
 
-Checkpoint = collections.namedtuple("Checkpoint", ["path", "layers", "left", "others"])
-Checkpoint.__doc__ = """What `read` found.
+Path = Union[str, "os.PathLike[str]"]
 
-Fields:
-  path: the file.
-  layers: list of `FoundLayer`, in the order of the network.
-  left: list of `FoundLayer` that were not taken: not named, or with names that are not an LSTM's.
-  others: ordered dictionary from names to arrays of all that belongs to none of `layers`.
-"""
+_SHOWN = 4  # Layers in a `repr`.
 
 
-def read(path, format=None, layers=None, forget_bias=None):
-    """Reads a file's LSTM layers.
+class Checkpoint(NamedTuple):
+    """What `read` found in a file.
+
+    Fields:
+      path: the file.
+      layers: list of `CheckpointLayer`, in the order of the network.
+      other_layers: list of `CheckpointLayer` that were not selected by name, or whose names are not those of LSTMs.
+      other_arrays: dictionary from names to arrays of everything that belongs to none of `layers`.
+
+    Example:
+      >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]), head=np.ones([3]))
+      >>> checkpoint = stacked_lstm.checkpoints.read("lstm.npz")
+      >>> checkpoint
+      <Checkpoint lstm.npz: 1 layer (l0 [2 -> 3]), 0 other layers, 1 other array>
+      >>> list(checkpoint.other_arrays)
+      ['head']
+    """
+
+    path: str
+    layers: list[CheckpointLayer]
+    other_layers: list[CheckpointLayer]
+    other_arrays: Arrays
+
+    def __repr__(self) -> str:
+        layers = [
+            f"{layer.name} [{sizes.input_size} -> {sizes.projection_size or sizes.hidden_size}]"
+            for layer, sizes in zip(self.layers, [layer.sizes for layer in self.layers[:_SHOWN]])
+        ]
+        shown = ", ".join(layers + ["..."] * (len(self.layers) > _SHOWN))
+        other_layers = _counted(self.other_layers, "other layer")
+        other_arrays = _counted(self.other_arrays, "other array")
+        return f"<Checkpoint {self.path}: {_counted(self.layers, 'layer')} ({shown}), {other_layers}, {other_arrays}>"
+
+
+def _counted(things: list[CheckpointLayer] | Arrays, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def read(
+    path: Path, format: str | None = None, names: str | None = None, forget_bias: float | None = None
+) -> Checkpoint:
+    """Reads the LSTM layers of a file of TensorFlow, Keras, PyTorch or ONNX.
+
+    Nothing is unpickled. TensorFlow is imported only for a TensorFlow checkpoint.
 
     Args:
       path: the file, or the prefix or the folder of a TensorFlow checkpoint.
-      format: a name in `FORMATS`; None for what the suffix says, and without one for all layers that a TensorFlow
-        checkpoint has.
-      layers: regular expression that matches the whole names of the layers to take; None for all that are LSTM layers
-        beyond doubt. The names are those in `layers` and `left` of what is returned.
-      forget_bias: what is added to the forget gate of cells at run time, and is not in the file; None for 1.0, the
-        default of BasicLSTMCell and LSTMCell. It does not concern libraries that add none.
+      format: a name in `FORMATS`. None: the suffix of `path` decides; without a known suffix it is a TensorFlow
+        checkpoint, and layers of all its layouts are read.
+      names: regular expression that matches the complete names of the layers to read. None: all layers that certainly
+        are LSTM layers. The names are those in `layers` and `other_layers` of the result.
+      forget_bias: what cells add to the forget gate at run time, which is not in the file. None: 1.0, the default of
+        BasicLSTMCell and LSTMCell. It has no effect on layers of libraries that add none.
 
     Returns:
       A `Checkpoint`.
 
     Raises:
-      ValueError: a file that is missing or broken, or has no LSTM layers, or none of these names; layers whose arrays
-        are not of the shapes of an LSTM's; layers not asked for by name that compute something else, or among whose
-        numbers one is missing.
+      ValueError: the file is missing or damaged, has no LSTM layers, or none with these names; arrays have wrong
+        shapes. Without `names` also if a layer computes something else than a plain LSTM, or if a layer's number is
+        missing.
+
+    Example:
+      >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))
+      >>> (layer,) = stacked_lstm.checkpoints.read("lstm.npz").layers
+      >>> layer.name, layer.sizes
+      ('l0', LayerSizes(input_size=2, hidden_size=3, projection_size=None))
+      >>> sorted(layer.weights)
+      ['Wc', 'Wf', 'Wi', 'Wo']
     """
-    entry = entry_of(path, format, "checkpoints.read", otherwise="stacked_lstm")
+    path = str(path)
+    entry = find_format(path, format, "checkpoints.read", default="stacked_lstm")
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.read", "forget_bias")
-    content = entry.module.load(str(path))
-    taken, left = choose(content, entry, format, layers, path)
-    whole = [found(location, content.arrays, forget_bias) for location in taken]
-    whole, used = slots.added(whole, content.arrays)
-    others = collections.OrderedDict((name, array) for name, array in content.arrays.items() if name not in used)
-    return Checkpoint(path, whole, [found(location, content.arrays, forget_bias) for location in left], others)
+    codec = entry.codec()
+    content = codec.load(path)
+    layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
+    selected, unselected = select_layers(codec, content, path, layout, names)
+    layers, used = slots.with_slots(
+        [layer_at(location, content.arrays, forget_bias) for location in selected], content.arrays
+    )
+    other_layers = [layer_at(location, content.arrays, forget_bias) for location in unselected]
+    other_arrays = {name: array for name, array in content.arrays.items() if name not in used}
+    return Checkpoint(path, layers, other_layers, other_arrays)
 
 
-def choose(content, entry, format, pattern, path):
-    """(the `Location`s of a file's layers to take, those to leave), as `read` says.
+def select_layers(
+    codec: Codec,
+    content: Content,
+    path: str,
+    layout: str | None,
+    names: str | None,
+    names_argument: str = "names",
+) -> tuple[list[Location], list[Location]]:
+    """Finds the layers of a file and divides them.
+
+    Args:
+      codec: the `Codec` of the file's format.
+      content: what the file holds.
+      path: the file.
+      layout: the only layout to look for; None for all.
+      names: regular expression for the names of the layers to select; None for all that certainly are LSTM layers.
+      names_argument: what the caller's user calls `names`.
+
+    Returns:
+      The selected locations and the others, both in the order of the network.
 
     Raises:
-      ValueError: there are none to take; their arrays do not fit; without names, some compute something else than an
-        LSTM, or one is missing among them.
+      ValueError: as `read` does.
     """
-    with files.reading(path, "LSTM layers"):
-        locations = entry.module.find(content, path)
-    if format and not entry.suffixes:
-        locations = [location for location in locations if location.layout == entry.layout]
-    if pattern is None:
-        taken = [location for location in locations if location.status != MAYBE]
+    with files.file_errors(path, "LSTM layers"):
+        locations = codec.find(content, path)
+    if layout is not None:
+        locations = [location for location in locations if location.layout == layout]
+    if names is None:
+        selected = [location for location in locations if location.status != POSSIBLE]
     else:
-        taken = [location for location in locations if _matches(pattern, location.name)]
-    if not taken:
-        expected = "LSTM layers in %s%s" % (path, " with names like %s" % pattern if pattern else "")
-        names = ", ".join(location.name for location in locations)
-        checks.fail("checkpoints.read", expected, "none%s" % ("; named otherwise: %s" % names if names else ""))
-    for location in taken:
-        check_fits(location, content.arrays, path)
-    if pattern is None:
-        unlike = {location.name: location.remark for location in taken if location.status == OTHER}
-        if unlike:
-            checks.fail("checkpoints.read", f"plain LSTM layers in {path}, or the names of those to take", unlike)
-        check_numbers(taken, path)
-    left = [location for location in locations if location not in taken]
-    return taken, [location for location in left if fits(location.names, content.arrays, location.layout)]
+        selected = [location for location in locations if _matches(names, location.name, names_argument)]
+    if not selected:
+        _fail_without_layers(locations, path, names, names_argument)
+    for location in selected:
+        check_fits(location, content.arrays, path, names_argument)
+    if names is None:
+        variants = {location.name: location.remark for location in selected if location.status == VARIANT}
+        if variants:
+            expected = f"plain LSTM layers in {path}, or `{names_argument}` to select layers"
+            checks.fail("checkpoints.read", expected, variants)
+        check_numbers(selected, path, names_argument)
+    unselected = [location for location in locations if location not in selected]
+    return selected, [place for place in unselected if fits(place.array_names, content.arrays, place.layout)]
 
 
-def _matches(pattern, name):
+def _fail_without_layers(locations: list[Location], path: str, names: str | None, names_argument: str) -> None:
+    present = ", ".join(location.name for location in locations)
+    if names is None:
+        other = f"none; `{names_argument}` can select {present}" if present else "none"
+        checks.fail("checkpoints.read", f"LSTM layers in {path}", other)
+    expected = f"`{names_argument}` to match the names of LSTM layers in {path}"
+    checks.fail("checkpoints.read", expected, f"{names!r}; the names are {present or 'none'}")
+
+
+def _matches(pattern: str, name: str, argument: str) -> bool:
     try:
-        return re.fullmatch(pattern, name)
+        return re.fullmatch(pattern, name) is not None
     except (re.error, TypeError) as error:
-        checks.fail("checkpoints.read", "a regular expression for names of layers", f"{pattern!r} ({error})")
+        problem = f"{pattern!r} ({error})"
+    return checks.fail("checkpoints.read", f"`{argument}` to be a regular expression for names of layers", problem)

@@ -1,63 +1,87 @@
-"""What an optimizer keeps for each variable, such as Adam's averages: it is carried over with the variable.
+"""What an optimizer keeps for each variable, such as Adam's averages; it is converted together with the variable.
 
-A slot is a variable of the same shape, called <variable>/<slot>, in TensorFlow 1 also <scope>/<variable>/<slot>. Its
-numbers stand where the variable's stand; a forget bias is no part of them. It is part of averages of the values, which
-are known by their slot's name: if the program gave its ExponentialMovingAverage another name, that has to be said.
+A slot is a variable of the same shape. It is called <variable>/<slot>, in TensorFlow 1 also <scope>/<variable>/<slot>.
+Its numbers have the order of the variable's numbers. A slot of gradients contains no forget bias. A moving average of
+the variable itself does; it is known by its slot's name, which the program may have chosen.
 """
 
-import collections
+from __future__ import annotations
+
+from typing import Any, Collection, Mapping, Sequence
+
+import numpy as np
 
 from stacked_lstm import layouts
-from stacked_lstm.checkpoints.layers import fits, with_biases_of
+from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, fits
+from stacked_lstm.checkpoints.stacks import with_biases_at
 
 AVERAGES = ("ExponentialMovingAverage",)
 
 
-def added(layers, arrays):
-    """The layers with their slots, and the names of all arrays that are a layer's or a slot's.
+def with_slots(
+    layers: Sequence[CheckpointLayer], arrays: Mapping[str, np.ndarray]
+) -> tuple[list[CheckpointLayer], set[str]]:
+    """The layers with their slots, from all arrays of a file.
 
-    Only those slots count that all variables of the layer have.
+    A slot counts only if every variable of the layer has it.
 
     Args:
-      layers: list of `FoundLayer`.
-      arrays: names -> arrays of the whole file.
+      layers: layers without slots.
+      arrays: mapping from names to arrays of the whole file.
+
+    Returns:
+      The layers with slots, and the names of all arrays that belong to a layer or to a slot of one.
     """
-    owners = {name: (k, key) for k, layer in enumerate(layers) for key, name in layer.names.items()}
-    names = [collections.OrderedDict() for _ in layers]
+    slot_names = _slot_names(layers, arrays)
+    used = {name for layer in layers for name in layer.location.array_names.values()}
+    complete = []
+    for layer, names_by_slot in zip(layers, slot_names):
+        slots = {}
+        for slot, names in names_by_slot.items():
+            if set(names) == set(layer.location.array_names) and fits(names, arrays, layer.layout):
+                slots[slot] = layouts.unpack({key: arrays[name] for key, name in names.items()}, layer.layout, 0.0)
+                used.update(names.values())
+        complete.append(layer._replace(slots=slots))
+    return complete, used
+
+
+def _slot_names(layers: Sequence[CheckpointLayer], arrays: Mapping[str, Any]) -> list[dict[tuple[str, str], dict]]:
+    """For each layer: (outer scope, slot) -> the layout's array name -> the slot's name in the file."""
+    owners = {name: (k, key) for k, layer in enumerate(layers) for key, name in layer.location.array_names.items()}
+    slot_names: list[dict[tuple[str, str], dict]] = [{} for _ in layers]
     for name in arrays:
         if name in owners:
             continue
         variable, _, slot = name.rpartition("/")
         parts = variable.split("/")
         for start in range(len(parts)):
-            k, key = owners.get("/".join(parts[start:]), (None, None))
-            if k is not None:
-                names[k].setdefault(("/".join(parts[:start]), slot), {})[key] = name
+            owner = owners.get("/".join(parts[start:]))
+            if owner is not None:
+                k, key = owner
+                slot_names[k].setdefault(("/".join(parts[:start]), slot), {})[key] = name
                 break
-    used, whole = set(owners), []
-    for layer, of_layer in zip(layers, names):
-        slots = collections.OrderedDict()
-        for slot, by_key in of_layer.items():
-            if set(by_key) == set(layer.names) and fits(by_key, arrays, layer.layout):
-                own = {key: arrays[name] for key, name in by_key.items()}
-                slots[slot] = layouts.unpack(own, layer.layout, 0.0)
-                used.update(by_key.values())
-        whole.append(layer._replace(slots=slots))
-    return whole, used
+    return slot_names
 
 
-def packed(layer, location, forget_bias, averages):
-    """Names -> arrays of a layer's slots, beside the variables at a `Location`.
+def pack_slots(
+    layer: CheckpointLayer, location: Location, forget_bias: float, averages: Collection[str]
+) -> dict[str, np.ndarray]:
+    """The slots of a layer as arrays of a TensorFlow checkpoint.
 
     Args:
-      forget_bias: what is added at run time there.
+      layer: the layer.
+      location: where the layer's variables will be.
+      forget_bias: what is added to the forget gate at run time there.
       averages: names of the slots that are averages of the variables.
+
+    Returns:
+      Dictionary from names in the checkpoint to arrays.
     """
-    arrays = {}
-    for (scope, slot), kept in layer.slots.items():
-        kept = with_biases_of(location, kept)
+    arrays: Weights = {}
+    for (scope, slot), weights in layer.slots.items():
+        weights = with_biases_at(location, weights)
         change = forget_bias - layer.forget_bias if slot in averages else 0.0
-        of_slot = layouts.pack(kept, location.layout, change)
-        for key, name in location.names.items():
-            arrays["/".join([scope] * bool(scope) + [name, slot])] = of_slot[key]
+        packed = layouts.pack(weights, location.layout, change)
+        for key, name in location.array_names.items():
+            arrays["/".join([scope] * bool(scope) + [name, slot])] = packed[key]
     return arrays

@@ -1,84 +1,94 @@
-"""LSTM variables among those of a TensorFlow checkpoint, by their names and shapes: of cells, StackedLSTMs, Keras."""
+"""LSTM variables in a TensorFlow checkpoint, found by names and shapes: of StackedLSTM, of cells, and of Keras."""
 
-import collections
+from __future__ import annotations
+
 import re
+from typing import Mapping
+
+import numpy as np
 
 from stacked_lstm import layouts
-from stacked_lstm.checkpoints.files import direction_of, in_order
-from stacked_lstm.checkpoints.layers import MAYBE, Location, fits
+from stacked_lstm.checkpoints.layers import POSSIBLE, Location, direction_of, fits, keras_layout, natural_order
 from stacked_lstm.weights import BIAS_NAMES, KERNEL_NAMES
 
-# The scopes in which the cells of TensorFlow 1 make their variables, if they are given no other name.
-CELLS = re.compile(r"(?:basic_lstm|lstm|lstm_fused|cudnn_compatible_lstm)_cell(?:_\d+)?")
+# Scopes that the cells of TensorFlow 1 give their variables by default.
+CELL_SCOPE = re.compile(r"(?:basic_lstm|lstm|lstm_fused|cudnn_compatible_lstm)_cell(?:_\d+)?")
 
-# The name in a layout -> the same since TensorFlow 1.2, and before.
-_NAMES = collections.OrderedDict(
-    [
-        ("kernel", ("kernel", "weights")),
-        ("recurrent_kernel", ("recurrent_kernel",)),
-        ("bias", ("bias", "biases")),
-        ("w_f_diag", ("w_f_diag",)),
-        ("w_i_diag", ("w_i_diag",)),
-        ("w_o_diag", ("w_o_diag",)),
-        ("projection/kernel", ("projection/kernel", "projection/weights")),
-    ]
-)
-# The variables of a StackedLSTM's layer, without the peepholes and the projection that its layout has a place for.
+# Name in a layout -> names of the variable in new and in old versions; TensorFlow 1.2 changed them.
+_VARIABLE_NAMES = {
+    "kernel": ("kernel", "weights"),
+    "recurrent_kernel": ("recurrent_kernel",),
+    "bias": ("bias", "biases"),
+    "w_f_diag": ("w_f_diag",),
+    "w_i_diag": ("w_i_diag",),
+    "w_o_diag": ("w_o_diag",),
+    "projection/kernel": ("projection/kernel", "projection/weights"),
+}
+# Variables of a layer of StackedLSTM; its layout also has places for peepholes and a projection.
 STACK_NAMES = KERNEL_NAMES + BIAS_NAMES
 _STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>[Wb][{layouts.GATES}])")
 
 
-def find_stacks(arrays):
-    """List of `Location` of the layers of StackedLSTMs."""
-    found = collections.OrderedDict()
+def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
+    """The layers of every StackedLSTM in a checkpoint.
+
+    Args:
+      arrays: mapping from the names of variables to arrays.
+    """
+    names_by_layer: dict[tuple[str, str], dict[str, str]] = {}
     for name in arrays:
         match = _STACK_VARIABLE.fullmatch(name)
         if match:
-            found.setdefault((match.group("layer"), match.group("stack")), {})[match.group("name")] = name
+            names_by_layer.setdefault((match.group("layer"), match.group("stack")), {})[match.group("name")] = name
     locations = [
-        Location(layer, stack, layouts.OWN, collections.OrderedDict((n, of[n]) for n in STACK_NAMES if n in of))
-        for (layer, stack), of in found.items()
+        Location(layer, stack, layouts.OWN, {key: names[key] for key in STACK_NAMES if key in names})
+        for (layer, stack), names in names_by_layer.items()
     ]
-    return sorted(locations, key=lambda location: in_order(location.name))
+    return sorted(locations, key=lambda location: natural_order(location.name))
 
 
-def find_cells(arrays):
-    """List of `Location` of the layers of cells, and of Keras layers that a Saver saved with the rest of a TF1 program.
+def find_cells(arrays: Mapping[str, np.ndarray]) -> list[Location]:
+    """The layers of cells, and of Keras layers that a Saver saved with the rest of a TF1 program.
 
-    What has the shapes but not the name of an LSTM cell is there as a MAYBE: a dense layer has them, too.
+    Variables with the shapes of an LSTM cell, but another name, have the status `POSSIBLE`: a dense layer has such
+    shapes, too.
+
+    Args:
+      arrays: mapping from the names of variables to arrays.
     """
     parts = [name.rpartition("/") for name in arrays]
-    scopes = {scope for scope, _, last in parts if last in _NAMES["kernel"] + _NAMES["bias"]}
+    scopes = {scope for scope, _, last in parts if last in _VARIABLE_NAMES["kernel"] + _VARIABLE_NAMES["bias"]}
     locations = []
-    for scope in sorted(scopes, key=in_order):
-        above, _, last = scope.rpartition("/")
-        is_cell = CELLS.fullmatch(last) is not None
-        names = _names(scope, arrays, is_cell)
-        location = Location(scope, _network(above), _layout(names, last, arrays), names, direction_of(scope))
+    for scope in sorted(scopes, key=natural_order):
+        outer, _, last = scope.rpartition("/")
+        is_cell = CELL_SCOPE.fullmatch(last) is not None
+        names = _array_names(scope, arrays, is_cell)
+        location = Location(scope, _network(outer), _layout(names, last, arrays), names, direction_of(scope))
         if is_cell or ("recurrent_kernel" in names and fits(names, arrays, location.layout)):
             locations.append(location)
         elif {"kernel", "bias"} <= set(names) and fits(names, arrays, location.layout):
-            locations.append(location._replace(status=MAYBE, remark="shapes of an LSTM cell's, but another name"))
+            remark = "the shapes of an LSTM cell, but another name"
+            locations.append(location._replace(status=POSSIBLE, remark=remark))
     return locations
 
 
-def _names(scope, arrays, is_cell):
-    """The layout's names -> those of a scope's variables; a cell's kernel and bias even where they are missing."""
-    names = collections.OrderedDict()
-    for key, others in _NAMES.items():
-        paths = [f"{scope}/{other}" for other in others]
-        there = [path for path in paths if path in arrays]
-        if there or (is_cell and key in ("kernel", "bias") and scope + "/recurrent_kernel" not in arrays):
-            names[key] = (there or paths)[0]
-    return names
+def _array_names(scope: str, arrays: Mapping[str, np.ndarray], is_cell: bool) -> dict[str, str]:
+    """The layout's names -> names of a scope's variables. A cell has a kernel and a bias even if they are missing."""
+    array_names = {}
+    for key, alternatives in _VARIABLE_NAMES.items():
+        paths = [f"{scope}/{alternative}" for alternative in alternatives]
+        present = [path for path in paths if path in arrays]
+        if present or (is_cell and key in ("kernel", "bias") and scope + "/recurrent_kernel" not in arrays):
+            array_names[key] = (present or paths)[0]
+    return array_names
 
 
-def _layout(names, last, arrays):
-    if "recurrent_kernel" in names:
-        return "keras" if fits(names, arrays, "keras") else "keras_cudnn"
+def _layout(array_names: Mapping[str, str], last: str, arrays: Mapping[str, np.ndarray]) -> str:
+    if "recurrent_kernel" in array_names:
+        return keras_layout(array_names, arrays)
     return "cudnn_compatible" if last.startswith("cudnn_compatible") else "rnn_cell"
 
 
-def _network(scope):
-    """The scope without what tells the cells of a MultiRNNCell apart."""
+def _network(scope: str) -> str:
+    """The scope without the parts that differ between the cells of a MultiRNNCell."""
     return "/".join(part for part in scope.split("/") if not re.fullmatch(r"multi_rnn_cell|cell_\d+", part))

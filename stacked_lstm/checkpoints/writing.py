@@ -1,166 +1,246 @@
 """`write`: layers into a new file, or into a copy of an existing one."""
 
-import collections
+from __future__ import annotations
+
+from typing import Any, Collection, Mapping, NamedTuple, Sequence, Union
+
+import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, slots
-from stacked_lstm.checkpoints.formats import entry_of
-from stacked_lstm.checkpoints.layers import added, check_fits, given, same_layer, stack, with_biases, with_biases_of
-from stacked_lstm.checkpoints.reading import choose
+from stacked_lstm.checkpoints import files, slots, stacks
+from stacked_lstm.checkpoints.codec import Codec
+from stacked_lstm.checkpoints.files import Arrays, Content
+from stacked_lstm.checkpoints.formats import Format, find_format
+from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, check_fits, runtime_forget_bias
+from stacked_lstm.checkpoints.reading import Path, select_layers
 
-Plan = collections.namedtuple("Plan", ["path", "module", "content", "locations"])
-Plan.__doc__ = """What `write` would write.
+Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
 
-Fields:
-  path: the file, or the prefix of a TensorFlow checkpoint.
-  module: that of the format.
-  content: `files.Content`.
-  locations: list of `Location`, where the layers are in it.
-"""
+
+class Plan(NamedTuple):
+    """What `write` would write; `plan` makes it.
+
+    Fields:
+      path: the file, or the prefix of a TensorFlow checkpoint.
+      codec: the functions that read and write such a file, a `codec.Codec`.
+      content: everything that the file will hold, a `files.Content`.
+      locations: list of `Location`: where the layers will be in it.
+
+    Example:
+      >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
+      >>> plan = stacked_lstm.checkpoints.plan("lstm.npz", [weights])
+      >>> plan
+      <Plan lstm.npz: 1 layer, 2 arrays>
+      >>> plan.write()
+      >>> stacked_lstm.checkpoints.read("lstm.npz").layers
+      [<CheckpointLayer l0: layout pytorch, input size 2, hidden size 3, forward>]
+    """
+
+    path: str
+    codec: Codec
+    content: Content
+    locations: list[Location]
+
+    def __repr__(self) -> str:
+        count, arrays = len(self.locations), len(self.content.arrays)
+        return f"<Plan {self.path}: {count} layer{'s' * (count > 1)}, {arrays} array{'s' * (arrays > 1)}>"
+
+    def write(self, overwrite: bool = False) -> None:
+        """Writes the file completely, or raises ValueError as `write` does and changes nothing.
+
+        Args:
+          overwrite: whether an existing file may be replaced.
+        """
+        files.write(self.path, self.content, self.codec.save, self._load, overwrite)
+        self.codec.finish(self.path)
+
+    def _load(self, path: str) -> Content:
+        """Reads what was written to a temporary path; raises ValueError if the layers cannot be found there."""
+        content = self.codec.load(path)
+        with files.file_errors(self.path, "layers that can be found again", "checkpoints.write"):
+            present = [set(location.array_names.values()) for location in self.codec.find(content, self.path)]
+        for location in self.locations:
+            if set(location.array_names.values()) not in present:
+                checks.fail("checkpoints.write", "`scope` to be a name by which layers can be found", location.name)
+            check_fits(location, content.arrays, self.path, "names")
+        return content
 
 
 def write(
-    path,
-    layers,
-    format=None,
-    scope=None,
-    forget_bias=None,
-    others=None,
-    template=None,
-    overwrite=False,
-    averages=slots.AVERAGES,
-):
-    """Writes layers to a file: all of it, or nothing.
+    path: Path,
+    layers: Layers,
+    format: str | None = None,
+    scope: str | None = None,
+    forget_bias: float | None = None,
+    other_arrays: Mapping[str, Any] | None = None,
+    template: Path | None = None,
+    template_names: str | None = None,
+    overwrite: bool = False,
+    averages: Collection[str] = slots.AVERAGES,
+) -> list[Location]:
+    """Writes LSTM layers to a file of TensorFlow, Keras, PyTorch or ONNX, completely or not at all.
+
+    The file is written under a temporary name, read back, compared bit for bit, and renamed.
 
     Args:
       path: the file, or the prefix of a TensorFlow checkpoint.
-      layers: list from the input upwards of `FoundLayer`s, or of mappings as `layouts.unpack` returns them and
-        `StackedLSTM.get_weights` has them. In a new file, where some have biases, those of the others are zeros.
-      format: a name in `FORMATS`; None for what the suffix says.
-      scope: what the layers are called there, in the way of the format: "stacked_lstm" for variables
-        stacked_lstm/layer_1/Wf; "rnn/multi_rnn_cell/cell_%d/lstm_cell" for cells, numbered from 0, or "rnn/lstm_cell"
-        for one; "lstm." for a state_dict's lstm.weight_ih_l0; None for these, or no prefix. With a template, a regular
-        expression that matches the names of the layers to replace; None for all of the format.
-      forget_bias: what the cells that the file is for add to the forget gate; None for their default.
-      others: mapping from names to arrays to write as they are, in a TensorFlow checkpoint.
-      template: an existing file of the format. What is written has these layers' arrays instead of its own, in the same
-        order, and all else as it is there, what an optimizer keeps for these layers as well.
+      layers: list of `CheckpointLayer`, or of mappings as `StackedLSTM.get_weights` and `layouts.unpack` return them,
+        from the input upwards. If some layers of a new file have biases, the others get zeros.
+      format: a name in `FORMATS`; None for what the suffix of `path` implies.
+      scope: name of the layers in a new file; None for a default. "stacked_lstm" gives variables
+        stacked_lstm/layer_1/Wf and so on. Cells take "rnn/lstm_cell", or "rnn/multi_rnn_cell/cell_%d/lstm_cell" with
+        their number from 0. PyTorch and ONNX take a prefix: "lstm." gives lstm.weight_ih_l0 and so on. Keras names
+        layers itself.
+      forget_bias: what the cells that will restore the file add to the forget gate; None for their default, 1.0. It has
+        no effect on layers of libraries that add none.
+      other_arrays: mapping from names to arrays that a new TensorFlow checkpoint holds unchanged beside the layers.
+      template: an existing file of the same format. The new file is a copy of it with the arrays of these layers in
+        place of its own. Everything else stays as it is there, also what an optimizer keeps for the layers.
+      template_names: regular expression that matches the complete names of the layers of `template` to replace; None
+        for all of the format. Their number, order and directions must be those of `layers`.
       overwrite: whether an existing file may be replaced.
-      averages: names of those slots of the layers that are averages of the variables, with the forget bias where these
-        have it: those that the program gave its ExponentialMovingAverage, in a TensorFlow checkpoint.
+      averages: names of the slots that are averages of the variables, as the program named its
+        ExponentialMovingAverage. They contain the forget bias, other slots do not.
 
     Returns:
-      List of `Location`: what the layers are called in the file.
+      List of `Location`: where the layers are in the file.
 
     Raises:
-      ValueError: layers that are no stack or do not fit the template; peepholes or a projection for a library that has
-        none; a name that is taken, or by which the layers would not be found again; a file that cannot be written. All
-        files are as they were then.
+      ValueError: layers that do not form a stack or do not fit the template; peepholes or a projection that the format
+        lacks; names that are in use, or by which the layers would not be found again; a file that exists or cannot be
+        written. No file has changed then.
+
+    Example:
+      >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
+      >>> locations = stacked_lstm.checkpoints.write("lstm.npz", [weights], scope="encoder.")
+      >>> locations[0].name, sorted(locations[0].array_names.values())
+      ('encoder.l0', ['encoder.weight_hh_l0', 'encoder.weight_ih_l0'])
     """
-    planned = plan(path, layers, format, scope, forget_bias, others, template, averages)
-    carry_out(planned, overwrite)
-    return planned.locations
-
-
-def carry_out(planned, overwrite=False):
-    """Writes what `plan` returned; raises ValueError as `write` does."""
-    path, module, content, locations = planned
-
-    def load(written):
-        """What was written; raises ValueError unless its layers are found there."""
-        again = module.load(written)
-        with files.reading(path, "layers that can be read again", "checkpoints.write"):
-            found = [set(location.names.values()) for location in module.find(again, path)]
-        for location in locations:
-            if set(location.names.values()) not in found:
-                checks.fail("checkpoints.write", "a `scope` by which layers are found again", location.name)
-            check_fits(location, again.arrays, path)
-        return again
-
-    files.write(path, content, module.save, load, overwrite)
-    if hasattr(module, "finish"):
-        module.finish(path)
+    new = plan(path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages)
+    new.write(overwrite)
+    return new.locations
 
 
 def plan(
-    path,
-    layers,
-    format=None,
-    scope=None,
-    forget_bias=None,
-    others=None,
-    template=None,
-    averages=slots.AVERAGES,
-):
-    """The `Plan` of what `write` would write, of its arguments; nothing is written."""
-    entry, layers = entry_of(path, format, "checkpoints.write"), given(layers)
-    if others and (entry.suffixes or template is not None):
-        checks.fail("checkpoints.write", "`others` for a new TensorFlow checkpoint only", sorted(others)[:5])
+    path: Path,
+    layers: Layers,
+    format: str | None = None,
+    scope: str | None = None,
+    forget_bias: float | None = None,
+    other_arrays: Mapping[str, Any] | None = None,
+    template: Path | None = None,
+    template_names: str | None = None,
+    averages: Collection[str] = slots.AVERAGES,
+) -> Plan:
+    """Prepares what `write` would write, and writes nothing.
+
+    Args:
+      path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages: as for `write`.
+
+    Returns:
+      A `Plan`, whose method `write` writes the file.
+
+    Raises:
+      ValueError: as `write` does, except for errors that only writing shows.
+
+    Example:
+      >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
+      >>> plan = stacked_lstm.checkpoints.plan("model.weights.h5", [weights])
+      >>> {name: array.shape for name, array in plan.content.arrays.items()}
+      {'layers/lstm/cell/vars/0': (2, 12), 'layers/lstm/cell/vars/1': (3, 12)}
+    """
+    path = str(path)
+    entry, layers = find_format(path, format, "checkpoints.write"), stacks.checkpoint_layers(layers)
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.write", "forget_bias")
+    if other_arrays and (not entry.is_tensorflow_checkpoint or template is not None):
+        expected = "no `other_arrays`, except in a new TensorFlow checkpoint"
+        checks.fail("checkpoints.write", expected, sorted(other_arrays)[:5])
     if template is not None:
-        content, locations = _replaced(entry, path, layers, format, scope, forget_bias, template)
-        return Plan(str(path), entry.module, content, locations)
-    layers = stack(layers, entry.directed)
-    if entry.biased:
-        layers = [layer._replace(layer=with_biases(layer.layer)) for layer in layers]
-    packed = [_packed(layer, entry.layout, forget_bias) for layer in layers]
-    rest, locations = entry.module.new(packed, entry.layout, scope, path)
-    arrays = _named(locations, packed)
-    if not entry.suffixes:
+        if scope is not None:
+            checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
+        layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
+        content, locations = _filled_template(entry, path, layers, layout, forget_bias, str(template), template_names)
+        return Plan(path, entry.codec(), content, locations)
+    if template_names is not None:
+        checks.fail("checkpoints.write", "no `template_names` without `template`", repr(template_names))
+    layers = stacks.one_stack(layers, entry.has_directions, entry.always_has_biases)
+    packed = [_pack(layer, entry.layout, forget_bias) for layer in layers]
+    container, locations = entry.codec().create(packed, entry.layout, scope, path)
+    arrays = _named_arrays(locations, packed)
+    if entry.is_tensorflow_checkpoint:
         for layer, location in zip(layers, locations):
-            arrays.update(slots.packed(layer, location, added(location.layout, forget_bias), averages))
-    taken = sorted(set(arrays) & set(others or {}))
-    if taken:
-        checks.fail("checkpoints.write", "a scope whose names are free", f"in use: {', '.join(taken)}")
-    arrays.update(others or {})
-    return Plan(str(path), entry.module, files.Content(arrays, rest), locations)
+            target_bias = runtime_forget_bias(location.layout, forget_bias)
+            arrays.update(slots.pack_slots(layer, location, target_bias, averages))
+    in_use = sorted(set(arrays) & set(other_arrays or {}))
+    if in_use:
+        expected = "`scope` to give names that differ from those of `other_arrays`"
+        checks.fail("checkpoints.write", expected, ", ".join(in_use))
+    arrays.update(other_arrays or {})
+    return Plan(path, entry.codec(), Content(arrays, container), locations)
 
 
-def _replaced(entry, path, layers, format, pattern, forget_bias, template):
-    """The template's Content with the layers' arrays, and where they are."""
+def _filled_template(
+    entry: Format,
+    path: str,
+    layers: Sequence[CheckpointLayer],
+    layout: str | None,
+    forget_bias: float | None,
+    template: str,
+    names: str | None,
+) -> tuple[Content, list[Location]]:
+    """The content of the template with the arrays of the layers, and the locations of these."""
     _check_suffix(entry, path, template)
-    content = entry.module.load(str(template))
-    locations, _ = choose(content, entry, format, pattern, template)
-    theirs, ours = ([(each.name, each.direction) for each in some] for some in (locations, layers))
-    if [direction for _, direction in theirs] != [direction for _, direction in ours]:
-        checks.fail("checkpoints.write", f"layers for those of {template}, {theirs}", ours)
+    codec = entry.codec()
+    content = codec.load(template)
+    locations, _ = select_layers(codec, content, template, layout, names, "template_names")
+    if [location.direction for location in locations] != [layer.direction for layer in layers]:
+        targets, sources = ([(item.name, item.direction) for item in items] for items in (locations, layers))
+        checks.fail("checkpoints.write", f"`layers` to match those of {template}, {targets}", sources)
     packed = []
     for location, layer in zip(locations, layers):
-        layer = layer._replace(layer=with_biases_of(location, layer.layer))
-        packed.append(_packed(layer, location.layout, forget_bias))
-        ours = {key: (array.shape, array.dtype.name) for key, array in packed[-1].items()}
-        theirs = {key: content.arrays[name] for key, name in location.names.items()}
-        theirs = {key: (array.shape, array.dtype.name) for key, array in theirs.items()}
-        if ours != theirs:
-            checks.fail("checkpoints.write", f"arrays for {location.name} of {template}, {theirs}", ours)
-    content.arrays.update(_named(locations, packed))
+        layer = layer._replace(weights=stacks.with_biases_at(location, layer.weights))
+        packed.append(_pack(layer, location.layout, forget_bias))
+        shapes = _shapes({key: content.arrays[name] for key, name in location.array_names.items()})
+        if _shapes(packed[-1]) != shapes:
+            expected = f"arrays for {location.name} of {template}, {shapes}"
+            checks.fail("checkpoints.write", expected, _shapes(packed[-1]))
+    content.arrays.update(_named_arrays(locations, packed))
     return content, locations
 
 
-def _check_suffix(entry, path, template):
-    """Raises ValueError where path and template end in different suffixes of their format."""
-    ends = [next((suffix for suffix in entry.suffixes if str(name).endswith(suffix)), "") for name in (path, template)]
-    if ends[0] != ends[1]:
-        checks.fail("checkpoints.write", f"a template whose name ends in {ends[0]}, as that of {path}", template)
+def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {key: (array.shape, array.dtype.name) for key, array in arrays.items()}
 
 
-def _packed(layer, layout, forget_bias):
-    """A `FoundLayer`'s arrays in a layout. Where both add the same forget bias, it does not round: it is left out."""
-    target = added(layout, forget_bias)
-    if target and same_layer(layer):
-        bare = layouts.unpack(layer.arrays, layer.layout, 0.0)
-        return layouts.pack(bare, layout, target - layer.forget_bias)
-    return layouts.pack(layer.layer, layout, target)
+def _check_suffix(entry: Format, path: str, template: str) -> None:
+    """Raises ValueError if path and template have different suffixes of their format."""
+    suffixes = [next((s for s in entry.suffixes if name.endswith(s)), "") for name in (path, template)]
+    if suffixes[0] != suffixes[1]:
+        expected = f"`template` to have the suffix {suffixes[0]} of {path}"
+        checks.fail("checkpoints.write", expected, template)
 
 
-def _named(locations, packed):
-    """Names in the file -> arrays; raises ValueError where two layers have one array, and are to have two."""
-    named = {}
+def _pack(layer: CheckpointLayer, layout: str, forget_bias: float | None) -> Weights:
+    """A layer's arrays in a layout.
+
+    Arrays that were read from cells are converted without their forget bias. If the new cells add the same one, no bias
+    is rounded.
+    """
+    target_bias = runtime_forget_bias(layout, forget_bias)
+    if target_bias and stacks.is_unchanged(layer):
+        weights = layouts.unpack(layer.arrays, layer.layout, 0.0)
+        return layouts.pack(weights, layout, target_bias - layer.forget_bias)
+    return layouts.pack(layer.weights, layout, target_bias)
+
+
+def _named_arrays(locations: Sequence[Location], packed: Sequence[Weights]) -> Arrays:
+    """Names in the file -> arrays; raises ValueError if layers that share an array have different numbers for it."""
+    named: Arrays = {}
     for location, arrays in zip(locations, packed):
         for key, array in arrays.items():
-            name = location.names[key]
-            if name in named and not files.same(named[name], array):
+            name = location.array_names[key]
+            if name in named and not files.same_bits(named[name], array):
                 checks.fail("checkpoints.write", f"the same numbers for all layers that share {name}", location.name)
             named[name] = array
     return named

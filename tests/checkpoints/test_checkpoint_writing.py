@@ -1,4 +1,4 @@
-"""Checkpoints written for TensorFlow: what restores them, what they keep, and that a failure changes nothing."""
+"""TensorFlow checkpoints that were written: what restores them, what they keep, and that a failure changes nothing."""
 
 import os
 
@@ -15,33 +15,32 @@ from support.random_networks import random_layers
 
 
 def test_a_saver_restores_what_was_converted(tmp_path, session):
-    """Cells of TensorFlow 1.15, converted, restored into a StackedLSTM, compute what they computed there."""
+    """A StackedLSTM restored from converted cells computes what TensorFlow 1.15 computed with the cells."""
     archive = np.load(os.path.join(GOLDEN, "cells.npz"))
-    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="multi_three/.*")
+    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="multi_three/.*")
     locations = checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", scope="mine/own")
     assert names_of(locations) == [f"mine/own/layer_{k}" for k in (1, 2, 3)]
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "own.ckpt")
     lstm = StackedLSTM([5, 2, 4], name="mine/own")
     outputs, state = lstm(archive["multi_three/inputs"], sequence_length=archive["multi_three/sequence_length"])
     tf.train.Saver(lstm.variables).restore(session, str(tmp_path / "own.ckpt"))
-    found = dict({"outputs": outputs}, **{f"state/{k}": part for k, part in enumerate(sum(map(tuple, state), ()))})
-    numeric.check_same(session.run(found), {name: archive["multi_three/" + name] for name in found}, 1e-6)
+    actual = dict({"outputs": outputs}, **{f"state/{k}": part for k, part in enumerate(sum(map(tuple, state), ()))})
+    numeric.check_same(session.run(actual), {name: archive["multi_three/" + name] for name in actual}, 1e-6)
 
 
 @pytest.mark.parametrize("forget_bias", [None, 0.0, 2.0])
 def test_cells_there_and_back(forget_bias, tmp_path):
-    """Small integers, so that the forget bias goes in and out without rounding."""
+    """The weights are small integers, so that adding and subtracting the forget bias does not round."""
     layers = [{n: np.round(9 * a).astype(np.float32) for n, a in layer.items()} for layer in float32_layers([4, 2], 3)]
     path = str(tmp_path / "cells.ckpt")
     checkpoints.write(path, layers, "rnn_cell", forget_bias=forget_bias)
     arrays = arrays_in(path)
     scopes = [f"rnn/multi_rnn_cell/cell_{k}/lstm_cell" for k in range(2)]
     assert sorted(arrays) == sorted(f"{scope}/{name}" for scope in scopes for name in ("kernel", "bias"))
-    added = 1.0 if forget_bias is None else forget_bias
-    np.testing.assert_array_equal(arrays[scopes[0] + "/bias"][8:12], layers[0]["bf"] - added)
-    back = checkpoints.read(path, forget_bias=forget_bias)
-    for layer, found in zip(layers, back.layers):
-        assert all(files.same(found.layer[name], layer[name]) for name in layer)
+    bias_change = 1.0 if forget_bias is None else forget_bias
+    np.testing.assert_array_equal(arrays[scopes[0] + "/bias"][8:12], layers[0]["bf"] - bias_change)
+    for layer, reread in zip(layers, checkpoints.read(path, forget_bias=forget_bias).layers):
+        assert all(files.same_bits(reread.weights[name], layer[name]) for name in layer)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_cells_there_and_back(forget_bias, tmp_path):
 def test_scopes(format, count, scope, expected, tmp_path):
     path, layers = str(tmp_path / "model.ckpt"), float32_layers([4] * count, 4)
     if expected is None:
-        with pytest.raises(ValueError, match=f"checkpoints.write: expected `scope` to name {count} layers"):
+        with pytest.raises(ValueError, match=f"checkpoints.write: expected `scope` to name {count} layer"):
             checkpoints.write(path, layers, format, scope=scope)
         assert folder(tmp_path) == {}
         return
@@ -70,44 +69,47 @@ def test_scopes(format, count, scope, expected, tmp_path):
 
 
 def test_a_program_keeps_its_variables_and_its_optimizer(tmp_path):
-    """The language model of 2017 with Adam: to our variables, and back to its own names."""
+    """The language model of 2017, trained by Adam, is converted to a StackedLSTM and back to its own names."""
     original = arrays_in(PROGRAM)
     source = checkpoints.read(PROGRAM)
     assert [list(layer.slots) for layer in source.layers] == [[("model", "Adam"), ("model", "Adam_1")]] * 2
-    own = str(tmp_path / "own.ckpt")
-    checkpoints.write(own, source.layers, "stacked_lstm", others=source.others)
-    converted = arrays_in(own)
-    ours = {name for name in converted if "stacked_lstm/" in name}
-    theirs = {name for name in original if "lstm_cell/" in name}
-    assert len(ours) == 3 * 2 * 8 and len(theirs) == 3 * 2 * 2
-    assert set(converted) - ours == set(original) - theirs
-    assert all(files.same(converted[name], original[name]) for name in set(converted) - ours)
+    stack_path = str(tmp_path / "own.ckpt")
+    checkpoints.write(stack_path, source.layers, "stacked_lstm", other_arrays=source.other_arrays)
+    stack_arrays = arrays_in(stack_path)
+    stack_names = {name for name in stack_arrays if "stacked_lstm/" in name}
+    cell_names = {name for name in original if "lstm_cell/" in name}
+    assert len(stack_names) == 3 * 2 * 8 and len(cell_names) == 3 * 2 * 2
+    assert set(stack_arrays) - stack_names == set(original) - cell_names
+    assert all(files.same_bits(stack_arrays[name], original[name]) for name in set(stack_arrays) - stack_names)
     kernel = "model/model/RNN/multi_rnn_cell/cell_0/lstm_cell/kernel/Adam_1"
     size = original[kernel].shape[1] // 4
     inputs = len(original[kernel]) - size
     for k, gate in enumerate("icfo"):
         columns = original[kernel][:, k * size : (k + 1) * size]
         expected = np.concatenate([columns[inputs:], columns[:inputs]])
-        np.testing.assert_array_equal(converted[f"model/stacked_lstm/layer_1/W{gate}/Adam_1"], expected)
+        np.testing.assert_array_equal(stack_arrays[f"model/stacked_lstm/layer_1/W{gate}/Adam_1"], expected)
         bias = original[kernel.replace("kernel", "bias")][k * size : (k + 1) * size]
-        np.testing.assert_array_equal(converted[f"model/stacked_lstm/layer_1/b{gate}/Adam_1"], bias)  # None added.
-    again, back = checkpoints.read(own), str(tmp_path / "back.ckpt")
+        np.testing.assert_array_equal(
+            stack_arrays[f"model/stacked_lstm/layer_1/b{gate}/Adam_1"], bias
+        )  # Slots contain no forget bias.
+    reread, back_path = checkpoints.read(stack_path), str(tmp_path / "back.ckpt")
     scope = "model/RNN/multi_rnn_cell/cell_%d/lstm_cell"
-    checkpoints.write(back, again.layers, "rnn_cell", scope, others=again.others)
-    returned = arrays_in(back)
-    assert set(returned) == set(original)
+    checkpoints.write(back_path, reread.layers, "rnn_cell", scope, other_arrays=reread.other_arrays)
+    back_arrays = arrays_in(back_path)
+    assert set(back_arrays) == set(original)
     biases = {(scope % k) + "/bias" for k in range(2)}
-    assert all(files.same(returned[name], original[name]) for name in set(original) - biases)
-    assert all(np.max(np.abs(returned[name] - original[name])) <= 2**-23 for name in biases)  # 1 added, and taken.
+    assert all(files.same_bits(back_arrays[name], original[name]) for name in set(original) - biases)
+    assert all(
+        np.max(np.abs(back_arrays[name] - original[name])) <= 2**-23 for name in biases
+    )  # The forget bias 1 was added and subtracted.
 
 
 def test_other_slots_and_kinds_of_variables(tmp_path):
-    """An average of values has the forget bias in it; what only some arrays of a layer have, or not of
-    their shapes, is no slot."""
+    """A moving average contains the forget bias. What only some variables have, or with other shapes, is no slot."""
     scope, arrays = "rnn/lstm_cell", {}
     for suffix, seed in [("", 0), ("/ExponentialMovingAverage", 1), ("/Momentum", 2)]:
         arrays.update({name + suffix: array for name, array in cell(scope, seed=seed).items()})
-    others = {
+    other_variables = {
         scope + "/kernel/RMSProp": np.ones([7, 16], np.float32),
         scope + "/kernel/Factor": np.ones([7], np.float32),
         scope + "/bias/Factor": np.ones([1], np.float32),
@@ -117,43 +119,46 @@ def test_other_slots_and_kinds_of_variables(tmp_path):
         "empty": np.zeros([0, 3]),
         "half": np.arange(4, dtype=np.float16),
     }
-    path = saved(tmp_path / "model.ckpt", dict(arrays, **others))
+    path = saved(tmp_path / "model.ckpt", dict(arrays, **other_variables))
     source = checkpoints.read(path)
     assert set(source.layers[0].slots) == {("", "ExponentialMovingAverage"), ("", "Momentum")}
-    checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", others=source.others)
-    found = arrays_in(tmp_path / "own.ckpt")
-    assert all(files.same(found[name], arrays_in(path)[name]) for name in others)
-    assert found["text"] == others["text"]
-    for suffix, added in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
-        expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(added)
-        np.testing.assert_array_equal(found["stacked_lstm/layer_1/bf" + suffix], expected)
-    again = checkpoints.read(str(tmp_path / "own.ckpt"))
-    checkpoints.write(str(tmp_path / "cudnn.ckpt"), again.layers, "cudnn_compatible", "rnn/lstm_cell")
-    found = arrays_in(tmp_path / "cudnn.ckpt")  # Such cells add nothing.
-    for suffix, added in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
-        expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(added)
-        np.testing.assert_array_equal(found["rnn/lstm_cell/bias" + suffix][8:12], expected)
+    checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm", other_arrays=source.other_arrays)
+    actual = arrays_in(tmp_path / "own.ckpt")
+    assert all(files.same_bits(actual[name], arrays_in(path)[name]) for name in other_variables)
+    assert actual["text"] == other_variables["text"]
+    for suffix, bias_change in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
+        expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(bias_change)
+        np.testing.assert_array_equal(actual["stacked_lstm/layer_1/bf" + suffix], expected)
+    reread = checkpoints.read(str(tmp_path / "own.ckpt"))
+    checkpoints.write(str(tmp_path / "cudnn.ckpt"), reread.layers, "cudnn_compatible", "rnn/lstm_cell")
+    actual = arrays_in(tmp_path / "cudnn.ckpt")  # These cells add no forget bias.
+    for suffix, bias_change in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
+        expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(bias_change)
+        np.testing.assert_array_equal(actual["rnn/lstm_cell/bias" + suffix][8:12], expected)
 
 
 def test_slots_of_a_stack_without_biases(tmp_path):
-    """Cells always have a bias, and their optimizer something for it."""
+    """Cells always have a bias, and their optimizer has a slot for it."""
     (layer,) = float32_layers([4], 3, use_bias=False)
     arrays = {f"own/layer_1/{name}{slot}": array for name, array in layer.items() for slot in ("", "/Momentum")}
     source = checkpoints.read(saved(tmp_path / "own.ckpt", arrays))
     checkpoints.write(str(tmp_path / "cell.ckpt"), source.layers, "rnn_cell")
-    found = arrays_in(tmp_path / "cell.ckpt")
-    assert sorted(found) == [f"rnn/lstm_cell/{n}{s}" for n in ("bias", "kernel") for s in ("", "/Momentum")]
-    np.testing.assert_array_equal(found["rnn/lstm_cell/bias"], np.repeat(np.float32([0, 0, -1, 0]), 4))
-    assert not np.any(found["rnn/lstm_cell/bias/Momentum"])
+    actual = arrays_in(tmp_path / "cell.ckpt")
+    assert sorted(actual) == [f"rnn/lstm_cell/{n}{s}" for n in ("bias", "kernel") for s in ("", "/Momentum")]
+    np.testing.assert_array_equal(actual["rnn/lstm_cell/bias"], np.repeat(np.float32([0, 0, -1, 0]), 4))
+    assert not np.any(actual["rnn/lstm_cell/bias/Momentum"])
 
 
 def test_peepholes_and_projections_where_there_is_a_place(tmp_path):
-    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_all_options/.*", forget_bias=0.5)
+    source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_all_options/.*", forget_bias=0.5)
     checkpoints.write(str(tmp_path / "cell.ckpt"), source.layers, "rnn_cell", forget_bias=0.0)
-    (found,) = checkpoints.read(str(tmp_path / "cell.ckpt"), forget_bias=0.0).layers
-    assert {"pf", "pi", "po", "Wp"} <= set(found.layer)
-    assert all(files.same(found.layer[name], source.layers[0].layer[name]) for name in found.layer)
-    with pytest.raises(ValueError, match=r"without peepholes or projection, .*, got \['Wp', 'pf', 'pi', 'po'\]"):
+    (actual,) = checkpoints.read(str(tmp_path / "cell.ckpt"), forget_bias=0.0).layers
+    assert {"pf", "pi", "po", "Wp"} <= set(actual.weights)
+    assert all(files.same_bits(actual.weights[name], source.layers[0].weights[name]) for name in actual.weights)
+    with pytest.raises(
+        ValueError,
+        match=r"to have no peepholes and no projection, since StackedLSTM has none, got \['Wp', 'pf', 'pi', 'po'\]",
+    ):
         checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm")
     with pytest.raises(ValueError, match="without peepholes, since the layout 'keras' has none"):
         checkpoints.write(str(tmp_path / "own.h5"), source.layers)
@@ -163,12 +168,12 @@ def test_mappings_as_get_weights_has_them(tmp_path):
     layers = float32_layers([4, 2], 3)
     del layers[0]["bf"], layers[0]["bi"], layers[0]["bo"], layers[0]["bc"]
     checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
-    found = checkpoints.read(str(tmp_path / "own.ckpt")).layers
-    assert set(found[0].layer) == set(found[1].layer)  # A stack has biases everywhere or nowhere.
+    actual = checkpoints.read(str(tmp_path / "own.ckpt")).layers
+    assert set(actual[0].weights) == set(actual[1].weights)  # Either all layers of a stack have biases or none.
     x = np.random.RandomState(0).standard_normal([5, 2, 3])
-    outputs = [numpy_lstm.forward(each, x)[0] for each in (layers, [layer.layer for layer in found])]
+    outputs = [numpy_lstm.forward(stack, x)[0] for stack in (layers, [layer.weights for layer in actual])]
     np.testing.assert_array_equal(*outputs)
-    with pytest.raises(ValueError, match="a FoundLayer or a mapping as layer 1, got str"):
+    with pytest.raises(ValueError, match=r"expected `layers\[0\]` to be a CheckpointLayer or a mapping .*, got a str"):
         checkpoints.write(str(tmp_path / "no.ckpt"), ["Wf"], "stacked_lstm")
     with pytest.raises(ValueError, match=r"`layers` to be a list of layers, got \[\]"):
         checkpoints.write(str(tmp_path / "no.ckpt"), [], "stacked_lstm")
@@ -182,45 +187,60 @@ def test_a_template_keeps_all_else(tmp_path):
     )
     template, target = saved(tmp_path / "model.ckpt", arrays), str(tmp_path / "new.ckpt")
     layers = float32_layers([4], 3)
-    checkpoints.write(target, layers, "rnn_cell", "net/fw/.*", template=template, forget_bias=0.0)
-    found = arrays_in(target)
-    assert set(found) == set(arrays)
-    changed = {name for name in arrays if not files.same(found[name], arrays[name])}
+    checkpoints.write(target, layers, "rnn_cell", template=template, template_names="net/fw/.*", forget_bias=0.0)
+    actual = arrays_in(target)
+    assert set(actual) == set(arrays)
+    changed = {name for name in arrays if not files.same_bits(actual[name], arrays[name])}
     assert changed == {scopes[0] + "/kernel", scopes[0] + "/bias"}
-    np.testing.assert_array_equal(found[scopes[0] + "/bias"][8:12], layers[0]["bf"])
-    both = checkpoints.read(template).layers
-    assert [layer.direction for layer in both] == ["forward", "backward"]
-    checkpoints.write(target, both, "rnn_cell", template=template, overwrite=True)
+    np.testing.assert_array_equal(actual[scopes[0] + "/bias"][8:12], layers[0]["bf"])
+    pair = checkpoints.read(template).layers
+    assert [layer.direction for layer in pair] == ["forward", "backward"]
+    checkpoints.write(target, pair, "rnn_cell", template=template, overwrite=True)
     for wrong, message in [
-        (both[::-1], r"expected layers for those of .*model.ckpt, \[.*'forward'.*got .*'backward'"),
-        (layers, "expected layers for those of .*'backward'"),
-        (float32_layers([4, 5], 3), r"expected layers for those of"),
+        (pair[::-1], r"expected `layers` to match those of .*model.ckpt, \[.*'forward'.*got .*'backward'"),
+        (layers, "expected `layers` to match those of .*'backward'"),
+        (float32_layers([4, 5], 3), r"expected `layers` to match those of"),
     ]:
         with pytest.raises(ValueError, match=message):
             checkpoints.write(target, wrong, "rnn_cell", template=template, overwrite=True)
-    with pytest.raises(ValueError, match=r"expected arrays for net/fw/lstm_cell of .*\(7, 16\).*got .*\(8, 16\)"):
-        checkpoints.write(str(tmp_path / "b.ckpt"), float32_layers([4], 4), "rnn_cell", "net/fw/.*", template=template)
-    with pytest.raises(ValueError, match="expected `others` for a new TensorFlow checkpoint only"):
-        checkpoints.write(str(tmp_path / "b.ckpt"), layers, "rnn_cell", "net/fw/.*", None, arrays, template)
+    forward = dict(template=template, template_names="net/fw/.*")
+    for wrong, change, message in [
+        (float32_layers([4], 4), {}, r"expected arrays for net/fw/lstm_cell of .*\(7, 16\).*got .*\(8, 16\)"),
+        (layers, dict(other_arrays=arrays), "expected no `other_arrays`, except in a new TensorFlow checkpoint, got"),
+        (layers, dict(scope="net/fw/lstm_cell"), "expected no `scope`, since `template` names the layers, got"),
+        (layers, dict(template=None), "expected no `template_names` without `template`, got 'net/fw/"),
+        (layers, dict(template_names="net/no"), "expected `template_names` to match the names .* names are net/fw/"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            checkpoints.write(str(tmp_path / "b.ckpt"), wrong, "rnn_cell", **dict(forward, **change))
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(overwrite=False), "expected a name that is free, or to be asked to overwrite, got .*own.ckpt"),
         (
-            dict(others={"stacked_lstm/layer_1/Wf": np.zeros(1)}),
-            "a scope whose names are free, got in use: stacked_lstm/",
+            dict(overwrite=False),
+            "expected the name of a new file, or `overwrite=True`, got .*own.ckpt.index, which exists",
+        ),
+        (
+            dict(other_arrays={"stacked_lstm/layer_1/Wf": np.zeros(1)}),
+            "expected `scope` to give names that differ from those of `other_arrays`, got stacked_lstm/",
         ),
         (dict(layers=float32_layers([4], 3) + float32_layers([4], 3)), "each as wide as the next one's input, got"),
-        (dict(layers=[float32_layers([4], 3)[0], random_layers(np.random, [4], 4)[0]]), "layers of one dtype, got"),
+        (
+            dict(layers=[float32_layers([4], 3)[0], random_layers(np.random, [4], 4)[0]]),
+            "expected `layers` to have one dtype, got",
+        ),
         (dict(path="missing/own.ckpt"), "expected an existing folder for .*own.ckpt"),
         (dict(path="."), "expected the name of a file, got the folder"),
         (
             dict(format=None),
-            "expected a format, or a name that ends in one of .weights.h5 .h5 .keras .* got .*own.ckpt",
+            "expected `format`, or a file name that ends in one of .weights.h5 .h5 .keras .* got .*own.ckpt",
         ),
-        (dict(path="own.h5", format=None, others={"a": np.zeros(1)}), "`others` for a new TensorFlow checkpoint only"),
+        (
+            dict(path="own.h5", format=None, other_arrays={"a": np.zeros(1)}),
+            "expected no `other_arrays`, except in a new",
+        ),
     ],
 )
 def test_errors_change_nothing(change, message, tmp_path):
@@ -237,23 +257,23 @@ def test_errors_change_nothing(change, message, tmp_path):
 def test_what_was_not_written_well_is_not_renamed(broken, tmp_path, monkeypatch):
     layers = float32_layers([4], 3)
     checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
-    before, save = folder(tmp_path), tensorflow_checkpoints.save
+    before, codec = folder(tmp_path), tensorflow_checkpoints.CODEC
 
-    def badly(path, content):
+    def save_badly(path, content):
         if broken == "another number":
             content.arrays["stacked_lstm/layer_1/bf"] = np.nextafter(content.arrays["stacked_lstm/layer_1/bf"], 9)
-            save(path, content._replace(arrays=dict(content.arrays)))
+            codec.save(path, content._replace(arrays=dict(content.arrays)))
             content.arrays["stacked_lstm/layer_1/bf"] = layers[0]["bf"]
         elif broken == "cut off":
-            save(path, content)
+            codec.save(path, content)
             with open(path + ".data-00000-of-00001", "r+b") as file:
                 file.truncate(100)
         else:
             raise OSError("no space left on device")
 
-    monkeypatch.setattr(tensorflow_checkpoints, "save", badly)
+    monkeypatch.setattr(tensorflow_checkpoints, "CODEC", codec._replace(save=save_badly))
     messages = {
-        "another number": r"to hold what was written, got differences in \['stacked_lstm/layer_1/bf'\]",
+        "another number": r"to hold the arrays that were written, got differences in \['stacked_lstm/layer_1/bf'\]",
         "cut off": "expected a TensorFlow checkpoint in ",
         "no room": "expected arrays that can be written in .*no space left",
     }
@@ -266,9 +286,9 @@ def test_an_average_with_a_name_of_its_own(tmp_path):
     scope, path = "rnn/lstm_cell", tmp_path / "own.ckpt"
     arrays = dict(cell(scope), **{name + "/mean": array for name, array in cell(scope, seed=1).items()})
     source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
-    for averages, added in [(["mean"], 1), (["ExponentialMovingAverage"], 0)]:
+    for averages, bias_change in [(["mean"], 1), (["ExponentialMovingAverage"], 0)]:
         checkpoints.write(str(path), source.layers, "stacked_lstm", overwrite=True, averages=averages)
-        expected = arrays[scope + "/bias/mean"][8:12] + np.float32(added)
+        expected = arrays[scope + "/bias/mean"][8:12] + np.float32(bias_change)
         np.testing.assert_array_equal(arrays_in(path)["stacked_lstm/layer_1/bf/mean"], expected)
 
 
@@ -280,12 +300,14 @@ def test_cells_to_cells_do_not_round(forget_bias, same, tmp_path):
     source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
     path = str(tmp_path / "new.ckpt")
     checkpoints.write(path, source.layers, "rnn_cell", forget_bias=forget_bias)
-    found = arrays_in(path)
-    assert set(found) == set(arrays)
-    assert all(files.same(found[name], arrays[name]) == (same or "kernel" in name) for name in arrays)
-    changed = [source.layers[0]._replace(layer=float32_layers([4], 3)[0])]  # Another layer: its numbers count.
+    actual = arrays_in(path)
+    assert set(actual) == set(arrays)
+    assert all(files.same_bits(actual[name], arrays[name]) == (same or "kernel" in name) for name in arrays)
+    changed = [
+        source.layers[0]._replace(weights=float32_layers([4], 3)[0])
+    ]  # The new weights count, not the arrays that were read.
     checkpoints.write(path, changed, "rnn_cell", overwrite=True)
-    expected = changed[0].layer["bf"] - np.float32(1)
+    expected = changed[0].weights["bf"] - np.float32(1)
     np.testing.assert_array_equal(arrays_in(path)["rnn/lstm_cell/bias"][8:12], expected)
 
 
@@ -294,13 +316,16 @@ def test_the_format_says_which_layers_of_a_template_are_meant(tmp_path):
     old.update({"own/layer_1/" + name: 2 * array for name, array in layer.items()})
     template, path = saved(tmp_path / "model.ckpt", old), str(tmp_path / "new.ckpt")
     assert names_of(checkpoints.write(path, [layer], "rnn_cell", template=template)) == ["rnn/lstm_cell"]
-    found = arrays_in(path)
-    changed = {name for name in old if not files.same(found[name], old[name])}
+    actual = arrays_in(path)
+    changed = {name for name in old if not files.same_bits(actual[name], old[name])}
     assert changed == {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
 
 
 def test_what_would_not_be_found_again_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(tensorflow_checkpoints, "find", lambda content, path: [])
-    with pytest.raises(ValueError, match="a `scope` by which layers are found again, got stacked_lstm/layer_1"):
+    codec = tensorflow_checkpoints.CODEC._replace(find=lambda content, path: [])
+    monkeypatch.setattr(tensorflow_checkpoints, "CODEC", codec)
+    with pytest.raises(
+        ValueError, match="expected `scope` to be a name by which layers can be found, got stacked_lstm/layer_1"
+    ):
         checkpoints.write(str(tmp_path / "own.ckpt"), float32_layers([4], 3), "stacked_lstm")
     assert folder(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints: which layers are found in them, and that these compute what the program computed."""
+"""TensorFlow checkpoints: which layers `read` finds, and that these compute what the program computed."""
 
 import os
 
@@ -34,7 +34,7 @@ BLOCK_CELLS = {
     "block_initial_state": 1.0,
     "block_forget_bias_zero": 0.0,
     "block_peepholes": 1.0,
-    "cudnn_compatible": 1.0,  # It adds none, whatever is said of the others.
+    "cudnn_compatible": 1.0,  # It adds none, whatever the argument is.
     "cudnn_compatible_multi": 1.0,
 }
 TIME_MAJOR = ("multi_three_initial_state", "block_initial_state")
@@ -52,27 +52,27 @@ def test_what_tensorflow_1_15_computed(file, case):
     states = None if states[0] is None else list(zip(states[::2], states[1::2]))
     outputs, finals = [], []
     for direction in sorted({layer.direction for layer in source.layers}, reverse=True):
-        layers = [layer.layer for layer in source.layers if layer.direction == direction]
-        ran = plain_lstm.run(layers, x, golden.get("sequence_length"), direction == "backward", states)
-        outputs.append(ran[0])
-        finals += [part for state in ran[1] for part in state]
-    found = {"outputs": np.concatenate(outputs, axis=2)}
-    found.update((f"state/{k}", value) for k, value in enumerate(finals))
-    expected = {key: golden[key] for key in found}
+        layers = [layer.weights for layer in source.layers if layer.direction == direction]
+        result = plain_lstm.run(layers, x, golden.get("sequence_length"), direction == "backward", states)
+        outputs.append(result[0])
+        finals += [part for state in result[1] for part in state]
+    actual = {"outputs": np.concatenate(outputs, axis=2)}
+    actual.update((f"state/{k}", value) for k, value in enumerate(finals))
+    expected = {key: golden[key] for key in actual}
     if case in TIME_MAJOR:
         expected["outputs"] = expected["outputs"].transpose(1, 0, 2)
-    numeric.check_same(found, expected, 1e-12 if "float64" in case else 1e-6)
+    numeric.check_same(actual, expected, 1e-12 if "float64" in case else 1e-6)
 
 
 def test_networks_and_directions():
-    layers = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="both_initial_state/.*").layers
+    layers = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="both_initial_state/.*").layers
     below = "both_initial_state/bidirectional_rnn/"
     assert [(layer.name, layer.network, layer.direction) for layer in layers] == [
         (below + "fw/multi_rnn_cell/cell_0/lstm_cell", below + "fw", "forward"),
         (below + "fw/multi_rnn_cell/cell_1/lstm_cell", below + "fw", "forward"),
         (below + "bw/lstm_cell", below + "bw", "backward"),
     ]
-    assert [checkpoints.sizes(layer.layer) for layer in layers] == [(3, 4, None), (4, 2, None), (3, 5, 2)]
+    assert [layer.sizes for layer in layers] == [(3, 4, None), (4, 2, None), (3, 5, 2)]
 
 
 def test_cells_by_number_not_by_letter(tmp_path):
@@ -80,20 +80,20 @@ def test_cells_by_number_not_by_letter(tmp_path):
     arrays = {}
     for k, scope in enumerate(scopes):
         arrays.update(cell(scope, seed=k))
-    found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
-    assert names_of(found) == scopes[12:] + scopes[:12]
-    for layer in found:
+    actual = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
+    assert names_of(actual) == scopes[12:] + scopes[:12]
+    for layer in actual:
         np.testing.assert_array_equal(layer.arrays["kernel"], arrays[layer.name + "/kernel"])
-        np.testing.assert_array_equal(layer.layer["bf"], arrays[layer.name + "/bias"][8:12] + np.float32(1))
+        np.testing.assert_array_equal(layer.weights["bf"], arrays[layer.name + "/bias"][8:12] + np.float32(1))
 
 
 def test_names_of_tensorflow_1_0_in_a_v1_checkpoint(tmp_path):
     arrays = cell("rnn/basic_lstm_cell", names=("weights", "biases"))
     path = saved(tmp_path / "old.ckpt", arrays, tf.train.SaverDef.V1)
     assert os.path.exists(path) and not os.path.exists(path + ".index")
-    (found,) = checkpoints.read(path).layers
+    (actual,) = checkpoints.read(path).layers
     expected = layouts.unpack([arrays["rnn/basic_lstm_cell/weights"], arrays["rnn/basic_lstm_cell/biases"]], "rnn_cell")
-    assert all(np.array_equal(found.layer[name], expected[name]) for name in expected)
+    assert all(np.array_equal(actual.weights[name], expected[name]) for name in expected)
 
 
 def test_a_dense_layer_is_none_unless_named(tmp_path):
@@ -102,25 +102,25 @@ def test_a_dense_layer_is_none_unless_named(tmp_path):
     path = saved(tmp_path / "model.ckpt", arrays)
     source = checkpoints.read(path)
     assert names_of(source.layers) == ["rnn/lstm_cell"]
-    assert names_of(source.left) == ["dense", "rnn/layer_norm_basic_lstm_cell"]
-    assert all("another name" in layer.remark for layer in source.left)
-    assert set(source.others) == set(arrays) - {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
-    named = checkpoints.read(path, layers="dense")
-    assert names_of(named.layers) == ["dense"] and len(named.left) == 2
-    assert {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"} <= set(named.others)
+    assert names_of(source.other_layers) == ["dense", "rnn/layer_norm_basic_lstm_cell"]
+    assert all("another name" in layer.remark for layer in source.other_layers)
+    assert set(source.other_arrays) == set(arrays) - {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"}
+    selection = checkpoints.read(path, names="dense")
+    assert names_of(selection.layers) == ["dense"] and len(selection.other_layers) == 2
+    assert {"rnn/lstm_cell/kernel", "rnn/lstm_cell/bias"} <= set(selection.other_arrays)
 
 
 def test_keras_layers_in_a_checkpoint(tmp_path):
-    """tf.compat.v1.keras layers, saved by a Saver; their kernels alone could be those of cells."""
+    """A Saver saved layers of tf.compat.v1.keras, whose kernels have the names of those of cells."""
     (layer,) = random_layers(np.random.RandomState(0), [2], 3)
     layer = {name: array.astype(np.float32) for name, array in layer.items()}
-    scopes = ["lstm", "lstm_1/lstm_cell"]  # Without and with the name of the cell, as the version has it.
+    scopes = ["lstm", "lstm_1/lstm_cell"]  # Versions of Keras differ in whether the name of the cell is there.
     arrays = {f"{scope}/{n}": a for scope in scopes for n, a in layouts.pack(layer, "keras").items()}
     arrays.update({"gru/" + name: np.ones([2, 6], np.float32) for name in ("kernel", "recurrent_kernel")})
     source = checkpoints.read(saved(tmp_path / "model.ckpt", arrays))
-    assert [(found.name, found.layout) for found in source.layers] == [(scope, "keras") for scope in scopes]
-    for found in source.layers:
-        assert all(np.array_equal(found.layer[name], layer[name]) for name in layer)
+    assert [(layer.name, layer.layout) for layer in source.layers] == [(scope, "keras") for scope in scopes]
+    for actual in source.layers:
+        assert all(np.array_equal(actual.weights[name], layer[name]) for name in layer)
 
 
 def test_our_own_stacks(tmp_path, session):
@@ -132,16 +132,16 @@ def test_our_own_stacks(tmp_path, session):
     source = checkpoints.read(path)
     assert names_of(source.layers) == [f"{name}/layer_{k}" for name in stacks for k in (1, 2)]
     assert [layer.network for layer in source.layers] == [name for name in stacks for _ in range(2)]
-    assert sorted(source.others) == sorted(
+    assert sorted(source.other_arrays) == sorted(
         [f"outer/second/initial_state/layer_{k}/{n}" for k in (1, 2) for n in "ch"]
         + [f"third/initial_state/layer_{k}/W_{n}" for k in (1, 2) for n in "ch"]
     )
     values = session.run({v.op.name: v for v in tf.global_variables()})
     for layer in source.layers:
-        assert set(layer.layer) == {"W" + k for k in GATES} | (
+        assert set(layer.weights) == {"W" + k for k in GATES} | (
             {"b" + k for k in GATES} if "first" not in layer.name else set()
         )
-        for name, array in layer.layer.items():
+        for name, array in layer.weights.items():
             np.testing.assert_array_equal(array, values[f"{layer.name}/{name}"])
     assert names_of(checkpoints.read(path, "stacked_lstm", "third/.*").layers) == ["third/layer_1", "third/layer_2"]
     with pytest.raises(ValueError, match="expected LSTM layers in .*own.ckpt, got none"):
@@ -151,19 +151,19 @@ def test_our_own_stacks(tmp_path, session):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"rnn/lstm_cell/kernel": np.zeros([4, 16], np.float32)}, r"of rnn/lstm_cell in .*model.ckpt.*\(4, 16\)"),
+        ({"rnn/lstm_cell/kernel": np.zeros([4, 16], np.float32)}, r"for rnn/lstm_cell in .*model.ckpt.*\(4, 16\)"),
         ({"rnn/lstm_cell/kernel": np.zeros([7, 15], np.float32)}, r"\(7, 15\)"),
         ({"rnn/lstm_cell/bias": np.zeros([12], np.float32)}, r"\(12,\)"),
         ({"rnn/lstm_cell/bias": None}, r"'rnn/lstm_cell/bias': 'missing'"),
         ({"rnn/lstm_cell/w_f_diag": np.zeros([4], np.float32)}, "w_f_diag"),
         ({"rnn/lstm_cell/kernel": np.zeros([7, 16], np.int32)}, "int32"),
-        ({"own/layer_1/Wf": np.zeros([7, 4], np.float32)}, "of own/layer_1 in .*layout stacked_lstm"),
+        ({"own/layer_1/Wf": np.zeros([7, 4], np.float32)}, "layout 'stacked_lstm' for own/layer_1 in .*model.ckpt"),
     ],
 )
 def test_arrays_that_are_no_layer(changed, message, tmp_path):
     arrays = dict(cell("rnn/lstm_cell"), **changed)
     path = saved(tmp_path / "model.ckpt", {name: array for name, array in arrays.items() if array is not None})
-    with pytest.raises(ValueError, match="checkpoints.read: expected the arrays .*" + message):
+    with pytest.raises(ValueError, match="checkpoints.read: expected arrays of an LSTM layer .*" + message):
         checkpoints.read(path)
 
 
@@ -188,10 +188,12 @@ def test_bad_arguments(tmp_path):
     path = saved(tmp_path / "model.ckpt", cell("rnn/lstm_cell"))
     with pytest.raises(ValueError, match="expected `format` to be one of .*onnx.*, got 'torch'"):
         checkpoints.read(path, "torch")
-    with pytest.raises(ValueError, match=r"expected a regular expression for names of layers, got '\('"):
-        checkpoints.read(path, layers="(")
-    with pytest.raises(ValueError, match="with names like gru, got none; named otherwise: rnn/lstm_cell"):
-        checkpoints.read(path, layers="gru")
+    with pytest.raises(ValueError, match=r"expected `names` to be a regular expression for names of layers, got '\('"):
+        checkpoints.read(path, names="(")
+    with pytest.raises(
+        ValueError, match="expected `names` to match the names of .*, got 'gru'; the names are rnn/lstm_cell"
+    ):
+        checkpoints.read(path, names="gru")
     with pytest.raises(ValueError, match="expected `forget_bias` to be a finite number"):
         checkpoints.read(path, forget_bias=float("inf"))
 
@@ -201,8 +203,8 @@ def test_directions_of_keras_layers(tmp_path):
     for side in ("forward", "backward"):
         for name, shape in [("kernel", [3, 16]), ("recurrent_kernel", [4, 16]), ("bias", [16])]:
             arrays[f"bidirectional/{side}_lstm/lstm_cell/{name}"] = np.ones(shape, np.float32)
-    found = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
-    assert [(layer.name.split("/")[1], layer.direction) for layer in found] == [
+    actual = checkpoints.read(saved(tmp_path / "model.ckpt", arrays)).layers
+    assert [(layer.name.split("/")[1], layer.direction) for layer in actual] == [
         ("forward_lstm", "forward"),
         ("backward_lstm", "backward"),
     ]
@@ -215,10 +217,10 @@ ABOVE = "rnn/multi_rnn_cell/cell_%d/lstm_cell"
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (dict(cell(ABOVE % 0, 4), **cell(ABOVE % 2, 4)), "got none at rnn/multi_rnn_cell/cell_1"),
-        (cell(ABOVE % 1, 4), "got none at rnn/multi_rnn_cell/cell_0"),
+        (dict(cell(ABOVE % 0, 4), **cell(ABOVE % 2, 4)), "got no rnn/multi_rnn_cell/cell_1"),
+        (cell(ABOVE % 1, 4), "got no rnn/multi_rnn_cell/cell_0"),
         (dict(cell(ABOVE % 0), **{ABOVE % 1 + "/bias": np.ones([16], np.float32)}), "cell_1.*kernel': 'missing'"),
-        (OWN_GAP, "got none at own/layer_2"),
+        (OWN_GAP, "got no own/layer_2"),
     ],
 )
 def test_layers_that_are_missing(arrays, message, tmp_path):
@@ -226,14 +228,38 @@ def test_layers_that_are_missing(arrays, message, tmp_path):
     with pytest.raises(ValueError, match="checkpoints.read: expected .*" + message):
         checkpoints.read(path)
     last = "own/layer_3" if "own/layer_3/Wf" in arrays else sorted(arrays)[0].rpartition("/")[0]
-    assert names_of(checkpoints.read(path, layers=last).layers) == [last]
+    assert names_of(checkpoints.read(path, names=last).layers) == [last]
 
 
 def test_a_stranger_does_not_block_a_file(tmp_path):
-    strangers = {"mlp/layer_1/Wo": [3, 2], "other/lstm_cell/kernel": [3, 3, 8, 16], "other/lstm_cell/bias": [16]}
-    arrays = dict(cell("rnn/lstm_cell"), **{name: np.ones(shape, np.float32) for name, shape in strangers.items()})
+    unrelated = {"mlp/layer_1/Wo": [3, 2], "other/lstm_cell/kernel": [3, 3, 8, 16], "other/lstm_cell/bias": [16]}
+    arrays = dict(cell("rnn/lstm_cell"), **{name: np.ones(shape, np.float32) for name, shape in unrelated.items()})
     path = saved(tmp_path / "model.ckpt", arrays)
-    source = checkpoints.read(path, layers="rnn/.*")
-    assert names_of(source.layers) == ["rnn/lstm_cell"] and source.left == [] and set(source.others) == set(strangers)
-    with pytest.raises(ValueError, match="expected the arrays of mlp/layer_1 in .*other layers to be named"):
+    source = checkpoints.read(path, names="rnn/.*")
+    assert (
+        names_of(source.layers) == ["rnn/lstm_cell"]
+        and source.other_layers == []
+        and set(source.other_arrays) == set(unrelated)
+    )
+    with pytest.raises(
+        ValueError, match="expected arrays of .* for mlp/layer_1 in .*, or `names` to select other layers"
+    ):
         checkpoints.read(path)
+
+
+def test_what_is_printed_is_short(tmp_path):
+    """It has names and sizes, but no arrays, and at most four layers."""
+    arrays = {}
+    for k in range(6):
+        arrays.update(cell(ABOVE % k, 4 if k else 3))
+    source = checkpoints.read(saved(tmp_path / "model.ckpt", dict(arrays, **cell("dense"))))
+    layers = ", ".join(f"{ABOVE % k} [{4 if k else 3} -> 4]" for k in range(4))
+    path = tmp_path / "model.ckpt"
+    assert repr(source) == f"<Checkpoint {path}: 6 layers ({layers}, ...), 1 other layer, 2 other arrays>"
+    projected = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="both_initial_state/.*/bw/.*").layers
+    assert repr(projected) == (
+        "[<CheckpointLayer both_initial_state/bidirectional_rnn/bw/lstm_cell: "
+        "layout rnn_cell, input size 3, hidden size 5, projection size 2, backward>]"
+    )
+    plan = checkpoints.plan(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm")
+    assert repr(plan) == f"<Plan {tmp_path / 'own.ckpt'}: 6 layers, 48 arrays>"

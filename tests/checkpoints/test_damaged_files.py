@@ -1,4 +1,4 @@
-"""Files with a few bytes changed: a reader gives layers, or the ValueError that names the file."""
+"""Files with a few changed bytes: `read` returns layers or raises the ValueError that names the file."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""ONNX models: their LSTM nodes read, replaced and written, with ONNX's own reference evaluator as the witness."""
+"""ONNX models: LSTM nodes are read, replaced and written; the numbers are compared with ONNX's own evaluator."""
 
 import os
 
@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra `tes
 reference = pytest.importorskip("onnx.reference", reason="this onnx has no reference evaluator")
 
 PYTORCH = os.path.join(os.path.dirname(GOLDEN), "pytorch")
-OLD = tuple(map(int, onnx.__version__.split(".")[:2])) <= (1, 14)  # The last for Python 3.7.
+OLD = tuple(map(int, onnx.__version__.split(".")[:2])) <= (1, 14)  # 1.14 is the last for Python 3.7.
 BACKWARD_TOO = pytest.mark.skipif(OLD, reason="onnx 1.14 evaluates nodes of direction forward only")
 NEWER = pytest.mark.skipif(OLD, reason="onnx 1.14 does not know the version of ONNX that PyTorch 2.13 writes")
 
@@ -27,9 +27,9 @@ def lstm_layers(sizes, input_size, peepholes=False, seed=6, **options):
 
 
 def model_of(layers, direction="forward", extra=(), weights=(), **attributes):
-    """A model x [T, B, I] -> LSTM -> y [T, directions, B, H] -> also z = y + 1, the node's arrays from `layers`."""
+    """A model x [T, B, I] -> LSTM -> y [T, directions, B, H] -> z = y + 1 with the arrays of `layers`."""
     packed = [layouts.pack(layer, "onnx") for layer in layers]
-    arrays = {key: np.concatenate([each[key] for each in packed]) for key in packed[0]}
+    arrays = {key: np.concatenate([item[key] for item in packed]) for key in packed[0]}
     inputs = ["x", "W", "R", "B" if "B" in arrays else "", "", "", "", "P" if "P" in arrays else ""]
     node = onnx.helper.make_node(
         "LSTM", inputs, ["y"], name="encoder", hidden_size=arrays["R"].shape[2], direction=direction, **attributes
@@ -44,7 +44,7 @@ def model_of(layers, direction="forward", extra=(), weights=(), **attributes):
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=7)
 
 
-def evaluated(path, x):
+def evaluate(path, x):
     return reference.ReferenceEvaluator(str(path)).run(None, {"x": x.transpose(1, 0, 2)})[0]
 
 
@@ -59,12 +59,12 @@ def test_a_new_model(sizes, peepholes, use_bias, tmp_path):
     locations = checkpoints.write(str(path), layers, scope="net/")
     assert names_of(locations) == [f"net/lstm_{k}" for k in range(len(sizes))]
     onnx.checker.check_model(onnx.load(str(path)), full_check=True)
-    found = evaluated(path, X).transpose(1, 0, 2)
-    numeric.check_same({"y": found}, {"y": plain_lstm.run(layers, X)[0]}, 1e-6)
-    back = checkpoints.read(str(path)).layers
-    assert names_of(back) == names_of(locations)
-    for layer, again in zip(layers, back):
-        assert set(layer) == set(again.layer) and all(np.array_equal(layer[n], again.layer[n]) for n in layer)
+    actual = evaluate(path, X).transpose(1, 0, 2)
+    numeric.check_same({"y": actual}, {"y": plain_lstm.run(layers, X)[0]}, 1e-6)
+    reread_layers = checkpoints.read(str(path)).layers
+    assert names_of(reread_layers) == names_of(locations)
+    for layer, reread in zip(layers, reread_layers):
+        assert set(layer) == set(reread.weights) and all(np.array_equal(layer[n], reread.weights[n]) for n in layer)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_a_model_read_and_used_as_a_template(direction, tmp_path):
     source = checkpoints.read(str(tmp_path / "old.onnx"))
     assert [layer.direction for layer in source.layers] == directions
     assert names_of(source.layers) == (["encoder"] if len(directions) == 1 else ["encoder/forward", "encoder/backward"])
-    assert list(source.others) == ["one"]
-    changed = [found._replace(layer=layer) for found, layer in zip(source.layers, new)]
-    checkpoints.write(str(tmp_path / "new.onnx"), changed, template=str(tmp_path / "old.onnx"))
+    assert list(source.other_arrays) == ["one"]
+    new_layers = [layer._replace(weights=weights) for layer, weights in zip(source.layers, new)]
+    checkpoints.write(str(tmp_path / "new.onnx"), new_layers, template=str(tmp_path / "old.onnx"))
     for name, layers in [("old.onnx", old), ("new.onnx", new)]:
-        z = evaluated(tmp_path / name, X).transpose(1, 2, 0, 3)
+        z = evaluate(tmp_path / name, X).transpose(1, 2, 0, 3)
         for k, (layer, side) in enumerate(zip(layers, directions)):
             expected = plain_lstm.run([layer], X, backward=side == "backward")[0] + 1
             numeric.check_same({"z": z[k]}, {"z": expected}, 1e-6)
@@ -102,8 +102,8 @@ def test_nodes_that_compute_something_else(attributes, remark, tmp_path):
     onnx.save(model_of(layers, **attributes), path)
     with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*encoder.*" + remark):
         checkpoints.read(path)
-    (found,) = checkpoints.read(path, layers="encoder").layers
-    np.testing.assert_array_equal(found.layer["Wf"], layers[0]["Wf"])
+    (actual,) = checkpoints.read(path, names="encoder").layers
+    np.testing.assert_array_equal(actual.weights["Wf"], layers[0]["Wf"])
 
 
 def test_attributes_that_change_nothing(tmp_path):
@@ -115,19 +115,19 @@ def test_attributes_that_change_nothing(tmp_path):
 @pytest.mark.parametrize("exporter", [pytest.param("", marks=NEWER), "_torchscript"])
 @pytest.mark.parametrize("case", ["stacked", "bidirectional"])
 def test_what_pytorch_exported(case, exporter):
-    """Its weights are those of the state_dict, in ONNX's order."""
-    found = checkpoints.read(os.path.join(PYTORCH, case + exporter + ".onnx")).layers
+    """The weights are those of the state_dict."""
+    actual = checkpoints.read(os.path.join(PYTORCH, case + exporter + ".onnx")).layers
     expected = checkpoints.read(os.path.join(PYTORCH, case + ".npz")).layers
-    assert [layer.direction for layer in found] == [layer.direction for layer in expected]
-    for layer, theirs in zip(found, expected):
-        assert all(np.array_equal(layer.layer[name], theirs.layer[name]) for name in theirs.layer)
+    assert [layer.direction for layer in actual] == [layer.direction for layer in expected]
+    for layer, expected_layer in zip(actual, expected):
+        assert all(np.array_equal(layer.weights[name], expected_layer.weights[name]) for name in expected_layer.weights)
 
 
 def test_what_onnx_computed_with_peepholes():
     golden = np.load(os.path.join(PYTORCH, "peepholes.npz"))
-    (found,) = checkpoints.read(os.path.join(PYTORCH, "peepholes.onnx")).layers
+    (actual,) = checkpoints.read(os.path.join(PYTORCH, "peepholes.onnx")).layers
     states = [(golden["initial_c"][0], golden["initial_h"][0])]
-    outputs, ((c, h),) = plain_lstm.run([found.layer], golden["X"].transpose(1, 0, 2), states=states)
+    outputs, ((c, h),) = plain_lstm.run([actual.weights], golden["X"].transpose(1, 0, 2), states=states)
     results = {"Y": outputs.transpose(1, 0, 2)[:, np.newaxis], "Y_c": c[np.newaxis], "Y_h": h[np.newaxis]}
     numeric.check_same(results, {name: golden[name] for name in results}, 1e-6)
 
@@ -142,13 +142,13 @@ def test_broken_models(tmp_path):
     with pytest.raises(ValueError, match="expected an ONNX model in .*missing.onnx, got FileNotFoundError"):
         checkpoints.read(str(tmp_path / "missing.onnx"))
     onnx.save(model_of(lstm_layers([4], 3), weights={"R": np.zeros([1, 16, 3], np.float32)}), str(path))
-    with pytest.raises(ValueError, match=r"of encoder in .* an LSTM layer's, .* got .*\(1, 16, 3\)"):
+    with pytest.raises(ValueError, match=r"arrays of .* 'onnx' for encoder in .* got .*\(1, 16, 3\)"):
         checkpoints.read(str(path))
     computed = onnx.helper.make_node("Identity", ["W"], ["computed"])
     model = model_of(lstm_layers([4], 3), extra=[computed])
     model.graph.node[1].input[1] = "computed"
     onnx.save(model, str(path))
-    with pytest.raises(ValueError, match="the arrays of encoder .*'computed': 'missing'"):
+    with pytest.raises(ValueError, match="arrays of .* for encoder .*'computed': 'missing'"):
         checkpoints.read(str(path))
 
 
@@ -159,16 +159,16 @@ def test_a_failure_changes_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"expected arrays for encoder of .*\(1, 16, 3\).*got .*\(1, 16, 5\)"):
         checkpoints.write(str(path), lstm_layers([4], 5), template=str(path), overwrite=True)
     with pytest.raises(ValueError, match="without a projection, since the layout 'onnx'"):
-        source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_projection/.*")
+        source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_projection/.*")
         checkpoints.write(str(path), source.layers, overwrite=True)
     with pytest.raises(ValueError, match="all forward, got .*'backward'"):
-        backward = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="both/.*/bw/.*")
+        backward = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="both/.*/bw/.*")
         checkpoints.write(str(path), backward.layers, overwrite=True)
     assert folder(tmp_path) == before
 
 
 def two_nodes(parallel):
-    """A model of two nodes, one above the other or both on x, that share their weights."""
+    """A model of two nodes that share their weights. The second reads the output of the first, or x."""
     model = model_of(lstm_layers([3], 3))
     second = onnx.helper.make_node("LSTM", ["x", "W", "R", "B"], ["b"], name="second", hidden_size=3)
     if not parallel:
@@ -185,8 +185,8 @@ def two_nodes(parallel):
 def test_nodes_that_are_no_chain_are_several_networks(parallel, tmp_path):
     path = str(tmp_path / "model.onnx")
     onnx.save(two_nodes(parallel), path)
-    found = checkpoints.read(path).layers
-    assert [layer.network for layer in found] == ["encoder", "second" if parallel else "encoder"]
+    actual = checkpoints.read(path).layers
+    assert [layer.network for layer in actual] == ["encoder", "second" if parallel else "encoder"]
 
 
 def test_nodes_that_share_their_weights(tmp_path):
@@ -196,5 +196,5 @@ def test_nodes_that_share_their_weights(tmp_path):
     with pytest.raises(ValueError, match="the same numbers for all layers that share W, got second"):
         checkpoints.write(new, layers, template=path)
     checkpoints.write(new, [layers[0]] * 2, template=path)
-    for found in checkpoints.read(new).layers:
-        np.testing.assert_array_equal(found.layer["Wf"], layers[0]["Wf"])
+    for actual in checkpoints.read(new).layers:
+        np.testing.assert_array_equal(actual.weights["Wf"], layers[0]["Wf"])

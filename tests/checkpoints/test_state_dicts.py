@@ -1,4 +1,4 @@
-"""PyTorch's state_dicts, .npz and .safetensors: PyTorch's own files read, computed with, and written."""
+"""State_dicts of PyTorch as .npz and .safetensors: golden files are read and computed with; files are written."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ def test_what_pytorch_computed(case, suffix):
     archive = np.load(os.path.join(PYTORCH, "network.npz"))
     golden = {key[len(case) + 1 :]: archive[key] for key in archive.files if key.startswith(case + "/")}
     source = checkpoints.read(os.path.join(PYTORCH, case + suffix))
-    assert sorted(source.others) == ["head.bias", "head.weight"]
+    assert sorted(source.other_arrays) == ["head.bias", "head.weight"]
     sides = ["", "_reverse"] if case.startswith("bidirectional") else [""]
     levels = len(source.layers) // len(sides)
     assert names_of(source.layers) == [f"encoder.l{k}{side}" for k in range(levels) for side in sides]
@@ -40,26 +40,26 @@ def test_what_pytorch_computed(case, suffix):
         for k in range(level * len(sides), (level + 1) * len(sides)):
             layer = source.layers[k]
             backward = layer.direction == "backward"
-            ran, ((last_c, last_h),) = plain_lstm.run([layer.layer], x, backward=backward, states=[states[k]])
-            outputs.append(ran)
+            result, ((last_c, last_h),) = plain_lstm.run([layer.weights], x, backward=backward, states=[states[k]])
+            outputs.append(result)
             c.append(last_c)
             h.append(last_h)
         x = np.concatenate(outputs, axis=2)
-    found = {"outputs": x, "state/c": np.array(c), "state/h": np.array(h)}
-    numeric.check_same(found, {key: golden[key] for key in found}, 1e-6)
+    actual = {"outputs": x, "state/c": np.array(c), "state/h": np.array(h)}
+    numeric.check_same(actual, {key: golden[key] for key in actual}, 1e-6)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_template_keeps_all_else(case, suffix, tmp_path):
     template, path = os.path.join(PYTORCH, case + suffix), str(tmp_path / ("new" + suffix))
     source = checkpoints.read(template)
-    changed = [f._replace(layer={n: 2 * array for n, array in f.layer.items()}) for f in source.layers]
-    checkpoints.write(path, changed, template=template)
-    again = checkpoints.read(path)
-    assert names_of(again.layers) == names_of(source.layers) and list(again.others) == list(source.others)
-    assert all(files.same(again.others[name], source.others[name]) for name in source.others)
-    for layer, back in zip(source.layers, again.layers):
-        assert all(np.array_equal(back.layer[name], 2 * layer.layer[name]) for name in layer.layer)
+    new_layers = [f._replace(weights={n: 2 * array for n, array in f.weights.items()}) for f in source.layers]
+    checkpoints.write(path, new_layers, template=template)
+    reread = checkpoints.read(path)
+    assert names_of(reread.layers) == names_of(source.layers) and list(reread.other_arrays) == list(source.other_arrays)
+    assert all(files.same_bits(reread.other_arrays[name], source.other_arrays[name]) for name in source.other_arrays)
+    for layer, reread_layer in zip(source.layers, reread.layers):
+        assert all(np.array_equal(reread_layer.weights[name], 2 * layer.weights[name]) for name in layer.weights)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
@@ -79,12 +79,14 @@ def test_a_new_state_dict(scope, use_bias, suffix, tmp_path):
     assert set(arrays) == {f"{scope or ''}{key}_l{k}" for k in range(2) for key in keys}
     gate = arrays[(scope or "") + "weight_ih_l1"][8:12]  # input, forget, cell, output
     np.testing.assert_array_equal(gate, layers[1]["Wc"][4:].T)
-    for layer, back in zip(layers, checkpoints.read(path).layers):
-        assert set(layer) == set(back.layer) and all(files.same(layer[name], back.layer[name]) for name in layer)
+    for layer, reread_layer in zip(layers, checkpoints.read(path).layers):
+        assert set(layer) == set(reread_layer.weights) and all(
+            files.same_bits(layer[name], reread_layer.weights[name]) for name in layer
+        )
 
 
 def test_names(tmp_path):
-    """Several modules in the order of their names, layers by number, a cell without one, and what is no LSTM."""
+    """Modules come in the order of their names, layers by number; cells have no number; GRU and RNN are no LSTM."""
     arrays, like = {}, dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
     suffixes = [f"_l{k}{side}" for k in range(11) for side in ("_reverse", "")]
     for prefix, ends in [("module.z.", suffixes), ("a.", [""]), ("", ["_l0"])]:
@@ -101,7 +103,7 @@ def test_names(tmp_path):
     assert names_of(source.layers) == ["l0", "a.cell"] + expected
     assert [layer.network for layer in source.layers] == ["", "a."] + ["module.z."] * 22
     assert [layer.direction for layer in source.layers[2:4]] == ["forward", "backward"]
-    assert len(source.others) == 4
+    assert len(source.other_arrays) == 4
 
 
 def test_broken_files(suffix, tmp_path):
@@ -121,7 +123,7 @@ def test_shapes_that_do_not_fit(name, tmp_path):
     arrays = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
     arrays[f"encoder.{name}_l1"] = np.zeros([5, 2], np.float32)
     np.savez(str(tmp_path / "model.npz"), **arrays)
-    with pytest.raises(ValueError, match=r"arrays of encoder.l1 in .* an LSTM layer's, .* got .*\(5, 2\)"):
+    with pytest.raises(ValueError, match=r"arrays of .* 'pytorch' for encoder.l1 in .* got .*\(5, 2\)"):
         checkpoints.read(str(tmp_path / "model.npz"))
 
 
@@ -136,32 +138,35 @@ class Pickled:
 
 
 def test_nothing_is_unpickled(tmp_path):
-    made, path = str(tmp_path / "made"), str(tmp_path / "model.npz")
-    np.savez(path, weight_ih_l0=np.array([Pickled(made)], object))
+    marker, path = str(tmp_path / "made"), str(tmp_path / "model.npz")
+    np.savez(path, weight_ih_l0=np.array([Pickled(marker)], object))
     with pytest.raises(
         ValueError, match="expected arrays by name, without pickles, in .*got ValueError: Object arrays"
     ):
         checkpoints.read(path)
-    assert not os.path.exists(made)
+    assert not os.path.exists(marker)
     np.load(path, allow_pickle=True)["weight_ih_l0"].tolist()[0].close()
-    assert os.path.exists(made)  # It would have been.
+    assert os.path.exists(marker)  # Unpickling does make the file.
 
 
 def test_a_failure_changes_nothing(suffix, tmp_path):
     path = str(tmp_path / ("model" + suffix))
     checkpoints.write(path, float32_layers([4], 3))
     before = folder(tmp_path)
-    with pytest.raises(ValueError, match=r"layers of one width for an nn.LSTM.*got \[\(16, 4\), \(20, 5\)\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"layers` to have one width, as in an nn.LSTM, got weight_hh of shapes \[\(16, 4\), \(20, 5\)\]",
+    ):
         checkpoints.write(path, float32_layers([4, 5], 3), overwrite=True)
     with pytest.raises(ValueError, match="without peepholes, since the layout 'pytorch'"):
-        source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), layers="lstm_peepholes/.*")
+        source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_peepholes/.*")
         checkpoints.write(path, source.layers, overwrite=True)
     assert folder(tmp_path) == before
 
 
 @pytest.mark.parametrize("package, path", [("safetensors", "a.safetensors"), ("onnx", "a.onnx")])
 def test_a_package_that_is_missing(package, path, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, package, None)  # As if it were not installed.
+    monkeypatch.setitem(sys.modules, package, None)  # An import fails as if it were not installed.
     with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
         checkpoints.read(str(tmp_path / path))
     with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
@@ -187,10 +192,10 @@ def test_modules_by_number_in_a_file_that_sorts_them_as_text(tmp_path, suffix):
 @pytest.mark.parametrize(
     "left_out, message",
     [
-        ("_l1", "without gaps in their numbers, or the names of those to take, got none at l1"),
-        ("_l0", "without gaps in their numbers, or the names of those to take, got none at l0"),
-        ("weight_ih_l1", "arrays of l1 in .*'weight_ih_l1': 'missing'"),
-        ("weight_hh_l1", "arrays of l1 in .*'weight_hh_l1': 'missing'"),
+        ("_l1", "without gaps in their numbers in .*, or `names` to select layers, got no l1"),
+        ("_l0", "without gaps in their numbers in .*, or `names` to select layers, got no l0"),
+        ("weight_ih_l1", "arrays of .* for l1 in .*'weight_ih_l1': 'missing'"),
+        ("weight_hh_l1", "arrays of .* for l1 in .*'weight_hh_l1': 'missing'"),
     ],
 )
 def test_layers_that_are_missing(left_out, message, tmp_path):
@@ -200,10 +205,10 @@ def test_layers_that_are_missing(left_out, message, tmp_path):
     np.savez(path, **{key: like[f"encoder.{key[:-3]}_l1"] for key in keys if left_out not in key})
     with pytest.raises(ValueError, match="checkpoints.read: expected .*" + message):
         checkpoints.read(path)
-    assert names_of(checkpoints.read(path, layers="l2").layers) == ["l2"]
+    assert names_of(checkpoints.read(path, names="l2").layers) == ["l2"]
 
 
 def test_a_prefix_ends_in_a_point(suffix, tmp_path):
-    with pytest.raises(ValueError, match="expected a `scope` that ends in .*, got 'lstm'"):
+    with pytest.raises(ValueError, match="expected `scope` to be a prefix .*, which ends in .*, got 'lstm'"):
         checkpoints.write(str(tmp_path / ("new" + suffix)), float32_layers([4], 3), scope="lstm")
     assert folder(tmp_path) == {}

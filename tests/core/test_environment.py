@@ -77,13 +77,13 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # Floors of the house, by folder: a module imports those before it, and the folders below its own.
 FLOORS = {
-    "": "version state checks numpy_checks numpy_lstm layouts compat tensor_checks tf32 activations equations layer"
-    " weights initializers initial_state engines stack rnn_cell checkpoints parity commands",
+    "": "version state checks numpy_checks numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations"
+    " equations layer weights initializers initial_state engines stack rnn_cell checkpoints parity commands",
     "engines": "place engine conditions padding segments loops recurrence graph second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",
     "rnn_cell": "cell names lstm_cells multi_rnn_cell wrappers dropout_wrapper on_engines dynamic_rnn",
-    "checkpoints": "files layers keras_configs keras_files onnx_models state_dicts variables tensorflow_checkpoints"
-    " formats slots reading writing",
+    "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
+    " tensorflow_checkpoints formats reading writing",
     "commands": "command convert compare",
     "parity": "problem graph_network numpy_network dynamic_rnn comparison measure",
 }
@@ -92,6 +92,7 @@ FLOORS = {
 UNREACHED = {
     "engines": {"weights", "layouts", "initializers", "initial_state"},
     "numpy_lstm": {"compat"},
+    "layout_shapes": {"compat"},
     "layouts": {"compat"},
     "checks": {"compat"},
 }

@@ -1,7 +1,7 @@
-"""Where each number goes in other libraries' layouts: as they document it, and as TensorFlow's own ops compute.
+"""The place of each number in a layout, as the libraries document it, and as ops of TensorFlow compute.
 
-That the orders are the libraries' own is also shown where they compute: test_conformance.py (rnn_cell), test_keras.py,
-and the tests of checkpoints.
+Other tests compare with what the libraries compute: test_conformance.py (rnn_cell), test_keras.py, and the tests of
+checkpoints.
 """
 
 import itertools
@@ -16,8 +16,8 @@ from support import numeric, plain_lstm
 from support.paths import OF_TENSORFLOW
 from support.random_networks import GATES, random_layers
 
-# Array -> the labels along its axes, in the words of each library's documentation, for H = 2 and I = 1. Rows are x, and
-# a and b, those of h's two units; i1 is the first unit's input gate. A "0" is a second bias, "-" an axis of size 1.
+# Array -> labels along its axes, as each library's documentation has them, for H = 2 and I = 1. x is the row of the
+# input, a and b are the rows of h, i1 is the input gate of the first unit. "0" is a second bias, "-" an axis of size 1.
 ICFO, IFCO, IOFC = ("i1 i2 c1 c2 f1 f2 o1 o2", "i1 i2 f1 f2 c1 c2 o1 o2", "i1 i2 o1 o2 f1 f2 c1 c2")
 ZEROS = " 0" * 8
 DOCUMENTED = {
@@ -69,7 +69,7 @@ DOCUMENTED = {
 
 
 def numbered(layout):
-    """A layer of distinct numbers with all that a layout has a place for."""
+    """A layer of distinct numbers with every array that a layout can hold."""
     numbers = itertools.count(1)
     shapes = dict([("W" + k, [3, 2]) for k in GATES] + [("b" + k, [2]) for k in GATES])
     if layouts.LAYOUTS[layout].peepholes:
@@ -83,17 +83,17 @@ def numbered(layout):
 
 
 def by_labels(layer):
-    """Labels that meet somewhere -> the number that is there."""
-    found = {frozenset(["0"]): 0}
+    """Labels of an entry of the layer -> the number of that entry."""
+    numbers = {frozenset(["0"]): 0}
     for (name, array), unit in itertools.product(layer.items(), range(2)):
         label = f"{name[1:]}{unit + 1}"
         if name == "Wp":
-            found.update({frozenset([f"w{unit + 1}", f"q{k + 1}"]): array[unit, k] for k in range(2)})
+            numbers.update({frozenset([f"w{unit + 1}", f"q{k + 1}"]): array[unit, k] for k in range(2)})
         elif name[0] == "W":
-            found.update({frozenset([label, row]): array[k, unit] for k, row in enumerate("abx")})
+            numbers.update({frozenset([label, row]): array[k, unit] for k, row in enumerate("abx")})
         else:
-            found[frozenset([label if name[0] == "b" else "p" + label])] = array[unit]
-    return found
+            numbers[frozenset([label if name[0] == "b" else "p" + label])] = array[unit]
+    return numbers
 
 
 @pytest.mark.parametrize("layout", sorted(set(layouts.LAYOUTS) - {layouts.OWN, "keras_cudnn"}))
@@ -106,12 +106,12 @@ def test_where_each_number_goes(layout):
         cells = [numbers[frozenset(labels) - {"-"}] for labels in itertools.product(*axes)]
         expected = np.reshape(cells, [len(axis) for axis in axes])
         np.testing.assert_array_equal(packed[name], expected, err_msg=name)
-    back = layouts.unpack(packed, layout, forget_bias=0.0)
-    assert set(back) == set(layer) and all(np.array_equal(back[name], layer[name]) for name in layer)
+    restored = layouts.unpack(packed, layout, forget_bias=0.0)
+    assert set(restored) == set(layer) and all(np.array_equal(restored[name], layer[name]) for name in layer)
 
 
 def test_cudnn_lstm_of_keras():
-    """Of each gate cuDNN's matrix [H, I], row by row, in an array [I, H]; what TensorFlow 1.15 made of it is golden."""
+    """An array [I, H] holds cuDNN's matrix [H, I] row by row; TensorFlow 1.15 converted the golden arrays."""
     layer = {"W" + k: 10 * n + np.array([[7, 8], [9, 0], [1, 2], [3, 4], [5, 6]]) for n, k in enumerate("ifco")}
     layer = {name: array.astype(np.float32) for name, array in layer.items()}
     layer.update({"b" + k: np.float32([n, n]) for n, k in enumerate("ifco")})
@@ -123,8 +123,8 @@ def test_cudnn_lstm_of_keras():
     golden = np.load(os.path.join(OF_TENSORFLOW, "cudnn_lstm.npz"))
     for name in ("cu_dnnlstm", "cu_dnnlstm_1"):
         arrays = [[golden[f"{name}/{kind}/{k}"] for k in range(3)] for kind in ("weights", "converted")]
-        ours, theirs = layouts.unpack(arrays[0], "keras_cudnn"), layouts.unpack(arrays[1], "keras")
-        assert all(np.array_equal(ours[key], theirs[key]) for key in theirs)
+        actual, expected = layouts.unpack(arrays[0], "keras_cudnn"), layouts.unpack(arrays[1], "keras")
+        assert all(np.array_equal(actual[key], expected[key]) for key in expected)
     outputs, _ = plain_lstm.run(
         [
             layouts.unpack([golden[f"{name}/weights/{k}"] for k in range(3)], "keras_cudnn")
@@ -156,6 +156,6 @@ def test_raw_ops_compute_with_their_layouts(op, layout, peepholes, session):
         **dict(diagonals, **arrays),
     )
     outputs, ((c, _),) = plain_lstm.run([layer], x)
-    found = session.run({"outputs": run.h, "c": run.cs[-1]})
-    found["outputs"] = found["outputs"].transpose(1, 0, 2)
-    numeric.check_same(found, {"outputs": outputs, "c": c}, 1e-6)
+    results = session.run({"outputs": run.h, "c": run.cs[-1]})
+    results["outputs"] = results["outputs"].transpose(1, 0, 2)
+    numeric.check_same(results, {"outputs": outputs, "c": c}, 1e-6)

@@ -1,4 +1,4 @@
-"""The layouts of other libraries: there and back, forget biases, and errors; test_layout_orders.py has the orders."""
+"""`layouts`: conversion there and back, forget biases, and errors; test_layout_orders.py tests the orders."""
 
 import itertools
 
@@ -11,7 +11,7 @@ GATES = "fioc"
 
 
 def layer_of(input_size=3, hidden_size=2, use_bias=True, dtype=np.float32):
-    """Small integers, so that adding and taking back a forget bias is exact."""
+    """A layer of small integers, so that adding and subtracting a forget bias does not round."""
     random = np.random.RandomState(0)
     layer = {"W" + k: random.randint(-99, 99, [hidden_size + input_size, hidden_size]).astype(dtype) for k in GATES}
     if use_bias:
@@ -19,11 +19,11 @@ def layer_of(input_size=3, hidden_size=2, use_bias=True, dtype=np.float32):
     return layer
 
 
-def assert_equal(ours, expected):
-    assert list(ours) == list(expected)
+def assert_equal(actual, expected):
+    assert list(actual) == list(expected)
     for name, value in expected.items():
-        assert ours[name].dtype == value.dtype
-        np.testing.assert_array_equal(ours[name], value)
+        assert actual[name].dtype == value.dtype
+        np.testing.assert_array_equal(actual[name], value)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -37,23 +37,23 @@ def test_there_and_back(layout, as_list, dtype):
 
 def test_biases_that_add():
     packed = layouts.pack(layer_of(), "pytorch")
-    both = layouts.unpack(dict(packed, bias_hh=np.arange(8, dtype=np.float32)), "pytorch")
+    total = layouts.unpack(dict(packed, bias_hh=np.arange(8, dtype=np.float32)), "pytorch")
     expected = layer_of()
     for k, gate in enumerate("ifco"):
         expected["b" + gate] = expected["b" + gate] + np.float32([2 * k, 2 * k + 1])
-    assert_equal(both, expected)
+    assert_equal(total, expected)
     twice = dict(packed, bias_hh=packed["bias_ih"], bias_ih=np.zeros([8], np.float32))
     assert_equal(layouts.unpack(twice, "pytorch"), layer_of())
 
 
 def random_layer(layout, other, dtype=np.float32, scale=1.0):
-    """Random weights, with the peepholes and projections that both layouts have, and a negative zero."""
+    """Random weights with the arrays that both layouts can hold, and with some negative zeros."""
     random, units, width = np.random.RandomState(3), 4, 4
-    both = [layouts.LAYOUTS[name] for name in (layout, other)]
+    pair = [layouts.LAYOUTS[name] for name in (layout, other)]
     shapes = [("b" + k, [units]) for k in GATES]
-    if all(each.projection for each in both):
+    if all(entry.projection for entry in pair):
         width, shapes = 3, shapes + [("Wp", [units, 3])]
-    if all(each.peepholes for each in both):
+    if all(entry.peepholes for entry in pair):
         shapes += [("p" + k, [units]) for k in "fio"]
     shapes += [("W" + k, [width + 5, units]) for k in GATES]
     layer = {name: (scale * random.standard_normal(shape)).astype(dtype) for name, shape in shapes}
@@ -61,11 +61,11 @@ def random_layer(layout, other, dtype=np.float32, scale=1.0):
     return layer
 
 
-def assert_same_bits(ours, expected, but=()):
-    assert sorted(ours) == sorted(expected)
+def assert_same_bits(actual, expected, exceptions=()):
+    assert sorted(actual) == sorted(expected)
     for name, value in expected.items():
-        assert ours[name].dtype == value.dtype and ours[name].shape == value.shape
-        assert name in but or ours[name].tobytes() == value.tobytes(), name
+        assert actual[name].dtype == value.dtype and actual[name].shape == value.shape
+        assert name in exceptions or actual[name].tobytes() == value.tobytes(), name
 
 
 PAIRS = list(itertools.product(sorted(layouts.LAYOUTS), repeat=2))
@@ -75,21 +75,23 @@ PAIRS = list(itertools.product(sorted(layouts.LAYOUTS), repeat=2))
 @pytest.mark.parametrize("source, target", PAIRS)
 def test_every_pair_bit_for_bit(source, target, dtype):
     arrays = layouts.pack(random_layer(source, target, dtype), source, forget_bias=0.0)
-    there = layouts.pack(layouts.unpack(arrays, source, forget_bias=0.0), target, forget_bias=0.0)
-    assert sorted(there) == sorted(layouts.pack(random_layer(source, target, dtype), target, forget_bias=0.0))
-    assert_same_bits(layouts.pack(layouts.unpack(there, target, forget_bias=0.0), source, forget_bias=0.0), arrays)
+    target_arrays = layouts.pack(layouts.unpack(arrays, source, forget_bias=0.0), target, forget_bias=0.0)
+    assert sorted(target_arrays) == sorted(layouts.pack(random_layer(source, target, dtype), target, forget_bias=0.0))
+    assert_same_bits(
+        layouts.pack(layouts.unpack(target_arrays, target, forget_bias=0.0), source, forget_bias=0.0), arrays
+    )
 
 
 @pytest.mark.parametrize("source, target", PAIRS)
 def test_every_pair_with_default_forget_biases(source, target):
-    """Adding 1.0 and taking it back rounds the forget gate's bias, unless it is a multiple of 2^-23 below 1."""
+    """Adding and subtracting 1.0 rounds the forget gate's bias, unless it is a multiple of 2^-23 below 1."""
     layer = random_layer(source, target)
     arrays = layouts.pack(layer, source)
-    back = layouts.pack(layouts.unpack(layouts.pack(layouts.unpack(arrays, source), target), target), source)
-    ours, expected = layouts.unpack(back, source), layouts.unpack(arrays, source)
-    assert_same_bits(ours, expected, but=["bf"])
+    restored = layouts.pack(layouts.unpack(layouts.pack(layouts.unpack(arrays, source), target), target), source)
+    actual, expected = layouts.unpack(restored, source), layouts.unpack(arrays, source)
+    assert_same_bits(actual, expected, exceptions=["bf"])
     spacing = np.spacing(1 + np.abs(expected["bf"]))
-    assert np.all(np.abs(ours["bf"] - expected["bf"]) <= spacing) and np.any(expected["bf"])
+    assert np.all(np.abs(actual["bf"] - expected["bf"]) <= spacing) and np.any(expected["bf"])
     grid = np.random.RandomState(1).randint(-(2**23) + 1, 2**23, size=4)
     biases = dict(layer, bf=(grid * 2.0**-23).astype(np.float32))
     assert_same_bits(layouts.unpack(layouts.pack(biases, source), source), biases)
@@ -119,7 +121,7 @@ def test_without_biases():
     assert_equal(layouts.unpack(layouts.pack(layer, "keras"), "keras"), layer)
     assert_equal(layouts.unpack(layouts.pack(dict(layer, bf=None, bi=None, bo=None, bc=None), "keras"), "keras"), layer)
     packed = layouts.pack(layer, "rnn_cell")
-    np.testing.assert_array_equal(packed["bias"], [0, 0, 0, 0, -1, -1, 0, 0])  # takes back what the cell adds
+    np.testing.assert_array_equal(packed["bias"], [0, 0, 0, 0, -1, -1, 0, 0])  # It cancels what the cell adds.
     assert not any(np.any(layouts.unpack(packed, "rnn_cell")["b" + k]) for k in GATES)
 
 
@@ -134,8 +136,8 @@ def test_missing_biases_may_be_none():
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (list(KERAS.values())[:1], "arrays kernel, recurrent_kernel, bias, all of the biases or none, got 1 arrays"),
-        (list(KERAS.values()) * 2, "got 6 arrays"),
+        (list(KERAS.values())[:1], r"arrays kernel, recurrent_kernel, with or without biases \(bias\), got 1 of them"),
+        (list(KERAS.values()) * 2, "got 6 of them"),
         (5, "got 5"),
         (dict(KERAS, bias=np.zeros([8], int)), "arrays of floats, got .*'bias': 'int64'"),
         ({"kernel": KERAS["kernel"]}, r"got \['kernel'\]"),
@@ -157,17 +159,17 @@ def test_bad_arrays(arrays, message):
 
 
 @pytest.mark.parametrize(
-    "changed, message",
+    "changes, message",
     [
-        ({"w_f_diag": None}, r"peepholes w_f_diag, w_i_diag, w_o_diag or none; projection projection/kernel or none"),
+        ({"w_f_diag": None}, r"peepholes \(w_f_diag, w_i_diag, w_o_diag\), projection \(projection/kernel\), got"),
         ({"w_f_diag": np.zeros([3], np.float32)}, r"w_f_diag \[H\], .*got .*'w_f_diag': \(3,\)"),
         ({"projection/kernel": np.zeros([3, 3], np.float32)}, r"projection/kernel \[H, P\], got"),
         ({"projection/kernel": np.zeros([4, 9], np.float32)}, r"kernel \[I \+ P, 4H\], .*got"),
-        ({"projection/kernel": None}, None),  # Other rows are x's then.
+        ({"projection/kernel": None}, None),  # More rows belong to x then.
     ],
 )
-def test_bad_peepholes_and_projections(changed, message):
-    arrays = dict(layouts.pack(random_layer("rnn_cell", "rnn_cell"), "rnn_cell"), **changed)
+def test_bad_peepholes_and_projections(changes, message):
+    arrays = dict(layouts.pack(random_layer("rnn_cell", "rnn_cell"), "rnn_cell"), **changes)
     if message is None:
         assert layouts.unpack(arrays, "rnn_cell")["Wf"].shape == (8, 4)
         return
@@ -187,11 +189,13 @@ def test_bad_arguments():
         layouts.unpack(KERAS, "kerras")
     with pytest.raises(ValueError, match="layouts.pack: expected `forget_bias` to be a finite number, got nan"):
         layouts.pack(layer_of(), "rnn_cell", forget_bias=float("nan"))
-    with pytest.raises(ValueError, match=r"layouts.pack: expected fitting shapes Wf \[H \+ I, H\]"):
+    with pytest.raises(ValueError, match=r"layouts.pack: expected the shapes Wf \[H \+ I, H\]"):
         layouts.pack(dict(layer_of(), Wo=np.zeros([4, 2])), "keras")
-    with pytest.raises(ValueError, match="layouts.pack: expected a mapping from Wf ... bo to arrays, .*, got a list"):
+    with pytest.raises(
+        ValueError, match="layouts.pack: expected `layer` to be a mapping from Wf ... bo to arrays, got a list"
+    ):
         layouts.pack([layer_of()], "keras")
     with pytest.raises(ValueError, match="layouts.pack: expected one layer's arrays Wf, .* got .*'bf'"):
         layouts.pack(dict(layer_of(), bo=None), "keras")
-    with pytest.raises(ValueError, match="layouts.pack: expected fitting shapes"):  # No rows of x.
+    with pytest.raises(ValueError, match="layouts.pack: expected the shapes"):  # There are no rows of x.
         layouts.pack({"W" + k: np.zeros([2, 2]) for k in GATES}, "keras")

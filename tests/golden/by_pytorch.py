@@ -1,4 +1,4 @@
-"""The golden files that PyTorch and ONNX write, into pytorch/.
+"""Writes the golden files of PyTorch and ONNX, in pytorch/.
 
 Python 3.11, pip install "torch==2.13.*" safetensors numpy "onnx==1.23.*" onnxscript
 """
@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from safetensors.torch import save_file
 
-from golden.files import BATCH, INPUT, TIME, UNITS, path, random_of
+from golden.files import BATCH, INPUT, TIME, UNITS, path, random_state
 
 HIDDEN = UNITS[0]  # nn.LSTM has one width for all layers.
 CASES = {
@@ -39,56 +39,57 @@ class Tagger(torch.nn.Module):
 
 
 def pytorch():
-    """nn.LSTM below a linear head: the state_dict of each case as .safetensors and .npz, and network.npz.
+    """Writes the state_dict of each case, an nn.LSTM with a linear head, as .safetensors and .npz, and network.npz.
 
     The archive has, by `<case>/<key>`: inputs [BATCH, TIME, INPUT] and initial_state/h and /c; outputs (of the LSTM),
-    head, state/h and /c; what flows in from above, d_outputs, d_head, d_state/h and /c; gradient/inputs,
-    gradient/initial_state/h and /c, and gradient/<name in the state_dict>. Two cases are also ONNX files, with these
-    inputs and outputs: <case>.onnx by PyTorch's exporter of today, <case>_torchscript.onnx by the one before.
+    head, state/h and /c; the gradients of a loss with respect to these, d_outputs, d_head, d_state/h and /c; and its
+    other gradients, gradient/inputs, gradient/initial_state/h and /c, and gradient/<name in the state_dict>. Two cases
+    are also ONNX files with these inputs and outputs: <case>.onnx is by PyTorch's new exporter (dynamo), and
+    <case>_torchscript.onnx by the old one.
     """
-    found = {}
+    archive = {}
     for name, options in CASES.items():
-        random, model = random_of(name), Tagger(**options).eval()
+        random, model = random_state(name), Tagger(**options).eval()
         for parameter in model.parameters():
             parameter.data = 0.5 * draw(random, *parameter.shape)
         state_dict = model.state_dict()
         save_file(state_dict, path("pytorch", name + ".safetensors"))
         np.savez_compressed(path("pytorch", name + ".npz"), **state_dict)
         rows = options.get("num_layers", 1) * (2 if options.get("bidirectional") else 1)
-        given = {
+        inputs = {
             "inputs": draw(random, BATCH, TIME, INPUT),
             "initial_state/h": draw(random, rows, BATCH, options.get("proj_size", HIDDEN)),
             "initial_state/c": draw(random, rows, BATCH, HIDDEN),
         }
         if name in EXPORTED:
-            export(model, given, path("pytorch", name + ".onnx"), dynamo=True)
-            export(model, given, path("pytorch", name + "_torchscript.onnx"), dynamo=False)
-        results = computed(model, given, random)
-        found.update({f"{name}/{key}": value.detach().numpy() for key, value in results.items()})
-    np.savez_compressed(path("pytorch", "network.npz"), **found)
+            export(model, inputs, path("pytorch", name + ".onnx"), dynamo=True)
+            export(model, inputs, path("pytorch", name + "_torchscript.onnx"), dynamo=False)
+        results = computed(model, inputs, random)
+        archive.update({f"{name}/{key}": value.detach().numpy() for key, value in results.items()})
+    np.savez_compressed(path("pytorch", "network.npz"), **archive)
 
 
 def draw(random, *shape):
     return torch.tensor(random.randn(*shape), dtype=torch.float32)
 
 
-def computed(model, given, random):
-    """key -> tensor of one case: what was given, results and gradients."""
-    given = {key: value.requires_grad_() for key, value in given.items()}
-    of = dict(given, **dict(model.named_parameters()))
-    values = model(*given.values())
-    above = [draw(random, *value.shape) for value in values]
-    gradients = torch.autograd.grad(values, list(of.values()), above)
-    results = dict(given, **dict(zip(RESULTS, values)))
-    results.update(zip(["d_" + key for key in RESULTS], above))
-    results.update(zip(["gradient/" + key for key in of], gradients))
+def computed(model, inputs, random):
+    """key -> tensor of one case: inputs, results and gradients."""
+    inputs = {key: value.requires_grad_() for key, value in inputs.items()}
+    sources = dict(inputs, **dict(model.named_parameters()))
+    values = model(*inputs.values())
+    output_gradients = [draw(random, *value.shape) for value in values]
+    gradients = torch.autograd.grad(values, list(sources.values()), output_gradients)
+    results = dict(inputs, **dict(zip(RESULTS, values)))
+    results.update(zip(["d_" + key for key in RESULTS], output_gradients))
+    results.update(zip(["gradient/" + key for key in sources], gradients))
     return results
 
 
-def export(model, given, target, dynamo):
-    """Writes an ONNX file, without the places in source files that its nodes come from."""
-    names = {"input_names": list(given), "output_names": RESULTS}
-    torch.onnx.export(model, tuple(given.values()), target, dynamo=dynamo, external_data=False, **names)
+def export(model, inputs, target, dynamo):
+    """Writes an ONNX file without metadata, which would name source files of this machine."""
+    names = {"input_names": list(inputs), "output_names": RESULTS}
+    torch.onnx.export(model, tuple(inputs.values()), target, dynamo=dynamo, external_data=False, **names)
     exported = onnx.load(target)
     for node in exported.graph.node:
         node.ClearField("metadata_props")
@@ -97,13 +98,13 @@ def export(model, given, target, dynamo):
 
 
 def onnx_peepholes():
-    """An ONNX LSTM node with peepholes, run by ONNX's own evaluator: peepholes.onnx and peepholes.npz.
+    """Writes an ONNX model with one LSTM node with peepholes, peepholes.onnx, and peepholes.npz.
 
-    The archive has the node's inputs and outputs by name: X [TIME, BATCH, INPUT], initial_h and initial_c
-    [1, BATCH, HIDDEN]; W R B P, which are the file's initializers; Y [TIME, 1, BATCH, HIDDEN], Y_h and Y_c
-    [1, BATCH, HIDDEN].
+    ONNX's own evaluator computes the numbers. The archive has the node's inputs and outputs by name: X [TIME, BATCH,
+    INPUT], initial_h and initial_c [1, BATCH, HIDDEN]; W R B P, which are initializers in the model; Y [TIME, 1, BATCH,
+    HIDDEN], Y_h and Y_c [1, BATCH, HIDDEN].
     """
-    random = random_of("onnx_peepholes")
+    random = random_state("onnx_peepholes")
     weights = {"W": [1, 4 * HIDDEN, INPUT], "R": [1, 4 * HIDDEN, HIDDEN], "B": [1, 8 * HIDDEN], "P": [1, 3 * HIDDEN]}
     inputs = {"X": [TIME, BATCH, INPUT], "initial_h": [1, BATCH, HIDDEN], "initial_c": [1, BATCH, HIDDEN]}
     outputs = {"Y": [TIME, 1, BATCH, HIDDEN], "Y_h": [1, BATCH, HIDDEN], "Y_c": [1, BATCH, HIDDEN]}

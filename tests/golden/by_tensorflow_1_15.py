@@ -1,4 +1,4 @@
-"""The golden files that TensorFlow 1.15 writes, into tensorflow_1_15/.
+"""Writes the golden files of TensorFlow 1.15, in tensorflow_1_15/.
 
 Python 3.7, pip install "tensorflow==1.15.5" "protobuf<3.21" "numpy<1.19" "h5py<3"
 """
@@ -9,18 +9,18 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from golden import cells
-from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_of
+from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_state
 from support import legacy_program
 
 
 def tensorflow_1_15():
-    """Every case of cells.py: cells.ckpt.* and cells.npz."""
+    """Writes cells.ckpt.* and cells.npz with every case of cells.py."""
     write_cells("cells", cells.CASES, tf.nn.rnn_cell)
 
 
 def block_cells():
-    """The cells of tf.contrib: block_cells.ckpt.* and block_cells.npz."""
-    import tensorflow  # tf.contrib is not below tensorflow.compat.v1.
+    """Writes block_cells.ckpt.* and block_cells.npz with the cells of tf.contrib."""
+    import tensorflow  # tensorflow.compat.v1 has no contrib.
 
     contrib = types.SimpleNamespace(
         LSTMBlockCell=tensorflow.contrib.rnn.LSTMBlockCell,
@@ -31,67 +31,67 @@ def block_cells():
 
 
 def write_cells(target, names, rnn_cell):
-    """One checkpoint with the variables of all the cases, and their arrays by `<case>/<key>`."""
+    """Writes one checkpoint with the variables of all cases, and an archive with their arrays by `<case>/<key>`."""
     networks = {name: cells.build(name, rnn_cell, tf.nn.dynamic_rnn, tf.nn.bidirectional_dynamic_rnn) for name in names}
-    found = {}
+    archive = {}
     with tf.Session() as session:
         for name, network in networks.items():
-            random = random_of(name)
+            random = random_state(name)
             for variable in network.variables:
                 variable.load(0.5 * random.randn(*variable.shape.as_list()), session)
-            given = {
+            inputs = {
                 key: random.randn(*tensor.shape.as_list()).astype(tensor.dtype.as_numpy_dtype)
                 for key, tensor in network.placeholders.items()
             }
-            if "sequence_length" in given:
-                given["sequence_length"] = np.array(cells.LENGTHS, np.int32)
-            results = session.run(network.results, {network.placeholders[key]: given[key] for key in given})
-            found.update({f"{name}/{key}": array for key, array in dict(given, **results).items()})
+            if "sequence_length" in inputs:
+                inputs["sequence_length"] = np.array(cells.LENGTHS, np.int32)
+            results = session.run(network.results, {network.placeholders[key]: inputs[key] for key in inputs})
+            archive.update({f"{name}/{key}": array for key, array in dict(inputs, **results).items()})
         target = path("tensorflow_1_15", target)
         tf.train.Saver().save(session, target + ".ckpt", write_meta_graph=False, write_state=False)
-    np.savez_compressed(target + ".npz", **found)
+    np.savez_compressed(target + ".npz", **archive)
 
 
 def program():
-    """tests/legacy_program.py: program.ckpt.* and program.npz.
+    """Runs tests/support/legacy_program.py and writes program.ckpt.* and program.npz.
 
-    The archive has what `legacy_program.run` returns, by `first/<key>` for the 50 steps that end in the checkpoint, and
-    by `next/<key>` for 10 more, restored from it in a fresh session.
+    The archive has what `legacy_program.run` returns: by `first/<key>` for the 50 steps before the checkpoint, and by
+    `next/<key>` for 10 steps after it in a new session.
     """
     checkpoint = path("tensorflow_1_15", "program.ckpt")
-    found = {}
+    archive = {}
     for part, steps, files in (("first", 50, {"save_to": checkpoint}), ("next", 10, {"restore_from": checkpoint})):
         costs = legacy_program.run(tf.nn.rnn_cell, tf.nn.dynamic_rnn, steps, **files)
-        found.update({f"{part}/{key}": array for key, array in costs.items()})
-    np.savez_compressed(path("tensorflow_1_15", "program.npz"), **found)
+        archive.update({f"{part}/{key}": array for key, array in costs.items()})
+    np.savez_compressed(path("tensorflow_1_15", "program.npz"), **archive)
 
 
 def cudnn_lstm():
-    """Keras' CuDNNLSTM: cudnn_lstm.h5, a whole model, and cudnn_lstm.npz.
+    """Writes a whole model of CuDNNLSTM layers of Keras, cudnn_lstm.h5, and cudnn_lstm.npz.
 
-    A CPU can make and save these layers, but not run them. The outputs are those of LSTM layers that read the file,
-    which Keras converts by itself; the archive has inputs, outputs, and each layer's arrays by `<layer>/weights/0` and
-    so on, those of the converted layer by `<layer>/converted/0` and so on.
+    A CPU can make and save these layers, but it cannot run them. The outputs are those of LSTM layers that load the
+    file; Keras converts the weights. The archive has inputs, outputs, the arrays of each layer by `<layer>/weights/0`
+    and so on, and those of the converted layer by `<layer>/converted/0` and so on.
     """
     keras = tf.keras
-    tf.enable_eager_execution()  # A session would look for CuDNNLSTM's kernel, even where it is not to run.
+    tf.enable_eager_execution()  # A session looks for a kernel of CuDNNLSTM even if it does not run it.
 
     def model_of(kind, **options):
         keras.backend.clear_session()
         layers = [kind(units, return_sequences=True, **options) for units in UNITS]
         return keras.Sequential([keras.layers.InputLayer((TIME, INPUT))] + layers)
 
-    random, target = random_of("cudnn_lstm"), path("tensorflow_1_15", "cudnn_lstm")
+    random, target = random_state("cudnn_lstm"), path("tensorflow_1_15", "cudnn_lstm")
     source = model_of(keras.layers.CuDNNLSTM)
     source.set_weights([0.5 * random.randn(*array.shape) for array in source.get_weights()])
     source.save(target + ".h5")
-    found = {"inputs": random.randn(BATCH, TIME, INPUT).astype(np.float32)}
+    archive = {"inputs": random.randn(BATCH, TIME, INPUT).astype(np.float32)}
     names = [layer.name for layer in source.layers]
     arrays = [layer.get_weights() for layer in source.layers]
     converted = model_of(keras.layers.LSTM, recurrent_activation="sigmoid")
     converted.load_weights(target + ".h5")
-    found["outputs"] = converted.predict(found["inputs"])
+    archive["outputs"] = converted.predict(archive["inputs"])
     for name, kept, layer in zip(names, arrays, converted.layers):
-        found.update(numbered(name + "/weights", kept))
-        found.update(numbered(name + "/converted", layer.get_weights()))
-    np.savez_compressed(target + ".npz", **found)
+        archive.update(numbered(name + "/weights", kept))
+        archive.update(numbered(name + "/converted", layer.get_weights()))
+    np.savez_compressed(target + ".npz", **archive)

@@ -1,6 +1,8 @@
-"""The cases of `cells`: a table of networks, each as the function that makes its cell."""
+"""The table of networks that `cells` builds; each case has a function that makes its cell."""
 
-import collections
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -9,30 +11,35 @@ from golden.user_cells import cell_with_call, cell_with_dunder_call
 BATCH, TIME, INPUT = 3, 5, 3
 LENGTHS = [5, 2, 0]
 
-Case = collections.namedtuple(
-    "Case", ["cell", "backward", "dtype", "lengths", "initial_state", "time_major"],
-    defaults=[None, "float32", True, False, False],
-)  # fmt: skip
-Case.__doc__ = """One network.
 
-Fields:
-  cell: function from a module of cells to a cell.
-  backward: likewise, the backward direction's; None for a network of one direction.
-  dtype: of inputs, variables and outputs.
-  lengths: whether the sequences have the lengths `LENGTHS`, or TIME steps all.
-  initial_state: whether one is given; zeros otherwise.
-  time_major: whether inputs and outputs are [TIME, BATCH, width], or [BATCH, TIME, width].
-"""
+class Case(NamedTuple):
+    """One network.
+
+    Fields:
+      cell: function from a module of cells to a cell.
+      backward: the same for the backward direction; None for a network of one direction.
+      dtype: dtype of inputs, variables and outputs.
+      lengths: whether the sequences have the lengths `LENGTHS`; otherwise all have TIME steps.
+      initial_state: whether the network gets an initial state; otherwise it starts from zeros.
+      time_major: whether inputs and outputs are [TIME, BATCH, width]; otherwise they are [BATCH, TIME, width].
+    """
+
+    cell: Callable[[Any], Any]
+    backward: Callable[[Any], Any] | None = None
+    dtype: str = "float32"
+    lengths: bool = True
+    initial_state: bool = False
+    time_major: bool = False
 
 
 def _keep(probability):
-    """A keep probability that is known only when the graph runs."""
+    """A keep probability that only the running graph knows."""
     return tf.placeholder_with_default(probability, [])
 
 
-def _all_options(rnn, **more):
+def _all_options(rnn, **options):
     return rnn.LSTMCell(4, use_peepholes=True, cell_clip=0.2, num_proj=3, proj_clip=0.1, forget_bias=0.5,
-                        activation=tf.nn.softsign, **more)  # fmt: skip
+                        activation=tf.nn.softsign, **options)  # fmt: skip
 
 
 def _dropout(rnn, cell=None, **options):
@@ -42,7 +49,7 @@ def _dropout(rnn, cell=None, **options):
 _ALL_DROPOUT = {"input_keep_prob": 0.7, "output_keep_prob": 0.6, "state_keep_prob": 0.8}
 _VARIATIONAL = {"variational_recurrent": True, "dtype": tf.float32}
 
-# Every option on both sides of its branch; weights and data are random, so that no two gates can change places.
+# Cases cover both values of every option. Weights and data are random, so that swapped gates change the numbers.
 CASES = {
     # BasicLSTMCell
     "basic_lstm": Case(lambda rnn: rnn.BasicLSTMCell(4)),
@@ -105,7 +112,7 @@ CASES = {
         ),
         initial_state=True,
     ),
-    "multi_of_one_tensors": Case(  # A tuple of one tensor per layer.
+    "multi_of_one_tensors": Case(  # The state is a tuple with one tensor per layer.
         lambda rnn: rnn.MultiRNNCell([rnn.BasicLSTMCell(n, state_is_tuple=False) for n in (4, 5)])
     ),
     "multi_same_cell": Case(lambda rnn: rnn.MultiRNNCell([rnn.BasicLSTMCell(INPUT)] * 2)),  # They share variables.
@@ -127,7 +134,7 @@ CASES = {
         lambda rnn: _dropout(rnn, input_keep_prob=_keep(0.7), output_keep_prob=_keep(1.0), state_keep_prob=_keep(0.6))
     ),
     "dropout_float64": Case(lambda rnn: _dropout(rnn, **_ALL_DROPOUT), dtype="float64", lengths=False),
-    "dropout_one_tensor": Case(  # One tensor has no c that could be left alone.
+    "dropout_one_tensor": Case(  # Dropout cannot leave out c if the state is one tensor.
         lambda rnn: _dropout(rnn, rnn.LSTMCell(4, num_proj=2, state_is_tuple=False), state_keep_prob=0.6)
     ),
     "dropout_filter": Case(
@@ -199,7 +206,7 @@ CASES = {
     ),
 }
 
-# The cells of tf.contrib, which no other TensorFlow has. They draw from the same `build`.
+# Cells of tf.contrib, which only TensorFlow 1 has.
 BLOCK_CASES = {
     "block": Case(lambda rnn: rnn.LSTMBlockCell(4)),
     "block_initial_state": Case(lambda rnn: rnn.LSTMBlockCell(4), initial_state=True, time_major=True),

@@ -1,18 +1,20 @@
-"""Networks of rnn_cell's cells, as a table: TensorFlow 1.15 wrote their numbers down, other implementations compare.
+"""Networks of TensorFlow 1's cells. TensorFlow 1.15 computed golden numbers with them; tests compare with these.
 
-`build` makes the network of a case from any module that has the cells of `tf.nn.rnn_cell`. Variables are below a scope
-of the case's name, where `dynamic_rnn` itself puts them: `basic_lstm/rnn/basic_lstm_cell/kernel`. In a test:
+`build` makes the network of a case from any module that has the cells of `tf.nn.rnn_cell`. The name of the case is the
+outermost scope of the variables, e.g. `basic_lstm/rnn/basic_lstm_cell/kernel`. In a test:
 
     network = cells.build(name, rnn_cell, rnn_cell.dynamic_rnn, rnn_cell.bidirectional_dynamic_rnn)
     golden = cells.arrays_of(np.load("tests/golden/tensorflow_1_15/cells.npz"), name)
     tf.train.Saver(network.variables).restore(session, "tests/golden/tensorflow_1_15/cells.ckpt")
     found = session.run(network.results, {network.placeholders[key]: golden[key] for key in network.placeholders})
 
-and found[key] is to be golden[key], for every key. One run in a fresh session: a second one draws new dropout masks.
+For every key, found[key] should equal golden[key]. Use a fresh session, because a second run draws new dropout masks.
 """
 
-import collections
+from __future__ import annotations
+
 import types
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -20,18 +22,23 @@ from golden.cases import BATCH, BLOCK_CASES, CASES, INPUT, LENGTHS, TIME
 
 __all__ = ["BLOCK_CASES", "CASES", "LENGTHS", "Network", "arrays_of", "block_cells_of", "build"]
 
-SEED = 7  # Of the graph. Dropout has seeds of its own, too: without one it would depend on the number of ops before it.
+SEED = 7  # The graph's seed. Dropout has its own seeds, because masks would depend on the number of ops before it.
 
-Network = collections.namedtuple("Network", ["placeholders", "results", "variables"])
-Network.__doc__ = """A case's network in a graph.
 
-Fields:
-  placeholders: name -> placeholder: inputs, sequence_length, initial_state/0 and so on (the leaves of the structure,
-    in order), and the gradients that flow in from above: d_outputs, d_state/0 and so on.
-  results: name -> tensor: outputs (of both directions side by side), state/0 and so on, and, for what flows in,
-    gradient/inputs, gradient/initial_state/0 and so on, and gradient/<variable's name below the case's scope>.
-  variables: list of the variables, as a `tf.train.Saver` takes it.
-"""
+class Network(NamedTuple):
+    """A case's network in a graph.
+
+    Fields:
+      placeholders: name -> placeholder: inputs, sequence_length, initial_state/0 and so on (the leaves of the
+        structure, in order), and the gradients of a loss with respect to the results: d_outputs, d_state/0 and so on.
+      results: name -> tensor: outputs (both directions side by side), state/0 and so on, and that loss's
+        other gradients: gradient/inputs, gradient/initial_state/0 and so on, and gradient/<name in the scope>.
+      variables: list of the variables, for a `tf.train.Saver`.
+    """
+
+    placeholders: dict[str, Any]
+    results: dict[str, Any]
+    variables: list[Any]
 
 
 def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
@@ -40,14 +47,14 @@ def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
     Args:
       name: a name of `CASES` or `BLOCK_CASES`, and the scope of the variables.
       rnn_cell: the module of cells.
-      dynamic_rnn, bidirectional_dynamic_rnn: the functions, with the arguments of TensorFlow's.
+      dynamic_rnn, bidirectional_dynamic_rnn: functions with the arguments of TensorFlow's.
 
     Returns:
       A `Network`.
     """
     case = CASES[name] if name in CASES else BLOCK_CASES[name]
     tf.set_random_seed(SEED)
-    placeholders = collections.OrderedDict()
+    placeholders = {}
 
     def placeholder(key, shape, dtype=case.dtype):
         placeholders[key] = tf.placeholder(dtype, shape)
@@ -72,18 +79,18 @@ def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
         else:
             outputs, state = dynamic_rnn(*directions, inputs=inputs, **options)
     variables = tf.global_variables(name + "/")
-    of = {key: tensor for key, tensor in placeholders.items() if tensor.dtype.is_floating}
-    of.update({variable.op.name[len(name) + 1 :]: variable for variable in variables})
+    sources = {key: tensor for key, tensor in placeholders.items() if tensor.dtype.is_floating}
+    sources.update({variable.op.name[len(name) + 1 :]: variable for variable in variables})
     results = {"outputs": outputs}
     results.update({f"state/{k}": leaf for k, leaf in enumerate(tf.nest.flatten(state))})
-    above = [placeholder("d_" + key, tensor.shape) for key, tensor in results.items()]
-    gradients = tf.gradients(list(results.values()), list(of.values()), above)
-    results.update({"gradient/" + key: gradient for key, gradient in zip(of, gradients)})
+    output_gradients = [placeholder("d_" + key, tensor.shape) for key, tensor in results.items()]
+    gradients = tf.gradients(list(results.values()), list(sources.values()), output_gradients)
+    results.update({"gradient/" + key: gradient for key, gradient in zip(sources, gradients)})
     return Network(placeholders, results, variables)
 
 
 def block_cells_of(rnn_cell):
-    """The module of cells for `BLOCK_CASES`, made of LSTMCells: the same variables, the same mathematics."""
+    """A module of cells for `BLOCK_CASES`, made from LSTMCell, with the same variables and equations."""
     return types.SimpleNamespace(
         LSTMBlockCell=lambda units, use_peephole=False, **options: rnn_cell.LSTMCell(
             units, use_peepholes=use_peephole, name="lstm_cell", **options
@@ -96,5 +103,5 @@ def block_cells_of(rnn_cell):
 
 
 def arrays_of(archive, name):
-    """key -> array of one case, from `np.load` of an archive with the keys `<case>/<key>`."""
+    """key -> array of one case, from an archive of `np.load` with the keys `<case>/<key>`."""
     return {key[len(name) + 1 :]: archive[key] for key in archive.files if key.startswith(name + "/")}

@@ -1,10 +1,10 @@
-"""Writes the golden files: what other libraries computed, and the checkpoints that they saved.
+"""Writes the golden files: numbers that other libraries computed, and files that they saved.
 
     python tests/golden/generate.py NAME
 
-NAME is one of the table below, a function of that module; the docstrings there say which environment it needs and what
-it writes. Run again it writes the same arrays bit for bit; only timestamps and the like inside of containers differ.
-All weights are random, biases and peepholes too: constant ones would hide a swapped gate.
+NAME is a name in `MODULES`, and a function of that module. Its docstring says which environment it needs and which
+files it writes. A second run writes the same arrays bit for bit; only timestamps inside the files differ. All weights,
+biases and peepholes are random, because constant ones would hide a swapped gate.
 """
 
 import importlib

@@ -1,10 +1,10 @@
-"""Cells as users write them: subclasses of RNNCell, from a module that has it."""
+"""Cells as users write them: subclasses of the RNNCell of a module."""
 
 import tensorflow.compat.v1 as tf
 
 
 def cell_with_call(rnn, units):
-    """A user's cell: the base class gives it a scope, and it makes its variable in `call`."""
+    """A cell that makes its variable in `call`, in the scope that the base class opens."""
 
     class UserCell(rnn.RNNCell):
         def __init__(self, units):
@@ -29,7 +29,7 @@ def cell_with_call(rnn, units):
 
 
 def cell_with_dunder_call(rnn, units):
-    """A user's cell of 2016: it overrides `__call__`, opens its own scope, and does not call the base's `__init__`."""
+    """A cell of 2016: it overrides `__call__`, opens its own scope, and does not call the base class's `__init__`."""
 
     class OldUserCell(rnn.RNNCell):
         def __init__(self, units):

@@ -1,0 +1,32 @@
+"""What a kind of file must be able to do; each module of a format has one `CODEC`."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple, Sequence
+
+from stacked_lstm.checkpoints.files import Content
+from stacked_lstm.checkpoints.layers import Location, Weights
+
+
+def do_nothing(path: str) -> None:
+    """The `finish` of formats whose files need nothing after they are renamed."""
+
+
+class Codec(NamedTuple):
+    """The functions that read and write one kind of file.
+
+    Fields:
+      load: path -> `Content` with all arrays of the file.
+      find: (content, path) -> list of `Location`, in the order of the network.
+      create: (layers, layout, scope, path) -> (`Content.container`, list of `Location`) of a new file with a plain
+        stack. `layers` has for each layer a dictionary from the layout's array names to arrays; `scope` is the name or
+        the prefix that the user wants, or None.
+      save: (path, content): writes the file.
+      finish: path: what remains to be done when the file has its name.
+    """
+
+    load: Callable[[str], Content]
+    find: Callable[[Content, str], list[Location]]
+    create: Callable[[Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
+    save: Callable[[str, Content], None]
+    finish: Callable[[str], None] = do_nothing

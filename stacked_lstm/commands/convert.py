@@ -1,0 +1,242 @@
+"""Converts the LSTM layers of a file for another library.
+
+Reads TensorFlow checkpoints of StackedLSTM and of TensorFlow 1's cells, Keras files (.weights.h5, .h5, .keras), PyTorch
+state_dicts (.safetensors, .npz) and ONNX models, and writes any of them. It prints the layers that it finds and the
+arrays that it will write. It writes the file under a temporary name, reads it back, compares every array bit for bit,
+and only then renames it. From one TensorFlow checkpoint to another it keeps all other variables, and it converts what
+an optimizer keeps for the layers.
+
+The exit status is 0 if the file was written, and 2 if it could not be. No file has changed then.
+
+    stacked-lstm-convert --from=model.ckpt-1000 --to=own.ckpt --to_format=stacked_lstm
+    stacked-lstm-convert --from=model.weights.h5 --to=model.onnx --dry_run
+    stacked-lstm-convert --from=own.ckpt --to=new.keras --template=model.keras
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import Iterator, Mapping, Sequence
+
+from absl import flags
+
+from stacked_lstm import checkpoints, layouts
+from stacked_lstm.checkpoints import files, slots
+from stacked_lstm.commands import command
+
+_COLUMNS = (
+    "layer", "layout", "direction", "I", "H", "P", "biases", "forget bias", "peepholes", "dtype", "slots, remarks",
+)  # fmt: skip
+
+# Arguments in the messages of `checkpoints` -> what users of the command know.
+_READ_ARGUMENTS = {"format": "--from_format", "names": "--layers", "forget_bias": "--forget_bias"}
+_WRITE_ARGUMENTS = {
+    "format": "--to_format",
+    "layers": "the layers that --layers selects",
+    "scope": "--to_scope",
+    "forget_bias": "--to_forget_bias",
+    "other_arrays": "the other variables",
+    "template": "--template",
+    "template_names": "--template_layers",
+    "overwrite=True": "--overwrite",
+}
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Adds the flags of the command.
+
+    Args:
+      values: where to add them.
+    """
+    formats = list(checkpoints.FORMATS)
+    for name, default, text in [
+        ("from", None, "File to read, or prefix or folder of a TensorFlow checkpoint."),
+        ("to", None, "File to write, or prefix of a TensorFlow checkpoint."),
+        (
+            "layers",
+            None,
+            "Regular expression that matches the complete names of the layers to convert (default: all layers that "
+            "certainly are LSTM layers). Keras layers are converted in the order of the file, as if each fed the next; "
+            "if the model is no chain, select the layers that are one.",
+        ),
+        (
+            "to_scope",
+            None,
+            "Name of the layers in a new file. For a StackedLSTM a scope (default: stacked_lstm); for cells "
+            "rnn/lstm_cell or, if there are several, rnn/multi_rnn_cell/cell_%d/lstm_cell; for PyTorch and ONNX a "
+            'prefix, for example "lstm."',
+        ),
+        (
+            "template",
+            None,
+            "Existing file of the same format as --to. The new file is a copy of it with the converted layers in place "
+            "of its own.",
+        ),
+        (
+            "template_layers",
+            None,
+            "Regular expression that matches the complete names of the layers of --template to replace (default: all).",
+        ),
+    ]:
+        flags.DEFINE_string(name, default, text, flag_values=values)
+    default = "default: what the name of the file implies"
+    flags.DEFINE_enum("from_format", None, formats, f"Format of --from ({default}).", flag_values=values)
+    flags.DEFINE_enum("to_format", None, formats, f"Format of --to ({default}).", flag_values=values)
+    for name, text in [
+        ("forget_bias", "What the cells of an rnn_cell checkpoint add to the forget gate at run time."),
+        ("to_forget_bias", "What the cells that will restore a new rnn_cell checkpoint add to the forget gate."),
+    ]:
+        flags.DEFINE_float(name, 1.0, text, flag_values=values)
+    text = (
+        "Names that the program gave its ExponentialMovingAverage. Slots with these names contain the forget bias, as "
+        "the variables do; other slots of an optimizer do not."
+    )
+    flags.DEFINE_list("averages", list(slots.AVERAGES), text, flag_values=values)
+    flags.DEFINE_boolean("overwrite", False, "Replace --to if it exists.", flag_values=values)
+    flags.DEFINE_boolean("dry_run", False, "Print what would be written, and write nothing.", flag_values=values)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Converts the file.
+
+    Args:
+      values: the parsed flags.
+
+    Raises:
+      ValueError: the file cannot be read, converted or written; the message names the flag.
+    """
+    source, target = values["from"].value or "", values.to or ""
+    for name, path in [("from", source), ("to", target)]:
+        if not path:
+            raise ValueError(f"--{name}: expected a file name, got none")
+    to_tensorflow = _is_tensorflow_checkpoint(target, values.to_format)
+    from_tensorflow = _is_tensorflow_checkpoint(source, values.from_format)
+    if from_tensorflow or to_tensorflow:
+        command.graph_mode()
+    with _errors_name_flags("--to", _WRITE_ARGUMENTS):
+        files.check_target(target, values.overwrite)
+    with _errors_name_flags("--from", _READ_ARGUMENTS):
+        checkpoint = checkpoints.read(source, values.from_format, values.layers, values.forget_bias)
+    _print_layers(checkpoint, values)
+    _check_one_network(checkpoint, values)
+    keeps_others = from_tensorflow and to_tensorflow and not values.template
+    with _errors_name_flags("--to", _WRITE_ARGUMENTS, "--template" if values.template else "--to"):
+        plan = checkpoints.plan(
+            target,
+            checkpoint.layers,
+            format=values.to_format,
+            scope=values.to_scope,
+            forget_bias=values.to_forget_bias,
+            other_arrays=checkpoint.other_arrays if keeps_others else None,
+            template=values.template,
+            template_names=values.template_layers,
+            averages=values.averages,
+        )
+    _print_plan(checkpoint, plan, keeps_others, values)
+    if values.dry_run:
+        print("\nNothing was written (--dry_run).")
+        return
+    with _errors_name_flags("--to", _WRITE_ARGUMENTS):
+        plan.write(values.overwrite)
+    print(f"\nWrote {target} and read it back: {len(plan.content.arrays)} arrays, bit for bit the same.")
+
+
+def run() -> None:
+    """Runs the command: the console script stacked-lstm-convert."""
+    command.run(define_flags, main)
+
+
+@contextlib.contextmanager
+def _errors_name_flags(flag: str, arguments: Mapping[str, str], template_flag: str = "") -> Iterator[None]:
+    """Lets ValueErrors of `checkpoints` name flags instead of functions and arguments.
+
+    Args:
+      flag: that of the file that the block reads or writes.
+      arguments: name of an argument -> what to say instead.
+      template_flag: that of the file that `checkpoints.plan` reads; empty if it reads none.
+    """
+    try:
+        yield
+    except ValueError as error:
+        text = str(error)
+        start = template_flag if template_flag and text.startswith("checkpoints.read: ") else flag
+        text = re.sub(r"^(?:checkpoints|layouts)(?:\.\w+)?: ", start + ": ", text)
+        text = re.sub(r"`([\w=]+)`", lambda match: arguments.get(match.group(1), match.group(0)), text)
+        raise ValueError(text) from error
+
+
+def _is_tensorflow_checkpoint(path: str, format: str | None) -> bool:
+    name = format or checkpoints.format_of(path)
+    return name is None or checkpoints.FORMATS[name].is_tensorflow_checkpoint
+
+
+def _check_one_network(checkpoint: checkpoints.Checkpoint, values: flags.FlagValues) -> None:
+    """Raises ValueError if the file has several networks and no flag selects one."""
+    networks = sorted({layer.network for layer in checkpoint.layers})
+    if len(networks) > 1 and not values.layers and not values.template:
+        raise ValueError(f"--layers: expected the layers of one network, got several networks: {', '.join(networks)}")
+
+
+def _print_layers(checkpoint: checkpoints.Checkpoint, values: flags.FlagValues) -> None:
+    print(f"Layers in {checkpoint.path}:")
+    _print_table([_COLUMNS] + [_row(layer, values.averages) for layer in checkpoint.layers])
+    other_layers = checkpoint.other_layers
+    if other_layers and values.layers:
+        print(f"--layers leaves out {len(other_layers)} other layer{'s' * (len(other_layers) > 1)}.")
+    elif other_layers:
+        print("These may be LSTM layers, too. They are converted only if --layers names them:")
+        _print_table([_COLUMNS] + [_row(layer, values.averages) for layer in other_layers])
+
+
+def _row(layer: checkpoints.CheckpointLayer, averages: Sequence[str]) -> Sequence[str]:
+    """A row of the table of layers."""
+    input_size, hidden_size, projection_size = layer.sizes
+    has_biases, has_peepholes = ("yes" if name in layer.weights else "no" for name in ("bf", "pf"))
+    adds_forget_bias = bool(layouts.LAYOUTS[layer.layout].forget_bias)
+    remarks = ["/".join(slot).lstrip("/") + " (average)" * (slot[1] in averages) for slot in layer.slots]
+    remarks += [layer.remark] * bool(layer.remark)
+    return [
+        layer.name,
+        layer.layout,
+        layer.direction,
+        str(input_size),
+        str(hidden_size),
+        str(projection_size or "-"),
+        has_biases,
+        f"{layer.forget_bias:g}" if adds_forget_bias else "-",
+        has_peepholes,
+        layer.weights["Wf"].dtype.name,
+        ", ".join(remarks),
+    ]
+
+
+def _print_plan(
+    checkpoint: checkpoints.Checkpoint, plan: checkpoints.Plan, keeps_others: bool, values: flags.FlagValues
+) -> None:
+    print(f"\nTo be written to {plan.path}:")
+    rows: list[Sequence[str]] = [("layer", "layout", "array", "shape")]
+    for layer, location in zip(checkpoint.layers, plan.locations):
+        for name in location.array_names.values():
+            shape = "x".join(map(str, plan.content.arrays[name].shape))
+            rows.append((layer.name, location.layout, name, shape))
+    _print_table(rows)
+    others = len(checkpoint.other_arrays)
+    if values.template:
+        print(f"Everything else stays as it is in {values.template}.")
+        replaced = [name + "/" for location in plan.locations for name in location.array_names.values()]
+        slot_count = sum(any(variable in name for variable in replaced) for name in plan.content.arrays)
+        if slot_count:
+            print(f"This includes {slot_count} arrays that an optimizer keeps for these layers.")
+    elif others:
+        print(f"{'Kept unchanged' if keeps_others else 'Not converted'}: {others} other array{'s' * (others > 1)}.")
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for row in rows:
+        print(("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths))).rstrip())
+
+
+if __name__ == "__main__":
+    run()
