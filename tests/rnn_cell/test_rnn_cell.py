@@ -37,18 +37,41 @@ def test_get_initial_state():
     known, unknown = tf.zeros([2, 3], tf.float16), tf.placeholder(tf.float64, [None, 3])
     assert cell.get_initial_state(known).c.shape.as_list() == [2, 4]
     assert cell.get_initial_state(known, batch_size=tf.constant(2), dtype=tf.float16).dtype == tf.float16
-    state = cell.get_initial_state(unknown, batch_size=5)
+    state = cell.get_initial_state(unknown)
     assert state.dtype == tf.float64 and state.h.shape.as_list() == [None, 4]
     assert cell.get_initial_state(batch_size=2, dtype=tf.float32).h.shape.as_list() == [2, 4]
-    for arguments, message in (
-        ({"inputs": known, "batch_size": 3}, "`batch_size` as `inputs` has it, 2, got 3"),
-        ({"inputs": known, "batch_size": tf.constant(3)}, "`batch_size` as `inputs` has it, 2, got 3"),
-        ({"inputs": known, "dtype": tf.float32}, "`dtype` as `inputs` has it, float16, got float32"),
-        ({"batch_size": 3}, "`inputs`, or both `batch_size` and `dtype`, got 3 and None"),
-        ({"dtype": tf.float32}, "`inputs`, or both"),
-    ):
-        with pytest.raises(ValueError, match="BasicLSTMCell.get_initial_state: expected .*" + message):
-            cell.get_initial_state(**arguments)
+
+
+def batch_of_unknown_size():
+    return tf.placeholder(tf.float64, [None, 3])
+
+
+@pytest.mark.parametrize(
+    "make_arguments, agrees",
+    [
+        (lambda: {"inputs": tf.zeros([2, 3]), "batch_size": 3}, False),
+        (lambda: {"inputs": tf.zeros([2, 3]), "batch_size": tf.constant(3)}, False),
+        (lambda: {"inputs": tf.zeros([2, 3]), "batch_size": tf.placeholder(tf.int32, [])}, False),
+        (lambda: {"inputs": batch_of_unknown_size(), "batch_size": 50}, False),
+        (lambda: {"inputs": batch_of_unknown_size(), "batch_size": tf.constant(50)}, False),
+        (lambda: {"inputs": batch_of_unknown_size(), "batch_size": tf.placeholder(tf.int32, [])}, True),
+        (lambda: {"inputs": tf.zeros([2, 3], tf.float16), "dtype": tf.float32}, False),
+        (lambda: {"inputs": tf.zeros([2, 3], tf.float16), "dtype": tf.float16}, True),
+        (lambda: {"batch_size": 3}, False),
+        (lambda: {"dtype": tf.float32}, False),
+    ],
+)
+def test_get_initial_state_agrees_with_tensorflow(make_arguments, agrees):
+    """TensorFlow's own cell returns the same shapes or raises the same message."""
+    outcomes = []
+    for module in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+        with tf.Graph().as_default():
+            try:
+                state = module.LSTMCell(4).get_initial_state(**make_arguments())
+                outcomes.append([(part.dtype, part.shape.as_list()) for part in state])
+            except ValueError as error:
+                outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1] and isinstance(outcomes[0], list) == agrees
 
 
 def test_state_tuple():
@@ -192,6 +215,40 @@ def test_cells_that_inherit_from_ours(session):
     session.run(tf.global_variables_initializer())
     for variable in tf.global_variables():
         variable.load(random(variable.shape.as_list()), session)
+    for a, b in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_subclasses_that_change_sizes(session):
+    """`_state_size` and `_output_size` of LSTMCell decide; another output size leaves the kernel as it was."""
+
+    def variant(m):
+        class Doubled(m.LSTMCell):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                assert (self._state_size, self._output_size) == ((4, 3), 3)
+                self._output_size *= 2
+
+            def call(self, inputs, state):
+                h, state = super().call(inputs, state)
+                return tf.concat([h, h], axis=1), state
+
+        class Wide(m.BasicLSTMCell):
+            output_size = property(lambda self: 2 * self._num_units)
+
+            def call(self, inputs, state):
+                h, state = super().call(inputs, state)
+                return tf.concat([h, h], axis=1), state
+
+        return m.MultiRNNCell([Doubled(4, num_proj=3), Wide(5)])
+
+    results = []
+    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
+            cell = variant(m)
+            results.append(tf.nn.static_rnn(cell, [tf.constant(random([2, 3]))] * 3, dtype=tf.float32))
+            assert cell.output_size == 10
+    session.run(tf.global_variables_initializer())
     for a, b in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
         np.testing.assert_array_equal(a, b)
 

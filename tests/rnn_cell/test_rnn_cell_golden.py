@@ -16,7 +16,7 @@ from support.native_ops import auto_engine
 from support.paths import OF_TENSORFLOW
 from support.sets import ONCE
 
-# What is no plain stack with tuples for states and an activation known by name; see on_engines.CONDITIONS.
+# What is no plain stack with tuples for states and an activation known by name; see dispatch.CONDITIONS.
 STEPWISE = ("one_tensor one_tensors all_options dropout residual device wrappers nested user_cell filter").split()
 # What the native engine leaves to graph: peepholes, projections, clips, half precision; of two directions, the second.
 ON_GRAPH = """

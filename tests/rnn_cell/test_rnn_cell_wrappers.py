@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stacked_lstm import rnn_cell
+from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
 
 
@@ -143,6 +143,58 @@ def test_seeds():
     assert np.any(first[0] != other[0]) and np.any(first[0] != first[1])
 
 
+def test_attributes_that_subclasses_read(session):
+    """TensorFlow's wrapper has the same noise under the same names, and the same filter."""
+
+    def by_default(m):
+        return m.DropoutWrapper(m.LSTMCell(4), 0.5, 0.5, 0.5, seed=3)
+
+    def variational(m):
+        sizes = {"input_size": tf.TensorShape([3]), "dtype": tf.float32}
+        cell = m.MultiRNNCell([m.LSTMCell(4, num_proj=2), m.BasicLSTMCell(5)])
+        return m.DropoutWrapper(cell, 0.5, 0.5, 0.5, True, seed=3, **sizes)
+
+    def filtered(m):
+        return m.DropoutWrapper(m.LSTMCell(4), state_keep_prob=0.5, dropout_state_filter_visitor=len)
+
+    def without_input_noise(m):
+        return m.DropoutWrapper(m.LSTMCell(4), variational_recurrent=True, dtype=tf.float32, seed=3)
+
+    theirs = parity.dynamic_rnn.rnn_cell()[0]
+    cases = {by_default: [0, 0, 0], variational: [1, 4, 1], filtered: [0, 0, 0], without_input_noise: [0, 2, 1]}
+    for make, counts in cases.items():
+        found = []
+        for m in (rnn_cell, theirs):
+            wrapper = make(m)
+            noise = [wrapper._recurrent_input_noise, wrapper._recurrent_state_noise, wrapper._recurrent_output_noise]
+            found.append([[] if nest is None else session.run(tf.nest.flatten(nest)) for nest in noise])
+            state = m.LSTMStateTuple(tf.zeros([2, 4]), tf.zeros([2, 4]))
+            assert wrapper._dropout_state_filter(state) == (2 if make is filtered else (False, True))
+        assert [[len(leaves) for leaves in noise] for noise in found] == [counts] * 2
+        for a, b in zip(*map(tf.nest.flatten, found)):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_subclasses_that_call_the_cell_themselves(session):
+    """`_call_wrapped_cell` is where TensorFlow's wrappers call the cell inside."""
+
+    def twice(m):
+        class Twice(m.ResidualWrapper):
+            def _call_wrapped_cell(self, inputs, state, cell_call_fn, **kwargs):
+                output, state = super()._call_wrapped_cell(inputs, state, cell_call_fn, **kwargs)
+                return cell_call_fn(output, state, **kwargs)
+
+        return Twice(m.LSTMCell(3))
+
+    results = []
+    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
+            results.append(tf.nn.static_rnn(twice(m), [tf.ones([2, 3])] * 2, dtype=tf.float32))
+    session.run(tf.global_variables_initializer())
+    for a, b in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_probabilities_that_are_variables(dtype, session):
     keep_prob = tf.get_variable("keep_prob", initializer=0.25, trainable=False)
@@ -158,10 +210,10 @@ def test_bad_dropout():
     for arguments, message in (
         ({"input_keep_prob": 1.5}, "`input_keep_prob` between 0 and 1, got 1.5"),
         ({"output_keep_prob": tf.constant(-0.5)}, "`output_keep_prob` between 0 and 1, got -0.5"),
-        ({"variational_recurrent": True}, "`dtype` if `variational_recurrent`"),
+        ({"variational_recurrent": True}, "a `dtype` with variational_recurrent=True, got None"),
         (
             {"variational_recurrent": True, "dtype": tf.float32, "input_keep_prob": 0.5},
-            "`input_size` if `variational_recurrent` and inputs are dropped out",
+            "an `input_size` with variational_recurrent=True and input dropout, got None",
         ),
     ):
         with pytest.raises(ValueError, match="DropoutWrapper: expected " + message):
