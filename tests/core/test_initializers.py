@@ -1,5 +1,7 @@
 """The named distributions by their statistics, CSV files, TensorFlow's initializers."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,19 @@ def test_dtypes(name, dtype, session):
 
 def test_every_distribution_is_tested():
     assert set(initializers.DISTRIBUTIONS) == set(STATISTICS) | {"orthogonal", "zeros"}
+
+
+def test_every_distribution_is_in_the_table():
+    header, *names = re.findall(r"^    (\w+) {2,}", initializers.__doc__, re.M)
+    assert header == "name" and names == list(initializers.DISTRIBUTIONS)
+
+
+def test_unknown_names_hear_which_xavier_is_the_usual_one():
+    expected = (
+        "expected `initializer` to be one of dl, .*, xavier, zeros .the usual Xavier is glorot_uniform; xavier is"
+    )
+    with pytest.raises(ValueError, match=f"initializers.get: {expected} four times as wide.*, got 'Xavier'"):
+        initializers.get("Xavier")
 
 
 def test_repeatable_by_graph_seed():
