@@ -1,4 +1,4 @@
-"""The named distributions by their statistics, CSV files, TensorFlow's initializers."""
+"""The named distributions and their statistics, CSV files, TensorFlow's initializers."""
 
 import re
 
@@ -21,7 +21,7 @@ STATISTICS = {
     "glorot_uniform": (-LIMIT, LIMIT, LIMIT / np.sqrt(3)),
     "he_uniform": (-np.sqrt(6 / M), np.sqrt(6 / M), np.sqrt(2 / M)),
     "lecun_uniform": (-np.sqrt(3 / M), np.sqrt(3 / M), np.sqrt(1 / M)),
-    # Cut at two standard deviations of a normal distribution that is wider by as much as that takes away.
+    # Normal distributions, cut at two of their standard deviations, which are larger by as much as the cut takes away.
     "glorot_normal": (-2 * np.sqrt(2 / (M + N)) / 0.8796, 2 * np.sqrt(2 / (M + N)) / 0.8796, np.sqrt(2 / (M + N))),
     "he_normal": (-2 * np.sqrt(2 / M) / 0.8796, 2 * np.sqrt(2 / M) / 0.8796, np.sqrt(2 / M)),
     "lecun_normal": (-2 * np.sqrt(1 / M) / 0.8796, 2 * np.sqrt(1 / M) / 0.8796, np.sqrt(1 / M)),

@@ -1,4 +1,4 @@
-"""The cells of the drop-in: states, variables, members of cells that inherit from them."""
+"""The cells of the drop-in: states, variables, and the attributes that subclasses read."""
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_kinds_of_states_are_kept():
     for cell, kind in ((rnn_cell.LSTMCell(4), rnn_cell.LSTMStateTuple), (UserCell(), tf.Tensor)):
         stack = rnn_cell.MultiRNNCell([cell])
         zero = stack.zero_state(2, tf.float32)
-        plain = tuple(tuple(s) if isinstance(s, tuple) else s for s in zero)  # Plain tuples are taken, too.
+        plain = tuple(tuple(s) if isinstance(s, tuple) else s for s in zero)  # Plain tuples are states, too.
         for state in (
             stack(x[:, 0], zero)[1],
             stack(inputs=x[:, 0], state=plain)[1],
@@ -106,11 +106,11 @@ def test_build_before_any_call(make):
     cell = make(dtype=tf.float64)
     assert cell.weights == [] and not cell.built and cell.dtype == tf.float64
     cell.build([None, 5])
-    made = tf.trainable_variables()
-    assert cell.built and cell.variables == cell.trainable_variables == cell.weights == made
-    assert cell.non_trainable_variables == [] and made[0].dtype.base_dtype == tf.float64
+    variables = tf.trainable_variables()
+    assert cell.built and cell.variables == cell.trainable_variables == cell.weights == variables
+    assert cell.non_trainable_variables == [] and variables[0].dtype.base_dtype == tf.float64
     cell(tf.zeros([2, 5], tf.float64), cell.zero_state(2, tf.float64))
-    assert tf.global_variables() == made
+    assert tf.global_variables() == variables
 
 
 def test_dtype_is_that_of_the_first_input():
@@ -128,9 +128,9 @@ def test_stacks_gather_the_variables_of_all_their_cells():
     stack(tf.zeros([2, 5]), stack.zero_state(2, tf.float32))
     names = [v.op.name[len("multi_rnn_cell/") :] for v in stack.trainable_variables]
     assert names == ["cell_0/old/w", "cell_1/user_cell/w", "cell_3/user_cell/w"]
-    others = [v.op.name[len("multi_rnn_cell/") :] for v in stack.non_trainable_variables]
+    non_trainable = [v.op.name[len("multi_rnn_cell/") :] for v in stack.non_trainable_variables]
     lstm = ["cell_2/lstm_cell/kernel", "cell_2/lstm_cell/bias"]
-    assert others == ["cell_1/user_cell/bound"] + lstm + ["cell_3/user_cell/bound"]
+    assert non_trainable == ["cell_1/user_cell/bound"] + lstm + ["cell_3/user_cell/bound"]
     assert stack.weights == stack.variables == stack.trainable_weights + stack.non_trainable_weights
     assert set(stack.weights) == set(tf.global_variables()) and cells[0].calls == 2
 
@@ -156,7 +156,7 @@ def test_partitioned_variables_are_listed_part_by_part():
 
 
 def test_variables_of_all_kinds_are_listed(control_flow):
-    """Whatever they are where TensorFlow's loop makes them, and resource variables."""
+    """Variables of both kinds, resource variables or not, that TensorFlow's loop makes."""
     for resource in (False, True):
         with tf.variable_scope(f"resource_{resource}", use_resource=resource) as scope:
             cell = rnn_cell.MultiRNNCell([UserCell(), rnn_cell.LSTMCell(4)])
@@ -165,7 +165,7 @@ def test_variables_of_all_kinds_are_listed(control_flow):
 
 
 def test_variables_that_a_getter_replaces(session):
-    """A custom getter may hand out tensors made of variables, for example averages."""
+    """A custom getter may return tensors that it computes from variables, for example averages."""
     with tf.variable_scope("halved", custom_getter=lambda get, *a, **k: 0.5 * get(*a, **k)):
         cell = rnn_cell.LSTMCell(4)
         outputs, _ = rnn_cell.dynamic_rnn(cell, tf.constant(random([2, 5, 3])), dtype=tf.float32)
@@ -188,7 +188,7 @@ def test_scope_names():
 
 
 def test_cells_that_inherit_from_ours(session):
-    """As people wrote variants in 2017: with the attributes of TensorFlow's cells."""
+    """Variants as people wrote them in 2017, with the attributes of TensorFlow's cells."""
 
     def variant(m):
         class Variant(m.BasicLSTMCell):
@@ -203,8 +203,8 @@ def test_cells_that_inherit_from_ours(session):
         class Projected(m.LSTMCell):
             def call(self, inputs, state):
                 h, state = super().call(inputs, state)
-                of = self._w_f_diag + self._w_i_diag - self._w_o_diag
-                return tf.matmul(tf.tanh(state.c * of), self._proj_kernel) + h, state
+                diagonal = self._w_f_diag + self._w_i_diag - self._w_o_diag
+                return tf.matmul(tf.tanh(state.c * diagonal), self._proj_kernel) + h, state
 
         return m.MultiRNNCell([Variant(4, activation=tf.nn.relu), Projected(3, use_peepholes=True, num_proj=2)])
 
@@ -253,8 +253,8 @@ def test_subclasses_that_change_sizes(session):
         np.testing.assert_array_equal(a, b)
 
 
-def test_members_of_users_cells(session):
-    """An integer dtype is a user's own business, and add_variable has TensorFlow's order of arguments."""
+def test_integer_cells_of_users(session):
+    """A user's cell may have an integer dtype; add_variable has TensorFlow's order of arguments."""
 
     class Counter(rnn_cell.RNNCell):
         state_size = output_size = property(lambda self: 2)

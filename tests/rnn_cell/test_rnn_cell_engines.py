@@ -1,4 +1,4 @@
-"""dynamic_rnn of the drop-in: which calls run on the engines, and why the others do not."""
+"""dynamic_rnn of the drop-in: which calls run on the engines, and why other calls do not."""
 
 import inspect
 import re
@@ -33,7 +33,7 @@ def used_by(cell, **options):
 
 
 class Subclass(rnn_cell.BasicLSTMCell):
-    """May override anything."""
+    """A subclass may override anything, so it never runs on an engine."""
 
 
 def built_for_another_width():
@@ -157,7 +157,7 @@ def test_default_engine_and_environment(monkeypatch):
     assert used_by(stack(), scope="named").name == auto_engine()
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     assert used_by(stack(), scope="b") == ("stepwise", "asked for by STACKED_LSTM_ENGINE")
-    assert used_by(stack(), scope="c", engine="graph").name == "graph"  # What the program says itself counts.
+    assert used_by(stack(), scope="c", engine="graph").name == "graph"  # The argument takes precedence.
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "graph")
     assert used_by(stack(), scope="d").name == "graph"
     assert used_by(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), scope="e").name == "stepwise"
@@ -171,9 +171,9 @@ def test_default_engine_and_environment(monkeypatch):
 def test_engine_used_knows_its_own_outputs_only():
     outputs, state = run(stack())
     assert rnn_cell.engine_used(outputs).name == auto_engine()
-    for other in (tf.zeros([2]), state, 3):
+    for value in (tf.zeros([2]), state, 3):
         with pytest.raises(ValueError, match="engine_used: expected outputs of this package's dynamic_rnn, got"):
-            rnn_cell.engine_used(other)
+            rnn_cell.engine_used(value)
     both, _ = rnn_cell.bidirectional_dynamic_rnn(
         rnn_cell.LSTMCell(4), Subclass(4), tf.zeros([2, 5, 3]), dtype=tf.float32
     )
@@ -181,14 +181,14 @@ def test_engine_used_knows_its_own_outputs_only():
 
 
 def test_arguments_are_those_of_tensorflow_1():
-    for ours, theirs in (
+    for function, reference in (
         (rnn_cell.dynamic_rnn, tf.nn.dynamic_rnn),
         (rnn_cell.bidirectional_dynamic_rnn, tf.nn.bidirectional_dynamic_rnn),
     ):
-        names = list(inspect.signature(ours).parameters.values())
-        expected = list(inspect.signature(theirs).parameters.values())
-        assert [(p.name, p.default) for p in names[:-1]] == [(p.name, p.default) for p in expected]
-        assert (names[-1].name, names[-1].default) == ("engine", None)
+        parameters = list(inspect.signature(function).parameters.values())
+        expected = list(inspect.signature(reference).parameters.values())
+        assert [(p.name, p.default) for p in parameters[:-1]] == [(p.name, p.default) for p in expected]
+        assert (parameters[-1].name, parameters[-1].default) == ("engine", None)
 
 
 @NEEDS_NATIVE
@@ -226,12 +226,12 @@ def test_lengths_of_the_wrong_shape(session):
     for engine in ("graph", "stepwise"):
         with pytest.raises(ValueError, match=r"must be a vector of length batch_size, but saw shape: \(2, 1\)"):
             run(stack(), sequence_length=[[5], [2]], engine=engine)
-    given = tf.placeholder(tf.int32, [None])
+    lengths = tf.placeholder(tf.int32, [None])
     x = tf.placeholder(tf.float32, [None, None, 3])
-    outputs, _ = run(stack(), x, sequence_length=given)
+    outputs, _ = run(stack(), x, sequence_length=lengths)
     session.run(tf.global_variables_initializer())
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected `sequence_length` of shape"):
-        session.run(outputs, {x: np.zeros([2, 5, 3]), given: [1, 2, 3]})
+        session.run(outputs, {x: np.zeros([2, 5, 3]), lengths: [1, 2, 3]})
 
 
 def test_other_bad_calls():
