@@ -128,25 +128,31 @@ class DropoutWrapper(CellWrapper):
         return int(digest[:8], 16) & 0x7FFFFFFF
 
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
-        inputs = self._dropout("input", inputs, self._input_keep_prob, self._recurrent_input_noise, _everything)
+        inputs = self._dropout(inputs, "input", self._recurrent_input_noise, self._input_keep_prob)
         output, new_state = cell_call_fn(inputs, state, **kwargs)
         noise, visitor = self._recurrent_state_noise, self._dropout_state_filter
-        new_state = self._dropout("state", new_state, self._state_keep_prob, noise, visitor)
-        noise = self._recurrent_output_noise
-        return self._dropout("output", output, self._output_keep_prob, noise, _everything), new_state
+        new_state = self._dropout(new_state, "state", noise, self._state_keep_prob, visitor)
+        return self._dropout(output, "output", self._recurrent_output_noise, self._output_keep_prob), new_state
 
-    def _dropout(self, place: str, values: Any, keep_prob: Any, noise: Any, visitor: Callable[[Any], Any]) -> Any:
-        """Returns the nest `values` after dropout of those parts that `visitor` selects."""
+    def _dropout(
+        self,
+        values: Any,
+        salt_prefix: str,
+        recurrent_noise: Any,
+        keep_prob: Any,
+        visitor: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """Returns the nest `values` after dropout of those parts that `visitor` selects; None selects all."""
         if not _drops(keep_prob):
             return values
-        index = itertools.count()
+        index, visit = itertools.count(), visitor or _everything
 
         def walk(value: Any, noise: Any, selected: Any) -> Any:
             if tf.nest.is_nested(value) and selected is not False:
                 keys = sorted(value) if isinstance(value, dict) else range(len(value))
                 selections = {key: selected if isinstance(selected, bool) else selected[key] for key in keys}
                 noises = {key: None if noise is None else noise[key] for key in keys}
-                parts = [walk(value[key], noises[key], selections[key] and visitor(value[key])) for key in keys]
+                parts = [walk(value[key], noises[key], selections[key] and visit(value[key])) for key in keys]
                 return tf.nest.pack_sequence_as(value, tf.nest.flatten(parts))
             k = next(index)
             if selected is False:
@@ -154,9 +160,9 @@ class DropoutWrapper(CellWrapper):
             if self._variational_recurrent:
                 return _recurrent_dropout(value, noise, keep_prob)
             rate = 1.0 - (tf.cast(keep_prob, value.dtype) if tf.is_tensor(keep_prob) else keep_prob)
-            return tf.nn.dropout(value, rate=rate, seed=self._gen_seed(place, k))
+            return tf.nn.dropout(value, rate=rate, seed=self._gen_seed(salt_prefix, k))
 
-        return walk(values, noise, visitor(values))
+        return walk(values, recurrent_noise, visit(values))
 
     def get_config(self) -> dict[str, Any]:
         visitor = self._dropout_state_filter

@@ -15,15 +15,18 @@ class LSTMCell(LSTMBase):
 
     It stands for `tf.nn.rnn_cell.LSTMCell` (also `tf.contrib.rnn.LSTMCell`) of TensorFlow 1.15. Without options it
     computes what `BasicLSTMCell` computes. I is the width of the inputs, H that of the cell state c, P that of the
-    hidden state h; P = H without a projection. The variables are in the scope `lstm_cell`:
+    hidden state h; P = H without a projection. With all options, and j for the candidate:
 
-        kernel                        [I + P, 4H]   columns i, j, f, o; j is the candidate
-        bias                          [4H]
-        w_f_diag, w_i_diag, w_o_diag  [H]           with peepholes
-        projection/kernel             [H, P]        with a projection
+        i, j, f, o = split([x, h] kernel + bias)
+        c' = clip(sigmoid(f + forget_bias + w_f_diag * c) * c + sigmoid(i + w_i_diag * c) * activation(j))
+        h' = clip((sigmoid(o + w_o_diag * c') * activation(c')) projection)
 
-    Source: Sak, Senior and Beaufays, Long short-term memory recurrent neural network architectures for large scale
-    acoustic modeling, Interspeech 2014, https://research.google.com/pubs/archive/43905.pdf.
+    The variables are in the scope `lstm_cell`: `kernel` [I + P, 4H] and `bias` [4H], with columns in the order i, j, f,
+    o; with peepholes `w_f_diag`, `w_i_diag` and `w_o_diag` [H]; with a projection `projection/kernel` [H, P].
+
+    Source: Gers, Schmidhuber and Cummins, Learning to forget: continual prediction with LSTM, 2000 (the forget gate);
+    Sak, Senior and Beaufays, Long short-term memory recurrent neural network architectures for large scale acoustic
+    modeling, 2014, https://research.google.com/pubs/archive/43905.pdf (peepholes and projection).
 
     Example:
       >>> from stacked_lstm import rnn_cell

@@ -187,7 +187,29 @@ def test_scope_names():
     assert cell.scope_name == "outer/mine" and rnn_cell.BasicLSTMCell(4).name == "basic_lstm_cell"
 
 
-def test_cells_that_inherit_from_ours(session):
+def test_attributes_of_tensorflows_cells():
+    """Subclasses read them. TensorFlow's class has them beyond its RNNCell; `_self_...` is its own checkpointing."""
+
+    def cells(m):
+        everything = m.LSTMCell(4, use_peepholes=True, num_proj=3)
+        yield m.BasicLSTMCell(4)
+        yield everything
+        yield m.MultiRNNCell([m.BasicLSTMCell(4)])
+        yield m.DropoutWrapper(everything, 0.5, 0.5, 0.5, True, 3, tf.float32)
+        yield m.ResidualWrapper(m.BasicLSTMCell(3))
+        yield m.DeviceWrapper(everything, "/cpu:0")
+
+    reference = parity.dynamic_rnn.rnn_cell()[0]
+    common = set(vars(reference.RNNCell())) | {"rnncell_scope"}
+    for cell, expected in zip(cells(rnn_cell), cells(reference)):
+        for k, network in enumerate((cell, expected)):
+            with tf.variable_scope(f"{k}_{type(cell).__name__}"):
+                network(tf.zeros([2, 3]), network.zero_state(2, tf.float32))
+        names = {name for name in vars(expected) if not name.startswith("_self_")} - common
+        assert names and [name for name in sorted(names) if not hasattr(cell, name)] == []
+
+
+def test_subclasses_that_compute_with_attributes(session):
     """Variants as people wrote them in 2017, with the attributes of TensorFlow's cells."""
 
     def variant(m):
