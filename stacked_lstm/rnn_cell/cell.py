@@ -73,7 +73,7 @@ class RNNCell:
         if kwargs:
             raise TypeError(f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}")
         if scope is not None:
-            self._take_scope(scope)
+            self._decide_scope(scope)
 
     @property
     def name(self) -> str:
@@ -159,7 +159,7 @@ class RNNCell:
         Returns:
           The variable.
         """
-        self._take_scope(None)
+        self._decide_scope(None)
         with self._variable_scope(reuse=True if self.built else self._reuse):
             return tf.get_variable(
                 name,
@@ -192,10 +192,10 @@ class RNNCell:
         Returns:
           (output, new state), tensors of `output_size` and `state_size` with B rows.
         """
-        with self._in_scope(scope) as variable_scope:
+        with self._enter_scope(scope) as variable_scope:
             if not self.built:
-                self._take_dtype(inputs)
-                self._build_for(inputs)
+                self._decide_dtype(inputs)
+                self._build_from_inputs(inputs)
                 self.built = True
             call: Callable[..., Any] = self.call
             return call(inputs, state, scope=variable_scope) if _takes_scope(call) else call(inputs, state)
@@ -205,9 +205,9 @@ class RNNCell:
         raise NotImplementedError(f"{type(self).__name__}.call")
 
     @contextlib.contextmanager
-    def _in_scope(self, scope: Any = None) -> Iterator[tf.VariableScope]:
+    def _enter_scope(self, scope: Any = None) -> Iterator[tf.VariableScope]:
         """Enters the cell's scope. The first call makes variables there, later ones reuse them."""
-        self._take_scope(scope)
+        self._decide_scope(scope)
         with self._variable_scope(reuse=True if self._called else self._reuse) as variable_scope:
             with tf.name_scope(variable_scope.original_name_scope):
                 yield variable_scope
@@ -218,7 +218,7 @@ class RNNCell:
             self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=recording_getter(self._recorded())
         )
 
-    def _take_scope(self, scope: Any) -> None:
+    def _decide_scope(self, scope: Any) -> None:
         """Decides the scope once: the argument, or else the cell's name within the surrounding scope."""
         if self._scope is not None:
             return
@@ -227,11 +227,11 @@ class RNNCell:
         with tf.variable_scope(scope, default_name=self.name) as variable_scope:
             self._scope = variable_scope
 
-    def _take_dtype(self, inputs: Any) -> None:
+    def _decide_dtype(self, inputs: Any) -> None:
         if self._dtype is None:
             self._dtype = tf.as_dtype(tf.nest.flatten(inputs)[0].dtype).base_dtype.name
 
-    def _build_for(self, inputs: Any) -> None:
+    def _build_from_inputs(self, inputs: Any) -> None:
         self.build(tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).shape, inputs))
 
     # States.

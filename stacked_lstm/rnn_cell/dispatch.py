@@ -162,15 +162,15 @@ def run(call: Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUse
 
 def layer_cells(cell: Any) -> list[Any]:
     """Returns the cells of a stack, or [cell], without wrappers that do nothing."""
-    cell = _without_idle_wrappers(cell)
-    return [_without_idle_wrappers(inner) for inner in cell.cells] if type(cell) is MultiRNNCell else [cell]
+    cell = _unwrap(cell)
+    return [_unwrap(inner) for inner in cell.cells] if type(cell) is MultiRNNCell else [cell]
 
 
 def _is_stack(cell: Any) -> bool:
-    return type(_without_idle_wrappers(cell)) is MultiRNNCell
+    return type(_unwrap(cell)) is MultiRNNCell
 
 
-def _without_idle_wrappers(cell: Any) -> Any:
+def _unwrap(cell: Any) -> Any:
     """Returns the cell inside DropoutWrappers that drop nothing. Graphs for evaluation often have such wrappers."""
     while type(cell) is DropoutWrapper and cell.drops_nothing:
         cell = cell.wrapped_cell

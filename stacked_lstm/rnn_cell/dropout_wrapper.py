@@ -83,7 +83,7 @@ class DropoutWrapper(CellWrapper):
                 "DropoutWrapper: expected a callable `dropout_state_filter_visitor`, "
                 f"got {dropout_state_filter_visitor!r}"
             )
-        self._dropout_state_filter = dropout_state_filter_visitor or _everything_except_c
+        self._dropout_state_filter = dropout_state_filter_visitor or _select_all_except_c
         self._input_keep_prob = _probability(input_keep_prob, "input_keep_prob")
         self._state_keep_prob = _probability(state_keep_prob, "state_keep_prob")
         self._output_keep_prob = _probability(output_keep_prob, "output_keep_prob")
@@ -145,7 +145,7 @@ class DropoutWrapper(CellWrapper):
         """Returns the nest `values` after dropout of those parts that `visitor` selects; None selects all."""
         if not _drops(keep_prob):
             return values
-        index, visit = itertools.count(), visitor or _everything
+        index, visit = itertools.count(), visitor or _select_all
 
         def walk(value: Any, noise: Any, selected: Any) -> Any:
             if tf.nest.is_nested(value) and selected is not False:
@@ -174,7 +174,7 @@ class DropoutWrapper(CellWrapper):
             variational_recurrent=self._variational_recurrent,
             input_size=self._input_size,
             seed=self._seed,
-            dropout_state_filter_visitor=None if visitor is _everything_except_c else visitor,
+            dropout_state_filter_visitor=None if visitor is _select_all_except_c else visitor,
         )
         return config
 
@@ -203,12 +203,12 @@ def _recurrent_dropout(value: tf.Tensor, noise: tf.Tensor, keep_prob: Any) -> tf
     return dropped
 
 
-def _everything(values: Any) -> bool:
+def _select_all(values: Any) -> bool:
     del values
     return True
 
 
-def _everything_except_c(state: Any) -> Any:
+def _select_all_except_c(state: Any) -> Any:
     if isinstance(state, tuple) and getattr(state, "_fields", None) == LSTMStateTuple._fields:
         return LSTMStateTuple(c=False, h=True)
     return not isinstance(state, tf.TensorArray)

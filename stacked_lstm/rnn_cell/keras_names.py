@@ -55,7 +55,7 @@ def activation_config(entry: Activation) -> str | Callable:
     """Returns the name of an `Activation`, or its function if it has no name."""
     if entry.times_slope is not None:
         return entry.name
-    return next((name for name, known in _MORE_ACTIVATIONS.items() if known is entry.function), entry.function)
+    return next((name for name, function in _MORE_ACTIVATIONS.items() if function is entry.function), entry.function)
 
 
 def initializer(value: Any, function: str) -> Any:

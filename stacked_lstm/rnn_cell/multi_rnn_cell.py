@@ -77,7 +77,7 @@ class MultiRNNCell(RNNCell):
         with tf.name_scope(type(self).__name__ + "ZeroState"):
             return tuple(cell.zero_state(batch_size, dtype) for cell in self._cells)
 
-    def _build_for(self, inputs: Any) -> None:
+    def _build_from_inputs(self, inputs: Any) -> None:
         del inputs  # In a call each cell builds itself when its turn comes.
 
     def build(self, inputs_shape: Any) -> None:
@@ -87,7 +87,7 @@ class MultiRNNCell(RNNCell):
           inputs_shape: [B, I], a list or a `tf.TensorShape`.
         """
         called = self._called
-        with self._in_scope():
+        with self._enter_scope():
             for k, cell in enumerate(self._cells):
                 if isinstance(cell, RNNCell):
                     with self._cell_scope(k):

@@ -25,7 +25,7 @@ def record(variable: Any, variables: list[tf.Variable]) -> None:
         parts = [variable]
     else:  # A user's getter may return a tensor that it computed from a variable. That is no variable.
         parts = [] if tf.is_tensor(variable) else list(variable)
-    variables += [part for part in parts if all(part is not known for known in variables)]
+    variables += [part for part in parts if all(part is not recorded for recorded in variables)]
 
 
 def snake_case(name: str) -> str:

@@ -191,13 +191,13 @@ def test_attributes_of_tensorflows_cells():
     """Subclasses read them. TensorFlow's class has them beyond its RNNCell; `_self_...` is its own checkpointing."""
 
     def cells(m):
-        everything = m.LSTMCell(4, use_peepholes=True, num_proj=3)
+        lstm = m.LSTMCell(4, use_peepholes=True, num_proj=3)
         yield m.BasicLSTMCell(4)
-        yield everything
+        yield lstm
         yield m.MultiRNNCell([m.BasicLSTMCell(4)])
-        yield m.DropoutWrapper(everything, 0.5, 0.5, 0.5, True, 3, tf.float32)
+        yield m.DropoutWrapper(lstm, 0.5, 0.5, 0.5, True, 3, tf.float32)
         yield m.ResidualWrapper(m.BasicLSTMCell(3))
-        yield m.DeviceWrapper(everything, "/cpu:0")
+        yield m.DeviceWrapper(lstm, "/cpu:0")
 
     reference = parity.dynamic_rnn.rnn_cell()[0]
     common = set(vars(reference.RNNCell())) | {"rnncell_scope"}
