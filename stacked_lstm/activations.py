@@ -1,32 +1,39 @@
 """The named activations, each with its derivative in terms of its own output.
 
-Writing the slope through the output (tanh' = 1 - tanh^2) means that the backward pass keeps the activated values
-only, and that one table serves the first and the second derivative.
+The slope of tanh, for example, is 1 - tanh^2. So the backward pass only keeps the activated values, and one table
+serves the first and the second derivative.
 """
 
-import collections
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 
-Activation = collections.namedtuple("Activation", ["name", "function", "times_slope"])
-Activation.__doc__ = """An elementwise function and its derivative.
 
-Fields:
-  name: how users ask for it.
-  function: tensor -> tensor of the same shape.
-  times_slope: (y, v) -> v times the derivative at the point where `function` gave y; all of one shape. None for a
-    callable of the user's, whose derivative is left to TensorFlow.
-"""
+class Activation(NamedTuple):
+    """An elementwise function and its derivative.
+
+    Fields:
+      name: the name that users write.
+      function: tensor -> tensor of the same shape.
+      times_slope: (y, v) -> v times the derivative at the point where `function` has the value y; all of one shape.
+        None for a user's callable, which TensorFlow differentiates.
+    """
+
+    name: str
+    function: Callable[[Any], Any]
+    times_slope: Callable[[Any, Any], Any] | None
 
 
-def _clipped_line(name, slope):
-    """clip(slope x + 0.5, 0, 1), a sigmoid of three straight pieces."""
+def _clipped_line(name: str, slope: float) -> Activation:
+    """Returns clip(slope x + 0.5, 0, 1), a sigmoid of three straight pieces."""
 
-    def function(x):
+    def function(x: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(slope * x + 0.5, tf.zeros([], x.dtype), tf.ones([], x.dtype))
 
-    def times_slope(y, v):
+    def times_slope(y: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
         return tf.where((y > 0) & (y < 1), slope * v, tf.zeros_like(v))
 
     return Activation(name, function, times_slope)
@@ -37,15 +44,15 @@ ACTIVATIONS = {
     for activation in (
         Activation("tanh", tf.tanh, lambda y, v: tf.raw_ops.TanhGrad(y=y, dy=v)),
         Activation("sigmoid", tf.sigmoid, lambda y, v: tf.raw_ops.SigmoidGrad(y=y, dy=v)),
-        _clipped_line("hard_sigmoid", 0.2),  # Keras 2's and Theano's
-        _clipped_line("hard_sigmoid_6", 1 / 6.0),  # what Keras 3, PyTorch and JAX call hard sigmoid: relu6(x + 3) / 6
+        _clipped_line("hard_sigmoid", 0.2),  # That of Keras 2 and Theano.
+        _clipped_line("hard_sigmoid_6", 1 / 6.0),  # That of Keras 3, PyTorch and JAX: relu6(x + 3) / 6.
         Activation("relu", tf.nn.relu, lambda y, v: tf.raw_ops.ReluGrad(gradients=v, features=y)),
         Activation("linear", tf.identity, lambda y, v: v),
     )
 }
 
 
-# What programs pass as callables and means the same: TensorFlow has more than one function object for each.
+# Callables that programs pass for the named functions. TensorFlow has several function objects for each.
 _ALIASES = {
     "tanh": (tf.tanh, tf.nn.tanh, tf.math.tanh),
     "sigmoid": (tf.sigmoid, tf.nn.sigmoid, tf.math.sigmoid),
@@ -54,12 +61,13 @@ _ALIASES = {
 }
 
 
-def get(activation, function_name, argument):
-    """Returns the `Activation` that a name or a callable stands for.
+def get(activation: str | Callable, function_name: str, argument: str) -> Activation:
+    """Returns the `Activation` for a name or a callable.
 
     Args:
       activation: a key of `ACTIVATIONS`, or a callable from a tensor to one of the same shape and dtype.
-      function_name, argument: who asks, for the error message.
+      function_name: the caller's name, for the error message.
+      argument: the name of the caller's argument, for the error message.
 
     Raises:
       ValueError: an unknown name; the message lists the known ones.

@@ -1,104 +1,137 @@
 """The stacked LSTM in float64 NumPy, forward and backward: the yardstick that the engines are measured with.
 
-It is written from the equations below, one gate and one step at a time, and shares no code with the engines. It is
-also meant to be read: every line of `step` and `step_backward` is an equation here.
+The module is written from the equations below, one gate and one step at a time. It shares no code with the engines. It
+is also meant to be read: each line of `step` and `step_backward` is one of these equations. `numpy_head` adds a softmax
+head, `numpy_initial_state` projected initial states; their functions are in this module, too.
 
-    outputs, state, cache = numpy_lstm.forward(layers, x, sequence_length=[7, 4])    # x: [T, B, I]
+    outputs, state, cache = numpy_lstm.forward(layers, x, sequence_length=[7, 4])
     gradients = numpy_lstm.backward(d_outputs, d_state, cache)
-    gradients["layers"][0]["Wf"]                                                      # shaped as layers[0]["Wf"]
+    gradients["layers"][0]["Wf"]          # shaped as layers[0]["Wf"]
 
-Forward. T time steps, B sequences, input width I, hidden width H; * is elementwise, [h, x] is concatenation, s the
-recurrent activation (the logistic sigmoid) and phi the activation (tanh). One layer, step t (Hochreiter and
-Schmidhuber, 1997, with the forget gate of Gers, Schmidhuber and Cummins, 2000):
+Letters. T is the number of time steps, B the number of sequences, I the width of the input, H that of the layer.
 
-    (1)  z_k = [h_(t-1), x_t] W_k + b_k        for the gates k = f, i, o and the candidate k = c
+    x_t [B, I], h_t [B, H], c_t [B, H]    input, hidden state and cell state of step t = 1 ... T
+    [h, x] [B, H + I]                     concatenation of the columns
+    W_k [H + I, H], b_k [H]               weights and bias; k = f, i, o for the forget, input and output gate,
+                                          k = c for the candidate
+    f, i, o, g [B, H]                     the three gates and the candidate
+    s, phi                                recurrent activation and activation: the logistic sigmoid and tanh
+    *                                     the elementwise product
+
+Forward. One layer, step t (Hochreiter and Schmidhuber, Long short-term memory, 1997; the forget gate is from Gers,
+Schmidhuber and Cummins, Learning to forget, 2000):
+
+    (1)  z_k = [h_(t-1), x_t] W_k + b_k
     (2)  f = s(z_f)    i = s(z_i)    o = s(z_o)    g = phi(z_c)
     (3)  c_t = f * c_(t-1) + i * g
     (4)  h_t = o * phi(c_t)
 
-The next layer's x_t is h_t. A sequence that has ended keeps its state, and its output is zero.
+The outputs of a layer are its h_t. They are the x_t of the layer above. After the end of a sequence its state stays as
+it is, and its outputs are zero.
 
-Backward. E is what is to become smaller, a number; dv is short for its gradient, dE/dv, shaped as v. Each equation is
-undone from its end: what it computed has a gradient already, and hands it on to what it computed that from.
+Backward. E is the loss, a number. dv is short for its gradient dE/dv, which is shaped as v. The equations are undone
+from the last one to the first. The result of an equation has a gradient already; the chain rule makes gradients of its
+operands from it.
 
-    Where h_t and c_t go. h_t is the output of step t, and goes into (1) of step t + 1; c_t goes into (4), and into
-    (3) of step t + 1. Gradients of one thing that is used twice add up, so before step t is undone, h_t has
-        dh_t = d_outputs_t + (what step t + 1 handed back)
-    where d_outputs_t is, for a lower layer, the gradient of the x_t of the layer above; and c_t has what step t + 1
-    handed back. After the last step it is the gradient of the final state that is handed back.
+    Sums. If a value is used twice, its gradients add up. h_t is the output of step t, and step t + 1 uses it in (1).
+    Step t uses c_t in (4), and step t + 1 uses it in (3). So step t begins with
+        dh_t = d_outputs_t + (dh_t that step t + 1 returned)
+        dc_t = (dc_t that step t + 1 returned)
+    d_outputs_t is the gradient of the layer's outputs; for a lower layer it is dx_t of the layer above. The last step
+    takes the gradients of the final state for what step t + 1 returns.
 
-    (4)  is a product:       do = dh_t * phi(c_t)           dc_t grows by  dh_t * o * phi'(c_t)
-    (3)  are two products, undone with that grown dc_t:
-                             df = dc_t * c_(t-1)            di = dc_t * g            dg = dc_t * i
-                             dc_(t-1) = dc_t * f
-    (2)  is elementwise:     dz_f = df * s'(z_f), likewise dz_i, dz_o             dz_c = dg * phi'(z_c)
-         Slopes follow from the values: s'(z_f) = f (1 - f), phi'(z_c) = 1 - g^2 for tanh (g is the tanh already), and
-         in (4) phi'(c_t) = 1 - phi(c_t)^2.
-    (1)  is z_bj = sum_a [h, x]_ba W_aj + b_j, of sequence b and unit j, whose W and b all sequences and all steps use.
-         So dW_aj = sum_b [h, x]_ba dz_bj and d[h, x]_ba = sum_j dz_bj W_aj, or for the matrices, with the sum over
-         steps and, since all four gates read the same [h, x], over gates:
-                             dW_k = sum_t [h_(t-1), x_t]^T dz_k          db_k = sum over t and sequences of dz_k
-                             d[h_(t-1), x_t] = sum_k dz_k W_k^T
-         Its first H columns are handed back to h_(t-1), the others are dx_t.
+    (4)  is a product:             do = dh_t * phi(c_t)        dc_t += dh_t * o * phi'(c_t)
+    (3)  is a sum of products,     df = dc_t * c_(t-1)         di = dc_t * g            dg = dc_t * i
+         undone with the new dc_t: dc_(t-1) = dc_t * f
+    (2)  is elementwise:           dz_f = df * s'(z_f), the same for i and o            dz_c = dg * phi'(z_c)
+         The slopes follow from the values: s'(z_f) = f (1 - f); for tanh phi'(z_c) = 1 - g^2, because g is the tanh
+         already, and in (4) phi'(c_t) = 1 - phi(c_t)^2.
+    (1)  in indices is z_bj = sum_a [h, x]_ba W_aj + b_j, with sequence b and unit j. All sequences and all steps use
+         the same W and b. So dW_aj = sum_b [h, x]_ba dz_bj, and d[h, x]_ba = sum_j dz_bj W_aj. In matrices, with a sum
+         over the steps, and over the gates because all four read the same [h, x]:
+                                   dW_k = sum_t [h_(t-1), x_t]^T dz_k        db_k = sum of dz_k over steps and sequences
+                                   d[h_(t-1), x_t] = sum_k dz_k W_k^T
+         The first H columns of the last one are dh_(t-1), the others are dx_t.
 
-    Where a sequence has ended, step t hands the gradients of its state back as they came, and adds nothing to any
-    other gradient; d_outputs_t counts for nothing there. What step 1 hands back is the gradient of the initial state.
-
-The head, at every step: y = softmax(z), z = h Wy + by, that is, y_k = exp(z_k) / sum_j exp(z_j). The slope of y_k in
-z_j is y_k ([k = j] - y_j), so dz_j = sum_k dy_k y_k ([k = j] - y_j), or dz = y * (dy - sum_k dy_k y_k); the rest is
-undone as (1). For the cross-entropy E = -log y_l of a label l, dy_k = -[k = l] / y_k, which makes dz_k = y_k - [k = l]:
-the division by y_l, which may be 0, is gone.
-
-Projected initial states: with x_1 the first step of the input, p_1 = tanh(x_1 V_1) for the first layer and
-p_l = tanh(p_(l-1) V_l) for layer l, where p stands for h and V for its W_h, or for c and W_c. dp_l is what `backward`
-found for the initial state, plus what layer l + 1 hands down; with a = dp_l * (1 - p_l^2), dV_l = p_(l-1)^T a, and
-a V_l^T is handed down to p_(l-1), or to x_1.
+    After the end of a sequence, a step returns the gradients of the state unchanged and adds nothing to any other
+    gradient; d_outputs_t does not count there. What step 1 returns is the gradient of the initial state.
 """
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from stacked_lstm import numpy_checks as checks
+from stacked_lstm.numpy_activations import ACTIVATIONS, sigmoid
+from stacked_lstm.numpy_head import cross_entropy, head_backward, head_forward, softmax
+from stacked_lstm.numpy_initial_state import projected_backward, projected_forward
 from stacked_lstm.state import LSTMState
+
+__all__ = [
+    "ACTIVATIONS",
+    "GATES",
+    "backward",
+    "cross_entropy",
+    "forward",
+    "head_backward",
+    "head_forward",
+    "projected_backward",
+    "projected_forward",
+    "sigmoid",
+    "softmax",
+    "step",
+    "step_backward",
+]
 
 GATES = "fioc"
 
 
-def sigmoid(z):
-    """1 / (1 + exp(-z)), by exponentials of negative numbers only: those do not overflow."""
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1, e) / (1 + e)
+class StepCache(NamedTuple):
+    """What `step_backward` needs from `step`: values of the equations, and phi(c_t) as `phi_c`."""
+
+    layer: Mapping[str, np.ndarray]
+    hx: np.ndarray
+    c: np.ndarray
+    f: np.ndarray
+    i: np.ndarray
+    o: np.ndarray
+    g: np.ndarray
+    phi_c: np.ndarray
+    activation: str
+    recurrent_activation: str
 
 
-def softmax(z):
-    """exp(z_k) / sum_j exp(z_j) over the last axis; a common factor exp(-max z) keeps it from overflowing."""
-    e = np.exp(z - np.max(z, axis=-1, keepdims=True))
-    return e / np.sum(e, axis=-1, keepdims=True)
+def step(
+    layer: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    state: Any,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> tuple[LSTMState, StepCache]:
+    """Computes one step of one layer, equations (1) to (4).
 
-
-# name -> (function, its slope where it has the value y). Slopes at a kink are 0. The hard sigmoids are Keras 2's and
-# Keras 3's.
-ACTIVATIONS = {
-    "tanh": (np.tanh, lambda y: 1 - y**2),
-    "sigmoid": (sigmoid, lambda y: y * (1 - y)),
-    "hard_sigmoid": (lambda z: np.clip(z / 5 + 1 / 2, 0, 1), lambda y: ((y > 0) & (y < 1)) / 5),
-    "hard_sigmoid_6": (lambda z: np.clip(z / 6 + 1 / 2, 0, 1), lambda y: ((y > 0) & (y < 1)) / 6),
-    "relu": (lambda z: np.maximum(z, 0), lambda y: (y > 0) * 1.0),
-    "linear": (lambda z: z, lambda y: np.ones_like(y)),
-}
-
-
-def step(layer, x, state, activation="tanh", recurrent_activation="sigmoid"):
-    """One step of one layer, equations (1) to (4). Arrays are float64, and not checked; `forward` does that.
+    Arguments are not checked; `forward` checks them.
 
     Args:
-      layer: mapping with Wf Wi Wo Wc, [H + I, H] each, rows of h first; and bf bi bo bc, [H] each, or none of them.
-      x: [B, I].
-      state: (c, h) before the step, [B, H] each.
-      activation, recurrent_activation: called phi and s above: "tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_6",
-        "relu" or "linear", the keys of `ACTIVATIONS`.
+      layer: mapping with float64 arrays Wf, Wi, Wo, Wc, [H + I, H] each, the rows of h before those of x; and bf, bi,
+        bo, bc, [H] each, or no biases.
+      x: float64 [B, I].
+      state: pair (c, h) before the step, float64 [B, H] each.
+      activation: phi, a key of `ACTIVATIONS`: "tanh" (the default), "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu"
+        or "linear".
+      recurrent_activation: s, a key of `ACTIVATIONS`, by default "sigmoid".
 
     Returns:
-      (`LSTMState` after the step, cache for `step_backward`).
+      (`LSTMState` after the step, c and h [B, H] each; cache for `step_backward`).
+
+    Example:
+      >>> from stacked_lstm import numpy_lstm
+      >>> layer = {"W" + k: np.ones([3 + 2, 3]) for k in "fioc"}  # H = 3, I = 2, without biases
+      >>> state, cache = numpy_lstm.step(layer, np.ones([4, 2]), (np.zeros([4, 3]), np.zeros([4, 3])))
+      >>> print(state.c[0].round(2), state.h.shape)  # sigmoid(2) tanh(2)
+      [0.85 0.85 0.85] (4, 3)
     """
     (phi, _), (s, _) = ACTIVATIONS[activation], ACTIVATIONS[recurrent_activation]
     c, h = state
@@ -106,226 +139,179 @@ def step(layer, x, state, activation="tanh", recurrent_activation="sigmoid"):
     z = {k: hx @ layer["W" + k] + (layer["b" + k] if "bf" in layer else 0) for k in GATES}
     f, i, o, g = s(z["f"]), s(z["i"]), s(z["o"]), phi(z["c"])
     c_next = f * c + i * g
-    squashed = phi(c_next)
-    cache = (layer, hx, c, f, i, o, g, squashed, activation, recurrent_activation)
-    return LSTMState(c_next, o * squashed), cache
+    phi_c = phi(c_next)
+    return LSTMState(c_next, o * phi_c), StepCache(layer, hx, c, f, i, o, g, phi_c, activation, recurrent_activation)
 
 
-def step_backward(d_state, cache):
-    """The gradient of `step`, from (4) back to (1). Arrays are float64, and not checked.
+def step_backward(d_state: Any, cache: StepCache) -> tuple[dict[str, np.ndarray], np.ndarray, LSTMState]:
+    """Computes the gradient of `step`, from equation (4) back to (1).
+
+    Arguments are not checked.
 
     Args:
-      d_state: gradients of (c, h) after the step, [B, H] each.
-      cache: what `step` returned.
+      d_state: pair of gradients of (c, h) after the step, float64 [B, H] each.
+      cache: the cache that `step` returned.
 
     Returns:
-      (gradients of the layer, a dictionary named and shaped as it; gradient of x; `LSTMState` of gradients of the
-      state before the step).
+      (gradients of the layer, a dictionary with its names and shapes; gradient of x, [B, I]; `LSTMState` of gradients
+      of the state before the step, [B, H] each).
+
+    Example:
+      >>> from stacked_lstm import numpy_lstm
+      >>> layer, x = {"W" + k: np.full([3 + 2, 3], 0.1) for k in "fioc"}, np.ones([1, 2])
+      >>> def loss(c):  # the sum of h after the step
+      ...     return np.sum(numpy_lstm.step(layer, x, (np.full([1, 3], c), np.zeros([1, 3])))[0].h)
+      >>> state, cache = numpy_lstm.step(layer, x, (np.full([1, 3], 0.5), np.zeros([1, 3])))
+      >>> gradients, d_x, d_before = numpy_lstm.step_backward((np.zeros([1, 3]), np.ones([1, 3])), cache)
+      >>> print(abs(np.sum(d_before.c) - (loss(0.5 + 1e-5) - loss(0.5 - 1e-5)) / 2e-5) < 1e-8)  # a central difference
+      True
     """
-    layer, hx, c, f, i, o, g, squashed, activation, recurrent_activation = cache
+    layer, hx, c, f, i, o, g, phi_c, activation, recurrent_activation = cache
     (_, phi_slope), (_, s_slope) = ACTIVATIONS[activation], ACTIVATIONS[recurrent_activation]
     dc, dh = d_state
-    do = dh * squashed
-    dc = dc + dh * o * phi_slope(squashed)
+    do = dh * phi_c
+    dc = dc + dh * o * phi_slope(phi_c)
     df, di, dg = dc * c, dc * g, dc * i
     dz = {"f": df * s_slope(f), "i": di * s_slope(i), "o": do * s_slope(o), "c": dg * phi_slope(g)}
     gradients = {"W" + k: hx.T @ dz[k] for k in GATES}
     if "bf" in layer:
         gradients.update({"b" + k: np.sum(dz[k], axis=0) for k in GATES})
-    d_hx = sum(dz[k] @ layer["W" + k].T for k in GATES)
+    d_hx: Any = sum(dz[k] @ layer["W" + k].T for k in GATES)
     hidden_size = c.shape[1]
     return gradients, d_hx[:, hidden_size:], LSTMState(dc * f, d_hx[:, :hidden_size])
 
 
-def forward(layers, x, initial_state=None, sequence_length=None, activation="tanh", recurrent_activation="sigmoid"):
-    """The whole stack over time.
+class StackCache(NamedTuple):
+    """What `backward` needs from `forward`: the layers, which sequences run at each step [T, B, 1], all step caches."""
+
+    layers: list[dict[str, np.ndarray]]
+    alive: np.ndarray
+    steps: list[list[StepCache]]
+
+
+def forward(
+    layers: Sequence[Mapping[str, Any]],
+    x: Any,
+    initial_state: Any = None,
+    sequence_length: Any = None,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> tuple[np.ndarray, list[LSTMState], StackCache]:
+    """Runs the whole stack over time.
 
     Args:
-      layers: sequence of mappings, from the input upwards, as `step` takes them.
-      x: [T, B, I].
-      initial_state: sequence of (c, h) per layer, [B, H_l] each; None for zeros.
-      sequence_length: [B] integers from 0 to T; None where all sequences have T steps. What x holds past an end
-        changes nothing.
-      activation, recurrent_activation: as in `step`.
+      layers: a mapping per layer, from the input upwards, with the arrays that `step` describes.
+      x: [T, B, I]. What it holds past the end of a sequence changes nothing.
+      initial_state: a pair (c, h) per layer, [B, H_l] each. Default None: zeros.
+      sequence_length: [B] integers from 0 to T. Default None: all sequences have T steps.
+      activation: phi, see `step`; by default "tanh".
+      recurrent_activation: s, see `step`; by default "sigmoid".
 
     Returns:
-      (outputs, state, cache): the last layer's h, [T, B, H_L], zero past each end; a list of `LSTMState` per layer at
-      each sequence's last step; what `backward` needs. All in float64.
+      (outputs, state, cache), in float64. The outputs are the last layer's h, [T, B, H_L], zero past the end of each
+      sequence. The state is a list of one `LSTMState` per layer, at the end of each sequence. The cache is for
+      `backward`.
 
     Raises:
-      ValueError: an unknown activation, or shapes or lengths that do not fit; the message says which.
+      ValueError: an unknown activation, or shapes or lengths that do not fit.
+
+    Example:
+      >>> from stacked_lstm import numpy_lstm
+      >>> random = np.random.RandomState(0)
+      >>> layer = {"W" + k: random.standard_normal([3 + 2, 3]) for k in "fioc"}  # H = 3, I = 2, without biases
+      >>> x = random.standard_normal([6, 4, 2])
+      >>> outputs, state, cache = numpy_lstm.forward([layer], x, sequence_length=[6, 0, 1, 4])
+      >>> print(outputs.shape, state[0].c.shape, outputs[1:, 2].any())  # the third sequence has one step
+      (6, 4, 3) (4, 3) False
     """
     for argument, name in (("activation", activation), ("recurrent_activation", recurrent_activation)):
         checks.known(ACTIVATIONS, name, "forward", argument)
     x = checks.sequences(x, "forward")
     layers = checks.layers(layers, x.shape[2], "forward")
     states = checks.states(initial_state, layers, x.shape[1], "forward", "initial_state")
-    alive = checks.alive(sequence_length, *x.shape[:2], function="forward")
-    outputs, state, caches = np.where(alive, x, 0), [], []
+    alive = checks.alive(sequence_length, x.shape[0], x.shape[1], "forward")
+    outputs, state, steps = np.where(alive, x, 0), [], []
     for layer, start in zip(layers, states):
-        outputs, final, steps = _layer_forward(layer, outputs, start, alive, activation, recurrent_activation)
+        outputs, final, caches = _layer_forward(layer, outputs, start, alive, activation, recurrent_activation)
         state.append(final)
-        caches.append(steps)
-    return outputs, state, (layers, alive, caches)
+        steps.append(caches)
+    return outputs, state, StackCache(layers, alive, steps)
 
 
-def backward(d_outputs, d_state, cache):
-    """The gradient of `forward`, by backpropagation through all its steps.
+def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
+    """Computes the gradient of `forward`, by backpropagation through all its steps.
 
     Args:
-      d_outputs: gradient of the outputs, [T, B, H_L]; None for zeros. What it holds past an end counts for nothing.
-      d_state: gradients of the final state, (c, h) per layer, [B, H_l] each; None for zeros.
-      cache: what `forward` returned.
+      d_outputs: gradient of the outputs, [T, B, H_L]; None for zeros. What it holds past the end of a sequence does not
+        count.
+      d_state: gradients of the final state, a pair (c, h) per layer, [B, H_l] each; None for zeros.
+      cache: the cache that `forward` returned.
 
     Returns:
       A dictionary named and shaped as `forward`'s arguments: "layers", a list of dictionaries; "x", [T, B, I];
       "initial_state", a list of `LSTMState`.
 
     Raises:
-      ValueError: shapes that do not fit; the message says which.
+      ValueError: shapes that do not fit.
+
+    Example:
+      >>> from stacked_lstm import numpy_lstm
+      >>> random = np.random.RandomState(0)
+      >>> layer, x = {"W" + k: random.standard_normal([3 + 2, 3]) for k in "fioc"}, random.standard_normal([6, 4, 2])
+      >>> def loss(change):  # with another entry Wf[1, 2]
+      ...     changed = dict(layer, Wf=layer["Wf"] + change * np.eye(5)[:, 1:2] * np.eye(3)[2])
+      ...     return np.sum(numpy_lstm.forward([changed], x)[0] ** 2) / 2
+      >>> outputs, state, cache = numpy_lstm.forward([layer], x)
+      >>> gradient = numpy_lstm.backward(outputs, None, cache)["layers"][0]["Wf"]
+      >>> print(abs(gradient[1, 2] - (loss(1e-5) - loss(-1e-5)) / 2e-5) < 1e-8)  # a central difference
+      True
     """
-    layers, alive, caches = cache
+    layers, alive, steps = cache
     shape = alive.shape[:2] + (layers[-1]["Wf"].shape[1],)
     d_outputs = np.zeros(shape) if d_outputs is None else checks.shaped(d_outputs, shape, "backward", "d_outputs")
     d_states = checks.states(d_state, layers, shape[1], "backward", "d_state")
-    d_layers, d_start = [None] * len(layers), [None] * len(layers)
+    d_layers: list[Any] = [None] * len(layers)
+    d_start: list[Any] = [None] * len(layers)
     for k in reversed(range(len(layers))):
-        d_layers[k], d_outputs, d_start[k] = _layer_backward(layers[k], d_outputs, d_states[k], alive, caches[k])
+        d_layers[k], d_outputs, d_start[k] = _layer_backward(layers[k], d_outputs, d_states[k], alive, steps[k])
     return {"layers": d_layers, "x": d_outputs, "initial_state": d_start}
 
 
-def _layer_forward(layer, x, state, alive, activation, recurrent_activation):
-    """One layer over time: (outputs [T, B, H], final `LSTMState`, list of the steps' caches)."""
+def _layer_forward(
+    layer: dict[str, np.ndarray],
+    x: np.ndarray,
+    state: LSTMState,
+    alive: np.ndarray,
+    activation: str,
+    recurrent_activation: str,
+) -> tuple[np.ndarray, LSTMState, list[StepCache]]:
+    """Runs one layer over time; returns (outputs [T, B, H], final state, the caches of the steps)."""
     outputs, caches = np.zeros(x.shape[:2] + layer["Wf"].shape[1:]), []
     for t, alive_t in enumerate(alive):
-        # Sequences that have ended step on from zeros, so that nothing of theirs can overflow.
-        going_on = [np.where(alive_t, part, 0) for part in state]
-        stepped, cache = step(layer, x[t], going_on, activation, recurrent_activation)
-        state = LSTMState(*[np.where(alive_t, new, old) for new, old in zip(stepped, state)])
-        outputs[t] = np.where(alive_t, stepped.h, 0)
+        # A sequence that has ended takes its steps from zeros, so that nothing in them can overflow.
+        before = [np.where(alive_t, part, 0) for part in state]
+        after, cache = step(layer, x[t], before, activation, recurrent_activation)
+        state = LSTMState(*[np.where(alive_t, new, old) for new, old in zip(after, state)])
+        outputs[t] = np.where(alive_t, after.h, 0)
         caches.append(cache)
     return outputs, state, caches
 
 
-def _layer_backward(layer, d_outputs, d_state, alive, caches):
-    """One layer back through time: (gradients of the layer, of x, of the state before the first step)."""
+def _layer_backward(
+    layer: dict[str, np.ndarray],
+    d_outputs: np.ndarray,
+    d_state: LSTMState,
+    alive: np.ndarray,
+    caches: list[StepCache],
+) -> tuple[dict[str, np.ndarray], np.ndarray, LSTMState]:
+    """Undoes `_layer_forward`; returns the gradients of the layer, of x, and of the state before the first step."""
     rows, hidden_size = layer["Wf"].shape
     d_x = np.zeros(d_outputs.shape[:2] + (rows - hidden_size,))
     gradients = {name: np.zeros_like(value) for name, value in layer.items()}
     for t, alive_t in reversed(list(enumerate(alive))):
-        d_stepped = [np.where(alive_t, d, 0) for d in (d_state.c, d_state.h + d_outputs[t])]
-        of_step, d_x[t], d_before = step_backward(d_stepped, caches[t])
-        for name, gradient in of_step.items():
+        d_after = [np.where(alive_t, d, 0) for d in (d_state.c, d_state.h + d_outputs[t])]
+        step_gradients, d_x[t], d_before = step_backward(d_after, caches[t])
+        for name, gradient in step_gradients.items():
             gradients[name] += gradient
         d_state = LSTMState(*[np.where(alive_t, before, d) for before, d in zip(d_before, d_state)])
     return gradients, d_x, d_state
-
-
-def head_forward(head, h):
-    """A dense layer with softmax, y = softmax(h Wy + by), on every step.
-
-    Args:
-      head: mapping with Wy [H, Y] and by [Y].
-      h: [..., H], such as `forward`'s outputs; past the end of a sequence the prediction is that of zeros.
-
-    Returns:
-      (probabilities [..., Y], cache for `head_backward` and `cross_entropy`).
-
-    Raises:
-      ValueError: a part is missing, or shapes do not fit.
-    """
-    h = np.asarray(h, np.float64)
-    head = checks.head(head, h.shape, "head_forward")
-    z = h @ head["Wy"] + head["by"]
-    y = softmax(z)
-    return y, (head, h, z, y)
-
-
-def head_backward(d_y, cache):
-    """The gradient of `head_forward`.
-
-    Args:
-      d_y: gradient of the probabilities, [..., Y]; past the end of a sequence it counts, unless it is zero there.
-
-    Returns:
-      (gradients of the head, a dictionary with Wy and by; gradient of h, [..., H]).
-
-    Raises:
-      ValueError: another shape.
-    """
-    head, h, _, y = cache
-    d_y = checks.shaped(d_y, y.shape, "head_backward", "d_y")
-    return _dense_backward(head, h, y * (d_y - np.sum(d_y * y, axis=-1, keepdims=True)))
-
-
-def cross_entropy(labels, cache, counted=None):
-    """The mean of -log y_label over the head's predictions, and its gradient, finite where y_label underflows to 0.
-
-    Args:
-      labels: integers [...], from 0 to Y - 1.
-      cache: what `head_forward` returned.
-      counted: booleans [...], which predictions count, e.g. those before the end of their sequence; None for all.
-
-    Returns:
-      (mean; gradients of the head, a dictionary with Wy and by; gradient of h, [..., H]).
-
-    Raises:
-      ValueError: other shapes, labels out of range, or no prediction that counts.
-    """
-    head, h, z, y = cache
-    labels, counted = checks.labels(labels, counted, y.shape, "cross_entropy")
-    one_hot = np.eye(y.shape[-1])[labels]
-    highest = np.max(z, axis=-1, keepdims=True)
-    log_y = z - highest - np.log(np.sum(np.exp(z - highest), axis=-1, keepdims=True))
-    share = counted[..., None] / np.sum(counted)
-    return (-np.sum(share * one_hot * log_y),) + _dense_backward(head, h, share * (y - one_hot))
-
-
-def _dense_backward(head, h, dz):
-    """(gradients of the head, gradient of h) from that of z = h Wy + by."""
-    rows, d_rows = h.reshape(-1, h.shape[-1]), dz.reshape(-1, dz.shape[-1])
-    return {"Wy": rows.T @ d_rows, "by": np.sum(d_rows, axis=0)}, dz @ head["Wy"].T
-
-
-def projected_forward(projections, x):
-    """Initial states projected from an input: h_1 = tanh(x W_h), next layer's h = tanh(h_1 W_h), likewise c with W_c.
-
-    Args:
-      projections: sequence of mappings per layer with W_c and W_h, [I, H_1] each, then [H_(l-1), H_l].
-      x: [B, I], the first time step; zeros for sequences of length 0.
-
-    Returns:
-      (list of `LSTMState` per layer, [B, H_l] each; cache for `projected_backward`).
-
-    Raises:
-      ValueError: a part is missing, or shapes do not fit.
-    """
-    x = np.asarray(x, np.float64)
-    below, states, cache = LSTMState(x, x), [], []
-    for layer in checks.projections(projections, x.shape, "projected_forward"):
-        state = LSTMState(np.tanh(below.c @ layer["W_c"]), np.tanh(below.h @ layer["W_h"]))
-        states.append(state)
-        cache.append((layer, below, state))
-        below = state
-    return states, cache
-
-
-def projected_backward(d_states, cache):
-    """The gradient of `projected_forward`.
-
-    Args:
-      d_states: gradients of the states, (c, h) per layer: "initial_state" of what `backward` returned.
-
-    Returns:
-      (gradients of the projections, a list of dictionaries; gradient of x, [B, I], which adds to that of `backward`).
-
-    Raises:
-      ValueError: other shapes.
-    """
-    d_states = checks.pairs(d_states, [state.c.shape for _, _, state in cache], "projected_backward", "d_states")
-    gradients, d_c, d_h = [], 0, 0  # What the layer above handed down.
-    for (layer, below, state), d_state in reversed(list(zip(cache, d_states))):
-        a_c, a_h = (d_state.c + d_c) * (1 - state.c**2), (d_state.h + d_h) * (1 - state.h**2)
-        gradients.insert(0, {"W_c": below.c.T @ a_c, "W_h": below.h.T @ a_h})
-        d_c, d_h = a_c @ layer["W_c"].T, a_h @ layer["W_h"].T
-    return gradients, d_c + d_h

@@ -1,48 +1,66 @@
-"""RNNCell: what all cells share, which is names, variables and zero states.
+"""RNNCell: the names, variables and zero states that all cells share.
 
-Where the variables of a TF1 program are, and how they are called, is a contract with its checkpoints. The rules are
-those of TensorFlow 1.15: a cell takes a scope at its first use, `<surrounding scope>/<name of the cell>`, and keeps it;
-its first call makes the variables, later ones reuse them.
+The names of a cell's variables are a contract with the checkpoints of TensorFlow 1.15. The rules are TensorFlow's. A
+cell takes its scope at its first use: `<surrounding scope>/<name of the cell>`. Its first call makes the variables
+there. Later calls reuse them, wherever they are.
 """
 
-import contextlib
-import re
+from __future__ import annotations
 
-from stacked_lstm import checks
+import contextlib
+from typing import Any, Callable, Iterator
+
 from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell import zero_states
+from stacked_lstm.rnn_cell.variables import recording_getter, snake_case
 
 
 class RNNCell:
-    """One step of a recurrent network: `output, new_state = cell(inputs, state)`.
+    """Base class of all cells; a cell is one step of a recurrent network.
 
-    A cell of your own has the properties `state_size` and `output_size`, and `call(inputs, state)`; it may make its
-    variables there with `tf.get_variable`, or in `build(inputs_shape)` with `add_variable`.
+    It stands for `tf.nn.rnn_cell.RNNCell` of TensorFlow 1.15 and needs no Keras. A subclass defines the properties
+    `state_size` and `output_size` and the method `call(inputs, state)`, which returns `(output, new_state)`. It makes
+    its variables in `call` with `tf.get_variable`, or in `build(inputs_shape)` with `self.add_variable`.
 
     Attributes:
-      name: of its scope, by default the class' in snake case.
-      dtype: name of the variables' dtype; that of the first input unless given, None before.
-      trainable: whether its variables are.
-      built: whether `build` has run.
+      name: str, the last part of the scope of the variables.
+      dtype: str, the name of the variables' dtype. Without the argument `dtype`, the first call sets it to the dtype
+        of its inputs; before that it is None.
+      trainable: bool, whether optimizers change the variables.
+      built: bool, whether `build` has run.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> class Sum(rnn_cell.RNNCell):
+      ...     state_size = output_size = property(lambda self: 3)
+      ...
+      ...     def call(self, inputs, state):
+      ...         return inputs + state, inputs + state
+      >>> outputs, state = rnn_cell.dynamic_rnn(Sum(), tf.ones([2, 4, 3]), dtype=tf.float32)
+      >>> with tf.Session() as session:
+      ...     print(session.run(state))
+      [[4. 4. 4.]
+       [4. 4. 4.]]
     """
 
-    # Defaults here rather than in __init__, which cells of users may forget to call.
+    # Class attributes, because cells of users may not call this __init__.
     trainable = True
     built = False
-    _name = None
-    _dtype = None
-    _reuse = None
-    _scope = None
+    _name: str | None = None
+    _dtype: str | None = None
+    _reuse: Any = None
+    _scope: Any = None
     _called = False
 
-    def __init__(self, trainable=True, name=None, dtype=None, **kwargs):
-        """Takes TensorFlow 1.15's arguments.
+    def __init__(self, trainable: bool = True, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+        """Initializes the cell; no variable is made here.
 
         Args:
-          trainable: False for variables that no optimizer changes.
-          name: of the scope of the variables.
-          dtype: of the variables; None for that of the first input.
-          **kwargs: `_reuse` (bool, None or tf.AUTO_REUSE) and `_scope` (a name or a `tf.VariableScope`), as cells of
-            users hand them on.
+          trainable: bool, default True. False keeps optimizers from changing the variables.
+          name: str, the name of the variables' scope. Default None: the name of the class in snake case.
+          dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
+          **kwargs: `_reuse` (True, False, None or tf.AUTO_REUSE) and `_scope` (a str or a `tf.VariableScope`), as cells
+            of users pass them on.
 
         Raises:
           TypeError: an unknown argument.
@@ -55,75 +73,94 @@ class RNNCell:
         if kwargs:
             raise TypeError(f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}")
         if scope is not None:
-            self._take_scope(scope)
+            self._decide_scope(scope)
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self._name or snake_case(type(self).__name__)
 
     @property
-    def dtype(self):
+    def dtype(self) -> str | None:
         return self._dtype
 
     @property
-    def scope_name(self):
-        """The scope of the variables.
+    def scope_name(self) -> str:
+        """The full name of the variables' scope.
 
         Raises:
-          ValueError: before the first use, which decides it.
+          ValueError: the cell has no scope yet; its first use decides the scope.
         """
         if self._scope is None:
             raise ValueError(f"{self.name}.scope_name: the first call of the cell decides it; call the cell first")
         return self._scope.name
 
     @property
-    def state_size(self):
-        """An int, a `tf.TensorShape`, or a nest of them: the state without its batch dimension."""
+    def state_size(self) -> Any:
+        """The size of the state without its batch dimension: an int, a `tf.TensorShape`, or a nest of them."""
         raise NotImplementedError(f"{type(self).__name__}.state_size")
 
     @property
-    def output_size(self):
-        """Likewise for the output."""
+    def output_size(self) -> Any:
+        """The size of the output without its batch dimension: an int, a `tf.TensorShape`, or a nest of them."""
         raise NotImplementedError(f"{type(self).__name__}.output_size")
 
     # Variables.
 
     @property
-    def trainable_weights(self):
-        return [v for v in self._made() if v.trainable and self.trainable]
+    def trainable_weights(self) -> list[tf.Variable]:
+        return [v for v in self._recorded() if v.trainable and self.trainable]
 
     @property
-    def non_trainable_weights(self):
-        return [v for v in self._made() if not (v.trainable and self.trainable)]
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        return [v for v in self._recorded() if not (v.trainable and self.trainable)]
 
     @property
-    def weights(self):
-        """Variables in the order in which they were made, trainable ones first."""
+    def weights(self) -> list[tf.Variable]:
+        """The variables in the order in which they were made, trainable ones first."""
         return self.trainable_weights + self.non_trainable_weights
 
-    # TensorFlow has two names for each.
-    trainable_variables = property(lambda self: self.trainable_weights)
-    non_trainable_variables = property(lambda self: self.non_trainable_weights)
-    variables = property(lambda self: self.weights)
+    # TensorFlow has two names for each of these lists.
 
-    def _made(self):
-        """The list of variables that were made within the cell's scope."""
-        return self.__dict__.setdefault("_own_variables", [])
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[tf.Variable]:
+        return self.non_trainable_weights
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        return self.weights
+
+    def _recorded(self) -> list[tf.Variable]:
+        """The list of the variables that were made within the cell's scope."""
+        return self.__dict__.setdefault("_recorded_variables", [])
 
     def add_variable(
-        self, name, shape, dtype=None, initializer=None, regularizer=None, trainable=True, constraint=None, **kwargs
-    ):
-        """Makes a variable in the cell's scope, or gets the one that is there; returns it.
+        self,
+        name: str,
+        shape: Any,
+        dtype: Any = None,
+        initializer: Any = None,
+        regularizer: Callable | None = None,
+        trainable: bool | None = True,
+        constraint: Callable | None = None,
+        **kwargs: Any,
+    ) -> tf.Variable:
+        """Makes a variable in the cell's scope, or gets the one that is there.
 
         Args:
-          name, shape, dtype, initializer, regularizer, trainable, constraint, **kwargs: as for `tf.get_variable`; the
-            dtype is the cell's unless given.
+          name: str, the name within the scope.
+          shape: list of ints or `tf.TensorShape`.
+          dtype: tf.DType or its name. Default None: the cell's dtype, or float32 if the cell has none.
+          initializer, regularizer, trainable, constraint, **kwargs: arguments of `tf.get_variable`.
+
+        Returns:
+          The variable.
         """
-        self._take_scope(None)
-        reuse = True if self.built else self._reuse
-        with tf.variable_scope(
-            self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=keeping(self._made())
-        ):
+        self._decide_scope(None)
+        with self._variable_scope(reuse=True if self.built else self._reuse):
             return tf.get_variable(
                 name,
                 shape,
@@ -137,180 +174,133 @@ class RNNCell:
 
     add_weight = add_variable
 
-    def build(self, inputs_shape):
-        """Makes the variables for inputs of this shape; the first call does so by itself. Here: there are none."""
+    def build(self, inputs_shape: Any) -> None:
+        """Makes the variables for inputs of this shape. The first call of the cell does it by itself."""
+        del inputs_shape  # AutoGraph warns about a function whose whole body is a docstring.
 
     # Calls.
 
-    def __call__(self, inputs, state, scope=None):
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
         """Runs one step.
 
         Args:
-          inputs: [B, input size], or a nest of tensors.
-          state: as `state_size` has it, with B rows.
-          scope: name or `tf.VariableScope` of the variables, instead of the cell's name; only the first use counts.
+          inputs: tensor [B, input size], or a nest of such tensors.
+          state: nest of tensors in the structure of `state_size`, each with B rows.
+          scope: str or `tf.VariableScope` for the variables. Default None: the cell's name. Only the first use of the
+            cell reads it.
 
         Returns:
-          (output, new state).
+          (output, new state), tensors of `output_size` and `state_size` with B rows.
         """
-        with self._in_scope(scope) as entered:
+        with self._enter_scope(scope) as variable_scope:
             if not self.built:
-                self._take_dtype(inputs)
-                self._build_for(inputs)
+                self._decide_dtype(inputs)
+                self._build_from_inputs(inputs)
                 self.built = True
-            if _takes_scope(self.call):
-                return self.call(inputs, state, scope=entered)
-            return self.call(inputs, state)
+            call: Callable[..., Any] = self.call
+            return call(inputs, state, scope=variable_scope) if _takes_scope(call) else call(inputs, state)
 
-    def call(self, inputs, state):
-        """The step itself, for subclasses."""
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        """Computes one step. Subclasses define it; arguments and result are those of a call of the cell."""
         raise NotImplementedError(f"{type(self).__name__}.call")
 
     @contextlib.contextmanager
-    def _in_scope(self, scope=None):
-        """The cell's scope: variables are made in the first call and reused afterwards."""
-        self._take_scope(scope)
-        reuse = True if self._called else self._reuse
-        with tf.variable_scope(
-            self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=keeping(self._made())
-        ) as entered, tf.name_scope(entered.original_name_scope):
-            yield entered
+    def _enter_scope(self, scope: Any = None) -> Iterator[tf.VariableScope]:
+        """Enters the cell's scope. The first call makes variables there, later ones reuse them."""
+        self._decide_scope(scope)
+        with self._variable_scope(reuse=True if self._called else self._reuse) as variable_scope:
+            with tf.name_scope(variable_scope.original_name_scope):
+                yield variable_scope
         self._called = True
 
-    def _take_scope(self, scope):
-        """Decides the scope, once: the one given, or the cell's name within the surrounding one."""
+    def _variable_scope(self, reuse: Any) -> Any:
+        return tf.variable_scope(
+            self._scope, reuse=reuse, auxiliary_name_scope=False, custom_getter=recording_getter(self._recorded())
+        )
+
+    def _decide_scope(self, scope: Any) -> None:
+        """Decides the scope once: the argument, or else the cell's name within the surrounding scope."""
         if self._scope is not None:
             return
         if scope is None and self._reuse:
-            scope = self.name  # To find what is there, the name must not be made unique.
-        with tf.variable_scope(scope, default_name=self.name) as captured:
-            self._scope = captured
+            scope = self.name  # A default name would be made unique, and the variables would not be found.
+        with tf.variable_scope(scope, default_name=self.name) as variable_scope:
+            self._scope = variable_scope
 
-    def _take_dtype(self, inputs):
+    def _decide_dtype(self, inputs: Any) -> None:
         if self._dtype is None:
             self._dtype = tf.as_dtype(tf.nest.flatten(inputs)[0].dtype).base_dtype.name
 
-    def _build_for(self, inputs):
+    def _build_from_inputs(self, inputs: Any) -> None:
         self.build(tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).shape, inputs))
 
     # States.
 
-    def zero_state(self, batch_size, dtype):
-        """Returns zeros in the structure of `state_size`.
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        """Returns a state of zeros.
 
         Args:
-          batch_size: an int, or an integer tensor of one entry.
-          dtype: of the zeros.
+          batch_size: B, an int or a scalar integer tensor.
+          dtype: tf.DType of the zeros.
+
+        Returns:
+          Tensors in the structure of `state_size`, [B] + size each.
         """
         with tf.name_scope(type(self).__name__ + "ZeroState"):
-            return tf.nest.map_structure(lambda size: _zeros(batch_size, size, dtype), self.state_size)
+            return tf.nest.map_structure(lambda size: zero_states.zeros(batch_size, size, dtype), self.state_size)
 
-    def get_initial_state(self, inputs=None, batch_size=None, dtype=None):
-        """Returns `zero_state`, for the batch size and the dtype of `inputs` where those are given.
+    def get_initial_state(self, inputs: Any = None, batch_size: Any = None, dtype: Any = None) -> Any:
+        """Returns `zero_state` with the batch size and the dtype of `inputs`, or with those of the arguments.
+
+        Args:
+          inputs: tensor [B, ...]. Default None: `batch_size` and `dtype` are needed.
+          batch_size: B, an int or a scalar integer tensor. Next to `inputs` it must be their static batch size.
+          dtype: tf.DType. Next to `inputs` it must be their dtype.
+
+        Returns:
+          Zeros as from `zero_state`.
 
         Raises:
-          ValueError: neither `inputs` nor both of the others, or they contradict each other.
+          ValueError: the arguments contradict each other, or something is missing. The messages are TensorFlow's.
         """
-        function = f"{type(self).__name__}.get_initial_state"
         if inputs is not None:
             inputs = tf.convert_to_tensor(inputs)
-            static = inputs.shape.as_list()[0]
-            given = tf.get_static_value(batch_size) if tf.is_tensor(batch_size) else batch_size
-            if given is not None and static is not None and given != static:
-                checks.fail(function, f"`batch_size` as `inputs` has it, {static}", given)
-            if dtype is not None and tf.as_dtype(dtype) != inputs.dtype:
-                checks.fail(function, f"`dtype` as `inputs` has it, {inputs.dtype.name}", tf.as_dtype(dtype).name)
-            batch_size, dtype = tf.shape(inputs)[0] if static is None else static, inputs.dtype
+            batch_size = zero_states.batch_size_of(inputs, batch_size)
+            dtype = zero_states.dtype_of(inputs, dtype)
         if batch_size is None or dtype is None:
-            checks.fail(function, "`inputs`, or both `batch_size` and `dtype`", f"{batch_size} and {dtype}")
+            raise ValueError(
+                "batch_size and dtype cannot be None while constructing initial state: "
+                f"batch_size={batch_size}, dtype={dtype}"
+            )
         return self.zero_state(batch_size, dtype)
 
     # Configuration.
 
-    def get_config(self):
-        """Returns the arguments of `__init__` as a dictionary, of which `from_config` makes an equal cell."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of `__init__` as a dictionary. `from_config` makes an equal cell from it."""
         return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> RNNCell:
+        """Returns a new cell with the arguments that `get_config` returned."""
         return cls(**config)
 
 
-def config_of(cell):
-    """{"class_name", "config"} of a cell within another one."""
-    return {"class_name": type(cell).__name__, "config": cell.get_config()}
-
-
-def cell_of(config):
-    """The cell that `config_of` describes, or a cell as it is.
-
-    Raises:
-      ValueError: there is no class of this name that inherits from RNNCell.
-    """
-    if not isinstance(config, dict):
-        return config
-    classes, found = [RNNCell], {}
-    while classes:
-        kind = classes.pop()
-        found.setdefault(kind.__name__, kind)
-        classes += kind.__subclasses__()
-    kind = checks.known(found, config["class_name"], "from_config", "class_name")
-    return kind.from_config(config["config"])
-
-
-def check_floating(dtype):
-    """Raises ValueError unless the dtype is one that sigmoid and tanh take."""
+def check_floating(dtype: Any) -> None:
+    """Raises ValueError unless the dtype is floating or complex."""
     dtype = tf.as_dtype(dtype)
     if not (dtype.is_floating or dtype.is_complex):
         raise ValueError(f"RNN cell only supports floating point inputs, but saw dtype: {dtype.name}")
 
 
-def build(cell, inputs_shape, dtype):
-    """Builds a cell that is not, for inputs of a dtype that it takes over unless it has one."""
+def build(cell: RNNCell, inputs_shape: Any, dtype: str | None) -> None:
+    """Builds a cell unless it is built. A cell without a dtype takes this one."""
     if not cell.built:
         cell._dtype = cell._dtype or dtype
         cell.build(inputs_shape)
         cell.built = True
 
 
-def keeping(variables):
-    """A custom getter that remembers in the list what it gets."""
-
-    def get(getter, *args, **kwargs):
-        variable = getter(*args, **kwargs)
-        remember(variable, variables)
-        return variable
-
-    return get
-
-
-def remember(variable, variables):
-    """Appends a variable, or the parts of a partitioned one, to the list, unless it is in there."""
-    if hasattr(variable, "trainable"):  # TensorFlow's kinds of variables share no class but this.
-        parts = [variable]
-    else:  # What a getter of the user's made of a variable is none.
-        parts = [] if tf.is_tensor(variable) else list(variable)
-    variables += [part for part in parts if all(part is not known for known in variables)]
-
-
-def snake_case(name):
-    """BasicLSTMCell -> basic_lstm_cell; a leading underscore becomes "private_", for scopes cannot begin with one."""
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-    return "private" + name if name.startswith("_") else name
-
-
-def _takes_scope(function):
+def _takes_scope(function: Callable[..., Any]) -> bool:
     code = getattr(function, "__code__", None)
     return code is not None and "scope" in code.co_varnames[: code.co_argcount]
-
-
-def _zeros(batch_size, size, dtype):
-    """Zeros [batch_size] + size, with the static shape as far as it is known."""
-    static = tf.get_static_value(batch_size) if tf.is_tensor(batch_size) else batch_size
-    static = None if static is None else int(static)
-    size = tf.TensorShape(size).as_list()
-    batch = tf.reshape(tf.cast(batch_size, tf.int32), [1]) if static is None else [static]
-    zeros = tf.zeros(tf.concat([batch, size], axis=0), dtype)
-    zeros.set_shape([static] + size)
-    return zeros

@@ -1,11 +1,14 @@
 """DropoutWrapper: dropout on a cell's inputs, outputs and states.
 
-With the same seeds the masks are those of TensorFlow 1.15: each place of a nest has a seed of its own, made from the
-wrapper's by the same hash.
+With the same seeds the masks are those of TensorFlow 1.15. Each leaf of a nest has a seed of its own, which the same
+hash makes from the wrapper's seed.
 """
+
+from __future__ import annotations
 
 import hashlib
 import itertools
+from typing import Any, Callable
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
@@ -14,118 +17,155 @@ from stacked_lstm.state import LSTMStateTuple
 
 
 class DropoutWrapper(CellWrapper):
-    """Drops out a cell's inputs, outputs and new states, each with a probability of its own.
+    """Dropout on a cell's inputs, outputs and new states, each with a probability of its own.
 
-    A new mask in every step, or, if `variational_recurrent`, one for all steps and all sequences (Gal and Ghahramani, A
-    Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS 2016). The cell state c is never
-    dropped out unless a filter of yours says so.
+    It stands for `tf.nn.rnn_cell.DropoutWrapper` (also `tf.contrib.rnn.DropoutWrapper`) of TensorFlow 1.15. Each step
+    draws a new mask for each sequence. With `variational_recurrent`, all steps and all sequences share one mask. The
+    cell state c is never dropped out, unless `dropout_state_filter_visitor` says so. Kept values are divided by their
+    probability.
+
+    Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS
+    2016, https://arxiv.org/abs/1512.05287 (the variational one); Zaremba, Sutskever and Vinyals, 2014,
+    https://arxiv.org/abs/1409.2329 (on outputs only).
+
+    Attributes:
+      wrapped_cell: the cell inside.
+      drops_nothing: bool, whether all three probabilities are the number 1. The wrapper then adds no operation.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(32), output_keep_prob=0.5, seed=1)
+      >>> outputs, state = rnn_cell.dynamic_rnn(cell, tf.ones([4, 20, 8]), dtype=tf.float32)
+      >>> with tf.Session() as session:
+      ...     session.run(tf.global_variables_initializer())
+      ...     dropped = session.run(outputs) == 0
+      >>> print(0.4 < dropped.mean() < 0.6)
+      True
     """
 
     def __init__(
         self,
-        cell,
-        input_keep_prob=1.0,
-        output_keep_prob=1.0,
-        state_keep_prob=1.0,
-        variational_recurrent=False,
-        input_size=None,
-        dtype=None,
-        seed=None,
-        dropout_state_filter_visitor=None,
-        **kwargs,
-    ):
-        """Takes TensorFlow 1.15's arguments.
+        cell: Any,
+        input_keep_prob: Any = 1.0,
+        output_keep_prob: Any = 1.0,
+        state_keep_prob: Any = 1.0,
+        variational_recurrent: bool = False,
+        input_size: Any = None,
+        dtype: Any = None,
+        seed: int | None = None,
+        dropout_state_filter_visitor: Callable[[Any], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Initializes the wrapper with TensorFlow 1.15's arguments.
 
         Args:
-          cell: the cell.
-          input_keep_prob, output_keep_prob, state_keep_prob: numbers from 0 to 1, or scalar tensors or variables; with
-            the number 1 nothing is added to the graph.
-          variational_recurrent: whether all steps share a mask.
-          input_size: for that, a nest of sizes of the inputs, where inputs are dropped out.
-          dtype: for that, of inputs, states and outputs.
-          seed: an int, or None for other masks in every session.
-          dropout_state_filter_visitor: function of a state, or of a part of one, that returns whether to drop it out,
-            or a tuple of that for its parts; by default all but c of an LSTM.
-          **kwargs: see `RNNCell`.
+          cell: the cell inside.
+          input_keep_prob: probability that an entry of the inputs is kept, from 0 to 1: a float, a scalar tensor or a
+            variable. Default 1.0: no dropout, and no operation for it.
+          output_keep_prob: the same for the outputs.
+          state_keep_prob: the same for the new states.
+          variational_recurrent: bool, default False: a new mask for each step and sequence. True: one mask for all.
+          input_size: int, `tf.TensorShape` or a nest of them, the size of the inputs without their batch dimension.
+            Only `variational_recurrent` with dropout on the inputs needs it. Default None.
+          dtype: tf.DType of inputs, states and outputs. Only `variational_recurrent` needs it. Default None.
+          seed: int, for the same masks in every session. Default None: other masks in every session.
+          dropout_state_filter_visitor: function from a state, or a part of one, to what is dropped out of it: a bool,
+            or a tuple of bools for its parts. Default None: everything except the c of an `LSTMStateTuple`.
+          **kwargs: arguments of `RNNCell`.
 
         Raises:
-          TypeError: the filter is not callable.
-          ValueError: a probability out of its range, or `dtype` or `input_size` is missing.
+          TypeError: `cell` is not a cell, `dropout_state_filter_visitor` is not callable, or an unknown argument.
+          ValueError: a probability is not between 0 and 1, or `dtype` or `input_size` is missing.
         """
         super().__init__(cell, dtype=dtype, **kwargs)
         if dropout_state_filter_visitor is not None and not callable(dropout_state_filter_visitor):
-            raise TypeError("DropoutWrapper: expected a callable `dropout_state_filter_visitor`")
-        self._filter = dropout_state_filter_visitor or _all_but_c
+            raise TypeError(
+                "DropoutWrapper: expected a callable `dropout_state_filter_visitor`, "
+                f"got {dropout_state_filter_visitor!r}"
+            )
+        self._dropout_state_filter = dropout_state_filter_visitor or _select_all_except_c
         self._input_keep_prob = _probability(input_keep_prob, "input_keep_prob")
         self._state_keep_prob = _probability(state_keep_prob, "state_keep_prob")
         self._output_keep_prob = _probability(output_keep_prob, "output_keep_prob")
         self._variational_recurrent = variational_recurrent
         self._input_size = input_size
         self._seed = seed
-        self._noise = self._shared_noise(dtype) if variational_recurrent else {}
+        self._recurrent_input_noise: Any = None
+        self._recurrent_state_noise: Any = None
+        self._recurrent_output_noise: Any = None
+        if variational_recurrent:
+            self._make_recurrent_noise(dtype)
 
     @property
-    def drops_nothing(self):
-        """Whether all probabilities are the number 1."""
+    def drops_nothing(self) -> bool:
         return not any(_drops(p) for p in (self._input_keep_prob, self._state_keep_prob, self._output_keep_prob))
 
-    def _shared_noise(self, dtype):
-        """Uniform noise [1, size] for the places of inputs, states and outputs, the same in every step."""
+    def _make_recurrent_noise(self, dtype: Any) -> None:
+        """Makes the noise that all steps share: uniform on [0, 1), a tensor [1] + size for each leaf of a nest."""
         if dtype is None:
-            checks.fail("DropoutWrapper", "`dtype` if `variational_recurrent`", None)
-        sizes = {"state": self.cell.state_size, "output": self.cell.output_size}
+            checks.fail("DropoutWrapper", "a `dtype` with variational_recurrent=True", None)
+
+        def noise(place: str, sizes: Any) -> Any:
+            index = itertools.count()
+
+            def uniform(size: Any) -> tf.Tensor:
+                shape = [1] + tf.TensorShape(size).as_list()
+                return tf.random_uniform(shape, seed=self._gen_seed(place, next(index)), dtype=dtype)
+
+            return tf.nest.map_structure(uniform, sizes)
+
         if _drops(self._input_keep_prob):
             if self._input_size is None:
-                checks.fail(
-                    "DropoutWrapper", "`input_size` if `variational_recurrent` and inputs are dropped out", None
-                )
-            sizes["input"] = self._input_size
-        noise = {}
-        for place, nest in sizes.items():
-            index = itertools.count()
-            noise[place] = tf.nest.map_structure(
-                lambda size: tf.random_uniform(
-                    [1] + tf.TensorShape(size).as_list(), seed=self._gen_seed(place, next(index)), dtype=dtype
-                ),
-                nest,
-            )
-        return noise
+                checks.fail("DropoutWrapper", "an `input_size` with variational_recurrent=True and input dropout", None)
+            self._recurrent_input_noise = noise("input", self._input_size)
+        self._recurrent_state_noise = noise("state", self.cell.state_size)
+        self._recurrent_output_noise = noise("output", self.cell.output_size)
 
-    def _gen_seed(self, place, index):
+    def _gen_seed(self, salt_prefix: str, index: int) -> int | None:
         if self._seed is None:
             return None
-        digest = hashlib.md5(f"{self._seed}{place}_{index}".encode()).hexdigest()
+        digest = hashlib.md5(f"{self._seed}{salt_prefix}_{index}".encode()).hexdigest()
         return int(digest[:8], 16) & 0x7FFFFFFF
 
-    def _around(self, inputs, state, step):
-        output, new_state = step(self._drop("input", inputs, self._input_keep_prob), state)
-        new_state = self._drop("state", new_state, self._state_keep_prob, self._filter)
-        return self._drop("output", output, self._output_keep_prob), new_state
+    def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
+        inputs = self._dropout(inputs, "input", self._recurrent_input_noise, self._input_keep_prob)
+        output, new_state = cell_call_fn(inputs, state, **kwargs)
+        noise, visitor = self._recurrent_state_noise, self._dropout_state_filter
+        new_state = self._dropout(new_state, "state", noise, self._state_keep_prob, visitor)
+        return self._dropout(output, "output", self._recurrent_output_noise, self._output_keep_prob), new_state
 
-    def _drop(self, place, values, keep_prob, wanted=lambda _: True):
-        """`values` after dropout of those parts that `wanted`, a filter, wants."""
+    def _dropout(
+        self,
+        values: Any,
+        salt_prefix: str,
+        recurrent_noise: Any,
+        keep_prob: Any,
+        visitor: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """Returns the nest `values` after dropout of those parts that `visitor` selects; None selects all."""
         if not _drops(keep_prob):
             return values
-        index = itertools.count()
+        index, visit = itertools.count(), visitor or _select_all
 
-        def walk(value, noise, want):
-            if tf.nest.is_nested(value) and want is not False:
+        def walk(value: Any, noise: Any, selected: Any) -> Any:
+            if tf.nest.is_nested(value) and selected is not False:
                 keys = sorted(value) if isinstance(value, dict) else range(len(value))
-                wants = {key: want if isinstance(want, bool) else want[key] for key in keys}
+                selections = {key: selected if isinstance(selected, bool) else selected[key] for key in keys}
                 noises = {key: None if noise is None else noise[key] for key in keys}
-                parts = [walk(value[key], noises[key], wants[key] and wanted(value[key])) for key in keys]
+                parts = [walk(value[key], noises[key], selections[key] and visit(value[key])) for key in keys]
                 return tf.nest.pack_sequence_as(value, tf.nest.flatten(parts))
             k = next(index)
-            if want is False:
+            if selected is False:
                 return value
             if self._variational_recurrent:
-                return _shared_dropout(value, noise, keep_prob)
+                return _recurrent_dropout(value, noise, keep_prob)
             rate = 1.0 - (tf.cast(keep_prob, value.dtype) if tf.is_tensor(keep_prob) else keep_prob)
-            return tf.nn.dropout(value, rate=rate, seed=self._gen_seed(place, k))
+            return tf.nn.dropout(value, rate=rate, seed=self._gen_seed(salt_prefix, k))
 
-        return walk(values, self._noise.get(place), wanted(values))
+        return walk(values, recurrent_noise, visit(values))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        visitor = self._dropout_state_filter
         config = super().get_config()
         config.update(
             input_keep_prob=self._input_keep_prob,
@@ -134,13 +174,13 @@ class DropoutWrapper(CellWrapper):
             variational_recurrent=self._variational_recurrent,
             input_size=self._input_size,
             seed=self._seed,
-            dropout_state_filter_visitor=None if self._filter is _all_but_c else self._filter,
+            dropout_state_filter_visitor=None if visitor is _select_all_except_c else visitor,
         )
         return config
 
 
-def _probability(value, argument):
-    """`value` as a float if it is constant, rounded to float32 as TensorFlow 1.15 does, else as a tensor."""
+def _probability(value: Any, argument: str) -> Any:
+    """Returns a constant as a float, rounded to float32 as in TensorFlow 1.15, and anything else as a tensor."""
     value = tf.convert_to_tensor(value)
     constant = tf.get_static_value(value)
     if constant is None:
@@ -150,12 +190,12 @@ def _probability(value, argument):
     return float(constant)
 
 
-def _drops(keep_prob):
+def _drops(keep_prob: Any) -> bool:
     return tf.is_tensor(keep_prob) or keep_prob < 1
 
 
-def _shared_dropout(value, noise, keep_prob):
-    """Dropout with given noise, uniform on [0, 1): a place is kept where keep_prob + noise is at least 1."""
+def _recurrent_dropout(value: tf.Tensor, noise: tf.Tensor, keep_prob: Any) -> tf.Tensor:
+    """Dropout with noise uniform on [0, 1): an entry is kept if keep_prob + noise is at least 1."""
     if tf.is_tensor(keep_prob):
         keep_prob = tf.cast(keep_prob, value.dtype)
     dropped = value / keep_prob * tf.floor(keep_prob + noise)
@@ -163,7 +203,12 @@ def _shared_dropout(value, noise, keep_prob):
     return dropped
 
 
-def _all_but_c(state):
+def _select_all(values: Any) -> bool:
+    del values
+    return True
+
+
+def _select_all_except_c(state: Any) -> Any:
     if isinstance(state, tuple) and getattr(state, "_fields", None) == LSTMStateTuple._fields:
         return LSTMStateTuple(c=False, h=True)
     return not isinstance(state, tf.TensorArray)

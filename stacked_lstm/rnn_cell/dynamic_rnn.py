@@ -1,50 +1,73 @@
-"""dynamic_rnn and bidirectional_dynamic_rnn: cells over time, on the package's engines where they can run them."""
+"""dynamic_rnn and bidirectional_dynamic_rnn: cells over time, on the package's engines if they can run them."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import padding
-from stacked_lstm.rnn_cell import on_engines
+from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.rnn_cell import dispatch
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
 def dynamic_rnn(
-    cell,
-    inputs,
-    sequence_length=None,
-    initial_state=None,
-    dtype=None,
-    parallel_iterations=None,
-    swap_memory=False,
-    time_major=False,
-    scope=None,
-    engine=None,
-):
-    """Runs a cell over time; `tf.nn.dynamic_rnn` of TensorFlow 1.15.
+    cell: Any,
+    inputs: Any,
+    sequence_length: Any = None,
+    initial_state: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+    engine: str | None = None,
+) -> tuple[Any, Any]:
+    """Runs a cell over time.
 
-    A plain stack of LSTM cells runs on one of the package's engines, everything else on TensorFlow's own loop;
-    `engine_used(outputs)` says which and why.
+    It stands for `tf.nn.dynamic_rnn` of TensorFlow 1.15; `engine` is the one argument more. A plain stack of LSTM
+    cells runs on one of the package's engines, everything else on TensorFlow's own loop. `engine_used(outputs)` tells
+    which one and why. B is the batch size, T the number of time steps, I the width of the inputs.
 
     Args:
-      cell: a cell, TensorFlow's own or a user's included.
-      inputs: [B, T, I], or [T, B, I] if `time_major`; or a nest of such tensors.
-      sequence_length: int32 or int64 [B]: past it outputs are zero and the state stays; None where all have T steps.
-      initial_state: as `cell.state_size` has it, with B rows; None for zeros.
-      dtype: of the zeros; needed where there is no initial state.
-      parallel_iterations: how many steps TensorFlow's loop may have in flight, by default 32.
-      swap_memory: whether TensorFlow's loop may move what it keeps for the gradient from the GPU to the host.
-      time_major: the layout of inputs and outputs.
-      scope: name or `tf.VariableScope` of the variables, by default "rnn".
-      engine: "auto"; "stepwise", TensorFlow's own loop around the cell, which gives the bits of `static_rnn`; or the
-        name of an engine (`engines.ENGINES`). None is "auto".
+      cell: an `RNNCell` of this module, or a cell of TensorFlow or of your own with the same methods.
+      inputs: tensor [B, T, I], or [T, B, I] if `time_major`; or a nest of such tensors.
+      sequence_length: int32 or int64 [B]. Past its length, a sequence keeps its state and its outputs are zero.
+        Default None: all sequences have T steps.
+      initial_state: tensors in the structure of `cell.state_size`, with B rows each. Default None: zeros.
+      dtype: tf.DType of the state. It is needed if `initial_state` is None.
+      parallel_iterations: int, how many steps TensorFlow's loop may run at the same time. Default None: 32. Any other
+        number asks for TensorFlow's loop.
+      swap_memory: bool, default False. True asks for TensorFlow's loop, which then may move what it keeps for the
+        gradient from the GPU to the host.
+      time_major: bool, default False: inputs and outputs begin with the batch. True: they begin with time.
+      scope: str or `tf.VariableScope` for the variables. Default None: "rnn".
+      engine: "auto"; or the name of an engine, "cudnn", "native" or "graph"; or "stepwise", TensorFlow's own loop
+        around the cell, whose bits are those of `tf.nn.static_rnn`. Default None: "auto", which the environment
+        variable STACKED_LSTM_ENGINE can change.
 
     Returns:
-      (outputs [B, T, output size] or [T, B, output size], final state as `cell.state_size` has it).
+      (outputs, final state): outputs [B, T, output size], or [T, B, output size] if `time_major`; the state at the end
+      of each sequence, in the structure of `cell.state_size`.
 
     Raises:
-      TypeError: `cell` is none.
-      ValueError: an unknown engine, or one that was asked for by name and cannot run the cell; wrong shapes or dtypes;
-        neither `initial_state` nor `dtype`.
-      RuntimeError: called eagerly.
+      TypeError: `cell` is not a cell.
+      ValueError: an unknown engine, or one that was asked for by name and cannot run the cell; shapes or dtypes that do
+        not fit; neither `initial_state` nor `dtype`.
+      RuntimeError: the call is in eager mode.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> x = tf.ones([2, 20, 8])
+      >>> cell = rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(32) for _ in range(2)])
+      >>> outputs, state = rnn_cell.dynamic_rnn(cell, x, sequence_length=[20, 3], dtype=tf.float32, engine="graph")
+      >>> with tf.Session() as session:
+      ...     session.run(tf.global_variables_initializer())
+      ...     y = session.run(outputs)
+      >>> y.shape, bool(y[1, 2].any()), bool(y[1, 3:].any())  # the second sequence has 3 steps
+      ((2, 20, 32), True, False)
+      >>> rnn_cell.engine_used(outputs)
+      EngineUsed(name='graph', reason='asked for by name')
     """
     tensor_checks.graph_mode("dynamic_rnn")
     check_cell(cell)
@@ -52,52 +75,75 @@ def dynamic_rnn(
         raise ValueError("If there is no initial_state, you must give a dtype.")
     if sequence_length is not None:
         sequence_length = _vector(sequence_length)
-    call = on_engines.Call(
+    call = dispatch.Call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
-    request, used = on_engines.choose(call, engine)
-    if used:
+    choice = dispatch.choose(call, engine)
+    if isinstance(choice, EngineUsed):
         outputs, state = tf.nn.dynamic_rnn(**call._asdict())
+        used = choice
     else:
-        outputs, state, used = on_engines.run(call, request)
-    on_engines.remember(outputs, used)
+        outputs, state, used = dispatch.run(call, choice)
+    dispatch.record(outputs, used)
     return outputs, state
 
 
 def bidirectional_dynamic_rnn(
-    cell_fw,
-    cell_bw,
-    inputs,
-    sequence_length=None,
-    initial_state_fw=None,
-    initial_state_bw=None,
-    dtype=None,
-    parallel_iterations=None,
-    swap_memory=False,
-    time_major=False,
-    scope=None,
-    engine=None,
-):
-    """Runs one cell forward and one backward in time; `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15.
+    cell_fw: Any,
+    cell_bw: Any,
+    inputs: Any,
+    sequence_length: Any = None,
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    parallel_iterations: int | None = None,
+    swap_memory: bool = False,
+    time_major: bool = False,
+    scope: Any = None,
+    engine: str | None = None,
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Runs one cell forward and another one backward in time.
+
+    It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is the one argument more. Each
+    direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. B is the batch size,
+    T the number of time steps, I the width of the inputs.
 
     Args:
-      cell_fw, cell_bw: the cells.
-      initial_state_fw, initial_state_bw: their initial states.
-      scope: by default "bidirectional_rnn"; the cells' scopes within it are `fw` and `bw`.
-      inputs, sequence_length, dtype, parallel_iterations, swap_memory, time_major, engine: as for `dynamic_rnn`. A
-        sequence is reversed up to its own length.
+      cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.
+      cell_bw: the cell that runs backward.
+      inputs: tensor [B, T, I], or [T, B, I] if `time_major`; or a nest of such tensors.
+      sequence_length: int32 or int64 [B]. Default None: all sequences have T steps.
+      initial_state_fw: tensors in the structure of `cell_fw.state_size`. Default None: zeros.
+      initial_state_bw: tensors in the structure of `cell_bw.state_size`. Default None: zeros.
+      dtype: tf.DType of the states. It is needed if an initial state is None.
+      parallel_iterations: int, for TensorFlow's loop, see `dynamic_rnn`. Default None: 32.
+      swap_memory: bool, for TensorFlow's loop, see `dynamic_rnn`. Default False.
+      time_major: bool, default False: inputs and outputs begin with the batch. True: they begin with time.
+      scope: str or `tf.VariableScope`; the variables are in `fw` and `bw` within it. Default None:
+        "bidirectional_rnn".
+      engine: as for `dynamic_rnn`, for both directions. Default None: "auto".
 
     Returns:
-      ((outputs forward, outputs backward), (final state forward, final state backward)); outputs of both directions in
-      the order of the inputs.
+      ((outputs forward, outputs backward), (final state forward, final state backward)). The outputs of both
+      directions are in the order of the inputs. The final state backward is that after the first step of each sequence.
 
     Raises:
-      As `dynamic_rnn`.
+      TypeError, ValueError, RuntimeError: see `dynamic_rnn`.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> forward, backward = rnn_cell.LSTMCell(32), rnn_cell.LSTMCell(16)
+      >>> x = tf.zeros([4, 20, 8])
+      >>> outputs, states = rnn_cell.bidirectional_dynamic_rnn(forward, backward, x, dtype=tf.float32)
+      >>> tf.concat(outputs, axis=2).shape.as_list(), states[1].h.shape.as_list()
+      ([4, 20, 48], [4, 16])
+      >>> backward.variables[0].op.name
+      'bidirectional_rnn/bw/lstm_cell/kernel'
     """
     tensor_checks.graph_mode("bidirectional_dynamic_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
-    common = {
+    options: dict[str, Any] = {
         "sequence_length": sequence_length,
         "dtype": dtype,
         "parallel_iterations": parallel_iterations,
@@ -106,23 +152,23 @@ def bidirectional_dynamic_rnn(
         "engine": engine,
     }
 
-    def reverse(nest):
+    def reverse(nest: Any) -> Any:
         return tf.nest.map_structure(lambda tensor: padding.reverse(tensor, sequence_length, time_major), nest)
 
     with tf.variable_scope(scope or "bidirectional_rnn"):
         with tf.variable_scope("fw") as fw:
-            outputs_fw, state_fw = dynamic_rnn(cell_fw, inputs, initial_state=initial_state_fw, scope=fw, **common)
+            outputs_fw, state_fw = dynamic_rnn(cell_fw, inputs, initial_state=initial_state_fw, scope=fw, **options)
         with tf.variable_scope("bw") as bw:
-            reversed_bw, state_bw = dynamic_rnn(
-                cell_bw, reverse(inputs), initial_state=initial_state_bw, scope=bw, **common
+            reversed_outputs, state_bw = dynamic_rnn(
+                cell_bw, reverse(inputs), initial_state=initial_state_bw, scope=bw, **options
             )
-            outputs_bw = reverse(reversed_bw)
-    on_engines.remember(outputs_bw, on_engines.engine_used(reversed_bw))
+            outputs_bw = reverse(reversed_outputs)
+    dispatch.record(outputs_bw, dispatch.engine_used(reversed_outputs))
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 
-def _vector(lengths):
-    """`sequence_length` as an int32 tensor of rank 1, as far as that is known."""
+def _vector(lengths: Any) -> tf.Tensor:
+    """Returns `sequence_length` as int32; raises ValueError if its rank is known not to be 1."""
     lengths = tf.convert_to_tensor(lengths)
     if lengths.shape.ndims not in (None, 1):
         raise ValueError(f"sequence_length must be a vector of length batch_size, but saw shape: {lengths.shape}")

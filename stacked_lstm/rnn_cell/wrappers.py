@@ -1,11 +1,19 @@
-"""Cells around a cell. They add no scope: the variables are named as without them."""
+"""CellWrapper, ResidualWrapper and DeviceWrapper: cells around a cell.
+
+A wrapper adds no scope. The variables of the cell inside have the names that they have without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell, build, cell_of, config_of
+from stacked_lstm.rnn_cell.cell import RNNCell, build
+from stacked_lstm.rnn_cell.configs import cell_of, config_of
 
 
-def check_cell(cell, argument="cell"):
-    """Raises TypeError unless it has what cells need, whatever its class."""
+def check_cell(cell: Any, argument: str = "cell") -> None:
+    """Raises TypeError unless the object has the attributes of a cell. Its class does not matter."""
     needed = ["output_size", "state_size", "__call__"]
     missing = [name for name in needed if not hasattr(cell, name)]
     if not (hasattr(cell, "zero_state") or hasattr(cell, "get_initial_state")):
@@ -15,85 +23,109 @@ def check_cell(cell, argument="cell"):
 
 
 class CellWrapper(RNNCell):
-    """A cell that does something around another one; subclasses say what in `_around`.
+    """A cell that changes what another cell does. Subclasses define `_call_wrapped_cell`, which is TensorFlow's name.
 
     Attributes:
       wrapped_cell: the cell inside.
     """
 
-    def __init__(self, cell, **kwargs):
+    def __init__(self, cell: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_cell(cell)
         self.cell = cell
 
     @property
-    def wrapped_cell(self):
+    def wrapped_cell(self) -> Any:
         return self.cell
 
     @property
-    def state_size(self):
+    def state_size(self) -> Any:
         return self.cell.state_size
 
     @property
-    def output_size(self):
+    def output_size(self) -> Any:
         return self.cell.output_size
 
-    def zero_state(self, batch_size, dtype):
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
         with tf.name_scope(type(self).__name__ + "ZeroState"):
             return self.cell.zero_state(batch_size, dtype)
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Any) -> None:
         if isinstance(self.cell, RNNCell):
             build(self.cell, inputs_shape, self._dtype)
         self.built = True
 
-    def __call__(self, inputs, state, scope=None):
-        return self._around(inputs, state, lambda x, s: self.cell(x, s, scope=scope) if scope else self.cell(x, s))
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        options = {"scope": scope} if scope else {}
+        return self._call_wrapped_cell(inputs, state, cell_call_fn=self.cell.__call__, **options)
 
-    def _around(self, inputs, state, step):
-        """Returns (output, new state), given what the cell inside is called with and that call."""
-        raise NotImplementedError(f"{type(self).__name__}._around")
+    def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
+        """Returns (output, new state).
+
+        Args:
+          inputs, state: arguments of the call of the wrapper.
+          cell_call_fn: the cell inside, (inputs, state, **kwargs) -> (output, new state).
+          **kwargs: `scope`, if the wrapper was called with one.
+        """
+        raise NotImplementedError(f"{type(self).__name__}._call_wrapped_cell")
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[tf.Variable]:
         return list(getattr(self.cell, "trainable_weights", ()))
 
     @property
-    def non_trainable_weights(self):
+    def non_trainable_weights(self) -> list[tf.Variable]:
         return list(getattr(self.cell, "non_trainable_weights", ()))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), cell=config_of(self.cell))
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> CellWrapper:
         return cls(**dict(config, cell=cell_of(config["cell"])))
 
 
 class ResidualWrapper(CellWrapper):
-    """Adds a cell's inputs to its outputs."""
+    """A residual connection: adds a cell's inputs to its outputs.
 
-    def __init__(self, cell, residual_fn=None, **kwargs):
-        """Takes TensorFlow 1.15's arguments.
+    It stands for `tf.nn.rnn_cell.ResidualWrapper` (also `tf.contrib.rnn.ResidualWrapper`) of TensorFlow 1.15.
+
+    Attributes:
+      wrapped_cell: the cell inside.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> cell = rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(8))
+      >>> outputs, state = rnn_cell.dynamic_rnn(cell, tf.zeros([4, 20, 8]), dtype=tf.float32)
+      >>> cell.variables[0].op.name  # without a scope of the wrapper
+      'rnn/lstm_cell/kernel'
+    """
+
+    def __init__(self, cell: Any, residual_fn: Callable | None = None, **kwargs: Any) -> None:
+        """Initializes the wrapper with TensorFlow 1.15's arguments.
 
         Args:
-          cell: the cell.
-          residual_fn: makes the output from (inputs, outputs) of the cell; None for their sum.
-          **kwargs: see `RNNCell`.
+          cell: the cell inside.
+          residual_fn: function (inputs, outputs of the cell) -> output. Default None: their sum, which needs equal
+            shapes.
+          **kwargs: arguments of `RNNCell`.
+
+        Raises:
+          TypeError: `cell` is not a cell, or an unknown argument.
         """
         super().__init__(cell, **kwargs)
         self._residual_fn = residual_fn
 
-    def _around(self, inputs, state, step):
-        outputs, new_state = step(inputs, state)
+    def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
+        outputs, new_state = cell_call_fn(inputs, state, **kwargs)
         return (self._residual_fn or _sum)(inputs, outputs), new_state
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), residual_fn=self._residual_fn)
 
 
-def _sum(inputs, outputs):
-    """Raises ValueError where inputs and outputs differ in structure or shape: adding would broadcast."""
+def _sum(inputs: Any, outputs: Any) -> Any:
+    """Adds nests of tensors; raises ValueError if structures or shapes differ, because a sum would broadcast."""
     tf.nest.assert_same_structure(inputs, outputs)
     for x, y in zip(tf.nest.flatten(inputs), tf.nest.flatten(outputs)):
         x.shape.assert_is_compatible_with(y.shape)
@@ -101,30 +133,46 @@ def _sum(inputs, outputs):
 
 
 class DeviceWrapper(CellWrapper):
-    """Runs a cell, and makes its states and variables, on a device."""
+    """Places a cell on a device: its operations, its zero states and its variables.
 
-    def __init__(self, cell, device, **kwargs):
-        """Takes TensorFlow 1.15's arguments.
+    It stands for `tf.nn.rnn_cell.DeviceWrapper` (also `tf.contrib.rnn.DeviceWrapper`) of TensorFlow 1.15.
+
+    Attributes:
+      wrapped_cell: the cell inside.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> cell = rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(8), "/cpu:0")
+      >>> outputs, state = rnn_cell.dynamic_rnn(cell, tf.zeros([4, 20, 8]), dtype=tf.float32)
+      >>> cell.variables[0].op.name, cell.variables[0].device
+      ('rnn/lstm_cell/kernel', '/device:CPU:0')
+    """
+
+    def __init__(self, cell: Any, device: Any, **kwargs: Any) -> None:
+        """Initializes the wrapper with TensorFlow 1.15's arguments.
 
         Args:
-          cell: the cell.
-          device: what `tf.device` takes.
-          **kwargs: see `RNNCell`.
+          cell: the cell inside.
+          device: str, `tf.DeviceSpec` or function, as `tf.device` takes it.
+          **kwargs: arguments of `RNNCell`.
+
+        Raises:
+          TypeError: `cell` is not a cell, or an unknown argument.
         """
         super().__init__(cell, **kwargs)
         self._device = device
 
-    def zero_state(self, batch_size, dtype):
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
         with tf.device(self._device):
             return super().zero_state(batch_size, dtype)
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Any) -> None:
         with tf.device(self._device):
             super().build(inputs_shape)
 
-    def _around(self, inputs, state, step):
+    def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         with tf.device(self._device):
-            return step(inputs, state)
+            return cell_call_fn(inputs, state, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), device=self._device)

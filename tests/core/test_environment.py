@@ -77,11 +77,13 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # Floors of the house, by folder: a module imports those before it, and the folders below its own.
 FLOORS = {
-    "": "version state checks numpy_checks numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations"
-    " equations layer weights initializers initial_state engines stack rnn_cell checkpoints parity commands",
+    "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
+    " layouts compat tensor_checks tf32 activations equations layer weights initializers initial_state engines stack"
+    " rnn_cell checkpoints parity commands",
     "engines": "place engine conditions padding segments loops recurrence graph second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",
-    "rnn_cell": "cell names lstm_cells multi_rnn_cell wrappers dropout_wrapper on_engines dynamic_rnn",
+    "rnn_cell": "variables zero_states cell configs keras_names lstm_base basic_lstm_cell lstm_cell multi_rnn_cell"
+    " wrappers dropout_wrapper dispatch dynamic_rnn",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
     "commands": "command convert compare",
@@ -140,7 +142,7 @@ def test_what_is_not_reached():
     while new:
         new = set().union(*[found[name] for name in new]) - reached
         reached |= new
-    assert reached == {"numpy_lstm", "numpy_checks", "checks", "state"}
+    assert reached - {"checks", "state"} == {name for name in found if name.startswith("numpy_")}
     for name in reached:
         with open(os.path.join(PACKAGE, name + ".py"), encoding="utf-8") as source:
             names = [

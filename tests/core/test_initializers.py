@@ -1,4 +1,6 @@
-"""The named distributions by their statistics, CSV files, TensorFlow's initializers."""
+"""The named distributions and their statistics, CSV files, TensorFlow's initializers."""
+
+import re
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ STATISTICS = {
     "glorot_uniform": (-LIMIT, LIMIT, LIMIT / np.sqrt(3)),
     "he_uniform": (-np.sqrt(6 / M), np.sqrt(6 / M), np.sqrt(2 / M)),
     "lecun_uniform": (-np.sqrt(3 / M), np.sqrt(3 / M), np.sqrt(1 / M)),
-    # Cut at two standard deviations of a normal distribution that is wider by as much as that takes away.
+    # Normal distributions, cut at two of their standard deviations, which are larger by as much as the cut takes away.
     "glorot_normal": (-2 * np.sqrt(2 / (M + N)) / 0.8796, 2 * np.sqrt(2 / (M + N)) / 0.8796, np.sqrt(2 / (M + N))),
     "he_normal": (-2 * np.sqrt(2 / M) / 0.8796, 2 * np.sqrt(2 / M) / 0.8796, np.sqrt(2 / M)),
     "lecun_normal": (-2 * np.sqrt(1 / M) / 0.8796, 2 * np.sqrt(1 / M) / 0.8796, np.sqrt(1 / M)),
@@ -76,6 +78,19 @@ def test_dtypes(name, dtype, session):
 
 def test_every_distribution_is_tested():
     assert set(initializers.DISTRIBUTIONS) == set(STATISTICS) | {"orthogonal", "zeros"}
+
+
+def test_every_distribution_is_in_the_table():
+    header, *names = re.findall(r"^    (\w+) {2,}", initializers.__doc__, re.M)
+    assert header == "name" and names == list(initializers.DISTRIBUTIONS)
+
+
+def test_unknown_names_hear_which_xavier_is_the_usual_one():
+    expected = (
+        "expected `initializer` to be one of dl, .*, xavier, zeros .the usual Xavier is glorot_uniform; xavier is"
+    )
+    with pytest.raises(ValueError, match=f"initializers.get: {expected} four times as wide.*, got 'Xavier'"):
+        initializers.get("Xavier")
 
 
 def test_repeatable_by_graph_seed():

@@ -13,24 +13,24 @@ from support import numeric
 from support.random_networks import LENGTHS, flat, random_layers, random_states
 
 
-def test_nothing_past_an_end_counts():
-    """Neither in x nor in d_outputs; and outputs there are zero."""
+def test_values_past_an_end_do_not_matter():
+    """Neither x nor d_outputs matters past an end, and outputs there are zero."""
     random = np.random.RandomState(0)
     layers, x, lengths = random_layers(random, [3, 2], 2), random.standard_normal([6, 4, 2]), np.array(LENGTHS)
     past = np.arange(6)[:, None] >= lengths
-    found = []
+    results = []
     for filler in (0.0, np.nan):
         x[past] = filler
         d_outputs = np.where(past[..., None], filler, np.ones([6, 4, 2]))
         outputs, state, cache = numpy_lstm.forward(layers, x, None, lengths)
-        found.append(dict(flat(numpy_lstm.backward(d_outputs, None, cache)), outputs=outputs, c=state[1].c))
-    numeric.check_same(*found, tolerance=0)
+        results.append(dict(flat(numpy_lstm.backward(d_outputs, None, cache)), outputs=outputs, c=state[1].c))
+    numeric.check_same(*results, tolerance=0)
     assert not np.any(outputs[past]) and np.all(outputs[~past])
     alone, _, _ = numpy_lstm.forward(layers, x[:4, 3:])
     np.testing.assert_allclose(outputs[:4, 3:], alone, rtol=1e-14)
 
 
-def test_an_ended_sequence_overflows_nowhere():
+def test_a_sequence_that_has_ended_does_not_overflow():
     layers = random_layers(np.random.RandomState(0), [3], 2)
     start = [(np.full([2, 3], 1e200), np.full([2, 3], 1e200))]
     with warnings.catch_warnings():
@@ -45,16 +45,16 @@ def test_an_ended_sequence_overflows_nowhere():
 def test_arrays_may_change_between_forward_and_backward():
     random = np.random.RandomState(0)
     layers, x, start = random_layers(random, [3], 2), random.standard_normal([4, 5, 2]), random_states(random, [3], 5)
-    given = [x] + list(start[0]) + list(layers[0].values())
-    before = [array.copy() for array in given]
-    found = []
+    arrays = [x] + list(start[0]) + list(layers[0].values())
+    before = [array.copy() for array in arrays]
+    results = []
     for change in (0, 1):
         outputs, _, cache = numpy_lstm.forward(layers, x, start)
-        for array in given:
+        for array in arrays:
             array += change
-        found.append(flat(numpy_lstm.backward(np.ones_like(outputs), None, cache)))
-    assert all(np.all(a != b) for a, b in zip(given, before))
-    numeric.check_same(*found, tolerance=0)
+        results.append(flat(numpy_lstm.backward(np.ones_like(outputs), None, cache)))
+    assert all(np.all(a != b) for a, b in zip(arrays, before))
+    numeric.check_same(*results, tolerance=0)
 
 
 @pytest.mark.parametrize("converted", [np.float32, np.int64, lambda array: np.asarray(array).tolist()])
@@ -156,13 +156,13 @@ _, PROJECTED_CACHE = numpy_lstm.projected_forward([{"W_c": np.ones([2, 3]), "W_h
         ),
     ],
 )
-def test_bad_arguments_of_the_others(function, arguments, message):
+def test_bad_arguments_of_other_functions(function, arguments, message):
     with pytest.raises(ValueError, match=f"numpy_lstm.{function}: expected .*{message}"):
         getattr(numpy_lstm, function)(*arguments)
 
 
-def test_imports_nothing_but_numpy():
-    """And three files of the package that do no more."""
+def test_imports_only_numpy():
+    """And files of the package that import nothing else either."""
     folder = os.path.dirname(numpy_lstm.__file__)
     program = (
         "import sys, types; sys.modules['tensorflow'] = None; before = set(sys.modules)\n"
@@ -171,5 +171,5 @@ def test_imports_nothing_but_numpy():
         "print(sorted(m for m in sys.modules if m.startswith('stacked_lstm')))" % folder
     )
     printed = subprocess.check_output([sys.executable, "-c", program]).decode().strip()
-    parts = ["checks", "numpy_checks", "numpy_lstm", "state"]
+    parts = ["checks", "numpy_activations", "numpy_checks", "numpy_head", "numpy_initial_state", "numpy_lstm", "state"]
     assert printed == str(["stacked_lstm"] + ["stacked_lstm." + part for part in parts])

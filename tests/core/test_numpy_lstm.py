@@ -15,13 +15,13 @@ from support.sessions import plain_session
 from support.sets import ONCE, some
 
 NAMES = sorted(numpy_lstm.ACTIVATIONS)
-UNBOUNDED = ("linear", "relu")  # With neither of the two bounded, values triple their exponent in every step.
+UNBOUNDED = ("linear", "relu")  # If both activations are unbounded, exponents triple in every step.
 IN_BOTH_ROLES = [(a, "sigmoid") for a in NAMES] + [("tanh", a) for a in NAMES if a != "sigmoid"]
 NAMES_IN_PAIRS = [(a, r) for a in NAMES for r in NAMES if not (a in UNBOUNDED and r in UNBOUNDED)]
 
 
-class Everything:
-    """Projections, stack and head in NumPy, and a number that depends on all they return."""
+class Network:
+    """Projections, stack and head in NumPy, and a number that depends on all of their results."""
 
     def __init__(self, lengths=LENGTHS, use_bias=True, projected=False, **options):
         random = np.random.RandomState(0)
@@ -50,22 +50,22 @@ class Everything:
         self.run()
         d_head, d_outputs = numpy_lstm.head_backward(self.d_y, self.head_cache)
         gradients = numpy_lstm.backward(d_outputs, self.d_state, self.cache)
-        found = {name: (self.head[name], d_head[name]) for name in self.head}
+        pairs = {name: (self.head[name], d_head[name]) for name in self.head}
         for k, (layer, d_layer) in enumerate(zip(self.layers, gradients["layers"])):
             assert set(layer) == set(d_layer)
-            found.update({f"{k} {name}": (layer[name], d_layer[name]) for name in layer})
+            pairs.update({f"{k} {name}": (layer[name], d_layer[name]) for name in layer})
         if self.projected:
             d_projections, d_first = numpy_lstm.projected_backward(gradients["initial_state"], self.projections_cache)
             gradients["x"][0] += (
                 d_first * (np.array(self.options["sequence_length"] or [1] * len(LENGTHS)) > 0)[:, None]
             )
             for k, (layer, d_layer) in enumerate(zip(self.projections, d_projections)):
-                found.update({f"{k} {name}": (layer[name], d_layer[name]) for name in layer})
+                pairs.update({f"{k} {name}": (layer[name], d_layer[name]) for name in layer})
         else:
             for k, (state, d_start) in enumerate(zip(self.start, gradients["initial_state"])):
-                found.update({f"{k} {f}0": (getattr(state, f), getattr(d_start, f)) for f in "ch"})
-        found["x"] = (self.x, gradients["x"])
-        return found
+                pairs.update({f"{k} {f}0": (getattr(state, f), getattr(d_start, f)) for f in "ch"})
+        pairs["x"] = (self.x, gradients["x"])
+        return pairs
 
     def check(self):
         for name, (array, gradient) in self.gradients().items():
@@ -77,18 +77,18 @@ class Everything:
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize("projected, use_bias", [(False, True), (True, True), (False, False)])
 def test_every_gradient_by_central_differences(projected, use_bias, lengths):
-    Everything(lengths, use_bias, projected).check()
+    Network(lengths, use_bias, projected).check()
 
 
 @pytest.mark.parametrize("activation, recurrent_activation", IN_BOTH_ROLES)
 def test_gradients_of_activations_by_central_differences(activation, recurrent_activation):
-    Everything(activation=activation, recurrent_activation=recurrent_activation).check()
+    Network(activation=activation, recurrent_activation=recurrent_activation).check()
 
 
 @pytest.mark.parametrize("name, clip", [("hard_sigmoid", 2.5), ("hard_sigmoid_6", 3.0)])
 @pytest.mark.parametrize("where", ["gates", "candidate"])
 def test_both_sides_of_every_clip(where, name, clip, general_engine, plain_session):
-    """Each gate, the candidate and the state are below, between and above the clips, and just inside and outside."""
+    """Gates, candidate and state lie below, between and above the clips, also just inside and just outside."""
     sides = clip * np.array([-1.2, -1.001, -0.999, 0.4, 0.999, 1.001, 1.2])
     random = np.random.RandomState(0)
     (layer,) = random_layers(random, [2], 7, scale=0.1)
@@ -112,43 +112,43 @@ def test_both_sides_of_every_clip(where, name, clip, general_engine, plain_sessi
     for gate in GATES:
         expected = numeric.gradient_by_differences(total, layer["W" + gate])
         assert numeric.relative_difference(gradients["layers"][0]["W" + gate], expected) < 1e-6
-    found = of_engine(
+    actual = run_engine(
         general_engine, [layer], x, start, None, d_outputs, [(0 * start[0][0],) * 2], plain_session, **options
     )
-    numeric.check_same(found, of_numpy([layer], x, start, None, d_outputs, None, **options), 1e-12)
+    numeric.check_same(actual, run_numpy([layer], x, start, None, d_outputs, None, **options), 1e-12)
 
 
-def of_numpy(layers, x, start, lengths, d_outputs, d_state, **options):
-    """name -> outputs, final states and gradients."""
+def run_numpy(layers, x, start, lengths, d_outputs, d_state, **options):
+    """Returns name -> outputs, final states and gradients of `numpy_lstm`."""
     outputs, state, cache = numpy_lstm.forward(layers, x, start, lengths, **options)
-    found = flat(numpy_lstm.backward(d_outputs, d_state, cache))
-    found.update({"outputs": outputs})
-    found.update({f"{k} final {f}": getattr(s, f) for k, s in enumerate(state) for f in "ch"})
-    return found
+    numbers = flat(numpy_lstm.backward(d_outputs, d_state, cache))
+    numbers.update({"outputs": outputs})
+    numbers.update({f"{k} final {f}": getattr(s, f) for k, s in enumerate(state) for f in "ch"})
+    return numbers
 
 
-def of_engine(engine, layers, x, start, lengths, d_outputs, d_state, session, **options):
-    """The same of a StackedLSTM in float64, by `tf.gradients`."""
+def run_engine(engine, layers, x, start, lengths, d_outputs, d_state, session, **options):
+    """Returns the same of a StackedLSTM in float64; the gradients are from `tf.gradients`."""
     options.update(dtype=tf.float64, use_bias="bf" in layers[0], engine=engine)
     lstm = StackedLSTM([len(layer["Wf"][0]) for layer in layers], **options)
     x, starts = tf.constant(x), [LSTMState(*map(tf.constant, pair)) for pair in start]
     outputs, state = lstm(x, lengths, initial_state=starts, time_major=True)
     results = [outputs] + [part for layer in state for part in layer]
     variables = {f"{k} {n}": v for k, w in enumerate(lstm.variables_by_layer.layers) for n, v in w.items()}
-    of = [x] + [part for pair in starts for part in pair] + list(variables.values())
+    sources = [x] + [part for pair in starts for part in pair] + list(variables.values())
     grad_ys = [tf.constant(d) for d in [d_outputs] + [part for pair in d_state for part in pair]]
-    gradients = tf.gradients(results, of, grad_ys)
+    gradients = tf.gradients(results, sources, grad_ys)
     session.run(tf.global_variables_initializer())
     lstm.set_weights(session, layers)
     results, gradients = session.run([results, gradients])
     names = ["x"] + [f"{k} {f}0" for k in range(len(layers)) for f in "ch"] + list(variables)
-    found = dict(zip(names, gradients), outputs=results[0])
+    numbers = dict(zip(names, gradients), outputs=results[0])
     finals = [f"{k} final {f}" for k in range(len(layers)) for f in "ch"]
-    found.update(zip(finals, results[1:]))
-    return found
+    numbers.update(zip(finals, results[1:]))
+    return numbers
 
 
-# Every second pair with biases and lengths, the others without: the quick set.
+# The quick set has every second pair with biases and lengths, and the other pairs without.
 WITH, WITHOUT = ([pair + options for pair in IN_BOTH_ROLES] for options in [(True, tuple(LENGTHS)), (False, None)])
 QUICK, CASES = WITH[::2] + WITHOUT[1::2], WITH + WITHOUT
 
@@ -170,25 +170,26 @@ def test_against_the_engines(activation, recurrent_activation, use_bias, lengths
     case = (layers, x, start, lengths, d_outputs, d_state)
     options = {"activation": activation, "recurrent_activation": recurrent_activation}
     numeric.check_same(
-        of_engine(general_engine, *case, session=plain_session, **options), of_numpy(*case, **options), 1e-12
+        run_engine(general_engine, *case, session=plain_session, **options), run_numpy(*case, **options), 1e-12
     )
 
 
-# The same networks in every run, and none made smaller after a failure: minutes, for graphs.
+# Every run draws the same networks. Hypothesis does not shrink a failing one, which would take minutes for graphs.
 @ONCE
 @settings(max_examples=16, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate])
 @given(st.data())
 def test_random_networks_against_the_engines(general_engine, data):
-    """Any depth, widths, lengths, activations; the first sequence is tame, the others may saturate every gate.
+    """Any depth, widths, lengths, activations. The first sequence is tame; the others may saturate every gate.
 
-    Not where values may grow without bound: they would magnify the rounding of slopes near saturation, 1 - y^2.
+    With unbounded activations the sequences are tame, too: large values would magnify the rounding of slopes near
+    saturation, 1 - y^2.
     """
     sizes = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4), "hidden sizes")
     input_size, steps = data.draw(st.integers(1, 12), "I"), data.draw(st.integers(1, 7), "T")
     pair = data.draw(st.sampled_from(NAMES_IN_PAIRS), "activation, recurrent activation")
     options = dict(zip(("activation", "recurrent_activation"), pair))
-    some = [1e-3, 1.0] if set(pair) & set(UNBOUNDED) else [1e-3, 1.0, 30.0, 1000.0]
-    scales = [1.0] + data.draw(st.lists(st.sampled_from(some), max_size=4), "scales")
+    magnitudes = [1e-3, 1.0] if set(pair) & set(UNBOUNDED) else [1e-3, 1.0, 30.0, 1000.0]
+    scales = [1.0] + data.draw(st.lists(st.sampled_from(magnitudes), max_size=4), "scales")
     batch = len(scales)
     several = st.lists(st.integers(0, steps), min_size=batch - 1, max_size=batch - 1)
     lengths = data.draw(st.none() | several.map(lambda drawn: [steps] + drawn), "lengths")
@@ -198,12 +199,12 @@ def test_random_networks_against_the_engines(general_engine, data):
     d_outputs = random.standard_normal([steps, batch, sizes[-1]])
     case = (layers, x, random_states(random, sizes, batch), lengths, d_outputs, random_states(random, sizes, batch))
     with tf.Graph().as_default(), plain_session() as session:
-        ours, expected = of_engine(general_engine, *case, session=session, **options), of_numpy(*case, **options)
-    numeric.check_same(ours, expected, 1e-12)
+        actual, expected = run_engine(general_engine, *case, session=session, **options), run_numpy(*case, **options)
+    numeric.check_same(actual, expected, 1e-12)
     for name in set(expected) & {"x", "0 c0", "0 h0", "0 final c", "0 final h"}:
-        # Sequence by sequence; where gates are saturated, slopes are the rounding of 1 - y^2.
+        # Sequence by sequence. In saturated gates the slope is only the rounding error of 1 - y^2.
         axes = tuple(axis for axis in range(np.ndim(expected[name])) if axis != np.ndim(expected[name]) - 2)
-        off, size = (np.max(np.abs(part), axis=axes) for part in (ours[name] - expected[name], expected[name]))
+        off, size = (np.max(np.abs(part), axis=axes) for part in (actual[name] - expected[name], expected[name]))
         assert np.all(off <= 1e-12 * size + 1e-14 * np.max(size)), name
 
 
@@ -233,7 +234,7 @@ def test_same_activations_as_the_engines():
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 def test_cross_entropy_by_central_differences(lengths):
-    network = Everything(lengths)
+    network = Network(lengths)
     labels = np.random.RandomState(5).randint(4, size=[6, len(LENGTHS)])
     counted = np.arange(6)[:, None] < np.array(lengths or [6] * len(LENGTHS))
 
@@ -257,7 +258,7 @@ def test_cross_entropy_by_central_differences(lengths):
 
 
 def test_cross_entropy_where_the_label_is_impossible():
-    """Its probability underflows to 0; the loss and its gradient do not mind."""
+    """Its probability underflows to 0. The loss and its gradient stay exact."""
     y, cache = numpy_lstm.head_forward({"Wy": [[0.0, 1.0]], "by": [0.0, 0.0]}, [[1000.0]])
     assert y[0, 0] == 0
     loss, d_head, d_h = numpy_lstm.cross_entropy([0], cache)
@@ -281,6 +282,6 @@ def test_head_and_cross_entropy_against_tensorflow(session):
     y, cache = numpy_lstm.head_forward(head, h)
     d_head, d_h = numpy_lstm.head_backward(d_y, cache)
     mean, d_head_2, d_h_2 = numpy_lstm.cross_entropy(labels, cache)
-    found = [y, [d_head["Wy"], d_head["by"], d_h], mean, [d_head_2["Wy"], d_head_2["by"], d_h_2]]
-    for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected)):
-        assert numeric.relative_difference(ours, theirs) < 1e-12
+    actual = [y, [d_head["Wy"], d_head["by"], d_h], mean, [d_head_2["Wy"], d_head_2["by"], d_h_2]]
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
+        assert numeric.relative_difference(a, b) < 1e-12

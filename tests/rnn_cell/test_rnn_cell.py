@@ -1,4 +1,4 @@
-"""The cells of the drop-in: states, variables, members of cells that inherit from them."""
+"""The cells of the drop-in: states, variables, and the attributes that subclasses read."""
 
 import numpy as np
 import pytest
@@ -37,18 +37,41 @@ def test_get_initial_state():
     known, unknown = tf.zeros([2, 3], tf.float16), tf.placeholder(tf.float64, [None, 3])
     assert cell.get_initial_state(known).c.shape.as_list() == [2, 4]
     assert cell.get_initial_state(known, batch_size=tf.constant(2), dtype=tf.float16).dtype == tf.float16
-    state = cell.get_initial_state(unknown, batch_size=5)
+    state = cell.get_initial_state(unknown)
     assert state.dtype == tf.float64 and state.h.shape.as_list() == [None, 4]
     assert cell.get_initial_state(batch_size=2, dtype=tf.float32).h.shape.as_list() == [2, 4]
-    for arguments, message in (
-        ({"inputs": known, "batch_size": 3}, "`batch_size` as `inputs` has it, 2, got 3"),
-        ({"inputs": known, "batch_size": tf.constant(3)}, "`batch_size` as `inputs` has it, 2, got 3"),
-        ({"inputs": known, "dtype": tf.float32}, "`dtype` as `inputs` has it, float16, got float32"),
-        ({"batch_size": 3}, "`inputs`, or both `batch_size` and `dtype`, got 3 and None"),
-        ({"dtype": tf.float32}, "`inputs`, or both"),
-    ):
-        with pytest.raises(ValueError, match="BasicLSTMCell.get_initial_state: expected .*" + message):
-            cell.get_initial_state(**arguments)
+
+
+def batch_of_unknown_size():
+    return tf.placeholder(tf.float64, [None, 3])
+
+
+@pytest.mark.parametrize(
+    "make_arguments, agrees",
+    [
+        (lambda: {"inputs": tf.zeros([2, 3]), "batch_size": 3}, False),
+        (lambda: {"inputs": tf.zeros([2, 3]), "batch_size": tf.constant(3)}, False),
+        (lambda: {"inputs": tf.zeros([2, 3]), "batch_size": tf.placeholder(tf.int32, [])}, False),
+        (lambda: {"inputs": batch_of_unknown_size(), "batch_size": 50}, False),
+        (lambda: {"inputs": batch_of_unknown_size(), "batch_size": tf.constant(50)}, False),
+        (lambda: {"inputs": batch_of_unknown_size(), "batch_size": tf.placeholder(tf.int32, [])}, True),
+        (lambda: {"inputs": tf.zeros([2, 3], tf.float16), "dtype": tf.float32}, False),
+        (lambda: {"inputs": tf.zeros([2, 3], tf.float16), "dtype": tf.float16}, True),
+        (lambda: {"batch_size": 3}, False),
+        (lambda: {"dtype": tf.float32}, False),
+    ],
+)
+def test_get_initial_state_agrees_with_tensorflow(make_arguments, agrees):
+    """TensorFlow's own cell returns the same shapes or raises the same message."""
+    outcomes = []
+    for module in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+        with tf.Graph().as_default():
+            try:
+                state = module.LSTMCell(4).get_initial_state(**make_arguments())
+                outcomes.append([(part.dtype, part.shape.as_list()) for part in state])
+            except ValueError as error:
+                outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1] and isinstance(outcomes[0], list) == agrees
 
 
 def test_state_tuple():
@@ -63,7 +86,7 @@ def test_kinds_of_states_are_kept():
     for cell, kind in ((rnn_cell.LSTMCell(4), rnn_cell.LSTMStateTuple), (UserCell(), tf.Tensor)):
         stack = rnn_cell.MultiRNNCell([cell])
         zero = stack.zero_state(2, tf.float32)
-        plain = tuple(tuple(s) if isinstance(s, tuple) else s for s in zero)  # Plain tuples are taken, too.
+        plain = tuple(tuple(s) if isinstance(s, tuple) else s for s in zero)  # Plain tuples are states, too.
         for state in (
             stack(x[:, 0], zero)[1],
             stack(inputs=x[:, 0], state=plain)[1],
@@ -83,11 +106,11 @@ def test_build_before_any_call(make):
     cell = make(dtype=tf.float64)
     assert cell.weights == [] and not cell.built and cell.dtype == tf.float64
     cell.build([None, 5])
-    made = tf.trainable_variables()
-    assert cell.built and cell.variables == cell.trainable_variables == cell.weights == made
-    assert cell.non_trainable_variables == [] and made[0].dtype.base_dtype == tf.float64
+    variables = tf.trainable_variables()
+    assert cell.built and cell.variables == cell.trainable_variables == cell.weights == variables
+    assert cell.non_trainable_variables == [] and variables[0].dtype.base_dtype == tf.float64
     cell(tf.zeros([2, 5], tf.float64), cell.zero_state(2, tf.float64))
-    assert tf.global_variables() == made
+    assert tf.global_variables() == variables
 
 
 def test_dtype_is_that_of_the_first_input():
@@ -105,9 +128,9 @@ def test_stacks_gather_the_variables_of_all_their_cells():
     stack(tf.zeros([2, 5]), stack.zero_state(2, tf.float32))
     names = [v.op.name[len("multi_rnn_cell/") :] for v in stack.trainable_variables]
     assert names == ["cell_0/old/w", "cell_1/user_cell/w", "cell_3/user_cell/w"]
-    others = [v.op.name[len("multi_rnn_cell/") :] for v in stack.non_trainable_variables]
+    non_trainable = [v.op.name[len("multi_rnn_cell/") :] for v in stack.non_trainable_variables]
     lstm = ["cell_2/lstm_cell/kernel", "cell_2/lstm_cell/bias"]
-    assert others == ["cell_1/user_cell/bound"] + lstm + ["cell_3/user_cell/bound"]
+    assert non_trainable == ["cell_1/user_cell/bound"] + lstm + ["cell_3/user_cell/bound"]
     assert stack.weights == stack.variables == stack.trainable_weights + stack.non_trainable_weights
     assert set(stack.weights) == set(tf.global_variables()) and cells[0].calls == 2
 
@@ -133,7 +156,7 @@ def test_partitioned_variables_are_listed_part_by_part():
 
 
 def test_variables_of_all_kinds_are_listed(control_flow):
-    """Whatever they are where TensorFlow's loop makes them, and resource variables."""
+    """Variables of both kinds, resource variables or not, that TensorFlow's loop makes."""
     for resource in (False, True):
         with tf.variable_scope(f"resource_{resource}", use_resource=resource) as scope:
             cell = rnn_cell.MultiRNNCell([UserCell(), rnn_cell.LSTMCell(4)])
@@ -142,7 +165,7 @@ def test_variables_of_all_kinds_are_listed(control_flow):
 
 
 def test_variables_that_a_getter_replaces(session):
-    """A custom getter may hand out tensors made of variables, for example averages."""
+    """A custom getter may return tensors that it computes from variables, for example averages."""
     with tf.variable_scope("halved", custom_getter=lambda get, *a, **k: 0.5 * get(*a, **k)):
         cell = rnn_cell.LSTMCell(4)
         outputs, _ = rnn_cell.dynamic_rnn(cell, tf.constant(random([2, 5, 3])), dtype=tf.float32)
@@ -164,8 +187,30 @@ def test_scope_names():
     assert cell.scope_name == "outer/mine" and rnn_cell.BasicLSTMCell(4).name == "basic_lstm_cell"
 
 
-def test_cells_that_inherit_from_ours(session):
-    """As people wrote variants in 2017: with the attributes of TensorFlow's cells."""
+def test_attributes_of_tensorflows_cells():
+    """Subclasses read them. TensorFlow's class has them beyond its RNNCell; `_self_...` is its own checkpointing."""
+
+    def cells(m):
+        lstm = m.LSTMCell(4, use_peepholes=True, num_proj=3)
+        yield m.BasicLSTMCell(4)
+        yield lstm
+        yield m.MultiRNNCell([m.BasicLSTMCell(4)])
+        yield m.DropoutWrapper(lstm, 0.5, 0.5, 0.5, True, 3, tf.float32)
+        yield m.ResidualWrapper(m.BasicLSTMCell(3))
+        yield m.DeviceWrapper(lstm, "/cpu:0")
+
+    reference = parity.dynamic_rnn.rnn_cell()[0]
+    common = set(vars(reference.RNNCell())) | {"rnncell_scope"}
+    for cell, expected in zip(cells(rnn_cell), cells(reference)):
+        for k, network in enumerate((cell, expected)):
+            with tf.variable_scope(f"{k}_{type(cell).__name__}"):
+                network(tf.zeros([2, 3]), network.zero_state(2, tf.float32))
+        names = {name for name in vars(expected) if not name.startswith("_self_")} - common
+        assert names and [name for name in sorted(names) if not hasattr(cell, name)] == []
+
+
+def test_subclasses_that_compute_with_attributes(session):
+    """Variants as people wrote them in 2017, with the attributes of TensorFlow's cells."""
 
     def variant(m):
         class Variant(m.BasicLSTMCell):
@@ -180,8 +225,8 @@ def test_cells_that_inherit_from_ours(session):
         class Projected(m.LSTMCell):
             def call(self, inputs, state):
                 h, state = super().call(inputs, state)
-                of = self._w_f_diag + self._w_i_diag - self._w_o_diag
-                return tf.matmul(tf.tanh(state.c * of), self._proj_kernel) + h, state
+                diagonal = self._w_f_diag + self._w_i_diag - self._w_o_diag
+                return tf.matmul(tf.tanh(state.c * diagonal), self._proj_kernel) + h, state
 
         return m.MultiRNNCell([Variant(4, activation=tf.nn.relu), Projected(3, use_peepholes=True, num_proj=2)])
 
@@ -196,8 +241,42 @@ def test_cells_that_inherit_from_ours(session):
         np.testing.assert_array_equal(a, b)
 
 
-def test_members_of_users_cells(session):
-    """An integer dtype is a user's own business, and add_variable has TensorFlow's order of arguments."""
+def test_subclasses_that_change_sizes(session):
+    """`_state_size` and `_output_size` of LSTMCell decide; another output size leaves the kernel as it was."""
+
+    def variant(m):
+        class Doubled(m.LSTMCell):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                assert (self._state_size, self._output_size) == ((4, 3), 3)
+                self._output_size *= 2
+
+            def call(self, inputs, state):
+                h, state = super().call(inputs, state)
+                return tf.concat([h, h], axis=1), state
+
+        class Wide(m.BasicLSTMCell):
+            output_size = property(lambda self: 2 * self._num_units)
+
+            def call(self, inputs, state):
+                h, state = super().call(inputs, state)
+                return tf.concat([h, h], axis=1), state
+
+        return m.MultiRNNCell([Doubled(4, num_proj=3), Wide(5)])
+
+    results = []
+    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
+            cell = variant(m)
+            results.append(tf.nn.static_rnn(cell, [tf.constant(random([2, 3]))] * 3, dtype=tf.float32))
+            assert cell.output_size == 10
+    session.run(tf.global_variables_initializer())
+    for a, b in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_integer_cells_of_users(session):
+    """A user's cell may have an integer dtype; add_variable has TensorFlow's order of arguments."""
 
     class Counter(rnn_cell.RNNCell):
         state_size = output_size = property(lambda self: 2)

@@ -1,4 +1,4 @@
-"""The drop-in's cells from configurations, and what they take by name: activations and initializers."""
+"""The drop-in's cells from configurations, and activations and initializers by their names."""
 
 import json
 
@@ -26,16 +26,18 @@ from stacked_lstm.compat import tf
 )  # fmt: skip
 def test_configurations(cell, session):
     """The cell that `from_config` makes computes the same from the same variables."""
-    if isinstance(cell, rnn_cell.DropoutWrapper):  # Made at import, its constants were of another graph.
+    if isinstance(
+        cell, rnn_cell.DropoutWrapper
+    ):  # The parameter was made at import, so its constants are in another graph.
         cell = type(cell).from_config(cell.get_config())
-    again = type(cell).from_config(cell.get_config())
+    copy = type(cell).from_config(cell.get_config())
     x = tf.constant(np.random.RandomState(0).standard_normal([2, 3]).astype(np.float32))
     results = []
-    for made in (cell, again):
+    for network in (cell, copy):
         with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
-            results.append(tf.nest.flatten(made(x, made.zero_state(2, tf.float32))))
+            results.append(tf.nest.flatten(network(x, network.zero_state(2, tf.float32))))
     count = len(tf.global_variables())
-    assert count == len({v.name for v in cell.weights} | {v.name for v in again.weights})
+    assert count == len({v.name for v in cell.weights} | {v.name for v in copy.weights})
     session.run(tf.global_variables_initializer())
     first, second = session.run(results)
     for a, b in zip(first, second):
@@ -53,7 +55,7 @@ def test_configurations_are_plain_data():
         rnn_cell.MultiRNNCell.from_config({"cells": [{"class_name": "Nobody", "config": {}}]})
 
 
-# What TensorFlow 1.15's Keras has under these names, (mean, standard deviation) of a matrix [80, 160].
+# Name in TensorFlow 1.15's Keras -> (mean, standard deviation) of a matrix [80, 160].
 INITIALIZERS = {
     "random_uniform": (0, 0.1 / 12**0.5),
     "Uniform": (0, 0.1 / 12**0.5),
@@ -86,7 +88,7 @@ def test_initializers_by_name(session):
     cell = rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=2, initializer="ones")
     cell.build([None, 3])
     session.run(tf.global_variables_initializer())
-    made = session.run(cell.weights)
-    assert [np.unique(array).tolist() for array in made] == [[1], [0], [1], [1], [1], [1]]
+    arrays = session.run(cell.weights)
+    assert [np.unique(array).tolist() for array in arrays] == [[1], [0], [1], [1], [1], [1]]
     with pytest.raises(ValueError, match="LSTMCell: expected `initializer` to be one of .*ones.*, got 'one'"):
         rnn_cell.LSTMCell(4, initializer="one")

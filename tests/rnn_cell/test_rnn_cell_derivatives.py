@@ -1,4 +1,4 @@
-"""dynamic_rnn of the drop-in on the engines: derivatives as of TensorFlow's own loop around the same cell."""
+"""dynamic_rnn of the drop-in on the engines: its derivatives are those of TensorFlow's loop around the same cell."""
 
 import functools
 import itertools
@@ -32,8 +32,8 @@ def numbers(name, engine, x, lengths):
 
 
 @pytest.fixture(scope="module")
-def of_tensorflow():
-    """`numbers` of TensorFlow's loop, which has second derivatives under control flow v2 only."""
+def loop_numbers():
+    """Function that returns `numbers` of TensorFlow's loop, which has second derivatives under control flow v2 only."""
 
     @functools.lru_cache(None)
     def compute(name, lengths):
@@ -61,15 +61,15 @@ QUICK += [(name, None, "control_flow_v2") for name in ("everything", "stack")]
 @pytest.mark.parametrize(
     "name, lengths, control_flow", some(QUICK, CASES, oldest=QUICK[2:3]), indirect=["control_flow"]
 )
-def test_derivatives(name, lengths, of_tensorflow, control_flow):
-    """As in TensorFlow's loop, lengths beyond T count as T and negative ones as 0; NaN in the padding stays there."""
+def test_derivatives(name, lengths, loop_numbers, control_flow):
+    """As in TensorFlow's loop, lengths beyond T count as T and negative ones as 0. NaN in the padding has no effect."""
     x = X.copy()
     if lengths:
         x[1, 2:], x[2:] = np.nan, np.nan
-    expected = of_tensorflow(name, lengths)
-    ours = numbers(name, "graph", x, lengths)
-    assert len(ours) == len(expected)
-    for a, b in zip(ours, expected):
+    expected = loop_numbers(name, lengths)
+    actual = numbers(name, "graph", x, lengths)
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected):
         assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
 
 
@@ -82,15 +82,15 @@ def test_derivatives(name, lengths, of_tensorflow, control_flow):
         oldest=[("mixed stack", LENGTHS)],
     ),
 )
-def test_derivatives_of_the_native_engine(name, lengths, of_tensorflow):
-    """It reads the cell's own kernel; layers with other activations are an op of their own."""
-    ours = numbers(name, "native", X, lengths)
-    for a, b in zip(ours, of_tensorflow(name, lengths)):
+def test_derivatives_of_the_native_engine(name, lengths, loop_numbers):
+    """The engine reads the cell's kernel. Layers with different activations are different ops."""
+    actual = numbers(name, "native", X, lengths)
+    for a, b in zip(actual, loop_numbers(name, lengths)):
         assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
 
 
 def test_gradients_at_the_bounds_of_clips(session):
-    """TensorFlow lets them through at the bound itself."""
+    """At the bound itself TensorFlow passes the gradient on."""
     for name, make in (
         ("cell", lambda: rnn_cell.LSTMCell(2, cell_clip=0.5, forget_bias=1e3)),
         ("projection", lambda: rnn_cell.LSTMCell(2, num_proj=2, proj_clip=0.0, forget_bias=1e3)),
@@ -104,14 +104,14 @@ def test_gradients_at_the_bounds_of_clips(session):
                 outputs, state = rnn_cell.dynamic_rnn(cell, tf.zeros([2, 3, 3]), initial_state=start, engine=engine)
             gradients.append(tf.gradients([outputs, state.c], [c] + cell.weights))
         session.run(tf.global_variables_initializer())
-        ours, expected = session.run(gradients)
-        for a, b in zip(ours, expected):
+        actual, expected = session.run(gradients)
+        for a, b in zip(actual, expected):
             np.testing.assert_allclose(a, b, rtol=1e-6)
         assert np.any(expected[0][0])
 
 
 def test_states_that_grow_behind_the_end(session):
-    """The loop runs on past an end, where what it computes may become infinite: it is not to reach any gradient."""
+    """Past the end of a sequence, what the loop computes may become infinite. No gradient may depend on it."""
     cell = rnn_cell.LSTMCell(3, use_peepholes=True, num_proj=2, activation="relu", initializer="ones")
     x = tf.stack([tf.zeros([400, 3]), tf.ones([400, 3])])  # The first sequence stays where it is.
     options = {"dtype": tf.float32, "engine": "graph"}

@@ -1,4 +1,4 @@
-"""dynamic_rnn of the drop-in: which calls run on the engines, and why the others do not."""
+"""dynamic_rnn of the drop-in: which calls run on the engines, and why other calls do not."""
 
 import inspect
 import re
@@ -8,7 +8,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell import on_engines
+from stacked_lstm.rnn_cell import dispatch
 from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.some_cells import LAYERS, random
 
@@ -33,7 +33,7 @@ def used_by(cell, **options):
 
 
 class Subclass(rnn_cell.BasicLSTMCell):
-    """May override anything."""
+    """A subclass may override anything, so it never runs on an engine."""
 
 
 def built_for_another_width():
@@ -69,9 +69,9 @@ def test_plain_stacks_run_on_the_engines():
         assert used_by(cell, scope=f"call_{k}", **options).name == expected, k
 
 
-# condition -> calls that it keeps from the engines, each with its words; those that TensorFlow refuses say so.
-KEPT_AWAY = {
-    "_cells": [
+# condition -> calls that do not meet it, each with the words that say so.
+STEPWISE_CALLS = {
+    "_cells_are_lstm_cells": [
         ("there is a DropoutWrapper", lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5))),
         ("there is a Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
         ("there is a MultiRNNCell", lambda: run(rnn_cell.MultiRNNCell([stack()]))),
@@ -81,31 +81,31 @@ KEPT_AWAY = {
         ("state_is_tuple is False", lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False))),
         ("state_is_tuple is False", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)]))),
     ],
-    "_named_activations": [
+    "_activations_have_names": [
         ("the activation elu is a function", lambda: run(stack(activation=tf.nn.elu))),
         ("the activation <lambda> is a function", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
     ],
-    "_one_series": [
+    "_inputs_are_one_tensor": [
         ("the inputs have the shape", lambda: run(rnn_cell.LSTMCell(4), tf.zeros([2, 5]))),
         ("the inputs have the shape", lambda: run(rnn_cell.LSTMCell(4), tf.placeholder(tf.float32, [2, 5, None]))),
         ("the inputs are a nest", lambda: run(rnn_cell.LSTMCell(4), (tf.zeros([2, 5, 3]), tf.zeros([2, 5, 3])))),
     ],
-    "_one_dtype": [
+    "_dtypes_are_equal": [
         ("the dtypes are float32 and float64", lambda: run(rnn_cell.LSTMCell(4, dtype=tf.float64))),
         ("the dtypes are float32 and float64", lambda: run(rnn_cell.LSTMCell(4), dtype=tf.float64)),
         ("the dtype is int32", lambda: run(rnn_cell.LSTMCell(4), tf.zeros([2, 5, 3], tf.int32), dtype=tf.int32)),
     ],
-    "_built_for_the_inputs": [
+    "_widths_fit": [
         ("a cell was built for inputs of width 2", lambda: run(built_for_another_width())),
     ],
-    "_state_as_the_cell_has_it": [
+    "_initial_state_fits": [
         ("the initial state is not a tuple", lambda: run(rnn_cell.LSTMCell(4), initial_state=tf.zeros([2, 8]))),
         ("the initial state is not a tuple", lambda: run(stack(), initial_state=(pair(),))),
         ("the initial state has a float64", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(dtype=tf.float64))),
         ("the initial state has a float32 .*3", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(3))),
         ("the initial state has a float32 .*7", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(batch=7))),
     ],
-    "_loop_options": [
+    "_loop_options_are_defaults": [
         ("swap_memory is for TensorFlow's loop", lambda: run(stack(), swap_memory=True)),
         ("parallel_iterations is for TensorFlow's loop", lambda: run(stack(), parallel_iterations=1)),
     ],
@@ -113,32 +113,34 @@ KEPT_AWAY = {
 
 
 def test_every_condition_has_a_test():
-    assert list(KEPT_AWAY) == [condition.__name__ for condition in on_engines.CONDITIONS]
+    assert list(STEPWISE_CALLS) == [condition.__name__ for condition in dispatch.CONDITIONS]
 
 
-# Those that TensorFlow's loop refuses, too, in its own words.
+# condition -> the numbers of those of its calls that TensorFlow's loop refuses, too, in its own words.
 REFUSED = {
-    ("_one_series", 0), ("_one_series", 1), ("_one_series", 2), ("_one_dtype", 0), ("_one_dtype", 1), ("_one_dtype", 2),
-    ("_built_for_the_inputs", 0), ("_state_as_the_cell_has_it", 0), ("_state_as_the_cell_has_it", 1),
-    ("_state_as_the_cell_has_it", 2), ("_state_as_the_cell_has_it", 3), ("_state_as_the_cell_has_it", 4),
-}  # fmt: skip
+    "_inputs_are_one_tensor": [0, 1, 2],
+    "_dtypes_are_equal": [0, 1, 2],
+    "_widths_fit": [0],
+    "_initial_state_fits": [0, 1, 2, 3, 4],
+}
 
 
-@pytest.mark.parametrize("condition, k", [(name, k) for name, calls in KEPT_AWAY.items() for k in range(len(calls))])
+@pytest.mark.parametrize(
+    "condition, k", [(name, k) for name, calls in STEPWISE_CALLS.items() for k in range(len(calls))]
+)
 def test_what_keeps_a_call_from_the_engines(condition, k, monkeypatch):
-    words, call = KEPT_AWAY[condition][k]
-    choices, choose = [], on_engines.choose
-    monkeypatch.setattr(on_engines, "choose", lambda *of_call: choices.append(choose(*of_call)) or choices[-1])
-    if (condition, k) in REFUSED:
+    words, call = STEPWISE_CALLS[condition][k]
+    choices, choose = [], dispatch.choose
+    monkeypatch.setattr(dispatch, "choose", lambda *args: choices.append(choose(*args)) or choices[-1])
+    if k in REFUSED.get(condition, []):
         with pytest.raises((ValueError, TypeError)) as raised:
             call()
         assert "expected a plain stack" not in str(raised.value)
     else:
         outputs, _ = call()
-        assert rnn_cell.engine_used(outputs) == choices[-1][1]
-    ((request, (name, reason)),) = choices
-    assert request is None and name == "stepwise"
-    assert re.match("TensorFlow's own loop, because " + words, reason)
+        assert rnn_cell.engine_used(outputs) == choices[-1]
+    ((name, reason),) = choices
+    assert name == "stepwise" and re.match("TensorFlow's own loop, because " + words, reason)
 
 
 def test_an_engine_by_name_refuses_what_it_cannot_run():
@@ -155,7 +157,7 @@ def test_default_engine_and_environment(monkeypatch):
     assert used_by(stack(), scope="named").name == auto_engine()
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     assert used_by(stack(), scope="b") == ("stepwise", "asked for by STACKED_LSTM_ENGINE")
-    assert used_by(stack(), scope="c", engine="graph").name == "graph"  # What the program says itself counts.
+    assert used_by(stack(), scope="c", engine="graph").name == "graph"  # The argument takes precedence.
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "graph")
     assert used_by(stack(), scope="d").name == "graph"
     assert used_by(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), scope="e").name == "stepwise"
@@ -169,9 +171,9 @@ def test_default_engine_and_environment(monkeypatch):
 def test_engine_used_knows_its_own_outputs_only():
     outputs, state = run(stack())
     assert rnn_cell.engine_used(outputs).name == auto_engine()
-    for other in (tf.zeros([2]), state, 3):
+    for value in (tf.zeros([2]), state, 3):
         with pytest.raises(ValueError, match="engine_used: expected outputs of this package's dynamic_rnn, got"):
-            rnn_cell.engine_used(other)
+            rnn_cell.engine_used(value)
     both, _ = rnn_cell.bidirectional_dynamic_rnn(
         rnn_cell.LSTMCell(4), Subclass(4), tf.zeros([2, 5, 3]), dtype=tf.float32
     )
@@ -179,14 +181,14 @@ def test_engine_used_knows_its_own_outputs_only():
 
 
 def test_arguments_are_those_of_tensorflow_1():
-    for ours, theirs in (
+    for function, reference in (
         (rnn_cell.dynamic_rnn, tf.nn.dynamic_rnn),
         (rnn_cell.bidirectional_dynamic_rnn, tf.nn.bidirectional_dynamic_rnn),
     ):
-        names = list(inspect.signature(ours).parameters.values())
-        expected = list(inspect.signature(theirs).parameters.values())
-        assert [(p.name, p.default) for p in names[:-1]] == [(p.name, p.default) for p in expected]
-        assert (names[-1].name, names[-1].default) == ("engine", None)
+        parameters = list(inspect.signature(function).parameters.values())
+        expected = list(inspect.signature(reference).parameters.values())
+        assert [(p.name, p.default) for p in parameters[:-1]] == [(p.name, p.default) for p in expected]
+        assert (parameters[-1].name, parameters[-1].default) == ("engine", None)
 
 
 @NEEDS_NATIVE
@@ -224,12 +226,12 @@ def test_lengths_of_the_wrong_shape(session):
     for engine in ("graph", "stepwise"):
         with pytest.raises(ValueError, match=r"must be a vector of length batch_size, but saw shape: \(2, 1\)"):
             run(stack(), sequence_length=[[5], [2]], engine=engine)
-    given = tf.placeholder(tf.int32, [None])
+    lengths = tf.placeholder(tf.int32, [None])
     x = tf.placeholder(tf.float32, [None, None, 3])
-    outputs, _ = run(stack(), x, sequence_length=given)
+    outputs, _ = run(stack(), x, sequence_length=lengths)
     session.run(tf.global_variables_initializer())
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected `sequence_length` of shape"):
-        session.run(outputs, {x: np.zeros([2, 5, 3]), given: [1, 2, 3]})
+        session.run(outputs, {x: np.zeros([2, 5, 3]), lengths: [1, 2, 3]})
 
 
 def test_other_bad_calls():

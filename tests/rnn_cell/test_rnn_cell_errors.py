@@ -1,4 +1,4 @@
-"""Errors of the drop-in, as TensorFlow 1.15 has them."""
+"""Errors of the drop-in: TensorFlow 1.15 raises them for the same arguments."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from stacked_lstm.compat import tf
 from support.some_cells import LSTMS
 
 
-def test_states_that_are_none():
+def test_states_of_the_wrong_structure():
     x = tf.zeros([2, 3])
     for cell, state, message in (
         (rnn_cell.MultiRNNCell([LSTMS[0](), LSTMS[0]()]), tf.zeros([2, 8]), "Expected state to be a tuple of length 2"),
@@ -59,7 +59,7 @@ def test_bad_constructors():
             build()
 
 
-def test_names_that_are_missing():
+def test_missing_names():
     with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no GRUCell; it has BasicLSTMCell, .*tf.nn"):
         rnn_cell.GRUCell  # noqa: B018
     assert not hasattr(rnn_cell, "__path_of_nothing__")

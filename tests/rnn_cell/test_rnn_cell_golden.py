@@ -1,4 +1,4 @@
-"""The drop-in against the numbers that TensorFlow 1.15's own cells left behind, from its own checkpoints.
+"""The drop-in against the numbers that TensorFlow 1.15's own cells computed, from TensorFlow's own checkpoints.
 
 tests/golden/cells.py is the table of networks; tests/golden/generate.py had TensorFlow 1.15.5 compute them.
 """
@@ -16,9 +16,10 @@ from support.native_ops import auto_engine
 from support.paths import OF_TENSORFLOW
 from support.sets import ONCE
 
-# What is no plain stack with tuples for states and an activation known by name; see on_engines.CONDITIONS.
+# Parts of the names of cases that run on TensorFlow's loop; see dispatch.CONDITIONS.
 STEPWISE = ("one_tensor one_tensors all_options dropout residual device wrappers nested user_cell filter").split()
-# What the native engine leaves to graph: peepholes, projections, clips, half precision; of two directions, the second.
+# Cases that native does not run: peepholes, projections, clips, half precision. In SECOND_ON_GRAPH it runs the first
+# direction only.
 ON_GRAPH = """
     lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
     lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
@@ -28,7 +29,7 @@ SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
 
 
 def engines_of(name):
-    """The engine of each direction, where there is the native one."""
+    """The engine of each direction on a machine that has the native one."""
     if any(word in name for word in STEPWISE):
         first = "stepwise"
     else:
@@ -42,7 +43,7 @@ def check(name, archive, checkpoint, module, session, engine):
     used = []
 
     def dynamic_rnn(cell, parallel_iterations, **options):
-        # Steps one by one draw the masks in order; without dropout the engines may have the call.
+        # One step at a time draws the masks in order. A call without dropout may run on an engine.
         steps = {"parallel_iterations": parallel_iterations} if "dropout" in name or "wrappers" in name else {}
         outputs, state = rnn_cell.dynamic_rnn(cell, engine=engine, **dict(options, **steps))
         used.append(rnn_cell.engine_used(outputs).name)
@@ -57,13 +58,13 @@ def check(name, archive, checkpoint, module, session, engine):
     network = cells.build(name, module, dynamic_rnn, bidirectional_dynamic_rnn)
     expected = cells.arrays_of(np.load(os.path.join(OF_TENSORFLOW, archive)), name)
     tf.train.Saver(network.variables).restore(session, os.path.join(OF_TENSORFLOW, checkpoint))
-    found = session.run(network.results, {network.placeholders[key]: expected[key] for key in network.placeholders})
+    actual = session.run(network.results, {network.placeholders[key]: expected[key] for key in network.placeholders})
     tolerance = TOLERANCES[expected["inputs"].dtype.name]
-    for key, value in found.items():
+    for key, value in actual.items():
         assert value.dtype == expected[key].dtype and value.shape == expected[key].shape, key
         difference, size = np.max(np.abs(value - expected[key])), np.max(np.abs(expected[key]))
         assert difference <= tolerance * size, (key, difference, size)
-    assert set(expected) == set(found) | set(network.placeholders)
+    assert set(expected) == set(actual) | set(network.placeholders)
     return used
 
 
@@ -87,5 +88,5 @@ def test_stepwise(name, plain_session):
 
 @pytest.mark.parametrize("name", sorted(cells.BLOCK_CASES))
 def test_checkpoints_of_contrib(name, session):
-    """LSTMBlockCell and CudnnCompatibleLSTMCell are LSTMCells of other names."""
+    """LSTMBlockCell and CudnnCompatibleLSTMCell are LSTMCell under other names."""
     check(name, "block_cells.npz", "block_cells.ckpt", cells.block_cells_of(rnn_cell), session, None)

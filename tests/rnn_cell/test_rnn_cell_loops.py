@@ -17,10 +17,10 @@ def test_stepwise_gives_the_bits_of_static_rnn(make, lengths, session):
     session.run(tf.global_variables_initializer())
     for variable in cell.weights:
         variable.load(random(variable.shape.as_list()), session)
-    ours, expected = session.run([[outputs, state], [tf.stack(static, axis=1), static_state]])
-    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(expected)):
+    actual, expected = session.run([[outputs, state], [tf.stack(static, axis=1), static_state]])
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
         np.testing.assert_array_equal(a, b)
-    assert np.all(ours[0][0]) and (lengths is None) == np.any(ours[0][1, 2:])
+    assert np.all(actual[0][0]) and (lengths is None) == np.any(actual[0][1, 2:])
 
 
 def test_raw_rnn(session):
@@ -34,23 +34,23 @@ def test_raw_rnn(session):
     array, state, _ = tf.nn.raw_rnn(cell, step)
     expected, expected_state = rnn_cell.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32, time_major=True)
     session.run(tf.global_variables_initializer())
-    ours, expected = session.run([[array.stack(), state], [expected, expected_state]])
-    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(expected)):
+    actual, expected = session.run([[array.stack(), state], [expected, expected_state]])
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
 def test_static_state_saving_rnn(session):
     class Saver:
-        """The state is kept in variables between runs."""
+        """Keeps the state in variables between runs."""
 
         def __init__(self):
-            self.kept = {name: tf.get_variable(name, [2, 4], initializer=tf.zeros_initializer()) for name in "ch"}
+            self.variables = {name: tf.get_variable(name, [2, 4], initializer=tf.zeros_initializer()) for name in "ch"}
 
         def state(self, name):
-            return self.kept[name]
+            return self.variables[name]
 
         def save_state(self, name, value):
-            return self.kept[name].assign(value)
+            return self.variables[name].assign(value)
 
     cell, x, saver = rnn_cell.BasicLSTMCell(4), tf.constant(random([2, 6, 3])), Saver()
     half = tf.placeholder_with_default(x[:, :3], [2, 3, 3])
@@ -67,6 +67,6 @@ def test_tensorflows_own_cells_in_our_loop(session):
     outputs, state = rnn_cell.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32)
     expected = tf.nn.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32, scope="again")
     assert rnn_cell.engine_used(outputs).name == "stepwise"
-    ours, expected = values(session, [[outputs, state], expected])
-    for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(expected)):
+    actual, expected = values(session, [[outputs, state], expected])
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
         np.testing.assert_array_equal(a, b)

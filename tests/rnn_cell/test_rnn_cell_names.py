@@ -1,6 +1,6 @@
-"""Variables of the drop-in: the same little programs with TensorFlow's own cells and with ours make the same ones.
+"""Variables of the drop-in: a program makes the same variables with TensorFlow's own cells and with the drop-in's.
 
-TensorFlow's are `tf.nn.rnn_cell` under 1.15, and the frozen copy that newer versions ship.
+TensorFlow's own cells are `tf.nn.rnn_cell` under 1.15, and the frozen copy in newer versions.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def run(m, cell, **options):
 
 
 class Programs:
-    """Each is a function of a module with the cells and both loops."""
+    """Programs, each a function of a module that has the cells and both loops."""
 
     def two_cells(m):  # noqa: N805 - programs are functions of the module
         call(m.BasicLSTMCell(4))
@@ -73,8 +73,8 @@ class Programs:
         call(m.LSTMCell(5, reuse=True))
 
     def models_that_share(m):  # noqa: N805
-        for again in (None, True):
-            with tf.variable_scope("model", reuse=again):
+        for reuse in (None, True):
+            with tf.variable_scope("model", reuse=reuse):
                 run(m, m.MultiRNNCell([m.BasicLSTMCell(4), m.BasicLSTMCell(5)]))
 
     def two_loops_need_a_scope(m):  # noqa: N805
@@ -187,7 +187,7 @@ class Programs:
         run(m, _BuiltCell())
 
 
-class Ours:
+class DropIn:
     dynamic_rnn = staticmethod(rnn_cell.dynamic_rnn)
     bidirectional_dynamic_rnn = staticmethod(rnn_cell.bidirectional_dynamic_rnn)
 
@@ -195,13 +195,13 @@ class Ours:
         return getattr(rnn_cell, name)
 
 
-class Stepwise(Ours):
+class Stepwise(DropIn):
     @staticmethod
     def dynamic_rnn(*args, **options):
         return rnn_cell.dynamic_rnn(*args, engine="stepwise", **options)
 
 
-class TensorFlows(Ours):
+class TensorFlow(DropIn):
     dynamic_rnn = staticmethod(tf.nn.dynamic_rnn)
     bidirectional_dynamic_rnn = staticmethod(tf.nn.bidirectional_dynamic_rnn)
 
@@ -210,7 +210,7 @@ class TensorFlows(Ours):
 
 
 def outcome(program, m):
-    """What a program leaves behind: its variables, or the kind of its error."""
+    """The variables that a program makes, and the class of its error."""
     with tf.Graph().as_default(), tf.Session() as session:
         error = None
         try:
@@ -240,9 +240,9 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("ours", [Ours(), pytest.param(Stepwise(), marks=ONCE)], ids=["engines", "stepwise"])
+@pytest.mark.parametrize("module", [DropIn(), pytest.param(Stepwise(), marks=ONCE)], ids=["engines", "stepwise"])
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
-def test_same_variables(name, ours):
-    expected = outcome(PROGRAMS[name], TensorFlows())
-    assert outcome(PROGRAMS[name], ours) == expected
+def test_same_variables(name, module):
+    expected = outcome(PROGRAMS[name], TensorFlow())
+    assert outcome(PROGRAMS[name], module) == expected
     assert (expected["error"] is not None) == (name in FAILING)

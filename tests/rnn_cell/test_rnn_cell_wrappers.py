@@ -1,14 +1,14 @@
-"""The drop-in's wrappers: what dropout touches, sums, devices. TensorFlow's numbers: test_rnn_cell_golden.py."""
+"""The drop-in's wrappers: which values dropout changes, sums, devices. test_rnn_cell_golden.py has the numbers."""
 
 import numpy as np
 import pytest
 
-from stacked_lstm import rnn_cell
+from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
 
 
 class Copy(rnn_cell.RNNCell):
-    """Its output and its new state (c, h) are its input: what comes out shows what dropout did."""
+    """Its output and both parts of its new state are its input, so they show what dropout did."""
 
     state_size = property(lambda self: rnn_cell.LSTMStateTuple(50, 50))
     output_size = property(lambda self: 50)
@@ -59,7 +59,7 @@ def test_outputs_alone(session):
     assert np.any(outputs[0] != outputs[1]) and np.any(outputs[0, 0] != outputs[0, 1])
 
 
-def test_inputs_reach_everything(session):
+def test_inputs(session):
     outputs, states = steps(session, rnn_cell.DropoutWrapper(Copy(), input_keep_prob=0.5))
     assert_dropped(outputs, 0.5)
     for output, state in zip(outputs, states):
@@ -67,7 +67,7 @@ def test_inputs_reach_everything(session):
         np.testing.assert_array_equal(state.h, output)
 
 
-def test_states_but_never_c(session):
+def test_states_except_c(session):
     stack = rnn_cell.MultiRNNCell([Copy(), Copy()])
     outputs, states = steps(session, rnn_cell.DropoutWrapper(stack, state_keep_prob=0.5))
     assert np.all(outputs == 1)
@@ -78,7 +78,7 @@ def test_states_but_never_c(session):
         assert np.any(state[0].h != state[1].h)
 
 
-def test_a_filter_decides(session):
+def test_filters(session):
     def keep_h(state):
         return rnn_cell.LSTMStateTuple(c=True, h=False) if isinstance(state, tuple) else True
 
@@ -115,7 +115,7 @@ def test_nests(session):
 
 
 def test_one_mask_for_all_steps(session):
-    """And for all sequences; a new one in the next run."""
+    """All steps and sequences share a mask; the next run draws a new one."""
     wrapper = rnn_cell.DropoutWrapper(
         Copy(), output_keep_prob=0.5, state_keep_prob=0.5, variational_recurrent=True, dtype=tf.float32
     )
@@ -129,7 +129,7 @@ def test_one_mask_for_all_steps(session):
 
 
 def test_seeds():
-    """The same masks in every session; another seed, or another place, has others."""
+    """Masks are equal in every session, and differ between seeds and between places."""
 
     def masks(seed):
         with tf.Graph().as_default(), tf.Session() as session:
@@ -138,9 +138,61 @@ def test_seeds():
             outputs, (state,) = steps(session, wrapper, count=1)
             return outputs[0], state.h
 
-    first, again, other = masks(3), masks(3), masks(4)
-    np.testing.assert_array_equal(first, again)
-    assert np.any(first[0] != other[0]) and np.any(first[0] != first[1])
+    masks_3, masks_4 = masks(3), masks(4)
+    np.testing.assert_array_equal(masks_3, masks(3))
+    assert np.any(masks_3[0] != masks_4[0]) and np.any(masks_3[0] != masks_3[1])
+
+
+def test_attributes_that_subclasses_read(session):
+    """TensorFlow's wrapper has the same noise under the same names, and the same filter."""
+
+    def by_default(m):
+        return m.DropoutWrapper(m.LSTMCell(4), 0.5, 0.5, 0.5, seed=3)
+
+    def variational(m):
+        sizes = {"input_size": tf.TensorShape([3]), "dtype": tf.float32}
+        cell = m.MultiRNNCell([m.LSTMCell(4, num_proj=2), m.BasicLSTMCell(5)])
+        return m.DropoutWrapper(cell, 0.5, 0.5, 0.5, True, seed=3, **sizes)
+
+    def filtered(m):
+        return m.DropoutWrapper(m.LSTMCell(4), state_keep_prob=0.5, dropout_state_filter_visitor=len)
+
+    def without_input_noise(m):
+        return m.DropoutWrapper(m.LSTMCell(4), variational_recurrent=True, dtype=tf.float32, seed=3)
+
+    reference = parity.dynamic_rnn.rnn_cell()[0]
+    cases = {by_default: [0, 0, 0], variational: [1, 4, 1], filtered: [0, 0, 0], without_input_noise: [0, 2, 1]}
+    for make, counts in cases.items():
+        noises = []
+        for m in (rnn_cell, reference):
+            wrapper = make(m)
+            noise = [wrapper._recurrent_input_noise, wrapper._recurrent_state_noise, wrapper._recurrent_output_noise]
+            noises.append([[] if nest is None else session.run(tf.nest.flatten(nest)) for nest in noise])
+            state = m.LSTMStateTuple(tf.zeros([2, 4]), tf.zeros([2, 4]))
+            assert wrapper._dropout_state_filter(state) == (2 if make is filtered else (False, True))
+        assert [[len(leaves) for leaves in noise] for noise in noises] == [counts] * 2
+        for a, b in zip(*map(tf.nest.flatten, noises)):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_subclasses_that_call_the_cell_themselves(session):
+    """`_call_wrapped_cell` is where TensorFlow's wrappers call the cell inside."""
+
+    def twice(m):
+        class Twice(m.ResidualWrapper):
+            def _call_wrapped_cell(self, inputs, state, cell_call_fn, **kwargs):
+                output, state = super()._call_wrapped_cell(inputs, state, cell_call_fn, **kwargs)
+                return cell_call_fn(output, state, **kwargs)
+
+        return Twice(m.LSTMCell(3))
+
+    results = []
+    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+        with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
+            results.append(tf.nn.static_rnn(twice(m), [tf.ones([2, 3])] * 2, dtype=tf.float32))
+    session.run(tf.global_variables_initializer())
+    for a, b in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
@@ -158,10 +210,10 @@ def test_bad_dropout():
     for arguments, message in (
         ({"input_keep_prob": 1.5}, "`input_keep_prob` between 0 and 1, got 1.5"),
         ({"output_keep_prob": tf.constant(-0.5)}, "`output_keep_prob` between 0 and 1, got -0.5"),
-        ({"variational_recurrent": True}, "`dtype` if `variational_recurrent`"),
+        ({"variational_recurrent": True}, "a `dtype` with variational_recurrent=True, got None"),
         (
             {"variational_recurrent": True, "dtype": tf.float32, "input_keep_prob": 0.5},
-            "`input_size` if `variational_recurrent` and inputs are dropped out",
+            "an `input_size` with variational_recurrent=True and input dropout, got None",
         ),
     ):
         with pytest.raises(ValueError, match="DropoutWrapper: expected " + message):

@@ -1,13 +1,13 @@
 """A language model over words, as people wrote it in 2017 after the tutorial on the Penn Treebank.
 
 It learns to predict the next word of this repository's LICENSE. The state at the end of a batch is fed back as the
-start of the next one; training and evaluation are two models that share their variables. The cells come from outside,
-so that the same program runs with TensorFlow's own and with the package's:
+start of the next one. Training and evaluation are two models that share their variables. The module of cells is an
+argument, so the same program runs with TensorFlow's own cells and with the package's:
 
     run(tf.nn.rnn_cell, tf.nn.dynamic_rnn, steps=50, save_to="model.ckpt")                 # TensorFlow 1.15
     run(rnn_cell, rnn_cell.dynamic_rnn, steps=10, restore_from="model.ckpt")               # stacked_lstm's rnn_cell
 
-Every random op has a seed of its own, and the loop draws its masks in order: two runs have the same losses.
+Every random op has a seed, and the loop draws its masks in order, so two runs have the same losses.
 """
 
 import collections
@@ -41,7 +41,7 @@ class EvalConfig(TrainConfig):
 
 
 def read_words(vocab_size):
-    """The text as a list of word numbers; rare words are one word, <unk>."""
+    """Returns the text as a list of word numbers. All rare words have the number 0, <unk>."""
     with open(TEXT) as text:
         words = re.findall("[a-z]+", text.read().lower())
     by_count = sorted(collections.Counter(words).items(), key=lambda item: (-item[1], item[0]))
@@ -50,7 +50,7 @@ def read_words(vocab_size):
 
 
 def producer(raw_data, batch_size, num_steps):
-    """Yields (inputs, targets), [batch_size, num_steps] each; a row goes on where it ended in the batch before."""
+    """Yields (inputs, targets), [batch_size, num_steps] each. A row continues the same row of the previous batch."""
     batch_len = len(raw_data) // batch_size
     data = np.reshape(raw_data[: batch_size * batch_len], [batch_size, batch_len])
     for i in range((batch_len - 1) // num_steps):
@@ -82,7 +82,7 @@ class LanguageModel:
             inputs = tf.nn.dropout(inputs, config.keep_prob, seed=2)
         cell = rnn_cell.MultiRNNCell([lstm_cell(k) for k in range(config.num_layers)], state_is_tuple=True)
         self.initial_state = cell.zero_state(config.batch_size, tf.float32)
-        steps = {"parallel_iterations": 1} if is_training else {}  # The masks are drawn in order.
+        steps = {"parallel_iterations": 1} if is_training else {}  # Masks are drawn in order.
         outputs, self.final_state = dynamic_rnn(cell, inputs, initial_state=self.initial_state, scope="RNN", **steps)
 
         softmax_w = tf.get_variable("softmax_w", [size, vocab_size], initializer=uniform(3))
@@ -105,12 +105,12 @@ class LanguageModel:
         return optimizer.apply_gradients(zip(gradients, variables), global_step=self.global_step)
 
 
-def run_epoch(session, model, words, most=None):
-    """Runs the model over the text from its beginning, at most `most` batches; returns the costs per word."""
+def run_epoch(session, model, words, limit=None):
+    """Runs the model over the text from its beginning, at most `limit` batches; returns the costs per word."""
     costs = []
     state = session.run(model.initial_state)
     for x, y in producer(words, model.config.batch_size, model.config.num_steps):
-        if len(costs) == most:
+        if len(costs) == limit:
             break
         feed_dict = {model.input_data: x, model.targets: y}
         for i, (c, h) in enumerate(model.initial_state):
@@ -122,7 +122,7 @@ def run_epoch(session, model, words, most=None):
 
 
 def train(session, model, words, steps):
-    """Trains for a number of batches, epoch after epoch; returns their costs per word."""
+    """Trains for a number of batches, over as many epochs as they take; returns their costs per word."""
     config, costs = model.config, []
     epoch_size = len(list(producer(words, config.batch_size, config.num_steps)))
     while len(costs) < steps:
@@ -134,17 +134,18 @@ def train(session, model, words, steps):
 
 
 def run(rnn_cell, dynamic_rnn, steps, restore_from=None, save_to=None):
-    """The program.
+    """Runs the program: evaluates, trains, evaluates.
 
     Args:
-      rnn_cell, dynamic_rnn: a module of cells, and the function that runs them.
-      steps: how many batches to train.
-      restore_from: a checkpoint to go on from; None to begin anew.
-      save_to: where to save one at the end; None for nowhere.
+      rnn_cell: a module of cells.
+      dynamic_rnn: the function that runs the cells over time.
+      steps: the number of batches to train.
+      restore_from: path of a checkpoint to start from; None for new variables.
+      save_to: path of a checkpoint to write at the end; None for none.
 
     Returns:
-      Dictionary of float arrays: costs per word of all batches of the evaluation before and after the training, and
-      of those of the training; "perplexity before" and "perplexity after".
+      Dictionary of float arrays. "before", "training" and "after" are the costs per word of each batch of the first
+      evaluation, the training and the second evaluation; "perplexity before" and "perplexity after" are numbers.
     """
     words = read_words(TrainConfig.vocab_size)
     with tf.Graph().as_default():
@@ -158,14 +159,15 @@ def run(rnn_cell, dynamic_rnn, steps, restore_from=None, save_to=None):
             session.run(tf.global_variables_initializer())
             if restore_from:
                 saver.restore(session, restore_from)
-            found = collections.OrderedDict()
-            found["before"] = run_epoch(session, evaluation, words)
-            found["training"] = train(session, model, words, steps)
-            found["after"] = run_epoch(session, evaluation, words)
+            costs = {
+                "before": run_epoch(session, evaluation, words),
+                "training": train(session, model, words, steps),
+                "after": run_epoch(session, evaluation, words),
+            }
             if save_to:
                 saver.save(session, save_to, write_meta_graph=False, write_state=False)
-    found.update({"perplexity " + when: np.exp(np.mean(found[when])) for when in ("before", "after")})
-    return {name: np.array(costs, np.float64) for name, costs in found.items()}
+    costs.update({f"perplexity {name}": np.exp(np.mean(costs[name])) for name in ("before", "after")})
+    return {name: np.array(values, np.float64) for name, values in costs.items()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cells that the tests of the drop-in run, and how they make data and values."""
+"""Cells for the tests of the drop-in, random data, and values of tensors."""
 
 import numpy as np
 
@@ -21,7 +21,9 @@ LAYERS = {
     "mixed stack": lambda: rnn_cell.MultiRNNCell(
         [rnn_cell.BasicLSTMCell(4, activation="relu"), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3)]
     ),
-    "wide": lambda: rnn_cell.LSTMCell(300, True, num_proj=8),  # A loop of its own, and its input through the loop.
+    "wide": lambda: rnn_cell.LSTMCell(
+        300, True, num_proj=8
+    ),  # Its loop runs one layer, and the input product is inside the loop.
 }
 
 
@@ -38,7 +40,7 @@ class UserCell(rnn_cell.RNNCell):
 
 
 class OldCell(rnn_cell.RNNCell):
-    """Overrides `__call__` and forgets the base's `__init__`."""
+    """Overrides `__call__` and does not call the `__init__` of its base class."""
 
     def __init__(self):
         self.calls = 0

@@ -1,0 +1,234 @@
+"""Dispatch: which calls of dynamic_rnn run on the package's engines, and how.
+
+`CONDITIONS` alone decides. A call that does not meet them runs on TensorFlow's own loop, which is named "stepwise".
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, NamedTuple
+
+from stacked_lstm import checks, engines, tensor_checks
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
+from stacked_lstm.engines.engine import first_problem
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
+from stacked_lstm.rnn_cell.cell import build
+from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
+from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
+from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
+
+
+class Call(NamedTuple):
+    """The arguments of `tf.nn.dynamic_rnn`, under its names."""
+
+    cell: Any
+    inputs: Any
+    sequence_length: Any
+    initial_state: Any
+    dtype: Any
+    parallel_iterations: int | None
+    swap_memory: bool
+    time_major: bool
+    scope: Any
+
+
+# Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
+# engine. They are asked in order; later ones rely on earlier ones.
+
+
+def _cells_are_lstm_cells(call: Call) -> str | None:
+    names = [type(c).__name__ for c in layer_cells(call.cell) if type(c) not in (BasicLSTMCell, LSTMCell)]
+    return f"there is a {names[0]}" if names else None
+
+
+def _states_are_tuples(call: Call) -> str | None:
+    cells = [call.cell] + layer_cells(call.cell)
+    return None if all(isinstance(c.state_size, tuple) for c in cells) else "state_is_tuple is False"
+
+
+def _activations_have_names(call: Call) -> str | None:
+    for cell in layer_cells(call.cell):
+        if cell.activation.times_slope is None:
+            return f"the activation {cell.activation.name} is a function that is not known by name"
+    return None
+
+
+def _inputs_are_one_tensor(call: Call) -> str | None:
+    if tf.nest.is_nested(call.inputs):
+        return "the inputs are a nest of tensors"
+    shape = tf.convert_to_tensor(call.inputs).shape
+    return None if shape.ndims == 3 and shape.as_list()[2] else f"the inputs have the shape {shape}"
+
+
+def _dtypes_are_equal(call: Call) -> str | None:
+    dtypes = [tf.convert_to_tensor(call.inputs).dtype]
+    dtypes += [tf.as_dtype(cell.dtype) for cell in layer_cells(call.cell) if cell.dtype]
+    dtypes += [tf.as_dtype(call.dtype)] if call.initial_state is None else []
+    names = sorted({dtype.base_dtype.name for dtype in dtypes})
+    if len(names) > 1:
+        return f"the dtypes are {' and '.join(names)}"
+    return None if dtypes[0].is_floating else f"the dtype is {names[0]}"
+
+
+def _widths_fit(call: Call) -> str | None:
+    width = tf.convert_to_tensor(call.inputs).shape.as_list()[2]
+    for cell in layer_cells(call.cell):
+        if cell.input_size not in (None, width):
+            return f"a cell was built for inputs of width {cell.input_size}"
+        width = cell.output_size
+    return None
+
+
+def _initial_state_fits(call: Call) -> str | None:
+    if call.initial_state is None:
+        return None
+    sizes = call.cell.state_size if _is_stack(call.cell) else (call.cell.state_size,)
+    states = call.initial_state if _is_stack(call.cell) else (call.initial_state,)
+    if not _is_tuple_of(states, len(sizes)) or not all(_is_tuple_of(state, 2) for state in states):
+        return "the initial state is not a tuple (c, h), or one per layer"
+    x = tf.convert_to_tensor(call.inputs)
+    batch = x.shape.as_list()[1 if call.time_major else 0]
+    for state, size in zip(states, sizes):
+        for part, width in zip(state, size):
+            part = tf.convert_to_tensor(part)
+            if part.dtype != x.dtype or not part.shape.is_compatible_with([batch, width]):
+                return f"the initial state has a {part.dtype.name} tensor of shape {part.shape}"
+    return None
+
+
+def _loop_options_are_defaults(call: Call) -> str | None:
+    if call.swap_memory:
+        return "swap_memory is for TensorFlow's loop"
+    if call.parallel_iterations not in (None, 32):
+        return "parallel_iterations is for TensorFlow's loop"
+    return None
+
+
+CONDITIONS = (
+    _cells_are_lstm_cells,
+    _states_are_tuples,
+    _activations_have_names,
+    _inputs_are_one_tensor,
+    _dtypes_are_equal,
+    _widths_fit,
+    _initial_state_fits,
+    _loop_options_are_defaults,
+)
+
+
+def choose(call: Call, engine: str | None) -> engines.Request | EngineUsed:
+    """Decides where a call runs.
+
+    Args:
+      call: the `Call`.
+      engine: "auto", "stepwise" or an engine's name; None is "auto".
+
+    Returns:
+      An `engines.Request` if the call runs on an engine; an `EngineUsed` if it runs on TensorFlow's loop.
+
+    Raises:
+      ValueError: an unknown engine; or one that was asked for by name, and the call does not meet the conditions.
+    """
+    request = engines.resolve(AUTO if engine is None else engine, "dynamic_rnn", stepwise=True)
+    if request.name == STEPWISE:
+        return EngineUsed(STEPWISE, f"asked for by {request.source}")
+    problem = first_problem(CONDITIONS, call)
+    if problem is None:
+        return request
+    if engine not in (None, AUTO):
+        checks.fail("dynamic_rnn", f"a plain stack of LSTM cells for engine {engine!r}", problem)
+    return EngineUsed(STEPWISE, f"TensorFlow's own loop, because {problem}")
+
+
+def run(call: Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUsed]:
+    """Runs a call that meets the conditions on an engine; returns (outputs, final state, `EngineUsed`)."""
+    x = tf.convert_to_tensor(call.inputs)
+    with tf.variable_scope(call.scope or "rnn"):
+        build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
+        layers = [cell.layer() for cell in layer_cells(call.cell)]
+        steps, batch = tensor_checks.sizes(x, call.time_major)
+        lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
+        state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
+        states = state if _is_stack(call.cell) else [state]
+        widths = [(layer.hidden_size, layer.output_size) for layer in layers]
+        states = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
+        outputs, finals, used = engines.run(
+            request, [Segment(layers)], x, states, lengths, call.time_major, "dynamic_rnn"
+        )
+    return outputs, tuple(finals) if _is_stack(call.cell) else finals[0], used
+
+
+def layer_cells(cell: Any) -> list[Any]:
+    """Returns the cells of a stack, or [cell], without wrappers that do nothing."""
+    cell = _unwrap(cell)
+    return [_unwrap(inner) for inner in cell.cells] if type(cell) is MultiRNNCell else [cell]
+
+
+def _is_stack(cell: Any) -> bool:
+    return type(_unwrap(cell)) is MultiRNNCell
+
+
+def _unwrap(cell: Any) -> Any:
+    """Returns the cell inside DropoutWrappers that drop nothing. Graphs for evaluation often have such wrappers."""
+    while type(cell) is DropoutWrapper and cell.drops_nothing:
+        cell = cell.wrapped_cell
+    return cell
+
+
+def _is_tuple_of(value: Any, count: int) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == count
+
+
+def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:
+    """Returns `sequence_length` as int32 [B] between 0 and T: TensorFlow's loop, too, takes entries beyond T as T.
+
+    If there are not B lengths, an assertion fails when the graph runs.
+    """
+    expected, shape = batch.dynamic[None], tf.shape(lengths)
+    is_vector_of_batch = tf.reduce_all(tf.equal(shape, expected))
+    message = ["dynamic_rnn: expected `sequence_length` of shape", expected, "got", shape]
+    with tf.control_dependencies([tensor_checks.assertion(is_vector_of_batch, message)]):
+        lengths = tf.identity(lengths)
+    lengths.set_shape([batch.static])
+    return tf.maximum(tf.minimum(lengths, steps.dynamic), 0)
+
+
+# graph -> name of a tensor -> `EngineUsed`.
+_ENGINES_USED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def record(outputs: Any, used: EngineUsed) -> None:
+    """Keeps for `engine_used` which engine made the tensors of a nest."""
+    for tensor in tf.nest.flatten(outputs):
+        _ENGINES_USED.setdefault(tensor.graph, {})[tensor.name] = used
+
+
+def engine_used(outputs: Any) -> EngineUsed:
+    """Returns the engine that runs a call of `dynamic_rnn`, and the reason.
+
+    Args:
+      outputs: the outputs that `dynamic_rnn` returned; or the forward or backward outputs of
+        `bidirectional_dynamic_rnn`.
+
+    Returns:
+      `EngineUsed(name, reason)`, two strings. The name is "cudnn", "native", "graph", or "stepwise" for TensorFlow's
+      own loop.
+
+    Raises:
+      ValueError: `outputs` are not from such a call.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(32), output_keep_prob=0.5)
+      >>> outputs, state = rnn_cell.dynamic_rnn(cell, tf.zeros([4, 20, 8]), dtype=tf.float32)
+      >>> rnn_cell.engine_used(outputs).name
+      'stepwise'
+      >>> rnn_cell.engine_used(outputs).reason
+      "TensorFlow's own loop, because there is a DropoutWrapper"
+    """
+    for tensor in tf.nest.flatten(outputs)[:1]:
+        if tf.is_tensor(tensor) and tensor.name in _ENGINES_USED.get(tensor.graph, {}):
+            return _ENGINES_USED[tensor.graph][tensor.name]
+    return checks.fail("engine_used", "outputs of this package's dynamic_rnn", outputs)

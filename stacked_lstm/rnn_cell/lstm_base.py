@@ -1,0 +1,144 @@
+"""LSTMBase: what BasicLSTMCell and LSTMCell share, which is state, sizes, checks, and the fused kernel and bias.
+
+Attributes with an underscore have TensorFlow's names, because subclasses in users' programs read them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+from stacked_lstm import checks, equations
+from stacked_lstm.compat import tf
+from stacked_lstm.equations import Extras
+from stacked_lstm.layer import Layer
+from stacked_lstm.rnn_cell import keras_names
+from stacked_lstm.rnn_cell.cell import RNNCell, check_floating
+from stacked_lstm.state import LSTMStateTuple
+
+
+class LSTMBase(RNNCell):
+    """A cell whose state is (c, h) and whose gates are in one kernel and one bias.
+
+    Subclasses define `call`, and `_add_variables` and `_extras` if they have more than kernel and bias.
+
+    Attributes:
+      activation: `activations.Activation`.
+      input_size: I, an int; None before the cell is built.
+    """
+
+    input_size: Any = None
+    _kernel: Any = None
+    _bias: Any = None
+    _num_proj: int | None = None
+
+    def __init__(
+        self,
+        num_units: int,
+        forget_bias: Any,
+        state_is_tuple: bool,
+        activation: str | Callable | None,
+        reuse: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(_reuse=reuse, **kwargs)
+        if self._dtype:
+            check_floating(self._dtype)
+        self._num_units = num_units
+        self._forget_bias = forget_bias
+        self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
+        self._activation = self.activation.function
+        self._state_is_tuple = state_is_tuple
+
+    @property
+    def state_size(self) -> Any:
+        sizes = LSTMStateTuple(self._num_units, self._hidden_size)
+        return sizes if self._state_is_tuple else sum(sizes)
+
+    @property
+    def output_size(self) -> Any:
+        return self._hidden_size
+
+    @property
+    def _hidden_size(self) -> int:
+        """P, the width of h. A subclass may have another output size."""
+        return self._num_proj or self._num_units
+
+    def build(self, inputs_shape: Any) -> None:
+        """Makes the variables. The first call of the cell does it by itself.
+
+        Args:
+          inputs_shape: [B, I], a list or a `tf.TensorShape`.
+
+        Raises:
+          ValueError: I is unknown.
+        """
+        depth = tf.TensorShape(inputs_shape).as_list()[-1]
+        if depth is None:
+            raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}")
+        self.input_size = depth
+        self._add_variables(depth)
+        self.built = True
+
+    def layer(self) -> Layer:
+        """Returns the built cell as the `Layer` that engines run. The forget bias is added to the layer's bias."""
+        forget_bias = self._forget_bias
+        if tf.is_tensor(forget_bias):
+            forget_bias = tf.cast(forget_bias, self._bias.dtype.base_dtype)
+        # A number is not cast, because that would round it to float32 first.
+        is_f = np.repeat([float(gate == "f") for gate in equations.GATE_ORDER], self._num_units)
+        bias = self._bias + tf.constant(is_f, self._bias.dtype.base_dtype) * forget_bias
+        sizes = self.input_size, self._num_units
+        return Layer(*sizes, [self._kernel], [bias], activation=self.activation, extras=self._extras())
+
+    def _extras(self) -> Extras:
+        """What the cell has beyond the plain equations."""
+        return equations.PLAIN
+
+    def _add_variables(self, depth: int) -> None:
+        self._add_kernel_and_bias(depth)
+
+    def _add_kernel_and_bias(self, depth: int, **kernel_options: Any) -> None:
+        shape = [depth + self._hidden_size, 4 * self._num_units]
+        self._kernel = self.add_variable("kernel", shape, **kernel_options)
+        # The bias starts from zero, whatever the initializer of the scope is.
+        self._bias = self.add_variable("bias", [4 * self._num_units], initializer=tf.zeros_initializer())
+
+    def _unpack(self, inputs: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns (c, h); raises ValueError if the inputs or the state do not fit the cell."""
+        if self._state_is_tuple:
+            if not isinstance(state, (list, tuple)) or len(state) != 2:
+                raise ValueError(f"Expected state of {self.name} to be a tuple (c, h), but received: {state}")
+            c, h = state
+        else:
+            c, h = tf.split(state, [self._num_units, self._hidden_size], axis=1)
+        for tensor in (inputs, c, h):
+            check_floating(tensor.dtype)
+        if inputs.shape.ndims != 2:
+            checks.fail(self.name, "inputs of rank 2, [batch, input]", f"shape {inputs.shape}")
+        return c, h
+
+    def _pack(self, c: tf.Tensor, h: tf.Tensor) -> Any:
+        return LSTMStateTuple(c, h) if self._state_is_tuple else tf.concat([c, h], axis=1)
+
+    def _gates(self, inputs: tf.Tensor, h: tf.Tensor) -> list[tf.Tensor]:
+        """Returns i, j, f, o before their activations, [B, H] each."""
+        z = tf.nn.bias_add(tf.matmul(tf.concat([inputs, h], axis=1), self._kernel), self._bias)
+        return tf.split(z, 4, axis=1)
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        inputs = tf.convert_to_tensor(inputs)
+        check_floating(inputs.dtype)  # Before variables of such a dtype are made.
+        return super().__call__(inputs, state, scope)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.update(
+            num_units=self._num_units,
+            forget_bias=self._forget_bias,
+            state_is_tuple=self._state_is_tuple,
+            activation=keras_names.activation_config(self.activation),
+            reuse=self._reuse,
+        )
+        return config
