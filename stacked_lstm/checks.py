@@ -1,45 +1,66 @@
-"""Argument checks. Every message names the function, what was expected and what was given; no TensorFlow is needed."""
+"""Checks of arguments that are not tensors. This module needs no TensorFlow.
+
+Every message names the function, what it expected and what it got.
+"""
+
+from __future__ import annotations
 
 import numbers
+from typing import Any, Mapping, NoReturn, TypeVar
 
 import numpy as np
 
-
-def fail(function, expected, given):
-    raise ValueError(f"{function}: expected {expected}, got {given}")
+_Value = TypeVar("_Value")
 
 
-def known(table, name, function, argument, alternative=None):
-    """Returns `table[name]`; raises ValueError listing the known names otherwise."""
+def fail(function: str, expected: str, actual: Any) -> NoReturn:
+    """Raises ValueError with the message `function: expected ..., got ...`."""
+    raise ValueError(f"{function}: expected {expected}, got {actual}")
+
+
+def known(
+    table: Mapping[str, _Value], name: Any, function: str, argument: str, alternative: str | None = None
+) -> _Value:
+    """Returns `table[name]`.
+
+    Args:
+      table: mapping from names to values.
+      name: the value of the argument.
+      function, argument: names for the message.
+      alternative: what else the argument may be, for the message, such as "or a callable".
+
+    Raises:
+      ValueError: `name` is not in the table. The message lists the names in the table.
+    """
     if isinstance(name, str) and name in table:
         return table[name]
     names = ", ".join(sorted(table))
-    return fail(function, f"`{argument}` to be one of {names}{' ' + alternative if alternative else ''}", repr(name))
+    fail(function, f"`{argument}` to be one of {names}{' ' + alternative if alternative else ''}", repr(name))
 
 
-def widths(sizes, function, argument):
+def widths(sizes: Any, function: str, argument: str) -> list[int]:
     """Returns `sizes` as a list of ints; raises ValueError unless it is a non-empty sequence of positive integers."""
     expected = f"`{argument}` to be a non-empty sequence of positive integers"
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
         fail(function, expected, repr(sizes))
     sizes = list(sizes)
-    whole = all(isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0 for size in sizes)
-    if not sizes or not whole:
+    valid = all(isinstance(size, numbers.Integral) and not isinstance(size, bool) and int(size) > 0 for size in sizes)
+    if not sizes or not valid:
         fail(function, expected, repr(sizes))
     return [int(size) for size in sizes]
 
 
-def flag(value, function, argument):
+def flag(value: Any, function: str, argument: str) -> bool:
     """Returns `value`; raises ValueError unless it is True or False."""
     return value if isinstance(value, bool) else fail(function, f"`{argument}` to be True or False", repr(value))
 
 
-def number(value, function, argument):
+def number(value: Any, function: str, argument: str) -> float:
     """Returns `value` as a float; raises ValueError unless it is a finite number."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(value)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(float(value))
     return float(value) if is_number else fail(function, f"`{argument}` to be a finite number", repr(value))
 
 
-def scope(name, function):
+def scope(name: Any, function: str) -> str:
     """Returns `name`; raises ValueError unless it is a non-empty string."""
     return name if isinstance(name, str) and name else fail(function, "`name` to be a non-empty string", repr(name))

@@ -1,7 +1,9 @@
-"""The one module that knows TensorFlow versions: everything else imports `tf` from here.
+"""Differences between TensorFlow's versions. The package imports `tf` from this module.
 
-TensorFlow 1.15 and 2.x both carry the TF1 graph API under this name.
+TensorFlow 1.15 and 2.x both have the TF1 graph API as `tensorflow.compat.v1`.
 """
+
+from __future__ import annotations
 
 import tensorflow.compat.v1 as tf
 
@@ -16,42 +18,43 @@ __all__ = [
 ]
 
 
-def inside_function_or_control_flow():
-    """Whether ops made now belong to a tf.function, a branch of tf.cond or the body of a tf.while_loop."""
+def inside_function_or_control_flow() -> bool:
+    """Whether new ops belong to a tf.function, a branch of tf.cond or the body of a tf.while_loop."""
     graph = tf.get_default_graph()
-    # Under control flow v2 bodies are functions; of control flow v1 TensorFlow has no public sign.
+    # Control flow v2 puts bodies into functions. TensorFlow has no public way to ask for control flow v1.
     return graph.building_function or graph._get_control_flow_context() is not None
 
 
-def device_of_new_ops():
-    """The `tf.DeviceSpec` of ops made now, after `tf.device`, device functions and `tf.colocate_with`."""
+def device_of_new_ops() -> tf.DeviceSpec:
+    """The `tf.DeviceSpec` of new ops. It follows `tf.device`, device functions and `tf.colocate_with`."""
     graph = tf.get_default_graph()
-    # TensorFlow tells by the device of an op. This one is made elsewhere: in the user's graph it would stay for good.
-    with tf.Graph().as_default() as elsewhere:
-        elsewhere._device_function_stack = graph._device_function_stack
-        elsewhere._colocation_stack = graph._colocation_stack
+    # Only an op tells its device. A scratch graph has this op: in the user's graph it would stay for good.
+    with tf.Graph().as_default() as scratch:
+        scratch._device_function_stack = graph._device_function_stack
+        scratch._colocation_stack = graph._colocation_stack
         return tf.DeviceSpec.from_string(tf.no_op().device)
 
 
-def cuda_version():
-    """The version of CUDA that TensorFlow was built for, such as "12.5.1"; None where it does not say, or has none."""
-    return getattr(tf.sysconfig, "get_build_info", dict)().get("cuda_version")
+def cuda_version() -> str | None:
+    """The version of CUDA that TensorFlow was built for, such as "12.5.1"; None if there is none or it is unknown."""
+    get_build_info = getattr(tf.sysconfig, "get_build_info", None)  # TensorFlow 1.15 does not have it.
+    return get_build_info().get("cuda_version") if get_build_info else None
 
 
-def gpu_visible():
-    """Whether this process has a GPU that it may use. Asking starts CUDA."""
+def gpu_visible() -> bool:
+    """Whether this process may use a GPU. The call starts CUDA."""
     return bool(tf.config.experimental.get_visible_devices("GPU"))
 
 
-def tensor_float_32():
-    """Whether this process lets GPUs round factors of float32 products; TensorFlow's packages before 2.4 never do."""
+def tensor_float_32() -> bool:
+    """Whether TF32 is on in this process; see `tf32`. TensorFlow's packages before 2.4 have no TF32."""
     experimental = tf.config.experimental
     return hasattr(experimental, "tensor_float_32_execution_enabled") and (
         experimental.tensor_float_32_execution_enabled()
     )
 
 
-def set_tensor_float_32(allowed):
-    """Says whether this process lets GPUs round so; TensorFlow's packages before 2.4 never do."""
+def set_tensor_float_32(enabled: bool) -> None:
+    """Switches TF32 on or off for this process. TensorFlow's packages before 2.4 have no TF32: nothing happens."""
     if hasattr(tf.config.experimental, "enable_tensor_float_32_execution"):
-        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+        tf.config.experimental.enable_tensor_float_32_execution(enabled)

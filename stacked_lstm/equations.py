@@ -1,87 +1,116 @@
 """One LSTM step in TensorFlow, its gradient and its tangent.
 
-Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997, with the forget gate of Gers,
-Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000:
-
     f = sigma([h, x] Wf + bf)      i = sigma([h, x] Wi + bi)
     g = tanh([h, x] Wc + bc)       o = sigma([h, x] Wo + bo)
     c' = f * c + i * g             h' = o * tanh(c')
 
 Engines compute the four products as one: the gate matrices stand side by side in `GATE_ORDER`. `z`, [..., 4H], is
-the result before any activation.
+the sum of products and biases before any activation.
 
-`Extras` are what LSTMCell of TensorFlow 1 adds (see `rnn_cell`): peepholes p from the cell state to the gates (Gers,
-Schraudolph and Schmidhuber, Learning Precise Timing with LSTM Recurrent Networks, JMLR 3, 2002), a projection of h
-(Sak, Senior and Beaufays, Long Short-Term Memory Recurrent Neural Network Architectures for Large Scale Acoustic
-Modeling, Interspeech 2014), and bounds on both states:
+`Extras` are what TensorFlow 1's LSTMCell adds (see `rnn_cell`): peepholes p from the cell state to the gates, a
+projection Wp of h, and bounds on both states:
 
     f = sigma([h, x] Wf + bf + pf * c)      i = sigma([h, x] Wi + bi + pi * c)      c' = clip(f * c + i * g)
     o = sigma([h, x] Wo + bo + po * c')     h' = clip((o * tanh(c')) Wp)
+
+Sources:
+  The LSTM: Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997.
+  The forget gate: Gers, Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000.
+  Peepholes: Gers, Schraudolph and Schmidhuber, Learning Precise Timing with LSTM Recurrent Networks, JMLR 3, 2002.
+  The projection: Sak, Senior and Beaufays, Long Short-Term Memory Recurrent Neural Network Architectures for Large
+    Scale Acoustic Modeling, Interspeech 2014.
 """
 
-import collections
+from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
+from stacked_lstm.state import LSTMState
 
-# Columns of every fused matrix in this package, by the suffix of the variable they come from: the order of
-# TensorFlow 1's cells, so that their kernels are used as they are.
+# The order of the columns of every fused matrix in this package, by the suffixes of the variables. TensorFlow 1's
+# cells have this order, so that their kernels are used as they are.
 GATE_ORDER = ("i", "c", "f", "o")
 
-Extras = collections.namedtuple("Extras", ["peepholes", "cell_clip", "projection", "projection_clip"])
-Extras.__doc__ = """What an LSTM layer may have beyond the plain equations; None where there is nothing.
 
-Fields:
-  peepholes: (pi, pf, po), [H] each.
-  cell_clip: c' is held between this number and its negative.
-  projection: Wp, [H, P].
-  projection_clip: likewise h', where it is projected.
-"""
+class Extras(NamedTuple):
+    """What a layer has beyond the plain equations. A field is None if the layer does not have it.
+
+    Fields:
+      peepholes: (pi, pf, po), [H] each.
+      cell_clip: a number; c' is clipped to [-cell_clip, cell_clip].
+      projection: Wp, [H, P].
+      projection_clip: a number; the projected h' is clipped to [-projection_clip, projection_clip].
+    """
+
+    peepholes: Any
+    cell_clip: float | None
+    projection: Any
+    projection_clip: float | None
+
 
 PLAIN = Extras(None, None, None, None)
 
-Step = collections.namedtuple("Step", ["f", "i", "o", "g", "squashed", "c", "h"])
-Step.__doc__ = """All that one step computes, [B, H] each: gates, candidate g, squashed = tanh(c'), and (c', h').
 
-Here and below h' is [B, P] where it is projected."""
+class Gates(NamedTuple):
+    """What one step computes on its way to the new state, [B, H] each. Gradient and tangent of the step need it.
 
-StepGradient = collections.namedtuple("StepGradient", ["z", "projected", "c"])
-StepGradient.__doc__ = """Gradients of what one step computes.
+    Fields:
+      f, i, o: forget gate, input gate, output gate.
+      g: the candidate.
+      tanh_c: tanh(c').
+    """
 
-Fields:
-  z: [B, 4H], of the pre-activations, columns in `GATE_ORDER`.
-  projected: [B, P], of the projected h before its clip; None without a projection.
-  c: [B, H], of the cell state before the step.
-"""
-
-Tangent = collections.namedtuple("Tangent", ["c", "h"])
-Tangent.__doc__ = """How (c', h') of a step move, in their shapes."""
+    f: Any
+    i: Any
+    o: Any
+    g: Any
+    tanh_c: Any
 
 
-def _clip(value, bound):
+class StepGradient(NamedTuple):
+    """Gradients with respect to what one step takes and computes.
+
+    Fields:
+      z: [B, 4H], the pre-activations, columns in `GATE_ORDER`.
+      projected: [B, P], the projected h before its clip; None without a projection.
+      c: [B, H], the cell state before the step.
+    """
+
+    z: tf.Tensor
+    projected: tf.Tensor | None
+    c: tf.Tensor
+
+
+def _clip(value: tf.Tensor, bound: float | None) -> tf.Tensor:
     return value if bound is None else tf.clip_by_value(value, -bound, bound)
 
 
-def _through_clip(value, moved, bound):
-    """The slope of `_clip` at `value`, times `moved`; at the bound itself TensorFlow lets gradients through."""
-    return moved if bound is None else tf.where(tf.abs(value) > bound, tf.zeros_like(moved), moved)
+def _times_clip_slope(value: tf.Tensor, vector: tf.Tensor, bound: float | None) -> tf.Tensor:
+    """`vector` times the slope of `_clip` at `value`. At the bound itself the slope is 1, as TensorFlow has it."""
+    return vector if bound is None else tf.where(tf.abs(value) > bound, tf.zeros_like(vector), vector)
 
 
-def _projected(taken, extras):
-    """h' before its clip, made again from a `Step`; None where nothing is clipped."""
-    return None if extras.projection_clip is None else tf.matmul(taken.o * taken.squashed, extras.projection)
+def _projected(gates: Gates, extras: Extras) -> tf.Tensor | None:
+    """h' before its clip, computed again; None without a clip."""
+    return None if extras.projection_clip is None else tf.matmul(gates.o * gates.tanh_c, extras.projection)
 
 
-def step(z, c, activation, recurrent_activation, extras=PLAIN):
-    """One LSTM step.
+def step(
+    z: tf.Tensor, c: tf.Tensor, activation: Activation, recurrent_activation: Activation, extras: Extras = PLAIN
+) -> tuple[LSTMState, Gates]:
+    """Computes one LSTM step.
 
     Args:
       z: [B, 4H], pre-activations with columns in `GATE_ORDER`.
       c: [B, H], the cell state before the step.
-      activation, recurrent_activation: `activations.Activation`, called tanh and sigma above.
+      activation: `activations.Activation`, called tanh above.
+      recurrent_activation: `activations.Activation`, called sigma above.
       extras: `Extras`.
 
     Returns:
-      A `Step`.
+      (`LSTMState` with c' [B, H] and h' [B, H], or [B, P] with a projection; `Gates`).
     """
     i, g, f, o = tf.split(z, 4, axis=-1)
     sigma, tanh = recurrent_activation.function, activation.function
@@ -90,67 +119,91 @@ def step(z, c, activation, recurrent_activation, extras=PLAIN):
     i, g, f = sigma(i), tanh(g), sigma(f)
     c = _clip(f * c + i * g, extras.cell_clip)
     o = sigma(o + extras.peepholes[2] * c if extras.peepholes else o)
-    squashed = tanh(c)
-    h = o * squashed
+    tanh_c = tanh(c)
+    h = o * tanh_c
     if extras.projection is not None:
         h = _clip(tf.matmul(h, extras.projection), extras.projection_clip)
-    return Step(f, i, o, g, squashed, c, h)
+    return LSTMState(c, h), Gates(f, i, o, g, tanh_c)
 
 
-def step_backward(taken, c, dc, dh, activation, recurrent_activation, extras=PLAIN):
-    """The gradient of one step.
+def step_backward(
+    gates: Gates,
+    c: tf.Tensor,
+    dc: tf.Tensor,
+    dh: tf.Tensor,
+    activation: Activation,
+    recurrent_activation: Activation,
+    extras: Extras = PLAIN,
+) -> StepGradient:
+    """Computes the gradient of one step.
 
     Args:
-      taken: the `Step`; its c and h are not used.
+      gates: the `Gates` of the step.
       c: [B, H], the cell state before the step.
-      dc, dh: [B, H], gradients of c' and h'.
-      extras: `Extras`.
+      dc: [B, H], the gradient of c'.
+      dh: the gradient of h', in the shape of h'.
+      activation, recurrent_activation, extras: as in `step`. Both activations have a `times_slope`.
 
     Returns:
       A `StepGradient`.
     """
-    through_sigma, through_tanh = recurrent_activation.times_slope, activation.times_slope
+    times_sigma_slope, times_tanh_slope = recurrent_activation.times_slope, activation.times_slope
+    assert times_sigma_slope and times_tanh_slope
     d_projected = None
     if extras.projection is not None:
-        d_projected = _through_clip(_projected(taken, extras), dh, extras.projection_clip)
+        d_projected = _times_clip_slope(_projected(gates, extras), dh, extras.projection_clip)
         dh = tf.matmul(d_projected, extras.projection, transpose_b=True)
-    dzo = through_sigma(taken.o, dh * taken.squashed)
-    dc += through_tanh(taken.squashed, dh * taken.o)
+    dzo = times_sigma_slope(gates.o, dh * gates.tanh_c)
+    dc += times_tanh_slope(gates.tanh_c, dh * gates.o)
     if extras.peepholes:
         dc += dzo * extras.peepholes[2]
-    dc = _through_clip(taken.f * c + taken.i * taken.g, dc, extras.cell_clip)
-    dzi, dzf = through_sigma(taken.i, dc * taken.g), through_sigma(taken.f, dc * c)
-    dz = tf.concat([dzi, through_tanh(taken.g, dc * taken.i), dzf, dzo], axis=-1)
-    dc *= taken.f
+    dc = _times_clip_slope(gates.f * c + gates.i * gates.g, dc, extras.cell_clip)
+    dzi, dzf = times_sigma_slope(gates.i, dc * gates.g), times_sigma_slope(gates.f, dc * c)
+    dz = tf.concat([dzi, times_tanh_slope(gates.g, dc * gates.i), dzf, dzo], axis=-1)
+    dc *= gates.f
     if extras.peepholes:
         dc += dzi * extras.peepholes[0] + dzf * extras.peepholes[1]
     return StepGradient(dz, d_projected, dc)
 
 
-def step_tangent(taken, c, z_dot, c_dot, activation, recurrent_activation, extras=PLAIN, extras_dot=PLAIN):
-    """The directional derivative of one step: how (c', h') move when all it depends on moves.
+def step_tangent(
+    c_new: tf.Tensor,
+    gates: Gates,
+    c: tf.Tensor,
+    z_dot: tf.Tensor,
+    c_dot: tf.Tensor,
+    activation: Activation,
+    recurrent_activation: Activation,
+    extras: Extras = PLAIN,
+    extras_dot: Extras = PLAIN,
+) -> LSTMState:
+    """Computes the directional derivative of one step: the change of (c', h') when everything they depend on changes.
 
     Args:
-      taken: the `Step` at (z, c).
+      c_new: [B, H], c', the cell state after the step at (z, c).
+      gates: the `Gates` of that step.
       c: [B, H], the cell state before the step.
-      z_dot, c_dot: directions, [B, 4H] and [B, H].
-      extras, extras_dot: `Extras`, and the directions of its tensors.
+      z_dot, c_dot: the directions of z and c, [B, 4H] and [B, H].
+      activation, recurrent_activation, extras: as in `step_backward`.
+      extras_dot: `Extras` with the directions of the tensors in `extras`.
 
     Returns:
-      A `Tangent`.
+      An `LSTMState` of the derivatives of c' and h'.
     """
-    through_sigma, through_tanh = recurrent_activation.times_slope, activation.times_slope
+    times_sigma_slope, times_tanh_slope = recurrent_activation.times_slope, activation.times_slope
+    assert times_sigma_slope and times_tanh_slope
     i_dot, g_dot, f_dot, o_dot = tf.split(z_dot, 4, axis=-1)
     if extras.peepholes:
         i_dot += extras.peepholes[0] * c_dot + extras_dot.peepholes[0] * c
         f_dot += extras.peepholes[1] * c_dot + extras_dot.peepholes[1] * c
-    i_dot, f_dot, g_dot = through_sigma(taken.i, i_dot), through_sigma(taken.f, f_dot), through_tanh(taken.g, g_dot)
-    c_dot = f_dot * c + taken.f * c_dot + i_dot * taken.g + taken.i * g_dot
-    c_dot = _through_clip(taken.f * c + taken.i * taken.g, c_dot, extras.cell_clip)
+    i_dot, f_dot = times_sigma_slope(gates.i, i_dot), times_sigma_slope(gates.f, f_dot)
+    g_dot = times_tanh_slope(gates.g, g_dot)
+    c_dot = f_dot * c + gates.f * c_dot + i_dot * gates.g + gates.i * g_dot
+    c_dot = _times_clip_slope(gates.f * c + gates.i * gates.g, c_dot, extras.cell_clip)
     if extras.peepholes:
-        o_dot += extras.peepholes[2] * c_dot + extras_dot.peepholes[2] * taken.c
-    h_dot = through_sigma(taken.o, o_dot) * taken.squashed + taken.o * through_tanh(taken.squashed, c_dot)
+        o_dot += extras.peepholes[2] * c_dot + extras_dot.peepholes[2] * c_new
+    h_dot = times_sigma_slope(gates.o, o_dot) * gates.tanh_c + gates.o * times_tanh_slope(gates.tanh_c, c_dot)
     if extras.projection is not None:
-        h_dot = tf.matmul(h_dot, extras.projection) + tf.matmul(taken.o * taken.squashed, extras_dot.projection)
-        h_dot = _through_clip(_projected(taken, extras), h_dot, extras.projection_clip)
-    return Tangent(c_dot, h_dot)
+        h_dot = tf.matmul(h_dot, extras.projection) + tf.matmul(gates.o * gates.tanh_c, extras_dot.projection)
+        h_dot = _times_clip_slope(_projected(gates, extras), h_dot, extras.projection_clip)
+    return LSTMState(c_dot, h_dot)

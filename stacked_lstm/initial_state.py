@@ -1,10 +1,12 @@
-"""Where a stack starts: zeros, learned vectors, or states projected from the first input.
+"""The initial state of a stack: zeros, learned vectors, or a projection of the first input.
 
-A new kind is a pair of functions and a line in `INITIAL_STATES`. Variables are named after what they make:
-`initial_state/layer_1/W_h` or `.../h`, layers counted from 1.
+A new kind of initial state is a pair of functions and a line in `INITIAL_STATES`. The variables have the names of what
+they make: `initial_state/layer_1/W_h` or `initial_state/layer_1/h`. Layers count from 1.
 """
 
-from typing import Callable, NamedTuple
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
 
 from stacked_lstm.compat import tf
 from stacked_lstm.state import LSTMState
@@ -15,46 +17,47 @@ class InitialState(NamedTuple):
     """One kind of initial state.
 
     Fields:
-      specs: (input_size, hidden_sizes) -> list of `VariableSpec`; empty where it has no variables.
-      start: (list of dictionaries from names to variables, one per layer; list of zeros [B, H_l]; function that makes
-        the first step's inputs [B, I]) -> list of `LSTMState`, [B, H_l] each.
+      specs: function (input_size, hidden_sizes) -> list of `VariableSpec`, empty if the kind has no variables.
+      start: function (variables, zeros, first_step) -> list of `LSTMState`, [B, H_l] each. `variables` has a dictionary
+        per layer, from names to variables; `zeros` has a tensor [B, H_l] per layer; `first_step` is a function without
+        arguments that returns the inputs of the first time step, [B, I].
     """
 
-    specs: Callable
-    start: Callable
+    specs: Callable[[int, Any], Any]
+    start: Callable[[Any, Any, Callable], Any]
 
 
-def _spec(layer, name, shape, group):
+def _spec(layer: int, name: str, shape: list[int], group: str) -> VariableSpec:
     return VariableSpec(layer, name, f"initial_state/{LAYER_SCOPE % (layer + 1)}/{name}", shape, group)
 
 
-def _no_specs(input_size, hidden_sizes):
+def _no_specs(input_size: int, hidden_sizes: list[int]) -> list[VariableSpec]:
     del input_size, hidden_sizes
     return []
 
 
-def _zeros(variables, zeros, first_step):
+def _zeros(variables: list, zeros: list, first_step: Callable) -> list[LSTMState]:
     del variables, first_step
     return [LSTMState(zero, zero) for zero in zeros]
 
 
-def _learned_specs(input_size, hidden_sizes):
+def _learned_specs(input_size: int, hidden_sizes: list[int]) -> list[VariableSpec]:
     del input_size
     return [_spec(k, field, [size], "state") for k, size in enumerate(hidden_sizes) for field in LSTMState._fields]
 
 
-def _learned(variables, zeros, first_step):
+def _learned(variables: list, zeros: list, first_step: Callable) -> list[LSTMState]:
     del first_step
     return [LSTMState(zero + layer["c"], zero + layer["h"]) for zero, layer in zip(zeros, variables)]
 
 
-def _projected_specs(input_size, hidden_sizes):
+def _projected_specs(input_size: int, hidden_sizes: list[int]) -> list[VariableSpec]:
     shapes = enumerate(zip([input_size] + hidden_sizes, hidden_sizes))
     return [_spec(k, "W_" + field, list(shape), "weight") for k, shape in shapes for field in LSTMState._fields]
 
 
-def _projected(variables, zeros, first_step):
-    """h_1 = tanh(x_0 W_h1), h_k = tanh(h_(k-1) W_hk), likewise c with W_c."""
+def _projected(variables: list, zeros: list, first_step: Callable) -> list[LSTMState]:
+    """h_1 = tanh(x_0 W_h1), h_k = tanh(h_(k-1) W_hk); c likewise with W_c."""
     del zeros
     states, c = [], first_step()
     h = c

@@ -1,23 +1,46 @@
 """The state of one layer."""
 
-import collections
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 
-class LSTMStateTuple(collections.namedtuple("LSTMStateTuple", ["c", "h"])):
-    """Cell state `c` [B, H] and output `h` [B, P] of one layer: tensors, arrays, or their sizes.
+class LSTMStateTuple(NamedTuple):
+    """The state of one LSTM layer: a named tuple of the cell state c and the hidden state h.
 
-    It has the name and the fields of TensorFlow 1's class. TensorFlow takes two such tuples for the same structure
-    where both are equal, so a state of `StackedLSTM` can start TensorFlow's loops around cells, and vice versa.
+    `stacked_lstm.LSTMState` and `stacked_lstm.rnn_cell.LSTMStateTuple` are this class. It has the name, the fields and
+    the `dtype` of TensorFlow 1's `tf.nn.rnn_cell.LSTMStateTuple`. `tf.nest` and TensorFlow's loops therefore accept
+    either class in the place of the other.
+
+    B is the batch size, H the number of units, P the width of h. P equals H, except if a cell projects h.
+
+    Args:
+      c: the cell state, [B, H].
+      h: the hidden state, [B, P].
+
+    The fields may be tensors, arrays, placeholders or, as the `state_size` of a cell, integers.
+
+    Source: https://github.com/tensorflow/tensorflow/blob/v1.15.5/tensorflow/python/ops/rnn_cell_impl.py
+
+    Example:
+      >>> state = stacked_lstm.LSTMState(c=tf.zeros([4, 32]), h=tf.ones([4, 32]))
+      >>> c, h = state
+      >>> state.h is h, state.dtype
+      (True, tf.float32)
+      >>> with tf.Session() as session:
+      ...     print(session.run(state).h.shape)
+      (4, 32)
     """
 
-    __slots__ = ()
+    c: Any
+    h: Any
 
     @property
-    def dtype(self):
-        """That of both tensors.
+    def dtype(self) -> Any:
+        """The dtype that both fields have.
 
         Raises:
-          TypeError: they have two.
+          TypeError: the fields have different dtypes.
         """
         if self.c.dtype != self.h.dtype:
             raise TypeError(f"LSTMStateTuple.dtype: c is {self.c.dtype.name}, h is {self.h.dtype.name}")

@@ -1,6 +1,8 @@
-"""Checks of tensors, and what is checked when the graph runs."""
+"""Checks of tensors, when the graph is built and when it runs."""
 
-from typing import Any, NamedTuple, Optional
+from __future__ import annotations
+
+from typing import Any, NamedTuple, NoReturn, Sequence
 
 import numpy as np
 
@@ -14,26 +16,26 @@ class Size(NamedTuple):
     """The length of an axis.
 
     Fields:
-      static: an int; None where it is unknown when the graph is built.
+      static: an int; None if the length is unknown when the graph is built.
       dynamic: an int32 scalar tensor.
     """
 
-    static: Optional[int]
-    dynamic: Any
+    static: int | None
+    dynamic: tf.Tensor
 
     @property
-    def value(self):
-        """The int where there is one, or else the tensor."""
+    def value(self) -> int | tf.Tensor:
+        """The int if it is known, else the tensor."""
         return self.dynamic if self.static is None else self.static
 
 
-def sizes(series, time_major):
-    """The `Size`s (T, B) of a tensor [T, B, N], or [B, T, N] unless it is time-major."""
+def sizes(series: tf.Tensor, time_major: bool) -> tuple[Size, Size]:
+    """Returns the `Size`s of T and B of a tensor [B, T, N], or [T, B, N] if `time_major`."""
     first, second = (Size(series.shape.as_list()[axis], tf.shape(series)[axis]) for axis in (0, 1))
     return (first, second) if time_major else (second, first)
 
 
-def float_dtype(dtype, function):
+def float_dtype(dtype: Any, function: str) -> tf.DType:
     """Returns `dtype` as a `tf.DType`; raises ValueError unless it is one of `FLOAT_DTYPES`."""
     try:
         dtype = tf.as_dtype(dtype).base_dtype
@@ -44,58 +46,66 @@ def float_dtype(dtype, function):
     return dtype
 
 
-def graph_mode(function):
-    """Raises RuntimeError in eager mode, where there is no graph to add to."""
+def graph_mode(function: str) -> None:
+    """Raises RuntimeError in eager mode, where there is no graph to add ops to."""
     if tf.executing_eagerly():
         raise RuntimeError(
-            "%s: builds a TF1 graph and cannot run eagerly; call it inside `with tf.Graph().as_default():`, or call "
-            "tf.compat.v1.disable_eager_execution() at the start of the program" % function
+            f"{function}: builds a TF1 graph and cannot run eagerly; call it inside `with tf.Graph().as_default():`, "
+            "or call tf.compat.v1.disable_eager_execution() at the start of the program"
         )
 
 
-def tensor(value, dtype, function, argument):
-    """Returns `value` as a tensor; raises ValueError unless its dtype is `dtype` (nothing is cast silently)."""
-    given = value.dtype if hasattr(value, "dtype") else None
-    if given is None:
+def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tensor:
+    """Returns `value` as a tensor.
+
+    Raises:
+      ValueError: `value` has another dtype than `dtype`, or is no tensor and cannot be converted. Nothing is cast
+        silently.
+    """
+    if not hasattr(value, "dtype"):
         try:
             return tf.convert_to_tensor(value, dtype)
         except (TypeError, ValueError) as error:
             fail(function, f"`{argument}` to be a {dtype.name} tensor", f"{value!r} ({error})")
-    given = tf.as_dtype(given).base_dtype
-    if given != dtype:
-        fail(function, f"`{argument}` of dtype {dtype.name} (use tf.cast)", given.name)
+    value_dtype = tf.as_dtype(value.dtype).base_dtype
+    if value_dtype != dtype:
+        fail(function, f"`{argument}` of dtype {dtype.name} (use tf.cast)", value_dtype.name)
     return tf.convert_to_tensor(value)
 
 
-def inputs(value, dtype, time_major, function):
+def inputs(value: Any, dtype: tf.DType, time_major: bool, function: str) -> tf.Tensor:
     """Returns the inputs as a tensor of rank 3 whose last dimension is known."""
     value = tensor(value, dtype, function, "inputs")
     axes = "[time, batch, input]" if time_major else "[batch, time, input]"
+
+    def refuse(expected: str) -> NoReturn:
+        fail(function, expected, f"shape {value.shape}")
+
     if value.shape.ndims != 3:
-        fail(function, f"`inputs` of rank 3, {axes}", f"shape {value.shape}")
+        refuse(f"`inputs` of rank 3, {axes}")
     if value.shape.as_list()[-1] is None:
-        fail(
-            function,
-            f"`inputs` {axes} whose last dimension is known when the graph is built",
-            f"shape {value.shape}",
-        )
+        refuse(f"`inputs` {axes} whose last dimension is known when the graph is built")
     if value.shape.as_list()[-1] == 0:
-        fail(function, f"`inputs` {axes} with at least one column", f"shape {value.shape}")
+        refuse(f"`inputs` {axes} with at least one column")
     return value
 
 
-def lengths(value, time_steps, batch, function):
-    """Returns `sequence_length` as int32 [B]; a run-time check fails unless it has B entries between 0 and T.
+def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tensor | None:
+    """Returns `sequence_length` as int32 [B], with checks that run with the graph.
 
     Args:
-      value: int32 or int64 vector, or None (returned as it is).
+      value: int32 or int64 vector of B numbers from 0 to T, or None, which is returned as it is.
       time_steps, batch: the `Size`s of T and B.
+      function: the caller's name, for messages.
+
+    Raises:
+      ValueError: the dtype, the shape or a constant length is wrong. What is known only when the graph runs raises
+        `tf.errors.InvalidArgumentError` there.
     """
     if value is None:
         return None
-    expected = "`sequence_length` to be an int32 or int64 vector of %s entries" % (
-        "one per sequence" if batch.static is None else "%d" % batch.static
-    )
+    count = "one per sequence" if batch.static is None else str(batch.static)
+    expected = f"`sequence_length` to be an int32 or int64 vector of {count} entries"
     try:
         value = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:
@@ -104,36 +114,38 @@ def lengths(value, time_steps, batch, function):
         fail(function, expected, f"dtype {value.dtype.base_dtype.name}")
     if not value.shape.is_compatible_with([batch.static]):
         fail(function, expected, f"shape {value.shape}")
-    _static_range(value, time_steps.static, function)
-    # Checked before the cast, which could wrap an int64 into the range.
-    conditions = (
-        (tf.equal(tf.rank(value), 1), "of rank 1", tf.rank(value)),
-        (tf.equal(tf.size(value), batch.dynamic), "of one entry per sequence, the batch size", batch.dynamic),
-        (tf.reduce_all(value >= 0), "of at least 0", 0),
-        (
-            tf.reduce_all(value <= tf.cast(time_steps.dynamic, value.dtype)),
-            "of at most the number of time steps",
-            time_steps.dynamic,
-        ),
-    )
-    message = function + ": expected `sequence_length` "
-    assertions = [
-        assertion(true, [message + text + ", got", value, "where that is", n]) for true, text, n in conditions
-    ]
-    with tf.control_dependencies(assertions):
+    _check_constant_lengths(value, time_steps.static, function)
+    # These run before the cast, which could wrap an int64 into the range.
+    with tf.control_dependencies(_length_assertions(value, time_steps, batch, function)):
         value = tf.identity(tf.cast(value, tf.int32))
     value.set_shape([batch.static])
     return value
 
 
-def assertion(condition, data):
-    """`tf.Assert` on a CPU: there are no strings on a GPU."""
+def _length_assertions(value: tf.Tensor, time_steps: Size, batch: Size, function: str) -> list[tf.Operation]:
+    """Ops that check lengths when the graph runs."""
+    steps = tf.cast(time_steps.dynamic, value.dtype)
+    conditions = (
+        (tf.equal(tf.rank(value), 1), "of rank 1", tf.rank(value)),
+        (tf.equal(tf.size(value), batch.dynamic), "of one entry per sequence, the batch size", batch.dynamic),
+        (tf.reduce_all(value >= 0), "of at least 0", 0),
+        (tf.reduce_all(value <= steps), "of at most the number of time steps", time_steps.dynamic),
+    )
+    message = function + ": expected `sequence_length` "
+    return [
+        assertion(condition, [message + text + ", got", value, "where that is", bound])
+        for condition, text, bound in conditions
+    ]
+
+
+def assertion(condition: tf.Tensor, data: Sequence[Any]) -> tf.Operation:
+    """Returns a `tf.Assert` that is placed on a CPU, because its strings cannot be on a GPU."""
     with tf.device("/device:CPU:0"):
         return tf.Assert(condition, data)
 
 
-def _static_range(value, time_steps, function):
-    """Raises ValueError where the lengths are constants that are out of range already."""
+def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: str) -> None:
+    """Raises ValueError if the lengths are constants that are out of range."""
     constant = tf.get_static_value(value)
     if constant is None or constant.size == 0:
         return
@@ -142,38 +154,43 @@ def _static_range(value, time_steps, function):
         fail(function, f"`sequence_length` between 0 and {upper}", np.array2string(constant))
 
 
-def states(value, widths, batch, dtype, function, argument):
+def states(
+    value: Any, widths: Sequence[int | tuple[int, int]], batch: Size, dtype: tf.DType, function: str, argument: str
+) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Returns a list of (c, h) tensor pairs, one pair per layer.
 
     Args:
-      widths: those of (c, h) per layer, or one number for both.
-      batch: the `Size` of B; another number of rows fails at run time.
+      value: a sequence of (c, h) pairs.
+      widths: per layer the width of c and h: one number for both, or a pair of numbers.
+      batch: the `Size` of B. Another number of rows fails when the graph runs.
+      dtype: the dtype that c and h must have.
+      function, argument: names for the messages.
     """
     expected = f"`{argument}` to be a sequence of {len(widths)} (c, h) pairs, one per layer"
     is_sequence = isinstance(value, (list, tuple)) and len(value) == len(widths)
     if not is_sequence or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
         fail(function, expected, repr(value))
     checked = []
-    for k, (pair, of_pair) in enumerate(zip(value, widths)):
-        fields = []
-        for field, part, width in zip("ch", pair, of_pair if isinstance(of_pair, tuple) else (of_pair, of_pair)):
-            name = f"{argument}[{k}].{field}"
-            part = tensor(part, dtype, function, name)
-            if not part.shape.is_compatible_with([batch.static, width]):
-                shape = f"[{'batch' if batch.static is None else batch.static}, {width}]"
-                fail(function, f"`{name}` of shape {shape}", f"shape {part.shape}")
-            fields.append(_with_shape(part, batch, width, f"{function}: expected `{name}`"))
-        checked.append(tuple(fields))
+    for k, (pair, pair_widths) in enumerate(zip(value, widths)):
+        c_width, h_width = pair_widths if isinstance(pair_widths, tuple) else (pair_widths, pair_widths)
+        c = _state(pair[0], c_width, batch, dtype, function, f"{argument}[{k}].c")
+        h = _state(pair[1], h_width, batch, dtype, function, f"{argument}[{k}].h")
+        checked.append((c, h))
     return checked
 
 
-def _with_shape(part, batch, width, message):
-    """`part` with a run-time check of what its static shape leaves open."""
-    if part.shape.is_fully_defined() and batch.static is not None:
-        return part
-    wanted = tf.stack([batch.dynamic, width])
-    matches = tf.reduce_all(tf.equal(tf.shape(part), wanted))
-    with tf.control_dependencies([assertion(matches, [message + " of shape", wanted, "got", tf.shape(part)])]):
-        part = tf.identity(part)
-    part.set_shape([batch.static, width])
-    return part
+def _state(value: Any, width: int, batch: Size, dtype: tf.DType, function: str, argument: str) -> tf.Tensor:
+    """One state as a tensor [B, width], with a check that runs with the graph if its shape is not known."""
+    state = tensor(value, dtype, function, argument)
+    if not state.shape.is_compatible_with([batch.static, width]):
+        shape = f"[{'batch' if batch.static is None else batch.static}, {width}]"
+        fail(function, f"`{argument}` of shape {shape}", f"shape {state.shape}")
+    if state.shape.is_fully_defined() and batch.static is not None:
+        return state
+    shape = tf.stack([batch.dynamic, width])
+    matches = tf.reduce_all(tf.equal(tf.shape(state), shape))
+    message = f"{function}: expected `{argument}` of shape"
+    with tf.control_dependencies([assertion(matches, [message, shape, "got", tf.shape(state)])]):
+        state = tf.identity(state)
+    state.set_shape([batch.static, width])
+    return state

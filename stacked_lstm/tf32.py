@@ -1,9 +1,13 @@
-"""TF32: products of float32 numbers on NVIDIA GPUs (Ampere and later), their factors rounded to 10 bits of mantissa.
+"""TF32: float32 products on NVIDIA GPUs (Ampere and later) whose factors are rounded to 10 bits of mantissa.
 
-TensorFlow has it on. Then numbers agree with other devices' to 1e-3 only, so that the `cudnn` engine, and the scripts
-that compare on a GPU, turn it off, unless the environment variable STACKED_LSTM_TF32 is 1. The switch is TensorFlow's,
-one for all ops of the process. cuDNN's op reads it when it first runs a shape, and keeps it for that shape.
+TensorFlow turns TF32 on by default. Results then agree with those of other devices to 1e-3 only. The `cudnn` engine
+and the scripts that compare on a GPU therefore turn it off, unless the environment variable STACKED_LSTM_TF32 is 1.
+
+TensorFlow has one switch for all ops of a process. Its cuDNN op reads the switch when it first runs a shape, and keeps
+that setting for the shape.
 """
+
+from __future__ import annotations
 
 import logging
 import os
@@ -14,24 +18,23 @@ from stacked_lstm.compat import set_tensor_float_32, tensor_float_32
 ENVIRONMENT_VARIABLE = "STACKED_LSTM_TF32"
 
 
-def asked_for():
+def asked_for() -> bool:
     """Whether the environment asks for TF32.
 
     Raises:
-      ValueError: STACKED_LSTM_TF32 is neither 0 nor 1 (nor empty).
+      ValueError: STACKED_LSTM_TF32 is neither 0 nor 1 nor empty.
     """
     value = os.environ.get(ENVIRONMENT_VARIABLE) or "0"
-    checks.known({"0": None, "1": None}, value, "tf32", ENVIRONMENT_VARIABLE)
-    return value == "1"
+    return checks.known({"0": False, "1": True}, value, "tf32", ENVIRONMENT_VARIABLE)
 
 
-def off_unless_asked_for():
-    """Turns TF32 off for this process, and says so once, unless the environment asks for it."""
+def off_unless_asked_for() -> None:
+    """Turns TF32 off for this process, unless the environment asks for it. The log says so once."""
     if asked_for() or not tensor_float_32():
         return
     set_tensor_float_32(False)
     logging.getLogger("stacked_lstm").warning(
-        "stacked_lstm: TF32 is off now for all ops of this process, so that float32 means the same on every device; "
-        "%s=1 in the environment keeps it on",
+        "stacked_lstm: TF32 is now off for all ops of this process, so that float32 results agree on every device; "
+        "set %s=1 in the environment to keep it on",
         ENVIRONMENT_VARIABLE,
     )

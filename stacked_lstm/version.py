@@ -1,3 +1,3 @@
-"""The version, read by setup.py without importing TensorFlow."""
+"""The version. setup.py reads it from here, without TensorFlow."""
 
 __version__ = "0.1.0"

@@ -1,39 +1,49 @@
-"""The explicit gate variables of one layer, and what a stack's variables hold in a session."""
+"""The variables of a stack: their names, shapes and initial values, and what they hold in a session."""
+
+from __future__ import annotations
 
 import collections
-import collections.abc
 import itertools
-from typing import NamedTuple, Sequence
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
 from stacked_lstm import checks, equations, layouts
+from stacked_lstm.activations import Activation
+from stacked_lstm.compat import tf
 from stacked_lstm.layer import Layer
 
-# Names are a contract with checkpoints: <stack>/layer_1/Wf and so on, layers counted from 1.
+# Checkpoints depend on these names: <stack>/layer_1/Wf and so on. Layers count from 1.
 LAYER_SCOPE = "layer_%d"
 KERNEL_NAMES = tuple("W" + gate for gate in layouts.GATES)
 BIAS_NAMES = tuple("b" + gate for gate in layouts.GATES)
 
-Weights = collections.namedtuple("Weights", ["layers", "initial_state"])
-Weights.__doc__ = """The variables of a stack, or NumPy arrays of what they hold, by the variables' names.
 
-Fields:
-  layers: a dictionary per layer: Wf Wi Wo Wc, [H + I, H] each, and bf bi bo bc, [H] each, if there are biases.
-  initial_state: a dictionary per layer: W_c and W_h if it is projected, c and h if it is learned; else an empty list.
-"""
+class Weights(NamedTuple):
+    """The variables of a stack, or the arrays that they hold.
+
+    Fields:
+      layers: a dictionary per layer, with the keys Wf Wi Wo Wc, [H + I, H] each, and bf bi bo bc, [H] each. The
+        biases are missing if the stack has none.
+      initial_state: a dictionary per layer, with the keys W_c and W_h if the initial state is projected, or c and h if
+        it is learned; an empty list if it is zero.
+    """
+
+    layers: list[dict[str, Any]]
+    initial_state: list[dict[str, Any]]
 
 
 class VariableSpec(NamedTuple):
-    """A variable that a stack is going to make.
+    """A variable that a stack will make.
 
     Fields:
-      layer: the number of its layer, from 0.
-      name: its name among those of its layer, such as "Wf".
+      layer: the index of its layer, from 0.
+      name: its name within the layer, such as "Wf".
       path: its name within the stack, such as "layer_1/Wf".
       shape: list of ints.
       group: "weight", "bias" or "state"; the stack has an initializer for each group.
-      added: a constant that is added to its initial value.
+      offset: a constant that is added to the initial value.
     """
 
     layer: int
@@ -41,98 +51,120 @@ class VariableSpec(NamedTuple):
     path: str
     shape: Sequence[int]
     group: str
-    added: float = 0.0
+    offset: float = 0.0
 
 
-def specs(input_size, hidden_sizes, use_bias, forget_bias):
-    """The `VariableSpec`s of all layers, in the order in which they are made."""
+def specs(input_size: int, hidden_sizes: list[int], use_bias: bool, forget_bias: float) -> list[VariableSpec]:
+    """Returns the `VariableSpec`s of all layers, in the order in which the variables are made."""
     variables = []
-    for k, (below, size) in enumerate(zip([input_size] + hidden_sizes, hidden_sizes)):
+    for k, (input_width, size) in enumerate(zip([input_size] + hidden_sizes, hidden_sizes)):
         scope = LAYER_SCOPE % (k + 1)
         for name in KERNEL_NAMES:
-            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size + below, size], "weight"))
+            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size + input_width, size], "weight"))
         for name in BIAS_NAMES if use_bias else ():
-            added = forget_bias if name == "bf" else 0.0
-            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size], "bias", added))
+            offset = forget_bias if name == "bf" else 0.0
+            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size], "bias", offset))
     return variables
 
 
-_FIELDS = ("input_size", "hidden_size", "activation", "recurrent_activation") + KERNEL_NAMES + BIAS_NAMES
+class LayerWeights(NamedTuple):
+    """The variables of one layer.
 
-
-class LayerWeights(collections.namedtuple("LayerWeights", _FIELDS, defaults=[None] * len(BIAS_NAMES))):
-    """One layer's variables.
-
-    The forget bias is in `bf`: what the variables hold is what the equations use.
+    The equations use the values of the variables as they are. In particular, the forget bias is part of `bf`.
 
     Fields:
       input_size, hidden_size: I and H, ints.
-      activation, recurrent_activation: `activations.Activation` of candidate and state, and of the gates.
-      Wf, Wi, Wo, Wc: variables [H + I, H], rows of h before rows of x.
-      bf, bi, bo, bc: variables [H]; all None without biases.
+      activation: `activations.Activation` of the candidate and the cell state.
+      recurrent_activation: `activations.Activation` of the gates.
+      Wf, Wi, Wo, Wc: variables [H + I, H]; the rows for h come before the rows for x.
+      bf, bi, bo, bc: variables [H]; all None in a stack without biases.
     """
 
-    __slots__ = ()
+    input_size: int
+    hidden_size: int
+    activation: Activation
+    recurrent_activation: Activation
+    Wf: tf.Variable
+    Wi: tf.Variable
+    Wo: tf.Variable
+    Wc: tf.Variable
+    bf: tf.Variable | None = None
+    bi: tf.Variable | None = None
+    bo: tf.Variable | None = None
+    bc: tf.Variable | None = None
 
     @property
-    def variables(self):
+    def variables(self) -> list[tf.Variable]:
         """The variables in the order in which they were made."""
-        by_name = [getattr(self, name) for name in KERNEL_NAMES + BIAS_NAMES]
-        return [variable for variable in by_name if variable is not None]
+        variables = [getattr(self, name) for name in KERNEL_NAMES + BIAS_NAMES]
+        return [variable for variable in variables if variable is not None]
 
-    def layer(self):
+    def layer(self) -> Layer:
         """The `Layer` that engines take."""
         kernels, biases = ([getattr(self, kind + gate) for gate in equations.GATE_ORDER] for kind in "Wb")
         functions = self.activation, self.recurrent_activation
         return Layer(self.input_size, self.hidden_size, kernels, [] if self.bf is None else biases, *functions)
 
 
-def matched(layers, values, function, argument):
-    """Returns (variable, value) pairs.
+def match(
+    layers: Sequence[Mapping[str, tf.Variable]], values: Any, function: str, argument: str
+) -> list[tuple[tf.Variable, np.ndarray]]:
+    """Returns a (variable, array) pair for each variable.
 
     Args:
-      layers: mappings from names to variables.
-      values: mappings from names to arrays; None counts as missing.
+      layers: per layer a mapping from names to variables.
+      values: per layer a mapping from names to arrays. An array that is None counts as missing.
+      function, argument: names for the messages.
 
     Raises:
-      ValueError: other layers, names or shapes than the variables'; or a tensor in the place of a variable.
+      ValueError: the number of layers, the names or the shapes differ, an array does not hold real numbers, or a
+        custom getter put a tensor in the place of a variable.
     """
     expected = f"`{argument}` to be a list of {len(layers)} mappings from names to arrays, one per layer"
     if not isinstance(values, (list, tuple)) or len(values) != len(layers):
         checks.fail(function, expected, f"{len(values)} entries" if hasattr(values, "__len__") else repr(values))
     pairs = []
-    for k, (variables, by_name) in enumerate(zip(layers, values)):
-        if not isinstance(by_name, collections.abc.Mapping):
-            checks.fail(function, expected, f"a {type(by_name).__name__} for layer {k + 1}")
-        given = {name: np.asarray(value) for name, value in by_name.items() if value is not None}
-        if any(value.dtype.kind in "cOSU" for value in given.values()):
-            checks.fail(function, f"`{argument}[{k}]` of real numbers", {n: v.dtype for n, v in given.items()})
-        expected_shapes = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
-        shapes = {name: value.shape for name, value in given.items()}
-        off = sorted(n for n in set(shapes) | set(expected_shapes) if shapes.get(n) != expected_shapes.get(n))
-        if off:
-            wanted, got = ({n: of.get(n, "none") for n in off} for of in (expected_shapes, shapes))
-            checks.fail(function, f"`{argument}[{k}]` with shapes {wanted}", got)
-        for name, variable in variables.items():
-            if not hasattr(variable, "initializer"):
-                expected_variable = f"a variable for `{argument}[{k}][{name!r}]`, whose value can be set"
-                origin = "the tensor %s, which a custom getter made; set the variable that it is made of"
-                checks.fail(function, expected_variable, origin % variable.name)
-            pairs.append((variable, given[name]))
+    for k, (variables, layer_values) in enumerate(zip(layers, values)):
+        if not isinstance(layer_values, Mapping):
+            checks.fail(function, expected, f"a {type(layer_values).__name__} for layer {k + 1}")
+        arrays = {name: np.asarray(value) for name, value in layer_values.items() if value is not None}
+        _check_arrays(variables, arrays, function, f"{argument}[{k}]")
+        pairs += [(variable, arrays[name]) for name, variable in variables.items()]
     return pairs
 
 
-def load(pairs, session):
-    """Gives variables values, for (variable, value) pairs, in the variables' dtypes.
+def _check_arrays(
+    variables: Mapping[str, tf.Variable], arrays: Mapping[str, np.ndarray], function: str, argument: str
+) -> None:
+    """Raises ValueError unless the arrays of one layer fit its variables."""
+    if any(array.dtype.kind in "cOSU" for array in arrays.values()):
+        checks.fail(function, f"`{argument}` of real numbers", {name: a.dtype for name, a in arrays.items()})
+    expected = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
+    actual = {name: array.shape for name, array in arrays.items()}
+    names = sorted(name for name in set(actual) | set(expected) if actual.get(name) != expected.get(name))
+    if names:
+        expected_shapes, actual_shapes = ({n: shapes.get(n, "none") for n in names} for shapes in (expected, actual))
+        checks.fail(function, f"`{argument}` with shapes {expected_shapes}", actual_shapes)
+    for name, variable in variables.items():
+        if not hasattr(variable, "initializer"):
+            checks.fail(
+                function,
+                f"a variable for `{argument}[{name!r}]`, whose value can be set",
+                f"the tensor {variable.name}, which a custom getter made; set the variable that it is made of",
+            )
 
-    It runs their initializers, fed with these values: that adds nothing to the graph, which may be finished. As many at
-    once as can be, since TensorFlow prepares the graph for each new set; those that were given the same tensor to start
-    from one after the other.
+
+def load(pairs: Sequence[tuple[tf.Variable, Any]], session: tf.Session) -> None:
+    """Sets variables to values, given as (variable, value) pairs. Values are converted to the variables' dtypes.
+
+    The session runs the variables' initializers and feeds them with the values, which adds nothing to the graph: the
+    graph may be finalized. One run sets as many variables as possible, because TensorFlow prepares the graph for each
+    new set of fetches. Variables that start from the same tensor take one run each.
     """
-    by_start = collections.defaultdict(list)
+    pairs_by_start = collections.defaultdict(list)
     for variable, value in pairs:
-        by_start[variable.initializer.inputs[1].name].append((variable, value))
-    for turn in itertools.zip_longest(*by_start.values()):
-        turn = [pair for pair in turn if pair is not None]
-        feed = {v.initializer.inputs[1]: np.asarray(value, v.dtype.base_dtype.as_numpy_dtype) for v, value in turn}
-        session.run([variable.initializer for variable, _ in turn], feed)
+        pairs_by_start[variable.initializer.inputs[1].name].append((variable, value))
+    for column in itertools.zip_longest(*pairs_by_start.values()):
+        batch = [pair for pair in column if pair is not None]
+        feed = {v.initializer.inputs[1]: np.asarray(value, v.dtype.base_dtype.as_numpy_dtype) for v, value in batch}
+        session.run([variable.initializer for variable, _ in batch], feed)

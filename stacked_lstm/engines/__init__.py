@@ -1,18 +1,32 @@
-"""The engines, and which of them runs a stack.
+"""The engines that run layers, and the choice between them.
 
-A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE says what
-"auto" means, for programs that cannot be changed.
+    ENGINES   dictionary from names to engines, in the order in which "auto" tries them
+    Engine    the type of an engine: a function that runs layers, and conditions
+    resolve   turns `engine="auto"` or `engine="native"` into a `Request`
+    choose    chooses the engine for a `Request` and a list of layers
+    run       runs a stack
+
+A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE redefines
+"auto", for programs that cannot be changed. README.md in this folder says more.
 """
 
+from __future__ import annotations
+
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn, graph, native, padding
+from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.layer import Layer
+from stacked_lstm.state import LSTMState
 
-# In the order in which "auto" asks them.
+__all__ = ["ENGINES", "Engine", "EngineUsed", "Request", "choose", "resolve", "run"]
+
+# Name -> engine, in the order in which "auto" tries them.
 ENGINES = {engine.name: engine for engine in (cudnn.ENGINE, native.ENGINE, graph.ENGINE)}
 
 AUTO = "auto"
@@ -21,33 +35,62 @@ ENVIRONMENT_VARIABLE = "STACKED_LSTM_ENGINE"
 
 
 class EngineUsed(NamedTuple):
-    """Which engine runs a stack, or "stepwise", and why: two strings."""
+    """The engine that runs a stack, and why it was chosen.
+
+    Args:
+      name: str, the name of an engine. `rnn_cell.engine_used` also has "stepwise", TensorFlow's own loop.
+      reason: str, a clause for people to read.
+
+    Example:
+      >>> lstm = stacked_lstm.StackedLSTM([4], engine="graph")
+      >>> outputs, state = lstm(tf.zeros([2, 3, 1]))
+      >>> lstm.engine_used
+      EngineUsed(name='graph', reason='asked for by name')
+    """
 
     name: str
     reason: str
 
 
 class Request(NamedTuple):
-    """What a program asks for.
+    """The engine that a program asks for. `resolve` makes it.
 
-    Fields:
-      name: "auto", an engine's name, or "stepwise".
-      source: "name", or STACKED_LSTM_ENGINE where the environment says it.
+    Args:
+      name: str, "auto", the name of an engine, or "stepwise" for TensorFlow's own loop around cells.
+      source: str, "name" if the program names the engine, "STACKED_LSTM_ENGINE" if the environment does or could.
+
+    Example:
+      >>> from stacked_lstm import engines
+      >>> engines.resolve("graph", function="example")
+      Request(name='graph', source='name')
     """
 
     name: str
     source: str
 
 
-def resolve(name, function, stepwise=False):
-    """Returns the `Request` that `engine=name` makes; where `name` is "auto", the environment decides.
+def resolve(name: str, function: str, stepwise: bool = False) -> Request:
+    """Turns the value of an argument `engine` into a `Request`. If it is "auto", the environment decides.
 
     Args:
-      name: "auto" or an engine's name; or "stepwise", if the argument `stepwise` is True.
-      function: who asks, for the message.
+      name: str, "auto" or the name of an engine; also "stepwise", if `stepwise` is True.
+      function: str, the name of the caller, for messages.
+      stepwise: bool, whether the caller can run cells on TensorFlow's own loop. Default False: STACKED_LSTM_ENGINE=
+        stepwise in the environment then means the engine "graph".
+
+    Returns:
+      A `Request`.
 
     Raises:
-      ValueError: `name`, or what the environment has, is something else.
+      ValueError: `name` or STACKED_LSTM_ENGINE has another value.
+
+    Example:
+      >>> import os
+      >>> from stacked_lstm import engines
+      >>> os.environ["STACKED_LSTM_ENGINE"] = "graph"
+      >>> engines.resolve("auto", function="example")
+      Request(name='graph', source='STACKED_LSTM_ENGINE')
+      >>> del os.environ["STACKED_LSTM_ENGINE"]
     """
     names = [AUTO, *ENGINES]
     checks.known(dict.fromkeys(names + [STEPWISE] * stepwise), name, function, "engine")
@@ -56,23 +99,40 @@ def resolve(name, function, stepwise=False):
         name, source = os.environ.get(ENVIRONMENT_VARIABLE) or AUTO, ENVIRONMENT_VARIABLE
         checks.known(dict.fromkeys(names + [STEPWISE]), name, function, ENVIRONMENT_VARIABLE)
     if name == STEPWISE and not stepwise:
-        name = graph.ENGINE.name  # A stack has no cells; these are TensorFlow's own ops, too.
+        name = graph.ENGINE.name  # A stack has no cells. These are TensorFlow's own ops, too.
     return Request(name, source)
 
 
-def choose(request, layers, function):
-    """Returns (`Engine`, `EngineUsed`) for a `Request` and a list of `Layer`.
+def choose(request: Request, layers: Sequence[Layer], function: str) -> tuple[Engine, EngineUsed]:
+    """Chooses the engine that runs layers at the place where new ops go.
+
+    Args:
+      request: a `Request`, not for "stepwise".
+      layers: list of `Layer`.
+      function: str, the name of the caller, for messages.
+
+    Returns:
+      (`Engine`, `EngineUsed`). For "auto" that is the first of `ENGINES` that has no objection.
 
     Raises:
-      ValueError: the engine asked for cannot run these layers; the message says why.
+      ValueError: the engine that was asked for cannot run these layers. The message says why.
+
+    Example:
+      >>> from stacked_lstm import engines
+      >>> lstm = stacked_lstm.StackedLSTM([4], dtype=tf.bfloat16)
+      >>> lstm.build(input_size=2)
+      >>> layers = [layer.layer() for layer in lstm.layers]
+      >>> engine, used = engines.choose(engines.resolve("auto", "example"), layers, "example")
+      >>> used.name, used.reason
+      ('graph', 'not cudnn: it computes in float16 and float32 and float64, not in bfloat16; not native: ...')
     """
     place = Place()
     if request.name != AUTO:
         engine = ENGINES[request.name]
         problem = engine.problem(layers, place)
         if problem:
-            got = f"{problem} (asked for by {request.source})"
-            checks.fail(function, f"layers that engine {engine.name!r} supports", got)
+            actual = f"{problem} (asked for by {request.source})"
+            checks.fail(function, f"layers that engine {engine.name!r} supports", actual)
         return engine, EngineUsed(engine.name, f"asked for by {request.source}")
     reasons = []
     for engine in ENGINES.values():
@@ -81,30 +141,57 @@ def choose(request, layers, function):
             reasons.append("the first engine that supports these layers")
             return engine, EngineUsed(engine.name, "; ".join(reasons))
         reasons.append(f"not {engine.name}: {objection}")
-    return checks.fail(function, "layers that some engine supports", "; ".join(reasons))
+    checks.fail(function, "layers that some engine supports", "; ".join(reasons))
 
 
-def run(request, segments, inputs, states, lengths, time_major, function):
-    """Runs a stack.
+def run(
+    request: Request,
+    segments: Sequence[Segment],
+    inputs: tf.Tensor,
+    states: Sequence[Any],
+    lengths: tf.Tensor | None,
+    time_major: bool,
+    function: str,
+) -> tuple[tf.Tensor, list[LSTMState], EngineUsed]:
+    """Runs a stack: chooses the engine, and adds the ops to the graph.
 
     Args:
-      request: a `Request`; not "stepwise".
-      segments: list of `Segment`, from the inputs upwards; all run on one engine.
-      inputs: [B, T, I], or [T, B, I] if `time_major`; past a sequence's end there may be anything.
-      states: (c [B, H_l], h [B, P_l]) per layer.
-      lengths: int32 [B], each from 0 to T; None where all sequences have T steps.
-      time_major: the layout of inputs and outputs.
-      function: who asks, for messages.
+      request: a `Request`, not for "stepwise".
+      segments: list of `Segment`, from the input upwards. All run on one engine.
+      inputs: [B, T, I], or [T, B, I] if `time_major`. It may hold anything past the end of a sequence.
+      states: a pair (c [B, H_l], h [B, P_l]) per layer.
+      lengths: int32 [B], numbers from 0 to T, or None if all sequences have T steps.
+      time_major: bool, whether inputs and outputs have time as their first axis.
+      function: str, the name of the caller, for messages.
 
     Returns:
-      (outputs in the layout of the inputs, zero past each end; list of `LSTMState` at each end; `EngineUsed`).
+      (outputs in the layout of the inputs, zero past the end of each sequence; list of `LSTMState`, one per layer, at
+      the end of each sequence; `EngineUsed`).
 
     Raises:
-      ValueError: as `choose`.
+      ValueError: as in `choose`.
+
+    Example:
+      >>> from stacked_lstm import engines
+      >>> from stacked_lstm.engines.segments import Segment
+      >>> lstm = stacked_lstm.StackedLSTM([4])
+      >>> lstm.build(input_size=2)
+      >>> outputs, finals, used = engines.run(
+      ...     engines.resolve("graph", "example"),
+      ...     segments=[Segment([layer.layer() for layer in lstm.layers])],
+      ...     inputs=tf.zeros([3, 5, 2]),
+      ...     states=[(tf.zeros([3, 4]), tf.zeros([3, 4]))],
+      ...     lengths=None,
+      ...     time_major=False,
+      ...     function="example",
+      ... )
+      >>> outputs.shape.as_list(), len(finals), used.name
+      ([3, 5, 4], 1, 'graph')
     """
     engine, used = choose(request, [layer for segment in segments for layer in segment.layers], function)
     x = inputs if time_major else tf.transpose(inputs, [1, 0, 2])
-    axes, finals = x.shape[:2], []
+    axes = x.shape[:2]
+    finals: list[LSTMState] = []
     if any(segment.after for segment in segments):
         x = padding.zero_past_end(x, lengths)
     for segment in segments:

@@ -1,12 +1,18 @@
-"""Conditions that several engines have, and functions that make them; `engine.Engine` says what a condition is."""
+"""Conditions that several engines share. `engine.Engine` says what a condition is."""
+
+from __future__ import annotations
+
+from typing import Callable, Sequence
 
 from stacked_lstm import equations
+from stacked_lstm.engines.place import Place
+from stacked_lstm.layer import Layer
 
 
-def dtypes(*names):
-    """The layers compute in one of the dtypes with these names."""
+def dtypes(*names: str) -> Callable:
+    """Makes the condition that the layers have one of these dtypes."""
 
-    def dtype(layers, place):
+    def dtype(layers: Sequence[Layer], place: Place) -> str | None:
         del place
         for name in sorted({layer.dtype.name for layer in layers} - set(names)):
             return f"it computes in {' and '.join(names)}, not in {name}"
@@ -15,10 +21,10 @@ def dtypes(*names):
     return dtype
 
 
-def device_type(name):
-    """The device of new ops has this type, or none is named."""
+def device_type(name: str) -> Callable:
+    """Makes the condition that new ops are on a device of this type, or that no device is named."""
 
-    def device(layers, place):
+    def device(layers: Sequence[Layer], place: Place) -> str | None:
         del layers
         spec = place.device
         return None if spec.device_type in (None, name) else f"the device is {spec.to_string()}"
@@ -26,29 +32,30 @@ def device_type(name):
     return device
 
 
-def plain_equations(layers, place):
-    """The layers have the equations of `StackedLSTM`, with nothing beyond."""
+def plain_equations(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have the equations of `StackedLSTM`, without extras."""
     del place
     if any(layer.step for layer in layers):
         return "the step has another equation"
-    plain = all(layer.extras == equations.PLAIN for layer in layers)
-    return None if plain else "there are peepholes, a projection or clips"
+    is_plain = all(layer.extras == equations.PLAIN for layer in layers)
+    return None if is_plain else "there are peepholes, a projection or clips"
 
 
-# What "auto" asks besides.
+# The conditions below are for `Engine.prefers`.
 
 
-def in_this_process(layers, place):
-    """The ops are not for another process, which may have neither the native ops nor a GPU.
+def in_this_process(layers: Sequence[Layer], place: Place) -> str | None:
+    """New ops are not for another process, which may have neither the native ops nor a GPU.
 
-    By name an engine is taken on any job: this may well be the process that runs it, as between parameter servers.
+    A program that names an engine gets it on any job, because the job's process may well be able to run it.
     """
     del layers
-    remote = "the device is %s, and what that process can run is not known here"
-    return None if place.device.job in (None, "localhost") else remote % place.device.to_string()
+    if place.device.job in (None, "localhost"):
+        return None
+    return f"the device is {place.device.to_string()}, and what that process can run is not known here"
 
 
-def outside_of_functions(layers, place):
-    """The ops are not in a function or a loop, which XLA may compile: it compiles none of the engines' ops."""
+def outside_of_functions(layers: Sequence[Layer], place: Place) -> str | None:
+    """New ops are not in a function or a loop. XLA may compile those, and it cannot compile the engines' own ops."""
     del layers
     return "XLA may compile what is inside functions and loops" if place.inside_function else None

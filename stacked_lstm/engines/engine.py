@@ -1,29 +1,50 @@
-"""What an engine is."""
+"""The type of all engines."""
+
+from __future__ import annotations
 
 import logging
-from typing import Callable, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.place import Place
+from stacked_lstm.layer import Layer
+from stacked_lstm.state import LSTMState
 
 _LOG = logging.getLogger("stacked_lstm")
-_warned = {}  # name of an engine -> the last problem that was logged
+_logged_problems: dict[str, str] = {}  # Name of an engine -> its last problem that was logged.
 
 
 class Engine(NamedTuple):
-    """A way to run layers, and what decides whether it runs them.
+    """A way to run LSTM layers, with the conditions under which it runs them.
 
-    A condition is a function (list of `Layer`, `Place`) -> None, or a sentence without a full stop that says what is in
-    the way. Cheap ones come first.
+    A condition is a function (list of `Layer`, `Place`) that returns None if it is met, and otherwise a clause without
+    a full stop that says what prevents the engine, such as "there is no GPU". Cheap conditions come first. `Place` has
+    facts about the place where new ops will run, such as their device.
 
-    Fields:
-      name: what `engine=` takes.
-      run_layers: (list of `Layer`, x [T, B, I], list of (c, h), lengths) -> ([T, B, P], list of `LSTMState`).
-        Layers run one on the other; P is the width of the last one's h. x may have anything past a sequence's end;
-        outputs are zero there, and each state is that at the end of its sequence. `lengths` is int32 [B], or None
-        where all sequences have T steps. Differentiable in x, the states and all weights.
-      needs: conditions without which it cannot run.
-      prefers: conditions without which "auto" does not take it.
-      ready: conditions that take long to ask, so they come last: whether it is there on this machine.
+    Args:
+      name: str, the value of `engine=` that selects it.
+      run_layers: function (layers, x, states, lengths) -> (outputs, finals), which adds ops to the graph. It takes a
+        list of `Layer`, each running on the output of the one before; x [T, B, I]; a pair (c [B, H_l], h [B, P_l]) per
+        layer; and int32 [B], or None if all sequences have T steps. x may hold anything past the end of a sequence.
+        `outputs` is h of the last layer, [T, B, P_L], zero past the end of each sequence. `finals` has an `LSTMState`
+        per layer, at the end of each sequence. Both are differentiable in x, in the states and in all weights.
+      needs: conditions without which the engine cannot run. Default none.
+      prefers: conditions without which "auto" does not choose the engine. Default none.
+      ready: conditions that are slow to check, such as whether the engine can be compiled here. They are checked last.
+        Default none.
+
+    Example:
+      >>> from stacked_lstm.engines import Engine, graph
+      >>> def short_stack(layers, place):
+      ...     return None if len(layers) < 3 else "there are more than two layers"
+      >>> engine = Engine("shallow", graph.run, needs=[short_stack])
+      >>> engine.problem([None] * 3, place=None)
+      'there are more than two layers'
+      >>> lstm = stacked_lstm.StackedLSTM([4])
+      >>> lstm.build(input_size=2)
+      >>> outputs, state = engine.run(lstm.layers[0], tf.zeros([5, 3, 2]), (tf.zeros([3, 4]), tf.zeros([3, 4])))
+      >>> outputs.shape.as_list(), state.h.shape.as_list()
+      ([5, 3, 4], [3, 4])
     """
 
     name: str
@@ -32,38 +53,41 @@ class Engine(NamedTuple):
     prefers: Sequence[Callable] = ()
     ready: Sequence[Callable] = ()
 
-    def run(self, weights, x, state, sequence_length=None):
+    def run(self, weights: Any, x: tf.Tensor, state: tuple, sequence_length: Any = None) -> tuple[tf.Tensor, LSTMState]:
         """Runs one layer.
 
         Args:
-          weights: a `Layer`, or the `weights.LayerWeights` of a stack.
+          weights: a `Layer`, or an element of `StackedLSTM.layers`.
           x: [T, B, I].
           state: pair (c [B, H], h [B, P]).
-          sequence_length: int32 [B], or None.
+          sequence_length: int32 [B]. Default None: all sequences have T steps.
 
         Returns:
-          ([T, B, P] with zeros past each end, `LSTMState` at each end), differentiable in every input.
+          (outputs [T, B, P], zero past the end of each sequence; `LSTMState` at the end of each sequence).
         """
         layer = weights.layer() if hasattr(weights, "layer") else weights
         lengths = None if sequence_length is None else tf.convert_to_tensor(sequence_length)
         outputs, (final,) = self.run_layers([layer], x, [state], lengths)
         return outputs, final
 
-    def problem(self, layers, place):
-        """Why it cannot run the layers; None where it can."""
-        return first_problem(tuple(self.needs) + tuple(self.ready), layers, place)
+    def problem(self, layers: Sequence[Layer], place: Place) -> str | None:
+        """Returns why the engine cannot run the layers; None if it can."""
+        return first_problem((*self.needs, *self.ready), layers, place)
 
-    def objection(self, layers, place):
-        """Why "auto" does not take it for the layers; None where it does. What is not ready is logged once."""
-        objection = first_problem(tuple(self.needs) + tuple(self.prefers), layers, place)
+    def objection(self, layers: Sequence[Layer], place: Place) -> str | None:
+        """Returns why "auto" does not choose the engine for the layers; None if it does.
+
+        If the engine would be chosen but is not ready, the log says so, once for each reason.
+        """
+        objection = first_problem((*self.needs, *self.prefers), layers, place)
         if objection is None:
             objection = first_problem(self.ready, layers, place)
-            if objection and _warned.get(self.name) != objection:
-                _warned[self.name] = objection
-                _LOG.warning("stacked_lstm: it goes on without the %s engine: %s", self.name, objection)
+            if objection and _logged_problems.get(self.name) != objection:
+                _logged_problems[self.name] = objection
+                _LOG.warning("stacked_lstm: continuing without the %s engine: %s", self.name, objection)
         return objection
 
 
-def first_problem(conditions, *arguments):
-    """What the first condition that is not met says; None where all are."""
+def first_problem(conditions: Sequence[Callable[..., str | None]], *arguments: Any) -> str | None:
+    """Returns what the first condition says that is not met; None if all are met."""
     return next(filter(None, (condition(*arguments) for condition in conditions)), None)

@@ -1,40 +1,46 @@
-"""The `graph` engine: plain TensorFlow, any device, any dtype, every activation.
+"""The `graph` engine: plain TensorFlow ops, for any device, any dtype and every activation.
 
-A stack is cut into groups of layers, one loop over time each. Wide layers have a loop of their own, because then
-their input product, half of their work, is one GEMM over all T x B rows before the loop. Layers so narrow that a step
-is bound by op dispatch share a loop, where the executor overlaps them.
+The engine cuts a stack into groups of layers and runs one loop over time for each group. A wide layer has a loop of its
+own, because its input product, half of its work, is then one GEMM over all T x B rows before the loop. Layers so narrow
+that TensorFlow's dispatch of ops takes most of a step share a loop, where the executor overlaps them.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import Any, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import loops, padding, recurrence
 from stacked_lstm.engines.engine import Engine
+from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 # Layers whose fused kernel has at most this many entries (1 MB in float32, about a core's L2 cache) share a loop.
 _SHARED_LOOP_ENTRIES = 2**18
 
-# The first layer's inputs go through the loop where they are this many times narrower than its state: widening the
-# recurrent product a little then costs less than writing and reading [T, B, 4H].
+# The inputs of a group's first layer go through the loop if the layer is at least this many times wider than they are.
+# A slightly wider recurrent product then costs less than writing and reading [T, B, 4H].
 _NARROW_INPUT = 4
 
 
-def run(layers, x, states, lengths=None):
-    """See `Engine.run_layers`."""
+def run(
+    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None = None
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs layers; see `Engine.run_layers`."""
     steps, x = tf.shape(x)[0], padding.zero_past_end(x, lengths)
-    # XLA may compile what is inside functions and loops, and has no sizes that depend on values.
-    trims = lengths is not None and not inside_function_or_control_flow()
-    if trims:
+    # XLA may compile what is inside functions and loops, and it has no sizes that depend on values.
+    trim = lengths is not None and not inside_function_or_control_flow()
+    if trim:
         x = padding.trim(x, lengths)
-    finals, first = [], 0
+    finals: list[LSTMState] = []
     for size in _group_sizes(layers):
-        below, group = _prepare(layers[first : first + size], x)
+        first = len(finals)
+        inputs, group = _prepare(layers[first : first + size], x)
         group_states = [LSTMState(*state) for state in states[first : first + size]]
-        x, group_finals = recurrence.run(below, group, group_states, lengths)
+        x, group_finals = recurrence.run(inputs, group, group_states, lengths)
         finals += group_finals
-        first += size
-    if trims:
+    if trim:
         x = padding.untrim(x, steps)
     return x, finals
 
@@ -42,38 +48,46 @@ def run(layers, x, states, lengths=None):
 ENGINE = Engine("graph", run)
 
 
-def _group_sizes(layers):
-    """How many successive layers go into each loop."""
-    sizes, open_group = [], False
+def _group_sizes(layers: Sequence[Layer]) -> list[int]:
+    """The number of successive layers in each loop."""
+    sizes: list[int] = []
+    previous_is_narrow = False
     for layer in layers:
-        narrow = 4 * layer.hidden_size * (layer.output_size + layer.input_size) <= _SHARED_LOOP_ENTRIES
-        if narrow and open_group:
+        is_narrow = 4 * layer.hidden_size * (layer.output_size + layer.input_size) <= _SHARED_LOOP_ENTRIES
+        if is_narrow and previous_is_narrow:
             sizes[-1] += 1
         else:
             sizes.append(1)
-        open_group = narrow
+        previous_is_narrow = is_narrow
     return sizes
 
 
-def _prepare(layers, x):
-    """Returns what the group's loop reads, and its `loops.GroupLayer`s."""
+def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loops.GroupLayer]]:
+    """Returns the inputs of a group's loop, or their product, and the `loops.GroupLayer`s."""
     group = []
     for k, layer in enumerate(layers):
         kernel, inputs, bias = layer.fused()
-        product_outside = k == 0 and layer.input_size * _NARROW_INPUT > layer.hidden_size
-        if product_outside:
+        has_input_product = k == 0 and layer.input_size * _NARROW_INPUT > layer.hidden_size
+        if has_input_product:
             x = _input_product(x, inputs, bias)
         else:
             kernel = tf.concat([kernel, inputs] + ([] if bias is None else [bias[None]]), axis=0)
-        has_bias = bias is not None and not product_outside
-        step = functools.partial(layer.step, layer=layer) if layer.step else None
-        functions = layer.activation, layer.recurrent_activation
-        group.append(loops.GroupLayer(kernel, product_outside, has_bias, *functions, extras=layer.extras, step=step))
+        group.append(
+            loops.GroupLayer(
+                kernel,
+                has_input_product=has_input_product,
+                has_bias=bias is not None and not has_input_product,
+                activation=layer.activation,
+                recurrent_activation=layer.recurrent_activation,
+                extras=layer.extras,
+                step=functools.partial(layer.step, layer=layer) if layer.step else None,
+            )
+        )
     return x, group
 
 
-def _input_product(x, kernel, bias):
-    """x W + b for all steps, [T, B, 4H], in one GEMM."""
+def _input_product(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    """x W + b of all steps, [T, B, 4H], in one GEMM."""
     product = tf.matmul(tf.reshape(x, [-1, kernel.shape.as_list()[0]]), kernel)
     if bias is not None:
         product = tf.nn.bias_add(product, bias)

@@ -1,43 +1,83 @@
-"""The three loops over time that the graph engine is made of: forward, backward and tangent.
+"""The three loops over time of the graph engine: forward, backward and tangent.
 
-Each runs a group of layers in one `tf.while_loop`, so that TensorFlow's executor overlaps the layers of a group in
-time (layer 2 works on step t while layer 1 works on step t + 1). What a step leaves for the backward pass stays in
-TensorArrays, which keep the step's own tensors and copy nothing; the weight gradients are made after the loop, from
-all steps at once.
+Each loop runs a group of layers in one `tf.while_loop`, so that TensorFlow's executor overlaps the layers in time:
+layer 2 computes step t while layer 1 computes step t + 1. TensorArrays keep what a step leaves for the backward pass;
+they hold the step's own tensors and copy nothing. The weight gradients are computed after the loop, from all steps at
+once.
 
-Sizes in this file: T time steps, B batch, H_l width of layer l; where a layer projects its h, that is as wide as the
-projection.
+Sizes in this file: T time steps, B batch, H_l width of the cell state of layer l, P_l width of its h. P_l is H_l, or
+the width of the projection if the layer has one.
 """
 
-import collections
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm import equations
+from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
 from stacked_lstm.state import LSTMState
 
-# As in dynamic_rnn: how many steps may be in flight at once.
+# How many steps may be in flight at once; dynamic_rnn's default.
 _PARALLEL_ITERATIONS = 32
 
-_FIELDS = ["kernel", "has_input_product", "has_bias", "activation", "recurrent_activation", "extras", "step"]
-GroupLayer = collections.namedtuple("GroupLayer", _FIELDS)
-GroupLayer.__doc__ = """One layer as the loops see it; columns are in `equations.GATE_ORDER`.
 
-Fields:
-  kernel: [H_l + I_l + 1, 4H_l], rows of h before rows of the layer's input, then the bias, which is the row of an
-    input that is always 1: one product costs less than a product and a sum. Without the last row where there is no
-    bias; the rows of h only for the first layer of a group whose input product was made outside the loop.
-  has_input_product: whether that is so.
-  has_bias: whether the kernel has the row of the bias.
-  activation, recurrent_activation: `activations.Activation`.
-  extras: `equations.Extras`. Where h is projected, it has the projection's width instead of H_l.
-  step: None for `equations.step`, or another equation, (z, c) -> (c', h').
-"""
+class GroupLayer(NamedTuple):
+    """One layer as the loops take it. Columns are in `equations.GATE_ORDER`.
+
+    Fields:
+      kernel: [P_l + I_l + 1, 4H_l]: the rows for h, the rows for the layer's input, and the bias. The bias is the row
+        for an input that is always 1, because one product costs less than a product and a sum. Without a bias the last
+        row is missing. With an input product, only the rows for h are there.
+      has_input_product: whether the product of the inputs was computed before the loop. Only the first layer of a group
+        can have it.
+      has_bias: whether the kernel has the row of the bias.
+      activation, recurrent_activation: `activations.Activation`.
+      extras: `equations.Extras`.
+      step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
+    """
+
+    kernel: tf.Tensor
+    has_input_product: bool
+    has_bias: bool
+    activation: Activation
+    recurrent_activation: Activation
+    extras: equations.Extras
+    step: Callable | None
+
+    @property
+    def output_size(self) -> int:
+        """P_l, the width of h."""
+        if self.extras.projection is not None:
+            return self.extras.projection.shape.as_list()[1]
+        return self.kernel.shape.as_list()[1] // 4
 
 
-def _while(body, start, condition, variables, step=1, maximum=None):
-    """`tf.while_loop` over a step counter; returns the final `variables`.
+class Tape(NamedTuple):
+    """What the forward loop keeps of one layer for the backward pass.
 
-    With a `maximum` of steps TensorFlow can differentiate it; for XLA that must be an int, not a tensor.
+    Fields:
+      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if the layer has another
+        equation, which TensorFlow differentiates.
+      c, h: TensorArrays of T + 1 entries: the state before the first step and after each step.
+    """
+
+    gates: Any
+    c: tf.TensorArray
+    h: tf.TensorArray
+
+
+def _while(
+    body: Callable,
+    start: Any,
+    condition: Callable,
+    variables: Any,
+    step: int = 1,
+    maximum: int | tf.Tensor | None = None,
+) -> Any:
+    """Runs a `tf.while_loop` over a step counter; returns the final `variables`.
+
+    TensorFlow can differentiate the loop if it has a `maximum` of steps. For XLA that must be an int, not a tensor.
     """
     _, variables = tf.while_loop(
         lambda t, _: condition(t),
@@ -50,211 +90,222 @@ def _while(body, start, condition, variables, step=1, maximum=None):
     return variables
 
 
-def _steps(series):
-    """T of a series [T, B, N]: an int where it is known, else an int32 scalar."""
+def _steps(series: tf.Tensor) -> int | tf.Tensor:
+    """T of a series [T, B, N]: an int if it is known, else an int32 scalar."""
     steps = series.shape.with_rank(3).as_list()[0]
     return tf.shape(series)[0] if steps is None else steps
 
 
-def _array(size, like, width=None):
-    """A TensorArray of [B, H] entries like `like`'s, or [B, width]. Read twice where two gradients are asked for."""
-    shape = like.shape if width is None else [like.shape.as_list()[0], width]
-    return tf.TensorArray(like.dtype, size=size, element_shape=shape, clear_after_read=False)
+def _array(size: int | tf.Tensor, entry: tf.Tensor, width: int | None = None) -> tf.TensorArray:
+    """A TensorArray for entries like `entry` [B, H], or of another width. Two gradients may read it."""
+    shape = entry.shape if width is None else [entry.shape.as_list()[0], width]
+    return tf.TensorArray(entry.dtype, size=size, element_shape=shape, clear_after_read=False)
 
 
-def _series(first, steps):
-    """A TensorArray of T + 1 entries: before the first step and after each."""
-    return _array(steps + 1, first).write(0, first)
+def _state_array(initial: tf.Tensor, steps: int | tf.Tensor) -> tf.TensorArray:
+    """A TensorArray of T + 1 entries, whose first one is the initial state."""
+    return _array(steps + 1, initial).write(0, initial)
 
 
-def _pre_activations(layer, h, below, one):
-    """z of one step; `below` is the layer's input, or the input product where the kernel has no rows for inputs."""
+def _pre_activations(layer: GroupLayer, h: tf.Tensor, x: tf.Tensor, one: tf.Tensor) -> tf.Tensor:
+    """z of one step. `x` is the layer's input, or the input product if the layer has one."""
     if layer.has_input_product:
-        return below + tf.matmul(h, layer.kernel)
-    return tf.matmul(joined(layer, h, below, one), layer.kernel)
+        return x + tf.matmul(h, layer.kernel)
+    return tf.matmul(kernel_inputs(layer, h, x, one), layer.kernel)
 
 
-def joined(layer, h, below, one):
-    """What the rows of the kernel of a layer without input product are for: [h, x] and, if it has a bias, `one`."""
-    return tf.concat([h, below] + [one] * layer.has_bias, axis=-1)
+def kernel_inputs(layer: GroupLayer, h: tf.Tensor, x: tf.Tensor, one: tf.Tensor) -> tf.Tensor:
+    """What the kernel of a layer without input product multiplies: [h, x], and `one` if the layer has a bias."""
+    return tf.concat([h, x] + [one] * layer.has_bias, axis=-1)
 
 
-def output_size(layer):
-    """The width of h, an int: H_l, or that of its projection."""
-    if layer.extras.projection is not None:
-        return layer.extras.projection.shape.as_list()[1]
-    return layer.kernel.shape.as_list()[1] // 4
-
-
-def forward(below, layers, states, lengths=None, back_prop=False):
+def forward(
+    inputs: tf.Tensor,
+    layers: Sequence[GroupLayer],
+    states: Sequence[LSTMState],
+    lengths: tf.Tensor | None = None,
+    back_prop: bool = False,
+) -> tuple[list[LSTMState], list[Tape]]:
     """Runs a group of layers over time.
 
-    States run on past a sequence's end, where nothing depends on them any more. Only where TensorFlow is to
-    differentiate the loop they are held, because its gradient would multiply what they grow to by zero.
+    States go on changing past the end of a sequence, where nothing depends on them. They stay as they are only if
+    `back_prop` is True, because TensorFlow's gradient would multiply what they grow to by zero.
 
     Args:
-      below: [T, B, I] inputs of the first layer, or its input product [T, B, 4H_1], bias included.
+      inputs: [T, B, I], the inputs of the first layer, or its input product [T, B, 4H_1], bias included.
       layers: list of `GroupLayer`.
-      states: list of `LSTMState`, each [B, H_l].
-      lengths: int32 [B], or None where all sequences have T steps.
-      back_prop: whether TensorFlow shall be able to differentiate the loop itself.
+      states: list of `LSTMState`, c [B, H_l] and h [B, P_l].
+      lengths: int32 [B], or None if all sequences have T steps.
+      back_prop: whether TensorFlow can differentiate the loop itself.
 
     Returns:
-      (list of `LSTMState` after step T, [B, H_l] each; an `equations.Step` of TensorArrays per layer: c and h with
-      T + 1 entries, the state before the first step and after each; the others with one entry per step, or none where
-      the layer has another equation).
+      (an `LSTMState` per layer after step T; a `Tape` per layer).
     """
-    steps = _steps(below)
-    # Slicing [t] off a tensor shares its memory, but differentiates badly: one [T, B, N] gradient per step.
-    read = tf.TensorArray(below.dtype, steps).unstack(below).read if back_prop else lambda t: below[t]
+    steps = _steps(inputs)
+    # Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
+    read = tf.TensorArray(inputs.dtype, steps).unstack(inputs).read if back_prop else lambda t: inputs[t]
     one = tf.ones_like(states[0].h[:, :1])
 
-    def body(t, variables):
+    def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
-        alive = _alive(t, lengths) if back_prop else None
+        mask = _mask(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
-        x.set_shape(below.shape[1:])
+        x.set_shape(inputs.shape[1:])
         for layer, state, tape in zip(layers, states, tapes):
             z = _pre_activations(layer, state.h, x, one)
-            taken = _step(layer, z, state.c)
-            new_states.append(_state_where(alive, taken, state))
-            new_tapes.append(_record(tape, t, taken))
+            new_state, gates = _step(layer, z, state.c)
+            new_states.append(_select_state(mask, new_state, state))
+            new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
         return new_states, new_tapes
 
     tapes = []
-    for state in states:
-        of_steps = [_array(steps, state.c) for _ in equations.Step._fields[:-2]]
-        tapes.append(equations.Step(*of_steps, c=_series(state.c, steps), h=_series(state.h, steps)))
+    for layer, state in zip(layers, states):
+        gates = () if layer.step else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        tapes.append(Tape(gates, c=_state_array(state.c, steps), h=_state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
 
-def _step(layer, z, c):
-    """The `equations.Step` of a layer; of another equation's, c' and h' alone."""
+def _step(layer: GroupLayer, z: tf.Tensor, c: tf.Tensor) -> tuple[LSTMState, Any]:
+    """The state after a step, and the `equations.Gates`, or an empty tuple if the layer has another equation."""
     if layer.step is None:
         return equations.step(z, c, layer.activation, layer.recurrent_activation, layer.extras)
-    c, h = layer.step(z, c)
-    return equations.Step(*[None] * len(equations.Step._fields[:-2]), c=c, h=h)
+    return LSTMState(*layer.step(z, c)), ()
 
 
-def _record(tape, t, taken):
-    written = [array if value is None else array.write(t, value) for array, value in zip(tape[:-2], taken[:-2])]
-    return equations.Step(*written, c=tape.c.write(t + 1, taken.c), h=tape.h.write(t + 1, taken.h))
+def _record(tape: Tape, t: tf.Tensor, state: LSTMState, gates: Any) -> Tape:
+    """Writes a step to the tape of its layer."""
+    written = tf.nest.map_structure(lambda array, value: array.write(t, value), tape.gates, gates)
+    return Tape(written, c=tape.c.write(t + 1, state.c), h=tape.h.write(t + 1, state.h))
 
 
-def backward(tapes, layers, d_outputs, d_finals, lengths=None):
+def backward(
+    tapes: Sequence[Tape],
+    layers: Sequence[GroupLayer],
+    d_outputs: tf.Tensor,
+    d_finals: Sequence[LSTMState],
+    lengths: tf.Tensor | None = None,
+) -> tuple[list[equations.StepGradient], list[LSTMState]]:
     """Carries the gradient back through time.
 
-    Past a sequence's end a step changes nothing: the gradient of the final state passes through to the last step.
+    Past the end of a sequence a step changes nothing: the gradient of the final state passes through to the last step.
 
     Args:
-      tapes, layers: as returned by and given to `forward`.
-      d_outputs: [T, B, H_L], gradient of the last layer's h, zero past each end.
-      d_finals: `LSTMState` per layer, gradients of the final states.
-      lengths: int32 [B], or None where all sequences have T steps.
+      tapes: list of `Tape`, from `forward`.
+      layers: list of `GroupLayer`, as in `forward`.
+      d_outputs: [T, B, P_L], the gradient of h of the last layer, zero past the end of each sequence.
+      d_finals: list of `LSTMState`, the gradients of the final states.
+      lengths: int32 [B], or None if all sequences have T steps.
 
     Returns:
-      (per layer `equations.StepGradient` of all steps, z [T, B, 4H_l] and projected [T, B, P_l] or None, without c;
-      gradients of the initial states as `LSTMState` per layer).
+      (per layer an `equations.StepGradient` of all steps: z [T, B, 4H_l], projected [T, B, P_l] or None, c None;
+      per layer an `LSTMState`, the gradients of the initial state).
     """
     steps = tf.shape(d_outputs)[0]
     # A product with a kernel transposed beforehand is up to twice as fast as one that transposes at every step.
-    widths = [output_size(layer) for layer in layers]
+    widths = [layer.output_size for layer in layers]
     rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
     transposed = [tf.transpose(layer.kernel[:count]) for layer, count in zip(layers, rows)]
 
-    def body(t, variables):
-        d_states, series = list(variables[0]), list(variables[1])
-        alive = _alive(t, lengths)
-        d_above = d_outputs[t]
+    def body(t: tf.Tensor, variables: Any) -> Any:
+        d_states, arrays = list(variables[0]), list(variables[1])
+        mask = _mask(t, lengths)
+        dh_above = d_outputs[t]
         for k in reversed(range(len(layers))):
-            before, tape = d_states[k], tapes[k]
-            taken = equations.Step(*[array.read(t) for array in tape[:-2]], c=None, h=None)
+            d_state, tape = d_states[k], tapes[k]
             gradient = equations.step_backward(
-                taken,
+                equations.Gates(*[array.read(t) for array in tape.gates]),
                 tape.c.read(t),
-                before.c,
-                before.h + d_above,
+                d_state.c,
+                d_state.h + dh_above,
                 layers[k].activation,
                 layers[k].recurrent_activation,
                 layers[k].extras,
             )
-            dz = _where_alive(alive, gradient.z, tf.zeros_like(gradient.z))
+            dz = _select(mask, gradient.z, tf.zeros_like(gradient.z))
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
-                dh, d_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
-            d_states[k] = _state_where(alive, LSTMState(gradient.c, dh), before)
-            written = [dz]
-            if gradient.projected is not None:
-                written.append(gradient.projected)
-            series[k] = [array.write(t, value) for array, value in zip(series[k], written)]
-        return d_states, series
+                dh, dh_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
+            d_states[k] = _select_state(mask, LSTMState(gradient.c, dh), d_state)
+            values = [dz] if gradient.projected is None else [dz, gradient.projected]
+            arrays[k] = [array.write(t, value) for array, value in zip(arrays[k], values)]
+        return d_states, arrays
 
-    series = []
+    arrays = []
     for layer, d in zip(layers, d_finals):
-        series.append([_array(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
+        arrays.append([_array(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
         if layer.extras.projection is not None:
-            series[-1].append(_array(steps, d.h))
-    d_states, series = _while(body, steps - 1, lambda t: t >= 0, (d_finals, series), step=-1)
-    stacked = [[array.stack() for array in arrays] + [None] for arrays in series]
-    return [equations.StepGradient(arrays[0], arrays[1], c=None) for arrays in stacked], d_states
+            arrays[-1].append(_array(steps, d.h))
+    d_states, arrays = _while(body, steps - 1, lambda t: t >= 0, (d_finals, arrays), step=-1)
+    stacks = [[array.stack() for array in layer_arrays] + [None] for layer_arrays in arrays]
+    return [equations.StepGradient(z, projected, c=None) for z, projected, *_ in stacks], d_states
 
 
-def _alive(t, lengths):
-    """[B] bool: has the sequence a step t? None where all have."""
+def _mask(t: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor | None:
+    """Bool [B]: whether each sequence has a step t; None if all have."""
     return None if lengths is None else t < lengths
 
 
-def _where_alive(alive, value, otherwise):
-    """Row by row `value` where the sequence is still running, `otherwise` past its end."""
-    return value if alive is None else tf.where(alive, value, otherwise)
+def _select(mask: tf.Tensor | None, value: tf.Tensor, alternative: tf.Tensor) -> tf.Tensor:
+    """Selects each row from `value` if the mask is True, else from `alternative`."""
+    return value if mask is None else tf.where(mask, value, alternative)
 
 
-def _state_where(alive, state, otherwise):
-    """c and h of `state` where the sequence is still running; static shapes as a loop's variables must keep them."""
-    c, h = _where_alive(alive, state.c, otherwise.c), _where_alive(alive, state.h, otherwise.h)
-    c.set_shape(otherwise.c.shape)
-    h.set_shape(otherwise.h.shape)
+def _select_state(mask: tf.Tensor | None, state: LSTMState, alternative: LSTMState) -> LSTMState:
+    """`_select` for c and h. The result has the static shapes of `alternative`, as loop variables must keep them."""
+    c, h = _select(mask, state.c, alternative.c), _select(mask, state.h, alternative.h)
+    c.set_shape(alternative.c.shape)
+    h.set_shape(alternative.h.shape)
     return LSTMState(c, h)
 
 
-def tangent(below, layers, states, below_dot, layers_dot, states_dot, lengths=None):
-    """The directional derivative of `forward`: how c and h move when everything they depend on moves.
+def tangent(
+    inputs: tf.Tensor,
+    layers: Sequence[GroupLayer],
+    states: Sequence[LSTMState],
+    inputs_dot: tf.Tensor,
+    layers_dot: Sequence[GroupLayer],
+    states_dot: Sequence[LSTMState],
+    lengths: tf.Tensor | None = None,
+) -> tuple[list[LSTMState], list[LSTMState]]:
+    """Computes the directional derivative of `forward`: the change of c and h when everything they depend on changes.
 
-    The loop is an ordinary one, so that TensorFlow can differentiate it once more; see `recurrence`.
+    The loop is an ordinary one, so that TensorFlow can differentiate it; see `recurrence`.
 
     Args:
-      below, layers, states, lengths: as in `forward`.
-      below_dot, layers_dot, states_dot: the directions, as `below`, `layers` and `states`.
+      inputs, layers, states, lengths: as in `forward`.
+      inputs_dot, layers_dot, states_dot: the directions of `inputs`, `layers` and `states`.
 
     Returns:
-      The directional derivatives of c and h: (list of `LSTMState` after step T; an `LSTMState` of TensorArrays with
-      T + 1 entries per layer).
+      The derivatives of c and h: (an `LSTMState` per layer after step T; an `LSTMState` of TensorArrays with T + 1
+      entries per layer).
     """
-    steps = _steps(below)
+    steps = _steps(inputs)
     one = tf.ones_like(states[0].h[:, :1])
-    reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (below, below_dot)]
+    reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (inputs, inputs_dot)]
 
-    def body(t, variables):
-        states, states_dot, tapes = variables
-        alive = _alive(t, lengths)
+    def body(t: tf.Tensor, variables: Any) -> Any:
+        states, states_dot, arrays = variables
+        mask = _mask(t, lengths)
         x, x_dot = (read(t) for read in reads)
-        x.set_shape(below.shape[1:])
-        x_dot.set_shape(below.shape[1:])
-        new_states, new_states_dot, new_tapes = [], [], []
-        for layer, layer_dot, state, dot, tape in zip(layers, layers_dot, states, states_dot, tapes):
+        x.set_shape(inputs.shape[1:])
+        x_dot.set_shape(inputs.shape[1:])
+        new_states, new_states_dot, new_arrays = [], [], []
+        for layer, layer_dot, state, state_dot, array in zip(layers, layers_dot, states, states_dot, arrays):
             z = _pre_activations(layer, state.h, x, one)
-            z_dot = _pre_activations(layer, dot.h, x_dot, tf.zeros_like(one))
+            z_dot = _pre_activations(layer, state_dot.h, x_dot, tf.zeros_like(one))
             z_dot += _pre_activations(layer_dot, state.h, tf.zeros_like(x) if layer.has_input_product else x, one)
             functions = layer.activation, layer.recurrent_activation
-            taken = equations.step(z, state.c, *functions, extras=layer.extras)
-            moved = equations.step_tangent(taken, state.c, z_dot, dot.c, *functions, layer.extras, layer_dot.extras)
-            new_states.append(_state_where(alive, taken, state))
-            new_states_dot.append(_state_where(alive, moved, dot))
-            new_tapes.append(LSTMState(tape.c.write(t + 1, moved.c), tape.h.write(t + 1, moved.h)))
+            new_state, gates = equations.step(z, state.c, *functions, extras=layer.extras)
+            new_state_dot = equations.step_tangent(
+                new_state.c, gates, state.c, z_dot, state_dot.c, *functions, layer.extras, layer_dot.extras
+            )
+            new_states.append(_select_state(mask, new_state, state))
+            new_states_dot.append(_select_state(mask, new_state_dot, state_dot))
+            new_arrays.append(LSTMState(array.c.write(t + 1, new_state_dot.c), array.h.write(t + 1, new_state_dot.h)))
             x, x_dot = new_states[-1].h, new_states_dot[-1].h
-        return new_states, new_states_dot, new_tapes
+        return new_states, new_states_dot, new_arrays
 
-    tapes = [LSTMState(_series(dot.c, steps), _series(dot.h, steps)) for dot in states_dot]
-    variables = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, tapes), maximum=steps)
-    return variables[1:]
+    arrays = [LSTMState(_state_array(dot.c, steps), _state_array(dot.h, steps)) for dot in states_dot]
+    _, finals, arrays = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, arrays), maximum=steps)
+    return finals, arrays

@@ -1,53 +1,56 @@
 """Sequences that end before the last time step.
 
-Nothing before a sequence's end depends on what comes after it, so engines may run on past the end and tidy up
-afterwards, with the helpers here. Selecting (instead of multiplying by zero) keeps even NaN in the padding out.
+Nothing before the end of a sequence depends on what comes after it. Engines may therefore compute past the end and
+clean up afterwards, with the functions here. They select values instead of multiplying by zero, so that even NaN in the
+padding changes nothing.
 """
+
+from __future__ import annotations
 
 from stacked_lstm.compat import tf
 
 
-def _mask(lengths, steps):
-    """[T, B] bool: is step t within sequence b?"""
+def _mask(lengths: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """Returns bool [T, B]: whether step t is within sequence b."""
     return tf.transpose(tf.sequence_mask(lengths, steps))
 
 
-def zero_past_end(series, lengths):
-    """`series` [T, B, N] with zeros past each end; unchanged where `lengths` is None."""
+def zero_past_end(series: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
+    """Returns `series` [T, B, N] with zeros past the end of each sequence; unchanged if `lengths` is None."""
     if lengths is None:
         return series
     shape = tf.shape(series)
     rows = tf.reshape(series, [shape[0] * shape[1], shape[2]])
     rows = tf.where(tf.reshape(_mask(lengths, shape[0]), [-1]), rows, tf.zeros_like(rows))
-    kept = tf.reshape(rows, shape)
-    kept.set_shape(series.shape)
-    return kept
+    result = tf.reshape(rows, shape)
+    result.set_shape(series.shape)
+    return result
 
 
-def first_step(inputs, lengths, time_major):
-    """The first step of inputs [T, B, N], or [B, T, N] unless they are time-major: [B, N]; of empty sequences zeros."""
+def first_step(inputs: tf.Tensor, lengths: tf.Tensor | None, time_major: bool) -> tf.Tensor:
+    """Returns the first step [B, N] of inputs [B, T, N], or [T, B, N] if `time_major`; zeros for empty sequences."""
     first = inputs[0] if time_major else inputs[:, 0]
     return first if lengths is None else tf.where(lengths > 0, first, tf.zeros_like(first))
 
 
-def reverse(series, lengths, time_major):
-    """`series` backward in time, each sequence up to its own end; all of T where `lengths` is None."""
+def reverse(series: tf.Tensor, lengths: tf.Tensor | None, time_major: bool) -> tf.Tensor:
+    """Returns `series` with each sequence reversed in time up to its end; up to T if `lengths` is None."""
     time_axis, batch_axis = (0, 1) if time_major else (1, 0)
     if lengths is None:
         return tf.reverse(series, axis=[time_axis])
     return tf.reverse_sequence(series, lengths, seq_axis=time_axis, batch_axis=batch_axis)
 
 
-def at_end(series, lengths):
-    """The entry of `series` [T + 1, B, H], which begins with the initial state, at each sequence's end: [B, H]."""
+def entry_at_end(series: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Returns the entry [B, H] at the end of each sequence, of `series` [T + 1, B, H]. Entry 0 is the initial state."""
     return tf.gather_nd(series, tf.stack([lengths, tf.range(tf.shape(series)[1])], axis=1))
 
 
-def trim(series, lengths):
-    """Cuts `series` [T, B, N] behind the longest sequence, but leaves one step."""
+def trim(series: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Returns `series` [T, B, N] without the steps after the longest sequence; at least one step stays."""
     return series[: tf.maximum(tf.reduce_max(lengths), 1)]
 
 
-def untrim(series, steps):
-    """Undoes `trim`: zeros up to `steps` (int32 scalar) time steps."""
+def untrim(series: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """Undoes `trim`: adds zeros up to `steps` (int32 scalar) time steps."""
     return tf.pad(series, [[0, steps - tf.shape(series)[0]], [0, 0], [0, 0]])

@@ -1,33 +1,38 @@
-"""Where the ops that are made now will run."""
+"""The place where new ops will run."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
 
 from stacked_lstm import compat
 
 
 class Place:
-    """What conditions ask of the place; each fact is looked up when it is first asked for, and kept.
+    """Facts about the place where new ops will run. Conditions of engines ask for them.
 
-    Looking for a GPU starts CUDA in this process, so it must not happen before a condition needs to know.
+    Each fact is looked up when a condition first asks for it, and then kept. To look for a GPU starts CUDA in this
+    process, which must not happen unless a condition needs to know.
     """
 
-    def __init__(self):
-        self._facts = {}
+    def __init__(self) -> None:
+        self._facts: dict[Callable, Any] = {}
 
-    def _fact(self, look_up):
+    def _fact(self, look_up: Callable) -> Any:
         if look_up not in self._facts:
             self._facts[look_up] = look_up()
         return self._facts[look_up]
 
     @property
-    def device(self):
+    def device(self) -> Any:
         """The `tf.DeviceSpec` of new ops."""
         return self._fact(compat.device_of_new_ops)
 
     @property
-    def inside_function(self):
+    def inside_function(self) -> bool:
         """Whether new ops are in a tf.function, a tf.cond or a tf.while_loop."""
         return self._fact(compat.inside_function_or_control_flow)
 
     @property
-    def has_gpu(self):
-        """Whether this process has a GPU that it may use."""
+    def has_gpu(self) -> bool:
+        """Whether this process may use a GPU."""
         return self._fact(compat.gpu_visible)

@@ -1,35 +1,47 @@
-"""Second derivatives of the engines whose first ones are an op: they are the graph engine's.
+"""Second derivatives of engines whose first derivatives are an op.
 
-Such an op computes J' u, J the Jacobian of its layers and u the incoming gradient. Whoever differentiates that gets the
-layers built once more, from TensorFlow's own ops.
+Such an op computes J' u, where J is the Jacobian of its layers and u the incoming gradient. To differentiate that, the
+layers are built once more with the `graph` engine.
 """
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph
+from stacked_lstm.layer import Layer
 
 
-def gradient(run, primals, upstream, directions):
-    """The gradient of <v, J' u>.
+def gradient(
+    run: Callable, primals: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], directions: Sequence[tf.Tensor]
+) -> tuple[list, list]:
+    """Returns the gradient of <v, J' u>.
 
     Args:
       run: function from copies of `primals` to the results of the layers, a list of tensors; see `results`.
-      primals: list of tensors, what the layers were given and are differentiated by.
+      primals: list of tensors, the inputs of the layers that have gradients.
       upstream: u, a list of tensors, one per result.
       directions: v, a list of tensors, one per primal.
 
     Returns:
-      (list of gradients, one per primal; and another, one per result: those of u).
+      (list of gradients with respect to the primals; list of gradients with respect to u).
     """
     # A scope of its own, as in `recurrence`: TensorFlow tells gradients of TensorArrays apart by names.
     with tf.name_scope(None), tf.name_scope("stacked_lstm_second"):
-        # By copies: the layers' results are functions of the primals, and what depends on them is in these gradients.
+        # Differentiating with respect to copies leaves out that primals and u may depend on each other, which is the
+        # caller's business.
         copies = [tf.identity(tensor) for tensor in list(primals) + list(upstream)]
-        at, u = copies[: len(primals)], copies[len(primals) :]
-        gradients = tf.gradients(tf.gradients(run(*at), at, u), copies, list(directions))
+        primal_copies, u = copies[: len(primals)], copies[len(primals) :]
+        gradients = tf.gradients(tf.gradients(run(*primal_copies), primal_copies, u), copies, list(directions))
     return gradients[: len(primals)], gradients[len(primals) :]
 
 
-def results(layers, x, states, lengths):
-    """[outputs, c per layer, h per layer] of the graph engine; arguments as `Engine.run_layers` has them."""
+def results(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None) -> list[tf.Tensor]:
+    """Runs layers on the `graph` engine; returns [outputs, c per layer ..., h per layer ...].
+
+    Args:
+      layers, x, states, lengths: as in `Engine.run_layers`.
+    """
     outputs, finals = graph.run(layers, x, states, lengths)
     return [outputs] + [final.c for final in finals] + [final.h for final in finals]

@@ -1,19 +1,22 @@
-"""What stands between layers: a stack runs in segments."""
+"""Segments: a stack runs piece by piece, so that something may stand between its layers."""
 
-from typing import Any, Callable, NamedTuple, Optional, Sequence
+from __future__ import annotations
 
+from typing import Callable, NamedTuple, Sequence
+
+from stacked_lstm.compat import tf
 from stacked_lstm.layer import Layer
 
 
 class Segment(NamedTuple):
-    """Layers that run on an engine together, and what becomes of their outputs.
+    """Layers that an engine runs together, and a function that follows them.
 
     Fields:
-      layers: list of `Layer`.
-      after: (x [T, B, I], h [T, B, P]) -> y [T, B, N], or None where y is h. x is what the layers took, h what they
-        made. y is what the next segment takes, or the outputs of the stack. x and h are zero past each sequence's end;
-        y is set to zero there.
+      layers: list of `Layer`, from the input upwards.
+      after: None, or a function (x [T, B, I], h [T, B, P]) -> y [T, B, N]. x is the input of the segment's first layer,
+        h the output of its last layer. y is the input of the next segment, or the output of the stack. x and h are zero
+        past the end of each sequence, and y is set to zero there. None means that y is h.
     """
 
     layers: Sequence[Layer]
-    after: Optional[Callable[[Any, Any], Any]] = None
+    after: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None

@@ -107,10 +107,24 @@ def test_two_stacks_of_one_name():
         StackedLSTM([4]).build(3)
 
 
-@pytest.mark.parametrize("attribute", ["layers", "variables"])
-def test_variables_before_the_first_call(attribute):
-    with pytest.raises(ValueError, match=attribute + ": the variables are made at the first call"):
+@pytest.mark.parametrize(
+    "attribute, message",
+    [
+        ("layers", "layers"),
+        ("variables", "variables"),
+        ("weights", "variables"),
+        ("trainable_variables", "variables"),
+        ("variables_by_layer", "variables_by_layer"),
+    ],
+)
+def test_variables_before_the_first_call(attribute, message):
+    with pytest.raises(ValueError, match=f"stacked_lstm.{message}: the variables are made at the first call"):
         getattr(StackedLSTM([4]), attribute)
+
+
+def test_parameters_before_the_first_call():
+    with pytest.raises(ValueError, match="encoder.count_params: the variables are made at the first call"):
+        StackedLSTM([4], name="encoder").count_params()
 
 
 def pair(batch=2, c=4, h=4, dtype=np.float32):

@@ -82,6 +82,20 @@ def test_variable_names_and_shapes():
     assert tf.trainable_variables() == tf.global_variables()
 
 
+def test_as_a_layer_of_tensorflow_1():
+    """`weights`, `trainable_variables` and `count_params` as `tf.layers` have them, and a short representation."""
+    lstm = StackedLSTM([4, 6], initial_state="learned")
+    assert repr(lstm) == "StackedLSTM([4, 6], not built)"
+    lstm.build(3)
+    assert lstm.weights == lstm.trainable_variables == lstm.variables == tf.trainable_variables()
+    expected = 4 * (7 * 4 + 4) + 4 * (10 * 6 + 6) + 2 * 4 + 2 * 6
+    assert lstm.count_params() == expected == 412
+    assert repr(lstm) == "StackedLSTM([4, 6], input_size=3, 412 parameters)"
+    other = StackedLSTM([100], use_bias=False, name="other")
+    other.build(100)
+    assert repr(other) == "StackedLSTM([100], input_size=100, 80,000 parameters)"
+
+
 def test_learned_names_and_start(session):
     lstm = StackedLSTM([4], initial_state="learned")
     outputs, _ = lstm(tf.zeros([2, 1, 3]))

@@ -13,7 +13,7 @@
 
 // An array of exactly this size, so that AddressSanitizer sees the first byte beyond it.
 template <class T>
-std::vector<T> As(const Numbers& numbers) {
+std::vector<T> Convert(const Numbers& numbers) {
   return std::vector<T>(numbers.begin(), numbers.end());
 }
 
@@ -21,8 +21,9 @@ std::vector<T> As(const Numbers& numbers) {
 template <class T>
 struct Arrays {
   explicit Arrays(const Problem& p)
-      : fused(p.kind.fused), I(p.I), H(p.H), x(As<T>(p.x)), c(As<T>(p.c)), h(As<T>(p.h)), d_outputs(As<T>(p.d_outputs)),
-        d_c_last(As<T>(p.d_c_last)), d_h_last(As<T>(p.d_h_last)), packed(lstm::PackedSize(p.I, p.H)),
+      : fused(p.kind.fused), I(p.I), H(p.H), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
+        d_outputs(Convert<T>(p.d_outputs)), d_c_last(Convert<T>(p.d_c_last)), d_h_last(Convert<T>(p.d_h_last)),
+        packed(lstm::PackedSize(p.I, p.H)),
         cache(lstm::CacheSize<T>(p.T, p.B, p.H)), outputs(p.T * p.B * p.H, NAN), c_last(c.size(), NAN),
         h_last(c.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(c.size(), NAN) {
     weights.stride = d_weights.stride = fused ? 4 * H : H;
@@ -32,7 +33,7 @@ struct Arrays {
       W[k].resize((H + I) * weights.stride), dW[k].assign((H + I) * weights.stride, NAN);
     }
     for (int k = 0; k < 4; ++k) {
-      b[k] = As<T>(p.b[k]), db[k].assign(H, p.kind.biases ? NAN : 0);
+      b[k] = Convert<T>(p.b[k]), db[k].assign(H, p.kind.biases ? NAN : 0);
       weights.kernel[k] = fused ? &W[0][k * H] : W[k].data();
       d_weights.kernel[k] = fused ? &dW[0][k * H] : dW[k].data();
       for (int64_t m = 0; m < (H + I) * H; ++m) const_cast<T*>(weights.kernel[k])[At(m)] = p.W[k][m];
@@ -62,7 +63,7 @@ struct Arrays {
     return {weights, x.data(), c.data(), h.data(), outputs.data(), cache.data(), d_outputs.data(), d_c_last.data(),
             d_h_last.data(), d_x.data(), d_c.data(), d_h.data(), d_weights};
   }
-  Results Found() const {
+  Results GetResults() const {
     const auto numbers = [](const std::vector<T>& v) { return Numbers(v.begin(), v.end()); };
     Results r = {numbers(outputs), numbers(c_last), numbers(h_last), {}, {}, numbers(d_x), numbers(d_c), numbers(d_h)};
     for (int k = 0; k < 4; ++k) r.dW[k] = Kernel(k), r.db[k] = numbers(db[k]);
@@ -78,19 +79,19 @@ struct Arrays {
 };
 
 // Whether any pass came along each way of sharing: [direction][sharing].
-bool paths[2][4];
+bool seen_sharing[2][4];
 
 template <class T>
-void Note(const std::vector<lstm::Layer>& layers, int threads) {
+void RecordSharing(const std::vector<lstm::Layer>& layers, int threads) {
   for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
-    for (const auto& layer : lstm::ScheduleOf(direction, lstm::PlansOf<T>(layers), threads).layers) {
-      paths[int(direction)][int(layer.sharing)] = true;
+    for (const auto& layer : lstm::MakeSchedule(direction, lstm::MakePlans<T>(layers), threads).layers) {
+      seen_sharing[int(direction)][int(layer.sharing)] = true;
     }
   }
 }
 
 template <class T>
-std::vector<Results> Got(const std::vector<Problem>& stack, int count) {
+std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   std::vector<std::thread> helpers;
   const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
   std::vector<lstm::Layer> layers;
@@ -107,14 +108,14 @@ std::vector<Results> Got(const std::vector<Problem>& stack, int count) {
     forward.back().x = backward.back().x = arrays[arrays.size() - 2]->outputs.data();
     backward[backward.size() - 2].d_outputs = backward.back().d_x;
   }
-  Note<T>(layers, count);
+  RecordSharing<T>(layers, count);
   lstm::Forward<T>(layers, forward, threads);  // Without a cache, then with one.
   const std::vector<T> without = arrays.back()->outputs;
   for (size_t l = 0; l < forward.size(); ++l) forward[l].cache = arrays[l]->cache.data();
   lstm::Forward<T>(layers, forward, threads);
   lstm::Backward<T>(layers, backward, threads);
   std::vector<Results> found;
-  for (const auto& of_layer : arrays) found.push_back(of_layer->Found());
+  for (const auto& layer_arrays : arrays) found.push_back(layer_arrays->GetResults());
   if (without != arrays.back()->outputs) found.back().outputs.assign(without.size(), NAN);
   // The gradients of the weights alone, then those of the input alone.
   for (auto& a : backward) a.d_c = a.d_h = nullptr, a.d_x = &a == &backward[0] ? nullptr : a.d_x;
@@ -127,16 +128,16 @@ std::vector<Results> Got(const std::vector<Problem>& stack, int count) {
   backward[0].d_x = arrays[0]->d_x.data();
   for (auto& a : backward) a.d_weights = {};
   lstm::Backward<T>(layers, backward, threads);
-  if (As<T>(found[0].d_x) != arrays[0]->d_x) found[0].d_x.assign(found[0].d_x.size(), NAN);
+  if (Convert<T>(found[0].d_x) != arrays[0]->d_x) found[0].d_x.assign(found[0].d_x.size(), NAN);
   for (std::thread& helper : helpers) helper.join();
   return found;
 }
 
-bool Near(const char* name, const Numbers& got, const Numbers& expected, double tolerance) {
+bool CheckNear(const char* name, const Numbers& got, const Numbers& expected, double tolerance) {
   double worst = 0, size = 1e-30;
   for (size_t k = 0; k < got.size(); ++k) {
-    const double off = std::fabs(got[k] - expected[k]);
-    worst = off <= worst ? worst : off;  // NaN stays.
+    const double difference = std::fabs(got[k] - expected[k]);
+    worst = difference <= worst ? worst : difference;  // NaN stays.
     size = std::fmax(size, std::fabs(expected[k]));
   }
   if (worst <= tolerance * size) return true;
@@ -146,21 +147,23 @@ bool Near(const char* name, const Numbers& got, const Numbers& expected, double 
 
 // Whether layers come out as they should, and the same to the last bit with any number of threads.
 template <class T>
-bool Same(const std::vector<Problem>& stack, const std::vector<Results>& expected) {
+bool CheckResults(const std::vector<Problem>& stack, const std::vector<Results>& expected) {
   const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-12;
-  const std::vector<Results> alone = Got<T>(stack, 1);
+  const std::vector<Results> alone = Compute<T>(stack, 1);
   bool same = true;
   for (const int threads : {1, 2, 5}) {
-    const std::vector<Results> got = threads == 1 ? alone : Got<T>(stack, threads);
+    const std::vector<Results> got = threads == 1 ? alone : Compute<T>(stack, threads);
     for (size_t l = 0; l < stack.size(); ++l) {
       const Results &g = got[l], &e = expected[l], &a = alone[l];
-      const Numbers* of[][3] = {{&g.outputs, &e.outputs, &a.outputs}, {&g.c_last, &e.c_last, &a.c_last},
+      const Numbers* parts[][3] = {{&g.outputs, &e.outputs, &a.outputs}, {&g.c_last, &e.c_last, &a.c_last},
                                 {&g.h_last, &e.h_last, &a.h_last},    {&g.d_x, &e.d_x, &a.d_x},
                                 {&g.d_c, &e.d_c, &a.d_c},             {&g.d_h, &e.d_h, &a.d_h}};
       const char* names[] = {"outputs", "c", "h", "d_x", "d_c", "d_h"};
-      for (int k = 0; k < 6; ++k) same &= Near(names[k], *of[k][0], *of[k][1], tolerance) && *of[k][0] == *of[k][2];
+      for (int k = 0; k < 6; ++k) {
+        same &= CheckNear(names[k], *parts[k][0], *parts[k][1], tolerance) && *parts[k][0] == *parts[k][2];
+      }
       for (int k = 0; k < 4; ++k) {
-        same &= Near("dW", g.dW[k], e.dW[k], tolerance) && Near("db", g.db[k], e.db[k], tolerance);
+        same &= CheckNear("dW", g.dW[k], e.dW[k], tolerance) && CheckNear("db", g.db[k], e.db[k], tolerance);
         same &= g.dW[k] == a.dW[k] && g.db[k] == a.db[k];
       }
     }
@@ -197,13 +200,13 @@ Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, con
 
 // Helpers that come late, more than there are cores, so that they stop anywhere: each piece of each phase is done once,
 // after those of the phase before.
-bool TeamWorks() {
+bool CheckTeam() {
   for (int round = 0; round < 25; ++round) {
     std::vector<std::thread> helpers;
     const lstm::Threads threads = {8, [&](std::function<void()> f) {
-                                     const int late = generator() % 1000;
-                                     helpers.emplace_back([f, late] {
-                                       std::this_thread::sleep_for(std::chrono::microseconds(late));
+                                     const int delay = generator() % 1000;
+                                     helpers.emplace_back([f, delay] {
+                                       std::this_thread::sleep_for(std::chrono::microseconds(delay));
                                        f();
                                      });
                                    }};
@@ -212,8 +215,8 @@ bool TeamWorks() {
     bool in_order = true;
     lstm::Team::Run(threads, [&](lstm::Worker& worker) {
       for (int phase = 0; phase < phases; ++phase) {
-        worker.Each(pieces, [&](int64_t k) { ++done[(k + phase) % pieces]; });
-        worker.Each(1, [&](int64_t) {
+        worker.ForEach(pieces, [&](int64_t k) { ++done[(k + phase) % pieces]; });
+        worker.ForEach(1, [&](int64_t) {
           for (int times : done) in_order &= times == phase + 1;
         });
       }
@@ -225,7 +228,7 @@ bool TeamWorks() {
 }
 
 // Whether a stack of T, B, I, H, H and so on comes out as it should, with sequences that end anywhere or at T.
-bool Works(const Kind& kind, const std::vector<int64_t>& shape, bool ends) {
+bool CheckStack(const Kind& kind, const std::vector<int64_t>& shape, bool ends) {
   std::vector<int32_t> lengths;
   for (int64_t b = 0; ends && b < shape[1]; ++b) lengths.push_back(b % 3 == 1 ? 0 : generator() % (shape[0] + 1));
   std::vector<Problem> stack;
@@ -233,14 +236,14 @@ bool Works(const Kind& kind, const std::vector<int64_t>& shape, bool ends) {
     stack.push_back(RandomProblem(kind, shape[0], shape[1], shape[l - 1], shape[l], lengths));
   }
   const std::vector<Results> expected = Expected(stack);
-  if (Same<float>(stack, expected) && Same<double>(stack, expected)) return true;
+  if (CheckResults<float>(stack, expected) && CheckResults<double>(stack, expected)) return true;
   std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d\n", int(shape[0]), int(shape[1]),
               int(shape[2]), int(shape[3]), kind.fused, kind.biases, int(kind.candidate), int(kind.gates), ends);
   return false;
 }
 
 int main() {
-  if (!TeamWorks()) return std::puts("a team's pieces are lost, or done twice, or too early"), 1;
+  if (!CheckTeam()) return std::puts("a team's pieces are lost, or done twice, or too early"), 1;
   // T, B, I, H of each layer: around the edges of tiles and vectors, without steps, sequences or inputs, enough for
   // threads to share rows, units, or layers.
   const std::vector<std::vector<int64_t>> shapes = {
@@ -249,19 +252,19 @@ int main() {
       {400, 3, 2, 8},    {33, 32, 40, 35}, {5, 40, 3, 130},  {0, 3, 2, 5, 4},     {3, 2, 5, 7, 3},  {120, 1, 3, 20, 17},
       {700, 2, 3, 9, 5}, {60, 2, 5, 33, 16, 20}};
   const lstm::Activation tanh = lstm::Activation::kTanh, sigmoid = lstm::Activation::kSigmoid;
-  const Kind usual = {false, true, tanh, sigmoid};
+  const Kind plain = {false, true, tanh, sigmoid};
   for (const auto& shape : shapes) {
     for (const bool ends : {false, true}) {
-      if (!Works(usual, shape, ends)) return 1;
+      if (!CheckStack(plain, shape, ends)) return 1;
     }
   }
   for (const Kind& kind : {Kind{true, true, tanh, sigmoid}, Kind{false, false, tanh, sigmoid},
                            Kind{true, false, sigmoid, lstm::Activation::kHardSigmoid},
                            Kind{false, true, lstm::Activation::kRelu, lstm::Activation::kHardSigmoid6},
                            Kind{false, true, lstm::Activation::kLinear, tanh}}) {
-    if (!Works(kind, {6, 5, 7, 19, 33}, true)) return 1;
+    if (!CheckStack(kind, {6, 5, 7, 19, 33}, true)) return 1;
   }
-  for (const auto& direction : paths) {
+  for (const auto& direction : seen_sharing) {
     for (const bool sharing : direction) {
       if (!sharing) return std::puts("the shapes leave out a way of sharing"), 1;
     }

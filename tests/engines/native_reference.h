@@ -30,7 +30,7 @@ struct Results {
   Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h;
 };
 
-double Of(lstm::Activation activation, double z) {
+double Value(lstm::Activation activation, double z) {
   switch (activation) {
     case lstm::Activation::kTanh: return std::tanh(z);
     case lstm::Activation::kSigmoid: return 1 / (1 + std::exp(-z));
@@ -74,10 +74,10 @@ Results Expected(const Problem& p) {
         for (int k = 0; k < 4; ++k) {
           double z = p.b[k][j];
           for (int64_t m = 0; m < p.H + p.I; ++m) z += hx[m] * p.W[k][m * p.H + j];
-          all[k * p.H + j] = Of(k == 1 ? phi : sigma, z);
+          all[k * p.H + j] = Value(k == 1 ? phi : sigma, z);
         }
         c[j] = all[2 * p.H + j] * c[j] + all[j] * all[p.H + j];
-        h[j] = r.outputs[(t * p.B + b) * p.H + j] = all[3 * p.H + j] * Of(phi, c[j]);
+        h[j] = r.outputs[(t * p.B + b) * p.H + j] = all[3 * p.H + j] * Value(phi, c[j]);
       }
       inputs.push_back(hx), gates.push_back(all), cells.push_back(Numbers(c, c + p.H));
     }
@@ -86,10 +86,10 @@ Results Expected(const Problem& p) {
       Numbers dz(4 * p.H);
       for (int64_t j = 0; j < p.H; ++j) {
         const double i = gates[t][j], g = gates[t][p.H + j], f = gates[t][2 * p.H + j], o = gates[t][3 * p.H + j];
-        const double squashed = Of(phi, cells[t + 1][j]), d = dh[j] + p.d_outputs[(t * p.B + b) * p.H + j];
-        dc[j] += d * o * Slope(phi, squashed);
+        const double phi_c = Value(phi, cells[t + 1][j]), d = dh[j] + p.d_outputs[(t * p.B + b) * p.H + j];
+        dc[j] += d * o * Slope(phi, phi_c);
         dz[j] = dc[j] * g * Slope(sigma, i), dz[p.H + j] = dc[j] * i * Slope(phi, g);
-        dz[2 * p.H + j] = dc[j] * cells[t][j] * Slope(sigma, f), dz[3 * p.H + j] = d * squashed * Slope(sigma, o);
+        dz[2 * p.H + j] = dc[j] * cells[t][j] * Slope(sigma, f), dz[3 * p.H + j] = d * phi_c * Slope(sigma, o);
         dc[j] *= f, dh[j] = 0;
       }
       for (int k = 0; k < 4; ++k) {

@@ -12,18 +12,18 @@ namespace lstm = stacked_lstm;
 
 typedef std::vector<int64_t> Shape;  // T, B, I, H of each layer.
 
-lstm::Schedule ScheduleOf(const Shape& shape, lstm::Direction direction, int threads) {
+lstm::Schedule MakeSchedule(const Shape& shape, lstm::Direction direction, int threads) {
   std::vector<lstm::Layer> layers;
   for (size_t l = 3; l < shape.size(); ++l) {
     layers.push_back({shape[0], shape[1], shape[l - 1], shape[l], lstm::Activation::kTanh, lstm::Activation::kSigmoid,
                       nullptr});
   }
-  return lstm::ScheduleOf(direction, lstm::PlansOf<float>(layers), threads);
+  return lstm::MakeSchedule(direction, lstm::MakePlans<float>(layers), threads);
 }
 
-bool Decides() {
+bool CheckDecisions() {
   const auto kForward = lstm::Direction::kForward, kBackward = lstm::Direction::kBackward;
-  const auto kAlone = lstm::Sharing::kAlone, kRows = lstm::Sharing::kRows, kUnits = lstm::Sharing::kUnits,
+  const auto kOneThread = lstm::Sharing::kOneThread, kRows = lstm::Sharing::kRows, kUnits = lstm::Sharing::kUnits,
              kLayers = lstm::Sharing::kLayers;
   const struct {
     const char* what;
@@ -31,14 +31,14 @@ bool Decides() {
     int threads;
     lstm::Direction direction;
     lstm::Sharing sharing;
-    int used;
-  } cases[] = {{"too little for two", {10, 1, 4, 8}, 4, kForward, kAlone, 1},
-               {"too little for two, backward", {10, 1, 4, 8}, 4, kBackward, kAlone, 1},
-               {"nobody to share with", {50, 128, 8, 64}, 1, kForward, kAlone, 1},
-               {"nobody to share with, backward", {50, 128, 8, 64}, 1, kBackward, kAlone, 1},
-               {"short steps, but large products of inputs", {500, 1, 400, 8}, 2, kForward, kAlone, 2},
-               {"short steps, and small products of inputs", {5000, 1, 8, 8}, 2, kForward, kAlone, 1},
-               {"short steps, but gradients of weights", {900, 1, 8, 16}, 2, kBackward, kAlone, 2},
+    int expected_threads;
+  } cases[] = {{"too little for two", {10, 1, 4, 8}, 4, kForward, kOneThread, 1},
+               {"too little for two, backward", {10, 1, 4, 8}, 4, kBackward, kOneThread, 1},
+               {"nobody to share with", {50, 128, 8, 64}, 1, kForward, kOneThread, 1},
+               {"nobody to share with, backward", {50, 128, 8, 64}, 1, kBackward, kOneThread, 1},
+               {"short steps, but large products of inputs", {500, 1, 400, 8}, 2, kForward, kOneThread, 2},
+               {"short steps, and small products of inputs", {5000, 1, 8, 8}, 2, kForward, kOneThread, 1},
+               {"short steps, but gradients of weights", {900, 1, 8, 16}, 2, kBackward, kOneThread, 2},
                {"many rows, small weights", {50, 128, 8, 64}, 2, kForward, kRows, 2},
                {"many rows, small weights, backward", {50, 128, 8, 64}, 2, kBackward, kRows, 2},
                {"many rows, large weights", {28, 128, 28, 512}, 2, kForward, kUnits, 2},
@@ -50,59 +50,59 @@ bool Decides() {
                {"more threads than layers, backward", {1000, 2, 5, 32, 32, 32}, 8, kBackward, kLayers, 8},
                {"short steps, many rows in all", {1000, 20, 5, 16, 16}, 2, kForward, kLayers, 2},
                {"too many rows to keep", {1000, 20, 5, 16, 16}, 2, kBackward, kRows, 2}};
-  bool right = true;
-  for (const auto& each : cases) {
-    const lstm::Schedule schedule = ScheduleOf(each.shape, each.direction, each.threads);
-    const bool same = schedule.layers[0].sharing == each.sharing && schedule.threads == each.used;
-    if (!same) std::printf("%s: sharing %d by %d\n", each.what, int(schedule.layers[0].sharing), schedule.threads);
-    right &= same;
+  bool passed = true;
+  for (const auto& test_case : cases) {
+    const lstm::Schedule schedule = MakeSchedule(test_case.shape, test_case.direction, test_case.threads);
+    const bool same = schedule.layers[0].sharing == test_case.sharing && schedule.threads == test_case.expected_threads;
+    if (!same) std::printf("%s: sharing %d by %d\n", test_case.what, int(schedule.layers[0].sharing), schedule.threads);
+    passed &= same;
   }
-  return right;
+  return passed;
 }
 
 // What the passes rely on, whatever the shape.
-bool Holds() {
+bool CheckInvariants() {
   std::mt19937 generator(5);
-  const auto size = [&generator](int most) { return int64_t(generator() % (1 << generator() % most)); };
+  const auto size = [&generator](int max_bits) { return int64_t(generator() % (1 << generator() % max_bits)); };
   for (int k = 0; k < 5000; ++k) {
     Shape shape = {size(10), size(10), size(10)};
     for (int layers = 1 + generator() % 4; layers > 0; --layers) shape.push_back(1 + size(9));
     const int threads = 1 + generator() % 9;
     for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
-      const lstm::Schedule schedule = ScheduleOf(shape, direction, threads);
-      bool good = 1 <= schedule.threads && schedule.threads <= threads && schedule.layers.size() == shape.size() - 3;
+      const lstm::Schedule schedule = MakeSchedule(shape, direction, threads);
+      bool valid = 1 <= schedule.threads && schedule.threads <= threads && schedule.layers.size() == shape.size() - 3;
       for (const lstm::LayerSchedule& layer : schedule.layers) {
-        good &= layer.threads == schedule.threads && layer.row_steps >= 1;
-        good &= 1 <= schedule.chunk_steps && schedule.chunk_steps <= layer.part_steps;
-        good &= (layer.sharing == lstm::Sharing::kLayers) == schedule.ByLayers();
-        good &= layer.sharing != lstm::Sharing::kRows || layer.row_groups >= schedule.threads;
-        good &= layer.StepShares(1 + k % 40) >= 1 && layer.GradientShares(1 + k % 40) >= 1;
+        valid &= layer.threads == schedule.threads && layer.row_steps >= 1;
+        valid &= 1 <= schedule.chunk_steps && schedule.chunk_steps <= layer.part_steps;
+        valid &= (layer.sharing == lstm::Sharing::kLayers) == schedule.ByLayers();
+        valid &= layer.sharing != lstm::Sharing::kRows || layer.row_groups >= schedule.threads;
+        valid &= layer.StepShares(1 + k % 40) >= 1 && layer.GradientShares(1 + k % 40) >= 1;
       }
-      if (!good) std::printf("T %d, B %d, I %d, %d threads\n", int(shape[0]), int(shape[1]), int(shape[2]), threads);
-      if (!good) return false;
+      if (!valid) std::printf("T %d, B %d, I %d, %d threads\n", int(shape[0]), int(shape[1]), int(shape[2]), threads);
+      if (!valid) return false;
     }
   }
   return true;
 }
 
 // Whether all shares together are all things, each once and in turn.
-bool SharesAreWhole() {
-  for (int64_t things : {0, 1, 2, 7, 64, 1000}) {
+bool CheckShares() {
+  for (int64_t total : {0, 1, 2, 7, 64, 1000}) {
     for (int64_t number : {1, 2, 3, 64}) {
       int64_t end = 0;
       for (int64_t k = 0; k < number; ++k) {
-        const lstm::Range range = lstm::Share{k, number}.Of(things);
-        if (range.begin != end || range.size() < things / number || range.size() > things / number + 1) return false;
+        const lstm::Range range = lstm::Share{k, number}.Slice(total);
+        if (range.begin != end || range.size() < total / number || range.size() > total / number + 1) return false;
         end = range.end;
       }
-      if (end != things) return false;
+      if (end != total) return false;
     }
   }
   return true;
 }
 
 // Asks a view for what it does not have, inside of the array all the same: a check ends the process.
-int Outside(const char* view) {
+int ReadOutside(const char* view) {
   const lstm::Layer layer = {2, 3, 1, 5, lstm::Activation::kTanh, lstm::Activation::kSigmoid, nullptr};
   const std::vector<float> cache(2 * lstm::CacheView<float>::Size(2, 3, 5)), weights(1000);
   if (!std::strcmp(view, "row")) return *lstm::CacheView<const float>(cache.data(), layer).gates.At(6, 0) != 0;
@@ -111,9 +111,9 @@ int Outside(const char* view) {
 }
 
 int main(int arguments, char** words) {
-  if (arguments > 1) return Outside(words[1]);
-  if (!Decides() || !Holds()) return 1;
-  if (!SharesAreWhole()) return std::puts("shares leave things out, or have them twice"), 1;
+  if (arguments > 1) return ReadOutside(words[1]);
+  if (!CheckDecisions() || !CheckInvariants()) return 1;
+  if (!CheckShares()) return std::puts("shares leave things out, or have them twice"), 1;
   std::puts("as it should be");
   return 0;
 }

@@ -4,6 +4,9 @@ Its buffer is in test_cudnn_buffer.py. What all engines have in common is in tes
 test_stack.py; what needs a GPU, in test_gpu.py.
 """
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -258,3 +261,34 @@ def test_checkpoints(others, back, float32_tolerance, numpy_cudnn, tmp_path):
     assert numeric.relative_difference(restored[0], first[0]) < float32_tolerance
     for a, b in zip(trained, trained_on):
         assert numeric.relative_difference(b, a) < 1e-5
+
+
+# A graph that another program imports.
+
+GRADIENTS_OF_AN_IMPORTED_GRAPH = """
+import sys
+import tensorflow.compat.v1 as tf
+import stacked_lstm
+tf.disable_v2_behavior()
+tf.train.import_meta_graph(sys.argv[1])
+x, outputs = (tf.get_default_graph().get_tensor_by_name(name) for name in ("x:0", "outputs:0"))
+try:
+    tf.gradients(outputs, x)
+except LookupError:
+    print("LookupError")
+import stacked_lstm.engines
+print(tf.gradients(outputs, x)[0].shape.as_list())
+"""
+
+
+@ONCE
+def test_gradients_of_an_imported_graph_need_the_engines(tmp_path):
+    """`import stacked_lstm` imports nothing else; the gradients are registered by `import stacked_lstm.engines`."""
+    x = tf.placeholder(tf.float32, [2, 3, 4], name="x")
+    outputs, _ = StackedLSTM([5], engine="cudnn")(x)
+    tf.identity(outputs, name="outputs")
+    path = str(tmp_path / "model.meta")
+    tf.train.export_meta_graph(path)
+    command = [sys.executable, "-c", GRADIENTS_OF_AN_IMPORTED_GRAPH, path]
+    result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    assert result.stdout.decode().splitlines() == ["LookupError", "[2, 3, 4]"]

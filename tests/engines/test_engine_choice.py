@@ -218,7 +218,7 @@ def test_what_is_asked_last(monkeypatch, caplog):
         assert problem() == words and asked == ["library"] and not caplog.records
         assert objection() == objection() == words
     assert asked == ["library"] + ["GPU", "library"] * 2
-    assert len(caplog.records) == 1 and "goes on without the native engine: " + words in caplog.text
+    assert len(caplog.records) == 1 and "continuing without the native engine: " + words in caplog.text
 
 
 # What the environment says.

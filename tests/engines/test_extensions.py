@@ -23,7 +23,7 @@ def run_unrolled(layers, x, states, lengths=None):
         fused, series = layer.fused(), []
         for t in range(x.shape.as_list()[0]):
             z = tf.matmul(x[t], fused.inputs) + tf.matmul(h, fused.recurrent) + fused.bias
-            *_, c, h = equations.step(z, c, layer.activation, layer.recurrent_activation)
+            (c, h), _ = equations.step(z, c, layer.activation, layer.recurrent_activation)
             series.append(h)
         x, finals = tf.stack(series), finals + [LSTMState(c, h)]
     return x, finals

@@ -13,7 +13,7 @@ from support.sets import EXHAUSTIVE
 from support.versions import OLD
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
-SOURCES = glob.glob(os.path.join(library.HERE, "*.cc"))
+SOURCES = glob.glob(os.path.join(library.SOURCE_DIRECTORY, "*.cc"))
 KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As library.py has it.
 SANITIZERS = pytest.mark.parametrize(
     "sanitizers, processor", [("address,undefined", ["-march=native"]), ("thread", [])], ids=["address", "thread"]
@@ -28,7 +28,7 @@ def build(name, sources, sanitizers, processor, directory):
     """Compiles a program of these tests and `sources`; returns its path."""
     program = str(directory / "program")
     flags = ["-std=c++17", "-O1", "-g1", "-pthread", "-fsanitize=" + sanitizers, "-fno-sanitize-recover=all"]
-    command = ["g++"] + flags + processor + ["-I", library.HERE, os.path.join(TESTS, name)] + sources
+    command = ["g++"] + flags + processor + ["-I", library.SOURCE_DIRECTORY, os.path.join(TESTS, name)] + sources
     subprocess.run(command + ["-o", program], check=True)
     return program
 

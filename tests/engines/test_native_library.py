@@ -51,8 +51,8 @@ def calls(log):
 @ONCE
 def test_built_once_and_kept_private(quick, fresh, caplog):
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
-        path, is_new = library.built()
-        assert is_new and library.built() == (path, False) and calls(quick) == 1
+        path, is_new = library.find_or_build()
+        assert is_new and library.find_or_build() == (path, False) and calls(quick) == 1
     assert len(caplog.records) == 1 and path in caplog.records[0].getMessage()
     assert stat.S_IMODE(os.stat(str(fresh)).st_mode) == 0o700
     left = sorted(os.listdir(str(fresh)))
@@ -62,12 +62,12 @@ def test_built_once_and_kept_private(quick, fresh, caplog):
 @ONCE
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b"x" + b[1:], lambda b: b"foreign"])
 def test_damaged_files_are_built_again(damage, quick):
-    path, _ = library.built()
+    path, _ = library.find_or_build()
     with open(path, "rb") as file:
         contents = file.read()
     with open(path, "wb") as file:
         file.write(damage(contents))
-    assert library.built() == (path, True) and calls(quick) == 2
+    assert library.find_or_build() == (path, True) and calls(quick) == 2
     with open(path, "rb") as file:
         assert file.read() == contents
 
@@ -76,12 +76,12 @@ def test_damaged_files_are_built_again(damage, quick):
 @pytest.mark.parametrize("change", ["command", "version", "processor", "compile_flags", "source"])
 def test_another_key_is_another_file(change, quick, monkeypatch):
     tools = library.toolchain()
-    before = library.path(tools)
+    before = library.cache_path(tools)
     if change == "source":
         monkeypatch.setattr(library, "_files", lambda *endings: ["vector.h"])
     else:
         tools = tools._replace(**{change: "another"})
-    assert library.path(tools) != before
+    assert library.cache_path(tools) != before
 
 
 @ONCE
@@ -92,7 +92,7 @@ def test_processes_at_once_build_once(quick):
 
 
 def _built(_):
-    return library.built()
+    return library.find_or_build()
 
 
 def problem():
@@ -103,7 +103,7 @@ def problem():
 
 def test_no_compiler(fresh, monkeypatch):
     monkeypatch.setenv("CXX", "/nowhere/compiler")
-    assert "there is no C++ compiler: expected the CXX of the environment, '/nowhere/compiler'" in problem()
+    assert "there is no C++ compiler: expected CXX in the environment to name one, got '/nowhere/compiler'" in problem()
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", str(fresh))
     library._loaded.clear()
@@ -113,9 +113,9 @@ def test_no_compiler(fresh, monkeypatch):
 @ONCE
 def test_compilers_with_words_of_their_own(quick, monkeypatch):
     """As in `ccache g++` or `g++ -m64`: they are part of every command and of the library's name."""
-    plain, _ = library.built()
+    plain, _ = library.find_or_build()
     monkeypatch.setenv("CXX", f"env LANG=C '{os.environ['CXX']}' -m64")
-    path, is_new = library.built()
+    path, is_new = library.find_or_build()
     lines = quick.read_text().splitlines()
     assert is_new and path != plain
     assert [line.startswith("-m64 ") for line in lines] == [k >= len(lines) // 2 for k in range(len(lines))]
@@ -157,7 +157,7 @@ def test_what_is_no_library(quick):
 def test_a_directory_that_others_may_write(quick, fresh):
     fresh.mkdir(mode=0o700)
     fresh.chmod(0o777)
-    assert "to be the user's own or root's and closed to others' writing" in problem()
+    assert "to belong to this user or root, and nobody else to be able to write there" in problem()
     assert calls(quick) == 0
 
 
@@ -167,7 +167,7 @@ def test_a_directory_that_others_may_write(quick, fresh):
 )
 def test_whose_directories_are_trusted(owner, mode, trusted, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 7)
-    assert library._is_closed(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
+    assert library._is_private(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
 
 
 @ONCE
@@ -196,7 +196,7 @@ def test_no_room(where, quick, monkeypatch, capsys):
     if where:
         monkeypatch.setattr(*where, refuse)
     else:  # A lock that cannot be opened, for root either.
-        os.makedirs(library.path(library.toolchain()) + ".lock")
+        os.makedirs(library.cache_path(library.toolchain()) + ".lock")
     assert __main__.main() == 1
     said = capsys.readouterr().err
     assert "is not available: the library can be neither found nor built: [Errno" in said and said.count("\n") == 1
@@ -206,33 +206,31 @@ def test_no_room(where, quick, monkeypatch, capsys):
 @pytest.mark.skipif(library.fcntl is None, reason="no locks here")
 def test_file_systems_without_locks(quick, monkeypatch):
     monkeypatch.setattr(library.fcntl, "flock", refuse)
-    path, is_new = library.built()
-    assert is_new and library.built() == (path, False)
+    path, is_new = library.find_or_build()
+    assert is_new and library.find_or_build() == (path, False)
 
 
 @ONCE
 def test_a_library_by_name(quick, monkeypatch, tmp_path, capsys):
     """No compiler is needed then, and nothing is built."""
-    path, _ = library.built()
+    path, _ = library.find_or_build()
     moved = str(tmp_path / "moved.so")
     os.rename(path, moved)
     monkeypatch.setenv(library.LIBRARY_VARIABLE, moved)
     monkeypatch.setenv("CXX", "/nowhere/compiler")
-    assert library.built() == (moved, False)
+    assert library.find_or_build() == (moved, False)
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.setenv(library.LIBRARY_VARIABLE, "moved.so")
-    assert library.built() == (moved, False)
+    assert library.find_or_build() == (moved, False)
     for other in (str(tmp_path / "none.so"), str(quick)):
         monkeypatch.setenv(library.LIBRARY_VARIABLE, other)
-        with pytest.raises(
-            library.BuildError, match="expected a library that this package built as STACKED_LSTM_NATIV"
-        ):
-            library.built()
+        with pytest.raises(library.BuildError, match="expected STACKED_LSTM_NATIVE_LIBRARY to name a library"):
+            library.find_or_build()
 
 
 @native_ops.NEEDS_NATIVE
 def test_a_library_by_name_that_is_one(monkeypatch, capsys):
-    path, _ = library.built()
+    path, _ = library.find_or_build()
     monkeypatch.setenv(library.LIBRARY_VARIABLE, path)
     monkeypatch.setenv("CXX", "/nowhere/compiler")
     assert __main__.main() == 0 and capsys.readouterr().out == f"found {path}\n"
@@ -251,7 +249,7 @@ def test_without_it(quick, caplog):
         assert "not native: TensorFlow does not load the library" in lstm.engine_used.reason
     warnings = [r.getMessage() for r in caplog.records if "engine" in r.getMessage()]
     assert sum("building the native engine" in text for text in warnings) == 1
-    assert sum("goes on without the native engine" in text for text in warnings) == 1
+    assert sum("continuing without the native engine" in text for text in warnings) == 1
 
 
 @ONCE
@@ -274,7 +272,7 @@ def test_ahead_of_time(quick, capsys):
 def test_ahead_of_time_where_it_is_built(capsys):
     assert __main__.main() == 0
     tools = library.toolchain()
-    assert capsys.readouterr().out.startswith(f"found {library.path(tools)}\nby {' '.join(tools.command)} (")
+    assert capsys.readouterr().out.startswith(f"found {library.cache_path(tools)}\nby {' '.join(tools.command)} (")
 
 
 @native_ops.NEEDS_NATIVE

@@ -1,4 +1,9 @@
-"""The `native` engine: one compiled op per direction, on a CPU. `engine.py` says when it runs, `lstm.h` how."""
+"""The `native` engine: one compiled op per direction, on a CPU.
+
+engine.py says when it runs and adds its ops to the graph. lstm.h says what the compiled kernels compute.
+"""
+
+from __future__ import annotations
 
 from stacked_lstm.engines.native.engine import ENGINE, load_native_ops
 

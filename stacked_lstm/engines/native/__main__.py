@@ -1,4 +1,6 @@
-"""`python -m stacked_lstm.engines.native` builds the native engine ahead of its first use, and reports."""
+"""`python -m stacked_lstm.engines.native` builds the native engine before its first use, and says where it is."""
+
+from __future__ import annotations
 
 import os
 import sys
@@ -6,18 +8,18 @@ import sys
 from stacked_lstm.engines.native import library
 
 
-def main():
-    """Returns the exit status."""
+def main() -> int:
+    """Returns the exit status: 0 if the library is there and can be loaded, else 1."""
     try:
-        where, is_new = library.built()
+        path, is_new = library.find_or_build()
         library.load()
     except library.BuildError as error:
         print(f"the native engine is not available: {error}", file=sys.stderr)
         return 1
-    print(f"{'built' if is_new else 'found'} {where}")
-    if not os.environ.get(library.LIBRARY_VARIABLE):  # Which names what was built elsewhere.
+    print(f"{'built' if is_new else 'found'} {path}")
+    if not os.environ.get(library.LIBRARY_VARIABLE):  # It names a library that another machine may have built.
         tools = library.toolchain()
-        print("by %s (%s)" % (" ".join(tools.command), tools.version.split("\n")[0]))
+        print(f"by {' '.join(tools.command)} ({tools.version.splitlines()[0]})")
     return 0
 
 

@@ -1,4 +1,4 @@
-// The named activations on vectors, and their slopes as functions of their own values.
+// The named activations on vectors, and their slopes as functions of their values.
 
 #ifndef STACKED_LSTM_ACTIVATIONS_H_
 #define STACKED_LSTM_ACTIVATIONS_H_
@@ -8,22 +8,22 @@
 
 namespace stacked_lstm {
 
-// What exp needs to know of a floating-point type. Rounding: adding 1.5 * 2^mantissa to a small number leaves its
-// nearest integer in the lowest bits.
+// What exp needs to know about a floating-point type. kRounder is 1.5 * 2^kMantissa: adding it to a small number leaves
+// the nearest integer in the lowest bits.
 template <class T>
 struct Float;
 template <>
 struct Float<float> {
   static constexpr int kMantissa = 23, kBias = 127, kTerms = 7;
   static constexpr float kRounder = 12582912.0f, kLog2Upper = 0.693359375f, kLog2Lower = -2.12194440e-4f;
-  static constexpr float kLargest = 87.0f;  // exp of it and of its negative are normal numbers.
+  static constexpr float kMaxArgument = 87.0f;  // exp(kMaxArgument) and exp(-kMaxArgument) are normal numbers.
 };
 template <>
 struct Float<double> {
   static constexpr int kMantissa = 52, kBias = 1023, kTerms = 13;
   static constexpr double kRounder = 6755399441055744.0;
   static constexpr double kLog2Upper = 0.693147180369123816490, kLog2Lower = 1.90821492927058770002e-10;
-  static constexpr double kLargest = 708.0;
+  static constexpr double kMaxArgument = 708.0;
 };
 
 template <class T>
@@ -31,19 +31,20 @@ inline Vec<T> Constant(T value) {
   return Vec<T>{} + value;
 }
 
-// x held within [low, high]; NaN stays NaN.
+// x clipped to [low, high]. NaN stays NaN.
 template <class T>
 inline Vec<T> Clip(Vec<T> x, T low, T high) {
   x = x < Constant(low) ? Constant(low) : x;
   return x > Constant(high) ? Constant(high) : x;
 }
 
-// exp(x) = power * (1 + rest), power = 2^n and |rest| < 0.42, for |x| <= kLargest; NaN makes rest NaN.
+// exp(x) = power * (1 + remainder), with power = 2^n and |remainder| < 0.42, for |x| <= kMaxArgument. If x is NaN, the
+// remainder is NaN.
 //
-// With n the integer nearest to x / log 2, rest = exp(r) - 1 for the r = x - n log 2 that is left, by Taylor's series.
-// log 2 is taken off in two parts, the first of which has so few digits that n times it is exact.
+// n is the integer nearest to x / log 2. With r = x - n log 2, remainder = exp(r) - 1, by Taylor's series. n log 2 is
+// subtracted in two parts. The first part of log 2 has so few digits that its product with n is exact.
 template <class T>
-inline void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* rest) {
+inline void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* remainder) {
   typedef Float<T> F;
   typedef typename Vector<T>::integers Integers;
   const Vec<T> shifted = x * T(1.44269504088896340736) + F::kRounder;
@@ -51,36 +52,27 @@ inline void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* rest) {
   const Vec<T> r = (x - n * F::kLog2Upper) - n * F::kLog2Lower;
   const Integers bits = ((Integers)shifted << F::kMantissa) + ((typename Integer<T>::type)F::kBias << F::kMantissa);
   *power = (Vec<T>)bits;
-  static constexpr T kInverseFactorials[] = {T(1),
-                                             T(1) / 2,
-                                             T(1) / 6,
-                                             T(1) / 24,
-                                             T(1) / 120,
-                                             T(1) / 720,
-                                             T(1) / 5040,
-                                             T(1) / 40320,
-                                             T(1) / 362880,
-                                             T(1) / 3628800,
-                                             T(1) / 39916800,
-                                             T(1) / 479001600,
-                                             T(1) / 6227020800};
+  static constexpr T kInverseFactorials[] = {
+      T(1),         T(1) / 2,      T(1) / 6,       T(1) / 24,       T(1) / 120,       T(1) / 720,       T(1) / 5040,
+      T(1) / 40320, T(1) / 362880, T(1) / 3628800, T(1) / 39916800, T(1) / 479001600, T(1) / 6227020800};
   Vec<T> sum = Constant(kInverseFactorials[F::kTerms - 1]);
 #pragma GCC unroll 16
   for (int k = F::kTerms - 2; k >= 0; --k) sum = sum * r + kInverseFactorials[k];
-  *rest = sum * r;
+  *remainder = sum * r;
 }
 
-// Of each activation: `Of`, its value, and `TimesSlope`, v times its slope where its value is y. At a kink it is 0.
+// Each activation has `Value(x)`, and `TimesSlope(y, v)`: v times the slope at the point whose value is y. At a kink
+// the slope is 0.
 template <Activation>
 struct Function;
 
 template <>
 struct Function<Activation::kSigmoid> {
   template <class T>
-  static Vec<T> Of(Vec<T> x) {
-    Vec<T> power, rest;
-    SplitExp<T>(-Clip<T>(x, -Float<T>::kLargest, Float<T>::kLargest), &power, &rest);
-    return T(1) / (T(1) + (power + power * rest));
+  static Vec<T> Value(Vec<T> x) {
+    Vec<T> power, remainder;
+    SplitExp<T>(-Clip<T>(x, -Float<T>::kMaxArgument, Float<T>::kMaxArgument), &power, &remainder);
+    return T(1) / (T(1) + (power + power * remainder));
   }
   template <class T>
   static Vec<T> TimesSlope(Vec<T> y, Vec<T> v) {
@@ -90,15 +82,15 @@ struct Function<Activation::kSigmoid> {
 
 template <>
 struct Function<Activation::kTanh> {
-  // tanh |x| = m / (m + 2) with m = exp(2 |x|) - 1, which is exact for small x too: nothing cancels.
+  // tanh |x| = m / (m + 2) with m = exp(2 |x|) - 1. This is accurate for small x, too, because nothing cancels.
   template <class T>
-  static Vec<T> Of(Vec<T> x) {
-    constexpr T kLargest = sizeof(T) == 4 ? 20 : 44;  // Of 2 |x|: from there on tanh rounds to 1.
-    const Vec<T> size = x < Vec<T>{} ? -x : x;
-    Vec<T> power, rest;
-    const Vec<T> twice = size + size;
-    SplitExp<T>(twice > Constant(kLargest) ? Constant(kLargest) : twice, &power, &rest);
-    const Vec<T> m = power * rest + (power - T(1));
+  static Vec<T> Value(Vec<T> x) {
+    constexpr T kMaxArgument = sizeof(T) == 4 ? 20 : 44;  // For a larger 2 |x|, tanh rounds to 1.
+    const Vec<T> magnitude = x < Vec<T>{} ? -x : x;
+    Vec<T> power, remainder;
+    const Vec<T> argument = magnitude + magnitude;
+    SplitExp<T>(argument > Constant(kMaxArgument) ? Constant(kMaxArgument) : argument, &power, &remainder);
+    const Vec<T> m = power * remainder + (power - T(1));
     const Vec<T> y = m / (m + T(2));
     return x < Vec<T>{} ? -y : y;
   }
@@ -112,7 +104,7 @@ struct Function<Activation::kTanh> {
 template <int inverse_slope>
 struct ClippedLine {
   template <class T>
-  static Vec<T> Of(Vec<T> x) {
+  static Vec<T> Value(Vec<T> x) {
     return Clip<T>(x * (T(1) / inverse_slope) + T(0.5), T(0), T(1));
   }
   template <class T>
@@ -128,7 +120,7 @@ struct Function<Activation::kHardSigmoid6> : ClippedLine<6> {};
 template <>
 struct Function<Activation::kRelu> {
   template <class T>
-  static Vec<T> Of(Vec<T> x) {
+  static Vec<T> Value(Vec<T> x) {
     return x < Vec<T>{} ? Vec<T>{} : x;
   }
   template <class T>
@@ -140,7 +132,7 @@ struct Function<Activation::kRelu> {
 template <>
 struct Function<Activation::kLinear> {
   template <class T>
-  static Vec<T> Of(Vec<T> x) {
+  static Vec<T> Value(Vec<T> x) {
     return x;
   }
   template <class T>
@@ -149,14 +141,14 @@ struct Function<Activation::kLinear> {
   }
 };
 
-// A `Function` that is known at run time only.
+// A `Function` that is only known at run time.
 class AnyFunction {
  public:
   explicit AnyFunction(Activation activation) : activation_(activation) {}
 
   template <class T>
-  Vec<T> Of(Vec<T> x) const {
-    return Call<T>([x](auto function) { return decltype(function)::template Of<T>(x); });
+  Vec<T> Value(Vec<T> x) const {
+    return Call<T>([x](auto function) { return decltype(function)::template Value<T>(x); });
   }
   template <class T>
   Vec<T> TimesSlope(Vec<T> y, Vec<T> v) const {
@@ -164,28 +156,29 @@ class AnyFunction {
   }
 
  private:
-  template <class T, class Use>
-  Vec<T> Call(Use use) const {
+  template <class T, class Visitor>
+  Vec<T> Call(Visitor visitor) const {
     switch (activation_) {
-      case Activation::kTanh: return use(Function<Activation::kTanh>());
-      case Activation::kSigmoid: return use(Function<Activation::kSigmoid>());
-      case Activation::kHardSigmoid: return use(Function<Activation::kHardSigmoid>());
-      case Activation::kHardSigmoid6: return use(Function<Activation::kHardSigmoid6>());
-      case Activation::kRelu: return use(Function<Activation::kRelu>());
-      default: return use(Function<Activation::kLinear>());
+      case Activation::kTanh: return visitor(Function<Activation::kTanh>());
+      case Activation::kSigmoid: return visitor(Function<Activation::kSigmoid>());
+      case Activation::kHardSigmoid: return visitor(Function<Activation::kHardSigmoid>());
+      case Activation::kHardSigmoid6: return visitor(Function<Activation::kHardSigmoid6>());
+      case Activation::kRelu: return visitor(Function<Activation::kRelu>());
+      default: return visitor(Function<Activation::kLinear>());
     }
   }
 
   Activation activation_;
 };
 
-// Calls use(phi, s): the usual pair as types, so that compilers see through it, any other as `AnyFunction`s.
-template <class Use>
-inline void WithFunctions(Activation candidate, Activation gates, Use use) {
+// Calls visitor(phi, s). The usual pair is passed as types, so that the compiler can inline it. Any other pair is
+// passed as `AnyFunction`s.
+template <class Visitor>
+inline void DispatchActivations(Activation candidate, Activation gates, Visitor visitor) {
   if (candidate == Activation::kTanh && gates == Activation::kSigmoid) {
-    use(Function<Activation::kTanh>(), Function<Activation::kSigmoid>());
+    visitor(Function<Activation::kTanh>(), Function<Activation::kSigmoid>());
   } else {
-    use(AnyFunction(candidate), AnyFunction(gates));
+    visitor(AnyFunction(candidate), AnyFunction(gates));
   }
 }
 

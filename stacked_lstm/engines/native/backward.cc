@@ -1,4 +1,4 @@
-// The backward pass of a stack: layer after layer, or each layer in a thread of its own, some steps behind that above.
+// The backward pass of a stack: layer after layer, or each layer in its own thread, some steps behind the layer above.
 
 #include <memory>
 
@@ -15,12 +15,12 @@ template <class T, class Candidate, class Gates>
 void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>& arrays, Candidate candidate,
          Gates gates, Threads threads) {
   typedef BackwardPass<T, Candidate, Gates> Pass;
-  const Schedule schedule = ScheduleOf(Direction::kBackward, plans, threads.count);
+  const Schedule schedule = MakeSchedule(Direction::kBackward, plans, threads.count);
   threads.count = schedule.threads;
-  if (!schedule.ByLayers()) {  // One after the other, so that they take memory one after the other.
+  if (!schedule.ByLayers()) {  // One pass at a time, so that only one holds memory.
     for (size_t l = plans.size(); l-- > 0;) {
       const Pass pass(plans[l], schedule.layers[l], arrays[l], candidate, gates);
-      Team::Run(threads, [&](Worker& worker) { pass.Program(worker); });
+      Team::Run(threads, [&](Worker& worker) { pass.Run(worker); });
     }
     return;
   }
@@ -32,7 +32,7 @@ void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>
   const int64_t top = passes.size() - 1, last = chunks.number - 1;
   Team::Run(threads, [&](Worker& worker) {
     for (const auto& pass : passes) pass->Begin(worker);
-    EachDiagonal(worker, top + 1, last + 1, [&](int64_t l, int64_t k) { passes[top - l]->Chunk(chunks[last - k]); });
+    ForEachDiagonal(worker, top + 1, last + 1, [&](int64_t l, int64_t k) { passes[top - l]->Chunk(chunks[last - k]); });
     for (const auto& pass : passes) pass->Finish(worker);
   });
 }
@@ -41,10 +41,9 @@ void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>
 
 template <class T>
 void Backward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays, const Threads& threads) {
-  const std::vector<Plan<T>> plans = PlansOf<T>(layers);
-  WithFunctions(layers[0].candidate, layers[0].gates, [&](auto candidate, auto gates) {
-    Run(plans, arrays, candidate, gates, threads);
-  });
+  const std::vector<Plan<T>> plans = MakePlans<T>(layers);
+  DispatchActivations(layers[0].candidate, layers[0].gates,
+                      [&](auto candidate, auto gates) { Run(plans, arrays, candidate, gates, threads); });
 }
 
 template void Backward(const std::vector<Layer>&, const std::vector<BackwardArrays<float>>&, const Threads&);

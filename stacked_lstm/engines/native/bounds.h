@@ -1,4 +1,5 @@
-// A check of indices, in builds with a sanitizer only: an address may be wrong and still be inside of its array.
+// A check of indices in builds with a sanitizer. A wrong index may still give an address inside the array, which the
+// sanitizer does not notice.
 
 #ifndef STACKED_LSTM_BOUNDS_H_
 #define STACKED_LSTM_BOUNDS_H_
@@ -15,7 +16,7 @@ constexpr bool kChecksBounds = true;
 constexpr bool kChecksBounds = false;
 #endif
 
-// Ends the process where `index` is not one of `size`; `what` names the index.
+// Ends the process unless 0 <= index < size. `what` names the index in the message.
 inline void CheckIndex(const char* what, int64_t index, int64_t size) {
   if (!kChecksBounds || (index >= 0 && index < size)) return;
   std::fprintf(stderr, "%s: expected an index below %lld, got %lld\n", what, static_cast<long long>(size),

@@ -1,4 +1,4 @@
-// Memory for what lives as long as one call.
+// Scratch memory that lives as long as one call.
 
 #ifndef STACKED_LSTM_BUFFER_H_
 #define STACKED_LSTM_BUFFER_H_
@@ -11,28 +11,29 @@
 
 namespace stacked_lstm {
 
-// Large blocks that calls have given back, for the next ones: fresh memory of the system's is a page fault for each 4
-// KB, which costs a backward pass of wide layers some percent. kMostKept bytes are kept at most, the latest.
-class Spare {
+// Large blocks that calls have returned, for later calls. New memory from the system costs a page fault per 4 KB, which
+// is a few percent of a backward pass of wide layers. The pool holds at most kMaxPoolSize bytes, those returned last.
+class BlockPool {
  public:
   struct Block {
     void* memory;
     size_t size;
   };
 
-  static Spare& Blocks() {
-    static Spare* const spare = new Spare;  // Never destroyed: calls may still run when the process ends.
-    return *spare;
+  static BlockPool& Get() {
+    // Never destroyed, because calls may still run when the process ends.
+    static BlockPool* const pool = new BlockPool;
+    return *pool;
   }
 
   Block Take(size_t size) {
-    if (size >= kSmallest) {
+    if (size >= kMinBlockSize) {
       std::lock_guard<std::mutex> lock(mutex_);
       for (Block& block : blocks_) {
         if (block.size < size || block.size / 2 > size) continue;
-        const Block taken = block;
+        const Block result = block;
         Remove(&block);
-        return taken;
+        return result;
       }
     }
     void* memory = nullptr;
@@ -42,54 +43,54 @@ class Spare {
     throw std::bad_alloc();
   }
 
-  void Give(Block block) {
-    if (block.size < kSmallest || block.size > kMostKept) return free(block.memory);
-    FreeUntil(kMostKept - block.size);
+  void Return(Block block) {
+    if (block.size < kMinBlockSize || block.size > kMaxPoolSize) return free(block.memory);
+    FreeUntil(kMaxPoolSize - block.size);
     std::lock_guard<std::mutex> lock(mutex_);
     blocks_.push_back(block);
-    kept_ += block.size;
+    pool_size_ += block.size;
   }
 
  private:
-  Spare() { blocks_.reserve(2 * kMostKept / kSmallest); }  // So that giving back needs no memory.
+  BlockPool() { blocks_.reserve(2 * kMaxPoolSize / kMinBlockSize); }  // So that `Return` needs no memory.
 
-  void FreeUntil(size_t kept) {
+  void FreeUntil(size_t max_size) {
     std::lock_guard<std::mutex> lock(mutex_);
-    while (kept_ > kept) {
+    while (pool_size_ > max_size) {
       free(blocks_.front().memory);
       Remove(&blocks_.front());
     }
   }
   void Remove(Block* block) {
-    kept_ -= block->size;
+    pool_size_ -= block->size;
     blocks_.erase(blocks_.begin() + (block - blocks_.data()));
   }
 
-  static constexpr size_t kSmallest = 1 << 16;
+  static constexpr size_t kMinBlockSize = 1 << 16;
 #ifdef __SANITIZE_ADDRESS__
-  static constexpr size_t kMostKept = 0;  // Blocks of exactly the size that was asked for.
+  static constexpr size_t kMaxPoolSize = 0;  // Each block then has exactly the requested size.
 #else
-  static constexpr size_t kMostKept = 64 << 20;
+  static constexpr size_t kMaxPoolSize = 64 << 20;
 #endif
 
   std::mutex mutex_;
   std::vector<Block> blocks_;
-  size_t kept_ = 0;
+  size_t pool_size_ = 0;
 };
 
-// `size` numbers on a cache line's boundary, of no particular value.
+// `size` numbers, uninitialized and aligned to a cache line.
 template <class T>
 class Buffer {
  public:
-  explicit Buffer(int64_t size) : block_(Spare::Blocks().Take(size > 0 ? size * sizeof(T) : 64)) {}
-  ~Buffer() { Spare::Blocks().Give(block_); }
+  explicit Buffer(int64_t size) : block_(BlockPool::Get().Take(size > 0 ? size * sizeof(T) : 64)) {}
+  ~Buffer() { BlockPool::Get().Return(block_); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
   T* get() const { return static_cast<T*>(block_.memory); }
 
  private:
-  Spare::Block block_;
+  BlockPool::Block block_;
 };
 
 }  // namespace stacked_lstm

@@ -1,13 +1,20 @@
 """What the `native` engine can run, and how layers become ops."""
 
-import itertools
+from __future__ import annotations
 
+import itertools
+from typing import Any, Sequence
+
+from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, ops
+from stacked_lstm.engines.place import Place
+from stacked_lstm.layer import Layer
+from stacked_lstm.state import LSTMState
 
 
-def _named_activations(layers, place):
+def _named_activations(layers: Sequence[Layer], place: Place) -> str | None:
     del place
     for layer in layers:
         for function in (layer.activation, layer.recurrent_activation):
@@ -16,35 +23,50 @@ def _named_activations(layers, place):
     return None
 
 
-def _no_gpu(layers, place):
+def _no_gpu(layers: Sequence[Layer], place: Place) -> str | None:
     del layers
-    if place.device.device_type:  # A CPU, or this would not be asked.
+    if place.device.device_type:  # It is "CPU", because `needs` are checked first.
         return None
     return "there is a GPU" if place.has_gpu else None
 
 
-def _compiled(layers, place):
+def _compiled(layers: Sequence[Layer], place: Place) -> str | None:
     del layers, place
     return library.problem()
 
 
-def load_native_ops():
-    """Makes the native engine's ops known to TensorFlow, in this process, and builds them if need be.
+def load_native_ops() -> None:
+    """Registers the `native` engine's ops with TensorFlow in this process. It builds them first if necessary.
 
-    A program calls it before it imports a graph that has them (`tf.import_graph_def`, `tf.train.import_meta_graph`, a
-    SavedModel), and so does each process of a cluster that runs one. A program that builds such a graph has no need.
+    Call it before you import a graph with these ops by `tf.import_graph_def`, `tf.train.import_meta_graph` or as a
+    SavedModel. Each process of a cluster that runs such a graph calls it, too. A program that builds its graph with
+    `StackedLSTM` does not need it. A second call does nothing.
 
     Raises:
-      RuntimeError: they cannot be built or loaded; the message has the compiler's words.
+      RuntimeError: the ops cannot be built or loaded. The message has the compiler's words.
+
+    Example: a graph is written by one program and read by another.
+
+      >>> stacked_lstm.load_native_ops()
+      >>> lstm = stacked_lstm.StackedLSTM([4], engine="native")
+      >>> outputs, state = lstm(tf.zeros([2, 3, 1]))
+      >>> graph_def = tf.get_default_graph().as_graph_def()
+      >>> with tf.Graph().as_default() as graph:
+      ...     tf.import_graph_def(graph_def, name="")
+      ...     [op.name for op in graph.get_operations() if op.type == "StackedLstmForward"]
+      ['stacked_lstm/StackedLstmForward']
     """
     library.load()
 
 
-def run(layers, x, states, lengths=None):
-    """See `Engine.run_layers`. It is one op for all layers with the same activations and numbers of kernels."""
+def run(
+    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None = None
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs layers; see `Engine.run_layers`. Successive layers with the same `ops.signature` are one op."""
     finals = []
-    for _, group in itertools.groupby(zip(layers, states), lambda member: ops.signature(member[0])):
-        x, group_finals = ops.stack(*zip(*group), x, lengths)
+    for _, group in itertools.groupby(zip(layers, states), lambda pair: ops.signature(pair[0])):
+        group_layers, group_states = zip(*group)
+        x, group_finals = ops.forward(group_layers, group_states, x, lengths)
         finals += group_finals
     return x, finals
 

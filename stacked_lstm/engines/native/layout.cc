@@ -1,4 +1,4 @@
-// The sizes of what is laid out by this processor's vectors, for those who do not know these.
+// Sizes that depend on the vectors of this processor, for code that is compiled without its vector instructions.
 
 #include "layout.h"
 

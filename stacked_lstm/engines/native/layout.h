@@ -1,6 +1,6 @@
-// Where things are in the arrays that are laid out by this processor's vectors: packed weights and caches.
+// The layout of packed weights and caches, which depends on the vectors of this processor.
 //
-// Units are cut into panels of one vector. A view knows its sizes, and checks every index in builds with a sanitizer.
+// A panel is one vector of units. A view knows its sizes. In builds with a sanitizer it checks every index.
 
 #ifndef STACKED_LSTM_LAYOUT_H_
 #define STACKED_LSTM_LAYOUT_H_
@@ -15,12 +15,12 @@
 
 namespace stacked_lstm {
 
-// What the rows of a matrix are multiplied by: first come those of h, then those of x.
+// The factor of some rows of a matrix. Rows for h come before rows for x.
 enum class Factor { kH, kX };
 constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 
-// Weights as the forward pass reads them: of each factor, panels [row, gate, unit]. The last panel is narrower where H
-// is not a multiple of a vector. T is const where they are read.
+// Weights as the forward pass reads them: for each factor, panels [row, gate, unit]. The last panel is narrower if H is
+// not a multiple of the vector's size. T is const for a view that only reads.
 template <class T>
 class PackedWeights {
  public:
@@ -29,7 +29,7 @@ class PackedWeights {
   static int64_t Size(int64_t inputs, int64_t units) { return (inputs + units) * kGates * units; }
 
   int64_t Rows(Factor factor) const { return factor == Factor::kH ? units_ : inputs_; }
-  int64_t panels() const { return VectorsOf<Number>(units_); }
+  int64_t panels() const { return VectorCount<Number>(units_); }
   int Units(int64_t panel) const { return static_cast<int>(std::min(kSize, units_ - panel * kSize)); }
 
   T* Panel(Factor factor, int64_t panel) const {
@@ -46,7 +46,7 @@ class PackedWeights {
   int64_t inputs_, units_;
 };
 
-// Rows of [step, sequence], each of panels of `Vectors` vectors: room for all units, in whole vectors.
+// One row per step and sequence, with panels of `Vectors` vectors. The last panel is padded to whole vectors.
 template <class T, int Vectors>
 class PanelRows {
  public:
@@ -55,7 +55,7 @@ class PanelRows {
 
   static int64_t Size(int64_t rows, int64_t panels) { return rows * panels * kWidth; }
 
-  // A panel of a row. That of the next row is all panels behind.
+  // A panel of a row. The same panel of the next row is one row of panels further.
   T* At(int64_t row, int64_t panel) const {
     CheckIndex("row", row, rows_);
     CheckIndex("panel", panel, panels_);
@@ -69,7 +69,7 @@ class PanelRows {
   int64_t rows_, panels_, stride_;
 };
 
-// The same in memory of its own.
+// `PanelRows` that own their memory.
 template <class T, int Vectors>
 class PanelBuffer {
  public:
@@ -83,16 +83,18 @@ class PanelBuffer {
   const PanelRows<T, Vectors> rows_;
 };
 
-// What the forward pass keeps for the backward pass, of each step and sequence: the gates after their activation,
-// panels [gate, unit]; and behind those of all steps the cell states, panels [unit]. T is const where it is read.
+// What the forward pass keeps for the backward pass, for each step and sequence: the gates after their activation, in
+// panels [gate, unit]. After the gates of all steps come the cell states, in panels [unit]. T is const for a view that
+// only reads.
 template <class T>
 class CacheView {
  public:
-  // data: null where there is no cache; there is nothing to be seen then.
-  CacheView(T* data, const Layer& layer) : CacheView(data, layer.steps * layer.batch, VectorsOf<Number>(layer.units)) {}
+  // data: null if there is no cache. The view must not be used then.
+  CacheView(T* data, const Layer& layer)
+      : CacheView(data, layer.steps * layer.batch, VectorCount<Number>(layer.units)) {}
 
   static int64_t Size(int64_t steps, int64_t batch, int64_t units) {
-    const int64_t rows = steps * batch, panels = VectorsOf<Number>(units);
+    const int64_t rows = steps * batch, panels = VectorCount<Number>(units);
     return Gates::Size(rows, panels) + Cells::Size(rows, panels);
   }
 

@@ -1,11 +1,12 @@
-"""The compiled ops: built by the compiler on this machine at first use, kept in a directory of the user's.
+"""The compiled ops: the compiler on this machine builds them at their first use, and the user's cache keeps them.
 
-The file's name is a hash of all it depends on: sources, TensorFlow, compiler, processor. It is written under another
-name and renamed, and ends with a hash of its own contents, so that whatever is not whole is built again. A file that
-the environment names is loaded instead, and nothing is built.
+The name of the built file is a hash of everything it depends on: sources, TensorFlow, compiler, processor. The file is
+written under another name and then renamed. It ends with a hash of its own contents, so that an incomplete file is
+built again. If the environment names a library, that one is loaded instead, and nothing is built.
 """
 
-import collections
+from __future__ import annotations
+
 import concurrent.futures
 import contextlib
 import hashlib
@@ -18,147 +19,159 @@ import stat
 import subprocess
 import tempfile
 import threading
+from typing import Any, Iterator, NamedTuple
 
 from stacked_lstm.compat import tf
 
 try:
     import fcntl
-except ImportError:  # Not on Windows, where there is nothing to build either.
-    fcntl = None
+except ImportError:  # Windows has no fcntl. There is no native engine there either.
+    fcntl = None  # type: ignore[assignment]
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 CACHE_VARIABLE = "STACKED_LSTM_CACHE"
 LIBRARY_VARIABLE = "STACKED_LSTM_NATIVE_LIBRARY"
 _COMPILERS = ("g++", "clang++", "c++")
-# TensorFlow's headers want its own flags, and nothing about the processor, which would change their memory layout.
+# TensorFlow's headers need TensorFlow's flags, and none for the processor, which would change their memory layout.
 _KERNEL_FLAGS = ["-std=c++17", "-O3", "-Wall", "-march=native"]
 _OPS_FLAGS = ["-w", "-O2"]
 _SHARED = ["-fPIC", "-fvisibility=hidden"]
 
 _LOG = logging.getLogger("stacked_lstm")
 
-Toolchain = collections.namedtuple("Toolchain", ["command", "version", "compile_flags", "link_flags", "processor"])
-Toolchain.__doc__ = """What builds the library, and for what.
 
-Fields:
-  command, version: the compiler as a list of words, its path first, and what it says of itself.
-  compile_flags, link_flags: TensorFlow's.
-  processor: the machine and what it can do.
-"""
+class Toolchain(NamedTuple):
+    """What builds the library, and for which processor.
+
+    Fields:
+      command: the compiler as a list of words, its path first.
+      version: what the compiler prints for --version.
+      compile_flags, link_flags: TensorFlow's flags.
+      processor: the machine and the features of its processor, a tuple of strings.
+    """
+
+    command: list[str]
+    version: str
+    compile_flags: list[str]
+    link_flags: list[str]
+    processor: tuple[str, ...]
 
 
 class BuildError(RuntimeError):
-    """The library cannot be built or loaded; the message says why, in the compiler's words if there are any."""
+    """The library cannot be built or loaded. The message says why, in the compiler's words if there are any."""
 
 
-def toolchain():
-    """Returns the `Toolchain` of this machine; raises BuildError where there is none."""
+def toolchain() -> Toolchain:
+    """Returns the `Toolchain` of this machine; raises BuildError if there is no compiler."""
     command = _compiler()
     version = _output(command + ["--version"])
-    flags = tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()
-    return Toolchain(command, version, flags[0], flags[1], _processor())
+    return Toolchain(command, version, tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags(), _processor())
 
 
-def _compiler():
-    """The words of the CXX of the environment, such as "ccache g++" or "g++ -m64", or the first compiler there is."""
-    asked = os.environ.get("CXX")
+def _compiler() -> list[str]:
+    """The words of CXX in the environment, such as "ccache g++" or "g++ -m64", or the first compiler on the path."""
+    cxx = os.environ.get("CXX")
     try:
-        commands = [shlex.split(asked)] if asked else [[name] for name in _COMPILERS]
+        commands = [shlex.split(cxx)] if cxx else [[name] for name in _COMPILERS]
     except ValueError as error:
-        raise BuildError(f"expected a command as the CXX of the environment, got {asked!r}: {error}") from error
-    for name, *rest in filter(None, commands):
-        found = shutil.which(name)
-        if found:
-            return [found] + rest
-    expected = f"the CXX of the environment, {asked!r}" if asked else f"one of {', '.join(_COMPILERS)} on the path"
+        raise BuildError(f"expected CXX in the environment to be a command, got {cxx!r}: {error}") from error
+    for name, *options in filter(None, commands):
+        executable = shutil.which(name)
+        if executable:
+            return [executable] + options
+    expected = (
+        f"CXX in the environment to name one, got {cxx!r}" if cxx else f"one of {', '.join(_COMPILERS)} on the path"
+    )
     raise BuildError(f"there is no C++ compiler: expected {expected}")
 
 
-def cache_directory():
-    """Returns the directory of the built libraries, made if it is not there.
+def cache_directory() -> str:
+    """Returns the directory of the built libraries, and makes it if it does not exist.
 
     Raises:
-      BuildError: others than the user and root may write there, and so choose what code runs.
+      BuildError: users other than this one and root may write there, and so choose which code runs.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     directory = os.environ.get(CACHE_VARIABLE) or os.path.join(base, "stacked_lstm")
-    if not os.path.isabs(directory):  # Also where there is no home to stand for ~.
+    if not os.path.isabs(directory):  # "~" stays as it is if the user has no home directory.
         raise BuildError(f"expected an absolute path of a directory to build in, got {directory!r}")
     os.makedirs(directory, 0o700, exist_ok=True)
-    if not _is_closed(os.stat(directory)):
-        raise BuildError(f"expected {directory} to be the user's own or root's and closed to others' writing")
+    if not _is_private(os.stat(directory)):
+        raise BuildError(
+            f"expected {directory} to belong to this user or root, and nobody else to be able to write there"
+        )
     return directory
 
 
-def path(tools):
-    """Where the library that `tools` build is kept."""
-    named = hashlib.sha256(repr((tf.__version__, tf.version.GIT_VERSION, tuple(tools))).encode())
+def cache_path(tools: Toolchain) -> str:
+    """Returns the path where the cache keeps the library that `tools` build."""
+    digest = hashlib.sha256(repr((tf.__version__, tf.version.GIT_VERSION, tuple(tools))).encode())
     for name in _files(".h", ".cc", "library.py"):  # This file has the flags.
-        with open(os.path.join(HERE, name), "rb") as source:
-            named.update(name.encode() + b"\0" + source.read() + b"\0")
-    return os.path.join(cache_directory(), f"native-{named.hexdigest()[:32]}.so")
+        with open(os.path.join(SOURCE_DIRECTORY, name), "rb") as source:
+            digest.update(name.encode() + b"\0" + source.read() + b"\0")
+    return os.path.join(cache_directory(), f"native-{digest.hexdigest()[:32]}.so")
 
 
-def built():
+def find_or_build() -> tuple[str, bool]:
     """Returns (path of the library, whether this call built it).
 
     Raises:
-      BuildError: no compiler, or it fails; no place to keep the library.
+      BuildError: there is no compiler, the compiler fails, or there is no place to keep the library.
     """
-    given = os.environ.get(LIBRARY_VARIABLE)
-    if given:
-        if not _is_whole(given):
-            raise BuildError(f"expected a library that this package built as {LIBRARY_VARIABLE}, got {given!r}")
-        return os.path.abspath(given), False
+    library = os.environ.get(LIBRARY_VARIABLE)
+    if library:
+        if not _is_complete(library):
+            raise BuildError(f"expected {LIBRARY_VARIABLE} to name a library that this package built, got {library!r}")
+        return os.path.abspath(library), False
     try:
-        return _found_or_built(toolchain())
+        return _find_or_build_in_cache(toolchain())
     except OSError as error:
         raise BuildError(f"the library can be neither found nor built: {error}") from error
 
 
-def _found_or_built(tools):
-    library = path(tools)
-    if _is_whole(library):
+def _find_or_build_in_cache(tools: Toolchain) -> tuple[str, bool]:
+    library = cache_path(tools)
+    if _is_complete(library):
         return library, False
     with _lock(library + ".lock"):
-        if _is_whole(library):  # Another process was faster.
+        if _is_complete(library):  # Another process was faster.
             return library, False
         _LOG.warning("stacked_lstm: building the native engine once, with %s, as %s", " ".join(tools.command), library)
         with tempfile.TemporaryDirectory(prefix="build-", dir=os.path.dirname(library)) as directory:
-            made = _build(tools, directory)
-            with open(made, "rb") as file:
+            build = _build(tools, directory)
+            with open(build, "rb") as file:
                 digest = hashlib.sha256(file.read()).digest()
-            with open(made, "ab") as file:
+            with open(build, "ab") as file:
                 file.write(digest)
-            os.replace(made, library)
+            os.replace(build, library)
     return library, True
 
 
 _loading = threading.Lock()
-_loaded = {}  # Once it was tried: "ops" or the "problem".
+_loaded: dict[str, Any] = {}  # After the first attempt: "ops" or "problem".
 
 
-def load():
-    """Returns the module of ops, built if need be. The outcome is remembered, also a failure.
+def load() -> Any:
+    """Returns the module of ops, and builds it first if necessary. Later calls repeat the outcome, even a failure.
 
     Raises:
-      BuildError: it cannot be built or loaded.
+      BuildError: the library cannot be built or loaded.
     """
     with _loading:
         if not ("ops" in _loaded or "problem" in _loaded):
             try:
-                _loaded["ops"] = tf.load_op_library(built()[0])
+                _loaded["ops"] = tf.load_op_library(find_or_build()[0])
             except BuildError as error:
                 _loaded["problem"] = str(error)
-            except Exception as error:  # Whatever TensorFlow has against the library.
+            except Exception as error:  # TensorFlow raises errors of many types.
                 _loaded["problem"] = f"TensorFlow does not load the library: {error}"
     if "problem" in _loaded:
-        raise BuildError(_loaded["problem"])  # A new one each time: a traceback keeps what it went through alive.
+        raise BuildError(_loaded["problem"])  # A new one each time, because a traceback keeps its frames alive.
     return _loaded["ops"]
 
 
-def problem():
-    """Why the ops cannot be built or loaded; None where `load` returns them."""
+def problem() -> str | None:
+    """Returns why the ops cannot be built or loaded; None if they can. This builds and loads them."""
     try:
         load()
     except BuildError as error:
@@ -166,16 +179,17 @@ def problem():
     return None
 
 
-def _build(tools, directory):
+def _build(tools: Toolchain, directory: str) -> str:
     """Compiles in `directory`, two sources at a time, and returns the library's path."""
-    # TensorFlow 2 names the standard that its headers need; those of 1.15 pass strings as views up to C++14 only.
+    # The flags of TensorFlow 2 name the C++ standard that its headers need. The headers of 1.15 pass strings as views
+    # up to C++14 only.
     ops = ["-std=c++14"] + tools.compile_flags + _OPS_FLAGS
     abi = [flag for flag in tools.compile_flags if "_GLIBCXX_USE_CXX11_ABI" in flag]
     jobs, objects = [], []
     for name in _files(".cc"):
         flags = ops if name.startswith("op") else _KERNEL_FLAGS + abi
         objects.append(os.path.join(directory, name + ".o"))
-        jobs.append(tools.command + flags + _SHARED + ["-c", os.path.join(HERE, name), "-o", objects[-1]])
+        jobs.append(tools.command + flags + _SHARED + ["-c", os.path.join(SOURCE_DIRECTORY, name), "-o", objects[-1]])
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         list(pool.map(_output, jobs))
     library = os.path.join(directory, "native.so")
@@ -183,40 +197,40 @@ def _build(tools, directory):
     return library
 
 
-def _output(command):
-    """What a command prints; raises BuildError with its words if it fails."""
-    english = dict(os.environ, LC_ALL="C")  # What it says of its version is in the library's name.
+def _output(command: list[str]) -> str:
+    """What a command prints; raises BuildError with its output if it fails."""
+    english = dict(os.environ, LC_ALL="C")  # The compiler's version is part of the hash in the library's name.
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=english)
+        process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=english)
     except OSError as error:
         raise BuildError(f"{command[0]}: {error}") from error
-    text = done.stdout.decode(errors="replace")
-    if done.returncode:
-        raise BuildError(f"{' '.join(command)}\nexited with {done.returncode} and said:\n{text[-4000:]}")
+    text = process.stdout.decode(errors="replace")
+    if process.returncode:
+        raise BuildError(f"{' '.join(command)}\nexited with {process.returncode} and said:\n{text[-4000:]}")
     return text
 
 
-def _files(*endings):
-    return sorted(name for name in os.listdir(HERE) if name.endswith(endings))
+def _files(*endings: str) -> list[str]:
+    return sorted(name for name in os.listdir(SOURCE_DIRECTORY) if name.endswith(endings))
 
 
-def _processor():
-    """The machine, and where it is known what its processor can do."""
-    found = [platform.machine()]
+def _processor() -> tuple[str, ...]:
+    """The machine and, if the system tells, the features of its processor."""
+    description = [platform.machine()]
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         lines = [line for line in file if line.startswith(("model name", "flags", "CPU part", "Features"))]
-        found += sorted(set(lines))
-    return tuple(found)
+        description += sorted(set(lines))
+    return tuple(description)
 
 
-def _is_closed(directory):
-    """Whether a directory, by its `os.stat`, is the user's or root's, and nobody else may write there."""
+def _is_private(directory: os.stat_result) -> bool:
+    """Whether a directory, given by its `os.stat`, belongs to the user or root and nobody else may write there."""
     owners = (os.getuid(), 0) if hasattr(os, "getuid") else (directory.st_uid,)
     return directory.st_uid in owners and not directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _is_whole(library):
-    """Whether the file is there and ends with the hash of the rest."""
+def _is_complete(library: str) -> bool:
+    """Whether the file exists and ends with the hash of the rest of it."""
     try:
         with open(library, "rb") as file:
             contents = file.read()
@@ -226,10 +240,10 @@ def _is_whole(library):
 
 
 @contextlib.contextmanager
-def _lock(name):
-    """Held by one process at a time; given back by the system if that dies."""
-    with open(name, "w") as file:
-        # Where a file system has no locks, several processes may build: the last one's file stays, as good as any.
+def _lock(path: str) -> Iterator[None]:
+    """A lock that one process at a time holds. The system releases it if that process dies."""
+    with open(path, "w") as file:
+        # On a file system without locks several processes may build. The last one's file stays; all are equally good.
         with contextlib.suppress(OSError):
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-// Tensors that are laid out by this processor's vectors: what their shapes say, and where a stack's cache has what.
+// Tensors whose layout depends on the vectors of this processor: their shapes, and the parts of a stack's cache.
 
 #ifndef STACKED_LSTM_OP_CACHE_H_
 #define STACKED_LSTM_OP_CACHE_H_
@@ -11,9 +11,9 @@
 
 namespace stacked_lstm {
 
-// How many axes of size 1 the shape of such a tensor has after its size: they tell the width of the vectors, its
-// logarithm to base 2. A graph in which packed weights have become a constant may come to another processor, and so may
-// a cache.
+// The shape of such a tensor is its size, followed by axes of size 1. The number of these axes is the logarithm to base
+// 2 of the vector's size. It shows whether the tensor comes from another processor: a graph may contain packed weights
+// as a constant, and a cache may be fed.
 template <class T>
 int VectorAxes() {
   int axes = 0;
@@ -22,36 +22,36 @@ int VectorAxes() {
 }
 
 template <class T>
-std::vector<int64_t> LaidOutShape(int64_t size) {
+std::vector<int64_t> VectorLayoutShape(int64_t size) {
   std::vector<int64_t> shape(1 + VectorAxes<T>(), 1);
   shape[0] = size;
   return shape;
 }
 
 template <class T>
-Status ExpectLaidOut(const char* name, const Tensor& tensor, int64_t size) {
-  const bool right_size = tensor.dims() > 0 && tensor.dim_size(0) == size && tensor.NumElements() == size;
-  if (right_size && tensor.dims() != 1 + VectorAxes<T>()) {
+Status ExpectVectorLayout(const char* name, const Tensor& tensor, int64_t size) {
+  const bool size_matches = tensor.dims() > 0 && tensor.dim_size(0) == size && tensor.NumElements() == size;
+  if (size_matches && tensor.dims() != 1 + VectorAxes<T>()) {
     return InvalidArgument("StackedLstm: expected `", name, "` as this processor arranges it, got shape ",
                            tensor.shape().DebugString(), " from another one: it is to be made where it is used");
   }
-  return ExpectShape(name, tensor, LaidOutShape<T>(size));
+  return ExpectShape(name, tensor, VectorLayoutShape<T>(size));
 }
 
-// The cache of a stack: of each layer what the backward pass reads, then its outputs, except the last layer's, which
-// are an output of the op.
+// The cache of a stack: for each layer its own cache, then its outputs. The outputs of the last layer are an output of
+// the op, not part of the cache.
 template <class T>
 struct StackCache {
   struct Part {
-    int64_t cache, outputs;  // Where they begin, at a whole vector.
+    int64_t cache, outputs;  // Where they begin, a multiple of the vector's size.
   };
 
-  // Finds the parts, or an error where there cannot be so many numbers.
-  Status Measure(const std::vector<Layer>& layers) {
+  // Computes the parts. Returns an error if a tensor cannot have so many numbers.
+  Status FindParts(const std::vector<Layer>& layers) {
     const int64_t number = layers.size();
     for (const Layer& layer : layers) {
-      TensorShape more;  // Than the cache: it has 6 numbers at most where this has 8.
-      RETURN_IF_ERROR(ShapeOf({layer.steps, layer.batch, WholeVectors(layer.units), 8 * number}, &more));
+      TensorShape bound;  // An upper bound: it has 8 numbers for each 6 of the cache.
+      RETURN_IF_ERROR(MakeShape({layer.steps, layer.batch, WholeVectors(layer.units), 8 * number}, &bound));
       const int64_t outputs = size + CacheSize<T>(layer.steps, layer.batch, layer.units);
       parts.push_back({size, outputs});
       size = outputs + WholeVectors(layer.steps * layer.batch * layer.units);

@@ -1,9 +1,13 @@
-// What TensorFlow knows of the ops: StackedLstmPack, StackedLstmForward, StackedLstmBackward. Shape functions merge the
-// sizes of a layer wherever one appears.
+// The definitions of the ops StackedLstmPack, StackedLstmForward and StackedLstmBackward. The shape functions merge
+// each size of a layer wherever it appears.
 //
-// `layers` layers, the lowest first. Of each, `kernels`: four of [H + I, H] in the order of the gates i, c, f, o, rows
-// of h first; or one of [I + H, 4H] with the gates side by side, rows of x first. `biases`: none, four of [H], or one
-// of [4H]. `lengths`: none or one of [B]. A change of any of this gets another name: old graphs have the old one.
+// An op has `layers` layers, from the input upwards. Each layer has
+//   kernels: four of [H + I, H] in the order of the gates i, c, f, o, with the rows for h before those for x; or one of
+//     [I + H, 4H] with the gates side by side, and the rows for x before those for h;
+//   biases: none, four of [H], or one of [4H].
+// lengths: none, or one of [B].
+//
+// If any of this changes, the op needs another name, because graphs that were exported before contain the old one.
 
 #include <initializer_list>
 #include <vector>
@@ -34,24 +38,25 @@ Status MergeShape(InferenceContext* c, int input, std::initializer_list<Dimensio
   return Status();
 }
 
-// Merges the sizes of one layer's weights, which begin at two inputs of the op.
+// Merges the sizes of one layer's weights. `kernel` and `bias` are the indices of its first kernel and bias.
 Status MergeWeights(InferenceContext* c, int kernel, int kernels, int bias, int biases, DimensionHandle* inputs,
                     DimensionHandle* units) {
-  DimensionHandle rows, columns, others;
+  DimensionHandle rows, columns, quotient;
   RETURN_IF_ERROR(c->Add(*inputs, *units, &rows));
   RETURN_IF_ERROR(c->Multiply(*units, kernels == 1 ? kGates : 1, &columns));
   for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, kernel + k, {&rows, &columns}));
-  RETURN_IF_ERROR(c->Divide(columns, kernels == 1 ? kGates : 1, true, &others));
-  RETURN_IF_ERROR(c->Merge(*units, others, units));
-  RETURN_IF_ERROR(c->Subtract(rows, *units, &others));
-  RETURN_IF_ERROR(c->Merge(*inputs, others, inputs));
+  RETURN_IF_ERROR(c->Divide(columns, kernels == 1 ? kGates : 1, true, &quotient));
+  RETURN_IF_ERROR(c->Merge(*units, quotient, units));
+  RETURN_IF_ERROR(c->Subtract(rows, *units, &quotient));
+  RETURN_IF_ERROR(c->Merge(*inputs, quotient, inputs));
   RETURN_IF_ERROR(c->Multiply(*units, biases == 1 ? kGates : 1, &columns));
   for (int k = 0; k < biases; ++k) RETURN_IF_ERROR(MergeShape(c, bias + k, {&columns}));
   return Status();
 }
 
-// Merges x, c, h, lengths, kernels and biases; returns the numbers of the first kernel and of the input behind biases.
-Status MergeStack(InferenceContext* c, int* first_kernel, int* next, Sizes* sizes) {
+// Merges the sizes of x, c, h, lengths, kernels and biases. Returns the index of the first kernel, and of the input
+// after the biases.
+Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int layers, lengths, kernels, biases;
   RETURN_IF_ERROR(c->GetAttr("layers", &layers));
   RETURN_IF_ERROR(c->GetAttr("number_of_lengths", &lengths));
@@ -70,7 +75,8 @@ Status MergeStack(InferenceContext* c, int* first_kernel, int* next, Sizes* size
   }
   *first_kernel = 1 + 2 * layers;
   for (int k = 0; k < lengths; ++k, ++*first_kernel) {
-    // What is merged TensorFlow takes for granted, also in checks before this op, which have better words for a rank.
+    // TensorFlow assumes merged sizes everywhere, even in checks that run before this op. Those have a better message
+    // for a wrong rank, so an unknown rank is not merged.
     if (c->RankKnown(c->input(*first_kernel))) RETURN_IF_ERROR(MergeShape(c, *first_kernel, {&sizes->batch}));
   }
   kernels /= layers, biases /= layers;
@@ -79,7 +85,7 @@ Status MergeStack(InferenceContext* c, int* first_kernel, int* next, Sizes* size
     RETURN_IF_ERROR(MergeWeights(c, *first_kernel + l * kernels, kernels, first_bias + l * biases, biases,
                                  l ? &sizes->units[l - 1] : &sizes->inputs, &sizes->units[l]));
   }
-  *next = first_bias + layers * biases;
+  *next_input = first_bias + layers * biases;
   return Status();
 }
 
@@ -96,36 +102,34 @@ REGISTER_OP("StackedLstmPack")
     })
     .Doc("Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor.");
 
-// What the forward and the backward op have in common.
-#define STACK_INPUTS                           \
-  .Input("x: T")                               \
-  .Input("c: layers * T")                      \
-  .Input("h: layers * T")                      \
-  .Input("lengths: number_of_lengths * int32") \
-  .Input("kernels: number_of_kernels * T")     \
-  .Input("biases: number_of_biases * T")
+// The inputs and attributes that the forward and the backward op share.
+#define STACK_INPUTS                               \
+  .Input("x: T")                                   \
+      .Input("c: layers * T")                      \
+      .Input("h: layers * T")                      \
+      .Input("lengths: number_of_lengths * int32") \
+      .Input("kernels: number_of_kernels * T")     \
+      .Input("biases: number_of_biases * T")
 
-#define STACK_ATTRIBUTES                \
-  .Attr("T: {float, double}")           \
-  .Attr("layers: int >= 1")             \
-  .Attr("number_of_kernels: int >= 1")  \
-  .Attr("number_of_biases: int >= 0")   \
-  .Attr("number_of_lengths: int >= 0")  \
-  .Attr("activation: string")           \
-  .Attr("recurrent_activation: string")
+#define STACK_ATTRIBUTES                   \
+  .Attr("T: {float, double}")              \
+      .Attr("layers: int >= 1")            \
+      .Attr("number_of_kernels: int >= 1") \
+      .Attr("number_of_biases: int >= 0")  \
+      .Attr("number_of_lengths: int >= 0") \
+      .Attr("activation: string")          \
+      .Attr("recurrent_activation: string")
 
 REGISTER_OP("StackedLstmForward")
-    STACK_INPUTS
-    .Input("packed: layers * T")
+STACK_INPUTS.Input("packed: layers * T")
     .Output("outputs: T")
     .Output("c_last: layers * T")
     .Output("h_last: layers * T")
-    .Output("cache: T")
-    STACK_ATTRIBUTES
+    .Output("cache: T") STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
-      int first_kernel, next;
-      RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next, &sizes));
+      int first_kernel, next_input;
+      RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next_input, &sizes));
       const int layers = sizes.units.size();
       c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.units.back()}));
       for (int l = 0; l < layers; ++l) {
@@ -138,8 +142,7 @@ REGISTER_OP("StackedLstmForward")
     .Doc("LSTM layers over time: x [T, B, I], c and h [B, H] each. `cache` is made where something reads it.");
 
 REGISTER_OP("StackedLstmBackward")
-    STACK_INPUTS
-    .Input("outputs: T")
+STACK_INPUTS.Input("outputs: T")
     .Input("cache: T")
     .Input("d_outputs: T")
     .Input("d_c_last: layers * T")
@@ -148,19 +151,18 @@ REGISTER_OP("StackedLstmBackward")
     .Output("d_c: layers * T")
     .Output("d_h: layers * T")
     .Output("d_kernels: number_of_kernels * T")
-    .Output("d_biases: number_of_biases * T")
-    STACK_ATTRIBUTES
+    .Output("d_biases: number_of_biases * T") STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
-      int first_kernel, next;
-      RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next, &sizes));
+      int first_kernel, next_input;
+      RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next_input, &sizes));
       const int layers = sizes.units.size(), first_d_kernel = 1 + 2 * layers;
-      RETURN_IF_ERROR(MergeShape(c, next, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
-      RETURN_IF_ERROR(MergeShape(c, next + 2, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
+      RETURN_IF_ERROR(MergeShape(c, next_input, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
+      RETURN_IF_ERROR(MergeShape(c, next_input + 2, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
       c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.inputs}));
       for (int l = 0; l < layers; ++l) {
         for (int first : {0, layers}) {
-          RETURN_IF_ERROR(MergeShape(c, next + 3 + first + l, {&sizes.batch, &sizes.units[l]}));
+          RETURN_IF_ERROR(MergeShape(c, next_input + 3 + first + l, {&sizes.batch, &sizes.units[l]}));
           c->set_output(1 + first + l, c->Matrix(sizes.batch, sizes.units[l]));
         }
       }

@@ -1,4 +1,4 @@
-// What the ops are given, checked: every size before a byte is read, whatever the shape functions know.
+// Checks of the ops' inputs: every size is checked before a byte is read, whatever the shape functions checked.
 
 #ifndef STACKED_LSTM_OP_INPUTS_H_
 #define STACKED_LSTM_OP_INPUTS_H_
@@ -21,16 +21,17 @@ using tensorflow::Tensor;
 using tensorflow::TensorShape;
 using tensorflow::errors::InvalidArgument;
 
-// A shape, or an error where there cannot be so many numbers; TensorShape's own constructors end the process then.
-inline Status ShapeOf(const std::vector<int64_t>& sizes, TensorShape* shape) {
-  typedef decltype(shape->dim_size(0)) Size;  // long or long long, as the version has it.
+// Makes a shape. Returns an error if a tensor cannot have so many numbers; TensorShape's constructors would end the
+// process.
+inline Status MakeShape(const std::vector<int64_t>& sizes, TensorShape* shape) {
+  typedef decltype(shape->dim_size(0)) Size;  // long or long long, depending on the version.
   const std::vector<Size> copy(sizes.begin(), sizes.end());
   return tensorflow::TensorShapeUtils::MakeShape(copy.data(), static_cast<int>(copy.size()), shape);
 }
 
 inline Status ExpectShape(const char* name, const Tensor& tensor, const std::vector<int64_t>& sizes) {
   TensorShape expected;
-  RETURN_IF_ERROR(ShapeOf(sizes, &expected));
+  RETURN_IF_ERROR(MakeShape(sizes, &expected));
   if (tensor.shape() == expected) return Status();
   return InvalidArgument("StackedLstm: expected `", name, "` of shape ", expected.DebugString(), ", got ",
                          tensor.shape().DebugString());
@@ -51,37 +52,38 @@ inline Status ActivationByName(const std::string& name, Activation* activation) 
                       {"hard_sigmoid_6", Activation::kHardSigmoid6},
                       {"relu", Activation::kRelu},
                       {"linear", Activation::kLinear}};
-  for (const auto& known : kActivations) {
-    if (name == known.name) {
-      *activation = known.activation;
+  for (const auto& entry : kActivations) {
+    if (name == entry.name) {
+      *activation = entry.activation;
       return Status();
     }
   }
   return InvalidArgument("StackedLstm: expected a known activation, got '", name, "'");
 }
 
-// The kernels or the biases of one layer: those from `first` on in a list, `number` of them.
-struct Few {
+// The kernels or the biases of one layer: `number` tensors of a list, starting with index `first`.
+struct TensorRange {
   const OpInputList* list;
   int first, number;
 
   const Tensor& operator[](int k) const { return (*list)[first + k]; }
 };
 
-// Cuts a list into one `Few` per layer.
-inline Status CutByLayer(const char* name, const OpInputList& list, int layers, bool may_be_none,
-                         std::vector<Few>* cut) {
-  const int each = list.size() / layers;
-  if (each * layers != list.size() || (each != 1 && each != kGates && !(may_be_none && each == 0))) {
-    return InvalidArgument("StackedLstm: expected ", may_be_none ? "0, " : "", "1 or 4 `", name, "` for each of ",
+// Splits a list into one `TensorRange` per layer.
+inline Status SplitByLayer(const char* name, const OpInputList& list, int layers, bool is_optional,
+                           std::vector<TensorRange>* ranges) {
+  const int per_layer = list.size() / layers;
+  if (per_layer * layers != list.size() ||
+      (per_layer != 1 && per_layer != kGates && !(is_optional && per_layer == 0))) {
+    return InvalidArgument("StackedLstm: expected ", is_optional ? "0, " : "", "1 or 4 `", name, "` for each of ",
                            layers, " layers, got ", list.size());
   }
-  for (int l = 0; l < layers; ++l) cut->push_back({&list, l * each, each});
+  for (int l = 0; l < layers; ++l) ranges->push_back({&list, l * per_layer, per_layer});
   return Status();
 }
 
-// Shapes of a layer's kernels, and what the sizes are by the first of them.
-inline Status ReadKernels(const Few& kernels, int64_t* inputs, int64_t* units) {
+// Checks the shapes of a layer's kernels, and reads the sizes from the first kernel.
+inline Status ReadKernels(const TensorRange& kernels, int64_t* inputs, int64_t* units) {
   const TensorShape& shape = kernels[0].shape();
   if (shape.dims() != 2) {
     return InvalidArgument("StackedLstm: expected `kernels` of rank 2, got shape ", shape.DebugString());
@@ -99,9 +101,9 @@ inline Status ReadKernels(const Few& kernels, int64_t* inputs, int64_t* units) {
   return Status();
 }
 
-// Where the gates are in a layer's 1 or 4 kernels and 0, 1 or 4 biases, all of which may be null.
+// The gates in a layer's 1 or 4 kernels and 0, 1 or 4 biases. Any of them may be null.
 template <class T>
-Weights<T> WeightsOf(const Layer& layer, const std::vector<T*>& kernels, const std::vector<T*>& biases) {
+Weights<T> MakeWeights(const Layer& layer, const std::vector<T*>& kernels, const std::vector<T*>& biases) {
   Weights<T> weights = {};
   const bool fused = kernels.size() == 1;
   weights.stride = fused ? kGates * layer.units : layer.units;
@@ -117,16 +119,16 @@ Weights<T> WeightsOf(const Layer& layer, const std::vector<T*>& kernels, const s
 }
 
 template <class T>
-std::vector<const T*> DataOf(const Few& few) {
+std::vector<const T*> DataPointers(const TensorRange& tensors) {
   std::vector<const T*> data;
-  for (int k = 0; k < few.number; ++k) data.push_back(few[k].flat<T>().data());
+  for (int k = 0; k < tensors.number; ++k) data.push_back(tensors[k].flat<T>().data());
   return data;
 }
 
-// What the forward and the backward op have in common: their first inputs, x, c, h, lengths, kernels and biases.
+// The first inputs of both the forward and the backward op: x, c, h, lengths, kernels and biases.
 struct StackInputs {
   StackInputs() = default;
-  StackInputs(const StackInputs&) = delete;  // Its `Few`s point into it.
+  StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into it.
 
   Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
     const Tensor* tensor;
@@ -139,17 +141,17 @@ struct StackInputs {
     if (x.dims() != 3) {
       return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
     }
-    RETURN_IF_ERROR(CutByLayer("kernels", all_kernels, c.size(), false, &kernels));
-    RETURN_IF_ERROR(CutByLayer("biases", all_biases, c.size(), true, &biases));
+    RETURN_IF_ERROR(SplitByLayer("kernels", all_kernels, c.size(), false, &kernels));
+    RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), true, &biases));
     RETURN_IF_ERROR(ReadLengths(context));
-    int64_t below = x.dim_size(2);
+    int64_t width = x.dim_size(2);
     for (int l = 0; l < c.size(); ++l) {
-      Layer layer = {x.dim_size(0), x.dim_size(1), below, 0, candidate, gates, nullptr};
+      Layer layer = {x.dim_size(0), x.dim_size(1), width, 0, candidate, gates, nullptr};
       if (!lengths.empty()) layer.lengths = lengths.data();
       int64_t inputs;
       RETURN_IF_ERROR(ReadKernels(kernels[l], &inputs, &layer.units));
-      if (inputs != below) {
-        return InvalidArgument("StackedLstm: expected `kernels` of layer ", l, " for inputs of width ", below, ", as ",
+      if (inputs != width) {
+        return InvalidArgument("StackedLstm: expected `kernels` of layer ", l, " for inputs of width ", width, ", as ",
                                l ? "the layer below has units" : "`x` has", ", got them for ", inputs);
       }
       RETURN_IF_ERROR(ExpectShape("c", c[l], {layer.batch, layer.units}));
@@ -157,26 +159,24 @@ struct StackInputs {
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       layers.push_back(layer);
-      below = layer.units;
+      width = layer.units;
     }
     return Status();
   }
 
   // [T, B, H] of the last layer.
-  std::vector<int64_t> OutputsShape() const {
-    return {layers.back().steps, layers.back().batch, layers.back().units};
-  }
+  std::vector<int64_t> OutputsShape() const { return {layers.back().steps, layers.back().batch, layers.back().units}; }
 
   template <class T>
-  Weights<const T> WeightsOfLayer(int l) const {
-    return WeightsOf<const T>(layers[l], DataOf<T>(kernels[l]), DataOf<T>(biases[l]));
+  Weights<const T> LayerWeights(int l) const {
+    return MakeWeights<const T>(layers[l], DataPointers<T>(kernels[l]), DataPointers<T>(biases[l]));
   }
 
   std::vector<Layer> layers;
   Tensor x;
   OpInputList c, h, all_kernels, all_biases;
-  std::vector<Few> kernels, biases;
-  std::vector<int32_t> lengths;  // A copy: the tensor's memory may be somebody's who changes it after the check.
+  std::vector<TensorRange> kernels, biases;
+  std::vector<int32_t> lengths;  // A copy, because the owner of the tensor's memory may change it after the check.
 
  private:
   Status ReadLengths(OpKernelContext* context) {
@@ -185,8 +185,8 @@ struct StackInputs {
     if (list.size() == 0) return Status();
     if (list.size() > 1) return InvalidArgument("StackedLstm: expected 0 or 1 `lengths`, got ", list.size());
     RETURN_IF_ERROR(ExpectShape("lengths", list[0], {x.dim_size(1)}));
-    const auto given = list[0].flat<tensorflow::int32>();
-    lengths.assign(given.data(), given.data() + given.size());
+    const auto values = list[0].flat<tensorflow::int32>();
+    lengths.assign(values.data(), values.data() + values.size());
     for (int32_t length : lengths) {
       if (length < 0 || length > x.dim_size(0)) {
         return InvalidArgument("StackedLstm: expected `lengths` from 0 to ", x.dim_size(0), ", got ", length);

@@ -1,7 +1,7 @@
-// The kernels as TensorFlow ops; op_definitions.cc says what these are, op_inputs.h checks what they are given.
+// The kernels of the TensorFlow ops. op_definitions.cc defines the ops, op_inputs.h checks their inputs.
 //
-// Packing the weights is an op of its own so that TensorFlow's constant folding does it once where they are constants,
-// as in a frozen graph.
+// Packing the weights is an op of its own. If the weights are constants, as in a frozen graph, TensorFlow's constant
+// folding then packs them once.
 
 #include <algorithm>
 #include <memory>
@@ -21,16 +21,15 @@ namespace {
 using tensorflow::DEVICE_CPU;
 using tensorflow::OpKernel;
 
-// TensorFlow's threads of the session. How many there are may be set per session.
-Threads ThreadsOf(OpKernelContext* context) {
+// The threads of the session, which may set their number.
+Threads SessionThreads(OpKernelContext* context) {
   const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-  return {workers->num_threads,
-          [workers](std::function<void()> work) { workers->workers->Schedule(std::move(work)); }};
+  return {workers->num_threads, [workers](std::function<void()> work) { workers->workers->Schedule(std::move(work)); }};
 }
 
-// Runs `work`, whose scratch memory may not be there.
+// Runs `work`, and reports an error to TensorFlow if there is not enough scratch memory.
 template <class Work>
-void WithMemory(OpKernelContext* context, Work work) {
+void CatchOutOfMemory(OpKernelContext* context, Work work) {
   try {
     work();
   } catch (const std::bad_alloc&) {
@@ -38,12 +37,12 @@ void WithMemory(OpKernelContext* context, Work work) {
   }
 }
 
-// Memory for an output.
+// Allocates an output.
 template <class T>
 Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>& sizes, T** data) {
   TensorShape shape;
   Tensor* tensor = nullptr;
-  RETURN_IF_ERROR(ShapeOf(sizes, &shape));
+  RETURN_IF_ERROR(MakeShape(sizes, &shape));
   RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
   *data = tensor->flat<T>().data();
   return Status();
@@ -56,20 +55,20 @@ class PackOp : public OpKernel {
 
   void Compute(OpKernelContext* context) override {
     OpInputList list;
-    std::vector<Few> kernels;
+    std::vector<TensorRange> kernels;
     Layer layer = {};
     T* packed;
     OP_REQUIRES_OK(context, context->input_list("kernels", &list));
-    OP_REQUIRES_OK(context, CutByLayer("kernels", list, 1, false, &kernels));
+    OP_REQUIRES_OK(context, SplitByLayer("kernels", list, 1, false, &kernels));
     OP_REQUIRES_OK(context, ReadKernels(kernels[0], &layer.inputs, &layer.units));
     const int64_t size = PackedSize(layer.inputs, layer.units);
-    OP_REQUIRES_OK(context, Allocate(context, 0, LaidOutShape<T>(size), &packed));
-    const Weights<const T> weights = WeightsOf<const T>(layer, DataOf<T>(kernels[0]), {});
-    WithMemory(context, [&] { Pack<T>(layer.inputs, layer.units, weights, packed, ThreadsOf(context)); });
+    OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(size), &packed));
+    const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
+    CatchOutOfMemory(context, [&] { Pack<T>(layer.inputs, layer.units, weights, packed, SessionThreads(context)); });
   }
 };
 
-// What the forward and the backward op have in common: attributes, their first inputs, and the layout of the cache.
+// What the forward and the backward op share: attributes, their first inputs, and the layout of the cache.
 template <class T>
 class StackOp : public OpKernel {
  public:
@@ -82,20 +81,20 @@ class StackOp : public OpKernel {
   }
 
   void Compute(OpKernelContext* context) final {
-    WithMemory(context, [&] {
+    CatchOutOfMemory(context, [&] {
       StackInputs inputs;
       StackCache<T> layout;
       OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_));
-      OP_REQUIRES_OK(context, layout.Measure(inputs.layers));
+      OP_REQUIRES_OK(context, layout.FindParts(inputs.layers));
       Work(context, inputs, layout);
     });
   }
 
  protected:
-  // layout: of these layers' cache.
+  // layout: the layout of these layers' cache.
   virtual void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) = 0;
 
-  // As many arrays as `Take` is asked for.
+  // Arrays that live as long as this object. Each call of `Take` makes one.
   class Scratch {
    public:
     T* Take(int64_t size) {
@@ -118,28 +117,29 @@ class ForwardOp : public StackOp<T> {
 
   void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) override {
     const int number = inputs.layers.size(), cache_output = 1 + 2 * number;
-    const bool keep = context->output_required(cache_output);
+    const bool needs_cache = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
-    OP_REQUIRES_OK(context, Allocate(context, cache_output, LaidOutShape<T>(keep ? layout.size : 0), &cache));
+    OP_REQUIRES_OK(context,
+                   Allocate(context, cache_output, VectorLayoutShape<T>(needs_cache ? layout.size : 0), &cache));
     std::vector<ForwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) {
       OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
-      if (keep) arrays[l].cache = cache + layout.parts[l].cache;
+      if (needs_cache) arrays[l].cache = cache + layout.parts[l].cache;
     }
     typename StackOp<T>::Scratch scratch;
     for (int l = 0; l < number; ++l) {
       const Layer& layer = inputs.layers[l];
       arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
       arrays[l].outputs = l == number - 1 ? outputs
-                          : keep          ? cache + layout.parts[l].outputs
+                          : needs_cache   ? cache + layout.parts[l].outputs
                                           : scratch.Take(layer.steps * layer.batch * layer.units);
     }
-    Forward<T>(inputs.layers, arrays, ThreadsOf(context));
+    Forward<T>(inputs.layers, arrays, SessionThreads(context));
   }
 
  private:
-  // What a layer has of its own.
+  // The arrays of one layer that no other layer shares.
   static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, ForwardArrays<T>* arrays) {
     const Layer& layer = inputs.layers[l];
     const int number = inputs.layers.size();
@@ -148,13 +148,13 @@ class ForwardOp : public StackOp<T> {
     if (packed.size() != number) {
       return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
     }
-    RETURN_IF_ERROR(ExpectLaidOut<T>("packed", packed[l], PackedSize(layer.inputs, layer.units)));
+    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize(layer.inputs, layer.units)));
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
     RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.units}, &arrays->h_last));
     arrays->packed = packed[l].flat<T>().data();
     arrays->c = inputs.c[l].flat<T>().data();
     arrays->h = inputs.h[l].flat<T>().data();
-    const Weights<const T> weights = inputs.WeightsOfLayer<T>(l);
+    const Weights<const T> weights = inputs.LayerWeights<T>(l);
     std::copy_n(weights.bias, kGates, arrays->bias);
     return Status();
   }
@@ -171,29 +171,29 @@ class BackwardOp : public StackOp<T> {
     OP_REQUIRES_OK(context, context->input("cache", &cache));
     OP_REQUIRES_OK(context, context->input("d_outputs", &d_outputs));
     OP_REQUIRES_OK(context, ExpectShape("outputs", *outputs, inputs.OutputsShape()));
-    OP_REQUIRES_OK(context, ExpectLaidOut<T>("cache", *cache, layout.size));
+    OP_REQUIRES_OK(context, ExpectVectorLayout<T>("cache", *cache, layout.size));
     OP_REQUIRES_OK(context, ExpectShape("d_outputs", *d_outputs, inputs.OutputsShape()));
     const int number = inputs.layers.size();
     std::vector<BackwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
     OP_REQUIRES_OK(context, Result(context, 0, inputs.x.shape(), context->output_required(0), &arrays[0].d_x));
     typename StackOp<T>::Scratch scratch;
-    const T* const kept = cache->flat<T>().data();
+    const T* const cache_data = cache->flat<T>().data();
     for (int l = 0; l < number; ++l) {
       const Layer& layer = inputs.layers[l];
       const bool last = l == number - 1;
-      arrays[l].cache = kept + layout.parts[l].cache;
+      arrays[l].cache = cache_data + layout.parts[l].cache;
       arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
-      arrays[l].outputs = last ? outputs->flat<T>().data() : kept + layout.parts[l].outputs;
+      arrays[l].outputs = last ? outputs->flat<T>().data() : cache_data + layout.parts[l].outputs;
       if (last) arrays[l].d_outputs = d_outputs->flat<T>().data();
       if (l) arrays[l].d_x = scratch.Take(layer.steps * layer.batch * layer.inputs);
       if (l) arrays[l - 1].d_outputs = arrays[l].d_x;
     }
-    Backward<T>(inputs.layers, arrays, ThreadsOf(context));
+    Backward<T>(inputs.layers, arrays, SessionThreads(context));
   }
 
  private:
-  // What a layer has of its own.
+  // The arrays of one layer that no other layer shares.
   static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, BackwardArrays<T>* arrays) {
     const Layer& layer = inputs.layers[l];
     const int number = inputs.layers.size(), first_kernel = 1 + 2 * number;
@@ -206,33 +206,34 @@ class BackwardOp : public StackOp<T> {
     arrays->h = inputs.h[l].flat<T>().data();
     arrays->d_c_last = d_c_last[l].flat<T>().data();
     arrays->d_h_last = d_h_last[l].flat<T>().data();
-    arrays->weights = inputs.WeightsOfLayer<T>(l);
+    arrays->weights = inputs.LayerWeights<T>(l);
     const int d_c = 1 + l, d_h = 1 + number + l;
     RETURN_IF_ERROR(Result(context, d_c, inputs.c[l].shape(), context->output_required(d_c), &arrays->d_c));
     RETURN_IF_ERROR(Result(context, d_h, inputs.h[l].shape(), context->output_required(d_h), &arrays->d_h));
     std::vector<T*> d_kernels, d_biases;
-    const Few &kernels = inputs.kernels[l], &biases = inputs.biases[l];
+    const TensorRange &kernels = inputs.kernels[l], &biases = inputs.biases[l];
     RETURN_IF_ERROR(Results(context, first_kernel, kernels, &d_kernels));
     RETURN_IF_ERROR(Results(context, first_kernel + inputs.all_kernels.size(), biases, &d_biases));
-    arrays->d_weights = WeightsOf<T>(layer, d_kernels, d_biases);
+    arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
     return Status();
   }
 
-  // Memory for the gradient of something of that shape, or null and an empty output where nobody reads it.
-  static Status Result(OpKernelContext* context, int output, const TensorShape& shape, bool wanted, T** data) {
+  // Allocates a gradient of this shape. If it is not required, the output is empty and the pointer is null.
+  static Status Result(OpKernelContext* context, int output, const TensorShape& shape, bool is_required, T** data) {
     Tensor* tensor = nullptr;
-    RETURN_IF_ERROR(context->allocate_output(output, wanted ? shape : TensorShape({0}), &tensor));
-    *data = wanted ? tensor->flat<T>().data() : nullptr;
+    RETURN_IF_ERROR(context->allocate_output(output, is_required ? shape : TensorShape({0}), &tensor));
+    *data = is_required ? tensor->flat<T>().data() : nullptr;
     return Status();
   }
 
-  // The same for a layer's kernels or biases, if something reads any; `first` is the output of the first layer's first.
-  static Status Results(OpKernelContext* context, int first, const Few& like, std::vector<T*>* data) {
+  // Allocates the gradients of a layer's kernels or biases, if any of them is required. `first` is the index of the
+  // output for the first tensor of the first layer.
+  static Status Results(OpKernelContext* context, int first, const TensorRange& tensors, std::vector<T*>* data) {
     bool any = false;
-    for (int k = 0; k < like.number; ++k) any |= context->output_required(first + like.first + k);
-    for (int k = 0; k < like.number; ++k) {
+    for (int k = 0; k < tensors.number; ++k) any |= context->output_required(first + tensors.first + k);
+    for (int k = 0; k < tensors.number; ++k) {
       data->push_back(nullptr);
-      RETURN_IF_ERROR(Result(context, first + like.first + k, like[k].shape(), any, &data->back()));
+      RETURN_IF_ERROR(Result(context, first + tensors.first + k, tensors[k].shape(), any, &data->back()));
     }
     return Status();
   }

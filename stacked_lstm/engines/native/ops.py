@@ -1,6 +1,8 @@
-"""The compiled ops in a graph, and their gradients: first derivatives are an op, second ones the graph engine's."""
+"""The compiled ops in a graph. Their first derivatives are an op; their second ones are those of the graph engine."""
 
-import collections
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import activations
 from stacked_lstm.compat import tf
@@ -9,14 +11,24 @@ from stacked_lstm.engines.native import library
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
-_Inputs = collections.namedtuple("_Inputs", ["x", "c", "h", "lengths", "kernels", "biases", "rest"])
-_Inputs.__doc__ = """The inputs of the forward or the backward op; x is a tensor, all others are lists of tensors."""
+
+class _Inputs(NamedTuple):
+    """The inputs that the forward op and the backward op share: a tensor x, and lists of tensors."""
+
+    x: tf.Tensor
+    c: list[tf.Tensor]
+    h: list[tf.Tensor]
+    lengths: list[tf.Tensor]
+    kernels: list[tf.Tensor]
+    biases: list[tf.Tensor]
 
 
-def stack(layers, states, x, lengths):
-    """Adds layers that have the same `signature` to the graph; see `Engine.run_layers`."""
+def forward(
+    layers: Sequence[Layer], states: Sequence[Any], x: tf.Tensor, lengths: tf.Tensor | None
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Adds layers that have the same `signature` to the graph as one op; see `Engine.run_layers`."""
     ops = library.load()
-    # Read once: two reads of a variable may see different values while others write it.
+    # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
@@ -32,82 +44,91 @@ def stack(layers, states, x, lengths):
     return outputs, [LSTMState(*state) for state in zip(c, h)]
 
 
-def signature(layer):
-    """What is the same for all layers of an op."""
+def signature(layer: Layer) -> tuple[str, str, int, int]:
+    """What all layers of one op have in common."""
     return layer.activation.name, layer.recurrent_activation.name, len(layer.kernels), len(layer.biases)
 
 
-def _inputs_of(op):
-    """The `_Inputs` of an op."""
-    inputs, lists, first = list(op.inputs), [], 1
-    for name in ("layers", "layers", "number_of_lengths", "number_of_kernels", "number_of_biases"):
-        lists.append(inputs[first : first + op.get_attr(name)])
-        first += op.get_attr(name)
-    return _Inputs(inputs[0], *lists, rest=inputs[first:])
+def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
+    """Splits a sequence into lists, whose sizes are these attributes of the op. The last list has what is left."""
+    lists, first = [], 0
+    for attribute in attributes:
+        size = op.get_attr(attribute)
+        lists.append(list(tensors[first : first + size]))
+        first += size
+    return lists + [list(tensors[first:])]
 
 
-def _activations_of(op):
+def _split_inputs(op: tf.Operation) -> tuple[_Inputs, list[tf.Tensor]]:
+    """Returns the shared inputs of a forward op or a backward op, and its other inputs."""
+    attributes = ("layers", "layers", "number_of_lengths", "number_of_kernels", "number_of_biases")
+    c, h, lengths, kernels, biases, others = _split_by(op, op.inputs[1:], attributes)
+    return _Inputs(op.inputs[0], c, h, lengths, kernels, biases), others
+
+
+def _op_activations(op: tf.Operation) -> dict[str, str]:
     return {name: op.get_attr(name).decode() for name in ("activation", "recurrent_activation")}
 
 
 @tf.RegisterGradient("StackedLstmForward")
-def _gradient(op, d_outputs, *others):
-    inputs, layers = _inputs_of(op)._asdict(), op.get_attr("layers")
-    del inputs["rest"]
-    with tf.device(None), tf.device(op.device):  # Where the layers are, not where the gradients were asked for.
+def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> list:
+    inputs, _ = _split_inputs(op)
+    layers = op.get_attr("layers")
+    with tf.device(None), tf.device(op.device):  # The device of the layers, not that of the call of tf.gradients.
         d_x, d_c, d_h, d_kernels, d_biases = library.load().stacked_lstm_backward(
             outputs=op.outputs[0],
             cache=op.outputs[-1],
             d_outputs=d_outputs,
-            d_c_last=others[:layers],
-            d_h_last=others[layers:-1],
-            **inputs,
-            **_activations_of(op),
+            d_c_last=d_others[:layers],
+            d_h_last=d_others[layers:-1],
+            **inputs._asdict(),
+            **_op_activations(op),
         )
-    none = [None] * len(inputs["lengths"])
-    return [d_x] + d_c + d_h + none + d_kernels + d_biases + [None] * layers
+    d_lengths, d_packed = [None] * len(inputs.lengths), [None] * layers
+    return [d_x] + d_c + d_h + d_lengths + d_kernels + d_biases + d_packed
 
 
-tf.NotDifferentiable("StackedLstmPack")  # Gradients of the weights are those of the layer, which has both.
+tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights themselves, too, and has their gradients.
 
 
 @tf.RegisterGradient("StackedLstmBackward")
-def _second_gradient(op, *directions):
-    inputs = _inputs_of(op)
+def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
+    inputs, others = _split_inputs(op)
+    upstream = others[2:]  # After outputs and cache.
     primals = [inputs.x] + inputs.c + inputs.h + inputs.kernels + inputs.biases
     lengths = inputs.lengths[0] if inputs.lengths else None
 
-    def run(*copies):
-        x, c, h, kernels, biases = _cut(copies, op)
+    def run(x: tf.Tensor, *copies: tf.Tensor) -> list[tf.Tensor]:
+        c, h, kernels, biases = _split_by(op, copies, ("layers", "layers", "number_of_kernels"))
         return second_derivatives.results(_layers(kernels, biases, op), x, list(zip(c, h)), lengths)
 
-    d_primals, d_upstream = second_derivatives.gradient(run, primals, inputs.rest[2:], directions)
+    d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)
     states = 1 + 2 * op.get_attr("layers")
     return d_primals[:states] + [None] * len(inputs.lengths) + d_primals[states:] + [None, None] + d_upstream
 
 
-def _cut(copies, op):
-    """Cuts a sequence into x and lists of c, h, kernels, biases."""
-    cut, first = [copies[0]], 1
-    for name in ("layers", "layers", "number_of_kernels", "number_of_biases"):
-        cut.append(list(copies[first : first + op.get_attr(name)]))
-        first += op.get_attr(name)
-    return cut
-
-
-def _layers(kernels, biases, op):
-    """The `Layer`s of an op, of other tensors in the places of its kernels and biases."""
-    if not kernels[0].shape.is_fully_defined():  # In a graph that was imported without it.
-        message = "StackedLstmBackward: expected `kernels` of known shape for second derivatives, got %s"
-        raise ValueError(message % kernels[0].shape)
-    number = op.get_attr("layers")
-    functions = {role: activations.ACTIVATIONS[name] for role, name in _activations_of(op).items()}
+def _layers(kernels: Sequence[tf.Tensor], biases: Sequence[tf.Tensor], op: tf.Operation) -> list[Layer]:
+    """The `Layer`s of an op, with other tensors in the places of its kernels and biases."""
+    if not kernels[0].shape.is_fully_defined():  # The graph was imported without it.
+        expected = "`kernels` of known shape for second derivatives"
+        raise ValueError(f"StackedLstmBackward: expected {expected}, got {kernels[0].shape}")
+    layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
-    for k in range(number):
+    for k in range(layer_count):
         layer_kernels, layer_biases = (
-            part[k * len(part) // number : (k + 1) * len(part) // number] for part in (kernels, biases)
+            tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count]
+            for tensors in (kernels, biases)
         )
         rows, columns = layer_kernels[0].shape.as_list()
         hidden_size = columns if len(layer_kernels) == 4 else columns // 4
-        layers.append(Layer(rows - hidden_size, hidden_size, layer_kernels, layer_biases, **functions))
+        layers.append(
+            Layer(
+                rows - hidden_size,
+                hidden_size,
+                layer_kernels,
+                layer_biases,
+                activation=activations.ACTIVATIONS[functions["activation"]],
+                recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
+            )
+        )
     return layers

@@ -1,4 +1,4 @@
-// Weights in the order in which the forward pass reads them.
+// Packs weights in the order in which the forward pass reads them.
 
 #include "layout.h"
 #include "lstm.h"
@@ -8,19 +8,19 @@ namespace stacked_lstm {
 
 template <class T>
 void Pack(int64_t inputs, int64_t units, const Weights<const T>& weights, T* packed, const Threads& threads) {
-  const PackedWeights<T> target(packed, inputs, units);
-  Threads used = threads;
-  if (PackedSize(inputs, units) * static_cast<int64_t>(sizeof(T)) < kPackAlone) used.count = 1;
-  Team::Run(used, [&](Worker& worker) {
-    worker.Each(2 * target.panels(), [&](int64_t k) {
-      const Factor factor = kFactors[k / target.panels()];
-      const int64_t panel = k % target.panels(), first = factor == Factor::kH ? weights.h_row : weights.x_row;
-      const int64_t end = first + target.Rows(factor), column = panel * Vector<T>::kSize;
-      const int width = target.Units(panel);
-      T* to = target.Panel(factor, panel);
+  const PackedWeights<T> layout(packed, inputs, units);
+  Threads team_threads = threads;
+  if (PackedSize(inputs, units) * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
+  Team::Run(team_threads, [&](Worker& worker) {
+    worker.ForEach(2 * layout.panels(), [&](int64_t k) {
+      const Factor factor = kFactors[k / layout.panels()];
+      const int64_t panel = k % layout.panels(), first = factor == Factor::kH ? weights.h_row : weights.x_row;
+      const int64_t end = first + layout.Rows(factor), column = panel * Vector<T>::kSize;
+      const int width = layout.Units(panel);
+      T* target = layout.Panel(factor, panel);
       for (int64_t row = first; row < end; ++row) {
-        for (int gate = 0; gate < kGates; ++gate, to += width) {
-          StoreFirst(to, LoadFirst(weights.kernel[gate] + row * weights.stride + column, width), width);
+        for (int gate = 0; gate < kGates; ++gate, target += width) {
+          StoreFirst(target, LoadFirst(weights.kernel[gate] + row * weights.stride + column, width), width);
         }
       }
     });

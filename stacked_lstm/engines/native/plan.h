@@ -1,4 +1,4 @@
-// How the work of a layer is laid out and cut, for the forward and the backward pass.
+// The sizes of a layer's work, for the forward and the backward pass.
 
 #ifndef STACKED_LSTM_PLAN_H_
 #define STACKED_LSTM_PLAN_H_
@@ -14,10 +14,10 @@ namespace stacked_lstm {
 
 template <class T>
 struct Plan {
-  static constexpr int64_t kSize = Vector<T>::kSize, kWidth = kGates * kSize;  // Units and columns of a panel.
+  static constexpr int64_t kSize = Vector<T>::kSize, kWidth = kGates * kSize;  // Units and columns in a panel.
 
   explicit Plan(const Layer& layer)
-      : layer(layer), panels(VectorsOf<T>(layer.units)), row_width(panels * kWidth), blocks(layer.batch, kTileRows) {
+      : layer(layer), panels(VectorCount<T>(layer.units)), row_width(panels * kWidth), blocks(layer.batch, kTileRows) {
     for (int64_t block = 0; block < blocks.number; ++block) {
       int64_t end = 0;
       for (int64_t b = blocks.Begin(block); b < blocks.Begin(block + 1); ++b) end = std::max(end, Length(b));
@@ -28,15 +28,13 @@ struct Plan {
 
   int64_t Length(int64_t b) const { return layer.lengths ? layer.lengths[b] : layer.steps; }
 
-  // The units of a panel: all but the last have kSize.
-  int Units(int64_t panel) const {
-    return static_cast<int>(std::min<int64_t>(kSize, layer.units - panel * kSize));
-  }
+  // The number of units in a panel: kSize, except in the last one.
+  int Units(int64_t panel) const { return static_cast<int>(std::min<int64_t>(kSize, layer.units - panel * kSize)); }
 
-  // Calls work(first sequence, sequences, steps that any of them has) for each block of a share of the batch.
+  // Calls work(first sequence, number of sequences, longest length among them) for each block in a share of the batch.
   template <class Work>
-  void ForBlocks(Share share, Work work) const {
-    const Range range = share.Of(blocks.number);
+  void ForEachBlock(Share share, Work work) const {
+    const Range range = share.Slice(blocks.number);
     for (int64_t block = range.begin; block < range.end; ++block) {
       work(blocks.Begin(block), blocks.Size(block), ends[block]);
     }
@@ -44,14 +42,14 @@ struct Plan {
 
   const Layer layer;
   const int64_t panels;
-  const int64_t row_width;    // Numbers in a row of the gates, or of their gradients: [panel, gate, unit].
-  const Pieces blocks;        // The batch in rows of tiles.
-  std::vector<int64_t> ends;  // Of each block, the steps that any of its sequences has.
-  int64_t longest = 0;        // Steps that any sequence has.
+  const int64_t row_width;    // Numbers in a row of gates, or of their gradients: [panel, gate, unit].
+  const Pieces blocks;        // The batch, cut into the rows of tiles.
+  std::vector<int64_t> ends;  // For each block, the length of its longest sequence.
+  int64_t longest = 0;        // The length of the longest sequence.
 };
 
 template <class T>
-std::vector<Plan<T>> PlansOf(const std::vector<Layer>& layers) {
+std::vector<Plan<T>> MakePlans(const std::vector<Layer>& layers) {
   return std::vector<Plan<T>>(layers.begin(), layers.end());
 }
 

@@ -1,4 +1,4 @@
-// The one matrix product of this engine: a tile of at most kTileRows x 4 vectors that stays in registers.
+// The matrix product of this engine: a tile of at most kTileRows x 4 vectors that stays in registers.
 
 #ifndef STACKED_LSTM_TILE_H_
 #define STACKED_LSTM_TILE_H_
@@ -9,17 +9,17 @@
 
 namespace stacked_lstm {
 
-// Vectors that stand side by side in a panel: in the forward pass those of a unit's four gates.
+// The number of vectors side by side in a panel. In the forward pass these are the four gates of a vector of units.
 constexpr int kPanelVectors = 4;
 
-// Where a tile reads the left factor: rows of `stride` numbers, or strips, [depth][rows] contiguous.
+// The layout of the left factor: rows that are `stride` numbers apart, or strips [depth, rows], which are contiguous.
 enum class Left { kRows, kStrips };
 
 // out[r, :] = init[r, :] + sum over k < depth of left(r, k) * panel[k, :], for `Rows` rows and `Vectors` vectors.
 //
-//   left: [Rows, depth] with rows `left_stride` apart; or a strip [depth, Rows].
+//   left: [Rows, depth], with rows `left_stride` numbers apart; or a strip [depth, Rows].
 //   panel: [depth, Vectors * kSize], contiguous.
-//   init: rows `init_stride` apart (0 repeats one), or null for zeros; may be `out`.
+//   init: rows `init_stride` numbers apart (0 repeats one row), or null for zeros. It may be `out`.
 template <class T, int Rows, int Vectors, Left layout>
 void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, const T* init, int64_t init_stride, T* out,
           int64_t out_stride) {
@@ -55,26 +55,26 @@ template <class T>
 using TileFunction = void (*)(int64_t, const T*, int64_t, const T*, const T*, int64_t, T*, int64_t);
 
 template <class T, int Vectors, Left layout, size_t... r>
-inline TileFunction<T> TileOfRows(int64_t rows, std::index_sequence<r...>) {
+inline TileFunction<T> SelectTileByRows(int64_t rows, std::index_sequence<r...>) {
   static constexpr TileFunction<T> kTiles[] = {Tile<T, r + 1, Vectors, layout>...};
   return kTiles[rows - 1];
 }
 
-// The `Tile` of 1 to kTileRows rows and of a panel's vectors.
+// The `Tile` function for 1 to kTileRows rows and all vectors of a panel.
 template <class T, int Vectors = kPanelVectors, Left layout = Left::kRows>
-inline TileFunction<T> TileOf(int64_t rows) {
-  return TileOfRows<T, Vectors, layout>(rows, std::make_index_sequence<kTileRows>());
+inline TileFunction<T> SelectTile(int64_t rows) {
+  return SelectTileByRows<T, Vectors, layout>(rows, std::make_index_sequence<kTileRows>());
 }
 
-// The same where the last panel is narrower.
+// The `Tile` function for a panel with fewer vectors, as the last one may be.
 template <class T>
-inline TileFunction<T> TileOf(int64_t rows, int vectors) {
+inline TileFunction<T> SelectTile(int64_t rows, int vectors) {
   static_assert(kPanelVectors == 4, "one case each");
   switch (vectors) {
-    case 1: return TileOf<T, 1>(rows);
-    case 2: return TileOf<T, 2>(rows);
-    case 3: return TileOf<T, 3>(rows);
-    default: return TileOf<T, 4>(rows);
+    case 1: return SelectTile<T, 1>(rows);
+    case 2: return SelectTile<T, 2>(rows);
+    case 3: return SelectTile<T, 3>(rows);
+    default: return SelectTile<T, 4>(rows);
   }
 }
 

@@ -1,4 +1,4 @@
-// The machine's vectors: GCC's vector extensions, so that one source serves AVX-512, AVX2, SSE and NEON.
+// The vectors of this processor, as GCC's vector extensions: one source for AVX-512, AVX2, SSE and NEON.
 
 #ifndef STACKED_LSTM_VECTOR_H_
 #define STACKED_LSTM_VECTOR_H_
@@ -16,8 +16,8 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-// A tile's accumulators, the vectors of weights and a broadcast number must fit into the registers: 32 of them with
-// AVX-512 and on ARM, 16 with AVX and SSE.
+// A tile's accumulators, the vectors of weights and a broadcast number must fit into the registers. There are 32
+// registers with AVX-512 and on ARM, 16 with AVX and SSE.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kTileRows = 6;
 #else
@@ -45,27 +45,27 @@ struct Vector {
 template <class T>
 using Vec = typename Vector<T>::type;
 
-// How many vectors hold `count` numbers.
+// The number of vectors that hold `count` numbers.
 template <class T>
-constexpr int64_t VectorsOf(int64_t count) {
+constexpr int64_t VectorCount(int64_t count) {
   return (count + Vector<T>::kSize - 1) / Vector<T>::kSize;
 }
 
-// Loads and stores at any address; compilers make one instruction of each.
+// Loads and stores at any address. Compilers turn each into one instruction.
 template <class T>
-inline Vec<T> Load(const T* from) {
+inline Vec<T> Load(const T* source) {
   Vec<T> value;
-  std::memcpy(&value, from, sizeof(value));
+  std::memcpy(&value, source, sizeof(value));
   return value;
 }
 
 template <class T>
-inline void Store(T* to, Vec<T> value) {
-  std::memcpy(to, &value, sizeof(value));
+inline void Store(T* target, Vec<T> value) {
+  std::memcpy(target, &value, sizeof(value));
 }
 
-// Makes compilers hold a value in a register. Where a tile has few rows GCC would otherwise load it again for each row,
-// inside of the multiplications, which halves their rate.
+// Makes the compiler hold a value in a register. In a tile of few rows GCC would otherwise load it again for each row,
+// as an operand of the multiplications, which halves their rate.
 template <class T>
 inline void HoldInRegister(Vec<T>* value) {
 #if defined(__aarch64__)
@@ -75,19 +75,19 @@ inline void HoldInRegister(Vec<T>* value) {
 #endif
 }
 
-// The first `count` numbers only, the others zero: where an array ends within a vector.
+// Loads the first `count` numbers; the others are zero. For arrays that end within a vector.
 template <class T>
-inline Vec<T> LoadFirst(const T* from, int count) {
-  if (count == Vector<T>::kSize) return Load(from);
+inline Vec<T> LoadFirst(const T* source, int count) {
+  if (count == Vector<T>::kSize) return Load(source);
   Vec<T> value = {};
-  std::memcpy(&value, from, count * sizeof(T));
+  std::memcpy(&value, source, count * sizeof(T));
   return value;
 }
 
 template <class T>
-inline void StoreFirst(T* to, Vec<T> value, int count) {
-  if (count == Vector<T>::kSize) return Store(to, value);
-  std::memcpy(to, &value, count * sizeof(T));
+inline void StoreFirst(T* target, Vec<T> value, int count) {
+  if (count == Vector<T>::kSize) return Store(target, value);
+  std::memcpy(target, &value, count * sizeof(T));
 }
 
 }  // namespace stacked_lstm

@@ -1,0 +1,45 @@
+"""The initializers of a stack's variables, from an argument such as `weight_initializer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, NamedTuple
+
+from stacked_lstm import initializers
+from stacked_lstm.weights import VariableSpec
+
+
+class InitializerTable(NamedTuple):
+    """Initializers of single variables, and one for all others.
+
+    Fields:
+      by_path: dictionary from paths within the stack, such as "layer_1/Wf", to initializers.
+      default: the initializer of the variables that `by_path` does not have.
+    """
+
+    by_path: Any
+    default: Any
+
+    @classmethod
+    def from_argument(cls, argument: Any, default: Any) -> InitializerTable:
+        """Makes the table from an initializer, or from a mapping from paths to initializers.
+
+        Raises:
+          ValueError: an initializer is unknown.
+        """
+        table = cls(dict(argument), default) if isinstance(argument, Mapping) else cls({}, argument)
+        for initializer in list(table.by_path.values()) + [table.default]:
+            initializers.get(initializer)
+        return table
+
+    def get(self, spec: VariableSpec, stack: str) -> Callable:
+        """Returns the initializer of a variable, a function that adds the `offset` of its spec.
+
+        Args:
+          spec: the variable's `VariableSpec`.
+          stack: the stack's name, for messages.
+        """
+        initializer = initializers.get(self.by_path.get(spec.path, self.default), f"{stack}/{spec.path}")
+        if not spec.offset:
+            return initializer
+        return lambda *args, **kwargs: initializer(*args, **kwargs) + spec.offset
