@@ -14,7 +14,7 @@ TensorFlow's or your own, on TensorFlow's loop; `dispatch` decides. TensorFlow's
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.cell import RNNCell
@@ -41,11 +41,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    raise AttributeError(
-        f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops static_rnn, raw_rnn and "
-        "static_state_saving_rnn are in tf.nn and run these cells. LSTMBlockCell and CudnnCompatibleLSTMCell are "
-        "LSTMCell with `name` for the scope of their variables; CudnnCompatibleLSTMCell also needs forget_bias=0.0."
-    )
+if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops static_rnn, raw_rnn and "
+            "static_state_saving_rnn are in tf.nn and run these cells. LSTMBlockCell and CudnnCompatibleLSTMCell are "
+            "LSTMCell with `name` for the scope of their variables; CudnnCompatibleLSTMCell also needs forget_bias=0.0."
+        )
