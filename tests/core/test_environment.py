@@ -84,8 +84,8 @@ FLOORS = {
     "rnn_cell": "cell names lstm_cells multi_rnn_cell wrappers dropout_wrapper on_engines dynamic_rnn",
     "checkpoints": "files layers keras_configs keras_files onnx_models state_dicts variables tensorflow_checkpoints"
     " formats slots reading writing",
-    "commands": "command convert compare",
-    "parity": "problem graph_network numpy_network dynamic_rnn comparison measure",
+    "commands": "output_files command choices charts series report convert compare",
+    "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 
 # What a part of the house must not reach, whatever its floor.

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-import keras_lstm
+from peers import keras
 from stacked_lstm import parity
 from stacked_lstm.compat import tf
 from support.peers import compared
@@ -37,11 +37,11 @@ def test_devices_and_times_are_reported(peers, session):
     setup = parity.Setup([4], 3)
     comparison = compared(setup, session, peers=peers)
     batch = parity.random_batch(setup, 3, 5, seed=1)
-    ours = comparison.networks[parity.OURS]
+    ours = comparison.networks[parity.STACKED_LSTM]
     (device,) = parity.devices_used(session, ours.outputs, ours.feed(batch))
     assert device.endswith("device:CPU:0")
     times = parity.step_times(comparison, session, batch, repeats=3, training=True)
-    assert list(times) == [parity.OURS] + list(peers)
+    assert list(times) == [parity.STACKED_LSTM] + list(peers)
     assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in times.values())
 
 
@@ -59,7 +59,7 @@ def test_peer_missing(monkeypatch):
 def test_keras_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tf_keras", None)
     with pytest.raises(parity.PeerMissingError, match="pip install tf-keras"):
-        keras_lstm.keras_2()
+        keras.keras_2()
 
 
 def test_on_a_gpu_too():

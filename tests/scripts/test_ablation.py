@@ -6,13 +6,12 @@ import os
 import numpy as np
 import pytest
 
-import train
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import assert_same, files_of, flag_values, run, weights
 from tasks import forecast
-from training import ablation
+from training import ablation, experiment, settings
 
 
 @pytest.fixture
@@ -28,13 +27,13 @@ def few(arguments, tmp_path, monkeypatch):
 def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys, monkeypatch):
     outcomes = []
 
-    def run_and_keep(settings):
-        outcome = ran(settings)
-        outcomes.append((settings["initial_state"], settings["seed"], outcome))
+    def run_and_keep(chosen):
+        outcome = ran(chosen)
+        outcomes.append((chosen["initial_state"], chosen["seed"], outcome))
         return outcome
 
-    ran = ablation.experiment.run
-    monkeypatch.setattr(ablation.experiment, "run", run_and_keep)
+    ran = experiment.run
+    monkeypatch.setattr(experiment, "run", run_and_keep)
     final = run(few)
     firsts = [weights(os.path.join(few["train_dir"], name), 0) for name in ("zeros-3", "learned-3", "projected-3")]
     shared = set.intersection(*[set(first) for first in firsts])
@@ -104,20 +103,20 @@ def test_errors_after_each_hour_by_loops(tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ({"task": "titles"}, "--task: expected forecast with --ablate_initial_state, got titles"),
+        ({"task": "titles"}, "--ablate_initial_state: expected none with --task=titles, got True"),
         ({"peer": "keras"}, "--peer: expected none with --ablate_initial_state, got keras"),
         ({"initial_state": "zeros"}, "--initial_state: expected none with --ablate_initial_state, got zeros"),
     ],
 )
 def test_flags_that_do_not_go_with_it(flags, message):
     with pytest.raises(ValueError, match=message):
-        train.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **flags)))
+        settings.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **flags)))
 
 
 def test_its_own_defaults():
-    settings = train.settings_of(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
-    assert settings["loss_steps"] == "all" and settings["epochs"] == 3
-    assert settings["train_dir"] == os.path.join("runs", "forecast-initial_state")
+    chosen = settings.settings_of(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
+    assert chosen["loss_steps"] == "all" and chosen["epochs"] == 3
+    assert chosen["train_dir"] == os.path.join("runs", "forecast-initial_state")
     given = {"loss_steps": "last", "train_dir": "here", "epochs": 7}
-    settings = train.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **given)))
-    assert {name: settings[name] for name in given} == given
+    chosen = settings.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **given)))
+    assert {name: chosen[name] for name in given} == given

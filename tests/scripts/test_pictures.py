@@ -1,11 +1,11 @@
-"""scripts/pictures.py and what the tasks draw with it: what the pictures say, read back from matplotlib's objects."""
+"""scripts/shared/pictures.py and the tasks' pictures: what they say, read back from matplotlib's objects."""
 
 import datetime
 
 import numpy as np
 import pytest
 
-import pictures
+from shared import pictures
 from support.sets import ONCE
 from support.task_data import read, write_images, write_temperatures
 from tasks import fashion_mnist, forecast

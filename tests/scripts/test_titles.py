@@ -6,13 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-import networks
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.task_data import read
 from support.tiny_runs import LEARNING, TITLES, assert_same, files_of, rows_of, run, weights, write_titles
-from tasks import titles, vocabulary
+from tasks import networks, titles, vocabulary
 
 
 @pytest.fixture

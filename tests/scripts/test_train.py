@@ -9,14 +9,16 @@ import absl.flags
 import numpy as np
 import pytest
 
-import networks
+import peers
 import train
 from stacked_lstm import compat
+from stacked_lstm.commands import command
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 from support.versions import OLD
-from training import experiment, trainer
+from tasks import TASKS, networks
+from training import settings, trainer
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
 
@@ -52,12 +54,12 @@ def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, real_pictu
         decoded = session.run(tf.image.decode_png(picture))
         assert (shown.height, shown.width, shown.colorspace) == decoded.shape
     assert sorted(found) == (
-        ["epoch", "global_step", "learning_rate", "seconds"]
-        + ["test_accuracy", "test_loss", "train_accuracy", "train_loss"]
+        ["accuracy/test", "accuracy/train", "epoch", "global_step", "learning_rate"]
+        + ["loss/test", "loss/train", "seconds"]
     )
     assert found["global_step"] == [(3, 3.0), (6, 6.0)]
     losses = [row["test_loss"] for row in rows_of(arguments["train_dir"])]
-    assert [value for _, value in found["test_loss"]] == pytest.approx(losses, rel=1e-6)
+    assert [value for _, value in found["loss/test"]] == pytest.approx(losses, rel=1e-6)
 
 
 @ONCE
@@ -139,10 +141,27 @@ def test_cudnn_without_a_gpu(arguments, monkeypatch):
         run(arguments, engine="cudnn")
 
 
-def test_every_flag_is_in_the_table_at_the_top():
-    for _, name, _, _, _ in train.FLAGS:
-        assert f"--{name}" in train.__doc__
-    assert set(experiment.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
+def test_a_tasks_flag_names_its_task_and_a_default():
+    values = flag_values({"task": "titles"})
+    for name, task in TASKS.items():
+        for option in task.OPTIONS:
+            text = values[option.name].help
+            assert f"With --task={name}: " in text
+            assert f"(default: {option.default})" in text or not option.default
+    for name in ("hidden_sizes", "epochs", "batch_size", "learning_rate", "initial_state", "weight_initializer"):
+        for task in TASKS:
+            value = TASKS[task].DEFAULTS[name]
+            value = ",".join(map(str, value)) if isinstance(value, list) else value
+            assert f"{value} for {task}" in values[name].help
+
+
+def test_flags_that_a_checkpoint_depends_on():
+    """Runs of earlier versions have these in their history.json."""
+    common = ["task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine"]
+    common += ["peer", "batch_size", "learning_rate", "seed"]
+    own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": ["vocabulary_size", "embedding_size"]}
+    for task, names in own.items():
+        assert sorted(settings.kept_flags(task)) == sorted(common + names)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +183,8 @@ def test_every_flag_is_in_the_table_at_the_top():
     ],
 )
 def test_defaults_depend_on_the_task(changes, expected):
-    settings = train.settings_of(flag_values(changes))
-    assert {name: settings[name] for name in expected} == expected
+    chosen = settings.settings_of(flag_values(changes))
+    assert {name: chosen[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -181,7 +200,7 @@ def test_bad_values_are_refused(flag, value):
 
 
 @ONCE
-@pytest.mark.parametrize("peer", sorted(networks.PEERS))
+@pytest.mark.parametrize("peer", peers.names("build"))
 @pytest.mark.parametrize(
     "flag, value",
     [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph"), ("weight_initializer", "dl")],
@@ -209,35 +228,36 @@ def test_the_last_output_is_that_at_each_sequences_end(peer, session):
 # Messages and exit statuses
 
 
-def exit_of(monkeypatch, capsys, arguments):
+def exit_of(capsys, arguments):
     """(status, stderr's last line) of main."""
-    monkeypatch.setattr(absl.flags, "FLAGS", flag_values(arguments))
-    with pytest.raises(SystemExit) as raised:
-        train.main()
+    with pytest.raises(SystemExit) as raised, command.one_line_errors("train.py"):
+        train.main(flag_values(arguments))
+    if isinstance(raised.value.code, str):  # Python prints it and exits with 1.
+        return 1, raised.value.code
     return raised.value.code, capsys.readouterr().err.splitlines()[-1]
 
 
 def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
-    status, line = exit_of(monkeypatch, capsys, dict(arguments, data_dir=str(tmp_path)))
+    status, line = exit_of(capsys, dict(arguments, data_dir=str(tmp_path)))
     assert status == 2 and line.startswith("train.py: --data_dir: expected Fashion-MNIST's")
     assert not os.path.exists(arguments["train_dir"])
     monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
-    status, line = exit_of(monkeypatch, capsys, arguments)
+    status, line = exit_of(capsys, arguments)
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
 
 
 @pytest.mark.parametrize("name", train.EXTRAS)
 def test_a_missing_extra_names_it(arguments, monkeypatch, capsys, name):
     monkeypatch.setitem(sys.modules, name, None)
-    status, line = exit_of(monkeypatch, capsys, arguments)
+    status, line = exit_of(capsys, arguments)
     assert status == 2 and name in line and line.endswith("pip install stacked_lstm[examples]")
 
 
 def test_from_a_shell(arguments, tmp_path):
     """Runs as people do: stdout ends with the JSON line, the bar is on stderr."""
-    command = [sys.executable, os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
+    words = [sys.executable, os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
-    process = subprocess.run(command, env=environment, cwd=str(tmp_path), capture_output=True, text=True, check=False)
+    process = subprocess.run(words, env=environment, cwd=str(tmp_path), capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout.splitlines()[-1])["epoch"] == 2
     assert "6/6" in process.stderr and "6/6" not in process.stdout

@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-import networks
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
+from tasks import networks
 from tasks.examples import Examples, epoch_batches
 from training import history
 from training.trainer import Trainer

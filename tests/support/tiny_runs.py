@@ -15,7 +15,7 @@ from training import history
 
 SCRIPTS = os.path.dirname(os.path.abspath(train.__file__))
 IMAGES = {"train": 12, "test": 5}
-# The word decides: 北京 is 0, 上海 is 1, 广州 is 2. Of each split's last title the word occurs nowhere else.
+# The word decides: 北京 is 0, 上海 is 1, 广州 is 2. The last words of each split occur only once.
 TITLES = {
     "train": [("北京 下雪", 0), ("上海 今天 下雪 了", 1), ("广州 了", 2)] * 9 + [("天津", 1), ("重庆", 0), ("武汉", 2)],
     "test": [("今天 北京", 0), ("下雪 了 上海", 1), ("广州", 2), ("香港", 1), ("", 2)],

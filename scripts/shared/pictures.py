@@ -1,33 +1,8 @@
-"""Pictures for people: each function returns a matplotlib Figure, and `save` writes it."""
+"""Pictures of training: each function returns a matplotlib Figure, which `charts.save` writes."""
 
 import numpy as np
 
-import files
-
-# Okabe and Ito's colours, which the colour-blind can tell apart, and a marker each.
-STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"))
-
-
-def save(path, figure):
-    """Writes a PNG file."""
-    files.replace(path, lambda temporary: figure.savefig(temporary, dpi=120))
-
-
-def _figure(title, width, height):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
-    return figure
-
-
-def _finish(axes, x_label, y_label):
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+from stacked_lstm.commands.charts import STYLES, label_axes, new_figure
 
 
 def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
@@ -42,7 +17,7 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(title, 10, 4.2)
+    figure = new_figure(title, 10, 4.2)
     epochs = [row["epoch"] for row in rows]
     for axes, quantity, axis_label in zip(figure.subplots(1, 2), ("loss", metric), ("loss", label)):
         for part, (color, marker) in zip(parts, STYLES):
@@ -55,7 +30,7 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
             axes.axvline(best_epoch, color="0.35", linestyle=":", label="kept")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlim(0.5, epochs[-1] + 0.5)
-        _finish(axes, "epoch", axis_label)
+        label_axes(axes, "epoch", axis_label)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=3)
     return figure
 
@@ -68,7 +43,7 @@ def confusion_matrix(title, counts, classes):
       classes: their C names.
     """
     size = 2.6 + 0.6 * len(classes)
-    figure = _figure(title, size + 1, size)
+    figure = new_figure(title, size + 1, size)
     axes = figure.subplots()
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -93,7 +68,7 @@ def series(title, dates, truth, predictions, quantity, unit):
       predictions: name -> [N].
       quantity, unit: what the values are.
     """
-    figure = _figure(title, 11, 6)
+    figure = new_figure(title, 11, 6)
     above, below = figure.subplots(2, 1, sharex=True)
     above.plot(dates, truth, color="black", linewidth=2.5, alpha=0.4, label="truth")
     below.axhline(0, color="black", linewidth=2.5, alpha=0.4)
@@ -101,8 +76,8 @@ def series(title, dates, truth, predictions, quantity, unit):
         above.plot(dates, values, color=color, linewidth=1, label=name)
         below.plot(dates, values - truth, color=color, linewidth=1, label=name)
     above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
-    _finish(above, "", f"{quantity} ({unit})")
-    _finish(below, "", f"prediction less truth ({unit})")
+    label_axes(above, "", f"{quantity} ({unit})")
+    label_axes(below, "", f"prediction less truth ({unit})")
     return figure
 
 
@@ -114,7 +89,7 @@ def step_errors(title, errors, baseline, label):
       baseline: (name, error), a horizontal line.
       label: of the errors, with their unit.
     """
-    figure = _figure(title, 10, 4.6)
+    figure = new_figure(title, 10, 4.6)
     axes = figure.subplots()
     for (name, values), (color, marker) in zip(errors.items(), STYLES):
         values = np.asarray(values)
@@ -123,5 +98,5 @@ def step_errors(title, errors, baseline, label):
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
     axes.axhline(baseline[1], color="0.35", linestyle="--", label=baseline[0])
     axes.legend(frameon=False)
-    _finish(axes, "hours the network has seen", label)
+    label_axes(axes, "hours the network has seen", label)
     return figure

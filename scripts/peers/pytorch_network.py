@@ -1,77 +1,60 @@
-"""The peer: torch.nn.LSTM, by oneDNN on a CPU and by cuDNN on a GPU. And what PyTorch needs to be told for that."""
+"""torch.nn.LSTM as a network of the comparison, in a process with TensorFlow."""
 
-import importlib
+from __future__ import annotations
+
 import itertools
-import sys
+from typing import Any, Sequence
 
 import numpy as np
 
-from stacked_lstm import layouts, parity, tf32
+from peers import pytorch
+from stacked_lstm import layouts, parity
 from stacked_lstm.compat import cuda_version, device_of_new_ops, tf
-from stacked_lstm.parity.graph_network import named
 
-DEVICES = {"CPU": "cpu", "GPU": "cuda"}  # TensorFlow's names and PyTorch's.
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def pytorch(device="CPU"):
-    """Returns the module torch, for a device of `DEVICES`; TF32 is off on GPUs unless the environment asks for it.
+def network() -> parity.PeerFactory:
+    """Returns what `parity.Comparison` takes; raises as `torch_beside_new_ops`."""
+    torch_beside_new_ops()
+    return PytorchNetwork
+
+
+def torch_beside_new_ops() -> tuple[Any, str]:
+    """Imports torch for the device on which TensorFlow's ops that are made now are placed.
+
+    Returns:
+      (the module torch, PyTorch's name of that GPU, or "cpu").
 
     Raises:
-      parity.PeerMissingError: there is none, or none that sees a GPU.
-    """
-    # Triton, PyTorch's compiler, which nothing here needs: its LLVM and TensorFlow's in one process can end it.
-    sys.modules.setdefault("triton", None)
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError as error:
-        message = "pytorch_lstm: expected the package torch (`pip install torch`), got %s: %s"
-        raise parity.PeerMissingError(message % (type(error).__name__, error)) from error
-    if device == "GPU" and not torch.cuda.is_available():
-        message = "pytorch_lstm: expected a package torch that sees the GPU, got torch %s"
-        raise parity.PeerMissingError(message % torch.__version__)
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32.asked_for()
-    return torch
-
-
-def pytorch_beside_new_ops():
-    """Returns (the module torch, its name of the GPU on which TensorFlow's ops made now are, or else "cpu").
-
-    Raises:
-      parity.PeerMissingError: as `pytorch`, or PyTorch is built for another CUDA than TensorFlow. On a GPU the two end
-        their process with a floating point exception.
+      parity.PeerMissingError: torch is not installed, does not see the GPU, or is built for another CUDA than
+        TensorFlow; on a GPU the two would end their process with a floating point exception.
     """
     device = device_of_new_ops()
+    try:
+        torch = pytorch.pytorch("GPU" if device.device_type == "GPU" else "CPU")
+    except ImportError as error:
+        raise parity.PeerMissingError(str(error)) from error
     if device.device_type != "GPU":
-        return pytorch(), "cpu"
-    torch, cuda = pytorch("GPU"), cuda_version()
+        return torch, "cpu"
+    cuda = cuda_version()
     if cuda and (torch.version.cuda or "none").split(".")[0] != cuda.split(".")[0]:
-        message = "pytorch_lstm: expected a package torch for CUDA %s, as TensorFlow %s is, got torch %s for CUDA %s"
-        raise parity.PeerMissingError(message % (cuda, tf.__version__, torch.__version__, torch.version.cuda))
-    return torch, "cuda:%d" % (device.device_index or 0)
+        raise parity.PeerMissingError(
+            f"peers.pytorch: expected a package torch for CUDA {cuda}, as TensorFlow {tf.__version__} is, got torch "
+            f"{torch.__version__} for CUDA {torch.version.cuda}"
+        )
+    return torch, f"cuda:{device.device_index or 0}"
 
 
-def wait(torch, where):
-    """Waits until the device `where`, one of PyTorch's names, has done all that it was given to do."""
-    if where != "cpu":
-        torch.cuda.synchronize(where)
+class PytorchNetwork(parity.Network):
+    """The network in PyTorch, on the device of ops that are made now; it uses no session."""
 
-
-class PytorchNetwork:
-    """What `parity.GraphNetwork` does, of which it takes the names and arguments; sessions are not used.
-
-    It is where ops made now are: on a GPU, or else on the CPU.
-
-    Attributes:
-      source: what computes, and where.
-    """
-
-    def __init__(self, lstm, setup, placeholders, learning_rate):
+    def __init__(self, lstm: Any, setup: parity.Setup, placeholders: parity.Batch, learning_rate: float | None) -> None:
         del lstm, placeholders
-        self._torch, self._where = pytorch_beside_new_ops()
+        self._torch, self._device = torch_beside_new_ops()
         self._setup, self._learning_rate = setup, learning_rate or 0.0
-        self._options = {"dtype": getattr(self._torch, setup.dtype), "device": self._where}
-        chip = "the CPU" if self._where == "cpu" else self._torch.cuda.get_device_name(self._where)
+        self._options = {"dtype": getattr(self._torch, setup.dtype), "device": self._device}
+        chip = "the CPU" if self._device == "cpu" else self._torch.cuda.get_device_name(self._device)
         self.source = f"torch.nn.LSTM of torch {self._torch.__version__} on {chip}"
         self._modules, below = [], setup.input_size
         for size, layers in itertools.groupby(setup.hidden_sizes):  # A module's layers have one width.
@@ -82,30 +65,28 @@ class PytorchNetwork:
             for module in self._modules
             for k in range(module.num_layers)
         ]
-        for layer in self._layers:  # Of two biases that add, one is trained, or their sum would go twice as far.
+        for layer in self._layers:  # PyTorch adds two biases; if both were trained, their sum would move twice as far.
             layer["bias_hh"].requires_grad_(False)
         self._initial_state, self._head, self._optimizer = [], [], None
 
-    def start(self, session, values, head):
+    def start(self, session: tf.Session, weights: Any, head: Sequence[np.ndarray]) -> None:
         del session
         with self._torch.no_grad():
-            for layer, explicit in zip(self._layers, values.layers):
+            for layer, explicit in zip(self._layers, weights.layers):
                 for name, array in layouts.pack(explicit, "pytorch").items():
                     layer[name].copy_(self._tensor(array))
         new = lambda array: self._tensor(array).requires_grad_()  # noqa: E731
-        self._initial_state = [{name: new(array) for name, array in layer.items()} for layer in values.initial_state]
+        self._initial_state = [{name: new(array) for name, array in layer.items()} for layer in weights.initial_state]
         self._head = [new(part) for part in head]
         variables = [v for layer in self._layers + self._initial_state for v in layer.values() if v.requires_grad]
         self._optimizer = self._torch.optim.SGD(variables + self._head, self._learning_rate)
 
-    def compute(self, session, batch):
+    def compute(self, session: tf.Session, batch: parity.Batch) -> dict[str, np.ndarray]:
         self._optimizer.zero_grad()
         x = self._tensor(batch.inputs).requires_grad_()
         outputs, state = self._forward(x, batch.lengths)
-        total = (outputs * self._tensor(batch.mixing)).sum()
-        for k, (c, h) in enumerate(state if self._setup.use_states else ()):
-            total = total + (c + 0.3 * k).sin().sum() - (h + 0.7 * k).cos().sum()
-        total.backward()
+        sin, cos, total = self._torch.sin, self._torch.cos, self._torch.sum
+        parity.mixed_loss(self._setup, outputs, state, self._tensor(batch.mixing), sin, cos, total).backward()
         layers, initial_state = (
             [{name: _gradient(v) for name, v in layer.items()} for layer in part]
             for part in (self._layers, self._initial_state)
@@ -115,30 +96,30 @@ class PytorchNetwork:
             "layers": [layouts.unpack(layer, "pytorch", forget_bias=0.0) for layer in layers],
             "initial_state": initial_state,
         }
-        return named(_array(outputs), [[_array(part) for part in pair] for pair in state], gradients)
+        return parity.named_results(_array(outputs), [[_array(part) for part in pair] for pair in state], gradients)
 
-    def train(self, session, batch):
+    def train(self, session: tf.Session, batch: parity.Batch) -> float:
         self._optimizer.zero_grad()
         _, state = self._forward(self._tensor(batch.inputs), batch.lengths)
         matrix, bias = self._head
         loss = (state[-1][1] @ matrix + bias - self._tensor(batch.targets)).square().mean()
         loss.backward()
         self._optimizer.step()
-        wait(self._torch, self._where)
+        pytorch.wait(self._torch, self._device)
         return loss.item()
 
-    def infer(self, session, batch):
+    def infer(self, session: tf.Session, batch: parity.Batch) -> None:
         with self._torch.inference_mode():
             self._forward(self._tensor(batch.inputs), batch.lengths)
-        wait(self._torch, self._where)
+        pytorch.wait(self._torch, self._device)
 
     def _forward(self, x, lengths):
         """Returns (outputs, (c, h) per layer), for x in the setup's layout, and lengths as in a `Batch`."""
-        rnn, x, finals = self._torch.nn.utils.rnn, self._turned(x), []
+        rnn, x, finals = self._torch.nn.utils.rnn, self._switched(x), []
         lengths = self._torch.as_tensor(np.full(x.shape[1], len(x)) if lengths is None else lengths)
-        empty = (lengths == 0).to(self._where)[:, None]
-        states = self._start(x[0].masked_fill(empty, 0))
-        # PyTorch packs no empty sequences: these take a step, of which nothing is kept.
+        empty = (lengths == 0).to(self._device)[:, None]
+        states = self._start_states(x[0].masked_fill(empty, 0))
+        # PyTorch cannot pack empty sequences, so they take one step, whose results are dropped.
         packed = self._setup.lengths
         y = rnn.pack_padded_sequence(x, lengths.clamp(min=1), enforce_sorted=False) if packed else x
         for module in self._modules:
@@ -151,9 +132,9 @@ class PytorchNetwork:
             finals = [
                 [self._torch.where(empty, first, last) for first, last in zip(*pairs)] for pairs in zip(states, finals)
             ]
-        return self._turned(y), finals
+        return self._switched(y), finals
 
-    def _start(self, first):
+    def _start_states(self, first):
         """The initial (c, h) of each layer, from the first input [B, I]."""
         zeros, c, h, states = first.new_zeros([len(first), 1]), first, first, []
         for layer in self._initial_state:
@@ -165,15 +146,17 @@ class PytorchNetwork:
         return states or [[zeros.expand(-1, size)] * 2 for size in self._setup.hidden_sizes]
 
     def _tensor(self, array):
-        return self._torch.as_tensor(np.asarray(array, np.float64), **self._options)  # It knows no NumPy bfloat16.
+        return self._torch.as_tensor(
+            np.asarray(array, np.float64), **self._options
+        )  # PyTorch does not read NumPy's bfloat16.
 
-    def _turned(self, tensor):
-        """From the setup's layout to time-major, or back."""
+    def _switched(self, tensor):
+        """Switches between the setup's layout and time-major."""
         return tensor if self._setup.time_major else tensor.transpose(0, 1)
 
 
 def _gradient(variable):
-    """As an array; zeros of what has none."""
+    """The gradient as an array; zeros if there is none."""
     return _array(variable * 0 if variable.grad is None else variable.grad)
 
 
