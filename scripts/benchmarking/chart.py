@@ -31,8 +31,9 @@ def draw_ratios(rows: Sequence[dict[str, Any]]) -> Any:
     if not peers or not any(row["contestant"] == engine for row in rows):
         raise ValueError(f"--chart: expected measurements of {engine} and of a peer, got none of one of them")
     figure = new_figure(
-        f"How many times as fast as each library StackedLSTM's engine {engine} is ({rows[0]['dtype']})",
-        2.5 + 1.4 * len(shapes),
+        f"How many times as fast as each library StackedLSTM is with its engine {engine}, {rows[0]['dtype']} "
+        f"(above 1: {engine} is faster)",
+        max(8, 2.5 + 1.4 * len(shapes)),
         1 + 3.2 * len(modes),
     )
     panels = figure.subplots(len(modes), 1, squeeze=False)[:, 0]
@@ -67,6 +68,7 @@ def draw_ratios(rows: Sequence[dict[str, Any]]) -> Any:
         ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low / 1.6 <= tick <= high * 1.6]
         axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
+        axes.set_xlim(-0.6, len(shapes) - 0.4)
         axes.set_xticks(range(len(shapes)), [_sizes(shape) for shape in shapes], fontsize=8)
         axes.set_title(mode, loc="left", fontsize=10)
         label_axes(axes, "", "peer's time / engine's time")
