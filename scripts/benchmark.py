@@ -11,7 +11,7 @@ of all other libraries (whose own ratio is 1). The second table has the medians 
 engine "native", on a GPU "cudnn"; the record in scripts/README.md has this form. Two contestants are no LSTMs: "gemm"
 is the ceiling, the bare matrix products with all time steps at once; "nothing" is the cost of a session's call.
 
---chart draws the ratios. --from_json prints the tables again, and draws, from a file that --json wrote.
+--chart draws the ratios. --from_json prints the tables again, and draws, from files that --json wrote.
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
@@ -50,7 +50,13 @@ def define_flags(values):
         (flags.DEFINE_float, "seconds", 0.3, "Length of a turn in seconds; at least one step.", {"lower_bound": 0.0}),
         (flags.DEFINE_string, "json", None, "File to write all measurements to, in milliseconds.", {}),
         (flags.DEFINE_string, "chart", None, "File for a chart of the ratios, such as speed.png.", {}),
-        (flags.DEFINE_string, "from_json", None, "File that --json wrote; nothing is measured.", {}),
+        (
+            flags.DEFINE_list,
+            "from_json",
+            None,
+            "Files that --json wrote, one after the other; nothing is measured.",
+            {},
+        ),
     ):
         define(name=name, default=default, help=text, flag_values=values, **domain)
 
@@ -72,7 +78,13 @@ def read_measurements(values):
     """Reads --from_json and prints the first table; returns (machine, rows)."""
     if values.json:
         raise ValueError(f"--json: expected none with --from_json, got {values.json}")
-    machine, rows = record.read(values.from_json)
+    files = [record.read(path) for path in values.from_json]
+    machine = "; ".join(dict.fromkeys(machine for machine, _ in files))
+    rows = [row for _, rows in files for row in rows]
+    for key in ("device", "dtype"):
+        kinds = sorted({row[key] for row in rows})
+        if len(kinds) > 1:
+            raise ValueError(f"--from_json: expected measurements of one {key}, got {' and '.join(kinds)}")
     record.print_header([heading for _, heading, _ in record.COLUMNS])
     record.print_measurements(rows)
     return machine, rows

@@ -15,7 +15,7 @@ def draw_ratios(rows: Sequence[dict[str, Any]]) -> Any:
     """Draws a bar per peer, shape and mode: the peer's median divided by the engine's.
 
     Args:
-      rows: measurements, as `record.summarize` returns them.
+      rows: measurements, as `record.summarize` returns them, on one device and in one dtype.
 
     Returns:
       A matplotlib Figure with a panel per mode.

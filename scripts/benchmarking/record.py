@@ -87,7 +87,7 @@ def print_record(rows: Sequence[dict[str, Any]], machine: str) -> None:
     """Prints the second table: a row per shape and mode, a column per contestant.
 
     Args:
-      rows: what `summarize` returns, of all shapes and modes; they have one device and one dtype.
+      rows: what `summarize` returns, of all shapes and modes, on one device and in one dtype.
       machine: what `describe_machine` returns.
     """
     names = [name for name in CONTESTANTS if any(row["contestant"] == name for row in rows)]

@@ -62,7 +62,7 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
         75,
     )
     assert (gemm["percent_of_gemm"], nothing["percent_of_gemm"], nothing["gflops"]) == (100, None, None)
-    run_main(from_json=str(path))  # The same tables, without measuring.
+    run_main(from_json=[str(path)])  # The same tables, without measuring.
     assert capsys.readouterr().out == printed
     first, second = printed.split("\nMedians in milliseconds, float32. ")
     assert re.search(
@@ -224,13 +224,17 @@ def test_chart_has_a_bar_per_shape_mode_and_peer():
 @ONCE
 def test_chart_from_a_file(tmp_path, real_pictures, capsys):
     path, picture = str(tmp_path / "measured.json"), tmp_path / "speed.png"
-    rows = record.summarize(SHAPE, "inference", "CPU", "float32", MEASURED)
-    for row in rows:
-        del row["device"]  # As files of earlier versions are.
-    record.write(path, "a machine", rows)
-    run_main(from_json=path, chart=str(picture))
+    for k, dtype in enumerate(["float32", "float32", "float16"]):
+        rows = record.summarize(SHAPE._replace(batch=k + 1), "inference", "CPU", dtype, MEASURED)
+        for row in rows:
+            del row["device"]  # As files of earlier versions are.
+        record.write(f"{path}{k}", "a machine", rows)
+    run_main(from_json=[path + "0", path + "1"], chart=str(picture))
     assert picture.read_bytes()[:4] == b"\x89PNG"
-    assert "Medians in milliseconds, float32. a machine; " in capsys.readouterr().out
+    second = capsys.readouterr().out.split("Medians in milliseconds, float32. a machine; ")[1]
+    assert re.findall(r"^\| (\d\S+) \| inference", second, re.M) == ["3,1,4,8,2", "3,2,4,8,2"]
+    with pytest.raises(ValueError, match="^--from_json: expected measurements of one dtype, got float16 and float32$"):
+        run_main(from_json=[path + "0", path + "2"])
 
 
 def test_what_no_chart_can_be_drawn_of(tmp_path, monkeypatch):
@@ -238,11 +242,11 @@ def test_what_no_chart_can_be_drawn_of(tmp_path, monkeypatch):
     for content in ("{", "[]", '{"machine": "m", "measurements": []}', '{"machine": "m", "measurements": [{}]}'):
         path.write_text(content)
         with pytest.raises(ValueError, match="^--from_json: expected a file that --json wrote, got"):
-            run_main(from_json=str(path))
+            run_main(from_json=[str(path)])
     with pytest.raises(ValueError, match="^--chart: expected native and a peer among --contestants, got native"):
         run_main(contestants=["native"], chart=str(tmp_path / "x.png"))
     with pytest.raises(ValueError, match="^--json: expected none with --from_json"):
-        run_main(from_json=str(path), json=str(path))
+        run_main(from_json=[str(path)], json=str(path))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match="^--chart: expected the package matplotlib, .*pip install matplotlib$"):
         run_main(chart=str(tmp_path / "x.png"))
