@@ -66,7 +66,7 @@ def run(values):
     from tasks import TASKS
     from training import experiment
 
-    settings = experiment.settings_of(values.train_dir)
+    settings = experiment.read_settings(values.train_dir)
     settings["data_dir"] = values.data_dir or settings["data_dir"]
     task = TASKS[settings["task"]](settings)
     task.restore()
@@ -75,7 +75,7 @@ def run(values):
     else:
         task.read()
         examples = task.test
-    checkpoint = values.checkpoint or experiment.checkpoint_of(values.train_dir)
+    checkpoint = values.checkpoint or experiment.find_checkpoint(values.train_dir)
     if values.checkpoint and not tf.train.checkpoint_exists(checkpoint):
         raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {checkpoint}")
     print(f"checkpoint: {checkpoint}", file=sys.stderr)

@@ -45,11 +45,11 @@ def run(values):
     """
     for name in EXTRAS:
         _require(name)
-    chosen = settings.settings_of(values)
+    chosen = settings.read_flags(values)
     command.graph_mode()
     from training import experiment
 
-    for module in settings.modules_of(chosen):
+    for module in settings.trainers(chosen):
         return module.run(chosen)
     return experiment.run(chosen).final
 

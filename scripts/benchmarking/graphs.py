@@ -12,14 +12,14 @@ from typing import Any, Callable
 import numpy as np
 
 from benchmarking.shapes import Shape, products_per_call
-from benchmarking.timing import fastest_of
+from benchmarking.timing import fastest_setting
 from stacked_lstm import StackedLSTM, rnn_cell, tf32
 from stacked_lstm.compat import tf
 
 POOL, CALLER = 0, -1  # Values of inter_op_parallelism_threads: TensorFlow's threads, or the caller's.
 
 
-@fastest_of(POOL, CALLER)
+@fastest_setting(POOL, CALLER)
 def graph_step(
     build: Callable[[tf.Tensor, Shape], tf.Tensor], shape: Shape, x: np.ndarray, mode: str, device: str, threads: int
 ) -> Callable[[], Any]:
@@ -103,7 +103,7 @@ def nothing_step(shape: Shape, x: np.ndarray, mode: str, device: str) -> Callabl
     return graph_step(lambda inputs, shape: inputs[0, 0, 0], shape, x, "evaluation", device)
 
 
-@fastest_of(POOL, CALLER)
+@fastest_setting(POOL, CALLER)
 def gemm_step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int) -> Callable[[], Any]:
     """The ceiling: the bare matrix products in TensorFlow, each of all time steps at once."""
     prepare(device)

@@ -24,7 +24,7 @@ def seconds_of_calls(function: Callable[[], Any], seconds: float) -> list[float]
     return times
 
 
-def fastest_of(*settings: Any) -> Callable[[Callable], Callable]:
+def fastest_setting(*settings: Any) -> Callable[[Callable], Callable]:
     """Makes a decorator that gives a function the last argument whose steps take the shortest time.
 
     Args:

@@ -8,11 +8,11 @@ from typing import Any, Callable
 import numpy as np
 
 from benchmarking.shapes import Shape
-from benchmarking.timing import fastest_of
+from benchmarking.timing import fastest_setting
 from peers import onnx_model
 
 
-@fastest_of(None, 1)
+@fastest_setting(None, 1)
 def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None) -> Callable[[], Any]:
     """Inference from the host's memory."""
     import onnxruntime

@@ -14,7 +14,7 @@ from typing import Any, Callable
 import numpy as np
 
 from benchmarking.shapes import Shape
-from benchmarking.timing import fastest_of
+from benchmarking.timing import fastest_setting
 
 DEVICES = {"CPU": "cpu", "GPU": "cuda"}  # TensorFlow's names and PyTorch's.
 
@@ -46,7 +46,7 @@ def wait(torch: Any, device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-@fastest_of(None, 1)
+@fastest_setting(None, 1)
 def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None) -> Callable[[], Any]:
     """torch.nn.LSTM, time-major as it is by default.
 

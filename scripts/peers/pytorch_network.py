@@ -56,10 +56,10 @@ class PytorchNetwork(parity.Network):
         self._options = {"dtype": getattr(self._torch, setup.dtype), "device": self._device}
         chip = "the CPU" if self._device == "cpu" else self._torch.cuda.get_device_name(self._device)
         self.source = f"torch.nn.LSTM of torch {self._torch.__version__} on {chip}"
-        self._modules, below = [], setup.input_size
+        self._modules, width = [], setup.input_size
         for size, layers in itertools.groupby(setup.hidden_sizes):  # A module's layers have one width.
-            self._modules.append(self._torch.nn.LSTM(below, size, len(list(layers)), **self._options))
-            below = size
+            self._modules.append(self._torch.nn.LSTM(width, size, len(list(layers)), **self._options))
+            width = size
         self._layers = [
             {name: getattr(module, f"{name}_l{k}") for name in _NAMES}
             for module in self._modules
@@ -123,8 +123,8 @@ class PytorchNetwork(parity.Network):
         packed = self._setup.lengths
         y = rnn.pack_padded_sequence(x, lengths.clamp(min=1), enforce_sorted=False) if packed else x
         for module in self._modules:
-            below = states[len(finals) : len(finals) + module.num_layers]
-            c, h = (self._torch.stack(part) for part in zip(*below))
+            pairs = states[len(finals) : len(finals) + module.num_layers]
+            c, h = (self._torch.stack(part) for part in zip(*pairs))
             y, (h, c) = module(y, (h, c))
             finals += zip(c, h)
         if packed:

@@ -25,7 +25,7 @@ class Option(NamedTuple):
       default: its value if it is absent. For a flag of one task, absl has None instead, which tells the two apart.
       text: its help.
       domain: further arguments of absl, such as the values of an enum.
-      kept: whether it decides what a checkpoint holds, so that a run goes on only with the same value.
+      identity: whether it decides what a checkpoint holds, so that a run goes on only with the same value.
       trains: a module with `adapt` and `run`, which trains instead of `training.experiment` if the flag is true.
     """
 
@@ -34,7 +34,7 @@ class Option(NamedTuple):
     default: Any
     text: str
     domain: Mapping[str, Any] = {}
-    kept: bool = False
+    identity: bool = False
     trains: str | None = None
 
     def define(self, values: flags.FlagValues, default: Any = None, text: str | None = None) -> None:
@@ -43,6 +43,6 @@ class Option(NamedTuple):
         define(name=self.name, default=default, help=text or self.text, flag_values=values, **self.domain)
 
 
-def text_of(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A flag's value as it is written on the command line."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -6,14 +6,19 @@ from stacked_lstm.commands.charts import STYLES, label_axes, new_figure
 
 
 def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
-    """The loss and the score of each part of the data over the epochs.
+    """Draws the loss and the score of each part of the data over the epochs.
 
     Args:
+      title: of the figure.
       rows: `training.history.History.rows`, at least one.
-      parts: names such as "train", as the rows have them.
-      metric, label: the score's name in the rows, and for people.
-      baselines: name -> score, a horizontal line each.
-      best_epoch: the epoch whose weights are kept, if not the last one's.
+      parts: names of the parts in the rows, such as "train".
+      metric: the score's name in the rows.
+      label: the score's name for people, with its unit.
+      baselines: name -> score; each is a horizontal line.
+      best_epoch: the epoch whose weights are kept; None if it is the last one.
+
+    Returns:
+      A matplotlib Figure.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -36,11 +41,15 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
 
 
 def confusion_matrix(title, counts, classes):
-    """How often a label was predicted as what: counts, coloured by their share of the label's row.
+    """Draws how often each label was predicted as each class: counts, coloured by their share of the label's row.
 
     Args:
-      counts: int [C, C]; rows are labels, columns predictions.
-      classes: their C names.
+      title: of the figure.
+      counts: int [C, C]; rows are labels, columns are predictions.
+      classes: the names of the C classes.
+
+    Returns:
+      A matplotlib Figure.
     """
     size = 2.6 + 0.6 * len(classes)
     figure = new_figure(title, size + 1, size)
@@ -60,34 +69,43 @@ def confusion_matrix(title, counts, classes):
 
 
 def series(title, dates, truth, predictions, quantity, unit):
-    """A true series and predictions of it, and below it their errors, which the eye would miss above.
+    """Draws a true series and its predictions, and in a second panel their errors, which are too small for the first.
 
     Args:
-      dates: `datetime.datetime`s.
+      title: of the figure.
+      dates: N `datetime.datetime`s.
       truth: [N].
       predictions: name -> [N].
-      quantity, unit: what the values are.
+      quantity: what the values are.
+      unit: their unit.
+
+    Returns:
+      A matplotlib Figure.
     """
     figure = new_figure(title, 11, 6)
-    above, below = figure.subplots(2, 1, sharex=True)
-    above.plot(dates, truth, color="black", linewidth=2.5, alpha=0.4, label="truth")
-    below.axhline(0, color="black", linewidth=2.5, alpha=0.4)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(dates, truth, color="black", linewidth=2.5, alpha=0.4, label="truth")
+    lower.axhline(0, color="black", linewidth=2.5, alpha=0.4)
     for (name, values), (color, _) in zip(predictions.items(), STYLES):
-        above.plot(dates, values, color=color, linewidth=1, label=name)
-        below.plot(dates, values - truth, color=color, linewidth=1, label=name)
-    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
-    label_axes(above, "", f"{quantity} ({unit})")
-    label_axes(below, "", f"prediction less truth ({unit})")
+        upper.plot(dates, values, color=color, linewidth=1, label=name)
+        lower.plot(dates, values - truth, color=color, linewidth=1, label=name)
+    upper.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
+    label_axes(upper, "", f"{quantity} ({unit})")
+    label_axes(lower, "", f"prediction less truth ({unit})")
     return figure
 
 
 def step_errors(title, errors, baseline, label):
-    """Errors at each time step, for each kind of network the mean and the range over its seeds.
+    """Draws the errors at each time step: for each kind of network the mean over its seeds, and their range.
 
     Args:
+      title: of the figure.
       errors: name -> [seeds, steps].
-      baseline: (name, error), a horizontal line.
+      baseline: (name, error) of a horizontal line.
       label: of the errors, with their unit.
+
+    Returns:
+      A matplotlib Figure.
     """
     figure = new_figure(title, 10, 4.6)
     axes = figure.subplots()

@@ -51,7 +51,7 @@ class Forecast(Task):
     }
     OPTIONS = (
         Option("enum", "loss_steps", "last", "Which hours' forecasts are trained, of the 48 that the network sees",
-               {"enum_values": sorted(LOSS_STEPS)}, kept=True),
+               {"enum_values": sorted(LOSS_STEPS)}, identity=True),
         Option("boolean", "ablate_initial_state", False,
                "Train from zero, learned and projected initial states, with three seeds each, and compare.",
                trains="training.ablation"),
@@ -123,7 +123,7 @@ class Forecast(Task):
         start = max(0, len(hours) // HOURS_OUT // 2 - 3) * HOURS_OUT
         shown = slice(start, start + 7 * DAY)
         forecasts = {name: values[shown] for name, values in forecasts.items()}
-        dates = [date_of(hour) for hour in hours[shown]]
+        dates = [date_at(hour) for hour in hours[shown]]
         return pictures.series(title, dates, truth[shown], forecasts, "temperature", "°F")
 
     def pictures(self, title, predictions):
@@ -133,7 +133,7 @@ class Forecast(Task):
         if only_errors:
             raise ValueError("--only_errors: expected a task with labels, got the task forecast")
         rows = [
-            [date_of(hour).strftime(DATE_FORMAT), round(float(truth), 2), round(float(forecast), 2)]
+            [date_at(hour).strftime(DATE_FORMAT), round(float(truth), 2), round(float(forecast), 2)]
             for hour, truth, forecast in zip(*self.daily(predictions))
         ]
         return [["date", "temp", "prediction"]] + rows
@@ -223,7 +223,7 @@ def _hours(date):
     return since.days * DAY + since.seconds // 3600
 
 
-def date_of(hour):
+def date_at(hour):
     """The inverse of `_hours`, as a `datetime.datetime`."""
     return datetime.datetime.min + datetime.timedelta(hours=int(hour))
 

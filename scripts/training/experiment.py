@@ -12,13 +12,13 @@ import numpy as np
 
 import peers
 from shared import pictures
-from shared.options import text_of
+from shared.options import format_value
 from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
 from tasks import TASKS, networks
 from tasks.task import PARTS, Task
 from training import history, summaries
-from training.settings import kept_flags
+from training.settings import identity_flags
 from training.trainer import BEST, Trainer, evaluate, restore
 
 CURVES = "curves"
@@ -59,7 +59,7 @@ def run(settings):
     """
     train_dir = settings["train_dir"]
     recurrent = recurrent_layers(settings)
-    past = history.History(train_dir, {name: settings[name] for name in kept_flags(settings["task"])})
+    past = history.History(train_dir, {name: settings[name] for name in identity_flags(settings["task"])})
     task = TASKS[settings["task"]](settings)
     if tf.train.get_checkpoint_state(train_dir):
         task.restore()
@@ -77,7 +77,7 @@ def run(settings):
         with contextlib.closing(Trainer(network, task.train, *arguments)) as trainer:
             past.forget_after(trainer.step)
             fit(trainer, task, past, settings)
-            predictions = trainer.predict(task.test, checkpoint_of(train_dir))
+            predictions = trainer.predict(task.test, find_checkpoint(train_dir))
             trainer.show(draw(task, past, predictions, settings))
     final = dict(past.summary(task.METRIC), **task.baselines)
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
@@ -135,10 +135,10 @@ def fit(trainer, task, past, settings):
             if better:
                 trainer.keep_best(trainer.step)
             trainer.summarize(row)
-            bar.write(line_of(row, task.METRIC))
+            bar.write(epoch_line(row, task.METRIC))
 
 
-def line_of(row, metric):
+def epoch_line(row, metric):
     """A row of the history for people."""
     parts = [f"epoch {row['epoch']:2}, {row['seconds']:.1f} s"]
     for part in PARTS:
@@ -149,7 +149,7 @@ def line_of(row, metric):
 
 def draw(task, past, predictions, settings):
     """Writes the pictures of a run to its directory; returns name -> path."""
-    title = f"{settings['task']}, {settings['peer'] or 'StackedLSTM'} {text_of(settings['hidden_sizes'])}"
+    title = f"{settings['task']}, {settings['peer'] or 'StackedLSTM'} {format_value(settings['hidden_sizes'])}"
     best = past.best()
     kept = None if best is past.rows[-1] else best["epoch"]
     figures = {
@@ -168,13 +168,13 @@ def save_pictures(directory, figures):
     return paths
 
 
-def checkpoint_of(train_dir):
+def find_checkpoint(train_dir):
     """Returns the path of a run's best checkpoint, see `history.History.best`; of its last one if there is no best.
 
     Raises:
       ValueError: there is none.
     """
-    past = history.History(train_dir, history.flags_of(train_dir))
+    past = history.History(train_dir, history.read_flags(train_dir))
     if past.rows and "validation_loss" in past.best():
         return os.path.join(train_dir, BEST % past.best()["global_step"])
     path = tf.train.latest_checkpoint(train_dir)
@@ -183,14 +183,14 @@ def checkpoint_of(train_dir):
     return path
 
 
-def settings_of(train_dir):
+def read_settings(train_dir):
     """Returns flag -> value of the run in a directory.
 
     Raises:
       ValueError: the directory is not that of a run, or of a run with other flags.
     """
-    settings = dict(history.flags_of(train_dir), train_dir=train_dir)
-    expected = kept_flags(settings["task"]) if settings.get("task") in TASKS else ["task"]
+    settings = dict(history.read_flags(train_dir), train_dir=train_dir)
+    expected = identity_flags(settings["task"]) if settings.get("task") in TASKS else ["task"]
     missing = [name for name in expected if name not in settings]
     if missing or settings["task"] not in TASKS:
         raise ValueError(f"--train_dir: expected a run with the flags {', '.join(missing)}, got {train_dir}")

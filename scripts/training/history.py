@@ -4,7 +4,7 @@ import json
 import os
 import statistics
 
-from shared.options import text_of
+from shared.options import format_value
 from stacked_lstm.commands import output_files
 from tasks.task import PARTS
 
@@ -92,7 +92,7 @@ class History:
         return summary
 
 
-def flags_of(directory):
+def read_flags(directory):
     """Returns the flags of the run in `directory`, name -> value.
 
     Raises:
@@ -115,7 +115,7 @@ def _read(path):
 
 def _check_flags(directory, saved, flags):
     different = [
-        f"--{name}={text_of(saved.get(name))}, not {text_of(flags[name])}"
+        f"--{name}={format_value(saved.get(name))}, not {format_value(flags[name])}"
         for name in flags
         if saved.get(name) != flags[name]
     ]

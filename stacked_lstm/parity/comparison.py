@@ -35,8 +35,8 @@ class Comparison:
       ...     session.run(tf.global_variables_initializer())
       ...     comparison.start(session)
       ...     batch = parity.random_batch(setup, batch=4, time_steps=20, seed=1)
-      ...     found = parity.differences(comparison, session, batch, setup.dtype)
-      >>> parity.exceeded(found)
+      ...     measured = parity.differences(comparison, session, batch, setup.dtype)
+      >>> parity.exceeded(measured)
       []
     """
 

@@ -64,8 +64,8 @@ def differences(
       >>> with tf.Session() as session:
       ...     session.run(tf.global_variables_initializer())
       ...     comparison.start(session)
-      ...     found = parity.differences(comparison, session, parity.random_batch(setup, 2, 5, seed=1), "float64")
-      >>> [difference.name for difference in found][:4]
+      ...     measured = parity.differences(comparison, session, parity.random_batch(setup, 2, 5, seed=1), "float64")
+      >>> [difference.name for difference in measured][:4]
       ['outputs', 'layer_1 final c', 'layer_1 final h', 'd inputs']
     """
     tolerance = TOLERANCES[dtype] if tolerance is None else tolerance

@@ -110,13 +110,13 @@ def test_errors_after_each_hour_by_loops(tmp_path):
 )
 def test_flags_that_do_not_go_with_it(flags, message):
     with pytest.raises(ValueError, match=message):
-        settings.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **flags)))
+        settings.read_flags(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **flags)))
 
 
 def test_its_own_defaults():
-    chosen = settings.settings_of(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
+    chosen = settings.read_flags(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
     assert chosen["loss_steps"] == "all" and chosen["epochs"] == 3
     assert chosen["train_dir"] == os.path.join("runs", "forecast-initial_state")
     given = {"loss_steps": "last", "train_dir": "here", "epochs": 7}
-    chosen = settings.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **given)))
+    chosen = settings.read_flags(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **given)))
     assert {name: chosen[name] for name in given} == given

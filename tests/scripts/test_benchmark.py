@@ -184,7 +184,7 @@ def test_libraries(name):
 
 @pytest.mark.parametrize("faster", [None, 1])
 def test_fastest_setting(faster, monkeypatch):
-    @timing.fastest_of(None, 1)
+    @timing.fastest_setting(None, 1)
     def build(shape, threads):
         return lambda: time.sleep(0.001 if threads == faster else 0.02) or threads
 

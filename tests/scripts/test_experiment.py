@@ -111,10 +111,10 @@ def test_a_run_killed_after_its_best_checkpoint_repeats_the_epoch(title_argument
     assert best_checkpoints(title_arguments) == ["best.ckpt-4", "best.ckpt-8"]
     assert len(rows_of(title_arguments["train_dir"])) == 1
     result = run(title_arguments, **dict(LEARNING, epochs="1"))
-    task = TASKS["titles"](experiment.settings_of(title_arguments["train_dir"]))
+    task = TASKS["titles"](experiment.read_settings(title_arguments["train_dir"]))
     task.restore()
     task.read()
-    checkpoint = experiment.checkpoint_of(title_arguments["train_dir"])
+    checkpoint = experiment.find_checkpoint(title_arguments["train_dir"])
     right = experiment.predict(task, task.test, checkpoint).argmax(axis=1) == task.test["labels"]
     assert right.mean() == pytest.approx(result["test_accuracy"])
     run(title_arguments, **LEARNING)

@@ -80,7 +80,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
     assert best[0] == ["title", "label", "prediction", "probability_0", "probability_1", "probability_2"]
     assert [(row[0], int(row[1])) for row in best[1:]] == TITLES["test"]
     assert np.mean([row[1] == row[2] for row in best[1:]]) == pytest.approx(result["test_accuracy"])
-    values = values_in(experiment.checkpoint_of(title_arguments["train_dir"]))
+    values = values_in(experiment.find_checkpoint(title_arguments["train_dir"]))
     words = [values["embedding"][k] for k in (4, 5, 2, 3)]  # 上海 今天 下雪 了
     expected = softmax(last_output(values, np.array(words)[:, None]) @ values["dense/W"] + values["dense/b"])[0]
     (row,) = table_of(title_arguments, input=_file(title_arguments, "上海今天下雪了\n".encode()))[1:]

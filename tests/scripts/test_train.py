@@ -161,7 +161,7 @@ def test_flags_that_a_checkpoint_depends_on():
     common += ["peer", "batch_size", "learning_rate", "seed"]
     own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": ["vocabulary_size", "embedding_size"]}
     for task, names in own.items():
-        assert sorted(settings.kept_flags(task)) == sorted(common + names)
+        assert sorted(settings.identity_flags(task)) == sorted(common + names)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_flags_that_a_checkpoint_depends_on():
     ],
 )
 def test_defaults_depend_on_the_task(changes, expected):
-    chosen = settings.settings_of(flag_values(changes))
+    chosen = settings.read_flags(flag_values(changes))
     assert {name: chosen[name] for name in expected} == expected
 
 
@@ -244,6 +244,18 @@ def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
     status, line = exit_of(capsys, arguments)
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
+
+
+def test_an_interrupted_run_says_how_it_goes_on(arguments, monkeypatch, capsys):
+    def interrupt(self, on_batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer.Trainer, "train_epoch", interrupt)
+    with pytest.raises(SystemExit) as raised, command.one_line_errors("train.py"):
+        train.main(flag_values(arguments))
+    lines = capsys.readouterr().err.splitlines()
+    assert raised.value.code == 130
+    assert lines[-2:] == ["The same command goes on from the last checkpoint.", "train.py: interrupted"]
 
 
 @pytest.mark.parametrize("name", train.EXTRAS)
