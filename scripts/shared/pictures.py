@@ -32,8 +32,8 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
             for name, value in baselines.items():
                 axes.axhline(value, color="0.35", linestyle="--", label=name.replace("_", " "))
         if best_epoch:
-            axes.axvline(best_epoch, color="0.35", linestyle=":", label="kept")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.axvline(best_epoch, color="0.35", linestyle=":", label="best epoch, kept")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(0.5, epochs[-1] + 0.5)
         label_axes(axes, "epoch", axis_label)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=3)

@@ -93,7 +93,7 @@ def draw(directory, task, errors, weeks):
     """
     from stacked_lstm.compat import tf
 
-    baseline = ("seasonal naive", task.baselines["seasonal_naive_mae"])
+    baseline = ("the day before, repeated (seasonal naive)", task.baselines["seasonal_naive_mae"])
     label = "mean absolute error of the next day (°F)"
     title = f"Error of the next day's forecast, by initial state: mean and range of {SEEDS} seeds"
     week = "A week of the test part, each day forecast from the {} before it, from three initial states"

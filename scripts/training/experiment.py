@@ -152,8 +152,11 @@ def draw(task, past, predictions, settings):
     title = f"{settings['task']}, {settings['peer'] or 'StackedLSTM'} {format_value(settings['hidden_sizes'])}"
     best = past.best()
     kept = None if best is past.rows[-1] else best["epoch"]
+    curves_title = f"{title}: loss and {task.METRIC} after each epoch"
     figures = {
-        CURVES: pictures.curves(title, past.rows, task.parts(), task.METRIC, task.METRIC_LABEL, task.baselines, kept)
+        CURVES: pictures.curves(
+            curves_title, past.rows, task.parts(), task.METRIC, task.METRIC_LABEL, task.baselines, kept
+        )
     }
     score = best[f"test_{task.METRIC}"]
     figures.update(task.pictures(f"{title}: test part, epoch {best['epoch']}, {task.METRIC} {score:.4f}", predictions))

@@ -54,11 +54,11 @@ def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys,
         assert steps[-1] == pytest.approx(outcome.final["test_mae"], rel=1e-5)
         np.testing.assert_allclose([float(value) for value in row[3:]], steps[:24], atol=1e-6)
         assert len(np.unique(steps)) == 48
-    of_zeros = [[float(value) for value in row[2:]] for row in rows if row[0] == "zeros"]
-    assert final["zeros_test_mae"] == pytest.approx(np.mean(of_zeros, axis=0)[0], abs=1e-6)
-    assert final["zeros_mae_1_to_24"] == pytest.approx(np.mean(of_zeros, axis=0)[1:].mean(), abs=1e-6)
+    errors_from_zeros = [[float(value) for value in row[2:]] for row in rows if row[0] == "zeros"]
+    assert final["zeros_test_mae"] == pytest.approx(np.mean(errors_from_zeros, axis=0)[0], abs=1e-6)
+    assert final["zeros_mae_1_to_24"] == pytest.approx(np.mean(errors_from_zeros, axis=0)[1:].mean(), abs=1e-6)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("zeros     ")]
-    steps = np.mean(of_zeros, axis=0)
+    steps = np.mean(errors_from_zeros, axis=0)
     expected = [steps[hour] for hour in (1, 2, 3, 6, 12, 24)] + [steps[0], steps[1:].mean()]
     assert [float(value) for value in line.split()[1:]] == pytest.approx(expected, abs=6e-5)
     pictures = {name[:-4]: content for name, content in files_of_top(few).items() if name.endswith(".png")}
@@ -117,6 +117,6 @@ def test_its_own_defaults():
     chosen = settings.read_flags(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
     assert chosen["loss_steps"] == "all" and chosen["epochs"] == 3
     assert chosen["train_dir"] == os.path.join("runs", "forecast-initial_state")
-    given = {"loss_steps": "last", "train_dir": "here", "epochs": 7}
-    chosen = settings.read_flags(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **given)))
-    assert {name: chosen[name] for name in given} == given
+    present = {"loss_steps": "last", "train_dir": "here", "epochs": 7}
+    chosen = settings.read_flags(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **present)))
+    assert {name: chosen[name] for name in present} == present

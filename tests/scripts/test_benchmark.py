@@ -84,8 +84,8 @@ def test_processes(tmp_path, monkeypatch, capsys):
     (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / "measured.json"
-    who = ["tf_keras", "dynamic_rnn"]
-    run_main(shapes="3,2,4,8,2", contestants=who, modes=["training"], rounds=2, seconds=0.0, json=str(path))
+    names = ["tf_keras", "dynamic_rnn"]
+    run_main(shapes="3,2,4,8,2", contestants=names, modes=["training"], rounds=2, seconds=0.0, json=str(path))
     printed = capsys.readouterr()
     assert printed.err == "tf_keras is left out: ImportError: no tf_keras here\n"
     (row,) = json.loads(path.read_text())["measurements"]

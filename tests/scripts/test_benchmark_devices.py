@@ -33,9 +33,9 @@ def without_trials(monkeypatch):
 
 def gpus(number, monkeypatch):
     """Has TensorFlow see so many GPUs."""
-    found = [collections.namedtuple("Gpu", "name")(f"/physical_device:GPU:{n}") for n in range(number)]
+    actual = [collections.namedtuple("Gpu", "name")(f"/physical_device:GPU:{n}") for n in range(number)]
     config = tf.config.experimental
-    monkeypatch.setattr(config, "list_physical_devices", lambda kind: {"GPU": found}[kind])
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: {"GPU": actual}[kind])
     monkeypatch.setattr(config, "get_device_details", lambda gpu: {"device_name": "chip " + gpu.name}, raising=False)
 
 

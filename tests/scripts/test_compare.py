@@ -72,10 +72,10 @@ def check_report(report, engine, peers, names=(), losses_apart=1e-4):
     number = r" +\d\.\d\de[-+]\d\d"
     for name in ["outputs", "layer_2 final c", "d inputs", "d layer_1/Wf", "d layer_2/bo"] + list(names):
         assert re.search(rf"^  {re.escape(name)}{number * len(peers)} +1e-\d\d$", printed, re.M), name
-    losses = [line.split() for line in re.findall(r"^  \d+(?: +\d[\d.e-]*){%d}$" % (1 + len(peers)), printed, re.M)]
+    losses = [line.split() for line in re.findall(rf"^  \d+(?: +\d[\d.e-]*){{{1 + len(peers)}}}$", printed, re.M)]
     assert [int(row[0]) for row in losses] == [1, 2, 3, 4, 5, 6]
-    for _, ours, *theirs in losses:
-        assert all(abs(float(ours) - float(loss)) < losses_apart * float(loss) for loss in theirs)
+    for _, reference, *losses_of_peers in losses:
+        assert all(abs(float(reference) - float(loss)) < losses_apart * float(loss) for loss in losses_of_peers)
     for name in ["StackedLSTM"] + peers:
         assert re.search(rf"^  {name} +[\d.]+ ms +[\d.]+x +[\d.]+ ms +[\d.]+x$", printed, re.M)
 
@@ -124,7 +124,7 @@ def test_a_gpu(compare, monkeypatch):
         tf32, "off_unless_asked_for", lambda: turned_off.append(len(tf.get_default_graph().get_operations()))
     )
     monkeypatch.setattr(package_command, "devices_present", lambda: ["/CPU:0", "/GPU:0"])
-    monkeypatch.setattr(tf, "Session", lambda **given: sessions.append(given["config"]) or session_class(**given))
+    monkeypatch.setattr(tf, "Session", lambda **options: sessions.append(options["config"]) or session_class(**options))
     for device, times in (("/CPU:0", 0), ("/GPU:0", 1)):
         status, printed, errors = compare(*LITTLE, "--peer=numpy", "--device=" + device)
         assert status == 0, errors

@@ -28,8 +28,8 @@ def table_of(arguments, **flags):
     path = flags.get("output", os.path.join(arguments["train_dir"], "predictions.csv"))
     values = absl.flags.FlagValues()
     predict.define_flags(values)
-    given = dict({"train_dir": arguments["train_dir"], "output": path}, **flags)
-    values(["predict.py"] + ["--%s=%s" % pair for pair in given.items()])
+    words = dict({"train_dir": arguments["train_dir"], "output": path}, **flags)
+    values(["predict.py"] + [f"--{flag}={value}" for flag, value in words.items()])
     predict.run(values)
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
@@ -59,8 +59,8 @@ def test_images(arguments):
     x = (np.swapaxes(test["images"], 0, 1) - 72.9) / 90.0
     hidden = np.maximum(0, last_output(values, x) @ values["dense/W"] + values["dense/b"])
     expected = softmax(hidden @ values["dense_1/W"] + values["dense_1/b"])
-    found = np.array([[float(p) for p in row[3:]] for row in rows])
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+    actual = np.array([[float(p) for p in row[3:]] for row in rows])
+    np.testing.assert_allclose(actual, expected, atol=2e-6)
     names = np.array(fashion_mnist.FashionMnist.CLASSES)
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "4"]
     assert [row[1] for row in rows] == list(names[test["labels"]])

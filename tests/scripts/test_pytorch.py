@@ -28,8 +28,8 @@ def compared(setup, session, learning_rate=None):
 
 def check_numbers(comparison, session, batch, tolerance):
     """PyTorch's against NumPy's, each name and each number."""
-    ours, expected = (comparison.networks[name].compute(session, batch) for name in ("pytorch", "numpy"))
-    numeric.check_same(ours, expected, tolerance)
+    computed, expected = (comparison.networks[name].compute(session, batch) for name in ("pytorch", "numpy"))
+    numeric.check_same(computed, expected, tolerance)
 
 
 @NEEDS_TORCH

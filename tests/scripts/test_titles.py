@@ -120,7 +120,7 @@ def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
     values = {variable.op.name: session.run(variable) for variable in tf.trainable_variables()}
     batch = task.test.feed(np.arange(5))
     feeds = {network.feeds[name]: array for name, array in batch.items()}
-    found, losses, scores = session.run([network.predictions, network.losses, network.scores], feeds)
+    actual, losses, scores = session.run([network.predictions, network.losses, network.scores], feeds)
     gates = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
     layers = [{gate: values[f"stacked_lstm/layer_{k}/{gate}"] for gate in gates} for k in (1, 2)]
     for row, (words, length) in enumerate(zip(batch["sequences"], batch["lengths"])):
@@ -130,7 +130,7 @@ def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
             state = final[-1].h
         logits = state @ values["dense/W"] + values["dense/b"]
         expected = np.exp(logits[0]) / np.exp(logits[0]).sum()
-        np.testing.assert_allclose(found[row], expected, rtol=1e-5)
+        np.testing.assert_allclose(actual[row], expected, rtol=1e-5)
         np.testing.assert_allclose(losses[row], -np.log(expected[batch["labels"][row]]), rtol=1e-5)
         assert scores[row] == (np.argmax(expected) == batch["labels"][row])
 

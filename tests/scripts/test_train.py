@@ -43,23 +43,23 @@ def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, real_pictu
     assert sorted(pictures) == ["confusion_matrix", "curves"]
     for picture in pictures.values():
         assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
-    found = {}
+    actual = {}
     (events,) = [name for name in os.listdir(arguments["train_dir"]) if name.startswith("events")]
     for event in tf.train.summary_iterator(os.path.join(arguments["train_dir"], events)):
         for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value or value.image))
+            actual.setdefault(value.tag, []).append((event.step, value.simple_value or value.image))
     for name, picture in pictures.items():
-        ((step, shown),) = found.pop(name)
+        ((step, shown),) = actual.pop(name)
         assert step == 6 and shown.encoded_image_string == picture
         decoded = session.run(tf.image.decode_png(picture))
         assert (shown.height, shown.width, shown.colorspace) == decoded.shape
-    assert sorted(found) == (
+    assert sorted(actual) == (
         ["accuracy/test", "accuracy/train", "epoch", "global_step", "learning_rate"]
         + ["loss/test", "loss/train", "seconds"]
     )
-    assert found["global_step"] == [(3, 3.0), (6, 6.0)]
+    assert actual["global_step"] == [(3, 3.0), (6, 6.0)]
     losses = [row["test_loss"] for row in rows_of(arguments["train_dir"])]
-    assert [value for _, value in found["loss/test"]] == pytest.approx(losses, rel=1e-6)
+    assert [value for _, value in actual["loss/test"]] == pytest.approx(losses, rel=1e-6)
 
 
 @ONCE
@@ -67,9 +67,9 @@ def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
     """Evaluated in batches of 5, 5 and 2, as in one."""
     expected = run(arguments)
     monkeypatch.setattr(trainer, "EVALUATION_BATCH", 5)
-    found = run(arguments, train_dir=arguments["train_dir"] + "2")
+    actual = run(arguments, train_dir=arguments["train_dir"] + "2")
     for name in ("train_accuracy", "test_accuracy"):
-        assert found[name] == pytest.approx(expected[name], abs=1e-9)
+        assert actual[name] == pytest.approx(expected[name], abs=1e-9)
     losses = [[row["train_loss"] for row in rows_of(arguments["train_dir"] + end)] for end in ("", "2")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
@@ -88,19 +88,27 @@ def test_few_checkpoints_are_kept(arguments):
 @pytest.mark.parametrize(
     "flag, value, expected",
     [
-        ("hidden_sizes", "5", lambda found: found["stacked_lstm/layer_1/Wf"].shape == (5 + 28, 5)),
-        ("initial_state", "projected", lambda found: found["stacked_lstm/initial_state/layer_1/W_h"].shape == (28, 3)),
-        ("peer", "dynamic_rnn", lambda found: any("multi_rnn_cell/cell_1/basic_lstm_cell/kernel" in x for x in found)),
+        ("hidden_sizes", "5", lambda actual: actual["stacked_lstm/layer_1/Wf"].shape == (5 + 28, 5)),
+        (
+            "initial_state",
+            "projected",
+            lambda actual: actual["stacked_lstm/initial_state/layer_1/W_h"].shape == (28, 3),
+        ),
+        (
+            "peer",
+            "dynamic_rnn",
+            lambda actual: any("multi_rnn_cell/cell_1/basic_lstm_cell/kernel" in x for x in actual),
+        ),
         pytest.param(
             "peer",
             "keras",
-            lambda found: sum("lstm" in x and x.endswith("/recurrent_kernel") for x in found) == 2,
+            lambda actual: sum("lstm" in x and x.endswith("/recurrent_kernel") for x in actual) == 2,
             marks=WITH_TF_KERAS,
         ),
-        ("epochs", "3", lambda found: found["global_step"] == 9),
-        ("batch_size", "5", lambda found: found["global_step"] == 6),
-        ("batch_size", "12", lambda found: found["global_step"] == 2),
-        ("train_examples", "4", lambda found: found["global_step"] == 2),
+        ("epochs", "3", lambda actual: actual["global_step"] == 9),
+        ("batch_size", "5", lambda actual: actual["global_step"] == 6),
+        ("batch_size", "12", lambda actual: actual["global_step"] == 2),
+        ("train_examples", "4", lambda actual: actual["global_step"] == 2),
     ],
 )
 def test_a_flag_decides_what_is_trained(arguments, flag, value, expected):
@@ -110,15 +118,15 @@ def test_a_flag_decides_what_is_trained(arguments, flag, value, expected):
 
 @ONCE
 def test_a_flag_changes_the_numbers(arguments):
-    found = []
+    actual = []
     for k, changes in enumerate([{}, {}, {"seed": "1"}, {"learning_rate": "0.01"}]):
         train_dir = arguments["train_dir"] + str(k)
         run(arguments, train_dir=train_dir, **changes)
-        found.append(weights(train_dir))
-    assert_same(found[0], found[1])
-    for changed in found[2:]:
+        actual.append(weights(train_dir))
+    assert_same(actual[0], actual[1])
+    for changed in actual[2:]:
         name = "stacked_lstm/layer_1/Wf"
-        assert not np.array_equal(found[0][name], changed[name])
+        assert not np.array_equal(actual[0][name], changed[name])
 
 
 def test_learning_rate_is_adams(arguments):

@@ -55,7 +55,7 @@ def write_titles(directory, splits=TITLES):
 
 
 def command_line(arguments):
-    return ["--%s=%s" % argument for argument in sorted(arguments.items())]
+    return [f"--{flag}={value}" for flag, value in sorted(arguments.items())]
 
 
 def flag_values(arguments):
@@ -81,10 +81,10 @@ def weights(train_dir, step=None):
     return values_in(path)
 
 
-def assert_same(found, expected):
-    assert sorted(found) == sorted(expected)
+def assert_same(actual, expected):
+    assert sorted(actual) == sorted(expected)
     for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
 
 
 def rows_of(train_dir):
