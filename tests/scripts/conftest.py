@@ -1,4 +1,4 @@
-"""Runs of the scripts without the half of their time that pictures take."""
+"""Tests of the scripts draw no pictures, which would take half of their time."""
 
 import base64
 

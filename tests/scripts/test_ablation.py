@@ -1,4 +1,4 @@
-"""scripts/training/ablation.py: nine tiny runs, whose table and numbers are worked out here once more."""
+"""scripts/training/ablation.py: nine tiny runs; the test computes their table and numbers again."""
 
 import csv
 import os
@@ -71,7 +71,7 @@ def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys,
 
 
 def files_of_top(arguments):
-    """Of the ablation's own directory, without those of its runs."""
+    """Returns the files in the ablation's directory, without the directories of its runs."""
     directory = arguments["train_dir"]
     assert sorted(name for name in os.listdir(directory) if os.path.isdir(os.path.join(directory, name))) == [
         f"{state}-{seed}" for state in ("learned", "projected", "zeros") for seed in (3, 4)

@@ -1,4 +1,4 @@
-"""scripts/benchmark.py: that it measures what it says, never how fast."""
+"""scripts/benchmark.py: it measures what it says. No test depends on how fast anything is."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
 
 @ONCE
 def test_processes(tmp_path, monkeypatch, capsys):
-    """Whose library cannot be imported is named, and the others go on; a stand-in of that name raises."""
+    """A contestant whose library cannot be imported is named, and the others go on."""
     (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / "measured.json"
@@ -141,7 +141,7 @@ def test_misuse_in_a_shell_is_one_line_and_status_2():
 @ONCE
 @pytest.mark.parametrize("name", GRAPHS)
 def test_graphs(name, monkeypatch):
-    """Inference is without variables, evaluation with; training changes every one of them."""
+    """Inference has no variables, evaluation has them, and training changes every one of them."""
     for mode, variables in (("inference", False), ("evaluation", True)):
         step, session = built(name, mode, monkeypatch)
         assert step().shape == (3, 2, 8)
@@ -159,7 +159,7 @@ def test_nothing():
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_gemm_makes_all_products(mode, monkeypatch):
-    """TensorFlow's own trace of a call has the operations of as many steps as the call is counted for."""
+    """TensorFlow's own trace of a call has the operations of all the steps for which the call counts."""
     step, session = built("gemm", mode, monkeypatch)
     step()
     last = [op for op in session.graph.get_operations() if op.type == "MatMul"][-1]
@@ -254,7 +254,7 @@ def test_what_no_chart_can_be_drawn_of(tmp_path, monkeypatch):
 
 @ONCE
 def test_processes_import_only_what_they_need():
-    """Of all contestants PyTorch's must not have TensorFlow in its process, and the table must not have either."""
+    """PyTorch's process must not have TensorFlow, and the table of contestants imports neither of them."""
     program = """
 import sys
 from benchmarking.contestants import CONTESTANTS
@@ -272,7 +272,7 @@ assert "tensorflow" not in sys.modules
 
 
 def test_a_system_without_proc(monkeypatch):
-    """The processor has another name then, and nobody knows the memory."""
+    """The processor has another name there, and the memory is not known."""
     monkeypatch.setattr("builtins.open", lambda path, *mode: (_ for _ in ()).throw(FileNotFoundError(path)))
     assert record.describe_machine("CPU").endswith(f"cores, Python {sys.version.split()[0]}")
     assert worker._peak_megabytes() is None

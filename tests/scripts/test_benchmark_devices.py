@@ -1,6 +1,6 @@
-"""scripts/benchmark.py on either device: who takes part, where each is built, and what the tables say.
+"""scripts/benchmark.py on either device: who takes part, where the steps run, and what the tables say.
 
-Without a GPU, what is built for one runs on the CPU, where TensorFlow lets it.
+Without a GPU, steps for a GPU run on the CPU if TensorFlow allows it.
 """
 
 import collections
@@ -32,7 +32,7 @@ def without_trials(monkeypatch):
 
 
 def gpus(number, monkeypatch):
-    """Has TensorFlow see so many GPUs."""
+    """Makes TensorFlow see so many GPUs."""
     actual = [collections.namedtuple("Gpu", "name")(f"/physical_device:GPU:{n}") for n in range(number)]
     config = tf.config.experimental
     monkeypatch.setattr(config, "list_physical_devices", lambda kind: {"GPU": actual}[kind])
@@ -62,7 +62,7 @@ TAKE_PART = {
 
 @pytest.mark.parametrize("device", sorted(TAKE_PART))
 def test_who_takes_part_and_where(device, monkeypatch, capsys):
-    """By default all that run on the device, each of which is told which one that is; and what the tables say then."""
+    """By default all contestants that run on the device; each is told the device, and the tables name it."""
     gpus(1, monkeypatch)
     started = []
 
@@ -106,7 +106,7 @@ def stand_in_step(made, *arguments):
 
 @pytest.mark.parametrize("device, dtype", [("CPU", "float32"), ("GPU", "float16")])
 def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
-    """With TF32 off on a GPU; in a process that is for the CPU nobody touches what is for GPUs."""
+    """TF32 is off on a GPU; a process for the CPU does not touch the switch."""
     made, turned_off = [], []
     monkeypatch.setattr(tf32, "off_unless_asked_for", lambda: turned_off.append(device))
     stand_in = Contestant("tensorflow", f"{__name__}:stand_in_step", (made,))
@@ -136,7 +136,7 @@ LIBRARIES = {"cudnn", "pytorch"}  # A GPU must be there for these.
 @ONCE
 @pytest.mark.parametrize("name", GRAPHS + ["gemm"])
 def test_devices_of_graphs(name, monkeypatch):
-    """The products are for the device; where there is no GPU, those for one run all the same, on the CPU.
+    """The products are placed on the device; without a GPU, those for a GPU run on the CPU.
 
     A session for the CPU has no GPU to place other ops on.
     """
@@ -162,7 +162,7 @@ def test_dtypes(name, monkeypatch):
 @pytest.mark.gpu
 @NEEDS_GPU
 def test_on_a_gpu(capsys):
-    """All whose library is there make a turn, in both modes."""
+    """All contestants whose library is installed make a turn, in both modes."""
     run_main(device="GPU", shapes="3,2,4,8,2", rounds=1, seconds=0.0)
     printed = capsys.readouterr().out
     for name, contestant in CONTESTANTS.items():

@@ -42,7 +42,7 @@ def in_a_shell(*flags):
 
 @pytest.fixture
 def compare(capsys):
-    """Function that does what `in_a_shell` does, within this process; for a module with `define_flags` and `main`."""
+    """Returns a function like `in_a_shell` that runs a command, `module`, in this process."""
 
     def run(*flags, module=script):
         status, message, values = 0, "", absl_flags.FlagValues()
@@ -118,7 +118,7 @@ def test_a_peer_asked_for_by_name_must_be_there(peer, library, compare, monkeypa
 
 @ONCE
 def test_a_gpu(compare, monkeypatch):
-    """Built for one, and run wherever TensorFlow can; TF32 is off before, and memory is left to other libraries."""
+    """The graph is for a GPU and runs where TensorFlow can; TF32 is off before, and other libraries get memory, too."""
     turned_off, sessions, session_class = [], [], tf.Session
     monkeypatch.setattr(
         tf32, "off_unless_asked_for", lambda: turned_off.append(len(tf.get_default_graph().get_operations()))
@@ -136,7 +136,7 @@ def test_a_gpu(compare, monkeypatch):
 @pytest.mark.gpu
 @NEEDS_GPU
 def test_on_a_gpu():
-    """All peers, in a process of its own, since memory is shared as the first session of a process says."""
+    """All peers, in a new process, because the first session of a process decides how memory is shared."""
     status, printed, errors = in_a_shell(*SMALL, "--peer=all", "--lengths", "--device=/GPU:0")
     assert status == 0, errors
     assert re.search(r"StackedLSTM: ops of a training step ran on .*GPU:0 \(\d+ runs\)", printed)
@@ -169,7 +169,7 @@ def test_exceeded_tolerance_is_named(compare):
 
 
 def test_losses_apart_are_named(capsys):
-    """The other verdict; the numbers of all networks agree, so its function is called with losses that do not."""
+    """The numbers of all networks agree, so the function is called with losses that do not."""
     losses = np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.1]])
     assert report.print_losses(["StackedLSTM", "a", "b"], losses, "float32") == [
         "losses differ from b's by 4.76e-02 in 2 steps (1e-04 allowed)"

@@ -1,4 +1,4 @@
-"""scripts/training/experiment.py: when training stops and which checkpoint is the best; a trainer only pretends."""
+"""scripts/training/experiment.py: when training stops and which checkpoint is the best, with a stand-in trainer."""
 
 import collections
 import os
@@ -14,7 +14,7 @@ Parts = collections.namedtuple("Parts", ["METRIC", "validation", "parts"])
 
 
 class Pretender:
-    """A `trainer.Trainer` of one batch per epoch, with the validation losses that it is given."""
+    """A `trainer.Trainer` of one batch per epoch whose validation losses are `losses`."""
 
     steps_per_epoch = 1
 
@@ -43,7 +43,7 @@ class Pretender:
 
 
 def fit(tmp_path, losses, epochs=9, validation="held out", past=None, **settings):
-    """(trainer, history) after training with these validation losses."""
+    """Returns (trainer, history) after training with these validation losses."""
     past = past or history.History(str(tmp_path), {})
     past.create()
     parts = collections.OrderedDict([("train", "learnt"), ("validation", validation), ("test", "others")])

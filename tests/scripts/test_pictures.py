@@ -19,7 +19,7 @@ def lines_of(axes):
 
 
 def test_confusion_matrix_has_labels_in_rows(tmp_path):
-    """Ten images of the labels 9 to 0; all are taken for class 4, but the last two, for 7 and 0."""
+    """Ten images with the labels 9 to 0; all are predicted as class 4, except the last two, as 7 and 0."""
     write_images(tmp_path, {"train": 1, "test": 10})
     task = read(fashion_mnist.FashionMnist, tmp_path)
     predictions = np.eye(10)[[4] * 8 + [7, 0]]
@@ -59,7 +59,7 @@ def test_curves_have_each_part_and_the_epoch_that_is_kept():
 
 @pytest.mark.parametrize("seen, first", [(48, 872), (1, 825)])
 def test_week_has_seven_days_of_truth_and_forecasts(tmp_path, seen, first):
-    """Forecasts that are off by 1 °F, and by 2, from the hours that they were made from."""
+    """Forecasts that are wrong by 1 °F, and by 2 °F, made after `seen` hours."""
     temperatures = 50 + 10 * np.random.RandomState(0).standard_normal(1700)
     write_temperatures(tmp_path, temperatures)
     task = read(forecast.Forecast, tmp_path)

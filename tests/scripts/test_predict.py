@@ -1,4 +1,4 @@
-"""scripts/predict.py: its tables against numpy_lstm with the checkpoints' weights, and whatever users put in."""
+"""scripts/predict.py: its tables against numpy_lstm with the checkpoints' weights, and odd input of users."""
 
 import csv
 import io
@@ -90,7 +90,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
 
 @ONCE
 def test_only_errors(title_arguments):
-    """Of a title with every label, one is right."""
+    """Each title occurs with every label, so one of them is right."""
     write_titles(title_arguments["data_dir"], dict(TITLES, test=[("广州", label) for label in range(3)]))
     run(title_arguments)
     every, wrong = table_of(title_arguments), table_of(title_arguments, only_errors="true")
@@ -100,7 +100,7 @@ def test_only_errors(title_arguments):
 
 @ONCE
 def test_forecasts(arguments, tmp_path):
-    """A row per hour that is forecast, once, as the baseline day before plus the network's change."""
+    """Each forecast hour has one row: the temperature of the day before plus the network's change."""
     temperatures = 50 + 10 * np.random.RandomState(1).standard_normal(1000)
     write_temperatures(tmp_path, temperatures)
     changes = {"task": "forecast", "data_dir": str(tmp_path), "initial_state": "zeros", "hidden_sizes": "4"}
@@ -160,7 +160,7 @@ def _file(arguments, content):
 
 @ONCE
 def test_odd_titles_have_answers(title_arguments):
-    """White space, what no dictionary has, quotes, ends of lines of all kinds: a row each, in order."""
+    """White space, unknown characters, quotes and all kinds of line ends have a row each, in order."""
     run(title_arguments)
     lines = ["北京", "", "   ", "😀🜁\u0001", '"a,b"', "\u2028", "北京下雪" * 300, "last"]
     content = "\ufeff" + "\r\n".join(lines[:3]) + "\n" + "\r".join(lines[3:])

@@ -19,7 +19,7 @@ PEERS = {"numpy": parity.PEERS["numpy"], "pytorch": pytorch_network.PytorchNetwo
 
 
 def compared(setup, session, learning_rate=None):
-    """A `Comparison` of all `PEERS`, ready to run; on one engine, since engines have tests of their own."""
+    """A `Comparison` of all `PEERS`, ready to run; with one engine, because engines have their own tests."""
     comparison = parity.Comparison(setup._replace(engine="graph"), PEERS, learning_rate)
     session.run(tf.global_variables_initializer())
     comparison.start(session)
@@ -27,7 +27,7 @@ def compared(setup, session, learning_rate=None):
 
 
 def check_numbers(comparison, session, batch, tolerance):
-    """PyTorch's against NumPy's, each name and each number."""
+    """Compares PyTorch's numbers with NumPy's, each name and each number."""
     computed, expected = (comparison.networks[name].compute(session, batch) for name in ("pytorch", "numpy"))
     numeric.check_same(computed, expected, tolerance)
 
@@ -35,7 +35,7 @@ def check_numbers(comparison, session, batch, tolerance):
 @NEEDS_TORCH
 @pytest.mark.parametrize("initial_state, lengths, time_major", LAYOUTS)
 def test_numbers(initial_state, lengths, time_major, plain_session):
-    """Of two layers of one width, which are one module, and of layers of other widths; before training and after."""
+    """Two layers of one width, which are one module, and layers of other widths; before and after training."""
     setup = parity.Setup([4, 4, 6, 3], 5, 2, initial_state, lengths, time_major, "float64")
     comparison = compared(setup, plain_session, learning_rate=0.1)
     batches = [parity.random_batch(setup, 5, 7, seed) for seed in range(4)]
@@ -52,7 +52,7 @@ def test_numbers(initial_state, lengths, time_major, plain_session):
 @NEEDS_TORCH
 @pytest.mark.parametrize("lengths", [[3, 1, 0], [0, 0, 0], [7, 7, 7]])
 def test_lengths(lengths, session):
-    """Also where no sequence has as many steps as there are, or any at all."""
+    """Also if no sequence has all steps, or none has any."""
     setup = parity.Setup([4, 4], 5, 2, "projected", lengths=True, dtype="float64")
     batch = parity.random_batch(setup, 3, 7, seed=1)._replace(lengths=np.array(lengths, np.int32))
     check_numbers(compared(setup, session), session, batch, 1e-12)
@@ -103,7 +103,7 @@ def test_on_a_gpu(dtype, monkeypatch):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """What is imported as torch: it sees a GPU, or none, and keeps what it is told."""
+    """A stand-in for torch that sees a GPU and records what it is told."""
     module, switches = types.ModuleType("torch"), types.SimpleNamespace
     module.__version__, module.waits = "0.0", []  # The devices that were waited for.
     module.version = switches(cuda=cuda_version() or "0.0")
@@ -134,7 +134,7 @@ def test_device_of_new_ops(device, where, stand_in):
 
 @pytest.mark.parametrize("device", ["/CPU:0", "/GPU:0"])
 def test_another_cuda(device, stand_in, monkeypatch):
-    """In one process with TensorFlow's, it would end the process; on the CPU nothing of it is used."""
+    """Two versions of CUDA would end the process; on the CPU nothing of CUDA is used."""
     monkeypatch.setattr(pytorch_network, "cuda_version", lambda: "12.5.1")
     stand_in.version.cuda = "12.8"
     with tf.device(device):

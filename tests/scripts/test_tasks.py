@@ -1,4 +1,4 @@
-"""scripts/tasks/: what the tasks read, and what they refuse. All expected values are worked out here."""
+"""scripts/tasks/: what the tasks read, and what they refuse. The tests compute all expected values."""
 
 import csv
 import datetime
@@ -118,7 +118,7 @@ def test_windows_cover_what_follows_what_they_know():
 
 
 def test_training_sees_no_hour_of_the_test_part(tmp_path):
-    """Changes every hour of the test part, then every hour of the training part: the other's examples stay."""
+    """If every hour of one part changes, the examples of the other part stay the same."""
     hours, boundary = 1000, 800
     temperatures = 50 + 10 * np.random.RandomState(0).standard_normal(hours)
     tasks = []
@@ -212,7 +212,7 @@ def test_missing_package_names_it(monkeypatch):
 
 
 def test_real_temperatures():
-    """The package's year: one hour is left out, the baseline is that of a plain loop."""
+    """The package's year: one hour is missing, and a plain loop has the same baseline."""
     task = read(forecast.Forecast)
     with open(forecast.package_dir() + "/" + forecast.FILE) as file:
         rows = list(csv.DictReader(file))

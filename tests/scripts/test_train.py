@@ -64,7 +64,7 @@ def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, real_pictu
 
 @ONCE
 def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
-    """Evaluated in batches of 5, 5 and 2, as in one."""
+    """Batches of 5, 5 and 2 have the same means as one batch."""
     expected = run(arguments)
     monkeypatch.setattr(trainer, "EVALUATION_BATCH", 5)
     actual = run(arguments, train_dir=arguments["train_dir"] + "2")
@@ -220,7 +220,7 @@ def test_the_peer_cannot_everything(arguments, flag, value, peer):
 
 @pytest.mark.parametrize("peer", [None, "dynamic_rnn", pytest.param("keras", marks=WITH_TF_KERAS)])
 def test_the_last_output_is_that_at_each_sequences_end(peer, session):
-    """Ours and the peers', by feeding the sequences cut off."""
+    """For StackedLSTM and the peers; the sequences are also fed without their padding."""
     inputs = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
     x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
     outputs, last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
@@ -237,7 +237,7 @@ def test_the_last_output_is_that_at_each_sequences_end(peer, session):
 
 
 def exit_of(capsys, arguments):
-    """(status, stderr's last line) of main."""
+    """Returns (exit status, stderr's last line) of main."""
     with pytest.raises(SystemExit) as raised, command.one_line_errors("train.py"):
         train.main(flag_values(arguments))
     if isinstance(raised.value.code, str):  # Python prints it and exits with 1.
@@ -274,7 +274,7 @@ def test_a_missing_extra_names_it(arguments, monkeypatch, capsys, name):
 
 
 def test_from_a_shell(arguments, tmp_path):
-    """Runs as people do: stdout ends with the JSON line, the bar is on stderr."""
+    """Runs in a shell: stdout ends with the JSON line, and the progress bar is on stderr."""
     words = [sys.executable, os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
     process = subprocess.run(words, env=environment, cwd=str(tmp_path), capture_output=True, text=True, check=False)
