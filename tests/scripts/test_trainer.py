@@ -135,7 +135,7 @@ def one_weight(losses_of):
 
 
 def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypatch):
-    """Each batch takes 5 s on a stand-in clock: an epoch of 4 batches has 20 s, even if the run trained only 1 of them."""
+    """Each batch takes 5 s on a stand-in clock: an epoch of 4 has 20 s, even if the run trained only one of them."""
     now = [0.0]
     monkeypatch.setattr("training.trainer.time.monotonic", lambda: now[0])
     examples = Examples(x=np.ones([8], np.float32))
