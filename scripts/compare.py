@@ -17,7 +17,7 @@ from absl import flags
 
 import peers
 from stacked_lstm.commands import command, compare
-from tasks import forecast
+from tasks import forecast, temperature_series
 
 DATA = {"temperatures": forecast.comparison_data, **compare.DATA}
 
@@ -25,7 +25,7 @@ DATA = {"temperatures": forecast.comparison_data, **compare.DATA}
 def define_flags(values):
     """Adds the flags of the command, with all peers and data of the clone."""
     compare.define_flags(values, peers.loaders(), DATA)
-    text = f"Directory with {forecast.FILE} for --data=temperatures (default: the package vega-datasets)."
+    text = f"Directory with {temperature_series.FILE} for --data=temperatures (default: the package vega-datasets)."
     flags.DEFINE_string("data_dir", None, text, flag_values=values)
 
 

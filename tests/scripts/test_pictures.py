@@ -8,7 +8,7 @@ import pytest
 from shared import pictures
 from support.sets import ONCE
 from support.task_data import read, write_images, write_temperatures
-from tasks import fashion_mnist, forecast
+from tasks import fashion_mnist, forecast, temperature_series
 
 pytestmark = [ONCE, pytest.mark.usefixtures("real_pictures")]
 
@@ -64,7 +64,7 @@ def test_week_has_seven_days_of_truth_and_forecasts(tmp_path, seen, first):
     write_temperatures(tmp_path, temperatures)
     task = read(forecast.Forecast, tmp_path)
     first = 1360 + 24 + seen  # The test part begins at hour 1360; a day goes for the changes.
-    changes = np.stack(list(forecast.days(task.test["changes"])), axis=1)
+    changes = np.stack(list(temperature_series.days(task.test["changes"])), axis=1)
     known = temperatures[:1360]
     daily = (known[24:] - known[:-24]).std()
     figure = task.week("title", {"near": changes + 1 / daily, "far": changes - 2 / daily}, seen)

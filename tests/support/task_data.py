@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from tasks import fashion_mnist, forecast
+from tasks import fashion_mnist, temperature_series
 
 
 def idx(values, code=8):
@@ -30,7 +30,7 @@ def write_images(directory, counts):
 
 
 def write_temperatures(directory, temperatures, start=datetime.datetime(2010, 1, 1), left_out=()):
-    with open(str(directory / forecast.FILE), "w", newline="") as file:
+    with open(str(directory / temperature_series.FILE), "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["date", "temp"])
         for hour, temperature in enumerate(temperatures):
