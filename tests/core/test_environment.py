@@ -86,8 +86,8 @@ FLOORS = {
     " wrappers dropout_wrapper dispatch dynamic_rnn",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
-    "commands": "command convert compare",
-    "parity": "problem graph_network numpy_network dynamic_rnn comparison measure",
+    "commands": "output_files command choices charts series report convert compare",
+    "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 
 # What a part of the house must not reach, whatever its floor.

@@ -95,7 +95,7 @@ def test_run_metadata(engine, session):
     setup = parity.Setup([8, 8], 4, lengths=True, engine=engine)
     comparison = compared(setup, session)
     batch = parity.random_batch(setup, 5, 7, seed=3)
-    ours = comparison.networks[parity.OURS]
+    ours = comparison.networks[parity.STACKED_LSTM]
     assert ours.source.startswith(f"engine {engine} (asked for by name)")
     devices = ran_on(session, ours.train_step, ours.feed(batch))
     for kind in {"graph": ["MatMul"], "cudnn": ["CudnnRNNV3", "CudnnRNNBackpropV3"]}[engine]:
