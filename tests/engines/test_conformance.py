@@ -3,7 +3,6 @@
 On the CPU, `cudnn` computes with NumPy. test_engines.py has the tests that only run on the CPU.
 """
 
-import collections
 import itertools
 
 import numpy as np
@@ -49,7 +48,7 @@ def test_contract_of_run(lengths, engine, session):
     gradients = tf.gradients([outputs, final.c], [tensors["Wf"], tensors["bo"]])
     assert np.all(np.isfinite(session.run(gradients[0]))) and np.any(session.run(gradients[1]))
     expected, ((expected_c, expected_h),), _ = numpy_lstm.forward([values], x, [(c, h)], lengths)
-    got = session.run(collections.OrderedDict(outputs=outputs, c=final.c, h=final.h))
+    got = session.run({"outputs": outputs, "c": final.c, "h": final.h})
     assert numeric.relative_difference(got["outputs"], expected) < 1e-14
     np.testing.assert_allclose(got["c"], expected_c, rtol=0, atol=1e-14)
     np.testing.assert_allclose(got["h"], expected_h, rtol=0, atol=1e-14)

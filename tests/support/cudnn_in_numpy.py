@@ -7,8 +7,10 @@ cuDNN refuses raise AssertionError. Results that cuDNN leaves undefined are NaN.
 on one reserve space are NaN, too, because the first pass overwrites the space (cudnnRNNBackwardData_v8).
 """
 
-import collections
+from __future__ import annotations
+
 import itertools
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,10 +18,27 @@ from stacked_lstm.compat import tf
 
 ID_INPUT, ID_FORGET, ID_MEMORY, ID_OUTPUT = range(4)
 
-Layer = collections.namedtuple("Layer", ["W", "R", "b_W", "b_R"])
-Layer.__doc__ = """One pseudo-layer: W four of [H, I], R four of [H, H], b_W and b_R four of [H] each, by linLayerID."""
 
-Step = collections.namedtuple("Step", ["x", "h", "c", "i", "f", "m", "o", "c_new"])
+class Layer(NamedTuple):
+    """One pseudo-layer. W has four matrices [H, I], R four [H, H], b_W and b_R four vectors [H] each, by linLayerID."""
+
+    W: Any
+    R: Any
+    b_W: Any
+    b_R: Any
+
+
+class Step(NamedTuple):
+    """What one step takes and computes, [B, I] or [B, H] each; m is the new memory."""
+
+    x: Any
+    h: Any
+    c: Any
+    i: Any
+    f: Any
+    m: Any
+    o: Any
+    c_new: Any
 
 
 def read(params, input_size, hidden_size, layer_count):

@@ -1,7 +1,9 @@
 """The native engine's ops with all sizes unknown: one graph for layers of any shape, forward and backward."""
 
-import collections
+from __future__ import annotations
+
 import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,13 +16,17 @@ from stacked_lstm.engines.place import Place
 
 NEEDS_NATIVE = pytest.mark.needs_native  # Nothing is compiled before such a test runs: see conftest.py.
 
-Layer = collections.namedtuple("Layer", ["feeds", "results"])
-Layer.__doc__ = """A stack in the graph. Names of its second layer end with _1, and so on.
 
-Fields:
-  feeds: name -> placeholder: x, c, h, lengths, Wi ..., bi ..., or kernel and bias; and d_outputs, d_c, d_h.
-  results: name -> tensor: outputs, c, h, and the gradients of x, c0, h0 and the weights.
-"""
+class Layer(NamedTuple):
+    """A stack in the graph. Names of its second layer end with _1, and so on.
+
+    Fields:
+      feeds: name -> placeholder: x, c, h, lengths, Wi ..., bi ..., or kernel and bias; and d_outputs, d_c, d_h.
+      results: name -> tensor: outputs, c, h, and the gradients of x, c0, h0 and the weights.
+    """
+
+    feeds: dict[str, Any]
+    results: dict[str, Any]
 
 
 def auto_engine():
