@@ -20,12 +20,12 @@ ID_INPUT, ID_FORGET, ID_MEMORY, ID_OUTPUT = range(4)
 
 
 class Layer(NamedTuple):
-    """One pseudo-layer. W has four matrices [H, I], R four [H, H], b_W and b_R four vectors [H] each, by linLayerID."""
+    """One pseudo-layer. W has four matrices [H, I], R four [H, H], b_w and b_r four vectors [H] each, by linLayerID."""
 
     W: Any
     R: Any
-    b_W: Any
-    b_R: Any
+    b_w: Any
+    b_r: Any
 
 
 class Step(NamedTuple):
@@ -62,7 +62,7 @@ def sigma(z):
 
 
 def step(layer, x, h, c):
-    z = [x @ layer.W[k].T + h @ layer.R[k].T + layer.b_W[k] + layer.b_R[k] for k in range(4)]
+    z = [x @ layer.W[k].T + h @ layer.R[k].T + layer.b_w[k] + layer.b_r[k] for k in range(4)]
     i, f, m, o = sigma(z[ID_INPUT]), sigma(z[ID_FORGET]), np.tanh(z[ID_MEMORY]), sigma(z[ID_OUTPUT])
     c_new = f * c + i * m
     return Step(x, h, c, i, f, m, o, c_new), o * np.tanh(c_new), c_new
@@ -80,8 +80,8 @@ def step_backward(layer, gradient, taken, d_h, d_c):
     for k in range(4):
         gradient.W[k][...] += d_z[k].T @ taken.x
         gradient.R[k][...] += d_z[k].T @ taken.h
-        gradient.b_W[k][...] += d_z[k].sum(axis=0)
-        gradient.b_R[k][...] += d_z[k].sum(axis=0)
+        gradient.b_w[k][...] += d_z[k].sum(axis=0)
+        gradient.b_r[k][...] += d_z[k].sum(axis=0)
     d_x = sum(d_z[k] @ layer.W[k] for k in range(4))
     d_h = sum(d_z[k] @ layer.R[k] for k in range(4))
     return d_x, d_h, d_c * taken.f
