@@ -118,11 +118,12 @@ class StackedLSTM:
             gradients reach early time steps when training begins (Jozefowicz, Zaremba and Sutskever, An Empirical
             Exploration of Recurrent Network Architectures, ICML 2015). bf holds the sum: nothing is added at run time.
           weight_initializer: str, callable or mapping, the initial values of the matrices. Default "dl", uniform in
-            +-1 / sqrt(rows), so that the variance of z does not grow with the width. Other names are "tn", "xavier", "he", "glorot_bengio",
-            "orthogonal", "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)`
-            explains them. A string can also be the path of a CSV file, a callable is a TensorFlow initializer. A
-            mapping has one of these per variable, by its name within the stack, such as {"layer_1/Wf": "wf.csv"};
-            variables that it does not name have the default.
+            +-1 / sqrt(rows), so that the variance of z does not grow with the width (Goodfellow, Bengio and Courville,
+            Deep Learning, 2016, section 8.4). Other names are "tn", "xavier", "he", "glorot_bengio", "orthogonal",
+            "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)` explains them. A
+            string can also be the path of a CSV file, a callable is a TensorFlow initializer. A mapping has one of
+            these per variable, by its name within the stack, such as {"layer_1/Wf": "wf.csv"}; variables that it does
+            not name have the default.
           bias_initializer: str, callable or mapping, the initial values of the biases, likewise. Default "zeros". Its
             mapping may also name the vectors of a learned initial state ("initial_state/layer_1/h"), which are zero
             otherwise.
