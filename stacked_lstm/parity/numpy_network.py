@@ -11,6 +11,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.parity.network import Network, named_results
 from stacked_lstm.parity.problem import Batch, Setup, mixed_loss_gradients
 from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.state import LSTMState
 
 
 class NumpyNetwork(Network):
@@ -79,7 +80,7 @@ class NumpyNetwork(Network):
         if "W_c" in self._initial_state[0]:
             states, cache = numpy_lstm.projected_forward(self._initial_state, first)
             return states, lambda d_states: numpy_lstm.projected_backward(d_states, cache)
-        states = [[np.tile(layer[f], [len(first), 1]) for f in "ch"] for layer in self._initial_state]
+        states = [LSTMState(*[np.tile(layer[f], [len(first), 1]) for f in "ch"]) for layer in self._initial_state]
         return states, lambda d_states: ([{f: np.sum(getattr(d, f), axis=0) for f in "ch"} for d in d_states], 0)
 
     def _switched(self, array: np.ndarray) -> np.ndarray:

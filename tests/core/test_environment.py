@@ -1,4 +1,4 @@
-"""What the package needs, and what it must not touch."""
+"""Dependencies of the package, and dependencies between its modules."""
 
 import ast
 import os
@@ -12,7 +12,7 @@ import stacked_lstm
 
 PACKAGE = os.path.dirname(stacked_lstm.__file__)
 
-# Makes `import tf_keras` fail, and Keras 3 the Keras that TensorFlow has.
+# `import tf_keras` fails, so that Keras 3 is TensorFlow's Keras.
 PREAMBLE = """
 import sys
 sys.modules["tf_keras"] = None
@@ -75,7 +75,7 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
                     assert not forbidden.search(source.read()), file
 
 
-# Floors of the house, by folder: a module imports those before it, and the folders below its own.
+# The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
     "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
     " layouts compat tensor_checks tf32 activations equations layer weights initializers initializer_table"
@@ -90,7 +90,7 @@ FLOORS = {
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 
-# What a part of the house must not reach, whatever its floor.
+# Modules that a part of the package must not import, wherever they are.
 UNREACHED = {
     "engines": {"weights", "layouts", "initializers", "initializer_table", "initial_state"},
     "numpy_lstm": {"compat"},
@@ -101,7 +101,7 @@ UNREACHED = {
 
 
 def imports():
-    """Name of each module of the package, without the package's -> names of those that it imports."""
+    """Name of each module, without that of the package -> names of the modules that it imports."""
     modules = {}
     for folder, _, files in os.walk(PACKAGE):
         for file in files:
@@ -122,9 +122,9 @@ def imports():
 
 
 def test_arrows_run_one_way():
-    """Lower modules do not import upper ones, in each folder."""
+    """In each folder, no module imports one that comes later."""
     for name, others in imports().items():
-        for other in others - {""}:  # The package itself has what is on its top floor.
+        for other in others - {""}:  # The package itself offers modules from the top.
             ours, theirs = name.split("."), other.split(".")
             while len(ours) > 1 and len(theirs) > 1 and ours[0] == theirs[0]:
                 ours, theirs = ours[1:], theirs[1:]
