@@ -1,4 +1,8 @@
-"""Segments: a stack runs piece by piece, so that something may stand between its layers."""
+"""Segments: what stands between the layers of a stack. A segment is some layers and a function after them.
+
+`StackedLSTM._segments` makes the segments of a stack. A residual sum (a layer's input plus its output) is such a
+function.
+"""
 
 from __future__ import annotations
 
