@@ -21,6 +21,7 @@ from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
 from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
@@ -28,8 +29,10 @@ from stacked_lstm.state import LSTMStateTuple
 
 __all__ = [
     "BasicLSTMCell",
+    "CudnnCompatibleLSTMCell",
     "DeviceWrapper",
     "DropoutWrapper",
+    "LSTMBlockCell",
     "LSTMCell",
     "LSTMStateTuple",
     "MultiRNNCell",
@@ -46,6 +49,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     raise AttributeError(
         f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops static_rnn, raw_rnn and "
-        "static_state_saving_rnn are in tf.nn and run these cells. LSTMBlockCell and CudnnCompatibleLSTMCell are "
-        "LSTMCell with `name` for the scope of their variables; CudnnCompatibleLSTMCell also needs forget_bias=0.0."
+        "static_state_saving_rnn are in tf.nn and run these cells."
     )

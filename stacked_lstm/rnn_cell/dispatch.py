@@ -13,10 +13,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
-from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 
 
@@ -39,7 +37,7 @@ class Call(NamedTuple):
 
 
 def _cells_are_lstm_cells(call: Call) -> str | None:
-    names = [type(c).__name__ for c in layer_cells(call.cell) if type(c) not in (BasicLSTMCell, LSTMCell)]
+    names = [type(c).__name__ for c in layer_cells(call.cell) if not getattr(c, "has_layer", False)]
     return f"there is a {names[0]}" if names else None
 
 

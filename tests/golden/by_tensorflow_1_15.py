@@ -19,15 +19,23 @@ def tensorflow_1_15():
 
 
 def block_cells():
-    """Writes block_cells.ckpt.* and block_cells.npz with the cells of tf.contrib."""
+    """Writes block_cells.ckpt.* and block_cells.npz with every case of BLOCK_CASES."""
+    write_cells("block_cells", cells.BLOCK_CASES, contrib())
+
+
+def contrib_cells():
+    """Writes contrib_cells.ckpt.* and contrib_cells.npz with every case of CONTRIB_CASES."""
+    write_cells("contrib_cells", cells.CONTRIB_CASES, contrib())
+
+
+def contrib():
+    """The cells of tf.contrib in one module."""
     import tensorflow  # tensorflow.compat.v1 has no contrib.
 
-    contrib = types.SimpleNamespace(
-        LSTMBlockCell=tensorflow.contrib.rnn.LSTMBlockCell,
-        CudnnCompatibleLSTMCell=tensorflow.contrib.cudnn_rnn.CudnnCompatibleLSTMCell,
-        MultiRNNCell=tensorflow.nn.rnn_cell.MultiRNNCell,
-    )
-    write_cells("block_cells", cells.BLOCK_CASES, contrib)
+    names = [name for name in dir(tensorflow.contrib.rnn) if name[0].isupper()]
+    module = types.SimpleNamespace(**{name: getattr(tensorflow.contrib.rnn, name) for name in names})
+    module.CudnnCompatibleLSTMCell = tensorflow.contrib.cudnn_rnn.CudnnCompatibleLSTMCell
+    return module
 
 
 def write_cells(target, names, rnn_cell):
@@ -43,6 +51,8 @@ def write_cells(target, names, rnn_cell):
                 key: random.randn(*tensor.shape.as_list()).astype(tensor.dtype.as_numpy_dtype)
                 for key, tensor in network.placeholders.items()
             }
+            if cells.case_of(name).classes:
+                inputs["inputs"] = random.randint(cells.case_of(name).classes, size=inputs["inputs"].shape)
             if "sequence_length" in inputs:
                 inputs["sequence_length"] = np.array(cells.LENGTHS, np.int32)
             results = session.run(network.results, {network.placeholders[key]: inputs[key] for key in inputs})

@@ -15,6 +15,8 @@ from stacked_lstm.compat import tf
         rnn_cell.BasicLSTMCell(4, forget_bias=0.3, activation="relu", name="basic"),
         rnn_cell.LSTMCell(3, True, 0.4, tf.truncated_normal_initializer(stddev=0.3), 3, 0.3, activation=tf.nn.elu),
         rnn_cell.LSTMCell(3, initializer="ones", activation=lambda v: 0.5 * v),
+        rnn_cell.LSTMBlockCell(4, 0.5, cell_clip=0.3, use_peephole=True, name="block"),
+        rnn_cell.CudnnCompatibleLSTMCell(4),
         rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)], state_is_tuple=False),
         rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3), residual_fn=lambda x, y: x - y),
         rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(3), "/cpu:0"),

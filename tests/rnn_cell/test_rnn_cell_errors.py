@@ -60,8 +60,8 @@ def test_bad_constructors():
 
 
 def test_missing_names():
-    with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no GRUCell; it has BasicLSTMCell, .*tf.nn"):
-        rnn_cell.GRUCell  # noqa: B018
+    with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no SRUCell; it has .*BasicLSTMCell, .*tf.nn"):
+        rnn_cell.SRUCell  # noqa: B018
     assert not hasattr(rnn_cell, "__path_of_nothing__")
 
 
