@@ -17,10 +17,12 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
+from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
 from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.rnn_cell.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
 from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
 from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
@@ -29,9 +31,13 @@ from stacked_lstm.state import LSTMStateTuple
 
 __all__ = [
     "BasicLSTMCell",
+    "BasicRNNCell",
     "CudnnCompatibleLSTMCell",
     "DeviceWrapper",
     "DropoutWrapper",
+    "GRUBlockCell",
+    "GRUBlockCellV2",
+    "GRUCell",
     "LSTMBlockCell",
     "LSTMCell",
     "LSTMStateTuple",

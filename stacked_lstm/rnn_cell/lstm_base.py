@@ -14,7 +14,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell, check_floating
+from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -81,11 +81,8 @@ class LSTMBase(RNNCell):
         Raises:
           ValueError: I is unknown.
         """
-        depth = tf.TensorShape(inputs_shape).as_list()[-1]
-        if depth is None:
-            raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}")
-        self.input_size = depth
-        self._add_variables(depth)
+        self.input_size = input_width(inputs_shape)
+        self._add_variables(self.input_size)
         self.built = True
 
     def layer(self) -> Layer:

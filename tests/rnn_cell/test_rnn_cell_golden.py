@@ -46,6 +46,8 @@ CONTRIB_ENGINES = {
     "block_clip_zero": "native",
     "block_peepholes": "graph",
     "cudnn_compatible": "native",
+    "basic_rnn": "stepwise",
+    "gru": "stepwise",
 }
 
 
