@@ -19,10 +19,12 @@ from typing import Any
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
 from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.coupled_input_forget_gate_lstm_cell import CoupledInputForgetGateLSTMCell
 from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
 from stacked_lstm.rnn_cell.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
+from stacked_lstm.rnn_cell.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
 from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
 from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
@@ -32,6 +34,7 @@ from stacked_lstm.state import LSTMStateTuple
 __all__ = [
     "BasicLSTMCell",
     "BasicRNNCell",
+    "CoupledInputForgetGateLSTMCell",
     "CudnnCompatibleLSTMCell",
     "DeviceWrapper",
     "DropoutWrapper",
@@ -41,6 +44,7 @@ __all__ = [
     "LSTMBlockCell",
     "LSTMCell",
     "LSTMStateTuple",
+    "LayerNormBasicLSTMCell",
     "MultiRNNCell",
     "RNNCell",
     "ResidualWrapper",

@@ -20,6 +20,8 @@ from stacked_lstm.compat import tf
         rnn_cell.BasicRNNCell(3, activation="relu", name="basic"),
         rnn_cell.GRUCell(3, kernel_initializer="ones", bias_initializer=tf.constant_initializer(0.5)),
         rnn_cell.GRUBlockCell(cell_size=3),
+        rnn_cell.LayerNormBasicLSTMCell(3, 0.5, activation=tf.nn.relu, norm_gain=0.5, norm_shift=0.25),
+        rnn_cell.CoupledInputForgetGateLSTMCell(3, True, num_proj=2, proj_clip=0.1, norm_gain=0.5, layer_norm=True),
         rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)], state_is_tuple=False),
         rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3), residual_fn=lambda x, y: x - y),
         rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(3), "/cpu:0"),

@@ -69,6 +69,12 @@ def test_bad_constructors():
             build()
 
 
+def test_more_parts_than_rows():
+    cell = rnn_cell.CoupledInputForgetGateLSTMCell(4, num_unit_shards=9)
+    with pytest.raises(ValueError, match=r"Too many shards: shape=\[7, 12\], num_shards=9"):
+        cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
+
+
 def test_missing_names():
     with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no SRUCell; it has .*BasicLSTMCell, .*tf.nn"):
         rnn_cell.SRUCell  # noqa: B018

@@ -47,7 +47,14 @@ CONTRIB_ENGINES = {
     "block_peepholes": "graph",
     "cudnn_compatible": "native",
     "basic_rnn": "stepwise",
+    "coupled": "native",
+    "coupled_layer_norm": "graph",
+    "coupled_one_tensor": "stepwise",
+    "coupled_peepholes": "graph",
+    "coupled_projection": "graph",
     "gru": "stepwise",
+    "layer_norm": "graph",
+    "layer_norm_without": "native",
 }
 
 
@@ -66,7 +73,8 @@ def check(name, archive, checkpoint, module, session, engine):
 
     def dynamic_rnn(cell, parallel_iterations, **options):
         # One step at a time draws the masks in order. A call without dropout may run on an engine.
-        steps = {"parallel_iterations": parallel_iterations} if "dropout" in name or "wrappers" in name else {}
+        in_order = name in cells.CASES and ("dropout" in name or "wrappers" in name)
+        steps = {"parallel_iterations": parallel_iterations} if in_order else {}
         outputs, state = rnn_cell.dynamic_rnn(cell, engine=engine, **dict(options, **steps))
         used.append(rnn_cell.engine_used(outputs).name)
         return outputs, state
