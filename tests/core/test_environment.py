@@ -83,7 +83,7 @@ FLOORS = {
     "engines": "place engine conditions padding segments loops recurrence graph second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",
     "rnn_cell": "variables zero_states cell configs keras_names lstm_base basic_lstm_cell lstm_cell multi_rnn_cell"
-    " wrappers dropout_wrapper dispatch dynamic_rnn",
+    " wrappers dropout_wrapper dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report convert compare",

@@ -8,14 +8,14 @@ import types
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from golden import cells
+from golden import cells, loops
 from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_state
 from support import legacy_program
 
 
 def tensorflow_1_15():
     """Writes cells.ckpt.* and cells.npz with every case of cells.py."""
-    write_cells("cells", cells.CASES, tf.nn.rnn_cell)
+    write("cells", networks_of(cells.CASES, tf.nn.rnn_cell))
 
 
 def block_cells():
@@ -27,12 +27,24 @@ def block_cells():
         CudnnCompatibleLSTMCell=tensorflow.contrib.cudnn_rnn.CudnnCompatibleLSTMCell,
         MultiRNNCell=tensorflow.nn.rnn_cell.MultiRNNCell,
     )
-    write_cells("block_cells", cells.BLOCK_CASES, contrib)
+    write("block_cells", networks_of(cells.BLOCK_CASES, contrib))
 
 
-def write_cells(target, names, rnn_cell):
-    """Writes one checkpoint with the variables of all cases, and an archive with their arrays by `<case>/<key>`."""
-    networks = {name: cells.build(name, rnn_cell, tf.nn.dynamic_rnn, tf.nn.bidirectional_dynamic_rnn) for name in names}
+def unrolled_loops():
+    """Writes loops.ckpt.* and loops.npz with every case of loops.py."""
+    import tensorflow  # tensorflow.compat.v1 has no contrib.
+
+    functions = {name: getattr(tensorflow.contrib.rnn, name) for name in loops.FUNCTIONS if name != "rnn_decoder"}
+    functions["rnn_decoder"] = tensorflow.contrib.legacy_seq2seq.rnn_decoder
+    write("loops", {name: loops.build(name, tf.nn.rnn_cell, functions) for name in loops.CASES})
+
+
+def networks_of(names, rnn_cell):
+    return {name: cells.build(name, rnn_cell, tf.nn.dynamic_rnn, tf.nn.bidirectional_dynamic_rnn) for name in names}
+
+
+def write(target, networks):
+    """Writes one checkpoint with the variables of all networks, and an archive with their arrays by `<name>/<key>`."""
     archive = {}
     with tf.Session() as session:
         for name, network in networks.items():

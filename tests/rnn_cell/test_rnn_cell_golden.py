@@ -3,17 +3,12 @@
 tests/golden/cells.py is the table of networks; tests/golden/generate.py had TensorFlow 1.15.5 compute them.
 """
 
-import os
-
-import numpy as np
 import pytest
 
 from golden import cells
 from stacked_lstm import rnn_cell
-from stacked_lstm.compat import tf
-from stacked_lstm.parity.measure import TOLERANCES
+from support.golden_networks import check_numbers
 from support.native_ops import auto_engine
-from support.paths import OF_TENSORFLOW
 from support.sets import ONCE
 
 # Parts of the names of cases that run on TensorFlow's loop; see dispatch.CONDITIONS.
@@ -38,7 +33,7 @@ def engines_of(name):
     return [first, second] if cells.CASES[name].backward else [first]
 
 
-def check(name, archive, checkpoint, module, session, engine):
+def check(name, files, module, session, engine):
     """Restores a case's variables by name and compares outputs, final states and all gradients."""
     used = []
 
@@ -56,37 +51,29 @@ def check(name, archive, checkpoint, module, session, engine):
         return outputs, states
 
     network = cells.build(name, module, dynamic_rnn, bidirectional_dynamic_rnn)
-    expected = cells.arrays_of(np.load(os.path.join(OF_TENSORFLOW, archive)), name)
-    tf.train.Saver(network.variables).restore(session, os.path.join(OF_TENSORFLOW, checkpoint))
-    actual = session.run(network.results, {network.placeholders[key]: expected[key] for key in network.placeholders})
-    tolerance = TOLERANCES[expected["inputs"].dtype.name]
-    for key, value in actual.items():
-        assert value.dtype == expected[key].dtype and value.shape == expected[key].shape, key
-        difference, size = np.max(np.abs(value - expected[key])), np.max(np.abs(expected[key]))
-        assert difference <= tolerance * size, (key, difference, size)
-    assert set(expected) == set(actual) | set(network.placeholders)
+    check_numbers(name, network, files, session)
     return used
 
 
 @pytest.mark.parametrize("name", sorted(cells.CASES))
 def test_on_engines(name, plain_session):
-    used = check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, None)
+    used = check(name, "cells", rnn_cell, plain_session, None)
     assert used == [auto_engine() if expected == "native" else expected for expected in engines_of(name)]
 
 
 @ONCE
 @pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "native" in engines_of(name)))
 def test_graph(name, plain_session):
-    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "graph")) == {"graph"}
+    assert set(check(name, "cells", rnn_cell, plain_session, "graph")) == {"graph"}
 
 
 @ONCE
 @pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "stepwise" not in engines_of(name)))
 def test_stepwise(name, plain_session):
-    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
+    assert set(check(name, "cells", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
 
 
 @pytest.mark.parametrize("name", sorted(cells.BLOCK_CASES))
 def test_checkpoints_of_contrib(name, session):
     """LSTMBlockCell and CudnnCompatibleLSTMCell are LSTMCell under other names."""
-    check(name, "block_cells.npz", "block_cells.ckpt", cells.block_cells_of(rnn_cell), session, None)
+    check(name, "block_cells", cells.block_cells_of(rnn_cell), session, None)
