@@ -8,7 +8,7 @@ import types
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from golden import cells, loops
+from golden import cells, loops, losses
 from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_state
 from support import legacy_program
 
@@ -37,6 +37,19 @@ def unrolled_loops():
     functions = {name: getattr(tensorflow.contrib.rnn, name) for name in loops.FUNCTIONS if name != "rnn_decoder"}
     functions["rnn_decoder"] = tensorflow.contrib.legacy_seq2seq.rnn_decoder
     write("loops", {name: loops.build(name, tf.nn.rnn_cell, functions) for name in loops.CASES})
+
+
+def sequence_losses():
+    """Writes losses.npz with every case of losses.py, by `<case>/loss` and `<case>/gradient`."""
+    import tensorflow  # tensorflow.compat.v1 has no contrib.
+
+    modules = {name: getattr(tensorflow.contrib, name) for name in ("seq2seq", "legacy_seq2seq")}
+    archive = {}
+    with tf.Session() as session:
+        for name in losses.CASES:
+            arrays = session.run(losses.build(name, modules))
+            archive.update({f"{name}/{key}": array for key, array in zip(("loss", "gradient"), arrays)})
+    np.savez_compressed(path("tensorflow_1_15", "losses.npz"), **archive)
 
 
 def networks_of(names, rnn_cell):
