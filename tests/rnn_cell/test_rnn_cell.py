@@ -231,7 +231,7 @@ def test_subclasses_that_compute_with_attributes(session):
         return m.MultiRNNCell([Variant(4, activation=tf.nn.relu), Projected(3, use_peepholes=True, num_proj=2)])
 
     results = []
-    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+    for m in (rnn_cell, parity.rnn_cell()[0]):
         with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
             results.append(tf.nn.static_rnn(variant(m), [tf.constant(random([2, 3]))] * 3, dtype=tf.float32))
     session.run(tf.global_variables_initializer())

@@ -213,7 +213,7 @@ class TensorFlow(DropIn):
     bidirectional_dynamic_rnn = staticmethod(tf.nn.bidirectional_dynamic_rnn)
 
     def __getattr__(self, name):
-        return getattr(parity.dynamic_rnn.rnn_cell()[0], name)
+        return getattr(parity.rnn_cell()[0], name)
 
 
 def outcome(program, m):
