@@ -24,6 +24,12 @@ from stacked_lstm.rnn_cell.decoder import rnn_decoder
 from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.rnn_cell.fused_cells import (
+    FusedRNNCell,
+    FusedRNNCellAdaptor,
+    LSTMBlockFusedCell,
+    TimeReversedFusedRNN,
+)
 from stacked_lstm.rnn_cell.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
 from stacked_lstm.rnn_cell.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
 from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
@@ -41,16 +47,20 @@ __all__ = [
     "CudnnCompatibleLSTMCell",
     "DeviceWrapper",
     "DropoutWrapper",
+    "FusedRNNCell",
+    "FusedRNNCellAdaptor",
     "GRUBlockCell",
     "GRUBlockCellV2",
     "GRUCell",
     "LSTMBlockCell",
+    "LSTMBlockFusedCell",
     "LSTMCell",
     "LSTMStateTuple",
     "LayerNormBasicLSTMCell",
     "MultiRNNCell",
     "RNNCell",
     "ResidualWrapper",
+    "TimeReversedFusedRNN",
     "bidirectional_dynamic_rnn",
     "dynamic_rnn",
     "engine_used",
