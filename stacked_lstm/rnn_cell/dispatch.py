@@ -1,4 +1,4 @@
-"""Dispatch: which calls of dynamic_rnn run on the package's engines, and how.
+"""Dispatch: which calls of the loops run on the package's engines, and how.
 
 `CONDITIONS` alone decides. A call that does not meet them runs on TensorFlow's own loop, which is named "stepwise".
 """
@@ -13,10 +13,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
-from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 
 
@@ -39,7 +37,7 @@ class Call(NamedTuple):
 
 
 def _cells_are_lstm_cells(call: Call) -> str | None:
-    names = [type(c).__name__ for c in layer_cells(call.cell) if type(c) not in (BasicLSTMCell, LSTMCell)]
+    names = [type(c).__name__ for c in layer_cells(call.cell) if not getattr(c, "has_layer", False)]
     return f"there is a {names[0]}" if names else None
 
 
@@ -118,12 +116,13 @@ CONDITIONS = (
 )
 
 
-def choose(call: Call, engine: str | None) -> engines.Request | EngineUsed:
+def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> engines.Request | EngineUsed:
     """Decides where a call runs.
 
     Args:
       call: the `Call`.
       engine: "auto", "stepwise" or an engine's name; None is "auto".
+      function: the name of the caller, for messages.
 
     Returns:
       An `engines.Request` if the call runs on an engine; an `EngineUsed` if it runs on TensorFlow's loop.
@@ -131,14 +130,14 @@ def choose(call: Call, engine: str | None) -> engines.Request | EngineUsed:
     Raises:
       ValueError: an unknown engine; or one that was asked for by name, and the call does not meet the conditions.
     """
-    request = engines.resolve(AUTO if engine is None else engine, "dynamic_rnn", stepwise=True)
+    request = engines.resolve(AUTO if engine is None else engine, function, stepwise=True)
     if request.name == STEPWISE:
         return EngineUsed(STEPWISE, f"asked for by {request.source}")
     problem = first_problem(CONDITIONS, call)
     if problem is None:
         return request
     if engine not in (None, AUTO):
-        checks.fail("dynamic_rnn", f"a plain stack of LSTM cells for engine {engine!r}", problem)
+        checks.fail(function, f"a plain stack of LSTM cells for engine {engine!r}", problem)
     return EngineUsed(STEPWISE, f"TensorFlow's own loop, because {problem}")
 
 
@@ -206,11 +205,11 @@ def record(outputs: Any, used: EngineUsed) -> None:
 
 
 def engine_used(outputs: Any) -> EngineUsed:
-    """Returns the engine that runs a call of `dynamic_rnn`, and the reason.
+    """Returns the engine that runs a call of a loop such as `dynamic_rnn`, and the reason.
 
     Args:
-      outputs: the outputs that `dynamic_rnn` returned; or the forward or backward outputs of
-        `bidirectional_dynamic_rnn`.
+      outputs: the outputs that a loop of this package returned, a tensor or a list; for `bidirectional_dynamic_rnn`,
+        the forward or the backward outputs.
 
     Returns:
       `EngineUsed(name, reason)`, two strings. The name is "cudnn", "native", "graph", or "stepwise" for TensorFlow's
@@ -231,4 +230,4 @@ def engine_used(outputs: Any) -> EngineUsed:
     for tensor in tf.nest.flatten(outputs)[:1]:
         if tf.is_tensor(tensor) and tensor.name in _ENGINES_USED.get(tensor.graph, {}):
             return _ENGINES_USED[tensor.graph][tensor.name]
-    return checks.fail("engine_used", "outputs of this package's dynamic_rnn", outputs)
+    return checks.fail("engine_used", "outputs of this package's loops", outputs)

@@ -79,11 +79,14 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 FLOORS = {
     "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
     " layouts compat tensor_checks tf32 activations equations layer weights initializers initializer_table"
-    " initial_state engines stack rnn_cell checkpoints parity commands",
+    " initial_state engines stack rnn_cell contrib checkpoints parity commands",
     "engines": "place engine conditions padding segments loops recurrence graph second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",
-    "rnn_cell": "variables zero_states cell configs keras_names lstm_base basic_lstm_cell lstm_cell multi_rnn_cell"
-    " wrappers dropout_wrapper dispatch dynamic_rnn",
+    "rnn_cell": "variables zero_states cell configs keras_names lstm_base basic_lstm_cell lstm_cell lstm_block_cell"
+    " normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
+    " one_state_base basic_rnn_cell gru_cell multi_rnn_cell wrappers dropout_wrapper dispatch dynamic_rnn"
+    " steps static_rnn stacked_bidirectional decoder fused_cells",
+    "contrib": "seq2seq legacy_seq2seq",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report convert compare",

@@ -57,7 +57,12 @@ cells = [tf1_rnn.BasicLSTMCell(8), tf1_rnn.DropoutWrapper(tf1_rnn.LSTMCell(8), 0
 cell = tf1_rnn.MultiRNNCell(cells); isinstance(cell, tf1_rnn.RNNCell)
 outputs, state = tf1_rnn.dynamic_rnn(cell, x, dtype=tf.float32)
 both, states = tf1_rnn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
-outputs, state = tf.nn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+outputs, state = tf1_rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+outputs, state, _ = tf1_rnn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
+outputs, states, _ = tf1_rnn.stack_bidirectional_dynamic_rnn([cell], [cell], x, dtype=tf.float32)
+outputs, states, _ = tf1_rnn.stack_bidirectional_rnn([cell], [cell], xs, dtype=tf.float32)
+outputs, state = tf1_rnn.rnn_decoder(xs, state, cell)
+outputs, state = tf.nn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
 """
 
 

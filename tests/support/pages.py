@@ -63,6 +63,11 @@ cell = tf.compat.v1.nn.rnn_cell.MultiRNNCell(cells); isinstance(cell, tf.nn.rnn_
 outputs, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
 both, states = tf.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
 outputs, state = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+outputs, state, _ = tf.nn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
+outputs, states, _ = tf.contrib.rnn.stack_bidirectional_dynamic_rnn([cell], [cell], x, dtype=tf.float32)
+outputs, states, _ = tf.contrib.rnn.stack_bidirectional_rnn([cell], [cell], xs, dtype=tf.float32)
+outputs, state = tf.contrib.legacy_seq2seq.rnn_decoder(xs, state, cell)
+outputs, state = tf.contrib.rnn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
 """
 
 
