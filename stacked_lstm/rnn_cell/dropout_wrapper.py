@@ -1,7 +1,7 @@
 """DropoutWrapper: dropout on a cell's inputs, outputs and states.
 
-With the same seeds the masks are those of TensorFlow 1.15. Each leaf of a nest has a seed of its own, which the same
-hash makes from the wrapper's seed.
+With the same seeds the masks of a step are those of TensorFlow 1.15. Each leaf of a nest has a seed of its own, which
+the same hash makes from the wrapper's seed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any, Callable
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.rnn_cell import dropout_masks
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
 
@@ -23,6 +25,11 @@ class DropoutWrapper(CellWrapper):
     draws a new mask for each sequence. With `variational_recurrent`, all steps and all sequences share one mask. The
     cell state c is never dropped out, unless `dropout_state_filter_visitor` says so. Kept values are divided by their
     probability.
+
+    On an engine, the masks of all steps are drawn at once. They have the same distribution as those of TensorFlow's
+    loop, but other bits; `dynamic_rnn(..., engine="stepwise")` has TensorFlow's bits. With `variational_recurrent` the
+    bits are TensorFlow's on every engine. A probability that is a tensor, such as a placeholder, may be 1 when the
+    graph runs: the numbers are then exactly those without the wrapper, and no masks are drawn.
 
     Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS
     2016, https://arxiv.org/abs/1512.05287 (the variational one); Zaremba, Sutskever and Vinyals, 2014,
@@ -163,6 +170,33 @@ class DropoutWrapper(CellWrapper):
             return tf.nn.dropout(value, rate=rate, seed=self._gen_seed(salt_prefix, k))
 
         return walk(values, recurrent_noise, visit(values))
+
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        if _drops(self._state_keep_prob):
+            return "a DropoutWrapper drops out states"
+        noise = self._recurrent_input_noise
+        if noise is not None and not (tf.is_tensor(noise) and noise.shape.is_compatible_with([1, width])):
+            return f"a DropoutWrapper has an input_size that is not {width}"
+        return None
+
+    def segment(self) -> Segment:
+        def drop(series: tf.Tensor, place: str, noise: Any, keep_prob: Any) -> tf.Tensor:
+            if self._variational_recurrent:
+                return dropout_masks.drop_in_all_steps(series, keep_prob, noise)
+            return dropout_masks.drop_in_each_step(series, keep_prob, self._gen_seed(place, 0))
+
+        before, after = None, None
+        if _drops(self._input_keep_prob):
+
+            def before(x: tf.Tensor) -> tf.Tensor:
+                return drop(x, "input", self._recurrent_input_noise, self._input_keep_prob)
+
+        if _drops(self._output_keep_prob):
+
+            def after(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+                return drop(h, "output", self._recurrent_output_noise, self._output_keep_prob)
+
+        return Segment([self.cell.segment()], before, after)
 
     def get_config(self) -> dict[str, Any]:
         visitor = self._dropout_state_filter

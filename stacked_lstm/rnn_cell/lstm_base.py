@@ -11,6 +11,7 @@ import numpy as np
 
 from stacked_lstm import checks, equations
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
@@ -91,6 +92,10 @@ class LSTMBase(RNNCell):
         bias = self._bias + tf.constant(is_f, self._bias.dtype.base_dtype) * forget_bias
         sizes = self.input_size, self._num_units
         return Layer(*sizes, [self._kernel], [bias], activation=self.activation, extras=self._extras())
+
+    def segment(self) -> Segment:
+        """Returns the built cell as the `Segment` that engines run."""
+        return Segment([self.layer()])
 
     def _extras(self) -> Extras:
         """What the cell has beyond the plain equations."""

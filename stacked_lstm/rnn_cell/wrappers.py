@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 
@@ -69,6 +70,20 @@ class CellWrapper(RNNCell):
         """
         raise NotImplementedError(f"{type(self).__name__}._call_wrapped_cell")
 
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        """Returns why engines cannot do what the wrapper does, for inputs [B, width]; None if they can.
+
+        Args:
+          width: int, the width of the inputs.
+          dtype: tf.DType of inputs, states and outputs.
+        """
+        del width, dtype
+        return None
+
+    def segment(self) -> Segment:
+        """Returns the built wrapper, with the cell inside, as the `Segment` that engines run."""
+        raise NotImplementedError(f"{type(self).__name__}.segment")
+
     @property
     def trainable_weights(self) -> list[tf.Variable]:
         return list(getattr(self.cell, "trainable_weights", ()))
@@ -119,6 +134,17 @@ class ResidualWrapper(CellWrapper):
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         outputs, new_state = cell_call_fn(inputs, state, **kwargs)
         return (self._residual_fn or _sum)(inputs, outputs), new_state
+
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        del dtype
+        if self._residual_fn:
+            return "there is a ResidualWrapper with a residual_fn"
+        if width != self.output_size:
+            return f"a ResidualWrapper would add inputs of width {width} to outputs of width {self.output_size}"
+        return None
+
+    def segment(self) -> Segment:
+        return Segment([self.cell.segment()], after=_sum)
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), residual_fn=self._residual_fn)
@@ -173,6 +199,9 @@ class DeviceWrapper(CellWrapper):
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         with tf.device(self._device):
             return cell_call_fn(inputs, state, **kwargs)
+
+    def segment(self) -> Segment:
+        return Segment([self.cell.segment()], device=self._device)
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), device=self._device)

@@ -82,8 +82,8 @@ FLOORS = {
     " initial_state engines stack rnn_cell checkpoints parity commands",
     "engines": "place engine conditions padding segments loops recurrence graph second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",
-    "rnn_cell": "variables zero_states cell configs keras_names lstm_base basic_lstm_cell lstm_cell multi_rnn_cell"
-    " wrappers dropout_wrapper dispatch dynamic_rnn",
+    "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
+    " lstm_cell multi_rnn_cell wrappers dropout_wrapper dispatch dynamic_rnn",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
     "commands": "command convert compare",
