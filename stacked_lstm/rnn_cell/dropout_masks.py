@@ -26,7 +26,7 @@ def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: int | None) -> tf
         shape = tf.where(tf.fill([3], keep_prob < 1), shape, tf.ones_like(shape))
     keep_prob = tf.cast(keep_prob, series.dtype)
     noise = tf.random_uniform(shape, seed=seed, dtype=series.dtype)
-    mask = tf.cast(noise >= 1 - keep_prob, series.dtype) / keep_prob
+    mask = tf.cast(noise >= 1 - keep_prob, series.dtype) * (1 / keep_prob)
     return _multiply(series, mask)
 
 

@@ -161,7 +161,9 @@ def _sum(inputs: Any, outputs: Any) -> Any:
 class DeviceWrapper(CellWrapper):
     """Places a cell on a device: its operations, its zero states and its variables.
 
-    It stands for `tf.nn.rnn_cell.DeviceWrapper` (also `tf.contrib.rnn.DeviceWrapper`) of TensorFlow 1.15.
+    It stands for `tf.nn.rnn_cell.DeviceWrapper` (also `tf.contrib.rnn.DeviceWrapper`) of TensorFlow 1.15. In a call of
+    `dynamic_rnn` the engine is the one that fits the device. On a machine without a GPU, "/gpu:0" counts as the CPU,
+    where a session with `allow_soft_placement=True` runs it.
 
     Attributes:
       wrapped_cell: the cell inside.

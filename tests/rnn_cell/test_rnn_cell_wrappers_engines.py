@@ -1,8 +1,7 @@
 """Wrappers in calls of dynamic_rnn that run on engines: which engine runs, and numbers and derivatives.
 
-Without random masks the numbers are those of TensorFlow's loop around the same cell, which test_rnn_cell_golden.py
-compares with TensorFlow 1.15. With random masks the test feeds the noise, and NumPy computes the same network in complex
-numbers.
+No cell here draws a mask per step, so the numbers are those of TensorFlow's loop around the same cell, which
+test_rnn_cell_golden.py compares with TensorFlow 1.15. test_rnn_cell_dropout_masks.py has masks per step.
 """
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
-from support.native_ops import auto_engine
+from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.sessions import plain_session
 from support.sets import some
 from support.some_cells import random
@@ -141,3 +140,19 @@ def test_second_derivatives(name, engine):
         compare(name, engine, None)
     finally:
         tf.disable_control_flow_v2()
+
+
+@NEEDS_NATIVE
+def test_a_gpu_that_is_not_there(graph, place):
+    """A layer's device is its own. `/gpu:0` counts as the CPU, where soft placement runs it, if there is no GPU."""
+    if place != "cpu":
+        pytest.skip("there is a GPU")
+    cell = STACK([DEVICE(LSTM(4), "/gpu:0"), DEVICE(dropout(LSTM(5), 1.0, 0.5), "/gpu:1"), LSTM(2)])
+    outputs, _ = rnn_cell.dynamic_rnn(cell, tf.ones([2, 3, 4]), dtype=tf.float32)
+    ops = [op for op in graph.get_operations() if op.type == "StackedLstmForward"]
+    assert [op.device for op in ops] == ["/device:GPU:0", "/device:GPU:1", ""]
+    assert rnn_cell.engine_used(outputs).name == "native"
+    gradients = tf.gradients(outputs, cell.trainable_weights)
+    with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:
+        session.run(tf.global_variables_initializer())
+        assert all(np.any(gradient) for gradient in session.run(gradients))
