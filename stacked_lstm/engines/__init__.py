@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import cudnn, graph, native, segments
+from stacked_lstm.engines import cudnn, graph, native, recurrent_dropout, segments
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
@@ -152,6 +152,7 @@ def run(
     lengths: tf.Tensor | None,
     time_major: bool,
     function: str,
+    starts_from_zeros: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState], EngineUsed]:
     """Runs a stack: chooses the engine, and adds the ops to the graph.
 
@@ -163,6 +164,7 @@ def run(
       lengths: int32 [B], numbers from 0 to T, or None if all sequences have T steps.
       time_major: bool, whether inputs and outputs have time as their first axis.
       function: str, the name of the caller, for messages.
+      starts_from_zeros: bool, whether all states are zeros, and no session can feed others. Default False.
 
     Returns:
       (outputs in the layout of the inputs, zero past the end of each sequence; list of `LSTMState`, one per layer, at
@@ -195,7 +197,7 @@ def run(
     def run_layers(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any]) -> tuple[tf.Tensor, list[LSTMState]]:
         engine, used = choose(request, layers, function)
         uses.append(used)
-        h, finals = engine.run_layers(layers, x, states, lengths)
+        h, finals = recurrent_dropout.run(engine.run_layers, layers, x, states, lengths, starts_from_zeros)
         h.set_shape(axes.concatenate([layers[-1].output_size]))
         return h, finals
 

@@ -42,6 +42,19 @@ def layers(segment: Segment) -> list[Layer]:
     return [layer for part in segment.parts for layer in ([part] if isinstance(part, Layer) else layers(part))]
 
 
+def with_h_masks(segment: Segment, h_masks: Sequence[tf.Tensor]) -> Segment:
+    """Returns a tree whose layers have these masks, from the input upwards, besides those that they have."""
+    remaining = iter(h_masks)
+
+    def walk(part: Layer | Segment) -> Any:
+        if isinstance(part, Segment):
+            return part._replace(parts=[walk(child) for child in part.parts])
+        h_mask = next(remaining)
+        return part._replace(h_mask=h_mask if part.h_mask is None else part.h_mask * h_mask)
+
+    return walk(segment)
+
+
 def run(
     segment: Segment, x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None, run_layers: RunLayers
 ) -> tuple[tf.Tensor, list[LSTMState]]:

@@ -185,7 +185,16 @@ def run(call: Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUse
         widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
         states = packed_states.unpack(state, call.cell.state_size, widths)
         checked = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
-        outputs, finals, used = engines.run(request, segment, x, checked, lengths, call.time_major, "dynamic_rnn")
+        outputs, finals, used = engines.run(
+            request,
+            segment,
+            x,
+            checked,
+            lengths,
+            call.time_major,
+            function="dynamic_rnn",
+            starts_from_zeros=call.initial_state is None,
+        )
     return outputs, packed_states.pack(finals, call.cell.state_size, widths), used
 
 

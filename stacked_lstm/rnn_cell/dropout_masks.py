@@ -38,8 +38,13 @@ def drop_in_all_steps(series: tf.Tensor, keep_prob: Any, noise: tf.Tensor) -> tf
       keep_prob: float or scalar tensor.
       noise: [1, N], uniform on [0, 1). As in TensorFlow 1.15, an entry is kept if keep_prob + noise is at least 1.
     """
-    keep_prob = tf.cast(keep_prob, series.dtype)
-    return _multiply(series, tf.floor(keep_prob + noise) / keep_prob)
+    return _multiply(series, mask_for_all_steps(keep_prob, noise))
+
+
+def mask_for_all_steps(keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
+    """Returns the mask [1, N] of `drop_in_all_steps`."""
+    keep_prob = tf.cast(keep_prob, noise.dtype)
+    return tf.floor(keep_prob + noise) / keep_prob
 
 
 def _multiply(series: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

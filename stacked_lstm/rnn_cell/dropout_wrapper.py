@@ -12,6 +12,7 @@ from typing import Any, Callable
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import dropout_masks
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
@@ -173,7 +174,12 @@ class DropoutWrapper(CellWrapper):
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
         if _drops(self._state_keep_prob):
-            return "a DropoutWrapper drops out states"
+            if not self._variational_recurrent:
+                return "a DropoutWrapper draws masks of states at each step"
+            if self._dropout_state_filter is not _select_all_except_c:
+                return "a DropoutWrapper has a dropout_state_filter_visitor"
+            if len(tf.nest.flatten(self.state_size)) != 2 * _count_pairs(self.state_size):
+                return "a DropoutWrapper drops out states with state_is_tuple=False"
         noise = self._recurrent_input_noise
         if noise is not None and not (tf.is_tensor(noise) and noise.shape.is_compatible_with([1, width])):
             return f"a DropoutWrapper has an input_size that is not {width}"
@@ -185,18 +191,22 @@ class DropoutWrapper(CellWrapper):
                 return dropout_masks.drop_in_all_steps(series, keep_prob, noise)
             return dropout_masks.drop_in_each_step(series, keep_prob, self._gen_seed(place, 0))
 
-        before, after = None, None
-        if _drops(self._input_keep_prob):
+        def drop_inputs(x: tf.Tensor) -> tf.Tensor:
+            return drop(x, "input", self._recurrent_input_noise, self._input_keep_prob)
 
-            def before(x: tf.Tensor) -> tf.Tensor:
-                return drop(x, "input", self._recurrent_input_noise, self._input_keep_prob)
+        def drop_outputs(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+            return drop(h, "output", self._recurrent_output_noise, self._output_keep_prob)
 
-        if _drops(self._output_keep_prob):
-
-            def after(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
-                return drop(h, "output", self._recurrent_output_noise, self._output_keep_prob)
-
-        return Segment([self.cell.segment()], before, after)
+        inner = self.cell.segment()
+        if _drops(self._state_keep_prob):
+            h_noises = tf.nest.flatten(self._recurrent_state_noise)[1::2]
+            h_masks = [dropout_masks.mask_for_all_steps(self._state_keep_prob, noise) for noise in h_noises]
+            inner = segments.with_h_masks(inner, h_masks)
+        return Segment(
+            [inner],
+            before=drop_inputs if _drops(self._input_keep_prob) else None,
+            after=drop_outputs if _drops(self._output_keep_prob) else None,
+        )
 
     def get_config(self) -> dict[str, Any]:
         visitor = self._dropout_state_filter
@@ -235,6 +245,13 @@ def _recurrent_dropout(value: tf.Tensor, noise: tf.Tensor, keep_prob: Any) -> tf
     dropped = value / keep_prob * tf.floor(keep_prob + noise)
     dropped.set_shape(value.shape)
     return dropped
+
+
+def _count_pairs(state: Any) -> int:
+    """Returns how many (c, h) are in a state."""
+    if isinstance(state, LSTMStateTuple):
+        return 1
+    return sum(map(_count_pairs, state)) if isinstance(state, tuple) else 0
 
 
 def _select_all(values: Any) -> bool:

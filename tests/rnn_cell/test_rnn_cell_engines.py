@@ -98,8 +98,14 @@ STEPWISE_CALLS = {
         ("a cell was built for inputs of width 2", lambda: run(built_for_another_width())),
     ],
     "_wrappers_act_on_all_steps": [
-        ("a DropoutWrapper drops out states",
+        ("a DropoutWrapper draws masks of states at each step",
          lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), state_keep_prob=0.5))),
+        ("a DropoutWrapper has a dropout_state_filter_visitor",
+         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), state_keep_prob=0.5, variational_recurrent=True,
+                                             dtype=tf.float32, dropout_state_filter_visitor=lambda state: True))),
+        ("a DropoutWrapper drops out states with state_is_tuple=False",
+         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4, state_is_tuple=False), state_keep_prob=0.5,
+                                             variational_recurrent=True, dtype=tf.float32))),
         ("a DropoutWrapper has an input_size that is not 3",
          lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5, variational_recurrent=True, input_size=4,
                                              dtype=tf.float32))),
@@ -132,7 +138,7 @@ REFUSED = {
     "_inputs_are_one_tensor": [0, 1, 2],
     "_dtypes_are_equal": [0, 1, 2],
     "_widths_fit": [0],
-    "_wrappers_act_on_all_steps": [1, 3],
+    "_wrappers_act_on_all_steps": [3, 5],
     "_initial_state_fits": [0, 1, 2, 3, 4, 5, 6],
 }
 

@@ -62,6 +62,19 @@ CELLS = {
     ),
     "variational projection": (lambda: variational(LSTM(4, True, num_proj=2), 0.6, 0.7, input_size=3), "graph"),
     "variational, packed": (lambda: variational(LSTM(4, state_is_tuple=False), 0.6, 0.7, input_size=3), "native"),
+    "variational states": (lambda: variational(LSTM(4), 1.0, 1.0, 0.6), "native"),
+    "variational states, fed": (lambda: variational(LSTM(4), 0.6, 0.7, fed(0.5), input_size=3), "native"),
+    "variational states of a stack": (
+        lambda: variational(
+            STACK([LSTM(4), STACK([BASIC(5), variational(LSTM(2), 1.0, 0.7, 0.6, seed=4)])]), 1.0, 1.0, 0.7
+        ),
+        "native",
+    ),
+    "variational states, some": (lambda: STACK([BASIC(4), variational(LSTM(5), 1.0, 1.0, 0.6)]), "native"),
+    "variational states, projection": (
+        lambda: STACK([variational(LSTM(4, True, num_proj=2), 1.0, 1.0, 0.6), LSTM(3, cell_clip=0.3)]),
+        "graph",
+    ),
     "residual": (lambda: RESIDUAL(LSTM(3)), "native"),
     "residual stack": (lambda: RESIDUAL(STACK([LSTM(4), BASIC(3)])), "native"),
     "residual layers": (lambda: STACK([LSTM(4), RESIDUAL(BASIC(4)), RESIDUAL(LSTM(4))]), "native"),
@@ -79,11 +92,17 @@ CELLS = {
 }
 
 
-def numbers(name, engine, lengths, x, session):
+def numbers(name, engine, lengths, x, starts_from_zeros, session):
     """Outputs, final states, their first derivatives and, under control flow v2, second ones; and the engine."""
     cell, x = CELLS[name][0](), tf.constant(x)
-    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=x.dtype, engine=engine, swap_memory=True)
+    start = {"dtype": x.dtype}
+    if not starts_from_zeros:
+        sizes = tf.nest.flatten(cell.state_size)
+        parts = [tf.constant(random([4, size], k, np.float64)) for k, size in enumerate(sizes)]
+        start = {"initial_state": tf.nest.pack_sequence_as(cell.state_size, parts)}
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, engine=engine, swap_memory=True, **start)
     results, sources = [outputs] + tf.nest.flatten(state), [x] + cell.trainable_weights
+    sources += tf.nest.flatten(start.get("initial_state", []))
 
     def weighted_sums(tensors, seed):
         return [tf.reduce_sum(tensor * random(tensor.shape.as_list(), seed, np.float64)) for tensor in tensors]
@@ -97,7 +116,7 @@ def numbers(name, engine, lengths, x, session):
     return session.run(results + first + second), names, rnn_cell.engine_used(outputs).name
 
 
-def compare(name, engine, lengths):
+def compare(name, engine, lengths, starts_from_zeros=False):
     expected_x, actual_x = X.copy(), X.copy()
     if lengths:
         actual_x[1, 2:], actual_x[2] = np.nan, np.nan
@@ -105,7 +124,7 @@ def compare(name, engine, lengths):
     for kind, x in (("stepwise", expected_x), (engine, actual_x)):
         with tf.Graph().as_default(), plain_session() as session:
             tf.set_random_seed(5)
-            results.append(numbers(name, kind, lengths, x, session))
+            results.append(numbers(name, kind, lengths, x, starts_from_zeros, session))
     (expected, expected_names, _), (actual, names, used) = results
     assert names == expected_names and len(actual) == len(expected)
     for a, b in zip(actual, expected):
@@ -115,9 +134,18 @@ def compare(name, engine, lengths):
     return used
 
 
-@pytest.mark.parametrize("name", CELLS)
-def test_numbers_and_first_derivatives(name):
-    used = compare(name, None, LENGTHS)
+@pytest.mark.parametrize(
+    "name, lengths",
+    some(
+        [(name, LENGTHS) for name in CELLS] + [(name, None) for name in CELLS if "variational states" in name],
+        [(name, lengths) for lengths in (LENGTHS, None) for name in CELLS],
+        oldest=[(name, LENGTHS) for name in CELLS],
+    ),
+)
+def test_numbers_and_first_derivatives(name, lengths):
+    used = compare(name, None, lengths)
+    if "states" in name:  # An initial state of zeros takes another path.
+        assert compare(name, None, lengths, starts_from_zeros=True) == used
     expected = CELLS[name][1]
     assert used == (expected if auto_engine() == "native" else "graph")
 
@@ -126,7 +154,7 @@ def test_numbers_and_first_derivatives(name):
     "name, engine",
     some(
         [("packed stack", "graph"), ("variational, fed", "native"), ("residual around variational", "native")]
-        + [("variational projection", "graph")],
+        + [("variational projection", "graph"), ("variational states of a stack", "native")],
         [(name, engine) for name in CELLS for engine in ("graph", "native") if engine in ("graph", CELLS[name][1])],
         oldest=[("residual around variational", "native")],
     ),
