@@ -331,13 +331,13 @@ class StackedLSTM:
                     initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state"
                 )
             outputs, finals, self.engine_used = engines.run(
-                self._request, self._segments(), x, states, lengths, time_major, self.name
+                self._request, self._segment(), x, states, lengths, time_major, self.name
             )
         return outputs, tuple(finals)
 
-    def _segments(self) -> list[Segment]:
-        """The `Segment`s of the stack: one with all layers, because nothing stands between them."""
-        return [Segment([layer.layer() for layer in self._layers])]
+    def _segment(self) -> Segment:
+        """The `Segment` of the stack: its layers, with nothing between them."""
+        return Segment([layer.layer() for layer in self._layers])
 
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""

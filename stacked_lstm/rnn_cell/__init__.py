@@ -7,7 +7,7 @@
     rnn_cell.engine_used(outputs)
 
 Arguments, defaults, variable names and results are those of TensorFlow 1.15, so old checkpoints restore as they are.
-Keras is not needed. The loops run a plain stack of LSTM cells on one of the package's engines, and any other cell,
+Keras is not needed. The loops run LSTM cells, stacks and wrappers on the package's engines, and any other cell,
 TensorFlow's or your own, on TensorFlow's loop; `dispatch` decides. TensorFlow's loops (`tf.nn.dynamic_rnn`,
 `tf.nn.raw_rnn` ...) run these cells, too. The folder's README.md tells how to move an old program.
 """

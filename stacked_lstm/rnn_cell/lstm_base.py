@@ -11,6 +11,7 @@ import numpy as np
 
 from stacked_lstm import checks, equations
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
@@ -26,6 +27,7 @@ class LSTMBase(RNNCell):
 
     Attributes:
       has_layer: bool, whether `layer` is the whole cell.
+      draws_masks: bool, whether each step draws a dropout mask.
       activation: `activations.Activation`.
       input_size: I, an int; None before the cell is built.
     """
@@ -57,6 +59,10 @@ class LSTMBase(RNNCell):
         self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
         self._activation = self.activation.function
         self._state_is_tuple = state_is_tuple
+
+    @property
+    def draws_masks(self) -> bool:
+        return False
 
     @property
     def state_size(self) -> Any:
@@ -95,6 +101,10 @@ class LSTMBase(RNNCell):
         bias = self._bias + tf.constant(is_f, self._bias.dtype.base_dtype) * forget_bias
         sizes = self.input_size, self._num_units
         return Layer(*sizes, [self._kernel], [bias], activation=self.activation, extras=self._extras())
+
+    def segment(self) -> Segment:
+        """Returns the built cell as the `Segment` that engines run."""
+        return Segment([self.layer()])
 
     def _extras(self) -> Extras:
         """What the cell has beyond the plain equations."""

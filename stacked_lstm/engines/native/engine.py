@@ -25,7 +25,7 @@ def _named_activations(layers: Sequence[Layer], place: Place) -> str | None:
 
 def _no_gpu(layers: Sequence[Layer], place: Place) -> str | None:
     del layers
-    if place.device.device_type:  # It is "CPU", because `needs` are checked first.
+    if place.device_type:  # It is "CPU", because `needs` are checked first.
         return None
     return "there is a GPU" if place.has_gpu else None
 
