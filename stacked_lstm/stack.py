@@ -26,7 +26,7 @@ class StackedLSTM:
         f = sigma([h, x] Wf + bf)      forget gate: how much of the old cell state stays
         i = sigma([h, x] Wi + bi)      input gate: how much of the candidate is added
         g = tanh([h, x] Wc + bc)       candidate: what may be added to the cell state
-        o = sigma([h, x] Wo + bo)      output gate: how much of the cell state is shown
+        o = sigma([h, x] Wo + bo)      output gate: how much of the cell state becomes output
         c' = f * c + i * g             new cell state
         h' = o * tanh(c')              new hidden state, the output of the layer at this step
 
@@ -103,10 +103,10 @@ class StackedLSTM:
         Args:
           hidden_sizes: sequence of positive ints, the widths of the layers from the input upwards.
           initial_state: str, how each sequence starts if a call brings no state. Default "zeros", which needs no
-            variables and is what dynamic_rnn does. "learned": a trainable vector c and a trainable vector h per layer,
-            which are zero before training. "projected": computed from the first time step x_0 by trainable matrices,
-            h_1 = tanh(x_0 W_h1), h_l = tanh(h_(l-1) W_hl), and c likewise with W_c; this starts the sequence near what
-            it is about.
+            variables, as in dynamic_rnn. "learned": a trainable vector c and a trainable vector h per layer, which are
+            zero before training. "projected": computed from the first time step x_0 by trainable matrices,
+            h_1 = tanh(x_0 W_h1), h_l = tanh(h_(l-1) W_hl), and c likewise with W_c, so that the state fits the first
+            input.
           activation: str or callable, the function of the candidate and of c' in h'. Default "tanh", as in the papers;
             the `cudnn` engine has no other. Also "sigmoid", "hard_sigmoid" (that of Keras 2), "hard_sigmoid_6" (that of
             Keras 3), "relu", "linear", or a function from a tensor to a tensor of its shape, which only the `graph`
@@ -118,11 +118,12 @@ class StackedLSTM:
             gradients reach early time steps when training begins (Jozefowicz, Zaremba and Sutskever, An Empirical
             Exploration of Recurrent Network Architectures, ICML 2015). bf holds the sum: nothing is added at run time.
           weight_initializer: str, callable or mapping, the initial values of the matrices. Default "dl", uniform in
-            +-1 / sqrt(rows), which keeps z small for any width. Other names are "tn", "xavier", "he", "glorot_bengio",
-            "orthogonal", "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)`
-            explains them. A string can also be the path of a CSV file, a callable is a TensorFlow initializer. A
-            mapping has one of these per variable, by its name within the stack, such as {"layer_1/Wf": "wf.csv"};
-            variables that it does not name have the default.
+            +-1 / sqrt(rows), so that the variance of z does not grow with the width (Goodfellow, Bengio and Courville,
+            Deep Learning, 2016, section 8.4). Other names are "tn", "xavier", "he", "glorot_bengio", "orthogonal",
+            "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)` explains them. A
+            string can also be the path of a CSV file, a callable is a TensorFlow initializer. A mapping has one of
+            these per variable, by its name within the stack, such as {"layer_1/Wf": "wf.csv"}; variables that it does
+            not name have the default.
           bias_initializer: str, callable or mapping, the initial values of the biases, likewise. Default "zeros". Its
             mapping may also name the vectors of a learned initial state ("initial_state/layer_1/h"), which are zero
             otherwise.
@@ -296,8 +297,8 @@ class StackedLSTM:
 
         Args:
           inputs: tensor [B, T, I] of the stack's dtype, or [T, B, I] if `time_major`. B and T may be unknown, I not.
-          sequence_length: int32 or int64 vector [B] of numbers from 0 to T. What follows the end of a sequence changes
-            nothing, not even if it is NaN. Default None: all sequences have T steps.
+          sequence_length: int32 or int64 vector [B] of numbers from 0 to T. Inputs past the end of a
+            sequence change nothing, not even NaN. Default None: all sequences have T steps.
           initial_state: a pair (c, h) per layer, [B, H_l] each, which replaces the configured initial state. For
             truncated backpropagation, feed the state that the previous piece of the sequences ended with. Default
             None: the configured initial state.

@@ -1,4 +1,4 @@
-"""What all tests share: TF1 behaviour, a fresh graph each, sessions on the CPU or on a GPU, and engines."""
+"""Fixtures of all tests: TF1 behaviour, a new graph for each test, sessions on the CPU or a GPU, and engines."""
 
 import os
 import sys
@@ -8,12 +8,12 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts"))
 pytest.register_assert_rewrite("support")
 
-# Read when TensorFlow first uses a GPU: programs that tests start need some of its memory, too.
+# TensorFlow reads it when it first uses a GPU. Programs that tests start need some of the memory.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 from stacked_lstm.compat import tf  # noqa: E402
 
-os.environ.pop("STACKED_LSTM_ENGINE", None)  # Tests expect what "auto" means by itself.
+os.environ.pop("STACKED_LSTM_ENGINE", None)  # Tests expect the default meaning of "auto".
 
 tf.disable_v2_behavior()
 
@@ -28,7 +28,7 @@ def pytest_configure(config):
     sessions.quick = config.option.markexpr == "not exhaustive"
 
 
-@pytest.hookimpl(tryfirst=True)  # Before pytest leaves out what is exhaustive.
+@pytest.hookimpl(tryfirst=True)  # Before pytest deselects exhaustive tests.
 def pytest_collection_modifyitems(items):
     for item in items:
         if OLD and item.get_closest_marker("once"):
@@ -37,22 +37,22 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Builds the native engine for the first test that needs it; where it cannot be built, such tests are skipped."""
+    """Builds the native engine for the first test that needs it. If that fails, such tests are skipped."""
     if item.get_closest_marker("needs_native") and library.problem():
         pytest.skip(f"no native engine here: {library.problem()}")
 
 
 @pytest.fixture(autouse=True)
 def graph():
-    """Every test builds in a graph of its own, with a fixed seed."""
-    with tf.Graph().as_default() as fresh:
+    """Every test has its own default graph, with a fixed seed."""
+    with tf.Graph().as_default() as new_graph:
         tf.set_random_seed(7)
-        yield fresh
+        yield new_graph
 
 
 @pytest.fixture(params=["control_flow_v1", "control_flow_v2"])
 def control_flow(request):
-    """Runs the test under both kinds of loops that TensorFlow has."""
+    """Runs the test under both control flows of TensorFlow."""
     if request.param == "control_flow_v2":
         tf.enable_control_flow_v2()
     yield request.param
@@ -61,8 +61,8 @@ def control_flow(request):
 
 @pytest.fixture(scope="module")
 def place(request):
-    """Where the test runs: "cpu" or "gpu"; support/places.py has the marks that decide."""
-    return sessions.prepared(getattr(request, "param", "cpu"))
+    """Where the test runs, "cpu" or "gpu". The marks in support/places.py decide."""
+    return sessions.prepare(getattr(request, "param", "cpu"))
 
 
 ENGINES = ["graph", pytest.param("native", marks=NEEDS_NATIVE)]
@@ -70,26 +70,26 @@ ENGINES = ["graph", pytest.param("native", marks=NEEDS_NATIVE)]
 
 @pytest.fixture(scope="module", params=ENGINES)
 def general_engine(request):
-    """Runs the test with every engine that takes all named activations."""
+    """Runs the test with every engine that supports all named activations."""
     return request.param
 
 
 @pytest.fixture(scope="module", params=ENGINES + [pytest.param("cudnn", marks=ONCE)])
 def engine(request):
-    """Runs the test with every engine; `cudnn` on NumPy instead of a GPU."""
+    """Runs the test with every engine. `cudnn` computes with NumPy."""
     return request.param
 
 
 @pytest.fixture
 def numpy_cudnn(place, monkeypatch):
-    """NumPy in the place of cuDNN, except on a GPU."""
+    """Replaces cuDNN by NumPy, except on a GPU."""
     if place == "cpu":
         cudnn_in_numpy.install(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
 def cudnn_without_a_gpu(request):
-    """Tests with an argument `engine` have NumPy's where that is cudnn."""
+    """Replaces cuDNN by NumPy in tests whose argument `engine` is cudnn."""
     if "engine" in request.fixturenames and request.getfixturevalue("engine") == "cudnn":
         request.getfixturevalue("numpy_cudnn")
 
@@ -97,21 +97,21 @@ def cudnn_without_a_gpu(request):
 @pytest.fixture
 def session(graph, place):
     """A session as users have it."""
-    with tf.device(sessions.device_on(place)), sessions.session_on(place, graph) as opened:
-        yield opened
+    with tf.device(sessions.device_on(place)), sessions.session_on(place, graph) as session:
+        yield session
 
 
 @pytest.fixture
 def plain_session(graph, place):
-    """For numbers that do not depend on TensorFlow's optimizer of graphs, which the quick set of tests goes without."""
-    opened = sessions.plain_session(graph) if place == "cpu" else sessions.session_on(place, graph)
-    with tf.device(sessions.device_on(place)), opened:
-        yield opened
+    """A session for numbers that do not depend on TensorFlow's graph optimizer, which the quick tests disable."""
+    session = sessions.plain_session(graph) if place == "cpu" else sessions.session_on(place, graph)
+    with tf.device(sessions.device_on(place)), session:
+        yield session
 
 
 @pytest.fixture
 def peers(place):
-    """All of them; except on a GPU Keras, whose LSTM has ops without kernels for GPUs, in masks."""
+    """All peers; on a GPU without Keras, because the masks of its LSTM have ops without kernels for GPUs."""
     from stacked_lstm import parity
     from support.peers import PEERS
 

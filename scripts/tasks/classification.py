@@ -1,10 +1,8 @@
-"""What tasks share that tell classes apart: loss, accuracy, confusion matrix, table of predictions."""
+"""What classification tasks share: loss, accuracy, confusion matrix, table of predictions."""
 
 import numpy as np
 
-import networks
-import pictures
-from stacked_lstm.compat import tf
+from shared import pictures
 from tasks.task import Task
 
 
@@ -12,8 +10,8 @@ class Classification(Task):
     """Softmax over the classes; the predictions are their probabilities, float32 [B, C].
 
     Constants:
-      CLASSES: the classes' names; a label is a place among them.
-      NAME: of the table's first column, which says what an example is.
+      CLASSES: the classes' names; a label is an index of it.
+      NAME: heading of the table's first column, which says what an example is.
     """
 
     METRIC = METRIC_LABEL = "accuracy"
@@ -21,6 +19,9 @@ class Classification(Task):
 
     def head(self, feeds, labels, features):
         """Returns the `networks.Network` with a dense layer on `features`, [B, F]; the labels are int64 [B]."""
+        from stacked_lstm.compat import tf
+        from tasks import networks
+
         logits = networks.dense(features, len(self.CLASSES))
         return networks.Network(
             feeds=feeds,
@@ -30,7 +31,7 @@ class Classification(Task):
         )
 
     def check_labels(self, labels, source):
-        """Raises ValueError if integers are not places in `CLASSES`; `source` is where they are from."""
+        """Raises ValueError if labels are not indices of `CLASSES`; `source` is where they are from."""
         if labels.size and not (0 <= labels.min() and labels.max() < len(self.CLASSES)):
             worst = labels.max() if labels.min() >= 0 else labels.min()
             raise ValueError(f"{source}: expected labels 0 to {len(self.CLASSES) - 1}, got {worst}")
@@ -41,7 +42,7 @@ class Classification(Task):
         return ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(self.CLASSES, shares))
 
     def majority(self):
-        """The accuracy on the test examples of always predicting the commonest training label."""
+        """The accuracy on the test examples of always predicting the most frequent training label."""
         return float(np.mean(self.test["labels"] == np.argmax(np.bincount(self.train["labels"]))))
 
     def pictures(self, title, predictions):
@@ -55,7 +56,7 @@ class Classification(Task):
 
     def table(self, examples, predictions, only_errors=False):
         if only_errors and "labels" not in examples:
-            raise ValueError("--only_errors: expected examples with labels, got --input, which has none")
+            raise ValueError("--only_errors: expected examples with labels, got --input, which has no labels")
         header = [self.NAME, "label", "prediction"] + [f"probability_{name}" for name in self.CLASSES]
         predicted = np.argmax(predictions, axis=1)
         labels = examples["labels"] if "labels" in examples else [None] * len(examples)

@@ -11,12 +11,10 @@ import zlib
 
 import numpy as np
 
-import networks
-from stacked_lstm.compat import tf
 from tasks.classification import Classification
 from tasks.examples import Examples
 
-# Where Debian's package puts the files; then where Keras does, which is only looked at.
+# Where Debian's package puts the files, and where Keras puts them.
 DEFAULT_DIRS = ("/usr/share/datasets/fashion-mnist", os.path.join("~", ".keras", "datasets", "fashion-mnist"))
 FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
          "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")}  # fmt: skip
@@ -28,7 +26,7 @@ _UNSIGNED_BYTE = 0x08
 
 
 class FashionMnist(Classification):
-    """LSTM over the rows of an image, a dense layer of 128 rectified units, softmax over the classes."""
+    """An LSTM over the rows of an image, a dense layer of 128 rectified units, softmax over the classes."""
 
     DEFAULTS = {
         "hidden_sizes": [256],
@@ -52,18 +50,21 @@ class FashionMnist(Classification):
         return examples
 
     def build(self, recurrent):
+        from stacked_lstm.compat import tf
+        from tasks import networks
+
         feeds = {"images": tf.placeholder(tf.uint8, (None,) + IMAGE_SHAPE), "labels": tf.placeholder(tf.uint8, [None])}
         labels = tf.cast(feeds["labels"], tf.int64)
         _, last = recurrent((tf.cast(feeds["images"], tf.float32) - PIXEL_MEAN) / PIXEL_DEVIATION)
         return self.head(feeds, labels, networks.dense(last, 128, tf.nn.relu))
 
     def names(self, examples):
-        """Their numbers, from 0."""
+        """The images' numbers, from 0."""
         return range(len(examples))
 
 
 def find(data_dir=None):
-    """Returns the first directory that has all four files: of `DEFAULT_DIRS`, or `data_dir` if that is not None.
+    """Returns the first directory of `DEFAULT_DIRS` that has all four files; or `data_dir`, if it is not None.
 
     Raises:
       FileNotFoundError: there is none; the message says how to get the files.
@@ -75,9 +76,9 @@ def find(data_dir=None):
         if not missing:
             return directory
     raise FileNotFoundError(
-        "--data_dir: expected Fashion-MNIST's four .gz files in %s, found no %s; get them by `apt install "
-        "dataset-fashion-mnist` or `tf.keras.datasets.fashion_mnist.load_data()`, or name the directory that has them"
-        % (" or ".join(candidates), missing[0])
+        f"--data_dir: expected Fashion-MNIST's four .gz files in {' or '.join(candidates)}, found no {missing[0]}; get "
+        "them by `apt install dataset-fashion-mnist` or `tf.keras.datasets.fashion_mnist.load_data()`, or name the "
+        "directory that has them"
     )
 
 
@@ -90,9 +91,8 @@ def read(directory, split):
     images_path, labels_path = (os.path.join(directory, name) for name in FILES[split])
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
     if images.shape[1:] != IMAGE_SHAPE:
-        raise ValueError(
-            "%s: expected images of %d x %d, got %d x %d" % ((images_path,) + IMAGE_SHAPE + images.shape[1:])
-        )
+        expected, actual = (" x ".join(map(str, shape)) for shape in (IMAGE_SHAPE, images.shape[1:]))
+        raise ValueError(f"{images_path}: expected images of {expected}, got {actual}")
     if len(images) != len(labels):
         raise ValueError(f"{labels_path}: expected a label per image, got {len(labels)} for {len(images)}")
     return Examples(images=images, labels=labels)

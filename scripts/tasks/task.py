@@ -1,26 +1,25 @@
 """What a task is: data, a network, and what people want to see of its predictions."""
 
-import collections
-
-PARTS = ("train", "validation", "test")  # Of the data; not every task holds examples out for validation.
+PARTS = ("train", "validation", "test")  # Parts of the data; not every task has a validation part.
 
 
 class Task:
-    """The contract, with what most tasks do.
+    """The contract, with the methods that most tasks share.
 
     Constants:
-      METRIC: name of the score, e.g. "accuracy": the last line says `train_accuracy` and `test_accuracy`.
-      METRIC_LABEL: the same for people, with its unit.
-      DEFAULTS: flag -> value, for the flags whose default depends on the task. Flags that only some tasks have are
-        those that are not in every task's.
+      METRIC: name of the score, e.g. "accuracy"; the last line of a run has `train_accuracy` and `test_accuracy`.
+      METRIC_LABEL: the name for people, with the unit.
+      DEFAULTS: flag -> value, for the flags of every task whose default depends on the task.
+      OPTIONS: `shared.options.Option`s that this task has and others do not.
 
     Attributes, after `read`:
-      train, validation, test: `examples.Examples`; `validation` is None where nothing is held out.
+      train, validation, test: `examples.Examples`; `validation` is None if the task has no such part.
       baselines: name -> float: scores that need no training, for the last line and for the picture.
       notes: lines about the data, for people.
     """
 
     METRIC = METRIC_LABEL = DEFAULTS = None
+    OPTIONS = ()
 
     train = validation = test = None
     notes = ()
@@ -29,8 +28,13 @@ class Task:
         """Takes flag -> value."""
         self.settings, self.baselines = settings, {}
 
+    @classmethod
+    def defaults(cls):
+        """Flag -> value of all flags whose default depends on the task."""
+        return dict(cls.DEFAULTS, **{option.name: option.default for option in cls.OPTIONS})
+
     def read(self):
-        """Reads the data: from --data_dir, or where they are by default; the first --train_examples to train on.
+        """Reads the data: from --data_dir, or from its usual place; the first --train_examples to train on.
 
         Raises:
           OSError, ImportError, ValueError: with one line that says what to do.
@@ -38,21 +42,27 @@ class Task:
         raise NotImplementedError
 
     def read_input(self, file):
-        """Returns `examples.Examples` without labels, from a binary file of the user's.
+        """Reads the user's own examples, which have no labels.
+
+        Args:
+          file: a binary file.
+
+        Returns:
+          `examples.Examples`.
 
         Raises:
-          ValueError: it is not what the task reads, or the task reads none.
+          ValueError: the file is not what the task reads, or the task reads none.
         """
-        raise ValueError(f"--input: expected none for the task {self.settings['task']}, whose test examples are used")
+        raise ValueError(f"--input: expected none for the task {self.settings['task']}, which has its test examples")
 
     def save(self):
-        """Writes to --train_dir what the network needs beside flags and checkpoints, such as a vocabulary."""
+        """Writes to --train_dir what the network needs besides flags and checkpoints, such as a vocabulary."""
 
     def restore(self):
-        """Reads what `save` wrote, in order to go on with a run or to predict; before `read` and `build`.
+        """Reads what `save` wrote, to go on with a run or to predict; it comes before `read` and `build`.
 
         Raises:
-          ValueError, OSError: it is not there, or damaged.
+          ValueError, OSError: a file is missing or damaged.
         """
 
     def build(self, recurrent):
@@ -64,26 +74,26 @@ class Task:
         return {}
 
     def parts(self):
-        """name -> examples of `PARTS`, those there are."""
+        """Name -> examples of each part of `PARTS` that the task has."""
         pairs = ((name, getattr(self, name)) for name in PARTS)
-        return collections.OrderedDict((name, examples) for name, examples in pairs if examples is not None)
+        return {name: examples for name, examples in pairs if examples is not None}
 
     def pictures(self, title, predictions):
-        """name -> matplotlib Figure of the network's predictions for the test examples."""
+        """Name -> matplotlib Figure of the network's predictions for the test examples."""
         raise NotImplementedError
 
     def table(self, examples, predictions, only_errors=False):
-        """Predictions for people, as a table.
+        """Makes a table of predictions for people.
 
         Args:
-          examples: of `read_input`, or `test`.
+          examples: what `read_input` returns, or `test`.
           predictions: the network's for them.
-          only_errors: only the wrong ones.
+          only_errors: whether to leave out examples whose prediction is right.
 
         Returns:
-          A list of lists, the header first.
+          A list of rows, the header first.
 
         Raises:
-          ValueError: nobody knows what is wrong.
+          ValueError: the examples have no labels that say what is right.
         """
         raise NotImplementedError

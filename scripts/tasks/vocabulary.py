@@ -3,15 +3,15 @@
 import collections
 import os
 
-import files
+from stacked_lstm.commands import output_files
 
 FILE = "vocabulary.txt"
-SPECIAL = ("<padding>", "<unknown>")  # The words of the numbers 0 and 1. No tokenizer makes one word of these.
+SPECIAL = ("<padding>", "<unknown>")  # Words 0 and 1. No tokenizer makes a single word of these.
 UNKNOWN = SPECIAL.index("<unknown>")
 
 
 class Vocabulary:
-    """Words, most frequent first, behind `SPECIAL`: a word's number is its place.
+    """A list of words, `SPECIAL` first and then the most frequent ones; a word's number is its index.
 
     Attributes:
       words: list of str, `SPECIAL` included.
@@ -23,10 +23,11 @@ class Vocabulary:
 
     @classmethod
     def learn(cls, texts, size=None):
-        """From texts, each a list of words; of words that are equally frequent the alphabet decides.
+        """Learns the words of texts, most frequent first; equally frequent words are in alphabetical order.
 
         Args:
-          size: most words, `SPECIAL` included; None for all there are.
+          texts: lists of words.
+          size: the most words to keep, `SPECIAL` included; None for all.
         """
         counts = collections.Counter(word for text in texts for word in text)
         words = sorted(counts, key=lambda word: (-counts[word], word))
@@ -51,19 +52,19 @@ class Vocabulary:
             raise ValueError(f"{path}: expected words in UTF-8, got {error}") from None
         if tuple(words[: len(SPECIAL)]) != SPECIAL or rest or len(set(words)) != len(words) or "" in words:
             raise ValueError(
-                "%s: expected a line for each of %s and then for each word, got something else"
-                % (path, " and ".join(SPECIAL))
+                f"{path}: expected a line for each of {' and '.join(SPECIAL)}, and then one for each word, got "
+                "something else"
             )
         return cls(words)
 
     def write(self, directory):
-        """Writes a line per word, in UTF-8: the format of TensorBoard's metadata, too."""
+        """Writes a line per word, in UTF-8, which TensorBoard reads as metadata."""
 
         def write(path):
             with open(path, "wb") as file:
                 file.write("".join(f"{word}\n" for word in self.words).encode("utf-8"))
 
-        files.replace(os.path.join(directory, FILE), write)
+        output_files.replace(os.path.join(directory, FILE), write)
 
     def __len__(self):
         return len(self.words)

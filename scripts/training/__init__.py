@@ -1,1 +1,1 @@
-"""Training on a task: `experiment.py` is one run from data to pictures, `ablation.py` several to compare."""
+"""Training on a task. `settings.py` reads the flags, `experiment.py` makes one run, `ablation.py` compares nine."""

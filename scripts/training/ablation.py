@@ -1,56 +1,60 @@
-"""What a trainable initial state is worth: the same network from each kind of initial state, with the same seeds.
+"""The ablation of the initial state: each of three kinds is trained with each of three seeds.
 
-With a seed, all of them begin with the same weights, but for those that only one of them has.
+Networks with the same seed start with the same weights, except weights that only one kind has.
 """
 
-import collections
 import csv
 import json
 import os
 
 import numpy as np
 
-import files
-import pictures
-from stacked_lstm.compat import tf
+from shared import pictures
+from stacked_lstm.commands import output_files
 from training import experiment, summaries
 
-TASK = "forecast"
 STATES = ("zeros", "learned", "projected")
 SEEDS = 3
-EPOCHS = 3  # With more, each kind forecasts the test part worse: the year does not repeat itself.
-STEPS = 24  # Hours seen; after more of them, the start hardly matters.
+EPOCHS = 3  # After more epochs each kind forecasts the test part worse: the year does not repeat itself.
+STEPS = 24  # Hours that the network has seen; after more of them the start hardly matters.
 STEPS_PRINTED = (1, 2, 3, 6, 12, 24)
 TABLE = "ablation.csv"
 
 
-def adapt(settings, given):
-    """Changes settings to those of an ablation, where they were not given.
+def adapt(settings, present):
+    """Gives flags that are absent their defaults in an ablation.
 
-    The loss is that of the forecasts after every hour: one after two days would ask nothing of the first hours.
+    The loss is that of the forecasts after every hour. With the loss of the last forecast alone, nothing would train
+    the forecasts after the first hours.
 
     Args:
       settings: flag -> value.
-      given: names of the flags that the user gave.
+      present: the flags on the command line.
 
     Raises:
-      ValueError: flags that an ablation does not go with.
+      ValueError: a flag that does not go with an ablation.
     """
-    for name, expected in (("task", TASK), ("peer", None), ("initial_state", None)):
-        if name in given and settings[name] != expected:
-            message = "--%s: expected %s with --ablate_initial_state, got %s"
-            raise ValueError(message % (name, expected or "none", settings[name]))
-    defaults = {"loss_steps": "all", "epochs": EPOCHS, "train_dir": os.path.join("runs", f"{TASK}-initial_state")}
-    settings.update((name, value) for name, value in defaults.items() if name not in given)
+    for name in ("peer", "initial_state"):
+        if name in present:
+            raise ValueError(f"--{name}: expected none with --ablate_initial_state, got {present[name]}")
+    train_dir = os.path.join("runs", f"{settings['task']}-initial_state")
+    defaults = {"loss_steps": "all", "epochs": EPOCHS, "train_dir": train_dir}
+    settings.update((name, value) for name, value in defaults.items() if name not in present)
 
 
 def run(settings):
-    """Trains each of `STATES` with `SEEDS` seeds, as `experiment.run`, and writes table and pictures.
+    """Trains from each kind of initial state with each seed, and writes the table and the pictures.
+
+    Args:
+      settings: flag -> value.
 
     Returns:
-      name -> number, what is printed last.
+      Name -> number: the means over the seeds, which are printed last.
+
+    Raises:
+      ValueError, OSError, ImportError, FloatingPointError: see `experiment.run`.
     """
-    errors, weeks, rows = collections.OrderedDict((state, []) for state in STATES), collections.OrderedDict(), []
+    errors, weeks, rows = {state: [] for state in STATES}, {}, []
     for seed in range(settings["seed"], settings["seed"] + SEEDS):
         for state in STATES:
             name = f"{state}-{seed}"
@@ -67,7 +71,7 @@ def run(settings):
 
 
 def write_table(path, rows):
-    """Writes a CSV file of [initial state, seed, test error, error after 1 hour, ..., after STEPS] of each run."""
+    """Writes a CSV file with a row per run: [initial state, seed, test error, error after 1 hour, ..., after STEPS]."""
 
     def write(temporary):
         with open(temporary, "w", newline="") as file:
@@ -75,30 +79,39 @@ def write_table(path, rows):
             writer.writerow(["initial_state", "seed", "test_mae"] + [f"mae_{k + 1}" for k in range(STEPS)])
             writer.writerows(row[:2] + [f"{value:.6f}" for value in row[2:]] for row in rows)
 
-    files.replace(path, write)
+    output_files.replace(path, write)
 
 
 def draw(directory, task, errors, weeks):
-    """Writes the pictures, also for TensorBoard."""
-    baseline = ("seasonal naive", task.baselines["seasonal_naive_mae"])
+    """Writes the pictures as PNG files and for TensorBoard.
+
+    Args:
+      directory: where to write them.
+      task: the `tasks.forecast.Forecast` whose test part was forecast.
+      errors: kind of initial state -> for each seed the errors after each hour.
+      weeks: name -> predictions for the test part.
+    """
+    from stacked_lstm.compat import tf
+
+    baseline = ("the day before, repeated (seasonal naive)", task.baselines["seasonal_naive_mae"])
     label = "mean absolute error of the next day (°F)"
-    title = f"forecast: mean and range of {SEEDS} seeds"
-    week = "a week of the test part, each day forecast from the %s before it, from three initial states"
+    title = f"Error of the next day's forecast, by initial state: mean and range of {SEEDS} seeds"
+    week = "A week of the test part, each day forecast from the {} before it, from three initial states"
     figures = {
         "ablation": pictures.step_errors(title, errors, baseline, label),
-        "ablation_forecast": task.week(week % "two days", weeks),
-        "ablation_forecast_from_1_hour": task.week(week % "hour", weeks, seen=1),
+        "ablation_forecast": task.week(week.format("two days"), weeks),
+        "ablation_forecast_from_1_hour": task.week(week.format("hour"), weeks, seen=1),
     }
     with tf.Graph().as_default(), tf.summary.FileWriter(directory) as writer:
         writer.add_summary(summaries.images(experiment.save_pictures(directory, figures)), 0)
 
 
 def report(rows, errors):
-    """Prints a line per kind of initial state, and the means over the seeds as JSON; returns these."""
+    """Prints a line per kind of initial state, and the means over the seeds as JSON; returns the means."""
     print(f"\nmean absolute error (°F) of the next day, after so many hours; mean of {SEEDS} seeds")
     titles = [f"{step} h" for step in STEPS_PRINTED] + ["48 h", f"mean 1-{STEPS}"]
     print(f"{'from':10}" + "".join(f"{title:>10}" for title in titles))
-    final = collections.OrderedDict()
+    final = {}
     for state in STATES:
         steps = np.mean(errors[state], axis=0)
         final[f"{state}_test_mae"] = float(np.mean([row[2] for row in rows if row[0] == state]))

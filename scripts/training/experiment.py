@@ -1,40 +1,46 @@
-"""One run: data, a network, its training, and what it leaves behind; and the way back to a trained network."""
+"""One run: data, a network, its training and its results; and the way back to a trained network."""
 
-import collections
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import sys
+from typing import Any, Mapping, NamedTuple
 
-import networks
-import pictures
+import numpy as np
+
+import peers
+from shared import pictures
+from shared.options import format_value
+from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
-from tasks import ONLY_SOME, TASKS
-from tasks.task import PARTS
+from tasks import TASKS, networks
+from tasks.task import PARTS, Task
 from training import history, summaries
+from training.settings import identity_flags
 from training.trainer import BEST, Trainer, evaluate, restore
 
 CURVES = "curves"
-# Flags that decide what a checkpoint holds: a run goes on only with the same values. Without --epochs and --patience,
-# so that a finished run can be trained on, and without --train_dir, so that it can be moved.
-IDENTITY = (
-    "task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine", "peer",
-    "batch_size", "learning_rate", "seed", "vocabulary_size", "embedding_size", "loss_steps",
-)  # fmt: skip
-
-Outcome = collections.namedtuple("Outcome", ["final", "task", "predictions"])
-Outcome.__doc__ = """What comes of a run.
-
-Fields:
-  final: name -> number, what `train.py` prints last.
-  task: `tasks.task.Task`, its data read.
-  predictions: the network's for the task's test examples, of the best epoch.
-"""
 
 
-def recurrent_of(settings, **changes):
-    """The `networks.Recurrent` that flag -> value ask for."""
-    names = ("hidden_sizes", "peer") + tuple(networks.OF_PEERS)
+class Outcome(NamedTuple):
+    """The results of a run.
+
+    Fields:
+      final: name -> number, what `train.py` prints last.
+      task: the task, with its data.
+      predictions: the network's predictions for the task's test examples, at the best epoch.
+    """
+
+    final: Mapping[str, float]
+    task: Task
+    predictions: np.ndarray
+
+
+def recurrent_layers(settings: Mapping[str, Any], **changes: Any) -> networks.Recurrent:
+    """Makes the `networks.Recurrent` that the settings, flag -> value, ask for; `changes` count more."""
+    names = ("hidden_sizes", "peer") + tuple(peers.SETTINGS)
     return networks.Recurrent(**{name: changes.get(name, settings[name]) for name in names})
 
 
@@ -52,8 +58,8 @@ def run(settings):
       FloatingPointError: training met NaN or infinity, see `trainer.Trainer`.
     """
     train_dir = settings["train_dir"]
-    recurrent = recurrent_of(settings)
-    past = history.History(train_dir, {name: settings[name] for name in IDENTITY if name in settings})
+    recurrent = recurrent_layers(settings)
+    past = history.History(train_dir, {name: settings[name] for name in identity_flags(settings["task"])})
     task = TASKS[settings["task"]](settings)
     if tf.train.get_checkpoint_state(train_dir):
         task.restore()
@@ -71,7 +77,7 @@ def run(settings):
         with contextlib.closing(Trainer(network, task.train, *arguments)) as trainer:
             past.forget_after(trainer.step)
             fit(trainer, task, past, settings)
-            predictions = trainer.predict(task.test, checkpoint_of(train_dir))
+            predictions = trainer.predict(task.test, find_checkpoint(train_dir))
             trainer.show(draw(task, past, predictions, settings))
     final = dict(past.summary(task.METRIC), **task.baselines)
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
@@ -79,19 +85,25 @@ def run(settings):
 
 
 def describe(task, settings):
-    """Prints what is known of the data."""
-    counts = ["%d %s" % (len(part), {"train": "training"}.get(name, name)) for name, part in task.parts().items()]
+    """Prints the sizes of the data's parts, the task's notes and its baselines."""
+    counts = [f"{len(part)} {'training' if name == 'train' else name}" for name, part in task.parts().items()]
     print(f"{settings['task']}: {' and '.join([', '.join(counts[:-1]), counts[-1]])} examples")
     for note in task.notes:
         print(note)
-    for baseline in task.baselines.items():
-        print("baseline: %s %.4f" % baseline)
+    for name, score in task.baselines.items():
+        print(f"baseline: {name} {score:.4f}")
 
 
 def fit(trainer, task, past, settings):
-    """Trains to the last epoch's end, or until the validation loss has not become better for --patience epochs.
+    """Trains to the end of the last epoch, or until --patience epochs have not made the validation loss smaller.
 
     Each epoch is a row of the history and a line on stdout; a progress bar is on stderr.
+
+    Args:
+      trainer: `trainer.Trainer`.
+      task: the task, with its data.
+      past: the run's `history.History`.
+      settings: flag -> value.
     """
     import tqdm
 
@@ -99,7 +111,7 @@ def fit(trainer, task, past, settings):
         epochs_done = trainer.step / float(trainer.steps_per_epoch)
         print(f"going on from {trainer.last_checkpoint}, {epochs_done:.2f} epochs done", flush=True)
     total = settings["epochs"] * trainer.steps_per_epoch
-    pause = 0.1 if sys.stderr.isatty() else 10  # Seconds; a log file need not have every step.
+    pause = 0.1 if sys.stderr.isatty() else 10  # Seconds; a log file does not need every step.
     with tqdm.tqdm(total=total, initial=trainer.step, unit="step", mininterval=pause) as bar:
 
         def on_batch(loss):
@@ -117,35 +129,37 @@ def fit(trainer, task, past, settings):
                 row[part + "_loss"], row[f"{part}_{task.METRIC}"] = trainer.evaluate(examples)
             better = past.is_better(row)
             if better:
-                trainer.save_best()  # The row that calls it the best comes after it, and only then goes the one before.
+                trainer.save_best()  # Before the row that calls it the best; the previous best goes after both.
             past.add(row)
             trainer.save()
             if better:
                 trainer.keep_best(trainer.step)
             trainer.summarize(row)
-            bar.write(line_of(row, task.METRIC))
+            bar.write(epoch_line(row, task.METRIC))
 
 
-def line_of(row, metric):
+def epoch_line(row, metric):
     """A row of the history for people."""
     parts = [f"epoch {row['epoch']:2}, {row['seconds']:.1f} s"]
     for part in PARTS:
         if part + "_loss" in row:
-            values = (part, row[part + "_loss"], metric, row[f"{part}_{metric}"])
-            parts.append("%s loss %.4f %s %.4f" % values)
+            parts.append(f"{part} loss {row[part + '_loss']:.4f} {metric} {row[f'{part}_{metric}']:.4f}")
     return " | ".join(parts)
 
 
 def draw(task, past, predictions, settings):
     """Writes the pictures of a run to its directory; returns name -> path."""
-    title = f"{settings['task']}, {settings['peer'] or 'StackedLSTM'} {history.text(settings['hidden_sizes'])}"
+    title = f"{settings['task']}, {settings['peer'] or 'StackedLSTM'} {format_value(settings['hidden_sizes'])}"
     best = past.best()
     kept = None if best is past.rows[-1] else best["epoch"]
+    curves_title = f"{title}: loss and {task.METRIC} after each epoch"
     figures = {
-        CURVES: pictures.curves(title, past.rows, task.parts(), task.METRIC, task.METRIC_LABEL, task.baselines, kept)
+        CURVES: pictures.curves(
+            curves_title, past.rows, task.parts(), task.METRIC, task.METRIC_LABEL, task.baselines, kept
+        )
     }
-    found = (title, best["epoch"], task.METRIC, best["test_" + task.METRIC])
-    figures.update(task.pictures("%s: test part, epoch %d, %s %.4f" % found, predictions))
+    score = best[f"test_{task.METRIC}"]
+    figures.update(task.pictures(f"{title}: test part, epoch {best['epoch']}, {task.METRIC} {score:.4f}", predictions))
     return save_pictures(settings["train_dir"], figures)
 
 
@@ -153,17 +167,17 @@ def save_pictures(directory, figures):
     """Writes name -> figure as PNG files; returns name -> path."""
     paths = {name: os.path.join(directory, name + ".png") for name in figures}
     for name, figure in figures.items():
-        pictures.save(paths[name], figure)
+        charts.save(paths[name], figure)
     return paths
 
 
-def checkpoint_of(train_dir):
-    """Returns the path of the checkpoint of a run's best epoch, see `history.History.best`; of its last step before.
+def find_checkpoint(train_dir):
+    """Returns the path of a run's best checkpoint, see `history.History.best`; of its last one if there is no best.
 
     Raises:
       ValueError: there is none.
     """
-    past = history.History(train_dir, history.flags_of(train_dir))
+    past = history.History(train_dir, history.read_flags(train_dir))
     if past.rows and "validation_loss" in past.best():
         return os.path.join(train_dir, BEST % past.best()["global_step"])
     path = tf.train.latest_checkpoint(train_dir)
@@ -172,16 +186,16 @@ def checkpoint_of(train_dir):
     return path
 
 
-def settings_of(train_dir):
+def read_settings(train_dir):
     """Returns flag -> value of the run in a directory.
 
     Raises:
-      ValueError: it is not of a run, or of one with other flags.
+      ValueError: the directory is not that of a run, or of a run with other flags.
     """
-    settings = dict(history.flags_of(train_dir), train_dir=train_dir)
-    others = ONLY_SOME - set(TASKS[settings["task"]].DEFAULTS) if settings.get("task") in TASKS else ()
-    missing = [name for name in IDENTITY if name not in settings and name not in others]
-    if missing:
+    settings = dict(history.read_flags(train_dir), train_dir=train_dir)
+    expected = identity_flags(settings["task"]) if settings.get("task") in TASKS else ["task"]
+    missing = [name for name in expected if name not in settings]
+    if missing or settings["task"] not in TASKS:
         raise ValueError(f"--train_dir: expected a run with the flags {', '.join(missing)}, got {train_dir}")
     return settings
 
@@ -190,14 +204,16 @@ def predict(task, examples, checkpoint, engine="auto"):
     """Returns the predictions of a checkpoint's network for `examples`, in their order.
 
     Args:
-      task: `tasks.task.Task`, with the settings of the run.
-      checkpoint: its path.
+      task: the task, with the settings of the run.
+      examples: `tasks.examples.Examples`.
+      checkpoint: the checkpoint's path.
+      engine: the engine that runs StackedLSTM.
 
     Raises:
-      ValueError: there is no checkpoint, it is damaged, or one of another network.
+      ValueError: there is no checkpoint, it is damaged, or it is of another network.
     """
     with tf.Graph().as_default(), tf.Session() as session:
-        network = task.build(recurrent_of(task.settings, engine=engine))
+        network = task.build(recurrent_layers(task.settings, engine=engine))
         restore(tf.train.Saver(), session, checkpoint)
         (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

@@ -1,10 +1,11 @@
-"""What is known of a run: its flags and its epochs, in a file next to the checkpoints."""
+"""The flags and the epochs of a run, in a file next to the checkpoints."""
 
 import json
 import os
 import statistics
 
-import files
+from shared.options import format_value
+from stacked_lstm.commands import output_files
 from tasks.task import PARTS
 
 FILE = "history.json"
@@ -13,33 +14,34 @@ FILE = "history.json"
 class History:
     """The flags of a run and a row per epoch, kept in a directory.
 
-    A row is written before the checkpoint of its epoch's end. So one whose step is past the last checkpoint belongs to
-    an epoch that was not completed, and `forget_after` drops it.
+    A row is written before the checkpoint at its epoch's end. So a row whose step is past the last checkpoint belongs
+    to an epoch that was not completed, and `forget_after` drops it.
 
     Attributes:
       rows: list of mappings from names to numbers; `global_step` is the step at the epoch's end.
     """
 
     def __init__(self, directory, flags):
-        """Reads what the directory has, if it has anything; writes nothing.
+        """Reads the directory's file, if it has one; writes nothing.
 
         Args:
-          flags: name -> value (a JSON type), which decide what the checkpoints hold.
+          directory: the run's directory.
+          flags: name -> value (a JSON type) of the flags that decide what the checkpoints hold.
 
         Raises:
-          ValueError: the directory is of a run with other flags, or of something else.
+          ValueError: the directory is that of a run with other flags, or of something else.
         """
         self._directory, self._path = directory, os.path.join(directory, FILE)
         self._flags, self.rows = flags, []
         if os.path.exists(self._path):
-            found = _read(self._path)
-            _check_flags(directory, found["flags"], flags)
-            self.rows = found["epochs"]
+            content = _read(self._path)
+            _check_flags(directory, content["flags"], flags)
+            self.rows = content["epochs"]
         elif os.path.exists(os.path.join(directory, "checkpoint")):
             raise ValueError(f"--train_dir: expected {FILE} next to the checkpoints in {directory}, found none")
 
     def create(self):
-        """Makes the directory and the file; to be done before the first checkpoint, which without it is nobody's."""
+        """Makes the directory and the file. This comes before the first checkpoint, which would be refused without."""
         os.makedirs(self._directory, exist_ok=True)
         self._write()
 
@@ -58,28 +60,28 @@ class History:
             with open(path, "w") as file:
                 json.dump({"flags": self._flags, "epochs": self.rows}, file, indent=1)
 
-        files.replace(self._path, write)
+        output_files.replace(self._path, write)
 
     def is_better(self, row):
-        """Whether a row's validation loss is less than all before; False where there is no validation."""
+        """Whether a row's validation loss is smaller than all before it; False without validation."""
         return "validation_loss" in row and all(
-            row["validation_loss"] < other["validation_loss"] for other in self.rows
+            row["validation_loss"] < earlier["validation_loss"] for earlier in self.rows
         )
 
     def epochs_since_best(self):
-        """How many epochs there are after the best one, see `best`."""
+        """The number of epochs after the best one, see `best`."""
         return self.rows[-1]["epoch"] - self.best()["epoch"] if self.rows else 0
 
     def best(self):
-        """The row with the least validation loss, the first of equals; the last one where there is no validation.
+        """The row with the smallest validation loss, the first of equals; the last row without validation.
 
-        It takes at least one row.
+        There must be at least one row.
         """
         validated = [row for row in self.rows if "validation_loss" in row]
         return min(validated, key=lambda row: row["validation_loss"]) if validated else self.rows[-1]
 
     def summary(self, metric):
-        """name -> number: the last epoch, the scores of the best one, and the median of the epochs' seconds."""
+        """Name -> number: the last epoch, the scores of the best epoch, and the median of the epochs' seconds."""
         best = self.best()
         summary = {"epoch": self.rows[-1]["epoch"]}
         if "validation_loss" in best:
@@ -90,11 +92,11 @@ class History:
         return summary
 
 
-def flags_of(directory):
+def read_flags(directory):
     """Returns the flags of the run in `directory`, name -> value.
 
     Raises:
-      ValueError: it is not of a run.
+      ValueError: the directory is not that of a run.
     """
     path = os.path.join(directory, FILE)
     if not os.path.isfile(path):
@@ -105,23 +107,20 @@ def flags_of(directory):
 def _read(path):
     try:
         with open(path) as file:
-            found = json.load(file)
-        return {"flags": dict(found["flags"]), "epochs": list(found["epochs"])}
+            content = json.load(file)
+        return {"flags": dict(content["flags"]), "epochs": list(content["epochs"])}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"--train_dir: expected a run's flags and epochs in {path}, got {error!r}") from None
 
 
-def text(value):
-    """A flag's value as it is written on the command line."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _check_flags(directory, found, flags):
+def _check_flags(directory, saved, flags):
     different = [
-        f"--{name}={text(found.get(name))}, not {text(flags[name])}" for name in flags if found.get(name) != flags[name]
+        f"--{name}={format_value(saved.get(name))}, not {format_value(flags[name])}"
+        for name in flags
+        if saved.get(name) != flags[name]
     ]
     if different:
         raise ValueError(
-            "--train_dir: %s is of a run with %s; choose another directory or delete this one"
-            % (directory, "; ".join(different))
+            f"--train_dir: expected a directory of this run, got {directory} of a run with {'; '.join(different)}; "
+            "choose another directory or delete this one"
         )

@@ -1,21 +1,28 @@
-"""What TensorBoard reads: numbers, pictures, and which words an embedding has."""
+"""What TensorBoard reads: numbers, pictures, and the words of an embedding."""
 
 import os
 import struct
 
-import files
+from stacked_lstm.commands import output_files
 from stacked_lstm.compat import tf
+from tasks.task import PARTS
 
-_RGBA = 4  # Of PNG files that matplotlib writes; TensorFlow's `Summary.Image.colorspace`.
+_RGBA = 4  # TensorFlow's `Summary.Image.colorspace` of the PNG files that matplotlib writes.
 
 
 def scalars(numbers):
-    """name -> number as a `tf.Summary`."""
-    return tf.Summary(value=[tf.Summary.Value(tag=name, simple_value=value) for name, value in numbers.items()])
+    """Name -> number as a `tf.Summary`."""
+    return tf.Summary(value=[tf.Summary.Value(tag=tag(name), simple_value=value) for name, value in numbers.items()])
+
+
+def tag(name):
+    """A number's name in TensorBoard, which shows tags with one prefix in one group: test_loss is loss/test."""
+    part, _, quantity = name.partition("_")
+    return f"{quantity}/{part}" if part in (*PARTS, "batch") else name
 
 
 def images(paths):
-    """name -> path of a PNG file as a `tf.Summary`."""
+    """Name -> path of a PNG file as a `tf.Summary`."""
     return tf.Summary(value=[tf.Summary.Value(tag=name, image=_image(path)) for name, path in paths.items()])
 
 
@@ -28,14 +35,14 @@ def _image(path):
 
 
 def write_projector(directory, embeddings):
-    """Tells TensorBoard's projector whose the rows of embeddings are.
+    """Tells TensorBoard's projector which words the rows of an embedding stand for.
 
     Args:
-      directory: of the checkpoints and events.
-      embeddings: a variable's name -> name of a file there, a line per row. Nothing is written if there are none.
+      directory: the directory of the checkpoints and events.
+      embeddings: a variable's name -> name of a file there, with a line per row. If empty, nothing is written.
     """
     text = "".join(
-        'embeddings {\n  tensor_name: "%s"\n  metadata_path: "%s"\n}\n' % pair for pair in embeddings.items()
+        f'embeddings {{\n  tensor_name: "{name}"\n  metadata_path: "{file}"\n}}\n' for name, file in embeddings.items()
     )
 
     def write(path):
@@ -43,4 +50,4 @@ def write_projector(directory, embeddings):
             file.write(text)
 
     if embeddings:
-        files.replace(os.path.join(directory, "projector_config.pbtxt"), write)
+        output_files.replace(os.path.join(directory, "projector_config.pbtxt"), write)

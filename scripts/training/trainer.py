@@ -1,4 +1,4 @@
-"""Training a network on examples: Adam, and checkpoints to go on from, which never hold NaN."""
+"""Training a network on examples: Adam, and checkpoints to go on from, which never contain NaN."""
 
 import glob
 import os
@@ -11,8 +11,8 @@ from tasks.examples import epoch_batches
 from training import summaries
 
 CHECKPOINTS_KEPT = 3
-BEST = "best.ckpt-%d"  # The best checkpoint, with its step. Which one that is, the history decides.
-SAVE_SECONDS = 10  # Between checkpoints within an epoch; there is one at the end of each, too.
+BEST = "best.ckpt-%d"  # The best checkpoint, with its step; the history decides which one it is.
+SAVE_SECONDS = 10  # Between checkpoints within an epoch; there is also one at the end of each epoch.
 SUMMARY_STEPS = 50  # Between the batch losses that TensorBoard gets.
 EVALUATION_BATCH = 500
 
@@ -20,7 +20,7 @@ EVALUATION_BATCH = 500
 class Trainer:
     """A network, its optimizer, and their checkpoints in a directory.
 
-    It goes on from the last checkpoint there, or saves a first one, so that there always is one to return to.
+    It goes on from the last checkpoint there, or saves a first one, so that there is always one to return to.
 
     Attributes:
       step: int, batches trained on so far.
@@ -34,8 +34,9 @@ class Trainer:
         Args:
           network: `networks.Network`.
           examples: `tasks.examples.Examples` to train on, `batch_size` at a time.
-          seed: decides the order of the examples; 0 to 2**32 - 1.
+          batch_size: number of examples in a step.
           learning_rate: Adam's.
+          seed: decides the order of the examples; 0 to 2**32 - 1.
           train_dir: an existing directory, for checkpoints and TensorBoard's events.
 
         Raises:
@@ -56,11 +57,11 @@ class Trainer:
         self.step = 0
         if not self._restore(tf.train.get_checkpoint_state(train_dir), global_step):
             self.save()
-        # Makes TensorBoard drop what a run that was killed wrote after its last checkpoint.
+        # TensorBoard then drops what a killed run wrote after its last checkpoint.
         self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), self.step)
 
     def _restore(self, state, global_step):
-        """Goes back to the last checkpoint of a `CheckpointState`; returns whether there is one."""
+        """Restores the last checkpoint of a `CheckpointState`; returns whether there is one."""
         if state is None:
             return False
         self.last_checkpoint = state.model_checkpoint_path
@@ -70,16 +71,17 @@ class Trainer:
         return True
 
     def train_epoch(self, on_batch):
-        """Trains to the end of the epoch; returns its seconds.
-
-        Of the batches before a checkpoint that the run went on from, the time is not known: it is counted as that of
-        the others, in proportion.
+        """Trains to the end of the epoch.
 
         Args:
           on_batch: called after every batch with its loss.
 
+        Returns:
+          The epoch's seconds. If the run went on in the middle of the epoch, the time of the earlier batches is not
+          known; it is estimated from that of the others.
+
         Raises:
-          FloatingPointError: a loss or a variable is not finite; it is in no checkpoint.
+          FloatingPointError: a loss or a variable is not finite; no checkpoint has such a variable.
         """
         epoch, done = divmod(self.step, self.steps_per_epoch)
         batches = epoch_batches(self._examples, self._batch_size, self._seed, epoch)[done:]
@@ -96,13 +98,13 @@ class Trainer:
         self.step += 1
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
-            self._stop("the loss is %s%s" % (loss, "".join(", the batch's %s hold NaN or Inf" % name for name in bad)))
+            self._stop(f"the loss is {loss}" + "".join(f", the batch's {name} hold NaN or Inf" for name in bad))
         if self.step % SUMMARY_STEPS == 0:
             self.summarize({"batch_loss": loss})
         return float(loss)
 
     def evaluate(self, examples):
-        """Returns the means (loss, score) over `examples`.
+        """Returns the mean loss and the mean score over `examples`.
 
         Raises:
           FloatingPointError: the loss is not finite.
@@ -123,7 +125,7 @@ class Trainer:
         self.last_checkpoint = self._saver.save(self._session, os.path.join(self._train_dir, "model.ckpt"), self.step)
 
     def save_best(self):
-        """Writes a checkpoint as the best one, beside the best one so far. Raises as `save`."""
+        """Writes a checkpoint as the best one, next to the best one so far. Raises as `save`."""
         self._check_finite()
         self._saver.save(self._session, os.path.join(self._train_dir, BEST % self.step), write_state=False)
 
@@ -139,7 +141,7 @@ class Trainer:
             self._stop(f"the loss is finite, but not {', '.join(bad)}")
 
     def predict(self, examples, checkpoint):
-        """Returns the predictions of a checkpoint, where the trainer then is: there is no training after this."""
+        """Returns the predictions of a checkpoint. Its weights stay in the session, so training ends with this."""
         restore(self._saver, self._session, checkpoint)
         (predictions,) = evaluate(self._session, self._network, examples, ["predictions"])
         return predictions
@@ -158,8 +160,10 @@ class Trainer:
 
     def _stop(self, why):
         epoch = -(-self.step // self.steps_per_epoch)
-        message = "training stopped in epoch %d, after step %d: %s; the last good checkpoint is %s"
-        raise FloatingPointError(message % (epoch, self.step, why, self.last_checkpoint))
+        raise FloatingPointError(
+            f"training stopped in epoch {epoch}, after step {self.step}: {why}; the last good checkpoint is "
+            f"{self.last_checkpoint}"
+        )
 
 
 def _feed_dict(network, arrays):
@@ -182,10 +186,10 @@ def restore(saver, session, path):
     """Restores a checkpoint.
 
     Raises:
-      ValueError: there is none, it is damaged, or one of another network.
+      ValueError: there is no checkpoint, it is damaged, or it is of another network.
     """
     try:
         saver.restore(session, path)
     except (ValueError, tf.errors.OpError) as error:
-        message = "--train_dir: expected a whole checkpoint of this network at %s, got %s"
-        raise ValueError(message % (path, str(error).strip().splitlines()[0])) from error
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"--train_dir: expected a whole checkpoint of this network at {path}, got {reason}") from error

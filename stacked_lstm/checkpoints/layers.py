@@ -1,4 +1,4 @@
-"""LSTM layers in a file: where they are, what they hold, and whether their arrays and numbers fit."""
+"""`Location` and `CheckpointLayer`: where one LSTM layer is in a file, what it holds, and the checks of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an optimizer keeps for each variable, such as Adam's averages; it is converted together with the variable.
+"""Slots: what an optimizer keeps for each variable, such as Adam's averages. They are converted with the variable.
 
 A slot is a variable of the same shape. It is called <variable>/<slot>, in TensorFlow 1 also <scope>/<variable>/<slot>.
 Its numbers have the order of the variable's numbers. A slot of gradients contains no forget bias. A moving average of

@@ -1,4 +1,4 @@
-"""LSTM variables in a TensorFlow checkpoint, found by names and shapes: of StackedLSTM, of cells, and of Keras."""
+"""Finds LSTM layers among the variables of a TensorFlow checkpoint, by names and shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The habits of every command line: flags of absl, one line per error, and the exit status.
+"""What all commands share: parsing the flags, one line per error, and the exit status.
 
 A command is a module with a docstring, which `--help` prints, and two functions: `define_flags(values)` adds its flags
 to an `absl.flags.FlagValues`, and `main(values)` does the work. The exit status is 0 after success, 1 where the command
@@ -28,12 +28,11 @@ def run(define_flags: Callable[[flags.FlagValues], None], main: Callable[[flags.
       define_flags: adds the command's flags to an `absl.flags.FlagValues`.
       main: does the work, with the parsed flags. Its module's docstring is what `--help` prints.
     """
-    module = main.__module__
-    sys.modules["__main__"].__doc__ = sys.modules[module].__doc__
+    sys.modules["__main__"].__doc__ = sys.modules[main.__module__].__doc__
+    known = set(flags.FLAGS)
     define_flags(flags.FLAGS)
-    if module != "__main__":  # absl's --help shows the flags that belong to the script.
-        for flag in flags.FLAGS.get_flags_for_module(define_flags.__module__):
-            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    for name in set(flags.FLAGS) - known:  # absl's --help shows the key flags of the script.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     def check_and_run(argv: list[str]) -> None:
         with one_line_errors(argv[0]):

@@ -1,4 +1,4 @@
-"""The place where new ops will run."""
+"""`Place`: the device, GPU, process and function in which new ops will run."""
 
 from __future__ import annotations
 

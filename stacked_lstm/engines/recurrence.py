@@ -1,4 +1,4 @@
-"""A group of layers over time as one differentiable function, with a hand-written gradient.
+"""The graph engine's gradient: a group of layers over time as one function whose derivatives are written by hand.
 
 First derivatives: `loops.backward` collects the gradients of z of all steps. Each weight gradient is then one product
 over T x B rows.

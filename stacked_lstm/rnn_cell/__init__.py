@@ -1,4 +1,4 @@
-"""Drop-in for `tf.nn.rnn_cell`, `tf.nn.dynamic_rnn` and `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15.
+"""Drop-in for `tf.nn.rnn_cell`, `tf.contrib.rnn` and the loops around cells of TensorFlow 1.15.
 
     from stacked_lstm import rnn_cell
 
@@ -7,45 +7,77 @@
     rnn_cell.engine_used(outputs)
 
 Arguments, defaults, variable names and results are those of TensorFlow 1.15, so old checkpoints restore as they are.
-Keras is not needed. `dynamic_rnn` runs LSTM cells, stacks and wrappers on the package's engines, and any other cell,
+Keras is not needed. The loops run LSTM cells, stacks and wrappers on the package's engines, and any other cell,
 TensorFlow's or your own, on TensorFlow's loop; `dispatch` decides. TensorFlow's loops (`tf.nn.dynamic_rnn`,
-`tf.nn.static_rnn`, `tf.nn.raw_rnn` ...) run these cells, too. The folder's README.md tells how to move an old program.
+`tf.nn.raw_rnn` ...) run these cells, too. The folder's README.md tells how to move an old program.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
+from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
 from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.coupled_input_forget_gate_lstm_cell import CoupledInputForgetGateLSTMCell
+from stacked_lstm.rnn_cell.decoder import rnn_decoder
 from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.rnn_cell.fused_cells import (
+    FusedRNNCell,
+    FusedRNNCellAdaptor,
+    LSTMBlockFusedCell,
+    TimeReversedFusedRNN,
+)
+from stacked_lstm.rnn_cell.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
+from stacked_lstm.rnn_cell.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
+from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
 from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
+from stacked_lstm.rnn_cell.stacked_bidirectional import stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn
+from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn, static_rnn
 from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
 
 __all__ = [
     "BasicLSTMCell",
+    "BasicRNNCell",
+    "CoupledInputForgetGateLSTMCell",
+    "CudnnCompatibleLSTMCell",
     "DeviceWrapper",
     "DropoutWrapper",
+    "FusedRNNCell",
+    "FusedRNNCellAdaptor",
+    "GRUBlockCell",
+    "GRUBlockCellV2",
+    "GRUCell",
+    "LSTMBlockCell",
+    "LSTMBlockFusedCell",
     "LSTMCell",
     "LSTMStateTuple",
+    "LayerNormBasicLSTMCell",
     "MultiRNNCell",
     "RNNCell",
     "ResidualWrapper",
+    "TimeReversedFusedRNN",
     "bidirectional_dynamic_rnn",
     "dynamic_rnn",
     "engine_used",
+    "rnn_decoder",
+    "stack_bidirectional_dynamic_rnn",
+    "stack_bidirectional_rnn",
+    "static_bidirectional_rnn",
+    "static_rnn",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    raise AttributeError(
-        f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops static_rnn, raw_rnn and "
-        "static_state_saving_rnn are in tf.nn and run these cells. LSTMBlockCell and CudnnCompatibleLSTMCell are "
-        "LSTMCell with `name` for the scope of their variables; CudnnCompatibleLSTMCell also needs forget_bias=0.0."
-    )
+if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops raw_rnn and "
+            "static_state_saving_rnn are in tf.nn and run these cells."
+        )

@@ -1,4 +1,4 @@
-"""Dispatch: which calls of dynamic_rnn run on the package's engines, and how.
+"""Dispatch: which calls of the loops run on the package's engines, and how.
 
 `CONDITIONS` alone decides. A call that does not meet them runs on TensorFlow's own loop, which is named "stepwise".
 """
@@ -13,10 +13,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, segments
 from stacked_lstm.engines.engine import first_problem
 from stacked_lstm.rnn_cell import packed_states
-from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
-from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 from stacked_lstm.rnn_cell.wrappers import CellWrapper, DeviceWrapper, ResidualWrapper
 
@@ -38,14 +36,13 @@ class Call(NamedTuple):
 # Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
 # engine. They are asked in order; later ones rely on earlier ones.
 
-# Engines run exactly these classes. A subclass may override anything.
-_LSTM_CELLS = (BasicLSTMCell, LSTMCell)
+# Engines run exactly these classes, besides `MultiRNNCell` and the LSTM cells. A subclass may override anything.
 _WRAPPERS = (DropoutWrapper, ResidualWrapper, DeviceWrapper)
 
 
 def _cells_are_known(call: Call) -> str | None:
-    known = (*_LSTM_CELLS, *_WRAPPERS, MultiRNNCell)
-    names = [type(cell).__name__ for cell in _walk(call.cell) if type(cell) not in known]
+    cells = [cell for cell in _walk(call.cell) if type(cell) not in (*_WRAPPERS, MultiRNNCell)]
+    names = [type(cell).__name__ for cell in cells if not _is_lstm(cell)]
     return f"there is a {names[0]}" if names else None
 
 
@@ -75,7 +72,7 @@ def _dtypes_are_equal(call: Call) -> str | None:
 
 def _widths_fit(call: Call) -> str | None:
     for cell, width in _input_widths(call):
-        if type(cell) in _LSTM_CELLS and cell.input_size not in (None, width):
+        if _is_lstm(cell) and cell.input_size not in (None, width):
             return f"a cell was built for inputs of width {cell.input_size}"
     return None
 
@@ -123,9 +120,13 @@ def _walk(cell: Any) -> list[Any]:
     return [cell] + [descendant for child in _children(cell) for descendant in _walk(child)]
 
 
+def _is_lstm(cell: Any) -> bool:
+    return getattr(cell, "has_layer", False)
+
+
 def _lstm_cells(cell: Any) -> list[Any]:
     """Returns the LSTM cells in a cell, from the input upwards."""
-    return [inner for inner in _walk(cell) if type(inner) in _LSTM_CELLS]
+    return list(filter(_is_lstm, _walk(cell)))
 
 
 def _input_widths(call: Call) -> list[tuple[Any, int]]:
@@ -149,12 +150,13 @@ def _has_structure(state: Any, size: Any) -> bool:
     return is_sequence and all(map(_has_structure, state, size))
 
 
-def choose(call: Call, engine: str | None) -> engines.Request | EngineUsed:
+def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> engines.Request | EngineUsed:
     """Decides where a call runs.
 
     Args:
       call: the `Call`.
       engine: "auto", "stepwise" or an engine's name; None is "auto".
+      function: the name of the caller, for messages.
 
     Returns:
       An `engines.Request` if the call runs on an engine; an `EngineUsed` if it runs on TensorFlow's loop.
@@ -162,14 +164,14 @@ def choose(call: Call, engine: str | None) -> engines.Request | EngineUsed:
     Raises:
       ValueError: an unknown engine; or one that was asked for by name, and the call does not meet the conditions.
     """
-    request = engines.resolve(AUTO if engine is None else engine, "dynamic_rnn", stepwise=True)
+    request = engines.resolve(AUTO if engine is None else engine, function, stepwise=True)
     if request.name == STEPWISE:
         return EngineUsed(STEPWISE, f"asked for by {request.source}")
     problem = first_problem(CONDITIONS, call)
     if problem is None:
         return request
     if engine not in (None, AUTO):
-        checks.fail("dynamic_rnn", f"a stack of LSTM cells for engine {engine!r}", problem)
+        checks.fail(function, f"a stack of LSTM cells for engine {engine!r}", problem)
     return EngineUsed(STEPWISE, f"TensorFlow's own loop, because {problem}")
 
 
@@ -223,11 +225,11 @@ def record(outputs: Any, used: EngineUsed) -> None:
 
 
 def engine_used(outputs: Any) -> EngineUsed:
-    """Returns the engine that runs a call of `dynamic_rnn`, and the reason.
+    """Returns the engine that runs a call of a loop such as `dynamic_rnn`, and the reason.
 
     Args:
-      outputs: the outputs that `dynamic_rnn` returned; or the forward or backward outputs of
-        `bidirectional_dynamic_rnn`.
+      outputs: the outputs that a loop of this package returned, a tensor or a list; for `bidirectional_dynamic_rnn`,
+        the forward or the backward outputs.
 
     Returns:
       `EngineUsed(name, reason)`, two strings. The name is "cudnn", "native", "graph", or "stepwise" for TensorFlow's
@@ -249,4 +251,4 @@ def engine_used(outputs: Any) -> EngineUsed:
     for tensor in tf.nest.flatten(outputs)[:1]:
         if tf.is_tensor(tensor) and tensor.name in _ENGINES_USED.get(tensor.graph, {}):
             return _ENGINES_USED[tensor.graph][tensor.name]
-    return checks.fail("engine_used", "outputs of this package's dynamic_rnn", outputs)
+    return checks.fail("engine_used", "outputs of this package's loops", outputs)

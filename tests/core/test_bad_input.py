@@ -1,4 +1,4 @@
-"""What users get wrong: each message names the argument, what was expected and what was given."""
+"""Wrong arguments: each message names the argument, the expected value and the actual value."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def test_constructor(options, expected):
 
 @pytest.mark.parametrize("options", [{"weight_initializer": {"layer_2/Wf": "dl"}}, {"bias_initializer": {"bf": "tn"}}])
 def test_initializer_for_no_variable(options):
-    """Found before any variable is made, so that a second try says the same."""
+    """The error comes before any variable is made, so that a second call raises it again."""
     lstm = StackedLSTM([3], **options)
     for _ in range(2):
         assert_refused(lstm)
@@ -216,7 +216,7 @@ def test_length_that_an_int32_would_wrap(session):
 
 
 def test_eager_mode():
-    """In a process of its own, as the other tests have switched eager execution off."""
+    """In its own process, because the other tests have disabled eager execution."""
     program = (
         "import numpy, stacked_lstm, tensorflow.compat.v1 as tf; tf.enable_eager_execution()\n"
         "stacked_lstm.StackedLSTM([2])(numpy.zeros([1, 1, 1], 'float32'))"

@@ -1,4 +1,4 @@
-"""What the package needs, and what it must not touch."""
+"""Dependencies of the package, and dependencies between its modules."""
 
 import ast
 import os
@@ -12,7 +12,7 @@ import stacked_lstm
 
 PACKAGE = os.path.dirname(stacked_lstm.__file__)
 
-# Makes `import tf_keras` fail, and Keras 3 the Keras that TensorFlow has.
+# `import tf_keras` fails, so that Keras 3 is TensorFlow's Keras.
 PREAMBLE = """
 import sys
 sys.modules["tf_keras"] = None
@@ -75,23 +75,27 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
                     assert not forbidden.search(source.read()), file
 
 
-# Floors of the house, by folder: a module imports those before it, and the folders below its own.
+# The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
     "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
     " layouts compat tensor_checks tf32 activations equations layer weights initializers initializer_table"
-    " initial_state engines stack rnn_cell checkpoints parity commands",
+    " initial_state engines stack rnn_cell contrib checkpoints parity commands",
     "engines": "recurrent_dropout place engine conditions padding segments loops recurrence graph second_derivatives"
     " cudnn native",
     "engines.native": "library ops engine __main__",
     "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
-    " lstm_cell multi_rnn_cell wrappers dropout_wrapper dispatch dynamic_rnn",
+    " lstm_cell lstm_block_cell"
+    " normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
+    " one_state_base basic_rnn_cell gru_cell multi_rnn_cell wrappers dropout_wrapper dispatch dynamic_rnn"
+    " steps static_rnn stacked_bidirectional decoder fused_cells",
+    "contrib": "seq2seq legacy_seq2seq",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
-    "commands": "command convert compare",
-    "parity": "problem graph_network numpy_network dynamic_rnn comparison measure",
+    "commands": "output_files command choices charts series report convert compare",
+    "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 
-# What a part of the house must not reach, whatever its floor.
+# Modules that a part of the package must not import, wherever they are.
 UNREACHED = {
     "engines": {"weights", "layouts", "initializers", "initializer_table", "initial_state"},
     "numpy_lstm": {"compat"},
@@ -102,7 +106,7 @@ UNREACHED = {
 
 
 def imports():
-    """Name of each module of the package, without the package's -> names of those that it imports."""
+    """Name of each module, without that of the package -> names of the modules that it imports."""
     modules = {}
     for folder, _, files in os.walk(PACKAGE):
         for file in files:
@@ -123,9 +127,9 @@ def imports():
 
 
 def test_arrows_run_one_way():
-    """Lower modules do not import upper ones, in each folder."""
+    """In each folder, no module imports one that comes later."""
     for name, others in imports().items():
-        for other in others - {""}:  # The package itself has what is on its top floor.
+        for other in others - {""}:  # The package itself offers modules from the top.
             ours, theirs = name.split("."), other.split(".")
             while len(ours) > 1 and len(theirs) > 1 and ours[0] == theirs[0]:
                 ours, theirs = ours[1:], theirs[1:]

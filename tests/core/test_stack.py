@@ -25,7 +25,7 @@ DTYPES = [
 
 
 def run_numpy(layers, x, *options):
-    """(outputs [B, T, H], states) of the yardstick for x [B, T, I]."""
+    """(outputs [B, T, H], states) of `numpy_lstm` for x [B, T, I]."""
     outputs, state, _ = numpy_lstm.forward(layers, x.transpose(1, 0, 2), *options)
     return outputs.transpose(1, 0, 2), state
 
@@ -62,12 +62,12 @@ def test_equations(activation, recurrent_activation, general_engine, plain_sessi
     expected, finals = run_numpy(weights.layers, x, starts, lengths, activation, recurrent_activation)
     got, got_state = plain_session.run([outputs, state])
     assert numeric.relative_difference(got, expected) < 1e-12
-    for ours, theirs in zip(got_state, finals):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.max(np.abs(theirs)))
+    for actual, reference in zip(got_state, finals):
+        np.testing.assert_allclose(actual, reference, rtol=0, atol=1e-12 * np.max(np.abs(reference)))
 
 
 def test_variable_names_and_shapes():
-    """Names are what checkpoints hold: they never change."""
+    """Checkpoints depend on the names, which never change."""
     lstm = StackedLSTM([4, 6], initial_state="projected", name="encoder")
     lstm.build(3)
     names = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
@@ -174,7 +174,7 @@ def test_called_again_shares_variables(session):
 
 
 def test_initial_state_argument_continues_a_sequence(engine, plain_session):
-    """Two halves with the state handed on are the whole: truncated backpropagation."""
+    """Two pieces, with the state passed on, are the whole sequence, as in truncated backpropagation."""
     x = tf.constant(np.random.RandomState(0).standard_normal([3, 8, 2]))
     lstm = StackedLSTM([4, 5], initial_state="projected", dtype=tf.float64, engine=engine)
     whole, last = lstm(x)
@@ -242,7 +242,7 @@ def test_initializers_by_variable(session, tmp_path):
 
 
 def test_partitioner_around_the_stack(session):
-    """Variables stay whole: the range that an initializer draws from depends on all rows."""
+    """Variables are not partitioned, because the range of an initializer depends on the number of rows."""
     with tf.variable_scope("model", partitioner=tf.fixed_size_partitioner(4)):
         lstm = StackedLSTM([200], initial_state="learned")
         lstm(tf.zeros([1, 1, 200]))
@@ -254,7 +254,7 @@ def test_partitioner_around_the_stack(session):
 @pytest.mark.parametrize("resource", [False, True])
 @pytest.mark.parametrize("initial_state", ["zeros", "learned", "projected"])
 def test_weights_are_read_and_written(initial_state, resource, session):
-    """By `get_weights` and `set_weights`, in a graph that is finished."""
+    """`get_weights` and `set_weights` work in a finalized graph."""
     with tf.variable_scope("", use_resource=resource):
         one, other = (StackedLSTM([4, 3], initial_state=initial_state, name=name) for name in ("one", "other"))
         one.build(2), other.build(2)
@@ -270,8 +270,8 @@ def test_weights_are_read_and_written(initial_state, resource, session):
         layer[sorted(layer)[0]] += 1.0
     before = session.run(other.variables)
     other.set_weights(session, weights.layers)
-    kept = session.run(other.variables)[16:]
-    assert len(kept) == 2 * len(names) and all(np.array_equal(*pair) for pair in zip(kept, before[16:]))
+    unchanged = session.run(other.variables)[16:]
+    assert len(unchanged) == 2 * len(names) and all(np.array_equal(*pair) for pair in zip(unchanged, before[16:]))
     other.set_weights(session, *weights)
     for layer, copy in zip(sum(weights, []), sum(other.get_weights(session), [])):
         assert sorted(layer) == sorted(copy) and all(np.array_equal(layer[name], copy[name]) for name in layer)
@@ -318,14 +318,14 @@ def test_weights_that_do_not_fit_write_nothing(session):
     assert all(np.array_equal(*pair) for pair in zip(session.run(lstm.variables), before))
 
 
-def halved(getter, name, *args, **kwargs):
+def halve(getter, name, *args, **kwargs):
     variable = getter(name, *args, **kwargs)
     return variable / 2 if name.endswith(("Wf", "W_h")) else variable
 
 
 def test_variables_behind_a_custom_getter(session):
-    """They have the names that were asked for; what is computed from a variable can be read, but not set."""
-    with tf.variable_scope("halves", custom_getter=halved):
+    """`get_weights` uses the requested names. A tensor that a getter makes of a variable can be read, but not set."""
+    with tf.variable_scope("halves", custom_getter=halve):
         lstm = StackedLSTM([3, 3], initial_state="projected")
         lstm.build(2)
     session.run(tf.global_variables_initializer())

@@ -1,4 +1,4 @@
-"""One class for the state of a layer: states go from stacks to TensorFlow's loops around cells, and back."""
+"""The class of states: states go from stacks to TensorFlow's loops around cells, and back."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_one_class():
 
 @pytest.mark.parametrize("loop", sorted(LOOPS))
 def test_states_go_there_and_back(loop, session):
-    """A stack, TensorFlow's loop from where the stack ended, and the stack again: like one call on three times T."""
+    """A stack, then TensorFlow's loop, then the stack, each from the last state, are one call on 3 T steps."""
     x = tf.constant(X)
     lstm = StackedLSTM([4], dtype=tf.float64, forget_bias=0.0)
     _, (first,) = lstm(x)
@@ -39,5 +39,5 @@ def test_states_go_there_and_back(loop, session):
     layer = lstm.get_weights(session).layers[0]
     kernel = np.concatenate([layer["W" + gate] for gate in "icfo"], axis=1)
     session.run(cell.variables[0].assign(np.concatenate([kernel[4:], kernel[:4]])))
-    found, wanted = session.run([third, expected])
-    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    actual, reference = session.run([third, expected])
+    np.testing.assert_allclose(actual, reference, rtol=1e-12)

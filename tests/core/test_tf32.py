@@ -1,4 +1,4 @@
-"""TF32 is off where the cudnn engine is used, unless it is asked for."""
+"""The cudnn engine turns TF32 off, unless the environment asks for it."""
 
 import logging
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 knows no TF32")
 
 @pytest.fixture(autouse=True)
 def on(monkeypatch):
-    """As TensorFlow has it by default, and nothing in the environment."""
+    """TF32 is on, as it is by default, and the environment says nothing."""
     monkeypatch.delenv("STACKED_LSTM_TF32", raising=False)
     before = compat.tensor_float_32()
     compat.set_tensor_float_32(True)

@@ -53,4 +53,4 @@ def test_the_type_checker_finds_mistakes(right, tmp_path):
     assert text.count(right) == 1
     (tmp_path / "program.py").write_text(text.replace(right, MISTAKES[right]), encoding="utf-8")
     status, report = check(tmp_path / "program.py", str(tmp_path))
-    assert status == 1 and "Found 1 error" in report, report
+    assert status == 1 and "in 1 file" in report, report

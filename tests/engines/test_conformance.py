@@ -1,9 +1,8 @@
 """What every engine must do, on the CPU and on a GPU: its contract, its derivatives, and parity with all peers.
 
-On the CPU, `cudnn` computes with NumPy. What is tested on the CPU alone is in test_engines.py.
+On the CPU, `cudnn` computes with NumPy. test_engines.py has the tests that only run on the CPU.
 """
 
-import collections
 import itertools
 
 import numpy as np
@@ -18,7 +17,7 @@ from support.peers import compared, differences, differences_of
 from support.places import ANYWHERE, runs_on_gpus, with_every_engine, with_general_engines
 from support.sets import LAYOUTS, ONCE, some
 
-# One layer narrow and wide, inputs narrow and wide, layers that share a loop and layers that have their own.
+# Narrow and wide layers and inputs, layers that share a loop, and layers with their own loops.
 NETWORKS = {
     "one layer": ([5], 3),
     "narrow input": ([16], 1),
@@ -31,7 +30,7 @@ NETWORKS = {
 @with_every_engine
 @pytest.mark.parametrize("lengths", [None, [3, 0]])
 def test_contract_of_run(lengths, engine, session):
-    """One layer, time-major, plain tensors for weights, a plain tuple for the state."""
+    """One layer, time-major, with tensors as weights and a tuple as state."""
     random = np.random.RandomState(0)
     values = {"W" + gate: random.standard_normal([7, 4]) for gate in equations.GATE_ORDER}
     values.update({"b" + gate: random.standard_normal([4]) for gate in equations.GATE_ORDER})
@@ -43,15 +42,17 @@ def test_contract_of_run(lengths, engine, session):
     padded = np.where(np.arange(5)[:, None, None] < np.array(lengths or [5, 5])[:, None], x, np.nan)
     states, tensor_lengths = [(tf.constant(c), tf.constant(h))], None if lengths is None else tf.constant(lengths)
     outputs, final = engines.ENGINES[engine].run(layer, tf.constant(padded), states[0], lengths)
-    together, (last,) = engines.ENGINES[engine].run_layers([layer], tf.constant(padded), states, tensor_lengths)
+    stack_outputs, (stack_final,) = engines.ENGINES[engine].run_layers(
+        [layer], tf.constant(padded), states, tensor_lengths
+    )
     gradients = tf.gradients([outputs, final.c], [tensors["Wf"], tensors["bo"]])
     assert np.all(np.isfinite(session.run(gradients[0]))) and np.any(session.run(gradients[1]))
     expected, ((expected_c, expected_h),), _ = numpy_lstm.forward([values], x, [(c, h)], lengths)
-    got = session.run(collections.OrderedDict(outputs=outputs, c=final.c, h=final.h))
+    got = session.run({"outputs": outputs, "c": final.c, "h": final.h})
     assert numeric.relative_difference(got["outputs"], expected) < 1e-14
     np.testing.assert_allclose(got["c"], expected_c, rtol=0, atol=1e-14)
     np.testing.assert_allclose(got["h"], expected_h, rtol=0, atol=1e-14)
-    for one, other in zip(session.run([outputs, *final]), session.run([together, *last])):
+    for one, other in zip(session.run([outputs, *final]), session.run([stack_outputs, *stack_final])):
         np.testing.assert_array_equal(one, other)
 
 
@@ -64,7 +65,7 @@ def test_gradients(stack, lengths, engine, plain_session):
 
 @with_every_engine
 def test_no_gradient_from_padding(engine, session):
-    """Outputs past the end are constants, inputs past the end change nothing."""
+    """Outputs past the end are zero, and inputs past the end have no gradient."""
     lengths = [5, 0, 3]
     problem = Problem(session, [8, 3], 2, lengths, initial_state="projected", engine=engine)
     d_inputs = problem.at(problem.point, problem.gradients[0])
@@ -76,7 +77,7 @@ def test_no_gradient_from_padding(engine, session):
 
 @with_general_engines
 def test_garbage_in_the_padding(general_engine, session):
-    """Also with an activation that lets it grow, and in weight gradients, where it would meet zeros."""
+    """Not even with an activation that lets it grow, nor in weight gradients, where zeros would multiply it."""
     problem = Problem(
         session, [8, 3], 2, [5, 0, 3], activation="linear", initial_state="projected", engine=general_engine
     )
@@ -103,15 +104,15 @@ def test_unused_states_get_no_gradient(engine, session):
 
 @with_every_engine
 def test_two_gradients_in_one_run(engine, session):
-    """The tape of the forward pass is read by both."""
+    """Both read the tape of the forward pass."""
     problem = Problem(session, [4], 2, engine=engine)
     a, b = tf.gradients(problem.outputs, problem.x)[0], tf.gradients(2.0 * problem.outputs, problem.x)[0]
-    together = problem.at(problem.point, [a, b])
-    np.testing.assert_allclose(2 * together[0], together[1], rtol=1e-14)
+    stack_outputs = problem.at(problem.point, [a, b])
+    np.testing.assert_allclose(2 * stack_outputs[0], stack_outputs[1], rtol=1e-14)
 
 
-# Parity. Keras builds by far the largest graphs: it takes part where the kinds of initial state, with one engine, and
-# training are compared.
+# Parity. Keras builds by far the largest graphs. It only takes part in the comparisons of initial states, with one
+# engine, and of training.
 
 DTYPES = list(itertools.product(sorted(NETWORKS), ["float32", "float64"]))
 QUICK_DTYPES = [(stack, "float64") for stack in NETWORKS] + [
@@ -140,7 +141,7 @@ def test_layouts_and_initial_states(initial_state, lengths, time_major, engine, 
 
 @with_every_engine
 def test_sizes(engine, session):
-    """One graph takes them all, in turn."""
+    """One graph takes batches of all sizes, in turn."""
     setup = parity.Setup([8, 5], 4, lengths=True, engine=engine)
     comparison = compared(setup, session, peers=parity.PEERS, learning_rate=None)
     for batch, time_steps in [(1, 1), (1, 9), (4, 1), (3, 100)]:
@@ -178,7 +179,7 @@ def test_training_side_by_side(dtype, initial_state, lengths, engine, peers, ses
 
 @with_every_engine
 def test_one_step_changes_every_variable(engine, peers, session):
-    """Also those of the initial state, in all networks alike."""
+    """Even those of the initial state, in all networks."""
     setup = parity.Setup([4, 3], 2, 1, "projected", dtype="float64", engine=engine)
     comparison = compared(setup, session, peers=peers)
     random = np.random.RandomState(0)
@@ -192,6 +193,6 @@ def test_one_step_changes_every_variable(engine, peers, session):
 
 
 def test_on_a_gpu_too():
-    """All of this module, except this."""
+    """All tests of this module, except this one, also run on a GPU."""
     tests = {name: value for name, value in globals().items() if name.startswith("test_")}
     assert [name for name, test in tests.items() if not runs_on_gpus(test)] == ["test_on_a_gpu_too"]

@@ -1,4 +1,4 @@
-"""The buffer in which cuDNN takes the weights, and the cuDNN in NumPy that reads it as NVIDIA documents it."""
+"""cuDNN's buffer of weights, read back by the cuDNN in NumPy that follows NVIDIA's documentation."""
 
 import os
 
@@ -17,7 +17,7 @@ from support.places import ANYWHERE
 STACKS = {"one layer": ([5], 3), "two layers": ([4, 4], 6), "three layers, narrow input": ([3, 3, 3], 1)}
 
 
-def built(hidden_sizes, input_size, session, **options):
+def build_stack(hidden_sizes, input_size, session, **options):
     """A stack with all variables random."""
     lstm = StackedLSTM(hidden_sizes, engine="cudnn", bias_initializer="tn", **options)
     lstm.build(input_size)
@@ -25,11 +25,11 @@ def built(hidden_sizes, input_size, session, **options):
     return lstm
 
 
-# NumPy's cuDNN itself.
+# The cuDNN in NumPy itself.
 
 
 def test_numpy_cudnn_computes_what_pytorch_did():
-    """PyTorch gives cuDNN its weights flattened as they are: on a GPU that is what it computes with."""
+    """PyTorch passes its weights to cuDNN in the order in which it stores them."""
     with np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "network.npz")) as archive:
         golden = {key[len("stacked/") :]: archive[key] for key in archive.files if key.startswith("stacked/")}
     weights = np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "stacked.npz"))
@@ -68,9 +68,9 @@ def test_numpy_cudnn_is_as_strict_as_cudnn():
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("stack", sorted(STACKS))
 def test_buffer(stack, use_bias, session):
-    """Read as NVIDIA documents it, it is the network that the variables are."""
+    """Read as NVIDIA documents it, the buffer is the network of the variables."""
     (hidden_sizes, input_size), random = STACKS[stack], np.random.RandomState(0)
-    lstm = built(hidden_sizes, input_size, session, use_bias=use_bias, dtype=tf.float64)
+    lstm = build_stack(hidden_sizes, input_size, session, use_bias=use_bias, dtype=tf.float64)
     x = random.standard_normal([6, 3, input_size])
     starts = [LSTMState(*random.standard_normal([2, 3, size])) for size in hidden_sizes]
     lengths = np.array([6, 1, 4])
@@ -79,14 +79,14 @@ def test_buffer(stack, use_bias, session):
     y, h, c, _ = cudnn_in_numpy.forward(x, h0, c0, params, lengths)
     expected, state, _ = numpy_lstm.forward(lstm.get_weights(session).layers, x, starts, lengths)
     found = {"outputs": y, "h": h, "c": c}
-    wanted = {"outputs": expected, "h": np.stack([s.h for s in state]), "c": np.stack([s.c for s in state])}
-    numeric.check_same(found, wanted, 1e-14)
+    reference = {"outputs": expected, "h": np.stack([s.h for s in state]), "c": np.stack([s.c for s in state])}
+    numeric.check_same(found, reference, 1e-14)
 
 
 @pytest.mark.parametrize("stack", sorted(STACKS))
 def test_buffer_is_what_layouts_has(stack, session):
     hidden_sizes, input_size = STACKS[stack]
-    lstm = built(hidden_sizes, input_size, session)
+    lstm = build_stack(hidden_sizes, input_size, session)
     arrays = [layouts.pack(layer, "cudnn") for layer in lstm.get_weights(session).layers]
     matrices = [array.ravel() for layer in arrays for name, array in layer.items() if not name.startswith("b")]
     biases = [array for layer in arrays for name, array in layer.items() if name.startswith("b")]
@@ -100,6 +100,6 @@ def test_buffer_is_what_layouts_has(stack, session):
 
 
 def test_layers_from_the_buffer_are_plain_tensors():
-    """For the second derivatives: what `unpack` returns is what engines take."""
+    """`unpack` returns what engines take, for second derivatives."""
     (layer,) = cudnn.unpack(tf.zeros([4 * 3 * 5 + 8 * 3]), 2, 3, 1)
     assert isinstance(layer, Layer) and [kernel.shape.as_list() for kernel in layer.kernels] == [[5, 3]] * 4

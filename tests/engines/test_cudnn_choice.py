@@ -1,4 +1,4 @@
-"""What the `cudnn` engine can run, and why "auto" passes it over."""
+"""What the `cudnn` engine can run, and when "auto" prefers another engine."""
 
 import pytest
 
@@ -10,15 +10,15 @@ from stacked_lstm.engines.place import Place
 
 @pytest.fixture(autouse=True)
 def gpus(monkeypatch):
-    """A TensorFlow for NVIDIA's GPUs with one, unless a test takes it away, and nothing in the environment."""
-    found = ["a GPU"]
-    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: found if kind == "GPU" else [])
+    """The visible GPUs: one, unless a test removes it. TensorFlow has CUDA, and the environment names no engine."""
+    visible = ["a GPU"]
+    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: visible if kind == "GPU" else [])
     monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
     monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
-    return found
+    return visible
 
 
-def used(**options):
+def choice(**options):
     lstm = StackedLSTM([2, 2], **options)
     lstm(tf.zeros([1, 1, 1], options.get("dtype", tf.float32)))
     return lstm.engine_used
@@ -32,7 +32,7 @@ def objection():
     return cudnn.ENGINE.objection([], Place())
 
 
-# Each condition and what it says.
+# Each condition and its text.
 CONDITIONS = {
     "dtype": "it computes in float16 and float32 and float64, not in bfloat16",
     "_tanh_and_sigmoid": "cuDNN's ",
@@ -51,26 +51,26 @@ def test_every_condition_is_listed():
 
 
 def check_refused(words, **options):
-    """It cannot run this: "auto" goes on without it, and by name it is an error."""
-    chosen = used(**options)
-    assert chosen.name != "cudnn" and "not cudnn: " + words in chosen.reason
+    """It cannot run this: "auto" chooses another engine, and its name is an error."""
+    engine_used = choice(**options)
+    assert engine_used.name != "cudnn" and "not cudnn: " + words in engine_used.reason
     with pytest.raises(ValueError, match="expected layers that engine 'cudnn' supports, got " + words):
-        used(**dict(options, name="by_name", engine="cudnn"))
+        choice(**dict(options, name="by_name", engine="cudnn"))
 
 
-def check_left(words, name="left"):
-    """It could run this, and does by name, but "auto" leaves it to others."""
-    chosen = used(name=name)
-    assert chosen.name != "cudnn" and words in chosen.reason.split(";")[0]
-    assert used(name=name + "_by_name", engine="cudnn") == ("cudnn", "asked for by name")
+def check_not_preferred(words, name="left"):
+    """It can run this, and does so by name, but "auto" chooses another engine."""
+    engine_used = choice(name=name)
+    assert engine_used.name != "cudnn" and words in engine_used.reason.split(";")[0]
+    assert choice(name=name + "_by_name", engine="cudnn") == ("cudnn", "asked for by name")
 
 
 @pytest.mark.parametrize("dtype", [tf.float16, tf.float32, tf.float64])
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_taken_by_auto(dtype, use_bias):
-    """Also without biases: cuDNN's are zeros then."""
+    """Also without biases, which are zeros for cuDNN."""
     expected = ("cudnn", "the first engine that supports these layers")
-    assert used(dtype=dtype, use_bias=use_bias) == expected
+    assert choice(dtype=dtype, use_bias=use_bias) == expected
     outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.BasicLSTMCell(3), tf.zeros([1, 1, 1], dtype), dtype=dtype)
     assert rnn_cell.engine_used(outputs) == expected
 
@@ -88,7 +88,7 @@ def test_dtypes():
     ],
 )
 def test_activations(option, value, words):
-    assert used(**{option: {"activation": tf.nn.tanh, "recurrent_activation": tf.sigmoid}[option]}).name == "cudnn"
+    assert choice(**{option: {"activation": tf.nn.tanh, "recurrent_activation": tf.sigmoid}[option]}).name == "cudnn"
     check_refused(words, name="other", **{option: value})
 
 
@@ -109,13 +109,13 @@ def test_pinned_to_the_cpu(device):
 @pytest.mark.parametrize("device", ["/gpu:0", "/device:GPU:1", "/job:localhost/replica:0/task:0/device:GPU:0", None])
 def test_on_a_gpu(device):
     with tf.device(device):
-        assert used().name == "cudnn"
+        assert choice().name == "cudnn"
 
 
 def test_beside_something_on_the_cpu():
     with tf.device("/cpu:0"):
-        placed = tf.zeros([])
-    with tf.colocate_with(placed):
+        tensor = tf.zeros([])
+    with tf.colocate_with(tensor):
         assert problem() == "the device is /device:CPU:0"
 
 
@@ -127,42 +127,42 @@ def test_rocm(monkeypatch):
 @pytest.mark.parametrize("device", ["/job:worker/task:1", "/job:worker/task:1/device:GPU:0"])
 def test_other_processes(device):
     with tf.device(device):
-        check_left(f"the device is {device}, " + CONDITIONS["in_this_process"])
+        check_not_preferred(f"the device is {device}, " + CONDITIONS["in_this_process"])
 
 
 def test_inside_functions(control_flow):
-    found = []
-    tf.while_loop(lambda k: k < 1, lambda k: (found.append(objection()), k + 1)[1], [0])
-    assert found[0].startswith(CONDITIONS["outside_of_functions"]) and objection() is None
+    objections = []
+    tf.while_loop(lambda k: k < 1, lambda k: (objections.append(objection()), k + 1)[1], [0])
+    assert objections[0].startswith(CONDITIONS["outside_of_functions"]) and objection() is None
 
 
 def test_without_cuda(monkeypatch):
-    """Apple's GPUs, say: TensorFlow lists them, and has no cuDNN."""
+    """For example Apple's GPUs: TensorFlow lists them, and has no cuDNN."""
     monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: False)
-    check_left(CONDITIONS["_with_cuda"])
+    check_not_preferred(CONDITIONS["_with_cuda"])
 
 
 def test_without_a_gpu(gpus):
-    """None in the machine, none that CUDA_VISIBLE_DEVICES leaves, or none that the program lets TensorFlow see."""
+    """There is none in the machine, or CUDA_VISIBLE_DEVICES or the program hides it."""
     gpus.clear()
-    check_left(CONDITIONS["_gpu_visible"])
+    check_not_preferred(CONDITIONS["_gpu_visible"])
 
 
 def test_gpus_are_looked_for_last(monkeypatch):
-    asked = []
-    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: asked.append(kind) or ["a GPU"])
+    queries = []
+    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: queries.append(kind) or ["a GPU"])
     for device in ("/cpu:0", "/job:worker/device:GPU:0"):
         with tf.device(device):
             assert objection().startswith("the device is")
-    assert asked == [] and problem() is None and asked == []
-    assert objection() is None and asked == ["GPU"]
+    assert queries == [] and problem() is None and queries == []
+    assert objection() is None and queries == ["GPU"]
 
 
 def test_from_the_environment(monkeypatch, gpus):
     gpus.clear()
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "cudnn")
-    assert used() == ("cudnn", "asked for by STACKED_LSTM_ENGINE")
+    assert choice() == ("cudnn", "asked for by STACKED_LSTM_ENGINE")
     with pytest.raises(
         ValueError, match="'cudnn' supports, got cuDNN's activation .* .asked for by STACKED_LSTM_ENGINE"
     ):
-        used(name="bad", activation="relu")
+        choice(name="bad", activation="relu")

@@ -1,6 +1,6 @@
-"""Which engine runs a stack: what `native` can run, why "auto" passes it over, and what the environment says.
+"""The choice of an engine: what `native` can run, when "auto" prefers another engine, and the environment variable.
 
-The same of `cudnn` is in test_cudnn_choice.py.
+test_cudnn_choice.py has the same tests for `cudnn`.
 """
 
 import logging
@@ -18,15 +18,15 @@ from support import native_ops
 
 @pytest.fixture(autouse=True)
 def gpus(monkeypatch):
-    """A TensorFlow for NVIDIA's GPUs without any, unless a test adds some, and nothing in the environment."""
-    found = []
-    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: found if kind == "GPU" else [])
+    """The visible GPUs: none, unless a test adds some. TensorFlow has CUDA, and the environment names no engine."""
+    visible = []
+    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: visible if kind == "GPU" else [])
     monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
     monkeypatch.delenv(engines.ENVIRONMENT_VARIABLE, raising=False)
-    return found
+    return visible
 
 
-def used(**options):
+def choice(**options):
     lstm = StackedLSTM([2], **options)
     lstm(tf.zeros([1, 1, 1], options.get("dtype", tf.float32)))
     return lstm.engine_used
@@ -44,7 +44,7 @@ def test_order():
     assert list(engines.ENGINES) == ["cudnn", "native", "graph"]
 
 
-# Each condition, what it says, and the test that has it.
+# Each condition, its text, and the test for it.
 
 CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
@@ -65,8 +65,8 @@ def test_every_condition_is_listed():
 
 @native_ops.NEEDS_NATIVE
 def test_taken_by_auto():
-    assert used() == ("native", "not cudnn: there is no GPU; the first engine that supports these layers")
-    assert used(name="by_name", engine="native") == ("native", "asked for by name")
+    assert choice() == ("native", "not cudnn: there is no GPU; the first engine that supports these layers")
+    assert choice(name="by_name", engine="native") == ("native", "asked for by name")
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_taken_by_auto():
 )
 def test_layers_it_does_not_support(condition, options):
     words = CONDITIONS[condition]
-    assert used(**options).name == "graph" and "not native: " + words in used(name="again", **options).reason
+    assert choice(**options).name == "graph" and "not native: " + words in choice(name="again", **options).reason
     with pytest.raises(ValueError, match="expected layers that engine 'native' supports, got " + words):
-        used(name="by_name", engine="native", **options)
+        choice(name="by_name", engine="native", **options)
 
 
 @pytest.mark.parametrize("extra", [{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}])
@@ -89,27 +89,27 @@ def test_cells_it_does_not_support(extra):
 
 @native_ops.NEEDS_NATIVE
 def test_activations_are_those_of_the_package(session):
-    """Those that `native` takes by name are those that the ops know."""
+    """The ops know every named activation, and compute what the package computes."""
     zeros, kernels = tf.zeros([1, 1]), [tf.ones([2, 1])] * 4
 
-    def call(of_cell, of_gates):
-        functions = {"activation": of_cell, "recurrent_activation": of_gates}
+    def call(activation_name, recurrent_name):
+        functions = {"activation": activation_name, "recurrent_activation": recurrent_name}
         return native_ops.forward(tf.ones([1, 1, 1]), [zeros + 1], [zeros], kernels, **functions)[0]
 
     one = tf.ones([])
     for name, activation in activations.ACTIVATIONS.items():
-        for ours, expected in (
+        for actual, expected in (
             (call(name, "linear"), activation.function(activation.function(one) + 1)),
             (call("linear", name), activation.function(one) * 2 * activation.function(one)),
         ):
-            np.testing.assert_allclose(session.run(ours)[0, 0, 0], session.run(expected), rtol=1e-6)
+            np.testing.assert_allclose(session.run(actual)[0, 0, 0], session.run(expected), rtol=1e-6)
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected a known activation, got 'softmax'"):
         session.run(call("tanh", "softmax"))
 
 
 REMOTE = CONDITIONS["in_this_process"]
 
-# Device -> why native cannot run there, and why "auto" does not take it.
+# Device, why native cannot run there, and why "auto" does not choose it.
 DEVICES = [
     ("/device:CPU:0", None, None),
     ("/cpu:0", None, None),
@@ -130,18 +130,18 @@ DEVICES = [
 
 
 @native_ops.NEEDS_NATIVE
-@pytest.mark.parametrize("device, cannot, would_not", DEVICES)
-def test_devices(device, cannot, would_not, graph):
+@pytest.mark.parametrize("device, problem_text, objection_text", DEVICES)
+def test_devices(device, problem_text, objection_text, graph):
     with tf.device(device):
-        assert problem() == cannot
-        assert objection() == (cannot or would_not)
+        assert problem() == problem_text
+        assert objection() == (problem_text or objection_text)
         with tf.device(None):
             assert objection() is None
-    assert graph.get_operations() == []  # Asking leaves nothing behind.
+    assert graph.get_operations() == []  # The question adds no ops.
 
 
 def test_asking_about_a_cell(graph):
-    """Asking leaves nothing behind in the graph."""
+    """The question adds no ops to the graph."""
     cell = rnn_cell.BasicLSTMCell(2)
     cell.build([None, 3])
     layer = cell.layer()
@@ -181,14 +181,14 @@ def test_a_gpu_that_is_not_there():
 def test_devices_of_a_stack(gpus):
     gpus.append("a GPU")
     with tf.device("/device:GPU:0"):
-        reason = used(name="again", activation="relu").reason
+        reason = choice(name="again", activation="relu").reason
         assert "not native: the device is /device:GPU:0" in reason
         with pytest.raises(ValueError, match="'native' supports, got the device is /device:GPU:0"):
-            used(name="by_name", engine="native")
+            choice(name="by_name", engine="native")
     with tf.device("/device:GPU:2"):
-        placed = tf.zeros([])
-    with tf.colocate_with(placed):
-        assert "not native: the device is /device:GPU:2" in used(name="beside", activation="relu").reason
+        tensor = tf.zeros([])
+    with tf.colocate_with(tensor):
+        assert "not native: the device is /device:GPU:2" in choice(name="beside", activation="relu").reason
 
 
 @native_ops.NEEDS_NATIVE
@@ -202,10 +202,10 @@ def test_device_functions_in_loops(control_flow, gpus):
 
 @native_ops.NEEDS_NATIVE
 def test_in_a_cluster():
-    """Between parameter servers a worker's graph has devices of jobs, its own among them: by name it runs there."""
+    """With parameter servers, the devices of a worker's graph name jobs, even its own. A named engine runs there."""
     server = tf.train.Server({"worker": ["localhost:0"]}, job_name="worker", task_index=0)
     with tf.device(tf.train.replica_device_setter(ps_tasks=1, ps_device="/job:worker")):
-        assert used().name == "graph" and REMOTE in used(name="again").reason
+        assert choice().name == "graph" and REMOTE in choice(name="again").reason
         lstm = StackedLSTM([2], engine="native", name="by_name")
         outputs, _ = lstm(tf.ones([3, 4, 1]))
     assert lstm.engine_used.name == "native" and outputs.device.startswith("/job:worker")
@@ -217,70 +217,70 @@ def test_in_a_cluster():
 @native_ops.NEEDS_NATIVE
 def test_inside_control_flow(control_flow):
     found = []
-    tf.while_loop(lambda k: k < 1, lambda k: (found.append(used()), k + 1)[1], [0])
+    tf.while_loop(lambda k: k < 1, lambda k: (found.append(choice()), k + 1)[1], [0])
     assert found[0].name == "graph" and CONDITIONS["outside_of_functions"] in found[0].reason
 
 
 @native_ops.NEEDS_NATIVE
 def test_gpus(gpus):
     gpus.append("a GPU")
-    assert "not native: " + CONDITIONS["_no_gpu"] in used(activation="relu").reason
-    assert used(name="by_name", engine="native").name == "native"
+    assert "not native: " + CONDITIONS["_no_gpu"] in choice(activation="relu").reason
+    assert choice(name="by_name", engine="native").name == "native"
     with tf.device("/cpu:0"):
-        assert used(name="placed").name == "native"
+        assert choice(name="placed").name == "native"
 
 
 def test_what_is_asked_last(monkeypatch, caplog):
-    """Looking for GPUs starts CUDA, and building takes long: not where something else decides."""
-    asked = []
+    """Looking for GPUs starts CUDA, and compiling takes long. Neither happens if another condition decides."""
+    queries = []
     words = CONDITIONS["_compiled"]
-    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: asked.append(kind) or [])
-    monkeypatch.setattr(library, "problem", lambda: asked.append("library") or words)
+    monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: queries.append(kind) or [])
+    monkeypatch.setattr(library, "problem", lambda: queries.append("library") or words)
     monkeypatch.setattr(library, "_loaded", {})
     for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.elu}]):
-        assert used(name=f"stack_{k}", **options).name == "graph"
+        assert choice(name=f"stack_{k}", **options).name == "graph"
     for device in ("/job:worker/device:GPU:0", "/job:worker/device:CPU:0"):
         with tf.device(device):
             assert objection().startswith("the device is")
     tf.while_loop(lambda k: k < 1, lambda k: k + len(objection()), [0])
-    assert asked == []
+    assert queries == []
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
-        assert problem() == words and asked == ["library"] and not caplog.records
+        assert problem() == words and queries == ["library"] and not caplog.records
         assert objection() == objection() == words
-    assert asked == ["library"] + ["GPU", "library"] * 2
+    assert queries == ["library"] + ["GPU", "library"] * 2
     assert len(caplog.records) == 1 and "continuing without the native engine: " + words in caplog.text
 
 
-# What the environment says.
+# The environment variable.
 
 
 def test_the_environment_says_what_auto_means(monkeypatch):
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "graph")
-    assert used() == ("graph", "asked for by STACKED_LSTM_ENGINE")
-    monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")  # TensorFlow's own ops: of cells step by step, here graph.
-    assert used(name="stepwise") == ("graph", "asked for by STACKED_LSTM_ENGINE")
+    assert choice() == ("graph", "asked for by STACKED_LSTM_ENGINE")
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")  # TensorFlow's own ops, which for a stack means graph.
+    assert choice(name="stepwise") == ("graph", "asked for by STACKED_LSTM_ENGINE")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "grap")
     expected = "expected `STACKED_LSTM_ENGINE` to be one of auto, cudnn, graph, native, stepwise, got 'grap'"
     with pytest.raises(ValueError, match="StackedLSTM: " + expected):
-        used(name="bad")
-    assert used(name="by_name", engine="graph") == ("graph", "asked for by name")
+        choice(name="bad")
+    assert choice(name="by_name", engine="graph") == ("graph", "asked for by name")
     with pytest.raises(ValueError, match="expected `engine` to be one of auto, cudnn, graph, native, got 'stepwise'"):
         StackedLSTM([2], engine="stepwise")
     for nothing in ("", "auto"):
         monkeypatch.setenv("STACKED_LSTM_ENGINE", nothing)
-        assert "the first engine that supports these layers" in used(name="nothing_" + nothing).reason
+        assert "the first engine that supports these layers" in choice(name="nothing_" + nothing).reason
 
 
 @native_ops.NEEDS_NATIVE
 def test_native_from_the_environment(monkeypatch, gpus):
-    """As by name: preferences do not count, and what it cannot run is an error."""
+    """Like a name: preferences do not count, and layers that it cannot run are an error."""
     gpus.append("a GPU")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "native")
-    assert used() == ("native", "asked for by STACKED_LSTM_ENGINE")
+    assert choice() == ("native", "asked for by STACKED_LSTM_ENGINE")
     words = "bad: expected layers that engine 'native' supports, got %s .asked for by STACKED_LSTM_ENGINE."
     with pytest.raises(ValueError, match=words % CONDITIONS["dtype"]):
-        used(name="bad", dtype=tf.float16)
-    assert used(name="other", dtype=tf.float16, engine="graph").name == "graph"
+        choice(name="bad", dtype=tf.float16)
+    assert choice(name="other", dtype=tf.float16, engine="graph").name == "graph"
 
 
 def cells(cell, scope, **options):
@@ -290,7 +290,7 @@ def cells(cell, scope, **options):
 
 @native_ops.NEEDS_NATIVE
 def test_cells_and_the_environment(monkeypatch):
-    """It decides about cells that engines run; all others stay on TensorFlow's loop."""
+    """The variable decides for cells that engines run. All other cells run on TensorFlow's loop."""
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "native")
     assert cells(rnn_cell.LSTMCell(2), "plain") == ("native", "asked for by STACKED_LSTM_ENGINE")
     assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "native"

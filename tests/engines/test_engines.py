@@ -1,6 +1,6 @@
-"""What holds for every engine, on the CPU alone: derivatives of all kinds, loops and functions, the size of its graph.
+"""Tests of every engine that only run on the CPU: derivatives, loops and functions, the size of the graph.
 
-Its contract, and what a GPU shows as well, is in test_conformance.py.
+test_conformance.py has the contract of engines, and the tests that also run on a GPU.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from support.native_ops import NEEDS_NATIVE
 from support.sets import EXHAUSTIVE, ONCE
 from support.versions import OLD
 
-# A function that is not known by name is for the graph engine.
+# Only the graph engine runs a function that has no name.
 LINEAR = [
     ("linear", "graph"),
     (lambda x: tf.identity(x) * 1.0, "graph"),
@@ -26,7 +26,7 @@ LINEAR = [
 
 @pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
 def test_gradients_of_gathered_results(lengths, engine, plain_session):
-    """They reach the engine as IndexedSlices; those of slices do not."""
+    """These gradients reach the engine as IndexedSlices, unlike those of slices."""
     x = tf.constant(np.random.RandomState(0).standard_normal([5, 3, 2]))
     outputs, state = StackedLSTM([4, 3], dtype=tf.float64, engine=engine)(x, lengths, time_major=True)
     gathered = tf.reduce_sum(tf.gather(outputs, [1, 3]) ** 2) + tf.reduce_sum(tf.gather(state[0].h, [2]) ** 3)
@@ -48,9 +48,9 @@ def test_gradients_of_initial_states_and_without_bias(initial_state, use_bias, e
 @pytest.mark.parametrize(
     "activation, recurrent_activation, initializer",
     [
-        ("tanh", "hard_sigmoid", "xavier"),  # large weights reach both sides of both clips
+        ("tanh", "hard_sigmoid", "xavier"),  # Large weights reach both sides of both clips.
         ("sigmoid", "tanh", "xavier"),
-        ("relu", "sigmoid", "glorot_bengio"),  # what is not bounded would grow out of hand with them
+        ("relu", "sigmoid", "glorot_bengio"),  # Unbounded activations would grow too much with them.
         ("linear", "sigmoid", "glorot_bengio"),
         ("hard_sigmoid", "relu", "dl"),
         ("relu", "hard_sigmoid", "dl"),
@@ -67,8 +67,8 @@ def test_gradients_under_both_control_flows(control_flow, engine, plain_session)
     Problem(plain_session, [4, 7, 3], 5, [5, 0, 3], initial_state="learned", engine=engine).check_gradients()
 
 
-# All kinds of loops, and under control flow v2, which takes its time, where the input product is in one and before one.
-# The other engines have the graph engine's second derivatives.
+# All kinds of loops. Control flow v2 is slow, so it only has a loop with the input product inside and one with the
+# product before it. The other engines have the graph engine's second derivatives.
 SECOND = [
     pytest.param(stack, "control_flow_v1", "graph", marks=ONCE) for stack in sorted(set(STACKS) - {"shared loop"})
 ]
@@ -102,7 +102,7 @@ def test_second_derivatives_of_activations(activation, recurrent_activation, gen
     indirect=True,
 )
 def test_derivatives_inside_functions(engine, plain_session):
-    """First and second, where TensorFlow rebuilds a function for its gradient."""
+    """First and second derivatives in functions, which TensorFlow builds again for their gradients."""
     function = importlib.import_module("tensorflow").compat.v2.function
     tf.enable_control_flow_v2()
     try:
@@ -144,7 +144,7 @@ def test_derivatives_inside_functions(engine, plain_session):
     ],
 )
 def test_gradients_are_where_the_layers_are(name, kinds, device, gradients_on, graph):
-    """Of engines with an op for them: not where they were asked for."""
+    """Gradient ops are on the device of the layers, not on that of the call of tf.gradients."""
     with tf.device(device):
         lstm = StackedLSTM([3], engine=name)
         outputs, _ = lstm(tf.zeros([2, 4, 1]))
@@ -163,13 +163,13 @@ def test_inside_a_loop_of_the_users(control_flow, engine, session):
     initialize = tf.global_variables_initializer()
     gradients = [tf.gradients(tf.reduce_sum(y**2), lstm.variables) for y in (looped, unrolled)]
     session.run(initialize)
-    for ours, expected in zip(*session.run(gradients)):
-        assert numeric.relative_difference(ours, expected) < 1e-12
+    for actual, expected in zip(*session.run(gradients)):
+        assert numeric.relative_difference(actual, expected) < 1e-12
 
 
 @pytest.mark.parametrize("activation, engine", LINEAR)
 def test_states_that_grow_past_the_end(activation, engine, session):
-    """Steps past the end overflow; neither a loop that TensorFlow differentiates nor a second derivative sees them."""
+    """Steps past the end overflow, which changes neither TensorFlow's gradient of a loop nor a second derivative."""
     x, found = tf.placeholder(tf.float64, [2, None, 3]), []
     options = {"activation": activation, "engine": engine, "dtype": tf.float64}
     lstm = StackedLSTM([4], weight_initializer=tf.constant_initializer(2.0), **options)
@@ -191,9 +191,9 @@ def test_states_that_grow_past_the_end(activation, engine, session):
 def test_graph_does_not_grow_with_time(activation, engine):
     counts = []
     for steps in (2, 200):
-        with tf.Graph().as_default() as built:
+        with tf.Graph().as_default() as graph:
             lstm = StackedLSTM([4, 5], activation=activation, engine=engine)
             outputs, _ = lstm(tf.placeholder(tf.float32, [3, steps, 2]))
             tf.gradients(outputs, lstm.variables)
-            counts.append(len(built.get_operations()))
+            counts.append(len(graph.get_operations()))
     assert counts[0] == counts[1]

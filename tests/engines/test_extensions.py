@@ -1,4 +1,4 @@
-"""What a new engine, a sum between layers, and a new step equation take: ten, ten and twenty lines.
+"""Three extensions that a user can write: an engine, a residual sum between layers, and another step equation.
 
 Each is compared with a network of the same equations in NumPy, in complex numbers: its first derivative along a
 direction is the imaginary part a tiny imaginary step leaves, exact to rounding; its second one a difference of those.

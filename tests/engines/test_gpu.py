@@ -1,7 +1,6 @@
-"""Sessions on a GPU, without soft placement: what the CPU cannot show. Without a GPU they are skipped and say so.
+"""Tests that need a GPU, in sessions without soft placement. On a machine without a GPU they are skipped.
 
-`python -m pytest -m gpu` runs these, and the tests of other modules that run on a GPU once more: those that have a mark
-of support/places.py.
+`python -m pytest -m gpu` runs these, and the tests of other modules that have a mark of support/places.py.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from support import numeric, tiny_runs
 from support.derivatives import STACKS, Problem
 from support.peers import compared, differences
 from support.places import GPU
-from support.sessions import prepared
+from support.sessions import prepare
 
 DEVICE = "/GPU:0"
 
@@ -28,25 +27,26 @@ def engine(request):
 
 @pytest.fixture(scope="module", autouse=True)
 def place():
-    return prepared("gpu")
+    return prepare("gpu")
 
 
 @pytest.mark.parametrize("dtype", [tf.float16, tf.float32, tf.float64])
 @pytest.mark.parametrize("hidden_size, input_size, layers", [(5, 3, 1), (64, 8, 3), (7, 650, 2), (650, 650, 2)])
 def test_buffer_is_as_large_as_cudnns(hidden_size, input_size, layers, dtype, session):
-    """Also of odd widths, where cuDNN might have padded; TensorFlow does not compare. Places are parity's to tell.
+    """Odd widths, too, where cuDNN could add padding. TensorFlow does not compare sizes.
 
-    The op CudnnRNNCanonicalToParams, which would, reads cuDNN 9's answers wrong and ends the process.
+    Tests of parity show that each number is in its place. TensorFlow's op CudnnRNNCanonicalToParams could show it, too,
+    but it ends the process with cuDNN 9.
     """
     lstm = StackedLSTM([hidden_size] * layers, engine="cudnn", dtype=dtype)
     lstm.build(input_size)
     size = tf.raw_ops.CudnnRNNParamsSize(
         num_layers=layers, num_units=hidden_size, input_size=input_size, T=dtype, S=tf.int32, rnn_mode="lstm"
     )
-    assert session.run(size) == cudnn.pack(lstm.layers).shape.as_list()
+    assert session.run(size) == cudnn.pack([layer.layer() for layer in lstm.layers]).shape.as_list()
 
 
-# Numbers beyond those of the other modules.
+# More numbers than the other modules test.
 
 
 @pytest.mark.parametrize("steps, batch, width, hidden_size", [(35, 20, 650, 650), (50, 32, 128, 512)])
@@ -63,7 +63,7 @@ def test_second_derivatives(stack, control_flow, engine, session):
 
 
 def test_float16(engine, session):
-    """Outputs and gradients, against the graph engine in float32 on the same weights."""
+    """Outputs and gradients, against the graph engine in float32 with the same weights."""
     x, results, stacks = np.random.RandomState(0).standard_normal([7, 5, 16]), [], []
     for name, dtype in ((engine, tf.float16), ("graph", tf.float32)):
         lstm = StackedLSTM([32, 32], engine=name, dtype=dtype, name=dtype.name)
@@ -76,11 +76,11 @@ def test_float16(engine, session):
         assert half.dtype == np.float16 and numeric.relative_difference(half.astype(np.float64), single) < 1e-2
 
 
-# What ran where.
+# Devices of ops.
 
 
-def ran_on(session, fetches, feed):
-    """Type of op -> set of the devices on which such ops ran, from the metadata of one run."""
+def devices_by_type(session, fetches, feed):
+    """Type of op -> set of the devices on which ops of that type ran, from the metadata of one run."""
     metadata = tf.RunMetadata()
     options = tf.RunOptions(trace_level=tf.RunOptions.SOFTWARE_TRACE)
     session.run(fetches, feed, options=options, run_metadata=metadata)
@@ -95,12 +95,14 @@ def test_run_metadata(engine, session):
     setup = parity.Setup([8, 8], 4, lengths=True, engine=engine)
     comparison = compared(setup, session)
     batch = parity.random_batch(setup, 5, 7, seed=3)
-    ours = comparison.networks[parity.OURS]
-    assert ours.source.startswith(f"engine {engine} (asked for by name)")
-    devices = ran_on(session, ours.train_step, ours.feed(batch))
+    network = comparison.networks[parity.STACKED_LSTM]
+    assert network.source.startswith(f"engine {engine} (asked for by name)")
+    devices = devices_by_type(session, network.train_step, network.feed(batch))
     for kind in {"graph": ["MatMul"], "cudnn": ["CudnnRNNV3", "CudnnRNNBackpropV3"]}[engine]:
         assert devices[kind] == {DEVICE[1:]}
-    assert any(device.endswith(DEVICE[1:]) for device in parity.devices_used(session, ours.outputs, ours.feed(batch)))
+    assert any(
+        device.endswith(DEVICE[1:]) for device in parity.devices_used(session, network.outputs, network.feed(batch))
+    )
 
 
 def test_auto_takes_cudnn(session):
@@ -128,7 +130,7 @@ TASKS = {
 
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_training(task, engine, tmp_path, capsys):
-    """A few steps of each task, wherever TensorFlow puts its ops."""
+    """A few steps of each task, on the devices that TensorFlow chooses."""
     final = tiny_runs.run(TASKS[task](tmp_path), engine=engine)
     assert f"engine {engine} (asked for by name)" in capsys.readouterr().out
     assert all(np.isfinite(value) for value in final.values() if isinstance(value, float))

@@ -1,4 +1,4 @@
-"""That a session on a GPU needs no soft placement: needs no GPU."""
+"""Every op that is placed on a GPU has a kernel for GPUs. These tests run without a GPU."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from stacked_lstm.compat import tf
 from support import gpu_kernels
 
 NEEDS_KERNELS = pytest.mark.skipif(
-    not gpu_kernels.REGISTERED, reason="this TensorFlow's package has no kernels for GPUs, as that of 1.15"
+    not gpu_kernels.REGISTERED, reason="this package of TensorFlow has no kernels for GPUs"
 )
 
 
-def on_the_gpu(graph):
+def gpu_ops(graph):
     return [op for op in graph.get_operations() if "GPU" in op.device]
 
 
@@ -22,19 +22,19 @@ CASES += [("cudnn", dtype, "control_flow_v1") for dtype in ("float16", "float32"
 @NEEDS_KERNELS
 @pytest.mark.parametrize("name, dtype, control_flow", CASES, indirect=["control_flow"])
 def test_every_op_has_a_kernel(name, dtype, control_flow, graph):
-    """Forward, backward and training, lengths and all, with the engine `name`: cuDNN's own ops, not NumPy's."""
+    """Forward, backward and training with lengths; with the ops of cuDNN, not those in NumPy."""
     with tf.device("/GPU:0"):
         setup = parity.Setup([4, 4, 5], 3, 1, "projected", lengths=True, dtype=dtype, engine=name)
         comparison = parity.Comparison(setup, peers={"numpy": parity.PEERS["numpy"]})
-    ops = on_the_gpu(graph)
+    ops = gpu_ops(graph)
     assert comparison.lstm.engine_used.name == name and gpu_kernels.missing(ops) == []
     assert {"graph": "MatMul", "cudnn": "CudnnRNNBackpropV3"}[name] in {op.type for op in ops}
 
 
 @NEEDS_KERNELS
-def test_what_has_none_is_seen(graph):
-    """A string, which there is none of on GPUs."""
+def test_an_op_without_a_kernel_is_found(graph):
+    """Strings have no kernels for GPUs."""
     with tf.device("/GPU:0"):
         tf.constant("text")
         StackedLSTM([2], engine="cudnn", name="ours")(tf.zeros([1, 1, 1]))
-    assert [line.split()[-1] for line in gpu_kernels.missing(on_the_gpu(graph))] == ["Const"]
+    assert [line.split()[-1] for line in gpu_kernels.missing(gpu_ops(graph))] == ["Const"]

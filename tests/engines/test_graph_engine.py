@@ -1,6 +1,6 @@
-"""The graph engine: its hand-written gradients and those of functions that it does not know, groups of layers.
+"""The graph engine: hand-written gradients, gradients of callables, and groups of layers.
 
-What holds for every engine is in test_engines.py.
+test_engines.py has the tests of every engine.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def test_third_derivatives_are_refused_under_control_flow_v1(session):
 
 
 def test_callable_that_is_not_elementwise(control_flow, session):
-    """A softmax couples units: its derivative cannot come from the table."""
+    """A softmax couples units, so the table has no derivative for it."""
     second = control_flow == "control_flow_v2"
     problem = Problem(session, [4, 3], 3, [5, 0, 3], second, activation=lambda x: tf.nn.softmax(x) - 0.3)
     problem.check_gradients()
@@ -53,12 +53,12 @@ def test_known_callables_have_the_hand_written_gradient(session):
     assert activations.get(tf.tanh, "", "").name == "tanh" and activations.get(tf.nn.relu, "", "").times_slope
     options = {"activation": tf.nn.tanh, "recurrent_activation": tf.nn.sigmoid}
     problem = Problem(session, [3], 2, second=True, **options)
-    problem.check_second_derivatives()  # which a callable's loop could not
+    problem.check_second_derivatives()  # The loop of a callable could not do this.
 
 
 def test_layers_are_grouped_by_size():
     sizes = ((300, 8), (8, 300), (8, 8), (300, 8), (300, 300), (8, 300))
-    layers = [Layer(below, size, kernels=[]) for size, below in sizes]
+    layers = [Layer(inputs, size, kernels=[]) for size, inputs in sizes]
     assert graph_engine._group_sizes(layers) == [1, 2, 1, 1, 1]
 
 
@@ -78,7 +78,7 @@ def in_jit_scope(step, x):
 @pytest.mark.parametrize("lengths", [None, [5, 3]])
 @pytest.mark.parametrize("way", sorted(WAYS))
 def test_training_in_xla(way, lengths, control_flow, session):
-    """Where the number of steps is known, XLA compiles a stack and its gradients; against NumPy."""
+    """XLA compiles a stack and its gradients if the number of steps is known. Compared with NumPy."""
     x = np.random.RandomState(0).standard_normal([2, 5, 3])
     lstm = StackedLSTM([4, 4], dtype=tf.float64, bias_initializer="tn")  # "auto" takes graph in a function.
     lstm.build(3)
@@ -95,5 +95,5 @@ def test_training_in_xla(way, lengths, control_flow, session):
     gradients = numpy_lstm.backward(2 * expected, None, cache)
     assert numeric.relative_difference(outputs, expected.transpose(1, 0, 2)) < 1e-12
     assert numeric.relative_difference(d_x, gradients["x"].transpose(1, 0, 2)) < 1e-12
-    wanted = [gradients["layers"][k][name] for k in range(2) for name in lstm.variables_by_layer.layers[k]]
-    assert max(map(numeric.relative_difference, d_variables, wanted)) < 1e-12
+    expected_gradients = [gradients["layers"][k][name] for k in range(2) for name in lstm.variables_by_layer.layers[k]]
+    assert max(map(numeric.relative_difference, d_variables, expected_gradients)) < 1e-12

@@ -1,4 +1,4 @@
-"""The native engine's numbers against NumPy: shapes around tile edges, activations, lengths; what it leaves out."""
+"""The native engine against NumPy: shapes around the edges of tiles, activations, lengths, and work that it skips."""
 
 import re
 import threading
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stacked_lstm import StackedLSTM, activations, numpy_lstm, weights
 from stacked_lstm.compat import tf
 from support import native_ops, numeric
-from support.native_ops import of_layer, results
+from support.native_ops import layer_names, results
 from support.sets import ONCE
 from support.versions import OLD
 
@@ -21,26 +21,27 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 def expected(values, activation="tanh", recurrent_activation="sigmoid"):
     """What a `native_ops.Layer` computes, by `numpy_lstm`."""
-    number = native_ops.number_of_layers(values)
+    layer_count = native_ops.count_layers(values)
     names = weights.KERNEL_NAMES + weights.BIAS_NAMES
     layers = [
-        {name: values[key] for name, key in zip(names, of_layer(names, k)) if key in values} for k in range(number)
+        {name: values[key] for name, key in zip(names, layer_names(names, k)) if key in values}
+        for k in range(layer_count)
     ]
-    states = [[values[name] for name in of_layer(["c", "h", "d_c", "d_h"], k)] for k in range(number)]
+    states = [[values[name] for name in layer_names(["c", "h", "d_c", "d_h"], k)] for k in range(layer_count)]
     outputs, finals, cache = numpy_lstm.forward(
         layers, values["x"], [state[:2] for state in states], values.get("lengths"), activation, recurrent_activation
     )
     gradients = numpy_lstm.backward(values["d_outputs"], [state[2:] for state in states], cache)
     results = {"outputs": outputs, "x": gradients["x"]}
-    for k in range(number):
-        results.update(zip(of_layer(["c", "h"], k), finals[k]))
-        results.update(zip(of_layer(["c0", "h0"], k), gradients["initial_state"][k]))
-        results.update(zip(of_layer(gradients["layers"][k], k), gradients["layers"][k].values()))
+    for k in range(layer_count):
+        results.update(zip(layer_names(["c", "h"], k), finals[k]))
+        results.update(zip(layer_names(["c0", "h0"], k), gradients["initial_state"][k]))
+        results.update(zip(layer_names(gradients["layers"][k], k), gradients["layers"][k].values()))
     return results
 
 
 def check(got, reference, dtype):
-    """Sums of few numbers may cancel to almost nothing: differences are of 1 where all of a tensor is smaller."""
+    """Differences are relative to the largest number, or to 1 if that is larger, because sums may cancel."""
     assert sorted(got) == sorted(reference)
     for name, value in reference.items():
         size = max(1, np.max(np.abs(value), initial=0))
@@ -50,24 +51,27 @@ def check(got, reference, dtype):
 
 @pytest.fixture(scope="module")
 def layers():
-    """Function from (dtype, values) to results; a graph for each kind of layer, since no size is in it."""
-    built = {}
+    """Function from (dtype, values) to results. Each kind of layer has one graph, which has no sizes."""
+    layers_by_kind = {}
 
     def compute(dtype, values):
-        number = native_ops.number_of_layers(values)
-        kind = dtype, "lengths" in values, number
-        if kind not in built:
+        layer_count = native_ops.count_layers(values)
+        kind = dtype, "lengths" in values, layer_count
+        if kind not in layers_by_kind:
             with tf.Graph().as_default() as graph:
-                built[kind] = native_ops.build(dtype, lengths=kind[1], layers=number), tf.Session(graph=graph)
-        layer, session = built[kind]
+                layers_by_kind[kind] = (
+                    native_ops.build(dtype, lengths=kind[1], layers=layer_count),
+                    tf.Session(graph=graph),
+                )
+        layer, session = layers_by_kind[kind]
         return results(layer, values, session)
 
     yield compute
-    for _, session in built.values():
+    for _, session in layers_by_kind.values():
         session.close()
 
 
-# Around the edges of vectors (16, 8 or 4 units), panels of four and tiles of six or three rows; and anything small.
+# Small sizes, and sizes around the edges of vectors (16, 8 or 4 units), panels of 4 vectors, and tiles of 6 or 3 rows.
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 32, 33, 47, 48, 63, 64, 65, 67, 129]))
 
 
@@ -97,7 +101,7 @@ def test_shapes(layers, T, B, I, H, lengths, dtype):  # noqa: E741
     st.sampled_from(sorted(TOLERANCES)),
 )
 def test_stacks(layers, T, B, I, H, lengths, dtype):  # noqa: E741
-    """Also such as go through the layers' steps diagonally, each layer in a thread of its own."""
+    """Some of these stacks run each layer in its own thread."""
     values = native_ops.random_values(T + B + I + sum(H), T, B, I, H, lengths)
     check(layers(dtype, values), expected(values), dtype)
 
@@ -107,7 +111,7 @@ def test_stacks(layers, T, B, I, H, lengths, dtype):  # noqa: E741
     "T, B, I, H", [(100, 3, 20, 50), (3, 700, 5, 40), (500, 5, 9, 33), (300, 1, 7, [20, 33, 16]), (20, 50, 9, [80, 70])]
 )
 def test_long_and_wide(T, B, I, H, layers):  # noqa: E741
-    """More steps and sequences than the backward pass takes at once, enough work for threads."""
+    """More steps and sequences than one part of the backward pass has, and enough work for several threads."""
     values = native_ops.random_values(0, T, B, I, H)
     numeric.check_same(layers("float64", values), expected(values), 1e-12)
     numeric.check_same(layers("float32", values), expected(values), 1e-5)
@@ -124,7 +128,7 @@ def test_activations(activation, recurrent_activation, session):
 
 @pytest.mark.parametrize("dtype", sorted(TOLERANCES))
 def test_functions_are_accurate(dtype, session):
-    """tanh and sigmoid to two units in the last place: c = sigmoid(bi) tanh(bc), where one of them is 1."""
+    """tanh and sigmoid to two units in the last place: c = sigmoid(bi) tanh(bc), with one factor equal to 1."""
     z = np.concatenate([np.linspace(-12, 12, 700), np.geomspace(1e-12, 1, 150), [-1e30, -1000, 0, 1000, 1e30]])
     z, zeros = z.astype(dtype), np.zeros([len(z)])
     values = {name: zeros[None] for name in "ch"}
@@ -144,15 +148,15 @@ def test_one_kernel_for_all_gates(biases, session):
     values = native_ops.random_values(0, 5, 4, 3, 18)
     if not biases:
         values = {name: value for name, value in values.items() if name[0] != "b"}
-    apart = results(native_ops.build("float64", biases=biases), values, session)
-    numeric.check_same(apart, expected(values), 1e-12)
+    separate = results(native_ops.build("float64", biases=biases), values, session)
+    numeric.check_same(separate, expected(values), 1e-12)
     if biases:
-        whole = native_ops.fused(values)
+        fused_values = native_ops.fused(values)
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
-            together = results(native_ops.build("float64", fused=True), whole, other)
-        regrouped = native_ops.fused(apart)
+            combined = results(native_ops.build("float64", fused=True), fused_values, other)
+        regrouped = native_ops.fused(separate)
         for name in ("outputs", "x", "c0", "h0", "kernel", "bias"):
-            np.testing.assert_array_equal(together[name], regrouped[name])
+            np.testing.assert_array_equal(combined[name], regrouped[name])
 
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf])
@@ -173,7 +177,7 @@ def test_nan_is_not_hidden(layers):
 
 
 def test_the_same_bits_every_time(layers):
-    """However the threads share the work; native_kernels.cc has other numbers of threads."""
+    """The way in which threads share the work changes nothing. native_kernels.cc has other numbers of threads."""
     values = native_ops.random_values(0, 20, 30, 40, 50)
     first = layers("float32", values)
     for _ in range(10):
@@ -183,67 +187,68 @@ def test_the_same_bits_every_time(layers):
 
 def test_eight_sessions_at_once():
     values = native_ops.random_values(0, 20, 30, 40, 50)
-    reference, found = expected(values), []
+    reference, actual = expected(values), []
 
     def work():
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
             layer = native_ops.build("float64")
-            found.append([results(layer, values, session) for _ in range(10)])
+            actual.append([results(layer, values, session) for _ in range(10)])
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    for of_a_session in found:
-        for got in of_a_session:
+    assert len(actual) == 8
+    for session_results in actual:
+        for got in session_results:
             numeric.check_same(got, reference, 1e-12)
 
 
-def ran(session, fetches, feed):
-    """op type -> total bytes of outputs, of the ops that one run executed."""
+def output_bytes(session, fetches, feed):
+    """Type of op -> total bytes of outputs, for the ops that one run executed."""
     metadata = tf.RunMetadata()
     session.run(fetches, feed, tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), metadata)
-    found = {}
+    actual = {}
     for device in metadata.step_stats.dev_stats:
         for node in device.node_stats:
             size = sum(output.tensor_description.allocation_description.requested_bytes for output in node.output)
             kind = re.sub(r".* = (\w+)\(.*", r"\1", node.timeline_label)  # After optimization: "name = type(inputs)".
-            found[kind] = found.get(kind, 0) + size
-    return found
+            actual[kind] = actual.get(kind, 0) + size
+    return actual
 
 
 @pytest.mark.skipif(OLD, reason="TensorFlow 1.15 does not tell ops what is read")
 def test_only_what_is_read_is_made(session):
-    """No cache in inference; no gradient of weights where only that of the input is fetched."""
+    """Inference makes no cache. A run that fetches the gradient of the input makes no gradients of weights."""
     x = tf.placeholder(tf.float32, [10, 6, 64])
     lstm = StackedLSTM([64], engine="native")
     outputs, _ = lstm(x, time_major=True)
     gradients = tf.gradients(outputs, [x, lstm.layers[0].Wf])
     session.run(tf.global_variables_initializer())
     feed = {x: np.zeros([10, 6, 64])}
-    inference, of_x, both = (ran(session, fetches, feed) for fetches in (outputs, gradients[0], gradients))
+    fetches = outputs, gradients[0], gradients
+    inference, input_only, both = (output_bytes(session, fetch, feed) for fetch in fetches)
     step = 6 * 64 * 4
     assert "StackedLstmBackward" not in inference and inference["StackedLstmForward"] <= 13 * step
-    assert of_x["StackedLstmForward"] >= 60 * step
-    assert of_x["StackedLstmBackward"] < 14 * step < 4 * 128 * 64 * 4 < both["StackedLstmBackward"]
+    assert input_only["StackedLstmForward"] >= 60 * step
+    assert input_only["StackedLstmBackward"] < 14 * step < 4 * 128 * 64 * 4 < both["StackedLstmBackward"]
 
 
 def test_weights_of_a_frozen_graph_are_packed_once(session):
-    """By TensorFlow's constant folding, also where the last panel is not full."""
+    """TensorFlow's constant folding packs them, even if the last panel is not full."""
     x = tf.placeholder(tf.float32, [None, None, 5])
     outputs, _ = StackedLSTM([100, 33], engine="native")(x)
     session.run(tf.global_variables_initializer())
     feed = np.random.RandomState(0).standard_normal([2, 3, 5])
-    assert ran(session, outputs, {x: feed})["StackedLstmPack"] > 0
+    assert output_bytes(session, outputs, {x: feed})["StackedLstmPack"] > 0
     frozen = tf.graph_util.convert_variables_to_constants(session, session.graph_def, [outputs.op.name])
     expected_outputs = session.run(outputs, {x: feed})
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
         x, outputs = tf.import_graph_def(frozen, return_elements=[x.name, outputs.name], name="")
         np.testing.assert_array_equal(other.run(outputs, {x: feed}), expected_outputs)
-        found = ran(other, outputs, {x: feed})
-        assert "StackedLstmForward" in found and "StackedLstmPack" not in found
+        actual = output_bytes(other, outputs, {x: feed})
+        assert "StackedLstmForward" in actual and "StackedLstmPack" not in actual
 
 
 def test_second_derivatives_in_a_branch_of_control_flow_v1(session):
@@ -252,12 +257,12 @@ def test_second_derivatives_in_a_branch_of_control_flow_v1(session):
     lstm.build(3)
     assert not tf.control_flow_v2_enabled()
     inside = tf.cond(tf.placeholder_with_default(True, []), lambda: lstm(x)[0], lambda: tf.zeros([2, 4, 4], tf.float64))
-    found = []
+    actual = []
     for outputs in (inside, lstm(x)[0]):
         first = tf.gradients(tf.reduce_sum(outputs**2), lstm.variables)
-        found.append(first + tf.gradients(sum(tf.reduce_sum(g**2) for g in first), [x] + lstm.variables))
+        actual.append(first + tf.gradients(sum(tf.reduce_sum(g**2) for g in first), [x] + lstm.variables))
     session.run(tf.global_variables_initializer())
-    numeric.check_same(*({str(k): value for k, value in enumerate(values)} for values in session.run(found)), 1e-12)
+    numeric.check_same(*({str(k): value for k, value in enumerate(values)} for values in session.run(actual)), 1e-12)
 
 
 def test_second_derivatives_need_shapes():

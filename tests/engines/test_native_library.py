@@ -1,4 +1,4 @@
-"""Building, keeping and loading the native engine; what happens where that fails."""
+"""The native library: building, caching and loading it, and what happens if that fails."""
 
 import logging
 import multiprocessing
@@ -20,8 +20,8 @@ from support.sets import ONCE
 
 
 @pytest.fixture
-def fresh(monkeypatch, tmp_path):
-    """A process that has loaded nothing yet, with an empty cache."""
+def new_cache(monkeypatch, tmp_path):
+    """The path of an empty cache, in a process that has not loaded the library."""
     monkeypatch.setattr(library, "_loaded", {})
     monkeypatch.delenv(library.LIBRARY_VARIABLE, raising=False)
     monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path / "cache"))
@@ -29,8 +29,8 @@ def fresh(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def quick(fresh, monkeypatch, tmp_path):
-    """A compiler that takes no time: it writes something to what comes after -o, and a line to a log."""
+def fake_compiler(new_cache, monkeypatch, tmp_path):
+    """The path of the log of a fast compiler, which writes some bytes to the file after -o, and a line to the log."""
     compiler = tmp_path / "compiler"
     script = (
         '#!/bin/sh\ncase "$*" in *--version) exec echo quick 1.0;; esac\n'
@@ -44,37 +44,37 @@ def quick(fresh, monkeypatch, tmp_path):
 
 
 def calls(log):
-    """How often the library was linked."""
+    """How many times the library was linked."""
     return sum("-shared" in line for line in log.read_text().split("\n")) if log.exists() else 0
 
 
 @ONCE
-def test_built_once_and_kept_private(quick, fresh, caplog):
+def test_built_once_and_kept_private(fake_compiler, new_cache, caplog):
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
         path, is_new = library.find_or_build()
-        assert is_new and library.find_or_build() == (path, False) and calls(quick) == 1
+        assert is_new and library.find_or_build() == (path, False) and calls(fake_compiler) == 1
     assert len(caplog.records) == 1 and path in caplog.records[0].getMessage()
-    assert stat.S_IMODE(os.stat(str(fresh)).st_mode) == 0o700
-    left = sorted(os.listdir(str(fresh)))
-    assert left == sorted([os.path.basename(path), os.path.basename(path) + ".lock"])  # Nothing half made.
+    assert stat.S_IMODE(os.stat(str(new_cache)).st_mode) == 0o700
+    files = sorted(os.listdir(str(new_cache)))
+    assert files == sorted([os.path.basename(path), os.path.basename(path) + ".lock"])  # No incomplete files.
 
 
 @ONCE
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b"x" + b[1:], lambda b: b"foreign"])
-def test_damaged_files_are_built_again(damage, quick):
+def test_damaged_files_are_built_again(damage, fake_compiler):
     path, _ = library.find_or_build()
     with open(path, "rb") as file:
         contents = file.read()
     with open(path, "wb") as file:
         file.write(damage(contents))
-    assert library.find_or_build() == (path, True) and calls(quick) == 2
+    assert library.find_or_build() == (path, True) and calls(fake_compiler) == 2
     with open(path, "rb") as file:
         assert file.read() == contents
 
 
 @ONCE
 @pytest.mark.parametrize("change", ["command", "version", "processor", "compile_flags", "source"])
-def test_another_key_is_another_file(change, quick, monkeypatch):
+def test_another_key_is_another_file(change, fake_compiler, monkeypatch):
     tools = library.toolchain()
     before = library.cache_path(tools)
     if change == "source":
@@ -85,10 +85,10 @@ def test_another_key_is_another_file(change, quick, monkeypatch):
 
 
 @ONCE
-def test_processes_at_once_build_once(quick):
+def test_processes_at_once_build_once(fake_compiler):
     with multiprocessing.get_context("fork").Pool(3) as pool:
-        found = pool.map(_built, range(3), chunksize=1)
-    assert sorted(is_new for _, is_new in found) == [False, False, True] and calls(quick) == 1
+        results = pool.map(_built, range(3), chunksize=1)
+    assert sorted(is_new for _, is_new in results) == [False, False, True] and calls(fake_compiler) == 1
 
 
 def _built(_):
@@ -96,39 +96,39 @@ def _built(_):
 
 
 def problem():
-    with pytest.raises(library.BuildError) as raised:
+    with pytest.raises(library.BuildError) as errors:
         library.load()
-    return str(raised.value)
+    return str(errors.value)
 
 
-def test_no_compiler(fresh, monkeypatch):
+def test_no_compiler(new_cache, monkeypatch):
     monkeypatch.setenv("CXX", "/nowhere/compiler")
     assert "there is no C++ compiler: expected CXX in the environment to name one, got '/nowhere/compiler'" in problem()
     monkeypatch.delenv("CXX")
-    monkeypatch.setenv("PATH", str(fresh))
+    monkeypatch.setenv("PATH", str(new_cache))
     library._loaded.clear()
     assert "there is no C++ compiler: expected one of g++, clang++, c++ on the path" in problem()
 
 
 @ONCE
-def test_compilers_with_words_of_their_own(quick, monkeypatch):
-    """As in `ccache g++` or `g++ -m64`: they are part of every command and of the library's name."""
+def test_compilers_with_words_of_their_own(fake_compiler, monkeypatch):
+    """Words as in `ccache g++` or `g++ -m64` are part of every command and of the hash in the library's name."""
     plain, _ = library.find_or_build()
     monkeypatch.setenv("CXX", f"env LANG=C '{os.environ['CXX']}' -m64")
     path, is_new = library.find_or_build()
-    lines = quick.read_text().splitlines()
+    lines = fake_compiler.read_text().splitlines()
     assert is_new and path != plain
     assert [line.startswith("-m64 ") for line in lines] == [k >= len(lines) // 2 for k in range(len(lines))]
 
 
 @pytest.mark.parametrize("cxx, words", [("'g++", "No closing quotation"), (" ", "there is no C++ compiler")])
-def test_a_cxx_that_is_no_command(cxx, words, fresh, monkeypatch):
+def test_a_cxx_that_is_no_command(cxx, words, new_cache, monkeypatch):
     monkeypatch.setenv("CXX", cxx)
     assert words in problem() and repr(cxx) in problem()
 
 
-def test_the_compiler_speaks_english(fresh, monkeypatch, tmp_path):
-    """What it says of its version is in the library's name."""
+def test_the_compiler_speaks_english(new_cache, monkeypatch, tmp_path):
+    """Its version is part of the hash in the library's name."""
     compiler = tmp_path / "compiler"
     compiler.write_text('#!/bin/sh\necho "$LC_ALL"\n')
     compiler.chmod(0o755)
@@ -138,27 +138,27 @@ def test_the_compiler_speaks_english(fresh, monkeypatch, tmp_path):
 
 
 @ONCE
-def test_broken_compiler(quick, monkeypatch, tmp_path):
+def test_broken_compiler(fake_compiler, monkeypatch, tmp_path):
     compiler = tmp_path / "broken"
     compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exec echo broken 1.0\necho cannot do this >&2; exit 3\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     words = problem()
     assert "exited with 3 and said:\ncannot do this" in words and str(compiler) in words
-    monkeypatch.setenv("CXX", str(quick))  # A failure is remembered: no second attempt in this process.
+    monkeypatch.setenv("CXX", str(fake_compiler))  # A failure is remembered: no second attempt in this process.
     assert problem() == words
 
 
 @ONCE
-def test_what_is_no_library(quick):
+def test_what_is_no_library(fake_compiler):
     assert "TensorFlow does not load the library" in problem()
 
 
-def test_a_directory_that_others_may_write(quick, fresh):
-    fresh.mkdir(mode=0o700)
-    fresh.chmod(0o777)
+def test_a_directory_that_others_may_write(fake_compiler, new_cache):
+    new_cache.mkdir(mode=0o700)
+    new_cache.chmod(0o777)
     assert "to belong to this user or root, and nobody else to be able to write there" in problem()
-    assert calls(quick) == 0
+    assert calls(fake_compiler) == 0
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_whose_directories_are_trusted(owner, mode, trusted, monkeypatch):
 
 @ONCE
 @pytest.mark.parametrize("variable", [library.CACHE_VARIABLE, "XDG_CACHE_HOME", None])
-def test_directories_without_a_root(variable, quick, monkeypatch, tmp_path):
-    """Such as ~ where there is no home: nothing is made in the working directory."""
+def test_directories_without_a_root(variable, fake_compiler, monkeypatch, tmp_path):
+    """For example ~ if the user has no home: nothing is made in the working directory."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(str(tmp_path / "here"))
     monkeypatch.delenv(library.CACHE_VARIABLE)
@@ -185,44 +185,45 @@ def test_directories_without_a_root(variable, quick, monkeypatch, tmp_path):
     assert os.listdir(".") == []
 
 
-def refuse(*args, **kwargs):
+def raise_no_space(*args, **kwargs):
     raise OSError(28, "No space left on device")
 
 
 @ONCE
 @pytest.mark.parametrize("where", [(os, "makedirs"), (tempfile, "TemporaryDirectory"), (os, "replace"), None])
-def test_no_room(where, quick, monkeypatch, capsys):
-    """Whatever the system refuses is said in a line, not in a traceback."""
+def test_no_room(where, fake_compiler, monkeypatch, capsys):
+    """An error of the system is one line, not a traceback."""
     if where:
-        monkeypatch.setattr(*where, refuse)
-    else:  # A lock that cannot be opened, for root either.
+        monkeypatch.setattr(*where, raise_no_space)
+    else:  # A lock that not even root can open.
         os.makedirs(library.cache_path(library.toolchain()) + ".lock")
     assert __main__.main() == 1
-    said = capsys.readouterr().err
-    assert "is not available: the library can be neither found nor built: [Errno" in said and said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "is not available: the library can be neither found nor built: [Errno" in message
+    assert message.count("\n") == 1
 
 
 @ONCE
 @pytest.mark.skipif(library.fcntl is None, reason="no locks here")
-def test_file_systems_without_locks(quick, monkeypatch):
-    monkeypatch.setattr(library.fcntl, "flock", refuse)
+def test_file_systems_without_locks(fake_compiler, monkeypatch):
+    monkeypatch.setattr(library.fcntl, "flock", raise_no_space)
     path, is_new = library.find_or_build()
     assert is_new and library.find_or_build() == (path, False)
 
 
 @ONCE
-def test_a_library_by_name(quick, monkeypatch, tmp_path, capsys):
-    """No compiler is needed then, and nothing is built."""
+def test_a_library_by_name(fake_compiler, monkeypatch, tmp_path, capsys):
+    """It needs no compiler, and nothing is built."""
     path, _ = library.find_or_build()
-    moved = str(tmp_path / "moved.so")
-    os.rename(path, moved)
-    monkeypatch.setenv(library.LIBRARY_VARIABLE, moved)
+    new_path = str(tmp_path / "moved.so")
+    os.rename(path, new_path)
+    monkeypatch.setenv(library.LIBRARY_VARIABLE, new_path)
     monkeypatch.setenv("CXX", "/nowhere/compiler")
-    assert library.find_or_build() == (moved, False)
+    assert library.find_or_build() == (new_path, False)
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.setenv(library.LIBRARY_VARIABLE, "moved.so")
-    assert library.find_or_build() == (moved, False)
-    for other in (str(tmp_path / "none.so"), str(quick)):
+    assert library.find_or_build() == (new_path, False)
+    for other in (str(tmp_path / "none.so"), str(fake_compiler)):
         monkeypatch.setenv(library.LIBRARY_VARIABLE, other)
         with pytest.raises(library.BuildError, match="expected STACKED_LSTM_NATIVE_LIBRARY to name a library"):
             library.find_or_build()
@@ -237,11 +238,11 @@ def test_a_library_by_name_that_is_one(monkeypatch, capsys):
 
 
 @ONCE
-def test_without_it(quick, caplog):
-    """By name it is an error with the compiler's words; "auto" goes on with graph, and says so."""
+def test_without_it(fake_compiler, caplog):
+    """A named engine is an error with the compiler's words. "auto" chooses graph, and the log says so."""
     with pytest.raises(ValueError, match="lstm: expected layers that engine 'native' supports, got TensorFlow"):
         StackedLSTM([2], engine="native", name="lstm")(tf.zeros([1, 1, 1]))
-    assert not any("goes on" in record.getMessage() for record in caplog.records)
+    assert not any("continuing without" in record.getMessage() for record in caplog.records)
     for name in ("one", "other"):
         lstm = StackedLSTM([2], name=name)
         lstm(tf.zeros([1, 1, 1]))
@@ -253,17 +254,17 @@ def test_without_it(quick, caplog):
 
 
 @ONCE
-def test_errors_are_new_ones(quick):
-    """The same one would keep all the frames that it went through."""
-    raised = []
+def test_errors_are_new_ones(fake_compiler):
+    """A repeated one would keep its frames alive."""
+    errors = []
     for _ in range(2):
         with pytest.raises(RuntimeError) as error:
             stacked_lstm.load_native_ops()
-        raised.append(error.value)
-    assert raised[0] is not raised[1] and str(raised[0]) == str(raised[1]) == library.problem()
+        errors.append(error.value)
+    assert errors[0] is not errors[1] and str(errors[0]) == str(errors[1]) == library.problem()
 
 
-def test_ahead_of_time(quick, capsys):
+def test_ahead_of_time(fake_compiler, capsys):
     assert __main__.main() == 1
     assert "the native engine is not available: TensorFlow does not load" in capsys.readouterr().err
 
@@ -277,7 +278,7 @@ def test_ahead_of_time_where_it_is_built(capsys):
 
 @native_ops.NEEDS_NATIVE
 def test_imported_graphs(session, tmp_path):
-    """In a process that knows nothing else of the ops: an imported graph runs there, and can be differentiated."""
+    """An imported graph runs and has gradients in a process that has only called `load_native_ops`."""
     x = tf.placeholder(tf.float32, [2, 3, 4], name="x")
     outputs, _ = StackedLSTM([5], engine="native")(x)
     expected = [tf.identity(outputs, name="outputs"), tf.gradients(outputs, x)[0]]

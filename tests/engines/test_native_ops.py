@@ -1,4 +1,4 @@
-"""The native ops as anyone may call them: whatever is wrong is an error, when the graph is built or when it runs."""
+"""The native ops, called directly: wrong inputs are an error when the graph is built or when it runs."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ ERRORS = (tf.errors.InvalidArgumentError, ValueError, TypeError)
 
 @pytest.fixture(scope="module")
 def stack():
-    """Two layers whose sizes are unknown, and a session: shape functions let everything through."""
+    """Computes two layers whose sizes are unknown in the graph, so that shape functions accept everything."""
     with tf.Graph().as_default() as graph:
-        built = native_ops.build("float32", layers=2)
+        layers = native_ops.build("float32", layers=2)
         with tf.Session(graph=graph) as session:
-            yield lambda values: native_ops.results(built, values, session)
+            yield lambda values: native_ops.results(layers, values, session)
 
 
 VALUES = native_ops.random_values(0, 5, 4, 3, [18, 7])
@@ -26,7 +26,7 @@ RANDOM = np.random.RandomState(0)
 
 
 def other_shapes(shape):
-    """Shapes one off in a size, with sizes swapped, of other ranks, empty."""
+    """Shapes with a size that is off by one, swapped sizes, other ranks, or no elements."""
     for axis in range(len(shape)):
         for size in (0, shape[axis] - 1, shape[axis] + 1, 4 * shape[axis]):
             yield shape[:axis] + (size,) + shape[axis + 1 :]
@@ -38,11 +38,11 @@ def other_shapes(shape):
         yield shape[::-1]
 
 
-WRONG = [(name, shape) for name in sorted(VALUES) for shape in other_shapes(VALUES[name].shape)]
+WRONG_SHAPES = [(name, shape) for name in sorted(VALUES) for shape in other_shapes(VALUES[name].shape)]
 
 
 @ONCE
-@pytest.mark.parametrize("name, shape", WRONG)
+@pytest.mark.parametrize("name, shape", WRONG_SHAPES)
 def test_wrong_shapes_when_it_runs(name, shape, stack):
     values = dict(VALUES, **{name: np.zeros(shape, VALUES[name].dtype)})
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -51,7 +51,7 @@ def test_wrong_shapes_when_it_runs(name, shape, stack):
 
 @ONCE
 def test_random_shapes_when_it_runs(stack):
-    """All inputs at once; whatever happens to fit is computed, everything else is refused."""
+    """All inputs have random shapes. Those that fit are computed, all others are refused."""
     refused = 0
     for _ in range(300):
         sizes = [tuple(RANDOM.randint(0, 4, RANDOM.randint(0, 4))) for _ in VALUES]
@@ -61,7 +61,7 @@ def test_random_shapes_when_it_runs(stack):
         except tf.errors.InvalidArgumentError:
             refused += 1
     assert refused > 200
-    assert np.all(np.isfinite(stack(VALUES)["outputs"]))  # And it still works.
+    assert np.all(np.isfinite(stack(VALUES)["outputs"]))  # The session still works.
 
 
 @pytest.mark.parametrize("length", [-1, 6, 2**31 - 1, -(2**31)])
@@ -73,36 +73,36 @@ def test_lengths_out_of_range(length, stack):
 ONE = native_ops.random_values(0, 5, 4, 3, 18)
 
 
-def known(name, shape):
-    """One layer with sizes that are known when the graph is built."""
-    given = {key: tf.constant(value, tf.int32 if key == "lengths" else tf.float32) for key, value in ONE.items()}
-    given[name] = tf.zeros(shape, given[name].dtype)
-    kernels, biases = ([given[kind + gate] for gate in "icfo"] for kind in "Wb")
-    return native_ops.forward(given["x"], [given["c"]], [given["h"]], kernels, biases, [given["lengths"]])
+def static_layer(name, shape):
+    """One layer whose sizes are known when the graph is built."""
+    inputs = {key: tf.constant(value, tf.int32 if key == "lengths" else tf.float32) for key, value in ONE.items()}
+    inputs[name] = tf.zeros(shape, inputs[name].dtype)
+    kernels, biases = ([inputs[kind + gate] for gate in "icfo"] for kind in "Wb")
+    return native_ops.forward(inputs["x"], [inputs["c"]], [inputs["h"]], kernels, biases, [inputs["lengths"]])
 
 
 @pytest.mark.parametrize("name", ["x", "c", "h", "lengths", "Wf", "bo"])
 def test_wrong_shapes_when_the_graph_is_built(name):
     for shape in other_shapes(ONE[name].shape):
-        if shape[1:] != (4, 3):  # Another number of steps is right.
+        if shape[1:] != (4, 3):  # Any number of steps is valid.
             with pytest.raises(ERRORS):
-                known(name, shape)
-    outputs, (c,), _, _ = known("h", [4, 18])
+                static_layer(name, shape)
+    outputs, (c,), _, _ = static_layer("h", [4, 18])
     assert outputs.shape.as_list() == [5, 4, 18] and c.shape.as_list() == [4, 18]
 
 
 def test_wrong_activations_numbers_of_weights_and_types(session):
     x, c, kernel = tf.zeros([5, 4, 3]), tf.zeros([4, 18]), tf.zeros([21, 18])
-    right = {"x": x, "c": [c], "h": [c], "kernels": [kernel] * 4}
-    right["packed"] = [library.load().stacked_lstm_pack(kernels=right["kernels"])]
+    valid = {"x": x, "c": [c], "h": [c], "kernels": [kernel] * 4}
+    valid["packed"] = [library.load().stacked_lstm_pack(kernels=valid["kernels"])]
 
     def call(**changes):
-        return session.run(native_ops.forward(**dict(right, **changes)))
+        return session.run(native_ops.forward(**dict(valid, **changes)))
 
     assert call()[0].shape == (5, 4, 18)
-    bias, lengths, right_shape = tf.zeros([18]), tf.zeros([4], tf.int32), packed_shape("float32", session)
-    assert call(packed=[tf.zeros([21 * 72] + [1] * right_shape)])[0].shape == (5, 4, 18)
-    for wrong in (
+    bias, lengths, vector_axes = tf.zeros([18]), tf.zeros([4], tf.int32), count_vector_axes("float32", session)
+    assert call(packed=[tf.zeros([21 * 72] + [1] * vector_axes)])[0].shape == (5, 4, 18)
+    for changes in (
         {"activation": "softmax"},
         {"kernels": [kernel] * 2},
         {"kernels": [kernel] * 5},
@@ -112,8 +112,8 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
         {"biases": [bias]},
         {"lengths": [lengths] * 2},
         {"lengths": [tf.zeros([4])]},
-        {"packed": [tf.zeros([21 * 72 - 1] + [1] * right_shape)]},
-        {"packed": [tf.zeros([21 * 72] + [1] * (right_shape + 1))]},  # For another processor.
+        {"packed": [tf.zeros([21 * 72 - 1] + [1] * vector_axes)]},
+        {"packed": [tf.zeros([21 * 72] + [1] * (vector_axes + 1))]},  # For another processor.
         {"packed": [tf.zeros([21 * 72])]},
         {"packed": [tf.zeros([21, 72])]},
         {"packed": []},
@@ -125,39 +125,39 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
         {"c": [c, c], "h": [c, c], "kernels": [kernel] * 8},  # The second layer gets 18 numbers, not 3.
     ):
         with pytest.raises(ERRORS):
-            call(**wrong)
+            call(**changes)
 
 
-def packed_shape(dtype, session):
-    """How many axes of size 1 packed weights, and caches, have on this processor."""
+def count_vector_axes(dtype, session):
+    """The number of axes of size 1 that packed weights and caches have on this processor."""
     return session.run(library.load().stacked_lstm_pack(kernels=[tf.zeros([3, 2], dtype)] * 4)).ndim - 1
 
 
 def test_what_the_forward_op_has_made(session):
-    """The backward op refuses outputs and caches of other sizes, or from a processor with other vectors."""
+    """The backward op refuses outputs and caches of other sizes, or of a processor with other vectors."""
     ops, state, kernels = library.load(), [tf.zeros([4, 18])], [tf.zeros([21, 18])] * 4
-    given = {"x": tf.zeros([5, 4, 3]), "c": state, "h": state, "lengths": [], "kernels": kernels, "biases": []}
-    given.update(activation="tanh", recurrent_activation="sigmoid")
-    outputs, _, _, cache = session.run(native_ops.forward(**given))
+    inputs = {"x": tf.zeros([5, 4, 3]), "c": state, "h": state, "lengths": [], "kernels": kernels, "biases": []}
+    inputs.update(activation="tanh", recurrent_activation="sigmoid")
+    outputs, _, _, cache = session.run(native_ops.forward(**inputs))
 
     def backward(outputs, cache):
-        rest = {"d_outputs": tf.zeros([5, 4, 18]), "d_c_last": state, "d_h_last": state}
+        gradients = {"d_outputs": tf.zeros([5, 4, 18]), "d_c_last": state, "d_h_last": state}
         outputs, cache = (tf.placeholder_with_default(array, None) for array in (outputs, cache))
-        return session.run(ops.stacked_lstm_backward(outputs=outputs, cache=cache, **rest, **given))
+        return session.run(ops.stacked_lstm_backward(outputs=outputs, cache=cache, **gradients, **inputs))
 
     assert backward(outputs, cache)[0].shape == (5, 4, 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="`cache` as this processor arranges it"):
         backward(outputs, cache[..., None])
     longer = np.concatenate([cache, cache[:1]])
-    for wrong in ((outputs[1:], cache), (outputs.ravel(), cache), (outputs, cache[1:]), (outputs, longer)):
+    for changes in ((outputs[1:], cache), (outputs.ravel(), cache), (outputs, cache[1:]), (outputs, longer)):
         with pytest.raises(tf.errors.InvalidArgumentError, match="StackedLstm: expected"):
-            backward(*wrong)
+            backward(*changes)
 
 
 def test_size_of_the_cache(session):
-    """Gates and cell states, and outputs except the last layer's, without a gap where units fill whole vectors."""
+    """Gates, cell states and outputs, except those of the last layer; no gaps if units fill whole vectors."""
     T, B, H = 5, 3, [64, 32, 16]
-    kernels = [tf.zeros([below + size, size]) for below, size in zip([2] + H, H) for _ in range(4)]
+    kernels = [tf.zeros([width + size, size]) for width, size in zip([2] + H, H) for _ in range(4)]
     states = [tf.zeros([B, size]) for size in H]
     packed = [library.load().stacked_lstm_pack(kernels=kernels[4 * k : 4 * k + 4]) for k in range(len(H))]
     cache = session.run(native_ops.forward(tf.zeros([T, B, 2]), states, states, kernels, packed=packed))[3]
@@ -166,19 +166,19 @@ def test_size_of_the_cache(session):
 
 @pytest.mark.parametrize("steps", [2**58, 2**60])
 def test_more_numbers_than_can_be_counted(steps, session):
-    """Without inputs an array of any length is empty, but its outputs would not be."""
+    """Without input columns an array of any length is empty, but the outputs would not be."""
     state = [tf.zeros([1, 16])]
-    shape = tf.placeholder(tf.int64, [3])  # Not a constant, which TensorFlow 1.15's optimizer would fail at.
+    shape = tf.placeholder(tf.int64, [3])  # TensorFlow 1.15's optimizer fails at a constant.
     outputs = native_ops.forward(tf.reshape(tf.zeros([0]), shape), state, state, [tf.zeros([16, 16])] * 4)
     with pytest.raises((tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError)):
         session.run(outputs, {shape: [steps, 1, 0]})
 
 
 def test_many_steps_of_no_sequences(session):
-    """As many as can be counted: there is nothing to be done."""
+    """Empty sequences may have any number of steps."""
     kernels, state = [tf.zeros([19, 16])] * 4, [tf.zeros([0, 16])]
     shape = tf.placeholder(tf.int64, [3])
     forward = native_ops.forward(tf.reshape(tf.zeros([0]), shape), state, state, kernels)
     d_kernel = tf.gradients(forward[0], kernels[0], forward[0])[0]
-    of_outputs, d_kernel = session.run([tf.shape(forward[0], out_type=tf.int64), d_kernel], {shape: [2**50, 0, 3]})
-    assert of_outputs.tolist() == [2**50, 0, 16] and d_kernel.shape == (19, 16) and not np.any(d_kernel)
+    outputs_shape, d_kernel = session.run([tf.shape(forward[0], out_type=tf.int64), d_kernel], {shape: [2**50, 0, 3]})
+    assert outputs_shape.tolist() == [2**50, 0, 16] and d_kernel.shape == (19, 16) and not np.any(d_kernel)

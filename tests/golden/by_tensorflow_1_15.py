@@ -8,31 +8,64 @@ import types
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from golden import cells
+from golden import cells, loops, losses
 from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_state
 from support import legacy_program
 
 
 def tensorflow_1_15():
     """Writes cells.ckpt.* and cells.npz with every case of cells.py."""
-    write_cells("cells", cells.CASES, tf.nn.rnn_cell)
+    write("cells", networks_of(cells.CASES, tf.nn.rnn_cell))
 
 
 def block_cells():
-    """Writes block_cells.ckpt.* and block_cells.npz with the cells of tf.contrib."""
+    """Writes block_cells.ckpt.* and block_cells.npz with every case of BLOCK_CASES."""
+    write("block_cells", networks_of(cells.BLOCK_CASES, contrib()))
+
+
+def contrib_cells():
+    """Writes contrib_cells.ckpt.* and contrib_cells.npz with every case of CONTRIB_CASES."""
+    write("contrib_cells", networks_of(cells.CONTRIB_CASES, contrib()))
+
+
+def contrib():
+    """The cells of tf.contrib in one module."""
     import tensorflow  # tensorflow.compat.v1 has no contrib.
 
-    contrib = types.SimpleNamespace(
-        LSTMBlockCell=tensorflow.contrib.rnn.LSTMBlockCell,
-        CudnnCompatibleLSTMCell=tensorflow.contrib.cudnn_rnn.CudnnCompatibleLSTMCell,
-        MultiRNNCell=tensorflow.nn.rnn_cell.MultiRNNCell,
-    )
-    write_cells("block_cells", cells.BLOCK_CASES, contrib)
+    names = [name for name in dir(tensorflow.contrib.rnn) if name[0].isupper()]
+    module = types.SimpleNamespace(**{name: getattr(tensorflow.contrib.rnn, name) for name in names})
+    module.CudnnCompatibleLSTMCell = tensorflow.contrib.cudnn_rnn.CudnnCompatibleLSTMCell
+    return module
 
 
-def write_cells(target, names, rnn_cell):
-    """Writes one checkpoint with the variables of all cases, and an archive with their arrays by `<case>/<key>`."""
-    networks = {name: cells.build(name, rnn_cell, tf.nn.dynamic_rnn, tf.nn.bidirectional_dynamic_rnn) for name in names}
+def unrolled_loops():
+    """Writes loops.ckpt.* and loops.npz with every case of loops.py."""
+    import tensorflow  # tensorflow.compat.v1 has no contrib.
+
+    functions = {name: getattr(tensorflow.contrib.rnn, name) for name in loops.FUNCTIONS if name != "rnn_decoder"}
+    functions["rnn_decoder"] = tensorflow.contrib.legacy_seq2seq.rnn_decoder
+    write("loops", {name: loops.build(name, tf.nn.rnn_cell, functions) for name in loops.CASES})
+
+
+def sequence_losses():
+    """Writes losses.npz with every case of losses.py, by `<case>/loss` and `<case>/gradient`."""
+    import tensorflow  # tensorflow.compat.v1 has no contrib.
+
+    modules = {name: getattr(tensorflow.contrib, name) for name in ("seq2seq", "legacy_seq2seq")}
+    archive = {}
+    with tf.Session() as session:
+        for name in losses.CASES:
+            arrays = session.run(losses.build(name, modules))
+            archive.update({f"{name}/{key}": array for key, array in zip(("loss", "gradient"), arrays)})
+    np.savez_compressed(path("tensorflow_1_15", "losses.npz"), **archive)
+
+
+def networks_of(names, rnn_cell):
+    return {name: cells.build(name, rnn_cell, tf.nn.dynamic_rnn, tf.nn.bidirectional_dynamic_rnn) for name in names}
+
+
+def write(target, networks):
+    """Writes one checkpoint with the variables of all networks, and an archive with their arrays by `<name>/<key>`."""
     archive = {}
     with tf.Session() as session:
         for name, network in networks.items():
@@ -43,6 +76,8 @@ def write_cells(target, names, rnn_cell):
                 key: random.randn(*tensor.shape.as_list()).astype(tensor.dtype.as_numpy_dtype)
                 for key, tensor in network.placeholders.items()
             }
+            if network.placeholders["inputs"].dtype.is_integer:
+                inputs["inputs"] = random.randint(cells.case_of(name).classes, size=inputs["inputs"].shape)
             if "sequence_length" in inputs:
                 inputs["sequence_length"] = np.array(cells.LENGTHS, np.int32)
             results = session.run(network.results, {network.placeholders[key]: inputs[key] for key in inputs})

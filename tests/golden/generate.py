@@ -16,6 +16,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODULES = {
     "tensorflow_1_15": "golden.by_tensorflow_1_15",
     "block_cells": "golden.by_tensorflow_1_15",
+    "contrib_cells": "golden.by_tensorflow_1_15",
+    "unrolled_loops": "golden.by_tensorflow_1_15",
+    "sequence_losses": "golden.by_tensorflow_1_15",
     "program": "golden.by_tensorflow_1_15",
     "cudnn_lstm": "golden.by_tensorflow_1_15",
     "tf_keras": "golden.by_keras",

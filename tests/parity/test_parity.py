@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-import keras_lstm
+from peers import keras
 from stacked_lstm import parity
 from stacked_lstm.compat import tf
 from support.peers import compared
@@ -26,22 +26,22 @@ def test_differences_are_seen(peers, session):
     weight = comparison.lstm.layers[0].Wo
     session.run(tf.scatter_update(weight, [0], [[0.5, 0.0, 0.0, 0.0]]))
     for peer in peers:
-        found = parity.exceeded(parity.differences(comparison, session, batch, "float32"))
-        assert {"outputs", "layer_1 final h", "d layer_1/Wc"} <= {d.name for d in found if d.peer == peer}
+        exceeded = parity.exceeded(parity.differences(comparison, session, batch, "float32"))
+        assert {"outputs", "layer_1 final h", "d layer_1/Wc"} <= {d.name for d in exceeded if d.peer == peer}
     session.run(tf.scatter_update(weight, [0], [[np.nan, 0.0, 0.0, 0.0]]))
-    found = parity.exceeded(parity.differences(comparison, session, batch, "float32"))
-    assert {d.peer for d in found if d.name == "outputs"} == set(peers)
+    exceeded = parity.exceeded(parity.differences(comparison, session, batch, "float32"))
+    assert {d.peer for d in exceeded if d.name == "outputs"} == set(peers)
 
 
 def test_devices_and_times_are_reported(peers, session):
     setup = parity.Setup([4], 3)
     comparison = compared(setup, session, peers=peers)
     batch = parity.random_batch(setup, 3, 5, seed=1)
-    ours = comparison.networks[parity.OURS]
-    (device,) = parity.devices_used(session, ours.outputs, ours.feed(batch))
+    network = comparison.networks[parity.STACKED_LSTM]
+    (device,) = parity.devices_used(session, network.outputs, network.feed(batch))
     assert device.endswith("device:CPU:0")
     times = parity.step_times(comparison, session, batch, repeats=3, training=True)
-    assert list(times) == [parity.OURS] + list(peers)
+    assert list(times) == [parity.STACKED_LSTM] + list(peers)
     assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in times.values())
 
 
@@ -59,7 +59,7 @@ def test_peer_missing(monkeypatch):
 def test_keras_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tf_keras", None)
     with pytest.raises(parity.PeerMissingError, match="pip install tf-keras"):
-        keras_lstm.keras_2()
+        keras.keras_2()
 
 
 def test_on_a_gpu_too():

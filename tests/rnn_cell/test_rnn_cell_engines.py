@@ -190,7 +190,7 @@ def test_engine_used_knows_its_own_outputs_only():
     outputs, state = run(stack())
     assert rnn_cell.engine_used(outputs).name == auto_engine()
     for value in (tf.zeros([2]), state, 3):
-        with pytest.raises(ValueError, match="engine_used: expected outputs of this package's dynamic_rnn, got"):
+        with pytest.raises(ValueError, match="engine_used: expected outputs of this package's loops, got"):
             rnn_cell.engine_used(value)
     both, _ = rnn_cell.bidirectional_dynamic_rnn(
         rnn_cell.LSTMCell(4), Subclass(4), tf.zeros([2, 5, 3]), dtype=tf.float32

@@ -3,17 +3,12 @@
 tests/golden/cells.py is the table of networks; tests/golden/generate.py had TensorFlow 1.15.5 compute them.
 """
 
-import os
-
-import numpy as np
 import pytest
 
 from golden import cells
 from stacked_lstm import rnn_cell
-from stacked_lstm.compat import tf
-from stacked_lstm.parity.measure import TOLERANCES
+from support.golden_networks import check_numbers
 from support.native_ops import auto_engine
-from support.paths import OF_TENSORFLOW
 from support.sets import ONCE
 
 # Cases that engines do not run: states dropped out, functions and cells of users, activations without a name here.
@@ -47,10 +42,41 @@ def engines_of(name):
     return [first, second] if cells.CASES[name].backward else [first]
 
 
-def check(name, archive, checkpoint, module, session, engine):
+# Beginnings of the names of cases of contrib's cells -> the engine on a machine that has the native one. The longest
+# beginning counts.
+CONTRIB_ENGINES = {
+    "block": "native",
+    "block_clip": "graph",
+    "block_clip_zero": "native",
+    "block_peepholes": "graph",
+    "cudnn_compatible": "native",
+    "basic_rnn": "stepwise",
+    "coupled": "native",
+    "coupled_layer_norm": "graph",
+    "coupled_peepholes": "graph",
+    "coupled_projection": "graph",
+    "fused": "native",
+    "fused_adaptor_static": "stepwise",
+    "fused_initial_state": "graph",
+    "fused_no_lengths": "graph",
+    "gru": "stepwise",
+    "layer_norm": "graph",
+    "layer_norm_without": "native",
+}
+
+
+def engine_of_contrib(name):
+    return CONTRIB_ENGINES[max((start for start in CONTRIB_ENGINES if name.startswith(start)), key=len)]
+
+
+CONTRIB = {name: "block_cells" for name in cells.BLOCK_CASES}
+CONTRIB.update({name: "contrib_cells" for name in cells.CONTRIB_CASES})
+CONTRIB = {name: file for name, file in CONTRIB.items() if name.startswith(tuple(CONTRIB_ENGINES))}
+
+
+def check(name, files, module, session, engine):
     """Restores a case's variables by name and compares outputs, final states and all gradients."""
     used = []
-
     engine = "stepwise" if name in DRAWN else engine
 
     def dynamic_rnn(cell, **options):
@@ -64,37 +90,39 @@ def check(name, archive, checkpoint, module, session, engine):
         return outputs, states
 
     network = cells.build(name, module, dynamic_rnn, bidirectional_dynamic_rnn)
-    expected = cells.arrays_of(np.load(os.path.join(OF_TENSORFLOW, archive)), name)
-    tf.train.Saver(network.variables).restore(session, os.path.join(OF_TENSORFLOW, checkpoint))
-    actual = session.run(network.results, {network.placeholders[key]: expected[key] for key in network.placeholders})
-    tolerance = TOLERANCES[expected["inputs"].dtype.name]
-    for key, value in actual.items():
-        assert value.dtype == expected[key].dtype and value.shape == expected[key].shape, key
-        difference, size = np.max(np.abs(value - expected[key])), np.max(np.abs(expected[key]))
-        assert difference <= tolerance * size, (key, difference, size)
-    assert set(expected) == set(actual) | set(network.placeholders)
+    if cells.case_of(name).fused:
+        used.append(rnn_cell.engine_used(network.results["outputs"]).name)
+    check_numbers(name, network, files, session)
     return used
 
 
 @pytest.mark.parametrize("name", sorted(cells.CASES))
 def test_on_engines(name, plain_session):
-    used = check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, None)
+    used = check(name, "cells", rnn_cell, plain_session, None)
     assert used == [auto_engine() if expected == "native" else expected for expected in engines_of(name)]
 
 
 @ONCE
 @pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "native" in engines_of(name)))
 def test_graph(name, plain_session):
-    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "graph")) == {"graph"}
+    assert set(check(name, "cells", rnn_cell, plain_session, "graph")) == {"graph"}
 
 
 @ONCE
 @pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "stepwise" not in engines_of(name)))
 def test_stepwise(name, plain_session):
-    assert set(check(name, "cells.npz", "cells.ckpt", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
+    assert set(check(name, "cells", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
 
 
-@pytest.mark.parametrize("name", sorted(cells.BLOCK_CASES))
-def test_checkpoints_of_contrib(name, session):
-    """LSTMBlockCell and CudnnCompatibleLSTMCell are LSTMCell under other names."""
-    check(name, "block_cells.npz", "block_cells.ckpt", cells.block_cells_of(rnn_cell), session, None)
+@pytest.mark.parametrize("name", sorted(CONTRIB))
+def test_contrib(name, plain_session):
+    file, expected = CONTRIB[name], engine_of_contrib(name)
+    used = check(name, file, rnn_cell, plain_session, None)
+    assert set(used) == {auto_engine() if expected == "native" else expected}
+
+
+@ONCE
+@pytest.mark.parametrize("name", sorted(name for name in CONTRIB if not cells.case_of(name).fused))
+def test_contrib_stepwise(name, plain_session):
+    file = CONTRIB[name]
+    assert set(check(name, file, rnn_cell, plain_session, "stepwise")) == {"stepwise"}

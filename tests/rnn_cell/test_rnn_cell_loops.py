@@ -62,7 +62,7 @@ def test_static_state_saving_rnn(session):
 
 
 def test_tensorflows_own_cells_in_our_loop(session):
-    cells, _ = parity.dynamic_rnn.rnn_cell()
+    cells, _ = parity.rnn_cell()
     cell, x = cells.MultiRNNCell([cells.BasicLSTMCell(4), cells.LSTMCell(3)]), tf.constant(random([2, 5, 3]))
     outputs, state = rnn_cell.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32)
     expected = tf.nn.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32, scope="again")

@@ -1,11 +1,10 @@
-"""Runs of the scripts without the half of their time that pictures take."""
+"""Tests of the scripts draw no pictures, which would take half of their time."""
 
 import base64
 
 import pytest
 
-import files
-import pictures
+from stacked_lstm.commands import charts, output_files
 
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -17,7 +16,7 @@ def save_dot(path, figure):
         with open(temporary, "wb") as file:
             file.write(DOT)
 
-    files.replace(path, write)
+    output_files.replace(path, write)
 
 
 @pytest.fixture
@@ -28,4 +27,4 @@ def real_pictures():
 @pytest.fixture(autouse=True)
 def pictures_are_dots(request, monkeypatch):
     if "real_pictures" not in request.fixturenames:
-        monkeypatch.setattr(pictures, "save", save_dot)
+        monkeypatch.setattr(charts, "save", save_dot)

@@ -1,4 +1,4 @@
-"""scripts/training/ablation.py: nine tiny runs, whose table and numbers are worked out here once more."""
+"""scripts/training/ablation.py: nine tiny runs; the test computes their table and numbers again."""
 
 import csv
 import os
@@ -6,13 +6,12 @@ import os
 import numpy as np
 import pytest
 
-import train
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import assert_same, files_of, flag_values, run, weights
 from tasks import forecast
-from training import ablation
+from training import ablation, experiment, settings
 
 
 @pytest.fixture
@@ -28,13 +27,13 @@ def few(arguments, tmp_path, monkeypatch):
 def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys, monkeypatch):
     outcomes = []
 
-    def run_and_keep(settings):
-        outcome = ran(settings)
-        outcomes.append((settings["initial_state"], settings["seed"], outcome))
+    def run_and_keep(chosen):
+        outcome = ran(chosen)
+        outcomes.append((chosen["initial_state"], chosen["seed"], outcome))
         return outcome
 
-    ran = ablation.experiment.run
-    monkeypatch.setattr(ablation.experiment, "run", run_and_keep)
+    ran = experiment.run
+    monkeypatch.setattr(experiment, "run", run_and_keep)
     final = run(few)
     firsts = [weights(os.path.join(few["train_dir"], name), 0) for name in ("zeros-3", "learned-3", "projected-3")]
     shared = set.intersection(*[set(first) for first in firsts])
@@ -55,11 +54,11 @@ def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys,
         assert steps[-1] == pytest.approx(outcome.final["test_mae"], rel=1e-5)
         np.testing.assert_allclose([float(value) for value in row[3:]], steps[:24], atol=1e-6)
         assert len(np.unique(steps)) == 48
-    of_zeros = [[float(value) for value in row[2:]] for row in rows if row[0] == "zeros"]
-    assert final["zeros_test_mae"] == pytest.approx(np.mean(of_zeros, axis=0)[0], abs=1e-6)
-    assert final["zeros_mae_1_to_24"] == pytest.approx(np.mean(of_zeros, axis=0)[1:].mean(), abs=1e-6)
+    errors_from_zeros = [[float(value) for value in row[2:]] for row in rows if row[0] == "zeros"]
+    assert final["zeros_test_mae"] == pytest.approx(np.mean(errors_from_zeros, axis=0)[0], abs=1e-6)
+    assert final["zeros_mae_1_to_24"] == pytest.approx(np.mean(errors_from_zeros, axis=0)[1:].mean(), abs=1e-6)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("zeros     ")]
-    steps = np.mean(of_zeros, axis=0)
+    steps = np.mean(errors_from_zeros, axis=0)
     expected = [steps[hour] for hour in (1, 2, 3, 6, 12, 24)] + [steps[0], steps[1:].mean()]
     assert [float(value) for value in line.split()[1:]] == pytest.approx(expected, abs=6e-5)
     pictures = {name[:-4]: content for name, content in files_of_top(few).items() if name.endswith(".png")}
@@ -72,7 +71,7 @@ def test_the_table_has_every_run_and_its_first_hours(few, real_pictures, capsys,
 
 
 def files_of_top(arguments):
-    """Of the ablation's own directory, without those of its runs."""
+    """Returns the files in the ablation's directory, without the directories of its runs."""
     directory = arguments["train_dir"]
     assert sorted(name for name in os.listdir(directory) if os.path.isdir(os.path.join(directory, name))) == [
         f"{state}-{seed}" for state in ("learned", "projected", "zeros") for seed in (3, 4)
@@ -104,20 +103,20 @@ def test_errors_after_each_hour_by_loops(tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ({"task": "titles"}, "--task: expected forecast with --ablate_initial_state, got titles"),
+        ({"task": "titles"}, "--ablate_initial_state: expected none with --task=titles, got True"),
         ({"peer": "keras"}, "--peer: expected none with --ablate_initial_state, got keras"),
         ({"initial_state": "zeros"}, "--initial_state: expected none with --ablate_initial_state, got zeros"),
     ],
 )
 def test_flags_that_do_not_go_with_it(flags, message):
     with pytest.raises(ValueError, match=message):
-        train.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **flags)))
+        settings.read_flags(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **flags)))
 
 
 def test_its_own_defaults():
-    settings = train.settings_of(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
-    assert settings["loss_steps"] == "all" and settings["epochs"] == 3
-    assert settings["train_dir"] == os.path.join("runs", "forecast-initial_state")
-    given = {"loss_steps": "last", "train_dir": "here", "epochs": 7}
-    settings = train.settings_of(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **given)))
-    assert {name: settings[name] for name in given} == given
+    chosen = settings.read_flags(flag_values({"task": "forecast", "ablate_initial_state": "true"}))
+    assert chosen["loss_steps"] == "all" and chosen["epochs"] == 3
+    assert chosen["train_dir"] == os.path.join("runs", "forecast-initial_state")
+    present = {"loss_steps": "last", "train_dir": "here", "epochs": 7}
+    chosen = settings.read_flags(flag_values(dict({"task": "forecast", "ablate_initial_state": "true"}, **present)))
+    assert {name: chosen[name] for name in present} == present

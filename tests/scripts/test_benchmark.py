@@ -1,37 +1,42 @@
-"""scripts/benchmark.py: that it measures what it says, never how fast."""
+"""scripts/benchmark.py: it measures what it says. No test depends on how fast anything is."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 
 import pytest
 
 import benchmark
-import contestants
-import library_contestants
+from benchmarking import chart, record, timing, worker
+from benchmarking.contestants import CONTESTANTS
+from benchmarking.shapes import Shape, parse_shapes
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, run_main
+from support.paths import ROOT
 from support.sets import ONCE
 
 
 @pytest.fixture(autouse=True)
 def without_trials(monkeypatch):
-    monkeypatch.setattr(library_contestants, "TRIAL", 0)
+    monkeypatch.setattr(timing, "TRIAL", 0)
 
 
 def test_operations():
     """Two layers by hand: 2 T B 4H (I + H), then 2 T B 4H 2H; tripled for training, without dx of the first layer."""
-    shape = contestants.Shape(steps=3, batch=2, input_size=5, hidden_size=7, layers=2)
+    shape = Shape(steps=3, batch=2, input_size=5, hidden_size=7, layers=2)
     forward = 2 * 3 * 2 * 28 * 12 + 2 * 3 * 2 * 28 * 14
     assert shape.operations("inference") == shape.operations("evaluation") == forward
     assert shape.operations("training") == 3 * forward - 2 * 3 * 2 * 28 * 5
 
 
 def test_shapes():
-    assert benchmark.parse_shapes("1,2,3,4,5; 10,20,30,40,50") == [(1, 2, 3, 4, 5), (10, 20, 30, 40, 50)]
+    assert parse_shapes("1,2,3,4,5; 10,20,30,40,50") == [(1, 2, 3, 4, 5), (10, 20, 30, 40, 50)]
     for text in ("1,2,3,4", "1,2,3,4,0", "1,2,3,4,x", ""):
         with pytest.raises(ValueError, match="expected T,B,I,H,L"):
-            benchmark.parse_shapes(text)
+            parse_shapes(text)
 
 
 def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
@@ -39,7 +44,7 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
         "inference": [Measured("native", [2.0, 1.0, 4.0]), Measured("dynamic_rnn", [8.0]), Measured("openvino", [3.0])],
         "training": [Measured("native", [4.0]), Measured("gemm", [3.0]), Measured("nothing", [0.5])],
     }
-    monkeypatch.setattr(benchmark, "measure", lambda shape, mode: taken[mode])
+    monkeypatch.setattr(benchmark, "measure", lambda values, shape, mode: taken[mode])
     path = tmp_path / "measured.json"
     run_main(shapes="3,2,4,8,2;1,1,1,1,1", json=str(path))
     printed = capsys.readouterr().out
@@ -57,6 +62,8 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
         75,
     )
     assert (gemm["percent_of_gemm"], nothing["percent_of_gemm"], nothing["gflops"]) == (100, None, None)
+    run_main(from_json=[str(path)])  # The same tables, without measuring.
+    assert capsys.readouterr().out == printed
     first, second = printed.split("\nMedians in milliseconds, float32. ")
     assert re.search(
         r"^\| 3,2,4,8,2 \| inference \| native \| 2.000 \| 1.200 \| .* \|  \| 5 \| 4.00 \| 1.50 \|$", first, re.M
@@ -73,12 +80,12 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
 
 @ONCE
 def test_processes(tmp_path, monkeypatch, capsys):
-    """Whose library cannot be imported is named, and the others go on; a stand-in of that name raises."""
+    """A contestant whose library cannot be imported is named, and the others go on."""
     (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / "measured.json"
-    who = ["tf_keras", "dynamic_rnn"]
-    run_main(shapes="3,2,4,8,2", contestants=who, modes=["training"], rounds=2, seconds=0.0, json=str(path))
+    names = ["tf_keras", "dynamic_rnn"]
+    run_main(shapes="3,2,4,8,2", contestants=names, modes=["training"], rounds=2, seconds=0.0, json=str(path))
     printed = capsys.readouterr()
     assert printed.err == "tf_keras is left out: ImportError: no tf_keras here\n"
     (row,) = json.loads(path.read_text())["measurements"]
@@ -90,10 +97,9 @@ def test_processes(tmp_path, monkeypatch, capsys):
 
 
 def test_process_that_dies(monkeypatch):
-    monkeypatch.setattr(benchmark, "serve", len)  # With arguments that it does not take.
-    # Its process has TensorFlow to import for a shape.
-    contestant = benchmark.Contestant("graph", None, "training", "CPU", "float32")
-    for action in (contestant.wait_for_import, contestant.build):
+    monkeypatch.setattr(worker, "serve", len)  # With arguments that it does not take.
+    dead = worker.Worker("graph", None, "training", "CPU", "float32")
+    for action in (dead.wait_for_import, dead.build):
         with pytest.raises(RuntimeError, match="its process ended with status 1"):
             action()
 
@@ -108,14 +114,34 @@ def test_process_that_dies(monkeypatch):
     ],
 )
 def test_bad_flags(flag, value):
-    with pytest.raises(SystemExit, match=f"^benchmark.py: --{flag}: expected"):
+    with pytest.raises(ValueError, match=f"^--{flag}: expected"):
         run_main(**{flag: value})
+
+
+def in_a_shell(*words):
+    """(exit status, stderr's lines) of the script."""
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    process = subprocess.run(
+        [sys.executable, benchmark.__file__] + list(words), env=environment, capture_output=True, text=True, check=False
+    )
+    return process.returncode, process.stderr.splitlines()
+
+
+@ONCE
+def test_misuse_in_a_shell_is_one_line_and_status_2():
+    assert in_a_shell("--modes=sleeping") == (
+        2,
+        ["benchmark.py: --modes: expected some of inference, training, evaluation, got sleeping"],
+    )
+    for words in (["--device=TPU"], ["word"], ["--from_json=/nowhere.json"]):
+        status, lines = in_a_shell(*words)
+        assert status == 2 and len(lines) == 1 and lines[0].startswith("benchmark.py: ")
 
 
 @ONCE
 @pytest.mark.parametrize("name", GRAPHS)
 def test_graphs(name, monkeypatch):
-    """Inference is without variables, evaluation with; training changes every one of them."""
+    """Inference has no variables, evaluation has them, and training changes every one of them."""
     for mode, variables in (("inference", False), ("evaluation", True)):
         step, session = built(name, mode, monkeypatch)
         assert step().shape == (3, 2, 8)
@@ -128,12 +154,12 @@ def test_graphs(name, monkeypatch):
 
 
 def test_nothing():
-    assert contestants.CONTESTANTS["nothing"].build(SHAPE, X, "training", "CPU")() == X[0, 0, 0]
+    assert CONTESTANTS["nothing"].make_step()(SHAPE, X, "training", "CPU")() == X[0, 0, 0]
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_gemm_makes_all_products(mode, monkeypatch):
-    """TensorFlow's own trace of a call has the operations of as many steps as the call is counted for."""
+    """TensorFlow's own trace of a call has the operations of all the steps for which the call counts."""
     step, session = built("gemm", mode, monkeypatch)
     step()
     last = [op for op in session.graph.get_operations() if op.type == "MatMul"][-1]
@@ -146,22 +172,108 @@ def test_gemm_makes_all_products(mode, monkeypatch):
         if op.type == "MatMul" and op.name in ran
     ]
     operations = sum(2 * left[0] * left[1] * right[1] for left, right in sizes)
-    assert operations == SHAPE.operations(mode) * contestants.CONTESTANTS["gemm"].steps_per_call(SHAPE, mode, "CPU")
+    assert operations == SHAPE.operations(mode) * CONTESTANTS["gemm"].steps_per_call(SHAPE, mode, "CPU")
 
 
 @pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
 def test_libraries(name):
-    pytest.importorskip(contestants.CONTESTANTS[name].library)
-    for mode in contestants.CONTESTANTS[name].modes:
-        contestants.CONTESTANTS[name].build(SHAPE, X, mode, "CPU")()
+    pytest.importorskip(CONTESTANTS[name].library)
+    for mode in CONTESTANTS[name].modes:
+        CONTESTANTS[name].make_step()(SHAPE, X, mode, "CPU")()
 
 
 @pytest.mark.parametrize("faster", [None, 1])
 def test_fastest_setting(faster, monkeypatch):
-    @library_contestants.fastest_of(None, 1)
+    @timing.fastest_setting(None, 1)
     def build(shape, threads):
         return lambda: time.sleep(0.001 if threads == faster else 0.02) or threads
 
     assert build(SHAPE)() is None
-    monkeypatch.setattr(library_contestants, "TRIAL", 0.05)
+    monkeypatch.setattr(timing, "TRIAL", 0.05)
     assert build(SHAPE)() == faster
+
+
+# The chart
+
+
+MEASURED = [
+    Measured("native", [2.0]),
+    Measured("dynamic_rnn", [8.0]),
+    Measured("openvino", [1.0]),
+    Measured("gemm", [1.5]),
+]
+
+
+@ONCE
+def test_chart_has_a_bar_per_shape_mode_and_peer():
+    """Its end is the peer's median divided by the engine's; read back from matplotlib's objects."""
+    rows = record.summarize(SHAPE, "inference", "CPU", "float32", MEASURED)
+    rows += record.summarize(SHAPE, "training", "CPU", "float32", MEASURED[:2])
+    upper, lower = chart.draw_ratios(rows).axes
+    assert [axes.get_title(loc="left") for axes in (upper, lower)] == ["inference", "training"]
+    for axes, expected in ((upper, {"dynamic_rnn": 4.0, "openvino": 0.5}), (lower, {"dynamic_rnn": 4.0})):
+        bars = {c.get_label(): c.patches for c in axes.containers}
+        assert {name: bar.get_y() + bar.get_height() for name, (bar,) in bars.items()} == expected
+        assert [text.get_text() for text in axes.texts] == [
+            f"{e:.1f}" if e > 1 else f"{e:.2f}" for e in expected.values()
+        ]
+        assert axes.get_yscale() == "log"
+    assert [t.get_text() for t in upper.get_xticklabels()] == ["T 3  B 2\nI 4  H 8  L 2"]
+
+
+@ONCE
+def test_chart_from_a_file(tmp_path, real_pictures, capsys):
+    path, picture = str(tmp_path / "measured.json"), tmp_path / "speed.png"
+    for k, dtype in enumerate(["float32", "float32", "float16"]):
+        rows = record.summarize(SHAPE._replace(batch=k + 1), "inference", "CPU", dtype, MEASURED)
+        for row in rows:
+            del row["device"]  # As files of earlier versions are.
+        record.write(f"{path}{k}", "a machine", rows)
+    run_main(from_json=[path + "0", path + "1"], chart=str(picture))
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    second = capsys.readouterr().out.split("Medians in milliseconds, float32. a machine; ")[1]
+    assert re.findall(r"^\| (\d\S+) \| inference", second, re.M) == ["3,1,4,8,2", "3,2,4,8,2"]
+    with pytest.raises(ValueError, match="^--from_json: expected measurements of one dtype, got float16 and float32$"):
+        run_main(from_json=[path + "0", path + "2"])
+
+
+def test_what_no_chart_can_be_drawn_of(tmp_path, monkeypatch):
+    path = tmp_path / "measured.json"
+    for content in ("{", "[]", '{"machine": "m", "measurements": []}', '{"machine": "m", "measurements": [{}]}'):
+        path.write_text(content)
+        with pytest.raises(ValueError, match="^--from_json: expected a file that --json wrote, got"):
+            run_main(from_json=[str(path)])
+    with pytest.raises(ValueError, match="^--chart: expected native and a peer among --contestants, got native"):
+        run_main(contestants=["native"], chart=str(tmp_path / "x.png"))
+    with pytest.raises(ValueError, match="^--json: expected none with --from_json"):
+        run_main(from_json=[str(path)], json=str(path))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="^--chart: expected the package matplotlib, .*pip install matplotlib$"):
+        run_main(chart=str(tmp_path / "x.png"))
+
+
+@ONCE
+def test_processes_import_only_what_they_need():
+    """PyTorch's process must not have TensorFlow, and the table of contestants imports neither of them."""
+    program = """
+import sys
+from benchmarking.contestants import CONTESTANTS
+assert "numpy" not in sys.modules or not {"tensorflow", "torch"} & set(sys.modules)
+import torch
+CONTESTANTS["pytorch"].make_step()
+assert "tensorflow" not in sys.modules
+"""
+    pytest.importorskip("torch")
+    path = os.pathsep.join([os.path.dirname(benchmark.__file__), ROOT])
+    process = subprocess.run(
+        [sys.executable, "-c", program], env=dict(os.environ, PYTHONPATH=path), capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+
+
+def test_a_system_without_proc(monkeypatch):
+    """The processor has another name there, and the memory is not known."""
+    monkeypatch.setattr("builtins.open", lambda path, *mode: (_ for _ in ()).throw(FileNotFoundError(path)))
+    assert record.describe_machine("CPU").endswith(f"cores, Python {sys.version.split()[0]}")
+    assert worker._peak_megabytes() is None
+    worker._forget_peak()

@@ -1,6 +1,6 @@
-"""scripts/benchmark.py on either device: who takes part, where each is built, and what the tables say.
+"""scripts/benchmark.py on either device: who takes part, where the steps run, and what the tables say.
 
-Without a GPU, what is built for one runs on the CPU, where TensorFlow lets it.
+Without a GPU, steps for a GPU run on the CPU if TensorFlow allows it.
 """
 
 import collections
@@ -8,14 +8,15 @@ import functools
 import importlib.util
 import itertools
 import re
+import sys
 
 import numpy as np
 import pytest
 
 import benchmark
-import contestants
-import library_contestants
-import pytorch_lstm
+from benchmarking import graphs, timing, worker
+from benchmarking.contestants import CONTESTANTS, Contestant
+from peers import pytorch
 from stacked_lstm import engines, tf32
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main
@@ -27,29 +28,27 @@ PRODUCTS = ("MatMul", "BlockLSTM", "StackedLstm")  # Types of ops, or how they b
 
 @pytest.fixture(autouse=True)
 def without_trials(monkeypatch):
-    monkeypatch.setattr(library_contestants, "TRIAL", 0)
+    monkeypatch.setattr(timing, "TRIAL", 0)
 
 
 def gpus(number, monkeypatch):
-    """Has TensorFlow see so many GPUs."""
-    found = [collections.namedtuple("Gpu", "name")(f"/physical_device:GPU:{n}") for n in range(number)]
+    """Makes TensorFlow see so many GPUs."""
+    actual = [collections.namedtuple("Gpu", "name")(f"/physical_device:GPU:{n}") for n in range(number)]
     config = tf.config.experimental
-    monkeypatch.setattr(config, "list_physical_devices", lambda kind: {"GPU": found}[kind])
+    monkeypatch.setattr(config, "list_physical_devices", lambda kind: {"GPU": actual}[kind])
     monkeypatch.setattr(config, "get_device_details", lambda gpu: {"device_name": "chip " + gpu.name}, raising=False)
 
 
 def test_no_gpu(monkeypatch):
     gpus(0, monkeypatch)
-    with pytest.raises(
-        SystemExit, match="^benchmark.py: --device: expected CPU where TensorFlow .* sees no GPU, got GPU$"
-    ):
+    with pytest.raises(ValueError, match="^--device: expected CPU where TensorFlow .* sees no GPU, got GPU$"):
         run_main(device="GPU")
 
 
 def test_contestants_of_another_device(monkeypatch):
     gpus(1, monkeypatch)
-    message = r"^benchmark.py: --contestants: expected some of .*graph, rnn_cell.* on a GPU, got native, openvino$"
-    with pytest.raises(SystemExit, match=message):
+    message = r"^--contestants: expected some of .*graph, rnn_cell.* on a GPU, got native, openvino$"
+    with pytest.raises(ValueError, match=message):
         run_main(device="GPU", contestants=["graph", "openvino", "native"])
 
 
@@ -63,7 +62,7 @@ TAKE_PART = {
 
 @pytest.mark.parametrize("device", sorted(TAKE_PART))
 def test_who_takes_part_and_where(device, monkeypatch, capsys):
-    """By default all that run on the device, each of which is told which one that is; and what the tables say then."""
+    """By default all contestants that run on the device; each is told the device, and the tables name it."""
     gpus(1, monkeypatch)
     started = []
 
@@ -81,7 +80,7 @@ def test_who_takes_part_and_where(device, monkeypatch, capsys):
         build = stop = wait_for_import
 
     monkeypatch.setattr(importlib.util, "find_spec", bool)
-    monkeypatch.setattr(benchmark, "Contestant", Started)
+    monkeypatch.setattr(benchmark, "Worker", Started)
     run_main(device=device, modes=["inference"], shapes="3,2,4,8,2")
     assert sorted(started) == sorted((name, device) for name in TAKE_PART[device])
     printed = capsys.readouterr().out
@@ -98,29 +97,50 @@ class Answers(list):
         self.send, self.recv = self.append, functools.partial(next, iter(requests))
 
 
+def stand_in_step(made, *arguments):
+    """Prepares its device as graphs do, and makes a step that does nothing."""
+    graphs.prepare(arguments[-1])
+    made.append(arguments)
+    return lambda: None
+
+
 @pytest.mark.parametrize("device, dtype", [("CPU", "float32"), ("GPU", "float16")])
 def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
-    """With TF32 off on a GPU; in a process that is for the CPU nobody touches what is for GPUs."""
-    built, turned_off = [], []
+    """TF32 is off on a GPU; a process for the CPU does not touch the switch."""
+    made, turned_off = [], []
     monkeypatch.setattr(tf32, "off_unless_asked_for", lambda: turned_off.append(device))
-    stand_in = contestants.Contestant("tensorflow", lambda *given: built.append(given) or (lambda: None))
-    monkeypatch.setitem(contestants.CONTESTANTS, "graph", stand_in)
+    stand_in = Contestant("tensorflow", f"{__name__}:stand_in_step", (made,))
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    monkeypatch.setitem(CONTESTANTS, "graph", stand_in)
     answers = Answers(["build", 0.0, None])
-    contestants.serve(answers, "graph", SHAPE, "training", device, dtype)
+    worker.serve(answers, "graph", SHAPE, "training", device, dtype)
     library, is_built, (seconds, _) = answers
     assert (library, is_built, len(seconds)) == (f"tensorflow {tf.__version__}", None, 1)
-    assert [given[2:] for given in built] == [("training", device)] and built[0][1].dtype == dtype
+    assert [arguments[2:] for arguments in made] == [("training", device)] and made[0][1].dtype == dtype
     assert turned_off == [device] * (device == "GPU")
+
+
+def test_every_graph_prepares_its_device(monkeypatch):
+    prepared = []
+    monkeypatch.setattr(graphs, "prepare", prepared.append)
+    names = [name for name, contestant in CONTESTANTS.items() if "GPU" in contestant.devices and name not in LIBRARIES]
+    for name in names:
+        if importlib.util.find_spec(CONTESTANTS[name].library):
+            CONTESTANTS[name].make_step()(SHAPE, np.ones([3, 2, 4], np.float32), "training", "GPU")
+            assert prepared.pop() == "GPU" and not prepared, name
+
+
+LIBRARIES = {"cudnn", "pytorch"}  # A GPU must be there for these.
 
 
 @ONCE
 @pytest.mark.parametrize("name", GRAPHS + ["gemm"])
 def test_devices_of_graphs(name, monkeypatch):
-    """The products are for the device; where there is no GPU, those for one run all the same, on the CPU.
+    """The products are placed on the device; without a GPU, those for a GPU run on the CPU.
 
     A session for the CPU has no GPU to place other ops on.
     """
-    for device, mode in itertools.product(contestants.CONTESTANTS[name].devices, ("inference", "training")):
+    for device, mode in itertools.product(CONTESTANTS[name].devices, ("inference", "training")):
         step, session = built(name, mode, monkeypatch, device)
         step()
         products = [op for op in session.graph.get_operations() if op.type.startswith(PRODUCTS)]
@@ -142,12 +162,12 @@ def test_dtypes(name, monkeypatch):
 @pytest.mark.gpu
 @NEEDS_GPU
 def test_on_a_gpu(capsys):
-    """All whose library is there make a turn, in both modes."""
+    """All contestants whose library is installed make a turn, in both modes."""
     run_main(device="GPU", shapes="3,2,4,8,2", rounds=1, seconds=0.0)
     printed = capsys.readouterr().out
-    for name, contestant in contestants.CONTESTANTS.items():
+    for name, contestant in CONTESTANTS.items():
         takes_part = "GPU" in contestant.devices and importlib.util.find_spec(contestant.library) is not None
         if takes_part and name == "pytorch":
-            takes_part = pytorch_lstm.pytorch().cuda.is_available()
+            takes_part = pytorch.pytorch().cuda.is_available()
         for mode in ("inference", "training"):
             assert (f"| 3,2,4,8,2 | {mode} | {name} | " in printed) == takes_part

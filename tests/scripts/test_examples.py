@@ -1,4 +1,4 @@
-"""scripts/examples.py: batches, and sequences of different lengths."""
+"""scripts/tasks/examples.py: batches, and sequences of different lengths."""
 
 import numpy as np
 import pytest

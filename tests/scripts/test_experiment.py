@@ -1,4 +1,4 @@
-"""scripts/training/experiment.py: when training stops and which checkpoint is the best; a trainer only pretends."""
+"""scripts/training/experiment.py: when training stops and which checkpoint is the best, with a stand-in trainer."""
 
 import collections
 import os
@@ -14,7 +14,7 @@ Parts = collections.namedtuple("Parts", ["METRIC", "validation", "parts"])
 
 
 class Pretender:
-    """A `trainer.Trainer` of one batch per epoch, with the validation losses that it is given."""
+    """A `trainer.Trainer` of one batch per epoch whose validation losses are `losses`."""
 
     steps_per_epoch = 1
 
@@ -43,7 +43,7 @@ class Pretender:
 
 
 def fit(tmp_path, losses, epochs=9, validation="held out", past=None, **settings):
-    """(trainer, history) after training with these validation losses."""
+    """Returns (trainer, history) after training with these validation losses."""
     past = past or history.History(str(tmp_path), {})
     past.create()
     parts = collections.OrderedDict([("train", "learnt"), ("validation", validation), ("test", "others")])
@@ -111,10 +111,10 @@ def test_a_run_killed_after_its_best_checkpoint_repeats_the_epoch(title_argument
     assert best_checkpoints(title_arguments) == ["best.ckpt-4", "best.ckpt-8"]
     assert len(rows_of(title_arguments["train_dir"])) == 1
     result = run(title_arguments, **dict(LEARNING, epochs="1"))
-    task = TASKS["titles"](experiment.settings_of(title_arguments["train_dir"]))
+    task = TASKS["titles"](experiment.read_settings(title_arguments["train_dir"]))
     task.restore()
     task.read()
-    checkpoint = experiment.checkpoint_of(title_arguments["train_dir"])
+    checkpoint = experiment.find_checkpoint(title_arguments["train_dir"])
     right = experiment.predict(task, task.test, checkpoint).argmax(axis=1) == task.test["labels"]
     assert right.mean() == pytest.approx(result["test_accuracy"])
     run(title_arguments, **LEARNING)

@@ -1,14 +1,14 @@
-"""scripts/pictures.py and what the tasks draw with it: what the pictures say, read back from matplotlib's objects."""
+"""scripts/shared/pictures.py and the tasks' pictures: what they say, read back from matplotlib's objects."""
 
 import datetime
 
 import numpy as np
 import pytest
 
-import pictures
+from shared import pictures
 from support.sets import ONCE
 from support.task_data import read, write_images, write_temperatures
-from tasks import fashion_mnist, forecast
+from tasks import fashion_mnist, forecast, temperature_series
 
 pytestmark = [ONCE, pytest.mark.usefixtures("real_pictures")]
 
@@ -19,17 +19,17 @@ def lines_of(axes):
 
 
 def test_confusion_matrix_has_labels_in_rows(tmp_path):
-    """Ten images of the labels 9 to 0; all are taken for class 4, but the last two, for 7 and 0."""
+    """Ten images with the labels 9 to 0; all are predicted as class 4, except the last two, as 7 and 0."""
     write_images(tmp_path, {"train": 1, "test": 10})
     task = read(fashion_mnist.FashionMnist, tmp_path)
     predictions = np.eye(10)[[4] * 8 + [7, 0]]
     (figure,) = task.pictures("title", predictions).values()
     axes, bar = figure.axes
-    found = {(text.get_position()[1], text.get_position()[0]): int(text.get_text()) for text in axes.texts}
+    actual = {(text.get_position()[1], text.get_position()[0]): int(text.get_text()) for text in axes.texts}
     expected = dict.fromkeys(np.ndindex(10, 10), 0)
     expected.update({(label, 4): 1 for label in range(2, 10)})
     expected.update({(1, 7): 1, (0, 0): 1})
-    assert found == expected
+    assert actual == expected
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("prediction", "label")
     assert [text.get_text() for text in axes.get_yticklabels()] == list(task.CLASSES)
     assert [text.get_text() for text in axes.get_xticklabels()] == list(task.CLASSES)
@@ -48,36 +48,36 @@ def test_curves_have_each_part_and_the_epoch_that_is_kept():
     ]
     figure = pictures.curves("title", rows, ["train", "validation"], "accuracy", "accuracy", {"majority": 0.25}, 1)
     loss, score = [lines_of(axes) for axes in figure.axes]
-    assert {name: list(values) for name, values in loss.items() if name != "kept"} == {
+    assert {name: list(values) for name, values in loss.items() if name != "best epoch, kept"} == {
         "train": [3, 1],
         "validation": [2, 4],
     }
     assert list(score["train"]) == [0.5, 0.7] and list(score["majority"]) == [0.25, 0.25]
-    (kept,) = [line for line in figure.axes[0].lines if line.get_label() == "kept"]
+    (kept,) = [line for line in figure.axes[0].lines if line.get_label() == "best epoch, kept"]
     assert list(kept.get_xdata()) == [1, 1]
 
 
 @pytest.mark.parametrize("seen, first", [(48, 872), (1, 825)])
 def test_week_has_seven_days_of_truth_and_forecasts(tmp_path, seen, first):
-    """Forecasts that are off by 1 °F, and by 2, from the hours that they were made from."""
+    """Forecasts that are wrong by 1 °F, and by 2 °F, made after `seen` hours."""
     temperatures = 50 + 10 * np.random.RandomState(0).standard_normal(1700)
     write_temperatures(tmp_path, temperatures)
     task = read(forecast.Forecast, tmp_path)
     first = 1360 + 24 + seen  # The test part begins at hour 1360; a day goes for the changes.
-    changes = np.stack(list(forecast.days(task.test["changes"])), axis=1)
+    changes = np.stack(list(temperature_series.days(task.test["changes"])), axis=1)
     known = temperatures[:1360]
     daily = (known[24:] - known[:-24]).std()
     figure = task.week("title", {"near": changes + 1 / daily, "far": changes - 2 / daily}, seen)
-    above, below = figure.axes
+    upper, lower = figure.axes
     days = len(task.test) // 24 + 1
     begin = first + (days // 2 - 3) * 24
-    found = lines_of(above)
-    np.testing.assert_allclose(found["truth"], temperatures[begin : begin + 168], atol=1e-4)
-    np.testing.assert_allclose(found["near"], temperatures[begin : begin + 168] + 1, atol=1e-4)
-    errors = lines_of(below)
+    actual = lines_of(upper)
+    np.testing.assert_allclose(actual["truth"], temperatures[begin : begin + 168], atol=1e-4)
+    np.testing.assert_allclose(actual["near"], temperatures[begin : begin + 168] + 1, atol=1e-4)
+    errors = lines_of(lower)
     np.testing.assert_allclose(errors["near"], 1, atol=1e-4)
     np.testing.assert_allclose(errors["far"], -2, atol=1e-4)
-    dates = above.lines[0].get_xdata()
+    dates = upper.lines[0].get_xdata()
     assert dates[0] == datetime.datetime(2010, 1, 1) + datetime.timedelta(hours=begin)
     assert dates[-1] - dates[0] == datetime.timedelta(hours=167)
 
@@ -86,8 +86,8 @@ def test_step_errors_have_the_mean_and_the_range_of_the_seeds():
     errors = {"zeros": [[4.0, 2.0], [6.0, 4.0]], "learned": [[1.0, 1.0], [1.0, 3.0]]}
     figure = pictures.step_errors("title", errors, ("naive", 7.0), "error")
     (axes,) = figure.axes
-    found = lines_of(axes)
-    assert list(found["zeros"]) == [5, 3] and list(found["learned"]) == [1, 2] and list(found["naive"]) == [7, 7]
+    actual = lines_of(axes)
+    assert list(actual["zeros"]) == [5, 3] and list(actual["learned"]) == [1, 2] and list(actual["naive"]) == [7, 7]
     assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[1, 2]] * 2
     band = axes.collections[0].get_paths()[0].vertices
     for step, least, most in ((1, 4, 6), (2, 2, 4)):

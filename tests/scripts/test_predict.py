@@ -1,4 +1,4 @@
-"""scripts/predict.py: its tables against numpy_lstm with the checkpoints' weights, and whatever users put in."""
+"""scripts/predict.py: its tables against numpy_lstm with the checkpoints' weights, and odd input of users."""
 
 import csv
 import io
@@ -28,8 +28,8 @@ def table_of(arguments, **flags):
     path = flags.get("output", os.path.join(arguments["train_dir"], "predictions.csv"))
     values = absl.flags.FlagValues()
     predict.define_flags(values)
-    given = dict({"train_dir": arguments["train_dir"], "output": path}, **flags)
-    values(["predict.py"] + ["--%s=%s" % pair for pair in given.items()])
+    words = dict({"train_dir": arguments["train_dir"], "output": path}, **flags)
+    values(["predict.py"] + [f"--{flag}={value}" for flag, value in words.items()])
     predict.run(values)
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
@@ -59,8 +59,8 @@ def test_images(arguments):
     x = (np.swapaxes(test["images"], 0, 1) - 72.9) / 90.0
     hidden = np.maximum(0, last_output(values, x) @ values["dense/W"] + values["dense/b"])
     expected = softmax(hidden @ values["dense_1/W"] + values["dense_1/b"])
-    found = np.array([[float(p) for p in row[3:]] for row in rows])
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+    actual = np.array([[float(p) for p in row[3:]] for row in rows])
+    np.testing.assert_allclose(actual, expected, atol=2e-6)
     names = np.array(fashion_mnist.FashionMnist.CLASSES)
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "4"]
     assert [row[1] for row in rows] == list(names[test["labels"]])
@@ -80,7 +80,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
     assert best[0] == ["title", "label", "prediction", "probability_0", "probability_1", "probability_2"]
     assert [(row[0], int(row[1])) for row in best[1:]] == TITLES["test"]
     assert np.mean([row[1] == row[2] for row in best[1:]]) == pytest.approx(result["test_accuracy"])
-    values = values_in(experiment.checkpoint_of(title_arguments["train_dir"]))
+    values = values_in(experiment.find_checkpoint(title_arguments["train_dir"]))
     words = [values["embedding"][k] for k in (4, 5, 2, 3)]  # 上海 今天 下雪 了
     expected = softmax(last_output(values, np.array(words)[:, None]) @ values["dense/W"] + values["dense/b"])[0]
     (row,) = table_of(title_arguments, input=_file(title_arguments, "上海今天下雪了\n".encode()))[1:]
@@ -90,7 +90,7 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
 
 @ONCE
 def test_only_errors(title_arguments):
-    """Of a title with every label, one is right."""
+    """Each title occurs with every label, so one of them is right."""
     write_titles(title_arguments["data_dir"], dict(TITLES, test=[("广州", label) for label in range(3)]))
     run(title_arguments)
     every, wrong = table_of(title_arguments), table_of(title_arguments, only_errors="true")
@@ -100,7 +100,7 @@ def test_only_errors(title_arguments):
 
 @ONCE
 def test_forecasts(arguments, tmp_path):
-    """A row per hour that is forecast, once, as the baseline day before plus the network's change."""
+    """Each forecast hour has one row: the temperature of the day before plus the network's change."""
     temperatures = 50 + 10 * np.random.RandomState(1).standard_normal(1000)
     write_temperatures(tmp_path, temperatures)
     changes = {"task": "forecast", "data_dir": str(tmp_path), "initial_state": "zeros", "hidden_sizes": "4"}
@@ -160,7 +160,7 @@ def _file(arguments, content):
 
 @ONCE
 def test_odd_titles_have_answers(title_arguments):
-    """White space, what no dictionary has, quotes, ends of lines of all kinds: a row each, in order."""
+    """White space, unknown characters, quotes and all kinds of line ends have a row each, in order."""
     run(title_arguments)
     lines = ["北京", "", "   ", "😀🜁\u0001", '"a,b"', "\u2028", "北京下雪" * 300, "last"]
     content = "\ufeff" + "\r\n".join(lines[:3]) + "\n" + "\r".join(lines[3:])

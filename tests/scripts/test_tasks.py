@@ -1,4 +1,4 @@
-"""scripts/tasks/: what the tasks read, and what they refuse. All expected values are worked out here."""
+"""scripts/tasks/: what the tasks read, and what they refuse. The tests compute all expected values."""
 
 import csv
 import datetime
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.task_data import idx, read, write_gzip, write_images, write_temperatures
-from tasks import TASKS, fashion_mnist, forecast
+from tasks import TASKS, fashion_mnist, forecast, temperature_series
 
 IMAGES, LABELS = fashion_mnist.FILES["train"]
 SPLITS = {"train": 7, "test": 3}
@@ -104,13 +104,13 @@ def test_damaged_gzip_files_are_refused(images_dir, damage):
 def test_seasonal_naive_error_by_hand():
     """Day k is k * (k + 1) / 2 everywhere, so that the change to day k is k: one window's targets see days 3 and 4."""
     values = np.repeat([0.0, 1.0, 3.0, 6.0, 10.0], 24)
-    assert forecast.seasonal_naive_mae(forecast.Series(0, values[:96])) == 3.0
+    assert temperature_series.seasonal_naive_mae(temperature_series.Series(0, values[:96])) == 3.0
     # 25 windows, the first all in day 3, the last all in day 4: on average half of each.
-    assert forecast.seasonal_naive_mae(forecast.Series(0, values)) == 3.5
+    assert temperature_series.seasonal_naive_mae(temperature_series.Series(0, values)) == 3.5
 
 
 def test_windows_cover_what_follows_what_they_know():
-    known, to_come = forecast.windows(np.arange(100.0))
+    known, to_come = temperature_series.windows(np.arange(100.0))
     assert known.shape == (5, 48) and to_come.shape == (5, 24)
     assert known[0, 0] == 24  # after the first day
     assert np.array_equal(to_come[:, 0], known[:, -1] + 1)
@@ -118,7 +118,7 @@ def test_windows_cover_what_follows_what_they_know():
 
 
 def test_training_sees_no_hour_of_the_test_part(tmp_path):
-    """Changes every hour of the test part, then every hour of the training part: the other's examples stay."""
+    """If every hour of one part changes, the examples of the other part stay the same."""
     hours, boundary = 1000, 800
     temperatures = 50 + 10 * np.random.RandomState(0).standard_normal(hours)
     tasks = []
@@ -161,16 +161,18 @@ def test_examples_hold_standardised_temperatures_changes_and_the_clock(tmp_path)
     changes = known[first : first + 24] - known[first - 24 : first]
     np.testing.assert_allclose(batch["changes"][0, -24:] * daily, changes, rtol=1e-5, atol=1e-5)
     changes = known[at + 1 : at + 25] - known[at - 23 : at + 1]  # The day that follows this hour.
-    np.testing.assert_allclose(list(forecast.days(batch["changes"]))[hour][0] * daily, changes, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        list(temperature_series.days(batch["changes"]))[hour][0] * daily, changes, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_hours_left_out_are_interpolated_and_nan_stays(tmp_path):
     temperatures = np.arange(600.0) ** 2
     temperatures[[300, 400]] = np.nan
     write_temperatures(tmp_path, temperatures, left_out=[100])
-    path = tmp_path / forecast.FILE
+    path = tmp_path / temperature_series.FILE
     path.write_text(path.read_text().replace("nan", "", 1))
-    series = forecast.read(str(path))
+    series = temperature_series.read(str(path))
     assert len(series) == 600
     assert series.values[100] == (99**2 + 101**2) / 2
     assert np.array_equal(np.flatnonzero(np.isnan(series.values)), [300, 400])
@@ -188,7 +190,7 @@ def test_hours_left_out_are_interpolated_and_nan_stays(tmp_path):
     ],
 )
 def test_damaged_temperatures_are_refused(tmp_path, text, message):
-    (tmp_path / forecast.FILE).write_text(text)
+    (tmp_path / temperature_series.FILE).write_text(text)
     with pytest.raises(ValueError, match=message):
         read(forecast.Forecast, tmp_path)
 
@@ -212,9 +214,9 @@ def test_missing_package_names_it(monkeypatch):
 
 
 def test_real_temperatures():
-    """The package's year: one hour is left out, the baseline is that of a plain loop."""
+    """The package's year: one hour is missing, and a plain loop has the same baseline."""
     task = read(forecast.Forecast)
-    with open(forecast.package_dir() + "/" + forecast.FILE) as file:
+    with open(temperature_series.package_dir() + "/" + temperature_series.FILE) as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 365 * 24 - 1
     hours = 7008  # 80 % of a year

@@ -1,4 +1,4 @@
-"""scripts/tasks/titles.py: what it reads, cuts and learns; training on a few titles of our own, and the real ones."""
+"""scripts/tasks/titles.py: what it reads, cuts and learns; training on a few made-up titles and on the real ones."""
 
 import json
 import sys
@@ -6,13 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-import networks
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.task_data import read
 from support.tiny_runs import LEARNING, TITLES, assert_same, files_of, rows_of, run, weights, write_titles
-from tasks import titles, vocabulary
+from tasks import networks, titles, vocabulary
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_missing_titles_are_one_line_that_says_what_to_do(data_dir, monkeypatch)
 
 @ONCE
 def test_real_titles():
-    """The package's; the words of all training titles are as many as the field's orientation has, 18 270."""
+    """The package's titles; all training titles together have 18 270 words."""
     task = read(titles.Titles)
     assert [len(part) for part in (task.train, task.validation, task.test)] == [4819, 536, 999]
     assert task.baselines["majority_accuracy"] == pytest.approx(494 / 999.0)
@@ -114,14 +113,14 @@ def test_real_titles():
 
 
 def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
-    """Probabilities in a padded batch, of a title without words too, are those of numpy_lstm for each title alone."""
+    """The probabilities in a padded batch are numpy_lstm's for each title alone, also for a title without words."""
     task = read(titles.Titles, data_dir, embedding_size=4, hidden_sizes=[5, 3])
     network = task.build(networks.Recurrent([5, 3]))
     session.run(tf.global_variables_initializer())
     values = {variable.op.name: session.run(variable) for variable in tf.trainable_variables()}
     batch = task.test.feed(np.arange(5))
     feeds = {network.feeds[name]: array for name, array in batch.items()}
-    found, losses, scores = session.run([network.predictions, network.losses, network.scores], feeds)
+    actual, losses, scores = session.run([network.predictions, network.losses, network.scores], feeds)
     gates = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
     layers = [{gate: values[f"stacked_lstm/layer_{k}/{gate}"] for gate in gates} for k in (1, 2)]
     for row, (words, length) in enumerate(zip(batch["sequences"], batch["lengths"])):
@@ -131,7 +130,7 @@ def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
             state = final[-1].h
         logits = state @ values["dense/W"] + values["dense/b"]
         expected = np.exp(logits[0]) / np.exp(logits[0]).sum()
-        np.testing.assert_allclose(found[row], expected, rtol=1e-5)
+        np.testing.assert_allclose(actual[row], expected, rtol=1e-5)
         np.testing.assert_allclose(losses[row], -np.log(expected[batch["labels"][row]]), rtol=1e-5)
         assert scores[row] == (np.argmax(expected) == batch["labels"][row])
 
@@ -175,7 +174,7 @@ def test_words_are_in_tensorboards_projector(title_arguments):
 
 @ONCE
 def test_a_resumed_run_has_the_words_it_had(title_arguments, tmp_path):
-    """Two epochs and then two more are four; the words of other titles are not learned later on."""
+    """Two epochs and then two more are four; a resumed run does not learn the words of other titles."""
     run(title_arguments, epochs="4", train_dir=title_arguments["train_dir"] + "2")
     run(title_arguments)
     run(title_arguments, epochs="4")

@@ -9,14 +9,16 @@ import absl.flags
 import numpy as np
 import pytest
 
-import networks
+import peers
 import train
 from stacked_lstm import compat
+from stacked_lstm.commands import command
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 from support.versions import OLD
-from training import experiment, trainer
+from tasks import TASKS, networks
+from training import settings, trainer
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
 
@@ -41,33 +43,33 @@ def test_a_run_leaves_pictures_and_scalars_for_tensorboard(arguments, real_pictu
     assert sorted(pictures) == ["confusion_matrix", "curves"]
     for picture in pictures.values():
         assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(picture) > 10000
-    found = {}
+    actual = {}
     (events,) = [name for name in os.listdir(arguments["train_dir"]) if name.startswith("events")]
     for event in tf.train.summary_iterator(os.path.join(arguments["train_dir"], events)):
         for value in event.summary.value:
-            found.setdefault(value.tag, []).append((event.step, value.simple_value or value.image))
+            actual.setdefault(value.tag, []).append((event.step, value.simple_value or value.image))
     for name, picture in pictures.items():
-        ((step, shown),) = found.pop(name)
+        ((step, shown),) = actual.pop(name)
         assert step == 6 and shown.encoded_image_string == picture
         decoded = session.run(tf.image.decode_png(picture))
         assert (shown.height, shown.width, shown.colorspace) == decoded.shape
-    assert sorted(found) == (
-        ["epoch", "global_step", "learning_rate", "seconds"]
-        + ["test_accuracy", "test_loss", "train_accuracy", "train_loss"]
+    assert sorted(actual) == (
+        ["accuracy/test", "accuracy/train", "epoch", "global_step", "learning_rate"]
+        + ["loss/test", "loss/train", "seconds"]
     )
-    assert found["global_step"] == [(3, 3.0), (6, 6.0)]
+    assert actual["global_step"] == [(3, 3.0), (6, 6.0)]
     losses = [row["test_loss"] for row in rows_of(arguments["train_dir"])]
-    assert [value for _, value in found["test_loss"]] == pytest.approx(losses, rel=1e-6)
+    assert [value for _, value in actual["loss/test"]] == pytest.approx(losses, rel=1e-6)
 
 
 @ONCE
 def test_reported_numbers_are_means_over_all_examples(arguments, monkeypatch):
-    """Evaluated in batches of 5, 5 and 2, as in one."""
+    """Batches of 5, 5 and 2 have the same means as one batch."""
     expected = run(arguments)
     monkeypatch.setattr(trainer, "EVALUATION_BATCH", 5)
-    found = run(arguments, train_dir=arguments["train_dir"] + "2")
+    actual = run(arguments, train_dir=arguments["train_dir"] + "2")
     for name in ("train_accuracy", "test_accuracy"):
-        assert found[name] == pytest.approx(expected[name], abs=1e-9)
+        assert actual[name] == pytest.approx(expected[name], abs=1e-9)
     losses = [[row["train_loss"] for row in rows_of(arguments["train_dir"] + end)] for end in ("", "2")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
@@ -86,19 +88,27 @@ def test_few_checkpoints_are_kept(arguments):
 @pytest.mark.parametrize(
     "flag, value, expected",
     [
-        ("hidden_sizes", "5", lambda found: found["stacked_lstm/layer_1/Wf"].shape == (5 + 28, 5)),
-        ("initial_state", "projected", lambda found: found["stacked_lstm/initial_state/layer_1/W_h"].shape == (28, 3)),
-        ("peer", "dynamic_rnn", lambda found: any("multi_rnn_cell/cell_1/basic_lstm_cell/kernel" in x for x in found)),
+        ("hidden_sizes", "5", lambda actual: actual["stacked_lstm/layer_1/Wf"].shape == (5 + 28, 5)),
+        (
+            "initial_state",
+            "projected",
+            lambda actual: actual["stacked_lstm/initial_state/layer_1/W_h"].shape == (28, 3),
+        ),
+        (
+            "peer",
+            "dynamic_rnn",
+            lambda actual: any("multi_rnn_cell/cell_1/basic_lstm_cell/kernel" in x for x in actual),
+        ),
         pytest.param(
             "peer",
             "keras",
-            lambda found: sum("lstm" in x and x.endswith("/recurrent_kernel") for x in found) == 2,
+            lambda actual: sum("lstm" in x and x.endswith("/recurrent_kernel") for x in actual) == 2,
             marks=WITH_TF_KERAS,
         ),
-        ("epochs", "3", lambda found: found["global_step"] == 9),
-        ("batch_size", "5", lambda found: found["global_step"] == 6),
-        ("batch_size", "12", lambda found: found["global_step"] == 2),
-        ("train_examples", "4", lambda found: found["global_step"] == 2),
+        ("epochs", "3", lambda actual: actual["global_step"] == 9),
+        ("batch_size", "5", lambda actual: actual["global_step"] == 6),
+        ("batch_size", "12", lambda actual: actual["global_step"] == 2),
+        ("train_examples", "4", lambda actual: actual["global_step"] == 2),
     ],
 )
 def test_a_flag_decides_what_is_trained(arguments, flag, value, expected):
@@ -108,15 +118,15 @@ def test_a_flag_decides_what_is_trained(arguments, flag, value, expected):
 
 @ONCE
 def test_a_flag_changes_the_numbers(arguments):
-    found = []
+    actual = []
     for k, changes in enumerate([{}, {}, {"seed": "1"}, {"learning_rate": "0.01"}]):
         train_dir = arguments["train_dir"] + str(k)
         run(arguments, train_dir=train_dir, **changes)
-        found.append(weights(train_dir))
-    assert_same(found[0], found[1])
-    for changed in found[2:]:
+        actual.append(weights(train_dir))
+    assert_same(actual[0], actual[1])
+    for changed in actual[2:]:
         name = "stacked_lstm/layer_1/Wf"
-        assert not np.array_equal(found[0][name], changed[name])
+        assert not np.array_equal(actual[0][name], changed[name])
 
 
 def test_learning_rate_is_adams(arguments):
@@ -139,10 +149,27 @@ def test_cudnn_without_a_gpu(arguments, monkeypatch):
         run(arguments, engine="cudnn")
 
 
-def test_every_flag_is_in_the_table_at_the_top():
-    for _, name, _, _, _ in train.FLAGS:
-        assert f"--{name}" in train.__doc__
-    assert set(experiment.IDENTITY) < {name for _, name, _, _, _ in train.FLAGS}
+def test_a_tasks_flag_names_its_task_and_a_default():
+    values = flag_values({"task": "titles"})
+    for name, task in TASKS.items():
+        for option in task.OPTIONS:
+            text = values[option.name].help
+            assert f"With --task={name}: " in text
+            assert f"(default: {option.default})" in text or not option.default
+    for name in ("hidden_sizes", "epochs", "batch_size", "learning_rate", "initial_state", "weight_initializer"):
+        for task in TASKS:
+            value = TASKS[task].DEFAULTS[name]
+            value = ",".join(map(str, value)) if isinstance(value, list) else value
+            assert f"{value} for {task}" in values[name].help
+
+
+def test_flags_that_a_checkpoint_depends_on():
+    """Runs of earlier versions have these in their history.json."""
+    common = ["task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine"]
+    common += ["peer", "batch_size", "learning_rate", "seed"]
+    own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": ["vocabulary_size", "embedding_size"]}
+    for task, names in own.items():
+        assert sorted(settings.identity_flags(task)) == sorted(common + names)
 
 
 @pytest.mark.parametrize(
@@ -164,8 +191,8 @@ def test_every_flag_is_in_the_table_at_the_top():
     ],
 )
 def test_defaults_depend_on_the_task(changes, expected):
-    settings = train.settings_of(flag_values(changes))
-    assert {name: settings[name] for name in expected} == expected
+    chosen = settings.read_flags(flag_values(changes))
+    assert {name: chosen[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -181,7 +208,7 @@ def test_bad_values_are_refused(flag, value):
 
 
 @ONCE
-@pytest.mark.parametrize("peer", sorted(networks.PEERS))
+@pytest.mark.parametrize("peer", peers.names("build"))
 @pytest.mark.parametrize(
     "flag, value",
     [("initial_state", "projected"), ("initial_state", "learned"), ("engine", "graph"), ("weight_initializer", "dl")],
@@ -193,7 +220,7 @@ def test_the_peer_cannot_everything(arguments, flag, value, peer):
 
 @pytest.mark.parametrize("peer", [None, "dynamic_rnn", pytest.param("keras", marks=WITH_TF_KERAS)])
 def test_the_last_output_is_that_at_each_sequences_end(peer, session):
-    """Ours and the peers', by feeding the sequences cut off."""
+    """For StackedLSTM and the peers; the sequences are also fed without their padding."""
     inputs = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
     x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
     outputs, last = networks.Recurrent([4, 2], peer=peer)(x, lengths)
@@ -209,35 +236,48 @@ def test_the_last_output_is_that_at_each_sequences_end(peer, session):
 # Messages and exit statuses
 
 
-def exit_of(monkeypatch, capsys, arguments):
-    """(status, stderr's last line) of main."""
-    monkeypatch.setattr(absl.flags, "FLAGS", flag_values(arguments))
-    with pytest.raises(SystemExit) as raised:
-        train.main()
+def exit_of(capsys, arguments):
+    """Returns (exit status, stderr's last line) of main."""
+    with pytest.raises(SystemExit) as raised, command.one_line_errors("train.py"):
+        train.main(flag_values(arguments))
+    if isinstance(raised.value.code, str):  # Python prints it and exits with 1.
+        return 1, raised.value.code
     return raised.value.code, capsys.readouterr().err.splitlines()[-1]
 
 
 def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
-    status, line = exit_of(monkeypatch, capsys, dict(arguments, data_dir=str(tmp_path)))
+    status, line = exit_of(capsys, dict(arguments, data_dir=str(tmp_path)))
     assert status == 2 and line.startswith("train.py: --data_dir: expected Fashion-MNIST's")
     assert not os.path.exists(arguments["train_dir"])
     monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
-    status, line = exit_of(monkeypatch, capsys, arguments)
+    status, line = exit_of(capsys, arguments)
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
+
+
+def test_an_interrupted_run_says_how_it_goes_on(arguments, monkeypatch, capsys):
+    def interrupt(self, on_batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer.Trainer, "train_epoch", interrupt)
+    with pytest.raises(SystemExit) as raised, command.one_line_errors("train.py"):
+        train.main(flag_values(arguments))
+    lines = capsys.readouterr().err.splitlines()
+    assert raised.value.code == 130
+    assert lines[-2:] == ["The same command goes on from the last checkpoint.", "train.py: interrupted"]
 
 
 @pytest.mark.parametrize("name", train.EXTRAS)
 def test_a_missing_extra_names_it(arguments, monkeypatch, capsys, name):
     monkeypatch.setitem(sys.modules, name, None)
-    status, line = exit_of(monkeypatch, capsys, arguments)
+    status, line = exit_of(capsys, arguments)
     assert status == 2 and name in line and line.endswith("pip install stacked_lstm[examples]")
 
 
 def test_from_a_shell(arguments, tmp_path):
-    """Runs as people do: stdout ends with the JSON line, the bar is on stderr."""
-    command = [sys.executable, os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
+    """Runs in a shell: stdout ends with the JSON line, and the progress bar is on stderr."""
+    words = [sys.executable, os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
-    process = subprocess.run(command, env=environment, cwd=str(tmp_path), capture_output=True, text=True, check=False)
+    process = subprocess.run(words, env=environment, cwd=str(tmp_path), capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout.splitlines()[-1])["epoch"] == 2
     assert "6/6" in process.stderr and "6/6" not in process.stdout

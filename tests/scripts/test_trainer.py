@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-import networks
 from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
+from tasks import networks
 from tasks.examples import Examples, epoch_batches
 from training import history
 from training.trainer import Trainer
@@ -135,7 +135,7 @@ def one_weight(losses_of):
 
 
 def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypatch):
-    """A clock that only batches move, by 5 s each: 4 batches are 20 s, whether the run saw 4 of them or 1."""
+    """Each batch takes 5 s on a stand-in clock: an epoch of 4 has 20 s, even if the run trained only one of them."""
     now = [0.0]
     monkeypatch.setattr("training.trainer.time.monotonic", lambda: now[0])
     examples = Examples(x=np.ones([8], np.float32))
@@ -154,7 +154,7 @@ def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypat
 
 
 def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(arguments, tmp_path, monkeypatch):
-    """Hour 290 is not a number; window i sees hours i to i + 95, so 195 to 290 are spoilt."""
+    """Hour 290 is NaN; window i sees hours i to i + 95, so the windows 195 to 290 have NaN."""
     monkeypatch.setattr("training.trainer.SAVE_SECONDS", -1)  # A checkpoint before every step.
     temperatures = 50 + 10 * np.sin(np.arange(600.0))
     temperatures[290] = np.nan

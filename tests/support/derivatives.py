@@ -1,4 +1,4 @@
-"""Derivatives of a whole network by central differences: what tests of all engines and of each one share."""
+"""Derivatives of a whole network by central differences, for the tests of all engines and of single engines."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
 from support import numeric
 
-# hidden sizes, input size: the input product in the loop and before it, layers that share a loop and that do not.
+# Hidden sizes, input size: the input product in the loop or before it, layers with a shared loop or their own.
 STACKS = {
     "in the loop": ([8], 2),
     "before the loop": ([3], 5),
@@ -32,7 +32,7 @@ class Problem:
             self.loss += tf.reduce_sum(tf.sin(layer.c)) + 0.7 * tf.reduce_sum(tf.cos(layer.h))
         self.variables = self.lstm.variables
         self.gradients = tf.gradients(self.loss, [self.x] + self.variables)
-        if second:  # Built before the first run, after which control flow v2 does not let loops change.
+        if second:  # Control flow v2 does not let loops change after the first run.
             self.direction = [random.standard_normal(shape) for shape in self._shapes(input_size)]
             along = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(self.gradients, self.direction)])
             self._hessian_vectors = tf.gradients(along, [self.x] + self.variables)
@@ -45,12 +45,14 @@ class Problem:
         return [[self.batch, self.steps, input_size]] + [v.shape.as_list() for v in self.variables]
 
     def at(self, point, fetches):
-        """What `fetches` are where inputs and variables have the values `point`."""
+        """Returns the values of `fetches` if inputs and variables have the values `point`."""
         self._session.run(self._assign, dict(zip(self._new, point[1:])))
         return self._session.run(fetches, {self.x: point[0]})
 
     def check_gradients(self):
-        gradients = self.at(self.point, self.gradients)  # All in one run: TensorFlow prepares a graph for each set.
+        gradients = self.at(
+            self.point, self.gradients
+        )  # One run for all, because TensorFlow prepares a graph for each set.
         for k, gradient in enumerate(gradients):
             direction = [np.zeros_like(value) for value in self.point]
             direction[k] = np.random.RandomState(k).standard_normal(direction[k].shape)

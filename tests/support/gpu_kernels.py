@@ -1,6 +1,6 @@
-"""Which ops of a graph TensorFlow can run on a GPU, asked of its registry of kernels: needs no GPU.
+"""Which ops of a graph TensorFlow can run on a GPU, from its registry of kernels. This needs no GPU.
 
-TensorFlow's packages for Linux have the kernels for GPUs, whatever the machine; some builds have not.
+TensorFlow's packages for Linux have the kernels for GPUs on every machine. Some builds do not have them.
 """
 
 import functools
@@ -11,14 +11,15 @@ REGISTERED = any(k.device_type == "GPU" for k in kernels.get_registered_kernels_
 
 
 def missing(ops):
-    """Those of `ops` that have no kernel for GPUs, as "type(dtype, ...) name"."""
+    """Returns the `ops` that have no kernel for GPUs, as "type[dtypes] name"."""
     return [f"{op.type}{sorted(_dtypes(op).values())} {op.name}" for op in ops if not _has_kernel(op)]
 
 
 def _has_kernel(op):
-    """Whether there is a kernel all of whose attributes of a type are the op's."""
+    """Whether there is a kernel for the dtypes of the op."""
     dtypes = _dtypes(op)
-    return any(all(set(dtypes.get(name, [])) <= types for name, types in each.items()) for each in _kernels(op.type))
+    kernels_of_type = _kernels(op.type)
+    return any(all(set(dtypes.get(name, [])) <= types for name, types in k.items()) for k in kernels_of_type)
 
 
 @functools.lru_cache(maxsize=None)

@@ -31,7 +31,7 @@ _OPTIONS = _BIASES + _PLAIN[:1] + [{"activation": a, "recurrent_activation": r} 
 
 # float32 takes part with the biases; and implementation 1, a product for each gate, where tf-keras has nothing faster.
 CASES = {
-    "%s mask=%s %s" % (dtype, masked, " ".join("%s=%s" % item for item in sorted(options.items()))): Case(
+    f"{dtype} mask={masked} {' '.join(f'{name}={value}' for name, value in sorted(options.items()))}": Case(
         masked, dtype, options
     )
     for dtype, implementation, some in [("float64", 2, _OPTIONS), ("float64", 1, _PLAIN), ("float32", 2, _BIASES)]

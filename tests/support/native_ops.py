@@ -1,7 +1,9 @@
 """The native engine's ops with all sizes unknown: one graph for layers of any shape, forward and backward."""
 
-import collections
+from __future__ import annotations
+
 import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,32 +16,36 @@ from stacked_lstm.engines.place import Place
 
 NEEDS_NATIVE = pytest.mark.needs_native  # Nothing is compiled before such a test runs: see conftest.py.
 
-Layer = collections.namedtuple("Layer", ["feeds", "results"])
-Layer.__doc__ = """A layer in the graph, or layers on it: names of theirs end with _1 and so on.
 
-Fields:
-  feeds: name -> placeholder: x, c, h, lengths, Wi ..., bi ..., or kernel and bias; and d_outputs, d_c, d_h.
-  results: name -> tensor: outputs, c, h, and the gradients of x, c0, h0 and the weights.
-"""
+class Layer(NamedTuple):
+    """A stack in the graph. Names of its second layer end with _1, and so on.
+
+    Fields:
+      feeds: name -> placeholder: x, c, h, lengths, Wi ..., bi ..., or kernel and bias; and d_outputs, d_c, d_h.
+      results: name -> tensor: outputs, c, h, and the gradients of x, c0, h0 and the weights.
+    """
+
+    feeds: dict[str, Any]
+    results: dict[str, Any]
 
 
 def auto_engine():
-    """What "auto" takes here, where the layers allow it."""
+    """The engine that "auto" chooses here for plain layers."""
     return "graph" if native.ENGINE.objection([], Place()) else "native"
 
 
-def of_layer(names, k):
-    """Names of the lowest layer as those of layer number `k`."""
+def layer_names(names, k):
+    """Names of the first layer, turned into names of layer `k`, which counts from 0."""
     return [name + (f"_{k}" if k else "") for name in names]
 
 
-def number_of_layers(values):
-    """How many layers the feeds of a `Layer` are for."""
+def count_layers(values):
+    """The number of layers in the feeds of a `Layer`."""
     return sum(name == "c" or name.startswith("c_") for name in values)
 
 
 def forward(x, c, h, kernels, biases=(), lengths=(), packed=None, activation="tanh", recurrent_activation="sigmoid"):
-    """The forward op, lists but for `x`; `kernels` are one layer's where `packed` is left to it."""
+    """Adds the forward op. All inputs except `x` are lists. Without `packed`, `kernels` are those of one layer."""
     ops = library.load()
     return ops.stacked_lstm_forward(
         x=x,
@@ -56,11 +62,11 @@ def forward(x, c, h, kernels, biases=(), lengths=(), packed=None, activation="ta
 
 def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recurrent_activation="sigmoid", layers=1):
     """Adds the ops to the graph; returns a `Layer`."""
-    every = range(layers)
+    indices = range(layers)
     gates = [""] if fused else equations.GATE_ORDER
-    kernels = [of_layer(["kernel" if fused else "W" + gate for gate in gates], k) for k in every]
-    biases = [of_layer(["bias" if fused else "b" + gate for gate in gates], k) for k in every] if biases else []
-    c, h, c0, h0 = (sum((of_layer([name], k) for k in every), []) for name in ("c", "h", "c0", "h0"))
+    kernels = [layer_names(["kernel" if fused else "W" + gate for gate in gates], k) for k in indices]
+    biases = [layer_names(["bias" if fused else "b" + gate for gate in gates], k) for k in indices] if biases else []
+    c, h, c0, h0 = (sum((layer_names([name], k) for k in indices), []) for name in ("c", "h", "c0", "h0"))
     sources = ["x"] + c + h + sum(kernels, []) + sum(biases, [])
     upstream = ["d_outputs"] + ["d_" + name for name in c + h]
     feeds = {name: tf.placeholder(dtype, name=name) for name in sources + upstream}
@@ -85,30 +91,30 @@ def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recu
 
 
 def results(layer, values, session):
-    """What a `Layer` computes from arrays by the names of its feeds."""
+    """Computes the results of a `Layer` from arrays by the names of its feeds."""
     return session.run(layer.results, {placeholder: values[name] for name, placeholder in layer.feeds.items()})
 
 
 def random_values(seed, T, B, I, H, lengths=True):  # noqa: E741
-    """Arrays by the names of a `Layer` with four kernels and biases; H may be a list, of one size per layer."""
-    random, below, sizes = np.random.RandomState(seed), I, H if isinstance(H, list) else [H]
+    """Random arrays by the names of a `Layer` with four kernels and biases. H may be a list with a size per layer."""
+    random, width, sizes = np.random.RandomState(seed), I, H if isinstance(H, list) else [H]
     values = {"x": random.standard_normal([T, B, I]), "d_outputs": random.standard_normal([T, B, sizes[-1]])}
     for k, size in enumerate(sizes):
         states = {name: random.standard_normal([B, size]) for name in ("c", "h", "d_c", "d_h")}
         for gate in equations.GATE_ORDER:
-            states["W" + gate] = random.standard_normal([size + below, size]) / np.sqrt(size + below)
+            states["W" + gate] = random.standard_normal([size + width, size]) / np.sqrt(size + width)
             states["b" + gate] = random.standard_normal([size])
-        values.update(zip(of_layer(states, k), states.values()))
-        below = size
+        values.update(zip(layer_names(states, k), states.values()))
+        width = size
     if lengths:
         values["lengths"] = random.randint(0, T + 1, [B])
     return values
 
 
 def fused(values):
-    """The same with one kernel, rows of x first, and one bias."""
+    """The same arrays with one kernel, the rows for x first, and one bias."""
     H = values["c"].shape[1]
     kernel = np.concatenate([values["W" + gate] for gate in equations.GATE_ORDER], axis=1)
     bias = np.concatenate([values["b" + gate] for gate in equations.GATE_ORDER])
-    others = {name: value for name, value in values.items() if name[0] not in "Wb"}
-    return dict(others, kernel=np.concatenate([kernel[H:], kernel[:H]]), bias=bias)
+    states_and_inputs = {name: value for name, value in values.items() if name[0] not in "Wb"}
+    return dict(states_and_inputs, kernel=np.concatenate([kernel[H:], kernel[:H]]), bias=bias)

@@ -5,20 +5,20 @@ import numpy as np
 
 def central_difference(function, point, direction, step=1e-5):
     """Derivative of `function`, from a list of arrays to an array, along `direction`, a list of arrays."""
-    moved = [function([p + sign * step * d for p, d in zip(point, direction)]) for sign in (1, -1)]
-    return (moved[0] - moved[1]) / (2 * step)
+    values = [function([p + sign * step * d for p, d in zip(point, direction)]) for sign in (1, -1)]
+    return (values[0] - values[1]) / (2 * step)
 
 
 def gradient_by_differences(function, array, step=1e-5):
     """Gradient of `function`, which depends on `array`, by a central difference for each of its entries."""
     gradient = np.zeros_like(array)
     for index in np.ndindex(*array.shape):
-        kept, moved = array[index], []
+        value, values = array[index], []
         for sign in (1, -1):
-            array[index] = kept + sign * step
-            moved.append(function())
-        array[index] = kept
-        gradient[index] = (moved[0] - moved[1]) / (2 * step)
+            array[index] = value + sign * step
+            values.append(function())
+        array[index] = value
+        gradient[index] = (values[0] - values[1]) / (2 * step)
     return gradient
 
 
@@ -30,9 +30,9 @@ def relative_difference(a, b):
     return difference / np.max(np.abs(b), initial=0) if difference != 0 else 0.0
 
 
-def check_same(ours, expected, tolerance):
+def check_same(actual, expected, tolerance):
     """Two mappings from names to arrays: the same names, shapes, and numbers up to `tolerance`."""
-    assert sorted(ours) == sorted(expected)
-    off = {name: relative_difference(ours[name], expected[name]) for name in ours}
-    off = {name: difference for name, difference in off.items() if not difference <= tolerance}
-    assert not off, off
+    assert sorted(actual) == sorted(expected)
+    differences = {name: relative_difference(actual[name], expected[name]) for name in actual}
+    differences = {name: difference for name, difference in differences.items() if not difference <= tolerance}
+    assert not differences, differences

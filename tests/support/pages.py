@@ -2,10 +2,14 @@
 
 import os
 import re
+import shutil
 import stat
 import sys
+import textwrap
 
-from support.paths import ROOT
+from stacked_lstm import checkpoints
+from stacked_lstm.compat import tf
+from support.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
 PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tuple(
@@ -29,7 +33,7 @@ short=
 case "$1 $2" in
 {CASES}
   "-m pytest") short="--collect-only -q -p no:cacheprovider"; cd '{ROOT}' ;;
-  "-m venv"|"-m pip"|"-m build") exit 0 ;;
+  "-m venv"|"-m pip"|"-m build"|tests/golden/*) exit 0 ;;
 esac
 status=0
 '{sys.executable}' "$@" $short || status=$?
@@ -43,14 +47,28 @@ exec '{sys.executable}' -c 'from stacked_lstm.commands.%s import run; run()' "$@
 
 NOTHING = "#!/bin/bash\n"
 
-# Name -> what runs in its place. What changes the machine does nothing here; `.ci/run` installs.
+# Name -> what runs in its place. What changes the machine does nothing here; `.ci/run` does that.
 PROGRAMS = {
     "python": PYTHON,
     "python3": PYTHON,
     "stacked-lstm-compare": COMMAND % "compare",
     "stacked-lstm-convert": COMMAND % "convert",
-    **dict.fromkeys(["apt", "find", "git", "pip", "unzip", "mypy", "ruff"], NOTHING),
+    **dict.fromkeys(["apt", "find", "git", "pip", "python3.7", "unzip", "mypy", "ruff"], NOTHING),
 }
+
+
+OLD_PROGRAM = """
+cells = [tf.nn.rnn_cell.BasicLSTMCell(8), tf.contrib.rnn.DropoutWrapper(tf.contrib.rnn.LSTMCell(8), 0.5)]
+cell = tf.compat.v1.nn.rnn_cell.MultiRNNCell(cells); isinstance(cell, tf.nn.rnn_cell.RNNCell)
+outputs, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
+both, states = tf.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+outputs, state = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
+outputs, state, _ = tf.nn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
+outputs, states, _ = tf.contrib.rnn.stack_bidirectional_dynamic_rnn([cell], [cell], x, dtype=tf.float32)
+outputs, states, _ = tf.contrib.rnn.stack_bidirectional_rnn([cell], [cell], xs, dtype=tf.float32)
+outputs, state = tf.contrib.legacy_seq2seq.rnn_decoder(xs, state, cell)
+outputs, state = tf.contrib.rnn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
+"""
 
 
 def text_of(page):
@@ -61,14 +79,15 @@ def text_of(page):
 
 def blocks(page, language):
     """The code blocks of one language on a page, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.S | re.M)
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text_of(page), re.S | re.M)
+    return [textwrap.dedent(indent + block[len(indent) :]) for indent, block in found]
 
 
 def folder_of_a_clone(path):
     """Makes `path` look like a clone with its environment; returns the process environment for its commands."""
     for name in ("scripts", "tests", "stacked_lstm"):
         os.symlink(os.path.join(ROOT, name), os.path.join(path, name))
-    for folder in ("programs", os.path.join(".venv", "bin")):
+    for folder in ("programs", os.path.join(".venv", "bin"), os.path.join(".venv-1.15", "bin")):
         os.makedirs(os.path.join(path, folder))
         for name, program in PROGRAMS.items():
             file = os.path.join(path, folder, name)
@@ -77,6 +96,22 @@ def folder_of_a_clone(path):
             os.chmod(file, os.stat(file).st_mode | stat.S_IXUSR)
     search = [os.path.join(path, "programs"), os.environ["PATH"]]
     return dict(os.environ, PATH=os.pathsep.join(search), **python_path())
+
+
+def write_examples(path):
+    """Writes the files that the pages' commands read: checkpoints of three programs, and a source file."""
+    layers = checkpoints.read(os.path.join(GOLDEN, "keras_3", "stacked.keras")).layers
+    shutil.copy(os.path.join(GOLDEN, "keras_3", "stacked.keras"), os.path.join(path, "model.keras"))
+    checkpoints.write(os.path.join(path, "model.ckpt-1000"), layers, "rnn_cell")
+    with open(os.path.join(path, "model.py"), "w") as file:
+        file.write(OLD_PROGRAM)
+    old = checkpoints.read(os.path.join(path, "model.ckpt-1000"))
+    with tf.Graph().as_default(), tf.Session() as session:  # Names of TensorFlow 1.0.
+        for layer in old.layers:
+            for name, old_name in (("kernel", "weights"), ("bias", "biases")):
+                tf.Variable(layer.arrays[name], name=f"{layer.name}/{old_name}")
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, os.path.join(path, "old.ckpt"))
 
 
 def python_path():

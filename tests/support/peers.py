@@ -1,12 +1,10 @@
-"""Networks of all peers beside ours, and how far apart they are: what tests of parity share."""
+"""Networks of all peers beside StackedLSTM's, and their differences: what tests of parity share."""
 
-import functools
-
-import keras_lstm
+from peers import keras
 from stacked_lstm import parity
 from stacked_lstm.compat import tf
 
-PEERS = dict(parity.PEERS, keras=functools.partial(parity.of_peer, keras_lstm.build))
+PEERS = dict(parity.PEERS, keras=parity.graph_peer(keras.build))
 
 
 def compared(setup, session, **options):
@@ -18,14 +16,16 @@ def compared(setup, session, **options):
 
 
 def differences(setup, session, batch=5, time_steps=7, peers=parity.PEERS):
-    """From all peers; each has computed everything."""
+    """The differences from all peers; each has computed everything."""
     comparison = compared(setup, session, peers=peers, learning_rate=None)
     return differences_of(comparison, setup, session, batch, time_steps)
 
 
 def differences_of(comparison, setup, session, batch, time_steps):
-    """The same of a comparison that is there already."""
-    found = parity.differences(comparison, session, parity.random_batch(setup, batch, time_steps, seed=3), setup.dtype)
+    """The same of a comparison that exists already."""
+    measured = parity.differences(
+        comparison, session, parity.random_batch(setup, batch, time_steps, seed=3), setup.dtype
+    )
     expected = {"outputs", "d inputs"}
     for k in range(len(setup.hidden_sizes)):
         expected |= {f"layer_{k + 1} final {field}" for field in "ch"}
@@ -33,5 +33,5 @@ def differences_of(comparison, setup, session, batch, time_steps):
         names = {"zeros": [], "learned": ["c", "h"], "projected": ["W_c", "W_h"]}[setup.initial_state]
         expected |= {f"d initial_state/layer_{k + 1}/{name}" for name in names}
     for peer in list(comparison.networks)[1:]:
-        assert {d.name for d in found if d.peer == peer} == expected
-    return found
+        assert {d.name for d in measured if d.peer == peer} == expected
+    return measured

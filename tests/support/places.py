@@ -1,4 +1,4 @@
-"""Marks that have a test run on the CPU, and on a GPU once more: `place` says where it is."""
+"""Marks for tests that run on the CPU and on a GPU; the fixture `place` is "cpu" or "gpu"."""
 
 import pytest
 
@@ -19,6 +19,6 @@ with_every_engine = pytest.mark.parametrize("engine, place", EVERY_ENGINE, indir
 
 
 def runs_on_gpus(test):
-    """Whether a function has a mark that has it run on a GPU, too."""
+    """Whether a test has a mark with which it also runs on a GPU."""
     sets = [mark.args[1] for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
     return any("gpu" in getattr(each, "values", ()) for every in sets for each in every)

@@ -1,4 +1,4 @@
-"""LSTM layers with peepholes and projections in NumPy, from the papers' equations: what converted weights compute."""
+"""LSTM layers with peepholes and projections in NumPy, from the equations of the papers, to test converted weights."""
 
 import numpy as np
 

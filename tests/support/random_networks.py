@@ -8,8 +8,8 @@ LENGTHS = [6, 0, 1, 4]
 
 def random_layers(random, hidden_sizes, input_size, use_bias=True, scale=1.0):
     layers = []
-    for below, size in zip([input_size] + hidden_sizes, hidden_sizes):
-        layer = {"W" + k: scale * random.standard_normal([size + below, size]) for k in GATES}
+    for width, size in zip([input_size] + hidden_sizes, hidden_sizes):
+        layer = {"W" + k: scale * random.standard_normal([size + width, size]) for k in GATES}
         if use_bias:
             layer.update({"b" + k: scale * random.standard_normal([size]) for k in GATES})
         layers.append(layer)
@@ -21,9 +21,9 @@ def random_states(random, hidden_sizes, batch):
 
 
 def flat(gradients):
-    """name -> array of what `backward` returns."""
-    found = {"x": gradients["x"]}
+    """Returns the gradients of `numpy_lstm.backward` as a dictionary from names to arrays."""
+    arrays = {"x": gradients["x"]}
     for k, (layer, start) in enumerate(zip(gradients["layers"], gradients["initial_state"])):
-        found.update({f"{k} {name}": value for name, value in layer.items()})
-        found.update({f"{k} {field}0": getattr(start, field) for field in "ch"})
-    return found
+        arrays.update({f"{k} {name}": value for name, value in layer.items()})
+        arrays.update({f"{k} {field}0": getattr(start, field) for field in "ch"})
+    return arrays

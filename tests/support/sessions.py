@@ -2,25 +2,25 @@
 
 from stacked_lstm.compat import set_tensor_float_32, tf
 
-quick = False  # Whether the quick set of tests runs; conftest.py says so.
+quick = False  # Whether the quick set of tests runs; conftest.py sets it.
 
 
-def prepared(place):
-    """A place where float32 is float32."""
+def prepare(place):
+    """Returns the place; turns TF32 off on a GPU, so that float32 has full precision."""
     if place == "gpu":
         set_tensor_float_32(False)
     return place
 
 
 def plain_session(graph=None):
-    """A session on the CPU; without the optimizer in the quick set of tests, where it takes as long as all else."""
+    """A session on the CPU. The quick set of tests does without the optimizer, which takes half of the time."""
     config = tf.ConfigProto()
     config.graph_options.rewrite_options.disable_meta_optimizer = quick
     return tf.Session(graph=graph, config=config)
 
 
 def session_on(place, graph):
-    """A session as users have it; on a GPU without soft placement: an op that cannot run there is an error."""
+    """A session as users have it. On a GPU it has no soft placement: an op that cannot run there is an error."""
     if place == "cpu":
         return tf.Session(graph=graph)
     config = tf.ConfigProto(allow_soft_placement=False, gpu_options=tf.GPUOptions(allow_growth=True))
@@ -28,7 +28,7 @@ def session_on(place, graph):
 
 
 def device_on(place):
-    """All on the GPU except strings, for which TensorFlow has nothing there: dynamic_rnn does not see to its own."""
+    """A device function that puts everything on the GPU, except strings, such as those in dynamic_rnn's checks."""
 
     def device(op):
         strings = any(tensor.dtype.base_dtype == tf.string for tensor in op.outputs)

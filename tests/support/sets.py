@@ -1,4 +1,4 @@
-"""Which tests are in the quick set, which `python -m pytest` runs; `-m exhaustive` runs the others, `-m ""` all."""
+"""The quick set of tests. `python -m pytest` runs it, `-m exhaustive` runs all other tests, `-m ""` runs all."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def some(quick, every, oldest=None):
     return [pytest.param(*case, marks=marks(case)) for case in every]
 
 
-# Initial state, lengths, time_major: the quick set has every pair.
+# Initial state, lengths, time_major. The quick set has every pair of values.
 LAYOUTS = some(
     [("zeros", False, False), ("zeros", True, True), ("learned", False, True), ("learned", True, False)]
     + [("projected", False, False), ("projected", True, True)],

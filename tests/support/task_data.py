@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from tasks import fashion_mnist, forecast
+from tasks import fashion_mnist, temperature_series
 
 
 def idx(values, code=8):
@@ -30,7 +30,7 @@ def write_images(directory, counts):
 
 
 def write_temperatures(directory, temperatures, start=datetime.datetime(2010, 1, 1), left_out=()):
-    with open(str(directory / forecast.FILE), "w", newline="") as file:
+    with open(str(directory / temperature_series.FILE), "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["date", "temp"])
         for hour, temperature in enumerate(temperatures):
@@ -41,7 +41,7 @@ def write_temperatures(directory, temperatures, start=datetime.datetime(2010, 1,
 
 def read(task, data_dir=None, train_examples=None, **settings):
     """A task of a new run, its data read."""
-    given = {"data_dir": data_dir and str(data_dir), "train_examples": train_examples, "train_dir": "no such directory"}
-    made = task(dict(task.DEFAULTS, **dict(given, **settings)))
-    made.read()
-    return made
+    always = {"data_dir": data_dir and str(data_dir), "train_dir": "no such directory"}
+    new = task(dict(task.defaults(), train_examples=train_examples, **dict(always, **settings)))
+    new.read()
+    return new

@@ -15,7 +15,7 @@ from training import history
 
 SCRIPTS = os.path.dirname(os.path.abspath(train.__file__))
 IMAGES = {"train": 12, "test": 5}
-# The word decides: 北京 is 0, 上海 is 1, 广州 is 2. Of each split's last title the word occurs nowhere else.
+# The word decides: 北京 is 0, 上海 is 1, 广州 is 2. The last words of each split occur only once.
 TITLES = {
     "train": [("北京 下雪", 0), ("上海 今天 下雪 了", 1), ("广州 了", 2)] * 9 + [("天津", 1), ("重庆", 0), ("武汉", 2)],
     "test": [("今天 北京", 0), ("下雪 了 上海", 1), ("广州", 2), ("香港", 1), ("", 2)],
@@ -55,7 +55,7 @@ def write_titles(directory, splits=TITLES):
 
 
 def command_line(arguments):
-    return ["--%s=%s" % argument for argument in sorted(arguments.items())]
+    return [f"--{flag}={value}" for flag, value in sorted(arguments.items())]
 
 
 def flag_values(arguments):
@@ -81,10 +81,10 @@ def weights(train_dir, step=None):
     return values_in(path)
 
 
-def assert_same(found, expected):
-    assert sorted(found) == sorted(expected)
+def assert_same(actual, expected):
+    assert sorted(actual) == sorted(expected)
     for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
 
 
 def rows_of(train_dir):

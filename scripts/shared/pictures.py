@@ -1,48 +1,28 @@
-"""Pictures for people: each function returns a matplotlib Figure, and `save` writes it."""
+"""Pictures of training: each function returns a matplotlib Figure, which `charts.save` writes."""
 
 import numpy as np
 
-import files
-
-# Okabe and Ito's colours, which the colour-blind can tell apart, and a marker each.
-STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D"))
-
-
-def save(path, figure):
-    """Writes a PNG file."""
-    files.replace(path, lambda temporary: figure.savefig(temporary, dpi=120))
-
-
-def _figure(title, width, height):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
-    return figure
-
-
-def _finish(axes, x_label, y_label):
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+from stacked_lstm.commands.charts import STYLES, label_axes, new_figure
 
 
 def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
-    """The loss and the score of each part of the data over the epochs.
+    """Draws the loss and the score of each part of the data over the epochs.
 
     Args:
+      title: of the figure.
       rows: `training.history.History.rows`, at least one.
-      parts: names such as "train", as the rows have them.
-      metric, label: the score's name in the rows, and for people.
-      baselines: name -> score, a horizontal line each.
-      best_epoch: the epoch whose weights are kept, if not the last one's.
+      parts: names of the parts in the rows, such as "train".
+      metric: the score's name in the rows.
+      label: the score's name for people, with its unit.
+      baselines: name -> score; each is a horizontal line.
+      best_epoch: the epoch whose weights are kept; None if it is the last one.
+
+    Returns:
+      A matplotlib Figure.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(title, 10, 4.2)
+    figure = new_figure(title, 10, 4.2)
     epochs = [row["epoch"] for row in rows]
     for axes, quantity, axis_label in zip(figure.subplots(1, 2), ("loss", metric), ("loss", label)):
         for part, (color, marker) in zip(parts, STYLES):
@@ -52,23 +32,27 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
             for name, value in baselines.items():
                 axes.axhline(value, color="0.35", linestyle="--", label=name.replace("_", " "))
         if best_epoch:
-            axes.axvline(best_epoch, color="0.35", linestyle=":", label="kept")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.axvline(best_epoch, color="0.35", linestyle=":", label="best epoch, kept")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(0.5, epochs[-1] + 0.5)
-        _finish(axes, "epoch", axis_label)
+        label_axes(axes, "epoch", axis_label)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=3)
     return figure
 
 
 def confusion_matrix(title, counts, classes):
-    """How often a label was predicted as what: counts, coloured by their share of the label's row.
+    """Draws how often each label was predicted as each class: counts, coloured by their share of the label's row.
 
     Args:
-      counts: int [C, C]; rows are labels, columns predictions.
-      classes: their C names.
+      title: of the figure.
+      counts: int [C, C]; rows are labels, columns are predictions.
+      classes: the names of the C classes.
+
+    Returns:
+      A matplotlib Figure.
     """
     size = 2.6 + 0.6 * len(classes)
-    figure = _figure(title, size + 1, size)
+    figure = new_figure(title, size + 1, size)
     axes = figure.subplots()
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -85,36 +69,45 @@ def confusion_matrix(title, counts, classes):
 
 
 def series(title, dates, truth, predictions, quantity, unit):
-    """A true series and predictions of it, and below it their errors, which the eye would miss above.
+    """Draws a true series and its predictions, and in a second panel their errors, which are too small for the first.
 
     Args:
-      dates: `datetime.datetime`s.
+      title: of the figure.
+      dates: N `datetime.datetime`s.
       truth: [N].
       predictions: name -> [N].
-      quantity, unit: what the values are.
+      quantity: what the values are.
+      unit: their unit.
+
+    Returns:
+      A matplotlib Figure.
     """
-    figure = _figure(title, 11, 6)
-    above, below = figure.subplots(2, 1, sharex=True)
-    above.plot(dates, truth, color="black", linewidth=2.5, alpha=0.4, label="truth")
-    below.axhline(0, color="black", linewidth=2.5, alpha=0.4)
+    figure = new_figure(title, 11, 6)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(dates, truth, color="black", linewidth=2.5, alpha=0.4, label="truth")
+    lower.axhline(0, color="black", linewidth=2.5, alpha=0.4)
     for (name, values), (color, _) in zip(predictions.items(), STYLES):
-        above.plot(dates, values, color=color, linewidth=1, label=name)
-        below.plot(dates, values - truth, color=color, linewidth=1, label=name)
-    above.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
-    _finish(above, "", f"{quantity} ({unit})")
-    _finish(below, "", f"prediction less truth ({unit})")
+        upper.plot(dates, values, color=color, linewidth=1, label=name)
+        lower.plot(dates, values - truth, color=color, linewidth=1, label=name)
+    upper.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncol=1 + len(predictions))
+    label_axes(upper, "", f"{quantity} ({unit})")
+    label_axes(lower, "", f"prediction less truth ({unit})")
     return figure
 
 
 def step_errors(title, errors, baseline, label):
-    """Errors at each time step, for each kind of network the mean and the range over its seeds.
+    """Draws the errors at each time step: for each kind of network the mean over its seeds, and their range.
 
     Args:
+      title: of the figure.
       errors: name -> [seeds, steps].
-      baseline: (name, error), a horizontal line.
+      baseline: (name, error) of a horizontal line.
       label: of the errors, with their unit.
+
+    Returns:
+      A matplotlib Figure.
     """
-    figure = _figure(title, 10, 4.6)
+    figure = new_figure(title, 10, 4.6)
     axes = figure.subplots()
     for (name, values), (color, marker) in zip(errors.items(), STYLES):
         values = np.asarray(values)
@@ -123,5 +116,5 @@ def step_errors(title, errors, baseline, label):
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.15, linewidth=0)
     axes.axhline(baseline[1], color="0.35", linestyle="--", label=baseline[0])
     axes.legend(frameon=False)
-    _finish(axes, "hours the network has seen", label)
+    label_axes(axes, "hours the network has seen", label)
     return figure

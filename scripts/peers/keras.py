@@ -1,20 +1,22 @@
-"""The peer: Keras 2's LSTM layers, of tf-keras or of TensorFlow 1, in a TF1 graph.
+"""Keras 2's LSTM layers, of tf-keras or of TensorFlow 1, in a TF1 graph.
 
 Keras 3 cannot build TF1 graphs; tests/parity/test_keras.py compares with it in a process of its own.
 """
 
-import collections
+from __future__ import annotations
+
 import importlib
+from typing import Any, Sequence
 
 from stacked_lstm import LSTMState, parity
 from stacked_lstm.compat import tf
 
 
-def keras_2():
+def keras_2() -> tuple[Any, str]:
     """Returns (the module, its name and version).
 
     Raises:
-      parity.PeerMissingError: there is none.
+      parity.PeerMissingError: tf-keras is not installed, and TensorFlow has no Keras 2 of its own.
     """
     try:
         module = importlib.import_module("tf_keras")
@@ -22,16 +24,25 @@ def keras_2():
     except ImportError as error:
         if tf.__version__.startswith("1."):
             return tf.keras, f"tf.keras {tf.keras.__version__}"
-        message = "keras_lstm: expected the package tf-keras (`pip install tf-keras`), got %s: %s"
-        raise parity.PeerMissingError(message % (type(error).__name__, error)) from error
+        raise parity.PeerMissingError(
+            f"peers.keras: expected the package tf-keras (`pip install tf-keras`), got {type(error).__name__}: {error}"
+        ) from error
 
 
-def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=False):
-    """Adds a stack of LSTM layers to the graph, with a mask for lengths, as a `build` of `parity.of_peer`.
+def network() -> parity.PeerFactory:
+    """Returns what `parity.Comparison` takes; raises as `keras_2`."""
+    keras_2()
+    return parity.graph_peer(build)
 
-    Raises:
-      parity.PeerMissingError: see `keras_2`.
-    """
+
+def build(
+    hidden_sizes: Sequence[int],
+    inputs: tf.Tensor,
+    lengths: Any = None,
+    initial_state: Sequence[LSTMState] | None = None,
+    time_major: bool = False,
+) -> parity.Recurrent:
+    """Adds a stack of LSTM layers to the graph; sequence lengths become a mask. Raises as `keras_2`."""
     keras, source = keras_2()
     mask = None
     if lengths is not None:
@@ -53,5 +64,5 @@ def build(hidden_sizes, inputs, lengths=None, initial_state=None, time_major=Fal
         start = None if initial_state is None else [initial_state[k].h, initial_state[k].c]
         inputs, h, c = layer(inputs, mask=mask, initial_state=start)
         state.append(LSTMState(c, h))
-        layers.append(collections.OrderedDict(zip(("kernel", "recurrent_kernel", "bias"), layer.weights)))
+        layers.append(dict(zip(("kernel", "recurrent_kernel", "bias"), layer.weights)))
     return parity.Recurrent(inputs, state, layers, "keras", source)

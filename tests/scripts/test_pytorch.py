@@ -1,4 +1,4 @@
-"""scripts/pytorch_lstm.py, PyTorch's LSTM beside the others: its numbers, and what it says where it cannot be had."""
+"""scripts/peers/pytorch.py and pytorch_network.py: the numbers of PyTorch's LSTM, and the errors if it is missing."""
 
 import importlib.util
 import sys
@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-import pytorch_lstm
+from peers import pytorch, pytorch_network
 from stacked_lstm import parity, tf32
 from stacked_lstm.compat import cuda_version, tf
 from support import numeric
@@ -15,11 +15,11 @@ from support.sets import LAYOUTS
 from support.versions import NEEDS_BFLOAT16
 
 NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="no torch here: pip install torch")
-PEERS = {"numpy": parity.PEERS["numpy"], "pytorch": pytorch_lstm.PytorchNetwork}  # Others have tests of their own.
+PEERS = {"numpy": parity.PEERS["numpy"], "pytorch": pytorch_network.PytorchNetwork}  # Others have tests of their own.
 
 
 def compared(setup, session, learning_rate=None):
-    """A `Comparison` of all `PEERS`, ready to run; on one engine, since engines have tests of their own."""
+    """A `Comparison` of all `PEERS`, ready to run; with one engine, because engines have their own tests."""
     comparison = parity.Comparison(setup._replace(engine="graph"), PEERS, learning_rate)
     session.run(tf.global_variables_initializer())
     comparison.start(session)
@@ -27,15 +27,15 @@ def compared(setup, session, learning_rate=None):
 
 
 def check_numbers(comparison, session, batch, tolerance):
-    """PyTorch's against NumPy's, each name and each number."""
-    ours, expected = (comparison.networks[name].compute(session, batch) for name in ("pytorch", "numpy"))
-    numeric.check_same(ours, expected, tolerance)
+    """Compares PyTorch's numbers with NumPy's, each name and each number."""
+    computed, expected = (comparison.networks[name].compute(session, batch) for name in ("pytorch", "numpy"))
+    numeric.check_same(computed, expected, tolerance)
 
 
 @NEEDS_TORCH
 @pytest.mark.parametrize("initial_state, lengths, time_major", LAYOUTS)
 def test_numbers(initial_state, lengths, time_major, plain_session):
-    """Of two layers of one width, which are one module, and of layers of other widths; before training and after."""
+    """Two layers of one width, which are one module, and layers of other widths; before and after training."""
     setup = parity.Setup([4, 4, 6, 3], 5, 2, initial_state, lengths, time_major, "float64")
     comparison = compared(setup, plain_session, learning_rate=0.1)
     batches = [parity.random_batch(setup, 5, 7, seed) for seed in range(4)]
@@ -52,7 +52,7 @@ def test_numbers(initial_state, lengths, time_major, plain_session):
 @NEEDS_TORCH
 @pytest.mark.parametrize("lengths", [[3, 1, 0], [0, 0, 0], [7, 7, 7]])
 def test_lengths(lengths, session):
-    """Also where no sequence has as many steps as there are, or any at all."""
+    """Also if no sequence has all steps, or none has any."""
     setup = parity.Setup([4, 4], 5, 2, "projected", lengths=True, dtype="float64")
     batch = parity.random_batch(setup, 3, 7, seed=1)._replace(lengths=np.array(lengths, np.int32))
     check_numbers(compared(setup, session), session, batch, 1e-12)
@@ -81,7 +81,7 @@ def test_on_a_gpu(dtype, monkeypatch):
     """As on a CPU; training and inference end when the GPU does."""
     try:
         with tf.device("/GPU:0"):
-            torch, _ = pytorch_lstm.pytorch_beside_new_ops()
+            torch, _ = pytorch_network.torch_beside_new_ops()
     except parity.PeerMissingError as error:
         pytest.skip(str(error))
     waits, synchronize = [], torch.cuda.synchronize
@@ -103,7 +103,7 @@ def test_on_a_gpu(dtype, monkeypatch):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """What is imported as torch: it sees a GPU, or none, and keeps what it is told."""
+    """A stand-in for torch that sees a GPU and records what it is told."""
     module, switches = types.ModuleType("torch"), types.SimpleNamespace
     module.__version__, module.waits = "0.0", []  # The devices that were waited for.
     module.version = switches(cuda=cuda_version() or "0.0")
@@ -117,8 +117,11 @@ def stand_in(monkeypatch):
 
 def test_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(parity.PeerMissingError, match="^pytorch_lstm: expected the package torch .`pip install torch`"):
-        pytorch_lstm.pytorch()
+    message = "^peers.pytorch: expected the package torch .`pip install torch`"
+    with pytest.raises(ImportError, match=message):
+        pytorch.pytorch()
+    with pytest.raises(parity.PeerMissingError, match=message):
+        pytorch_network.network()
 
 
 @pytest.mark.parametrize(
@@ -126,40 +129,40 @@ def test_missing(monkeypatch):
 )
 def test_device_of_new_ops(device, where, stand_in):
     with tf.device(device):
-        assert pytorch_lstm.pytorch_beside_new_ops() == (stand_in, where)
+        assert pytorch_network.torch_beside_new_ops() == (stand_in, where)
 
 
 @pytest.mark.parametrize("device", ["/CPU:0", "/GPU:0"])
 def test_another_cuda(device, stand_in, monkeypatch):
-    """In one process with TensorFlow's, it would end the process; on the CPU nothing of it is used."""
-    monkeypatch.setattr(pytorch_lstm, "cuda_version", lambda: "12.5.1")
+    """Two versions of CUDA would end the process; on the CPU nothing of CUDA is used."""
+    monkeypatch.setattr(pytorch_network, "cuda_version", lambda: "12.5.1")
     stand_in.version.cuda = "12.8"
     with tf.device(device):
-        assert pytorch_lstm.pytorch_beside_new_ops()[0] is stand_in
+        assert pytorch_network.torch_beside_new_ops()[0] is stand_in
         stand_in.version.cuda = "13.0"
         if device == "/CPU:0":
-            assert pytorch_lstm.pytorch_beside_new_ops()[0] is stand_in
+            assert pytorch_network.torch_beside_new_ops()[0] is stand_in
         else:
             with pytest.raises(parity.PeerMissingError, match="expected a package torch for CUDA 12.5.1, .* CUDA 13.0"):
-                pytorch_lstm.pytorch_beside_new_ops()
+                pytorch_network.torch_beside_new_ops()
 
 
 def test_no_gpu(stand_in):
     stand_in.cuda.is_available = lambda: False
-    assert pytorch_lstm.pytorch("CPU") is stand_in
-    with pytest.raises(parity.PeerMissingError, match="expected a package torch that sees the GPU, got torch 0.0"):
-        pytorch_lstm.pytorch("GPU")
+    assert pytorch.pytorch("CPU") is stand_in
+    with pytest.raises(ImportError, match="expected a package torch that sees the GPU, got torch 0.0"):
+        pytorch.pytorch("GPU")
 
 
 @pytest.mark.parametrize("environment, allowed", [("", False), ("0", False), ("1", True)])
 def test_tf32(environment, allowed, stand_in, monkeypatch):
     monkeypatch.setenv(tf32.ENVIRONMENT_VARIABLE, environment)
-    pytorch_lstm.pytorch("GPU")
+    pytorch.pytorch("GPU")
     assert stand_in.backends.cudnn.allow_tf32 is stand_in.backends.cuda.matmul.allow_tf32 is allowed
 
 
 def test_wait(stand_in):
-    pytorch_lstm.wait(stand_in, "cpu")
+    pytorch.wait(stand_in, "cpu")
     assert stand_in.waits == []
-    pytorch_lstm.wait(stand_in, "cuda:1")
+    pytorch.wait(stand_in, "cuda:1")
     assert stand_in.waits == ["cuda:1"]

@@ -1,0 +1,71 @@
+"""The contestants of the benchmark: engines from `choices.ENGINES`, peers from `peers.PEERS`, and two that are no LSTM.
+
+A contestant makes a step: a function of a `Shape`, an input [T, B, I], a mode and a device returns a function without
+arguments. That makes one step, from the host's memory, and waits for its end:
+
+  inference: the outputs of the last layer at all time steps, as one deploys it: from a frozen graph, whose variables
+    are constants.
+  training: a step of gradient descent on the mean square of these outputs.
+  evaluation: inference from variables, as between steps of training.
+
+On a GPU, outputs are fetched and training fetches nothing; TF32 is off for all, unless STACKED_LSTM_TF32 is 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
+
+import peers
+from benchmarking.shapes import DEVICES, MODES, Shape, one_step_per_call, products_per_call
+from stacked_lstm.commands import choices
+
+ENGINE_OF_DEVICE = {"CPU": "native", "GPU": "cudnn"}  # The engine that runs on no other device; the record is about it.
+
+
+class Contestant(NamedTuple):
+    """One that takes part.
+
+    Fields:
+      library: the package that it needs, and whose version the record names.
+      step: "module:function" of what makes a step.
+      arguments: of this function, before the shape.
+      modes, devices: where it takes part.
+      steps_per_call: function of a `Shape`, a mode and a device that returns how many steps one call makes.
+    """
+
+    library: str
+    step: str
+    arguments: tuple[Any, ...] = ()
+    modes: tuple[str, ...] = MODES
+    devices: tuple[str, ...] = DEVICES
+    steps_per_call: Callable[[Shape, str, str], int] = one_step_per_call
+
+    def make_step(self) -> Callable[..., Callable[[], Any]]:
+        """Imports what makes a step."""
+        make = peers.load(self.step)
+        return lambda *arguments: make(*self.arguments, *arguments)
+
+
+def _engine(name: str) -> Contestant:
+    only = tuple(device for device in DEVICES if ENGINE_OF_DEVICE[device] == name)
+    return Contestant("tensorflow", "benchmarking.graphs:engine_step", (name,), devices=only or DEVICES)
+
+
+def _peer(peer: peers.Peer) -> Contestant:
+    places = {"modes": peer.modes or MODES, "devices": peer.devices or DEVICES}
+    if peer.step:
+        return Contestant(peer.library, peer.step, **places)
+    return Contestant(peer.library, "benchmarking.graphs:peer_step", (peer.build,), **places)
+
+
+# The names of the peers, as the benchmark calls them.
+PEERS = {peer.column or name: peer for name, peer in peers.PEERS.items() if peer.step or peer.build}
+CONTESTANTS = dict(
+    [(name, _engine(name)) for name in choices.ENGINES if name != "auto"]
+    + [("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step"))]
+    + [(name, _peer(peer)) for name, peer in PEERS.items()]
+    + [
+        ("gemm", Contestant("tensorflow", "benchmarking.graphs:gemm_step", steps_per_call=products_per_call)),
+        ("nothing", Contestant("tensorflow", "benchmarking.graphs:nothing_step")),
+    ]
+)

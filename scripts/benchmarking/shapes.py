@@ -1,0 +1,70 @@
+"""What is measured: sizes, modes, devices and dtypes, and the operations of a step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MODES = ("inference", "training", "evaluation")
+DEVICES = ("CPU", "GPU")
+DTYPES = ("float32", "float16", "float64")
+
+
+class Shape(NamedTuple):
+    """The sizes of a benchmark: T, B, I, H, L."""
+
+    steps: int
+    batch: int
+    input_size: int
+    hidden_size: int
+    layers: int
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+    def products(self, mode: str) -> list[tuple[int, int, int]]:
+        """The matrix products of one step, (m, k, n) for each product of [m, k] and [k, n].
+
+        The backward pass has two for each of the forward pass: dz W^T and [h, x]^T dz. The input is data, whose
+        gradient is not computed: in the first layer dz W^T has the columns of h only.
+        """
+        rows, gates, width, sizes = self.steps * self.batch, 4 * self.hidden_size, self.input_size, []
+        for layer in range(self.layers):
+            joined = self.hidden_size + width
+            sizes.append((rows, joined, gates))
+            if mode == "training":
+                sizes.append((rows, gates, joined if layer else self.hidden_size))
+                sizes.append((joined, rows, gates))
+            width = self.hidden_size
+        return sizes
+
+    def operations(self, mode: str) -> int:
+        """Floating-point operations of the matrix products of one step."""
+        return sum(2 * m * k * n for m, k, n in self.products(mode))
+
+
+def parse_shapes(text: str) -> list[Shape]:
+    """Reads shapes of five positive integers, separated by semicolons; raises ValueError on anything else."""
+    shapes = []
+    for part in text.split(";"):
+        numbers = [int(n) if n.strip().isdigit() else 0 for n in part.split(",")]
+        if len(numbers) != len(Shape._fields) or min(numbers) < 1:
+            raise ValueError(f"--shapes: expected T,B,I,H,L (positive integers), got {part!r}")
+        shapes.append(Shape(*numbers))
+    return shapes
+
+
+def one_step_per_call(shape: Shape, mode: str, device: str) -> int:
+    """How many steps one call of a contestant makes, as a rule."""
+    return 1
+
+
+# About 10 ms at 100 GFLOP/s, and 20 ms at 50 TFLOP/s.
+_OPERATIONS_PER_CALL = {"CPU": 1e9, "GPU": 1e12}
+
+
+def products_per_call(shape: Shape, mode: str, device: str) -> int:
+    """How many times one call of `gemm` makes the products of a step.
+
+    With one, a small shape's products would take less time than the session's call, and their rate would be no ceiling.
+    """
+    return int(min(max(_OPERATIONS_PER_CALL[device] / shape.operations(mode), 1), 100))

@@ -1,0 +1,50 @@
+"""Times of calls, and the choice of the fastest setting.
+
+The settings of libraries are those that their documentation recommends for the shortest time of one call, except the
+number of threads: each library runs with as many as it takes by itself, or with one, whichever is faster for the shape.
+"""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from typing import Any, Callable
+
+TRIAL = 0.3  # Seconds for which each setting is tried; with 0 the first setting is taken.
+
+
+def seconds_of_calls(function: Callable[[], Any], seconds: float) -> list[float]:
+    """Calls a function for some seconds, at least once; returns how long each call took, in seconds."""
+    times, end = [], time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        begin = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begin)
+    return times
+
+
+def fastest_setting(*settings: Any) -> Callable[[Callable], Callable]:
+    """Makes a decorator that gives a function the last argument whose steps take the shortest time.
+
+    Args:
+      *settings: the values to try.
+
+    Returns:
+      A decorator of a function that returns a step, a function without arguments.
+    """
+
+    def decorator(build: Callable) -> Callable:
+        @functools.wraps(build)
+        def build_fastest(*arguments: Any) -> Callable[[], Any]:
+            medians = {}
+            for setting in settings if TRIAL else ():
+                step = build(*arguments, setting)
+                step()  # The first call prepares.
+                medians[setting] = statistics.median(seconds_of_calls(step, TRIAL))
+                del step  # This ends its threads, if it has threads of its own.
+            return build(*arguments, min(medians, key=medians.get, default=settings[0]))
+
+        return build_fastest
+
+    return decorator

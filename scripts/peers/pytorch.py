@@ -1,0 +1,75 @@
+"""PyTorch itself, and its LSTM in the benchmark: by oneDNN on a CPU and by cuDNN on a GPU.
+
+This module does not import TensorFlow: on a GPU the two end a process that has both of them, if they are built for
+different versions of CUDA.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, Callable
+
+import numpy as np
+
+from benchmarking.shapes import Shape
+from benchmarking.timing import fastest_setting
+
+DEVICES = {"CPU": "cpu", "GPU": "cuda"}  # TensorFlow's names and PyTorch's.
+
+
+def pytorch(device: str = "CPU") -> Any:
+    """Imports torch, for a device of `DEVICES`; TF32 is off on GPUs unless the environment asks for it.
+
+    Raises:
+      ImportError: torch is not installed, or does not see a GPU.
+    """
+    # Triton is PyTorch's compiler, which nothing here needs; its LLVM and TensorFlow's in one process can end it.
+    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise ImportError(
+            f"peers.pytorch: expected the package torch (`pip install torch`), got {type(error).__name__}: {error}"
+        ) from error
+    if device == "GPU" and not torch.cuda.is_available():
+        raise ImportError(f"peers.pytorch: expected a package torch that sees the GPU, got torch {torch.__version__}")
+    allowed = os.environ.get("STACKED_LSTM_TF32") == "1"  # `tf32.asked_for` without TensorFlow.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+    return torch
+
+
+def wait(torch: Any, device: str) -> None:
+    """Waits until a device, by PyTorch's name, has done all its work."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+
+
+@fastest_setting(None, 1)
+def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None) -> Callable[[], Any]:
+    """torch.nn.LSTM, time-major as it is by default.
+
+    On a GPU the input is in pinned memory, from which copies to the GPU are fastest, and so are the outputs.
+    """
+    torch, place = pytorch(device), DEVICES[device]
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))  # PyTorch cannot return to its own choice.
+    sizes, dtype = (shape.input_size, shape.hidden_size, shape.layers), getattr(torch, x.dtype.name)
+    network = torch.nn.LSTM(*sizes, device=place, dtype=dtype)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, fused=True)
+    host = torch.from_numpy(x)
+    host = host.pin_memory() if device == "GPU" else host
+
+    def infer() -> Any:
+        with torch.inference_mode():
+            outputs = network(host.to(place, non_blocking=True))[0].to("cpu", non_blocking=True)
+        wait(torch, place)
+        return outputs
+
+    def train() -> None:
+        optimizer.zero_grad()
+        torch.mean(torch.square(network(host.to(place, non_blocking=True))[0])).backward()
+        optimizer.step()
+        wait(torch, place)
+
+    return train if mode == "training" else infer

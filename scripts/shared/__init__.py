@@ -1,0 +1,1 @@
+"""What several scripts share: flags as data, and pictures of training."""

@@ -1,0 +1,48 @@
+"""Flags of train.py and of its tasks as data: one table defines them, documents them and reads them."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple
+
+from absl import flags
+
+_DEFINE = {
+    "boolean": flags.DEFINE_boolean,
+    "enum": flags.DEFINE_enum,
+    "float": flags.DEFINE_float,
+    "integer": flags.DEFINE_integer,
+    "list": flags.DEFINE_list,
+    "string": flags.DEFINE_string,
+}
+
+
+class Option(NamedTuple):
+    """A flag.
+
+    Fields:
+      kind: a key of `_DEFINE`.
+      name: the flag's name, without the dashes.
+      default: its value if it is absent. For a flag of one task, absl has None instead, which tells the two apart.
+      text: its help.
+      domain: further arguments of absl, such as the values of an enum.
+      identity: whether it decides what a checkpoint holds, so that a run goes on only with the same value.
+      trains: a module with `adapt` and `run`, which trains instead of `training.experiment` if the flag is true.
+    """
+
+    kind: str
+    name: str
+    default: Any
+    text: str
+    domain: Mapping[str, Any] = {}
+    identity: bool = False
+    trains: str | None = None
+
+    def define(self, values: flags.FlagValues, default: Any = None, text: str | None = None) -> None:
+        """Adds the flag to absl's flags, with another text if one is given."""
+        define = _DEFINE[self.kind]
+        define(name=self.name, default=default, help=text or self.text, flag_values=values, **self.domain)
+
+
+def format_value(value: Any) -> str:
+    """A flag's value as it is written on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,99 @@
+"""Parts of the tasks' networks: recurrent layers (those of StackedLSTM or of a peer) and dense layers."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping, NamedTuple
+
+import peers
+from stacked_lstm import StackedLSTM, compat, initializers
+from stacked_lstm.compat import tf
+
+
+class Network(NamedTuple):
+    """A network in the graph.
+
+    Fields:
+      feeds: name -> placeholder; the names are those of the task's `tasks.examples.Examples`.
+      losses: float32 [B], one per example; training makes their mean smaller.
+      scores: float32 [B], one per example; their mean is reported.
+      predictions: float32 [B, ...], what the network says about each example, from the inputs alone.
+    """
+
+    feeds: Mapping[str, tf.Tensor]
+    losses: tf.Tensor
+    scores: tf.Tensor
+    predictions: tf.Tensor
+
+
+class Recurrent:
+    """The recurrent layers that the flags ask for: a function from a sequence to the last layer's outputs.
+
+    Attributes:
+      description: what was built, for people; None before the call.
+    """
+
+    def __init__(self, hidden_sizes: list[int], peer: str | None = None, **options: Any) -> None:
+        """Checks the options.
+
+        Args:
+          hidden_sizes: widths of the layers.
+          peer: a name of `peers.PEERS` that has a `build`; None for StackedLSTM.
+          **options: StackedLSTM's arguments; for a peer those of `peers.SETTINGS`.
+
+        Raises:
+          ValueError: the peer does not have these options.
+        """
+        for flag, value in options.items():
+            if peer and value != peers.SETTINGS[flag]:
+                expected = peers.SETTINGS[flag] or "none"
+                raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {value}")
+        self._hidden_sizes, self._peer, self._options = hidden_sizes, peer, options
+        self.description: str | None = None
+
+    def __call__(self, inputs: tf.Tensor, lengths: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Adds the layers to the graph.
+
+        Args:
+          inputs: float32 [B, T, I].
+          lengths: int32 [B], the number of steps of each sequence; None if each has T.
+
+        Returns:
+          (outputs [B, T, H_L], the output at the last step of each sequence [B, H_L]).
+
+        Raises:
+          ValueError: an engine that cannot run here, or not these layers.
+        """
+        if self._peer:
+            built = peers.load(peers.PEERS[self._peer].build)(self._hidden_sizes, inputs, lengths)
+            outputs, state = built.outputs, built.state
+            self.description = f"{self._hidden_sizes} of {built.source}"
+        else:
+            lstm = StackedLSTM(self._hidden_sizes, **self._options)
+            outputs, state = lstm(inputs, sequence_length=lengths)
+            engine, reason = lstm.engine_used
+            if engine == "cudnn" and not compat.gpu_visible():  # TensorFlow's own message fills a screen.
+                raise ValueError(
+                    f"--engine: expected the engine native or graph where TensorFlow sees no GPU, got cudnn ({reason})"
+                )
+            self.description = f"StackedLSTM {lstm.hidden_sizes}, engine {engine} ({reason})"
+        return outputs, state[-1].h
+
+
+def dense(x: tf.Tensor, units: int, activation: Callable | None = None, seed: int | None = None) -> tf.Tensor:
+    """Adds a dense layer, whose variables are W and b in a new scope `dense...`.
+
+    Args:
+      x: [B, I].
+      units: number of outputs.
+      activation: a function of the outputs; None for none.
+      seed: W starts the same whatever is in the graph. Without it, TensorFlow's seed depends on the ops before it.
+
+    Returns:
+      activation(x W + b), [B, units].
+    """
+    initializer = initializers.get("glorot_bengio") if seed is None else tf.glorot_uniform_initializer(seed)
+    with tf.variable_scope(None, "dense"):
+        W = tf.get_variable("W", [x.shape.as_list()[-1], units], x.dtype, initializer)
+        b = tf.get_variable("b", [units], x.dtype, tf.zeros_initializer())
+        y = tf.nn.bias_add(tf.matmul(x, W), b)
+        return activation(y) if activation else y

@@ -1,0 +1,99 @@
+"""The flags of train.py, and what they mean for a run: flag -> value, with the defaults of the task."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from absl import flags
+
+import peers
+from shared.options import Option, format_value
+from stacked_lstm.commands import choices
+from tasks import TASKS
+
+_COUNT = {"lower_bound": 1}
+# The flags that every task has. Where a task has a default of its own, the default here is None.
+OPTIONS = (
+    Option("enum", "task", None, "What to train on.", {"enum_values": sorted(TASKS)}, identity=True),
+    Option("string", "data_dir", None, "Directory of the data (default: where the task's package puts them).",
+           identity=True),
+    Option("integer", "train_examples", None, "Train on the first so many examples (default: all).", _COUNT,
+           identity=True),
+    Option("list", "hidden_sizes", None, "Widths of the LSTM layers, from the input upwards", identity=True),
+    Option("enum", "initial_state", None, "The kind of initial state; zeros with --peer",
+           {"enum_values": list(choices.INITIAL_STATES)}, identity=True),
+    Option("enum", "weight_initializer", None, "What StackedLSTM's weights are drawn from",
+           {"enum_values": list(choices.WEIGHT_INITIALIZERS)}, identity=True),
+    Option("enum", "engine", "auto", "What runs StackedLSTM; auto takes the first engine that can.",
+           {"enum_values": list(choices.ENGINES)}, identity=True),
+    Option("enum", "peer", None, "Train MultiRNNCell + dynamic_rnn, or Keras' LSTM, instead of StackedLSTM.",
+           {"enum_values": sorted(peers.names("build"))}, identity=True),
+    Option("integer", "epochs", None, "Passes over the training examples, resumed ones included", _COUNT),
+    Option("integer", "batch_size", None, "Examples per training step", _COUNT, identity=True),
+    Option("float", "learning_rate", None, "Step size of Adam", identity=True),
+    Option("integer", "seed", 0, "Decides the initial weights and the order of the examples.",
+           {"lower_bound": 0, "upper_bound": 2**31 - 1}, identity=True),
+    Option("string", "train_dir", None,
+           "Where results are kept and a killed run goes on (default: runs/TASK, or runs/TASK-PEER with --peer)."),
+)  # fmt: skip
+
+_VALIDATORS = {
+    "task": (lambda task: task is not None, f"expected one of {', '.join(sorted(TASKS))}"),
+    "hidden_sizes": (
+        lambda sizes: sizes is None or (sizes and all(size.isdigit() and int(size) for size in sizes)),
+        "expected positive integers, such as 32,32,64",
+    ),
+    "learning_rate": (lambda rate: rate is None or 0 < rate < float("inf"), "expected a positive number"),
+}
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Adds the flags that every task has, and those of each task."""
+    for option in OPTIONS:
+        defaults = [f"{format_value(task.DEFAULTS[option.name])} for {name}"
+                    for name, task in sorted(TASKS.items()) if option.name in task.DEFAULTS]  # fmt: skip
+        option.define(values, option.default, f"{option.text} (default: {', '.join(defaults)})." if defaults else None)
+    for name, task in sorted(TASKS.items()):
+        for option in task.OPTIONS:
+            default = f" (default: {format_value(option.default)})." if option.default else ""
+            option.define(values, None, f"With --task={name}: {option.text}{default}")
+    for name, (is_valid, message) in _VALIDATORS.items():
+        flags.register_validator(name, is_valid, message, flag_values=values)
+
+
+def identity_flags(task: str) -> list[str]:
+    """Names of the flags that decide what a task's checkpoints hold."""
+    return [option.name for option in OPTIONS + TASKS[task].OPTIONS if option.identity]
+
+
+def read_flags(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns flag -> value, with the task's defaults for flags that are absent.
+
+    Raises:
+      ValueError: a flag that the task does not have, or that does not go with another one.
+    """
+    task = TASKS[values.task]
+    known = [option.name for option in OPTIONS + task.OPTIONS]
+    for option in (option for other in TASKS.values() for option in other.OPTIONS):
+        if option.name not in known and values[option.name].value is not None:
+            raise ValueError(
+                f"--{option.name}: expected none with --task={values.task}, got {values[option.name].value}"
+            )
+    settings = dict({name: None for name in known}, **task.defaults())
+    settings["train_dir"] = os.path.join("runs", "-".join(filter(None, [values.task, values.peer])))
+    if values.peer:
+        settings.update(peers.SETTINGS)
+    present = {name: values[name].value for name in known if values[name].value is not None}
+    settings.update(present)
+    for module in trainers(settings):
+        module.adapt(settings, present)
+    settings["hidden_sizes"] = [int(size) for size in settings["hidden_sizes"]]
+    return settings
+
+
+def trainers(settings: dict[str, Any]) -> list[Any]:
+    """The modules that train instead of `training.experiment`, as the flags ask for; none as a rule."""
+    options = [option for option in TASKS[settings["task"]].OPTIONS if option.trains and settings[option.name]]
+    return [importlib.import_module(option.trains) for option in options]

@@ -1,0 +1,30 @@
+"""Files that commands write: each is complete or absent."""
+
+from __future__ import annotations
+
+import os
+from typing import Callable
+
+
+def replace(path: str, write: Callable[[str], None]) -> None:
+    """Writes a file under a temporary name, which no other process has, and then gives it its name.
+
+    Args:
+      path: the file's name.
+      write: writes a file under the name that it gets, which has the same extension.
+    """
+    base, extension = os.path.splitext(path)
+    temporary = f"{base}.tmp-{os.getpid()}{extension}"
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        raise
+
+
+def check_file_name(flag: str, path: str | None) -> None:
+    """Raises ValueError if a flag names a file that cannot be written, because of its folder; None is no file."""
+    if path and (os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path)))):
+        raise ValueError(f"--{flag}: expected the name of a file in an existing folder, got {path}")
