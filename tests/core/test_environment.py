@@ -87,7 +87,7 @@ FLOORS = {
     "contrib": "seq2seq legacy_seq2seq",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
-    "commands": "output_files command choices charts series report convert compare",
+    "commands": "output_files command choices charts series report convert compare old_names old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 
