@@ -111,9 +111,9 @@ def remark(name: str) -> str | None:
     """Returns what to do about a complete name, or None if it can stay."""
     if is_nn_loop(name):
         return f"use tf.nn.{split(name)[1]}"
-    module, last = split(name)
-    if module in _OLD_MODULES:  # After the move.
-        return None if last in names_of(module) else _REMARKS[_OLD_MODULES[module]]
-    parts = f"{module}.{last}".split(".")
+    for new, old in _OLD_MODULES.items():
+        if name.startswith(f"{new}."):  # After the move.
+            return None if name[len(new) + 1 :].split(".")[0] in names_of(new) else _REMARKS[old]
+    parts = ".".join(split(name)).split(".")
     starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
     return None if starts[0] in MODULES else next((_REMARKS[start] for start in starts if start in _REMARKS), None)

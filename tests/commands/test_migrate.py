@@ -277,7 +277,7 @@ from tensorflow.examples.tutorials.mnist import input_data
 import tensorflow.contrib.rnn
 import tensorflow.contrib.slim as slim
 x = tf.contrib.layers.xavier_initializer()
-x = rnn.NASCell(8)
+x = rnn.NASCell.__name__
 x = tf.contrib.rnn.NASCell(8).output_size
 x = tf.contrib.seq2seq.BahdanauAttention
 x = tf.layers.dense(x, 3)
@@ -294,7 +294,7 @@ REMARKS = [
     "6: tf.contrib.rnn: import it under a name, with `as`",
     "7: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
     "8: tf.contrib.layers.xavier_initializer: use tf.glorot_uniform_initializer",
-    "9: tf.contrib.rnn.NASCell: not in stacked_lstm.rnn_cell",
+    "9: tf.contrib.rnn.NASCell.__name__: not in stacked_lstm.rnn_cell",
     "10: tf.contrib.rnn.NASCell: not in stacked_lstm.rnn_cell",
     "11: tf.contrib.seq2seq.BahdanauAttention: not in stacked_lstm.contrib.seq2seq; tensorflow_addons.seq2seq has "
     "attention and beam search",
