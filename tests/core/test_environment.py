@@ -84,7 +84,7 @@ FLOORS = {
     "engines.native": "library ops engine __main__",
     "rnn_cell": "variables zero_states cell configs keras_names lstm_base basic_lstm_cell lstm_cell multi_rnn_cell"
     " wrappers dropout_wrapper dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder",
-    "contrib": "seq2seq legacy_seq2seq",
+    "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report convert compare old_names old_program migrate",
