@@ -88,10 +88,10 @@ FLOORS = {
     " normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
     " one_state_base basic_rnn_cell gru_cell multi_rnn_cell wrappers dropout_wrapper dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells",
-    "contrib": "seq2seq legacy_seq2seq",
+    "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
     " tensorflow_checkpoints formats reading writing",
-    "commands": "output_files command choices charts series report convert compare",
+    "commands": "output_files command choices charts series report convert compare old_names old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 
