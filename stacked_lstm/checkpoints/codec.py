@@ -18,15 +18,16 @@ class Codec(NamedTuple):
     Fields:
       load: path -> `Content` with all arrays of the file.
       find: (content, path) -> list of `Location`, in the order of the network.
-      create: (layers, layout, scope, path) -> (`Content.container`, list of `Location`) of a new file with a plain
-        stack. `layers` has for each layer a dictionary from the layout's array names to arrays; `scope` is the name or
-        the prefix that the user wants, or None.
+      create: (layers, initial_states, layout, scope, path) -> (`Content.container`, list of `Location`) of a new file
+        with a plain stack. `layers` has for each layer a dictionary from the layout's array names to arrays;
+        `initial_states` has for each layer the arrays of its initial state, none in a format that holds none; `scope`
+        is the name or the prefix that the user wants, or None.
       save: (path, content): writes the file.
       finish: path: what remains to be done when the file has its name.
     """
 
     load: Callable[[str], Content]
     find: Callable[[Content, str], list[Location]]
-    create: Callable[[Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
+    create: Callable[[Sequence[Weights], Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
     save: Callable[[str, Content], None]
     finish: Callable[[str], None] = do_nothing

@@ -22,6 +22,7 @@ class Format(NamedTuple):
       is_tensorflow_checkpoint: whether a file is a TensorFlow checkpoint, which may also hold other variables.
       has_directions: whether a file says in which direction its layers read a sequence.
       always_has_biases: whether layers without biases do not exist, so that they get zeros.
+      has_initial_states: whether a file can hold what layers start from.
 
     Example:
       >>> entry = stacked_lstm.checkpoints.FORMATS["pytorch"]
@@ -35,6 +36,7 @@ class Format(NamedTuple):
     is_tensorflow_checkpoint: bool = False
     has_directions: bool = False
     always_has_biases: bool = False
+    has_initial_states: bool = False
 
     def codec(self) -> Codec:
         """The functions that read and write such files. Imports their module."""
@@ -48,6 +50,7 @@ FORMATS = {
         suffixes=(),
         layout=layouts.OWN,
         is_tensorflow_checkpoint=True,
+        has_initial_states=True,
     ),
     "rnn_cell": Format(
         module="tensorflow_checkpoints",
@@ -80,6 +83,7 @@ FORMATS = {
         suffixes=(".onnx",),
         layout="onnx",
         has_directions=True,
+        has_initial_states=True,
     ),
 }
 

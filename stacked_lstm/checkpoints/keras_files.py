@@ -112,7 +112,9 @@ def _location(scope: str, names: Mapping[str, str], content: Content) -> Locatio
     return location._replace(direction=direction, status=status, remark=description.remark)
 
 
-def create(layers: Sequence[Weights], layout: str, scope: str | None, path: str) -> tuple[Container, list[Location]]:
+def create(
+    layers: Sequence[Weights], initial_states: Sequence[Weights], layout: str, scope: str | None, path: str
+) -> tuple[Container, list[Location]]:
     """A file for keras.Sequential([LSTM(...), ...]).load_weights, and the locations in it."""
     if path.endswith(".keras"):
         expected = f"`template` to be an existing .keras file, because {path} must contain a whole model"

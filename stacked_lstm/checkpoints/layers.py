@@ -35,6 +35,8 @@ class Location(NamedTuple):
       status: "plain"; "possible" if the shapes are those of an LSTM, but the name is not; "variant" if the file says
         that the layer computes something else than a plain LSTM.
       remark: the reason for the status, such as the layer's activations; may be empty.
+      initial_state: dictionary from c and h, or W_c and W_h, to names of arrays in the file; empty if the layer starts
+        from zeros.
 
     Example:
       >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
@@ -52,6 +54,7 @@ class Location(NamedTuple):
     direction: str = "forward"
     status: str = PLAIN
     remark: str = ""
+    initial_state: Mapping[str, str] = {}
 
 
 class LayerSizes(NamedTuple):
@@ -87,6 +90,8 @@ class CheckpointLayer(NamedTuple):
         bc if there are biases, with `forget_bias` in bf.
       slots: what an optimizer keeps for the layer: dictionary from (outer scope, name of the slot) to a dictionary like
         `weights`. Variables called <array's name>/Adam have the key ("", "Adam"). No forget bias is added to slots.
+      initial_state: what the layer starts from: c and h, [H] each, if it is learned; W_c and W_h if it is
+        projected from the first input as in `numpy_lstm.projected_forward`; empty for zeros.
 
     Example:
       >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))
@@ -102,6 +107,7 @@ class CheckpointLayer(NamedTuple):
     arrays: Weights
     weights: Weights
     slots: dict[tuple[str, str], Weights]
+    initial_state: Weights = {}
 
     @property
     def name(self) -> str:
@@ -149,7 +155,8 @@ def layer_at(location: Location, arrays: Mapping[str, Any], forget_bias: float |
     forget_bias = runtime_forget_bias(location.layout, forget_bias)
     own_arrays = {key: np.asarray(arrays[name]) for key, name in location.array_names.items()}
     weights = layouts.unpack(own_arrays, location.layout, forget_bias)
-    return CheckpointLayer(location, forget_bias, own_arrays, weights, {})
+    initial_state = {key: np.asarray(arrays[name]) for key, name in location.initial_state.items()}
+    return CheckpointLayer(location, forget_bias, own_arrays, weights, {}, initial_state)
 
 
 def runtime_forget_bias(layout: str, forget_bias: float | None) -> float:
@@ -202,7 +209,8 @@ def check_fits(location: Location, arrays: Mapping[str, np.ndarray], path: str, 
             for name in location.array_names.values()
         }
         expected = f"arrays of an LSTM layer with the layout {location.layout!r} for {location.name} in {path}"
-        checks.fail("checkpoints.read", f"{expected}, or `{names_argument}` to select other layers", shapes)
+        problem = f"{shapes}{'; ' * bool(location.remark)}{location.remark}"
+        checks.fail("checkpoints.read", f"{expected}, or `{names_argument}` to select other layers", problem)
 
 
 def check_numbers(locations: Sequence[Location], path: str, names_argument: str) -> None:

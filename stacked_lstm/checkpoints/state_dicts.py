@@ -67,7 +67,7 @@ def find(content: Content, path: str) -> list[Location]:
 
 
 def create(
-    layers: Sequence[Weights], layout: str, scope: str | None, path: str
+    layers: Sequence[Weights], initial_states: Sequence[Weights], layout: str, scope: str | None, path: str
 ) -> tuple[dict[str, str] | None, list[Location]]:
     """Metadata, and the names in the state_dict of an nn.LSTM, whose layers all have the same width."""
     prefix = scope or ""

@@ -8,7 +8,7 @@ from typing import Sequence
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, variables
+from stacked_lstm.checkpoints import files, initial_states, variables
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights
@@ -35,7 +35,9 @@ def find(content: Content, path: str) -> list[Location]:
     return variables.find_stacks(content.arrays) + variables.find_cells(content.arrays)
 
 
-def create(layers: Sequence[Weights], layout: str, scope: str | None, path: str) -> tuple[None, list[Location]]:
+def create(
+    layers: Sequence[Weights], states: Sequence[Weights], layout: str, scope: str | None, path: str
+) -> tuple[None, list[Location]]:
     """No container, and the names of variables: `scope`/layer_1/Wf and so on, or those of cells at `scope` % 0."""
     if layout == layouts.OWN:
         unknown = sorted(set().union(*layers) - set(variables.STACK_NAMES))
@@ -47,9 +49,13 @@ def create(layers: Sequence[Weights], layout: str, scope: str | None, path: str)
         outer = "rnn/multi_rnn_cell/cell_%d/" if len(layers) > 1 else "rnn/"
         pattern, first = scope or outer + CELL_NAMES[layout], 0
     names = _numbered_names(pattern, len(layers), first)
-    return None, [
-        Location(name, "", layout, {key: f"{name}/{key}" for key in arrays}) for name, arrays in zip(names, layers)
-    ]
+    locations = []
+    for k, (name, arrays, state) in enumerate(zip(names, layers, states)):
+        state_names = initial_states.variable_names(name.rpartition("/")[0], str(first + k))
+        state_names = {key: state_names[key] for key in state}
+        array_names = {key: f"{name}/{key}" for key in arrays}
+        locations.append(Location(name, "", layout, array_names, initial_state=state_names))
+    return None, locations
 
 
 def _numbered_names(pattern: str, count: int, first: int) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Mapping
 import numpy as np
 
 from stacked_lstm import layouts
+from stacked_lstm.checkpoints import initial_states
 from stacked_lstm.checkpoints.layers import POSSIBLE, Location, direction_of, fits, keras_layout, natural_order
 from stacked_lstm.weights import BIAS_NAMES, KERNEL_NAMES
 
@@ -40,10 +41,12 @@ def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
         match = _STACK_VARIABLE.fullmatch(name)
         if match:
             names_by_layer.setdefault((match.group("layer"), match.group("stack")), {})[match.group("name")] = name
-    locations = [
-        Location(layer, stack, layouts.OWN, {key: names[key] for key in STACK_NAMES if key in names})
-        for (layer, stack), names in names_by_layer.items()
-    ]
+    locations = []
+    for (layer, stack), names in names_by_layer.items():
+        array_names = {key: names[key] for key in STACK_NAMES if key in names}
+        state_names = initial_states.variable_names(stack, layer.rpartition("_")[2])
+        state_names = {key: name for key, name in state_names.items() if name in arrays}
+        locations.append(Location(layer, stack, layouts.OWN, array_names, initial_state=state_names))
     return sorted(locations, key=lambda location: natural_order(location.name))
 
 

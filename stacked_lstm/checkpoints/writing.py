@@ -7,7 +7,7 @@ from typing import Any, Collection, Mapping, NamedTuple, Sequence, Union
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, slots, stacks
+from stacked_lstm.checkpoints import files, initial_states, slots, stacks
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import Format, find_format
@@ -58,12 +58,17 @@ class Plan(NamedTuple):
         """Reads what was written to a temporary path; raises ValueError if the layers cannot be found there."""
         content = self.codec.load(path)
         with files.file_errors(self.path, "layers that can be found again", "checkpoints.write"):
-            present = [set(location.array_names.values()) for location in self.codec.find(content, self.path)]
+            present = [_names(location) for location in self.codec.find(content, self.path)]
         for location in self.locations:
-            if set(location.array_names.values()) not in present:
+            if _names(location) not in present:
                 checks.fail("checkpoints.write", "`scope` to be a name by which layers can be found", location.name)
             check_fits(location, content.arrays, self.path, "names")
         return content
+
+
+def _names(location: Location) -> set[str]:
+    """The names of a layer's arrays in the file, with those of its initial state."""
+    return {*location.array_names.values(), *location.initial_state.values()}
 
 
 def write(
@@ -77,6 +82,7 @@ def write(
     template_names: str | None = None,
     overwrite: bool = False,
     averages: Collection[str] = slots.AVERAGES,
+    initial_state: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Location]:
     """Writes LSTM layers to a file of TensorFlow, Keras, PyTorch or ONNX, completely or not at all.
 
@@ -101,14 +107,16 @@ def write(
       overwrite: whether an existing file may be replaced.
       averages: names of the slots that are averages of the variables, as the program named its
         ExponentialMovingAverage. They contain the forget bias, other slots do not.
+      initial_state: what the layers start from, a mapping for each layer as `StackedLSTM.get_weights` returns them in
+        `initial_state`; [] for zeros; None for what a `CheckpointLayer` has. StackedLSTM and ONNX have a place for it.
 
     Returns:
       List of `Location`: where the layers are in the file.
 
     Raises:
-      ValueError: layers that do not form a stack or do not fit the template; peepholes or a projection that the format
-        lacks; names that are in use, or by which the layers would not be found again; a file that exists or cannot be
-        written. No file has changed then.
+      ValueError: layers that do not form a stack or do not fit the template; peepholes, a projection
+        or an initial state that the format lacks; names that are in use, or by which the layers would not be found
+        again; a file that exists or cannot be written. No file has changed then.
 
     Example:
       >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
@@ -116,7 +124,9 @@ def write(
       >>> locations[0].name, sorted(locations[0].array_names.values())
       ('encoder.l0', ['encoder.weight_hh_l0', 'encoder.weight_ih_l0'])
     """
-    new = plan(path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages)
+    new = plan(
+        path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages, initial_state
+    )
     new.write(overwrite)
     return new.locations
 
@@ -131,11 +141,13 @@ def plan(
     template: Path | None = None,
     template_names: str | None = None,
     averages: Collection[str] = slots.AVERAGES,
+    initial_state: Sequence[Mapping[str, Any]] | None = None,
 ) -> Plan:
     """Prepares what `write` would write, and writes nothing.
 
     Args:
-      path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages: as for `write`.
+      path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages, initial_state: as
+        for `write`.
 
     Returns:
       A `Plan`, whose method `write` writes the file.
@@ -160,18 +172,25 @@ def plan(
         if scope is not None:
             checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
         layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
+        states = initial_states.states_of(layers, initial_state)
         content, locations = _filled_template(entry, path, layers, layout, forget_bias, str(template), template_names)
+        content.arrays.update(initial_states.arrays_for_template(layers, states, locations, content.arrays))
         return Plan(path, entry.codec(), content, locations)
     if template_names is not None:
         checks.fail("checkpoints.write", "no `template_names` without `template`", repr(template_names))
     layers = stacks.one_stack(layers, entry.has_directions, entry.always_has_biases)
+    states = initial_states.states_of(layers, initial_state)
+    if not entry.has_initial_states:
+        initial_states.check_zeros(layers, states, entry.layout)
     packed = [_pack(layer, entry.layout, forget_bias) for layer in layers]
-    container, locations = entry.codec().create(packed, entry.layout, scope, path)
+    container, locations = entry.codec().create(packed, states, entry.layout, scope, path)
     arrays = _named_arrays(locations, packed)
+    arrays.update(initial_states.named_arrays(states, locations))
     if entry.is_tensorflow_checkpoint:
         for layer, location in zip(layers, locations):
             target_bias = runtime_forget_bias(location.layout, forget_bias)
             arrays.update(slots.pack_slots(layer, location, target_bias, averages))
+        other_arrays = initial_states.with_renamed_slots(other_arrays or {}, layers, locations)
     in_use = sorted(set(arrays) & set(other_arrays or {}))
     if in_use:
         expected = "`scope` to give names that differ from those of `other_arrays`"

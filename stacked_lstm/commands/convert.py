@@ -29,6 +29,8 @@ _COLUMNS = (
     "layer", "layout", "direction", "I", "H", "P", "biases", "forget bias", "peepholes", "dtype", "slots, remarks",
 )  # fmt: skip
 
+_SHOWN = 20  # Other arrays that the command names.
+
 # Arguments in the messages of `checkpoints` -> what users of the command know.
 _READ_ARGUMENTS = {"format": "--from_format", "names": "--layers", "forget_bias": "--forget_bias"}
 _WRITE_ARGUMENTS = {
@@ -40,6 +42,8 @@ _WRITE_ARGUMENTS = {
     "template": "--template",
     "template_names": "--template_layers",
     "overwrite=True": "--overwrite",
+    "initial_state": "the initial state",
+    "initial_state=[]": "--zero_initial_state",
 }
 
 
@@ -93,6 +97,11 @@ def define_flags(values: flags.FlagValues) -> None:
         "the variables do; other slots of an optimizer do not."
     )
     flags.DEFINE_list("averages", list(slots.AVERAGES), text, flag_values=values)
+    text = (
+        "Let the layers of --to start from zeros even if --from has a learned or projected initial state. It is kept "
+        "without this flag if --to is a StackedLSTM or an ONNX model; other files have no place for it."
+    )
+    flags.DEFINE_boolean("zero_initial_state", False, text, flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "Replace --to if it exists.", flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "Print what would be written, and write nothing.", flag_values=values)
 
@@ -132,6 +141,7 @@ def main(values: flags.FlagValues) -> None:
             template=values.template,
             template_names=values.template_layers,
             averages=values.averages,
+            initial_state=[] if values.zero_initial_state else None,
         )
     _print_plan(checkpoint, plan, keeps_others, values)
     if values.dry_run:
@@ -162,7 +172,7 @@ def _errors_name_flags(flag: str, arguments: Mapping[str, str], template_flag: s
         text = str(error)
         start = template_flag if template_flag and text.startswith("checkpoints.read: ") else flag
         text = re.sub(r"^(?:checkpoints|layouts)(?:\.\w+)?: ", start + ": ", text)
-        text = re.sub(r"`([\w=]+)`", lambda match: arguments.get(match.group(1), match.group(0)), text)
+        text = re.sub(r"`([\w=\[\]]+)`", lambda match: arguments.get(match.group(1), match.group(0)), text)
         raise ValueError(text) from error
 
 
@@ -196,6 +206,8 @@ def _row(layer: checkpoints.CheckpointLayer, averages: Sequence[str]) -> Sequenc
     adds_forget_bias = bool(layouts.LAYOUTS[layer.layout].forget_bias)
     remarks = ["/".join(slot).lstrip("/") + " (average)" * (slot[1] in averages) for slot in layer.slots]
     remarks += [layer.remark] * bool(layer.remark)
+    if layer.initial_state:
+        remarks.append(f"initial state {'projected' if 'W_h' in layer.initial_state else 'learned'}")
     return [
         layer.name,
         layer.layout,
@@ -217,10 +229,13 @@ def _print_plan(
     print(f"\nTo be written to {plan.path}:")
     rows: list[Sequence[str]] = [("layer", "layout", "array", "shape")]
     for layer, location in zip(checkpoint.layers, plan.locations):
-        for name in location.array_names.values():
+        for name in [*location.array_names.values(), *location.initial_state.values()]:
             shape = "x".join(map(str, plan.content.arrays[name].shape))
             rows.append((layer.name, location.layout, name, shape))
     _print_table(rows)
+    if values.zero_initial_state:
+        names = [name for layer in checkpoint.layers for name in layer.location.initial_state.values()]
+        print(f"Left out (--zero_initial_state): {', '.join(names) or 'nothing'}.")
     others = len(checkpoint.other_arrays)
     if values.template:
         print(f"Everything else stays as it is in {values.template}.")
@@ -229,7 +244,9 @@ def _print_plan(
         if slot_count:
             print(f"This includes {slot_count} arrays that an optimizer keeps for these layers.")
     elif others:
-        print(f"{'Kept unchanged' if keeps_others else 'Not converted'}: {others} other array{'s' * (others > 1)}.")
+        shown = sorted(checkpoint.other_arrays)[:_SHOWN] + ["..."] * (others > _SHOWN)
+        action = "Kept unchanged" if keeps_others else "Not converted"
+        print(f"{action}: {others} other array{'s' * (others > 1)} ({', '.join(shown)}).")
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -14,6 +14,7 @@ from stacked_lstm.commands import command, convert
 from stacked_lstm.compat import tf
 from support import numeric, plain_lstm
 from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
+from support.initial_states import saved_stack
 from support.paths import ROOT
 
 FOLDER = os.path.dirname(GOLDEN)
@@ -117,14 +118,17 @@ def test_the_report(tmp_path, capsys):
     assert re.search(row % "rnn/lstm_cell" + " +Adam\n", printed)
     assert re.search("only if --layers names them:\n.*" + row % "dense" + " +the shapes of an LSTM", printed, re.S)
     assert re.search(r"\n  rnn/lstm_cell +stacked_lstm +stacked_lstm/layer_1/Wf +7x4\n", printed)
-    assert "\nKept unchanged: 3 other arrays.\n" in printed and printed.endswith("written (--dry_run).\n")
+    assert (
+        "\nKept unchanged: 3 other arrays (dense/bias, dense/kernel, global_step).\n" in printed
+        and printed.endswith("written (--dry_run).\n")
+    )
     status, second_report, _ = run(capsys, **options)
     assert status == 0 and second_report.startswith(printed[: printed.index("\nNothing was written")])
     assert set(arrays_in(tmp_path / "own.ckpt")) == {"global_step", "dense/kernel", "dense/bias"} | {
         f"stacked_lstm/layer_1/{kind}{gate}{slot}" for kind in "Wb" for gate in "fioc" for slot in ("", "/Adam")
     }
     status, printed, _ = run(capsys, source=source, to=str(tmp_path / "new.npz"))
-    assert status == 0 and "Not converted: 3 other arrays." in printed
+    assert status == 0 and "Not converted: 3 other arrays (dense/bias, dense/kernel, global_step)." in printed
 
 
 def test_forget_biases_scopes_and_templates(tmp_path, capsys):
@@ -165,6 +169,28 @@ def test_one_network_of_several_after_the_other(tmp_path, capsys):
         status, _, errors = run(capsys, source=start, to=end, **options)
         assert status == 0, errors
     assert names_of(checkpoints.read(whole).layers) == ["fw/layer_1", "bw/layer_1"]
+
+
+@pytest.mark.parametrize("kind", ["learned", "projected"])
+def test_an_initial_state_is_not_dropped(kind, tmp_path, capsys):
+    """Without a place in the new file, the command asks for a flag and names the arrays."""
+    source, to = str(tmp_path / "model.ckpt"), str(tmp_path / "new.weights.h5")
+    layers, states = saved_stack(source, kind)
+    status, _, errors = run(capsys, source=source, to=to)
+    names = [f"encoder/initial_state/layer_{k}/{key}" for k in (1, 2) for key in sorted(states[0])]
+    expected = "convert.py: --to: expected --zero_initial_state, since a new file with the layout 'keras' has no place"
+    assert status == 2 and errors.startswith(expected) and errors.endswith(f"got {', '.join(names)}\n"), errors
+    assert not os.path.exists(to)
+    status, printed, errors = run(capsys, source=source, to=to, zero_initial_state=True)
+    assert status == 0 and f"Left out (--zero_initial_state): {', '.join(names)}.\n" in printed, errors
+    own = str(tmp_path / "own.ckpt")
+    status, printed, errors = run(capsys, source=source, to=own, to_format="stacked_lstm")
+    assert status == 0 and printed.count(f"initial state {kind}\n") == 2, errors
+    assert re.search(
+        rf"  encoder/layer_1 +stacked_lstm +stacked_lstm/initial_state/layer_1/{sorted(states[0])[0]} ", printed
+    )
+    for layer, state in zip(checkpoints.read(own).layers, states):
+        assert all(np.array_equal(layer.initial_state[key], state[key]) for key in state)
 
 
 ERRORS = [
