@@ -84,10 +84,16 @@ def save(path: str, content: Content) -> None:
 
 
 def finish(path: str) -> None:
-    """Lets tf.train.latest_checkpoint find the checkpoint, unless its folder already names a latest one."""
+    """Lets tf.train.latest_checkpoint find the checkpoint, unless its folder already names another that exists."""
     folder, name = os.path.split(os.path.abspath(path))
-    if not os.path.exists(os.path.join(folder, "checkpoint")):
+    if latest(path) is None:
         tf.train.update_checkpoint_state(folder, name)
+
+
+def latest(path: str) -> str | None:
+    """The checkpoint that tf.train.latest_checkpoint finds in the folder of `path`; None if that does not exist."""
+    latest_path: str | None = tf.train.latest_checkpoint(os.path.dirname(os.path.abspath(path)))
+    return latest_path
 
 
 CODEC = Codec(load=load, find=find, create=create, save=save, finish=finish)

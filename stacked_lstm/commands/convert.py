@@ -16,6 +16,7 @@ The exit status is 0 if the file was written, and 2 if it could not be. No file 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from typing import Iterator, Mapping, Sequence
 
@@ -88,7 +89,10 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum("from_format", None, formats, f"Format of --from ({default}).", flag_values=values)
     flags.DEFINE_enum("to_format", None, formats, f"Format of --to ({default}).", flag_values=values)
     for name, text in [
-        ("forget_bias", "What the cells of an rnn_cell checkpoint add to the forget gate at run time."),
+        (
+            "forget_bias",
+            "What the cells of an rnn_cell checkpoint add to the forget gate at run time; it is not in the file.",
+        ),
         ("to_forget_bias", "What the cells that will restore a new rnn_cell checkpoint add to the forget gate."),
     ]:
         flags.DEFINE_float(name, 1.0, text, flag_values=values)
@@ -144,12 +148,15 @@ def main(values: flags.FlagValues) -> None:
             initial_state=[] if values.zero_initial_state else None,
         )
     _print_plan(checkpoint, plan, keeps_others, values)
+    _print_forget_biases(checkpoint, plan, values)
     if values.dry_run:
         print("\nNothing was written (--dry_run).")
         return
     with _errors_name_flags("--to", _WRITE_ARGUMENTS):
         plan.write(values.overwrite)
     print(f"\nWrote {target} and read it back: {len(plan.content.arrays)} arrays, bit for bit the same.")
+    if to_tensorflow:
+        _print_latest(target)
 
 
 def run() -> None:
@@ -203,7 +210,6 @@ def _row(layer: checkpoints.CheckpointLayer, averages: Sequence[str]) -> Sequenc
     """A row of the table of layers."""
     input_size, hidden_size, projection_size = layer.sizes
     has_biases, has_peepholes = ("yes" if name in layer.weights else "no" for name in ("bf", "pf"))
-    adds_forget_bias = bool(layouts.LAYOUTS[layer.layout].forget_bias)
     remarks = ["/".join(slot).lstrip("/") + " (average)" * (slot[1] in averages) for slot in layer.slots]
     remarks += [layer.remark] * bool(layer.remark)
     if layer.initial_state:
@@ -216,7 +222,7 @@ def _row(layer: checkpoints.CheckpointLayer, averages: Sequence[str]) -> Sequenc
         str(hidden_size),
         str(projection_size or "-"),
         has_biases,
-        f"{layer.forget_bias:g}" if adds_forget_bias else "-",
+        f"{layer.forget_bias:g}" if _adds_forget_bias(layer.layout) else "-",
         has_peepholes,
         layer.weights["Wf"].dtype.name,
         ", ".join(remarks),
@@ -247,6 +253,33 @@ def _print_plan(
         shown = sorted(checkpoint.other_arrays)[:_SHOWN] + ["..."] * (others > _SHOWN)
         action = "Kept unchanged" if keeps_others else "Not converted"
         print(f"{action}: {others} other array{'s' * (others > 1)} ({', '.join(shown)}).")
+
+
+def _print_forget_biases(checkpoint: checkpoints.Checkpoint, plan: checkpoints.Plan, values: flags.FlagValues) -> None:
+    """Tells which forget biases were assumed, except where reading and writing assume the same one."""
+    sources = sorted({layer.network or layer.name for layer in checkpoint.layers if _adds_forget_bias(layer.layout)})
+    targets = [location.name for location in plan.locations if _adds_forget_bias(location.layout)]
+    is_assumed = {name: values[name].using_default_value for name in ("forget_bias", "to_forget_bias")}
+    if sources and targets and all(is_assumed.values()):
+        return
+    if is_assumed["forget_bias"]:
+        for network in sources:
+            print(f"Assumed: the cells of {network} add {values.forget_bias:g} to the forget gate (--forget_bias).")
+    if is_assumed["to_forget_bias"] and targets:
+        print(f"Assumed: the new cells will add {values.to_forget_bias:g} to the forget gate (--to_forget_bias).")
+
+
+def _adds_forget_bias(layout: str) -> bool:
+    return bool(layouts.LAYOUTS[layout].forget_bias)
+
+
+def _print_latest(target: str) -> None:
+    """Tells if TensorFlow's file `checkpoint` names another checkpoint than the one that was written."""
+    from stacked_lstm.checkpoints import tensorflow_checkpoints
+
+    latest = tensorflow_checkpoints.latest(target)
+    if latest is not None and os.path.abspath(latest) != os.path.abspath(target):
+        print(f"The file `checkpoint` beside it still names {latest} as the latest checkpoint.")
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
