@@ -6,8 +6,9 @@ import contextlib
 import glob
 import os
 import shutil
+import stat
 import tempfile
-from typing import Any, Callable, Dict, Iterator, NamedTuple, NoReturn
+from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -49,6 +50,15 @@ def file_errors(path: str, expected: str, function: str = "checkpoints.read") ->
 def fail_without_package(package: str, path: str) -> NoReturn:
     """Raises the ValueError that tells how to install a package that `path` needs."""
     raise ValueError(f"checkpoints: expected the package `{package}` for {path}, got none; pip install {package}")
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Opens a file for reading; raises ValueError if it is a FIFO or a device, which might block or never end."""
+    file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(f"{path}, which is no regular file")
+    return file
 
 
 def same_bits(a: Any, b: Any) -> bool:

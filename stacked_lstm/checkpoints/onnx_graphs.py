@@ -1,20 +1,24 @@
 """The nodes of an ONNX model and what is constant in it, also in the bodies of If, Loop and Scan nodes.
 
-Exporters let weights pass through nodes such as Slice, Concat and Unsqueeze. Such nodes only move numbers, so the
-weights are constants, too. Nothing here recurses, and no node is visited twice.
+Exporters let weights pass through nodes such as Slice, Concat and Unsqueeze, and may compute the places where to slice.
+If the inputs of such nodes are constants, so are their outputs. Nothing here recurses, and no node is visited twice.
 """
 
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from stacked_lstm.checkpoints import files
 
-# Ops whose outputs are constant if their inputs are. They make no more numbers than they get.
+# Ops that move numbers; they make no more of them than they get.
 MOVES = ("Cast", "Concat", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
+# Ops by which exporters compute shapes and indices.
+_ARITHMETIC = ("Add", "Div", "Mul", "Sub")
+_INDEX_OPS = ("ConstantOfShape", "Expand", "Gather", "Shape") + _ARITHMETIC
+_MOST_INDICES = 2**20  # Numbers that one of these ops may make, or have as an input.
 _DOMAINS = ("", "ai.onnx")
 _WITH_BODIES = (5, 10)  # Types of attributes: GRAPH, GRAPHS.
 
@@ -28,7 +32,8 @@ class Scope(NamedTuple):
       outer: the scope whose tensors the body also sees; None for the main graph.
       producers: name of a tensor -> the node that makes it.
       tensors: name of an initializer -> its TensorProto.
-      inputs: names of the graph's inputs.
+      inputs: name of an input of the graph -> its number.
+      node: the node of the body; None for the main graph.
     """
 
     path: str
@@ -36,13 +41,15 @@ class Scope(NamedTuple):
     outer: Any
     producers: dict[str, Any]
     tensors: dict[str, Any]
-    inputs: set[str]
+    inputs: dict[str, int]
+    node: Any
 
 
-def _scope(path: str, graph: Any, outer: Scope | None) -> Scope:
+def _scope(path: str, graph: Any, outer: Scope | None, node: Any) -> Scope:
     producers = {name: node for node in graph.node for name in node.output if name}
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    return Scope(path, graph, outer, producers, tensors, {value.name for value in graph.input})
+    inputs = {value.name: k for k, value in enumerate(graph.input)}
+    return Scope(path, graph, outer, producers, tensors, inputs, node)
 
 
 class Model:
@@ -58,13 +65,13 @@ class Model:
         self.onnx = onnx
         self.proto = proto
         self.scopes: list[Scope] = []
-        self._bodies: dict[int, list[Scope]] = {}
+        self.bodies: dict[int, list[Scope]] = {}  # id of a node -> the scopes of its bodies.
         self.nodes: list[tuple[Scope, Any]] = list(self._walk())
         self._constants: dict[tuple[str, str], np.ndarray | str] = {}
 
     def _walk(self) -> Iterator[tuple[Scope, Any]]:
         """All nodes in order; those in the bodies of a node come before the node itself."""
-        self.scopes.append(_scope("", self.proto.graph, None))
+        self.scopes.append(_scope("", self.proto.graph, None, None))
         paths = {""}
         stack: list[tuple[Scope, Iterator[Any], Any]] = [(self.scopes[0], iter(self.proto.graph.node), None)]
         while stack:
@@ -80,8 +87,8 @@ class Model:
                 path = f"{scope.path}{node.name or node.output[0]}/{name}/"
                 path = path if path not in paths else f"{path[:-1]}_{len(paths)}/"
                 paths.add(path)
-                self.scopes.append(_scope(path, graph, scope))
-                self._bodies.setdefault(id(node), []).append(self.scopes[-1])
+                self.scopes.append(_scope(path, graph, scope, node))
+                self.bodies.setdefault(id(node), []).append(self.scopes[-1])
                 stack.append((self.scopes[-1], iter(graph.node), node))
             if not bodies:
                 yield scope, node
@@ -92,19 +99,27 @@ class Model:
         count = 0
         for scope, node in self.nodes:
             sources = [(scope, name) for name in node.input if name]
-            sources += [(body, value.name) for body in self._bodies.get(id(node), []) for value in body.graph.output]
+            sources += [(body, value.name) for body in self.bodies.get(id(node), []) for value in body.graph.output]
             owners = [(self.owner(place, name), name) for place, name in sources]
-            number = max([last.get((owner.path, name), 0) for owner, name in owners if owner is not None] + [0])
+            number = max([last.get((owner.path, name), 0) for owner, name in owners] + [0])
             if node.op_type == "LSTM" and node.domain in _DOMAINS:
                 source = self.owner(scope, node.input[0])
                 yield (
                     scope,
                     node,
-                    count > 0 and source is not None and last.get((source.path, node.input[0]), 0) == count,
+                    count > 0 and last.get((source.path, node.input[0]), 0) == count,
                 )
                 count += 1
                 number = count
             last.update(((scope.path, name), number) for name in node.output if name)
+
+    def tensors(self) -> list[Any]:
+        """The TensorProto of every initializer, and of every attribute that is one."""
+        tensors = [tensor for scope in self.scopes for tensor in scope.graph.initializer]
+        for _, node in self.nodes:
+            for attribute in node.attribute:
+                tensors += [attribute.t] * attribute.HasField("t") + list(attribute.tensors)
+        return tensors
 
     def initializers(self) -> dict[str, np.ndarray]:
         """Name of an initializer, with the path of its scope -> array."""
@@ -134,23 +149,24 @@ class Model:
                     scope.tensors[local].CopyFrom(tensor)
                 elif local in scope.producers:
                     node = scope.producers[local]
+                    place = next(k for k, other in enumerate(scope.graph.node) if other is node)
                     node.output[list(node.output).index(local)] = local + "_replaced"
-                    scope.graph.initializer.append(tensor)
+                    scope.graph.node.insert(place, self.onnx.helper.make_node("Constant", [], [local], value=tensor))
         return copy.proto
 
-    def owner(self, scope: Scope, name: str) -> Scope | None:
-        """The scope that defines the tensor with a name that `scope` sees; None if it is an input of a graph."""
+    def owner(self, scope: Scope, name: str) -> Scope:
+        """The scope that defines the tensor with a name that `scope` sees; raises ValueError if none does."""
         inner: Scope | None = scope
-        while inner is not None and name not in inner.producers and name not in inner.tensors:
-            if name in inner.inputs:
-                return None
+        while inner is not None and not any(name in names for names in (inner.producers, inner.tensors, inner.inputs)):
             inner = inner.outer
+        if inner is None:
+            raise ValueError(f"a tensor {name!r} that nothing makes")
         return inner
 
     def producer(self, scope: Scope, name: str) -> tuple[Scope, Any]:
-        """The node that makes a tensor, and its scope; (scope, None) for inputs and initializers."""
+        """The scope of a tensor, and the node that makes it; None for inputs and initializers."""
         owner = self.owner(scope, name)
-        return (owner, owner.producers.get(name)) if owner is not None else (scope, None)
+        return owner, owner.producers.get(name)
 
     def constant(self, scope: Scope, name: str) -> np.ndarray | str:
         """What a tensor always holds.
@@ -166,7 +182,7 @@ class Model:
         while stack:
             place, tensor = stack[-1]
             owner = self.owner(place, tensor)
-            key = (owner.path if owner else place.path, tensor)
+            key = (owner.path, tensor)
             if key not in self._constants:
                 missing = self._missing_inputs(owner, tensor)
                 if missing:
@@ -178,27 +194,31 @@ class Model:
             stack.pop()
         raise AssertionError
 
-    def _missing_inputs(self, owner: Scope | None, name: str) -> list[tuple[Scope, str]]:
+    def _missing_inputs(self, owner: Scope, name: str) -> list[tuple[Scope, str]]:
         """The inputs of the node that makes a tensor, if it moves numbers and they are not yet evaluated."""
-        node = owner.producers.get(name) if owner else None
-        if owner is None or node is None or node.op_type not in MOVES:
+        node = owner.producers.get(name)
+        if node is None or node.op_type not in MOVES + _INDEX_OPS:
             return []
-        owners = [(self.owner(owner, source), source) for source in node.input if source]
-        keys = [(place.path if place else owner.path, source) for place, source in owners]
-        return [(owner, source) for (_, source), key in zip(owners, keys) if key not in self._constants]
+        sources = [(self.owner(owner, source), source) for source in node.input if source]
+        return [(place, source) for place, source in sources if (place.path, source) not in self._constants]
 
-    def _evaluate(self, owner: Scope | None, name: str) -> np.ndarray | str:
-        if owner is None:
-            return f"the input {name}"
+    def _evaluate(self, owner: Scope, name: str) -> np.ndarray | str:
         if name in owner.tensors:
             return self.onnx.numpy_helper.to_array(owner.tensors[name])
+        if name in owner.inputs:
+            return f"the input {name}"
         node = owner.producers[name]
-        if node.op_type not in MOVES + ("Constant",) or node.domain not in _DOMAINS:
-            return f"{node.op_type} (node {node.name or node.output[0]!r})"
-        inputs = {source: self.constant(owner, source) for source in node.input if source}
-        for value in inputs.values():
+        text = describe(node)
+        if node.op_type not in MOVES + _INDEX_OPS + ("Constant",) or node.domain not in _DOMAINS:
+            return text
+        inputs: dict[str, np.ndarray] = {}
+        for source in filter(None, node.input):
+            value = self.constant(owner, source)
             if isinstance(value, str):
-                return value
+                return value if node.op_type in MOVES else text
+            inputs[source] = value
+        if node.op_type in _INDEX_OPS and not _makes_indices(node, list(inputs.values())):
+            return text
         return self._run(node, inputs)[list(node.output).index(name)]
 
     def _run(self, node: Any, inputs: dict[str, Any]) -> list[np.ndarray]:
@@ -216,10 +236,26 @@ class Model:
         return [np.asarray(array) for array in reference.ReferenceEvaluator(model).run(None, inputs)]
 
 
+def _makes_indices(node: Any, arrays: Sequence[np.ndarray]) -> bool:
+    """Whether an op of `_INDEX_OPS` makes few numbers and, except for Shape, gets few."""
+    if node.op_type == "Shape":
+        return True
+    if node.op_type in _ARITHMETIC and any(array.dtype.kind not in "iu" for array in arrays):
+        return False
+    shape = {"ConstantOfShape": arrays[0], "Expand": arrays[-1]}.get(node.op_type, ())
+    sizes = [float(array.size) for array in arrays]
+    return bool(np.prod(np.asarray(shape, np.float64)) * np.prod(sizes) <= _MOST_INDICES)
+
+
 def _graphs(attribute: Any) -> list[Any]:
     if attribute.type not in _WITH_BODIES:
         return []
     return [attribute.g] if attribute.type == _WITH_BODIES[0] else list(attribute.graphs)
+
+
+def describe(node: Any) -> str:
+    """A node as messages name it."""
+    return f"{node.op_type} (node {node.name or node.output[0]!r})"
 
 
 def attributes(onnx: Any, node: Any) -> dict[str, Any]:

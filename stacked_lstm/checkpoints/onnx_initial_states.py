@@ -10,10 +10,12 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm.checkpoints.onnx_graphs import MOVES, Model, Scope, attributes
+from stacked_lstm.checkpoints.onnx_graphs import MOVES, Model, Scope, attributes, describe
 
 INPUTS = {"h": 5, "c": 6}  # Part of the state -> index among the inputs of a node.
 _SHAPE = "initial_state/shape"  # [1, B, 1]
+_FILLS = ("ConstantOfShape", "ConstantFill")  # The second is an experimental op of old exporters.
+_LOOPS = ("Loop", "Scan")
 _REPEATS = ("Expand", "Tile", "Gather")  # They also only move numbers, but may make more of them than they get.
 
 
@@ -84,7 +86,7 @@ class Start(NamedTuple):
       key: name of the part of the initial state: h, c, W_h or W_c; empty if the state is zero or comes from outside.
       whole: name of the constant that holds the numbers.
       place: their index in it; empty if they are all of it.
-      remark: why it is none of these, e.g. "initial_h is computed by Add (node 'sum')"; else empty.
+      remark: why it is none of these, e.g. "initial_h comes from Add (node 'sum')"; else empty.
     """
 
     key: str = ""
@@ -121,9 +123,9 @@ def projected_states(model: Model, scope: Scope, node: Any) -> dict[str, str]:
     states = {}
     for part, k in INPUTS.items():
         name = node.input[k] if k < len(node.input) else ""
-        found = _chain(model, scope, name, ["Unsqueeze", "Tanh", "MatMul"])
-        if found:
-            states["W_" + part] = found[1].output[0]
+        nodes = _chain(model, scope, name, ["Unsqueeze", "Tanh", "MatMul"]) if name else []
+        if nodes:
+            states["W_" + part] = nodes[1].output[0]
     return states
 
 
@@ -146,7 +148,7 @@ def _projection(model: Model, scope: Scope, name: str, key: str, x: str, below: 
         return None
     source, matrix = nodes[-1].input
     array, owner = model.constant(scope, matrix), model.owner(scope, matrix)
-    if isinstance(array, str) or owner is None:
+    if isinstance(array, str):
         return None
     if source != below.get(key):
         first = _chain(model, scope, source, ["Gather"])
@@ -168,7 +170,7 @@ def _vector(model: Model, scope: Scope, name: str, part: str, direction: int, ax
         owner, node = model.producer(owner, name)
     array = model.constant(owner, name)
     if isinstance(array, str):
-        return Start(remark=f"initial_{part} is computed by {reasons[0]}")
+        return Start(remark=f"initial_{part} comes from {reasons[0]}")
     index = [0] * (array.ndim - 1)
     if array.ndim == 3:
         index[axis] = min(direction, array.shape[axis] - 1)
@@ -192,12 +194,21 @@ def _reasons(model: Model, scope: Scope, name: str) -> Iterator[str]:
             yield "a constant" if np.any(value) else ""
         elif node is None:
             yield ""
+            if tensor in owner.inputs and owner.node is not None and owner.node.op_type in _LOOPS:
+                stack += [(owner.outer, name) for name in owner.node.input[owner.inputs[tensor] :][:1]]
         elif node.op_type in _REPEATS:
             stack.append((owner, node.input[0]))
         elif node.op_type in MOVES:
             stack += [(owner, source) for source in (node.input if node.op_type == "Concat" else node.input[:1])]
-        elif node.op_type == "ConstantOfShape":
-            fill = [model.onnx.numpy_helper.to_array(attribute.t) for attribute in node.attribute]
-            yield "ConstantOfShape" if np.any(fill) else ""
+        elif node.op_type == "If":
+            k = list(node.output).index(tensor)
+            stack += [(body, body.graph.output[k].name) for body in model.bodies[id(node)]]
+        elif node.op_type in _FILLS:
+            fill = [value for name, value in attributes(model.onnx, node).items() if name == "value"]
+            yield describe(node) if any(np.any(_array(model, number)) for number in fill) else ""
         else:
-            yield value
+            yield describe(node)
+
+
+def _array(model: Model, value: Any) -> np.ndarray:
+    return np.asarray(value if isinstance(value, float) else model.onnx.numpy_helper.to_array(value))

@@ -10,7 +10,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm.checkpoints import files, onnx_initial_states
+from stacked_lstm.checkpoints import files, onnx_external_data, onnx_initial_states
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights
@@ -68,7 +68,9 @@ def load(path: str) -> Content:
     """The `Content` with all initializers, and with all other constants that LSTM nodes use."""
     onnx = _onnx(path)
     with files.file_errors(path, "an ONNX model"):
-        proto = onnx.load(path)
+        with files.open_regular(path) as file:
+            proto = onnx.load_model_from_string(file.read())
+        onnx_external_data.embed(Model(onnx, proto), path)
         onnx.checker.check_model(proto)
         return _content(Model(onnx, proto))
 
@@ -86,7 +88,7 @@ def _content(model: Model) -> Content:
         weights, problems = {}, []
         for key, source in _inputs(node).items():
             owner, array = model.owner(scope, source), model.constant(scope, source)
-            weights[key] = (owner or scope).path + source
+            weights[key] = owner.path + source
             if isinstance(array, str):
                 problems.append(f"{key} is computed by {array} at run time")
             elif len(directions) == 2 and array.shape[:1] == (2,):

@@ -98,11 +98,11 @@ def test_zeros_and_inputs(case, tmp_path):
 
 
 COMPUTED = {
-    "initial_h is computed by Add": dict(
+    "initial_h comes from Add": dict(
         h="sum", inputs=["h0"], weights={"h": STATE[:1, :1]}, nodes=[node_of("Add", ["h0", "h"], "sum")]
     ),
-    "initial_c is computed by Tanh": dict(c="tanh", inputs=["h0"], nodes=[node_of("Tanh", ["h0"], "tanh")]),
-    "initial_h is computed by ConstantOfShape": dict(
+    "initial_c comes from Tanh": dict(c="tanh", inputs=["h0"], nodes=[node_of("Tanh", ["h0"], "tanh")]),
+    r"initial_h is a constant of shape \(1, 2, 4\)": dict(
         h="ones",
         weights={"shape": np.array([1, 2, 4])},
         nodes=[node_of("ConstantOfShape", ["shape"], "ones", value=onnx.helper.make_tensor("value", 1, [1], [1.0]))],

@@ -21,6 +21,7 @@ MODULES = {
     "tf_keras": "golden.by_keras",
     "keras_3": "golden.by_keras",
     "pytorch": "golden.by_pytorch",
+    "pytorch_exporters": "golden.by_pytorch_exporters",
     "onnx_peepholes": "golden.by_pytorch",
 }
 
