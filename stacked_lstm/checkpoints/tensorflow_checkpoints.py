@@ -1,4 +1,8 @@
-"""TensorFlow checkpoints: V1 is read, V2 is read and written. The program's graph and variables are not needed."""
+"""TensorFlow checkpoints: V1 is read, V2 is read and written. The program's graph and variables are not needed.
+
+tf.train.Saver names variables as the graph does. tf.train.Checkpoint names them by the attributes that lead to them,
+adds a suffix, and stores a graph of the objects, which also has the variables' other names.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +19,48 @@ from stacked_lstm.checkpoints.layers import Location, Weights
 from stacked_lstm.compat import tf
 from stacked_lstm.weights import LAYER_SCOPE
 
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 STACK_SCOPE = "stacked_lstm"
 CELL_NAMES = {"rnn_cell": "lstm_cell", "cudnn_compatible": "cudnn_compatible_lstm_cell"}
 
 
 def load(path: str) -> Content:
-    """The `Content` of the checkpoint with the prefix `path`, or of the last checkpoint in the folder `path`."""
+    """The `Content` of the checkpoint with the prefix `path`, or of the last checkpoint in the folder `path`.
+
+    Its container is the graph of objects of a tf.train.Checkpoint; None without one.
+    """
     with files.file_errors(path, "a TensorFlow checkpoint"):
         reader = tf.train.load_checkpoint(path)
         dtypes = reader.get_variable_to_dtype_map()
         arrays = {name: reader.get_tensor(name) for name in sorted(dtypes)}
     for name, array in arrays.items():  # An array of bytes would cut zeros at the end of a string.
         arrays[name] = np.array(array, object if dtypes[name] == tf.string else None)
-    return Content(arrays, None)
+    return Content(arrays, arrays.pop(_OBJECT_GRAPH, None))
 
 
 def find(content: Content, path: str) -> list[Location]:
     """The layers of StackedLSTMs, then those of cells and Keras layers."""
-    return variables.find_stacks(content.arrays) + variables.find_cells(content.arrays)
+    keys = {key[: -len(_SUFFIX)] if key.endswith(_SUFFIX) else key: key for key in content.arrays}
+    arrays = {name: content.arrays[key] for name, key in keys.items()}
+    full_names = _full_names(content.container) if content.container is not None else {}
+    scopes = {name.rpartition("/")[0]: full_names.get(key, name).rpartition("/")[0] for name, key in keys.items()}
+    return [
+        location._replace(
+            array_names={key: keys.get(name, name) for key, name in location.array_names.items()},
+            initial_state={key: keys[name] for key, name in location.initial_state.items()},
+        )
+        for location in variables.find_stacks(arrays) + variables.find_cells(arrays, scopes)
+    ]
+
+
+def _full_names(object_graph: np.ndarray) -> dict[str, str]:
+    """Key in the checkpoint -> the name of the variable in its program's graph."""
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(object_graph.item())
+    attributes = [attribute for node in graph.nodes for attribute in node.attributes]
+    return {attribute.checkpoint_key: attribute.full_name for attribute in attributes if attribute.full_name}
 
 
 def create(
@@ -71,7 +99,8 @@ def _numbered_names(pattern: str, count: int, first: int) -> list[str]:
 
 def save(path: str, content: Content) -> None:
     """Writes a checkpoint on the CPU, in a graph and a session of its own."""
-    names, arrays = list(content.arrays), list(content.arrays.values())
+    named = dict(content.arrays, **({_OBJECT_GRAPH: content.container} if content.container is not None else {}))
+    names, arrays = list(named), list(named.values())
     with tf.Graph().as_default(), tf.device("/CPU:0"):
         placeholders = [
             tf.placeholder(tf.string if array.dtype == object else tf.as_dtype(array.dtype), array.shape)

@@ -50,7 +50,7 @@ def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
     return sorted(locations, key=lambda location: natural_order(location.name))
 
 
-def find_cells(arrays: Mapping[str, np.ndarray]) -> list[Location]:
+def find_cells(arrays: Mapping[str, np.ndarray], graph_scopes: Mapping[str, str] | None = None) -> list[Location]:
     """The layers of cells, and of Keras layers that a Saver saved with the rest of a TF1 program.
 
     Variables with the shapes of an LSTM cell, but another name, have the status `POSSIBLE`: a dense layer has such
@@ -58,12 +58,15 @@ def find_cells(arrays: Mapping[str, np.ndarray]) -> list[Location]:
 
     Args:
       arrays: mapping from the names of variables to arrays.
+      graph_scopes: scope of a name in `arrays` -> the scope of the same variable in the graph, whose last part tells
+        what kind of cell it is; None if the scopes are the same.
     """
     parts = [name.rpartition("/") for name in arrays]
     scopes = {scope for scope, _, last in parts if last in _VARIABLE_NAMES["kernel"] + _VARIABLE_NAMES["bias"]}
     locations = []
     for scope in sorted(scopes, key=natural_order):
-        outer, _, last = scope.rpartition("/")
+        outer = scope.rpartition("/")[0]
+        last = (graph_scopes or {}).get(scope, scope).rpartition("/")[2]
         is_cell = CELL_SCOPE.fullmatch(last) is not None
         names = _array_names(scope, arrays, is_cell)
         location = Location(scope, _network(outer), _layout(names, last, arrays), names, direction_of(scope))

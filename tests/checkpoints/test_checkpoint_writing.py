@@ -235,7 +235,7 @@ def test_a_template_keeps_all_else(tmp_path):
         (dict(path="."), "expected the name of a file, got the folder"),
         (
             dict(format=None),
-            "expected `format`, or a file name that ends in one of .weights.h5 .h5 .keras .* got .*own.ckpt",
+            "expected `format`, or a file name that ends in one of .weights.h5 .h5 .hdf5 .hd5 .keras .* got .*own.ckpt",
         ),
         (
             dict(path="own.h5", format=None, other_arrays={"a": np.zeros(1)}),

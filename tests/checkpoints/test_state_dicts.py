@@ -1,6 +1,7 @@
 """State_dicts of PyTorch as .npz and .safetensors: golden files are read and computed with; files are written."""
 
 import os
+import pickle
 import sys
 
 import numpy as np
@@ -212,3 +213,26 @@ def test_a_prefix_ends_in_a_point(suffix, tmp_path):
     with pytest.raises(ValueError, match="expected `scope` to be a prefix .*, which ends in .*, got 'lstm'"):
         checkpoints.write(str(tmp_path / ("new" + suffix)), float32_layers([4], 3), scope="lstm")
     assert folder(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "pytorch_model.bin", "model.pkl", "last.ckpt", "zip.ckpt"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_pickles_are_refused(name, exists, tmp_path):
+    """The message has the recipe. A file is known by its first bytes, too."""
+    if not exists and name.endswith(".ckpt"):
+        return
+    if exists:
+        (tmp_path / name).write_bytes(b"PK\3\4..." if "zip" in name else pickle.dumps({"a": 1}))
+    recipe = r"safetensors.torch.save_file\(model.state_dict\(\), '.*%s.safetensors'\)" % name.split(".")[0]
+    with pytest.raises(
+        ValueError, match="checkpoints.read: expected a file without pickles, .*" + recipe + ", got .*" + name
+    ):
+        checkpoints.read(tmp_path / name)
+    if not name.endswith(".ckpt"):
+        with pytest.raises(ValueError, match="checkpoints.write: expected a file without pickles, .*" + recipe):
+            checkpoints.write(tmp_path / name, plain_lstm.float32_layers([4], 3), "pytorch")
+
+
+def test_a_checkpoint_with_the_name_of_a_pickle(tmp_path):
+    checkpoints.write(tmp_path / "model.bin", plain_lstm.float32_layers([4], 3), "stacked_lstm")
+    assert len(checkpoints.read(tmp_path / "model.bin").layers) == 1
