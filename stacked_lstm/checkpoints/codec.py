@@ -16,7 +16,8 @@ class Codec(NamedTuple):
     """The functions that read and write one kind of file.
 
     Fields:
-      load: path -> `Content` with all arrays of the file.
+      load: (path, max_bytes) -> `Content` with all arrays of the file. It must not ask for more memory than a
+        `limits.Budget` of `max_bytes` allows, and must not read any other file of the machine.
       find: (content, path) -> list of `Location`, in the order of the network.
       create: (layers, initial_states, layout, scope, path) -> (`Content.container`, list of `Location`) of a new file
         with a plain stack. `layers` has for each layer a dictionary from the layout's array names to arrays;
@@ -26,7 +27,7 @@ class Codec(NamedTuple):
       finish: path: what remains to be done when the file has its name.
     """
 
-    load: Callable[[str], Content]
+    load: Callable[[str, int | None], Content]
     find: Callable[[Content, str], list[Location]]
     create: Callable[[Sequence[Weights], Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
     save: Callable[[str, Content], None]

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, NamedTuple, NoReturn
 import numpy as np
 
 from stacked_lstm import checks
+from stacked_lstm.checkpoints.limits import LimitError
 
 Arrays = Dict[str, np.ndarray]
 
@@ -42,6 +43,8 @@ def file_errors(path: str, expected: str, function: str = "checkpoints.read") ->
     """
     try:
         yield
+    except LimitError:
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".strip(": \n")
         raise ValueError(f"{function}: expected {expected} in {path}, got {reason}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import re
 from typing import Any, Dict, Mapping, NamedTuple, Sequence
 
@@ -225,18 +226,20 @@ def check_numbers(locations: Sequence[Location], path: str, names_argument: str)
     for location in locations:
         pattern, lowest = _NUMBERS.get(location.layout, (None, 0))
         for match in re.finditer(pattern, location.name) if pattern else []:
-            numbers[location.name[: match.start(1)], lowest].add(int(match.group(1)))
+            numbers[location.name[: match.start(1)], lowest].add(int(match.group(1)[-18:]))
     for (prefix, lowest), present in sorted(numbers.items()):
-        missing = [f"{prefix}{k}" for k in range(lowest, max(present)) if k not in present]
-        if missing:
+        missing = (f"{prefix}{k}" for k in range(lowest, max(present)) if k not in present)
+        shown = list(itertools.islice(missing, 5))  # A name may have any number; nobody waits for all before it.
+        if shown:
             expected = f"LSTM layers without gaps in their numbers in {path}, or `{names_argument}` to select layers"
-            checks.fail("checkpoints.read", expected, f"no {', '.join(missing[:5])}")
+            checks.fail("checkpoints.read", expected, f"no {', '.join(shown)}")
 
 
 def natural_order(name: str) -> list[Any]:
     """A key that sorts names with numbers by value, and forward before backward."""
     words = re.sub(r"\b(fw|forward)", "0", re.sub(r"\b(bw|backward)", "1", name))
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", words)]
+    numbers = [part.lstrip("0") if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", words))]
+    return [(len(part), part) if k % 2 else part for k, part in enumerate(numbers)]
 
 
 def direction_of(scope: str) -> str:

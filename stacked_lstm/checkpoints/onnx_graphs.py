@@ -12,13 +12,14 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 import numpy as np
 
 from stacked_lstm.checkpoints import files
+from stacked_lstm.checkpoints.limits import Budget
 
 # Ops that move numbers; they make no more of them than they get.
 MOVES = ("Cast", "Concat", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
 # Ops by which exporters compute shapes and indices.
 _ARITHMETIC = ("Add", "Div", "Mul", "Sub")
 _INDEX_OPS = ("ConstantOfShape", "Expand", "Gather", "Shape") + _ARITHMETIC
-_MOST_INDICES = 2**20  # Numbers that one of these ops may make, or have as an input.
+_MOST_INDICES = 2**12  # Numbers that one of these ops may make, or have as an input.
 _DOMAINS = ("", "ai.onnx")
 _WITH_BODIES = (5, 10)  # Types of attributes: GRAPH, GRAPHS.
 
@@ -55,13 +56,15 @@ def _scope(path: str, graph: Any, outer: Scope | None, node: Any) -> Scope:
 class Model:
     """A model that was read; it must have passed ONNX's checker, so that no node depends on itself."""
 
-    def __init__(self, onnx: Any, proto: Any) -> None:
+    def __init__(self, onnx: Any, proto: Any, budget: Budget) -> None:
         """Finds the nodes and the graphs.
 
         Args:
           onnx: the package.
           proto: the ModelProto.
+          budget: the bytes that constants may take.
         """
+        self._budget = budget
         self.onnx = onnx
         self.proto = proto
         self.scopes: list[Scope] = []
@@ -137,7 +140,7 @@ class Model:
         Args:
           arrays: name, with the path of the scope -> array. Nodes that made such a tensor from others are left out.
         """
-        copy = Model(self.onnx, deepcopy(self.proto))
+        copy = Model(self.onnx, deepcopy(self.proto), self._budget)
         constants = {**self.initializers(), **self.constants()}
         for scope in copy.scopes:
             for name, array in arrays.items():
@@ -219,6 +222,10 @@ class Model:
             inputs[source] = value
         if node.op_type in _INDEX_OPS and not _makes_indices(node, list(inputs.values())):
             return text
+        if node.op_type == "Identity":
+            return inputs[node.input[0]]
+        indices = _MOST_INDICES if node.op_type in _INDEX_OPS else 0
+        self._budget.spend(8 * indices + sum([array.nbytes for array in inputs.values()]), node.output[0])
         return self._run(node, inputs)[list(node.output).index(name)]
 
     def _run(self, node: Any, inputs: dict[str, Any]) -> list[np.ndarray]:

@@ -10,10 +10,11 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm.checkpoints import files, onnx_external_data, onnx_initial_states
+from stacked_lstm.checkpoints import files, limits, onnx_external_data, onnx_initial_states
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights
+from stacked_lstm.checkpoints.limits import Budget
 from stacked_lstm.checkpoints.onnx_graphs import Model, attributes
 from stacked_lstm.checkpoints.onnx_initial_states import Start
 
@@ -64,15 +65,16 @@ class Container(NamedTuple):
     parts: dict[str, tuple[str, Any]]
 
 
-def load(path: str) -> Content:
+def load(path: str, max_bytes: int | None) -> Content:
     """The `Content` with all initializers, and with all other constants that LSTM nodes use."""
     onnx = _onnx(path)
     with files.file_errors(path, "an ONNX model"):
         with files.open_regular(path) as file:
             proto = onnx.load_model_from_string(file.read())
-        onnx_external_data.embed(Model(onnx, proto), path)
+            budget = Budget(path, max_bytes)
+        onnx_external_data.embed(Model(onnx, proto, budget), path, budget)
         onnx.checker.check_model(proto)
-        return _content(Model(onnx, proto))
+        return _content(Model(onnx, proto, budget))
 
 
 def _content(model: Model) -> Content:
@@ -154,7 +156,7 @@ def create(
         graph.initializer.extend(_tensor(onnx, state[key], name) for key, name in location.initial_state.items())
     opsets = [onnx.helper.make_opsetid("", OPSET)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    return _content(Model(onnx, model)).container, locations
+    return _content(Model(onnx, model, Budget(path, limits.UNLIMITED, 0))).container, locations
 
 
 def _lstm_node(onnx: Any, location: Location, arrays: Weights, source: str, target: str) -> list[Any]:

@@ -9,6 +9,7 @@ There is no reader for the pickles of torch.save, because reading a pickle can r
 from __future__ import annotations
 
 import re
+import zipfile
 from typing import Any, Mapping, Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from stacked_lstm.checkpoints import files
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights, fits, natural_order
+from stacked_lstm.checkpoints.limits import Budget
 
 _NAME = re.compile(r"(?P<prefix>(?:.*\.)?)weight_(?:ih|hh)(?P<level>(?:_l\d+)?)(?P<reverse>(?:_reverse)?)")
 _MATRICES = ("weight_ih", "weight_hh")
@@ -25,14 +27,19 @@ _KEYS = _MATRICES + ("bias_ih", "bias_hh", "weight_hr")
 _HEIGHTS = {"GRU": 3, "RNN": 1}  # Rows of weight_hh per column in modules of PyTorch that use the same names.
 
 
-def load(path: str) -> Content:
+def load(path: str, max_bytes: int | None) -> Content:
     """The `Content`, whose container is the metadata of a .safetensors file."""
     if path.endswith(".npz"):
-        with files.file_errors(path, "arrays by name, without pickles,"), open(path, "rb") as file:
+        with files.file_errors(path, "arrays by name, without pickles,"), files.open_regular(path) as file:
+            budget = Budget(path, max_bytes)
+            for info in zipfile.ZipFile(file).infolist():
+                budget.spend(info.file_size, info.filename)
+            file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 return Content({name: archive[name] for name in archive.files}, None)
     safetensors = _safetensors(path)
     with files.file_errors(path, "tensors of NumPy's dtypes"):
+        files.open_regular(path).close()  # The package checks that the tensors are within the file.
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Content(arrays, file.metadata())

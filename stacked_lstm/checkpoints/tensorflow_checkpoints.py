@@ -16,6 +16,7 @@ from stacked_lstm.checkpoints import files, initial_states, variables
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights
+from stacked_lstm.checkpoints.limits import Budget
 from stacked_lstm.compat import tf
 from stacked_lstm.weights import LAYER_SCOPE
 
@@ -25,14 +26,22 @@ STACK_SCOPE = "stacked_lstm"
 CELL_NAMES = {"rnn_cell": "lstm_cell", "cudnn_compatible": "cudnn_compatible_lstm_cell"}
 
 
-def load(path: str) -> Content:
+def load(path: str, max_bytes: int | None) -> Content:
     """The `Content` of the checkpoint with the prefix `path`, or of the last checkpoint in the folder `path`.
 
     Its container is the graph of objects of a tf.train.Checkpoint; None without one.
     """
     with files.file_errors(path, "a TensorFlow checkpoint"):
-        reader = tf.train.load_checkpoint(path)
+        prefix = (tf.train.latest_checkpoint(path) if os.path.isdir(path) else None) or path
+        sizes = []
+        for name in files.existing_files(prefix):
+            with files.open_regular(name) as file:
+                sizes.append(os.fstat(file.fileno()).st_size)
+        reader = tf.train.load_checkpoint(prefix)
         dtypes = reader.get_variable_to_dtype_map()
+        budget = Budget(path, max_bytes, sum(sizes))
+        for name, shape in sorted(reader.get_variable_to_shape_map().items()):
+            budget.spend(float(np.prod(np.asarray(shape, np.float64))) * max(dtypes[name].size, 1), name)
         arrays = {name: reader.get_tensor(name) for name in sorted(dtypes)}
     for name, array in arrays.items():  # An array of bytes would cut zeros at the end of a string.
         arrays[name] = np.array(array, object if dtypes[name] == tf.string else None)

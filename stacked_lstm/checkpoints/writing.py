@@ -7,12 +7,12 @@ from typing import Any, Collection, Mapping, NamedTuple, Sequence, Union
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, initial_states, slots, stacks
+from stacked_lstm.checkpoints import files, initial_states, limits, slots, stacks
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import Format, find_format
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, check_fits, runtime_forget_bias
-from stacked_lstm.checkpoints.reading import Path, select_layers
+from stacked_lstm.checkpoints.reading import Path, load, select_layers
 
 Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
 
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
 
     def _load(self, path: str) -> Content:
         """Reads what was written to a temporary path; raises ValueError if the layers cannot be found there."""
-        content = self.codec.load(path)
+        content = self.codec.load(path, limits.UNLIMITED)
         with files.file_errors(self.path, "layers that can be found again", "checkpoints.write"):
             present = [_names(location) for location in self.codec.find(content, self.path)]
         for location in self.locations:
@@ -83,6 +83,7 @@ def write(
     overwrite: bool = False,
     averages: Collection[str] = slots.AVERAGES,
     initial_state: Sequence[Mapping[str, Any]] | None = None,
+    max_bytes: int | None = None,
 ) -> list[Location]:
     """Writes LSTM layers to a file of TensorFlow, Keras, PyTorch or ONNX, completely or not at all.
 
@@ -109,6 +110,7 @@ def write(
         ExponentialMovingAverage. They contain the forget bias, other slots do not.
       initial_state: what the layers start from, a mapping for each layer as `StackedLSTM.get_weights` returns them in
         `initial_state`; [] for zeros; None for what a `CheckpointLayer` has. StackedLSTM and ONNX have a place for it.
+      max_bytes: how many bytes the arrays of `template` may take together, as for `read`.
 
     Returns:
       List of `Location`: where the layers are in the file.
@@ -125,7 +127,17 @@ def write(
       ('encoder.l0', ['encoder.weight_hh_l0', 'encoder.weight_ih_l0'])
     """
     new = plan(
-        path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages, initial_state
+        path,
+        layers,
+        format,
+        scope,
+        forget_bias,
+        other_arrays,
+        template,
+        template_names,
+        averages,
+        initial_state,
+        max_bytes,
     )
     new.write(overwrite)
     return new.locations
@@ -142,12 +154,13 @@ def plan(
     template_names: str | None = None,
     averages: Collection[str] = slots.AVERAGES,
     initial_state: Sequence[Mapping[str, Any]] | None = None,
+    max_bytes: int | None = None,
 ) -> Plan:
     """Prepares what `write` would write, and writes nothing.
 
     Args:
-      path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages, initial_state: as
-        for `write`.
+      path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages, initial_state,
+        max_bytes: as for `write`.
 
     Returns:
       A `Plan`, whose method `write` writes the file.
@@ -173,7 +186,9 @@ def plan(
             checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
         layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
         states = initial_states.states_of(layers, initial_state)
-        content, locations = _filled_template(entry, path, layers, layout, forget_bias, str(template), template_names)
+        _check_suffix(entry, path, str(template))
+        content = load(entry.codec(), str(template), max_bytes)
+        locations = _fill_template(entry, path, layers, layout, forget_bias, str(template), template_names, content)
         content.arrays.update(initial_states.arrays_for_template(layers, states, locations, content.arrays))
         return Plan(path, entry.codec(), content, locations)
     if template_names is not None:
@@ -199,7 +214,7 @@ def plan(
     return Plan(path, entry.codec(), Content(arrays, container), locations)
 
 
-def _filled_template(
+def _fill_template(
     entry: Format,
     path: str,
     layers: Sequence[CheckpointLayer],
@@ -207,12 +222,10 @@ def _filled_template(
     forget_bias: float | None,
     template: str,
     names: str | None,
-) -> tuple[Content, list[Location]]:
-    """The content of the template with the arrays of the layers, and the locations of these."""
-    _check_suffix(entry, path, template)
-    codec = entry.codec()
-    content = codec.load(template)
-    locations, _ = select_layers(codec, content, template, layout, names, "template_names")
+    content: Content,
+) -> list[Location]:
+    """Puts the arrays of the layers into the content of the template; returns their locations."""
+    locations, _ = select_layers(entry.codec(), content, template, layout, names, "template_names")
     if [location.direction for location in locations] != [layer.direction for layer in layers]:
         targets, sources = ([(item.name, item.direction) for item in items] for items in (locations, layers))
         checks.fail("checkpoints.write", f"`layers` to match those of {template}, {targets}", sources)
@@ -225,7 +238,7 @@ def _filled_template(
             expected = f"arrays for {location.name} of {template}, {shapes}"
             checks.fail("checkpoints.write", expected, _shapes(packed[-1]))
     content.arrays.update(_named_arrays(locations, packed))
-    return content, locations
+    return locations
 
 
 def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:

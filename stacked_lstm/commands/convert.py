@@ -33,7 +33,12 @@ _COLUMNS = (
 _SHOWN = 20  # Other arrays that the command names.
 
 # Arguments in the messages of `checkpoints` -> what users of the command know.
-_READ_ARGUMENTS = {"format": "--from_format", "names": "--layers", "forget_bias": "--forget_bias"}
+_READ_ARGUMENTS = {
+    "format": "--from_format",
+    "names": "--layers",
+    "forget_bias": "--forget_bias",
+    "max_bytes": "--max_bytes",
+}
 _WRITE_ARGUMENTS = {
     "format": "--to_format",
     "layers": "the layers that --layers selects",
@@ -43,6 +48,7 @@ _WRITE_ARGUMENTS = {
     "template": "--template",
     "template_names": "--template_layers",
     "overwrite=True": "--overwrite",
+    "max_bytes": "--max_bytes",
     "initial_state": "the initial state",
     "initial_state=[]": "--zero_initial_state",
 }
@@ -106,6 +112,11 @@ def define_flags(values: flags.FlagValues) -> None:
         "without this flag if --to is a StackedLSTM or an ONNX model; other files have no place for it."
     )
     flags.DEFINE_boolean("zero_initial_state", False, text, flag_values=values)
+    text = (
+        "How many bytes the arrays of --from, and those of --template, may take together (default: 20 times the size "
+        "of the file, at least 256 MiB). A damaged or malicious file may declare more than it holds."
+    )
+    flags.DEFINE_integer("max_bytes", None, text, lower_bound=1, flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "Replace --to if it exists.", flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "Print what would be written, and write nothing.", flag_values=values)
 
@@ -130,7 +141,7 @@ def main(values: flags.FlagValues) -> None:
     with _errors_name_flags("--to", _WRITE_ARGUMENTS):
         files.check_target(target, values.overwrite)
     with _errors_name_flags("--from", _READ_ARGUMENTS):
-        checkpoint = checkpoints.read(source, values.from_format, values.layers, values.forget_bias)
+        checkpoint = checkpoints.read(source, values.from_format, values.layers, values.forget_bias, values.max_bytes)
     _print_layers(checkpoint, values)
     _check_one_network(checkpoint, values)
     keeps_others = from_tensorflow and to_tensorflow and not values.template
@@ -146,6 +157,7 @@ def main(values: flags.FlagValues) -> None:
             template_names=values.template_layers,
             averages=values.averages,
             initial_state=[] if values.zero_initial_state else None,
+            max_bytes=values.max_bytes,
         )
     _print_plan(checkpoint, plan, keeps_others, values)
     _print_forget_biases(checkpoint, plan, values)
