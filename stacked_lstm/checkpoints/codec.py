@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Sequence
 
-from stacked_lstm.checkpoints.files import Content
+from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import Location, Weights
+
+
+def accept(locations: Sequence[Location], arrays: Arrays, path: str, names_argument: str) -> None:
+    """The `check_complete` of formats whose files do not tell."""
 
 
 def do_nothing(path: str) -> None:
@@ -24,6 +28,8 @@ class Codec(NamedTuple):
         `initial_states` has for each layer the arrays of its initial state, none in a format that holds none; `scope`
         is the name or the prefix that the user wants, or None.
       save: (path, content): writes the file.
+      check_complete: (locations, arrays, path, name of the argument that selects layers): raises ValueError if the file
+        shows that their network has other layers.
       finish: path: what remains to be done when the file has its name.
     """
 
@@ -31,4 +37,5 @@ class Codec(NamedTuple):
     find: Callable[[Content, str], list[Location]]
     create: Callable[[Sequence[Weights], Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
     save: Callable[[str, Content], None]
+    check_complete: Callable[[Sequence[Location], Arrays, str, str], None] = accept
     finish: Callable[[str], None] = do_nothing

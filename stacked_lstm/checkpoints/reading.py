@@ -176,6 +176,7 @@ def select_layers(
             expected = f"plain LSTM layers in {path}, or `{names_argument}` to select layers"
             checks.fail("checkpoints.read", expected, variants)
         check_numbers(selected, path, names_argument)
+        codec.check_complete(selected, content.arrays, path, names_argument)
     unselected = [location for location in locations if location not in selected]
     return selected, [place for place in unselected if fits(place.array_names, content.arrays, place.layout)]
 

@@ -18,10 +18,14 @@ from stacked_lstm import checks
 from stacked_lstm.checkpoints import files
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
-from stacked_lstm.checkpoints.layers import Location, Weights, fits, natural_order
+from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights, fits, natural_order
 from stacked_lstm.checkpoints.limits import Budget
 
 _NAME = re.compile(r"(?P<prefix>(?:.*\.)?)weight_(?:ih|hh)(?P<level>(?:_l\d+)?)(?P<reverse>(?:_reverse)?)")
+_OWN_NAME = re.compile(r"(?:.*\.)?(?:weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l\d+)?(?:_reverse)?")
+# Weights from which others are computed: by weight normalisation, weight dropout and the like.
+_REPARAMETRIZED = re.compile(r"parametrizations\.|(?:weight|bias)_(?:ih|hh|hr)")
+_SHOWN = 3
 _MATRICES = ("weight_ih", "weight_hh")
 _KEYS = _MATRICES + ("bias_ih", "bias_hh", "weight_hr")
 _HEIGHTS = {"GRU": 3, "RNN": 1}  # Rows of weight_hh per column in modules of PyTorch that use the same names.
@@ -62,6 +66,12 @@ def save(path: str, content: Content) -> None:
 def find(content: Content, path: str) -> list[Location]:
     """The layers, sorted by the numbers in the names of modules and layers; .safetensors files sort names as text."""
     locations = {}
+    matches = [match for match in map(_NAME.fullmatch, content.arrays) if match]
+    members: dict[str, list[str]] = {match.group("prefix"): [] for match in matches}
+    for name in content.arrays:
+        for end in [0] + [match.end() for match in re.finditer(r"\.", name)]:
+            if name[:end] in members:
+                members[name[:end]].append(name)
     for match in filter(None, map(_NAME.fullmatch, content.arrays)):
         prefix, suffix = match.group("prefix"), match.group("level") + match.group("reverse")
         names = {key: prefix + key + suffix for key in _KEYS}
@@ -69,7 +79,9 @@ def find(content: Content, path: str) -> list[Location]:
         direction = "backward" if match.group("reverse") else "forward"
         name = prefix + (suffix.lstrip("_") or "cell")
         if not _is_other_module(names, content.arrays):
-            locations[name] = Location(name, prefix, "pytorch", names, direction)
+            remark = _remark(prefix, members[prefix])
+            status = VARIANT if remark else PLAIN
+            locations[name] = Location(name, prefix, "pytorch", names, direction, status, remark)
     return sorted(locations.values(), key=lambda found: (natural_order(found.network), natural_order(found.name)))
 
 
@@ -90,6 +102,21 @@ def create(
         for k, arrays in enumerate(layers)
     ]
     return (None if path.endswith(".npz") else {"format": "pt"}), locations
+
+
+def _remark(prefix: str, members: Sequence[str]) -> str:
+    """How a module differs from an nn.LSTM; empty if it does not.
+
+    Args:
+      prefix: the module's prefix of names. One without a prefix contains all other modules, so that only arrays count
+        that are named like its weights.
+      members: names of all arrays of the module and of those inside it.
+    """
+    others = [name for name in members if not _OWN_NAME.fullmatch(name)]
+    if not prefix:
+        others = [name for name in others if _REPARAMETRIZED.match(name)]
+    shown = sorted(others)[:_SHOWN] + ["..."] * (len(others) > _SHOWN)
+    return f"with {', '.join(shown)}, which an nn.LSTM does not have" if others else ""
 
 
 def _is_other_module(array_names: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> bool:

@@ -12,7 +12,7 @@ from typing import Sequence
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, initial_states, variables
+from stacked_lstm.checkpoints import cell_variables, files, initial_states, variables
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights
@@ -134,4 +134,6 @@ def latest(path: str) -> str | None:
     return latest_path
 
 
-CODEC = Codec(load=load, find=find, create=create, save=save, finish=finish)
+CODEC = Codec(
+    load=load, find=find, create=create, save=save, check_complete=cell_variables.check_all_found, finish=finish
+)

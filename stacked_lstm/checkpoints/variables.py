@@ -8,8 +8,17 @@ from typing import Mapping
 import numpy as np
 
 from stacked_lstm import layouts
-from stacked_lstm.checkpoints import initial_states
-from stacked_lstm.checkpoints.layers import POSSIBLE, Location, direction_of, fits, keras_layout, natural_order
+from stacked_lstm.checkpoints import cell_variables, initial_states
+from stacked_lstm.checkpoints.layers import (
+    PLAIN,
+    POSSIBLE,
+    VARIANT,
+    Location,
+    direction_of,
+    fits,
+    keras_layout,
+    natural_order,
+)
 from stacked_lstm.weights import BIAS_NAMES, KERNEL_NAMES
 
 # Scopes that the cells of TensorFlow 1 give their variables by default.
@@ -63,6 +72,8 @@ def find_cells(arrays: Mapping[str, np.ndarray], graph_scopes: Mapping[str, str]
     """
     parts = [name.rpartition("/") for name in arrays]
     scopes = {scope for scope, _, last in parts if last in _VARIABLE_NAMES["kernel"] + _VARIABLE_NAMES["bias"]}
+    scopes = {scope for scope in scopes if not cell_variables.is_of_another_cell(scope)}
+    members = cell_variables.members(scopes, arrays)
     locations = []
     for scope in sorted(scopes, key=natural_order):
         outer = scope.rpartition("/")[0]
@@ -71,7 +82,8 @@ def find_cells(arrays: Mapping[str, np.ndarray], graph_scopes: Mapping[str, str]
         names = _array_names(scope, arrays, is_cell)
         location = Location(scope, _network(outer), _layout(names, last, arrays), names, direction_of(scope))
         if is_cell or ("recurrent_kernel" in names and fits(names, arrays, location.layout)):
-            locations.append(location)
+            remark = cell_variables.remark(location, members[scope], arrays)
+            locations.append(location._replace(status=VARIANT if remark else PLAIN, remark=remark))
         elif {"kernel", "bias"} <= set(names) and fits(names, arrays, location.layout):
             remark = "the shapes of an LSTM cell, but another name"
             locations.append(location._replace(status=POSSIBLE, remark=remark))

@@ -17,6 +17,7 @@ MODULES = {
     "tensorflow_1_15": "golden.by_tensorflow_1_15",
     "block_cells": "golden.by_tensorflow_1_15",
     "program": "golden.by_tensorflow_1_15",
+    "other_cells": "golden.by_tensorflow_1_15",
     "cudnn_lstm": "golden.by_tensorflow_1_15",
     "tf_keras": "golden.by_keras",
     "keras_3": "golden.by_keras",
