@@ -27,7 +27,7 @@ class Codec(NamedTuple):
         with a plain stack. `layers` has for each layer a dictionary from the layout's array names to arrays;
         `initial_states` has for each layer the arrays of its initial state, none in a format that holds none; `scope`
         is the name or the prefix that the user wants, or None.
-      save: (path, content): writes the file.
+      save: (path, content, target): writes the file to `path`; it will be renamed to `target`.
       check_complete: (locations, arrays, path, name of the argument that selects layers): raises ValueError if the file
         shows that their network has other layers.
       finish: path: what remains to be done when the file has its name.
@@ -36,6 +36,6 @@ class Codec(NamedTuple):
     load: Callable[[str, int | None], Content]
     find: Callable[[Content, str], list[Location]]
     create: Callable[[Sequence[Weights], Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
-    save: Callable[[str, Content], None]
+    save: Callable[[str, Content, str], None]
     check_complete: Callable[[Sequence[Location], Arrays, str, str], None] = accept
     finish: Callable[[str], None] = do_nothing

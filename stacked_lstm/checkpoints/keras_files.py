@@ -166,7 +166,7 @@ def _list_names(hdf5: Any, names: Sequence[str], locations: Sequence[Location]) 
         hdf5[name].attrs["weight_names"] = np.array(weight_names, "S")
 
 
-def save(path: str, content: Content) -> None:
+def save(path: str, content: Content, target: str) -> None:
     """Writes the file of the container with the arrays of the content in place of its own."""
     data = io.BytesIO(_hdf5_bytes(path, content.container.data))
     with _h5py().File(data, "r+") as hdf5:

@@ -176,7 +176,7 @@ def _lstm_node(onnx: Any, location: Location, arrays: Weights, source: str, targ
     ]
 
 
-def save(path: str, content: Content) -> None:
+def save(path: str, content: Content, target: str) -> None:
     """Writes the model of the container with the arrays of the content in place of its own."""
     model, arrays = content.container.model, dict(content.arrays)
     for name, whole in content.container.wholes.items():

@@ -49,7 +49,7 @@ def load(path: str, max_bytes: int | None) -> Content:
             return Content(arrays, file.metadata())
 
 
-def save(path: str, content: Content) -> None:
+def save(path: str, content: Content, target: str) -> None:
     """Writes an .npz or a .safetensors file."""
     if path.endswith(".npz"):
         with open(path, "wb") as file:

@@ -106,19 +106,44 @@ def _numbered_names(pattern: str, count: int, first: int) -> list[str]:
     return names
 
 
-def save(path: str, content: Content) -> None:
-    """Writes a checkpoint on the CPU, in a graph and a session of its own."""
+def save(path: str, content: Content, target: str) -> None:
+    """Writes a checkpoint on the CPU, in a graph and a session of its own.
+
+    The names of its data differ from those of a checkpoint that exists at `target`, so that both can exist until the
+    index is exchanged. The number of shards is a part of these names.
+    """
     named = dict(content.arrays, **({_OBJECT_GRAPH: content.container} if content.container is not None else {}))
-    names, arrays = list(named), list(named.values())
+    names, count = list(named), _free_shard_count(target)
     with tf.Graph().as_default(), tf.device("/CPU:0"):
-        placeholders = [
-            tf.placeholder(tf.string if array.dtype == object else tf.as_dtype(array.dtype), array.shape)
-            for array in arrays
+        placeholders = {
+            name: tf.placeholder(tf.string if array.dtype == object else tf.as_dtype(array.dtype), array.shape)
+            for name, array in named.items()
+        }
+        prefixes = [f"{path}.shard-{k}" for k in range(count)]
+        saves = [
+            tf.raw_ops.SaveV2(
+                prefix=prefix,
+                tensor_names=names[k::count],
+                shape_and_slices=[""] * len(names[k::count]),
+                tensors=[placeholders[name] for name in names[k::count]],
+            )
+            for k, prefix in enumerate(prefixes)
         ]
-        slices = [""] * len(names)
-        op = tf.raw_ops.SaveV2(prefix=path, tensor_names=names, shape_and_slices=slices, tensors=placeholders)
+        with tf.control_dependencies(saves):
+            merge = tf.raw_ops.MergeV2Checkpoints(
+                checkpoint_prefixes=prefixes, destination_prefix=path, delete_old_dirs=False
+            )
         with tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
-            session.run(op, dict(zip(placeholders, arrays)))
+            session.run(merge, {placeholders[name]: array for name, array in named.items()})
+
+
+def _free_shard_count(target: str) -> int:
+    """The smallest number of shards that no checkpoint at `target` has; 1 if there is none that could be kept."""
+    parts = files.existing_files(target)
+    if not os.path.exists(target + ".index") or any(map(os.path.islink, parts)):
+        return 1
+    counts = {int(name[-5:]) for name in parts if ".data-" in name[len(target) :]}
+    return next(count for count in range(1, len(counts) + 2) if count not in counts)
 
 
 def finish(path: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Collection, Mapping, NamedTuple, Sequence, Union
 
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, initial_states, limits, slots, stacks
+from stacked_lstm.checkpoints import files, initial_states, limits, replacing, slots, stacks
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import Format, find_format
@@ -51,8 +52,8 @@ class Plan(NamedTuple):
         Args:
           overwrite: whether an existing file may be replaced.
         """
-        files.write(self.path, self.content, self.codec.save, self._load, overwrite)
-        self.codec.finish(self.path)
+        replacing.write(self.path, self.content, self.codec.save, self._load, overwrite)
+        self.codec.finish(os.path.realpath(self.path))
 
     def _load(self, path: str) -> Content:
         """Reads what was written to a temporary path; raises ValueError if the layers cannot be found there."""

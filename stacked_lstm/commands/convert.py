@@ -23,7 +23,7 @@ from typing import Iterator, Mapping, Sequence
 from absl import flags
 
 from stacked_lstm import checkpoints, layouts
-from stacked_lstm.checkpoints import files, slots
+from stacked_lstm.checkpoints import replacing, slots
 from stacked_lstm.commands import command
 
 _COLUMNS = (
@@ -139,7 +139,7 @@ def main(values: flags.FlagValues) -> None:
     if from_tensorflow or to_tensorflow:
         command.graph_mode()
     with _errors_name_flags("--to", _WRITE_ARGUMENTS):
-        files.check_target(target, values.overwrite)
+        replacing.check_target(target, values.overwrite)
     with _errors_name_flags("--from", _READ_ARGUMENTS):
         checkpoint = checkpoints.read(source, values.from_format, values.layers, values.forget_bias, values.max_bytes)
     _print_layers(checkpoint, values)
