@@ -12,6 +12,7 @@ import numpy as np
 
 from stacked_lstm.checkpoints.limits import LimitError
 
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # Opening a FIFO does not wait for a writer then.
 Arrays = Dict[str, np.ndarray]
 
 
@@ -54,7 +55,7 @@ def fail_without_package(package: str, path: str) -> NoReturn:
 
 def open_regular(path: str) -> BinaryIO:
     """Opens a file for reading; raises ValueError if it is a FIFO or a device, which might block or never end."""
-    file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | os.O_NONBLOCK))  # noqa: SIM115
+    file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | _NONBLOCK))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise ValueError(f"{path}, which is no regular file")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import os
 import shutil
@@ -11,6 +10,11 @@ import stat
 import tempfile
 import time
 from typing import Callable, Iterator
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows, where folders can be neither locked nor flushed.
+    fcntl = None  # type: ignore[assignment]
 
 from stacked_lstm import checks
 from stacked_lstm.checkpoints.files import Arrays, Content, existing_files, file_errors, same_bits
@@ -92,6 +96,9 @@ def _locked(folder: str) -> Iterator[bool]:
 
     Yields whether that succeeded: another process may have it, or the file system may know no locks.
     """
+    if fcntl is None:
+        yield False
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -114,6 +121,8 @@ def _remove_leftovers(folder: str) -> None:
 
 def _flush(path: str) -> None:
     """Waits until a file, or the names in a folder, are on the disk."""
+    if fcntl is None:
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -278,6 +278,9 @@ ERRORS = [
         dict(layers="nothing"),
         "--from: expected --layers to match .* got 'nothing'; the names are basic_lstm/rnn/basic_lstm_cell",
     ),
+    (dict(max_bytes=100), "--from: expected arrays of at most 100 bytes together in .*, or a larger --max_bytes, got"),
+    (dict(max_bytes=0), "flag --max_bytes=0: 0 is not a positive integer"),
+    (dict(source="model.pt", layers=None), "--from: expected a file without pickles, .*save_file.*, got .*model.pt"),
     (dict(layers="["), "--from: expected --layers to be a regular expression"),
     (
         dict(layers="lstm_projection/.*"),
