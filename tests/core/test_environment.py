@@ -89,7 +89,8 @@ FLOORS = {
     " one_state_base basic_rnn_cell gru_cell multi_rnn_cell wrappers dropout_wrapper dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells",
     "contrib": "seq2seq legacy_seq2seq",
-    "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
+    "checkpoints": "limits files replacing layers initial_states stacks slots codec keras_configs hdf5_files"
+    " keras_files onnx_graphs onnx_external_data onnx_initial_states onnx_models state_dicts cell_variables variables"
     " tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report convert compare",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
