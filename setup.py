@@ -20,6 +20,7 @@ CONVERT = [
     'safetensors; python_version >= "3.8"',
     'safetensors<0.5; python_version < "3.8"',
 ]
+MIGRATE = ["libcst"]
 BENCHMARK = ["matplotlib"] + TF_KERAS + [f'{peer}; python_version >= "3.10"' for peer in PEERS]
 
 
@@ -69,6 +70,7 @@ setup(
         "console_scripts": [
             "stacked-lstm-compare = stacked_lstm.commands.compare:run",
             "stacked-lstm-convert = stacked_lstm.commands.convert:run",
+            "stacked-lstm-migrate = stacked_lstm.commands.migrate:run",
         ]
     },
     python_requires=">=3.7",
@@ -77,8 +79,9 @@ setup(
         "compare": COMPARE,
         "convert": CONVERT,
         "examples": EXAMPLES,
+        "migrate": MIGRATE,
         "benchmark": BENCHMARK,
-        "test": EXAMPLES + CONVERT + ["pytest", "hypothesis"],
+        "test": EXAMPLES + CONVERT + MIGRATE + ["pytest", "hypothesis"],
         "lint": ["ruff==0.17.*", "mypy==2.4.*"],
     },
     cmdclass={"sdist": SourceDistribution},

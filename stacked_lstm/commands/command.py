@@ -21,12 +21,14 @@ from absl import app, flags
 _ERRORS = (ImportError, OSError, TypeError, ValueError, flags.Error)
 
 
-def run(define_flags: Callable[[flags.FlagValues], None], main: Callable[[flags.FlagValues], None]) -> None:
+def run(define_flags: Callable[[flags.FlagValues], None], main: Callable[..., None], takes_files: bool = False) -> None:
     """Runs a command from its command line and exits.
 
     Args:
       define_flags: adds the command's flags to an `absl.flags.FlagValues`.
       main: does the work, with the parsed flags. Its module's docstring is what `--help` prints.
+      takes_files: whether the command line has names of files, too; `main` then gets them as a second argument.
+        Default False.
     """
     sys.modules["__main__"].__doc__ = sys.modules[main.__module__].__doc__
     known = set(flags.FLAGS)
@@ -36,9 +38,9 @@ def run(define_flags: Callable[[flags.FlagValues], None], main: Callable[[flags.
 
     def check_and_run(argv: list[str]) -> None:
         with one_line_errors(argv[0]):
-            if argv[1:]:
+            if argv[1:] and not takes_files:
                 raise ValueError(f"expected flags only, got {' '.join(argv[1:])}")
-            main(flags.FLAGS)
+            main(flags.FLAGS, *[argv[1:]] * takes_files)
 
     app.run(check_and_run, flags_parser=parse)
 

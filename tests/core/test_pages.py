@@ -52,29 +52,6 @@ def test_commands_run(page, tmp_path):
         run(["bash", "-e", "-o", "pipefail", "-c", script], tmp_path, environment)
 
 
-NEW_PROGRAM = """
-cells = [tf1_rnn.BasicLSTMCell(8), tf1_rnn.DropoutWrapper(tf1_rnn.LSTMCell(8), 0.5)]
-cell = tf1_rnn.MultiRNNCell(cells); isinstance(cell, tf1_rnn.RNNCell)
-outputs, state = tf1_rnn.dynamic_rnn(cell, x, dtype=tf.float32)
-both, states = tf1_rnn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
-outputs, state = tf1_rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
-outputs, state, _ = tf1_rnn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
-outputs, states, _ = tf1_rnn.stack_bidirectional_dynamic_rnn([cell], [cell], x, dtype=tf.float32)
-outputs, states, _ = tf1_rnn.stack_bidirectional_rnn([cell], [cell], xs, dtype=tf.float32)
-outputs, state = tf1_rnn.rnn_decoder(xs, state, cell)
-outputs, state = tf.nn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
-"""
-
-
-def test_names_of_an_old_program(tmp_path):
-    (tmp_path / "model.py").write_text(pages.OLD_PROGRAM)
-    (command,) = [
-        block for block in pages.blocks("stacked_lstm/rnn_cell/README.md", "bash") if block.startswith("sed ")
-    ]
-    subprocess.run(command, shell=True, check=True, cwd=str(tmp_path))
-    assert (tmp_path / "model.py").read_text() == NEW_PROGRAM
-
-
 def test_defaults():
     """The table of the arguments has every argument, in order, with its default."""
     table = re.search(r"\| argument \| default \| values \|\n\|---.*?\n(.*?)\n\n", README, re.S).group(1)

@@ -53,21 +53,16 @@ PROGRAMS = {
     "python3": PYTHON,
     "stacked-lstm-compare": COMMAND % "compare",
     "stacked-lstm-convert": COMMAND % "convert",
+    "stacked-lstm-migrate": COMMAND % "migrate",
     **dict.fromkeys(["apt", "find", "git", "pip", "python3.7", "unzip", "mypy", "ruff"], NOTHING),
 }
 
 
 OLD_PROGRAM = """
-cells = [tf.nn.rnn_cell.BasicLSTMCell(8), tf.contrib.rnn.DropoutWrapper(tf.contrib.rnn.LSTMCell(8), 0.5)]
-cell = tf.compat.v1.nn.rnn_cell.MultiRNNCell(cells); isinstance(cell, tf.nn.rnn_cell.RNNCell)
-outputs, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
-both, states = tf.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
-outputs, state = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(8), xs, dtype=tf.float32)
-outputs, state, _ = tf.nn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
-outputs, states, _ = tf.contrib.rnn.stack_bidirectional_dynamic_rnn([cell], [cell], x, dtype=tf.float32)
-outputs, states, _ = tf.contrib.rnn.stack_bidirectional_rnn([cell], [cell], xs, dtype=tf.float32)
-outputs, state = tf.contrib.legacy_seq2seq.rnn_decoder(xs, state, cell)
-outputs, state = tf.contrib.rnn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
+import tensorflow as tf
+
+cell = tf.nn.rnn_cell.BasicLSTMCell(8)
+outputs, state = tf.nn.dynamic_rnn(cell, tf.zeros([4, 20, 8]), dtype=tf.float32)
 """
 
 

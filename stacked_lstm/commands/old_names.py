@@ -1,0 +1,119 @@
+"""Names of TensorFlow 1 that old programs use: where they are now, or what to do instead.
+
+TensorFlow is not imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+
+import stacked_lstm
+
+RNN_CELL = "stacked_lstm.rnn_cell"
+SEQ2SEQ = "stacked_lstm.contrib.seq2seq"
+LEGACY_SEQ2SEQ = "stacked_lstm.contrib.legacy_seq2seq"
+
+_CONTRIB_OPS = "tensorflow.contrib.rnn.python.ops."
+_CONTRIB_MODULES = ("core_rnn", "core_rnn_cell", "core_rnn_cell_impl", "rnn_cell", "rnn")
+
+# Module of TensorFlow 1 that is gone, or that needs Keras -> the module of this package that stands for it.
+MODULES = {
+    "tensorflow.nn.rnn_cell": RNN_CELL,
+    "tensorflow.contrib.rnn": RNN_CELL,
+    "tensorflow.python.ops.rnn": RNN_CELL,
+    "tensorflow.python.ops.rnn_cell": RNN_CELL,
+    "tensorflow.python.ops.rnn_cell_impl": RNN_CELL,
+    "tensorflow.models.rnn.rnn": RNN_CELL,
+    "tensorflow.models.rnn.rnn_cell": RNN_CELL,
+    **{_CONTRIB_OPS + name: RNN_CELL for name in _CONTRIB_MODULES},
+    "tensorflow.contrib.seq2seq": SEQ2SEQ,
+    "tensorflow.contrib.legacy_seq2seq": LEGACY_SEQ2SEQ,
+    "tensorflow.python.ops.seq2seq": LEGACY_SEQ2SEQ,
+    "tensorflow.models.rnn.seq2seq": LEGACY_SEQ2SEQ,
+}
+
+# Module that stays -> the module of this package that has some of its names.
+SHARED_MODULES = {"tensorflow.nn": RNN_CELL, "tensorflow.contrib.cudnn_rnn": RNN_CELL}
+
+# Loops of `tensorflow.nn` that were in other modules, too.
+NN_LOOPS = ("raw_rnn", "static_state_saving_rnn")
+
+# Start of a complete name -> what to do about it. The longest start counts. Names without one can stay.
+_REMARKS = {
+    "tensorflow.contrib": "TensorFlow 2 has no tf.contrib",
+    "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
+    "tensorflow.contrib.crf": "tensorflow_addons.text has it",
+    "tensorflow.contrib.data": "use tf.data or tf.data.experimental",
+    "tensorflow.contrib.framework.nest": "use tf.nest",
+    "tensorflow.contrib.layers.fully_connected": "use tf.layers.dense with activation=tf.nn.relu; its variables differ",
+    "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",
+    "tensorflow.contrib.layers.xavier_initializer": "use tf.glorot_uniform_initializer",
+    "tensorflow.contrib.lookup": "use tf.lookup",
+    "tensorflow.contrib.training.HParams": "use types.SimpleNamespace",
+    "tensorflow.estimator": "TensorFlow 2.16 and later have no tf.estimator",
+    "tensorflow.examples": "TensorFlow 2 has no tensorflow.examples",
+    "tensorflow.layers": "needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
+    "tensorflow.models": "TensorFlow 1 and 2 have no tensorflow.models",
+    **{old: f"not in {new}" for old, new in MODULES.items()},
+    "tensorflow.contrib.seq2seq": f"not in {SEQ2SEQ}; tensorflow_addons.seq2seq has attention and beam search",
+}
+
+
+# Module of this package -> that of `tf.contrib` for which it stands.
+_OLD_MODULES = {
+    RNN_CELL: "tensorflow.contrib.rnn",
+    SEQ2SEQ: "tensorflow.contrib.seq2seq",
+    LEGACY_SEQ2SEQ: "tensorflow.contrib.legacy_seq2seq",
+}
+
+
+@functools.lru_cache(maxsize=None)
+def names_of(module: str) -> tuple[str, ...]:
+    """Returns the public names of a module of this package, read from its source."""
+    path = os.path.join(os.path.dirname(stacked_lstm.__file__), *module.split(".")[1:])
+    path = os.path.join(path, "__init__.py") if os.path.isdir(path) else path + ".py"
+    with open(path, encoding="utf-8") as source:
+        for statement in ast.parse(source.read()).body:
+            if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", None) == "__all__":
+                return tuple(ast.literal_eval(statement.value))
+    raise ValueError(f"{module} has no __all__")
+
+
+def split(name: str) -> tuple[str, str]:
+    """Returns (module, last name) of a complete name. `tensorflow.compat.v1` counts as `tensorflow`."""
+    if name.startswith("tensorflow.compat.v1."):
+        name = name.replace("tensorflow.compat.v1", "tensorflow", 1)
+    module, _, last = name.rpartition(".")
+    return module, last
+
+
+def new_module(name: str) -> str | None:
+    """Returns the module of this package that stands for a module of TensorFlow 1, or None."""
+    return MODULES.get(".".join(split(name)))
+
+
+def home(name: str) -> str | None:
+    """Returns the module of this package that has a name of TensorFlow 1, or None."""
+    module, last = split(name)
+    new = MODULES.get(module) or SHARED_MODULES.get(module)
+    return new if new and last in names_of(new) else None
+
+
+def is_nn_loop(name: str) -> bool:
+    """Returns whether a complete name is that of a loop that TensorFlow 2 has in `tf.nn` only."""
+    module, last = split(name)
+    return last in NN_LOOPS and MODULES.get(module) == RNN_CELL
+
+
+def remark(name: str) -> str | None:
+    """Returns what to do about a complete name, or None if it can stay."""
+    if is_nn_loop(name):
+        return f"use tf.nn.{split(name)[1]}"
+    for new, old in _OLD_MODULES.items():
+        if name.startswith(f"{new}."):  # After the move.
+            return None if name[len(new) + 1 :].split(".")[0] in names_of(new) else _REMARKS[old]
+    parts = ".".join(split(name)).split(".")
+    starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return None if starts[0] in MODULES else next((_REMARKS[start] for start in starts if start in _REMARKS), None)

@@ -1,0 +1,286 @@
+"""An old program: moves its names of TensorFlow 1 to this package, and keeps its formatting. It needs libcst.
+
+The imports of the program decide what a name means, scope by scope. A name moves in one of three ways:
+
+* `tf.nn.rnn_cell.LSTMCell` becomes `tf1_rnn.LSTMCell`, and an import of `tf1_rnn` is added.
+* `from tensorflow.contrib.rnn import LSTMCell` takes the name from this package's module.
+* `from tensorflow.contrib import rnn` imports this package's module under the name `rnn`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Sequence
+
+import libcst
+from libcst import matchers, metadata
+from libcst.helpers import parse_template_statement
+
+from stacked_lstm.commands import old_names
+
+# Module of this package -> its name in a moved program. Old programs do not use these names themselves.
+ALIASES = {
+    old_names.RNN_CELL: "tf1_rnn",
+    old_names.SEQ2SEQ: "tf1_seq2seq",
+    old_names.LEGACY_SEQ2SEQ: "tf1_legacy_seq2seq",
+}
+
+
+class Remark(NamedTuple):
+    """A name that cannot move.
+
+    Fields:
+      line: its line, from 1.
+      name: its complete name.
+      advice: what to do about it.
+    """
+
+    line: int
+    name: str
+    advice: str
+
+
+def move(source: bytes) -> bytes:
+    """Moves the names of a program.
+
+    Args:
+      source: the text of a Python file.
+
+    Returns:
+      The text after the move, in the same encoding; the same text if there is nothing to move.
+
+    Raises:
+      ValueError: the text is not Python 3.
+    """
+    module, moved, mover = _visit(source)
+    if not moved.deep_equals(module):
+        moved = moved.with_changes(body=_insert(moved.body, mover.header()))
+    return moved.bytes
+
+
+def remarks(source: bytes) -> list[Remark]:
+    """Returns what `move` cannot move, or has not moved, by line; see `move`."""
+    return sorted(_visit(source)[2].remarks)
+
+
+def _visit(source: bytes) -> tuple[libcst.Module, libcst.Module, _Mover]:
+    """Returns the syntax tree of a program, the tree with moved names, and what moved them."""
+    try:
+        module = libcst.parse_module(source)
+    except libcst.ParserSyntaxError as error:
+        raise ValueError(f"line {error.raw_line}: this is not Python 3; 2to3 translates Python 2") from error
+    mover = _Mover()
+    return module, metadata.MetadataWrapper(module, unsafe_skip_copy=True).visit(mover), mover
+
+
+class _Mover(libcst.CSTTransformer):
+    """Rewrites a syntax tree, and gathers the remarks and what the header needs."""
+
+    METADATA_DEPENDENCIES = (metadata.ScopeProvider, metadata.ParentNodeProvider, metadata.PositionProvider)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remarks: list[Remark] = []
+        self._modules: set[str] = set()  # Modules of this package whose alias the program now uses.
+        self._tensorflow: str | None = None  # The name under which the program imports TensorFlow.
+        self._uses_tensorflow = False
+        self._disables_v2 = False
+        self._names: set[str] = set()  # What the program imports at its top.
+        self._done: set[Any] = set()  # Nodes whose name has moved.
+
+    def visit_Module(self, node: libcst.Module) -> None:  # noqa: N802 - libcst's names.
+        scope: Any = self.get_metadata(metadata.ScopeProvider, node)
+        self._names = {alias for alias in ALIASES.values() if alias in scope}
+
+    def header(self) -> list[str]:
+        """Returns the statements that the program needs after its imports."""
+        statements = []
+        if self._uses_tensorflow and not self._tensorflow:
+            statements.append("import tensorflow.compat.v1 as tf")
+        for module, alias in ALIASES.items():
+            if module in self._modules and alias not in self._names:
+                package, name = old_names.split(module)
+                statements.append(f"from {package} import {name} as {alias}")
+        if (self._uses_tensorflow or self._tensorflow) and not self._disables_v2:
+            statements.append(f"{self._tensorflow or 'tf'}.disable_v2_behavior()")
+        return statements
+
+    def leave_Attribute(self, original_node: libcst.Attribute, updated_node: libcst.Attribute) -> Any:  # noqa: N802
+        base, name = self._complete(original_node)
+        if original_node.value in self._done:
+            self._done.add(original_node)
+            return updated_node
+        new = old_names.home(name)
+        if new or old_names.is_nn_loop(name):
+            self._done.add(original_node)
+        if new and old_names.new_module(base):  # The import of the module moves.
+            return updated_node
+        if new:
+            self._modules.add(new)
+            return updated_node.with_changes(value=libcst.Name(ALIASES[new]))
+        if old_names.is_nn_loop(name):
+            self._uses_tensorflow = True
+            nn = libcst.Attribute(libcst.Name(self._tensorflow or "tf"), libcst.Name("nn"))
+            return updated_node.with_changes(value=nn)
+        parent = self.get_metadata(metadata.ParentNodeProvider, original_node)
+        if isinstance(parent, libcst.Attribute):
+            return updated_node
+        new = old_names.new_module(name)
+        if new:
+            self._modules.add(new)
+            return libcst.Name(ALIASES[new], lpar=updated_node.lpar, rpar=updated_node.rpar)
+        self._disables_v2 |= old_names.split(name) == ("tensorflow", "disable_v2_behavior")
+        self._remark(original_node, name)
+        return updated_node
+
+    def leave_SimpleStatementLine(self, original_node: Any, updated_node: Any) -> Any:  # noqa: N802
+        statements: list[Any] = []
+        for old, new in zip(original_node.body, updated_node.body):
+            if isinstance(old, libcst.ImportFrom):
+                statements.extend(self._move_import_from(old))
+            elif isinstance(old, libcst.Import):
+                statements.extend(self._move_import(old))
+            else:
+                statements.append(new)
+        if len(statements) == len(updated_node.body):
+            return updated_node.with_changes(body=statements)
+        lines = [libcst.SimpleStatementLine([statement]) for statement in statements]
+        lines[0] = lines[0].with_changes(leading_lines=updated_node.leading_lines)
+        lines[-1] = lines[-1].with_changes(trailing_whitespace=updated_node.trailing_whitespace)
+        return libcst.FlattenSentinel(lines)
+
+    def leave_SimpleStatementSuite(self, original_node: Any, updated_node: Any) -> Any:  # noqa: N802
+        for statement in original_node.body:
+            if isinstance(statement, (libcst.Import, libcst.ImportFrom)):
+                line = self.get_metadata(metadata.PositionProvider, statement).start.line
+                self.remarks.append(Remark(line, "import", "put it on a line of its own, and run this again"))
+        return updated_node
+
+    def _move_import_from(self, node: libcst.ImportFrom) -> list[libcst.BaseSmallStatement]:
+        module = _text(node.module) if node.module and not node.relative else ""
+        if not _is_in(module, "tensorflow"):
+            return [node]
+        if isinstance(node.names, libcst.ImportStar):
+            new = old_names.new_module(module)
+            self._remark(node, module)
+            return [node.with_changes(module=_name(new))] if new else [node]
+        kept: list[libcst.ImportAlias] = []
+        moved: dict[str, list[libcst.ImportAlias]] = {}  # Module -> what is imported from it.
+        for alias in node.names:
+            name = f"{module}.{alias.evaluated_name}"
+            new, home = old_names.new_module(name), old_names.home(name)
+            if new:
+                package, last = old_names.split(new)
+                moved.setdefault(package, []).append(_alias(last, alias.evaluated_alias or alias.evaluated_name))
+            elif home:
+                moved.setdefault(home, []).append(alias.with_changes(comma=_NO_COMMA))
+            else:
+                kept.append(alias.with_changes(comma=_NO_COMMA))
+                self._remark(node, name)
+        if not moved:
+            return [node]
+        if not kept and len(moved) == 1 and old_names.new_module(module):
+            return [node.with_changes(module=_name(*moved))]  # Comments between the names stay.
+        new_imports = [libcst.ImportFrom(_name(new), aliases) for new, aliases in moved.items()]
+        return [node.with_changes(names=kept), *new_imports] if kept else list(new_imports)
+
+    def _move_import(self, node: libcst.Import) -> list[libcst.BaseSmallStatement]:
+        kept: list[libcst.ImportAlias] = []
+        statements: list[libcst.BaseSmallStatement] = []
+        for alias in node.names:
+            name, bound = alias.evaluated_name, alias.evaluated_alias
+            new = old_names.new_module(name) if bound else None
+            if name in ("tensorflow", "tensorflow.compat.v1"):
+                if isinstance(self.get_metadata(metadata.ScopeProvider, node), metadata.GlobalScope):
+                    self._tensorflow = self._tensorflow or bound or name
+                alias = alias if "." in name else _alias("tensorflow.compat.v1", bound or "tensorflow")
+            if new:
+                package, last = old_names.split(new)
+                statements.append(libcst.ImportFrom(_name(package), [_alias(last, bound or "")]))
+            else:
+                self._remark(node, name, "import it under a name, with `as`" if old_names.new_module(name) else None)
+                kept.append(alias.with_changes(comma=_NO_COMMA))
+        return ([node.with_changes(names=kept)] if kept else []) + statements
+
+    def _remark(self, node: libcst.CSTNode, name: str, advice: str | None = None) -> None:
+        advice = advice or old_names.remark(name)
+        if advice:
+            line = self.get_metadata(metadata.PositionProvider, node).start.line
+            self.remarks.append(Remark(line, ".".join(old_names.split(name)), advice))
+
+    def _complete(self, node: libcst.CSTNode, seen: frozenset = frozenset()) -> tuple[str, str]:
+        """Returns the complete names of the first part of a dotted name, and of all of it; empty if unknown.
+
+        Args:
+          node: the dotted name.
+          seen: assignments that depend on it.
+        """
+        dotted = _text(node)
+        scope = self.get_metadata(metadata.ScopeProvider, node, None)
+        if not dotted or not scope:
+            return "", ""
+        first, _, rest = dotted.partition(".")
+        values = [self._value(assignment, first, seen) for assignment in scope[first] if assignment not in seen]
+        known = sorted(value for value in values if _is_in(value, "tensorflow") or _is_in(value, "stacked_lstm"))
+        if not known:
+            return "", ""
+        return known[0], f"{known[0]}.{rest}" if rest else known[0]
+
+    def _value(self, assignment: Any, name: str, seen: frozenset) -> str:
+        """Returns the complete name of what an import or an assignment such as `rnn = tf.contrib.rnn` binds."""
+        if isinstance(assignment, metadata.ImportAssignment):
+            return min(qualified.name for qualified in assignment.get_qualified_names_for(name))
+        statement = getattr(assignment, "node", None)
+        for _ in range(2):  # From the name to the target of the assignment, and from there to the statement.
+            statement = self.get_metadata(metadata.ParentNodeProvider, statement, None) if statement else None
+        if isinstance(statement, libcst.Assign) and isinstance(statement.value, (libcst.Attribute, libcst.Name)):
+            return self._complete(statement.value, seen | {assignment})[1]
+        return ""
+
+
+def _text(node: libcst.CSTNode) -> str:
+    """Returns a dotted name as text; nothing for another expression."""
+    if isinstance(node, libcst.Attribute):
+        value = _text(node.value)
+        return value and f"{value}.{node.attr.value}"
+    return node.value if isinstance(node, libcst.Name) else ""
+
+
+def _is_in(name: str, package: str) -> bool:
+    return f"{name}.".startswith(f"{package}.")
+
+
+_NO_COMMA = libcst.MaybeSentinel.DEFAULT
+
+
+def _name(name: str) -> Any:
+    """Returns the node of a dotted name."""
+    return libcst.parse_expression(name)
+
+
+def _alias(name: str, bound: str) -> libcst.ImportAlias:
+    asname = None if bound == name else libcst.AsName(libcst.Name(bound))
+    return libcst.ImportAlias(_name(name), asname)
+
+
+def _insert(body: Sequence[Any], statements: Sequence[str]) -> list[Any]:
+    """Puts statements after the imports at the beginning of a module, and after the import of TensorFlow."""
+    position = 0
+    for k, statement in enumerate(body):
+        small = statement.body[0] if isinstance(statement, libcst.SimpleStatementLine) else None
+        is_docstring = k == 0 and isinstance(small, libcst.Expr) and isinstance(small.value, libcst.SimpleString)
+        is_import = isinstance(small, (libcst.Import, libcst.ImportFrom))
+        if (position == k and (is_docstring or is_import)) or _imports_tensorflow(statement):
+            position = k + 1
+    new = [parse_template_statement(statement) for statement in statements]
+    if new and not statements[-1].startswith(("from", "import")):
+        new[-1] = new[-1].with_changes(leading_lines=[libcst.EmptyLine(indent=False)])
+    return [*body[:position], *new, *body[position:]]
+
+
+def _imports_tensorflow(statement: Any) -> bool:
+    """Returns whether a statement of a module, such as a `try`, binds TensorFlow in the module."""
+    if isinstance(statement, (libcst.FunctionDef, libcst.ClassDef)):
+        return False
+    aliases: Any = matchers.findall(statement, matchers.ImportAlias())
+    names = [alias.evaluated_name for alias in aliases]
+    return any(name in ("tensorflow", "tensorflow.compat.v1") for name in names)

@@ -1,0 +1,421 @@
+"""The command migrate: what moves and how, what stays, remarks, files, and a program that runs after the move."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from stacked_lstm import rnn_cell
+from stacked_lstm.commands import command, migrate, old_names
+from stacked_lstm.contrib import legacy_seq2seq, seq2seq
+from support import pages
+from support.sets import ONCE
+
+pytest.importorskip("libcst")
+
+from stacked_lstm.commands import old_program  # noqa: E402
+
+pytestmark = ONCE
+
+# name -> (old program, new program)
+PROGRAMS = {
+    "the names of tf.nn": (
+        """
+import numpy as np
+import tensorflow as tf
+
+cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.BasicLSTMCell( 8 )])   # odd   spacing
+assert isinstance(cell, tf.compat.v1.nn.rnn_cell.RNNCell)
+y, s = tf.nn.dynamic_rnn(cell, x,
+                         dtype=tf.float32)
+y, s = tf.compat.v1.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+y, s, t = tf.nn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
+y = tf.nn.softmax(tf.nn.raw_rnn(cell, f)[0])
+""",
+        """
+import numpy as np
+import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+cell = tf1_rnn.MultiRNNCell([tf1_rnn.BasicLSTMCell( 8 )])   # odd   spacing
+assert isinstance(cell, tf1_rnn.RNNCell)
+y, s = tf1_rnn.dynamic_rnn(cell, x,
+                         dtype=tf.float32)
+y, s = tf1_rnn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+y, s, t = tf1_rnn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
+y = tf.nn.softmax(tf.nn.raw_rnn(cell, f)[0])
+""",
+    ),
+    "the names of tf.contrib": (
+        """import tensorflow as tf
+cell = tf.contrib.rnn.DropoutWrapper(tf.contrib.rnn.LSTMCell(8), 0.5)
+y, s = tf.contrib.rnn.static_rnn(cell, xs, dtype=tf.float32)
+y, s = tf.contrib.legacy_seq2seq.rnn_decoder(xs, s, cell)
+y, s = tf.contrib.rnn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
+loss = tf.contrib.seq2seq.sequence_loss(y, z, w)
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+from stacked_lstm.contrib import seq2seq as tf1_seq2seq
+from stacked_lstm.contrib import legacy_seq2seq as tf1_legacy_seq2seq
+
+tf.disable_v2_behavior()
+cell = tf1_rnn.DropoutWrapper(tf1_rnn.LSTMCell(8), 0.5)
+y, s = tf1_rnn.static_rnn(cell, xs, dtype=tf.float32)
+y, s = tf1_legacy_seq2seq.rnn_decoder(xs, s, cell)
+y, s = tf.nn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
+loss = tf1_seq2seq.sequence_loss(y, z, w)
+""",
+    ),
+    "from tensorflow.contrib import rnn": (
+        """import tensorflow as tf
+from tensorflow.contrib import rnn, legacy_seq2seq as loops
+
+cell = rnn.LSTMCell(8)
+y, s = loops.rnn_decoder(xs, s, cell)
+y, s, _ = rnn.raw_rnn(cell, f)
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as rnn
+from stacked_lstm.contrib import legacy_seq2seq as loops
+
+tf.disable_v2_behavior()
+
+cell = rnn.LSTMCell(8)
+y, s = loops.rnn_decoder(xs, s, cell)
+y, s, _ = tf.nn.raw_rnn(cell, f)
+""",
+    ),
+    "from tensorflow.contrib.rnn import X": (
+        """from tensorflow.contrib.rnn import (
+    LSTMCell,  # a comment
+    MultiRNNCell as Stack,
+)
+from tensorflow.contrib.rnn import *
+
+cell = Stack([LSTMCell(8)])
+""",
+        """from stacked_lstm.rnn_cell import (
+    LSTMCell,  # a comment
+    MultiRNNCell as Stack,
+)
+from stacked_lstm.rnn_cell import *
+
+cell = Stack([LSTMCell(8)])
+""",
+    ),
+    "from tensorflow.python.ops import": (
+        """import tensorflow as tf
+from tensorflow.python.ops import rnn_cell, rnn, math_ops  # private
+from tensorflow.python.ops.rnn_cell import LSTMStateTuple
+from tensorflow.python.ops.rnn import dynamic_rnn as loop
+
+y, s = rnn.dynamic_rnn(rnn_cell.LSTMCell(8), x, dtype=tf.float32)
+""",
+        """import tensorflow.compat.v1 as tf
+from tensorflow.python.ops import math_ops
+from stacked_lstm import rnn_cell, rnn_cell as rnn  # private
+from stacked_lstm.rnn_cell import LSTMStateTuple
+from stacked_lstm.rnn_cell import dynamic_rnn as loop
+
+tf.disable_v2_behavior()
+
+y, s = rnn.dynamic_rnn(rnn_cell.LSTMCell(8), x, dtype=tf.float32)
+""",
+    ),
+    "import tensorflow.contrib.rnn as": (
+        """import os, tensorflow.contrib.rnn as R, sys
+from tensorflow.contrib.rnn.python.ops import core_rnn_cell
+cell = R.DeviceWrapper(core_rnn_cell.LSTMCell(8), "/cpu:0")
+""",
+        """import os, sys
+from stacked_lstm import rnn_cell as R
+from stacked_lstm import rnn_cell as core_rnn_cell
+cell = R.DeviceWrapper(core_rnn_cell.LSTMCell(8), "/cpu:0")
+""",
+    ),
+    "rnn = tf.contrib.rnn": (
+        """import tensorflow as tf
+
+rnn = tf.contrib.rnn
+LSTM = tf.contrib.rnn.LSTMCell
+
+
+def model():
+    cell = tf.nn.rnn_cell
+    return rnn.MultiRNNCell([LSTM(8), cell.LSTMCell(8)]), rnn.static_state_saving_rnn
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+rnn = tf1_rnn
+LSTM = tf1_rnn.LSTMCell
+
+
+def model():
+    cell = tf1_rnn
+    return rnn.MultiRNNCell([LSTM(8), cell.LSTMCell(8)]), tf.nn.static_state_saving_rnn
+""",
+    ),
+    "names that are others' are not TensorFlow's": (
+        """import tensorflow as tf
+from torch import nn
+
+
+def f(tf, rnn_cell):
+    rnn_cell = rnn_cell
+    return tf.nn.rnn_cell.LSTMCell(8), rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
+
+
+"tf.nn.rnn_cell.LSTMCell"  # tf.contrib.rnn.LSTMCell
+""",
+        """import tensorflow.compat.v1 as tf
+from torch import nn
+
+tf.disable_v2_behavior()
+
+
+def f(tf, rnn_cell):
+    rnn_cell = rnn_cell
+    return tf.nn.rnn_cell.LSTMCell(8), rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
+
+
+"tf.nn.rnn_cell.LSTMCell"  # tf.contrib.rnn.LSTMCell
+""",
+    ),
+    "the lines come after docstring and imports": (
+        '''# Licence
+"""What it does."""
+
+from __future__ import print_function
+
+import sys
+
+FLAG = 1
+
+try:
+    import tensorflow as tf
+except ImportError:
+    tf = None
+import json
+cell = tf.nn.rnn_cell.LSTMCell(8)
+''',
+        '''# Licence
+"""What it does."""
+
+from __future__ import print_function
+
+import sys
+
+FLAG = 1
+
+try:
+    import tensorflow.compat.v1 as tf
+except ImportError:
+    tf = None
+import json
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+cell = tf1_rnn.LSTMCell(8)
+''',
+    ),
+    "tensorflow under its own name, in a function": (
+        """def f():
+    import tensorflow
+    return tensorflow.nn.rnn_cell.LSTMCell(8)
+""",
+        """from stacked_lstm import rnn_cell as tf1_rnn
+def f():
+    import tensorflow.compat.v1 as tensorflow
+    return tf1_rnn.LSTMCell(8)
+""",
+    ),
+    "a program that calls disable_v2_behavior": (
+        "import tensorflow.compat.v1 as tf\ntf.disable_v2_behavior()\nf = tf.nn.static_rnn\n",
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn\n"
+        "tf.disable_v2_behavior()\nf = tf1_rnn.static_rnn\n",
+    ),
+    "compat": (
+        "import tensorflow as tf\ntf = tf.compat.v1\nf = tf.nn.static_rnn\n",
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn\n\n"
+        "tf.disable_v2_behavior()\ntf = tf.compat.v1\nf = tf1_rnn.static_rnn\n",
+    ),
+    "newlines of Windows": (
+        "import tensorflow as tf\r\nf = tf.nn.static_rnn\r\n",
+        "import tensorflow.compat.v1 as tf\r\nfrom stacked_lstm import rnn_cell as tf1_rnn\r\n\r\n"
+        "tf.disable_v2_behavior()\r\nf = tf1_rnn.static_rnn\r\n",
+    ),
+    "another encoding": ("# coding: latin-1\nx = 'é'\n", "# coding: latin-1\nx = 'é'\n"),
+    "no TensorFlow": ("import numpy as np\n\nx = np.nn.rnn_cell", "import numpy as np\n\nx = np.nn.rnn_cell"),
+}
+
+
+def encoded(text):
+    return text.encode("latin-1" if "latin-1" in text else "utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_moves(name):
+    old, new = (encoded(text) for text in PROGRAMS[name])
+    assert old_program.move(old).decode("latin-1") == new.decode("latin-1")
+    assert old_program.move(new) == new  # A second move changes nothing.
+    assert old_program.remarks(old) == old_program.remarks(new) == []
+
+
+LEFT = """import tensorflow as tf
+from tensorflow.contrib import layers, rnn
+from tensorflow.contrib.rnn import LSTMCell, NASCell
+from tensorflow.contrib.rnn import raw_rnn
+from tensorflow.examples.tutorials.mnist import input_data
+import tensorflow.contrib.rnn
+import tensorflow.contrib.slim as slim
+x = tf.contrib.layers.xavier_initializer()
+x = rnn.NASCell.__name__
+x = tf.contrib.rnn.NASCell(8).output_size
+x = tf.contrib.seq2seq.BahdanauAttention
+x = tf.layers.dense(x, 3)
+x = layers.fully_connected(x, 3)
+try: import tensorflow
+except ImportError: pass
+"""
+
+REMARKS = [
+    "2: tf.contrib.layers: TensorFlow 2 has no tf.contrib",
+    "3: tf.contrib.rnn.NASCell: not in stacked_lstm.rnn_cell",
+    "4: tf.contrib.rnn.raw_rnn: use tf.nn.raw_rnn",
+    "5: tf.examples.tutorials.mnist.input_data: TensorFlow 2 has no tensorflow.examples",
+    "6: tf.contrib.rnn: import it under a name, with `as`",
+    "7: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
+    "8: tf.contrib.layers.xavier_initializer: use tf.glorot_uniform_initializer",
+    "9: tf.contrib.rnn.NASCell.__name__: not in stacked_lstm.rnn_cell",
+    "10: tf.contrib.rnn.NASCell: not in stacked_lstm.rnn_cell",
+    "11: tf.contrib.seq2seq.BahdanauAttention: not in stacked_lstm.contrib.seq2seq; tensorflow_addons.seq2seq has "
+    "attention and beam search",
+    "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
+    "13: tf.contrib.layers.fully_connected: use tf.layers.dense with activation=tf.nn.relu; its variables differ",
+    "14: import: put it on a line of its own, and run this again",
+]
+
+
+def run(capsys, *arguments):
+    """(exit status, stdout, stderr) of the command in this process."""
+    values, status = flags.FlagValues(), 0
+    migrate.define_flags(values)
+    capsys.readouterr()
+    try:
+        with command.one_line_errors("migrate.py"):
+            migrate.main(values, values(["migrate.py", *map(str, arguments)])[1:])
+    except SystemExit as stop:
+        status = stop.code
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_what_is_left(capsys, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(LEFT)
+    status, printed, _ = run(capsys, "--diff", path)
+    assert status == 1 and path.read_text() == LEFT
+    assert [line for line in printed.splitlines() if line.startswith(str(path))] == [f"{path}:{r}" for r in REMARKS]
+    status, printed, _ = run(capsys, path)
+    assert status == 1 and printed.startswith(f"{path}: moved\n{path}:2: tf.contrib.layers: ")
+    moved = path.read_text().splitlines()
+    lines = printed.splitlines()[1:]
+    assert len(lines) == len(REMARKS)
+    for line in lines:  # The lines are those of the new file.
+        number, name = line[len(str(path)) + 1 :].split(": ")[:2]
+        assert name.rpartition(".")[2] in moved[int(number) - 1]
+
+
+def test_diff_shows_and_writes_nothing(capsys, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text("import tensorflow as tf\nf = tf.nn.static_rnn\n")
+    status, printed, _ = run(capsys, "--diff", path)
+    assert status == 0 and path.read_text() == "import tensorflow as tf\nf = tf.nn.static_rnn\n"
+    assert [line for line in printed.splitlines()[2:] if line[0] in "+-"] == [
+        "-import tensorflow as tf",
+        "-f = tf.nn.static_rnn",
+        "+import tensorflow.compat.v1 as tf",
+        "+from stacked_lstm import rnn_cell as tf1_rnn",
+        "+",
+        "+tf.disable_v2_behavior()",
+        "+f = tf1_rnn.static_rnn",
+    ]
+
+
+def test_files_that_need_nothing(capsys, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text("x = 1\n")
+    before = os.stat(str(path)).st_mtime_ns
+    assert run(capsys, path) == (0, f"{path}: nothing to move\n", "")
+    assert os.stat(str(path)).st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("x = 1\nprint 'x'\n", "{path}: line 2: this is not Python 3; 2to3 translates Python 2"),
+        (None, "[Errno 2] No such file or directory: '{path}'"),
+    ],
+)
+def test_an_error_changes_no_file(text, message, capsys, tmp_path):
+    good, bad = tmp_path / "good.py", tmp_path / "bad.py"
+    good.write_text("import tensorflow as tf\n")
+    if text:
+        bad.write_text(text)
+    assert run(capsys, good, bad) == (2, "", f"migrate.py: {message.format(path=bad)}\n")
+    assert good.read_text() == "import tensorflow as tf\n"
+
+
+def test_without_files_or_libcst(capsys, monkeypatch):
+    assert run(capsys) == (2, "", "migrate.py: expected the names of Python files, got none\n")
+    monkeypatch.setitem(sys.modules, "stacked_lstm.commands.old_program", None)
+    monkeypatch.delattr("stacked_lstm.commands.old_program")
+    message = 'migrate.py: needs the package libcst: pip install "stacked_lstm[migrate]"\n'
+    assert run(capsys, "model.py") == (2, "", message)
+
+
+def test_names_are_those_of_the_modules():
+    assert list(old_names.names_of(old_names.RNN_CELL)) == rnn_cell.__all__
+    assert list(old_names.names_of(old_names.SEQ2SEQ)) == seq2seq.__all__
+    assert list(old_names.names_of(old_names.LEGACY_SEQ2SEQ)) == legacy_seq2seq.__all__
+
+
+def test_the_program_runs(tmp_path):
+    """The console command, without TensorFlow in its process, and then the program."""
+    path = tmp_path / "model.py"
+    path.write_text(RUNNING)
+    environment = dict(os.environ, **pages.python_path())
+    script = "import atexit, sys; from stacked_lstm.commands.migrate import run\n"
+    script += "atexit.register(lambda: print('tensorflow' in sys.modules)); run()"
+    printed = []
+    for arguments in (["-c", script, str(path)], [str(path)]):
+        result = subprocess.run([sys.executable, *arguments], capture_output=True, env=environment)
+        assert result.returncode == 0, result.stderr.decode()
+        printed.append(result.stdout.decode())
+    assert printed == [f"{path}: moved\nFalse\n", "(4, 16) True\n"]
+
+
+RUNNING = """
+import tensorflow as tf
+from tensorflow.contrib import rnn
+from tensorflow.contrib.rnn import LSTMCell
+from tensorflow.python.ops import rnn_cell
+
+cell = rnn.MultiRNNCell([rnn.DropoutWrapper(LSTMCell(16), 0.9), tf.nn.rnn_cell.BasicLSTMCell(16)])
+steps = tf.unstack(tf.ones([4, 5, 8]), axis=1)
+outputs, state = rnn.static_rnn(cell, steps, dtype=tf.float32)
+decoded, _ = tf.contrib.legacy_seq2seq.rnn_decoder(outputs, state[0], rnn_cell.LSTMCell(16))
+targets, weights = tf.zeros([4, 5], tf.int32), tf.ones([4, 5])
+loss = tf.contrib.seq2seq.sequence_loss(tf.stack(decoded, axis=1), targets, weights)
+with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    print(session.run(decoded[-1]).shape, session.run(loss) > 0)
+"""
