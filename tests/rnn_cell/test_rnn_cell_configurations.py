@@ -14,6 +14,7 @@ from stacked_lstm.compat import tf
     [
         rnn_cell.BasicLSTMCell(4, forget_bias=0.3, activation="relu", name="basic"),
         rnn_cell.LSTMCell(3, True, 0.4, tf.truncated_normal_initializer(stddev=0.3), 3, 0.3, activation=tf.nn.elu),
+        rnn_cell.LSTMCell(3, initializer="ones", activation=tf.nn.softmax),
         rnn_cell.LSTMCell(3, initializer="ones", activation=lambda v: 0.5 * v),
         rnn_cell.LSTMBlockCell(4, 0.5, cell_clip=0.3, use_peephole=True, name="block"),
         rnn_cell.CudnnCompatibleLSTMCell(4),

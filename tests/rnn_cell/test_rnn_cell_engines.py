@@ -82,7 +82,7 @@ STEPWISE_CALLS = {
         ("state_is_tuple is False", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)]))),
     ],
     "_activations_have_names": [
-        ("the activation elu is a function", lambda: run(stack(activation=tf.nn.elu))),
+        ("the activation softmax is a function", lambda: run(stack(activation=tf.nn.softmax))),
         ("the activation <lambda> is a function", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
     ],
     "_inputs_are_one_tensor": [

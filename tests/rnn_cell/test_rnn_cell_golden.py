@@ -58,6 +58,7 @@ CONTRIB_ENGINES = {
     "input_projection": "stepwise",
     "layer_norm": "graph",
     "layer_norm_without": "native",
+    "lstm": "graph",
     "nas": "stepwise",
     "output_projection": "stepwise",
 }
