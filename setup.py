@@ -21,7 +21,6 @@ CONVERT = [
     'safetensors<0.5; python_version < "3.8"',
 ]
 MIGRATE = ["libcst"]
-MIGRATE = ["libcst"]
 BENCHMARK = ["matplotlib"] + TF_KERAS + [f'{peer}; python_version >= "3.10"' for peer in PEERS]
 
 
@@ -72,7 +71,6 @@ setup(
             "stacked-lstm-compare = stacked_lstm.commands.compare:run",
             "stacked-lstm-convert = stacked_lstm.commands.convert:run",
             "stacked-lstm-migrate = stacked_lstm.commands.migrate:run",
-            "stacked-lstm-migrate = stacked_lstm.commands.migrate:run",
         ]
     },
     python_requires=">=3.7",
@@ -83,7 +81,6 @@ setup(
         "examples": EXAMPLES,
         "migrate": MIGRATE,
         "benchmark": BENCHMARK,
-        "migrate": MIGRATE,
         "test": EXAMPLES + CONVERT + MIGRATE + ["pytest", "hypothesis"],
         "lint": ["ruff==0.17.*", "mypy==2.4.*"],
     },

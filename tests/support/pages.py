@@ -54,7 +54,6 @@ PROGRAMS = {
     "stacked-lstm-compare": COMMAND % "compare",
     "stacked-lstm-convert": COMMAND % "convert",
     "stacked-lstm-migrate": COMMAND % "migrate",
-    "stacked-lstm-migrate": COMMAND % "migrate",
     **dict.fromkeys(["apt", "find", "git", "pip", "python3.7", "unzip", "mypy", "ruff"], NOTHING),
 }
 
