@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stacked_lstm.rnn_cell import missing_names
+from stacked_lstm.rnn_cell.attention_cell_wrapper import AttentionCellWrapper
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
 from stacked_lstm.rnn_cell.cell import RNNCell
@@ -31,33 +33,46 @@ from stacked_lstm.rnn_cell.fused_cells import (
     TimeReversedFusedRNN,
 )
 from stacked_lstm.rnn_cell.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
+from stacked_lstm.rnn_cell.highway_wrapper import HighwayWrapper
+from stacked_lstm.rnn_cell.input_output_wrappers import (
+    EmbeddingWrapper,
+    InputProjectionWrapper,
+    OutputProjectionWrapper,
+)
 from stacked_lstm.rnn_cell.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
 from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
 from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
+from stacked_lstm.rnn_cell.nas_cell import NASCell
 from stacked_lstm.rnn_cell.stacked_bidirectional import stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn
 from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn, static_rnn
 from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
 
 __all__ = [
+    "AttentionCellWrapper",
     "BasicLSTMCell",
     "BasicRNNCell",
     "CoupledInputForgetGateLSTMCell",
     "CudnnCompatibleLSTMCell",
     "DeviceWrapper",
     "DropoutWrapper",
+    "EmbeddingWrapper",
     "FusedRNNCell",
     "FusedRNNCellAdaptor",
     "GRUBlockCell",
     "GRUBlockCellV2",
     "GRUCell",
+    "HighwayWrapper",
+    "InputProjectionWrapper",
     "LSTMBlockCell",
     "LSTMBlockFusedCell",
     "LSTMCell",
     "LSTMStateTuple",
     "LayerNormBasicLSTMCell",
     "MultiRNNCell",
+    "NASCell",
+    "OutputProjectionWrapper",
     "RNNCell",
     "ResidualWrapper",
     "TimeReversedFusedRNN",
@@ -77,7 +92,4 @@ if not TYPE_CHECKING:  # A type checker would take every name for one of the mod
     def __getattr__(name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise AttributeError(
-            f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops raw_rnn and "
-            "static_state_saving_rnn are in tf.nn and run these cells."
-        )
+        raise AttributeError(missing_names.message(name, __all__))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 from typing import Any, NamedTuple
 
-from stacked_lstm import checks, engines, tensor_checks
+from stacked_lstm import activations, checks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, segments
 from stacked_lstm.engines.engine import first_problem
@@ -49,7 +49,7 @@ def _cells_are_known(call: Call) -> str | None:
 
 def _activations_have_names(call: Call) -> str | None:
     for cell in _lstm_cells(call.cell):
-        if cell.activation.times_slope is None:
+        if not activations.is_named(cell.activation):
             return f"the activation {cell.activation.name} is a function that is not known by name"
     return None
 

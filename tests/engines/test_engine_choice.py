@@ -11,6 +11,7 @@ import pytest
 from stacked_lstm import StackedLSTM, activations, engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
+from stacked_lstm.engines.native import engine as native_engine
 from stacked_lstm.engines.native import library
 from stacked_lstm.engines.place import Place
 from support import native_ops
@@ -89,7 +90,7 @@ def test_cells_it_does_not_support(extra):
 
 @native_ops.NEEDS_NATIVE
 def test_activations_are_those_of_the_package(session):
-    """The ops know every named activation, and compute what the package computes."""
+    """The ops know the engine's activations, and compute what the package computes."""
     zeros, kernels = tf.zeros([1, 1]), [tf.ones([2, 1])] * 4
 
     def call(activation_name, recurrent_name):
@@ -97,7 +98,8 @@ def test_activations_are_those_of_the_package(session):
         return native_ops.forward(tf.ones([1, 1, 1]), [zeros + 1], [zeros], kernels, **functions)[0]
 
     one = tf.ones([])
-    for name, activation in activations.ACTIVATIONS.items():
+    for name in native_engine.ACTIVATIONS:
+        activation = activations.ACTIVATIONS[name]
         for actual, expected in (
             (call(name, "linear"), activation.function(activation.function(one) + 1)),
             (call("linear", name), activation.function(one) * 2 * activation.function(one)),
@@ -105,6 +107,15 @@ def test_activations_are_those_of_the_package(session):
             np.testing.assert_allclose(session.run(actual)[0, 0, 0], session.run(expected), rtol=1e-6)
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected a known activation, got 'softmax'"):
         session.run(call("tanh", "softmax"))
+
+
+@pytest.mark.parametrize("name", sorted(set(activations.ACTIVATIONS) - set(native_engine.ACTIVATIONS)))
+def test_activations_that_native_does_not_have(name):
+    for k, argument in enumerate(("activation", "recurrent_activation")):
+        used = choice(name=f"stack_{k}", **{argument: name})
+        assert used.name == "graph" and f"; not native: it does not have the activation {name};" in used.reason
+        with pytest.raises(ValueError, match=f"'native' supports, got it does not have the activation {name}"):
+            choice(name=f"native_{k}", engine="native", **{argument: name})
 
 
 REMOTE = CONDITIONS["in_this_process"]
@@ -237,7 +248,7 @@ def test_what_is_asked_last(monkeypatch, caplog):
     monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: queries.append(kind) or [])
     monkeypatch.setattr(library, "problem", lambda: queries.append("library") or words)
     monkeypatch.setattr(library, "_loaded", {})
-    for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.elu}]):
+    for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.softmax}]):
         assert choice(name=f"stack_{k}", **options).name == "graph"
     for device in ("/job:worker/device:GPU:0", "/job:worker/device:CPU:0"):
         with tf.device(device):

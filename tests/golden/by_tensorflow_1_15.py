@@ -141,3 +141,37 @@ def cudnn_lstm():
         archive.update(numbered(name + "/weights", kept))
         archive.update(numbered(name + "/converted", layer.get_weights()))
     np.savez_compressed(target + ".npz", **archive)
+
+
+def other_cells():
+    """Writes other_cells.ckpt.*: cells that are no plain LSTM, and plain ones in wrappers, each in a scope."""
+    from tensorflow.contrib import rnn, seq2seq
+
+    cell = tf.nn.rnn_cell
+    inputs = tf.zeros([BATCH, TIME, 3])
+    attention = seq2seq.BahdanauAttention(4, inputs)
+    networks = {
+        "layer_norm": rnn.LayerNormBasicLSTMCell(4),
+        "coupled": rnn.CoupledInputForgetGateLSTMCell(4),
+        "gru": cell.GRUCell(4),
+        "basic_rnn": cell.BasicRNNCell(4),
+        "nas": rnn.NASCell(4),
+        "ugrnn": rnn.UGRNNCell(4),
+        "attention": rnn.AttentionCellWrapper(cell.BasicLSTMCell(4), 3, state_is_tuple=True),
+        "seq2seq": seq2seq.AttentionWrapper(cell.BasicLSTMCell(4), attention, attention_layer_size=3),
+        "output": rnn.OutputProjectionWrapper(cell.LSTMCell(4), 2),
+        "input": rnn.InputProjectionWrapper(cell.LSTMCell(4), 2),
+        "highway": rnn.HighwayWrapper(cell.BasicLSTMCell(3)),
+        "dropout": cell.DropoutWrapper(cell.BasicLSTMCell(3)),
+        "mixed": cell.MultiRNNCell([cell.BasicLSTMCell(4), cell.GRUCell(4)]),
+        "mixed_layer_norm": cell.MultiRNNCell([cell.BasicLSTMCell(4), rnn.LayerNormBasicLSTMCell(4)]),
+    }
+    for name, network in networks.items():
+        with tf.variable_scope(name):
+            tf.nn.dynamic_rnn(network, inputs, dtype=tf.float32)
+    random = random_state("other_cells")
+    with tf.Session() as session:
+        for variable in tf.global_variables():
+            variable.load(random.randn(*variable.shape.as_list()), session)
+        target = path("tensorflow_1_15", "other_cells.ckpt")
+        tf.train.Saver().save(session, target, write_meta_graph=False, write_state=False)

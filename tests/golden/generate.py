@@ -21,10 +21,12 @@ MODULES = {
     "sequence_losses": "golden.by_tensorflow_1_15",
     "tagging_functions": "golden.by_tensorflow_1_15",
     "program": "golden.by_tensorflow_1_15",
+    "other_cells": "golden.by_tensorflow_1_15",
     "cudnn_lstm": "golden.by_tensorflow_1_15",
     "tf_keras": "golden.by_keras",
     "keras_3": "golden.by_keras",
     "pytorch": "golden.by_pytorch",
+    "pytorch_exporters": "golden.by_pytorch_exporters",
     "onnx_peepholes": "golden.by_pytorch",
 }
 

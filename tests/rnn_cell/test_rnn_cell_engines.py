@@ -81,7 +81,7 @@ STEPWISE_CALLS = {
         ("there is a Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
     ],
     "_activations_have_names": [
-        ("the activation elu is a function", lambda: run(stack(activation=tf.nn.elu))),
+        ("the activation softmax is a function", lambda: run(stack(activation=tf.nn.softmax))),
         ("the activation <lambda> is a function", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
     ],
     "_inputs_are_one_tensor": [

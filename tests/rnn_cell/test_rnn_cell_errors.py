@@ -62,11 +62,27 @@ def test_bad_constructors():
         (lambda: rnn_cell.LSTMCell(4, activation="tan"), ValueError, "LSTMCell: expected `activation` to be one of"),
         (lambda: rnn_cell.GRUCell(4, activation="tan"), ValueError, "GRUCell: expected `activation` to be one of"),
         (lambda: rnn_cell.GRUBlockCell(4, 4), ValueError, "Exactly one of num_units or cell_size must be provided"),
+        (lambda: rnn_cell.NASCell(4, units=4), TypeError, "NASCell: unexpected arguments units"),
+        (lambda: rnn_cell.HighwayWrapper(tf.tanh), TypeError, "is not an RNNCell"),
+        (lambda: rnn_cell.InputProjectionWrapper(tf.tanh, 2), TypeError, "is not an RNNCell"),
+        (lambda: rnn_cell.OutputProjectionWrapper(LSTMS[0](), 0), ValueError, "output_size must be > 0: 0"),
+        (lambda: rnn_cell.EmbeddingWrapper(LSTMS[0](), 0, 2), ValueError, "embedding_size must be > 0: 0, 2"),
+        (lambda: rnn_cell.AttentionCellWrapper(LSTMS[0](), 0), ValueError, "attn_length should be greater than zero"),
+        (lambda: rnn_cell.AttentionCellWrapper(LSTMS[0](), 2, state_is_tuple=False), ValueError, "returns tuple of"),
         (lambda: rnn_cell.ResidualWrapper(rnn_cell.LSTMCell), TypeError, "'cell' .* is not an RNNCell"),
         (lambda: rnn_cell.DeviceWrapper(tf.tanh, "/cpu:0"), TypeError, "is not an RNNCell: output_size, state_size"),
     ):
         with pytest.raises(error, match=message):
             build()
+
+
+def test_widths_that_are_unknown():
+    cell = rnn_cell.InputProjectionWrapper(LSTMS[0](), 2)
+    with pytest.raises(ValueError, match="input_projection_wrapper: expected tensors of rank 2 with known widths"):
+        cell(tf.placeholder(tf.float32, [2, None]), cell.zero_state(2, tf.float32))
+    cell = rnn_cell.HighwayWrapper(rnn_cell.GRUCell(4))
+    with pytest.raises(ValueError, match="[Ii]ncompatible|not compatible"):
+        cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
 
 
 def test_more_parts_than_rows():
@@ -76,8 +92,17 @@ def test_more_parts_than_rows():
 
 
 def test_missing_names():
-    with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no SRUCell; it has .*BasicLSTMCell, .*tf.nn"):
+    with pytest.raises(AttributeError, match="^stacked_lstm.rnn_cell has no SRUCell. It has .*BasicLSTMCell, "):
         rnn_cell.SRUCell  # noqa: B018
+    for name, remark in (
+        ("CudnnLSTM", "Use dynamic_rnn around a MultiRNNCell of CudnnCompatibleLSTMCells, .* canonical checkpoint"),
+        ("CudnnGRU", "GRUCell is another equation"),
+        ("CudnnRNNRelu", "use BasicRNNCell"),
+        ("raw_rnn", "It is in tf.nn and runs these cells"),
+        ("AttentionWrapper", "tensorflow_addons.seq2seq has it"),
+    ):
+        with pytest.raises(AttributeError, match=f"^stacked_lstm.rnn_cell has no {name}. .*{remark}"):
+            getattr(rnn_cell, name)
     assert not hasattr(rnn_cell, "__path_of_nothing__")
 
 

@@ -60,8 +60,15 @@ CONTRIB_ENGINES = {
     "fused_initial_state": "graph",
     "fused_no_lengths": "graph",
     "gru": "stepwise",
+    "attention": "stepwise",
+    "embedding": "stepwise",
+    "highway": "stepwise",
+    "input_projection": "stepwise",
     "layer_norm": "graph",
     "layer_norm_without": "native",
+    "lstm": "graph",
+    "nas": "stepwise",
+    "output_projection": "stepwise",
 }
 
 
