@@ -27,7 +27,8 @@ DRAWN = """
 ON_GRAPH = """
     lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
     lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
-    lstm_all_options lstm_all_options_one_tensor lstm_one_tensor_projection lstm_one_tensor_given multi_mixed multi_one_tensor device
+    lstm_all_options lstm_all_options_one_tensor lstm_one_tensor_projection lstm_one_tensor_given multi_mixed
+    multi_one_tensor device
 """.split()
 SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
 
