@@ -86,7 +86,7 @@ FLOORS = {
     "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
     " lstm_cell lstm_block_cell"
     " normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
-    " one_state_base basic_rnn_cell gru_cell multi_rnn_cell wrappers dropout_wrapper dispatch dynamic_rnn"
+    " one_state_base basic_rnn_cell gru_cell multi_rnn_cell rows wrappers dropout_wrapper dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells",
     "contrib": "seq2seq legacy_seq2seq",
     "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
