@@ -15,7 +15,7 @@ from support.sets import ONCE
 STEPWISE = """
     multi_user_cell multi_old_user_cell user_cell old_user_cell
     dropout_state dropout_all dropout_tensors dropout_float64 dropout_one_tensor dropout_filter
-    dropout_multi dropout_user_cell residual_fn multi_wrappers
+    dropout_multi dropout_user_cell multi_wrappers
 """.split()
 # Cases that draw a mask at each step. Engines draw other ones, so these run on TensorFlow's loop, one step at a time.
 DRAWN = """
