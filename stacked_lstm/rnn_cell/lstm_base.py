@@ -1,4 +1,4 @@
-"""LSTMBase: what BasicLSTMCell and LSTMCell share, which is state, sizes, checks, and the fused kernel and bias.
+"""LSTMBase: what the LSTM cells share, which is state, sizes, checks, and the fused kernel and bias.
 
 Attributes with an underscore have TensorFlow's names, because subclasses in users' programs read them.
 """
