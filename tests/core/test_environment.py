@@ -83,8 +83,8 @@ FLOORS = {
     "engines.native": "library ops engine __main__",
     "rnn_cell": "cell names lstm_cells multi_rnn_cell wrappers dropout_wrapper on_engines dynamic_rnn",
     "checkpoints": "limits files replacing layers initial_states stacks slots codec keras_configs hdf5_files"
-    " keras_files onnx_graphs onnx_external_data onnx_initial_states onnx_models state_dicts cell_variables variables"
-    " tensorflow_checkpoints formats reading writing",
+    " keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models state_dicts"
+    " cell_variables variables tensorflow_checkpoints formats reading writing",
     "commands": "command convert compare",
     "parity": "problem graph_network numpy_network dynamic_rnn comparison measure",
 }
