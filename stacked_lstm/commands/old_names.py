@@ -16,7 +16,7 @@ SEQ2SEQ = "stacked_lstm.contrib.seq2seq"
 LEGACY_SEQ2SEQ = "stacked_lstm.contrib.legacy_seq2seq"
 
 _CONTRIB_OPS = "tensorflow.contrib.rnn.python.ops."
-_CONTRIB_MODULES = ("core_rnn", "core_rnn_cell", "core_rnn_cell_impl", "rnn_cell", "rnn")
+_CONTRIB_MODULES = "core_rnn core_rnn_cell core_rnn_cell_impl fused_rnn_cell gru_ops lstm_ops rnn_cell rnn".split()
 
 # Module of TensorFlow 1 that is gone, or that needs Keras -> the module of this package that stands for it.
 MODULES = {

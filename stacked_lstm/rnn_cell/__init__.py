@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stacked_lstm.rnn_cell import missing_names
 from stacked_lstm.rnn_cell.attention_cell_wrapper import AttentionCellWrapper
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
@@ -91,7 +92,4 @@ if not TYPE_CHECKING:  # A type checker would take every name for one of the mod
     def __getattr__(name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise AttributeError(
-            f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops raw_rnn and "
-            "static_state_saving_rnn are in tf.nn and run these cells."
-        )
+        raise AttributeError(missing_names.message(name, __all__))

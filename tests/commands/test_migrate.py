@@ -271,14 +271,14 @@ def test_moves(name):
 
 LEFT = """import tensorflow as tf
 from tensorflow.contrib import layers, rnn
-from tensorflow.contrib.rnn import LSTMCell, NASCell
+from tensorflow.contrib.rnn import LSTMCell, UGRNNCell
 from tensorflow.contrib.rnn import raw_rnn
 from tensorflow.examples.tutorials.mnist import input_data
 import tensorflow.contrib.rnn
 import tensorflow.contrib.slim as slim
 x = tf.contrib.layers.xavier_initializer()
-x = rnn.NASCell.__name__
-x = tf.contrib.rnn.NASCell(8).output_size
+x = rnn.UGRNNCell.__name__
+x = tf.contrib.rnn.UGRNNCell(8).output_size
 x = tf.contrib.seq2seq.BahdanauAttention
 x = tf.layers.dense(x, 3)
 x = layers.fully_connected(x, 3)
@@ -288,14 +288,14 @@ except ImportError: pass
 
 REMARKS = [
     "2: tf.contrib.layers: TensorFlow 2 has no tf.contrib",
-    "3: tf.contrib.rnn.NASCell: not in stacked_lstm.rnn_cell",
+    "3: tf.contrib.rnn.UGRNNCell: not in stacked_lstm.rnn_cell",
     "4: tf.contrib.rnn.raw_rnn: use tf.nn.raw_rnn",
     "5: tf.examples.tutorials.mnist.input_data: TensorFlow 2 has no tensorflow.examples",
     "6: tf.contrib.rnn: import it under a name, with `as`",
     "7: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
     "8: tf.contrib.layers.xavier_initializer: use tf.glorot_uniform_initializer",
-    "9: tf.contrib.rnn.NASCell.__name__: not in stacked_lstm.rnn_cell",
-    "10: tf.contrib.rnn.NASCell: not in stacked_lstm.rnn_cell",
+    "9: tf.contrib.rnn.UGRNNCell.__name__: not in stacked_lstm.rnn_cell",
+    "10: tf.contrib.rnn.UGRNNCell: not in stacked_lstm.rnn_cell",
     "11: tf.contrib.seq2seq.BahdanauAttention: not in stacked_lstm.contrib.seq2seq; tensorflow_addons.seq2seq has "
     "attention and beam search",
     "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",

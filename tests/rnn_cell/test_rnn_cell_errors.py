@@ -92,8 +92,17 @@ def test_more_parts_than_rows():
 
 
 def test_missing_names():
-    with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no SRUCell; it has .*BasicLSTMCell, .*tf.nn"):
+    with pytest.raises(AttributeError, match="^stacked_lstm.rnn_cell has no SRUCell. It has .*BasicLSTMCell, "):
         rnn_cell.SRUCell  # noqa: B018
+    for name, remark in (
+        ("CudnnLSTM", "Use dynamic_rnn around a MultiRNNCell of CudnnCompatibleLSTMCells, .* canonical checkpoint"),
+        ("CudnnGRU", "GRUCell is another equation"),
+        ("CudnnRNNRelu", "use BasicRNNCell"),
+        ("raw_rnn", "It is in tf.nn and runs these cells"),
+        ("AttentionWrapper", "tensorflow_addons.seq2seq has it"),
+    ):
+        with pytest.raises(AttributeError, match=f"^stacked_lstm.rnn_cell has no {name}. .*{remark}"):
+            getattr(rnn_cell, name)
     assert not hasattr(rnn_cell, "__path_of_nothing__")
 
 

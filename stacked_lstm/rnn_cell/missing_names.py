@@ -1,0 +1,34 @@
+"""What the package says about names of TensorFlow 1.15 that it does not have."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+# Names -> what to use instead.
+_REMARKS = {
+    ("CudnnLSTM",): (
+        "Use dynamic_rnn around a MultiRNNCell of CudnnCompatibleLSTMCells, or stack_bidirectional_dynamic_rnn around "
+        "lists of them, within the variable scope of the old layer: they restore its canonical checkpoint on CPUs and "
+        "GPUs, and the engine `cudnn` runs them on NVIDIA GPUs"
+    ),
+    ("CudnnGRU", "CudnnCompatibleGRUCell"): (
+        "GRUCell is another equation, which resets the state before the product, so it cannot use the weights of "
+        "cuDNN's GRU; a new model can use it"
+    ),
+    ("CudnnRNNTanh", "CudnnRNNRelu"): "A new model can use BasicRNNCell, which does not restore its checkpoints",
+    ("raw_rnn", "static_state_saving_rnn"): "It is in tf.nn and runs these cells",
+    ("BahdanauAttention", "LuongAttention", "AttentionWrapper"): "tensorflow_addons.seq2seq has it",
+}
+
+
+def message(name: str, names: Sequence[str]) -> str:
+    """Returns the message for a name that the module does not have.
+
+    Args:
+      name: str, the name.
+      names: list of str, the names that the module has.
+    """
+    remark = next((remark for keys, remark in _REMARKS.items() if name in keys), None)
+    if remark is None:
+        remark = f"It has {', '.join(names)}. A cell of TensorFlow's or of your own runs in its loops as it is"
+    return f"stacked_lstm.rnn_cell has no {name}. {remark}."
