@@ -8,12 +8,15 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import re
 
 import stacked_lstm
 
 RNN_CELL = "stacked_lstm.rnn_cell"
 SEQ2SEQ = "stacked_lstm.contrib.seq2seq"
 LEGACY_SEQ2SEQ = "stacked_lstm.contrib.legacy_seq2seq"
+CRF = "stacked_lstm.contrib.crf"
+LAYERS = "stacked_lstm.contrib.layers"
 
 _CONTRIB_OPS = "tensorflow.contrib.rnn.python.ops."
 _CONTRIB_MODULES = "core_rnn core_rnn_cell core_rnn_cell_impl fused_rnn_cell gru_ops lstm_ops rnn_cell rnn".split()
@@ -28,6 +31,8 @@ MODULES = {
     "tensorflow.models.rnn.rnn": RNN_CELL,
     "tensorflow.models.rnn.rnn_cell": RNN_CELL,
     **{_CONTRIB_OPS + name: RNN_CELL for name in _CONTRIB_MODULES},
+    "tensorflow.contrib.crf": CRF,
+    "tensorflow.contrib.layers": LAYERS,
     "tensorflow.contrib.seq2seq": SEQ2SEQ,
     "tensorflow.contrib.legacy_seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.python.ops.seq2seq": LEGACY_SEQ2SEQ,
@@ -44,12 +49,8 @@ NN_LOOPS = ("raw_rnn", "static_state_saving_rnn")
 _REMARKS = {
     "tensorflow.contrib": "TensorFlow 2 has no tf.contrib",
     "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
-    "tensorflow.contrib.crf": "tensorflow_addons.text has it",
     "tensorflow.contrib.data": "use tf.data or tf.data.experimental",
     "tensorflow.contrib.framework.nest": "use tf.nest",
-    "tensorflow.contrib.layers.fully_connected": "use tf.layers.dense with activation=tf.nn.relu; its variables differ",
-    "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",
-    "tensorflow.contrib.layers.xavier_initializer": "use tf.glorot_uniform_initializer",
     "tensorflow.contrib.lookup": "use tf.lookup",
     "tensorflow.contrib.training.HParams": "use types.SimpleNamespace",
     "tensorflow.estimator": "TensorFlow 2.16 and later have no tf.estimator",
@@ -57,16 +58,15 @@ _REMARKS = {
     "tensorflow.layers": "needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "tensorflow.models": "TensorFlow 1 and 2 have no tensorflow.models",
     **{old: f"not in {new}" for old, new in MODULES.items()},
+    "tensorflow.contrib.crf": f"not in {CRF}; tensorflow_addons.text has it",
+    "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers",
+    "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",
     "tensorflow.contrib.seq2seq": f"not in {SEQ2SEQ}; tensorflow_addons.seq2seq has attention and beam search",
 }
 
 
 # Module of this package -> that of `tf.contrib` for which it stands.
-_OLD_MODULES = {
-    RNN_CELL: "tensorflow.contrib.rnn",
-    SEQ2SEQ: "tensorflow.contrib.seq2seq",
-    LEGACY_SEQ2SEQ: "tensorflow.contrib.legacy_seq2seq",
-}
+_OLD_MODULES = {new: old for old, new in MODULES.items() if re.fullmatch(r"tensorflow\.contrib\.\w+", old)}
 
 
 @functools.lru_cache(maxsize=None)
@@ -109,11 +109,13 @@ def is_nn_loop(name: str) -> bool:
 
 def remark(name: str) -> str | None:
     """Returns what to do about a complete name, or None if it can stay."""
-    if is_nn_loop(name):
-        return f"use tf.nn.{split(name)[1]}"
     for new, old in _OLD_MODULES.items():
         if name.startswith(f"{new}."):  # After the move.
-            return None if name[len(new) + 1 :].split(".")[0] in names_of(new) else _REMARKS[old]
+            if name[len(new) + 1 :].split(".")[0] in names_of(new):
+                return None
+            name = old + name[len(new) :]
+    if is_nn_loop(name):
+        return f"use tf.nn.{split(name)[1]}"
     parts = ".".join(split(name)).split(".")
     starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
     return None if starts[0] in MODULES else next((_REMARKS[start] for start in starts if start in _REMARKS), None)

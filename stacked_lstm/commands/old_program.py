@@ -22,6 +22,8 @@ ALIASES = {
     old_names.RNN_CELL: "tf1_rnn",
     old_names.SEQ2SEQ: "tf1_seq2seq",
     old_names.LEGACY_SEQ2SEQ: "tf1_legacy_seq2seq",
+    old_names.CRF: "tf1_crf",
+    old_names.LAYERS: "tf1_layers",
 }
 
 

@@ -88,7 +88,7 @@ FLOORS = {
     " missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell wrappers dropout_wrapper linear"
     " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells",
-    "contrib": "seq2seq legacy_seq2seq",
+    "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files replacing layers initial_states stacks slots codec keras_configs hdf5_files"
     " keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models state_dicts"
     " cell_variables variables tensorflow_checkpoints formats reading writing",

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from golden import cells, loops, losses
+from golden import cells, loops, losses, tagging
 from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_state
 from support import legacy_program
 
@@ -58,6 +58,17 @@ def sequence_losses():
             arrays = session.run(losses.build(name, modules))
             archive.update({f"{name}/{key}": array for key, array in zip(("loss", "gradient"), arrays)})
     np.savez_compressed(path("tensorflow_1_15", "losses.npz"), **archive)
+
+
+def tagging_functions():
+    """Writes tagging.npz with every tensor of tagging.py."""
+    import tensorflow  # tensorflow.compat.v1 has no contrib.
+
+    tensors = tagging.build(tensorflow.contrib.crf, tensorflow.contrib.layers)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        archive = session.run(tensors)
+    np.savez_compressed(path("tensorflow_1_15", "tagging.npz"), **archive)
 
 
 def networks_of(names, rnn_cell):

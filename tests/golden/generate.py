@@ -19,6 +19,7 @@ MODULES = {
     "contrib_cells": "golden.by_tensorflow_1_15",
     "unrolled_loops": "golden.by_tensorflow_1_15",
     "sequence_losses": "golden.by_tensorflow_1_15",
+    "tagging_functions": "golden.by_tensorflow_1_15",
     "program": "golden.by_tensorflow_1_15",
     "other_cells": "golden.by_tensorflow_1_15",
     "cudnn_lstm": "golden.by_tensorflow_1_15",

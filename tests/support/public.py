@@ -6,6 +6,8 @@ import inspect
 MODULES = (
     "stacked_lstm",
     "stacked_lstm.checkpoints",
+    "stacked_lstm.contrib.crf",
+    "stacked_lstm.contrib.layers",
     "stacked_lstm.contrib.legacy_seq2seq",
     "stacked_lstm.contrib.seq2seq",
     "stacked_lstm.engines",
