@@ -80,7 +80,7 @@ FLOORS = {
     "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
     " layouts compat tensor_checks tf32 activations equations layer weights initializers initializer_table"
     " initial_state engines stack rnn_cell contrib checkpoints parity commands",
-    "engines": "recurrent_dropout place engine conditions padding segments loops recurrence graph second_derivatives"
+    "engines": "padding recurrent_dropout place engine conditions segments loops recurrence graph second_derivatives"
     " cudnn native",
     "engines.native": "library ops engine __main__",
     "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
