@@ -14,6 +14,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
+from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import dropout_masks
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
@@ -174,8 +175,6 @@ class DropoutWrapper(CellWrapper):
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
         if _drops(self._state_keep_prob):
-            if not self._variational_recurrent:
-                return "a DropoutWrapper draws masks of states at each step"
             if self._dropout_state_filter is not _select_all_except_c:
                 return "a DropoutWrapper has a dropout_state_filter_visitor"
             if len(tf.nest.flatten(self.state_size)) != 2 * _count_pairs(self.state_size):
@@ -199,14 +198,26 @@ class DropoutWrapper(CellWrapper):
 
         inner = self.cell.segment()
         if _drops(self._state_keep_prob):
-            h_noises = tf.nest.flatten(self._recurrent_state_noise)[1::2]
-            h_masks = [dropout_masks.mask_for_all_steps(self._state_keep_prob, noise) for noise in h_noises]
-            inner = segments.with_h_masks(inner, h_masks)
+            inner = segments.map_layers(self._with_dropout_on_h, inner)
         return Segment(
             [inner],
             before=drop_inputs if _drops(self._input_keep_prob) else None,
             after=drop_outputs if _drops(self._output_keep_prob) else None,
         )
+
+    def _with_dropout_on_h(self, k: int, layer: Layer) -> Layer:
+        """Returns layer number k with dropout on its h, besides what it has. Leaf 2k + 1 of the state is its h."""
+        keep_prob, leaf = self._state_keep_prob, 2 * k + 1
+        if self._variational_recurrent:
+            noise = tf.nest.flatten(self._recurrent_state_noise)[leaf]
+            mask = dropout_masks.mask_for_all_steps(keep_prob, noise)
+            return layer._replace(h_mask=mask if layer.h_mask is None else layer.h_mask * mask)
+
+        def draw(shape: tf.Tensor) -> tf.Tensor:
+            masks = dropout_masks.draw(shape, keep_prob, self._gen_seed("state", leaf), layer.dtype)
+            return masks if layer.h_masks is None else masks * layer.h_masks(shape)
+
+        return layer._replace(h_masks=draw)
 
     def get_config(self) -> dict[str, Any]:
         visitor = self._dropout_state_filter

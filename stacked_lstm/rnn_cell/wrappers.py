@@ -5,10 +5,12 @@ A wrapper adds no scope. The variables of the cell inside have the names that th
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
+from stacked_lstm.rnn_cell import rows
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 
@@ -103,7 +105,9 @@ class CellWrapper(RNNCell):
 class ResidualWrapper(CellWrapper):
     """A residual connection: adds a cell's inputs to its outputs.
 
-    It stands for `tf.nn.rnn_cell.ResidualWrapper` (also `tf.contrib.rnn.ResidualWrapper`) of TensorFlow 1.15.
+    It stands for `tf.nn.rnn_cell.ResidualWrapper` (also `tf.contrib.rnn.ResidualWrapper`) of TensorFlow 1.15. In a call
+    that runs on an engine, a `residual_fn` is called once, on the rows of all steps. A function that may not treat
+    each row by itself, such as one with a mean over the batch or with a variable, runs on TensorFlow's loop.
 
     Attributes:
       wrapped_cell: the cell inside.
@@ -136,15 +140,16 @@ class ResidualWrapper(CellWrapper):
         return (self._residual_fn or _sum)(inputs, outputs), new_state
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
-        del dtype
         if self._residual_fn:
-            return "there is a ResidualWrapper with a residual_fn"
+            problem = rows.problem(self._residual_fn, [width, self.output_size], self.output_size, dtype)
+            return problem and f"a ResidualWrapper has a residual_fn that {problem}"
         if width != self.output_size:
             return f"a ResidualWrapper would add inputs of width {width} to outputs of width {self.output_size}"
         return None
 
     def segment(self) -> Segment:
-        return Segment([self.cell.segment()], after=_sum)
+        after = functools.partial(rows.apply, self._residual_fn) if self._residual_fn else _sum
+        return Segment([self.cell.segment()], after=after)
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), residual_fn=self._residual_fn)

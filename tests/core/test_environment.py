@@ -80,12 +80,12 @@ FLOORS = {
     "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
     " layouts compat tensor_checks tf32 activations equations layer weights initializers initializer_table"
     " initial_state engines stack rnn_cell contrib checkpoints parity commands",
-    "engines": "recurrent_dropout place engine conditions padding segments loops recurrence graph second_derivatives"
+    "engines": "padding recurrent_dropout place engine conditions segments loops recurrence graph second_derivatives"
     " cudnn native",
     "engines.native": "library ops engine __main__",
     "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
     " lstm_cell lstm_block_cell normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
-    " missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell wrappers dropout_wrapper linear"
+    " missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell rows wrappers dropout_wrapper linear"
     " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells",
     "contrib": "crf layers seq2seq legacy_seq2seq",

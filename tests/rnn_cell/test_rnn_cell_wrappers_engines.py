@@ -4,6 +4,8 @@ No cell here draws a mask per step, so the numbers are those of TensorFlow's loo
 test_rnn_cell_golden.py compares with TensorFlow 1.15. test_rnn_cell_dropout_masks.py has masks per step.
 """
 
+import re
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,18 @@ def fed(value):
 
 def variable(value):
     return tf.get_variable("keep_prob", initializer=value, trainable=False)
+
+
+def nmt_residual(inputs, outputs):
+    """As in TensorFlow's nmt tutorial: the inputs may be wider than the outputs."""
+
+    def split_input(inp, out):
+        inp_dim, out_dim = inp.get_shape().as_list()[-1], out.get_shape().as_list()[-1]
+        return tf.split(inp, [out_dim, inp_dim - out_dim], axis=-1)
+
+    actual_inputs, _ = tf.nest.map_structure(split_input, inputs, outputs)
+    actual_inputs.get_shape().assert_is_compatible_with(outputs.get_shape())
+    return tf.nest.map_structure(lambda inp, out: inp + out, actual_inputs, outputs)
 
 
 STACK, LSTM, BASIC = rnn_cell.MultiRNNCell, rnn_cell.LSTMCell, rnn_cell.BasicLSTMCell
@@ -82,6 +96,8 @@ CELLS = {
     "residual around variational": (lambda: RESIDUAL(variational(LSTM(3), 0.6, 0.7, input_size=3)), "native"),
     "variational around residual": (lambda: variational(RESIDUAL(LSTM(3)), 0.6, 0.7, input_size=3), "native"),
     "residual projection": (lambda: STACK([LSTM(4), RESIDUAL(LSTM(5, num_proj=4))]), "native and graph"),
+    "residual function": (lambda: RESIDUAL(LSTM(2), lambda x, h: 1.0 + tf.tanh(h) * x[:, 1:] - h), "native"),
+    "residual function of nmt": (lambda: STACK([LSTM(5), RESIDUAL(LSTM(4), nmt_residual)]), "native"),
     "device": (lambda: DEVICE(LSTM(4), "/cpu:0"), "native"),
     "device stack": (lambda: DEVICE(STACK([LSTM(4), RESIDUAL(LSTM(4))]), "/cpu:0"), "native"),
     "device layers": (lambda: STACK([DEVICE(LSTM(4), "/cpu:0"), DEVICE(LSTM(5), "/device:CPU:0"), LSTM(2)]), "native"),
@@ -184,3 +200,37 @@ def test_a_gpu_that_is_not_there(graph, place):
     with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:
         session.run(tf.global_variables_initializer())
         assert all(np.any(gradient) for gradient in session.run(gradients))
+
+
+# Functions of x [B, 3] and h [B, 3] that engines must not call on the rows of all steps.
+def with_variable(x, h):
+    return x + h * tf.get_variable("scale", [3], x.dtype, tf.ones_initializer())
+
+
+MIXED_ROWS = {
+    "mean over the batch": (lambda x, h: h - tf.reduce_mean(x, axis=0), "has the op Mean"),
+    "reversed batch": (lambda x, h: h + x[::-1], "has the op StridedSlice"),
+    "first row": (lambda x, h: h + x[0], "has the op StridedSlice"),
+    "halves of the batch": (lambda x, h: h + tf.split(x, [1, -1], axis=0)[0], "has the op SplitV"),
+    "number per row": (lambda x, h: h + np.arange(4.0)[:, None], "does not return one tensor"),
+    "one row": (lambda x, h: h + np.ones([1, 3]), "has the op Const"),
+    "size of the batch": (lambda x, h: h / tf.cast(tf.shape(x)[0], x.dtype), "has the op Shape"),
+    "random": (lambda x, h: h + 0 * tf.random_uniform([3], dtype=x.dtype), "has the op RandomUniform"),
+    "variable": (with_variable, "has the op (VarHandleOp|VariableV2|Fill)"),
+    "two tensors": (lambda x, h: (x + h, h), "does not return one tensor"),
+}
+
+
+@pytest.mark.parametrize("name", MIXED_ROWS)
+def test_functions_that_mix_rows(name):
+    """The call is for TensorFlow's loop, whatever that does with the function."""
+    function, words = MIXED_ROWS[name]
+    problem = RESIDUAL(LSTM(3), function).problem_on_engines(3, tf.float64)
+    assert re.search(f"a residual_fn that {words}", problem)
+
+
+def test_functions_that_cannot_be_examined():
+    """A tensor from outside belongs to another graph."""
+    scale, x = tf.constant(2.0, tf.float64), tf.constant(X)
+    outputs, _ = rnn_cell.dynamic_rnn(RESIDUAL(LSTM(3), lambda x, h: x + scale * h), x, dtype=x.dtype)
+    assert "a residual_fn that cannot be examined" in rnn_cell.engine_used(outputs).reason
