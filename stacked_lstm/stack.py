@@ -117,8 +117,8 @@ class StackedLSTM:
             layer below.
           activation: str or callable, the function that is tanh in the equations of g and h'. Default "tanh", the only
             one that the `cudnn` engine supports. Other names are "sigmoid", "hard_sigmoid" (Keras 2), "hard_sigmoid_6"
-            (Keras 3), "relu" and "linear". Only the `graph` engine supports "elu", "selu", "softplus", "softsign", "relu6",
-            "leaky_relu", "swish", and functions from a tensor to a tensor of the same shape.
+            (Keras 3), "relu" and "linear". Only the `graph` engine supports "elu", "selu", "softplus", "softsign",
+            "relu6", "leaky_relu", "swish", and functions from a tensor to a tensor of the same shape.
           recurrent_activation: str or callable, the function of the three gates. It takes the same values as
             `activation`. Default "sigmoid", the only one that the `cudnn` engine supports. Its values lie between 0
             (closed) and 1 (open).

@@ -36,14 +36,15 @@ class Call(NamedTuple):
 # Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
 # engine. They are asked in order; later ones rely on earlier ones.
 
-# Engines run exactly these classes, besides `MultiRNNCell` and the LSTM cells. A subclass may override anything.
+# Engines run exactly these wrappers. A subclass may override anything.
 _WRAPPERS = (DropoutWrapper, ResidualWrapper, DeviceWrapper)
 
 
 def _cells_are_known(call: Call) -> str | None:
-    cells = [cell for cell in _walk(call.cell) if type(cell) not in (*_WRAPPERS, MultiRNNCell)]
-    names = [type(cell).__name__ for cell in cells if not _is_lstm(cell)]
-    return f"there is a {names[0]}" if names else None
+    for cell in _walk(call.cell):
+        if not _has_layer(cell) and type(cell) not in (*_WRAPPERS, MultiRNNCell):
+            return f"there is a {type(cell).__name__}"
+    return None
 
 
 def _activations_have_names(call: Call) -> str | None:
@@ -72,7 +73,7 @@ def _dtypes_are_equal(call: Call) -> str | None:
 
 def _widths_fit(call: Call) -> str | None:
     for cell, width in _input_widths(call):
-        if _is_lstm(cell) and cell.input_size not in (None, width):
+        if _has_layer(cell) and cell.input_size not in (None, width):
             return f"a cell was built for inputs of width {cell.input_size}"
     return None
 
@@ -81,6 +82,16 @@ def _wrappers_act_on_all_steps(call: Call) -> str | None:
     dtype = tf.convert_to_tensor(call.inputs).dtype
     problems = (cell.problem_on_engines(width, dtype) for cell, width in _input_widths(call) if type(cell) in _WRAPPERS)
     return next(filter(None, problems), None)
+
+
+def _masks_have_one_loop(call: Call) -> str | None:
+    # With dropout on states and an initial state, an engine has a loop of its own for the first step.
+    if call.initial_state is None:
+        return None
+    for cell in _walk(call.cell):
+        if type(cell) is DropoutWrapper and cell.drops_states and any(lstm.draws_masks for lstm in _lstm_cells(cell)):
+            return "a DropoutWrapper drops out states of a cell that draws masks at each step"
+    return None
 
 
 def _initial_state_fits(call: Call) -> str | None:
@@ -104,8 +115,14 @@ CONDITIONS = (
     _dtypes_are_equal,
     _widths_fit,
     _wrappers_act_on_all_steps,
+    _masks_have_one_loop,
     _initial_state_fits,
 )
+
+
+def _has_layer(cell: Any) -> bool:
+    """Whether a cell is an LSTM cell that engines run, see `LSTMBase`."""
+    return getattr(type(cell), "has_layer", False)
 
 
 def _children(cell: Any) -> list[Any]:
@@ -120,13 +137,9 @@ def _walk(cell: Any) -> list[Any]:
     return [cell] + [descendant for child in _children(cell) for descendant in _walk(child)]
 
 
-def _is_lstm(cell: Any) -> bool:
-    return getattr(cell, "has_layer", False)
-
-
 def _lstm_cells(cell: Any) -> list[Any]:
     """Returns the LSTM cells in a cell, from the input upwards."""
-    return list(filter(_is_lstm, _walk(cell)))
+    return [inner for inner in _walk(cell) if _has_layer(inner)]
 
 
 def _input_widths(call: Call) -> list[tuple[Any, int]]:

@@ -39,7 +39,7 @@ class DropoutWrapper(CellWrapper):
 
     Attributes:
       wrapped_cell: the cell inside.
-      drops_nothing: bool, whether all three probabilities are the number 1. The wrapper then adds no operation.
+      drops_states: bool, whether there is dropout on states.
 
     Example:
       >>> from stacked_lstm import rnn_cell
@@ -106,8 +106,8 @@ class DropoutWrapper(CellWrapper):
             self._make_recurrent_noise(dtype)
 
     @property
-    def drops_nothing(self) -> bool:
-        return not any(_drops(p) for p in (self._input_keep_prob, self._state_keep_prob, self._output_keep_prob))
+    def drops_states(self) -> bool:
+        return _drops(self._state_keep_prob)
 
     def _make_recurrent_noise(self, dtype: Any) -> None:
         """Makes the noise that all steps share: uniform on [0, 1), a tensor [1] + size for each leaf of a nest."""

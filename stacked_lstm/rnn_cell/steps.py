@@ -69,6 +69,9 @@ def _signature(inputs: Sequence[Any]) -> Any:
 
 
 def last_engine(*uses: EngineUsed) -> EngineUsed:
-    """Returns the one that comes last in the order of `ENGINES`, with "stepwise" at the end."""
+    """Returns the one that comes last in the order of `ENGINES`, with "stepwise" at the end.
+
+    The last engine counts in a name like "native and graph".
+    """
     order = [*ENGINES, STEPWISE]
-    return max(uses, key=lambda used: order.index(used.name))
+    return max(uses, key=lambda used: max(map(order.index, used.name.split(" and "))))

@@ -301,7 +301,7 @@ def cells(cell, scope, **options):
 
 @native_ops.NEEDS_NATIVE
 def test_cells_and_the_environment(monkeypatch):
-    """The variable decides for cells that engines run. All other cells run on TensorFlow's loop."""
+    """The variable decides about cells that engines run. All other cells run on TensorFlow's loop."""
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "native")
     assert cells(rnn_cell.LSTMCell(2), "plain") == ("native", "asked for by STACKED_LSTM_ENGINE")
     assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "native"

@@ -11,9 +11,9 @@ from support.golden_networks import check_numbers
 from support.native_ops import auto_engine
 from support.sets import ONCE
 
-# Cases that engines do not run: parts of a state dropped out, cells of users, activations without a name here.
+# Cases that engines do not run: parts of a state dropped out, cells of users.
 STEPWISE = """
-    lstm_all_options lstm_all_options_one_tensor multi_user_cell multi_old_user_cell user_cell old_user_cell
+    multi_user_cell multi_old_user_cell user_cell old_user_cell
     dropout_one_tensor dropout_filter dropout_user_cell
 """.split()
 # Cases that draw a mask at each step. Engines draw other ones, so these run on TensorFlow's loop, one step at a time.
@@ -26,7 +26,8 @@ DRAWN = """
 ON_GRAPH = """
     lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
     lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
-    lstm_one_tensor_projection lstm_one_tensor_given multi_mixed multi_one_tensor device
+    lstm_all_options lstm_all_options_one_tensor lstm_one_tensor_projection lstm_one_tensor_given multi_mixed
+    multi_one_tensor device
 """.split()
 SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
 

@@ -179,10 +179,14 @@ def test_lengths_beyond_the_steps_and_padding(session):
 
 
 def test_engine_used_tells_the_last_engine():
-    """Of two directions or of several layers; peepholes run on the graph engine."""
+    """Of two directions or of several layers. Peepholes run on the graph engine."""
     peepholes = rnn_cell.LSTMCell(4, use_peepholes=True)
     outputs, _, _ = rnn_cell.static_bidirectional_rnn(peepholes, lstm(), steps(), dtype=tf.float32)
     assert rnn_cell.engine_used(outputs).name == "graph"
+    residual = rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4, use_peepholes=True))
+    stack = rnn_cell.MultiRNNCell([lstm(), residual])
+    outputs, _, _ = rnn_cell.static_bidirectional_rnn(stack, lstm(), steps(), dtype=tf.float32, scope="stack")
+    assert rnn_cell.engine_used(outputs).name == (auto_engine() + " and graph").replace("graph and ", "")
     options = {"cells_bw": [lstm(), lstm()], "dtype": tf.float32}
     reason = ("stepwise", "TensorFlow's own loop, because there is a UserCell")
     outputs, _, _ = rnn_cell.stack_bidirectional_rnn([UserCell(), lstm()], inputs=steps(), **options)

@@ -1,4 +1,4 @@
-"""Wrappers in calls of dynamic_rnn that run on engines: which engine runs, and numbers and derivatives.
+"""Wrappers in calls of dynamic_rnn and static_rnn that run on engines: which engine runs, numbers and derivatives.
 
 No cell here draws a mask per step, so the numbers are those of TensorFlow's loop around the same cell, which
 test_rnn_cell_golden.py compares with TensorFlow 1.15. test_rnn_cell_dropout_masks.py has masks per step.
@@ -51,6 +51,8 @@ def nmt_residual(inputs, outputs):
 
 STACK, LSTM, BASIC = rnn_cell.MultiRNNCell, rnn_cell.LSTMCell, rnn_cell.BasicLSTMCell
 RESIDUAL, DEVICE = rnn_cell.ResidualWrapper, rnn_cell.DeviceWrapper
+BLOCK, NORM = rnn_cell.LSTMBlockCell, rnn_cell.LayerNormBasicLSTMCell
+COUPLED = rnn_cell.CoupledInputForgetGateLSTMCell
 
 # name -> (function that makes a cell for inputs of width 3, its engine). All masks are equal on all engines.
 CELLS = {
@@ -105,10 +107,44 @@ CELLS = {
         lambda: STACK([DEVICE(RESIDUAL(variational(LSTM(3), 0.6, 0.7, input_size=3)), "/cpu:0"), LSTM(2)]),
         "native",
     ),
+    "variational states of block cells": (
+        lambda: STACK([variational(BLOCK(4), 0.6, 0.7, 0.8, input_size=3), RESIDUAL(BLOCK(4, 0.5))]),
+        "native",
+    ),
+    "residual block cell with a clip": (
+        lambda: STACK([RESIDUAL(BLOCK(3, cell_clip=0.3)), LSTM(2)]),
+        "graph and native",
+    ),
+    "variational states of normalized cells": (
+        lambda: variational(STACK([NORM(4), RESIDUAL(NORM(4, layer_norm=False))]), 0.6, 0.7, 0.8, input_size=3),
+        "graph and native",
+    ),
+    "variational states of coupled cells": (
+        lambda: STACK(
+            [
+                variational(COUPLED(4, True, num_proj=3), 0.6, 0.7, 0.8, input_size=3),
+                RESIDUAL(COUPLED(3, state_is_tuple=False)),
+                COUPLED(2),
+            ]
+        ),
+        "graph and native",
+    ),
 }
 
 
-def numbers(name, engine, lengths, x, starts_from_zeros, session):
+def static_rnn(cell, x, lengths, engine, **start):
+    steps = tf.unstack(x, axis=1)
+    outputs, state = rnn_cell.static_rnn(cell, steps, sequence_length=lengths, engine=engine, **start)
+    assert len(outputs) == len(steps)
+    return tf.stack(outputs, axis=1), state, rnn_cell.engine_used(outputs).name
+
+
+def dynamic_rnn(cell, x, lengths, engine, **start):
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, engine=engine, swap_memory=True, **start)
+    return outputs, state, rnn_cell.engine_used(outputs).name
+
+
+def numbers(name, loop, engine, lengths, x, starts_from_zeros, session):
     """Outputs, final states, their first derivatives and, under control flow v2, second ones; and the engine."""
     cell, x = CELLS[name][0](), tf.constant(x)
     start = {"dtype": x.dtype}
@@ -116,7 +152,7 @@ def numbers(name, engine, lengths, x, starts_from_zeros, session):
         sizes = tf.nest.flatten(cell.state_size)
         parts = [tf.constant(random([4, size], k, np.float64)) for k, size in enumerate(sizes)]
         start = {"initial_state": tf.nest.pack_sequence_as(cell.state_size, parts)}
-    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, engine=engine, swap_memory=True, **start)
+    outputs, state, used = loop(cell, x, lengths, engine, **start)
     results, sources = [outputs] + tf.nest.flatten(state), [x] + cell.trainable_weights
     sources += tf.nest.flatten(start.get("initial_state", []))
 
@@ -129,10 +165,10 @@ def numbers(name, engine, lengths, x, starts_from_zeros, session):
     session.run(tf.global_variables_initializer())
     for k, variable in enumerate(cell.weights):
         variable.load(0.5 * random(variable.shape.as_list(), k, np.float64), session)
-    return session.run(results + first + second), names, rnn_cell.engine_used(outputs).name
+    return session.run(results + first + second), names, used
 
 
-def compare(name, engine, lengths, starts_from_zeros=False):
+def compare(name, engine, lengths, starts_from_zeros=False, loop=dynamic_rnn):
     expected_x, actual_x = X.copy(), X.copy()
     if lengths:
         actual_x[1, 2:], actual_x[2] = np.nan, np.nan
@@ -140,7 +176,7 @@ def compare(name, engine, lengths, starts_from_zeros=False):
     for kind, x in (("stepwise", expected_x), (engine, actual_x)):
         with tf.Graph().as_default(), plain_session() as session:
             tf.set_random_seed(5)
-            results.append(numbers(name, kind, lengths, x, starts_from_zeros, session))
+            results.append(numbers(name, loop, kind, lengths, x, starts_from_zeros, session))
     (expected, expected_names, _), (actual, names, used) = results
     assert names == expected_names and len(actual) == len(expected)
     for a, b in zip(actual, expected):
@@ -167,10 +203,25 @@ def test_numbers_and_first_derivatives(name, lengths):
 
 
 @pytest.mark.parametrize(
+    "name, lengths",
+    some(
+        [("no dropout", LENGTHS), ("variational, fed", None), ("residual projection", LENGTHS)]
+        + [("variational states of coupled cells", LENGTHS)],
+        [(name, lengths) for lengths in (LENGTHS, None) for name in CELLS],
+        oldest=[("no dropout", LENGTHS), ("variational, fed", None), ("residual projection", LENGTHS)],
+    ),
+)
+def test_static_rnn(name, lengths):
+    used = compare(name, None, lengths, loop=static_rnn)
+    assert used == (CELLS[name][1] if auto_engine() == "native" else "graph")
+
+
+@pytest.mark.parametrize(
     "name, engine",
     some(
         [("packed stack", "graph"), ("variational, fed", "native"), ("residual around variational", "native")]
-        + [("variational projection", "graph"), ("variational states of a stack", "native")],
+        + [("variational projection", "graph"), ("variational states of a stack", "native")]
+        + [("variational states of coupled cells", "graph")],
         [(name, engine) for name in CELLS for engine in ("graph", "native") if engine in ("graph", CELLS[name][1])],
         oldest=[("residual around variational", "native")],
     ),
