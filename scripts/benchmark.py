@@ -1,24 +1,35 @@
-"""Measures the engines of StackedLSTM beside other LSTMs: TensorFlow's, tf-keras', PyTorch, ONNX Runtime, OpenVINO.
+"""Measures the speed of StackedLSTM and of its peers: TensorFlow, tf-keras, PyTorch, ONNX Runtime and OpenVINO.
 
-Each contestant has a process of its own. They take turns, a fraction of a second each, round after round, so that other
-work on the machine slows all of them alike; a turn begins when the threads of the one before rest. The modes are
-"inference" from frozen graphs, as one deploys them, "training", and "evaluation", inference between steps of training.
-With --device=GPU each step still starts from an input in the host's memory, and inference ends with the outputs there.
+A contestant is an engine of StackedLSTM, the package's `rnn_cell`, a peer, or one of two entries without an LSTM. These
+are "gemm" (only the matrix multiplications, an upper bound of the speed) and "nothing" (a `session.run` without
+computation). Each contestant has its own process. The processes take short turns, so that other load on the machine
+affects all of them. A turn begins after all threads of the previous process are idle.
 
-The first table has for each contestant the median step, its 10th percentile, the rate of its matrix products, the
-memory beyond its libraries, and two ratios of medians: how many times as fast as dynamic_rnn it is, and as the fastest
-of all other libraries (whose own ratio is 1). The second table has the medians side by side, and the ratios of the
-engine "native", on a GPU "cudnn"; the record in scripts/README.md has this form. Two contestants are no LSTMs: "gemm"
-is the ceiling, the bare matrix products with all time steps at once; "nothing" is the cost of a session's call.
+The modes are "inference" (from a frozen graph), "training" (forward pass, backward pass and gradient descent) and
+"evaluation" (inference from variables, not frozen). With --device=GPU, the input of each step is in host memory, and
+inference copies the outputs to host memory.
 
---chart draws the ratios. --from_json prints the tables again, and draws, from files that --json wrote.
+The first table has a row per contestant and these columns:
+
+  median ms, p10 ms   median and 10th percentile of the time of a step
+  GFLOP/s             rate of the matrix multiplications
+  % of gemm           this rate relative to that of gemm
+  MB                  peak memory of the process, without the memory of its imported libraries; on a CPU only
+  times as fast as    the median of dynamic_rnn divided by this median
+    dynamic_rnn
+  as the fastest      the median of the fastest peer divided by this median
+    peer
+
+The second table has a column per contestant with the medians, and the ratios of the engine native (on a GPU: cudnn).
+scripts/README.md has the results in this form. --chart plots the ratios of the engine to each peer. --from_json reads
+files of --json, prints the tables and plots the ratios.
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --device=GPU --dtype=float16
     python scripts/benchmark.py --from_json=measured.json --chart=speed.png
 
-The exit status is 0 after success, and 2 if the flags do not allow a measurement.
+The exit status is 0 after success, 2 if the flags do not allow a measurement, and 130 after an interrupt.
 """
 
 import importlib.util
@@ -38,23 +49,29 @@ SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64
 
 def define_flags(values):
     """Adds the flags to an `absl.flags.FlagValues`."""
-    sizes = "Time steps, batch, input width, hidden width, layers; semicolons separate shapes."
-    names = f"Who takes part, of {', '.join(CONTESTANTS)}; by default all that run on the device."
+    sizes = "T,B,I,H,L: time steps, batch size, input features, units, layers. Semicolons separate shapes."
+    names = f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device)."
     for define, name, default, text, domain in (
         (flags.DEFINE_string, "shapes", SHAPES, sizes, {}),
-        (flags.DEFINE_enum, "device", "CPU", "Where all of them run.", {"enum_values": DEVICES}),
-        (flags.DEFINE_enum, "dtype", "float32", "What they compute in.", {"enum_values": DTYPES}),
+        (flags.DEFINE_enum, "device", "CPU", "Device of the measurement.", {"enum_values": DEVICES}),
+        (flags.DEFINE_enum, "dtype", "float32", "Type of weights and data.", {"enum_values": DTYPES}),
         (flags.DEFINE_list, "contestants", None, names, {}),
-        (flags.DEFINE_list, "modes", ["inference", "training"], f"What to measure, of {', '.join(MODES)}.", {}),
+        (flags.DEFINE_list, "modes", ["inference", "training"], f"Modes to measure, of {', '.join(MODES)}.", {}),
         (flags.DEFINE_integer, "rounds", 10, "Number of turns of each contestant.", {"lower_bound": 1}),
-        (flags.DEFINE_float, "seconds", 0.3, "Length of a turn in seconds; at least one step.", {"lower_bound": 0.0}),
-        (flags.DEFINE_string, "json", None, "File to write all measurements to, in milliseconds.", {}),
-        (flags.DEFINE_string, "chart", None, "File for a chart of the ratios, such as speed.png.", {}),
+        (
+            flags.DEFINE_float,
+            "seconds",
+            0.3,
+            "Length of a turn in seconds. Each turn has at least one step.",
+            {"lower_bound": 0.0},
+        ),
+        (flags.DEFINE_string, "json", None, "File for all measurements, in milliseconds.", {}),
+        (flags.DEFINE_string, "chart", None, "File for a plot of the ratios, such as speed.png.", {}),
         (
             flags.DEFINE_list,
             "from_json",
             None,
-            "Files that --json wrote, one after the other; nothing is measured.",
+            "Files of --json, separated by commas. Nothing is measured.",
             {},
         ),
     ):

@@ -1,12 +1,23 @@
-"""The command stacked-lstm-compare with more peers, Keras 2 and PyTorch, and with real data.
+"""Compares StackedLSTM with its peers: other LSTM implementations with the same weights and data.
 
-This is the command stacked-lstm-compare of the package (`stacked_lstm/commands/compare.py`) with two more peers, Keras
-2's LSTM layers and PyTorch's, and with hourly temperatures of Seattle to train on side by side. The report has the
-largest differences of outputs, final states and all gradients on random data; the losses of all networks in training;
-the time of a step of each; and the devices on which the ops ran.
+The peers are dynamic_rnn (MultiRNNCell + dynamic_rnn of the installed TensorFlow), numpy (the NumPy implementation of
+the package, in float64), keras (the LSTM layers of tf-keras, which is Keras 2) and pytorch. The training data are
+hourly temperatures of Seattle, or a synthetic series. The comparison runs on every device that TensorFlow lists. The
+command stacked-lstm-compare of the package has the same flags, except --data_dir. Its peers are dynamic_rnn and numpy,
+and its data are synthetic.
 
-The exit status is 0 if all numbers are the same, 1 if a tolerance is exceeded (the report names it), and 2 if the
-networks cannot be compared.
+The report of a device has, in this order:
+
+1. the largest difference of each output, final state and gradient, on random data;
+2. the devices on which the ops of a training step ran;
+3. the training losses of all networks, which train on the same batches;
+4. the median times of an inference step and of a training step.
+
+A difference is max|a - b| / max|b|, where b is the tensor of the peer. The gradients are those of a random linear
+function of all outputs plus sines and cosines of the final states.
+
+The exit status is 0 if all differences are within the tolerances, 1 if a difference exceeds its tolerance (the report
+names it), 2 if the comparison could not run, and 130 after an interrupt.
 
     python scripts/compare.py
     python scripts/compare.py --peer=all --chart=differences.png
@@ -25,7 +36,7 @@ DATA = {"temperatures": forecast.comparison_data, **compare.DATA}
 def define_flags(values):
     """Adds the flags of the command, with all peers and data of the clone."""
     compare.define_flags(values, peers.loaders(), DATA)
-    text = f"Directory with {temperature_series.FILE} for --data=temperatures (default: the package vega-datasets)."
+    text = f"Directory of {temperature_series.FILE} for --data=temperatures (default: the package vega-datasets)."
     flags.DEFINE_string("data_dir", None, text, flag_values=values)
 
 

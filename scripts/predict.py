@@ -1,22 +1,23 @@
-"""Writes the predictions of a trained network as CSV, for its task's test examples or for the user's own.
+"""Writes the predictions of a trained network as CSV, for the test set of its task or for your own titles.
 
     python scripts/predict.py --train_dir=runs/titles --only_errors
     python scripts/predict.py --train_dir=runs/titles --input=titles.txt --output=predictions.csv
     echo 北京今天下雪 | python scripts/predict.py --train_dir=runs/titles --input=-
     python scripts/predict.py --train_dir=runs/forecast
 
-The network:         --train_dir --checkpoint --engine
-The examples:        --input --data_dir
-The table:           --only_errors --output
+--train_dir is required. It is the output directory of train.py, and the flags of that run are used.
 
---train_dir is that of a run of train.py, whose flags are used. For titles and fashion_mnist a row is an example, with
-its label, the prediction and the classes' probabilities. For forecast a row is an hour, with its temperature and the
-forecast that was made when the day before had ended, for all whole days of the test part after its first three. Titles
-can be the user's own: one per line, in UTF-8. Words that are not in the vocabulary are the unknown word, and a title
-without words has a prediction, too. Without --input the data are read as in training; forecast also takes its units
-from them.
+For titles and fashion_mnist, each row is one example: its label, the prediction and the probabilities of the classes.
+For forecast, each row is one hour of the test set: the measured temperature, and the forecast that was made at the end
+of the previous day. The first three days of the test set are left out. The network needs 48 input hours, and the input
+of each hour needs the temperature of the day before.
 
-The exit status is 0 after success, and 2 if the flags, the run or the data do not allow predictions.
+--input is for titles: one title per line, in UTF-8. Words that are not in the vocabulary are mapped to the unknown
+word. A title without words is classified, too. Without --input, the task reads its data again, and the table has the
+test set. forecast also reads the training data, because it scales temperatures by their mean and their deviations.
+
+The exit status is 0 after success, 2 if the flags, the run or the data do not allow predictions, and 130 after an
+interrupt.
 """
 
 import csv
@@ -31,19 +32,23 @@ from stacked_lstm.commands import choices, command, output_files
 def define_flags(values):
     """Adds the flags to an `absl.flags.FlagValues`."""
     for name, text in (
-        ("train_dir", "Directory of the run."),
+        ("train_dir", "Output directory of train.py (required)."),
         (
             "checkpoint",
             "A checkpoint, such as runs/titles/model.ckpt-151 (default: the best one, or else the last one).",
         ),
-        ("input", "File of titles, one per line, in UTF-8; - for stdin (default: the test examples)."),
-        ("data_dir", "Directory of the data, if they have been moved since training."),
-        ("output", "CSV file to write; - for stdout."),
+        ("input", "File of titles, one per line, in UTF-8. -: stdin (default: the test set)."),
+        ("data_dir", "Directory of the data, if they were moved after training."),
+        ("output", "CSV file to write. -: stdout."),
     ):
         flags.DEFINE_string(name, "-" if name == "output" else None, text, flag_values=values)
-    flags.DEFINE_boolean("only_errors", False, "Write only the examples whose prediction is wrong.", flag_values=values)
+    flags.DEFINE_boolean("only_errors", False, "Write only the examples with a wrong prediction.", flag_values=values)
     flags.DEFINE_enum(
-        "engine", "auto", list(choices.ENGINES), "Engine of StackedLSTM, whatever trained it.", flag_values=values
+        "engine",
+        "auto",
+        list(choices.ENGINES),
+        "Engine of StackedLSTM; not necessarily that of the training.",
+        flag_values=values,
     )
     flags.register_validator(
         "train_dir", lambda path: path is not None, "expected the directory of a run", flag_values=values

@@ -1,23 +1,27 @@
-"""Trains a stacked LSTM on a task, and goes on where a killed run stopped.
+"""Trains a stacked LSTM on a task. If a run was killed, the same command resumes it.
 
     python scripts/train.py --task=forecast
     python scripts/train.py --task=fashion_mnist --train_examples=5000 --batch_size=4 --epochs=8
     python scripts/train.py --task=titles
     python scripts/train.py --task=forecast --ablate_initial_state
 
-The progress bar is on stderr. On stdout there is a line per epoch, and at the end the final numbers as one line of
-JSON. Accuracies and errors are those of the network at an epoch's end, on the whole training and test set. Seconds are
-those of training, without these evaluations, and `seconds_per_epoch` is their median. If a part of the data is held out
-for validation (titles), the epoch with the smallest loss there is the best one: its checkpoint is kept, the final
-numbers are those of this epoch, and training stops --patience epochs after it. --train_dir then has the checkpoints,
-TensorBoard's events, history.json, and pictures of the training and of the predictions for the test examples.
+--task is required. The progress bar is on stderr. Stdout has a line per epoch. Its last line is a JSON object with the
+final metrics. Accuracies and errors are computed at the end of each epoch on the complete training set and test set.
+The times contain the training only, not this evaluation. `seconds_per_epoch` is their median.
 
---ablate_initial_state trains forecast nine times: from zero, learned and projected initial states, with the seeds
---seed, --seed + 1 and --seed + 2, each in a directory of --train_dir. It writes ablation.csv, ablation.png (the errors
-of the forecasts after each of the first 24 hours that a network sees) and pictures of a week's forecasts.
+For titles, a part of the training data is used for validation. The checkpoint with the lowest validation loss is kept,
+and the final metrics are those of its epoch. Training stops after --patience epochs without a lower loss.
 
-The exit status is 0 after success, 1 if training met a number that is not finite, and 2 if the flags, the data or the
-environment do not allow a run.
+The directory --train_dir contains the checkpoints, history.json, TensorBoard events, and plots of the training and of
+the predictions for the test set.
+
+--ablate_initial_state trains forecast nine times: with zero, learned and projected initial states, and with the seeds
+--seed, --seed + 1 and --seed + 2. Each run has a directory in --train_dir, which is runs/forecast-initial_state by
+default. The command also writes ablation.csv (the errors of each run), ablation.png (the error of the forecast after 1
+to 24 input hours) and two plots of one week of forecasts: after 1 and after 48 input hours.
+
+The exit status is 0 after success, 1 if the loss became infinite or NaN, 2 if the flags, the data or the environment do
+not allow a run, and 130 after an interrupt.
 """
 
 import importlib

@@ -1,15 +1,18 @@
-"""Stacked LSTMs for TensorFlow-1-style graphs, from explicit gate matrices.
+"""Stacked LSTMs for TensorFlow-1-style graphs, with one weight matrix per gate.
 
-    StackedLSTM       layers of LSTM with variables Wf Wi Wc Wo and bf bi bc bo, and an initial state
+    StackedLSTM       a stack of LSTM layers with the variables Wf Wi Wc Wo and bf bi bc bo, and an initial state
     LSTMState         the pair (c, h) of one layer
     rnn_cell          TensorFlow 1's cells, wrappers and dynamic_rnn under their old names
-    checkpoints       LSTM layers in the files of TensorFlow, Keras, PyTorch and ONNX
-    layouts           how other libraries arrange one layer's weights
-    initializers      what weights are drawn from
-    numpy_lstm        the same network in NumPy, forward and backward
-    load_native_ops   to be called before a graph with the `native` engine's ops is imported
+    checkpoints       reads and writes LSTM layers in the files of TensorFlow, Keras, PyTorch and ONNX
+    layouts           converts the weights of one layer to and from the layouts of other libraries
+    initializers      the named weight initializers
+    numpy_lstm        the same network in NumPy: forward pass and backward pass
+    contrib           the modules seq2seq and legacy_seq2seq of TensorFlow 1's `tf.contrib`
+    engines           the implementations of the layers: `cudnn` (NVIDIA GPUs), `native` (CPUs), `graph` (all devices)
+    parity            compares StackedLSTM with other LSTM implementations
+    load_native_ops   call it before you import a graph with ops of the `native` engine
 
-Nothing is imported before it is used, and so `import stacked_lstm` alone does not import TensorFlow.
+Modules are imported when they are first used. `import stacked_lstm` does not import TensorFlow.
 """
 
 from __future__ import annotations

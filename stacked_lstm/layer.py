@@ -41,6 +41,9 @@ class Layer(NamedTuple):
         (c' [B, H], h' [B, P]); the `graph` engine runs it, and TensorFlow differentiates it.
       h_mask: None, or [1, P], which multiplies h before each step but the first, and at the end of each sequence; see
         `engines.recurrent_dropout`. Engines take layers without it.
+      h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only the `graph`
+        engine has them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) -> masks
+        [T, B, P], of which entry t multiplies h after step t.
     """
 
     input_size: int
@@ -52,6 +55,7 @@ class Layer(NamedTuple):
     extras: Extras = PLAIN
     step: Callable | None = None
     h_mask: tf.Tensor | None = None
+    h_masks: Any = None
 
     @property
     def output_size(self) -> int:

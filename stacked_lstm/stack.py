@@ -1,4 +1,4 @@
-"""StackedLSTM: layers of explicit gate matrices and an initial state, run by an engine."""
+"""StackedLSTM: LSTM layers with one weight matrix per gate, and an initial state. An engine computes them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ _CLASS = "StackedLSTM"
 
 
 class StackedLSTM:
-    """LSTM layers on top of each other, run over time in a TensorFlow 1 graph.
+    """A stack of LSTM layers for TensorFlow 1 graphs.
 
-    Each layer computes one step after the other. Its input x is the stack's input at that step, or the new hidden state
-    h' of the layer below. `[h, x]` means concatenation, `*` multiplies element by element:
+    Each layer processes the time steps in order. In the first layer, x is the input of the stack at the time step. In
+    the other layers, x is the new hidden state h' of the layer below. c and h are the state after the previous time
+    step. `[h, x]` means concatenation. `*` multiplies element by element:
 
         f = sigma([h, x] Wf + bf)      forget gate: how much of the old cell state stays
         i = sigma([h, x] Wi + bi)      input gate: how much of the candidate is added
         g = tanh([h, x] Wc + bc)       candidate: what may be added to the cell state
         o = sigma([h, x] Wo + bo)      output gate: how much of the cell state becomes output
         c' = f * c + i * g             new cell state
-        h' = o * tanh(c')              new hidden state, the output of the layer at this step
+        h' = o * tanh(c')              new hidden state, the output of the layer at this time step
 
-    sigma is the logistic function 1 / (1 + exp(-z)). Both functions can be replaced: `recurrent_activation` takes the
-    place of sigma, `activation` that of tanh.
+    The weights and the bias of the candidate g are named Wc and bc. sigma is the logistic function 1 / (1 + exp(-z)).
+    `recurrent_activation` replaces sigma. `activation` replaces tanh.
 
-    Shapes below use these letters: B is the batch size (sequences), T the number of time steps, I the width of the
-    inputs, H_l the width (hidden units) of layer l, L the number of layers.
+    Shapes use these letters: B batch size, T number of time steps, I number of input features, H_l number of units of
+    layer l, L number of layers.
 
     Variables. Layers count from 1. With the default name, layer l has the variables
 
@@ -47,22 +48,28 @@ class StackedLSTM:
         stacked_lstm/initial_state/layer_l/W_c, .../W_h    [I_l, H_l], if initial_state="projected"
 
     These names and shapes do not change between versions, so that checkpoints stay valid. All variables are trainable.
-    They are in TensorFlow's usual collections, where optimizers and `tf.train.Saver` find them. A new stack makes them
-    at its first call, or in `build`. Later calls share them.
+    They are in the collections GLOBAL_VARIABLES and TRAINABLE_VARIABLES, which optimizers and `tf.train.Saver` use. The
+    first call of the object, or `build`, creates the variables. Later calls reuse them.
+
+    Graphs. Eager mode must be off, for example by `tf.disable_v2_behavior()`. `tf.device` around the call sets the
+    device of the layers. A graph of the `native` engine has ops of this package. A graph of the `cudnn` engine needs an
+    NVIDIA GPU. If other programs load the graph, use `engine="graph"`.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L].
       dtype: the `tf.DType` of variables, inputs and outputs.
       name: the scope of the variables.
-      engine_used: `engines.EngineUsed(name, reason)`: the engine of the last call and why it was chosen. None before
-        the first call.
-      weights, trainable_variables: the same list as `variables`, under the names that TensorFlow 1's layers have.
+      engine_used: `engines.EngineUsed(name, reason)`: the engine of the last call and the reason for its choice. None
+        before the first call.
+      variables, weights, trainable_variables: the list of all variables. TensorFlow 1's layers have the same names.
+      layers: list with one object per layer, whose attributes are the variables: `lstm.layers[0].Wf`.
+      variables_by_layer: the variables as dictionaries, one per layer.
 
     Sources:
       The LSTM: Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997.
       The forget gate: Gers, Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000.
 
-    Example: a network that learns the sum of a sequence's first column.
+    Example: a network that learns the sum of the first input feature over a sequence.
 
       >>> x = tf.placeholder(tf.float32, [None, None, 2])        # [batch, time, input]
       >>> lengths = tf.placeholder(tf.int32, [None])
@@ -70,11 +77,11 @@ class StackedLSTM:
       >>> outputs, state = lstm(x, sequence_length=lengths)
       >>> lstm
       StackedLSTM([16, 8], input_size=2, 2,016 parameters)
-      >>> prediction = tf.reduce_sum(state[-1].h, axis=1)        # h of the last layer at each sequence's end
+      >>> prediction = tf.reduce_sum(state[-1].h, axis=1)        # h of the last layer at the end of each sequence
       >>> loss = tf.reduce_mean(tf.square(prediction - tf.reduce_sum(x[:, :, 0], axis=1)))
       >>> train = tf.train.AdamOptimizer(0.01).minimize(loss)
       >>> batch = np.random.RandomState(0).uniform(size=[4, 5, 2])
-      >>> batch[1, 3:] = 0                                       # the second sequence has 3 steps
+      >>> batch[1, 3:] = 0                                       # the second sequence has 3 time steps
       >>> with tf.Session() as session:
       ...     session.run(tf.global_variables_initializer())
       ...     feed = {x: batch, lengths: [5, 3, 5, 5]}
@@ -98,40 +105,44 @@ class StackedLSTM:
         engine: str = "auto",
         name: str = "stacked_lstm",
     ) -> None:
-        """Configures the stack. It makes no variables and no ops.
+        """Configures the stack. It creates no variables and no ops.
 
         Args:
-          hidden_sizes: sequence of positive ints, the widths of the layers from the input upwards.
-          initial_state: str, how each sequence starts if a call brings no state. Default "zeros", which needs no
-            variables, as in dynamic_rnn. "learned": a trainable vector c and a trainable vector h per layer, which are
-            zero before training. "projected": computed from the first time step x_0 by trainable matrices,
-            h_1 = tanh(x_0 W_h1), h_l = tanh(h_(l-1) W_hl), and c likewise with W_c, so that the state fits the first
-            input.
-          activation: str or callable, the function of the candidate and of c' in h'. Default "tanh", as in the papers;
-            the `cudnn` engine has no other. Also "sigmoid", "hard_sigmoid" (that of Keras 2), "hard_sigmoid_6" (that of
-            Keras 3), "relu", "linear". Only the `graph` engine runs "elu", "selu", "softplus", "softsign", "relu6",
-            "leaky_relu", "swish", and functions from a tensor to a tensor of its shape.
-          recurrent_activation: str or callable, the function of the three gates. Default "sigmoid", whose values lie
-            between 0 (closed) and 1 (open). The other values are those of `activation`.
+          hidden_sizes: sequence of positive ints, the number of units of each layer, first layer first.
+          initial_state: str, the kind of initial state of calls without an argument `initial_state`. Default "zeros",
+            which needs no variables, as in dynamic_rnn. "learned": two trainable vectors c and h per layer, which are
+            zero before training. "projected": computed by trainable matrices from the input x_0 of the first time step.
+            The first layer starts with c = tanh(x_0 W_c) and h = tanh(x_0 W_h). Each other layer starts with
+            c = tanh(c_below W_c) and h = tanh(h_below W_h), where c_below and h_below are the initial c and h of the
+            layer below.
+          activation: str or callable, the function that is tanh in the equations of g and h'. Default "tanh", the only
+            one that the `cudnn` engine supports. Other names are "sigmoid", "hard_sigmoid" (Keras 2), "hard_sigmoid_6"
+            (Keras 3), "relu" and "linear". Only the `graph` engine supports "elu", "selu", "softplus", "softsign",
+            "relu6", "leaky_relu", "swish", and functions from a tensor to a tensor of the same shape.
+          recurrent_activation: str or callable, the function of the three gates. It takes the same values as
+            `activation`. Default "sigmoid", the only one that the `cudnn` engine supports. Its values lie between 0
+            (closed) and 1 (open).
           use_bias: bool, whether there are biases bf, bi, bc and bo. Default True.
-          forget_bias: float, added to the initial value of bf. Default 1.0, which opens the forget gates, so that
-            gradients reach early time steps when training begins (Jozefowicz, Zaremba and Sutskever, An Empirical
-            Exploration of Recurrent Network Architectures, ICML 2015). bf holds the sum: nothing is added at run time.
-          weight_initializer: str, callable or mapping, the initial values of the matrices. Default "dl", uniform in
-            +-1 / sqrt(rows), so that the variance of z does not grow with the width (Goodfellow, Bengio and Courville,
-            Deep Learning, 2016, section 8.4). Other names are "tn", "xavier", "he", "glorot_bengio", "orthogonal",
-            "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)` explains them. A
-            string can also be the path of a CSV file, a callable is a TensorFlow initializer. A mapping has one of
-            these per variable, by its name within the stack, such as {"layer_1/Wf": "wf.csv"}; variables that it does
-            not name have the default.
-          bias_initializer: str, callable or mapping, the initial values of the biases, likewise. Default "zeros". Its
-            mapping may also name the vectors of a learned initial state ("initial_state/layer_1/h"), which are zero
-            otherwise.
+          forget_bias: float, added to the initial value of the variable bf. Nothing is added at run time, unlike in
+            `BasicLSTMCell`. Default 1.0, which opens the forget gates, so that gradients reach early time steps when
+            training begins (Jozefowicz, Zaremba and Sutskever, An Empirical Exploration of Recurrent Network
+            Architectures, ICML 2015).
+          weight_initializer: str, callable or mapping, the initial values of the matrices. Default "dl": uniform in
+            +-1 / sqrt(rows). The variance of [h, x] W then does not grow with the number of units (Goodfellow, Bengio
+            and Courville, Deep Learning, 2016, section 8.4). Other names are "tn", "xavier", "he", "glorot_bengio",
+            "orthogonal", "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)`
+            explains them. A string can also be the path of a CSV file. A callable is a TensorFlow initializer. A
+            mapping assigns one of these values to the names of variables, without the scope of the stack, for example
+            {"layer_1/Wf": "wf.csv"}. Other variables have the default.
+          bias_initializer: str, callable or mapping, the initial values of the biases. It takes the same values as
+            `weight_initializer`. Default "zeros". A mapping can also name the vectors of a learned initial state, such
+            as "initial_state/layer_1/h". Their default is zero.
           dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64. Default float32. Inputs must
-            have this dtype, because nothing is cast silently.
-          engine: str, what computes the stack: "auto", or "cudnn" (NVIDIA GPUs), "native" (CPUs) or "graph"
-            (everywhere). Default "auto", the first of these three that suits the layers and the device. The
-            environment variable STACKED_LSTM_ENGINE redefines "auto".
+            have this dtype. They are not converted.
+          engine: str, the implementation of the layers: "cudnn" for NVIDIA GPUs, "native" for CPUs, "graph" for all
+            devices, or "auto". Default "auto", the first of these three that supports the layers and the device.
+            "native" needs a C++ compiler at its first use on a machine. "cudnn" turns TF32 off for the whole program,
+            unless STACKED_LSTM_TF32=1 is in the environment. STACKED_LSTM_ENGINE in the environment redefines "auto".
           name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
             names.
 
@@ -164,20 +175,20 @@ class StackedLSTM:
 
     @property
     def layers(self) -> list[LayerWeights]:
-        """A `weights.LayerWeights` per layer, from the input upwards: `lstm.layers[0].Wf` is a variable.
+        """List with a `weights.LayerWeights` per layer, first layer first: `lstm.layers[0].Wf` is a variable.
 
         Raises:
-          ValueError: the variables have not been made yet.
+          ValueError: the variables have not been created yet.
         """
         self._require_built("layers")
         return list(self._layers)
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """All variables in one list, layer by layer, then those of the initial state.
+        """List of all variables: first those of the layers, then those of the initial state.
 
         Raises:
-          ValueError: the variables have not been made yet.
+          ValueError: the variables have not been created yet.
         """
         self._require_built("variables")
         return [variable for layers in self._variables for layer in layers for variable in layer.values()]
@@ -189,7 +200,7 @@ class StackedLSTM:
         """The variables as `weights.Weights(layers, initial_state)`, two lists of dictionaries from names to variables.
 
         Raises:
-          ValueError: the variables have not been made yet.
+          ValueError: the variables have not been created yet.
         """
         self._require_built("variables_by_layer")
         return Weights(*[[dict(layer) for layer in layers] for layers in self._variables])
@@ -198,7 +209,7 @@ class StackedLSTM:
         """Returns the number of scalars in all variables.
 
         Raises:
-          ValueError: the variables have not been made yet.
+          ValueError: the variables have not been created yet.
         """
         self._require_built("count_params")
         return sum(variable.shape.num_elements() for variable in self.variables)
@@ -210,12 +221,13 @@ class StackedLSTM:
           session: an open session of the stack's graph, in which the variables are initialized.
 
         Returns:
-          `weights.Weights(layers, initial_state)`. `layers` has a dictionary of arrays per layer, such as
-          {"Wf": [H_l + I_l, H_l], ..., "bo": [H_l]}; `numpy_lstm.forward` takes this list. `initial_state` has the
-          arrays W_c and W_h per layer, which `numpy_lstm.projected_forward` takes, or c and h, or is an empty list.
+          `weights.Weights(layers, initial_state)`. `layers` is a list with a dictionary of arrays per layer, such as
+          {"Wf": [H_l + I_l, H_l], ..., "bo": [H_l]}. `numpy_lstm.forward` takes this list. `initial_state` is a list of
+          the same form: W_c and W_h per layer if it is "projected" (`numpy_lstm.projected_forward` takes this list), c
+          and h if it is "learned", and empty if it is "zeros".
 
         Raises:
-          ValueError: the variables have not been made yet.
+          ValueError: the variables have not been created yet.
         """
         self._require_built("get_weights")
         return session.run(self.variables_by_layer)
@@ -226,17 +238,20 @@ class StackedLSTM:
         layers: Sequence[Mapping[str, Any]] | None = None,
         initial_state: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Sets the variables. `lstm.set_weights(session, *other.get_weights(session))` copies another stack.
+        """Assigns values to the variables.
+
+        `lstm.set_weights(session, *other.get_weights(session))` copies the weights of another stack in the same graph.
 
         Args:
           session: an open session of the stack's graph. The graph may be finalized.
-          layers: a mapping from names to arrays per layer, as `get_weights` returns them. Arrays are converted to the
-            stack's dtype. Default None, which leaves these variables as they are.
-          initial_state: likewise, for the variables of the initial state.
+          layers: a list with a mapping from names to arrays per layer, as `get_weights` returns it. Arrays are
+            converted to the stack's dtype. Default None: these variables do not change.
+          initial_state: a list of the same form for the variables of the initial state. Default None: these variables
+            do not change.
 
         Raises:
-          ValueError: the variables have not been made yet, or the names or shapes are not those of the variables. The
-            message lists the differences, and no variable is changed.
+          ValueError: the variables have not been created yet, or names or shapes differ from those of the variables.
+            The message lists the differences, and no variable is changed.
         """
         self._require_built("set_weights")
         pairs = []
@@ -246,15 +261,15 @@ class StackedLSTM:
         weights.load(pairs, session)
 
     def build(self, input_size: int) -> None:
-        """Makes the variables. The first call does this by itself.
+        """Creates the variables. This is optional: the first call of the object creates them, too.
 
         Args:
-          input_size: int, I, the width of the inputs.
+          input_size: int, I, the number of input features.
 
         Raises:
-          ValueError: the stack was built for another width, an initializer names a variable that does not exist, or
-            another variable has one of the names already.
-          RuntimeError: TensorFlow runs eagerly.
+          ValueError: the stack was built for another number of input features, an initializer names a variable that
+            does not exist, or a variable with the name of one of these variables already exists.
+          RuntimeError: eager mode is on.
         """
         tensor_checks.graph_mode("StackedLSTM.build")
         if self._input_size is not None:
@@ -296,23 +311,24 @@ class StackedLSTM:
         """Adds the stack to the default graph.
 
         Args:
-          inputs: tensor [B, T, I] of the stack's dtype, or [T, B, I] if `time_major`. B and T may be unknown, I not.
-          sequence_length: int32 or int64 vector [B] of numbers from 0 to T. Inputs past the end of a
-            sequence change nothing, not even NaN. Default None: all sequences have T steps.
-          initial_state: a pair (c, h) per layer, [B, H_l] each, which replaces the configured initial state. For
-            truncated backpropagation, feed the state that the previous piece of the sequences ended with. Default
-            None: the configured initial state.
-          time_major: bool, whether inputs and outputs have time as their first axis. Default False, as in dynamic_rnn.
+          inputs: tensor [B, T, I] of the stack's dtype, or [T, B, I] if `time_major`. B and T may be unknown. I must be
+            static.
+          sequence_length: int32 or int64 vector [B] of numbers from 0 to T. Inputs after the end of a sequence are
+            ignored, even if they are NaN. Default None: all sequences have T time steps.
+          initial_state: a list with a pair (c, h) per layer, [B, H_l] each. It replaces the kind of initial state that
+            the constructor configured. For truncated backpropagation, pass the final state of the previous segment.
+            Default None: the kind that the constructor configured.
+          time_major: bool, whether time is the first axis of inputs and outputs. Default False, as in dynamic_rnn.
 
         Returns:
-          (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each step, [B, T, H_L] or
-          [T, B, H_L], and zero past the end of each sequence. `state` is a tuple with an `LSTMState(c, h)` per layer,
-          [B, H_l] each, at the end of each sequence. For a sequence of length 0 that is its initial state, which is
-          zero if it is projected.
+          (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each time step, [B, T, H_L]
+          or [T, B, H_L], and zero after the end of each sequence. `state` is a tuple with an `LSTMState(c, h)` per
+          layer, [B, H_l] each, at the end of each sequence. For a sequence of length 0, `state` is the initial state. A
+          projected initial state is then zero.
 
         Raises:
-          ValueError: an argument has the wrong rank, width, dtype or structure, or the engine cannot run these layers.
-          RuntimeError: TensorFlow runs eagerly.
+          ValueError: an argument has the wrong shape, dtype or structure, or the engine does not support these layers.
+          RuntimeError: eager mode is on.
           tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` is out of range or its size is not B.
         """
         tensor_checks.graph_mode(self.name)

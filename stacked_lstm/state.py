@@ -10,9 +10,9 @@ class LSTMStateTuple(NamedTuple):
 
     `stacked_lstm.LSTMState` and `stacked_lstm.rnn_cell.LSTMStateTuple` are this class. It has the name, the fields and
     the `dtype` of TensorFlow 1's `tf.nn.rnn_cell.LSTMStateTuple`. `tf.nest` and TensorFlow's loops therefore accept
-    either class in the place of the other.
+    this class in place of TensorFlow's class.
 
-    B is the batch size, H the number of units, P the width of h. P equals H, except if a cell projects h.
+    B is the batch size, H the number of units, P the size of h. P equals H, unless the cell has a projection.
 
     Args:
       c: the cell state, [B, H].

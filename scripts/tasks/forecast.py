@@ -40,10 +40,10 @@ class Forecast(Task):
         "learning_rate": 1e-3,
     }
     OPTIONS = (
-        Option("enum", "loss_steps", "last", "Which hours' forecasts are trained, of the 48 that the network sees",
+        Option("enum", "loss_steps", "last", "Input hours whose forecasts are in the loss: the last of the 48, or all",
                {"enum_values": sorted(LOSS_STEPS)}, identity=True),
         Option("boolean", "ablate_initial_state", False,
-               "Train from zero, learned and projected initial states, with three seeds each, and compare.",
+               "Train with zero, learned and projected initial states, with three seeds each, and compare the errors.",
                trains="training.ablation"),
     )  # fmt: skip
 

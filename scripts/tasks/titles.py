@@ -36,12 +36,12 @@ class Titles(Classification):
         "learning_rate": 1e-3,
     }
     OPTIONS = (
-        Option("integer", "patience", 3, "Epochs without a better validation loss after which training stops",
+        Option("integer", "patience", 3, "Number of epochs without a lower validation loss after which training stops",
                {"lower_bound": 1}),
         Option("integer", "vocabulary_size", None,
-               "Most words to know, padding and unknown words included (default: all).", {"lower_bound": 3},
+               "Maximum size of the vocabulary, padding and unknown word included (default: all).", {"lower_bound": 3},
                identity=True),
-        Option("integer", "embedding_size", 128, "Width of a word's vector", {"lower_bound": 1}, identity=True),
+        Option("integer", "embedding_size", 128, "Size of the vector of a word", {"lower_bound": 1}, identity=True),
     )  # fmt: skip
     CLASSES = ("0", "1", "2")
     NAME = "title"

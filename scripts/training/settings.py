@@ -16,27 +16,29 @@ from tasks import TASKS
 _COUNT = {"lower_bound": 1}
 # The flags that every task has. Where a task has a default of its own, the default here is None.
 OPTIONS = (
-    Option("enum", "task", None, "What to train on.", {"enum_values": sorted(TASKS)}, identity=True),
-    Option("string", "data_dir", None, "Directory of the data (default: where the task's package puts them).",
+    Option("enum", "task", None, "The task to train (required).", {"enum_values": sorted(TASKS)}, identity=True),
+    Option("string", "data_dir", None, "Directory of the data (default: that of the installed data package).",
            identity=True),
-    Option("integer", "train_examples", None, "Train on the first so many examples (default: all).", _COUNT,
+    Option("integer", "train_examples", None, "Use only this number of training examples (default: all).", _COUNT,
            identity=True),
-    Option("list", "hidden_sizes", None, "Widths of the LSTM layers, from the input upwards", identity=True),
-    Option("enum", "initial_state", None, "The kind of initial state; zeros with --peer",
+    Option("list", "hidden_sizes", None, "Number of units of each LSTM layer, first layer first", identity=True),
+    Option("enum", "initial_state", None, "The kind of initial state. With --peer it is zeros",
            {"enum_values": list(choices.INITIAL_STATES)}, identity=True),
-    Option("enum", "weight_initializer", None, "What StackedLSTM's weights are drawn from",
+    Option("enum", "weight_initializer", None, "The weight initializer of StackedLSTM",
            {"enum_values": list(choices.WEIGHT_INITIALIZERS)}, identity=True),
-    Option("enum", "engine", "auto", "What runs StackedLSTM; auto takes the first engine that can.",
+    Option("enum", "engine", "auto",
+           "Engine of StackedLSTM. auto: the first engine that supports the layers and the device.",
            {"enum_values": list(choices.ENGINES)}, identity=True),
-    Option("enum", "peer", None, "Train MultiRNNCell + dynamic_rnn, or Keras' LSTM, instead of StackedLSTM.",
+    Option("enum", "peer", None, "Train MultiRNNCell + dynamic_rnn, or the LSTM of tf-keras, instead of StackedLSTM.",
            {"enum_values": sorted(peers.names("build"))}, identity=True),
-    Option("integer", "epochs", None, "Passes over the training examples, resumed ones included", _COUNT),
-    Option("integer", "batch_size", None, "Examples per training step", _COUNT, identity=True),
-    Option("float", "learning_rate", None, "Step size of Adam", identity=True),
-    Option("integer", "seed", 0, "Decides the initial weights and the order of the examples.",
+    Option("integer", "epochs", None, "Number of epochs, including the epochs before a run was resumed", _COUNT),
+    Option("integer", "batch_size", None, "Number of examples in a training step", _COUNT, identity=True),
+    Option("float", "learning_rate", None, "Learning rate of Adam", identity=True),
+    Option("integer", "seed", 0, "Seed of the initial weights and of the order of the examples.",
            {"lower_bound": 0, "upper_bound": 2**31 - 1}, identity=True),
     Option("string", "train_dir", None,
-           "Where results are kept and a killed run goes on (default: runs/TASK, or runs/TASK-PEER with --peer)."),
+           "Directory of the results. If it has a checkpoint, training resumes (default: runs/TASK, or runs/TASK-PEER "
+           "with --peer)."),
 )  # fmt: skip
 
 _VALIDATORS = {

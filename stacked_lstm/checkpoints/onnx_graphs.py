@@ -20,7 +20,7 @@ MOVES = ("Cast", "Concat", "Flatten", "Identity", "Reshape", "Slice", "Split", "
 _ARITHMETIC = ("Add", "Div", "Mul", "Sub")
 _INDEX_OPS = ("ConstantOfShape", "Expand", "Gather", "Shape") + _ARITHMETIC
 _MOST_INDICES = 2**12  # Numbers that one of these ops may make, or have as an input.
-_DOMAINS = ("", "ai.onnx")
+DOMAINS = ("", "ai.onnx")
 _WITH_BODIES = (5, 10)  # Types of attributes: GRAPH, GRAPHS.
 
 
@@ -95,26 +95,6 @@ class Model:
                 stack.append((self.scopes[-1], iter(graph.node), node))
             if not bodies:
                 yield scope, node
-
-    def lstm_nodes(self) -> Iterator[tuple[Scope, Any, bool]]:
-        """The LSTM nodes with their scopes, and whether each computes from the LSTM node before it."""
-        last: dict[tuple[str, str], int] = {}  # Tensor -> number of the last LSTM node that it is computed from.
-        count = 0
-        for scope, node in self.nodes:
-            sources = [(scope, name) for name in node.input if name]
-            sources += [(body, value.name) for body in self.bodies.get(id(node), []) for value in body.graph.output]
-            owners = [(self.owner(place, name), name) for place, name in sources]
-            number = max([last.get((owner.path, name), 0) for owner, name in owners] + [0])
-            if node.op_type == "LSTM" and node.domain in _DOMAINS:
-                source = self.owner(scope, node.input[0])
-                yield (
-                    scope,
-                    node,
-                    count > 0 and last.get((source.path, node.input[0]), 0) == count,
-                )
-                count += 1
-                number = count
-            last.update(((scope.path, name), number) for name in node.output if name)
 
     def tensors(self) -> list[Any]:
         """The TensorProto of every initializer, and of every attribute that is one."""
@@ -212,7 +192,7 @@ class Model:
             return f"the input {name}"
         node = owner.producers[name]
         text = describe(node)
-        if node.op_type not in MOVES + _INDEX_OPS + ("Constant",) or node.domain not in _DOMAINS:
+        if node.op_type not in MOVES + _INDEX_OPS + ("Constant",) or node.domain not in DOMAINS:
             return text
         inputs: dict[str, np.ndarray] = {}
         for source in filter(None, node.input):

@@ -10,7 +10,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm.checkpoints import files, limits, onnx_external_data, onnx_initial_states
+from stacked_lstm.checkpoints import files, limits, onnx_chains, onnx_external_data, onnx_initial_states
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights
@@ -37,7 +37,7 @@ class LstmNode(NamedTuple):
       node: the NodeProto.
       feeds: whether it computes from the LSTM node before it.
       weights: W, R, B, P -> name of the constant.
-      problems: what is not constant among them, as text.
+      problems: what is not constant among them, and what is between the node and the one before it, as text.
       starts: for each direction the list of `onnx_initial_states.Start`.
     """
 
@@ -81,13 +81,13 @@ def _content(model: Model) -> Content:
     arrays = model.initializers()
     container = Container(model, [], {}, {})
     below: dict[str, str] = {}
-    for scope, node, feeds in model.lstm_nodes():
+    for scope, node, feeds, between in onnx_chains.links(model):
         directions = _directions(model, node)
         below = below if feeds else {}
         starts = [onnx_initial_states.read(model, scope, node, k, below) for k in range(len(directions))]
         below = onnx_initial_states.projected_states(model, scope, node)
         name = scope.path + (node.name or f"lstm_{len(container.nodes)}")
-        weights, problems = {}, []
+        weights, problems = {}, [f"its input comes from {between}"] * bool(between)
         for key, source in _inputs(node).items():
             owner, array = model.owner(scope, source), model.constant(scope, source)
             weights[key] = owner.path + source

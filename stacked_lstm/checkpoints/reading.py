@@ -177,7 +177,8 @@ def select_layers(
             checks.fail("checkpoints.read", expected, variants)
         check_numbers(selected, path, names_argument)
         codec.check_complete(selected, content.arrays, path, names_argument)
-    unselected = [location for location in locations if location not in selected]
+    chosen = set(map(id, selected))
+    unselected = [location for location in locations if id(location) not in chosen]
     return selected, [place for place in unselected if fits(place.array_names, content.arrays, place.layout)]
 
 

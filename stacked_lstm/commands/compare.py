@@ -1,13 +1,21 @@
-"""Compares StackedLSTM with its peers: the same weights, the same data, on every device present.
+"""Compares StackedLSTM with its peers: other LSTM implementations with the same weights and data.
 
-The peers are MultiRNNCell + dynamic_rnn of the installed TensorFlow and the package's own LSTM in float64 NumPy; in a
-clone of the repository, scripts/compare.py adds Keras 2 and PyTorch. The report has the largest differences of outputs,
-final states and all gradients on random data; the losses of all networks in training side by side; the time of a step
-of each; and the devices on which the ops ran. The gradients are those of a random linear function of all outputs plus
-sines and cosines of the final states.
+The peers are dynamic_rnn (MultiRNNCell + dynamic_rnn of the installed TensorFlow) and numpy (the NumPy implementation
+of this package, in float64). In a clone of the repository, scripts/compare.py adds keras (tf-keras) and pytorch. The
+comparison runs on every device that TensorFlow lists.
 
-The exit status is 0 if all numbers are the same, 1 if a tolerance is exceeded (the report names it), and 2 if the
-networks cannot be compared.
+The report of a device has, in this order:
+
+1. the largest difference of each output, final state and gradient, on random data;
+2. the devices on which the ops of a training step ran;
+3. the training losses of all networks, which train on the same batches;
+4. the median times of an inference step and of a training step.
+
+A difference is max|a - b| / max|b|, where b is the tensor of the peer. The gradients are those of a random linear
+function of all outputs plus sines and cosines of the final states.
+
+The exit status is 0 if all differences are within the tolerances, 1 if a difference exceeds its tolerance (the report
+names it), 2 if the comparison could not run, and 130 after an interrupt.
 
     stacked-lstm-compare
     stacked-lstm-compare --peer=all --hidden_sizes=650,650 --batch_size=20 --time_steps=35 --device=/CPU:0
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
     from stacked_lstm.commands.series import Data
     from stacked_lstm.compat import tf
 
-# What the report's first lines say of the flags.
+# The flags in the first lines of the report.
 _CONFIGURATION = (
     "hidden_sizes", "batch_size", "time_steps", "initial_state", "lengths", "time_major", "dtype", "seed",
 )  # fmt: skip
@@ -60,7 +68,7 @@ def load_synthetic(values: flags.FlagValues) -> Data:
 # Name -> function that imports a peer's library and returns what `parity.Comparison` takes. It raises
 # `parity.PeerMissingError` if the library is missing, or cannot be used where new ops are placed.
 PEERS: dict[str, Callable[[], parity.PeerFactory]] = {"dynamic_rnn": load_dynamic_rnn, "numpy": load_numpy}
-# Name -> function of the flags that returns the data of training side by side. The first is the default.
+# Name -> function of the flags that returns the training data. The first is the default.
 DATA: dict[str, Callable[[flags.FlagValues], Data]] = {"synthetic": load_synthetic}
 
 
@@ -80,28 +88,31 @@ def define_flags(
     engines, states, dtypes = list(choices.ENGINES), list(choices.INITIAL_STATES), list(choices.DTYPES)
     table: tuple[tuple[Callable[..., Any], str, Any, str, dict[str, Any]], ...] = (
         (flags.DEFINE_enum, "peer", "dynamic_rnn",
-         "The peer to compare with; all takes each that is installed.", {"enum_values": [*sorted(peers), "all"]}),
+         "The peer to compare with. all: every installed peer.", {"enum_values": [*sorted(peers), "all"]}),
         (flags.DEFINE_enum, "data", next(iter(data)),
-         "What the networks train on side by side.", {"enum_values": list(data)}),
-        (flags.DEFINE_list, "hidden_sizes", ["32", "32", "64"], "Widths of the layers, from the input upwards.", {}),
+         "The training data of the networks.", {"enum_values": list(data)}),
+        (flags.DEFINE_list, "hidden_sizes", ["32", "32", "64"],
+         "Number of units of each layer, first layer first.", {}),
         (flags.DEFINE_integer, "batch_size", 32, "Number of sequences in a batch.", positive),
         (flags.DEFINE_integer, "time_steps", 30,
-         "Steps of the random sequences on which numbers and times are compared.", positive),
+         "Number of time steps of the random sequences, for the differences and the times.", positive),
         (flags.DEFINE_enum, "initial_state", "zeros", "The kind of initial state.", {"enum_values": states}),
-        (flags.DEFINE_boolean, "lengths", False, "Use sequence lengths, from 0 to --time_steps.", {}),
+        (flags.DEFINE_boolean, "lengths", False, "Use random sequence lengths from 0 to --time_steps.", {}),
         (flags.DEFINE_boolean, "time_major", False, "Feed [time, batch, input] instead of [batch, time, input].", {}),
         (flags.DEFINE_enum, "dtype", "float32", "Type of weights and data.", {"enum_values": dtypes}),
-        (flags.DEFINE_enum, "engine", "auto", "Engine of the StackedLSTM.", {"enum_values": engines}),
-        (flags.DEFINE_string, "device", "all", 'A device such as "/CPU:0" or "/GPU:0", or "all" that are present.', {}),
+        (flags.DEFINE_enum, "engine", "auto", "Engine of StackedLSTM.", {"enum_values": engines}),
+        (flags.DEFINE_string, "device", "all",
+         "A device, such as /CPU:0 or /GPU:0. all: every device that TensorFlow lists.", {}),
         (flags.DEFINE_boolean, "soft_placement", True,
-         "Let ops that have no kernel for the device run on another one; the report says where ops ran.", {}),
-        (flags.DEFINE_integer, "steps", 100, "Number of training steps side by side.", natural),
+         "Run ops without a kernel for the device on another device. The report lists the devices of the ops.", {}),
+        (flags.DEFINE_integer, "steps", 100, "Number of training steps.", natural),
         (flags.DEFINE_float, "learning_rate", 0.05, "Learning rate of plain gradient descent.", natural),
-        (flags.DEFINE_integer, "repeats", 20, "Number of timed steps of each network; 0 for no timing.", natural),
+        (flags.DEFINE_integer, "repeats", 20, "Number of timed steps of each network. 0: no timing.", natural),
         (flags.DEFINE_integer, "seed", 1, "Seed of weights and random data.", {}),
         (flags.DEFINE_float, "tolerance", None,
-         "Largest max|a-b|/max|b| that is allowed, instead of the one for --dtype.", natural),
-        (flags.DEFINE_string, "chart", None, "File for a chart of the differences, such as differences.png.", {}),
+         "Largest allowed difference of outputs, states and gradients (default: 1e-12 in float64, 1e-5 in float32, "
+         "1e-2 in float16, 1e-1 in bfloat16).", natural),
+        (flags.DEFINE_string, "chart", None, "File for a plot of the differences, such as differences.png.", {}),
     )  # fmt: skip
     for define, name, default, text, domain in table:
         define(name=name, default=default, help=text, flag_values=values, **domain)
@@ -155,8 +166,8 @@ def compare(
         charts.save(values.chart, charts.draw_differences(measured))
         print(f"\nchart: {values.chart}")
     if problems:
-        sys.exit("\nNOT the same numbers:\n  " + "\n  ".join(problems))
-    print(f"\nThe same numbers on {', '.join(devices)}.")
+        sys.exit("\nNOT within the tolerances:\n  " + "\n  ".join(problems))
+    print(f"\nAll differences are within the tolerances on {', '.join(devices)}.")
 
 
 def _setup(values: flags.FlagValues, examples: Data) -> parity.Setup:

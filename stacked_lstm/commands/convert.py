@@ -1,10 +1,11 @@
 """Converts the LSTM layers of a file for another library.
 
-Reads TensorFlow checkpoints of StackedLSTM and of TensorFlow 1's cells, Keras files (.weights.h5, .h5, .keras), PyTorch
-state_dicts (.safetensors, .npz) and ONNX models, and writes any of them. It prints the layers that it finds and the
-arrays that it will write. It writes the file under a temporary name, reads it back, compares every array bit for bit,
-and only then renames it. From one TensorFlow checkpoint to another it keeps all other variables, and it converts what
-an optimizer keeps for the layers.
+Reads TensorFlow checkpoints of StackedLSTM and of TensorFlow 1's cells, Keras files (.weights.h5, .h5, .hdf5, .hd5,
+.keras), PyTorch state_dicts (.safetensors, .npz) and ONNX models, and writes any of them. It prints the layers that it
+finds and the arrays that it will write. It writes the file under a temporary name, reads it back, compares every array
+bit for bit, and only then renames it. From one TensorFlow checkpoint to another it keeps all other variables, and it
+converts what an optimizer keeps for the layers. An initial state that the new file cannot hold is an error, unless a
+flag says that it may be left out.
 
 The exit status is 0 if the file was written, and 2 if it could not be. No file has changed then.
 
@@ -30,7 +31,7 @@ _COLUMNS = (
     "layer", "layout", "direction", "I", "H", "P", "biases", "forget bias", "peepholes", "dtype", "slots, remarks",
 )  # fmt: skip
 
-_SHOWN = 20  # Other arrays that the command names.
+_SHOWN = 10  # Other arrays that the command names.
 
 # Arguments in the messages of `checkpoints` -> what users of the command know.
 _READ_ARGUMENTS = {

@@ -35,6 +35,7 @@ class GroupLayer(NamedTuple):
       activation, recurrent_activation: `activations.Activation`.
       extras: `equations.Extras`.
       step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
+      h_masks: None, or [T, B, P_l]; entry t multiplies h before step t. TensorFlow differentiates such a layer.
     """
 
     kernel: tf.Tensor
@@ -44,6 +45,7 @@ class GroupLayer(NamedTuple):
     recurrent_activation: Activation
     extras: equations.Extras
     step: Callable | None
+    h_masks: tf.Tensor | None = None
 
     @property
     def output_size(self) -> int:
@@ -145,14 +147,15 @@ def forward(
     # Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
     read = tf.TensorArray(inputs.dtype, steps).unstack(inputs).read if back_prop else lambda t: inputs[t]
     one = tf.ones_like(states[0].h[:, :1])
+    drops = [_multiply_by_mask(layer.h_masks) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
         mask = _mask(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
-        for layer, state, tape in zip(layers, states, tapes):
-            z = _pre_activations(layer, state.h, x, one)
+        for layer, drop, state, tape in zip(layers, drops, states, tapes):
+            z = _pre_activations(layer, drop(t, state.h), x, one)
             new_state, gates = _step(layer, z, state.c)
             new_states.append(_select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
@@ -164,6 +167,14 @@ def forward(
         gates = () if layer.step else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
         tapes.append(Tape(gates, c=_state_array(state.c, steps), h=_state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
+
+
+def _multiply_by_mask(h_masks: tf.Tensor | None) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the function (t, h) -> h * h_masks[t]; if there are no masks, h."""
+    if h_masks is None:
+        return lambda t, h: h
+    read = tf.TensorArray(h_masks.dtype, _steps(h_masks)).unstack(h_masks).read
+    return lambda t, h: h * read(t)
 
 
 def _step(layer: GroupLayer, z: tf.Tensor, c: tf.Tensor) -> tuple[LSTMState, Any]:

@@ -109,7 +109,8 @@ def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
     tf.while_loop, TensorFlow moves the backward pass to places where a custom gradient cannot follow.
     """
     functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
-    is_unknown = any(f.times_slope is None for f in functions) or any(layer.step for layer in layers)
+    is_unknown = any(f.times_slope is None for f in functions)
+    is_unknown |= any(layer.step or layer.h_masks is not None for layer in layers)
     return is_unknown or inside_function_or_control_flow()
 
 

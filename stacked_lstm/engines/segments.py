@@ -7,6 +7,7 @@ tree says where: its leaves are layers, and each `Segment` is a node.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
@@ -42,15 +43,14 @@ def layers(segment: Segment) -> list[Layer]:
     return [layer for part in segment.parts for layer in ([part] if isinstance(part, Layer) else layers(part))]
 
 
-def with_h_masks(segment: Segment, h_masks: Sequence[tf.Tensor]) -> Segment:
-    """Returns a tree whose layers have these masks, from the input upwards, besides those that they have."""
-    remaining = iter(h_masks)
+def map_layers(function: Callable[[int, Layer], Layer], segment: Segment) -> Segment:
+    """Returns a tree with `function(k, layer)` in the place of layer number k, counted from the input upwards."""
+    numbers = itertools.count()
 
     def walk(part: Layer | Segment) -> Any:
         if isinstance(part, Segment):
             return part._replace(parts=[walk(child) for child in part.parts])
-        h_mask = next(remaining)
-        return part._replace(h_mask=h_mask if part.h_mask is None else part.h_mask * h_mask)
+        return function(next(numbers), part)
 
     return walk(segment)
 

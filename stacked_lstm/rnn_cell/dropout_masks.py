@@ -24,10 +24,14 @@ def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: int | None) -> tf
     if tf.is_tensor(keep_prob) and not inside_function_or_control_flow():
         keep_prob.shape.assert_has_rank(0)
         shape = tf.where(tf.fill([3], keep_prob < 1), shape, tf.ones_like(shape))
-    keep_prob = tf.cast(keep_prob, series.dtype)
-    noise = tf.random_uniform(shape, seed=seed, dtype=series.dtype)
-    mask = tf.cast(noise >= 1 - keep_prob, series.dtype) * (1 / keep_prob)
-    return _multiply(series, mask)
+    return _multiply(series, draw(shape, keep_prob, seed, series.dtype))
+
+
+def draw(shape: tf.Tensor, keep_prob: Any, seed: int | None, dtype: tf.DType) -> tf.Tensor:
+    """Returns a mask of a shape; the arguments are those of `drop_in_each_step`."""
+    keep_prob = tf.cast(keep_prob, dtype)
+    noise = tf.random_uniform(shape, seed=seed, dtype=dtype)
+    return tf.cast(noise >= 1 - keep_prob, dtype) * (1 / keep_prob)
 
 
 def drop_in_all_steps(series: tf.Tensor, keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
+from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import dropout_masks
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
@@ -38,7 +39,6 @@ class DropoutWrapper(CellWrapper):
 
     Attributes:
       wrapped_cell: the cell inside.
-      drops_states: bool, whether there is dropout on states.
 
     Example:
       >>> from stacked_lstm import rnn_cell
@@ -103,10 +103,6 @@ class DropoutWrapper(CellWrapper):
         self._recurrent_output_noise: Any = None
         if variational_recurrent:
             self._make_recurrent_noise(dtype)
-
-    @property
-    def drops_states(self) -> bool:
-        return _drops(self._state_keep_prob)
 
     def _make_recurrent_noise(self, dtype: Any) -> None:
         """Makes the noise that all steps share: uniform on [0, 1), a tensor [1] + size for each leaf of a nest."""
@@ -173,9 +169,7 @@ class DropoutWrapper(CellWrapper):
         return walk(values, recurrent_noise, visit(values))
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
-        if self.drops_states:
-            if not self._variational_recurrent:
-                return "a DropoutWrapper draws masks of states at each step"
+        if _drops(self._state_keep_prob):
             if self._dropout_state_filter is not _select_all_except_c:
                 return "a DropoutWrapper has a dropout_state_filter_visitor"
             if len(tf.nest.flatten(self.state_size)) != 2 * _count_pairs(self.state_size):
@@ -198,15 +192,27 @@ class DropoutWrapper(CellWrapper):
             return drop(h, "output", self._recurrent_output_noise, self._output_keep_prob)
 
         inner = self.cell.segment()
-        if self.drops_states:
-            h_noises = tf.nest.flatten(self._recurrent_state_noise)[1::2]
-            h_masks = [dropout_masks.mask_for_all_steps(self._state_keep_prob, noise) for noise in h_noises]
-            inner = segments.with_h_masks(inner, h_masks)
+        if _drops(self._state_keep_prob):
+            inner = segments.map_layers(self._with_dropout_on_h, inner)
         return Segment(
             [inner],
             before=drop_inputs if _drops(self._input_keep_prob) else None,
             after=drop_outputs if _drops(self._output_keep_prob) else None,
         )
+
+    def _with_dropout_on_h(self, k: int, layer: Layer) -> Layer:
+        """Returns layer number k with dropout on its h, besides what it has. Leaf 2k + 1 of the state is its h."""
+        keep_prob, leaf = self._state_keep_prob, 2 * k + 1
+        if self._variational_recurrent:
+            noise = tf.nest.flatten(self._recurrent_state_noise)[leaf]
+            mask = dropout_masks.mask_for_all_steps(keep_prob, noise)
+            return layer._replace(h_mask=mask if layer.h_mask is None else layer.h_mask * mask)
+
+        def draw(shape: tf.Tensor) -> tf.Tensor:
+            masks = dropout_masks.draw(shape, keep_prob, self._gen_seed("state", leaf), layer.dtype)
+            return masks if layer.h_masks is None else masks * layer.h_masks(shape)
+
+        return layer._replace(h_masks=draw)
 
     def get_config(self) -> dict[str, Any]:
         visitor = self._dropout_state_filter

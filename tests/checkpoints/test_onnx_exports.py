@@ -159,6 +159,45 @@ def test_a_body_of_a_loop(tmp_path):
     assert all(files.same_bits(layer.weights[name], layers[0][name]) for name in layers[0])
 
 
+@pytest.mark.parametrize(
+    "op, inputs, between",
+    [
+        ("Squeeze", ["y", "axis"], ""),
+        ("Relu", ["y"], "Relu .node 'between'."),
+        ("Add", ["y", "y"], "Add .node 'between'."),
+        ("LayerNormalization", ["y", "scale"], "LayerNormalization .node 'between'."),
+        ("Dropout", ["y"], ""),
+        ("final state", ["y_h"], "the final state of LSTM .node 'encoder'."),
+        ("skip", ["y"], "Concat .node 'between'."),
+    ],
+)
+def test_what_is_between_two_nodes(op, inputs, between, tmp_path):
+    """A stack has nothing between its layers, so that a model with more is not read as one without a word."""
+    layers = lstm_layers([3], 3)
+    model = model_of(layers, weights={"axis": np.array([1]), "scale": np.ones(3, np.float32)})
+    model.opset_import[0].version, model.ir_version = 17, 8
+    graph, make = model.graph, onnx.helper.make_node
+    graph.node[0].output.append("y_h")
+    if op in ("Squeeze", "final state"):
+        graph.node.append(make("Identity" if op == "final state" else op, inputs, ["below"], name="between"))
+    else:
+        made = make(op, inputs, ["a"], name="between")
+        if op == "skip":
+            graph.node.append(make("Unsqueeze", ["x", "axis"], ["wide"]))
+            made = make("Concat", ["y", "wide"], ["a"], name="between", axis=1)
+        graph.node.extend([made, make("Squeeze", ["a"] + ["axis"] * (op != "skip"), ["below"])])
+    graph.node.append(make("LSTM", ["below", "W", "R", "B"], ["top"], name="upper", hidden_size=3))
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    if not between:
+        assert {layer.network for layer in checkpoints.read(tmp_path / "model.onnx").layers} == {"encoder"}
+        return
+    with pytest.raises(
+        ValueError, match=r"expected plain LSTM layers in .* got \{'upper': .*input comes from " + between
+    ):
+        checkpoints.read(tmp_path / "model.onnx")
+    assert len(checkpoints.read(tmp_path / "model.onnx", names=".*").layers) == 2
+
+
 def external(path, location="data.bin"):
     layers, model = lstm_layers([4], 3), model_of(lstm_layers([4], 3))
     onnx.save_model(model, str(path), save_as_external_data=True, location=location, size_threshold=0)

@@ -276,14 +276,14 @@ def test_moves(name):
 
 LEFT = """import tensorflow as tf
 from tensorflow.contrib import layers, slim as old_slim
-from tensorflow.contrib.rnn import LSTMCell, UGRNNCell
+from tensorflow.contrib.rnn import LSTMCell, NoCell
 from tensorflow.contrib.rnn import raw_rnn
 from tensorflow.examples.tutorials.mnist import input_data
 import tensorflow.contrib.rnn
 import tensorflow.contrib.slim as slim
 x = tf.contrib.layers.batch_norm(x)
-x = tf.contrib.rnn.UGRNNCell.__name__
-x = tf.contrib.rnn.UGRNNCell(8).output_size
+x = tf.contrib.rnn.NoCell.__name__
+x = tf.contrib.rnn.NoCell(8).output_size
 x = tf.contrib.seq2seq.BahdanauAttention
 x = tf.layers.dense(x, 3)
 x = layers.l2_regularizer(0.1)
@@ -293,14 +293,14 @@ except ImportError: pass
 
 REMARKS = [
     "2: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
-    "3: tf.contrib.rnn.UGRNNCell: not in stacked_lstm.rnn_cell",
+    "3: tf.contrib.rnn.NoCell: not in stacked_lstm.rnn_cell",
     "4: tf.contrib.rnn.raw_rnn: use tf.nn.raw_rnn",
     "5: tf.examples.tutorials.mnist.input_data: TensorFlow 2 has no tensorflow.examples",
     "6: tf.contrib.rnn: import it under a name, with `as`",
     "7: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
     "8: tf.contrib.layers.batch_norm: not in stacked_lstm.contrib.layers; most layers are in tf.layers",
-    "9: tf.contrib.rnn.UGRNNCell.__name__: not in stacked_lstm.rnn_cell",
-    "10: tf.contrib.rnn.UGRNNCell: not in stacked_lstm.rnn_cell",
+    "9: tf.contrib.rnn.NoCell.__name__: not in stacked_lstm.rnn_cell",
+    "10: tf.contrib.rnn.NoCell: not in stacked_lstm.rnn_cell",
     "11: tf.contrib.seq2seq.BahdanauAttention: not in stacked_lstm.contrib.seq2seq; tensorflow_addons.seq2seq has "
     "attention and beam search",
     "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",

@@ -305,8 +305,8 @@ def test_cells_and_the_environment(monkeypatch):
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "native")
     assert cells(rnn_cell.LSTMCell(2), "plain") == ("native", "asked for by STACKED_LSTM_ENGINE")
     assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "native"
-    dropped_states = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), state_keep_prob=0.5)
-    assert cells(dropped_states, "dropped_states").name == "stepwise"
+    with pytest.raises(ValueError, match="'native' supports, got there is dropout on states with a mask per step"):
+        cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), state_keep_prob=0.5), "dropped_states")
     with pytest.raises(ValueError, match="'native' supports, got " + CONDITIONS["plain_equations"]):
         cells(rnn_cell.LSTMCell(2, use_peepholes=True), "peepholes")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")

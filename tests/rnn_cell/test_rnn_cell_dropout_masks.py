@@ -15,42 +15,62 @@ from support.some_cells import random
 
 LENGTHS = [4, 2, 0]
 KEEP = [0.7, 0.6, 0.8, 0.9]  # Inputs and outputs of the first layer, then of the second one.
+KEEP_STATES = [0.7, 0.8]  # Of the two layers.
 
 
-def network(x, lengths, engine, keep, seeds=(1, 2)):
+def network(x, lengths, engine, keep, seeds=(1, 2), keep_states=(1.0, 1.0)):
     """Two layers with dropout on inputs and outputs, and a residual connection around the second one."""
     layers = [
-        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), *probabilities, seed=seed)
-        for probabilities, seed in zip((keep[:2], keep[2:]), seeds)
+        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), *probabilities, keep_state, seed=seed)
+        for probabilities, keep_state, seed in zip((keep[:2], keep[2:]), keep_states, seeds)
     ]
     cell = rnn_cell.MultiRNNCell([layers[0], rnn_cell.ResidualWrapper(layers[1])])
     outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=x.dtype, time_major=True, engine=engine)
     return outputs, state, cell.trainable_weights
 
 
-def numpy_loss(x, weights, noises, lengths):
+def numpy_loss(x, weights, noises, lengths, state_noises):
     """The sum of the squares of the outputs and of the cosines of the final states; x is [T, B, I]."""
     sigma = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
     total, alive = 0, np.arange(len(x))[:, None] < np.array(lengths)
-    masks = [
-        (noise >= 1 - np.float64(np.float32(keep))) / np.float64(np.float32(keep)) for noise, keep in zip(noises, KEEP)
-    ]
+    masks = [mask(noise, keep) for noise, keep in zip(noises, KEEP)]
+    state_masks = [np.ones([4, 3, 3])] * 2
+    if state_noises is not None:
+        state_masks = [mask(noise, keep) for noise, keep in zip(state_noises, KEEP_STATES)]
     for layer in range(2):
-        (kernel, bias), c, h, series = weights[2 * layer : 2 * layer + 2], 0, 0, []
+        (kernel, bias), series = weights[2 * layer : 2 * layer + 2], []
         c = h = np.zeros([x.shape[1], 3])
-        for x_t, mask, here in zip(x * masks[2 * layer], masks[2 * layer + 1], alive[:, :, None]):
+        rows = zip(x * masks[2 * layer], masks[2 * layer + 1], state_masks[layer], alive[:, :, None])
+        for x_t, output_mask, state_mask, here in rows:
             i, j, f, o = np.split(np.concatenate([x_t, h], axis=1) @ kernel + bias, 4, axis=1)
             new_c = sigma(f + 1) * c + sigma(i) * np.tanh(j)
             new_h = sigma(o) * np.tanh(new_c)
-            c, h = np.where(here, new_c, c), np.where(here, new_h, h)
-            series.append(np.where(here, new_h * mask, 0))
+            c, h = np.where(here, new_c, c), np.where(here, new_h * state_mask, h)
+            series.append(np.where(here, new_h * output_mask, 0))
         x, total = np.stack(series) + (x if layer else 0), total + np.sum(np.cos(c)) + np.sum(np.cos(h))
     return total + np.sum(x**2)
 
 
+def mask(noise, keep):
+    keep = np.float64(np.float32(keep))  # The wrapper rounds probabilities to float32.
+    return (noise >= 1 - keep) / keep
+
+
 def test_values_and_derivatives_with_fed_noise(general_engine, plain_session):
+    check_derivatives(general_engine, plain_session)
+
+
+def test_values_and_derivatives_with_dropout_on_states(plain_session):
+    tf.enable_control_flow_v2()  # TensorFlow differentiates the loop. It has second derivatives here only.
+    try:
+        check_derivatives("graph", plain_session, KEEP_STATES)
+    finally:
+        tf.disable_control_flow_v2()
+
+
+def check_derivatives(engine, session, keep_states=None):
     x = tf.placeholder(tf.float64, [4, 3, 3])
-    outputs, state, weights = network(x, LENGTHS, general_engine, KEEP)
+    outputs, state, weights = network(x, LENGTHS, engine, KEEP, keep_states=keep_states or (1.0, 1.0))
     loss = tf.add_n([tf.reduce_sum(tf.square(outputs))] + [tf.reduce_sum(tf.cos(p)) for p in tf.nest.flatten(state)])
     variables = [x] + weights
     direction = [random(variable.shape.as_list(), k, np.float64) for k, variable in enumerate(variables)]
@@ -62,21 +82,24 @@ def test_values_and_derivatives_with_fed_noise(general_engine, plain_session):
     curvature = along_direction(tf.gradients(slope, variables))
     drawn = [op.outputs[0] for op in tf.get_default_graph().get_operations() if op.type == "RandomUniform"]
     drawn = [noise for noise in drawn if noise.shape.ndims == 3 or noise.shape.ndims is None]
-    noises = [np.random.RandomState(k).uniform(size=[4, 3, 3]) for k in range(4)]
+    drawn_noises = [np.random.RandomState(k).uniform(size=[4, 3, 3]) for k in range(6 if keep_states else 4)]
+    noises, state_noises = drawn_noises, None
+    if keep_states:  # A layer draws for its inputs, its states and its outputs.
+        noises, state_noises = [drawn_noises[k] for k in (0, 2, 3, 5)], drawn_noises[1::3]
     point = [random([4, 3, 3], 10, np.float64)] + [
         0.5 * random(w.shape.as_list(), 11 + k, np.float64) for k, w in enumerate(weights)
     ]
-    plain_session.run(tf.global_variables_initializer())
+    session.run(tf.global_variables_initializer())
     for variable, value in zip(weights, point[1:]):
-        variable.load(value, plain_session)
+        variable.load(value, session)
     past_end = np.arange(4)[:, None] >= np.array(LENGTHS)
-    feed = dict(zip(drawn, noises))
+    feed = dict(zip(drawn, drawn_noises))
     feed[x] = np.where(past_end[:, :, None], np.nan, point[0])
-    actual = plain_session.run([loss, slope, curvature], feed)
+    actual = session.run([loss, slope, curvature], feed)
     point[0][past_end] = 0
 
     def loss_at(point):
-        return numpy_loss(point[0], point[1:], noises, LENGTHS)
+        return numpy_loss(point[0], point[1:], noises, LENGTHS, state_noises)
 
     def slope_at(point):
         return loss_at([p + 1e-30j * d for p, d in zip(point, direction)]).imag / 1e-30
@@ -84,7 +107,7 @@ def test_values_and_derivatives_with_fed_noise(general_engine, plain_session):
     assert numeric.relative_difference(actual[0], loss_at(point)) < 1e-12
     assert numeric.relative_difference(actual[1], slope_at(point)) < 1e-12
     assert numeric.relative_difference(actual[2], eighth_order_difference(slope_at, point, direction)) < 1e-12
-    assert len(drawn) == 4
+    assert len(drawn) == len(drawn_noises)
 
 
 def eighth_order_difference(function, point, direction, step=0.002):

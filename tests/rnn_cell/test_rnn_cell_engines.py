@@ -98,8 +98,6 @@ STEPWISE_CALLS = {
         ("a cell was built for inputs of width 2", lambda: run(built_for_another_width())),
     ],
     "_wrappers_act_on_all_steps": [
-        ("a DropoutWrapper draws masks of states at each step",
-         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), state_keep_prob=0.5))),
         ("a DropoutWrapper has a dropout_state_filter_visitor",
          lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), state_keep_prob=0.5, variational_recurrent=True,
                                              dtype=tf.float32, dropout_state_filter_visitor=lambda state: True))),
@@ -114,12 +112,6 @@ STEPWISE_CALLS = {
                                               residual_fn=lambda x, h: h - tf.reduce_mean(x, 0, keepdims=True)))),
         ("a ResidualWrapper would add inputs of width 3 to outputs of width 4",
          lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4)))),
-    ],
-    "_masks_have_one_loop": [
-        ("a DropoutWrapper drops out states of a cell that draws masks at each step",
-         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LayerNormBasicLSTMCell(4, dropout_keep_prob=0.5),
-                                             state_keep_prob=0.5, variational_recurrent=True, dtype=tf.float32),
-                     initial_state=pair())),
     ],
     "_initial_state_fits": [
         ("the initial state does not have the structure",
@@ -145,7 +137,7 @@ REFUSED = {
     "_inputs_are_one_tensor": [0, 1, 2],
     "_dtypes_are_equal": [0, 1, 2],
     "_widths_fit": [0],
-    "_wrappers_act_on_all_steps": [3, 5],
+    "_wrappers_act_on_all_steps": [2, 4],
     "_initial_state_fits": [0, 1, 2, 3, 4, 5, 6],
 }
 

@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
 from stacked_lstm import engines, initial_state, initializers, parity
-from stacked_lstm.commands import choices
+from stacked_lstm.commands import choices, compare
 from support.paths import ROOT, SCRIPTS
 from support.sets import ONCE
 
@@ -17,6 +18,17 @@ def test_choices_are_what_the_package_has():
     assert sorted(choices.INITIAL_STATES) == sorted(initial_state.INITIAL_STATES)
     assert sorted(choices.WEIGHT_INITIALIZERS) == sorted(initializers.DISTRIBUTIONS)
     assert sorted(choices.DTYPES) == sorted(parity.TOLERANCES)
+
+
+def test_the_help_and_the_page_have_the_tolerances():
+    values = flags.FlagValues()
+    compare.define_flags(values)
+    with open(os.path.join(SCRIPTS, "README.md"), encoding="utf-8") as file:
+        page = file.read()
+    for dtype, tolerance in parity.TOLERANCES.items():
+        assert f"{tolerance:.0e}".replace("e-0", "e-") + f" in {dtype}" in values["tolerance"].help
+        losses = parity.LOSS_TOLERANCES[dtype]
+        assert f"| {dtype} | {tolerance:.0e} | {losses:.0e} |".replace("e-0", "e-") in page
 
 
 HELP = """

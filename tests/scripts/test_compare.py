@@ -62,7 +62,7 @@ def compare(capsys):
 def check_report(report, engine, peers, names=(), losses_apart=1e-4):
     status, printed, errors = report
     assert status == 0, errors
-    assert "The same numbers on /CPU:0" in printed and "EXCEEDED" not in printed
+    assert "All differences are within the tolerances on /CPU:0" in printed and "EXCEEDED" not in printed
     for pattern in [r"StackedLSTM +engine " + engine] + [SOURCES[peer] for peer in peers]:
         assert re.search("^  " + pattern, printed, re.M), pattern
     for network in set(["StackedLSTM"] + peers) - {"numpy", "pytorch"}:
@@ -128,7 +128,7 @@ def test_a_gpu(compare, monkeypatch):
     for device, times in (("/CPU:0", 0), ("/GPU:0", 1)):
         status, printed, errors = compare(*LITTLE, "--peer=numpy", "--device=" + device)
         assert status == 0, errors
-        assert f"The same numbers on {device}." in printed and len(turned_off) == times
+        assert f"All differences are within the tolerances on {device}." in printed and len(turned_off) == times
     assert turned_off == [0]
     assert len(sessions) == 2 and all(config.gpu_options.allow_growth for config in sessions)
 
@@ -140,7 +140,7 @@ def test_on_a_gpu():
     status, printed, errors = in_a_shell(*SMALL, "--peer=all", "--lengths", "--device=/GPU:0")
     assert status == 0, errors
     assert re.search(r"StackedLSTM: ops of a training step ran on .*GPU:0 \(\d+ runs\)", printed)
-    assert "The same numbers on /GPU:0." in printed
+    assert "All differences are within the tolerances on /GPU:0." in printed
 
 
 @NEEDS_BFLOAT16
@@ -164,7 +164,9 @@ def test_exceeded_tolerance_is_named(compare):
     assert status == 1
     assert re.search(rf"^  outputs .*1e-12  EXCEEDED: {', '.join(ALL)}$", printed, re.M)
     assert "training side by side" not in printed
-    message = r"NOT the same numbers:\n  /CPU:0: \S.* differs from dynamic_rnn's by \S+ of its size \(1e-12 allowed\)"
+    message = (
+        r"NOT within the tolerances:\n  /CPU:0: \S.* differs from dynamic_rnn's by \S+ of its size \(1e-12 allowed\)"
+    )
     assert re.search(message, errors)
 
 

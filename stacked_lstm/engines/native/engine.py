@@ -45,11 +45,11 @@ def load_native_ops() -> None:
     """Registers the `native` engine's ops with TensorFlow in this process. It builds them first if necessary.
 
     Call it before you import a graph with these ops by `tf.import_graph_def`, `tf.train.import_meta_graph` or as a
-    SavedModel. Each process of a cluster that runs such a graph calls it, too. A program that builds its graph with
-    `StackedLSTM` does not need it. A second call does nothing.
+    SavedModel. In a cluster, every process that runs the graph must call this function. A program that builds its graph
+    with `StackedLSTM` does not need it. A second call does nothing.
 
     Raises:
-      RuntimeError: the ops cannot be built or loaded. The message has the compiler's words.
+      RuntimeError: the ops cannot be built or loaded. The message contains the output of the compiler.
 
     Example: a graph is written by one program and read by another.
 
