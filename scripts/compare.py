@@ -1,4 +1,4 @@
-"""Compares StackedLSTM with its peers: the same weights, the same data, on every device present.
+"""The command stacked-lstm-compare with more peers, Keras 2 and PyTorch, and with real data.
 
 This is the command stacked-lstm-compare of the package (`stacked_lstm/commands/compare.py`) with two more peers, Keras
 2's LSTM layers and PyTorch's, and with hourly temperatures of Seattle to train on side by side. The report has the

@@ -1,5 +1,8 @@
 """The named activations, each with its derivative in terms of its own output.
 
+A new one also has an entry in `numpy_activations.py` and, if `native` shall run it, in `native/lstm.h`,
+`native/op_inputs.h` and `native/activations.h`.
+
 The slope of tanh, for example, is 1 - tanh^2. So the backward pass only keeps the activated values, and one table
 serves the first and the second derivative.
 """
@@ -19,7 +22,8 @@ class Activation(NamedTuple):
       name: the name that users write.
       function: tensor -> tensor of the same shape.
       times_slope: (y, v) -> v times the derivative at the point where `function` has the value y; all of one shape.
-        None for a user's callable, which TensorFlow differentiates.
+        None if TensorFlow differentiates the function: for a user's callable, and for swish, whose derivative does not
+        follow from its value.
     """
 
     name: str
@@ -48,6 +52,13 @@ ACTIVATIONS = {
         _clipped_line("hard_sigmoid_6", 1 / 6.0),  # That of Keras 3, PyTorch and JAX: relu6(x + 3) / 6.
         Activation("relu", tf.nn.relu, lambda y, v: tf.raw_ops.ReluGrad(gradients=v, features=y)),
         Activation("linear", tf.identity, lambda y, v: v),
+        Activation("elu", tf.nn.elu, lambda y, v: tf.raw_ops.EluGrad(gradients=v, outputs=y)),
+        Activation("selu", tf.nn.selu, lambda y, v: tf.raw_ops.SeluGrad(gradients=v, outputs=y)),
+        Activation("softplus", tf.nn.softplus, lambda y, v: -v * tf.math.expm1(-y)),
+        Activation("softsign", tf.nn.softsign, lambda y, v: v * tf.square(1 - tf.abs(y))),
+        Activation("relu6", tf.nn.relu6, lambda y, v: tf.raw_ops.Relu6Grad(gradients=v, features=y)),
+        Activation("leaky_relu", tf.nn.leaky_relu, lambda y, v: tf.raw_ops.LeakyReluGrad(gradients=v, features=y)),
+        Activation("swish", lambda x: x * tf.sigmoid(x), None),
     )
 }
 
@@ -58,7 +69,19 @@ _ALIASES = {
     "sigmoid": (tf.sigmoid, tf.nn.sigmoid, tf.math.sigmoid),
     "relu": (tf.nn.relu,),
     "linear": (tf.identity,),
+    "elu": (tf.nn.elu,),
+    "selu": (tf.nn.selu,),
+    "softplus": (tf.nn.softplus, tf.math.softplus),
+    "softsign": (tf.nn.softsign, tf.math.softsign),
+    "relu6": (tf.nn.relu6,),
+    "leaky_relu": (tf.nn.leaky_relu,),
+    "swish": (tf.nn.swish,),
 }
+
+
+def is_named(activation: Activation) -> bool:
+    """Returns whether it is one of `ACTIVATIONS`, and not a user's callable, which may have one of their names."""
+    return activation is ACTIVATIONS.get(activation.name)
 
 
 def get(activation: str | Callable, function_name: str, argument: str) -> Activation:

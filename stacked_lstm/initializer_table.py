@@ -1,4 +1,4 @@
-"""The initializers of a stack's variables, from an argument such as `weight_initializer`."""
+"""`InitializerTable`: which variable of a stack gets which initializer. The distributions are in `initializers.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One layer as engines take it: its weights, its functions and its extras."""
+"""`Layer`: the form of one LSTM layer that every engine takes: weights, activations, and extras such as peepholes."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Layer(NamedTuple):
       extras: `equations.Extras`, what the step has beyond the plain equations.
       step: None for `equations.step`. Another equation is a function (z [B, 4H], c [B, H], layer=`Layer`) ->
         (c' [B, H], h' [B, P]); the `graph` engine runs it, and TensorFlow differentiates it.
+      h_mask: None, or [1, P], which multiplies h before each step but the first, and at the end of each sequence; see
+        `engines.recurrent_dropout`. Engines take layers without it.
     """
 
     input_size: int
@@ -49,6 +51,7 @@ class Layer(NamedTuple):
     recurrent_activation: Activation = ACTIVATIONS["sigmoid"]
     extras: Extras = PLAIN
     step: Callable | None = None
+    h_mask: tf.Tensor | None = None
 
     @property
     def output_size(self) -> int:
@@ -60,6 +63,14 @@ class Layer(NamedTuple):
     def dtype(self) -> tf.DType:
         """The dtype of the weights."""
         return self.kernels[0].dtype.base_dtype
+
+    def with_mask_in_kernel(self) -> Layer:
+        """Returns the layer with `h_mask` multiplied into the rows of its kernels for h, and no `h_mask`."""
+        if self.h_mask is None:
+            return self
+        rows = [self.h_mask, tf.ones([1, self.input_size], self.dtype)]  # Those for h, and those for x.
+        factors = tf.transpose(tf.concat(rows[::-1] if len(self.kernels) == 1 else rows, axis=1))
+        return self._replace(kernels=[kernel * factors for kernel in self.kernels], h_mask=None)
 
     def fused(self, order: Sequence[str] = GATE_ORDER) -> Fused:
         """Returns the weights as `Fused`, with the gates in the given order."""

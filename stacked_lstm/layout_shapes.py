@@ -1,4 +1,4 @@
-"""Which arrays one layer has in a layout, and which shapes fit together; `layouts` has the table of layouts."""
+"""`Layout`: which arrays a library stores for one layer, and which shapes fit. `layouts.py` has the table."""
 
 from __future__ import annotations
 

@@ -119,8 +119,8 @@ def step(
         bo, bc, [H] each, or no biases.
       x: float64 [B, I].
       state: pair (c, h) before the step, float64 [B, H] each.
-      activation: phi, a key of `ACTIVATIONS`: "tanh" (the default), "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu"
-        or "linear".
+      activation: phi, a key of `ACTIVATIONS`: "tanh" (the default), "sigmoid", "hard_sigmoid", "hard_sigmoid_6",
+        "relu", "linear", "elu", "selu", "softplus", "softsign", "relu6" or "leaky_relu".
       recurrent_activation: s, a key of `ACTIVATIONS`, by default "sigmoid".
 
     Returns:

@@ -109,8 +109,8 @@ class StackedLSTM:
             input.
           activation: str or callable, the function of the candidate and of c' in h'. Default "tanh", as in the papers;
             the `cudnn` engine has no other. Also "sigmoid", "hard_sigmoid" (that of Keras 2), "hard_sigmoid_6" (that of
-            Keras 3), "relu", "linear", or a function from a tensor to a tensor of its shape, which only the `graph`
-            engine runs.
+            Keras 3), "relu", "linear". Only the `graph` engine runs "elu", "selu", "softplus", "softsign", "relu6",
+            "leaky_relu", "swish", and functions from a tensor to a tensor of its shape.
           recurrent_activation: str or callable, the function of the three gates. Default "sigmoid", whose values lie
             between 0 (closed) and 1 (open). The other values are those of `activation`.
           use_bias: bool, whether there are biases bf, bi, bc and bo. Default True.
@@ -331,13 +331,13 @@ class StackedLSTM:
                     initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state"
                 )
             outputs, finals, self.engine_used = engines.run(
-                self._request, self._segments(), x, states, lengths, time_major, self.name
+                self._request, self._segment(), x, states, lengths, time_major, self.name
             )
         return outputs, tuple(finals)
 
-    def _segments(self) -> list[Segment]:
-        """The `Segment`s of the stack: one with all layers, because nothing stands between them."""
-        return [Segment([layer.layer() for layer in self._layers])]
+    def _segment(self) -> Segment:
+        """The `Segment` of the stack: its layers, with nothing between them."""
+        return Segment([layer.layer() for layer in self._layers])
 
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""

@@ -1,4 +1,4 @@
-"""The state of one layer."""
+"""`LSTMState`: the pair (c, h) of one layer."""
 
 from __future__ import annotations
 

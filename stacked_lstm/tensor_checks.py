@@ -1,4 +1,8 @@
-"""Checks of tensors, when the graph is built and when it runs."""
+"""Checks of tensors, when the graph is built and when it runs.
+
+`FLOAT_DTYPES` lists the dtypes of a stack; the `needs` of each engine say which of them it runs. A stack's
+`sequence_length` is checked here, that of the drop-in in `rnn_cell/dynamic_rnn.py` and `rnn_cell/dispatch.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who takes part in the benchmark: the engines, the peers, and two that are no LSTMs.
+"""The contestants of the benchmark: engines from `choices.ENGINES`, peers from `peers.PEERS`, and two that are no LSTM.
 
 A contestant makes a step: a function of a `Shape`, an input [T, B, I], a mode and a device returns a function without
 arguments. That makes one step, from the host's memory, and waits for its end:

@@ -1,4 +1,4 @@
-"""A contestant's process, from both sides."""
+"""The process of a contestant. `Worker` controls it from outside; `serve` runs inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ONNX model of random float32 weights, for libraries that only infer."""
+"""Writes an ONNX model with random float32 weights, which ONNX Runtime and OpenVINO run."""
 
 from __future__ import annotations
 

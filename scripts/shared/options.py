@@ -1,4 +1,4 @@
-"""Flags as data, so that one table defines them, documents them and reads them."""
+"""Flags of train.py and of its tasks as data: one table defines them, documents them and reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tasks build their networks from: the recurrent layers, StackedLSTM's or a peer's, and dense layers."""
+"""Parts of the tasks' networks: recurrent layers (those of StackedLSTM or of a peer) and dense layers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Training on a task: `settings.py` reads the flags, `experiment.py` is one run, `ablation.py` nine."""
+"""Training on a task. `settings.py` reads the flags, `experiment.py` makes one run, `ablation.py` compares nine."""

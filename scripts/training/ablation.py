@@ -1,4 +1,4 @@
-"""What a trainable initial state is worth: the same network from each kind of initial state, with the same seeds.
+"""The ablation of the initial state: each of three kinds is trained with each of three seeds.
 
 Networks with the same seed start with the same weights, except weights that only one kind has.
 """

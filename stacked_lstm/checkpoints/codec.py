@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Sequence
 
-from stacked_lstm.checkpoints.files import Content
+from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import Location, Weights
+
+
+def accept(locations: Sequence[Location], arrays: Arrays, path: str, names_argument: str) -> None:
+    """The `check_complete` of formats whose files do not tell."""
 
 
 def do_nothing(path: str) -> None:
@@ -16,17 +20,22 @@ class Codec(NamedTuple):
     """The functions that read and write one kind of file.
 
     Fields:
-      load: path -> `Content` with all arrays of the file.
+      load: (path, max_bytes) -> `Content` with all arrays of the file. It must not ask for more memory than a
+        `limits.Budget` of `max_bytes` allows, and must not read any other file of the machine.
       find: (content, path) -> list of `Location`, in the order of the network.
-      create: (layers, layout, scope, path) -> (`Content.container`, list of `Location`) of a new file with a plain
-        stack. `layers` has for each layer a dictionary from the layout's array names to arrays; `scope` is the name or
-        the prefix that the user wants, or None.
-      save: (path, content): writes the file.
+      create: (layers, initial_states, layout, scope, path) -> (`Content.container`, list of `Location`) of a new file
+        with a plain stack. `layers` has for each layer a dictionary from the layout's array names to arrays;
+        `initial_states` has for each layer the arrays of its initial state, none in a format that holds none; `scope`
+        is the name or the prefix that the user wants, or None.
+      save: (path, content, target): writes the file to `path`; it will be renamed to `target`.
+      check_complete: (locations, arrays, path, name of the argument that selects layers): raises ValueError if the file
+        shows that their network has other layers.
       finish: path: what remains to be done when the file has its name.
     """
 
-    load: Callable[[str], Content]
+    load: Callable[[str, int | None], Content]
     find: Callable[[Content, str], list[Location]]
-    create: Callable[[Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
-    save: Callable[[str, Content], None]
+    create: Callable[[Sequence[Weights], Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
+    save: Callable[[str, Content, str], None]
+    check_complete: Callable[[Sequence[Location], Arrays, str, str], None] = accept
     finish: Callable[[str], None] = do_nothing

@@ -6,9 +6,11 @@ The module of a format, and the library that it needs, are imported when a file 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import NamedTuple
 
 from stacked_lstm import checks, layouts
+from stacked_lstm.checkpoints import files
 from stacked_lstm.checkpoints.codec import Codec
 
 
@@ -22,6 +24,7 @@ class Format(NamedTuple):
       is_tensorflow_checkpoint: whether a file is a TensorFlow checkpoint, which may also hold other variables.
       has_directions: whether a file says in which direction its layers read a sequence.
       always_has_biases: whether layers without biases do not exist, so that they get zeros.
+      has_initial_states: whether a file can hold what layers start from.
 
     Example:
       >>> entry = stacked_lstm.checkpoints.FORMATS["pytorch"]
@@ -35,6 +38,7 @@ class Format(NamedTuple):
     is_tensorflow_checkpoint: bool = False
     has_directions: bool = False
     always_has_biases: bool = False
+    has_initial_states: bool = False
 
     def codec(self) -> Codec:
         """The functions that read and write such files. Imports their module."""
@@ -48,6 +52,7 @@ FORMATS = {
         suffixes=(),
         layout=layouts.OWN,
         is_tensorflow_checkpoint=True,
+        has_initial_states=True,
     ),
     "rnn_cell": Format(
         module="tensorflow_checkpoints",
@@ -65,7 +70,7 @@ FORMATS = {
     ),
     "keras": Format(
         module="keras_files",
-        suffixes=(".weights.h5", ".h5", ".keras"),
+        suffixes=(".weights.h5", ".h5", ".hdf5", ".hd5", ".keras"),
         layout="keras",
         has_directions=True,
     ),
@@ -80,8 +85,14 @@ FORMATS = {
         suffixes=(".onnx",),
         layout="onnx",
         has_directions=True,
+        has_initial_states=True,
     ),
 }
+
+
+# Suffixes of files that hold pickles, which can run any program. PyTorch gives them to what torch.save wrote.
+_PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle")
+_ZIP, _PICKLE, _HDF5 = b"PK\3\4", b"\x80", b"\x89HDF"  # How such files begin; torch.save writes a zip of pickles.
 
 
 def format_of(path: object) -> str | None:
@@ -115,6 +126,8 @@ def find_format(path: str, format: str | None, function: str, default: str | Non
       ValueError: no format, an unknown one, or another one than the suffix of `path` implies.
     """
     implied = format_of(path)
+    if implied is None:
+        _check_other_kinds(path, format, function)
     name = format or implied or default
     if name is None:
         suffixes = " ".join(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
@@ -123,3 +136,18 @@ def find_format(path: str, format: str | None, function: str, default: str | Non
     if implied not in (None, name):
         checks.fail(function, f"`format` to be {implied!r}, which the name of {path} implies", repr(name))
     return entry
+
+
+def _check_other_kinds(path: str, format: str | None, function: str) -> None:
+    """Raises ValueError if a file without a known suffix holds pickles, or is a Keras file with another name."""
+    start = b""
+    if os.path.isfile(path) and not os.path.exists(path + ".index"):
+        with files.open_regular(path) as file:
+            start = file.read(4)
+    is_named_so = path.endswith(_PICKLES) and not os.path.exists(path + ".index") and format in (None, "pytorch")
+    if start == _ZIP or start[:1] == _PICKLE or is_named_so:
+        recipe = f"safetensors.torch.save_file(model.state_dict(), {os.path.splitext(path)[0] + '.safetensors'!r})"
+        expected = f"a file without pickles, because a pickle can run any program; PyTorch writes one with {recipe}"
+        checks.fail(function, expected, path)
+    if start == _HDF5:
+        checks.fail(function, "the name of an HDF5 file to end in .h5, .hdf5 or .hd5", path)

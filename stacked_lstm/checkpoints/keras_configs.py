@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import re
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
@@ -26,6 +27,7 @@ class Description(NamedTuple):
 
 
 _ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+_DEEPEST, _MOST_DIRECTIONS, _MOST_LAYERS = 100, 4, 10000  # Beyond these, reading a config would take too long.
 _LSTMS = ("LSTM", "CuDNNLSTM", "LSTMCell")
 _WRAPPERS = ("Bidirectional", "TimeDistributed", "RNN", "StackedRNNCells")  # They do not change the layers inside.
 
@@ -36,7 +38,18 @@ def describe_model(config: Config) -> list[Description]:
     Args:
       config: the JSON of a .keras file, or of the attribute model_config of a .h5 file.
     """
-    return list(_describe_layers(config.get("config", {}), Description("", (), False, "")))
+    descriptions = _describe_layers(config.get("config", {}), Description("", (), False, ""))
+    described = list(itertools.islice(descriptions, _MOST_LAYERS + 1))
+    if len(described) > _MOST_LAYERS:
+        raise ValueError(f"a config with more than {_MOST_LAYERS} layers")
+    return described
+
+
+def _check_depth(path: str) -> None:
+    """Raises ValueError for layers so deep in others that describing them would take too long."""
+    directions = path.count("/forward_layer") + path.count("/backward_layer")
+    if directions > _MOST_DIRECTIONS or path.count("/") > _DEEPEST:
+        raise ValueError(f"a config with layers in {path.count('/')} groups, {directions} of them of a Bidirectional")
 
 
 def find_description(descriptions: Iterable[Description], scope: str) -> Description | None:
@@ -76,6 +89,7 @@ def _describe_layer(
       prefix: what a Bidirectional puts before the layer's name.
       has_group: whether a .h5 file has a group of the layer's name; it need not have one for the layer of a wrapper.
     """
+    _check_depth(context.path)
     kind, config = layer["class_name"], layer.get("config", {})
     name = config.get("name", "")
     name = prefix + re.sub("^(?:forward|backward)_", "", name) if prefix else name

@@ -16,14 +16,14 @@ import io
 import json
 import re
 import zipfile
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import files, keras_configs
+from stacked_lstm.checkpoints import files, hdf5_files, keras_configs
 from stacked_lstm.checkpoints.codec import Codec
-from stacked_lstm.checkpoints.files import Arrays, Content
+from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import (
     PLAIN,
     VARIANT,
@@ -34,6 +34,7 @@ from stacked_lstm.checkpoints.layers import (
     keras_layout,
     natural_order,
 )
+from stacked_lstm.checkpoints.limits import Budget
 
 MEMBER = "model.weights.h5"  # The file of weights in a .keras file.
 _KEYS = ("kernel", "recurrent_kernel", "bias")
@@ -55,17 +56,25 @@ class Container(NamedTuple):
     descriptions: list[keras_configs.Description] | None
 
 
-def load(path: str) -> Content:
+def load(path: str, max_bytes: int | None) -> Content:
     """The `Content` with all arrays of the HDF5 file, and a `Container`."""
     with files.file_errors(path, "a Keras file"):
-        with open(path, "rb") as file:
+        with files.open_regular(path) as file:
             data = file.read()
+        budget = Budget(path, max_bytes, len(data))
+        is_zip = path.endswith(".keras")
+        for info in zipfile.ZipFile(io.BytesIO(data)).infolist() if is_zip else []:
+            budget.spend(info.file_size, info.filename)
         with _open_hdf5(path, data) as hdf5:
-            arrays = _datasets(hdf5)
-            order = list(_listed_names(hdf5)) or list(arrays)
-            config = hdf5.attrs.get("model_config")
-        if path.endswith(".keras"):
-            config = zipfile.ZipFile(io.BytesIO(data)).read("config.json")
+            arrays = hdf5_files.arrays_of(_h5py(), hdf5, budget)
+            listed = _listed_names(hdf5, budget, len(data))
+            config = _text(hdf5.attrs["model_config"]) if "model_config" in hdf5.attrs else None
+        order = listed or list(arrays)
+        missing = sorted(set(listed) - set(arrays))
+        if missing:
+            raise ValueError(f"weight_names that list {missing[0]}, which is not in the file")
+        if is_zip:
+            config = _text(zipfile.ZipFile(io.BytesIO(data)).read("config.json"))
         descriptions = keras_configs.describe_model(json.loads(config)) if config is not None else None
     return Content(arrays, Container(data, order, descriptions))
 
@@ -82,9 +91,12 @@ def find(content: Content, path: str) -> list[Location]:
     positions: dict[str, int] = {}
     for k, name in enumerate(content.container.order):
         positions.setdefault(_without_direction(name), k)
+    layers = [location for location in locations if location is not None]
+    for layer in layers:
+        if _without_direction(layer.name + "/") not in positions:
+            raise ValueError(f"attributes layer_names and weight_names that do not list {layer.name}, so no order")
     return sorted(
-        [location for location in locations if location is not None],
-        key=lambda found: (positions.get(_without_direction(found.name + "/"), 0), natural_order(found.name)),
+        layers, key=lambda layer: (positions[_without_direction(layer.name + "/")], natural_order(layer.name))
     )
 
 
@@ -112,7 +124,9 @@ def _location(scope: str, names: Mapping[str, str], content: Content) -> Locatio
     return location._replace(direction=direction, status=status, remark=description.remark)
 
 
-def create(layers: Sequence[Weights], layout: str, scope: str | None, path: str) -> tuple[Container, list[Location]]:
+def create(
+    layers: Sequence[Weights], initial_states: Sequence[Weights], layout: str, scope: str | None, path: str
+) -> tuple[Container, list[Location]]:
     """A file for keras.Sequential([LSTM(...), ...]).load_weights, and the locations in it."""
     if path.endswith(".keras"):
         expected = f"`template` to be an existing .keras file, because {path} must contain a whole model"
@@ -152,7 +166,7 @@ def _list_names(hdf5: Any, names: Sequence[str], locations: Sequence[Location]) 
         hdf5[name].attrs["weight_names"] = np.array(weight_names, "S")
 
 
-def save(path: str, content: Content) -> None:
+def save(path: str, content: Content, target: str) -> None:
     """Writes the file of the container with the arrays of the content in place of its own."""
     data = io.BytesIO(_hdf5_bytes(path, content.container.data))
     with _h5py().File(data, "r+") as hdf5:
@@ -164,21 +178,24 @@ def save(path: str, content: Content) -> None:
         file.write(_with_member(content.container.data, data.getvalue()) if is_zip else data.getvalue())
 
 
-def _datasets(hdf5: Any) -> Arrays:
-    """Names -> arrays of a file, by address: the order in which they were written."""
-    datasets: list[tuple[str, Any]] = []
-    hdf5.visititems(lambda name, item: datasets.append((name, item)) if hasattr(item, "shape") else None)
-    datasets.sort(key=lambda entry: _h5py().h5o.get_info(entry[1].id).addr)
-    return {name: np.asarray(item[()]) for name, item in datasets}
-
-
-def _listed_names(hdf5: Any) -> Iterator[str]:
+def _listed_names(hdf5: Any, budget: Budget, file_bytes: int) -> list[str]:
     """Names of arrays, in the order of the attributes of a .h5 file."""
     top = hdf5["model_weights"] if "model_weights" in hdf5 else hdf5
-    for layer in top.attrs.get("layer_names", []):
-        group = top[_text(layer)]
-        for name in group.attrs.get("weight_names", []):
-            yield f"{group.name.lstrip('/')}/{_text(name)}"
+    names = []
+    for layer in _texts(top.attrs, "layer_names", budget, file_bytes):
+        prefix = top[layer].name.lstrip("/")
+        names += [f"{prefix}/{name}" for name in _texts(top[layer].attrs, "weight_names", budget, file_bytes)]
+    return names
+
+
+def _texts(attributes: Any, name: str, budget: Budget, file_bytes: int) -> list[str]:
+    """The texts in an attribute; none if it does not exist."""
+    if name not in attributes:
+        return []
+    attribute = attributes.get_id(name)
+    count = int(np.prod(attribute.shape))
+    budget.spend(count * (file_bytes if attribute.dtype.kind == "O" and count > 1 else attribute.dtype.itemsize), name)
+    return [_text(text) for text in np.ravel(attributes[name])]
 
 
 def _text(name: Any) -> str:

@@ -1,8 +1,9 @@
-"""LSTM layers in a file: where they are, what they hold, and whether their arrays and numbers fit."""
+"""`Location` and `CheckpointLayer`: where one LSTM layer is in a file, what it holds, and the checks of both."""
 
 from __future__ import annotations
 
 import collections
+import itertools
 import re
 from typing import Any, Dict, Mapping, NamedTuple, Sequence
 
@@ -35,6 +36,8 @@ class Location(NamedTuple):
       status: "plain"; "possible" if the shapes are those of an LSTM, but the name is not; "variant" if the file says
         that the layer computes something else than a plain LSTM.
       remark: the reason for the status, such as the layer's activations; may be empty.
+      initial_state: dictionary from c and h, or W_c and W_h, to names of arrays in the file; empty if the layer starts
+        from zeros.
 
     Example:
       >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
@@ -52,6 +55,7 @@ class Location(NamedTuple):
     direction: str = "forward"
     status: str = PLAIN
     remark: str = ""
+    initial_state: Mapping[str, str] = {}
 
 
 class LayerSizes(NamedTuple):
@@ -87,6 +91,8 @@ class CheckpointLayer(NamedTuple):
         bc if there are biases, with `forget_bias` in bf.
       slots: what an optimizer keeps for the layer: dictionary from (outer scope, name of the slot) to a dictionary like
         `weights`. Variables called <array's name>/Adam have the key ("", "Adam"). No forget bias is added to slots.
+      initial_state: what the layer starts from: c and h, [H] each, if it is learned; W_c and W_h if it is
+        projected from the first input as in `numpy_lstm.projected_forward`; empty for zeros.
 
     Example:
       >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))
@@ -102,6 +108,7 @@ class CheckpointLayer(NamedTuple):
     arrays: Weights
     weights: Weights
     slots: dict[tuple[str, str], Weights]
+    initial_state: Weights = {}
 
     @property
     def name(self) -> str:
@@ -149,7 +156,8 @@ def layer_at(location: Location, arrays: Mapping[str, Any], forget_bias: float |
     forget_bias = runtime_forget_bias(location.layout, forget_bias)
     own_arrays = {key: np.asarray(arrays[name]) for key, name in location.array_names.items()}
     weights = layouts.unpack(own_arrays, location.layout, forget_bias)
-    return CheckpointLayer(location, forget_bias, own_arrays, weights, {})
+    initial_state = {key: np.asarray(arrays[name]) for key, name in location.initial_state.items()}
+    return CheckpointLayer(location, forget_bias, own_arrays, weights, {}, initial_state)
 
 
 def runtime_forget_bias(layout: str, forget_bias: float | None) -> float:
@@ -202,7 +210,8 @@ def check_fits(location: Location, arrays: Mapping[str, np.ndarray], path: str, 
             for name in location.array_names.values()
         }
         expected = f"arrays of an LSTM layer with the layout {location.layout!r} for {location.name} in {path}"
-        checks.fail("checkpoints.read", f"{expected}, or `{names_argument}` to select other layers", shapes)
+        problem = f"{shapes}{'; ' * bool(location.remark)}{location.remark}"
+        checks.fail("checkpoints.read", f"{expected}, or `{names_argument}` to select other layers", problem)
 
 
 def check_numbers(locations: Sequence[Location], path: str, names_argument: str) -> None:
@@ -217,18 +226,20 @@ def check_numbers(locations: Sequence[Location], path: str, names_argument: str)
     for location in locations:
         pattern, lowest = _NUMBERS.get(location.layout, (None, 0))
         for match in re.finditer(pattern, location.name) if pattern else []:
-            numbers[location.name[: match.start(1)], lowest].add(int(match.group(1)))
+            numbers[location.name[: match.start(1)], lowest].add(int(match.group(1)[-18:]))
     for (prefix, lowest), present in sorted(numbers.items()):
-        missing = [f"{prefix}{k}" for k in range(lowest, max(present)) if k not in present]
-        if missing:
+        missing = (f"{prefix}{k}" for k in range(lowest, max(present)) if k not in present)
+        shown = list(itertools.islice(missing, 5))  # A name may have any number; nobody waits for all before it.
+        if shown:
             expected = f"LSTM layers without gaps in their numbers in {path}, or `{names_argument}` to select layers"
-            checks.fail("checkpoints.read", expected, f"no {', '.join(missing[:5])}")
+            checks.fail("checkpoints.read", expected, f"no {', '.join(shown)}")
 
 
 def natural_order(name: str) -> list[Any]:
     """A key that sorts names with numbers by value, and forward before backward."""
     words = re.sub(r"\b(fw|forward)", "0", re.sub(r"\b(bw|backward)", "1", name))
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", words)]
+    numbers = [part.lstrip("0") if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", words))]
+    return [(len(part), part) if k % 2 else part for k, part in enumerate(numbers)]
 
 
 def direction_of(scope: str) -> str:

@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple, Union
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import files, slots
+from stacked_lstm.checkpoints import files, limits, slots
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import find_format
@@ -66,7 +66,11 @@ def _counted(things: list[CheckpointLayer] | Arrays, noun: str) -> str:
 
 
 def read(
-    path: Path, format: str | None = None, names: str | None = None, forget_bias: float | None = None
+    path: Path,
+    format: str | None = None,
+    names: str | None = None,
+    forget_bias: float | None = None,
+    max_bytes: int | None = None,
 ) -> Checkpoint:
     """Reads the LSTM layers of a file of TensorFlow, Keras, PyTorch or ONNX.
 
@@ -80,14 +84,16 @@ def read(
         are LSTM layers. The names are those in `layers` and `other_layers` of the result.
       forget_bias: what cells add to the forget gate at run time, which is not in the file. None: 1.0, the default of
         BasicLSTMCell and LSTMCell. It has no effect on layers of libraries that add none.
+      max_bytes: how many bytes the arrays of the file may take together. None: 20 times the size of the file, at least
+        256 MiB. A damaged or malicious file may declare more than it holds.
 
     Returns:
       A `Checkpoint`.
 
     Raises:
-      ValueError: the file is missing or damaged, has no LSTM layers, or none with these names; arrays have wrong
-        shapes. Without `names` also if a layer computes something else than a plain LSTM, or if a layer's number is
-        missing.
+      ValueError: the file is missing, damaged or too large, has no LSTM layers, or none with these names; arrays have
+        wrong shapes. Without `names` also if a layer computes something else than a plain LSTM, or if a layer's number
+        is missing.
 
     Example:
       >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))
@@ -102,7 +108,7 @@ def read(
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.read", "forget_bias")
     codec = entry.codec()
-    content = codec.load(path)
+    content = load(codec, path, max_bytes)
     layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
     selected, unselected = select_layers(codec, content, path, layout, names)
     layers, used = slots.with_slots(
@@ -111,6 +117,21 @@ def read(
     other_layers = [layer_at(location, content.arrays, forget_bias) for location in unselected]
     other_arrays = {name: array for name, array in content.arrays.items() if name not in used}
     return Checkpoint(path, layers, other_layers, other_arrays)
+
+
+def load(codec: Codec, path: str, max_bytes: int | None) -> Content:
+    """What a file holds, if it does not ask for more than is plausible.
+
+    Args:
+      codec: the `Codec` of the file's format.
+      path: the file.
+      max_bytes: as for `read`.
+    """
+    if max_bytes is not None and (not isinstance(max_bytes, int) or max_bytes < 1):
+        checks.fail("checkpoints.read", "`max_bytes` to be a positive integer", repr(max_bytes))
+    content = codec.load(path, max_bytes)
+    limits.check_names(content.arrays, path)
+    return content
 
 
 def select_layers(
@@ -155,6 +176,7 @@ def select_layers(
             expected = f"plain LSTM layers in {path}, or `{names_argument}` to select layers"
             checks.fail("checkpoints.read", expected, variants)
         check_numbers(selected, path, names_argument)
+        codec.check_complete(selected, content.arrays, path, names_argument)
     unselected = [location for location in locations if location not in selected]
     return selected, [place for place in unselected if fits(place.array_names, content.arrays, place.layout)]
 

@@ -1,4 +1,4 @@
-"""What an optimizer keeps for each variable, such as Adam's averages; it is converted together with the variable.
+"""Slots: what an optimizer keeps for each variable, such as Adam's averages. They are converted with the variable.
 
 A slot is a variable of the same shape. It is called <variable>/<slot>, in TensorFlow 1 also <scope>/<variable>/<slot>.
 Its numbers have the order of the variable's numbers. A slot of gradients contains no forget bias. A moving average of
@@ -30,10 +30,11 @@ def with_slots(
       arrays: mapping from names to arrays of the whole file.
 
     Returns:
-      The layers with slots, and the names of all arrays that belong to a layer or to a slot of one.
+      The layers with slots, and the names of all arrays that belong to a layer, to its initial state, or to a slot.
     """
     slot_names = _slot_names(layers, arrays)
     used = {name for layer in layers for name in layer.location.array_names.values()}
+    used.update(name for layer in layers for name in layer.location.initial_state.values())
     complete = []
     for layer, names_by_slot in zip(layers, slot_names):
         slots = {}

@@ -1,4 +1,4 @@
-"""The layers that `write` takes: checked, given biases, and known to be one stack."""
+"""Checks the layers that `write` takes, and gives them biases if the format has no layers without."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ There is no reader for the pickles of torch.save, because reading a pickle can r
 from __future__ import annotations
 
 import re
+import zipfile
 from typing import Any, Mapping, Sequence
 
 import numpy as np
@@ -17,28 +18,38 @@ from stacked_lstm import checks
 from stacked_lstm.checkpoints import files
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
-from stacked_lstm.checkpoints.layers import Location, Weights, fits, natural_order
+from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights, fits, natural_order
+from stacked_lstm.checkpoints.limits import Budget
 
 _NAME = re.compile(r"(?P<prefix>(?:.*\.)?)weight_(?:ih|hh)(?P<level>(?:_l\d+)?)(?P<reverse>(?:_reverse)?)")
+_OWN_NAME = re.compile(r"(?:.*\.)?(?:weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l\d+)?(?:_reverse)?")
+# Weights from which others are computed: by weight normalisation, weight dropout and the like.
+_REPARAMETRIZED = re.compile(r"parametrizations\.|(?:weight|bias)_(?:ih|hh|hr)")
+_SHOWN = 3
 _MATRICES = ("weight_ih", "weight_hh")
 _KEYS = _MATRICES + ("bias_ih", "bias_hh", "weight_hr")
 _HEIGHTS = {"GRU": 3, "RNN": 1}  # Rows of weight_hh per column in modules of PyTorch that use the same names.
 
 
-def load(path: str) -> Content:
+def load(path: str, max_bytes: int | None) -> Content:
     """The `Content`, whose container is the metadata of a .safetensors file."""
     if path.endswith(".npz"):
-        with files.file_errors(path, "arrays by name, without pickles,"), open(path, "rb") as file:
+        with files.file_errors(path, "arrays by name, without pickles,"), files.open_regular(path) as file:
+            budget = Budget(path, max_bytes)
+            for info in zipfile.ZipFile(file).infolist():
+                budget.spend(info.file_size, info.filename)
+            file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 return Content({name: archive[name] for name in archive.files}, None)
     safetensors = _safetensors(path)
     with files.file_errors(path, "tensors of NumPy's dtypes"):
+        files.open_regular(path).close()  # The package checks that the tensors are within the file.
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Content(arrays, file.metadata())
 
 
-def save(path: str, content: Content) -> None:
+def save(path: str, content: Content, target: str) -> None:
     """Writes an .npz or a .safetensors file."""
     if path.endswith(".npz"):
         with open(path, "wb") as file:
@@ -55,6 +66,12 @@ def save(path: str, content: Content) -> None:
 def find(content: Content, path: str) -> list[Location]:
     """The layers, sorted by the numbers in the names of modules and layers; .safetensors files sort names as text."""
     locations = {}
+    matches = [match for match in map(_NAME.fullmatch, content.arrays) if match]
+    members: dict[str, list[str]] = {match.group("prefix"): [] for match in matches}
+    for name in content.arrays:
+        for end in [0] + [match.end() for match in re.finditer(r"\.", name)]:
+            if name[:end] in members:
+                members[name[:end]].append(name)
     for match in filter(None, map(_NAME.fullmatch, content.arrays)):
         prefix, suffix = match.group("prefix"), match.group("level") + match.group("reverse")
         names = {key: prefix + key + suffix for key in _KEYS}
@@ -62,12 +79,14 @@ def find(content: Content, path: str) -> list[Location]:
         direction = "backward" if match.group("reverse") else "forward"
         name = prefix + (suffix.lstrip("_") or "cell")
         if not _is_other_module(names, content.arrays):
-            locations[name] = Location(name, prefix, "pytorch", names, direction)
+            remark = _remark(prefix, members[prefix])
+            status = VARIANT if remark else PLAIN
+            locations[name] = Location(name, prefix, "pytorch", names, direction, status, remark)
     return sorted(locations.values(), key=lambda found: (natural_order(found.network), natural_order(found.name)))
 
 
 def create(
-    layers: Sequence[Weights], layout: str, scope: str | None, path: str
+    layers: Sequence[Weights], initial_states: Sequence[Weights], layout: str, scope: str | None, path: str
 ) -> tuple[dict[str, str] | None, list[Location]]:
     """Metadata, and the names in the state_dict of an nn.LSTM, whose layers all have the same width."""
     prefix = scope or ""
@@ -83,6 +102,21 @@ def create(
         for k, arrays in enumerate(layers)
     ]
     return (None if path.endswith(".npz") else {"format": "pt"}), locations
+
+
+def _remark(prefix: str, members: Sequence[str]) -> str:
+    """How a module differs from an nn.LSTM; empty if it does not.
+
+    Args:
+      prefix: the module's prefix of names. One without a prefix contains all other modules, so that only arrays count
+        that are named like its weights.
+      members: names of all arrays of the module and of those inside it.
+    """
+    others = [name for name in members if not _OWN_NAME.fullmatch(name)]
+    if not prefix:
+        others = [name for name in others if _REPARAMETRIZED.match(name)]
+    shown = sorted(others)[:_SHOWN] + ["..."] * (len(others) > _SHOWN)
+    return f"with {', '.join(shown)}, which an nn.LSTM does not have" if others else ""
 
 
 def _is_other_module(array_names: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> bool:

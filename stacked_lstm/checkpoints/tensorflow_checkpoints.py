@@ -1,4 +1,8 @@
-"""TensorFlow checkpoints: V1 is read, V2 is read and written. The program's graph and variables are not needed."""
+"""TensorFlow checkpoints: V1 is read, V2 is read and written. The program's graph and variables are not needed.
+
+tf.train.Saver names variables as the graph does. tf.train.Checkpoint names them by the attributes that lead to them,
+adds a suffix, and stores a graph of the objects, which also has the variables' other names.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +12,69 @@ from typing import Sequence
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, variables
+from stacked_lstm.checkpoints import cell_variables, files, initial_states, variables
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights
+from stacked_lstm.checkpoints.limits import Budget
 from stacked_lstm.compat import tf
 from stacked_lstm.weights import LAYER_SCOPE
 
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 STACK_SCOPE = "stacked_lstm"
 CELL_NAMES = {"rnn_cell": "lstm_cell", "cudnn_compatible": "cudnn_compatible_lstm_cell"}
 
 
-def load(path: str) -> Content:
-    """The `Content` of the checkpoint with the prefix `path`, or of the last checkpoint in the folder `path`."""
+def load(path: str, max_bytes: int | None) -> Content:
+    """The `Content` of the checkpoint with the prefix `path`, or of the last checkpoint in the folder `path`.
+
+    Its container is the graph of objects of a tf.train.Checkpoint; None without one.
+    """
     with files.file_errors(path, "a TensorFlow checkpoint"):
-        reader = tf.train.load_checkpoint(path)
+        prefix = (tf.train.latest_checkpoint(path) if os.path.isdir(path) else None) or path
+        sizes = []
+        for name in files.existing_files(prefix):
+            with files.open_regular(name) as file:
+                sizes.append(os.fstat(file.fileno()).st_size)
+        reader = tf.train.load_checkpoint(prefix)
         dtypes = reader.get_variable_to_dtype_map()
+        budget = Budget(path, max_bytes, sum(sizes))
+        for name, shape in sorted(reader.get_variable_to_shape_map().items()):
+            budget.spend(float(np.prod(np.asarray(shape, np.float64))) * max(dtypes[name].size, 1), name)
         arrays = {name: reader.get_tensor(name) for name in sorted(dtypes)}
     for name, array in arrays.items():  # An array of bytes would cut zeros at the end of a string.
         arrays[name] = np.array(array, object if dtypes[name] == tf.string else None)
-    return Content(arrays, None)
+    return Content(arrays, arrays.pop(_OBJECT_GRAPH, None))
 
 
 def find(content: Content, path: str) -> list[Location]:
     """The layers of StackedLSTMs, then those of cells and Keras layers."""
-    return variables.find_stacks(content.arrays) + variables.find_cells(content.arrays)
+    keys = {key[: -len(_SUFFIX)] if key.endswith(_SUFFIX) else key: key for key in content.arrays}
+    arrays = {name: content.arrays[key] for name, key in keys.items()}
+    full_names = _full_names(content.container) if content.container is not None else {}
+    scopes = {name.rpartition("/")[0]: full_names.get(key, name).rpartition("/")[0] for name, key in keys.items()}
+    return [
+        location._replace(
+            array_names={key: keys.get(name, name) for key, name in location.array_names.items()},
+            initial_state={key: keys[name] for key, name in location.initial_state.items()},
+        )
+        for location in variables.find_stacks(arrays) + variables.find_cells(arrays, scopes)
+    ]
 
 
-def create(layers: Sequence[Weights], layout: str, scope: str | None, path: str) -> tuple[None, list[Location]]:
+def _full_names(object_graph: np.ndarray) -> dict[str, str]:
+    """Key in the checkpoint -> the name of the variable in its program's graph."""
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(object_graph.item())
+    attributes = [attribute for node in graph.nodes for attribute in node.attributes]
+    return {attribute.checkpoint_key: attribute.full_name for attribute in attributes if attribute.full_name}
+
+
+def create(
+    layers: Sequence[Weights], states: Sequence[Weights], layout: str, scope: str | None, path: str
+) -> tuple[None, list[Location]]:
     """No container, and the names of variables: `scope`/layer_1/Wf and so on, or those of cells at `scope` % 0."""
     if layout == layouts.OWN:
         unknown = sorted(set().union(*layers) - set(variables.STACK_NAMES))
@@ -47,9 +86,13 @@ def create(layers: Sequence[Weights], layout: str, scope: str | None, path: str)
         outer = "rnn/multi_rnn_cell/cell_%d/" if len(layers) > 1 else "rnn/"
         pattern, first = scope or outer + CELL_NAMES[layout], 0
     names = _numbered_names(pattern, len(layers), first)
-    return None, [
-        Location(name, "", layout, {key: f"{name}/{key}" for key in arrays}) for name, arrays in zip(names, layers)
-    ]
+    locations = []
+    for k, (name, arrays, state) in enumerate(zip(names, layers, states)):
+        state_names = initial_states.variable_names(name.rpartition("/")[0], str(first + k))
+        state_names = {key: state_names[key] for key in state}
+        array_names = {key: f"{name}/{key}" for key in arrays}
+        locations.append(Location(name, "", layout, array_names, initial_state=state_names))
+    return None, locations
 
 
 def _numbered_names(pattern: str, count: int, first: int) -> list[str]:
@@ -63,25 +106,59 @@ def _numbered_names(pattern: str, count: int, first: int) -> list[str]:
     return names
 
 
-def save(path: str, content: Content) -> None:
-    """Writes a checkpoint on the CPU, in a graph and a session of its own."""
-    names, arrays = list(content.arrays), list(content.arrays.values())
+def save(path: str, content: Content, target: str) -> None:
+    """Writes a checkpoint on the CPU, in a graph and a session of its own.
+
+    The names of its data differ from those of a checkpoint that exists at `target`, so that both can exist until the
+    index is exchanged. The number of shards is a part of these names.
+    """
+    named = dict(content.arrays, **({_OBJECT_GRAPH: content.container} if content.container is not None else {}))
+    names, count = list(named), _free_shard_count(target)
     with tf.Graph().as_default(), tf.device("/CPU:0"):
-        placeholders = [
-            tf.placeholder(tf.string if array.dtype == object else tf.as_dtype(array.dtype), array.shape)
-            for array in arrays
+        placeholders = {
+            name: tf.placeholder(tf.string if array.dtype == object else tf.as_dtype(array.dtype), array.shape)
+            for name, array in named.items()
+        }
+        prefixes = [f"{path}.shard-{k}" for k in range(count)]
+        saves = [
+            tf.raw_ops.SaveV2(
+                prefix=prefix,
+                tensor_names=names[k::count],
+                shape_and_slices=[""] * len(names[k::count]),
+                tensors=[placeholders[name] for name in names[k::count]],
+            )
+            for k, prefix in enumerate(prefixes)
         ]
-        slices = [""] * len(names)
-        op = tf.raw_ops.SaveV2(prefix=path, tensor_names=names, shape_and_slices=slices, tensors=placeholders)
+        with tf.control_dependencies(saves):
+            merge = tf.raw_ops.MergeV2Checkpoints(
+                checkpoint_prefixes=prefixes, destination_prefix=path, delete_old_dirs=False
+            )
         with tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
-            session.run(op, dict(zip(placeholders, arrays)))
+            session.run(merge, {placeholders[name]: array for name, array in named.items()})
+
+
+def _free_shard_count(target: str) -> int:
+    """The smallest number of shards that no checkpoint at `target` has; 1 if there is none that could be kept."""
+    parts = files.existing_files(target)
+    if not os.path.exists(target + ".index") or any(map(os.path.islink, parts)):
+        return 1
+    counts = {int(name[-5:]) for name in parts if ".data-" in name[len(target) :]}
+    return next(count for count in range(1, len(counts) + 2) if count not in counts)
 
 
 def finish(path: str) -> None:
-    """Lets tf.train.latest_checkpoint find the checkpoint, unless its folder already names a latest one."""
+    """Lets tf.train.latest_checkpoint find the checkpoint, unless its folder already names another that exists."""
     folder, name = os.path.split(os.path.abspath(path))
-    if not os.path.exists(os.path.join(folder, "checkpoint")):
+    if latest(path) is None:
         tf.train.update_checkpoint_state(folder, name)
 
 
-CODEC = Codec(load=load, find=find, create=create, save=save, finish=finish)
+def latest(path: str) -> str | None:
+    """The checkpoint that tf.train.latest_checkpoint finds in the folder of `path`; None if that does not exist."""
+    latest_path: str | None = tf.train.latest_checkpoint(os.path.dirname(os.path.abspath(path)))
+    return latest_path
+
+
+CODEC = Codec(
+    load=load, find=find, create=create, save=save, check_complete=cell_variables.check_all_found, finish=finish
+)

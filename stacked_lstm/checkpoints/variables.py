@@ -1,4 +1,4 @@
-"""LSTM variables in a TensorFlow checkpoint, found by names and shapes: of StackedLSTM, of cells, and of Keras."""
+"""Finds LSTM layers among the variables of a TensorFlow checkpoint, by names and shapes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import Mapping
 import numpy as np
 
 from stacked_lstm import layouts
-from stacked_lstm.checkpoints.layers import POSSIBLE, Location, direction_of, fits, keras_layout, natural_order
+from stacked_lstm.checkpoints import cell_variables, initial_states
+from stacked_lstm.checkpoints.layers import (
+    PLAIN,
+    POSSIBLE,
+    VARIANT,
+    Location,
+    direction_of,
+    fits,
+    keras_layout,
+    natural_order,
+)
 from stacked_lstm.weights import BIAS_NAMES, KERNEL_NAMES
 
 # Scopes that the cells of TensorFlow 1 give their variables by default.
@@ -40,14 +50,16 @@ def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
         match = _STACK_VARIABLE.fullmatch(name)
         if match:
             names_by_layer.setdefault((match.group("layer"), match.group("stack")), {})[match.group("name")] = name
-    locations = [
-        Location(layer, stack, layouts.OWN, {key: names[key] for key in STACK_NAMES if key in names})
-        for (layer, stack), names in names_by_layer.items()
-    ]
+    locations = []
+    for (layer, stack), names in names_by_layer.items():
+        array_names = {key: names[key] for key in STACK_NAMES if key in names}
+        state_names = initial_states.variable_names(stack, layer.rpartition("_")[2])
+        state_names = {key: name for key, name in state_names.items() if name in arrays}
+        locations.append(Location(layer, stack, layouts.OWN, array_names, initial_state=state_names))
     return sorted(locations, key=lambda location: natural_order(location.name))
 
 
-def find_cells(arrays: Mapping[str, np.ndarray]) -> list[Location]:
+def find_cells(arrays: Mapping[str, np.ndarray], graph_scopes: Mapping[str, str] | None = None) -> list[Location]:
     """The layers of cells, and of Keras layers that a Saver saved with the rest of a TF1 program.
 
     Variables with the shapes of an LSTM cell, but another name, have the status `POSSIBLE`: a dense layer has such
@@ -55,17 +67,23 @@ def find_cells(arrays: Mapping[str, np.ndarray]) -> list[Location]:
 
     Args:
       arrays: mapping from the names of variables to arrays.
+      graph_scopes: scope of a name in `arrays` -> the scope of the same variable in the graph, whose last part tells
+        what kind of cell it is; None if the scopes are the same.
     """
     parts = [name.rpartition("/") for name in arrays]
     scopes = {scope for scope, _, last in parts if last in _VARIABLE_NAMES["kernel"] + _VARIABLE_NAMES["bias"]}
+    scopes = {scope for scope in scopes if not cell_variables.is_of_another_cell(scope)}
+    members = cell_variables.members(scopes, arrays)
     locations = []
     for scope in sorted(scopes, key=natural_order):
-        outer, _, last = scope.rpartition("/")
+        outer = scope.rpartition("/")[0]
+        last = (graph_scopes or {}).get(scope, scope).rpartition("/")[2]
         is_cell = CELL_SCOPE.fullmatch(last) is not None
         names = _array_names(scope, arrays, is_cell)
         location = Location(scope, _network(outer), _layout(names, last, arrays), names, direction_of(scope))
         if is_cell or ("recurrent_kernel" in names and fits(names, arrays, location.layout)):
-            locations.append(location)
+            remark = cell_variables.remark(location, members[scope], arrays)
+            locations.append(location._replace(status=VARIANT if remark else PLAIN, remark=remark))
         elif {"kernel", "bias"} <= set(names) and fits(names, arrays, location.layout):
             remark = "the shapes of an LSTM cell, but another name"
             locations.append(location._replace(status=POSSIBLE, remark=remark))

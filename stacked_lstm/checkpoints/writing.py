@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Collection, Mapping, NamedTuple, Sequence, Union
 
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, slots, stacks
+from stacked_lstm.checkpoints import files, initial_states, limits, replacing, slots, stacks
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import Format, find_format
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, check_fits, runtime_forget_bias
-from stacked_lstm.checkpoints.reading import Path, select_layers
+from stacked_lstm.checkpoints.reading import Path, load, select_layers
 
 Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
 
@@ -51,19 +52,24 @@ class Plan(NamedTuple):
         Args:
           overwrite: whether an existing file may be replaced.
         """
-        files.write(self.path, self.content, self.codec.save, self._load, overwrite)
-        self.codec.finish(self.path)
+        replacing.write(self.path, self.content, self.codec.save, self._load, overwrite)
+        self.codec.finish(os.path.realpath(self.path))
 
     def _load(self, path: str) -> Content:
         """Reads what was written to a temporary path; raises ValueError if the layers cannot be found there."""
-        content = self.codec.load(path)
+        content = self.codec.load(path, limits.UNLIMITED)
         with files.file_errors(self.path, "layers that can be found again", "checkpoints.write"):
-            present = [set(location.array_names.values()) for location in self.codec.find(content, self.path)]
+            present = [_names(location) for location in self.codec.find(content, self.path)]
         for location in self.locations:
-            if set(location.array_names.values()) not in present:
+            if _names(location) not in present:
                 checks.fail("checkpoints.write", "`scope` to be a name by which layers can be found", location.name)
             check_fits(location, content.arrays, self.path, "names")
         return content
+
+
+def _names(location: Location) -> set[str]:
+    """The names of a layer's arrays in the file, with those of its initial state."""
+    return {*location.array_names.values(), *location.initial_state.values()}
 
 
 def write(
@@ -77,6 +83,8 @@ def write(
     template_names: str | None = None,
     overwrite: bool = False,
     averages: Collection[str] = slots.AVERAGES,
+    initial_state: Sequence[Mapping[str, Any]] | None = None,
+    max_bytes: int | None = None,
 ) -> list[Location]:
     """Writes LSTM layers to a file of TensorFlow, Keras, PyTorch or ONNX, completely or not at all.
 
@@ -101,14 +109,17 @@ def write(
       overwrite: whether an existing file may be replaced.
       averages: names of the slots that are averages of the variables, as the program named its
         ExponentialMovingAverage. They contain the forget bias, other slots do not.
+      initial_state: what the layers start from, a mapping for each layer as `StackedLSTM.get_weights` returns them in
+        `initial_state`; [] for zeros; None for what a `CheckpointLayer` has. StackedLSTM and ONNX have a place for it.
+      max_bytes: how many bytes the arrays of `template` may take together, as for `read`.
 
     Returns:
       List of `Location`: where the layers are in the file.
 
     Raises:
-      ValueError: layers that do not form a stack or do not fit the template; peepholes or a projection that the format
-        lacks; names that are in use, or by which the layers would not be found again; a file that exists or cannot be
-        written. No file has changed then.
+      ValueError: layers that do not form a stack or do not fit the template; peepholes, a projection
+        or an initial state that the format lacks; names that are in use, or by which the layers would not be found
+        again; a file that exists or cannot be written. No file has changed then.
 
     Example:
       >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
@@ -116,7 +127,19 @@ def write(
       >>> locations[0].name, sorted(locations[0].array_names.values())
       ('encoder.l0', ['encoder.weight_hh_l0', 'encoder.weight_ih_l0'])
     """
-    new = plan(path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages)
+    new = plan(
+        path,
+        layers,
+        format,
+        scope,
+        forget_bias,
+        other_arrays,
+        template,
+        template_names,
+        averages,
+        initial_state,
+        max_bytes,
+    )
     new.write(overwrite)
     return new.locations
 
@@ -131,11 +154,14 @@ def plan(
     template: Path | None = None,
     template_names: str | None = None,
     averages: Collection[str] = slots.AVERAGES,
+    initial_state: Sequence[Mapping[str, Any]] | None = None,
+    max_bytes: int | None = None,
 ) -> Plan:
     """Prepares what `write` would write, and writes nothing.
 
     Args:
-      path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages: as for `write`.
+      path, layers, format, scope, forget_bias, other_arrays, template, template_names, averages, initial_state,
+        max_bytes: as for `write`.
 
     Returns:
       A `Plan`, whose method `write` writes the file.
@@ -160,18 +186,27 @@ def plan(
         if scope is not None:
             checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
         layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
-        content, locations = _filled_template(entry, path, layers, layout, forget_bias, str(template), template_names)
+        states = initial_states.states_of(layers, initial_state)
+        _check_suffix(entry, path, str(template))
+        content = load(entry.codec(), str(template), max_bytes)
+        locations = _fill_template(entry, path, layers, layout, forget_bias, str(template), template_names, content)
+        content.arrays.update(initial_states.arrays_for_template(layers, states, locations, content.arrays))
         return Plan(path, entry.codec(), content, locations)
     if template_names is not None:
         checks.fail("checkpoints.write", "no `template_names` without `template`", repr(template_names))
     layers = stacks.one_stack(layers, entry.has_directions, entry.always_has_biases)
+    states = initial_states.states_of(layers, initial_state)
+    if not entry.has_initial_states:
+        initial_states.check_zeros(layers, states, entry.layout)
     packed = [_pack(layer, entry.layout, forget_bias) for layer in layers]
-    container, locations = entry.codec().create(packed, entry.layout, scope, path)
+    container, locations = entry.codec().create(packed, states, entry.layout, scope, path)
     arrays = _named_arrays(locations, packed)
+    arrays.update(initial_states.named_arrays(states, locations))
     if entry.is_tensorflow_checkpoint:
         for layer, location in zip(layers, locations):
             target_bias = runtime_forget_bias(location.layout, forget_bias)
             arrays.update(slots.pack_slots(layer, location, target_bias, averages))
+        other_arrays = initial_states.with_renamed_slots(other_arrays or {}, layers, locations)
     in_use = sorted(set(arrays) & set(other_arrays or {}))
     if in_use:
         expected = "`scope` to give names that differ from those of `other_arrays`"
@@ -180,7 +215,7 @@ def plan(
     return Plan(path, entry.codec(), Content(arrays, container), locations)
 
 
-def _filled_template(
+def _fill_template(
     entry: Format,
     path: str,
     layers: Sequence[CheckpointLayer],
@@ -188,12 +223,10 @@ def _filled_template(
     forget_bias: float | None,
     template: str,
     names: str | None,
-) -> tuple[Content, list[Location]]:
-    """The content of the template with the arrays of the layers, and the locations of these."""
-    _check_suffix(entry, path, template)
-    codec = entry.codec()
-    content = codec.load(template)
-    locations, _ = select_layers(codec, content, template, layout, names, "template_names")
+    content: Content,
+) -> list[Location]:
+    """Puts the arrays of the layers into the content of the template; returns their locations."""
+    locations, _ = select_layers(entry.codec(), content, template, layout, names, "template_names")
     if [location.direction for location in locations] != [layer.direction for layer in layers]:
         targets, sources = ([(item.name, item.direction) for item in items] for items in (locations, layers))
         checks.fail("checkpoints.write", f"`layers` to match those of {template}, {targets}", sources)
@@ -206,7 +239,7 @@ def _filled_template(
             expected = f"arrays for {location.name} of {template}, {shapes}"
             checks.fail("checkpoints.write", expected, _shapes(packed[-1]))
     content.arrays.update(_named_arrays(locations, packed))
-    return content, locations
+    return locations
 
 
 def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:

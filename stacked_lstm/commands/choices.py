@@ -1,6 +1,7 @@
-"""The values of flags that name things of the package, without TensorFlow, so that `--help` answers at once.
+"""The names that flags accept: engines, initial states, dtypes, initializers.
 
-tests/scripts/test_choices.py checks that they are those that the package has.
+They are copies of the package's own tables, so that `--help` answers without TensorFlow. Whoever adds a name to the
+package adds it here; `tests/scripts/test_choices.py` compares the tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The habits of every command line: flags of absl, one line per error, and the exit status.
+"""What all commands share: parsing the flags, one line per error, and the exit status.
 
 A command is a module with a docstring, which `--help` prints, and two functions: `define_flags(values)` adds its flags
 to an `absl.flags.FlagValues`, and `main(values)` does the work. The exit status is 0 after success, 1 where the command

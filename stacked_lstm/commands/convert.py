@@ -16,21 +16,29 @@ The exit status is 0 if the file was written, and 2 if it could not be. No file 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from typing import Iterator, Mapping, Sequence
 
 from absl import flags
 
 from stacked_lstm import checkpoints, layouts
-from stacked_lstm.checkpoints import files, slots
+from stacked_lstm.checkpoints import replacing, slots
 from stacked_lstm.commands import command
 
 _COLUMNS = (
     "layer", "layout", "direction", "I", "H", "P", "biases", "forget bias", "peepholes", "dtype", "slots, remarks",
 )  # fmt: skip
 
+_SHOWN = 20  # Other arrays that the command names.
+
 # Arguments in the messages of `checkpoints` -> what users of the command know.
-_READ_ARGUMENTS = {"format": "--from_format", "names": "--layers", "forget_bias": "--forget_bias"}
+_READ_ARGUMENTS = {
+    "format": "--from_format",
+    "names": "--layers",
+    "forget_bias": "--forget_bias",
+    "max_bytes": "--max_bytes",
+}
 _WRITE_ARGUMENTS = {
     "format": "--to_format",
     "layers": "the layers that --layers selects",
@@ -40,6 +48,9 @@ _WRITE_ARGUMENTS = {
     "template": "--template",
     "template_names": "--template_layers",
     "overwrite=True": "--overwrite",
+    "max_bytes": "--max_bytes",
+    "initial_state": "the initial state",
+    "initial_state=[]": "--zero_initial_state",
 }
 
 
@@ -84,7 +95,10 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum("from_format", None, formats, f"Format of --from ({default}).", flag_values=values)
     flags.DEFINE_enum("to_format", None, formats, f"Format of --to ({default}).", flag_values=values)
     for name, text in [
-        ("forget_bias", "What the cells of an rnn_cell checkpoint add to the forget gate at run time."),
+        (
+            "forget_bias",
+            "What the cells of an rnn_cell checkpoint add to the forget gate at run time; it is not in the file.",
+        ),
         ("to_forget_bias", "What the cells that will restore a new rnn_cell checkpoint add to the forget gate."),
     ]:
         flags.DEFINE_float(name, 1.0, text, flag_values=values)
@@ -93,6 +107,16 @@ def define_flags(values: flags.FlagValues) -> None:
         "the variables do; other slots of an optimizer do not."
     )
     flags.DEFINE_list("averages", list(slots.AVERAGES), text, flag_values=values)
+    text = (
+        "Let the layers of --to start from zeros even if --from has a learned or projected initial state. It is kept "
+        "without this flag if --to is a StackedLSTM or an ONNX model; other files have no place for it."
+    )
+    flags.DEFINE_boolean("zero_initial_state", False, text, flag_values=values)
+    text = (
+        "How many bytes the arrays of --from, and those of --template, may take together (default: 20 times the size "
+        "of the file, at least 256 MiB). A damaged or malicious file may declare more than it holds."
+    )
+    flags.DEFINE_integer("max_bytes", None, text, lower_bound=1, flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "Replace --to if it exists.", flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "Print what would be written, and write nothing.", flag_values=values)
 
@@ -115,9 +139,9 @@ def main(values: flags.FlagValues) -> None:
     if from_tensorflow or to_tensorflow:
         command.graph_mode()
     with _errors_name_flags("--to", _WRITE_ARGUMENTS):
-        files.check_target(target, values.overwrite)
+        replacing.check_target(target, values.overwrite)
     with _errors_name_flags("--from", _READ_ARGUMENTS):
-        checkpoint = checkpoints.read(source, values.from_format, values.layers, values.forget_bias)
+        checkpoint = checkpoints.read(source, values.from_format, values.layers, values.forget_bias, values.max_bytes)
     _print_layers(checkpoint, values)
     _check_one_network(checkpoint, values)
     keeps_others = from_tensorflow and to_tensorflow and not values.template
@@ -132,14 +156,19 @@ def main(values: flags.FlagValues) -> None:
             template=values.template,
             template_names=values.template_layers,
             averages=values.averages,
+            initial_state=[] if values.zero_initial_state else None,
+            max_bytes=values.max_bytes,
         )
     _print_plan(checkpoint, plan, keeps_others, values)
+    _print_forget_biases(checkpoint, plan, values)
     if values.dry_run:
         print("\nNothing was written (--dry_run).")
         return
     with _errors_name_flags("--to", _WRITE_ARGUMENTS):
         plan.write(values.overwrite)
     print(f"\nWrote {target} and read it back: {len(plan.content.arrays)} arrays, bit for bit the same.")
+    if to_tensorflow:
+        _print_latest(target)
 
 
 def run() -> None:
@@ -162,7 +191,7 @@ def _errors_name_flags(flag: str, arguments: Mapping[str, str], template_flag: s
         text = str(error)
         start = template_flag if template_flag and text.startswith("checkpoints.read: ") else flag
         text = re.sub(r"^(?:checkpoints|layouts)(?:\.\w+)?: ", start + ": ", text)
-        text = re.sub(r"`([\w=]+)`", lambda match: arguments.get(match.group(1), match.group(0)), text)
+        text = re.sub(r"`([\w=\[\]]+)`", lambda match: arguments.get(match.group(1), match.group(0)), text)
         raise ValueError(text) from error
 
 
@@ -193,9 +222,10 @@ def _row(layer: checkpoints.CheckpointLayer, averages: Sequence[str]) -> Sequenc
     """A row of the table of layers."""
     input_size, hidden_size, projection_size = layer.sizes
     has_biases, has_peepholes = ("yes" if name in layer.weights else "no" for name in ("bf", "pf"))
-    adds_forget_bias = bool(layouts.LAYOUTS[layer.layout].forget_bias)
     remarks = ["/".join(slot).lstrip("/") + " (average)" * (slot[1] in averages) for slot in layer.slots]
     remarks += [layer.remark] * bool(layer.remark)
+    if layer.initial_state:
+        remarks.append(f"initial state {'projected' if 'W_h' in layer.initial_state else 'learned'}")
     return [
         layer.name,
         layer.layout,
@@ -204,7 +234,7 @@ def _row(layer: checkpoints.CheckpointLayer, averages: Sequence[str]) -> Sequenc
         str(hidden_size),
         str(projection_size or "-"),
         has_biases,
-        f"{layer.forget_bias:g}" if adds_forget_bias else "-",
+        f"{layer.forget_bias:g}" if _adds_forget_bias(layer.layout) else "-",
         has_peepholes,
         layer.weights["Wf"].dtype.name,
         ", ".join(remarks),
@@ -217,10 +247,13 @@ def _print_plan(
     print(f"\nTo be written to {plan.path}:")
     rows: list[Sequence[str]] = [("layer", "layout", "array", "shape")]
     for layer, location in zip(checkpoint.layers, plan.locations):
-        for name in location.array_names.values():
+        for name in [*location.array_names.values(), *location.initial_state.values()]:
             shape = "x".join(map(str, plan.content.arrays[name].shape))
             rows.append((layer.name, location.layout, name, shape))
     _print_table(rows)
+    if values.zero_initial_state:
+        names = [name for layer in checkpoint.layers for name in layer.location.initial_state.values()]
+        print(f"Left out (--zero_initial_state): {', '.join(names) or 'nothing'}.")
     others = len(checkpoint.other_arrays)
     if values.template:
         print(f"Everything else stays as it is in {values.template}.")
@@ -229,7 +262,36 @@ def _print_plan(
         if slot_count:
             print(f"This includes {slot_count} arrays that an optimizer keeps for these layers.")
     elif others:
-        print(f"{'Kept unchanged' if keeps_others else 'Not converted'}: {others} other array{'s' * (others > 1)}.")
+        shown = sorted(checkpoint.other_arrays)[:_SHOWN] + ["..."] * (others > _SHOWN)
+        action = "Kept unchanged" if keeps_others else "Not converted"
+        print(f"{action}: {others} other array{'s' * (others > 1)} ({', '.join(shown)}).")
+
+
+def _print_forget_biases(checkpoint: checkpoints.Checkpoint, plan: checkpoints.Plan, values: flags.FlagValues) -> None:
+    """Tells which forget biases were assumed, except where reading and writing assume the same one."""
+    sources = sorted({layer.network or layer.name for layer in checkpoint.layers if _adds_forget_bias(layer.layout)})
+    targets = [location.name for location in plan.locations if _adds_forget_bias(location.layout)]
+    is_assumed = {name: values[name].using_default_value for name in ("forget_bias", "to_forget_bias")}
+    if sources and targets and all(is_assumed.values()):
+        return
+    if is_assumed["forget_bias"]:
+        for network in sources:
+            print(f"Assumed: the cells of {network} add {values.forget_bias:g} to the forget gate (--forget_bias).")
+    if is_assumed["to_forget_bias"] and targets:
+        print(f"Assumed: the new cells will add {values.to_forget_bias:g} to the forget gate (--to_forget_bias).")
+
+
+def _adds_forget_bias(layout: str) -> bool:
+    return bool(layouts.LAYOUTS[layout].forget_bias)
+
+
+def _print_latest(target: str) -> None:
+    """Tells if TensorFlow's file `checkpoint` names another checkpoint than the one that was written."""
+    from stacked_lstm.checkpoints import tensorflow_checkpoints
+
+    latest = tensorflow_checkpoints.latest(target)
+    if latest is not None and os.path.abspath(latest) != os.path.abspath(target):
+        print(f"The file `checkpoint` beside it still names {latest} as the latest checkpoint.")
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

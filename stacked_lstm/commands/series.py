@@ -1,4 +1,4 @@
-"""Data for the comparison that anybody can make again: an hourly series with a day, a year and noise."""
+"""Synthetic data for the comparison: a reproducible hourly series with a daily cycle, a yearly cycle and noise."""
 
 from __future__ import annotations
 

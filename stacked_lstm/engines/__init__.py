@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import cudnn, graph, native, padding
+from stacked_lstm.engines import cudnn, graph, native, recurrent_dropout, segments
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
@@ -146,27 +146,30 @@ def choose(request: Request, layers: Sequence[Layer], function: str) -> tuple[En
 
 def run(
     request: Request,
-    segments: Sequence[Segment],
+    segment: Segment,
     inputs: tf.Tensor,
     states: Sequence[Any],
     lengths: tf.Tensor | None,
     time_major: bool,
     function: str,
+    starts_from_zeros: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState], EngineUsed]:
     """Runs a stack: chooses the engine, and adds the ops to the graph.
 
     Args:
       request: a `Request`, not for "stepwise".
-      segments: list of `Segment`, from the input upwards. All run on one engine.
+      segment: `Segment` with all layers. Each piece of it that runs in one call gets an engine of its own.
       inputs: [B, T, I], or [T, B, I] if `time_major`. It may hold anything past the end of a sequence.
       states: a pair (c [B, H_l], h [B, P_l]) per layer.
       lengths: int32 [B], numbers from 0 to T, or None if all sequences have T steps.
       time_major: bool, whether inputs and outputs have time as their first axis.
       function: str, the name of the caller, for messages.
+      starts_from_zeros: bool, whether all states are zeros, and no session can feed others. Default False.
 
     Returns:
       (outputs in the layout of the inputs, zero past the end of each sequence; list of `LSTMState`, one per layer, at
-      the end of each sequence; `EngineUsed`).
+      the end of each sequence; `EngineUsed`). If pieces run on different engines, the name is like "native and graph",
+      and the reason has a clause per piece.
 
     Raises:
       ValueError: as in `choose`.
@@ -178,7 +181,7 @@ def run(
       >>> lstm.build(input_size=2)
       >>> outputs, finals, used = engines.run(
       ...     engines.resolve("graph", "example"),
-      ...     segments=[Segment([layer.layer() for layer in lstm.layers])],
+      ...     segment=Segment([layer.layer() for layer in lstm.layers]),
       ...     inputs=tf.zeros([3, 5, 2]),
       ...     states=[(tf.zeros([3, 4]), tf.zeros([3, 4]))],
       ...     lengths=None,
@@ -188,20 +191,27 @@ def run(
       >>> outputs.shape.as_list(), len(finals), used.name
       ([3, 5, 4], 1, 'graph')
     """
-    engine, used = choose(request, [layer for segment in segments for layer in segment.layers], function)
     x = inputs if time_major else tf.transpose(inputs, [1, 0, 2])
-    axes = x.shape[:2]
-    finals: list[LSTMState] = []
-    if any(segment.after for segment in segments):
-        x = padding.zero_past_end(x, lengths)
-    for segment in segments:
-        segment_states = states[len(finals) : len(finals) + len(segment.layers)]
-        h, segment_finals = engine.run_layers(segment.layers, x, segment_states, lengths)
-        h.set_shape(axes.concatenate([segment.layers[-1].output_size]))
-        finals += segment_finals
-        x = padding.zero_past_end(segment.after(x, h), lengths) if segment.after else h
-        x.set_shape(axes.concatenate([None]))
+    axes, uses = x.shape[:2], []
+
+    def run_layers(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any]) -> tuple[tf.Tensor, list[LSTMState]]:
+        engine, used = choose(request, layers, function)
+        uses.append(used)
+        h, finals = recurrent_dropout.run(engine.run_layers, layers, x, states, lengths, starts_from_zeros)
+        h.set_shape(axes.concatenate([layers[-1].output_size]))
+        return h, finals
+
+    outputs, finals = segments.run(segment, x, states, lengths, run_layers)
     for final, (c, h) in zip(finals, states):
         final.c.set_shape([axes[1], c.shape[1]])
         final.h.set_shape([axes[1], h.shape[1]])
-    return x if time_major else tf.transpose(x, [1, 0, 2]), finals, used
+    return outputs if time_major else tf.transpose(outputs, [1, 0, 2]), finals, _summarize(uses)
+
+
+def _summarize(uses: Sequence[EngineUsed]) -> EngineUsed:
+    """Returns the `EngineUsed` of a stack, from that of each piece. Equal ones count once."""
+    uses = list(dict.fromkeys(uses))
+    if len(uses) == 1:
+        return uses[0]
+    names = list(dict.fromkeys(used.name for used in uses))
+    return EngineUsed(" and ".join(names), "; ".join(f"{used.name}: {used.reason}" for used in uses))

@@ -6,6 +6,7 @@ import logging
 from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import recurrent_dropout
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
@@ -67,7 +68,7 @@ class Engine(NamedTuple):
         """
         layer = weights.layer() if hasattr(weights, "layer") else weights
         lengths = None if sequence_length is None else tf.convert_to_tensor(sequence_length)
-        outputs, (final,) = self.run_layers([layer], x, [state], lengths)
+        outputs, (final,) = recurrent_dropout.run(self.run_layers, [layer], x, [state], lengths)
         return outputs, final
 
     def problem(self, layers: Sequence[Layer], place: Place) -> str | None:

@@ -1,4 +1,4 @@
-"""The place where new ops will run."""
+"""`Place`: the device, GPU, process and function in which new ops will run."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ class Place:
     def device(self) -> Any:
         """The `tf.DeviceSpec` of new ops."""
         return self._fact(compat.device_of_new_ops)
+
+    @property
+    def device_type(self) -> str | None:
+        """The type of the device that runs new ops, such as "CPU"; None if no device is named.
+
+        A GPU of this process counts as the CPU if the process has no GPU. Soft placement
+        (`tf.ConfigProto(allow_soft_placement=True)`) puts the ops there. Without it TensorFlow refuses to run the
+        graph, whatever the ops are.
+        """
+        named = self.device.device_type
+        is_missing = named == "GPU" and self.device.job in (None, "localhost") and not self.has_gpu
+        return "CPU" if is_missing else named
 
     @property
     def inside_function(self) -> bool:

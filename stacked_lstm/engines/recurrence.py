@@ -1,4 +1,4 @@
-"""A group of layers over time as one differentiable function, with a hand-written gradient.
+"""The graph engine's gradient: a group of layers over time as one function whose derivatives are written by hand.
 
 First derivatives: `loops.backward` collects the gradients of z of all steps. Each weight gradient is then one product
 over T x B rows.
@@ -105,8 +105,8 @@ def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
     """Whether TensorFlow has to differentiate the loop itself, which is slower.
 
     An activation that is a callable may do more than elementwise operations, or own variables. Only TensorFlow knows
-    its derivative, and that of another equation. Within a function, or in the user's tf.cond or tf.while_loop,
-    TensorFlow moves the backward pass to places where a custom gradient cannot follow.
+    its derivative, and that of another equation or of swish. Within a function, or in the user's tf.cond or
+    tf.while_loop, TensorFlow moves the backward pass to places where a custom gradient cannot follow.
     """
     functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
     is_unknown = any(f.times_slope is None for f in functions) or any(layer.step for layer in layers)
@@ -125,9 +125,9 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
     def identity_with_gradient(d: tf.Tensor) -> Any:
         def refuse(*_: tf.Tensor) -> Any:
             raise ValueError(
-                "StackedLSTM: expected control flow v2 for second derivatives with a callable as activation or step, "
-                "got control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph is built, or use "
-                "named activations and the plain equations"
+                "StackedLSTM: expected control flow v2 for second derivatives with swish, or with a callable as "
+                "activation or step, got control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph "
+                "is built, or use other named activations and the plain equations"
             )
 
         return tf.identity(d), refuse

@@ -1,4 +1,4 @@
-"""Second derivatives of engines whose first derivatives are an op.
+"""Second derivatives for `cudnn` and `native`, whose ops have first derivatives only. The graph engine computes them.
 
 Such an op computes J' u, where J is the Jacobian of its layers and u the incoming gradient. To differentiate that, the
 layers are built once more with the `graph` engine.

@@ -1,4 +1,4 @@
-"""StackedLSTM and its peers beside each other, on the same weights and the same data."""
+"""`Comparison`: builds StackedLSTM and its peers in one graph and gives them equal weights."""
 
 from __future__ import annotations
 

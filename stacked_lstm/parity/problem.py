@@ -1,4 +1,4 @@
-"""What is compared: the network that all compute, the data, and the scalar whose gradients are compared."""
+"""The problem that all networks of a comparison solve: sizes, data, and the loss whose gradients are compared."""
 
 from __future__ import annotations
 

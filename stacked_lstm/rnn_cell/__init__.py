@@ -7,7 +7,7 @@
     rnn_cell.engine_used(outputs)
 
 Arguments, defaults, variable names and results are those of TensorFlow 1.15, so old checkpoints restore as they are.
-Keras is not needed. The loops run a plain stack of LSTM cells on one of the package's engines, and any other cell,
+Keras is not needed. The loops run LSTM cells, stacks and wrappers on the package's engines, and any other cell,
 TensorFlow's or your own, on TensorFlow's loop; `dispatch` decides. TensorFlow's loops (`tf.nn.dynamic_rnn`,
 `tf.nn.raw_rnn` ...) run these cells, too. The folder's README.md tells how to move an old program.
 """
@@ -16,28 +16,65 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stacked_lstm.rnn_cell.attention_cell_wrapper import AttentionCellWrapper
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
+from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
 from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.coupled_input_forget_gate_lstm_cell import CoupledInputForgetGateLSTMCell
 from stacked_lstm.rnn_cell.decoder import rnn_decoder
 from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.rnn_cell.fused_cells import (
+    FusedRNNCell,
+    FusedRNNCellAdaptor,
+    LSTMBlockFusedCell,
+    TimeReversedFusedRNN,
+)
+from stacked_lstm.rnn_cell.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
+from stacked_lstm.rnn_cell.highway_wrapper import HighwayWrapper
+from stacked_lstm.rnn_cell.input_output_wrappers import (
+    EmbeddingWrapper,
+    InputProjectionWrapper,
+    OutputProjectionWrapper,
+)
+from stacked_lstm.rnn_cell.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
+from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
 from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
+from stacked_lstm.rnn_cell.nas_cell import NASCell
 from stacked_lstm.rnn_cell.stacked_bidirectional import stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn
 from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn, static_rnn
 from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
 
 __all__ = [
+    "AttentionCellWrapper",
     "BasicLSTMCell",
+    "BasicRNNCell",
+    "CoupledInputForgetGateLSTMCell",
+    "CudnnCompatibleLSTMCell",
     "DeviceWrapper",
     "DropoutWrapper",
+    "EmbeddingWrapper",
+    "FusedRNNCell",
+    "FusedRNNCellAdaptor",
+    "GRUBlockCell",
+    "GRUBlockCellV2",
+    "GRUCell",
+    "HighwayWrapper",
+    "InputProjectionWrapper",
+    "LSTMBlockCell",
+    "LSTMBlockFusedCell",
     "LSTMCell",
     "LSTMStateTuple",
+    "LayerNormBasicLSTMCell",
     "MultiRNNCell",
+    "NASCell",
+    "OutputProjectionWrapper",
     "RNNCell",
     "ResidualWrapper",
+    "TimeReversedFusedRNN",
     "bidirectional_dynamic_rnn",
     "dynamic_rnn",
     "engine_used",
@@ -56,6 +93,5 @@ if not TYPE_CHECKING:  # A type checker would take every name for one of the mod
             raise AttributeError(name)
         raise AttributeError(
             f"stacked_lstm.rnn_cell has no {name}; it has {', '.join(__all__)}. The loops raw_rnn and "
-            "static_state_saving_rnn are in tf.nn and run these cells. LSTMBlockCell and CudnnCompatibleLSTMCell are "
-            "LSTMCell with `name` for the scope of their variables; CudnnCompatibleLSTMCell also needs forget_bias=0.0."
+            "static_state_saving_rnn are in tf.nn and run these cells."
         )

@@ -8,7 +8,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 
-class BasicLSTMCell(LSTMBase):
+class BasicLSTMCell(LSTMBase, has_layer=True):
     """The plain LSTM cell.
 
     It stands for `tf.nn.rnn_cell.BasicLSTMCell` (also `tf.contrib.rnn.BasicLSTMCell`) of TensorFlow 1.15. I is the

@@ -293,6 +293,14 @@ def check_floating(dtype: Any) -> None:
         raise ValueError(f"RNN cell only supports floating point inputs, but saw dtype: {dtype.name}")
 
 
+def input_width(inputs_shape: Any) -> int:
+    """Returns I of a shape [B, I]; raises ValueError if it is unknown."""
+    width = tf.TensorShape(inputs_shape).as_list()[-1]
+    if width is None:
+        raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}")
+    return width
+
+
 def build(cell: RNNCell, inputs_shape: Any, dtype: str | None) -> None:
     """Builds a cell unless it is built. A cell without a dtype takes this one."""
     if not cell.built:

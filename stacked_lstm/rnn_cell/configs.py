@@ -1,4 +1,4 @@
-"""Configurations of cells that are inside other cells: dictionaries as `get_config` of a wrapper holds them."""
+"""Turns a wrapped cell into a dictionary and back, for the `get_config` of wrappers."""
 
 from __future__ import annotations
 

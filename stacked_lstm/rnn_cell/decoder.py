@@ -22,7 +22,7 @@ def rnn_decoder(
     """Runs a cell over a list of steps; with `loop_function`, each input is made from the output before it.
 
     It stands for `tf.contrib.legacy_seq2seq.rnn_decoder` of TensorFlow 1.15; `engine` is the one argument more. Without
-    `loop_function` it is `static_rnn`, and a plain stack of LSTM cells runs on one of the package's engines. Otherwise
+    `loop_function` it is `static_rnn`, and a stack of LSTM cells runs on one of the package's engines. Otherwise
     the ops of every step are added to the graph. `engine_used(outputs)` tells which one and why. B is the batch size, T
     the number of time steps, I the width of the inputs.
 

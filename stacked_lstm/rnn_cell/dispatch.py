@@ -8,16 +8,15 @@ from __future__ import annotations
 import weakref
 from typing import Any, NamedTuple
 
-from stacked_lstm import checks, engines, tensor_checks
+from stacked_lstm import activations, checks, engines, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
+from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, segments
 from stacked_lstm.engines.engine import first_problem
-from stacked_lstm.engines.segments import Segment
-from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
+from stacked_lstm.rnn_cell import packed_states
 from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
-from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
+from stacked_lstm.rnn_cell.wrappers import CellWrapper, DeviceWrapper, ResidualWrapper
 
 
 class Call(NamedTuple):
@@ -37,20 +36,19 @@ class Call(NamedTuple):
 # Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
 # engine. They are asked in order; later ones rely on earlier ones.
 
+# Engines run exactly these classes, besides `MultiRNNCell` and the LSTM cells. A subclass may override anything.
+_WRAPPERS = (DropoutWrapper, ResidualWrapper, DeviceWrapper)
 
-def _cells_are_lstm_cells(call: Call) -> str | None:
-    names = [type(c).__name__ for c in layer_cells(call.cell) if type(c) not in (BasicLSTMCell, LSTMCell)]
+
+def _cells_are_known(call: Call) -> str | None:
+    cells = [cell for cell in _walk(call.cell) if type(cell) not in (*_WRAPPERS, MultiRNNCell)]
+    names = [type(cell).__name__ for cell in cells if not _is_lstm(cell)]
     return f"there is a {names[0]}" if names else None
 
 
-def _states_are_tuples(call: Call) -> str | None:
-    cells = [call.cell] + layer_cells(call.cell)
-    return None if all(isinstance(c.state_size, tuple) for c in cells) else "state_is_tuple is False"
-
-
 def _activations_have_names(call: Call) -> str | None:
-    for cell in layer_cells(call.cell):
-        if cell.activation.times_slope is None:
+    for cell in _lstm_cells(call.cell):
+        if not activations.is_named(cell.activation):
             return f"the activation {cell.activation.name} is a function that is not known by name"
     return None
 
@@ -64,7 +62,7 @@ def _inputs_are_one_tensor(call: Call) -> str | None:
 
 def _dtypes_are_equal(call: Call) -> str | None:
     dtypes = [tf.convert_to_tensor(call.inputs).dtype]
-    dtypes += [tf.as_dtype(cell.dtype) for cell in layer_cells(call.cell) if cell.dtype]
+    dtypes += [tf.as_dtype(cell.dtype) for cell in _walk(call.cell) if cell.dtype]
     dtypes += [tf.as_dtype(call.dtype)] if call.initial_state is None else []
     names = sorted({dtype.base_dtype.name for dtype in dtypes})
     if len(names) > 1:
@@ -73,49 +71,83 @@ def _dtypes_are_equal(call: Call) -> str | None:
 
 
 def _widths_fit(call: Call) -> str | None:
-    width = tf.convert_to_tensor(call.inputs).shape.as_list()[2]
-    for cell in layer_cells(call.cell):
-        if cell.input_size not in (None, width):
+    for cell, width in _input_widths(call):
+        if _is_lstm(cell) and cell.input_size not in (None, width):
             return f"a cell was built for inputs of width {cell.input_size}"
-        width = cell.output_size
     return None
+
+
+def _wrappers_act_on_all_steps(call: Call) -> str | None:
+    dtype = tf.convert_to_tensor(call.inputs).dtype
+    problems = (cell.problem_on_engines(width, dtype) for cell, width in _input_widths(call) if type(cell) in _WRAPPERS)
+    return next(filter(None, problems), None)
 
 
 def _initial_state_fits(call: Call) -> str | None:
     if call.initial_state is None:
         return None
-    sizes = call.cell.state_size if _is_stack(call.cell) else (call.cell.state_size,)
-    states = call.initial_state if _is_stack(call.cell) else (call.initial_state,)
-    if not _is_tuple_of(states, len(sizes)) or not all(_is_tuple_of(state, 2) for state in states):
-        return "the initial state is not a tuple (c, h), or one per layer"
+    if not _has_structure(call.initial_state, call.cell.state_size):
+        return "the initial state does not have the structure of the cell's state"
     x = tf.convert_to_tensor(call.inputs)
     batch = x.shape.as_list()[1 if call.time_major else 0]
-    for state, size in zip(states, sizes):
-        for part, width in zip(state, size):
-            part = tf.convert_to_tensor(part)
-            if part.dtype != x.dtype or not part.shape.is_compatible_with([batch, width]):
-                return f"the initial state has a {part.dtype.name} tensor of shape {part.shape}"
-    return None
-
-
-def _loop_options_are_defaults(call: Call) -> str | None:
-    if call.swap_memory:
-        return "swap_memory is for TensorFlow's loop"
-    if call.parallel_iterations not in (None, 32):
-        return "parallel_iterations is for TensorFlow's loop"
+    for part, width in zip(tf.nest.flatten(call.initial_state), tf.nest.flatten(call.cell.state_size)):
+        part = tf.convert_to_tensor(part)
+        if part.dtype != x.dtype or not part.shape.is_compatible_with([batch, width]):
+            return f"the initial state has a {part.dtype.name} tensor of shape {part.shape}"
     return None
 
 
 CONDITIONS = (
-    _cells_are_lstm_cells,
-    _states_are_tuples,
+    _cells_are_known,
     _activations_have_names,
     _inputs_are_one_tensor,
     _dtypes_are_equal,
     _widths_fit,
+    _wrappers_act_on_all_steps,
     _initial_state_fits,
-    _loop_options_are_defaults,
 )
+
+
+def _children(cell: Any) -> list[Any]:
+    """Returns the cells of a stack, or the cell in a wrapper."""
+    if isinstance(cell, MultiRNNCell):
+        return cell.cells
+    return [cell.wrapped_cell] if isinstance(cell, CellWrapper) else []
+
+
+def _walk(cell: Any) -> list[Any]:
+    """Returns a cell and all cells in it."""
+    return [cell] + [descendant for child in _children(cell) for descendant in _walk(child)]
+
+
+def _is_lstm(cell: Any) -> bool:
+    return getattr(cell, "has_layer", False)
+
+
+def _lstm_cells(cell: Any) -> list[Any]:
+    """Returns the LSTM cells in a cell, from the input upwards."""
+    return list(filter(_is_lstm, _walk(cell)))
+
+
+def _input_widths(call: Call) -> list[tuple[Any, int]]:
+    """Returns each cell in the call's cell, with the width of its inputs."""
+
+    def walk(cell: Any, width: int) -> list[tuple[Any, int]]:
+        pairs = [(cell, width)]
+        for child in _children(cell):
+            pairs += walk(child, width)
+            width = child.output_size
+        return pairs
+
+    return walk(call.cell, tf.convert_to_tensor(call.inputs).shape.as_list()[2])
+
+
+def _has_structure(state: Any, size: Any) -> bool:
+    """Whether a state has tuples, or lists, of the same lengths as a `state_size`."""
+    if not isinstance(size, (list, tuple)):
+        return not tf.nest.is_nested(state)
+    is_sequence = isinstance(state, (list, tuple)) and len(state) == len(size)
+    return is_sequence and all(map(_has_structure, state, size))
 
 
 def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> engines.Request | EngineUsed:
@@ -139,7 +171,7 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
     if problem is None:
         return request
     if engine not in (None, AUTO):
-        checks.fail(function, f"a plain stack of LSTM cells for engine {engine!r}", problem)
+        checks.fail(function, f"a stack of LSTM cells for engine {engine!r}", problem)
     return EngineUsed(STEPWISE, f"TensorFlow's own loop, because {problem}")
 
 
@@ -148,38 +180,24 @@ def run(call: Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUse
     x = tf.convert_to_tensor(call.inputs)
     with tf.variable_scope(call.scope or "rnn"):
         build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
-        layers = [cell.layer() for cell in layer_cells(call.cell)]
+        segment = call.cell.segment()
         steps, batch = tensor_checks.sizes(x, call.time_major)
         lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
         state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
-        states = state if _is_stack(call.cell) else [state]
-        widths = [(layer.hidden_size, layer.output_size) for layer in layers]
-        states = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
+        widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
+        states = packed_states.unpack(state, call.cell.state_size, widths)
+        checked = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
         outputs, finals, used = engines.run(
-            request, [Segment(layers)], x, states, lengths, call.time_major, "dynamic_rnn"
+            request,
+            segment,
+            x,
+            checked,
+            lengths,
+            call.time_major,
+            function="dynamic_rnn",
+            starts_from_zeros=call.initial_state is None,
         )
-    return outputs, tuple(finals) if _is_stack(call.cell) else finals[0], used
-
-
-def layer_cells(cell: Any) -> list[Any]:
-    """Returns the cells of a stack, or [cell], without wrappers that do nothing."""
-    cell = _unwrap(cell)
-    return [_unwrap(inner) for inner in cell.cells] if type(cell) is MultiRNNCell else [cell]
-
-
-def _is_stack(cell: Any) -> bool:
-    return type(_unwrap(cell)) is MultiRNNCell
-
-
-def _unwrap(cell: Any) -> Any:
-    """Returns the cell inside DropoutWrappers that drop nothing. Graphs for evaluation often have such wrappers."""
-    while type(cell) is DropoutWrapper and cell.drops_nothing:
-        cell = cell.wrapped_cell
-    return cell
-
-
-def _is_tuple_of(value: Any, count: int) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == count
+    return outputs, packed_states.pack(finals, call.cell.state_size, widths), used
 
 
 def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:
@@ -215,19 +233,20 @@ def engine_used(outputs: Any) -> EngineUsed:
 
     Returns:
       `EngineUsed(name, reason)`, two strings. The name is "cudnn", "native", "graph", or "stepwise" for TensorFlow's
-      own loop.
+      own loop. If layers run on different engines, it is like "native and graph".
 
     Raises:
       ValueError: `outputs` are not from such a call.
 
     Example:
       >>> from stacked_lstm import rnn_cell
-      >>> cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(32), output_keep_prob=0.5)
-      >>> outputs, state = rnn_cell.dynamic_rnn(cell, tf.zeros([4, 20, 8]), dtype=tf.float32)
+      >>> class MyCell(rnn_cell.LSTMCell):
+      ...     pass
+      >>> outputs, state = rnn_cell.dynamic_rnn(MyCell(32), tf.zeros([4, 20, 8]), dtype=tf.float32)
       >>> rnn_cell.engine_used(outputs).name
       'stepwise'
       >>> rnn_cell.engine_used(outputs).reason
-      "TensorFlow's own loop, because there is a DropoutWrapper"
+      "TensorFlow's own loop, because there is a MyCell"
     """
     for tensor in tf.nest.flatten(outputs)[:1]:
         if tf.is_tensor(tensor) and tensor.name in _ENGINES_USED.get(tensor.graph, {}):

@@ -1,7 +1,7 @@
 """DropoutWrapper: dropout on a cell's inputs, outputs and states.
 
-With the same seeds the masks are those of TensorFlow 1.15. Each leaf of a nest has a seed of its own, which the same
-hash makes from the wrapper's seed.
+With the same seeds the masks of a step are those of TensorFlow 1.15. Each leaf of a nest has a seed of its own, which
+the same hash makes from the wrapper's seed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any, Callable
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import segments
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.rnn_cell import dropout_masks
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
 
@@ -23,6 +26,11 @@ class DropoutWrapper(CellWrapper):
     draws a new mask for each sequence. With `variational_recurrent`, all steps and all sequences share one mask. The
     cell state c is never dropped out, unless `dropout_state_filter_visitor` says so. Kept values are divided by their
     probability.
+
+    On an engine, the masks of all steps are drawn at once. They have the same distribution as those of TensorFlow's
+    loop, but other bits; `dynamic_rnn(..., engine="stepwise")` has TensorFlow's bits. With `variational_recurrent` the
+    bits are TensorFlow's on every engine. A probability that is a tensor, such as a placeholder, may be 1 when the
+    graph runs: the numbers are then exactly those without the wrapper, and no masks are drawn.
 
     Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS
     2016, https://arxiv.org/abs/1512.05287 (the variational one); Zaremba, Sutskever and Vinyals, 2014,
@@ -164,6 +172,42 @@ class DropoutWrapper(CellWrapper):
 
         return walk(values, recurrent_noise, visit(values))
 
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        if _drops(self._state_keep_prob):
+            if not self._variational_recurrent:
+                return "a DropoutWrapper draws masks of states at each step"
+            if self._dropout_state_filter is not _select_all_except_c:
+                return "a DropoutWrapper has a dropout_state_filter_visitor"
+            if len(tf.nest.flatten(self.state_size)) != 2 * _count_pairs(self.state_size):
+                return "a DropoutWrapper drops out states with state_is_tuple=False"
+        noise = self._recurrent_input_noise
+        if noise is not None and not (tf.is_tensor(noise) and noise.shape.is_compatible_with([1, width])):
+            return f"a DropoutWrapper has an input_size that is not {width}"
+        return None
+
+    def segment(self) -> Segment:
+        def drop(series: tf.Tensor, place: str, noise: Any, keep_prob: Any) -> tf.Tensor:
+            if self._variational_recurrent:
+                return dropout_masks.drop_in_all_steps(series, keep_prob, noise)
+            return dropout_masks.drop_in_each_step(series, keep_prob, self._gen_seed(place, 0))
+
+        def drop_inputs(x: tf.Tensor) -> tf.Tensor:
+            return drop(x, "input", self._recurrent_input_noise, self._input_keep_prob)
+
+        def drop_outputs(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+            return drop(h, "output", self._recurrent_output_noise, self._output_keep_prob)
+
+        inner = self.cell.segment()
+        if _drops(self._state_keep_prob):
+            h_noises = tf.nest.flatten(self._recurrent_state_noise)[1::2]
+            h_masks = [dropout_masks.mask_for_all_steps(self._state_keep_prob, noise) for noise in h_noises]
+            inner = segments.with_h_masks(inner, h_masks)
+        return Segment(
+            [inner],
+            before=drop_inputs if _drops(self._input_keep_prob) else None,
+            after=drop_outputs if _drops(self._output_keep_prob) else None,
+        )
+
     def get_config(self) -> dict[str, Any]:
         visitor = self._dropout_state_filter
         config = super().get_config()
@@ -201,6 +245,13 @@ def _recurrent_dropout(value: tf.Tensor, noise: tf.Tensor, keep_prob: Any) -> tf
     dropped = value / keep_prob * tf.floor(keep_prob + noise)
     dropped.set_shape(value.shape)
     return dropped
+
+
+def _count_pairs(state: Any) -> int:
+    """Returns how many (c, h) are in a state."""
+    if isinstance(state, LSTMStateTuple):
+        return 1
+    return sum(map(_count_pairs, state)) if isinstance(state, tuple) else 0
 
 
 def _select_all(values: Any) -> bool:

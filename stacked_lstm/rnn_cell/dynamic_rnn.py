@@ -25,9 +25,10 @@ def dynamic_rnn(
 ) -> tuple[Any, Any]:
     """Runs a cell over time.
 
-    It stands for `tf.nn.dynamic_rnn` of TensorFlow 1.15; `engine` is the one argument more. A plain stack of LSTM
-    cells runs on one of the package's engines, everything else on TensorFlow's own loop. `engine_used(outputs)` tells
-    which one and why. B is the batch size, T the number of time steps, I the width of the inputs.
+    It stands for `tf.nn.dynamic_rnn` of TensorFlow 1.15; `engine` is the one argument more. LSTM cells, stacks of them
+    and wrappers around them run on the package's engines, everything else on TensorFlow's own loop.
+    `engine_used(outputs)` tells which one and why. B is the batch size, T the number of time steps, I the width of the
+    inputs.
 
     Args:
       cell: an `RNNCell` of this module, or a cell of TensorFlow or of your own with the same methods.
@@ -36,15 +37,15 @@ def dynamic_rnn(
         Default None: all sequences have T steps.
       initial_state: tensors in the structure of `cell.state_size`, with B rows each. Default None: zeros.
       dtype: tf.DType of the state. It is needed if `initial_state` is None.
-      parallel_iterations: int, how many steps TensorFlow's loop may run at the same time. Default None: 32. Any other
-        number asks for TensorFlow's loop.
-      swap_memory: bool, default False. True asks for TensorFlow's loop, which then may move what it keeps for the
-        gradient from the GPU to the host.
+      parallel_iterations: int, how many steps TensorFlow's loop may run at the same time. Default None: 32. It changes
+        no number, and engines ignore it.
+      swap_memory: bool, default False. True: TensorFlow's loop may move what it keeps for the gradient from the GPU to
+        the host. It changes no number, and engines ignore it.
       time_major: bool, default False: inputs and outputs begin with the batch. True: they begin with time.
       scope: str or `tf.VariableScope` for the variables. Default None: "rnn".
       engine: "auto"; or the name of an engine, "cudnn", "native" or "graph"; or "stepwise", TensorFlow's own loop
-        around the cell, whose bits are those of `tf.nn.static_rnn`. Default None: "auto", which the environment
-        variable STACKED_LSTM_ENGINE can change.
+        around the cell, whose bits and dropout masks are those of `tf.nn.static_rnn`. Default None: "auto", which the
+        environment variable STACKED_LSTM_ENGINE can change.
 
     Returns:
       (outputs, final state): outputs [B, T, output size], or [T, B, output size] if `time_major`; the state at the end

@@ -14,12 +14,8 @@ from stacked_lstm.rnn_cell.variables import snake_case
 
 # Besides those in `activations`.
 _MORE_ACTIVATIONS = {
-    "elu": tf.nn.elu,
     "exponential": tf.exp,
-    "selu": tf.nn.selu,
     "softmax": tf.nn.softmax,
-    "softplus": tf.nn.softplus,
-    "softsign": tf.nn.softsign,
 }
 
 # name -> (class, arguments whose defaults differ in Keras)
@@ -53,7 +49,7 @@ def activation(value: str | Callable, function: str) -> Activation:
 
 def activation_config(entry: Activation) -> str | Callable:
     """Returns the name of an `Activation`, or its function if it has no name."""
-    if entry.times_slope is not None:
+    if activations.is_named(entry):
         return entry.name
     return next((name for name, function in _MORE_ACTIVATIONS.items() if function is entry.function), entry.function)
 

@@ -11,27 +11,35 @@ import numpy as np
 
 from stacked_lstm import checks, equations
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell, check_floating
+from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
 class LSTMBase(RNNCell):
     """A cell whose state is (c, h) and whose gates are in one kernel and one bias.
 
-    Subclasses define `call`, and `_add_variables` and `_extras` if they have more than kernel and bias.
+    Subclasses define `call`, and `_add_variables` and `_extras` if they have more than kernel and bias. A subclass with
+    `has_layer=True` runs on the engines. Its own subclasses do not, because they may compute something else.
 
     Attributes:
+      has_layer: bool, whether `layer` is the whole cell.
       activation: `activations.Activation`.
       input_size: I, an int; None before the cell is built.
     """
 
+    has_layer = False
     input_size: Any = None
     _kernel: Any = None
     _bias: Any = None
     _num_proj: int | None = None
+
+    def __init_subclass__(cls, has_layer: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.has_layer = has_layer
 
     def __init__(
         self,
@@ -74,11 +82,8 @@ class LSTMBase(RNNCell):
         Raises:
           ValueError: I is unknown.
         """
-        depth = tf.TensorShape(inputs_shape).as_list()[-1]
-        if depth is None:
-            raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}")
-        self.input_size = depth
-        self._add_variables(depth)
+        self.input_size = input_width(inputs_shape)
+        self._add_variables(self.input_size)
         self.built = True
 
     def layer(self) -> Layer:
@@ -91,6 +96,10 @@ class LSTMBase(RNNCell):
         bias = self._bias + tf.constant(is_f, self._bias.dtype.base_dtype) * forget_bias
         sizes = self.input_size, self._num_units
         return Layer(*sizes, [self._kernel], [bias], activation=self.activation, extras=self._extras())
+
+    def segment(self) -> Segment:
+        """Returns the built cell as the `Segment` that engines run."""
+        return Segment([self.layer()])
 
     def _extras(self) -> Extras:
         """What the cell has beyond the plain equations."""

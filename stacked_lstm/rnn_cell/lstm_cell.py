@@ -10,7 +10,7 @@ from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 
-class LSTMCell(LSTMBase):
+class LSTMCell(LSTMBase, has_layer=True):
     """The LSTM cell with optional peepholes, projection and clips.
 
     It stands for `tf.nn.rnn_cell.LSTMCell` (also `tf.contrib.rnn.LSTMCell`) of TensorFlow 1.15. Without options it

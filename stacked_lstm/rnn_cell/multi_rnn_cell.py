@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.variables import record, recording_getter
@@ -109,6 +110,10 @@ class MultiRNNCell(RNNCell):
                 inputs, new_state = cell(inputs, cell_state)
                 new_states.append(new_state)
         return inputs, tuple(new_states) if self._state_is_tuple else tf.concat(new_states, axis=1)
+
+    def segment(self) -> Segment:
+        """Returns the built stack as the `Segment` that engines run. Its cells are LSTM cells, stacks or wrappers."""
+        return Segment([cell.segment() for cell in self._cells])
 
     def _cell_scope(self, k: int) -> Any:
         """The scope of cell k. It records all variables that are made in it, whoever makes them."""

@@ -1,4 +1,4 @@
-"""Lists of the variables that a cell makes, and names of scopes."""
+"""Records the variables that a cell makes, and turns class names into names of scopes."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 
@@ -69,6 +70,20 @@ class CellWrapper(RNNCell):
         """
         raise NotImplementedError(f"{type(self).__name__}._call_wrapped_cell")
 
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        """Returns why engines cannot do what the wrapper does, for inputs [B, width]; None if they can.
+
+        Args:
+          width: int, the width of the inputs.
+          dtype: tf.DType of inputs, states and outputs.
+        """
+        del width, dtype
+        return None
+
+    def segment(self) -> Segment:
+        """Returns the built wrapper, with the cell inside, as the `Segment` that engines run."""
+        raise NotImplementedError(f"{type(self).__name__}.segment")
+
     @property
     def trainable_weights(self) -> list[tf.Variable]:
         return list(getattr(self.cell, "trainable_weights", ()))
@@ -120,6 +135,17 @@ class ResidualWrapper(CellWrapper):
         outputs, new_state = cell_call_fn(inputs, state, **kwargs)
         return (self._residual_fn or _sum)(inputs, outputs), new_state
 
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        del dtype
+        if self._residual_fn:
+            return "there is a ResidualWrapper with a residual_fn"
+        if width != self.output_size:
+            return f"a ResidualWrapper would add inputs of width {width} to outputs of width {self.output_size}"
+        return None
+
+    def segment(self) -> Segment:
+        return Segment([self.cell.segment()], after=_sum)
+
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), residual_fn=self._residual_fn)
 
@@ -135,7 +161,9 @@ def _sum(inputs: Any, outputs: Any) -> Any:
 class DeviceWrapper(CellWrapper):
     """Places a cell on a device: its operations, its zero states and its variables.
 
-    It stands for `tf.nn.rnn_cell.DeviceWrapper` (also `tf.contrib.rnn.DeviceWrapper`) of TensorFlow 1.15.
+    It stands for `tf.nn.rnn_cell.DeviceWrapper` (also `tf.contrib.rnn.DeviceWrapper`) of TensorFlow 1.15. In a call of
+    `dynamic_rnn` the engine is the one that fits the device. On a machine without a GPU, "/gpu:0" counts as the CPU,
+    where a session with `allow_soft_placement=True` runs it.
 
     Attributes:
       wrapped_cell: the cell inside.
@@ -173,6 +201,9 @@ class DeviceWrapper(CellWrapper):
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         with tf.device(self._device):
             return cell_call_fn(inputs, state, **kwargs)
+
+    def segment(self) -> Segment:
+        return Segment([self.cell.segment()], device=self._device)
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), device=self._device)

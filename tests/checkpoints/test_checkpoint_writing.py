@@ -235,7 +235,7 @@ def test_a_template_keeps_all_else(tmp_path):
         (dict(path="."), "expected the name of a file, got the folder"),
         (
             dict(format=None),
-            "expected `format`, or a file name that ends in one of .weights.h5 .h5 .keras .* got .*own.ckpt",
+            "expected `format`, or a file name that ends in one of .weights.h5 .h5 .hdf5 .hd5 .keras .* got .*own.ckpt",
         ),
         (
             dict(path="own.h5", format=None, other_arrays={"a": np.zeros(1)}),
@@ -259,14 +259,14 @@ def test_what_was_not_written_well_is_not_renamed(broken, tmp_path, monkeypatch)
     checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
     before, codec = folder(tmp_path), tensorflow_checkpoints.CODEC
 
-    def save_badly(path, content):
+    def save_badly(path, content, target):
         if broken == "another number":
             content.arrays["stacked_lstm/layer_1/bf"] = np.nextafter(content.arrays["stacked_lstm/layer_1/bf"], 9)
-            codec.save(path, content._replace(arrays=dict(content.arrays)))
+            codec.save(path, content._replace(arrays=dict(content.arrays)), target)
             content.arrays["stacked_lstm/layer_1/bf"] = layers[0]["bf"]
         elif broken == "cut off":
-            codec.save(path, content)
-            with open(path + ".data-00000-of-00001", "r+b") as file:
+            codec.save(path, content, target)
+            with open(path + ".data-00000-of-00002", "r+b") as file:
                 file.truncate(100)
         else:
             raise OSError("no space left on device")

@@ -132,7 +132,9 @@ def test_our_own_stacks(tmp_path, session):
     source = checkpoints.read(path)
     assert names_of(source.layers) == [f"{name}/layer_{k}" for name in stacks for k in (1, 2)]
     assert [layer.network for layer in source.layers] == [name for name in stacks for _ in range(2)]
-    assert sorted(source.other_arrays) == sorted(
+    assert source.other_arrays == {}
+    states = [name for layer in source.layers for name in layer.location.initial_state.values()]
+    assert sorted(states) == sorted(
         [f"outer/second/initial_state/layer_{k}/{n}" for k in (1, 2) for n in "ch"]
         + [f"third/initial_state/layer_{k}/W_{n}" for k in (1, 2) for n in "ch"]
     )

@@ -163,6 +163,24 @@ def test_a_legacy_file_lists_its_layers_in_order(tmp_path):
     assert names_of(checkpoints.read(path).layers) == [f"model_weights/{n}/{n}" for n in "cab"]
 
 
+@pytest.mark.parametrize("name", ["model.hdf5", "model.hd5", "model.keras.h5"])
+def test_other_names_of_hdf5_files(name, tmp_path):
+    """A golden file is read under each name, and a new file is written."""
+    with open(os.path.join(os.path.dirname(GOLDEN), "tf_keras", "stacked.h5"), "rb") as file:
+        (tmp_path / name).write_bytes(file.read())
+    layers = checkpoints.read(tmp_path / name).layers
+    checkpoints.write(tmp_path / ("new_" + name), layers)
+    reread = checkpoints.read(tmp_path / ("new_" + name)).layers
+    for layer, other in zip(layers, reread):
+        assert all(files.same_bits(layer.weights[key], other.weights[key]) for key in layer.weights)
+
+
+def test_an_hdf5_file_without_its_suffix(tmp_path):
+    write_file(tmp_path / "weights.best", group("layers/lstm/cell/vars"))
+    with pytest.raises(ValueError, match="expected the name of an HDF5 file to end in .h5, .hdf5 or .hd5, got .*best"):
+        checkpoints.read(tmp_path / "weights.best")
+
+
 def test_cudnn_lstm(tmp_path):
     """CuDNNLSTM has two biases that add. A file of TensorFlow 1.15 is read, and used as a template."""
     path = os.path.join(GOLDEN, "cudnn_lstm.h5")

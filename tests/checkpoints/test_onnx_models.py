@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from stacked_lstm import checkpoints, layouts
+from stacked_lstm import checkpoints
 from support import numeric, plain_lstm
 from support.checkpoint_files import GOLDEN, folder, names_of
+from support.onnx_files import lstm_layers, model_of
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra `test` brings it)")
 reference = pytest.importorskip("onnx.reference", reason="this onnx has no reference evaluator")
@@ -16,32 +17,6 @@ PYTORCH = os.path.join(os.path.dirname(GOLDEN), "pytorch")
 OLD = tuple(map(int, onnx.__version__.split(".")[:2])) <= (1, 14)  # 1.14 is the last for Python 3.7.
 BACKWARD_TOO = pytest.mark.skipif(OLD, reason="onnx 1.14 evaluates nodes of direction forward only")
 NEWER = pytest.mark.skipif(OLD, reason="onnx 1.14 does not know the version of ONNX that PyTorch 2.13 writes")
-
-
-def lstm_layers(sizes, input_size, peepholes=False, seed=6, **options):
-    random = np.random.RandomState(seed)
-    layers = plain_lstm.float32_layers(sizes, input_size, seed, scale=0.5, **options)
-    for layer, size in zip(layers, sizes):
-        layer.update({"p" + k: random.standard_normal([size]).astype(np.float32) for k in "fio"} if peepholes else {})
-    return layers
-
-
-def model_of(layers, direction="forward", extra=(), weights=(), **attributes):
-    """A model x [T, B, I] -> LSTM -> y [T, directions, B, H] -> z = y + 1 with the arrays of `layers`."""
-    packed = [layouts.pack(layer, "onnx") for layer in layers]
-    arrays = {key: np.concatenate([item[key] for item in packed]) for key in packed[0]}
-    inputs = ["x", "W", "R", "B" if "B" in arrays else "", "", "", "", "P" if "P" in arrays else ""]
-    node = onnx.helper.make_node(
-        "LSTM", inputs, ["y"], name="encoder", hidden_size=arrays["R"].shape[2], direction=direction, **attributes
-    )
-    add = onnx.helper.make_node("Add", ["y", "one"], ["z"])
-    arrays["one"] = np.ones([], np.float32)
-    arrays.update(weights)
-    tensors = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    info = onnx.helper.make_tensor_value_info
-    x, z = info("x", 1, ["T", "B", arrays["W"].shape[2]]), info("z", 1, [None] * 4)
-    graph = onnx.helper.make_graph(list(extra) + [node, add], "model", [x], [z], initializer=tensors)
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=7)
 
 
 def evaluate(path, x):
@@ -144,11 +119,14 @@ def test_broken_models(tmp_path):
     onnx.save(model_of(lstm_layers([4], 3), weights={"R": np.zeros([1, 16, 3], np.float32)}), str(path))
     with pytest.raises(ValueError, match=r"arrays of .* 'onnx' for encoder in .* got .*\(1, 16, 3\)"):
         checkpoints.read(str(path))
-    computed = onnx.helper.make_node("Identity", ["W"], ["computed"])
+    computed = onnx.helper.make_node("Mul", ["W", "one"], ["computed"], name="scale")
     model = model_of(lstm_layers([4], 3), extra=[computed])
     model.graph.node[1].input[1] = "computed"
     onnx.save(model, str(path))
-    with pytest.raises(ValueError, match="arrays of .* for encoder .*'computed': 'missing'"):
+    with pytest.raises(
+        ValueError,
+        match="arrays of .* for encoder .*'computed': 'missing'.*; W is computed by Mul .node 'scale'. at run time",
+    ):
         checkpoints.read(str(path))
 
 

@@ -1,6 +1,7 @@
 """State_dicts of PyTorch as .npz and .safetensors: golden files are read and computed with; files are written."""
 
 import os
+import pickle
 import sys
 
 import numpy as np
@@ -212,3 +213,77 @@ def test_a_prefix_ends_in_a_point(suffix, tmp_path):
     with pytest.raises(ValueError, match="expected `scope` to be a prefix .*, which ends in .*, got 'lstm'"):
         checkpoints.write(str(tmp_path / ("new" + suffix)), float32_layers([4], 3), scope="lstm")
     assert folder(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "pytorch_model.bin", "model.pkl", "last.ckpt", "zip.ckpt"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_pickles_are_refused(name, exists, tmp_path):
+    """The message has the recipe. A file is known by its first bytes, too."""
+    if not exists and name.endswith(".ckpt"):
+        return
+    if exists:
+        (tmp_path / name).write_bytes(b"PK\3\4..." if "zip" in name else pickle.dumps({"a": 1}))
+    recipe = r"safetensors.torch.save_file\(model.state_dict\(\), '.*%s.safetensors'\)" % name.split(".")[0]
+    with pytest.raises(
+        ValueError, match="checkpoints.read: expected a file without pickles, .*" + recipe + ", got .*" + name
+    ):
+        checkpoints.read(tmp_path / name)
+    if not name.endswith(".ckpt"):
+        with pytest.raises(ValueError, match="checkpoints.write: expected a file without pickles, .*" + recipe):
+            checkpoints.write(tmp_path / name, plain_lstm.float32_layers([4], 3), "pytorch")
+
+
+def test_a_checkpoint_with_the_name_of_a_pickle(tmp_path):
+    checkpoints.write(tmp_path / "model.bin", plain_lstm.float32_layers([4], 3), "stacked_lstm")
+    assert len(checkpoints.read(tmp_path / "model.bin").layers) == 1
+
+
+ONE = {"weight_ih_l0": np.ones([16, 3], np.float32), "weight_hh_l0": np.ones([16, 4], np.float32)}
+
+
+@pytest.mark.parametrize(
+    "others, text",
+    [
+        (["lstm.weight_hh_l0_raw"], "with lstm.weight_hh_l0_raw, which an nn.LSTM does not have"),
+        (["lstm.weight_hh_l0_g", "lstm.weight_hh_l0_v"], "with lstm.weight_hh_l0_g, lstm.weight_hh_l0_v, which"),
+        (
+            ["lstm.layernorm_i.weight", "lstm.layernorm_h.weight"],
+            "with lstm.layernorm_h.weight, lstm.layernorm_i.weight",
+        ),
+        (["lstm.w_f_diag"], "with lstm.w_f_diag, which"),
+        ([f"lstm.norm{k}" for k in range(9)], r"with lstm.norm0, lstm.norm1, lstm.norm2, ..., which"),
+        (["lstm.h0"], "with lstm.h0, which"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["lstm.", "encoder.lstm."])
+def test_what_surrounds_the_weights(others, text, prefix, tmp_path):
+    """Normalisation, weight dropout, peepholes and the like in a module must not be dropped without a word."""
+    arrays = {prefix + name: array for name, array in ONE.items()}
+    arrays.update({name.replace("lstm.", prefix): np.ones(3) for name in others})
+    np.savez(str(tmp_path / "model.npz"), **arrays)
+    with pytest.raises(ValueError, match="expected plain LSTM layers in .* got .*" + text.replace("lstm.", prefix)):
+        checkpoints.read(tmp_path / "model.npz")
+    assert len(checkpoints.read(tmp_path / "model.npz", names=".*l0").layers) == 1
+
+
+@pytest.mark.parametrize("name, is_plain", [("head.weight", True), ("weight_hh_l0_raw", False), ("weight_g", True)])
+def test_what_surrounds_a_module_without_a_name(name, is_plain, tmp_path):
+    np.savez(str(tmp_path / "model.npz"), **dict(ONE, **{name: np.ones(3)}))
+    if is_plain:
+        assert checkpoints.read(tmp_path / "model.npz").layers[0].remark == ""
+    else:
+        with pytest.raises(ValueError, match=f"got .*with {name}, which an nn.LSTM does not have"):
+            checkpoints.read(tmp_path / "model.npz")
+
+
+def test_real_weight_normalisation(tmp_path):
+    """PyTorch's own parametrization has no matrix of the usual name at all."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    module = torch.nn.Module()
+    module.lstm = torch.nn.LSTM(3, 4)
+    torch.nn.utils.parametrizations.weight_norm(module.lstm, "weight_hh_l0")
+    np.savez(str(tmp_path / "model.npz"), **{name: value.numpy() for name, value in module.state_dict().items()})
+    with pytest.raises(
+        ValueError, match="'lstm.weight_hh_l0': 'missing'.*; with lstm.parametrizations.weight_hh_l0.original0"
+    ):
+        checkpoints.read(tmp_path / "model.npz")

@@ -14,6 +14,7 @@ from stacked_lstm.commands import command, convert
 from stacked_lstm.compat import tf
 from support import numeric, plain_lstm
 from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
+from support.initial_states import saved_stack
 from support.paths import ROOT
 
 FOLDER = os.path.dirname(GOLDEN)
@@ -117,14 +118,17 @@ def test_the_report(tmp_path, capsys):
     assert re.search(row % "rnn/lstm_cell" + " +Adam\n", printed)
     assert re.search("only if --layers names them:\n.*" + row % "dense" + " +the shapes of an LSTM", printed, re.S)
     assert re.search(r"\n  rnn/lstm_cell +stacked_lstm +stacked_lstm/layer_1/Wf +7x4\n", printed)
-    assert "\nKept unchanged: 3 other arrays.\n" in printed and printed.endswith("written (--dry_run).\n")
+    assert (
+        "\nKept unchanged: 3 other arrays (dense/bias, dense/kernel, global_step).\n" in printed
+        and printed.endswith("written (--dry_run).\n")
+    )
     status, second_report, _ = run(capsys, **options)
     assert status == 0 and second_report.startswith(printed[: printed.index("\nNothing was written")])
     assert set(arrays_in(tmp_path / "own.ckpt")) == {"global_step", "dense/kernel", "dense/bias"} | {
         f"stacked_lstm/layer_1/{kind}{gate}{slot}" for kind in "Wb" for gate in "fioc" for slot in ("", "/Adam")
     }
     status, printed, _ = run(capsys, source=source, to=str(tmp_path / "new.npz"))
-    assert status == 0 and "Not converted: 3 other arrays." in printed
+    assert status == 0 and "Not converted: 3 other arrays (dense/bias, dense/kernel, global_step)." in printed
 
 
 def test_forget_biases_scopes_and_templates(tmp_path, capsys):
@@ -167,6 +171,91 @@ def test_one_network_of_several_after_the_other(tmp_path, capsys):
     assert names_of(checkpoints.read(whole).layers) == ["fw/layer_1", "bw/layer_1"]
 
 
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (dict(to="own.ckpt", to_format="stacked_lstm"), ["rnn add 1 to the forget gate (--forget_bias)"]),
+        (dict(to="new.npz"), ["rnn add 1 to the forget gate (--forget_bias)"]),
+        (dict(to="new.npz", forget_bias=1.0), []),
+        (dict(to="cells.ckpt", to_format="rnn_cell"), []),  # The same one twice: its value does not matter.
+        (
+            dict(to="cells.ckpt", to_format="rnn_cell", forget_bias=0.5),
+            ["the new cells will add 1 to the forget gate (--to_forget_bias)"],
+        ),
+        (
+            dict(to="cells.ckpt", to_format="rnn_cell", to_forget_bias=0.5),
+            ["rnn add 1 to the forget gate (--forget_bias)"],
+        ),
+        (
+            dict(source="pytorch/stacked.npz", to="cells.ckpt", to_format="rnn_cell"),
+            ["the new cells will add 1 to the forget gate (--to_forget_bias)"],
+        ),
+        (dict(source="pytorch/stacked.npz", to="own.ckpt", to_format="stacked_lstm"), []),
+    ],
+)
+def test_assumed_forget_biases_are_told(options, expected, tmp_path, capsys):
+    """They are not in the files."""
+    source = saved(tmp_path / "model.ckpt", cell("rnn/lstm_cell"))
+    if "source" in options:
+        source = os.path.join(FOLDER, options["source"])
+    options = dict(options, source=source, to=str(tmp_path / options["to"]))
+    for dry_run in (True, False):
+        status, printed, errors = run(capsys, dry_run=dry_run, **options)
+        assert status == 0, errors
+        told = [line for line in printed.splitlines() if "Assumed: " in line]
+        assert len(told) == len(expected) and all(end in line for line, end in zip(told, expected)), told
+
+
+def test_assumed_forget_biases_of_several_networks(tmp_path, capsys):
+    """Each is named."""
+    arrays = dict(cell("net/fw/lstm_cell"), **cell("net/bw/lstm_cell", seed=1))
+    source, to = saved(tmp_path / "both.ckpt", arrays), str(tmp_path / "new.ckpt")
+    template, options = str(tmp_path / "template.ckpt"), dict(to=to, to_format="cudnn_compatible")
+    saved(template, {name.replace("lstm_cell", "cudnn_compatible_lstm_cell"): array for name, array in arrays.items()})
+    status, printed, errors = run(capsys, source=source, template=template, **options)
+    assert status == 0, errors
+    assert [line.split(" add ")[0] for line in printed.splitlines() if "Assumed: " in line] == [
+        "Assumed: the cells of net/bw",
+        "Assumed: the cells of net/fw",
+    ]
+
+
+def test_the_latest_checkpoint_of_a_folder(tmp_path, capsys):
+    """An existing one stays the latest, and the command says so. If it is gone, the new one takes its place."""
+    first, second, third = (str(tmp_path / f"{name}.ckpt") for name in ("first", "second", "third"))
+    saved(first, cell("rnn/lstm_cell"))
+    status, printed, _ = run(capsys, source=first, to=second, to_format="stacked_lstm")
+    assert status == 0 and f"still names {first} as the latest checkpoint.\n" in printed
+    assert tf.train.latest_checkpoint(str(tmp_path)) == first
+    for part in (".index", ".data-00000-of-00001"):
+        os.remove(first + part)
+    status, printed, _ = run(capsys, source=second, to=third, to_format="rnn_cell")
+    assert status == 0 and "still names" not in printed
+    assert tf.train.latest_checkpoint(str(tmp_path)) == third
+
+
+@pytest.mark.parametrize("kind", ["learned", "projected"])
+def test_an_initial_state_is_not_dropped(kind, tmp_path, capsys):
+    """Without a place in the new file, the command asks for a flag and names the arrays."""
+    source, to = str(tmp_path / "model.ckpt"), str(tmp_path / "new.weights.h5")
+    layers, states = saved_stack(source, kind)
+    status, _, errors = run(capsys, source=source, to=to)
+    names = [f"encoder/initial_state/layer_{k}/{key}" for k in (1, 2) for key in sorted(states[0])]
+    expected = "convert.py: --to: expected --zero_initial_state, since a new file with the layout 'keras' has no place"
+    assert status == 2 and errors.startswith(expected) and errors.endswith(f"got {', '.join(names)}\n"), errors
+    assert not os.path.exists(to)
+    status, printed, errors = run(capsys, source=source, to=to, zero_initial_state=True)
+    assert status == 0 and f"Left out (--zero_initial_state): {', '.join(names)}.\n" in printed, errors
+    own = str(tmp_path / "own.ckpt")
+    status, printed, errors = run(capsys, source=source, to=own, to_format="stacked_lstm")
+    assert status == 0 and printed.count(f"initial state {kind}\n") == 2, errors
+    assert re.search(
+        rf"  encoder/layer_1 +stacked_lstm +stacked_lstm/initial_state/layer_1/{sorted(states[0])[0]} ", printed
+    )
+    for layer, state in zip(checkpoints.read(own).layers, states):
+        assert all(np.array_equal(layer.initial_state[key], state[key]) for key in state)
+
+
 ERRORS = [
     (dict(source=None), "--from: expected a file name, got none"),
     (dict(to=None), "--to: expected a file name, got none"),
@@ -189,6 +278,9 @@ ERRORS = [
         dict(layers="nothing"),
         "--from: expected --layers to match .* got 'nothing'; the names are basic_lstm/rnn/basic_lstm_cell",
     ),
+    (dict(max_bytes=100), "--from: expected arrays of at most 100 bytes together in .*, or a larger --max_bytes, got"),
+    (dict(max_bytes=0), "flag --max_bytes=0: 0 is not a positive integer"),
+    (dict(source="model.pt", layers=None), "--from: expected a file without pickles, .*save_file.*, got .*model.pt"),
     (dict(layers="["), "--from: expected --layers to be a regular expression"),
     (
         dict(layers="lstm_projection/.*"),

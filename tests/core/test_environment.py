@@ -80,12 +80,18 @@ FLOORS = {
     "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
     " layouts compat tensor_checks tf32 activations equations layer weights initializers initializer_table"
     " initial_state engines stack rnn_cell contrib checkpoints parity commands",
-    "engines": "place engine conditions padding segments loops recurrence graph second_derivatives cudnn native",
+    "engines": "recurrent_dropout place engine conditions padding segments loops recurrence graph second_derivatives"
+    " cudnn native",
     "engines.native": "library ops engine __main__",
-    "rnn_cell": "variables zero_states cell configs keras_names lstm_base basic_lstm_cell lstm_cell multi_rnn_cell"
-    " wrappers dropout_wrapper dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder",
+    "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
+    " lstm_cell lstm_block_cell"
+    " normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
+    " one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell wrappers dropout_wrapper linear"
+    " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
+    " steps static_rnn stacked_bidirectional decoder fused_cells",
     "contrib": "crf layers seq2seq legacy_seq2seq",
-    "checkpoints": "files layers stacks slots codec keras_configs keras_files onnx_models state_dicts variables"
+    "checkpoints": "limits files replacing layers initial_states stacks slots codec keras_configs hdf5_files"
+    " keras_files onnx_graphs onnx_external_data onnx_initial_states onnx_models state_dicts cell_variables variables"
     " tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report convert compare old_names old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",

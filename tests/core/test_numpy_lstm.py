@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 
 from stacked_lstm import LSTMState, StackedLSTM, activations, numpy_lstm
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.native import engine as native_engine
 from support import numeric
 from support.random_networks import GATES, LENGTHS, flat, random_layers, random_states
 from support.sessions import plain_session
 from support.sets import ONCE, some
 
-NAMES = sorted(numpy_lstm.ACTIVATIONS)
+NAMES = sorted(native_engine.ACTIVATIONS)  # Those of all engines except cudnn.
+OF_GRAPH = sorted(set(numpy_lstm.ACTIVATIONS) - set(NAMES))
 UNBOUNDED = ("linear", "relu")  # If both activations are unbounded, exponents triple in every step.
 IN_BOTH_ROLES = [(a, "sigmoid") for a in NAMES] + [("tanh", a) for a in NAMES if a != "sigmoid"]
+OF_GRAPH_IN_BOTH_ROLES = [(a, "sigmoid") for a in OF_GRAPH] + [("tanh", a) for a in OF_GRAPH]
 NAMES_IN_PAIRS = [(a, r) for a in NAMES for r in NAMES if not (a in UNBOUNDED and r in UNBOUNDED)]
 
 
@@ -80,7 +83,7 @@ def test_every_gradient_by_central_differences(projected, use_bias, lengths):
     Network(lengths, use_bias, projected).check()
 
 
-@pytest.mark.parametrize("activation, recurrent_activation", IN_BOTH_ROLES)
+@pytest.mark.parametrize("activation, recurrent_activation", IN_BOTH_ROLES + OF_GRAPH_IN_BOTH_ROLES)
 def test_gradients_of_activations_by_central_differences(activation, recurrent_activation):
     Network(activation=activation, recurrent_activation=recurrent_activation).check()
 
@@ -159,6 +162,29 @@ QUICK, CASES = WITH[::2] + WITHOUT[1::2], WITH + WITHOUT
     some(QUICK, CASES),
 )
 def test_against_the_engines(activation, recurrent_activation, use_bias, lengths, general_engine, plain_session):
+    check_engine(general_engine, plain_session, activation, recurrent_activation, use_bias, lengths)
+
+
+@pytest.mark.parametrize("activation, recurrent_activation", OF_GRAPH_IN_BOTH_ROLES)
+def test_against_the_graph_engine(activation, recurrent_activation, plain_session):
+    check_engine("graph", plain_session, activation, recurrent_activation, True, tuple(LENGTHS))
+
+
+@pytest.mark.parametrize("name", sorted(numpy_lstm.ACTIVATIONS))
+def test_functions_are_those_of_tensorflow(name, session):
+    """Also for large numbers, and with slopes that follow from the values. No number is a kink."""
+    z = np.concatenate([np.linspace(-9.03, 9.01, 73), [-1000.0, -50.0, 50.0, 1000.0]])
+    function, slope = numpy_lstm.ACTIVATIONS[name]
+    x = tf.constant(z)
+    y = activations.ACTIVATIONS[name].function(x)
+    hand_written = activations.ACTIVATIONS[name].times_slope(y, tf.ones_like(y))
+    expected, expected_slope, actual_slope = session.run([y, tf.gradients(y, x)[0], hand_written])
+    np.testing.assert_allclose(function(z), expected, rtol=1e-14, atol=1e-16)
+    np.testing.assert_allclose(slope(function(z)) * np.ones_like(z), expected_slope, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(actual_slope, expected_slope, rtol=1e-11, atol=1e-14)
+
+
+def check_engine(engine, plain_session, activation, recurrent_activation, use_bias, lengths):
     random = np.random.RandomState(1)
     sizes = [3, 5]
     layers, start = random_layers(random, sizes, 4, use_bias), random_states(random, sizes, 4)
@@ -169,9 +195,7 @@ def test_against_the_engines(activation, recurrent_activation, use_bias, lengths
     )
     case = (layers, x, start, lengths, d_outputs, d_state)
     options = {"activation": activation, "recurrent_activation": recurrent_activation}
-    numeric.check_same(
-        run_engine(general_engine, *case, session=plain_session, **options), run_numpy(*case, **options), 1e-12
-    )
+    numeric.check_same(run_engine(engine, *case, session=plain_session, **options), run_numpy(*case, **options), 1e-12)
 
 
 # Every run draws the same networks. Hypothesis does not shrink a failing one, which would take minutes for graphs.
@@ -229,7 +253,9 @@ def test_large_inputs_give_no_warning_and_no_nan():
 
 
 def test_same_activations_as_the_engines():
-    assert set(numpy_lstm.ACTIVATIONS) == set(activations.ACTIVATIONS)
+    """Except swish, whose derivative does not follow from its value."""
+    assert set(numpy_lstm.ACTIVATIONS) | {"swish"} == set(activations.ACTIVATIONS)
+    assert [name for name, function in activations.ACTIVATIONS.items() if function.times_slope is None] == ["swish"]
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS])

@@ -1,4 +1,4 @@
-"""The buffer of weights for cuDNN, and the cuDNN in NumPy, which reads it as NVIDIA documents it."""
+"""cuDNN's buffer of weights, read back by the cuDNN in NumPy that follows NVIDIA's documentation."""
 
 import os
 

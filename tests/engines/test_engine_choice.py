@@ -11,6 +11,7 @@ import pytest
 from stacked_lstm import StackedLSTM, activations, engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
+from stacked_lstm.engines.native import engine as native_engine
 from stacked_lstm.engines.native import library
 from stacked_lstm.engines.place import Place
 from support import native_ops
@@ -89,7 +90,7 @@ def test_cells_it_does_not_support(extra):
 
 @native_ops.NEEDS_NATIVE
 def test_activations_are_those_of_the_package(session):
-    """The ops know every named activation, and compute what the package computes."""
+    """The ops know the engine's activations, and compute what the package computes."""
     zeros, kernels = tf.zeros([1, 1]), [tf.ones([2, 1])] * 4
 
     def call(activation_name, recurrent_name):
@@ -97,7 +98,8 @@ def test_activations_are_those_of_the_package(session):
         return native_ops.forward(tf.ones([1, 1, 1]), [zeros + 1], [zeros], kernels, **functions)[0]
 
     one = tf.ones([])
-    for name, activation in activations.ACTIVATIONS.items():
+    for name in native_engine.ACTIVATIONS:
+        activation = activations.ACTIVATIONS[name]
         for actual, expected in (
             (call(name, "linear"), activation.function(activation.function(one) + 1)),
             (call("linear", name), activation.function(one) * 2 * activation.function(one)),
@@ -105,6 +107,15 @@ def test_activations_are_those_of_the_package(session):
             np.testing.assert_allclose(session.run(actual)[0, 0, 0], session.run(expected), rtol=1e-6)
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected a known activation, got 'softmax'"):
         session.run(call("tanh", "softmax"))
+
+
+@pytest.mark.parametrize("name", sorted(set(activations.ACTIVATIONS) - set(native_engine.ACTIVATIONS)))
+def test_activations_that_native_does_not_have(name):
+    for k, argument in enumerate(("activation", "recurrent_activation")):
+        used = choice(name=f"stack_{k}", **{argument: name})
+        assert used.name == "graph" and f"; not native: it does not have the activation {name};" in used.reason
+        with pytest.raises(ValueError, match=f"'native' supports, got it does not have the activation {name}"):
+            choice(name=f"native_{k}", engine="native", **{argument: name})
 
 
 REMOTE = CONDITIONS["in_this_process"]
@@ -118,11 +129,12 @@ DEVICES = [
     ("/job:localhost/device:CPU:*", None, None),
     ("/job:worker/task:1/device:CPU:0", None, "the device is /job:worker/task:1/device:CPU:0, " + REMOTE),
     ("/job:worker", None, "the device is /job:worker, " + REMOTE),
-    ("/device:GPU:0", "the device is /device:GPU:0", None),
+    ("/device:GPU:0", None, None),  # Soft placement puts the ops on the CPU, because there is no GPU.
+    ("/job:localhost/device:GPU:1", None, None),
     ("/job:cpu_worker/device:GPU:0", "the device is /job:cpu_worker/device:GPU:0", None),
     ("/device:XLA_CPU:0", "the device is /device:XLA_CPU:0", None),
     ("/device:TPU:0", "the device is /device:TPU:0", None),
-    (lambda op: "/device:GPU:1", "the device is /device:GPU:1", None),
+    (lambda op: "/device:GPU:1", None, None),
     (lambda op: "/cpu:0", None, None),
     (None, None, None),
 ]
@@ -151,19 +163,48 @@ def test_asking_about_a_cell(graph):
 
 
 @native_ops.NEEDS_NATIVE
-def test_devices_of_a_stack():
+@pytest.mark.parametrize("device", ["/device:GPU:0", "/job:localhost/device:GPU:1"])
+def test_devices_where_there_is_a_gpu(device, gpus):
+    gpus.append("a GPU")
+    with tf.device(device):
+        assert problem() == objection() == "the device is " + device
+
+
+@native_ops.NEEDS_NATIVE
+def test_a_gpu_that_is_not_there():
+    """The native ops run under soft placement. Without it TensorFlow refuses the graph, as it refuses its own ops."""
+    with tf.device("/gpu:0"):
+        lstm = StackedLSTM([2])
+        outputs, _ = lstm(tf.ones([3, 4, 1]))
+        gradients = tf.gradients(outputs, lstm.variables)
+        own = tf.ones([2, 2], name="own") @ tf.ones([2, 2])
+    assert lstm.engine_used.name == "native" and outputs.device == own.device == "/device:GPU:0"
+    with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:
+        session.run(tf.global_variables_initializer())
+        assert np.all(np.isfinite(session.run(gradients[0])))
+    with tf.Session() as session:
+        for result in (own, outputs):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="Cannot assign a device"):
+                session.run(result)
+
+
+@native_ops.NEEDS_NATIVE
+def test_devices_of_a_stack(gpus):
+    gpus.append("a GPU")
     with tf.device("/device:GPU:0"):
-        assert choice().name == "graph" and "not native: the device is /device:GPU:0" in choice(name="again").reason
+        reason = choice(name="again", activation="relu").reason
+        assert "not native: the device is /device:GPU:0" in reason
         with pytest.raises(ValueError, match="'native' supports, got the device is /device:GPU:0"):
             choice(name="by_name", engine="native")
     with tf.device("/device:GPU:2"):
         tensor = tf.zeros([])
     with tf.colocate_with(tensor):
-        assert "not native: the device is /device:GPU:2" in choice(name="beside").reason
+        assert "not native: the device is /device:GPU:2" in choice(name="beside", activation="relu").reason
 
 
 @native_ops.NEEDS_NATIVE
-def test_device_functions_in_loops(control_flow):
+def test_device_functions_in_loops(control_flow, gpus):
+    gpus.append("a GPU")
     found = []
     with tf.device(lambda op: "/device:GPU:0"):
         tf.while_loop(lambda k: k < 1, lambda k: (found.append(problem()), k + 1)[1], [0])
@@ -207,9 +248,9 @@ def test_what_is_asked_last(monkeypatch, caplog):
     monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: queries.append(kind) or [])
     monkeypatch.setattr(library, "problem", lambda: queries.append("library") or words)
     monkeypatch.setattr(library, "_loaded", {})
-    for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.elu}]):
+    for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.softmax}]):
         assert choice(name=f"stack_{k}", **options).name == "graph"
-    for device in ("/device:GPU:0", "/job:worker/device:CPU:0"):
+    for device in ("/job:worker/device:GPU:0", "/job:worker/device:CPU:0"):
         with tf.device(device):
             assert objection().startswith("the device is")
     tf.while_loop(lambda k: k < 1, lambda k: k + len(objection()), [0])
@@ -260,10 +301,12 @@ def cells(cell, scope, **options):
 
 @native_ops.NEEDS_NATIVE
 def test_cells_and_the_environment(monkeypatch):
-    """The variable decides for plain stacks of cells. All other cells run on TensorFlow's loop."""
+    """The variable decides for cells that engines run. All other cells run on TensorFlow's loop."""
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "native")
     assert cells(rnn_cell.LSTMCell(2), "plain") == ("native", "asked for by STACKED_LSTM_ENGINE")
-    assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "stepwise"
+    assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "native"
+    dropped_states = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), state_keep_prob=0.5)
+    assert cells(dropped_states, "dropped_states").name == "stepwise"
     with pytest.raises(ValueError, match="'native' supports, got " + CONDITIONS["plain_equations"]):
         cells(rnn_cell.LSTMCell(2, use_peepholes=True), "peepholes")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")

@@ -63,6 +63,24 @@ def test_gradients_of_activations(activation, recurrent_activation, initializer,
     ).check_gradients()
 
 
+# Functions that only the graph engine has.
+OF_GRAPH = ("elu", "selu", "softplus", "softsign", "relu6", "leaky_relu", "swish")
+PAIRS_OF_GRAPH = [(name, "sigmoid") for name in OF_GRAPH] + [("tanh", name) for name in OF_GRAPH]
+
+
+@pytest.mark.parametrize("activation, recurrent_activation", PAIRS_OF_GRAPH)
+def test_gradients_of_activations_of_graph(activation, recurrent_activation, plain_session):
+    options = {"activation": activation, "recurrent_activation": recurrent_activation, "engine": "graph"}
+    Problem(plain_session, [4, 3], 3, [5, 0, 3], weight_initializer="glorot_bengio", **options).check_gradients()
+
+
+@pytest.mark.parametrize("activation, recurrent_activation", [pair for pair in PAIRS_OF_GRAPH if "swish" not in pair])
+def test_second_derivatives_of_activations_of_graph(activation, recurrent_activation, plain_session):
+    options = {"activation": activation, "recurrent_activation": recurrent_activation, "engine": "graph"}
+    options["weight_initializer"] = "glorot_bengio"  # Smaller weights close many gates of relu6.
+    Problem(plain_session, [4, 3], 3, second=True, **options).check_second_derivatives()
+
+
 def test_gradients_under_both_control_flows(control_flow, engine, plain_session):
     Problem(plain_session, [4, 7, 3], 5, [5, 0, 3], initial_state="learned", engine=engine).check_gradients()
 

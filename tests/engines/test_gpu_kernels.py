@@ -1,4 +1,4 @@
-"""A session on a GPU needs no soft placement. These tests need no GPU."""
+"""Every op that is placed on a GPU has a kernel for GPUs. These tests run without a GPU."""
 
 import pytest
 

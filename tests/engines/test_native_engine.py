@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stacked_lstm import StackedLSTM, activations, numpy_lstm, weights
+from stacked_lstm import StackedLSTM, numpy_lstm, weights
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.native import engine as native_engine
 from support import native_ops, numeric
 from support.native_ops import layer_names, results
 from support.sets import ONCE
@@ -118,8 +119,8 @@ def test_long_and_wide(T, B, I, H, layers):  # noqa: E741
 
 
 @ONCE
-@pytest.mark.parametrize("recurrent_activation", sorted(activations.ACTIVATIONS))
-@pytest.mark.parametrize("activation", sorted(activations.ACTIVATIONS))
+@pytest.mark.parametrize("recurrent_activation", native_engine.ACTIVATIONS)
+@pytest.mark.parametrize("activation", native_engine.ACTIVATIONS)
 def test_activations(activation, recurrent_activation, session):
     values = native_ops.random_values(0, 5, 4, 3, 18)
     layer = native_ops.build("float64", activation=activation, recurrent_activation=recurrent_activation)

@@ -19,15 +19,23 @@ def tensorflow_1_15():
 
 
 def block_cells():
-    """Writes block_cells.ckpt.* and block_cells.npz with the cells of tf.contrib."""
+    """Writes block_cells.ckpt.* and block_cells.npz with every case of BLOCK_CASES."""
+    write("block_cells", networks_of(cells.BLOCK_CASES, contrib()))
+
+
+def contrib_cells():
+    """Writes contrib_cells.ckpt.* and contrib_cells.npz with every case of CONTRIB_CASES."""
+    write("contrib_cells", networks_of(cells.CONTRIB_CASES, contrib()))
+
+
+def contrib():
+    """The cells of tf.contrib in one module."""
     import tensorflow  # tensorflow.compat.v1 has no contrib.
 
-    contrib = types.SimpleNamespace(
-        LSTMBlockCell=tensorflow.contrib.rnn.LSTMBlockCell,
-        CudnnCompatibleLSTMCell=tensorflow.contrib.cudnn_rnn.CudnnCompatibleLSTMCell,
-        MultiRNNCell=tensorflow.nn.rnn_cell.MultiRNNCell,
-    )
-    write("block_cells", networks_of(cells.BLOCK_CASES, contrib))
+    names = [name for name in dir(tensorflow.contrib.rnn) if name[0].isupper()]
+    module = types.SimpleNamespace(**{name: getattr(tensorflow.contrib.rnn, name) for name in names})
+    module.CudnnCompatibleLSTMCell = tensorflow.contrib.cudnn_rnn.CudnnCompatibleLSTMCell
+    return module
 
 
 def unrolled_loops():
@@ -79,6 +87,8 @@ def write(target, networks):
                 key: random.randn(*tensor.shape.as_list()).astype(tensor.dtype.as_numpy_dtype)
                 for key, tensor in network.placeholders.items()
             }
+            if network.placeholders["inputs"].dtype.is_integer:
+                inputs["inputs"] = random.randint(cells.case_of(name).classes, size=inputs["inputs"].shape)
             if "sequence_length" in inputs:
                 inputs["sequence_length"] = np.array(cells.LENGTHS, np.int32)
             results = session.run(network.results, {network.placeholders[key]: inputs[key] for key in inputs})
@@ -131,3 +141,37 @@ def cudnn_lstm():
         archive.update(numbered(name + "/weights", kept))
         archive.update(numbered(name + "/converted", layer.get_weights()))
     np.savez_compressed(target + ".npz", **archive)
+
+
+def other_cells():
+    """Writes other_cells.ckpt.*: cells that are no plain LSTM, and plain ones in wrappers, each in a scope."""
+    from tensorflow.contrib import rnn, seq2seq
+
+    cell = tf.nn.rnn_cell
+    inputs = tf.zeros([BATCH, TIME, 3])
+    attention = seq2seq.BahdanauAttention(4, inputs)
+    networks = {
+        "layer_norm": rnn.LayerNormBasicLSTMCell(4),
+        "coupled": rnn.CoupledInputForgetGateLSTMCell(4),
+        "gru": cell.GRUCell(4),
+        "basic_rnn": cell.BasicRNNCell(4),
+        "nas": rnn.NASCell(4),
+        "ugrnn": rnn.UGRNNCell(4),
+        "attention": rnn.AttentionCellWrapper(cell.BasicLSTMCell(4), 3, state_is_tuple=True),
+        "seq2seq": seq2seq.AttentionWrapper(cell.BasicLSTMCell(4), attention, attention_layer_size=3),
+        "output": rnn.OutputProjectionWrapper(cell.LSTMCell(4), 2),
+        "input": rnn.InputProjectionWrapper(cell.LSTMCell(4), 2),
+        "highway": rnn.HighwayWrapper(cell.BasicLSTMCell(3)),
+        "dropout": cell.DropoutWrapper(cell.BasicLSTMCell(3)),
+        "mixed": cell.MultiRNNCell([cell.BasicLSTMCell(4), cell.GRUCell(4)]),
+        "mixed_layer_norm": cell.MultiRNNCell([cell.BasicLSTMCell(4), rnn.LayerNormBasicLSTMCell(4)]),
+    }
+    for name, network in networks.items():
+        with tf.variable_scope(name):
+            tf.nn.dynamic_rnn(network, inputs, dtype=tf.float32)
+    random = random_state("other_cells")
+    with tf.Session() as session:
+        for variable in tf.global_variables():
+            variable.load(random.randn(*variable.shape.as_list()), session)
+        target = path("tensorflow_1_15", "other_cells.ckpt")
+        tf.train.Saver().save(session, target, write_meta_graph=False, write_state=False)

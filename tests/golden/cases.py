@@ -22,6 +22,8 @@ class Case(NamedTuple):
       lengths: whether the sequences have the lengths `LENGTHS`; otherwise all have TIME steps.
       initial_state: whether the network gets an initial state; otherwise it starts from zeros.
       time_major: whether inputs and outputs are [TIME, BATCH, width]; otherwise they are [BATCH, TIME, width].
+      fused: whether the cell is called with the inputs of all steps; they are [TIME, BATCH, width].
+      classes: None for inputs that are numbers; otherwise they are integers below `classes`, of width 1.
     """
 
     cell: Callable[[Any], Any]
@@ -30,6 +32,8 @@ class Case(NamedTuple):
     lengths: bool = True
     initial_state: bool = False
     time_major: bool = False
+    fused: bool = False
+    classes: int | None = None
 
 
 def _keep(probability):

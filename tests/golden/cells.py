@@ -13,14 +13,14 @@ For every key, found[key] should equal golden[key]. Use a fresh session, because
 
 from __future__ import annotations
 
-import types
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
 from golden.cases import BATCH, BLOCK_CASES, CASES, INPUT, LENGTHS, TIME
+from golden.contrib_cases import CONTRIB_CASES
 
-__all__ = ["BLOCK_CASES", "CASES", "LENGTHS", "Network", "arrays_of", "block_cells_of", "build"]
+__all__ = ["BLOCK_CASES", "CASES", "CONTRIB_CASES", "LENGTHS", "Network", "arrays_of", "build", "case_of"]
 
 SEED = 7  # The graph's seed. Dropout has its own seeds, because masks would depend on the number of ops before it.
 
@@ -41,18 +41,23 @@ class Network(NamedTuple):
     variables: list[Any]
 
 
+def case_of(name):
+    """The `Case` of a name in any of the tables."""
+    return dict(CASES, **BLOCK_CASES, **CONTRIB_CASES)[name]
+
+
 def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
     """Adds a case's network to the default graph.
 
     Args:
-      name: a name of `CASES` or `BLOCK_CASES`, and the scope of the variables.
+      name: a name of one of the tables, and the scope of the variables.
       rnn_cell: the module of cells.
       dynamic_rnn, bidirectional_dynamic_rnn: functions with the arguments of TensorFlow's.
 
     Returns:
       A `Network`.
     """
-    case = CASES[name] if name in CASES else BLOCK_CASES[name]
+    case = case_of(name)
     tf.set_random_seed(SEED)
     placeholders = {}
 
@@ -60,14 +65,17 @@ def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
         placeholders[key] = tf.placeholder(dtype, shape)
         return placeholders[key]
 
-    inputs = placeholder("inputs", [TIME, BATCH, INPUT] if case.time_major else [BATCH, TIME, INPUT])
-    options = {"dtype": case.dtype, "time_major": case.time_major, "parallel_iterations": 1}  # Masks drawn in order.
+    axes = [TIME, BATCH] if case.time_major or case.fused else [BATCH, TIME]
+    inputs = placeholder("inputs", axes + ([1] if case.classes else [INPUT]), "int32" if case.classes else case.dtype)
+    options = {"dtype": tf.as_dtype(case.dtype)}
+    if not case.fused:
+        options.update(time_major=case.time_major, parallel_iterations=1)  # Masks are drawn in order.
     if case.lengths:
         options["sequence_length"] = placeholder("sequence_length", [BATCH], tf.int32)
     with tf.variable_scope(name):
         directions = [make(rnn_cell) for make in (case.cell, case.backward) if make]
         if case.initial_state:
-            sizes = [cell.state_size for cell in directions]
+            sizes = [(cell.num_units,) * 2 if case.fused else cell.state_size for cell in directions]
             leaves = [placeholder(f"initial_state/{k}", [BATCH, n]) for k, n in enumerate(tf.nest.flatten(sizes))]
             starts = tf.nest.pack_sequence_as(sizes, leaves)
             options.update(
@@ -76,6 +84,8 @@ def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
         if case.backward:
             outputs, state = bidirectional_dynamic_rnn(*directions, inputs=inputs, **options)
             outputs = tf.concat(outputs, 2)
+        elif case.fused:
+            outputs, state = directions[0](inputs, **options)
         else:
             outputs, state = dynamic_rnn(*directions, inputs=inputs, **options)
     variables = tf.global_variables(name + "/")
@@ -83,23 +93,15 @@ def build(name, rnn_cell, dynamic_rnn, bidirectional_dynamic_rnn):
     sources.update({variable.op.name[len(name) + 1 :]: variable for variable in variables})
     results = {"outputs": outputs}
     results.update({f"state/{k}": leaf for k, leaf in enumerate(tf.nest.flatten(state))})
-    output_gradients = [placeholder("d_" + key, tensor.shape) for key, tensor in results.items()]
+    output_gradients = [placeholder("d_" + key, _shape(tensor)) for key, tensor in results.items()]
     gradients = tf.gradients(list(results.values()), list(sources.values()), output_gradients)
-    results.update({"gradient/" + key: gradient for key, gradient in zip(sources, gradients)})
+    results.update({"gradient/" + key: tf.convert_to_tensor(d) for key, d in zip(sources, gradients) if d is not None})
     return Network(placeholders, results, variables)
 
 
-def block_cells_of(rnn_cell):
-    """A module of cells for `BLOCK_CASES`, made from LSTMCell, with the same variables and equations."""
-    return types.SimpleNamespace(
-        LSTMBlockCell=lambda units, use_peephole=False, **options: rnn_cell.LSTMCell(
-            units, use_peepholes=use_peephole, name="lstm_cell", **options
-        ),
-        CudnnCompatibleLSTMCell=lambda units: rnn_cell.LSTMCell(
-            units, forget_bias=0.0, name="cudnn_compatible_lstm_cell"
-        ),
-        MultiRNNCell=rnn_cell.MultiRNNCell,
-    )
+def _shape(tensor):
+    """The shape of a result as a list; only the batch may be unknown to TensorFlow."""
+    return [BATCH if size is None else size for size in tensor.shape.as_list()]
 
 
 def arrays_of(archive, name):

@@ -16,14 +16,17 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODULES = {
     "tensorflow_1_15": "golden.by_tensorflow_1_15",
     "block_cells": "golden.by_tensorflow_1_15",
+    "contrib_cells": "golden.by_tensorflow_1_15",
     "unrolled_loops": "golden.by_tensorflow_1_15",
     "sequence_losses": "golden.by_tensorflow_1_15",
     "tagging_functions": "golden.by_tensorflow_1_15",
     "program": "golden.by_tensorflow_1_15",
+    "other_cells": "golden.by_tensorflow_1_15",
     "cudnn_lstm": "golden.by_tensorflow_1_15",
     "tf_keras": "golden.by_keras",
     "keras_3": "golden.by_keras",
     "pytorch": "golden.by_pytorch",
+    "pytorch_exporters": "golden.by_pytorch_exporters",
     "onnx_peepholes": "golden.by_pytorch",
 }
 

@@ -64,7 +64,7 @@ def batch_of_unknown_size():
 def test_get_initial_state_agrees_with_tensorflow(make_arguments, agrees):
     """TensorFlow's own cell returns the same shapes or raises the same message."""
     outcomes = []
-    for module in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+    for module in (rnn_cell, parity.rnn_cell()[0]):
         with tf.Graph().as_default():
             try:
                 state = module.LSTMCell(4).get_initial_state(**make_arguments())
@@ -199,7 +199,7 @@ def test_attributes_of_tensorflows_cells():
         yield m.ResidualWrapper(m.BasicLSTMCell(3))
         yield m.DeviceWrapper(lstm, "/cpu:0")
 
-    reference = parity.dynamic_rnn.rnn_cell()[0]
+    reference = parity.rnn_cell()[0]
     common = set(vars(reference.RNNCell())) | {"rnncell_scope"}
     for cell, expected in zip(cells(rnn_cell), cells(reference)):
         for k, network in enumerate((cell, expected)):
@@ -265,7 +265,7 @@ def test_subclasses_that_change_sizes(session):
         return m.MultiRNNCell([Doubled(4, num_proj=3), Wide(5)])
 
     results = []
-    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+    for m in (rnn_cell, parity.rnn_cell()[0]):
         with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
             cell = variant(m)
             results.append(tf.nn.static_rnn(cell, [tf.constant(random([2, 3]))] * 3, dtype=tf.float32))

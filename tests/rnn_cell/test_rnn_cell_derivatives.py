@@ -53,7 +53,7 @@ LENGTHS = (7, 2, 0, -1)
 NAMES = sorted(set(LAYERS) - {"plain stack", "mixed stack"})
 CASES = list(itertools.product(NAMES, [None, LENGTHS], ["control_flow_v1", "control_flow_v2"]))
 QUICK = [(name, None, "control_flow_v1") for name in ("basic", "wide")]
-QUICK += [(name, LENGTHS, "control_flow_v1") for name in ("everything", "stack")]
+QUICK += [(name, LENGTHS, "control_flow_v1") for name in ("everything", "stack", "coupled")]
 QUICK += [(name, LENGTHS, "control_flow_v2") for name in ("basic", "wide")]
 QUICK += [(name, None, "control_flow_v2") for name in ("everything", "stack")]
 

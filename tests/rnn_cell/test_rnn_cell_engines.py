@@ -36,6 +36,10 @@ class Subclass(rnn_cell.BasicLSTMCell):
     """A subclass may override anything, so it never runs on an engine."""
 
 
+class Wrapper(rnn_cell.ResidualWrapper):
+    """So may a subclass of a wrapper."""
+
+
 def built_for_another_width():
     cell = rnn_cell.LSTMCell(3)
     cell.build([None, 2])
@@ -57,7 +61,7 @@ def test_plain_stacks_run_on_the_engines():
          rnn_cell.LSTMCell(4, reuse=None)),
         (auto_engine(), {"initial_state": pair()}, rnn_cell.BasicLSTMCell(4)),
         ("graph", {"initial_state": (pair(), tuple(pair(3)))}, two_layers()),
-        (auto_engine(), {"parallel_iterations": 32, "swap_memory": False}, rnn_cell.LSTMCell(4, activation="relu")),
+        (auto_engine(), {"parallel_iterations": 1, "swap_memory": True}, rnn_cell.LSTMCell(4, activation="relu")),
         (auto_engine(), {}, rnn_cell.LSTMCell(4, activation=tf.sigmoid, num_unit_shards=2)),
         (auto_engine(), {"initial_state": rnn_cell.LSTMStateTuple(
             tf.placeholder(tf.float32), tf.placeholder(tf.float32, [2, None]))}, rnn_cell.LSTMCell(4)),
@@ -71,18 +75,13 @@ def test_plain_stacks_run_on_the_engines():
 
 # condition -> calls that do not meet it, each with the words that say so.
 STEPWISE_CALLS = {
-    "_cells_are_lstm_cells": [
-        ("there is a DropoutWrapper", lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5))),
+    "_cells_are_known": [
         ("there is a Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
-        ("there is a MultiRNNCell", lambda: run(rnn_cell.MultiRNNCell([stack()]))),
-        ("there is a ResidualWrapper", lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3)))),
-    ],
-    "_states_are_tuples": [
-        ("state_is_tuple is False", lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False))),
-        ("state_is_tuple is False", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4, state_is_tuple=False)]))),
+        ("there is a Subclass", lambda: run(rnn_cell.DropoutWrapper(Subclass(3), 0.5))),
+        ("there is a Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
     ],
     "_activations_have_names": [
-        ("the activation elu is a function", lambda: run(stack(activation=tf.nn.elu))),
+        ("the activation softmax is a function", lambda: run(stack(activation=tf.nn.softmax))),
         ("the activation <lambda> is a function", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
     ],
     "_inputs_are_one_tensor": [
@@ -98,16 +97,34 @@ STEPWISE_CALLS = {
     "_widths_fit": [
         ("a cell was built for inputs of width 2", lambda: run(built_for_another_width())),
     ],
+    "_wrappers_act_on_all_steps": [
+        ("a DropoutWrapper draws masks of states at each step",
+         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), state_keep_prob=0.5))),
+        ("a DropoutWrapper has a dropout_state_filter_visitor",
+         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), state_keep_prob=0.5, variational_recurrent=True,
+                                             dtype=tf.float32, dropout_state_filter_visitor=lambda state: True))),
+        ("a DropoutWrapper drops out states with state_is_tuple=False",
+         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4, state_is_tuple=False), state_keep_prob=0.5,
+                                             variational_recurrent=True, dtype=tf.float32))),
+        ("a DropoutWrapper has an input_size that is not 3",
+         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5, variational_recurrent=True, input_size=4,
+                                             dtype=tf.float32))),
+        ("there is a ResidualWrapper with a residual_fn",
+         lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(3), residual_fn=lambda x, h: h - x))),
+        ("a ResidualWrapper would add inputs of width 3 to outputs of width 4",
+         lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4)))),
+    ],
     "_initial_state_fits": [
-        ("the initial state is not a tuple", lambda: run(rnn_cell.LSTMCell(4), initial_state=tf.zeros([2, 8]))),
-        ("the initial state is not a tuple", lambda: run(stack(), initial_state=(pair(),))),
+        ("the initial state does not have the structure",
+         lambda: run(rnn_cell.LSTMCell(4), initial_state=tf.zeros([2, 8]))),
+        ("the initial state does not have the structure", lambda: run(stack(), initial_state=(pair(),))),
+        ("the initial state does not have the structure",
+         lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False), initial_state=pair())),
+        ("the initial state has a float32 .*7",
+         lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False), initial_state=tf.zeros([2, 7]))),
         ("the initial state has a float64", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(dtype=tf.float64))),
         ("the initial state has a float32 .*3", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(3))),
         ("the initial state has a float32 .*7", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(batch=7))),
-    ],
-    "_loop_options_are_defaults": [
-        ("swap_memory is for TensorFlow's loop", lambda: run(stack(), swap_memory=True)),
-        ("parallel_iterations is for TensorFlow's loop", lambda: run(stack(), parallel_iterations=1)),
     ],
 }  # fmt: skip
 
@@ -121,7 +138,8 @@ REFUSED = {
     "_inputs_are_one_tensor": [0, 1, 2],
     "_dtypes_are_equal": [0, 1, 2],
     "_widths_fit": [0],
-    "_initial_state_fits": [0, 1, 2, 3, 4],
+    "_wrappers_act_on_all_steps": [3, 5],
+    "_initial_state_fits": [0, 1, 2, 3, 4, 5, 6],
 }
 
 
@@ -135,7 +153,7 @@ def test_what_keeps_a_call_from_the_engines(condition, k, monkeypatch):
     if k in REFUSED.get(condition, []):
         with pytest.raises((ValueError, TypeError)) as raised:
             call()
-        assert "expected a plain stack" not in str(raised.value)
+        assert "expected a stack" not in str(raised.value)
     else:
         outputs, _ = call()
         assert rnn_cell.engine_used(outputs) == choices[-1]
@@ -144,8 +162,8 @@ def test_what_keeps_a_call_from_the_engines(condition, k, monkeypatch):
 
 
 def test_an_engine_by_name_refuses_what_it_cannot_run():
-    with pytest.raises(ValueError, match="dynamic_rnn: expected a plain stack of LSTM cells for engine 'graph', got"):
-        run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), engine="graph")
+    with pytest.raises(ValueError, match="dynamic_rnn: expected a stack of LSTM cells for engine 'graph', got"):
+        run(rnn_cell.DropoutWrapper(Subclass(4), 0.5), engine="graph")
     for name in ("g", ""):
         expected = f"expected `engine` to be one of auto, cudnn, graph, native, stepwise, got {name!r}"
         with pytest.raises(ValueError, match=expected):
@@ -160,7 +178,7 @@ def test_default_engine_and_environment(monkeypatch):
     assert used_by(stack(), scope="c", engine="graph").name == "graph"  # The argument takes precedence.
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "graph")
     assert used_by(stack(), scope="d").name == "graph"
-    assert used_by(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5), scope="e").name == "stepwise"
+    assert used_by(rnn_cell.DropoutWrapper(Subclass(4), 0.5), scope="e").name == "stepwise"
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "grap")
     with pytest.raises(ValueError, match="dynamic_rnn: expected `STACKED_LSTM_ENGINE` to be one of .*, got 'grap'"):
         run(stack())

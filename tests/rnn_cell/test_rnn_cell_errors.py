@@ -34,6 +34,14 @@ def test_integers():
 
 
 def test_wrong_sizes():
+    for cell in (rnn_cell.GRUCell(4), rnn_cell.BasicRNNCell(4)):
+        state = cell.zero_state(2, tf.float32)
+        with pytest.raises(ValueError, match="inputs.shape.* to be known"):
+            cell(tf.placeholder(tf.float32, [2, None]), state)
+        with pytest.raises(ValueError, match=r"expected inputs of rank 2, \[batch, input\], got shape"):
+            cell(tf.zeros([2, 5, 3]), state)
+        with pytest.raises(ValueError, match="RNN cell only supports floating point inputs, but saw dtype: int32"):
+            cell(tf.zeros([2, 3], tf.int32), state)
     cell = LSTMS[0]()
     with pytest.raises(ValueError, match="inputs.shape.* to be known"):
         cell(tf.placeholder(tf.float32, [2, None]), cell.zero_state(2, tf.float32))
@@ -52,6 +60,15 @@ def test_bad_constructors():
         (lambda: rnn_cell.MultiRNNCell([LSTMS[0]()], state_is_tuple=False), ValueError, "Some cells return tuples"),
         (lambda: rnn_cell.BasicLSTMCell(4, units=4), TypeError, "BasicLSTMCell: unexpected arguments units"),
         (lambda: rnn_cell.LSTMCell(4, activation="tan"), ValueError, "LSTMCell: expected `activation` to be one of"),
+        (lambda: rnn_cell.GRUCell(4, activation="tan"), ValueError, "GRUCell: expected `activation` to be one of"),
+        (lambda: rnn_cell.GRUBlockCell(4, 4), ValueError, "Exactly one of num_units or cell_size must be provided"),
+        (lambda: rnn_cell.NASCell(4, units=4), TypeError, "NASCell: unexpected arguments units"),
+        (lambda: rnn_cell.HighwayWrapper(tf.tanh), TypeError, "is not an RNNCell"),
+        (lambda: rnn_cell.InputProjectionWrapper(tf.tanh, 2), TypeError, "is not an RNNCell"),
+        (lambda: rnn_cell.OutputProjectionWrapper(LSTMS[0](), 0), ValueError, "output_size must be > 0: 0"),
+        (lambda: rnn_cell.EmbeddingWrapper(LSTMS[0](), 0, 2), ValueError, "embedding_size must be > 0: 0, 2"),
+        (lambda: rnn_cell.AttentionCellWrapper(LSTMS[0](), 0), ValueError, "attn_length should be greater than zero"),
+        (lambda: rnn_cell.AttentionCellWrapper(LSTMS[0](), 2, state_is_tuple=False), ValueError, "returns tuple of"),
         (lambda: rnn_cell.ResidualWrapper(rnn_cell.LSTMCell), TypeError, "'cell' .* is not an RNNCell"),
         (lambda: rnn_cell.DeviceWrapper(tf.tanh, "/cpu:0"), TypeError, "is not an RNNCell: output_size, state_size"),
     ):
@@ -59,9 +76,24 @@ def test_bad_constructors():
             build()
 
 
+def test_widths_that_are_unknown():
+    cell = rnn_cell.InputProjectionWrapper(LSTMS[0](), 2)
+    with pytest.raises(ValueError, match="input_projection_wrapper: expected tensors of rank 2 with known widths"):
+        cell(tf.placeholder(tf.float32, [2, None]), cell.zero_state(2, tf.float32))
+    cell = rnn_cell.HighwayWrapper(rnn_cell.GRUCell(4))
+    with pytest.raises(ValueError, match="[Ii]ncompatible|not compatible"):
+        cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
+
+
+def test_more_parts_than_rows():
+    cell = rnn_cell.CoupledInputForgetGateLSTMCell(4, num_unit_shards=9)
+    with pytest.raises(ValueError, match=r"Too many shards: shape=\[7, 12\], num_shards=9"):
+        cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
+
+
 def test_missing_names():
-    with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no GRUCell; it has BasicLSTMCell, .*tf.nn"):
-        rnn_cell.GRUCell  # noqa: B018
+    with pytest.raises(AttributeError, match="stacked_lstm.rnn_cell has no SRUCell; it has .*BasicLSTMCell, .*tf.nn"):
+        rnn_cell.SRUCell  # noqa: B018
     assert not hasattr(rnn_cell, "__path_of_nothing__")
 
 

@@ -11,21 +11,30 @@ from support.golden_networks import check_numbers
 from support.native_ops import auto_engine
 from support.sets import ONCE
 
-# Parts of the names of cases that run on TensorFlow's loop; see dispatch.CONDITIONS.
-STEPWISE = ("one_tensor one_tensors all_options dropout residual device wrappers nested user_cell filter").split()
+# Cases that engines do not run: states dropped out, functions and cells of users, activations without a name here.
+STEPWISE = """
+    lstm_all_options lstm_all_options_one_tensor multi_user_cell multi_old_user_cell user_cell old_user_cell
+    dropout_state dropout_all dropout_tensors dropout_float64 dropout_one_tensor dropout_filter
+    dropout_multi dropout_user_cell residual_fn multi_wrappers
+""".split()
+# Cases that draw a mask at each step. Engines draw other ones, so these run on TensorFlow's loop, one step at a time.
+DRAWN = """
+    dropout_input dropout_output dropout_state dropout_all dropout_tensors dropout_float64 dropout_one_tensor
+    dropout_filter dropout_multi dropout_user_cell multi_dropout multi_wrappers both_dropout
+""".split()
 # Cases that native does not run: peepholes, projections, clips, half precision. In SECOND_ON_GRAPH it runs the first
 # direction only.
 ON_GRAPH = """
     lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
     lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
-    multi_mixed
+    lstm_one_tensor_projection lstm_one_tensor_given multi_mixed multi_one_tensor device
 """.split()
 SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
 
 
 def engines_of(name):
     """The engine of each direction on a machine that has the native one."""
-    if any(word in name for word in STEPWISE):
+    if name in STEPWISE + DRAWN:
         first = "stepwise"
     else:
         first = "graph" if name in ON_GRAPH else "native"
@@ -33,24 +42,63 @@ def engines_of(name):
     return [first, second] if cells.CASES[name].backward else [first]
 
 
+# Beginnings of the names of cases of contrib's cells -> the engine on a machine that has the native one. The longest
+# beginning counts.
+CONTRIB_ENGINES = {
+    "block": "native",
+    "block_clip": "graph",
+    "block_clip_zero": "native",
+    "block_peepholes": "graph",
+    "cudnn_compatible": "native",
+    "basic_rnn": "stepwise",
+    "coupled": "native",
+    "coupled_layer_norm": "graph",
+    "coupled_peepholes": "graph",
+    "coupled_projection": "graph",
+    "fused": "native",
+    "fused_adaptor_static": "stepwise",
+    "fused_initial_state": "graph",
+    "fused_no_lengths": "graph",
+    "gru": "stepwise",
+    "attention": "stepwise",
+    "embedding": "stepwise",
+    "highway": "stepwise",
+    "input_projection": "stepwise",
+    "layer_norm": "graph",
+    "layer_norm_without": "native",
+    "lstm": "graph",
+    "nas": "stepwise",
+    "output_projection": "stepwise",
+}
+
+
+def engine_of_contrib(name):
+    return CONTRIB_ENGINES[max((start for start in CONTRIB_ENGINES if name.startswith(start)), key=len)]
+
+
+CONTRIB = {name: "block_cells" for name in cells.BLOCK_CASES}
+CONTRIB.update({name: "contrib_cells" for name in cells.CONTRIB_CASES})
+CONTRIB = {name: file for name, file in CONTRIB.items() if name.startswith(tuple(CONTRIB_ENGINES))}
+
+
 def check(name, files, module, session, engine):
     """Restores a case's variables by name and compares outputs, final states and all gradients."""
     used = []
+    engine = "stepwise" if name in DRAWN else engine
 
-    def dynamic_rnn(cell, parallel_iterations, **options):
-        # One step at a time draws the masks in order. A call without dropout may run on an engine.
-        steps = {"parallel_iterations": parallel_iterations} if "dropout" in name or "wrappers" in name else {}
-        outputs, state = rnn_cell.dynamic_rnn(cell, engine=engine, **dict(options, **steps))
+    def dynamic_rnn(cell, **options):
+        outputs, state = rnn_cell.dynamic_rnn(cell, engine=engine, **options)
         used.append(rnn_cell.engine_used(outputs).name)
         return outputs, state
 
-    def bidirectional_dynamic_rnn(cell_fw, cell_bw, parallel_iterations, **options):
-        steps = {"parallel_iterations": parallel_iterations} if "dropout" in name else {}
-        outputs, states = rnn_cell.bidirectional_dynamic_rnn(cell_fw, cell_bw, engine=engine, **dict(options, **steps))
+    def bidirectional_dynamic_rnn(cell_fw, cell_bw, **options):
+        outputs, states = rnn_cell.bidirectional_dynamic_rnn(cell_fw, cell_bw, engine=engine, **options)
         used.extend(rnn_cell.engine_used(direction).name for direction in outputs)
         return outputs, states
 
     network = cells.build(name, module, dynamic_rnn, bidirectional_dynamic_rnn)
+    if cells.case_of(name).fused:
+        used.append(rnn_cell.engine_used(network.results["outputs"]).name)
     check_numbers(name, network, files, session)
     return used
 
@@ -73,7 +121,15 @@ def test_stepwise(name, plain_session):
     assert set(check(name, "cells", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
 
 
-@pytest.mark.parametrize("name", sorted(cells.BLOCK_CASES))
-def test_checkpoints_of_contrib(name, session):
-    """LSTMBlockCell and CudnnCompatibleLSTMCell are LSTMCell under other names."""
-    check(name, "block_cells", cells.block_cells_of(rnn_cell), session, None)
+@pytest.mark.parametrize("name", sorted(CONTRIB))
+def test_contrib(name, plain_session):
+    file, expected = CONTRIB[name], engine_of_contrib(name)
+    used = check(name, file, rnn_cell, plain_session, None)
+    assert set(used) == {auto_engine() if expected == "native" else expected}
+
+
+@ONCE
+@pytest.mark.parametrize("name", sorted(name for name in CONTRIB if not cells.case_of(name).fused))
+def test_contrib_stepwise(name, plain_session):
+    file = CONTRIB[name]
+    assert set(check(name, file, rnn_cell, plain_session, "stepwise")) == {"stepwise"}

@@ -32,6 +32,13 @@ class Programs:
         call(m.BasicLSTMCell(4))
         call(m.LSTMCell(4))
 
+    def other_cells(m):  # noqa: N805
+        with tf.variable_scope("scale", initializer=tf.constant_initializer(2.0)):
+            call(m.BasicRNNCell(4))
+            run(m, m.MultiRNNCell([m.GRUCell(4), m.GRUCell(5, bias_initializer=tf.zeros_initializer())]))
+        call(m.GRUCell(4, kernel_initializer=tf.zeros_initializer(), reuse=tf.AUTO_REUSE, trainable=False))
+        call(m.GRUCell(4, reuse=True))
+
     def second_call_reuses(m):  # noqa: N805
         cell = m.LSTMCell(4, use_peepholes=True, num_proj=2)
         call(cell)

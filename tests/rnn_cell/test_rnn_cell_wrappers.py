@@ -160,7 +160,7 @@ def test_attributes_that_subclasses_read(session):
     def without_input_noise(m):
         return m.DropoutWrapper(m.LSTMCell(4), variational_recurrent=True, dtype=tf.float32, seed=3)
 
-    reference = parity.dynamic_rnn.rnn_cell()[0]
+    reference = parity.rnn_cell()[0]
     cases = {by_default: [0, 0, 0], variational: [1, 4, 1], filtered: [0, 0, 0], without_input_noise: [0, 2, 1]}
     for make, counts in cases.items():
         noises = []
@@ -187,7 +187,7 @@ def test_subclasses_that_call_the_cell_themselves(session):
         return Twice(m.LSTMCell(3))
 
     results = []
-    for m in (rnn_cell, parity.dynamic_rnn.rnn_cell()[0]):
+    for m in (rnn_cell, parity.rnn_cell()[0]):
         with tf.variable_scope("share", reuse=tf.AUTO_REUSE):
             results.append(tf.nn.static_rnn(twice(m), [tf.ones([2, 3])] * 2, dtype=tf.float32))
     session.run(tf.global_variables_initializer())

@@ -1,1 +1,1 @@
-"""What tests share: other ways to the same numbers, small networks, files and runs."""
+"""What tests share: reference computations, small networks, files and runs."""

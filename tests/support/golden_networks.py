@@ -22,7 +22,7 @@ def check_numbers(name, network, files, session):
     expected = cells.arrays_of(np.load(os.path.join(OF_TENSORFLOW, files + ".npz")), name)
     tf.train.Saver(network.variables).restore(session, os.path.join(OF_TENSORFLOW, files + ".ckpt"))
     actual = session.run(network.results, {network.placeholders[key]: expected[key] for key in network.placeholders})
-    tolerance = TOLERANCES[expected["inputs"].dtype.name]
+    tolerance = TOLERANCES[expected["outputs"].dtype.name]
     for key, value in actual.items():
         assert value.dtype == expected[key].dtype and value.shape == expected[key].shape, key
         difference, size = np.max(np.abs(value - expected[key])), np.max(np.abs(expected[key]))

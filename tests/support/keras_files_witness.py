@@ -1,4 +1,4 @@
-"""What Keras computes with files that were converted: run as a program, like `keras_witness.py`.
+"""A program that loads converted files into Keras and writes what Keras computes with them.
 
     python tests/support/keras_files_witness.py <tf_keras or keras> <folder> [save]
 

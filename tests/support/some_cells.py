@@ -17,6 +17,7 @@ LAYERS = {
     "stack": lambda: rnn_cell.MultiRNNCell(
         [rnn_cell.LSTMCell(4, num_proj=2), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3, True, 0.4)]
     ),
+    "coupled": lambda: rnn_cell.CoupledInputForgetGateLSTMCell(4, True, num_proj=3, proj_clip=0.2, num_unit_shards=2),
     "plain stack": lambda: rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), rnn_cell.BasicLSTMCell(5)]),
     "mixed stack": lambda: rnn_cell.MultiRNNCell(
         [rnn_cell.BasicLSTMCell(4, activation="relu"), rnn_cell.BasicLSTMCell(5), rnn_cell.LSTMCell(3)]

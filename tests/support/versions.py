@@ -1,4 +1,4 @@
-"""What the lane of TensorFlow 1.15 lacks."""
+"""Marks for tests that TensorFlow 1.15 cannot run."""
 
 import pytest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Sequence
 
+from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.engine import Engine
@@ -13,19 +14,24 @@ from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
+# The activations that the kernels have.
+ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu", "linear")
+
 
 def _named_activations(layers: Sequence[Layer], place: Place) -> str | None:
     del place
     for layer in layers:
         for function in (layer.activation, layer.recurrent_activation):
-            if function.times_slope is None:
+            if not activations.is_named(function):
                 return f"the activation {function.name} is a function that is not known by name"
+            if function.name not in ACTIVATIONS:
+                return f"it does not have the activation {function.name}"
     return None
 
 
 def _no_gpu(layers: Sequence[Layer], place: Place) -> str | None:
     del layers
-    if place.device.device_type:  # It is "CPU", because `needs` are checked first.
+    if place.device_type:  # It is "CPU", because `needs` are checked first.
         return None
     return "there is a GPU" if place.has_gpu else None
 

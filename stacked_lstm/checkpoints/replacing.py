@@ -1,0 +1,137 @@
+"""Files that are written completely or not at all, also if the process is killed or the machine stops."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import stat
+import tempfile
+import time
+from typing import Callable, Iterator
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows, where folders can be neither locked nor flushed.
+    fcntl = None  # type: ignore[assignment]
+
+from stacked_lstm import checks
+from stacked_lstm.checkpoints.files import Arrays, Content, existing_files, file_errors, same_bits
+
+_PREFIX = ".writing-"  # Of the names of temporary folders.
+_YOUNG = 60  # Seconds.
+
+
+def check_target(path: str, overwrite: bool) -> None:
+    """Raises ValueError if `path` cannot be written: no folder, not a regular file, or an existing one.
+
+    Args:
+      path: the file to write, or the prefix of a TensorFlow checkpoint.
+      overwrite: whether existing files may be replaced.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        checks.fail("checkpoints.write", f"an existing folder for {path}", f"none at {folder}")
+    for name in existing_files(path):
+        if os.path.isdir(name):
+            checks.fail("checkpoints.write", "the name of a file", f"the folder {name}")
+        if os.path.exists(name) and not stat.S_ISREG(os.stat(name).st_mode):
+            checks.fail("checkpoints.write", "the name of a file", f"{name}, which is a FIFO, a socket or a device")
+        if not overwrite:
+            checks.fail("checkpoints.write", "the name of a new file, or `overwrite=True`", f"{name}, which exists")
+
+
+def write(
+    path: str,
+    content: Content,
+    save: Callable[[str, Content, str], None],
+    load: Callable[[str], Content],
+    overwrite: bool,
+) -> None:
+    """Writes a file under a temporary name, reads it back, compares all arrays, and renames it.
+
+    If anything fails, no file has changed. A file that is replaced keeps its mode. If `path` is a link, the file that
+    it points to is replaced. At every instant the old file or the new one is complete, and what has the new name is on
+    the disk. The files of a TensorFlow checkpoint are renamed one after the other, the index last. Its data have other
+    names than the old ones, which are removed at the end, unless parts of the old checkpoint are links.
+
+    Args:
+      path: the file, or the prefix of a TensorFlow checkpoint.
+      content: what to write.
+      save: (temporary path, `Content`, path): writes the content to the temporary path; may raise ValueError.
+      load: reads a path; may raise ValueError.
+      overwrite: whether existing files may be replaced.
+
+    Raises:
+      ValueError: `check_target` says when; or the arrays that were read back differ.
+    """
+    check_target(path, overwrite)
+    path = os.path.realpath(path)
+    folder, base = os.path.split(path)
+    _remove_leftovers(folder)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as temporary, _locked(temporary):
+        temporary_path = os.path.join(temporary, base)
+        with file_errors(path, "arrays that can be written", "checkpoints.write"):
+            save(temporary_path, content, path)
+        _check_same_arrays(path, content.arrays, load(temporary_path).arrays)
+        names = sorted(os.listdir(temporary))  # The data of a TensorFlow checkpoint sort before its index.
+        targets = [os.path.realpath(os.path.join(folder, name)) for name in names]
+        for name, target in zip(names, targets):
+            source = os.path.join(temporary, name)
+            if os.path.exists(target):
+                shutil.copymode(target, source)
+            _flush(source)
+        for name, target in zip(names, targets):
+            os.replace(os.path.join(temporary, name), target)
+            _flush(os.path.dirname(target))
+    for name in existing_files(path):  # The checkpoint that was here had other shards, or was a file of version 1.
+        if os.path.realpath(name) not in targets:
+            os.remove(name)
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[bool]:
+    """Locks a folder until the block ends or the process dies.
+
+    Yields whether that succeeded: another process may have it, or the file system may know no locks.
+    """
+    if fcntl is None:
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_locked = True
+        except OSError:
+            is_locked = False
+        yield is_locked
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(folder: str) -> None:
+    """Removes the temporary folders of processes that were killed. Young ones may not be locked yet, so they stay."""
+    for name in glob.glob(os.path.join(glob.escape(folder), _PREFIX + "*")):
+        with contextlib.suppress(OSError), _locked(name) as is_locked:
+            if is_locked and time.time() - os.stat(name).st_mtime > _YOUNG:
+                shutil.rmtree(name)
+
+
+def _flush(path: str) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    if fcntl is None:
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_same_arrays(path: str, arrays: Arrays, reread: Arrays) -> None:
+    names = sorted(set(reread) ^ set(arrays))
+    names += [name for name in arrays if name in reread and not same_bits(reread[name], arrays[name])]
+    if names:
+        checks.fail("checkpoints.write", f"{path} to hold the arrays that were written", f"differences in {names}")

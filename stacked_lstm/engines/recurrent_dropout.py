@@ -1,0 +1,53 @@
+"""Dropout on the hidden states of layers, with one mask for all steps.
+
+A step then takes h * mask in the place of h. The next product is (h * mask) U, U being the rows of the kernel for h. It
+equals h (mask * U), with the mask on the rows of U, so any engine can run it: the layer only has another kernel. Two
+states need care. The initial state is not dropped out, so the first step runs by itself with the layer's own kernel.
+The final state is dropped out after the last step.
+
+Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS 2016,
+https://arxiv.org/abs/1512.05287
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+from stacked_lstm.compat import tf
+from stacked_lstm.layer import Layer
+from stacked_lstm.state import LSTMState
+
+
+def run(
+    run_layers: Callable,
+    layers: Sequence[Layer],
+    x: tf.Tensor,
+    states: Sequence[Any],
+    lengths: tf.Tensor | None = None,
+    starts_from_zeros: bool = False,
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs layers that may have an `h_mask` on an engine, which does not know masks.
+
+    Args:
+      run_layers, layers, x, states, lengths: `Engine.run_layers` and its arguments.
+      starts_from_zeros: bool, whether all states are zeros. The first step then needs no care.
+
+    Returns:
+      What `Engine.run_layers` returns.
+    """
+    if all(layer.h_mask is None for layer in layers):
+        return run_layers(layers, x, states, lengths)
+    masked = [layer.with_mask_in_kernel() for layer in layers]
+    if starts_from_zeros:
+        outputs, finals = run_layers(masked, x, states, lengths)
+    else:
+        plain = [layer._replace(h_mask=None) for layer in layers]
+        in_first, in_others = (None, None) if lengths is None else (tf.minimum(lengths, 1), tf.maximum(lengths - 1, 0))
+        first, states_after_first = run_layers(plain, x[:1], states, in_first)
+        others, finals = run_layers(masked, x[1:], states_after_first, in_others)
+        outputs = tf.concat([first, others], axis=0)
+    steps = tf.fill(tf.shape(x)[1:2], tf.shape(x)[0]) if lengths is None else lengths
+    return outputs, [
+        final if layer.h_mask is None else LSTMState(final.c, tf.where(steps > 0, final.h * layer.h_mask, final.h))
+        for final, layer in zip(finals, layers)
+    ]

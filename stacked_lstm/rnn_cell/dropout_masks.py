@@ -1,0 +1,53 @@
+"""Dropout on all time steps of a layer at once, for calls that run on an engine.
+
+A mask has 0 for what is dropped, and 1 / keep_prob for what is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stacked_lstm.compat import inside_function_or_control_flow, tf
+
+
+def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: int | None) -> tf.Tensor:
+    """Returns `series` [T, B, N] after dropout with a new mask for each step and sequence.
+
+    Args:
+      series: [T, B, N].
+      keep_prob: float or scalar tensor. A tensor that is 1 when the graph runs leaves `series` exactly as it is, and
+        costs next to nothing: a single number is drawn, which is kept.
+      seed: int, the op's seed; None for other masks in every session.
+    """
+    shape = tf.shape(series)
+    # XLA may compile what is inside functions and loops, and it has no sizes that depend on values.
+    if tf.is_tensor(keep_prob) and not inside_function_or_control_flow():
+        keep_prob.shape.assert_has_rank(0)
+        shape = tf.where(tf.fill([3], keep_prob < 1), shape, tf.ones_like(shape))
+    keep_prob = tf.cast(keep_prob, series.dtype)
+    noise = tf.random_uniform(shape, seed=seed, dtype=series.dtype)
+    mask = tf.cast(noise >= 1 - keep_prob, series.dtype) * (1 / keep_prob)
+    return _multiply(series, mask)
+
+
+def drop_in_all_steps(series: tf.Tensor, keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
+    """Returns `series` [T, B, N] after dropout with one mask for all steps and sequences.
+
+    Args:
+      series: [T, B, N].
+      keep_prob: float or scalar tensor.
+      noise: [1, N], uniform on [0, 1). As in TensorFlow 1.15, an entry is kept if keep_prob + noise is at least 1.
+    """
+    return _multiply(series, mask_for_all_steps(keep_prob, noise))
+
+
+def mask_for_all_steps(keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
+    """Returns the mask [1, N] of `drop_in_all_steps`."""
+    keep_prob = tf.cast(keep_prob, noise.dtype)
+    return tf.floor(keep_prob + noise) / keep_prob
+
+
+def _multiply(series: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    product = series * mask
+    product.set_shape(series.shape)
+    return product

@@ -1,0 +1,81 @@
+"""OneStateBase: what cells share whose state is their output, which is sizes, checks, and the call."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from stacked_lstm import checks
+from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell import keras_names
+from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, input_width
+
+
+class OneStateBase(RNNCell):
+    """A cell whose state is one tensor [B, H], which is also its output.
+
+    Subclasses define `_add_variables(depth)` and `_next_state(inputs, state)`.
+
+    Attributes:
+      activation: `activations.Activation`.
+    """
+
+    def __init__(self, num_units: int, activation: str | Callable | None, reuse: Any, **kwargs: Any) -> None:
+        super().__init__(_reuse=reuse, **kwargs)
+        if self._dtype:
+            check_floating(self._dtype)
+        self._num_units = num_units
+        self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
+        self._activation = self.activation.function
+
+    @property
+    def state_size(self) -> Any:
+        return self._num_units
+
+    @property
+    def output_size(self) -> Any:
+        return self._num_units
+
+    def build(self, inputs_shape: Any) -> None:
+        """Makes the variables. The first call of the cell does it by itself.
+
+        Args:
+          inputs_shape: [B, I], a list or a `tf.TensorShape`.
+
+        Raises:
+          ValueError: I is unknown.
+        """
+        self._add_variables(input_width(inputs_shape))
+        self.built = True
+
+    def _add_variables(self, depth: int) -> None:
+        raise NotImplementedError(f"{type(self).__name__}._add_variables")
+
+    def _next_state(self, inputs: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError(f"{type(self).__name__}._next_state")
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        inputs = tf.convert_to_tensor(inputs)
+        check_floating(inputs.dtype)  # Before variables of such a dtype are made.
+        if inputs.shape.ndims != 2:
+            checks.fail(self.name, "inputs of rank 2, [batch, input]", f"shape {inputs.shape}")
+        return super().__call__(inputs, state, scope)
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        state = tf.convert_to_tensor(state)
+        check_floating(state.dtype)
+        new_state = self._next_state(inputs, state)
+        return new_state, new_state
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.update(
+            num_units=self._num_units,
+            activation=keras_names.activation_config(self.activation),
+            reuse=self._reuse,
+        )
+        return config
+
+
+def product(inputs: tf.Tensor, state: tf.Tensor, kernel: Any, bias: Any) -> tf.Tensor:
+    """Returns [inputs, state] kernel + bias."""
+    return tf.nn.bias_add(tf.matmul(tf.concat([inputs, state], axis=1), kernel), bias)

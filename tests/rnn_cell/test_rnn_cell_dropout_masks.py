@@ -1,0 +1,139 @@
+"""DropoutWrapper with a mask per step and sequence in calls that run on engines.
+
+The tests feed the noise that the masks are made from, and compare with the same network in NumPy, in complex numbers:
+its first derivative along a direction is the imaginary part that a tiny imaginary step leaves.
+"""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import rnn_cell
+from stacked_lstm.compat import tf
+from support import numeric
+from support.sessions import plain_session
+from support.some_cells import random
+
+LENGTHS = [4, 2, 0]
+KEEP = [0.7, 0.6, 0.8, 0.9]  # Inputs and outputs of the first layer, then of the second one.
+
+
+def network(x, lengths, engine, keep, seeds=(1, 2)):
+    """Two layers with dropout on inputs and outputs, and a residual connection around the second one."""
+    layers = [
+        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), *probabilities, seed=seed)
+        for probabilities, seed in zip((keep[:2], keep[2:]), seeds)
+    ]
+    cell = rnn_cell.MultiRNNCell([layers[0], rnn_cell.ResidualWrapper(layers[1])])
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=x.dtype, time_major=True, engine=engine)
+    return outputs, state, cell.trainable_weights
+
+
+def numpy_loss(x, weights, noises, lengths):
+    """The sum of the squares of the outputs and of the cosines of the final states; x is [T, B, I]."""
+    sigma = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    total, alive = 0, np.arange(len(x))[:, None] < np.array(lengths)
+    masks = [
+        (noise >= 1 - np.float64(np.float32(keep))) / np.float64(np.float32(keep)) for noise, keep in zip(noises, KEEP)
+    ]
+    for layer in range(2):
+        (kernel, bias), c, h, series = weights[2 * layer : 2 * layer + 2], 0, 0, []
+        c = h = np.zeros([x.shape[1], 3])
+        for x_t, mask, here in zip(x * masks[2 * layer], masks[2 * layer + 1], alive[:, :, None]):
+            i, j, f, o = np.split(np.concatenate([x_t, h], axis=1) @ kernel + bias, 4, axis=1)
+            new_c = sigma(f + 1) * c + sigma(i) * np.tanh(j)
+            new_h = sigma(o) * np.tanh(new_c)
+            c, h = np.where(here, new_c, c), np.where(here, new_h, h)
+            series.append(np.where(here, new_h * mask, 0))
+        x, total = np.stack(series) + (x if layer else 0), total + np.sum(np.cos(c)) + np.sum(np.cos(h))
+    return total + np.sum(x**2)
+
+
+def test_values_and_derivatives_with_fed_noise(general_engine, plain_session):
+    x = tf.placeholder(tf.float64, [4, 3, 3])
+    outputs, state, weights = network(x, LENGTHS, general_engine, KEEP)
+    loss = tf.add_n([tf.reduce_sum(tf.square(outputs))] + [tf.reduce_sum(tf.cos(p)) for p in tf.nest.flatten(state)])
+    variables = [x] + weights
+    direction = [random(variable.shape.as_list(), k, np.float64) for k, variable in enumerate(variables)]
+
+    def along_direction(gradients):
+        return tf.add_n([tf.reduce_sum(gradient * d) for gradient, d in zip(gradients, direction)])
+
+    slope = along_direction(tf.gradients(loss, variables))
+    curvature = along_direction(tf.gradients(slope, variables))
+    drawn = [op.outputs[0] for op in tf.get_default_graph().get_operations() if op.type == "RandomUniform"]
+    drawn = [noise for noise in drawn if noise.shape.ndims == 3 or noise.shape.ndims is None]
+    noises = [np.random.RandomState(k).uniform(size=[4, 3, 3]) for k in range(4)]
+    point = [random([4, 3, 3], 10, np.float64)] + [
+        0.5 * random(w.shape.as_list(), 11 + k, np.float64) for k, w in enumerate(weights)
+    ]
+    plain_session.run(tf.global_variables_initializer())
+    for variable, value in zip(weights, point[1:]):
+        variable.load(value, plain_session)
+    past_end = np.arange(4)[:, None] >= np.array(LENGTHS)
+    feed = dict(zip(drawn, noises))
+    feed[x] = np.where(past_end[:, :, None], np.nan, point[0])
+    actual = plain_session.run([loss, slope, curvature], feed)
+    point[0][past_end] = 0
+
+    def loss_at(point):
+        return numpy_loss(point[0], point[1:], noises, LENGTHS)
+
+    def slope_at(point):
+        return loss_at([p + 1e-30j * d for p, d in zip(point, direction)]).imag / 1e-30
+
+    assert numeric.relative_difference(actual[0], loss_at(point)) < 1e-12
+    assert numeric.relative_difference(actual[1], slope_at(point)) < 1e-12
+    assert numeric.relative_difference(actual[2], eighth_order_difference(slope_at, point, direction)) < 1e-12
+    assert len(drawn) == 4
+
+
+def eighth_order_difference(function, point, direction, step=0.002):
+    """Derivative of `function` along `direction`; its error falls with the eighth power of the step."""
+    factors = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
+    moved = {n: function([p + n * step * d for p, d in zip(point, direction)]) for k in factors for n in (k, -k)}
+    return sum(factor * (moved[k] - moved[-k]) for k, factor in factors.items()) / step
+
+
+def run(feeds, keep, engine="graph", seeds=(1, 2), x=None):
+    """Outputs of the network in a session of its own. `keep` are numbers, or names of placeholders in `feeds`."""
+    with tf.Graph().as_default(), plain_session() as session:
+        tf.set_random_seed(1)
+        placeholders = {name: tf.placeholder(tf.float32, []) for name in feeds}
+        x = tf.constant(random([5, 4, 3]) if x is None else x)
+        keep = [placeholders.get(probability, probability) for probability in keep]
+        outputs, state, weights = network(x, None, engine, keep, seeds)
+        gradients = tf.gradients([outputs, state], [x] + weights)
+        session.run(tf.global_variables_initializer())
+        for k, variable in enumerate(weights):
+            variable.load(random(variable.shape.as_list(), k), session)
+        return session.run([outputs] + tf.nest.flatten(state) + gradients, {placeholders[k]: feeds[k] for k in feeds})
+
+
+def test_a_probability_that_is_fed_as_one_changes_no_bit(general_engine):
+    plain = run({}, [1.0] * 4, general_engine)
+    for a, b in zip(run({"p": 1.0}, ["p"] * 4, general_engine), plain):
+        np.testing.assert_array_equal(a, b)
+    assert np.any(run({"p": 0.5}, ["p"] * 4, general_engine)[0] != plain[0])
+
+
+def test_seeds():
+    """The masks are equal in every session, and differ between seeds and between places."""
+    masks = run({}, KEEP)[0]
+    np.testing.assert_array_equal(run({}, KEEP)[0], masks)
+    np.testing.assert_array_equal(run({"p": KEEP[0]}, ["p"] + KEEP[1:])[0], masks)
+    assert np.any(run({}, KEEP, seeds=(1, 3))[0] != masks)
+
+
+@pytest.mark.parametrize("argument", ["input_keep_prob", "output_keep_prob"])
+def test_the_share_that_is_kept(argument, plain_session):
+    """Each entry of [T, B, N] is kept or dropped by itself; the number kept is within 5 standard deviations."""
+    keep, shape = 0.3, [60, 50, 60]
+    cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(60), seed=1, **{argument: tf.placeholder_with_default(keep, [])})
+    x = tf.ones(shape)
+    outputs, _ = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32, time_major=True, engine="graph")
+    plain_session.run(tf.global_variables_initializer())
+    # Outputs that are dropped are zero; inputs that are dropped have no gradient.
+    kept = plain_session.run(tf.gradients(outputs, x)[0] if argument == "input_keep_prob" else outputs) != 0
+    assert abs(kept.sum() - keep * kept.size) < 5 * np.sqrt(kept.size * keep * (1 - keep))
+    for axis in range(3):  # No axis shares a mask.
+        assert np.all(kept.mean(axis=axis) > 0) and np.all(kept.mean(axis=axis) < 1)

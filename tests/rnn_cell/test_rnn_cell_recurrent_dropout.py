@@ -1,0 +1,72 @@
+"""The recurrent dropout of LayerNormBasicLSTMCell on the graph engine."""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import rnn_cell
+from stacked_lstm.compat import tf
+from support.some_cells import random, values
+
+KEEP, UNITS, SHAPE = 0.7, 10, [40, 50, 3]
+
+
+def run(cell, x, **options):
+    outputs, _ = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32, **options)
+    return outputs
+
+
+@pytest.fixture
+def wide_gates():
+    """A scope in which i and o are 1, f is 0, and the candidate depends on x."""
+    bias = np.repeat([200.0, 1.0, -200.0, 200.0], UNITS)
+    kernel = np.zeros([3 + UNITS, 4 * UNITS])
+    kernel[:3, UNITS : 2 * UNITS] = 0.1
+
+    def getter(get, name, *args, **options):
+        value = kernel if name.endswith("kernel") else bias
+        return get(name, *args, **dict(options, initializer=tf.constant_initializer(value)))
+
+    with tf.variable_scope("wide", custom_getter=getter):
+        yield
+
+
+def test_masks(wide_gates, session):
+    """Each entry is kept with the probability, then h = tanh(g / keep); the gradient has the same mask."""
+    x = tf.constant(random(SHAPE))
+    cell = rnn_cell.LayerNormBasicLSTMCell(UNITS, 0.0, layer_norm=False, dropout_keep_prob=KEEP)
+    outputs = run(cell, x)
+    assert rnn_cell.engine_used(outputs).name == "graph"
+    first = outputs[:, :, 0]
+    actual, gradient, second = values(session, [outputs, tf.gradients(first, x)[0], tf.gradients(outputs, x)[0]])
+    count = actual.size
+    assert abs(np.sum(actual != 0) - KEEP * count) < 5 * np.sqrt(count * KEEP * (1 - KEEP))
+    expected = np.tanh(np.tanh(1 + 0.1 * random(SHAPE).sum(axis=2, keepdims=True)) / KEEP) * (actual != 0)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    np.testing.assert_array_equal(gradient != 0, np.repeat(actual[:, :, :1] != 0, 3, axis=2))
+    assert np.all(second[np.any(actual != 0, axis=2)] != 0)
+    again = session.run(outputs)
+    assert np.any((again != 0) != (actual != 0)) and np.any(actual[:, 0] != actual[:, 1])
+
+
+def test_seed():
+    runs = []
+    for _ in range(2):
+        with tf.Graph().as_default(), tf.Session() as session:
+            with tf.variable_scope("same", initializer=tf.constant_initializer(0.3)):
+                options = {"norm_shift": 0.5, "dropout_keep_prob": KEEP, "dropout_prob_seed": 3}
+                runs.append(values(session, run(rnn_cell.LayerNormBasicLSTMCell(UNITS, **options), tf.ones(SHAPE))))
+    np.testing.assert_array_equal(*runs)
+
+
+@pytest.mark.parametrize("layer_norm", [True, False])
+def test_probability_that_is_fed(layer_norm, session):
+    """At 1.0 the numbers are those of a cell without dropout; another number drops."""
+    keep, x = tf.placeholder_with_default(1.0, []), tf.constant(random(SHAPE))
+    outputs = []
+    for probability in (1.0, keep):
+        with tf.variable_scope("shared", reuse=tf.AUTO_REUSE):
+            cell = rnn_cell.LayerNormBasicLSTMCell(UNITS, layer_norm=layer_norm, dropout_keep_prob=probability)
+            outputs.append(run(cell, x, engine="graph"))
+    plain, kept = values(session, outputs)
+    np.testing.assert_allclose(kept, plain, rtol=1e-5, atol=1e-6)
+    assert np.max(np.abs(session.run(outputs[1], {keep: 0.5}) - plain)) > 0.01

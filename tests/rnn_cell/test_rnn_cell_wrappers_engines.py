@@ -1,0 +1,186 @@
+"""Wrappers in calls of dynamic_rnn that run on engines: which engine runs, and numbers and derivatives.
+
+No cell here draws a mask per step, so the numbers are those of TensorFlow's loop around the same cell, which
+test_rnn_cell_golden.py compares with TensorFlow 1.15. test_rnn_cell_dropout_masks.py has masks per step.
+"""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import rnn_cell
+from stacked_lstm.compat import tf
+from support import numeric
+from support.native_ops import NEEDS_NATIVE, auto_engine
+from support.sessions import plain_session
+from support.sets import some
+from support.some_cells import random
+
+LENGTHS = (5, 2, 0, 9)
+X = random([4, 5, 3], dtype=np.float64)
+
+
+def dropout(cell, *probabilities, seed=3, **options):
+    return rnn_cell.DropoutWrapper(cell, *probabilities, seed=seed, **options)
+
+
+def variational(cell, *probabilities, input_size=None, seed=3):
+    return dropout(cell, *probabilities, seed=seed, variational_recurrent=True, input_size=input_size, dtype=tf.float64)
+
+
+def fed(value):
+    return tf.placeholder_with_default(value, [])
+
+
+def variable(value):
+    return tf.get_variable("keep_prob", initializer=value, trainable=False)
+
+
+STACK, LSTM, BASIC = rnn_cell.MultiRNNCell, rnn_cell.LSTMCell, rnn_cell.BasicLSTMCell
+RESIDUAL, DEVICE = rnn_cell.ResidualWrapper, rnn_cell.DeviceWrapper
+
+# name -> (function that makes a cell for inputs of width 3, its engine). All masks are equal on all engines.
+CELLS = {
+    "packed state": (lambda: LSTM(4, state_is_tuple=False), "native"),
+    "packed projection": (lambda: LSTM(4, num_proj=2, state_is_tuple=False), "graph"),
+    "packed stack": (
+        lambda: STACK([BASIC(4, state_is_tuple=False), LSTM(5, state_is_tuple=False)], state_is_tuple=False),
+        "native",
+    ),
+    "packed stacks in a stack": (
+        lambda: STACK([STACK([LSTM(n, state_is_tuple=False)] * 1, state_is_tuple=False) for n in (4, 5)]),
+        "native",
+    ),
+    "stack in a stack": (lambda: STACK([LSTM(4), STACK([BASIC(5), STACK([LSTM(2)])])]), "native"),
+    "no dropout": (lambda: STACK([dropout(LSTM(4), fed(1.0), fed(1.0)), dropout(LSTM(5), fed(1.0))]), "native"),
+    "variable of one": (lambda: dropout(LSTM(4), output_keep_prob=variable(1.0)), "native"),
+    "variational": (lambda: variational(LSTM(4), 0.6, 0.7, input_size=3), "native"),
+    "variational, fed": (lambda: variational(LSTM(4), fed(0.6), fed(0.7), input_size=3), "native"),
+    "variational stack": (lambda: variational(STACK([LSTM(4), BASIC(5)]), 0.6, 0.7, input_size=3), "native"),
+    "variational in a stack": (
+        lambda: STACK([variational(LSTM(4), 0.6, input_size=3), variational(BASIC(5), 1.0, 0.7, seed=4)]),
+        "native",
+    ),
+    "variational projection": (lambda: variational(LSTM(4, True, num_proj=2), 0.6, 0.7, input_size=3), "graph"),
+    "variational, packed": (lambda: variational(LSTM(4, state_is_tuple=False), 0.6, 0.7, input_size=3), "native"),
+    "variational states": (lambda: variational(LSTM(4), 1.0, 1.0, 0.6), "native"),
+    "variational states, fed": (lambda: variational(LSTM(4), 0.6, 0.7, fed(0.5), input_size=3), "native"),
+    "variational states of a stack": (
+        lambda: variational(
+            STACK([LSTM(4), STACK([BASIC(5), variational(LSTM(2), 1.0, 0.7, 0.6, seed=4)])]), 1.0, 1.0, 0.7
+        ),
+        "native",
+    ),
+    "variational states, some": (lambda: STACK([BASIC(4), variational(LSTM(5), 1.0, 1.0, 0.6)]), "native"),
+    "variational states, projection": (
+        lambda: STACK([variational(LSTM(4, True, num_proj=2), 1.0, 1.0, 0.6), LSTM(3, cell_clip=0.3)]),
+        "graph",
+    ),
+    "residual": (lambda: RESIDUAL(LSTM(3)), "native"),
+    "residual stack": (lambda: RESIDUAL(STACK([LSTM(4), BASIC(3)])), "native"),
+    "residual layers": (lambda: STACK([LSTM(4), RESIDUAL(BASIC(4)), RESIDUAL(LSTM(4))]), "native"),
+    "residual, packed": (lambda: RESIDUAL(LSTM(3, state_is_tuple=False)), "native"),
+    "residual around variational": (lambda: RESIDUAL(variational(LSTM(3), 0.6, 0.7, input_size=3)), "native"),
+    "variational around residual": (lambda: variational(RESIDUAL(LSTM(3)), 0.6, 0.7, input_size=3), "native"),
+    "residual projection": (lambda: STACK([LSTM(4), RESIDUAL(LSTM(5, num_proj=4))]), "native and graph"),
+    "device": (lambda: DEVICE(LSTM(4), "/cpu:0"), "native"),
+    "device stack": (lambda: DEVICE(STACK([LSTM(4), RESIDUAL(LSTM(4))]), "/cpu:0"), "native"),
+    "device layers": (lambda: STACK([DEVICE(LSTM(4), "/cpu:0"), DEVICE(LSTM(5), "/device:CPU:0"), LSTM(2)]), "native"),
+    "device, residual, variational": (
+        lambda: STACK([DEVICE(RESIDUAL(variational(LSTM(3), 0.6, 0.7, input_size=3)), "/cpu:0"), LSTM(2)]),
+        "native",
+    ),
+}
+
+
+def numbers(name, engine, lengths, x, starts_from_zeros, session):
+    """Outputs, final states, their first derivatives and, under control flow v2, second ones; and the engine."""
+    cell, x = CELLS[name][0](), tf.constant(x)
+    start = {"dtype": x.dtype}
+    if not starts_from_zeros:
+        sizes = tf.nest.flatten(cell.state_size)
+        parts = [tf.constant(random([4, size], k, np.float64)) for k, size in enumerate(sizes)]
+        start = {"initial_state": tf.nest.pack_sequence_as(cell.state_size, parts)}
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, engine=engine, swap_memory=True, **start)
+    results, sources = [outputs] + tf.nest.flatten(state), [x] + cell.trainable_weights
+    sources += tf.nest.flatten(start.get("initial_state", []))
+
+    def weighted_sums(tensors, seed):
+        return [tf.reduce_sum(tensor * random(tensor.shape.as_list(), seed, np.float64)) for tensor in tensors]
+
+    first = tf.gradients(weighted_sums(results, 7), sources)
+    second = tf.gradients(weighted_sums(first, 9), sources) if tf.control_flow_v2_enabled() else []
+    names = [variable.op.name for variable in tf.global_variables()]
+    session.run(tf.global_variables_initializer())
+    for k, variable in enumerate(cell.weights):
+        variable.load(0.5 * random(variable.shape.as_list(), k, np.float64), session)
+    return session.run(results + first + second), names, rnn_cell.engine_used(outputs).name
+
+
+def compare(name, engine, lengths, starts_from_zeros=False):
+    expected_x, actual_x = X.copy(), X.copy()
+    if lengths:
+        actual_x[1, 2:], actual_x[2] = np.nan, np.nan
+    results = []
+    for kind, x in (("stepwise", expected_x), (engine, actual_x)):
+        with tf.Graph().as_default(), plain_session() as session:
+            tf.set_random_seed(5)
+            results.append(numbers(name, kind, lengths, x, starts_from_zeros, session))
+    (expected, expected_names, _), (actual, names, used) = results
+    assert names == expected_names and len(actual) == len(expected)
+    for a, b in zip(actual, expected):
+        assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
+    if lengths:
+        assert not np.any(actual[0][1, 2:]) and not np.any(actual[0][2]) and np.any(actual[0][1, :2])
+    return used
+
+
+@pytest.mark.parametrize(
+    "name, lengths",
+    some(
+        [(name, LENGTHS) for name in CELLS] + [(name, None) for name in CELLS if "variational states" in name],
+        [(name, lengths) for lengths in (LENGTHS, None) for name in CELLS],
+        oldest=[(name, LENGTHS) for name in CELLS],
+    ),
+)
+def test_numbers_and_first_derivatives(name, lengths):
+    used = compare(name, None, lengths)
+    if "states" in name:  # An initial state of zeros takes another path.
+        assert compare(name, None, lengths, starts_from_zeros=True) == used
+    expected = CELLS[name][1]
+    assert used == (expected if auto_engine() == "native" else "graph")
+
+
+@pytest.mark.parametrize(
+    "name, engine",
+    some(
+        [("packed stack", "graph"), ("variational, fed", "native"), ("residual around variational", "native")]
+        + [("variational projection", "graph"), ("variational states of a stack", "native")],
+        [(name, engine) for name in CELLS for engine in ("graph", "native") if engine in ("graph", CELLS[name][1])],
+        oldest=[("residual around variational", "native")],
+    ),
+)
+def test_second_derivatives(name, engine):
+    if engine == "native" != auto_engine():
+        pytest.skip("no native engine here")
+    tf.enable_control_flow_v2()
+    try:
+        compare(name, engine, LENGTHS)
+        compare(name, engine, None)
+    finally:
+        tf.disable_control_flow_v2()
+
+
+@NEEDS_NATIVE
+def test_a_gpu_that_is_not_there(graph, place):
+    """A layer's device is its own. `/gpu:0` counts as the CPU, where soft placement runs it, if there is no GPU."""
+    if place != "cpu":
+        pytest.skip("there is a GPU")
+    cell = STACK([DEVICE(LSTM(4), "/gpu:0"), DEVICE(dropout(LSTM(5), 1.0, 0.5), "/gpu:1"), LSTM(2)])
+    outputs, _ = rnn_cell.dynamic_rnn(cell, tf.ones([2, 3, 4]), dtype=tf.float32)
+    ops = [op for op in graph.get_operations() if op.type == "StackedLstmForward"]
+    assert [op.device for op in ops] == ["/device:GPU:0", "/device:GPU:1", ""]
+    assert rnn_cell.engine_used(outputs).name == "native"
+    gradients = tf.gradients(outputs, cell.trainable_weights)
+    with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:
+        session.run(tf.global_variables_initializer())
+        assert all(np.any(gradient) for gradient in session.run(gradients))
