@@ -106,16 +106,16 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
     def _dropout_step(self, z: tf.Tensor, c: tf.Tensor, layer: Layer) -> tuple[tf.Tensor, tf.Tensor]:
         del layer
         i, j, f, o = tf.split(z, 4, axis=1)
-        return self._step(i, j, f, o, c)
+        return self._step(i, j, f, o, c, tf.identity)
 
     def _normalized_step(self) -> Callable:
         """Returns the step that engines take. One normalization serves the four gates."""
-        norm = normalization.stack(self._gate_norms)
+        norm, state_norm = normalization.stack(self._gate_norms), self._state_norm.on_engines
 
         def step(z: tf.Tensor, c: tf.Tensor, layer: Layer) -> tuple[tf.Tensor, tf.Tensor]:
             del layer
-            i, j, f, o = tf.unstack(norm(tf.reshape(z, [-1, 4, self._num_units])), axis=1)
-            return self._step(i, j, f + self._forget_bias, o, c)
+            i, j, f, o = tf.unstack(norm.on_engines(tf.reshape(z, [-1, 4, self._num_units])), axis=1)
+            return self._step(i, j, f + self._forget_bias, o, c, state_norm)
 
         return step
 
@@ -126,20 +126,19 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
             i, j, f, o = [norm(gate) for norm, gate in zip(self._gate_norms, tf.split(z, 4, axis=1))]
         else:
             i, j, f, o = tf.split(tf.nn.bias_add(z, self._bias), 4, axis=1)
-        c, h = self._step(i, j, f + self._forget_bias, o, c)
+        state_norm: Any = self._state_norm if self._layer_norm else tf.identity
+        c, h = self._step(i, j, f + self._forget_bias, o, c, state_norm)
         return h, self._pack(c, h)
 
     def _step(
-        self, i: tf.Tensor, j: tf.Tensor, f: tf.Tensor, o: tf.Tensor, c: tf.Tensor
+        self, i: tf.Tensor, j: tf.Tensor, f: tf.Tensor, o: tf.Tensor, c: tf.Tensor, state_norm: Callable
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the new (c, h). The gates are normalized, and f contains the forget bias."""
         g = self._activation(j)
         if self._drops:
             with tf.control_dependencies([g]):  # Steps draw one after the other, so that a seed decides the masks.
                 g = tf.nn.dropout(g, rate=1 - self._keep_prob, seed=self._seed)
-        c = c * tf.sigmoid(f) + tf.sigmoid(i) * g
-        if self._layer_norm:
-            c = self._state_norm(c)
+        c = state_norm(c * tf.sigmoid(f) + tf.sigmoid(i) * g)
         return c, self._activation(c) * tf.sigmoid(o)
 
     def get_config(self) -> dict[str, Any]:

@@ -22,16 +22,49 @@ class Norm(NamedTuple):
     beta: Any
 
     def __call__(self, value: tf.Tensor) -> tf.Tensor:
-        """Returns `value` [B, ..., H] with mean 0 and variance 1 along its last axis, times gamma, plus beta."""
-        epsilon = 1e-3 if value.dtype == tf.float16 else 1e-12
+        """Returns `value` [B, ..., H] with mean 0 and variance 1 along its last axis, times gamma, plus beta.
+
+        The operations are TensorFlow 1.15's, so the bits are the same.
+        """
         mean, variance = tf.nn.moments(value, [value.shape.ndims - 1], keepdims=True)
-        return tf.nn.batch_normalization(value, mean, variance, self.beta, self.gamma, epsilon)
+        return tf.nn.batch_normalization(value, mean, variance, self.beta, self.gamma, _epsilon(value))
+
+    def on_engines(self, value: tf.Tensor) -> tf.Tensor:
+        """Returns the same with a hand-written gradient, which has a third of the operations.
+
+        In functions, and so in loops of control flow v2, TensorFlow 1.15 cannot follow it and differentiates itself.
+        """
+        if tf.get_default_graph().building_function:
+            return self(value)
+
+        @tf.custom_gradient
+        def normalize(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> Any:
+            centered = x - _mean(x)
+            inverse = tf.math.rsqrt(_mean(tf.square(centered)) + _epsilon(x))
+            unit = centered * inverse
+
+            def backward(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+                d_unit = dy * gamma
+                dx = inverse * (d_unit - _mean(d_unit) - unit * _mean(d_unit * unit))
+                return dx, tf.reduce_sum(dy * unit, axis=0), tf.reduce_sum(dy, axis=0)
+
+            return unit * gamma + beta, backward
+
+        return normalize(value, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta))
 
 
 def add_norm(cell: Any, name: str, width: int, gain: float, shift: float) -> Norm:
     """Makes the variables `<name>/gamma` and `<name>/beta` of a cell, [width] each, with these initial values."""
     gamma = cell.add_variable(name + "/gamma", [width], initializer=tf.constant_initializer(gain))
     return Norm(gamma, cell.add_variable(name + "/beta", [width], initializer=tf.constant_initializer(shift)))
+
+
+def _epsilon(value: tf.Tensor) -> float:
+    return 1e-3 if value.dtype == tf.float16 else 1e-12
+
+
+def _mean(value: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(value, axis=-1, keepdims=True)
 
 
 def stack(norms: Sequence[Norm]) -> Norm:

@@ -29,8 +29,9 @@ def float_placeholder(*shape):
         ({"initial_state": "ones"}, "`initial_state` to be one of learned, projected, zeros, got 'ones'"),
         ({"initial_state": None}, "got None"),
         (
-            {"activation": "swish"},
-            "one of hard_sigmoid, hard_sigmoid_6, linear, relu, sigmoid, tanh or a callable, got 'swish'",
+            {"activation": "mish"},
+            "one of elu, hard_sigmoid, hard_sigmoid_6, leaky_relu, linear, relu, relu6, selu, sigmoid, softplus, softsign, "
+            "swish, tanh or a callable, got 'mish'",
         ),
         ({"recurrent_activation": 3}, "`recurrent_activation` to be one of"),
         ({"engine": "gpu"}, "`engine` to be one of auto, cudnn, graph, native, got 'gpu'"),

@@ -110,8 +110,8 @@ STATES = [(np.zeros([5, 3]), np.zeros([5, 3]))]
         ({"sequence_length": [True] * 5}, "integers from 0 to 4"),
         ({"sequence_length": []}, "integers from 0 to 4"),
         ({"x": np.zeros([4, 0, 2]), "sequence_length": [3]}, "`sequence_length` of 0 integers from 0 to 4"),
-        ({"activation": "swish"}, r"`activation` to be one of hard_sigmoid, .*, tanh, got 'swish'"),
-        ({"recurrent_activation": None}, r"`recurrent_activation` to be one of hard_sigmoid, .*, tanh, got None"),
+        ({"activation": "swish"}, r"`activation` to be one of elu, hard_sigmoid, .*, tanh, got 'swish'"),
+        ({"recurrent_activation": None}, r"`recurrent_activation` to be one of elu, hard_sigmoid, .*, tanh, got None"),
     ],
 )
 def test_bad_arguments(changed, message):
