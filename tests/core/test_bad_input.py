@@ -30,8 +30,8 @@ def float_placeholder(*shape):
         ({"initial_state": None}, "got None"),
         (
             {"activation": "mish"},
-            "one of elu, hard_sigmoid, hard_sigmoid_6, leaky_relu, linear, relu, relu6, selu, sigmoid, softplus, softsign, "
-            "swish, tanh or a callable, got 'mish'",
+            "one of elu, hard_sigmoid, hard_sigmoid_6, leaky_relu, linear, relu, relu6, selu, sigmoid, softplus, "
+            "softsign, swish, tanh or a callable, got 'mish'",
         ),
         ({"recurrent_activation": 3}, "`recurrent_activation` to be one of"),
         ({"engine": "gpu"}, "`engine` to be one of auto, cudnn, graph, native, got 'gpu'"),
