@@ -40,7 +40,8 @@ def run(
     """
     if all(layer.h_mask is None and layer.h_masks is None for layer in layers):
         return run_layers(layers, x, states, lengths)
-    if any(layer.h_masks is not None for layer in layers):
+    # A step of another equation may draw masks itself, which are right only if one loop runs all steps.
+    if any(layer.h_masks is not None or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
     masked = [layer.with_mask_in_kernel() for layer in layers]
     if starts_from_zeros:

@@ -84,16 +84,6 @@ def _wrappers_act_on_all_steps(call: Call) -> str | None:
     return next(filter(None, problems), None)
 
 
-def _masks_have_one_loop(call: Call) -> str | None:
-    # With dropout on states and an initial state, an engine has a loop of its own for the first step.
-    if call.initial_state is None:
-        return None
-    for cell in _walk(call.cell):
-        if type(cell) is DropoutWrapper and cell.drops_states and any(lstm.draws_masks for lstm in _lstm_cells(cell)):
-            return "a DropoutWrapper drops out states of a cell that draws masks at each step"
-    return None
-
-
 def _initial_state_fits(call: Call) -> str | None:
     if call.initial_state is None:
         return None
@@ -115,7 +105,6 @@ CONDITIONS = (
     _dtypes_are_equal,
     _widths_fit,
     _wrappers_act_on_all_steps,
-    _masks_have_one_loop,
     _initial_state_fits,
 )
 

@@ -39,7 +39,6 @@ class DropoutWrapper(CellWrapper):
 
     Attributes:
       wrapped_cell: the cell inside.
-      drops_states: bool, whether there is dropout on states.
 
     Example:
       >>> from stacked_lstm import rnn_cell
@@ -104,10 +103,6 @@ class DropoutWrapper(CellWrapper):
         self._recurrent_output_noise: Any = None
         if variational_recurrent:
             self._make_recurrent_noise(dtype)
-
-    @property
-    def drops_states(self) -> bool:
-        return _drops(self._state_keep_prob)
 
     def _make_recurrent_noise(self, dtype: Any) -> None:
         """Makes the noise that all steps share: uniform on [0, 1), a tensor [1] + size for each leaf of a nest."""

@@ -94,13 +94,13 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
 
     def layer(self) -> Layer:
         if not self._layer_norm:
-            return super().layer()._replace(step=self._dropout_step if self.draws_masks else None)
+            return super().layer()._replace(step=self._dropout_step if self._drops else None)
         return Layer(
             self.input_size, self._num_units, [self._kernel], activation=self.activation, step=self._normalized_step()
         )
 
     @property
-    def draws_masks(self) -> bool:
+    def _drops(self) -> bool:
         return not isinstance(self._keep_prob, float) or self._keep_prob < 1
 
     def _dropout_step(self, z: tf.Tensor, c: tf.Tensor, layer: Layer) -> tuple[tf.Tensor, tf.Tensor]:
@@ -135,7 +135,7 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the new (c, h). The gates are normalized, and f contains the forget bias."""
         g = self._activation(j)
-        if self.draws_masks:
+        if self._drops:
             with tf.control_dependencies([g]):  # Steps draw one after the other, so that a seed decides the masks.
                 g = tf.nn.dropout(g, rate=1 - self._keep_prob, seed=self._seed)
         c = state_norm(c * tf.sigmoid(f) + tf.sigmoid(i) * g)

@@ -1,4 +1,4 @@
-"""LSTMBase: what BasicLSTMCell and LSTMCell share, which is state, sizes, checks, and the fused kernel and bias.
+"""LSTMBase: what the LSTM cells share, which is state, sizes, checks, and the fused kernel and bias.
 
 Attributes with an underscore have TensorFlow's names, because subclasses in users' programs read them.
 """
@@ -27,7 +27,6 @@ class LSTMBase(RNNCell):
 
     Attributes:
       has_layer: bool, whether `layer` is the whole cell.
-      draws_masks: bool, whether each step draws a dropout mask.
       activation: `activations.Activation`.
       input_size: I, an int; None before the cell is built.
     """
@@ -59,10 +58,6 @@ class LSTMBase(RNNCell):
         self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
         self._activation = self.activation.function
         self._state_is_tuple = state_is_tuple
-
-    @property
-    def draws_masks(self) -> bool:
-        return False
 
     @property
     def state_size(self) -> Any:

@@ -113,12 +113,6 @@ STEPWISE_CALLS = {
         ("a ResidualWrapper would add inputs of width 3 to outputs of width 4",
          lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4)))),
     ],
-    "_masks_have_one_loop": [
-        ("a DropoutWrapper drops out states of a cell that draws masks at each step",
-         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LayerNormBasicLSTMCell(4, dropout_keep_prob=0.5),
-                                             state_keep_prob=0.5, variational_recurrent=True, dtype=tf.float32),
-                     initial_state=pair())),
-    ],
     "_initial_state_fits": [
         ("the initial state does not have the structure",
          lambda: run(rnn_cell.LSTMCell(4), initial_state=tf.zeros([2, 8]))),

@@ -70,3 +70,18 @@ def test_probability_that_is_fed(layer_norm, session):
     plain, kept = values(session, outputs)
     np.testing.assert_allclose(kept, plain, rtol=1e-5, atol=1e-6)
     assert np.max(np.abs(session.run(outputs[1], {keep: 0.5}) - plain)) > 0.01
+
+
+def test_masks_and_variational_dropout_on_states(session):
+    """The masks are drawn in one loop, also if the initial state is not zero."""
+    x = tf.constant(random(SHAPE))
+    start = rnn_cell.LSTMStateTuple(*(tf.constant(random([SHAPE[0], UNITS], seed)) for seed in (1, 2)))
+    options = {"variational_recurrent": True, "dtype": tf.float32, "seed": 5}
+    outputs = []
+    with tf.variable_scope("same", initializer=tf.random_normal_initializer(seed=3)):
+        for engine in ("graph", "stepwise"):
+            cell = rnn_cell.LayerNormBasicLSTMCell(UNITS, dropout_keep_prob=KEEP, dropout_prob_seed=3)
+            wrapper = rnn_cell.DropoutWrapper(cell, state_keep_prob=0.5, **options)
+            outputs.append(rnn_cell.dynamic_rnn(wrapper, x, initial_state=start, scope=engine, engine=engine)[0])
+    actual, expected = values(session, outputs)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
