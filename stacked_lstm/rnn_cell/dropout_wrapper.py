@@ -31,7 +31,7 @@ class DropoutWrapper(CellWrapper):
     On an engine, the masks of all steps are drawn at once. They have the same distribution as those of TensorFlow's
     loop, but other bits; `dynamic_rnn(..., engine="stepwise")` has TensorFlow's bits. With `variational_recurrent` the
     bits are TensorFlow's on every engine. A probability that is a tensor, such as a placeholder, may be 1 when the
-    graph runs: the numbers are then exactly those without the wrapper, and no masks are drawn.
+    graph runs. The numbers are then exactly those without the wrapper on the same engine.
 
     Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS
     2016, https://arxiv.org/abs/1512.05287 (the variational one); Zaremba, Sutskever and Vinyals, 2014,
