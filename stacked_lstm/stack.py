@@ -32,7 +32,7 @@ class StackedLSTM:
         h' = o * tanh(c')              new hidden state, the output of the layer at this time step
 
     The weights and the bias of the candidate g are named Wc and bc. sigma is the logistic function 1 / (1 + exp(-z)).
-    `recurrent_activation` replaces sigma. `activation` replaces tanh.
+    `recurrent_activation` replaces sigma. `activation` replaces tanh in g and h'.
 
     Shapes use these letters: B batch size, T number of time steps, I number of input features, H_l number of units of
     layer l, L number of layers.
@@ -52,8 +52,8 @@ class StackedLSTM:
     first call of the object, or `build`, creates the variables. Later calls reuse them.
 
     Graphs. Eager mode must be off, for example by `tf.disable_v2_behavior()`. `tf.device` around the call sets the
-    device of the layers. A graph of the `native` engine has ops of this package. A graph of the `cudnn` engine needs an
-    NVIDIA GPU. If other programs load the graph, use `engine="graph"`.
+    device of the layers. A graph of the `native` engine loads only where this package is installed. A graph of
+    the `cudnn` engine needs an NVIDIA GPU. For other programs, use `engine="graph"`.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L].
@@ -61,9 +61,10 @@ class StackedLSTM:
       name: the scope of the variables.
       engine_used: `engines.EngineUsed(name, reason)`: the engine of the last call and the reason for its choice. None
         before the first call.
-      variables, weights, trainable_variables: the list of all variables. TensorFlow 1's layers have the same names.
+      variables, weights, trainable_variables: the list of all variables, under three names that TensorFlow 1's layers
+        have.
       layers: list with one object per layer, whose attributes are the variables: `lstm.layers[0].Wf`.
-      variables_by_layer: the variables as dictionaries, one per layer.
+      variables_by_layer: `Weights(layers, initial_state)`, two lists with one dictionary of variables per layer.
 
     Sources:
       The LSTM: Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997.
@@ -109,7 +110,7 @@ class StackedLSTM:
 
         Args:
           hidden_sizes: sequence of positive ints, the number of units of each layer, first layer first.
-          initial_state: str, the kind of initial state of calls without an argument `initial_state`. Default "zeros",
+          initial_state: str, the kind of initial state, if the call passes no states. Default "zeros",
             which needs no variables, as in dynamic_rnn. "learned": two trainable vectors c and h per layer, which are
             zero before training. "projected": computed by trainable matrices from the input x_0 of the first time step.
             The first layer starts with c = tanh(x_0 W_c) and h = tanh(x_0 W_h). Each other layer starts with
@@ -120,8 +121,8 @@ class StackedLSTM:
             (Keras 3), "relu" and "linear". Only the `graph` engine supports "elu", "selu", "softplus", "softsign",
             "relu6", "leaky_relu", "swish", and functions from a tensor to a tensor of the same shape.
           recurrent_activation: str or callable, the function of the three gates. It takes the same values as
-            `activation`. Default "sigmoid", the only one that the `cudnn` engine supports. Its values lie between 0
-            (closed) and 1 (open).
+            `activation`. Default "sigmoid", the only one that the `cudnn` engine supports. The sigmoid lies
+            between 0 (gate closed) and 1 (gate open).
           use_bias: bool, whether there are biases bf, bi, bc and bo. Default True.
           forget_bias: float, added to the initial value of the variable bf. Nothing is added at run time, unlike in
             `BasicLSTMCell`. Default 1.0, which opens the forget gates, so that gradients reach early time steps when
@@ -142,7 +143,8 @@ class StackedLSTM:
           engine: str, the implementation of the layers: "cudnn" for NVIDIA GPUs, "native" for CPUs, "graph" for all
             devices, or "auto". Default "auto", the first of these three that supports the layers and the device.
             "native" needs a C++ compiler at its first use on a machine. "cudnn" turns TF32 off for the whole program,
-            unless STACKED_LSTM_TF32=1 is in the environment. STACKED_LSTM_ENGINE in the environment redefines "auto".
+            unless STACKED_LSTM_TF32=1 is in the environment. The environment variable
+            STACKED_LSTM_ENGINE names the engine that "auto" selects.
           name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
             names.
 
@@ -244,7 +246,7 @@ class StackedLSTM:
 
         Args:
           session: an open session of the stack's graph. The graph may be finalized.
-          layers: a list with a mapping from names to arrays per layer, as `get_weights` returns it. Arrays are
+          layers: a list with one mapping per layer, from names to arrays, as `get_weights` returns it. Arrays are
             converted to the stack's dtype. Default None: these variables do not change.
           initial_state: a list of the same form for the variables of the initial state. Default None: these variables
             do not change.
@@ -268,7 +270,7 @@ class StackedLSTM:
 
         Raises:
           ValueError: the stack was built for another number of input features, an initializer names a variable that
-            does not exist, or a variable with the name of one of these variables already exists.
+            does not exist, or the graph already has a variable of such a name.
           RuntimeError: eager mode is on.
         """
         tensor_checks.graph_mode("StackedLSTM.build")

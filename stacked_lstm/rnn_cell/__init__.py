@@ -10,6 +10,9 @@ Arguments, defaults, variable names and results are those of TensorFlow 1.15, so
 Keras is not needed. The loops run LSTM cells, stacks and wrappers on the package's engines, and any other cell,
 TensorFlow's or your own, on TensorFlow's loop; `dispatch` decides. TensorFlow's loops (`tf.nn.dynamic_rnn`,
 `tf.nn.raw_rnn` ...) run these cells, too. The folder's README.md tells how to move an old program.
+
+A new cell is a file with a subclass of `lstm_base.LSTMBase` (with `has_layer=True`, if engines run it), of
+`one_state_base.OneStateBase` or of `cell.RNNCell`, and a line here.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ def test_deep_configs(kind, tmp_path):
     """A config of a few kilobytes does not take exponential time."""
     text = "[" * 100000 if kind == "brackets" else ""
     if not text:
-        start, end = '{"class_name": "%s", "config": {"name": "x", ' % kind, "}}"
+        start, end = f'{{"class_name": "{kind}", "config": {{"name": "x", ', "}}"
         start += {"Bidirectional": '"layer": ', "RNN": '"cell": ', "Sequential": '"layers": ['}[kind]
         end = "]" * (kind == "Sequential") + end
         depth = 300

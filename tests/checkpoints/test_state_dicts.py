@@ -223,7 +223,8 @@ def test_pickles_are_refused(name, exists, tmp_path):
         return
     if exists:
         (tmp_path / name).write_bytes(b"PK\3\4..." if "zip" in name else pickle.dumps({"a": 1}))
-    recipe = r"safetensors.torch.save_file\(model.state_dict\(\), '.*%s.safetensors'\)" % name.split(".")[0]
+    base = name.split(".")[0]
+    recipe = rf"safetensors.torch.save_file\(model.state_dict\(\), '.*{base}.safetensors'\)"
     with pytest.raises(
         ValueError, match="checkpoints.read: expected a file without pickles, .*" + recipe + ", got .*" + name
     ):

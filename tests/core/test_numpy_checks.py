@@ -166,9 +166,10 @@ def test_imports_only_numpy():
     folder = os.path.dirname(numpy_lstm.__file__)
     program = (
         "import sys, types; sys.modules['tensorflow'] = None; before = set(sys.modules)\n"
-        "package = sys.modules['stacked_lstm'] = types.ModuleType('stacked_lstm'); package.__path__ = [%r]\n"
+        "package = sys.modules['stacked_lstm'] = types.ModuleType('stacked_lstm')\n"
+        f"package.__path__ = [{folder!r}]\n"
         "import stacked_lstm.numpy_lstm\n"
-        "print(sorted(m for m in sys.modules if m.startswith('stacked_lstm')))" % folder
+        "print(sorted(m for m in sys.modules if m.startswith('stacked_lstm')))"
     )
     printed = subprocess.check_output([sys.executable, "-c", program]).decode().strip()
     parts = ["checks", "numpy_activations", "numpy_checks", "numpy_head", "numpy_initial_state", "numpy_lstm", "state"]
