@@ -121,6 +121,9 @@ def match(
         custom getter put a tensor in the place of a variable.
     """
     expected = f"`{argument}` to be a list of {len(layers)} mappings from names to arrays, one per layer"
+    if isinstance(values, Weights):
+        star = "the result of get_weights; put a star before it: set_weights(session, *weights)"
+        checks.fail(function, expected, star)
     if not isinstance(values, (list, tuple)) or len(values) != len(layers):
         checks.fail(function, expected, f"{len(values)} entries" if hasattr(values, "__len__") else repr(values))
     pairs = []

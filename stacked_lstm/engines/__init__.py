@@ -131,8 +131,10 @@ def choose(request: Request, layers: Sequence[Layer], function: str) -> tuple[En
         engine = ENGINES[request.name]
         problem = engine.problem(layers, place)
         if problem:
-            actual = f"{problem} (asked for by {request.source})"
-            checks.fail(function, f"layers that engine {engine.name!r} supports", actual)
+            raise ValueError(
+                f"{function}: the engine {engine.name!r} (asked for by {request.source}) cannot run these layers: "
+                f"{problem}"
+            )
         return engine, EngineUsed(engine.name, f"asked for by {request.source}")
     reasons = []
     for engine in ENGINES.values():
@@ -141,7 +143,7 @@ def choose(request: Request, layers: Sequence[Layer], function: str) -> tuple[En
             reasons.append("the first engine that supports these layers")
             return engine, EngineUsed(engine.name, "; ".join(reasons))
         reasons.append(f"not {engine.name}: {objection}")
-    checks.fail(function, "layers that some engine supports", "; ".join(reasons))
+    raise ValueError(f"{function}: no engine can run these layers: {'; '.join(reasons)}")
 
 
 def run(

@@ -173,7 +173,10 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
     if problem is None:
         return request
     if engine not in (None, AUTO):
-        checks.fail(function, f"a stack of LSTM cells for engine {engine!r}", problem)
+        raise ValueError(
+            f"{function}: the engine {engine!r} (asked for by name) cannot run this call: {problem}; leave out "
+            "`engine`, or use 'stepwise'"
+        )
     return EngineUsed(STEPWISE, f"TensorFlow's own loop, because {problem}")
 
 

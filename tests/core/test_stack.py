@@ -302,6 +302,10 @@ def test_weights_that_do_not_fit_write_nothing(session):
     for bad, message in [
         ((layers * 2,), "`layers` to be a list of 1 mappings from names to arrays, one per layer, got 2 entries"),
         ((tuple(lstm.get_weights(session)),), "`layers` to be a list of 1 mappings .* got 2 entries"),
+        (
+            (lstm.get_weights(session),),
+            "`layers` to be a list of 1 .* got the result of get_weights; put a star before it",
+        ),
         (([list(layers[0].values())],), "`layers` to be a list of 1 mappings .*, got a list for layer 1"),
         (([dict(layers[0], bo=np.ones([3], complex))],), r"`layers\[0\]` of real numbers, got .*complex128"),
         ((7,), "`layers` to be a list of 1 mappings .*, got 7"),

@@ -240,7 +240,9 @@ def test_a_library_by_name_that_is_one(monkeypatch, capsys):
 @ONCE
 def test_without_it(fake_compiler, caplog):
     """A named engine is an error with the compiler's words. "auto" chooses graph, and the log says so."""
-    with pytest.raises(ValueError, match="lstm: expected layers that engine 'native' supports, got TensorFlow"):
+    with pytest.raises(
+        ValueError, match="lstm: the engine 'native' .asked for by name. cannot run these layers: TensorFlow"
+    ):
         StackedLSTM([2], engine="native", name="lstm")(tf.zeros([1, 1, 1]))
     assert not any("continuing without" in record.getMessage() for record in caplog.records)
     for name in ("one", "other"):

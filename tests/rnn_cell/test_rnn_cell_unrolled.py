@@ -121,7 +121,7 @@ def test_a_list_or_a_tuple_of_unknown_batch(name, session):
 @pytest.mark.parametrize("name", sorted(LOOPS))
 def test_inputs_that_no_engine_runs(name, inputs, reason):
     function = "static_bidirectional_rnn" if name == "stack_bidirectional_rnn" else name
-    with pytest.raises(ValueError, match=f"{function}: expected a stack of LSTM cells for engine .graph., got "
+    with pytest.raises(ValueError, match=f"{function}: the engine .graph. .asked for by name. cannot run this call: "
                        f"{reason}"):  # fmt: skip
         LOOPS[name](lstm(), inputs(), engine="graph")
 
