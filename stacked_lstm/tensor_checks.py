@@ -112,8 +112,8 @@ def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tens
     """
     if value is None:
         return None
-    count = "one per sequence" if batch.static is None else str(batch.static)
-    expected = f"`sequence_length` to be an int32 or int64 vector of {count} entries"
+    count = "" if batch.static is None else f" ({batch.static})"
+    expected = f"`sequence_length` to be an int32 or int64 vector with one length per sequence{count}"
     try:
         value = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:

@@ -164,7 +164,7 @@ def test_initial_state_of_another_batch_at_run_time(session):
 @pytest.mark.parametrize(
     "lengths, expected",
     [
-        ([[1, 2]], "an int32 or int64 vector of 2 entries, got shape (1, 2)"),
+        ([[1, 2]], "an int32 or int64 vector with one length per sequence (2), got shape (1, 2)"),
         (3, "got shape ()"),
         ([1, 2, 3], "got shape (3,)"),
         ([1.0, 2.0], "got dtype float32"),
