@@ -33,11 +33,12 @@ class Call(NamedTuple):
     scope: Any
 
 
-# Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
-# engine. They are asked in order; later ones rely on earlier ones.
-
 # Engines run exactly these wrappers. A subclass may override anything.
 _WRAPPERS = (DropoutWrapper, ResidualWrapper, DeviceWrapper)
+
+
+# Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
+# engine. They are asked in order; later ones rely on earlier ones.
 
 
 def _cells_are_known(call: Call) -> str | None:
