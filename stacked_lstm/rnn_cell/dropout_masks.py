@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stacked_lstm import checks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 
 
@@ -28,7 +29,13 @@ def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: int | None) -> tf
 
 
 def draw(shape: tf.Tensor, keep_prob: Any, seed: int | None, dtype: tf.DType) -> tf.Tensor:
-    """Returns a mask of a shape; the arguments are those of `drop_in_each_step`."""
+    """Returns a mask of a shape; the arguments are those of `drop_in_each_step`.
+
+    Raises:
+      ValueError: `keep_prob` is the number 0, which TensorFlow's dropout refuses, too.
+    """
+    if not tf.is_tensor(keep_prob) and keep_prob <= 0:
+        checks.fail("DropoutWrapper", "keep probabilities above 0", keep_prob)
     keep_prob = tf.cast(keep_prob, dtype)
     noise = tf.random_uniform(shape, seed=seed, dtype=dtype)
     return tf.cast(noise >= 1 - keep_prob, dtype) * (1 / keep_prob)

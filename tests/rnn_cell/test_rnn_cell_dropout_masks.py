@@ -160,3 +160,12 @@ def test_the_share_that_is_kept(argument, plain_session):
     assert abs(kept.sum() - keep * kept.size) < 5 * np.sqrt(kept.size * keep * (1 - keep))
     for axis in range(3):  # No axis shares a mask.
         assert np.all(kept.mean(axis=axis) > 0) and np.all(kept.mean(axis=axis) < 1)
+
+
+@pytest.mark.parametrize("place", ["input", "output", "state"])
+@pytest.mark.parametrize("engine", ["graph", "stepwise"])
+def test_a_mask_that_keeps_nothing_is_an_error(place, engine):
+    """On engines as in TensorFlow's dropout: the numbers would be NaN."""
+    cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), **{f"{place}_keep_prob": 0.0})
+    with pytest.raises(ValueError, match="above 0, got 0.0|rate. must be|rate must be"):
+        rnn_cell.dynamic_rnn(cell, tf.ones([2, 4, 3]), dtype=tf.float32, engine=engine)
