@@ -89,9 +89,9 @@ FLOORS = {
     " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells",
     "contrib": "crf layers seq2seq legacy_seq2seq",
-    "checkpoints": "limits files replacing layers initial_states stacks slots codec keras_configs hdf5_files"
-    " keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models state_dicts"
-    " cell_variables variables tensorflow_checkpoints formats reading writing",
+    "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec"
+    " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
+    " state_dicts cell_variables variables tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report convert compare old_names old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
