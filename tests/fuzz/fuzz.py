@@ -14,6 +14,7 @@ to `corpus/`.
 import argparse
 import collections
 import contextlib
+import faulthandler
 import os
 import resource
 import shutil
@@ -120,6 +121,7 @@ def run_batch(kind, name, seed, count, end, keep):
 
 def run_cases(kind, seed, count, end, folder, log):
     """What the child process does. It stops after a failure, so that its files are the last ones."""
+    faulthandler.disable()  # pytest enables it. A process that dies has nothing to say.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with open("/proc/self/statm") as file:
         size = int(file.read().split()[0]) * resource.getpagesize()
