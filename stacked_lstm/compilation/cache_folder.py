@@ -15,11 +15,11 @@ import stat
 import time
 from typing import Iterator
 
-from stacked_lstm.engines.native.compiler import BuildError
+from stacked_lstm.compilation.compiler import BuildError
 
 try:
     import fcntl
-except ImportError:  # Windows has no fcntl. There is no native engine there either.
+except ImportError:  # Windows has no fcntl. The native engine does not run there either.
     fcntl = None  # type: ignore[assignment]
 
 VARIABLE = "STACKED_LSTM_CACHE"
@@ -164,7 +164,7 @@ def _wait_for(descriptor: int) -> None:
         if seconds > SECONDS:
             raise BuildError(f"{holder} has not finished building the library within {SECONDS} seconds")
         if seconds > _SILENT_SECONDS and not is_told:
-            text = "stacked_lstm: waiting at most %d seconds for %s, which builds the native engine"
+            text = "stacked_lstm: waiting at most %d seconds for %s, which builds the same library"
             _LOG.warning(text, SECONDS, holder)
             is_told = True
         time.sleep(0.05)

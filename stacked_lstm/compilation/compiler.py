@@ -1,4 +1,4 @@
-"""The compiler of this machine: which one it is, and how it builds the library of the ops.
+"""The compiler of this machine: which one it is, and how it builds a library.
 
 A compiler that hangs is ended after a time limit, with all processes that it has started.
 """
@@ -16,9 +16,6 @@ import tempfile
 import time
 from typing import IO, NamedTuple, Sequence
 
-from stacked_lstm.compat import tf
-
-SOURCE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 SECONDS = 300  # A build takes about 15.
 _COMPILERS = ("g++", "clang++", "c++")
 # TensorFlow's headers need TensorFlow's flags, and none for the processor, which would change their memory layout.
@@ -34,7 +31,8 @@ class Toolchain(NamedTuple):
     Fields:
       command: the compiler as a list of words, its path first.
       version: what the compiler prints for --version.
-      compile_flags, link_flags: TensorFlow's flags.
+      compile_flags, link_flags: those of other libraries that the library needs, such as TensorFlow.
+      libraries: the versions of these.
       processor: the machine and the features of its processor, a tuple of strings.
     """
 
@@ -42,6 +40,7 @@ class Toolchain(NamedTuple):
     version: str
     compile_flags: list[str]
     link_flags: list[str]
+    libraries: str
     processor: tuple[str, ...]
 
 
@@ -49,11 +48,11 @@ class BuildError(RuntimeError):
     """The library cannot be built or loaded. The message says why, in the compiler's words if there are any."""
 
 
-def toolchain() -> Toolchain:
-    """Returns the `Toolchain` of this machine; raises BuildError if there is no compiler."""
+def toolchain(compile_flags: Sequence[str] = (), link_flags: Sequence[str] = (), libraries: str = "") -> Toolchain:
+    """Returns the `Toolchain` of this machine with these fields; raises BuildError if there is no compiler."""
     command = _compiler()
     (version,) = _outputs([command + ["--version"]])
-    return Toolchain(command, version, tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags(), _processor())
+    return Toolchain(command, version, list(compile_flags), list(link_flags), libraries, _processor())
 
 
 def _compiler() -> list[str]:
@@ -73,11 +72,12 @@ def _compiler() -> list[str]:
     raise BuildError(f"there is no C++ compiler: expected {expected}")
 
 
-def build(tools: Toolchain, directory: str) -> str:
-    """Compiles the library.
+def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
+    """Compiles a library.
 
     Args:
       tools: the `Toolchain`.
+      sources: the paths of the files to compile. Those of TensorFlow's ops begin with "op".
       directory: the path of an empty folder.
 
     Returns:
@@ -91,20 +91,15 @@ def build(tools: Toolchain, directory: str) -> str:
     ops = ["-std=c++14"] + tools.compile_flags + _OPS_FLAGS
     abi = [flag for flag in tools.compile_flags if "_GLIBCXX_USE_CXX11_ABI" in flag]
     commands, objects = [], []
-    for name in sources(".cc"):
+    for source in sources:
+        name = os.path.basename(source)
         flags = ops if name.startswith("op") else _KERNEL_FLAGS + abi
         objects.append(os.path.join(directory, name + ".o"))
-        source = os.path.join(SOURCE_DIRECTORY, name)
         commands.append(tools.command + flags + _SHARED + ["-c", source, "-o", objects[-1]])
     _outputs(commands)
-    library = os.path.join(directory, "native.so")
+    library = os.path.join(directory, "library.so")
     _outputs([tools.command + ["-shared", "-o", library] + objects + tools.link_flags])
     return library
-
-
-def sources(*endings: str) -> list[str]:
-    """The names of the files in this folder that have one of the endings."""
-    return sorted(name for name in os.listdir(SOURCE_DIRECTORY) if name.endswith(endings))
 
 
 class _Command(NamedTuple):
