@@ -13,11 +13,13 @@ from typing import Callable, NamedTuple
 import mutations
 import numpy as np
 
-from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm
+from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm, runtime
 from stacked_lstm.compat import tf
 from stacked_lstm.parity.measure import TOLERANCES
-from support import native_ops, numeric
+from support import native_ops, numeric, random_networks
 from support.paths import GOLDEN
+
+STARTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "starts")  # Files that golden/ does not have.
 
 
 class Kind(NamedTuple):
@@ -69,6 +71,58 @@ def read_checkpoint(seed, folder):
     return read(path, source)
 
 
+def read_version_1(seed, folder):
+    """Mutates a checkpoint of version 1, which is one table, and reads it."""
+    source, path = random.Random(seed), os.path.join(folder, "model.ckpt")
+    with open(os.path.join(STARTS, "version_1.ckpt"), "rb") as file:
+        data = mutations.mutate(file.read(), ".index", source)
+    with open(path, "wb") as file:
+        file.write(data)
+    return read(path, source)
+
+
+def load_model(seed, folder):
+    """Mutates a model of `runtime.save`, loads it and computes with it."""
+    source, path = random.Random(seed), os.path.join(folder, "model.npz")
+    sizes = [source.choice([1, 3, 8]) for _ in range(source.choice([1, 2]))]
+    numbers = np.random.RandomState(seed % 2**32)
+    layers = random_networks.random_layers(numbers, sizes, 3, use_bias=source.random() < 0.5)
+    learned = [{"c": numbers.standard_normal([size]), "h": numbers.standard_normal([size])} for size in sizes]
+    runtime.save(path, layers, learned if source.random() < 0.5 else ())
+    with open(path, "rb") as file:
+        data = mutations.mutate(file.read(), ".npz", source)
+    with open(path, "wb") as file:
+        file.write(data)
+    predictor = runtime.load(path, dtype=source.choice(["float32", "float64"]), threads=1)
+    predictor(np.zeros([2, 3, predictor.input_size]))
+    return "computed"
+
+
+def hostile_prediction(seed, folder):
+    """Calls a predictor with arrays of which some have wrong shapes or numbers."""
+    source, numbers = random.Random(seed), np.random.RandomState(seed % 2**32)
+    sizes, dtype = [source.choice([1, 3, 8, 17]) for _ in range(source.choice([1, 2, 3]))], source.choice(["f4", "f8"])
+    T, B, I = source.choice([0, 1, 5]), source.choice([0, 1, 3]), source.choice([1, 4])  # noqa: E741
+    layers = random_networks.random_layers(numbers, sizes, I, use_bias=source.random() < 0.5)
+    if source.random() < 0.3:
+        layer = source.choice(layers)
+        name = source.choice(sorted(layer))
+        layer[name] = hostile_array(layer[name], source)
+    predictor = runtime.Predictor(layers, dtype=np.dtype(dtype).name, threads=source.choice([1, 2]))
+    arrays = {
+        "inputs": numbers.standard_normal([B, T, I]),
+        "sequence_length": numbers.randint(0, T + 1, [B]),
+        "initial_state": numbers.standard_normal([len(sizes), 2, B, source.choice(sizes)]),
+    }
+    for name in source.sample(sorted(arrays), source.choice([0, 1, 2])):
+        arrays[name] = hostile_array(arrays[name], source)
+    for name in ("sequence_length", "initial_state"):
+        if source.random() < 0.4:
+            del arrays[name]
+    predictor(arrays.pop("inputs"), time_major=source.random() < 0.5, **arrays)
+    return "computed"
+
+
 def read(path, source):
     """Reads a file that may be hostile, in this process."""
     names = source.choice([None, ".*"])
@@ -81,7 +135,7 @@ def read(path, source):
 def is_clean_for_files(error):
     """Whether an error is one that `read` documents, in one line."""
     text = str(error)
-    starts = ("checkpoints.read: expected ", "checkpoints.write: expected ", "layouts.")
+    starts = ("checkpoints.read: expected ", "checkpoints.write: expected ", "layouts.", "runtime.")
     return isinstance(error, ValueError) and text.startswith(starts) and "MemoryError" not in text
 
 
@@ -188,6 +242,9 @@ KINDS = {
     "h5": Kind(functools.partial(read_file, ".h5"), is_clean_for_files, can_die=True),
     "keras": Kind(functools.partial(read_file, ".keras"), is_clean_for_files, can_die=True),
     "checkpoint": Kind(read_checkpoint, is_clean_for_files, can_die=True),
+    "version_1": Kind(read_version_1, is_clean_for_files, can_die=True),
+    "models": Kind(load_model, is_clean_for_files),
+    "predictions": Kind(hostile_prediction, is_clean_for_files),
     "ops": Kind(hostile_op, is_clean_for_ops),
     "networks": Kind(random_network, no_error),
 }

@@ -208,6 +208,5 @@ KINDS = {
     ".onnx": protobuf,
     ".safetensors": safetensors,
     ".index": table,
-    ".v1": table,
     ".data": any_bytes,
 }
