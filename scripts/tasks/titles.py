@@ -163,15 +163,17 @@ def read_csv(path):
         raise FileNotFoundError(f"--data_dir: expected {path}, found none")
     with open(path, "rb") as file:
         rows = csv.DictReader(io.StringIO(decode(file.read(), path), newline=""))
-    titles, labels = [], []
+    titles, labels, row = [], [], {}
     try:
         for row in rows:
             if None in row or None in row.values():
-                raise ValueError(f"a line of {sum(value is not None for value in row.values())} fields")
+                raise ValueError
             titles.append(row["title"])
             labels.append(int(row["label"]))
-    except (KeyError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {rows.line_num}: expected title,label, got {error!r}") from None
+    except (KeyError, ValueError, csv.Error):
+        found = ",".join(value for value in row.values() if isinstance(value, str))
+        expected = "the columns title and label, a text and an integer"
+        raise ValueError(f"{path}, line {rows.line_num}: expected {expected}, got {found}") from None
     if not titles:
         raise ValueError(f"{path}: expected titles, got none")
     return titles, labels

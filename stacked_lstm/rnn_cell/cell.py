@@ -71,7 +71,7 @@ class RNNCell:
         self._reuse = kwargs.pop("_reuse", None)
         scope = kwargs.pop("_scope", None)
         if kwargs:
-            raise TypeError(f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}")
+            raise TypeError(f"{type(self).__name__}: got arguments that it does not have: {', '.join(sorted(kwargs))}")
         if scope is not None:
             self._decide_scope(scope)
 
@@ -97,12 +97,12 @@ class RNNCell:
     @property
     def state_size(self) -> Any:
         """The size of the state without its batch dimension: an int, a `tf.TensorShape`, or a nest of them."""
-        raise NotImplementedError(f"{type(self).__name__}.state_size")
+        raise NotImplementedError(f"{type(self).__name__}: a cell must define the property `state_size`")
 
     @property
     def output_size(self) -> Any:
         """The size of the output without its batch dimension: an int, a `tf.TensorShape`, or a nest of them."""
-        raise NotImplementedError(f"{type(self).__name__}.output_size")
+        raise NotImplementedError(f"{type(self).__name__}: a cell must define the property `output_size`")
 
     # Variables.
 
@@ -202,7 +202,7 @@ class RNNCell:
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         """Computes one step. Subclasses define it; arguments and result are those of a call of the cell."""
-        raise NotImplementedError(f"{type(self).__name__}.call")
+        raise NotImplementedError(f"{type(self).__name__}: a cell must define the method `call(inputs, state)`")
 
     @contextlib.contextmanager
     def _enter_scope(self, scope: Any = None) -> Iterator[tf.VariableScope]:
@@ -286,11 +286,11 @@ class RNNCell:
         return cls(**config)
 
 
-def check_floating(dtype: Any) -> None:
-    """Raises ValueError unless the dtype is floating or complex."""
+def check_floating(dtype: Any, what: str = "inputs") -> None:
+    """Raises ValueError unless the dtype, that of `what`, is floating or complex."""
     dtype = tf.as_dtype(dtype)
     if not (dtype.is_floating or dtype.is_complex):
-        raise ValueError(f"RNN cell only supports floating point inputs, but saw dtype: {dtype.name}")
+        raise ValueError(f"RNN cell only supports floating point {what}, but saw dtype: {dtype.name}")
 
 
 def input_width(inputs_shape: Any) -> int:

@@ -52,7 +52,9 @@ class LSTMBase(RNNCell):
     ) -> None:
         super().__init__(_reuse=reuse, **kwargs)
         if self._dtype:
-            check_floating(self._dtype)
+            check_floating(self._dtype, "dtypes")
+        if not hasattr(num_units, "__index__"):
+            checks.fail(type(self).__name__, "`num_units` to be a positive integer", checks.describe(num_units))
         self._num_units = num_units
         self._forget_bias = forget_bias
         self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
@@ -118,14 +120,23 @@ class LSTMBase(RNNCell):
         """Returns (c, h); raises ValueError if the inputs or the state do not fit the cell."""
         if self._state_is_tuple:
             if not isinstance(state, (list, tuple)) or len(state) != 2:
-                raise ValueError(f"Expected state of {self.name} to be a tuple (c, h), but received: {state}")
+                raise ValueError(
+                    f"Expected state of {self.name} to be a tuple (c, h), but received: {checks.describe(state)}"
+                )
             c, h = state
         else:
             c, h = tf.split(state, [self._num_units, self._hidden_size], axis=1)
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
         if inputs.shape.ndims != 2:
-            checks.fail(self.name, "inputs of rank 2, [batch, input]", f"shape {inputs.shape}")
+            checks.fail(self.name, "inputs of rank 2, [batch, input], in each step", f"shape {inputs.shape}")
+        width = inputs.shape.as_list()[1]
+        if self.input_size is not None and width not in (None, self.input_size):
+            expected = f"inputs of width {self.input_size}, as in its first call"
+            checks.fail(self.name, expected, f"width {width}; make a cell for each layer, not [cell] * 2")
+        dtypes = [tf.as_dtype(tensor.dtype).base_dtype for tensor in (inputs, h)]
+        if dtypes[0] != dtypes[1]:
+            checks.fail(self.name, f"inputs of the dtype {dtypes[1].name} of the state", dtypes[0].name)
         return c, h
 
     def _pack(self, c: tf.Tensor, h: tf.Tensor) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import RNNCell, build
@@ -47,7 +48,7 @@ class MultiRNNCell(RNNCell):
         """
         super().__init__()
         if not isinstance(cells, (list, tuple)):
-            raise TypeError(f"cells must be a list or tuple, but saw: {cells}.")
+            raise TypeError(f"cells must be a list or tuple, but saw: {checks.describe(cells)}.")
         if not cells:
             raise ValueError("Must specify at least one cell for MultiRNNCell.")
         self._cells = list(cells)
@@ -56,7 +57,8 @@ class MultiRNNCell(RNNCell):
         sizes = [cell.state_size for cell in cells]
         if not state_is_tuple and any(isinstance(size, (list, tuple)) for size in sizes):
             raise ValueError(
-                f"Some cells return tuples of states, but the flag state_is_tuple is not set.  State sizes are: {sizes}"
+                "Some cells return tuples of states, but MultiRNNCell has state_is_tuple=False. State sizes are: "
+                f"{sizes}"
             )
 
     @property
@@ -100,7 +102,9 @@ class MultiRNNCell(RNNCell):
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         if self._state_is_tuple:
             if not isinstance(state, (list, tuple)) or len(state) != len(self._cells):
-                raise ValueError(f"Expected state to be a tuple of length {len(self._cells)}, but received: {state}")
+                raise ValueError(
+                    f"Expected state to be a tuple of length {len(self._cells)}, but received: {checks.describe(state)}"
+                )
             states = state
         else:
             states = tf.split(state, [cell.state_size for cell in self._cells], axis=1)

@@ -74,15 +74,14 @@ def _compiler() -> list[str]:
     try:
         commands = [shlex.split(cxx)] if cxx else [[name] for name in _COMPILERS]
     except ValueError as error:
-        raise BuildError(f"expected CXX in the environment to be a command, got {cxx!r}: {error}") from error
+        raise BuildError(f"the environment variable CXX is no command: {cxx!r} ({error})") from error
     for name, *options in filter(None, commands):
         executable = shutil.which(name)
         if executable:
             return [executable] + options
-    expected = (
-        f"CXX in the environment to name one, got {cxx!r}" if cxx else f"one of {', '.join(_COMPILERS)} on the path"
-    )
-    raise BuildError(f"there is no C++ compiler: expected {expected}")
+    if cxx:
+        raise BuildError(f"the environment variable CXX names no compiler that can be found: {cxx!r}")
+    raise BuildError(f"there is no C++ compiler ({', '.join(_COMPILERS)}) on the path; install one, or name it in CXX")
 
 
 def cache_directory() -> str:
@@ -94,11 +93,14 @@ def cache_directory() -> str:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     directory = os.environ.get(CACHE_VARIABLE) or os.path.join(base, "stacked_lstm")
     if not os.path.isabs(directory):  # "~" stays as it is if the user has no home directory.
-        raise BuildError(f"expected an absolute path of a directory to build in, got {directory!r}")
+        raise BuildError(
+            f"there is no directory to build in; set {CACHE_VARIABLE} to an absolute path, not {directory!r}"
+        )
     os.makedirs(directory, 0o700, exist_ok=True)
     if not _is_private(os.stat(directory)):
         raise BuildError(
-            f"expected {directory} to belong to this user or root, and nobody else to be able to write there"
+            f"other users can write to {directory}, and so choose which code runs; `chmod 700` it, or set "
+            f"{CACHE_VARIABLE} to another directory"
         )
     return directory
 
@@ -121,12 +123,12 @@ def find_or_build() -> tuple[str, bool]:
     library = os.environ.get(LIBRARY_VARIABLE)
     if library:
         if not _is_complete(library):
-            raise BuildError(f"expected {LIBRARY_VARIABLE} to name a library that this package built, got {library!r}")
+            raise BuildError(f"{LIBRARY_VARIABLE} names no library that this package built: {library!r}")
         return os.path.abspath(library), False
     try:
         return _find_or_build_in_cache(toolchain())
     except OSError as error:
-        raise BuildError(f"the library can be neither found nor built: {error}") from error
+        raise BuildError(f"the library cannot be kept: {error}; set {CACHE_VARIABLE} to another directory") from error
 
 
 def _find_or_build_in_cache(tools: Toolchain) -> tuple[str, bool]:
@@ -206,7 +208,8 @@ def _output(command: list[str]) -> str:
         raise BuildError(f"{command[0]}: {error}") from error
     text = process.stdout.decode(errors="replace")
     if process.returncode:
-        raise BuildError(f"{' '.join(command)}\nexited with {process.returncode} and said:\n{text[-4000:]}")
+        said = text[-4000:].strip() or "nothing"
+        raise BuildError(f"{command[0]} failed with status {process.returncode} and said: {said}")
     return text
 
 
