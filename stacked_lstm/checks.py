@@ -20,18 +20,23 @@ def fail(function: str, expected: str, actual: Any) -> NoReturn:
 
 def describe(value: Any) -> str:
     """A value in one short line for a message: its repr, or its kind and size where that is long."""
-    text = repr(value)
-    if len(text) <= 80 and "\n" not in text:
+    text, kind = repr(value), type(value).__name__
+    is_array = isinstance(value, (np.ndarray, np.generic))
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not (is_array and _is_short(text)):
+        return f"{'an array' if is_array else 'a tensor'} of dtype {value.dtype.name} and shape {value.shape}"
+    if _is_short(text):
         return text
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}"
     if isinstance(value, tuple) and len(value) <= 3:
         return f"({', '.join(map(describe, value))})"
     if isinstance(value, (list, tuple)):
-        return f"a {'list' if isinstance(value, list) else 'tuple'} of {len(value)} entries"
+        return f"a {kind} of length {len(value)}"
     if isinstance(value, Mapping):
         return f"a mapping with the keys {', '.join(map(str, list(value)[:8]))}"
-    return text if len(text) <= 200 and "\n" not in text else f"an object of the class {type(value).__name__}"
+    return f"an object of the class {kind}"
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= 80 and "\n" not in text
 
 
 def known(

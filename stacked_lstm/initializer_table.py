@@ -33,9 +33,9 @@ class InitializerTable(NamedTuple):
           ValueError: an initializer is unknown.
         """
         table = cls(dict(argument), default) if isinstance(argument, Mapping) else cls({}, argument)
-        initializers.get(table.default, function, name)
+        initializers.get(table.default, function=function, argument=name)
         for path, initializer in table.by_path.items():
-            initializers.get(initializer, function, f"{name}[{path!r}]")
+            initializers.get(initializer, function=function, argument=f"{name}[{path!r}]")
         return table
 
     def get(self, spec: VariableSpec, stack: str) -> Callable:

@@ -67,7 +67,7 @@ def _he(shape: list[int], dtype: tf.DType) -> tf.Tensor:
 
 def _orthogonal(shape: list[int], dtype: tf.DType) -> tf.Tensor:
     if len(shape) != 2:
-        actual = f"a vector of size {shape[0]}; a bias needs another initializer, such as 'zeros'"
+        actual = f"the shape {shape}; use another initializer for biases, such as 'zeros'"
         checks.fail("initializers.get", "a matrix for the initializer 'orthogonal'", actual)
     return tf.orthogonal_initializer()(shape, dtype=dtype)
 
@@ -95,14 +95,18 @@ DISTRIBUTIONS: dict[str, Callable] = {
 
 
 def get(
-    initializer: Any, function: str = "initializers.get", argument: str = "initializer"
+    initializer: Any,
+    variable: str | None = None,
+    function: str = "initializers.get",
+    argument: str = "initializer",
 ) -> Callable[..., tf.Tensor]:
     """Returns a TensorFlow initializer for a name, a file or an initializer.
 
     Args:
       initializer: str, a name of the table in `help(stacked_lstm.initializers)` or a path to a CSV file; or a
         TensorFlow initializer, which is returned as it is.
-      function, argument: str, for error messages: the caller or the variable, and the name of the argument.
+      variable: str, the name of the variable for error messages about the contents of a file. Default None: `function`.
+      function, argument: str, for other error messages: the caller and its argument. Default: this function.
 
     Returns:
       A function (shape, dtype=tf.float32, partition_info=None) -> tensor, as `tf.get_variable` takes it.
@@ -123,7 +127,7 @@ def get(
         return initializer
     if isinstance(initializer, str) and initializer not in DISTRIBUTIONS:
         if os.path.isfile(initializer):
-            return _from_csv(initializer, function)
+            return _from_csv(initializer, variable or function)
         if os.path.dirname(initializer) or os.path.splitext(initializer)[1]:
             checks.fail(function, f"`{argument}` to be the path of an existing CSV file", repr(initializer))
     draw = checks.known(DISTRIBUTIONS, initializer, function, argument, _ALTERNATIVES)

@@ -69,8 +69,9 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
     elif isinstance(arrays, (list, tuple)) and len(arrays) in (len(matrices), len(matrices + optional["biases"])):
         arrays = dict(zip(matrices + optional["biases"], arrays))
     else:
-        number = f"a {type(arrays).__name__} of length {len(arrays)}" if isinstance(arrays, (list, tuple)) else None
-        checks.fail(function, expected, number or checks.describe(arrays))
+        is_list = isinstance(arrays, (list, tuple))
+        actual = f"a {type(arrays).__name__} of length {len(arrays)}" if is_list else checks.describe(arrays)
+        checks.fail(function, expected, actual)
     known = set(matrices).union(*optional.values())
     complete = all(len(set(names) & set(arrays)) in (0, len(names)) for names in optional.values())
     if not complete or not set(matrices) <= set(arrays) <= known:

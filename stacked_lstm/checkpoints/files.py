@@ -57,7 +57,7 @@ def _first_sentence(error: Exception) -> str:
 
 def fail_without_package(package: str, path: str) -> NoReturn:
     """Raises the ValueError that tells how to install a package that `path` needs."""
-    raise ValueError(f"checkpoints: expected the package `{package}` for {path}, got none; pip install {package}")
+    raise ValueError(f"checkpoints: {path} needs the package {package}: pip install {package}")
 
 
 def open_regular(path: str) -> BinaryIO:

@@ -89,16 +89,6 @@ __all__ = [
     "static_rnn",
 ]
 
-
-# Names of TensorFlow 1.15 that are not here -> what to use instead.
-_INSTEAD = {
-    "CudnnCompatibleLSTMCell": "use LSTMCell with forget_bias=0.0 and name='cudnn_compatible_lstm_cell'",
-    "LSTMBlockCell": "use LSTMCell with name='lstm_block_cell', the scope of its variables",
-    "raw_rnn": "use tf.nn.raw_rnn, which runs these cells",
-    "static_rnn": "use tf.nn.static_rnn, which runs these cells",
-    "static_state_saving_rnn": "use tf.nn.static_state_saving_rnn, which runs these cells",
-}
-
 if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
 
     def __getattr__(name: str) -> Any:

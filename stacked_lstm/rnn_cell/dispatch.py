@@ -78,7 +78,9 @@ def _widths_fit(call: Call) -> str | None:
     for cell, width in _input_widths(call):
         first = widths.setdefault(id(cell), cell.input_size or width) if _has_layer(cell) else width
         if first != width:
-            return f"the same cell object has inputs of width {first} and of width {width}; each layer needs its own cell"
+            return (
+                f"the same cell object has inputs of width {first} and of width {width}; each layer needs its own cell"
+            )
     return None
 
 

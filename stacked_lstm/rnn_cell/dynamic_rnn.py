@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stacked_lstm import tensor_checks
+from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.rnn_cell import dispatch
@@ -76,6 +76,7 @@ def dynamic_rnn(
         raise ValueError("If there is no initial_state, you must give a dtype.")
     if sequence_length is not None:
         sequence_length = _vector(sequence_length)
+    _check_ranks(inputs, time_major)
     call = dispatch.Call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
@@ -166,6 +167,14 @@ def bidirectional_dynamic_rnn(
             outputs_bw = reverse(reversed_outputs)
     dispatch.record(outputs_bw, dispatch.engine_used(reversed_outputs))
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
+
+
+def _check_ranks(inputs: Any, time_major: bool) -> None:
+    """Raises ValueError if an input is known to have less than three axes."""
+    axes = "[time, batch, input]" if time_major else "[batch, time, input]"
+    for tensor in tf.nest.flatten(inputs):
+        if tf.is_tensor(tensor) and tensor.shape.ndims in (0, 1, 2):
+            checks.fail("dynamic_rnn", f"`inputs` of rank 3, {axes}", f"shape {tensor.shape}")
 
 
 def _vector(lengths: Any) -> tf.Tensor:

@@ -15,7 +15,7 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, input_width
+from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, check_step, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -53,9 +53,7 @@ class LSTMBase(RNNCell):
         super().__init__(_reuse=reuse, **kwargs)
         if self._dtype:
             check_floating(self._dtype, "dtypes")
-        if not hasattr(num_units, "__index__"):
-            checks.fail(type(self).__name__, "`num_units` to be a positive integer", checks.describe(num_units))
-        self._num_units = num_units
+        self._num_units = check_units(num_units, type(self).__name__)
         self._forget_bias = forget_bias
         self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
         self._activation = self.activation.function
@@ -128,15 +126,7 @@ class LSTMBase(RNNCell):
             c, h = tf.split(state, [self._num_units, self._hidden_size], axis=1)
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
-        if inputs.shape.ndims != 2:
-            checks.fail(self.name, "inputs of rank 2, [batch, input], in each step", f"shape {inputs.shape}")
-        width = inputs.shape.as_list()[1]
-        if self.input_size is not None and width not in (None, self.input_size):
-            expected = f"inputs of width {self.input_size}, as in its first call"
-            checks.fail(self.name, expected, f"width {width}; make a cell for each layer, not [cell] * 2")
-        dtypes = [tf.as_dtype(tensor.dtype).base_dtype for tensor in (inputs, h)]
-        if dtypes[0] != dtypes[1]:
-            checks.fail(self.name, f"inputs of the dtype {dtypes[1].name} of the state", dtypes[0].name)
+        check_step(self, inputs, self.input_size, tf.convert_to_tensor(h))
         return c, h
 
     def _pack(self, c: tf.Tensor, h: tf.Tensor) -> Any:

@@ -10,6 +10,7 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.variables import record, recording_getter
+from stacked_lstm.rnn_cell.wrappers import check_no_class
 
 # Name of a list of variables -> whether the variables in it are trainable.
 _TRAINABLE = {"trainable_weights": [True], "non_trainable_weights": [False], "weights": [True, False]}
@@ -43,7 +44,7 @@ class MultiRNNCell(RNNCell):
             with the cells' states side by side; each cell then needs `state_is_tuple=False`, too.
 
         Raises:
-          TypeError: `cells` is not a list or tuple.
+          TypeError: `cells` is not a list or tuple, or has a class in it.
           ValueError: `cells` is empty, or a cell has a tuple for its state although `state_is_tuple` is False.
         """
         super().__init__()
@@ -51,6 +52,8 @@ class MultiRNNCell(RNNCell):
             raise TypeError(f"cells must be a list or tuple, but saw: {checks.describe(cells)}.")
         if not cells:
             raise ValueError("Must specify at least one cell for MultiRNNCell.")
+        for k, cell in enumerate(cells):
+            check_no_class(cell, f"cells[{k}]")
         self._cells = list(cells)
         self._state_is_tuple = state_is_tuple
         self._cell_variables: list[list[tf.Variable]] = [[] for _ in cells]

@@ -18,16 +18,21 @@ from stacked_lstm.rnn_cell.configs import cell_of, config_of
 
 def check_cell(cell: Any, argument: str = "cell") -> None:
     """Raises TypeError unless the object has the attributes of a cell. Its class does not matter."""
+    check_no_class(cell, argument)
     needed = ["output_size", "state_size", "__call__"]
     missing = [name for name in needed if not hasattr(cell, name)]
     if not (hasattr(cell, "zero_state") or hasattr(cell, "get_initial_state")):
         missing.append("zero_state")
-    if isinstance(cell, type):
-        raise TypeError(f"The argument {argument!r} is not an RNNCell, but the class {cell.__name__}: call it first.")
     if missing and isinstance(cell, (list, tuple)):
         raise TypeError(f"The argument {argument!r} is not an RNNCell, but a list: make a MultiRNNCell of it.")
     if missing:
         raise TypeError(f"The argument {argument!r} ({cell!r}) is not an RNNCell: it has no {', '.join(missing)}.")
+
+
+def check_no_class(cell: Any, argument: str) -> None:
+    """Raises TypeError if the object is a class of cells, which has all their attributes."""
+    if isinstance(cell, type):
+        raise TypeError(f"The argument {argument!r} is not an RNNCell, but a class: write {cell.__name__}(...).")
 
 
 class CellWrapper(RNNCell):

@@ -58,8 +58,8 @@ inline Status ActivationByName(const std::string& name, Activation* activation) 
       return Status();
     }
   }
-  return InvalidArgument("StackedLstm: expected tanh, sigmoid, hard_sigmoid, hard_sigmoid_6, relu or linear as activation, "
-                         "got '", name, "'");
+  return InvalidArgument("StackedLstm: expected the activation to be one of tanh, sigmoid, hard_sigmoid, ",
+                         "hard_sigmoid_6, relu, linear, got '", name, "'");
 }
 
 // The kernels or the biases of one layer: `number` tensors of a list, starting with index `first`.
