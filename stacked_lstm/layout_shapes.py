@@ -63,7 +63,7 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
         "projection": [layout.projection] if layout.projection else [],
     }
     parts = [f"{kind} ({', '.join(names)})" for kind, names in optional.items() if names]
-    expected = f"the arrays of one layer, {', '.join(matrices)}, with or without {' and '.join(parts)}"
+    expected = f"the arrays of one layer, {', '.join(matrices)}, with or without {', '.join(parts)}"
     if isinstance(arrays, collections.abc.Mapping):
         arrays = {name: array for name, array in arrays.items() if array is not None}
     elif isinstance(arrays, (list, tuple)) and len(arrays) in (len(matrices), len(matrices + optional["biases"])):

@@ -273,7 +273,7 @@ def test_what_was_not_written_well_is_not_renamed(broken, tmp_path, monkeypatch)
 
     monkeypatch.setattr(tensorflow_checkpoints, "CODEC", codec._replace(save=save_badly))
     messages = {
-        "another number": r"to hold the arrays that were written, got differences in \['stacked_lstm/layer_1/bf'\]",
+        "another number": "to hold what was written, got other numbers in stacked_lstm/layer_1/bf$",
         "cut off": "expected a TensorFlow checkpoint in ",
         "no room": "expected arrays that can be written in .*no space left",
     }

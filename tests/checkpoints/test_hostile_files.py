@@ -117,7 +117,7 @@ def test_a_fifo_does_not_hang(suffix, tmp_path):
     for package in {".safetensors": ["safetensors"], ".onnx": ["onnx"]}.get(suffix, []):
         pytest.importorskip(package, reason=f"{package} is not installed")
     os.mkfifo(str(tmp_path / ("model" + suffix)))
-    with pytest.raises(ValueError, match="model.*, got .*, which is no regular file"):
+    with pytest.raises(ValueError, match="model.*, got an error .*model.* is no regular file"):
         checkpoints.read(tmp_path / ("model" + suffix.replace(".index", "")))
 
 

@@ -221,7 +221,7 @@ def test_numbers_beside_the_model(tmp_path):
         ("../secret.bin", "'../secret.bin', which is outside of the folder"),
         ("link.bin", "'link.bin', which is outside of the folder"),
         ("{folder}/secret.bin", "which is outside of the folder"),
-        ("fifo", "fifo, which is no regular file"),
+        ("fifo", "fifo is no regular file"),
         ("short.bin", "the data of W at 0 to 192 of a file of 3 bytes"),
         ("missing.bin", "FileNotFoundError"),
     ],

@@ -142,7 +142,7 @@ def test_nothing_is_unpickled(tmp_path):
     marker, path = str(tmp_path / "made"), str(tmp_path / "model.npz")
     np.savez(path, weight_ih_l0=np.array([Pickled(marker)], object))
     with pytest.raises(
-        ValueError, match="expected arrays by name, without pickles, in .*got ValueError: Object arrays"
+        ValueError, match=r"expected arrays without pickles in .*got an error \(ValueError: Object arrays"
     ):
         checkpoints.read(path)
     assert not os.path.exists(marker)
@@ -154,12 +154,9 @@ def test_a_failure_changes_nothing(suffix, tmp_path):
     path = str(tmp_path / ("model" + suffix))
     checkpoints.write(path, float32_layers([4], 3))
     before = folder(tmp_path)
-    with pytest.raises(
-        ValueError,
-        match=r"layers` to have one width, as in an nn.LSTM, got weight_hh of shapes \[\(16, 4\), \(20, 5\)\]",
-    ):
+    with pytest.raises(ValueError, match="layers` to have one width, as in an nn.LSTM, got the widths 4, 5$"):
         checkpoints.write(path, float32_layers([4, 5], 3), overwrite=True)
-    with pytest.raises(ValueError, match="without peepholes, since the layout 'pytorch'"):
+    with pytest.raises(ValueError, match="has peepholes, for which the layout 'pytorch' has no place"):
         source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_peepholes/.*")
         checkpoints.write(path, source.layers, overwrite=True)
     assert folder(tmp_path) == before
@@ -168,9 +165,9 @@ def test_a_failure_changes_nothing(suffix, tmp_path):
 @pytest.mark.parametrize("package, path", [("safetensors", "a.safetensors"), ("onnx", "a.onnx")])
 def test_a_package_that_is_missing(package, path, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)  # An import fails as if it were not installed.
-    with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
+    with pytest.raises(ValueError, match=f"{path} needs the package {package}: pip install {package}"):
         checkpoints.read(str(tmp_path / path))
-    with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
+    with pytest.raises(ValueError, match=f"{path} needs the package {package}: pip install {package}"):
         checkpoints.write(str(tmp_path / path), float32_layers([4], 3))
     assert folder(tmp_path) == {}
 

@@ -117,7 +117,7 @@ def stand_in(monkeypatch):
 
 def test_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    message = "^peers.pytorch: expected the package torch .`pip install torch`"
+    message = r"^--peer=pytorch needs the package torch \(.*\): pip install torch$"
     with pytest.raises(ImportError, match=message):
         pytorch.pytorch()
     with pytest.raises(parity.PeerMissingError, match=message):

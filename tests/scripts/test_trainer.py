@@ -120,7 +120,9 @@ def test_checkpoints_of_nobody_and_damaged_ones_are_refused(arguments):
     directory = arguments["train_dir"]
     data = os.path.join(directory, "model.ckpt-3.data-00000-of-00001")
     os.remove(data)
-    with pytest.raises(ValueError, match="--train_dir: expected a whole checkpoint of this network at .*model.ckpt-3"):
+    with pytest.raises(
+        ValueError, match=r"model.ckpt-3: expected a whole checkpoint of this network \(.*model.ckpt-3.*\)$"
+    ):
         run(arguments)
     os.remove(os.path.join(directory, history.FILE))
     with pytest.raises(ValueError, match="--train_dir: expected history.json"):
