@@ -162,11 +162,11 @@ def _check_arrays(
     actual = {name: array.shape for name, array in arrays.items()}
     names = sorted(name for name in set(actual) | set(expected) if actual.get(name) != expected.get(name))
     if names:
-        known, given = (", ".join(f"{n} {shapes.get(n, 'missing')}" for n in names) for shapes in (expected, actual))
+        wanted, present = (", ".join(f"{n} {shapes.get(n, 'missing')}" for n in names) for shapes in (expected, actual))
         unknown = sorted(set(actual) - set(expected))
         if unknown:
-            known, given = f"the variables {', '.join(expected)} only", ", ".join(unknown)
-        checks.fail(function, f"`{argument}` with {known}", given)
+            wanted, present = f"the variables {', '.join(expected)} only", ", ".join(unknown)
+        checks.fail(function, f"`{argument}` with {wanted}", present)
     for name, variable in variables.items():
         if not hasattr(variable, "initializer"):
             checks.fail(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.examples import Examples
+from tasks.examples import Examples, describe_row
 
 FILE = "seattle-temps.csv"
 DATE_FORMAT = "%Y/%m/%d %H:%M"
@@ -80,9 +80,10 @@ def read(path):
                 hours.append(_hours(line["date"]))
                 values.append(float(line["temp"].strip() or "nan"))
             except (AttributeError, KeyError, TypeError, ValueError):
-                found = ",".join(str(value) for value in line.values() if value is not None)
                 expected = "the columns date and temp, such as 2010/01/31 23:00,41.5"
-                raise ValueError(f"{path}, line {lines.line_num}: expected {expected}, got {found}") from None
+                raise ValueError(
+                    f"{path}, line {lines.line_num}: expected {expected}, got {describe_row(line)}"
+                ) from None
     if np.any(np.diff(hours) <= 0):
         line = int(np.argmax(np.diff(hours) <= 0)) + 3
         raise ValueError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.options import Option
 from tasks.classification import Classification
-from tasks.examples import Sequences, check_count
+from tasks.examples import Sequences, check_count, describe_row
 from tasks.vocabulary import FILE as WORDS_FILE
 from tasks.vocabulary import Vocabulary
 
@@ -170,10 +170,11 @@ def read_csv(path):
                 raise ValueError
             titles.append(row["title"])
             labels.append(int(row["label"]))
-    except (KeyError, ValueError, csv.Error):
-        found = ",".join(value for value in row.values() if isinstance(value, str))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {rows.line_num}: expected CSV ({error})") from None
+    except (KeyError, ValueError):
         expected = "the columns title and label, a text and an integer"
-        raise ValueError(f"{path}, line {rows.line_num}: expected {expected}, got {found}") from None
+        raise ValueError(f"{path}, line {rows.line_num}: expected {expected}, got {describe_row(row)}") from None
     if not titles:
         raise ValueError(f"{path}: expected titles, got none")
     return titles, labels

@@ -76,12 +76,12 @@ def dynamic_rnn(
         raise ValueError("If there is no initial_state, you must give a dtype.")
     if sequence_length is not None:
         sequence_length = _vector(sequence_length)
-    _check_ranks(inputs, time_major)
     call = dispatch.Call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
     choice = dispatch.choose(call, engine)
     if isinstance(choice, EngineUsed):
+        _check_ranks(inputs, time_major)
         outputs, state = tf.nn.dynamic_rnn(**call._asdict())
         used = choice
     else:
