@@ -44,7 +44,8 @@ def file_errors(path: str, expected: str, function: str = "checkpoints.read") ->
     except LimitError:
         raise
     except Exception as error:
-        reason = f"an error ({_first_sentence(error)})" if existing_files(path) else "no such file"
+        is_missing = function == "checkpoints.read" and not existing_files(path)
+        reason = "no such file" if is_missing else f"an error ({_first_sentence(error)})"
         raise ValueError(f"{function}: expected {expected} in {path}, got {reason}") from error
 
 

@@ -49,7 +49,7 @@ def test_order():
 
 CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
-    "_named_activations": "the activation <lambda> is a function",
+    "_named_activations": "the activation <lambda> is a Python function, not one of the package's",
     "plain_equations": "there are peepholes, a projection or clips",
     "device": "the device is ",  # test_devices
     "in_this_process": "and what that process can run is not known here",
