@@ -303,6 +303,12 @@ def input_width(inputs_shape: Any) -> int:
     return width
 
 
+def check_no_class(cell: Any, argument: str) -> None:
+    """Raises TypeError if the object is a class of cells, which has all their attributes."""
+    if isinstance(cell, type):
+        raise TypeError(f"The argument {argument!r} is not an RNNCell, but a class: write {cell.__name__}(...).")
+
+
 def check_units(num_units: Any, function: str) -> Any:
     """Returns `num_units`; raises ValueError unless it is an integer, or a dimension of a shape."""
     if hasattr(num_units, "__index__"):

@@ -76,11 +76,13 @@ def _dtypes_are_equal(call: Call) -> str | None:
 def _widths_fit(call: Call) -> str | None:
     widths: dict[int, int] = {}
     for cell, width in _input_widths(call):
-        first = widths.setdefault(id(cell), cell.input_size or width) if _has_layer(cell) else width
+        if not _has_layer(cell):
+            continue
+        if cell.input_size not in (None, width):
+            return f"a cell was built for inputs of width {cell.input_size}"
+        first = widths.setdefault(id(cell), width)
         if first != width:
-            return (
-                f"the same cell object has inputs of width {first} and of width {width}; each layer needs its own cell"
-            )
+            return f"the same cell has inputs of width {first} and of width {width}; each layer needs its own cell"
     return None
 
 

@@ -7,10 +7,9 @@ from typing import Any, Sequence
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.rnn_cell.cell import RNNCell, build
+from stacked_lstm.rnn_cell.cell import RNNCell, build, check_no_class
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.variables import record, recording_getter
-from stacked_lstm.rnn_cell.wrappers import check_no_class
 
 # Name of a list of variables -> whether the variables in it are trainable.
 _TRAINABLE = {"trainable_weights": [True], "non_trainable_weights": [False], "weights": [True, False]}

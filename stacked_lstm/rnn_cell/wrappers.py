@@ -12,7 +12,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import rows
-from stacked_lstm.rnn_cell.cell import RNNCell, build
+from stacked_lstm.rnn_cell.cell import RNNCell, build, check_no_class
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 
 
@@ -27,12 +27,6 @@ def check_cell(cell: Any, argument: str = "cell") -> None:
         raise TypeError(f"The argument {argument!r} is not an RNNCell, but a list: make a MultiRNNCell of it.")
     if missing:
         raise TypeError(f"The argument {argument!r} ({cell!r}) is not an RNNCell: it has no {', '.join(missing)}.")
-
-
-def check_no_class(cell: Any, argument: str) -> None:
-    """Raises TypeError if the object is a class of cells, which has all their attributes."""
-    if isinstance(cell, type):
-        raise TypeError(f"The argument {argument!r} is not an RNNCell, but a class: write {cell.__name__}(...).")
 
 
 class CellWrapper(RNNCell):

@@ -70,7 +70,7 @@ def test_one_cell_in_two_layers_of_different_width(make):
 
 def test_one_cell_in_two_layers_on_an_engine_by_name():
     stack = rnn_cell.MultiRNNCell([rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(8), 0.5)] * 2)
-    message = "the same cell object has inputs of width 3 and of width 8; each layer needs its own cell"
+    message = "the same cell has inputs of width 3 and of width 8; each layer needs its own cell"
     with pytest.raises(ValueError, match="^dynamic_rnn: the engine 'graph' .* cannot run this call: " + message):
         rnn_cell.dynamic_rnn(stack, tf.zeros([2, 5, 3]), dtype=tf.float32, engine="graph")
 
