@@ -61,15 +61,14 @@ def _compiler() -> list[str]:
     try:
         commands = [shlex.split(cxx)] if cxx else [[name] for name in _COMPILERS]
     except ValueError as error:
-        raise BuildError(f"expected CXX in the environment to be a command, got {cxx!r}: {error}") from error
+        raise BuildError(f"the environment variable CXX is no command: {cxx!r} ({error})") from error
     for name, *options in filter(None, commands):
         executable = shutil.which(name)
         if executable:
             return [executable] + options
-    expected = (
-        f"CXX in the environment to name one, got {cxx!r}" if cxx else f"one of {', '.join(_COMPILERS)} on the path"
-    )
-    raise BuildError(f"there is no C++ compiler: expected {expected}")
+    if cxx:
+        raise BuildError(f"the environment variable CXX names no compiler that can be found: {cxx!r}")
+    raise BuildError(f"there is no C++ compiler ({', '.join(_COMPILERS)}) on the path; install one, or name it in CXX")
 
 
 def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
@@ -165,7 +164,8 @@ def _text(command: _Command) -> str:
         text = output.read().decode(errors="replace")
     status = command.process.returncode
     if status:
-        raise BuildError(f"{' '.join(command.words)}\nexited with {status} and said:\n{text[-4000:]}")
+        said = text[-4000:].strip() or "nothing"
+        raise BuildError(f"{command.words[0]} failed with status {status} and said: {said}")
     return text
 
 

@@ -52,12 +52,13 @@ class Library(NamedTuple):
         path = os.environ.get(self.variable)
         if path:
             if not cache_folder.is_library(path):
-                raise BuildError(f"expected {self.variable} to name a library that this package built, got {path!r}")
+                raise BuildError(f"{self.variable} names no library that this package built: {path!r}")
             return os.path.abspath(path), False
         try:
             return self._find_or_build_in_cache(self.toolchain())
         except OSError as error:
-            raise BuildError(f"the library can be neither found nor built: {error}") from error
+            advice = f"set {cache_folder.VARIABLE} to another directory"
+            raise BuildError(f"the library cannot be kept: {error}; {advice}") from error
 
     def _find_or_build_in_cache(self, tools: Toolchain) -> tuple[str, bool]:
         directory, name = cache_folder.path(), self._file_name(tools)
