@@ -30,7 +30,7 @@ def call(name, allowed=HUGE, arguments=("program",)):
     "name, allowed, text",
     [
         ("abort", HUGE, r"which ends the process that reads it \(SIGABRT\)"),
-        ("loop", child_process.Limits(1, 2**33), "which takes more than 1 seconds of processor time"),
+        ("loop", child_process.Limits(1, 2**33), "which takes more than (1 seconds of processor time|5 seconds)$"),
         ("sleep", child_process.Limits(1, 2**33), "which takes more than 5 seconds"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_checkpoint_that_ends_its_reader(tmp_path):
 @pytest.mark.parametrize(
     "name, options, text",
     [
-        ("no.npz", {}, "expected arrays by name, without pickles, in no.npz, got FileNotFoundError"),
+        ("no.npz", {}, "expected arrays without pickles in no.npz, got no such file"),
         ("zeros.npz", {"max_bytes": 10}, "expected arrays of at most 10 bytes together in zeros.npz"),
         ("zeros.npz", {}, "expected LSTM layers in zeros.npz, got none"),
         ("layers.npz", {"names": "["}, "expected `names` to be a regular expression"),

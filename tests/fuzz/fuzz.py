@@ -117,6 +117,8 @@ def run_batch(kind, name, seed, count, end, keep):
             if not kind.can_die:
                 failures += 1
                 report(name, seed, f"died of {reason}", folder, keep)
+            elif reason != "SIGABRT":  # A reader that runs forever or crashes is rare. Its seed is worth a line.
+                print(f"{name}, seed {seed}: died of {reason}, which is documented")
             seed += 1
     return seed, outcomes, failures
 
