@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from benchmarking.contestants import TENSORFLOW
 from benchmarking.graphs import prepare
 from programs import Program
 from programs.names import Names, stacked_lstm_names, tensorflow_names
+from shared import environment
 from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 
@@ -24,7 +23,8 @@ def step(contestant: str, program: Program, x: None, mode: str, device: str) -> 
     """
     prepare(device)
     names = tensorflow_names() if contestant == TENSORFLOW else stacked_lstm_names()
-    with _engine(contestant):
+    engine = "" if contestant == TENSORFLOW else contestant
+    with environment.variable(engines.ENVIRONMENT_VARIABLE, engine):  # Programs name no engine.
         _import_everything(names)
         with tf.Graph().as_default() as graph:
             begin = time.perf_counter()
@@ -36,19 +36,6 @@ def step(contestant: str, program: Program, x: None, mode: str, device: str) -> 
     call = functools.partial(session.make_callable(added.fetches, list(added.feeds)), *added.feeds.values())
     call.facts = {"engines": used, "build_seconds": seconds, "ops": len(graph.get_operations())}  # type: ignore
     return call
-
-
-@contextlib.contextmanager
-def _engine(name: str) -> Iterator[None]:
-    """Sets the engine of programs, which do not name one."""
-    before = os.environ.get(engines.ENVIRONMENT_VARIABLE)
-    os.environ[engines.ENVIRONMENT_VARIABLE] = "" if name == TENSORFLOW else name
-    try:
-        yield
-    finally:
-        os.environ.pop(engines.ENVIRONMENT_VARIABLE)
-        if before is not None:
-            os.environ[engines.ENVIRONMENT_VARIABLE] = before
 
 
 def _import_everything(names: Names) -> None:

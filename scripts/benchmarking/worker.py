@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import sys
@@ -14,6 +15,7 @@ from benchmarking.contestants import table
 from benchmarking.shapes import Shape
 from benchmarking.timing import seconds_of_calls
 from programs import Program
+from shared import environment
 
 Subject = Union[Shape, Program]  # What a process measures.
 
@@ -38,7 +40,9 @@ class Worker:
         self.facts: dict[str, Any] | None = None
         self._connection, remote = context.Pipe()
         self._process = context.Process(target=serve, args=(remote, name, subject, mode, device, dtype), daemon=True)
-        self._process.start()
+        # Programs have no `tf.device` for the CPU: without a GPU, nothing of them is placed there.
+        with environment.variable("CUDA_VISIBLE_DEVICES", "-1") if device == "CPU" else contextlib.nullcontext():
+            self._process.start()
         remote.close()
 
     def wait_for_import(self) -> None:

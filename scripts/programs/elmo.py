@@ -2,7 +2,8 @@
 
 The public program is bilm/training.py of https://github.com/allenai/bilm-tf, after Peters et al., Deep Contextualized
 Word Representations, 2018 (https://arxiv.org/abs/1802.05365). The convolutions over characters are left out: tokens
-have embeddings, as with the program's option for words.
+have embeddings, as with the program's option for words. Evaluation fetches the outputs of the last layer, as users of a
+trained model do.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def build(names: Any, config: Config, training: bool) -> ProgramGraph:
     shape = [config.batch_size, config.unroll_steps]
 
     embedding_weights = tf.get_variable("embedding", [config.n_tokens_vocab, config.projection_dim])
-    token_ids, next_token_ids, initial_states, loops, flat_outputs = [], [], [], [], []
+    token_ids, next_token_ids, initial_states, final_states, loops, flat_outputs = [], [], [], [], [], []
     for lstm_num in range(2):  # The second network reads the sentences backwards.
         token_ids.append(tf.placeholder(tf.int32, shape))
         next_token_ids.append(tf.placeholder(tf.int32, shape))
@@ -65,24 +66,24 @@ def build(names: Any, config: Config, training: bool) -> ProgramGraph:
             lstm_output_flat = tf.reshape(tf.stack(outputs, axis=1), [-1, config.projection_dim])
             if training:
                 lstm_output_flat = tf.nn.dropout(lstm_output_flat, keep_prob=keep_prob)
+        final_states.append(final_state)
         loops.append(outputs)
         flat_outputs.append(lstm_output_flat)
-    total_loss = 0.5 * sum(_losses(config, flat_outputs, next_token_ids, training))
+    total_loss = 0.5 * sum(_losses(config, flat_outputs, next_token_ids))
 
-    fetches = {"total_loss": total_loss}
+    fetches: dict[str, Any] = {"lstm_output_embeddings": loops, "final_state": final_states}
     if training:
         optimizer = tf.train.AdagradOptimizer(config.learning_rate, initial_accumulator_value=1.0)
-        fetches["train_op"] = clipped(total_loss * config.unroll_steps, optimizer, config.all_clip_norm_val)
+        train_op = clipped(total_loss * config.unroll_steps, optimizer, config.all_clip_norm_val)
+        fetches = {"total_loss": total_loss, "final_state": final_states, "train_op": train_op}
     tokens = random_ids(config.n_tokens_vocab, [config.batch_size, config.unroll_steps + 2])
     feeds = {token_ids[0]: tokens[:, 1:-1], next_token_ids[0]: tokens[:, 2:]}
     feeds.update({token_ids[1]: tokens[:, -2:0:-1], next_token_ids[1]: tokens[:, -3::-1]})
     return ProgramGraph(fetches, {**feeds, **zeros(initial_states)}, total_loss, loops)
 
 
-def _losses(
-    config: Config, outputs: list[tf.Tensor], next_token_ids: list[tf.Tensor], training: bool
-) -> list[tf.Tensor]:
-    """Returns the loss of each direction. Training samples the tokens that are not next, as the program does."""
+def _losses(config: Config, outputs: list[tf.Tensor], next_token_ids: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the loss of each direction. The tokens that are not the next one are sampled."""
     with tf.variable_scope("softmax"):
         softmax_w = tf.get_variable("W", [config.n_tokens_vocab, config.projection_dim])
         softmax_b = tf.get_variable("b", [config.n_tokens_vocab], initializer=tf.zeros_initializer())

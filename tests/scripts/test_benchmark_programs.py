@@ -13,7 +13,7 @@ from benchmarking.contestants import PROGRAM_CONTESTANTS
 from programs.names import has_contrib
 from stacked_lstm.compat import tf
 from support.benchmarks import SHAPE, Measured, run_main
-from support.native_ops import NEEDS_NATIVE
+from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.sets import ONCE
 
 TINY = programs.PROGRAMS["ptb_small"]._replace(
@@ -47,7 +47,7 @@ def test_steps(mode, monkeypatch):
         step = PROGRAM_CONTESTANTS[name].make_step()(TINY, None, mode, "CPU")
         costs = [step()["cost"] for _ in range(20)]
         assert (max(costs) == min(costs)) == (mode == "evaluation"), name
-        engine = {"auto": ["native"], "tensorflow": []}.get(name, [name])
+        engine = {"auto": [auto_engine()], "tensorflow": []}.get(name, [name])
         assert step.facts["engines"] == engine and step.facts["build_seconds"] > 0
         ops[name] = step.facts["ops"]
     assert ops["auto"] < ops["stepwise"]

@@ -16,7 +16,7 @@ PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tupl
     f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "rnn_cell")
 )
 
-# Script, or script and its first flag -> flags that make a run short. Of a flag that is given twice, the last value counts.
+# Script, or script and its first flag -> flags that make a run short. The last value of a flag counts.
 SHORT = {
     "compare.py": "--steps=2 --repeats=1 --hidden_sizes=3,2 --batch_size=2 --time_steps=4",
     "benchmark.py --programs": "--programs=char_rnn --modes=evaluation --rounds=1 --seconds=0.01 --contestants=auto",
