@@ -27,7 +27,7 @@ files of --json, prints the tables and plots the ratios.
 With --programs, the benchmark measures the recurrent parts of public programs for TensorFlow 1, in training and
 evaluation. The contestants are "auto" (the engine that the package chooses), "graph" (only if named), "stepwise"
 (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and loops). The first table also
-has the engine of each loop, and the time and the number of ops of building the graph.
+has the engine of each loop, the time for building the graph, and the number of its ops.
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
