@@ -19,7 +19,8 @@ PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tupl
 # Script, or script and its first flag -> flags that make a run short. The last value of a flag counts.
 SHORT = {
     "compare.py": "--steps=2 --repeats=1 --hidden_sizes=3,2 --batch_size=2 --time_steps=4",
-    "benchmark.py --programs": "--programs=tagger --modes=evaluation --rounds=1 --seconds=0 --contestants=auto,stepwise",
+    "benchmark.py --programs": "--programs=tagger --rounds=1 --seconds=0 --modes=evaluation "
+    "--contestants=auto,stepwise",
     "benchmark.py": "--rounds=1 --seconds=0.01 --shapes=3,2,4,8,2 --contestants=graph,native,dynamic_rnn",
     "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
     "predict.py": "",
