@@ -34,7 +34,7 @@ def step(contestant: str, program: Program, x: None, mode: str, device: str) -> 
             session = _new_session()
             session.run(tf.global_variables_initializer())
     call = functools.partial(session.make_callable(added.fetches, list(added.feeds)), *added.feeds.values())
-    call.facts = {"engines": used, "build_seconds": seconds, "ops": len(graph.get_operations())}  # type: ignore
+    call.facts = {"engines": used, "build_seconds": seconds, "ops": len(graph.get_operations())}
     return call
 
 
