@@ -108,7 +108,7 @@ def main(values):
     for flag in ("json", "chart"):
         output_files.check_file_name(flag, values[flag].value)
     if values.chart:
-        charts.check_matplotlib("chart")
+        charts.check_matplotlib("chart", values.chart)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)
     tables = program_record if record.columns_of(rows) is record.PROGRAM_COLUMNS else record
@@ -163,17 +163,19 @@ def check_flags(values):
     if values.device == "GPU":
         check_gpu()
     for flag, chosen, known, place in (
-        ("contestants", values.contestants, names_on(subjects[0], values.device), f" on a {values.device}"),
-        ("modes", modes, known_modes, " with --programs" if is_of_programs else ""),
+        ("contestants", values.contestants, names_on(subjects[0], values.device), f" (with --device={values.device})"),
+        ("modes", modes, known_modes, " (with --programs)" if is_of_programs else ""),
     ):
         unknown = sorted(set(chosen or ()) - set(known))
         if unknown:
             raise ValueError(f"--{flag}: expected some of {', '.join(known)}{place}, got {', '.join(unknown)}")
     chosen = values.contestants or default_contestants(subjects[0], values.device)
-    engine, peers = (AUTO, {STEPWISE, TENSORFLOW}) if is_of_programs else (ENGINE_OF_DEVICE[values.device], set(PEERS))
-    if values.chart and (engine not in chosen or not set(chosen) & peers):
-        peer = " or ".join(sorted(peers)) if is_of_programs else "a peer"
-        raise ValueError(f"--chart: expected {engine} and {peer} among --contestants, got {', '.join(chosen)}")
+    engine, peers = (
+        (AUTO, (STEPWISE, TENSORFLOW)) if is_of_programs else (ENGINE_OF_DEVICE[values.device], tuple(PEERS))
+    )
+    if values.chart and (engine not in chosen or not set(chosen) & set(peers)):
+        expected = f"{engine} and one of {', '.join(peers)}"
+        raise ValueError(f"--chart: expected --contestants with {expected}, got {', '.join(chosen)}")
     return subjects, modes
 
 
@@ -212,7 +214,7 @@ def measure(values, subject: Subject, mode):
     for name in values.contestants or default_contestants(subject, values.device):
         library = contestants[name].library
         if importlib.util.find_spec(library) is None:  # Known before a process has started.
-            print(f"{name} is left out: there is no {library}", file=sys.stderr)
+            print(f"{name} is left out, because the package {library} is not installed", file=sys.stderr)
         elif mode in contestants[name].modes:
             workers.append(Worker(name, subject, mode, values.device, values.dtype))
     # Libraries are imported side by side, since that takes long. Steps are built one by one, since some are tried.

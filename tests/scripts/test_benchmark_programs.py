@@ -96,12 +96,15 @@ def test_processes(monkeypatch, capsys):
     [
         ({"programs": ["nobody", "elmo"]}, "programs: expected all or some of ptb_small, .*, got nobody"),
         ({"programs": []}, "programs: expected all or some of ptb_small, .*, got none"),
-        ({"contestants": ["native"]}, "contestants: expected some of auto, graph, stepwise.* on a CPU, got native"),
-        ({"modes": ["inference"]}, "modes: expected some of training, evaluation with --programs, got inference"),
+        (
+            {"contestants": ["native"]},
+            "contestants: expected some of auto, graph, stepwise.* .with --device=CPU., got native",
+        ),
+        ({"modes": ["inference"]}, "modes: expected some of training, evaluation .with --programs., got inference"),
         ({"dtype": "float64"}, "dtype: expected float32 with --programs, got float64"),
         (
             {"contestants": ["auto"], "chart": "x.png"},
-            "chart: expected auto and stepwise or tensorflow among --contestants, got auto",
+            "chart: expected --contestants with auto and one of stepwise, tensorflow, got auto",
         ),
     ],
 )
@@ -112,7 +115,9 @@ def test_bad_flags(flags, message):
 
 @pytest.mark.skipif(has_contrib(), reason="this TensorFlow has tf.contrib")
 def test_tensorflow_without_contrib():
-    with pytest.raises(ValueError, match="^--contestants: expected some of auto, graph, stepwise on a CPU, got tensor"):
+    with pytest.raises(
+        ValueError, match="^--contestants: expected some of auto, graph, stepwise .with --device=CPU., got tensorflow$"
+    ):
         run_main(programs=["elmo"], contestants=["tensorflow"])
 
 

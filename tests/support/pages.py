@@ -13,7 +13,7 @@ from support.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
 PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tuple(
-    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "rnn_cell")
+    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "rnn_cell", "runtime")
 )
 
 # Script, or script and its first flag -> flags that make a run short. The last value of a flag counts.
