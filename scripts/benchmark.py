@@ -24,10 +24,10 @@ The second table has a column per contestant with the medians, and the ratios of
 scripts/README.md has the results in this form. --chart plots the ratios of the engine to each peer. --from_json reads
 files of --json, prints the tables and plots the ratios.
 
-With --programs, the benchmark measures the recurrent parts of public programs for TensorFlow 1, in training and
-evaluation. The contestants are "auto" (the engine that the package chooses), "graph" (only if named), "stepwise"
-(TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and loops). The first table also
-has the engine of each loop, the time for building the graph, and the number of its ops.
+With --programs, the benchmark measures public programs for TensorFlow 1, in training and evaluation: their recurrent
+parts or, with --part=whole, all of them. The contestants are "auto" (the engine that the package chooses), "graph"
+(only if named), "stepwise" (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and
+loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
@@ -75,12 +75,17 @@ def define_flags(values):
         "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others)."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
+    part = (
+        "With --programs, what is measured: recurrent (embeddings, cells, wrappers and loops, with a simple loss of "
+        "the loops' outputs) or whole (also the head, its loss and the program's optimizer)."
+    )
     for define, name, default, text, domain in (
         (flags.DEFINE_string, "shapes", SHAPES, sizes, {}),
         (flags.DEFINE_enum, "device", "CPU", "Device of the measurement.", {"enum_values": DEVICES}),
         (flags.DEFINE_enum, "dtype", "float32", "Type of weights and data.", {"enum_values": DTYPES}),
         (flags.DEFINE_list, "contestants", None, names, {}),
         (flags.DEFINE_list, "programs", None, rows, {}),
+        (flags.DEFINE_enum, "part", programs.PARTS[0], part, {"enum_values": programs.PARTS}),
         (flags.DEFINE_list, "modes", None, modes, {}),
         (flags.DEFINE_integer, "rounds", 10, "Number of turns of each contestant.", {"lower_bound": 1}),
         (
@@ -155,7 +160,7 @@ def measure_all(values):
 def check_flags(values):
     """Returns (list of `Shape` or of `Program`, modes); raises ValueError that names a flag."""
     is_of_programs = values.programs is not None
-    subjects = programs.parse(values.programs) if is_of_programs else parse_shapes(values.shapes)
+    subjects = programs.parse(values.programs, values.part) if is_of_programs else parse_shapes(values.shapes)
     known_modes = PROGRAM_MODES if is_of_programs else MODES
     modes = values.modes or (known_modes if is_of_programs else MODES[:2])
     if is_of_programs and values.dtype != "float32":

@@ -27,6 +27,9 @@ def draw_ratios(rows: Sequence[dict[str, Any]]) -> Any:
     """
     subject = "program" if "program" in rows[0] else "shape"
     engine = AUTO if subject == "program" else ENGINE_OF_DEVICE[rows[0]["device"]]
+    parts = {row.get("part") for row in rows}
+    if len(parts) > 1:
+        raise ValueError(f"--chart: expected measurements of one part of programs, got {' and '.join(sorted(parts))}")
     medians = {(row[subject], row["mode"], row["contestant"]): row["median_ms"] for row in rows}
     modes = list(dict.fromkeys(row["mode"] for row in rows))
     shapes = list(dict.fromkeys(row[subject] for row in rows))

@@ -25,6 +25,7 @@ def summarize(program: Program, mode: str, device: str, dtype: str, workers: Seq
     return [
         {
             "program": program.name,
+            "part": program.part,
             "mode": mode,
             "dtype": dtype,
             "device": device,
@@ -45,23 +46,30 @@ def summarize(program: Program, mode: str, device: str, dtype: str, workers: Seq
 
 
 def print_record(rows: Sequence[dict[str, Any]], machine: str) -> None:
-    """Prints the second table: a row per program and mode, a column per contestant.
+    """Prints the second table: a row per program, part and mode, a column per contestant.
 
     Args:
       rows: what `summarize` returns, of all programs and modes, on one device and in one dtype.
       machine: what `record.describe_machine` returns.
     """
     names = [name for name in PROGRAM_CONTESTANTS if any(row["contestant"] == name for row in rows)]
-    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    cells: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows:
-        cells.setdefault((row["program"], row["mode"]), {})[row["contestant"]] = row
+        cells.setdefault((row["program"], row["part"], row["mode"]), {})[row["contestant"]] = row
     record.print_caption(rows, machine)
     peers = [name for name in (STEPWISE, TENSORFLOW) if name in names]
     record.print_header(
-        ["program", "mode", *names, *(f"{AUTO}: times as fast as {name}" for name in peers), f"engines of {AUTO}"]
+        [
+            "program",
+            "part",
+            "mode",
+            *names,
+            *(f"{AUTO}: times as fast as {name}" for name in peers),
+            f"engines of {AUTO}",
+        ]
     )
-    for (program, mode), measured in cells.items():
+    for (program, part, mode), measured in cells.items():
         row = measured.get(AUTO, {})
         medians = [record.cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
         ratios = [record.cell(row, f"times_{name}", ".2f") for name in peers]
-        record.print_row([program, mode, *medians, *ratios, row.get("engines", "")])
+        record.print_row([program, part, mode, *medians, *ratios, row.get("engines", "")])

@@ -9,6 +9,7 @@ from typing import Any, Callable
 from benchmarking.contestants import TENSORFLOW
 from benchmarking.graphs import prepare
 from programs import Program
+from programs.graph import recurrent_part
 from programs.names import Names, stacked_lstm_names, tensorflow_names
 from shared import environment
 from stacked_lstm import engines, rnn_cell
@@ -19,7 +20,7 @@ def step(contestant: str, program: Program, x: None, mode: str, device: str) -> 
     """A step of a program in a session with default settings, as most programs have it.
 
     The attribute `facts` of the result is a dictionary of what the first table shows: "engines" (the engine of each
-    call of a loop), "build_seconds" and "ops" of the graph.
+    call of a loop), and "build_seconds" and "ops" of the whole program.
     """
     prepare(device)
     names = tensorflow_names() if contestant == TENSORFLOW else stacked_lstm_names()
@@ -29,12 +30,13 @@ def step(contestant: str, program: Program, x: None, mode: str, device: str) -> 
         with tf.Graph().as_default() as graph:
             begin = time.perf_counter()
             added = program.build(names, mode == "training")
-            seconds = time.perf_counter() - begin
+            seconds, ops = time.perf_counter() - begin, len(graph.get_operations())
+            fetches = added.fetches if program.part == "whole" else recurrent_part(added, mode == "training")
             used = [] if contestant == TENSORFLOW else [rnn_cell.engine_used(outputs).name for outputs in added.loops]
             session = _new_session()
             session.run(tf.global_variables_initializer())
-    call = functools.partial(session.make_callable(added.fetches, list(added.feeds)), *added.feeds.values())
-    call.facts = {"engines": used, "build_seconds": seconds, "ops": len(graph.get_operations())}
+    call = functools.partial(session.make_callable(fetches, list(added.feeds)), *added.feeds.values())
+    call.facts = {"engines": used, "build_seconds": seconds, "ops": ops}
     return call
 
 

@@ -30,6 +30,7 @@ COLUMNS = (
 )
 PROGRAM_COLUMNS = (
     ("program", "program", ""),
+    ("part", "part", ""),
     ("mode", "mode", ""),
     ("contestant", "contestant", ""),
     ("engines", "engine of each loop", ""),

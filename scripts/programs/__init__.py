@@ -1,7 +1,8 @@
-"""The recurrent parts of public programs for TensorFlow 1, which the benchmark measures. `PROGRAMS` is their table.
+"""Public programs for TensorFlow 1, which the benchmark measures. `PROGRAMS` is their table.
 
-Each program is written anew, in the style of the public one: its cells, wrappers and loops, a loss, clipping by the
-global norm, and its optimizer, at its own sizes. A program is a module with
+Each program is written anew, in the style of the public one: embedding, cells, wrappers and loops, a loss, clipping by
+the global norm, and its optimizer, at its own sizes. The benchmark measures the whole program, or its recurrent part:
+`graph.recurrent_part`. A program is a module with
 
   Config: a NamedTuple of sizes and probabilities. The defaults are those of the public program.
   build(names, config, training): adds the program to the default graph, and returns a `graph.ProgramGraph`.
@@ -17,6 +18,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
+PARTS = ("recurrent", "whole")
+
 
 class Program(NamedTuple):
     """A row of the benchmark.
@@ -25,11 +28,13 @@ class Program(NamedTuple):
       name: the key in `PROGRAMS`.
       module: the module of this package that builds it.
       sizes: values of the `Config` that differ from its defaults.
+      part: what is measured, one of `PARTS`.
     """
 
     name: str
     module: str
     sizes: dict[str, Any] = {}
+    part: str = PARTS[0]
 
     def config(self) -> Any:
         """The `Config` of the program. This imports TensorFlow."""
@@ -62,8 +67,8 @@ PROGRAMS = {
 }
 
 
-def parse(names: list[str]) -> list[Program]:
-    """Returns the programs with these names; "all" stands for all of them.
+def parse(names: list[str], part: str = PARTS[0]) -> list[Program]:
+    """Returns a part of the programs with these names; "all" stands for all of them.
 
     Raises:
       ValueError: there is no such program.
@@ -73,4 +78,5 @@ def parse(names: list[str]) -> list[Program]:
         raise ValueError(
             f"--programs: expected all or some of {', '.join(PROGRAMS)}, got {', '.join(unknown) or 'none'}"
         )
-    return list(PROGRAMS.values()) if "all" in names else [PROGRAMS[name] for name in dict.fromkeys(names)]
+    chosen = PROGRAMS if "all" in names else dict.fromkeys(names)
+    return [PROGRAMS[name]._replace(part=part) for name in chosen]

@@ -17,7 +17,7 @@ from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.sets import ONCE
 
 TINY = programs.PROGRAMS["ptb_small"]._replace(
-    sizes={"batch_size": 2, "num_steps": 5, "hidden_size": 3, "vocab_size": 7, "keep_prob": 0.5}
+    sizes={"batch_size": 2, "num_steps": 5, "hidden_size": 3, "vocab_size": 7, "keep_prob": 0.5}, part="whole"
 )
 TENSORFLOW = ["tensorflow"] * has_contrib()
 
@@ -54,6 +54,16 @@ def test_steps(mode, monkeypatch):
     assert os.environ["STACKED_LSTM_ENGINE"] == "cudnn"
 
 
+@NEEDS_NATIVE
+@pytest.mark.parametrize("mode", ["training", "evaluation"])
+def test_recurrent_part(mode):
+    """Its loss is that of the outputs alone, which training makes smaller and the head does not see."""
+    step = PROGRAM_CONTESTANTS["auto"].make_step()(TINY._replace(part="recurrent"), None, mode, "CPU")
+    losses = [step()["loss"] for _ in range(40)]
+    assert (losses[-1] < 0.9 * losses[0]) == (mode == "training") and abs(losses[0] - 1) < 0.1
+    assert step.facts["engines"] == [auto_engine()]
+
+
 def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "measure", lambda values, program, mode: MEASURED[: 3 if mode == "training" else 2])
     path = tmp_path / "measured.json"
@@ -73,10 +83,13 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
     run_main(from_json=[str(path)])  # The same tables, without measuring.
     assert capsys.readouterr().out == printed
     first, second = printed.split("\nMedians in milliseconds, float32. ")
-    assert "\n| elmo | training | auto | native, graph | 0.25 | 100 | 2.000 | 1.200 | 5 | 2.50 | 3.00 |\n" in first
+    assert (
+        "\n| elmo | recurrent | training | auto | native, graph | 0.25 | 100 | 2.000 | 1.200 | 5 | 2.50 | 3.00 |\n"
+        in first
+    )
     heading = "| auto: times as fast as stepwise | auto: times as fast as tensorflow | engines of auto |"
-    assert f"\n| program | mode | auto | stepwise | tensorflow {heading}\n" in second
-    assert "\n| tagger | evaluation | 2.000 | 5.000 |  | 2.50 |  | native, graph |\n" in second
+    assert f"\n| program | part | mode | auto | stepwise | tensorflow {heading}\n" in second
+    assert "\n| tagger | recurrent | evaluation | 2.000 | 5.000 |  | 2.50 |  | native, graph |\n" in second
 
 
 @ONCE
@@ -86,7 +99,7 @@ def test_processes(monkeypatch, capsys):
     run_main(programs=["ptb_small"], modes=["training"], rounds=1, seconds=0.0)
     printed = capsys.readouterr()
     assert printed.err == ""
-    rows = re.findall(r"^\| ptb_small \| training \| (\w+) \| (\w*) \| \S+ \| (\d+) \|", printed.out, re.M)
+    rows = re.findall(r"^\| ptb_small \| recurrent \| training \| (\w+) \| (\w*) \| \S+ \| (\d+) \|", printed.out, re.M)
     assert [name for name, _, _ in rows] == ["auto", "stepwise", *TENSORFLOW]
     assert all(engine == name for name, engine, _ in rows[1:2]) and int(rows[0][2]) < int(rows[1][2])
 
@@ -121,9 +134,17 @@ def test_tensorflow_without_contrib():
         run_main(programs=["elmo"], contestants=["tensorflow"])
 
 
+def test_a_chart_is_of_one_part():
+    rows = program_record.summarize(TINY, "training", "CPU", "float32", MEASURED)
+    rows += program_record.summarize(TINY._replace(part="recurrent"), "training", "CPU", "float32", MEASURED)
+    with pytest.raises(ValueError, match="^--chart: expected .* one part of programs, got recurrent and whole$"):
+        chart.draw_ratios(rows)
+
+
 def test_names_of_programs():
     assert [program.name for program in programs.parse(["all"])] == list(programs.PROGRAMS)
     assert [program.name for program in programs.parse(["elmo", "ptb_small", "elmo"])] == ["elmo", "ptb_small"]
+    assert {program.part for program in programs.parse(["all"], "whole")} == {"whole"}
 
 
 def test_shapes_and_programs_are_not_in_one_table(tmp_path):
@@ -150,7 +171,7 @@ def test_chart_has_a_bar_per_program_mode_and_peer():
 def test_a_program_that_soft_placement_moves():
     """`/gpu:0` is the CPU in a session without a GPU."""
     nmt = programs.PROGRAMS["nmt_encoder"]._replace(
-        sizes={"batch_size": 2, "shortest": 1, "longest": 2, "num_units": 3, "src_vocab_size": 5}
+        sizes={"batch_size": 2, "shortest": 1, "longest": 2, "num_units": 3, "src_vocab_size": 5}, part="whole"
     )
     fetched = program_steps.step("stepwise", nmt, None, "evaluation", "CPU")()
     assert fetched["outputs"].shape == (2, 2, 3) and tf.nest.flatten(fetched["state"])[0].shape == (2, 3)
