@@ -163,7 +163,7 @@ def bidirectional_dynamic_rnn(
             reversed_outputs, state_bw = dynamic_rnn(
                 cell_bw, reverse(inputs), initial_state=initial_state_bw, scope=bw, **options
             )
-            outputs_bw = reverse(reversed_outputs)
+    outputs_bw = reverse(reversed_outputs)  # Outside of the scopes, as in TensorFlow, where its name comes from.
     dispatch.record(outputs_bw, dispatch.engine_used(reversed_outputs))
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
