@@ -15,6 +15,7 @@ from stacked_lstm.state import LSTMState
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 
 _CLASS = "StackedLSTM"
+_DEFAULT_NAME = "stacked_lstm"
 _HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 
@@ -107,7 +108,7 @@ class StackedLSTM:
         dtype: tf.DType = tf.float32,
         compute_dtype: tf.DType | None = None,
         engine: str = "auto",
-        name: str = "stacked_lstm",
+        name: str = _DEFAULT_NAME,
     ) -> None:
         """Configures the stack. It creates no variables and no ops.
 
@@ -156,7 +157,9 @@ class StackedLSTM:
             unless STACKED_LSTM_TF32=1 is in the environment. The environment variable
             STACKED_LSTM_ENGINE names the engine that "auto" selects.
           name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
-            names.
+            names. To share weights, call one stack twice. Two stacks share weights if they have the same name under
+            `tf.variable_scope(..., reuse=True)` or reuse=tf.AUTO_REUSE. With the default name and tf.AUTO_REUSE, the
+            scope must be entered once for each of them, as if a function builds the whole network twice.
 
         Raises:
           ValueError: an argument is out of its range. The message names the argument.
@@ -304,9 +307,12 @@ class StackedLSTM:
         layer_specs = weights.specs(input_size, self.hidden_sizes, self._use_bias, self._forget_bias)
         state_specs = self._initial_state.specs(input_size, self.hidden_sizes)
         self._check_initializers(layer_specs + state_specs)
-        with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
-            scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
-            self._variables = Weights(self._make_variables(layer_specs), self._make_variables(state_specs))
+        if self.name == _DEFAULT_NAME:
+            weights.check_default_name(self.name, _CLASS)
+        with weights.explain_existing_variables(self.name, _CLASS):
+            with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
+                scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
+                self._variables = Weights(self._make_variables(layer_specs), self._make_variables(state_specs))
         self._layers = [
             LayerWeights(input_width, size, *self._activations, **variables)
             for input_width, size, variables in zip(

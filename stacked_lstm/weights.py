@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
@@ -104,6 +105,39 @@ class LayerWeights(NamedTuple):
         kernels, biases = ([getattr(self, kind + gate) for gate in equations.GATE_ORDER] for kind in "Wb")
         functions = self.activation, self.recurrent_activation
         return Layer(self.input_size, self.hidden_size, kernels, [] if self.bf is None else biases, *functions)
+
+
+def check_default_name(name: str, function: str) -> None:
+    """Raises ValueError if a stack with the default name would share the weights of another one by accident.
+
+    Under tf.AUTO_REUSE, the name of a variable decides whether it is shared. A function that builds a network twice
+    enters the variable scope twice, and means to share. TensorFlow numbers default names within one entry of a scope.
+    """
+    if tf.get_variable_scope().reuse is not tf.AUTO_REUSE:
+        return
+    with tf.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope:
+        is_taken = scope.name.split("/")[-1] != name
+    if is_taken:
+        raise ValueError(
+            f"{function}: two stacks with the default name {name!r} in one variable scope would share their weights, "
+            "because of reuse=tf.AUTO_REUSE; give the second stack another `name=`, or, to share the weights, call one "
+            "stack twice or give both stacks the same `name=`"
+        )
+
+
+@contextlib.contextmanager
+def explain_existing_variables(name: str, function: str) -> Iterator[None]:
+    """A context in which TensorFlow's error about a variable that exists says what to do."""
+    try:
+        yield
+    except ValueError as error:
+        if "already exists, disallowed" not in str(error):
+            raise
+        variable = str(error).split()[1]
+        raise ValueError(
+            f"{function}: the variable {variable} already exists, probably of another stack with the name {name!r}; "
+            "give the second stack another `name=`, or, to share the weights, call one stack twice"
+        ) from error
 
 
 def match(
