@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -13,9 +14,10 @@ from stacked_lstm import StackedLSTM, checkpoints
 from stacked_lstm.commands import command, convert
 from stacked_lstm.compat import tf
 from support import numeric, plain_lstm
-from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
+from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, hostile_checkpoint, names_of, saved
 from support.initial_states import saved_stack
 from support.paths import ROOT
+from support.sets import ONCE
 
 FOLDER = os.path.dirname(GOLDEN)
 CELLS = os.path.join(GOLDEN, "cells.ckpt")
@@ -332,6 +334,27 @@ def test_the_command_itself(tmp_path):
     assert re.search(r"^convert.py: --from: expected .* in .*no.npz, got FileNotFoundError", errors, re.M)
 
 
+@ONCE
+@pytest.mark.parametrize("flag", ["--trusted", None])
+@pytest.mark.parametrize("role", ["from", "template"])
+def test_a_checkpoint_that_ends_its_reader(flag, role, tmp_path):
+    """Its process dies. That is one line, unless the user says that the file is trusted."""
+    hostile = hostile_checkpoint(tmp_path / "model.ckpt", [-5])
+    good = os.path.join(FOLDER, "pytorch", "stacked.npz")
+    before = folder(tmp_path)
+    arguments = [f"--from={hostile}"] if role == "from" else [f"--from={good}", f"--template={hostile}"]
+    arguments += [f"--to={tmp_path / 'own.ckpt'}", "--to_format=rnn_cell"] + [flag] * (flag is not None)
+    result = subprocess.run([sys.executable, SCRIPT] + arguments, capture_output=True)
+    if flag:
+        assert result.returncode == -signal.SIGABRT
+    else:
+        expected = (
+            "convert.py: --from: expected a file that does no harm, got .*model.ckpt, which ends the process .*\n"
+        )
+        assert result.returncode == 2 and re.fullmatch(expected, result.stderr.decode()), result.stderr
+    assert folder(tmp_path) == before
+
+
 PROGRAM_WITHOUT_TENSORFLOW = """
 import sys, time
 start = time.time()
@@ -360,7 +383,7 @@ def test_without_tensorflow(tmp_path):
     """A conversion from PyTorch to Keras imports no TensorFlow."""
     source, target = os.path.join(FOLDER, "pytorch", "stacked.npz"), str(tmp_path / "new.weights.h5")
     program = [sys.executable, "-c", PROGRAM_WITHOUT_TENSORFLOW, "--from=" + source, "--to=" + target]
-    result = subprocess.run(program, capture_output=True)
+    result = subprocess.run(program + ["--trusted"], capture_output=True)
     assert "imported ['h5py']" in result.stdout.decode(), result.stderr.decode()
     assert result.returncode == 0 and len(checkpoints.read(target).layers) == 2
 

@@ -14,7 +14,7 @@ from support.versions import OLD
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
 SOURCES = glob.glob(os.path.join(library.SOURCE_DIRECTORY, "*.cc"))
-KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As library.py has it.
+KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As compiler.py has it.
 SANITIZERS = pytest.mark.parametrize(
     "sanitizers, processor", [("address,undefined", ["-march=native"]), ("thread", [])], ids=["address", "thread"]
 )

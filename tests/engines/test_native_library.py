@@ -3,10 +3,12 @@
 import logging
 import multiprocessing
 import os
+import re
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import pytest
 import stacked_lstm
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from stacked_lstm.engines.native import __main__, library
+from stacked_lstm.engines.native import __main__, cache_folder, compiler, library
 from support import native_ops
 from support.sets import ONCE
 
@@ -53,7 +55,8 @@ def test_built_once_and_kept_private(fake_compiler, new_cache, caplog):
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
         path, is_new = library.find_or_build()
         assert is_new and library.find_or_build() == (path, False) and calls(fake_compiler) == 1
-    assert len(caplog.records) == 1 and path in caplog.records[0].getMessage()
+    before, after = caplog.messages
+    assert path in before and "this happens once" in before and re.search(r"was built in \d+ s$", after)
     assert stat.S_IMODE(os.stat(str(new_cache)).st_mode) == 0o700
     files = sorted(os.listdir(str(new_cache)))
     assert files == sorted([os.path.basename(path), os.path.basename(path) + ".lock"])  # No incomplete files.
@@ -78,7 +81,7 @@ def test_another_key_is_another_file(change, fake_compiler, monkeypatch):
     tools = library.toolchain()
     before = library.cache_path(tools)
     if change == "source":
-        monkeypatch.setattr(library, "_files", lambda *endings: ["vector.h"])
+        monkeypatch.setattr(compiler, "sources", lambda *endings: ["vector.h"])
     else:
         tools = tools._replace(**{change: "another"})
     assert library.cache_path(tools) != before
@@ -167,7 +170,155 @@ def test_a_directory_that_others_may_write(fake_compiler, new_cache):
 )
 def test_whose_directories_are_trusted(owner, mode, trusted, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 7)
-    assert library._is_private(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
+    assert cache_folder.is_private(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
+
+
+@ONCE
+@pytest.mark.parametrize("mode, trusted", [(0o777, False), (0o770, False), (0o1777, True), (0o755, True)])
+def test_folders_above_the_cache(mode, trusted, fake_compiler, monkeypatch, tmp_path):
+    """Who may rename a folder above it may put another one in its place. In a sticky folder, only its owner may."""
+    above = tmp_path / "above"
+    (above / "between").mkdir(parents=True)
+    monkeypatch.setenv(library.CACHE_VARIABLE, str(above / "between" / "cache"))
+    os.chmod(str(above), mode)
+    if trusted:
+        assert library.find_or_build()[1]
+    else:
+        assert f"expected {above} to belong to this user or root, and nobody else to be able" in problem()
+
+
+@ONCE
+def test_a_link_to_the_cache(fake_compiler, monkeypatch, new_cache, tmp_path):
+    """It is resolved once; the folders that count are those above its end."""
+    new_cache.mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(new_cache)
+    monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path / "link"))
+    path, _ = library.find_or_build()
+    assert os.path.dirname(path) == str(new_cache)
+    with pytest.raises(OSError), cache_folder.opened(str(tmp_path / "link")):  # A link that was put there since.
+        pass
+
+
+@ONCE
+@pytest.mark.parametrize("kind", ["link", "fifo", "mode", "owner"])
+def test_what_is_not_a_library_of_this_user(kind, fake_compiler, monkeypatch, tmp_path):
+    """It is not loaded, and does not hang; a library takes its place."""
+    path, _ = library.find_or_build()
+    if kind == "owner":
+        owner = os.stat(path).st_uid
+        is_private = cache_folder.is_private
+        monkeypatch.setattr(
+            cache_folder,
+            "is_private",
+            lambda status, **options: not stat.S_ISREG(status.st_mode) and is_private(status, **options),
+        )
+        assert library.find_or_build() == (path, True) and os.stat(path).st_uid == owner
+        return
+    os.rename(path, str(tmp_path / "library.so"))
+    if kind == "link":
+        os.symlink(str(tmp_path / "library.so"), path)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        os.rename(str(tmp_path / "library.so"), path)
+        os.chmod(path, 0o770)
+    assert library.find_or_build() == (path, True) and library.find_or_build() == (path, False)
+    status = os.lstat(path)
+    assert stat.S_ISREG(status.st_mode) and not status.st_mode & 0o022
+
+
+@ONCE
+@pytest.mark.parametrize("where", ["lock", "variable"])
+def test_a_fifo_elsewhere_does_not_hang(where, fake_compiler, monkeypatch, tmp_path):
+    fifo = str(tmp_path / "fifo")
+    if where == "lock":
+        fifo = library.cache_path(library.toolchain()) + ".lock"
+    else:
+        monkeypatch.setenv(library.LIBRARY_VARIABLE, fifo)
+    os.mkfifo(fifo)
+    if where == "lock":
+        assert library.find_or_build()[1]
+    else:
+        assert "expected STACKED_LSTM_NATIVE_LIBRARY to name a library" in problem()
+
+
+@ONCE
+def test_everybody_may_write_what_this_process_makes(fake_compiler):
+    """The library is private all the same."""
+    mask = os.umask(0)
+    try:
+        path, _ = library.find_or_build()
+    finally:
+        os.umask(mask)
+    assert not os.stat(path).st_mode & 0o022 and library.find_or_build() == (path, False)
+
+
+@ONCE
+def test_a_compiler_that_hangs(fake_compiler, monkeypatch, tmp_path):
+    """It is ended with the processes that it has started, which hold its output, too."""
+    compiler_path = tmp_path / "hanging"
+    compiler_path.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exec echo 1.0\nsleep 1000 &\necho $! >> %s\nwait\n' % (tmp_path / "pids")
+    )
+    compiler_path.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler_path))
+    monkeypatch.setattr(compiler, "SECONDS", 1)
+    start = time.time()
+    assert re.search(rf"{compiler_path} \(process \d+\) has not finished within 1 seconds", problem())
+    assert time.time() - start < 20
+    for number in (tmp_path / "pids").read_text().split():
+        assert not is_running(int(number))
+    lstm = StackedLSTM([2])
+    lstm(tf.zeros([1, 1, 1]))
+    assert lstm.engine_used.name == "graph" and "within 1 seconds" in lstm.engine_used.reason
+
+
+def is_running(number):
+    """Whether a process exists and is no zombie."""
+    try:
+        with open(f"/proc/{number}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+BUILDER = """
+import os, signal, sys
+from stacked_lstm.engines.native import cache_folder
+with cache_folder.opened(sys.argv[1]) as folder, cache_folder.locked(sys.argv[2], folder):
+    print("locked", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@ONCE
+def test_a_process_that_builds_and_is_stopped(fake_compiler, monkeypatch, caplog):
+    """Others say for whom they wait, and give up. When it has died, they build."""
+    path = library.cache_path(library.toolchain())
+    command = [sys.executable, "-c", BUILDER, os.path.dirname(path), os.path.basename(path) + ".lock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as builder:
+        try:
+            assert builder.stdout.readline() == b"locked\n"
+            monkeypatch.setattr(cache_folder, "SECONDS", 1)
+            monkeypatch.setattr(cache_folder, "_SILENT_SECONDS", 0.1)
+            with pytest.raises(library.BuildError, match=f"^process {builder.pid} on .* within 1 seconds$"):
+                library.find_or_build()
+            (line,) = [r.getMessage() for r in caplog.records if "waiting" in r.getMessage()]
+            assert f"at most 1 seconds for process {builder.pid} on " in line and calls(fake_compiler) == 0
+        finally:
+            builder.kill()
+    assert library.find_or_build() == (path, True)
+
+
+@ONCE
+def test_leftovers_of_killed_builds(fake_compiler, new_cache):
+    new_cache.mkdir(mode=0o700)
+    for name in ("build-old", "build-young"):
+        (new_cache / name).mkdir()
+        (new_cache / name / "ops.cc.o").write_bytes(b"part")
+    os.utime(str(new_cache / "build-old"), (1, 1))
+    library.find_or_build()
+    assert sorted(name for name in os.listdir(str(new_cache)) if "build" in name) == ["build-young"]
 
 
 @ONCE
@@ -204,9 +355,9 @@ def test_no_room(where, fake_compiler, monkeypatch, capsys):
 
 
 @ONCE
-@pytest.mark.skipif(library.fcntl is None, reason="no locks here")
+@pytest.mark.skipif(cache_folder.fcntl is None, reason="no locks here")
 def test_file_systems_without_locks(fake_compiler, monkeypatch):
-    monkeypatch.setattr(library.fcntl, "flock", raise_no_space)
+    monkeypatch.setattr(cache_folder.fcntl, "flock", raise_no_space)
     path, is_new = library.find_or_build()
     assert is_new and library.find_or_build() == (path, False)
 
