@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm import tensor_checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_keras_advice
 from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.rnn_cell import dispatch
 from stacked_lstm.rnn_cell.wrappers import check_cell
@@ -81,7 +81,8 @@ def dynamic_rnn(
     )
     choice = dispatch.choose(call, engine)
     if isinstance(choice, EngineUsed):
-        outputs, state = tf.nn.dynamic_rnn(**call._asdict())
+        with without_keras_advice():
+            outputs, state = tf.nn.dynamic_rnn(**call._asdict())
         used = choice
     else:
         outputs, state, used = dispatch.run(call, choice)
