@@ -214,7 +214,9 @@ def _gradient_of(op_type: str, name: str) -> Any:
 def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
     x, h, c, params, lengths = op.inputs
     # On the device of the layers, where the reserve space is, not on that of the call of tf.gradients.
-    with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(op.device):
+    with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(
+        op.outputs[0].device
+    ):
         results = _forward(*op.inputs) if _reserve_space_is_used(op) else op.outputs
         gradients = tf.raw_ops.CudnnRNNBackpropV3(
             input=x,
@@ -242,7 +244,7 @@ def _reserve_space_is_used(op: tf.Operation) -> bool:
     that read the space are other gradients, except those with which TensorFlow makes zeros of the space's shape.
     """
     readers = [reader for reader in op.outputs[3].consumers() if reader.type not in ("ZerosLike", "Shape")]
-    return op.graph.building_function or bool(readers)
+    return op.outputs[3].graph.building_function or bool(readers)
 
 
 @tf.RegisterGradient("StackedLstmCudnnBackprop")
