@@ -83,7 +83,7 @@ FLOORS = {
     "engines": "padding recurrent_dropout place engine conditions segments loops recurrence graph second_derivatives"
     " cudnn native",
     "engines.native": "compiler cache_folder library ops engine __main__",
-    "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
+    "rnn_cell": "variables zero_states packed_states dropout_masks keras_layers cell configs keras_names lstm_base basic_lstm_cell"
     " lstm_cell lstm_block_cell normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
     " missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell rows wrappers dropout_wrapper linear"
     " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
