@@ -225,8 +225,8 @@ def select_layers(
     if names is None:
         variants = {location.name: location.remark for location in selected if location.status == VARIANT}
         if variants:
-            expected = f"plain LSTM layers in {path}, or `{names_argument}` to select layers"
-            checks.fail("checkpoints.read", expected, variants)
+            expected = f"plain LSTM layers in {path}, or `{names_argument}` to read these as if they were"
+            checks.fail("checkpoints.read", expected, "; ".join(f"{name} ({why})" for name, why in variants.items()))
         check_numbers(selected, path, names_argument)
         codec.check_complete(selected, content.arrays, path, names_argument)
     chosen = set(map(id, selected))
@@ -240,7 +240,9 @@ def _fail_without_layers(locations: list[Location], path: str, names: str | None
         other = f"none; `{names_argument}` can select {present}" if present else "none"
         checks.fail("checkpoints.read", f"LSTM layers in {path}", other)
     expected = f"`{names_argument}` to match the names of LSTM layers in {path}"
-    checks.fail("checkpoints.read", expected, f"{names!r}; the names are {present or 'none'}")
+    checks.fail(
+        "checkpoints.read", expected, f"{names!r}; {'the names are ' + present if present else 'there are none'}"
+    )
 
 
 def _matches(pattern: str, name: str, argument: str) -> bool:

@@ -232,7 +232,10 @@ def _check_one_network(checkpoint: checkpoints.Checkpoint, values: flags.FlagVal
     """Raises ValueError if the file has several networks and no flag selects one."""
     networks = sorted({layer.network for layer in checkpoint.layers})
     if len(networks) > 1 and not values.layers and not values.template:
-        raise ValueError(f"--layers: expected the layers of one network, got several networks: {', '.join(networks)}")
+        raise ValueError(
+            f"--layers: expected the layers of one network, got {len(networks)} networks: {', '.join(networks)}; name "
+            f"those of one, as in --layers='{networks[0]}.*'"
+        )
 
 
 def _print_layers(checkpoint: checkpoints.Checkpoint, values: flags.FlagValues) -> None:

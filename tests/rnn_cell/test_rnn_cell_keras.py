@@ -41,7 +41,7 @@ def copies(m, name, resource):
 @pytest.mark.parametrize("resource", [False, True])
 @pytest.mark.parametrize("name", sorted(CELLS))
 def test_copied_as_in_tensorflow(name, resource):
-    """A copy of a new cell makes variables of its own. TensorFlow cannot copy the variables of a cell that was built."""
+    """A copy of a new cell makes variables of its own. A cell that was built cannot be copied."""
     names, error = copies(rnn_cell, name, resource)
     assert (names, error) == copies(parity.rnn_cell()[0], name, resource)
     assert error is not None and len(set(names)) == len(names) and any("second/" in variable for variable in names)

@@ -1,4 +1,4 @@
-"""The compiler of this machine: which one it is, and how it builds the library of the ops.
+"""The compiler of this machine: which one it is, and how it builds a library.
 
 A compiler that hangs is ended after a time limit, with all processes that it has started.
 """
@@ -16,9 +16,6 @@ import tempfile
 import time
 from typing import IO, NamedTuple, Sequence
 
-from stacked_lstm.compat import tf
-
-SOURCE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 SECONDS = 300  # A build takes about 15.
 _COMPILERS = ("g++", "clang++", "c++")
 # TensorFlow's headers need TensorFlow's flags, and none for the processor, which would change their memory layout.
@@ -34,7 +31,8 @@ class Toolchain(NamedTuple):
     Fields:
       command: the compiler as a list of words, its path first.
       version: what the compiler prints for --version.
-      compile_flags, link_flags: TensorFlow's flags.
+      compile_flags, link_flags: those of other libraries that the library needs, such as TensorFlow.
+      libraries: the versions of these.
       processor: the machine and the features of its processor, a tuple of strings.
     """
 
@@ -42,6 +40,7 @@ class Toolchain(NamedTuple):
     version: str
     compile_flags: list[str]
     link_flags: list[str]
+    libraries: str
     processor: tuple[str, ...]
 
 
@@ -49,11 +48,11 @@ class BuildError(RuntimeError):
     """The library cannot be built or loaded. The message says why, in the compiler's words if there are any."""
 
 
-def toolchain() -> Toolchain:
-    """Returns the `Toolchain` of this machine; raises BuildError if there is no compiler."""
+def toolchain(compile_flags: Sequence[str] = (), link_flags: Sequence[str] = (), libraries: str = "") -> Toolchain:
+    """Returns the `Toolchain` of this machine with these fields; raises BuildError if there is no compiler."""
     command = _compiler()
     (version,) = _outputs([command + ["--version"]])
-    return Toolchain(command, version, tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags(), _processor())
+    return Toolchain(command, version, list(compile_flags), list(link_flags), libraries, _processor())
 
 
 def _compiler() -> list[str]:
@@ -62,22 +61,22 @@ def _compiler() -> list[str]:
     try:
         commands = [shlex.split(cxx)] if cxx else [[name] for name in _COMPILERS]
     except ValueError as error:
-        raise BuildError(f"expected CXX in the environment to be a command, got {cxx!r}: {error}") from error
+        raise BuildError(f"the environment variable CXX is no command: {cxx!r} ({error})") from error
     for name, *options in filter(None, commands):
         executable = shutil.which(name)
         if executable:
             return [executable] + options
-    expected = (
-        f"CXX in the environment to name one, got {cxx!r}" if cxx else f"one of {', '.join(_COMPILERS)} on the path"
-    )
-    raise BuildError(f"there is no C++ compiler: expected {expected}")
+    if cxx:
+        raise BuildError(f"the environment variable CXX names no compiler that can be found: {cxx!r}")
+    raise BuildError(f"there is no C++ compiler ({', '.join(_COMPILERS)}) on the path; install one, or name it in CXX")
 
 
-def build(tools: Toolchain, directory: str) -> str:
-    """Compiles the library.
+def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
+    """Compiles a library.
 
     Args:
       tools: the `Toolchain`.
+      sources: the paths of the files to compile. Those of TensorFlow's ops begin with "op" and are in one folder.
       directory: the path of an empty folder.
 
     Returns:
@@ -92,28 +91,25 @@ def build(tools: Toolchain, directory: str) -> str:
     abi = [flag for flag in tools.compile_flags if "_GLIBCXX_USE_CXX11_ABI" in flag]
     # Reading TensorFlow's headers takes half of the time. The sources that need them are therefore compiled as one, and
     # first, because that takes longest.
-    op_sources = [name for name in sources(".cc") if name.startswith("op")]
-    joined = os.path.join(directory, "joined_ops.cc")
-    with open(joined, "w") as file:
-        file.writelines(f'#include "{name}"\n' for name in op_sources)
-    jobs = [(joined, ops + ["-I", SOURCE_DIRECTORY])]
-    kernels = [name for name in sources(".cc") if name not in op_sources]
-    jobs += [(os.path.join(SOURCE_DIRECTORY, name), _KERNEL_FLAGS + abi) for name in kernels]
-    objects = [os.path.join(directory, os.path.basename(source) + ".o") for source, _ in jobs]
-    _outputs(
-        [
-            tools.command + flags + _SHARED + ["-c", source, "-o", target]
-            for (source, flags), target in zip(jobs, objects)
-        ]
-    )
-    library = os.path.join(directory, "native.so")
+    jobs = [(source, _KERNEL_FLAGS + abi) for source in sources if not _has_ops(source)]
+    op_sources = [source for source in sources if _has_ops(source)]
+    if op_sources:
+        joined = os.path.join(directory, "joined_ops.cc")
+        with open(joined, "w") as file:
+            file.writelines(f'#include "{os.path.basename(source)}"\n' for source in op_sources)
+        jobs.insert(0, (joined, ops + ["-I", os.path.dirname(op_sources[0])]))
+    commands, objects = [], []
+    for source, flags in jobs:
+        objects.append(os.path.join(directory, os.path.basename(source) + ".o"))
+        commands.append(tools.command + flags + _SHARED + ["-c", source, "-o", objects[-1]])
+    _outputs(commands)
+    library = os.path.join(directory, "library.so")
     _outputs([tools.command + ["-shared", "-o", library] + objects + tools.link_flags])
     return library
 
 
-def sources(*endings: str) -> list[str]:
-    """The names of the files in this folder that have one of the endings."""
-    return sorted(name for name in os.listdir(SOURCE_DIRECTORY) if name.endswith(endings))
+def _has_ops(source: str) -> bool:
+    return os.path.basename(source).startswith("op")
 
 
 class _Command(NamedTuple):
@@ -179,7 +175,8 @@ def _text(command: _Command) -> str:
         text = output.read().decode(errors="replace")
     status = command.process.returncode
     if status:
-        raise BuildError(f"{' '.join(command.words)}\nexited with {status} and said:\n{text[-4000:]}")
+        said = text[-4000:].strip() or "nothing"
+        raise BuildError(f"{command.words[0]} failed with status {status} and said: {said}")
     return text
 
 

@@ -15,11 +15,11 @@ import stat
 import time
 from typing import Iterator
 
-from stacked_lstm.engines.native.compiler import BuildError
+from stacked_lstm.compilation.compiler import BuildError
 
 try:
     import fcntl
-except ImportError:  # Windows has no fcntl. There is no native engine there either.
+except ImportError:  # Windows has no fcntl. The native engine does not run there either.
     fcntl = None  # type: ignore[assignment]
 
 VARIABLE = "STACKED_LSTM_CACHE"
@@ -42,7 +42,7 @@ def path() -> str:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     directory = os.environ.get(VARIABLE) or os.path.join(base, "stacked_lstm")
     if not os.path.isabs(directory):  # "~" stays as it is if the user has no home directory.
-        raise BuildError(f"expected an absolute path of a directory to build in, got {directory!r}")
+        raise BuildError(f"there is no directory to build in; set {VARIABLE} to an absolute path, not {directory!r}")
     os.makedirs(directory, 0o700, exist_ok=True)
     return os.path.realpath(directory)
 
@@ -68,8 +68,8 @@ def opened(directory: str) -> Iterator[int]:
         for k in range(len(names) + 1):
             if not is_private(os.fstat(descriptor), allow_sticky=k < len(names)):
                 folder = os.sep + os.sep.join(names[:k])
-                expected = "to belong to this user or root, and nobody else to be able to write there"
-                raise BuildError(f"expected {folder} {expected}")
+                advice = f"`chmod 700` it, or set {VARIABLE} to another directory"
+                raise BuildError(f"other users can write to {folder}, and so choose which code runs; {advice}")
             if k < len(names):
                 parent, descriptor = descriptor, os.open(names[k], _FOLDER, dir_fd=descriptor)
                 os.close(parent)
@@ -164,7 +164,7 @@ def _wait_for(descriptor: int) -> None:
         if seconds > SECONDS:
             raise BuildError(f"{holder} has not finished building the library within {SECONDS} seconds")
         if seconds > _SILENT_SECONDS and not is_told:
-            text = "stacked_lstm: waiting at most %d seconds for %s, which builds the native engine"
+            text = "stacked_lstm: waiting at most %d seconds for %s, which builds the same library"
             _LOG.warning(text, SECONDS, holder)
             is_told = True
         time.sleep(0.05)
