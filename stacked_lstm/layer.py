@@ -68,6 +68,22 @@ class Layer(NamedTuple):
         """The dtype of the weights."""
         return self.kernels[0].dtype.base_dtype
 
+    def cast(self, dtype: tf.DType) -> Layer:
+        """Returns the layer with its weights in another dtype. Gradients reach the weights in their own dtype."""
+        if dtype == self.dtype:
+            return self
+
+        def cast(tensor: Any) -> Any:
+            return None if tensor is None else tf.cast(tensor, dtype)
+
+        peepholes = None if self.extras.peepholes is None else tuple(map(cast, self.extras.peepholes))
+        return self._replace(
+            kernels=list(map(cast, self.kernels)),
+            biases=list(map(cast, self.biases)),
+            extras=self.extras._replace(peepholes=peepholes, projection=cast(self.extras.projection)),
+            h_mask=cast(self.h_mask),
+        )
+
     def with_mask_in_kernel(self) -> Layer:
         """Returns the layer with `h_mask` multiplied into the rows of its kernels for h, and no `h_mask`."""
         if self.h_mask is None:

@@ -104,6 +104,11 @@ def _array(size: int | tf.Tensor, entry: tf.Tensor, width: int | None = None) ->
     return tf.TensorArray(entry.dtype, size=size, element_shape=shape, clear_after_read=False)
 
 
+def _array_with_last(steps: tf.Tensor, entry: tf.Tensor, width: int) -> tf.TensorArray:
+    """A TensorArray of T + 1 entries, whose last one is zero. TensorFlow cannot stack an array without entries."""
+    return _array(steps + 1, entry, width).write(steps, tf.zeros([tf.shape(entry)[0], width], entry.dtype))
+
+
 def _state_array(initial: tf.Tensor, steps: int | tf.Tensor) -> tf.TensorArray:
     """A TensorArray of T + 1 entries, whose first one is the initial state."""
     return _array(steps + 1, initial).write(0, initial)
@@ -244,11 +249,11 @@ def backward(
 
     arrays = []
     for layer, d in zip(layers, d_finals):
-        arrays.append([_array(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
+        arrays.append([_array_with_last(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
         if layer.extras.projection is not None:
-            arrays[-1].append(_array(steps, d.h))
+            arrays[-1].append(_array_with_last(steps, d.h, width=d.h.shape.as_list()[-1]))
     d_states, arrays = _while(body, steps - 1, lambda t: t >= 0, (d_finals, arrays), step=-1)
-    stacks = [[array.stack() for array in layer_arrays] + [None] for layer_arrays in arrays]
+    stacks = [[array.stack()[:-1] for array in layer_arrays] + [None] for layer_arrays in arrays]
     return [equations.StepGradient(z, projected, c=None) for z, projected, *_ in stacks], d_states
 
 
