@@ -5,9 +5,13 @@ TensorFlow 1.15 and 2.x both have the TF1 graph API as `tensorflow.compat.v1`.
 
 from __future__ import annotations
 
+import sys
+
 import tensorflow.compat.v1 as tf
 
 __all__ = [
+    "SaveSpec",
+    "SaveableObject",
     "cuda_version",
     "device_of_new_ops",
     "gpu_visible",
@@ -16,6 +20,10 @@ __all__ = [
     "tensor_float_32",
     "tf",
 ]
+
+# TensorFlow has no public names for the classes of what a `tf.train.Saver` saves.
+_BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
+SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
 
 
 def inside_function_or_control_flow() -> bool:
