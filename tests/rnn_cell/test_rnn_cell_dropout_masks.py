@@ -207,7 +207,7 @@ def test_seeds():
 
 @pytest.mark.parametrize("argument", ["input_keep_prob", "output_keep_prob", "state_keep_prob"])
 def test_the_share_that_is_kept(argument, plain_session):
-    """Each entry of [T, B, N], or of a final state, is kept or dropped by itself; the number kept is within 5 standard deviations."""
+    """Each entry is kept or dropped by itself; the number kept is within 5 standard deviations."""
     keep, shape = 0.3, [60, 50, 60]
     cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(60), seed=1, **{argument: tf.placeholder_with_default(keep, [])})
     x = tf.ones(shape)
