@@ -13,6 +13,7 @@ from stacked_lstm.rnn_cell import cudnn_layers, dispatch, dropout_masks
 from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
 from stacked_lstm.rnn_cell.cudnn_saveable import CudnnLSTMSaveable
 from stacked_lstm.rnn_cell.variables import recording_getter
+from stacked_lstm.rnn_cell.weight_values import WeightValues
 
 # Direction -> the number of directions.
 _DIRECTIONS = {"unidirectional": 1, "bidirectional": 2}
@@ -20,7 +21,7 @@ _INPUT_MODES = ("linear_input", "skip_input", "auto_select")
 _DTYPES = (tf.float16, tf.float32, tf.float64)
 
 
-class CudnnLSTM:
+class CudnnLSTM(WeightValues):
     """Layers of NVIDIA's LSTM, of one or two directions.
 
     It stands for `tf.contrib.cudnn_rnn.CudnnLSTM` of TensorFlow 1.15 and runs on CPUs, too: on NVIDIA GPUs the engine
@@ -267,9 +268,9 @@ class CudnnLSTM:
         tensor_checks.graph_mode("CudnnLSTM")
         request = engines.resolve(AUTO if engine is None else engine, "CudnnLSTM")
         if initial_state is not None and not isinstance(initial_state, tuple):
-            raise TypeError(f"Invalid initial_state type: {initial_state}, expecting tuple.")
+            raise TypeError(f"Invalid initial_state type: {checks.describe(initial_state)}, expecting tuple.")
         if not isinstance(training, bool):
-            raise TypeError(f"CudnnLSTM: expected `training` to be True or False, got {training!r}")
+            raise TypeError(f"CudnnLSTM: expected `training` to be True or False, got {checks.describe(training)}")
         with self._enter_scope(scope):
             x = self._checked_inputs(inputs, time_major)
             time, batch = tensor_checks.sizes(x, time_major)

@@ -86,11 +86,11 @@ FLOORS = {
     "engines.native": "library ops engine __main__",
     "compilation": "compiler cache_folder library",
     "runtime": "kernels weights predictor models __main__",
-    "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
-    " lstm_cell lstm_block_cell normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
-    " missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell rows wrappers dropout_states"
-    " dropout_wrapper linear"
-    " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
+    "rnn_cell": "variables weight_values zero_states packed_states dropout_masks cell configs keras_names lstm_base"
+    " basic_lstm_cell lstm_cell lstm_block_cell normalization layer_norm_basic_lstm_cell"
+    " coupled_input_forget_gate_lstm_cell missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell"
+    " rows wrappers dropout_states dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper"
+    " dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable cudnn_layers"
     " cudnn_lstm",
     "contrib": "crf layers seq2seq legacy_seq2seq",
