@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from shared.options import Option
+from tasks import text_files
 from tasks.classification import Classification
 from tasks.examples import Sequences, check_count
 from tasks.vocabulary import FILE as WORDS_FILE
@@ -55,6 +56,9 @@ class Titles(Classification):
         data_dir, train_examples = self.settings["data_dir"], self.settings["train_examples"]
         splits = {split: read(data_dir, split) for split in FILES}
         titles, labels = splits["train"]
+        if len(titles) < 2:
+            source = split_name(data_dir, "train")
+            raise ValueError(f"{source}: expected at least 2 titles, to train on and to validate, got {len(titles)}")
         first_held_out = int(len(titles) * (1 - VALIDATION_FRACTION))
         check_count(train_examples, first_held_out)
         splits["validation"] = titles[first_held_out:], labels[first_held_out:]
@@ -72,7 +76,7 @@ class Titles(Classification):
 
     def read_input(self, file):
         """Reads one title per line, in UTF-8; an empty line is a title without words."""
-        return self._examples(lines(file.read()))
+        return self._examples(text_files.lines(file.read()))
 
     def _examples(self, titles, **arrays):
         sequences = [self._vocabulary.encode(cut(title)) for title in titles]
@@ -162,7 +166,7 @@ def read_csv(path):
     if not os.path.isfile(path):
         raise FileNotFoundError(f"--data_dir: expected {path}, found none")
     with open(path, "rb") as file:
-        rows = csv.DictReader(io.StringIO(decode(file.read(), path), newline=""))
+        rows = csv.DictReader(io.StringIO(text_files.decode(file.read(), path), newline=""))
     titles, labels = [], []
     try:
         for row in rows:
@@ -171,22 +175,8 @@ def read_csv(path):
             titles.append(row["title"])
             labels.append(int(row["label"]))
     except (KeyError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {rows.line_num}: expected title,label, got {error!r}") from None
+        line = rows.line_num + isinstance(error, csv.Error)  # The line of a csv.Error is not counted yet.
+        raise ValueError(f"{path}, line {line}: expected title,label, got {text_files.short(error)}") from None
     if not titles:
         raise ValueError(f"{path}: expected titles, got none")
     return titles, labels
-
-
-def lines(content):
-    """Returns the lines of bytes in UTF-8 as str, without the ends, which may be those of any system."""
-    return [line.rstrip("\n") for line in io.StringIO(decode(content, "--input"), newline=None)]
-
-
-def decode(content, source):
-    """Returns bytes in UTF-8, with or without a byte order mark, as str; raises ValueError that names the line."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        rest = error.object  # The bytes without the byte order mark.
-        line = rest.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{source}, line {line}: expected UTF-8, got byte 0x{rest[error.start]:02x}") from None

@@ -74,6 +74,9 @@ def test_titles_are_cut_without_white_space():
         (b"title,label\na,99999999999\n", "expected labels 0 to 2, got 99999999999"),
         (b"title,label\na,-1\n", "expected labels 0 to 2, got -1"),
         (b"title,label\n", "expected titles, got none"),
+        (b"title,label\n" + b"a" * 130000 + b"\n", "line 2: expected title,label, got ValueError"),
+        (b"title,label\na," + b"x" * 130000 + b"\n", "line 2: expected title,label, got ValueError.*xxx[.]{3}$"),
+        (b"title,label\na,1" + b"0" * 5000 + b"\n", "title,label|expected labels 0 to 2"),
         (b"title,label\na,1\n\xb1,1\n", "line 3: expected UTF-8, got byte 0xb1"),
         (b"\xef\xbb\xbftitle,label\na,1\n\xb1,1\n", "line 3: expected UTF-8, got byte 0xb1"),
     ],
@@ -82,6 +85,19 @@ def test_damaged_titles_are_refused(data_dir, content, message):
     (data_dir / titles.FILES["test"]).write_bytes(content)
     with pytest.raises(ValueError, match="test.csv.*" + message):
         read(titles.Titles, data_dir)
+
+
+def test_one_title_cannot_be_trained_on_and_validated(data_dir):
+    for rows, message in (
+        ([("a", 1)], "expected at least 2 titles, to train on and to validate, got 1"),
+        (TITLES["train"][:2], None),
+    ):
+        write_titles(data_dir, dict(TITLES, train=rows))
+        if message:
+            with pytest.raises(ValueError, match="train.csv: " + message):
+                read(titles.Titles, data_dir)
+    task = read(titles.Titles, data_dir)
+    assert (len(task.train), len(task.validation)) == (1, 1)
 
 
 def test_missing_titles_are_one_line_that_says_what_to_do(data_dir, monkeypatch):

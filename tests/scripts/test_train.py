@@ -254,6 +254,59 @@ def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
 
 
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("train-images-idx3-ubyte.gz", b"no gzip", "expected a whole gzip file"),
+        ("t10k-labels-idx1-ubyte.gz", None, "expected Fashion-MNIST's four .gz files"),
+    ],
+)
+def test_errors_of_the_data_name_flag_and_file(arguments, capsys, name, content, message):
+    path = os.path.join(arguments["data_dir"], name)
+    os.remove(path)
+    if content:
+        with open(path, "wb") as file:
+            file.write(content)
+    status, line = exit_of(capsys, arguments)
+    assert status == 2 and line.startswith("train.py: --data_dir: ") and name in line and message in line
+
+
+def test_errors_of_the_results_name_flag_and_file(arguments, capsys, tmp_path):
+    """The directory is a file, or in a file, or of another user: /proc takes no files."""
+    (tmp_path / "file").write_bytes(b"")
+    for train_dir in (str(tmp_path / "file"), str(tmp_path / "file" / "run"), "/proc/run"):
+        status, line = exit_of(capsys, dict(arguments, train_dir=train_dir))
+        assert status == 2 and line.startswith(f"train.py: --train_dir: expected to write {train_dir}"), line
+
+
+def test_a_limit_of_the_file_size_is_one_line_and_the_run_goes_on(arguments, tmp_path):
+    """TensorFlow's kernel meets a limit of the system, as on a full disk, in a process of its own."""
+    program = (
+        "import resource, sys\nfrom stacked_lstm.commands import command\nimport train\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))\n"
+        "command.run(train.define_flags, train.main)"
+    )
+    path = os.pathsep.join([SCRIPTS, os.path.dirname(SCRIPTS)])
+    words = [sys.executable, "-c", program] + command_line(dict(arguments, hidden_sizes="40"))
+    process = subprocess.run(
+        words, env=dict(os.environ, PYTHONPATH=path), cwd=str(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 2, process.stderr
+    last = process.stderr.splitlines()[-1]
+    assert "--train_dir: expected to write " + arguments["train_dir"] in last and last.endswith("File too large"), last
+    assert "Traceback" not in process.stderr
+    run(arguments, hidden_sizes="40")
+    run(arguments, hidden_sizes="40", train_dir=arguments["train_dir"] + "2")
+    assert_same(weights(arguments["train_dir"]), weights(arguments["train_dir"] + "2"))
+
+
+def test_nothing_is_left_to_train(arguments, capsys):
+    run(arguments)
+    assert "nothing is left" not in capsys.readouterr().out
+    run(arguments, epochs="1")
+    assert "nothing is left to train with --epochs=1" in capsys.readouterr().out.splitlines()
+
+
 def test_an_interrupted_run_says_how_it_goes_on(arguments, monkeypatch, capsys):
     def interrupt(self, on_batch):
         raise KeyboardInterrupt

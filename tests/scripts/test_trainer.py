@@ -99,7 +99,7 @@ def test_more_epochs_train_a_finished_run_on(arguments):
 @ONCE
 def test_another_configuration_is_refused_and_nothing_overwritten(arguments):
     run(arguments, epochs="1")
-    before = files_of(arguments["train_dir"])
+    before = dict(files_of(arguments["train_dir"]), lock=None)
     for flag, value, message in (
         ("hidden_sizes", "9", "--hidden_sizes=3,2, not 9"),
         ("seed", "3", "--seed=0, not 3"),
@@ -111,16 +111,17 @@ def test_another_configuration_is_refused_and_nothing_overwritten(arguments):
     ):
         with pytest.raises(ValueError, match="--train_dir: .*" + message):
             run(arguments, **{flag: value})
-    assert files_of(arguments["train_dir"]) == before
+    assert dict(files_of(arguments["train_dir"]), lock=None) == before
 
 
 @ONCE
 def test_checkpoints_of_nobody_and_damaged_ones_are_refused(arguments):
     run(arguments, epochs="1")
     directory = arguments["train_dir"]
-    data = os.path.join(directory, "model.ckpt-3.data-00000-of-00001")
-    os.remove(data)
-    with pytest.raises(ValueError, match="--train_dir: expected a whole checkpoint of this network at .*model.ckpt-3"):
+    for step in (0, 3):
+        os.remove(os.path.join(directory, f"model.ckpt-{step}.data-00000-of-00001"))
+    message = "--train_dir: expected a whole checkpoint of this network at .*model.ckpt-3.*: to start anew, delete "
+    with pytest.raises(ValueError, match=message):
         run(arguments)
     os.remove(os.path.join(directory, history.FILE))
     with pytest.raises(ValueError, match="--train_dir: expected history.json"):
