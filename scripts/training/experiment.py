@@ -79,7 +79,7 @@ def run(settings):
             task.save()
             summaries.write_projector(train_dir, task.embeddings())
             predictions = train_and_draw(network, task, past, settings)
-    final = dict(past.summary(task.METRIC), **task.baselines)
+    final = dict(past.summary(task.METRIC), **dict(task.baselines, **task.test_scores(predictions)))
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
     return Outcome(final, task, predictions)
 
@@ -120,7 +120,7 @@ def train_and_draw(network, task, past, settings):
     train_dir = settings["train_dir"]
     arguments = [settings[name] for name in ("batch_size", "learning_rate", "seed", "train_dir")]
     kept = CHECKPOINTS_KEPT if task.validation is None else 1  # Besides the best one.
-    with contextlib.closing(Trainer(network, task.train, *arguments, kept)) as trainer:
+    with contextlib.closing(Trainer(network, task.train, *arguments, kept, settings.get("weight_decay", 0))) as trainer:
         if trainer.note:
             print(trainer.note)
         past.forget_after(trainer.step)

@@ -29,7 +29,9 @@ class Trainer:
       note: a line that says why it goes on from another checkpoint than the last one; None if it does not.
     """
 
-    def __init__(self, network, examples, batch_size, learning_rate, seed, train_dir, kept=CHECKPOINTS_KEPT):
+    def __init__(
+        self, network, examples, batch_size, learning_rate, seed, train_dir, kept=CHECKPOINTS_KEPT, weight_decay=0.0
+    ):
         """Adds the optimizer to the default graph and opens a session.
 
         Args:
@@ -40,6 +42,7 @@ class Trainer:
           seed: decides the order of the examples; 0 to 2**32 - 1.
           train_dir: an existing directory, for checkpoints and TensorBoard's events.
           kept: number of checkpoints to keep besides the best one.
+          weight_decay: after each step, every matrix loses this share of itself, times the learning rate.
 
         Raises:
           ValueError: the directory has checkpoints, and none is intact.
@@ -50,6 +53,9 @@ class Trainer:
         self._loss = tf.reduce_mean(network.losses)
         global_step = tf.train.get_or_create_global_step()
         self._train_op = tf.train.AdamOptimizer(learning_rate).minimize(self._loss, global_step)
+        if weight_decay:
+            with tf.control_dependencies([self._train_op]):
+                self._train_op = _decay(1 - learning_rate * weight_decay)
         floats = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._finite = {v.op.name: tf.reduce_all(tf.is_finite(v)) for v in floats}
         self._saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
@@ -90,7 +96,10 @@ class Trainer:
         return (time.monotonic() - begin) * self.steps_per_epoch / len(batches)
 
     def _train(self, arrays):
-        loss, _ = self._session.run([self._loss, self._train_op], _feed_dict(self._network, arrays))
+        feed_dict = _feed_dict(self._network, arrays)
+        if self._network.training is not None:
+            feed_dict[self._network.training] = True
+        loss, _ = self._session.run([self._loss, self._train_op], feed_dict)
         self.step += 1
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
@@ -165,6 +174,14 @@ class Trainer:
             f"training stopped in epoch {epoch}, after step {self.step}: {why}; the last good checkpoint is "
             f"{self.last_checkpoint}"
         )
+
+
+def _decay(factor):
+    """An op that multiplies all trainable matrices by a factor.
+
+    Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101.
+    """
+    return tf.group(*[tf.assign(v, v * factor) for v in tf.trainable_variables() if v.shape.ndims == 2])
 
 
 def _feed_dict(network, arrays):

@@ -8,9 +8,9 @@ import pytest
 
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
+from support import task_data
 from support.sets import ONCE
-from support.task_data import read
-from support.tiny_runs import LEARNING, TITLES, assert_same, files_of, rows_of, run, weights, write_titles
+from support.tiny_runs import LEARNING, PLAIN, TITLES, assert_same, files_of, rows_of, run, weights, write_titles
 from tasks import networks, titles, vocabulary
 
 
@@ -18,6 +18,12 @@ from tasks import networks, titles, vocabulary
 def data_dir(tmp_path):
     write_titles(tmp_path)
     return tmp_path
+
+
+def read(task, data_dir=None, train_examples=None, **settings):
+    """A task that cuts titles into words, its data read."""
+    plain = {name: value if name == "unit" else float(value) for name, value in PLAIN.items()}
+    return task_data.read(task, data_dir, train_examples, seed=0, **dict(plain, **settings))
 
 
 # Data
@@ -151,7 +157,69 @@ def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
         assert scores[row] == (np.argmax(expected) == batch["labels"][row])
 
 
+def test_characters_are_units_too(data_dir):
+    task = read(titles.Titles, data_dir, unit="characters")
+    assert titles.characters(" 俩小 \u3000a1，") == ["俩", "小", "a", "1", "，"]
+    # 下, 雪 and 了 occur 18 times, 上 海 今 天 北 京 广 州 9 times.
+    words = task.train.feed(np.arange(3))["sequences"].tolist()
+    assert [sum(word > 0 for word in row) for row in words] == [4, 7, 3]
+    assert task.notes[0] == "vocabulary: 13 characters, padding and unknown ones included"
+
+
+def test_balanced_losses(data_dir, session):
+    """Two of the first 4 titles are of class 0: by hand, their losses count 2 ** -0.5 times as much as the others."""
+    task = read(titles.Titles, data_dir, train_examples=4, balance=0.5)
+    network = task.build(networks.Recurrent([5]))
+    session.run(tf.global_variables_initializer())
+    batch = task.train.feed(np.arange(4))
+    assert batch["labels"].tolist() == [0, 1, 2, 0]
+    feeds = {network.feeds[name]: array for name, array in batch.items()}
+    losses, probabilities = session.run([network.losses, network.predictions], feeds)
+    weights = np.array([2**-0.5, 1, 1, 2**-0.5])
+    expected = -np.log(probabilities[np.arange(4), batch["labels"]]) * weights / weights.mean()
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+def test_dropout_is_for_training_and_depends_on_the_step_only(session):
+    x, training = tf.ones([1000, 4]), tf.placeholder_with_default(False, [])
+    y, other = (networks.dropout(x, 0.25, training, (3, salt)) for salt in (0, 1))
+    assert networks.dropout(x, 0.0, training, (3, 0)) is x
+    step = tf.train.get_or_create_global_step()
+    session.run(tf.global_variables_initializer())
+    assert np.all(session.run(y) == 1)
+    first, again, another = (session.run(tensor, {training: True}) for tensor in (y, y, other))
+    np.testing.assert_array_equal(first, again)
+    assert set(np.unique(first)) == {0, np.float32(1) / np.float32(0.75)}
+    assert abs(np.mean(first == 0) - 0.25) < 0.03  # Four deviations of 4000 draws.
+    session.run(step.assign(1))
+    for mask in (another, session.run(y, {training: True})):
+        assert 0.3 < np.mean((mask == 0) != (first == 0)) < 0.45  # 2 * 0.25 * 0.75 of independent masks.
+
+
 # Training
+
+
+@ONCE
+def test_recalls_and_f1_by_hand(title_arguments):
+    """Labels 0 1 2 1 2 of the test titles; scores of made-up predictions."""
+    task = read(titles.Titles, title_arguments["data_dir"])
+    assert task.test["labels"].tolist() == [0, 1, 2, 1, 2]
+    scores = task.test_scores(np.eye(3)[[0, 1, 1, 1, 0]])
+    # Class 0: 1 right of 1, 2 guesses; class 1: 2 of 2, 3 guesses; class 2: 0 of 2.
+    expected = {"test_recall_0": 1, "test_recall_1": 1, "test_recall_2": 0, "test_macro_f1": (2 / 3 + 4 / 5 + 0) / 3}
+    assert scores == pytest.approx(expected)
+
+
+@ONCE
+def test_a_resumed_run_with_dropout_has_the_same_masks(title_arguments):
+    regular = {"dropout": "0.4", "weight_decay": "2", "balance": "0.5"}
+    run(title_arguments, epochs="4", train_dir=title_arguments["train_dir"] + "2", **regular)
+    run(title_arguments, epochs="4", train_dir=title_arguments["train_dir"] + "3", **dict(regular, weight_decay="0"))
+    run(title_arguments, **regular)
+    run(title_arguments, epochs="4", **regular)
+    actual, expected, without = (weights(title_arguments["train_dir"] + end) for end in ("", "2", "3"))
+    assert_same(actual, expected)
+    assert np.abs(actual["embedding"]).sum() < np.abs(without["embedding"]).sum()
 
 
 @ONCE
@@ -161,7 +229,8 @@ def test_a_run_learns_and_tells_the_best_epochs_numbers(title_arguments, capsys)
     assert json.loads(printed[-1]) == pytest.approx(result, abs=1e-6)
     assert sorted(result) == [
         "best_epoch", "epoch", "majority_accuracy", "seconds_per_epoch",
-        "test_accuracy", "train_accuracy", "validation_accuracy",
+        "test_accuracy", "test_macro_f1", "test_recall_0", "test_recall_1", "test_recall_2",
+        "train_accuracy", "validation_accuracy",
     ]  # fmt: skip
     assert printed[0] == "titles: 27 training, 3 validation and 5 test examples"
     rows = rows_of(title_arguments["train_dir"])

@@ -18,6 +18,7 @@ from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 from support.versions import OLD
 from tasks import TASKS, networks
+from tasks.fashion_mnist import FashionMnist
 from training import settings, trainer
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
@@ -29,7 +30,11 @@ def test_a_run_ends_with_its_numbers_as_json(arguments, capsys):
     run(arguments)
     *lines, last = capsys.readouterr().out.splitlines()
     result = json.loads(last)
-    assert sorted(result) == ["epoch", "seconds_per_epoch", "test_accuracy", "train_accuracy"]
+    recalls = {name: result.pop("test_recall_" + name) for name in FashionMnist.CLASSES}
+    assert sorted(result) == ["epoch", "seconds_per_epoch", "test_accuracy", "test_macro_f1", "train_accuracy"]
+    assert sum(recalls[FashionMnist.CLASSES[label]] for label in (9, 8, 7, 6, 5)) == pytest.approx(
+        5 * result["test_accuracy"]
+    )
     assert result["epoch"] == 2 and result["seconds_per_epoch"] > 0
     assert result["train_accuracy"] * 12 == pytest.approx(round(result["train_accuracy"] * 12), abs=1e-4)
     assert lines[0] == "fashion_mnist: 12 training and 5 test examples"
@@ -167,7 +172,8 @@ def test_flags_that_a_checkpoint_depends_on():
     """Runs of earlier versions have these in their history.json."""
     common = ["task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine"]
     common += ["peer", "batch_size", "learning_rate", "seed"]
-    own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": ["vocabulary_size", "embedding_size"]}
+    own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": []}
+    own["titles"] = ["vocabulary_size", "embedding_size", "unit", "dropout", "weight_decay", "balance"]
     for task, names in own.items():
         assert sorted(settings.identity_flags(task)) == sorted(common + names)
 

@@ -151,6 +151,20 @@ def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypat
     assert now[0] == 25
 
 
+def test_weight_decay_by_hand(tmp_path, session):
+    """The gradient is 0, so that Adam changes nothing: a matrix loses 0.1 * 0.5 of itself, a vector nothing."""
+    x = tf.placeholder(tf.float32, [None])
+    matrix = tf.get_variable("matrix", initializer=np.full([2, 3], 2, np.float32))
+    vector = tf.get_variable("vector", initializer=np.full([3], 2, np.float32))
+    losses = x * 0 * (tf.reduce_sum(matrix) + tf.reduce_sum(vector))
+    network, examples = networks.Network({"x": x}, losses, losses, losses), Examples(x=np.ones([2], np.float32))
+    trainer = Trainer(network, examples, 2, 0.1, 0, str(tmp_path), weight_decay=0.5)
+    trainer.train_epoch(lambda loss: None)
+    trainer.save()
+    np.testing.assert_allclose(weights(str(tmp_path))["matrix"], np.full([2, 3], 2 * 0.95), rtol=1e-6)
+    np.testing.assert_array_equal(weights(str(tmp_path))["vector"], [2, 2, 2])
+
+
 # NaN
 
 
