@@ -69,17 +69,16 @@ class Titles(Classification):
     OPTIONS = (
         Option("integer", "patience", 3, "Number of epochs without a lower validation loss after which training stops",
                {"lower_bound": 1}),
-        Option("integer", "vocabulary_size", None,
-               "Maximum size of the vocabulary, padding and unknown word included (default: all).", {"lower_bound": 3},
-               identity=True),
-        Option("integer", "embedding_size", 256, "Size of the vector of a unit", {"lower_bound": 1}, identity=True),
-        Option("enum", "unit", "characters", "What a title is cut into", {"enum_values": ["characters", "words"]},
+        Option("integer", "vocabulary_size", 8000,
+               "Maximum size of the vocabulary, padding and unknown unit included", {"lower_bound": 3}, identity=True),
+        Option("integer", "embedding_size", 128, "Size of the vector of a unit", {"lower_bound": 1}, identity=True),
+        Option("enum", "unit", "words", "What a title is cut into", {"enum_values": ["characters", "words"]},
                identity=True),
         Option("float", "dropout", 0.5, "Share of the embeddings' values, and of the last output's values, that are "
                "set to zero in training", {"lower_bound": 0, "upper_bound": 0.99}, identity=True),
-        Option("float", "weight_decay", 1.0, "Share of each matrix, times the learning rate, that each step takes away",
+        Option("float", "weight_decay", 0.1, "Share of each matrix, times the learning rate, that each step takes away",
                {"lower_bound": 0}, identity=True),
-        Option("float", "balance", 0.5, "Exponent: the loss of an example is divided by the share of its class in the "
+        Option("float", "balance", 0.4, "Exponent: the loss of an example is divided by the share of its class in the "
                "training titles to this power", {"lower_bound": 0}, identity=True),
     )  # fmt: skip
     CLASSES = ("0", "1", "2")
