@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Iterator
 
+from stacked_lstm.commands import command
+
 
 @contextlib.contextmanager
 def named(flag: str, path: str, action: str = "read") -> Iterator[None]:
@@ -34,13 +36,11 @@ def named(flag: str, path: str, action: str = "read") -> Iterator[None]:
         raise OSError(f"{flag}: expected to {action} {path}, got {reason(error)}") from error
 
 
-def reason(error: BaseException) -> str:
+def reason(error: Exception) -> str:
     """The line of an error's message that says what is wrong: TensorFlow also says where its graph was built."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    nodes = [number for number, line in enumerate(lines[:-1]) if line.startswith("Node: ")]
-    return lines[nodes[0] + 1 if nodes else 0]
+    return command.reason_of(error)
 
 
 def check_regular(flag: str, path: str) -> None:

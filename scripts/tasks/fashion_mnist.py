@@ -121,7 +121,7 @@ def read_idx(path, rank):
             content = file.read(expected + 1)
             actual = len(content) if len(content) <= expected else f"more than {expected}"
     except (EOFError, zlib.error, OSError) as error:
-        raise ValueError(f"{path}: expected a whole gzip file, got {error!r}") from None
+        raise ValueError(f"{path}: expected a whole gzip file ({error})") from None
     if actual != expected:
         raise ValueError(f"{path}: expected {expected} values of shape {shape}, got {actual}")
     return np.frombuffer(content, np.uint8).reshape(shape)

@@ -16,9 +16,3 @@ def decode(content, source):
         rest = error.object  # The bytes without the byte order mark.
         line = rest.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{source}, line {line}: expected UTF-8, got byte 0x{rest[error.start]:02x}") from None
-
-
-def short(error):
-    """An error as one line of at most 200 characters: it may quote a whole field."""
-    text = repr(error)
-    return text if len(text) <= 200 else text[:197] + "..."

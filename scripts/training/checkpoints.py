@@ -67,7 +67,7 @@ def restore(saver: tf.train.Saver, session: tf.Session, path: str, flag: str = "
         saver.restore(session, path)
     except (ValueError, tf.errors.OpError) as error:
         reason = file_errors.reason(error)
-        raise ValueError(f"{flag}: expected a whole checkpoint of this network at {path}, got {reason}") from error
+        raise ValueError(f"{flag}: {path}: expected a whole checkpoint of this network ({reason})") from error
 
 
 def restore_newest(saver: tf.train.Saver, session: tf.Session, train_dir: str) -> tuple[str | None, str | None]:

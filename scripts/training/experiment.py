@@ -236,7 +236,7 @@ def find_checkpoint(train_dir):
         last = os.path.join(train_dir, f"{checkpoints.LAST}-{step}")  # With the same weights.
         return last if last in paths and best not in paths else best
     if not paths:
-        raise ValueError(f"--train_dir: expected the directory of a run, with checkpoints, got {train_dir}")
+        raise ValueError(f"--train_dir: expected a directory with checkpoints, got {train_dir}, which has none")
     return paths[0]
 
 
@@ -248,9 +248,10 @@ def read_settings(train_dir):
     """
     settings = dict(history.read_flags(train_dir), train_dir=train_dir)
     is_known = settings.get("task") in list(TASKS)  # A list also takes what no dictionary can have as a key.
-    missing = [name for name in identity_flags(settings["task"]) if name not in settings] if is_known else ["task"]
-    if missing:
-        raise ValueError(f"--train_dir: expected a run with the flags {', '.join(missing)}, got {train_dir}")
+    missing = [name for name in identity_flags(settings["task"]) if name not in settings] if is_known else []
+    if missing or not is_known:
+        missing = ", ".join(missing[:3]) + " ..." * (len(missing) > 3) if missing else "a task that exists"
+        raise ValueError(f"--train_dir: {train_dir}/{history.FILE} lacks {missing}; train again in another directory")
     check_saved_flags(settings)
     return settings
 

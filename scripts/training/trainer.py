@@ -103,7 +103,8 @@ class Trainer:
         self.step += 1
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
-            self._stop(f"the loss is {loss}" + "".join(f", the batch's {name} hold NaN or Inf" for name in bad))
+            why = "".join(f", the batch's {name} hold NaN or Inf" for name in bad)
+            self._stop(f"the loss is {loss}" + (why or " (a smaller --learning_rate may help)"))
         if self.step % SUMMARY_STEPS == 0:
             self.summarize({"batch_loss": loss})
         return float(loss)
