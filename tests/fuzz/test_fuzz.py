@@ -12,6 +12,7 @@ import pytest
 
 import fuzz
 from stacked_lstm import checkpoints
+from stacked_lstm.checkpoints import child_process
 from support.paths import ROOT
 from support.sets import ONCE
 
@@ -19,7 +20,7 @@ CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 PACKAGES = {".onnx": "onnx", ".safetensors": "safetensors"}
 
 
-@pytest.mark.parametrize("name", sorted(os.listdir(CORPUS)))
+@pytest.mark.parametrize("name", sorted(name for name in os.listdir(CORPUS) if name != "unsafe"))
 def test_what_was_found(name):
     """It is read, or refused with one clean error, soon and without much memory."""
     pytest.importorskip(PACKAGES.get(os.path.splitext(name)[1], "numpy"), reason="that extra is not installed")
@@ -30,6 +31,14 @@ def test_what_was_found(name):
         except ValueError as error:
             assert str(error).startswith("checkpoints.read: expected ") and "MemoryError" not in str(error)
         assert time.time() - start < 30
+
+
+@pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(CORPUS, "unsafe"))))
+def test_what_ends_a_reader(name, monkeypatch):
+    """Its reader would end this process or run forever. In a child process, that is one error."""
+    monkeypatch.setattr(child_process, "_SECONDS", 3)
+    with pytest.raises(ValueError, match="^checkpoints.read: expected "):
+        checkpoints.read(os.path.join(CORPUS, "unsafe", name), trusted=False)
 
 
 def wrong(name):
@@ -101,7 +110,7 @@ def is_sound(mutation, data):
 
 @ONCE
 def test_a_short_run():
-    arguments = [sys.executable, os.path.join(ROOT, "tests", "fuzz", "fuzz.py"), "--cases=5", "--seed=5"]
+    arguments = [sys.executable, os.path.join(ROOT, "tests", "fuzz", "fuzz.py"), "--cases=5", "--seed=5", "--minutes=9"]
     result = subprocess.run(arguments, capture_output=True)
     printed = result.stdout.decode()
     assert result.returncode == 0 and printed.endswith("\n0 failures\n"), printed + result.stderr.decode()
