@@ -167,12 +167,22 @@ def test_a_directory_that_others_may_write(fake_compiler, new_cache):
 
 
 @pytest.mark.parametrize(
-    "owner, mode, trusted",
-    [(7, 0o700, True), (7, 0o755, True), (0, 0o755, True), (8, 0o755, False), (7, 0o770, False), (0, 0o777, False)],
+    "owner, group, mode, trusted",
+    [
+        (7, 0, 0o700, True),
+        (7, 0, 0o755, True),
+        (0, 0, 0o755, True),
+        (8, 0, 0o755, False),
+        (7, 0, 0o770, False),
+        (7, 7, 0o775, True),  # The user's own group.
+        (7, 7, 0o777, False),
+        (8, 7, 0o770, False),
+        (0, 0, 0o777, False),
+    ],
 )
-def test_whose_directories_are_trusted(owner, mode, trusted, monkeypatch):
+def test_whose_directories_are_trusted(owner, group, mode, trusted, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 7)
-    assert cache_folder.is_private(os.stat_result([mode, 0, 0, 1, owner, 0, 0, 0, 0, 0])) == trusted
+    assert cache_folder.is_private(os.stat_result([mode, 0, 0, 1, owner, group, 0, 0, 0, 0])) == trusted
 
 
 @ONCE
