@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from typing import Iterator
 
 import tensorflow.compat.v1 as tf
 
 __all__ = [
+    "SaveSpec",
+    "SaveableObject",
     "cuda_version",
     "device_of_new_ops",
     "gpu_visible",
@@ -21,6 +24,10 @@ __all__ = [
     "tf",
     "without_keras_advice",
 ]
+
+# TensorFlow has no public names for the classes of what a `tf.train.Saver` saves.
+_BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
+SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
 
 
 def inside_function_or_control_flow() -> bool:

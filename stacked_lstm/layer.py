@@ -44,6 +44,7 @@ class Layer(NamedTuple):
       h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only the `graph`
         engine has them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) -> masks
         [T, B, P], of which entry t multiplies h after step t.
+      c_masks: the same for c, [T, B, H].
     """
 
     input_size: int
@@ -56,6 +57,7 @@ class Layer(NamedTuple):
     step: Callable | None = None
     h_mask: tf.Tensor | None = None
     h_masks: Any = None
+    c_masks: Any = None
 
     @property
     def output_size(self) -> int:

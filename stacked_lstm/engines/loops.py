@@ -35,7 +35,8 @@ class GroupLayer(NamedTuple):
       activation, recurrent_activation: `activations.Activation`.
       extras: `equations.Extras`.
       step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
-      h_masks: None, or [T, B, P_l]; entry t multiplies h before step t. TensorFlow differentiates such a layer.
+      h_masks: None, or [T, B, P_l]; entry t multiplies h before step t.
+      c_masks: None, or [T, B, H_l]; entry t multiplies c before step t. TensorFlow differentiates such a layer.
     """
 
     kernel: tf.Tensor
@@ -46,6 +47,7 @@ class GroupLayer(NamedTuple):
     extras: equations.Extras
     step: Callable | None
     h_masks: tf.Tensor | None = None
+    c_masks: tf.Tensor | None = None
 
     @property
     def output_size(self) -> int:
@@ -149,19 +151,20 @@ def forward(
       (an `LSTMState` per layer after step T; a `Tape` per layer).
     """
     steps = _steps(inputs)
-    # Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
-    read = tf.TensorArray(inputs.dtype, steps).unstack(inputs).read if back_prop else lambda t: inputs[t]
+    read = _reader(inputs, back_prop)
     one = tf.ones_like(states[0].h[:, :1])
-    drops = [_multiply_by_mask(layer.h_masks) for layer in layers]
+    drops = [
+        (_multiply_by_mask(layer.h_masks, back_prop), _multiply_by_mask(layer.c_masks, back_prop)) for layer in layers
+    ]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
         mask = _mask(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
-        for layer, drop, state, tape in zip(layers, drops, states, tapes):
-            z = _pre_activations(layer, drop(t, state.h), x, one)
-            new_state, gates = _step(layer, z, state.c)
+        for layer, (drop_h, drop_c), state, tape in zip(layers, drops, states, tapes):
+            z = _pre_activations(layer, drop_h(t, state.h), x, one)
+            new_state, gates = _step(layer, z, drop_c(t, state.c))
             new_states.append(_select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
@@ -174,12 +177,20 @@ def forward(
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
 
-def _multiply_by_mask(h_masks: tf.Tensor | None) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function (t, h) -> h * h_masks[t]; if there are no masks, h."""
-    if h_masks is None:
-        return lambda t, h: h
-    read = tf.TensorArray(h_masks.dtype, _steps(h_masks)).unstack(h_masks).read
-    return lambda t, h: h * read(t)
+def _reader(series: tf.Tensor, back_prop: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function t -> series[t].
+
+    Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
+    """
+    return tf.TensorArray(series.dtype, _steps(series)).unstack(series).read if back_prop else lambda t: series[t]
+
+
+def _multiply_by_mask(masks: tf.Tensor | None, back_prop: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the function (t, state) -> state * masks[t]; if there are no masks, state."""
+    if masks is None:
+        return lambda t, state: state
+    read = _reader(masks, back_prop)
+    return lambda t, state: state * read(t)
 
 
 def _step(layer: GroupLayer, z: tf.Tensor, c: tf.Tensor) -> tuple[LSTMState, Any]:
@@ -222,6 +233,7 @@ def backward(
     widths = [layer.output_size for layer in layers]
     rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
     transposed = [tf.transpose(layer.kernel[:count]) for layer, count in zip(layers, rows)]
+    drops = [_multiply_by_mask(layer.h_masks, back_prop=False) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         d_states, arrays = list(variables[0]), list(variables[1])
@@ -242,7 +254,7 @@ def backward(
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
                 dh, dh_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
-            d_states[k] = _select_state(mask, LSTMState(gradient.c, dh), d_state)
+            d_states[k] = _select_state(mask, LSTMState(gradient.c, drops[k](t, dh)), d_state)
             values = [dz] if gradient.projected is None else [dz, gradient.projected]
             arrays[k] = [array.write(t, value) for array, value in zip(arrays[k], values)]
         return d_states, arrays
@@ -298,7 +310,9 @@ def tangent(
     """
     steps = _steps(inputs)
     one = tf.ones_like(states[0].h[:, :1])
-    reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (inputs, inputs_dot)]
+    reads = [_reader(series, back_prop=True) for series in (inputs, inputs_dot)]
+    masked = [pair for pair in zip(layers, layers_dot) if pair[0].h_masks is not None]
+    read_masks = [[_reader(layer.h_masks, back_prop=True) for layer in pair] for pair in masked]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, states_dot, arrays = variables
@@ -307,10 +321,15 @@ def tangent(
         x.set_shape(inputs.shape[1:])
         x_dot.set_shape(inputs.shape[1:])
         new_states, new_states_dot, new_arrays = [], [], []
+        remaining = iter(read_masks)
         for layer, layer_dot, state, state_dot, array in zip(layers, layers_dot, states, states_dot, arrays):
-            z = _pre_activations(layer, state.h, x, one)
-            z_dot = _pre_activations(layer, state_dot.h, x_dot, tf.zeros_like(one))
-            z_dot += _pre_activations(layer_dot, state.h, tf.zeros_like(x) if layer.has_input_product else x, one)
+            h, h_dot = state.h, state_dot.h
+            if layer.h_masks is not None:
+                h_mask, h_mask_dot = (read(t) for read in next(remaining))
+                h, h_dot = h * h_mask, h_dot * h_mask + h * h_mask_dot
+            z = _pre_activations(layer, h, x, one)
+            z_dot = _pre_activations(layer, h_dot, x_dot, tf.zeros_like(one))
+            z_dot += _pre_activations(layer_dot, h, tf.zeros_like(x) if layer.has_input_product else x, one)
             functions = layer.activation, layer.recurrent_activation
             new_state, gates = equations.step(z, state.c, *functions, extras=layer.extras)
             new_state_dot = equations.step_tangent(

@@ -14,9 +14,10 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_layers, zero_states
 from stacked_lstm.rnn_cell.variables import recording_getter, snake_case
+from stacked_lstm.rnn_cell.weight_values import WeightValues
 
 
-class RNNCell:
+class RNNCell(WeightValues):
     """Base class of all cells; a cell is one step of a recurrent network.
 
     It stands for `tf.nn.rnn_cell.RNNCell` of TensorFlow 1.15 and needs no Keras. A subclass defines the properties

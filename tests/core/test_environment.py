@@ -86,11 +86,12 @@ FLOORS = {
     "engines.native": "library ops engine __main__",
     "compilation": "compiler cache_folder library",
     "runtime": "kernels weights predictor models __main__",
-    "rnn_cell": "variables zero_states packed_states dropout_masks keras_layers cell configs keras_names lstm_base"
-    " basic_lstm_cell lstm_cell lstm_block_cell normalization layer_norm_basic_lstm_cell"
+    "rnn_cell": "variables weight_values zero_states packed_states dropout_masks keras_layers cell configs keras_names"
+    " lstm_base basic_lstm_cell lstm_cell lstm_block_cell normalization layer_norm_basic_lstm_cell"
     " coupled_input_forget_gate_lstm_cell missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell"
-    " rows wrappers dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper dispatch"
-    " dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells",
+    " rows wrappers dropout_states dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper"
+    " dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable"
+    " cudnn_layers cudnn_lstm",
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
