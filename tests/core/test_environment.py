@@ -77,9 +77,9 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
-    "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_lstm layout_shapes"
-    " layouts compat tensor_checks tf32 activations equations layer weights initializers initializer_table"
-    " initial_state engines stack rnn_cell contrib checkpoints parity commands",
+    "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_options"
+    " numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations equations layer weights initializers"
+    " initializer_table initial_state engines stack rnn_cell contrib checkpoints parity commands",
     "engines": "padding recurrent_dropout place engine conditions segments loops recurrence graph second_derivatives"
     " cudnn native",
     "engines.native": "library ops engine __main__",
