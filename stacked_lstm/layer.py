@@ -6,7 +6,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.activations import ACTIVATIONS, Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras
+from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras, LayerNorm, Noise
 
 
 class Fused(NamedTuple):
@@ -41,9 +41,10 @@ class Layer(NamedTuple):
         (c' [B, H], h' [B, P]); the `graph` engine runs it, and TensorFlow differentiates it.
       h_mask: None, or [1, P], which multiplies h before each step but the first, and at the end of each sequence; see
         `engines.recurrent_dropout`. Engines take layers without it.
-      h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only the `graph`
-        engine has them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) -> masks
-        [T, B, P], of which entry t multiplies h after step t.
+      h_masks: None, or a function (int32 [3], the shape) -> masks [T, B, P], of which entry t multiplies h after step
+        t. `engines.recurrent_dropout` makes `noise` of them.
+      norm: None, or `equations.LayerNorm`; the layer then has no biases. Only the `graph` engine has it.
+      noise: None, or `equations.Noise`. Only the `graph` engine has it.
     """
 
     input_size: int
@@ -56,6 +57,8 @@ class Layer(NamedTuple):
     step: Callable | None = None
     h_mask: tf.Tensor | None = None
     h_masks: Any = None
+    norm: LayerNorm | None = None
+    noise: Noise | None = None
 
     @property
     def output_size(self) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Mapping, Sequence
 
-from stacked_lstm import activations, checks, engines, tensor_checks, weights
+from stacked_lstm import activations, checks, engines, options, regularization, tensor_checks, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.engines.segments import Segment
-from stacked_lstm.initial_state import INITIAL_STATES
+from stacked_lstm.initial_state import INITIAL_STATES, zero_states
 from stacked_lstm.initializer_table import InitializerTable
 from stacked_lstm.state import LSTMState
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
@@ -42,7 +41,15 @@ class StackedLSTM:
         stacked_lstm/layer_l/Wf, .../Wi, .../Wc, .../Wo    [H_l + I_l, H_l], the rows for h before the rows for x
         stacked_lstm/layer_l/bf, .../bi, .../bc, .../bo    [H_l], unless use_bias=False
 
-    where I_l is I for the first layer and H_(l-1) for the others. The initial state may add
+    where I_l is I for the first layer and H_(l-1) for the others. Options add
+
+        stacked_lstm/layer_l/pf, .../pi, .../po            [H_l], if peepholes
+        stacked_lstm/layer_l/Wp                            [H_l, P_l], if projection_size=P_l
+        stacked_lstm/layer_l/gain_f, .../gain_i, .../gain_o, .../gain_c, .../gain_cell    [H_l], if layer_norm
+        stacked_lstm/layer_l/shift_cell                    [H_l], if layer_norm, unless use_bias=False
+
+    With projection_size=P_l, h and the output of layer l have the width P_l. In all shapes, H_l is then P_l for rows of
+    h, for the layer above, and for the h and W_h of an initial state. The initial state may add
 
         stacked_lstm/initial_state/layer_l/c, .../h        [H_l], if initial_state="learned"
         stacked_lstm/initial_state/layer_l/W_c, .../W_h    [I_l, H_l], if initial_state="projected"
@@ -50,6 +57,19 @@ class StackedLSTM:
     These names and shapes do not change between versions, so that checkpoints stay valid. All variables are trainable.
     They are in the collections GLOBAL_VARIABLES and TRAINABLE_VARIABLES, which optimizers and `tf.train.Saver` use. The
     first call of the object, or `build`, creates the variables. Later calls reuse them.
+
+    Options. Arguments add dropout, zoneout, layer normalization, residual connections, projections, peepholes and
+    clips. m and n are masks, and u is the new cell state before zoneout:
+
+        z_k = N([m * h, x] W_k) * gain_k + b_k + p_k * c   recurrent dropout m; layer normalization N; peepholes, for
+                                                           k = f and k = i with c, for k = o with u
+        u = clip(f * c + i * n * g)                        dropout n on the candidate; cell_clip
+        c' = q * c + (1 - q) * u                           zoneout, with noise q of 0 and 1
+        h' = r * h + (1 - r) * clip((o * tanh(u)) Wp)      zoneout; the projection and projection_clip
+
+    `help("stacked_lstm.numpy_options")` has all equations with their gradients. Masks and noise are drawn while the
+    argument `training` of the call is true. At other times nothing is dropped, and q and r are the rates of zoneout,
+    which are the means of the noise.
 
     Graphs. Eager mode must be off, for example by `tf.disable_v2_behavior()`. `tf.device` around the call sets the
     device of the layers. A graph of the `native` engine loads only where this package is installed. A graph of
@@ -100,6 +120,20 @@ class StackedLSTM:
         recurrent_activation: str | Callable[[tf.Tensor], tf.Tensor] = "sigmoid",
         use_bias: bool = True,
         forget_bias: float = 1.0,
+        input_dropout: Any = 0.0,
+        dropout: Any = 0.0,
+        output_dropout: Any = 0.0,
+        recurrent_dropout: Any = 0.0,
+        recurrent_dropout_kind: str | Sequence[str] = "variational",
+        zoneout_c: Any = 0.0,
+        zoneout_h: Any = 0.0,
+        layer_norm: bool | str | Sequence[bool | str] = False,
+        residual: bool | str | Sequence[bool] = False,
+        projection_size: int | None | Sequence[int | None] = None,
+        peepholes: bool | Sequence[bool] = False,
+        cell_clip: float | None | Sequence[float | None] = None,
+        projection_clip: float | None | Sequence[float | None] = None,
+        seed: int | None = None,
         weight_initializer: str | Callable | Mapping[str, Any] = "dl",
         bias_initializer: str | Callable | Mapping[str, Any] = "zeros",
         dtype: tf.DType = tf.float32,
@@ -128,16 +162,49 @@ class StackedLSTM:
             `BasicLSTMCell`. Default 1.0, which opens the forget gates, so that gradients reach early time steps when
             training begins (Jozefowicz, Zaremba and Sutskever, An Empirical Exploration of Recurrent Network
             Architectures, ICML 2015).
+          input_dropout: float or scalar tensor, the rate of dropout on the inputs of the stack: the probability that an
+            entry is set to zero, from 0 to below 1. Kept entries are divided by 1 - rate. Each time step has a new mask
+            (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0. This argument
+            and `output_dropout` are one value; each other option is a value for all layers, or a list with a value per
+            layer.
+          dropout: the same between layers; a list has one rate less than there are layers. A single layer has no
+            place for it.
+          output_dropout: the same on the outputs of the stack. The returned state is not dropped out.
+          recurrent_dropout: float or scalar tensor, the rate of dropout within the steps, from 0 to below 1. Default
+            0.0.
+          recurrent_dropout_kind: str, what recurrent dropout drops. Default "variational": entries of h in the product
+            with the weights, with one mask per sequence for all time steps, also the first (Gal and Ghahramani, A
+            Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016). "candidate": entries of
+            g, with a new mask for each time step, so the cell state is never dropped (Semeniuta, Severyn and Barth,
+            Recurrent Dropout without Memory Loss, 2016).
+          zoneout_c: float or scalar tensor, the probability that an entry of the cell state stays as it was before the
+            time step, from 0 to 1. Default 0.0 (Krueger and others, Zoneout, ICLR 2017).
+          zoneout_h: the same for the hidden state.
+          layer_norm: bool or str. Default False. True: layer normalization of the products of the four gates, each with
+            a gain, and with the bias as its shift; and of the cell state where h' is computed from it (Ba, Kiros and
+            Hinton, Layer Normalization, 2016). "tensorflow": as TensorFlow 1's `LayerNormBasicLSTMCell`, where the next
+            time step also sees the normalized cell state, and where the variance has 1e-12 added instead of 1e-5.
+          residual: bool or str, whether the input of a layer is added to its output. Both have the same width. Default
+            False. "after layer k": the layers above layer k have it (Wu and others, Google's Neural Machine
+            Translation System, 2016). With dropout, the input is added as it is before dropout.
+          projection_size: int, P_l, the width to which a matrix projects h (Sak, Senior and Beaufays, 2014). Default
+            None: no projection.
+          peepholes: bool, whether the gates f and i also see c, and o the new cell state (Gers, Schraudolph and
+            Schmidhuber, 2002). Default False.
+          cell_clip: float, the bound of the new cell state u. Default None: no bound.
+          projection_clip: float, the bound of the projected h. Default None: no bound.
+          seed: int. Default None: masks follow the seed of the graph. With an int, every mask has a seed of its own,
+            which depends on this one, so that all sessions draw the same masks in the same order.
           weight_initializer: str, callable or mapping, the initial values of the matrices. Default "dl": uniform in
             +-1 / sqrt(rows). The variance of [h, x] W then does not grow with the number of units (Goodfellow, Bengio
             and Courville, Deep Learning, 2016, section 8.4). Other names are "tn", "xavier", "he", "glorot_bengio",
             "orthogonal", "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)`
             explains them. A string can also be the path of a CSV file. A callable is a TensorFlow initializer. A
             mapping assigns one of these values to the names of variables, without the scope of the stack, for example
-            {"layer_1/Wf": "wf.csv"}. Other variables have the default.
+            {"layer_1/Wf": "wf.csv"}. Other variables have the default. Peepholes and projections are weights.
           bias_initializer: str, callable or mapping, the initial values of the biases. It takes the same values as
             `weight_initializer`. Default "zeros". A mapping can also name the vectors of a learned initial state, such
-            as "initial_state/layer_1/h". Their default is zero.
+            as "initial_state/layer_1/h". Their default is zero. It also makes shift_cell, and with 1 added the gains.
           dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64. Default float32. Inputs must
             have this dtype. They are not converted.
           engine: str, the implementation of the layers: "cudnn" for NVIDIA GPUs, "native" for CPUs, "graph" for all
@@ -161,6 +228,27 @@ class StackedLSTM:
         )
         self._use_bias = checks.flag(use_bias, _CLASS, "use_bias")
         self._forget_bias = checks.number(forget_bias, _CLASS, "forget_bias")
+        self._options = options.per_layer(
+            len(self.hidden_sizes),
+            _CLASS,
+            dict(
+                input_dropout=input_dropout,
+                dropout=dropout,
+                recurrent_dropout=recurrent_dropout,
+                recurrent_dropout_kind=recurrent_dropout_kind,
+                zoneout_c=zoneout_c,
+                zoneout_h=zoneout_h,
+                layer_norm=layer_norm,
+                residual=residual,
+                projection_size=projection_size,
+                peepholes=peepholes,
+                cell_clip=cell_clip,
+                projection_clip=projection_clip,
+            ),
+        )
+        self._sizes = options.sizes(self.hidden_sizes, self._options)
+        self._output_dropout = options.rate(output_dropout, _CLASS, "output_dropout")
+        self._seed = options.seed(seed, _CLASS)
         weight = InitializerTable.from_argument(weight_initializer, "dl")
         bias = InitializerTable.from_argument(bias_initializer, "zeros")
         self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
@@ -280,16 +368,17 @@ class StackedLSTM:
                 checks.fail(self.name, expected, f"width {input_size}")
             return
         (input_size,) = checks.widths([input_size], "StackedLSTM.build", "input_size")
-        layer_specs = weights.specs(input_size, self.hidden_sizes, self._use_bias, self._forget_bias)
-        state_specs = self._initial_state.specs(input_size, self.hidden_sizes)
+        options.check_residuals(input_size, self._sizes, self._options, self.name)
+        layer_specs = weights.specs(input_size, self._sizes, self._use_bias, self._forget_bias, self._options)
+        state_specs = self._initial_state.specs(input_size, self._sizes)
         self._check_initializers(layer_specs + state_specs)
         with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
             scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
             self._variables = Weights(self._make_variables(layer_specs), self._make_variables(state_specs))
         self._layers = [
-            LayerWeights(input_width, size, *self._activations, **variables)
-            for input_width, size, variables in zip(
-                [input_size] + self.hidden_sizes, self.hidden_sizes, self._variables.layers
+            LayerWeights(input_width, size.c, *self._activations, **variables, options=layer_options)
+            for input_width, size, variables, layer_options in zip(
+                [input_size] + [size.h for size in self._sizes], self._sizes, self._variables.layers, self._options
             )
         ]
         self._input_size = input_size
@@ -309,6 +398,7 @@ class StackedLSTM:
         sequence_length: Any = None,
         initial_state: Sequence[tuple[Any, Any]] | None = None,
         time_major: bool = False,
+        training: Any = None,
     ) -> tuple[tf.Tensor, tuple[LSTMState, ...]]:
         """Adds the stack to the default graph.
 
@@ -317,10 +407,13 @@ class StackedLSTM:
             static.
           sequence_length: int32 or int64 vector [B] of numbers from 0 to T. Inputs after the end of a sequence are
             ignored, even if they are NaN. Default None: all sequences have T time steps.
-          initial_state: a list with a pair (c, h) per layer, [B, H_l] each. It replaces the kind of initial state that
+          initial_state: a list with a pair (c, h) per layer, [B, H_l] each. With a projection, h has the width P_l. It
+            replaces the kind of initial state that
             the constructor configured. For truncated backpropagation, pass the final state of the previous segment.
             Default None: the kind that the constructor configured.
           time_major: bool, whether time is the first axis of inputs and outputs. Default False, as in dynamic_rnn.
+          training: bool, or scalar tensor of bools, such as a placeholder: whether dropout and zoneout are random.
+            Default None, which is False, as in `tf.layers.dropout` and in Keras. A tensor is read at each run.
 
         Returns:
           (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each time step, [B, T, H_L]
@@ -331,31 +424,31 @@ class StackedLSTM:
         Raises:
           ValueError: an argument has the wrong shape, dtype or structure, or the engine does not support these layers.
           RuntimeError: eager mode is on.
-          tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` is out of range or its size is not B.
+          tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` or a rate is out of range, or the size
+            of `sequence_length` is not B.
         """
         tensor_checks.graph_mode(self.name)
         checks.flag(time_major, self.name, "time_major")
+        training = regularization.training(training, self.name)
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             if initial_state is None:
-                zeros = [tf.zeros([batch.value, size], self.dtype) for size in self.hidden_sizes]
+                zeros = zero_states(batch.value, self._sizes, self.dtype)
                 first_step = functools.partial(padding.first_step, x, lengths, time_major)
                 states = self._initial_state.start(self._variables.initial_state, zeros, first_step)
             else:
                 states = tensor_checks.states(
-                    initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state"
+                    initial_state, [tuple(size) for size in self._sizes], batch, self.dtype, self.name, "initial_state"
                 )
+            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.dtype, self.name)
+            segment = regularization.segment(self._layers, self._options, self._output_dropout, draws)
             outputs, finals, self.engine_used = engines.run(
-                self._request, self._segment(), x, states, lengths, time_major, self.name
+                self._request, segment, x, states, lengths, time_major, self.name
             )
         return outputs, tuple(finals)
-
-    def _segment(self) -> Segment:
-        """The `Segment` of the stack: its layers, with nothing between them."""
-        return Segment([layer.layer() for layer in self._layers])
 
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""

@@ -81,7 +81,8 @@ def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loo
                 recurrent_activation=layer.recurrent_activation,
                 extras=layer.extras,
                 step=functools.partial(layer.step, layer=layer) if layer.step else None,
-                h_masks=layer.h_masks,
+                norm=layer.norm,
+                noise=layer.noise,
             )
         )
     return x, group

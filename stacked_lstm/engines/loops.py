@@ -35,7 +35,10 @@ class GroupLayer(NamedTuple):
       activation, recurrent_activation: `activations.Activation`.
       extras: `equations.Extras`.
       step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
-      h_masks: None, or [T, B, P_l]; entry t multiplies h before step t. TensorFlow differentiates such a layer.
+      norm: None, or `equations.LayerNorm`.
+      noise: None, or `equations.Noise`.
+
+    TensorFlow differentiates a layer with `step`, `norm` or `noise`.
     """
 
     kernel: tf.Tensor
@@ -45,7 +48,8 @@ class GroupLayer(NamedTuple):
     recurrent_activation: Activation
     extras: equations.Extras
     step: Callable | None
-    h_masks: tf.Tensor | None = None
+    norm: equations.LayerNorm | None = None
+    noise: equations.Noise | None = None
 
     @property
     def output_size(self) -> int:
@@ -59,8 +63,8 @@ class Tape(NamedTuple):
     """What the forward loop keeps of one layer for the backward pass.
 
     Fields:
-      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if the layer has another
-        equation, which TensorFlow differentiates.
+      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if TensorFlow differentiates
+        the layer, because it has another equation, a norm or noise.
       c, h: TensorArrays of T + 1 entries: the state before the first step and after each step.
     """
 
@@ -147,16 +151,17 @@ def forward(
     # Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
     read = tf.TensorArray(inputs.dtype, steps).unstack(inputs).read if back_prop else lambda t: inputs[t]
     one = tf.ones_like(states[0].h[:, :1])
-    drops = [_multiply_by_mask(layer.h_masks) for layer in layers]
+    noises = [_noise_at_step(layer.noise) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
         mask = _mask(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
-        for layer, drop, state, tape in zip(layers, drops, states, tapes):
-            z = _pre_activations(layer, drop(t, state.h), x, one)
-            new_state, gates = _step(layer, z, state.c)
+        for layer, noise_at, state, tape in zip(layers, noises, states, tapes):
+            noise = noise_at(t)
+            h = state.h if noise.recurrent is None else state.h * noise.recurrent
+            new_state, gates = _step(layer, _pre_activations(layer, h, x, one), state, noise)
             new_states.append(_select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
@@ -164,24 +169,34 @@ def forward(
 
     tapes = []
     for layer, state in zip(layers, states):
-        gates = () if layer.step else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        has_gates = not (layer.step or layer.norm or layer.noise)
+        gates = () if not has_gates else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
         tapes.append(Tape(gates, c=_state_array(state.c, steps), h=_state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
 
-def _multiply_by_mask(h_masks: tf.Tensor | None) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function (t, h) -> h * h_masks[t]; if there are no masks, h."""
-    if h_masks is None:
-        return lambda t, h: h
-    read = tf.TensorArray(h_masks.dtype, _steps(h_masks)).unstack(h_masks).read
-    return lambda t, h: h * read(t)
+def _noise_at_step(noise: equations.Noise | None) -> Callable[[tf.Tensor], equations.Noise]:
+    """Returns the function t -> `equations.Noise` of step t."""
+    reads = [_reader(value) for value in noise or equations.Noise()]
+    return lambda t: equations.Noise(*[read(t) for read in reads])
 
 
-def _step(layer: GroupLayer, z: tf.Tensor, c: tf.Tensor) -> tuple[LSTMState, Any]:
-    """The state after a step, and the `equations.Gates`, or an empty tuple if the layer has another equation."""
-    if layer.step is None:
-        return equations.step(z, c, layer.activation, layer.recurrent_activation, layer.extras)
-    return LSTMState(*layer.step(z, c)), ()
+def _reader(value: Any) -> Callable[[tf.Tensor], Any]:
+    """Returns the function t -> entry t of a tensor of rank 3; any other value is the same for all steps."""
+    if not tf.is_tensor(value) or value.shape.ndims != 3:
+        return lambda t: value
+    return tf.TensorArray(value.dtype, _steps(value)).unstack(value).read
+
+
+def _step(layer: GroupLayer, z: tf.Tensor, state: LSTMState, noise: equations.Noise) -> tuple[LSTMState, Any]:
+    """The state after a step, and its `equations.Gates`, or an empty tuple if TensorFlow differentiates the layer."""
+    if layer.step:
+        return LSTMState(*layer.step(z, state.c)), ()
+    functions = layer.activation, layer.recurrent_activation
+    after, gates = equations.step(z, state.c, *functions, layer.extras, layer.norm, noise.candidate)
+    if layer.norm or layer.noise:
+        return equations.zoneout(noise, state, after), ()
+    return after, gates
 
 
 def _record(tape: Tape, t: tf.Tensor, state: LSTMState, gates: Any) -> Tape:

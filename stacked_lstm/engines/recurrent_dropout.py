@@ -17,6 +17,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
+from stacked_lstm.equations import Noise
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -70,7 +71,7 @@ def _run_with_mask_per_step(
         masks = masks if layer.h_mask is None else masks * layer.h_mask
         masks = tf.concat([tf.ones_like(masks[:1]), masks], axis=0)
         masks.set_shape(tf.TensorShape([None]).concatenate(h.shape))
-        masked.append(layer._replace(h_mask=None, h_masks=masks[:-1]))
+        masked.append(layer._replace(h_mask=None, h_masks=None, noise=Noise(recurrent=masks[:-1])))
         after_last_step.append(masks[-1] if lengths is None else padding.entry_at_end(masks, lengths))
     outputs, finals = run_layers(masked, x, states, lengths)
     return outputs, [LSTMState(final.c, final.h * mask) for final, mask in zip(finals, after_last_step)]
