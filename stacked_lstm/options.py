@@ -55,7 +55,7 @@ def rate(value: Any, function: str, argument: str, interval: str = BELOW_ONE) ->
     expected = f"`{argument}` to be a rate {interval}"
     if isinstance(value, tf.Variable) or tf.is_tensor(value):
         if not value.dtype.is_floating or not value.shape.is_compatible_with([]):
-            kind = f"{value.dtype.base_dtype.name} tensor of shape {value.shape}"
+            kind = f"tensor of {value.dtype.base_dtype.name} and shape {value.shape}"
             checks.fail(function, f"{expected}, a number or a scalar tensor of floats", f"a {kind}")
         return tf.convert_to_tensor(value)
     number = checks.number(value, function, argument)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Sequence
 
+import numpy as np
+
 from stacked_lstm import checks, dropout_masks, options, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
@@ -24,12 +26,12 @@ def training(value: Any, function: str) -> Any:
       ValueError: it is anything else.
     """
     expected = "`training` to be True, False, or a scalar tensor of bools"
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, (bool, np.bool_)):
         return bool(value)
     if not (isinstance(value, tf.Variable) or tf.is_tensor(value)):
         checks.fail(function, expected, repr(value))
     if value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
-        checks.fail(function, expected, f"a {value.dtype.base_dtype.name} tensor of shape {value.shape}")
+        checks.fail(function, expected, f"a tensor of {value.dtype.base_dtype.name} and shape {value.shape}")
     return tf.convert_to_tensor(value)
 
 

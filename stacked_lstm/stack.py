@@ -109,6 +109,18 @@ class StackedLSTM:
       ...     losses = [session.run([loss, train], feed)[0] for _ in range(20)]
       ...     print(session.run(outputs, feed).shape, losses[-1] < losses[0])
       (4, 5, 8) True
+
+    A deeper network with dropout, which is off unless a session feeds `is_training`:
+
+      >>> is_training = tf.placeholder_with_default(False, [])
+      >>> options = {"dropout": 0.3, "recurrent_dropout": 0.2, "residual": "after layer 1"}
+      >>> lstm = stacked_lstm.StackedLSTM([8, 8, 8], name="deep", **options)
+      >>> outputs, state = lstm(x, training=is_training)
+      >>> with tf.Session() as session:
+      ...     session.run(tf.global_variables_initializer())
+      ...     runs = [session.run(outputs, {x: batch, is_training: value}) for value in (False, False, True, True)]
+      ...     print(np.array_equal(runs[0], runs[1]), np.array_equal(runs[2], runs[3]))
+      True False
     """
 
     def __init__(

@@ -3,6 +3,8 @@
 `test_numpy_options.py` checks the NumPy side. `test_options_errors.py` has the messages.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -102,13 +104,16 @@ TRAINING = {
 }
 
 
-@pytest.mark.parametrize("lengths", [None, LENGTHS])
-@pytest.mark.parametrize("name", TRAINING)
-def test_training_against_numpy(name, lengths, masks, plain_session):
+WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "projection")
+
+
+@pytest.mark.parametrize(
+    "name, has_lengths",
+    some([(name, name in WITH_LENGTHS) for name in TRAINING], list(itertools.product(TRAINING, [False, True]))),
+)
+def test_training_against_numpy(name, has_lengths, masks, plain_session):
     """Outputs, states and all gradients in float64, with the masks that the graph drew."""
-    if (lengths is None) == (name in ("everything", "recurrent dropout", "zoneout", "residual", "projection")):
-        pytest.skip("one of the two is enough")
-    options = dict(TRAINING[name])
+    options, lengths = dict(TRAINING[name]), LENGTHS if has_lengths else None
     random = np.random.RandomState(0)
     x = random.standard_normal([6, 4, 3])
     lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, bias_initializer="tn", engine="graph", **options)
@@ -158,7 +163,7 @@ DERIVATIVES = [
 ]
 
 
-@pytest.mark.parametrize("control_flow, options", DERIVATIVES, indirect=["control_flow"])
+@pytest.mark.parametrize("control_flow, options", some(DERIVATIVES[::2], DERIVATIVES), indirect=["control_flow"])
 def test_second_derivatives_by_central_differences(control_flow, options, session):
     """With a small step, because layer normalization has large third derivatives."""
     problem = derivatives.Problem(session, [4], 2, [5, 3, 0], second=True, **options)
