@@ -13,7 +13,7 @@ from stacked_lstm.compat import tf
 from support import derivatives, graphs, numeric
 from support.native_ops import NEEDS_NATIVE
 from support.random_networks import LENGTHS, flat
-from support.sets import ONCE
+from support.sets import ONCE, some
 
 SEED = 5
 NAMES_OF_RATES = ("input_dropout", "dropout", "output_dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")
@@ -154,20 +154,24 @@ def test_a_stack_without_options_has_the_graph_that_it_always_had(name):
     assert graphs.digest(name, recurrent_dropout=0.5, dropout=0.5, input_dropout=0.1, output_dropout=0.2) == digest
 
 
-# What needs no gradient by TensorFlow, under both control flows; the rest under control flow v2.
-DERIVATIVES = [
-    ("control_flow_v1", dict(residual=True, projection_size=2, cell_clip=0.5, projection_clip=0.3)),
-    ("control_flow_v2", dict(peepholes=True, cell_clip=0.5)),
-    ("control_flow_v2", dict(layer_norm=True, zoneout_c=0.2, zoneout_h=0.3)),
-    ("control_flow_v2", dict(layer_norm="tensorflow", peepholes=True, projection_size=3)),
-]
+DERIVATIVES = {
+    "residual, projection and clips": dict(residual=True, projection_size=2, cell_clip=0.5, projection_clip=0.3),
+    "peepholes": dict(peepholes=True, cell_clip=0.5),
+    "layer norm and zoneout": dict(layer_norm=True, zoneout_c=0.2, zoneout_h=0.3),
+    "layer norm of TensorFlow": dict(layer_norm="tensorflow", peepholes=True, projection_size=3),
+}
+# Layer normalization and zoneout need control flow v2.
+PLACES_OF_DERIVATIVES = [("control_flow_v1", name) for name in list(DERIVATIVES)[:2]]
+PLACES_OF_DERIVATIVES += [("control_flow_v2", name) for name in DERIVATIVES]
 
 
-@pytest.mark.parametrize("control_flow, options", some(DERIVATIVES[::2], DERIVATIVES), indirect=["control_flow"])
-def test_second_derivatives_by_central_differences(control_flow, options, session):
+@pytest.mark.parametrize(
+    "control_flow, name", some(PLACES_OF_DERIVATIVES[::4], PLACES_OF_DERIVATIVES), indirect=["control_flow"]
+)
+def test_second_derivatives_by_central_differences(control_flow, name, session):
     """With a small step, because layer normalization has large third derivatives."""
-    problem = derivatives.Problem(session, [4], 2, [5, 3, 0], second=True, **options)
-    problem.check_second_derivatives(step=1e-6 if "layer_norm" in options else 1e-5)
+    problem = derivatives.Problem(session, [4], 2, [5, 3, 0], second=True, **DERIVATIVES[name])
+    problem.check_second_derivatives(step=1e-6 if name.startswith("layer norm") else 1e-5)
 
 
 def test_second_derivatives_that_control_flow_v1_does_not_have_are_refused():
