@@ -70,7 +70,7 @@ from stacked_lstm.numpy_activations import ACTIVATIONS, sigmoid
 from stacked_lstm.numpy_head import cross_entropy, head_backward, head_forward, softmax
 from stacked_lstm.numpy_initial_state import projected_backward, projected_forward
 from stacked_lstm.numpy_options import LayerOptions, OptionsCache
-from stacked_lstm.state import LSTMState
+from stacked_lstm.state import LSTMState, LSTMSteps
 
 __all__ = [
     "ACTIVATIONS",
@@ -87,6 +87,7 @@ __all__ = [
     "softmax",
     "step",
     "step_backward",
+    "steps",
 ]
 
 GATES = "fioc"
@@ -106,6 +107,10 @@ class StepCache(NamedTuple):
     phi_c: np.ndarray
     activation: str
     recurrent_activation: str
+
+    def values(self) -> LSTMSteps:
+        """Returns the states after the step, and its gates."""
+        return LSTMSteps(self.f * self.c + self.i * self.g, self.o * self.phi_c, self.f, self.i, self.o, self.g)
 
 
 def step(
@@ -298,6 +303,37 @@ def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
         d_layers[k], d_inputs, d_start[k] = _layer_backward(layers[k], d_outputs, d_states[k], alive, steps[k])
         d_outputs = d_inputs * options[k].input_mask + (d_outputs if options[k].residual else 0)
     return {"layers": d_layers, "x": d_outputs, "initial_state": d_start}
+
+
+def steps(cache: StackCache) -> list[LSTMSteps]:
+    """Returns the states and gates of all time steps of `forward`.
+
+    Args:
+      cache: the cache that `forward` returned.
+
+    Returns:
+      A list with an `LSTMSteps(c, h, f, i, o, g)` per layer, [T, B, H_l] each, h [T, B, P_l], in float64 and zero past
+      the end of each sequence.
+
+    Example:
+      >>> from stacked_lstm import numpy_lstm
+      >>> layer = {"W" + k: np.ones([3 + 2, 3]) for k in "fioc"}  # H = 3, I = 2, without biases
+      >>> outputs, state, cache = numpy_lstm.forward([layer], np.ones([2, 1, 2]))
+      >>> (layer_steps,) = numpy_lstm.steps(cache)
+      >>> print(np.array_equal(layer_steps.c[-1], state[0].c), layer_steps.f[0].round(2))  # sigmoid(2)
+      True [[0.88 0.88 0.88]]
+    """
+    result = []
+    for layer, caches in zip(cache.layers, cache.steps):
+        hidden_size, output_size = checks.widths(layer)
+        sizes = dict.fromkeys(LSTMSteps._fields, hidden_size)
+        sizes["h"] = output_size
+        series = LSTMSteps(*[np.zeros(cache.alive.shape[:2] + (size,)) for size in sizes.values()])
+        for t, step_cache in enumerate(caches):
+            for part, value in zip(series, step_cache.values()):
+                part[t] = np.where(cache.alive[t], value, 0)
+        result.append(series)
+    return result
 
 
 def _layer_forward(

@@ -52,7 +52,7 @@ import numpy as np
 
 from stacked_lstm import numpy_checks as checks
 from stacked_lstm.numpy_activations import ACTIVATIONS
-from stacked_lstm.state import LSTMState
+from stacked_lstm.state import LSTMState, LSTMSteps
 
 _GATES = "fioc"
 _EPSILON = {True: 1e-5, "tensorflow": 1e-12}
@@ -171,6 +171,12 @@ class OptionsCache(NamedTuple):
     projected: np.ndarray
     activation: str
     recurrent_activation: str
+    after: LSTMState
+
+    def values(self) -> LSTMSteps:
+        """Returns the states after the step, and its gates."""
+        f, i, o = (self.gates[k] for k in "fio")
+        return LSTMSteps(*self.after, f, i, o, self.options.candidate_mask * self.gates["c"])
 
 
 def _norm(y: np.ndarray, options: LayerOptions) -> Norm:
@@ -241,10 +247,9 @@ def step(
         projected = v @ layer["Wp"]
         v = _clip(projected, options.projection_clip)
     q, r = options.zoneout_c, options.zoneout_h
-    cache = OptionsCache(
-        layer, options, hx, c, gates, norms, total, u, phi_u, projected, activation, recurrent_activation
-    )
-    return LSTMState(q * c + (1 - q) * u, r * h + (1 - r) * v), cache
+    after = LSTMState(q * c + (1 - q) * u, r * h + (1 - r) * v)
+    functions = activation, recurrent_activation
+    return after, OptionsCache(layer, options, hx, c, gates, norms, total, u, phi_u, projected, *functions, after)
 
 
 def step_backward(d_state: Any, cache: OptionsCache) -> tuple[dict[str, np.ndarray], np.ndarray, LSTMState]:

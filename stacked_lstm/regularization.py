@@ -16,6 +16,7 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Noise
 from stacked_lstm.layer import Layer
 from stacked_lstm.options import LayerOptions
+from stacked_lstm.steps import Record, recorded
 from stacked_lstm.weights import LayerWeights
 
 
@@ -114,7 +115,11 @@ class Draws(NamedTuple):
 
 
 def segment(
-    layers: Sequence[LayerWeights], layer_options: Sequence[LayerOptions], output_dropout: Any, draws: Draws
+    layers: Sequence[LayerWeights],
+    layer_options: Sequence[LayerOptions],
+    output_dropout: Any,
+    draws: Draws,
+    records: list[Record] | None = None,
 ) -> Segment:
     """Returns a stack as the `Segment` that engines run.
 
@@ -123,8 +128,11 @@ def segment(
       layer_options: the options of each layer.
       output_dropout: float or scalar tensor, the rate of dropout on the outputs of the stack.
       draws: `Draws` of the call.
+      records: a list to which each layer adds a `Record` when it runs; None for none.
     """
     parts = [_part(f"layer_{k + 1}", *pair, draws) for k, pair in enumerate(zip(layers, layer_options))]
+    if records is not None:
+        parts = [recorded(part, records) for part in parts]
     drop = draws.dropout(output_dropout, "output_dropout", "output_dropout")
     return Segment(parts, after=(lambda x, h: drop(h)) if drop else None)
 

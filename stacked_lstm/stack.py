@@ -10,7 +10,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.initial_state import INITIAL_STATES, zero_states
 from stacked_lstm.initializer_table import InitializerTable
-from stacked_lstm.state import LSTMState
+from stacked_lstm.steps import Record, replay
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 
 _CLASS = "StackedLSTM"
@@ -411,7 +411,8 @@ class StackedLSTM:
         initial_state: Sequence[tuple[Any, Any]] | None = None,
         time_major: bool = False,
         training: Any = None,
-    ) -> tuple[tf.Tensor, tuple[LSTMState, ...]]:
+        return_steps: bool = False,
+    ) -> tuple[Any, ...]:
         """Adds the stack to the default graph.
 
         Args:
@@ -426,12 +427,16 @@ class StackedLSTM:
           time_major: bool, whether time is the first axis of inputs and outputs. Default False, as in dynamic_rnn.
           training: bool, or scalar tensor of bools, such as a placeholder: whether dropout and zoneout are random.
             Default None, which is False, as in `tf.layers.dropout` and in Keras. A tensor is read at each run.
+          return_steps: bool, whether the states and gates of all time steps are returned, too. Default False. They are
+            computed after the layers, and are differentiable.
 
         Returns:
           (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each time step, [B, T, H_L]
           or [T, B, H_L], and zero after the end of each sequence. `state` is a tuple with an `LSTMState(c, h)` per
           layer, [B, H_l] each, at the end of each sequence. For a sequence of length 0, `state` is the initial state. A
-          projected initial state is then zero.
+          projected initial state is then zero. With `return_steps=True`, (outputs, state, steps). `steps` is a tuple
+          with a `state.LSTMSteps(c, h, f, i, o, g)` per layer, [B, T, H_l] each, or [T, B, H_l], and zero after the end
+          of each sequence. `summaries.gates(steps)` shows them in TensorBoard.
 
         Raises:
           ValueError: an argument has the wrong shape, dtype or structure, or the engine does not support these layers.
@@ -442,6 +447,7 @@ class StackedLSTM:
         tensor_checks.graph_mode(self.name)
         checks.flag(time_major, self.name, "time_major")
         training = regularization.training(training, self.name)
+        checks.flag(return_steps, self.name, "return_steps")
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
@@ -456,11 +462,14 @@ class StackedLSTM:
                     initial_state, [tuple(size) for size in self._sizes], batch, self.dtype, self.name, "initial_state"
                 )
             draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.dtype, self.name)
-            segment = regularization.segment(self._layers, self._options, self._output_dropout, draws)
+            records: list[Record] | None = [] if return_steps else None
+            segment = regularization.segment(self._layers, self._options, self._output_dropout, draws, records)
             outputs, finals, self.engine_used = engines.run(
                 self._request, segment, x, states, lengths, time_major, self.name
             )
-        return outputs, tuple(finals)
+            if records is None:
+                return outputs, tuple(finals)
+            return outputs, tuple(finals), replay(records, states, lengths, time_major)
 
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""

@@ -79,8 +79,8 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 FLOORS = {
     "": "version state checks numpy_checks numpy_activations numpy_head numpy_initial_state numpy_options"
     " numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations normalization dropout_masks equations"
-    " layer options weights initializers initializer_table initial_state engines regularization stack rnn_cell contrib"
-    " checkpoints parity commands",
+    " layer options weights initializers initializer_table initial_state engines steps regularization stack summaries"
+    " rnn_cell contrib checkpoints parity commands",
     "engines": "padding recurrent_dropout place engine conditions segments loops recurrence graph second_derivatives"
     " cudnn native",
     "engines.native": "library ops engine __main__",

@@ -16,6 +16,8 @@ MODULES = (
     "stacked_lstm.numpy_lstm",
     "stacked_lstm.parity",
     "stacked_lstm.rnn_cell",
+    "stacked_lstm.state",
+    "stacked_lstm.summaries",
 )
 
 
