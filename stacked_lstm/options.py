@@ -55,8 +55,7 @@ def rate(value: Any, function: str, argument: str, interval: str = BELOW_ONE) ->
     expected = f"`{argument}` to be a rate {interval}"
     if isinstance(value, tf.Variable) or tf.is_tensor(value):
         if not value.dtype.is_floating or not value.shape.is_compatible_with([]):
-            kind = f"tensor of {value.dtype.base_dtype.name} and shape {value.shape}"
-            checks.fail(function, f"{expected}, a number or a scalar tensor of floats", f"a {kind}")
+            checks.fail(function, f"{expected}, a number or a scalar tensor of floats", checks.describe(value))
         return tf.convert_to_tensor(value)
     number = checks.number(value, function, argument)
     if not 0 <= number <= 1 or (number == 1 and interval == BELOW_ONE):
@@ -76,16 +75,13 @@ def _kind(value: Any, function: str, argument: str) -> str:
 def _layer_norm(value: Any, function: str, argument: str) -> bool | str:
     if isinstance(value, bool) or (isinstance(value, str) and value == CARRIED):
         return value
-    checks.fail(function, f"`{argument}` to be True, False or {CARRIED!r}", repr(value))
+    checks.fail(function, f"`{argument}` to be True, False or {CARRIED!r}", checks.describe(value))
 
 
 def _size(value: Any, function: str, argument: str) -> int | None:
     if value is None:
         return None
-    try:
-        return checks.widths([value], function, argument)[0]
-    except ValueError:
-        checks.fail(function, f"`{argument}` to be None or a positive integer", repr(value))
+    return checks.size(value, function, argument)
 
 
 def _bound(value: Any, function: str, argument: str) -> float | None:
@@ -115,7 +111,7 @@ def seed(value: Any, function: str) -> int | None:
     """Returns the argument `seed`; raises ValueError unless it is None or an integer."""
     is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if value is not None and not is_integer:
-        checks.fail(function, "`seed` to be None or an integer", repr(value))
+        checks.fail(function, "`seed` to be None or an integer", checks.describe(value))
     return value
 
 
@@ -153,7 +149,7 @@ def _spread(value: Any, count: int, function: str, argument: str) -> list[Any]:
         return [value] * count
     if len(value) != count:
         each = "a value for each place between two layers" if argument == "dropout" else "a value per layer"
-        checks.fail(function, f"`{argument}` to be one value, or a list of {count}, {each}", repr(value))
+        checks.fail(function, f"`{argument}` to be one value, or a list of {count}, {each}", checks.describe(value))
     return list(value)
 
 
@@ -164,7 +160,7 @@ def _residual(value: Any, count: int, function: str) -> Any:
     match = re.fullmatch("after layer ([0-9]+)", value) if isinstance(value, str) else None
     if not match or not 1 <= int(match.group(1)) < count:
         expected = "`residual` to be True, False, a list of them, or 'after layer k' with a layer k that has one above"
-        checks.fail(function, expected, repr(value))
+        checks.fail(function, expected, checks.describe(value))
     return [k >= int(match.group(1)) for k in range(count)]
 
 

@@ -29,10 +29,9 @@ def training(value: Any, function: str) -> Any:
     expected = "`training` to be True, False, or a scalar tensor of bools"
     if value is None or isinstance(value, (bool, np.bool_)):
         return bool(value)
-    if not (isinstance(value, tf.Variable) or tf.is_tensor(value)):
-        checks.fail(function, expected, repr(value))
-    if value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
-        checks.fail(function, expected, f"a tensor of {value.dtype.base_dtype.name} and shape {value.shape}")
+    is_tensor = isinstance(value, tf.Variable) or tf.is_tensor(value)
+    if not is_tensor or value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
+        checks.fail(function, expected, checks.describe(value))
     return tf.convert_to_tensor(value)
 
 

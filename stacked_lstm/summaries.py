@@ -43,7 +43,7 @@ def gates(
       ['gates/layer_1/c', 'gates/layer_1/c/image', 'gates/layer_1/f']
     """
     if not isinstance(steps, (list, tuple)) or not all(isinstance(layer, LSTMSteps) for layer in steps) or not steps:
-        checks.fail("summaries.gates", "`steps` to be a sequence of LSTMSteps, one per layer", repr(steps)[:80])
+        checks.fail("summaries.gates", "`steps` to be a sequence of LSTMSteps, one per layer", checks.describe(steps))
     parts = []
     with tf.name_scope("stacked_lstm_summaries"):
         for k, layer in enumerate(steps):

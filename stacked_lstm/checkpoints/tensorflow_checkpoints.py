@@ -97,8 +97,8 @@ def _numbered_names(pattern: str, count: int, first: int) -> list[str]:
     except (TypeError, ValueError):
         names = []
     if len(set(names)) != count or not all(name.strip("/") == name != "" for name in names):
-        expected = f"`scope` to name {count} layer{'s' * (count > 1)}, with %d for the number"
-        checks.fail("checkpoints.write", expected, repr(pattern))
+        expected = f"`scope` to name {count} layers, with %d for the number" if count > 1 else "`scope` to name a layer"
+        checks.fail("checkpoints.write", f"{expected}, without / at its ends", repr(pattern))
     return names
 
 

@@ -178,7 +178,7 @@ def test_second_derivatives_that_control_flow_v1_does_not_have_are_refused():
     x = tf.zeros([2, 3, 1])
     outputs, _ = StackedLSTM([2], zoneout_c=0.5)(x, training=True)
     (first,) = tf.gradients(outputs, [x])
-    with pytest.raises(ValueError, match="control flow v2 for second derivatives"):
+    with pytest.raises(ValueError, match="second derivatives of .*zoneout.* need control flow v2"):
         tf.gradients(first, [x])
 
 

@@ -22,8 +22,8 @@ CASES = [
     ({"residual": "after layer 2"}, "with a layer k that has one above, got 'after layer 2'"),
     ({"residual": "after layer 0"}, "got 'after layer 0'"),
     ({"residual": [True, 1]}, "`residual` to be True or False, got 1"),
-    ({"projection_size": 0}, "`projection_size` to be None or a positive integer, got 0"),
-    ({"projection_size": 2.5}, "`projection_size` to be None or a positive integer, got 2.5"),
+    ({"projection_size": 0}, "`projection_size` to be a positive integer, got 0"),
+    ({"projection_size": 2.5}, "`projection_size` to be a positive integer, got 2.5"),
     ({"peepholes": 1}, "`peepholes` to be True or False, got 1"),
     ({"cell_clip": -1}, "`cell_clip` to be None or a positive number, got -1"),
     ({"cell_clip": "1"}, "`cell_clip` to be a finite number, got '1'"),
@@ -45,8 +45,8 @@ def test_constructor(options, expected):
 @pytest.mark.parametrize(
     "make, expected",
     [
-        (lambda: tf.constant([0.1]), "a scalar tensor of floats, got a tensor of float32 and shape (1,)"),
-        (lambda: tf.constant(1), "a number or a scalar tensor of floats, got a tensor of int32 and shape ()"),
+        (lambda: tf.constant([0.1]), "a scalar tensor of floats, got a tensor of dtype float32 and shape (1,)"),
+        (lambda: tf.constant(1), "a number or a scalar tensor of floats, got a tensor of dtype int32 and shape ()"),
     ],
 )
 def test_rates_that_are_other_tensors(make, expected):
@@ -73,8 +73,8 @@ def test_rates_that_are_fed(argument, wrong, plain_session):
         (lambda: 1, "got 1"),
         (lambda: "yes", "got 'yes'"),
         (lambda: np.array([True]), "got array([ True])"),
-        (lambda: tf.constant(1), "got a tensor of int32 and shape ()"),
-        (lambda: tf.placeholder(tf.bool, [None]), "got a tensor of bool and shape (?,)"),
+        (lambda: tf.constant(1), "got a tensor of dtype int32 and shape ()"),
+        (lambda: tf.placeholder(tf.bool, [None]), "got a tensor of dtype bool and shape (?,)"),
     ],
 )
 def test_training(make, expected):

@@ -13,18 +13,19 @@ PLAIN_STACKS = {
     "own loops": ([300, 4], {"forget_bias": 0.0, "dtype": tf.float64}, False),
 }
 
-# TensorFlow version -> stack -> `digest` at commit 2ebcb5a, before stacks had options.
+# TensorFlow version -> stack -> `digest` at commit 47c5d04, before stacks had options. Who changes the graph of plain
+# stacks on purpose, such as the checks of lengths, puts the new digests here.
 DIGESTS = {
     "2.21": {
         "one loop": "10365b30da8cf742c5ff8ef6c6149bf4",
-        "lengths": "48a50e67ef338359b2b305e08ff9d33b",
-        "projected": "de953a064fa8eb984ca61a0f6c84306e",
+        "lengths": "2cfa7a3a7e504f536400250d7dc5e3e0",
+        "projected": "57dbc228ca307747afb8290ac40a1b34",
         "own loops": "2185068dd61f675b138dcfceda91bcb0",
     },
     "1.15": {
         "one loop": "e4f5678a246a0ef9419b474b0e175dd8",
-        "lengths": "68b60cefda0df93eb4414f24e94e4249",
-        "projected": "3a268d5af2f1fd634349d7e2b03a3b4a",
+        "lengths": "567ba3367b308b0f40b4a6e74757fb28",
+        "projected": "591d542127b148e75c670e1573b70b1c",
         "own loops": "c634d0eb30cc8bbeb5745fedb7c64466",
     },
 }

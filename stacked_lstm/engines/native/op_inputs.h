@@ -58,7 +58,8 @@ inline Status ActivationByName(const std::string& name, Activation* activation) 
       return Status();
     }
   }
-  return InvalidArgument("StackedLstm: expected a known activation, got '", name, "'");
+  return InvalidArgument("StackedLstm: expected the activation to be one of tanh, sigmoid, hard_sigmoid, ",
+                         "hard_sigmoid_6, relu, linear, got '", name, "'");
 }
 
 // The kernels or the biases of one layer: `number` tensors of a list, starting with index `first`.
@@ -75,8 +76,8 @@ inline Status SplitByLayer(const char* name, const OpInputList& list, int layers
   const int per_layer = list.size() / layers;
   if (per_layer * layers != list.size() ||
       (per_layer != 1 && per_layer != kGates && !(is_optional && per_layer == 0))) {
-    return InvalidArgument("StackedLstm: expected ", is_optional ? "0, " : "", "1 or 4 `", name, "` for each of ",
-                           layers, " layers, got ", list.size());
+    return InvalidArgument("StackedLstm: expected ", is_optional ? "0, " : "", "1 or 4 `", name,
+                           "` per layer, and ", layers, " layers, got ", list.size(), " tensors");
   }
   for (int l = 0; l < layers; ++l) ranges->push_back({&list, l * per_layer, per_layer});
   return Status();
@@ -92,7 +93,7 @@ inline Status ReadKernels(const TensorRange& kernels, int64_t* inputs, int64_t* 
   *units = columns / gates;
   *inputs = shape.dim_size(0) - *units;
   if (*units == 0 || columns % gates || *inputs < 0) {
-    return InvalidArgument("StackedLstm: expected `kernels` of shape [H + I, ", gates == 1 ? "" : "4 ", "H], got ",
+    return InvalidArgument("StackedLstm: expected `kernels` of shape [H + I, ", gates == 1 ? "" : "4", "H], got ",
                            shape.DebugString());
   }
   for (int k = 1; k < kernels.number; ++k) {
@@ -151,8 +152,8 @@ struct StackInputs {
       int64_t inputs;
       RETURN_IF_ERROR(ReadKernels(kernels[l], &inputs, &layer.units));
       if (inputs != width) {
-        return InvalidArgument("StackedLstm: expected `kernels` of layer ", l, " for inputs of width ", width, ", as ",
-                               l ? "the layer below has units" : "`x` has", ", got them for ", inputs);
+        return InvalidArgument("StackedLstm: expected inputs of width ", inputs, ", as the kernels of layer ", l + 1,
+                               " have, got width ", width);
       }
       RETURN_IF_ERROR(ExpectShape("c", c[l], {layer.batch, layer.units}));
       RETURN_IF_ERROR(ExpectShape("h", h[l], {layer.batch, layer.units}));
@@ -189,7 +190,7 @@ struct StackInputs {
     lengths.assign(values.data(), values.data() + values.size());
     for (int32_t length : lengths) {
       if (length < 0 || length > x.dim_size(0)) {
-        return InvalidArgument("StackedLstm: expected `lengths` from 0 to ", x.dim_size(0), ", got ", length);
+        return InvalidArgument("StackedLstm: expected sequence lengths from 0 to ", x.dim_size(0), ", got ", length);
       }
     }
     return Status();

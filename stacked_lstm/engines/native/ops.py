@@ -110,8 +110,10 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
 def _layers(kernels: Sequence[tf.Tensor], biases: Sequence[tf.Tensor], op: tf.Operation) -> list[Layer]:
     """The `Layer`s of an op, with other tensors in the places of its kernels and biases."""
     if not kernels[0].shape.is_fully_defined():  # The graph was imported without it.
-        expected = "`kernels` of known shape for second derivatives"
-        raise ValueError(f"StackedLstmBackward: expected {expected}, got {kernels[0].shape}")
+        raise ValueError(
+            "StackedLSTM: second derivatives of the engine 'native' need weights of known shapes, which this imported "
+            "graph has lost; build the graph anew, or import it with its shapes"
+        )
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):
