@@ -10,6 +10,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.initial_state import INITIAL_STATES, zero_states
 from stacked_lstm.initializer_table import InitializerTable
+from stacked_lstm.state import LSTMState
 from stacked_lstm.steps import Record, replay
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 
@@ -77,6 +78,7 @@ class StackedLSTM:
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L].
+      state_sizes: list with the widths of c and h of each layer.
       dtype: the `tf.DType` of variables, inputs and outputs.
       name: the scope of the variables.
       engine_used: `engines.EngineUsed(name, reason)`: the engine of the last call and the reason for its choice. None
@@ -306,6 +308,33 @@ class StackedLSTM:
         """
         self._require_built("variables_by_layer")
         return Weights(*[[dict(layer) for layer in layers] for layers in self._variables])
+
+    @property
+    def state_sizes(self) -> list[LSTMState]:
+        """List with the widths of c and h of each layer, `LSTMState(H_l, P_l)`. P_l is H_l without a projection."""
+        return list(self._sizes)
+
+    def initial_states(self, batch_size: int | tf.Tensor) -> list[LSTMState]:
+        """Returns the configured initial state for sequences that have no inputs yet.
+
+        Args:
+          batch_size: int or int32 scalar tensor, B.
+
+        Returns:
+          A list with an `LSTMState` per layer, c [B, H_l] and h [B, P_l]: zeros, or the learned vectors.
+
+        Raises:
+          ValueError: the initial state is projected from inputs, or it is learned and has not been built yet.
+        """
+
+        def refuse() -> None:
+            expected = "an initial state that needs no inputs, 'zeros' or 'learned'"
+            checks.fail(f"{self.name}.initial_states", expected, "'projected'")
+
+        if self._initial_state.specs(1, self._sizes):
+            self._require_built("initial_states")
+        zeros = zero_states(batch_size, self._sizes, self.dtype)
+        return self._initial_state.start(self._variables.initial_state, zeros, refuse)
 
     def count_params(self) -> int:
         """Returns the number of scalars in all variables.
