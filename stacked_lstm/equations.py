@@ -89,6 +89,18 @@ class Noise(NamedTuple):
     zoneout_h: Any = None
 
 
+class Resets(NamedTuple):
+    """Where sequences start again.
+
+    Fields:
+      is_reset: bool [T, B], whether the state before step t is replaced by `start`.
+      start: `LSTMState`, c [B, H] and h [B, P] for all steps, or with an entry per step, [T, B, H] and [T, B, P].
+    """
+
+    is_reset: Any
+    start: LSTMState
+
+
 class Gates(NamedTuple):
     """What one step computes on its way to the new state, [B, H] each. Gradient and tangent of the step need it.
 

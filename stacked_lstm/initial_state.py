@@ -37,6 +37,30 @@ def zero_states(batch: Any, sizes: Sequence[LSTMState], dtype: tf.DType) -> list
     return states
 
 
+def restarts(kind: InitialState, variables: list, zeros: list[LSTMState], x: tf.Tensor) -> list[LSTMState]:
+    """Returns the states from which sequences start again, an `LSTMState` per layer.
+
+    Args:
+      kind: an `InitialState`.
+      variables, zeros: arguments of `InitialState.start`.
+      x: [T, B, I]. If the kind needs inputs, the results have an entry per step, which is computed from the step's x.
+    """
+    calls = []
+
+    def rows() -> tf.Tensor:
+        calls.append(True)
+        return tf.reshape(x, [-1, x.shape.as_list()[-1]])
+
+    states = kind.start(variables, zeros, rows)
+    if not calls:
+        return states
+    axes = tf.shape(x)[:2]
+    return [
+        LSTMState(*[tf.reshape(part, tf.concat([axes, [part.shape.as_list()[1]]], axis=0)) for part in pair])
+        for pair in states
+    ]
+
+
 def _spec(layer: int, name: str, shape: list[int], group: str) -> VariableSpec:
     return VariableSpec(layer, name, f"initial_state/{LAYER_SCOPE % (layer + 1)}/{name}", shape, group)
 

@@ -6,7 +6,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.activations import ACTIVATIONS, Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras, LayerNorm, Noise
+from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras, LayerNorm, Noise, Resets
 
 
 class Fused(NamedTuple):
@@ -45,6 +45,7 @@ class Layer(NamedTuple):
         t. `engines.recurrent_dropout` makes `noise` of them.
       norm: None, or `equations.LayerNorm`; the layer then has no biases. Only the `graph` engine has it.
       noise: None, or `equations.Noise`. Only the `graph` engine has it.
+      resets: None, or `equations.Resets`. Only the `graph` engine has it.
     """
 
     input_size: int
@@ -59,6 +60,7 @@ class Layer(NamedTuple):
     h_masks: Any = None
     norm: LayerNorm | None = None
     noise: Noise | None = None
+    resets: Resets | None = None
 
     @property
     def output_size(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from stacked_lstm import checks, dropout_masks, options, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.equations import Noise
+from stacked_lstm.equations import Noise, Resets
 from stacked_lstm.layer import Layer
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.steps import Record, recorded
@@ -118,6 +118,7 @@ def segment(
     layer_options: Sequence[LayerOptions],
     output_dropout: Any,
     draws: Draws,
+    resets: Sequence[Resets | None],
     records: list[Record] | None = None,
 ) -> Segment:
     """Returns a stack as the `Segment` that engines run.
@@ -127,20 +128,24 @@ def segment(
       layer_options: the options of each layer.
       output_dropout: float or scalar tensor, the rate of dropout on the outputs of the stack.
       draws: `Draws` of the call.
+      resets: the `Resets` of each layer, or None.
       records: a list to which each layer adds a `Record` when it runs; None for none.
     """
-    parts = [_part(f"layer_{k + 1}", *pair, draws) for k, pair in enumerate(zip(layers, layer_options))]
+    rows = enumerate(zip(layers, layer_options, resets))
+    parts = [_part(f"layer_{k + 1}", *row, draws) for k, row in rows]
     if records is not None:
         parts = [recorded(part, records) for part in parts]
     drop = draws.dropout(output_dropout, "output_dropout", "output_dropout")
     return Segment(parts, after=(lambda x, h: drop(h)) if drop else None)
 
 
-def _part(scope: str, weights: LayerWeights, layer_options: LayerOptions, draws: Draws) -> Layer | Segment:
+def _part(
+    scope: str, weights: LayerWeights, layer_options: LayerOptions, resets: Resets | None, draws: Draws
+) -> Layer | Segment:
     """A layer, and what stands around it. A residual connection adds the input as it is before dropout."""
     layer = weights.layer()
     noise = draws.noise(layer_options, layer.hidden_size, layer.output_size, scope)
-    layer = layer._replace(noise=noise)
+    layer = layer._replace(noise=noise, resets=resets)
     argument = "input_dropout" if scope == "layer_1" else "dropout"
     drop = draws.dropout(layer_options.dropout, argument, f"{scope}/dropout")
     if not drop and not layer_options.residual:

@@ -8,7 +8,8 @@ from typing import Any, Callable, Mapping, Sequence
 from stacked_lstm import activations, checks, engines, options, regularization, tensor_checks, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.initial_state import INITIAL_STATES, zero_states
+from stacked_lstm.equations import Resets
+from stacked_lstm.initial_state import INITIAL_STATES, restarts, zero_states
 from stacked_lstm.initializer_table import InitializerTable
 from stacked_lstm.state import LSTMState
 from stacked_lstm.steps import Record, replay
@@ -134,6 +135,11 @@ class StackedLSTM:
         recurrent_activation: str | Callable[[tf.Tensor], tf.Tensor] = "sigmoid",
         use_bias: bool = True,
         forget_bias: float = 1.0,
+        weight_initializer: str | Callable | Mapping[str, Any] = "dl",
+        bias_initializer: str | Callable | Mapping[str, Any] = "zeros",
+        dtype: tf.DType = tf.float32,
+        engine: str = "auto",
+        name: str = "stacked_lstm",
         input_dropout: Any = 0.0,
         dropout: Any = 0.0,
         output_dropout: Any = 0.0,
@@ -148,11 +154,6 @@ class StackedLSTM:
         cell_clip: float | None | Sequence[float | None] = None,
         projection_clip: float | None | Sequence[float | None] = None,
         seed: int | None = None,
-        weight_initializer: str | Callable | Mapping[str, Any] = "dl",
-        bias_initializer: str | Callable | Mapping[str, Any] = "zeros",
-        dtype: tf.DType = tf.float32,
-        engine: str = "auto",
-        name: str = "stacked_lstm",
     ) -> None:
         """Configures the stack. It creates no variables and no ops.
 
@@ -176,6 +177,25 @@ class StackedLSTM:
             `BasicLSTMCell`. Default 1.0, which opens the forget gates, so that gradients reach early time steps when
             training begins (Jozefowicz, Zaremba and Sutskever, An Empirical Exploration of Recurrent Network
             Architectures, ICML 2015).
+          weight_initializer: str, callable or mapping, the initial values of the matrices. Default "dl": uniform in
+            +-1 / sqrt(rows). The variance of [h, x] W then does not grow with the number of units (Goodfellow, Bengio
+            and Courville, Deep Learning, 2016, section 8.4). Other names are "tn", "xavier", "he", "glorot_bengio",
+            "orthogonal", "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)`
+            explains them. A string can also be the path of a CSV file. A callable is a TensorFlow initializer. A
+            mapping assigns one of these values to the names of variables, without the scope of the stack, for example
+            {"layer_1/Wf": "wf.csv"}. Other variables have the default. Peepholes and projections are weights.
+          bias_initializer: str, callable or mapping, the initial values of the biases. It takes the same values as
+            `weight_initializer`. Default "zeros". A mapping can also name the vectors of a learned initial state, such
+            as "initial_state/layer_1/h". Their default is zero. It also makes shift_cell, and with 1 added the gains.
+          dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64. Default float32. Inputs must
+            have this dtype. They are not converted.
+          engine: str, the implementation of the layers: "cudnn" for NVIDIA GPUs, "native" for CPUs, "graph" for all
+            devices, or "auto". Default "auto", the first of these three that supports the layers and the device.
+            "native" needs a C++ compiler at its first use on a machine. "cudnn" turns TF32 off for the whole program,
+            unless STACKED_LSTM_TF32=1 is in the environment. The environment variable
+            STACKED_LSTM_ENGINE names the engine that "auto" selects.
+          name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
+            names.
           input_dropout: float or scalar tensor, the rate of dropout on the inputs of the stack: the probability that an
             entry is set to zero, from 0 to below 1. Kept entries are divided by 1 - rate. Each time step has a new mask
             (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0. This argument
@@ -209,25 +229,6 @@ class StackedLSTM:
           projection_clip: float, the bound of the projected h. Default None: no bound.
           seed: int. Default None: masks follow the seed of the graph. With an int, every mask has a seed of its own,
             which depends on this one, so that all sessions draw the same masks in the same order.
-          weight_initializer: str, callable or mapping, the initial values of the matrices. Default "dl": uniform in
-            +-1 / sqrt(rows). The variance of [h, x] W then does not grow with the number of units (Goodfellow, Bengio
-            and Courville, Deep Learning, 2016, section 8.4). Other names are "tn", "xavier", "he", "glorot_bengio",
-            "orthogonal", "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)`
-            explains them. A string can also be the path of a CSV file. A callable is a TensorFlow initializer. A
-            mapping assigns one of these values to the names of variables, without the scope of the stack, for example
-            {"layer_1/Wf": "wf.csv"}. Other variables have the default. Peepholes and projections are weights.
-          bias_initializer: str, callable or mapping, the initial values of the biases. It takes the same values as
-            `weight_initializer`. Default "zeros". A mapping can also name the vectors of a learned initial state, such
-            as "initial_state/layer_1/h". Their default is zero. It also makes shift_cell, and with 1 added the gains.
-          dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64. Default float32. Inputs must
-            have this dtype. They are not converted.
-          engine: str, the implementation of the layers: "cudnn" for NVIDIA GPUs, "native" for CPUs, "graph" for all
-            devices, or "auto". Default "auto", the first of these three that supports the layers and the device.
-            "native" needs a C++ compiler at its first use on a machine. "cudnn" turns TF32 off for the whole program,
-            unless STACKED_LSTM_TF32=1 is in the environment. The environment variable
-            STACKED_LSTM_ENGINE names the engine that "auto" selects.
-          name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
-            names.
 
         Raises:
           ValueError: an argument is out of its range. The message names the argument.
@@ -417,7 +418,7 @@ class StackedLSTM:
             scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
             self._variables = Weights(self._make_variables(layer_specs), self._make_variables(state_specs))
         self._layers = [
-            LayerWeights(input_width, size.c, *self._activations, **variables, options=layer_options)
+            LayerWeights(input_width, size.c, *self._activations, **dict(variables, options=layer_options))
             for input_width, size, variables, layer_options in zip(
                 [input_size] + [size.h for size in self._sizes], self._sizes, self._variables.layers, self._options
             )
@@ -451,6 +452,7 @@ class StackedLSTM:
         time_major: bool = False,
         training: Any = None,
         return_steps: bool = False,
+        reset: Any = None,
     ) -> tuple[Any, ...]:
         """Adds the stack to the default graph.
 
@@ -468,6 +470,9 @@ class StackedLSTM:
             Default None, which is False, as in `tf.layers.dropout` and in Keras. A tensor is read at each run.
           return_steps: bool, whether the states and gates of all time steps are returned, too. Default False. They are
             computed after the layers, and are differentiable.
+          reset: bool tensor [B, T], or [T, B] if `time_major`: where sequences start again, for example because an
+            input holds several sequences one after the other. The state before such a step is the one that the
+            constructor configured; if it is "projected", from the input of this step. Default None: nowhere.
 
         Returns:
           (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each time step, [B, T, H_L]
@@ -502,13 +507,32 @@ class StackedLSTM:
                 )
             draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.dtype, self.name)
             records: list[Record] | None = [] if return_steps else None
-            segment = regularization.segment(self._layers, self._options, self._output_dropout, draws, records)
+            resets = self._resets(reset, x, lengths, steps, batch, time_major)
+            segment = regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)
             outputs, finals, self.engine_used = engines.run(
                 self._request, segment, x, states, lengths, time_major, self.name
             )
             if records is None:
                 return outputs, tuple(finals)
             return outputs, tuple(finals), replay(records, states, lengths, time_major)
+
+    def _resets(
+        self,
+        reset: Any,
+        x: tf.Tensor,
+        lengths: tf.Tensor | None,
+        steps: tensor_checks.Size,
+        batch: tensor_checks.Size,
+        time_major: bool,
+    ) -> list[Resets | None]:
+        """Returns the `Resets` of each layer; a list of None without resets."""
+        if reset is None:
+            return [None] * len(self._layers)
+        flags = tensor_checks.flags(reset, steps, batch, time_major, self.name, "reset")
+        series = padding.zero_past_end(x if time_major else tf.transpose(x, [1, 0, 2]), lengths)
+        zeros = zero_states(batch.value, self._sizes, self.dtype)
+        starts = restarts(self._initial_state, self._variables.initial_state, zeros, series)
+        return [Resets(flags, start) for start in starts]
 
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""

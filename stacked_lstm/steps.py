@@ -59,7 +59,10 @@ def replay(
 def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTMSteps:
     layer, x, h = record
     noise, steps = layer.noise or Noise(), tf.shape(x)[0]
-    z = _products(layer, x, tf.concat([start.h[None], h[:-1]], axis=0), noise)
+    before = tf.concat([start.h[None], h[:-1]], axis=0)
+    if layer.resets is not None:
+        before = _select(layer.resets.is_reset, layer.resets.start.h, before)
+    z = _products(layer, x, before, noise)
     # The projection acts on h, which is known.
     extras = layer.extras._replace(projection=None, projection_clip=None)
     is_alive = tf.transpose(tf.sequence_mask(_lengths(lengths, x), steps))
@@ -67,11 +70,16 @@ def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTM
     per_step = {"candidate": noise.candidate, "zoneout_c": noise.zoneout_c}
     per_step = {name: value for name, value in per_step.items() if tf.is_tensor(value) and value.shape.ndims == 3}
 
+    own_noise = list(per_step)
+    if layer.resets is not None:
+        per_step.update(is_reset=layer.resets.is_reset, start_c=_per_step(layer.resets.start.c, x))
+
     def step(before: LSTMSteps, inputs: dict[str, tf.Tensor]) -> LSTMSteps:
-        own = noise._replace(zoneout_h=None, **{name: inputs[name] for name in per_step})
+        c_before = tf.where(inputs["is_reset"], inputs["start_c"], before.c) if layer.resets else before.c
+        own = noise._replace(zoneout_h=None, **{name: inputs[name] for name in own_noise})
         functions = layer.activation, layer.recurrent_activation
-        after, gates = equations.step(inputs["z"], before.c, *functions, extras, layer.norm, own.candidate)
-        c = equations.zoneout(own, LSTMState(before.c, None), after).c
+        after, gates = equations.step(inputs["z"], c_before, *functions, extras, layer.norm, own.candidate)
+        c = equations.zoneout(own, LSTMState(c_before, None), after).c
         # Past the end of a sequence c stays, so that nothing in a gradient can overflow.
         c = tf.where(inputs["is_alive"], c, before.c)
         results = LSTMSteps(c, zeros, gates.f, gates.i, gates.o, gates.g)
@@ -84,6 +92,18 @@ def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTM
     for part in series:
         part.set_shape(x.shape[:2].concatenate([None]))
     return series
+
+
+def _per_step(start: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """[B, N] with an entry for each step of x; [T, B, N] as it is."""
+    return start if start.shape.ndims == 3 else tf.tile(start[None], [tf.shape(x)[0], 1, 1])
+
+
+def _select(flags: tf.Tensor, start: tf.Tensor, series: tf.Tensor) -> tf.Tensor:
+    """`series` [T, B, N] with `start` where the flags [T, B] are True."""
+    width = series.shape.as_list()[-1]
+    rows = [tf.reshape(value, [-1, width]) for value in (_per_step(start, series), series)]
+    return tf.reshape(tf.where(tf.reshape(flags, [-1]), *rows), tf.shape(series))
 
 
 def _lengths(lengths: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:

@@ -46,8 +46,10 @@ def plain_equations(layers: Sequence[Layer], place: Place) -> str | None:
 
 
 def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have no layer normalization, recurrent dropout or zoneout."""
+    """The layers have no layer normalization, recurrent dropout, zoneout or resets."""
     del place
+    if any(layer.resets for layer in layers):
+        return "there are resets"
     if any(layer.norm for layer in layers):
         return "there is layer normalization"
     noises = [layer.noise for layer in layers if layer.noise]

@@ -83,6 +83,7 @@ def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loo
                 step=functools.partial(layer.step, layer=layer) if layer.step else None,
                 norm=layer.norm,
                 noise=layer.noise,
+                resets=layer.resets,
             )
         )
     return x, group

@@ -37,8 +37,7 @@ class GroupLayer(NamedTuple):
       step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
       norm: None, or `equations.LayerNorm`.
       noise: None, or `equations.Noise`.
-
-    TensorFlow differentiates a layer with `step`, `norm` or `noise`.
+      resets: None, or `equations.Resets`.
     """
 
     kernel: tf.Tensor
@@ -50,6 +49,12 @@ class GroupLayer(NamedTuple):
     step: Callable | None
     norm: equations.LayerNorm | None = None
     noise: equations.Noise | None = None
+    resets: equations.Resets | None = None
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the gradient of the step is written by hand. Otherwise TensorFlow differentiates the loop."""
+        return not (self.step or self.norm or self.noise or self.resets)
 
     @property
     def output_size(self) -> int:
@@ -64,7 +69,7 @@ class Tape(NamedTuple):
 
     Fields:
       gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if TensorFlow differentiates
-        the layer, because it has another equation, a norm or noise.
+        the layer, see `GroupLayer.has_gradient`.
       c, h: TensorArrays of T + 1 entries: the state before the first step and after each step.
     """
 
@@ -152,16 +157,17 @@ def forward(
     read = tf.TensorArray(inputs.dtype, steps).unstack(inputs).read if back_prop else lambda t: inputs[t]
     one = tf.ones_like(states[0].h[:, :1])
     noises = [_noise_at_step(layer.noise) for layer in layers]
+    restarts = [_restart_at_step(layer.resets) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
         mask = _mask(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
-        for layer, noise_at, state, tape in zip(layers, noises, states, tapes):
-            noise = noise_at(t)
-            h = state.h if noise.recurrent is None else state.h * noise.recurrent
-            new_state, gates = _step(layer, _pre_activations(layer, h, x, one), state, noise)
+        for layer, noise_at, restart, state, tape in zip(layers, noises, restarts, states, tapes):
+            noise, before = noise_at(t), restart(t, state)
+            h = before.h if noise.recurrent is None else before.h * noise.recurrent
+            new_state, gates = _step(layer, _pre_activations(layer, h, x, one), before, noise)
             new_states.append(_select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
@@ -169,8 +175,11 @@ def forward(
 
     tapes = []
     for layer, state in zip(layers, states):
-        has_gates = not (layer.step or layer.norm or layer.noise)
-        gates = () if not has_gates else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        gates = (
+            ()
+            if not layer.has_gradient
+            else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        )
         tapes.append(Tape(gates, c=_state_array(state.c, steps), h=_state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
@@ -179,6 +188,15 @@ def _noise_at_step(noise: equations.Noise | None) -> Callable[[tf.Tensor], equat
     """Returns the function t -> `equations.Noise` of step t."""
     reads = [_reader(value) for value in noise or equations.Noise()]
     return lambda t: equations.Noise(*[read(t) for read in reads])
+
+
+def _restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LSTMState], LSTMState]:
+    """Returns the function (t, state) -> the state before step t, which is the start for sequences that are reset."""
+    if resets is None:
+        return lambda t, state: state
+    read_flags = tf.TensorArray(tf.bool, tf.shape(resets.is_reset)[0]).unstack(resets.is_reset).read
+    read_c, read_h = (_reader(part) for part in resets.start)
+    return lambda t, state: _select_state(read_flags(t), LSTMState(read_c(t), read_h(t)), state)
 
 
 def _reader(value: Any) -> Callable[[tf.Tensor], Any]:
@@ -194,7 +212,7 @@ def _step(layer: GroupLayer, z: tf.Tensor, state: LSTMState, noise: equations.No
         return LSTMState(*layer.step(z, state.c)), ()
     functions = layer.activation, layer.recurrent_activation
     after, gates = equations.step(z, state.c, *functions, layer.extras, layer.norm, noise.candidate)
-    if layer.norm or layer.noise:
+    if not layer.has_gradient:
         return equations.zoneout(noise, state, after), ()
     return after, gates
 

@@ -110,7 +110,7 @@ def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
     """
     functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
     is_unknown = any(f.times_slope is None for f in functions)
-    is_unknown |= any(layer.step or layer.norm or layer.noise for layer in layers)
+    is_unknown |= not all(layer.has_gradient for layer in layers)
     return is_unknown or inside_function_or_control_flow()
 
 
