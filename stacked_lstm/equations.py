@@ -70,6 +70,14 @@ class LayerNorm(NamedTuple):
     cell: Norm
     is_carried: bool
 
+    def cast(self, dtype: tf.DType) -> LayerNorm:
+        """Returns the norms in another dtype."""
+
+        def cast(norm: Norm) -> Norm:
+            return norm._replace(gamma=tf.cast(norm.gamma, dtype), beta=tf.cast(norm.beta, dtype))
+
+        return self._replace(gates=cast(self.gates), cell=cast(self.cell))
+
 
 class Noise(NamedTuple):
     """What dropout and zoneout do to the steps of one layer. A field is None if the layer does not have it.

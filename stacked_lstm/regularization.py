@@ -143,7 +143,7 @@ def _part(
     scope: str, weights: LayerWeights, layer_options: LayerOptions, resets: Resets | None, draws: Draws
 ) -> Layer | Segment:
     """A layer, and what stands around it. A residual connection adds the input as it is before dropout."""
-    layer = weights.layer()
+    layer = weights.layer().cast(draws.dtype)
     noise = draws.noise(layer_options, layer.hidden_size, layer.output_size, scope)
     layer = layer._replace(noise=noise, resets=resets)
     argument = "input_dropout" if scope == "layer_1" else "dropout"

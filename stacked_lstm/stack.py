@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Mapping, Sequence
 
-from stacked_lstm import activations, checks, engines, options, regularization, tensor_checks, weights
+from stacked_lstm import activations, checks, engines, log, options, regularization, tensor_checks, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.equations import Resets
@@ -16,6 +16,8 @@ from stacked_lstm.steps import Record, replay
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 
 _CLASS = "StackedLSTM"
+_DEFAULT_NAME = "stacked_lstm"
+_HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 
 class StackedLSTM:
@@ -80,7 +82,8 @@ class StackedLSTM:
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L].
       state_sizes: list with the widths of c and h of each layer.
-      dtype: the `tf.DType` of variables, inputs and outputs.
+      dtype: the `tf.DType` of variables, inputs, outputs and states.
+      compute_dtype: the `tf.DType` in which the layers compute.
       name: the scope of the variables.
       engine_used: `engines.EngineUsed(name, reason)`: the engine of the last call and the reason for its choice. None
         before the first call.
@@ -138,8 +141,9 @@ class StackedLSTM:
         weight_initializer: str | Callable | Mapping[str, Any] = "dl",
         bias_initializer: str | Callable | Mapping[str, Any] = "zeros",
         dtype: tf.DType = tf.float32,
+        compute_dtype: tf.DType | None = None,
         engine: str = "auto",
-        name: str = "stacked_lstm",
+        name: str = _DEFAULT_NAME,
         input_dropout: Any = 0.0,
         dropout: Any = 0.0,
         output_dropout: Any = 0.0,
@@ -187,15 +191,24 @@ class StackedLSTM:
           bias_initializer: str, callable or mapping, the initial values of the biases. It takes the same values as
             `weight_initializer`. Default "zeros". A mapping can also name the vectors of a learned initial state, such
             as "initial_state/layer_1/h". Their default is zero. It also makes shift_cell, and with 1 added the gains.
-          dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64. Default float32. Inputs must
-            have this dtype. They are not converted.
+          dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64: the dtype of variables, inputs,
+            outputs and states. Default float32. Inputs must have this dtype. They are not converted. Adam cannot
+            train float16 or bfloat16 variables; use `compute_dtype` instead.
+          compute_dtype: `tf.DType` or its name, the dtype in which the layers compute. Default None: `dtype`. With
+            compute_dtype=tf.float16 or tf.bfloat16, the layers round the inputs, the initial states and the weights to
+            half precision, and compute products, gates and the states between time steps in it. Variables, gradients,
+            outputs and final states have `dtype`, so checkpoints are those of a float32 stack. "graph" and "cudnn"
+            support float16, "graph" also bfloat16. float16 needs loss scaling; see "Half precision" in
+            stacked_lstm/engines/README.md.
           engine: str, the implementation of the layers: "cudnn" for NVIDIA GPUs, "native" for CPUs, "graph" for all
             devices, or "auto". Default "auto", the first of these three that supports the layers and the device.
             "native" needs a C++ compiler at its first use on a machine. "cudnn" turns TF32 off for the whole program,
             unless STACKED_LSTM_TF32=1 is in the environment. The environment variable
             STACKED_LSTM_ENGINE names the engine that "auto" selects.
           name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
-            names.
+            names. To share weights, call one stack twice. Two stacks share weights if they have the same name under
+            `tf.variable_scope(..., reuse=True)` or reuse=tf.AUTO_REUSE. With the default name and tf.AUTO_REUSE, the
+            scope must be entered once for each of them, as if a function builds the whole network twice.
           input_dropout: float or scalar tensor, the rate of dropout on the inputs of the stack: the probability that an
             entry is set to zero, from 0 to below 1. Kept entries are divided by 1 - rate. Each time step has a new mask
             (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0. This argument
@@ -235,6 +248,11 @@ class StackedLSTM:
         """
         self.hidden_sizes = checks.widths(hidden_sizes, _CLASS, "hidden_sizes")
         self.dtype = tensor_checks.float_dtype(dtype, _CLASS)
+        self.compute_dtype = (
+            self.dtype
+            if compute_dtype is None
+            else tensor_checks.float_dtype(compute_dtype, _CLASS, argument="compute_dtype")
+        )
         self.engine_used: engines.EngineUsed | None = None
         self._initial_state = checks.known(INITIAL_STATES, initial_state, _CLASS, "initial_state")
         self._activations = (
@@ -411,9 +429,17 @@ class StackedLSTM:
             return
         input_size = checks.size(input_size, "StackedLSTM.build", "input_size")
         options.check_residuals(input_size, self._sizes, self._options, self.name)
+        if self.dtype in _HALF_PRECISION:
+            log.warn_once(
+                f"{self.dtype.name} variables lose small updates, and Adam diverges with them; to train in half "
+                f"precision, use StackedLSTM(..., dtype=tf.float32, compute_dtype=tf.{self.dtype.name}), which keeps "
+                "the variables in float32"
+            )
         layer_specs = weights.specs(input_size, self._sizes, self._use_bias, self._forget_bias, self._options)
         state_specs = self._initial_state.specs(input_size, self._sizes)
         self._check_initializers(layer_specs + state_specs)
+        if self.name == _DEFAULT_NAME:
+            weights.check_default_name(self.name, _CLASS)
         with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
             scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
             self._variables = Weights(self._make_variables(layer_specs), self._make_variables(state_specs))
@@ -438,7 +464,8 @@ class StackedLSTM:
                     raise
                 expected = "a `name` that no other stack in this variable scope has"
                 actual = (
-                    f"{self.name!r}, whose variable {spec.path} already exists; call one stack twice to share weights"
+                    f"{self.name!r}, whose variable {spec.path} already exists; give the second stack another `name=`, "
+                    "or call one stack twice to share weights"
                 )
                 raise ValueError(f"{_CLASS}: expected {expected}, got {actual}") from None
             layers[spec.layer][spec.name] = variable
@@ -505,16 +532,18 @@ class StackedLSTM:
                 states = tensor_checks.states(
                     initial_state, [tuple(size) for size in self._sizes], batch, self.dtype, self.name, "initial_state"
                 )
-            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.dtype, self.name)
-            records: list[Record] | None = [] if return_steps else None
             resets = self._resets(reset, x, lengths, steps, batch, time_major)
+            x, states = self._cast((x, list(states)), self.compute_dtype)
+            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.compute_dtype, self.name)
+            records: list[Record] | None = [] if return_steps else None
             segment = regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)
             outputs, finals, self.engine_used = engines.run(
                 self._request, segment, x, states, lengths, time_major, self.name
             )
-            if records is None:
-                return outputs, tuple(finals)
-            return outputs, tuple(finals), replay(records, states, lengths, time_major)
+            results: tuple[Any, ...] = (outputs, tuple(finals))
+            if records is not None:
+                results += (replay(records, states, lengths, time_major),)
+            return self._cast(results, self.dtype)
 
     def _resets(
         self,
@@ -532,7 +561,11 @@ class StackedLSTM:
         series = padding.zero_past_end(x if time_major else tf.transpose(x, [1, 0, 2]), lengths)
         zeros = zero_states(batch.value, self._sizes, self.dtype)
         starts = restarts(self._initial_state, self._variables.initial_state, zeros, series)
-        return [Resets(flags, start) for start in starts]
+        return [Resets(flags, start) for start in self._cast(starts, self.compute_dtype)]
+
+    def _cast(self, tensors: Any, dtype: tf.DType) -> Any:
+        """Returns a nest of tensors in another dtype; the tensors themselves if they have this dtype."""
+        return tf.nest.map_structure(lambda tensor: tf.cast(tensor, dtype), tensors)
 
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""

@@ -43,14 +43,18 @@ def sizes(series: tf.Tensor, time_major: bool) -> tuple[Size, Size]:
     return (first, second) if time_major else (second, first)
 
 
-def float_dtype(dtype: Any, function: str) -> tf.DType:
+def float_dtype(dtype: Any, function: str, argument: str = "dtype") -> tf.DType:
     """Returns `dtype` as a `tf.DType`; raises ValueError unless it is one of `FLOAT_DTYPES`."""
     try:
         dtype = tf.as_dtype(dtype).base_dtype
     except TypeError:
         dtype = repr(dtype)
     if dtype not in FLOAT_DTYPES:
-        fail(function, f"`dtype` to be one of {', '.join(d.name for d in FLOAT_DTYPES)}", getattr(dtype, "name", dtype))
+        fail(
+            function,
+            f"`{argument}` to be one of {', '.join(d.name for d in FLOAT_DTYPES)}",
+            getattr(dtype, "name", dtype),
+        )
     return dtype
 
 

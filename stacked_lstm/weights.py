@@ -176,6 +176,24 @@ class LayerWeights(NamedTuple):
         return LayerNorm(normalization.stack(norms[:-1]), norms[-1], is_carried=kind == options.CARRIED)
 
 
+def check_default_name(name: str, function: str) -> None:
+    """Raises ValueError if a stack with the default name would share the weights of another one by accident.
+
+    Under tf.AUTO_REUSE, the name of a variable decides whether it is shared. A function that builds a network twice
+    enters the variable scope twice, and means to share. TensorFlow numbers default names within one entry of a scope.
+    """
+    if tf.get_variable_scope().reuse is not tf.AUTO_REUSE:
+        return
+    with tf.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope:
+        is_taken = scope.name.split("/")[-1] != name
+    if is_taken:
+        raise ValueError(
+            f"{function}: two stacks with the default name {name!r} in one variable scope would share their weights, "
+            "because of reuse=tf.AUTO_REUSE; give the second stack another `name=`, or, to share the weights, call one "
+            "stack twice or give both stacks the same `name=`"
+        )
+
+
 def match(
     layers: Sequence[Mapping[str, tf.Variable]], values: Any, function: str, argument: str
 ) -> list[tuple[tf.Variable, np.ndarray]]:

@@ -6,7 +6,10 @@ adds a suffix, and stores a graph of the objects, which also has the variables' 
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
+import time
 from typing import Sequence
 
 import numpy as np
@@ -18,6 +21,7 @@ from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights
 from stacked_lstm.checkpoints.limits import Budget
 from stacked_lstm.compat import tf
+from stacked_lstm.temporary_folders import YOUNG
 from stacked_lstm.weights import LAYER_SCOPE
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -145,6 +149,10 @@ def _free_shard_count(target: str) -> int:
 def finish(path: str) -> None:
     """Lets tf.train.latest_checkpoint find the checkpoint, unless its folder already names another that exists."""
     folder, name = os.path.split(os.path.abspath(path))
+    for leftover in glob.glob(os.path.join(glob.escape(folder), "checkpoint.tmp" + "?" * 32)):
+        with contextlib.suppress(OSError):
+            if time.time() - os.stat(leftover).st_mtime > YOUNG:  # A process was killed while it wrote this file.
+                os.remove(leftover)
     if latest(path) is None:
         tf.train.update_checkpoint_state(folder, name)
 

@@ -39,7 +39,7 @@ def plain_equations(layers: Sequence[Layer], place: Place) -> str | None:
     del place
     if any(layer.step for layer in layers):
         return "the step has another equation"
-    if any(layer.h_masks is not None for layer in layers):
+    if any(layer.h_masks is not None or layer.c_masks is not None for layer in layers):
         return "there is dropout on states with a mask per step"
     is_plain = all(layer.extras == equations.PLAIN for layer in layers)
     return None if is_plain else "there are peepholes, a projection or clips"

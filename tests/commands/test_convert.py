@@ -335,8 +335,7 @@ def test_the_command_itself(tmp_path):
 
 
 @ONCE
-@pytest.mark.parametrize("flag", ["--trusted", None])
-@pytest.mark.parametrize("role", ["from", "template"])
+@pytest.mark.parametrize("flag, role", [(None, "from"), (None, "template"), ("--trusted", "from")])
 def test_a_checkpoint_that_ends_its_reader(flag, role, tmp_path):
     """Its process dies. That is one line, unless the user says that the file is trusted."""
     hostile = hostile_checkpoint(tmp_path / "model.ckpt", [-5])

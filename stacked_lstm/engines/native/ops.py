@@ -74,7 +74,9 @@ def _op_activations(op: tf.Operation) -> dict[str, str]:
 def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> list:
     inputs, _ = _split_inputs(op)
     layers = op.get_attr("layers")
-    with tf.device(None), tf.device(op.device):  # The device of the layers, not that of the call of tf.gradients.
+    with tf.device(None), tf.device(
+        op.outputs[0].device
+    ):  # The device of the layers, not that of the call of tf.gradients.
         d_x, d_c, d_h, d_kernels, d_biases = library.load().stacked_lstm_backward(
             outputs=op.outputs[0],
             cache=op.outputs[-1],
