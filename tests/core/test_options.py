@@ -474,3 +474,23 @@ def test_native_agrees_with_graph_on_dropout(masks, plain_session):
     results[1][0].set_weights(plain_session, *results[0][0].get_weights(plain_session))
     a, b = plain_session.run([outputs for _, outputs in results])
     assert numeric.relative_difference(a, b) < 1e-12 and np.any(a)
+
+
+def test_half_precision(plain_session):
+    """With `compute_dtype`, all options compute in half precision, and results have the dtype of the variables."""
+    options = dict(EVERYTHING, recurrent_dropout=0.0, compute_dtype=tf.float16, engine="graph")
+    options.update(dict.fromkeys(NAMES_OF_RATES, 0.0), zoneout_c=0.3, layer_norm=False)
+    half, full = StackedLSTM([3, 3], **options), StackedLSTM([3, 3], **dict(options, compute_dtype=None), name="full")
+    x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]).astype(np.float32))
+    reset = np.arange(6)[None] == np.array([[2], [1], [7], [3]])
+    results = [lstm(x, LENGTHS, training=False, return_steps=True, reset=reset) for lstm in (half, full)]
+    assert all(tensor.dtype == tf.float32 for tensor in tf.nest.flatten(results))
+    plain_session.run(tf.global_variables_initializer())
+    full.set_weights(plain_session, *half.get_weights(plain_session))
+    actual, expected = plain_session.run(results)
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
+        assert 0 < numeric.relative_difference(a, b) < 2e-2
+    normed = StackedLSTM([3], layer_norm=True, compute_dtype=tf.float16, name="normed")
+    outputs, _ = normed(x, training=True)
+    plain_session.run(tf.variables_initializer(normed.variables))
+    assert np.all(np.isfinite(plain_session.run([outputs, *tf.gradients(outputs, normed.variables)])[0]))
