@@ -6,7 +6,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.activations import ACTIVATIONS, Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras
+from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras, LayerNorm, Noise, Resets
 
 
 class Fused(NamedTuple):
@@ -45,6 +45,9 @@ class Layer(NamedTuple):
         engine has them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) -> masks
         [T, B, P], of which entry t multiplies h after step t.
       c_masks: the same for c, [T, B, H].
+      norm: None, or `equations.LayerNorm`; the layer then has no biases. Only the `graph` engine has it.
+      noise: None, or `equations.Noise`. Only the `graph` engine has it.
+      resets: None, or `equations.Resets`. Only the `graph` engine has it.
     """
 
     input_size: int
@@ -58,6 +61,9 @@ class Layer(NamedTuple):
     h_mask: tf.Tensor | None = None
     h_masks: Any = None
     c_masks: Any = None
+    norm: LayerNorm | None = None
+    noise: Noise | None = None
+    resets: Resets | None = None
 
     @property
     def output_size(self) -> int:
@@ -84,6 +90,7 @@ class Layer(NamedTuple):
             biases=list(map(cast, self.biases)),
             extras=self.extras._replace(peepholes=peepholes, projection=cast(self.extras.projection)),
             h_mask=cast(self.h_mask),
+            norm=self.norm and self.norm.cast(dtype),
         )
 
     def with_mask_in_kernel(self) -> Layer:

@@ -168,6 +168,22 @@ def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: 
         fail(function, f"`sequence_length` between 0 and {upper}", f"{constant.ravel()[k]} for sequence {k}")
 
 
+def flags(value: Any, steps: Size, batch: Size, time_major: bool, function: str, argument: str) -> tf.Tensor:
+    """Returns a bool tensor [B, T], or [T, B] if `time_major`, as [T, B]. Another size fails when the graph runs."""
+    value = tensor(value, tf.bool, function, argument)
+    axes, names = ((steps, batch), "[time, batch]") if time_major else ((batch, steps), "[batch, time]")
+    if not value.shape.is_compatible_with([size.static for size in axes]):
+        shape = [size.static for size in axes]
+        fail(function, f"`{argument}` {names} of shape {shape}", f"shape {value.shape}")
+    shape = tf.stack([size.dynamic for size in axes])
+    matches = tf.reduce_all(tf.equal(tf.shape(value), shape))
+    message = [f"{function}: expected `{argument}` {names} of shape", shape, "got", tf.shape(value)]
+    with tf.control_dependencies([assertion(matches, message)]):
+        value = tf.identity(value)
+    value.set_shape([size.static for size in axes])
+    return value if time_major else tf.transpose(value)
+
+
 def states(
     value: Any, widths: Sequence[int | tuple[int, int]], batch: Size, dtype: tf.DType, function: str, argument: str
 ) -> list[tuple[tf.Tensor, tf.Tensor]]:

@@ -81,10 +81,6 @@ def create(
 ) -> tuple[None, list[Location]]:
     """No container, and the names of variables: `scope`/layer_1/Wf and so on, or those of cells at `scope` % 0."""
     if layout == layouts.OWN:
-        unknown = sorted(set().union(*layers) - set(variables.STACK_NAMES))
-        if unknown:
-            expected = "`layers` to have no peepholes and no projection, since StackedLSTM has none"
-            checks.fail("checkpoints.write", expected, ", ".join(unknown))
         pattern, first = f"{(scope or STACK_SCOPE).replace('%', '%%')}/{LAYER_SCOPE}", 1
     else:
         outer = "rnn/multi_rnn_cell/cell_%d/" if len(layers) > 1 else "rnn/"

@@ -45,6 +45,19 @@ def plain_equations(layers: Sequence[Layer], place: Place) -> str | None:
     return None if is_plain else "there are peepholes, a projection or clips"
 
 
+def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no layer normalization, recurrent dropout, zoneout or resets."""
+    del place
+    if any(layer.resets for layer in layers):
+        return "there are resets"
+    if any(layer.norm for layer in layers):
+        return "there is layer normalization"
+    noises = [layer.noise for layer in layers if layer.noise]
+    if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
+        return "there is zoneout"
+    return "there is recurrent dropout" if noises else None
+
+
 # The conditions below are for `Engine.prefers`.
 
 

@@ -112,6 +112,7 @@ ENGINE = Engine(
         conditions.dtypes("float16", "float32", "float64"),
         _tanh_and_sigmoid,
         conditions.plain_equations,
+        conditions.without_norm_and_noise,
         conditions.device_type("GPU"),
         _not_rocm,
     ),

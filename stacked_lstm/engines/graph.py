@@ -90,6 +90,9 @@ def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loo
                 step=functools.partial(layer.step, layer=layer) if layer.step else None,
                 h_masks=layer.h_masks,
                 c_masks=layer.c_masks,
+                norm=layer.norm,
+                noise=layer.noise,
+                resets=layer.resets,
             )
         )
     return x, group

@@ -36,7 +36,10 @@ class GroupLayer(NamedTuple):
       extras: `equations.Extras`.
       step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
       h_masks: None, or [T, B, P_l]; entry t multiplies h before step t.
-      c_masks: None, or [T, B, H_l]; entry t multiplies c before step t. TensorFlow differentiates such a layer.
+      c_masks: None, or [T, B, H_l]; entry t multiplies c before step t.
+      norm: None, or `equations.LayerNorm`.
+      noise: None, or `equations.Noise`.
+      resets: None, or `equations.Resets`.
     """
 
     kernel: tf.Tensor
@@ -48,6 +51,14 @@ class GroupLayer(NamedTuple):
     step: Callable | None
     h_masks: tf.Tensor | None = None
     c_masks: tf.Tensor | None = None
+    norm: equations.LayerNorm | None = None
+    noise: equations.Noise | None = None
+    resets: equations.Resets | None = None
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the gradient of the step is written by hand. Otherwise TensorFlow differentiates the loop."""
+        return not (self.step or self.c_masks is not None or self.norm or self.noise or self.resets)
 
     @property
     def output_size(self) -> int:
@@ -61,8 +72,8 @@ class Tape(NamedTuple):
     """What the forward loop keeps of one layer for the backward pass.
 
     Fields:
-      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if the layer has another
-        equation, which TensorFlow differentiates.
+      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if TensorFlow differentiates
+        the layer, see `GroupLayer.has_gradient`.
       c, h: TensorArrays of T + 1 entries: the state before the first step and after each step.
     """
 
@@ -156,15 +167,22 @@ def forward(
     drops = [
         (_multiply_by_mask(layer.h_masks, back_prop), _multiply_by_mask(layer.c_masks, back_prop)) for layer in layers
     ]
+    noises = [_noise_at_step(layer.noise) for layer in layers]
+    restarts = [_restart_at_step(layer.resets) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
         mask = _mask(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
-        for layer, (drop_h, drop_c), state, tape in zip(layers, drops, states, tapes):
-            z = _pre_activations(layer, drop_h(t, state.h), x, one)
-            new_state, gates = _step(layer, z, drop_c(t, state.c))
+        for layer, (drop_h, drop_c), noise_at, restart, state, tape in zip(
+            layers, drops, noises, restarts, states, tapes
+        ):
+            noise, before = noise_at(t), restart(t, state)
+            h = drop_h(t, before.h)
+            h = h if noise.recurrent is None else h * noise.recurrent
+            z = _pre_activations(layer, h, x, one)
+            new_state, gates = _step(layer, z, LSTMState(drop_c(t, before.c), before.h), noise)
             new_states.append(_select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
@@ -172,7 +190,11 @@ def forward(
 
     tapes = []
     for layer, state in zip(layers, states):
-        gates = () if layer.step else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        gates = (
+            ()
+            if not layer.has_gradient
+            else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        )
         tapes.append(Tape(gates, c=_state_array(state.c, steps), h=_state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
@@ -193,11 +215,37 @@ def _multiply_by_mask(masks: tf.Tensor | None, back_prop: bool) -> Callable[[tf.
     return lambda t, state: state * read(t)
 
 
-def _step(layer: GroupLayer, z: tf.Tensor, c: tf.Tensor) -> tuple[LSTMState, Any]:
-    """The state after a step, and the `equations.Gates`, or an empty tuple if the layer has another equation."""
-    if layer.step is None:
-        return equations.step(z, c, layer.activation, layer.recurrent_activation, layer.extras)
-    return LSTMState(*layer.step(z, c)), ()
+def _noise_at_step(noise: equations.Noise | None) -> Callable[[tf.Tensor], equations.Noise]:
+    """Returns the function t -> `equations.Noise` of step t."""
+    reads = [_noise_reader(value) for value in noise or equations.Noise()]
+    return lambda t: equations.Noise(*[read(t) for read in reads])
+
+
+def _restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LSTMState], LSTMState]:
+    """Returns the function (t, state) -> the state before step t, which is the start for sequences that are reset."""
+    if resets is None:
+        return lambda t, state: state
+    read_flags = tf.TensorArray(tf.bool, tf.shape(resets.is_reset)[0]).unstack(resets.is_reset).read
+    read_c, read_h = (_noise_reader(part) for part in resets.start)
+    return lambda t, state: _select_state(read_flags(t), LSTMState(read_c(t), read_h(t)), state)
+
+
+def _noise_reader(value: Any) -> Callable[[tf.Tensor], Any]:
+    """Returns the function t -> entry t of a tensor of rank 3; any other value is the same for all steps."""
+    if not tf.is_tensor(value) or value.shape.ndims != 3:
+        return lambda t: value
+    return tf.TensorArray(value.dtype, _steps(value)).unstack(value).read
+
+
+def _step(layer: GroupLayer, z: tf.Tensor, state: LSTMState, noise: equations.Noise) -> tuple[LSTMState, Any]:
+    """The state after a step, and its `equations.Gates`, or an empty tuple if TensorFlow differentiates the layer."""
+    if layer.step:
+        return LSTMState(*layer.step(z, state.c)), ()
+    functions = layer.activation, layer.recurrent_activation
+    after, gates = equations.step(z, state.c, *functions, layer.extras, layer.norm, noise.candidate)
+    if not layer.has_gradient:
+        return equations.zoneout(noise, state, after), ()
+    return after, gates
 
 
 def _record(tape: Tape, t: tf.Tensor, state: LSTMState, gates: Any) -> Tape:

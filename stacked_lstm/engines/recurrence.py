@@ -110,7 +110,7 @@ def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
     """
     functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
     is_unknown = any(f.times_slope is None for f in functions)
-    is_unknown |= any(layer.step or layer.c_masks is not None for layer in layers)
+    is_unknown |= not all(layer.has_gradient for layer in layers)
     return is_unknown or inside_function_or_control_flow()
 
 
@@ -126,9 +126,9 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
     def identity_with_gradient(d: tf.Tensor) -> Any:
         def refuse(*_: tf.Tensor) -> Any:
             raise ValueError(
-                "StackedLSTM: second derivatives of swish, of an activation that is a function, of dropout on c, or of "
-                "a cell with equations of its own need control flow v2; call "
-                "tf.compat.v1.enable_control_flow_v2() before the graph is built"
+                "StackedLSTM: second derivatives of swish, of an activation that is a function, of layer "
+                "normalization, recurrent dropout, zoneout or resets, of dropout on c, or of a cell with equations of "
+                "its own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before the graph is built"
             )
 
         return tf.identity(d), refuse

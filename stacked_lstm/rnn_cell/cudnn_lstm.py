@@ -6,10 +6,10 @@ import contextlib
 import functools
 from typing import Any, Callable, Iterator
 
-from stacked_lstm import checks, engines, tensor_checks
+from stacked_lstm import checks, dropout_masks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO
-from stacked_lstm.rnn_cell import cudnn_layers, dispatch, dropout_masks
+from stacked_lstm.rnn_cell import cudnn_layers, dispatch
 from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
 from stacked_lstm.rnn_cell.cudnn_saveable import CudnnLSTMSaveable
 from stacked_lstm.rnn_cell.variables import recording_getter

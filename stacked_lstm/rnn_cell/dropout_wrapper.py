@@ -6,15 +6,14 @@ the same hash makes from the wrapper's seed.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from typing import Any, Callable
 
-from stacked_lstm import checks
+from stacked_lstm import checks, dropout_masks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.rnn_cell import dropout_masks, dropout_states
+from stacked_lstm.rnn_cell import dropout_states
 from stacked_lstm.rnn_cell.dropout_states import Part
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
@@ -126,10 +125,7 @@ class DropoutWrapper(CellWrapper):
         self._recurrent_output_noise = noise("output", self.cell.output_size)
 
     def _gen_seed(self, salt_prefix: str, index: int) -> int | None:
-        if self._seed is None:
-            return None
-        digest = hashlib.md5(f"{self._seed}{salt_prefix}_{index}".encode()).hexdigest()
-        return int(digest[:8], 16) & 0x7FFFFFFF
+        return dropout_masks.seed_at(f"{salt_prefix}_{index}", self._seed)
 
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         inputs = self._dropout(inputs, "input", self._recurrent_input_noise, self._input_keep_prob)

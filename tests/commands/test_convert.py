@@ -289,10 +289,6 @@ ERRORS = [
     (dict(source="model.pt", layers=None), "--from: expected a file without pickles, .*save_file.*, got .*model.pt"),
     (dict(layers="["), "--from: expected --layers to be a regular expression"),
     (
-        dict(layers="lstm_projection/.*"),
-        "--to: expected the layers that --layers selects to have no peepholes and no projection",
-    ),
-    (
         dict(layers="lstm_peepholes/.*", to="new.npz", to_format=None),
         "--to: the layer has peepholes, for which the layout 'pytorch' has no place",
     ),

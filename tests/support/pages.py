@@ -12,7 +12,7 @@ from stacked_lstm.compat import tf
 from support.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
-PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tuple(
+PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md", "stacked_lstm/README.md") + tuple(
     f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "rnn_cell", "runtime")
 )
 
