@@ -101,7 +101,8 @@ ENGINE = Engine(
     needs=(
         conditions.dtypes("float16", "float32", "float64"),
         _tanh_and_sigmoid,
-        conditions.plain_equations,
+        conditions.standard_step,
+        conditions.no_extras_except(),
         conditions.device_type("GPU"),
         _not_rocm,
     ),
