@@ -38,6 +38,7 @@ CONDITIONS = {
     "_tanh_and_sigmoid": "cuDNN's ",
     "standard_step": "the step has another equation",
     "extras": "it ",
+    "_narrow_projections": "cuDNN's projection has fewer columns than there are units",
     "device": "the device is ",
     "_not_rocm": "AMD's library arranges weights in another way",
     "in_this_process": "and what that process can run is not known here",
@@ -99,7 +100,11 @@ def test_activations(option, value, words):
         (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "the step has another equation"),
         (lambda: rnn_cell.LSTMCell(3, use_peepholes=True), "it has no peepholes"),
         (lambda: rnn_cell.LSTMCell(3, cell_clip=1.0), "it does not clip the cell state"),
-        (lambda: rnn_cell.LSTMCell(3, num_proj=2), "it has no projection"),
+        (lambda: rnn_cell.LSTMCell(3, num_proj=2, proj_clip=1.0), "it does not clip the projection"),
+        (
+            lambda: rnn_cell.LSTMCell(3, num_proj=3),
+            "cuDNN's projection has fewer columns than there are units, and this one goes from 3 units to 3",
+        ),
     ],
 )
 def test_what_cudnn_lacks(cell, words):
