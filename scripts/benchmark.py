@@ -83,7 +83,7 @@ def main(values):
     for flag in ("json", "chart"):
         output_files.check_file_name(flag, values[flag].value)
     if values.chart:
-        charts.check_matplotlib("chart")
+        charts.check_matplotlib("chart", values.chart)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)
     record.print_record(rows, machine)
@@ -129,7 +129,7 @@ def check_flags(values):
     if values.device == "GPU":
         check_gpu()
     for flag, known, place in (
-        ("contestants", names_on(values.device), f" on a {values.device}"),
+        ("contestants", names_on(values.device), f" (with --device={values.device})"),
         ("modes", MODES, ""),
     ):
         unknown = sorted(set(values[flag].value or ()) - set(known))
@@ -137,7 +137,8 @@ def check_flags(values):
             raise ValueError(f"--{flag}: expected some of {', '.join(known)}{place}, got {', '.join(unknown)}")
     chosen, engine = values.contestants or list(CONTESTANTS), ENGINE_OF_DEVICE[values.device]
     if values.chart and (engine not in chosen or not set(chosen) & set(PEERS)):
-        raise ValueError(f"--chart: expected {engine} and a peer among --contestants, got {', '.join(chosen)}")
+        peers = ", ".join(PEERS)
+        raise ValueError(f"--chart: expected --contestants with {engine} and one of {peers}, got {', '.join(chosen)}")
     return shapes
 
 
@@ -168,7 +169,7 @@ def measure(values, shape: Shape, mode):
     for name in values.contestants or names_on(values.device):
         library = CONTESTANTS[name].library
         if importlib.util.find_spec(library) is None:  # Known before a process has started.
-            print(f"{name} is left out: there is no {library}", file=sys.stderr)
+            print(f"{name} is left out, because the package {library} is not installed", file=sys.stderr)
         elif mode in CONTESTANTS[name].modes:
             workers.append(Worker(name, shape, mode, values.device, values.dtype))
     # Libraries are imported side by side, since that takes long. Steps are built one by one, since some are tried.

@@ -50,9 +50,6 @@ def define_flags(values):
         "Engine of StackedLSTM; not necessarily that of the training.",
         flag_values=values,
     )
-    flags.register_validator(
-        "train_dir", lambda path: path is not None, "expected the directory of a run", flag_values=values
-    )
 
 
 def run(values):
@@ -64,6 +61,8 @@ def run(values):
     Raises:
       ValueError, OSError, ImportError: the flags, the run or the data do not allow it; one line says why.
     """
+    if not values.train_dir:
+        raise ValueError("--train_dir: expected the directory of a run of train.py, got none")
     if values.output != "-":
         output_files.check_file_name("output", values.output)
     command.graph_mode()

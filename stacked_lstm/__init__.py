@@ -7,6 +7,7 @@
     layouts           converts the weights of one layer to and from the layouts of other libraries
     initializers      the named weight initializers
     numpy_lstm        the same network in NumPy: forward pass and backward pass
+    runtime           inference without TensorFlow, on the kernels of the engine `native`
     contrib           the modules seq2seq and legacy_seq2seq of TensorFlow 1's `tf.contrib`
     engines           the implementations of the layers: `cudnn` (NVIDIA GPUs), `native` (CPUs), `graph` (all devices)
     parity            compares StackedLSTM with other LSTM implementations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from stacked_lstm.version import __version__
 
 if TYPE_CHECKING:
-    from stacked_lstm import checkpoints, initializers, layouts, numpy_lstm, rnn_cell
+    from stacked_lstm import checkpoints, initializers, layouts, numpy_lstm, rnn_cell, runtime
     from stacked_lstm.engines.native import load_native_ops
     from stacked_lstm.stack import StackedLSTM
     from stacked_lstm.state import LSTMState
@@ -39,6 +40,7 @@ __all__ = [
     "load_native_ops",
     "numpy_lstm",
     "rnn_cell",
+    "runtime",
 ]
 
 # Public name -> the module that has it.

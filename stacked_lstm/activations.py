@@ -100,4 +100,4 @@ def get(activation: str | Callable, function_name: str, argument: str) -> Activa
             if any(activation is alias for alias in aliases):
                 return ACTIVATIONS[name]
         return Activation(getattr(activation, "__name__", repr(activation)), activation, None)
-    return checks.known(ACTIVATIONS, activation, function_name, argument, "or a callable")
+    return checks.known(ACTIVATIONS, activation, function_name, argument, "or a callable such as tf.nn.elu")

@@ -18,6 +18,27 @@ def fail(function: str, expected: str, actual: Any) -> NoReturn:
     raise ValueError(f"{function}: expected {expected}, got {actual}")
 
 
+def describe(value: Any) -> str:
+    """A value in one short line for a message: its repr, or its kind and size where that is long."""
+    text, kind = repr(value), type(value).__name__
+    is_array = isinstance(value, (np.ndarray, np.generic))
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not (is_array and _is_short(text)):
+        return f"{'an array' if is_array else 'a tensor'} of dtype {value.dtype.name} and shape {value.shape}"
+    if _is_short(text):
+        return text
+    if isinstance(value, tuple) and len(value) <= 3:
+        return f"({', '.join(map(describe, value))})"
+    if isinstance(value, (list, tuple)):
+        return f"a {kind} of length {len(value)}"
+    if isinstance(value, Mapping):
+        return f"a mapping with the keys {', '.join(map(str, list(value)[:8]))}"
+    return f"an object of the class {kind}"
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= 80 and "\n" not in text
+
+
 def known(
     table: Mapping[str, _Value], name: Any, function: str, argument: str, alternative: str | None = None
 ) -> _Value:
@@ -35,32 +56,41 @@ def known(
     if isinstance(name, str) and name in table:
         return table[name]
     names = ", ".join(sorted(table))
-    fail(function, f"`{argument}` to be one of {names}{' ' + alternative if alternative else ''}", repr(name))
+    fail(function, f"`{argument}` to be one of {names}{' ' + alternative if alternative else ''}", describe(name))
 
 
 def widths(sizes: Any, function: str, argument: str) -> list[int]:
     """Returns `sizes` as a list of ints; raises ValueError unless it is a non-empty sequence of positive integers."""
     expected = f"`{argument}` to be a non-empty sequence of positive integers"
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
-        fail(function, expected, repr(sizes))
+        fail(function, expected, describe(sizes))
     sizes = list(sizes)
     valid = all(isinstance(size, numbers.Integral) and not isinstance(size, bool) and int(size) > 0 for size in sizes)
     if not sizes or not valid:
-        fail(function, expected, repr(sizes))
+        fail(function, expected, describe(sizes))
     return [int(size) for size in sizes]
+
+
+def size(value: Any, function: str, argument: str) -> int:
+    """Returns `value` as an int; raises ValueError unless it is a positive integer."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0:
+        return int(value)
+    fail(function, f"`{argument}` to be a positive integer", describe(value))
 
 
 def flag(value: Any, function: str, argument: str) -> bool:
     """Returns `value`; raises ValueError unless it is True or False."""
-    return value if isinstance(value, bool) else fail(function, f"`{argument}` to be True or False", repr(value))
+    return value if isinstance(value, bool) else fail(function, f"`{argument}` to be True or False", describe(value))
 
 
 def number(value: Any, function: str, argument: str) -> float:
     """Returns `value` as a float; raises ValueError unless it is a finite number."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(float(value))
-    return float(value) if is_number else fail(function, f"`{argument}` to be a finite number", repr(value))
+    return float(value) if is_number else fail(function, f"`{argument}` to be a finite number", describe(value))
 
 
 def scope(name: Any, function: str) -> str:
-    """Returns `name`; raises ValueError unless it is a non-empty string."""
-    return name if isinstance(name, str) and name else fail(function, "`name` to be a non-empty string", repr(name))
+    """Returns `name`; raises ValueError unless it can be the name of a scope."""
+    if isinstance(name, str) and name and all(c.isalnum() or c in "_.-/" for c in name) and name.isascii():
+        return name
+    fail(function, "`name` to be a non-empty string of letters, digits, _, ., - and /", describe(name))

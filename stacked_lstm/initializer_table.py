@@ -21,15 +21,21 @@ class InitializerTable(NamedTuple):
     default: Any
 
     @classmethod
-    def from_argument(cls, argument: Any, default: Any) -> InitializerTable:
+    def from_argument(cls, argument: Any, default: Any, function: str, name: str) -> InitializerTable:
         """Makes the table from an initializer, or from a mapping from paths to initializers.
+
+        Args:
+          argument: the initializer or the mapping.
+          default: the initializer of the variables that a mapping does not name.
+          function, name: the caller and its argument, for messages.
 
         Raises:
           ValueError: an initializer is unknown.
         """
         table = cls(dict(argument), default) if isinstance(argument, Mapping) else cls({}, argument)
-        for initializer in list(table.by_path.values()) + [table.default]:
-            initializers.get(initializer)
+        initializers.get(table.default, function=function, argument=name)
+        for path, initializer in table.by_path.items():
+            initializers.get(initializer, function=function, argument=f"{name}[{path!r}]")
         return table
 
     def get(self, spec: VariableSpec, stack: str) -> Callable:

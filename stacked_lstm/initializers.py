@@ -36,6 +36,7 @@ The distributions draw from TensorFlow's random ops, so `tf.set_random_seed` mak
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, Callable, Sequence
 
 import numpy as np
@@ -44,7 +45,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 
 _ALTERNATIVES = (
-    "(the usual Xavier is glorot_uniform; xavier is four times as wide), a path to a CSV file, or an initializer"
+    "(the usual Xavier is glorot_uniform; xavier is four times as wide), the path of a CSV file, or an initializer"
 )
 
 
@@ -64,6 +65,13 @@ def _he(shape: list[int], dtype: tf.DType) -> tf.Tensor:
     return tf.random_normal(shape, stddev=np.sqrt(2.0 / _fans(shape)[0]), dtype=dtype)
 
 
+def _orthogonal(shape: list[int], dtype: tf.DType) -> tf.Tensor:
+    if len(shape) != 2:
+        actual = f"the shape {shape}; use another initializer for biases, such as 'zeros'"
+        checks.fail("initializers.get", "a matrix for the initializer 'orthogonal'", actual)
+    return tf.orthogonal_initializer()(shape, dtype=dtype)
+
+
 def _scaled(scale: float, mode: str, distribution: str) -> Callable:
     return lambda shape, dtype: tf.variance_scaling_initializer(scale, mode, distribution)(shape, dtype=dtype)
 
@@ -75,7 +83,7 @@ DISTRIBUTIONS: dict[str, Callable] = {
     "glorot_bengio": _uniform(lambda m, n: np.sqrt(6.0 / (m + n))),
     "dl": _uniform(lambda m, n: 1 / np.sqrt(m)),
     "he": _he,
-    "orthogonal": lambda shape, dtype: tf.orthogonal_initializer()(shape, dtype=dtype),
+    "orthogonal": _orthogonal,
     "zeros": tf.zeros,
     "glorot_uniform": _scaled(1.0, "fan_avg", "uniform"),
     "glorot_normal": _scaled(1.0, "fan_avg", "truncated_normal"),
@@ -86,13 +94,19 @@ DISTRIBUTIONS: dict[str, Callable] = {
 }
 
 
-def get(initializer: Any, variable: str = "variable") -> Callable[..., tf.Tensor]:
+def get(
+    initializer: Any,
+    variable: str | None = None,
+    function: str = "initializers.get",
+    argument: str = "initializer",
+) -> Callable[..., tf.Tensor]:
     """Returns a TensorFlow initializer for a name, a file or an initializer.
 
     Args:
       initializer: str, a name of the table in `help(stacked_lstm.initializers)` or a path to a CSV file; or a
         TensorFlow initializer, which is returned as it is.
-      variable: str, the name of the variable for error messages. Default "variable".
+      variable: str, the name of the variable for error messages about the contents of a file. Default None: `function`.
+      function, argument: str, for other error messages: the caller and its argument. Default: this function.
 
     Returns:
       A function (shape, dtype=tf.float32, partition_info=None) -> tensor, as `tf.get_variable` takes it.
@@ -113,10 +127,10 @@ def get(initializer: Any, variable: str = "variable") -> Callable[..., tf.Tensor
         return initializer
     if isinstance(initializer, str) and initializer not in DISTRIBUTIONS:
         if os.path.isfile(initializer):
-            return _from_csv(initializer, variable)
-        if initializer.endswith(".csv"):
-            checks.fail("initializers.get", f"an existing CSV file for {variable}", repr(initializer))
-    draw = checks.known(DISTRIBUTIONS, initializer, "initializers.get", "initializer", _ALTERNATIVES)
+            return _from_csv(initializer, variable or function)
+        if os.path.dirname(initializer) or os.path.splitext(initializer)[1]:
+            checks.fail(function, f"`{argument}` to be the path of an existing CSV file", repr(initializer))
+    draw = checks.known(DISTRIBUTIONS, initializer, function, argument, _ALTERNATIVES)
 
     def initialize(shape: Sequence[int], dtype: Any = tf.float32, partition_info: Any = None) -> tf.Tensor:
         del partition_info
@@ -133,13 +147,17 @@ def _from_csv(path: str, variable: str) -> Callable[..., tf.Tensor]:
         del partition_info
         expected = tuple(int(size) for size in shape)
         try:
-            matrix = np.loadtxt(path, delimiter=",", dtype=np.float64, ndmin=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # NumPy warns about an empty file, which is an error below.
+                matrix = np.loadtxt(path, delimiter=",", dtype=np.float64, ndmin=2)
         except ValueError as error:
-            return checks.fail("initializers.get", f"a CSV file of numbers in {path} for {variable}", error)
+            reason = str(error).split(";")[0].rstrip(".")  # NumPy's advice after it is for callers of loadtxt.
+            raise ValueError(f"{variable}: expected rows of numbers with commas in {path}: {reason}") from None
         if len(expected) == 1 and 1 in matrix.shape:
             matrix = matrix.reshape(-1)
         if matrix.shape != expected:
-            checks.fail("initializers.get", f"shape {expected} for {variable}", f"{matrix.shape} in {path}")
+            actual = f"shape {matrix.shape}" if matrix.size else "no numbers"
+            checks.fail(variable, f"numbers of shape {expected} in {path}", actual)
         return tf.cast(tf.constant(matrix), dtype)
 
     return initialize

@@ -63,20 +63,23 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
         "projection": [layout.projection] if layout.projection else [],
     }
     parts = [f"{kind} ({', '.join(names)})" for kind, names in optional.items() if names]
-    expected = f"one layer's arrays {', '.join(matrices)}, with or without {', '.join(parts)}"
+    expected = f"the arrays of one layer, {', '.join(matrices)}, with or without {', '.join(parts)}"
     if isinstance(arrays, collections.abc.Mapping):
         arrays = {name: array for name, array in arrays.items() if array is not None}
     elif isinstance(arrays, (list, tuple)) and len(arrays) in (len(matrices), len(matrices + optional["biases"])):
         arrays = dict(zip(matrices + optional["biases"], arrays))
     else:
-        checks.fail(function, expected, f"{len(arrays)} of them" if hasattr(arrays, "__len__") else repr(arrays))
+        is_list = isinstance(arrays, (list, tuple))
+        actual = f"a {type(arrays).__name__} of length {len(arrays)}" if is_list else checks.describe(arrays)
+        checks.fail(function, expected, actual)
     known = set(matrices).union(*optional.values())
     complete = all(len(set(names) & set(arrays)) in (0, len(names)) for names in optional.values())
     if not complete or not set(matrices) <= set(arrays) <= known:
-        checks.fail(function, expected, sorted(arrays))
+        checks.fail(function, expected, ", ".join(sorted(arrays)) or "none")
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    if any(array.dtype.kind in "iubcOSU" for array in arrays.values()):
-        checks.fail(function, "arrays of floats", {name: array.dtype.name for name, array in arrays.items()})
+    for name, array in arrays.items():
+        if array.dtype.kind in "iubcOSU":
+            checks.fail(function, f"the array {name} to hold floats", f"the dtype {array.dtype.name}")
     return arrays
 
 
@@ -105,8 +108,9 @@ def find_sizes(arrays: Mapping[str, np.ndarray], layout: Layout, function: str) 
     fitting = {name: tuple(sum(sizes.get(letter, 0) for letter in axis) for axis in axes[name]) for name in axes}
     shapes = {name: array.shape for name, array in arrays.items()}
     if min(sizes.get("H", 0), sizes.get("I", 0)) < 1 or any(shapes[name] != fitting[name] for name in shapes):
-        expected = ", ".join(_shape_text(name, axes[name]) for name in axes)
-        checks.fail(function, f"the shapes {expected}", shapes)
+        expected = ", ".join(_shape_text(name, axes[name]) for name in shapes)
+        actual = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+        checks.fail(function, f"the shapes {expected}", actual)
     return sizes
 
 

@@ -169,14 +169,14 @@ def pack(layer: Mapping[str, Any], layout: str, forget_bias: float | None = None
     """
     target: Layout = checks.known(LAYOUTS, layout, "layouts.pack", "layout")
     if not isinstance(layer, collections.abc.Mapping):
-        checks.fail("layouts.pack", "`layer` to be a mapping from Wf ... bo to arrays", f"a {type(layer).__name__}")
+        checks.fail("layouts.pack", "`layer` to be a mapping from Wf ... bo to arrays", checks.describe(layer))
     blocks = _split(layer, LAYOUTS[OWN], "layouts.pack")
     for part, has_place, is_present in [
         ("peepholes", bool(target.peepholes), ("f", "p") in blocks),
         ("a projection", bool(target.projection), _PROJECTION in blocks),
     ]:
         if is_present and not has_place:
-            checks.fail("layouts.pack", f"a layer without {part}, since the layout {layout!r} has none", part)
+            raise ValueError(f"layouts.pack: the layer has {part}, for which the layout {layout!r} has no place")
     return _join(blocks, target, -_forget_bias(forget_bias, target, "layouts.pack"))
 
 

@@ -15,7 +15,7 @@ _MATRICES, _BIASES = ("Wf", "Wi", "Wo", "Wc"), ("bf", "bi", "bo", "bc")
 def require(condition: Any, function: str, expected: str, value: Any) -> None:
     """Raises ValueError "numpy_lstm.<function>: expected ..., got ..." unless the condition holds."""
     if not condition:
-        checks.fail(f"numpy_lstm.{function}", expected, value)
+        checks.fail(f"numpy_lstm.{function}", expected, value if isinstance(value, str) else checks.describe(value))
 
 
 def known(table: Mapping[str, Any], name: Any, function: str, argument: str) -> None:
@@ -76,7 +76,8 @@ def states(
 
 def pairs(values: Any, shapes: Sequence[tuple[int, ...]], function: str, argument: str) -> list[LSTMState]:
     """Returns one `LSTMState` per shape; raises ValueError unless there is a pair of arrays of each shape."""
-    expected = f"`{argument}` to be a sequence of {len(shapes)} (c, h) pairs, one per layer"
+    count = f"{len(shapes)} pairs (c, h), one per layer" if len(shapes) > 1 else "one pair, [(c, h)]"
+    expected = f"`{argument}` to be a list of {count}"
     are_pairs = isinstance(values, (list, tuple)) and all(isinstance(pair, (list, tuple)) for pair in values)
     require(are_pairs and [len(pair) for pair in values] == [2] * len(shapes), function, expected, values)
     return [
@@ -117,13 +118,16 @@ def labels(values: Any, counted: Any, y_shape: tuple[int, ...], function: str) -
     """
     values = np.asarray(values)
     counted = np.ones(y_shape[:-1], bool) if counted is None else np.asarray(counted)
+    valid_kind = values.dtype.kind in "iu" and bool(values.size)
     valid = values.shape == y_shape[:-1] and values.dtype.kind in "iu"
     valid = valid and bool(np.all((0 <= values) & (values < y_shape[-1])))
     expected = f"`labels` of shape {y_shape[:-1]}, integers from 0 to {y_shape[-1] - 1}"
-    require(valid, function, expected, f"{values} of shape {values.shape}")
+    actual = f"integers from {np.min(values)} to {np.max(values)}" if valid_kind else f"the dtype {values.dtype.name}"
+    require(valid, function, expected, f"{actual} and the shape {values.shape}")
     valid = counted.shape == y_shape[:-1] and counted.dtype == bool and bool(np.any(counted))
     expected = f"`counted` of shape {y_shape[:-1]}, booleans, some of them true"
-    require(valid, function, expected, f"{counted} of shape {counted.shape}")
+    actual = "none that is true" if counted.dtype == bool and not np.any(counted) else f"the dtype {counted.dtype.name}"
+    require(valid, function, expected, f"{actual} and the shape {counted.shape}")
     return values, counted
 
 

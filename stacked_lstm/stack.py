@@ -161,8 +161,8 @@ class StackedLSTM:
         )
         self._use_bias = checks.flag(use_bias, _CLASS, "use_bias")
         self._forget_bias = checks.number(forget_bias, _CLASS, "forget_bias")
-        weight = InitializerTable.from_argument(weight_initializer, "dl")
-        bias = InitializerTable.from_argument(bias_initializer, "zeros")
+        weight = InitializerTable.from_argument(weight_initializer, "dl", _CLASS, "weight_initializer")
+        bias = InitializerTable.from_argument(bias_initializer, "zeros", _CLASS, "bias_initializer")
         self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
         self._request = engines.resolve(engine, _CLASS)
         self.name = checks.scope(name, _CLASS)
@@ -279,7 +279,7 @@ class StackedLSTM:
                 expected = f"inputs of width {self._input_size}, as in the first call"
                 checks.fail(self.name, expected, f"width {input_size}")
             return
-        (input_size,) = checks.widths([input_size], "StackedLSTM.build", "input_size")
+        input_size = checks.size(input_size, "StackedLSTM.build", "input_size")
         layer_specs = weights.specs(input_size, self.hidden_sizes, self._use_bias, self._forget_bias)
         state_specs = self._initial_state.specs(input_size, self.hidden_sizes)
         self._check_initializers(layer_specs + state_specs)
@@ -300,7 +300,17 @@ class StackedLSTM:
         for spec in specs:
             layers.extend({} for _ in range(len(layers), spec.layer + 1))
             initializer = self._initializers[spec.group].get(spec, self.name)
-            layers[spec.layer][spec.name] = tf.get_variable(spec.path, spec.shape, self.dtype, initializer)
+            try:
+                variable = tf.get_variable(spec.path, spec.shape, self.dtype, initializer)
+            except ValueError as error:
+                if "already exists" not in str(error):
+                    raise
+                expected = "a `name` that no other stack in this variable scope has"
+                actual = (
+                    f"{self.name!r}, whose variable {spec.path} already exists; call one stack twice to share weights"
+                )
+                raise ValueError(f"{_CLASS}: expected {expected}, got {actual}") from None
+            layers[spec.layer][spec.name] = variable
         return layers
 
     def __call__(
@@ -361,9 +371,13 @@ class StackedLSTM:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""
         for kind, groups in (("weight", ("weight",)), ("bias", ("bias", "state"))):
             paths = sorted(spec.path for spec in specs if spec.group in groups)
-            unknown = sorted(set(self._initializers[kind].by_path) - set(paths))
+            unknown = sorted(set(self._initializers[kind].by_path) - set(paths), key=str)
             if unknown:
-                checks.fail(self.name, f"{kind} initializers for variables among {paths}", unknown)
+                known = (
+                    f"names of variables, such as {paths[0]} and {paths[-1]}" if paths else "empty, as there are none"
+                )
+                expected = f"the keys of `{kind}_initializer` to be {known}"
+                checks.fail(self.name, expected, ", ".join(map(str, unknown)))
 
     def _require_built(self, attribute: str) -> None:
         if self._input_size is None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn, Sequence
 
 import numpy as np
 
-from stacked_lstm.checks import fail
+from stacked_lstm.checks import describe, fail
 from stacked_lstm.compat import tf
 
 FLOAT_DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
@@ -70,11 +70,12 @@ def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tens
       ValueError: `value` has another dtype than `dtype`, or is no tensor and cannot be converted. Nothing is cast
         silently.
     """
-    if not hasattr(value, "dtype"):
+    if not hasattr(value, "dtype") or isinstance(value, tf.SparseTensor):
         try:
             return tf.convert_to_tensor(value, dtype)
-        except (TypeError, ValueError) as error:
-            fail(function, f"`{argument}` to be a {dtype.name} tensor", f"{value!r} ({error})")
+        except (TypeError, ValueError):
+            expected = f"`{argument}` to be a {dtype.name} tensor, or numbers that make one"
+            fail(function, expected, f"{describe(value)}, which cannot be converted")
     value_dtype = tf.as_dtype(value.dtype).base_dtype
     if value_dtype != dtype:
         fail(function, f"`{argument}` of dtype {dtype.name} (use tf.cast)", value_dtype.name)
@@ -86,13 +87,15 @@ def inputs(value: Any, dtype: tf.DType, time_major: bool, function: str) -> tf.T
     value = tensor(value, dtype, function, "inputs")
     axes = "[time, batch, input]" if time_major else "[batch, time, input]"
 
-    def refuse(expected: str) -> NoReturn:
-        fail(function, expected, f"shape {value.shape}")
+    def refuse(expected: str, hint: str = "") -> NoReturn:
+        fail(function, expected, f"shape {value.shape}{hint}")
 
+    if value.shape.ndims is None:
+        refuse(f"`inputs` of rank 3, {axes}", "; call inputs.set_shape([None, None, width])")
     if value.shape.ndims != 3:
         refuse(f"`inputs` of rank 3, {axes}")
     if value.shape.as_list()[-1] is None:
-        refuse(f"`inputs` {axes} whose last dimension is known when the graph is built")
+        refuse(f"`inputs` {axes} of known width", "; call inputs.set_shape([None, None, width])")
     if value.shape.as_list()[-1] == 0:
         refuse(f"`inputs` {axes} with at least one column")
     return value
@@ -116,8 +119,8 @@ def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tens
     expected = f"`sequence_length` to be an int32 or int64 vector with one length per sequence{count}"
     try:
         value = tf.convert_to_tensor(value)
-    except (TypeError, ValueError) as error:
-        fail(function, expected, f"{value!r} ({error})")
+    except (TypeError, ValueError):
+        fail(function, expected, describe(value))
     if value.dtype.base_dtype not in (tf.int32, tf.int64):
         fail(function, expected, f"dtype {value.dtype.base_dtype.name}")
     if not value.shape.is_compatible_with([batch.static]):
@@ -133,17 +136,15 @@ def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tens
 def _length_assertions(value: tf.Tensor, time_steps: Size, batch: Size, function: str) -> list[tf.Operation]:
     """Ops that check lengths when the graph runs."""
     steps = tf.cast(time_steps.dynamic, value.dtype)
+    size = tf.size(value)
     conditions = (
-        (tf.equal(tf.rank(value), 1), "of rank 1", tf.rank(value)),
-        (tf.equal(tf.size(value), batch.dynamic), "of one entry per sequence, the batch size", batch.dynamic),
-        (tf.reduce_all(value >= 0), "of at least 0", 0),
-        (tf.reduce_all(value <= steps), "of at most the number of time steps", time_steps.dynamic),
+        (tf.equal(tf.rank(value), 1), ["to be a vector, got shape", tf.shape(value)]),
+        (tf.equal(size, batch.dynamic), ["with one length for each of", batch.dynamic, "sequences, got", size]),
+        (tf.reduce_all(value >= 0), ["of at least 0, got", tf.reduce_min(value)]),
+        (tf.reduce_all(value <= steps), ["of at most", steps, "time steps, got", tf.reduce_max(value)]),
     )
     message = function + ": expected `sequence_length` "
-    return [
-        assertion(condition, [message + text + ", got", value, "where that is", bound])
-        for condition, text, bound in conditions
-    ]
+    return [assertion(condition, [message + text, *data]) for condition, (text, *data) in conditions]
 
 
 def assertion(condition: tf.Tensor, data: Sequence[Any]) -> tf.Operation:
@@ -159,7 +160,8 @@ def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: 
         return
     if constant.min() < 0 or (time_steps is not None and constant.max() > time_steps):
         upper = "the number of time steps" if time_steps is None else time_steps
-        fail(function, f"`sequence_length` between 0 and {upper}", np.array2string(constant))
+        k = int(np.argmax((constant < 0) | (constant > (np.inf if time_steps is None else time_steps))))
+        fail(function, f"`sequence_length` between 0 and {upper}", f"{constant.ravel()[k]} for sequence {k}")
 
 
 def states(
@@ -174,10 +176,11 @@ def states(
       dtype: the dtype that c and h must have.
       function, argument: names for the messages.
     """
-    expected = f"`{argument}` to be a sequence of {len(widths)} (c, h) pairs, one per layer"
+    pairs = f"{len(widths)} pairs (c, h), one per layer" if len(widths) > 1 else "one pair, [(c, h)]"
+    expected = f"`{argument}` to be a list of {pairs}"
     is_sequence = isinstance(value, (list, tuple)) and len(value) == len(widths)
     if not is_sequence or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
-        fail(function, expected, repr(value))
+        fail(function, expected, describe(value))
     checked = []
     for k, (pair, pair_widths) in enumerate(zip(value, widths)):
         c_width, h_width = pair_widths if isinstance(pair_widths, tuple) else (pair_widths, pair_widths)

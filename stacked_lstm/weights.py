@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Sequence
@@ -120,34 +121,52 @@ def match(
       ValueError: the number of layers, the names or the shapes differ, an array does not hold real numbers, or a
         custom getter put a tensor in the place of a variable.
     """
-    expected = f"`{argument}` to be a list of {len(layers)} mappings from names to arrays, one per layer"
+    expected = f"`{argument}` to be a list of {len(layers)} mapping{'s' * (len(layers) != 1)} from names to arrays"
     if isinstance(values, Weights):
-        star = "the result of get_weights; put a star before it: set_weights(session, *weights)"
-        checks.fail(function, expected, star)
+        checks.fail(
+            function, expected, "the result of get_weights; put a star before it: set_weights(session, *weights)"
+        )
+    if not layers and values:
+        checks.fail(function, f"no `{argument}`, because this stack has no variables for it", checks.describe(values))
     if not isinstance(values, (list, tuple)) or len(values) != len(layers):
-        checks.fail(function, expected, f"{len(values)} entries" if hasattr(values, "__len__") else repr(values))
+        actual = f"one of length {len(values)}" if hasattr(values, "__len__") else checks.describe(values)
+        checks.fail(function, f"{expected}, one per layer", actual)
     pairs = []
     for k, (variables, layer_values) in enumerate(zip(layers, values)):
         if not isinstance(layer_values, Mapping):
-            checks.fail(function, expected, f"a {type(layer_values).__name__} for layer {k + 1}")
-        arrays = {name: np.asarray(value) for name, value in layer_values.items() if value is not None}
+            checks.fail(function, expected, f"an object of the class {type(layer_values).__name__} for layer {k + 1}")
+        arrays = {
+            name: _array(value, function, f"{argument}[{k}][{name!r}]")
+            for name, value in layer_values.items()
+            if value is not None
+        }
         _check_arrays(variables, arrays, function, f"{argument}[{k}]")
         pairs += [(variable, arrays[name]) for name, variable in variables.items()]
     return pairs
+
+
+def _array(value: Any, function: str, argument: str) -> np.ndarray:
+    """An array of real numbers; raises ValueError if the value holds anything else."""
+    with contextlib.suppress(ValueError):  # NumPy refuses lists of different lengths.
+        array = np.asarray(value)
+        if array.dtype.kind not in "cOSU":
+            return array
+    return checks.fail(function, f"`{argument}` to be an array of real numbers", checks.describe(value))
 
 
 def _check_arrays(
     variables: Mapping[str, tf.Variable], arrays: Mapping[str, np.ndarray], function: str, argument: str
 ) -> None:
     """Raises ValueError unless the arrays of one layer fit its variables."""
-    if any(array.dtype.kind in "cOSU" for array in arrays.values()):
-        checks.fail(function, f"`{argument}` of real numbers", {name: a.dtype for name, a in arrays.items()})
     expected = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
     actual = {name: array.shape for name, array in arrays.items()}
     names = sorted(name for name in set(actual) | set(expected) if actual.get(name) != expected.get(name))
     if names:
-        expected_shapes, actual_shapes = ({n: shapes.get(n, "none") for n in names} for shapes in (expected, actual))
-        checks.fail(function, f"`{argument}` with shapes {expected_shapes}", actual_shapes)
+        wanted, present = (", ".join(f"{n} {shapes.get(n, 'missing')}" for n in names) for shapes in (expected, actual))
+        unknown = sorted(set(actual) - set(expected))
+        if unknown:
+            wanted, present = f"the variables {', '.join(expected)} only", ", ".join(unknown)
+        checks.fail(function, f"`{argument}` with {wanted}", present)
     for name, variable in variables.items():
         if not hasattr(variable, "initializer"):
             checks.fail(

@@ -29,7 +29,8 @@ def draw_ratios(rows: Sequence[dict[str, Any]]) -> Any:
     shapes = list(dict.fromkeys(row["shape"] for row in rows))
     peers = [name for name in PEERS if any(row["contestant"] == name for row in rows)]
     if not peers or not any(row["contestant"] == engine for row in rows):
-        raise ValueError(f"--chart: expected measurements of {engine} and of a peer, got none of one of them")
+        present = ", ".join(dict.fromkeys(row["contestant"] for row in rows))
+        raise ValueError(f"--chart: expected measurements of {engine} and of a peer, got those of {present}")
     figure = new_figure(
         f"How many times as fast as each library StackedLSTM is with its engine {engine}, {rows[0]['dtype']} "
         f"(above 1: {engine} is faster)",

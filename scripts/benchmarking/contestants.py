@@ -62,7 +62,10 @@ def _peer(peer: peers.Peer) -> Contestant:
 PEERS = {peer.column or name: peer for name, peer in peers.PEERS.items() if peer.step or peer.build}
 CONTESTANTS = dict(
     [(name, _engine(name)) for name in choices.ENGINES if name != "auto"]
-    + [("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step"))]
+    + [
+        ("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step")),
+        ("predictor", Contestant("numpy", "benchmarking.predictor:step", modes=("inference",), devices=("CPU",))),
+    ]
     + [(name, _peer(peer)) for name, peer in PEERS.items()]
     + [
         ("gemm", Contestant("tensorflow", "benchmarking.graphs:gemm_step", steps_per_call=products_per_call)),

@@ -159,9 +159,9 @@ def read(path: str) -> tuple[str, list[dict[str, Any]]]:
         machine, rows = content["machine"], content["measurements"]
         missing = sorted(set().union(*(keys - set(row) for row in rows)))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"--from_json: expected a file that --json wrote, got {path} ({error!r})") from None
+        raise ValueError(f"--from_json: expected a file that --json wrote, got {path} ({error})") from None
     if missing or not rows:
-        reason = f"without {', '.join(missing)}" if missing else "without measurements"
+        reason = f"without the keys {', '.join(missing[:3])} ..." if missing else "without measurements"
         raise ValueError(f"--from_json: expected a file that --json wrote, got {path} {reason}")
     for row in rows:  # Older files lack this key.
         row.setdefault("device", "GPU" if "TF32" in machine else "CPU")

@@ -76,7 +76,7 @@ def each(workers: list[Worker], action: Callable[[Worker], None]) -> list[Worker
             action(worker)
             able.append(worker)
         except RuntimeError as error:
-            print(f"{worker.name} is left out: {error}", file=sys.stderr)
+            print(f"{worker.name} is left out, because of an error: {error}", file=sys.stderr)
     return able
 
 
@@ -112,7 +112,7 @@ def serve(connection: Any, name: str, shape: Shape, mode: str, device: str, dtyp
             peak = _peak_megabytes()
             connection.send((times, None if peak is None or before is None else peak - before))
     except Exception as error:  # The others go on, whatever keeps a contestant away.
-        connection.send(RuntimeError(f"{type(error).__name__}: {error}"))
+        connection.send(RuntimeError(str(error) or type(error).__name__))
 
 
 def _wait_until_idle() -> None:

@@ -25,7 +25,7 @@ def keras_2() -> tuple[Any, str]:
         if tf.__version__.startswith("1."):
             return tf.keras, f"tf.keras {tf.keras.__version__}"
         raise parity.PeerMissingError(
-            f"peers.keras: expected the package tf-keras (`pip install tf-keras`), got {type(error).__name__}: {error}"
+            f"--peer=keras needs the package tf-keras ({error}): pip install tf-keras"
         ) from error
 
 

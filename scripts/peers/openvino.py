@@ -18,7 +18,7 @@ def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | Non
     import openvino
 
     if x.dtype != np.float32:  # OpenVINO would compute in float32 without saying so.
-        raise ValueError(f"expected float32, got {x.dtype}")
+        raise ValueError(f"OpenVINO computes in float32, not in {x.dtype}")
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads

@@ -30,11 +30,9 @@ def pytorch(device: str = "CPU") -> Any:
     try:
         torch = importlib.import_module("torch")
     except ImportError as error:
-        raise ImportError(
-            f"peers.pytorch: expected the package torch (`pip install torch`), got {type(error).__name__}: {error}"
-        ) from error
+        raise ImportError(f"--peer=pytorch needs the package torch ({error}): pip install torch") from error
     if device == "GPU" and not torch.cuda.is_available():
-        raise ImportError(f"peers.pytorch: expected a package torch that sees the GPU, got torch {torch.__version__}")
+        raise ImportError(f"--peer=pytorch needs a torch that sees the GPU, and torch {torch.__version__} sees none")
     allowed = os.environ.get("STACKED_LSTM_TF32") == "1"  # `tf32.asked_for` without TensorFlow.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
     return torch

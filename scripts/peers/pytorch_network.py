@@ -40,8 +40,8 @@ def torch_beside_new_ops() -> tuple[Any, str]:
     cuda = cuda_version()
     if cuda and (torch.version.cuda or "none").split(".")[0] != cuda.split(".")[0]:
         raise parity.PeerMissingError(
-            f"peers.pytorch: expected a package torch for CUDA {cuda}, as TensorFlow {tf.__version__} is, got torch "
-            f"{torch.__version__} for CUDA {torch.version.cuda}"
+            f"--peer=pytorch needs a torch for CUDA {cuda}, as TensorFlow {tf.__version__} is, and torch "
+            f"{torch.__version__} is for CUDA {torch.version.cuda}"
         )
     return torch, f"cuda:{device.device_index or 0}"
 

@@ -86,3 +86,8 @@ def check_count(count, available):
 def epoch_batches(examples, batch_size, seed, epoch):
     """Returns the batches of an epoch, counted from 0; they depend only on the arguments, so a resumed run has them."""
     return examples.batches(batch_size, np.random.RandomState([seed, epoch]))
+
+
+def describe_row(row):
+    """Returns a row of `csv.DictReader` for a message, such as "title=a, label=b"; at most 80 characters."""
+    return ", ".join(f"{name or 'more'}={value}" for name, value in row.items() if value is not None)[:80]

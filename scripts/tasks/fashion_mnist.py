@@ -110,7 +110,7 @@ def read_idx(path, rank):
         with gzip.open(path, "rb") as file:
             content = file.read()
     except (EOFError, zlib.error, OSError) as error:
-        raise ValueError(f"{path}: expected a whole gzip file, got {error!r}") from None
+        raise ValueError(f"{path}: expected a whole gzip file ({error})") from None
     start = 4 + 4 * rank
     magic = bytes([0, 0, _UNSIGNED_BYTE, rank])
     if content[:4] != magic or len(content) < start:

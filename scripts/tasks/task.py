@@ -53,7 +53,9 @@ class Task:
         Raises:
           ValueError: the file is not what the task reads, or the task reads none.
         """
-        raise ValueError(f"--input: expected none for the task {self.settings['task']}, which has its test examples")
+        raise ValueError(
+            f"--input: expected none for the task {self.settings['task']}, which predicts its test examples only"
+        )
 
     def save(self):
         """Writes to --train_dir what the network needs besides flags and checkpoints, such as a vocabulary."""

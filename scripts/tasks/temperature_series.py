@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.examples import Examples
+from tasks.examples import Examples, describe_row
 
 FILE = "seattle-temps.csv"
 DATE_FORMAT = "%Y/%m/%d %H:%M"
@@ -79,10 +79,16 @@ def read(path):
             try:
                 hours.append(_hours(line["date"]))
                 values.append(float(line["temp"].strip() or "nan"))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {lines.line_num}: expected date,temp, got {error!r}") from None
+            except (AttributeError, KeyError, TypeError, ValueError):
+                expected = "the columns date and temp, such as 2010/01/31 23:00,41.5"
+                raise ValueError(
+                    f"{path}, line {lines.line_num}: expected {expected}, got {describe_row(line)}"
+                ) from None
     if np.any(np.diff(hours) <= 0):
-        raise ValueError(f"{path}: expected hours in increasing order, got some that are not")
+        line = int(np.argmax(np.diff(hours) <= 0)) + 3
+        raise ValueError(
+            f"{path}, line {line}: expected an hour after that of the line before, got one that is no later"
+        )
     if len(hours) * TEST_FRACTION < DAY + HOURS_IN + HOURS_OUT:
         least = (DAY + HOURS_IN + HOURS_OUT) / TEST_FRACTION
         raise ValueError(f"{path}: expected at least {least:.0f} hours, got {len(hours)}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.options import Option
 from tasks.classification import Classification
-from tasks.examples import Sequences, check_count
+from tasks.examples import Sequences, check_count, describe_row
 from tasks.vocabulary import FILE as WORDS_FILE
 from tasks.vocabulary import Vocabulary
 
@@ -163,15 +163,18 @@ def read_csv(path):
         raise FileNotFoundError(f"--data_dir: expected {path}, found none")
     with open(path, "rb") as file:
         rows = csv.DictReader(io.StringIO(decode(file.read(), path), newline=""))
-    titles, labels = [], []
+    titles, labels, row = [], [], {}
     try:
         for row in rows:
             if None in row or None in row.values():
-                raise ValueError(f"a line of {sum(value is not None for value in row.values())} fields")
+                raise ValueError
             titles.append(row["title"])
             labels.append(int(row["label"]))
-    except (KeyError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {rows.line_num}: expected title,label, got {error!r}") from None
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {rows.line_num}: expected CSV ({error})") from None
+    except (KeyError, ValueError):
+        expected = "the columns title and label, a text and an integer"
+        raise ValueError(f"{path}, line {rows.line_num}: expected {expected}, got {describe_row(row)}") from None
     if not titles:
         raise ValueError(f"{path}: expected titles, got none")
     return titles, labels

@@ -49,11 +49,11 @@ class Vocabulary:
         try:
             *words, rest = content.decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: expected words in UTF-8, got {error}") from None
+            raise ValueError(f"{path}: expected words in UTF-8 ({error}); train again in another directory") from None
         if tuple(words[: len(SPECIAL)]) != SPECIAL or rest or len(set(words)) != len(words) or "" in words:
             raise ValueError(
-                f"{path}: expected a line for each of {' and '.join(SPECIAL)}, and then one for each word, got "
-                "something else"
+                f"{path}: expected the lines {' and '.join(SPECIAL)}, and then a line for each word; the file is "
+                "damaged: train again in another directory"
             )
         return cls(words)
 

@@ -182,7 +182,7 @@ def find_checkpoint(train_dir):
         return os.path.join(train_dir, BEST % past.best()["global_step"])
     path = tf.train.latest_checkpoint(train_dir)
     if not path:
-        raise ValueError(f"--train_dir: expected the directory of a run, with checkpoints, got {train_dir}")
+        raise ValueError(f"--train_dir: expected a directory with checkpoints, got {train_dir}, which has none")
     return path
 
 
@@ -196,7 +196,8 @@ def read_settings(train_dir):
     expected = identity_flags(settings["task"]) if settings.get("task") in TASKS else ["task"]
     missing = [name for name in expected if name not in settings]
     if missing or settings["task"] not in TASKS:
-        raise ValueError(f"--train_dir: expected a run with the flags {', '.join(missing)}, got {train_dir}")
+        missing = ", ".join(missing[:3]) + " ..." * (len(missing) > 3) if missing else "a task that exists"
+        raise ValueError(f"--train_dir: {train_dir}/{history.FILE} lacks {missing}; train again in another directory")
     return settings
 
 

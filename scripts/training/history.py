@@ -109,8 +109,8 @@ def _read(path):
         with open(path) as file:
             content = json.load(file)
         return {"flags": dict(content["flags"]), "epochs": list(content["epochs"])}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"--train_dir: expected a run's flags and epochs in {path}, got {error!r}") from None
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"--train_dir: expected a run's flags and epochs in {path}, got a damaged file") from None
 
 
 def _check_flags(directory, saved, flags):

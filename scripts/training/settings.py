@@ -42,11 +42,6 @@ OPTIONS = (
 )  # fmt: skip
 
 _VALIDATORS = {
-    "task": (lambda task: task is not None, f"expected one of {', '.join(sorted(TASKS))}"),
-    "hidden_sizes": (
-        lambda sizes: sizes is None or (sizes and all(size.isdigit() and int(size) for size in sizes)),
-        "expected positive integers, such as 32,32,64",
-    ),
     "learning_rate": (lambda rate: rate is None or 0 < rate < float("inf"), "expected a positive number"),
 }
 
@@ -76,6 +71,12 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
     Raises:
       ValueError: a flag that the task does not have, or that does not go with another one.
     """
+    if not values.task:
+        raise ValueError(f"--task: expected one of {', '.join(sorted(TASKS))}, got none")
+    sizes = values.hidden_sizes
+    if sizes is not None and not (sizes and all(size.isdigit() and int(size) for size in sizes)):
+        actual = format_value(sizes) or "none"
+        raise ValueError(f"--hidden_sizes: expected positive integers, such as 32,32,64, got {actual}")
     task = TASKS[values.task]
     known = [option.name for option in OPTIONS + task.OPTIONS]
     for option in (option for other in TASKS.values() for option in other.OPTIONS):

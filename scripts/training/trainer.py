@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from stacked_lstm.commands import command
 from stacked_lstm.compat import tf
 from tasks.examples import epoch_batches
 from training import summaries
@@ -98,7 +99,8 @@ class Trainer:
         self.step += 1
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
-            self._stop(f"the loss is {loss}" + "".join(f", the batch's {name} hold NaN or Inf" for name in bad))
+            why = "".join(f", the batch's {name} hold NaN or Inf" for name in bad)
+            self._stop(f"the loss is {loss}" + (why or " (a smaller --learning_rate may help)"))
         if self.step % SUMMARY_STEPS == 0:
             self.summarize({"batch_loss": loss})
         return float(loss)
@@ -191,5 +193,5 @@ def restore(saver, session, path):
     try:
         saver.restore(session, path)
     except (ValueError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"--train_dir: expected a whole checkpoint of this network at {path}, got {reason}") from error
+        reason = command.reason_of(error)
+        raise ValueError(f"{path}: expected a whole checkpoint of this network ({reason})") from error

@@ -44,13 +44,21 @@ def file_errors(path: str, expected: str, function: str = "checkpoints.read") ->
     except LimitError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".strip(": \n")
+        is_missing = function == "checkpoints.read" and not existing_files(path)
+        reason = "no such file" if is_missing else f"an error ({_first_sentence(error)})"
         raise ValueError(f"{function}: expected {expected} in {path}, got {reason}") from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """The error without the advice after its first sentence, which is for callers of the library that raised it."""
+    text = " ".join(str(error).split())
+    text = text.split(". ")[0].split(": perhaps ")[0].rstrip(".: ")
+    return f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def fail_without_package(package: str, path: str) -> NoReturn:
     """Raises the ValueError that tells how to install a package that `path` needs."""
-    raise ValueError(f"checkpoints: expected the package `{package}` for {path}, got none; pip install {package}")
+    raise ValueError(f"checkpoints: {path} needs the package {package}: pip install {package}")
 
 
 def open_regular(path: str) -> BinaryIO:
@@ -58,7 +66,7 @@ def open_regular(path: str) -> BinaryIO:
     file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | _NONBLOCK))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise ValueError(f"{path}, which is no regular file")
+        raise ValueError(f"{path} is no regular file")
     return file
 
 

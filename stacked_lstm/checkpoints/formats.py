@@ -131,7 +131,11 @@ def find_format(path: str, format: str | None, function: str, default: str | Non
     name = format or implied or default
     if name is None:
         suffixes = " ".join(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
-        checks.fail(function, f"`format`, or a file name that ends in one of {suffixes}", path)
+        own = " ".join(name for name, entry in FORMATS.items() if entry.is_tensorflow_checkpoint)
+        expected = (
+            f"a file name that ends in one of {suffixes}, or for a TensorFlow checkpoint `format` as one of {own}"
+        )
+        checks.fail(function, expected, path)
     entry: Format = checks.known(FORMATS, name, function, "format")
     if implied not in (None, name):
         checks.fail(function, f"`format` to be {implied!r}, which the name of {path} implies", repr(name))

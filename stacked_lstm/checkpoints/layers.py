@@ -205,11 +205,11 @@ def check_fits(location: Location, arrays: Mapping[str, np.ndarray], path: str, 
       names_argument: name of the argument that selects layers.
     """
     if not fits(location.array_names, arrays, location.layout):
-        shapes = {
-            name: f"{arrays[name].dtype.name} {arrays[name].shape}" if name in arrays else "missing"
+        shapes = ", ".join(
+            f"{name} {arrays[name].dtype.name} {list(arrays[name].shape)}" if name in arrays else f"no {name}"
             for name in location.array_names.values()
-        }
-        expected = f"arrays of an LSTM layer with the layout {location.layout!r} for {location.name} in {path}"
+        )
+        expected = f"LSTM arrays in the layout {location.layout} for {location.name} in {path}"
         problem = f"{shapes}{'; ' * bool(location.remark)}{location.remark}"
         checks.fail("checkpoints.read", f"{expected}, or `{names_argument}` to select other layers", problem)
 
@@ -229,10 +229,11 @@ def check_numbers(locations: Sequence[Location], path: str, names_argument: str)
             numbers[location.name[: match.start(1)], lowest].add(int(match.group(1)[-18:]))
     for (prefix, lowest), present in sorted(numbers.items()):
         missing = (f"{prefix}{k}" for k in range(lowest, max(present)) if k not in present)
-        shown = list(itertools.islice(missing, 5))  # A name may have any number; nobody waits for all before it.
+        shown = list(itertools.islice(missing, 6))  # A name may have any number; nobody waits for all before it.
         if shown:
             expected = f"LSTM layers without gaps in their numbers in {path}, or `{names_argument}` to select layers"
-            checks.fail("checkpoints.read", expected, f"no {', '.join(shown)}")
+            more = " and more" * (len(shown) > 5)
+            checks.fail("checkpoints.read", expected, f"no {', '.join(shown[:5])}{more}")
 
 
 def natural_order(name: str) -> list[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from typing import NamedTuple, Union
+import sys
+import tempfile
+from typing import Any, NamedTuple, Union
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import files, limits, slots
+from stacked_lstm.checkpoints import child_process, files, limits, messages, slots
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import find_format
@@ -71,10 +74,13 @@ def read(
     names: str | None = None,
     forget_bias: float | None = None,
     max_bytes: int | None = None,
+    trusted: bool = True,
 ) -> Checkpoint:
     """Reads the LSTM layers of a file of TensorFlow, Keras, PyTorch or ONNX.
 
-    Nothing is unpickled. TensorFlow is imported only for a TensorFlow checkpoint.
+    Nothing is unpickled. TensorFlow is imported only for a TensorFlow checkpoint. A malicious TensorFlow checkpoint can
+    end the process that reads it, and a malicious Keras file can make it run forever. `trusted=False` is for files from
+    strangers.
 
     Args:
       path: the file, or the prefix or the folder of a TensorFlow checkpoint.
@@ -86,14 +92,17 @@ def read(
         BasicLSTMCell and LSTMCell. It has no effect on layers of libraries that add none.
       max_bytes: how many bytes the arrays of the file may take together. None: 20 times the size of the file, at least
         256 MiB. A damaged or malicious file may declare more than it holds.
+      trusted: False reads the file in a child process, which takes the time to start Python (and TensorFlow for its
+        checkpoints). The process may use 60 seconds of processor time and 8 GiB of address space, and more for a
+        large file. If it dies, that is a ValueError.
 
     Returns:
       A `Checkpoint`.
 
     Raises:
       ValueError: the file is missing, damaged or too large, has no LSTM layers, or none with these names; arrays have
-        wrong shapes. Without `names` also if a layer computes something else than a plain LSTM, or if a layer's number
-        is missing.
+        wrong shapes; the child process died or took too long. Without `names` also if a layer computes something else
+        than a plain LSTM, or if a layer's number is missing.
 
     Example:
       >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))
@@ -107,16 +116,54 @@ def read(
     entry = find_format(path, format, "checkpoints.read", default="stacked_lstm")
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.read", "forget_bias")
-    codec = entry.codec()
-    content = load(codec, path, max_bytes)
     layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
-    selected, unselected = select_layers(codec, content, path, layout, names)
-    layers, used = slots.with_slots(
-        [layer_at(location, content.arrays, forget_bias) for location in selected], content.arrays
-    )
-    other_layers = [layer_at(location, content.arrays, forget_bias) for location in unselected]
-    other_arrays = {name: array for name, array in content.arrays.items() if name not in used}
+    locate = _locate if trusted else _locate_in_child_process
+    selected, unselected, arrays = locate(path, format, layout, names, max_bytes)
+    layers, used = slots.with_slots([layer_at(location, arrays, forget_bias) for location in selected], arrays)
+    other_layers = [layer_at(location, arrays, forget_bias) for location in unselected]
+    other_arrays = {name: array for name, array in arrays.items() if name not in used}
     return Checkpoint(path, layers, other_layers, other_arrays)
+
+
+def _locate(
+    path: str, format: str | None, layout: str | None, names: str | None, max_bytes: int | None
+) -> tuple[list[Location], list[Location], Arrays]:
+    """The locations of the selected layers, those of the others, and all arrays of a file."""
+    codec = find_format(path, format, "checkpoints.read", default="stacked_lstm").codec()
+    content = load(codec, path, max_bytes)
+    return (*select_layers(codec, content, path, layout, names), content.arrays)
+
+
+def _locate_in_child_process(*arguments: Any) -> tuple[list[Location], list[Location], Arrays]:
+    """`_locate` in a child process with limits of time and memory."""
+    path, *_, names, max_bytes = arguments
+    check_max_bytes(max_bytes)
+    if names is not None and not isinstance(names, str):
+        checks.fail("checkpoints.read", "`names` to be a regular expression for names of layers", repr(names))
+    allowed = child_process.limits_for([path], max_bytes)
+    function = "stacked_lstm.checkpoints.reading:locate_and_send"
+    with tempfile.TemporaryFile() as file:
+        status, errors = child_process.call(function, ["read", json.dumps(arguments)], allowed, path, file)
+        if status:
+            raise RuntimeError(f"checkpoints.read: the process that reads {path} exited with {status}:\n{errors}")
+        values, arrays = messages.receive(file)
+    if isinstance(values, dict):
+        messages.raise_error(values)
+    selected, unselected = ([Location(**location) for location in locations] for locations in values)
+    return list(selected), list(unselected), arrays
+
+
+def locate_and_send() -> None:
+    """What a child process does for `_locate_in_child_process`; its result goes to stdout."""
+    with open(os.dup(1), "wb") as file:
+        os.dup2(2, 1)  # Whatever a library prints.
+        try:
+            selected, unselected, arrays = _locate(*json.loads(sys.argv[1]))
+        except Exception as error:
+            messages.send(messages.error_values(error), {}, file)
+        else:
+            locations = [[location._asdict() for location in part] for part in (selected, unselected)]
+            messages.send(locations, arrays, file)
 
 
 def load(codec: Codec, path: str, max_bytes: int | None) -> Content:
@@ -127,11 +174,16 @@ def load(codec: Codec, path: str, max_bytes: int | None) -> Content:
       path: the file.
       max_bytes: as for `read`.
     """
-    if max_bytes is not None and (not isinstance(max_bytes, int) or max_bytes < 1):
-        checks.fail("checkpoints.read", "`max_bytes` to be a positive integer", repr(max_bytes))
+    check_max_bytes(max_bytes)
     content = codec.load(path, max_bytes)
     limits.check_names(content.arrays, path)
     return content
+
+
+def check_max_bytes(max_bytes: int | None) -> None:
+    """Raises ValueError if `max_bytes` is no positive integer."""
+    if max_bytes is not None and (not isinstance(max_bytes, int) or max_bytes < 1):
+        checks.fail("checkpoints.read", "`max_bytes` to be a positive integer", repr(max_bytes))
 
 
 def select_layers(
@@ -173,8 +225,8 @@ def select_layers(
     if names is None:
         variants = {location.name: location.remark for location in selected if location.status == VARIANT}
         if variants:
-            expected = f"plain LSTM layers in {path}, or `{names_argument}` to select layers"
-            checks.fail("checkpoints.read", expected, variants)
+            expected = f"plain LSTM layers in {path}, or `{names_argument}` to read these as if they were"
+            checks.fail("checkpoints.read", expected, "; ".join(f"{name} ({why})" for name, why in variants.items()))
         check_numbers(selected, path, names_argument)
         codec.check_complete(selected, content.arrays, path, names_argument)
     chosen = set(map(id, selected))
@@ -188,7 +240,9 @@ def _fail_without_layers(locations: list[Location], path: str, names: str | None
         other = f"none; `{names_argument}` can select {present}" if present else "none"
         checks.fail("checkpoints.read", f"LSTM layers in {path}", other)
     expected = f"`{names_argument}` to match the names of LSTM layers in {path}"
-    checks.fail("checkpoints.read", expected, f"{names!r}; the names are {present or 'none'}")
+    checks.fail(
+        "checkpoints.read", expected, f"{names!r}; {'the names are ' + present if present else 'there are none'}"
+    )
 
 
 def _matches(pattern: str, name: str, argument: str) -> bool:

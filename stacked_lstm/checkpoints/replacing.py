@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import os
 import shutil
 import stat
-import tempfile
-import time
-from typing import Callable, Iterator
+from typing import Callable
 
 try:
     import fcntl
@@ -18,9 +14,7 @@ except ImportError:  # Not on Windows, where folders can be neither locked nor f
 
 from stacked_lstm import checks
 from stacked_lstm.checkpoints.files import Arrays, Content, existing_files, file_errors, same_bits
-
-_PREFIX = ".writing-"  # Of the names of temporary folders.
-_YOUNG = 60  # Seconds.
+from stacked_lstm.temporary_folders import temporary_folder
 
 
 def check_target(path: str, overwrite: bool) -> None:
@@ -69,8 +63,7 @@ def write(
     check_target(path, overwrite)
     path = os.path.realpath(path)
     folder, base = os.path.split(path)
-    _remove_leftovers(folder)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as temporary, _locked(temporary):
+    with temporary_folder(folder, ".writing-") as temporary:
         temporary_path = os.path.join(temporary, base)
         with file_errors(path, "arrays that can be written", "checkpoints.write"):
             save(temporary_path, content, path)
@@ -90,35 +83,6 @@ def write(
             os.remove(name)
 
 
-@contextlib.contextmanager
-def _locked(folder: str) -> Iterator[bool]:
-    """Locks a folder until the block ends or the process dies.
-
-    Yields whether that succeeded: another process may have it, or the file system may know no locks.
-    """
-    if fcntl is None:
-        yield False
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_locked = True
-        except OSError:
-            is_locked = False
-        yield is_locked
-    finally:
-        os.close(descriptor)
-
-
-def _remove_leftovers(folder: str) -> None:
-    """Removes the temporary folders of processes that were killed. Young ones may not be locked yet, so they stay."""
-    for name in glob.glob(os.path.join(glob.escape(folder), _PREFIX + "*")):
-        with contextlib.suppress(OSError), _locked(name) as is_locked:
-            if is_locked and time.time() - os.stat(name).st_mtime > _YOUNG:
-                shutil.rmtree(name)
-
-
 def _flush(path: str) -> None:
     """Waits until a file, or the names in a folder, are on the disk."""
     if fcntl is None:
@@ -134,4 +98,4 @@ def _check_same_arrays(path: str, arrays: Arrays, reread: Arrays) -> None:
     names = sorted(set(reread) ^ set(arrays))
     names += [name for name in arrays if name in reread and not same_bits(reread[name], arrays[name])]
     if names:
-        checks.fail("checkpoints.write", f"{path} to hold the arrays that were written", f"differences in {names}")
+        checks.fail("checkpoints.write", f"{path} to hold what was written", f"other numbers in {', '.join(names[:5])}")

@@ -22,15 +22,20 @@ def checkpoint_layers(layers: Any) -> list[CheckpointLayer]:
       ValueError: no list, an empty list, or entries that are not a layer's arrays.
     """
     if not isinstance(layers, (list, tuple)) or not layers:
-        checks.fail("checkpoints.write", "`layers` to be a list of layers", repr(layers)[:80])
+        checks.fail("checkpoints.write", "`layers` to be a list of layers", checks.describe(layers))
     complete = []
     for k, layer in enumerate(layers):
         if not isinstance(layer, CheckpointLayer):
             if not isinstance(layer, collections.abc.Mapping):
                 expected = f"`layers[{k}]` to be a CheckpointLayer or a mapping from names to arrays"
-                checks.fail("checkpoints.write", expected, f"a {type(layer).__name__}")
+                hint = "; take get_weights(session).layers" if isinstance(layer, list) else ""
+                checks.fail("checkpoints.write", expected, f"an object of the class {type(layer).__name__}{hint}")
             names = {name: name for name, array in layer.items() if array is not None}
-            layer = layer_at(Location(f"layer_{k + 1}", "", layouts.OWN, names), layer, None)
+            try:
+                layer = layer_at(Location(f"layer_{k + 1}", "", layouts.OWN, names), layer, None)
+            except ValueError as error:
+                text = str(error).replace("layouts.unpack:", f"checkpoints.write, `layers[{k}]`:")
+                raise ValueError(text) from None
         complete.append(layer)
     return complete
 
@@ -72,14 +77,16 @@ def one_stack(
     directions = {layer.direction for layer in layers}
     if len(directions) > 1 or (has_directions and directions != {"forward"}):
         condition = ", all forward" if has_directions else ", all of one direction"
-        checks.fail("checkpoints.write", expected + condition, {layer.name: layer.direction for layer in layers})
-    dtypes = {layer.name: layer.weights["Wf"].dtype.name for layer in layers}
+        actual = ", ".join(f"{layer.name} {layer.direction}" for layer in layers)
+        checks.fail("checkpoints.write", expected + condition, actual)
     if len({layer.weights["Wf"].dtype for layer in layers}) > 1:
-        checks.fail("checkpoints.write", "`layers` to have one dtype", dtypes)
+        actual = ", ".join(f"{layer.name} {layer.weights['Wf'].dtype.name}" for layer in layers)
+        checks.fail("checkpoints.write", "`layers` to have one dtype", actual)
     for below, above in zip(layers, layers[1:]):
-        if above.sizes.input_size != (below.sizes.projection_size or below.sizes.hidden_size):
-            sizes = {layer.name: "I {}, H {}, P {}".format(*layer.sizes) for layer in (below, above)}
-            checks.fail("checkpoints.write", expected + ", each as wide as the next one's input", sizes)
+        width = below.sizes.projection_size or below.sizes.hidden_size
+        if above.sizes.input_size != width:
+            actual = f"{below.name} of width {width} below {above.name}, whose input has width {above.sizes.input_size}"
+            checks.fail("checkpoints.write", expected + ", each as wide as the next one's input", actual)
     if always_has_biases or any("bf" in layer.weights for layer in layers):  # Zeros are as good as no bias.
         return [layer._replace(weights=with_biases(layer.weights)) for layer in layers]
     return list(layers)

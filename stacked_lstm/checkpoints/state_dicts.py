@@ -34,7 +34,7 @@ _HEIGHTS = {"GRU": 3, "RNN": 1}  # Rows of weight_hh per column in modules of Py
 def load(path: str, max_bytes: int | None) -> Content:
     """The `Content`, whose container is the metadata of a .safetensors file."""
     if path.endswith(".npz"):
-        with files.file_errors(path, "arrays by name, without pickles,"), files.open_regular(path) as file:
+        with files.file_errors(path, "arrays without pickles"), files.open_regular(path) as file:
             budget = Budget(path, max_bytes)
             for info in zipfile.ZipFile(file).infolist():
                 budget.spend(info.file_size, info.filename)
@@ -42,7 +42,7 @@ def load(path: str, max_bytes: int | None) -> Content:
             with np.load(file, allow_pickle=False) as archive:
                 return Content({name: archive[name] for name in archive.files}, None)
     safetensors = _safetensors(path)
-    with files.file_errors(path, "tensors of NumPy's dtypes"):
+    with files.file_errors(path, "a .safetensors file"):
         files.open_regular(path).close()  # The package checks that the tensors are within the file.
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -96,7 +96,11 @@ def create(
     shapes = [arrays["weight_hh"].shape for arrays in layers]
     if len(set(shapes)) > 1:
         expected = "`layers` to have one width, as in an nn.LSTM"
-        checks.fail("checkpoints.write", expected, f"weight_hh of shapes {shapes}")
+        checks.fail("checkpoints.write", expected, f"the widths {', '.join(str(shape[1]) for shape in shapes)}")
+    if path.endswith(".npz") and layers[0]["weight_hh"].dtype.name == "bfloat16":
+        checks.fail(
+            "checkpoints.write", "`layers` of a dtype that .npz files have", "bfloat16; .safetensors files have it"
+        )
     locations = [
         Location(f"{prefix}l{k}", prefix, layout, {key: f"{prefix}{key}_l{k}" for key in arrays})
         for k, arrays in enumerate(layers)

@@ -80,7 +80,7 @@ def create(
         unknown = sorted(set().union(*layers) - set(variables.STACK_NAMES))
         if unknown:
             expected = "`layers` to have no peepholes and no projection, since StackedLSTM has none"
-            checks.fail("checkpoints.write", expected, unknown)
+            checks.fail("checkpoints.write", expected, ", ".join(unknown))
         pattern, first = f"{(scope or STACK_SCOPE).replace('%', '%%')}/{LAYER_SCOPE}", 1
     else:
         outer = "rnn/multi_rnn_cell/cell_%d/" if len(layers) > 1 else "rnn/"
@@ -101,8 +101,8 @@ def _numbered_names(pattern: str, count: int, first: int) -> list[str]:
     except (TypeError, ValueError):
         names = []
     if len(set(names)) != count or not all(name.strip("/") == name != "" for name in names):
-        expected = f"`scope` to name {count} layer{'s' * (count > 1)}, with %d for the number"
-        checks.fail("checkpoints.write", expected, repr(pattern))
+        expected = f"`scope` to name {count} layers, with %d for the number" if count > 1 else "`scope` to name a layer"
+        checks.fail("checkpoints.write", f"{expected}, without / at its ends", repr(pattern))
     return names
 
 

@@ -181,7 +181,8 @@ def plan(
         checks.number(forget_bias, "checkpoints.write", "forget_bias")
     if other_arrays and (not entry.is_tensorflow_checkpoint or template is not None):
         expected = "no `other_arrays`, except in a new TensorFlow checkpoint"
-        checks.fail("checkpoints.write", expected, sorted(other_arrays)[:5])
+        more = f" and {len(other_arrays) - 3} more" * (len(other_arrays) > 3)
+        checks.fail("checkpoints.write", expected, ", ".join(sorted(other_arrays)[:3]) + more)
     if template is not None:
         if scope is not None:
             checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
@@ -228,22 +229,28 @@ def _fill_template(
     """Puts the arrays of the layers into the content of the template; returns their locations."""
     locations, _ = select_layers(entry.codec(), content, template, layout, names, "template_names")
     if [location.direction for location in locations] != [layer.direction for layer in layers]:
-        targets, sources = ([(item.name, item.direction) for item in items] for items in (locations, layers))
-        checks.fail("checkpoints.write", f"`layers` to match those of {template}, {targets}", sources)
+        targets, sources = (
+            ", ".join(f"{item.name} {item.direction}" for item in items) for items in (locations, layers)
+        )
+        checks.fail("checkpoints.write", f"`layers` like those of {template} ({targets})", sources)
     packed = []
     for location, layer in zip(locations, layers):
         layer = layer._replace(weights=stacks.with_biases_at(location, layer.weights))
         packed.append(_pack(layer, location.layout, forget_bias))
         shapes = _shapes({key: content.arrays[name] for key, name in location.array_names.items()})
-        if _shapes(packed[-1]) != shapes:
-            expected = f"arrays for {location.name} of {template}, {shapes}"
-            checks.fail("checkpoints.write", expected, _shapes(packed[-1]))
+        new_shapes = _shapes(packed[-1])
+        different = sorted(key for key in set(shapes) | set(new_shapes) if shapes.get(key) != new_shapes.get(key))
+        if different:
+            expected, actual = (
+                ", ".join(f"{key} {found.get(key, 'missing')}" for key in different) for found in (shapes, new_shapes)
+            )
+            checks.fail("checkpoints.write", f"arrays for {location.name} of {template}, {expected}", actual)
     content.arrays.update(_named_arrays(locations, packed))
     return locations
 
 
-def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:
-    return {key: (array.shape, array.dtype.name) for key, array in arrays.items()}
+def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    return {key: f"{array.dtype.name} {list(array.shape)}" for key, array in arrays.items()}
 
 
 def _check_suffix(entry: Format, path: str, template: str) -> None:
@@ -274,6 +281,10 @@ def _named_arrays(locations: Sequence[Location], packed: Sequence[Weights]) -> A
         for key, array in arrays.items():
             name = location.array_names[key]
             if name in named and not files.same_bits(named[name], array):
-                checks.fail("checkpoints.write", f"the same numbers for all layers that share {name}", location.name)
+                checks.fail(
+                    "checkpoints.write",
+                    f"the same numbers for all layers that share {name}",
+                    f"others for {location.name}",
+                )
             named[name] = array
     return named

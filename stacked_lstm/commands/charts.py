@@ -7,6 +7,7 @@ tell apart; each has a marker of its own as well.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, Sequence
 
 from stacked_lstm.commands import output_files
@@ -18,12 +19,17 @@ STYLES = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#cc79a7", "D")
 DOTS_PER_INCH = 120
 
 
-def check_matplotlib(flag: str) -> None:
-    """Raises ImportError, with one line that says what to install, if there is no matplotlib."""
+def check_matplotlib(flag: str, path: str) -> None:
+    """Raises ImportError or ValueError, with one line that says what to do, if no chart can be drawn to a file."""
     try:
         importlib.import_module("matplotlib")
     except ImportError as error:
-        raise ImportError(f"--{flag}: expected the package matplotlib, got {error}; pip install matplotlib") from None
+        raise ImportError(f"--{flag} needs the package matplotlib ({error}): pip install matplotlib") from None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    formats = sorted(FigureCanvasAgg.get_supported_filetypes())
+    if os.path.splitext(path)[1][1:].lower() not in formats:
+        raise ValueError(f"--{flag}: expected a file name that ends in one of {' '.join(formats)}, got {path}")
 
 
 def save(path: str, figure: Any) -> None:

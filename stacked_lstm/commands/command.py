@@ -72,7 +72,19 @@ def one_line_errors(script: str) -> Iterator[None]:
         if not isinstance(error, _ERRORS + _tensorflow_errors()):
             raise
         hint = " (--helpshort lists the flags)" if isinstance(error, flags.Error) else ""
-        _exit(script, f"{error}{hint}", 2)
+        reason = reason_of(error) if isinstance(error, _tensorflow_errors()) else error
+        _exit(script, f"{reason}{hint}", 2)
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says in one line. TensorFlow surrounds its reason with advice and stack traces."""
+    text = str(error).split("Original error:")[-1].split("Original stack trace")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for k, line in enumerate(lines):
+        if line.startswith("Node: ") and k + 1 < len(lines):  # Since TensorFlow 2.7 the reason follows this line.
+            return lines[k + 1]
+    headings = ("Graph execution error:", "root error(s) found.")
+    return next((line for line in lines if not line.endswith(headings)), type(error).__name__)
 
 
 def graph_mode() -> None:

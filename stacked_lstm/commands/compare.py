@@ -25,7 +25,7 @@ names it), 2 if the comparison could not run, and 130 after an interrupt.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 
 from absl import flags
 
@@ -108,7 +108,8 @@ def define_flags(
         (flags.DEFINE_integer, "steps", 100, "Number of training steps.", natural),
         (flags.DEFINE_float, "learning_rate", 0.05, "Learning rate of plain gradient descent.", natural),
         (flags.DEFINE_integer, "repeats", 20, "Number of timed steps of each network. 0: no timing.", natural),
-        (flags.DEFINE_integer, "seed", 1, "Seed of weights and random data.", {}),
+        (flags.DEFINE_integer, "seed", 1, "Seed of weights and random data.",
+         {"lower_bound": 0, "upper_bound": 2**31 - 1}),
         (flags.DEFINE_float, "tolerance", None,
          "Largest allowed difference of outputs, states and gradients (default: 1e-12 in float64, 1e-5 in float32, "
          "1e-2 in float16, 1e-1 in bfloat16).", natural),
@@ -145,7 +146,7 @@ def compare(
     """
     output_files.check_file_name("chart", values.chart)
     if values.chart:
-        charts.check_matplotlib("chart")
+        charts.check_matplotlib("chart", values.chart)
     command.graph_mode()
     import stacked_lstm
     from stacked_lstm.compat import tf
@@ -172,11 +173,10 @@ def compare(
 
 def _setup(values: flags.FlagValues, examples: Data) -> parity.Setup:
     """The network that the flags ask for, with the data's widths."""
-    from stacked_lstm import checks, parity
+    from stacked_lstm import parity
 
-    sizes = [int(size) if size.isdigit() else size for size in values.hidden_sizes]
     return parity.Setup(
-        hidden_sizes=checks.widths(sizes, "flags", "--hidden_sizes"),
+        hidden_sizes=_widths(values.hidden_sizes),
         input_size=examples.inputs.shape[-1],
         horizon=examples.targets.shape[-1],
         initial_state=values.initial_state,
@@ -185,6 +185,14 @@ def _setup(values: flags.FlagValues, examples: Data) -> parity.Setup:
         dtype=values.dtype,
         engine=values.engine,
     )
+
+
+def _widths(sizes: Sequence[str]) -> list[int]:
+    if not sizes or not all(size.isdigit() and int(size) for size in sizes):
+        raise ValueError(
+            f"--hidden_sizes: expected positive integers, such as 32,32,64, got {','.join(sizes) or 'none'}"
+        )
+    return [int(size) for size in sizes]
 
 
 def devices_present() -> list[str]:
@@ -197,11 +205,9 @@ def devices_present() -> list[str]:
 
 
 def _chosen_devices(values: flags.FlagValues) -> list[str]:
-    from stacked_lstm import checks
-
     present = devices_present()
     if values.device not in present + ["all"]:
-        checks.fail("flags", f"`--device` to be all or one that TensorFlow sees: {', '.join(present)}", values.device)
+        raise ValueError(f"--device: expected one of {', '.join([*present, 'all'])}, got {values.device}")
     return present if values.device == "all" else [values.device]
 
 
@@ -275,3 +281,7 @@ def _batches(values: flags.FlagValues, setup: parity.Setup, examples: Data) -> I
     for _ in range(values.steps):
         rows = random.randint(len(examples.inputs), size=values.batch_size)
         yield parity.training_batch(setup, examples.inputs[rows], examples.targets[rows])
+
+
+if __name__ == "__main__":
+    run()

@@ -19,12 +19,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from typing import Iterator, Mapping, Sequence
 
 from absl import flags
 
 from stacked_lstm import checkpoints, layouts
-from stacked_lstm.checkpoints import replacing, slots
+from stacked_lstm.checkpoints import child_process, replacing, slots
 from stacked_lstm.commands import command
 
 _COLUMNS = (
@@ -118,6 +119,12 @@ def define_flags(values: flags.FlagValues) -> None:
         "of the file, at least 256 MiB). A damaged or malicious file may declare more than it holds."
     )
     flags.DEFINE_integer("max_bytes", None, text, lower_bound=1, flag_values=values)
+    text = (
+        "Read --from and --template in this process. Without this flag, the command does its work in a child process "
+        "with limits of time and memory, because malicious files can end TensorFlow's reader, or make HDF5's run "
+        "forever."
+    )
+    flags.DEFINE_boolean("trusted", False, text, flag_values=values)
     flags.DEFINE_boolean("overwrite", False, "Replace --to if it exists.", flag_values=values)
     flags.DEFINE_boolean("dry_run", False, "Print what would be written, and write nothing.", flag_values=values)
 
@@ -174,7 +181,27 @@ def main(values: flags.FlagValues) -> None:
 
 def run() -> None:
     """Runs the command: the console script stacked-lstm-convert."""
+    command.run(define_flags, _main_in_child_process)
+
+
+def run_in_this_process() -> None:
+    """Runs the command without a child process."""
     command.run(define_flags, main)
+
+
+def _main_in_child_process(values: flags.FlagValues) -> None:
+    """`main` in a child process with limits of time and memory, unless the files are trusted."""
+    if values.trusted:
+        main(values)
+        return
+    paths = [path for path in (values["from"].value, values.template) if path]
+    with _errors_name_flags("--from", _READ_ARGUMENTS):
+        allowed = child_process.limits_for(paths, values.max_bytes)
+        function = "stacked_lstm.commands.convert:run_in_this_process"
+        status, errors = child_process.call(function, sys.argv, allowed, " or ".join(paths))
+    sys.stderr.write(errors)
+    if status:
+        sys.exit(status)
 
 
 @contextlib.contextmanager
@@ -205,7 +232,10 @@ def _check_one_network(checkpoint: checkpoints.Checkpoint, values: flags.FlagVal
     """Raises ValueError if the file has several networks and no flag selects one."""
     networks = sorted({layer.network for layer in checkpoint.layers})
     if len(networks) > 1 and not values.layers and not values.template:
-        raise ValueError(f"--layers: expected the layers of one network, got several networks: {', '.join(networks)}")
+        raise ValueError(
+            f"--layers: expected the layers of one network, got {len(networks)} networks: {', '.join(networks)}; name "
+            f"those of one, as in --layers='{networks[0]}.*'"
+        )
 
 
 def _print_layers(checkpoint: checkpoints.Checkpoint, values: flags.FlagValues) -> None:

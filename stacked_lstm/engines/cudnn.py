@@ -285,8 +285,10 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     input_size = x.shape.with_rank(3).as_list()[2]
     layer_count, _, hidden_size = c.shape.with_rank(3).as_list()
     if None in (input_size, layer_count, hidden_size):  # TensorFlow 1.15 loses them in loops of control flow v2.
-        expected = "inputs of known width for second derivatives"
-        raise ValueError(f"CudnnRNNBackpropV3: expected {expected}, got {x.shape} and states {c.shape}")
+        raise ValueError(
+            "StackedLSTM: second derivatives of the engine 'cudnn' need inputs and states of known widths, which this "
+            "version of TensorFlow loses in loops; use the engine 'graph'"
+        )
 
     def run(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, params: tf.Tensor) -> list[tf.Tensor]:
         layers = unpack(params, input_size, hidden_size, layer_count, _projection_size(op))

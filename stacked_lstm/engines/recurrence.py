@@ -126,9 +126,9 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
     def identity_with_gradient(d: tf.Tensor) -> Any:
         def refuse(*_: tf.Tensor) -> Any:
             raise ValueError(
-                "StackedLSTM: expected control flow v2 for second derivatives with swish, or with a callable as "
-                "activation or step, got control flow v1; call tf.compat.v1.enable_control_flow_v2() before the graph "
-                "is built, or use other named activations and the plain equations"
+                "StackedLSTM: second derivatives of swish, of an activation that is a function, or of a cell with "
+                "equations of its own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before the "
+                "graph is built"
             )
 
         return tf.identity(d), refuse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any, Sequence
 
 from stacked_lstm.compat import tf
@@ -35,8 +36,8 @@ def rnn_cell() -> tuple[Any, str]:
         return importlib.import_module(name), name
     except ImportError:
         raise PeerMissingError(
-            f"parity.rnn_cell: expected a TensorFlow that has MultiRNNCell, got {tf.__version__}; `pip install "
-            "tf-keras` and set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, or use TensorFlow 2.21 or older"
+            f"TensorFlow {tf.__version__} has no MultiRNNCell without tf-keras: `pip install tf-keras` and set "
+            "TF_USE_LEGACY_KERAS=1 in the environment, or use TensorFlow 2.21 or older"
         ) from None
 
 
@@ -68,11 +69,13 @@ def build_dynamic_rnn(
       [4, 20, 64]
     """
     cells, source = rnn_cell()
-    stack = cells.MultiRNNCell([cells.BasicLSTMCell(size) for size in hidden_sizes])
-    if initial_state is not None:
-        initial_state = tuple(cells.LSTMStateTuple(*pair) for pair in initial_state)
-    outputs, state = tf.nn.dynamic_rnn(
-        stack, inputs, lengths, initial_state=initial_state, dtype=inputs.dtype, time_major=time_major
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # TensorFlow advises to use Keras' cells, which these are not.
+        stack = cells.MultiRNNCell([cells.BasicLSTMCell(size) for size in hidden_sizes])
+        if initial_state is not None:
+            initial_state = tuple(cells.LSTMStateTuple(*pair) for pair in initial_state)
+        outputs, state = tf.nn.dynamic_rnn(
+            stack, inputs, lengths, initial_state=initial_state, dtype=inputs.dtype, time_major=time_major
+        )
     layers = [dict(zip(("kernel", "bias"), pair)) for pair in zip(stack.weights[::2], stack.weights[1::2])]
     return Recurrent(outputs, state, layers, "rnn_cell", f"MultiRNNCell of {source}, dynamic_rnn")

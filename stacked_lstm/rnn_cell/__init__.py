@@ -89,7 +89,6 @@ __all__ = [
     "static_rnn",
 ]
 
-
 if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
 
     def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable, Iterator
 
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import zero_states
 from stacked_lstm.rnn_cell.variables import recording_getter, snake_case
@@ -71,7 +72,7 @@ class RNNCell:
         self._reuse = kwargs.pop("_reuse", None)
         scope = kwargs.pop("_scope", None)
         if kwargs:
-            raise TypeError(f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}")
+            raise TypeError(f"{type(self).__name__}: got arguments that it does not have: {', '.join(sorted(kwargs))}")
         if scope is not None:
             self._decide_scope(scope)
 
@@ -97,12 +98,12 @@ class RNNCell:
     @property
     def state_size(self) -> Any:
         """The size of the state without its batch dimension: an int, a `tf.TensorShape`, or a nest of them."""
-        raise NotImplementedError(f"{type(self).__name__}.state_size")
+        raise NotImplementedError(f"{type(self).__name__}: a cell must define the property `state_size`")
 
     @property
     def output_size(self) -> Any:
         """The size of the output without its batch dimension: an int, a `tf.TensorShape`, or a nest of them."""
-        raise NotImplementedError(f"{type(self).__name__}.output_size")
+        raise NotImplementedError(f"{type(self).__name__}: a cell must define the property `output_size`")
 
     # Variables.
 
@@ -202,7 +203,7 @@ class RNNCell:
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         """Computes one step. Subclasses define it; arguments and result are those of a call of the cell."""
-        raise NotImplementedError(f"{type(self).__name__}.call")
+        raise NotImplementedError(f"{type(self).__name__}: a cell must define the method `call(inputs, state)`")
 
     @contextlib.contextmanager
     def _enter_scope(self, scope: Any = None) -> Iterator[tf.VariableScope]:
@@ -286,19 +287,46 @@ class RNNCell:
         return cls(**config)
 
 
-def check_floating(dtype: Any) -> None:
-    """Raises ValueError unless the dtype is floating or complex."""
+def check_floating(dtype: Any, what: str = "inputs") -> None:
+    """Raises ValueError unless the dtype, that of `what`, is floating or complex."""
     dtype = tf.as_dtype(dtype)
     if not (dtype.is_floating or dtype.is_complex):
-        raise ValueError(f"RNN cell only supports floating point inputs, but saw dtype: {dtype.name}")
+        raise ValueError(f"RNN cell only supports floating point {what}, but saw dtype: {dtype.name}")
 
 
 def input_width(inputs_shape: Any) -> int:
     """Returns I of a shape [B, I]; raises ValueError if it is unknown."""
     width = tf.TensorShape(inputs_shape).as_list()[-1]
     if width is None:
-        raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}")
+        advice = "call inputs.set_shape([None, width])"
+        raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}; {advice}")
     return width
+
+
+def check_no_class(cell: Any, argument: str) -> None:
+    """Raises TypeError if the object is a class of cells, which has all their attributes."""
+    if isinstance(cell, type):
+        raise TypeError(f"The argument {argument!r} is not an RNNCell, but a class: write {cell.__name__}(...).")
+
+
+def check_units(num_units: Any, function: str) -> Any:
+    """Returns `num_units`; raises ValueError unless it is an integer, or a dimension of a shape."""
+    if hasattr(num_units, "__index__"):
+        return num_units
+    return checks.fail(function, "`num_units` to be a positive integer", checks.describe(num_units))
+
+
+def check_step(cell: RNNCell, inputs: tf.Tensor, width: int | None, state: tf.Tensor) -> None:
+    """Raises ValueError unless the inputs of a step are [B, I], as wide as `width`, and of the dtype of the state."""
+    if inputs.shape.ndims != 2:
+        checks.fail(cell.name, "inputs of rank 2, [batch, input], in each step", f"shape {inputs.shape}")
+    actual = inputs.shape.as_list()[1]
+    if None not in (width, actual) and actual != width:
+        advice = "if the same cell object is in two layers of different width, as in [cell] * 2, give each its own cell"
+        checks.fail(cell.name, f"inputs of width {width}, as in its first call", f"width {actual}; {advice}")
+    dtype, state_dtype = (tensor.dtype.base_dtype.name for tensor in (inputs, state))
+    if dtype != state_dtype:
+        checks.fail(cell.name, f"inputs of the dtype of the state, {state_dtype}", dtype)
 
 
 def build(cell: RNNCell, inputs_shape: Any, dtype: str | None) -> None:

@@ -51,7 +51,7 @@ def _cells_are_known(call: Call) -> str | None:
 def _activations_have_names(call: Call) -> str | None:
     for cell in _lstm_cells(call.cell):
         if not activations.is_named(cell.activation):
-            return f"the activation {cell.activation.name} is a function that is not known by name"
+            return f"the activation {cell.activation.name} is a Python function, not one of the package's"
     return None
 
 
@@ -59,7 +59,8 @@ def _inputs_are_one_tensor(call: Call) -> str | None:
     if tf.nest.is_nested(call.inputs):
         return "the inputs are a nest of tensors"
     shape = tf.convert_to_tensor(call.inputs).shape
-    return None if shape.ndims == 3 and shape.as_list()[2] else f"the inputs have the shape {shape}"
+    is_series = shape.ndims == 3 and shape.as_list()[2]
+    return None if is_series else f"the inputs have the shape {shape}, not three axes with a known last one"
 
 
 def _dtypes_are_equal(call: Call) -> str | None:
@@ -73,9 +74,15 @@ def _dtypes_are_equal(call: Call) -> str | None:
 
 
 def _widths_fit(call: Call) -> str | None:
+    widths: dict[int, int] = {}
     for cell, width in _input_widths(call):
-        if _has_layer(cell) and cell.input_size not in (None, width):
+        if not _has_layer(cell):
+            continue
+        if cell.input_size not in (None, width):
             return f"a cell was built for inputs of width {cell.input_size}"
+        first = widths.setdefault(id(cell), width)
+        if first != width:
+            return f"the same cell has inputs of width {first} and of width {width}; each layer needs its own cell"
     return None
 
 
@@ -211,6 +218,8 @@ def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks
 
     If there are not B lengths, an assertion fails when the graph runs.
     """
+    if not lengths.shape.is_compatible_with([batch.static]):
+        checks.fail("dynamic_rnn", f"`sequence_length` of shape ({batch.static},)", lengths.shape)
     expected, shape = batch.dynamic[None], tf.shape(lengths)
     is_vector_of_batch = tf.reduce_all(tf.equal(shape, expected))
     message = ["dynamic_rnn: expected `sequence_length` of shape", expected, "got", shape]
@@ -257,4 +266,4 @@ def engine_used(outputs: Any) -> EngineUsed:
     for tensor in tf.nest.flatten(outputs)[:1]:
         if tf.is_tensor(tensor) and tensor.name in _ENGINES_USED.get(tensor.graph, {}):
             return _ENGINES_USED[tensor.graph][tensor.name]
-    return checks.fail("engine_used", "outputs of this package's loops", outputs)
+    return checks.fail("engine_used", "outputs of this package's loops", checks.describe(outputs))

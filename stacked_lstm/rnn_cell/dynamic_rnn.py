@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stacked_lstm import tensor_checks
+from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.rnn_cell import dispatch
@@ -81,6 +81,7 @@ def dynamic_rnn(
     )
     choice = dispatch.choose(call, engine)
     if isinstance(choice, EngineUsed):
+        _check_ranks(inputs, time_major)
         outputs, state = tf.nn.dynamic_rnn(**call._asdict())
         used = choice
     else:
@@ -166,6 +167,14 @@ def bidirectional_dynamic_rnn(
             outputs_bw = reverse(reversed_outputs)
     dispatch.record(outputs_bw, dispatch.engine_used(reversed_outputs))
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
+
+
+def _check_ranks(inputs: Any, time_major: bool) -> None:
+    """Raises ValueError if an input is known to have less than three axes."""
+    axes = "[time, batch, input]" if time_major else "[batch, time, input]"
+    for tensor in tf.nest.flatten(inputs):
+        if tf.is_tensor(tensor) and tensor.shape.ndims in (0, 1, 2):
+            checks.fail("dynamic_rnn", f"`inputs` of rank 3, {axes}", f"shape {tensor.shape}")
 
 
 def _vector(lengths: Any) -> tf.Tensor:

@@ -15,7 +15,7 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, input_width
+from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, check_step, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -52,8 +52,8 @@ class LSTMBase(RNNCell):
     ) -> None:
         super().__init__(_reuse=reuse, **kwargs)
         if self._dtype:
-            check_floating(self._dtype)
-        self._num_units = num_units
+            check_floating(self._dtype, "dtypes")
+        self._num_units = check_units(num_units, type(self).__name__)
         self._forget_bias = forget_bias
         self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
         self._activation = self.activation.function
@@ -118,14 +118,15 @@ class LSTMBase(RNNCell):
         """Returns (c, h); raises ValueError if the inputs or the state do not fit the cell."""
         if self._state_is_tuple:
             if not isinstance(state, (list, tuple)) or len(state) != 2:
-                raise ValueError(f"Expected state of {self.name} to be a tuple (c, h), but received: {state}")
+                raise ValueError(
+                    f"Expected state of {self.name} to be a tuple (c, h), but received: {checks.describe(state)}"
+                )
             c, h = state
         else:
             c, h = tf.split(state, [self._num_units, self._hidden_size], axis=1)
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
-        if inputs.shape.ndims != 2:
-            checks.fail(self.name, "inputs of rank 2, [batch, input]", f"shape {inputs.shape}")
+        check_step(self, inputs, self.input_size, tf.convert_to_tensor(h))
         return c, h
 
     def _pack(self, c: tf.Tensor, h: tf.Tensor) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Sequence
 
 # Names -> what to use instead.
@@ -30,5 +31,7 @@ def message(name: str, names: Sequence[str]) -> str:
     """
     remark = next((remark for keys, remark in _REMARKS.items() if name in keys), None)
     if remark is None:
-        remark = f"It has {', '.join(names)}. A cell of TensorFlow's or of your own runs in its loops as it is"
+        similar = difflib.get_close_matches(name, names, 3)
+        advice = f"Similar names are {', '.join(similar)}" if similar else "stacked_lstm.rnn_cell.__all__ has its names"
+        remark = f"{advice}. A cell of TensorFlow's or of your own runs in its loops as it is"
     return f"stacked_lstm.rnn_cell has no {name}. {remark}."

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.rnn_cell.cell import RNNCell, build
+from stacked_lstm.rnn_cell.cell import RNNCell, build, check_no_class
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.variables import record, recording_getter
 
@@ -42,21 +43,24 @@ class MultiRNNCell(RNNCell):
             with the cells' states side by side; each cell then needs `state_is_tuple=False`, too.
 
         Raises:
-          TypeError: `cells` is not a list or tuple.
+          TypeError: `cells` is not a list or tuple, or has a class in it.
           ValueError: `cells` is empty, or a cell has a tuple for its state although `state_is_tuple` is False.
         """
         super().__init__()
         if not isinstance(cells, (list, tuple)):
-            raise TypeError(f"cells must be a list or tuple, but saw: {cells}.")
+            raise TypeError(f"cells must be a list or tuple, but saw: {checks.describe(cells)}.")
         if not cells:
             raise ValueError("Must specify at least one cell for MultiRNNCell.")
+        for k, cell in enumerate(cells):
+            check_no_class(cell, f"cells[{k}]")
         self._cells = list(cells)
         self._state_is_tuple = state_is_tuple
         self._cell_variables: list[list[tf.Variable]] = [[] for _ in cells]
         sizes = [cell.state_size for cell in cells]
         if not state_is_tuple and any(isinstance(size, (list, tuple)) for size in sizes):
             raise ValueError(
-                f"Some cells return tuples of states, but the flag state_is_tuple is not set.  State sizes are: {sizes}"
+                "Some cells return tuples of states, but MultiRNNCell has state_is_tuple=False. State sizes are: "
+                f"{sizes}"
             )
 
     @property
@@ -100,7 +104,9 @@ class MultiRNNCell(RNNCell):
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         if self._state_is_tuple:
             if not isinstance(state, (list, tuple)) or len(state) != len(self._cells):
-                raise ValueError(f"Expected state to be a tuple of length {len(self._cells)}, but received: {state}")
+                raise ValueError(
+                    f"Expected state to be a tuple of length {len(self._cells)}, but received: {checks.describe(state)}"
+                )
             states = state
         else:
             states = tf.split(state, [cell.state_size for cell in self._cells], axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell, input_width
+from stacked_lstm.rnn_cell.cell import RNNCell, check_step, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -52,7 +52,7 @@ class NASCell(RNNCell):
           TypeError: an unknown argument.
         """
         super().__init__(_reuse=reuse, **kwargs)
-        self._num_units = num_units
+        self._num_units = check_units(num_units, type(self).__name__)
         self._num_proj = num_proj
         self._use_bias = use_bias
 
@@ -73,7 +73,8 @@ class NASCell(RNNCell):
         Raises:
           ValueError: I is unknown.
         """
-        width, columns = input_width(inputs_shape), self._NAS_BASE * self._num_units
+        self._input_size = width = input_width(inputs_shape)
+        columns = self._NAS_BASE * self._num_units
         self.recurrent_kernel = self.add_variable("recurrent_kernel", [self.output_size, columns])
         self.kernel = self.add_variable("kernel", [width, columns])
         if self._use_bias:
@@ -84,6 +85,7 @@ class NASCell(RNNCell):
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         c, h = state
+        check_step(self, inputs, self._input_size, tf.convert_to_tensor(h))
         products = tf.matmul(h, self.recurrent_kernel)
         if self._use_bias:
             products = tf.nn.bias_add(products, self.bias)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, input_width
+from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, check_step, check_units, input_width
 
 
 class OneStateBase(RNNCell):
@@ -17,13 +16,16 @@ class OneStateBase(RNNCell):
 
     Attributes:
       activation: `activations.Activation`.
+      input_size: I, an int; None before the cell is built.
     """
+
+    input_size: Any = None
 
     def __init__(self, num_units: int, activation: str | Callable | None, reuse: Any, **kwargs: Any) -> None:
         super().__init__(_reuse=reuse, **kwargs)
         if self._dtype:
-            check_floating(self._dtype)
-        self._num_units = num_units
+            check_floating(self._dtype, "dtypes")
+        self._num_units = check_units(num_units, type(self).__name__)
         self.activation = keras_names.activation(activation or "tanh", type(self).__name__)
         self._activation = self.activation.function
 
@@ -44,7 +46,8 @@ class OneStateBase(RNNCell):
         Raises:
           ValueError: I is unknown.
         """
-        self._add_variables(input_width(inputs_shape))
+        self.input_size = input_width(inputs_shape)
+        self._add_variables(self.input_size)
         self.built = True
 
     def _add_variables(self, depth: int) -> None:
@@ -56,13 +59,12 @@ class OneStateBase(RNNCell):
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
         inputs = tf.convert_to_tensor(inputs)
         check_floating(inputs.dtype)  # Before variables of such a dtype are made.
-        if inputs.shape.ndims != 2:
-            checks.fail(self.name, "inputs of rank 2, [batch, input]", f"shape {inputs.shape}")
         return super().__call__(inputs, state, scope)
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         state = tf.convert_to_tensor(state)
         check_floating(state.dtype)
+        check_step(self, inputs, self.input_size, state)
         new_state = self._next_state(inputs, state)
         return new_state, new_state
 

@@ -8,21 +8,25 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable
 
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import rows
-from stacked_lstm.rnn_cell.cell import RNNCell, build
+from stacked_lstm.rnn_cell.cell import RNNCell, build, check_no_class
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 
 
 def check_cell(cell: Any, argument: str = "cell") -> None:
     """Raises TypeError unless the object has the attributes of a cell. Its class does not matter."""
+    check_no_class(cell, argument)
     needed = ["output_size", "state_size", "__call__"]
     missing = [name for name in needed if not hasattr(cell, name)]
     if not (hasattr(cell, "zero_state") or hasattr(cell, "get_initial_state")):
         missing.append("zero_state")
-    if isinstance(cell, type) or missing:
-        raise TypeError(f"The argument {argument!r} ({cell!r}) is not an RNNCell: {', '.join(missing)} is missing.")
+    if missing and isinstance(cell, (list, tuple)):
+        raise TypeError(f"The argument {argument!r} is not an RNNCell, but a list: make a MultiRNNCell of it.")
+    if missing:
+        raise TypeError(f"The argument {argument!r} ({cell!r}) is not an RNNCell: it has no {', '.join(missing)}.")
 
 
 class CellWrapper(RNNCell):
@@ -70,7 +74,7 @@ class CellWrapper(RNNCell):
           cell_call_fn: the cell inside, (inputs, state, **kwargs) -> (output, new state).
           **kwargs: `scope`, if the wrapper was called with one.
         """
-        raise NotImplementedError(f"{type(self).__name__}._call_wrapped_cell")
+        raise NotImplementedError(f"{type(self).__name__}: a wrapper must define the method `_call_wrapped_cell`")
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
         """Returns why engines cannot do what the wrapper does, for inputs [B, width]; None if they can.
@@ -159,7 +163,9 @@ def _sum(inputs: Any, outputs: Any) -> Any:
     """Adds nests of tensors; raises ValueError if structures or shapes differ, because a sum would broadcast."""
     tf.nest.assert_same_structure(inputs, outputs)
     for x, y in zip(tf.nest.flatten(inputs), tf.nest.flatten(outputs)):
-        x.shape.assert_is_compatible_with(y.shape)
+        if not x.shape.is_compatible_with(y.shape):
+            expected = f"a cell with outputs of the shape of its inputs, {x.shape}, or a `residual_fn`"
+            checks.fail("ResidualWrapper", expected, f"outputs of shape {y.shape}")
     return tf.nest.map_structure(lambda x, y: x + y, inputs, outputs)
 
 

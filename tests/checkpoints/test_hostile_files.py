@@ -117,7 +117,7 @@ def test_a_fifo_does_not_hang(suffix, tmp_path):
     for package in {".safetensors": ["safetensors"], ".onnx": ["onnx"]}.get(suffix, []):
         pytest.importorskip(package, reason=f"{package} is not installed")
     os.mkfifo(str(tmp_path / ("model" + suffix)))
-    with pytest.raises(ValueError, match="model.*, got .*, which is no regular file"):
+    with pytest.raises(ValueError, match="model.*, got an error .*model.* is no regular file"):
         checkpoints.read(tmp_path / ("model" + suffix.replace(".index", "")))
 
 
@@ -198,7 +198,9 @@ def test_deep_groups(tmp_path):
         for _ in range(20000):
             group = group.create_group("a")
     start = time.time()
-    with pytest.raises(ValueError, match="expected a Keras file in .* got ValueError: groups more than 64 deep"):
+    with pytest.raises(
+        ValueError, match="expected a Keras file in .* got an error .ValueError: groups more than 64 deep"
+    ):
         checkpoints.read(tmp_path / "model.h5")
     assert time.time() - start < 5
 
@@ -239,7 +241,8 @@ def test_deep_configs(kind, tmp_path):
         archive.writestr("model.weights.h5", data)
     start = time.time()
     with pytest.raises(
-        ValueError, match="expected a Keras file in .* got (ValueError: a config with layers in|RecursionError)"
+        ValueError,
+        match="expected a Keras file in .* got an error .(ValueError: a config with layers in|RecursionError)",
     ):
         checkpoints.read(path)
     assert time.time() - start < 5

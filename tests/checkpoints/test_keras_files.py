@@ -251,12 +251,12 @@ def test_broken_files(tmp_path):
         copy.write_bytes(whole[: len(whole) // 3])
         with pytest.raises(ValueError, match=f"checkpoints.read: expected a Keras file in .*{copy.name}, got "):
             checkpoints.read(str(copy))
-    with pytest.raises(ValueError, match="expected a Keras file in .*missing.h5, got FileNotFoundError"):
+    with pytest.raises(ValueError, match="expected a Keras file in .*missing.h5, got no such file$"):
         checkpoints.read(str(tmp_path / "missing.h5"))
     arrays = group("layers/lstm/cell/vars")
     arrays["layers/lstm/cell/vars/2"] = np.zeros([12], np.float32)
     with pytest.raises(
-        ValueError, match=r"arrays of .* 'keras' for layers/lstm/cell/vars in .* got .*vars/2': 'float32 \(12,\)"
+        ValueError, match=r"LSTM arrays in the layout keras for layers/lstm/cell/vars in .* got .*vars/2 float32 \[12\]"
     ):
         checkpoints.read(write_file(tmp_path / "shapes.weights.h5", arrays))
     with pytest.raises(ValueError, match="expected LSTM layers in .*gru.weights.h5, got none"):
@@ -285,8 +285,11 @@ def test_a_failure_changes_nothing(tmp_path):
     doubled = [{name: array.astype(np.float64) for name, array in layers[0].items()}]
     bfloat16 = [{name: array.astype(tf.bfloat16.as_numpy_dtype) for name, array in layers[0].items()}]
     for arguments, message in [
-        (dict(path=path, layers=separate_layers([(5, 4)]), template=path), r"\(3, 16\).*got .*\(5, 16\)"),
-        (dict(path=path, layers=doubled, template=path), "'float32'.*got .*'float64'"),
+        (
+            dict(path=path, layers=separate_layers([(5, 4)]), template=path),
+            r"kernel float32 \[3, 16\], got kernel float32 \[5, 16\]$",
+        ),
+        (dict(path=path, layers=doubled, template=path), r"kernel float32 \[3, 16\].*got .*kernel float64 \[3, 16\]"),
         (dict(path=path, layers=bfloat16), "float16, float32 or float64 in a Keras file, got .*bfloat16"),
         (dict(path=path, layers=layers, scope="mine"), "no `scope` for a Keras file"),
         (

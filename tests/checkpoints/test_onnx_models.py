@@ -114,10 +114,10 @@ def test_broken_models(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="checkpoints.read: expected an ONNX model in .*model.onnx, got "):
         checkpoints.read(str(path))
-    with pytest.raises(ValueError, match="expected an ONNX model in .*missing.onnx, got FileNotFoundError"):
+    with pytest.raises(ValueError, match="expected an ONNX model in .*missing.onnx, got no such file$"):
         checkpoints.read(str(tmp_path / "missing.onnx"))
     onnx.save(model_of(lstm_layers([4], 3), weights={"R": np.zeros([1, 16, 3], np.float32)}), str(path))
-    with pytest.raises(ValueError, match=r"arrays of .* 'onnx' for encoder in .* got .*\(1, 16, 3\)"):
+    with pytest.raises(ValueError, match=r"LSTM arrays in the layout onnx for encoder in .* got .*\[1, 16, 3\]"):
         checkpoints.read(str(path))
     computed = onnx.helper.make_node("Mul", ["W", "one"], ["computed"], name="scale")
     model = model_of(lstm_layers([4], 3), extra=[computed])
@@ -125,7 +125,7 @@ def test_broken_models(tmp_path):
     onnx.save(model, str(path))
     with pytest.raises(
         ValueError,
-        match="arrays of .* for encoder .*'computed': 'missing'.*; W is computed by Mul .node 'scale'. at run time",
+        match="LSTM arrays .* for encoder .*no computed.*; W is computed by Mul .node 'scale'. at run time",
     ):
         checkpoints.read(str(path))
 
@@ -134,12 +134,14 @@ def test_a_failure_changes_nothing(tmp_path):
     path = tmp_path / "model.onnx"
     onnx.save(model_of(lstm_layers([4], 3)), str(path))
     before = folder(tmp_path)
-    with pytest.raises(ValueError, match=r"expected arrays for encoder of .*\(1, 16, 3\).*got .*\(1, 16, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"expected arrays for encoder of .*W float32 \[1, 16, 3\], got W float32 \[1, 16, 5\]$"
+    ):
         checkpoints.write(str(path), lstm_layers([4], 5), template=str(path), overwrite=True)
-    with pytest.raises(ValueError, match="without a projection, since the layout 'onnx'"):
+    with pytest.raises(ValueError, match="has a projection, for which the layout 'onnx' has no place"):
         source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_projection/.*")
         checkpoints.write(str(path), source.layers, overwrite=True)
-    with pytest.raises(ValueError, match="all forward, got .*'backward'"):
+    with pytest.raises(ValueError, match="all forward, got .* backward"):
         backward = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="both/.*/bw/.*")
         checkpoints.write(str(path), backward.layers, overwrite=True)
     assert folder(tmp_path) == before
@@ -171,7 +173,7 @@ def test_nodes_that_share_their_weights(tmp_path):
     path, new = str(tmp_path / "model.onnx"), str(tmp_path / "new.onnx")
     onnx.save(two_nodes(parallel=False), path)
     layers = lstm_layers([3, 3], 3, seed=8)
-    with pytest.raises(ValueError, match="the same numbers for all layers that share W, got second"):
+    with pytest.raises(ValueError, match="the same numbers for all layers that share W, got others for second$"):
         checkpoints.write(new, layers, template=path)
     checkpoints.write(new, [layers[0]] * 2, template=path)
     for actual in checkpoints.read(new).layers:

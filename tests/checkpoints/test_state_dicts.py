@@ -115,7 +115,7 @@ def test_broken_files(suffix, tmp_path):
         path.write_bytes(part)
         with pytest.raises(ValueError, match=f"checkpoints.read: expected .* in .*model.{suffix[1:]}, got "):
             checkpoints.read(str(path))
-    with pytest.raises(ValueError, match=f"expected .*missing.{suffix[1:]}, got FileNotFoundError"):
+    with pytest.raises(ValueError, match=f"expected .*missing.{suffix[1:]}, got no such file$"):
         checkpoints.read(str(tmp_path / ("missing" + suffix)))
 
 
@@ -124,7 +124,7 @@ def test_shapes_that_do_not_fit(name, tmp_path):
     arrays = dict(np.load(os.path.join(PYTORCH, "stacked.npz")))
     arrays[f"encoder.{name}_l1"] = np.zeros([5, 2], np.float32)
     np.savez(str(tmp_path / "model.npz"), **arrays)
-    with pytest.raises(ValueError, match=r"arrays of .* 'pytorch' for encoder.l1 in .* got .*\(5, 2\)"):
+    with pytest.raises(ValueError, match=r"LSTM arrays in the layout pytorch for encoder.l1 in .* got .*\[5, 2\]"):
         checkpoints.read(str(tmp_path / "model.npz"))
 
 
@@ -142,7 +142,7 @@ def test_nothing_is_unpickled(tmp_path):
     marker, path = str(tmp_path / "made"), str(tmp_path / "model.npz")
     np.savez(path, weight_ih_l0=np.array([Pickled(marker)], object))
     with pytest.raises(
-        ValueError, match="expected arrays by name, without pickles, in .*got ValueError: Object arrays"
+        ValueError, match=r"expected arrays without pickles in .*got an error \(ValueError: Object arrays"
     ):
         checkpoints.read(path)
     assert not os.path.exists(marker)
@@ -154,12 +154,9 @@ def test_a_failure_changes_nothing(suffix, tmp_path):
     path = str(tmp_path / ("model" + suffix))
     checkpoints.write(path, float32_layers([4], 3))
     before = folder(tmp_path)
-    with pytest.raises(
-        ValueError,
-        match=r"layers` to have one width, as in an nn.LSTM, got weight_hh of shapes \[\(16, 4\), \(20, 5\)\]",
-    ):
+    with pytest.raises(ValueError, match="layers` to have one width, as in an nn.LSTM, got the widths 4, 5$"):
         checkpoints.write(path, float32_layers([4, 5], 3), overwrite=True)
-    with pytest.raises(ValueError, match="without peepholes, since the layout 'pytorch'"):
+    with pytest.raises(ValueError, match="has peepholes, for which the layout 'pytorch' has no place"):
         source = checkpoints.read(os.path.join(GOLDEN, "cells.ckpt"), names="lstm_peepholes/.*")
         checkpoints.write(path, source.layers, overwrite=True)
     assert folder(tmp_path) == before
@@ -168,9 +165,9 @@ def test_a_failure_changes_nothing(suffix, tmp_path):
 @pytest.mark.parametrize("package, path", [("safetensors", "a.safetensors"), ("onnx", "a.onnx")])
 def test_a_package_that_is_missing(package, path, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)  # An import fails as if it were not installed.
-    with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
+    with pytest.raises(ValueError, match=f"{path} needs the package {package}: pip install {package}"):
         checkpoints.read(str(tmp_path / path))
-    with pytest.raises(ValueError, match=f"expected the package `{package}` for .*pip install {package}"):
+    with pytest.raises(ValueError, match=f"{path} needs the package {package}: pip install {package}"):
         checkpoints.write(str(tmp_path / path), float32_layers([4], 3))
     assert folder(tmp_path) == {}
 
@@ -195,8 +192,8 @@ def test_modules_by_number_in_a_file_that_sorts_them_as_text(tmp_path, suffix):
     [
         ("_l1", "without gaps in their numbers in .*, or `names` to select layers, got no l1"),
         ("_l0", "without gaps in their numbers in .*, or `names` to select layers, got no l0"),
-        ("weight_ih_l1", "arrays of .* for l1 in .*'weight_ih_l1': 'missing'"),
-        ("weight_hh_l1", "arrays of .* for l1 in .*'weight_hh_l1': 'missing'"),
+        ("weight_ih_l1", "LSTM arrays .* for l1 in .* got no weight_ih_l1, "),
+        ("weight_hh_l1", "LSTM arrays .* for l1 in .*, no weight_hh_l1, "),
     ],
 )
 def test_layers_that_are_missing(left_out, message, tmp_path):
@@ -284,7 +281,5 @@ def test_real_weight_normalisation(tmp_path):
     module.lstm = torch.nn.LSTM(3, 4)
     torch.nn.utils.parametrizations.weight_norm(module.lstm, "weight_hh_l0")
     np.savez(str(tmp_path / "model.npz"), **{name: value.numpy() for name, value in module.state_dict().items()})
-    with pytest.raises(
-        ValueError, match="'lstm.weight_hh_l0': 'missing'.*; with lstm.parametrizations.weight_hh_l0.original0"
-    ):
+    with pytest.raises(ValueError, match="no lstm.weight_hh_l0,.*; with lstm.parametrizations.weight_hh_l0.original0"):
         checkpoints.read(tmp_path / "model.npz")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -13,9 +14,10 @@ from stacked_lstm import StackedLSTM, checkpoints
 from stacked_lstm.commands import command, convert
 from stacked_lstm.compat import tf
 from support import numeric, plain_lstm
-from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
+from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, hostile_checkpoint, names_of, saved
 from support.initial_states import saved_stack
 from support.paths import ROOT
+from support.sets import ONCE
 
 FOLDER = os.path.dirname(GOLDEN)
 CELLS = os.path.join(GOLDEN, "cells.ckpt")
@@ -162,8 +164,9 @@ def test_one_network_of_several_after_the_other(tmp_path, capsys):
     source, half, whole = (str(tmp_path / name) for name in ("both.ckpt", "half.ckpt", "whole.ckpt"))
     saved(source, dict(cell("net/fw/lstm_cell"), **cell("net/bw/lstm_cell", seed=1)))
     status, printed, errors = run(capsys, source=source, to=half, to_format="stacked_lstm")
-    assert status == 2 and "--layers: expected the layers of one network, got several networks: " in errors
-    assert errors.rstrip().endswith("net/bw, net/fw") and not os.path.exists(half + ".index")
+    assert status == 2 and "--layers: expected the layers of one network, got " in errors
+    assert errors.endswith("2 networks: net/bw, net/fw; name those of one, as in --layers='net/bw.*'\n")
+    assert not os.path.exists(half + ".index")
     for start, end, side in [(source, half, "fw"), (half, whole, "bw")]:
         options = dict(layers=f"net/{side}/.*", to_format="stacked_lstm", to_scope=side)
         status, _, errors = run(capsys, source=start, to=end, **options)
@@ -260,7 +263,10 @@ ERRORS = [
     (dict(source=None), "--from: expected a file name, got none"),
     (dict(to=None), "--to: expected a file name, got none"),
     (dict(source="missing.ckpt"), "--from: expected a TensorFlow checkpoint in .*missing.ckpt"),
-    (dict(to_format=None), "--to: expected --to_format, or a file name that ends in one of .weights.h5"),
+    (
+        dict(to_format=None),
+        "--to: expected a file name that ends in one of .weights.h5 .* --to_format as one of stacked_lstm",
+    ),
     (
         dict(to="there.npz", to_format=None),
         "--to: expected the name of a new file, or --overwrite, got .*there.npz, which exists",
@@ -272,7 +278,7 @@ ERRORS = [
     (dict(to="no/where.ckpt"), "--to: expected an existing folder"),
     (
         dict(layers=None, source=os.path.join(GOLDEN, "block_cells.ckpt")),
-        "--layers: expected the layers of one network, got several networks: block",
+        r"--layers: expected the layers of one network, got \d+ networks: block.*as in --layers='block",
     ),
     (
         dict(layers="nothing"),
@@ -288,10 +294,10 @@ ERRORS = [
     ),
     (
         dict(layers="lstm_peepholes/.*", to="new.npz", to_format=None),
-        "--to: expected a layer without peepholes, since the layout 'pytorch'",
+        "--to: the layer has peepholes, for which the layout 'pytorch' has no place",
     ),
     (dict(layers="(multi_two|lstm)/.*"), "each as wide as the next one's input"),
-    (dict(layers="both/.*"), "--layers selects to be one stack, all of one direction, got .*'backward'"),
+    (dict(layers="both/.*"), "--layers selects to be one stack, all of one direction, got .* backward"),
     (dict(template="there.npz"), "--template: expected a TensorFlow checkpoint in .*there.npz"),
     (
         dict(from_format="pytorch", source="there.npz", layers=None),
@@ -329,7 +335,28 @@ def test_the_command_itself(tmp_path):
     result = subprocess.run([sys.executable, SCRIPT] + arguments, capture_output=True)
     errors = result.stderr.decode()
     assert result.returncode == 2 and "Traceback" not in errors
-    assert re.search(r"^convert.py: --from: expected .* in .*no.npz, got FileNotFoundError", errors, re.M)
+    assert re.search(r"^convert.py: --from: expected .* in .*no.npz, got no such file$", errors, re.M)
+
+
+@ONCE
+@pytest.mark.parametrize("flag", ["--trusted", None])
+@pytest.mark.parametrize("role", ["from", "template"])
+def test_a_checkpoint_that_ends_its_reader(flag, role, tmp_path):
+    """Its process dies. That is one line, unless the user says that the file is trusted."""
+    hostile = hostile_checkpoint(tmp_path / "model.ckpt", [-5])
+    good = os.path.join(FOLDER, "pytorch", "stacked.npz")
+    before = folder(tmp_path)
+    arguments = [f"--from={hostile}"] if role == "from" else [f"--from={good}", f"--template={hostile}"]
+    arguments += [f"--to={tmp_path / 'own.ckpt'}", "--to_format=rnn_cell"] + [flag] * (flag is not None)
+    result = subprocess.run([sys.executable, SCRIPT] + arguments, capture_output=True)
+    if flag:
+        assert result.returncode == -signal.SIGABRT
+    else:
+        expected = (
+            "convert.py: --from: expected a file that does no harm, got .*model.ckpt, which ends the process .*\n"
+        )
+        assert result.returncode == 2 and re.fullmatch(expected, result.stderr.decode()), result.stderr
+    assert folder(tmp_path) == before
 
 
 PROGRAM_WITHOUT_TENSORFLOW = """
@@ -360,7 +387,7 @@ def test_without_tensorflow(tmp_path):
     """A conversion from PyTorch to Keras imports no TensorFlow."""
     source, target = os.path.join(FOLDER, "pytorch", "stacked.npz"), str(tmp_path / "new.weights.h5")
     program = [sys.executable, "-c", PROGRAM_WITHOUT_TENSORFLOW, "--from=" + source, "--to=" + target]
-    result = subprocess.run(program, capture_output=True)
+    result = subprocess.run(program + ["--trusted"], capture_output=True)
     assert "imported ['h5py']" in result.stdout.decode(), result.stderr.decode()
     assert result.returncode == 0 and len(checkpoints.read(target).layers) == 2
 

@@ -146,5 +146,5 @@ def test_a_learned_state_has_initializers(session):
     first, second = lstm.get_weights(session).initial_state
     assert not np.any([first["c"], first["h"], second["c"]]) and np.all(second["h"] != 0)
     other = StackedLSTM([2], initial_state="learned", bias_initializer={"initial_state/layer_2/h": "tn"}, name="other")
-    with pytest.raises(ValueError, match="bias initializers for variables among .*initial_state/layer_1/h"):
+    with pytest.raises(ValueError, match="keys of `bias_initializer` to be .*initial_state/layer_1/c.*layer_2/h$"):
         other.build(1)

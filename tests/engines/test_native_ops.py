@@ -66,7 +66,7 @@ def test_random_shapes_when_it_runs(stack):
 
 @pytest.mark.parametrize("length", [-1, 6, 2**31 - 1, -(2**31)])
 def test_lengths_out_of_range(length, stack):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=f"expected `lengths` from 0 to 5, got {length}"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"expected sequence lengths from 0 to 5, got {length}"):
         stack(dict(VALUES, lengths=[1, length, 2, 3]))
 
 
@@ -147,7 +147,7 @@ def test_what_the_forward_op_has_made(session):
         return session.run(ops.stacked_lstm_backward(outputs=outputs, cache=cache, **gradients, **inputs_and_extras))
 
     assert backward(outputs, cache)[0].shape == (5, 4, 3)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="`cache` as this processor arranges it"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`cache` comes from a machine with another processor"):
         backward(outputs, cache[..., None])
     longer = np.concatenate([cache, cache[:1]])
     for changes in ((outputs[1:], cache), (outputs.ravel(), cache), (outputs, cache[1:]), (outputs, longer)):

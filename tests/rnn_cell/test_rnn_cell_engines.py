@@ -81,8 +81,8 @@ STEPWISE_CALLS = {
         ("there is a Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
     ],
     "_activations_have_names": [
-        ("the activation softmax is a function", lambda: run(stack(activation=tf.nn.softmax))),
-        ("the activation <lambda> is a function", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
+        ("the activation softmax is a Python function, not one", lambda: run(stack(activation=tf.nn.softmax))),
+        ("the activation <lambda> is a Python function, not one", lambda: run(stack(activation=lambda v: tf.tanh(v)))),
     ],
     "_inputs_are_one_tensor": [
         ("the inputs have the shape", lambda: run(rnn_cell.LSTMCell(4), tf.zeros([2, 5]))),

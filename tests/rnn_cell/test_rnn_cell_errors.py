@@ -38,14 +38,14 @@ def test_wrong_sizes():
         state = cell.zero_state(2, tf.float32)
         with pytest.raises(ValueError, match="inputs.shape.* to be known"):
             cell(tf.placeholder(tf.float32, [2, None]), state)
-        with pytest.raises(ValueError, match=r"expected inputs of rank 2, \[batch, input\], got shape"):
+        with pytest.raises(ValueError, match=r"expected inputs of rank 2, \[batch, input\], in each step, got shape"):
             cell(tf.zeros([2, 5, 3]), state)
         with pytest.raises(ValueError, match="RNN cell only supports floating point inputs, but saw dtype: int32"):
             cell(tf.zeros([2, 3], tf.int32), state)
     cell = LSTMS[0]()
     with pytest.raises(ValueError, match="inputs.shape.* to be known"):
         cell(tf.placeholder(tf.float32, [2, None]), cell.zero_state(2, tf.float32))
-    with pytest.raises(ValueError, match=r"basic_lstm_cell: expected inputs of rank 2, \[batch, input\], got shape"):
+    with pytest.raises(ValueError, match=r"basic_lstm_cell: expected inputs of rank 2, .* in each step, got shape"):
         LSTMS[0]()(tf.zeros([2, 5, 3]), cell.zero_state(2, tf.float32))
     with pytest.raises(ValueError, match="[Dd]imension"):
         LSTMS[0](name="a")(tf.zeros([2, 3]), rnn_cell.BasicLSTMCell(5).zero_state(2, tf.float32))
@@ -53,24 +53,84 @@ def test_wrong_sizes():
         LSTMS[0](name="b")(tf.zeros([2, 3]), cell.zero_state(3, tf.float32))
 
 
+SIX_CELLS = (
+    rnn_cell.LSTMCell, rnn_cell.BasicLSTMCell, rnn_cell.LSTMBlockCell, rnn_cell.GRUCell, rnn_cell.BasicRNNCell,
+    rnn_cell.NASCell,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("make", SIX_CELLS)
+def test_one_cell_in_two_layers_of_different_width(make):
+    """Not TensorFlow's "Dimensions must be equal, but are 40 and 64 for '{{node ...": the message tells what to do."""
+    stack = rnn_cell.MultiRNNCell([make(8)] * 2)
+    message = "cell: expected inputs of width 3, as in its first call, got width 8; if the same cell object is in two "
+    with pytest.raises(ValueError, match=message + r"layers .* as in \[cell\] \* 2, give each its own cell$"):
+        rnn_cell.dynamic_rnn(stack, tf.zeros([2, 5, 3]), dtype=tf.float32)
+
+
+def test_one_cell_in_two_layers_on_an_engine_by_name():
+    stack = rnn_cell.MultiRNNCell([rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(8), 0.5)] * 2)
+    message = "the same cell has inputs of width 3 and of width 8; each layer needs its own cell"
+    with pytest.raises(ValueError, match="^dynamic_rnn: the engine 'graph' .* cannot run this call: " + message):
+        rnn_cell.dynamic_rnn(stack, tf.zeros([2, 5, 3]), dtype=tf.float32, engine="graph")
+
+
+@pytest.mark.parametrize("make", SIX_CELLS)
+def test_inputs_of_another_dtype_than_the_state(make):
+    cell = make(4)
+    with pytest.raises(ValueError, match="cell: expected inputs of the dtype of the state, float32, got float64"):
+        cell(tf.zeros([2, 3], tf.float64), cell.zero_state(2, tf.float32))
+
+
+@pytest.mark.parametrize("time_major, axes", [(False, "batch, time, input"), (True, "time, batch, input")])
+def test_inputs_without_time(time_major, axes):
+    message = rf"^dynamic_rnn: expected `inputs` of rank 3, \[{axes}\], got shape \(2, 8\)"
+    with pytest.raises(ValueError, match=message):
+        rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(4), tf.zeros([2, 8]), dtype=tf.float32, time_major=time_major)
+
+
+def test_a_residual_connection_of_another_width():
+    cell = rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4))
+    with pytest.raises(ValueError, match=r"of its inputs, \(2, 3\), or a `residual_fn`, got outputs of shape \(2, 4\)"):
+        cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
+
+
 def test_bad_constructors():
     for build, error, message in (
         (lambda: rnn_cell.MultiRNNCell([]), ValueError, "Must specify at least one cell"),
         (lambda: rnn_cell.MultiRNNCell(LSTMS[0]()), TypeError, "cells must be a list or tuple"),
         (lambda: rnn_cell.MultiRNNCell([LSTMS[0]()], state_is_tuple=False), ValueError, "Some cells return tuples"),
-        (lambda: rnn_cell.BasicLSTMCell(4, units=4), TypeError, "BasicLSTMCell: unexpected arguments units"),
+        (
+            lambda: rnn_cell.BasicLSTMCell(4, units=4),
+            TypeError,
+            "BasicLSTMCell: got arguments that it does not have: units",
+        ),
         (lambda: rnn_cell.LSTMCell(4, activation="tan"), ValueError, "LSTMCell: expected `activation` to be one of"),
         (lambda: rnn_cell.GRUCell(4, activation="tan"), ValueError, "GRUCell: expected `activation` to be one of"),
         (lambda: rnn_cell.GRUBlockCell(4, 4), ValueError, "Exactly one of num_units or cell_size must be provided"),
-        (lambda: rnn_cell.NASCell(4, units=4), TypeError, "NASCell: unexpected arguments units"),
+        (lambda: rnn_cell.NASCell(4, units=4), TypeError, "NASCell: got arguments that it does not have: units"),
         (lambda: rnn_cell.HighwayWrapper(tf.tanh), TypeError, "is not an RNNCell"),
         (lambda: rnn_cell.InputProjectionWrapper(tf.tanh, 2), TypeError, "is not an RNNCell"),
         (lambda: rnn_cell.OutputProjectionWrapper(LSTMS[0](), 0), ValueError, "output_size must be > 0: 0"),
         (lambda: rnn_cell.EmbeddingWrapper(LSTMS[0](), 0, 2), ValueError, "embedding_size must be > 0: 0, 2"),
         (lambda: rnn_cell.AttentionCellWrapper(LSTMS[0](), 0), ValueError, "attn_length should be greater than zero"),
         (lambda: rnn_cell.AttentionCellWrapper(LSTMS[0](), 2, state_is_tuple=False), ValueError, "returns tuple of"),
-        (lambda: rnn_cell.ResidualWrapper(rnn_cell.LSTMCell), TypeError, "'cell' .* is not an RNNCell"),
-        (lambda: rnn_cell.DeviceWrapper(tf.tanh, "/cpu:0"), TypeError, "is not an RNNCell: output_size, state_size"),
+        (
+            lambda: rnn_cell.ResidualWrapper(rnn_cell.LSTMCell),
+            TypeError,
+            r"'cell' .*but a class: write LSTMCell\(...\)",
+        ),
+        (lambda: rnn_cell.MultiRNNCell([LSTMS[0](), rnn_cell.GRUCell]), TypeError, r"'cells.1.'.*write GRUCell\(...\)"),
+        (lambda: rnn_cell.ResidualWrapper([LSTMS[0]()]), TypeError, "'cell' .*but a list: make a MultiRNNCell of it"),
+        (lambda: rnn_cell.LSTMCell("4"), ValueError, "LSTMCell: expected `num_units` to be a positive .*, got '4'"),
+        (lambda: rnn_cell.GRUCell(None), ValueError, "GRUCell: expected `num_units` to be a positive .*, got None"),
+        (lambda: rnn_cell.NASCell(4.5), ValueError, "NASCell: expected `num_units` to be a positive .*, got 4.5"),
+        (lambda: rnn_cell.DropoutWrapper(LSTMS[0](), "a"), ValueError, "`input_keep_prob` to be a number .*, got 'a'"),
+        (
+            lambda: rnn_cell.DeviceWrapper(tf.tanh, "/cpu:0"),
+            TypeError,
+            "is not an RNNCell: it has no output_size, state_size",
+        ),
     ):
         with pytest.raises(error, match=message):
             build()
@@ -92,7 +152,7 @@ def test_more_parts_than_rows():
 
 
 def test_missing_names():
-    with pytest.raises(AttributeError, match="^stacked_lstm.rnn_cell has no SRUCell. It has .*BasicLSTMCell, "):
+    with pytest.raises(AttributeError, match="^stacked_lstm.rnn_cell has no SRUCell. Similar names are .*GRUCell"):
         rnn_cell.SRUCell  # noqa: B018
     for name, remark in (
         ("CudnnLSTM", "Use dynamic_rnn around a MultiRNNCell of CudnnCompatibleLSTMCells, .* canonical checkpoint"),
@@ -108,7 +168,7 @@ def test_missing_names():
 
 def test_abstract_members():
     for member in ("state_size", "output_size"):
-        with pytest.raises(NotImplementedError, match="RNNCell." + member):
+        with pytest.raises(NotImplementedError, match=f"RNNCell: a cell must define the property `{member}`"):
             getattr(rnn_cell.RNNCell(), member)
-    with pytest.raises(NotImplementedError, match="RNNCell.call"):
+    with pytest.raises(NotImplementedError, match="RNNCell: a cell must define the method `call"):
         rnn_cell.RNNCell()(tf.zeros([2, 3]), tf.zeros([2, 3]))

@@ -117,7 +117,7 @@ def stand_in(monkeypatch):
 
 def test_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    message = "^peers.pytorch: expected the package torch .`pip install torch`"
+    message = r"^--peer=pytorch needs the package torch \(.*\): pip install torch$"
     with pytest.raises(ImportError, match=message):
         pytorch.pytorch()
     with pytest.raises(parity.PeerMissingError, match=message):
@@ -143,14 +143,16 @@ def test_another_cuda(device, stand_in, monkeypatch):
         if device == "/CPU:0":
             assert pytorch_network.torch_beside_new_ops()[0] is stand_in
         else:
-            with pytest.raises(parity.PeerMissingError, match="expected a package torch for CUDA 12.5.1, .* CUDA 13.0"):
+            with pytest.raises(
+                parity.PeerMissingError, match="--peer=pytorch needs a torch for CUDA 12.5.1, .* CUDA 13.0"
+            ):
                 pytorch_network.torch_beside_new_ops()
 
 
 def test_no_gpu(stand_in):
     stand_in.cuda.is_available = lambda: False
     assert pytorch.pytorch("CPU") is stand_in
-    with pytest.raises(ImportError, match="expected a package torch that sees the GPU, got torch 0.0"):
+    with pytest.raises(ImportError, match="needs a torch that sees the GPU, and torch 0.0 sees none"):
         pytorch.pytorch("GPU")
 
 

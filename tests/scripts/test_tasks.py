@@ -181,11 +181,20 @@ def test_hours_left_out_are_interpolated_and_nan_stays(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("date,wind\n2010/01/01 00:00,3\n", "line 2: expected date,temp, got KeyError"),
-        ("date,temp\n2010/01/01 00:00,3\n2010-01-01 01:00,3\n", "line 3: expected date,temp"),
-        ("date,temp\n2010/01/01 00:00,warm\n", "line 2: expected date,temp.*warm"),
-        ("date,temp\n2010/01/01 00:00\n", "line 2: expected date,temp"),
-        ("date,temp\n2010/01/01 01:00,3\n2010/01/01 01:00,3\n", "expected hours in increasing order"),
+        (
+            "date,wind\n2010/01/01 00:00,3\n",
+            "line 2: expected the columns date and temp, .*, got date=2010/01/01 00:00, wind=3$",
+        ),
+        (
+            "date,temp\n2010/01/01 00:00,3\n2010-01-01 01:00,3\n",
+            "line 3: expected the columns date and temp, .*, got date=2010-01-01 01:00, temp=3$",
+        ),
+        ("date,temp\n2010/01/01 00:00,warm\n", "line 2: expected the columns date and temp, .*, got .*temp=warm$"),
+        ("date,temp\n2010/01/01 00:00\n", "line 2: expected the columns date and temp, .*, got date=2010/01/01 00:00$"),
+        (
+            "date,temp\n2010/01/01 01:00,3\n2010/01/01 01:00,3\n",
+            "line 3: expected an hour after that of the line before, got one that is no later",
+        ),
         ("date,temp\n2010/01/01 01:00,3\n", "expected at least 480 hours, got 1"),
     ],
 )

@@ -64,12 +64,12 @@ def test_titles_are_cut_without_white_space():
 @pytest.mark.parametrize(
     "content, message",
     [
-        (b"title,kind\na,1\n", "line 2: expected title,label, got KeyError"),
-        (b"title,label\na,1\nb,x\n", "line 3: expected title,label, got ValueError"),
-        (b"title,label\na\n", "line 2: expected title,label, got ValueError.*a line of 1 fields"),
-        (b"label,title\n1\n", "line 2: expected title,label, got ValueError.*a line of 1 fields"),
-        (b"title,label\na,b,1\n", "line 2: expected title,label, got ValueError.*a line of 3 fields"),
-        (b'title,label\n"' + b"a" * 140000 + b'",1\n', "expected title,label, got Error"),
+        (b"title,kind\na,1\n", "line 2: expected the columns title and label, .*, got title=a, kind=1"),
+        (b"title,label\na,1\nb,x\n", "line 3: expected the columns title and label, .*, got title=b, label=x"),
+        (b"title,label\na\n", "line 2: expected the columns title and label, .*, got title=a$"),
+        (b"label,title\n1\n", "line 2: expected the columns title and label, .*, got label=1$"),
+        (b"title,label\na,b,1\n", "line 2: expected .*, got title=a, label=b, more=..1"),
+        (b'title,label\n"' + b"a" * 140000 + b'",1\n', "expected CSV .field larger than field limit"),
         (b"title,label\na,3\n", "expected labels 0 to 2, got 3"),
         (b"title,label\na,99999999999\n", "expected labels 0 to 2, got 99999999999"),
         (b"title,label\na,-1\n", "expected labels 0 to 2, got -1"),

@@ -198,13 +198,19 @@ def test_defaults_depend_on_the_task(changes, expected):
 @pytest.mark.parametrize(
     "flag, value",
     [("epochs", "0"), ("batch_size", "-1"), ("train_examples", "0"), ("seed", "-1"), ("task", "other")]
-    + [("hidden_sizes", value) for value in ("", "3,", "0", "3,-1", "x")]
     + [("learning_rate", value) for value in ("0", "-1", "nan", "inf", "x")]
     + [("initial_state", "ones"), ("engine", "steam"), ("peer", "other")],
 )
 def test_bad_values_are_refused(flag, value):
     with pytest.raises(absl.flags.Error, match="--" + flag):
         flag_values(dict({"task": "forecast"}, **{flag: value}))
+
+
+@pytest.mark.parametrize("value", ["", "3,", "0", "3,-1", "x"])
+def test_bad_widths_are_refused(value):
+    expected = "--hidden_sizes: expected positive integers, such as 32,32,64, got " + (value or "none")
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        settings.read_flags(flag_values({"task": "forecast", "hidden_sizes": value}))
 
 
 @ONCE

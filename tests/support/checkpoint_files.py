@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from stacked_lstm.compat import tf
+from support import checkpoint_index, protobuf_fields
 from support.paths import OF_TENSORFLOW as GOLDEN
 
 PROGRAM = os.path.join(GOLDEN, "program.ckpt")
@@ -25,6 +26,21 @@ def cell(scope, input_size=3, units=4, names=("kernel", "bias"), seed=0):
     random = np.random.RandomState(seed)
     arrays = [random.standard_normal([input_size + units, 4 * units]), random.standard_normal([4 * units])]
     return {f"{scope}/{name}": array.astype(np.float32) for name, array in zip(names, arrays)}
+
+
+def hostile_checkpoint(path, sizes):
+    """A checkpoint with right checksums whose bias has a shape of these sizes."""
+    saved(path, cell("rnn/lstm_cell"))
+    shape = protobuf_fields.serialize([(2, 2, protobuf_fields.serialize([(1, 0, size)])) for size in sizes])
+    with open(f"{path}.index", "rb") as file:
+        entries = checkpoint_index.read(file.read())
+    for k, (key, value) in enumerate(entries):
+        if key.endswith(b"bias"):
+            fields = [(n, kind, shape if n == 2 else old) for n, kind, old in protobuf_fields.parse(value)]
+            entries[k] = (key, protobuf_fields.serialize(fields))
+    with open(f"{path}.index", "wb") as file:
+        file.write(checkpoint_index.write(entries))
+    return str(path)
 
 
 def names_of(layers):

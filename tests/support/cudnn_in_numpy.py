@@ -1,11 +1,11 @@
 """cuDNN's LSTM in NumPy, written from NVIDIA's documentation. It can replace TensorFlow's cuDNN ops.
 
-Its equations do not depend on the package. It reads the buffer as cudnnGetRNNWeightParams describes it: linLayerID 0 to 3 are
-the matrices for inputs and 4 to 7 those for h, in the order input gate, forget gate, new memory, output gate; 8 is the
-projection, if there is one. The equations are those of CUDNN_LSTM with a double bias and the projSize of
-cudnnSetRNNDescriptor_v8, and the gradients are derived from them, step by step. Inputs that
-cuDNN refuses raise AssertionError. Results that cuDNN leaves undefined are NaN. The gradients of a second backward pass
-on one reserve space are NaN, too, because the first pass overwrites the space (cudnnRNNBackwardData_v8).
+Its equations do not depend on the package. It reads the buffer as cudnnGetRNNWeightParams describes it: linLayerID 0 to
+3 are the matrices for inputs and 4 to 7 those for h, in the order input gate, forget gate, new memory, output gate; 8
+is the projection, if there is one. The equations are those of CUDNN_LSTM with a double bias and the projSize of
+cudnnSetRNNDescriptor_v8, and the gradients are derived from them, step by step. Inputs that cuDNN refuses raise
+AssertionError. Results that cuDNN leaves undefined are NaN. The gradients of a second backward pass on one reserve
+space are NaN, too, because the first pass overwrites the space (cudnnRNNBackwardData_v8).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ MODULES = (
     "stacked_lstm.numpy_lstm",
     "stacked_lstm.parity",
     "stacked_lstm.rnn_cell",
+    "stacked_lstm.runtime",
 )
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
+from stacked_lstm.compilation.compiler import BuildError
 from stacked_lstm.engines.native import library
 
 
 def main() -> int:
     """Returns the exit status: 0 if the library is there and can be loaded, else 1."""
     try:
-        path, is_new = library.find_or_build()
+        path, is_new = library.LIBRARY.find_or_build()
         library.load()
-    except library.BuildError as error:
+    except BuildError as error:
         print(f"the native engine is not available: {error}", file=sys.stderr)
         return 1
     print(f"{'built' if is_new else 'found'} {path}")

@@ -23,7 +23,7 @@ def _named_activations(layers: Sequence[Layer], place: Place) -> str | None:
     for layer in layers:
         for function in (layer.activation, layer.recurrent_activation):
             if not activations.is_named(function):
-                return f"the activation {function.name} is a function that is not known by name"
+                return f"the activation {function.name} is a Python function, not one of the package's"
             if function.name not in ACTIVATIONS:
                 return f"it does not have the activation {function.name}"
     return None

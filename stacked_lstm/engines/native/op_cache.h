@@ -33,8 +33,8 @@ template <class T>
 Status ExpectVectorLayout(const char* name, const Tensor& tensor, int64_t size) {
   const bool size_matches = tensor.dims() > 0 && tensor.dim_size(0) == size && tensor.NumElements() == size;
   if (size_matches && tensor.dims() != 1 + VectorAxes<T>()) {
-    return InvalidArgument("StackedLstm: expected `", name, "` as this processor arranges it, got shape ",
-                           tensor.shape().DebugString(), " from another one: it is to be made where it is used");
+    return InvalidArgument("StackedLstm: `", name, "` comes from a machine with another processor (its shape is ",
+                           tensor.shape().DebugString(), "): freeze the graph on the machine that runs it");
   }
   return ExpectShape(name, tensor, VectorLayoutShape<T>(size));
 }

@@ -59,7 +59,8 @@ inline Status ActivationByName(const std::string& name, Activation* activation) 
       return Status();
     }
   }
-  return InvalidArgument("StackedLstm: expected a known activation, got '", name, "'");
+  return InvalidArgument("StackedLstm: expected the activation to be one of tanh, sigmoid, hard_sigmoid, ",
+                         "hard_sigmoid_6, relu, linear, got '", name, "'");
 }
 
 // The kernels or the biases of one layer: `number` tensors of a list, starting with index `first`.
@@ -81,8 +82,8 @@ inline Status SplitByLayer(const char* name, const OpInputList& list, int layers
     expected += (expected.empty() ? "" : " or ") + std::to_string(count);
   }
   if (!is_valid) {
-    return InvalidArgument("StackedLstm: expected ", expected, " `", name, "` for each of ", layers, " layers, got ",
-                           list.size());
+    return InvalidArgument("StackedLstm: expected ", expected, " `", name, "` per layer, and ", layers, " layers, got ",
+                           list.size(), " tensors");
   }
   for (int l = 0; l < layers; ++l) ranges->push_back({&list, l * per_layer, per_layer});
   return Status();
@@ -108,7 +109,7 @@ inline Status ReadSizes(const TensorRange& kernels, const TensorRange& projectio
   layer->inputs = shape.dim_size(0) - layer->outputs();
   if (layer->units == 0 || columns % gates || layer->inputs < 0) {
     return InvalidArgument("StackedLstm: expected `kernels` of shape [", projection.number ? "P" : "H", " + I, ",
-                           gates == 1 ? "" : "4 ", "H], got ", shape.DebugString());
+                           gates == 1 ? "" : "4", "H], got ", shape.DebugString());
   }
   for (int k = 1; k < kernels.number; ++k) {
     RETURN_IF_ERROR(ExpectShape("kernels", kernels[k], {layer->inputs + layer->outputs(), layer->units}));
@@ -175,8 +176,8 @@ struct StackInputs {
       if (!lengths.empty()) layer.lengths = lengths.data();
       RETURN_IF_ERROR(ReadSizes(kernels[l], projections[l], &layer));
       if (layer.inputs != width) {
-        return InvalidArgument("StackedLstm: expected `kernels` of layer ", l, " for inputs of width ", width, ", as ",
-                               l ? "the layer below has outputs" : "`x` has", ", got them for ", layer.inputs);
+        return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs, ", as the kernels of layer ", l + 1,
+                               " have, got width ", width);
       }
       layer.extras.peepholes = peepholes[l].number > 0;
       RETURN_IF_ERROR(ReadBound("cell_clips", cell_clips[l], &layer.extras.cell_bound));
@@ -255,7 +256,7 @@ struct StackInputs {
     lengths.assign(values.data(), values.data() + values.size());
     for (int32_t length : lengths) {
       if (length < 0 || length > x.dim_size(0)) {
-        return InvalidArgument("StackedLstm: expected `lengths` from 0 to ", x.dim_size(0), ", got ", length);
+        return InvalidArgument("StackedLstm: expected sequence lengths from 0 to ", x.dim_size(0), ", got ", length);
       }
     }
     return Status();

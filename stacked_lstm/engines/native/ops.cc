@@ -33,7 +33,8 @@ void CatchOutOfMemory(OpKernelContext* context, Work work) {
   try {
     work();
   } catch (const std::bad_alloc&) {
-    context->CtxFailure(tensorflow::errors::ResourceExhausted("StackedLstm: out of memory"));
+    context->CtxFailure(tensorflow::errors::ResourceExhausted(
+        "StackedLstm: there is not enough memory; use a smaller batch or fewer steps"));
   }
 }
 

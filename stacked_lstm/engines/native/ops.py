@@ -136,8 +136,10 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
 def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
     """The `Layer`s of an op, with these inputs in the places of its own."""
     if not inputs.kernels[0].shape.is_fully_defined():  # The graph was imported without it.
-        expected = "`kernels` of known shape for second derivatives"
-        raise ValueError(f"StackedLstmBackward: expected {expected}, got {inputs.kernels[0].shape}")
+        raise ValueError(
+            "StackedLSTM: second derivatives of the engine 'native' need weights of known shapes, which this imported "
+            "graph has lost; build the graph anew, or import it with its shapes"
+        )
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):

@@ -1,0 +1,20 @@
+"""`stacked_lstm.runtime` in the benchmark: the `native` engine's kernels without TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+from benchmarking.shapes import Shape
+from benchmarking.timing import fastest_setting
+from benchmarking.weights import random_layers
+from stacked_lstm import runtime
+
+
+@fastest_setting(None, 1)
+def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None) -> Callable[[], Any]:
+    """Inference from the host's memory."""
+    del mode, device
+    predictor = runtime.Predictor(random_layers(shape), dtype=x.dtype.name, threads=threads)
+    return lambda: predictor(x, time_major=True)

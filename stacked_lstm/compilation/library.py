@@ -1,0 +1,88 @@
+"""`Library`: a shared library that is built at its first use.
+
+The name of the built file is a hash of everything it depends on: sources, other libraries, compiler, processor. The
+file is written under another name and then renamed. It ends with a hash of its own contents, so that an incomplete file
+is built again. If the environment names a library, that one is taken instead, and nothing is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from typing import Callable, NamedTuple, Sequence
+
+from stacked_lstm.compilation import cache_folder, compiler
+from stacked_lstm.compilation.compiler import BuildError, Toolchain
+from stacked_lstm.temporary_folders import temporary_folder
+
+_LOG = logging.getLogger("stacked_lstm")
+
+
+class Library(NamedTuple):
+    """A shared library.
+
+    Fields:
+      name: the first part of the name of its file.
+      title: what the log calls it, such as "the native engine".
+      variable: the environment variable that may name a built library.
+      directory: the folder of its sources. It depends on all headers there.
+      sources: the names of the files to compile.
+      toolchain: function without arguments that returns the `Toolchain`, or raises BuildError.
+    """
+
+    name: str
+    title: str
+    variable: str
+    directory: str
+    sources: Sequence[str]
+    toolchain: Callable[[], Toolchain]
+
+    def cache_path(self, tools: Toolchain) -> str:
+        """Returns the path where the cache keeps the library that `tools` build."""
+        return os.path.join(cache_folder.path(), self._file_name(tools))
+
+    def find_or_build(self) -> tuple[str, bool]:
+        """Returns (path of the library, whether this call built it).
+
+        Raises:
+          BuildError: there is no compiler, the compiler fails or takes too long, another process takes too long to
+            build the same library, or there is no place to keep it.
+        """
+        path = os.environ.get(self.variable)
+        if path:
+            if not cache_folder.is_library(path):
+                raise BuildError(f"{self.variable} names no library that this package built: {path!r}")
+            return os.path.abspath(path), False
+        try:
+            return self._find_or_build_in_cache(self.toolchain())
+        except OSError as error:
+            advice = f"set {cache_folder.VARIABLE} to another directory"
+            raise BuildError(f"the library cannot be kept: {error}; {advice}") from error
+
+    def _find_or_build_in_cache(self, tools: Toolchain) -> tuple[str, bool]:
+        directory, name = cache_folder.path(), self._file_name(tools)
+        path = os.path.join(directory, name)
+        with cache_folder.opened(directory) as folder:
+            if cache_folder.has_library(name, folder):
+                return path, False
+            with cache_folder.locked(name + ".lock", folder):
+                if cache_folder.has_library(name, folder):  # Another process was faster.
+                    return path, False
+                _LOG.warning(
+                    "stacked_lstm: building %s once, with %s, as %s", self.title, " ".join(tools.command), path
+                )
+                with temporary_folder(directory, "build-") as temporary:
+                    build = compiler.build(tools, [os.path.join(self.directory, s) for s in self.sources], temporary)
+                    cache_folder.complete(build)
+                    os.replace(build, name, dst_dir_fd=folder)
+        return path, True
+
+    def _file_name(self, tools: Toolchain) -> str:
+        digest = hashlib.sha256(repr(tuple(tools)).encode())
+        headers = [name for name in os.listdir(self.directory) if name.endswith(".h")]
+        paths = [os.path.join(self.directory, name) for name in sorted([*headers, *self.sources])]
+        for path in paths + [compiler.__file__]:  # That one has the flags.
+            with open(path, "rb") as source:
+                digest.update(os.path.basename(path).encode() + b"\0" + source.read() + b"\0")
+        return f"{self.name}-{digest.hexdigest()[:32]}.so"

@@ -1,0 +1,155 @@
+// The forward pass of a stack as C functions, for programs without TensorFlow. stacked_lstm/runtime calls them.
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "buffer.h"
+#include "lstm.h"
+#include "thread_pool.h"
+
+namespace stacked_lstm {
+namespace {
+
+// The sequences of one call, and where its results go.
+struct Call {
+  int64_t steps, batch;
+  const int32_t* lengths;  // [B], from 0 to T; null if all sequences have T steps.
+  const void* x;           // [T, B, I]
+  const void* states;      // Before the first step: c of all layers, [B, H] of the lowest layer first; then h likewise.
+  void* outputs;           // [T, B, H] of the last layer.
+  void* finals;            // As `states`, at the end of each sequence.
+};
+
+class Predictor {
+ public:
+  virtual ~Predictor() {}
+
+  // Several threads may call it at once.
+  virtual void Run(const Call& call) = 0;
+};
+
+template <class T>
+class StackPredictor : public Predictor {
+ public:
+  // widths: I, and the H of each layer. kernels: 4 per layer, [H + I, H], in the order i, c, f, o, with the rows for h
+  // first. biases: 4 per layer, [H]; null without biases.
+  StackPredictor(int layers, const int64_t* widths, Activation candidate, Activation gates, const T* const* kernels,
+                 const T* const* biases, int threads)
+      : candidate_(candidate),
+        gates_(gates),
+        pool_(new ThreadPool(threads - 1, threads <= static_cast<int>(std::thread::hardware_concurrency()))),
+        threads_{threads, [this](std::function<void()> work) { pool_->Schedule(std::move(work)); }} {
+    for (int l = 0; l < layers; ++l) {
+      stack_.emplace_back(new StackLayer(widths[l], widths[l + 1]));
+      StackLayer& layer = *stack_.back();
+      units_ += layer.units;
+      Weights<const T> weights = {};
+      weights.stride = layer.units;
+      weights.x_row = layer.units;
+      for (int gate = 0; gate < kGates; ++gate) {
+        weights.kernel[gate] = kernels[l * kGates + gate];
+        if (!biases) continue;
+        const T* const bias = biases[l * kGates + gate];
+        layer.bias[gate].assign(bias, bias + layer.units);
+      }
+      Pack<T>(layer.Sizes(), weights, nullptr, layer.packed.get(), threads_);
+    }
+  }
+
+  void Run(const Call& call) override {
+    const int number = stack_.size();
+    std::vector<Layer> layers;
+    std::vector<ForwardArrays<T>> arrays(number);
+    std::vector<std::unique_ptr<Buffer<T>>> between;  // The outputs of all layers but the last.
+    const T* c = static_cast<const T*>(call.states);
+    T* c_last = static_cast<T*>(call.finals);
+    for (int l = 0; l < number; ++l) {
+      const StackLayer& layer = *stack_[l];
+      const int64_t size = call.batch * layer.units, to_h = call.batch * units_;
+      layers.push_back({call.steps, call.batch, layer.inputs, layer.units, candidate_, gates_, call.lengths});
+      if (l < number - 1) between.emplace_back(new Buffer<T>(call.steps * call.batch * layer.units));
+      arrays[l].packed = layer.packed.get();
+      for (int gate = 0; gate < kGates; ++gate) {
+        arrays[l].bias[gate] = layer.bias[gate].empty() ? nullptr : layer.bias[gate].data();
+      }
+      arrays[l].x = l ? arrays[l - 1].outputs : static_cast<const T*>(call.x);
+      arrays[l].c = c;
+      arrays[l].h = c + to_h;
+      arrays[l].outputs = l < number - 1 ? between[l]->get() : static_cast<T*>(call.outputs);
+      arrays[l].c_last = c_last;
+      arrays[l].h_last = c_last + to_h;
+      arrays[l].cache = nullptr;
+      c += size;
+      c_last += size;
+    }
+    Forward<T>(layers, arrays, threads_);
+  }
+
+ private:
+  struct StackLayer {
+    StackLayer(int64_t inputs, int64_t units) : inputs(inputs), units(units), packed(PackedSize<T>(Sizes())) {}
+
+    // A layer of these sizes.
+    Layer Sizes() const { return {0, 0, inputs, units, Activation::kTanh, Activation::kSigmoid, nullptr}; }
+
+    const int64_t inputs, units;
+    const Buffer<T> packed;
+    std::vector<T> bias[kGates];
+  };
+
+  const Activation candidate_, gates_;
+  const std::unique_ptr<ThreadPool, EndThreads> pool_;
+  const Threads threads_;
+  std::vector<std::unique_ptr<StackLayer>> stack_;
+  int64_t units_ = 0;  // The sum of the units of all layers.
+};
+
+template <class T>
+Predictor* Make(int layers, const int64_t* widths, int candidate, int gates, const void* const* kernels,
+                const void* const* biases, int threads) {
+  std::vector<const T*> typed_kernels, typed_biases;
+  for (int k = 0; k < layers * kGates; ++k) {
+    typed_kernels.push_back(static_cast<const T*>(kernels[k]));
+    if (biases) typed_biases.push_back(static_cast<const T*>(biases[k]));
+  }
+  return new StackPredictor<T>(layers, widths, static_cast<Activation>(candidate), static_cast<Activation>(gates),
+                               typed_kernels.data(), biases ? typed_biases.data() : nullptr, threads);
+}
+
+}  // namespace
+}  // namespace stacked_lstm
+
+#define STACKED_LSTM_EXPORT extern "C" __attribute__((visibility("default")))
+
+// Returns a predictor, which keeps no pointer to the arguments; null if there is not enough memory. The arguments are
+// those of `StackPredictor`, with activations as numbers in the order of lstm.h.
+STACKED_LSTM_EXPORT void* stacked_lstm_predictor_make(int is_double, int layers, const int64_t* widths, int candidate,
+                                                      int gates, const void* const* kernels,
+                                                      const void* const* biases, int threads) {
+  try {
+    const auto make = is_double ? stacked_lstm::Make<double> : stacked_lstm::Make<float>;
+    return make(layers, widths, candidate, gates, kernels, biases, threads);
+  } catch (const std::exception&) {  // Neither memory nor a thread may be left.
+    return nullptr;
+  }
+}
+
+// Returns 0, or 1 if there is not enough memory. The arguments are the fields of `Call`.
+STACKED_LSTM_EXPORT int stacked_lstm_predictor_run(void* predictor, int64_t steps, int64_t batch,
+                                                   const int32_t* lengths, const void* x, const void* states,
+                                                   void* outputs, void* finals) {
+  try {
+    static_cast<stacked_lstm::Predictor*>(predictor)->Run({steps, batch, lengths, x, states, outputs, finals});
+    return 0;
+  } catch (const std::bad_alloc&) {
+    return 1;
+  }
+}
+
+STACKED_LSTM_EXPORT void stacked_lstm_predictor_delete(void* predictor) {
+  delete static_cast<stacked_lstm::Predictor*>(predictor);
+}

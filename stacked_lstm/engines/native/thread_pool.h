@@ -1,0 +1,114 @@
+// Threads for programs that have no TensorFlow session to take them from.
+
+#ifndef STACKED_LSTM_THREAD_POOL_H_
+#define STACKED_LSTM_THREAD_POOL_H_
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "team.h"
+
+namespace stacked_lstm {
+
+// A thread that has no work watches for more during kWatch, then sleeps. The system takes about as long to wake a
+// thread as a small call takes altogether, so that a program with one call after another has its threads awake. A
+// program that makes no call uses no processor time.
+class ThreadPool {
+ public:
+  // watch: whether threads watch before they sleep. It is wrong where there are more threads than cores.
+  ThreadPool(int threads, bool watch) : watch_(watch), process_(getpid()) {
+    for (int k = 0; k < threads; ++k) threads_.emplace_back([this] { Run(); });
+  }
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  // Not in a child; see `EndThreads`.
+  ~ThreadPool() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ends_ = true;
+      ++tickets_;
+    }
+    has_work_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  // Runs a function in one of the threads, at some later time. After a fork, the child has none of the threads. The
+  // function then never runs, which a `Team` allows.
+  void Schedule(std::function<void()> work) {
+    if (threads_.empty() || IsForked()) return;
+    bool has_sleepers;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      queue_.push_back(std::move(work));
+      ++tickets_;
+      has_sleepers = sleepers_ > 0;
+    }
+    if (has_sleepers) has_work_.notify_one();
+  }
+
+  // Whether this process is a child of the one with the threads.
+  bool IsForked() const { return getpid() != process_; }
+
+ private:
+  static constexpr std::chrono::microseconds kWatch{200};
+
+  void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!ends_) {
+      if (queue_.empty()) {
+        const uint64_t ticket = tickets_;
+        lock.unlock();
+        if (watch_) Watch(ticket);
+        lock.lock();
+        ++sleepers_;
+        has_work_.wait(lock, [this] { return ends_ || !queue_.empty(); });
+        --sleepers_;
+        continue;
+      }
+      const std::function<void()> work = std::move(queue_.front());
+      queue_.pop_front();
+      lock.unlock();
+      work();
+      lock.lock();
+    }
+  }
+
+  // Returns when there has been work, or after kWatch.
+  void Watch(uint64_t ticket) const {
+    const auto end = std::chrono::steady_clock::now() + kWatch;
+    while (tickets_.load(std::memory_order_relaxed) == ticket && std::chrono::steady_clock::now() < end) {
+      for (int k = 0; k < 16; ++k) Relax();
+    }
+  }
+
+  const bool watch_;
+  const pid_t process_;
+  std::mutex mutex_;
+  std::condition_variable has_work_;
+  std::deque<std::function<void()>> queue_;
+  std::atomic<uint64_t> tickets_{0};  // Functions that were ever scheduled.
+  int sleepers_ = 0;
+  bool ends_ = false;
+  std::vector<std::thread> threads_;  // The last member, because the threads use the others.
+};
+
+// Deletes a pool for a `std::unique_ptr`. In a child, the pool stays in memory: the threads that its members wait for
+// do not exist there.
+struct EndThreads {
+  void operator()(ThreadPool* pool) const {
+    if (!pool->IsForked()) delete pool;
+  }
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_THREAD_POOL_H_

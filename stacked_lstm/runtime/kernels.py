@@ -1,0 +1,136 @@
+"""The compiled functions of `predictor.cc`, called through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import weakref
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from stacked_lstm.compilation import compiler
+from stacked_lstm.compilation.compiler import BuildError
+from stacked_lstm.compilation.library import Library
+
+# In the order of `Activation` in lstm.h.
+ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu", "linear")
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_GATES = "icfo"  # The order of the gates in lstm.h.
+
+_int, _int64, _pointer = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
+_SIGNATURES = {
+    "make": (_pointer, [_int, _int, _pointer, _int, _int, _pointer, _pointer, _int]),
+    "run": (_int, [_pointer, _int64, _int64] + [_pointer] * 5),
+    "delete": (None, [_pointer]),
+}
+
+
+def toolchain() -> compiler.Toolchain:
+    """Returns the `Toolchain` of this machine; raises BuildError if there is no compiler."""
+    return compiler.toolchain(link_flags=["-pthread"])
+
+
+LIBRARY = Library(
+    name="predictor",
+    title="the kernels of stacked_lstm.runtime",
+    variable="STACKED_LSTM_RUNTIME_LIBRARY",
+    directory=os.path.join(_PACKAGE, "engines", "native"),
+    sources=("forward.cc", "layout.cc", "pack.cc", "predictor.cc"),
+    toolchain=toolchain,
+)
+
+
+@functools.lru_cache(maxsize=None)
+def functions() -> dict[str, Any]:
+    """Returns the functions in `_SIGNATURES`, and builds them first if necessary.
+
+    Raises:
+      BuildError: they cannot be built or loaded. It is a RuntimeError.
+    """
+    path, _ = LIBRARY.find_or_build()
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise BuildError(f"the kernels of stacked_lstm.runtime cannot be loaded: {error}") from error
+    table = {}
+    for name, (result, arguments) in _SIGNATURES.items():
+        table[name] = getattr(library, f"stacked_lstm_predictor_{name}")
+        table[name].restype, table[name].argtypes = result, arguments
+    return table
+
+
+def problem() -> str | None:
+    """Returns why the kernels cannot be built or loaded; None if they can. This builds and loads them."""
+    try:
+        functions()
+    except BuildError as error:
+        return str(error)
+    return None
+
+
+class Stack:
+    """Packed weights of a stack of layers, and threads."""
+
+    def __init__(
+        self,
+        layers: Sequence[Mapping[str, np.ndarray]],
+        activation: str,
+        recurrent_activation: str,
+        dtype: np.dtype,
+        threads: int,
+    ) -> None:
+        """Packs weights.
+
+        Args:
+          layers: a mapping per layer with the arrays Wi, Wc, Wf, Wo [H + I, H], and bi, bc, bf, bo [H] unless no layer
+            has biases.
+          activation, recurrent_activation: names in `ACTIVATIONS`.
+          dtype: float32 or float64.
+          threads: the number of threads, including that of the caller.
+
+        Raises:
+          MemoryError: there is not enough memory, or a thread cannot be started.
+        """
+        hidden_sizes = [layer["Wi"].shape[1] for layer in layers]
+        widths = [layers[0]["Wi"].shape[0] - hidden_sizes[0]] + hidden_sizes
+        table = functions()
+        self._handle = table["make"](
+            dtype == np.float64,
+            len(layers),
+            (_int64 * len(widths))(*widths),
+            ACTIVATIONS.index(activation),
+            ACTIVATIONS.index(recurrent_activation),
+            _pointers([layer["W" + gate] for layer in layers for gate in _GATES]),
+            _pointers([layer["b" + gate] for layer in layers for gate in _GATES]) if "bi" in layers[0] else None,
+            threads,
+        )
+        if not self._handle:
+            raise MemoryError("runtime.Predictor: there is not enough memory for the weights and the threads")
+        self._run = table["run"]
+        weakref.finalize(self, table["delete"], self._handle)
+
+    def run(
+        self, x: np.ndarray, lengths: np.ndarray | None, states: np.ndarray, outputs: np.ndarray, finals: np.ndarray
+    ) -> None:
+        """Runs the forward pass. Several threads may call it at once.
+
+        Args:
+          x: [T, B, I]. All arrays are contiguous.
+          lengths: int32 [B], from 0 to T, or None.
+          states: before the first step: c of all layers, [B, H] of the lowest layer first; then h likewise.
+          outputs: the result, [T, B, H].
+          finals: the result, as `states`, at the end of each sequence.
+
+        Raises:
+          MemoryError: there is not enough memory.
+        """
+        pointers = [None if lengths is None else lengths.ctypes.data]
+        pointers += [array.ctypes.data for array in (x, states, outputs, finals)]
+        if self._run(self._handle, *x.shape[:2], *pointers):
+            raise MemoryError("runtime.Predictor: there is not enough memory for these sequences")
+
+
+def _pointers(arrays: Sequence[np.ndarray]) -> Any:
+    return (_pointer * len(arrays))(*[array.ctypes.data for array in arrays])

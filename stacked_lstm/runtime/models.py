@@ -1,0 +1,148 @@
+"""Models in files: `save` and `load`.
+
+The package's own file is an .npz. Its arrays have the names of a `StackedLSTM`'s variables: layer_1/Wf, ...,
+initial_state/layer_1/W_c, .... It also has the names `activation` and `recurrent_activation`. The files of other
+libraries are read by `stacked_lstm.checkpoints`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from stacked_lstm import checkpoints, checks
+from stacked_lstm.checkpoints import replacing, state_dicts
+from stacked_lstm.checkpoints.files import Arrays, Content
+from stacked_lstm.runtime.predictor import Predictor
+
+_NAME = re.compile(r"(?P<group>initial_state/)?layer_(?P<number>[1-9]\d{0,3})/(?P<array>\w+)")
+_ACTIVATIONS = ("activation", "recurrent_activation")
+
+
+def save(
+    path: str | os.PathLike[str],
+    layers: Sequence[Mapping[str, Any]],
+    initial_state: Sequence[Mapping[str, Any]] = (),
+    *,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    overwrite: bool = False,
+) -> None:
+    """Writes a model to an .npz file, for `load`.
+
+    The file is complete or not there at all, also if the process is killed.
+
+    Args:
+      path: the file, whose name ends in .npz.
+      layers, initial_state: as `StackedLSTM.get_weights` returns them, and as `Predictor` takes them.
+      activation, recurrent_activation: names, as `Predictor` takes them.
+      overwrite: whether an existing file is replaced. Default False.
+
+    Raises:
+      ValueError: an argument has a wrong value or shape, or the file exists.
+
+    Example: from a TensorFlow program to one without TensorFlow.
+
+      >>> from stacked_lstm import runtime
+      >>> lstm = stacked_lstm.StackedLSTM([3], initial_state="learned")
+      >>> outputs, state = lstm(tf.ones([1, 4, 2]))
+      >>> with tf.Session() as session:
+      ...     session.run(tf.global_variables_initializer())
+      ...     runtime.save("model.npz", *lstm.get_weights(session))
+      ...     expected = session.run(outputs)
+      >>> predictor = runtime.load("model.npz")
+      >>> predictor
+      Predictor([3], input_size=2, float32, learned)
+      >>> print(np.allclose(predictor(np.ones([1, 4, 2]))[0], expected, atol=1e-6))
+      True
+    """
+    path = str(path)
+    if not path.endswith(".npz"):
+        checks.fail("runtime.save", "`path` to end in .npz", repr(path))
+    names = {"activation": activation, "recurrent_activation": recurrent_activation}
+    Predictor(layers, initial_state, threads=1, **names)  # It checks the arguments.
+    arrays = {name: np.array(value) for name, value in names.items()}
+    for group, values in (("", layers), ("initial_state/", initial_state)):
+        for k, layer in enumerate(values):
+            present = {name: array for name, array in layer.items() if array is not None}
+            arrays.update((f"{group}layer_{k + 1}/{name}", np.asarray(array)) for name, array in present.items())
+    replacing.write(path, Content(arrays, None), state_dicts.save, lambda name: state_dicts.load(name, None), overwrite)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    names: str | None = None,
+    forget_bias: float | None = None,
+    activation: str | None = None,
+    recurrent_activation: str | None = None,
+    dtype: str = "float32",
+    threads: int | None = None,
+) -> Predictor:
+    """Makes a `Predictor` from a file.
+
+    Args:
+      path: a file that `save` wrote, or a file of another library that `checkpoints.read` reads. Only the files of
+        TensorFlow need TensorFlow.
+      names: regular expression for the names of the layers to take, if the file is not one of `save`; see
+        `checkpoints.read`. Default None: all LSTM layers.
+      forget_bias: as for `checkpoints.read`.
+      activation, recurrent_activation: names as for `Predictor`. Default None: those that `save` wrote; for another
+        file "tanh" and "sigmoid".
+      dtype, threads: as for `Predictor`.
+
+    Raises:
+      ValueError: the file cannot be read, or its layers are no stack that a `Predictor` can run.
+      RuntimeError: the kernels cannot be compiled.
+
+    Example: an LSTM of PyTorch.
+
+      >>> from stacked_lstm import runtime
+      >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))
+      >>> runtime.load("lstm.npz")
+      Predictor([3], input_size=2, float32, zeros)
+    """
+    path = str(path)
+    own = state_dicts.load(path, None).arrays if path.endswith(".npz") else {}
+    chosen = {"activation": activation, "recurrent_activation": recurrent_activation}
+    if any(map(_NAME.fullmatch, own)):
+        layers, initial_state = _own_layers(own, path)
+        stored = {name: str(own[name]) for name in _ACTIVATIONS if name in own}
+    else:
+        layers, initial_state = _layers(checkpoints.read(path, names=names, forget_bias=forget_bias), path)
+        stored = {}
+    stored.update((name, value) for name, value in chosen.items() if value is not None)
+    return Predictor(layers, initial_state, dtype=dtype, threads=threads, **stored)
+
+
+def _own_layers(arrays: Arrays, path: str) -> tuple[list[Arrays], list[Arrays]]:
+    """Sorts the arrays of a file of `save` into layers and initial states."""
+    groups: dict[str | None, dict[int, Arrays]] = {None: {}, "initial_state/": {}}
+    for name, array in arrays.items():
+        match = _NAME.fullmatch(name)
+        if match:
+            layer = groups[match.group("group")].setdefault(int(match.group("number")), {})
+            layer[match.group("array")] = array
+        elif name not in _ACTIVATIONS:
+            checks.fail("runtime.load", f"the arrays that runtime.save writes in {path}", name)
+    for numbers in groups.values():
+        if sorted(numbers) != list(range(1, len(numbers) + 1)):
+            checks.fail("runtime.load", f"layers with the numbers 1, 2, ... in {path}", sorted(numbers))
+    layers, initial_state = ([numbers[k] for k in sorted(numbers)] for numbers in groups.values())
+    return layers, initial_state
+
+
+def _layers(checkpoint: checkpoints.Checkpoint, path: str) -> tuple[list[Arrays], list[Arrays]]:
+    """The layers and the initial states of a file of another library."""
+    directions = {layer.direction for layer in checkpoint.layers}
+    networks = {layer.network for layer in checkpoint.layers}
+    if directions != {"forward"}:
+        expected = f"layers in {path} that read sequences forward, or `names` that select such layers"
+        checks.fail("runtime.load", expected, {layer.name: layer.direction for layer in checkpoint.layers})
+    if len(networks) > 1:
+        checks.fail("runtime.load", f"one network in {path}, or `names` that select its layers", sorted(networks))
+    initial_states = [layer.initial_state for layer in checkpoint.layers]
+    return [layer.weights for layer in checkpoint.layers], initial_states if any(initial_states) else []

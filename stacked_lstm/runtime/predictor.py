@@ -1,0 +1,163 @@
+"""`Predictor`: the forward pass of a stack of LSTM layers, for arrays instead of tensors."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from stacked_lstm import checks
+from stacked_lstm.runtime import kernels, weights
+from stacked_lstm.state import LSTMState
+
+_NAME = "runtime.Predictor"
+
+
+class Predictor:
+    """A stack of LSTM layers for inference, without TensorFlow.
+
+    It computes what a `StackedLSTM` with the same weights computes, with the same kernels as the `native` engine.
+    Several threads may call one predictor at the same time.
+
+    Args:
+      layers: a list with one mapping per layer, from names to arrays, as `StackedLSTM.get_weights` returns it: Wf, Wi,
+        Wc, Wo [H_l + I_l, H_l], and bf, bi, bc, bo [H_l] or no biases.
+      initial_state: a list of the same form: c and h [H_l] of a learned initial state, W_c and W_h [I_l, H_l] of a
+        projected one. Default: an empty list, for zeros.
+      activation: "tanh" (default), "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu" or "linear".
+      recurrent_activation: one of the same names. Default "sigmoid".
+      dtype: "float32" (default) or "float64", in which the predictor computes.
+      threads: int, how many threads a call may use. Default None: the number of cores that the process may use.
+
+    Attributes:
+      input_size: int, I.
+      hidden_sizes: list of ints, [H_1, ..., H_L].
+      dtype: the NumPy dtype.
+      threads: int.
+
+    Raises:
+      ValueError: an argument has a wrong value or shape.
+      RuntimeError: the kernels cannot be compiled.
+      MemoryError: there is not enough memory.
+
+    Example: a stream that comes in pieces.
+
+      >>> from stacked_lstm import runtime
+      >>> layer = {name: np.full([5, 3], 0.1) for name in ("Wf", "Wi", "Wc", "Wo")}
+      >>> predictor = runtime.Predictor([layer])
+      >>> predictor
+      Predictor([3], input_size=2, float32, zeros)
+      >>> x = np.ones([1, 4, 2])
+      >>> whole, _ = predictor(x)
+      >>> first, state = predictor(x[:, :3])
+      >>> last, state = predictor(x[:, 3:], initial_state=state)
+      >>> print(np.array_equal(np.concatenate([first, last], axis=1), whole))
+      True
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Mapping[str, Any]],
+        initial_state: Sequence[Mapping[str, Any]] = (),
+        *,
+        activation: str = "tanh",
+        recurrent_activation: str = "sigmoid",
+        dtype: Any = "float32",
+        threads: int | None = None,
+    ) -> None:
+        for argument, name in (("activation", activation), ("recurrent_activation", recurrent_activation)):
+            checks.known(dict.fromkeys(kernels.ACTIVATIONS, name), name, _NAME, argument)
+        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.dtype = np.dtype(checks.known(_DTYPES, getattr(dtype, "name", dtype), _NAME, "dtype"))
+        self.threads = _thread_count(threads)
+        self._layers = weights.layers(layers, self.dtype, _NAME)
+        self.hidden_sizes = [layer["Wf"].shape[1] for layer in self._layers]
+        self.input_size = self._layers[0]["Wf"].shape[0] - self.hidden_sizes[0]
+        ends = list(itertools.accumulate(self.hidden_sizes))
+        self._ranges = list(zip([0] + ends, ends))
+        self._initial_state = weights.InitialState(initial_state, self.input_size, self.hidden_sizes, self.dtype, _NAME)
+        self._stack = kernels.Stack(self._layers, activation, recurrent_activation, self.dtype, self.threads)
+
+    def __repr__(self) -> str:
+        start = self._initial_state.kind
+        return f"Predictor({self.hidden_sizes}, input_size={self.input_size}, {self.dtype.name}, {start})"
+
+    def __call__(
+        self,
+        inputs: Any,
+        sequence_length: Any = None,
+        initial_state: Sequence[tuple[Any, Any]] | None = None,
+        time_major: bool = False,
+    ) -> tuple[np.ndarray, tuple[LSTMState, ...]]:
+        """Runs the stack on sequences.
+
+        Args:
+          inputs: array [B, T, I], or [T, B, I] if `time_major`. It is converted to the predictor's dtype.
+          sequence_length: integers [B] from 0 to T. Inputs after the end of a sequence are ignored, even if they are
+            NaN. Default None: all sequences have T time steps.
+          initial_state: a list with a pair (c, h) per layer, [B, H_l] each, such as the `state` of the call before.
+            Default None: the initial state of the model.
+          time_major: bool, whether time is the first axis of inputs and outputs. Default False.
+
+        Returns:
+          (outputs, state), as `StackedLSTM` returns them: h of the last layer, [B, T, H_L] or [T, B, H_L], zero after
+          the end of each sequence; and a tuple with an `LSTMState(c, h)` per layer, [B, H_l] each, at the end of each
+          sequence.
+
+        Raises:
+          ValueError: an argument has a wrong value or shape.
+          MemoryError: there is not enough memory.
+        """
+        x = self._sequences(inputs, checks.flag(time_major, _NAME, "time_major"))
+        steps, batch, _ = x.shape
+        lengths = None if sequence_length is None else _lengths(sequence_length, steps, batch)
+        states = self._initial_state(x, lengths) if initial_state is None else self._states(initial_state, batch)
+        outputs = np.empty([steps, batch, self.hidden_sizes[-1]], self.dtype)
+        finals = np.empty_like(states)
+        self._stack.run(x, lengths, states, outputs, finals)
+        return outputs if time_major else outputs.swapaxes(0, 1), self._by_layer(finals, batch)
+
+    def _sequences(self, inputs: Any, time_major: bool) -> np.ndarray:
+        """The inputs as a contiguous array [T, B, I] of the predictor's dtype."""
+        x = np.asarray(inputs)
+        axes = "[time, batch, " if time_major else "[batch, time, "
+        if x.ndim != 3 or x.shape[2] != self.input_size:
+            checks.fail(_NAME, f"`inputs` of shape {axes}{self.input_size}]", f"an array of shape {list(x.shape)}")
+        if x.dtype.kind not in "fiub":
+            checks.fail(_NAME, "`inputs` to be real numbers", f"an array of dtype {x.dtype}")
+        return np.ascontiguousarray(x if time_major else x.swapaxes(0, 1), self.dtype)
+
+    def _states(self, states: Any, batch: int) -> np.ndarray:
+        """Pairs (c, h) as one array, see `weights.join`."""
+        weights.check_states(states, [(batch, size) for size in self.hidden_sizes], _NAME)
+        return weights.join(states, self.dtype)
+
+    def _by_layer(self, states: np.ndarray, batch: int) -> tuple[LSTMState, ...]:
+        """The inverse of `_states`."""
+        c, h = states.reshape(2, -1)
+        ranges = [(batch * first, batch * end, [batch, end - first]) for first, end in self._ranges]
+        return tuple(LSTMState(c[i:k].reshape(shape), h[i:k].reshape(shape)) for i, k, shape in ranges)
+
+
+_DTYPES = {"float32": np.float32, "float64": np.float64}
+
+
+def _thread_count(threads: int | None) -> int:
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        checks.fail(_NAME, "`threads` to be a positive integer", repr(threads))
+    return threads
+
+
+def _lengths(sequence_length: Any, steps: int, batch: int) -> np.ndarray:
+    lengths = np.asarray(sequence_length)
+    expected = f"`sequence_length` with {batch} integers from 0 to {steps}, one per sequence"
+    if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
+        checks.fail(_NAME, expected, f"an array of shape {list(lengths.shape)} and dtype {lengths.dtype}")
+    outside = lengths[(lengths < 0) | (lengths > steps)]
+    if outside.size:
+        checks.fail(_NAME, expected, f"{outside[0]}")
+    return np.ascontiguousarray(lengths, np.int32)

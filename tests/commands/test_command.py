@@ -1,0 +1,77 @@
+"""One line for an error of TensorFlow: the cause, without headings, advice and stack traces."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stacked_lstm.commands import command
+from stacked_lstm.compat import tf
+
+
+def message_of(run, capsys):
+    with pytest.raises(SystemExit) as raised, command.one_line_errors("dir/some.py"):
+        run()
+    assert raised.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_an_error_of_a_running_graph(capsys):
+    """TensorFlow's own text begins with a heading, such as "Graph execution error:", and ends with two stack traces."""
+    x = tf.placeholder(tf.float32, [None])
+    checked = tf.check_numerics(x, "the sum is off")
+
+    def run():
+        with tf.Session() as session:
+            session.run(checked, {x: [np.inf]})
+
+    error = message_of(run, capsys)
+    assert error.startswith("some.py: the sum is off : Tensor had Inf") and error.count("\n") == 1
+
+
+def test_an_error_of_a_checkpoint(tmp_path, capsys):
+    tf.get_variable("there", [2])
+    saver, path = tf.train.Saver(), str(tmp_path / "model.ckpt")
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        saver.save(session, path)
+    with tf.Graph().as_default():
+        tf.get_variable("absent", [2])
+        other = tf.train.Saver()
+
+        def run():
+            with tf.Session() as session:
+                other.restore(session, path)
+
+        error = message_of(run, capsys)
+    assert error == "some.py: Key absent not found in checkpoint\n"
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("2 root error(s) found.\n  (0) Not found: Key a\n", "(0) Not found: Key a"),
+        (
+            "Graph execution error:\n\nDetected at node 'a'\nNode: 'a'\nKey a is missing\n\t [[{{node a}}]]",
+            "Key a is missing",
+        ),
+        ("Restoring failed. Advice. Original error:\n\nKey a not found\n\t [[node]]", "Key a not found"),
+        ("", "ValueError"),
+    ],
+)
+def test_reasons(text, reason):
+    assert command.reason_of(ValueError(text)) == reason
+
+
+@pytest.mark.parametrize("name", ["compare", "convert", "migrate"])
+def test_a_module_is_a_command(name):
+    """`python -m stacked_lstm.commands.NAME` does what the console script does."""
+    process = subprocess.run(
+        [sys.executable, "-m", "stacked_lstm.commands." + name, "--no_such_flag"],
+        capture_output=True,
+        env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3"),
+    )
+    last = process.stderr.decode().strip().splitlines()[-1]
+    assert process.returncode == 2 and last.startswith(name + ".py: Unknown command line flag 'no_such_flag'"), last

@@ -1,0 +1,88 @@
+"""`runtime.save` and `runtime.load`: own files, files of other libraries, and what is refused."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stacked_lstm import checkpoints, numpy_lstm, runtime
+from support.numeric import relative_difference
+from support.random_networks import random_layers
+from support.runtime import NEEDS_KERNELS
+
+pytestmark = NEEDS_KERNELS
+
+RANDOM = np.random.RandomState(8)
+LAYERS = random_layers(RANDOM, [4, 4], 3)
+X = RANDOM.standard_normal([2, 5, 3])
+
+
+def expected(**arguments):
+    return numpy_lstm.forward(LAYERS, X.swapaxes(0, 1), **arguments)[0].swapaxes(0, 1)
+
+
+def test_activations_are_in_the_file(tmp_path):
+    path = tmp_path / "model.npz"
+    runtime.save(path, LAYERS, activation="relu", recurrent_activation="hard_sigmoid")
+    outputs, _ = runtime.load(path, dtype="float64")(X)
+    assert relative_difference(outputs, expected(activation="relu", recurrent_activation="hard_sigmoid")) < 1e-14
+    outputs, _ = runtime.load(path, dtype="float64", activation="tanh")(X)
+    assert relative_difference(outputs, expected(recurrent_activation="hard_sigmoid")) < 1e-14
+
+
+@pytest.mark.parametrize("name", ["model.npz", "model.safetensors", "model.weights.h5", "model.onnx"])
+def test_files_of_other_libraries(tmp_path, name):
+    path = str(tmp_path / name)
+    checkpoints.write(path, LAYERS)
+    outputs, _ = runtime.load(path, dtype="float64", threads=1)(X)
+    assert relative_difference(outputs, expected()) < 1e-6
+
+
+def test_a_learned_start_of_onnx(tmp_path):
+    path = str(tmp_path / "model.onnx")
+    start = [{"c": RANDOM.standard_normal([4]), "h": RANDOM.standard_normal([4])} for _ in LAYERS]
+    checkpoints.write(path, LAYERS, initial_state=start)
+    states = [[np.tile(layer[field], (2, 1)) for field in "ch"] for layer in start]
+    outputs, _ = runtime.load(path, dtype="float64")(X)
+    assert relative_difference(outputs, expected(initial_state=states)) < 1e-6
+
+
+def test_files_that_are_refused(tmp_path):
+    path = tmp_path / "model.npz"
+    runtime.save(path, LAYERS)
+    with pytest.raises(ValueError, match="`overwrite=True`, got .*model.npz, which exists"):
+        runtime.save(path, LAYERS)
+    runtime.save(path, LAYERS[:1], overwrite=True)
+    assert runtime.load(path).hidden_sizes == [4]
+    with pytest.raises(ValueError, match="^runtime.save: expected `path` to end in .npz, got 'model.ckpt'"):
+        runtime.save("model.ckpt", LAYERS)
+    arrays = {f"layer_2/{name}": array for name, array in LAYERS[0].items()}
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"^runtime.load: expected layers with the numbers 1, 2, .*, got \[2\]"):
+        runtime.load(path)
+    np.savez(path, other=np.ones(3), **{f"layer_1/{name}": array for name, array in LAYERS[0].items()})
+    with pytest.raises(
+        ValueError, match="^runtime.load: expected the arrays that runtime.save writes in .*, got other"
+    ):
+        runtime.load(path)
+    np.savez(path, weight_ih_l0_reverse=np.ones([12, 2]), weight_hh_l0_reverse=np.ones([12, 3]))
+    with pytest.raises(ValueError, match="^runtime.load: expected layers in .* that read sequences forward"):
+        runtime.load(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="only Linux tells the peak of memory so")
+def test_a_process_without_tensorflow(tmp_path):
+    """Nothing but NumPy is imported, and little memory is used."""
+    path = str(tmp_path / "model.npz")
+    runtime.save(path, LAYERS)
+    program = (
+        "import sys; from stacked_lstm import runtime; import numpy as np\n"
+        f"outputs, state = runtime.load({path!r})(np.ones([1, 2, 3]))\n"
+        "heavy = {'tensorflow', 'h5py', 'onnx', 'torch'} & {name.split('.')[0] for name in sys.modules}\n"
+        "peak = [line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')]\n"
+        "print(outputs.shape, heavy, int(peak[0]) < 60 * 1024)"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout.decode()
+    assert printed.split("\n")[0] == "(1, 2, 4) set() True"
