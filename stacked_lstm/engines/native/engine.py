@@ -83,7 +83,7 @@ ENGINE = Engine(
     needs=(
         conditions.dtypes("float32", "float64"),
         _named_activations,
-        conditions.plain_equations,
+        conditions.standard_step,
         conditions.without_norm_and_noise,
         conditions.device_type("CPU"),
     ),
