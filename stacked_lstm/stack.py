@@ -8,6 +8,7 @@ from typing import Any, Callable, Mapping, Sequence
 from stacked_lstm import activations, checks, engines, log, options, regularization, tensor_checks, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Resets
 from stacked_lstm.initial_state import INITIAL_STATES, restarts, zero_states
 from stacked_lstm.initializer_table import InitializerTable
@@ -536,14 +537,19 @@ class StackedLSTM:
             x, states = self._cast((x, list(states)), self.compute_dtype)
             draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.compute_dtype, self.name)
             records: list[Record] | None = [] if return_steps else None
-            segment = regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)
             outputs, finals, self.engine_used = engines.run(
-                self._request, segment, x, states, lengths, time_major, self.name
+                self._request, self._segment(draws, resets, records), x, states, lengths, time_major, self.name
             )
             results: tuple[Any, ...] = (outputs, tuple(finals))
             if records is not None:
                 results += (replay(records, states, lengths, time_major),)
             return self._cast(results, self.dtype)
+
+    def _segment(
+        self, draws: regularization.Draws, resets: Sequence[Resets | None], records: list[Record] | None
+    ) -> Segment:
+        """Returns what the engines run, for `regularization.segment`. A subclass may change it."""
+        return regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)
 
     def _resets(
         self,
