@@ -38,7 +38,7 @@ def standard_step(layers: Sequence[Layer], place: Place) -> str | None:
     del place
     if any(layer.step for layer in layers):
         return "the step has another equation"
-    if any(layer.h_masks is not None for layer in layers):
+    if any(layer.h_masks is not None or layer.c_masks is not None for layer in layers):
         return "there is dropout on states with a mask per step"
     return None
 
@@ -63,6 +63,19 @@ def no_extras_except(*names: str) -> Callable:
         return None
 
     return extras
+
+
+def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no layer normalization, recurrent dropout, zoneout or resets."""
+    del place
+    if any(layer.resets for layer in layers):
+        return "there are resets"
+    if any(layer.norm for layer in layers):
+        return "there is layer normalization"
+    noises = [layer.noise for layer in layers if layer.noise]
+    if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
+        return "there is zoneout"
+    return "there is recurrent dropout" if noises else None
 
 
 # The conditions below are for `Engine.prefers`.

@@ -22,7 +22,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Sequence
 
-from stacked_lstm import activations, tf32
+from stacked_lstm import activations, log, tf32
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions, padding, second_derivatives
 from stacked_lstm.engines.engine import Engine
@@ -84,6 +84,7 @@ def run(
     (https://github.com/tensorflow/tensorflow/issues/41630).
     """
     tf32.off_unless_asked_for()
+    _warn_without_gpu(layers, Place())
     x = padding.zero_past_end(x, lengths)
     steps, batch = tf.unstack(tf.shape(x)[:2])
     extra_steps = tf.maximum(1 - steps, 0) if lengths is None else 1
@@ -105,6 +106,15 @@ def run(
     return outputs, [_final_state(lengths, batch, *pair) for pair in zip(finals, states)]
 
 
+def _warn_without_gpu(layers: Sequence[Layer], place: Place) -> None:
+    """Logs once that this process cannot run the graph. A program may build it for another one."""
+    if conditions.in_this_process(layers, place) is None and not place.has_gpu:
+        log.warn_once(
+            "the engine 'cudnn' was asked for by name, but this process sees no GPU; a session without a GPU cannot "
+            "run this graph, which needs engine='native' or engine='graph' there"
+        )
+
+
 # A graph may be built where no GPU is, so a visible GPU is a preference. It comes last because asking starts CUDA.
 ENGINE = Engine(
     "cudnn",
@@ -113,6 +123,7 @@ ENGINE = Engine(
         conditions.dtypes("float16", "float32", "float64"),
         _tanh_and_sigmoid,
         conditions.standard_step,
+        conditions.without_norm_and_noise,
         conditions.no_extras_except("projection"),
         _narrow_projections,
         conditions.device_type("GPU"),
@@ -242,9 +253,10 @@ def _gradient_of(op_type: str, name: str) -> Any:
 def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
     x, h, c, params, lengths = op.inputs
     # On the device of the layers, where the reserve space is, not on that of the call of tf.gradients.
-    with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(op.device):
+    device = op.outputs[0].device
+    with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(device):
         size = _projection_size(op)
-        results = _forward(*op.inputs, projection_size=size) if _reserve_space_is_used(op) else op.outputs
+        results = _forward(x, h, c, params, lengths, size) if _reserve_space_is_used(op) else op.outputs
         gradients = tf.raw_ops.CudnnRNNBackpropV3(
             input=x,
             input_h=h,
@@ -276,7 +288,7 @@ def _reserve_space_is_used(op: tf.Operation) -> bool:
     that read the space are other gradients, except those with which TensorFlow makes zeros of the space's shape.
     """
     readers = [reader for reader in op.outputs[3].consumers() if reader.type not in ("ZerosLike", "Shape")]
-    return op.graph.building_function or bool(readers)
+    return op.outputs[3].graph.building_function or bool(readers)
 
 
 @tf.RegisterGradient("StackedLstmCudnnBackprop")

@@ -1,8 +1,10 @@
 """What the `cudnn` engine can run, and when "auto" prefers another engine."""
 
+import logging
+
 import pytest
 
-from stacked_lstm import StackedLSTM, engines, rnn_cell
+from stacked_lstm import StackedLSTM, engines, log, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
 from stacked_lstm.engines.place import Place
@@ -182,3 +184,18 @@ def test_from_the_environment(monkeypatch, gpus):
         ValueError, match="'cudnn' .asked for by STACKED_LSTM_ENGINE. cannot run these layers: cuDNN's activation"
     ):
         choice(name="bad", activation="relu")
+
+
+def test_warns_once_without_a_gpu(gpus, monkeypatch, caplog):
+    """When the graph is built. A graph for another process is not our business."""
+    monkeypatch.setattr(log, "_logged", set())
+    with caplog.at_level(logging.WARNING, "stacked_lstm"):
+        choice(name="with", engine="cudnn")
+        gpus.clear()
+        with tf.device("/job:worker/gpu:0"):
+            choice(name="elsewhere", engine="cudnn")
+        assert not any("sees no GPU" in message for message in caplog.messages)
+        choice(name="without", engine="cudnn")
+        choice(name="again", engine="cudnn")
+    (message,) = [message for message in caplog.messages if "sees no GPU" in message]
+    assert "'cudnn' was asked for by name" in message

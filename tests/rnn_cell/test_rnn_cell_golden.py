@@ -11,10 +11,9 @@ from support.golden_networks import check_numbers
 from support.native_ops import auto_engine
 from support.sets import ONCE
 
-# Cases that engines do not run: parts of a state dropped out, cells of users.
+# Cases that engines do not run: cells of users.
 STEPWISE = """
-    multi_user_cell multi_old_user_cell user_cell old_user_cell
-    dropout_one_tensor dropout_filter dropout_user_cell
+    multi_user_cell multi_old_user_cell user_cell old_user_cell dropout_user_cell
 """.split()
 # Cases that draw a mask at each step. Engines draw other ones, so these run on TensorFlow's loop, one step at a time.
 DRAWN = """

@@ -94,7 +94,8 @@ def _op_activations(op: tf.Operation) -> dict[str, str]:
 def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> list:
     inputs, _ = _split_inputs(op)
     layers = op.get_attr("layers")
-    with tf.device(None), tf.device(op.device):  # The device of the layers, not that of the call of tf.gradients.
+    device = op.outputs[0].device  # That of the layers, not that of the call of tf.gradients.
+    with tf.device(None), tf.device(device):
         d_x, d_c, d_h, d_kernels, d_biases, d_peepholes, d_projections = library.load().stacked_lstm_backward(
             outputs=op.outputs[0],
             cache=op.outputs[-1],
