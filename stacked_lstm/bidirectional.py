@@ -44,7 +44,7 @@ class BidirectionalLSTM:
         "stacks"     Two stacks stand side by side, as in `bidirectional_dynamic_rnn` with two MultiRNNCells. Only the
                      outputs of the last layers are merged.
 
-    With a single layer, both are the same.
+    With a single layer and no options, both are the same.
 
     Variables. With the default name, the variables of both directions are
 
@@ -57,10 +57,10 @@ class BidirectionalLSTM:
     merged outputs: 2 P_(l-1) with "concat" and None, P_(l-1) with the others. These names and shapes do not change
     between versions, so that checkpoints stay valid.
 
-    Options act in each direction, with masks of its own, with these exceptions. `input_dropout` draws one mask, which
-    both directions see, and `output_dropout` acts on the merged outputs. If stacking="layers", `dropout` acts on the
-    merged outputs between layers, `residual` adds the input of a layer to its merged output of the same width, and
-    initial_state="projected" projects the first time step that a direction reads of the input of each layer.
+    Options act in each direction as in a StackedLSTM, with masks of its own. `output_dropout` acts on the merged
+    outputs. If stacking="layers", these act on what both directions share: `input_dropout` and `dropout` draw one mask
+    for the input of a layer, and `residual` adds this input to the merged output, which must be as wide. The initial
+    state "projected" is then computed in each layer from the first time step of its input that the direction reads.
 
     Each direction is a call of an engine. There is no op yet that computes both directions at once.
 
@@ -143,9 +143,7 @@ class BidirectionalLSTM:
     def _make_levels(self, arguments: Mapping[str, Any]) -> list[Level]:
         """Returns a level per layer, or a single one with all layers of two stacks side by side."""
         if self.stacking == _STACKS:
-            (first, *others) = self._options
-            stacks = self._make_stacks(None, self.hidden_sizes, [first._replace(dropout=0.0), *others], arguments)
-            return [Level(stacks, None, first.dropout, False)]
+            return [Level(self._make_stacks(None, self.hidden_sizes, self._options, arguments), None, 0.0, False)]
         levels = []
         for k, (size, layer) in enumerate(zip(self.hidden_sizes, self._options)):
             stacks = self._make_stacks(k + 1, [size], [layer._replace(dropout=0.0, residual=False)], arguments)
@@ -156,8 +154,8 @@ class BidirectionalLSTM:
         self, number: int | None, sizes: list[int], layers: list[LayerOptions], arguments: Mapping[str, Any]
     ) -> Directions:
         """Returns the stacks of a level. `number` is that of `Level`, `layers` has the options of each layer."""
-        columns = {field: list(column) for field, column in zip(LayerOptions._fields, zip(*layers))}
-        columns["dropout"] = columns["dropout"][1:]  # The level drops out of the inputs of the first layer.
+        columns: dict[str, Any] = {field: list(column) for field, column in zip(LayerOptions._fields, zip(*layers))}
+        columns["input_dropout"], *columns["dropout"] = columns["dropout"]
         stacks = []
         for direction in Directions._fields:
             initializers = {
@@ -354,9 +352,10 @@ class BidirectionalLSTM:
                 x = _MERGES[self.merge or "concat"](*pair)
                 if level.is_residual:
                     x += padding.zero_past_end(below, lengths)
-            drop = draws.dropout(self._output_dropout, "output_dropout", "output_dropout")
             results = list(pair) if self.merge is None else [x]
-            results = [drop(series) for series in results] if drop else results
+            for k, series in enumerate(results):
+                drop = draws.dropout(self._output_dropout, "output_dropout", f"output_{k}/dropout")
+                results[k] = drop(series) if drop else series
             results = results if time_major else [tf.transpose(series, [1, 0, 2]) for series in results]
         engines_used = zip(*[stack.engine_used for level in self._levels for stack in level.stacks])
         self.engine_used = EngineUsed(*["; ".join(dict.fromkeys(texts)) for texts in engines_used])

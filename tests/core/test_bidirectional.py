@@ -397,3 +397,13 @@ def test_shares_variables_with_stacks_of_its_names(plain_session):
         forward, _ = StackedLSTM([4, 3], dtype=tf.float64, name="two/forward")(x)
     plain_session.run(tf.global_variables_initializer())
     np.testing.assert_array_equal(*plain_session.run([pair_of_outputs.forward, forward]))
+
+
+@pytest.mark.parametrize("stacking", STACKINGS)
+def test_residual_adds_the_input_before_dropout(stacking, session):
+    """With weights and biases that are zero, the outputs of a direction are zero, too."""
+    options = {"merge": "average", "stacking": stacking, "weight_initializer": "zeros", "engine": "graph"}
+    x = np.random.RandomState(0).standard_normal([4, 5, 3]).astype(np.float32)
+    outputs, _ = BidirectionalLSTM([3, 3], residual=True, input_dropout=0.5, dropout=0.5, **options)(x, training=True)
+    session.run(tf.global_variables_initializer())
+    np.testing.assert_array_equal(session.run(outputs), x)
