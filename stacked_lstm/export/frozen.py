@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -10,11 +11,15 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import calls
 from stacked_lstm.equations import GATE_ORDER
-from stacked_lstm.export import nodes
+from stacked_lstm.export import graph_nodes
 from stacked_lstm.layer import Layer
 
-# Ops that only programs with this package, or with a GPU, can run.
-_NOT_PORTABLE = ("StackedLstmForward", "StackedLstmPack", "CudnnRNN", "CudnnRNNV2", "CudnnRNNV3")
+# Starts of the names of ops that only programs with this package, or with a GPU, or this process can run.
+_NOT_PORTABLE = ("StackedLstm", "Cudnn", "PyFunc", "EagerPyFunc")
+
+_PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 
 
 class Spec(NamedTuple):
@@ -59,6 +64,8 @@ class Frozen(NamedTuple):
 def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]) -> Frozen:
     """Replaces the variables of a session by constants, and gives the inputs and outputs new names.
 
+    Placeholders with a default that are not among the inputs have their defaults. Nodes have no devices.
+
     Args:
       session: an open session with initialized variables.
       inputs, outputs: dictionaries from new names to tensors of the session's graph. Inputs are placeholders.
@@ -73,9 +80,11 @@ def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mappin
     present = {node.name for node in definition.node}
     used = [call for call in calls.in_graph(session.graph) if any(t.op.name in present for t in _results(call))]
     frozen_calls = [_frozen_call(session, call) for call in used]
+    graph_nodes.without_places(definition)
+    _set_placeholders(definition, {tensor.op.name for tensor in inputs.values()})
     _rename(definition, inputs, outputs, frozen_calls)
-    specs = [[_spec(tensor, name) for name, tensor in tensors.items()] for tensors in (inputs, outputs)]
-    return Frozen(definition, *specs, frozen_calls)
+    input_specs, output_specs = ([_spec(t, name) for name, t in tensors.items()] for tensors in (inputs, outputs))
+    return Frozen(definition, input_specs, output_specs, frozen_calls)
 
 
 def _check_tensors(session: tf.Session, inputs: Any, outputs: Any) -> None:
@@ -83,10 +92,30 @@ def _check_tensors(session: tf.Session, inputs: Any, outputs: Any) -> None:
         are_tensors = isinstance(tensors, Mapping) and all(isinstance(t, tf.Tensor) for t in tensors.values())
         if not are_tensors or not tensors or any(tensor.graph is not session.graph for tensor in tensors.values()):
             expected = f"`{argument}` to be a dictionary from names to tensors of the session's graph"
-            checks.fail("export.write", expected, repr(tensors))
+            checks.fail("export.write", expected, checks.describe(tensors))
+        for name in tensors:
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                expected = f"names in `{argument}` to be letters, digits, _ and ., without _ and . at the start"
+                checks.fail("export.write", expected, repr(name))
     for name, tensor in inputs.items():
-        if tensor.op.type != "Placeholder":
+        if tensor.op.type not in _PLACEHOLDERS:
             checks.fail("export.write", f"`inputs[{name!r}]` to be a placeholder", f"the result of {tensor.op.type}")
+    if len({tensor.name for tensor in inputs.values()}) < len(inputs):
+        checks.fail("export.write", "`inputs` to have each placeholder once", ", ".join(inputs))
+
+
+def _set_placeholders(definition: Any, names: set[str]) -> None:
+    """Turns placeholders with a default into placeholders if they are among `names`, otherwise into their defaults."""
+    for node in definition.node:
+        if node.op == "PlaceholderWithDefault":
+            dtype, shape = tf.as_dtype(node.attr["dtype"].type), tf.TensorShape(node.attr["shape"].shape)
+            is_input = node.name in names
+            new = (
+                graph_nodes.placeholder(node.name, dtype, shape)
+                if is_input
+                else graph_nodes.identity(node.name, node.input[0], dtype)
+            )
+            node.CopyFrom(new)
 
 
 def _rename(
@@ -103,16 +132,16 @@ def _rename(
     unused = [name for old, name in old_nodes.items() if old not in {node.name for node in placeholders}]
     if unused:
         checks.fail("export.write", "`inputs` that `outputs` need", f"also {', '.join(unused)}")
-    others = {node.name for node in definition.node} - set(old_nodes)
+    others = {node.name for node in definition.node} - set(old_nodes) | {graph_nodes.SCOPE}
     taken = sorted(others & {*inputs, *outputs}) + sorted({*inputs} & {*outputs})
     if taken:
         checks.fail("export.write", "names that no other op of the graph has", ", ".join(taken))
     for node in placeholders:
         node.name = old_nodes[node.name]
-    nodes.redirect(definition.node, new_names)
+    graph_nodes.redirect(definition.node, new_names)
     for name, tensor in outputs.items():
         source = new_names.get(tensor.name, tensor.name)
-        definition.node.append(nodes.identity(name, source, tensor.dtype.base_dtype))
+        definition.node.append(graph_nodes.identity(name, source, tensor.dtype.base_dtype))
     for k, call in enumerate(layers):
         specs = [spec._replace(name=new_names.get(spec.name, spec.name)) for spec in call.inputs]
         layers[k] = call._replace(inputs=specs)
@@ -140,9 +169,13 @@ def _with_arrays(session: tf.Session, layer: Layer) -> Layer:
     """The layer with the values of its weights."""
     extras = layer.extras
     projections = [] if extras.projection is None else [extras.projection]
-    kernels, biases, peepholes, projections = session.run(
-        [list(layer.kernels), list(layer.biases), list(extras.peepholes or ()), projections]
-    )
+    weights = [list(layer.kernels), list(layer.biases), list(extras.peepholes or ()), projections]
+    try:
+        kernels, biases, peepholes, projections = session.run(weights)
+    except tf.errors.InvalidArgumentError as error:
+        name = layer.kernels[0].name
+        message = f"export.write: expected weights that depend on no placeholder, got {name}, which does"
+        raise ValueError(message) from error
     extras = extras._replace(peepholes=peepholes or None, projection=projections[0] if projections else None)
     return layer._replace(kernels=kernels, biases=biases, extras=extras)
 
@@ -168,8 +201,9 @@ def by_gate(layer: Layer) -> dict[str, np.ndarray]:
 
 def check_portable(definition: Any) -> None:
     """Raises ValueError if the graph has ops that other programs cannot run."""
-    inner = [node for function in definition.library.function for node in function.node_def]
-    names = [node.name for node in [*definition.node, *inner] if node.op in _NOT_PORTABLE]
-    if names:
-        expected = 'layers inside functions and loops to be built with engine="graph"'
-        checks.fail("export.write", expected, f"ops that other programs cannot run: {', '.join(names)}")
+    functions = [node for function in definition.library.function for node in function.node_def]
+    nodes = [node for node in [*definition.node, *functions] if node.op.startswith(_NOT_PORTABLE)]
+    if nodes:
+        names = ", ".join(f"{node.name} ({node.op})" for node in nodes[:3])
+        advice = 'build layers inside functions, loops and imported graphs with engine="graph"'
+        checks.fail("export.write", "ops that other programs can run", f"{names}; {advice}")

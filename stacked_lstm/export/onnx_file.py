@@ -6,7 +6,7 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from stacked_lstm.export import onnx_model
+from stacked_lstm.export import onnx_graph
 from stacked_lstm.export.frozen import Frozen
 
 
@@ -15,7 +15,7 @@ def save(frozen: Frozen, path: str, example: Mapping[str, np.ndarray]) -> None:
     import onnx
 
     del example
-    onnx.save(onnx_model.model(frozen), path)
+    onnx.save(onnx_graph.model(frozen), path)
 
 
 def run(path: str, example: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:

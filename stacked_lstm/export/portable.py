@@ -6,16 +6,15 @@ joined: the part reads the tensors that the layers read, and what read the layer
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph
-from stacked_lstm.export import nodes
+from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_plain
 from stacked_lstm.layer import Layer
-
-_SCOPE = "portable_lstm"  # Of the nodes of the part.
 
 
 def portable_definition(frozen: Frozen, rebuild_all: bool = False) -> Any:
@@ -28,19 +27,27 @@ def portable_definition(frozen: Frozen, rebuild_all: bool = False) -> Any:
     Raises:
       ValueError: layers cannot be built again, or the graph has other ops that are not portable.
     """
-    part, sources, results = _part([call for call in frozen.calls if rebuild_all or call.engine != graph.ENGINE.name])
+    calls = [call for call in frozen.calls if rebuild_all or call.engine != graph.ENGINE.name]
+    part, sources, results = _part(calls, _new_scope(frozen.definition))
     joined = tf.GraphDef()
     joined.CopyFrom(frozen.definition)
     joined.node.extend(node for node in part.node if node.op != "Placeholder")
     joined.library.function.extend(part.library.function)
-    nodes.redirect(joined.node, sources)
-    nodes.redirect(joined.node, results)  # Layers may read the results of other layers.
-    needed = nodes.needed(joined, [spec.name for spec in frozen.outputs])
+    graph_nodes.redirect(joined.node, sources)
+    graph_nodes.redirect(joined.node, results)  # Layers may read the results of other layers.
+    needed = graph_nodes.needed(joined, [spec.name for spec in frozen.outputs])
     check_portable(needed)
     return needed
 
 
-def _part(layers: Sequence[FrozenCall]) -> tuple[Any, dict[str, str], dict[str, str]]:
+def _new_scope(definition: Any) -> str:
+    """A scope that no node of a graph is in, such as a graph that was exported before."""
+    scopes = {node.name.split("/")[0] for node in definition.node}
+    names = itertools.chain([graph_nodes.SCOPE], (f"{graph_nodes.SCOPE}_{k}" for k in itertools.count(1)))
+    return next(name for name in names if name not in scopes)
+
+
+def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str], dict[str, str]]:
     """Builds layers.
 
     Returns:
@@ -49,11 +56,11 @@ def _part(layers: Sequence[FrozenCall]) -> tuple[Any, dict[str, str], dict[str, 
     """
     sources: dict[str, str] = {}
     results: dict[str, str] = {}
-    with tf.Graph().as_default() as part, tf.name_scope(_SCOPE):
+    with tf.Graph().as_default() as part, tf.name_scope(scope):
         for call in layers:
             if not all(is_plain(layer) for layer in call.layers):
                 expected = "layers without dropout on states and with the equations of an LSTM"
-                checks.fail("export.write", expected, f"others in {call.outputs[0].name}")
+                checks.fail("export.write", expected, f"other ones, which compute {call.outputs[0].name}")
             inputs = [tf.placeholder(spec.dtype, spec.shape, "input") for spec in call.inputs]
             sources.update((tensor.name, spec.name) for tensor, spec in zip(inputs, call.inputs))
             end = 1 + 2 * len(call.layers)
@@ -65,8 +72,7 @@ def _part(layers: Sequence[FrozenCall]) -> tuple[Any, dict[str, str], dict[str, 
                 (spec.name, tf.identity(tensor, "result").name) for spec, tensor in zip(call.outputs, tensors)
             )
     definition = part.as_graph_def()
-    for node in definition.node:
-        node.attr.pop("_class", None)  # It places a node beside one that will not be there.
+    graph_nodes.without_places(definition)
     return definition, sources, results
 
 

@@ -79,10 +79,10 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 FLOORS = {
     "": "version state checks temporary_folders compilation numpy_checks numpy_activations numpy_head"
     " numpy_initial_state numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations equations layer"
-    " weights initializers initializer_table initial_state engines stack rnn_cell contrib checkpoints runtime"
+    " weights initializers initializer_table initial_state engines stack rnn_cell contrib checkpoints runtime export"
     " parity commands",
-    "engines": "padding recurrent_dropout place engine conditions segments loops recurrence graph second_derivatives"
-    " cudnn native",
+    "engines": "padding calls recurrent_dropout place engine conditions segments loops recurrence graph"
+    " second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",
     "compilation": "compiler cache_folder library",
     "runtime": "kernels weights predictor models __main__",
@@ -91,6 +91,8 @@ FLOORS = {
     " missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell rows wrappers dropout_wrapper linear"
     " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
     " steps static_rnn stacked_bidirectional decoder fused_cells",
+    "export": "graph_nodes frozen portable frozen_graph_file saved_model_folder onnx_graph onnx_file tflite_file"
+    " formats writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"

@@ -13,7 +13,7 @@ from support.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
 PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tuple(
-    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "rnn_cell", "runtime")
+    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "export", "rnn_cell", "runtime")
 )
 
 # Script -> flags that make a run short. Of a flag that is given twice, the last value counts.
@@ -23,6 +23,7 @@ SHORT = {
     "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
     "predict.py": "",
     "convert.py": "",
+    "export.py": "",
 }
 
 CASES = "\n".join(f"  scripts/{script}*) short='{flags}' ;;" for script, flags in SHORT.items())

@@ -27,7 +27,7 @@ def save(frozen: Frozen, path: str, example: Mapping[str, np.ndarray]) -> None:
         builder = tf.saved_model.Builder(path)
         with tf.Session() as session:
             builder.add_meta_graph_and_variables(
-                session, [tf.saved_model.tag_constants.SERVING], {SIGNATURE: signature}
+                session, [tf.saved_model.tag_constants.SERVING], {SIGNATURE: signature}, strip_default_attrs=True
             )
             builder.save()
 

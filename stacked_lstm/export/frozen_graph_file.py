@@ -7,6 +7,7 @@ from typing import Mapping, Sequence
 import numpy as np
 
 from stacked_lstm.compat import tf
+from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen
 from stacked_lstm.export.portable import portable_definition
 
@@ -15,7 +16,7 @@ def save(frozen: Frozen, path: str, example: Mapping[str, np.ndarray]) -> None:
     """Writes a .pb file."""
     del example
     with open(path, "wb") as file:
-        file.write(portable_definition(frozen).SerializeToString())
+        file.write(graph_nodes.without_defaults(portable_definition(frozen)).SerializeToString())
 
 
 def run(path: str, example: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:

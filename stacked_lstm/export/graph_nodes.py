@@ -1,10 +1,12 @@
-"""Changes of the nodes of a GraphDef."""
+"""Nodes of a GraphDef: new ones, and changes of others."""
 
 from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
 from stacked_lstm.compat import tf
+
+SCOPE = "exported_lstm"  # Of the nodes that the export adds.
 
 
 def redirect(nodes: Iterable[Any], names: Mapping[str, str]) -> None:
@@ -23,14 +25,19 @@ def redirect(nodes: Iterable[Any], names: Mapping[str, str]) -> None:
                 node.input[k] = "^" + names[tensor].split(":")[0] if mark else names[tensor]
 
 
-def identity(name: str, source: str, dtype: tf.DType) -> Any:
-    """A node that returns the tensor `source`."""
-    node = tf.NodeDef(name=name, op="Identity", input=[source])
+def op(kind: str, name: str, inputs: Sequence[str], dtype: tf.DType) -> Any:
+    """A node for an op whose only attribute is its dtype."""
+    node = tf.NodeDef(name=name, op=kind, input=inputs)
     node.attr["T"].type = dtype.as_datatype_enum
     return node
 
 
-def placeholder(name: str, dtype: tf.DType, shape: Sequence[int | None]) -> Any:
+def identity(name: str, source: str, dtype: tf.DType) -> Any:
+    """A node that returns the tensor `source`."""
+    return op("Identity", name, [source], dtype)
+
+
+def placeholder(name: str, dtype: tf.DType, shape: Sequence[int | None] | None) -> Any:
     """A node for a tensor that is fed."""
     node = tf.NodeDef(name=name, op="Placeholder")
     node.attr["dtype"].type = dtype.as_datatype_enum
@@ -43,3 +50,18 @@ def needed(definition: Any, names: Sequence[str]) -> Any:
     part = tf.graph_util.extract_sub_graph(definition, list(names))
     part.library.CopyFrom(definition.library)
     return part
+
+
+def without_places(definition: Any) -> None:
+    """Removes the devices of nodes, and what places a node beside another one, from a GraphDef, which changes."""
+    functions = [node for function in definition.library.function for node in function.node_def]
+    for node in [*definition.node, *functions]:
+        node.device = ""
+        node.attr.pop("_class", None)
+
+
+def without_defaults(definition: Any) -> Any:
+    """A GraphDef without attributes that have their default values. Older versions may not know these attributes."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        return tf.train.export_meta_graph(graph=graph, strip_default_attrs=True).graph_def

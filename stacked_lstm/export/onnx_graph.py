@@ -6,13 +6,14 @@ Then LSTM nodes join both ends again.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from stacked_lstm import checks, layouts
+from stacked_lstm import activations, checks, layouts
 from stacked_lstm.compat import tf
-from stacked_lstm.export import nodes
+from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable, is_plain
 from stacked_lstm.layer import Layer
 
@@ -41,14 +42,15 @@ def model(frozen: Frozen) -> Any:
     """
     import onnx
 
-    converted = _convert(*_cut(frozen))
+    converted = _convert(onnx, *_cut(frozen))
     graph = converted.graph
     inputs, outputs = ({spec.name for spec in specs} for specs in (frozen.inputs, frozen.outputs))
     lstm_nodes = []
     for k, call in enumerate(frozen.calls):
         call_nodes, arrays = _lstm_nodes(onnx, call, f"lstm_{k}")
         lstm_nodes += call_nodes
-        graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in arrays.items())
+        tensors = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
+        graph.initializer.extend(tensors)
     known = {*inputs, *(tensor.name for tensor in graph.initializer), ""}
     in_order = list(_in_order([*graph.node, *lstm_nodes], known))
     for field, values in (
@@ -71,33 +73,42 @@ def _cut(frozen: Frozen) -> tuple[Any, list[str], list[str]]:
     for k, call in enumerate(frozen.calls):
         for i, spec in enumerate(call.inputs):
             outputs.append(f"lstm_{k}_input_{i}")
-            definition.node.append(nodes.identity(outputs[-1], spec.name, spec.dtype))
+            definition.node.append(graph_nodes.identity(outputs[-1], spec.name, spec.dtype))
         for i, spec in enumerate(call.outputs):
             inputs.append(f"lstm_{k}_result_{i}")
-            definition.node.append(nodes.placeholder(inputs[-1], spec.dtype, spec.shape))
+            definition.node.append(graph_nodes.placeholder(inputs[-1], spec.dtype, spec.shape))
             results[spec.name] = inputs[-1] + ":0"
-    nodes.redirect(definition.node, results)
-    cut = nodes.needed(definition, outputs)
+    graph_nodes.redirect(definition.node, results)
+    cut = graph_nodes.needed(definition, outputs)
     check_portable(cut)
     present = {node.name for node in cut.node}
     return cut, [name for name in inputs if name in present], outputs
 
 
-def _convert(definition: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+def _convert(onnx: Any, definition: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     import tf2onnx
 
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # The errors below say what matters.
     input_names, output_names = ([name + ":0" for name in names] for names in (inputs, outputs))
     names = {name + ":0": name for name in [*inputs, *outputs]}
-    converted, _ = tf2onnx.convert.from_graph_def(
-        definition, input_names=input_names, output_names=output_names, opset=OPSET, tensors_to_rename=names
-    )
+    try:
+        converted, _ = tf2onnx.convert.from_graph_def(
+            definition, input_names=input_names, output_names=output_names, opset=OPSET, tensors_to_rename=names
+        )
+    except Exception as error:  # tf2onnx has no class of its own.
+        raise ValueError(f"export.write: expected a graph that tf2onnx converts, got {error!r}") from error
+    known_ops = {schema.name for schema in onnx.defs.get_all_schemas()}
+    unknown_nodes = [node for node in converted.graph.node if node.op_type not in known_ops]
+    if unknown_nodes:
+        described = sorted({f"{node.name} ({node.op_type})" for node in unknown_nodes})
+        checks.fail("export.write", "ops that ONNX has", ", ".join(described[:5]))
     return converted
 
 
 def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict[str, np.ndarray]]:
     """The nodes of a call between `name`_input_... and `name`_result_..., and their constants."""
     made: list[Any] = []
-    constants = {f"{name}_axis_{axis}": np.array([axis], np.int64) for axis in (0, 1)}
+    constants = {f"{name}_axis_{axis}": np.array([axis], np.int64) for axis in (0, 1, 2)}
     count = len(call.layers)
     lengths = f"{name}_input_{1 + 2 * count}" if len(call.inputs) > 1 + 2 * count else ""
     source = f"{name}_input_0"
@@ -111,12 +122,34 @@ def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict
         inputs = [source, prefix + "W", prefix + "R", prefix + "B" if "B" in weights else "", lengths]
         inputs += [prefix + "initial_h", prefix + "initial_c", prefix + "P" if "P" in weights else ""]
         made.append(_node(onnx, "LSTM", inputs, [prefix + part for part in ("Y", "Y_h", "Y_c")], **_attributes(layer)))
-        source = f"{name}_result_0" if number + 1 == count else prefix + "outputs"
+        source = f"{name}_result_0" if number + 1 == count and not lengths else prefix + "outputs"
         made.append(_node(onnx, "Squeeze", [prefix + "Y", f"{name}_axis_1"], [source]))
         for i, part in enumerate("ch"):
             result = f"{name}_result_{1 + 2 * number + i}"
             made.append(_node(onnx, "Squeeze", [f"{prefix}Y_{part}", f"{name}_axis_0"], [result]))
+    if lengths:
+        constants.update(_mask_constants(name, call))
+        made += _mask_nodes(onnx, source, lengths, name)
     return made, constants
+
+
+def _mask_constants(name: str, call: FrozenCall) -> dict[str, np.ndarray]:
+    zero = np.zeros([], call.outputs[0].dtype.as_numpy_dtype)
+    return {f"{name}_first": np.array(0, np.int32), f"{name}_step": np.array(1, np.int32), f"{name}_zero": zero}
+
+
+def _mask_nodes(onnx: Any, source: str, lengths: str, name: str) -> list[Any]:
+    """Sets the outputs past the end of each sequence to zero. ONNX does not say what LSTM nodes compute there."""
+    return [
+        _node(onnx, "Shape", [source], [f"{name}_time"], end=1),
+        _node(onnx, "Squeeze", [f"{name}_time", f"{name}_axis_0"], [f"{name}_count_int64"]),
+        _node(onnx, "Cast", [f"{name}_count_int64"], [f"{name}_count"], to=onnx.TensorProto.INT32),
+        _node(onnx, "Range", [f"{name}_first", f"{name}_count", f"{name}_step"], [f"{name}_steps"]),
+        _node(onnx, "Unsqueeze", [f"{name}_steps", f"{name}_axis_1"], [f"{name}_steps_column"]),
+        _node(onnx, "Less", [f"{name}_steps_column", lengths], [f"{name}_mask"]),
+        _node(onnx, "Unsqueeze", [f"{name}_mask", f"{name}_axis_2"], [f"{name}_mask_of_units"]),
+        _node(onnx, "Where", [f"{name}_mask_of_units", source, f"{name}_zero"], [f"{name}_result_0"]),
+    ]
 
 
 def _node(onnx: Any, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> Any:
@@ -127,12 +160,13 @@ def _node(onnx: Any, kind: str, inputs: list[str], outputs: list[str], **attribu
 
 def _checked(layer: Layer, call: FrozenCall) -> Layer:
     """Returns the layer; raises ValueError if ONNX's LSTM cannot compute it."""
-    extras, names = layer.extras, (layer.activation.name, layer.recurrent_activation.name)
+    extras, functions = layer.extras, (layer.activation, layer.recurrent_activation)
+    names = [function.name for function in functions]
     reasons = {
         "dropout on states or another equation": not is_plain(layer),
         "a projection": extras.projection is not None,
         "clips": extras.cell_clip is not None or extras.projection_clip is not None,
-        f"the activations {' and '.join(names)}": any(name not in _ACTIVATIONS for name in names),
+        f"the activations {' and '.join(names)}": not all(map(_has_name, functions)),
     }
     present = [reason for reason, is_true in reasons.items() if is_true]
     if present:
@@ -141,15 +175,19 @@ def _checked(layer: Layer, call: FrozenCall) -> Layer:
     return layer
 
 
+def _has_name(function: activations.Activation) -> bool:
+    return activations.is_named(function) and function.name in _ACTIVATIONS
+
+
 def _attributes(layer: Layer) -> dict[str, Any]:
     """The attributes of a node LSTM."""
     functions = [_ACTIVATIONS[f.name] for f in (layer.recurrent_activation, layer.activation, layer.activation)]
-    attributes: Mapping[str, list] = {
+    lists: Mapping[str, list] = {
         "activations": [function[0] for function in functions],
         "activation_alpha": [function[1] for function in functions if len(function) > 1],
         "activation_beta": [function[2] for function in functions if len(function) > 2],
     }
-    return {"hidden_size": layer.hidden_size, **{key: values for key, values in attributes.items() if values}}
+    return {"hidden_size": layer.hidden_size, **{key: values for key, values in lists.items() if values}}
 
 
 def _in_order(graph_nodes: Sequence[Any], known: set[str]) -> Iterator[Any]:
