@@ -94,7 +94,7 @@ def test_other_numbers(plain_session, tmp_path):
 
 def test_python_functions(plain_session, tmp_path):
     x = tf.placeholder(tf.float32, [2])
-    y = tf.py_func(np.sin, [x], tf.float32, name="sine")
+    y = tf.py_func(lambda array: array + 1, [x], tf.float32, name="sine")
     message = "ops that other programs can run, got sine (PyFunc)"
     check(message, tmp_path, plain_session, {"x": x}, {"y": y}, tmp_path / "model.pb")
 
