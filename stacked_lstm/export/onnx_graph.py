@@ -108,7 +108,7 @@ def _convert(onnx: Any, definition: Any, inputs: Sequence[str], outputs: Sequenc
 def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict[str, np.ndarray]]:
     """The nodes of a call between `name`_input_... and `name`_result_..., and their constants."""
     made: list[Any] = []
-    constants = {f"{name}_axis_{axis}": np.array([axis], np.int64) for axis in (0, 1, 2)}
+    constants = {f"{name}_axis_{axis}": np.array([axis], np.int64) for axis in (0, 1)}
     count = len(call.layers)
     lengths = f"{name}_input_{1 + 2 * count}" if len(call.inputs) > 1 + 2 * count else ""
     source = f"{name}_input_0"
@@ -126,7 +126,10 @@ def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict
         made.append(_node(onnx, "Squeeze", [prefix + "Y", f"{name}_axis_1"], [source]))
         for i, part in enumerate("ch"):
             result = f"{name}_result_{1 + 2 * number + i}"
-            made.append(_node(onnx, "Squeeze", [f"{prefix}Y_{part}", f"{name}_axis_0"], [result]))
+            final = f"{prefix}final_{part}" if lengths else result
+            made.append(_node(onnx, "Squeeze", [f"{prefix}Y_{part}", f"{name}_axis_0"], [final]))
+            if lengths:
+                made.append(_node(onnx, "Where", [f"{name}_has_steps", final, states[part]], [result]))
     if lengths:
         constants.update(_mask_constants(name, call))
         made += _mask_nodes(onnx, source, lengths, name)
@@ -134,13 +137,23 @@ def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict
 
 
 def _mask_constants(name: str, call: FrozenCall) -> dict[str, np.ndarray]:
-    zero = np.zeros([], call.outputs[0].dtype.as_numpy_dtype)
-    return {f"{name}_first": np.array(0, np.int32), f"{name}_step": np.array(1, np.int32), f"{name}_zero": zero}
+    return {
+        f"{name}_axis_2": np.array([2], np.int64),
+        f"{name}_first": np.array(0, np.int32),
+        f"{name}_step": np.array(1, np.int32),
+        f"{name}_zero": np.zeros([], call.outputs[0].dtype.as_numpy_dtype),
+    }
 
 
 def _mask_nodes(onnx: Any, source: str, lengths: str, name: str) -> list[Any]:
-    """Sets the outputs past the end of each sequence to zero. ONNX does not say what LSTM nodes compute there."""
+    """What ONNX does not say of sequences that end early, or have no steps.
+
+    Outputs past the end of a sequence are zero. `name`_has_steps selects the final states of sequences with steps; the
+    others keep their initial states.
+    """
     return [
+        _node(onnx, "Greater", [lengths, f"{name}_first"], [f"{name}_is_not_empty"]),
+        _node(onnx, "Unsqueeze", [f"{name}_is_not_empty", f"{name}_axis_1"], [f"{name}_has_steps"]),
         _node(onnx, "Shape", [source], [f"{name}_time"], end=1),
         _node(onnx, "Squeeze", [f"{name}_time", f"{name}_axis_0"], [f"{name}_count_int64"]),
         _node(onnx, "Cast", [f"{name}_count_int64"], [f"{name}_count"], to=onnx.TensorProto.INT32),
