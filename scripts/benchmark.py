@@ -24,7 +24,13 @@ The second table has a column per contestant with the medians, and the ratios of
 scripts/README.md has the results in this form. --chart plots the ratios of the engine to each peer. --from_json reads
 files of --json, prints the tables and plots the ratios.
 
+With --programs, the benchmark measures public programs for TensorFlow 1, in training and evaluation: their recurrent
+parts or, with --part=whole, all of them. The contestants are "auto" (the engine that the package chooses), "graph"
+(only if named), "stepwise" (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and
+loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
+
     python scripts/benchmark.py --json=measured.json --chart=speed.png
+    python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --device=GPU --dtype=float16
     python scripts/benchmark.py --from_json=measured.json --chart=speed.png
@@ -38,10 +44,21 @@ import sys
 
 from absl import flags
 
-from benchmarking import chart, record
-from benchmarking.contestants import CONTESTANTS, ENGINE_OF_DEVICE, PEERS
-from benchmarking.shapes import DEVICES, DTYPES, MODES, Shape, parse_shapes
-from benchmarking.worker import Worker, each
+import programs
+from benchmarking import chart, program_record, record
+from benchmarking.contestants import (
+    AUTO,
+    CONTESTANTS,
+    ENGINE_OF_DEVICE,
+    PEERS,
+    PROGRAM_CONTESTANTS,
+    STEPWISE,
+    TENSORFLOW,
+    table,
+)
+from benchmarking.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
+from benchmarking.worker import Subject, Worker, each
+from programs.names import has_contrib
 from stacked_lstm.commands import charts, command, output_files
 
 SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2"
@@ -50,13 +67,26 @@ SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64
 def define_flags(values):
     """Adds the flags to an `absl.flags.FlagValues`."""
     sizes = "T,B,I,H,L: time steps, batch size, input features, units, layers. Semicolons separate shapes."
-    names = f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device)."
+    names = (
+        f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device); "
+        f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
+    )
+    modes = (
+        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others)."
+    )
+    rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
+    part = (
+        "With --programs, what is measured: recurrent (embeddings, cells, wrappers and loops, with a simple loss of "
+        "the loops' outputs) or whole (also the head, its loss and the program's optimizer)."
+    )
     for define, name, default, text, domain in (
         (flags.DEFINE_string, "shapes", SHAPES, sizes, {}),
         (flags.DEFINE_enum, "device", "CPU", "Device of the measurement.", {"enum_values": DEVICES}),
         (flags.DEFINE_enum, "dtype", "float32", "Type of weights and data.", {"enum_values": DTYPES}),
         (flags.DEFINE_list, "contestants", None, names, {}),
-        (flags.DEFINE_list, "modes", ["inference", "training"], f"Modes to measure, of {', '.join(MODES)}.", {}),
+        (flags.DEFINE_list, "programs", None, rows, {}),
+        (flags.DEFINE_enum, "part", programs.PARTS[0], part, {"enum_values": programs.PARTS}),
+        (flags.DEFINE_list, "modes", None, modes, {}),
         (flags.DEFINE_integer, "rounds", 10, "Number of turns of each contestant.", {"lower_bound": 1}),
         (
             flags.DEFINE_float,
@@ -86,7 +116,8 @@ def main(values):
         charts.check_matplotlib("chart", values.chart)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)
-    record.print_record(rows, machine)
+    tables = program_record if record.columns_of(rows) is record.PROGRAM_COLUMNS else record
+    tables.print_record(rows, machine)
     if values.chart:
         charts.save(values.chart, chart.draw_ratios(rows))
 
@@ -102,20 +133,23 @@ def read_measurements(values):
         kinds = sorted({row[key] for row in rows})
         if len(kinds) > 1:
             raise ValueError(f"--from_json: expected measurements of one {key}, got {' and '.join(kinds)}")
-    record.print_header([heading for _, heading, _ in record.COLUMNS])
+    if len({"program" in row for row in rows}) > 1:
+        raise ValueError("--from_json: expected measurements of shapes or of programs, got both")
+    record.print_header([heading for _, heading, _ in record.columns_of(rows)])
     record.print_measurements(rows)
     return machine, rows
 
 
 def measure_all(values):
-    """Measures all shapes and modes and prints the first table; returns (machine, rows)."""
-    shapes = check_flags(values)
+    """Measures all shapes or programs in all modes, and prints the first table; returns (machine, rows)."""
+    subjects, modes = check_flags(values)
+    columns, tables = (record.PROGRAM_COLUMNS, program_record) if values.programs else (record.COLUMNS, record)
     machine = record.describe_machine(values.device)
-    record.print_header([heading for _, heading, _ in record.COLUMNS])
+    record.print_header([heading for _, heading, _ in columns])
     rows = []
-    for shape in shapes:
-        for mode in values.modes:
-            measured = record.summarize(shape, mode, values.device, values.dtype, measure(values, shape, mode))
+    for subject in subjects:
+        for mode in modes:
+            measured = tables.summarize(subject, mode, values.device, values.dtype, measure(values, subject, mode))
             record.print_measurements(measured)
             rows += measured
             if values.json:  # After each, so that a long run that is cut short keeps its measurements.
@@ -124,22 +158,30 @@ def measure_all(values):
 
 
 def check_flags(values):
-    """Returns the list of `Shape`; raises ValueError that names a flag."""
-    shapes = parse_shapes(values.shapes)
+    """Returns (list of `Shape` or of `Program`, modes); raises ValueError that names a flag."""
+    is_of_programs = values.programs is not None
+    subjects = programs.parse(values.programs, values.part) if is_of_programs else parse_shapes(values.shapes)
+    known_modes = PROGRAM_MODES if is_of_programs else MODES
+    modes = values.modes or (known_modes if is_of_programs else MODES[:2])
+    if is_of_programs and values.dtype != "float32":
+        raise ValueError(f"--dtype: expected float32 with --programs, got {values.dtype}")
     if values.device == "GPU":
         check_gpu()
-    for flag, known, place in (
-        ("contestants", names_on(values.device), f" (with --device={values.device})"),
-        ("modes", MODES, ""),
+    for flag, chosen, known, place in (
+        ("contestants", values.contestants, names_on(subjects[0], values.device), f" (with --device={values.device})"),
+        ("modes", modes, known_modes, " (with --programs)" if is_of_programs else ""),
     ):
-        unknown = sorted(set(values[flag].value or ()) - set(known))
+        unknown = sorted(set(chosen or ()) - set(known))
         if unknown:
             raise ValueError(f"--{flag}: expected some of {', '.join(known)}{place}, got {', '.join(unknown)}")
-    chosen, engine = values.contestants or list(CONTESTANTS), ENGINE_OF_DEVICE[values.device]
-    if values.chart and (engine not in chosen or not set(chosen) & set(PEERS)):
-        peers = ", ".join(PEERS)
-        raise ValueError(f"--chart: expected --contestants with {engine} and one of {peers}, got {', '.join(chosen)}")
-    return shapes
+    chosen = values.contestants or default_contestants(subjects[0], values.device)
+    engine, peers = (
+        (AUTO, (STEPWISE, TENSORFLOW)) if is_of_programs else (ENGINE_OF_DEVICE[values.device], tuple(PEERS))
+    )
+    if values.chart and (engine not in chosen or not set(chosen) & set(peers)):
+        expected = f"{engine} and one of {', '.join(peers)}"
+        raise ValueError(f"--chart: expected --contestants with {expected}, got {', '.join(chosen)}")
+    return subjects, modes
 
 
 def check_gpu():
@@ -152,26 +194,34 @@ def check_gpu():
         raise ValueError(f"--device: expected CPU where TensorFlow {tf.__version__} sees no GPU, got GPU")
 
 
-def names_on(device):
-    """Names of the contestants that run on a device."""
-    return [name for name, contestant in CONTESTANTS.items() if device in contestant.devices]
+def names_on(subject: Subject, device):
+    """Names of the contestants of a shape or program that run on a device, with this TensorFlow."""
+    names = [name for name, contestant in table(subject).items() if device in contestant.devices]
+    return [name for name in names if name != TENSORFLOW or has_contrib()]
 
 
-def measure(values, shape: Shape, mode):
-    """Measures one shape and mode.
+def default_contestants(subject: Subject, device):
+    """Names of the contestants that are measured if the flags name none."""
+    names = names_on(subject, device)
+    return [name for name in names if name != "graph"] if isinstance(subject, programs.Program) else names
+
+
+def measure(values, subject: Subject, mode):
+    """Measures one shape or program in one mode.
 
     Each mode has fresh processes, because the peak of the memory is that of the whole process.
 
     Returns:
       The `Worker`s after their turns. Contestants whose library is missing are named on stderr and left out.
     """
+    contestants = table(subject)
     workers = []
-    for name in values.contestants or names_on(values.device):
-        library = CONTESTANTS[name].library
+    for name in values.contestants or default_contestants(subject, values.device):
+        library = contestants[name].library
         if importlib.util.find_spec(library) is None:  # Known before a process has started.
             print(f"{name} is left out, because the package {library} is not installed", file=sys.stderr)
-        elif mode in CONTESTANTS[name].modes:
-            workers.append(Worker(name, shape, mode, values.device, values.dtype))
+        elif mode in contestants[name].modes:
+            workers.append(Worker(name, subject, mode, values.device, values.dtype))
     # Libraries are imported side by side, since that takes long. Steps are built one by one, since some are tried.
     workers = each(workers, Worker.wait_for_import)
     workers = each(workers, Worker.build)

@@ -16,6 +16,11 @@ of each hour needs the temperature of the day before.
 word. A title without words is classified, too. Without --input, the task reads its data again, and the table has the
 test set. forecast also reads the training data, because it scales temperatures by their mean and their deviations.
 
+A spreadsheet computes a text that begins with =, +, - or @. So a text that begins with one of these characters, with
+their full-width forms, with a tab, a line end or an apostrophe is written with an apostrophe in front. To get the text
+back, remove the first character of each text that begins with an apostrophe. --noguard_formulas writes all texts as
+they are.
+
 The exit status is 0 after success, 2 if the flags, the run or the data do not allow predictions, and 130 after an
 interrupt.
 """
@@ -26,7 +31,11 @@ import sys
 
 from absl import flags
 
+from shared import file_errors
 from stacked_lstm.commands import choices, command, output_files
+
+# What makes a spreadsheet compute a text, and the apostrophe, which otherwise could not be told from a guard.
+GUARDED = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
 
 
 def define_flags(values):
@@ -43,6 +52,12 @@ def define_flags(values):
     ):
         flags.DEFINE_string(name, "-" if name == "output" else None, text, flag_values=values)
     flags.DEFINE_boolean("only_errors", False, "Write only the examples with a wrong prediction.", flag_values=values)
+    flags.DEFINE_boolean(
+        "guard_formulas",
+        True,
+        "Write an apostrophe in front of texts that a spreadsheet would compute, and of those that begin with one.",
+        flag_values=values,
+    )
     flags.DEFINE_enum(
         "engine",
         "auto",
@@ -77,23 +92,38 @@ def run(values):
     if values.input:
         examples = read_input(task, values.input)
     else:
-        task.read()
+        experiment.read_data(task)
         examples = task.test
     checkpoint = values.checkpoint or experiment.find_checkpoint(values.train_dir)
     if values.checkpoint and not tf.train.checkpoint_exists(checkpoint):
         raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {checkpoint}")
     print(f"checkpoint: {checkpoint}", file=sys.stderr)
-    predictions = experiment.predict(task, examples, checkpoint, values.engine)
-    write(task.table(examples, predictions, values.only_errors), values.output)
+    flag = "--checkpoint" if values.checkpoint else "--train_dir"
+    predictions = experiment.predict(task, examples, checkpoint, values.engine, flag)
+    table = task.table(examples, predictions, values.only_errors)
+    if values.guard_formulas:
+        table = [[guard(value) for value in row] for row in table]
+    with file_errors.named("--output", "stdout" if values.output == "-" else values.output, "write"):
+        write(table, values.output)
+
+
+def guard(value):
+    """Returns a text with an apostrophe in front if it begins with one of `GUARDED`; other values as they are.
+
+    >>> guard("=1+1"), guard("'s"), guard("1+1"), guard(-1.5)
+    ("'=1+1", "''s", '1+1', -1.5)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(GUARDED) else value
 
 
 def read_input(task, path):
     """Returns the user's examples, from a file or stdin. Raises ValueError if there is no such file."""
     if path == "-":
-        return task.read_input(sys.stdin.buffer)
+        with file_errors.named("--input", "stdin"):
+            return task.read_input(sys.stdin.buffer)
     if not os.path.isfile(path):
         raise ValueError(f"--input: expected a file, or - for stdin, got {path}")
-    with open(path, "rb") as file:
+    with file_errors.named("--input", path), open(path, "rb") as file:
         return task.read_input(file)
 
 
@@ -116,6 +146,7 @@ def write(table, path):
     if path == "-":
         sys.stdout.reconfigure(encoding="utf-8", newline="")
         write_to(sys.stdout)
+        sys.stdout.flush()
     elif os.path.exists(path) and not os.path.isfile(path):
         write_file(path)
     else:

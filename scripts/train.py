@@ -10,7 +10,11 @@ final metrics. Accuracies and errors are computed at the end of each epoch on th
 The times contain the training only, not this evaluation. `seconds_per_epoch` is their median.
 
 For titles, a part of the training data is used for validation. The checkpoint with the lowest validation loss is kept,
-and the final metrics are those of its epoch. Training stops after --patience epochs without a lower loss.
+and the final metrics are those of its epoch. Training stops after --patience epochs without a lower loss. The loss is
+balanced between the classes (--balance), and --dropout and --weight_decay keep the network from learning the titles by
+heart.
+
+For classes, the last line has the recall of each class of the test set, and the mean of the F1 scores of the classes.
 
 The directory --train_dir contains the checkpoints, history.json, TensorBoard events, and plots of the training and of
 the predictions for the test set.

@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from stacked_lstm.engines.native import load_native_ops
     from stacked_lstm.stack import StackedLSTM
     from stacked_lstm.state import LSTMState
+    from stacked_lstm.state_store import StateStore
 
 __all__ = [
     "LSTMState",
     "StackedLSTM",
+    "StateStore",
     "__version__",
     "checkpoints",
     "export",
@@ -46,7 +48,12 @@ __all__ = [
 ]
 
 # Public name -> the module that has it.
-_HOMES = {"LSTMState": "state", "StackedLSTM": "stack", "load_native_ops": "engines.native"}
+_HOMES = {
+    "LSTMState": "state",
+    "StackedLSTM": "stack",
+    "StateStore": "state_store",
+    "load_native_ops": "engines.native",
+}
 
 
 if not TYPE_CHECKING:  # A type checker would take every name for one of the package's.

@@ -5,9 +5,16 @@ TensorFlow 1.15 and 2.x both have the TF1 graph API as `tensorflow.compat.v1`.
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import sys
+from typing import Iterator
+
 import tensorflow.compat.v1 as tf
 
 __all__ = [
+    "SaveSpec",
+    "SaveableObject",
     "cuda_version",
     "device_of_new_ops",
     "gpu_visible",
@@ -15,7 +22,12 @@ __all__ = [
     "set_tensor_float_32",
     "tensor_float_32",
     "tf",
+    "without_keras_advice",
 ]
+
+# TensorFlow has no public names for the classes of what a `tf.train.Saver` saves.
+_BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
+SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
 
 
 def inside_function_or_control_flow() -> bool:
@@ -58,3 +70,21 @@ def set_tensor_float_32(enabled: bool) -> None:
     """Switches TF32 on or off for this process. TensorFlow's packages before 2.4 have no TF32: nothing happens."""
     if hasattr(tf.config.experimental, "enable_tensor_float_32_execution"):
         tf.config.experimental.enable_tensor_float_32_execution(enabled)
+
+
+def _is_no_keras_advice(record: logging.LogRecord) -> bool:
+    return "Please use `keras.layers." not in record.getMessage()
+
+
+@contextlib.contextmanager
+def without_keras_advice() -> Iterator[None]:
+    """A context in which TensorFlow's loops do not log that programs should use layers of Keras instead.
+
+    Keras' layers do not run the cells of this package. All other messages are logged.
+    """
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_no_keras_advice)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_keras_advice)

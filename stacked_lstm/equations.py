@@ -13,6 +13,9 @@ projection Wp of h, and bounds on both states:
     f = sigma([h, x] Wf + bf + pf * c)      i = sigma([h, x] Wi + bi + pi * c)      c' = clip(f * c + i * g)
     o = sigma([h, x] Wo + bo + po * c')     h' = clip((o * tanh(c')) Wp)
 
+`LayerNorm` normalizes the products before their biases, and the cell state; `Noise` are masks of dropout, and the
+shares of the old state that zoneout keeps. The docstring of `numpy_options` has their equations.
+
 Sources:
   The LSTM: Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997.
   The forget gate: Gers, Schmidhuber and Cummins, Learning to Forget, Neural Computation 12(10), 2000.
@@ -27,6 +30,7 @@ from typing import Any, NamedTuple
 
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
+from stacked_lstm.normalization import Norm
 from stacked_lstm.state import LSTMState
 
 # The order of the columns of every fused matrix in this package, by the suffixes of the variables. TensorFlow 1's
@@ -51,6 +55,58 @@ class Extras(NamedTuple):
 
 
 PLAIN = Extras(None, None, None, None)
+
+
+class LayerNorm(NamedTuple):
+    """Layer normalization of one layer, whose gates then have no other biases than the shifts.
+
+    Fields:
+      gates: the `Norm` of z, [4, H] each, with the gates in `GATE_ORDER`.
+      cell: the `Norm` of the cell state, [H] each.
+      is_carried: whether the next step sees the normalized cell state. Otherwise only h' comes from it.
+    """
+
+    gates: Norm
+    cell: Norm
+    is_carried: bool
+
+    def cast(self, dtype: tf.DType) -> LayerNorm:
+        """Returns the norms in another dtype."""
+
+        def cast(norm: Norm) -> Norm:
+            return norm._replace(gamma=tf.cast(norm.gamma, dtype), beta=tf.cast(norm.beta, dtype))
+
+        return self._replace(gates=cast(self.gates), cell=cast(self.cell))
+
+
+class Noise(NamedTuple):
+    """What dropout and zoneout do to the steps of one layer. A field is None if the layer does not have it.
+
+    A field is one tensor for all steps, or has an entry per step: a tensor of rank 3 whose first axis is time.
+
+    Fields:
+      recurrent: [B, P] or [T, B, P], multiplies h in the product with the kernel.
+      candidate: [B, H] or [T, B, H], multiplies the candidate.
+      zoneout_c: a number, [B, H] or [T, B, H], the share of c in the new cell state.
+      zoneout_h: a number, [B, P] or [T, B, P], the share of h in the new h.
+    """
+
+    recurrent: Any = None
+    candidate: Any = None
+    zoneout_c: Any = None
+    zoneout_h: Any = None
+
+
+class Resets(NamedTuple):
+    """Where sequences start again.
+
+    Fields:
+      is_reset: bool [T, B], whether the state before step t is replaced by `start`.
+      start: `LSTMState`, c [B, H] and h [B, P] for all steps, or with an entry per step, [T, B, H] and [T, B, P].
+    """
+
+    is_reset: Any
+    start: LSTMState
 
 
 class Gates(NamedTuple):
@@ -98,7 +154,13 @@ def _projected(gates: Gates, extras: Extras) -> tf.Tensor | None:
 
 
 def step(
-    z: tf.Tensor, c: tf.Tensor, activation: Activation, recurrent_activation: Activation, extras: Extras = PLAIN
+    z: tf.Tensor,
+    c: tf.Tensor,
+    activation: Activation,
+    recurrent_activation: Activation,
+    extras: Extras = PLAIN,
+    norm: LayerNorm | None = None,
+    candidate_mask: tf.Tensor | None = None,
 ) -> tuple[LSTMState, Gates]:
     """Computes one LSTM step.
 
@@ -108,22 +170,39 @@ def step(
       activation: `activations.Activation`, called tanh above.
       recurrent_activation: `activations.Activation`, called sigma above.
       extras: `Extras`.
+      norm: `LayerNorm`, or None. `step_backward` and `step_tangent` do not have it.
+      candidate_mask: [B, H], or None. `step_backward` and `step_tangent` do not have it.
 
     Returns:
       (`LSTMState` with c' [B, H] and h' [B, H], or [B, P] with a projection; `Gates`).
     """
-    i, g, f, o = tf.split(z, 4, axis=-1)
+    i, g, f, o = tf.split(z, 4, axis=-1) if norm is None else _normalized_gates(z, norm.gates)
     sigma, tanh = recurrent_activation.function, activation.function
     if extras.peepholes:
         i, f = i + extras.peepholes[0] * c, f + extras.peepholes[1] * c
     i, g, f = sigma(i), tanh(g), sigma(f)
-    c = _clip(f * c + i * g, extras.cell_clip)
+    if candidate_mask is not None:
+        g *= candidate_mask
+    c = f * c + i * g
+    c = _clip(norm.cell.on_engines(c) if norm and norm.is_carried else c, extras.cell_clip)
     o = sigma(o + extras.peepholes[2] * c if extras.peepholes else o)
-    tanh_c = tanh(c)
+    tanh_c = tanh(norm.cell.on_engines(c) if norm and not norm.is_carried else c)
     h = o * tanh_c
     if extras.projection is not None:
         h = _clip(tf.matmul(h, extras.projection), extras.projection_clip)
     return LSTMState(c, h), Gates(f, i, o, g, tanh_c)
+
+
+def _normalized_gates(z: tf.Tensor, norm: Norm) -> list[tf.Tensor]:
+    """The pre-activations of i, g, f and o, each normalized by itself, from their products z [B, 4H]."""
+    products = tf.reshape(z, [-1, 4, z.shape.as_list()[-1] // 4])
+    return tf.unstack(norm.on_engines(products), axis=1)
+
+
+def zoneout(noise: Noise, before: LSTMState, after: LSTMState) -> LSTMState:
+    """Returns the state after a step, of which zoneout replaces a share by the state before the step."""
+    shares = noise.zoneout_c, noise.zoneout_h
+    return LSTMState(*[new if q is None else q * old + (1 - q) * new for q, old, new in zip(shares, before, after)])
 
 
 def step_backward(

@@ -6,7 +6,7 @@ they make: `initial_state/layer_1/W_h` or `initial_state/layer_1/h`. Layers coun
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.state import LSTMState
@@ -17,43 +17,83 @@ class InitialState(NamedTuple):
     """One kind of initial state.
 
     Fields:
-      specs: function (input_size, hidden_sizes) -> list of `VariableSpec`, empty if the kind has no variables.
-      start: function (variables, zeros, first_step) -> list of `LSTMState`, [B, H_l] each. `variables` has a dictionary
-        per layer, from names to variables; `zeros` has a tensor [B, H_l] per layer; `first_step` is a function without
-        arguments that returns the inputs of the first time step, [B, I].
+      specs: function (input_size, sizes) -> list of `VariableSpec`, empty if the kind has no variables. `sizes` has the
+        widths of c and h of each layer, an `LSTMState` of ints.
+      start: function (variables, zeros, first_step) -> list of `LSTMState`, c [B, H_l] and h [B, P_l]. `variables` has
+        a dictionary per layer, from names to variables; `zeros` has an `LSTMState` of zeros per layer; `first_step` is
+        a function without arguments that returns the inputs of the first time step, [B, I].
     """
 
     specs: Callable[[int, Any], Any]
     start: Callable[[Any, Any, Callable], Any]
 
 
+def zero_states(batch: Any, sizes: Sequence[LSTMState], dtype: tf.DType) -> list[LSTMState]:
+    """Returns an `LSTMState` of zeros per layer. `batch` is B, an int or a scalar tensor; `sizes` are the widths."""
+    states = []
+    for size in sizes:
+        c = tf.zeros([batch, size.c], dtype)
+        states.append(LSTMState(c, c if size.h == size.c else tf.zeros([batch, size.h], dtype)))
+    return states
+
+
+def restarts(kind: InitialState, variables: list, zeros: list[LSTMState], x: tf.Tensor) -> list[LSTMState]:
+    """Returns the states from which sequences start again, an `LSTMState` per layer.
+
+    Args:
+      kind: an `InitialState`.
+      variables, zeros: arguments of `InitialState.start`.
+      x: [T, B, I]. If the kind needs inputs, the results have an entry per step, which is computed from the step's x.
+    """
+    calls = []
+
+    def rows() -> tf.Tensor:
+        calls.append(True)
+        return tf.reshape(x, [-1, x.shape.as_list()[-1]])
+
+    states = kind.start(variables, zeros, rows)
+    if not calls:
+        return states
+    axes = tf.shape(x)[:2]
+    return [
+        LSTMState(*[tf.reshape(part, tf.concat([axes, [part.shape.as_list()[1]]], axis=0)) for part in pair])
+        for pair in states
+    ]
+
+
 def _spec(layer: int, name: str, shape: list[int], group: str) -> VariableSpec:
     return VariableSpec(layer, name, f"initial_state/{LAYER_SCOPE % (layer + 1)}/{name}", shape, group)
 
 
-def _no_specs(input_size: int, hidden_sizes: list[int]) -> list[VariableSpec]:
-    del input_size, hidden_sizes
+def _no_specs(input_size: int, sizes: list[LSTMState]) -> list[VariableSpec]:
+    del input_size, sizes
     return []
 
 
 def _zeros(variables: list, zeros: list, first_step: Callable) -> list[LSTMState]:
     del variables, first_step
-    return [LSTMState(zero, zero) for zero in zeros]
+    return zeros
 
 
-def _learned_specs(input_size: int, hidden_sizes: list[int]) -> list[VariableSpec]:
+def _learned_specs(input_size: int, sizes: list[LSTMState]) -> list[VariableSpec]:
     del input_size
-    return [_spec(k, field, [size], "state") for k, size in enumerate(hidden_sizes) for field in LSTMState._fields]
+    return [
+        _spec(k, field, [width], "state") for k, size in enumerate(sizes) for field, width in zip(size._fields, size)
+    ]
 
 
 def _learned(variables: list, zeros: list, first_step: Callable) -> list[LSTMState]:
     del first_step
-    return [LSTMState(zero + layer["c"], zero + layer["h"]) for zero, layer in zip(zeros, variables)]
+    return [LSTMState(zero.c + layer["c"], zero.h + layer["h"]) for zero, layer in zip(zeros, variables)]
 
 
-def _projected_specs(input_size: int, hidden_sizes: list[int]) -> list[VariableSpec]:
-    shapes = enumerate(zip([input_size] + hidden_sizes, hidden_sizes))
-    return [_spec(k, "W_" + field, list(shape), "weight") for k, shape in shapes for field in LSTMState._fields]
+def _projected_specs(input_size: int, sizes: list[LSTMState]) -> list[VariableSpec]:
+    specs, below = [], LSTMState(input_size, input_size)
+    for k, size in enumerate(sizes):
+        shapes = zip(size._fields, below, size)
+        specs += [_spec(k, "W_" + field, [rows, columns], "weight") for field, rows, columns in shapes]
+        below = size
+    return specs
 
 
 def _projected(variables: list, zeros: list, first_step: Callable) -> list[LSTMState]:

@@ -6,7 +6,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.activations import ACTIVATIONS, Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras
+from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras, LayerNorm, Noise, Resets
 
 
 class Fused(NamedTuple):
@@ -44,6 +44,10 @@ class Layer(NamedTuple):
       h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only the `graph`
         engine has them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) -> masks
         [T, B, P], of which entry t multiplies h after step t.
+      c_masks: the same for c, [T, B, H].
+      norm: None, or `equations.LayerNorm`; the layer then has no biases. Only the `graph` engine has it.
+      noise: None, or `equations.Noise`. Only the `graph` engine has it.
+      resets: None, or `equations.Resets`. Only the `graph` engine has it.
     """
 
     input_size: int
@@ -56,6 +60,10 @@ class Layer(NamedTuple):
     step: Callable | None = None
     h_mask: tf.Tensor | None = None
     h_masks: Any = None
+    c_masks: Any = None
+    norm: LayerNorm | None = None
+    noise: Noise | None = None
+    resets: Resets | None = None
 
     @property
     def output_size(self) -> int:
@@ -67,6 +75,23 @@ class Layer(NamedTuple):
     def dtype(self) -> tf.DType:
         """The dtype of the weights."""
         return self.kernels[0].dtype.base_dtype
+
+    def cast(self, dtype: tf.DType) -> Layer:
+        """Returns the layer with its weights in another dtype. Gradients reach the weights in their own dtype."""
+        if dtype == self.dtype:
+            return self
+
+        def cast(tensor: Any) -> Any:
+            return None if tensor is None else tf.cast(tensor, dtype)
+
+        peepholes = None if self.extras.peepholes is None else tuple(map(cast, self.extras.peepholes))
+        return self._replace(
+            kernels=list(map(cast, self.kernels)),
+            biases=list(map(cast, self.biases)),
+            extras=self.extras._replace(peepholes=peepholes, projection=cast(self.extras.projection)),
+            h_mask=cast(self.h_mask),
+            norm=self.norm and self.norm.cast(dtype),
+        )
 
     def with_mask_in_kernel(self) -> Layer:
         """Returns the layer with `h_mask` multiplied into the rows of its kernels for h, and no `h_mask`."""

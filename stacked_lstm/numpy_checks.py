@@ -10,6 +10,7 @@ from stacked_lstm import checks
 from stacked_lstm.state import LSTMState
 
 _MATRICES, _BIASES = ("Wf", "Wi", "Wo", "Wc"), ("bf", "bi", "bo", "bc")
+_PEEPHOLES, _GAINS = ("pf", "pi", "po"), ("gain_f", "gain_i", "gain_o", "gain_c", "gain_cell")
 
 
 def require(condition: Any, function: str, expected: str, value: Any) -> None:
@@ -27,6 +28,17 @@ def shaped(value: Any, shape: tuple[int, ...], function: str, argument: str) -> 
     """Returns an array; raises ValueError unless it has this shape."""
     value = np.array(value, np.float64)
     require(value.shape == shape, function, f"`{argument}` of shape {shape}", value.shape)
+    return value
+
+
+def broadcastable(value: Any, shape: tuple[int, ...], function: str, argument: str) -> Any:
+    """Returns a number, or an array that broadcasts to a shape; raises ValueError if it does not."""
+    if np.ndim(value) == 0:
+        return float(value)
+    value = np.array(value, np.float64)
+    fits = value.ndim <= len(shape) and all(a in (1, b) for a, b in zip(value.shape[::-1], shape[::-1]))
+    fits = fits and (value.ndim < 3 or value.shape[0] == shape[0])
+    require(fits, function, f"`{argument}` that broadcasts to shape {shape}", value.shape)
     return value
 
 
@@ -49,18 +61,33 @@ def layers(values: Any, input_size: int, function: str) -> list[dict[str, np.nda
     checked = []
     for k, layer in enumerate(values):
         checked.append(_layer(layer, input_size, function, f"layers[{k}]"))
-        input_size = checked[-1]["Wf"].shape[1]
+        input_size = widths(checked[-1])[1]
     return checked
+
+
+def widths(layer: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Returns (H, P), the widths of c and h of a checked layer."""
+    hidden_size = layer["Wf"].shape[1]
+    return hidden_size, layer["Wp"].shape[1] if "Wp" in layer else hidden_size
 
 
 def _layer(layer: Mapping[str, Any], input_size: int, function: str, argument: str) -> dict[str, np.ndarray]:
     present = all(name in layer for name in _MATRICES)
     require(present, function, f"`{argument}` with {', '.join(_MATRICES)}", sorted(layer))
-    biases = [name for name in _BIASES if layer.get(name) is not None]
-    require(len(biases) in (0, len(_BIASES)), function, f"`{argument}` with all four biases or none", biases)
+    vectors: list[str] = []
+    for names, text in [(_BIASES, "four biases"), (_PEEPHOLES, "peepholes pf, pi, po"), (_GAINS, ", ".join(_GAINS))]:
+        found = [name for name in names if layer.get(name) is not None]
+        require(len(found) in (0, len(names)), function, f"`{argument}` with all {text} or none", found)
+        vectors += found
+    if "bf" in vectors and "gain_f" in vectors:
+        require(layer.get("shift_cell") is not None, function, f"`{argument}` with shift_cell", sorted(layer))
+        vectors.append("shift_cell")
     hidden_size = np.shape(layer["Wf"])[-1] if np.ndim(layer["Wf"]) else 0
-    shapes: dict[str, tuple[int, ...]] = {name: (hidden_size + input_size, hidden_size) for name in _MATRICES}
-    shapes.update((name, (hidden_size,)) for name in biases)
+    output_size = hidden_size if layer.get("Wp") is None else np.shape(layer["Wp"])[-1]
+    shapes: dict[str, tuple[int, ...]] = {name: (output_size + input_size, hidden_size) for name in _MATRICES}
+    shapes.update((name, (hidden_size,)) for name in vectors)
+    if layer.get("Wp") is not None:
+        shapes["Wp"] = (hidden_size, output_size)
     return {name: shaped(layer[name], shape, function, f"{argument}[{name!r}]") for name, shape in shapes.items()}
 
 
@@ -68,21 +95,21 @@ def states(
     values: Any, layers: Sequence[Mapping[str, np.ndarray]], batch: int, function: str, argument: str
 ) -> list[LSTMState]:
     """Returns one `LSTMState` per layer; None becomes zeros. Raises ValueError if the pairs do not fit the layers."""
-    shapes = [(batch, layer["Wf"].shape[1]) for layer in layers]
+    shapes = [LSTMState(*[(batch, width) for width in widths(layer)]) for layer in layers]
     if values is None:
-        return [LSTMState(np.zeros(shape), np.zeros(shape)) for shape in shapes]
+        return [LSTMState(np.zeros(pair.c), np.zeros(pair.h)) for pair in shapes]
     return pairs(values, shapes, function, argument)
 
 
-def pairs(values: Any, shapes: Sequence[tuple[int, ...]], function: str, argument: str) -> list[LSTMState]:
-    """Returns one `LSTMState` per shape; raises ValueError unless there is a pair of arrays of each shape."""
+def pairs(values: Any, shapes: Sequence[LSTMState], function: str, argument: str) -> list[LSTMState]:
+    """Returns one `LSTMState` for each `LSTMState` of shapes; raises ValueError unless the arrays have these shapes."""
     count = f"{len(shapes)} pairs (c, h), one per layer" if len(shapes) > 1 else "one pair, [(c, h)]"
     expected = f"`{argument}` to be a list of {count}"
     are_pairs = isinstance(values, (list, tuple)) and all(isinstance(pair, (list, tuple)) for pair in values)
     require(are_pairs and [len(pair) for pair in values] == [2] * len(shapes), function, expected, values)
     return [
-        LSTMState(*[shaped(part, shape, function, f"{argument}[{k}].{field}") for field, part in zip("ch", pair)])
-        for k, (pair, shape) in enumerate(zip(values, shapes))
+        LSTMState(*[shaped(part, shape, function, f"{argument}[{k}].{f}") for f, part, shape in zip("ch", pair, two)])
+        for k, (pair, two) in enumerate(zip(values, shapes))
     ]
 
 
@@ -134,16 +161,16 @@ def labels(values: Any, counted: Any, y_shape: tuple[int, ...], function: str) -
 def projections(values: Any, x_shape: tuple[int, ...], function: str) -> list[dict[str, np.ndarray]]:
     """Returns W_c and W_h of each layer; raises ValueError if one is missing or does not fit the layer below."""
     require(len(x_shape) == 2, function, "`x` of shape [batch, input]", x_shape)
-    values, rows = list(values), x_shape[1]
+    values, rows = list(values), dict.fromkeys(("W_c", "W_h"), x_shape[1])
     checked: list[dict[str, np.ndarray]] = []
     for k, layer in enumerate(values):
         argument = f"projections[{k}]"
         has_both = hasattr(layer, "keys") and "W_c" in layer and "W_h" in layer
         require(has_both, function, f"`{argument}` with W_c and W_h", layer)
-        size = np.shape(layer["W_c"])[-1] if np.ndim(layer["W_c"]) else 0
+        sizes = {name: np.shape(layer[name])[-1] if np.ndim(layer[name]) else 0 for name in rows}
         checked.append(
-            {name: shaped(layer[name], (rows, size), function, f"{argument}[{name!r}]") for name in ("W_c", "W_h")}
+            {name: shaped(layer[name], (rows[name], sizes[name]), function, f"{argument}[{name!r}]") for name in rows}
         )
-        rows = size
+        rows = sizes
     require(checked, function, "at least one layer of `projections`", values)
     return checked

@@ -92,7 +92,9 @@ def projected_backward(d_states: Any, cache: list[ProjectionCache]) -> tuple[lis
       >>> print(abs(np.sum(d_x) - (loss(1e-5) - loss(-1e-5)) / 2e-5) < 1e-8)
       True
     """
-    d_states = checks.pairs(d_states, [layer.state.c.shape for layer in cache], "projected_backward", "d_states")
+    d_states = checks.pairs(
+        d_states, [LSTMState(*[p.shape for p in layer.state]) for layer in cache], "projected_backward", "d_states"
+    )
     gradients: list[dict[str, np.ndarray]] = []
     d_c, d_h = np.zeros([]), np.zeros([])  # What the layer above returned.
     for (layer, below, state), d_state in reversed(list(zip(cache, d_states))):

@@ -2,7 +2,8 @@
 
 The module is written from the equations below, one gate and one step at a time. It shares no code with the engines. It
 is also meant to be read: each line of `step` and `step_backward` is one of these equations. `numpy_head` adds a softmax
-head, `numpy_initial_state` projected initial states; their functions are in this module, too.
+head, `numpy_initial_state` projected initial states; their functions are in this module, too. `numpy_options` has the
+equations of layers with dropout, zoneout, layer normalization, residual connections, projections, peepholes or clips.
 
     outputs, state, cache = numpy_lstm.forward(layers, x, sequence_length=[7, 4])
     gradients = numpy_lstm.backward(d_outputs, d_state, cache)
@@ -64,14 +65,17 @@ from typing import Any, Mapping, NamedTuple, Sequence
 import numpy as np
 
 from stacked_lstm import numpy_checks as checks
+from stacked_lstm import numpy_options
 from stacked_lstm.numpy_activations import ACTIVATIONS, sigmoid
 from stacked_lstm.numpy_head import cross_entropy, head_backward, head_forward, softmax
 from stacked_lstm.numpy_initial_state import projected_backward, projected_forward
-from stacked_lstm.state import LSTMState
+from stacked_lstm.numpy_options import LayerOptions, OptionsCache
+from stacked_lstm.state import LSTMState, LSTMSteps
 
 __all__ = [
     "ACTIVATIONS",
     "GATES",
+    "LayerOptions",
     "backward",
     "cross_entropy",
     "forward",
@@ -83,9 +87,11 @@ __all__ = [
     "softmax",
     "step",
     "step_backward",
+    "steps",
 ]
 
 GATES = "fioc"
+_PLAIN_NAMES = {kind + gate for kind in "Wb" for gate in GATES}
 
 
 class StepCache(NamedTuple):
@@ -101,6 +107,10 @@ class StepCache(NamedTuple):
     phi_c: np.ndarray
     activation: str
     recurrent_activation: str
+
+    def values(self) -> LSTMSteps:
+        """Returns the states after the step, and its gates."""
+        return LSTMSteps(self.f * self.c + self.i * self.g, self.o * self.phi_c, self.f, self.i, self.o, self.g)
 
 
 def step(
@@ -186,7 +196,9 @@ class StackCache(NamedTuple):
 
     layers: list[dict[str, np.ndarray]]
     alive: np.ndarray
-    steps: list[list[StepCache]]
+    steps: list[list[Any]]
+    options: list[LayerOptions]
+    output_mask: Any
 
 
 def forward(
@@ -196,16 +208,23 @@ def forward(
     sequence_length: Any = None,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
+    options: Sequence[LayerOptions] | None = None,
+    output_mask: Any = 1.0,
 ) -> tuple[np.ndarray, list[LSTMState], StackCache]:
     """Runs the whole stack over time.
 
     Args:
-      layers: a mapping per layer, from the input upwards, with the arrays that `step` describes.
+      layers: a mapping per layer, from the input upwards, with the arrays that `step` describes. A layer may also have
+        peepholes pf, pi and po, [H] each; a projection Wp [H, P]; layer normalization gain_f, gain_i, gain_o, gain_c,
+        gain_cell and shift_cell, [H] each, the last one only with biases. With Wp, h and the output of the layer have
+        the width P, and Wf, Wi, Wo and Wc are [P + I, H].
       x: [T, B, I]. What it holds past the end of a sequence changes nothing.
-      initial_state: a pair (c, h) per layer, [B, H_l] each. Default None: zeros.
+      initial_state: a pair (c [B, H_l], h [B, P_l]) per layer. Default None: zeros.
       sequence_length: [B] integers from 0 to T. Default None: all sequences have T steps.
       activation: phi, see `step`; by default "tanh".
       recurrent_activation: s, see `step`; by default "sigmoid".
+      options: a `LayerOptions` per layer, with its masks, clips and so on. Default None: no layer has any.
+      output_mask: [T, B, H_L] or what broadcasts with it, multiplies the outputs. Default 1.0.
 
     Returns:
       (outputs, state, cache), in float64. The outputs are the last layer's h, [T, B, H_L], zero past the end of each
@@ -230,12 +249,19 @@ def forward(
     layers = checks.layers(layers, x.shape[2], "forward")
     states = checks.states(initial_state, layers, x.shape[1], "forward", "initial_state")
     alive = checks.alive(sequence_length, x.shape[0], x.shape[1], "forward")
+    all_options = numpy_options.checked(options, layers, x.shape, "forward")
+    output_mask = checks.broadcastable(
+        output_mask, x.shape[:2] + checks.widths(layers[-1])[1:], "forward", "output_mask"
+    )
     outputs, state, steps = np.where(alive, x, 0), [], []
-    for layer, start in zip(layers, states):
-        outputs, final, caches = _layer_forward(layer, outputs, start, alive, activation, recurrent_activation)
+    for layer, start, own in zip(layers, states, all_options):
+        inputs = outputs
+        masked = inputs * own.input_mask
+        outputs, final, caches = _layer_forward(layer, masked, start, alive, activation, recurrent_activation, own)
+        outputs = outputs + inputs if own.residual else outputs
         state.append(final)
         steps.append(caches)
-    return outputs, state, StackCache(layers, alive, steps)
+    return outputs * output_mask, state, StackCache(layers, alive, steps, all_options, output_mask)
 
 
 def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
@@ -266,15 +292,48 @@ def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
       >>> print(abs(gradient[1, 2] - (loss(1e-5) - loss(-1e-5)) / 2e-5) < 1e-8)  # a central difference
       True
     """
-    layers, alive, steps = cache
-    shape = alive.shape[:2] + (layers[-1]["Wf"].shape[1],)
+    layers, alive, steps, options, output_mask = cache
+    shape = alive.shape[:2] + checks.widths(layers[-1])[1:]
     d_outputs = np.zeros(shape) if d_outputs is None else checks.shaped(d_outputs, shape, "backward", "d_outputs")
+    d_outputs = np.where(alive, d_outputs, 0) * output_mask
     d_states = checks.states(d_state, layers, shape[1], "backward", "d_state")
     d_layers: list[Any] = [None] * len(layers)
     d_start: list[Any] = [None] * len(layers)
     for k in reversed(range(len(layers))):
-        d_layers[k], d_outputs, d_start[k] = _layer_backward(layers[k], d_outputs, d_states[k], alive, steps[k])
+        d_layers[k], d_inputs, d_start[k] = _layer_backward(layers[k], d_outputs, d_states[k], alive, steps[k])
+        d_outputs = d_inputs * options[k].input_mask + (d_outputs if options[k].residual else 0)
     return {"layers": d_layers, "x": d_outputs, "initial_state": d_start}
+
+
+def steps(cache: StackCache) -> list[LSTMSteps]:
+    """Returns the states and gates of all time steps of `forward`.
+
+    Args:
+      cache: the cache that `forward` returned.
+
+    Returns:
+      A list with an `LSTMSteps(c, h, f, i, o, g)` per layer, [T, B, H_l] each, h [T, B, P_l], in float64 and zero past
+      the end of each sequence.
+
+    Example:
+      >>> from stacked_lstm import numpy_lstm
+      >>> layer = {"W" + k: np.ones([3 + 2, 3]) for k in "fioc"}  # H = 3, I = 2, without biases
+      >>> outputs, state, cache = numpy_lstm.forward([layer], np.ones([2, 1, 2]))
+      >>> (layer_steps,) = numpy_lstm.steps(cache)
+      >>> print(np.array_equal(layer_steps.c[-1], state[0].c), layer_steps.f[0].round(2))  # sigmoid(2)
+      True [[0.88 0.88 0.88]]
+    """
+    result = []
+    for layer, caches in zip(cache.layers, cache.steps):
+        hidden_size, output_size = checks.widths(layer)
+        sizes = dict.fromkeys(LSTMSteps._fields, hidden_size)
+        sizes["h"] = output_size
+        series = LSTMSteps(*[np.zeros(cache.alive.shape[:2] + (size,)) for size in sizes.values()])
+        for t, step_cache in enumerate(caches):
+            for part, value in zip(series, step_cache.values()):
+                part[t] = np.where(cache.alive[t], value, 0)
+        result.append(series)
+    return result
 
 
 def _layer_forward(
@@ -284,13 +343,19 @@ def _layer_forward(
     alive: np.ndarray,
     activation: str,
     recurrent_activation: str,
-) -> tuple[np.ndarray, LSTMState, list[StepCache]]:
-    """Runs one layer over time; returns (outputs [T, B, H], final state, the caches of the steps)."""
-    outputs, caches = np.zeros(x.shape[:2] + layer["Wf"].shape[1:]), []
+    options: LayerOptions,
+) -> tuple[np.ndarray, LSTMState, list[Any]]:
+    """Runs one layer over time; returns (outputs [T, B, P], final state, the caches of the steps)."""
+    is_plain = set(layer) <= _PLAIN_NAMES and not options.change_the_step()
+    outputs, caches = np.zeros(x.shape[:2] + state.h.shape[1:]), []
     for t, alive_t in enumerate(alive):
         # A sequence that has ended takes its steps from zeros, so that nothing in them can overflow.
         before = [np.where(alive_t, part, 0) for part in state]
-        after, cache = step(layer, x[t], before, activation, recurrent_activation)
+        after, cache = (
+            step(layer, x[t], before, activation, recurrent_activation)
+            if is_plain
+            else numpy_options.step(layer, x[t], before, activation, recurrent_activation, options.at(t))
+        )
         state = LSTMState(*[np.where(alive_t, new, old) for new, old in zip(after, state)])
         outputs[t] = np.where(alive_t, after.h, 0)
         caches.append(cache)
@@ -302,15 +367,15 @@ def _layer_backward(
     d_outputs: np.ndarray,
     d_state: LSTMState,
     alive: np.ndarray,
-    caches: list[StepCache],
+    caches: list[Any],
 ) -> tuple[dict[str, np.ndarray], np.ndarray, LSTMState]:
     """Undoes `_layer_forward`; returns the gradients of the layer, of x, and of the state before the first step."""
-    rows, hidden_size = layer["Wf"].shape
-    d_x = np.zeros(d_outputs.shape[:2] + (rows - hidden_size,))
+    d_x = np.zeros(d_outputs.shape[:2] + (layer["Wf"].shape[0] - d_state.h.shape[1],))
     gradients = {name: np.zeros_like(value) for name, value in layer.items()}
     for t, alive_t in reversed(list(enumerate(alive))):
         d_after = [np.where(alive_t, d, 0) for d in (d_state.c, d_state.h + d_outputs[t])]
-        step_gradients, d_x[t], d_before = step_backward(d_after, caches[t])
+        undo = numpy_options.step_backward if isinstance(caches[t], OptionsCache) else step_backward
+        step_gradients, d_x[t], d_before = undo(d_after, caches[t])
         for name, gradient in step_gradients.items():
             gradients[name] += gradient
         d_state = LSTMState(*[np.where(alive_t, before, d) for before, d in zip(d_before, d_state)])

@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Mapping, Sequence
 
-from stacked_lstm import activations, checks, engines, tensor_checks, weights
+from stacked_lstm import activations, checks, engines, log, options, regularization, tensor_checks, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.initial_state import INITIAL_STATES
+from stacked_lstm.equations import Resets
+from stacked_lstm.initial_state import INITIAL_STATES, restarts, zero_states
 from stacked_lstm.initializer_table import InitializerTable
 from stacked_lstm.state import LSTMState
+from stacked_lstm.steps import Record, replay
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 
 _CLASS = "StackedLSTM"
+_DEFAULT_NAME = "stacked_lstm"
+_HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 
 class StackedLSTM:
@@ -42,7 +46,15 @@ class StackedLSTM:
         stacked_lstm/layer_l/Wf, .../Wi, .../Wc, .../Wo    [H_l + I_l, H_l], the rows for h before the rows for x
         stacked_lstm/layer_l/bf, .../bi, .../bc, .../bo    [H_l], unless use_bias=False
 
-    where I_l is I for the first layer and H_(l-1) for the others. The initial state may add
+    where I_l is I for the first layer and H_(l-1) for the others. Options add
+
+        stacked_lstm/layer_l/pf, .../pi, .../po            [H_l], if peepholes
+        stacked_lstm/layer_l/Wp                            [H_l, P_l], if projection_size=P_l
+        stacked_lstm/layer_l/gain_f, .../gain_i, .../gain_o, .../gain_c, .../gain_cell    [H_l], if layer_norm
+        stacked_lstm/layer_l/shift_cell                    [H_l], if layer_norm, unless use_bias=False
+
+    With projection_size=P_l, h and the output of layer l have the width P_l. In all shapes, H_l is then P_l for rows of
+    h, for the layer above, and for the h and W_h of an initial state. The initial state may add
 
         stacked_lstm/initial_state/layer_l/c, .../h        [H_l], if initial_state="learned"
         stacked_lstm/initial_state/layer_l/W_c, .../W_h    [I_l, H_l], if initial_state="projected"
@@ -51,13 +63,28 @@ class StackedLSTM:
     They are in the collections GLOBAL_VARIABLES and TRAINABLE_VARIABLES, which optimizers and `tf.train.Saver` use. The
     first call of the object, or `build`, creates the variables. Later calls reuse them.
 
+    Options. Arguments add dropout, zoneout, layer normalization, residual connections, projections, peepholes and
+    clips. m and n are masks, and u is the new cell state before zoneout:
+
+        z_k = N([m * h, x] W_k) * gain_k + b_k + p_k * c   recurrent dropout m; layer normalization N; peepholes, for
+                                                           k = f and k = i with c, for k = o with u
+        u = clip(f * c + i * n * g)                        dropout n on the candidate; cell_clip
+        c' = q * c + (1 - q) * u                           zoneout, with noise q of 0 and 1
+        h' = r * h + (1 - r) * clip((o * tanh(u)) Wp)      zoneout; the projection and projection_clip
+
+    `help("stacked_lstm.numpy_options")` has all equations with their gradients. Masks and noise are drawn while the
+    argument `training` of the call is true. At other times nothing is dropped, and q and r are the rates of zoneout,
+    which are the means of the noise.
+
     Graphs. Eager mode must be off, for example by `tf.disable_v2_behavior()`. `tf.device` around the call sets the
     device of the layers. A graph of the `native` engine loads only where this package is installed. A graph of
     the `cudnn` engine needs an NVIDIA GPU. For other programs, use `engine="graph"`.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L].
-      dtype: the `tf.DType` of variables, inputs and outputs.
+      state_sizes: list with the widths of c and h of each layer.
+      dtype: the `tf.DType` of variables, inputs, outputs and states.
+      compute_dtype: the `tf.DType` in which the layers compute.
       name: the scope of the variables.
       engine_used: `engines.EngineUsed(name, reason)`: the engine of the last call and the reason for its choice. None
         before the first call.
@@ -89,6 +116,18 @@ class StackedLSTM:
       ...     losses = [session.run([loss, train], feed)[0] for _ in range(20)]
       ...     print(session.run(outputs, feed).shape, losses[-1] < losses[0])
       (4, 5, 8) True
+
+    A deeper network with dropout, which is off unless a session feeds `is_training`:
+
+      >>> is_training = tf.placeholder_with_default(False, [])
+      >>> options = {"dropout": 0.3, "recurrent_dropout": 0.2, "residual": "after layer 1"}
+      >>> lstm = stacked_lstm.StackedLSTM([8, 8, 8], name="deep", **options)
+      >>> outputs, state = lstm(x, training=is_training)
+      >>> with tf.Session() as session:
+      ...     session.run(tf.global_variables_initializer())
+      ...     runs = [session.run(outputs, {x: batch, is_training: value}) for value in (False, False, True, True)]
+      ...     print(np.array_equal(runs[0], runs[1]), np.array_equal(runs[2], runs[3]))
+      True False
     """
 
     def __init__(
@@ -103,8 +142,23 @@ class StackedLSTM:
         weight_initializer: str | Callable | Mapping[str, Any] = "dl",
         bias_initializer: str | Callable | Mapping[str, Any] = "zeros",
         dtype: tf.DType = tf.float32,
+        compute_dtype: tf.DType | None = None,
         engine: str = "auto",
-        name: str = "stacked_lstm",
+        name: str = _DEFAULT_NAME,
+        input_dropout: Any = 0.0,
+        dropout: Any = 0.0,
+        output_dropout: Any = 0.0,
+        recurrent_dropout: Any = 0.0,
+        recurrent_dropout_kind: str | Sequence[str] = "variational",
+        zoneout_c: Any = 0.0,
+        zoneout_h: Any = 0.0,
+        layer_norm: bool | str | Sequence[bool | str] = False,
+        residual: bool | str | Sequence[bool] = False,
+        projection_size: int | None | Sequence[int | None] = None,
+        peepholes: bool | Sequence[bool] = False,
+        cell_clip: float | None | Sequence[float | None] = None,
+        projection_clip: float | None | Sequence[float | None] = None,
+        seed: int | None = None,
     ) -> None:
         """Configures the stack. It creates no variables and no ops.
 
@@ -134,25 +188,72 @@ class StackedLSTM:
             "orthogonal", "zeros" and those of Keras, such as "glorot_uniform"; `help(stacked_lstm.initializers)`
             explains them. A string can also be the path of a CSV file. A callable is a TensorFlow initializer. A
             mapping assigns one of these values to the names of variables, without the scope of the stack, for example
-            {"layer_1/Wf": "wf.csv"}. Other variables have the default.
+            {"layer_1/Wf": "wf.csv"}. Other variables have the default. Peepholes and projections are weights.
           bias_initializer: str, callable or mapping, the initial values of the biases. It takes the same values as
             `weight_initializer`. Default "zeros". A mapping can also name the vectors of a learned initial state, such
-            as "initial_state/layer_1/h". Their default is zero.
-          dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64. Default float32. Inputs must
-            have this dtype. They are not converted.
+            as "initial_state/layer_1/h". Their default is zero. It also makes shift_cell, and with 1 added the gains.
+          dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64: the dtype of variables, inputs,
+            outputs and states. Default float32. Inputs must have this dtype. They are not converted. Adam cannot
+            train float16 or bfloat16 variables; use `compute_dtype` instead.
+          compute_dtype: `tf.DType` or its name, the dtype in which the layers compute. Default None: `dtype`. With
+            compute_dtype=tf.float16 or tf.bfloat16, the layers round the inputs, the initial states and the weights to
+            half precision, and compute products, gates and the states between time steps in it. Variables, gradients,
+            outputs and final states have `dtype`, so checkpoints are those of a float32 stack. "graph" and "cudnn"
+            support float16, "graph" also bfloat16. float16 needs loss scaling; see "Half precision" in
+            stacked_lstm/engines/README.md.
           engine: str, the implementation of the layers: "cudnn" for NVIDIA GPUs, "native" for CPUs, "graph" for all
             devices, or "auto". Default "auto", the first of these three that supports the layers and the device.
             "native" needs a C++ compiler at its first use on a machine. "cudnn" turns TF32 off for the whole program,
             unless STACKED_LSTM_TF32=1 is in the environment. The environment variable
             STACKED_LSTM_ENGINE names the engine that "auto" selects.
           name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
-            names.
+            names. To share weights, call one stack twice. Two stacks share weights if they have the same name under
+            `tf.variable_scope(..., reuse=True)` or reuse=tf.AUTO_REUSE. With the default name and tf.AUTO_REUSE, the
+            scope must be entered once for each of them, as if a function builds the whole network twice.
+          input_dropout: float or scalar tensor, the rate of dropout on the inputs of the stack: the probability that an
+            entry is set to zero, from 0 to below 1. Kept entries are divided by 1 - rate. Each time step has a new mask
+            (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0. This argument
+            and `output_dropout` are one value; each other option is a value for all layers, or a list with a value per
+            layer.
+          dropout: the same between layers; a list has one rate less than there are layers. A single layer has no
+            place for it.
+          output_dropout: the same on the outputs of the stack. The returned state is not dropped out.
+          recurrent_dropout: float or scalar tensor, the rate of dropout within the steps, from 0 to below 1. Default
+            0.0.
+          recurrent_dropout_kind: str, what recurrent dropout drops. Default "variational": entries of h in the product
+            with the weights, with one mask per sequence for all time steps, also the first (Gal and Ghahramani, A
+            Theoretically Grounded Application of Dropout in Recurrent Neural Networks, 2016). "candidate": entries of
+            g, with a new mask for each time step, so the cell state is never dropped (Semeniuta, Severyn and Barth,
+            Recurrent Dropout without Memory Loss, 2016).
+          zoneout_c: float or scalar tensor, the probability that an entry of the cell state stays as it was before the
+            time step, from 0 to 1. Default 0.0 (Krueger and others, Zoneout, ICLR 2017).
+          zoneout_h: the same for the hidden state.
+          layer_norm: bool or str. Default False. True: layer normalization of the products of the four gates, each with
+            a gain, and with the bias as its shift; and of the cell state where h' is computed from it (Ba, Kiros and
+            Hinton, Layer Normalization, 2016). "tensorflow": as TensorFlow 1's `LayerNormBasicLSTMCell`, where the next
+            time step also sees the normalized cell state, and where the variance has 1e-12 added instead of 1e-5.
+          residual: bool or str, whether the input of a layer is added to its output. Both have the same width. Default
+            False. "after layer k": the layers above layer k have it (Wu and others, Google's Neural Machine
+            Translation System, 2016). With dropout, the input is added as it is before dropout.
+          projection_size: int, P_l, the width to which a matrix projects h (Sak, Senior and Beaufays, 2014). Default
+            None: no projection.
+          peepholes: bool, whether the gates f and i also see c, and o the new cell state (Gers, Schraudolph and
+            Schmidhuber, 2002). Default False.
+          cell_clip: float, the bound of the new cell state u. Default None: no bound.
+          projection_clip: float, the bound of the projected h. Default None: no bound.
+          seed: int. Default None: masks follow the seed of the graph. With an int, every mask has a seed of its own,
+            which depends on this one, so that all sessions draw the same masks in the same order.
 
         Raises:
           ValueError: an argument is out of its range. The message names the argument.
         """
         self.hidden_sizes = checks.widths(hidden_sizes, _CLASS, "hidden_sizes")
         self.dtype = tensor_checks.float_dtype(dtype, _CLASS)
+        self.compute_dtype = (
+            self.dtype
+            if compute_dtype is None
+            else tensor_checks.float_dtype(compute_dtype, _CLASS, argument="compute_dtype")
+        )
         self.engine_used: engines.EngineUsed | None = None
         self._initial_state = checks.known(INITIAL_STATES, initial_state, _CLASS, "initial_state")
         self._activations = (
@@ -161,6 +262,27 @@ class StackedLSTM:
         )
         self._use_bias = checks.flag(use_bias, _CLASS, "use_bias")
         self._forget_bias = checks.number(forget_bias, _CLASS, "forget_bias")
+        self._options = options.per_layer(
+            len(self.hidden_sizes),
+            _CLASS,
+            dict(
+                input_dropout=input_dropout,
+                dropout=dropout,
+                recurrent_dropout=recurrent_dropout,
+                recurrent_dropout_kind=recurrent_dropout_kind,
+                zoneout_c=zoneout_c,
+                zoneout_h=zoneout_h,
+                layer_norm=layer_norm,
+                residual=residual,
+                projection_size=projection_size,
+                peepholes=peepholes,
+                cell_clip=cell_clip,
+                projection_clip=projection_clip,
+            ),
+        )
+        self._sizes = options.sizes(self.hidden_sizes, self._options)
+        self._output_dropout = options.rate(output_dropout, _CLASS, "output_dropout")
+        self._seed = options.seed(seed, _CLASS)
         weight = InitializerTable.from_argument(weight_initializer, "dl", _CLASS, "weight_initializer")
         bias = InitializerTable.from_argument(bias_initializer, "zeros", _CLASS, "bias_initializer")
         self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
@@ -206,6 +328,33 @@ class StackedLSTM:
         """
         self._require_built("variables_by_layer")
         return Weights(*[[dict(layer) for layer in layers] for layers in self._variables])
+
+    @property
+    def state_sizes(self) -> list[LSTMState]:
+        """List with the widths of c and h of each layer, `LSTMState(H_l, P_l)`. P_l is H_l without a projection."""
+        return list(self._sizes)
+
+    def initial_states(self, batch_size: int | tf.Tensor) -> list[LSTMState]:
+        """Returns the configured initial state for sequences that have no inputs yet.
+
+        Args:
+          batch_size: int or int32 scalar tensor, B.
+
+        Returns:
+          A list with an `LSTMState` per layer, c [B, H_l] and h [B, P_l]: zeros, or the learned vectors.
+
+        Raises:
+          ValueError: the initial state is projected from inputs, or it is learned and has not been built yet.
+        """
+
+        def refuse() -> None:
+            expected = "an initial state that needs no inputs, 'zeros' or 'learned'"
+            checks.fail(f"{self.name}.initial_states", expected, "'projected'")
+
+        if self._initial_state.specs(1, self._sizes):
+            self._require_built("initial_states")
+        zeros = zero_states(batch_size, self._sizes, self.dtype)
+        return self._initial_state.start(self._variables.initial_state, zeros, refuse)
 
     def count_params(self) -> int:
         """Returns the number of scalars in all variables.
@@ -280,16 +429,25 @@ class StackedLSTM:
                 checks.fail(self.name, expected, f"width {input_size}")
             return
         input_size = checks.size(input_size, "StackedLSTM.build", "input_size")
-        layer_specs = weights.specs(input_size, self.hidden_sizes, self._use_bias, self._forget_bias)
-        state_specs = self._initial_state.specs(input_size, self.hidden_sizes)
+        options.check_residuals(input_size, self._sizes, self._options, self.name)
+        if self.dtype in _HALF_PRECISION:
+            log.warn_once(
+                f"{self.dtype.name} variables lose small updates, and Adam diverges with them; to train in half "
+                f"precision, use StackedLSTM(..., dtype=tf.float32, compute_dtype=tf.{self.dtype.name}), which keeps "
+                "the variables in float32"
+            )
+        layer_specs = weights.specs(input_size, self._sizes, self._use_bias, self._forget_bias, self._options)
+        state_specs = self._initial_state.specs(input_size, self._sizes)
         self._check_initializers(layer_specs + state_specs)
+        if self.name == _DEFAULT_NAME:
+            weights.check_default_name(self.name, _CLASS)
         with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
             scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
             self._variables = Weights(self._make_variables(layer_specs), self._make_variables(state_specs))
         self._layers = [
-            LayerWeights(input_width, size, *self._activations, **variables)
-            for input_width, size, variables in zip(
-                [input_size] + self.hidden_sizes, self.hidden_sizes, self._variables.layers
+            LayerWeights(input_width, size.c, *self._activations, **dict(variables, options=layer_options))
+            for input_width, size, variables, layer_options in zip(
+                [input_size] + [size.h for size in self._sizes], self._sizes, self._variables.layers, self._options
             )
         ]
         self._input_size = input_size
@@ -307,7 +465,8 @@ class StackedLSTM:
                     raise
                 expected = "a `name` that no other stack in this variable scope has"
                 actual = (
-                    f"{self.name!r}, whose variable {spec.path} already exists; call one stack twice to share weights"
+                    f"{self.name!r}, whose variable {spec.path} already exists; give the second stack another `name=`, "
+                    "or call one stack twice to share weights"
                 )
                 raise ValueError(f"{_CLASS}: expected {expected}, got {actual}") from None
             layers[spec.layer][spec.name] = variable
@@ -319,7 +478,10 @@ class StackedLSTM:
         sequence_length: Any = None,
         initial_state: Sequence[tuple[Any, Any]] | None = None,
         time_major: bool = False,
-    ) -> tuple[tf.Tensor, tuple[LSTMState, ...]]:
+        training: Any = None,
+        return_steps: bool = False,
+        reset: Any = None,
+    ) -> tuple[Any, ...]:
         """Adds the stack to the default graph.
 
         Args:
@@ -327,45 +489,89 @@ class StackedLSTM:
             static.
           sequence_length: int32 or int64 vector [B] of numbers from 0 to T. Inputs after the end of a sequence are
             ignored, even if they are NaN. Default None: all sequences have T time steps.
-          initial_state: a list with a pair (c, h) per layer, [B, H_l] each. It replaces the kind of initial state that
+          initial_state: a list with a pair (c, h) per layer, [B, H_l] each. With a projection, h has the width P_l. It
+            replaces the kind of initial state that
             the constructor configured. For truncated backpropagation, pass the final state of the previous segment.
             Default None: the kind that the constructor configured.
           time_major: bool, whether time is the first axis of inputs and outputs. Default False, as in dynamic_rnn.
+          training: bool, or scalar tensor of bools, such as a placeholder: whether dropout and zoneout are random.
+            Default None, which is False, as in `tf.layers.dropout` and in Keras. A tensor is read at each run.
+          return_steps: bool, whether the states and gates of all time steps are returned, too. Default False. They are
+            computed after the layers, and are differentiable.
+          reset: bool tensor [B, T], or [T, B] if `time_major`: where sequences start again, for example because an
+            input holds several sequences one after the other. The state before such a step is the one that the
+            constructor configured; if it is "projected", from the input of this step. Default None: nowhere.
 
         Returns:
           (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each time step, [B, T, H_L]
           or [T, B, H_L], and zero after the end of each sequence. `state` is a tuple with an `LSTMState(c, h)` per
           layer, [B, H_l] each, at the end of each sequence. For a sequence of length 0, `state` is the initial state. A
-          projected initial state is then zero.
+          projected initial state is then zero. With `return_steps=True`, (outputs, state, steps). `steps` is a tuple
+          with a `state.LSTMSteps(c, h, f, i, o, g)` per layer, [B, T, H_l] each, or [T, B, H_l], and zero after the end
+          of each sequence. `summaries.gates(steps)` shows them in TensorBoard.
 
         Raises:
           ValueError: an argument has the wrong shape, dtype or structure, or the engine does not support these layers.
           RuntimeError: eager mode is on.
-          tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` is out of range or its size is not B.
+          tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` or a rate is out of range, or the size
+            of `sequence_length` is not B.
         """
         tensor_checks.graph_mode(self.name)
         checks.flag(time_major, self.name, "time_major")
+        training = regularization.training(training, self.name)
+        checks.flag(return_steps, self.name, "return_steps")
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             if initial_state is None:
-                zeros = [tf.zeros([batch.value, size], self.dtype) for size in self.hidden_sizes]
+                zeros = zero_states(batch.value, self._sizes, self.dtype)
                 first_step = functools.partial(padding.first_step, x, lengths, time_major)
                 states = self._initial_state.start(self._variables.initial_state, zeros, first_step)
             else:
                 states = tensor_checks.states(
-                    initial_state, self.hidden_sizes, batch, self.dtype, self.name, "initial_state"
+                    initial_state, [tuple(size) for size in self._sizes], batch, self.dtype, self.name, "initial_state"
                 )
+            resets = self._resets(reset, x, lengths, steps, batch, time_major)
+            x, states = self._cast((x, list(states)), self.compute_dtype)
+            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.compute_dtype, self.name)
+            records: list[Record] | None = [] if return_steps else None
             outputs, finals, self.engine_used = engines.run(
-                self._request, self._segment(), x, states, lengths, time_major, self.name
+                self._request, self._segment(draws, resets, records), x, states, lengths, time_major, self.name
             )
-        return outputs, tuple(finals)
+            results: tuple[Any, ...] = (outputs, tuple(finals))
+            if records is not None:
+                results += (replay(records, states, lengths, time_major),)
+            return self._cast(results, self.dtype)
 
-    def _segment(self) -> Segment:
-        """The `Segment` of the stack: its layers, with nothing between them."""
-        return Segment([layer.layer() for layer in self._layers])
+    def _segment(
+        self, draws: regularization.Draws, resets: Sequence[Resets | None], records: list[Record] | None
+    ) -> Segment:
+        """Returns what the engines run, for `regularization.segment`. A subclass may change it."""
+        return regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)
+
+    def _resets(
+        self,
+        reset: Any,
+        x: tf.Tensor,
+        lengths: tf.Tensor | None,
+        steps: tensor_checks.Size,
+        batch: tensor_checks.Size,
+        time_major: bool,
+    ) -> list[Resets | None]:
+        """Returns the `Resets` of each layer; a list of None without resets."""
+        if reset is None:
+            return [None] * len(self._layers)
+        flags = tensor_checks.flags(reset, steps, batch, time_major, self.name, "reset")
+        series = padding.zero_past_end(x if time_major else tf.transpose(x, [1, 0, 2]), lengths)
+        zeros = zero_states(batch.value, self._sizes, self.dtype)
+        starts = restarts(self._initial_state, self._variables.initial_state, zeros, series)
+        return [Resets(flags, start) for start in self._cast(starts, self.compute_dtype)]
+
+    def _cast(self, tensors: Any, dtype: tf.DType) -> Any:
+        """Returns a nest of tensors in another dtype; the tensors themselves if they have this dtype."""
+        return tf.nest.map_structure(lambda tensor: tf.cast(tensor, dtype), tensors)
 
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""

@@ -48,3 +48,31 @@ class LSTMStateTuple(NamedTuple):
 
 
 LSTMState = LSTMStateTuple
+
+
+class LSTMSteps(NamedTuple):
+    """What one layer computes in all time steps: its states and gates.
+
+    `StackedLSTM` returns one per layer with `return_steps=True`, `numpy_lstm.steps` another. All fields are zero after
+    the end of each sequence. T is the number of time steps, B the batch size, H the number of units, P the width of h.
+
+    Args:
+      c: the cell state after each step, [B, T, H], or [T, B, H] if time is the first axis.
+      h: the hidden state after each step, [B, T, P].
+      f: the forget gate, [B, T, H].
+      i: the input gate, [B, T, H].
+      o: the output gate, [B, T, H].
+      g: the candidate, [B, T, H], after dropout on it.
+
+    Example:
+      >>> from stacked_lstm import state
+      >>> state.LSTMSteps._fields
+      ('c', 'h', 'f', 'i', 'o', 'g')
+    """
+
+    c: Any
+    h: Any
+    f: Any
+    i: Any
+    o: Any
+    g: Any

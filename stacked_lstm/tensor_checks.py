@@ -43,14 +43,18 @@ def sizes(series: tf.Tensor, time_major: bool) -> tuple[Size, Size]:
     return (first, second) if time_major else (second, first)
 
 
-def float_dtype(dtype: Any, function: str) -> tf.DType:
+def float_dtype(dtype: Any, function: str, argument: str = "dtype") -> tf.DType:
     """Returns `dtype` as a `tf.DType`; raises ValueError unless it is one of `FLOAT_DTYPES`."""
     try:
         dtype = tf.as_dtype(dtype).base_dtype
     except TypeError:
         dtype = repr(dtype)
     if dtype not in FLOAT_DTYPES:
-        fail(function, f"`dtype` to be one of {', '.join(d.name for d in FLOAT_DTYPES)}", getattr(dtype, "name", dtype))
+        fail(
+            function,
+            f"`{argument}` to be one of {', '.join(d.name for d in FLOAT_DTYPES)}",
+            getattr(dtype, "name", dtype),
+        )
     return dtype
 
 
@@ -162,6 +166,22 @@ def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: 
         upper = "the number of time steps" if time_steps is None else time_steps
         k = int(np.argmax((constant < 0) | (constant > (np.inf if time_steps is None else time_steps))))
         fail(function, f"`sequence_length` between 0 and {upper}", f"{constant.ravel()[k]} for sequence {k}")
+
+
+def flags(value: Any, steps: Size, batch: Size, time_major: bool, function: str, argument: str) -> tf.Tensor:
+    """Returns a bool tensor [B, T], or [T, B] if `time_major`, as [T, B]. Another size fails when the graph runs."""
+    value = tensor(value, tf.bool, function, argument)
+    axes, names = ((steps, batch), "[time, batch]") if time_major else ((batch, steps), "[batch, time]")
+    if not value.shape.is_compatible_with([size.static for size in axes]):
+        shape = [size.static for size in axes]
+        fail(function, f"`{argument}` {names} of shape {shape}", f"shape {value.shape}")
+    shape = tf.stack([size.dynamic for size in axes])
+    matches = tf.reduce_all(tf.equal(tf.shape(value), shape))
+    message = [f"{function}: expected `{argument}` {names} of shape", shape, "got", tf.shape(value)]
+    with tf.control_dependencies([assertion(matches, message)]):
+        value = tf.identity(value)
+    value.set_shape([size.static for size in axes])
+    return value if time_major else tf.transpose(value)
 
 
 def states(

@@ -10,15 +10,27 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm import checks, equations, layouts
+from stacked_lstm import checks, equations, layouts, normalization, options
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
+from stacked_lstm.equations import Extras, LayerNorm
 from stacked_lstm.layer import Layer
+from stacked_lstm.normalization import Norm
+from stacked_lstm.options import LayerOptions
+from stacked_lstm.state import LSTMState
 
 # Checkpoints depend on these names: <stack>/layer_1/Wf and so on. Layers count from 1.
 LAYER_SCOPE = "layer_%d"
 KERNEL_NAMES = tuple("W" + gate for gate in layouts.GATES)
 BIAS_NAMES = tuple("b" + gate for gate in layouts.GATES)
+PEEPHOLE_NAMES = ("pf", "pi", "po")
+PROJECTION_NAME = "Wp"
+GAIN_NAMES = tuple("gain_" + gate for gate in layouts.GATES) + ("gain_cell",)
+CELL_SHIFT_NAME = "shift_cell"
+_NAMES = KERNEL_NAMES + BIAS_NAMES + PEEPHOLE_NAMES + (PROJECTION_NAME,) + GAIN_NAMES + (CELL_SHIFT_NAME,)
+# What is added to the variance that layer normalization divides by. The small one is TensorFlow 1's. It makes gradients
+# explode where a row is constant, as after zero inputs.
+_EPSILON = {options.OUTPUT: 1e-5, options.CARRIED: 1e-12}
 
 
 class Weights(NamedTuple):
@@ -26,7 +38,7 @@ class Weights(NamedTuple):
 
     Fields:
       layers: a dictionary per layer, with the keys Wf Wi Wo Wc, [H + I, H] each, and bf bi bo bc, [H] each. The
-        biases are missing if the stack has none.
+        biases are missing if the stack has none. Options add the keys that the docstring of `StackedLSTM` lists.
       initial_state: a dictionary per layer, with the keys W_c and W_h if the initial state is projected, or c and h if
         it is learned; an empty list if it is zero.
     """
@@ -55,16 +67,37 @@ class VariableSpec(NamedTuple):
     offset: float = 0.0
 
 
-def specs(input_size: int, hidden_sizes: list[int], use_bias: bool, forget_bias: float) -> list[VariableSpec]:
-    """Returns the `VariableSpec`s of all layers, in the order in which the variables are made."""
-    variables = []
-    for k, (input_width, size) in enumerate(zip([input_size] + hidden_sizes, hidden_sizes)):
-        scope = LAYER_SCOPE % (k + 1)
-        for name in KERNEL_NAMES:
-            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size + input_width, size], "weight"))
-        for name in BIAS_NAMES if use_bias else ():
-            offset = forget_bias if name == "bf" else 0.0
-            variables.append(VariableSpec(k, name, f"{scope}/{name}", [size], "bias", offset))
+def specs(
+    input_size: int,
+    sizes: Sequence[LSTMState],
+    use_bias: bool,
+    forget_bias: float,
+    layer_options: Sequence[LayerOptions],
+) -> list[VariableSpec]:
+    """Returns the `VariableSpec`s of all layers, in the order in which the variables are made.
+
+    Args:
+      input_size: I, an int.
+      sizes: the widths of c and h of each layer.
+      use_bias, forget_bias: arguments of `StackedLSTM`.
+      layer_options: the `LayerOptions` of each layer.
+    """
+    variables, input_width = [], input_size
+    for k, (size, layer) in enumerate(zip(sizes, layer_options)):
+        groups: list[tuple[Sequence[str], list[int], str, float]] = [
+            (KERNEL_NAMES, [size.h + input_width, size.c], "weight", 0.0),
+            (BIAS_NAMES[:1] * use_bias, [size.c], "bias", forget_bias),  # bf
+            (BIAS_NAMES[1:] * use_bias, [size.c], "bias", 0.0),
+            (PEEPHOLE_NAMES * layer.peepholes, [size.c], "weight", 0.0),
+            ((PROJECTION_NAME,) * (layer.projection_size is not None), [size.c, size.h], "weight", 0.0),
+            (GAIN_NAMES * bool(layer.layer_norm), [size.c], "bias", 1.0),
+            ((CELL_SHIFT_NAME,) * bool(layer.layer_norm and use_bias), [size.c], "bias", 0.0),
+        ]
+        for names, shape, group, offset in groups:
+            for name in names:
+                path = f"{LAYER_SCOPE % (k + 1)}/{name}"
+                variables.append(VariableSpec(k, name, path, shape, group, offset))
+        input_width = size.h
     return variables
 
 
@@ -77,8 +110,12 @@ class LayerWeights(NamedTuple):
       input_size, hidden_size: I and H, ints.
       activation: `activations.Activation` of the candidate and the cell state.
       recurrent_activation: `activations.Activation` of the gates.
-      Wf, Wi, Wo, Wc: variables [H + I, H]; the rows for h come before the rows for x.
+      Wf, Wi, Wo, Wc: variables [P + I, H]; the rows for h come before the rows for x. P is H without a projection.
       bf, bi, bo, bc: variables [H]; all None in a stack without biases.
+      pf, pi, po: variables [H], the peepholes, or None.
+      Wp: variable [H, P], the projection, or None.
+      gain_f, gain_i, gain_o, gain_c, gain_cell, shift_cell: variables [H] of layer normalization, or None.
+      options: the `options.LayerOptions` of the layer.
     """
 
     input_size: int
@@ -93,18 +130,68 @@ class LayerWeights(NamedTuple):
     bi: tf.Variable | None = None
     bo: tf.Variable | None = None
     bc: tf.Variable | None = None
+    pf: tf.Variable | None = None
+    pi: tf.Variable | None = None
+    po: tf.Variable | None = None
+    Wp: tf.Variable | None = None
+    gain_f: tf.Variable | None = None
+    gain_i: tf.Variable | None = None
+    gain_o: tf.Variable | None = None
+    gain_c: tf.Variable | None = None
+    gain_cell: tf.Variable | None = None
+    shift_cell: tf.Variable | None = None
+    options: LayerOptions = options.PLAIN
 
     @property
     def variables(self) -> list[tf.Variable]:
         """The variables in the order in which they were made."""
-        variables = [getattr(self, name) for name in KERNEL_NAMES + BIAS_NAMES]
+        variables = [getattr(self, name) for name in _NAMES]
         return [variable for variable in variables if variable is not None]
 
     def layer(self) -> Layer:
         """The `Layer` that engines take."""
-        kernels, biases = ([getattr(self, kind + gate) for gate in equations.GATE_ORDER] for kind in "Wb")
+        kernels, biases = (self._by_gate(kind) for kind in "Wb")
         functions = self.activation, self.recurrent_activation
-        return Layer(self.input_size, self.hidden_size, kernels, [] if self.bf is None else biases, *functions)
+        norm = self._norm()  # Its shifts are the biases.
+        biases = [] if self.bf is None or norm else biases
+        return Layer(self.input_size, self.hidden_size, kernels, biases, *functions, self._extras(), norm=norm)
+
+    def _by_gate(self, kind: str) -> list[tf.Variable]:
+        return [getattr(self, kind + gate) for gate in equations.GATE_ORDER]
+
+    def _extras(self) -> Extras:
+        peepholes, projection = None, None
+        if self.pf is not None:
+            peepholes = [tf.convert_to_tensor(variable) for variable in (self.pi, self.pf, self.po)]
+        if self.Wp is not None:
+            projection = tf.convert_to_tensor(self.Wp)
+        return Extras(peepholes, self.options.cell_clip, projection, self.options.projection_clip)
+
+    def _norm(self) -> LayerNorm | None:
+        kind = self.options.layer_norm
+        if not kind:
+            return None
+        pairs = [*zip(self._by_gate("gain_"), self._by_gate("b")), (self.gain_cell, self.shift_cell)]
+        norms = [Norm(gain, tf.zeros_like(gain) if shift is None else shift, _EPSILON[kind]) for gain, shift in pairs]
+        return LayerNorm(normalization.stack(norms[:-1]), norms[-1], is_carried=kind == options.CARRIED)
+
+
+def check_default_name(name: str, function: str) -> None:
+    """Raises ValueError if a stack with the default name would share the weights of another one by accident.
+
+    Under tf.AUTO_REUSE, the name of a variable decides whether it is shared. A function that builds a network twice
+    enters the variable scope twice, and means to share. TensorFlow numbers default names within one entry of a scope.
+    """
+    if tf.get_variable_scope().reuse is not tf.AUTO_REUSE:
+        return
+    with tf.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope:
+        is_taken = scope.name.split("/")[-1] != name
+    if is_taken:
+        raise ValueError(
+            f"{function}: two stacks with the default name {name!r} in one variable scope would share their weights, "
+            "because of reuse=tf.AUTO_REUSE; give the second stack another `name=`, or, to share the weights, call one "
+            "stack twice or give both stacks the same `name=`"
+        )
 
 
 def match(

@@ -8,6 +8,9 @@ arguments. That makes one step, from the host's memory, and waits for its end:
   training: a step of gradient descent on the mean square of these outputs.
   evaluation: inference from variables, as between steps of training.
 
+A contestant of a program makes a step of the program in the same way, with a `Program` in the place of the `Shape` and
+without an input.
+
 On a GPU, outputs are fetched and training fetches nothing; TF32 is off for all, unless STACKED_LSTM_TF32 is 1.
 """
 
@@ -16,7 +19,8 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple
 
 import peers
-from benchmarking.shapes import DEVICES, MODES, Shape, one_step_per_call, products_per_call
+from benchmarking.shapes import DEVICES, MODES, PROGRAM_MODES, Shape, one_step_per_call, products_per_call
+from programs import Program
 from stacked_lstm.commands import choices
 
 ENGINE_OF_DEVICE = {"CPU": "native", "GPU": "cudnn"}  # The engine that runs on no other device; the record is about it.
@@ -72,3 +76,15 @@ CONTESTANTS = dict(
         ("nothing", Contestant("tensorflow", "benchmarking.graphs:nothing_step")),
     ]
 )
+
+AUTO, STEPWISE, TENSORFLOW = "auto", "stepwise", "tensorflow"
+# The package's names with the engine of the contestant's name, and TensorFlow 1.15's own names.
+PROGRAM_CONTESTANTS = {
+    name: Contestant("tensorflow", "benchmarking.program_steps:step", (name,), modes=PROGRAM_MODES)
+    for name in (AUTO, "graph", STEPWISE, TENSORFLOW)
+}
+
+
+def table(subject: Shape | Program) -> dict[str, Contestant]:
+    """The contestants of a shape or of a program."""
+    return PROGRAM_CONTESTANTS if isinstance(subject, Program) else CONTESTANTS

@@ -15,7 +15,7 @@ from benchmarking.shapes import Shape
 from benchmarking.worker import Worker
 from stacked_lstm.commands import output_files
 
-# Key in --json, heading and format of each column of the first table.
+# Key in --json, heading and format of each column of the first table, of shapes and of programs.
 COLUMNS = (
     ("shape", "T,B,I,H,L", ""),
     ("mode", "mode", ""),
@@ -28,6 +28,25 @@ COLUMNS = (
     ("times_dynamic_rnn", "times as fast as dynamic_rnn", ".2f"),
     ("times_fastest_peer", "as the fastest peer", ".2f"),
 )
+PROGRAM_COLUMNS = (
+    ("program", "program", ""),
+    ("part", "part", ""),
+    ("mode", "mode", ""),
+    ("contestant", "contestant", ""),
+    ("engines", "engine of each loop", ""),
+    ("build_seconds", "s to build the graph", ".2f"),
+    ("ops", "ops", ""),
+    ("median_ms", "median ms", ".3f"),
+    ("p10_ms", "p10 ms", ".3f"),
+    ("megabytes", "MB", ".0f"),
+    ("times_stepwise", "times as fast as stepwise", ".2f"),
+    ("times_tensorflow", "as tensorflow", ".2f"),
+)
+
+
+def columns_of(rows: Sequence[dict[str, Any]]) -> Sequence[tuple[str, str, str]]:
+    """The columns of the first table, for rows of shapes or of programs."""
+    return PROGRAM_COLUMNS if any("program" in row for row in rows) else COLUMNS
 
 
 def summarize(shape: Shape, mode: str, device: str, dtype: str, workers: Sequence[Worker]) -> list[dict[str, Any]]:
@@ -77,10 +96,17 @@ def print_header(headings: Sequence[str]) -> None:
     print(f"|{'---|' * len(headings)}")
 
 
-def print_measurements(rows: Iterable[dict[str, Any]]) -> None:
+def print_measurements(rows: Sequence[dict[str, Any]]) -> None:
     """Prints rows of the first table."""
     for row in rows:
-        print_row(cell(row, key, form) for key, _, form in COLUMNS)
+        print_row(cell(row, key, form) for key, _, form in columns_of(rows))
+
+
+def print_caption(rows: Sequence[dict[str, Any]], machine: str) -> None:
+    """Prints the sentence above the second table."""
+    libraries = ", ".join(sorted({row["library"] for row in rows}))
+    dtypes = ", ".join(sorted({row["dtype"] for row in rows}))
+    print(f"\nMedians in milliseconds, {dtypes}. {machine}; {libraries}.\n")
 
 
 def print_record(rows: Sequence[dict[str, Any]], machine: str) -> None:
@@ -95,9 +121,7 @@ def print_record(rows: Sequence[dict[str, Any]], machine: str) -> None:
     cells: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         cells.setdefault((row["shape"], row["mode"]), {})[row["contestant"]] = row
-    libraries = ", ".join(sorted({row["library"] for row in rows}))
-    dtypes = ", ".join(sorted({row["dtype"] for row in rows}))
-    print(f"\nMedians in milliseconds, {dtypes}. {machine}; {libraries}.\n")
+    print_caption(rows, machine)
     ratios = [f"{engine}: times as fast as the fastest peer", f"{engine}: % of gemm"]
     print_header(["T,B,I,H,L", "mode", *names, *ratios])
     for (shape, mode), measured in cells.items():
@@ -152,11 +176,11 @@ def read(path: str) -> tuple[str, list[dict[str, Any]]]:
     Raises:
       ValueError: the file is missing, or has something else in it.
     """
-    keys = {key for key, _, _ in COLUMNS} | {"dtype", "library", "steps"}
     try:
         with open(path) as file:
             content = json.load(file)
         machine, rows = content["machine"], content["measurements"]
+        keys = {key for key, _, _ in columns_of(rows)} | {"dtype", "library", "steps"}
         missing = sorted(set().union(*(keys - set(row) for row in rows)))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"--from_json: expected a file that --json wrote, got {path} ({error})") from None

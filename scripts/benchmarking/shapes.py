@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MODES = ("inference", "training", "evaluation")
+PROGRAM_MODES = ("training", "evaluation")
 DEVICES = ("CPU", "GPU")
 DTYPES = ("float32", "float16", "float64")
 

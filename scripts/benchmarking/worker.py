@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import sys
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 import numpy as np
 
-from benchmarking.contestants import CONTESTANTS
+from benchmarking.contestants import table
 from benchmarking.shapes import Shape
 from benchmarking.timing import seconds_of_calls
+from programs import Program
+from shared import environment
+
+Subject = Union[Shape, Program]  # What a process measures.
 
 
 class Worker:
@@ -23,17 +28,21 @@ class Worker:
       library: name and version of its library, after the import; None before.
       milliseconds: the times of its steps.
       megabytes: the most memory that it used beyond its libraries; None if the system does not tell.
+      facts: what a step of a program says about itself, see `program_steps`; None for a shape.
     """
 
-    def __init__(self, name: str, shape: Shape, mode: str, device: str, dtype: str) -> None:
+    def __init__(self, name: str, subject: Subject, mode: str, device: str, dtype: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.name = name
         self.library: str | None = None
         self.milliseconds: list[float] = []
         self.megabytes: float | None = None
+        self.facts: dict[str, Any] | None = None
         self._connection, remote = context.Pipe()
-        self._process = context.Process(target=serve, args=(remote, name, shape, mode, device, dtype), daemon=True)
-        self._process.start()
+        self._process = context.Process(target=serve, args=(remote, name, subject, mode, device, dtype), daemon=True)
+        # Programs have no `tf.device` for the CPU: without a GPU, nothing of them is placed there.
+        with environment.variable("CUDA_VISIBLE_DEVICES", "-1") if device == "CPU" else contextlib.nullcontext():
+            self._process.start()
         remote.close()
 
     def wait_for_import(self) -> None:
@@ -42,7 +51,7 @@ class Worker:
 
     def build(self) -> None:
         """Has the process prepare its step."""
-        self._answer("build")
+        self.facts = self._answer("build")
 
     def turn(self, seconds: float, keep: bool = True) -> None:
         """Runs steps for some seconds; their times are kept unless it is a warm-up."""
@@ -80,32 +89,32 @@ def each(workers: list[Worker], action: Callable[[Worker], None]) -> list[Worker
     return able
 
 
-def serve(connection: Any, name: str, shape: Shape, mode: str, device: str, dtype: str) -> None:
+def serve(connection: Any, name: str, subject: Subject, mode: str, device: str, dtype: str) -> None:
     """Runs a contestant in this process.
 
     It sends, in this order:
       the name and version of its library, once that is imported;
-      None, once the step is prepared; before, it waits until it receives something;
+      the facts of the step, or None, once it is prepared; before, it waits until it receives something;
       for each number of seconds that it receives, until None: a list of the seconds that its steps took in that time,
         at least one, and the most megabytes of memory that this process has used beyond its libraries.
     The last thing that it sends may be a RuntimeError that says why it cannot go on.
 
     Args:
       connection: one end of a `multiprocessing.Pipe`.
-      name: a key of `CONTESTANTS`.
-      shape, mode, device: as for a contestant.
+      name: a key of the `contestants.table` of the subject.
+      subject, mode, device: as for a contestant.
       dtype: a name of `shapes.DTYPES`.
     """
-    contestant = CONTESTANTS[name]
-    x = np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(dtype)
+    contestant = table(subject)[name]
+    x = None if isinstance(subject, Program) else _random_input(subject, dtype)
     try:
         library, make = importlib.import_module(contestant.library), contestant.make_step()
         connection.send(f"{contestant.library} {library.__version__.split('-')[0]}")
         connection.recv()
         before = _peak_megabytes()
-        call, steps = make(shape, x, mode, device), contestant.steps_per_call(shape, mode, device)
+        call, steps = make(subject, x, mode, device), contestant.steps_per_call(subject, mode, device)
         _forget_peak()  # It may have been that of a setting that was tried.
-        connection.send(None)
+        connection.send(getattr(call, "facts", None))
         for seconds in iter(connection.recv, None):
             times = [t / steps for t in seconds_of_calls(call, seconds)]
             _wait_until_idle()
@@ -113,6 +122,10 @@ def serve(connection: Any, name: str, shape: Shape, mode: str, device: str, dtyp
             connection.send((times, None if peak is None or before is None else peak - before))
     except Exception as error:  # The others go on, whatever keeps a contestant away.
         connection.send(RuntimeError(str(error) or type(error).__name__))
+
+
+def _random_input(shape: Shape, dtype: str) -> np.ndarray:
+    return np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(dtype)
 
 
 def _wait_until_idle() -> None:

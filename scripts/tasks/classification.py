@@ -17,17 +17,29 @@ class Classification(Task):
     METRIC = METRIC_LABEL = "accuracy"
     CLASSES = NAME = None
 
-    def head(self, feeds, labels, features):
-        """Returns the `networks.Network` with a dense layer on `features`, [B, F]; the labels are int64 [B]."""
+    def head(self, feeds, labels, features, class_weights=None, training=None):
+        """Returns the `networks.Network` with a dense layer on `features`, [B, F].
+
+        Args:
+          feeds: name -> placeholder.
+          labels: int64 [B].
+          features: float32 [B, F].
+          class_weights: float [C], factors of the losses of the classes' examples; None for ones.
+          training: see `networks.Network`.
+        """
         from stacked_lstm.compat import tf
         from tasks import networks
 
         logits = networks.dense(features, len(self.CLASSES))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        if class_weights is not None:
+            losses *= tf.gather(tf.constant(class_weights, losses.dtype), labels)
         return networks.Network(
             feeds=feeds,
-            losses=tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits),
+            losses=losses,
             scores=tf.cast(tf.equal(tf.argmax(logits, axis=1), labels), tf.float32),
             predictions=tf.nn.softmax(logits),
+            training=training,
         )
 
     def check_labels(self, labels, source):
@@ -45,10 +57,22 @@ class Classification(Task):
         """The accuracy on the test examples of always predicting the most frequent training label."""
         return float(np.mean(self.test["labels"] == np.argmax(np.bincount(self.train["labels"]))))
 
-    def pictures(self, title, predictions):
+    def counts(self, predictions):
+        """How often each label of the test examples, a row, was predicted as each class, a column: int [C, C]."""
         counts = np.zeros([len(self.CLASSES)] * 2, np.int64)
         np.add.at(counts, (self.test["labels"], np.argmax(predictions, axis=1)), 1)
-        return {"confusion_matrix": pictures.confusion_matrix(title, counts, self.CLASSES)}
+        return counts
+
+    def test_scores(self, predictions):
+        """The recall of each class, and the mean of the classes' F1 scores; both are 0 for a class without examples."""
+        counts = self.counts(predictions)
+        right, labels, guesses = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+        recalls = right / np.maximum(1, labels)
+        scores = {f"test_recall_{name}": float(recall) for name, recall in zip(self.CLASSES, recalls)}
+        return dict(scores, test_macro_f1=float(np.mean(2 * right / np.maximum(1, labels + guesses))))
+
+    def pictures(self, title, predictions):
+        return {"confusion_matrix": pictures.confusion_matrix(title, self.counts(predictions), self.CLASSES)}
 
     def names(self, examples):
         """What the table calls each example."""

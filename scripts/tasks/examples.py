@@ -90,4 +90,5 @@ def epoch_batches(examples, batch_size, seed, epoch):
 
 def describe_row(row):
     """Returns a row of `csv.DictReader` for a message, such as "title=a, label=b"; at most 80 characters."""
-    return ", ".join(f"{name or 'more'}={value}" for name, value in row.items() if value is not None)[:80]
+    text = ", ".join(f"{name or 'more'}={value}" for name, value in row.items() if value is not None)
+    return " ".join(text[:80].split())  # A field may have several lines.

@@ -4,7 +4,9 @@ The files are those of Xiao, Rasul and Vollgraf (2017), Fashion-MNIST: a Novel I
 Learning Algorithms: IDX (https://yann.lecun.com/exdb/mnist/), compressed with gzip.
 """
 
+import functools
 import gzip
+import operator
 import os
 import struct
 import zlib
@@ -21,6 +23,8 @@ FILES = {"train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
 IMAGE_SHAPE = (28, 28)
 # Of the 60000 training images' pixels, 0 to 255.
 PIXEL_MEAN, PIXEL_DEVIATION = 72.9, 90.0
+
+MOST_VALUES = 2**30  # A header could promise more than any memory has.
 
 _UNSIGNED_BYTE = 0x08
 
@@ -86,7 +90,7 @@ def read(directory, split):
     """Returns `Examples` of `split`, "train" or "test": images uint8 [N, 28, 28], labels uint8 [N].
 
     Raises:
-      ValueError: a file is damaged, or the two do not belong together.
+      ValueError: a file is damaged or has no images, or the two do not belong together.
     """
     images_path, labels_path = (os.path.join(directory, name) for name in FILES[split])
     images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
@@ -95,6 +99,8 @@ def read(directory, split):
         raise ValueError(f"{images_path}: expected images of {expected}, got {actual}")
     if len(images) != len(labels):
         raise ValueError(f"{labels_path}: expected a label per image, got {len(labels)} for {len(images)}")
+    if not len(images):
+        raise ValueError(f"{images_path}: expected images, got none")
     return Examples(images=images, labels=labels)
 
 
@@ -108,15 +114,22 @@ def read_idx(path, rank):
     """
     try:
         with gzip.open(path, "rb") as file:
-            content = file.read()
+            shape = _shape(path, rank, file.read(4 + 4 * rank))
+            expected = functools.reduce(operator.mul, shape)  # NumPy's product would wrap.
+            if expected > MOST_VALUES:
+                raise ValueError(f"{path}: expected at most {MOST_VALUES} values, got the shape {shape}")
+            content = file.read(expected + 1)
+            actual = len(content) if len(content) <= expected else f"more than {expected}"
     except (EOFError, zlib.error, OSError) as error:
         raise ValueError(f"{path}: expected a whole gzip file ({error})") from None
-    start = 4 + 4 * rank
+    if actual != expected:
+        raise ValueError(f"{path}: expected {expected} values of shape {shape}, got {actual}")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path, rank, header):
+    """The sizes in the header of an IDX file. Raises ValueError if it is of another type or rank, or cut short."""
     magic = bytes([0, 0, _UNSIGNED_BYTE, rank])
-    if content[:4] != magic or len(content) < start:
-        raise ValueError(f"{path}: expected an IDX header that starts with {magic.hex()}, got {content[:start].hex()}")
-    shape = struct.unpack(f">{rank}I", content[4:start])
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(content) - start != expected:
-        raise ValueError(f"{path}: expected {expected} values of shape {shape}, got {len(content) - start}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    if header[:4] != magic or len(header) < 4 + 4 * rank:
+        raise ValueError(f"{path}: expected an IDX header that starts with {magic.hex()}, got {header.hex()}")
+    return struct.unpack(f">{rank}I", header[4:])

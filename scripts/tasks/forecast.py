@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from shared import pictures
+from shared import file_errors, pictures
 from shared.options import Option
 from stacked_lstm.commands.series import Data
 from tasks import temperature_series
@@ -137,7 +137,8 @@ class Forecast(Task):
 def comparison_data(values):
     """Returns the training windows as data of compare.py; takes its parsed flags."""
     task = Forecast({"data_dir": values.data_dir, "train_examples": None})
-    task.read()
+    with file_errors.named("--data_dir", values.data_dir or "the data"):
+        task.read()
     source = values.data_dir or "the package vega-datasets"
     description = f"hourly temperatures of Seattle, {FILE} of {source}"
     return Data(description, task.train["inputs"], task.train["changes"][:, -HOURS_OUT:])

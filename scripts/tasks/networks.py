@@ -17,12 +17,14 @@ class Network(NamedTuple):
       losses: float32 [B], one per example; training makes their mean smaller.
       scores: float32 [B], one per example; their mean is reported.
       predictions: float32 [B, ...], what the network says about each example, from the inputs alone.
+      training: bool [], a placeholder that is False if it is not fed: whether to drop values. None without dropout.
     """
 
     feeds: Mapping[str, tf.Tensor]
     losses: tf.Tensor
     scores: tf.Tensor
     predictions: tf.Tensor
+    training: tf.Tensor | None = None
 
 
 class Recurrent:
@@ -77,6 +79,28 @@ class Recurrent:
                 )
             self.description = f"StackedLSTM {lstm.hidden_sizes}, engine {engine} ({reason})"
         return outputs, state[-1].h
+
+
+def dropout(x: tf.Tensor, rate: float, training: tf.Tensor, seed: tuple[int, int]) -> tf.Tensor:
+    """Sets a share of the values of a tensor to zero in training, and divides the others by 1 - rate.
+
+    The mask depends only on the seed and on the global step, so a resumed run has the masks that it would have had.
+
+    Args:
+      x: any tensor of floats.
+      rate: the probability of a zero, at least 0 and less than 1.
+      training: bool []; if it is False, the result is x.
+      seed: two integers; each call in a network has others.
+
+    Returns:
+      A tensor of x's shape.
+    """
+    if not rate:
+        return x
+    # From the seed, TensorFlow computes uniform numbers without a state of its own.
+    step = tf.cast(tf.train.get_or_create_global_step(), tf.int64)
+    uniform = tf.random.stateless_uniform(tf.shape(x), tf.stack([seed[0] * 2**32 + seed[1], step]))
+    return tf.cond(training, lambda: x * tf.cast(uniform >= rate, x.dtype) / (1 - rate), lambda: tf.identity(x))
 
 
 def dense(x: tf.Tensor, units: int, activation: Callable | None = None, seed: int | None = None) -> tf.Tensor:

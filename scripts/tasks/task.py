@@ -80,6 +80,10 @@ class Task:
         pairs = ((name, getattr(self, name)) for name in PARTS)
         return {name: examples for name, examples in pairs if examples is not None}
 
+    def test_scores(self, predictions):
+        """Name -> number: further scores of the network's predictions for the test examples, for the last line."""
+        return {}
+
     def pictures(self, title, predictions):
         """Name -> matplotlib Figure of the network's predictions for the test examples."""
         raise NotImplementedError

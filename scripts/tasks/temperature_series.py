@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 import os
 from typing import NamedTuple
 
 import numpy as np
 
+from tasks import text_files
 from tasks.examples import Examples, describe_row
 
 FILE = "seattle-temps.csv"
 DATE_FORMAT = "%Y/%m/%d %H:%M"
 DAY = 24  # hours
+
+HIGHEST = 1e6  # Degrees Fahrenheit; no temperature is as high, and squares of higher ones may overflow.
 
 HOURS_IN = 2 * DAY
 HOURS_OUT = DAY
@@ -64,26 +68,28 @@ def package_dir():
 def read(path):
     """Reads the `Series` in a CSV file with the columns date ("2010/01/01 00:00") and temp, one line per hour.
 
-    Missing hours, as at the change to summer time, are interpolated. NaN stays NaN, and an empty temp is NaN.
+    Missing hours, as at the change to summer time, are interpolated. NaN stays NaN, and an empty temp is NaN. The file
+    is in UTF-8, with or without a byte order mark.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: another column, a line that is no date and number, hours that do not increase, or too few hours.
+      ValueError: another column, a line that is no date and number, hours that do not increase, too few hours, or more
+        missing hours than lines.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"--data_dir: expected {FILE} in it, found none at {path}")
     hours, values = [], []
-    with open(path, newline="") as file:
-        lines = csv.DictReader(file)
+    with open(path, "rb") as file:
+        lines = csv.DictReader(io.StringIO(text_files.decode(file.read(), path), newline=""))
+    try:
         for line in lines:
-            try:
-                hours.append(_hours(line["date"]))
-                values.append(float(line["temp"].strip() or "nan"))
-            except (AttributeError, KeyError, TypeError, ValueError):
-                expected = "the columns date and temp, such as 2010/01/31 23:00,41.5"
-                raise ValueError(
-                    f"{path}, line {lines.line_num}: expected {expected}, got {describe_row(line)}"
-                ) from None
+            hours.append(_hours(line["date"]))
+            values.append(_temperature(line["temp"]))
+    except csv.Error as error:  # Its line is not counted yet.
+        raise ValueError(f"{path}, line {lines.line_num + 1}: expected CSV ({error})") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        expected = "the columns date and temp, such as 2010/01/31 23:00,41.5"
+        raise ValueError(f"{path}, line {lines.line_num}: expected {expected}, got {describe_row(line)}") from None
     if np.any(np.diff(hours) <= 0):
         line = int(np.argmax(np.diff(hours) <= 0)) + 3
         raise ValueError(
@@ -92,8 +98,19 @@ def read(path):
     if len(hours) * TEST_FRACTION < DAY + HOURS_IN + HOURS_OUT:
         least = (DAY + HOURS_IN + HOURS_OUT) / TEST_FRACTION
         raise ValueError(f"{path}: expected at least {least:.0f} hours, got {len(hours)}")
+    if hours[-1] - hours[0] >= 2 * len(hours):
+        dates = f"{hours[-1] - hours[0] + 1} hours from {date_at(hours[0])} to {date_at(hours[-1])}"
+        raise ValueError(f"{path}: expected a line for at least every other hour, got {len(hours)} lines for {dates}")
     grid = np.arange(hours[0], hours[-1] + 1)
     return Series(hours[0], np.interp(grid, hours, values))
+
+
+def _temperature(text):
+    """A temperature as the file has it; NaN if it is empty. Raises ValueError for numbers too large to scale."""
+    value = float(text.strip() or "nan")
+    if abs(value) > HIGHEST:
+        raise ValueError(f"the temperature {text.strip()[:40]}")
+    return value
 
 
 def _hours(date):

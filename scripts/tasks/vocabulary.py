@@ -3,6 +3,7 @@
 import collections
 import os
 
+from shared import file_errors
 from stacked_lstm.commands import output_files
 
 FILE = "vocabulary.txt"
@@ -44,7 +45,7 @@ class Vocabulary:
         path = os.path.join(directory, FILE)
         if not os.path.isfile(path):
             raise FileNotFoundError(f"--train_dir: expected {FILE} next to the checkpoints, found none at {path}")
-        with open(path, "rb") as file:
+        with file_errors.named("--train_dir", path), open(path, "rb") as file:
             content = file.read()
         try:
             *words, rest = content.decode("utf-8").split("\n")
@@ -64,7 +65,9 @@ class Vocabulary:
             with open(path, "wb") as file:
                 file.write("".join(f"{word}\n" for word in self.words).encode("utf-8"))
 
-        output_files.replace(os.path.join(directory, FILE), write)
+        path = os.path.join(directory, FILE)
+        with file_errors.named("--train_dir", path, "write"):
+            output_files.replace(path, write)
 
     def __len__(self):
         return len(self.words)

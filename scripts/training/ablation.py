@@ -3,15 +3,16 @@
 Networks with the same seed start with the same weights, except weights that only one kind has.
 """
 
+import contextlib
 import csv
 import json
 import os
 
 import numpy as np
 
-from shared import pictures
+from shared import file_errors, pictures
 from stacked_lstm.commands import output_files
-from training import experiment, summaries
+from training import checkpoints, experiment, lock, summaries
 
 STATES = ("zeros", "learned", "projected")
 SEEDS = 3
@@ -54,6 +55,13 @@ def run(settings):
     Raises:
       ValueError, OSError, ImportError, FloatingPointError: see `experiment.run`.
     """
+    with lock.hold(settings["train_dir"]):
+        checkpoints.remove_leftovers(settings["train_dir"])
+        return train_all(settings)
+
+
+def train_all(settings):
+    """Does what `run` does; no other run may be at work in the directory."""
     errors, weeks, rows = {state: [] for state in STATES}, {}, []
     for seed in range(settings["seed"], settings["seed"] + SEEDS):
         for state in STATES:
@@ -79,7 +87,8 @@ def write_table(path, rows):
             writer.writerow(["initial_state", "seed", "test_mae"] + [f"mae_{k + 1}" for k in range(STEPS)])
             writer.writerows(row[:2] + [f"{value:.6f}" for value in row[2:]] for row in rows)
 
-    output_files.replace(path, write)
+    with file_errors.named("--train_dir", path, "write"):
+        output_files.replace(path, write)
 
 
 def draw(directory, task, errors, weeks):
@@ -91,8 +100,6 @@ def draw(directory, task, errors, weeks):
       errors: kind of initial state -> for each seed the errors after each hour.
       weeks: name -> predictions for the test part.
     """
-    from stacked_lstm.compat import tf
-
     baseline = ("the day before, repeated (seasonal naive)", task.baselines["seasonal_naive_mae"])
     label = "mean absolute error of the next day (°F)"
     title = f"Error of the next day's forecast, by initial state: mean and range of {SEEDS} seeds"
@@ -102,8 +109,9 @@ def draw(directory, task, errors, weeks):
         "ablation_forecast": task.week(week.format("two days"), weeks),
         "ablation_forecast_from_1_hour": task.week(week.format("hour"), weeks, seen=1),
     }
-    with tf.Graph().as_default(), tf.summary.FileWriter(directory) as writer:
-        writer.add_summary(summaries.images(experiment.save_pictures(directory, figures)), 0)
+    images = summaries.images(experiment.save_pictures(directory, figures))
+    with contextlib.closing(summaries.EventFile(directory)) as events:
+        events.add(images, 0)
 
 
 def report(rows, errors):

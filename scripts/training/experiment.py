@@ -11,15 +11,15 @@ from typing import Any, Mapping, NamedTuple
 import numpy as np
 
 import peers
-from shared import pictures
+from shared import file_errors, pictures
 from shared.options import format_value
 from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
 from tasks import TASKS, networks
 from tasks.task import PARTS, Task
-from training import history, summaries
-from training.settings import identity_flags
-from training.trainer import BEST, Trainer, evaluate, restore
+from training import checkpoints, history, lock, summaries
+from training.settings import check_saved_flags, identity_flags
+from training.trainer import CHECKPOINTS_KEPT, Trainer, evaluate
 
 CURVES = "curves"
 
@@ -59,29 +59,77 @@ def run(settings):
     """
     train_dir = settings["train_dir"]
     recurrent = recurrent_layers(settings)
-    past = history.History(train_dir, {name: settings[name] for name in identity_flags(settings["task"])})
-    task = TASKS[settings["task"]](settings)
-    if tf.train.get_checkpoint_state(train_dir):
-        task.restore()
-    task.read()
-    describe(task, settings)
-    with tf.Graph().as_default():
-        tf.set_random_seed(settings["seed"])
-        network = task.build(recurrent)
-        print(f"network: {recurrent.description}")
-        print(f"results: {train_dir}", flush=True)
-        past.create()
-        task.save()
-        summaries.write_projector(train_dir, task.embeddings())
-        arguments = [settings[name] for name in ("batch_size", "learning_rate", "seed", "train_dir")]
-        with contextlib.closing(Trainer(network, task.train, *arguments)) as trainer:
-            past.forget_after(trainer.step)
-            fit(trainer, task, past, settings)
-            predictions = trainer.predict(task.test, find_checkpoint(train_dir))
-            trainer.show(draw(task, past, predictions, settings))
-    final = dict(past.summary(task.METRIC), **task.baselines)
+    with contextlib.ExitStack() as locks:
+        is_new = not os.path.isdir(train_dir)
+        if not is_new:
+            locks.enter_context(lock.hold(train_dir))
+        past = open_history(settings)
+        task = TASKS[settings["task"]](settings)
+        prepare(task, past)
+        describe(task, settings)
+        with tf.Graph().as_default():
+            tf.set_random_seed(settings["seed"])
+            network = task.build(recurrent)
+            print(f"network: {recurrent.description}")
+            print(f"results: {train_dir}", flush=True)
+            if is_new:  # Bad data leave no directory.
+                locks.enter_context(lock.hold(train_dir))
+                past = open_history(settings)  # Another run may have begun and ended meanwhile.
+            past.create()
+            task.save()
+            summaries.write_projector(train_dir, task.embeddings())
+            predictions = train_and_draw(network, task, past, settings)
+    final = dict(past.summary(task.METRIC), **dict(task.baselines, **task.test_scores(predictions)))
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
     return Outcome(final, task, predictions)
+
+
+def open_history(settings):
+    """Returns the `history.History` of a run, which is empty for a new run. Raises ValueError as that does."""
+    flags = {name: settings[name] for name in identity_flags(settings["task"])}
+    return history.History(settings["train_dir"], flags)
+
+
+def prepare(task, past):
+    """Reads a task's data, and what a run with checkpoints has saved of the task.
+
+    Raises:
+      ValueError: the run has lost its checkpoints, or its history is damaged.
+      ValueError, OSError, ImportError: the data do not allow a run.
+    """
+    train_dir = task.settings["train_dir"]
+    if checkpoints.candidates(train_dir):
+        task.restore()
+    elif past.rows:
+        raise ValueError(
+            f"--train_dir: expected the checkpoints of a run with {len(past.rows)} epochs in {train_dir}, found none; "
+            f"{checkpoints.start_anew(train_dir)}"
+        )
+    read_data(task)
+    past.check_rows([f"{part}_{name}" for part in task.parts() for name in ("loss", task.METRIC)])
+
+
+def read_data(task):
+    """Reads a task's data. Raises what `Task.read` raises, with the flag that names the data."""
+    with file_errors.named("--data_dir", task.settings["data_dir"] or "the data"):
+        task.read()
+
+
+def train_and_draw(network, task, past, settings):
+    """Trains to the end, and writes everything; returns the predictions for the test examples at the best epoch."""
+    train_dir = settings["train_dir"]
+    arguments = [settings[name] for name in ("batch_size", "learning_rate", "seed", "train_dir")]
+    kept = CHECKPOINTS_KEPT if task.validation is None else 1  # Besides the best one.
+    with contextlib.closing(Trainer(network, task.train, *arguments, kept, settings.get("weight_decay", 0))) as trainer:
+        if trainer.note:
+            print(trainer.note)
+        past.forget_after(trainer.step)
+        if past.rows:
+            trainer.keep_best(past.best()["global_step"])
+        fit(trainer, task, past, settings)
+        predictions = trainer.predict(task.test, find_checkpoint(train_dir))
+        trainer.show(draw(task, past, predictions, settings))
+    return predictions
 
 
 def describe(task, settings):
@@ -111,6 +159,8 @@ def fit(trainer, task, past, settings):
         epochs_done = trainer.step / float(trainer.steps_per_epoch)
         print(f"going on from {trainer.last_checkpoint}, {epochs_done:.2f} epochs done", flush=True)
     total = settings["epochs"] * trainer.steps_per_epoch
+    if trainer.step >= total:
+        print(f"nothing is left to train with --epochs={settings['epochs']}", flush=True)
     pause = 0.1 if sys.stderr.isatty() else 10  # Seconds; a log file does not need every step.
     with tqdm.tqdm(total=total, initial=trainer.step, unit="step", mininterval=pause) as bar:
 
@@ -131,10 +181,10 @@ def fit(trainer, task, past, settings):
             if better:
                 trainer.save_best()  # Before the row that calls it the best; the previous best goes after both.
             past.add(row)
+            trainer.summarize(row)
             trainer.save()
             if better:
                 trainer.keep_best(trainer.step)
-            trainer.summarize(row)
             bar.write(epoch_line(row, task.METRIC))
 
 
@@ -167,7 +217,8 @@ def save_pictures(directory, figures):
     """Writes name -> figure as PNG files; returns name -> path."""
     paths = {name: os.path.join(directory, name + ".png") for name in figures}
     for name, figure in figures.items():
-        charts.save(paths[name], figure)
+        with file_errors.named("--train_dir", paths[name], "write"):
+            charts.save(paths[name], figure)
     return paths
 
 
@@ -178,12 +229,15 @@ def find_checkpoint(train_dir):
       ValueError: there is none.
     """
     past = history.History(train_dir, history.read_flags(train_dir))
+    paths = checkpoints.candidates(train_dir)
     if past.rows and "validation_loss" in past.best():
-        return os.path.join(train_dir, BEST % past.best()["global_step"])
-    path = tf.train.latest_checkpoint(train_dir)
-    if not path:
+        step = past.best()["global_step"]
+        best = os.path.join(train_dir, checkpoints.BEST % step)
+        last = os.path.join(train_dir, f"{checkpoints.LAST}-{step}")  # With the same weights.
+        return last if last in paths and best not in paths else best
+    if not paths:
         raise ValueError(f"--train_dir: expected a directory with checkpoints, got {train_dir}, which has none")
-    return path
+    return paths[0]
 
 
 def read_settings(train_dir):
@@ -193,15 +247,16 @@ def read_settings(train_dir):
       ValueError: the directory is not that of a run, or of a run with other flags.
     """
     settings = dict(history.read_flags(train_dir), train_dir=train_dir)
-    expected = identity_flags(settings["task"]) if settings.get("task") in TASKS else ["task"]
-    missing = [name for name in expected if name not in settings]
-    if missing or settings["task"] not in TASKS:
+    is_known = settings.get("task") in list(TASKS)  # A list also takes what no dictionary can have as a key.
+    missing = [name for name in identity_flags(settings["task"]) if name not in settings] if is_known else []
+    if missing or not is_known:
         missing = ", ".join(missing[:3]) + " ..." * (len(missing) > 3) if missing else "a task that exists"
         raise ValueError(f"--train_dir: {train_dir}/{history.FILE} lacks {missing}; train again in another directory")
+    check_saved_flags(settings)
     return settings
 
 
-def predict(task, examples, checkpoint, engine="auto"):
+def predict(task, examples, checkpoint, engine="auto", flag="--train_dir"):
     """Returns the predictions of a checkpoint's network for `examples`, in their order.
 
     Args:
@@ -209,12 +264,13 @@ def predict(task, examples, checkpoint, engine="auto"):
       examples: `tasks.examples.Examples`.
       checkpoint: the checkpoint's path.
       engine: the engine that runs StackedLSTM.
+      flag: the flag that names the checkpoint, for messages.
 
     Raises:
       ValueError: there is no checkpoint, it is damaged, or it is of another network.
     """
     with tf.Graph().as_default(), tf.Session() as session:
         network = task.build(recurrent_layers(task.settings, engine=engine))
-        restore(tf.train.Saver(), session, checkpoint)
+        checkpoints.restore(tf.train.Saver(), session, checkpoint, flag)
         (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

@@ -4,11 +4,14 @@ import json
 import os
 import statistics
 
+from shared import file_errors
 from shared.options import format_value
 from stacked_lstm.commands import output_files
 from tasks.task import PARTS
+from training import checkpoints
 
 FILE = "history.json"
+ROW = ("epoch", "global_step", "seconds", "learning_rate")  # In each row, besides the losses and scores.
 
 
 class History:
@@ -33,17 +36,30 @@ class History:
         """
         self._directory, self._path = directory, os.path.join(directory, FILE)
         self._flags, self.rows = flags, []
-        if os.path.exists(self._path):
+        if os.path.lexists(self._path):
             content = _read(self._path)
             _check_flags(directory, content["flags"], flags)
             self.rows = content["epochs"]
-        elif os.path.exists(os.path.join(directory, "checkpoint")):
-            raise ValueError(f"--train_dir: expected {FILE} next to the checkpoints in {directory}, found none")
+        elif checkpoints.candidates(directory):
+            raise ValueError(
+                f"--train_dir: expected {FILE} next to the checkpoints in {directory}, found none; "
+                f"{checkpoints.start_anew(directory)}"
+            )
 
     def create(self):
         """Makes the directory and the file. This comes before the first checkpoint, which would be refused without."""
-        os.makedirs(self._directory, exist_ok=True)
+        with file_errors.named("--train_dir", self._directory, "write"):
+            os.makedirs(self._directory, exist_ok=True)
         self._write()
+
+    def check_rows(self, names):
+        """Raises ValueError if a row lacks one of `names`, losses and scores of the task's parts."""
+        for number, row in enumerate(self.rows, 1):
+            missing = [name for name in names if name not in row]
+            if missing:
+                raise ValueError(
+                    f"--train_dir: expected {' and '.join(missing)} of epoch {number} in {self._path}, found none"
+                )
 
     def forget_after(self, step):
         """Drops the rows of epochs that ended after `step`."""
@@ -60,7 +76,8 @@ class History:
             with open(path, "w") as file:
                 json.dump({"flags": self._flags, "epochs": self.rows}, file, indent=1)
 
-        output_files.replace(self._path, write)
+        with file_errors.named("--train_dir", self._path, "write"):
+            output_files.replace(self._path, write)
 
     def is_better(self, row):
         """Whether a row's validation loss is smaller than all before it; False without validation."""
@@ -99,18 +116,53 @@ def read_flags(directory):
       ValueError: the directory is not that of a run.
     """
     path = os.path.join(directory, FILE)
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         raise ValueError(f"--train_dir: expected the directory of a run, with {FILE}, got {directory}")
     return _read(path)["flags"]
 
 
 def _read(path):
+    file_errors.check_regular("--train_dir", path)
     try:
-        with open(path) as file:
-            content = json.load(file)
-        return {"flags": dict(content["flags"]), "epochs": list(content["epochs"])}
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"--train_dir: expected a run's flags and epochs in {path}, got a damaged file") from None
+        with file_errors.named("--train_dir", path), open(path) as file:
+            text = file.read()
+        content = json.loads(text)
+        _check_type(content, dict, "the whole")
+        for name, kind in (("flags", dict), ("epochs", list)):
+            if name not in content:
+                raise ValueError(f"nothing called {name}")
+            _check_type(content[name], kind, name)
+        for number, row in enumerate(content["epochs"], 1):
+            _check_row(row, number)
+    except RecursionError:
+        raise ValueError(f"--train_dir: expected a run's flags and epochs in {path}, got too many brackets") from None
+    except ValueError as error:
+        raise ValueError(f"--train_dir: expected a run's flags and epochs in {path}, got {error}") from None
+    return content
+
+
+def _check_type(value, kind, name):
+    if not isinstance(value, kind):
+        raise ValueError(f"{_short(value)} as {name}")
+
+
+def _check_row(row, number):
+    """Raises ValueError if a value is not the row of an epoch, counted from 1."""
+    _check_type(row, dict, f"epoch {number}")
+    for name in ROW:
+        if name not in row:
+            raise ValueError(f"epoch {number} without {name}")
+    for name, value in row.items():
+        kind = int if name in ("epoch", "global_step") else (int, float)
+        if not isinstance(value, kind) or isinstance(value, bool) or not abs(value) < 1e300:
+            raise ValueError(f"{name} {_short(value)} in epoch {number}")
+    if row["epoch"] != number:
+        raise ValueError(f"epoch {row['epoch']} in the place of epoch {number}")
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _check_flags(directory, saved, flags):

@@ -14,6 +14,7 @@ from stacked_lstm.commands import choices
 from tasks import TASKS
 
 _COUNT = {"lower_bound": 1}
+_TYPES = {"boolean": bool, "enum": str, "float": (int, float), "integer": int, "list": list, "string": str}
 # The flags that every task has. Where a task has a default of its own, the default here is None.
 OPTIONS = (
     Option("enum", "task", None, "The task to train (required).", {"enum_values": sorted(TASKS)}, identity=True),
@@ -63,6 +64,26 @@ def define_flags(values: flags.FlagValues) -> None:
 def identity_flags(task: str) -> list[str]:
     """Names of the flags that decide what a task's checkpoints hold."""
     return [option.name for option in OPTIONS + TASKS[task].OPTIONS if option.identity]
+
+
+def check_saved_flags(saved: dict[str, Any]) -> None:
+    """Raises ValueError if a value of a flag that a checkpoint depends on is none that the command line could give.
+
+    Args:
+      saved: flag -> value, from the file of a run's history.
+    """
+    for option in OPTIONS + TASKS[saved["task"]].OPTIONS:
+        if option.identity and option.name != "task" and saved[option.name] is not None:
+            value, kind = saved[option.name], _TYPES[option.kind]
+            is_valid = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+            if option.kind == "list":
+                is_valid = is_valid and bool(value) and all(type(size) is int and size > 0 for size in value)
+            if "enum_values" in option.domain:
+                is_valid = is_valid and value in option.domain["enum_values"]
+            if not is_valid:
+                raise ValueError(
+                    f"--train_dir: expected the flags of a run in its history, got --{option.name}={str(value)[:40]}"
+                )
 
 
 def read_flags(values: flags.FlagValues) -> dict[str, Any]:

@@ -1,13 +1,61 @@
 """What TensorBoard reads: numbers, pictures, and the words of an embedding."""
 
-import os
-import struct
+from __future__ import annotations
 
+import os
+import socket
+import struct
+import time
+from typing import Any
+
+from shared import file_errors
 from stacked_lstm.commands import output_files
 from stacked_lstm.compat import tf
 from tasks.task import PARTS
 
 _RGBA = 4  # TensorFlow's `Summary.Image.colorspace` of the PNG files that matplotlib writes.
+
+
+class EventFile:
+    """A new file of events. What has been flushed survives the process, and an error is raised where it happens.
+
+    `tf.summary.FileWriter` writes from a thread of its own, later.
+    """
+
+    def __init__(self, directory: str, graph: tf.Graph | None = None) -> None:
+        """Creates the file in an existing directory; TensorBoard also shows `graph`."""
+        start = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
+        number = 0
+        while os.path.exists(os.path.join(directory, f"{start}.{number}")):
+            number += 1
+        self._path = os.path.join(directory, f"{start}.{number}")
+        with file_errors.named("--train_dir", self._path, "write"):
+            self._writer = tf.python_io.TFRecordWriter(self._path)
+        self._add(file_version="brain.Event:2")
+        if graph is not None:
+            self._add(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
+
+    def start_after(self, step: int) -> None:
+        """Tells TensorBoard to drop what a killed run wrote for later steps than `step`."""
+        self._add(step=step + 1, session_log=tf.SessionLog(status=tf.SessionLog.START))
+
+    def add(self, summary: tf.Summary, step: int) -> None:
+        """Adds a summary."""
+        self._add(step=step, summary=summary)
+
+    def _add(self, **fields: Any) -> None:
+        with file_errors.named("--train_dir", self._path, "write"):
+            self._writer.write(tf.Event(wall_time=time.time(), **fields).SerializeToString())
+
+    def flush(self) -> None:
+        """Gives all events to the operating system. Raises OSError, for example if the disk is full."""
+        with file_errors.named("--train_dir", self._path, "write"):
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Closes the file, after which it takes no more events."""
+        with file_errors.named("--train_dir", self._path, "write"):
+            self._writer.close()
 
 
 def scalars(numbers):
@@ -50,4 +98,6 @@ def write_projector(directory, embeddings):
             file.write(text)
 
     if embeddings:
-        output_files.replace(os.path.join(directory, "projector_config.pbtxt"), write)
+        path = os.path.join(directory, "projector_config.pbtxt")
+        with file_errors.named("--train_dir", path, "write"):
+            output_files.replace(path, write)

@@ -1,18 +1,16 @@
 """Training a network on examples: Adam, and checkpoints to go on from, which never contain NaN."""
 
-import glob
 import os
 import time
 
 import numpy as np
 
-from stacked_lstm.commands import command
+from shared import file_errors
 from stacked_lstm.compat import tf
 from tasks.examples import epoch_batches
-from training import summaries
+from training import checkpoints, summaries
 
 CHECKPOINTS_KEPT = 3
-BEST = "best.ckpt-%d"  # The best checkpoint, with its step; the history decides which one it is.
 SAVE_SECONDS = 10  # Between checkpoints within an epoch; there is also one at the end of each epoch.
 SUMMARY_STEPS = 50  # Between the batch losses that TensorBoard gets.
 EVALUATION_BATCH = 500
@@ -21,15 +19,19 @@ EVALUATION_BATCH = 500
 class Trainer:
     """A network, its optimizer, and their checkpoints in a directory.
 
-    It goes on from the last checkpoint there, or saves a first one, so that there is always one to return to.
+    It goes on from the last checkpoint there, or else from the newest intact one, or saves a first one, so that there
+    is always one to return to. No other training may run in the directory.
 
     Attributes:
       step: int, batches trained on so far.
       steps_per_epoch: int.
       last_checkpoint: path.
+      note: a line that says why it goes on from another checkpoint than the last one; None if it does not.
     """
 
-    def __init__(self, network, examples, batch_size, learning_rate, seed, train_dir):
+    def __init__(
+        self, network, examples, batch_size, learning_rate, seed, train_dir, kept=CHECKPOINTS_KEPT, weight_decay=0.0
+    ):
         """Adds the optimizer to the default graph and opens a session.
 
         Args:
@@ -39,37 +41,36 @@ class Trainer:
           learning_rate: Adam's.
           seed: decides the order of the examples; 0 to 2**32 - 1.
           train_dir: an existing directory, for checkpoints and TensorBoard's events.
+          kept: number of checkpoints to keep besides the best one.
+          weight_decay: after each step, every matrix loses this share of itself, times the learning rate.
 
         Raises:
-          ValueError: the directory's last checkpoint is damaged.
+          ValueError: the directory has checkpoints, and none is intact.
+          OSError: a file cannot be written.
         """
         self._network, self._examples, self._batch_size, self._seed = network, examples, batch_size, seed
         self.steps_per_epoch = -(-len(examples) // batch_size)
         self._loss = tf.reduce_mean(network.losses)
         global_step = tf.train.get_or_create_global_step()
         self._train_op = tf.train.AdamOptimizer(learning_rate).minimize(self._loss, global_step)
+        if weight_decay:
+            with tf.control_dependencies([self._train_op]):
+                self._train_op = _decay(1 - learning_rate * weight_decay)
         floats = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._finite = {v.op.name: tf.reduce_all(tf.is_finite(v)) for v in floats}
-        self._saver = tf.train.Saver(max_to_keep=CHECKPOINTS_KEPT, save_relative_paths=True)
-        self._train_dir = train_dir
+        self._saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
+        self._train_dir, self._kept = train_dir, kept
         self._session = tf.Session()
         self._session.run(tf.global_variables_initializer())
-        self._writer = tf.summary.FileWriter(train_dir, tf.get_default_graph())
-        self.step = 0
-        if not self._restore(tf.train.get_checkpoint_state(train_dir), global_step):
-            self.save()
-        # TensorBoard then drops what a killed run wrote after its last checkpoint.
-        self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), self.step)
-
-    def _restore(self, state, global_step):
-        """Restores the last checkpoint of a `CheckpointState`; returns whether there is one."""
-        if state is None:
-            return False
-        self.last_checkpoint = state.model_checkpoint_path
-        self._saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
-        restore(self._saver, self._session, self.last_checkpoint)
+        checkpoints.remove_leftovers(train_dir)
+        self.last_checkpoint, self.note = checkpoints.restore_newest(self._saver, self._session, train_dir)
         self.step = int(self._session.run(global_step))
-        return True
+        self._events = summaries.EventFile(train_dir, tf.get_default_graph())
+        self._events.start_after(self.step)
+        if self.last_checkpoint is None:
+            self.save()
+        else:
+            checkpoints.keep_newest(train_dir, kept, self.step)
 
     def train_epoch(self, on_batch):
         """Trains to the end of the epoch.
@@ -95,7 +96,10 @@ class Trainer:
         return (time.monotonic() - begin) * self.steps_per_epoch / len(batches)
 
     def _train(self, arrays):
-        loss, _ = self._session.run([self._loss, self._train_op], _feed_dict(self._network, arrays))
+        feed_dict = _feed_dict(self._network, arrays)
+        if self._network.training is not None:
+            feed_dict[self._network.training] = True
+        loss, _ = self._session.run([self._loss, self._train_op], feed_dict)
         self.step += 1
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
@@ -118,24 +122,29 @@ class Trainer:
         return float(loss), float(score)
 
     def save(self):
-        """Writes a checkpoint to go on from.
+        """Writes a checkpoint to go on from; TensorBoard has all events up to it then.
 
         Raises:
           FloatingPointError: a variable is not finite; nothing is written.
+          OSError: a file cannot be written.
         """
         self._check_finite()
-        self.last_checkpoint = self._saver.save(self._session, os.path.join(self._train_dir, "model.ckpt"), self.step)
+        self._events.flush()
+        path = os.path.join(self._train_dir, checkpoints.LAST)
+        with file_errors.named("--train_dir", f"{path}-{self.step}", "write"):
+            self.last_checkpoint = self._saver.save(self._session, path, self.step)
+        checkpoints.keep_newest(self._train_dir, self._kept, self.step)
 
     def save_best(self):
         """Writes a checkpoint as the best one, next to the best one so far. Raises as `save`."""
         self._check_finite()
-        self._saver.save(self._session, os.path.join(self._train_dir, BEST % self.step), write_state=False)
+        path = os.path.join(self._train_dir, checkpoints.BEST % self.step)
+        with file_errors.named("--train_dir", path, "write"):
+            self._saver.save(self._session, path, write_state=False)
 
     def keep_best(self, step):
         """Deletes the best checkpoints of other steps than `step`."""
-        for path in glob.glob(os.path.join(glob.escape(self._train_dir), BEST.replace("%d", "*.index"))):
-            if path != os.path.join(self._train_dir, BEST % step) + ".index":
-                tf.train.remove_checkpoint(path[: -len(".index")])
+        checkpoints.keep_best(self._train_dir, step)
 
     def _check_finite(self):
         bad = [name for name, finite in self._session.run(self._finite).items() if not finite]
@@ -144,21 +153,21 @@ class Trainer:
 
     def predict(self, examples, checkpoint):
         """Returns the predictions of a checkpoint. Its weights stay in the session, so training ends with this."""
-        restore(self._saver, self._session, checkpoint)
+        checkpoints.restore(self._saver, self._session, checkpoint)
         (predictions,) = evaluate(self._session, self._network, examples, ["predictions"])
         return predictions
 
     def summarize(self, scalars):
         """Gives name -> number to TensorBoard."""
-        self._writer.add_summary(summaries.scalars(scalars), self.step)
+        self._events.add(summaries.scalars(scalars), self.step)
 
     def show(self, pictures):
         """Gives name -> path of a PNG file to TensorBoard."""
-        self._writer.add_summary(summaries.images(pictures), self.step)
+        self._events.add(summaries.images(pictures), self.step)
 
     def close(self):
-        self._writer.close()
         self._session.close()
+        self._events.close()
 
     def _stop(self, why):
         epoch = -(-self.step // self.steps_per_epoch)
@@ -166,6 +175,14 @@ class Trainer:
             f"training stopped in epoch {epoch}, after step {self.step}: {why}; the last good checkpoint is "
             f"{self.last_checkpoint}"
         )
+
+
+def _decay(factor):
+    """An op that multiplies all trainable matrices by a factor.
+
+    Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101.
+    """
+    return tf.group(*[tf.assign(v, v * factor) for v in tf.trainable_variables() if v.shape.ndims == 2])
 
 
 def _feed_dict(network, arrays):
@@ -182,16 +199,3 @@ def evaluate(session, network, examples, fields):
         )
     places = np.argsort(np.concatenate(order))
     return [np.concatenate(arrays)[places] for arrays in zip(*parts)]
-
-
-def restore(saver, session, path):
-    """Restores a checkpoint.
-
-    Raises:
-      ValueError: there is no checkpoint, it is damaged, or it is of another network.
-    """
-    try:
-        saver.restore(session, path)
-    except (ValueError, tf.errors.OpError) as error:
-        reason = command.reason_of(error)
-        raise ValueError(f"{path}: expected a whole checkpoint of this network ({reason})") from error

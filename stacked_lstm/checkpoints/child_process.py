@@ -33,6 +33,7 @@ _SECONDS = 60  # Of processor time, at least. Importing TensorFlow takes some of
 _BYTES_PER_SECOND = 5e6
 _CLOCK = 5  # Seconds that may pass, per second of processor time.
 _BYTES = 2**33  # Of address space, at least. TensorFlow's libraries take some of them.
+_BYTES_PER_CORE = 2**25  # TensorFlow starts two threads for each.
 _COPIES = 4  # Of the arrays, in memory.
 
 
@@ -62,7 +63,8 @@ def limits_for(paths: Sequence[str], max_bytes: int | None = None) -> Limits:
     ]
     size = sum(os.path.getsize(name) for name in parts if os.path.isfile(name))
     budget = max(limits.LEAST, limits.RATIO * size) if max_bytes is None else max_bytes
-    return Limits(int(_SECONDS + size / _BYTES_PER_SECOND), min(_BYTES + _COPIES * budget, limits.UNLIMITED))
+    least = _BYTES + _BYTES_PER_CORE * (os.cpu_count() or 1)
+    return Limits(int(_SECONDS + size / _BYTES_PER_SECOND), min(least + _COPIES * budget, limits.UNLIMITED))
 
 
 def call(

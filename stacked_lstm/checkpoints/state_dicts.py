@@ -36,8 +36,11 @@ def load(path: str, max_bytes: int | None) -> Content:
     if path.endswith(".npz"):
         with files.file_errors(path, "arrays without pickles"), files.open_regular(path) as file:
             budget = Budget(path, max_bytes)
-            for info in zipfile.ZipFile(file).infolist():
-                budget.spend(info.file_size, info.filename)
+            with zipfile.ZipFile(file) as members:
+                for info in members.infolist():
+                    budget.spend(info.file_size, info.filename)
+                for info in members.infolist():
+                    _check_header(members, info)
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 return Content({name: archive[name] for name in archive.files}, None)
@@ -47,6 +50,20 @@ def load(path: str, max_bytes: int | None) -> Content:
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return Content(arrays, file.metadata())
+
+
+def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+    """Raises ValueError if an array would be larger than its file, because NumPy allocates it before it reads."""
+    with archive.open(info) as file:
+        prefix = np.lib.format.MAGIC_PREFIX
+        if file.read(len(prefix)) != prefix:
+            return  # NumPy does not take it for an array.
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+    if float(np.prod(shape, dtype=np.float64)) * dtype.itemsize > info.file_size:
+        raise ValueError(f"{info.filename}, whose header declares the shape {shape} of {dtype}")
 
 
 def save(path: str, content: Content, target: str) -> None:

@@ -6,7 +6,10 @@ adds a suffix, and stores a graph of the objects, which also has the variables' 
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
+import time
 from typing import Sequence
 
 import numpy as np
@@ -18,6 +21,7 @@ from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights
 from stacked_lstm.checkpoints.limits import Budget
 from stacked_lstm.compat import tf
+from stacked_lstm.temporary_folders import YOUNG
 from stacked_lstm.weights import LAYER_SCOPE
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -77,10 +81,6 @@ def create(
 ) -> tuple[None, list[Location]]:
     """No container, and the names of variables: `scope`/layer_1/Wf and so on, or those of cells at `scope` % 0."""
     if layout == layouts.OWN:
-        unknown = sorted(set().union(*layers) - set(variables.STACK_NAMES))
-        if unknown:
-            expected = "`layers` to have no peepholes and no projection, since StackedLSTM has none"
-            checks.fail("checkpoints.write", expected, ", ".join(unknown))
         pattern, first = f"{(scope or STACK_SCOPE).replace('%', '%%')}/{LAYER_SCOPE}", 1
     else:
         outer = "rnn/multi_rnn_cell/cell_%d/" if len(layers) > 1 else "rnn/"
@@ -149,6 +149,10 @@ def _free_shard_count(target: str) -> int:
 def finish(path: str) -> None:
     """Lets tf.train.latest_checkpoint find the checkpoint, unless its folder already names another that exists."""
     folder, name = os.path.split(os.path.abspath(path))
+    for leftover in glob.glob(os.path.join(glob.escape(folder), "checkpoint.tmp" + "?" * 32)):
+        with contextlib.suppress(OSError):
+            if time.time() - os.stat(leftover).st_mtime > YOUNG:  # A process was killed while it wrote this file.
+                os.remove(leftover)
     if latest(path) is None:
         tf.train.update_checkpoint_state(folder, name)
 

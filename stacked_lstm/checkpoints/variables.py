@@ -19,7 +19,7 @@ from stacked_lstm.checkpoints.layers import (
     keras_layout,
     natural_order,
 )
-from stacked_lstm.weights import BIAS_NAMES, KERNEL_NAMES
+from stacked_lstm.weights import BIAS_NAMES, CELL_SHIFT_NAME, GAIN_NAMES, KERNEL_NAMES, PEEPHOLE_NAMES, PROJECTION_NAME
 
 # Scopes that the cells of TensorFlow 1 give their variables by default.
 CELL_SCOPE = re.compile(r"(?:basic_lstm|lstm|lstm_fused|cudnn_compatible_lstm)_cell(?:_\d+)?")
@@ -34,9 +34,10 @@ _VARIABLE_NAMES = {
     "w_o_diag": ("w_o_diag",),
     "projection/kernel": ("projection/kernel", "projection/weights"),
 }
-# Variables of a layer of StackedLSTM; its layout also has places for peepholes and a projection.
-STACK_NAMES = KERNEL_NAMES + BIAS_NAMES
-_STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>[Wb][{layouts.GATES}])")
+# Variables of a layer of StackedLSTM. Those of layer normalization have no place in a layout.
+_STACK_NAMES = KERNEL_NAMES + BIAS_NAMES + PEEPHOLE_NAMES + (PROJECTION_NAME,)
+_NORM_NAMES = GAIN_NAMES + (CELL_SHIFT_NAME,)
+_STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>{'|'.join(_STACK_NAMES + _NORM_NAMES)})")
 
 
 def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
@@ -52,10 +53,13 @@ def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
             names_by_layer.setdefault((match.group("layer"), match.group("stack")), {})[match.group("name")] = name
     locations = []
     for (layer, stack), names in names_by_layer.items():
-        array_names = {key: names[key] for key in STACK_NAMES if key in names}
+        array_names = {key: names[key] for key in _STACK_NAMES if key in names}
+        remark = "layer normalization" if set(names) & set(_NORM_NAMES) else ""
+        status = VARIANT if remark else PLAIN
         state_names = initial_states.variable_names(stack, layer.rpartition("_")[2])
         state_names = {key: name for key, name in state_names.items() if name in arrays}
-        locations.append(Location(layer, stack, layouts.OWN, array_names, initial_state=state_names))
+        location = Location(layer, stack, layouts.OWN, array_names, initial_state=state_names)
+        locations.append(location._replace(status=status, remark=remark))
     return sorted(locations, key=lambda location: natural_order(location.name))
 
 

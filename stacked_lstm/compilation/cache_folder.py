@@ -28,7 +28,6 @@ _SILENT_SECONDS = 2
 _NOT_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # Opening a FIFO does not wait for another process then.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 _LOG = logging.getLogger("stacked_lstm")
 
@@ -85,9 +84,12 @@ def is_private(status: os.stat_result, allow_sticky: bool = False) -> bool:
       status: its `os.stat`.
       allow_sticky: whether others may write in a folder where they cannot rename what is not theirs, such as /tmp.
     """
-    owners = (os.getuid(), 0) if hasattr(os, "getuid") else (status.st_uid,)
+    user = os.getuid() if hasattr(os, "getuid") else status.st_uid
+    others = stat.S_IWOTH
+    if status.st_gid != user:  # Many systems give each user a group with the same number, and no other member.
+        others |= stat.S_IWGRP
     is_sticky = allow_sticky and status.st_mode & stat.S_ISVTX
-    return status.st_uid in owners and bool(is_sticky or not status.st_mode & _WRITABLE_BY_OTHERS)
+    return status.st_uid in (user, 0) and bool(is_sticky or not status.st_mode & others)
 
 
 def has_library(name: str, folder: int) -> bool:
@@ -130,7 +132,7 @@ def complete(library: str) -> None:
         digest = hashlib.sha256(file.read()).digest()
     with open(library, "ab") as file:
         file.write(digest)
-    os.chmod(library, stat.S_IMODE(os.stat(library).st_mode) & ~_WRITABLE_BY_OTHERS)
+    os.chmod(library, stat.S_IMODE(os.stat(library).st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
 
     Args:
       tools: the `Toolchain`.
-      sources: the paths of the files to compile. Those of TensorFlow's ops begin with "op".
+      sources: the paths of the files to compile. Those of TensorFlow's ops begin with "op" and are in one folder.
       directory: the path of an empty folder.
 
     Returns:
@@ -89,16 +89,27 @@ def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
     # up to C++14 only.
     ops = ["-std=c++14"] + tools.compile_flags + _OPS_FLAGS
     abi = [flag for flag in tools.compile_flags if "_GLIBCXX_USE_CXX11_ABI" in flag]
+    # Reading TensorFlow's headers takes half of the time. The sources that need them are therefore compiled as one, and
+    # first, because that takes longest.
+    jobs = [(source, _KERNEL_FLAGS + abi) for source in sources if not _has_ops(source)]
+    op_sources = [source for source in sources if _has_ops(source)]
+    if op_sources:
+        joined = os.path.join(directory, "joined_ops.cc")
+        with open(joined, "w") as file:
+            file.writelines(f'#include "{os.path.basename(source)}"\n' for source in op_sources)
+        jobs.insert(0, (joined, ops + ["-I", os.path.dirname(op_sources[0])]))
     commands, objects = [], []
-    for source in sources:
-        name = os.path.basename(source)
-        flags = ops if name.startswith("op") else _KERNEL_FLAGS + abi
-        objects.append(os.path.join(directory, name + ".o"))
+    for source, flags in jobs:
+        objects.append(os.path.join(directory, os.path.basename(source) + ".o"))
         commands.append(tools.command + flags + _SHARED + ["-c", source, "-o", objects[-1]])
     _outputs(commands)
     library = os.path.join(directory, "library.so")
     _outputs([tools.command + ["-shared", "-o", library] + objects + tools.link_flags])
     return library
+
+
+def _has_ops(source: str) -> bool:
+    return os.path.basename(source).startswith("op")
 
 
 class _Command(NamedTuple):

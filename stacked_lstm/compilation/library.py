@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 from typing import Callable, NamedTuple, Sequence
 
 from stacked_lstm.compilation import cache_folder, compiler
@@ -69,13 +70,14 @@ class Library(NamedTuple):
             with cache_folder.locked(name + ".lock", folder):
                 if cache_folder.has_library(name, folder):  # Another process was faster.
                     return path, False
-                _LOG.warning(
-                    "stacked_lstm: building %s once, with %s, as %s", self.title, " ".join(tools.command), path
-                )
+                text = "stacked_lstm: building %s with %s, as %s; this happens once, and takes 10 to 60 s"
+                _LOG.warning(text, self.title, " ".join(tools.command), path)
+                start = time.monotonic()
                 with temporary_folder(directory, "build-") as temporary:
                     build = compiler.build(tools, [os.path.join(self.directory, s) for s in self.sources], temporary)
                     cache_folder.complete(build)
                     os.replace(build, name, dst_dir_fd=folder)
+                _LOG.warning("stacked_lstm: %s was built in %.0f s", self.title, time.monotonic() - start)
         return path, True
 
     def _file_name(self, tools: Toolchain) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_keras_advice
 from stacked_lstm.rnn_cell.cell import RNNCell
 
 __all__ = ["crf_decode", "crf_log_likelihood", "viterbi_decode"]
+
+_dynamic_rnn = without_keras_advice()(tf.nn.dynamic_rnn)
 
 
 def crf_log_likelihood(
@@ -76,12 +78,12 @@ def crf_decode(
       [[0 0 0]] [3.4]
     """
     transitions = tf.maximum(sequence_length - 1, 0)
-    backpointers, last = tf.nn.dynamic_rnn(
+    backpointers, last = _dynamic_rnn(
         _BestTag(transition_params), _later_steps(potentials), transitions, potentials[:, 0], dtype=tf.int32
     )
     backpointers = tf.reverse_sequence(backpointers, transitions, seq_axis=1, batch_axis=0)
     best = tf.argmax(last, axis=1, output_type=tf.int32)[:, None]
-    tags, _ = tf.nn.dynamic_rnn(_FollowPointers(), backpointers, transitions, best, dtype=tf.int32, scope="back")
+    tags, _ = _dynamic_rnn(_FollowPointers(), backpointers, transitions, best, dtype=tf.int32, scope="back")
     tags = tf.concat([best, tags[:, :-1, 0]], axis=1)
     return tf.reverse_sequence(tags, sequence_length, seq_axis=1, batch_axis=0), tf.reduce_max(last, axis=1)
 
@@ -130,7 +132,7 @@ def _score(inputs: tf.Tensor, tags: tf.Tensor, lengths: tf.Tensor, transition_pa
 
 def _log_norm(inputs: tf.Tensor, lengths: tf.Tensor, transition_params: Any) -> tf.Tensor:
     """Returns the logarithm [B] of the sum of the exponentials of the scores of all tag sequences."""
-    _, last = tf.nn.dynamic_rnn(
+    _, last = _dynamic_rnn(
         _AllTags(transition_params), _later_steps(inputs), tf.maximum(lengths - 1, 0), inputs[:, 0], dtype=inputs.dtype
     )
     norm = tf.reduce_logsumexp(last, axis=1)

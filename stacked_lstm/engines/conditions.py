@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Callable, Sequence
 
-from stacked_lstm import equations
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 
@@ -34,15 +33,49 @@ def device_type(name: str) -> Callable:
     return device
 
 
-def plain_equations(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have the equations of `StackedLSTM`, without extras."""
+def standard_step(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have the step of `equations.step`, with or without extras, and nothing changes h between steps."""
     del place
     if any(layer.step for layer in layers):
         return "the step has another equation"
-    if any(layer.h_masks is not None for layer in layers):
+    if any(layer.h_masks is not None or layer.c_masks is not None for layer in layers):
         return "there is dropout on states with a mask per step"
-    is_plain = all(layer.extras == equations.PLAIN for layer in layers)
-    return None if is_plain else "there are peepholes, a projection or clips"
+    return None
+
+
+# The fields of `equations.Extras`, and what an engine says that lacks them.
+_EXTRAS = {
+    "peepholes": "it has no peepholes",
+    "cell_clip": "it does not clip the cell state",
+    "projection": "it has no projection",
+    "projection_clip": "it does not clip the projection",
+}
+
+
+def no_extras_except(*names: str) -> Callable:
+    """Makes the condition that the layers have none of the `equations.Extras` except these."""
+
+    def extras(layers: Sequence[Layer], place: Place) -> str | None:
+        del place
+        for name, words in _EXTRAS.items():
+            if name not in names and any(getattr(layer.extras, name) is not None for layer in layers):
+                return words
+        return None
+
+    return extras
+
+
+def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no layer normalization, recurrent dropout, zoneout or resets."""
+    del place
+    if any(layer.resets for layer in layers):
+        return "there are resets"
+    if any(layer.norm for layer in layers):
+        return "there is layer normalization"
+    noises = [layer.noise for layer in layers if layer.noise]
+    if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
+        return "there is zoneout"
+    return "there is recurrent dropout" if noises else None
 
 
 # The conditions below are for `Engine.prefers`.

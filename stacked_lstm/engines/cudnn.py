@@ -3,12 +3,14 @@
 Successive layers of one width are one call. cuDNN takes all their weights in one buffer. The graph packs it from the
 variables, so that gradients reach them and every engine can restore any checkpoint:
 
-    W_i W_f W_c W_o R_i R_f R_c R_o    of the first layer, W [H, I] for inputs and R [H, H] for h, each row by row
-    W_i ... R_o                        of the second layer, and so on
+    W_i W_f W_c W_o R_i R_f R_c R_o V  of the first layer, W [H, I] for inputs and R [H, P] for h, each row by row;
+                                       V [P, H] is the projection, if there is one; otherwise P is H
+    W_i ... R_o V                      of the second layer, and so on
     bW_i bW_f bW_c bW_o bR_i ... bR_o  of the first layer, [H] each, two biases per gate that add; and so on
 
-Source: NVIDIA, cuDNN API Reference, cudnnGetRNNWeightParams and cudnnRNNMode_t,
-https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-adv-library.html
+Sources: NVIDIA, cuDNN API Reference, cudnnGetRNNWeightParams and cudnnRNNMode_t,
+https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-adv-library.html. That V follows R in the buffer is
+what Apache MXNet relies on, python/mxnet/gluon/rnn/rnn_layer.py.
 
 TensorFlow has the op's first derivatives. Second derivatives are those of the `graph` engine. A graph with the op can
 be built anywhere, but the op has no kernel for CPUs. TensorFlow's error then contains the name of the op's scope,
@@ -20,12 +22,12 @@ from __future__ import annotations
 import itertools
 from typing import Any, Sequence
 
-from stacked_lstm import activations, tf32
+from stacked_lstm import activations, log, tf32
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions, padding, second_derivatives
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
-from stacked_lstm.equations import GATE_ORDER
+from stacked_lstm.equations import GATE_ORDER, PLAIN
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -44,6 +46,15 @@ def _tanh_and_sigmoid(layers: Sequence[Layer], place: Place) -> str | None:
             return f"cuDNN's activation is {_ACTIVATION}, not {layer.activation.name}"
         if layer.recurrent_activation is not activations.ACTIVATIONS[_RECURRENT_ACTIVATION]:
             return f"cuDNN's recurrent_activation is {_RECURRENT_ACTIVATION}, not {layer.recurrent_activation.name}"
+    return None
+
+
+def _narrow_projections(layers: Sequence[Layer], place: Place) -> str | None:
+    del place
+    for layer in layers:
+        if layer.extras.projection is not None and layer.output_size >= layer.hidden_size:
+            sizes = f"from {layer.hidden_size} units to {layer.output_size}"
+            return f"cuDNN's projection has fewer columns than there are units, and this one goes {sizes}"
     return None
 
 
@@ -73,6 +84,7 @@ def run(
     (https://github.com/tensorflow/tensorflow/issues/41630).
     """
     tf32.off_unless_asked_for()
+    _warn_without_gpu(layers, Place())
     x = padding.zero_past_end(x, lengths)
     steps, batch = tf.unstack(tf.shape(x)[:2])
     extra_steps = tf.maximum(1 - steps, 0) if lengths is None else 1
@@ -84,7 +96,7 @@ def run(
         padded_lengths = tf.pad(lengths, [[0, extra_batch]])
         op_lengths = tf.maximum(padded_lengths, 1)
     finals = []
-    for _, group in itertools.groupby(zip(layers, states), lambda pair: pair[0].hidden_size):
+    for _, group in itertools.groupby(zip(layers, states), lambda pair: (pair[0].hidden_size, pair[0].output_size)):
         group_layers, group_states = zip(*group)
         padded_states = [[_lengthen(part, [extra_batch, 0]) for part in state] for state in group_states]
         x, group_finals = _call(group_layers, x, padded_states, op_lengths)
@@ -94,6 +106,15 @@ def run(
     return outputs, [_final_state(lengths, batch, *pair) for pair in zip(finals, states)]
 
 
+def _warn_without_gpu(layers: Sequence[Layer], place: Place) -> None:
+    """Logs once that this process cannot run the graph. A program may build it for another one."""
+    if conditions.in_this_process(layers, place) is None and not place.has_gpu:
+        log.warn_once(
+            "the engine 'cudnn' was asked for by name, but this process sees no GPU; a session without a GPU cannot "
+            "run this graph, which needs engine='native' or engine='graph' there"
+        )
+
+
 # A graph may be built where no GPU is, so a visible GPU is a preference. It comes last because asking starts CUDA.
 ENGINE = Engine(
     "cudnn",
@@ -101,7 +122,10 @@ ENGINE = Engine(
     needs=(
         conditions.dtypes("float16", "float32", "float64"),
         _tanh_and_sigmoid,
-        conditions.plain_equations,
+        conditions.standard_step,
+        conditions.without_norm_and_noise,
+        conditions.no_extras_except("projection"),
+        _narrow_projections,
         conditions.device_type("GPU"),
         _not_rocm,
     ),
@@ -150,13 +174,19 @@ def _call(
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs layers of one width in one op. All `lengths` are 1 or more."""
     c, h = (tf.stack(parts) for parts in zip(*states))
-    outputs, h, c, _, _ = _forward(x, h, c, pack(layers), lengths)
-    outputs.set_shape(x.shape[:2].concatenate([layers[0].hidden_size]))
+    projection_size = 0 if layers[0].extras.projection is None else layers[0].output_size
+    outputs, h, c, _, _ = _forward(x, h, c, pack(layers), lengths, projection_size)
+    outputs.set_shape(x.shape[:2].concatenate([layers[0].output_size]))
     return outputs, [LSTMState(*state) for state in zip(tf.unstack(c, len(layers)), tf.unstack(h, len(layers)))]
 
 
-def _forward(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, params: tf.Tensor, lengths: tf.Tensor) -> Sequence[tf.Tensor]:
-    """Adds the op CudnnRNNV3; returns outputs, final h and c, the reserve space, and what is reserved on the host."""
+def _forward(
+    x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, params: tf.Tensor, lengths: tf.Tensor, projection_size: int
+) -> Sequence[tf.Tensor]:
+    """Adds the op CudnnRNNV3; returns outputs, final h and c, the reserve space, and what is reserved on the host.
+
+    A `projection_size` of 0 means that there is no projection.
+    """
     with _gradient_of("CudnnRNNV3", "StackedLstmCudnn"), tf.name_scope(_SCOPE):
         return tf.raw_ops.CudnnRNNV3(
             input=x,
@@ -164,6 +194,7 @@ def _forward(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, params: tf.Tensor, length
             input_c=c,
             params=params,
             sequence_lengths=lengths,
+            num_proj=projection_size,
             is_training=True,  # When the graph is built, TensorFlow does not say whether gradients will follow.
             **_ATTRIBUTES,
         )
@@ -175,31 +206,39 @@ def pack(layers: Sequence[Layer]) -> tf.Tensor:
     for layer in layers:
         fused = layer.fused(_GATES)
         matrices += [tf.transpose(fused.inputs), tf.transpose(fused.recurrent)]
+        matrices += [] if layer.extras.projection is None else [tf.transpose(layer.extras.projection)]
         zeros = tf.zeros([4 * layer.hidden_size], layer.dtype)
         biases += [zeros if fused.bias is None else fused.bias, zeros]
     return tf.concat([tf.reshape(part, [-1]) for part in matrices + biases], axis=0)
 
 
-def unpack(params: tf.Tensor, input_size: int, hidden_size: int, layer_count: int) -> list[Layer]:
+def unpack(
+    params: tf.Tensor, input_size: int, hidden_size: int, layer_count: int, projection_size: int = 0
+) -> list[Layer]:
     """Returns the `Layer`s whose weights are in a buffer. The two biases of a gate are added."""
-    widths = [input_size] + [hidden_size] * (layer_count - 1)
-    sizes = [4 * hidden_size * rows for width in widths for rows in (width, hidden_size)]
-    parts = tf.split(params, sizes + [4 * hidden_size] * (2 * layer_count))
+    output_size = projection_size or hidden_size
+    widths = [input_size] + [output_size] * (layer_count - 1)
+    sizes = [4 * hidden_size * rows for width in widths for rows in (width, output_size, projection_size / 4)]
+    matrices, biases = tf.split(params, [int(sum(sizes)), -1])
+    parts = tf.split(matrices, [int(size) for size in sizes])
+    biases = tf.reshape(biases, [layer_count, 2, 4, hidden_size])
     layers = []
     for k, width in enumerate(widths):
         inputs, recurrent = (
-            tf.transpose(tf.reshape(part, [4, hidden_size, -1]), [0, 2, 1]) for part in parts[2 * k : 2 * k + 2]
+            tf.transpose(tf.reshape(part, [4, hidden_size, -1]), [0, 2, 1]) for part in parts[3 * k : 3 * k + 2]
         )
         kernels = tf.unstack(tf.concat([recurrent, inputs], axis=1))
-        biases = tf.split(tf.add(*parts[2 * (layer_count + k) : 2 * (layer_count + k) + 2]), 4)
+        projection = tf.transpose(tf.reshape(parts[3 * k + 2], [projection_size, hidden_size]))
+        layer_biases = tf.unstack(tf.add(*tf.unstack(biases[k])))
         layers.append(
             Layer(
                 width,
                 hidden_size,
                 kernels=[kernels[_GATES.index(gate)] for gate in GATE_ORDER],
-                biases=[biases[_GATES.index(gate)] for gate in GATE_ORDER],
+                biases=[layer_biases[_GATES.index(gate)] for gate in GATE_ORDER],
                 activation=activations.ACTIVATIONS[_ACTIVATION],
                 recurrent_activation=activations.ACTIVATIONS[_RECURRENT_ACTIVATION],
+                extras=PLAIN._replace(projection=projection) if projection_size else PLAIN,
             )
         )
     return layers
@@ -214,8 +253,10 @@ def _gradient_of(op_type: str, name: str) -> Any:
 def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
     x, h, c, params, lengths = op.inputs
     # On the device of the layers, where the reserve space is, not on that of the call of tf.gradients.
-    with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(op.device):
-        results = _forward(*op.inputs) if _reserve_space_is_used(op) else op.outputs
+    device = op.outputs[0].device
+    with _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnBackprop"), tf.device(None), tf.device(device):
+        size = _projection_size(op)
+        results = _forward(x, h, c, params, lengths, size) if _reserve_space_is_used(op) else op.outputs
         gradients = tf.raw_ops.CudnnRNNBackpropV3(
             input=x,
             input_h=h,
@@ -230,9 +271,14 @@ def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
             output_c_backprop=d_results[2],
             reserve_space=results[3],
             host_reserved=results[4],
+            num_proj=size,
             **_ATTRIBUTES,
         )
     return list(gradients) + [None]
+
+
+def _projection_size(op: tf.Operation) -> int:
+    return op.get_attr("num_proj")
 
 
 def _reserve_space_is_used(op: tf.Operation) -> bool:
@@ -242,14 +288,14 @@ def _reserve_space_is_used(op: tf.Operation) -> bool:
     that read the space are other gradients, except those with which TensorFlow makes zeros of the space's shape.
     """
     readers = [reader for reader in op.outputs[3].consumers() if reader.type not in ("ZerosLike", "Shape")]
-    return op.graph.building_function or bool(readers)
+    return op.outputs[3].graph.building_function or bool(readers)
 
 
 @tf.RegisterGradient("StackedLstmCudnnBackprop")
 def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     x, h, c, params, lengths = op.inputs[:5]
     input_size = x.shape.with_rank(3).as_list()[2]
-    layer_count, _, hidden_size = h.shape.with_rank(3).as_list()
+    layer_count, _, hidden_size = c.shape.with_rank(3).as_list()
     if None in (input_size, layer_count, hidden_size):  # TensorFlow 1.15 loses them in loops of control flow v2.
         raise ValueError(
             "StackedLSTM: second derivatives of the engine 'cudnn' need inputs and states of known widths, which this "
@@ -257,7 +303,7 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
         )
 
     def run(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, params: tf.Tensor) -> list[tf.Tensor]:
-        layers = unpack(params, input_size, hidden_size, layer_count)
+        layers = unpack(params, input_size, hidden_size, layer_count, _projection_size(op))
         states = list(zip(tf.unstack(c), tf.unstack(h)))
         outputs, *finals = second_derivatives.results(layers, x, states, lengths)
         return [outputs, tf.stack(finals[layer_count:]), tf.stack(finals[:layer_count])]

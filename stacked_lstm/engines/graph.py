@@ -33,6 +33,7 @@ def run(
     trim = lengths is not None and not inside_function_or_control_flow()
     if trim:
         x = padding.trim(x, lengths)
+        layers = [_trim_masks(layer, lengths) for layer in layers]
     finals: list[LSTMState] = []
     for size in _group_sizes(layers):
         first = len(finals)
@@ -62,6 +63,12 @@ def _group_sizes(layers: Sequence[Layer]) -> list[int]:
     return sizes
 
 
+def _trim_masks(layer: Layer, lengths: tf.Tensor) -> Layer:
+    """Returns the layer with the masks of the steps that run."""
+    masks = {"h_masks": layer.h_masks, "c_masks": layer.c_masks}
+    return layer._replace(**{name: padding.trim(m, lengths) for name, m in masks.items() if m is not None})
+
+
 def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loops.GroupLayer]]:
     """Returns the inputs of a group's loop, or their product, and the `loops.GroupLayer`s."""
     group = []
@@ -82,6 +89,10 @@ def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loo
                 extras=layer.extras,
                 step=functools.partial(layer.step, layer=layer) if layer.step else None,
                 h_masks=layer.h_masks,
+                c_masks=layer.c_masks,
+                norm=layer.norm,
+                noise=layer.noise,
+                resets=layer.resets,
             )
         )
     return x, group

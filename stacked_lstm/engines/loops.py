@@ -35,7 +35,11 @@ class GroupLayer(NamedTuple):
       activation, recurrent_activation: `activations.Activation`.
       extras: `equations.Extras`.
       step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
-      h_masks: None, or [T, B, P_l]; entry t multiplies h before step t. TensorFlow differentiates such a layer.
+      h_masks: None, or [T, B, P_l]; entry t multiplies h before step t.
+      c_masks: None, or [T, B, H_l]; entry t multiplies c before step t.
+      norm: None, or `equations.LayerNorm`.
+      noise: None, or `equations.Noise`.
+      resets: None, or `equations.Resets`.
     """
 
     kernel: tf.Tensor
@@ -46,6 +50,15 @@ class GroupLayer(NamedTuple):
     extras: equations.Extras
     step: Callable | None
     h_masks: tf.Tensor | None = None
+    c_masks: tf.Tensor | None = None
+    norm: equations.LayerNorm | None = None
+    noise: equations.Noise | None = None
+    resets: equations.Resets | None = None
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether the gradient of the step is written by hand. Otherwise TensorFlow differentiates the loop."""
+        return not (self.step or self.c_masks is not None or self.norm or self.noise or self.resets)
 
     @property
     def output_size(self) -> int:
@@ -59,8 +72,8 @@ class Tape(NamedTuple):
     """What the forward loop keeps of one layer for the backward pass.
 
     Fields:
-      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if the layer has another
-        equation, which TensorFlow differentiates.
+      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if TensorFlow differentiates
+        the layer, see `GroupLayer.has_gradient`.
       c, h: TensorArrays of T + 1 entries: the state before the first step and after each step.
     """
 
@@ -104,6 +117,11 @@ def _array(size: int | tf.Tensor, entry: tf.Tensor, width: int | None = None) ->
     return tf.TensorArray(entry.dtype, size=size, element_shape=shape, clear_after_read=False)
 
 
+def _array_with_last(steps: tf.Tensor, entry: tf.Tensor, width: int) -> tf.TensorArray:
+    """A TensorArray of T + 1 entries, whose last one is zero. TensorFlow cannot stack an array without entries."""
+    return _array(steps + 1, entry, width).write(steps, tf.zeros([tf.shape(entry)[0], width], entry.dtype))
+
+
 def _state_array(initial: tf.Tensor, steps: int | tf.Tensor) -> tf.TensorArray:
     """A TensorArray of T + 1 entries, whose first one is the initial state."""
     return _array(steps + 1, initial).write(0, initial)
@@ -144,19 +162,27 @@ def forward(
       (an `LSTMState` per layer after step T; a `Tape` per layer).
     """
     steps = _steps(inputs)
-    # Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
-    read = tf.TensorArray(inputs.dtype, steps).unstack(inputs).read if back_prop else lambda t: inputs[t]
+    read = _reader(inputs, back_prop)
     one = tf.ones_like(states[0].h[:, :1])
-    drops = [_multiply_by_mask(layer.h_masks) for layer in layers]
+    drops = [
+        (_multiply_by_mask(layer.h_masks, back_prop), _multiply_by_mask(layer.c_masks, back_prop)) for layer in layers
+    ]
+    noises = [_noise_at_step(layer.noise) for layer in layers]
+    restarts = [_restart_at_step(layer.resets) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
         mask = _mask(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
-        for layer, drop, state, tape in zip(layers, drops, states, tapes):
-            z = _pre_activations(layer, drop(t, state.h), x, one)
-            new_state, gates = _step(layer, z, state.c)
+        for layer, (drop_h, drop_c), noise_at, restart, state, tape in zip(
+            layers, drops, noises, restarts, states, tapes
+        ):
+            noise, before = noise_at(t), restart(t, state)
+            h = drop_h(t, before.h)
+            h = h if noise.recurrent is None else h * noise.recurrent
+            z = _pre_activations(layer, h, x, one)
+            new_state, gates = _step(layer, z, LSTMState(drop_c(t, before.c), before.h), noise)
             new_states.append(_select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
@@ -164,24 +190,62 @@ def forward(
 
     tapes = []
     for layer, state in zip(layers, states):
-        gates = () if layer.step else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        gates = (
+            ()
+            if not layer.has_gradient
+            else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
+        )
         tapes.append(Tape(gates, c=_state_array(state.c, steps), h=_state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
 
-def _multiply_by_mask(h_masks: tf.Tensor | None) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function (t, h) -> h * h_masks[t]; if there are no masks, h."""
-    if h_masks is None:
-        return lambda t, h: h
-    read = tf.TensorArray(h_masks.dtype, _steps(h_masks)).unstack(h_masks).read
-    return lambda t, h: h * read(t)
+def _reader(series: tf.Tensor, back_prop: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function t -> series[t].
+
+    Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
+    """
+    return tf.TensorArray(series.dtype, _steps(series)).unstack(series).read if back_prop else lambda t: series[t]
 
 
-def _step(layer: GroupLayer, z: tf.Tensor, c: tf.Tensor) -> tuple[LSTMState, Any]:
-    """The state after a step, and the `equations.Gates`, or an empty tuple if the layer has another equation."""
-    if layer.step is None:
-        return equations.step(z, c, layer.activation, layer.recurrent_activation, layer.extras)
-    return LSTMState(*layer.step(z, c)), ()
+def _multiply_by_mask(masks: tf.Tensor | None, back_prop: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the function (t, state) -> state * masks[t]; if there are no masks, state."""
+    if masks is None:
+        return lambda t, state: state
+    read = _reader(masks, back_prop)
+    return lambda t, state: state * read(t)
+
+
+def _noise_at_step(noise: equations.Noise | None) -> Callable[[tf.Tensor], equations.Noise]:
+    """Returns the function t -> `equations.Noise` of step t."""
+    reads = [_noise_reader(value) for value in noise or equations.Noise()]
+    return lambda t: equations.Noise(*[read(t) for read in reads])
+
+
+def _restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LSTMState], LSTMState]:
+    """Returns the function (t, state) -> the state before step t, which is the start for sequences that are reset."""
+    if resets is None:
+        return lambda t, state: state
+    read_flags = tf.TensorArray(tf.bool, tf.shape(resets.is_reset)[0]).unstack(resets.is_reset).read
+    read_c, read_h = (_noise_reader(part) for part in resets.start)
+    return lambda t, state: _select_state(read_flags(t), LSTMState(read_c(t), read_h(t)), state)
+
+
+def _noise_reader(value: Any) -> Callable[[tf.Tensor], Any]:
+    """Returns the function t -> entry t of a tensor of rank 3; any other value is the same for all steps."""
+    if not tf.is_tensor(value) or value.shape.ndims != 3:
+        return lambda t: value
+    return tf.TensorArray(value.dtype, _steps(value)).unstack(value).read
+
+
+def _step(layer: GroupLayer, z: tf.Tensor, state: LSTMState, noise: equations.Noise) -> tuple[LSTMState, Any]:
+    """The state after a step, and its `equations.Gates`, or an empty tuple if TensorFlow differentiates the layer."""
+    if layer.step:
+        return LSTMState(*layer.step(z, state.c)), ()
+    functions = layer.activation, layer.recurrent_activation
+    after, gates = equations.step(z, state.c, *functions, layer.extras, layer.norm, noise.candidate)
+    if not layer.has_gradient:
+        return equations.zoneout(noise, state, after), ()
+    return after, gates
 
 
 def _record(tape: Tape, t: tf.Tensor, state: LSTMState, gates: Any) -> Tape:
@@ -217,6 +281,7 @@ def backward(
     widths = [layer.output_size for layer in layers]
     rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
     transposed = [tf.transpose(layer.kernel[:count]) for layer, count in zip(layers, rows)]
+    drops = [_multiply_by_mask(layer.h_masks, back_prop=False) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         d_states, arrays = list(variables[0]), list(variables[1])
@@ -237,18 +302,18 @@ def backward(
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
                 dh, dh_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
-            d_states[k] = _select_state(mask, LSTMState(gradient.c, dh), d_state)
+            d_states[k] = _select_state(mask, LSTMState(gradient.c, drops[k](t, dh)), d_state)
             values = [dz] if gradient.projected is None else [dz, gradient.projected]
             arrays[k] = [array.write(t, value) for array, value in zip(arrays[k], values)]
         return d_states, arrays
 
     arrays = []
     for layer, d in zip(layers, d_finals):
-        arrays.append([_array(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
+        arrays.append([_array_with_last(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
         if layer.extras.projection is not None:
-            arrays[-1].append(_array(steps, d.h))
+            arrays[-1].append(_array_with_last(steps, d.h, width=d.h.shape.as_list()[-1]))
     d_states, arrays = _while(body, steps - 1, lambda t: t >= 0, (d_finals, arrays), step=-1)
-    stacks = [[array.stack() for array in layer_arrays] + [None] for layer_arrays in arrays]
+    stacks = [[array.stack()[:-1] for array in layer_arrays] + [None] for layer_arrays in arrays]
     return [equations.StepGradient(z, projected, c=None) for z, projected, *_ in stacks], d_states
 
 
@@ -293,7 +358,9 @@ def tangent(
     """
     steps = _steps(inputs)
     one = tf.ones_like(states[0].h[:, :1])
-    reads = [tf.TensorArray(series.dtype, steps).unstack(series).read for series in (inputs, inputs_dot)]
+    reads = [_reader(series, back_prop=True) for series in (inputs, inputs_dot)]
+    masked = [pair for pair in zip(layers, layers_dot) if pair[0].h_masks is not None]
+    read_masks = [[_reader(layer.h_masks, back_prop=True) for layer in pair] for pair in masked]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, states_dot, arrays = variables
@@ -302,10 +369,15 @@ def tangent(
         x.set_shape(inputs.shape[1:])
         x_dot.set_shape(inputs.shape[1:])
         new_states, new_states_dot, new_arrays = [], [], []
+        remaining = iter(read_masks)
         for layer, layer_dot, state, state_dot, array in zip(layers, layers_dot, states, states_dot, arrays):
-            z = _pre_activations(layer, state.h, x, one)
-            z_dot = _pre_activations(layer, state_dot.h, x_dot, tf.zeros_like(one))
-            z_dot += _pre_activations(layer_dot, state.h, tf.zeros_like(x) if layer.has_input_product else x, one)
+            h, h_dot = state.h, state_dot.h
+            if layer.h_masks is not None:
+                h_mask, h_mask_dot = (read(t) for read in next(remaining))
+                h, h_dot = h * h_mask, h_dot * h_mask + h * h_mask_dot
+            z = _pre_activations(layer, h, x, one)
+            z_dot = _pre_activations(layer, h_dot, x_dot, tf.zeros_like(one))
+            z_dot += _pre_activations(layer_dot, h, tf.zeros_like(x) if layer.has_input_product else x, one)
             functions = layer.activation, layer.recurrent_activation
             new_state, gates = equations.step(z, state.c, *functions, extras=layer.extras)
             new_state_dot = equations.step_tangent(

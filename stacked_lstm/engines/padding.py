@@ -29,6 +29,9 @@ def zero_past_end(series: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
 
 def first_step(inputs: tf.Tensor, lengths: tf.Tensor | None, time_major: bool) -> tf.Tensor:
     """Returns the first step [B, N] of inputs [B, T, N], or [T, B, N] if `time_major`; zeros for empty sequences."""
+    time_axis = 0 if time_major else 1
+    if not inputs.shape.as_list()[time_axis]:  # There may be no step, so that all sequences are empty.
+        inputs = tf.pad(inputs[:1] if time_major else inputs[:, :1], [[0, int(axis == time_axis)] for axis in range(3)])
     first = inputs[0] if time_major else inputs[:, 0]
     return first if lengths is None else tf.where(lengths > 0, first, tf.zeros_like(first))
 

@@ -105,12 +105,12 @@ def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
     """Whether TensorFlow has to differentiate the loop itself, which is slower.
 
     An activation that is a callable may do more than elementwise operations, or own variables. Only TensorFlow knows
-    its derivative, and that of another equation or of swish. Within a function, or in the user's tf.cond or
-    tf.while_loop, TensorFlow moves the backward pass to places where a custom gradient cannot follow.
+    its derivative, and that of another equation, of masks on c, or of swish. Within a function, or in the user's
+    tf.cond or tf.while_loop, TensorFlow moves the backward pass to places where a custom gradient cannot follow.
     """
     functions = [f for layer in layers for f in (layer.activation, layer.recurrent_activation)]
     is_unknown = any(f.times_slope is None for f in functions)
-    is_unknown |= any(layer.step or layer.h_masks is not None for layer in layers)
+    is_unknown |= not all(layer.has_gradient for layer in layers)
     return is_unknown or inside_function_or_control_flow()
 
 
@@ -126,9 +126,9 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
     def identity_with_gradient(d: tf.Tensor) -> Any:
         def refuse(*_: tf.Tensor) -> Any:
             raise ValueError(
-                "StackedLSTM: second derivatives of swish, of an activation that is a function, or of a cell with "
-                "equations of its own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before the "
-                "graph is built"
+                "StackedLSTM: second derivatives of swish, of an activation that is a function, of layer "
+                "normalization, recurrent dropout, zoneout or resets, of dropout on c, or of a cell with equations of "
+                "its own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before the graph is built"
             )
 
         return tf.identity(d), refuse
@@ -197,7 +197,7 @@ class _Group:
         d_weights, inputs = [], arguments.inputs
         for layer, tape, gradient in zip(layers, tapes, gradients):
             h = tape.h.stack()
-            rows = h[:-1]
+            rows = h[:-1] if layer.h_masks is None else h[:-1] * layer.h_masks
             if not layer.has_input_product:
                 rows = loops.kernel_inputs(layer, rows, inputs, tf.ones_like(rows[:, :, :1]))
             d_kernel = self._d_matrix(rows, gradient.z)
@@ -211,8 +211,8 @@ class _Group:
         return tf.matmul(_rows(padding.zero_past_end(factors, self._lengths)), _rows(d_product), transpose_a=True)
 
     def _d_extras(self, layer: loops.GroupLayer, tape: loops.Tape, gradient: StepGradient) -> list[list[tf.Tensor]]:
-        """The gradients of peepholes and projection, as `_weights` lists them."""
-        d_peepholes, d_projection = [], []
+        """The gradients of peepholes, projection and masks, as `_weights` lists them."""
+        d_peepholes, d_projection, d_masks = [], [], []
         if layer.extras.peepholes:
             dzi, _, dzf, dzo = tf.split(gradient.z, 4, axis=-1)
             c = tape.c.stack()
@@ -222,21 +222,25 @@ class _Group:
         if layer.extras.projection is not None:
             h = tape.gates.o.stack() * tape.gates.tanh_c.stack()
             d_projection = [self._d_matrix(h, gradient.projected)]
-        return [d_peepholes, d_projection]
+        if layer.h_masks is not None:  # A session computes it only if the masks depend on what it differentiates.
+            h = padding.zero_past_end(tape.h.stack()[:-1], self._lengths)
+            d_rows = tf.matmul(_rows(gradient.z), layer.kernel[: layer.output_size], transpose_b=True)
+            d_masks = [h * tf.reshape(d_rows, tf.shape(h))]
+        return [d_peepholes, d_projection, d_masks]
 
 
 def _weights(layer: loops.GroupLayer) -> list:
-    """The tensors of a layer that have gradients: [kernel, peepholes, projection]. The last two are lists, which are
-    empty if the layer does not have them."""
-    projection = layer.extras.projection
-    return [layer.kernel, list(layer.extras.peepholes or []), [] if projection is None else [projection]]
+    """The tensors of a layer that have gradients: [kernel, peepholes, projection, masks on h]. The last three are
+    lists, which are empty if the layer does not have them."""
+    lists = [[] if tensor is None else [tensor] for tensor in (layer.extras.projection, layer.h_masks)]
+    return [layer.kernel, list(layer.extras.peepholes or []), *lists]
 
 
 def _replace_weights(layer: loops.GroupLayer, weights: list) -> loops.GroupLayer:
     """`layer` with other tensors, which are listed as `_weights` lists them."""
-    kernel, peepholes, projection = weights
+    kernel, peepholes, projection, h_masks = weights
     extras = layer.extras._replace(peepholes=peepholes or None, projection=projection[0] if projection else None)
-    return layer._replace(kernel=kernel, extras=extras)
+    return layer._replace(kernel=kernel, extras=extras, h_masks=h_masks[0] if h_masks else None)
 
 
 def _d_inputs(layer: loops.GroupLayer, dz: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:

@@ -1,11 +1,11 @@
-"""Dropout on the hidden states of layers.
+"""Dropout on the states of layers.
 
 With one mask for all steps, a step takes h * mask in the place of h. The next product is (h * mask) U, U being the rows
 of the kernel for h. It equals h (mask * U), with the mask on the rows of U, so any engine can run it: the layer only
 has another kernel. Two states need care. The initial state is not dropped out, so the first step runs by itself with
 the layer's own kernel. The final state is dropped out after the last step.
 
-Masks that differ between steps stay with the layer, and the `graph` engine applies them.
+Masks that differ between steps, and masks on c, stay with the layer, and the `graph` engine applies them.
 
 Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1512.05287
@@ -29,7 +29,7 @@ def run(
     lengths: tf.Tensor | None = None,
     starts_from_zeros: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Runs layers that may have an `h_mask` or `h_masks` on an engine.
+    """Runs layers that may have an `h_mask`, `h_masks` or `c_masks` on an engine.
 
     Args:
       run_layers, layers, x, states, lengths: `Engine.run_layers` and its arguments.
@@ -38,10 +38,10 @@ def run(
     Returns:
       What `Engine.run_layers` returns.
     """
-    if all(layer.h_mask is None and layer.h_masks is None for layer in layers):
+    if all(layer.h_mask is None and layer.h_masks is None and layer.c_masks is None for layer in layers):
         return run_layers(layers, x, states, lengths)
     # A step of another equation may draw masks itself, which are right only if one loop runs all steps.
-    if any(layer.h_masks is not None or layer.step for layer in layers):
+    if any(layer.h_masks is not None or layer.c_masks is not None or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
     masked = [layer.with_mask_in_kernel() for layer in layers]
     if starts_from_zeros:
@@ -62,15 +62,41 @@ def run(
 def _run_with_mask_per_step(
     run_layers: Callable, layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Draws the masks. The one after step t is the one before step t + 1; nothing is dropped before the first step."""
-    masked, after_last_step = [], []
-    for layer, (_, h) in zip(layers, states):
-        shape = tf.stack([tf.shape(x)[0], tf.shape(x)[1], layer.output_size])
-        masks = tf.ones(shape, layer.dtype) if layer.h_masks is None else layer.h_masks(shape)
-        masks = masks if layer.h_mask is None else masks * layer.h_mask
-        masks = tf.concat([tf.ones_like(masks[:1]), masks], axis=0)
-        masks.set_shape(tf.TensorShape([None]).concatenate(h.shape))
-        masked.append(layer._replace(h_mask=None, h_masks=masks[:-1]))
-        after_last_step.append(masks[-1] if lengths is None else padding.entry_at_end(masks, lengths))
+    """Draws the masks, and applies those after the last step to the final states."""
+    masked, masks_at_end = [], []
+    for layer, (c, h) in zip(layers, states):
+        h_masks = _masks(layer.h_masks, x, h, layer.h_mask)
+        c_masks = _masks(layer.c_masks, x, c)
+        masked.append(
+            layer._replace(
+                h_mask=None,
+                h_masks=None if h_masks is None else h_masks[:-1],
+                c_masks=None if c_masks is None else c_masks[:-1],
+            )
+        )
+        masks_at_end.append((c_masks, h_masks))
     outputs, finals = run_layers(masked, x, states, lengths)
-    return outputs, [LSTMState(final.c, final.h * mask) for final, mask in zip(finals, after_last_step)]
+    pairs = [zip(final, masks) for final, masks in zip(finals, masks_at_end)]
+    return outputs, [LSTMState(*[_drop_at_end(part, masks, lengths) for part, masks in pair]) for pair in pairs]
+
+
+def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tensor | None = None) -> tf.Tensor | None:
+    """Returns masks [T + 1, B, N] for a state [B, N]; None if there is nothing to drop.
+
+    The mask after step t is the one before step t + 1. Nothing is dropped before the first step.
+    """
+    if draw is None and mask_of_all_steps is None:
+        return None
+    shape = tf.stack([tf.shape(x)[0], tf.shape(x)[1], state.shape.as_list()[1]])
+    masks = tf.ones(shape, state.dtype) if draw is None else draw(shape)
+    masks = masks if mask_of_all_steps is None else masks * mask_of_all_steps
+    masks = tf.concat([tf.ones_like(masks[:1]), masks], axis=0)
+    masks.set_shape(tf.TensorShape([None]).concatenate(state.shape))
+    return masks
+
+
+def _drop_at_end(state: tf.Tensor, masks: tf.Tensor | None, lengths: tf.Tensor | None) -> tf.Tensor:
+    """Returns a state [B, N] at the end of each sequence, times the mask after its last step."""
+    if masks is None:
+        return state
+    return state * (masks[-1] if lengths is None else padding.entry_at_end(masks, lengths))

@@ -181,8 +181,9 @@ def _with_arrays(session: tf.Session, layer: Layer) -> Layer:
 
 
 def is_plain(layer: Layer) -> bool:
-    """Whether the layer is an LSTM without masks and without another equation."""
-    return layer.step is None and layer.h_mask is None and layer.h_masks is None
+    """Whether the layer is an LSTM without masks, noise, resets and normalization, and without another equation."""
+    others = (layer.step, layer.h_mask, layer.h_masks, layer.c_masks, layer.norm, layer.noise, layer.resets)
+    return all(field is None for field in others)
 
 
 def by_gate(layer: Layer) -> dict[str, np.ndarray]:

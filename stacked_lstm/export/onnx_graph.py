@@ -176,7 +176,7 @@ def _checked(layer: Layer, call: FrozenCall) -> Layer:
     extras, functions = layer.extras, (layer.activation, layer.recurrent_activation)
     names = [function.name for function in functions]
     reasons = {
-        "dropout on states or another equation": not is_plain(layer),
+        "dropout on states, resets, normalization, or another equation": not is_plain(layer),
         "a projection": extras.projection is not None,
         "clips": extras.cell_clip is not None or extras.projection_clip is not None,
         f"the activations {' and '.join(names)}": not all(map(_has_name, functions)),

@@ -25,6 +25,7 @@ from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
 from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.coupled_input_forget_gate_lstm_cell import CoupledInputForgetGateLSTMCell
+from stacked_lstm.rnn_cell.cudnn_lstm import CudnnLSTM
 from stacked_lstm.rnn_cell.decoder import rnn_decoder
 from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
@@ -58,6 +59,7 @@ __all__ = [
     "BasicRNNCell",
     "CoupledInputForgetGateLSTMCell",
     "CudnnCompatibleLSTMCell",
+    "CudnnLSTM",
     "DeviceWrapper",
     "DropoutWrapper",
     "EmbeddingWrapper",

@@ -12,11 +12,12 @@ from typing import Any, Callable, Iterator
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell import zero_states
+from stacked_lstm.rnn_cell import keras_layers, zero_states
 from stacked_lstm.rnn_cell.variables import recording_getter, snake_case
+from stacked_lstm.rnn_cell.weight_values import WeightValues
 
 
-class RNNCell:
+class RNNCell(WeightValues):
     """Base class of all cells; a cell is one step of a recurrent network.
 
     It stands for `tf.nn.rnn_cell.RNNCell` of TensorFlow 1.15 and needs no Keras. A subclass defines the properties
@@ -193,6 +194,7 @@ class RNNCell:
         Returns:
           (output, new state), tensors of `output_size` and `state_size` with B rows.
         """
+        keras_layers.refuse(type(self).__name__)
         with self._enter_scope(scope) as variable_scope:
             if not self.built:
                 self._decide_dtype(inputs)
@@ -264,6 +266,7 @@ class RNNCell:
         Raises:
           ValueError: the arguments contradict each other, or something is missing. The messages are TensorFlow's.
         """
+        keras_layers.refuse(type(self).__name__)
         if inputs is not None:
             inputs = tf.convert_to_tensor(inputs)
             batch_size = zero_states.batch_size_of(inputs, batch_size)

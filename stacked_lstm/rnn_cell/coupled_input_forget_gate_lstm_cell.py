@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from stacked_lstm import normalization
 from stacked_lstm.compat import tf
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
-from stacked_lstm.rnn_cell import keras_names, normalization
+from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 

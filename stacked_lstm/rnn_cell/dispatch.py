@@ -189,28 +189,56 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
 
 
 def run(call: Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUsed]:
-    """Runs a call that meets the conditions on an engine; returns (outputs, final state, `EngineUsed`)."""
+    """Runs a call that meets the conditions on an engine; returns (outputs, final state, `EngineUsed`).
+
+    The ops of the engine are in a scope of their own. The results have the names that TensorFlow's loop gives them.
+    """
     x = tf.convert_to_tensor(call.inputs)
     with tf.variable_scope(call.scope or "rnn"):
         build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
-        segment = call.cell.segment()
-        steps, batch = tensor_checks.sizes(x, call.time_major)
-        lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
-        state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
-        widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
-        states = packed_states.unpack(state, call.cell.state_size, widths)
-        checked = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
-        outputs, finals, used = engines.run(
-            request,
-            segment,
-            x,
-            checked,
-            lengths,
-            call.time_major,
-            function="dynamic_rnn",
-            starts_from_zeros=call.initial_state is None,
-        )
+        x = x if call.time_major else tf.transpose(x, [1, 0, 2])
+        with tf.name_scope("engine"):
+            outputs, state, used = _run_time_major(call, x, request)
+        return _name_outputs(outputs, call.time_major), _name_states(state), used
+
+
+def _run_time_major(call: Call, x: tf.Tensor, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUsed]:
+    """Runs a call with a built cell on inputs [T, B, I]; returns (outputs [T, B, N], final state, `EngineUsed`)."""
+    segment = call.cell.segment()
+    steps, batch = tensor_checks.sizes(x, time_major=True)
+    lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
+    state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
+    widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
+    states = packed_states.unpack(state, call.cell.state_size, widths)
+    checked = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
+    outputs, finals, used = engines.run(
+        request,
+        segment,
+        x,
+        checked,
+        lengths,
+        time_major=True,
+        function="dynamic_rnn",
+        starts_from_zeros=call.initial_state is None,
+    )
     return outputs, packed_states.pack(finals, call.cell.state_size, widths), used
+
+
+# Programs freeze graphs by these names, which `tf.nn.dynamic_rnn` gives to its results under control flow v1.
+
+
+def _name_outputs(outputs: tf.Tensor, time_major: bool) -> tf.Tensor:
+    """Takes outputs [T, B, N]; returns the outputs of the call."""
+    if time_major:
+        return tf.identity(outputs, name="TensorArrayStack/TensorArrayGatherV3")
+    return tf.transpose(outputs, [1, 0, 2], name="transpose_1")
+
+
+def _name_states(state: Any) -> Any:
+    """Returns the final state. The first three results of TensorFlow's loop are not states."""
+    names = [f"while/Exit_{k + 3}" for k in range(len(tf.nest.flatten(state)))]
+    parts = [tf.identity(part, name=name) for part, name in zip(tf.nest.flatten(state), names)]
+    return tf.nest.pack_sequence_as(state, parts)
 
 
 def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:

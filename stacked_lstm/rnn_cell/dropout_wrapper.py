@@ -6,16 +6,15 @@ the same hash makes from the wrapper's seed.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from typing import Any, Callable
 
-from stacked_lstm import checks
+from stacked_lstm import checks, dropout_masks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import Layer
-from stacked_lstm.rnn_cell import dropout_masks
+from stacked_lstm.rnn_cell import dropout_states
+from stacked_lstm.rnn_cell.dropout_states import Part
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
 
@@ -126,10 +125,7 @@ class DropoutWrapper(CellWrapper):
         self._recurrent_output_noise = noise("output", self.cell.output_size)
 
     def _gen_seed(self, salt_prefix: str, index: int) -> int | None:
-        if self._seed is None:
-            return None
-        digest = hashlib.md5(f"{self._seed}{salt_prefix}_{index}".encode()).hexdigest()
-        return int(digest[:8], 16) & 0x7FFFFFFF
+        return dropout_masks.seed_at(f"{salt_prefix}_{index}", self._seed)
 
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         inputs = self._dropout(inputs, "input", self._recurrent_input_noise, self._input_keep_prob)
@@ -169,11 +165,8 @@ class DropoutWrapper(CellWrapper):
         return walk(values, recurrent_noise, visit(values))
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
-        if _drops(self._state_keep_prob):
-            if self._dropout_state_filter is not _select_all_except_c:
-                return "a DropoutWrapper has a dropout_state_filter_visitor"
-            if len(tf.nest.flatten(self.state_size)) != 2 * _count_pairs(self.state_size):
-                return "a DropoutWrapper drops out states with state_is_tuple=False"
+        if _drops(self._state_keep_prob) and self._selected_leaves() is None:
+            return "a DropoutWrapper has a dropout_state_filter_visitor that needs the tensors of TensorFlow's loop"
         noise = self._recurrent_input_noise
         if noise is not None and not (tf.is_tensor(noise) and noise.shape.is_compatible_with([1, width])):
             return f"a DropoutWrapper has an input_size that is not {width}"
@@ -193,26 +186,33 @@ class DropoutWrapper(CellWrapper):
 
         inner = self.cell.segment()
         if _drops(self._state_keep_prob):
-            inner = segments.map_layers(self._with_dropout_on_h, inner)
+            inner = self._with_dropout_on_states(inner)
         return Segment(
             [inner],
             before=drop_inputs if _drops(self._input_keep_prob) else None,
             after=drop_outputs if _drops(self._output_keep_prob) else None,
         )
 
-    def _with_dropout_on_h(self, k: int, layer: Layer) -> Layer:
-        """Returns layer number k with dropout on its h, besides what it has. Leaf 2k + 1 of the state is its h."""
-        keep_prob, leaf = self._state_keep_prob, 2 * k + 1
+    def _selected_leaves(self) -> list[bool] | None:
+        """Returns for each tensor of the state whether it is dropped out; None if only TensorFlow's loop can tell."""
+        return dropout_states.selected_leaves(self.state_size, self._dropout_state_filter)
+
+    def _with_dropout_on_states(self, inner: Segment) -> Segment:
+        """Returns the layers of a tree with dropout on the selected ones of their c and h."""
+        keep_prob, selected = self._state_keep_prob, self._selected_leaves() or []
         if self._variational_recurrent:
-            noise = tf.nest.flatten(self._recurrent_state_noise)[leaf]
-            mask = dropout_masks.mask_for_all_steps(keep_prob, noise)
-            return layer._replace(h_mask=mask if layer.h_mask is None else layer.h_mask * mask)
+            noises = tf.nest.flatten(self._recurrent_state_noise)
 
-        def draw(shape: tf.Tensor) -> tf.Tensor:
-            masks = dropout_masks.draw(shape, keep_prob, self._gen_seed("state", leaf), layer.dtype)
-            return masks if layer.h_masks is None else masks * layer.h_masks(shape)
+            def mask(part: Part) -> tf.Tensor:
+                return dropout_masks.mask_for_all_steps(keep_prob, noises[part.leaf][:, part.columns])
 
-        return layer._replace(h_masks=draw)
+            return dropout_states.with_mask_for_all_steps(inner, self.state_size, selected, mask)
+        dtype = segments.layers(inner)[0].dtype
+
+        def draw(part: Part, shape: tf.Tensor) -> tf.Tensor:
+            return dropout_masks.draw(shape, keep_prob, self._gen_seed("state", part.number), dtype)
+
+        return dropout_states.with_mask_per_step(inner, self.state_size, selected, draw)
 
     def get_config(self) -> dict[str, Any]:
         visitor = self._dropout_state_filter
@@ -255,13 +255,6 @@ def _recurrent_dropout(value: tf.Tensor, noise: tf.Tensor, keep_prob: Any) -> tf
     dropped = value / keep_prob * tf.floor(keep_prob + noise)
     dropped.set_shape(value.shape)
     return dropped
-
-
-def _count_pairs(state: Any) -> int:
-    """Returns how many (c, h) are in a state."""
-    if isinstance(state, LSTMStateTuple):
-        return 1
-    return sum(map(_count_pairs, state)) if isinstance(state, tuple) else 0
 
 
 def _select_all(values: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm import checks, tensor_checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_keras_advice
 from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.rnn_cell import dispatch
 from stacked_lstm.rnn_cell.wrappers import check_cell
@@ -82,7 +82,8 @@ def dynamic_rnn(
     choice = dispatch.choose(call, engine)
     if isinstance(choice, EngineUsed):
         _check_ranks(inputs, time_major)
-        outputs, state = tf.nn.dynamic_rnn(**call._asdict())
+        with without_keras_advice():
+            outputs, state = tf.nn.dynamic_rnn(**call._asdict())
         used = choice
     else:
         outputs, state, used = dispatch.run(call, choice)
@@ -164,7 +165,7 @@ def bidirectional_dynamic_rnn(
             reversed_outputs, state_bw = dynamic_rnn(
                 cell_bw, reverse(inputs), initial_state=initial_state_bw, scope=bw, **options
             )
-            outputs_bw = reverse(reversed_outputs)
+    outputs_bw = reverse(reversed_outputs)  # Outside of the scopes, as in TensorFlow, where its name comes from.
     dispatch.record(outputs_bw, dispatch.engine_used(reversed_outputs))
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 

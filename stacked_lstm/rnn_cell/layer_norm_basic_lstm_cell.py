@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from stacked_lstm import normalization
 from stacked_lstm.compat import tf
 from stacked_lstm.layer import Layer
-from stacked_lstm.rnn_cell import keras_names, normalization
+from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 # The scopes of the normalizations, in the order of the gates i, j, f, o, and that of the cell state.

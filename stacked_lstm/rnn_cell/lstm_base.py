@@ -123,7 +123,9 @@ class LSTMBase(RNNCell):
                 )
             c, h = state
         else:
-            c, h = tf.split(state, [self._num_units, self._hidden_size], axis=1)
+            # Equal sizes have an op that costs less.
+            sizes = self._num_units, self._hidden_size
+            c, h = tf.split(state, 2 if sizes[0] == sizes[1] else list(sizes), axis=1)
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
         check_step(self, inputs, self.input_size, tf.convert_to_tensor(h))

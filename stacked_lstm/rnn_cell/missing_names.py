@@ -7,11 +7,6 @@ from typing import Sequence
 
 # Names -> what to use instead.
 _REMARKS = {
-    ("CudnnLSTM",): (
-        "Use dynamic_rnn around a MultiRNNCell of CudnnCompatibleLSTMCells, or stack_bidirectional_dynamic_rnn around "
-        "lists of them, within the variable scope of the old layer: they restore its canonical checkpoint on CPUs and "
-        "GPUs, and the engine `cudnn` runs them on NVIDIA GPUs"
-    ),
     ("CudnnGRU", "CudnnCompatibleGRUCell"): (
         "GRUCell is another equation, which resets the state before the product, so it cannot use the weights of "
         "cuDNN's GRU; a new model can use it"

@@ -36,6 +36,22 @@ def pack(states: Sequence[LSTMStateTuple], state_size: Any, widths: Sequence[tup
     return tf.nest.pack_sequence_as(state_size, leaves)
 
 
+def places(state_size: Any, widths: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Returns where c and h of each layer are in a state: [c of layer 1, h of layer 1, c of layer 2, ...].
+
+    Args:
+      state_size: the cell's.
+      widths: (width of c, width of h) per layer.
+
+    Returns:
+      List of (number of the tensor in the flat state, first column).
+    """
+    pairs = []
+    for leaf, leaf_widths in enumerate(_leaf_widths(state_size, widths)):
+        pairs += [(leaf, sum(leaf_widths[:k])) for k in range(len(leaf_widths))]
+    return pairs
+
+
 def _leaf_widths(state_size: Any, widths: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     """Yields, for each tensor of a state, the widths of the parts that are side by side in it."""
     remaining = iter([width for pair in widths for width in pair])

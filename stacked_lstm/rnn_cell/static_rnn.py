@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from stacked_lstm import tensor_checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_keras_advice
 from stacked_lstm.rnn_cell import dispatch, steps
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
 from stacked_lstm.rnn_cell.wrappers import check_cell
@@ -68,7 +68,8 @@ def static_rnn(
     steps.check_dtype(initial_state, dtype)
     used = steps.obstacle("static_rnn", cell, inputs, initial_state, dtype, engine)
     if used:
-        outputs, state = tf.nn.static_rnn(cell, inputs, initial_state, dtype, sequence_length, scope)
+        with without_keras_advice():
+            outputs, state = tf.nn.static_rnn(cell, inputs, initial_state, dtype, sequence_length, scope)
     else:
         stacked, state = dynamic_rnn(
             cell, tf.stack(inputs), sequence_length, initial_state, dtype, time_major=True, scope=scope, engine=engine
@@ -137,9 +138,10 @@ def static_bidirectional_rnn(
         used = used or steps.obstacle("static_bidirectional_rnn", cell, inputs, initial_state, dtype, engine)
     arguments = (initial_state_fw, initial_state_bw, dtype)
     if used:
-        outputs, state_fw, state_bw = tf.nn.static_bidirectional_rnn(
-            cell_fw, cell_bw, inputs, *arguments, sequence_length=sequence_length, scope=scope
-        )
+        with without_keras_advice():
+            outputs, state_fw, state_bw = tf.nn.static_bidirectional_rnn(
+                cell_fw, cell_bw, inputs, *arguments, sequence_length=sequence_length, scope=scope
+            )
     else:
         pair, (state_fw, state_bw) = bidirectional_dynamic_rnn(
             cell_fw, cell_bw, tf.stack(inputs), sequence_length, *arguments, time_major=True, scope=scope, engine=engine

@@ -37,10 +37,19 @@ def layers(values: Any, dtype: np.dtype, function: str) -> list[Arrays]:
     converted: list[Arrays] = []
     for k, layer in enumerate(values):
         _check_names(layer, names, function, f"layers[{k}]")
-        arrays = {name: np.ascontiguousarray(layer[name], dtype) for name in names}
+        arrays = {name: _numbers(layer[name], dtype, function, f"layers[{k}][{name!r}]") for name in names}
         _check_shapes(arrays, converted[-1]["Wf"].shape[1] if converted else None, function, f"layers[{k}]")
         converted.append(arrays)
     return converted
+
+
+def _numbers(array: Any, dtype: np.dtype, function: str, argument: str) -> np.ndarray:
+    """A contiguous array of `dtype`; raises ValueError if an array is of texts or the like, as a file may have."""
+    try:
+        return np.ascontiguousarray(array, dtype)
+    except (TypeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    return checks.fail(function, f"`{argument}` to be an array of numbers", problem)
 
 
 def _check_names(layer: Mapping[str, Any], names: Sequence[str], function: str, argument: str) -> None:
@@ -97,7 +106,10 @@ class InitialState:
                 if np.shape(layer[name]) != shape:
                     expected = f"`initial_state[{k}][{name!r}]` of shape {list(shape)}"
                     checks.fail(function, expected, f"shape {list(np.shape(layer[name]))}")
-        self.arrays = [{name: np.array(layer[name], dtype) for name in layer} for layer in values]
+        self.arrays = [
+            {name: np.array(_numbers(layer[name], dtype, function, f"initial_state[{k}][{name!r}]")) for name in layer}
+            for k, layer in enumerate(values)
+        ]
 
     def __call__(self, x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
         """Returns the states before the first step of x [T, B, I], as `join` returns them."""

@@ -156,11 +156,10 @@ def test_peepholes_and_projections_where_there_is_a_place(tmp_path):
     (actual,) = checkpoints.read(str(tmp_path / "cell.ckpt"), forget_bias=0.0).layers
     assert {"pf", "pi", "po", "Wp"} <= set(actual.weights)
     assert all(files.same_bits(actual.weights[name], source.layers[0].weights[name]) for name in actual.weights)
-    with pytest.raises(
-        ValueError,
-        match=r"to have no peepholes and no projection, since StackedLSTM has none, got Wp, pf, pi, po$",
-    ):
-        checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm")
+    checkpoints.write(str(tmp_path / "own.ckpt"), source.layers, "stacked_lstm")
+    (own,) = checkpoints.read(str(tmp_path / "own.ckpt")).layers
+    assert own.name == "stacked_lstm/layer_1" and set(own.weights) == set(actual.weights)
+    assert all(files.same_bits(own.weights[name], source.layers[0].weights[name]) for name in own.weights)
     with pytest.raises(ValueError, match="has peepholes, for which the layout 'keras' has no place"):
         checkpoints.write(str(tmp_path / "own.h5"), source.layers)
 

@@ -30,7 +30,7 @@ def call(name, allowed=HUGE, arguments=("program",)):
     "name, allowed, text",
     [
         ("abort", HUGE, r"which ends the process that reads it \(SIGABRT\)"),
-        ("loop", child_process.Limits(1, 2**33), "which takes more than 1 seconds of processor time"),
+        ("loop", child_process.Limits(1, 2**33), "which takes more than (1 seconds of processor time|5 seconds)$"),
         ("sleep", child_process.Limits(1, 2**33), "which takes more than 5 seconds"),
     ],
 )
@@ -61,12 +61,13 @@ def test_what_the_process_has(monkeypatch, tmp_path):
 
 
 def test_limits_follow_the_files(tmp_path):
-    assert child_process.limits_for([str(tmp_path / "no.npz")]) == (60, 2**33 + 4 * 2**28)
+    least = 2**33 + 2**25 * os.cpu_count()
+    assert child_process.limits_for([str(tmp_path / "no.npz")]) == (60, least + 4 * 2**28)
     with open(str(tmp_path / "own.ckpt.index"), "wb") as file:
         file.truncate(10**9)
     for path in (tmp_path, tmp_path / "own.ckpt"):
-        assert child_process.limits_for([str(path)]) == (260, 2**33 + 80 * 10**9)
-    assert child_process.limits_for([str(tmp_path)], max_bytes=10) == (260, 2**33 + 40)
+        assert child_process.limits_for([str(path)]) == (260, least + 80 * 10**9)
+    assert child_process.limits_for([str(tmp_path)], max_bytes=10) == (260, least + 40)
 
 
 def test_arrays_between_processes():
@@ -149,7 +150,7 @@ def test_a_checkpoint_that_ends_its_reader(tmp_path):
 @pytest.mark.parametrize(
     "name, options, text",
     [
-        ("no.npz", {}, "expected arrays by name, without pickles, in no.npz, got FileNotFoundError"),
+        ("no.npz", {}, "expected arrays without pickles in no.npz, got no such file"),
         ("zeros.npz", {"max_bytes": 10}, "expected arrays of at most 10 bytes together in zeros.npz"),
         ("zeros.npz", {}, "expected LSTM layers in zeros.npz, got none"),
         ("layers.npz", {"names": "["}, "expected `names` to be a regular expression"),

@@ -114,10 +114,25 @@ def test_width_changes_between_calls():
 
 def test_two_stacks_of_one_name():
     StackedLSTM([4]).build(3)
-    with pytest.raises(
-        ValueError, match="expected a `name` that no other stack in this variable scope has, got 'stacked_lstm'"
-    ):
+    expected = "expected a `name` that no other stack in this variable scope has, got 'stacked_lstm'.* give the second"
+    with pytest.raises(ValueError, match=expected):
         StackedLSTM([4]).build(3)
+
+
+def test_two_stacks_of_the_default_name_do_not_share_by_accident():
+    with tf.variable_scope("model", reuse=tf.AUTO_REUSE):
+        StackedLSTM([4]).build(3)
+        for sizes in ([4], [5]):
+            with pytest.raises(
+                ValueError, match="would share their weights.*AUTO_REUSE; give the second stack another"
+            ):
+                StackedLSTM(sizes).build(3)
+        StackedLSTM([5], name="second").build(3)
+    with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        StackedLSTM([4]).build(3)
+        with pytest.raises(ValueError, match="would share"):
+            StackedLSTM([4]).build(3)
+    assert len(tf.trainable_variables()) == 3 * 8
 
 
 @pytest.mark.parametrize(

@@ -77,20 +77,22 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
-    "": "version state checks temporary_folders compilation numpy_checks numpy_activations numpy_head"
-    " numpy_initial_state numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations equations layer"
-    " weights initializers initializer_table initial_state engines stack rnn_cell contrib checkpoints runtime export"
-    " parity commands",
+    "": "version state checks log temporary_folders compilation numpy_checks numpy_activations numpy_head"
+    " numpy_initial_state numpy_options numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations"
+    " normalization dropout_masks equations layer options weights initializers initializer_table initial_state engines"
+    " steps regularization stack state_store summaries rnn_cell contrib checkpoints runtime export parity"
+    " commands",
     "engines": "padding calls recurrent_dropout place engine conditions segments loops recurrence graph"
     " second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",
     "compilation": "compiler cache_folder library",
     "runtime": "kernels weights predictor models __main__",
-    "rnn_cell": "variables zero_states packed_states dropout_masks cell configs keras_names lstm_base basic_lstm_cell"
-    " lstm_cell lstm_block_cell normalization layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell"
-    " missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell rows wrappers dropout_wrapper linear"
-    " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch dynamic_rnn"
-    " steps static_rnn stacked_bidirectional decoder fused_cells",
+    "rnn_cell": "variables weight_values zero_states packed_states keras_layers cell configs keras_names"
+    " lstm_base basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
+    " coupled_input_forget_gate_lstm_cell missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell"
+    " rows wrappers dropout_states dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper"
+    " dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable"
+    " cudnn_layers cudnn_lstm",
     "export": "graph_nodes frozen portable frozen_graph_file saved_model_folder onnx_graph onnx_file tflite_file"
     " formats writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",

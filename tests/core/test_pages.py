@@ -53,9 +53,11 @@ def test_commands_run(page, tmp_path):
 
 
 def test_defaults():
-    """The table of the arguments has every argument, in order, with its default."""
-    table = re.search(r"\| argument \| default \| values \|\n\|---.*?\n(.*?)\n\n", README, re.S).group(1)
-    rows = [[cell.strip(" `") for cell in row.split("|")[1:3]] for row in table.split("\n")]
+    """The tables of the arguments have every argument, in order, with its default; that of options is on its page."""
+    rows = []
+    for page in (README, pages.text_of("stacked_lstm/README.md")):
+        table = re.search(r"\| argument \| default \| values \|\n\|---.*?\n(.*?)\n\n", page, re.S).group(1)
+        rows += [[cell.strip(" `") for cell in row.split("|")[1:3]] for row in table.split("\n")]
     parameters = list(inspect.signature(StackedLSTM.__init__).parameters.values())[1:]
     assert [name for name, _ in rows] == [parameter.name for parameter in parameters]
     for (name, default), parameter in zip(rows, parameters):

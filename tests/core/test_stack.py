@@ -173,6 +173,32 @@ def test_called_again_shares_variables(session):
     np.testing.assert_array_equal(*session.run([first, second]))
 
 
+def network(name=None):
+    lstm = StackedLSTM([4]) if name is None else StackedLSTM([4], name=name)
+    lstm.build(3)
+    return lstm.variables
+
+
+def test_stacks_share_variables_on_purpose():
+    """By one name that the program gives, by reuse=True, and by a function that builds a network twice."""
+    with tf.variable_scope("named", reuse=tf.AUTO_REUSE):
+        assert network("encoder") == network("encoder")
+    built = []
+    for reuse in (False, True, True):
+        with tf.variable_scope("explicit", reuse=reuse):
+            built.append(network())
+    for _ in range(2):
+        with tf.variable_scope("function", reuse=tf.AUTO_REUSE):
+            built.append(network())
+    for _ in range(2):
+        with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+            built.append(network())
+    template = tf.make_template("template", network)
+    built += [template(), template()]
+    assert built[0] == built[1] == built[2] and built[3] == built[4] and built[5] == built[6] and built[7] == built[8]
+    assert len(tf.trainable_variables()) == 5 * 8
+
+
 def test_initial_state_argument_continues_a_sequence(engine, plain_session):
     """Two pieces, with the state passed on, are the whole sequence, as in truncated backpropagation."""
     x = tf.constant(np.random.RandomState(0).standard_normal([3, 8, 2]))

@@ -17,65 +17,79 @@ std::vector<T> Convert(const Numbers& numbers) {
   return std::vector<T>(numbers.begin(), numbers.end());
 }
 
+lstm::Layer MakeLayer(const Problem& p) {
+  const int32_t* const lengths = p.lengths.empty() ? nullptr : p.lengths.data();
+  return {p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths, p.kind.extras};
+}
+
 // What a call needs, in arrays of its own.
 template <class T>
 struct Arrays {
   explicit Arrays(const Problem& p)
-      : fused(p.kind.fused), I(p.I), H(p.H), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
+      : fused(p.kind.fused), I(p.I), H(p.H), P(p.P()), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
         d_outputs(Convert<T>(p.d_outputs)), d_c_last(Convert<T>(p.d_c_last)), d_h_last(Convert<T>(p.d_h_last)),
-        packed(lstm::PackedSize(p.I, p.H)),
-        cache(lstm::CacheSize<T>(p.T, p.B, p.H)), outputs(p.T * p.B * p.H, NAN), c_last(c.size(), NAN),
-        h_last(c.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(c.size(), NAN) {
+        Wp(Convert<T>(p.Wp)), packed(lstm::PackedSize<T>(MakeLayer(p))),
+        cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN), c_last(c.size(), NAN),
+        h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN) {
     weights.stride = d_weights.stride = fused ? 4 * H : H;
     weights.h_row = d_weights.h_row = fused ? I : 0;
-    weights.x_row = d_weights.x_row = fused ? 0 : H;
+    weights.x_row = d_weights.x_row = fused ? 0 : P;
     for (int k = 0; k < (fused ? 1 : 4); ++k) {
-      W[k].resize((H + I) * weights.stride), dW[k].assign((H + I) * weights.stride, NAN);
+      W[k].resize((P + I) * weights.stride), dW[k].assign((P + I) * weights.stride, NAN);
     }
+    for (int k = 0; k < 3; ++k) {
+      p_[k] = Convert<T>(p.p[k]), dp[k].assign(p_[k].size(), NAN);
+      if (p.kind.extras.peepholes) extras.peephole[k] = p_[k].data(), d_extras.peephole[k] = dp[k].data();
+    }
+    if (p.kind.extras.projection) extras.projection = Wp.data(), d_extras.projection = dWp.data();
     for (int k = 0; k < 4; ++k) {
       b[k] = Convert<T>(p.b[k]), db[k].assign(H, p.kind.biases ? NAN : 0);
       weights.kernel[k] = fused ? &W[0][k * H] : W[k].data();
       d_weights.kernel[k] = fused ? &dW[0][k * H] : dW[k].data();
-      for (int64_t m = 0; m < (H + I) * H; ++m) const_cast<T*>(weights.kernel[k])[At(m)] = p.W[k][m];
+      for (int64_t m = 0; m < (P + I) * H; ++m) const_cast<T*>(weights.kernel[k])[At(m)] = p.W[k][m];
       weights.bias[k] = p.kind.biases ? b[k].data() : nullptr;
       d_weights.bias[k] = p.kind.biases ? db[k].data() : nullptr;
     }
   }
 
-  // Where the number m of [H + I, H] is, rows of h first.
+  // Where the number m of [P + I, H] is, rows of h first.
   int64_t At(int64_t m) const {
     const int64_t row = m / H;
-    return (row < H ? weights.h_row + row : weights.x_row + row - H) * weights.stride + m % H;
+    return (row < P ? weights.h_row + row : weights.x_row + row - P) * weights.stride + m % H;
   }
   Numbers Kernel(int k) const {
-    Numbers values((H + I) * H);
-    for (int64_t m = 0; m < (H + I) * H; ++m) values[m] = d_weights.kernel[k][At(m)];
+    Numbers values((P + I) * H);
+    for (int64_t m = 0; m < (P + I) * H; ++m) values[m] = d_weights.kernel[k][At(m)];
     return values;
   }
 
   lstm::ForwardArrays<T> Forward() {
     lstm::ForwardArrays<T> arrays = {packed.data(), {}, x.data(), c.data(), h.data(), outputs.data(), c_last.data(),
-                                     h_last.data(), nullptr};
+                                     h_last.data(), nullptr, extras};
     for (int k = 0; k < 4; ++k) arrays.bias[k] = weights.bias[k];
     return arrays;
   }
   lstm::BackwardArrays<T> Backward() {
     return {weights, x.data(), c.data(), h.data(), outputs.data(), cache.data(), d_outputs.data(), d_c_last.data(),
-            d_h_last.data(), d_x.data(), d_c.data(), d_h.data(), d_weights};
+            d_h_last.data(), d_x.data(), d_c.data(), d_h.data(), d_weights, extras, d_extras};
   }
   Results GetResults() const {
     const auto numbers = [](const std::vector<T>& v) { return Numbers(v.begin(), v.end()); };
     Results r = {numbers(outputs), numbers(c_last), numbers(h_last), {}, {}, numbers(d_x), numbers(d_c), numbers(d_h)};
     for (int k = 0; k < 4; ++k) r.dW[k] = Kernel(k), r.db[k] = numbers(db[k]);
+    for (int k = 0; k < 3; ++k) r.dp[k] = numbers(dp[k]);
+    r.dWp = numbers(dWp);
     return r;
   }
 
   bool fused;
-  int64_t I, H;
-  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, packed, cache;
-  std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h;
+  int64_t I, H, P;
+  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, packed, cache;
+  std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp;
   lstm::Weights<const T> weights = {};
   lstm::Weights<T> d_weights = {};
+  lstm::ExtraWeights<const T> extras = {};
+  lstm::ExtraWeights<T> d_extras = {};
 };
 
 // Whether any pass came along each way of sharing: [direction][sharing].
@@ -99,10 +113,10 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   std::vector<lstm::ForwardArrays<T>> forward;
   std::vector<lstm::BackwardArrays<T>> backward;
   for (const Problem& p : stack) {
-    const int32_t* const lengths = p.lengths.empty() ? nullptr : p.lengths.data();
-    layers.push_back({p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths});
+    layers.push_back(MakeLayer(p));
     arrays.emplace_back(new Arrays<T>(p));
-    lstm::Pack<T>(p.I, p.H, arrays.back()->weights, arrays.back()->packed.data(), threads);
+    lstm::Pack<T>(layers.back(), arrays.back()->weights, arrays.back()->extras.projection,
+                  arrays.back()->packed.data(), threads);
     forward.push_back(arrays.back()->Forward()), backward.push_back(arrays.back()->Backward());
     if (forward.size() == 1) continue;
     forward.back().x = backward.back().x = arrays[arrays.size() - 2]->outputs.data();
@@ -115,7 +129,12 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   lstm::Forward<T>(layers, forward, threads);
   lstm::Backward<T>(layers, backward, threads);
   std::vector<Results> found;
-  for (const auto& layer_arrays : arrays) found.push_back(layer_arrays->GetResults());
+  for (const auto& layer_arrays : arrays) {
+    found.push_back(layer_arrays->GetResults());
+    bool is_written = true;  // NaN was everywhere in the cache before.
+    for (const T number : layer_arrays->cache) is_written &= std::isfinite(number);
+    if (!is_written) found.back().c_last.assign(found.back().c_last.size(), NAN);
+  }
   if (without != arrays.back()->outputs) found.back().outputs.assign(without.size(), NAN);
   // The gradients of the weights alone, then those of the input alone.
   for (auto& a : backward) a.d_c = a.d_h = nullptr, a.d_x = &a == &backward[0] ? nullptr : a.d_x;
@@ -126,7 +145,7 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
     }
   }
   backward[0].d_x = arrays[0]->d_x.data();
-  for (auto& a : backward) a.d_weights = {};
+  for (auto& a : backward) a.d_weights = {}, a.d_extras = {};
   lstm::Backward<T>(layers, backward, threads);
   if (Convert<T>(found[0].d_x) != arrays[0]->d_x) found[0].d_x.assign(found[0].d_x.size(), NAN);
   for (std::thread& helper : helpers) helper.join();
@@ -166,6 +185,8 @@ bool CheckResults(const std::vector<Problem>& stack, const std::vector<Results>&
         same &= CheckNear("dW", g.dW[k], e.dW[k], tolerance) && CheckNear("db", g.db[k], e.db[k], tolerance);
         same &= g.dW[k] == a.dW[k] && g.db[k] == a.db[k];
       }
+      for (int k = 0; k < 3; ++k) same &= CheckNear("dp", g.dp[k], e.dp[k], tolerance) && g.dp[k] == a.dp[k];
+      same &= CheckNear("dWp", g.dWp, e.dWp, tolerance) && g.dWp == a.dWp;
     }
     if (!same) std::printf("with %d threads, of %zu bytes\n", threads, sizeof(T));
     if (!same) return false;
@@ -183,16 +204,19 @@ Numbers Random(int64_t size, double scale) {
 }
 
 Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, const std::vector<int32_t>& lengths) {
-  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}};
+  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  const int64_t P = p.P();
   for (int k = 0; k < 4; ++k) {
-    p.W[k] = Random((H + I) * H, 1 / std::sqrt(double(H + I))), p.b[k] = Random(H, kind.biases);
+    p.W[k] = Random((P + I) * H, 1 / std::sqrt(double(P + I))), p.b[k] = Random(H, kind.biases);
   }
-  p.x = Random(T * B * I, 1), p.d_outputs = Random(T * B * H, 1);
-  p.c = Random(B * H, 1), p.h = Random(B * H, 1), p.d_c_last = Random(B * H, 1), p.d_h_last = Random(B * H, 1);
+  for (int k = 0; k < 3 && kind.extras.peepholes; ++k) p.p[k] = Random(H, 1);
+  p.Wp = Random(kind.extras.projection ? H * P : 0, 1 / std::sqrt(double(H)));
+  p.x = Random(T * B * I, 1), p.d_outputs = Random(T * B * P, 1);
+  p.c = Random(B * H, 1), p.h = Random(B * P, 1), p.d_c_last = Random(B * H, 1), p.d_h_last = Random(B * P, 1);
   for (int64_t b = 0; b < B && !lengths.empty(); ++b) {  // What is past an end changes nothing.
     for (int64_t t = lengths[b]; t < T; ++t) {
       for (int64_t k = 0; k < I; ++k) p.x[(t * B + b) * I + k] = NAN;
-      for (int64_t k = 0; k < H; ++k) p.d_outputs[(t * B + b) * H + k] = NAN;
+      for (int64_t k = 0; k < P; ++k) p.d_outputs[(t * B + b) * P + k] = NAN;
     }
   }
   return p;
@@ -227,18 +251,23 @@ bool CheckTeam() {
   return true;
 }
 
-// Whether a stack of T, B, I, H, H and so on comes out as it should, with sequences that end anywhere or at T.
-bool CheckStack(const Kind& kind, const std::vector<int64_t>& shape, bool ends) {
+// Whether a stack of T, B, I, H, H and so on comes out as it should, with sequences that end anywhere or at T. With a
+// projection, each layer has another width: that of `kind`, and one more for each layer below.
+bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends) {
   std::vector<int32_t> lengths;
   for (int64_t b = 0; ends && b < shape[1]; ++b) lengths.push_back(b % 3 == 1 ? 0 : generator() % (shape[0] + 1));
   std::vector<Problem> stack;
   for (size_t l = 3; l < shape.size(); ++l) {
-    stack.push_back(RandomProblem(kind, shape[0], shape[1], shape[l - 1], shape[l], lengths));
+    const int64_t inputs = l == 3 ? shape[2] : stack.back().P();
+    stack.push_back(RandomProblem(kind, shape[0], shape[1], inputs, shape[l], lengths));
+    if (kind.extras.projection) ++kind.extras.projection;
   }
   const std::vector<Results> expected = Expected(stack);
   if (CheckResults<float>(stack, expected) && CheckResults<double>(stack, expected)) return true;
-  std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d\n", int(shape[0]), int(shape[1]),
-              int(shape[2]), int(shape[3]), kind.fused, kind.biases, int(kind.candidate), int(kind.gates), ends);
+  std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d, peepholes %d, P %d, %g, %g\n",
+              int(shape[0]), int(shape[1]), int(shape[2]), int(shape[3]), kind.fused, kind.biases, int(kind.candidate),
+              int(kind.gates), ends, kind.extras.peepholes, int(kind.extras.projection), kind.extras.cell_bound,
+              kind.extras.projection_bound);
   return false;
 }
 
@@ -246,7 +275,8 @@ int main() {
   if (!CheckTeam()) return std::puts("a team's pieces are lost, or done twice, or too early"), 1;
   // T, B, I, H of each layer: around the edges of tiles and vectors, without steps, sequences or inputs, enough for
   // threads to share rows, units, or layers.
-  const std::vector<std::vector<int64_t>> shapes = {
+  typedef std::vector<int64_t> Shape;
+  const std::vector<Shape> shapes = {
       {1, 1, 1, 1},      {3, 2, 5, 3},     {2, 5, 7, 4},     {4, 6, 3, 15},       {3, 7, 16, 16},   {2, 13, 65, 17},
       {5, 3, 1, 33},     {0, 3, 2, 5},     {4, 0, 2, 5},     {3, 2, 0, 5},        {6, 12, 9, 64},   {3, 19, 40, 65},
       {400, 3, 2, 8},    {33, 32, 40, 35}, {5, 40, 3, 130},  {0, 3, 2, 5, 4},     {3, 2, 5, 7, 3},  {120, 1, 3, 20, 17},
@@ -263,6 +293,24 @@ int main() {
                            Kind{false, true, lstm::Activation::kRelu, lstm::Activation::kHardSigmoid6},
                            Kind{false, true, lstm::Activation::kLinear, tanh}}) {
     if (!CheckStack(kind, {6, 5, 7, 19, 33}, true)) return 1;
+  }
+  // Extras: each alone and all together, with values on both sides of each bound.
+  const double none = lstm::Extras::kNoBound;
+  const lstm::Extras all = {true, 7, 0.5, 0.3}, extras[] = {{true, 0, none, none}, {false, 0, 0.4, none}, {false, 5, none, none},
+                                                            {false, 21, none, 0.3}, all};
+  for (const lstm::Extras& extra : extras) {
+    for (const auto& shape : {Shape{6, 5, 7, 19}, Shape{3, 8, 4, 16, 33}}) {
+      if (!CheckStack({false, true, tanh, sigmoid, extra}, shape, true)) return 1;
+      if (!CheckStack({true, false, lstm::Activation::kRelu, sigmoid, extra}, shape, false)) return 1;
+    }
+  }
+  lstm::Extras wide = all;
+  wide.projection = 130;
+  for (const auto& shape : shapes) {
+    for (const bool ends : {false, true}) {
+      if (!CheckStack({false, true, tanh, sigmoid, all}, shape, ends)) return 1;
+    }
+    if (!CheckStack({true, true, tanh, sigmoid, wide}, shape, true)) return 1;
   }
   for (const auto& direction : seen_sharing) {
     for (const bool sharing : direction) {

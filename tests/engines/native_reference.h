@@ -12,23 +12,31 @@ namespace lstm = stacked_lstm;
 
 typedef std::vector<double> Numbers;
 
-// How a layer is given, and its functions: with one matrix for all gates or four, with biases or without.
+// How a layer is given, and its functions: with one matrix for all gates or four, with biases or without, with extras or
+// without.
 struct Kind {
   bool fused, biases;
   lstm::Activation candidate, gates;
+  lstm::Extras extras = {};
 };
 
-// What a layer has and what its gradients are.
+// What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection.
 struct Problem {
   Kind kind;
   int64_t T, B, I, H;
   std::vector<int32_t> lengths;
   Numbers W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last;
+  Numbers p[3], Wp;
+
+  int64_t P() const { return kind.extras.projection ? kind.extras.projection : H; }
 };
 
 struct Results {
-  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h;
+  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp;
 };
+
+double Clip(double x, double bound) { return std::fmin(std::fmax(x, -bound), bound); }
+double ClipSlope(double x, double bound) { return std::fabs(x) <= bound; }
 
 double Value(lstm::Activation activation, double z) {
   switch (activation) {
@@ -57,47 +65,75 @@ double Slope(lstm::Activation activation, double y) {
 Results Expected(const Problem& p) {
   const lstm::Activation phi = p.kind.candidate, sigma = p.kind.gates;
   Results r;
-  r.outputs.assign(p.T * p.B * p.H, 0);
+  const int64_t P = p.P();
+  const double cell_bound = p.kind.extras.cell_bound, bound = p.kind.extras.projection_bound;
+  r.outputs.assign(p.T * p.B * P, 0);
   r.c_last = p.c, r.h_last = p.h;
   r.d_c = p.d_c_last, r.d_h = p.d_h_last;
   r.d_x.assign(p.T * p.B * p.I, 0);
-  for (int k = 0; k < 4; ++k) r.dW[k].assign((p.H + p.I) * p.H, 0), r.db[k].assign(p.H, 0);
+  for (int k = 0; k < 4; ++k) r.dW[k].assign((P + p.I) * p.H, 0), r.db[k].assign(p.H, 0);
+  for (int k = 0; k < 3; ++k) r.dp[k].assign(p.H, 0);
+  r.dWp.assign(p.H * P, 0);
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t steps = p.lengths.empty() ? p.T : p.lengths[b];
-    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), inputs;
-    double *c = &r.c_last[b * p.H], *h = &r.h_last[b * p.H];
+    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), inputs, sums, projected, m;
+    double *c = &r.c_last[b * p.H], *h = &r.h_last[b * P];
     for (int64_t t = 0; t < steps; ++t) {
-      Numbers hx(h, h + p.H), all(4 * p.H);
+      Numbers hx(h, h + P), all(4 * p.H), sum(p.H), m_t(p.H), before(P);
       const double* x = p.x.data() + (t * p.B + b) * p.I;
       hx.insert(hx.end(), x, x + p.I);
       for (int64_t j = 0; j < p.H; ++j) {
         for (int k = 0; k < 4; ++k) {
           double z = p.b[k][j];
-          for (int64_t m = 0; m < p.H + p.I; ++m) z += hx[m] * p.W[k][m * p.H + j];
+          for (int64_t m = 0; m < P + p.I; ++m) z += hx[m] * p.W[k][m * p.H + j];
+          if (k == 3) {
+            sum[j] = all[2 * p.H + j] * c[j] + all[j] * all[p.H + j];
+            c[j] = Clip(sum[j], cell_bound);
+          }
+          if (p.kind.extras.peepholes && k != 1) z += p.p[k == 0 ? 0 : k - 1][j] * c[j];
           all[k * p.H + j] = Value(k == 1 ? phi : sigma, z);
         }
-        c[j] = all[2 * p.H + j] * c[j] + all[j] * all[p.H + j];
-        h[j] = r.outputs[(t * p.B + b) * p.H + j] = all[3 * p.H + j] * Value(phi, c[j]);
+        m_t[j] = all[3 * p.H + j] * Value(phi, c[j]);
+      }
+      for (int64_t n = 0; n < P; ++n) {
+        before[n] = P == p.H && p.Wp.empty() ? m_t[n] : 0;
+        for (int64_t j = 0; j < p.H && !p.Wp.empty(); ++j) before[n] += m_t[j] * p.Wp[j * P + n];
+        h[n] = r.outputs[(t * p.B + b) * P + n] = Clip(before[n], bound);
       }
       inputs.push_back(hx), gates.push_back(all), cells.push_back(Numbers(c, c + p.H));
+      sums.push_back(sum), projected.push_back(before), m.push_back(m_t);
     }
-    double *dc = &r.d_c[b * p.H], *dh = &r.d_h[b * p.H];
+    double *dc = &r.d_c[b * p.H], *dh = &r.d_h[b * P];
     for (int64_t t = steps - 1; t >= 0; --t) {
-      Numbers dz(4 * p.H);
+      Numbers dz(4 * p.H), dm(p.H);
+      for (int64_t n = 0; n < P; ++n) {
+        const double d = (dh[n] + p.d_outputs[(t * p.B + b) * P + n]) * ClipSlope(projected[t][n], bound);
+        if (p.Wp.empty()) dm[n] = d;
+        for (int64_t j = 0; j < p.H && !p.Wp.empty(); ++j) {
+          dm[j] += d * p.Wp[j * P + n], r.dWp[j * P + n] += m[t][j] * d;
+        }
+        dh[n] = 0;
+      }
       for (int64_t j = 0; j < p.H; ++j) {
         const double i = gates[t][j], g = gates[t][p.H + j], f = gates[t][2 * p.H + j], o = gates[t][3 * p.H + j];
-        const double phi_c = Value(phi, cells[t + 1][j]), d = dh[j] + p.d_outputs[(t * p.B + b) * p.H + j];
-        dc[j] += d * o * Slope(phi, phi_c);
+        const double phi_c = Value(phi, cells[t + 1][j]);
+        dc[j] += dm[j] * o * Slope(phi, phi_c), dz[3 * p.H + j] = dm[j] * phi_c * Slope(sigma, o);
+        if (p.kind.extras.peepholes) dc[j] += dz[3 * p.H + j] * p.p[2][j];
+        dc[j] *= ClipSlope(sums[t][j], cell_bound);
         dz[j] = dc[j] * g * Slope(sigma, i), dz[p.H + j] = dc[j] * i * Slope(phi, g);
-        dz[2 * p.H + j] = dc[j] * cells[t][j] * Slope(sigma, f), dz[3 * p.H + j] = d * phi_c * Slope(sigma, o);
-        dc[j] *= f, dh[j] = 0;
+        dz[2 * p.H + j] = dc[j] * cells[t][j] * Slope(sigma, f);
+        dc[j] *= f;
+        if (!p.kind.extras.peepholes) continue;
+        dc[j] += dz[j] * p.p[0][j] + dz[2 * p.H + j] * p.p[1][j];
+        r.dp[0][j] += dz[j] * cells[t][j], r.dp[1][j] += dz[2 * p.H + j] * cells[t][j];
+        r.dp[2][j] += dz[3 * p.H + j] * cells[t + 1][j];
       }
       for (int k = 0; k < 4; ++k) {
         for (int64_t j = 0; j < p.H; ++j) {
           r.db[k][j] += dz[k * p.H + j];
-          for (int64_t m = 0; m < p.H + p.I; ++m) {
+          for (int64_t m = 0; m < P + p.I; ++m) {
             r.dW[k][m * p.H + j] += inputs[t][m] * dz[k * p.H + j];
-            (m < p.H ? dh[m] : r.d_x[(t * p.B + b) * p.I + m - p.H]) += dz[k * p.H + j] * p.W[k][m * p.H + j];
+            (m < P ? dh[m] : r.d_x[(t * p.B + b) * p.I + m - P]) += dz[k * p.H + j] * p.W[k][m * p.H + j];
           }
         }
       }

@@ -104,10 +104,11 @@ bool CheckShares() {
 // Asks a view for what it does not have, inside of the array all the same: a check ends the process.
 int ReadOutside(const char* view) {
   const lstm::Layer layer = {2, 3, 1, 5, lstm::Activation::kTanh, lstm::Activation::kSigmoid, nullptr};
-  const std::vector<float> cache(2 * lstm::CacheView<float>::Size(2, 3, 5)), weights(1000);
+  const std::vector<float> cache(2 * lstm::CacheView<float>::Size(layer)), weights(1000);
   if (!std::strcmp(view, "row")) return *lstm::CacheView<const float>(cache.data(), layer).gates.At(6, 0) != 0;
   if (!std::strcmp(view, "panel")) return *lstm::CacheView<const float>(cache.data(), layer).cells.At(0, 2) != 0;
-  return *lstm::PackedWeights<const float>(weights.data(), 1, 5).Panel(lstm::Factor::kH, 2) != 0;
+  if (!std::strcmp(view, "panel of columns")) return *lstm::ColumnPanels<const float>(weights.data(), 5, 3).Panel(1) != 0;
+  return *lstm::PackedWeights<const float>(weights.data(), layer).Panel(lstm::Factor::kH, 2) != 0;
 }
 
 int main(int arguments, char** words) {

@@ -8,6 +8,7 @@ import pytest
 from stacked_lstm import LSTMState, StackedLSTM, layouts, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
+from stacked_lstm.equations import PLAIN
 from stacked_lstm.layer import Layer
 from support import cudnn_in_numpy, numeric
 from support.checkpoint_files import GOLDEN
@@ -97,6 +98,26 @@ def test_buffer_is_what_layouts_has(stack, session):
     for layer, expected in zip(unpacked, [weights.layer() for weights in lstm.layers]):
         for field in ("kernels", "biases"):
             np.testing.assert_array_equal(*session.run([getattr(layer, field), getattr(expected, field)]))
+
+
+def test_projection_in_the_buffer(session):
+    """V [P, H] is after R of its layer, and before all biases. `unpack` reads it back."""
+    random, layers = np.random.RandomState(0), []
+    for inputs in (2, 3):
+        kernels = [tf.constant(random.standard_normal([3 + inputs, 5])) for _ in range(4)]
+        projection = tf.constant(random.standard_normal([5, 3]))
+        layers.append(Layer(inputs, 5, kernels, extras=PLAIN._replace(projection=projection)))
+    buffer = cudnn.pack(layers)
+    params, (first, second) = session.run([buffer, [layer.extras.projection for layer in layers]])
+    begin, size = 4 * 5 * (2 + 3), 3 * 5
+    np.testing.assert_array_equal(params[begin : begin + size].reshape(3, 5), first.T)
+    begin += size + 4 * 5 * (3 + 3)
+    np.testing.assert_array_equal(params[begin : begin + size].reshape(3, 5), second.T)
+    assert len(params) == begin + size + 2 * 8 * 5
+    for layer, expected in zip(cudnn.unpack(buffer, 2, 5, 2, 3), layers):
+        for a, b in session.run(list(zip(layer.kernels, expected.kernels))):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(*session.run([layer.extras.projection, expected.extras.projection]))
 
 
 def test_layers_from_the_buffer_are_plain_tensors():

@@ -1,8 +1,10 @@
 """What the `cudnn` engine can run, and when "auto" prefers another engine."""
 
+import logging
+
 import pytest
 
-from stacked_lstm import StackedLSTM, engines, rnn_cell
+from stacked_lstm import StackedLSTM, engines, log, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
 from stacked_lstm.engines.place import Place
@@ -36,7 +38,9 @@ def objection():
 CONDITIONS = {
     "dtype": "it computes in float16 and float32 and float64, not in bfloat16",
     "_tanh_and_sigmoid": "cuDNN's ",
-    "plain_equations": "there are peepholes, a projection or clips",
+    "standard_step": "the step has another equation",
+    "extras": "it ",
+    "_narrow_projections": "cuDNN's projection has fewer columns than there are units",
     "device": "the device is ",
     "_not_rocm": "AMD's library arranges weights in another way",
     "in_this_process": "and what that process can run is not known here",
@@ -92,11 +96,25 @@ def test_activations(option, value, words):
     check_refused(words, name="other", **{option: value})
 
 
-@pytest.mark.parametrize("extra", [{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}])
-def test_what_cudnn_lacks(extra):
-    outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3, **extra), tf.zeros([1, 1, 1]), dtype=tf.float32)
+@pytest.mark.parametrize(
+    "cell, words",
+    [
+        (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "the step has another equation"),
+        (lambda: rnn_cell.LSTMCell(3, use_peepholes=True), "it has no peepholes"),
+        (lambda: rnn_cell.LSTMCell(3, cell_clip=1.0), "it does not clip the cell state"),
+        (lambda: rnn_cell.LSTMCell(3, num_proj=2, proj_clip=1.0), "it does not clip the projection"),
+        (
+            lambda: rnn_cell.LSTMCell(3, num_proj=3),
+            "cuDNN's projection has fewer columns than there are units, and this one goes from 3 units to 3",
+        ),
+    ],
+)
+def test_what_cudnn_lacks(cell, words):
+    outputs, _ = rnn_cell.dynamic_rnn(cell(), tf.zeros([1, 1, 1]), dtype=tf.float32)
     name, reason = rnn_cell.engine_used(outputs)
-    assert name == "graph" and "not cudnn: " + CONDITIONS["plain_equations"] in reason
+    assert name in ("graph", "native") and "not cudnn: " + words in reason
+    with pytest.raises(ValueError, match="'cudnn' .asked for by .*. cannot run these layers: " + words):
+        rnn_cell.dynamic_rnn(cell(), tf.zeros([1, 1, 1]), dtype=tf.float32, scope="by_name", engine="cudnn")
 
 
 @pytest.mark.parametrize("device", ["/cpu:0", "/device:CPU:0", "/job:localhost/device:CPU:0", lambda op: "/cpu:0"])
@@ -166,3 +184,18 @@ def test_from_the_environment(monkeypatch, gpus):
         ValueError, match="'cudnn' .asked for by STACKED_LSTM_ENGINE. cannot run these layers: cuDNN's activation"
     ):
         choice(name="bad", activation="relu")
+
+
+def test_warns_once_without_a_gpu(gpus, monkeypatch, caplog):
+    """When the graph is built. A graph for another process is not our business."""
+    monkeypatch.setattr(log, "_logged", set())
+    with caplog.at_level(logging.WARNING, "stacked_lstm"):
+        choice(name="with", engine="cudnn")
+        gpus.clear()
+        with tf.device("/job:worker/gpu:0"):
+            choice(name="elsewhere", engine="cudnn")
+        assert not any("sees no GPU" in message for message in caplog.messages)
+        choice(name="without", engine="cudnn")
+        choice(name="again", engine="cudnn")
+    (message,) = [message for message in caplog.messages if "sees no GPU" in message]
+    assert "'cudnn' was asked for by name" in message

@@ -3,6 +3,7 @@
 test_cudnn_choice.py has the same tests for `cudnn`.
 """
 
+import functools
 import logging
 
 import numpy as np
@@ -50,7 +51,8 @@ def test_order():
 CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
     "_named_activations": "the activation <lambda> is a Python function, not one of the package's",
-    "plain_equations": "there are peepholes, a projection or clips",
+    "standard_step": "the step has another equation",
+    "without_norm_and_noise": "there is layer normalization",  # tests/core/test_options.py
     "device": "the device is ",  # test_devices
     "in_this_process": "and what that process can run is not known here",
     "outside_of_functions": "XLA may compile what is inside functions",  # test_inside_control_flow
@@ -81,11 +83,20 @@ def test_layers_it_does_not_support(condition, options):
         choice(name="by_name", engine="native", **options)
 
 
-@pytest.mark.parametrize("extra", [{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}])
-def test_cells_it_does_not_support(extra):
-    outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3, **extra), tf.zeros([1, 1, 1]), dtype=tf.float32)
+@pytest.mark.parametrize(
+    "make", [rnn_cell.LayerNormBasicLSTMCell, functools.partial(rnn_cell.LSTMBlockCell, cell_clip=1)]
+)
+def test_cells_it_does_not_support(make):
+    outputs, _ = rnn_cell.dynamic_rnn(make(3), tf.zeros([1, 1, 1]), dtype=tf.float32)
     name, reason = rnn_cell.engine_used(outputs)
-    assert name == "graph" and "; not native: " + CONDITIONS["plain_equations"] in reason
+    assert name == "graph" and "; not native: " + CONDITIONS["standard_step"] in reason
+
+
+@native_ops.NEEDS_NATIVE
+@pytest.mark.parametrize("extra", [{"use_peepholes": True}, {"num_proj": 2, "proj_clip": 1.0}, {"cell_clip": 1.0}])
+def test_extras_it_supports(extra):
+    outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3, **extra), tf.zeros([1, 1, 1]), dtype=tf.float32)
+    assert rnn_cell.engine_used(outputs).name == "native"
 
 
 @native_ops.NEEDS_NATIVE
@@ -262,6 +273,7 @@ def test_what_is_asked_last(monkeypatch, caplog):
             assert objection().startswith("the device is")
     tf.while_loop(lambda k: k < 1, lambda k: k + len(objection()), [0])
     assert queries == []
+    caplog.clear()  # Half-precision variables have a warning of their own.
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
         assert problem() == words and queries == ["library"] and not caplog.records
         assert objection() == objection() == words
@@ -318,9 +330,9 @@ def test_cells_and_the_environment(monkeypatch):
     ):
         cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), state_keep_prob=0.5), "dropped_states")
     with pytest.raises(
-        ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["plain_equations"]
+        ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["standard_step"]
     ):
-        cells(rnn_cell.LSTMCell(2, use_peepholes=True), "peepholes")
+        cells(rnn_cell.LayerNormBasicLSTMCell(2), "normalized")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     for k, engine in enumerate([None, "auto"]):
         expected = ("stepwise", "asked for by STACKED_LSTM_ENGINE")

@@ -33,8 +33,8 @@ def run_unrolled(layers, x, states, lengths=None):
 
 
 class ResidualLSTM(StackedLSTM):
-    def _segment(self):
-        first, *others = super()._segment().parts
+    def _segment(self, *arguments):
+        first, *others = super()._segment(*arguments).parts
         return Segment([first] + [Segment([layer], after=lambda x, h: x + h) for layer in others])
 
 
@@ -49,8 +49,8 @@ def coupled_step(z, c, layer):
 
 
 class CoupledLSTM(StackedLSTM):
-    def _segment(self):
-        return Segment([layer._replace(step=coupled_step) for layer in super()._segment().parts])
+    def _segment(self, *arguments):
+        return Segment([layer._replace(step=coupled_step) for layer in super()._segment(*arguments).parts])
 
 
 # The same networks in NumPy.

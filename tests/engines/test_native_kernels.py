@@ -30,7 +30,7 @@ def test_schedules_and_views(sanitizers, processor, tmp_path):
     """Who does what, and that builds with sanitizers check the indices of views."""
     program = build(os.path.join(TESTS, "native_schedule.cc"), [], sanitizers, processor, tmp_path)
     assert run(program) == (0, "as it should be\n")
-    for view, index in (("row", 6), ("panel", 2), ("panel of packed weights", 2)):
+    for view, index in (("row", 6), ("panel", 2), ("panel of packed weights", 2), ("panel of columns", 1)):
         status, output = run(program, view)
         assert status == -signal.SIGABRT and output.startswith(view + ": expected an index below ")
         assert output.split("\n")[0].endswith(f", got {index}")

@@ -94,7 +94,7 @@ def test_wrong_shapes_when_the_graph_is_built(name):
 def test_wrong_activations_numbers_of_weights_and_types(session):
     x, c, kernel = tf.zeros([5, 4, 3]), tf.zeros([4, 18]), tf.zeros([21, 18])
     valid = {"x": x, "c": [c], "h": [c], "kernels": [kernel] * 4}
-    valid["packed"] = [library.load().stacked_lstm_pack(kernels=valid["kernels"])]
+    valid["packed"] = [native_ops.pack(valid["kernels"])]
 
     def call(**changes):
         return session.run(native_ops.forward(**dict(valid, **changes)))
@@ -130,7 +130,7 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
 
 def count_vector_axes(dtype, session):
     """The number of axes of size 1 that packed weights and caches have on this processor."""
-    return session.run(library.load().stacked_lstm_pack(kernels=[tf.zeros([3, 2], dtype)] * 4)).ndim - 1
+    return session.run(native_ops.pack([tf.zeros([3, 2], dtype)] * 4)).ndim - 1
 
 
 def test_what_the_forward_op_has_made(session):
@@ -143,7 +143,8 @@ def test_what_the_forward_op_has_made(session):
     def backward(outputs, cache):
         gradients = {"d_outputs": tf.zeros([5, 4, 18]), "d_c_last": state, "d_h_last": state}
         outputs, cache = (tf.placeholder_with_default(array, None) for array in (outputs, cache))
-        return session.run(ops.stacked_lstm_backward(outputs=outputs, cache=cache, **gradients, **inputs))
+        inputs_and_extras = dict(inputs, **native_ops.NO_EXTRAS)
+        return session.run(ops.stacked_lstm_backward(outputs=outputs, cache=cache, **gradients, **inputs_and_extras))
 
     assert backward(outputs, cache)[0].shape == (5, 4, 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="`cache` comes from a machine with another processor"):
@@ -159,7 +160,7 @@ def test_size_of_the_cache(session):
     T, B, H = 5, 3, [64, 32, 16]
     kernels = [tf.zeros([width + size, size]) for width, size in zip([2] + H, H) for _ in range(4)]
     states = [tf.zeros([B, size]) for size in H]
-    packed = [library.load().stacked_lstm_pack(kernels=kernels[4 * k : 4 * k + 4]) for k in range(len(H))]
+    packed = [native_ops.pack(kernels[4 * k : 4 * k + 4]) for k in range(len(H))]
     cache = session.run(native_ops.forward(tf.zeros([T, B, 2]), states, states, kernels, packed=packed))[3]
     assert cache.size == T * B * (5 * sum(H) + sum(H[:-1]))
 

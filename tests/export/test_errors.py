@@ -139,7 +139,9 @@ def triple(x):
 NETWORKS = {
     "a projection": lambda: cell_outputs(rnn_cell.LSTMCell(4, num_proj=3)),
     "clips": lambda: cell_outputs(rnn_cell.LSTMCell(4, cell_clip=1.0)),
-    "dropout on states or another equation": lambda: cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4)),
+    "dropout on states, resets, normalization, or another equation": lambda: cell_outputs(
+        rnn_cell.LayerNormBasicLSTMCell(4)
+    ),
     "the activations triple and sigmoid": lambda: stack_outputs(triple),
     "the activations swish and sigmoid": lambda: stack_outputs("swish"),
 }
@@ -186,7 +188,7 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     check("ops that TFLite has, got the ops MatrixDeterminant", tmp_path, *arguments, example={"x": np.eye(2)})
     inputs, outputs = cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4))
     exports.set_random(plain_session)
-    message = "layers without dropout on states and with the equations of an LSTM, got other ones"
+    message = "layers without dropout on states, resets and normalization, and with the equations of an LSTM, got other"
     check(message, tmp_path, plain_session, inputs, outputs, path)
 
 

@@ -23,6 +23,7 @@ MODULES = {
     "program": "golden.by_tensorflow_1_15",
     "other_cells": "golden.by_tensorflow_1_15",
     "cudnn_lstm": "golden.by_tensorflow_1_15",
+    "cudnn_layers": "golden.by_contrib_cudnn",
     "tf_keras": "golden.by_keras",
     "keras_3": "golden.by_keras",
     "pytorch": "golden.by_pytorch",

@@ -9,7 +9,7 @@ import pytest
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
-from support.native_ops import NEEDS_NATIVE
+from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.sessions import plain_session
 from support.sets import some
 from support.some_cells import LAYERS, random
@@ -77,13 +77,13 @@ def test_derivatives(name, lengths, loop_numbers, control_flow):
 @pytest.mark.parametrize(
     "name, lengths",
     some(
-        [("basic", None), ("plain stack", LENGTHS), ("mixed stack", LENGTHS)],
-        list(itertools.product(["basic", "plain stack", "mixed stack"], [None, LENGTHS])),
-        oldest=[("mixed stack", LENGTHS)],
+        [("basic", None), ("mixed stack", LENGTHS), ("everything", LENGTHS), ("stack", LENGTHS)],
+        list(itertools.product(sorted(LAYERS), [None, LENGTHS])),
+        oldest=[("stack", LENGTHS)],
     ),
 )
 def test_derivatives_of_the_native_engine(name, lengths, loop_numbers):
-    """The engine reads the cell's kernel. Layers with different activations are different ops."""
+    """The engine reads the cell's kernel. Layers with different activations or extras are different ops."""
     actual = numbers(name, "native", X, lengths)
     for a, b in zip(actual, loop_numbers(name, lengths)):
         assert a.shape == b.shape and numeric.relative_difference(a, b) < 1e-12
@@ -96,7 +96,7 @@ def test_gradients_at_the_bounds_of_clips(session):
         ("projection", lambda: rnn_cell.LSTMCell(2, num_proj=2, proj_clip=0.0, forget_bias=1e3)),
     ):
         gradients = []
-        for engine in ("graph", "stepwise"):
+        for engine in (auto_engine(), "graph", "stepwise"):
             cell = make()
             c = tf.constant([[0.5, -0.5], [0.25, -0.75]])
             start = rnn_cell.LSTMStateTuple(c, tf.zeros([2, 2]))
@@ -104,9 +104,10 @@ def test_gradients_at_the_bounds_of_clips(session):
                 outputs, state = rnn_cell.dynamic_rnn(cell, tf.zeros([2, 3, 3]), initial_state=start, engine=engine)
             gradients.append(tf.gradients([outputs, state.c], [c] + cell.weights))
         session.run(tf.global_variables_initializer())
-        actual, expected = session.run(gradients)
-        for a, b in zip(actual, expected):
-            np.testing.assert_allclose(a, b, rtol=1e-6)
+        *results, expected = session.run(gradients)
+        for actual in results:
+            for a, b in zip(actual, expected):
+                np.testing.assert_allclose(a, b, rtol=1e-6)
         assert np.any(expected[0][0])
 
 

@@ -18,10 +18,24 @@ KEEP = [0.7, 0.6, 0.8, 0.9]  # Inputs and outputs of the first layer, then of th
 KEEP_STATES = [0.7, 0.8]  # Of the two layers.
 
 
-def network(x, lengths, engine, keep, seeds=(1, 2), keep_states=(1.0, 1.0)):
+def only_c(state):
+    """A `dropout_state_filter_visitor`."""
+    return rnn_cell.LSTMStateTuple(c=True, h=False) if isinstance(state, rnn_cell.LSTMStateTuple) else True
+
+
+# What is dropped out of a state -> (options of cells, options of wrappers).
+STATES = {
+    "h": ({}, {}),
+    "c": ({}, {"dropout_state_filter_visitor": only_c}),
+    "hc": ({"state_is_tuple": False}, {}),
+}
+
+
+def network(x, lengths, engine, keep, seeds=(1, 2), keep_states=(1.0, 1.0), states="h", **options):
     """Two layers with dropout on inputs and outputs, and a residual connection around the second one."""
+    cell_options, options = STATES[states][0], dict(options, **STATES[states][1])
     layers = [
-        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3), *probabilities, keep_state, seed=seed)
+        rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(3, **cell_options), *probabilities, keep_state, seed=seed, **options)
         for probabilities, keep_state, seed in zip((keep[:2], keep[2:]), keep_states, seeds)
     ]
     cell = rnn_cell.MultiRNNCell([layers[0], rnn_cell.ResidualWrapper(layers[1])])
@@ -30,22 +44,24 @@ def network(x, lengths, engine, keep, seeds=(1, 2), keep_states=(1.0, 1.0)):
 
 
 def numpy_loss(x, weights, noises, lengths, state_noises):
-    """The sum of the squares of the outputs and of the cosines of the final states; x is [T, B, I]."""
+    """The sum of the squares of the outputs and of the cosines of the final states; x is [T, B, I].
+
+    `state_noises` has the noises for h and c of both layers, or None for no dropout.
+    """
     sigma = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
     total, alive = 0, np.arange(len(x))[:, None] < np.array(lengths)
     masks = [mask(noise, keep) for noise, keep in zip(noises, KEEP)]
-    state_masks = [np.ones([4, 3, 3])] * 2
-    if state_noises is not None:
-        state_masks = [mask(noise, keep) for noise, keep in zip(state_noises, KEEP_STATES)]
+    pairs = zip(state_noises, KEEP_STATES)
+    state_masks = [[np.ones([4, 3, 3]) if n is None else mask(n, keep) for n in pair] for pair, keep in pairs]
     for layer in range(2):
         (kernel, bias), series = weights[2 * layer : 2 * layer + 2], []
         c = h = np.zeros([x.shape[1], 3])
-        rows = zip(x * masks[2 * layer], masks[2 * layer + 1], state_masks[layer], alive[:, :, None])
-        for x_t, output_mask, state_mask, here in rows:
+        rows = zip(x * masks[2 * layer], masks[2 * layer + 1], *state_masks[layer], alive[:, :, None])
+        for x_t, output_mask, h_mask, c_mask, here in rows:
             i, j, f, o = np.split(np.concatenate([x_t, h], axis=1) @ kernel + bias, 4, axis=1)
             new_c = sigma(f + 1) * c + sigma(i) * np.tanh(j)
             new_h = sigma(o) * np.tanh(new_c)
-            c, h = np.where(here, new_c, c), np.where(here, new_h * state_mask, h)
+            c, h = np.where(here, new_c * c_mask, c), np.where(here, new_h * h_mask, h)
             series.append(np.where(here, new_h * output_mask, 0))
         x, total = np.stack(series) + (x if layer else 0), total + np.sum(np.cos(c)) + np.sum(np.cos(h))
     return total + np.sum(x**2)
@@ -60,17 +76,25 @@ def test_values_and_derivatives_with_fed_noise(general_engine, plain_session):
     check_derivatives(general_engine, plain_session)
 
 
-def test_values_and_derivatives_with_dropout_on_states(plain_session):
+@pytest.mark.parametrize("lengths", [LENGTHS, [3, 2, 0]])
+def test_values_and_derivatives_with_dropout_on_h(lengths, control_flow, plain_session):
+    check_derivatives("graph", plain_session, "h", lengths)
+
+
+@pytest.mark.parametrize("states", ["c", "hc"])
+def test_values_and_derivatives_with_dropout_on_c(states, plain_session):
     tf.enable_control_flow_v2()  # TensorFlow differentiates the loop. It has second derivatives here only.
     try:
-        check_derivatives("graph", plain_session, KEEP_STATES)
+        check_derivatives("graph", plain_session, states, [3, 2, 0])
     finally:
         tf.disable_control_flow_v2()
 
 
-def check_derivatives(engine, session, keep_states=None):
+def check_derivatives(engine, session, states="", lengths=LENGTHS):
+    """Values, slope and curvature of the loss, with dropout on the named parts of states besides inputs and outputs."""
+    keep_states = KEEP_STATES if states else (1.0, 1.0)
     x = tf.placeholder(tf.float64, [4, 3, 3])
-    outputs, state, weights = network(x, LENGTHS, engine, KEEP, keep_states=keep_states or (1.0, 1.0))
+    outputs, state, weights = network(x, lengths, engine, KEEP, keep_states=keep_states, states=states or "h")
     loss = tf.add_n([tf.reduce_sum(tf.square(outputs))] + [tf.reduce_sum(tf.cos(p)) for p in tf.nest.flatten(state)])
     variables = [x] + weights
     direction = [random(variable.shape.as_list(), k, np.float64) for k, variable in enumerate(variables)]
@@ -82,24 +106,25 @@ def check_derivatives(engine, session, keep_states=None):
     curvature = along_direction(tf.gradients(slope, variables))
     drawn = [op.outputs[0] for op in tf.get_default_graph().get_operations() if op.type == "RandomUniform"]
     drawn = [noise for noise in drawn if noise.shape.ndims == 3 or noise.shape.ndims is None]
-    drawn_noises = [np.random.RandomState(k).uniform(size=[4, 3, 3]) for k in range(6 if keep_states else 4)]
-    noises, state_noises = drawn_noises, None
-    if keep_states:  # A layer draws for its inputs, its states and its outputs.
-        noises, state_noises = [drawn_noises[k] for k in (0, 2, 3, 5)], drawn_noises[1::3]
+    per_layer = 2 + len(states)  # A layer draws for its inputs, its h, its c and its outputs.
+    drawn_noises = [np.random.RandomState(k).uniform(size=[4, 3, 3]) for k in range(2 * per_layer)]
+    layers = [drawn_noises[:per_layer], drawn_noises[per_layer:]]
+    noises = [noise for layer in layers for noise in (layer[0], layer[-1])]
+    state_noises = [[layer[1 + states.index(part)] if part in states else None for part in "hc"] for layer in layers]
     point = [random([4, 3, 3], 10, np.float64)] + [
         0.5 * random(w.shape.as_list(), 11 + k, np.float64) for k, w in enumerate(weights)
     ]
     session.run(tf.global_variables_initializer())
     for variable, value in zip(weights, point[1:]):
         variable.load(value, session)
-    past_end = np.arange(4)[:, None] >= np.array(LENGTHS)
+    past_end = np.arange(4)[:, None] >= np.array(lengths)
     feed = dict(zip(drawn, drawn_noises))
     feed[x] = np.where(past_end[:, :, None], np.nan, point[0])
     actual = session.run([loss, slope, curvature], feed)
     point[0][past_end] = 0
 
     def loss_at(point):
-        return numpy_loss(point[0], point[1:], noises, LENGTHS, state_noises)
+        return numpy_loss(point[0], point[1:], noises, lengths, state_noises)
 
     def slope_at(point):
         return loss_at([p + 1e-30j * d for p, d in zip(point, direction)]).imag / 1e-30
@@ -115,6 +140,39 @@ def eighth_order_difference(function, point, direction, step=0.002):
     factors = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
     moved = {n: function([p + n * step * d for p, d in zip(point, direction)]) for k in factors for n in (k, -k)}
     return sum(factor * (moved[k] - moved[-k]) for k, factor in factors.items()) / step
+
+
+@pytest.mark.parametrize("states", ["h", "c", "hc"])
+def test_masks_for_all_steps_are_those_of_tensorflow_s_loop(states, plain_session):
+    x, results = tf.constant(random([4, 3, 3], dtype=np.float64)), []
+    options = {"variational_recurrent": True, "input_size": 3, "dtype": tf.float64}
+    for engine in ("graph", "stepwise"):
+        with tf.variable_scope(engine, initializer=tf.random_normal_initializer(seed=3)):
+            outputs, state, weights = network(
+                x, [3, 2, 0], engine, KEEP, keep_states=KEEP_STATES, states=states, **options
+            )
+        assert rnn_cell.engine_used(outputs).name == engine
+        loss = tf.reduce_sum(tf.square(outputs)) + sum(tf.reduce_sum(tf.cos(p)) for p in tf.nest.flatten(state))
+        results.append([outputs, *tf.nest.flatten(state), *tf.gradients(loss, [x, *weights])])
+    plain_session.run(tf.global_variables_initializer())
+    for actual, expected in zip(*plain_session.run(results)):
+        assert numeric.relative_difference(actual, expected) < 1e-12
+
+
+def test_masks_on_h_do_not_depend_on_the_form_of_the_state(plain_session):
+    """A wrapper around a stack, with one tensor for all layers: the masks for all steps have TensorFlow's bits."""
+    x, results = tf.constant(random([4, 3, 3], dtype=np.float64)), []
+    for engine in ("graph", "stepwise"):
+        with tf.variable_scope(engine, initializer=tf.random_normal_initializer(seed=3)):
+            cells = [rnn_cell.LSTMCell(3, state_is_tuple=False), rnn_cell.LSTMCell(5, num_proj=2, state_is_tuple=False)]
+            stack = rnn_cell.MultiRNNCell(cells, state_is_tuple=False)
+            cell = rnn_cell.DropoutWrapper(
+                stack, state_keep_prob=0.5, variational_recurrent=True, dtype=tf.float64, seed=1
+            )
+            results.append(rnn_cell.dynamic_rnn(cell, x, dtype=tf.float64, engine=engine))
+    plain_session.run(tf.global_variables_initializer())
+    for actual, expected in zip(*plain_session.run(results)):
+        assert numeric.relative_difference(actual, expected) < 1e-12
 
 
 def run(feeds, keep, engine="graph", seeds=(1, 2), x=None):
@@ -147,18 +205,19 @@ def test_seeds():
     assert np.any(run({}, KEEP, seeds=(1, 3))[0] != masks)
 
 
-@pytest.mark.parametrize("argument", ["input_keep_prob", "output_keep_prob"])
+@pytest.mark.parametrize("argument", ["input_keep_prob", "output_keep_prob", "state_keep_prob"])
 def test_the_share_that_is_kept(argument, plain_session):
-    """Each entry of [T, B, N] is kept or dropped by itself; the number kept is within 5 standard deviations."""
+    """Each entry is kept or dropped by itself; the number kept is within 5 standard deviations."""
     keep, shape = 0.3, [60, 50, 60]
     cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(60), seed=1, **{argument: tf.placeholder_with_default(keep, [])})
     x = tf.ones(shape)
-    outputs, _ = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32, time_major=True, engine="graph")
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32, time_major=True, engine="graph")
     plain_session.run(tf.global_variables_initializer())
     # Outputs that are dropped are zero; inputs that are dropped have no gradient.
-    kept = plain_session.run(tf.gradients(outputs, x)[0] if argument == "input_keep_prob" else outputs) != 0
+    observed = {"input_keep_prob": tf.gradients(outputs, x)[0], "output_keep_prob": outputs, "state_keep_prob": state.h}
+    kept = plain_session.run(observed[argument]) != 0
     assert abs(kept.sum() - keep * kept.size) < 5 * np.sqrt(kept.size * keep * (1 - keep))
-    for axis in range(3):  # No axis shares a mask.
+    for axis in range(kept.ndim):  # No axis shares a mask.
         assert np.all(kept.mean(axis=axis) > 0) and np.all(kept.mean(axis=axis) < 1)
 
 

@@ -53,24 +53,29 @@ def pair(h_width=4, dtype=tf.float32, batch=2):
 def test_plain_stacks_run_on_the_engines():
     used = used_by(stack())
     assert used.name == auto_engine() and "the first engine that supports these layers" in used.reason
-    assert used_by(LAYERS["everything"](), scope="more").name == "graph"
+    assert used_by(LAYERS["everything"](), scope="more").name == auto_engine()
     assert used_by(stack(), engine="graph", scope="named").reason == "asked for by name"
     for k, (expected, options, cell) in enumerate([
         (auto_engine(), {"sequence_length": [5, 2]}, rnn_cell.BasicLSTMCell(4)),
         (auto_engine(), {"sequence_length": tf.constant([5, 2], tf.int64), "time_major": False},
          rnn_cell.LSTMCell(4, reuse=None)),
         (auto_engine(), {"initial_state": pair()}, rnn_cell.BasicLSTMCell(4)),
-        ("graph", {"initial_state": (pair(), tuple(pair(3)))}, two_layers()),
+        (auto_engine(), {"initial_state": (pair(), tuple(pair(3)))}, two_layers()),
         (auto_engine(), {"parallel_iterations": 1, "swap_memory": True}, rnn_cell.LSTMCell(4, activation="relu")),
         (auto_engine(), {}, rnn_cell.LSTMCell(4, activation=tf.sigmoid, num_unit_shards=2)),
         (auto_engine(), {"initial_state": rnn_cell.LSTMStateTuple(
             tf.placeholder(tf.float32), tf.placeholder(tf.float32, [2, None]))}, rnn_cell.LSTMCell(4)),
-        ("graph", {"initial_state": (pair(), pair(3))}, rnn_cell.DropoutWrapper(
+        (auto_engine(), {"initial_state": (pair(), pair(3))}, rnn_cell.DropoutWrapper(
             rnn_cell.MultiRNNCell([rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 1.0), LAYERS["everything"]()]))),
         (auto_engine(), {"x": tf.placeholder(tf.float32, [None, None, 3])}, rnn_cell.BasicLSTMCell(4)),
         (auto_engine(), {"x": np.zeros([2, 5, 3], np.float32)}, rnn_cell.BasicLSTMCell(4)),
     ]):  # fmt: skip
         assert used_by(cell, scope=f"call_{k}", **options).name == expected, k
+
+
+def needs_a_step(state):
+    """A `dropout_state_filter_visitor` that looks at the inputs of the op of its tensor."""
+    return True if isinstance(state, tuple) else bool(state.op.inputs[0].name)
 
 
 # condition -> calls that do not meet it, each with the words that say so.
@@ -98,12 +103,9 @@ STEPWISE_CALLS = {
         ("a cell was built for inputs of width 2", lambda: run(built_for_another_width())),
     ],
     "_wrappers_act_on_all_steps": [
-        ("a DropoutWrapper has a dropout_state_filter_visitor",
+        ("a DropoutWrapper has a dropout_state_filter_visitor that needs the tensors of TensorFlow's loop",
          lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), state_keep_prob=0.5, variational_recurrent=True,
-                                             dtype=tf.float32, dropout_state_filter_visitor=lambda state: True))),
-        ("a DropoutWrapper drops out states with state_is_tuple=False",
-         lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4, state_is_tuple=False), state_keep_prob=0.5,
-                                             variational_recurrent=True, dtype=tf.float32))),
+                                             dtype=tf.float32, dropout_state_filter_visitor=needs_a_step))),
         ("a DropoutWrapper has an input_size that is not 3",
          lambda: run(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5, variational_recurrent=True, input_size=4,
                                              dtype=tf.float32))),
@@ -137,7 +139,7 @@ REFUSED = {
     "_inputs_are_one_tensor": [0, 1, 2],
     "_dtypes_are_equal": [0, 1, 2],
     "_widths_fit": [0],
-    "_wrappers_act_on_all_steps": [2, 4],
+    "_wrappers_act_on_all_steps": [1, 3],
     "_initial_state_fits": [0, 1, 2, 3, 4, 5, 6],
 }
 
@@ -210,14 +212,14 @@ def test_arguments_are_those_of_tensorflow_1():
 
 @NEEDS_NATIVE
 def test_what_the_native_engine_leaves_to_graph():
-    for k, extras in enumerate([{"use_peepholes": True}, {"num_proj": 2}, {"cell_clip": 1.0}]):
-        cell = rnn_cell.LSTMCell(4, **extras)
-        with pytest.raises(
-            ValueError,
-            match="'native' .asked for by .*. cannot run these layers: there are peepholes, a projection or clips",
-        ):
-            run(cell, engine="native", scope=f"by_name_{k}")
-        assert "not native: there are peepholes" in used_by(rnn_cell.LSTMCell(4, **extras), scope=f"auto_{k}").reason
+    for k, make in enumerate([
+        lambda: rnn_cell.LayerNormBasicLSTMCell(4),
+        lambda: rnn_cell.LSTMBlockCell(4, cell_clip=0.5),
+    ]):  # fmt: skip
+        words = "'native' .asked for by .*. cannot run these layers: the step has another equation"
+        with pytest.raises(ValueError, match=words):
+            run(make(), engine="native", scope=f"by_name_{k}")
+        assert "not native: the step has another equation" in used_by(make(), scope=f"auto_{k}").reason
 
 
 def test_forget_biases_that_are_tensors(session):

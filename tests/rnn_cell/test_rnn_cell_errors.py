@@ -155,8 +155,8 @@ def test_missing_names():
     with pytest.raises(AttributeError, match="^stacked_lstm.rnn_cell has no SRUCell. Similar names are .*GRUCell"):
         rnn_cell.SRUCell  # noqa: B018
     for name, remark in (
-        ("CudnnLSTM", "Use dynamic_rnn around a MultiRNNCell of CudnnCompatibleLSTMCells, .* canonical checkpoint"),
         ("CudnnGRU", "GRUCell is another equation"),
+        ("CudnnRNNTanh", "use BasicRNNCell"),
         ("CudnnRNNRelu", "use BasicRNNCell"),
         ("raw_rnn", "It is in tf.nn and runs these cells"),
         ("AttentionWrapper", "tensorflow_addons.seq2seq has it"),

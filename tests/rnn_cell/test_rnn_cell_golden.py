@@ -11,35 +11,26 @@ from support.golden_networks import check_numbers
 from support.native_ops import auto_engine
 from support.sets import ONCE
 
-# Cases that engines do not run: parts of a state dropped out, cells of users.
+# Cases that engines do not run: cells of users.
 STEPWISE = """
-    multi_user_cell multi_old_user_cell user_cell old_user_cell
-    dropout_one_tensor dropout_filter dropout_user_cell
+    multi_user_cell multi_old_user_cell user_cell old_user_cell dropout_user_cell
 """.split()
 # Cases that draw a mask at each step. Engines draw other ones, so these run on TensorFlow's loop, one step at a time.
 DRAWN = """
     dropout_input dropout_output dropout_state dropout_all dropout_tensors dropout_float64 dropout_one_tensor
     dropout_filter dropout_multi dropout_user_cell multi_dropout multi_wrappers both_dropout
 """.split()
-# Cases that native does not run: peepholes, projections, clips, half precision. In SECOND_ON_GRAPH it runs the first
-# direction only.
-ON_GRAPH = """
-    lstm_peepholes lstm_peepholes_initial_state lstm_projection lstm_projection_initial_state lstm_projection_wider
-    lstm_proj_clip lstm_cell_clip lstm_cell_clip_zero lstm_shards lstm_float64 lstm_float16 basic_lstm_float16
-    lstm_all_options lstm_all_options_one_tensor lstm_one_tensor_projection lstm_one_tensor_given multi_mixed
-    multi_one_tensor device
-""".split()
-SECOND_ON_GRAPH = ["both_no_lengths", "both_initial_state"]
+# Cases that native does not run: half precision, and activations that it does not have.
+ON_GRAPH = ["lstm_float16", "basic_lstm_float16", "lstm_all_options", "lstm_all_options_one_tensor"]
 
 
 def engines_of(name):
     """The engine of each direction on a machine that has the native one."""
     if name in STEPWISE + DRAWN:
-        first = "stepwise"
+        engine = "stepwise"
     else:
-        first = "graph" if name in ON_GRAPH else "native"
-    second = "graph" if name in SECOND_ON_GRAPH else first
-    return [first, second] if cells.CASES[name].backward else [first]
+        engine = "graph" if name in ON_GRAPH else "native"
+    return [engine, engine] if cells.CASES[name].backward else [engine]
 
 
 # Beginnings of the names of cases of contrib's cells -> the engine on a machine that has the native one. The longest
@@ -48,17 +39,13 @@ CONTRIB_ENGINES = {
     "block": "native",
     "block_clip": "graph",
     "block_clip_zero": "native",
-    "block_peepholes": "graph",
     "cudnn_compatible": "native",
     "basic_rnn": "stepwise",
     "coupled": "native",
     "coupled_layer_norm": "graph",
-    "coupled_peepholes": "graph",
-    "coupled_projection": "graph",
     "fused": "native",
     "fused_adaptor_static": "stepwise",
     "fused_initial_state": "graph",
-    "fused_no_lengths": "graph",
     "gru": "stepwise",
     "attention": "stepwise",
     "embedding": "stepwise",

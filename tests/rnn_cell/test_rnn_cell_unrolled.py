@@ -16,8 +16,6 @@ from support.some_cells import UserCell, random
 
 # Cases that run step by step: cells of users, dropout, and a decoder that reads its own outputs.
 STEPWISE = {"static_user_cell", "static_dropout", "static_both_user_cell", "decoder_user_cell", "decoder_loop"}
-# Cases that native does not run: peepholes and projections.
-ON_GRAPH = {"static_peepholes"}
 
 
 def check(name, session, engine):
@@ -39,7 +37,7 @@ def check(name, session, engine):
 
 @pytest.mark.parametrize("name", sorted(set(loops.CASES) - {"static_dropout"}))
 def test_on_engines(name, plain_session):
-    expected = "stepwise" if name in STEPWISE else "graph" if name in ON_GRAPH else auto_engine()
+    expected = "stepwise" if name in STEPWISE else auto_engine()
     assert check(name, plain_session, None) == expected
 
 
@@ -179,11 +177,11 @@ def test_lengths_beyond_the_steps_and_padding(session):
 
 
 def test_engine_used_tells_the_last_engine():
-    """Of two directions or of several layers. Peepholes run on the graph engine."""
-    peepholes = rnn_cell.LSTMCell(4, use_peepholes=True)
-    outputs, _, _ = rnn_cell.static_bidirectional_rnn(peepholes, lstm(), steps(), dtype=tf.float32)
+    """Of two directions or of several layers. Layer normalization runs on the graph engine."""
+    normalized = rnn_cell.LayerNormBasicLSTMCell(4)
+    outputs, _, _ = rnn_cell.static_bidirectional_rnn(normalized, lstm(), steps(), dtype=tf.float32)
     assert rnn_cell.engine_used(outputs).name == "graph"
-    residual = rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4, use_peepholes=True))
+    residual = rnn_cell.ResidualWrapper(rnn_cell.LayerNormBasicLSTMCell(4))
     stack = rnn_cell.MultiRNNCell([lstm(), residual])
     outputs, _, _ = rnn_cell.static_bidirectional_rnn(stack, lstm(), steps(), dtype=tf.float32, scope="stack")
     assert rnn_cell.engine_used(outputs).name == (auto_engine() + " and graph").replace("graph and ", "")

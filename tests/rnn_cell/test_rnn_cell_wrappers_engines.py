@@ -57,7 +57,7 @@ COUPLED = rnn_cell.CoupledInputForgetGateLSTMCell
 # name -> (function that makes a cell for inputs of width 3, its engine). All masks are equal on all engines.
 CELLS = {
     "packed state": (lambda: LSTM(4, state_is_tuple=False), "native"),
-    "packed projection": (lambda: LSTM(4, num_proj=2, state_is_tuple=False), "graph"),
+    "packed projection": (lambda: LSTM(4, num_proj=2, state_is_tuple=False), "native"),
     "packed stack": (
         lambda: STACK([BASIC(4, state_is_tuple=False), LSTM(5, state_is_tuple=False)], state_is_tuple=False),
         "native",
@@ -76,7 +76,7 @@ CELLS = {
         lambda: STACK([variational(LSTM(4), 0.6, input_size=3), variational(BASIC(5), 1.0, 0.7, seed=4)]),
         "native",
     ),
-    "variational projection": (lambda: variational(LSTM(4, True, num_proj=2), 0.6, 0.7, input_size=3), "graph"),
+    "variational projection": (lambda: variational(LSTM(4, True, num_proj=2), 0.6, 0.7, input_size=3), "native"),
     "variational, packed": (lambda: variational(LSTM(4, state_is_tuple=False), 0.6, 0.7, input_size=3), "native"),
     "one mask per step for states, of one": (lambda: dropout(LSTM(4), 1.0, 1.0, fed(1.0)), "graph"),
     "variational states": (lambda: variational(LSTM(4), 1.0, 1.0, 0.6), "native"),
@@ -90,7 +90,7 @@ CELLS = {
     "variational states, some": (lambda: STACK([BASIC(4), variational(LSTM(5), 1.0, 1.0, 0.6)]), "native"),
     "variational states, projection": (
         lambda: STACK([variational(LSTM(4, True, num_proj=2), 1.0, 1.0, 0.6), LSTM(3, cell_clip=0.3)]),
-        "graph",
+        "native",
     ),
     "residual": (lambda: RESIDUAL(LSTM(3)), "native"),
     "residual stack": (lambda: RESIDUAL(STACK([LSTM(4), BASIC(3)])), "native"),
@@ -98,7 +98,7 @@ CELLS = {
     "residual, packed": (lambda: RESIDUAL(LSTM(3, state_is_tuple=False)), "native"),
     "residual around variational": (lambda: RESIDUAL(variational(LSTM(3), 0.6, 0.7, input_size=3)), "native"),
     "variational around residual": (lambda: variational(RESIDUAL(LSTM(3)), 0.6, 0.7, input_size=3), "native"),
-    "residual projection": (lambda: STACK([LSTM(4), RESIDUAL(LSTM(5, num_proj=4))]), "native and graph"),
+    "residual projection": (lambda: STACK([LSTM(4), RESIDUAL(LSTM(5, num_proj=4))]), "native"),
     "residual function": (lambda: RESIDUAL(LSTM(2), lambda x, h: 1.0 + tf.tanh(h) * x[:, 1:] - h), "native"),
     "residual function of nmt": (lambda: STACK([LSTM(5), RESIDUAL(LSTM(4), nmt_residual)]), "native"),
     "device": (lambda: DEVICE(LSTM(4), "/cpu:0"), "native"),

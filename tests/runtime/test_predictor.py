@@ -169,6 +169,11 @@ LAYERS = random_layers(np.random.RandomState(1), [3, 4], 2)
         ({"layers": [{"Wf": np.ones([3, 3])}]}, r"`layers\[0\]` with the arrays Wf, Wi, Wc, Wo, got Wf"),
         ({"layers": LAYERS[::-1]}, r"`layers\[1\]\['Wf'\]` of shape \[H \+ 4, H\], got shape \[5, 3\]"),
         ({"layers": [dict(LAYERS[0], bo=np.ones([4]))]}, r"`layers\[0\]\['bo'\]` of shape \[3\], got shape \[4\]"),
+        ({"layers": [dict(LAYERS[0], bo="text")]}, r"`layers\[0\]\['bo'\]` to be an array of numbers, got ValueError"),
+        (
+            {"layers": LAYERS[:1], "initial_state": [{"c": np.array(["a", "b", "c"]), "h": np.ones([3])}]},
+            r"`initial_state\[0\]\['c'\]` to be an array of numbers, got ValueError",
+        ),
         ({"layers": [dict(LAYERS[0], Wp=np.ones([4]))]}, "Wf, Wi, Wc, Wo, bf, bi, bc, bo, got .*Wp"),
         ({"initial_state": [{"c": np.ones([3])}]}, "`initial_state` to be empty, or 2 mappings"),
         ({"initial_state": [{"c": np.ones([3]), "h": np.ones([3])}] * 2}, r"\[1\]\['c'\]` of shape \[4\], got"),

@@ -133,7 +133,7 @@ def test_misuse_in_a_shell_is_one_line_and_status_2():
         2,
         ["benchmark.py: --modes: expected some of inference, training, evaluation, got sleeping"],
     )
-    for words in (["--device=TPU"], ["word"], ["--from_json=/nowhere.json"]):
+    for words in (["--device=TPU"], ["word"], ["--from_json=/nowhere.json"], ["--programs=nobody"]):
         status, lines = in_a_shell(*words)
         assert status == 2 and len(lines) == 1 and lines[0].startswith("benchmark.py: ")
 

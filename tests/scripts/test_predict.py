@@ -195,6 +195,43 @@ def test_from_a_shell(title_arguments, tmp_path):
     assert process.stderr.decode().splitlines()[-1] == "predict.py: --input, line 1: expected UTF-8, got byte 0xb1"
 
 
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1", "'quoted'", "''", "'", "1+1", "a=b", "北京"]
+
+
+@ONCE
+def test_texts_that_a_spreadsheet_would_compute_are_guarded(title_arguments):
+    """The help text's rule brings the texts back: remove the first character of texts that begin with an apostrophe."""
+    run(title_arguments, epochs="1")
+    path = _file(title_arguments, "\n".join(FORMULAS).encode())
+    guarded, plain = (
+        [row[0] for row in table_of(title_arguments, input=path, guard_formulas=value)[1:]]
+        for value in ("true", "false")
+    )
+    assert plain == FORMULAS
+    assert not [text for text in guarded if text[0] in "=+-@\t\r＝＋－＠"]
+    assert [text[1:] if text[0] == "'" else text for text in guarded] == FORMULAS
+    assert guarded[-3:] == FORMULAS[-3:] and [row[0] for row in table_of(title_arguments, input=path)[1:]] == guarded
+
+
+def test_numbers_are_not_guarded():
+    assert [predict.guard(value) for value in (-1.5, 3, "", "0", "-1.5")] == [-1.5, 3, "", "0", "'-1.5"]
+
+
+@ONCE
+def test_a_full_disk_is_one_line(title_arguments, tmp_path):
+    run(title_arguments, epochs="1")
+    command = [sys.executable, os.path.join(SCRIPTS, "predict.py"), "--train_dir=" + title_arguments["train_dir"]]
+    environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
+    for output, name in ("-", "stdout"), ("/dev/full", "/dev/full"):
+        with open("/dev/full", "wb") as full:
+            process = subprocess.run(
+                command + ["--output=" + output], stdout=full, stderr=subprocess.PIPE, env=environment, check=False
+            )
+        last = process.stderr.decode().splitlines()[-1]
+        assert last == f"predict.py: --output: expected to write {name}, got No space left on device"
+        assert process.returncode == 2
+
+
 # flags, what is said of them
 REFUSED = [
     ({"train_dir": "nowhere"}, "--train_dir: expected the directory of a run, with history.json, got nowhere"),

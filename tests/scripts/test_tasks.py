@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import struct
 import sys
 
 import numpy as np
@@ -78,8 +79,11 @@ ONE_IMAGE = idx(np.zeros([1, 28, 28]))
         (IMAGES, ONE_IMAGE[:9], "IDX header that starts with 00000803"),
         (IMAGES, b"", "IDX header that starts with 00000803"),
         (IMAGES, ONE_IMAGE[:-5], r"expected 784 values of shape \(1, 28, 28\), got 779"),
-        (IMAGES, ONE_IMAGE + b"\0", r"expected 784 values of shape \(1, 28, 28\), got 785"),
+        (IMAGES, ONE_IMAGE + b"\0", r"expected 784 values of shape \(1, 28, 28\), got more than 784"),
         (IMAGES, idx(np.zeros([7, 27, 28])), "expected images of 28 x 28, got 27 x 28"),
+        # 2**32 * 2**32 is 0 in 64 bits.
+        (IMAGES, struct.pack(">BBBBIII", 0, 0, 8, 3, 2**31, 2**31, 4), "expected at most 1073741824 values, got"),
+        (IMAGES, struct.pack(">BBBBIII", 0, 0, 8, 3, 2**31, 28, 28), "expected at most 1073741824 values, got"),
         (LABELS, idx(np.zeros([6])), "expected a label per image, got 6 for 7"),
         (LABELS, idx(np.full([7], 10)), "expected labels 0 to 9, got 10"),
     ],
@@ -87,6 +91,13 @@ ONE_IMAGE = idx(np.zeros([1, 28, 28]))
 def test_damaged_idx_files_are_refused(images_dir, name, content, message):
     write_gzip(images_dir / name, content)
     with pytest.raises(ValueError, match=name + ".*" + message):
+        read(fashion_mnist.FashionMnist, images_dir)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_no_images_are_refused(images_dir, split):
+    write_images(images_dir, dict(SPLITS, **{split: 0}))
+    with pytest.raises(ValueError, match=fashion_mnist.FILES[split][0] + ": expected images, got none"):
         read(fashion_mnist.FashionMnist, images_dir)
 
 
@@ -196,11 +207,39 @@ def test_hours_left_out_are_interpolated_and_nan_stays(tmp_path):
             "line 3: expected an hour after that of the line before, got one that is no later",
         ),
         ("date,temp\n2010/01/01 01:00,3\n", "expected at least 480 hours, got 1"),
+        ("date,temp\n" + "a" * 140000 + ",3\n", "line 2: expected CSV .field larger"),
+        ("date,temp\n" + "a" * 130000 + ",3\n", "line 2: expected the columns date and temp, .*, got date=a{75}$"),
+        ("date,temp\n2010/01/01 00:00,1e308\n", "line 2: expected the columns date and temp, .*temp=1e308"),
+        ("date,temp\n2010/01/01 00:00,-inf\n", "line 2: expected the columns date and temp, .*temp=-inf"),
+        (b"date,temp\n\xb1,3\n", "line 2: expected UTF-8, got byte 0xb1"),
+        (b"\xff\xfed\0a\0t\0e\0", "line 1: expected UTF-8, got byte 0xff"),
+        (b"date,temp\n2010/01/01 00:00,3\0\n", "line 2: expected "),
     ],
 )
 def test_damaged_temperatures_are_refused(tmp_path, text, message):
-    (tmp_path / temperature_series.FILE).write_text(text)
-    with pytest.raises(ValueError, match=message):
+    (tmp_path / temperature_series.FILE).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match="^[^\n]*" + temperature_series.FILE + "[^\n]*" + message) as raised:
+        read(forecast.Forecast, tmp_path)
+    assert len(str(raised.value)) < 500
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    write_temperatures(tmp_path, np.arange(480.0))
+    path = tmp_path / temperature_series.FILE
+    expected = temperature_series.read(str(path)).values
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert np.array_equal(temperature_series.read(str(path)).values, expected)
+
+
+def test_dates_far_apart_are_refused_before_they_fill_the_memory(tmp_path):
+    """As many hours may be missing as there are lines; between the last two dates here are 7000 years."""
+    write_temperatures(tmp_path, np.arange(1000.0), left_out=range(100, 599))
+    path = tmp_path / temperature_series.FILE
+    assert len(temperature_series.read(str(path))) == 1000
+    path.write_text(path.read_text() + "9010/01/01 00:00,3\n")
+    with pytest.raises(
+        ValueError, match="seattle-temps.csv: expected a line for at least every other hour, got 502 lines"
+    ):
         read(forecast.Forecast, tmp_path)
 
 

@@ -18,6 +18,7 @@ from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 from support.versions import OLD
 from tasks import TASKS, networks
+from tasks.fashion_mnist import FashionMnist
 from training import settings, trainer
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
@@ -29,7 +30,11 @@ def test_a_run_ends_with_its_numbers_as_json(arguments, capsys):
     run(arguments)
     *lines, last = capsys.readouterr().out.splitlines()
     result = json.loads(last)
-    assert sorted(result) == ["epoch", "seconds_per_epoch", "test_accuracy", "train_accuracy"]
+    recalls = {name: result.pop("test_recall_" + name) for name in FashionMnist.CLASSES}
+    assert sorted(result) == ["epoch", "seconds_per_epoch", "test_accuracy", "test_macro_f1", "train_accuracy"]
+    assert sum(recalls[FashionMnist.CLASSES[label]] for label in (9, 8, 7, 6, 5)) == pytest.approx(
+        5 * result["test_accuracy"]
+    )
     assert result["epoch"] == 2 and result["seconds_per_epoch"] > 0
     assert result["train_accuracy"] * 12 == pytest.approx(round(result["train_accuracy"] * 12), abs=1e-4)
     assert lines[0] == "fashion_mnist: 12 training and 5 test examples"
@@ -167,7 +172,8 @@ def test_flags_that_a_checkpoint_depends_on():
     """Runs of earlier versions have these in their history.json."""
     common = ["task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine"]
     common += ["peer", "batch_size", "learning_rate", "seed"]
-    own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": ["vocabulary_size", "embedding_size"]}
+    own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": []}
+    own["titles"] = ["vocabulary_size", "embedding_size", "unit", "dropout", "weight_decay", "balance"]
     for task, names in own.items():
         assert sorted(settings.identity_flags(task)) == sorted(common + names)
 
@@ -258,6 +264,59 @@ def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
     status, line = exit_of(capsys, arguments)
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("train-images-idx3-ubyte.gz", b"no gzip", "expected a whole gzip file"),
+        ("t10k-labels-idx1-ubyte.gz", None, "expected Fashion-MNIST's four .gz files"),
+    ],
+)
+def test_errors_of_the_data_name_flag_and_file(arguments, capsys, name, content, message):
+    path = os.path.join(arguments["data_dir"], name)
+    os.remove(path)
+    if content:
+        with open(path, "wb") as file:
+            file.write(content)
+    status, line = exit_of(capsys, arguments)
+    assert status == 2 and line.startswith("train.py: --data_dir: ") and name in line and message in line
+
+
+def test_errors_of_the_results_name_flag_and_file(arguments, capsys, tmp_path):
+    """The directory is a file, or in a file, or of another user: /proc takes no files."""
+    (tmp_path / "file").write_bytes(b"")
+    for train_dir in (str(tmp_path / "file"), str(tmp_path / "file" / "run"), "/proc/run"):
+        status, line = exit_of(capsys, dict(arguments, train_dir=train_dir))
+        assert status == 2 and line.startswith(f"train.py: --train_dir: expected to write {train_dir}"), line
+
+
+def test_a_limit_of_the_file_size_is_one_line_and_the_run_goes_on(arguments, tmp_path):
+    """TensorFlow's kernel meets a limit of the system, as on a full disk, in a process of its own."""
+    program = (
+        "import resource, sys\nfrom stacked_lstm.commands import command\nimport train\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))\n"
+        "command.run(train.define_flags, train.main)"
+    )
+    path = os.pathsep.join([SCRIPTS, os.path.dirname(SCRIPTS)])
+    words = [sys.executable, "-c", program] + command_line(dict(arguments, hidden_sizes="40"))
+    process = subprocess.run(
+        words, env=dict(os.environ, PYTHONPATH=path), cwd=str(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 2, process.stderr
+    last = process.stderr.splitlines()[-1]
+    assert "--train_dir: expected to write " + arguments["train_dir"] in last and last.endswith("File too large"), last
+    assert "Traceback" not in process.stderr
+    run(arguments, hidden_sizes="40")
+    run(arguments, hidden_sizes="40", train_dir=arguments["train_dir"] + "2")
+    assert_same(weights(arguments["train_dir"]), weights(arguments["train_dir"] + "2"))
+
+
+def test_nothing_is_left_to_train(arguments, capsys):
+    run(arguments)
+    assert "nothing is left" not in capsys.readouterr().out
+    run(arguments, epochs="1")
+    assert "nothing is left to train with --epochs=1" in capsys.readouterr().out.splitlines()
 
 
 def test_an_interrupted_run_says_how_it_goes_on(arguments, monkeypatch, capsys):

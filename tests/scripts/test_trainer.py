@@ -99,7 +99,7 @@ def test_more_epochs_train_a_finished_run_on(arguments):
 @ONCE
 def test_another_configuration_is_refused_and_nothing_overwritten(arguments):
     run(arguments, epochs="1")
-    before = files_of(arguments["train_dir"])
+    before = dict(files_of(arguments["train_dir"]), lock=None)
     for flag, value, message in (
         ("hidden_sizes", "9", "--hidden_sizes=3,2, not 9"),
         ("seed", "3", "--seed=0, not 3"),
@@ -111,18 +111,17 @@ def test_another_configuration_is_refused_and_nothing_overwritten(arguments):
     ):
         with pytest.raises(ValueError, match="--train_dir: .*" + message):
             run(arguments, **{flag: value})
-    assert files_of(arguments["train_dir"]) == before
+    assert dict(files_of(arguments["train_dir"]), lock=None) == before
 
 
 @ONCE
 def test_checkpoints_of_nobody_and_damaged_ones_are_refused(arguments):
     run(arguments, epochs="1")
     directory = arguments["train_dir"]
-    data = os.path.join(directory, "model.ckpt-3.data-00000-of-00001")
-    os.remove(data)
-    with pytest.raises(
-        ValueError, match=r"model.ckpt-3: expected a whole checkpoint of this network \(.*model.ckpt-3.*\)$"
-    ):
+    for step in (0, 3):
+        os.remove(os.path.join(directory, f"model.ckpt-{step}.data-00000-of-00001"))
+    whole = r"model.ckpt-3: expected a whole checkpoint of this network \(.*model.ckpt-3.*\)"
+    with pytest.raises(ValueError, match=f"^--train_dir: .*{whole}; .*: to start anew, delete "):
         run(arguments)
     os.remove(os.path.join(directory, history.FILE))
     with pytest.raises(ValueError, match="--train_dir: expected history.json"):
@@ -150,6 +149,20 @@ def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypat
     trainer.step += 3
     assert trainer.train_epoch(on_batch) == 20
     assert now[0] == 25
+
+
+def test_weight_decay_by_hand(tmp_path, session):
+    """The gradient is 0, so that Adam changes nothing: a matrix loses 0.1 * 0.5 of itself, a vector nothing."""
+    x = tf.placeholder(tf.float32, [None])
+    matrix = tf.get_variable("matrix", initializer=np.full([2, 3], 2, np.float32))
+    vector = tf.get_variable("vector", initializer=np.full([3], 2, np.float32))
+    losses = x * 0 * (tf.reduce_sum(matrix) + tf.reduce_sum(vector))
+    network, examples = networks.Network({"x": x}, losses, losses, losses), Examples(x=np.ones([2], np.float32))
+    trainer = Trainer(network, examples, 2, 0.1, 0, str(tmp_path), weight_decay=0.5)
+    trainer.train_epoch(lambda loss: None)
+    trainer.save()
+    np.testing.assert_allclose(weights(str(tmp_path))["matrix"], np.full([2, 3], 2 * 0.95), rtol=1e-6)
+    np.testing.assert_array_equal(weights(str(tmp_path))["vector"], [2, 2, 2])
 
 
 # NaN

@@ -1,10 +1,11 @@
 """cuDNN's LSTM in NumPy, written from NVIDIA's documentation. It can replace TensorFlow's cuDNN ops.
 
-It does not depend on the package. It reads the buffer as cudnnGetRNNWeightParams describes it: linLayerID 0 to 3 are
-the matrices for inputs and 4 to 7 those for h, in the order input gate, forget gate, new memory, output gate. The
-equations are those of CUDNN_LSTM with a double bias, and the gradients are derived from them, step by step. Inputs that
-cuDNN refuses raise AssertionError. Results that cuDNN leaves undefined are NaN. The gradients of a second backward pass
-on one reserve space are NaN, too, because the first pass overwrites the space (cudnnRNNBackwardData_v8).
+Its equations do not depend on the package. It reads the buffer as cudnnGetRNNWeightParams describes it: linLayerID 0 to
+3 are the matrices for inputs and 4 to 7 those for h, in the order input gate, forget gate, new memory, output gate; 8
+is the projection, if there is one. The equations are those of CUDNN_LSTM with a double bias and the projSize of
+cudnnSetRNNDescriptor_v8, and the gradients are derived from them, step by step. Inputs that cuDNN refuses raise
+AssertionError. Results that cuDNN leaves undefined are NaN. The gradients of a second backward pass on one reserve
+space are NaN, too, because the first pass overwrites the space (cudnnRNNBackwardData_v8).
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import cudnn
 
 ID_INPUT, ID_FORGET, ID_MEMORY, ID_OUTPUT = range(4)
 
 
 class Layer(NamedTuple):
-    """One pseudo-layer. W has four matrices [H, I], R four [H, H], b_w and b_r four vectors [H] each, by linLayerID."""
+    """One pseudo-layer. W has four matrices [H, I], R four [H, P], b_w and b_r four vectors [H] each, by linLayerID; V
+    is the projection [P, H], or None."""
 
     W: Any
     R: Any
     b_w: Any
     b_r: Any
+    V: Any
 
 
 class Step(NamedTuple):
@@ -41,10 +45,14 @@ class Step(NamedTuple):
     c_new: Any
 
 
-def read(params, input_size, hidden_size, layer_count):
+def read(params, input_size, hidden_size, layer_count, output_size=None):
     """Returns a `Layer` per layer. They are views of the buffer: writing to them changes it."""
-    widths, taken = [input_size] + [hidden_size] * (layer_count - 1), [0]
-    size = sum(4 * hidden_size * (width + hidden_size) for width in widths) + 8 * hidden_size * layer_count
+    projects = output_size not in (None, hidden_size)
+    P = output_size if projects else hidden_size
+    assert P <= hidden_size, f"cuDNN: a projection from {hidden_size} to {P}"
+    widths, taken = [input_size] + [P] * (layer_count - 1), [0]
+    size = sum(4 * hidden_size * (width + P) for width in widths) + 8 * hidden_size * layer_count
+    size += projects * P * hidden_size * layer_count
     assert params.shape == (size,), f"cuDNN: a buffer of {params.shape}, not {size}"
 
     def take(*shape):
@@ -52,9 +60,12 @@ def read(params, input_size, hidden_size, layer_count):
         taken[0] += size
         return params[taken[0] - size : taken[0]].reshape(shape)
 
-    matrices = [[[take(hidden_size, n) for _ in range(4)] for n in (width, hidden_size)] for width in widths]
+    matrices = [
+        [[take(hidden_size, n) for _ in range(4)] for n in (width, P)] + [take(P, hidden_size) if projects else None]
+        for width in widths
+    ]
     biases = [[[take(hidden_size) for _ in range(4)] for _ in range(2)] for _ in widths]
-    return [Layer(*(layer_matrices + layer_biases)) for layer_matrices, layer_biases in zip(matrices, biases)]
+    return [Layer(W, R, *layer_biases, V) for (W, R, V), layer_biases in zip(matrices, biases)]
 
 
 def sigma(z):
@@ -65,12 +76,16 @@ def step(layer, x, h, c):
     z = [x @ layer.W[k].T + h @ layer.R[k].T + layer.b_w[k] + layer.b_r[k] for k in range(4)]
     i, f, m, o = sigma(z[ID_INPUT]), sigma(z[ID_FORGET]), np.tanh(z[ID_MEMORY]), sigma(z[ID_OUTPUT])
     c_new = f * c + i * m
-    return Step(x, h, c, i, f, m, o, c_new), o * np.tanh(c_new), c_new
+    h_new = o * np.tanh(c_new)
+    return Step(x, h, c, i, f, m, o, c_new), h_new if layer.V is None else h_new @ layer.V.T, c_new
 
 
 def step_backward(layer, gradient, taken, d_h, d_c):
     """Adds to `gradient`, a `Layer`; returns the gradients of x, h and c of the step."""
     tanh_c = np.tanh(taken.c_new)
+    if layer.V is not None:
+        gradient.V[...] += d_h.T @ (taken.o * tanh_c)
+        d_h = d_h @ layer.V
     d_c = d_c + d_h * taken.o * (1 - tanh_c**2)
     d_z = [None] * 4
     d_z[ID_INPUT] = d_c * taken.m * taken.i * (1 - taken.i)
@@ -89,7 +104,7 @@ def step_backward(layer, gradient, taken, d_h, d_c):
 
 def forward(x, h0, c0, params, lengths):
     """Returns (y [T, B, H], zeros past each end; h and c [L, B, H] at each end; steps by layer and time)."""
-    layers = _check_layers(x, h0, params, lengths)
+    layers = _check_layers(x, h0, c0, params, lengths)
     h_last, c_last, steps = np.array(h0), np.array(c0), []
     for k, layer in enumerate(layers):
         h, c, y, taken = h0[k], c0[k], [], []
@@ -106,10 +121,10 @@ def forward(x, h0, c0, params, lengths):
 
 def backward(x, h0, c0, params, lengths, d_y, d_h_last, d_c_last):
     """Returns the gradients of x, h0, c0 and the buffer; past each end that of x is undefined, here NaN."""
-    layers = _check_layers(x, h0, params, lengths)
+    layers = _check_layers(x, h0, c0, params, lengths)
     _, _, _, steps = forward(x, h0, c0, params, lengths)
     d_params = np.zeros_like(params)
-    gradients = read(d_params, x.shape[2], h0.shape[2], len(h0))
+    gradients = read(d_params, x.shape[2], c0.shape[2], len(h0), h0.shape[2])
     d_h0, d_c0 = np.array(d_h_last), np.array(d_c_last)
     for k in reversed(range(len(layers))):
         d_h, d_c, d_x = d_h_last[k], d_c_last[k], []
@@ -123,13 +138,14 @@ def backward(x, h0, c0, params, lengths, d_y, d_h_last, d_c_last):
     return d_y, d_h0, d_c0, d_params
 
 
-def _check_layers(x, h0, params, lengths):
+def _check_layers(x, h0, c0, params, lengths):
     """Returns the layers; raises AssertionError if cuDNN would fail."""
     steps, batch, input_size = x.shape
-    layer_count, states, hidden_size = h0.shape
+    layer_count, states, output_size = h0.shape
     assert steps > 0 and batch > 0 and states == batch, f"cuDNN: sizes {x.shape}, {h0.shape}"
     assert lengths.shape == (batch,) and lengths.min() > 0 and lengths.max() <= steps, f"cuDNN: lengths {lengths}"
-    return read(params, input_size, hidden_size, layer_count)
+    assert c0.shape[:2] == h0.shape[:2], f"cuDNN: states {h0.shape}, {c0.shape}"
+    return read(params, input_size, c0.shape[2], layer_count, output_size)
 
 
 def _to_float64(arrays):
@@ -157,22 +173,23 @@ def _run_backward(x, h0, c0, params, lengths, y, h, c, d_y, d_h, d_c, reserve_sp
     return [(gradient + undefined).astype(x.dtype) for gradient in gradients]
 
 
-def _forward_op(input, input_h, input_c, params, sequence_lengths, is_training, **attributes):
+def _forward_op(input, input_h, input_c, params, sequence_lengths, is_training, num_proj=0, **attributes):
     inputs = [input, input_h, input_c, params, sequence_lengths]
     shapes = [input.shape[:2].concatenate(input_h.shape[2:]), input_h.shape, input_c.shape, None, None]
-    return _op("CudnnRNNV3", _run_forward, inputs, [input.dtype] * 4 + [tf.int64], shapes)
+    return _op("CudnnRNNV3", _run_forward, inputs, [input.dtype] * 4 + [tf.int64], shapes, num_proj)
 
 
-def _backward_op(input, input_h, input_c, params, sequence_lengths, **others):
+def _backward_op(input, input_h, input_c, params, sequence_lengths, num_proj=0, **others):
     names = "output output_h output_c output_backprop output_h_backprop output_c_backprop reserve_space host_reserved"
     primals = [input, input_h, input_c, params]
     inputs = primals + [sequence_lengths] + [others[name] for name in names.split()]
     shapes = [primal.shape for primal in primals]
-    return _op("CudnnRNNBackpropV3", _run_backward, inputs, [input.dtype] * 4, shapes)
+    return _op("CudnnRNNBackpropV3", _run_backward, inputs, [input.dtype] * 4, shapes, num_proj)
 
 
-def _check_kind(function):
-    """Returns `function` with a check: all its batches are like the first one, with or without shorter sequences.
+def _check_kind(function, num_proj):
+    """Returns `function` with checks: the states have the widths that `num_proj` says, and all its batches are like the
+    first one, with or without shorter sequences.
 
     TensorFlow's op keeps from its first batch whether cuDNN is told the lengths (`ShouldUsePaddedIO` in its
     cudnn_rnn_ops.cc, whose result is in the descriptor that the op keeps). In version 1.15 this holds for any number of
@@ -181,6 +198,7 @@ def _check_kind(function):
     kept = []
 
     def checked_function(x, h0, c0, params, lengths, *others):
+        assert h0.shape[2] == (num_proj or c0.shape[2]), f"cuDNN: states {h0.shape}, {c0.shape} for {num_proj}"
         is_whole = bool(np.all(lengths == len(x)))
         kept.append(is_whole)
         assert kept[0] == is_whole, (
@@ -191,11 +209,15 @@ def _check_kind(function):
     return checked_function
 
 
-def _op(name, function, inputs, dtypes, shapes):
+_projection_sizes = {}  # By the tokens of the ops: a tf.py_func has no attribute num_proj.
+
+
+def _op(name, function, inputs, dtypes, shapes, num_proj):
     """A tf.py_func that replaces the op, with the same inputs, outputs and gradient."""
     graph = tf.get_default_graph()
     with graph.gradient_override_map({"PyFunc": graph._gradient_override_map[name]}):
-        outputs = tf.py_func(_check_kind(function), inputs, dtypes, name=name)
+        outputs = tf.py_func(_check_kind(function, num_proj), inputs, dtypes, name=name)
+    _projection_sizes[outputs[0].op.get_attr("token")] = num_proj
     for output, shape in zip(outputs, shapes):
         output.set_shape(shape)
     return outputs
@@ -205,3 +227,4 @@ def install(monkeypatch):
     """Replaces the cuDNN ops, which have no kernels for CPUs, by NumPy in new graphs."""
     monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", _forward_op)
     monkeypatch.setattr(tf.raw_ops, "CudnnRNNBackpropV3", _backward_op)
+    monkeypatch.setattr(cudnn, "_projection_size", lambda op: _projection_sizes[op.get_attr("token")])

@@ -26,7 +26,7 @@ class Problem:
         options.update(dtype=tf.float64, bias_initializer="tn", engine=engine)
         self.lstm = StackedLSTM(hidden_sizes, **options)
         self.outputs, self.state = self.lstm(self.x, lengths)
-        mixing = tf.constant(random.standard_normal([self.batch, self.steps, hidden_sizes[-1]]))
+        mixing = tf.constant(random.standard_normal([self.batch, self.steps, self.outputs.shape.as_list()[-1]]))
         self.loss = tf.reduce_sum(self.outputs * self.outputs * mixing)
         for layer in self.state:
             self.loss += tf.reduce_sum(tf.sin(layer.c)) + 0.7 * tf.reduce_sum(tf.cos(layer.h))
@@ -60,11 +60,11 @@ class Problem:
             got = np.sum(gradient * direction[k])
             assert abs(got - expected) <= 1e-6 * max(abs(expected), 1e-2), k
 
-    def check_second_derivatives(self):
+    def check_second_derivatives(self, step=1e-5):
         def gradients_at(point):
             return np.concatenate([np.ravel(gradient) for gradient in self.at(point, self.gradients)])
 
-        expected = numeric.central_difference(gradients_at, self.point, self.direction)
+        expected = numeric.central_difference(gradients_at, self.point, self.direction, step)
         expected = np.split(expected, np.cumsum([value.size for value in self.point])[:-1])
         for k, hessian_vector in enumerate(self.at(self.point, self._hessian_vectors)):
             assert numeric.relative_difference(np.ravel(hessian_vector), expected[k]) < 1e-6, k

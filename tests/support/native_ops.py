@@ -44,19 +44,28 @@ def count_layers(values):
     return sum(name == "c" or name.startswith("c_") for name in values)
 
 
+NO_EXTRAS = {name: [] for name in ("peepholes", "projections", "cell_clips", "projection_clips")}
+
+
+def pack(kernels):
+    """Adds the op that packs the kernels of a layer."""
+    return library.load().stacked_lstm_pack(kernels=list(kernels), projections=[])
+
+
 def forward(x, c, h, kernels, biases=(), lengths=(), packed=None, activation="tanh", recurrent_activation="sigmoid"):
     """Adds the forward op. All inputs except `x` are lists. Without `packed`, `kernels` are those of one layer."""
-    ops = library.load()
-    return ops.stacked_lstm_forward(
+    kernels = list(kernels)
+    return library.load().stacked_lstm_forward(
         x=x,
         c=list(c),
         h=list(h),
         lengths=list(lengths),
-        kernels=list(kernels),
+        kernels=kernels,
         biases=list(biases),
-        packed=[ops.stacked_lstm_pack(kernels=kernels)] if packed is None else packed,
+        packed=[pack(kernels)] if packed is None else packed,
         activation=activation,
         recurrent_activation=recurrent_activation,
+        **NO_EXTRAS,
     )
 
 
@@ -80,7 +89,7 @@ def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recu
         lengths=[feeds["lengths"]] if lengths else [],
         kernels=get(sum(kernels, [])),
         biases=get(sum(biases, [])),
-        packed=[library.load().stacked_lstm_pack(kernels=list(get(names))) for names in kernels],
+        packed=[pack(get(names)) for names in kernels],
         activation=activation,
         recurrent_activation=recurrent_activation,
     )

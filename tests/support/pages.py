@@ -12,13 +12,15 @@ from stacked_lstm.compat import tf
 from support.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
-PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md") + tuple(
+PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md", "stacked_lstm/README.md") + tuple(
     f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "export", "rnn_cell", "runtime")
 )
 
-# Script -> flags that make a run short. Of a flag that is given twice, the last value counts.
+# Script, or script and its first flag -> flags that make a run short. The last value of a flag counts.
 SHORT = {
     "compare.py": "--steps=2 --repeats=1 --hidden_sizes=3,2 --batch_size=2 --time_steps=4",
+    "benchmark.py --programs": "--programs=tagger --rounds=1 --seconds=0 --modes=evaluation "
+    "--contestants=auto,stepwise",
     "benchmark.py": "--rounds=1 --seconds=0.01 --shapes=3,2,4,8,2 --contestants=graph,native,dynamic_rnn",
     "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
     "predict.py": "",
@@ -26,7 +28,7 @@ SHORT = {
     "export.py": "",
 }
 
-CASES = "\n".join(f"  scripts/{script}*) short='{flags}' ;;" for script, flags in SHORT.items())
+CASES = "\n".join(f"  'scripts/{script}'*) short='{flags}' ;;" for script, flags in SHORT.items())
 
 # In the place of `python`: short runs of the scripts, tests that are only collected, and no new environment.
 PYTHON = f"""#!/bin/bash

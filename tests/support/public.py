@@ -18,6 +18,8 @@ MODULES = (
     "stacked_lstm.parity",
     "stacked_lstm.rnn_cell",
     "stacked_lstm.runtime",
+    "stacked_lstm.state",
+    "stacked_lstm.summaries",
 )
 
 

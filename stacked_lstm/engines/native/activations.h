@@ -70,9 +70,11 @@ template <>
 struct Function<Activation::kSigmoid> {
   template <class T>
   static Vec<T> Value(Vec<T> x) {
+    constexpr T kMax = Float<T>::kMaxArgument;
     Vec<T> power, remainder;
-    SplitExp<T>(-Clip<T>(x, -Float<T>::kMaxArgument, Float<T>::kMaxArgument), &power, &remainder);
-    return T(1) / (T(1) + (power + power * remainder));
+    SplitExp<T>(-Clip<T>(x, -kMax, kMax), &power, &remainder);
+    const Vec<T> y = T(1) / (T(1) + (power + power * remainder));
+    return x < Constant(-kMax) ? Vec<T>{} : y;  // Not 1e-38, which a gradient of a huge input would not hide.
   }
   template <class T>
   static Vec<T> TimesSlope(Vec<T> y, Vec<T> v) {

@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "activations.h"
 #include "backward_pass.h"
+#include "cell.h"
 #include "lstm.h"
 #include "plan.h"
 #include "schedule.h"
@@ -11,22 +11,23 @@
 namespace stacked_lstm {
 namespace {
 
-template <class T, class Candidate, class Gates>
-void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>& arrays, Candidate candidate,
-         Gates gates, Threads threads) {
-  typedef BackwardPass<T, Candidate, Gates> Pass;
+// make_cell: function from the number of a layer to its `Cell`.
+template <class T, class MakeCell>
+void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>& arrays, MakeCell make_cell,
+         Threads threads) {
+  typedef BackwardPass<T, decltype(make_cell(0))> Pass;
   const Schedule schedule = MakeSchedule(Direction::kBackward, plans, threads.count);
   threads.count = schedule.threads;
   if (!schedule.ByLayers()) {  // One pass at a time, so that only one holds memory.
     for (size_t l = plans.size(); l-- > 0;) {
-      const Pass pass(plans[l], schedule.layers[l], arrays[l], candidate, gates);
+      const Pass pass(plans[l], schedule.layers[l], arrays[l], make_cell(l));
       Team::Run(threads, [&](Worker& worker) { pass.Run(worker); });
     }
     return;
   }
   std::vector<std::unique_ptr<const Pass>> passes;
   for (size_t l = 0; l < plans.size(); ++l) {
-    passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], candidate, gates));
+    passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], make_cell(l)));
   }
   const Pieces chunks(plans[0].longest, schedule.chunk_steps);
   const int64_t top = passes.size() - 1, last = chunks.number - 1;
@@ -42,8 +43,7 @@ void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>
 template <class T>
 void Backward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays, const Threads& threads) {
   const std::vector<Plan<T>> plans = MakePlans<T>(layers);
-  DispatchActivations(layers[0].candidate, layers[0].gates,
-                      [&](auto candidate, auto gates) { Run(plans, arrays, candidate, gates, threads); });
+  DispatchCells(layers, arrays, [&](auto make_cell) { Run(plans, arrays, make_cell, threads); });
 }
 
 template void Backward(const std::vector<Layer>&, const std::vector<BackwardArrays<float>>&, const Threads&);

@@ -6,11 +6,13 @@
 #ifndef STACKED_LSTM_BACKWARD_PASS_H_
 #define STACKED_LSTM_BACKWARD_PASS_H_
 
-#include "activations.h"
+#include "cell.h"
 #include "columns.h"
+#include "extra_gradients.h"
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
+#include "projection.h"
 #include "schedule.h"
 #include "tile.h"
 #include "weight_gradients.h"
@@ -18,26 +20,27 @@
 namespace stacked_lstm {
 
 // The methods are const because the members of a team share the object. They write to buffers and the caller's arrays.
-template <class T, class Candidate, class Gates>
+template <class T, class Cell>
 class BackwardPass {
  public:
   // With kLayers, the caller runs `Begin`, the `Chunk`s and `Finish`, which keep dz of all steps. Otherwise it calls
   // `Run`.
-  BackwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const BackwardArrays<T>& arrays, Candidate candidate,
-               Gates gates)
+  BackwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const BackwardArrays<T>& arrays, const Cell& cell)
       : layer_(plan.layer),
         arrays_(arrays),
-        candidate_(candidate),
-        gates_(gates),
+        cell_(cell),
         plan_(plan),
         schedule_(schedule),
         parts_(plan.longest, schedule.part_steps),
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
+        rows_(schedule.sharing == Sharing::kLayers ? plan.longest * layer_.batch : max_rows_),
         cache_(arrays.cache, layer_),
-        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.units),
+        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
         x_columns_(plan, arrays.weights, arrays.weights.x_row, arrays.d_x ? layer_.inputs : 0),
+        projection_(layer_, arrays, rows_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
-        dz_(schedule.sharing == Sharing::kLayers ? plan.longest * layer_.batch : max_rows_, plan.panels),
+        extra_gradients_(plan, arrays, Cell::kHasExtras ? max_rows_ : 0, schedule),
+        dz_(rows_, plan.panels),
         next_dz_(layer_.batch, plan.panels),
         dc_(layer_.batch, plan.panels) {}
 
@@ -47,7 +50,7 @@ class BackwardPass {
     for (int64_t k = parts_.number - 1; k >= 0; --k) {
       const Range part = parts_[k];
       SharedSteps(worker, part);
-      gradients_.Add(worker, part, Dz(part.begin, part, 0, 0), k == parts_.number - 1);
+      WeightGradientsOf(worker, part, part, k == parts_.number - 1);
       ForEachShare(worker, x_columns_.panels(), schedule_.GradientShares(x_columns_.panels()),
                    [&](int64_t panel, Share share) { InputGradient(part, part, panel, share); });
       worker.ForEach(1, [&](int64_t) { KeepFirstDz(); });
@@ -62,6 +65,7 @@ class BackwardPass {
       if (k < h_pieces + x_pieces) return k < h_pieces ? h_columns_.Pack(k) : x_columns_.Pack(k - h_pieces);
       InitializeGradients();
     });
+    worker.ForEach(projection_.pieces(), [&](int64_t k) { projection_.Pack(k); });
   }
 
   // kLayers: runs some steps of all sequences in one thread. The steps after them must be done.
@@ -75,7 +79,7 @@ class BackwardPass {
   void Finish(Worker& worker) const {
     const Range whole = {0, plan_.longest};
     for (int64_t k = parts_.number - 1; k >= 0; --k) {
-      gradients_.Add(worker, parts_[k], Dz(parts_.Begin(k), whole, 0, 0), k == parts_.number - 1);
+      WeightGradientsOf(worker, whole, parts_[k], k == parts_.number - 1);
     }
     worker.ForEach(1, [&](int64_t) { KeepFirstDz(); });
     StateGradients(worker);
@@ -97,14 +101,8 @@ class BackwardPass {
       std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
     }
     if (plan_.longest * batch > 0) return;
-    const Weights<T>& weights = arrays_.d_weights;
-    for (int gate = 0; gate < kGates; ++gate) {
-      for (int64_t row = 0; weights.kernel[gate] && row < units + layer_.inputs; ++row) {
-        T* const kernel_row = weights.kernel[gate] + row * weights.stride;
-        std::fill(kernel_row, kernel_row + units, T(0));
-      }
-      if (weights.bias[gate]) std::fill(weights.bias[gate], weights.bias[gate] + units, T(0));
-    }
+    gradients_.SetToZero();
+    extra_gradients_.SetToZero();
   }
 
   // Keeps dz of the first step of a part for the part before it.
@@ -118,12 +116,26 @@ class BackwardPass {
                  [&](int64_t panel, Share share) { InitialGradients(panel, share); });
   }
 
+  // Adds the gradients of weights for some steps of a part. All members of a team call it. The first call sets them.
+  void WeightGradientsOf(Worker& worker, Range part, Range steps, bool first) const {
+    const T* const dz = Dz(steps.begin, part, 0, 0);
+    gradients_.Add(worker, steps, dz, first);
+    if (!Cell::kHasExtras) return;
+    if (layer_.extras.peepholes) extra_gradients_.AddPeepholes(worker, steps, dz, first);
+    const int64_t row = Row(steps.begin, part, 0);
+    if (has_projection_) extra_gradients_.AddProjection(worker, steps, projection_.M(row), projection_.D(row, 0), first);
+  }
+
   // Runs the steps of a part as in the forward pass: in one thread, or shared by rows or by units.
   void SharedSteps(Worker& worker, Range part) const {
     if (schedule_.sharing == Sharing::kOneThread) return worker.ForEach(1, [&](int64_t) { Steps(part, part, kWhole); });
     if (schedule_.sharing == Sharing::kRows) return StepRows(worker, part);
     for (int64_t t = part.end - 1; t >= part.begin; --t) {
-      ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
+      if (has_projection_) {
+        ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
+                     [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
+      }
+      ForEachShare(worker, step_panels(), schedule_.StepShares(step_panels()),
                    [&](int64_t panel, Share share) { Step(t, part, panel, share); });
     }
   }
@@ -139,16 +151,23 @@ class BackwardPass {
   // part: the steps whose dz is kept; it contains `steps`. share: of the blocks of the batch.
   void Steps(Range part, Range steps, Share share) const {
     for (int64_t t = steps.end - 1; t >= steps.begin; --t) {
-      for (int64_t panel = 0; panel < h_columns_.panels(); ++panel) Step(t, part, panel, share);
+      for (int64_t panel = 0; has_projection_ && panel < h_columns_.panels(); ++panel) {
+        OutputGradients(t, part, panel, share);
+      }
+      for (int64_t panel = 0; panel < step_panels(); ++panel) Step(t, part, panel, share);
     }
   }
 
-  // Runs step t for a panel of columns and a share of the blocks: dh, then dz of the same units.
+  // Runs step t for 4 vectors of units and a share of the blocks: dh, or what the projection passes on, then dz.
   void Step(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T dh[kTileRows * kWidth];
-    const int vectors = h_columns_.Vectors(panel);
+    const int vectors = has_projection_ ? projection_.Vectors(panel) : h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, panel, rows, dh);
+      if (has_projection_) {
+        projection_.Multiply(panel, Row(t, part, row), rows, dh);
+      } else {
+        RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, panel, rows, dh);
+      }
       for (int64_t r = 0; r < rows; ++r) {
         for (int v = 0; v < vectors; ++v) {
           Pointwise(t, part, panel * kPanelVectors + v, row + r, Load(dh + (r * vectors + v) * kSize));
@@ -157,24 +176,54 @@ class BackwardPass {
     });
   }
 
-  // Computes the gradients of the initial state for a panel of columns and a share of the blocks.
-  void InitialGradients(int64_t panel, Share share) const {
+  // The gradients of h of a step for a panel of columns and a share of the blocks, before the clip of the projection.
+  void OutputGradients(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T dh[kTileRows * kWidth];
     const int vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (arrays_.d_h) RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, panel, rows, dh);
+      RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, panel, rows, dh);
       for (int64_t k = 0; k < rows * vectors; ++k) {
-        InitialGradient(row + k / vectors, panel * kPanelVectors + k % vectors, dh + k * kSize);
+        OutputGradient(t, part, row + k / vectors, panel * kPanelVectors + k % vectors, Load(dh + k * kSize));
       }
     });
   }
 
-  void InitialGradient(int64_t b, int64_t panel, const T* dh) const {
-    const int64_t offset = b * layer_.units + panel * kSize;
-    const int count = plan_.Units(panel);
-    if (arrays_.d_c) StoreFirst(arrays_.d_c + offset, Load(dc_.At(b, panel)), count);
-    if (!arrays_.d_h) return;
-    StoreFirst(arrays_.d_h + offset, plan_.Length(b) ? Load(dh) : LoadFirst(arrays_.d_h_last + offset, count), count);
+  void OutputGradient(int64_t t, Range part, int64_t b, int64_t vector, Vec<T> dh) const {
+    T* const target = projection_.D(Row(t, part, b), vector);
+    if (t >= plan_.Length(b)) return Store(target, Vec<T>{});
+    const T bound = static_cast<T>(layer_.extras.projection_bound);
+    dh = AddResultGradients(t, b, vector, dh);
+    if (bound < Extras::kNoBound) {
+      dh = TimesClipSlope<T>(Load(cache_.projected.At(t * layer_.batch + b, vector)), dh, bound);
+    }
+    Store(target, dh);
+  }
+
+  // Adds the gradients of the outputs and of the final h to a vector of dh.
+  Vec<T> AddResultGradients(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
+    const int64_t first = vector * kSize, width = layer_.outputs();
+    const int count = static_cast<int>(std::min(kSize, width - first));
+    dh += LoadFirst(arrays_.d_outputs + (t * layer_.batch + b) * width + first, count);
+    if (t == plan_.Length(b) - 1) dh += LoadFirst(arrays_.d_h_last + b * width + first, count);
+    return dh;
+  }
+
+  // Computes the gradients of the initial h for a panel of columns and a share of the blocks. With the first panel it
+  // copies those of the initial c, too.
+  void InitialGradients(int64_t panel, Share share) const {
+    alignas(64) T dh[kTileRows * kWidth];
+    const int64_t units = layer_.units, width = h_columns_.Vectors(panel) * kSize, count = h_columns_.Count(panel);
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      if (panel == 0 && arrays_.d_c) {
+        for (int64_t b = row; b < row + rows; ++b) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
+      }
+      if (!arrays_.d_h) return;
+      RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, panel, rows, dh);
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t offset = (row + r) * layer_.outputs() + panel * kWidth;
+        std::copy_n(plan_.Length(row + r) ? dh + r * width : arrays_.d_h_last + offset, count, arrays_.d_h + offset);
+      }
+    });
   }
 
   // Computes dh of a step from some rows of dz of the step after it. dz is null if there is no such step.
@@ -191,22 +240,27 @@ class BackwardPass {
     T* const dz = Dz(t, part, b, panel);
     if (t >= length) {
       for (int gate = 0; gate < kGates; ++gate) Store(dz + gate * kSize, Vec<T>{});
+      if (has_projection_) Store(projection_.M(Row(t, part, b)) + first, Vec<T>{});
       return;
     }
-    const T* const z = cache_.gates.At(row, panel);
-    const Vec<T> i = Load(z), g = Load(z + kSize), f = Load(z + 2 * kSize), o = Load(z + 3 * kSize);
+    const T* const gates = cache_.gates.At(row, panel);
     const Vec<T> c_before =
         t > 0 ? Load(cache_.cells.At(row - layer_.batch, panel)) : LoadFirst(arrays_.c + b * units + first, count);
-    const Vec<T> phi_c = candidate_.template Value<T>(Load(cache_.cells.At(row, panel)));
+    const Vec<T> phi_c = cell_.Phi(Load(cache_.cells.At(row, panel)));
     T* const dc_slot = dc_.At(b, panel);
-    dh += LoadFirst(arrays_.d_outputs + row * units + first, count);
-    if (t == length - 1) dh += LoadFirst(arrays_.d_h_last + b * units + first, count);
-    const Vec<T> dc = Load(dc_slot) + candidate_.template TimesSlope<T>(phi_c, dh * o);
-    Store(dz, gates_.template TimesSlope<T>(i, dc * g));
-    Store(dz + kSize, candidate_.template TimesSlope<T>(g, dc * i));
-    Store(dz + 2 * kSize, gates_.template TimesSlope<T>(f, dc * c_before));
-    Store(dz + 3 * kSize, gates_.template TimesSlope<T>(o, dh * phi_c));
-    Store(dc_slot, dc * f);
+    if (has_projection_) {
+      Store(projection_.M(Row(t, part, b)) + first, Load(gates + 3 * kSize) * phi_c);
+    } else {
+      dh = AddResultGradients(t, b, panel, dh);
+    }
+    StepGradients<T> d = cell_.Gradients(gates, c_before, phi_c, dh, Load(dc_slot), panel);
+    // The units beyond the last one may have Inf or NaN, which the zeros in the columns do not remove.
+    if (count < kSize) d = {First(d.i, count), First(d.g, count), First(d.f, count), First(d.o, count), d.c};
+    Store(dz, d.i);
+    Store(dz + kSize, d.g);
+    Store(dz + 2 * kSize, d.f);
+    Store(dz + 3 * kSize, d.o);
+    Store(dc_slot, d.c);
   }
 
   // Computes dx = dz W^T of some steps of a part, for a panel of columns and a share of the rows.
@@ -218,7 +272,7 @@ class BackwardPass {
     if (range.size() == 0) return;
     const T* const dz = Dz(steps.begin, part, 0, 0);
     const int vectors = x_columns_.Vectors(panel);
-    const int64_t width = vectors * kSize, count = std::min(width, inputs - column);
+    const int64_t width = vectors * kSize, count = x_columns_.Count(panel);
     const bool whole = count == width;
     for (int64_t m = range.begin; m < range.end; ++m) {
       const int64_t row = rows.Begin(m);
@@ -230,9 +284,13 @@ class BackwardPass {
     }
   }
 
-  T* Dz(int64_t t, Range part, int64_t b, int64_t panel) const {
-    return dz_.At((t - part.begin) * layer_.batch + b, panel);
-  }
+  // The number of 4 vectors of units.
+  int64_t step_panels() const { return has_projection_ ? projection_.panels() : h_columns_.panels(); }
+
+  // The row of a step and sequence in buffers that hold the steps of a part.
+  int64_t Row(int64_t t, Range part, int64_t b) const { return (t - part.begin) * layer_.batch + b; }
+
+  T* Dz(int64_t t, Range part, int64_t b, int64_t panel) const { return dz_.At(Row(t, part, b), panel); }
 
   // dz of the step after t, starting with sequence b. After a part's last step, it is the one that `KeepFirstDz` kept.
   const T* NextDz(int64_t t, Range part, int64_t b) const {
@@ -241,15 +299,17 @@ class BackwardPass {
 
   const Layer& layer_;
   const BackwardArrays<T>& arrays_;
-  const Candidate candidate_;
-  const Gates gates_;
+  const Cell cell_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const Pieces parts_;  // The steps.
-  const int64_t max_rows_;
+  const int64_t max_rows_, rows_;  // Rows of [step, sequence] in a part; rows of dz that are kept.
+  const bool has_projection_ = Cell::kHasExtras && layer_.extras.projection;
   const CacheView<const T> cache_;
   const Columns<T> h_columns_, x_columns_;
+  const BackwardProjection<T> projection_;
   const WeightGradients<T> gradients_;
+  const ExtraGradients<T> extra_gradients_;
   const PanelBuffer<T, kGates> dz_, next_dz_;  // dz of a part's steps, or of all; dz of the step after.
   const PanelBuffer<T, 1> dc_;
 };

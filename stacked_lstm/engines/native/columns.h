@@ -3,8 +3,8 @@
 #ifndef STACKED_LSTM_COLUMNS_H_
 #define STACKED_LSTM_COLUMNS_H_
 
-#include "bounds.h"
 #include "buffer.h"
+#include "layout.h"
 #include "lstm.h"
 #include "plan.h"
 
@@ -19,27 +19,22 @@ class Columns {
       : plan_(plan),
         weights_(weights),
         first_(first),
-        rows_(rows),
-        panels_((rows + kWidth - 1) / kWidth),
-        packed_(VectorCount<T>(rows) * kSize * plan.row_width) {}
+        packed_(ColumnPanels<T>::Size(plan.row_width, rows)),
+        columns_(packed_.get(), plan.row_width, rows) {}
 
-  int64_t panels() const { return panels_; }
-  int Vectors(int64_t panel) const {
-    return static_cast<int>(VectorCount<T>(std::min(kWidth, rows_ - panel * kWidth)));
-  }
-  const T* Panel(int64_t panel) const {
-    CheckIndex("panel of columns", panel, panels_);
-    return packed_.get() + panel * kWidth * plan_.row_width;
-  }
+  int64_t panels() const { return columns_.panels(); }
+  int64_t Count(int64_t panel) const { return columns_.Columns(panel); }
+  int Vectors(int64_t panel) const { return columns_.Vectors(panel); }
+  const T* Panel(int64_t panel) const { return columns_.Panel(panel); }
 
   // Packing has this many pieces. A piece is a panel of units of a panel of columns. `Pack` is not inlined into the
   // team's loop, because its own loops would have too few registers there.
-  int64_t pieces() const { return panels_ * plan_.panels; }
+  int64_t pieces() const { return panels() * plan_.panels; }
   __attribute__((noinline)) void Pack(int64_t piece) const {
     const int64_t panel = piece / plan_.panels, units_panel = piece % plan_.panels;
-    const int64_t width = Vectors(panel) * kSize, count = std::min(width, rows_ - panel * kWidth);
+    const int64_t width = Vectors(panel) * kSize, count = Count(panel);
     const int64_t units = plan_.Units(units_panel), stride = weights_.stride;
-    T* target = packed_.get() + panel * kWidth * plan_.row_width + units_panel * kWidth * width;
+    T* target = columns_.Panel(panel) + units_panel * kWidth * width;
     for (int gate = 0; gate < kGates; ++gate, target += kSize * width) {
       const T* source = weights_.kernel[gate] + (first_ + panel * kWidth) * stride + units_panel * kSize;
       std::fill(target, target + kSize * width, T(0));
@@ -54,8 +49,9 @@ class Columns {
 
   const Plan<T>& plan_;
   const Weights<const T>& weights_;
-  int64_t first_, rows_, panels_;
+  int64_t first_;
   Buffer<T> packed_;
+  ColumnPanels<T> columns_;
 };
 
 }  // namespace stacked_lstm

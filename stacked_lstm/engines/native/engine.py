@@ -83,7 +83,8 @@ ENGINE = Engine(
     needs=(
         conditions.dtypes("float32", "float64"),
         _named_activations,
-        conditions.plain_equations,
+        conditions.standard_step,
+        conditions.without_norm_and_noise,
         conditions.device_type("CPU"),
     ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _no_gpu),

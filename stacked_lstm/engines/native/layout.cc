@@ -9,16 +9,21 @@ int64_t VectorSize() {
   return Vector<T>::kSize;
 }
 
-int64_t PackedSize(int64_t inputs, int64_t units) { return PackedWeights<float>::Size(inputs, units); }
+template <class T>
+int64_t PackedSize(const Layer& layer) {
+  return PackedWeights<T>::Size(layer) + ColumnPanels<T>::Size(layer.units, layer.extras.projection);
+}
 
 template <class T>
-int64_t CacheSize(int64_t steps, int64_t batch, int64_t units) {
-  return CacheView<T>::Size(steps, batch, units);
+int64_t CacheSize(const Layer& layer) {
+  return CacheView<T>::Size(layer);
 }
 
 template int64_t VectorSize<float>();
 template int64_t VectorSize<double>();
-template int64_t CacheSize<float>(int64_t, int64_t, int64_t);
-template int64_t CacheSize<double>(int64_t, int64_t, int64_t);
+template int64_t PackedSize<float>(const Layer&);
+template int64_t PackedSize<double>(const Layer&);
+template int64_t CacheSize<float>(const Layer&);
+template int64_t CacheSize<double>(const Layer&);
 
 }  // namespace stacked_lstm

@@ -11,6 +11,7 @@
 #include "bounds.h"
 #include "buffer.h"
 #include "lstm.h"
+#include "pieces.h"
 #include "vector.h"
 
 namespace stacked_lstm {
@@ -24,17 +25,18 @@ constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 template <class T>
 class PackedWeights {
  public:
-  PackedWeights(T* data, int64_t inputs, int64_t units) : data_(data), inputs_(inputs), units_(units) {}
+  PackedWeights(T* data, const Layer& layer)
+      : data_(data), inputs_(layer.inputs), units_(layer.units), outputs_(layer.outputs()) {}
 
-  static int64_t Size(int64_t inputs, int64_t units) { return (inputs + units) * kGates * units; }
+  static int64_t Size(const Layer& layer) { return (layer.inputs + layer.outputs()) * kGates * layer.units; }
 
-  int64_t Rows(Factor factor) const { return factor == Factor::kH ? units_ : inputs_; }
+  int64_t Rows(Factor factor) const { return factor == Factor::kH ? outputs_ : inputs_; }
   int64_t panels() const { return VectorCount<Number>(units_); }
   int Units(int64_t panel) const { return static_cast<int>(std::min(kSize, units_ - panel * kSize)); }
 
   T* Panel(Factor factor, int64_t panel) const {
     CheckIndex("panel of packed weights", panel, panels());
-    const int64_t rows_before = factor == Factor::kH ? 0 : units_;
+    const int64_t rows_before = factor == Factor::kH ? 0 : outputs_;
     return data_ + kGates * (rows_before * units_ + panel * kSize * Rows(factor));
   }
 
@@ -43,7 +45,34 @@ class PackedWeights {
   static constexpr int64_t kSize = Vector<Number>::kSize;
 
   T* data_;
-  int64_t inputs_, units_;
+  int64_t inputs_, units_, outputs_;
+};
+
+// A matrix of `depth` rows in panels of at most 4 vectors of columns: [panel, row, column]. The last panel is padded to
+// whole vectors. T is const for a view that only reads.
+template <class T>
+class ColumnPanels {
+ public:
+  ColumnPanels(T* data, int64_t depth, int64_t columns) : data_(data), depth_(depth), columns_(columns) {}
+
+  static int64_t Size(int64_t depth, int64_t columns) { return depth * VectorCount<Number>(columns) * kSize; }
+
+  int64_t depth() const { return depth_; }
+  int64_t columns() const { return columns_; }
+  int64_t panels() const { return (columns_ + kWidth - 1) / kWidth; }
+  int64_t Columns(int64_t panel) const { return std::min(kWidth, columns_ - panel * kWidth); }
+  int Vectors(int64_t panel) const { return static_cast<int>(VectorCount<Number>(Columns(panel))); }
+  T* Panel(int64_t panel) const {
+    CheckIndex("panel of columns", panel, panels());
+    return data_ + panel * kWidth * depth_;
+  }
+
+ private:
+  typedef typename std::remove_const<T>::type Number;
+  static constexpr int64_t kSize = Vector<Number>::kSize, kWidth = kPanelVectors * kSize;
+
+  T* data_;
+  int64_t depth_, columns_;
 };
 
 // One row per step and sequence, with panels of `Vectors` vectors. The last panel is padded to whole vectors.
@@ -61,6 +90,7 @@ class PanelRows {
     CheckIndex("panel", panel, panels_);
     return data_ + row * stride_ + panel * kWidth;
   }
+  void SetToZero(Range rows) const { std::fill(data_ + rows.begin * stride_, data_ + rows.end * stride_, T(0)); }
 
  private:
   static constexpr int64_t kWidth = Vectors * Vector<typename std::remove_const<T>::type>::kSize;
@@ -84,18 +114,24 @@ class PanelBuffer {
 };
 
 // What the forward pass keeps for the backward pass, for each step and sequence: the gates after their activation, in
-// panels [gate, unit]. After the gates of all steps come the cell states, in panels [unit]. T is const for a view that
-// only reads.
+// panels [gate, unit]. After the gates of all steps come the cell states, in panels [unit]. If the projection has a
+// bound, the projected h before its clip follows, in panels [column]. T is const for a view that only reads.
 template <class T>
 class CacheView {
  public:
   // data: null if there is no cache. The view must not be used then.
   CacheView(T* data, const Layer& layer)
-      : CacheView(data, layer.steps * layer.batch, VectorCount<Number>(layer.units)) {}
+      : CacheView(data, layer.steps * layer.batch, VectorCount<Number>(layer.units), ProjectedPanels(layer)) {}
 
-  static int64_t Size(int64_t steps, int64_t batch, int64_t units) {
-    const int64_t rows = steps * batch, panels = VectorCount<Number>(units);
-    return Gates::Size(rows, panels) + Cells::Size(rows, panels);
+  static int64_t Size(const Layer& layer) {
+    const int64_t rows = layer.steps * layer.batch, panels = VectorCount<Number>(layer.units);
+    return Gates::Size(rows, panels) + Cells::Size(rows, panels) + Cells::Size(rows, ProjectedPanels(layer));
+  }
+
+  void SetToZero(Range rows) const {
+    gates.SetToZero(rows);
+    cells.SetToZero(rows);
+    projected.SetToZero(rows);
   }
 
  private:
@@ -103,12 +139,19 @@ class CacheView {
   typedef PanelRows<T, kGates> Gates;
   typedef PanelRows<T, 1> Cells;
 
-  CacheView(T* data, int64_t rows, int64_t panels)
-      : gates(data, rows, panels), cells(data ? data + Gates::Size(rows, panels) : nullptr, rows, panels) {}
+  CacheView(T* data, int64_t rows, int64_t panels, int64_t projected_panels)
+      : gates(data, rows, panels),
+        cells(data ? data + Gates::Size(rows, panels) : nullptr, rows, panels),
+        projected(data ? data + Gates::Size(rows, panels) + Cells::Size(rows, panels) : nullptr, rows,
+                  projected_panels) {}
+
+  static int64_t ProjectedPanels(const Layer& layer) {
+    return layer.extras.projection_bound < Extras::kNoBound ? VectorCount<Number>(layer.extras.projection) : 0;
+  }
 
  public:
   const Gates gates;
-  const Cells cells;
+  const Cells cells, projected;
 };
 
 }  // namespace stacked_lstm

@@ -3,13 +3,20 @@
 //     f = s(z_f)   i = s(z_i)   o = s(z_o)   g = phi(z_c)      z_k = h W_k[h rows] + x W_k[x rows] + b_k
 //     c' = f c + i g            h' = o phi(c')
 //
-// T time steps, B batch, I input width, H units. Arrays are row-major and contiguous unless a comment says otherwise.
-// Sizes may be zero. The order of the gates is i, c, f, o everywhere.
+// T time steps, B batch, I input width, H units, P outputs. Arrays are row-major and contiguous unless a comment says
+// otherwise. Sizes may be zero. The order of the gates is i, c, f, o everywhere.
+//
+// A layer may have extras. Peepholes p_k [H] let the gates see the cell state. A projection W_p [H, P] follows o phi(c').
+// Both states may have bounds. Without a projection, P is H.
+//
+//     f = s(z_f + p_f c)   i = s(z_i + p_i c)   c' = clip(f c + i g)
+//     o = s(z_o + p_o c')                       h' = clip((o phi(c')) W_p)
 
 #ifndef STACKED_LSTM_LSTM_H_
 #define STACKED_LSTM_LSTM_H_
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "team.h"
@@ -20,11 +27,27 @@ constexpr int kGates = 4;
 
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
-// The layers of a stack differ in `inputs` and `units` only.
+// What a layer has beyond the plain equations.
+struct Extras {
+  static constexpr double kNoBound = std::numeric_limits<double>::infinity();
+
+  bool peepholes = false;
+  int64_t projection = 0;                                   // P; 0 without a projection.
+  double cell_bound = kNoBound, projection_bound = kNoBound;  // Of |c'|, and of the projected |h'|.
+
+  bool None() const {
+    return !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
+  }
+};
+
+// The layers of a stack differ in their sizes and bounds only.
 struct Layer {
   int64_t steps, batch, inputs, units;
   Activation candidate, gates;  // phi and s.
   const int32_t* lengths;       // [B], from 0 to T; null if all sequences have T steps.
+  Extras extras = {};
+
+  int64_t outputs() const { return extras.projection ? extras.projection : units; }  // P
 };
 
 // The matrices of the four gates, which may be parts of a larger matrix, and their biases. T is const for input arrays.
@@ -32,24 +55,33 @@ template <class T>
 struct Weights {
   T* kernel[kGates];  // Rows of H numbers, `stride` numbers apart.
   int64_t stride;
-  int64_t h_row, x_row;  // The first of the H rows for h, and of the I rows for x.
+  int64_t h_row, x_row;  // The first of the P rows for h, and of the I rows for x.
   T* bias[kGates];       // [H]; all null without biases.
+};
+
+// The weights of `Extras`. Those that a layer does not have are null.
+template <class T>
+struct ExtraWeights {
+  T* peephole[3];  // p_i, p_f and p_o, [H].
+  T* projection;   // W_p, [H, P].
 };
 
 // The number of elements in a vector of this processor. It determines the layout of packed weights and caches.
 template <class T>
 int64_t VectorSize();
 
-// The number of elements that `Pack` writes, which is the number of elements in the matrices.
-int64_t PackedSize(int64_t inputs, int64_t units);
-
-// Arranges the matrices as `Forward` reads them. layout.h describes the layout.
+// The number of elements that `Pack` writes. Without a projection, it is the number of elements in the matrices.
 template <class T>
-void Pack(int64_t inputs, int64_t units, const Weights<const T>& weights, T* packed, const Threads& threads);
+int64_t PackedSize(const Layer& layer);
+
+// Arranges the matrices of the gates and the projection, null if there is none, as `Forward` reads them. layout.h
+// describes the layout. Only the sizes of `layer` matter.
+template <class T>
+void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, T* packed, const Threads& threads);
 
 // The number of elements in the cache of a layer, which the forward pass writes and the backward pass reads.
 template <class T>
-int64_t CacheSize(int64_t steps, int64_t batch, int64_t units);
+int64_t CacheSize(const Layer& layer);
 
 template <class T>
 struct ForwardArrays {
@@ -57,11 +89,12 @@ struct ForwardArrays {
   const T* bias[kGates];  // [H]; all null without biases.
   const T* x;             // [T, B, I]; never used past the end of a sequence. Upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.
-  const T* h;
-  T* outputs;  // [T, B, H], zero past the end of each sequence.
-  T* c_last;   // [B, H], at the end of each sequence.
-  T* h_last;
-  T* cache;  // Null if no backward pass follows.
+  const T* h;             // [B, P]
+  T* outputs;             // [T, B, P], zero past the end of each sequence.
+  T* c_last;              // [B, H], at the end of each sequence.
+  T* h_last;              // [B, P]
+  T* cache;               // Null if no backward pass follows. Otherwise it is written whole.
+  ExtraWeights<const T> extras;  // The projection is not read, because it is in `packed`.
 };
 
 // Both lists have one element per layer, from the input upwards.
@@ -76,7 +109,7 @@ struct BackwardArrays {
   const T* h;
   const T* outputs;
   const T* cache;
-  // Gradients of the results. d_outputs is [T, B, H] and ignored past the end of each sequence. In a lower layer it is
+  // Gradients of the results. d_outputs is [T, B, P] and ignored past the end of each sequence. In a lower layer it is
   // the d_x of the layer above.
   const T* d_outputs;
   const T* d_c_last;
@@ -86,6 +119,9 @@ struct BackwardArrays {
   T* d_c;
   T* d_h;
   Weights<T> d_weights;  // Either all kernels are null or none is; likewise the biases.
+
+  ExtraWeights<const T> extras;
+  ExtraWeights<T> d_extras;  // Null if it is not needed. Either all peepholes are null or none is.
 };
 
 template <class T>

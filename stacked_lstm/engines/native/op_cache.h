@@ -3,6 +3,7 @@
 #ifndef STACKED_LSTM_OP_CACHE_H_
 #define STACKED_LSTM_OP_CACHE_H_
 
+#include <algorithm>
 #include <vector>
 
 #include "lstm.h"
@@ -50,14 +51,23 @@ struct StackCache {
   Status FindParts(const std::vector<Layer>& layers) {
     const int64_t number = layers.size();
     for (const Layer& layer : layers) {
-      TensorShape bound;  // An upper bound: it has 8 numbers for each 6 of the cache.
-      RETURN_IF_ERROR(MakeShape({layer.steps, layer.batch, WholeVectors(layer.units), 8 * number}, &bound));
-      const int64_t outputs = size + CacheSize<T>(layer.steps, layer.batch, layer.units);
+      TensorShape bound;  // An upper bound: it has 8 numbers for each 7 of the cache.
+      const int64_t width = WholeVectors(std::max(layer.units, layer.outputs()));
+      RETURN_IF_ERROR(MakeShape({layer.steps, layer.batch, width, 8 * number}, &bound));
+      const int64_t outputs = size + CacheSize<T>(layer);
       parts.push_back({size, outputs});
-      size = outputs + WholeVectors(layer.steps * layer.batch * layer.units);
+      size = outputs + WholeVectors(layer.steps * layer.batch * layer.outputs());
     }
     size = parts.back().outputs;
     return Status();
+  }
+
+  // Sets the numbers between the outputs of a layer and the next part to zero.
+  void SetGapsToZero(const std::vector<Layer>& layers, T* cache) const {
+    for (size_t l = 0; l + 1 < layers.size(); ++l) {
+      const int64_t outputs = layers[l].steps * layers[l].batch * layers[l].outputs();
+      std::fill(cache + parts[l].outputs + outputs, cache + parts[l + 1].cache, T(0));
+    }
   }
 
   std::vector<Part> parts;

@@ -2,12 +2,16 @@
 // each size of a layer wherever it appears.
 //
 // An op has `layers` layers, from the input upwards. Each layer has
-//   kernels: four of [H + I, H] in the order of the gates i, c, f, o, with the rows for h before those for x; or one of
-//     [I + H, 4H] with the gates side by side, and the rows for x before those for h;
-//   biases: none, four of [H], or one of [4H].
+//   kernels: four of [P + I, H] in the order of the gates i, c, f, o, with the rows for h before those for x; or one of
+//     [I + P, 4H] with the gates side by side, and the rows for x before those for h;
+//   biases: none, four of [H], or one of [4H];
+//   peepholes: none, or those of i, f and o, [H] each;
+//   projections: none, or one of [H, P]; without one, P is H;
+//   cell_clips and projection_clips: none, or the bound of |c| or of the projected |h|, a scalar.
 // lengths: none, or one of [B].
 //
-// If any of this changes, the op needs another name, because graphs that were exported before contain the old one.
+// Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
+// else changes, the op needs another name.
 
 #include <initializer_list>
 #include <vector>
@@ -27,7 +31,10 @@ using tensorflow::shape_inference::ShapeHandle;
 
 struct Sizes {
   DimensionHandle steps, batch, inputs;
-  std::vector<DimensionHandle> units;
+  std::vector<DimensionHandle> units, projections;
+
+  // The width of a layer's h.
+  DimensionHandle* Outputs(int l) { return projections.empty() ? &units[l] : &projections[l]; }
 };
 
 Status MergeShape(InferenceContext* c, int input, std::initializer_list<DimensionHandle*> sizes) {
@@ -40,22 +47,47 @@ Status MergeShape(InferenceContext* c, int input, std::initializer_list<Dimensio
 
 // Merges the sizes of one layer's weights. `kernel` and `bias` are the indices of its first kernel and bias.
 Status MergeWeights(InferenceContext* c, int kernel, int kernels, int bias, int biases, DimensionHandle* inputs,
-                    DimensionHandle* units) {
+                    DimensionHandle* units, DimensionHandle* outputs) {
   DimensionHandle rows, columns, quotient;
-  RETURN_IF_ERROR(c->Add(*inputs, *units, &rows));
+  RETURN_IF_ERROR(c->Add(*inputs, *outputs, &rows));
   RETURN_IF_ERROR(c->Multiply(*units, kernels == 1 ? kGates : 1, &columns));
   for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, kernel + k, {&rows, &columns}));
   RETURN_IF_ERROR(c->Divide(columns, kernels == 1 ? kGates : 1, true, &quotient));
   RETURN_IF_ERROR(c->Merge(*units, quotient, units));
-  RETURN_IF_ERROR(c->Subtract(rows, *units, &quotient));
+  RETURN_IF_ERROR(c->Subtract(rows, *outputs, &quotient));
   RETURN_IF_ERROR(c->Merge(*inputs, quotient, inputs));
   RETURN_IF_ERROR(c->Multiply(*units, biases == 1 ? kGates : 1, &columns));
   for (int k = 0; k < biases; ++k) RETURN_IF_ERROR(MergeShape(c, bias + k, {&columns}));
   return Status();
 }
 
-// Merges the sizes of x, c, h, lengths, kernels and biases. Returns the index of the first kernel, and of the input
-// after the biases.
+// Merges the sizes of peepholes, projections and clips, which begin with input `first`, as far as they are known before
+// the kernels. Returns the index of the input after them.
+Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, Sizes* sizes) {
+  int peepholes, projections, cell_clips, projection_clips;
+  RETURN_IF_ERROR(c->GetAttr("number_of_peepholes", &peepholes));
+  RETURN_IF_ERROR(c->GetAttr("number_of_projections", &projections));
+  RETURN_IF_ERROR(c->GetAttr("number_of_cell_clips", &cell_clips));
+  RETURN_IF_ERROR(c->GetAttr("number_of_projection_clips", &projection_clips));
+  const auto is_valid = [layers](int number, int per_layer) { return number == 0 || number == per_layer * layers; };
+  if (!is_valid(peepholes, 3) || !is_valid(projections, 1) || !is_valid(cell_clips, 1) ||
+      !is_valid(projection_clips, 1) || projection_clips > projections) {
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected no extras or those of ", layers, " layers, got ",
+                                               peepholes, " `peepholes`, ", projections, " `projections`, ", cell_clips,
+                                               " `cell_clips` and ", projection_clips, " `projection_clips`");
+  }
+  for (int k = 0; k < peepholes; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[k / 3]}));
+  for (int l = 0; l < projections; ++l) {
+    sizes->projections.push_back(c->UnknownDim());
+    RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[l], &sizes->projections[l]}));
+  }
+  for (int k = 0; k < cell_clips + projection_clips; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {}));
+  *next_input = first;
+  return Status();
+}
+
+// Merges the sizes of the inputs from x to the clips. Returns the index of the first kernel, and of the input after the
+// clips.
 Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int layers, lengths, kernels, biases;
   RETURN_IF_ERROR(c->GetAttr("layers", &layers));
@@ -66,14 +98,17 @@ Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes
     return tensorflow::errors::InvalidArgument("StackedLstm: expected as many `kernels` and `biases` for each of ",
                                                layers, " layers, got ", kernels, " and ", biases);
   }
-  *sizes = {c->UnknownDim(), c->UnknownDim(), c->UnknownDim(), {}};
+  *sizes = {c->UnknownDim(), c->UnknownDim(), c->UnknownDim(), {}, {}};
   RETURN_IF_ERROR(MergeShape(c, 0, {&sizes->steps, &sizes->batch, &sizes->inputs}));
   for (int l = 0; l < layers; ++l) {
     sizes->units.push_back(c->UnknownDim());
     RETURN_IF_ERROR(MergeShape(c, 1 + l, {&sizes->batch, &sizes->units[l]}));
-    RETURN_IF_ERROR(MergeShape(c, 1 + layers + l, {&sizes->batch, &sizes->units[l]}));
   }
   *first_kernel = 1 + 2 * layers;
+  RETURN_IF_ERROR(MergeExtras(c, *first_kernel + lengths + kernels + biases, layers, next_input, sizes));
+  for (int l = 0; l < layers; ++l) {
+    RETURN_IF_ERROR(MergeShape(c, 1 + layers + l, {&sizes->batch, sizes->Outputs(l)}));
+  }
   for (int k = 0; k < lengths; ++k, ++*first_kernel) {
     // TensorFlow assumes merged sizes everywhere, even in checks that run before this op. Those have a better message
     // for a wrong rank, so an unknown rank is not merged.
@@ -83,20 +118,23 @@ Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes
   const int first_bias = *first_kernel + layers * kernels;
   for (int l = 0; l < layers; ++l) {
     RETURN_IF_ERROR(MergeWeights(c, *first_kernel + l * kernels, kernels, first_bias + l * biases, biases,
-                                 l ? &sizes->units[l - 1] : &sizes->inputs, &sizes->units[l]));
+                                 l ? sizes->Outputs(l - 1) : &sizes->inputs, &sizes->units[l], sizes->Outputs(l)));
   }
-  *next_input = first_bias + layers * biases;
   return Status();
 }
 
 REGISTER_OP("StackedLstmPack")
     .Input("kernels: number_of_kernels * T")
+    .Input("projections: number_of_projections * T")
     .Output("packed: T")
     .Attr("T: {float, double}")
     .Attr("number_of_kernels: int >= 1")
+    .Attr("number_of_projections: int >= 0 = 0")
     .SetShapeFn([](InferenceContext* c) {
+      int kernels;
+      RETURN_IF_ERROR(c->GetAttr("number_of_kernels", &kernels));
       DimensionHandle rows = c->UnknownDim(), columns = c->UnknownDim();
-      for (int k = 0; k < c->num_inputs(); ++k) RETURN_IF_ERROR(MergeShape(c, k, {&rows, &columns}));
+      for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, k, {&rows, &columns}));
       c->set_output(0, c->UnknownShape());  // It depends on the processor.
       return Status();
     })
@@ -109,7 +147,11 @@ REGISTER_OP("StackedLstmPack")
       .Input("h: layers * T")                      \
       .Input("lengths: number_of_lengths * int32") \
       .Input("kernels: number_of_kernels * T")     \
-      .Input("biases: number_of_biases * T")
+      .Input("biases: number_of_biases * T")   \
+      .Input("peepholes: number_of_peepholes * T")     \
+      .Input("projections: number_of_projections * T") \
+      .Input("cell_clips: number_of_cell_clips * T")   \
+      .Input("projection_clips: number_of_projection_clips * T")
 
 #define STACK_ATTRIBUTES                   \
   .Attr("T: {float, double}")              \
@@ -117,6 +159,10 @@ REGISTER_OP("StackedLstmPack")
       .Attr("number_of_kernels: int >= 1") \
       .Attr("number_of_biases: int >= 0")  \
       .Attr("number_of_lengths: int >= 0") \
+      .Attr("number_of_peepholes: int >= 0 = 0")        \
+      .Attr("number_of_projections: int >= 0 = 0")      \
+      .Attr("number_of_cell_clips: int >= 0 = 0")       \
+      .Attr("number_of_projection_clips: int >= 0 = 0") \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -131,10 +177,10 @@ STACK_INPUTS.Input("packed: layers * T")
       int first_kernel, next_input;
       RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next_input, &sizes));
       const int layers = sizes.units.size();
-      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.units.back()}));
+      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, *sizes.Outputs(layers - 1)}));
       for (int l = 0; l < layers; ++l) {
         c->set_output(1 + l, c->Matrix(sizes.batch, sizes.units[l]));
-        c->set_output(1 + layers + l, c->Matrix(sizes.batch, sizes.units[l]));
+        c->set_output(1 + layers + l, c->Matrix(sizes.batch, *sizes.Outputs(l)));
       }
       c->set_output(1 + 2 * layers, c->UnknownShape());  // It depends on the processor.
       return Status();
@@ -151,19 +197,22 @@ STACK_INPUTS.Input("outputs: T")
     .Output("d_c: layers * T")
     .Output("d_h: layers * T")
     .Output("d_kernels: number_of_kernels * T")
-    .Output("d_biases: number_of_biases * T") STACK_ATTRIBUTES
+    .Output("d_biases: number_of_biases * T")
+    .Output("d_peepholes: number_of_peepholes * T")
+    .Output("d_projections: number_of_projections * T") STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;
       RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next_input, &sizes));
       const int layers = sizes.units.size(), first_d_kernel = 1 + 2 * layers;
-      RETURN_IF_ERROR(MergeShape(c, next_input, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
-      RETURN_IF_ERROR(MergeShape(c, next_input + 2, {&sizes.steps, &sizes.batch, &sizes.units.back()}));
+      RETURN_IF_ERROR(MergeShape(c, next_input, {&sizes.steps, &sizes.batch, sizes.Outputs(layers - 1)}));
+      RETURN_IF_ERROR(MergeShape(c, next_input + 2, {&sizes.steps, &sizes.batch, sizes.Outputs(layers - 1)}));
       c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.inputs}));
       for (int l = 0; l < layers; ++l) {
         for (int first : {0, layers}) {
-          RETURN_IF_ERROR(MergeShape(c, next_input + 3 + first + l, {&sizes.batch, &sizes.units[l]}));
-          c->set_output(1 + first + l, c->Matrix(sizes.batch, sizes.units[l]));
+          DimensionHandle* const width = first ? sizes.Outputs(l) : &sizes.units[l];
+          RETURN_IF_ERROR(MergeShape(c, next_input + 3 + first + l, {&sizes.batch, width}));
+          c->set_output(1 + first + l, c->Matrix(sizes.batch, *width));
         }
       }
       for (int k = first_d_kernel; k < c->num_outputs(); ++k) {

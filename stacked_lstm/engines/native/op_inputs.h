@@ -3,6 +3,7 @@
 #ifndef STACKED_LSTM_OP_INPUTS_H_
 #define STACKED_LSTM_OP_INPUTS_H_
 
+#include <algorithm>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -70,34 +71,48 @@ struct TensorRange {
   const Tensor& operator[](int k) const { return (*list)[first + k]; }
 };
 
-// Splits a list into one `TensorRange` per layer.
-inline Status SplitByLayer(const char* name, const OpInputList& list, int layers, bool is_optional,
+// Splits a list into one `TensorRange` per layer. `counts` has the possible numbers of tensors per layer.
+inline Status SplitByLayer(const char* name, const OpInputList& list, int layers, std::initializer_list<int> counts,
                            std::vector<TensorRange>* ranges) {
   const int per_layer = list.size() / layers;
-  if (per_layer * layers != list.size() ||
-      (per_layer != 1 && per_layer != kGates && !(is_optional && per_layer == 0))) {
-    return InvalidArgument("StackedLstm: expected ", is_optional ? "0, " : "", "1 or 4 `", name,
-                           "` per layer, and ", layers, " layers, got ", list.size(), " tensors");
+  std::string expected;
+  bool is_valid = false;
+  for (int count : counts) {
+    is_valid |= per_layer == count && count * layers == list.size();
+    expected += (expected.empty() ? "" : " or ") + std::to_string(count);
+  }
+  if (!is_valid) {
+    return InvalidArgument("StackedLstm: expected ", expected, " `", name, "` per layer, and ", layers, " layers, got ",
+                           list.size(), " tensors");
   }
   for (int l = 0; l < layers; ++l) ranges->push_back({&list, l * per_layer, per_layer});
   return Status();
 }
 
-// Checks the shapes of a layer's kernels, and reads the sizes from the first kernel.
-inline Status ReadKernels(const TensorRange& kernels, int64_t* inputs, int64_t* units) {
+// Checks the shapes of a layer's kernels and of its projection, if there is one, and reads the layer's sizes from them.
+inline Status ReadSizes(const TensorRange& kernels, const TensorRange& projection, Layer* layer) {
   const TensorShape& shape = kernels[0].shape();
   if (shape.dims() != 2) {
     return InvalidArgument("StackedLstm: expected `kernels` of rank 2, got shape ", shape.DebugString());
   }
   const int64_t columns = shape.dim_size(1), gates = kernels.number == 1 ? kGates : 1;
-  *units = columns / gates;
-  *inputs = shape.dim_size(0) - *units;
-  if (*units == 0 || columns % gates || *inputs < 0) {
-    return InvalidArgument("StackedLstm: expected `kernels` of shape [H + I, ", gates == 1 ? "" : "4", "H], got ",
-                           shape.DebugString());
+  layer->units = columns / gates;
+  if (projection.number) {
+    const TensorShape& projection_shape = projection[0].shape();
+    if (projection_shape.dims() != 2 || projection_shape.dim_size(0) != layer->units ||
+        projection_shape.dim_size(1) == 0) {
+      return InvalidArgument("StackedLstm: expected `projections` of shape [", layer->units, ", P], got ",
+                             projection_shape.DebugString());
+    }
+    layer->extras.projection = projection_shape.dim_size(1);
+  }
+  layer->inputs = shape.dim_size(0) - layer->outputs();
+  if (layer->units == 0 || columns % gates || layer->inputs < 0) {
+    return InvalidArgument("StackedLstm: expected `kernels` of shape [", projection.number ? "P" : "H", " + I, ",
+                           gates == 1 ? "" : "4", "H], got ", shape.DebugString());
   }
   for (int k = 1; k < kernels.number; ++k) {
-    RETURN_IF_ERROR(ExpectShape("kernels", kernels[k], {*inputs + *units, *units}));
+    RETURN_IF_ERROR(ExpectShape("kernels", kernels[k], {layer->inputs + layer->outputs(), layer->units}));
   }
   return Status();
 }
@@ -109,7 +124,7 @@ Weights<T> MakeWeights(const Layer& layer, const std::vector<T*>& kernels, const
   const bool fused = kernels.size() == 1;
   weights.stride = fused ? kGates * layer.units : layer.units;
   weights.h_row = fused ? layer.inputs : 0;
-  weights.x_row = fused ? 0 : layer.units;
+  weights.x_row = fused ? 0 : layer.outputs();
   for (int gate = 0; gate < kGates; ++gate) {
     T* const kernel = kernels[fused ? 0 : gate];
     T* const bias = biases.empty() ? nullptr : biases[biases.size() == 1 ? 0 : gate];
@@ -126,7 +141,16 @@ std::vector<const T*> DataPointers(const TensorRange& tensors) {
   return data;
 }
 
-// The first inputs of both the forward and the backward op: x, c, h, lengths, kernels and biases.
+// The peepholes and the projection of a layer, or their gradients.
+template <class T>
+ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::vector<T*>& projection) {
+  ExtraWeights<T> weights = {};
+  std::copy(peepholes.begin(), peepholes.end(), weights.peephole);
+  if (!projection.empty()) weights.projection = projection[0];
+  return weights;
+}
+
+// The first inputs of both the forward and the backward op, from x to the clips.
 struct StackInputs {
   StackInputs() = default;
   StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into it.
@@ -142,44 +166,86 @@ struct StackInputs {
     if (x.dims() != 3) {
       return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
     }
-    RETURN_IF_ERROR(SplitByLayer("kernels", all_kernels, c.size(), false, &kernels));
-    RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), true, &biases));
+    RETURN_IF_ERROR(SplitByLayer("kernels", all_kernels, c.size(), {1, kGates}, &kernels));
+    RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), {0, 1, kGates}, &biases));
     RETURN_IF_ERROR(ReadLengths(context));
+    RETURN_IF_ERROR(ReadExtras(context));
     int64_t width = x.dim_size(2);
     for (int l = 0; l < c.size(); ++l) {
       Layer layer = {x.dim_size(0), x.dim_size(1), width, 0, candidate, gates, nullptr};
       if (!lengths.empty()) layer.lengths = lengths.data();
-      int64_t inputs;
-      RETURN_IF_ERROR(ReadKernels(kernels[l], &inputs, &layer.units));
-      if (inputs != width) {
-        return InvalidArgument("StackedLstm: expected inputs of width ", inputs, ", as the kernels of layer ", l + 1,
+      RETURN_IF_ERROR(ReadSizes(kernels[l], projections[l], &layer));
+      if (layer.inputs != width) {
+        return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs, ", as the kernels of layer ", l + 1,
                                " have, got width ", width);
       }
+      layer.extras.peepholes = peepholes[l].number > 0;
+      RETURN_IF_ERROR(ReadBound("cell_clips", cell_clips[l], &layer.extras.cell_bound));
+      RETURN_IF_ERROR(ReadBound("projection_clips", projection_clips[l], &layer.extras.projection_bound));
       RETURN_IF_ERROR(ExpectShape("c", c[l], {layer.batch, layer.units}));
-      RETURN_IF_ERROR(ExpectShape("h", h[l], {layer.batch, layer.units}));
+      RETURN_IF_ERROR(ExpectShape("h", h[l], {layer.batch, layer.outputs()}));
+      for (int k = 0; k < peepholes[l].number; ++k) {
+        RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
+      }
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       layers.push_back(layer);
-      width = layer.units;
+      width = layer.outputs();
     }
     return Status();
   }
 
-  // [T, B, H] of the last layer.
-  std::vector<int64_t> OutputsShape() const { return {layers.back().steps, layers.back().batch, layers.back().units}; }
+  // [T, B, P] of the last layer.
+  std::vector<int64_t> OutputsShape() const {
+    return {layers.back().steps, layers.back().batch, layers.back().outputs()};
+  }
 
   template <class T>
   Weights<const T> LayerWeights(int l) const {
     return MakeWeights<const T>(layers[l], DataPointers<T>(kernels[l]), DataPointers<T>(biases[l]));
   }
 
+  template <class T>
+  ExtraWeights<const T> LayerExtraWeights(int l) const {
+    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]));
+  }
+
   std::vector<Layer> layers;
   Tensor x;
-  OpInputList c, h, all_kernels, all_biases;
-  std::vector<TensorRange> kernels, biases;
+  OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;
+  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips;
   std::vector<int32_t> lengths;  // A copy, because the owner of the tensor's memory may change it after the check.
 
  private:
+  Status ReadExtras(OpKernelContext* context) {
+    const struct {
+      const char* name;
+      int per_layer;
+      OpInputList* list;
+      std::vector<TensorRange>* ranges;
+    } extras[] = {{"peepholes", 3, &all_peepholes, &peepholes},
+                  {"projections", 1, &all_projections, &projections},
+                  {"cell_clips", 1, &all_cell_clips, &cell_clips},
+                  {"projection_clips", 1, &all_projection_clips, &projection_clips}};
+    for (const auto& extra : extras) {
+      RETURN_IF_ERROR(context->input_list(extra.name, extra.list));
+      RETURN_IF_ERROR(SplitByLayer(extra.name, *extra.list, c.size(), {0, extra.per_layer}, extra.ranges));
+    }
+    if (all_projection_clips.size() > all_projections.size()) {
+      return InvalidArgument("StackedLstm: expected no `projection_clips` without `projections`, got ",
+                             all_projection_clips.size());
+    }
+    return Status();
+  }
+
+  // Reads a layer's bound, if there is one.
+  static Status ReadBound(const char* name, const TensorRange& clips, double* bound) {
+    if (clips.number == 0) return Status();
+    RETURN_IF_ERROR(ExpectShape(name, clips[0], {}));
+    *bound = clips[0].dtype() == tensorflow::DT_FLOAT ? clips[0].scalar<float>()() : clips[0].scalar<double>()();
+    return Status();
+  }
+
   Status ReadLengths(OpKernelContext* context) {
     OpInputList list;
     RETURN_IF_ERROR(context->input_list("lengths", &list));

@@ -55,17 +55,20 @@ class PackOp : public OpKernel {
   explicit PackOp(OpKernelConstruction* construction) : OpKernel(construction) {}
 
   void Compute(OpKernelContext* context) override {
-    OpInputList list;
-    std::vector<TensorRange> kernels;
+    OpInputList kernel_list, projection_list;
+    std::vector<TensorRange> kernels, projections;
     Layer layer = {};
     T* packed;
-    OP_REQUIRES_OK(context, context->input_list("kernels", &list));
-    OP_REQUIRES_OK(context, SplitByLayer("kernels", list, 1, false, &kernels));
-    OP_REQUIRES_OK(context, ReadKernels(kernels[0], &layer.inputs, &layer.units));
-    const int64_t size = PackedSize(layer.inputs, layer.units);
-    OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(size), &packed));
+    OP_REQUIRES_OK(context, context->input_list("kernels", &kernel_list));
+    OP_REQUIRES_OK(context, context->input_list("projections", &projection_list));
+    OP_REQUIRES_OK(context, SplitByLayer("kernels", kernel_list, 1, {1, kGates}, &kernels));
+    OP_REQUIRES_OK(context, SplitByLayer("projections", projection_list, 1, {0, 1}, &projections));
+    OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
+    OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(PackedSize<T>(layer)), &packed));
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
-    CatchOutOfMemory(context, [&] { Pack<T>(layer.inputs, layer.units, weights, packed, SessionThreads(context)); });
+    const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]));
+    CatchOutOfMemory(context,
+                     [&] { Pack<T>(layer, weights, extras.projection, packed, SessionThreads(context)); });
   }
 };
 
@@ -134,9 +137,10 @@ class ForwardOp : public StackOp<T> {
       arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
       arrays[l].outputs = l == number - 1 ? outputs
                           : needs_cache   ? cache + layout.parts[l].outputs
-                                          : scratch.Take(layer.steps * layer.batch * layer.units);
+                                          : scratch.Take(layer.steps * layer.batch * layer.outputs());
     }
     Forward<T>(inputs.layers, arrays, SessionThreads(context));
+    if (needs_cache) layout.SetGapsToZero(inputs.layers, cache);
   }
 
  private:
@@ -149,14 +153,15 @@ class ForwardOp : public StackOp<T> {
     if (packed.size() != number) {
       return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
     }
-    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize(layer.inputs, layer.units)));
+    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
-    RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.units}, &arrays->h_last));
+    RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.outputs()}, &arrays->h_last));
     arrays->packed = packed[l].flat<T>().data();
     arrays->c = inputs.c[l].flat<T>().data();
     arrays->h = inputs.h[l].flat<T>().data();
     const Weights<const T> weights = inputs.LayerWeights<T>(l);
     std::copy_n(weights.bias, kGates, arrays->bias);
+    arrays->extras = inputs.LayerExtraWeights<T>(l);
     return Status();
   }
 };
@@ -197,25 +202,29 @@ class BackwardOp : public StackOp<T> {
   // The arrays of one layer that no other layer shares.
   static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, BackwardArrays<T>* arrays) {
     const Layer& layer = inputs.layers[l];
-    const int number = inputs.layers.size(), first_kernel = 1 + 2 * number;
+    const int number = inputs.layers.size();
     OpInputList d_c_last, d_h_last;
     RETURN_IF_ERROR(context->input_list("d_c_last", &d_c_last));
     RETURN_IF_ERROR(context->input_list("d_h_last", &d_h_last));
     RETURN_IF_ERROR(ExpectShape("d_c_last", d_c_last[l], {layer.batch, layer.units}));
-    RETURN_IF_ERROR(ExpectShape("d_h_last", d_h_last[l], {layer.batch, layer.units}));
+    RETURN_IF_ERROR(ExpectShape("d_h_last", d_h_last[l], {layer.batch, layer.outputs()}));
     arrays->c = inputs.c[l].flat<T>().data();
     arrays->h = inputs.h[l].flat<T>().data();
     arrays->d_c_last = d_c_last[l].flat<T>().data();
     arrays->d_h_last = d_h_last[l].flat<T>().data();
     arrays->weights = inputs.LayerWeights<T>(l);
+    arrays->extras = inputs.LayerExtraWeights<T>(l);
     const int d_c = 1 + l, d_h = 1 + number + l;
     RETURN_IF_ERROR(Result(context, d_c, inputs.c[l].shape(), context->output_required(d_c), &arrays->d_c));
     RETURN_IF_ERROR(Result(context, d_h, inputs.h[l].shape(), context->output_required(d_h), &arrays->d_h));
-    std::vector<T*> d_kernels, d_biases;
-    const TensorRange &kernels = inputs.kernels[l], &biases = inputs.biases[l];
-    RETURN_IF_ERROR(Results(context, first_kernel, kernels, &d_kernels));
-    RETURN_IF_ERROR(Results(context, first_kernel + inputs.all_kernels.size(), biases, &d_biases));
+    std::vector<T*> d_kernels, d_biases, d_peepholes, d_projection;
+    int first = 1 + 2 * number;
+    RETURN_IF_ERROR(Results(context, &first, inputs.kernels[l], &d_kernels));
+    RETURN_IF_ERROR(Results(context, &first, inputs.biases[l], &d_biases));
+    RETURN_IF_ERROR(Results(context, &first, inputs.peepholes[l], &d_peepholes));
+    RETURN_IF_ERROR(Results(context, &first, inputs.projections[l], &d_projection));
     arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
+    arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection);
     return Status();
   }
 
@@ -227,15 +236,16 @@ class BackwardOp : public StackOp<T> {
     return Status();
   }
 
-  // Allocates the gradients of a layer's kernels or biases, if any of them is required. `first` is the index of the
-  // output for the first tensor of the first layer.
-  static Status Results(OpKernelContext* context, int first, const TensorRange& tensors, std::vector<T*>* data) {
+  // Allocates the gradients of a layer's kernels, for example, if any of them is required. `first` is the index of the
+  // output for the first kernel of the first layer; afterwards, it is the index after those of the last layer.
+  static Status Results(OpKernelContext* context, int* first, const TensorRange& tensors, std::vector<T*>* data) {
     bool any = false;
-    for (int k = 0; k < tensors.number; ++k) any |= context->output_required(first + tensors.first + k);
+    for (int k = 0; k < tensors.number; ++k) any |= context->output_required(*first + tensors.first + k);
     for (int k = 0; k < tensors.number; ++k) {
       data->push_back(nullptr);
-      RETURN_IF_ERROR(Result(context, first + tensors.first + k, tensors[k].shape(), any, &data->back()));
+      RETURN_IF_ERROR(Result(context, *first + tensors.first + k, tensors[k].shape(), any, &data->back()));
     }
+    *first += tensors.list->size();
     return Status();
   }
 };

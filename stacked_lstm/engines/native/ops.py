@@ -8,6 +8,7 @@ from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
+from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -21,6 +22,14 @@ class _Inputs(NamedTuple):
     lengths: list[tf.Tensor]
     kernels: list[tf.Tensor]
     biases: list[tf.Tensor]
+    peepholes: list[tf.Tensor]
+    projections: list[tf.Tensor]
+    cell_clips: list[tf.Tensor]
+    projection_clips: list[tf.Tensor]
+
+
+# The attributes with the sizes of the lists in `_Inputs`.
+_SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
 
 
 def forward(
@@ -30,6 +39,8 @@ def forward(
     ops = library.load()
     # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
+    extras = [layer.extras for layer in layers]
+    projections = [[] if extra.projection is None else [extra.projection] for extra in extras]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
         c=[c for c, _ in states],
@@ -37,16 +48,26 @@ def forward(
         lengths=[] if lengths is None else [lengths],
         kernels=sum(kernels, []),
         biases=[tf.convert_to_tensor(bias) for layer in layers for bias in layer.biases],
-        packed=[ops.stacked_lstm_pack(kernels=layer_kernels) for layer_kernels in kernels],
+        peepholes=[peephole for extra in extras for peephole in extra.peepholes or []],
+        projections=sum(projections, []),
+        cell_clips=_bounds([extra.cell_clip for extra in extras], x.dtype),
+        projection_clips=_bounds([extra.projection_clip for extra in extras], x.dtype),
+        packed=[ops.stacked_lstm_pack(kernels=k, projections=p) for k, p in zip(kernels, projections)],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
     )
     return outputs, [LSTMState(*state) for state in zip(c, h)]
 
 
-def signature(layer: Layer) -> tuple[str, str, int, int]:
+def _bounds(clips: Sequence[float | None], dtype: tf.DType) -> list[tf.Tensor]:
+    """Returns the bounds of the layers as tensors; an empty list if there are none."""
+    return [tf.constant(clip, dtype) for clip in clips if clip is not None]
+
+
+def signature(layer: Layer) -> tuple:
     """What all layers of one op have in common."""
-    return layer.activation.name, layer.recurrent_activation.name, len(layer.kernels), len(layer.biases)
+    functions = layer.activation.name, layer.recurrent_activation.name
+    return (*functions, len(layer.kernels), len(layer.biases), *[extra is not None for extra in layer.extras])
 
 
 def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
@@ -61,9 +82,8 @@ def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequen
 
 def _split_inputs(op: tf.Operation) -> tuple[_Inputs, list[tf.Tensor]]:
     """Returns the shared inputs of a forward op or a backward op, and its other inputs."""
-    attributes = ("layers", "layers", "number_of_lengths", "number_of_kernels", "number_of_biases")
-    c, h, lengths, kernels, biases, others = _split_by(op, op.inputs[1:], attributes)
-    return _Inputs(op.inputs[0], c, h, lengths, kernels, biases), others
+    *lists, others = _split_by(op, op.inputs[1:], _SIZES)
+    return _Inputs(op.inputs[0], *lists), others
 
 
 def _op_activations(op: tf.Operation) -> dict[str, str]:
@@ -74,8 +94,9 @@ def _op_activations(op: tf.Operation) -> dict[str, str]:
 def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> list:
     inputs, _ = _split_inputs(op)
     layers = op.get_attr("layers")
-    with tf.device(None), tf.device(op.device):  # The device of the layers, not that of the call of tf.gradients.
-        d_x, d_c, d_h, d_kernels, d_biases = library.load().stacked_lstm_backward(
+    device = op.outputs[0].device  # That of the layers, not that of the call of tf.gradients.
+    with tf.device(None), tf.device(device):
+        d_x, d_c, d_h, d_kernels, d_biases, d_peepholes, d_projections = library.load().stacked_lstm_backward(
             outputs=op.outputs[0],
             cache=op.outputs[-1],
             d_outputs=d_outputs,
@@ -84,8 +105,9 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             **inputs._asdict(),
             **_op_activations(op),
         )
-    d_lengths, d_packed = [None] * len(inputs.lengths), [None] * layers
-    return [d_x] + d_c + d_h + d_lengths + d_kernels + d_biases + d_packed
+    d_weights = d_kernels + d_biases + d_peepholes + d_projections
+    d_clips_and_packed = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips) + layers)
+    return [d_x] + d_c + d_h + [None] * len(inputs.lengths) + d_weights + d_clips_and_packed
 
 
 tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights themselves, too, and has their gradients.
@@ -95,21 +117,26 @@ tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights them
 def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     inputs, others = _split_inputs(op)
     upstream = others[2:]  # After outputs and cache.
-    primals = [inputs.x] + inputs.c + inputs.h + inputs.kernels + inputs.biases
+    weights = inputs.kernels + inputs.biases + inputs.peepholes + inputs.projections
+    primals = [inputs.x] + inputs.c + inputs.h + weights
     lengths = inputs.lengths[0] if inputs.lengths else None
 
     def run(x: tf.Tensor, *copies: tf.Tensor) -> list[tf.Tensor]:
-        c, h, kernels, biases = _split_by(op, copies, ("layers", "layers", "number_of_kernels"))
-        return second_derivatives.results(_layers(kernels, biases, op), x, list(zip(c, h)), lengths)
+        c, h, *weights = _split_by(op, copies, _SIZES[:2] + _SIZES[3:6])
+        kernels, biases, peepholes, projections = weights
+        substitutes = inputs._replace(kernels=kernels, biases=biases, peepholes=peepholes, projections=projections)
+        return second_derivatives.results(_layers(substitutes, op), x, list(zip(c, h)), lengths)
 
     d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)
     states = 1 + 2 * op.get_attr("layers")
-    return d_primals[:states] + [None] * len(inputs.lengths) + d_primals[states:] + [None, None] + d_upstream
+    # The clips, outputs and cache have none.
+    d_others = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips) + 2)
+    return d_primals[:states] + [None] * len(inputs.lengths) + d_primals[states:] + d_others + d_upstream
 
 
-def _layers(kernels: Sequence[tf.Tensor], biases: Sequence[tf.Tensor], op: tf.Operation) -> list[Layer]:
-    """The `Layer`s of an op, with other tensors in the places of its kernels and biases."""
-    if not kernels[0].shape.is_fully_defined():  # The graph was imported without it.
+def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
+    """The `Layer`s of an op, with these inputs in the places of its own."""
+    if not inputs.kernels[0].shape.is_fully_defined():  # The graph was imported without it.
         raise ValueError(
             "StackedLSTM: second derivatives of the engine 'native' need weights of known shapes, which this imported "
             "graph has lost; build the graph anew, or import it with its shapes"
@@ -117,20 +144,24 @@ def _layers(kernels: Sequence[tf.Tensor], biases: Sequence[tf.Tensor], op: tf.Op
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):
-        layer_kernels, layer_biases = (
-            tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count]
-            for tensors in (kernels, biases)
+        kernels, biases, peepholes, projection, cell_clip, projection_clip = (
+            tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count] for tensors in inputs[4:]
         )
-        rows, columns = layer_kernels[0].shape.as_list()
-        hidden_size = columns if len(layer_kernels) == 4 else columns // 4
+        rows, columns = kernels[0].shape.as_list()
+        hidden_size = columns if len(kernels) == 4 else columns // 4
+        extras = Extras(
+            peepholes or None, *(tensor[0] if tensor else None for tensor in (cell_clip, projection, projection_clip))
+        )
+        output_size = projection[0].shape.as_list()[1] if projection else hidden_size
         layers.append(
             Layer(
-                rows - hidden_size,
+                rows - output_size,
                 hidden_size,
-                layer_kernels,
-                layer_biases,
+                kernels,
+                biases,
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
+                extras=extras,
             )
         )
     return layers

@@ -2,16 +2,19 @@
 
 #include "layout.h"
 #include "lstm.h"
+#include "projection.h"
 #include "schedule.h"
 
 namespace stacked_lstm {
 
 template <class T>
-void Pack(int64_t inputs, int64_t units, const Weights<const T>& weights, T* packed, const Threads& threads) {
-  const PackedWeights<T> layout(packed, inputs, units);
+void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, T* packed, const Threads& threads) {
+  const PackedWeights<T> layout(packed, layer);
+  const ColumnPanels<T> panels(packed + PackedWeights<T>::Size(layer), layer.units, layer.extras.projection);
   Threads team_threads = threads;
-  if (PackedSize(inputs, units) * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
+  if (PackedSize<T>(layer) * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
   Team::Run(team_threads, [&](Worker& worker) {
+    worker.ForEach(panels.panels(), [&](int64_t panel) { PackMatrix(panels, panel, projection, layer.extras.projection, 1); });
     worker.ForEach(2 * layout.panels(), [&](int64_t k) {
       const Factor factor = kFactors[k / layout.panels()];
       const int64_t panel = k % layout.panels(), first = factor == Factor::kH ? weights.h_row : weights.x_row;
@@ -27,7 +30,7 @@ void Pack(int64_t inputs, int64_t units, const Weights<const T>& weights, T* pac
   });
 }
 
-template void Pack(int64_t, int64_t, const Weights<const float>&, float*, const Threads&);
-template void Pack(int64_t, int64_t, const Weights<const double>&, double*, const Threads&);
+template void Pack(const Layer&, const Weights<const float>&, const float*, float*, const Threads&);
+template void Pack(const Layer&, const Weights<const double>&, const double*, double*, const Threads&);
 
 }  // namespace stacked_lstm

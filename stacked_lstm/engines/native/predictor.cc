@@ -56,7 +56,7 @@ class StackPredictor : public Predictor {
         const T* const bias = biases[l * kGates + gate];
         layer.bias[gate].assign(bias, bias + layer.units);
       }
-      Pack<T>(layer.inputs, layer.units, weights, layer.packed.get(), threads_);
+      Pack<T>(layer.Sizes(), weights, nullptr, layer.packed.get(), threads_);
     }
   }
 
@@ -91,7 +91,10 @@ class StackPredictor : public Predictor {
 
  private:
   struct StackLayer {
-    StackLayer(int64_t inputs, int64_t units) : inputs(inputs), units(units), packed(PackedSize(inputs, units)) {}
+    StackLayer(int64_t inputs, int64_t units) : inputs(inputs), units(units), packed(PackedSize<T>(Sizes())) {}
+
+    // A layer of these sizes.
+    Layer Sizes() const { return {0, 0, inputs, units, Activation::kTanh, Activation::kSigmoid, nullptr}; }
 
     const int64_t inputs, units;
     const Buffer<T> packed;

@@ -81,20 +81,26 @@ double TimePerStep(const Plan<T>& plan, int64_t depth) {
   return plan.layer.batch * (products + plan.panels * kPointwiseTime);
 }
 
+// The depth of the products that wait for the step before. A projection is as much work as a quarter of its width.
+template <class T>
+int64_t RecurrentDepth(const Plan<T>& plan) {
+  return plan.layer.outputs() + plan.layer.extras.projection / kGates;
+}
+
 // Nanoseconds for a step of the forward pass, and for the part of a step that waits for the step before it.
 template <class T>
 double StepTime(const Plan<T>& plan) {
-  return TimePerStep(plan, plan.layer.units + plan.layer.inputs);
+  return TimePerStep(plan, RecurrentDepth(plan) + plan.layer.inputs);
 }
 template <class T>
 double RecurrentTime(const Plan<T>& plan) {
-  return TimePerStep(plan, plan.layer.units);
+  return TimePerStep(plan, RecurrentDepth(plan));
 }
 
 // Whether the weights of a layer fit into a core's own cache.
 template <class T>
 bool WeightsFit(const Plan<T>& plan) {
-  const int64_t size = plan.row_width * (plan.layer.units + plan.layer.inputs);
+  const int64_t size = plan.row_width * (RecurrentDepth(plan) + plan.layer.inputs);
   return size * static_cast<int64_t>(sizeof(T)) <= kCoreCache;
 }
 
@@ -123,15 +129,15 @@ int UsefulThreads(Direction direction, const Plan<T>& plan, int threads) {
   const auto clamp = [threads](double count) {
     return static_cast<int>(std::max(1.0, std::min<double>(threads, count)));
   };
-  const int64_t units = plan.layer.units, inputs = plan.layer.inputs;
+  const int64_t depth = RecurrentDepth(plan), inputs = plan.layer.inputs;
   const bool forward = direction == Direction::kForward;
   const double recurrent_time = RecurrentTime(plan);
-  const double time = TimePerStep(plan, forward ? units + inputs : 3 * units + 2 * inputs);
+  const double time = TimePerStep(plan, forward ? depth + inputs : 3 * depth + 2 * inputs);
   const int count = clamp(plan.longest * time / kThreadTime);
   // With more threads than a step can employ, threads would wait longer than they work.
   if (recurrent_time >= kShortStep) return std::min(count, clamp(1 + recurrent_time / kShortStep));
   // If steps are not shared, products over many steps are. The forward pass has only input products.
-  return forward && inputs <= units ? 1 : count;
+  return forward && inputs <= depth ? 1 : count;
 }
 
 // The number of threads that a stack can employ.

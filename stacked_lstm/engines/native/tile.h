@@ -9,15 +9,14 @@
 
 namespace stacked_lstm {
 
-// The number of vectors side by side in a panel. In the forward pass these are the four gates of a vector of units.
-constexpr int kPanelVectors = 4;
-
-// The layout of the left factor: rows that are `stride` numbers apart, or strips [depth, rows], which are contiguous.
-enum class Left { kRows, kStrips };
+// The layout of the left factor: rows that are `stride` numbers apart; strips [depth, rows], which are contiguous; or
+// columns [depth, rows], which are `stride` numbers apart.
+enum class Left { kRows, kStrips, kColumns };
 
 // out[r, :] = init[r, :] + sum over k < depth of left(r, k) * panel[k, :], for `Rows` rows and `Vectors` vectors.
 //
-//   left: [Rows, depth], with rows `left_stride` numbers apart; or a strip [depth, Rows].
+//   left: [Rows, depth], with rows `left_stride` numbers apart; a strip [depth, Rows]; or [depth, Rows], with the numbers
+//     of each k `left_stride` numbers apart.
 //   panel: [depth, Vectors * kSize], contiguous.
 //   init: rows `init_stride` numbers apart (0 repeats one row), or null for zeros. It may be `out`.
 template <class T, int Rows, int Vectors, Left layout>
@@ -45,6 +44,7 @@ void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, con
     }
     panel += Vectors * kSize;
     if (layout == Left::kStrips) left += Rows;
+    if (layout == Left::kColumns) left += left_stride;
   }
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < Vectors; ++v) Store(out + r * out_stride + v * kSize, sum[r][v]);

@@ -24,6 +24,9 @@ constexpr int kTileRows = 6;
 constexpr int kTileRows = 3;
 #endif
 
+// The number of vectors side by side in a panel. In the forward pass these are the four gates of a vector of units.
+constexpr int kPanelVectors = 4;
+
 template <class T>
 struct Integer;
 template <>
@@ -82,6 +85,14 @@ inline Vec<T> LoadFirst(const T* source, int count) {
   Vec<T> value = {};
   std::memcpy(&value, source, count * sizeof(T));
   return value;
+}
+
+// The first `count` numbers of a vector; the others are zero.
+template <class V>
+inline V First(V value, int count) {
+  V first = {};
+  std::memcpy(&first, &value, count * sizeof(value[0]));
+  return first;
 }
 
 template <class T>

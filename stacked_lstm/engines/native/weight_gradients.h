@@ -19,13 +19,13 @@ class WeightGradients {
       : layer_(plan.layer),
         plan_(plan),
         arrays_(arrays),
-        h_strips_(layer_.units, kTileRows),
+        h_strips_(layer_.outputs(), kTileRows),
         x_strips_(layer_.inputs, kTileRows),
         max_rows_(max_rows),
-        strips_((layer_.units + layer_.inputs) * max_rows),
+        strips_((layer_.outputs() + layer_.inputs) * max_rows),
         panels_(threads * max_rows * kWidth),
-        zeros_(std::max(layer_.units, layer_.inputs)) {
-    std::fill(zeros_.get(), zeros_.get() + std::max(layer_.units, layer_.inputs), T(0));
+        zeros_(std::max(layer_.outputs(), layer_.inputs)) {
+    std::fill(zeros_.get(), zeros_.get() + std::max(layer_.outputs(), layer_.inputs), T(0));
   }
 
   // Adds the gradients of some steps; `dz` has their rows. The first call sets the gradients instead of adding.
@@ -44,6 +44,18 @@ class WeightGradients {
     });
   }
 
+  // Sets all gradients to zero.
+  void SetToZero() const {
+    const Weights<T>& weights = arrays_.d_weights;
+    for (int gate = 0; gate < kGates; ++gate) {
+      for (int64_t row = 0; weights.kernel[gate] && row < layer_.outputs() + layer_.inputs; ++row) {
+        T* const kernel_row = weights.kernel[gate] + row * weights.stride;
+        std::fill(kernel_row, kernel_row + layer_.units, T(0));
+      }
+      if (weights.bias[gate]) std::fill(weights.bias[gate], weights.bias[gate] + layer_.units, T(0));
+    }
+  }
+
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
@@ -57,11 +69,11 @@ class WeightGradients {
       const bool is_past_end = t >= plan_.Length(b);
       x[row - piece.begin] = is_past_end ? zeros_.get() : arrays_.x + position * layer_.inputs;
       h[row - piece.begin] = is_past_end ? zeros_.get()
-                             : t > 0     ? arrays_.outputs + (position - layer_.batch) * layer_.units
-                                         : arrays_.h + b * layer_.units;
+                             : t > 0     ? arrays_.outputs + (position - layer_.batch) * h_strips_.total
+                                         : arrays_.h + b * h_strips_.total;
     }
     PackColumns(h_strips_, h, rows, piece, strips_.get());
-    PackColumns(x_strips_, x, rows, piece, strips_.get() + layer_.units * rows);
+    PackColumns(x_strips_, x, rows, piece, strips_.get() + h_strips_.total * rows);
   }
 
   static void PackColumns(const Pieces& columns, const T* const* source, int64_t rows, Range piece, T* strips) {

@@ -1,14 +1,22 @@
-"""Dropout on all time steps of a layer at once, for calls that run on an engine.
+"""Dropout on all time steps of a layer at once, and the noise of zoneout.
 
 A mask has 0 for what is dropped, and 1 / keep_prob for what is kept.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from stacked_lstm import checks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
+
+
+def seed_at(place: str, seed: int | None) -> int | None:
+    """Returns the seed of the op at a place, such as "state_1". It differs from place to place. None stays None."""
+    if seed is None:
+        return None
+    return int(hashlib.md5(f"{seed}{place}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: int | None) -> tf.Tensor:
@@ -36,7 +44,7 @@ def draw(shape: tf.Tensor, keep_prob: Any, seed: int | None, dtype: tf.DType) ->
     """
     if not tf.is_tensor(keep_prob) and keep_prob <= 0:
         checks.fail("DropoutWrapper", "keep probabilities above 0", keep_prob)
-    keep_prob = tf.cast(keep_prob, dtype)
+    keep_prob = _as_tensor(keep_prob, dtype)
     noise = tf.random_uniform(shape, seed=seed, dtype=dtype)
     return tf.cast(noise >= 1 - keep_prob, dtype) * (1 / keep_prob)
 
@@ -54,8 +62,18 @@ def drop_in_all_steps(series: tf.Tensor, keep_prob: Any, noise: tf.Tensor) -> tf
 
 def mask_for_all_steps(keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
     """Returns the mask [1, N] of `drop_in_all_steps`."""
-    keep_prob = tf.cast(keep_prob, noise.dtype)
+    keep_prob = _as_tensor(keep_prob, noise.dtype)
     return tf.floor(keep_prob + noise) / keep_prob
+
+
+def zoneout(shape: tf.Tensor, rate: Any, seed: int | None, dtype: tf.DType) -> tf.Tensor:
+    """Returns noise of a shape, 1 with the probability `rate`, a float or scalar tensor, and 0 otherwise."""
+    return tf.cast(tf.random_uniform(shape, seed=seed, dtype=dtype) < _as_tensor(rate, dtype), dtype)
+
+
+def _as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
+    """Returns a number or a tensor in a dtype. tf.cast would round numbers to float32."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
 def _multiply(series: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

@@ -16,10 +16,14 @@ class Norm(NamedTuple):
     Fields:
       gamma: the gain.
       beta: the shift.
+      epsilon: a number that is added to the variance; None for TensorFlow's, 1e-12.
+
+    In float16, 1e-3 is added, whatever `epsilon` is.
     """
 
     gamma: Any
     beta: Any
+    epsilon: float | None = None
 
     def __call__(self, value: tf.Tensor) -> tf.Tensor:
         """Returns `value` [B, ..., H] with mean 0 and variance 1 along its last axis, times gamma, plus beta.
@@ -27,21 +31,26 @@ class Norm(NamedTuple):
         The operations are TensorFlow 1.15's, so the bits are the same.
         """
         mean, variance = tf.nn.moments(value, [value.shape.ndims - 1], keepdims=True)
-        return tf.nn.batch_normalization(value, mean, variance, self.beta, self.gamma, _epsilon(value))
+        return tf.nn.batch_normalization(value, mean, variance, self.beta, self.gamma, self._epsilon(value))
 
     def on_engines(self, value: tf.Tensor) -> tf.Tensor:
         """Returns the same with a hand-written gradient, which has a third of the operations.
 
         In functions, and so in loops of control flow v2, TensorFlow 1.15 cannot follow it and differentiates itself.
+        Second derivatives are right, too. Those of `tf.nn.moments` are not, because it takes the mean for a constant.
         """
+
+        def parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            centered = x - _mean(x)
+            inverse = tf.math.rsqrt(_mean(tf.square(centered)) + self._epsilon(x))
+            return centered * inverse, inverse
+
         if tf.get_default_graph().building_function:
-            return self(value)
+            return parts(value)[0] * self.gamma + self.beta
 
         @tf.custom_gradient
         def normalize(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> Any:
-            centered = x - _mean(x)
-            inverse = tf.math.rsqrt(_mean(tf.square(centered)) + _epsilon(x))
-            unit = centered * inverse
+            unit, inverse = parts(x)
 
             def backward(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
                 d_unit = dy * gamma
@@ -52,15 +61,16 @@ class Norm(NamedTuple):
 
         return normalize(value, tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta))
 
+    def _epsilon(self, value: tf.Tensor) -> float:
+        if value.dtype == tf.float16:
+            return 1e-3
+        return 1e-12 if self.epsilon is None else self.epsilon
+
 
 def add_norm(cell: Any, name: str, width: int, gain: float, shift: float) -> Norm:
     """Makes the variables `<name>/gamma` and `<name>/beta` of a cell, [width] each, with these initial values."""
     gamma = cell.add_variable(name + "/gamma", [width], initializer=tf.constant_initializer(gain))
     return Norm(gamma, cell.add_variable(name + "/beta", [width], initializer=tf.constant_initializer(shift)))
-
-
-def _epsilon(value: tf.Tensor) -> float:
-    return 1e-3 if value.dtype == tf.float16 else 1e-12
 
 
 def _mean(value: tf.Tensor) -> tf.Tensor:
@@ -69,4 +79,5 @@ def _mean(value: tf.Tensor) -> tf.Tensor:
 
 def stack(norms: Sequence[Norm]) -> Norm:
     """Returns one normalization for values [B, len(norms), H]. It takes fewer operations than one for each."""
-    return Norm(*[tf.stack([tf.convert_to_tensor(part) for part in parts]) for parts in zip(*norms)])
+    gammas, betas = ([tf.convert_to_tensor(part) for part in parts] for parts in list(zip(*norms))[:2])
+    return Norm(tf.stack(gammas), tf.stack(betas), norms[0].epsilon)

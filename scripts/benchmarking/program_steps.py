@@ -1,0 +1,53 @@
+"""Contestants of programs: a program of `programs` as a step, with an engine or with TensorFlow's own cells."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any, Callable
+
+from benchmarking.contestants import TENSORFLOW
+from benchmarking.graphs import prepare
+from programs import Program
+from programs.graph import recurrent_part
+from programs.names import Names, stacked_lstm_names, tensorflow_names
+from shared import environment
+from stacked_lstm import engines, rnn_cell
+from stacked_lstm.compat import tf
+
+
+def step(contestant: str, program: Program, x: None, mode: str, device: str) -> Callable[[], Any]:
+    """A step of a program in a session with default settings, as most programs have it.
+
+    The attribute `facts` of the result is a dictionary of what the first table shows: "engines" (the engine of each
+    call of a loop), and "build_seconds" and "ops" of the whole program.
+    """
+    prepare(device)
+    names = tensorflow_names() if contestant == TENSORFLOW else stacked_lstm_names()
+    engine = "" if contestant == TENSORFLOW else contestant
+    with environment.variable(engines.ENVIRONMENT_VARIABLE, engine):  # Programs name no engine.
+        _import_everything(names)
+        with tf.Graph().as_default() as graph:
+            begin = time.perf_counter()
+            added = program.build(names, mode == "training")
+            seconds, ops = time.perf_counter() - begin, len(graph.get_operations())
+            fetches = added.fetches if program.part == "whole" else recurrent_part(added, mode == "training")
+            used = [] if contestant == TENSORFLOW else [rnn_cell.engine_used(outputs).name for outputs in added.loops]
+            session = _new_session()
+            session.run(tf.global_variables_initializer())
+    call = functools.partial(session.make_callable(fetches, list(added.feeds)), *added.feeds.values())
+    call.facts = {"engines": used, "build_seconds": seconds, "ops": ops}
+    return call
+
+
+def _import_everything(names: Names) -> None:
+    """Builds a small graph: the first one imports modules and loads the native engine, which is not measured."""
+    with tf.Graph().as_default():
+        cell = names.rnn.BasicLSTMCell(1)
+        outputs, _ = names.rnn.dynamic_rnn(cell, tf.zeros([1, 1, 1]), dtype=tf.float32)
+        tf.train.AdamOptimizer().minimize(tf.reduce_sum(outputs))
+
+
+def _new_session() -> tf.Session:
+    """A session whose ops may run on another device than the program says: `/gpu:0` is the CPU if there is no GPU."""
+    return tf.Session(config=tf.ConfigProto(allow_soft_placement=True, gpu_options=tf.GPUOptions(allow_growth=True)))

@@ -1,0 +1,118 @@
+// Gradients of peepholes and projections. Both are sums over all steps and sequences.
+
+#ifndef STACKED_LSTM_EXTRA_GRADIENTS_H_
+#define STACKED_LSTM_EXTRA_GRADIENTS_H_
+
+#include "buffer.h"
+#include "layout.h"
+#include "lstm.h"
+#include "plan.h"
+#include "schedule.h"
+#include "tile.h"
+
+namespace stacked_lstm {
+
+template <class T>
+class ExtraGradients {
+ public:
+  // max_rows: the maximum number of rows of [step, sequence] that the methods take.
+  ExtraGradients(const Plan<T>& plan, const BackwardArrays<T>& arrays, int64_t max_rows, const LayerSchedule& schedule)
+      : layer_(plan.layer),
+        plan_(plan),
+        arrays_(arrays),
+        schedule_(schedule),
+        cells_(CacheView<const T>(arrays.cache, layer_).cells),
+        strips_(layer_.units, kTileRows),
+        max_rows_(max_rows),
+        panels_(arrays.d_extras.projection ? schedule.threads * max_rows * kWidth : 0) {}
+
+  void SetToZero() const {
+    for (T* peephole : arrays_.d_extras.peephole) {
+      if (peephole) std::fill(peephole, peephole + layer_.units, T(0));
+    }
+    T* const projection = arrays_.d_extras.projection;
+    if (projection) std::fill(projection, projection + layer_.units * layer_.extras.projection, T(0));
+  }
+
+  // Both methods add the gradients of some steps. The first call sets the gradients instead of adding.
+
+  // dz: the gradients of pre-activations of these steps.
+  void AddPeepholes(Worker& worker, Range steps, const T* dz, bool first) const {
+    if (!arrays_.d_extras.peephole[0]) return;
+    worker.ForEach(plan_.panels, [&](int64_t panel) { AddPeepholePanel(panel, steps, dz, first); });
+  }
+
+  // m: o phi(c') of these steps, in rows padded to whole vectors. d: the gradients of its projection, likewise. Both are
+  // zero past the end of each sequence.
+  void AddProjection(Worker& worker, Range steps, const T* m, const T* d, bool first) const {
+    if (!arrays_.d_extras.projection) return;
+    const int64_t rows = steps.size() * layer_.batch, panels = (layer_.extras.projection + kWidth - 1) / kWidth;
+    const int64_t shares = std::min(schedule_.GradientShares(panels), (strips_.number + kSize - 1) / kSize);
+    ForEachShare(worker, panels, shares, [&](int64_t panel, Share share) {
+      T* const packed = panels_.get() + worker.index() * max_rows_ * kWidth;
+      PackPanel(panel, rows, d, packed);
+      const Range range = share.Slice(strips_.number);
+      for (int64_t k = range.begin; k < range.end; ++k) AddRows(panel, strips_[k], rows, m, packed, first);
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+
+  void AddPeepholePanel(int64_t panel, Range steps, const T* dz, bool first) const {
+    const int count = plan_.Units(panel);
+    Vec<T> sums[3] = {};
+    for (int64_t t = steps.begin; t < steps.end; ++t) {
+      for (int64_t b = 0; b < layer_.batch; ++b) {
+        if (t >= plan_.Length(b)) continue;
+        const int64_t row = t * layer_.batch + b;
+        const T* const d = dz + (row - steps.begin * layer_.batch) * plan_.row_width + panel * kWidth;
+        const Vec<T> before = t > 0 ? Load(cells_.At(row - layer_.batch, panel))
+                                    : LoadFirst(arrays_.c + b * layer_.units + panel * kSize, count);
+        sums[0] += Load(d) * before;
+        sums[1] += Load(d + 2 * kSize) * before;
+        sums[2] += Load(d + 3 * kSize) * Load(cells_.At(row, panel));
+      }
+    }
+    for (int k = 0; k < 3; ++k) {
+      T* const target = arrays_.d_extras.peephole[k] + panel * kSize;
+      StoreFirst(target, first ? sums[k] : LoadFirst(target, count) + sums[k], count);
+    }
+  }
+
+  // Copies a panel of columns of `d` to contiguous memory, padded to 4 vectors.
+  void PackPanel(int64_t panel, int64_t rows, const T* d, T* target) const {
+    const int64_t stride = VectorCount<T>(layer_.extras.projection) * kSize, column = panel * kWidth;
+    const int64_t width = std::min(kWidth, stride - column);
+    for (int64_t row = 0; row < rows; ++row, target += kWidth) {
+      std::copy_n(d + row * stride + column, width, target);
+      std::fill(target + width, target + kWidth, T(0));
+    }
+  }
+
+  // Adds to the rows of some units for a panel of columns.
+  void AddRows(int64_t panel, Range units, int64_t rows, const T* m, const T* d, bool first) const {
+    alignas(64) T sum[kTileRows * kWidth];
+    const int64_t width = layer_.extras.projection, count = std::min(kWidth, width - panel * kWidth);
+    SelectTile<T, kPanelVectors, Left::kColumns>(units.size())(rows, m + units.begin, plan_.panels * kSize, d, nullptr,
+                                                               0, sum, kWidth);
+    for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      T* const target = arrays_.d_extras.projection + unit * width + panel * kWidth;
+      const T* const source = sum + (unit - units.begin) * kWidth;
+      for (int64_t n = 0; n < count; ++n) target[n] = first ? source[n] : target[n] + source[n];
+    }
+  }
+
+  const Layer& layer_;
+  const Plan<T>& plan_;
+  const BackwardArrays<T>& arrays_;
+  const LayerSchedule& schedule_;
+  const PanelRows<const T, 1> cells_;
+  const Pieces strips_;  // The units.
+  const int64_t max_rows_;
+  const Buffer<T> panels_;
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_EXTRA_GRADIENTS_H_

@@ -1,0 +1,271 @@
+// The forward pass of one layer. The pointwise part of a step follows its products while they are in the first-level
+// cache. schedule.h decides how threads share the work.
+
+#ifndef STACKED_LSTM_FORWARD_PASS_H_
+#define STACKED_LSTM_FORWARD_PASS_H_
+
+#include "buffer.h"
+#include "cell.h"
+#include "layout.h"
+#include "lstm.h"
+#include "plan.h"
+#include "projection.h"
+#include "schedule.h"
+#include "tile.h"
+
+namespace stacked_lstm {
+
+// The methods are const because the members of a team share the object. They write to buffers and the caller's arrays.
+template <class T, class Cell>
+class ForwardPass {
+ public:
+  ForwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const ForwardArrays<T>& arrays, const Cell& cell)
+      : layer_(plan.layer),
+        arrays_(arrays),
+        cell_(cell),
+        plan_(plan),
+        schedule_(schedule),
+        by_rows_(schedule.sharing == Sharing::kRows),
+        has_cache_(arrays.cache != nullptr),
+        has_projection_(Cell::kHasExtras && layer_.extras.projection),
+        packed_(arrays.packed, layer_),
+        projection_(arrays.packed + PackedWeights<T>::Size(layer_), layer_.units, layer_.extras.projection),
+        cache_(arrays.cache, layer_),
+        z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
+        c_(has_cache_ ? 0 : layer_.batch, plan.panels),
+        m_(has_projection_ ? layer_.batch : 0, plan.panels),
+        bias_(plan.row_width),
+        last_panel_((layer_.outputs() + layer_.inputs) * kWidth) {
+    PadBias();
+    PadLastPanel();
+    FinishEmptySequences();
+  }
+
+  // Runs the whole layer. All members of a team call it.
+  void Run(Worker& worker) const {
+    if (by_rows_) return RunRows(worker);
+    for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
+      const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
+      ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
+                   [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
+      if (schedule_.sharing == Sharing::kOneThread) {
+        worker.ForEach(1, [&](int64_t) { Steps(part, part, kWhole); });
+      } else {
+        SharedSteps(worker, part);
+      }
+    }
+  }
+
+  // kLayers: runs at most `part_steps` steps of all sequences in one thread.
+  void Chunk(Range steps) const {
+    for (int64_t panel = 0; panel < plan_.panels; ++panel) InputProducts(steps, panel, kWhole);
+    Steps(steps, steps, kWhole);
+  }
+
+  // Sets the outputs and the cache after the longest sequence to zero. It follows `Run` or the `Chunk`s.
+  void ZeroRest(Worker& worker) const {
+    const int64_t size = layer_.batch * layer_.outputs();
+    worker.ForEach(size ? layer_.steps - plan_.longest : 0, [&](int64_t k) {
+      T* const outputs = Output(plan_.longest + k, 0, 0);
+      std::fill(outputs, outputs + size, T(0));
+      if (has_cache_) cache_.SetToZero({(plan_.longest + k) * layer_.batch, (plan_.longest + k + 1) * layer_.batch});
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+
+  // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
+  // them.
+  void RunRows(Worker& worker) const {
+    const Range whole = {0, plan_.longest};
+    const Pieces chunks(plan_.longest, schedule_.row_steps);
+    for (int64_t chunk = 0; chunk < chunks.number; ++chunk) {
+      worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(whole, chunks[chunk], {k, schedule_.row_groups}); });
+    }
+  }
+
+  // Members share the units. They wait for each other after each step.
+  void SharedSteps(Worker& worker, Range part) const {
+    for (int64_t t = part.begin; t < part.end; ++t) {
+      ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
+                   [&](int64_t panel, Share share) { StepPanel(t, part, panel, share); });
+      if (!has_projection_) continue;
+      ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
+                   [&](int64_t panel, Share share) { ProjectPanel(t, panel, share); });
+    }
+  }
+
+  // part: the steps whose input products have been computed. share: of the blocks of the batch.
+  void Steps(Range part, Range steps, Share share) const {
+    for (int64_t t = steps.begin; t < steps.end; ++t) {
+      for (int64_t panel = 0; panel < plan_.panels; ++panel) StepPanel(t, part, panel, share);
+      if (!has_projection_) continue;
+      for (int64_t panel = 0; panel < projection_.panels(); ++panel) ProjectPanel(t, panel, share);
+    }
+  }
+
+  // Writes the biases in the order of a row of gates. Missing biases and missing units of the last panel are zero.
+  void PadBias() const {
+    std::fill(bias_.get(), bias_.get() + plan_.row_width, T(0));
+    for (int64_t unit = 0; arrays_.bias[0] && unit < layer_.units; ++unit) {
+      for (int gate = 0; gate < kGates; ++gate) {
+        bias_.get()[unit / kSize * kWidth + gate * kSize + unit % kSize] = arrays_.bias[gate][unit];
+      }
+    }
+  }
+
+  // Copies the last panel of both factors to whole vectors, if it is narrower.
+  void PadLastPanel() const {
+    const int64_t panel = plan_.panels - 1;
+    const int units = plan_.Units(panel);
+    if (units == kSize) return;
+    T* target = last_panel_.get();
+    for (const Factor factor : kFactors) {
+      const T* source = packed_.Panel(factor, panel);
+      for (int64_t k = 0; k < packed_.Rows(factor) * kGates; ++k, source += units, target += kSize) {
+        Store(target, LoadFirst(source, units));
+      }
+    }
+  }
+
+  // Writes the final states of sequences without steps.
+  void FinishEmptySequences() const {
+    for (int64_t b = 0; b < layer_.batch; ++b) {
+      if (plan_.Length(b) > 0) continue;
+      std::copy_n(arrays_.c + b * layer_.units, layer_.units, arrays_.c_last + b * layer_.units);
+      std::copy_n(arrays_.h + b * layer_.outputs(), layer_.outputs(), arrays_.h_last + b * layer_.outputs());
+    }
+  }
+
+  // A panel of weights in whole vectors.
+  const T* Panel(Factor factor, int64_t panel) const {
+    if ((panel + 1) * kSize <= layer_.units) return packed_.Panel(factor, panel);
+    return last_panel_.get() + (factor == Factor::kH ? 0 : layer_.outputs() * kWidth);
+  }
+
+  // The memory for z of a step, and later for its gates. It is in the cache for the backward pass, or in a buffer that
+  // the next part reuses.
+  T* Z(int64_t t, Range part, int64_t b, int64_t panel) const {
+    return has_cache_ ? cache_.gates.At(t * layer_.batch + b, panel)
+                      : z_.At((t - part.begin) * layer_.batch + b, panel);
+  }
+  T* C(int64_t t, int64_t b, int64_t panel) const {
+    return has_cache_ ? cache_.cells.At(t * layer_.batch + b, panel) : c_.At(b, panel);
+  }
+  T* Output(int64_t t, int64_t b, int64_t first) const {
+    return arrays_.outputs + (t * layer_.batch + b) * layer_.outputs() + first;
+  }
+  // Where a vector of o phi(c') goes: to the outputs, or to what the projection takes.
+  T* H(int64_t t, int64_t b, int64_t panel) const {
+    return has_projection_ ? m_.At(b, panel) : Output(t, b, panel * kSize);
+  }
+
+  // Computes x W + b of one panel for a share of the rows of a part.
+  void InputProducts(Range part, int64_t panel, Share share) const {
+    const Pieces rows(part.size() * layer_.batch, kTileRows);
+    const Range range = share.Slice(rows.number);
+    if (range.size() == 0) return;
+    T* const z = Z(part.begin, part, 0, panel);
+    for (int64_t m = range.begin; m < range.end; ++m) {
+      const int64_t row = rows.Begin(m);
+      InputProduct(panel, part.begin * layer_.batch + row, rows.Size(m), z + row * plan_.row_width, plan_.row_width);
+    }
+  }
+
+  // Computes x W + b of one panel for some rows of [step, sequence].
+  void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z, int64_t stride) const {
+    SelectTile<T>(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs, Panel(Factor::kX, panel),
+                        bias_.get() + panel * kWidth, 0, z, stride);
+  }
+
+  // Runs one step of the units of one panel, for a share of the blocks of the batch.
+  void StepPanel(int64_t t, Range part, int64_t panel, Share share) const {
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      if (t < block_end) return Step(t, part, panel, row, rows);
+      for (int64_t b = row; b < row + rows; ++b) SkipUnits(t, panel, b);
+    });
+  }
+
+  // Writes what a step past the end of a sequence leaves for a vector of units: zeros.
+  void SkipUnits(int64_t t, int64_t panel, int64_t b) const {
+    StoreFirst(H(t, b, panel), Vec<T>{}, plan_.Units(panel));
+    if (!has_cache_) return;
+    const int64_t row = t * layer_.batch + b;
+    for (int gate = 0; gate < kGates; ++gate) Store(cache_.gates.At(row, panel) + gate * kSize, Vec<T>{});
+    Store(cache_.cells.At(row, panel), Vec<T>{});
+  }
+
+  void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows) const {
+    alignas(64) T z[kTileRows * kWidth];
+    const int64_t width = layer_.outputs(), batch = layer_.batch;
+    const T* h = t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
+    if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
+    const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
+    SelectTile<T>(rows)(width, h + row * width, width, Panel(Factor::kH, panel), input_product,
+                        by_rows_ ? kWidth : plan_.row_width, z, kWidth);
+    for (int64_t r = 0; r < rows; ++r) Pointwise(t, panel, row + r, z + r * kWidth);
+  }
+
+  void Pointwise(int64_t t, int64_t panel, int64_t b, const T* z) const {
+    const int64_t units = layer_.units, length = plan_.Length(b), first = panel * kSize;
+    const int count = plan_.Units(panel);
+    if (t >= length) return SkipUnits(t, panel, b);
+    const Vec<T> c_before = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
+    const StepValues<T> values = cell_.Step(z, c_before, panel);
+    Store(C(t, b, panel), values.c);
+    StoreFirst(H(t, b, panel), values.h, count);
+    if (has_cache_) {
+      const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
+      T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
+      for (int gate = 0; gate < kGates; ++gate) Store(gates + gate * kSize, gate_values[gate]);
+    }
+    if (t == length - 1) {
+      StoreFirst(arrays_.c_last + b * units + first, values.c, count);
+      if (!has_projection_) StoreFirst(arrays_.h_last + b * units + first, values.h, count);
+    }
+  }
+
+  // Projects one step for a panel of outputs and a share of the blocks of the batch. All units must be done.
+  void ProjectPanel(int64_t t, int64_t panel, Share share) const {
+    alignas(64) T h[kTileRows * kWidth];
+    const int vectors = projection_.Vectors(panel);
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      if (t < block_end) MultiplyByPanel(projection_, panel, rows, m_.At(row, 0), plan_.panels * kSize, h);
+      for (int64_t k = 0; k < rows * vectors; ++k) {
+        FinishOutput(t, row + k / vectors, panel * kPanelVectors + k % vectors, h + k * kSize);
+      }
+    });
+  }
+
+  // Writes a vector of outputs. `h`: the projected h before its clip; not used past the end of the sequence.
+  void FinishOutput(int64_t t, int64_t b, int64_t vector, const T* h) const {
+    const int64_t first = vector * kSize, width = layer_.outputs(), length = plan_.Length(b);
+    const int count = static_cast<int>(std::min(kSize, width - first));
+    const T bound = static_cast<T>(layer_.extras.projection_bound);
+    const Vec<T> projected = t < length ? Load(h) : Vec<T>{};
+    const Vec<T> clipped = t < length ? ClipTo<T>(projected, bound) : Vec<T>{};
+    if (has_cache_ && bound < Extras::kNoBound) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
+    StoreFirst(Output(t, b, first), clipped, count);
+    if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, clipped, count);
+  }
+
+  const Layer& layer_;
+  const ForwardArrays<T>& arrays_;
+  const Cell cell_;
+  const Plan<T>& plan_;
+  const LayerSchedule& schedule_;
+  const bool by_rows_;  // kRows: the input product is computed within the step.
+  const bool has_cache_, has_projection_;
+  const PackedWeights<const T> packed_;
+  const ColumnPanels<const T> projection_;
+  const CacheView<T> cache_;
+  const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
+  const PanelBuffer<T, 1> c_;       // and c of one step.
+  const PanelBuffer<T, 1> m_;       // With a projection: o phi(c') of one step.
+  const Buffer<T> bias_, last_panel_;
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_FORWARD_PASS_H_

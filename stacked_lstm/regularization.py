@@ -1,0 +1,153 @@
+"""The dropout, zoneout and residual connections of one call of a stack, as the `Segment` that engines run.
+
+Dropout on inputs and outputs, and residual connections, stand around layers, so each engine runs them. What happens
+within steps is `equations.Noise`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple, Sequence
+
+import numpy as np
+
+from stacked_lstm import checks, dropout_masks, options, tensor_checks
+from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.equations import Noise, Resets
+from stacked_lstm.layer import Layer
+from stacked_lstm.options import LayerOptions
+from stacked_lstm.steps import Record, recorded
+from stacked_lstm.weights import LayerWeights
+
+
+def training(value: Any, function: str) -> Any:
+    """Returns the argument `training` as a bool, or as a bool scalar tensor; None is False.
+
+    Raises:
+      ValueError: it is anything else.
+    """
+    expected = "`training` to be True, False, or a scalar tensor of bools"
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    is_tensor = isinstance(value, tf.Variable) or tf.is_tensor(value)
+    if not is_tensor or value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
+        checks.fail(function, expected, checks.describe(value))
+    return tf.convert_to_tensor(value)
+
+
+class Draws(NamedTuple):
+    """Draws masks and noise for one call.
+
+    Fields:
+      training: bool, or bool scalar tensor.
+      seed: int, or None.
+      steps, batch: T and B, ints or scalar tensors.
+      dtype: tf.DType of masks.
+      function: the name of the stack, for messages when the graph runs.
+    """
+
+    training: Any
+    seed: int | None
+    steps: Any
+    batch: Any
+    dtype: tf.DType
+    function: str
+
+    def dropout(self, rate: Any, argument: str, place: str) -> Callable[[tf.Tensor], tf.Tensor] | None:
+        """Returns the function that drops out of a series [T, B, N], with a mask per step; None if nothing is dropped.
+
+        Args:
+          rate: float, or scalar tensor.
+          argument: the argument that has the rate, for messages.
+          place: a name that no other mask of the stack has. The seed depends on it.
+        """
+        keep_prob = self._keep_prob(rate, argument)
+        if keep_prob is None:
+            return None
+        seed = dropout_masks.seed_at(place, self.seed)
+        return lambda series: dropout_masks.drop_in_each_step(series, keep_prob, seed)
+
+    def noise(self, layer: LayerOptions, hidden_size: int, output_size: int, scope: str) -> Noise | None:
+        """Returns the `Noise` of a layer; None if it has none. `scope` is a name that no other layer has."""
+        masks: dict[str, tf.Tensor] = {}
+        keep_prob = self._keep_prob(layer.recurrent_dropout, "recurrent_dropout")
+        if keep_prob is not None:
+            is_variational = layer.recurrent_dropout_kind == options.VARIATIONAL
+            shape = [self.batch, output_size] if is_variational else [self.steps, self.batch, hidden_size]
+            seed = dropout_masks.seed_at(f"{scope}/recurrent_dropout", self.seed)
+            mask = dropout_masks.draw(tf.stack(shape), keep_prob, seed, self.dtype)
+            masks["recurrent" if is_variational else "candidate"] = mask
+        for field, rate, width in [
+            ("zoneout_c", layer.zoneout_c, hidden_size),
+            ("zoneout_h", layer.zoneout_h, output_size),
+        ]:
+            if tf.is_tensor(rate) or rate:
+                seed = dropout_masks.seed_at(f"{scope}/{field}", self.seed)
+                masks[field] = self._share(self._checked(rate, field, options.UP_TO_ONE), width, seed)
+        return Noise(**masks) if masks else None
+
+    def _share(self, rate: Any, width: int, seed: int | None) -> Any:
+        """The share of the old state that zoneout keeps: noise while training, and its expectation at other times."""
+        if self.training is False:
+            return rate
+        noise = dropout_masks.zoneout(tf.stack([self.steps, self.batch, width]), rate, seed, self.dtype)
+        if self.training is True:
+            return noise
+        is_training = tf.cast(self.training, self.dtype)
+        return is_training * noise + (1 - is_training) * rate
+
+    def _keep_prob(self, rate: Any, argument: str) -> Any:
+        """The probability that an entry is kept; None if no entry is ever dropped."""
+        if self.training is False or not (tf.is_tensor(rate) or rate):
+            return None
+        rate = self._checked(rate, argument, options.BELOW_ONE)
+        return 1 - (rate if self.training is True else rate * tf.cast(self.training, self.dtype))
+
+    def _checked(self, rate: Any, argument: str, interval: str) -> Any:
+        """A rate that is a tensor, in the dtype of the stack, with a check that runs with the graph."""
+        if not tf.is_tensor(rate):
+            return rate
+        is_small = rate < 1 if interval == options.BELOW_ONE else rate <= 1
+        message = f"{self.function}: expected `{argument}` to be a rate {interval}, got"
+        with tf.control_dependencies([tensor_checks.assertion((rate >= 0) & is_small, [message, rate])]):
+            return tf.cast(tf.identity(rate), self.dtype)
+
+
+def segment(
+    layers: Sequence[LayerWeights],
+    layer_options: Sequence[LayerOptions],
+    output_dropout: Any,
+    draws: Draws,
+    resets: Sequence[Resets | None],
+    records: list[Record] | None = None,
+) -> Segment:
+    """Returns a stack as the `Segment` that engines run.
+
+    Args:
+      layers: the variables of each layer.
+      layer_options: the options of each layer.
+      output_dropout: float or scalar tensor, the rate of dropout on the outputs of the stack.
+      draws: `Draws` of the call.
+      resets: the `Resets` of each layer, or None.
+      records: a list to which each layer adds a `Record` when it runs; None for none.
+    """
+    rows = enumerate(zip(layers, layer_options, resets))
+    parts = [_part(f"layer_{k + 1}", *row, draws) for k, row in rows]
+    if records is not None:
+        parts = [recorded(part, records) for part in parts]
+    drop = draws.dropout(output_dropout, "output_dropout", "output_dropout")
+    return Segment(parts, after=(lambda x, h: drop(h)) if drop else None)
+
+
+def _part(
+    scope: str, weights: LayerWeights, layer_options: LayerOptions, resets: Resets | None, draws: Draws
+) -> Layer | Segment:
+    """A layer, and what stands around it. A residual connection adds the input as it is before dropout."""
+    layer = weights.layer().cast(draws.dtype)
+    noise = draws.noise(layer_options, layer.hidden_size, layer.output_size, scope)
+    layer = layer._replace(noise=noise, resets=resets)
+    argument = "input_dropout" if scope == "layer_1" else "dropout"
+    drop = draws.dropout(layer_options.dropout, argument, f"{scope}/dropout")
+    if not drop and not layer_options.residual:
+        return layer
+    return Segment([layer], before=drop, after=(lambda x, h: x + h) if layer_options.residual else None)

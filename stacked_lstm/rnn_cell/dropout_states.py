@@ -1,0 +1,120 @@
+"""Dropout on the states of layers, for calls of `DropoutWrapper` that run on an engine."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple, Sequence
+
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import segments
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.layer import Layer
+from stacked_lstm.rnn_cell import packed_states
+
+
+class Part(NamedTuple):
+    """The c or the h of one layer, as a part of the state of a cell.
+
+    Fields:
+      number: its number in [c of layer 1, h of layer 1, c of layer 2, ...].
+      leaf: the number of its tensor in the flat state.
+      columns: its columns in that tensor, a slice.
+    """
+
+    number: int
+    leaf: int
+    columns: slice
+
+
+def selected_leaves(state_size: Any, visitor: Callable[[Any], Any]) -> list[bool] | None:
+    """Returns for each tensor of a state whether a visitor selects it.
+
+    Args:
+      state_size: the cell's.
+      visitor: `dropout_state_filter_visitor`. It gets tensors like those in TensorFlow's loop, in a graph of their own.
+
+    Returns:
+      List of bools in the order of the flat state. None if the visitor fails because it needs the loop's own tensors.
+    """
+    with tf.Graph().as_default():
+        state = tf.nest.map_structure(lambda size: tf.placeholder(tf.float32, [None, size]), state_size)
+        try:
+            return _select(state, visitor)
+        except Exception:  # It is a user's function.
+            return None
+
+
+def _select(values: Any, visit: Callable[[Any], Any]) -> list[bool]:
+    """The bools of `selected_leaves` for the nest `values`; `DropoutWrapper._dropout` walks in the same way."""
+
+    def walk(value: Any, selected: Any) -> list[bool]:
+        if not tf.nest.is_nested(value) or selected is False:
+            return [bool(selected)] * len(tf.nest.flatten(value))
+        keys = sorted(value) if isinstance(value, dict) else range(len(value))
+        selections = {key: selected if isinstance(selected, bool) else selected[key] for key in keys}
+        return [leaf for key in keys for leaf in walk(value[key], selections[key] and visit(value[key]))]
+
+    return walk(values, visit(values))
+
+
+def with_mask_for_all_steps(
+    segment: Segment, state_size: Any, selected: Sequence[bool], mask: Callable[[Part], tf.Tensor]
+) -> Segment:
+    """Returns the layers of a tree with dropout on the selected parts of their states, besides what they have.
+
+    Args:
+      segment: `Segment` of the cell.
+      state_size, selected: those of `selected_leaves`.
+      mask: function from a `Part` to its mask [1, N].
+    """
+
+    def drop(layer: Layer, field: str, part: Part) -> Layer:
+        part_mask = mask(part)
+        if field == "c_masks":  # Only masks on h can be in the kernel.
+            return _with_masks(layer, field, lambda shape: tf.ones(shape, layer.dtype) * part_mask)
+        return layer._replace(h_mask=part_mask if layer.h_mask is None else layer.h_mask * part_mask)
+
+    return _map_parts(drop, segment, state_size, selected)
+
+
+def with_mask_per_step(
+    segment: Segment, state_size: Any, selected: Sequence[bool], draw: Callable[[Part, tf.Tensor], tf.Tensor]
+) -> Segment:
+    """Returns the layers of a tree with dropout on the selected parts of their states, besides what they have.
+
+    Args:
+      segment, state_size, selected: as for `with_mask_for_all_steps`.
+      draw: function from a `Part` and a shape, int32 [3], to its masks [T, B, N].
+    """
+    return _map_parts(
+        lambda layer, field, part: _with_masks(layer, field, lambda shape: draw(part, shape)),
+        segment,
+        state_size,
+        selected,
+    )
+
+
+def _with_masks(layer: Layer, field: str, draw: Callable[[tf.Tensor], tf.Tensor]) -> Layer:
+    """Returns a layer with more masks on its c or h."""
+    others = layer.c_masks if field == "c_masks" else layer.h_masks
+
+    def draw_all(shape: tf.Tensor) -> tf.Tensor:
+        return draw(shape) if others is None else draw(shape) * others(shape)
+
+    return layer._replace(c_masks=draw_all) if field == "c_masks" else layer._replace(h_masks=draw_all)
+
+
+def _map_parts(
+    function: Callable[[Layer, str, Part], Layer], segment: Segment, state_size: Any, selected: Sequence[bool]
+) -> Segment:
+    """Returns a tree after `function(layer, "c_masks" or "h_masks", part)` of all selected parts."""
+    widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
+    places = packed_states.places(state_size, widths)
+
+    def change(k: int, layer: Layer) -> Layer:
+        for number, field, width in zip((2 * k, 2 * k + 1), ("c_masks", "h_masks"), widths[k]):
+            leaf, column = places[number]
+            if selected[leaf]:
+                layer = function(layer, field, Part(number, leaf, slice(column, column + width)))
+        return layer
+
+    return segments.map_layers(change, segment)

@@ -1,0 +1,54 @@
+"""Values of a cell's variables as arrays, by the methods that TensorFlow's layers have for it."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from stacked_lstm import checks
+from stacked_lstm.compat import tf
+
+
+class WeightValues:
+    """Base class of objects with variables, which are in `weights`."""
+
+    weights: Any
+
+    def count_params(self) -> int:
+        """Returns the number of entries in all variables.
+
+        Raises:
+          ValueError: there are no variables yet.
+        """
+        if not self.weights:
+            checks.fail(f"{type(self).__name__}.count_params", "variables, which the first call makes", "none")
+        return sum(variable.shape.num_elements() for variable in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Returns the values of the variables in the default session, in the order of `weights`."""
+        return self._session("get_weights").run(list(self.weights))
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assigns values to the variables in the default session.
+
+        Args:
+          weights: list of arrays in the order of the property `weights`.
+
+        Raises:
+          ValueError: another number of arrays, or an array of another shape. No variable is changed.
+        """
+        session, variables = self._session("set_weights"), self.weights
+        actual = [np.shape(array) for array in weights]
+        expected = [tuple(variable.shape.as_list()) for variable in variables]
+        if actual != expected:
+            checks.fail(f"{type(self).__name__}.set_weights", f"arrays of the shapes {expected}", actual)
+        for variable, array in zip(variables, weights):
+            variable.load(array, session)
+
+    def _session(self, method: str) -> tf.Session:
+        session = tf.get_default_session()
+        if session is None:
+            expected = "a default session, as within `with session.as_default():`"
+            checks.fail(f"{type(self).__name__}.{method}", expected, "none")
+        return session

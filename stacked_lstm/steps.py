@@ -1,0 +1,120 @@
+"""The states and gates of all time steps, computed from the hidden states that an engine returned.
+
+Engines keep only what they need. A layer's gates follow from its inputs, its hidden states and its weights: one product
+gives the pre-activations of all steps, and a loop without products gives the cell states. So this runs beside every
+engine, and costs nothing where it is not asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Sequence
+
+from stacked_lstm import equations
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import padding
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.equations import Noise
+from stacked_lstm.layer import Layer
+from stacked_lstm.state import LSTMState, LSTMSteps
+
+
+class Record(NamedTuple):
+    """What a layer ran on: the layer, its inputs [T, B, I] and its outputs [T, B, P], zero past the end."""
+
+    layer: Layer
+    x: tf.Tensor
+    h: tf.Tensor
+
+
+def recorded(part: Layer | Segment, records: list[Record]) -> Segment:
+    """Returns a part of a `Segment` whose layer adds a `Record` to the list when it runs."""
+    if isinstance(part, Segment):
+        return part._replace(parts=[recorded(child, records) for child in part.parts])
+
+    def record(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+        records.append(Record(part, x, h))
+        return h
+
+    return Segment([part], after=record)
+
+
+def replay(
+    records: Sequence[Record], states: Sequence[Any], lengths: tf.Tensor | None, time_major: bool
+) -> tuple[LSTMSteps, ...]:
+    """Returns the `LSTMSteps` of each layer.
+
+    Args:
+      records: a `Record` per layer.
+      states: a pair (c, h) per layer, before the first step.
+      lengths: int32 [B], or None if all sequences have T steps.
+      time_major: bool, whether the results have time as their first axis, or as their second.
+    """
+    results = []
+    for record, (c, h) in zip(records, states):
+        steps = _replay(record, LSTMState(c, h), lengths)
+        results.append(steps if time_major else LSTMSteps(*[tf.transpose(part, [1, 0, 2]) for part in steps]))
+    return tuple(results)
+
+
+def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTMSteps:
+    layer, x, h = record
+    noise, steps = layer.noise or Noise(), tf.shape(x)[0]
+    before = tf.concat([start.h[None], h[:-1]], axis=0)
+    if layer.resets is not None:
+        before = _select(layer.resets.is_reset, layer.resets.start.h, before)
+    z = _products(layer, x, before, noise)
+    # The projection acts on h, which is known.
+    extras = layer.extras._replace(projection=None, projection_clip=None)
+    is_alive = tf.transpose(tf.sequence_mask(_lengths(lengths, x), steps))
+    zeros = tf.zeros_like(start.c)
+    per_step = {"candidate": noise.candidate, "zoneout_c": noise.zoneout_c}
+    per_step = {name: value for name, value in per_step.items() if tf.is_tensor(value) and value.shape.ndims == 3}
+
+    own_noise = list(per_step)
+    if layer.resets is not None:
+        per_step.update(is_reset=layer.resets.is_reset, start_c=_per_step(layer.resets.start.c, x))
+
+    def step(before: LSTMSteps, inputs: dict[str, tf.Tensor]) -> LSTMSteps:
+        c_before = tf.where(inputs["is_reset"], inputs["start_c"], before.c) if layer.resets else before.c
+        own = noise._replace(zoneout_h=None, **{name: inputs[name] for name in own_noise})
+        functions = layer.activation, layer.recurrent_activation
+        after, gates = equations.step(inputs["z"], c_before, *functions, extras, layer.norm, own.candidate)
+        c = equations.zoneout(own, LSTMState(c_before, None), after).c
+        # Past the end of a sequence c stays, so that nothing in a gradient can overflow.
+        c = tf.where(inputs["is_alive"], c, before.c)
+        results = LSTMSteps(c, zeros, gates.f, gates.i, gates.o, gates.g)
+        for part in results:
+            part.set_shape(start.c.shape)  # tf.scan wants the shapes of its start.
+        return results
+
+    series = tf.scan(step, dict(per_step, z=z, is_alive=is_alive), LSTMSteps(start.c, *[zeros] * 5))
+    series = LSTMSteps(*[padding.zero_past_end(part, lengths) for part in series])._replace(h=h)
+    for part in series:
+        part.set_shape(x.shape[:2].concatenate([None]))
+    return series
+
+
+def _per_step(start: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """[B, N] with an entry for each step of x; [T, B, N] as it is."""
+    return start if start.shape.ndims == 3 else tf.tile(start[None], [tf.shape(x)[0], 1, 1])
+
+
+def _select(flags: tf.Tensor, start: tf.Tensor, series: tf.Tensor) -> tf.Tensor:
+    """`series` [T, B, N] with `start` where the flags [T, B] are True."""
+    width = series.shape.as_list()[-1]
+    rows = [tf.reshape(value, [-1, width]) for value in (_per_step(start, series), series)]
+    return tf.reshape(tf.where(tf.reshape(flags, [-1]), *rows), tf.shape(series))
+
+
+def _lengths(lengths: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:
+    return tf.fill(tf.shape(x)[1:2], tf.shape(x)[0]) if lengths is None else lengths
+
+
+def _products(layer: Layer, x: tf.Tensor, h: tf.Tensor, noise: Noise) -> tf.Tensor:
+    """The pre-activations of all steps, [T, B, 4H], from the inputs and the hidden states before each step."""
+    weights = layer.fused()
+    h = h if noise.recurrent is None else h * noise.recurrent
+    rows = tf.reshape(tf.concat([h, x], axis=2), [-1, layer.output_size + layer.input_size])
+    z = tf.matmul(rows, tf.concat([weights.recurrent, weights.inputs], axis=0))
+    z = z if weights.bias is None else tf.nn.bias_add(z, weights.bias)
+    return tf.reshape(z, [tf.shape(x)[0], tf.shape(x)[1], 4 * layer.hidden_size])

@@ -1,0 +1,496 @@
+"""The options of StackedLSTM: against NumPy with the masks of the graph, TensorFlow 1's cells, PyTorch, and statistics.
+
+`test_numpy_options.py` checks the NumPy side. `test_options_errors.py` has the messages.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stacked_lstm import LSTMState, StackedLSTM, checkpoints, dropout_masks, layouts, numpy_lstm, rnn_cell
+from stacked_lstm.compat import tf
+from support import derivatives, graphs, numeric
+from support.native_ops import NEEDS_NATIVE
+from support.random_networks import LENGTHS, flat
+from support.sets import ONCE, some
+
+SEED = 5
+NAMES_OF_RATES = ("input_dropout", "dropout", "output_dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")
+
+
+class Masks:
+    """Keeps the masks and noise that stacks draw. Their seeds tell which is which."""
+
+    def __init__(self, monkeypatch):
+        self._drawn = {}
+        for name in ("draw", "zoneout"):
+            monkeypatch.setattr(dropout_masks, name, self._keep(getattr(dropout_masks, name)))
+
+    def _keep(self, function):
+        def draw(shape, rate, seed, dtype):
+            assert seed not in self._drawn, "two masks have one seed"
+            self._drawn[seed] = function(shape, rate, seed, dtype)
+            return self._drawn[seed]
+
+        return draw
+
+    def at(self, place):
+        """The mask that was drawn at a place, or the number 0 if none was."""
+        return self._drawn.get(dropout_masks.seed_at(place, SEED), tf.constant(0.0, tf.float64))
+
+
+@pytest.fixture
+def masks(monkeypatch):
+    return Masks(monkeypatch)
+
+
+def numpy_options(session, masks, lstm_options, layers):
+    """Returns the arguments `options` and `output_mask` of `numpy_lstm.forward`, and a feed with the masks."""
+    places = [f"layer_{k + 1}/{name}" for k in range(layers) for name in PLACES] + ["output_dropout"]
+    tensors = {place: masks.at(place) for place in places}
+    values = session.run(tensors)
+    feed = {tensors[place]: value for place, value in values.items()}
+    options = []
+    for k in range(layers):
+        drop, recurrent, c, h = (values[f"layer_{k + 1}/{name}"] for name in PLACES)
+        is_candidate = lstm_options.get("recurrent_dropout_kind") == "candidate"
+        options.append(
+            numpy_lstm.LayerOptions(
+                input_mask=drop if np.ndim(drop) else 1.0,
+                recurrent_mask=recurrent if np.ndim(recurrent) and not is_candidate else 1.0,
+                candidate_mask=recurrent if np.ndim(recurrent) and is_candidate else 1.0,
+                zoneout_c=c,
+                zoneout_h=h,
+                layer_norm=lstm_options.get("layer_norm") or True,
+                cell_clip=lstm_options.get("cell_clip"),
+                projection_clip=lstm_options.get("projection_clip"),
+                residual=bool(lstm_options.get("residual")),
+            )
+        )
+    output = values["output_dropout"]
+    return dict(options=options, output_mask=output if np.ndim(output) else 1.0), feed
+
+
+PLACES = ("dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")
+EVERYTHING = dict(
+    dict.fromkeys(NAMES_OF_RATES, 0.4),
+    layer_norm=True,
+    residual=True,
+    projection_size=3,
+    peepholes=True,
+    cell_clip=0.6,
+    projection_clip=0.4,
+)
+TRAINING = {
+    "dropout": dict(input_dropout=0.4, dropout=0.5, output_dropout=0.2),
+    "recurrent dropout": dict(recurrent_dropout=0.5),
+    "candidate": dict(recurrent_dropout=0.5, recurrent_dropout_kind="candidate"),
+    "zoneout": dict(zoneout_c=0.5, zoneout_h=0.3),
+    "zoneout of c": dict(zoneout_c=0.5),
+    "layer norm": dict(layer_norm=True),
+    "layer norm of TensorFlow": dict(layer_norm="tensorflow", use_bias=False),
+    "residual": dict(residual=True),
+    "projection": dict(projection_size=2, projection_clip=0.2, initial_state="learned"),
+    "peepholes": dict(peepholes=True, cell_clip=0.3),
+    "everything": EVERYTHING,
+    "everything, other kinds": dict(
+        EVERYTHING,
+        recurrent_dropout_kind="candidate",
+        layer_norm="tensorflow",
+        use_bias=False,
+        initial_state="projected",
+    ),
+}
+
+
+WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "projection")
+
+
+@pytest.mark.parametrize(
+    "name, has_lengths",
+    some([(name, name in WITH_LENGTHS) for name in TRAINING], list(itertools.product(TRAINING, [False, True]))),
+)
+def test_training_against_numpy(name, has_lengths, masks, plain_session):
+    """Outputs, states and all gradients in float64, with the masks that the graph drew."""
+    options, lengths = dict(TRAINING[name]), LENGTHS if has_lengths else None
+    random = np.random.RandomState(0)
+    x = random.standard_normal([6, 4, 3])
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, bias_initializer="tn", engine="graph", **options)
+    inputs = tf.constant(x)
+    state_sizes = [options.get("projection_size", 3)] * 2
+    start = [LSTMState(random.standard_normal([4, 3]), random.standard_normal([4, size])) for size in state_sizes]
+    starts = [LSTMState(*map(tf.constant, pair)) for pair in start]
+    outputs, state = lstm(inputs, lengths, initial_state=starts, time_major=True, training=True)
+    d_outputs = random.standard_normal(outputs.shape.as_list())
+    d_state = [LSTMState(*[random.standard_normal(part.shape.as_list()) for part in pair]) for pair in state]
+    sources = {f"{k} {n}": v for k, w in enumerate(lstm.variables_by_layer.layers) for n, v in w.items()}
+    sources.update({f"{k} {f}0": getattr(pair, f) for k, pair in enumerate(starts) for f in "ch"}, x=inputs)
+    results = [outputs] + [part for pair in state for part in pair]
+    d_results = [tf.constant(d) for d in [d_outputs] + [part for pair in d_state for part in pair]]
+    gradients = dict(zip(sources, tf.gradients(results, list(sources.values()), d_results)))
+    plain_session.run(tf.global_variables_initializer())
+    layers = lstm.get_weights(plain_session).layers
+    numpy_arguments, feed = numpy_options(plain_session, masks, options, layers=2)
+    expected, finals, cache = numpy_lstm.forward(layers, x, start, lengths, **numpy_arguments)
+    expected_gradients = flat(numpy_lstm.backward(d_outputs, d_state, cache))
+    actual = plain_session.run({"outputs": outputs, "state": state, "gradients": gradients}, feed)
+    assert numeric.relative_difference(actual["outputs"], expected) < 1e-12
+    for pair, expected_pair in zip(actual["state"], finals):
+        numeric.check_same(pair._asdict(), expected_pair._asdict(), 1e-12)
+    numeric.check_same(actual["gradients"], expected_gradients, 1e-11 if "layer_norm" in options else 1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(graphs.PLAIN_STACKS))
+def test_a_stack_without_options_has_the_graph_that_it_always_had(name):
+    """Bit for bit: the digests are from before there were options. Options that are off, and `training`, add no op."""
+    digest = graphs.digest(name)
+    version = ".".join(tf.__version__.split(".")[:2])
+    if version in graphs.DIGESTS:
+        assert digest == graphs.DIGESTS[version][name]
+    off = dict.fromkeys(NAMES_OF_RATES, 0.0)
+    off.update(layer_norm=False, residual=False, peepholes=False, projection_size=None, cell_clip=None, seed=3)
+    assert graphs.digest(name, **off) == digest
+    assert graphs.digest(name, recurrent_dropout=0.5, dropout=0.5, input_dropout=0.1, output_dropout=0.2) == digest
+
+
+DERIVATIVES = {
+    "residual, projection and clips": dict(residual=True, projection_size=2, cell_clip=0.5, projection_clip=0.3),
+    "peepholes": dict(peepholes=True, cell_clip=0.5),
+    "layer norm and zoneout": dict(layer_norm=True, zoneout_c=0.2, zoneout_h=0.3),
+    "layer norm of TensorFlow": dict(layer_norm="tensorflow", peepholes=True, projection_size=3),
+}
+# Layer normalization and zoneout need control flow v2.
+PLACES_OF_DERIVATIVES = [("control_flow_v1", name) for name in list(DERIVATIVES)[:2]]
+PLACES_OF_DERIVATIVES += [("control_flow_v2", name) for name in DERIVATIVES]
+
+
+@pytest.mark.parametrize(
+    "control_flow, name", some(PLACES_OF_DERIVATIVES[::4], PLACES_OF_DERIVATIVES), indirect=["control_flow"]
+)
+def test_second_derivatives_by_central_differences(control_flow, name, session):
+    """With a small step, because layer normalization has large third derivatives."""
+    problem = derivatives.Problem(session, [4], 2, [5, 3, 0], second=True, **DERIVATIVES[name])
+    problem.check_second_derivatives(step=1e-6 if name.startswith("layer norm") else 1e-5)
+
+
+def test_second_derivatives_that_control_flow_v1_does_not_have_are_refused():
+    x = tf.zeros([2, 3, 1])
+    outputs, _ = StackedLSTM([2], zoneout_c=0.5)(x, training=True)
+    (first,) = tf.gradients(outputs, [x])
+    with pytest.raises(ValueError, match="second derivatives of .*zoneout.* need control flow v2"):
+        tf.gradients(first, [x])
+
+
+def test_layer_norm_basic_lstm_cell(plain_session):
+    """`layer_norm="tensorflow"` with the weights of TensorFlow 1's cell, whose numbers are tested with its own."""
+    random = np.random.RandomState(0)
+    x = tf.constant(random.standard_normal([3, 5, 2]))
+    cell = rnn_cell.LayerNormBasicLSTMCell(4)
+    expected, final = rnn_cell.dynamic_rnn(cell, x, [5, 0, 2], dtype=tf.float64)
+    lstm = StackedLSTM([4], layer_norm="tensorflow", dtype=tf.float64)
+    outputs, (state,) = lstm(x, [5, 0, 2])
+    assert lstm.engine_used.name == "graph" and "there is layer normalization" in lstm.engine_used.reason
+    plain_session.run(tf.global_variables_initializer())
+    values = {v.op.name.split("cell/")[1]: random.standard_normal(v.shape.as_list()) for v in cell.variables}
+    for variable in cell.variables:
+        variable.load(values[variable.op.name.split("cell/")[1]], plain_session)
+    inputs, recurrent = np.split(values["kernel"], [2])
+    layer = dict(zip(["Wi", "Wc", "Wf", "Wo"], np.split(np.concatenate([recurrent, inputs]), 4, axis=1)))
+    for gate, scope in {"i": "input", "c": "transform", "f": "forget", "o": "output"}.items():
+        layer["gain_" + gate] = values[scope + "/gamma"]
+        layer["b" + gate] = values[scope + "/beta"] + (gate == "f")  # The cell adds its forget bias.
+    layer.update(gain_cell=values["state/gamma"], shift_cell=values["state/beta"])
+    lstm.set_weights(plain_session, [layer])
+    for actual, reference in plain_session.run([(outputs, expected), (state.c, final.c), (state.h, final.h)]):
+        assert numeric.relative_difference(actual, reference) < 1e-12
+
+
+def test_lstm_cell(plain_session):
+    """Peepholes, projection and both clips with the weights of TensorFlow 1's LSTMCell."""
+    options = dict(use_peepholes=True, num_proj=3, cell_clip=0.4, proj_clip=0.3, forget_bias=0.0)
+    random = np.random.RandomState(0)
+    x = tf.constant(2 * random.standard_normal([3, 5, 2]))
+    cell = rnn_cell.LSTMCell(4, initializer=tf.random_normal_initializer(seed=1), **options)
+    expected, final = rnn_cell.dynamic_rnn(cell, x, [5, 0, 2], dtype=tf.float64, engine="stepwise")
+    lstm = StackedLSTM([4], peepholes=True, projection_size=3, cell_clip=0.4, projection_clip=0.3, dtype=tf.float64)
+    outputs, (state,) = lstm(x, [5, 0, 2])
+    plain_session.run(tf.global_variables_initializer())
+    names = {v.op.name.split("lstm_cell/")[1]: v for v in cell.variables}
+    layer = layouts.unpack(plain_session.run(names), "rnn_cell", forget_bias=0.0)
+    lstm.set_weights(plain_session, [layer])
+    for actual, reference in plain_session.run([(outputs, expected), (state.c, final.c), (state.h, final.h)]):
+        assert numeric.relative_difference(actual, reference) < 1e-12
+
+
+@ONCE
+def test_projection_of_pytorch(plain_session):
+    torch = pytest.importorskip("torch")
+    peer = torch.nn.LSTM(3, 5, num_layers=2, proj_size=2, batch_first=True).double()
+    lstm = StackedLSTM([5, 5], projection_size=2, dtype=tf.float64)
+    x = np.random.RandomState(0).standard_normal([4, 6, 3])
+    outputs, state = lstm(tf.constant(x))
+    plain_session.run(tf.global_variables_initializer())
+    weights = {name: value.detach().numpy() for name, value in peer.named_parameters()}
+    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"]
+    layers = [layouts.unpack({name: weights[f"{name}_l{k}"] for name in names}, "pytorch") for k in range(2)]
+    lstm.set_weights(plain_session, layers)
+    expected, (h, c) = peer(torch.tensor(x))
+    actual, finals = plain_session.run([outputs, state])
+    assert numeric.relative_difference(actual, expected.detach().numpy()) < 1e-12
+    for k, final in enumerate(finals):
+        numeric.check_same(final._asdict(), {"c": c[k].detach().numpy(), "h": h[k].detach().numpy()}, 1e-12)
+
+
+def test_masks_have_the_rate_and_the_shape(masks, session):
+    """The share of kept entries lies within five standard deviations; recurrent dropout is constant in time."""
+    steps, batch, size = 20, 30, 25
+    rates = dict(zip(NAMES_OF_RATES, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
+    for kind in ("variational", "candidate"):
+        with tf.Graph().as_default(), tf.Session() as session:
+            masks._drawn.clear()
+            lstm = StackedLSTM([size, size], recurrent_dropout_kind=kind, seed=SEED, dtype=tf.float64, **rates)
+            lstm(tf.zeros([batch, steps, size], tf.float64), training=True)
+            shape = (batch, size) if kind == "variational" else (steps, batch, size)
+            places = {
+                "layer_1/dropout": (0.1, (steps, batch, size)),
+                "layer_2/dropout": (0.2, (steps, batch, size)),
+                "output_dropout": (0.3, (steps, batch, size)),
+                "layer_1/recurrent_dropout": (0.4, shape),
+                "layer_2/recurrent_dropout": (0.4, shape),
+                "layer_1/zoneout_c": (0.5, (steps, batch, size)),
+                "layer_2/zoneout_h": (0.6, (steps, batch, size)),
+            }
+            values = session.run({place: masks.at(place) for place in places})
+        for place, (rate, expected_shape) in places.items():
+            value = values[place]
+            kept = 1 / (1 - rate) if "dropout" in place else 1.0
+            expected = 1 - rate if "dropout" in place else rate
+            assert value.shape == expected_shape, place
+            np.testing.assert_allclose(value[value != 0], kept, rtol=1e-15)
+            assert abs(np.mean(value != 0) - expected) < 5 * np.sqrt(rate * (1 - rate) / value.size), place
+        assert np.any(values["layer_1/recurrent_dropout"] != values["layer_2/recurrent_dropout"])
+
+
+def test_candidate_dropout_leaves_the_memory_path_alone(plain_session):
+    """With forget gates that are open and candidates that are all dropped, c stays as it was."""
+    lstm = StackedLSTM([3], recurrent_dropout=0.999999, recurrent_dropout_kind="candidate", forget_bias=100.0, seed=1)
+    start = np.random.RandomState(0).standard_normal([2, 4, 3]).astype(np.float32)
+    _, (state,) = lstm(tf.ones([4, 5, 2]), initial_state=[tuple(start)], training=True)
+    plain_session.run(tf.global_variables_initializer())
+    np.testing.assert_array_equal(plain_session.run(state.c), start[0])
+
+
+RATES = dict(zip(NAMES_OF_RATES, (0.5, 0.5, 0.5, 0.5, 0.5, 0.5)))
+
+
+def test_seeds_repeat_within_and_across_sessions(masks):
+    """The same seed: the same numbers in each new session. Another seed, or another run: other numbers."""
+
+    def runs(seed):
+        with tf.Graph().as_default():
+            masks._drawn.clear()
+            tf.set_random_seed(1)
+            lstm = StackedLSTM([3, 3], seed=seed, weight_initializer="dl", **RATES)
+            outputs, _ = lstm(tf.ones([2, 4, 3]), training=True)
+            with tf.Session() as session:
+                session.run(tf.global_variables_initializer())
+                lstm.set_weights(
+                    session, [{n: np.ones(v.shape) / 9 for n, v in w.items()} for w in lstm.variables_by_layer.layers]
+                )
+                return [session.run(outputs) for _ in range(2)]
+
+    first, again, other = runs(SEED), runs(SEED), runs(SEED + 1)
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first[0] != first[1]) and np.any(first[0] != other[0])
+
+
+@pytest.mark.parametrize("is_tensor", [False, True])
+def test_training_off(is_tensor, masks, plain_session):
+    """Nothing is dropped, and zoneout mixes with its rates; `training` may be fed. Numbers are those of NumPy."""
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, **dict(RATES, zoneout_c=0.3, zoneout_h=0.2))
+    training = tf.placeholder_with_default(False, []) if is_tensor else False
+    x = np.random.RandomState(0).standard_normal([4, 6, 3])
+    outputs, _ = lstm(tf.constant(x), LENGTHS, training=training)
+    plain_session.run(tf.global_variables_initializer())
+    options = [numpy_lstm.LayerOptions(zoneout_c=0.3, zoneout_h=0.2)] * 2
+    layers = lstm.get_weights(plain_session).layers
+    expected = numpy_lstm.forward(layers, x.transpose(1, 0, 2), None, LENGTHS, options=options)[0]
+    actual = plain_session.run(outputs)
+    assert numeric.relative_difference(actual, expected.transpose(1, 0, 2)) < 1e-14
+    if is_tensor:
+        trained = plain_session.run(outputs, {training: True})
+        assert np.mean(trained == 0) > np.mean(actual == 0) + 0.1
+
+
+def test_evaluation_is_the_default_and_has_the_bits_of_a_plain_stack(plain_session):
+    rates = dict.fromkeys(("input_dropout", "dropout", "output_dropout", "recurrent_dropout"), 0.5)
+    lstm, plain = StackedLSTM([3, 3], **rates), StackedLSTM([3, 3], name="plain")
+    x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]).astype(np.float32))
+    (outputs, state), (expected, expected_state) = lstm(x), plain(x)
+    plain_session.run(tf.global_variables_initializer())
+    plain.set_weights(plain_session, *lstm.get_weights(plain_session))
+    for a, b in plain_session.run([(outputs, expected), *zip(tf.nest.flatten(state), tf.nest.flatten(expected_state))]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_rates_may_be_tensors(masks, plain_session):
+    """A rate of 0 that is fed changes nothing, and a rate that is fed is the one of the masks."""
+    rate = tf.placeholder_with_default(0.0, [])
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, **dict.fromkeys(NAMES_OF_RATES, rate))
+    plain = StackedLSTM([3, 3], dtype=tf.float64, name="plain", engine="graph")
+    x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]))
+    outputs, expected = lstm(x, training=True)[0], plain(x)[0]
+    plain_session.run(tf.global_variables_initializer())
+    plain.set_weights(plain_session, *lstm.get_weights(plain_session))
+    assert numeric.relative_difference(*plain_session.run([outputs, expected])) < 1e-14
+    mask = plain_session.run(masks.at("layer_2/recurrent_dropout"), {rate: 0.75})
+    assert set(np.unique(mask)) == {0.0, 4.0}
+
+
+def test_values_per_layer(plain_session):
+    """A list has a value per layer; layers without an option have no variables of it."""
+    lstm = StackedLSTM([4, 5, 6], projection_size=[3, None, 2], layer_norm=[False, True, False], cell_clip=[None, 1, 2])
+    lstm.build(2)
+    shapes = [{name: v.shape.as_list() for name, v in layer.items()} for layer in lstm.variables_by_layer.layers]
+    assert shapes[0]["Wf"] == [3 + 2, 4] and shapes[1]["Wf"] == [5 + 3, 5] and shapes[2]["Wf"] == [2 + 5, 6]
+    assert [("Wp" in layer, "gain_f" in layer) for layer in shapes] == [(True, False), (False, True), (True, False)]
+    outputs, state = lstm(tf.zeros([1, 1, 2]))
+    assert outputs.shape.as_list() == [1, 1, 2]
+    assert [[part.shape.as_list()[1] for part in pair] for pair in state] == [[4, 3], [5, 5], [6, 2]]
+
+
+def test_residual_connections(plain_session):
+    """ "after layer 1" adds the input of the layers above; the state has no input in it."""
+    lstm = StackedLSTM([3, 3, 3], residual="after layer 1", dtype=tf.float64)
+    x = np.random.RandomState(0).standard_normal([2, 4, 3])
+    outputs, state = lstm(tf.constant(x))
+    plain_session.run(tf.global_variables_initializer())
+    layers = lstm.get_weights(plain_session).layers
+    h = x.transpose(1, 0, 2)
+    for k, layer in enumerate(layers):
+        y, (final,), _ = numpy_lstm.forward([layer], h)
+        h = y + h if k > 0 else y
+    assert numeric.relative_difference(plain_session.run(outputs), h.transpose(1, 0, 2)) < 1e-14
+    assert numeric.relative_difference(plain_session.run(state[-1].h), final.h) < 1e-14
+
+
+def test_names_and_shapes_of_variables(plain_session):
+    """A contract with checkpoints. Gains start from one, shifts from zero, and weights can be read and set."""
+    lstm = StackedLSTM([4], peepholes=True, projection_size=3, layer_norm=True, initial_state="learned", name="decoder")
+    lstm.build(2)
+    shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
+    expected = {f"decoder/layer_1/W{gate}": [3 + 2, 4] for gate in "fico"}
+    vectors = "bf bi bc bo pf pi po gain_f gain_i gain_c gain_o gain_cell shift_cell".split()
+    expected.update({f"decoder/layer_1/{name}": [4] for name in vectors})
+    expected["decoder/layer_1/Wp"] = [4, 3]
+    expected.update({"decoder/initial_state/layer_1/c": [4], "decoder/initial_state/layer_1/h": [3]})
+    assert shapes == expected
+    assert lstm.variables == tf.trainable_variables() and len(lstm.layers[0].variables) == len(expected) - 2
+    plain_session.run(tf.global_variables_initializer())
+    weights = lstm.get_weights(plain_session)
+    np.testing.assert_array_equal(weights.layers[0]["gain_cell"], np.ones([4]))
+    np.testing.assert_array_equal(weights.layers[0]["shift_cell"], np.zeros([4]))
+    assert np.all(np.abs(weights.layers[0]["pf"]) <= 1 / np.sqrt(4)) and np.all(weights.layers[0]["pf"] != 0)
+    weights.layers[0]["gain_f"][:] = 7
+    lstm.set_weights(plain_session, *weights)
+    np.testing.assert_array_equal(plain_session.run(lstm.layers[0].gain_f), [7.0] * 4)
+
+
+def test_layer_norm_without_biases_has_no_shifts():
+    lstm = StackedLSTM([4], layer_norm=True, use_bias=False)
+    lstm.build(2)
+    assert sorted(lstm.variables_by_layer.layers[0]) == sorted(
+        ["Wf", "Wi", "Wo", "Wc", "gain_f", "gain_i", "gain_o", "gain_c", "gain_cell"]
+    )
+
+
+def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
+    """A layer with peepholes and a projection has a place in checkpoints; one with layer normalization has none."""
+    normed = StackedLSTM([4], layer_norm=True)
+    peepholes = StackedLSTM([4], peepholes=True, projection_size=3, name="peepholes")
+    for lstm in (normed, peepholes):
+        lstm.build(2)
+    plain_session.run(tf.global_variables_initializer())
+    layers = normed.get_weights(plain_session).layers
+    for refused in (
+        lambda: checkpoints.write(str(tmp_path / "a"), layers, "stacked_lstm"),
+        lambda: layouts.pack(layers[0], "keras"),
+    ):
+        with pytest.raises(ValueError, match="gain_cell"):
+            refused()
+    path = str(tmp_path / "b")
+    checkpoints.write(path, peepholes.get_weights(plain_session).layers, "stacked_lstm")
+    (layer,) = checkpoints.read(path).layers
+    numeric.check_same(layer.weights, peepholes.get_weights(plain_session).layers[0], 0)
+    tf.train.Saver().save(plain_session, str(tmp_path / "saved"))
+    with pytest.raises(ValueError, match="stacked_lstm/layer_1.*layer normalization"):
+        checkpoints.read(str(tmp_path / "saved"))
+    (layer,) = checkpoints.read(str(tmp_path / "saved"), names="peepholes/.*").layers
+    numeric.check_same(layer.weights, peepholes.get_weights(plain_session).layers[0], 0)
+
+
+@NEEDS_NATIVE
+def test_native_runs_what_stands_around_layers():
+    """Dropout on inputs and outputs and residual connections run on native; the rest is refused by name."""
+    x = tf.zeros([2, 3, 4])
+    around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, residual=True)
+    lstm = StackedLSTM([4, 4], **around)
+    with tf.device("/cpu:0"):
+        lstm(x, training=True)
+    assert lstm.engine_used.name == "native"
+    for name, options, reason in REFUSED:
+        lstm = StackedLSTM([4, 4], name=name, **options)
+        lstm(x, training=True)
+        assert lstm.engine_used.name == "graph" and f"not native: {reason}" in lstm.engine_used.reason
+        with pytest.raises(ValueError, match=f"the engine 'native' .asked for by name. cannot run .*: {reason}"):
+            StackedLSTM([4, 4], name=name + "_by_name", engine="native", **options)(x, training=True)
+
+
+REFUSED = [
+    ("norm", dict(layer_norm=True), "there is layer normalization"),
+    ("recurrent", dict(recurrent_dropout=0.5), "there is recurrent dropout"),
+    ("zoneout", dict(zoneout_h=0.5), "there is zoneout"),
+]
+
+
+@pytest.mark.parametrize("name, options, reason", REFUSED)
+def test_cudnn_refuses_by_name(name, options, reason):
+    with pytest.raises(ValueError, match=f"the engine 'cudnn' .asked for by name. cannot run these layers: {reason}"):
+        StackedLSTM([4], engine="cudnn", **options)(tf.zeros([1, 1, 2]), training=True)
+
+
+@NEEDS_NATIVE
+def test_native_agrees_with_graph_on_dropout(masks, plain_session):
+    """The same seeds: the same masks, and the same numbers."""
+    x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]))
+    results = []
+    for engine in ("graph", "native"):
+        masks._drawn.clear()
+        options = dict(input_dropout=0.3, dropout=0.3, output_dropout=0.3, residual=True, seed=SEED, engine=engine)
+        lstm = StackedLSTM([3, 3], dtype=tf.float64, name=engine, **options)
+        results.append((lstm, lstm(x, LENGTHS, training=True)[0]))
+    plain_session.run(tf.global_variables_initializer())
+    results[1][0].set_weights(plain_session, *results[0][0].get_weights(plain_session))
+    a, b = plain_session.run([outputs for _, outputs in results])
+    assert numeric.relative_difference(a, b) < 1e-12 and np.any(a)
+
+
+def test_half_precision(plain_session):
+    """With `compute_dtype`, all options compute in half precision, and results have the dtype of the variables."""
+    options = dict(EVERYTHING, recurrent_dropout=0.0, compute_dtype=tf.float16, engine="graph")
+    options.update(dict.fromkeys(NAMES_OF_RATES, 0.0), zoneout_c=0.3, layer_norm=False)
+    half, full = StackedLSTM([3, 3], **options), StackedLSTM([3, 3], **dict(options, compute_dtype=None), name="full")
+    x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]).astype(np.float32))
+    reset = np.arange(6)[None] == np.array([[2], [1], [7], [3]])
+    results = [lstm(x, LENGTHS, training=False, return_steps=True, reset=reset) for lstm in (half, full)]
+    assert all(tensor.dtype == tf.float32 for tensor in tf.nest.flatten(results))
+    plain_session.run(tf.global_variables_initializer())
+    full.set_weights(plain_session, *half.get_weights(plain_session))
+    actual, expected = plain_session.run(results)
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
+        assert 0 < numeric.relative_difference(a, b) < 2e-2
+    normed = StackedLSTM([3], layer_norm=True, compute_dtype=tf.float16, name="normed")
+    outputs, _ = normed(x, training=True)
+    plain_session.run(tf.variables_initializer(normed.variables))
+    assert np.all(np.isfinite(plain_session.run([outputs, *tf.gradients(outputs, normed.variables)])[0]))

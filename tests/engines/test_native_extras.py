@@ -1,0 +1,240 @@
+"""Peepholes, projections and clips on the native engine, against TensorFlow's own loop and the graph engine."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stacked_lstm import engines, rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.engines.native import library
+from stacked_lstm.equations import PLAIN, Extras
+from stacked_lstm.layer import Layer
+from stacked_lstm.parity.measure import TOLERANCES
+from support import native_ops, numeric
+from support.sets import ONCE, some
+
+pytestmark = native_ops.NEEDS_NATIVE
+
+# Peepholes, bound of c, width of the projection and its bound. The quick set has every pair of values.
+EVERY = list(itertools.product([False, True], [None, 0.3], [None, 3, 20], [None, 0.2]))
+QUICK = [(True, None, None, None), (False, 0.3, None, None), (False, None, 20, None), (True, 0.3, 20, 0.2)]
+QUICK += [(False, 0.3, 3, None), (False, None, 3, 0.2), (True, 0.3, 3, None), (True, None, 3, 0.2)]
+EVERY = [options for options in EVERY if options[2] or not options[3]]
+LENGTHS = (5, 0, 3, 1, 5, 2, 4)
+
+
+def derivatives(cell, engine, dtype, lengths):
+    """Outputs, final states and the gradients of the input, the initial states and all variables."""
+    random = np.random.RandomState(0)
+    x = tf.constant(random.standard_normal([7, 5, 3]), dtype)
+    start = tf.nest.map_structure(
+        lambda size: tf.constant(0.4 * random.standard_normal([7, size]), dtype), cell.state_size
+    )
+    outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, initial_state=start, engine=engine)
+    assert rnn_cell.engine_used(outputs).name == engine
+    results = [outputs] + tf.nest.flatten(state)
+    sources = [x] + tf.nest.flatten(start) + cell.trainable_weights
+    upstream = [tf.constant(random.standard_normal(result.shape.as_list()), dtype) for result in results]
+    return results, tf.gradients(results, sources, upstream)
+
+
+def assign_random(session, variables):
+    random = np.random.RandomState(1)
+    values = {v.initializer.inputs[1]: 0.7 * random.standard_normal(v.shape.as_list()) for v in variables}
+    session.run([v.initializer for v in variables], values)
+
+
+def check_same(actual, expected, dtype):
+    for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        assert numeric.relative_difference(a, b) < TOLERANCES[dtype]
+
+
+@pytest.mark.parametrize(
+    "dtype, lengths",
+    some([("float64", LENGTHS), ("float32", None)], list(itertools.product(["float64", "float32"], [None, LENGTHS]))),
+)
+@pytest.mark.parametrize("peepholes, cell_clip, num_proj, proj_clip", some(QUICK, EVERY, oldest=QUICK[3:5]))
+def test_cells(peepholes, cell_clip, num_proj, proj_clip, dtype, lengths, plain_session):
+    """Values are on both sides of each bound. TensorFlow differentiates its loop itself."""
+    with tf.variable_scope("cell") as scope:
+        cell = rnn_cell.LSTMCell(18, peepholes, cell_clip, None, num_proj, proj_clip)
+        expected = derivatives(cell, "stepwise", dtype, lengths)
+        scope.reuse_variables()
+        actual = derivatives(cell, "native", dtype, lengths)
+    assign_random(plain_session, cell.trainable_weights)
+    actual, expected = plain_session.run([actual, expected])
+    check_same(actual, expected, dtype)
+    has_steps = np.array(LENGTHS) > 0
+    outputs, c = expected[0][:2]
+    for bound, values in ((cell_clip, c[has_steps]), (proj_clip, outputs[has_steps, 0])):
+        if bound is not None:
+            at_bound = np.isclose(np.abs(values), bound, rtol=1e-6)
+            assert np.any(at_bound) and np.any(~at_bound) and np.all(np.abs(values) <= bound * (1 + 1e-6))
+
+
+@ONCE
+def test_negative_bounds(session):
+    """TensorFlow's clip_by_value returns its lower bound then, and the gradient of what is clipped is zero."""
+    cells = [rnn_cell.LSTMCell(18, True, -0.3, None, 5, -0.2), rnn_cell.LSTMCell(18, False, -0.3)]
+    for cell in cells:
+        with tf.variable_scope(None, "cell") as scope:
+            expected = derivatives(cell, "graph", "float64", LENGTHS)
+            scope.reuse_variables()
+            actual = derivatives(cell, "native", "float64", LENGTHS)
+        assign_random(session, cell.trainable_weights)
+        check_same(*session.run([actual, expected]), "float64")
+
+
+def random_layer(random, inputs, units, fused, bias, extras, dtype):
+    """A `Layer` of placeholders for random weights; `extras` is (peepholes, projection, whether there are clips)."""
+    peepholes, projection, clips = extras
+    feed = {}
+
+    def weight(*shape):
+        tensor = tf.placeholder(dtype, shape)
+        feed[tensor] = random.standard_normal(shape) / np.sqrt(shape[0] / 2)
+        return tensor
+
+    width = 4 * units if fused else units
+    kernels = [weight(inputs + (projection or units), width) for _ in range(1 if fused else 4)]
+    biases = [weight(width) for _ in kernels] if bias else []
+    return Layer(
+        inputs,
+        units,
+        kernels,
+        biases,
+        extras=Extras(
+            [weight(units) for _ in range(3)] if peepholes else None,
+            0.3 if clips else None,
+            weight(units, projection) if projection else None,
+            0.2 if clips and projection else None,
+        ),
+    ), feed
+
+
+STACKS = {
+    "one op": ([(5, (True, 3, True)), (17, (True, 20, True)), (4, (True, 2, True))], 1),
+    "with plain layers": ([(5, (False, None, False)), (17, (False, 6, False)), (6, (False, None, False))], 3),
+    "wide": ([(70, (True, 33, True))], 1),
+    "clips of some": ([(9, (False, None, False)), (9, (False, None, True)), (9, (True, None, True))], 3),
+}
+
+
+@ONCE
+@pytest.mark.parametrize("steps, batch", [(6, 5), (4, 0), (90, 2), (3, 40)])
+@pytest.mark.parametrize("fused, bias", [(False, True), (True, False)])
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_stacks(stack, fused, bias, steps, batch, graph, plain_session):
+    """Layers with the same kinds of extras are one op. Some sizes are enough for several threads."""
+    description, op_count = STACKS[stack]
+    random, layers, feed, inputs = np.random.RandomState(2), [], {}, 4
+    for units, extras in description:
+        layer, layer_feed = random_layer(random, inputs, units, fused, bias, extras, "float64")
+        layers.append(layer)
+        feed.update(layer_feed)
+        inputs = layer.output_size
+    x = tf.placeholder(tf.float64, [None, None, 4])
+    states = [
+        [tf.placeholder(tf.float64, [None, n]) for n in (layer.hidden_size, layer.output_size)] for layer in layers
+    ]
+    lengths = tf.constant(random.randint(0, steps + 1, [batch]), tf.int32)
+    feed[x] = random.standard_normal([steps, batch, 4])
+    feed.update(
+        (part, 0.4 * random.standard_normal([batch, part.shape.as_list()[1]])) for part in tf.nest.flatten(states)
+    )
+    results = []
+    for engine in ("native", "graph"):
+        outputs, finals = engines.ENGINES[engine].run_layers(layers, x, states, lengths)
+        sources = [x] + tf.nest.flatten(states) + list(feed)[: -1 - 2 * len(layers)]
+        loss = tf.reduce_sum(outputs**2) + sum(tf.reduce_sum(tf.sin(part)) for part in tf.nest.flatten(finals))
+        results.append([outputs, finals, tf.gradients(loss, sources)])
+    assert sum(op.type == "StackedLstmForward" for op in graph.get_operations()) == op_count
+    check_same(*plain_session.run(results, feed), "float64")
+
+
+def test_no_steps(plain_session):
+    """The initial states are the final ones, and so are their gradients."""
+    layer, feed = random_layer(np.random.RandomState(0), 4, 6, False, True, (True, 3, True), "float64")
+    x, state = tf.zeros([0, 2, 4], tf.float64), [tf.ones([2, 6], tf.float64), tf.ones([2, 3], tf.float64)]
+    outputs, (final,) = engines.ENGINES["native"].run_layers([layer], x, [state])
+    loss = tf.reduce_sum(outputs) + tf.reduce_sum(2.0 * final.c) + tf.reduce_sum(3.0 * final.h)
+    gradients = tf.gradients(loss, state), tf.gradients(loss, list(feed))
+    outputs, final, (d_state, d_weights) = plain_session.run([outputs, final, gradients], feed)
+    assert outputs.shape == (0, 2, 3) and np.all(final.c == 1) and np.all(final.h == 1)
+    assert np.all(d_state[0] == 2) and np.all(d_state[1] == 3) and not any(map(np.any, d_weights))
+
+
+def test_shapes_are_known():
+    """So are those of gradients."""
+    layer, _ = random_layer(np.random.RandomState(0), 4, 6, False, True, (True, 3, True), "float32")
+    x, state = tf.placeholder(tf.float32, [5, 2, 4]), [tf.zeros([2, 6]), tf.zeros([2, 3])]
+    outputs, (final,) = engines.ENGINES["native"].run_layers([layer], x, [state])
+    assert outputs.shape.as_list() == [5, 2, 3]
+    assert final.c.shape.as_list() == [2, 6] and final.h.shape.as_list() == [2, 3]
+    sources = [x, *state, *layer.kernels, *layer.extras.peepholes, layer.extras.projection]
+    for source, gradient in zip(sources, tf.gradients(outputs, sources)):
+        assert gradient.shape.as_list() == source.shape.as_list()
+
+
+@ONCE
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"peepholes": [[6], [6], [5]]},
+        {"peepholes": [[6], [6]]},
+        {"peepholes": [[6]] * 6},
+        {"projections": [[5, 3]]},
+        {"projections": [[6, 0]]},
+        {"projections": [[6, 12]]},
+        {"projections": [[18]]},
+        {"projections": [[6, 3]] * 2},
+        {"projections": []},
+        {"cell_clips": [[1]]},
+        {"cell_clips": [[]] * 2},
+        {"projection_clips": [[1]]},
+        {"projections": [], "h": [[2, 6]], "kernels": [[10, 6]] * 4},  # A clip of a projection that is not there.
+        {"h": [[2, 6]]},
+        {"c": [[2, 3]]},
+        {"kernels": [[10, 6]] * 4},
+    ],
+)
+@pytest.mark.parametrize("when", ["the graph is built", "it runs"])
+def test_wrong_shapes(when, changes, session):
+    shapes = {"x": [[5, 2, 4]], "c": [[2, 6]], "h": [[2, 3]], "kernels": [[7, 6]] * 4, "peepholes": [[6]] * 3}
+    shapes.update(projections=[[6, 3]], cell_clips=[[]], projection_clips=[[]])
+
+    def call(shapes):
+        tensors = {name: [tf.zeros(shape) for shape in shapes[name]] for name in shapes}
+        if when == "it runs":
+            tensors = {name: [tf.placeholder_with_default(t, None) for t in tensors[name]] for name in tensors}
+        x = tensors.pop("x")[0]
+        pack = {"kernels": tensors["kernels"], "projections": tensors["projections"]}
+        packed = [library.load().stacked_lstm_pack(**pack)]
+        functions = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+        return session.run(
+            library.load().stacked_lstm_forward(x=x, lengths=[], biases=[], packed=packed, **tensors, **functions)[0]
+        )
+
+    assert call(shapes).shape == (5, 2, 3)
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+        call(dict(shapes, **changes))
+
+
+def test_graphs_from_before_there_were_extras(session):
+    """Their ops lack the new attributes, and run."""
+    layer, feed = random_layer(np.random.RandomState(0), 4, 6, False, True, (False, None, False), "float32")
+    x, state = tf.placeholder(tf.float32, [5, 2, 4], "x"), [tf.zeros([2, 6])] * 2
+    layer = layer._replace(kernels=[tf.ones([10, 6])] * 4, biases=[tf.ones([6])] * 4, extras=PLAIN)
+    outputs, _ = engines.ENGINES["native"].run_layers([layer], x, [state])
+    tf.gradients(outputs, x, name="d_x")
+    outputs = tf.identity(outputs, "outputs")
+    graph_def = tf.get_default_graph().as_graph_def()
+    for node in graph_def.node:
+        for name in ("peepholes", "projections", "cell_clips", "projection_clips"):
+            node.attr.pop("number_of_" + name, None)
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
+        tf.import_graph_def(graph_def, name="")
+        values = np.ones([5, 2, 4])
+        np.testing.assert_array_equal(other.run("outputs:0", {"x:0": values}), session.run(outputs, {x: values}))
