@@ -59,10 +59,8 @@ def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str]
     with tf.Graph().as_default() as part, tf.name_scope(scope):
         for call in layers:
             if not all(is_plain(layer) for layer in call.layers):
-                expected = (
-                    "layers without dropout on states, resets and normalization, and with the equations of an LSTM"
-                )
-                checks.fail("export.write", expected, f"other ones, which compute {call.outputs[0].name}")
+                expected = "layers without dropout on states, resets, normalization and other equations"
+                checks.fail("export.write", expected, f"ones with them, which compute {call.outputs[0].name}")
             inputs = [tf.placeholder(spec.dtype, spec.shape, "input") for spec in call.inputs]
             sources.update((tensor.name, spec.name) for tensor, spec in zip(inputs, call.inputs))
             end = 1 + 2 * len(call.layers)

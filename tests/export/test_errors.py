@@ -126,32 +126,33 @@ def cell_outputs(cell):
     return {"x": x}, {"y": outputs}
 
 
-def stack_outputs(activation):
+def stack_outputs(activation, **options):
     x = tf.placeholder(tf.float32, [2, 3, 4])
-    return {"x": x}, {"y": stacked_lstm.StackedLSTM([4], activation=activation, engine="graph")(x)[0]}
+    return {"x": x}, {"y": stacked_lstm.StackedLSTM([4], activation=activation, engine="graph", **options)(x)[0]}
 
 
 def triple(x):
     return 3 * x
 
 
-# What the message says -> a function that makes such a network.
-NETWORKS = {
-    "a projection": lambda: cell_outputs(rnn_cell.LSTMCell(4, num_proj=3)),
-    "clips": lambda: cell_outputs(rnn_cell.LSTMCell(4, cell_clip=1.0)),
-    "dropout on states, resets, normalization, or another equation": lambda: cell_outputs(
-        rnn_cell.LayerNormBasicLSTMCell(4)
-    ),
-    "the activations triple and sigmoid": lambda: stack_outputs(triple),
-    "the activations swish and sigmoid": lambda: stack_outputs("swish"),
-}
+# What the message says, and a function that makes such a network.
+OTHER_EQUATIONS = "dropout on states, resets, normalization, or another equation"
+NETWORKS = [
+    ("a projection", lambda: cell_outputs(rnn_cell.LSTMCell(4, num_proj=3))),
+    ("clips", lambda: cell_outputs(rnn_cell.LSTMCell(4, cell_clip=1.0))),
+    (OTHER_EQUATIONS, lambda: cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4))),
+    (OTHER_EQUATIONS, lambda: stack_outputs("tanh", layer_norm=True)),
+    (OTHER_EQUATIONS, lambda: stack_outputs("tanh", zoneout_h=0.5)),
+    ("the activations triple and sigmoid", lambda: stack_outputs(triple)),
+    ("the activations swish and sigmoid", lambda: stack_outputs("swish")),
+]
 
 
 @ONCE
 @NEEDS_ONNX
-@pytest.mark.parametrize("name", list(NETWORKS))
-def test_layers_that_onnx_does_not_have(name, plain_session, tmp_path):
-    inputs, outputs = NETWORKS[name]()
+@pytest.mark.parametrize("name, make", NETWORKS)
+def test_layers_that_onnx_does_not_have(name, make, plain_session, tmp_path):
+    inputs, outputs = make()
     exports.set_random(plain_session)
     message = "layers that the LSTM of ONNX can compute, got "
     with pytest.raises(ValueError, match=re.escape(f" with {name}")):
@@ -188,7 +189,7 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     check("ops that TFLite has, got the ops MatrixDeterminant", tmp_path, *arguments, example={"x": np.eye(2)})
     inputs, outputs = cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4))
     exports.set_random(plain_session)
-    message = "layers without dropout on states, resets and normalization, and with the equations of an LSTM, got other"
+    message = "layers without dropout on states, resets, normalization and other equations, got ones with them"
     check(message, tmp_path, plain_session, inputs, outputs, path)
 
 

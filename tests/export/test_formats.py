@@ -14,6 +14,7 @@ from support.numeric import relative_difference
 
 NATIVE = pytest.param("native", marks=NEEDS_NATIVE)
 ENGINES = ["graph", NATIVE]
+TENSORFLOW = ["frozen_graph", "saved_model", "saved_model_eager"]
 TOLERANCE = 1e-5
 
 with_programs = pytest.mark.parametrize("program", list(exports.PROGRAMS))
@@ -66,25 +67,27 @@ def test_cudnn(program, numpy_cudnn, plain_session, tmp_path, witness):
     check(program, exports.stack("cudnn", "projected", has_lengths=False), plain_session, tmp_path, witness)
 
 
-NETWORKS = ["titles", "cells", "peepholes", "both_directions", "activations", "without_bias"]
-PLAIN = ["titles", "cells", "both_directions", "activations", "without_bias"]  # The native engine has no peepholes.
+NETWORKS = ["titles", "cells", "peepholes", "options", "both_directions", "activations", "without_bias"]
 
 
 @with_programs
-@pytest.mark.parametrize(
-    "network, engine",
-    [(network, "graph") for network in NETWORKS]
-    + [pytest.param(network, "native", marks=NEEDS_NATIVE) for network in PLAIN],
-)
+@pytest.mark.parametrize("network", NETWORKS)
+@with_engines
 def test_networks(program, network, engine, plain_session, tmp_path, witness):
-    if program == "openvino" and network in ("activations", "peepholes"):
+    if program == "openvino" and network in ("activations", "peepholes", "options"):
         pytest.skip("the LSTM of OpenVINO has neither hard sigmoids nor peepholes")
     check(program, getattr(exports, network)(engine), plain_session, tmp_path, witness)
 
 
 @pytest.mark.parametrize("program", [name for name, (format, _) in exports.PROGRAMS.items() if format != "onnx"])
-def test_projections(program, plain_session, tmp_path, witness):
-    check(program, exports.projection("graph"), plain_session, tmp_path, witness)
+@with_engines
+def test_projections(program, engine, plain_session, tmp_path, witness):
+    check(program, exports.projection(engine), plain_session, tmp_path, witness)
+
+
+@pytest.mark.parametrize("program", TENSORFLOW)
+def test_normalization(program, plain_session, tmp_path, witness):
+    check(program, exports.normalization("graph"), plain_session, tmp_path, witness)
 
 
 @with_programs
@@ -95,7 +98,7 @@ def test_control_flows(program, control_flow, plain_session, tmp_path, witness):
     assert tf.control_flow_v2_enabled() == before == (control_flow == "control_flow_v2")
 
 
-@pytest.mark.parametrize("program", ["frozen_graph", "saved_model", "saved_model_eager"])
+@pytest.mark.parametrize("program", TENSORFLOW)
 @with_engines
 def test_float64(program, engine, plain_session, tmp_path, witness):
     check(program, exports.stack(engine, "projected", dtype=tf.float64), plain_session, tmp_path, witness)

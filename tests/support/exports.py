@@ -161,6 +161,22 @@ def activations(engine):
     return inputs, {"outputs": outputs, "c": state[0].c}
 
 
+def options(engine):
+    """Options of StackedLSTM around and in the layers, as in inference."""
+    inputs = placeholders()
+    options = {"peepholes": True, "dropout": 0.5, "recurrent_dropout": 0.5, "residual": True}
+    lstm = stacked_lstm.StackedLSTM([3, 3], initial_state="learned", engine=engine, **options)
+    outputs, state = lstm(inputs["x"], inputs["lengths"], training=False)
+    return inputs, {"outputs": outputs, "c": state[0].c, "h": state[1].h}
+
+
+def normalization(engine):
+    inputs = placeholders()
+    lstm = stacked_lstm.StackedLSTM([4, 4], layer_norm=True, engine=engine)
+    outputs, state = lstm(inputs["x"], inputs["lengths"])
+    return inputs, {"outputs": outputs, "c": state[0].c}
+
+
 def without_bias(engine):
     inputs = placeholders(has_lengths=False)
     outputs, state = stacked_lstm.StackedLSTM([4, 3], use_bias=False, engine=engine)(inputs["x"], time_major=True)
