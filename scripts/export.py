@@ -65,20 +65,21 @@ def run(values):
     from stacked_lstm import export
     from stacked_lstm.compat import tf
     from tasks import TASKS
-    from training import experiment
-    from training.trainer import restore
+    from training import checkpoints, experiment
 
     settings = experiment.read_settings(values.train_dir)
     settings["data_dir"] = values.data_dir or settings["data_dir"]
     task = TASKS[settings["task"]](settings)
     task.restore()
-    task.read()
+    experiment.read_data(task)
     checkpoint = values.checkpoint or experiment.find_checkpoint(values.train_dir)
     if values.checkpoint and not tf.train.checkpoint_exists(checkpoint):
         raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {checkpoint}")
     with tf.Graph().as_default(), tf.Session() as session:
-        network = task.build(experiment.recurrent_layers(settings, engine="graph"))
-        restore(tf.train.Saver(), session, checkpoint)
+        engine = "auto" if settings["peer"] else "graph"  # A peer has no other engine.
+        network = task.build(experiment.recurrent_layers(settings, engine=engine))
+        flag = "--checkpoint" if values.checkpoint else "--train_dir"
+        checkpoints.restore(tf.train.Saver(), session, checkpoint, flag)
         inputs = needed(network.feeds, network.predictions)
         example = first_examples(task.test, inputs, values.batch_size, values.time_steps)
         outputs = {"predictions": network.predictions}
@@ -119,7 +120,7 @@ def first_examples(examples, inputs, batch_size, time_steps):
     if "sequences" in arrays:
         sequences = arrays["sequences"][:, :time_steps]
         arrays["sequences"] = np.pad(sequences, [(0, 0), (0, time_steps - sequences.shape[1])], mode="constant")
-        arrays["lengths"] = np.clip(arrays["lengths"], 1, time_steps)
+        arrays["lengths"] = np.minimum(arrays["lengths"], time_steps)
     return arrays
 
 
