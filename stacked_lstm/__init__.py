@@ -1,18 +1,19 @@
 """Stacked LSTMs for TensorFlow-1-style graphs, with one weight matrix per gate.
 
-    StackedLSTM        a stack of LSTM layers with the variables Wf Wi Wc Wo and bf bi bc bo, and an initial state
-    BidirectionalLSTM  layers that read each sequence forward and backward
-    LSTMState          the pair (c, h) of one layer
-    rnn_cell           TensorFlow 1's cells, wrappers and dynamic_rnn under their old names
-    checkpoints        reads and writes LSTM layers in the files of TensorFlow, Keras, PyTorch and ONNX
-    layouts            converts the weights of one layer to and from the layouts of other libraries
-    initializers       the named weight initializers
-    numpy_lstm         the same network in NumPy: forward pass and backward pass
-    runtime            inference without TensorFlow, on the kernels of the engine `native`
-    contrib            the modules seq2seq and legacy_seq2seq of TensorFlow 1's `tf.contrib`
-    engines            the implementations of the layers: `cudnn` (NVIDIA GPUs), `native` (CPUs), `graph` (all devices)
-    parity             compares StackedLSTM with other LSTM implementations
-    load_native_ops    call it before you import a graph with ops of the `native` engine
+    StackedLSTM       a stack of LSTM layers with the variables Wf Wi Wc Wo and bf bi bc bo, and an initial state
+    BidirectionalLSTM layers that read each sequence forward and backward
+    LSTMState         the pair (c, h) of one layer
+    rnn_cell          TensorFlow 1's cells, wrappers and dynamic_rnn under their old names
+    checkpoints       reads and writes LSTM layers in the files of TensorFlow, Keras, PyTorch and ONNX
+    layouts           converts the weights of one layer to and from the layouts of other libraries
+    initializers      the named weight initializers
+    numpy_lstm        the same network in NumPy: forward pass and backward pass
+    runtime           inference without TensorFlow, on the kernels of the engine `native`
+    export            writes networks for programs without this package: SavedModel, frozen graph, ONNX, TFLite
+    contrib           the modules seq2seq and legacy_seq2seq of TensorFlow 1's `tf.contrib`
+    engines           the implementations of the layers: `cudnn` (NVIDIA GPUs), `native` (CPUs), `graph` (all devices)
+    parity            compares StackedLSTM with other LSTM implementations
+    load_native_ops   call it before you import a graph with ops of the `native` engine
 
 Modules are imported when they are first used. `import stacked_lstm` does not import TensorFlow.
 """
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from stacked_lstm.version import __version__
 
 if TYPE_CHECKING:
-    from stacked_lstm import checkpoints, initializers, layouts, numpy_lstm, rnn_cell, runtime
+    from stacked_lstm import checkpoints, export, initializers, layouts, numpy_lstm, rnn_cell, runtime
     from stacked_lstm.bidirectional import BidirectionalLSTM
     from stacked_lstm.engines.native import load_native_ops
     from stacked_lstm.stack import StackedLSTM
@@ -40,6 +41,7 @@ __all__ = [
     "StateStore",
     "__version__",
     "checkpoints",
+    "export",
     "initializers",
     "layouts",
     "load_native_ops",

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
-from stacked_lstm import activations, checks, engines, log, options, regularization, tensor_checks, weights
+from stacked_lstm import activations, checks, engines, options, regularization, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Resets
 from stacked_lstm.initial_state import INITIAL_STATES, restarts, zero_states
 from stacked_lstm.initializer_table import InitializerTable
-from stacked_lstm.state import LSTMState
+from stacked_lstm.stack_variables import CLASS_NAME, DEFAULT_NAME, StackVariables
 from stacked_lstm.steps import Record, replay
-from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
-
-_CLASS = "StackedLSTM"
-_DEFAULT_NAME = "stacked_lstm"
-_HALF_PRECISION = (tf.float16, tf.bfloat16)
 
 
-class StackedLSTM:
+class _Batch(NamedTuple):
+    """The inputs of one call, [B, T, I] or [T, B, I], with their sequence lengths, and T and B."""
+
+    x: tf.Tensor
+    lengths: tf.Tensor | None
+    steps: tensor_checks.Size
+    size: tensor_checks.Size
+    time_major: bool
+
+
+class StackedLSTM(StackVariables):
     """A stack of LSTM layers for TensorFlow 1 graphs.
 
     Each layer processes the time steps in order. In the first layer, x is the input of the stack at the time step. In
@@ -144,7 +149,7 @@ class StackedLSTM:
         dtype: tf.DType = tf.float32,
         compute_dtype: tf.DType | None = None,
         engine: str = "auto",
-        name: str = _DEFAULT_NAME,
+        name: str = DEFAULT_NAME,
         input_dropout: Any = 0.0,
         dropout: Any = 0.0,
         output_dropout: Any = 0.0,
@@ -247,24 +252,25 @@ class StackedLSTM:
         Raises:
           ValueError: an argument is out of its range. The message names the argument.
         """
-        self.hidden_sizes = checks.widths(hidden_sizes, _CLASS, "hidden_sizes")
-        self.dtype = tensor_checks.float_dtype(dtype, _CLASS)
+        super().__init__()
+        self.hidden_sizes = checks.widths(hidden_sizes, CLASS_NAME, "hidden_sizes")
+        self.dtype = tensor_checks.float_dtype(dtype, CLASS_NAME)
         self.compute_dtype = (
             self.dtype
             if compute_dtype is None
-            else tensor_checks.float_dtype(compute_dtype, _CLASS, argument="compute_dtype")
+            else tensor_checks.float_dtype(compute_dtype, CLASS_NAME, argument="compute_dtype")
         )
         self.engine_used: engines.EngineUsed | None = None
-        self._initial_state = checks.known(INITIAL_STATES, initial_state, _CLASS, "initial_state")
+        self._initial_state = checks.known(INITIAL_STATES, initial_state, CLASS_NAME, "initial_state")
         self._activations = (
-            activations.get(activation, _CLASS, "activation"),
-            activations.get(recurrent_activation, _CLASS, "recurrent_activation"),
+            activations.get(activation, CLASS_NAME, "activation"),
+            activations.get(recurrent_activation, CLASS_NAME, "recurrent_activation"),
         )
-        self._use_bias = checks.flag(use_bias, _CLASS, "use_bias")
-        self._forget_bias = checks.number(forget_bias, _CLASS, "forget_bias")
+        self._use_bias = checks.flag(use_bias, CLASS_NAME, "use_bias")
+        self._forget_bias = checks.number(forget_bias, CLASS_NAME, "forget_bias")
         self._options = options.per_layer(
             len(self.hidden_sizes),
-            _CLASS,
+            CLASS_NAME,
             dict(
                 input_dropout=input_dropout,
                 dropout=dropout,
@@ -281,196 +287,13 @@ class StackedLSTM:
             ),
         )
         self._sizes = options.sizes(self.hidden_sizes, self._options)
-        self._output_dropout = options.rate(output_dropout, _CLASS, "output_dropout")
-        self._seed = options.seed(seed, _CLASS)
-        weight = InitializerTable.from_argument(weight_initializer, "dl", _CLASS, "weight_initializer")
-        bias = InitializerTable.from_argument(bias_initializer, "zeros", _CLASS, "bias_initializer")
+        self._output_dropout = options.rate(output_dropout, CLASS_NAME, "output_dropout")
+        self._seed = options.seed(seed, CLASS_NAME)
+        weight = InitializerTable.from_argument(weight_initializer, "dl", CLASS_NAME, "weight_initializer")
+        bias = InitializerTable.from_argument(bias_initializer, "zeros", CLASS_NAME, "bias_initializer")
         self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
-        self._request = engines.resolve(engine, _CLASS)
-        self.name = checks.scope(name, _CLASS)
-        self._input_size: int | None = None
-        self._layers: list[LayerWeights] = []
-        self._variables = Weights([], [])
-
-    def __repr__(self) -> str:
-        if self._input_size is None:
-            return f"{_CLASS}({self.hidden_sizes}, not built)"
-        return f"{_CLASS}({self.hidden_sizes}, input_size={self._input_size}, {self.count_params():,} parameters)"
-
-    @property
-    def layers(self) -> list[LayerWeights]:
-        """List with a `weights.LayerWeights` per layer, first layer first: `lstm.layers[0].Wf` is a variable.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("layers")
-        return list(self._layers)
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """List of all variables: first those of the layers, then those of the initial state.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("variables")
-        return [variable for layers in self._variables for layer in layers for variable in layer.values()]
-
-    weights = trainable_variables = variables
-
-    @property
-    def variables_by_layer(self) -> Weights:
-        """The variables as `weights.Weights(layers, initial_state)`, two lists of dictionaries from names to variables.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("variables_by_layer")
-        return Weights(*[[dict(layer) for layer in layers] for layers in self._variables])
-
-    @property
-    def state_sizes(self) -> list[LSTMState]:
-        """List with the widths of c and h of each layer, `LSTMState(H_l, P_l)`. P_l is H_l without a projection."""
-        return list(self._sizes)
-
-    def initial_states(self, batch_size: int | tf.Tensor) -> list[LSTMState]:
-        """Returns the configured initial state for sequences that have no inputs yet.
-
-        Args:
-          batch_size: int or int32 scalar tensor, B.
-
-        Returns:
-          A list with an `LSTMState` per layer, c [B, H_l] and h [B, P_l]: zeros, or the learned vectors.
-
-        Raises:
-          ValueError: the initial state is projected from inputs, or it is learned and has not been built yet.
-        """
-
-        def refuse() -> None:
-            expected = "an initial state that needs no inputs, 'zeros' or 'learned'"
-            checks.fail(f"{self.name}.initial_states", expected, "'projected'")
-
-        if self._initial_state.specs(1, self._sizes):
-            self._require_built("initial_states")
-        zeros = zero_states(batch_size, self._sizes, self.dtype)
-        return self._initial_state.start(self._variables.initial_state, zeros, refuse)
-
-    def count_params(self) -> int:
-        """Returns the number of scalars in all variables.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("count_params")
-        return sum(variable.shape.num_elements() for variable in self.variables)
-
-    def get_weights(self, session: tf.Session) -> Weights:
-        """Reads the variables.
-
-        Args:
-          session: an open session of the stack's graph, in which the variables are initialized.
-
-        Returns:
-          `weights.Weights(layers, initial_state)`. `layers` is a list with a dictionary of arrays per layer, such as
-          {"Wf": [H_l + I_l, H_l], ..., "bo": [H_l]}. `numpy_lstm.forward` takes this list. `initial_state` is a list of
-          the same form: W_c and W_h per layer if it is "projected" (`numpy_lstm.projected_forward` takes this list), c
-          and h if it is "learned", and empty if it is "zeros".
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("get_weights")
-        return session.run(self.variables_by_layer)
-
-    def set_weights(
-        self,
-        session: tf.Session,
-        layers: Sequence[Mapping[str, Any]] | None = None,
-        initial_state: Sequence[Mapping[str, Any]] | None = None,
-    ) -> None:
-        """Assigns values to the variables.
-
-        `lstm.set_weights(session, *other.get_weights(session))` copies the weights of another stack in the same graph.
-
-        Args:
-          session: an open session of the stack's graph. The graph may be finalized.
-          layers: a list with one mapping per layer, from names to arrays, as `get_weights` returns it. Arrays are
-            converted to the stack's dtype. Default None: these variables do not change.
-          initial_state: a list of the same form for the variables of the initial state. Default None: these variables
-            do not change.
-
-        Raises:
-          ValueError: the variables have not been created yet, or names or shapes differ from those of the variables.
-            The message lists the differences, and no variable is changed.
-        """
-        self._require_built("set_weights")
-        pairs = []
-        for argument, variables, values in zip(Weights._fields, self.variables_by_layer, (layers, initial_state)):
-            if values is not None:
-                pairs += weights.match(variables, values, self.name + ".set_weights", argument)
-        weights.load(pairs, session)
-
-    def build(self, input_size: int) -> None:
-        """Creates the variables. This is optional: the first call of the object creates them, too.
-
-        Args:
-          input_size: int, I, the number of input features.
-
-        Raises:
-          ValueError: the stack was built for another number of input features, an initializer names a variable that
-            does not exist, or the graph already has a variable of such a name.
-          RuntimeError: eager mode is on.
-        """
-        tensor_checks.graph_mode("StackedLSTM.build")
-        if self._input_size is not None:
-            if input_size != self._input_size:
-                expected = f"inputs of width {self._input_size}, as in the first call"
-                checks.fail(self.name, expected, f"width {input_size}")
-            return
-        input_size = checks.size(input_size, "StackedLSTM.build", "input_size")
-        options.check_residuals(input_size, self._sizes, self._options, self.name)
-        if self.dtype in _HALF_PRECISION:
-            log.warn_once(
-                f"{self.dtype.name} variables lose small updates, and Adam diverges with them; to train in half "
-                f"precision, use StackedLSTM(..., dtype=tf.float32, compute_dtype=tf.{self.dtype.name}), which keeps "
-                "the variables in float32"
-            )
-        layer_specs = weights.specs(input_size, self._sizes, self._use_bias, self._forget_bias, self._options)
-        state_specs = self._initial_state.specs(input_size, self._sizes)
-        self._check_initializers(layer_specs + state_specs)
-        if self.name == _DEFAULT_NAME:
-            weights.check_default_name(self.name, _CLASS)
-        with tf.variable_scope(self.name, auxiliary_name_scope=False) as scope:
-            scope.set_partitioner(None)  # An initializer that saw a part only would draw from another range.
-            self._variables = Weights(self._make_variables(layer_specs), self._make_variables(state_specs))
-        self._layers = [
-            LayerWeights(input_width, size.c, *self._activations, **dict(variables, options=layer_options))
-            for input_width, size, variables, layer_options in zip(
-                [input_size] + [size.h for size in self._sizes], self._sizes, self._variables.layers, self._options
-            )
-        ]
-        self._input_size = input_size
-
-    def _make_variables(self, specs: Sequence[VariableSpec]) -> list[dict[str, tf.Variable]]:
-        """Returns a dictionary per layer, from names to variables; an empty list if there are no specs."""
-        layers: list[dict[str, tf.Variable]] = []
-        for spec in specs:
-            layers.extend({} for _ in range(len(layers), spec.layer + 1))
-            initializer = self._initializers[spec.group].get(spec, self.name)
-            try:
-                variable = tf.get_variable(spec.path, spec.shape, self.dtype, initializer)
-            except ValueError as error:
-                if "already exists" not in str(error):
-                    raise
-                expected = "a `name` that no other stack in this variable scope has"
-                actual = (
-                    f"{self.name!r}, whose variable {spec.path} already exists; give the second stack another `name=`, "
-                    "or call one stack twice to share weights"
-                )
-                raise ValueError(f"{_CLASS}: expected {expected}, got {actual}") from None
-            layers[spec.layer][spec.name] = variable
-        return layers
+        self._request = engines.resolve(engine, CLASS_NAME)
+        self.name = checks.scope(name, CLASS_NAME)
 
     def __call__(
         self,
@@ -490,9 +313,8 @@ class StackedLSTM:
           sequence_length: int32 or int64 vector [B] of numbers from 0 to T. Inputs after the end of a sequence are
             ignored, even if they are NaN. Default None: all sequences have T time steps.
           initial_state: a list with a pair (c, h) per layer, [B, H_l] each. With a projection, h has the width P_l. It
-            replaces the kind of initial state that
-            the constructor configured. For truncated backpropagation, pass the final state of the previous segment.
-            Default None: the kind that the constructor configured.
+            replaces the kind of initial state that the constructor configured. For truncated backpropagation, pass the
+            final state of the previous segment. Default None: the kind that the constructor configured.
           time_major: bool, whether time is the first axis of inputs and outputs. Default False, as in dynamic_rnn.
           training: bool, or scalar tensor of bools, such as a placeholder: whether dropout and zoneout are random.
             Default None, which is False, as in `tf.layers.dropout` and in Keras. A tensor is read at each run.
@@ -523,27 +345,52 @@ class StackedLSTM:
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
-            steps, batch = tensor_checks.sizes(x, time_major)
-            lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
-            if initial_state is None:
-                zeros = zero_states(batch.value, self._sizes, self.dtype)
-                first_step = functools.partial(padding.first_step, x, lengths, time_major)
-                states = self._initial_state.start(self._variables.initial_state, zeros, first_step)
-            else:
-                states = tensor_checks.states(
-                    initial_state, [tuple(size) for size in self._sizes], batch, self.dtype, self.name, "initial_state"
-                )
-            resets = self._resets(reset, x, lengths, steps, batch, time_major)
-            x, states = self._cast((x, list(states)), self.compute_dtype)
-            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.compute_dtype, self.name)
-            records: list[Record] | None = [] if return_steps else None
-            outputs, finals, self.engine_used = engines.run(
-                self._request, self._segment(draws, resets, records), x, states, lengths, time_major, self.name
-            )
-            results: tuple[Any, ...] = (outputs, tuple(finals))
-            if records is not None:
-                results += (replay(records, states, lengths, time_major),)
-            return self._cast(results, self.dtype)
+            steps, size = tensor_checks.sizes(x, time_major)
+            lengths = tensor_checks.lengths(sequence_length, steps, size, self.name)
+            batch = _Batch(x, lengths, steps, size, time_major)
+            states = self._start(batch, initial_state)
+            resets = self._resets(batch, reset)
+            draws = regularization.Draws(training, self._seed, steps.value, size.value, self.compute_dtype, self.name)
+            return self._run(batch, states, resets, draws, [] if return_steps else None)
+
+    def _start(self, batch: _Batch, states: Sequence[tuple[Any, Any]] | None) -> list[Any]:
+        """Returns the states before the first step: those of the call, or the configured ones if these are None."""
+        if states is not None:
+            sizes = [tuple(size) for size in self._sizes]
+            return tensor_checks.states(states, sizes, batch.size, self.dtype, self.name, "initial_state")
+        zeros = zero_states(batch.size.value, self._sizes, self.dtype)
+        first_step = functools.partial(padding.first_step, batch.x, batch.lengths, batch.time_major)
+        return self._initial_state.start(self._variables.initial_state, zeros, first_step)
+
+    def _resets(self, batch: _Batch, reset: Any) -> list[Resets | None]:
+        """Returns the `Resets` of each layer; a list of None without resets."""
+        if reset is None:
+            return [None] * len(self._layers)
+        flags = tensor_checks.flags(reset, batch.steps, batch.size, batch.time_major, self.name, "reset")
+        x = batch.x if batch.time_major else tf.transpose(batch.x, [1, 0, 2])
+        series = padding.zero_past_end(x, batch.lengths)
+        zeros = zero_states(batch.size.value, self._sizes, self.dtype)
+        starts = restarts(self._initial_state, self._variables.initial_state, zeros, series)
+        return [Resets(flags, start) for start in _cast(starts, self.compute_dtype)]
+
+    def _run(
+        self,
+        batch: _Batch,
+        states: Sequence[Any],
+        resets: Sequence[Resets | None],
+        draws: regularization.Draws,
+        records: list[Record] | None,
+    ) -> tuple[Any, ...]:
+        """Computes the layers in `compute_dtype`; returns the results of the call in `dtype`."""
+        x, states = _cast((batch.x, list(states)), self.compute_dtype)
+        segment = self._segment(draws, resets, records)
+        outputs, finals, self.engine_used = engines.run(
+            self._request, segment, x, states, batch.lengths, batch.time_major, self.name
+        )
+        results: tuple[Any, ...] = (outputs, tuple(finals))
+        if records is not None:
+            results += (replay(records, states, batch.lengths, batch.time_major),)
+        return _cast(results, self.dtype)
 
     def _segment(
         self, draws: regularization.Draws, resets: Sequence[Resets | None], records: list[Record] | None
@@ -551,43 +398,7 @@ class StackedLSTM:
         """Returns what the engines run, for `regularization.segment`. A subclass may change it."""
         return regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)
 
-    def _resets(
-        self,
-        reset: Any,
-        x: tf.Tensor,
-        lengths: tf.Tensor | None,
-        steps: tensor_checks.Size,
-        batch: tensor_checks.Size,
-        time_major: bool,
-    ) -> list[Resets | None]:
-        """Returns the `Resets` of each layer; a list of None without resets."""
-        if reset is None:
-            return [None] * len(self._layers)
-        flags = tensor_checks.flags(reset, steps, batch, time_major, self.name, "reset")
-        series = padding.zero_past_end(x if time_major else tf.transpose(x, [1, 0, 2]), lengths)
-        zeros = zero_states(batch.value, self._sizes, self.dtype)
-        starts = restarts(self._initial_state, self._variables.initial_state, zeros, series)
-        return [Resets(flags, start) for start in self._cast(starts, self.compute_dtype)]
 
-    def _cast(self, tensors: Any, dtype: tf.DType) -> Any:
-        """Returns a nest of tensors in another dtype; the tensors themselves if they have this dtype."""
-        return tf.nest.map_structure(lambda tensor: tf.cast(tensor, dtype), tensors)
-
-    def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
-        """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""
-        for kind, groups in (("weight", ("weight",)), ("bias", ("bias", "state"))):
-            paths = sorted(spec.path for spec in specs if spec.group in groups)
-            unknown = sorted(set(self._initializers[kind].by_path) - set(paths), key=str)
-            if unknown:
-                known = (
-                    f"names of variables, such as {paths[0]} and {paths[-1]}" if paths else "empty, as there are none"
-                )
-                expected = f"the keys of `{kind}_initializer` to be {known}"
-                checks.fail(self.name, expected, ", ".join(map(str, unknown)))
-
-    def _require_built(self, attribute: str) -> None:
-        if self._input_size is None:
-            raise ValueError(
-                f"{self.name}.{attribute}: the variables are made at the first call; "
-                "call the stack or `build(input_size)` first"
-            )
+def _cast(tensors: Any, dtype: tf.DType) -> Any:
+    """Returns a nest of tensors in another dtype; the tensors themselves if they have this dtype."""
+    return tf.nest.map_structure(lambda tensor: tf.cast(tensor, dtype), tensors)

@@ -16,6 +16,19 @@ from typing import Any, Callable, NamedTuple, Sequence
 from stacked_lstm import equations
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.loop_series import (
+    array_with_last,
+    entry_array,
+    mask_at_step,
+    multiply_by_mask,
+    noise_at_step,
+    reader,
+    restart_at_step,
+    select,
+    select_state,
+    state_array,
+    step_count,
+)
 from stacked_lstm.state import LSTMState
 
 # How many steps may be in flight at once; dynamic_rnn's default.
@@ -105,28 +118,6 @@ def _while(
     return variables
 
 
-def _steps(series: tf.Tensor) -> int | tf.Tensor:
-    """T of a series [T, B, N]: an int if it is known, else an int32 scalar."""
-    steps = series.shape.with_rank(3).as_list()[0]
-    return tf.shape(series)[0] if steps is None else steps
-
-
-def _array(size: int | tf.Tensor, entry: tf.Tensor, width: int | None = None) -> tf.TensorArray:
-    """A TensorArray for entries like `entry` [B, H], or of another width. Two gradients may read it."""
-    shape = entry.shape if width is None else [entry.shape.as_list()[0], width]
-    return tf.TensorArray(entry.dtype, size=size, element_shape=shape, clear_after_read=False)
-
-
-def _array_with_last(steps: tf.Tensor, entry: tf.Tensor, width: int) -> tf.TensorArray:
-    """A TensorArray of T + 1 entries, whose last one is zero. TensorFlow cannot stack an array without entries."""
-    return _array(steps + 1, entry, width).write(steps, tf.zeros([tf.shape(entry)[0], width], entry.dtype))
-
-
-def _state_array(initial: tf.Tensor, steps: int | tf.Tensor) -> tf.TensorArray:
-    """A TensorArray of T + 1 entries, whose first one is the initial state."""
-    return _array(steps + 1, initial).write(0, initial)
-
-
 def _pre_activations(layer: GroupLayer, h: tf.Tensor, x: tf.Tensor, one: tf.Tensor) -> tf.Tensor:
     """z of one step. `x` is the layer's input, or the input product if the layer has one."""
     if layer.has_input_product:
@@ -161,18 +152,18 @@ def forward(
     Returns:
       (an `LSTMState` per layer after step T; a `Tape` per layer).
     """
-    steps = _steps(inputs)
-    read = _reader(inputs, back_prop)
+    steps = step_count(inputs)
+    read = reader(inputs, back_prop)
     one = tf.ones_like(states[0].h[:, :1])
     drops = [
-        (_multiply_by_mask(layer.h_masks, back_prop), _multiply_by_mask(layer.c_masks, back_prop)) for layer in layers
+        (multiply_by_mask(layer.h_masks, back_prop), multiply_by_mask(layer.c_masks, back_prop)) for layer in layers
     ]
-    noises = [_noise_at_step(layer.noise) for layer in layers]
-    restarts = [_restart_at_step(layer.resets) for layer in layers]
+    noises = [noise_at_step(layer.noise) for layer in layers]
+    restarts = [restart_at_step(layer.resets) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, tapes = variables
-        mask = _mask(t, lengths) if back_prop else None
+        mask = mask_at_step(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
         for layer, (drop_h, drop_c), noise_at, restart, state, tape in zip(
@@ -183,58 +174,17 @@ def forward(
             h = h if noise.recurrent is None else h * noise.recurrent
             z = _pre_activations(layer, h, x, one)
             new_state, gates = _step(layer, z, LSTMState(drop_c(t, before.c), before.h), noise)
-            new_states.append(_select_state(mask, new_state, state))
+            new_states.append(select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
         return new_states, new_tapes
 
     tapes = []
     for layer, state in zip(layers, states):
-        gates = (
-            ()
-            if not layer.has_gradient
-            else equations.Gates(*[_array(steps, state.c) for _ in equations.Gates._fields])
-        )
-        tapes.append(Tape(gates, c=_state_array(state.c, steps), h=_state_array(state.h, steps)))
+        names = equations.Gates._fields
+        gates = equations.Gates(*[entry_array(steps, state.c) for _ in names]) if layer.has_gradient else ()
+        tapes.append(Tape(gates, c=state_array(state.c, steps), h=state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
-
-
-def _reader(series: tf.Tensor, back_prop: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the function t -> series[t].
-
-    Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
-    """
-    return tf.TensorArray(series.dtype, _steps(series)).unstack(series).read if back_prop else lambda t: series[t]
-
-
-def _multiply_by_mask(masks: tf.Tensor | None, back_prop: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function (t, state) -> state * masks[t]; if there are no masks, state."""
-    if masks is None:
-        return lambda t, state: state
-    read = _reader(masks, back_prop)
-    return lambda t, state: state * read(t)
-
-
-def _noise_at_step(noise: equations.Noise | None) -> Callable[[tf.Tensor], equations.Noise]:
-    """Returns the function t -> `equations.Noise` of step t."""
-    reads = [_noise_reader(value) for value in noise or equations.Noise()]
-    return lambda t: equations.Noise(*[read(t) for read in reads])
-
-
-def _restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LSTMState], LSTMState]:
-    """Returns the function (t, state) -> the state before step t, which is the start for sequences that are reset."""
-    if resets is None:
-        return lambda t, state: state
-    read_flags = tf.TensorArray(tf.bool, tf.shape(resets.is_reset)[0]).unstack(resets.is_reset).read
-    read_c, read_h = (_noise_reader(part) for part in resets.start)
-    return lambda t, state: _select_state(read_flags(t), LSTMState(read_c(t), read_h(t)), state)
-
-
-def _noise_reader(value: Any) -> Callable[[tf.Tensor], Any]:
-    """Returns the function t -> entry t of a tensor of rank 3; any other value is the same for all steps."""
-    if not tf.is_tensor(value) or value.shape.ndims != 3:
-        return lambda t: value
-    return tf.TensorArray(value.dtype, _steps(value)).unstack(value).read
 
 
 def _step(layer: GroupLayer, z: tf.Tensor, state: LSTMState, noise: equations.Noise) -> tuple[LSTMState, Any]:
@@ -281,11 +231,11 @@ def backward(
     widths = [layer.output_size for layer in layers]
     rows = [widths[0]] + [sum(pair) for pair in zip(widths[1:], widths)]
     transposed = [tf.transpose(layer.kernel[:count]) for layer, count in zip(layers, rows)]
-    drops = [_multiply_by_mask(layer.h_masks, back_prop=False) for layer in layers]
+    drops = [multiply_by_mask(layer.h_masks, back_prop=False) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         d_states, arrays = list(variables[0]), list(variables[1])
-        mask = _mask(t, lengths)
+        mask = mask_at_step(t, lengths)
         dh_above = d_outputs[t]
         for k in reversed(range(len(layers))):
             d_state, tape = d_states[k], tapes[k]
@@ -298,41 +248,23 @@ def backward(
                 layers[k].recurrent_activation,
                 layers[k].extras,
             )
-            dz = _select(mask, gradient.z, tf.zeros_like(gradient.z))
+            dz = select(mask, gradient.z, tf.zeros_like(gradient.z))
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
                 dh, dh_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
-            d_states[k] = _select_state(mask, LSTMState(gradient.c, drops[k](t, dh)), d_state)
+            d_states[k] = select_state(mask, LSTMState(gradient.c, drops[k](t, dh)), d_state)
             values = [dz] if gradient.projected is None else [dz, gradient.projected]
             arrays[k] = [array.write(t, value) for array, value in zip(arrays[k], values)]
         return d_states, arrays
 
     arrays = []
     for layer, d in zip(layers, d_finals):
-        arrays.append([_array_with_last(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
+        arrays.append([array_with_last(steps, d.c, width=4 * d.c.shape.as_list()[-1])])
         if layer.extras.projection is not None:
-            arrays[-1].append(_array_with_last(steps, d.h, width=d.h.shape.as_list()[-1]))
+            arrays[-1].append(array_with_last(steps, d.h, width=d.h.shape.as_list()[-1]))
     d_states, arrays = _while(body, steps - 1, lambda t: t >= 0, (d_finals, arrays), step=-1)
     stacks = [[array.stack()[:-1] for array in layer_arrays] + [None] for layer_arrays in arrays]
     return [equations.StepGradient(z, projected, c=None) for z, projected, *_ in stacks], d_states
-
-
-def _mask(t: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor | None:
-    """Bool [B]: whether each sequence has a step t; None if all have."""
-    return None if lengths is None else t < lengths
-
-
-def _select(mask: tf.Tensor | None, value: tf.Tensor, alternative: tf.Tensor) -> tf.Tensor:
-    """Selects each row from `value` if the mask is True, else from `alternative`."""
-    return value if mask is None else tf.where(mask, value, alternative)
-
-
-def _select_state(mask: tf.Tensor | None, state: LSTMState, alternative: LSTMState) -> LSTMState:
-    """`_select` for c and h. The result has the static shapes of `alternative`, as loop variables must keep them."""
-    c, h = _select(mask, state.c, alternative.c), _select(mask, state.h, alternative.h)
-    c.set_shape(alternative.c.shape)
-    h.set_shape(alternative.h.shape)
-    return LSTMState(c, h)
 
 
 def tangent(
@@ -356,15 +288,15 @@ def tangent(
       The derivatives of c and h: (an `LSTMState` per layer after step T; an `LSTMState` of TensorArrays with T + 1
       entries per layer).
     """
-    steps = _steps(inputs)
+    steps = step_count(inputs)
     one = tf.ones_like(states[0].h[:, :1])
-    reads = [_reader(series, back_prop=True) for series in (inputs, inputs_dot)]
+    reads = [reader(series, back_prop=True) for series in (inputs, inputs_dot)]
     masked = [pair for pair in zip(layers, layers_dot) if pair[0].h_masks is not None]
-    read_masks = [[_reader(layer.h_masks, back_prop=True) for layer in pair] for pair in masked]
+    read_masks = [[reader(layer.h_masks, back_prop=True) for layer in pair] for pair in masked]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, states_dot, arrays = variables
-        mask = _mask(t, lengths)
+        mask = mask_at_step(t, lengths)
         x, x_dot = (read(t) for read in reads)
         x.set_shape(inputs.shape[1:])
         x_dot.set_shape(inputs.shape[1:])
@@ -383,12 +315,12 @@ def tangent(
             new_state_dot = equations.step_tangent(
                 new_state.c, gates, state.c, z_dot, state_dot.c, *functions, layer.extras, layer_dot.extras
             )
-            new_states.append(_select_state(mask, new_state, state))
-            new_states_dot.append(_select_state(mask, new_state_dot, state_dot))
+            new_states.append(select_state(mask, new_state, state))
+            new_states_dot.append(select_state(mask, new_state_dot, state_dot))
             new_arrays.append(LSTMState(array.c.write(t + 1, new_state_dot.c), array.h.write(t + 1, new_state_dot.h)))
             x, x_dot = new_states[-1].h, new_states_dot[-1].h
         return new_states, new_states_dot, new_arrays
 
-    arrays = [LSTMState(_state_array(dot.c, steps), _state_array(dot.h, steps)) for dot in states_dot]
+    arrays = [LSTMState(state_array(dot.c, steps), state_array(dot.h, steps)) for dot in states_dot]
     _, finals, arrays = _while(body, tf.constant(0), lambda t: t < steps, (states, states_dot, arrays), maximum=steps)
     return finals, arrays

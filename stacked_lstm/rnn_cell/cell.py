@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable, Iterator
 
-from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_layers, zero_states
 from stacked_lstm.rnn_cell.variables import recording_getter, snake_case
@@ -288,48 +287,6 @@ class RNNCell(WeightValues):
     def from_config(cls, config: dict[str, Any]) -> RNNCell:
         """Returns a new cell with the arguments that `get_config` returned."""
         return cls(**config)
-
-
-def check_floating(dtype: Any, what: str = "inputs") -> None:
-    """Raises ValueError unless the dtype, that of `what`, is floating or complex."""
-    dtype = tf.as_dtype(dtype)
-    if not (dtype.is_floating or dtype.is_complex):
-        raise ValueError(f"RNN cell only supports floating point {what}, but saw dtype: {dtype.name}")
-
-
-def input_width(inputs_shape: Any) -> int:
-    """Returns I of a shape [B, I]; raises ValueError if it is unknown."""
-    width = tf.TensorShape(inputs_shape).as_list()[-1]
-    if width is None:
-        advice = "call inputs.set_shape([None, width])"
-        raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}; {advice}")
-    return width
-
-
-def check_no_class(cell: Any, argument: str) -> None:
-    """Raises TypeError if the object is a class of cells, which has all their attributes."""
-    if isinstance(cell, type):
-        raise TypeError(f"The argument {argument!r} is not an RNNCell, but a class: write {cell.__name__}(...).")
-
-
-def check_units(num_units: Any, function: str) -> Any:
-    """Returns `num_units`; raises ValueError unless it is an integer, or a dimension of a shape."""
-    if hasattr(num_units, "__index__"):
-        return num_units
-    return checks.fail(function, "`num_units` to be a positive integer", checks.describe(num_units))
-
-
-def check_step(cell: RNNCell, inputs: tf.Tensor, width: int | None, state: tf.Tensor) -> None:
-    """Raises ValueError unless the inputs of a step are [B, I], as wide as `width`, and of the dtype of the state."""
-    if inputs.shape.ndims != 2:
-        checks.fail(cell.name, "inputs of rank 2, [batch, input], in each step", f"shape {inputs.shape}")
-    actual = inputs.shape.as_list()[1]
-    if None not in (width, actual) and actual != width:
-        advice = "if the same cell object is in two layers of different width, as in [cell] * 2, give each its own cell"
-        checks.fail(cell.name, f"inputs of width {width}, as in its first call", f"width {actual}; {advice}")
-    dtype, state_dtype = (tensor.dtype.base_dtype.name for tensor in (inputs, state))
-    if dtype != state_dtype:
-        checks.fail(cell.name, f"inputs of the dtype of the state, {state_dtype}", dtype)
 
 
 def build(cell: RNNCell, inputs_shape: Any, dtype: str | None) -> None:

@@ -15,7 +15,8 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, check_step, check_units, input_width
+from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.cell_checks import check_floating, check_step, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 

@@ -7,7 +7,8 @@ from typing import Any, Sequence
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.rnn_cell.cell import RNNCell, build, check_no_class
+from stacked_lstm.rnn_cell.cell import RNNCell, build
+from stacked_lstm.rnn_cell.cell_checks import check_no_class
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.variables import record, recording_getter
 

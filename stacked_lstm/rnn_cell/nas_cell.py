@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell, check_step, check_units, input_width
+from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.cell_checks import check_step, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 

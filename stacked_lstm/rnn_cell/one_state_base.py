@@ -6,7 +6,8 @@ from typing import Any, Callable
 
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell, check_floating, check_step, check_units, input_width
+from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.cell_checks import check_floating, check_step, check_units, input_width
 
 
 class OneStateBase(RNNCell):

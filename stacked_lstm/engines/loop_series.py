@@ -1,0 +1,87 @@
+"""The series of a loop over time: how a step reads its entry and writes it, and which sequences the step changes."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from stacked_lstm import equations
+from stacked_lstm.compat import tf
+from stacked_lstm.state import LSTMState
+
+
+def step_count(series: tf.Tensor) -> int | tf.Tensor:
+    """T of a series [T, B, N]: an int if it is known, else an int32 scalar."""
+    steps = series.shape.with_rank(3).as_list()[0]
+    return tf.shape(series)[0] if steps is None else steps
+
+
+def reader(series: tf.Tensor, back_prop: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the function t -> series[t].
+
+    Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
+    """
+    return tf.TensorArray(series.dtype, step_count(series)).unstack(series).read if back_prop else lambda t: series[t]
+
+
+def entry_array(size: int | tf.Tensor, entry: tf.Tensor, width: int | None = None) -> tf.TensorArray:
+    """A TensorArray for entries like `entry` [B, H], or of another width. Two gradients may read it."""
+    shape = entry.shape if width is None else [entry.shape.as_list()[0], width]
+    return tf.TensorArray(entry.dtype, size=size, element_shape=shape, clear_after_read=False)
+
+
+def array_with_last(steps: tf.Tensor, entry: tf.Tensor, width: int) -> tf.TensorArray:
+    """A TensorArray of T + 1 entries, whose last one is zero. TensorFlow cannot stack an array without entries."""
+    return entry_array(steps + 1, entry, width).write(steps, tf.zeros([tf.shape(entry)[0], width], entry.dtype))
+
+
+def state_array(initial: tf.Tensor, steps: int | tf.Tensor) -> tf.TensorArray:
+    """A TensorArray of T + 1 entries, whose first one is the initial state."""
+    return entry_array(steps + 1, initial).write(0, initial)
+
+
+def mask_at_step(t: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor | None:
+    """Bool [B]: whether each sequence has a step t; None if all have."""
+    return None if lengths is None else t < lengths
+
+
+def select(mask: tf.Tensor | None, value: tf.Tensor, alternative: tf.Tensor) -> tf.Tensor:
+    """Selects each row from `value` if the mask is True, else from `alternative`."""
+    return value if mask is None else tf.where(mask, value, alternative)
+
+
+def select_state(mask: tf.Tensor | None, state: LSTMState, alternative: LSTMState) -> LSTMState:
+    """`select` for c and h. The result has the static shapes of `alternative`, as loop variables must keep them."""
+    c, h = select(mask, state.c, alternative.c), select(mask, state.h, alternative.h)
+    c.set_shape(alternative.c.shape)
+    h.set_shape(alternative.h.shape)
+    return LSTMState(c, h)
+
+
+def multiply_by_mask(masks: tf.Tensor | None, back_prop: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the function (t, state) -> state * masks[t]; if there are no masks, state."""
+    if masks is None:
+        return lambda t, state: state
+    read = reader(masks, back_prop)
+    return lambda t, state: state * read(t)
+
+
+def noise_at_step(noise: equations.Noise | None) -> Callable[[tf.Tensor], equations.Noise]:
+    """Returns the function t -> `equations.Noise` of step t."""
+    reads = [_noise_reader(value) for value in noise or equations.Noise()]
+    return lambda t: equations.Noise(*[read(t) for read in reads])
+
+
+def _noise_reader(value: Any) -> Callable[[tf.Tensor], Any]:
+    """Returns the function t -> entry t of a tensor of rank 3; any other value is the same for all steps."""
+    if not tf.is_tensor(value) or value.shape.ndims != 3:
+        return lambda t: value
+    return tf.TensorArray(value.dtype, step_count(value)).unstack(value).read
+
+
+def restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LSTMState], LSTMState]:
+    """Returns the function (t, state) -> the state before step t, which is the start for sequences that are reset."""
+    if resets is None:
+        return lambda t, state: state
+    read_flags = tf.TensorArray(tf.bool, tf.shape(resets.is_reset)[0]).unstack(resets.is_reset).read
+    read_c, read_h = (_noise_reader(part) for part in resets.start)
+    return lambda t, state: select_state(read_flags(t), LSTMState(read_c(t), read_h(t)), state)
