@@ -21,6 +21,8 @@ CONVERT = [
     'safetensors<0.5; python_version < "3.8"',
 ]
 MIGRATE = ["libcst"]
+# For ONNX and TFLite, which TensorFlow 1.15 cannot write. The other formats need no packages.
+EXPORT = [f'{package}; python_version >= "3.10"' for package in ("onnx", "tf2onnx", "onnxruntime", "ai-edge-litert")]
 BENCHMARK = ["matplotlib"] + TF_KERAS + [f'{peer}; python_version >= "3.10"' for peer in PEERS]
 
 
@@ -79,9 +81,10 @@ setup(
         "compare": COMPARE,
         "convert": CONVERT,
         "examples": EXAMPLES,
+        "export": EXPORT,
         "migrate": MIGRATE,
         "benchmark": BENCHMARK,
-        "test": EXAMPLES + CONVERT + MIGRATE + ["pytest", "hypothesis"],
+        "test": EXAMPLES + CONVERT + MIGRATE + EXPORT + ["pytest", "hypothesis"],
         "lint": ["ruff==0.17.*", "mypy==2.4.*"],
     },
     cmdclass={"sdist": SourceDistribution},

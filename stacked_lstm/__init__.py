@@ -8,6 +8,7 @@
     initializers      the named weight initializers
     numpy_lstm        the same network in NumPy: forward pass and backward pass
     runtime           inference without TensorFlow, on the kernels of the engine `native`
+    export            writes networks for programs without this package: SavedModel, frozen graph, ONNX, TFLite
     contrib           the modules seq2seq and legacy_seq2seq of TensorFlow 1's `tf.contrib`
     engines           the implementations of the layers: `cudnn` (NVIDIA GPUs), `native` (CPUs), `graph` (all devices)
     parity            compares StackedLSTM with other LSTM implementations
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from stacked_lstm.version import __version__
 
 if TYPE_CHECKING:
-    from stacked_lstm import checkpoints, initializers, layouts, numpy_lstm, rnn_cell, runtime
+    from stacked_lstm import checkpoints, export, initializers, layouts, numpy_lstm, rnn_cell, runtime
     from stacked_lstm.engines.native import load_native_ops
     from stacked_lstm.stack import StackedLSTM
     from stacked_lstm.state import LSTMState
@@ -37,6 +38,7 @@ __all__ = [
     "StateStore",
     "__version__",
     "checkpoints",
+    "export",
     "initializers",
     "layouts",
     "load_native_ops",

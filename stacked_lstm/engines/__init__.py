@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import cudnn, graph, native, recurrent_dropout, segments
+from stacked_lstm.engines import calls, cudnn, graph, native, recurrent_dropout, segments
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
@@ -201,6 +201,7 @@ def run(
         uses.append(used)
         h, finals = recurrent_dropout.run(engine.run_layers, layers, x, states, lengths, starts_from_zeros)
         h.set_shape(axes.concatenate([layers[-1].output_size]))
+        calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals))
         return h, finals
 
     outputs, finals = segments.run(segment, x, states, lengths, run_layers)

@@ -13,7 +13,7 @@ from support.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
 PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md", "stacked_lstm/README.md") + tuple(
-    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "rnn_cell", "runtime")
+    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "export", "rnn_cell", "runtime")
 )
 
 # Script, or script and its first flag -> flags that make a run short. The last value of a flag counts.
@@ -25,6 +25,7 @@ SHORT = {
     "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
     "predict.py": "",
     "convert.py": "",
+    "export.py": "",
 }
 
 CASES = "\n".join(f"  'scripts/{script}'*) short='{flags}' ;;" for script, flags in SHORT.items())

@@ -11,6 +11,7 @@ MODULES = (
     "stacked_lstm.contrib.legacy_seq2seq",
     "stacked_lstm.contrib.seq2seq",
     "stacked_lstm.engines",
+    "stacked_lstm.export",
     "stacked_lstm.initializers",
     "stacked_lstm.layouts",
     "stacked_lstm.numpy_lstm",

@@ -88,6 +88,9 @@ class BackwardPass {
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
+  // The compiler knows that plain layers have none.
+  bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
+
   // Sets what steps do not write: the gradient of the final cell states, and zeros if there are no steps.
   void InitializeGradients() const {
     const int64_t units = layer_.units, batch = layer_.batch;
@@ -123,7 +126,7 @@ class BackwardPass {
     if (!Cell::kHasExtras) return;
     if (layer_.extras.peepholes) extra_gradients_.AddPeepholes(worker, steps, dz, first);
     const int64_t row = Row(steps.begin, part, 0);
-    if (has_projection_) extra_gradients_.AddProjection(worker, steps, projection_.M(row), projection_.D(row, 0), first);
+    if (has_projection()) extra_gradients_.AddProjection(worker, steps, projection_.M(row), projection_.D(row, 0), first);
   }
 
   // Runs the steps of a part as in the forward pass: in one thread, or shared by rows or by units.
@@ -131,7 +134,7 @@ class BackwardPass {
     if (schedule_.sharing == Sharing::kOneThread) return worker.ForEach(1, [&](int64_t) { Steps(part, part, kWhole); });
     if (schedule_.sharing == Sharing::kRows) return StepRows(worker, part);
     for (int64_t t = part.end - 1; t >= part.begin; --t) {
-      if (has_projection_) {
+      if (has_projection()) {
         ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
                      [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
       }
@@ -151,7 +154,7 @@ class BackwardPass {
   // part: the steps whose dz is kept; it contains `steps`. share: of the blocks of the batch.
   void Steps(Range part, Range steps, Share share) const {
     for (int64_t t = steps.end - 1; t >= steps.begin; --t) {
-      for (int64_t panel = 0; has_projection_ && panel < h_columns_.panels(); ++panel) {
+      for (int64_t panel = 0; has_projection() && panel < h_columns_.panels(); ++panel) {
         OutputGradients(t, part, panel, share);
       }
       for (int64_t panel = 0; panel < step_panels(); ++panel) Step(t, part, panel, share);
@@ -161,9 +164,9 @@ class BackwardPass {
   // Runs step t for 4 vectors of units and a share of the blocks: dh, or what the projection passes on, then dz.
   void Step(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T dh[kTileRows * kWidth];
-    const int vectors = has_projection_ ? projection_.Vectors(panel) : h_columns_.Vectors(panel);
+    const int vectors = has_projection() ? projection_.Vectors(panel) : h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (has_projection_) {
+      if (has_projection()) {
         projection_.Multiply(panel, Row(t, part, row), rows, dh);
       } else {
         RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, panel, rows, dh);
@@ -240,7 +243,7 @@ class BackwardPass {
     T* const dz = Dz(t, part, b, panel);
     if (t >= length) {
       for (int gate = 0; gate < kGates; ++gate) Store(dz + gate * kSize, Vec<T>{});
-      if (has_projection_) Store(projection_.M(Row(t, part, b)) + first, Vec<T>{});
+      if (has_projection()) Store(projection_.M(Row(t, part, b)) + first, Vec<T>{});
       return;
     }
     const T* const gates = cache_.gates.At(row, panel);
@@ -248,7 +251,7 @@ class BackwardPass {
         t > 0 ? Load(cache_.cells.At(row - layer_.batch, panel)) : LoadFirst(arrays_.c + b * units + first, count);
     const Vec<T> phi_c = cell_.Phi(Load(cache_.cells.At(row, panel)));
     T* const dc_slot = dc_.At(b, panel);
-    if (has_projection_) {
+    if (has_projection()) {
       Store(projection_.M(Row(t, part, b)) + first, Load(gates + 3 * kSize) * phi_c);
     } else {
       dh = AddResultGradients(t, b, panel, dh);
@@ -285,7 +288,7 @@ class BackwardPass {
   }
 
   // The number of 4 vectors of units.
-  int64_t step_panels() const { return has_projection_ ? projection_.panels() : h_columns_.panels(); }
+  int64_t step_panels() const { return has_projection() ? projection_.panels() : h_columns_.panels(); }
 
   // The row of a step and sequence in buffers that hold the steps of a part.
   int64_t Row(int64_t t, Range part, int64_t b) const { return (t - part.begin) * layer_.batch + b; }
@@ -304,7 +307,6 @@ class BackwardPass {
   const LayerSchedule& schedule_;
   const Pieces parts_;  // The steps.
   const int64_t max_rows_, rows_;  // Rows of [step, sequence] in a part; rows of dz that are kept.
-  const bool has_projection_ = Cell::kHasExtras && layer_.extras.projection;
   const CacheView<const T> cache_;
   const Columns<T> h_columns_, x_columns_;
   const BackwardProjection<T> projection_;

@@ -27,13 +27,12 @@ class ForwardPass {
         schedule_(schedule),
         by_rows_(schedule.sharing == Sharing::kRows),
         has_cache_(arrays.cache != nullptr),
-        has_projection_(Cell::kHasExtras && layer_.extras.projection),
         packed_(arrays.packed, layer_),
         projection_(arrays.packed + PackedWeights<T>::Size(layer_), layer_.units, layer_.extras.projection),
         cache_(arrays.cache, layer_),
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
-        m_(has_projection_ ? layer_.batch : 0, plan.panels),
+        m_(has_projection() ? layer_.batch : 0, plan.panels),
         bias_(plan.row_width),
         last_panel_((layer_.outputs() + layer_.inputs) * kWidth) {
     PadBias();
@@ -75,6 +74,9 @@ class ForwardPass {
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
+  // The compiler knows that plain layers have none.
+  bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
+
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
   // them.
   void RunRows(Worker& worker) const {
@@ -90,7 +92,7 @@ class ForwardPass {
     for (int64_t t = part.begin; t < part.end; ++t) {
       ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
                    [&](int64_t panel, Share share) { StepPanel(t, part, panel, share); });
-      if (!has_projection_) continue;
+      if (!has_projection()) continue;
       ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
                    [&](int64_t panel, Share share) { ProjectPanel(t, panel, share); });
     }
@@ -100,7 +102,7 @@ class ForwardPass {
   void Steps(Range part, Range steps, Share share) const {
     for (int64_t t = steps.begin; t < steps.end; ++t) {
       for (int64_t panel = 0; panel < plan_.panels; ++panel) StepPanel(t, part, panel, share);
-      if (!has_projection_) continue;
+      if (!has_projection()) continue;
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) ProjectPanel(t, panel, share);
     }
   }
@@ -158,7 +160,7 @@ class ForwardPass {
   }
   // Where a vector of o phi(c') goes: to the outputs, or to what the projection takes.
   T* H(int64_t t, int64_t b, int64_t panel) const {
-    return has_projection_ ? m_.At(b, panel) : Output(t, b, panel * kSize);
+    return has_projection() ? m_.At(b, panel) : Output(t, b, panel * kSize);
   }
 
   // Computes x W + b of one panel for a share of the rows of a part.
@@ -222,7 +224,7 @@ class ForwardPass {
     }
     if (t == length - 1) {
       StoreFirst(arrays_.c_last + b * units + first, values.c, count);
-      if (!has_projection_) StoreFirst(arrays_.h_last + b * units + first, values.h, count);
+      if (!has_projection()) StoreFirst(arrays_.h_last + b * units + first, values.h, count);
     }
   }
 
@@ -256,7 +258,7 @@ class ForwardPass {
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const bool by_rows_;  // kRows: the input product is computed within the step.
-  const bool has_cache_, has_projection_;
+  const bool has_cache_;
   const PackedWeights<const T> packed_;
   const ColumnPanels<const T> projection_;
   const CacheView<T> cache_;

@@ -1,0 +1,12 @@
+"""Models for programs without this package: frozen graphs, SavedModels, ONNX and TFLite.
+
+    export.onnx(session, {"ids": ids}, {"scores": scores}, "model.onnx")
+
+`writing.py` has these functions, and `formats.py` the table of formats. A stack of layers alone can also run in a
+process that has only NumPy; see `stacked_lstm.runtime`.
+"""
+
+from stacked_lstm.export.formats import FORMATS
+from stacked_lstm.export.writing import frozen_graph, onnx, saved_model, tflite, write
+
+__all__ = ["FORMATS", "frozen_graph", "onnx", "saved_model", "tflite", "write"]

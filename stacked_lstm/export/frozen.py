@@ -1,0 +1,210 @@
+"""`Frozen`: a graph whose variables are constants, and the LSTM layers in it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from stacked_lstm import checks
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import calls
+from stacked_lstm.equations import GATE_ORDER
+from stacked_lstm.export import graph_nodes
+from stacked_lstm.layer import Layer
+
+# Starts of the names of ops that only programs with this package, or with a GPU, or this process can run.
+_NOT_PORTABLE = ("StackedLstm", "Cudnn", "PyFunc", "EagerPyFunc")
+
+_PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+
+
+class Spec(NamedTuple):
+    """A tensor: its name, its dtype, and its shape: a list of sizes, None for those that are unknown; or None."""
+
+    name: str
+    dtype: tf.DType
+    shape: Sequence[int | None] | None
+
+
+class FrozenCall(NamedTuple):
+    """LSTM layers in a frozen graph.
+
+    Fields:
+      engine: the engine that computes them in the graph.
+      layers: list of `Layer` with arrays in the places of tensors.
+      inputs: list of `Spec`: x, c and h per layer, and the lengths if there are any. A tensor may occur twice.
+      outputs: list of `Spec`: the outputs, and c and h per layer.
+    """
+
+    engine: str
+    layers: Sequence[Layer]
+    inputs: Sequence[Spec]
+    outputs: Sequence[Spec]
+
+
+class Frozen(NamedTuple):
+    """A graph without variables.
+
+    Fields:
+      definition: the GraphDef.
+      inputs, outputs: lists of `Spec` with names of nodes. The inputs are placeholders.
+      calls: list of `FrozenCall`: the LSTM layers that the outputs need.
+    """
+
+    definition: Any
+    inputs: Sequence[Spec]
+    outputs: Sequence[Spec]
+    calls: Sequence[FrozenCall]
+
+
+def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor]) -> Frozen:
+    """Replaces the variables of a session by constants, and gives the inputs and outputs new names.
+
+    Placeholders with a default that are not among the inputs have their defaults. Nodes have no devices.
+
+    Args:
+      session: an open session with initialized variables.
+      inputs, outputs: dictionaries from new names to tensors of the session's graph. Inputs are placeholders.
+
+    Raises:
+      ValueError: an argument has no such tensors, a name is taken, or an output needs a placeholder that is not among
+        the inputs.
+    """
+    _check_tensors(session, inputs, outputs)
+    names = sorted({tensor.op.name for tensor in outputs.values()})
+    definition = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), names)
+    present = {node.name for node in definition.node}
+    used = [call for call in calls.in_graph(session.graph) if any(t.op.name in present for t in _results(call))]
+    frozen_calls = [_frozen_call(session, call) for call in used]
+    graph_nodes.without_places(definition)
+    _set_placeholders(definition, {tensor.op.name for tensor in inputs.values()})
+    _rename(definition, inputs, outputs, frozen_calls)
+    input_specs, output_specs = ([_spec(t, name) for name, t in tensors.items()] for tensors in (inputs, outputs))
+    return Frozen(definition, input_specs, output_specs, frozen_calls)
+
+
+def _check_tensors(session: tf.Session, inputs: Any, outputs: Any) -> None:
+    for argument, tensors in (("inputs", inputs), ("outputs", outputs)):
+        are_tensors = isinstance(tensors, Mapping) and all(isinstance(t, tf.Tensor) for t in tensors.values())
+        if not are_tensors or not tensors or any(tensor.graph is not session.graph for tensor in tensors.values()):
+            expected = f"`{argument}` to be a dictionary from names to tensors of the session's graph"
+            checks.fail("export.write", expected, checks.describe(tensors))
+        for name in tensors:
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                expected = f"names in `{argument}` to be letters, digits, _ and ., without _ and . at the start"
+                checks.fail("export.write", expected, repr(name))
+    for name, tensor in inputs.items():
+        if tensor.op.type not in _PLACEHOLDERS:
+            checks.fail("export.write", f"`inputs[{name!r}]` to be a placeholder", f"the result of {tensor.op.type}")
+    if len({tensor.name for tensor in inputs.values()}) < len(inputs):
+        checks.fail("export.write", "`inputs` to have each placeholder once", ", ".join(inputs))
+
+
+def _set_placeholders(definition: Any, names: set[str]) -> None:
+    """Turns placeholders with a default into placeholders if they are among `names`, otherwise into their defaults."""
+    for node in definition.node:
+        if node.op == "PlaceholderWithDefault":
+            dtype, shape = tf.as_dtype(node.attr["dtype"].type), tf.TensorShape(node.attr["shape"].shape)
+            is_input = node.name in names
+            new = (
+                graph_nodes.placeholder(node.name, dtype, shape)
+                if is_input
+                else graph_nodes.identity(node.name, node.input[0], dtype)
+            )
+            node.CopyFrom(new)
+
+
+def _rename(
+    definition: Any, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor], layers: list[FrozenCall]
+) -> None:
+    """Renames the placeholders, and adds a node for each output. Calls that read a placeholder change, too."""
+    new_names = {tensor.name: f"{name}:0" for name, tensor in inputs.items()}
+    old_nodes = {tensor.op.name: name for name, tensor in inputs.items()}
+    placeholders = [node for node in definition.node if node.op == "Placeholder"]
+    missing = [node.name for node in placeholders if node.name not in old_nodes]
+    if missing:
+        expected = "`inputs` to have all placeholders that `outputs` need"
+        checks.fail("export.write", expected, f"none for {', '.join(missing)}")
+    unused = [name for old, name in old_nodes.items() if old not in {node.name for node in placeholders}]
+    if unused:
+        checks.fail("export.write", "`inputs` that `outputs` need", f"also {', '.join(unused)}")
+    others = {node.name for node in definition.node} - set(old_nodes) | {graph_nodes.SCOPE}
+    taken = sorted(others & {*inputs, *outputs}) + sorted({*inputs} & {*outputs})
+    if taken:
+        checks.fail("export.write", "names that no other op of the graph has", ", ".join(taken))
+    for node in placeholders:
+        node.name = old_nodes[node.name]
+    graph_nodes.redirect(definition.node, new_names)
+    for name, tensor in outputs.items():
+        source = new_names.get(tensor.name, tensor.name)
+        definition.node.append(graph_nodes.identity(name, source, tensor.dtype.base_dtype))
+    for k, call in enumerate(layers):
+        specs = [spec._replace(name=new_names.get(spec.name, spec.name)) for spec in call.inputs]
+        layers[k] = call._replace(inputs=specs)
+
+
+def _frozen_call(session: tf.Session, call: calls.Call) -> FrozenCall:
+    inputs = [call.x] + [tensor for state in call.states for tensor in state]
+    inputs += [] if call.lengths is None else [call.lengths]
+    return FrozenCall(
+        call.engine,
+        [_with_arrays(session, layer) for layer in call.layers],
+        *[[_spec(tensor, tensor.name) for tensor in tensors] for tensors in (inputs, _results(call))],
+    )
+
+
+def _results(call: calls.Call) -> list[tf.Tensor]:
+    return [call.outputs] + [tensor for final in call.finals for tensor in final]
+
+
+def _spec(tensor: tf.Tensor, name: str) -> Spec:
+    return Spec(name, tensor.dtype.base_dtype, None if tensor.shape.ndims is None else tensor.shape.as_list())
+
+
+def _with_arrays(session: tf.Session, layer: Layer) -> Layer:
+    """The layer with the values of its weights."""
+    extras = layer.extras
+    projections = [] if extras.projection is None else [extras.projection]
+    weights = [list(layer.kernels), list(layer.biases), list(extras.peepholes or ()), projections]
+    try:
+        kernels, biases, peepholes, projections = session.run(weights)
+    except tf.errors.InvalidArgumentError as error:
+        name = layer.kernels[0].name
+        message = f"export.write: expected weights that depend on no placeholder, got {name}, which does"
+        raise ValueError(message) from error
+    extras = extras._replace(peepholes=peepholes or None, projection=projections[0] if projections else None)
+    return layer._replace(kernels=kernels, biases=biases, extras=extras)
+
+
+def is_plain(layer: Layer) -> bool:
+    """Whether the layer is an LSTM without masks, noise, resets and normalization, and without another equation."""
+    others = (layer.step, layer.h_mask, layer.h_masks, layer.c_masks, layer.norm, layer.noise, layer.resets)
+    return all(field is None for field in others)
+
+
+def by_gate(layer: Layer) -> dict[str, np.ndarray]:
+    """The weights of a plain layer in the common form of `layouts`: Wf Wi Wc Wo, bf bi bc bo, pf pi po, Wp."""
+    kernels, biases = list(layer.kernels), list(layer.biases)
+    if len(kernels) == 1:
+        rows = np.concatenate([kernels[0][layer.input_size :], kernels[0][: layer.input_size]])  # h before x.
+        kernels, biases = np.split(rows, 4, axis=1), np.split(biases[0], 4) if biases else []
+    weights = {"W" + gate: kernel for gate, kernel in zip(GATE_ORDER, kernels)}
+    weights.update(("b" + gate, bias) for gate, bias in zip(GATE_ORDER, biases))
+    weights.update(("p" + gate, peephole) for gate, peephole in zip("ifo", layer.extras.peepholes or ()))
+    if layer.extras.projection is not None:
+        weights["Wp"] = layer.extras.projection
+    return weights
+
+
+def check_portable(definition: Any) -> None:
+    """Raises ValueError if the graph has ops that other programs cannot run."""
+    functions = [node for function in definition.library.function for node in function.node_def]
+    nodes = [node for node in [*definition.node, *functions] if node.op.startswith(_NOT_PORTABLE)]
+    if nodes:
+        names = ", ".join(f"{node.name} ({node.op})" for node in nodes[:3])
+        advice = 'build layers inside functions, loops and imported graphs with engine="graph"'
+        checks.fail("export.write", "ops that other programs can run", f"{names}; {advice}")

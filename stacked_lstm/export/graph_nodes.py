@@ -1,0 +1,67 @@
+"""Nodes of a GraphDef: new ones, and changes of others."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Mapping, Sequence
+
+from stacked_lstm.compat import tf
+
+SCOPE = "exported_lstm"  # Of the nodes that the export adds.
+
+
+def redirect(nodes: Iterable[Any], names: Mapping[str, str]) -> None:
+    """Replaces inputs of nodes.
+
+    Args:
+      nodes: NodeDefs, which change.
+      names: dictionary from names of tensors, such as "a:0", to those in their places. Who waits for the op of a:0
+        then waits for the op in its place.
+    """
+    for node in nodes:
+        for k, name in enumerate(node.input):
+            mark = "^" if name.startswith("^") else ""
+            tensor = name[len(mark) :] if ":" in name else name[len(mark) :] + ":0"
+            if tensor in names:
+                node.input[k] = "^" + names[tensor].split(":")[0] if mark else names[tensor]
+
+
+def op(kind: str, name: str, inputs: Sequence[str], dtype: tf.DType) -> Any:
+    """A node for an op whose only attribute is its dtype."""
+    node = tf.NodeDef(name=name, op=kind, input=inputs)
+    node.attr["T"].type = dtype.as_datatype_enum
+    return node
+
+
+def identity(name: str, source: str, dtype: tf.DType) -> Any:
+    """A node that returns the tensor `source`."""
+    return op("Identity", name, [source], dtype)
+
+
+def placeholder(name: str, dtype: tf.DType, shape: Sequence[int | None] | None) -> Any:
+    """A node for a tensor that is fed."""
+    node = tf.NodeDef(name=name, op="Placeholder")
+    node.attr["dtype"].type = dtype.as_datatype_enum
+    node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    return node
+
+
+def needed(definition: Any, names: Sequence[str]) -> Any:
+    """The GraphDef with only the nodes that some nodes need, and all functions."""
+    part = tf.graph_util.extract_sub_graph(definition, list(names))
+    part.library.CopyFrom(definition.library)
+    return part
+
+
+def without_places(definition: Any) -> None:
+    """Removes the devices of nodes, and what places a node beside another one, from a GraphDef, which changes."""
+    functions = [node for function in definition.library.function for node in function.node_def]
+    for node in [*definition.node, *functions]:
+        node.device = ""
+        node.attr.pop("_class", None)
+
+
+def without_defaults(definition: Any) -> Any:
+    """A GraphDef without attributes that have their default values. Older versions may not know these attributes."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        return tf.train.export_meta_graph(graph=graph, strip_default_attrs=True).graph_def

@@ -1,0 +1,87 @@
+"""LSTM layers of a frozen graph, built again with TensorFlow's own ops.
+
+The layers are built with the `graph` engine in a graph of their own, the part. Then the nodes of both graphs are
+joined: the part reads the tensors that the layers read, and what read the layers' results reads those of the part.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Sequence
+
+from stacked_lstm import checks
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import graph
+from stacked_lstm.export import graph_nodes
+from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_plain
+from stacked_lstm.layer import Layer
+
+
+def portable_definition(frozen: Frozen, rebuild_all: bool = False) -> Any:
+    """Returns a GraphDef with the same results that every program with TensorFlow can run.
+
+    Args:
+      frozen: the graph.
+      rebuild_all: whether to build the layers of the `graph` engine again, too.
+
+    Raises:
+      ValueError: layers cannot be built again, or the graph has other ops that are not portable.
+    """
+    calls = [call for call in frozen.calls if rebuild_all or call.engine != graph.ENGINE.name]
+    part, sources, results = _part(calls, _new_scope(frozen.definition))
+    joined = tf.GraphDef()
+    joined.CopyFrom(frozen.definition)
+    joined.node.extend(node for node in part.node if node.op != "Placeholder")
+    joined.library.function.extend(part.library.function)
+    graph_nodes.redirect(joined.node, sources)
+    graph_nodes.redirect(joined.node, results)  # Layers may read the results of other layers.
+    needed = graph_nodes.needed(joined, [spec.name for spec in frozen.outputs])
+    check_portable(needed)
+    return needed
+
+
+def _new_scope(definition: Any) -> str:
+    """A scope that no node of a graph is in, such as a graph that was exported before."""
+    scopes = {node.name.split("/")[0] for node in definition.node}
+    names = itertools.chain([graph_nodes.SCOPE], (f"{graph_nodes.SCOPE}_{k}" for k in itertools.count(1)))
+    return next(name for name in names if name not in scopes)
+
+
+def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str], dict[str, str]]:
+    """Builds layers.
+
+    Returns:
+      (GraphDef; dictionary from names of its placeholders to the tensors that they stand for; dictionary from names of
+      the layers' results to the new ones).
+    """
+    sources: dict[str, str] = {}
+    results: dict[str, str] = {}
+    with tf.Graph().as_default() as part, tf.name_scope(scope):
+        for call in layers:
+            if not all(is_plain(layer) for layer in call.layers):
+                expected = "layers without dropout on states, resets, normalization and other equations"
+                checks.fail("export.write", expected, f"ones with them, which compute {call.outputs[0].name}")
+            inputs = [tf.placeholder(spec.dtype, spec.shape, "input") for spec in call.inputs]
+            sources.update((tensor.name, spec.name) for tensor, spec in zip(inputs, call.inputs))
+            end = 1 + 2 * len(call.layers)
+            states = list(zip(inputs[1:end:2], inputs[2:end:2]))
+            lengths = inputs[end] if len(inputs) > end else None
+            outputs, finals = graph.run([_with_tensors(layer) for layer in call.layers], inputs[0], states, lengths)
+            tensors = [outputs] + [tensor for final in finals for tensor in final]
+            results.update(
+                (spec.name, tf.identity(tensor, "result").name) for spec, tensor in zip(call.outputs, tensors)
+            )
+    definition = part.as_graph_def()
+    graph_nodes.without_places(definition)
+    return definition, sources, results
+
+
+def _with_tensors(layer: Layer) -> Layer:
+    """The layer with constants in the places of arrays."""
+    peepholes, projection = layer.extras.peepholes, layer.extras.projection
+    extras = layer.extras._replace(
+        peepholes=peepholes and [tf.constant(array) for array in peepholes],
+        projection=None if projection is None else tf.constant(projection),
+    )
+    kernels, biases = ([tf.constant(array) for array in arrays] for arrays in (layer.kernels, layer.biases))
+    return layer._replace(kernels=kernels, biases=biases, extras=extras)

@@ -1,0 +1,215 @@
+"""What cannot be exported: one message that names it, and no file."""
+
+import importlib.util
+import os
+import re
+
+import numpy as np
+import pytest
+
+import stacked_lstm
+from stacked_lstm import export, rnn_cell
+from stacked_lstm.compat import tf
+from support import exports
+from support.native_ops import NEEDS_NATIVE
+from support.sets import ONCE
+
+NEEDS_ONNX = pytest.mark.skipif(
+    any(importlib.util.find_spec(package) is None for package in ("onnx", "tf2onnx", "onnxruntime")),
+    reason="onnx, tf2onnx or onnxruntime is not installed",
+)
+NEEDS_LITERT = pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_litert") is None, reason="ai-edge-litert is not installed"
+)
+
+
+@pytest.fixture
+def network(plain_session):
+    inputs, outputs = exports.stack("graph", has_lengths=False)
+    exports.set_random(plain_session)
+    return plain_session, inputs, outputs
+
+
+def check(message, folder, *arguments, **options):
+    """`export.write` raises one line, and leaves nothing."""
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        export.write(*arguments, **options)
+    assert str(error.value).startswith("export.write: expected ") and "\n" not in str(error.value)
+    assert os.listdir(str(folder)) == []
+
+
+def test_arguments(network, tmp_path):
+    session, inputs, outputs = network
+    path = tmp_path / "model.pb"
+
+    def fails(message, inputs=inputs, outputs=outputs, path=path, **options):
+        check(message, tmp_path, session, inputs, outputs, path, **options)
+
+    x = inputs["x"]
+    fails("`inputs` to be a dictionary from names to tensors of the session's graph, got []", inputs=[])
+    fails("`outputs` to be a dictionary from names to tensors", outputs={})
+    fails("`inputs['x']` to be a placeholder, got the result of Mul", inputs={"x": 2 * x})
+    fails("`inputs` to have each placeholder once, got x, y", inputs={"x": x, "y": x})
+    message = "names in `inputs` to be letters, digits, _ and ., without _ and . at the start, got 'a b'"
+    fails(message, inputs={"a b": x})
+    fails("names that no other op of the graph has, got y", inputs={"y": x}, outputs={"y": outputs["c"]})
+    other = tf.placeholder(tf.float32, [], name="other")
+    fails("`inputs` that `outputs` need, got also z", inputs={"x": x, "z": other})
+    fails("`inputs` to have all placeholders that `outputs` need, got none for other", outputs={"y": other * x})
+    fails("`format` to be one of frozen_graph, onnx, saved_model, tflite, got 'keras'", format="keras")
+    fails("`path` to be a name that ends in .onnx, got ", format="onnx")
+    fails("`path` in a folder that exists, got ", path=tmp_path / "folder" / "model.pb")
+    fails(f"`quantize` to be None for {path}, got 'float16'", quantize="float16")
+    fails("`example` to have an array for each of x, got y", example={"y": 1})
+    fails("`example['x']` to have the shape [None, None, 3], got [2, 3]", example={"x": np.ones([2, 3])})
+    with tf.Graph().as_default():
+        fails("tensors of the session's graph", inputs={"x": tf.placeholder(tf.float32)})
+
+
+def test_files_stay(network, tmp_path):
+    session, inputs, outputs = network
+    for name in ("model.pb", "model"):
+        export.write(session, inputs, outputs, tmp_path / name)
+        with pytest.raises(ValueError, match=f"expected `path` to be a new name, got .*{name}, which exists"):
+            export.write(session, inputs, outputs, tmp_path / name)
+    assert sorted(os.listdir(str(tmp_path))) == ["model", "model.pb"]
+
+
+def test_no_example_for_unknown_sizes(plain_session, tmp_path):
+    x, path = tf.placeholder(tf.float32), tmp_path / "model"
+    message = "`example`, because the input 'x' has the dtype float32"
+    check(message, tmp_path, plain_session, {"x": x}, {"y": x + 1}, path)
+    ids = tf.placeholder(tf.int32, [None], name="ids")
+    message = "`example`, because the graph does not run on ones (ids [3]), got none"
+    check(message, tmp_path, plain_session, {"ids": ids}, {"y": tf.reshape(ids, [2, 2])}, path)
+
+
+def test_other_numbers(plain_session, tmp_path):
+    """An output that differs from run to run."""
+    x = tf.placeholder(tf.float64, [2])
+    message = "to compute the output 'y' to 1e-05 of its largest number, got a difference of "
+    fraction = tf.math.floormod(1000 * tf.timestamp(), 1.0)
+    check(message, tmp_path, plain_session, {"x": x}, {"y": x * fraction}, tmp_path / "model.pb")
+
+
+def test_python_functions(plain_session, tmp_path):
+    x = tf.placeholder(tf.float32, [2])
+    y = tf.py_func(lambda array: array + 1, [x], tf.float32, name="sine")
+    message = "ops that other programs can run, got sine (PyFunc)"
+    check(message, tmp_path, plain_session, {"x": x}, {"y": y}, tmp_path / "model.pb")
+
+
+@NEEDS_NATIVE
+def test_native_layers_in_a_loop(plain_session, tmp_path):
+    x = tf.placeholder(tf.float32, [2, 3, 4])
+    lstm = stacked_lstm.StackedLSTM([4], engine="native")
+    lstm.build(4)
+    _, y = tf.while_loop(lambda k, _: k < 2, lambda k, y: (k + 1, lstm(y)[0]), [0, x])
+    exports.set_random(plain_session)
+    message = 'StackedLstmForward); build layers inside functions, loops and imported graphs with engine="graph"'
+    check(message, tmp_path, plain_session, {"x": x}, {"y": y}, tmp_path / "model.pb")
+
+
+def test_weights_that_depend_on_inputs(plain_session, tmp_path):
+    factor = tf.placeholder(tf.float32, [])
+    x = tf.placeholder(tf.float32, [2, 3, 4])
+    with tf.variable_scope("net", custom_getter=lambda getter, *args, **kw: factor * getter(*args, **kw)):
+        y, _ = rnn_cell.dynamic_rnn(rnn_cell.BasicLSTMCell(3), x, dtype=tf.float32, engine="graph")
+    exports.set_random(plain_session)
+    inputs = {"x": x, "factor": factor}
+    check("weights that depend on no placeholder, got ", tmp_path, plain_session, inputs, {"y": y}, tmp_path / "m.pb")
+
+
+def cell_outputs(cell):
+    x = tf.placeholder(tf.float32, [2, 3, 4])
+    outputs, _ = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32, engine="graph")
+    return {"x": x}, {"y": outputs}
+
+
+def stack_outputs(activation, **options):
+    x = tf.placeholder(tf.float32, [2, 3, 4])
+    return {"x": x}, {"y": stacked_lstm.StackedLSTM([4], activation=activation, engine="graph", **options)(x)[0]}
+
+
+def triple(x):
+    return 3 * x
+
+
+# What the message says, and a function that makes such a network.
+OTHER_EQUATIONS = "dropout on states, resets, normalization, or another equation"
+NETWORKS = [
+    ("a projection", lambda: cell_outputs(rnn_cell.LSTMCell(4, num_proj=3))),
+    ("clips", lambda: cell_outputs(rnn_cell.LSTMCell(4, cell_clip=1.0))),
+    (OTHER_EQUATIONS, lambda: cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4))),
+    (OTHER_EQUATIONS, lambda: stack_outputs("tanh", layer_norm=True)),
+    (OTHER_EQUATIONS, lambda: stack_outputs("tanh", zoneout_h=0.5)),
+    ("the activations triple and sigmoid", lambda: stack_outputs(triple)),
+    ("the activations swish and sigmoid", lambda: stack_outputs("swish")),
+]
+
+
+@ONCE
+@NEEDS_ONNX
+@pytest.mark.parametrize("name, make", NETWORKS)
+def test_layers_that_onnx_does_not_have(name, make, plain_session, tmp_path):
+    inputs, outputs = make()
+    exports.set_random(plain_session)
+    message = "layers that the LSTM of ONNX can compute, got "
+    with pytest.raises(ValueError, match=re.escape(f" with {name}")):
+        export.onnx(plain_session, inputs, outputs, tmp_path / "model.onnx")
+    check(message, tmp_path, plain_session, inputs, outputs, tmp_path / "model.onnx")
+
+
+@ONCE
+@NEEDS_ONNX
+def test_ops_that_onnx_does_not_have(plain_session, tmp_path):
+    x = tf.placeholder(tf.float32, [2])
+    inputs, outputs = {"x": x}, {"y": tf.math.lgamma(x)}
+    check("ops that ONNX has, got Lgamma (Lgamma)", tmp_path, plain_session, inputs, outputs, tmp_path / "model.onnx")
+
+
+@ONCE
+@NEEDS_ONNX
+def test_float64_is_more_than_onnx_runtime_has(plain_session, tmp_path):
+    inputs, outputs = exports.stack("graph", dtype=tf.float64)
+    exports.set_random(plain_session)
+    message = "ONNX Runtime to run the new file, got "
+    check(message, tmp_path, plain_session, inputs, outputs, tmp_path / "model.onnx")
+
+
+@ONCE
+@NEEDS_LITERT
+def test_what_tflite_does_not_have(plain_session, tmp_path):
+    inputs, outputs = exports.stack("graph")
+    exports.set_random(plain_session)
+    path = tmp_path / "model.tflite"
+    check("`example`, because the input 'x' has", tmp_path, plain_session, inputs, outputs, path)
+    x = tf.placeholder(tf.float32, [2, 2])
+    arguments = plain_session, {"x": x}, {"y": tf.linalg.det(x)}, path
+    check("ops that TFLite has, got the ops MatrixDeterminant", tmp_path, *arguments, example={"x": np.eye(2)})
+    inputs, outputs = cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4))
+    exports.set_random(plain_session)
+    message = "layers without dropout on states, resets, normalization and other equations, got ones with them"
+    check(message, tmp_path, plain_session, inputs, outputs, path)
+
+
+def test_missing_packages(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    session, inputs, outputs = network
+    with pytest.raises(ImportError, match="^export.write: expected the package onnx for .*model.onnx, got none"):
+        export.write(session, inputs, outputs, tmp_path / "model.onnx")
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_defaults_of_placeholders(plain_session, tmp_path):
+    """They are in the file; an input with a default has none there."""
+    x = tf.placeholder(tf.float32, [2])
+    keep = tf.placeholder_with_default(tf.constant(0.5), [], name="keep")
+    export.frozen_graph(plain_session, {"x": x}, {"y": keep * x}, tmp_path / "without.pb")
+    export.frozen_graph(plain_session, {"x": x, "k": keep}, {"y": keep * x}, tmp_path / "with.pb")
+    kinds = {}
+    for name in ("without.pb", "with.pb"):
+        definition = tf.GraphDef()
+        definition.ParseFromString((tmp_path / name).read_bytes())
+        kinds[name] = sorted(node.name for node in definition.node if "Placeholder" in node.op)
+    assert kinds == {"without.pb": ["x"], "with.pb": ["k", "x"]}

@@ -1,0 +1,108 @@
+"""scripts/export.py: the exported networks of the three tasks, run by other programs, against predict.py's network."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import absl.flags
+import numpy as np
+import pytest
+
+from stacked_lstm.compat import tf
+from support import exports
+from support.numeric import relative_difference
+from support.paths import ROOT
+from support.sets import ONCE
+from support.task_data import write_temperatures
+from support.tiny_runs import SCRIPTS, run
+from tasks import TASKS
+from training import experiment
+
+NEEDS_ONNX = pytest.mark.skipif(
+    any(importlib.util.find_spec(package) is None for package in ("onnx", "tf2onnx", "onnxruntime")),
+    reason="onnx, tf2onnx or onnxruntime is not installed",
+)
+
+
+def script():
+    """The module scripts/export.py; tests/export is a folder with the same name."""
+    spec = importlib.util.spec_from_file_location("export_script", os.path.join(SCRIPTS, "export.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def export(**flags):
+    module, values = script(), absl.flags.FlagValues()
+    module.define_flags(values)
+    values(["export.py"] + [f"--{flag}={value}" for flag, value in flags.items()])
+    module.run(values)
+
+
+def expected(task_name, train_dir, feeds):
+    """The predictions of the run's network for arrays."""
+    settings = experiment.read_settings(train_dir)
+    task = TASKS[task_name](settings)
+    task.restore()
+    task.read()
+    with tf.Graph().as_default(), tf.Session() as session:
+        network = task.build(experiment.recurrent_layers(settings))
+        tf.train.Saver().restore(session, experiment.find_checkpoint(train_dir))
+        return session.run(network.predictions, {network.feeds[name]: array for name, array in feeds.items()})
+
+
+@pytest.fixture
+def witness(tmp_path):
+    with exports.witness_in(tmp_path) as process:
+        yield process
+
+
+@ONCE
+@NEEDS_ONNX
+def test_titles_to_onnx(title_arguments, tmp_path, witness, capsys):
+    run(title_arguments, initial_state="projected")
+    path = str(tmp_path / "titles.onnx")
+    export(train_dir=title_arguments["train_dir"], to=path)
+    printed = capsys.readouterr().out.splitlines()[-6:]
+    assert printed[1:4] == [
+        "input: sequences int32 [None, None]", "input: lengths int32 [None]", "output: predictions float32 [None, 3]"
+    ]  # fmt: skip
+    assert printed[-1] == f"wrote {path}"
+    feeds = {"sequences": np.array([[2, 3, 1], [1, 0, 0]], np.int32), "lengths": np.array([3, 1], np.int32)}
+    results = witness.run("onnxruntime", path, feeds, ["predictions"])
+    assert relative_difference(results["predictions"], expected("titles", title_arguments["train_dir"], feeds)) < 1e-5
+
+
+def test_images_to_saved_model(arguments, tmp_path, witness):
+    run(arguments)
+    path = str(tmp_path / "images")
+    export(train_dir=arguments["train_dir"], to=path)
+    feeds = {"images": np.random.RandomState(0).randint(0, 256, [3, 28, 28]).astype(np.uint8)}
+    results = witness.run("saved_model", path, feeds, ["predictions"])
+    wanted = expected("fashion_mnist", arguments["train_dir"], feeds)
+    assert relative_difference(results["predictions"], wanted) < 1e-5
+
+
+@ONCE
+@pytest.mark.skipif(importlib.util.find_spec("ai_edge_litert") is None, reason="ai-edge-litert is not installed")
+def test_forecast_to_tflite(arguments, tmp_path, witness):
+    write_temperatures(tmp_path, 50 + 10 * np.random.RandomState(1).standard_normal(1000))
+    run(arguments, task="forecast", data_dir=str(tmp_path), hidden_sizes="4", batch_size="64")
+    path = str(tmp_path / "forecast.tflite")
+    export(train_dir=arguments["train_dir"], to=path, batch_size=2)
+    feeds = {"inputs": np.random.RandomState(0).standard_normal([2, 48, 7]).astype(np.float32)}
+    results = witness.run("litert", path, feeds, ["predictions"])
+    assert relative_difference(results["predictions"], expected("forecast", arguments["train_dir"], feeds)) < 1e-5
+
+
+def test_errors(tmp_path):
+    def fails(*flags):
+        command = [sys.executable, os.path.join(SCRIPTS, "export.py"), *flags]
+        result = subprocess.run(command, capture_output=True, env=dict(os.environ, PYTHONPATH=ROOT))
+        assert result.returncode == 2
+        return result.stderr.decode().splitlines()[-1]
+
+    assert fails() == "export.py: --train_dir: expected a path, got none"
+    assert fails(f"--train_dir={tmp_path}") == "export.py: --to: expected a path, got none"
+    assert "--train_dir" in fails(f"--train_dir={tmp_path}", f"--to={tmp_path / 'model'}")
