@@ -53,7 +53,7 @@ OWN = "stacked_lstm"
 _DIAGONALS = [("w_f_diag", "f"), ("w_i_diag", "i"), ("w_o_diag", "o")]
 
 LAYOUTS: dict[str, Layout] = {
-    # One variable per gate. StackedLSTM has no peepholes and no projection, only the common form does.
+    # The common form itself: one variable per gate, with the names of `StackedLSTM`.
     OWN: Layout(
         matrices=[("W" + gate, "hx", gate) for gate in GATES],
         biases=[("b" + gate, gate) for gate in GATES],

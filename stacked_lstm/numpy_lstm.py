@@ -254,11 +254,11 @@ def forward(
         output_mask, x.shape[:2] + checks.widths(layers[-1])[1:], "forward", "output_mask"
     )
     outputs, state, steps = np.where(alive, x, 0), [], []
-    for layer, start, own in zip(layers, states, all_options):
-        inputs = outputs
-        masked = inputs * own.input_mask
-        outputs, final, caches = _layer_forward(layer, masked, start, alive, activation, recurrent_activation, own)
-        outputs = outputs + inputs if own.residual else outputs
+    for layer, start, layer_options in zip(layers, states, all_options):
+        inputs, functions = outputs, (activation, recurrent_activation)
+        x = inputs * layer_options.input_mask
+        outputs, final, caches = _layer_forward(layer, x, start, alive, *functions, layer_options)
+        outputs = outputs + inputs if layer_options.residual else outputs
         state.append(final)
         steps.append(caches)
     return outputs * output_mask, state, StackCache(layers, alive, steps, all_options, output_mask)

@@ -135,8 +135,8 @@ def checked(
         for name, size in widths.items():
             value = checks.broadcastable(getattr(options, name), axes + (size,), function, f"{argument}.{name}")
             options = options._replace(**{name: value})
-        known = options.layer_norm is True or options.layer_norm == "tensorflow"
-        checks.require(known, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
+        valid = options.layer_norm is True or options.layer_norm == "tensorflow"
+        checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
         for name in ("cell_clip", "projection_clip"):
             bound = getattr(options, name)
             expected = f"`{argument}.{name}` to be None or a positive number"
@@ -295,13 +295,13 @@ def step_backward(d_state: Any, cache: OptionsCache) -> tuple[dict[str, np.ndarr
         du = d_normalized_cell(du)
     dc_before = dc_before + du * f
     # (2)
-    masked = options.candidate_mask
-    dz["f"], dz["i"] = du * cache.c * s_slope(f), du * masked * cache.gates["c"] * s_slope(i)
-    dz["c"] = du * i * masked * phi_slope(cache.gates["c"])
+    mask = options.candidate_mask
+    dz["f"], dz["i"] = du * cache.c * s_slope(f), du * mask * cache.gates["c"] * s_slope(i)
+    dz["c"] = du * i * mask * phi_slope(cache.gates["c"])
     # (1)
-    for k, seen in [("f", cache.c), ("i", cache.c), ("o", cache.u)]:
+    for k, cell in [("f", cache.c), ("i", cache.c), ("o", cache.u)]:
         if "p" + k in layer:
-            gradients["p" + k] = np.sum(dz[k] * seen, axis=0)
+            gradients["p" + k] = np.sum(dz[k] * cell, axis=0)
     dc_before = dc_before + dz["f"] * layer.get("pf", 0.0) + dz["i"] * layer.get("pi", 0.0)
     d_hx: Any = 0.0
     for k in _GATES:

@@ -65,21 +65,20 @@ def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTM
     z = _products(layer, x, before, noise)
     # The projection acts on h, which is known.
     extras = layer.extras._replace(projection=None, projection_clip=None)
-    is_alive = tf.transpose(tf.sequence_mask(_lengths(lengths, x), steps))
+    is_alive = tf.transpose(tf.sequence_mask(padding.lengths_or_all_steps(lengths, x), steps))
     zeros = tf.zeros_like(start.c)
     per_step = {"candidate": noise.candidate, "zoneout_c": noise.zoneout_c}
     per_step = {name: value for name, value in per_step.items() if tf.is_tensor(value) and value.shape.ndims == 3}
-
-    own_noise = list(per_step)
+    noise_fields = list(per_step)
     if layer.resets is not None:
         per_step.update(is_reset=layer.resets.is_reset, start_c=_per_step(layer.resets.start.c, x))
 
     def step(before: LSTMSteps, inputs: dict[str, tf.Tensor]) -> LSTMSteps:
         c_before = tf.where(inputs["is_reset"], inputs["start_c"], before.c) if layer.resets else before.c
-        own = noise._replace(zoneout_h=None, **{name: inputs[name] for name in own_noise})
+        step_noise = noise._replace(zoneout_h=None, **{name: inputs[name] for name in noise_fields})
         functions = layer.activation, layer.recurrent_activation
-        after, gates = equations.step(inputs["z"], c_before, *functions, extras, layer.norm, own.candidate)
-        c = equations.zoneout(own, LSTMState(c_before, None), after).c
+        after, gates = equations.step(inputs["z"], c_before, *functions, extras, layer.norm, step_noise.candidate)
+        c = equations.zoneout(step_noise, LSTMState(c_before, None), after).c
         # Past the end of a sequence c stays, so that nothing in a gradient can overflow.
         c = tf.where(inputs["is_alive"], c, before.c)
         results = LSTMSteps(c, zeros, gates.f, gates.i, gates.o, gates.g)
@@ -104,10 +103,6 @@ def _select(flags: tf.Tensor, start: tf.Tensor, series: tf.Tensor) -> tf.Tensor:
     width = series.shape.as_list()[-1]
     rows = [tf.reshape(value, [-1, width]) for value in (_per_step(start, series), series)]
     return tf.reshape(tf.where(tf.reshape(flags, [-1]), *rows), tf.shape(series))
-
-
-def _lengths(lengths: tf.Tensor | None, x: tf.Tensor) -> tf.Tensor:
-    return tf.fill(tf.shape(x)[1:2], tf.shape(x)[0]) if lengths is None else lengths
 
 
 def _products(layer: Layer, x: tf.Tensor, h: tf.Tensor, noise: Noise) -> tf.Tensor:

@@ -15,6 +15,11 @@ def _mask(lengths: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
     return tf.transpose(tf.sequence_mask(lengths, steps))
 
 
+def lengths_or_all_steps(lengths: tf.Tensor | None, series: tf.Tensor) -> tf.Tensor:
+    """Returns the lengths [B]; if they are None, T for all sequences of `series` [T, B, N]."""
+    return tf.fill(tf.shape(series)[1:2], tf.shape(series)[0]) if lengths is None else lengths
+
+
 def zero_past_end(series: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
     """Returns `series` [T, B, N] with zeros past the end of each sequence; unchanged if `lengths` is None."""
     if lengths is None:

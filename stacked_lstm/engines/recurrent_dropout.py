@@ -43,16 +43,16 @@ def run(
     # A step of another equation may draw masks itself, which are right only if one loop runs all steps.
     if any(layer.h_masks is not None or layer.c_masks is not None or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
-    masked = [layer.with_mask_in_kernel() for layer in layers]
+    masked_layers = [layer.with_mask_in_kernel() for layer in layers]
     if starts_from_zeros:
-        outputs, finals = run_layers(masked, x, states, lengths)
+        outputs, finals = run_layers(masked_layers, x, states, lengths)
     else:
         plain = [layer._replace(h_mask=None) for layer in layers]
-        in_first, in_others = (None, None) if lengths is None else (tf.minimum(lengths, 1), tf.maximum(lengths - 1, 0))
-        first, states_after_first = run_layers(plain, x[:1], states, in_first)
-        others, finals = run_layers(masked, x[1:], states_after_first, in_others)
-        outputs = tf.concat([first, others], axis=0)
-    steps = tf.fill(tf.shape(x)[1:2], tf.shape(x)[0]) if lengths is None else lengths
+        parts = (None, None) if lengths is None else (tf.minimum(lengths, 1), tf.maximum(lengths - 1, 0))
+        first_output, first_states = run_layers(plain, x[:1], states, parts[0])
+        later_outputs, finals = run_layers(masked_layers, x[1:], first_states, parts[1])
+        outputs = tf.concat([first_output, later_outputs], axis=0)
+    steps = padding.lengths_or_all_steps(lengths, x)
     return outputs, [
         final if layer.h_mask is None else LSTMState(final.c, tf.where(steps > 0, final.h * layer.h_mask, final.h))
         for final, layer in zip(finals, layers)
@@ -63,11 +63,11 @@ def _run_with_mask_per_step(
     run_layers: Callable, layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Draws the masks, and applies those after the last step to the final states."""
-    masked, masks_at_end = [], []
+    masked_layers, masks_at_end = [], []
     for layer, (c, h) in zip(layers, states):
         h_masks = _masks(layer.h_masks, x, h, layer.h_mask)
         c_masks = _masks(layer.c_masks, x, c)
-        masked.append(
+        masked_layers.append(
             layer._replace(
                 h_mask=None,
                 h_masks=None if h_masks is None else h_masks[:-1],
@@ -75,7 +75,7 @@ def _run_with_mask_per_step(
             )
         )
         masks_at_end.append((c_masks, h_masks))
-    outputs, finals = run_layers(masked, x, states, lengths)
+    outputs, finals = run_layers(masked_layers, x, states, lengths)
     pairs = [zip(final, masks) for final, masks in zip(finals, masks_at_end)]
     return outputs, [LSTMState(*[_drop_at_end(part, masks, lengths) for part, masks in pair]) for pair in pairs]
 

@@ -209,13 +209,13 @@ def _run_time_major(call: Call, x: tf.Tensor, request: engines.Request) -> tuple
     lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
     state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
     widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
-    states = packed_states.unpack(state, call.cell.state_size, widths)
-    checked = tensor_checks.states(states, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
+    pairs = packed_states.unpack(state, call.cell.state_size, widths)
+    states = tensor_checks.states(pairs, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
     outputs, finals, used = engines.run(
         request,
         segment,
         x,
-        checked,
+        states,
         lengths,
         time_major=True,
         function="dynamic_rnn",

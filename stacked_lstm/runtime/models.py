@@ -106,15 +106,15 @@ def load(
       Predictor([3], input_size=2, float32, zeros)
     """
     path = str(path)
-    own = state_dicts.load(path, None).arrays if path.endswith(".npz") else {}
-    chosen = {"activation": activation, "recurrent_activation": recurrent_activation}
-    if any(map(_NAME.fullmatch, own)):
-        layers, initial_state = _own_layers(own, path)
-        stored = {name: str(own[name]) for name in _ACTIVATIONS if name in own}
+    arrays = state_dicts.load(path, None).arrays if path.endswith(".npz") else {}
+    arguments = {"activation": activation, "recurrent_activation": recurrent_activation}
+    if any(map(_NAME.fullmatch, arrays)):
+        layers, initial_state = _own_layers(arrays, path)
+        stored = {name: str(arrays[name]) for name in _ACTIVATIONS if name in arrays}
     else:
         layers, initial_state = _layers(checkpoints.read(path, names=names, forget_bias=forget_bias), path)
         stored = {}
-    stored.update((name, value) for name, value in chosen.items() if value is not None)
+    stored.update((name, value) for name, value in arguments.items() if value is not None)
     return Predictor(layers, initial_state, dtype=dtype, threads=threads, **stored)
 
 
