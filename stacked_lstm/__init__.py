@@ -1,6 +1,7 @@
 """Stacked LSTMs for TensorFlow-1-style graphs, with one weight matrix per gate.
 
     StackedLSTM       a stack of LSTM layers with the variables Wf Wi Wc Wo and bf bi bc bo, and an initial state
+    BidirectionalLSTM layers that read each sequence forward and backward
     LSTMState         the pair (c, h) of one layer
     rnn_cell          TensorFlow 1's cells, wrappers and dynamic_rnn under their old names
     checkpoints       reads and writes LSTM layers in the files of TensorFlow, Keras, PyTorch and ONNX
@@ -27,12 +28,14 @@ from stacked_lstm.version import __version__
 
 if TYPE_CHECKING:
     from stacked_lstm import checkpoints, export, initializers, layouts, numpy_lstm, rnn_cell, runtime
+    from stacked_lstm.bidirectional import BidirectionalLSTM
     from stacked_lstm.engines.native import load_native_ops
     from stacked_lstm.stack import StackedLSTM
     from stacked_lstm.state import LSTMState
     from stacked_lstm.state_store import StateStore
 
 __all__ = [
+    "BidirectionalLSTM",
     "LSTMState",
     "StackedLSTM",
     "StateStore",
@@ -49,6 +52,7 @@ __all__ = [
 
 # Public name -> the module that has it.
 _HOMES = {
+    "BidirectionalLSTM": "bidirectional",
     "LSTMState": "state",
     "StackedLSTM": "stack",
     "StateStore": "state_store",

@@ -80,8 +80,8 @@ FLOORS = {
     "": "version state checks log temporary_folders compilation numpy_checks numpy_activations numpy_head"
     " numpy_initial_state numpy_options numpy_lstm layout_shapes layouts compat tensor_checks tf32 activations"
     " normalization dropout_masks equations layer options weights initializers initializer_table initial_state engines"
-    " steps regularization stack_variables stack state_store summaries rnn_cell contrib checkpoints runtime export"
-    " parity commands",
+    " steps regularization stack_variables stack directions bidirectional state_store summaries rnn_cell contrib"
+    " checkpoints runtime export parity commands",
     "engines": "padding calls recurrent_dropout place engine conditions segments loop_series loops recurrence graph"
     " second_derivatives cudnn native",
     "engines.native": "library ops engine __main__",

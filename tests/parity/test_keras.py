@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from stacked_lstm import LSTMState, StackedLSTM, layouts
+from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, layouts
 from stacked_lstm.compat import tf
 from support import keras_witness as witness
 from support import numeric, sessions
@@ -51,6 +51,7 @@ MERGED = {
     "mul": lambda a, b: a * b,
     "ave": lambda a, b: (a + b) / 2,
 }
+MERGES = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "average"}  # Keras' names -> ours.
 
 
 def data_for_two():
@@ -175,36 +176,34 @@ def test_weights_as_keras_created_them(use_bias, unit_forget_bias, library, kera
 
 @pytest.mark.parametrize("merge, masked, dtype", witness.BIDIRECTIONAL)
 def test_bidirectional(merge, masked, dtype, engine, keras, plain_session):
-    """Two stacks, one between reversals: what Bidirectional does, also under a mask."""
+    """BidirectionalLSTM, also under a mask."""
     given = {name: value.astype(dtype) for name, value in TWO_GIVEN.items()}
     x, lengths = tf.constant(given["x"]), witness.LENGTHS if masked else [witness.STEPS] * BATCH
-    backwards = tf.reverse_sequence(x, lengths, seq_axis=1)
-    stacks, starts, outputs, finals = {}, {}, {}, {}
-    for side, inputs in zip(witness.SIDES, (x, backwards)):
-        stacks[side] = StackedLSTM(witness.HIDDEN_SIZES[:1], dtype=tf.as_dtype(dtype), engine=engine, name=side)
-        starts[side] = LSTMState(*[tf.constant(given[f"{side} {f}0"]) for f in "ch"])
-        outputs[side], (finals[side],) = stacks[side](inputs, lengths, initial_state=[starts[side]])
-    outputs["backward"] = tf.reverse_sequence(outputs["backward"], lengths, seq_axis=1)
+    lstm = BidirectionalLSTM(
+        witness.HIDDEN_SIZES[:1], merge=MERGES[merge], dtype=tf.as_dtype(dtype), engine=engine, name="both"
+    )
+    starts = {side: LSTMState(*[tf.constant(given[f"{side} {f}0"]) for f in "ch"]) for side in witness.SIDES}
+    outputs, state = lstm(x, lengths, initial_state=[[start] for start in starts.values()])
+    finals = dict(zip(witness.SIDES, [pair for (pair,) in state]))
     ended = tf.constant(np.array(lengths)[:, None] > 0)  # Keras' last output of an empty sequence is zero.
     last = [tf.where(tf.tile(ended, [1, s.h.shape[1]]), s.h, tf.zeros_like(s.h)) for s in finals.values()]
-    results = {"outputs": MERGED[merge](*outputs.values()), "last": MERGED[merge](*last)}
-    results.update({f"{side} {f}": getattr(finals[side], f) for side in stacks for f in "ch"})
+    results = {"outputs": outputs, "last": MERGED[merge](*last)}
+    results.update({f"{side} {f}": getattr(finals[side], f) for side in finals for f in "ch"})
     of = {"d x": x}
-    of.update({f"d {side} {f}0": getattr(starts[side], f) for side in stacks for f in "ch"})
-    for side, stack in stacks.items():
-        (variables,) = stack.variables_by_layer.layers
+    of.update({f"d {side} {f}0": getattr(starts[side], f) for side in finals for f in "ch"})
+    for side, side_variables in zip(finals, lstm.variables_by_layer):
+        (variables,) = side_variables.layers
         of.update({f"d {side} {name}": variable for name, variable in variables.items()})
-    targets = [results["outputs"]] + [getattr(finals[side], f) for side in stacks for f in "ch"]
-    upstream = [given[f"{merge} d outputs"]] + [given[f"d {side} {f}"] for side in stacks for f in "ch"]
+    targets = [results["outputs"]] + [getattr(finals[side], f) for side in finals for f in "ch"]
+    upstream = [given[f"{merge} d outputs"]] + [given[f"d {side} {f}"] for side in finals for f in "ch"]
     results.update(zip(of, tf.gradients(targets, list(of.values()), [tf.constant(d) for d in upstream])))
     plain_session.run(tf.global_variables_initializer())
-    for side, stack in stacks.items():
-        stack.set_weights(plain_session, [TWO[side]])
+    lstm.set_weights(plain_session, *[([TWO[side]], None) for side in finals])
     found = plain_session.run(results)
     for library in LIBRARIES:
         theirs = keras[library][f"{merge} {masked} {dtype}"]
         expected = {name: theirs[name] for name in found if name in theirs}
-        for side in stacks:
+        for side in finals:
             arrays = [theirs[f"d weight {side} {n}"] for n in range(3)]
             expected.update({f"d {side} {n}": v for n, v in layouts.unpack(arrays, "keras").items()})
             back = layouts.unpack([theirs[f"got {side} {n}"] for n in range(3)], "keras")
