@@ -196,7 +196,8 @@ class StackedLSTM(StackVariables):
             {"layer_1/Wf": "wf.csv"}. Other variables have the default. Peepholes and projections are weights.
           bias_initializer: str, callable or mapping, the initial values of the biases. It takes the same values as
             `weight_initializer`. Default "zeros". A mapping can also name the vectors of a learned initial state, such
-            as "initial_state/layer_1/h". Their default is zero. It also makes shift_cell, and with 1 added the gains.
+            as "initial_state/layer_1/h". Their default is zero. This argument also sets shift_cell, and sets the gains
+            to its values plus 1.
           dtype: `tf.DType` or its name, one of float16, bfloat16, float32 and float64: the dtype of variables, inputs,
             outputs and states. Default float32. Inputs must have this dtype. They are not converted. Adam cannot
             train float16 or bfloat16 variables; use `compute_dtype` instead.
@@ -213,15 +214,14 @@ class StackedLSTM(StackVariables):
             STACKED_LSTM_ENGINE names the engine that "auto" selects.
           name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
             names. To share weights, call one stack twice. Two stacks share weights if they have the same name under
-            `tf.variable_scope(..., reuse=True)` or reuse=tf.AUTO_REUSE. With the default name and tf.AUTO_REUSE, the
-            scope must be entered once for each of them, as if a function builds the whole network twice.
+            `tf.variable_scope(..., reuse=True)` or reuse=tf.AUTO_REUSE. With the default name and tf.AUTO_REUSE, enter
+            the scope once per stack, for example in a function that builds the whole network and is called twice.
           input_dropout: float or scalar tensor, the rate of dropout on the inputs of the stack: the probability that an
             entry is set to zero, from 0 to below 1. Kept entries are divided by 1 - rate. Each time step has a new mask
-            (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0. This argument
-            and `output_dropout` are one value; each other option is a value for all layers, or a list with a value per
-            layer.
-          dropout: the same between layers; a list has one rate less than there are layers. A single layer has no
-            place for it.
+            (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0.
+            `input_dropout`, `output_dropout` and `seed` are one value each. Each other option is one value for all
+            layers, or a list with one value per layer.
+          dropout: the same between layers. A list has L - 1 rates. A stack of one layer ignores this argument.
           output_dropout: the same on the outputs of the stack. The returned state is not dropped out.
           recurrent_dropout: float or scalar tensor, the rate of dropout within the steps, from 0 to below 1. Default
             0.0.
@@ -237,8 +237,8 @@ class StackedLSTM(StackVariables):
             a gain, and with the bias as its shift; and of the cell state where h' is computed from it (Ba, Kiros and
             Hinton, Layer Normalization, 2016). "tensorflow": as TensorFlow 1's `LayerNormBasicLSTMCell`, where the next
             time step also sees the normalized cell state, and where the variance has 1e-12 added instead of 1e-5.
-          residual: bool or str, whether the input of a layer is added to its output. Both have the same width. Default
-            False. "after layer k": the layers above layer k have it (Wu and others, Google's Neural Machine
+          residual: bool or str, whether the input of a layer is added to its output. Both must have the same width.
+            Default False. "after layer k": the layers above layer k have it (Wu and others, Google's Neural Machine
             Translation System, 2016). With dropout, the input is added as it is before dropout.
           projection_size: int, P_l, the width to which a matrix projects h (Sak, Senior and Beaufays, 2014). Default
             None: no projection.

@@ -1,8 +1,10 @@
-"""Checks of tensors, when the graph is built and when it runs.
+"""The dtypes of a stack, and checks of tensors when the graph is built and when it runs.
 
 `FLOAT_DTYPES` lists the dtypes of a stack; the `needs` of each engine say which of them it runs. A new dtype also has
-entries in `parity/measure.py` (tolerances), `commands/choices.py` (flags), `initializers.py` (half precision) and
-`checkpoints/keras_files.py`, and in `engines/native/op_definitions.cc` if `native` shall run it.
+entries in `parity/measure.py` and `export/writing.py` (tolerances), `commands/choices.py` and
+`scripts/benchmarking/shapes.py` (flags), `initializers.py` and `stack_variables.py` (half precision),
+`checkpoints/keras_files.py` and `checkpoints/state_dicts.py`, and in `engines/native/op_definitions.cc` if `native`
+shall run it.
 
 `sequence_length` of a stack is checked here, that of the drop-in in `rnn_cell/dynamic_rnn.py` and
 `rnn_cell/dispatch.py`.
