@@ -19,6 +19,7 @@ __all__ = [
     "device_of_new_ops",
     "gpu_visible",
     "inside_function_or_control_flow",
+    "inside_nested_control_flow",
     "set_tensor_float_32",
     "tensor_float_32",
     "tf",
@@ -35,6 +36,12 @@ def inside_function_or_control_flow() -> bool:
     graph = tf.get_default_graph()
     # Control flow v2 puts bodies into functions. TensorFlow has no public way to ask for control flow v1.
     return graph.building_function or graph._get_control_flow_context() is not None
+
+
+def inside_nested_control_flow() -> bool:
+    """Whether new ops belong to a branch or a body that is inside another one, under control flow v1."""
+    context = tf.get_default_graph()._get_control_flow_context()
+    return context is not None and context.outer_context is not None
 
 
 def device_of_new_ops() -> tf.DeviceSpec:

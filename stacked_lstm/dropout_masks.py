@@ -44,9 +44,14 @@ def draw(shape: tf.Tensor, keep_prob: Any, seed: int | None, dtype: tf.DType) ->
     """
     if not tf.is_tensor(keep_prob) and keep_prob <= 0:
         checks.fail("DropoutWrapper", "keep probabilities above 0", keep_prob)
-    keep_prob = _as_tensor(keep_prob, dtype)
-    noise = tf.random_uniform(shape, seed=seed, dtype=dtype)
-    return tf.cast(noise >= 1 - keep_prob, dtype) * (1 / keep_prob)
+    keep_prob = _as_tensor(keep_prob, noise_dtype(dtype))
+    noise = tf.random_uniform(shape, seed=seed, dtype=noise_dtype(dtype))
+    return tf.cast(noise >= 1 - keep_prob, dtype) * tf.cast(1 / keep_prob, dtype)
+
+
+def noise_dtype(dtype: tf.DType) -> tf.DType:
+    """The dtype of random numbers for masks of a dtype. Half precision has too few numbers for small rates."""
+    return tf.float32 if dtype.size < 4 else dtype
 
 
 def drop_in_all_steps(series: tf.Tensor, keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
@@ -68,7 +73,8 @@ def mask_for_all_steps(keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
 
 def zoneout(shape: tf.Tensor, rate: Any, seed: int | None, dtype: tf.DType) -> tf.Tensor:
     """Returns noise of a shape, 1 with the probability `rate`, a float or scalar tensor, and 0 otherwise."""
-    return tf.cast(tf.random_uniform(shape, seed=seed, dtype=dtype) < _as_tensor(rate, dtype), dtype)
+    drawn = noise_dtype(dtype)
+    return tf.cast(tf.random_uniform(shape, seed=seed, dtype=drawn) < _as_tensor(rate, drawn), dtype)
 
 
 def _as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:

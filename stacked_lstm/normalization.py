@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import inside_nested_control_flow, tf
 
 
 class Norm(NamedTuple):
@@ -36,7 +36,8 @@ class Norm(NamedTuple):
     def on_engines(self, value: tf.Tensor) -> tf.Tensor:
         """Returns the same with a hand-written gradient, which has a third of the operations.
 
-        In functions, and so in loops of control flow v2, TensorFlow 1.15 cannot follow it and differentiates itself.
+        In functions, and so in loops of control flow v2, TensorFlow 1.15 cannot follow it and differentiates itself. No
+        version can follow it in loops of control flow v1 that are inside other ones.
         Second derivatives are right, too. Those of `tf.nn.moments` are not, because it takes the mean for a constant.
         """
 
@@ -45,7 +46,7 @@ class Norm(NamedTuple):
             inverse = tf.math.rsqrt(_mean(tf.square(centered)) + self._epsilon(x))
             return centered * inverse, inverse
 
-        if tf.get_default_graph().building_function:
+        if tf.get_default_graph().building_function or inside_nested_control_flow():
             return parts(value)[0] * self.gamma + self.beta
 
         @tf.custom_gradient

@@ -132,6 +132,8 @@ def per_layer(count: int, function: str, arguments: Mapping[str, Any]) -> list[L
     # Dropout between layers has a place less than there are layers.
     columns = {}
     for name, check in CHECKS.items():
+        if not isinstance(values[name], (list, tuple)):
+            check(values[name], function, name)  # Also the rate between layers of a stack that has only one.
         column = _spread(values[name], count - (name == "dropout"), function, name)
         columns[name] = [check(value, function, name) for value in column]
     columns["dropout"].insert(0, first)

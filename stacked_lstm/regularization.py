@@ -89,28 +89,32 @@ class Draws(NamedTuple):
     def _share(self, rate: Any, width: int, seed: int | None) -> Any:
         """The share of the old state that zoneout keeps: noise while training, and its expectation at other times."""
         if self.training is False:
-            return rate
+            return tf.cast(rate, self.dtype) if tf.is_tensor(rate) else rate
         noise = dropout_masks.zoneout(tf.stack([self.steps, self.batch, width]), rate, seed, self.dtype)
         if self.training is True:
             return noise
         is_training = tf.cast(self.training, self.dtype)
-        return is_training * noise + (1 - is_training) * rate
+        return is_training * noise + (1 - is_training) * (tf.cast(rate, self.dtype) if tf.is_tensor(rate) else rate)
 
     def _keep_prob(self, rate: Any, argument: str) -> Any:
         """The probability that an entry is kept; None if no entry is ever dropped."""
         if self.training is False or not (tf.is_tensor(rate) or rate):
             return None
         rate = self._checked(rate, argument, options.BELOW_ONE)
-        return 1 - (rate if self.training is True else rate * tf.cast(self.training, self.dtype))
+        return 1 - (rate if self.training is True else rate * tf.cast(self.training, self._noise_dtype))
 
     def _checked(self, rate: Any, argument: str, interval: str) -> Any:
-        """A rate that is a tensor, in the dtype of the stack, with a check that runs with the graph."""
+        """A rate that is a tensor, in the dtype of the noise, with a check that runs with the graph."""
         if not tf.is_tensor(rate):
             return rate
         is_small = rate < 1 if interval == options.BELOW_ONE else rate <= 1
         message = f"{self.function}: expected `{argument}` to be a rate {interval}, got"
         with tf.control_dependencies([tensor_checks.assertion((rate >= 0) & is_small, [message, rate])]):
-            return tf.cast(tf.identity(rate), self.dtype)
+            return tf.cast(tf.identity(rate), self._noise_dtype)
+
+    @property
+    def _noise_dtype(self) -> tf.DType:
+        return dropout_masks.noise_dtype(self.dtype)
 
 
 def segment(

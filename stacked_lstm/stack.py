@@ -247,7 +247,8 @@ class StackedLSTM(StackVariables):
           cell_clip: float, the bound of the new cell state u. Default None: no bound.
           projection_clip: float, the bound of the projected h. Default None: no bound.
           seed: int. Default None: masks follow the seed of the graph. With an int, every mask has a seed of its own,
-            which depends on this one, so that all sessions draw the same masks in the same order.
+            which depends on this one, so that all sessions draw the same masks in the same order. Two calls of
+            one stack draw the same masks.
 
         Raises:
           ValueError: an argument is out of its range. The message names the argument.

@@ -67,7 +67,9 @@ class StateStore:
         checks.scope(name, _CLASS)
         self._lstm, self._name = lstm, f"{lstm.name}/{name}"
         self._pairs: list[LSTMState] = []
-        with tf.variable_scope(self._name, auxiliary_name_scope=False):
+        with tf.variable_scope(self._name, auxiliary_name_scope=False) as scope:
+            scope.set_partitioner(None)
+            scope.set_regularizer(None)  # A state is no weight.
             for k, size in enumerate(lstm.state_sizes):
                 self._pairs.append(
                     LSTMState(*[self._variable(k, field, [batch_size, w]) for field, w in zip(size._fields, size)])

@@ -59,7 +59,7 @@ def replay(
 def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTMSteps:
     layer, x, h = record
     noise, steps = layer.noise or Noise(), tf.shape(x)[0]
-    before = tf.concat([start.h[None], h[:-1]], axis=0)
+    before = tf.concat([start.h[None], h], axis=0)[:-1]
     if layer.resets is not None:
         before = _select(layer.resets.is_reset, layer.resets.start.h, before)
     z = _products(layer, x, before, noise)
@@ -86,7 +86,13 @@ def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTM
             part.set_shape(start.c.shape)  # tf.scan wants the shapes of its start.
         return results
 
-    series = tf.scan(step, dict(per_step, z=z, is_alive=is_alive), LSTMSteps(start.c, *[zeros] * 5))
+    inputs = dict(per_step, z=z, is_alive=is_alive)
+    has_steps = bool(x.shape.as_list()[0])
+    if not has_steps:  # tf.scan needs a step. This one is dead.
+        inputs = {name: tf.pad(value, [[0, 1]] + [[0, 0]] * (value.shape.ndims - 1)) for name, value in inputs.items()}
+    series = tf.scan(step, inputs, LSTMSteps(start.c, *[zeros] * 5))
+    if not has_steps:
+        series = LSTMSteps(*[part[:-1] for part in series])
     series = LSTMSteps(*[padding.zero_past_end(part, lengths) for part in series])._replace(h=h)
     for part in series:
         part.set_shape(x.shape[:2].concatenate([None]))

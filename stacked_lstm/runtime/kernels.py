@@ -109,7 +109,8 @@ class Stack:
         if not self._handle:
             raise MemoryError("runtime.Predictor: there is not enough memory for the weights and the threads")
         self._run = table["run"]
-        weakref.finalize(self, table["delete"], self._handle)
+        # Not at the end of the process, when another thread may be in a call.
+        weakref.finalize(self, table["delete"], self._handle).atexit = False
 
     def run(
         self, x: np.ndarray, lengths: np.ndarray | None, states: np.ndarray, outputs: np.ndarray, finals: np.ndarray

@@ -33,7 +33,8 @@ def save(
 ) -> None:
     """Writes a model to an .npz file, for `load`.
 
-    The file is complete or not there at all, also if the process is killed.
+    The file is complete or not there at all, also if the process is killed. Do not save the weights of a stack with
+    `residual`, zoneout or clips: these options have no variables, so the file would be another model.
 
     Args:
       path: the file, whose name ends in .npz.

@@ -18,7 +18,8 @@ _NAME = "runtime.Predictor"
 class Predictor:
     """A stack of LSTM layers for inference, without TensorFlow.
 
-    It computes what a `StackedLSTM` with the same weights computes, with the same kernels as the `native` engine.
+    It computes what a `StackedLSTM` with the same weights computes, with the same kernels as the `native` engine. The
+    options of a `StackedLSTM` that have no variables, such as `residual`, `zoneout_h` or `cell_clip`, are not here.
     Several threads may call one predictor at the same time.
 
     Args:
@@ -141,14 +142,15 @@ class Predictor:
         return tuple(LSTMState(c[i:k].reshape(shape), h[i:k].reshape(shape)) for i, k, shape in ranges)
 
 
+_MOST_THREADS = 1024
 _DTYPES = {"float32": np.float32, "float64": np.float64}
 
 
 def _thread_count(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        checks.fail(_NAME, "`threads` to be a positive integer", repr(threads))
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= _MOST_THREADS:
+        checks.fail(_NAME, f"`threads` to be an integer from 1 to {_MOST_THREADS}", repr(threads))
     return threads
 
 

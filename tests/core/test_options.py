@@ -494,3 +494,14 @@ def test_half_precision(plain_session):
     outputs, _ = normed(x, training=True)
     plain_session.run(tf.variables_initializer(normed.variables))
     assert np.all(np.isfinite(plain_session.run([outputs, *tf.gradients(outputs, normed.variables)])[0]))
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
+@pytest.mark.parametrize("rate", [0.002, 0.05])
+def test_rates_hold_in_half_precision(rate, dtype, session):
+    """Half precision has too few numbers to compare small rates with; 6 standard deviations are allowed."""
+    count = 10**6
+    dropped = tf.reduce_mean(tf.cast(tf.equal(dropout_masks.draw([count], 1 - rate, 3, dtype), 0), tf.float32))
+    kept_states = tf.reduce_mean(tf.cast(dropout_masks.zoneout([count], rate, 4, dtype), tf.float32))
+    bound = 6 * np.sqrt(rate * (1 - rate) / count)
+    assert all(abs(share - rate) < bound for share in session.run([dropped, kept_states]))

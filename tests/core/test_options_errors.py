@@ -116,3 +116,11 @@ def test_initial_state_of_a_projection():
     zeros = tf.zeros([1, 3])
     with pytest.raises(ValueError, match=r"`initial_state\[0\].h` of shape \[1, 2\], got shape \(1, 3\)"):
         StackedLSTM([3], projection_size=2)(tf.ones([1, 1, 2]), initial_state=[(zeros, zeros)])
+
+
+@pytest.mark.parametrize(
+    "value, expected", [("abc", "a finite number, got 'abc'"), (5.0, "a rate from 0 to below 1, got 5.0")]
+)
+def test_dropout_of_a_single_layer_is_checked(value, expected):
+    with pytest.raises(ValueError, match=f"`dropout` to be {expected}"):
+        StackedLSTM([2], dropout=value)

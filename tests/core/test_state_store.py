@@ -103,3 +103,14 @@ def test_a_projected_initial_state_needs_inputs():
         ValueError, match="expected an initial state that needs no inputs, 'zeros' or 'learned', got 'proj"
     ):
         lstm.initial_states(2)
+
+
+def test_settings_of_the_scope_around_it():
+    """A state is no weight: it is neither regularized nor partitioned."""
+    lstm = StackedLSTM([2])
+    lstm.build(3)
+    partitioner = tf.fixed_size_partitioner(2)
+    with tf.variable_scope("around", regularizer=tf.reduce_sum, partitioner=partitioner):
+        store = StateStore(lstm, 4)
+    assert tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES) == []
+    assert [variable.shape.as_list() for variable in store.variables] == [[4, 2], [4, 2]]

@@ -168,3 +168,12 @@ def test_summaries_of_something_else():
         ValueError, match="summaries.gates: expected `steps` to be a sequence of LSTMSteps, one per layer"
     ):
         summaries.gates(tf.zeros([1, 2, 3]))
+
+
+@pytest.mark.parametrize("options", [{}, {"peepholes": True, "zoneout_c": 0.2}, {"layer_norm": True}])
+def test_no_time_steps(options, plain_session):
+    x = tf.placeholder(tf.float32, [None, None, 3])
+    _, state, (steps,) = StackedLSTM([4], **options)(x, return_steps=True, training=True)
+    plain_session.run(tf.global_variables_initializer())
+    arrays, (final,) = plain_session.run([steps, state], {x: np.ones([2, 0, 3])})
+    assert {array.shape for array in arrays} == {(2, 0, 4)} and not np.any(final.c)

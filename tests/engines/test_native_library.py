@@ -233,7 +233,7 @@ def test_what_is_not_a_library_of_this_user(kind, fake_compiler, monkeypatch, tm
         os.mkfifo(path)
     else:
         os.rename(str(tmp_path / "library.so"), path)
-        os.chmod(path, 0o770)
+        os.chmod(path, 0o706)
     assert library.LIBRARY.find_or_build() == (path, True) and library.LIBRARY.find_or_build() == (path, False)
     status = os.lstat(path)
     assert stat.S_ISREG(status.st_mode) and not status.st_mode & 0o022

@@ -128,7 +128,7 @@ CELLS = {
                 COUPLED(2),
             ]
         ),
-        "graph and native",
+        "native",
     ),
 }
 

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -150,6 +152,48 @@ def test_after_a_fork():
     assert child.exitcode == 0
 
 
+NO_MORE_THREADS = """
+import resource
+import numpy as np
+from stacked_lstm import runtime
+layer = {name: np.ones([5, 3]) for name in ("Wf", "Wi", "Wc", "Wo")}
+runtime.Predictor([layer], threads=1)
+with open("/proc/self/statm") as file:
+    size = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**27, size + 2**27))
+try:
+    runtime.Predictor([layer], threads=500)
+except MemoryError as error:
+    print(error)
+"""
+
+CALLS_AT_THE_END = """
+import threading, time
+import numpy as np
+from stacked_lstm import runtime
+predictor = runtime.Predictor([{name: np.ones([600, 512]) for name in ("Wf", "Wi", "Wc", "Wo")}])
+x = np.ones([16, 200, 88])
+def work():
+    while True:
+        predictor(x)
+for _ in range(2):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+print("ended")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux tells the size of a process so")
+@pytest.mark.parametrize(
+    "program, expected",
+    [(NO_MORE_THREADS, "runtime.Predictor: there is not enough memory for"), (CALLS_AT_THE_END, "ended")],
+)
+def test_processes_at_their_limits(program, expected):
+    """Threads that the system refuses are a MemoryError, and a process may end while other threads compute."""
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert done.returncode == 0 and done.stdout.decode().startswith(expected)
+
+
 def test_empty_inputs():
     predictor = runtime.Predictor(random_layers(RANDOM, [3], 2))
     for shape in ([0, 4, 2], [3, 0, 2], [0, 0, 2]):
@@ -179,7 +223,8 @@ LAYERS = random_layers(np.random.RandomState(1), [3, 4], 2)
         ({"initial_state": [{"c": np.ones([3]), "h": np.ones([3])}] * 2}, r"\[1\]\['c'\]` of shape \[4\], got"),
         ({"activation": "elu"}, "`activation` to be one of hard_sigmoid, .*, got 'elu'"),
         ({"dtype": "float16"}, "`dtype` to be one of float32, float64, got 'float16'"),
-        ({"threads": 0}, "`threads` to be a positive integer, got 0"),
+        ({"threads": 0}, "`threads` to be an integer from 1 to 1024, got 0"),
+        ({"threads": 2**32}, "`threads` to be an integer from 1 to 1024, got 4294967296"),
     ],
 )
 def test_bad_arguments(arguments, message):

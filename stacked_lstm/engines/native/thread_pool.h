@@ -24,22 +24,20 @@ namespace stacked_lstm {
 class ThreadPool {
  public:
   // watch: whether threads watch before they sleep. It is wrong where there are more threads than cores.
+  // Raises what std::thread raises if the system has no more threads.
   ThreadPool(int threads, bool watch) : watch_(watch), process_(getpid()) {
-    for (int k = 0; k < threads; ++k) threads_.emplace_back([this] { Run(); });
+    try {
+      for (int k = 0; k < threads; ++k) threads_.emplace_back([this] { Run(); });
+    } catch (...) {
+      End();
+      throw;
+    }
   }
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   // Not in a child; see `EndThreads`.
-  ~ThreadPool() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      ends_ = true;
-      ++tickets_;
-    }
-    has_work_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
+  ~ThreadPool() { End(); }
 
   // Runs a function in one of the threads, at some later time. After a fork, the child has none of the threads. The
   // function then never runs, which a `Team` allows.
@@ -60,6 +58,16 @@ class ThreadPool {
 
  private:
   static constexpr std::chrono::microseconds kWatch{200};
+
+  void End() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ends_ = true;
+      ++tickets_;
+    }
+    has_work_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
 
   void Run() {
     std::unique_lock<std::mutex> lock(mutex_);
