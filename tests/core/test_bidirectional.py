@@ -89,8 +89,16 @@ def test_numbers(merge, stacking, kind, general_engine, plain_session):
     check_against_numpy(merge, stacking, kind, general_engine, plain_session)
 
 
-@pytest.mark.parametrize("stacking", STACKINGS)
-@pytest.mark.parametrize("has_lengths, time_major", [(False, True), (True, False), (False, False)])
+LAYOUTS = [(False, True), (True, False), (False, False)]
+
+
+@pytest.mark.parametrize(
+    "stacking, has_lengths, time_major",
+    some(
+        [(STACKINGS[k % 2], *layout) for k, layout in enumerate(LAYOUTS)],
+        [(stacking, *layout) for stacking, layout in itertools.product(STACKINGS, LAYOUTS)],
+    ),
+)
 def test_numbers_of_other_layouts(stacking, has_lengths, time_major, plain_session):
     check_against_numpy("concat", stacking, "projected", "graph", plain_session, has_lengths, time_major)
 

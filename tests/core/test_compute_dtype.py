@@ -29,7 +29,7 @@ def rounded(arrays, dtype):
 
 @pytest.mark.parametrize("compute_dtype, tolerance, gradient_tolerance, engine", HALF_PRECISION, indirect=["engine"])
 @pytest.mark.parametrize("initial_state", ["learned", "argument"])
-def test_values(initial_state, compute_dtype, tolerance, gradient_tolerance, engine, session):
+def test_values(initial_state, compute_dtype, tolerance, gradient_tolerance, engine, plain_session):
     """Results and gradients against NumPy on rounded weights and inputs. All of them are float32."""
     kind = "zeros" if initial_state == "argument" else initial_state
     options = {"weight_initializer": "orthogonal", "bias_initializer": "tn", "initial_state": kind, "engine": engine}
@@ -44,18 +44,20 @@ def test_values(initial_state, compute_dtype, tolerance, gradient_tolerance, eng
     assert {tensor.dtype.base_dtype for tensor in tensors} == {tf.float32}
     assert lstm.dtype == tf.float32 and lstm.compute_dtype == compute_dtype
 
-    session.run(tf.global_variables_initializer())
-    starts = session.run(states) if initial_state == "argument" else [np.zeros([2, 3, n]) for n in (4, 3)]
-    layers, inputs, starts = rounded([lstm.get_weights(session).layers, session.run(x), starts], compute_dtype)
+    plain_session.run(tf.global_variables_initializer())
+    starts = plain_session.run(states) if initial_state == "argument" else [np.zeros([2, 3, n]) for n in (4, 3)]
+    layers, inputs, starts = rounded(
+        [lstm.get_weights(plain_session).layers, plain_session.run(x), starts], compute_dtype
+    )
     results = numpy_lstm.forward(layers, inputs.transpose(1, 0, 2), [tuple(pair) for pair in starts], LENGTHS)
     expected_outputs, expected_state, cache = results
-    got_outputs, got_state = session.run([outputs, state])
+    got_outputs, got_state = plain_session.run([outputs, state])
     assert numeric.relative_difference(got_outputs, expected_outputs.transpose(1, 0, 2)) < tolerance
     for got, expected in zip(tf.nest.flatten(got_state), tf.nest.flatten(expected_state)):
         assert numeric.relative_difference(got, expected) < tolerance
     no_gradient = [(np.zeros([3, n]), np.zeros([3, n])) for n in (4, 3)]
     expected = numpy_lstm.backward(np.float64(d_outputs).transpose(1, 0, 2), no_gradient, cache)
-    d_x, *d_weights = session.run(gradients)
+    d_x, *d_weights = plain_session.run(gradients)
     assert numeric.relative_difference(d_x, expected["x"].transpose(1, 0, 2)) < gradient_tolerance
     for name, d_weight in zip(lstm.variables_by_layer.layers[1], d_weights):
         assert numeric.relative_difference(d_weight, expected["layers"][1][name]) < gradient_tolerance, name

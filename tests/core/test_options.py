@@ -168,9 +168,9 @@ PLACES_OF_DERIVATIVES += [("control_flow_v2", name) for name in DERIVATIVES]
 @pytest.mark.parametrize(
     "control_flow, name", some(PLACES_OF_DERIVATIVES[::4], PLACES_OF_DERIVATIVES), indirect=["control_flow"]
 )
-def test_second_derivatives_by_central_differences(control_flow, name, session):
+def test_second_derivatives_by_central_differences(control_flow, name, plain_session):
     """With a small step, because layer normalization has large third derivatives."""
-    problem = derivatives.Problem(session, [4], 2, [5, 3, 0], second=True, **DERIVATIVES[name])
+    problem = derivatives.Problem(plain_session, [4], 2, [5, 3, 0], second=True, **DERIVATIVES[name])
     problem.check_second_derivatives(step=1e-6 if name.startswith("layer norm") else 1e-5)
 
 

@@ -1,18 +1,26 @@
 """`reset=`: an input that holds several sequences has the results and the gradients of the sequences one by one."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from stacked_lstm import StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from support import numeric
+from support.sets import some
 
 STEPS, WIDTH = 7, 2
 STARTS = [0, 3, 4]  # Of the sequences in one row.
 
 
-@pytest.mark.parametrize("initial_state", ["zeros", "learned", "projected"])
-@pytest.mark.parametrize("time_major", [False, True])
+@pytest.mark.parametrize(
+    "initial_state, time_major",
+    some(
+        [("zeros", True), ("learned", False), ("projected", False)],
+        list(itertools.product(["zeros", "learned", "projected"], [False, True])),
+    ),
+)
 def test_sequences_one_by_one(initial_state, time_major, plain_session):
     """Against NumPy, which runs each sequence by itself; gradients against the sum of those of the sequences."""
     random = np.random.RandomState(0)

@@ -1,5 +1,7 @@
 """`return_steps=True`: states and gates of all time steps, against NumPy; and their summaries."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from stacked_lstm.state import LSTMSteps
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
 from support.random_networks import LENGTHS, random_layers
+from support.sets import some
 
 OPTIONS = {
     "plain": {},
@@ -31,8 +34,13 @@ def numpy_options(options):
     return [numpy_lstm.LayerOptions(**{name: options[name] for name in names})] * 2
 
 
-@pytest.mark.parametrize("time_major", [False, True])
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name, time_major",
+    some(
+        [(name, bool(k % 2)) for k, name in enumerate(OPTIONS)],
+        list(itertools.product(OPTIONS, [False, True])),
+    ),
+)
 def test_against_numpy(name, time_major, plain_session):
     """Also with gradients: a loss of all fields has the central differences of NumPy's."""
     options, lengths = OPTIONS[name], None if name == "no biases" else LENGTHS

@@ -26,6 +26,8 @@ NETWORKS = {
     "own loops": ([260, 5, 270], 4),
 }
 
+PADDED = (5, 0, 3)
+
 
 @with_every_engine
 @pytest.mark.parametrize("lengths", [None, [3, 0]])
@@ -57,8 +59,13 @@ def test_contract_of_run(lengths, engine, session):
 
 
 @with_every_engine
-@pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
-@pytest.mark.parametrize("stack", sorted(STACKS))
+@pytest.mark.parametrize(
+    "stack, lengths",
+    some(
+        [("in the loop", None), ("before the loop", PADDED), ("shared loop", PADDED), ("own loops", None)],
+        list(itertools.product(sorted(STACKS), [None, PADDED])),
+    ),
+)
 def test_gradients(stack, lengths, engine, plain_session):
     Problem(plain_session, *STACKS[stack], lengths=lengths, initial_state="projected", engine=engine).check_gradients()
 
@@ -112,7 +119,7 @@ def test_two_gradients_in_one_run(engine, session):
 
 
 # Parity. Keras builds by far the largest graphs. It only takes part in the comparisons of initial states, with one
-# engine, and of training.
+# engine, and of training, also with one engine.
 
 DTYPES = list(itertools.product(sorted(NETWORKS), ["float32", "float64"]))
 QUICK_DTYPES = [(stack, "float64") for stack in NETWORKS] + [
@@ -140,8 +147,9 @@ def test_layouts_and_initial_states(initial_state, lengths, time_major, engine, 
 
 
 @with_every_engine
-def test_sizes(engine, session):
+def test_sizes(engine, plain_session):
     """One graph takes batches of all sizes, in turn."""
+    session = plain_session
     setup = parity.Setup([8, 5], 4, lengths=True, engine=engine)
     comparison = compared(setup, session, peers=parity.PEERS, learning_rate=None)
     for batch, time_steps in [(1, 1), (1, 9), (4, 1), (3, 100)]:
@@ -150,9 +158,9 @@ def test_sizes(engine, session):
 
 
 @with_every_engine
-def test_control_flows(control_flow, engine, session):
+def test_control_flows(control_flow, engine, plain_session):
     setup = parity.Setup([4, 6], 3, lengths=True, dtype="float64", engine=engine)
-    assert parity.exceeded(differences(setup, session)) == []
+    assert parity.exceeded(differences(setup, plain_session)) == []
 
 
 @ANYWHERE
@@ -166,7 +174,8 @@ TRAINING = [("float32", "zeros", False), ("float64", "learned", True), ("float32
 @ONCE
 @with_every_engine
 @pytest.mark.parametrize("dtype, initial_state, lengths", some([TRAINING[1]], TRAINING))
-def test_training_side_by_side(dtype, initial_state, lengths, engine, peers, session):
+def test_training_side_by_side(dtype, initial_state, lengths, engine, peers, plain_session):
+    session, peers = plain_session, peers if engine == "graph" else parity.PEERS
     setup = parity.Setup([8, 8], 2, 3, initial_state, lengths, dtype=dtype, engine=engine)
     comparison = compared(setup, session, peers=peers, learning_rate=0.1)
     random = np.random.RandomState(0)
@@ -178,8 +187,9 @@ def test_training_side_by_side(dtype, initial_state, lengths, engine, peers, ses
 
 
 @with_every_engine
-def test_one_step_changes_every_variable(engine, peers, session):
+def test_one_step_changes_every_variable(engine, peers, plain_session):
     """Even those of the initial state, in all networks."""
+    session, peers = plain_session, peers if engine == "graph" else parity.PEERS
     setup = parity.Setup([4, 3], 2, 1, "projected", dtype="float64", engine=engine)
     comparison = compared(setup, session, peers=peers)
     random = np.random.RandomState(0)

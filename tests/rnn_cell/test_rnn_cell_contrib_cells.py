@@ -1,10 +1,13 @@
 """Cells of `tf.contrib.rnn` on the graph engine in wrappers and stacks: the numbers of TensorFlow's loop in float64."""
 
+import itertools
+
 import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
+from support.sets import some
 from support.some_cells import random, values
 
 CELLS = {
@@ -23,8 +26,15 @@ def variational(cell):
     )
 
 
-@pytest.mark.parametrize("name", sorted(CELLS))
-def test_in_wrappers_and_stacks(name, control_flow, session):
+FLOWS = {"control_flow_v1": {"block", "layer_norm", "coupled_layer_norm"}}
+FLOWS["control_flow_v2"] = set(CELLS) - FLOWS["control_flow_v1"]
+QUICK = [(name, flow) for flow, names in FLOWS.items() for name in sorted(names)]
+
+
+@pytest.mark.parametrize(
+    "name, control_flow", some(QUICK, list(itertools.product(sorted(CELLS), FLOWS))), indirect=["control_flow"]
+)
+def test_in_wrappers_and_stacks(name, control_flow, plain_session):
     del control_flow
     x = tf.constant(random([3, 6, 5]), tf.float64)
     wrapped = [rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(5)), variational(CELLS[name]()), CELLS[name]()]
@@ -37,5 +47,5 @@ def test_in_wrappers_and_stacks(name, control_flow, session):
         loss = tf.add_n([tf.reduce_sum(tf.sin(part)) for part in parts])
         gradients = tf.gradients(loss, [x, *cell.trainable_weights])
         results.append(parts + [gradient for gradient in gradients if gradient is not None])
-    actual, expected = values(session, results)
+    actual, expected = values(plain_session, results)
     numeric.check_same(dict(enumerate(actual)), dict(enumerate(expected)), 1e-11)

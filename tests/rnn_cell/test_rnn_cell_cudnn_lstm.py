@@ -40,16 +40,16 @@ def assert_golden(actual, arrays):
 
 @with_directions
 @with_every_engine
-def test_checkpoint_of_tensorflow_1_15(engine, direction, place, session):
+def test_checkpoint_of_tensorflow_1_15(engine, direction, place, plain_session):
     """All of a checkpoint restores, or only what CudnnCompatibleLSTMCells saved of it."""
     arrays = golden(direction)
     lstm = rnn_cell.CudnnLSTM(LAYERS, UNITS, direction=direction)
     results = results_of(lstm, arrays, engine=engine)
     assert rnn_cell.engine_used(results["outputs"]).name == engine
     for saver in (tf.train.Saver(), tf.train.Saver([lstm.saveable])):
-        session.run(tf.global_variables_initializer())
-        saver.restore(session, checkpoint(direction))
-        assert_golden(session.run(results), arrays)
+        plain_session.run(tf.global_variables_initializer())
+        saver.restore(plain_session, checkpoint(direction))
+        assert_golden(plain_session.run(results), arrays)
 
 
 @with_directions
