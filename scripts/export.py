@@ -1,4 +1,4 @@
-"""Writes a trained network to a file for programs without this package: ONNX, TFLite, SavedModel or frozen graph.
+"""Writes a trained network to a file for other programs: ONNX, TFLite, SavedModel, frozen graph, or NumPy's .npz.
 
     python scripts/export.py --train_dir=runs/titles --to=titles.onnx
     python scripts/export.py --train_dir=runs/titles --to=titles.tflite --time_steps=30 --quantize=dynamic_range
@@ -12,6 +12,9 @@ outputs.
 The file is run by the program that it is for: TensorFlow, ONNX Runtime or LiteRT. If that program computes other
 numbers, no file is written. The inputs of this check are the first examples of the test part.
 
+An .npz file is for `stacked_lstm.runtime`, which runs the LSTM layers without TensorFlow. It has the other arrays of
+the network, too, such as the embedding, for a program that computes the rest with NumPy.
+
 A TFLite file has fixed sizes: --batch_size examples and, for titles, --time_steps words. Shorter titles are padded, and
 their lengths say so.
 
@@ -22,7 +25,7 @@ from absl import flags
 
 from stacked_lstm.commands import command
 
-FORMATS = ("frozen_graph", "saved_model", "onnx", "tflite")
+FORMATS = ("frozen_graph", "saved_model", "onnx", "tflite", "npz")
 QUANTIZATIONS = ("float16", "dynamic_range")
 
 
@@ -38,7 +41,7 @@ def define_flags(values):
         ("data_dir", "Directory of the data, if they were moved after training."),
     ):
         flags.DEFINE_string(name, None, text, flag_values=values)
-    text = "Format of --to (default: what the name implies: .onnx, .tflite, .pb; other names are SavedModels)."
+    text = "Format of --to (default: what the name implies: .onnx, .tflite, .pb, .npz; other names are SavedModels)."
     flags.DEFINE_enum("to_format", None, list(FORMATS), text, flag_values=values)
     text = "Smaller weights, for TFLite only (default: those of the checkpoint)."
     flags.DEFINE_enum("quantize", None, list(QUANTIZATIONS), text, flag_values=values)
@@ -91,7 +94,8 @@ def run(values):
     for kind, tensors in (("input", inputs), ("output", outputs)):
         for name, tensor in tensors.items():
             print(f"{kind}: {name} {tensor.dtype.base_dtype.name} {tensor.shape.as_list()}")
-    print(f"difference: {differences['predictions']:.1e} of the largest prediction")
+    largest = "prediction" if "predictions" in differences else "number that the layers return"
+    print(f"difference: {max(differences.values()):.1e} of the largest {largest}")
     print(f"wrote {values.to}")
 
 
