@@ -58,7 +58,7 @@ class Trainer:
                 self._train_op = _decay(1 - learning_rate * weight_decay)
         floats = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._finite = {v.op.name: tf.reduce_all(tf.is_finite(v)) for v in floats}
-        self._saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
+        self._saver = tf.train.Saver(max_to_keep=None)
         self._train_dir, self._kept = train_dir, kept
         self._session = tf.Session()
         self._session.run(tf.global_variables_initializer())
@@ -124,6 +124,8 @@ class Trainer:
     def save(self):
         """Writes a checkpoint to go on from; TensorBoard has all events up to it then.
 
+        The checkpoint is on the disk before the file `checkpoint` names it and before older ones are removed.
+
         Raises:
           FloatingPointError: a variable is not finite; nothing is written.
           OSError: a file cannot be written.
@@ -132,7 +134,9 @@ class Trainer:
         self._events.flush()
         path = os.path.join(self._train_dir, checkpoints.LAST)
         with file_errors.named("--train_dir", f"{path}-{self.step}", "write"):
-            self.last_checkpoint = self._saver.save(self._session, path, self.step)
+            self.last_checkpoint = self._saver.save(self._session, path, self.step, write_state=False)
+            checkpoints.flush(self.last_checkpoint)
+            checkpoints.write_state(self.last_checkpoint)
         checkpoints.keep_newest(self._train_dir, self._kept, self.step)
 
     def save_best(self):
@@ -140,7 +144,7 @@ class Trainer:
         self._check_finite()
         path = os.path.join(self._train_dir, checkpoints.BEST % self.step)
         with file_errors.named("--train_dir", path, "write"):
-            self._saver.save(self._session, path, write_state=False)
+            checkpoints.flush(self._saver.save(self._session, path, write_state=False))
 
     def keep_best(self, step):
         """Deletes the best checkpoints of other steps than `step`."""
