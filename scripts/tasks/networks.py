@@ -32,6 +32,7 @@ class Recurrent:
 
     Attributes:
       description: what was built, for people; None before the call.
+      engine: name of StackedLSTM's engine; None before the call, and for a peer.
     """
 
     def __init__(self, hidden_sizes: list[int], peer: str | None = None, **options: Any) -> None:
@@ -51,6 +52,7 @@ class Recurrent:
                 raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {value}")
         self._hidden_sizes, self._peer, self._options = hidden_sizes, peer, options
         self.description: str | None = None
+        self.engine: str | None = None
 
     def __call__(self, inputs: tf.Tensor, lengths: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Adds the layers to the graph.
@@ -77,6 +79,7 @@ class Recurrent:
                 raise ValueError(
                     f"--engine: expected the engine native or graph where TensorFlow sees no GPU, got cudnn ({reason})"
                 )
+            self.engine = engine
             self.description = f"StackedLSTM {lstm.hidden_sizes}, engine {engine} ({reason})"
         return outputs, state[-1].h
 
