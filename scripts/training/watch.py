@@ -19,15 +19,15 @@ class Watch:
     It runs inside a `with` statement.
     """
 
-    def __init__(self, name: str, peers: Mapping[str, str], patience: float = PATIENCE) -> None:
+    def __init__(self, name: str, peers: Mapping[str, str], patience: float | None = None) -> None:
         """Prepares the thread.
 
         Args:
           name: what this process is called in the lines, such as "worker 1".
           peers: name -> address, host:port, of the processes that it may be waiting for.
-          patience: seconds without a call of `progress` before the first line.
+          patience: seconds without a call of `progress` before the first line; None for `PATIENCE`.
         """
-        self._name, self._peers, self._patience = name, peers, patience
+        self._name, self._peers, self._patience = name, peers, patience or PATIENCE
         self._end, self._is_paused = threading.Event(), False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.progress()
