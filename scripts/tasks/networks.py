@@ -53,9 +53,10 @@ class Recurrent:
         self._hidden_sizes, self._peer, self._options = hidden_sizes, peer, options
         self.description: str | None = None
         self.engine: str | None = None
+        self._lstm: StackedLSTM | None = None
 
     def __call__(self, inputs: tf.Tensor, lengths: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Adds the layers to the graph.
+        """Adds the layers to the graph; a further call uses the same variables.
 
         Args:
           inputs: float32 [B, T, I].
@@ -72,7 +73,9 @@ class Recurrent:
             outputs, state = built.outputs, built.state
             self.description = f"{self._hidden_sizes} of {built.source}"
         else:
-            lstm = StackedLSTM(self._hidden_sizes, **self._options)
+            if self._lstm is None:
+                self._lstm = StackedLSTM(self._hidden_sizes, **self._options)
+            lstm = self._lstm
             outputs, state = lstm(inputs, sequence_length=lengths)
             engine, reason = lstm.engine_used
             if engine == "cudnn" and not compat.gpu_visible():  # TensorFlow's own message fills a screen.

@@ -44,13 +44,14 @@ def recurrent_layers(settings: Mapping[str, Any], **changes: Any) -> networks.Re
     return networks.Recurrent(**{name: changes.get(name, settings[name]) for name in names})
 
 
-def run(settings, make_trainer=Trainer, device=None):
+def run(settings, make_trainer=Trainer, device=None, build=None):
     """Trains, or goes on training, and writes everything to --train_dir.
 
     Args:
       settings: flag -> value.
       make_trainer: a function with the arguments of `trainer.Trainer` that returns one.
       device: the device of the network, as for `tf.device`; None for TensorFlow's choice.
+      build: a function that builds the network, with the arguments of `Task.build` of a class; None for that method.
 
     Returns:
       `Outcome`.
@@ -71,7 +72,7 @@ def run(settings, make_trainer=Trainer, device=None):
         describe(task, settings)
         with tf.Graph().as_default(), tf.device(device):
             tf.set_random_seed(settings["seed"])
-            network = task.build(recurrent)
+            network = build(task, recurrent) if build else task.build(recurrent)
             print(f"network: {recurrent.description}")
             print(f"results: {train_dir}", flush=True)
             if is_new:  # Bad data leave no directory.

@@ -41,6 +41,9 @@ OPTIONS = (
     Option("string", "train_dir", None,
            "Directory of the results. If it has a checkpoint, training resumes (default: runs/TASK, or runs/TASK-PEER "
            "with --peer)."),
+    Option("integer", "replicas", None,
+           "Share each batch between this number of GPUs, or of CPU devices without a GPU (default: one device).",
+           _COUNT, trains="training.replicas"),
     *cluster.OPTIONS,
 )  # fmt: skip
 

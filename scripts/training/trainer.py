@@ -29,6 +29,8 @@ class Trainer:
       note: a line that says why it goes on from another checkpoint than the last one; None if it does not.
     """
 
+    _config = None  # Of the session.
+
     def __init__(
         self, network, examples, batch_size, learning_rate, seed, train_dir, kept=CHECKPOINTS_KEPT, weight_decay=0.0
     ):
@@ -75,7 +77,7 @@ class Trainer:
 
     def _start(self):
         """Opens the session; the variables have the values of the newest intact checkpoint, or else new ones."""
-        self._session = tf.Session()
+        self._session = tf.Session(config=self._config)
         self._session.run(tf.global_variables_initializer())
         self.last_checkpoint, self.note = checkpoints.restore_newest(self._saver, self._session, self._train_dir)
         self.step = int(self._session.run(self._global_step))

@@ -9,7 +9,7 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from stacked_lstm.compat import tf
-from tasks.examples import Examples, epoch_batches
+from tasks.examples import Examples, epoch_batches, share
 from tasks.networks import Network
 from training import optimizer, servers
 from training.cluster import Cluster
@@ -18,22 +18,6 @@ from training.watch import Watch
 
 _LOST = (tf.errors.AbortedError, tf.errors.UnavailableError)
 _RECOVERY_SECONDS = 1  # Between two looks of a worker whether the chief has made the variables; TensorFlow's is 30.
-
-
-def share(rows: np.ndarray, index: int, count: int) -> tuple[np.ndarray, float]:
-    """Returns a part of a batch, and the weight of its mean in the mean of the parts.
-
-    Args:
-      rows: int [B], numbers of examples.
-      index: of the part, 0 to count - 1.
-      count: of the parts.
-
-    Returns:
-      (rows, weight): with the weights, the mean of the parts' means is the mean of the batch. No part is empty; the
-      weight of a part that would be is 0.
-    """
-    part = rows[index::count]
-    return (part, len(part) * count / len(rows)) if len(part) else (rows[:1], 0.0)
 
 
 class Stream:

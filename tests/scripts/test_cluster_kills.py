@@ -1,4 +1,4 @@
-"""Clusters of processes: killed processes rejoin by the same command, others say that they wait, and errors are lines."""
+"""Clusters of processes: killed processes rejoin by the same command, and the others say that they wait."""
 
 import os
 import random
