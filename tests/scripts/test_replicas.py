@@ -22,8 +22,11 @@ from tasks.titles import Titles
 from training.replicas import Towers
 
 
-@pytest.mark.parametrize("make_arguments, count", [(title_arguments_in, 2), pytest.param(arguments_in, 3, marks=ONCE)])
-def test_replicas_train_what_one_network_trains(tmp_path, make_arguments, count):
+@pytest.mark.parametrize(
+    "make_arguments, count, tolerance",
+    [(title_arguments_in, 2, 1e-6), pytest.param(arguments_in, 3, 1e-5, marks=ONCE)],
+)
+def test_replicas_train_what_one_network_trains(tmp_path, make_arguments, count, tolerance):
     """The last batch of an epoch of titles has 3 titles, so the parts differ in size. One replica has the same bits."""
     arguments = make_arguments(tmp_path)
     run(arguments)
@@ -36,7 +39,8 @@ def test_replicas_train_what_one_network_trains(tmp_path, make_arguments, count)
             assert_same(actual, expected)
             assert rows_of(directory) == rows_of(arguments["train_dir"])
         for name in (name for name in expected if "/Adam" not in name):
-            np.testing.assert_allclose(actual[name], expected[name], rtol=0, atol=1e-6 * np.abs(expected[name]).max())
+            atol = tolerance * np.abs(expected[name]).max()
+            np.testing.assert_allclose(actual[name], expected[name], rtol=0, atol=atol, err_msg=name)
 
 
 def test_the_copies_share_variables_and_have_their_own_devices(tmp_path):
