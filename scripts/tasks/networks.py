@@ -87,6 +87,32 @@ class Recurrent:
         return outputs, state[-1].h
 
 
+def lookup(table: Any, ids: tf.Tensor, once: bool = False) -> tf.Tensor:
+    """Looks up vectors in an embedding.
+
+    Args:
+      table: variable [N, E]; it may be partitioned into parts of consecutive rows.
+      ids: int [B, T], numbers of rows.
+      once: whether each row is fetched once, and its gradient sent back once. This is for a table on another machine.
+
+    Returns:
+      The vectors, [B, T, E].
+    """
+    if not once:
+        return tf.nn.embedding_lookup(table, ids, partition_strategy="div")
+    distinct, places = tf.unique(tf.reshape(ids, [-1]))
+
+    @tf.custom_gradient
+    def spread(rows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            flat = tf.reshape(dy, [-1, dy.shape.as_list()[-1]])
+            return tf.unsorted_segment_sum(flat, places, tf.shape(distinct)[0])
+
+        return tf.gather(rows, tf.reshape(places, tf.shape(ids))), gradient
+
+    return spread(tf.nn.embedding_lookup(table, distinct, partition_strategy="div"))
+
+
 def dropout(x: tf.Tensor, rate: float, training: tf.Tensor, seed: tuple[int, int]) -> tf.Tensor:
     """Sets a share of the values of a tensor to zero in training, and divides the others by 1 - rate.
 

@@ -151,7 +151,8 @@ class Titles(Classification):
         parts = self.settings.get("ps_partitions", 1)  # Of consecutive rows, on the parameter servers of a cluster.
         partitioner = tf.fixed_size_partitioner(parts) if parts > 1 else None
         embedding = tf.get_variable(EMBEDDING, shape, initializer=start, partitioner=partitioner)
-        units = tf.nn.embedding_lookup(embedding, feeds["sequences"], partition_strategy="div")
+        is_remote = bool(self.settings.get("job_name"))
+        units = networks.lookup(embedding, feeds["sequences"], is_remote)
         training = tf.placeholder_with_default(False, [])
         rate, seed = self.settings["dropout"], self.settings["seed"]
         _, last = recurrent(networks.dropout(units, rate, training, (seed, 0)), feeds["lengths"])

@@ -1,4 +1,4 @@
-"""Adam, with decoupled weight decay, and with gradients of embeddings that workers send to parameter servers."""
+"""Adam, with decoupled weight decay, and with sparse gradients of several workers."""
 
 from __future__ import annotations
 
@@ -33,21 +33,7 @@ class Adam(tf.train.AdamOptimizer):
             return tf.assign(variable, variable * self._kept_share)
 
 
-class WorkerAdam(Adam):
-    """Adam whose variables are on parameter servers. A worker sends each row of a sparse gradient once, as a sum."""
-
-    def compute_gradients(self, *args: Any, **kwargs: Any) -> list[tuple[Any, Any]]:
-        """Returns (gradient, variable) pairs; no row of a sparse gradient occurs twice."""
-        pairs = super().compute_gradients(*args, **kwargs)
-        return [(_rows(gradient, _sums), variable) for gradient, variable in pairs]
-
-
-def _sums(values: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    distinct, places = tf.unique(rows)
-    return tf.unsorted_segment_sum(values, places, tf.shape(distinct)[0]), distinct
-
-
-class SynchronousAdam(WorkerAdam):
+class SynchronousAdam(Adam):
     """Adam for `tf.train.SyncReplicasOptimizer`, which takes wrong means of sparse gradients.
 
     It divides the sum of a row by the number of workers whose gradients have the row, not by the number of all workers.

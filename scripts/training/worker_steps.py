@@ -111,7 +111,7 @@ class WorkerSteps:
 
     def _add_asynchronous(self, learning_rate: float, decay: float) -> Any:
         self._own_step = self._global_step
-        return optimizer.WorkerAdam(learning_rate, decay).minimize(self.loss, self._global_step)
+        return optimizer.Adam(learning_rate, decay).minimize(self.loss, self._global_step)
 
     def _add_synchronous(self, learning_rate: float, decay: float) -> Any:
         cluster, workers = self._cluster, self._workers
