@@ -14,7 +14,7 @@ from typing import Sequence
 
 import numpy as np
 
-from stacked_lstm import checks, layouts
+from stacked_lstm import checks, durable_files, layouts
 from stacked_lstm.checkpoints import cell_variables, files, initial_states, variables
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
@@ -157,6 +157,8 @@ def finish(path: str) -> None:
                 os.remove(leftover)
     if latest(path) is None:
         tf.train.update_checkpoint_state(folder, name)
+        durable_files.flush(os.path.join(folder, "checkpoint"))
+        durable_files.flush(folder)
 
 
 def latest(path: str) -> str | None:
