@@ -168,13 +168,16 @@ def test_a_body_of_a_loop(tmp_path):
         ("LayerNormalization", ["y", "scale"], "LayerNormalization .node 'between'."),
         ("Dropout", ["y"], ""),
         ("Slice", ["y", "axis", "end"], ""),
-        ("Slice", ["y", "minus", "start", "first", "minus"], "Slice .node 'between'."),  # The layer above reads backward.
+        ("Slice", ["y", "minus", "start", "first", "minus"], "Slice .node 'between'."),
         ("final state", ["y_h"], "the final state of LSTM .node 'encoder'."),
         ("skip", ["y"], "Concat .node 'between'."),
     ],
 )
 def test_what_is_between_two_nodes(op, inputs, between, tmp_path):
-    """A stack has nothing between its layers, so that a model with more is not read as one without a word."""
+    """A stack has nothing between its layers, so that a model with more is not read as one without a word.
+
+    A Slice with negative steps reverses the sequence.
+    """
     layers = lstm_layers([3], 3)
     model = model_of(layers, weights={"axis": np.array([1]), "scale": np.ones(3, np.float32)})
     places = {"first": [0], "end": [2**31], "minus": [-1], "start": [-(2**31)]}
