@@ -92,6 +92,8 @@ def calls_in(graph: tf.Graph, nodes: Collection[str]) -> list[calls.Call]:
 
 
 def _check_tensors(session: tf.Session, inputs: Any, outputs: Any) -> None:
+    if not hasattr(session, "run") or not hasattr(session, "graph"):
+        checks.fail("export.write", "`session` to be an open tf.Session", checks.describe(session))
     for argument, tensors in (("inputs", inputs), ("outputs", outputs)):
         are_tensors = isinstance(tensors, Mapping) and all(isinstance(t, tf.Tensor) for t in tensors.values())
         if not are_tensors or not tensors or any(tensor.graph is not session.graph for tensor in tensors.values()):

@@ -74,5 +74,5 @@ def test_no_index_of_a_checkpoint(name, content, tmp_path):
 
 def test_a_folder_without_its_checkpoint(tmp_path):
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "gone.ckpt"')
-    with pytest.raises(ValueError, match="got an error .ValueError: a folder whose file `checkpoint` names no checkpoint"):
+    with pytest.raises(ValueError, match="ValueError: a folder whose file `checkpoint` names no checkpoint"):
         checkpoints.read(str(tmp_path))

@@ -48,6 +48,7 @@ def test_arguments(network, tmp_path):
     x = inputs["x"]
     fails("`inputs` to be a dictionary from names to tensors of the session's graph, got []", inputs=[])
     fails("`outputs` to be a dictionary from names to tensors", outputs={})
+    check("`session` to be an open tf.Session, got None", tmp_path, None, inputs, outputs, path)
     fails("`inputs['x']` to be a placeholder, got the result of Mul", inputs={"x": 2 * x})
     fails("`inputs` to have each placeholder once, got x, y", inputs={"x": x, "y": x})
     message = "names in `inputs` to be letters, digits, _ and ., without _ and . at the start, got 'a b'"
