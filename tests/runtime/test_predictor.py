@@ -247,7 +247,7 @@ def test_bad_arguments(arguments, message):
         ),
         (
             {"initial_state": np.ones([2, 2, 2, 3])},
-            "a list of 2 pairs .c, h., one per layer, got an array of dtype float64",
+            "pairs .c, h., one per layer, got an array of dtype float64",
         ),
         (
             {"initial_state": [(np.ones([2, 3]),) * 2] * 2},
