@@ -7,7 +7,7 @@ joined: the part reads the tensors that the layers read, and what read the layer
 from __future__ import annotations
 
 import itertools
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
@@ -17,18 +17,19 @@ from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_pl
 from stacked_lstm.layer import Layer
 
 
-def portable_definition(frozen: Frozen, rebuild_all: bool = False) -> Any:
+def portable_definition(frozen: Frozen, rebuild_all: bool = False, run: Callable = graph.run) -> Any:
     """Returns a GraphDef with the same results that every program with TensorFlow can run.
 
     Args:
       frozen: the graph.
       rebuild_all: whether to build the layers of the `graph` engine again, too.
+      run: builds plain layers; a function like `Engine.run_layers`.
 
     Raises:
       ValueError: layers cannot be built again, or the graph has other ops that are not portable.
     """
     calls = [call for call in frozen.calls if rebuild_all or call.engine != graph.ENGINE.name]
-    part, sources, results = _part(calls, _new_scope(frozen.definition))
+    part, sources, results = _part(calls, _new_scope(frozen.definition), run)
     joined = tf.GraphDef()
     joined.CopyFrom(frozen.definition)
     joined.node.extend(node for node in part.node if node.op != "Placeholder")
@@ -47,7 +48,7 @@ def _new_scope(definition: Any) -> str:
     return next(name for name in names if name not in scopes)
 
 
-def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str], dict[str, str]]:
+def _part(layers: Sequence[FrozenCall], scope: str, run: Callable) -> tuple[Any, dict[str, str], dict[str, str]]:
     """Builds layers.
 
     Returns:
@@ -66,7 +67,7 @@ def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str]
             end = 1 + 2 * len(call.layers)
             states = list(zip(inputs[1:end:2], inputs[2:end:2]))
             lengths = inputs[end] if len(inputs) > end else None
-            outputs, finals = graph.run([_with_tensors(layer) for layer in call.layers], inputs[0], states, lengths)
+            outputs, finals = run([_with_tensors(layer) for layer in call.layers], inputs[0], states, lengths)
             tensors = [outputs] + [tensor for final in finals for tensor in final]
             results.update(
                 (spec.name, tf.identity(tensor, "result").name) for spec, tensor in zip(call.outputs, tensors)
