@@ -36,7 +36,9 @@ def load(path: str, max_bytes: int | None) -> Content:
     Its container is the graph of objects of a tf.train.Checkpoint; None without one.
     """
     with files.file_errors(path, "a TensorFlow checkpoint"):
-        prefix = (tf.train.latest_checkpoint(path) if os.path.isdir(path) else None) or path
+        prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
+        if not prefix:
+            raise ValueError("a folder whose file `checkpoint` names no checkpoint that exists")
         sizes = []
         for name in files.existing_files(prefix):
             with files.open_regular(name) as file:
