@@ -34,11 +34,21 @@ def test_the_numbers_of_numpy(use_bias, has_lengths, plain_session):
             assert relative_difference(part, expected_part) < 1e-12
 
 
-def test_one_series_per_layer():
-    """LiteRT copies each series at each step. The loops of the engine `graph` have six series per layer."""
+def test_one_series_per_layer(plain_session):
+    """LiteRT copies each series at each step. The loops of the engine `graph` have six per layer."""
     lstm = stacked_lstm.StackedLSTM([3, 2, 2], engine="graph")
     lstm.build(4)
     x, states = tf.ones([5, 1, 4]), [[tf.zeros([1, size])] * 2 for size in (3, 2, 2)]
-    inference_loop.run([weights.layer() for weights in lstm.layers], x, states)
-    ops = [op.type for op in tf.get_default_graph().get_operations()]
-    assert sum(ops.count(name) for name in ("TensorArrayV3", "TensorListReserve")) == 3
+    layers = [weights.layer() for weights in lstm.layers]
+
+    def count():
+        ops = [op.type for op in tf.get_default_graph().get_operations()]
+        return sum(ops.count(name) for name in ("TensorArrayV3", "TensorListReserve"))
+
+    outputs, finals = inference_loop.run(layers, x, states)
+    assert count() == 3
+    nothing, same_finals = inference_loop.run(layers, x, states, has_outputs=False)
+    assert count() == 3 + 2 and nothing is None
+    exports.set_random(plain_session)
+    for pair, same_pair in zip(*plain_session.run([finals, same_finals])):
+        np.testing.assert_array_equal(pair, same_pair)
