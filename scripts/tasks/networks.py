@@ -50,7 +50,7 @@ class Recurrent:
           ValueError: the peer does not have these options, or StackedLSTM does not have these values.
         """
         for flag, value in options.items():
-            if peer and value != peers.SETTINGS[flag]:
+            if peer and (value or None) != peers.SETTINGS[flag]:
                 expected = peers.SETTINGS[flag] or "none"
                 raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {format_value(value)}")
         self._hidden_sizes, self._peer, self._seed = hidden_sizes, peer, seed

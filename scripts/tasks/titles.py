@@ -47,13 +47,13 @@ def _jieba():
 
 
 def pieces(word):
-    """Returns a word, its characters and its pairs of characters next to each other, each piece once.
+    """Returns the pieces of a word: the word, its characters, and its pairs of characters; `^` and `$` are its ends.
 
     >>> pieces("清道夫")
-    ['清道夫', '清', '道', '夫', '清道', '道夫']
+    ['^清道夫$', '清', '道', '夫', '^清', '清道', '道夫', '夫$']
     """
-    pairs = [word[k : k + 2] for k in range(len(word) - 1)]
-    return list(dict.fromkeys([word, *word, *pairs]))
+    whole = f"^{word}$"
+    return [whole, *word, *(whole[k : k + 2] for k in range(len(word) + 1))]
 
 
 class Titles(Classification):
@@ -71,11 +71,12 @@ class Titles(Classification):
         "epochs": 20,
         "batch_size": 32,
         "learning_rate": 1e-3,
+        "input_dropout": 0.2,
     }
     OPTIONS = (
         Option("integer", "patience", 3, "Number of epochs without a lower validation loss after which training stops",
                {"lower_bound": 1}),
-        Option("integer", "vocabulary_size", 15000,
+        Option("integer", "vocabulary_size", 20000,
                "Maximum size of the vocabulary, padding and the unknown piece included", {"lower_bound": 3},
                identity=True),
         Option("integer", "embedding_size", 64, "Size of the vector of a piece", {"lower_bound": 1}, identity=True),
@@ -84,8 +85,6 @@ class Titles(Classification):
         Option("boolean", "bidirectional", True, "Read the titles in both directions", identity=True),
         Option("float", "piece_dropout", 0.7, "Share of the pieces that are left out in training",
                {"lower_bound": 0, "upper_bound": 0.99}, identity=True),
-        Option("float", "word_dropout", 0.2, "Share of the values of the words' vectors that are set to zero in "
-               "training", {"lower_bound": 0, "upper_bound": 0.99}, identity=True),
         Option("float", "pooled_dropout", 0.5, "Share of the pooled outputs that are set to zero in training",
                {"lower_bound": 0, "upper_bound": 0.99}, identity=True),
         Option("float", "weight_decay", 0.1, "Share of each matrix, times the learning rate, that each step takes away",
@@ -167,23 +166,22 @@ class Titles(Classification):
         labels = tf.cast(feeds["labels"], tf.int64)
         training = tf.placeholder_with_default(False, [])
 
-        def dropout(x, kind, place):
-            return networks.dropout(x, self.settings[f"{kind}_dropout"], training, (self.settings["seed"], place))
+        def dropout(x, flag, place):
+            return networks.dropout(x, self.settings[flag], training, (self.settings["seed"], place))
 
-        words = dropout(self._words(feeds["sequences"], dropout), "word", 1)
+        kept = dropout(tf.cast(feeds["sequences"] > 0, tf.float32), "piece_dropout", 0)
+        words = tf.reduce_sum(self._vectors(feeds["sequences"]) * kept[..., tf.newaxis], axis=2)
         outputs, _ = recurrent(words, feeds["lengths"], training, self.settings["bidirectional"])
-        features = dropout(networks.pooled(outputs, feeds["lengths"]), "pooled", 2)
+        features = dropout(networks.pooled(outputs, feeds["lengths"]), "pooled_dropout", 1)
         return self.head(feeds, labels, features, self._class_weights(), training)
 
-    def _words(self, sequences, dropout):
-        """The sums of the vectors of pieces, [B, T, E], for their numbers, [B, T, P]."""
+    def _vectors(self, pieces):
+        """The vectors of pieces, [..., E], for their numbers."""
         from stacked_lstm.compat import tf
 
-        start = tf.random_uniform_initializer(-EMBEDDING_RANGE, EMBEDDING_RANGE)
         shape = [len(self._vocabulary), self.settings["embedding_size"]]
-        vectors = tf.nn.embedding_lookup(tf.get_variable(EMBEDDING, shape, initializer=start), sequences)
-        kept = dropout(tf.cast(sequences > 0, vectors.dtype), "piece", 0)
-        return tf.reduce_sum(vectors * kept[..., tf.newaxis], axis=2)
+        start = tf.random_uniform_initializer(-EMBEDDING_RANGE, EMBEDDING_RANGE)
+        return tf.nn.embedding_lookup(tf.get_variable(EMBEDDING, shape, initializer=start), pieces)
 
     def _class_weights(self):
         """The factors of the losses, [C]; their mean over the training titles is 1. None if the data are not read."""

@@ -11,7 +11,7 @@ from shared.options import format_value
 from training import ablation, checkpoints, experiment, history, lock, summaries
 
 SEEDS = 5
-NONE = {"piece_dropout": 0.0, "word_dropout": 0.0, "pooled_dropout": 0.0, **dict.fromkeys(layer_options.TABLE)}
+NONE = {"piece_dropout": 0.0, "pooled_dropout": 0.0, **dict.fromkeys(layer_options.TABLE)}
 # Each kind: the flags that differ from `NONE`. None: the defaults of the task.
 KINDS = {
     "none": {},

@@ -175,7 +175,7 @@ def test_flags_that_a_checkpoint_depends_on():
     common += ["peer", "batch_size", "learning_rate", "seed"]
     own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": []}
     own["titles"] = ["vocabulary_size", "embedding_size", "pieces", "bidirectional", "weight_decay", "balance"]
-    own["titles"] += ["piece_dropout", "word_dropout", "pooled_dropout"]
+    own["titles"] += ["piece_dropout", "pooled_dropout"]
     for task, names in own.items():
         assert sorted(settings.identity_flags(task)) == sorted(common + names + list(layer_options.TABLE))
 

@@ -46,7 +46,7 @@ def _arguments(task, data_dir, **flags):
 
 # Words without pieces, one direction, and neither dropout nor weights that balance the classes.
 PLAIN = {"pieces": "1", "bidirectional": "false", "weight_decay": "0", "balance": "0"}
-PLAIN.update({"piece_dropout": "0", "word_dropout": "0", "pooled_dropout": "0"})
+PLAIN.update({"piece_dropout": "0", "input_dropout": "0", "pooled_dropout": "0"})
 # With these a run on `TITLES` learns what there is to learn, and more.
 LEARNING = {"epochs": "12", "learning_rate": "0.03", "patience": "12", "hidden_sizes": "8"}
 
