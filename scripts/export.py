@@ -77,7 +77,7 @@ def run(values):
         raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {checkpoint}")
     with tf.Graph().as_default(), tf.Session() as session:
         engine = "auto" if settings["peer"] else "graph"  # A peer has no other engine.
-        network = task.build(experiment.recurrent_layers(settings, engine=engine))
+        network = task.build(experiment.recurrent_layers(settings, engine=engine, is_trained=False))
         flag = "--checkpoint" if values.checkpoint else "--train_dir"
         checkpoints.restore(tf.train.Saver(), session, checkpoint, flag)
         inputs = needed(network.feeds, network.predictions)
@@ -119,7 +119,8 @@ def first_examples(examples, inputs, batch_size, time_steps):
     arrays = {name: feed[name] for name in inputs}
     if "sequences" in arrays:
         sequences = arrays["sequences"][:, :time_steps]
-        arrays["sequences"] = np.pad(sequences, [(0, 0), (0, time_steps - sequences.shape[1])], mode="constant")
+        padding = [(0, 0), (0, time_steps - sequences.shape[1])] + [(0, 0)] * (sequences.ndim - 2)
+        arrays["sequences"] = np.pad(sequences, padding, mode="constant")
         arrays["lengths"] = np.minimum(arrays["lengths"], time_steps)
     return arrays
 

@@ -37,13 +37,16 @@ class Recurrent:
       training: the placeholder of the call that switches dropout and zoneout on; None if the layers have neither.
     """
 
-    def __init__(self, hidden_sizes: list[int], peer: str | None = None, seed: int = 0, **options: Any) -> None:
+    def __init__(
+        self, hidden_sizes: list[int], peer: str | None = None, seed: int = 0, is_trained: bool = True, **options: Any
+    ) -> None:
         """Checks the options.
 
         Args:
           hidden_sizes: widths of the layers.
           peer: a name of `peers.PEERS` that has a `build`; None for StackedLSTM.
           seed: the masks depend on it, and on the global step.
+          is_trained: whether the network will be trained. Otherwise the graph has no masks.
           **options: StackedLSTM's arguments, None for its default; for a peer those of `peers.SETTINGS`.
 
         Raises:
@@ -53,7 +56,7 @@ class Recurrent:
             if peer and (value or None) != peers.SETTINGS[flag]:
                 expected = peers.SETTINGS[flag] or "none"
                 raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {format_value(value)}")
-        self._hidden_sizes, self._peer, self._seed = hidden_sizes, peer, seed
+        self._hidden_sizes, self._peer, self._seed, self._is_trained = hidden_sizes, peer, seed, is_trained
         self._options = {name: value for name, value in options.items() if value is not None}
         if not peer:
             with layer_options.flag_errors():
@@ -82,7 +85,7 @@ class Recurrent:
         if self._peer:
             return self._peer_layers(inputs, lengths, bidirectional)
         options = self._options
-        if layer_options.is_random(options):
+        if self._is_trained and layer_options.is_random(options):
             self.training = tf.placeholder_with_default(False, []) if training is None else training
             step = tf.cast(tf.train.get_or_create_global_step(), tf.int64)
             options = dict(options, seed=self._seed * 2**32 + step)  # A resumed run has the masks it would have had.

@@ -39,9 +39,9 @@ class Outcome(NamedTuple):
 
 
 def recurrent_layers(settings: Mapping[str, Any], **changes: Any) -> networks.Recurrent:
-    """Makes the `networks.Recurrent` that the settings, flag -> value, ask for; `changes` count more."""
+    """Makes the `networks.Recurrent` that the settings, flag -> value, ask for; `changes` are arguments of it."""
     names = ("hidden_sizes", "peer", "seed") + tuple(peers.SETTINGS)
-    return networks.Recurrent(**{name: changes.get(name, settings[name]) for name in names})
+    return networks.Recurrent(**dict({name: settings[name] for name in names}, **changes))
 
 
 def run(settings):
@@ -271,7 +271,7 @@ def predict(task, examples, checkpoint, engine="auto", flag="--train_dir"):
       ValueError: there is no checkpoint, it is damaged, or it is of another network.
     """
     with tf.Graph().as_default(), tf.Session() as session:
-        network = task.build(recurrent_layers(task.settings, engine=engine))
+        network = task.build(recurrent_layers(task.settings, engine=engine, is_trained=False))
         checkpoints.restore(tf.train.Saver(), session, checkpoint, flag)
         (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

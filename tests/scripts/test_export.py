@@ -61,15 +61,18 @@ def witness(tmp_path):
 @ONCE
 @NEEDS_ONNX
 def test_titles_to_onnx(title_arguments, tmp_path, witness, capsys):
-    run(title_arguments, initial_state="projected")
+    run(title_arguments, initial_state="projected", pieces="5", bidirectional="true", recurrent_dropout="0.2")
     path = str(tmp_path / "titles.onnx")
     export(train_dir=title_arguments["train_dir"], to=path)
     printed = capsys.readouterr().out.splitlines()[-6:]
     assert printed[1:4] == [
-        "input: sequences int32 [None, None]", "input: lengths int32 [None]", "output: predictions float32 [None, 3]"
-    ]  # fmt: skip
+        "input: sequences int32 [None, None, 5]",
+        "input: lengths int32 [None]",
+        "output: predictions float32 [None, 3]",
+    ]
     assert printed[-1] == f"wrote {path}"
-    feeds = {"sequences": np.array([[2, 3, 1], [1, 0, 0]], np.int32), "lengths": np.array([3, 1], np.int32)}
+    sequences = np.array([[[2, 3, 4, 0, 0], [5, 0, 0, 0, 0], [1, 6, 1, 7, 8]], [[1, 9, 2, 2, 0]] + [[0] * 5] * 2])
+    feeds = {"sequences": sequences.astype(np.int32), "lengths": np.array([3, 1], np.int32)}
     results = witness.run("onnxruntime", path, feeds, ["predictions"])
     assert relative_difference(results["predictions"], expected("titles", title_arguments["train_dir"], feeds)) < 1e-5
 
