@@ -35,6 +35,7 @@ class Recurrent:
     Attributes:
       description: what was built, for people; None before the call.
       training: the placeholder of the call that switches dropout and zoneout on; None if the layers have neither.
+      engine: name of StackedLSTM's engine; None before the call, and for a peer.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class Recurrent:
             with layer_options.flag_errors():
                 StackedLSTM(hidden_sizes, **self._options)
         self.description: str | None = None
+        self.engine: str | None = None
         self.training: tf.Tensor | None = None
+        self._lstm: StackedLSTM | BidirectionalLSTM | None = None
 
     def __call__(
         self, inputs: tf.Tensor, lengths: Any = None, training: Any = None, bidirectional: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Adds the layers to the graph.
+        """Adds the layers to the graph; a further call uses the same variables.
 
         Args:
           inputs: float32 [B, T, I].
@@ -84,25 +87,30 @@ class Recurrent:
         """
         if self._peer:
             return self._peer_layers(inputs, lengths, bidirectional)
-        options = self._options
-        if self._is_trained and layer_options.is_random(options):
+        if self._is_trained and layer_options.is_random(self._options):
             self.training = tf.placeholder_with_default(False, []) if training is None else training
-            step = tf.cast(tf.train.get_or_create_global_step(), tf.int64)
-            options = dict(options, seed=self._seed * 2**32 + step)  # A resumed run has the masks it would have had.
         with layer_options.flag_errors():
-            lstm = (BidirectionalLSTM if bidirectional else StackedLSTM)(self._hidden_sizes, **options)
+            lstm = self._lstm = self._lstm or self._make_lstm(bidirectional)
             outputs, state = lstm(inputs, sequence_length=lengths, training=self.training)
         engine, reason = lstm.engine_used
         if engine == "cudnn" and not compat.gpu_visible():  # TensorFlow's own message fills a screen.
             raise ValueError(
                 f"--engine: expected the engine native or graph where TensorFlow sees no GPU, got cudnn ({reason})"
             )
+        self.engine = engine
         self.description = f"{type(lstm).__name__} {lstm.hidden_sizes}, engine {engine} ({reason})"
         if bidirectional:
             return outputs, None
         # The state does not have what stands between the last layer and the outputs.
-        is_state = not (options.get("residual") or options.get("output_dropout"))
+        is_state = not (self._options.get("residual") or self._options.get("output_dropout"))
         return outputs, state[-1].h if is_state else _reverse(outputs, lengths)[:, 0]
+
+    def _make_lstm(self, bidirectional: bool) -> StackedLSTM | BidirectionalLSTM:
+        options = self._options
+        if self.training is not None:
+            step = tf.cast(tf.train.get_or_create_global_step(), tf.int64)
+            options = dict(options, seed=self._seed * 2**32 + step)  # A resumed run has the masks it would have had.
+        return (BidirectionalLSTM if bidirectional else StackedLSTM)(self._hidden_sizes, **options)
 
     def _peer_layers(self, inputs: tf.Tensor, lengths: Any, bidirectional: bool) -> tuple[tf.Tensor, Any]:
         build = peers.load(peers.PEERS[self._peer].build)
@@ -140,6 +148,32 @@ def pooled(outputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
     mean = tf.reduce_sum(outputs * is_step, axis=1) / tf.maximum(count, 1)
     largest = tf.reduce_max(outputs + (is_step - 1) * 1e9, axis=1) * tf.minimum(count, 1)
     return tf.concat([mean, largest], axis=1)
+
+
+def lookup(table: Any, ids: tf.Tensor, once: bool = False) -> tf.Tensor:
+    """Looks up vectors in an embedding.
+
+    Args:
+      table: variable [N, E]; it may be partitioned into parts of consecutive rows.
+      ids: int [B, T], numbers of rows.
+      once: whether each row is fetched once, and its gradient sent back once. This is for a table on another machine.
+
+    Returns:
+      The vectors, [B, T, E].
+    """
+    if not once:
+        return tf.nn.embedding_lookup(table, ids, partition_strategy="div")
+    distinct, places = tf.unique(tf.reshape(ids, [-1]))
+
+    @tf.custom_gradient
+    def spread(rows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            flat = tf.reshape(dy, [-1, dy.shape.as_list()[-1]])
+            return tf.unsorted_segment_sum(flat, places, tf.shape(distinct)[0])
+
+        return tf.gather(rows, tf.reshape(places, tf.shape(ids))), gradient
+
+    return spread(tf.nn.embedding_lookup(table, distinct, partition_strategy="div"))
 
 
 def dropout(x: tf.Tensor, rate: float, training: tf.Tensor, seed: tuple[int, int]) -> tf.Tensor:

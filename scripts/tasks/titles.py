@@ -178,10 +178,15 @@ class Titles(Classification):
     def _vectors(self, pieces):
         """The vectors of pieces, [..., E], for their numbers."""
         from stacked_lstm.compat import tf
+        from tasks import networks
 
         shape = [len(self._vocabulary), self.settings["embedding_size"]]
         start = tf.random_uniform_initializer(-EMBEDDING_RANGE, EMBEDDING_RANGE)
-        return tf.nn.embedding_lookup(tf.get_variable(EMBEDDING, shape, initializer=start), pieces)
+        parts = self.settings.get("ps_partitions", 1)  # Of consecutive rows, on the parameter servers of a cluster.
+        partitioner = tf.fixed_size_partitioner(parts) if parts > 1 else None
+        embedding = tf.get_variable(EMBEDDING, shape, initializer=start, partitioner=partitioner)
+        is_remote = bool(self.settings.get("job_name"))
+        return networks.lookup(embedding, pieces, is_remote)
 
     def _class_weights(self):
         """The factors of the losses, [C]; their mean over the training titles is 1. None if the data are not read."""

@@ -15,13 +15,10 @@ NONE = {"piece_dropout": 0.0, "pooled_dropout": 0.0, **dict.fromkeys(layer_optio
 # Each kind: the flags that differ from `NONE`. None: the defaults of the task.
 KINDS = {
     "none": {},
-    "pieces": {"piece_dropout": 0.7},
     "inputs of the LSTM": {"input_dropout": 0.5},
     "h, variational": {"recurrent_dropout": 0.5},
     "g, candidate": {"recurrent_dropout": 0.5, "recurrent_dropout_kind": "candidate"},
     "zoneout": {"zoneout_c": 0.5, "zoneout_h": 0.1},
-    "outputs of the LSTM": {"output_dropout": 0.5},
-    "pooled outputs": {"pooled_dropout": 0.5},
     "defaults": None,
 }
 COLUMNS = ("validation_loss", "test_accuracy", "test_macro_f1", "test_recall_0")
