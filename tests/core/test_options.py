@@ -314,7 +314,6 @@ def test_seeds_repeat_within_and_across_sessions(masks):
     assert np.any(first[0] != first[1]) and np.any(first[0] != other[0])
 
 
-@ONCE
 @pytest.mark.parametrize("make", [StackedLSTM, BidirectionalLSTM])
 def test_a_tensor_as_seed_decides_alone(make, masks):
     """The same value: the same masks, whatever the session ran before. Every place has a mask of its own."""
