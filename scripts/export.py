@@ -5,9 +5,9 @@
     python scripts/export.py --train_dir=runs/forecast --to=models/forecast/1
 
 --train_dir and --to are required. --train_dir is the output directory of train.py. The file has the whole network, from
-the inputs of the task to its predictions: for titles from the numbers of the words and the lengths, for fashion_mnist
-from the pixels, for forecast from the input hours. The command prints the names, dtypes and sizes of inputs and
-outputs.
+the inputs of the task to its predictions: for titles from the numbers of the pieces of words and the lengths, for
+fashion_mnist from the pixels, for forecast from the input hours. The command prints the names, dtypes and sizes of
+inputs and outputs.
 
 The file is run by the program that it is for: TensorFlow, ONNX Runtime or LiteRT. If that program computes other
 numbers, no file is written. The inputs of this check are the first examples of the test part.
@@ -101,7 +101,8 @@ def first_examples(examples, inputs, batch_size, time_steps):
     arrays = {name: feed[name] for name in inputs}
     if "sequences" in arrays:
         sequences = arrays["sequences"][:, :time_steps]
-        arrays["sequences"] = np.pad(sequences, [(0, 0), (0, time_steps - sequences.shape[1])], mode="constant")
+        padding = [(0, 0), (0, time_steps - sequences.shape[1])] + [(0, 0)] * (sequences.ndim - 2)
+        arrays["sequences"] = np.pad(sequences, padding, mode="constant")
         arrays["lengths"] = np.minimum(arrays["lengths"], time_steps)
     return arrays
 

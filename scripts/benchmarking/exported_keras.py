@@ -43,20 +43,30 @@ def build(request, batch_size):
         weights = arrays[f"{scope}/W"], arrays[f"{scope}/b"]
         return apply(keras.layers.Dense(weights[1].size, activation), x, *weights)
 
-    def lstm(x, return_sequences):
+    def lstm(x, return_sequences, mask=None):
         for k, weights in enumerate(lstm_weights):
             is_last = k == len(lstm_weights) - 1
             layer = keras.layers.LSTM(len(weights[1]), return_sequences=return_sequences or not is_last)
-            x = apply(layer, x, *weights)
+            settings.append((layer, weights))
+            x = layer(x, mask=mask)
         return x
+
+    def titles(pieces):  # Piece 0 is the padding, so that the mask says what the lengths say.
+        ops, table = keras.ops, arrays["embedding"]
+        is_piece = ops.expand_dims(ops.cast(pieces > 0, "float32"), -1)
+        words = ops.sum(apply(keras.layers.Embedding(*table.shape), pieces, table) * is_piece, axis=2)
+        is_word = ops.max(is_piece, axis=2)
+        outputs = lstm(words, True, ops.any(pieces > 0, axis=2))
+        counts = ops.sum(is_word, axis=1)
+        mean = ops.sum(outputs * is_word, axis=1) / ops.maximum(counts, 1.0)
+        largest = ops.max(outputs + (is_word - 1) * 1e9, axis=1) * ops.minimum(counts, 1.0)
+        return dense(ops.concatenate([mean, largest], axis=1), "dense", "softmax")
 
     name = {"titles": "sequences", "fashion_mnist": "images", "forecast": "inputs"}[request["task"]]
     dtype = {"sequences": "int32", "images": "uint8", "inputs": "float32"}[name]
     x = keras.Input(request["shapes"][name], batch_size, dtype=dtype, name=name)
-    if name == "sequences":  # Word 0 is the padding, so that the mask says what the lengths say.
-        table = arrays["embedding"]
-        embedded = apply(keras.layers.Embedding(*table.shape, mask_zero=True), x, table)
-        y = dense(lstm(embedded, False), "dense", "softmax")
+    if name == "sequences":
+        y = titles(x)
     elif name == "images":
         mean, deviation = request["pixels"]
         features = lstm(keras.layers.Rescaling(1 / deviation, -mean / deviation)(x), False)

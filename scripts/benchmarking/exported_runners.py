@@ -109,8 +109,15 @@ def predictor(request):
         return y / y.sum(axis=1, keepdims=True)
 
     def titles(inputs):
-        _, state = layers(arrays["embedding"][inputs["sequences"]], inputs["lengths"])
-        return softmax(dense(state[-1].h, "dense"))
+        is_piece = (inputs["sequences"] > 0)[..., np.newaxis]
+        words = np.sum(arrays["embedding"][inputs["sequences"]] * is_piece, axis=2)
+        outputs, _ = layers(words, inputs["lengths"])
+        counts = inputs["lengths"][:, np.newaxis].astype(np.float32)
+        is_step = (np.arange(outputs.shape[1]) < counts)[..., np.newaxis]
+        mean = outputs.sum(axis=1) / np.maximum(counts, 1)
+        largest = np.where(is_step, outputs, -np.inf).max(axis=1)
+        features = np.concatenate([mean, np.where(counts > 0, largest, 0)], axis=1)
+        return softmax(dense(features, "dense"))
 
     def fashion_mnist(inputs):
         mean, deviation = request["pixels"]

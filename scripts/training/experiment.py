@@ -11,7 +11,7 @@ from typing import Any, Mapping, NamedTuple
 import numpy as np
 
 import peers
-from shared import file_errors, pictures
+from shared import file_errors, layer_options, pictures
 from shared.options import format_value
 from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
@@ -39,9 +39,9 @@ class Outcome(NamedTuple):
 
 
 def recurrent_layers(settings: Mapping[str, Any], **changes: Any) -> networks.Recurrent:
-    """Makes the `networks.Recurrent` that the settings, flag -> value, ask for; `changes` count more."""
-    names = ("hidden_sizes", "peer") + tuple(peers.SETTINGS)
-    return networks.Recurrent(**{name: changes.get(name, settings[name]) for name in names})
+    """Makes the `networks.Recurrent` that the settings, flag -> value, ask for; `changes` are arguments of it."""
+    names = ("hidden_sizes", "peer", "seed") + tuple(peers.SETTINGS)
+    return networks.Recurrent(**dict({name: settings[name] for name in names}, **changes))
 
 
 def run(settings, make_trainer=Trainer, device=None, build=None):
@@ -252,7 +252,8 @@ def read_settings(train_dir):
     Raises:
       ValueError: the directory is not that of a run, or of a run with other flags.
     """
-    settings = dict(history.read_flags(train_dir), train_dir=train_dir)
+    settings = dict(dict.fromkeys(layer_options.TABLE), **history.read_flags(train_dir))  # Early runs lack these.
+    settings["train_dir"] = train_dir
     is_known = settings.get("task") in list(TASKS)  # A list also takes what no dictionary can have as a key.
     missing = [name for name in identity_flags(settings["task"]) if name not in settings] if is_known else []
     if missing or not is_known:
@@ -276,7 +277,7 @@ def predict(task, examples, checkpoint, engine="auto", flag="--train_dir"):
       ValueError: there is no checkpoint, it is damaged, or it is of another network.
     """
     with tf.Graph().as_default(), tf.Session() as session:
-        network = task.build(recurrent_layers(task.settings, engine=engine))
+        network = task.build(recurrent_layers(task.settings, engine=engine, is_trained=False))
         checkpoints.restore(tf.train.Saver(), session, checkpoint, flag)
         (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

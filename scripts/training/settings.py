@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 import peers
+from shared import layer_options
 from shared.options import Option, format_value
 from stacked_lstm.commands import choices
 from tasks import TASKS
@@ -41,6 +42,7 @@ OPTIONS = (
     Option("string", "train_dir", None,
            "Directory of the results. If it has a checkpoint, training resumes (default: runs/TASK, or runs/TASK-PEER "
            "with --peer)."),
+    *layer_options.OPTIONS,
     Option("integer", "replicas", None,
            "Share each batch between this number of GPUs, or of CPU devices without a GPU (default: one device).",
            _COUNT, trains="training.replicas"),
@@ -81,7 +83,9 @@ def check_saved_flags(saved: dict[str, Any]) -> None:
         if option.identity and option.name != "task" and saved[option.name] is not None:
             value, kind = saved[option.name], _TYPES[option.kind]
             is_valid = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-            if option.kind == "list":
+            if option.name in layer_options.TABLE:
+                is_valid = layer_options.is_valid(option.name, value)
+            elif option.kind == "list":
                 is_valid = is_valid and bool(value) and all(type(size) is int and size > 0 for size in value)
             if "enum_values" in option.domain:
                 is_valid = is_valid and value in option.domain["enum_values"]
@@ -121,6 +125,9 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
     for module in trainers(settings):
         module.adapt(settings, present)
     settings["hidden_sizes"] = [int(size) for size in settings["hidden_sizes"]]
+    for name in layer_options.TABLE:
+        if name in present:
+            settings[name] = layer_options.parse(name, present[name])
     return settings
 
 

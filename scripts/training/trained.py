@@ -56,7 +56,7 @@ def opened(train_dir: str, checkpoint: str | None = None, data_dir: str | None =
         raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {path}")
     with tf.Graph().as_default(), tf.Session() as session:
         engine = "auto" if settings["peer"] else "graph"  # A peer has no other engine.
-        network = task.build(experiment.recurrent_layers(settings, engine=engine))
+        network = task.build(experiment.recurrent_layers(settings, engine=engine, is_trained=False))
         checkpoints.restore(tf.train.Saver(), session, path, "--checkpoint" if checkpoint else "--train_dir")
         yield Trained(session, task, network, needed(network.feeds, network.predictions), path)
 

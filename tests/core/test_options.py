@@ -8,7 +8,16 @@ import itertools
 import numpy as np
 import pytest
 
-from stacked_lstm import LSTMState, StackedLSTM, checkpoints, dropout_masks, layouts, numpy_lstm, rnn_cell
+from stacked_lstm import (
+    BidirectionalLSTM,
+    LSTMState,
+    StackedLSTM,
+    checkpoints,
+    dropout_masks,
+    layouts,
+    numpy_lstm,
+    rnn_cell,
+)
 from stacked_lstm.compat import tf
 from support import derivatives, graphs, numeric
 from support.native_ops import NEEDS_NATIVE
@@ -303,6 +312,25 @@ def test_seeds_repeat_within_and_across_sessions(masks):
     first, again, other = runs(SEED), runs(SEED), runs(SEED + 1)
     np.testing.assert_array_equal(first, again)
     assert np.any(first[0] != first[1]) and np.any(first[0] != other[0])
+
+
+@pytest.mark.parametrize("make", [StackedLSTM, BidirectionalLSTM])
+def test_a_tensor_as_seed_decides_alone(make, masks):
+    """The same value: the same masks, whatever the session ran before. Every place has a mask of its own."""
+    with tf.Graph().as_default():
+        step = tf.placeholder(tf.int64, [])
+        make([4, 4], seed=step, recurrent_dropout_kind="candidate", **RATES)(tf.ones([3, 50, 4]), training=True)
+        drawn = list(masks._drawn.values())
+        with tf.Session() as session, tf.Session() as other:
+            first, second, again = (session.run(drawn, {step: value}) for value in (7, 8, 7))
+            resumed = other.run(drawn, {step: 8})
+    assert len(drawn) == {StackedLSTM: 9, BidirectionalLSTM: 15}[make]
+    for one, two, three, four in zip(first, second, again, resumed):
+        np.testing.assert_array_equal(one, three)
+        np.testing.assert_array_equal(two, four)
+        assert np.any(one != two) and abs(np.mean(one == 0) - 0.5) < 5 * np.sqrt(0.25 / one.size)
+    same_shape = [(one == 0).tobytes() for one in first if one.size == 600]
+    assert len(set(same_shape)) == len(same_shape) >= 8
 
 
 @pytest.mark.parametrize("is_tensor", [False, True])

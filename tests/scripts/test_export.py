@@ -63,15 +63,18 @@ def witness(tmp_path):
 @ONCE
 @NEEDS_ONNX
 def test_titles_to_onnx(title_arguments, tmp_path, witness, capsys):
-    run(title_arguments, initial_state="projected")
+    run(title_arguments, initial_state="projected", pieces="5", bidirectional="true", recurrent_dropout="0.2")
     path = str(tmp_path / "titles.onnx")
     export(train_dir=title_arguments["train_dir"], to=path)
     printed = capsys.readouterr().out.splitlines()[-6:]
     assert printed[1:4] == [
-        "input: sequences int32 [None, None]", "input: lengths int32 [None]", "output: predictions float32 [None, 3]"
-    ]  # fmt: skip
+        "input: sequences int32 [None, None, 5]",
+        "input: lengths int32 [None]",
+        "output: predictions float32 [None, 3]",
+    ]
     assert printed[-1] == f"wrote {path}"
-    feeds = {"sequences": np.array([[2, 3, 1], [1, 0, 0]], np.int32), "lengths": np.array([3, 1], np.int32)}
+    sequences = np.array([[[2, 3, 4, 0, 0], [5, 0, 0, 0, 0], [1, 6, 1, 7, 8]], [[1, 9, 2, 2, 0]] + [[0] * 5] * 2])
+    feeds = {"sequences": sequences.astype(np.int32), "lengths": np.array([3, 1], np.int32)}
     results = witness.run("onnxruntime", path, feeds, ["predictions"])
     assert relative_difference(results["predictions"], expected("titles", title_arguments["train_dir"], feeds)) < 1e-5
 
@@ -118,11 +121,14 @@ def test_titles_to_npz(title_arguments, tmp_path, capsys):
     path = str(tmp_path / "titles.npz")
     export(train_dir=title_arguments["train_dir"], to=path)
     assert "of the largest number that the layers return" in capsys.readouterr().out.splitlines()[-2]
-    feeds = {"sequences": np.array([[2, 3, 1], [1, 0, 0]], np.int32), "lengths": np.array([3, 1], np.int32)}
+    sequences = np.array([[2, 3, 1], [1, 0, 0]], np.int32)
+    feeds = {"sequences": sequences[..., np.newaxis], "lengths": np.array([3, 1], np.int32)}
     with np.load(path) as file:
         arrays = {name: file[name] for name in file if name.startswith("other")}
     matrix, bias = sorted((array for array in arrays.values() if array.shape[-1] == 3), key=lambda array: -array.ndim)
-    _, state = runtime.load(path)(arrays["other_arrays/embedding"][feeds["sequences"]], feeds["lengths"])
-    scores = np.exp(state[-1].h @ matrix + bias)
+    outputs, _ = runtime.load(path)(arrays["other_arrays/embedding"][sequences], feeds["lengths"])
+    steps = [outputs[0], outputs[1, :1]]
+    pooled = np.array([np.concatenate([series.mean(axis=0), series.max(axis=0)]) for series in steps])
+    scores = np.exp(pooled @ matrix + bias)
     wanted = expected("titles", title_arguments["train_dir"], feeds)
     assert relative_difference(scores / scores.sum(axis=1, keepdims=True), wanted) < 1e-5

@@ -45,7 +45,7 @@ def test_replicas_train_what_one_network_trains(tmp_path, make_arguments, count,
 
 def test_the_copies_share_variables_and_have_their_own_devices(tmp_path):
     write_titles(tmp_path)
-    task = read(Titles, tmp_path, unit="words", seed=0, dropout=0)
+    task = read(Titles, tmp_path, bidirectional=False, seed=0, piece_dropout=0, pooled_dropout=0)
     towers = Towers(2)
     towers.build(task, networks.Recurrent([3], engine="graph"))
     assert towers.devices == ["/cpu:0", "/cpu:1"] and len(towers.networks) == 2
