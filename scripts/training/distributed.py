@@ -115,8 +115,10 @@ class ChiefTrainer(trainer.Trainer):
         self._check_finite()
 
     def after_save(self, step: int) -> None:
-        """Notes the newest checkpoint, and removes the oldest ones."""
+        """Waits until the newest checkpoint is on the disk, and removes the oldest ones."""
         self.last_checkpoint = f"{os.path.join(self._train_dir, checkpoints.LAST)}-{step}"
+        checkpoints.flush(self.last_checkpoint)
+        checkpoints.write_state(self.last_checkpoint)
         checkpoints.keep_newest(self._train_dir, self._kept, step)
 
     def train_epoch(self, on_batch: Callable[[float], None]) -> float:

@@ -60,7 +60,7 @@ class Trainer:
         for variable in floats:
             with tf.colocate_with(variable):  # A parameter server then sends one bit, not the variable.
                 self._finite[variable.op.name] = tf.reduce_all(tf.is_finite(variable))
-        self._saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
+        self._saver = tf.train.Saver(max_to_keep=None)
         checkpoints.remove_leftovers(train_dir)
         self._start()
         self._events = summaries.EventFile(train_dir, tf.get_default_graph())
@@ -137,6 +137,8 @@ class Trainer:
     def save(self):
         """Writes a checkpoint to go on from; TensorBoard has all events up to it then.
 
+        The checkpoint is on the disk before the file `checkpoint` names it and before older ones are removed.
+
         Raises:
           FloatingPointError: a variable is not finite; nothing is written.
           OSError: a file cannot be written.
@@ -145,7 +147,9 @@ class Trainer:
         self._events.flush()
         path = os.path.join(self._train_dir, checkpoints.LAST)
         with file_errors.named("--train_dir", f"{path}-{self.step}", "write"):
-            self.last_checkpoint = self._saver.save(self._session, path, self.step)
+            self.last_checkpoint = self._saver.save(self._session, path, self.step, write_state=False)
+            checkpoints.flush(self.last_checkpoint)
+            checkpoints.write_state(self.last_checkpoint)
         checkpoints.keep_newest(self._train_dir, self._kept, self.step)
 
     def save_best(self):
@@ -153,7 +157,7 @@ class Trainer:
         self._check_finite()
         path = os.path.join(self._train_dir, checkpoints.BEST % self.step)
         with file_errors.named("--train_dir", path, "write"):
-            self._saver.save(self._session, path, write_state=False)
+            checkpoints.flush(self._saver.save(self._session, path, write_state=False))
 
     def keep_best(self, step):
         """Deletes the best checkpoints of other steps than `step`."""
