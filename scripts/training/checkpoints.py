@@ -117,7 +117,8 @@ def write_state(path: str) -> None:
     TensorFlow's own function does not wait for the disk.
     """
     directory, name = os.path.split(path)
-    text = str(tf.train.generate_checkpoint_state_proto(directory, name))
+    # For a relative directory, TensorFlow would take the name as relative to the working directory.
+    text = str(tf.train.generate_checkpoint_state_proto(os.path.abspath(directory), name))
 
     def write(temporary: str) -> None:
         with open(temporary, "w", encoding="utf-8") as file:

@@ -98,7 +98,9 @@ class ChiefTrainer(trainer.Trainer):
         return self._steps.loss, self._steps.train_op
 
     def _start(self) -> None:
-        self.step, self.last_checkpoint, self.note = 0, checkpoints.last(self._train_dir), None
+        self.step, (self.last_checkpoint, self.note) = 0, checkpoints.restore_newest(_Reader, None, self._train_dir)
+        if self.last_checkpoint:
+            checkpoints.write_state(self.last_checkpoint)  # TensorFlow restores what this file names.
         saving = tf.train.CheckpointSaverHook(
             self._train_dir, trainer.SAVE_SECONDS, saver=self._saver, checkpoint_basename=checkpoints.LAST,
             listeners=[_Listener(self)])  # fmt: skip
@@ -115,9 +117,10 @@ class ChiefTrainer(trainer.Trainer):
         self._check_finite()
 
     def after_save(self, step: int) -> None:
-        """Notes the newest checkpoint, waits until it is on the disk, and removes the oldest ones."""
+        """Waits until the newest checkpoint is on the disk, and removes the oldest ones."""
         self.last_checkpoint = f"{os.path.join(self._train_dir, checkpoints.LAST)}-{step}"
         checkpoints.flush(self.last_checkpoint)
+        checkpoints.write_state(self.last_checkpoint)
         checkpoints.keep_newest(self._train_dir, self._kept, step)
 
     def train_epoch(self, on_batch: Callable[[float], None]) -> float:
@@ -159,6 +162,18 @@ class ChiefTrainer(trainer.Trainer):
         self._steps.end()
         if self._events:
             self._events.close()
+
+
+class _Reader:
+    @staticmethod
+    def restore(session: None, path: str) -> None:
+        """Reads a checkpoint, to see whether it is whole; raises ValueError if it is not."""
+        try:
+            reader = tf.train.load_checkpoint(path)
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
+        except (IndexError, RuntimeError) as error:  # Python's classes for some errors of TensorFlow.
+            raise ValueError(str(error)) from None
 
 
 class _Listener(tf.train.CheckpointSaverListener):

@@ -60,7 +60,7 @@ class Trainer:
         for variable in floats:
             with tf.colocate_with(variable):  # A parameter server then sends one bit, not the variable.
                 self._finite[variable.op.name] = tf.reduce_all(tf.is_finite(variable))
-        self._saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
+        self._saver = tf.train.Saver(max_to_keep=None)
         checkpoints.remove_leftovers(train_dir)
         self._start()
         self._events = summaries.EventFile(train_dir, tf.get_default_graph())

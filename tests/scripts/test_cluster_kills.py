@@ -55,7 +55,7 @@ class Cluster:
         except (OSError, ValueError):
             return 0
 
-    def wait(self, condition, seconds=90):
+    def wait(self, condition, seconds=300):
         """Waits until a condition holds; fails with all output if it does not, or if a process has failed."""
         end = time.monotonic() + seconds
         while not condition():

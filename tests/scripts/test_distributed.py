@@ -11,6 +11,7 @@ from support.clusters import run_in_threads
 from support.native_ops import auto_engine
 from support.sets import EXHAUSTIVE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
+from training import checkpoints
 
 PARTS = ("train", "validation", "test")
 SCORES = ["global_step"] + [f"{part}_{name}" for part in PARTS for name in ("loss", "accuracy")]
@@ -80,6 +81,17 @@ def test_the_evaluator(arguments, capsys):
     capsys.readouterr()
     assert run(arguments, job_name="evaluator") == {name: expected[name] for name in expected if name in SCORES}
     assert re.search(r"^evaluator: step 8, train loss \d\.\d{4} accuracy ", capsys.readouterr().out, re.M)
+
+
+@EXHAUSTIVE
+def test_a_damaged_checkpoint(arguments, capsys):
+    run(arguments)
+    newest = checkpoints.last(arguments["train_dir"])
+    with open(newest + ".data-00000-of-00001", "r+b") as file:
+        file.truncate(100)
+    run_in_threads(arguments, 1, epochs="3")
+    assert re.search(r"model.ckpt-8: expected a whole .*; the newest intact checkpoint is ", capsys.readouterr().out)
+    assert [row["epoch"] for row in rows_of(arguments["train_dir"])] == [1, 2, 3]
 
 
 def test_asynchronous_workers_learn(arguments):

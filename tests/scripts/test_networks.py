@@ -7,7 +7,7 @@ from stacked_lstm.compat import tf
 from tasks import networks
 
 TABLE = np.arange(10, dtype=np.float32).reshape(5, 2) ** 2
-IDS = [[3, 1, 3], [0, 0, 3]]
+IDS = np.array([[3, 1, 3], [0, 0, 3]])
 
 
 @pytest.mark.parametrize("parts", [1, 2])

@@ -334,3 +334,17 @@ def test_tensorboard_drops_only_what_comes_after_the_checkpoint(trained):
     events = list(events_in(trained))
     assert [step for number, step, tag in events if tag == "START"] == [1, 10]
     assert [(number, step) for number, step, tag in events if tag == "loss/test"] == [(0, 3), (0, 6), (0, 9), (1, 12)]
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_the_state_names_the_checkpoint_in_its_directory(tmp_path, monkeypatch, is_relative):
+    """From the working directory and from elsewhere, and after the directory has moved."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    path = os.path.join("runs" if is_relative else str(tmp_path / "runs"), "model.ckpt-3")
+    for suffix in (".index", ".data-00000-of-00001"):
+        open(path + suffix, "w").close()
+    checkpoints.write_state(path)
+    assert checkpoints.last(os.path.dirname(path)) == path
+    os.rename("runs", "moved")
+    assert checkpoints.last("moved") == os.path.join("moved", "model.ckpt-3")
