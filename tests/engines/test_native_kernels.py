@@ -36,6 +36,13 @@ def test_with_16_registers(tmp_path):
     assert run(program) == (0, "all equal\n")
 
 
+@pytest.mark.parametrize("flags", [["-march=native"], pytest.param([], marks=EXHAUSTIVE)], ids=["native", "plain"])
+def test_activations(flags, tmp_path):
+    """Sigmoid and tanh over all numbers, with denormal ones, infinities and NaN, as the C library has them."""
+    program = build(os.path.join(TESTS, "native_activations.cc"), [], "undefined", flags, tmp_path)
+    assert run(program) == (0, "all within the bounds\n")
+
+
 @SANITIZERS
 def test_schedules_and_views(sanitizers, processor, tmp_path):
     """Who does what, and that builds with sanitizers check the indices of views."""
