@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_nested_control_flow, tf
 
-
 DEFAULT_EPSILON = 1e-12  # TensorFlow 1's.
 
 

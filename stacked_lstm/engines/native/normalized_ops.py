@@ -16,9 +16,7 @@ from stacked_lstm.state import LSTMState
 _FUNCTIONS = ("activation", "recurrent_activation")
 
 
-def forward(
-    layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None
-) -> tuple[tf.Tensor, LSTMState]:
+def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, LSTMState]:
     """Adds a layer with layer normalization to the graph as one op; see `Engine.run_layers`."""
     assert layer.norm
     ops, norm = library.load(), layer.norm
