@@ -439,7 +439,7 @@ def test_native_runs_what_stands_around_layers():
     with tf.device("/cpu:0"):
         lstm(x, training=True)
     assert lstm.engine_used.name == "native"
-    for name, options, reason in REFUSED:
+    for name, options, reason in REFUSED[1:]:  # It has layer normalization.
         lstm = StackedLSTM([4, 4], name=name, **options)
         lstm(x, training=True)
         assert lstm.engine_used.name == "graph" and f"not native: {reason}" in lstm.engine_used.reason

@@ -6,8 +6,10 @@
 #include <new>
 #include <vector>
 
+#include "op_cache.h"
 #include "op_inputs.h"
 #include "op_status.h"
+#include "pool_allocator.h"
 #include "team.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/lib/core/threadpool.h"
@@ -39,6 +41,18 @@ Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>
   RETURN_IF_ERROR(MakeShape(sizes, &shape));
   RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
   *data = tensor->flat<T>().data();
+  return Status();
+}
+
+// Allocates the cache, an output of `size` numbers, in memory that earlier calls have used.
+template <class T>
+Status AllocateCache(OpKernelContext* context, int output, int64_t size, T** data) {
+  TensorShape shape;
+  RETURN_IF_ERROR(MakeShape(VectorLayoutShape<T>(size), &shape));
+  Tensor tensor(PoolAllocator::Get(), tensorflow::DataTypeToEnum<T>::value, shape);
+  if (size > 0 && !tensor.IsInitialized()) throw std::bad_alloc();
+  *data = tensor.flat<T>().data();
+  context->set_output(output, tensor);
   return Status();
 }
 

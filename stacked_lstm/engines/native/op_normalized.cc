@@ -214,7 +214,7 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     RETURN_IF_ERROR(Allocate(context, 2, inputs.StateShape(), &arrays.h_last));
     T* cache;
     const int64_t cache_size = needs_cache ? NormalizedCacheSize<T>(layer) : 0;
-    RETURN_IF_ERROR(Allocate(context, 3, VectorLayoutShape<T>(cache_size), &cache));
+    RETURN_IF_ERROR(AllocateCache(context, 3, cache_size, &cache));
     arrays.cache = needs_cache ? cache : nullptr;
     arrays.packed = packed->flat<T>().data();
     arrays.x = inputs.x->template flat<T>().data();

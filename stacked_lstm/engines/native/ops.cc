@@ -96,8 +96,7 @@ class ForwardOp : public StackOp<T> {
     const bool needs_cache = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
-    OP_REQUIRES_OK(context,
-                   Allocate(context, cache_output, VectorLayoutShape<T>(needs_cache ? layout.size : 0), &cache));
+    OP_REQUIRES_OK(context, AllocateCache(context, cache_output, needs_cache ? layout.size : 0, &cache));
     std::vector<ForwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) {
       OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
