@@ -84,6 +84,8 @@ def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
 def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:
     """Layers with layer normalization have nothing else beyond the plain equations."""
     normalized = [layer for layer in layers if layer.norm]
+    if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
+        return "the norms of a layer have different epsilons"
     problem = without_noise(normalized, place) or no_extras_except()(normalized, place)
     return f"{problem} for a layer with layer normalization" if problem else None
 

@@ -27,11 +27,12 @@ class GateProducts {
     }
   }
 
-  // Computes z = init + left W for the gates of a panel of units. `left` has contiguous rows. The rows of z are a row of
-  // gates apart. init: zeros, or z itself.
+  // Computes z = left W, or z += left W, for the gates of a panel of units. The rows of `left` are contiguous, those of z
+  // are a row of gates apart.
   void Multiply(Factor factor, int64_t panel, const T* left, int64_t rows, bool add, T* z) const {
     const int64_t depth = packed_.Rows(factor);
-    SelectTile<T>(rows)(depth, left, depth, Panel(factor, panel), add ? z : nullptr, plan_.row_width, z, plan_.row_width);
+    const T* const init = add ? z : nullptr;
+    SelectTile<T>(rows)(depth, left, depth, Panel(factor, panel), init, plan_.row_width, z, plan_.row_width);
   }
 
  private:

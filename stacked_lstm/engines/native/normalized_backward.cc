@@ -107,7 +107,8 @@ class NormalizedBackwardPass {
     const int64_t width = plan_.panels * kSize;
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t + 1 >= block_end) return;  // dh is still zero.
-      const T* const dz = t + 1 == part.end ? next_dz_.At(row, 0) : dz_.At((t + 1 - part.begin) * layer_.batch + row, 0);
+      const bool is_kept = t + 1 == part.end;  // dz of the step after t is in the part after this one.
+      const T* const dz = is_kept ? next_dz_.At(row, 0) : dz_.At((t + 1 - part.begin) * layer_.batch + row, 0);
       SelectTile<T>(rows, h_columns_.Vectors(panel))(plan_.row_width, dz, plan_.row_width, h_columns_.Panel(panel),
                                                      nullptr, 0, dh_.At(row, 0) + panel * kWidth, width);
     });

@@ -1,6 +1,6 @@
 // The part of a step with layer normalization that follows the products, and its gradient, for one sequence.
 //
-// A norm needs all units of a row. Each pass over the row therefore ends with the sums that the next one needs.
+// A norm needs all units of a row. Each pass over the row therefore ends with the sums that the next pass needs.
 
 #ifndef STACKED_LSTM_NORMALIZED_CELL_H_
 #define STACKED_LSTM_NORMALIZED_CELL_H_
@@ -114,7 +114,7 @@ class NormalizedCell {
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
-  // Sums of a = d N(y), and of a N(y); later their means.
+  // Sums of a, the gradient of N(y), and of a N(y); and their means.
   struct Sums {
     Vec<T> a, a_unit;
     T mean, unit_mean;

@@ -102,6 +102,11 @@ def _layer(op: tf.Operation, kernels: list[tf.Tensor], norms: list[tf.Tensor], e
     hidden_size = columns if len(kernels) == 4 else columns // 4
     gates, cell = Norm(norms[0], norms[1], epsilon), Norm(norms[2], norms[3], epsilon)
     attributes = _op_attributes(op)
-    functions = [activations.ACTIVATIONS[attributes[name]] for name in _FUNCTIONS]
-    norm = LayerNorm(gates, cell, attributes["is_carried"])
-    return Layer(rows - hidden_size, hidden_size, kernels, (), *functions, norm=norm)
+    return Layer(
+        rows - hidden_size,
+        hidden_size,
+        kernels,
+        activation=activations.ACTIVATIONS[attributes["activation"]],
+        recurrent_activation=activations.ACTIVATIONS[attributes["recurrent_activation"]],
+        norm=LayerNorm(gates, cell, attributes["is_carried"]),
+    )

@@ -110,6 +110,9 @@ NORMALIZED_INPUTS.Input("outputs: T")
 // The inputs that both ops share, checked.
 template <class T>
 struct NormalizedInputs {
+  NormalizedInputs() = default;
+  NormalizedInputs(const NormalizedInputs&) = delete;  // `layer` and `kernels` point into it.
+
   Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
     RETURN_IF_ERROR(Array(context, "x", &x));
     RETURN_IF_ERROR(Array(context, "c", &c));
@@ -127,8 +130,8 @@ struct NormalizedInputs {
     if (!lengths.empty()) layer.lengths = lengths.data();
     RETURN_IF_ERROR(ReadSizes(kernels, {nullptr, 0, 0}, &layer));
     if (layer.inputs != x->dim_size(2)) {
-      return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs, ", as the kernels have, got width ",
-                             x->dim_size(2));
+      return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs,
+                             ", as the kernels have, got width ", x->dim_size(2));
     }
     RETURN_IF_ERROR(ExpectShape("c", *c, {layer.batch, layer.units}));
     RETURN_IF_ERROR(ExpectShape("h", *h, {layer.batch, layer.units}));
@@ -142,10 +145,10 @@ struct NormalizedInputs {
     return MakeShape({layer.steps, layer.batch, layer.units + VectorSize<T>(), 11}, &bound);
   }
 
-  // Reads another input, and checks its shape.
   static Status Array(OpKernelContext* context, const char* name, const Tensor** tensor) {
     return context->input(name, tensor);
   }
+  // Reads another input, and checks its shape.
   Status Array(OpKernelContext* context, const char* name, const std::vector<int64_t>& shape, const T** data) const {
     const Tensor* tensor;
     RETURN_IF_ERROR(context->input(name, &tensor));
@@ -268,12 +271,13 @@ class NormalizedBackwardOp : public NormalizedOp<T> {
   }
 };
 
-#define REGISTER_NORMALIZED(T)                                                                    \
-  REGISTER_KERNEL_BUILDER(                                                                        \
-      Name("StackedLstmNormalizedForward").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T"), \
-      NormalizedForwardOp<T>);                                                                    \
-  REGISTER_KERNEL_BUILDER(                                                                        \
-      Name("StackedLstmNormalizedBackward").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T"), NormalizedBackwardOp<T>)
+#define REGISTER_NORMALIZED(T)                                                                     \
+  REGISTER_KERNEL_BUILDER(                                                                         \
+      Name("StackedLstmNormalizedForward").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T"),  \
+      NormalizedForwardOp<T>);                                                                     \
+  REGISTER_KERNEL_BUILDER(                                                                         \
+      Name("StackedLstmNormalizedBackward").Device(tensorflow::DEVICE_CPU).TypeConstraint<T>("T"), \
+      NormalizedBackwardOp<T>)
 
 REGISTER_NORMALIZED(float);
 REGISTER_NORMALIZED(double);
