@@ -45,7 +45,7 @@ class Layer(NamedTuple):
         engine has them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) -> masks
         [T, B, P], of which entry t multiplies h after step t.
       c_masks: the same for c, [T, B, H].
-      norm: None, or `equations.LayerNorm`; the layer then has no biases. Only the `graph` engine has it.
+      norm: None, or `equations.LayerNorm`; the layer then has no biases.
       noise: None, or `equations.Noise`. Only the `graph` engine has it.
       resets: None, or `equations.Resets`. Only the `graph` engine has it.
     """

@@ -67,15 +67,27 @@ def no_extras_except(*names: str) -> Callable:
 
 def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
     """The layers have no layer normalization, recurrent dropout, zoneout or resets."""
+    return "there is layer normalization" if any(layer.norm for layer in layers) else without_noise(layers, place)
+
+
+def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no recurrent dropout, zoneout or resets."""
     del place
     if any(layer.resets for layer in layers):
         return "there are resets"
-    if any(layer.norm for layer in layers):
-        return "there is layer normalization"
     noises = [layer.noise for layer in layers if layer.noise]
     if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
         return "there is zoneout"
     return "there is recurrent dropout" if noises else None
+
+
+def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:
+    """Layers with layer normalization have nothing else beyond the plain equations."""
+    normalized = [layer for layer in layers if layer.norm]
+    if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
+        return "the norms of a layer have different epsilons"
+    problem = without_noise(normalized, place) or no_extras_except()(normalized, place)
+    return f"{problem} for a layer with layer normalization" if problem else None
 
 
 # The conditions below are for `Engine.prefers`.

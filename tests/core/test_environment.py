@@ -84,7 +84,7 @@ FLOORS = {
     " state_store summaries rnn_cell contrib checkpoints runtime export parity commands",
     "engines": "padding calls recurrent_dropout place engine conditions segments loop_series loops recurrence graph"
     " second_derivatives cudnn native",
-    "engines.native": "library ops engine __main__",
+    "engines.native": "library ops normalized_ops engine __main__",
     "compilation": "compiler cache_folder library",
     "runtime": "kernels weights predictor models __main__",
     "rnn_cell": "variables weight_values zero_states packed_states keras_layers cell_checks cell configs keras_names"

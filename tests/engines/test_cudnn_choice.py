@@ -100,7 +100,8 @@ def test_activations(option, value, words):
 @pytest.mark.parametrize(
     "cell, words",
     [
-        (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "the step has another equation"),
+        (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "there is layer normalization"),
+        (lambda: rnn_cell.LayerNormBasicLSTMCell(3, dropout_keep_prob=0.5), "the step has another equation"),
         (lambda: rnn_cell.LSTMCell(3, use_peepholes=True), "it has no peepholes"),
         (lambda: rnn_cell.LSTMCell(3, cell_clip=1.0), "it does not clip the cell state"),
         (lambda: rnn_cell.LSTMCell(3, num_proj=2, proj_clip=1.0), "it does not clip the projection"),

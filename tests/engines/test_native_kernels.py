@@ -43,6 +43,14 @@ def test_activations(flags, tmp_path):
     assert run(program) == (0, "all within the bounds\n")
 
 
+@EXHAUSTIVE
+@SANITIZERS
+def test_normalization_under_sanitizers(sanitizers, processor, tmp_path):
+    """Layers of every shape in native_normalization.cc, as above."""
+    program = build(os.path.join(TESTS, "native_normalization.cc"), KERNELS, sanitizers, processor, tmp_path)
+    assert run(program) == (0, "all equal\n")
+
+
 @SANITIZERS
 def test_schedules_and_views(sanitizers, processor, tmp_path):
     """Who does what, and that builds with sanitizers check the indices of views."""

@@ -118,7 +118,7 @@ CELLS = {
     ),
     "variational states of normalized cells": (
         lambda: variational(STACK([NORM(4), RESIDUAL(NORM(4, layer_norm=False))]), 0.6, 0.7, 0.8, input_size=3),
-        "graph and native",
+        "native",
     ),
     "variational states of coupled cells": (
         lambda: STACK(

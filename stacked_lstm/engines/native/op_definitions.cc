@@ -13,21 +13,16 @@
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
 // else changes, the op needs another name.
 
-#include <initializer_list>
 #include <vector>
 
 #include "lstm.h"
+#include "op_shapes.h"
 #include "op_status.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
 namespace stacked_lstm {
 namespace {
-
-using tensorflow::Status;
-using tensorflow::shape_inference::DimensionHandle;
-using tensorflow::shape_inference::InferenceContext;
-using tensorflow::shape_inference::ShapeHandle;
 
 struct Sizes {
   DimensionHandle steps, batch, inputs;
@@ -36,30 +31,6 @@ struct Sizes {
   // The width of a layer's h.
   DimensionHandle* Outputs(int l) { return projections.empty() ? &units[l] : &projections[l]; }
 };
-
-Status MergeShape(InferenceContext* c, int input, std::initializer_list<DimensionHandle*> sizes) {
-  ShapeHandle shape;
-  RETURN_IF_ERROR(c->WithRank(c->input(input), sizes.size(), &shape));
-  int axis = 0;
-  for (DimensionHandle* size : sizes) RETURN_IF_ERROR(c->Merge(c->Dim(shape, axis++), *size, size));
-  return Status();
-}
-
-// Merges the sizes of one layer's weights. `kernel` and `bias` are the indices of its first kernel and bias.
-Status MergeWeights(InferenceContext* c, int kernel, int kernels, int bias, int biases, DimensionHandle* inputs,
-                    DimensionHandle* units, DimensionHandle* outputs) {
-  DimensionHandle rows, columns, quotient;
-  RETURN_IF_ERROR(c->Add(*inputs, *outputs, &rows));
-  RETURN_IF_ERROR(c->Multiply(*units, kernels == 1 ? kGates : 1, &columns));
-  for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, kernel + k, {&rows, &columns}));
-  RETURN_IF_ERROR(c->Divide(columns, kernels == 1 ? kGates : 1, true, &quotient));
-  RETURN_IF_ERROR(c->Merge(*units, quotient, units));
-  RETURN_IF_ERROR(c->Subtract(rows, *outputs, &quotient));
-  RETURN_IF_ERROR(c->Merge(*inputs, quotient, inputs));
-  RETURN_IF_ERROR(c->Multiply(*units, biases == 1 ? kGates : 1, &columns));
-  for (int k = 0; k < biases; ++k) RETURN_IF_ERROR(MergeShape(c, bias + k, {&columns}));
-  return Status();
-}
 
 // Merges the sizes of peepholes, projections and clips, which begin with input `first`, as far as they are known before
 // the kernels. Returns the index of the input after them.

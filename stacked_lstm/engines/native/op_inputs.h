@@ -150,6 +150,24 @@ ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::ve
   return weights;
 }
 
+// Reads and checks the sequence lengths, of which an op has none or one tensor. They are copied, because the owner of the
+// tensor's memory may change it after the check.
+inline Status ReadLengths(OpKernelContext* context, int64_t steps, int64_t batch, std::vector<int32_t>* lengths) {
+  OpInputList list;
+  RETURN_IF_ERROR(context->input_list("lengths", &list));
+  if (list.size() == 0) return Status();
+  if (list.size() > 1) return InvalidArgument("StackedLstm: expected 0 or 1 `lengths`, got ", list.size());
+  RETURN_IF_ERROR(ExpectShape("lengths", list[0], {batch}));
+  const auto values = list[0].flat<tensorflow::int32>();
+  lengths->assign(values.data(), values.data() + values.size());
+  for (int32_t length : *lengths) {
+    if (length < 0 || length > steps) {
+      return InvalidArgument("StackedLstm: expected sequence lengths from 0 to ", steps, ", got ", length);
+    }
+  }
+  return Status();
+}
+
 // The first inputs of both the forward and the backward op, from x to the clips.
 struct StackInputs {
   StackInputs() = default;
@@ -168,7 +186,7 @@ struct StackInputs {
     }
     RETURN_IF_ERROR(SplitByLayer("kernels", all_kernels, c.size(), {1, kGates}, &kernels));
     RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), {0, 1, kGates}, &biases));
-    RETURN_IF_ERROR(ReadLengths(context));
+    RETURN_IF_ERROR(ReadLengths(context, x.dim_size(0), x.dim_size(1), &lengths));
     RETURN_IF_ERROR(ReadExtras(context));
     int64_t width = x.dim_size(2);
     for (int l = 0; l < c.size(); ++l) {
@@ -214,7 +232,7 @@ struct StackInputs {
   Tensor x;
   OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;
   std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips;
-  std::vector<int32_t> lengths;  // A copy, because the owner of the tensor's memory may change it after the check.
+  std::vector<int32_t> lengths;
 
  private:
   Status ReadExtras(OpKernelContext* context) {
@@ -243,22 +261,6 @@ struct StackInputs {
     if (clips.number == 0) return Status();
     RETURN_IF_ERROR(ExpectShape(name, clips[0], {}));
     *bound = clips[0].dtype() == tensorflow::DT_FLOAT ? clips[0].scalar<float>()() : clips[0].scalar<double>()();
-    return Status();
-  }
-
-  Status ReadLengths(OpKernelContext* context) {
-    OpInputList list;
-    RETURN_IF_ERROR(context->input_list("lengths", &list));
-    if (list.size() == 0) return Status();
-    if (list.size() > 1) return InvalidArgument("StackedLstm: expected 0 or 1 `lengths`, got ", list.size());
-    RETURN_IF_ERROR(ExpectShape("lengths", list[0], {x.dim_size(1)}));
-    const auto values = list[0].flat<tensorflow::int32>();
-    lengths.assign(values.data(), values.data() + values.size());
-    for (int32_t length : lengths) {
-      if (length < 0 || length > x.dim_size(0)) {
-        return InvalidArgument("StackedLstm: expected sequence lengths from 0 to ", x.dim_size(0), ", got ", length);
-      }
-    }
     return Status();
   }
 };

@@ -13,54 +13,13 @@
 #include "lstm.h"
 #include "op_cache.h"
 #include "op_inputs.h"
-#include "pool_allocator.h"
-#include "tensorflow/core/lib/core/threadpool.h"
+#include "op_kernel.h"
 
 namespace stacked_lstm {
 namespace {
 
 using tensorflow::DEVICE_CPU;
 using tensorflow::OpKernel;
-
-// The threads of the session, which may set their number.
-Threads SessionThreads(OpKernelContext* context) {
-  const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-  return {workers->num_threads, [workers](std::function<void()> work) { workers->workers->Schedule(std::move(work)); }};
-}
-
-// Runs `work`, and reports an error to TensorFlow if there is not enough scratch memory.
-template <class Work>
-void CatchOutOfMemory(OpKernelContext* context, Work work) {
-  try {
-    work();
-  } catch (const std::bad_alloc&) {
-    context->CtxFailure(tensorflow::errors::ResourceExhausted(
-        "StackedLstm: there is not enough memory; use a smaller batch or fewer steps"));
-  }
-}
-
-// Allocates an output.
-template <class T>
-Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>& sizes, T** data) {
-  TensorShape shape;
-  Tensor* tensor = nullptr;
-  RETURN_IF_ERROR(MakeShape(sizes, &shape));
-  RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
-  *data = tensor->flat<T>().data();
-  return Status();
-}
-
-// Allocates the cache, an output of `size` numbers, in memory that earlier calls have used.
-template <class T>
-Status AllocateCache(OpKernelContext* context, int output, int64_t size, T** data) {
-  TensorShape shape;
-  RETURN_IF_ERROR(MakeShape(VectorLayoutShape<T>(size), &shape));
-  Tensor tensor(PoolAllocator::Get(), tensorflow::DataTypeToEnum<T>::value, shape);
-  if (size > 0 && !tensor.IsInitialized()) throw std::bad_alloc();
-  *data = tensor.flat<T>().data();
-  context->set_output(output, tensor);
-  return Status();
-}
 
 template <class T>
 class PackOp : public OpKernel {
@@ -237,14 +196,6 @@ class BackwardOp : public StackOp<T> {
     RETURN_IF_ERROR(Results(context, &first, inputs.projections[l], &d_projection));
     arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
     arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection);
-    return Status();
-  }
-
-  // Allocates a gradient of this shape. If it is not required, the output is empty and the pointer is null.
-  static Status Result(OpKernelContext* context, int output, const TensorShape& shape, bool is_required, T** data) {
-    Tensor* tensor = nullptr;
-    RETURN_IF_ERROR(context->allocate_output(output, is_required ? shape : TensorShape({0}), &tensor));
-    *data = is_required ? tensor->flat<T>().data() : nullptr;
     return Status();
   }
 
