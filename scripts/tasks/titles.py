@@ -185,7 +185,7 @@ class Titles(Classification):
         parts = self.settings.get("ps_partitions", 1)  # Of consecutive rows, on the parameter servers of a cluster.
         partitioner = tf.fixed_size_partitioner(parts) if parts > 1 else None
         embedding = tf.get_variable(EMBEDDING, shape, initializer=start, partitioner=partitioner)
-        # In TensorFlow 1, the number of ops decides the random numbers of the weights that follow. So it stays the same.
+        # In TensorFlow 1, further ops would change the random numbers of the weights that follow.
         is_remote = bool(self.settings.get("job_name")) and not tf.VERSION.startswith("1.")
         return networks.lookup(embedding, pieces, is_remote)
 
