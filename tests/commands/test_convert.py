@@ -13,7 +13,7 @@ from absl import flags
 from stacked_lstm import StackedLSTM, checkpoints
 from stacked_lstm.commands import command, convert
 from stacked_lstm.compat import tf
-from support import numeric, plain_lstm
+from support import numeric, plain_lstm, programs
 from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, hostile_checkpoint, names_of, saved
 from support.initial_states import saved_stack
 from support.paths import ROOT
@@ -343,7 +343,7 @@ def test_a_checkpoint_that_ends_its_reader(flag, role, tmp_path):
     before = folder(tmp_path)
     arguments = [f"--from={hostile}"] if role == "from" else [f"--from={good}", f"--template={hostile}"]
     arguments += [f"--to={tmp_path / 'own.ckpt'}", "--to_format=rnn_cell"] + [flag] * (flag is not None)
-    result = subprocess.run([sys.executable, SCRIPT] + arguments, capture_output=True)
+    result = programs.run([SCRIPT, *arguments])
     if flag:
         assert result.returncode == -signal.SIGABRT
     else:

@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 
 from stacked_lstm.commands import command, migrate, old_names
-from support import pages
+from support import pages, programs
 from support.sets import ONCE
 
 pytest.importorskip("libcst")
@@ -417,12 +417,13 @@ def test_the_program_runs(tmp_path):
     environment = dict(os.environ, **pages.python_path())
     script = "import atexit, sys; from stacked_lstm.commands.migrate import run\n"
     script += "atexit.register(lambda: print('tensorflow' in sys.modules)); run()"
-    printed = []
-    for arguments in (["-c", script, str(path)], [str(path)]):
-        result = subprocess.run([sys.executable, *arguments], capture_output=True, env=environment)
+    results = [
+        subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, env=environment),
+        programs.run([path], env=environment),
+    ]
+    for result in results:
         assert result.returncode == 0, result.stderr.decode()
-        printed.append(result.stdout.decode())
-    assert printed == [f"{path}: moved\nFalse\n", "(4, 16) True\n"]
+    assert [result.stdout.decode() for result in results] == [f"{path}: moved\nFalse\n", "(4, 16) True\n"]
 
 
 RUNNING = """

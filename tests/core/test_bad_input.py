@@ -1,13 +1,11 @@
 """Wrong arguments: each message names the argument, the expected value and the actual value."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
+from support import programs
 
 SEQUENCE = np.zeros([2, 5, 3], np.float32)
 
@@ -254,7 +252,6 @@ def test_eager_mode():
         "import numpy, stacked_lstm, tensorflow.compat.v1 as tf; tf.enable_eager_execution()\n"
         "stacked_lstm.StackedLSTM([2])(numpy.zeros([1, 1, 1], 'float32'))"
     )
-    result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    last = result.stdout.decode().strip().splitlines()[-1]
+    last = programs.run(["-c", program]).stderr.decode().strip().splitlines()[-1]
     assert last.startswith("RuntimeError: stacked_lstm: builds a TF1 graph and cannot run eagerly")
     assert "disable_eager_execution" in last

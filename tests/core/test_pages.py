@@ -4,14 +4,13 @@ import inspect
 import os
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from support import pages
+from support import pages, programs
 from support.native_ops import auto_engine
 from support.paths import ROOT
 from support.sets import EXHAUSTIVE, ONCE
@@ -24,8 +23,8 @@ def keras_arrays():
     return [np.random.RandomState(0).standard_normal(shape) for shape in ([8, 12], [3, 12], [12])]
 
 
-def run(command, folder, environment):
-    result = subprocess.run(command, cwd=str(folder), env=environment, capture_output=True)
+def checked(result):
+    """The output of a process that succeeded."""
     assert result.returncode == 0, result.stdout.decode()[-2000:] + result.stderr.decode()[-4000:]
     return result.stdout.decode()
 
@@ -36,7 +35,8 @@ def test_python_runs(page, tmp_path):
     """The blocks of a page, one after the other, are a program."""
     np.savez(str(tmp_path / "lstm.npz"), *keras_arrays())
     (tmp_path / "page.py").write_text("".join(pages.blocks(page, "python")), encoding="utf-8")
-    printed = run([sys.executable, "page.py"], tmp_path, dict(os.environ, **pages.python_path()))
+    result = programs.run(["page.py"], cwd=tmp_path, env=dict(os.environ, **pages.python_path()))
+    printed = checked(result)
     if page == "README.md":
         assert "stacked_lstm/layer_1/Wf" in printed and f"name='{auto_engine()}'" in printed
 
@@ -49,7 +49,8 @@ def test_commands_run(page, tmp_path):
     pages.write_examples(str(tmp_path))
     for block in pages.blocks(page, "bash"):
         script = block.replace("/opt/stacked_lstm", str(tmp_path / "opt"))
-        run(["bash", "-e", "-o", "pipefail", "-c", script], tmp_path, environment)
+        command = ["bash", "-e", "-o", "pipefail", "-c", script]
+        checked(subprocess.run(command, cwd=str(tmp_path), env=environment, capture_output=True))
 
 
 def test_defaults():

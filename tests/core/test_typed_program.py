@@ -1,12 +1,13 @@
 """A type checker is content with a user's program, and finds its mistakes; the program runs."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from support import pages
+from support import pages, programs
 from support.paths import ROOT
 from support.sets import ONCE
 
@@ -21,10 +22,10 @@ MISTAKES = {
 }
 
 
-def check(path, folder):
+def check(folder, *paths):
     """(exit status, report) of the type checker, which is run in `folder`."""
     flags = ["--strict", "--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]
-    command = [sys.executable, "-m", "mypy"] + flags + [str(path)]
+    command = [sys.executable, "-m", "mypy"] + flags + list(paths)
     environment = dict(os.environ, MYPYPATH=ROOT)
     result = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return result.returncode, result.stdout.decode()
@@ -33,24 +34,23 @@ def check(path, folder):
 @ONCE
 def test_it_runs(tmp_path):
     environment = dict(os.environ, **pages.python_path())
-    printed = subprocess.check_output([sys.executable, PROGRAM], cwd=str(tmp_path), env=environment).decode()
+    result = programs.run([PROGRAM], cwd=tmp_path, env=environment)
+    printed = result.stdout.decode()
+    assert result.returncode == 0, result.stderr.decode()
     assert printed.startswith("(2, 3) (2, 16) (5, 2, 3) ")
 
 
 @ONCE
-def test_the_type_checker_is_content(tmp_path):
-    pytest.importorskip("mypy")
-    status, report = check(PROGRAM, str(tmp_path))
-    assert status == 0, report
-
-
-@ONCE
-@pytest.mark.parametrize("right", MISTAKES)
-def test_the_type_checker_finds_mistakes(right, tmp_path):
+def test_the_type_checker_finds_mistakes_and_nothing_else(tmp_path):
+    """One run reads the program and its copies, each with one mistake."""
     pytest.importorskip("mypy")
     with open(PROGRAM, encoding="utf-8") as file:
         text = file.read()
-    assert text.count(right) == 1
-    (tmp_path / "program.py").write_text(text.replace(right, MISTAKES[right]), encoding="utf-8")
-    status, report = check(tmp_path / "program.py", str(tmp_path))
-    assert status == 1 and "in 1 file" in report, report
+    names = {f"mistake_{number}.py": right for number, right in enumerate(MISTAKES)}
+    for name, right in names.items():
+        assert text.count(right) == 1
+        (tmp_path / name).write_text(text.replace(right, MISTAKES[right]), encoding="utf-8")
+    status, report = check(str(tmp_path), PROGRAM, *names)
+    places = set(re.findall(r"^([^:\n]*):\d+: error:", report, re.M))
+    assert status == 1 and places == set(names), report
+    assert f"in {len(names)} files (checked {len(names) + 1} source files)" in report, report

@@ -1,9 +1,8 @@
 """The drop-in's cells inside `tf.function`, whose AutoGraph converts the code of cells."""
 
 import os
-import subprocess
-import sys
 
+from support import programs
 from support.paths import ROOT
 
 PROGRAM = """
@@ -40,7 +39,7 @@ def test_autograph_transforms_every_cell(tmp_path):
     program.write_text(PROGRAM)
     path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
     environment = dict(os.environ, PYTHONPATH=path)
-    result = subprocess.run([sys.executable, str(program)], capture_output=True, env=environment)
+    result = programs.run([program], env=environment)
     errors = result.stderr.decode()
     assert result.stdout.decode().split() == ["(2,", "3)"], errors
     assert "AutoGraph" not in errors, errors

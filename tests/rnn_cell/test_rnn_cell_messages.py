@@ -1,10 +1,8 @@
 """What the loops log."""
 
-import subprocess
-import sys
-
 import pytest
 
+from support import programs
 from support.sets import ONCE
 
 # A program as people write it. TensorFlow logs its advice once per process, hence a process per function.
@@ -34,7 +32,7 @@ CALLS = {
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_no_advice_to_use_keras(name):
     """Keras' layers do not run the cells of this package. Other messages of TensorFlow stay."""
-    result = subprocess.run([sys.executable, "-c", PROGRAM.format(CALLS[name])], capture_output=True)
+    result = programs.run(["-c", PROGRAM.format(CALLS[name])])
     log = result.stderr.decode()
     assert result.returncode == 0 and "the end" in log, log
     assert "keras.layers" not in log

@@ -15,6 +15,7 @@ from stacked_lstm import parity, tf32
 from stacked_lstm.commands import charts, command, report, series
 from stacked_lstm.commands import compare as package_command
 from stacked_lstm.compat import tf
+from support import programs
 from support.native_ops import auto_engine
 from support.paths import ROOT
 from support.places import NEEDS_GPU
@@ -36,7 +37,7 @@ SOURCES = {
 
 def in_a_shell(*flags):
     """(exit status, stdout, stderr) of the program as users run it."""
-    result = subprocess.run([sys.executable, os.path.abspath(script.__file__)] + list(flags), capture_output=True)
+    result = programs.run([os.path.abspath(script.__file__), *flags])
     return result.returncode, result.stdout.decode(), result.stderr.decode()
 
 

@@ -2,8 +2,6 @@
 
 import importlib.util
 import os
-import subprocess
-import sys
 
 import absl.flags
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 
 from stacked_lstm import runtime
 from stacked_lstm.compat import tf
-from support import exports
+from support import exports, programs
 from support.numeric import relative_difference
 from support.paths import ROOT
 from support.runtime import NEEDS_KERNELS
@@ -103,8 +101,7 @@ def test_forecast_to_tflite(arguments, tmp_path, witness):
 
 def test_errors(tmp_path):
     def fails(*flags):
-        command = [sys.executable, os.path.join(SCRIPTS, "export.py"), *flags]
-        result = subprocess.run(command, capture_output=True, env=dict(os.environ, PYTHONPATH=ROOT))
+        result = programs.run([os.path.join(SCRIPTS, "export.py"), *flags], env=dict(os.environ, PYTHONPATH=ROOT))
         assert result.returncode == 2
         return result.stderr.decode().splitlines()[-1]
 

@@ -14,6 +14,7 @@ import pytest
 import predict
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
+from support import programs
 from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import LEARNING, SCRIPTS, TITLES, run, values_in, write_titles
@@ -194,9 +195,9 @@ def test_from_a_shell(title_arguments, tmp_path):
     rows = list(csv.reader(io.StringIO(process.stdout.decode("utf-8"), newline="")))
     assert [row[0] for row in rows] == ["title", "北京"]
     assert b"roken pipe" not in (tmp_path / "errors").read_bytes()
-    command = [sys.executable, names[1], "--input=-", "--train_dir=" + names[2], "--checkpoint=nowhere"]
-    content = "北京\n新闻".encode("gbk")
-    process = subprocess.run(command, input=content, capture_output=True, env=environment, check=False)
+    command = [names[1], "--input=-", "--train_dir=" + names[2], "--checkpoint=nowhere"]
+    (tmp_path / "content").write_bytes("北京\n新闻".encode("gbk"))
+    process = programs.run(command, stdin=str(tmp_path / "content"), env=environment)
     assert process.returncode == 2 and process.stdout == b""
     assert process.stderr.decode().splitlines()[-1] == "predict.py: --input, line 1: expected UTF-8, got byte 0xb1"
 
@@ -226,13 +227,10 @@ def test_numbers_are_not_guarded():
 @ONCE
 def test_a_full_disk_is_one_line(title_arguments, tmp_path):
     run(title_arguments, epochs="1")
-    command = [sys.executable, os.path.join(SCRIPTS, "predict.py"), "--train_dir=" + title_arguments["train_dir"]]
+    command = [os.path.join(SCRIPTS, "predict.py"), "--train_dir=" + title_arguments["train_dir"]]
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
     for output, name in ("-", "stdout"), ("/dev/full", "/dev/full"):
-        with open("/dev/full", "wb") as full:
-            process = subprocess.run(
-                command + ["--output=" + output], stdout=full, stderr=subprocess.PIPE, env=environment, check=False
-            )
+        process = programs.run([*command, "--output=" + output], stdout="/dev/full", env=environment)
         last = process.stderr.decode().splitlines()[-1]
         assert last == f"predict.py: --output: expected to write {name}, got No space left on device"
         assert process.returncode == 2

@@ -15,6 +15,7 @@ from shared import layer_options
 from stacked_lstm import compat
 from stacked_lstm.commands import command
 from stacked_lstm.compat import tf
+from support import programs
 from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 from support.versions import OLD
@@ -301,14 +302,13 @@ def test_a_limit_of_the_file_size_is_one_line_and_the_run_goes_on(arguments, tmp
         "command.run(train.define_flags, train.main)"
     )
     path = os.pathsep.join([SCRIPTS, os.path.dirname(SCRIPTS)])
-    words = [sys.executable, "-c", program] + command_line(dict(arguments, hidden_sizes="40"))
-    process = subprocess.run(
-        words, env=dict(os.environ, PYTHONPATH=path), cwd=str(tmp_path), capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 2, process.stderr
-    last = process.stderr.splitlines()[-1]
+    words = ["-c", program, *command_line(dict(arguments, hidden_sizes="40"))]
+    process = programs.run(words, env=dict(os.environ, PYTHONPATH=path), cwd=tmp_path)
+    errors = process.stderr.decode()
+    assert process.returncode == 2, errors
+    last = errors.splitlines()[-1]
     assert "--train_dir: expected to write " + arguments["train_dir"] in last and last.endswith("File too large"), last
-    assert "Traceback" not in process.stderr
+    assert "Traceback" not in errors
     run(arguments, hidden_sizes="40")
     run(arguments, hidden_sizes="40", train_dir=arguments["train_dir"] + "2")
     assert_same(weights(arguments["train_dir"]), weights(arguments["train_dir"] + "2"))

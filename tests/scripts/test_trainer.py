@@ -2,13 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from stacked_lstm.compat import tf
+from support import programs
 from support.sets import ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
@@ -45,9 +44,8 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(arguments):
     """Killed in the second epoch of three, at step 5 of 9."""
     path = os.pathsep.join([SCRIPTS, os.path.dirname(SCRIPTS)])
     killed = dict(arguments, epochs="3", train_dir=arguments["train_dir"] + "-killed")
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, "5"] + command_line(killed), env=dict(os.environ, PYTHONPATH=path), check=False
-    )
+    words = ["-c", KILLED, "5", *command_line(killed)]
+    process = programs.run(words, env=dict(os.environ, PYTHONPATH=path))
     assert process.returncode == -signal.SIGKILL
     assert weights(killed["train_dir"])["global_step"] == 5
     assert len(rows_of(killed["train_dir"])) == 1
