@@ -88,6 +88,22 @@ def epoch_batches(examples, batch_size, seed, epoch):
     return examples.batches(batch_size, np.random.RandomState([seed, epoch]))
 
 
+def share(rows, index, count):
+    """Returns a part of a batch, and the weight of its mean in the mean of the parts.
+
+    Args:
+      rows [B], numbers of examples.
+      index: of the part, 0 to count - 1.
+      count: of the parts.
+
+    Returns:
+      (rows, weight): with the weights, the mean of the parts' means is the mean of the batch. No part is empty; the
+      weight of a part that would be is 0.
+    """
+    part = rows[index::count]
+    return (part, len(part) * count / len(rows)) if len(part) else (rows[:1], 0.0)
+
+
 def describe_row(row):
     """Returns a row of `csv.DictReader` for a message, such as "title=a, label=b"; at most 80 characters."""
     text = ", ".join(f"{name or 'more'}={value}" for name, value in row.items() if value is not None)

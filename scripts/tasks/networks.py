@@ -32,6 +32,7 @@ class Recurrent:
 
     Attributes:
       description: what was built, for people; None before the call.
+      engine: name of StackedLSTM's engine; None before the call, and for a peer.
     """
 
     def __init__(self, hidden_sizes: list[int], peer: str | None = None, **options: Any) -> None:
@@ -51,9 +52,11 @@ class Recurrent:
                 raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {value}")
         self._hidden_sizes, self._peer, self._options = hidden_sizes, peer, options
         self.description: str | None = None
+        self.engine: str | None = None
+        self._lstm: StackedLSTM | None = None
 
     def __call__(self, inputs: tf.Tensor, lengths: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Adds the layers to the graph.
+        """Adds the layers to the graph; a further call uses the same variables.
 
         Args:
           inputs: float32 [B, T, I].
@@ -70,15 +73,44 @@ class Recurrent:
             outputs, state = built.outputs, built.state
             self.description = f"{self._hidden_sizes} of {built.source}"
         else:
-            lstm = StackedLSTM(self._hidden_sizes, **self._options)
+            if self._lstm is None:
+                self._lstm = StackedLSTM(self._hidden_sizes, **self._options)
+            lstm = self._lstm
             outputs, state = lstm(inputs, sequence_length=lengths)
             engine, reason = lstm.engine_used
             if engine == "cudnn" and not compat.gpu_visible():  # TensorFlow's own message fills a screen.
                 raise ValueError(
                     f"--engine: expected the engine native or graph where TensorFlow sees no GPU, got cudnn ({reason})"
                 )
+            self.engine = engine
             self.description = f"StackedLSTM {lstm.hidden_sizes}, engine {engine} ({reason})"
         return outputs, state[-1].h
+
+
+def lookup(table: Any, ids: tf.Tensor, once: bool = False) -> tf.Tensor:
+    """Looks up vectors in an embedding.
+
+    Args:
+      table: variable [N, E]; it may be partitioned into parts of consecutive rows.
+      ids: int [B, T], numbers of rows.
+      once: whether each row is fetched once, and its gradient sent back once. This is for a table on another machine.
+
+    Returns:
+      The vectors, [B, T, E].
+    """
+    if not once:
+        return tf.nn.embedding_lookup(table, ids, partition_strategy="div")
+    distinct, places = tf.unique(tf.reshape(ids, [-1]))
+
+    @tf.custom_gradient
+    def spread(rows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            flat = tf.reshape(dy, [-1, dy.shape.as_list()[-1]])
+            return tf.unsorted_segment_sum(flat, places, tf.shape(distinct)[0])
+
+        return tf.gather(rows, tf.reshape(places, tf.shape(ids))), gradient
+
+    return spread(tf.nn.embedding_lookup(table, distinct, partition_strategy="div"))
 
 
 def dropout(x: tf.Tensor, rate: float, training: tf.Tensor, seed: tuple[int, int]) -> tf.Tensor:

@@ -148,7 +148,11 @@ class Titles(Classification):
         labels = tf.cast(feeds["labels"], tf.int64)
         shape = [len(self._vocabulary), self.settings["embedding_size"]]
         start = tf.random_uniform_initializer(-EMBEDDING_RANGE, EMBEDDING_RANGE)
-        units = tf.nn.embedding_lookup(tf.get_variable(EMBEDDING, shape, initializer=start), feeds["sequences"])
+        parts = self.settings.get("ps_partitions", 1)  # Of consecutive rows, on the parameter servers of a cluster.
+        partitioner = tf.fixed_size_partitioner(parts) if parts > 1 else None
+        embedding = tf.get_variable(EMBEDDING, shape, initializer=start, partitioner=partitioner)
+        is_remote = bool(self.settings.get("job_name"))
+        units = networks.lookup(embedding, feeds["sequences"], is_remote)
         training = tf.placeholder_with_default(False, [])
         rate, seed = self.settings["dropout"], self.settings["seed"]
         _, last = recurrent(networks.dropout(units, rate, training, (seed, 0)), feeds["lengths"])

@@ -12,6 +12,7 @@ import peers
 from shared.options import Option, format_value
 from stacked_lstm.commands import choices
 from tasks import TASKS
+from training import cluster
 
 _COUNT = {"lower_bound": 1}
 _TYPES = {"boolean": bool, "enum": str, "float": (int, float), "integer": int, "list": list, "string": str}
@@ -40,6 +41,10 @@ OPTIONS = (
     Option("string", "train_dir", None,
            "Directory of the results. If it has a checkpoint, training resumes (default: runs/TASK, or runs/TASK-PEER "
            "with --peer)."),
+    Option("integer", "replicas", None,
+           "Share each batch between this number of GPUs, or of CPU devices without a GPU (default: one device).",
+           _COUNT, trains="training.replicas"),
+    *cluster.OPTIONS,
 )  # fmt: skip
 
 _VALIDATORS = {
@@ -105,12 +110,14 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
             raise ValueError(
                 f"--{option.name}: expected none with --task={values.task}, got {values[option.name].value}"
             )
-    settings = dict({name: None for name in known}, **task.defaults())
+    settings = dict({option.name: option.default for option in OPTIONS}, **task.defaults())
     settings["train_dir"] = os.path.join("runs", "-".join(filter(None, [values.task, values.peer])))
     if values.peer:
         settings.update(peers.SETTINGS)
     present = {name: values[name].value for name in known if values[name].value is not None}
     settings.update(present)
+    if not settings["job_name"]:
+        settings.update(cluster.read_environment(os.environ))
     for module in trainers(settings):
         module.adapt(settings, present)
     settings["hidden_sizes"] = [int(size) for size in settings["hidden_sizes"]]
@@ -119,5 +126,6 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
 
 def trainers(settings: dict[str, Any]) -> list[Any]:
     """The modules that train instead of `training.experiment`, as the flags ask for; none as a rule."""
-    options = [option for option in TASKS[settings["task"]].OPTIONS if option.trains and settings[option.name]]
+    every = OPTIONS + TASKS[settings["task"]].OPTIONS
+    options = [option for option in every if option.trains and settings[option.name]]
     return [importlib.import_module(option.trains) for option in options]

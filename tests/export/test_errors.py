@@ -56,7 +56,7 @@ def test_arguments(network, tmp_path):
     other = tf.placeholder(tf.float32, [], name="other")
     fails("`inputs` that `outputs` need, got also z", inputs={"x": x, "z": other})
     fails("`inputs` to have all placeholders that `outputs` need, got none for other", outputs={"y": other * x})
-    fails("`format` to be one of frozen_graph, onnx, saved_model, tflite, got 'keras'", format="keras")
+    fails("`format` to be one of frozen_graph, npz, onnx, saved_model, tflite, got 'keras'", format="keras")
     fails("`path` to be a name that ends in .onnx, got ", format="onnx")
     fails("`path` in a folder that exists, got ", path=tmp_path / "folder" / "model.pb")
     fails(f"`quantize` to be None for {path}, got 'float16'", quantize="float16")

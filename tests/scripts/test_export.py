@@ -9,10 +9,12 @@ import absl.flags
 import numpy as np
 import pytest
 
+from stacked_lstm import runtime
 from stacked_lstm.compat import tf
 from support import exports
 from support.numeric import relative_difference
 from support.paths import ROOT
+from support.runtime import NEEDS_KERNELS
 from support.sets import ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, run
@@ -106,3 +108,21 @@ def test_errors(tmp_path):
     assert fails() == "export.py: --train_dir: expected a path, got none"
     assert fails(f"--train_dir={tmp_path}") == "export.py: --to: expected a path, got none"
     assert "--train_dir" in fails(f"--train_dir={tmp_path}", f"--to={tmp_path / 'model'}")
+
+
+@ONCE
+@NEEDS_KERNELS
+def test_titles_to_npz(title_arguments, tmp_path, capsys):
+    """NumPy computes what is around the layers, with the arrays in the file."""
+    run(title_arguments, initial_state="learned")
+    path = str(tmp_path / "titles.npz")
+    export(train_dir=title_arguments["train_dir"], to=path)
+    assert "of the largest number that the layers return" in capsys.readouterr().out.splitlines()[-2]
+    feeds = {"sequences": np.array([[2, 3, 1], [1, 0, 0]], np.int32), "lengths": np.array([3, 1], np.int32)}
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file if name.startswith("other")}
+    matrix, bias = sorted((array for array in arrays.values() if array.shape[-1] == 3), key=lambda array: -array.ndim)
+    _, state = runtime.load(path)(arrays["other_arrays/embedding"][feeds["sequences"]], feeds["lengths"])
+    scores = np.exp(state[-1].h @ matrix + bias)
+    wanted = expected("titles", title_arguments["train_dir"], feeds)
+    assert relative_difference(scores / scores.sum(axis=1, keepdims=True), wanted) < 1e-5

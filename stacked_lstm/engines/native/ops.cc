@@ -13,6 +13,7 @@
 #include "lstm.h"
 #include "op_cache.h"
 #include "op_inputs.h"
+#include "pool_allocator.h"
 #include "tensorflow/core/lib/core/threadpool.h"
 
 namespace stacked_lstm {
@@ -46,6 +47,18 @@ Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>
   RETURN_IF_ERROR(MakeShape(sizes, &shape));
   RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
   *data = tensor->flat<T>().data();
+  return Status();
+}
+
+// Allocates the cache, an output of `size` numbers, in memory that earlier calls have used.
+template <class T>
+Status AllocateCache(OpKernelContext* context, int output, int64_t size, T** data) {
+  TensorShape shape;
+  RETURN_IF_ERROR(MakeShape(VectorLayoutShape<T>(size), &shape));
+  Tensor tensor(PoolAllocator::Get(), tensorflow::DataTypeToEnum<T>::value, shape);
+  if (size > 0 && !tensor.IsInitialized()) throw std::bad_alloc();
+  *data = tensor.flat<T>().data();
+  context->set_output(output, tensor);
   return Status();
 }
 
@@ -124,8 +137,7 @@ class ForwardOp : public StackOp<T> {
     const bool needs_cache = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
-    OP_REQUIRES_OK(context,
-                   Allocate(context, cache_output, VectorLayoutShape<T>(needs_cache ? layout.size : 0), &cache));
+    OP_REQUIRES_OK(context, AllocateCache(context, cache_output, needs_cache ? layout.size : 0, &cache));
     std::vector<ForwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) {
       OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
