@@ -121,11 +121,21 @@ WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "proje
     some([(name, name in WITH_LENGTHS) for name in TRAINING], list(itertools.product(TRAINING, [False, True]))),
 )
 def test_training_against_numpy(name, has_lengths, masks, plain_session):
+    check_training("graph", name, has_lengths, masks, plain_session)
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("has_lengths", [False, True])
+def test_recurrent_dropout_on_native_against_numpy(has_lengths, masks, plain_session):
+    check_training("native", "recurrent dropout", has_lengths, masks, plain_session)
+
+
+def check_training(engine, name, has_lengths, masks, plain_session):
     """Outputs, states and all gradients in float64, with the masks that the graph drew."""
     options, lengths = dict(TRAINING[name]), LENGTHS if has_lengths else None
     random = np.random.RandomState(0)
     x = random.standard_normal([6, 4, 3])
-    lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, bias_initializer="tn", engine="graph", **options)
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, bias_initializer="tn", engine=engine, **options)
     inputs = tf.constant(x)
     state_sizes = [options.get("projection_size", 3)] * 2
     start = [LSTMState(random.standard_normal([4, 3]), random.standard_normal([4, size])) for size in state_sizes]
@@ -460,9 +470,9 @@ def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
 
 @NEEDS_NATIVE
 def test_native_runs_what_stands_around_layers():
-    """Dropout on inputs and outputs and residual connections run on native; the rest is refused by name."""
+    """Dropout on inputs, outputs and h and residual connections run on native; the rest is refused by name."""
     x = tf.zeros([2, 3, 4])
-    around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, residual=True)
+    around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, recurrent_dropout=0.4, residual=True)
     lstm = StackedLSTM([4, 4], **around)
     with tf.device("/cpu:0"):
         lstm(x, training=True)
@@ -477,12 +487,19 @@ def test_native_runs_what_stands_around_layers():
 
 REFUSED = [
     ("norm", dict(layer_norm=True), "there is layer normalization"),
-    ("recurrent", dict(recurrent_dropout=0.5), "there is recurrent dropout"),
+    (
+        "candidate",
+        dict(recurrent_dropout=0.5, recurrent_dropout_kind="candidate"),
+        "there is recurrent dropout of the candidate",
+    ),
     ("zoneout", dict(zoneout_h=0.5), "there is zoneout"),
 ]
 
 
-@pytest.mark.parametrize("name, options, reason", REFUSED)
+RECURRENT = ("recurrent", dict(recurrent_dropout=0.5), "there is recurrent dropout")
+
+
+@pytest.mark.parametrize("name, options, reason", REFUSED + [RECURRENT])
 def test_cudnn_refuses_by_name(name, options, reason):
     with pytest.raises(ValueError, match=f"the engine 'cudnn' .asked for by name. cannot run these layers: {reason}"):
         StackedLSTM([4], engine="cudnn", **options)(tf.zeros([1, 1, 2]), training=True)

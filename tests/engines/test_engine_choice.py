@@ -343,9 +343,10 @@ def test_cells_and_the_environment(monkeypatch):
     assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "native"
     with pytest.raises(
         ValueError,
-        match="'native' .asked for by .*. cannot run these layers: there is dropout on states with a mask per step",
+        match="'native' .asked for by .*. cannot run these layers: there is dropout on c with a mask per step",
     ):
-        cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), state_keep_prob=0.5), "dropped_states")
+        packed = rnn_cell.LSTMCell(2, state_is_tuple=False)  # Its wrapper drops out of c, too.
+        cells(rnn_cell.DropoutWrapper(packed, state_keep_prob=0.5), "dropped_states")
     with pytest.raises(
         ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["standard_step"]
     ):

@@ -141,12 +141,14 @@ std::vector<const T*> DataPointers(const TensorRange& tensors) {
   return data;
 }
 
-// The peepholes and the projection of a layer, or their gradients.
+// The peepholes, the projection and the mask of a layer, or their gradients.
 template <class T>
-ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::vector<T*>& projection) {
+ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::vector<T*>& projection,
+                                 const std::vector<T*>& h_mask) {
   ExtraWeights<T> weights = {};
   std::copy(peepholes.begin(), peepholes.end(), weights.peephole);
   if (!projection.empty()) weights.projection = projection[0];
+  if (!h_mask.empty()) weights.h_mask = h_mask[0];
   return weights;
 }
 
@@ -168,7 +170,7 @@ inline Status ReadLengths(OpKernelContext* context, int64_t steps, int64_t batch
   return Status();
 }
 
-// The first inputs of both the forward and the backward op, from x to the clips.
+// The first inputs of both the forward and the backward op, from x to the masks.
 struct StackInputs {
   StackInputs() = default;
   StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into it.
@@ -205,6 +207,7 @@ struct StackInputs {
       for (int k = 0; k < peepholes[l].number; ++k) {
         RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
       }
+      RETURN_IF_ERROR(ReadMask(h_masks[l], &layer));
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       layers.push_back(layer);
@@ -225,13 +228,15 @@ struct StackInputs {
 
   template <class T>
   ExtraWeights<const T> LayerExtraWeights(int l) const {
-    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]));
+    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]),
+                                     DataPointers<T>(h_masks[l]));
   }
 
   std::vector<Layer> layers;
   Tensor x;
-  OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;
-  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips;
+  OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips,
+      all_h_masks;
+  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips, h_masks;
   std::vector<int32_t> lengths;
 
  private:
@@ -244,7 +249,8 @@ struct StackInputs {
     } extras[] = {{"peepholes", 3, &all_peepholes, &peepholes},
                   {"projections", 1, &all_projections, &projections},
                   {"cell_clips", 1, &all_cell_clips, &cell_clips},
-                  {"projection_clips", 1, &all_projection_clips, &projection_clips}};
+                  {"projection_clips", 1, &all_projection_clips, &projection_clips},
+                  {"h_masks", 1, &all_h_masks, &h_masks}};
     for (const auto& extra : extras) {
       RETURN_IF_ERROR(context->input_list(extra.name, extra.list));
       RETURN_IF_ERROR(SplitByLayer(extra.name, *extra.list, c.size(), {0, extra.per_layer}, extra.ranges));
@@ -254,6 +260,15 @@ struct StackInputs {
                              all_projection_clips.size());
     }
     return Status();
+  }
+
+  // Reads the sizes of a layer's mask, if there is one: [T, B, P], or [B, P] for all steps.
+  static Status ReadMask(const TensorRange& masks, Layer* layer) {
+    if (masks.number == 0) return Status();
+    layer->extras.h_mask = true;
+    if (masks[0].dims() == 2) return ExpectShape("h_masks", masks[0], {layer->batch, layer->outputs()});
+    layer->extras.h_mask_stride = layer->batch * layer->outputs();
+    return ExpectShape("h_masks", masks[0], {layer->steps, layer->batch, layer->outputs()});
   }
 
   // Reads a layer's bound, if there is one.
