@@ -84,6 +84,7 @@ setup(
         "export": EXPORT,
         "migrate": MIGRATE,
         "benchmark": BENCHMARK,
+        "linear": EXAMPLES + ["scikit-learn"],
         "test": EXAMPLES + CONVERT + MIGRATE + EXPORT + ["pytest", "hypothesis"],
         "lint": ["ruff==0.17.*", "mypy==2.4.*"],
     },

@@ -29,10 +29,17 @@ parts or, with --part=whole, all of them. The contestants are "auto" (the engine
 (only if named), "stepwise" (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and
 loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
 
+With --modes=exported, the benchmark exports the networks of finished runs of train.py (--runs) to all formats, and runs
+the files in the programs that they are for, each in a process of its own. The table has a row per task, format and
+program: the largest difference from the session's predictions for the test part, the task's score (the accuracy, or the
+error in degrees), the size of the file, the time from the start of the process to the first prediction, the median time
+of a call with one example, and the examples per second in batches of 64. Files of Keras' own exporters are beside them.
+
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --device=GPU --dtype=float16
+    python scripts/benchmark.py --modes=exported --rounds=3
     python scripts/benchmark.py --from_json=measured.json --chart=speed.png
 
 The exit status is 0 after success, 2 if the flags do not allow a measurement, and 130 after an interrupt.
@@ -45,7 +52,7 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import chart, program_record, record
+from benchmarking import chart, exported, program_record, record
 from benchmarking.contestants import (
     AUTO,
     CONTESTANTS,
@@ -61,6 +68,7 @@ from benchmarking.worker import Subject, Worker, each
 from programs.names import has_contrib
 from stacked_lstm.commands import charts, command, output_files
 
+EXPORTED = "exported"  # The mode of finished runs; it goes with no other.
 SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2"
 
 
@@ -72,7 +80,8 @@ def define_flags(values):
         f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
     )
     modes = (
-        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others)."
+        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others); "
+        "or exported, alone."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
     part = (
@@ -87,6 +96,7 @@ def define_flags(values):
         (flags.DEFINE_list, "programs", None, rows, {}),
         (flags.DEFINE_enum, "part", programs.PARTS[0], part, {"enum_values": programs.PARTS}),
         (flags.DEFINE_list, "modes", None, modes, {}),
+        (flags.DEFINE_list, "runs", list(exported.RUNS), "Directories of train.py for --modes=exported.", {}),
         (flags.DEFINE_integer, "rounds", 10, "Number of turns of each contestant.", {"lower_bound": 1}),
         (
             flags.DEFINE_float,
@@ -115,11 +125,26 @@ def main(values):
     if values.chart:
         charts.check_matplotlib("chart", values.chart)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if values.modes == [EXPORTED]:
+        measure_exported(values)
+        return
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)
     tables = program_record if record.columns_of(rows) is record.PROGRAM_COLUMNS else record
     tables.print_record(rows, machine)
     if values.chart:
         charts.save(values.chart, chart.draw_ratios(rows))
+
+
+def measure_exported(values):
+    """Measures exported files, and prints their table."""
+    for flag in ("chart", "from_json", "programs", "contestants"):
+        if values[flag].value:
+            raise ValueError(f"--{flag}: expected none with --modes={EXPORTED}, got {values[flag].value}")
+    command.graph_mode()
+    machine = record.describe_machine("CPU")
+    rows = exported.run(values.runs, values.seconds, values.rounds, machine)
+    if values.json:
+        record.write(values.json, machine, rows)
 
 
 def read_measurements(values):

@@ -1,16 +1,19 @@
-"""Writes a trained network to a file for programs without this package: ONNX, TFLite, SavedModel or frozen graph.
+"""Writes a trained network to a file for other programs: ONNX, TFLite, SavedModel, frozen graph, or NumPy's .npz.
 
     python scripts/export.py --train_dir=runs/titles --to=titles.onnx
     python scripts/export.py --train_dir=runs/titles --to=titles.tflite --time_steps=30 --quantize=dynamic_range
     python scripts/export.py --train_dir=runs/forecast --to=models/forecast/1
 
 --train_dir and --to are required. --train_dir is the output directory of train.py. The file has the whole network, from
-the inputs of the task to its predictions: for titles from the numbers of the words and the lengths, for fashion_mnist
-from the pixels, for forecast from the input hours. The command prints the names, dtypes and sizes of inputs and
-outputs.
+the inputs of the task to its predictions: for titles from the numbers of the pieces of words and the lengths, for
+fashion_mnist from the pixels, for forecast from the input hours. The command prints the names, dtypes and sizes of
+inputs and outputs.
 
 The file is run by the program that it is for: TensorFlow, ONNX Runtime or LiteRT. If that program computes other
 numbers, no file is written. The inputs of this check are the first examples of the test part.
+
+An .npz file is for `stacked_lstm.runtime`, which runs the LSTM layers without TensorFlow. It has the other arrays of
+the network, too, such as the embedding, for a program that computes the rest with NumPy.
 
 A TFLite file has fixed sizes: --batch_size examples and, for titles, --time_steps words. Shorter titles are padded, and
 their lengths say so.
@@ -22,7 +25,7 @@ from absl import flags
 
 from stacked_lstm.commands import command
 
-FORMATS = ("frozen_graph", "saved_model", "onnx", "tflite")
+FORMATS = ("frozen_graph", "saved_model", "onnx", "tflite", "npz")
 QUANTIZATIONS = ("float16", "dynamic_range")
 
 
@@ -38,7 +41,7 @@ def define_flags(values):
         ("data_dir", "Directory of the data, if they were moved after training."),
     ):
         flags.DEFINE_string(name, None, text, flag_values=values)
-    text = "Format of --to (default: what the name implies: .onnx, .tflite, .pb; other names are SavedModels)."
+    text = "Format of --to (default: what the name implies: .onnx, .tflite, .pb, .npz; other names are SavedModels)."
     flags.DEFINE_enum("to_format", None, list(FORMATS), text, flag_values=values)
     text = "Smaller weights, for TFLite only (default: those of the checkpoint)."
     flags.DEFINE_enum("quantize", None, list(QUANTIZATIONS), text, flag_values=values)
@@ -63,35 +66,23 @@ def run(values):
             raise ValueError(f"--{name}: expected a path, got none")
     command.graph_mode()
     from stacked_lstm import export
-    from stacked_lstm.compat import tf
-    from tasks import TASKS
-    from training import checkpoints, experiment
+    from training import trained
 
-    settings = experiment.read_settings(values.train_dir)
-    settings["data_dir"] = values.data_dir or settings["data_dir"]
-    task = TASKS[settings["task"]](settings)
-    task.restore()
-    experiment.read_data(task)
-    checkpoint = values.checkpoint or experiment.find_checkpoint(values.train_dir)
-    if values.checkpoint and not tf.train.checkpoint_exists(checkpoint):
-        raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {checkpoint}")
-    with tf.Graph().as_default(), tf.Session() as session:
-        engine = "auto" if settings["peer"] else "graph"  # A peer has no other engine.
-        network = task.build(experiment.recurrent_layers(settings, engine=engine))
-        flag = "--checkpoint" if values.checkpoint else "--train_dir"
-        checkpoints.restore(tf.train.Saver(), session, checkpoint, flag)
-        inputs = needed(network.feeds, network.predictions)
-        example = first_examples(task.test, inputs, values.batch_size, values.time_steps)
-        outputs = {"predictions": network.predictions}
+    with trained.opened(values.train_dir, values.checkpoint, values.data_dir) as finished:
+        inputs, outputs = finished.inputs, {"predictions": finished.network.predictions}
+        example = first_examples(finished.task.test, inputs, values.batch_size, values.time_steps)
         try:
-            differences = export.write(session, inputs, outputs, values.to, example, values.to_format, values.quantize)
+            differences = export.write(
+                finished.session, inputs, outputs, values.to, example, values.to_format, values.quantize
+            )
         except ValueError as error:
             raise ValueError(with_flags(str(error))) from error
-    print(f"checkpoint: {checkpoint}")
+    print(f"checkpoint: {finished.checkpoint}")
     for kind, tensors in (("input", inputs), ("output", outputs)):
         for name, tensor in tensors.items():
             print(f"{kind}: {name} {tensor.dtype.base_dtype.name} {tensor.shape.as_list()}")
-    print(f"difference: {differences['predictions']:.1e} of the largest prediction")
+    largest = "prediction" if "predictions" in differences else "number that the layers return"
+    print(f"difference: {max(differences.values()):.1e} of the largest {largest}")
     print(f"wrote {values.to}")
 
 
@@ -102,15 +93,6 @@ def with_flags(message):
     return message
 
 
-def needed(feeds, output):
-    """The placeholders, by their names, that an output depends on."""
-    from stacked_lstm.compat import tf
-
-    part = tf.graph_util.extract_sub_graph(output.graph.as_graph_def(), [output.op.name])
-    names = {node.name for node in part.node}
-    return {name: placeholder for name, placeholder in feeds.items() if placeholder.op.name in names}
-
-
 def first_examples(examples, inputs, batch_size, time_steps):
     """Arrays of the first `batch_size` examples, for placeholders. Sequences are padded, or cut, to `time_steps`."""
     import numpy as np
@@ -119,7 +101,8 @@ def first_examples(examples, inputs, batch_size, time_steps):
     arrays = {name: feed[name] for name in inputs}
     if "sequences" in arrays:
         sequences = arrays["sequences"][:, :time_steps]
-        arrays["sequences"] = np.pad(sequences, [(0, 0), (0, time_steps - sequences.shape[1])], mode="constant")
+        padding = [(0, 0), (0, time_steps - sequences.shape[1])] + [(0, 0)] * (sequences.ndim - 2)
+        arrays["sequences"] = np.pad(sequences, padding, mode="constant")
         arrays["lengths"] = np.minimum(arrays["lengths"], time_steps)
     return arrays
 

@@ -12,9 +12,10 @@ For forecast, each row is one hour of the test set: the measured temperature, an
 of the previous day. The first three days of the test set are left out. The network needs 48 input hours, and the input
 of each hour needs the temperature of the day before.
 
---input is for titles: one title per line, in UTF-8. Words that are not in the vocabulary are mapped to the unknown
-word. A title without words is classified, too. Without --input, the task reads its data again, and the table has the
-test set. forecast also reads the training data, because it scales temperatures by their mean and their deviations.
+--input is for titles: one title per line, in UTF-8. Pieces of words that are not in the vocabulary are mapped to the
+unknown piece. A title without words is classified, too. Without --input, the task reads its data again, and the table
+has the test set. forecast also reads the training data, because it scales temperatures by their mean and their
+deviations.
 
 A spreadsheet computes a text that begins with =, +, - or @. So a text that begins with one of these characters, with
 their full-width forms, with a tab, a line end or an apostrophe is written with an apostrophe in front. To get the text

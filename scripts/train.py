@@ -4,6 +4,7 @@
     python scripts/train.py --task=fashion_mnist --train_examples=5000 --batch_size=4 --epochs=8
     python scripts/train.py --task=titles
     python scripts/train.py --task=forecast --ablate_initial_state
+    python scripts/train.py --task=titles --ablate_dropout
 
 --task is required. The progress bar is on stderr. Stdout has a line per epoch. Its last line is a JSON object with the
 final metrics. Accuracies and errors are computed at the end of each epoch on the complete training set and test set.
@@ -11,8 +12,11 @@ The times contain the training only, not this evaluation. `seconds_per_epoch` is
 
 For titles, a part of the training data is used for validation. The checkpoint with the lowest validation loss is kept,
 and the final metrics are those of its epoch. Training stops after --patience epochs without a lower loss. The loss is
-balanced between the classes (--balance), and --dropout and --weight_decay keep the network from learning the titles by
-heart.
+balanced between the classes (--balance), and --piece_dropout, --input_dropout, --pooled_dropout and --weight_decay keep
+the network from learning the titles by heart.
+
+The flags of the layers, from --input_dropout to --projection_clip, are the arguments of StackedLSTM with these names. A
+value is for all layers; a list such as 0.1,0.2 has a value per layer.
 
 For classes, the last line has the recall of each class of the test set, and the mean of the F1 scores of the classes.
 
@@ -23,6 +27,14 @@ the predictions for the test set.
 --seed, --seed + 1 and --seed + 2. Each run has a directory in --train_dir, which is runs/forecast-initial_state by
 default. The command also writes ablation.csv (the errors of each run), ablation.png (the error of the forecast after 1
 to 24 input hours) and two plots of one week of forecasts: after 1 and after 48 input hours.
+
+--ablate_dropout trains titles with each kind of dropout alone and with five seeds, from --seed on. Each run has a
+directory in --train_dir, which is runs/titles-dropout by default. The command also writes ablation.csv and dropout.png.
+With --job_name, the process is a part of a cluster: a parameter server (ps), which holds variables, or a worker, which
+computes. Worker 0 is the chief: it evaluates, writes --train_dir and prints the last line. --job_name=evaluator
+evaluates each checkpoint in --train_dir. All processes need the same flags, except --job_name and --task_index. The
+environment variable TF_CONFIG can replace the flags of the cluster. A process that was killed rejoins by the same
+command. --replicas trains on several devices of one process.
 
 The exit status is 0 after success, 1 if the loss became infinite or NaN, 2 if the flags, the data or the environment do
 not allow a run, and 130 after an interrupt.

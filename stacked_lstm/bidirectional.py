@@ -166,7 +166,7 @@ class BidirectionalLSTM:
                 if argument in arguments
             }
             seed = dropout_masks.seed_at(f"{direction}/{number}", self._seed)
-            with directions.errors(_CLASS, number):
+            with directions.errors(_CLASS, number, direction):
                 stacks.append(
                     StackedLSTM(
                         sizes, name=f"{self.name}/{direction}", seed=seed, **dict(arguments, **initializers, **columns)

@@ -45,9 +45,10 @@ class Level(NamedTuple):
 
     def build(self, input_size: int, function: str) -> None:
         """Creates the variables. `function` is the name for errors."""
-        with tf.variable_scope(tf.get_variable_scope(), custom_getter=self._variable), errors(function, self.number):
-            for stack in self.stacks:
-                stack.build(input_size)
+        with tf.variable_scope(tf.get_variable_scope(), custom_getter=self._variable):
+            for direction, stack in zip(Directions._fields, self.stacks):
+                with errors(function, self.number, direction):
+                    stack.build(input_size)
 
     def _variable(self, getter: Callable, name: str, *args: Any, **kwargs: Any) -> tf.Variable:
         """Makes a variable. A stack of a single layer names it layer_1; here it has its number."""
@@ -66,18 +67,21 @@ class Level(NamedTuple):
 
 
 @contextlib.contextmanager
-def errors(function: str, number: int | None) -> Iterator[None]:
+def errors(function: str, number: int | None, direction: str = "") -> Iterator[None]:
     """Changes errors of a `StackedLSTM` that is a part of something else.
 
     Args:
       function: what the errors name instead of `StackedLSTM`.
       number: the number of the layer, if the stack has a single layer; else None.
+      direction: what the errors put before the names of the stack's variables; empty if they name none.
     """
     try:
         yield
     except (TypeError, ValueError) as error:
         text = re.sub(rf"^{StackedLSTM.__name__}\b", function, str(error))
-        raise type(error)(text if number is None else text.replace("layer_1", f"layer_{number}")) from None
+        text = text if number is None else text.replace("layer_1", f"layer_{number}")
+        names = r"(?<![\w/])(?<!whose variable )((?:initial_state/)?layer_\d+/\w)"
+        raise type(error)(re.sub(names, rf"{direction}/\1", text) if direction else text) from None
 
 
 def initializer(value: Any, argument: str, direction: str, number: int | None, count: int, function: str) -> Any:

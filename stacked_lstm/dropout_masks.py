@@ -6,27 +6,56 @@ A mask has 0 for what is dropped, and 1 / keep_prob for what is kept.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple, Union
 
 from stacked_lstm import checks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 
 
-def seed_at(place: str, seed: int | None) -> int | None:
+class TensorSeed(NamedTuple):
+    """A seed that is a tensor: the masks depend on its value and on the place, and on nothing that ran before.
+
+    Fields:
+      value: integer scalar tensor or variable, such as the global step.
+      place: the names of the places that lead to the mask.
+    """
+
+    value: Any
+    place: str = ""
+
+
+Seed = Union[int, TensorSeed, None]
+
+
+def seed_at(place: str, seed: Seed) -> Seed:
     """Returns the seed of the op at a place, such as "state_1". It differs from place to place. None stays None."""
     if seed is None:
         return None
-    return int(hashlib.md5(f"{seed}{place}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+    if isinstance(seed, TensorSeed):
+        return seed._replace(place=f"{seed.place}/{place}")
+    return _hash(f"{seed}{place}")
 
 
-def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: int | None) -> tf.Tensor:
+def _hash(text: str) -> int:
+    return int(hashlib.md5(text.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+
+
+def _uniform(shape: tf.Tensor, seed: Seed, dtype: tf.DType) -> tf.Tensor:
+    """Returns random numbers on [0, 1). With an int, they also depend on how often the session has drawn some."""
+    if not isinstance(seed, TensorSeed):
+        return tf.random_uniform(shape, seed=seed, dtype=dtype)
+    pair = tf.stack([tf.constant(_hash(seed.place), tf.int64), tf.cast(seed.value, tf.int64)])
+    return tf.random.stateless_uniform(shape, pair, dtype=dtype)
+
+
+def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: Seed) -> tf.Tensor:
     """Returns `series` [T, B, N] after dropout with a new mask for each step and sequence.
 
     Args:
       series: [T, B, N].
       keep_prob: float or scalar tensor. A tensor that is 1 when the graph runs leaves `series` exactly as it is, and
         costs next to nothing: a single number is drawn, which is kept.
-      seed: int, the op's seed; None for other masks in every session.
+      seed: int, the op's seed; `TensorSeed`; None for other masks in every session.
     """
     shape = tf.shape(series)
     # XLA may compile what is inside functions and loops, and it has no sizes that depend on values.
@@ -36,7 +65,7 @@ def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: int | None) -> tf
     return _multiply(series, draw(shape, keep_prob, seed, series.dtype))
 
 
-def draw(shape: tf.Tensor, keep_prob: Any, seed: int | None, dtype: tf.DType) -> tf.Tensor:
+def draw(shape: tf.Tensor, keep_prob: Any, seed: Seed, dtype: tf.DType) -> tf.Tensor:
     """Returns a mask of a shape; the arguments are those of `drop_in_each_step`.
 
     Raises:
@@ -45,7 +74,7 @@ def draw(shape: tf.Tensor, keep_prob: Any, seed: int | None, dtype: tf.DType) ->
     if not tf.is_tensor(keep_prob) and keep_prob <= 0:
         checks.fail("DropoutWrapper", "keep probabilities above 0", keep_prob)
     keep_prob = _as_tensor(keep_prob, noise_dtype(dtype))
-    noise = tf.random_uniform(shape, seed=seed, dtype=noise_dtype(dtype))
+    noise = _uniform(shape, seed, noise_dtype(dtype))
     return tf.cast(noise >= 1 - keep_prob, dtype) * tf.cast(1 / keep_prob, dtype)
 
 
@@ -71,10 +100,10 @@ def mask_for_all_steps(keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
     return tf.floor(keep_prob + noise) / keep_prob
 
 
-def zoneout(shape: tf.Tensor, rate: Any, seed: int | None, dtype: tf.DType) -> tf.Tensor:
+def zoneout(shape: tf.Tensor, rate: Any, seed: Seed, dtype: tf.DType) -> tf.Tensor:
     """Returns noise of a shape, 1 with the probability `rate`, a float or scalar tensor, and 0 otherwise."""
     drawn = noise_dtype(dtype)
-    return tf.cast(tf.random_uniform(shape, seed=seed, dtype=drawn) < _as_tensor(rate, drawn), dtype)
+    return tf.cast(_uniform(shape, seed, drawn) < _as_tensor(rate, drawn), dtype)
 
 
 def _as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:

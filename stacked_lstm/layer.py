@@ -41,12 +41,12 @@ class Layer(NamedTuple):
         (c' [B, H], h' [B, P]); the `graph` engine runs it, and TensorFlow differentiates it.
       h_mask: None, or [1, P], which multiplies h before each step but the first, and at the end of each sequence; see
         `engines.recurrent_dropout`. Engines take layers without it.
-      h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only the `graph`
-        engine has them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) -> masks
-        [T, B, P], of which entry t multiplies h after step t.
+      h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only `graph`
+        and `native` have them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) ->
+        masks [T, B, P], of which entry t multiplies h after step t.
       c_masks: the same for c, [T, B, H].
-      norm: None, or `equations.LayerNorm`; the layer then has no biases. Only the `graph` engine has it.
-      noise: None, or `equations.Noise`. Only the `graph` engine has it.
+      norm: None, or `equations.LayerNorm`; the layer then has no biases.
+      noise: None, or `equations.Noise`. Only the `graph` engine has all of it; `native` has its field `recurrent`.
       resets: None, or `equations.Resets`. Only the `graph` engine has it.
     """
 

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_nested_control_flow, tf
 
+DEFAULT_EPSILON = 1e-12  # TensorFlow 1's.
+
 
 class Norm(NamedTuple):
     """The variables of a normalization, [..., H] each.
@@ -65,7 +67,7 @@ class Norm(NamedTuple):
     def _epsilon(self, value: tf.Tensor) -> float:
         if value.dtype == tf.float16:
             return 1e-3
-        return 1e-12 if self.epsilon is None else self.epsilon
+        return DEFAULT_EPSILON if self.epsilon is None else self.epsilon
 
 
 def add_norm(cell: Any, name: str, width: int, gain: float, shift: float) -> Norm:

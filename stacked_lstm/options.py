@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.dropout_masks import Seed, TensorSeed
 from stacked_lstm.state import LSTMState
 
 VARIATIONAL, CANDIDATE = KINDS = ("variational", "candidate")
@@ -107,12 +108,16 @@ CHECKS: dict[str, Callable[[Any, str, str], Any]] = {
 }
 
 
-def seed(value: Any, function: str) -> int | None:
-    """Returns the argument `seed`; raises ValueError unless it is None or an integer."""
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if value is not None and not is_integer:
-        checks.fail(function, "`seed` to be None or an integer", checks.describe(value))
-    return value
+def seed(value: Any, function: str) -> Seed:
+    """Returns the argument `seed`; raises ValueError unless it is None, an integer, or a scalar tensor of integers."""
+    if isinstance(value, tf.Variable) or tf.is_tensor(value):
+        if value.dtype.is_integer and value.shape.is_compatible_with([]):
+            return TensorSeed(value)
+    elif value is None or isinstance(value, TensorSeed):
+        return value
+    elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    checks.fail(function, "`seed` to be None, an integer, or a scalar tensor of integers", checks.describe(value))
 
 
 def per_layer(count: int, function: str, arguments: Mapping[str, Any]) -> list[LayerOptions]:

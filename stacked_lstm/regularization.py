@@ -12,6 +12,7 @@ import numpy as np
 
 from stacked_lstm import checks, dropout_masks, options, tensor_checks
 from stacked_lstm.compat import tf
+from stacked_lstm.dropout_masks import Seed
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Noise, Resets
 from stacked_lstm.layer import Layer
@@ -40,14 +41,14 @@ class Draws(NamedTuple):
 
     Fields:
       training: bool, or bool scalar tensor.
-      seed: int, or None.
+      seed: int, `TensorSeed`, or None.
       steps, batch: T and B, ints or scalar tensors.
       dtype: tf.DType of masks.
       function: the name of the stack, for messages when the graph runs.
     """
 
     training: Any
-    seed: int | None
+    seed: Seed
     steps: Any
     batch: Any
     dtype: tf.DType
@@ -86,7 +87,7 @@ class Draws(NamedTuple):
                 masks[field] = self._share(self._checked(rate, field, options.UP_TO_ONE), width, seed)
         return Noise(**masks) if masks else None
 
-    def _share(self, rate: Any, width: int, seed: int | None) -> Any:
+    def _share(self, rate: Any, width: int, seed: Seed) -> Any:
         """The share of the old state that zoneout keeps: noise while training, and its expectation at other times."""
         if self.training is False:
             return tf.cast(rate, self.dtype) if tf.is_tensor(rate) else rate

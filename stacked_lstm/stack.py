@@ -163,7 +163,7 @@ class StackedLSTM(StackVariables):
         peepholes: bool | Sequence[bool] = False,
         cell_clip: float | None | Sequence[float | None] = None,
         projection_clip: float | None | Sequence[float | None] = None,
-        seed: int | None = None,
+        seed: Any = None,
     ) -> None:
         """Configures the stack. It creates no variables and no ops.
 
@@ -246,9 +246,10 @@ class StackedLSTM(StackVariables):
             Schmidhuber, 2002). Default False.
           cell_clip: float, the bound of the new cell state u. Default None: no bound.
           projection_clip: float, the bound of the projected h. Default None: no bound.
-          seed: int. Default None: masks follow the seed of the graph. With an int, every mask has a seed of its own,
-            which depends on this one, so that all sessions draw the same masks in the same order. Two calls of
-            one stack draw the same masks.
+          seed: int, or integer scalar tensor. Default None: masks follow the seed of the graph. With an int, every mask
+            has a seed of its own, which depends on this one, so that all sessions draw the same masks in the same
+            order. Two calls of one stack draw the same masks. With a tensor, such as the global step, the masks depend
+            only on its value, so a training that is resumed has the masks that it would have had.
 
         Raises:
           ValueError: an argument is out of its range. The message names the argument.

@@ -9,6 +9,7 @@ from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
 from stacked_lstm.initial_state import InitialState, zero_states
 from stacked_lstm.initializer_table import InitializerTable
+from stacked_lstm.layer_arrays import LayerArrays
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.state import LSTMState
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
@@ -16,6 +17,12 @@ from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 CLASS_NAME = "StackedLSTM"  # Messages name the class that users call.
 DEFAULT_NAME = "stacked_lstm"
 _HALF_PRECISION = (tf.float16, tf.bfloat16)
+_OPTIONS_WITHOUT_ARRAYS = ("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip")
+
+
+def _is_set(layer: LayerOptions, name: str) -> bool:
+    value = getattr(layer, name)
+    return tf.is_tensor(value) or bool(value)
 
 
 class StackVariables:
@@ -120,13 +127,17 @@ class StackVariables:
           `weights.Weights(layers, initial_state)`. `layers` is a list with a dictionary of arrays per layer, such as
           {"Wf": [H_l + I_l, H_l], ..., "bo": [H_l]}. `numpy_lstm.forward` takes this list. `initial_state` is a list of
           the same form: W_c and W_h per layer if it is "projected" (`numpy_lstm.projected_forward` takes this list), c
-          and h if it is "learned", and empty if it is "zeros".
+          and h if it is "learned", and empty if it is "zeros". `layers` also has the names of options
+          without arrays, such as `residual`, which `runtime.save` and `checkpoints.write` then refuse.
 
         Raises:
           ValueError: the variables have not been created yet.
         """
         self._require_built("get_weights")
-        return session.run(self.variables_by_layer)
+        arrays = session.run(self.variables_by_layer)
+        names = [name for name in _OPTIONS_WITHOUT_ARRAYS if any(_is_set(layer, name) for layer in self._options)]
+        functions = (self._activations[0].name, self._activations[1].name)
+        return arrays._replace(layers=LayerArrays(arrays.layers, names, functions))
 
     def set_weights(
         self,

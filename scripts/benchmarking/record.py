@@ -98,8 +98,13 @@ def print_header(headings: Sequence[str]) -> None:
 
 def print_measurements(rows: Sequence[dict[str, Any]]) -> None:
     """Prints rows of the first table."""
+    print_rows(rows, columns_of(rows))
+
+
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str, str]]) -> None:
+    """Prints rows of a table. A column has a key, a heading and a format."""
     for row in rows:
-        print_row(cell(row, key, form) for key, _, form in columns_of(rows))
+        print_row(cell(row, key, form) for key, _, form in columns)
 
 
 def print_caption(rows: Sequence[dict[str, Any]], machine: str) -> None:

@@ -17,6 +17,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, Callable, NamedTuple
 
+from shared import layer_options
+
 
 class Peer(NamedTuple):
     """How the scripts use a peer.
@@ -50,8 +52,13 @@ PEERS = {
     "openvino": Peer("openvino", step="peers.openvino:step", modes=("inference",), devices=("CPU",)),
 }
 
-# What StackedLSTM's flags are for a peer, which has no other initial states, engines or initializers.
-SETTINGS = {"initial_state": "zeros", "engine": "auto", "weight_initializer": None}
+# What StackedLSTM's flags are for a peer, which has no other initial states, engines, initializers or options.
+SETTINGS = {
+    "initial_state": "zeros",
+    "engine": "auto",
+    "weight_initializer": None,
+    **dict.fromkeys(layer_options.TABLE),
+}
 
 
 def load(name: str) -> Callable[..., Any]:

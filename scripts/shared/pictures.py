@@ -118,3 +118,27 @@ def step_errors(title, errors, baseline, label):
     axes.legend(frameon=False)
     label_axes(axes, "hours the network has seen", label)
     return figure
+
+
+def dots(title, panels):
+    """Draws numbers of several runs: a row per kind of network, with a small dot per run and a large one at their mean.
+
+    Args:
+      title: of the figure.
+      panels: label of the numbers -> {name of the kind -> the numbers of its runs}; the names are those of all panels.
+
+    Returns:
+      A matplotlib Figure.
+    """
+    names = list(next(iter(panels.values())))
+    figure = new_figure(title, 10, 1.6 + 0.35 * len(names))
+    for axes, (label, kinds), (color, marker) in zip(
+        figure.subplots(1, len(panels), sharey=True), panels.items(), STYLES
+    ):
+        for row, values in enumerate(kinds.values()):
+            axes.plot(values, [row] * len(values), color=color, marker="o", markersize=4, alpha=0.45, linestyle="")
+            axes.plot(np.mean(values), row, color=color, marker=marker, markersize=9)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        label_axes(axes, label, "")
+    return figure

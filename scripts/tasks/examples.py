@@ -1,5 +1,7 @@
 """Examples to train on and to predict for, and the batches of an epoch."""
 
+import copy
+
 import numpy as np
 
 BUCKET_STEPS = 4  # Sequences are sorted by length in buckets of so many steps; the order within a bucket is random.
@@ -23,7 +25,9 @@ class Examples:
     def first(self, count):
         """Returns the first `count` examples; all for None. Raises ValueError if there are fewer."""
         check_count(count, len(self))
-        return self if count is None else type(self)(**{name: array[:count] for name, array in self._arrays.items()})
+        part = copy.copy(self)
+        part._arrays = {name: array[:count] for name, array in self._arrays.items()}
+        return part
 
     def feed(self, rows):
         """Returns name -> array of the examples with the numbers `rows`, an int array."""
@@ -40,20 +44,23 @@ class Examples:
 
 
 class Sequences(Examples):
-    """Sequences of integers of different lengths, and named arrays.
+    """Sequences of integers, or of vectors of integers, of different lengths; and named arrays.
 
     A batch is as wide as its longest sequence and is padded with 0. It holds sequences of similar lengths, so that
-    there is little padding. Besides the arrays it has `sequences` int32 [B, T >= 1] and `lengths` int32 [B].
+    there is little padding. Besides the arrays it has `sequences` int32 [B, T >= 1] or [B, T >= 1, N], and `lengths`
+    int32 [B].
     """
 
-    def __init__(self, sequences, **arrays):
-        """Takes a list of lists of int, and arrays whose first axes are as long as it."""
+    def __init__(self, sequences, size=None, **arrays):
+        """Takes a list of lists of int, or of arrays [T, size]; and arrays whose first axes are as long as it."""
         arrays["lengths"] = np.array([len(sequence) for sequence in sequences], np.int32)
         super().__init__(sequences=_objects(sequences), **arrays)
+        self._step_shape = [] if size is None else [size]
 
     def feed(self, rows):
         batch = super().feed(rows)
-        batch["sequences"] = np.zeros([len(rows), max(batch["lengths"], default=1) or 1], np.int32)
+        shape = [len(rows), max(batch["lengths"], default=1) or 1] + self._step_shape
+        batch["sequences"] = np.zeros(shape, np.int32)
         for padded, sequence in zip(batch["sequences"], self["sequences"][rows]):
             padded[: len(sequence)] = sequence
         return batch
@@ -86,6 +93,22 @@ def check_count(count, available):
 def epoch_batches(examples, batch_size, seed, epoch):
     """Returns the batches of an epoch, counted from 0; they depend only on the arguments, so a resumed run has them."""
     return examples.batches(batch_size, np.random.RandomState([seed, epoch]))
+
+
+def share(rows, index, count):
+    """Returns a part of a batch, and the weight of its mean in the mean of the parts.
+
+    Args:
+      rows [B], numbers of examples.
+      index: of the part, 0 to count - 1.
+      count: of the parts.
+
+    Returns:
+      (rows, weight): with the weights, the mean of the parts' means is the mean of the batch. No part is empty; the
+      weight of a part that would be is 0.
+    """
+    part = rows[index::count]
+    return (part, len(part) * count / len(rows)) if len(part) else (rows[:1], 0.0)
 
 
 def describe_row(row):

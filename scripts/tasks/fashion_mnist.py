@@ -60,7 +60,7 @@ class FashionMnist(Classification):
         feeds = {"images": tf.placeholder(tf.uint8, (None,) + IMAGE_SHAPE), "labels": tf.placeholder(tf.uint8, [None])}
         labels = tf.cast(feeds["labels"], tf.int64)
         _, last = recurrent((tf.cast(feeds["images"], tf.float32) - PIXEL_MEAN) / PIXEL_DEVIATION)
-        return self.head(feeds, labels, networks.dense(last, 128, tf.nn.relu))
+        return self.head(feeds, labels, networks.dense(last, 128, tf.nn.relu), training=recurrent.training)
 
     def names(self, examples):
         """The images' numbers, from 0."""

@@ -74,6 +74,7 @@ class Forecast(Task):
             losses=tf.reduce_mean(tf.square(errors[:, trained]), axis=[1, 2]),
             scores=tf.reduce_mean(tf.abs(errors[:, -1]), axis=1) * self._scales.change,
             predictions=predictions,
+            training=recurrent.training,
         )
 
     def step_errors(self, predictions):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping, NamedTuple
 
 import peers
-from stacked_lstm import StackedLSTM, compat, initializers
+from shared import layer_options
+from shared.options import format_value
+from stacked_lstm import BidirectionalLSTM, StackedLSTM, compat, initializers
 from stacked_lstm.compat import tf
 
 
@@ -32,53 +34,146 @@ class Recurrent:
 
     Attributes:
       description: what was built, for people; None before the call.
+      training: the placeholder of the call that switches dropout and zoneout on; None if the layers have neither.
+      engine: name of StackedLSTM's engine; None before the call, and for a peer.
     """
 
-    def __init__(self, hidden_sizes: list[int], peer: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, hidden_sizes: list[int], peer: str | None = None, seed: int = 0, is_trained: bool = True, **options: Any
+    ) -> None:
         """Checks the options.
 
         Args:
           hidden_sizes: widths of the layers.
           peer: a name of `peers.PEERS` that has a `build`; None for StackedLSTM.
-          **options: StackedLSTM's arguments; for a peer those of `peers.SETTINGS`.
+          seed: the masks depend on it, and on the global step.
+          is_trained: whether the network will be trained. Otherwise the graph has no masks.
+          **options: StackedLSTM's arguments, None for its default; for a peer those of `peers.SETTINGS`.
 
         Raises:
-          ValueError: the peer does not have these options.
+          ValueError: the peer does not have these options, or StackedLSTM does not have these values.
         """
         for flag, value in options.items():
-            if peer and value != peers.SETTINGS[flag]:
+            if peer and (value or None) != peers.SETTINGS[flag]:
                 expected = peers.SETTINGS[flag] or "none"
-                raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {value}")
-        self._hidden_sizes, self._peer, self._options = hidden_sizes, peer, options
+                raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {format_value(value)}")
+        self._hidden_sizes, self._peer, self._seed, self._is_trained = hidden_sizes, peer, seed, is_trained
+        self._options = {name: value for name, value in options.items() if value is not None}
+        if not peer:
+            with layer_options.flag_errors():
+                StackedLSTM(hidden_sizes, **self._options)
         self.description: str | None = None
+        self.engine: str | None = None
+        self.training: tf.Tensor | None = None
+        self._lstm: StackedLSTM | BidirectionalLSTM | None = None
 
-    def __call__(self, inputs: tf.Tensor, lengths: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Adds the layers to the graph.
+    def __call__(
+        self, inputs: tf.Tensor, lengths: Any = None, training: Any = None, bidirectional: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Adds the layers to the graph; a further call uses the same variables.
 
         Args:
           inputs: float32 [B, T, I].
           lengths: int32 [B], the number of steps of each sequence; None if each has T.
+          training: bool [], a placeholder; None for a new one if the layers need one.
+          bidirectional: whether each layer reads the sequences in both directions; its outputs are side by side.
 
         Returns:
-          (outputs [B, T, H_L], the output at the last step of each sequence [B, H_L]).
+          (outputs [B, T, H_L], the output at the last step of each sequence [B, H_L]). With `bidirectional`,
+          (outputs [B, T, 2 H_L], None).
 
         Raises:
           ValueError: an engine that cannot run here, or not these layers.
         """
         if self._peer:
-            built = peers.load(peers.PEERS[self._peer].build)(self._hidden_sizes, inputs, lengths)
-            outputs, state = built.outputs, built.state
+            return self._peer_layers(inputs, lengths, bidirectional)
+        if self._is_trained and layer_options.is_random(self._options):
+            self.training = tf.placeholder_with_default(False, []) if training is None else training
+        with layer_options.flag_errors():
+            lstm = self._lstm = self._lstm or self._make_lstm(bidirectional)
+            outputs, state = lstm(inputs, sequence_length=lengths, training=self.training)
+        engine, reason = lstm.engine_used
+        if engine == "cudnn" and not compat.gpu_visible():  # TensorFlow's own message fills a screen.
+            raise ValueError(
+                f"--engine: expected the engine native or graph where TensorFlow sees no GPU, got cudnn ({reason})"
+            )
+        self.engine = engine
+        self.description = f"{type(lstm).__name__} {lstm.hidden_sizes}, engine {engine} ({reason})"
+        if bidirectional:
+            return outputs, None
+        # The state does not have what stands between the last layer and the outputs.
+        is_state = not (self._options.get("residual") or self._options.get("output_dropout"))
+        return outputs, state[-1].h if is_state else _reverse(outputs, lengths)[:, 0]
+
+    def _make_lstm(self, bidirectional: bool) -> StackedLSTM | BidirectionalLSTM:
+        options = self._options
+        if self.training is not None:
+            step = tf.cast(tf.train.get_or_create_global_step(), tf.int64)
+            options = dict(options, seed=self._seed * 2**32 + step)  # A resumed run has the masks it would have had.
+        return (BidirectionalLSTM if bidirectional else StackedLSTM)(self._hidden_sizes, **options)
+
+    def _peer_layers(self, inputs: tf.Tensor, lengths: Any, bidirectional: bool) -> tuple[tf.Tensor, Any]:
+        build = peers.load(peers.PEERS[self._peer].build)
+        if not bidirectional:
+            built = build(self._hidden_sizes, inputs, lengths)
             self.description = f"{self._hidden_sizes} of {built.source}"
-        else:
-            lstm = StackedLSTM(self._hidden_sizes, **self._options)
-            outputs, state = lstm(inputs, sequence_length=lengths)
-            engine, reason = lstm.engine_used
-            if engine == "cudnn" and not compat.gpu_visible():  # TensorFlow's own message fills a screen.
-                raise ValueError(
-                    f"--engine: expected the engine native or graph where TensorFlow sees no GPU, got cudnn ({reason})"
-                )
-            self.description = f"StackedLSTM {lstm.hidden_sizes}, engine {engine} ({reason})"
-        return outputs, state[-1].h
+            return built.outputs, built.state[-1].h
+        for k, size in enumerate(self._hidden_sizes):
+            with tf.variable_scope(f"layer_{k + 1}/forward"):
+                forward = build([size], inputs, lengths)
+            with tf.variable_scope(f"layer_{k + 1}/backward"):
+                backward = build([size], _reverse(inputs, lengths), lengths)
+            inputs = tf.concat([forward.outputs, _reverse(backward.outputs, lengths)], axis=2)
+        self.description = f"{self._hidden_sizes} of {forward.source}, in both directions"
+        return inputs, None
+
+
+def _reverse(series: tf.Tensor, lengths: Any) -> tf.Tensor:
+    """Reverses each sequence of [B, T, N] up to its own end."""
+    return tf.reverse(series, [1]) if lengths is None else tf.reverse_sequence(series, lengths, seq_axis=1)
+
+
+def pooled(outputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """The mean and the largest value of each output over the steps of a sequence.
+
+    Args:
+      outputs: float32 [B, T, N].
+      lengths: int32 [B].
+
+    Returns:
+      float32 [B, 2 N], zeros for sequences without steps.
+    """
+    count = tf.cast(lengths, outputs.dtype)[:, tf.newaxis]
+    is_step = tf.sequence_mask(lengths, tf.shape(outputs)[1], outputs.dtype)[:, :, tf.newaxis]
+    mean = tf.reduce_sum(outputs * is_step, axis=1) / tf.maximum(count, 1)
+    largest = tf.reduce_max(outputs + (is_step - 1) * 1e9, axis=1) * tf.minimum(count, 1)
+    return tf.concat([mean, largest], axis=1)
+
+
+def lookup(table: Any, ids: tf.Tensor, once: bool = False) -> tf.Tensor:
+    """Looks up vectors in an embedding.
+
+    Args:
+      table: variable [N, E]; it may be partitioned into parts of consecutive rows.
+      ids: int [B, T], numbers of rows.
+      once: whether each row is fetched once, and its gradient sent back once. This is for a table on another machine.
+
+    Returns:
+      The vectors, [B, T, E].
+    """
+    if not once:
+        return tf.nn.embedding_lookup(table, ids, partition_strategy="div")
+    distinct, places = tf.unique(tf.reshape(ids, [-1]))
+
+    @tf.custom_gradient
+    def spread(rows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            flat = tf.reshape(dy, [-1, dy.shape.as_list()[-1]])
+            return tf.unsorted_segment_sum(flat, places, tf.shape(distinct)[0])
+
+        return tf.gather(rows, tf.reshape(places, tf.shape(ids))), gradient
+
+    return spread(tf.nn.embedding_lookup(table, distinct, partition_strategy="div"))
 
 
 def dropout(x: tf.Tensor, rate: float, training: tf.Tensor, seed: tuple[int, int]) -> tf.Tensor:

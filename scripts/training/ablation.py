@@ -73,18 +73,19 @@ def train_all(settings):
             errors[state].append(steps)
             weeks.setdefault(f"{state}, seed {settings['seed']}", outcome.predictions)
             rows.append([state, seed, outcome.final["test_mae"]] + list(steps))
-    write_table(os.path.join(settings["train_dir"], TABLE), rows)
+    header = ["initial_state", "seed", "test_mae"] + [f"mae_{k + 1}" for k in range(STEPS)]
+    write_table(os.path.join(settings["train_dir"], TABLE), header, rows)
     draw(settings["train_dir"], outcome.task, errors, weeks)
     return report(rows, errors)
 
 
-def write_table(path, rows):
-    """Writes a CSV file with a row per run: [initial state, seed, test error, error after 1 hour, ..., after STEPS]."""
+def write_table(path, header, rows):
+    """Writes a CSV file with a header and a row per run: what was ablated, the seed, and numbers."""
 
     def write(temporary):
         with open(temporary, "w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["initial_state", "seed", "test_mae"] + [f"mae_{k + 1}" for k in range(STEPS)])
+            writer.writerow(header)
             writer.writerows(row[:2] + [f"{value:.6f}" for value in row[2:]] for row in rows)
 
     with file_errors.named("--train_dir", path, "write"):

@@ -8,6 +8,8 @@ import re
 import shutil
 
 from shared import file_errors
+from stacked_lstm import durable_files
+from stacked_lstm.commands import output_files
 from stacked_lstm.compat import tf
 
 LAST = "model.ckpt"  # Followed by "-" and the step, as `tf.train.Saver` names them.
@@ -17,7 +19,7 @@ STATE = "checkpoint"  # TensorFlow's file, which names the last checkpoint.
 _PARTS = re.compile(r"((?:model|best)\.ckpt-(\d+))\.(index|meta|data-\d{5}-of-\d{5})")
 # What writers that were killed leave: TensorFlow's, `output_files.replace` and `checkpoints.write`.
 _TEMPORARY = re.compile(
-    r".*\.tempstate\d*|checkpoint\.tmp[0-9a-f]+|.*\.ckpt-\d+_temp(_.*)?|.*\.meta\.tmp[0-9a-f]+"
+    r".*\.tempstate\d*|checkpoint\.tmp-?[0-9a-f]+|.*\.ckpt-\d+_temp(_.*)?|.*\.meta\.tmp[0-9a-f]+"
     r"|(history|vocabulary|projector_config|ablation)\.tmp-\d+\.(json|txt|pbtxt|csv)|\w+\.tmp-\d+\.png|\.writing-.*"
 )
 
@@ -99,6 +101,30 @@ def restore_newest(saver: tf.train.Saver, session: tf.Session, train_dir: str) -
 def start_anew(train_dir: str) -> str:
     """How to start a run anew, for the end of a message."""
     return f"to start anew, delete {train_dir} or choose another --train_dir"
+
+
+def flush(path: str) -> None:
+    """Waits until a checkpoint, which TensorFlow has written, is on the disk."""
+    for name in sorted(glob.glob(glob.escape(path) + ".*")):
+        if _PARTS.fullmatch(os.path.basename(name)):
+            durable_files.flush(name)
+    durable_files.flush(os.path.dirname(os.path.abspath(path)))
+
+
+def write_state(path: str) -> None:
+    """Makes the file `checkpoint` name a checkpoint, by its name in the directory, which may move.
+
+    TensorFlow's own function does not wait for the disk.
+    """
+    directory, name = os.path.split(path)
+    # For a relative directory, TensorFlow would take the name as relative to the working directory.
+    text = str(tf.train.generate_checkpoint_state_proto(os.path.abspath(directory), name))
+
+    def write(temporary: str) -> None:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    output_files.replace(os.path.join(directory, STATE), write)
 
 
 def keep_newest(train_dir: str, count: int, step: int) -> None:

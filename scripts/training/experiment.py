@@ -11,7 +11,7 @@ from typing import Any, Mapping, NamedTuple
 import numpy as np
 
 import peers
-from shared import file_errors, pictures
+from shared import file_errors, layer_options, pictures
 from shared.options import format_value
 from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
@@ -39,16 +39,19 @@ class Outcome(NamedTuple):
 
 
 def recurrent_layers(settings: Mapping[str, Any], **changes: Any) -> networks.Recurrent:
-    """Makes the `networks.Recurrent` that the settings, flag -> value, ask for; `changes` count more."""
-    names = ("hidden_sizes", "peer") + tuple(peers.SETTINGS)
-    return networks.Recurrent(**{name: changes.get(name, settings[name]) for name in names})
+    """Makes the `networks.Recurrent` that the settings, flag -> value, ask for; `changes` are arguments of it."""
+    names = ("hidden_sizes", "peer", "seed") + tuple(peers.SETTINGS)
+    return networks.Recurrent(**dict({name: settings[name] for name in names}, **changes))
 
 
-def run(settings):
+def run(settings, make_trainer=Trainer, device=None, build=None):
     """Trains, or goes on training, and writes everything to --train_dir.
 
     Args:
       settings: flag -> value.
+      make_trainer: a function with the arguments of `trainer.Trainer` that returns one.
+      device: the device of the network, as for `tf.device`; None for TensorFlow's choice.
+      build: a function that builds the network, with the arguments of `Task.build` of a class; None for that method.
 
     Returns:
       `Outcome`.
@@ -67,9 +70,9 @@ def run(settings):
         task = TASKS[settings["task"]](settings)
         prepare(task, past)
         describe(task, settings)
-        with tf.Graph().as_default():
+        with tf.Graph().as_default(), tf.device(device):
             tf.set_random_seed(settings["seed"])
-            network = task.build(recurrent)
+            network = build(task, recurrent) if build else task.build(recurrent)
             print(f"network: {recurrent.description}")
             print(f"results: {train_dir}", flush=True)
             if is_new:  # Bad data leave no directory.
@@ -78,7 +81,7 @@ def run(settings):
             past.create()
             task.save()
             summaries.write_projector(train_dir, task.embeddings())
-            predictions = train_and_draw(network, task, past, settings)
+            predictions = train_and_draw(network, task, past, settings, make_trainer)
     final = dict(past.summary(task.METRIC), **dict(task.baselines, **task.test_scores(predictions)))
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
     return Outcome(final, task, predictions)
@@ -115,19 +118,20 @@ def read_data(task):
         task.read()
 
 
-def train_and_draw(network, task, past, settings):
+def train_and_draw(network, task, past, settings, make_trainer):
     """Trains to the end, and writes everything; returns the predictions for the test examples at the best epoch."""
     train_dir = settings["train_dir"]
     arguments = [settings[name] for name in ("batch_size", "learning_rate", "seed", "train_dir")]
     kept = CHECKPOINTS_KEPT if task.validation is None else 1  # Besides the best one.
-    with contextlib.closing(Trainer(network, task.train, *arguments, kept, settings.get("weight_decay", 0))) as trainer:
+    decay = settings.get("weight_decay", 0)
+    with contextlib.closing(make_trainer(network, task.train, *arguments, kept, decay)) as trainer:
         if trainer.note:
             print(trainer.note)
         past.forget_after(trainer.step)
         if past.rows:
             trainer.keep_best(past.best()["global_step"])
         fit(trainer, task, past, settings)
-        predictions = trainer.predict(task.test, find_checkpoint(train_dir))
+        predictions = trainer.predict(task, find_checkpoint(train_dir))
         trainer.show(draw(task, past, predictions, settings))
     return predictions
 
@@ -168,7 +172,7 @@ def fit(trainer, task, past, settings):
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             bar.update()
 
-        for epoch in range(trainer.step // trainer.steps_per_epoch + 1, settings["epochs"] + 1):
+        for epoch in range(len(past.rows) + 1, settings["epochs"] + 1):
             if past.epochs_since_best() >= settings.get("patience", float("inf")):
                 bar.write(f"no better validation loss since epoch {past.best()['epoch']}: stopped")
                 break
@@ -190,11 +194,13 @@ def fit(trainer, task, past, settings):
 
 def epoch_line(row, metric):
     """A row of the history for people."""
-    parts = [f"epoch {row['epoch']:2}, {row['seconds']:.1f} s"]
-    for part in PARTS:
-        if part + "_loss" in row:
-            parts.append(f"{part} loss {row[part + '_loss']:.4f} {metric} {row[f'{part}_{metric}']:.4f}")
-    return " | ".join(parts)
+    return f"epoch {row['epoch']:2}, {row['seconds']:.1f} s | {scores_line(row, metric)}"
+
+
+def scores_line(row, metric):
+    """The losses and scores of a row for people."""
+    parts = [part for part in PARTS if part + "_loss" in row]
+    return " | ".join(f"{part} loss {row[part + '_loss']:.4f} {metric} {row[f'{part}_{metric}']:.4f}" for part in parts)
 
 
 def draw(task, past, predictions, settings):
@@ -246,7 +252,8 @@ def read_settings(train_dir):
     Raises:
       ValueError: the directory is not that of a run, or of a run with other flags.
     """
-    settings = dict(history.read_flags(train_dir), train_dir=train_dir)
+    settings = dict(dict.fromkeys(layer_options.TABLE), **history.read_flags(train_dir))  # Early runs lack these.
+    settings["train_dir"] = train_dir
     is_known = settings.get("task") in list(TASKS)  # A list also takes what no dictionary can have as a key.
     missing = [name for name in identity_flags(settings["task"]) if name not in settings] if is_known else []
     if missing or not is_known:
@@ -270,7 +277,7 @@ def predict(task, examples, checkpoint, engine="auto", flag="--train_dir"):
       ValueError: there is no checkpoint, it is damaged, or it is of another network.
     """
     with tf.Graph().as_default(), tf.Session() as session:
-        network = task.build(recurrent_layers(task.settings, engine=engine))
+        network = task.build(recurrent_layers(task.settings, engine=engine, is_trained=False))
         checkpoints.restore(tf.train.Saver(), session, checkpoint, flag)
         (predictions,) = evaluate(session, network, examples, ["predictions"])
     return predictions

@@ -6,6 +6,7 @@ import statistics
 
 from shared import file_errors
 from shared.options import format_value
+from stacked_lstm import durable_files
 from stacked_lstm.commands import output_files
 from tasks.task import PARTS
 from training import checkpoints
@@ -50,6 +51,7 @@ class History:
         """Makes the directory and the file. This comes before the first checkpoint, which would be refused without."""
         with file_errors.named("--train_dir", self._directory, "write"):
             os.makedirs(self._directory, exist_ok=True)
+            durable_files.flush(os.path.dirname(os.path.abspath(self._directory)))
         self._write()
 
     def check_rows(self, names):

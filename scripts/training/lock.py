@@ -50,6 +50,15 @@ def hold(directory: str) -> Iterator[None]:
         yield
 
 
+def is_held(directory: str) -> bool:
+    """Whether another process, or another run of this one, has the lock of a directory."""
+    path = os.path.join(directory, FILE)
+    if not fcntl or not os.path.isfile(path):
+        return False
+    with open(path, encoding="utf-8") as file:
+        return not _lock(file)
+
+
 def _lock(file) -> bool:
     """Locks an open file; returns False if someone else has it."""
     try:

@@ -9,9 +9,11 @@ from typing import Any
 from absl import flags
 
 import peers
+from shared import layer_options
 from shared.options import Option, format_value
 from stacked_lstm.commands import choices
 from tasks import TASKS
+from training import cluster
 
 _COUNT = {"lower_bound": 1}
 _TYPES = {"boolean": bool, "enum": str, "float": (int, float), "integer": int, "list": list, "string": str}
@@ -40,6 +42,11 @@ OPTIONS = (
     Option("string", "train_dir", None,
            "Directory of the results. If it has a checkpoint, training resumes (default: runs/TASK, or runs/TASK-PEER "
            "with --peer)."),
+    *layer_options.OPTIONS,
+    Option("integer", "replicas", None,
+           "Share each batch between this number of GPUs, or of CPU devices without a GPU (default: one device).",
+           _COUNT, trains="training.replicas"),
+    *cluster.OPTIONS,
 )  # fmt: skip
 
 _VALIDATORS = {
@@ -76,7 +83,9 @@ def check_saved_flags(saved: dict[str, Any]) -> None:
         if option.identity and option.name != "task" and saved[option.name] is not None:
             value, kind = saved[option.name], _TYPES[option.kind]
             is_valid = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-            if option.kind == "list":
+            if option.name in layer_options.TABLE:
+                is_valid = layer_options.is_valid(option.name, value)
+            elif option.kind == "list":
                 is_valid = is_valid and bool(value) and all(type(size) is int and size > 0 for size in value)
             if "enum_values" in option.domain:
                 is_valid = is_valid and value in option.domain["enum_values"]
@@ -105,19 +114,25 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
             raise ValueError(
                 f"--{option.name}: expected none with --task={values.task}, got {values[option.name].value}"
             )
-    settings = dict({name: None for name in known}, **task.defaults())
+    settings = dict({option.name: option.default for option in OPTIONS}, **task.defaults())
     settings["train_dir"] = os.path.join("runs", "-".join(filter(None, [values.task, values.peer])))
     if values.peer:
         settings.update(peers.SETTINGS)
     present = {name: values[name].value for name in known if values[name].value is not None}
     settings.update(present)
+    if not settings["job_name"]:
+        settings.update(cluster.read_environment(os.environ))
     for module in trainers(settings):
         module.adapt(settings, present)
     settings["hidden_sizes"] = [int(size) for size in settings["hidden_sizes"]]
+    for name in layer_options.TABLE:
+        if name in present:
+            settings[name] = layer_options.parse(name, present[name])
     return settings
 
 
 def trainers(settings: dict[str, Any]) -> list[Any]:
     """The modules that train instead of `training.experiment`, as the flags ask for; none as a rule."""
-    options = [option for option in TASKS[settings["task"]].OPTIONS if option.trains and settings[option.name]]
+    every = OPTIONS + TASKS[settings["task"]].OPTIONS
+    options = [option for option in every if option.trains and settings[option.name]]
     return [importlib.import_module(option.trains) for option in options]

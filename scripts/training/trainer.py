@@ -8,7 +8,7 @@ import numpy as np
 from shared import file_errors
 from stacked_lstm.compat import tf
 from tasks.examples import epoch_batches
-from training import checkpoints, summaries
+from training import checkpoints, optimizer, summaries
 
 CHECKPOINTS_KEPT = 3
 SAVE_SECONDS = 10  # Between checkpoints within an epoch; there is also one at the end of each epoch.
@@ -28,6 +28,8 @@ class Trainer:
       last_checkpoint: path.
       note: a line that says why it goes on from another checkpoint than the last one; None if it does not.
     """
+
+    _config = None  # Of the session.
 
     def __init__(
         self, network, examples, batch_size, learning_rate, seed, train_dir, kept=CHECKPOINTS_KEPT, weight_decay=0.0
@@ -49,28 +51,36 @@ class Trainer:
           OSError: a file cannot be written.
         """
         self._network, self._examples, self._batch_size, self._seed = network, examples, batch_size, seed
-        self.steps_per_epoch = -(-len(examples) // batch_size)
-        self._loss = tf.reduce_mean(network.losses)
-        global_step = tf.train.get_or_create_global_step()
-        self._train_op = tf.train.AdamOptimizer(learning_rate).minimize(self._loss, global_step)
-        if weight_decay:
-            with tf.control_dependencies([self._train_op]):
-                self._train_op = _decay(1 - learning_rate * weight_decay)
-        floats = [v for v in tf.global_variables() if v.dtype.is_floating]
-        self._finite = {v.op.name: tf.reduce_all(tf.is_finite(v)) for v in floats}
-        self._saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
         self._train_dir, self._kept = train_dir, kept
-        self._session = tf.Session()
-        self._session.run(tf.global_variables_initializer())
+        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self._global_step = tf.train.get_or_create_global_step()
+        self._loss, self._train_op = self._minimize(learning_rate, weight_decay)
+        floats = [v for v in tf.global_variables() if v.dtype.is_floating]
+        self._finite = {}
+        for variable in floats:
+            with tf.colocate_with(variable):  # A parameter server then sends one bit, not the variable.
+                self._finite[variable.op.name] = tf.reduce_all(tf.is_finite(variable))
+        self._saver = tf.train.Saver(max_to_keep=None)
         checkpoints.remove_leftovers(train_dir)
-        self.last_checkpoint, self.note = checkpoints.restore_newest(self._saver, self._session, train_dir)
-        self.step = int(self._session.run(global_step))
+        self._start()
         self._events = summaries.EventFile(train_dir, tf.get_default_graph())
         self._events.start_after(self.step)
         if self.last_checkpoint is None:
             self.save()
         else:
             checkpoints.keep_newest(train_dir, kept, self.step)
+
+    def _minimize(self, learning_rate, weight_decay):
+        """Adds the loss and a training step to the graph; returns them."""
+        loss = tf.reduce_mean(self._network.losses)
+        return loss, optimizer.Adam(learning_rate, weight_decay).minimize(loss, self._global_step)
+
+    def _start(self):
+        """Opens the session; the variables have the values of the newest intact checkpoint, or else new ones."""
+        self._session = tf.Session(config=self._config)
+        self._session.run(tf.global_variables_initializer())
+        self.last_checkpoint, self.note = checkpoints.restore_newest(self._saver, self._session, self._train_dir)
+        self.step = int(self._session.run(self._global_step))
 
     def train_epoch(self, on_batch):
         """Trains to the end of the epoch.
@@ -96,18 +106,21 @@ class Trainer:
         return (time.monotonic() - begin) * self.steps_per_epoch / len(batches)
 
     def _train(self, arrays):
-        feed_dict = _feed_dict(self._network, arrays)
-        if self._network.training is not None:
-            feed_dict[self._network.training] = True
-        loss, _ = self._session.run([self._loss, self._train_op], feed_dict)
+        loss, _ = self._session.run([self._loss, self._train_op], self._training_feed(arrays))
         self.step += 1
+        self._check_loss(loss, arrays)
+        return float(loss)
+
+    def _training_feed(self, arrays):
+        return training_feed(self._network, arrays)
+
+    def _check_loss(self, loss, arrays):
         if not np.isfinite(loss):
             bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
             why = "".join(f", the batch's {name} hold NaN or Inf" for name in bad)
             self._stop(f"the loss is {loss}" + (why or " (a smaller --learning_rate may help)"))
         if self.step % SUMMARY_STEPS == 0:
             self.summarize({"batch_loss": loss})
-        return float(loss)
 
     def evaluate(self, examples):
         """Returns the mean loss and the mean score over `examples`.
@@ -124,6 +137,8 @@ class Trainer:
     def save(self):
         """Writes a checkpoint to go on from; TensorBoard has all events up to it then.
 
+        The checkpoint is on the disk before the file `checkpoint` names it and before older ones are removed.
+
         Raises:
           FloatingPointError: a variable is not finite; nothing is written.
           OSError: a file cannot be written.
@@ -132,7 +147,9 @@ class Trainer:
         self._events.flush()
         path = os.path.join(self._train_dir, checkpoints.LAST)
         with file_errors.named("--train_dir", f"{path}-{self.step}", "write"):
-            self.last_checkpoint = self._saver.save(self._session, path, self.step)
+            self.last_checkpoint = self._saver.save(self._session, path, self.step, write_state=False)
+            checkpoints.flush(self.last_checkpoint)
+            checkpoints.write_state(self.last_checkpoint)
         checkpoints.keep_newest(self._train_dir, self._kept, self.step)
 
     def save_best(self):
@@ -140,7 +157,7 @@ class Trainer:
         self._check_finite()
         path = os.path.join(self._train_dir, checkpoints.BEST % self.step)
         with file_errors.named("--train_dir", path, "write"):
-            self._saver.save(self._session, path, write_state=False)
+            checkpoints.flush(self._saver.save(self._session, path, write_state=False))
 
     def keep_best(self, step):
         """Deletes the best checkpoints of other steps than `step`."""
@@ -151,10 +168,13 @@ class Trainer:
         if bad:
             self._stop(f"the loss is finite, but not {', '.join(bad)}")
 
-    def predict(self, examples, checkpoint):
-        """Returns the predictions of a checkpoint. Its weights stay in the session, so training ends with this."""
+    def predict(self, task, checkpoint):
+        """Returns the predictions of a checkpoint for the test examples of a task.
+
+        The weights stay in the session, so training ends with this.
+        """
         checkpoints.restore(self._saver, self._session, checkpoint)
-        (predictions,) = evaluate(self._session, self._network, examples, ["predictions"])
+        (predictions,) = evaluate(self._session, self._network, task.test, ["predictions"])
         return predictions
 
     def summarize(self, scalars):
@@ -177,16 +197,16 @@ class Trainer:
         )
 
 
-def _decay(factor):
-    """An op that multiplies all trainable matrices by a factor.
-
-    Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101.
-    """
-    return tf.group(*[tf.assign(v, v * factor) for v in tf.trainable_variables() if v.shape.ndims == 2])
-
-
 def _feed_dict(network, arrays):
     return {network.feeds[name]: array for name, array in arrays.items()}
+
+
+def training_feed(network, arrays):
+    """Returns placeholder -> array of a network for a training step."""
+    feed_dict = _feed_dict(network, arrays)
+    if network.training is not None:
+        feed_dict[network.training] = True
+    return feed_dict
 
 
 def evaluate(session, network, examples, fields):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 import stat
 from typing import Any, BinaryIO, Dict, Iterator, NamedTuple, NoReturn
 
@@ -53,6 +54,7 @@ def _first_sentence(error: Exception) -> str:
     """The error without the advice after its first sentence, which is for callers of the library that raised it."""
     text = " ".join(str(error).split())
     text = text.split(". ")[0].split(": perhaps ")[0].rstrip(".: ")
+    text = re.sub("Unable to open table file .*: ", "", text).replace("an sstable", "the index of a checkpoint")
     return f"{type(error).__name__}: {text}".rstrip(": ")
 
 

@@ -25,6 +25,7 @@ class Format(NamedTuple):
       has_directions: whether a file says in which direction its layers read a sequence.
       always_has_biases: whether layers without biases do not exist, so that they get zeros.
       has_initial_states: whether a file can hold what layers start from.
+      options: names of options of `StackedLSTM` that have no arrays, and that the program of such a file may have.
 
     Example:
       >>> entry = stacked_lstm.checkpoints.FORMATS["pytorch"]
@@ -39,6 +40,7 @@ class Format(NamedTuple):
     has_directions: bool = False
     always_has_biases: bool = False
     has_initial_states: bool = False
+    options: tuple[str, ...] = ()
 
     def codec(self) -> Codec:
         """The functions that read and write such files. Imports their module."""
@@ -53,6 +55,7 @@ FORMATS = {
         layout=layouts.OWN,
         is_tensorflow_checkpoint=True,
         has_initial_states=True,
+        options=("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip"),
     ),
     "rnn_cell": Format(
         module="tensorflow_checkpoints",
@@ -60,6 +63,7 @@ FORMATS = {
         layout="rnn_cell",
         is_tensorflow_checkpoint=True,
         always_has_biases=True,
+        options=("residual", "cell_clip", "projection_clip"),
     ),
     "cudnn_compatible": Format(
         module="tensorflow_checkpoints",

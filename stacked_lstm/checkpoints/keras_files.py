@@ -39,6 +39,7 @@ from stacked_lstm.checkpoints.limits import Budget
 MEMBER = "model.weights.h5"  # The file of weights in a .keras file.
 _KEYS = ("kernel", "recurrent_kernel", "bias")
 _KEYS_BY_NUMBER = dict(zip("012", _KEYS))
+_UNDESCRIBED = "no config: assumed to have tanh and sigmoid and, except in a Bidirectional, to read forward"
 _LSTM = re.compile(r"(?:forward_|backward_)?(?:cu_dnn)?lstm(?:_cell)?(?:_\d+)?")
 
 
@@ -115,7 +116,7 @@ def _location(scope: str, names: Mapping[str, str], content: Content) -> Locatio
         return None  # The arrays of a GRU have the same names.
     location = Location(scope, "", layout, names, direction_of(scope))
     if content.container.descriptions is None:
-        return location
+        return location._replace(remark=_UNDESCRIBED)
     description = keras_configs.find_description(content.container.descriptions, scope)
     if description is None:  # What a layer of a subclassed model computes is known to its program only.
         return location._replace(status=VARIANT, remark="the config in the file does not describe it")

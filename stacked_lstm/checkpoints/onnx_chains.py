@@ -6,7 +6,15 @@ from typing import Any, Iterator, NamedTuple
 
 from stacked_lstm.checkpoints.onnx_graphs import DOMAINS, MOVES, Model, Scope, describe
 
-_HARMLESS = MOVES + ("Dropout",)  # Ops between two layers that leave them a stack.
+_HARMLESS = MOVES + ("Dropout",)  # Ops between two layers that leave them a stack, except for the next.
+
+
+def _reverses(model: Model, scope: Scope, node: Any) -> bool:
+    """Whether a node is a Slice that reads backward, or may do so."""
+    if node.op_type != "Slice" or len(node.input) < 5 or not node.input[4]:
+        return False
+    steps = model.constant(scope, node.input[4])
+    return isinstance(steps, str) or bool((steps < 0).any())
 
 
 class Link(NamedTuple):
@@ -40,7 +48,8 @@ def links(model: Model) -> Iterator[Link]:
         moved = {
             sources.get(key, f"the input {key[1]}") for key in (inputs if node.op_type == "Concat" else inputs[:1])
         }
-        source = moved.pop() if node.op_type in _HARMLESS and len(moved) == 1 else describe(node)
+        is_harmless = node.op_type in _HARMLESS and not _reverses(model, scope, node)
+        source = moved.pop() if is_harmless and len(moved) == 1 else describe(node)
         outputs = dict.fromkeys([name for name in node.output if name], source)
         if node.op_type == "LSTM" and node.domain in DOMAINS:
             x = inputs[0]

@@ -74,7 +74,16 @@ def load(path: str, max_bytes: int | None) -> Content:
             budget = Budget(path, max_bytes)
         onnx_external_data.embed(Model(onnx, proto, budget), path, budget)
         onnx.checker.check_model(proto)
-        return _content(Model(onnx, proto, budget))
+        return _content(Model(onnx, _without_functions(proto), budget))
+
+
+def _without_functions(proto: Any) -> Any:
+    """A model whose nodes that call functions of the model are replaced by the nodes of these functions."""
+    if not proto.functions:
+        return proto
+    import onnx.inliner
+
+    return onnx.inliner.inline_local_functions(proto)
 
 
 def _content(model: Model) -> Content:

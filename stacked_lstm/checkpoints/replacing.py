@@ -7,12 +7,7 @@ import shutil
 import stat
 from typing import Callable
 
-try:
-    import fcntl
-except ImportError:  # Not on Windows, where folders can be neither locked nor flushed.
-    fcntl = None  # type: ignore[assignment]
-
-from stacked_lstm import checks
+from stacked_lstm import checks, durable_files
 from stacked_lstm.checkpoints.files import Arrays, Content, existing_files, file_errors, same_bits
 from stacked_lstm.temporary_folders import temporary_folder
 
@@ -74,24 +69,12 @@ def write(
             source = os.path.join(temporary, name)
             if os.path.exists(target):
                 shutil.copymode(target, source)
-            _flush(source)
+            durable_files.flush(source)
         for name, target in zip(names, targets):
-            os.replace(os.path.join(temporary, name), target)
-            _flush(os.path.dirname(target))
+            durable_files.replace(os.path.join(temporary, name), target)
     for name in existing_files(path):  # The checkpoint that was here had other shards, or was a file of version 1.
         if os.path.realpath(name) not in targets:
             os.remove(name)
-
-
-def _flush(path: str) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
-    if fcntl is None:
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_same_arrays(path: str, arrays: Arrays, reread: Arrays) -> None:

@@ -14,7 +14,7 @@ from typing import Sequence
 
 import numpy as np
 
-from stacked_lstm import checks, layouts
+from stacked_lstm import checks, durable_files, layouts
 from stacked_lstm.checkpoints import cell_variables, files, initial_states, variables
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
@@ -36,7 +36,9 @@ def load(path: str, max_bytes: int | None) -> Content:
     Its container is the graph of objects of a tf.train.Checkpoint; None without one.
     """
     with files.file_errors(path, "a TensorFlow checkpoint"):
-        prefix = (tf.train.latest_checkpoint(path) if os.path.isdir(path) else None) or path
+        prefix = tf.train.latest_checkpoint(path) if os.path.isdir(path) else path
+        if not prefix:
+            raise ValueError("a folder whose file `checkpoint` names no checkpoint that exists")
         sizes = []
         for name in files.existing_files(prefix):
             with files.open_regular(name) as file:
@@ -155,6 +157,8 @@ def finish(path: str) -> None:
                 os.remove(leftover)
     if latest(path) is None:
         tf.train.update_checkpoint_state(folder, name)
+        durable_files.flush(os.path.join(folder, "checkpoint"))
+        durable_files.flush(folder)
 
 
 def latest(path: str) -> str | None:

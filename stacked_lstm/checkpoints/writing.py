@@ -14,6 +14,7 @@ from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import Format, find_format
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, check_fits, runtime_forget_bias
 from stacked_lstm.checkpoints.reading import Path, load, select_layers
+from stacked_lstm.layer_arrays import check_options
 
 Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
 
@@ -118,8 +119,9 @@ def write(
 
     Raises:
       ValueError: layers that do not form a stack or do not fit the template; peepholes, a projection
-        or an initial state that the format lacks; names that are in use, or by which the layers would not be found
-        again; a file that exists or cannot be written. No file has changed then.
+        or an initial state that the format lacks; options such as zoneout that programs with such a file do not have;
+        names that are in use, or by which the layers would not be found again; a file that exists or cannot be
+        written. No file has changed then.
 
     Example:
       >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
@@ -176,7 +178,9 @@ def plan(
       {'layers/lstm/cell/vars/0': (2, 12), 'layers/lstm/cell/vars/1': (3, 12)}
     """
     path = str(path)
-    entry, layers = find_format(path, format, "checkpoints.write"), stacks.checkpoint_layers(layers)
+    entry = find_format(path, format, "checkpoints.write")
+    check_options(layers, entry.options, f"a file of {entry.layout}", "checkpoints.write")
+    layers = stacks.checkpoint_layers(layers)
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.write", "forget_bias")
     if other_arrays and (not entry.is_tensorflow_checkpoint or template is not None):

@@ -10,10 +10,11 @@ This module imports no TensorFlow, so that `--help` answers at once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Sequence
 
 from absl import app, flags
 
@@ -42,16 +43,37 @@ def run(define_flags: Callable[[flags.FlagValues], None], main: Callable[..., No
                 raise ValueError(f"expected flags only, got {' '.join(argv[1:])}")
             main(flags.FLAGS, *[argv[1:]] * takes_files)
 
-    app.run(check_and_run, flags_parser=parse)
+    app.run(check_and_run, flags_parser=functools.partial(parse, takes_files=takes_files))
 
 
-def parse(argv: list[str]) -> list[str]:
-    """Parses the flags of a command line, whose first entry is the script; returns the other arguments."""
+def parse(argv: list[str], takes_files: bool = False) -> list[str]:
+    """Parses the flags of a command line, whose first entry is the script; returns the other arguments.
+
+    Args:
+      argv: the command line.
+      takes_files: as in `run`.
+    """
     with one_line_errors(argv[0]):
         try:
             return flags.FLAGS(argv)
         except SystemExit:  # absl exits with 1 after --help.
             sys.exit(0)
+        except flags.IllegalFlagValueError as error:  # Such as a missing flag, whose value the program was given bare.
+            extra = [] if takes_files else _first_argument(argv[1:])
+            if extra:
+                raise ValueError(f"expected flags only, got {' '.join(extra)}") from error
+            raise
+
+
+def _first_argument(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments from the first one that is neither a flag nor the value of the flag before it."""
+    is_value = False
+    for k, argument in enumerate(arguments):
+        if not is_value and not argument.startswith("-"):
+            return arguments[k:]
+        name = argument.lstrip("-")
+        is_value = not is_value and name in flags.FLAGS and not flags.FLAGS[name].boolean
+    return []
 
 
 @contextlib.contextmanager

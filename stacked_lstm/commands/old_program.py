@@ -124,7 +124,7 @@ class _Mover(libcst.CSTTransformer):
             nn = libcst.Attribute(libcst.Name(self._tensorflow or "tf"), libcst.Name("nn"))
             return updated_node.with_changes(value=nn)
         parent = self.get_metadata(metadata.ParentNodeProvider, original_node)
-        if isinstance(parent, libcst.Attribute):
+        if isinstance(parent, libcst.Attribute) or self._is_needless_name(parent):
             return updated_node
         new = old_names.new_module(name)
         if new:
@@ -141,8 +141,11 @@ class _Mover(libcst.CSTTransformer):
                 statements.extend(self._move_import_from(old))
             elif isinstance(old, libcst.Import):
                 statements.extend(self._move_import(old))
-            else:
+            elif not self._is_needless_name(old):
                 statements.append(new)
+        if not statements and not matchers.findall(original_node, matchers.Comment()):
+            return libcst.RemoveFromParent()
+        statements = statements or list(original_node.body)
         if len(statements) == len(updated_node.body):
             return updated_node.with_changes(body=statements)
         lines = [libcst.SimpleStatementLine([statement]) for statement in statements]
@@ -176,9 +179,11 @@ class _Mover(libcst.CSTTransformer):
             elif home:
                 moved.setdefault(home, []).append(alias.with_changes(comma=_NO_COMMA))
             else:
+                if self._is_needless(node, name, alias.evaluated_alias or alias.evaluated_name):
+                    continue
                 kept.append(alias.with_changes(comma=_NO_COMMA))
                 self._remark(node, name)
-        if not moved:
+        if not moved and len(kept) == len(node.names):
             return [node]
         if not kept and len(moved) == 1 and old_names.new_module(module):
             return [node.with_changes(module=_name(*moved))]  # Comments between the names stay.
@@ -198,10 +203,36 @@ class _Mover(libcst.CSTTransformer):
             if new:
                 package, last = old_names.split(new)
                 statements.append(libcst.ImportFrom(_name(package), [_alias(last, bound or "")]))
-            else:
+            elif not (bound and self._is_needless(node, name, bound)):
                 self._remark(node, name, "import it under a name, with `as`" if old_names.new_module(name) else None)
                 kept.append(alias.with_changes(comma=_NO_COMMA))
         return ([node.with_changes(names=kept)] if kept else []) + statements
+
+    def _is_needless_name(self, node: libcst.CSTNode) -> bool:
+        """Returns whether a statement such as `contrib = tf.contrib` is needless; see `_is_needless`."""
+        if not isinstance(node, libcst.Assign) or len(node.targets) > 1:
+            return False
+        bound = _text(node.targets[0].target)
+        return "." not in bound and self._is_needless(node, self._complete(node.value)[1], bound)
+
+    def _is_needless(self, node: libcst.CSTNode, name: str, bound: str) -> bool:
+        """Returns whether a statement binds tf.contrib to a name whose every use moves to another module."""
+        scope: Any = self.get_metadata(metadata.ScopeProvider, node, None)
+        if not scope or old_names.split(name) != ("tensorflow", "contrib"):
+            return False
+        assignments = list(scope[bound])
+        return len(assignments) == 1 and all(self._moves(access.node) for access in assignments[0].references)
+
+    def _moves(self, node: Any) -> bool:
+        """Returns whether a name, or an attribute of it, moves to another module."""
+        while True:
+            name = self._complete(node)[1]
+            if old_names.home(name) or old_names.new_module(name) or old_names.is_nn_loop(name):
+                return True
+            parent = self.get_metadata(metadata.ParentNodeProvider, node)
+            if not isinstance(parent, libcst.Attribute) or parent.value is not node:
+                return False
+            node = parent
 
     def _remark(self, node: libcst.CSTNode, name: str, advice: str | None = None) -> None:
         advice = advice or old_names.remark(name)

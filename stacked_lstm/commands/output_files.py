@@ -1,13 +1,17 @@
-"""Files that commands write: each is complete or absent."""
+"""Files that commands write: each is complete or absent, also if the process is killed or the machine stops."""
 
 from __future__ import annotations
 
 import os
 from typing import Callable
 
+from stacked_lstm import durable_files
+
 
 def replace(path: str, write: Callable[[str], None]) -> None:
     """Writes a file under a temporary name, which no other process has, and then gives it its name.
+
+    When it returns, the file and its name are on the disk.
 
     Args:
       path: the file's name.
@@ -17,7 +21,8 @@ def replace(path: str, write: Callable[[str], None]) -> None:
     temporary = f"{base}.tmp-{os.getpid()}{extension}"
     try:
         write(temporary)
-        os.replace(temporary, path)
+        durable_files.flush(temporary)
+        durable_files.replace(temporary, path)
     except BaseException:
         if os.path.exists(temporary):
             os.remove(temporary)

@@ -17,6 +17,7 @@ import time
 from typing import IO, NamedTuple, Sequence
 
 SECONDS = 300  # A build takes about 15.
+FLAGS_VARIABLE = "STACKED_LSTM_CXXFLAGS"
 _COMPILERS = ("g++", "clang++", "c++")
 # TensorFlow's headers need TensorFlow's flags, and none for the processor, which would change their memory layout.
 _KERNEL_FLAGS = ["-std=c++17", "-O3", "-Wall", "-march=native"]
@@ -34,6 +35,7 @@ class Toolchain(NamedTuple):
       compile_flags, link_flags: those of other libraries that the library needs, such as TensorFlow.
       libraries: the versions of these.
       processor: the machine and the features of its processor, a tuple of strings.
+      kernel_flags: the user's flags for the kernels, after all others.
     """
 
     command: list[str]
@@ -42,6 +44,7 @@ class Toolchain(NamedTuple):
     link_flags: list[str]
     libraries: str
     processor: tuple[str, ...]
+    kernel_flags: list[str]
 
 
 class BuildError(RuntimeError):
@@ -52,7 +55,18 @@ def toolchain(compile_flags: Sequence[str] = (), link_flags: Sequence[str] = (),
     """Returns the `Toolchain` of this machine with these fields; raises BuildError if there is no compiler."""
     command = _compiler()
     (version,) = _outputs([command + ["--version"]])
-    return Toolchain(command, version, list(compile_flags), list(link_flags), libraries, _processor())
+    return Toolchain(
+        command, version, list(compile_flags), list(link_flags), libraries, _processor(), _words(FLAGS_VARIABLE)
+    )
+
+
+def _words(variable: str) -> list[str]:
+    """The words of an environment variable, with the quotes of a shell."""
+    value = os.environ.get(variable, "")
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise BuildError(f"the environment variable {variable} is no list of words: {value!r} ({error})") from error
 
 
 def _compiler() -> list[str]:
@@ -91,7 +105,7 @@ def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
     abi = [flag for flag in tools.compile_flags if "_GLIBCXX_USE_CXX11_ABI" in flag]
     # Reading TensorFlow's headers takes half of the time. The sources that need them are therefore compiled as one, and
     # first, because that takes longest.
-    jobs = [(source, _KERNEL_FLAGS + abi) for source in sources if not _has_ops(source)]
+    jobs = [(source, _KERNEL_FLAGS + abi + tools.kernel_flags) for source in sources if not _has_ops(source)]
     op_sources = [source for source in sources if _has_ops(source)]
     if op_sources:
         joined = os.path.join(directory, "joined_ops.cc")

@@ -34,12 +34,22 @@ def device_type(name: str) -> Callable:
 
 
 def standard_step(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have the step of `equations.step`, with or without extras, and nothing changes h between steps."""
+    """The layers have the step of `equations.step`, with or without extras, and nothing changes c between steps."""
     del place
     if any(layer.step for layer in layers):
         return "the step has another equation"
-    if any(layer.h_masks is not None or layer.c_masks is not None for layer in layers):
-        return "there is dropout on states with a mask per step"
+    if any(layer.c_masks is not None for layer in layers):
+        return "there is dropout on c with a mask per step"
+    return None
+
+
+def no_mask_on_h(layers: Sequence[Layer], place: Place) -> str | None:
+    """Nothing multiplies h between steps."""
+    del place
+    if any(layer.h_masks is not None for layer in layers):
+        return "there is dropout on h with a mask per step"
+    if any(layer.noise and layer.noise.recurrent is not None for layer in layers):
+        return "there is recurrent dropout"
     return None
 
 
@@ -66,16 +76,31 @@ def no_extras_except(*names: str) -> Callable:
 
 
 def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have no layer normalization, recurrent dropout, zoneout or resets."""
+    """The layers have no layer normalization, recurrent dropout of the candidate, zoneout or resets."""
+    return "there is layer normalization" if any(layer.norm for layer in layers) else without_noise(layers, place)
+
+
+def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no recurrent dropout of the candidate, zoneout or resets."""
     del place
     if any(layer.resets for layer in layers):
         return "there are resets"
-    if any(layer.norm for layer in layers):
-        return "there is layer normalization"
     noises = [layer.noise for layer in layers if layer.noise]
     if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
         return "there is zoneout"
-    return "there is recurrent dropout" if noises else None
+    if any(noise.candidate is not None for noise in noises):
+        return "there is recurrent dropout of the candidate"
+    return None
+
+
+def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:
+    """Layers with layer normalization have nothing else beyond the plain equations."""
+    normalized = [layer for layer in layers if layer.norm]
+    if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
+        return "the norms of a layer have different epsilons"
+    others = (without_noise, no_mask_on_h, no_extras_except())
+    problem = next(filter(None, (condition(normalized, place) for condition in others)), None)
+    return f"{problem} for a layer with layer normalization" if problem else None
 
 
 # The conditions below are for `Engine.prefers`.

@@ -20,7 +20,25 @@ def reader(series: tf.Tensor, back_prop: bool) -> Callable[[tf.Tensor], tf.Tenso
 
     Slicing [t] off a tensor shares its memory, but has a costly gradient: one [T, B, N] tensor per step.
     """
-    return tf.TensorArray(series.dtype, step_count(series)).unstack(series).read if back_prop else lambda t: series[t]
+    return unstack(series).read if back_prop else lambda t: series[t]
+
+
+def at_least_one(steps: int | tf.Tensor) -> int | tf.Tensor:
+    """The number of steps of a loop that TensorFlow differentiates.
+
+    Its gradient stacks arrays of this size, and TensorFlow cannot stack an array without entries.
+    """
+    return max(steps, 1) if isinstance(steps, int) else tf.maximum(steps, 1)
+
+
+def unstack(series: tf.Tensor) -> tf.TensorArray:
+    """A TensorArray of the entries of a series [T, ...]. If there are none, it has one of zeros; see `at_least_one`."""
+    steps = series.shape.as_list()[0]
+    if not steps:
+        steps = tf.shape(series)[0]
+        paddings = [[0, tf.cast(tf.equal(steps, 0), tf.int32)]] + [[0, 0]] * (series.shape.ndims - 1)
+        series = tf.pad(series, paddings)  # It copies nothing if there are entries.
+    return tf.TensorArray(series.dtype, at_least_one(steps)).unstack(series)
 
 
 def entry_array(size: int | tf.Tensor, entry: tf.Tensor, width: int | None = None) -> tf.TensorArray:
@@ -75,13 +93,13 @@ def _noise_reader(value: Any) -> Callable[[tf.Tensor], Any]:
     """Returns the function t -> entry t of a tensor of rank 3; any other value is the same for all steps."""
     if not tf.is_tensor(value) or value.shape.ndims != 3:
         return lambda t: value
-    return tf.TensorArray(value.dtype, step_count(value)).unstack(value).read
+    return unstack(value).read
 
 
 def restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LSTMState], LSTMState]:
     """Returns the function (t, state) -> the state before step t, which is the start for sequences that are reset."""
     if resets is None:
         return lambda t, state: state
-    read_flags = tf.TensorArray(tf.bool, tf.shape(resets.is_reset)[0]).unstack(resets.is_reset).read
+    read_flags = unstack(resets.is_reset).read
     read_c, read_h = (_noise_reader(part) for part in resets.start)
     return lambda t, state: select_state(read_flags(t), LSTMState(read_c(t), read_h(t)), state)

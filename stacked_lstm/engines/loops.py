@@ -18,7 +18,7 @@ from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.loop_series import (
     array_with_last,
-    entry_array,
+    at_least_one,
     mask_at_step,
     multiply_by_mask,
     noise_at_step,
@@ -85,8 +85,8 @@ class Tape(NamedTuple):
     """What the forward loop keeps of one layer for the backward pass.
 
     Fields:
-      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step; an empty tuple if TensorFlow differentiates
-        the layer, see `GroupLayer.has_gradient`.
+      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step and a last one of zeros; an empty tuple if
+        TensorFlow differentiates the layer, see `GroupLayer.has_gradient`.
       c, h: TensorArrays of T + 1 entries: the state before the first step and after each step.
     """
 
@@ -147,12 +147,12 @@ def forward(
       layers: list of `GroupLayer`.
       states: list of `LSTMState`, c [B, H_l] and h [B, P_l].
       lengths: int32 [B], or None if all sequences have T steps.
-      back_prop: whether TensorFlow can differentiate the loop itself.
+      back_prop: whether TensorFlow can differentiate the loop itself. The loop then has at least one step.
 
     Returns:
       (an `LSTMState` per layer after step T; a `Tape` per layer).
     """
-    steps = step_count(inputs)
+    steps = at_least_one(step_count(inputs)) if back_prop else step_count(inputs)
     read = reader(inputs, back_prop)
     one = tf.ones_like(states[0].h[:, :1])
     drops = [
@@ -181,8 +181,8 @@ def forward(
 
     tapes = []
     for layer, state in zip(layers, states):
-        names = equations.Gates._fields
-        gates = equations.Gates(*[entry_array(steps, state.c) for _ in names]) if layer.has_gradient else ()
+        names, width = equations.Gates._fields, state.c.shape.as_list()[-1]
+        gates = equations.Gates(*[array_with_last(steps, state.c, width) for _ in names]) if layer.has_gradient else ()
         tapes.append(Tape(gates, c=state_array(state.c, steps), h=state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.engines import loops, padding
+from stacked_lstm.engines import loop_series, loops, padding
 from stacked_lstm.equations import StepGradient
 from stacked_lstm.state import LSTMState
 
@@ -56,7 +56,7 @@ def run(
     group = _Group(layers, arguments, lengths)
     if _needs_tensorflow_gradient(layers):
         arguments = tf.nest.map_structure(_differentiable_once, arguments)
-        return group.results(*group.forward(arguments, back_prop=True))
+        return _without_extra_step(group.results(*group.forward(arguments, back_prop=True)), arguments)
 
     @tf.custom_gradient
     def forward(*flat: tf.Tensor) -> Any:
@@ -112,6 +112,16 @@ def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
     is_unknown = any(f.times_slope is None for f in functions)
     is_unknown |= not all(layer.has_gradient for layer in layers)
     return is_unknown or inside_function_or_control_flow()
+
+
+def _without_extra_step(results: _Results, arguments: _Arguments) -> _Results:
+    """The results of a loop that ran one step even if there are none: then no outputs, and the initial states."""
+    steps = loop_series.step_count(arguments.inputs)
+    if isinstance(steps, int) and steps > 0:
+        return results
+    has_steps = tf.fill(tf.shape(arguments.inputs)[1:2], steps > 0)
+    pairs = zip(results.finals, arguments.states)
+    return _Results(results.outputs[:steps], [loop_series.select_state(has_steps, *pair) for pair in pairs])
 
 
 def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
@@ -220,7 +230,7 @@ class _Group:
             pairs = [(dzi, before), (dzf, before), (dzo, after)]
             d_peepholes = [tf.reduce_sum(dz * cell_states, axis=[0, 1]) for dz, cell_states in pairs]
         if layer.extras.projection is not None:
-            h = tape.gates.o.stack() * tape.gates.tanh_c.stack()
+            h = tape.gates.o.stack()[:-1] * tape.gates.tanh_c.stack()[:-1]
             d_projection = [self._d_matrix(h, gradient.projected)]
         if layer.h_masks is not None:  # A session computes it only if the masks depend on what it differentiates.
             h = padding.zero_past_end(tape.h.stack()[:-1], self._lengths)

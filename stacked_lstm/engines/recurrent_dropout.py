@@ -90,7 +90,7 @@ def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tens
     shape = tf.stack([tf.shape(x)[0], tf.shape(x)[1], state.shape.as_list()[1]])
     masks = tf.ones(shape, state.dtype) if draw is None else draw(shape)
     masks = masks if mask_of_all_steps is None else masks * mask_of_all_steps
-    masks = tf.concat([tf.ones_like(masks[:1]), masks], axis=0)
+    masks = tf.concat([tf.ones([1, shape[1], shape[2]], masks.dtype), masks], axis=0)
     masks.set_shape(tf.TensorShape([None]).concatenate(state.shape))
     return masks
 

@@ -2,11 +2,12 @@
 
     export.onnx(session, {"ids": ids}, {"scores": scores}, "model.onnx")
 
-`writing.py` has these functions, and `formats.py` the table of formats. A stack of layers alone can also run in a
-process that has only NumPy; see `stacked_lstm.runtime`.
+`writing.py` has these functions, and `formats.py` the table of formats. `npz` writes the layers for a process that has
+only NumPy; see `stacked_lstm.runtime`.
 """
 
 from stacked_lstm.export.formats import FORMATS
+from stacked_lstm.export.npz_file import npz
 from stacked_lstm.export.writing import frozen_graph, onnx, saved_model, tflite, write
 
-__all__ = ["FORMATS", "frozen_graph", "onnx", "saved_model", "tflite", "write"]
+__all__ = ["FORMATS", "frozen_graph", "npz", "onnx", "saved_model", "tflite", "write"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Collection, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -78,8 +78,7 @@ def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mappin
     names = sorted({tensor.op.name for tensor in outputs.values()})
     definition = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), names)
     present = {node.name for node in definition.node}
-    used = [call for call in calls.in_graph(session.graph) if any(t.op.name in present for t in _results(call))]
-    frozen_calls = [_frozen_call(session, call) for call in used]
+    frozen_calls = [_frozen_call(session, call) for call in calls_in(session.graph, present)]
     graph_nodes.without_places(definition)
     _set_placeholders(definition, {tensor.op.name for tensor in inputs.values()})
     _rename(definition, inputs, outputs, frozen_calls)
@@ -87,7 +86,14 @@ def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mappin
     return Frozen(definition, input_specs, output_specs, frozen_calls)
 
 
+def calls_in(graph: tf.Graph, nodes: Collection[str]) -> list[calls.Call]:
+    """The LSTM layers of a graph of which a result is among the nodes with these names."""
+    return [call for call in calls.in_graph(graph) if any(t.op.name in nodes for t in _results(call))]
+
+
 def _check_tensors(session: tf.Session, inputs: Any, outputs: Any) -> None:
+    if not hasattr(session, "run") or not hasattr(session, "graph"):
+        checks.fail("export.write", "`session` to be an open tf.Session", checks.describe(session))
     for argument, tensors in (("inputs", inputs), ("outputs", outputs)):
         are_tensors = isinstance(tensors, Mapping) and all(isinstance(t, tf.Tensor) for t in tensors.values())
         if not are_tensors or not tensors or any(tensor.graph is not session.graph for tensor in tensors.values()):

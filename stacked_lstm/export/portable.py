@@ -6,38 +6,65 @@ joined: the part reads the tensors that the layers read, and what read the layer
 
 from __future__ import annotations
 
+import functools
 import itertools
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph
-from stacked_lstm.export import graph_nodes
+from stacked_lstm.export import graph_nodes, inference_loop
 from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_plain
 from stacked_lstm.layer import Layer
 
 
-def portable_definition(frozen: Frozen, rebuild_all: bool = False) -> Any:
+def portable_definition(frozen: Frozen) -> Any:
     """Returns a GraphDef with the same results that every program with TensorFlow can run.
 
     Args:
       frozen: the graph.
-      rebuild_all: whether to build the layers of the `graph` engine again, too.
 
     Raises:
       ValueError: layers cannot be built again, or the graph has other ops that are not portable.
     """
-    calls = [call for call in frozen.calls if rebuild_all or call.engine != graph.ENGINE.name]
-    part, sources, results = _part(calls, _new_scope(frozen.definition))
+    calls = [call for call in frozen.calls if call.engine != graph.ENGINE.name]
+    definition, _ = _join(frozen, calls, [graph.run] * len(calls))
+    check_portable(definition)
+    return definition
+
+
+def inference_definition(frozen: Frozen) -> Any:
+    """Returns what `portable_definition` returns, with all layers as loops that keep only what the graph reads.
+
+    Args:
+      frozen: the graph.
+
+    Raises:
+      ValueError: as `portable_definition`.
+    """
+    definition, results = _join(frozen, frozen.calls, [inference_loop.run] * len(frozen.calls))
+    nodes = {node.name for node in definition.node}
+    are_read = [results[call.outputs[0].name].split(":")[0] in nodes for call in frozen.calls]
+    runs = [functools.partial(inference_loop.run, has_outputs=is_read) for is_read in are_read]
+    definition, _ = _join(frozen, frozen.calls, runs)
+    check_portable(definition)
+    return definition
+
+
+def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable]) -> tuple[Any, dict[str, str]]:
+    """Builds layers again, each call with its function like `Engine.run_layers`.
+
+    Returns:
+      (GraphDef with the nodes that the outputs need; dictionary from names of the layers' results to the new ones).
+    """
+    part, sources, results = _part(calls, _new_scope(frozen.definition), runs)
     joined = tf.GraphDef()
     joined.CopyFrom(frozen.definition)
     joined.node.extend(node for node in part.node if node.op != "Placeholder")
     joined.library.function.extend(part.library.function)
     graph_nodes.redirect(joined.node, sources)
     graph_nodes.redirect(joined.node, results)  # Layers may read the results of other layers.
-    needed = graph_nodes.needed(joined, [spec.name for spec in frozen.outputs])
-    check_portable(needed)
-    return needed
+    return graph_nodes.needed(joined, [spec.name for spec in frozen.outputs]), results
 
 
 def _new_scope(definition: Any) -> str:
@@ -47,7 +74,9 @@ def _new_scope(definition: Any) -> str:
     return next(name for name in names if name not in scopes)
 
 
-def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str], dict[str, str]]:
+def _part(
+    layers: Sequence[FrozenCall], scope: str, runs: Sequence[Callable]
+) -> tuple[Any, dict[str, str], dict[str, str]]:
     """Builds layers.
 
     Returns:
@@ -57,7 +86,7 @@ def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str]
     sources: dict[str, str] = {}
     results: dict[str, str] = {}
     with tf.Graph().as_default() as part, tf.name_scope(scope):
-        for call in layers:
+        for call, run in zip(layers, runs):
             if not all(is_plain(layer) for layer in call.layers):
                 expected = "layers without dropout on states, resets, normalization and other equations"
                 checks.fail("export.write", expected, f"ones with them, which compute {call.outputs[0].name}")
@@ -66,11 +95,10 @@ def _part(layers: Sequence[FrozenCall], scope: str) -> tuple[Any, dict[str, str]
             end = 1 + 2 * len(call.layers)
             states = list(zip(inputs[1:end:2], inputs[2:end:2]))
             lengths = inputs[end] if len(inputs) > end else None
-            outputs, finals = graph.run([_with_tensors(layer) for layer in call.layers], inputs[0], states, lengths)
+            outputs, finals = run([_with_tensors(layer) for layer in call.layers], inputs[0], states, lengths)
             tensors = [outputs] + [tensor for final in finals for tensor in final]
-            results.update(
-                (spec.name, tf.identity(tensor, "result").name) for spec, tensor in zip(call.outputs, tensors)
-            )
+            pairs = [(spec, tensor) for spec, tensor in zip(call.outputs, tensors) if tensor is not None]
+            results.update((spec.name, tf.identity(tensor, "result").name) for spec, tensor in pairs)
     definition = part.as_graph_def()
     graph_nodes.without_places(definition)
     return definition, sources, results

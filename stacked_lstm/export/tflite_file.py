@@ -11,7 +11,7 @@ import numpy as np
 from stacked_lstm.compat import tf
 from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen
-from stacked_lstm.export.portable import portable_definition
+from stacked_lstm.export.portable import inference_definition
 
 # Value of `quantize` -> the dtype of the weights. None: 8 bits.
 _QUANTIZED = {"float16": tf.float16, "dynamic_range": None}
@@ -20,7 +20,7 @@ _QUANTIZED = {"float16": tf.float16, "dynamic_range": None}
 def save(frozen: Frozen, path: str, example: Mapping[str, np.ndarray], quantize: str | None = None) -> None:
     """Writes a .tflite file for inputs of the shapes of `example`."""
     with _control_flow_v2():
-        definition = _without_minimum(portable_definition(_with_sizes(frozen, example), rebuild_all=True))
+        definition = _without_minimum(inference_definition(_with_sizes(frozen, example)))
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(definition, name="")
         inputs, outputs = (

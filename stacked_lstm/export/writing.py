@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from typing import Any, Iterator, Mapping
-
-import numpy as np
+from typing import Any, Mapping
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.export import npz_file, trial
 from stacked_lstm.export.formats import FORMATS, Format
 from stacked_lstm.export.frozen import freeze
 from stacked_lstm.temporary_folders import temporary_folder
-
-# dtype -> how much an output may differ, of its largest number. Outputs of other dtypes must be equal.
-TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 1e-1}
-
-_SIZE = 3  # In the place of sizes that the graph does not know, if the user gives no example.
 
 _FUNCTION = "export.write"
 
@@ -45,8 +38,8 @@ def write(
         sizes of these arrays. In other files, sizes that the graph does not know may vary. Default None: arrays of
         ones, with the size 3 for each size that the graph does not know. TFLite files then need a graph that knows all
         sizes of its inputs.
-      format: "frozen_graph", "saved_model", "onnx" or "tflite". Default None: the suffix of `path` decides, .pb, .onnx
-        or .tflite; a path without one of them is a SavedModel.
+      format: "frozen_graph", "saved_model", "onnx", "tflite" or "npz". Default None: the suffix of `path` decides, .pb,
+        .onnx, .tflite or .npz; a path without one of them is a SavedModel. "npz" has only the LSTM layers; see `npz`.
       quantize: for TFLite files, "float16" or "dynamic_range" (weights of 8 bits). Default None: no quantization.
 
     Returns:
@@ -71,23 +64,25 @@ def write(
     """
     path = str(path)
     entry = _format(path, format)
-    _check_path(path, entry)
+    if entry is npz_file.ENTRY and quantize is None:
+        return npz_file.npz(session, inputs, outputs, path, example)
+    trial.check_path(path, entry)
     if quantize is not None and not entry.quantizations:
         checks.fail(_FUNCTION, f"`quantize` to be None for {path}", repr(quantize))
     if quantize is not None:
         checks.known(entry.quantizations, quantize, _FUNCTION, "quantize")
-    _import_packages(entry, path)
-    with _quiet():
+    trial.import_packages(entry, path)
+    with trial.quiet():
         frozen = freeze(session, inputs, outputs)
-        arrays = _arrays(inputs, example, entry)
-        expected = _run(session, inputs, outputs, arrays, example is None)
+        arrays = trial.arrays_of(inputs, example, entry)
+        expected = trial.run_session(session, inputs, outputs, arrays, example is None)
         functions = entry.functions()
         with temporary_folder(os.path.dirname(os.path.abspath(path)), ".writing-") as folder:
             new = os.path.join(folder, os.path.basename(path))
             functions.save(frozen, new, arrays, **({} if quantize is None else {"quantize": quantize}))
-            results = _results(functions, new, arrays, list(outputs), entry)
-            differences = {name: _difference(results[name], array) for name, array in expected.items()}
-            _check_differences(differences, expected, path, entry, quantize)
+            results = trial.run_file(functions, new, arrays, list(outputs), entry)
+            differences = {name: trial.difference(results[name], array) for name, array in expected.items()}
+            trial.check_differences(differences, expected, path, entry, quantize)
             os.rename(new, path)
     return differences
 
@@ -222,107 +217,7 @@ def tflite(
 
 
 def _format(path: str, name: str | None) -> Format:
-    suffixes = {entry.suffix: key for key, entry in FORMATS.items() if entry.suffix}
+    formats = dict(FORMATS, npz=npz_file.ENTRY)
+    suffixes = {entry.suffix: key for key, entry in formats.items() if entry.suffix}
     implied = next((key for suffix, key in suffixes.items() if path.endswith(suffix)), "saved_model")
-    return checks.known(FORMATS, implied if name is None else name, _FUNCTION, "format")
-
-
-def _check_path(path: str, entry: Format) -> None:
-    if not path.endswith(entry.suffix) or not os.path.basename(path):
-        checks.fail(_FUNCTION, f"`path` to be a name that ends in {entry.suffix}", repr(path))
-    if os.path.lexists(path):
-        checks.fail(_FUNCTION, "`path` to be a new name", f"{path}, which exists")
-    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        checks.fail(_FUNCTION, "`path` in a folder that exists", path)
-
-
-def _import_packages(entry: Format, path: str) -> None:
-    for package in entry.packages:
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise ImportError(f"{_FUNCTION}: expected the package {package} for {path}, got none ({error})") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """TensorFlow's functions for frozen graphs and SavedModels warn that they are old."""
-    level = tf.logging.get_verbosity()
-    tf.logging.set_verbosity(tf.logging.ERROR)
-    try:
-        yield
-    finally:
-        tf.logging.set_verbosity(level)
-
-
-def _arrays(inputs: Mapping[str, tf.Tensor], example: Mapping[str, Any] | None, entry: Format) -> dict[str, np.ndarray]:
-    """The example as arrays; ones if there is none."""
-    if example is None:
-        return {name: _ones(name, tensor, entry) for name, tensor in inputs.items()}
-    if not isinstance(example, Mapping) or set(example) != set(inputs):
-        actual = ", ".join(map(str, example)) if isinstance(example, Mapping) else checks.describe(example)
-        checks.fail(_FUNCTION, f"`example` to have an array for each of {', '.join(inputs)}", actual)
-    arrays = {name: np.asarray(example[name], tensor.dtype.as_numpy_dtype) for name, tensor in inputs.items()}
-    for name, array in arrays.items():
-        if not inputs[name].shape.is_compatible_with(array.shape):
-            shape = inputs[name].shape.as_list()
-            checks.fail(_FUNCTION, f"`example[{name!r}]` to have the shape {shape}", list(array.shape))
-    return arrays
-
-
-def _ones(name: str, tensor: tf.Tensor, entry: Format) -> np.ndarray:
-    shape = tensor.shape
-    is_known = shape.ndims is not None and (shape.is_fully_defined() or not entry.has_fixed_sizes)
-    if not is_known or tensor.dtype == tf.string:
-        reason = f"the input {name!r} has the dtype {tensor.dtype.base_dtype.name} and the shape {shape}"
-        checks.fail(_FUNCTION, f"`example`, because {reason}", "none")
-    return np.ones([size or _SIZE for size in shape.as_list()], tensor.dtype.as_numpy_dtype)
-
-
-def _run(session: tf.Session, inputs: Any, outputs: Any, arrays: Any, is_default: bool) -> dict[str, np.ndarray]:
-    """What the session computes for the example."""
-    try:
-        results: dict[str, np.ndarray] = session.run(dict(outputs), {inputs[name]: arrays[name] for name in arrays})
-    except tf.errors.InvalidArgumentError as error:
-        if not is_default:
-            raise
-        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-        message = f"{_FUNCTION}: expected `example`, because the graph does not run on ones ({shapes}), got none"
-        raise ValueError(message) from error
-    return results
-
-
-def _results(functions: Any, path: str, arrays: Any, outputs: list[str], entry: Format) -> dict[str, np.ndarray]:
-    """What the program that the file is for computes for the example."""
-    try:
-        results: dict[str, np.ndarray] = functions.run(path, arrays, outputs)
-    except Exception as error:  # Each program has errors of its own.
-        message = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ValueError(f"{_FUNCTION}: expected {entry.program} to run the new file, got {message}") from error
-    return results
-
-
-def _difference(result: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, as a fraction of the largest number."""
-    if result.shape != expected.shape:
-        return float("inf")
-    if expected.dtype.name not in TOLERANCES:
-        return 0.0 if np.array_equal(result, expected) else float("inf")
-    largest = np.max(np.abs(expected.astype(np.float64)), initial=0)
-    difference = np.max(np.abs(result.astype(np.float64) - expected.astype(np.float64)), initial=0)
-    return float(difference / largest) if difference else 0.0
-
-
-def _check_differences(
-    differences: Mapping[str, float],
-    expected: Mapping[str, np.ndarray],
-    path: str,
-    entry: Format,
-    quantize: str | None,
-) -> None:
-    for name, difference in differences.items():
-        tolerance = TOLERANCES.get(expected[name].dtype.name, 0.0)
-        tolerance = tolerance if quantize is None else max(tolerance, entry.quantizations[quantize])
-        if not difference <= tolerance:
-            wanted = f"{path} to compute the output {name!r} to {tolerance} of its largest number"
-            checks.fail(_FUNCTION, wanted, f"a difference of {difference:.3g}")
+    return checks.known(formats, implied if name is None else name, _FUNCTION, "format")

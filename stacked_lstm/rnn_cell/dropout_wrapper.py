@@ -124,7 +124,7 @@ class DropoutWrapper(CellWrapper):
         self._recurrent_state_noise = noise("state", self.cell.state_size)
         self._recurrent_output_noise = noise("output", self.cell.output_size)
 
-    def _gen_seed(self, salt_prefix: str, index: int) -> int | None:
+    def _gen_seed(self, salt_prefix: str, index: int) -> Any:
         return dropout_masks.seed_at(f"{salt_prefix}_{index}", self._seed)
 
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:

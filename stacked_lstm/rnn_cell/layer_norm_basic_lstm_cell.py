@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 from stacked_lstm import normalization
 from stacked_lstm.compat import tf
+from stacked_lstm.equations import GATE_ORDER, LayerNorm
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
@@ -96,9 +97,13 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
     def layer(self) -> Layer:
         if not self._layer_norm:
             return super().layer()._replace(step=self._dropout_step if self._drops else None)
-        return Layer(
-            self.input_size, self._num_units, [self._kernel], activation=self.activation, step=self._normalized_step()
-        )
+        layer = Layer(self.input_size, self._num_units, [self._kernel], activation=self.activation)
+        if self._drops:
+            return layer._replace(step=self._normalized_step())
+        gates = normalization.stack(self._gate_norms)
+        is_forget_gate = [[float(gate == "f")] for gate in GATE_ORDER]
+        gates = gates._replace(beta=gates.beta + self._forget_bias * tf.constant(is_forget_gate, gates.beta.dtype))
+        return layer._replace(norm=LayerNorm(gates, self._state_norm, is_carried=True))
 
     @property
     def _drops(self) -> bool:

@@ -1,7 +1,8 @@
 """Models in files: `save` and `load`.
 
 The package's own file is an .npz. Its arrays have the names of a `StackedLSTM`'s variables: layer_1/Wf, ...,
-initial_state/layer_1/W_c, .... It also has the names `activation` and `recurrent_activation`. The files of other
+initial_state/layer_1/W_c, .... It also has the names `activation` and `recurrent_activation`, and may have arrays of
+other parts of a network, such as other_arrays/embedding, which `load` leaves alone. The files of other
 libraries are read by `stacked_lstm.checkpoints`.
 """
 
@@ -16,10 +17,12 @@ import numpy as np
 from stacked_lstm import checkpoints, checks
 from stacked_lstm.checkpoints import replacing, state_dicts
 from stacked_lstm.checkpoints.files import Arrays, Content
+from stacked_lstm.layer_arrays import check_options
 from stacked_lstm.runtime.predictor import Predictor
 
 _NAME = re.compile(r"(?P<group>initial_state/)?layer_(?P<number>[1-9]\d{0,3})/(?P<array>\w+)")
 _ACTIVATIONS = ("activation", "recurrent_activation")
+_OTHER = "other_arrays/"  # Start of the names of arrays that are of no LSTM layer.
 
 
 def save(
@@ -29,21 +32,26 @@ def save(
     *,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
+    other_arrays: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Writes a model to an .npz file, for `load`.
 
-    The file is complete or not there at all, also if the process is killed. Do not save the weights of a stack with
-    `residual`, zoneout or clips: these options have no variables, so the file would be another model.
+    The file is complete or not there at all, also if the process is killed. The weights of a stack with `residual`,
+    zoneout or clips are refused, because a `Predictor` does not have these options. `export.npz` writes the layers of a
+    graph, and checks that the predictor computes the same.
 
     Args:
       path: the file, whose name ends in .npz.
       layers, initial_state: as `StackedLSTM.get_weights` returns them, and as `Predictor` takes them.
       activation, recurrent_activation: names, as `Predictor` takes them.
+      other_arrays: mapping from names to arrays, which `load` leaves alone, such as an embedding. In the file, their
+        names begin with other_arrays/. Default None.
       overwrite: whether an existing file is replaced. Default False.
 
     Raises:
-      ValueError: an argument has a wrong value or shape, or the file exists.
+      ValueError: an argument has a wrong value or shape, the file exists, or `layers` are those of a stack with other
+        activations or with options that a `Predictor` does not have.
 
     Example: from a TensorFlow program to one without TensorFlow.
 
@@ -63,13 +71,19 @@ def save(
     path = str(path)
     if not path.endswith(".npz"):
         checks.fail("runtime.save", "`path` to end in .npz", repr(path))
+    check_options(layers, (), "a Predictor", "runtime.save")
     names = {"activation": activation, "recurrent_activation": recurrent_activation}
+    stack_names = getattr(layers, "activations", None) or tuple(names.values())
+    if stack_names != tuple(names.values()):
+        expected = f"the activations of the stack, {' and '.join(stack_names)}"
+        checks.fail("runtime.save", expected, " and ".join(names.values()))
     Predictor(layers, initial_state, threads=1, **names)  # It checks the arguments.
     arrays = {name: np.array(value) for name, value in names.items()}
     for group, values in (("", layers), ("initial_state/", initial_state)):
         for k, layer in enumerate(values):
             present = {name: array for name, array in layer.items() if array is not None}
             arrays.update((f"{group}layer_{k + 1}/{name}", np.asarray(array)) for name, array in present.items())
+    arrays.update((_OTHER + name, np.asarray(array)) for name, array in (other_arrays or {}).items())
     replacing.write(path, Content(arrays, None), state_dicts.save, lambda name: state_dicts.load(name, None), overwrite)
 
 
@@ -127,7 +141,7 @@ def _own_layers(arrays: Arrays, path: str) -> tuple[list[Arrays], list[Arrays]]:
         if match:
             layer = groups[match.group("group")].setdefault(int(match.group("number")), {})
             layer[match.group("array")] = array
-        elif name not in _ACTIVATIONS:
+        elif name not in _ACTIVATIONS and not name.startswith(_OTHER):
             checks.fail("runtime.load", f"the arrays that runtime.save writes in {path}", name)
     for numbers in groups.values():
         if sorted(numbers) != list(range(1, len(numbers) + 1)):

@@ -27,11 +27,11 @@ def layers(values: Any, dtype: np.dtype, function: str) -> list[Arrays]:
     Raises:
       ValueError: arrays are missing, unknown or of wrong shapes.
     """
-    values = list(values) if hasattr(values, "__iter__") and not hasattr(values, "keys") else []
-    if not values or not all(hasattr(layer, "keys") for layer in values):
-        checks.fail(
-            function, "`layers` to be a list with one mapping per layer, from names to arrays", "something else"
-        )
+    layers = list(values) if hasattr(values, "__iter__") and not hasattr(values, "keys") else []
+    if not layers or not all(hasattr(layer, "keys") for layer in layers):
+        expected = "`layers` to be a list with one mapping per layer, from names to arrays"
+        checks.fail(function, expected, checks.describe(values))
+    values = layers
     with_biases = any(name in layer for layer in values for name in BIASES)
     names = MATRICES + BIASES if with_biases else MATRICES
     converted: list[Arrays] = []
@@ -148,7 +148,7 @@ def check_states(states: Any, shapes: Sequence[tuple[int, int]], function: str) 
     )
     if not are_pairs or len(states) != len(shapes):
         expected = f"`initial_state` to be a list of {len(shapes)} pairs (c, h), one per layer"
-        checks.fail(function, expected, f"{len(states)} entries" if are_pairs else type(states).__name__)
+        checks.fail(function, expected, f"{len(states)} pairs" if are_pairs else checks.describe(states))
     for k, (pair, shape) in enumerate(zip(states, shapes)):
         for field, array in zip("ch", pair):
             if np.shape(array) != shape:

@@ -1,6 +1,7 @@
 """Files with a few changed bytes: `read` returns layers or raises the ValueError that names the file."""
 
 import os
+import re
 import shutil
 
 import numpy as np
@@ -57,3 +58,21 @@ def test_changed_bytes_of_a_checkpoint(part, tmp_path):
             assert str(error).startswith("checkpoints.read: expected ") and "model.ckpt" in str(error)
             errors += 1
     assert errors >= 25  # There are checksums.
+
+
+@pytest.mark.parametrize("content", [b"", b"no index" * 20])
+@pytest.mark.parametrize("name", ["model.ckpt", "model.ckpt.index"])
+def test_no_index_of_a_checkpoint(name, content, tmp_path):
+    """TensorFlow's own text speaks of an sstable, and of the table file that it could not open."""
+    (tmp_path / "model.ckpt.index").write_bytes(content)
+    (tmp_path / "model.ckpt.data-00000-of-00001").write_bytes(content)
+    path = re.escape(str(tmp_path / name))
+    reason = "(file is too short to be|not) the index of a checkpoint"
+    with pytest.raises(ValueError, match=rf"expected a TensorFlow checkpoint in {path}, got an error \(\w+: {reason}"):
+        checkpoints.read(str(tmp_path / name))
+
+
+def test_a_folder_without_its_checkpoint(tmp_path):
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "gone.ckpt"')
+    with pytest.raises(ValueError, match="ValueError: a folder whose file `checkpoint` names no checkpoint"):
+        checkpoints.read(str(tmp_path))

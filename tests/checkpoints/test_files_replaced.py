@@ -13,6 +13,7 @@ from stacked_lstm.compat import tf
 from support.checkpoint_files import arrays_in, folder
 from support.plain_lstm import float32_layers
 from support.random_networks import GATES
+from support.recorded_files import Killed, Recorder
 
 
 @pytest.mark.parametrize("end", [".index", ".data-00000-of-00001"])
@@ -81,33 +82,6 @@ def test_what_is_no_file_is_not_replaced(name, kind, tmp_path, monkeypatch):
 
 
 LAYERS = float32_layers([4], 3)
-
-
-class Killed(BaseException):
-    """What no code of the library catches."""
-
-
-class Recorder:
-    """Stops at the event number `last` of those that change names in a folder; records all."""
-
-    def __init__(self, monkeypatch, last=None):
-        self.events, self.last = [], last
-        for name in ("replace", "remove", "fsync"):
-            monkeypatch.setattr(os, name, self.recorded(name, getattr(os, name)))
-
-    def recorded(self, name, function):
-        def record(*arguments):
-            path = arguments[-1]
-            if name == "fsync":
-                path = os.readlink(f"/proc/self/fd/{path}")
-            if name == "remove" and ".writing-" in str(path):
-                return function(*arguments)
-            if len(self.events) == self.last:
-                raise Killed()
-            self.events.append((name, os.path.basename(str(path))))
-            return function(*arguments)
-
-        return record
 
 
 def numbers_in(path):

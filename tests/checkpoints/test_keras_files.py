@@ -145,6 +145,7 @@ def test_layers_of_several_classes_are_in_the_order_of_writing(tmp_path):
     arrays["layers/another/cell/vars/1"] = np.zeros([4, 12])
     arrays["layers/another/cell/vars/2"] = np.zeros([2, 12])
     actual = checkpoints.read(write_file(tmp_path / "model.weights.h5", arrays)).layers
+    assert all(layer.remark.startswith("no config: assumed to have tanh and sigmoid") for layer in actual)
     order = [scopes[0], scopes[2], scopes[1]] + scopes[4:]
     assert names_of(actual) == [f"layers/{scope}/vars" for scope in order]
     assert [layer.direction for layer in actual] == ["forward"] * 2 + ["backward"] + ["forward"] * 10
@@ -327,6 +328,7 @@ def test_what_wrappers_hide(library, tmp_path):
         path = str(tmp_path / (name + suffix))
         actual = checkpoints.read(path, names=".*").layers
         assert [(layer.direction, layer.remark) for layer in actual] == WRAPPED[name], path
+        assert not any("no config" in layer.remark for layer in actual)
         if any(remark for _, remark in WRAPPED[name]):
             with pytest.raises(ValueError, match="expected plain LSTM layers in "):
                 checkpoints.read(path)

@@ -167,16 +167,24 @@ def test_a_body_of_a_loop(tmp_path):
         ("Add", ["y", "y"], "Add .node 'between'."),
         ("LayerNormalization", ["y", "scale"], "LayerNormalization .node 'between'."),
         ("Dropout", ["y"], ""),
+        ("Slice", ["y", "axis", "end"], ""),
+        ("Slice", ["y", "minus", "start", "first", "minus"], "Slice .node 'between'."),
         ("final state", ["y_h"], "the final state of LSTM .node 'encoder'."),
         ("skip", ["y"], "Concat .node 'between'."),
     ],
 )
 def test_what_is_between_two_nodes(op, inputs, between, tmp_path):
-    """A stack has nothing between its layers, so that a model with more is not read as one without a word."""
+    """A stack has nothing between its layers, so that a model with more is not read as one without a word.
+
+    A Slice with negative steps reverses the sequence.
+    """
     layers = lstm_layers([3], 3)
     model = model_of(layers, weights={"axis": np.array([1]), "scale": np.ones(3, np.float32)})
+    places = {"first": [0], "end": [2**31], "minus": [-1], "start": [-(2**31)]}
+    graph = model.graph
+    graph.initializer.extend(onnx.numpy_helper.from_array(np.array(value), name) for name, value in places.items())
     model.opset_import[0].version, model.ir_version = 17, 8
-    graph, make = model.graph, onnx.helper.make_node
+    make = onnx.helper.make_node
     graph.node[0].output.append("y_h")
     if op in ("Squeeze", "final state"):
         graph.node.append(make("Identity" if op == "final state" else op, inputs, ["below"], name="between"))
@@ -196,6 +204,28 @@ def test_what_is_between_two_nodes(op, inputs, between, tmp_path):
     ):
         checkpoints.read(tmp_path / "model.onnx")
     assert len(checkpoints.read(tmp_path / "model.onnx", names=".*").layers) == 2
+
+
+def test_a_function_of_the_model(tmp_path):
+    """Exporters write a module as a function, and a call of it."""
+    layers = lstm_layers([3], 3)
+    model = model_of(layers)
+    (node,) = [node for node in model.graph.node if node.op_type == "LSTM"]
+    opsets = [onnx.helper.make_opsetid("", 14), onnx.helper.make_opsetid("local", 1)]
+    names = [list(filter(None, ends)) for ends in (node.input, node.output)]
+    function = onnx.helper.make_function("local", "Encoder", *names, [node], opsets[:1])
+    call = onnx.helper.make_node("Encoder", *names, domain="local")
+    graph = onnx.helper.make_graph(
+        [call if other is node else other for other in model.graph.node],
+        "outer",
+        list(model.graph.input),
+        list(model.graph.output),
+        list(model.graph.initializer),
+    )
+    model = onnx.helper.make_model(graph, functions=[function], opset_imports=opsets, ir_version=8)
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    (layer,) = checkpoints.read(tmp_path / "model.onnx").layers
+    assert all(files.same_bits(layer.weights[name], layers[0][name]) for name in layers[0])
 
 
 def external(path, location="data.bin"):

@@ -1,4 +1,4 @@
-"""One line for an error of TensorFlow: the cause, without headings, advice and stack traces."""
+"""The command line, and one line for an error: the cause, without headings, advice and stack traces."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from absl import flags
 
 from stacked_lstm.commands import command
 from stacked_lstm.compat import tf
@@ -63,6 +64,29 @@ def test_an_error_of_a_checkpoint(tmp_path, capsys):
 )
 def test_reasons(text, reason):
     assert command.reason_of(ValueError(text)) == reason
+
+
+@pytest.mark.parametrize(
+    "arguments, extra",
+    [
+        (["forecast"], "forecast"),
+        (["--count", "3", "--fast", "forecast", "--count=0"], "forecast --count=0"),
+        (["--count", "forecast"], None),
+        (["--count=0"], None),
+    ],
+)
+def test_an_argument_without_a_flag(arguments, extra, monkeypatch, capsys):
+    """It is named first, because absl only misses the flag that it was meant for."""
+    values = flags.FlagValues()
+    flags.DEFINE_integer("count", None, "A number.", 1, flag_values=values)
+    flags.DEFINE_boolean("fast", False, "Whether.", flag_values=values)
+    flags.mark_flag_as_required("count", flag_values=values)
+    flags.register_validator("count", lambda count: count != 3, "not 3", flag_values=values)
+    monkeypatch.setattr(flags, "FLAGS", values)
+    with pytest.raises(SystemExit):
+        command.parse(["some.py", *arguments])
+    error = capsys.readouterr().err
+    assert error == f"some.py: expected flags only, got {extra}\n" if extra else "--count" in error
 
 
 @pytest.mark.parametrize("name", ["compare", "convert", "migrate"])

@@ -143,6 +143,23 @@ from stacked_lstm import rnn_cell as core_rnn_cell
 cell = R.DeviceWrapper(core_rnn_cell.LSTMCell(8), "/cpu:0")
 """,
     ),
+    "names of tf.contrib": (
+        """import tensorflow as tf, tensorflow.contrib as tfc
+from tensorflow import contrib, nn
+module = tf.contrib
+cell = contrib.rnn.LSTMCell(8) or tfc.rnn.GRUCell(8) or module.rnn.NASCell(8) or nn.rnn_cell.LSTMCell(8)
+loss = module.seq2seq.sequence_loss
+""",
+        """import tensorflow.compat.v1 as tf
+from tensorflow import nn
+from stacked_lstm import rnn_cell as tf1_rnn
+from stacked_lstm.contrib import seq2seq as tf1_seq2seq
+
+tf.disable_v2_behavior()
+cell = tf1_rnn.LSTMCell(8) or tf1_rnn.GRUCell(8) or tf1_rnn.NASCell(8) or tf1_rnn.LSTMCell(8)
+loss = tf1_seq2seq.sequence_loss
+""",
+    ),
     "rnn = tf.contrib.rnn": (
         """import tensorflow as tf
 

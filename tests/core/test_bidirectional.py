@@ -380,8 +380,10 @@ def test_errors_of_build(session):
         BidirectionalLSTM([4]).layers  # noqa: B018
     with pytest.raises(ValueError, match="layer 2, which has a `residual` connection, .* its input, 6, got .* 8$"):
         BidirectionalLSTM([3, 4], residual=True).build(6)
-    with pytest.raises(ValueError, match="such as layer_2/Wc and layer_2/Wo, got layer_2/Wz"):
+    with pytest.raises(ValueError, match="such as forward/layer_2/Wc and forward/layer_2/Wo, got forward/layer_2/Wz"):
         BidirectionalLSTM([3, 4], weight_initializer={"forward/layer_2/Wz": "zeros"}, name="unknown").build(6)
+    with pytest.raises(ValueError, match=r"expected `weight_initializer\['backward/layer_2/Wf'\]` to be one of"):
+        BidirectionalLSTM([3, 4], weight_initializer={"backward/layer_2/Wf": "none"}, name="bad")
     BidirectionalLSTM([3, 4]).build(6)
     with pytest.raises(ValueError, match="^BidirectionalLSTM: expected a `name` that no other stack .* layer_1/Wf alr"):
         BidirectionalLSTM([3, 4]).build(6)

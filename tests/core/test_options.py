@@ -8,7 +8,16 @@ import itertools
 import numpy as np
 import pytest
 
-from stacked_lstm import LSTMState, StackedLSTM, checkpoints, dropout_masks, layouts, numpy_lstm, rnn_cell
+from stacked_lstm import (
+    BidirectionalLSTM,
+    LSTMState,
+    StackedLSTM,
+    checkpoints,
+    dropout_masks,
+    layouts,
+    numpy_lstm,
+    rnn_cell,
+)
 from stacked_lstm.compat import tf
 from support import derivatives, graphs, numeric
 from support.native_ops import NEEDS_NATIVE
@@ -112,11 +121,21 @@ WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "proje
     some([(name, name in WITH_LENGTHS) for name in TRAINING], list(itertools.product(TRAINING, [False, True]))),
 )
 def test_training_against_numpy(name, has_lengths, masks, plain_session):
+    check_training("graph", name, has_lengths, masks, plain_session)
+
+
+@NEEDS_NATIVE
+@pytest.mark.parametrize("has_lengths", [False, True])
+def test_recurrent_dropout_on_native_against_numpy(has_lengths, masks, plain_session):
+    check_training("native", "recurrent dropout", has_lengths, masks, plain_session)
+
+
+def check_training(engine, name, has_lengths, masks, plain_session):
     """Outputs, states and all gradients in float64, with the masks that the graph drew."""
     options, lengths = dict(TRAINING[name]), LENGTHS if has_lengths else None
     random = np.random.RandomState(0)
     x = random.standard_normal([6, 4, 3])
-    lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, bias_initializer="tn", engine="graph", **options)
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, bias_initializer="tn", engine=engine, **options)
     inputs = tf.constant(x)
     state_sizes = [options.get("projection_size", 3)] * 2
     start = [LSTMState(random.standard_normal([4, 3]), random.standard_normal([4, size])) for size in state_sizes]
@@ -190,7 +209,7 @@ def test_layer_norm_basic_lstm_cell(plain_session):
     expected, final = rnn_cell.dynamic_rnn(cell, x, [5, 0, 2], dtype=tf.float64)
     lstm = StackedLSTM([4], layer_norm="tensorflow", dtype=tf.float64)
     outputs, (state,) = lstm(x, [5, 0, 2])
-    assert lstm.engine_used.name == "graph" and "there is layer normalization" in lstm.engine_used.reason
+    assert "not cudnn: there is layer normalization" in lstm.engine_used.reason
     plain_session.run(tf.global_variables_initializer())
     values = {v.op.name.split("cell/")[1]: random.standard_normal(v.shape.as_list()) for v in cell.variables}
     for variable in cell.variables:
@@ -303,6 +322,25 @@ def test_seeds_repeat_within_and_across_sessions(masks):
     first, again, other = runs(SEED), runs(SEED), runs(SEED + 1)
     np.testing.assert_array_equal(first, again)
     assert np.any(first[0] != first[1]) and np.any(first[0] != other[0])
+
+
+@pytest.mark.parametrize("make", [StackedLSTM, BidirectionalLSTM])
+def test_a_tensor_as_seed_decides_alone(make, masks):
+    """The same value: the same masks, whatever the session ran before. Every place has a mask of its own."""
+    with tf.Graph().as_default():
+        step = tf.placeholder(tf.int64, [])
+        make([4, 4], seed=step, recurrent_dropout_kind="candidate", **RATES)(tf.ones([3, 50, 4]), training=True)
+        drawn = list(masks._drawn.values())
+        with tf.Session() as session, tf.Session() as other:
+            first, second, again = (session.run(drawn, {step: value}) for value in (7, 8, 7))
+            resumed = other.run(drawn, {step: 8})
+    assert len(drawn) == {StackedLSTM: 9, BidirectionalLSTM: 15}[make]
+    for one, two, three, four in zip(first, second, again, resumed):
+        np.testing.assert_array_equal(one, three)
+        np.testing.assert_array_equal(two, four)
+        assert np.any(one != two) and abs(np.mean(one == 0) - 0.5) < 5 * np.sqrt(0.25 / one.size)
+    same_shape = [(one == 0).tobytes() for one in first if one.size == 600]
+    assert len(set(same_shape)) == len(same_shape) >= 8
 
 
 @pytest.mark.parametrize("is_tensor", [False, True])
@@ -432,14 +470,14 @@ def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
 
 @NEEDS_NATIVE
 def test_native_runs_what_stands_around_layers():
-    """Dropout on inputs and outputs and residual connections run on native; the rest is refused by name."""
+    """Dropout on inputs, outputs and h and residual connections run on native; the rest is refused by name."""
     x = tf.zeros([2, 3, 4])
-    around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, residual=True)
+    around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, recurrent_dropout=0.4, residual=True)
     lstm = StackedLSTM([4, 4], **around)
     with tf.device("/cpu:0"):
         lstm(x, training=True)
     assert lstm.engine_used.name == "native"
-    for name, options, reason in REFUSED:
+    for name, options, reason in REFUSED[1:]:  # It has layer normalization.
         lstm = StackedLSTM([4, 4], name=name, **options)
         lstm(x, training=True)
         assert lstm.engine_used.name == "graph" and f"not native: {reason}" in lstm.engine_used.reason
@@ -449,12 +487,19 @@ def test_native_runs_what_stands_around_layers():
 
 REFUSED = [
     ("norm", dict(layer_norm=True), "there is layer normalization"),
-    ("recurrent", dict(recurrent_dropout=0.5), "there is recurrent dropout"),
+    (
+        "candidate",
+        dict(recurrent_dropout=0.5, recurrent_dropout_kind="candidate"),
+        "there is recurrent dropout of the candidate",
+    ),
     ("zoneout", dict(zoneout_h=0.5), "there is zoneout"),
 ]
 
 
-@pytest.mark.parametrize("name, options, reason", REFUSED)
+RECURRENT = ("recurrent", dict(recurrent_dropout=0.5), "there is recurrent dropout")
+
+
+@pytest.mark.parametrize("name, options, reason", REFUSED + [RECURRENT])
 def test_cudnn_refuses_by_name(name, options, reason):
     with pytest.raises(ValueError, match=f"the engine 'cudnn' .asked for by name. cannot run these layers: {reason}"):
         StackedLSTM([4], engine="cudnn", **options)(tf.zeros([1, 1, 2]), training=True)

@@ -30,8 +30,8 @@ CASES = [
     ({"projection_clip": 0.0, "projection_size": 2}, "`projection_clip` to be None or a positive number, got 0.0"),
     ({"projection_clip": 1.0}, "a `projection_size` for layer 1, whose projection `projection_clip` bounds, got None"),
     ({"projection_clip": 1.0, "projection_size": [2, None]}, "a `projection_size` for layer 2, whose projection"),
-    ({"seed": 1.5}, "`seed` to be None or an integer, got 1.5"),
-    ({"seed": True}, "`seed` to be None or an integer, got True"),
+    ({"seed": 1.5}, "`seed` to be None, an integer, or a scalar tensor of integers, got 1.5"),
+    ({"seed": True}, "`seed` to be None, an integer, or a scalar tensor of integers, got True"),
 ]
 
 

@@ -39,6 +39,7 @@ CONDITIONS = {
     "dtype": "it computes in float16 and float32 and float64, not in bfloat16",
     "_tanh_and_sigmoid": "cuDNN's ",
     "standard_step": "the step has another equation",
+    "no_mask_on_h": "there is ",  # test_options.py, test_dropout_on_states
     "without_norm_and_noise": "there is layer normalization",  # tests/core/test_options.py
     "extras": "it ",
     "_narrow_projections": "cuDNN's projection has fewer columns than there are units",
@@ -100,7 +101,8 @@ def test_activations(option, value, words):
 @pytest.mark.parametrize(
     "cell, words",
     [
-        (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "the step has another equation"),
+        (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "there is layer normalization"),
+        (lambda: rnn_cell.LayerNormBasicLSTMCell(3, dropout_keep_prob=0.5), "the step has another equation"),
         (lambda: rnn_cell.LSTMCell(3, use_peepholes=True), "it has no peepholes"),
         (lambda: rnn_cell.LSTMCell(3, cell_clip=1.0), "it does not clip the cell state"),
         (lambda: rnn_cell.LSTMCell(3, num_proj=2, proj_clip=1.0), "it does not clip the projection"),

@@ -52,7 +52,8 @@ CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
     "_named_activations": "the activation <lambda> is a Python function, not one of the package's",
     "standard_step": "the step has another equation",
-    "without_norm_and_noise": "there is layer normalization",  # tests/core/test_options.py
+    "without_noise": "there is zoneout",  # tests/core/test_options.py
+    "norm_alone": "it has no peepholes for a layer with layer normalization",
     "device": "the device is ",  # test_devices
     "in_this_process": "and what that process can run is not known here",
     "outside_of_functions": "XLA may compile what is inside functions",  # test_inside_control_flow
@@ -84,12 +85,28 @@ def test_layers_it_does_not_support(condition, options):
 
 
 @pytest.mark.parametrize(
-    "make", [rnn_cell.LayerNormBasicLSTMCell, functools.partial(rnn_cell.LSTMBlockCell, cell_clip=1)]
+    "make",
+    [
+        functools.partial(rnn_cell.LayerNormBasicLSTMCell, dropout_keep_prob=0.5),
+        functools.partial(rnn_cell.LSTMBlockCell, cell_clip=1),
+    ],
 )
 def test_cells_it_does_not_support(make):
     outputs, _ = rnn_cell.dynamic_rnn(make(3), tf.zeros([1, 1, 1]), dtype=tf.float32)
     name, reason = rnn_cell.engine_used(outputs)
     assert name == "graph" and "; not native: " + CONDITIONS["standard_step"] in reason
+
+
+@pytest.mark.parametrize(
+    "words, options",
+    [
+        ("it has no peepholes", {"peepholes": True}),
+        ("it has no projection", {"projection_size": 1}),
+        ("it does not clip the cell state", {"cell_clip": 1.0}),
+    ],
+)
+def test_what_it_does_not_support_with_layer_normalization(words, options):
+    assert f"; not native: {words} for a layer with layer normalization" in choice(layer_norm=True, **options).reason
 
 
 @native_ops.NEEDS_NATIVE
@@ -326,13 +343,14 @@ def test_cells_and_the_environment(monkeypatch):
     assert cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), 0.5), "dropout").name == "native"
     with pytest.raises(
         ValueError,
-        match="'native' .asked for by .*. cannot run these layers: there is dropout on states with a mask per step",
+        match="'native' .asked for by .*. cannot run these layers: there is dropout on c with a mask per step",
     ):
-        cells(rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(2), state_keep_prob=0.5), "dropped_states")
+        packed = rnn_cell.LSTMCell(2, state_is_tuple=False)  # Its wrapper drops out of c, too.
+        cells(rnn_cell.DropoutWrapper(packed, state_keep_prob=0.5), "dropped_states")
     with pytest.raises(
         ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["standard_step"]
     ):
-        cells(rnn_cell.LayerNormBasicLSTMCell(2), "normalized")
+        cells(rnn_cell.LayerNormBasicLSTMCell(2, dropout_keep_prob=0.5), "normalized")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     for k, engine in enumerate([None, "auto"]):
         expected = ("stepwise", "asked for by STACKED_LSTM_ENGINE")

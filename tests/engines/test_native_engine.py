@@ -236,6 +236,20 @@ def test_only_what_is_read_is_made(session):
     assert input_only["StackedLstmBackward"] < 14 * step < 4 * 128 * 64 * 4 < both["StackedLstmBackward"]
 
 
+def test_a_cache_keeps_its_memory_while_it_is_read(session):
+    """A later call uses the memory of an earlier cache only after the program has dropped the array."""
+    x = tf.placeholder(tf.float32, [20, 16, 8])
+    outputs, _ = StackedLSTM([64], engine="native")(x, time_major=True)
+    (forward,) = [op for op in session.graph.get_operations() if op.type == "StackedLstmForward"]
+    session.run(tf.global_variables_initializer())
+    first = session.run(forward.outputs[-1], {x: np.ones([20, 16, 8])})
+    copy = first.copy()
+    for value in (-1.0, 0.0, 2.0):
+        later = session.run(forward.outputs[-1], {x: np.full([20, 16, 8], value)})
+        np.testing.assert_array_equal(first, copy)
+        assert not np.array_equal(first, later)
+
+
 def test_weights_of_a_frozen_graph_are_packed_once(session):
     """TensorFlow's constant folding packs them, even if the last panel is not full."""
     x = tf.placeholder(tf.float32, [None, None, 5])

@@ -203,7 +203,7 @@ def test_shapes_are_known():
 @pytest.mark.parametrize("when", ["the graph is built", "it runs"])
 def test_wrong_shapes(when, changes, session):
     shapes = {"x": [[5, 2, 4]], "c": [[2, 6]], "h": [[2, 3]], "kernels": [[7, 6]] * 4, "peepholes": [[6]] * 3}
-    shapes.update(projections=[[6, 3]], cell_clips=[[]], projection_clips=[[]])
+    shapes.update(projections=[[6, 3]], cell_clips=[[]], projection_clips=[[]], h_masks=[])
 
     def call(shapes):
         tensors = {name: [tf.zeros(shape) for shape in shapes[name]] for name in shapes}
@@ -232,7 +232,7 @@ def test_graphs_from_before_there_were_extras(session):
     outputs = tf.identity(outputs, "outputs")
     graph_def = tf.get_default_graph().as_graph_def()
     for node in graph_def.node:
-        for name in ("peepholes", "projections", "cell_clips", "projection_clips"):
+        for name in native_ops.NO_EXTRAS:
             node.attr.pop("number_of_" + name, None)
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
         tf.import_graph_def(graph_def, name="")

@@ -4,6 +4,8 @@ import glob
 import os
 import signal
 
+import pytest
+
 from stacked_lstm.engines.native import library
 from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, run
 from support.sets import EXHAUSTIVE
@@ -11,6 +13,7 @@ from support.sets import EXHAUSTIVE
 TESTS = os.path.dirname(os.path.abspath(__file__))
 SOURCES = glob.glob(os.path.join(library.SOURCE_DIRECTORY, "*.cc"))
 KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As compiler.py has it.
+HAS_AVX2 = os.path.exists("/proc/cpuinfo") and " avx2 " in open("/proc/cpuinfo").read()
 pytestmark = NEEDS_COMPILER
 
 
@@ -22,6 +25,29 @@ def test_under_sanitizers(sanitizers, processor, tmp_path):
     For this machine's widest vectors, as they are built for use, and for the narrowest.
     """
     program = build(os.path.join(TESTS, "native_kernels.cc"), KERNELS, sanitizers, processor, tmp_path)
+    assert run(program) == (0, "all equal\n")
+
+
+@EXHAUSTIVE
+@pytest.mark.skipif(not HAS_AVX2, reason="the processor has no AVX2")
+def test_with_16_registers(tmp_path):
+    """The same for AVX2, whose tiles hold fewer sums, also on processors with AVX-512."""
+    program = build(os.path.join(TESTS, "native_kernels.cc"), KERNELS, "address", ["-march=haswell"], tmp_path)
+    assert run(program) == (0, "all equal\n")
+
+
+@pytest.mark.parametrize("flags", [["-march=native"], pytest.param([], marks=EXHAUSTIVE)], ids=["native", "plain"])
+def test_activations(flags, tmp_path):
+    """Sigmoid and tanh over all numbers, with denormal ones, infinities and NaN, as the C library has them."""
+    program = build(os.path.join(TESTS, "native_activations.cc"), [], "undefined", flags, tmp_path)
+    assert run(program) == (0, "all within the bounds\n")
+
+
+@EXHAUSTIVE
+@SANITIZERS
+def test_normalization_under_sanitizers(sanitizers, processor, tmp_path):
+    """Layers of every shape in native_normalization.cc, as above."""
+    program = build(os.path.join(TESTS, "native_normalization.cc"), KERNELS, sanitizers, processor, tmp_path)
     assert run(program) == (0, "all equal\n")
 
 

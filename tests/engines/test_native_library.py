@@ -77,7 +77,9 @@ def test_damaged_files_are_built_again(damage, fake_compiler):
 
 
 @ONCE
-@pytest.mark.parametrize("change", ["command", "version", "libraries", "processor", "compile_flags", "source"])
+@pytest.mark.parametrize(
+    "change", ["command", "version", "libraries", "processor", "compile_flags", "kernel_flags", "source"]
+)
 def test_another_key_is_another_file(change, fake_compiler):
     tools = library.toolchain()
     before = library.LIBRARY.cache_path(tools)
@@ -124,6 +126,30 @@ def test_compilers_with_words_of_their_own(fake_compiler, monkeypatch):
     lines = fake_compiler.read_text().splitlines()
     assert is_new and path != plain
     assert [line.startswith("-m64 ") for line in lines] == [k >= len(lines) // 2 for k in range(len(lines))]
+
+
+@ONCE
+def test_flags_for_the_kernels(fake_compiler, monkeypatch):
+    """They follow the package's flags, so that they win. TensorFlow's headers must not see them."""
+    plain, _ = library.LIBRARY.find_or_build()
+    monkeypatch.setenv(compiler.FLAGS_VARIABLE, "-march=haswell -DNAME='two words'")
+    fake_compiler.write_text("")
+    path, is_new = library.LIBRARY.find_or_build()
+    assert is_new and path != plain
+    compilations = [line for line in fake_compiler.read_text().splitlines() if " -c " in line]
+    with_flags = [line for line in compilations if "-march=native" in line]
+    assert with_flags == [line for line in compilations if "-march=haswell -DNAME=two words " in line]
+    assert all(line.index("-march=native") < line.index("-march=haswell") for line in with_flags)
+    assert [line for line in compilations if "joined_ops.cc" in line] == [
+        line for line in compilations if line not in with_flags
+    ]
+
+
+def test_flags_that_are_no_words(fake_compiler, monkeypatch):
+    flags = "-march='haswell"
+    monkeypatch.setenv(compiler.FLAGS_VARIABLE, flags)
+    words = problem()
+    assert f"the environment variable {compiler.FLAGS_VARIABLE} is no list of words" in words and repr(flags) in words
 
 
 @pytest.mark.parametrize("cxx, words", [("'g++", "No closing quotation"), (" ", "names no compiler that can be found")])

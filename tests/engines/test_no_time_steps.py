@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stacked_lstm import StackedLSTM, numpy_lstm
+from stacked_lstm import StackedLSTM, numpy_lstm, rnn_cell
 from stacked_lstm.compat import tf
 
 SIZES = [4, 3]
@@ -54,3 +54,38 @@ def test_projected_initial_state_is_zero(shape, time_major, engine, session):
     results = session.run([finals, gradients], {x: np.zeros([0, 2, 3] if time_major else [2, 0, 3])})
     assert [part.shape for part in tf.nest.flatten(results[0])] == [(2, 4), (2, 4), (2, 3), (2, 3)]
     assert not any(np.any(array) for array in tf.nest.flatten(results))
+
+
+def test_gradients_with_options(session):
+    """The gradient of the final states is that of the initial states, and the weights have none."""
+    options = [
+        {"projection_size": 2, "peepholes": True, "cell_clip": 1.0},
+        {"layer_norm": True, "zoneout_c": 0.2, "zoneout_h": 0.2},
+        {"recurrent_dropout": 0.5},
+        {"activation": "swish"},
+        {},
+    ]
+    x, results = tf.placeholder(tf.float32, [None, None, 3]), []
+    for k, choice in enumerate(options):
+        lstm = StackedLSTM([4], engine="graph", name=f"lstm_{k}", **choice)
+        (size,) = lstm.state_sizes
+        starts = [[tf.placeholder_with_default(np.ones([2, width]), [None, width]) for width in (size.c, size.h)]]
+        starts = tf.nest.map_structure(lambda part: tf.cast(part, tf.float32), starts)
+        resets = {} if choice else {"reset": tf.zeros(tf.shape(x)[:2], tf.bool)}
+        outputs, ((c, h),) = lstm(x, initial_state=starts, training=True, **resets)
+        loss = tf.reduce_sum(outputs) + tf.reduce_sum(2.0 * c) + tf.reduce_sum(3.0 * h)
+        results.append((tf.gradients(loss, [x, *starts[0]]), tf.gradients(loss, lstm.variables)))
+    session.run(tf.global_variables_initializer())
+    for (d_x, d_c, d_h), d_weights in session.run(results, {x: np.zeros([2, 0, 3])}):
+        assert d_x.shape == (2, 0, 3) and np.all(d_c == 2) and np.all(d_h == 3)
+        assert not any(map(np.any, d_weights))
+
+
+def test_dropout_on_states(session):
+    """With a mask per step, nothing is dropped before the first step."""
+    cell = rnn_cell.DropoutWrapper(rnn_cell.BasicLSTMCell(4), state_keep_prob=0.5)
+    x, start = tf.placeholder(tf.float32, [None, None, 3]), rnn_cell.LSTMStateTuple(tf.ones([2, 4]), tf.ones([2, 4]))
+    outputs, final = rnn_cell.dynamic_rnn(cell, x, initial_state=start)
+    session.run(tf.global_variables_initializer())
+    outputs, final = session.run([outputs, final], {x: np.zeros([2, 0, 3])})
+    assert outputs.shape == (2, 0, 4) and np.all(final.c == 1) and np.all(final.h == 1)

@@ -48,6 +48,7 @@ def test_arguments(network, tmp_path):
     x = inputs["x"]
     fails("`inputs` to be a dictionary from names to tensors of the session's graph, got []", inputs=[])
     fails("`outputs` to be a dictionary from names to tensors", outputs={})
+    check("`session` to be an open tf.Session, got None", tmp_path, None, inputs, outputs, path)
     fails("`inputs['x']` to be a placeholder, got the result of Mul", inputs={"x": 2 * x})
     fails("`inputs` to have each placeholder once, got x, y", inputs={"x": x, "y": x})
     message = "names in `inputs` to be letters, digits, _ and ., without _ and . at the start, got 'a b'"
@@ -56,7 +57,7 @@ def test_arguments(network, tmp_path):
     other = tf.placeholder(tf.float32, [], name="other")
     fails("`inputs` that `outputs` need, got also z", inputs={"x": x, "z": other})
     fails("`inputs` to have all placeholders that `outputs` need, got none for other", outputs={"y": other * x})
-    fails("`format` to be one of frozen_graph, onnx, saved_model, tflite, got 'keras'", format="keras")
+    fails("`format` to be one of frozen_graph, npz, onnx, saved_model, tflite, got 'keras'", format="keras")
     fails("`path` to be a name that ends in .onnx, got ", format="onnx")
     fails("`path` in a folder that exists, got ", path=tmp_path / "folder" / "model.pb")
     fails(f"`quantize` to be None for {path}, got 'float16'", quantize="float16")

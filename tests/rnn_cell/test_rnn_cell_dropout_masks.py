@@ -77,8 +77,8 @@ def test_values_and_derivatives_with_fed_noise(general_engine, plain_session):
 
 
 @pytest.mark.parametrize("lengths", [LENGTHS, [3, 2, 0]])
-def test_values_and_derivatives_with_dropout_on_h(lengths, control_flow, plain_session):
-    check_derivatives("graph", plain_session, "h", lengths)
+def test_values_and_derivatives_with_dropout_on_h(general_engine, lengths, control_flow, plain_session):
+    check_derivatives(general_engine, plain_session, "h", lengths)
 
 
 @pytest.mark.parametrize("states", ["c", "hc"])

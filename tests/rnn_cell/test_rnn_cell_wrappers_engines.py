@@ -78,7 +78,7 @@ CELLS = {
     ),
     "variational projection": (lambda: variational(LSTM(4, True, num_proj=2), 0.6, 0.7, input_size=3), "native"),
     "variational, packed": (lambda: variational(LSTM(4, state_is_tuple=False), 0.6, 0.7, input_size=3), "native"),
-    "one mask per step for states, of one": (lambda: dropout(LSTM(4), 1.0, 1.0, fed(1.0)), "graph"),
+    "one mask per step for states, of one": (lambda: dropout(LSTM(4), 1.0, 1.0, fed(1.0)), "native"),
     "variational states": (lambda: variational(LSTM(4), 1.0, 1.0, 0.6), "native"),
     "variational states, fed": (lambda: variational(LSTM(4), 0.6, 0.7, fed(0.5), input_size=3), "native"),
     "variational states of a stack": (
@@ -118,7 +118,7 @@ CELLS = {
     ),
     "variational states of normalized cells": (
         lambda: variational(STACK([NORM(4), RESIDUAL(NORM(4, layer_norm=False))]), 0.6, 0.7, 0.8, input_size=3),
-        "graph and native",
+        "native",
     ),
     "variational states of coupled cells": (
         lambda: STACK(

@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+import stacked_lstm
 from stacked_lstm import checkpoints, numpy_lstm, runtime
+from stacked_lstm.compat import tf
 from support.numeric import relative_difference
 from support.random_networks import random_layers
 from support.runtime import NEEDS_KERNELS
@@ -47,6 +49,37 @@ def test_a_learned_start_of_onnx(tmp_path):
     states = [[np.tile(layer[field], (2, 1)) for field in "ch"] for layer in start]
     outputs, _ = runtime.load(path, dtype="float64")(X)
     assert relative_difference(outputs, expected(initial_state=states)) < 1e-6
+
+
+def test_options_and_activations_that_no_array_shows(session, tmp_path):
+    """The weights know the options of their stack. A plain list of the same arrays does not."""
+    refused = {
+        "model.npz": ["residual", "zoneout_h", "cell_clip"],
+        "rnn.ckpt": ["zoneout_h"],
+        "own.ckpt": [],
+    }
+    options = {"residual": {"residual": True}, "zoneout_h": {"zoneout_h": [0.0, 0.1]}, "cell_clip": {"cell_clip": 3.0}}
+    for name, arguments in options.items():
+        lstm = stacked_lstm.StackedLSTM([3, 3], name=name, engine="graph", **arguments)
+        lstm(tf.ones([1, 2, 3]))
+        session.run(tf.global_variables_initializer())
+        layers = lstm.get_weights(session).layers
+        formats = {"rnn.ckpt": "rnn_cell", "own.ckpt": "stacked_lstm"}
+        for file in refused:
+            path = str(tmp_path / file)
+            if name in refused[file]:
+                with pytest.raises(ValueError, match=f"^checkpoints.write: expected `layers` without .*, got `{name}`"):
+                    checkpoints.write(path, layers, formats.get(file), overwrite=True)
+            checkpoints.write(path, list(layers), formats.get(file), overwrite=True)
+        with pytest.raises(ValueError, match=f"^runtime.save: .* a Predictor does not have, got `{name}`; list"):
+            runtime.save(path + ".npz", layers)
+    relu = stacked_lstm.StackedLSTM([3], activation="relu", name="relu", engine="graph")
+    relu(tf.ones([1, 2, 3]))
+    session.run(tf.global_variables_initializer())
+    weights = relu.get_weights(session)
+    with pytest.raises(ValueError, match="^runtime.save: expected .* relu and sigmoid, got tanh and sigmoid"):
+        runtime.save(tmp_path / "relu.npz", *weights)
+    runtime.save(tmp_path / "relu.npz", *weights, activation="relu")
 
 
 def test_files_that_are_refused(tmp_path):

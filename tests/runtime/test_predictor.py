@@ -208,8 +208,8 @@ LAYERS = random_layers(np.random.RandomState(1), [3, 4], 2)
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"layers": []}, "`layers` to be a list with one mapping per layer"),
-        ({"layers": LAYERS[0]}, "`layers` to be a list with one mapping per layer"),
+        ({"layers": []}, r"`layers` to be a list with one mapping per layer, from names to arrays, got \[\]"),
+        ({"layers": LAYERS[0]}, "`layers` to be a list with one mapping per layer, .* got a mapping with the keys Wf,"),
         ({"layers": [{"Wf": np.ones([3, 3])}]}, r"`layers\[0\]` with the arrays Wf, Wi, Wc, Wo, got Wf"),
         ({"layers": LAYERS[::-1]}, r"`layers\[1\]\['Wf'\]` of shape \[H \+ 4, H\], got shape \[5, 3\]"),
         ({"layers": [dict(LAYERS[0], bo=np.ones([4]))]}, r"`layers\[0\]\['bo'\]` of shape \[3\], got shape \[4\]"),
@@ -243,9 +243,12 @@ def test_bad_arguments(arguments, message):
         ({"sequence_length": [5]}, r"got an array of shape \[1\]"),
         (
             {"initial_state": [(np.ones([2, 3]), np.ones([2, 3]))]},
-            "a list of 2 pairs .c, h., one per layer, got 1 entr",
+            "a list of 2 pairs .c, h., one per layer, got 1 pair",
         ),
-        ({"initial_state": np.ones([2, 2, 2, 3])}, "a list of 2 pairs .c, h., one per layer, got ndarray"),
+        (
+            {"initial_state": np.ones([2, 2, 2, 3])},
+            "pairs .c, h., one per layer, got an array of dtype float64",
+        ),
         (
             {"initial_state": [(np.ones([2, 3]),) * 2] * 2},
             r"`initial_state\[1\].c` of shape \[2, 4\], got shape \[2, 3\]",

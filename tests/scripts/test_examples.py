@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.examples import BUCKET_STEPS, Examples, Sequences, epoch_batches
+from tasks.examples import BUCKET_STEPS, Examples, Sequences, epoch_batches, share
 
 
 def some_sequences(count=103):
@@ -66,3 +66,17 @@ def test_first_examples():
     assert sorted(two.feed(np.arange(2))) == ["lengths", "sequences"]
     with pytest.raises(ValueError, match="--train_examples: expected at most the 5 there are, got 6"):
         Examples(x=np.arange(5)).first(6)
+
+
+def test_shares_of_a_batch():
+    """With the weights, the mean of the parts' means is the mean of the batch; an example stands in for no example."""
+    for size in (1, 2, 3, 8):
+        batch = np.arange(10, 10 + size)
+        for count in (1, 2, 3):
+            parts = [share(batch, index, count) for index in range(count)]
+            assert np.mean([np.mean(rows) * weight for rows, weight in parts]) == pytest.approx(np.mean(batch))
+            taken = [row for rows, weight in parts if weight for row in rows]
+            assert sorted(taken) == batch.tolist()
+            assert all(len(rows) for rows, _ in parts)
+    rows, weight = share(batch, 0, 1)
+    assert weight == 1 and rows.tolist() == batch.tolist()

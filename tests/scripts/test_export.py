@@ -7,10 +7,12 @@ import absl.flags
 import numpy as np
 import pytest
 
+from stacked_lstm import runtime
 from stacked_lstm.compat import tf
 from support import exports, programs
 from support.numeric import relative_difference
 from support.paths import ROOT
+from support.runtime import NEEDS_KERNELS
 from support.sets import ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, run
@@ -59,15 +61,18 @@ def witness(tmp_path):
 @ONCE
 @NEEDS_ONNX
 def test_titles_to_onnx(title_arguments, tmp_path, witness, capsys):
-    run(title_arguments, initial_state="projected")
+    run(title_arguments, initial_state="projected", pieces="5", bidirectional="true", recurrent_dropout="0.2")
     path = str(tmp_path / "titles.onnx")
     export(train_dir=title_arguments["train_dir"], to=path)
     printed = capsys.readouterr().out.splitlines()[-6:]
     assert printed[1:4] == [
-        "input: sequences int32 [None, None]", "input: lengths int32 [None]", "output: predictions float32 [None, 3]"
-    ]  # fmt: skip
+        "input: sequences int32 [None, None, 5]",
+        "input: lengths int32 [None]",
+        "output: predictions float32 [None, 3]",
+    ]
     assert printed[-1] == f"wrote {path}"
-    feeds = {"sequences": np.array([[2, 3, 1], [1, 0, 0]], np.int32), "lengths": np.array([3, 1], np.int32)}
+    sequences = np.array([[[2, 3, 4, 0, 0], [5, 0, 0, 0, 0], [1, 6, 1, 7, 8]], [[1, 9, 2, 2, 0]] + [[0] * 5] * 2])
+    feeds = {"sequences": sequences.astype(np.int32), "lengths": np.array([3, 1], np.int32)}
     results = witness.run("onnxruntime", path, feeds, ["predictions"])
     assert relative_difference(results["predictions"], expected("titles", title_arguments["train_dir"], feeds)) < 1e-5
 
@@ -103,3 +108,24 @@ def test_errors(tmp_path):
     assert fails() == "export.py: --train_dir: expected a path, got none"
     assert fails(f"--train_dir={tmp_path}") == "export.py: --to: expected a path, got none"
     assert "--train_dir" in fails(f"--train_dir={tmp_path}", f"--to={tmp_path / 'model'}")
+
+
+@ONCE
+@NEEDS_KERNELS
+def test_titles_to_npz(title_arguments, tmp_path, capsys):
+    """NumPy computes what is around the layers, with the arrays in the file."""
+    run(title_arguments, initial_state="learned")
+    path = str(tmp_path / "titles.npz")
+    export(train_dir=title_arguments["train_dir"], to=path)
+    assert "of the largest number that the layers return" in capsys.readouterr().out.splitlines()[-2]
+    sequences = np.array([[2, 3, 1], [1, 0, 0]], np.int32)
+    feeds = {"sequences": sequences[..., np.newaxis], "lengths": np.array([3, 1], np.int32)}
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file if name.startswith("other")}
+    matrix, bias = sorted((array for array in arrays.values() if array.shape[-1] == 3), key=lambda array: -array.ndim)
+    outputs, _ = runtime.load(path)(arrays["other_arrays/embedding"][sequences], feeds["lengths"])
+    steps = [outputs[0], outputs[1, :1]]
+    pooled = np.array([np.concatenate([series.mean(axis=0), series.max(axis=0)]) for series in steps])
+    scores = np.exp(pooled @ matrix + bias)
+    wanted = expected("titles", title_arguments["train_dir"], feeds)
+    assert relative_difference(scores / scores.sum(axis=1, keepdims=True), wanted) < 1e-5

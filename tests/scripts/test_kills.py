@@ -89,7 +89,7 @@ def test_full_disk_at_each_change_of_a_file(whole, tmp_path):
         ), line
         assert str(directory) in line and "\n" not in line
         names.add(disk.name)
-        number += 1 if number < 16 else 7
+        number += 1 if number < 31 else 13  # The 31st ends the first checkpoint.
         assert tiny_task.run(directory) == final
         assert_same_end(str(directory), expected)
-    assert names >= {"makedirs", "replace", "open", "save", "write", "flush"} and number > 30
+    assert names >= {"makedirs", "replace", "open", "save", "write", "flush", "fsync"} and number > 30

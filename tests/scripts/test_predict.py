@@ -36,10 +36,14 @@ def table_of(arguments, **flags):
         return list(csv.reader(file))
 
 
-def last_output(values, x, layers=1):
-    """numpy_lstm's last output of x [T, B, I], from zeros."""
+def all_outputs(values, x, layers=1):
+    """numpy_lstm's outputs of x [T, B, I], from zeros."""
     weights = [{gate: values[f"stacked_lstm/layer_{k + 1}/{gate}"] for gate in GATES} for k in range(layers)]
-    return numpy_lstm.forward(weights, x.astype(np.float64))[0][-1]
+    return numpy_lstm.forward(weights, x.astype(np.float64))[0]
+
+
+def last_output(values, x):
+    return all_outputs(values, x)[-1]
 
 
 def softmax(logits):
@@ -83,7 +87,9 @@ def test_titles_come_from_the_best_checkpoint(title_arguments):
     assert np.mean([row[1] == row[2] for row in best[1:]]) == pytest.approx(result["test_accuracy"])
     values = values_in(experiment.find_checkpoint(title_arguments["train_dir"]))
     words = [values["embedding"][k] for k in (4, 5, 2, 3)]  # 上海 今天 下雪 了
-    expected = softmax(last_output(values, np.array(words)[:, None]) @ values["dense/W"] + values["dense/b"])[0]
+    outputs = all_outputs(values, np.array(words)[:, None])[:, 0]
+    pooled = np.concatenate([outputs.mean(axis=0), outputs.max(axis=0)])
+    expected = softmax(pooled @ values["dense/W"] + values["dense/b"])
     (row,) = table_of(title_arguments, input=_file(title_arguments, "上海今天下雪了\n".encode()))[1:]
     assert row[:2] == ["上海今天下雪了", ""] and row[2] == str(expected.argmax())
     np.testing.assert_allclose([float(p) for p in row[3:]], expected, atol=2e-6)

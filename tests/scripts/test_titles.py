@@ -24,7 +24,10 @@ from support.tiny_runs import (
     weights,
     write_titles,
 )
+from support.versions import OLD
 from tasks import networks, titles, vocabulary
+
+WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")
 
 
 @pytest.fixture
@@ -34,8 +37,8 @@ def data_dir(tmp_path):
 
 
 def read(task, data_dir=None, train_examples=None, **settings):
-    """A task that cuts titles into words, its data read."""
-    plain = {name: value if name == "unit" else float(value) for name, value in PLAIN.items()}
+    """A task whose words are their only pieces, its data read."""
+    plain = {name: json.loads(value) for name, value in PLAIN.items()}
     return task_data.read(task, data_dir, train_examples, seed=0, **dict(plain, **settings))
 
 
@@ -51,8 +54,8 @@ def test_the_last_tenth_is_held_out_and_teaches_no_words(data_dir):
         2,
     ]
     # 下雪 and 了 occur 18 times, the other four 9 times; the smaller code point comes first.
-    assert task.train.feed(np.arange(3))["sequences"].tolist() == [[6, 2, 0, 0], [4, 5, 2, 3], [7, 3, 0, 0]]
-    assert task.validation.feed(np.arange(3))["sequences"].tolist() == [[1], [1], [1]]
+    assert task.train.feed(np.arange(3))["sequences"][..., 0].tolist() == [[6, 2, 0, 0], [4, 5, 2, 3], [7, 3, 0, 0]]
+    assert task.validation.feed(np.arange(3))["sequences"].tolist() == [[[1]], [[1]], [[1]]]
     assert task.test.feed(np.array([4]))["lengths"].tolist() == [0]
 
 
@@ -60,7 +63,7 @@ def test_classes_are_counted(data_dir):
     task = read(titles.Titles, data_dir, train_examples=2)
     assert task.baselines == {"majority_accuracy": 0.2}  # Of the labels 0 and 1 the first: 1 of 5 test titles.
     assert task.notes == [
-        "vocabulary: 7 words, padding and unknown ones included",
+        "vocabulary: 7 pieces of words, padding and unknown ones included",
         "train classes: 0 50.0 %, 1 50.0 %, 2 0.0 %",
         "validation classes: 0 33.3 %, 1 33.3 %, 2 33.3 %",
         "test classes: 0 20.0 %, 1 40.0 %, 2 40.0 %",
@@ -146,6 +149,7 @@ def test_real_titles():
     texts = [titles.cut(title) for title in every]
     assert len(vocabulary.Vocabulary.learn(texts)) == 18270 + 2
     assert max(map(len, texts)) == task.train["lengths"].max() == 46
+    assert titles.Titles.defaults()["pieces"] == 12 and np.mean([len(w) > 5 for text in texts for w in text]) < 0.01
     labels = np.concatenate([task.train["labels"], task.validation["labels"]])
     assert np.bincount(labels).tolist() == [578, 2672, 2105]
 
@@ -153,62 +157,80 @@ def test_real_titles():
 # The network
 
 
-def test_padding_changes_nothing_and_numpy_agrees(data_dir, session):
+GATES = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
+
+
+def numpy_outputs(values, scope, x):
+    """The outputs [T, H] of a layer for inputs [T, I]; `values` are the variables by their names."""
+    layer = {gate: values[f"{scope}/{gate}"] for gate in GATES}
+    return numpy_lstm.forward([layer], x[:, None].astype(np.float64))[0][:, 0]
+
+
+def numpy_layer(values, number, is_bidirectional, x):
+    """The same for a layer of the network, in one direction or in both."""
+    if not is_bidirectional:
+        return numpy_outputs(values, f"stacked_lstm/layer_{number}", x)
+    scopes = [f"bidirectional_lstm/{direction}/layer_{number}" for direction in ("forward", "backward")]
+    backward = numpy_outputs(values, scopes[1], x[::-1])[::-1]
+    return np.concatenate([numpy_outputs(values, scopes[0], x), backward], axis=1)
+
+
+@pytest.mark.parametrize("is_bidirectional", [False, True])
+def test_padding_changes_nothing_and_numpy_agrees(is_bidirectional, data_dir, session):
     """The probabilities in a padded batch are numpy_lstm's for each title alone, also for a title without words."""
-    task = read(titles.Titles, data_dir, embedding_size=4, hidden_sizes=[5, 3])
+    changes = {"pieces": 5, "bidirectional": True, "pooled_dropout": 0.5} if is_bidirectional else {}
+    task = read(titles.Titles, data_dir, embedding_size=4, hidden_sizes=[5, 3], **changes)
     network = task.build(networks.Recurrent([5, 3]))
     session.run(tf.global_variables_initializer())
     values = {variable.op.name: session.run(variable) for variable in tf.trainable_variables()}
+    values["embedding"] *= 20  # So that the numbers differ.
+    tf.get_default_graph().get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)[0].load(values["embedding"], session)
     batch = task.test.feed(np.arange(5))
     feeds = {network.feeds[name]: array for name, array in batch.items()}
     actual, losses, scores = session.run([network.predictions, network.losses, network.scores], feeds)
-    gates = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
-    layers = [{gate: values[f"stacked_lstm/layer_{k}/{gate}"] for gate in gates} for k in (1, 2)]
     for row, (words, length) in enumerate(zip(batch["sequences"], batch["lengths"])):
-        state = np.zeros([1, 3])
+        features = np.zeros([12 if is_bidirectional else 6])
         if length:
-            _, final, _ = numpy_lstm.forward(layers, values["embedding"][words[:length], None].astype(np.float64))
-            state = final[-1].h
-        logits = state @ values["dense/W"] + values["dense/b"]
-        expected = np.exp(logits[0]) / np.exp(logits[0]).sum()
+            series = np.array([sum(values["embedding"][piece] for piece in word if piece) for word in words[:length]])
+            for number in (1, 2):
+                series = numpy_layer(values, number, is_bidirectional, series)
+            features = np.concatenate([series.mean(axis=0), series.max(axis=0)])
+        logits = features @ values["dense/W"] + values["dense/b"]
+        expected = np.exp(logits) / np.exp(logits).sum()
         np.testing.assert_allclose(actual[row], expected, rtol=1e-5)
         np.testing.assert_allclose(losses[row], -np.log(expected[batch["labels"][row]]), rtol=1e-5)
         assert scores[row] == (np.argmax(expected) == batch["labels"][row])
 
 
-def test_characters_are_units_too(data_dir):
-    task = read(titles.Titles, data_dir, unit="characters")
-    assert titles.characters(" 俩小 \u3000a1，") == ["俩", "小", "a", "1", "，"]
-    # 下, 雪 and 了 occur 18 times, 上 海 今 天 北 京 广 州 9 times.
-    words = task.train.feed(np.arange(3))["sequences"].tolist()
-    assert [sum(word > 0 for word in row) for row in words] == [4, 7, 3]
-    assert task.notes[0] == "vocabulary: 13 characters, padding and unknown ones included"
+@pytest.mark.parametrize("peer", ["dynamic_rnn", pytest.param("keras", marks=WITH_TF_KERAS)])
+def test_peers_read_in_both_directions(peer, session):
+    """The second half of the outputs are those of the reversed sequence, reversed again; padding is zero."""
+    inputs = np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32)
+    x, lengths = tf.placeholder(tf.float32, [None, None, 3]), tf.placeholder(tf.int32, [None])
+    outputs, _ = networks.Recurrent([4], peer=peer)(x, lengths, bidirectional=True)
+    session.run(tf.global_variables_initializer())
+    for variable in tf.trainable_variables():  # The same weights in both directions.
+        random = np.random.RandomState(variable.shape.num_elements())
+        variable.load(random.standard_normal(variable.shape.as_list()), session)
+    actual = session.run(outputs, {x: inputs, lengths: [5, 2]})
+    mirrored = np.array(inputs)
+    for row, length in enumerate([5, 2]):
+        mirrored[row, :length] = inputs[row, :length][::-1]
+    other = session.run(outputs, {x: mirrored, lengths: [5, 2]})
+    assert actual.shape == (2, 5, 8) and not actual[1, 2:].any()
+    for row, length in enumerate([5, 2]):
+        np.testing.assert_allclose(actual[row, :length, 4:], other[row, :length, :4][::-1], rtol=1e-5)
+        assert np.abs(actual[row, :length, 4:] - actual[row, :length, :4]).max() > 0.01
 
 
-def test_words_are_followed_by_their_characters(data_dir):
-    expected = [
-        "俩",
-        "小伙",
-        "小",
-        "伙",
-        "无证",
-        "无",
-        "证",
-        "骑",
-        "摩托",
-        "摩",
-        "托",
-        "，",
-        "未成年",
-        "未",
-        "成",
-        "年",
-    ]
-    assert titles.words_and_characters(" 俩小伙无证骑摩托，未成年") == expected
-    task = read(titles.Titles, data_dir, unit="both")
-    assert task.train.feed(np.arange(3))["lengths"].tolist() == [6, 10, 4]
-    # 下雪 下 雪 了, 上海 上 海, 今天 今 天, 北京 北 京, 广州 广 州, and the two special words.
-    assert task.notes[0] == "vocabulary: 18 words and characters, padding and unknown ones included"
+def test_words_have_pieces(data_dir):
+    assert titles.pieces("清道夫") == ["^清道夫$", "清", "道", "夫", "^清", "清道", "道夫", "夫$"]
+    assert titles.pieces("了") == ["^了$", "了", "^了", "了$"]
+    task = read(titles.Titles, data_dir, pieces=5)
+    # 广州 and 了: the first five pieces of a word count, and a shorter word is padded.
+    assert task.train.feed(np.array([2]))["sequences"].astype(bool).sum(axis=2).tolist() == [[5, 4]]
+    # Of the five words of two characters ^word$, two characters and two pairs each; 4 of 了; the two special words.
+    assert task.notes[0] == "vocabulary: 31 pieces of words, padding and unknown ones included"
 
 
 def test_balanced_losses(data_dir, session):
@@ -268,7 +290,8 @@ def test_recalls_and_f1_by_hand(title_arguments):
 
 @ONCE
 def test_a_resumed_run_with_dropout_has_the_same_masks(title_arguments):
-    regular = {"dropout": "0.4", "weight_decay": "2", "balance": "0.5"}
+    regular = {"weight_decay": "2", "balance": "0.5", "bidirectional": "true", "zoneout_c": "0.5"}
+    regular.update({"piece_dropout": "0.3", "input_dropout": "0.4", "pooled_dropout": "0.4"})
     run(title_arguments, epochs="4", train_dir=title_arguments["train_dir"] + "2", **regular)
     run(title_arguments, epochs="4", train_dir=title_arguments["train_dir"] + "3", **dict(regular, weight_decay="0"))
     run(title_arguments, **regular)
@@ -309,7 +332,7 @@ def test_words_are_in_tensorboards_projector(title_arguments):
     )
     assert weights(title_arguments["train_dir"])["embedding"].shape == (8, 4)
     assert files["vocabulary.txt"].decode("utf-8").split("\n")[:-1] == (
-        ["<padding>", "<unknown>", "下雪", "了", "上海", "今天", "北京", "广州"]
+        ["<padding>", "<unknown>", "^下雪$", "^了$", "^上海$", "^今天$", "^北京$", "^广州$"]
     )
 
 

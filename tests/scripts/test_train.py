@@ -11,6 +11,7 @@ import pytest
 
 import peers
 import train
+from shared import layer_options
 from stacked_lstm import compat
 from stacked_lstm.commands import command
 from stacked_lstm.compat import tf
@@ -174,9 +175,10 @@ def test_flags_that_a_checkpoint_depends_on():
     common = ["task", "data_dir", "train_examples", "hidden_sizes", "initial_state", "weight_initializer", "engine"]
     common += ["peer", "batch_size", "learning_rate", "seed"]
     own = {"fashion_mnist": [], "forecast": ["loss_steps"], "titles": []}
-    own["titles"] = ["vocabulary_size", "embedding_size", "unit", "dropout", "weight_decay", "balance"]
+    own["titles"] = ["vocabulary_size", "embedding_size", "pieces", "bidirectional", "weight_decay", "balance"]
+    own["titles"] += ["piece_dropout", "pooled_dropout"]
     for task, names in own.items():
-        assert sorted(settings.identity_flags(task)) == sorted(common + names)
+        assert sorted(settings.identity_flags(task)) == sorted(common + names + list(layer_options.TABLE))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from stacked_lstm.compat import tf
 from support import tiny_task
+from support.recorded_files import Recorder
 from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, rows_of, weights
 from tasks import TASKS
@@ -127,6 +128,7 @@ def test_what_a_killed_run_leaves_is_removed(trained):
         "model.ckpt-12.data-00000-of-00001",
         "best.ckpt-3.meta",
         "checkpoint.tmp0a1b2c",
+        "checkpoint.tmp-17",
         "history.tmp-17.json",
         "curves.tmp-17.png",
         "vocabulary.tmp-17.txt",
@@ -148,6 +150,41 @@ def test_the_best_checkpoint_may_be_that_of_the_last_epoch(trained):
     for path in (trained.parent / "two").glob("best*"):
         path.unlink()
     assert experiment.find_checkpoint(str(trained.parent / "two")).endswith("model.ckpt-6")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names of open files are read on Linux")
+def test_what_is_renamed_or_named_is_on_the_disk(tmp_path, monkeypatch):
+    """Files, then their folder, then the file that names them; what is old goes last."""
+    recorder, save = Recorder(monkeypatch), tf.train.Saver.save
+
+    def recorded_save(*args, **kwargs):
+        recorder.events.append(("save", os.path.basename(args[2])))
+        return save(*args, **kwargs)
+
+    monkeypatch.setattr(tf.train.Saver, "save", recorded_save)
+    tiny_task.run(tmp_path / "run", epochs=1)
+    events = [(name, file.replace(f".tmp-{os.getpid()}", "")) for name, file in recorder.events]
+
+    def saved(base, name):
+        parts = [f"{name}.data-00000-of-00001", f"{name}.index", f"{name}.meta"]
+        return [("save", base), *[("fsync", part) for part in parts], ("fsync", "run")]
+
+    def replaced(name):
+        return [("fsync", name), ("replace", name), ("fsync", "run")]
+
+    epoch = saved("best.ckpt-3", "best.ckpt-3") + replaced("history.json")
+    epoch += saved("model.ckpt", "model.ckpt-3") + replaced("checkpoint") + [("remove", "model.ckpt-0.index")]
+    start = events.index(epoch[0])
+    assert events[start : start + len(epoch)] == epoch
+    first = [("fsync", tmp_path.name), *replaced("history.json")]  # The new directory, then its first file.
+    assert events[: len(first)] == first
+    first_checkpoint = saved("model.ckpt", "model.ckpt-0") + replaced("checkpoint")
+    start = events.index(first_checkpoint[0])
+    assert events[start : start + len(first_checkpoint)] == first_checkpoint
+    places = [k for k, (name, _) in enumerate(events) if name == "replace"]
+    assert len(places) > 5  # The vocabulary, the projector's file and the pictures, too.
+    for k in places:
+        assert events[k - 1 : k + 2] == replaced(events[k][1])
 
 
 # history.json
@@ -297,3 +334,17 @@ def test_tensorboard_drops_only_what_comes_after_the_checkpoint(trained):
     events = list(events_in(trained))
     assert [step for number, step, tag in events if tag == "START"] == [1, 10]
     assert [(number, step) for number, step, tag in events if tag == "loss/test"] == [(0, 3), (0, 6), (0, 9), (1, 12)]
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_the_state_names_the_checkpoint_in_its_directory(tmp_path, monkeypatch, is_relative):
+    """From the working directory and from elsewhere, and after the directory has moved."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    path = os.path.join("runs" if is_relative else str(tmp_path / "runs"), "model.ckpt-3")
+    for suffix in (".index", ".data-00000-of-00001"):
+        open(path + suffix, "w").close()
+    checkpoints.write_state(path)
+    assert checkpoints.last(os.path.dirname(path)) == path
+    os.rename("runs", "moved")
+    assert checkpoints.last("moved") == os.path.join("moved", "model.ckpt-3")

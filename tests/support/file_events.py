@@ -16,6 +16,7 @@ CALLS = [
     (os, "makedirs"),
     (os, "replace"),
     (os, "remove"),
+    (os, "fsync"),
     (builtins, "open"),
     (tf.train.Saver, "save"),
     (file_io, "rename"),
@@ -62,7 +63,7 @@ class Snapshots:
 
     def take(self, name):
         """Copies the directory if it has changed; `name` is that of the call that comes next."""
-        if not os.path.isdir(self._directory):
+        if name == "fsync" or not os.path.isdir(self._directory):
             return
         files = {file: content for file, content in files_of(self._directory).items() if file != "lock"}
         if files == self._last:
@@ -101,6 +102,6 @@ class FullDisk:
             return
         self.name = self.name or name
         reason = os.strerror(errno.ENOSPC)
-        if name in ("makedirs", "replace", "open"):
+        if name in ("makedirs", "replace", "open", "fsync"):
             raise OSError(errno.ENOSPC, reason)
         raise tf.errors.ResourceExhaustedError(None, None, f"somewhere; {reason}\n\t [[node save/SaveV2]]\nmore lines")

@@ -44,7 +44,7 @@ def count_layers(values):
     return sum(name == "c" or name.startswith("c_") for name in values)
 
 
-NO_EXTRAS = {name: [] for name in ("peepholes", "projections", "cell_clips", "projection_clips")}
+NO_EXTRAS = {name: [] for name in ("peepholes", "projections", "cell_clips", "projection_clips", "h_masks")}
 
 
 def pack(kernels):

@@ -41,6 +41,7 @@ esac
 status=0
 '{sys.executable}' "$@" $short || status=$?
 if [[ "$*" == *GPU* && $status == 2 ]]; then exit 0; fi  # A machine without a GPU says so in one line.
+if [[ "$*" == *linear_baseline* && $status == 2 ]]; then exit 0; fi  # scikit-learn is not installed for the tests.
 exit $status
 """
 

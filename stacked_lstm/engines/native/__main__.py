@@ -20,7 +20,7 @@ def main() -> int:
     print(f"{'built' if is_new else 'found'} {path}")
     if not os.environ.get(library.LIBRARY_VARIABLE):  # It names a library that another machine may have built.
         tools = library.toolchain()
-        print(f"by {' '.join(tools.command)} ({tools.version.splitlines()[0]})")
+        print(f"by {' '.join(tools.command + tools.kernel_flags)} ({tools.version.splitlines()[0]})")
     return 0
 
 

@@ -90,6 +90,7 @@ class BackwardPass {
 
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
+  bool has_mask() const { return Cell::kHasExtras && layer_.extras.h_mask; }
 
   // Sets what steps do not write: the gradient of the final cell states, and zeros if there are no steps.
   void InitializeGradients() const {
@@ -102,6 +103,10 @@ class BackwardPass {
     if (arrays_.d_x) {
       const int64_t step = batch * layer_.inputs;
       std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
+    }
+    if (has_mask() && arrays_.d_extras.h_mask) {
+      const int64_t entries = layer_.extras.h_mask_stride ? layer_.steps : 1;
+      std::fill_n(arrays_.d_extras.h_mask, entries * batch * layer_.outputs(), T(0));
     }
     if (plan_.longest * batch > 0) return;
     gradients_.SetToZero();
@@ -169,7 +174,7 @@ class BackwardPass {
       if (has_projection()) {
         projection_.Multiply(panel, Row(t, part, row), rows, dh);
       } else {
-        RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, panel, rows, dh);
+        RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, t + 1, row, panel, rows, dh);
       }
       for (int64_t r = 0; r < rows; ++r) {
         for (int v = 0; v < vectors; ++v) {
@@ -184,7 +189,7 @@ class BackwardPass {
     alignas(64) T dh[kTileRows * kWidth];
     const int vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, panel, rows, dh);
+      RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, t + 1, row, panel, rows, dh);
       for (int64_t k = 0; k < rows * vectors; ++k) {
         OutputGradient(t, part, row + k / vectors, panel * kPanelVectors + k % vectors, Load(dh + k * kSize));
       }
@@ -220,21 +225,43 @@ class BackwardPass {
       if (panel == 0 && arrays_.d_c) {
         for (int64_t b = row; b < row + rows; ++b) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
       }
-      if (!arrays_.d_h) return;
-      RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, panel, rows, dh);
-      for (int64_t r = 0; r < rows; ++r) {
+      if (!arrays_.d_h && !(has_mask() && arrays_.d_extras.h_mask)) return;
+      RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, 0, row, panel, rows, dh);
+      for (int64_t r = 0; arrays_.d_h && r < rows; ++r) {
         const int64_t offset = (row + r) * layer_.outputs() + panel * kWidth;
         std::copy_n(plan_.Length(row + r) ? dh + r * width : arrays_.d_h_last + offset, count, arrays_.d_h + offset);
       }
     });
   }
 
-  // Computes dh of a step from some rows of dz of the step after it. dz is null if there is no such step.
-  void RecurrentGradient(const T* dz, int64_t panel, int64_t rows, T* dh) const {
+  // Computes the gradient of h before step t, for `rows` sequences from sequence b on, from dz of the step. dz is null
+  // if there is no such step.
+  void RecurrentGradient(const T* dz, int64_t t, int64_t b, int64_t panel, int64_t rows, T* dh) const {
     const int vectors = h_columns_.Vectors(panel);
     if (!dz) return std::fill(dh, dh + rows * vectors * kSize, T(0));
     SelectTile<T>(rows, vectors)(plan_.row_width, dz, plan_.row_width, h_columns_.Panel(panel), nullptr, 0, dh,
                                  vectors * kSize);
+    if (has_mask()) MaskGradient(t, b, panel, rows, dh);
+  }
+
+  // Turns the gradient of h * mask before step t into that of h, and adds to that of the mask.
+  void MaskGradient(int64_t t, int64_t b, int64_t panel, int64_t rows, T* dh) const {
+    const int64_t width = layer_.outputs(), vectors = h_columns_.Vectors(panel);
+    for (int64_t r = 0; r < rows; ++r) {
+      if (t >= plan_.Length(b + r)) continue;  // dh is zero.
+      for (int64_t v = 0; v < vectors; ++v) {
+        const int64_t first = (panel * kPanelVectors + v) * kSize, entry = (b + r) * width + first;
+        const int count = static_cast<int>(std::min(kSize, width - first));
+        const int64_t mask = t * layer_.extras.h_mask_stride + entry;
+        T* const d = dh + (r * vectors + v) * kSize;
+        const Vec<T> product = Load(d);
+        Store(d, product * LoadFirst(arrays_.extras.h_mask + mask, count));
+        if (!arrays_.d_extras.h_mask) continue;
+        const T* const h = t > 0 ? arrays_.outputs + (t - 1) * layer_.batch * width : arrays_.h;
+        T* const target = arrays_.d_extras.h_mask + mask;
+        StoreFirst(target, LoadFirst(target, count) + product * LoadFirst(h + entry, count), count);
+      }
+    }
   }
 
   void Pointwise(int64_t t, Range part, int64_t panel, int64_t b, Vec<T> dh) const {

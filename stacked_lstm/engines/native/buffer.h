@@ -1,4 +1,4 @@
-// Scratch memory that lives as long as one call.
+// Memory of calls: scratch memory that lives as long as one call, and the pool that keeps blocks between calls.
 
 #ifndef STACKED_LSTM_BUFFER_H_
 #define STACKED_LSTM_BUFFER_H_
@@ -70,7 +70,7 @@ class BlockPool {
 #ifdef __SANITIZE_ADDRESS__
   static constexpr size_t kMaxPoolSize = 0;  // Each block then has exactly the requested size.
 #else
-  static constexpr size_t kMaxPoolSize = 64 << 20;
+  static constexpr size_t kMaxPoolSize = 512 << 20;
 #endif
 
   std::mutex mutex_;

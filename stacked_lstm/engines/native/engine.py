@@ -9,7 +9,7 @@ from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.engine import Engine
-from stacked_lstm.engines.native import library, ops
+from stacked_lstm.engines.native import library, normalized_ops, ops
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
@@ -68,12 +68,20 @@ def load_native_ops() -> None:
 def run(
     layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Runs layers; see `Engine.run_layers`. Successive layers with the same `ops.signature` are one op."""
+    """Runs layers; see `Engine.run_layers`. Successive layers with the same `ops.signature` are one op.
+
+    Each layer with layer normalization is an op of its own.
+    """
     finals = []
-    for _, group in itertools.groupby(zip(layers, states), lambda pair: ops.signature(pair[0])):
-        group_layers, group_states = zip(*group)
-        x, group_finals = ops.forward(group_layers, group_states, x, lengths)
-        finals += group_finals
+    keys = [k if layer.norm else ops.signature(layer) for k, layer in enumerate(layers)]
+    for key, group in itertools.groupby(zip(keys, layers, states), lambda entry: entry[0]):
+        _, group_layers, group_states = zip(*group)
+        if isinstance(key, int):
+            x, final = normalized_ops.forward(group_layers[0], group_states[0], x, lengths)
+            finals.append(final)
+        else:
+            x, group_finals = ops.forward(group_layers, group_states, x, lengths)
+            finals += group_finals
     return x, finals
 
 
@@ -84,7 +92,8 @@ ENGINE = Engine(
         conditions.dtypes("float32", "float64"),
         _named_activations,
         conditions.standard_step,
-        conditions.without_norm_and_noise,
+        conditions.without_noise,
+        conditions.norm_alone,
         conditions.device_type("CPU"),
     ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _no_gpu),

@@ -33,10 +33,12 @@ class ForwardPass {
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
         m_(has_projection() ? layer_.batch : 0, plan.panels),
+        masked_h_(has_mask() ? 2 * layer_.batch * layer_.outputs() : 0),
         bias_(plan.row_width),
         last_panel_((layer_.outputs() + layer_.inputs) * kWidth) {
     PadBias();
     PadLastPanel();
+    MaskInitialH();
     FinishEmptySequences();
   }
 
@@ -76,6 +78,7 @@ class ForwardPass {
 
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
+  bool has_mask() const { return Cell::kHasExtras && layer_.extras.h_mask; }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
   // them.
@@ -129,6 +132,27 @@ class ForwardPass {
         Store(target, LoadFirst(source, units));
       }
     }
+  }
+
+  // What the product of step t reads in the place of h, with a mask. Steps take turns with two buffers.
+  T* MaskedH(int64_t t, int64_t b) const {
+    return masked_h_.get() + (t % 2 * layer_.batch + b) * layer_.outputs();
+  }
+
+  void MaskInitialH() const {
+    if (!has_mask()) return;
+    std::fill(masked_h_.get(), masked_h_.get() + 2 * layer_.batch * layer_.outputs(), T(0));
+    for (int64_t k = 0; plan_.longest > 0 && k < layer_.batch * layer_.outputs(); ++k) {
+      masked_h_.get()[k] = arrays_.h[k] * arrays_.extras.h_mask[k];
+    }
+  }
+
+  // Writes a vector of h of step t for the product of the next step, if that has a mask.
+  void MaskH(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
+    if (!has_mask() || t + 1 >= plan_.Length(b)) return;
+    const T* const mask =
+        arrays_.extras.h_mask + (t + 1) * layer_.extras.h_mask_stride + b * layer_.outputs() + first;
+    StoreFirst(MaskedH(t + 1, b) + first, h * LoadFirst(mask, count), count);
   }
 
   // Writes the final states of sequences without steps.
@@ -201,7 +225,7 @@ class ForwardPass {
   void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows) const {
     alignas(64) T z[kTileRows * kWidth];
     const int64_t width = layer_.outputs(), batch = layer_.batch;
-    const T* h = t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
+    const T* h = has_mask() ? MaskedH(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
     SelectTile<T>(rows)(width, h + row * width, width, Panel(Factor::kH, panel), input_product,
@@ -217,6 +241,7 @@ class ForwardPass {
     const StepValues<T> values = cell_.Step(z, c_before, panel);
     Store(C(t, b, panel), values.c);
     StoreFirst(H(t, b, panel), values.h, count);
+    if (!has_projection()) MaskH(t, b, first, values.h, count);
     if (has_cache_) {
       const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
       T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
@@ -249,6 +274,7 @@ class ForwardPass {
     const Vec<T> clipped = t < length ? ClipTo<T>(projected, bound) : Vec<T>{};
     if (has_cache_ && bound < Extras::kNoBound) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
     StoreFirst(Output(t, b, first), clipped, count);
+    MaskH(t, b, first, clipped, count);
     if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, clipped, count);
   }
 
@@ -265,6 +291,7 @@ class ForwardPass {
   const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
   const PanelBuffer<T, 1> c_;       // and c of one step.
   const PanelBuffer<T, 1> m_;       // With a projection: o phi(c') of one step.
+  const Buffer<T> masked_h_;        // With a mask: h of two steps times their masks.
   const Buffer<T> bias_, last_panel_;
 };
 

@@ -31,12 +31,13 @@ enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLi
 struct Extras {
   static constexpr double kNoBound = std::numeric_limits<double>::infinity();
 
-  bool peepholes = false;
+  bool peepholes = false, h_mask = false;
+  int64_t h_mask_stride = 0;  // From a step to the next in the mask; 0 if one mask is for all steps.
   int64_t projection = 0;                                   // P; 0 without a projection.
   double cell_bound = kNoBound, projection_bound = kNoBound;  // Of |c'|, and of the projected |h'|.
 
   bool None() const {
-    return !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
+    return !peepholes && !h_mask && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
   }
 };
 
@@ -64,6 +65,7 @@ template <class T>
 struct ExtraWeights {
   T* peephole[3];  // p_i, p_f and p_o, [H].
   T* projection;   // W_p, [H, P].
+  T* h_mask;       // Multiplies h in the product with the kernel, [T, B, P] or [B, P].
 };
 
 // The number of elements in a vector of this processor. It determines the layout of packed weights and caches.

@@ -7,27 +7,23 @@
 //   biases: none, four of [H], or one of [4H];
 //   peepholes: none, or those of i, f and o, [H] each;
 //   projections: none, or one of [H, P]; without one, P is H;
-//   cell_clips and projection_clips: none, or the bound of |c| or of the projected |h|, a scalar.
+//   cell_clips and projection_clips: none, or the bound of |c| or of the projected |h|, a scalar;
+//   h_masks: none, or what multiplies h in the product with the kernel, [T, B, P], or [B, P] for all steps.
 // lengths: none, or one of [B].
 //
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
 // else changes, the op needs another name.
 
-#include <initializer_list>
 #include <vector>
 
 #include "lstm.h"
+#include "op_shapes.h"
 #include "op_status.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
 namespace stacked_lstm {
 namespace {
-
-using tensorflow::Status;
-using tensorflow::shape_inference::DimensionHandle;
-using tensorflow::shape_inference::InferenceContext;
-using tensorflow::shape_inference::ShapeHandle;
 
 struct Sizes {
   DimensionHandle steps, batch, inputs;
@@ -37,44 +33,22 @@ struct Sizes {
   DimensionHandle* Outputs(int l) { return projections.empty() ? &units[l] : &projections[l]; }
 };
 
-Status MergeShape(InferenceContext* c, int input, std::initializer_list<DimensionHandle*> sizes) {
-  ShapeHandle shape;
-  RETURN_IF_ERROR(c->WithRank(c->input(input), sizes.size(), &shape));
-  int axis = 0;
-  for (DimensionHandle* size : sizes) RETURN_IF_ERROR(c->Merge(c->Dim(shape, axis++), *size, size));
-  return Status();
-}
-
-// Merges the sizes of one layer's weights. `kernel` and `bias` are the indices of its first kernel and bias.
-Status MergeWeights(InferenceContext* c, int kernel, int kernels, int bias, int biases, DimensionHandle* inputs,
-                    DimensionHandle* units, DimensionHandle* outputs) {
-  DimensionHandle rows, columns, quotient;
-  RETURN_IF_ERROR(c->Add(*inputs, *outputs, &rows));
-  RETURN_IF_ERROR(c->Multiply(*units, kernels == 1 ? kGates : 1, &columns));
-  for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, kernel + k, {&rows, &columns}));
-  RETURN_IF_ERROR(c->Divide(columns, kernels == 1 ? kGates : 1, true, &quotient));
-  RETURN_IF_ERROR(c->Merge(*units, quotient, units));
-  RETURN_IF_ERROR(c->Subtract(rows, *outputs, &quotient));
-  RETURN_IF_ERROR(c->Merge(*inputs, quotient, inputs));
-  RETURN_IF_ERROR(c->Multiply(*units, biases == 1 ? kGates : 1, &columns));
-  for (int k = 0; k < biases; ++k) RETURN_IF_ERROR(MergeShape(c, bias + k, {&columns}));
-  return Status();
-}
-
-// Merges the sizes of peepholes, projections and clips, which begin with input `first`, as far as they are known before
-// the kernels. Returns the index of the input after them.
+// Merges the sizes of peepholes, projections, clips and masks, which begin with input `first`, as far as they are
+// known before the kernels. Returns the index of the input after them.
 Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, Sizes* sizes) {
-  int peepholes, projections, cell_clips, projection_clips;
+  int peepholes, projections, cell_clips, projection_clips, h_masks;
   RETURN_IF_ERROR(c->GetAttr("number_of_peepholes", &peepholes));
   RETURN_IF_ERROR(c->GetAttr("number_of_projections", &projections));
   RETURN_IF_ERROR(c->GetAttr("number_of_cell_clips", &cell_clips));
   RETURN_IF_ERROR(c->GetAttr("number_of_projection_clips", &projection_clips));
+  RETURN_IF_ERROR(c->GetAttr("number_of_h_masks", &h_masks));
   const auto is_valid = [layers](int number, int per_layer) { return number == 0 || number == per_layer * layers; };
   if (!is_valid(peepholes, 3) || !is_valid(projections, 1) || !is_valid(cell_clips, 1) ||
-      !is_valid(projection_clips, 1) || projection_clips > projections) {
+      !is_valid(projection_clips, 1) || projection_clips > projections || !is_valid(h_masks, 1)) {
     return tensorflow::errors::InvalidArgument("StackedLstm: expected no extras or those of ", layers, " layers, got ",
                                                peepholes, " `peepholes`, ", projections, " `projections`, ", cell_clips,
-                                               " `cell_clips` and ", projection_clips, " `projection_clips`");
+                                               " `cell_clips`, ", projection_clips,
+                                               " `projection_clips` and ", h_masks, " `h_masks`");
   }
   for (int k = 0; k < peepholes; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[k / 3]}));
   for (int l = 0; l < projections; ++l) {
@@ -82,12 +56,20 @@ Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, 
     RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[l], &sizes->projections[l]}));
   }
   for (int k = 0; k < cell_clips + projection_clips; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {}));
+  for (int l = 0; l < h_masks; ++l, ++first) {
+    if (!c->RankKnown(c->input(first))) continue;
+    if (c->Rank(c->input(first)) == 2) {
+      RETURN_IF_ERROR(MergeShape(c, first, {&sizes->batch, sizes->Outputs(l)}));
+    } else {
+      RETURN_IF_ERROR(MergeShape(c, first, {&sizes->steps, &sizes->batch, sizes->Outputs(l)}));
+    }
+  }
   *next_input = first;
   return Status();
 }
 
-// Merges the sizes of the inputs from x to the clips. Returns the index of the first kernel, and of the input after the
-// clips.
+// Merges the sizes of the inputs from x to the masks. Returns the index of the first kernel, and of the input after the
+// masks.
 Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int layers, lengths, kernels, biases;
   RETURN_IF_ERROR(c->GetAttr("layers", &layers));
@@ -151,7 +133,8 @@ REGISTER_OP("StackedLstmPack")
       .Input("peepholes: number_of_peepholes * T")     \
       .Input("projections: number_of_projections * T") \
       .Input("cell_clips: number_of_cell_clips * T")   \
-      .Input("projection_clips: number_of_projection_clips * T")
+      .Input("projection_clips: number_of_projection_clips * T") \
+      .Input("h_masks: number_of_h_masks * T")
 
 #define STACK_ATTRIBUTES                   \
   .Attr("T: {float, double}")              \
@@ -163,6 +146,7 @@ REGISTER_OP("StackedLstmPack")
       .Attr("number_of_projections: int >= 0 = 0")      \
       .Attr("number_of_cell_clips: int >= 0 = 0")       \
       .Attr("number_of_projection_clips: int >= 0 = 0") \
+      .Attr("number_of_h_masks: int >= 0 = 0")          \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -199,7 +183,8 @@ STACK_INPUTS.Input("outputs: T")
     .Output("d_kernels: number_of_kernels * T")
     .Output("d_biases: number_of_biases * T")
     .Output("d_peepholes: number_of_peepholes * T")
-    .Output("d_projections: number_of_projections * T") STACK_ATTRIBUTES
+    .Output("d_projections: number_of_projections * T")
+    .Output("d_h_masks: number_of_h_masks * T") STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;
@@ -215,8 +200,12 @@ STACK_INPUTS.Input("outputs: T")
           c->set_output(1 + first + l, c->Matrix(sizes.batch, *width));
         }
       }
+      int h_masks;
+      RETURN_IF_ERROR(c->GetAttr("number_of_h_masks", &h_masks));
+      const int first_d_mask = c->num_outputs() - h_masks;
       for (int k = first_d_kernel; k < c->num_outputs(); ++k) {
-        c->set_output(k, c->input(first_kernel + k - first_d_kernel));
+        const bool is_mask = k >= first_d_mask;
+        c->set_output(k, c->input(is_mask ? next_input - h_masks + k - first_d_mask : first_kernel + k - first_d_kernel));
       }
       return Status();
     })

@@ -141,16 +141,36 @@ std::vector<const T*> DataPointers(const TensorRange& tensors) {
   return data;
 }
 
-// The peepholes and the projection of a layer, or their gradients.
+// The peepholes, the projection and the mask of a layer, or their gradients.
 template <class T>
-ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::vector<T*>& projection) {
+ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::vector<T*>& projection,
+                                 const std::vector<T*>& h_mask) {
   ExtraWeights<T> weights = {};
   std::copy(peepholes.begin(), peepholes.end(), weights.peephole);
   if (!projection.empty()) weights.projection = projection[0];
+  if (!h_mask.empty()) weights.h_mask = h_mask[0];
   return weights;
 }
 
-// The first inputs of both the forward and the backward op, from x to the clips.
+// Reads and checks the sequence lengths, of which an op has none or one tensor. They are copied, because the owner of the
+// tensor's memory may change it after the check.
+inline Status ReadLengths(OpKernelContext* context, int64_t steps, int64_t batch, std::vector<int32_t>* lengths) {
+  OpInputList list;
+  RETURN_IF_ERROR(context->input_list("lengths", &list));
+  if (list.size() == 0) return Status();
+  if (list.size() > 1) return InvalidArgument("StackedLstm: expected 0 or 1 `lengths`, got ", list.size());
+  RETURN_IF_ERROR(ExpectShape("lengths", list[0], {batch}));
+  const auto values = list[0].flat<tensorflow::int32>();
+  lengths->assign(values.data(), values.data() + values.size());
+  for (int32_t length : *lengths) {
+    if (length < 0 || length > steps) {
+      return InvalidArgument("StackedLstm: expected sequence lengths from 0 to ", steps, ", got ", length);
+    }
+  }
+  return Status();
+}
+
+// The first inputs of both the forward and the backward op, from x to the masks.
 struct StackInputs {
   StackInputs() = default;
   StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into it.
@@ -168,7 +188,7 @@ struct StackInputs {
     }
     RETURN_IF_ERROR(SplitByLayer("kernels", all_kernels, c.size(), {1, kGates}, &kernels));
     RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), {0, 1, kGates}, &biases));
-    RETURN_IF_ERROR(ReadLengths(context));
+    RETURN_IF_ERROR(ReadLengths(context, x.dim_size(0), x.dim_size(1), &lengths));
     RETURN_IF_ERROR(ReadExtras(context));
     int64_t width = x.dim_size(2);
     for (int l = 0; l < c.size(); ++l) {
@@ -187,6 +207,7 @@ struct StackInputs {
       for (int k = 0; k < peepholes[l].number; ++k) {
         RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
       }
+      RETURN_IF_ERROR(ReadMask(h_masks[l], &layer));
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       layers.push_back(layer);
@@ -207,14 +228,16 @@ struct StackInputs {
 
   template <class T>
   ExtraWeights<const T> LayerExtraWeights(int l) const {
-    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]));
+    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]),
+                                     DataPointers<T>(h_masks[l]));
   }
 
   std::vector<Layer> layers;
   Tensor x;
-  OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;
-  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips;
-  std::vector<int32_t> lengths;  // A copy, because the owner of the tensor's memory may change it after the check.
+  OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips,
+      all_h_masks;
+  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips, h_masks;
+  std::vector<int32_t> lengths;
 
  private:
   Status ReadExtras(OpKernelContext* context) {
@@ -226,7 +249,8 @@ struct StackInputs {
     } extras[] = {{"peepholes", 3, &all_peepholes, &peepholes},
                   {"projections", 1, &all_projections, &projections},
                   {"cell_clips", 1, &all_cell_clips, &cell_clips},
-                  {"projection_clips", 1, &all_projection_clips, &projection_clips}};
+                  {"projection_clips", 1, &all_projection_clips, &projection_clips},
+                  {"h_masks", 1, &all_h_masks, &h_masks}};
     for (const auto& extra : extras) {
       RETURN_IF_ERROR(context->input_list(extra.name, extra.list));
       RETURN_IF_ERROR(SplitByLayer(extra.name, *extra.list, c.size(), {0, extra.per_layer}, extra.ranges));
@@ -238,27 +262,20 @@ struct StackInputs {
     return Status();
   }
 
+  // Reads the sizes of a layer's mask, if there is one: [T, B, P], or [B, P] for all steps.
+  static Status ReadMask(const TensorRange& masks, Layer* layer) {
+    if (masks.number == 0) return Status();
+    layer->extras.h_mask = true;
+    if (masks[0].dims() == 2) return ExpectShape("h_masks", masks[0], {layer->batch, layer->outputs()});
+    layer->extras.h_mask_stride = layer->batch * layer->outputs();
+    return ExpectShape("h_masks", masks[0], {layer->steps, layer->batch, layer->outputs()});
+  }
+
   // Reads a layer's bound, if there is one.
   static Status ReadBound(const char* name, const TensorRange& clips, double* bound) {
     if (clips.number == 0) return Status();
     RETURN_IF_ERROR(ExpectShape(name, clips[0], {}));
     *bound = clips[0].dtype() == tensorflow::DT_FLOAT ? clips[0].scalar<float>()() : clips[0].scalar<double>()();
-    return Status();
-  }
-
-  Status ReadLengths(OpKernelContext* context) {
-    OpInputList list;
-    RETURN_IF_ERROR(context->input_list("lengths", &list));
-    if (list.size() == 0) return Status();
-    if (list.size() > 1) return InvalidArgument("StackedLstm: expected 0 or 1 `lengths`, got ", list.size());
-    RETURN_IF_ERROR(ExpectShape("lengths", list[0], {x.dim_size(1)}));
-    const auto values = list[0].flat<tensorflow::int32>();
-    lengths.assign(values.data(), values.data() + values.size());
-    for (int32_t length : lengths) {
-      if (length < 0 || length > x.dim_size(0)) {
-        return InvalidArgument("StackedLstm: expected sequence lengths from 0 to ", x.dim_size(0), ", got ", length);
-      }
-    }
     return Status();
   }
 };

@@ -13,41 +13,13 @@
 #include "lstm.h"
 #include "op_cache.h"
 #include "op_inputs.h"
-#include "tensorflow/core/lib/core/threadpool.h"
+#include "op_kernel.h"
 
 namespace stacked_lstm {
 namespace {
 
 using tensorflow::DEVICE_CPU;
 using tensorflow::OpKernel;
-
-// The threads of the session, which may set their number.
-Threads SessionThreads(OpKernelContext* context) {
-  const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-  return {workers->num_threads, [workers](std::function<void()> work) { workers->workers->Schedule(std::move(work)); }};
-}
-
-// Runs `work`, and reports an error to TensorFlow if there is not enough scratch memory.
-template <class Work>
-void CatchOutOfMemory(OpKernelContext* context, Work work) {
-  try {
-    work();
-  } catch (const std::bad_alloc&) {
-    context->CtxFailure(tensorflow::errors::ResourceExhausted(
-        "StackedLstm: there is not enough memory; use a smaller batch or fewer steps"));
-  }
-}
-
-// Allocates an output.
-template <class T>
-Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>& sizes, T** data) {
-  TensorShape shape;
-  Tensor* tensor = nullptr;
-  RETURN_IF_ERROR(MakeShape(sizes, &shape));
-  RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
-  *data = tensor->flat<T>().data();
-  return Status();
-}
 
 template <class T>
 class PackOp : public OpKernel {
@@ -66,7 +38,7 @@ class PackOp : public OpKernel {
     OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
     OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(PackedSize<T>(layer)), &packed));
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
-    const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]));
+    const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {});
     CatchOutOfMemory(context,
                      [&] { Pack<T>(layer, weights, extras.projection, packed, SessionThreads(context)); });
   }
@@ -124,8 +96,7 @@ class ForwardOp : public StackOp<T> {
     const bool needs_cache = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
-    OP_REQUIRES_OK(context,
-                   Allocate(context, cache_output, VectorLayoutShape<T>(needs_cache ? layout.size : 0), &cache));
+    OP_REQUIRES_OK(context, AllocateCache(context, cache_output, needs_cache ? layout.size : 0, &cache));
     std::vector<ForwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) {
       OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
@@ -217,22 +188,15 @@ class BackwardOp : public StackOp<T> {
     const int d_c = 1 + l, d_h = 1 + number + l;
     RETURN_IF_ERROR(Result(context, d_c, inputs.c[l].shape(), context->output_required(d_c), &arrays->d_c));
     RETURN_IF_ERROR(Result(context, d_h, inputs.h[l].shape(), context->output_required(d_h), &arrays->d_h));
-    std::vector<T*> d_kernels, d_biases, d_peepholes, d_projection;
+    std::vector<T*> d_kernels, d_biases, d_peepholes, d_projection, d_h_mask;
     int first = 1 + 2 * number;
     RETURN_IF_ERROR(Results(context, &first, inputs.kernels[l], &d_kernels));
     RETURN_IF_ERROR(Results(context, &first, inputs.biases[l], &d_biases));
     RETURN_IF_ERROR(Results(context, &first, inputs.peepholes[l], &d_peepholes));
     RETURN_IF_ERROR(Results(context, &first, inputs.projections[l], &d_projection));
+    RETURN_IF_ERROR(Results(context, &first, inputs.h_masks[l], &d_h_mask));
     arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
-    arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection);
-    return Status();
-  }
-
-  // Allocates a gradient of this shape. If it is not required, the output is empty and the pointer is null.
-  static Status Result(OpKernelContext* context, int output, const TensorShape& shape, bool is_required, T** data) {
-    Tensor* tensor = nullptr;
-    RETURN_IF_ERROR(context->allocate_output(output, is_required ? shape : TensorShape({0}), &tensor));
-    *data = is_required ? tensor->flat<T>().data() : nullptr;
+    arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_h_mask);
     return Status();
   }
 

@@ -26,6 +26,7 @@ class _Inputs(NamedTuple):
     projections: list[tf.Tensor]
     cell_clips: list[tf.Tensor]
     projection_clips: list[tf.Tensor]
+    h_masks: list[tf.Tensor]
 
 
 # The attributes with the sizes of the lists in `_Inputs`.
@@ -52,6 +53,7 @@ def forward(
         projections=sum(projections, []),
         cell_clips=_bounds([extra.cell_clip for extra in extras], x.dtype),
         projection_clips=_bounds([extra.projection_clip for extra in extras], x.dtype),
+        h_masks=[mask for mask in map(_h_mask, layers) if mask is not None],
         packed=[ops.stacked_lstm_pack(kernels=k, projections=p) for k, p in zip(kernels, projections)],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
@@ -64,10 +66,19 @@ def _bounds(clips: Sequence[float | None], dtype: tf.DType) -> list[tf.Tensor]:
     return [tf.constant(clip, dtype) for clip in clips if clip is not None]
 
 
+def _h_mask(layer: Layer) -> tf.Tensor | None:
+    """What multiplies h in the product with the kernel, [T, B, P], or [B, P] for all steps; None if nothing does."""
+    masks = [layer.h_masks, layer.noise and layer.noise.recurrent]
+    masks = [mask for mask in masks if mask is not None]
+    return masks[0] * masks[1] if len(masks) == 2 else masks[0] if masks else None
+
+
 def signature(layer: Layer) -> tuple:
     """What all layers of one op have in common."""
     functions = layer.activation.name, layer.recurrent_activation.name
-    return (*functions, len(layer.kernels), len(layer.biases), *[extra is not None for extra in layer.extras])
+    extras = [extra is not None for extra in layer.extras]
+    has_mask = layer.h_masks is not None or layer.noise is not None
+    return (*functions, len(layer.kernels), len(layer.biases), *extras, has_mask)
 
 
 def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
@@ -96,7 +107,7 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
     layers = op.get_attr("layers")
     device = op.outputs[0].device  # That of the layers, not that of the call of tf.gradients.
     with tf.device(None), tf.device(device):
-        d_x, d_c, d_h, d_kernels, d_biases, d_peepholes, d_projections = library.load().stacked_lstm_backward(
+        d_x, d_c, d_h, *d_weights, d_masks = library.load().stacked_lstm_backward(
             outputs=op.outputs[0],
             cache=op.outputs[-1],
             d_outputs=d_outputs,
@@ -105,9 +116,8 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             **inputs._asdict(),
             **_op_activations(op),
         )
-    d_weights = d_kernels + d_biases + d_peepholes + d_projections
-    d_clips_and_packed = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips) + layers)
-    return [d_x] + d_c + d_h + [None] * len(inputs.lengths) + d_weights + d_clips_and_packed
+    d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
+    return [d_x, *d_c, *d_h] + [None] * len(inputs.lengths) + sum(d_weights, []) + d_clips + d_masks + [None] * layers
 
 
 tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights themselves, too, and has their gradients.
@@ -118,20 +128,24 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     inputs, others = _split_inputs(op)
     upstream = others[2:]  # After outputs and cache.
     weights = inputs.kernels + inputs.biases + inputs.peepholes + inputs.projections
-    primals = [inputs.x] + inputs.c + inputs.h + weights
+    primals = [inputs.x] + inputs.c + inputs.h + weights + inputs.h_masks
     lengths = inputs.lengths[0] if inputs.lengths else None
 
     def run(x: tf.Tensor, *copies: tf.Tensor) -> list[tf.Tensor]:
-        c, h, *weights = _split_by(op, copies, _SIZES[:2] + _SIZES[3:6])
-        kernels, biases, peepholes, projections = weights
-        substitutes = inputs._replace(kernels=kernels, biases=biases, peepholes=peepholes, projections=projections)
+        names = "c", "h", "kernels", "biases", "peepholes", "projections"
+        *lists, masks = _split_by(op, copies, [_SIZES[_Inputs._fields.index(name) - 1] for name in names])
+        substitutes = inputs._replace(**dict(zip(names, lists)), h_masks=masks)
+        c, h = lists[:2]
         return second_derivatives.results(_layers(substitutes, op), x, list(zip(c, h)), lengths)
 
     d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)
     states = 1 + 2 * op.get_attr("layers")
-    # The clips, outputs and cache have none.
-    d_others = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips) + 2)
-    return d_primals[:states] + [None] * len(inputs.lengths) + d_primals[states:] + d_others + d_upstream
+    # Lengths, clips, outputs and cache have none.
+    d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
+    d_masks = d_primals[len(d_primals) - len(inputs.h_masks) :]
+    d_weights = d_primals[states : len(d_primals) - len(d_masks)]
+    d_lengths, d_others = [None] * len(inputs.lengths), [None, None]
+    return d_primals[:states] + d_lengths + d_weights + d_clips + d_masks + d_others + d_upstream
 
 
 def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
@@ -141,10 +155,11 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
             "StackedLSTM: second derivatives of the engine 'native' need weights of known shapes, which this imported "
             "graph has lost; build the graph anew, or import it with its shapes"
         )
+    steps = tf.shape(inputs.x)[:1]
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):
-        kernels, biases, peepholes, projection, cell_clip, projection_clip = (
+        kernels, biases, peepholes, projection, cell_clip, projection_clip, mask = (
             tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count] for tensors in inputs[4:]
         )
         rows, columns = kernels[0].shape.as_list()
@@ -162,6 +177,12 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
+                h_masks=_mask_per_step(mask[0], steps) if mask else None,
             )
         )
     return layers
+
+
+def _mask_per_step(mask: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """Returns a mask [T, B, P] or [B, P] as one of [T, B, P]. `steps` is T, int32 [1]."""
+    return mask if mask.shape.rank == 3 else tf.broadcast_to(mask, tf.concat([steps, tf.shape(mask)], axis=0))

@@ -1,8 +1,9 @@
-// The matrix product of this engine: a tile of at most kTileRows x 4 vectors that stays in registers.
+// The matrix product of this engine: a tile of at most kTileRows x 4 vectors whose sums stay in registers.
 
 #ifndef STACKED_LSTM_TILE_H_
 #define STACKED_LSTM_TILE_H_
 
+#include <algorithm>
 #include <utility>
 
 #include "vector.h"
@@ -13,15 +14,21 @@ namespace stacked_lstm {
 // columns [depth, rows], which are `stride` numbers apart.
 enum class Left { kRows, kStrips, kColumns };
 
-// out[r, :] = init[r, :] + sum over k < depth of left(r, k) * panel[k, :], for `Rows` rows and `Vectors` vectors.
-//
-//   left: [Rows, depth], with rows `left_stride` numbers apart; a strip [depth, Rows]; or [depth, Rows], with the numbers
-//     of each k `left_stride` numbers apart.
-//   panel: [depth, Vectors * kSize], contiguous.
-//   init: rows `init_stride` numbers apart (0 repeats one row), or null for zeros. It may be `out`.
-template <class T, int Rows, int Vectors, Left layout>
-void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, const T* init, int64_t init_stride, T* out,
-          int64_t out_stride) {
+// The number of vectors of a panel whose sums a tile holds at once: all, or half of them. The sums, the vectors of
+// weights and a number of the left factor must fit into the registers. With 16 registers, the tile of 6 rows holds 2 of
+// 4 vectors. It multiplies at the rate of 4 rows x 3 vectors, which panels of 4 vectors do not have.
+constexpr int SumVectors(int rows, int vectors) {
+  return (rows + 1) * vectors + 1 <= kRegisters ? vectors : (vectors + 1) / 2;
+}
+
+// The depth after which a tile goes on to the other half of a panel's vectors. The two halves are neighbors in memory,
+// and must meet in the first-level cache.
+constexpr int64_t kHalvesDepth = 128;
+
+// Adds the products of some vectors of a panel, whose rows have `Width` vectors. The arguments are those of `Tile`.
+template <class T, int Rows, int Vectors, int Width, Left layout>
+inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const T* panel, const T* init,
+                        int64_t init_stride, T* out, int64_t out_stride) {
   constexpr int kSize = Vector<T>::kSize;
   Vec<T> sum[Rows][Vectors];
   const T* row[Rows];
@@ -42,12 +49,43 @@ void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, con
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) sum[r][v] += weights[v] * factor;
     }
-    panel += Vectors * kSize;
+    panel += Width * kSize;
     if (layout == Left::kStrips) left += Rows;
     if (layout == Left::kColumns) left += left_stride;
   }
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < Vectors; ++v) Store(out + r * out_stride + v * kSize, sum[r][v]);
+  }
+}
+
+// out[r, :] = init[r, :] + sum over k < depth of left(r, k) * panel[k, :], for `Rows` rows and `Vectors` vectors. The
+// order of each sum is that of k, on every processor.
+//
+//   left: [Rows, depth], with rows `left_stride` numbers apart; a strip [depth, Rows]; or [depth, Rows], with the numbers
+//     of each k `left_stride` numbers apart.
+//   panel: [depth, Vectors * kSize], contiguous.
+//   init: rows `init_stride` numbers apart (0 repeats one row), or null for zeros. It may be `out`.
+template <class T, int Rows, int Vectors, Left layout>
+void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, const T* init, int64_t init_stride, T* out,
+          int64_t out_stride) {
+  constexpr int kSize = Vector<T>::kSize, kFirst = SumVectors(Rows, Vectors), kRest = Vectors - kFirst;
+  if constexpr (kRest == 0) {
+    AddProducts<T, Rows, Vectors, Vectors, layout>(depth, left, left_stride, panel, init, init_stride, out, out_stride);
+  } else {
+    const int64_t left_step = layout == Left::kRows ? 1 : layout == Left::kStrips ? Rows : left_stride;
+    int64_t k = 0;
+    do {
+      const int64_t count = std::min(kHalvesDepth, depth - k);
+      AddProducts<T, Rows, kFirst, Vectors, layout>(count, left, left_stride, panel, init, init_stride, out, out_stride);
+      AddProducts<T, Rows, kRest, Vectors, layout>(count, left, left_stride, panel + kFirst * kSize,
+                                                   init ? init + kFirst * kSize : nullptr, init_stride,
+                                                   out + kFirst * kSize, out_stride);
+      k += count;
+      left += count * left_step;
+      panel += count * Vectors * kSize;
+      init = out;
+      init_stride = out_stride;
+    } while (k < depth);
   }
 }
 

@@ -16,13 +16,15 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 
-// A tile's accumulators, the vectors of weights and a broadcast number must fit into the registers. There are 32
-// registers with AVX-512 and on ARM, 16 with AVX and SSE.
+// The vector registers: 32 with AVX-512 and on ARM, 16 with AVX and SSE.
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kTileRows = 6;
+constexpr int kRegisters = 32;
 #else
-constexpr int kTileRows = 3;
+constexpr int kRegisters = 16;
 #endif
+
+// The maximum number of rows of a tile, on every processor. tile.h fits tiles into the registers.
+constexpr int kTileRows = 6;
 
 // The number of vectors side by side in a panel. In the forward pass these are the four gates of a vector of units.
 constexpr int kPanelVectors = 4;

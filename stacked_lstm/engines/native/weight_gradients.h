@@ -73,7 +73,22 @@ class WeightGradients {
                                          : arrays_.h + b * h_strips_.total;
     }
     PackColumns(h_strips_, h, rows, piece, strips_.get());
+    if (layer_.extras.h_mask) MaskStrips(offset, rows, piece);
     PackColumns(x_strips_, x, rows, piece, strips_.get() + h_strips_.total * rows);
+  }
+
+  // Multiplies what `PackStrips` has copied of h by its mask.
+  void MaskStrips(int64_t offset, int64_t rows, Range piece) const {
+    for (int64_t row = piece.begin; row < piece.end; ++row) {
+      const int64_t position = offset + row, t = position / layer_.batch, b = position % layer_.batch;
+      if (t >= plan_.Length(b)) continue;
+      const T* const mask = arrays_.extras.h_mask + t * layer_.extras.h_mask_stride + b * h_strips_.total;
+      for (int64_t m = 0; m < h_strips_.number; ++m) {
+        const int64_t column = h_strips_.Begin(m), width = h_strips_.Size(m);
+        T* const target = strips_.get() + column * rows + row * width;
+        for (int64_t n = 0; n < width; ++n) target[n] *= mask[column + n];
+      }
+    }
   }
 
   static void PackColumns(const Pieces& columns, const T* const* source, int64_t rows, Range piece, T* strips) {

@@ -1,0 +1,86 @@
+"""TensorFlow's server of each process in a cluster, and how all processes learn that the training has ended."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from shared import file_errors
+from stacked_lstm.compat import tf
+from training.cluster import Cluster
+
+POLL_SECONDS = 0.5
+STRAGGLER_SECONDS = 30  # How long a parameter server waits for the other workers after the chief has ended.
+
+
+def start(cluster: Cluster) -> Any:
+    """Starts the `tf.train.Server` of this process.
+
+    Raises:
+      ValueError: the port is in use, or this machine does not have it.
+    """
+    try:
+        return tf.train.Server(
+            tf.train.ClusterSpec(cluster.hosts()), job_name=cluster.job, task_index=cluster.index, start=True
+        )
+    except tf.errors.OpError as error:
+        port = cluster.address.rpartition(":")[2]
+        raise ValueError(
+            f"--{cluster.job}_hosts: expected a free port for {cluster.job} {cluster.index}, got {port}, which another "
+            f"process uses ({file_errors.reason(error)})"
+        ) from None
+
+
+def session_config(cluster: Cluster) -> Any:
+    """A session that talks to this process and to the parameter servers, so that no worker waits for another one."""
+    return tf.ConfigProto(allow_soft_placement=True, device_filters=["/job:ps", _task(cluster)])
+
+
+def _task(cluster: Cluster) -> str:
+    return f"/job:{cluster.job}/task:{cluster.index}"
+
+
+class Ends:
+    """Queues on each parameter server, into which each worker puts an element at its end, and the chief another one.
+
+    Attributes:
+      add: op that says that this worker has ended; for the chief, also that the training has ended.
+      training_ended: bool [], whether the chief has ended.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        """Adds the queues' ops to the default graph; takes the cluster and this process' place in it."""
+        servers = range(len(cluster.ps_hosts))
+        workers, chiefs = ([_queue(job, k) for k in servers] for job in ("worker", "chief"))
+        own = workers + chiefs * cluster.is_chief
+        self.add = tf.group(*[queue.enqueue(cluster.index) for queue in own])
+        self.training_ended = tf.greater(chiefs[0].size(), 0)
+
+
+def _queue(job: str, server: int) -> Any:
+    with tf.device(f"/job:ps/task:{server}"):
+        return tf.FIFOQueue(-1, tf.int32, [], shared_name=f"{job}_ends", name=f"{job}_ends_{server}")
+
+
+def serve(cluster: Cluster) -> None:
+    """Holds variables until all workers have ended, or until the chief has ended and no other worker does for a while.
+
+    Raises:
+      ValueError: see `start`.
+    """
+    server = start(cluster)
+    print(f"ps {cluster.index}: {cluster.address}, until {len(cluster.worker_hosts)} workers have ended", flush=True)
+    since = None
+    with tf.Graph().as_default(), tf.Session(server.target, config=session_config(cluster)) as session:
+        sizes = [_queue(job, cluster.index).size() for job in ("worker", "chief")]
+        while True:
+            ended, chief_ended = session.run(sizes)
+            if chief_ended and since is None:
+                since = time.monotonic()
+            if chief_ended and ended >= len(cluster.worker_hosts):
+                time.sleep(POLL_SECONDS)  # For the workers to close their sessions.
+                return
+            if since is not None and time.monotonic() - since > STRAGGLER_SECONDS:
+                print(f"ps {cluster.index}: ends, {len(cluster.worker_hosts) - ended} workers have not", flush=True)
+                return
+            time.sleep(POLL_SECONDS)

@@ -1,0 +1,230 @@
+"""The training steps of one worker: which examples it takes, and sessions that survive lost processes."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from stacked_lstm.compat import tf
+from tasks.examples import Examples, epoch_batches, share
+from tasks.networks import Network
+from training import optimizer, servers
+from training.cluster import Cluster
+from training.trainer import training_feed
+from training.watch import Watch
+
+_LOST = (tf.errors.AbortedError, tf.errors.UnavailableError)
+_RECOVERY_SECONDS = 1  # Between two looks of a worker whether the chief has made the variables; TensorFlow's is 30.
+
+
+class Stream:
+    """The batches of all epochs, by their numbers from 0.
+
+    Attributes:
+      examples: the examples.
+      steps_per_epoch: int.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int, seed: int) -> None:
+        """Takes the arguments of `epoch_batches`."""
+        self.examples, self._arguments = examples, (examples, batch_size, seed)
+        self.steps_per_epoch = math.ceil(len(examples) / batch_size)
+        self._epoch, self._batches = -1, []  # Those of one epoch are kept.
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        epoch, place = divmod(number, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, epoch_batches(*self._arguments, epoch)
+        return self._batches[place]
+
+
+class Current(tf.train.SessionRunHook):
+    """A hook that knows the session that is open now.
+
+    Attributes:
+      session: the `tf.Session` itself, without hooks.
+      count: number of sessions so far.
+    """
+
+    session, count = None, 0
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        """Called by TensorFlow."""
+        self.session = session
+        self.count += 1
+
+
+class Patient(tf.train.SessionCreator):
+    """Makes the sessions of workers other than the chief: each waits until the chief has made the variables."""
+
+    def __init__(self, scaffold: tf.train.Scaffold, target: str, config: Any) -> None:
+        """Takes what `tf.train.WorkerSessionCreator` takes."""
+        self._scaffold, self._target, self._config = scaffold, target, config
+
+    def create_session(self) -> Any:
+        """Called by TensorFlow."""
+        scaffold = self._scaffold.finalize()
+        manager = tf.train.SessionManager(
+            ready_op=scaffold.ready_op,
+            ready_for_local_init_op=scaffold.ready_for_local_init_op,
+            local_init_op=scaffold.local_init_op,
+            recovery_wait_secs=_RECOVERY_SECONDS,
+        )
+        return manager.wait_for_session(self._target, config=self._config, max_wait_secs=float("inf"))
+
+
+class WorkerSteps:
+    """Training steps of a worker. The graph must have the network already, on the devices of the cluster.
+
+    Attributes:
+      step: int, the number of the next step: of all workers, or of this one with the synchronous workers.
+      loss: float32 [], the mean loss of this worker's examples.
+      train_op: the op of a step.
+    """
+
+    def __init__(
+        self, cluster: Cluster, network: Network, stream: Stream, total: int, learning_rate: float, decay: float
+    ) -> None:
+        """Adds the loss, the optimizer and the queues of the cluster to the graph.
+
+        Args:
+          cluster: the processes.
+          network: the network of this worker.
+          stream: the batches of all workers.
+          total: number of training steps.
+          learning_rate, decay: see `optimizer.Adam`.
+        """
+        self._cluster, self._network, self._stream, self._total = cluster, network, stream, total
+        self._workers = len(cluster.worker_hosts)
+        self._ends, self.step, self._taken, self._sessions = servers.Ends(cluster), 0, 0, 0
+        self._current = Current()
+        self._hooks: list[Any] = [self._current]
+        self._global_step = tf.train.get_or_create_global_step()
+        self._weight = tf.placeholder_with_default(1.0, [])
+        self.loss = tf.reduce_mean(network.losses)
+        add = self._add_synchronous if cluster.is_synchronous else self._add_asynchronous
+        self._last = [self._ends.add]
+        self.train_op = add(learning_rate, decay)
+
+    def _add_asynchronous(self, learning_rate: float, decay: float) -> Any:
+        self._own_step = self._global_step
+        return optimizer.Adam(learning_rate, decay).minimize(self.loss, self._global_step)
+
+    def _add_synchronous(self, learning_rate: float, decay: float) -> Any:
+        cluster, workers = self._cluster, self._workers
+        adam = optimizer.SynchronousAdam(learning_rate, decay, cluster.index, workers)
+        synchronous = tf.train.SyncReplicasOptimizer(adam, workers, workers)
+        train_op = synchronous.minimize(self.loss * self._weight, self._global_step)
+        self._hooks.append(synchronous.make_session_run_hook(cluster.is_chief))
+        self._own_step, tokens = synchronous._local_step, synchronous._sync_token_queue
+        self._take_token = tf.assign(self._own_step, tokens.dequeue())
+        self._return_token = tokens.enqueue(self._own_step)
+        self._last = [self._ends.add, tokens.enqueue_many([tf.fill([workers], np.int64(self._total))])]
+        # Newer TensorFlows close the queue of the tokens with the chief's session, and a new session does not open it.
+        updates = synchronous.get_chief_queue_runner().enqueue_ops
+        closed = (tf.errors.OutOfRangeError, tf.errors.CancelledError)
+        synchronous._chief_queue_runner = tf.train.QueueRunner(
+            tf.FIFOQueue(1, tf.int32, []), updates, queue_closed_exception_types=closed
+        )
+        return train_op
+
+    def start(
+        self, target: str, watch: Watch, saver: Any = None, train_dir: str | None = None, hooks: Sequence[Any] = ()
+    ) -> None:
+        """Opens the session; the chief makes the variables, or restores them from `train_dir`.
+
+        Args:
+          target: of the server of this process.
+          watch: is told of each step.
+          saver: `tf.train.Saver`, for the chief.
+          train_dir: directory of the checkpoints, for the chief.
+          hooks: further `tf.train.SessionRunHook`s.
+        """
+        self._watch, self._target, self._graph = watch, target, tf.get_default_graph()
+        config, hooks = servers.session_config(self._cluster), self._hooks + list(hooks)
+        if self._cluster.is_chief:
+            scaffold = tf.train.Scaffold(saver=saver)
+            self._session = tf.train.MonitoredTrainingSession(
+                target, True, train_dir, scaffold, hooks, save_checkpoint_secs=None, save_summaries_steps=None,
+                save_summaries_secs=None, config=config, log_step_count_steps=None,
+                stop_grace_period_secs=1)  # fmt: skip
+        else:
+            creator = Patient(tf.train.Scaffold(saver=saver), target, config)
+            self._session = tf.train.MonitoredSession(creator, hooks)
+        self.look()
+
+    @property
+    def session(self) -> Any:
+        """The `tf.Session` that is open now, without hooks."""
+        return self._current.session
+
+    def look(self) -> bool:
+        """Reads the number of the next step; returns whether the training has ended."""
+        self.step, has_ended = self._session.run([self._own_step, self._ends.training_ended])
+        self._watch.progress()
+        return bool(has_ended)
+
+    def on_session(self, function: Callable) -> Any:
+        """Returns what a function returns; calls it again in a new session if it loses a process."""
+        while True:
+            try:
+                with self._watch.paused():
+                    return function()
+            except _LOST:
+                self.look()  # TensorFlow opens a new session.
+
+    def train(self) -> tuple[float, dict[str, np.ndarray]]:
+        """Makes a step; returns its loss and the arrays it was computed from."""
+
+        def step_fn(step_context):  # TensorFlow calls it again in a new session if a process is lost.
+            return self._train(step_context.run_with_hooks)
+
+        result = self._session.run_step_fn(step_fn)
+        self._watch.progress()
+        return result
+
+    def _train(self, run: Callable) -> tuple[float, dict[str, np.ndarray]]:
+        if self._sessions != self._current.count:
+            self.step = int(run(self._own_step))
+            self._sessions, self._taken = self._current.count, self.step // self._workers
+        rows, weight = self._examples()
+        arrays = self._stream.examples.feed(rows)
+        feed = training_feed(self._network, arrays)
+        feed[self._weight] = weight
+        loss, token = run([self.loss, self.train_op], feed)
+        self._taken += 1
+        self.step = self._settle(run, int(token)) if self._cluster.is_synchronous else int(run(self._own_step))
+        return float(loss), arrays
+
+    def _examples(self) -> tuple[np.ndarray, float]:
+        """The numbers of the next examples of this worker, and their weight in the step."""
+        if self._cluster.is_synchronous:
+            return share(self._stream[self.step], self._cluster.index, self._workers)
+        number = self._taken * self._workers + self._cluster.index
+        return self._stream[number if self._workers > 1 else self.step], 1.0
+
+    def _settle(self, run: Callable, token: int) -> int:
+        """Returns the number of the next step, which a token says: the first one after the step just made.
+
+        TensorFlow gives each worker that asks a token. A fast worker may get the token of another one, or that of a
+        worker which was killed; it would then compute its part of the step twice.
+        """
+        while token == self.step:
+            if int(run(self._global_step)) == self.step:
+                run(self._return_token)
+                time.sleep(0.01)
+            token = int(run(self._take_token))
+        return token
+
+    def end(self) -> None:
+        """Closes the session, and says that this worker has ended."""
+        try:
+            self._session.close()
+            # Only now: parameter servers end soon after the chief has said that it has ended.
+            with tf.Session(self._target, self._graph, servers.session_config(self._cluster)) as session:
+                session.run(self._last if self._cluster.is_chief else self._ends.add)
+        except _LOST:  # The parameter servers have ended before.
+            pass

@@ -1,0 +1,34 @@
+"""Renaming of files so that the new name and the content stay if the machine stops."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+# A folder may be one that the user may write and not read; some file systems cannot flush folders.
+_UNFLUSHED_FOLDERS = (errno.EACCES, errno.EINVAL, errno.ENOTSUP)
+
+
+def flush(path: str) -> None:
+    """Waits until the content of a file, or the names in a folder, are on the disk.
+
+    Raises:
+      OSError: the disk is full or fails. A folder that cannot be flushed at all is no error.
+    """
+    if os.name == "nt":  # Windows cannot open folders.
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not (os.path.isdir(path) and error.errno in _UNFLUSHED_FOLDERS):
+            raise
+
+
+def replace(source: str, target: str) -> None:
+    """Renames a file that was flushed, and waits until the new name is on the disk."""
+    os.replace(source, target)
+    flush(os.path.dirname(os.path.abspath(target)))

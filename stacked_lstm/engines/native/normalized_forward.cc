@@ -1,0 +1,177 @@
+// The forward pass of a layer with normalization. Each step has two phases: the products, which threads share by units,
+// and the rest, which they share by sequences, because a norm needs all units.
+
+#include "gate_products.h"
+#include "normalized_cell.h"
+#include "normalized_layout.h"
+#include "schedule.h"
+
+namespace stacked_lstm {
+namespace {
+
+// The methods are const because the members of a team share the object. They write to buffers and the caller's arrays.
+template <class T, class Cell>
+class NormalizedForwardPass {
+ public:
+  NormalizedForwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const ForwardArrays<T>& arrays,
+                        const Cell& cell)
+      : layer_(plan.layer),
+        plan_(plan),
+        schedule_(schedule),
+        arrays_(arrays),
+        cell_(cell),
+        has_cache_(arrays.cache != nullptr),
+        cache_(arrays.cache, layer_),
+        products_(plan, arrays.packed),
+        z_(has_cache_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
+        c_(layer_.batch, plan.panels) {
+    for (int64_t b = 0; b < layer_.batch; ++b) {
+      T* const c = c_.At(b, 0);
+      std::copy_n(arrays.c + b * layer_.units, layer_.units, c);
+      std::fill(c + layer_.units, c + plan.panels * kSize, T(0));
+      if (plan.Length(b) > 0) continue;
+      std::copy_n(arrays.c + b * layer_.units, layer_.units, arrays.c_last + b * layer_.units);
+      std::copy_n(arrays.h + b * layer_.units, layer_.units, arrays.h_last + b * layer_.units);
+    }
+  }
+
+  // Runs the whole layer. All members of a team call it.
+  void Run(Worker& worker) const {
+    for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
+      const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
+      ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
+                   [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
+      if (schedule_.sharing == Sharing::kUnits) {
+        SharedSteps(worker, part);
+      } else {
+        const int64_t groups = schedule_.sharing == Sharing::kRows ? schedule_.row_groups : 1;
+        worker.ForEach(groups, [&](int64_t k) { Steps(part, {k, groups}); });
+      }
+    }
+    worker.ForEach(layer_.steps - plan_.longest, [&](int64_t k) {
+      for (int64_t b = 0; b < layer_.batch; ++b) Skip(plan_.longest + k, b);
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize;
+
+  void SharedSteps(Worker& worker, Range part) const {
+    const int64_t blocks = plan_.blocks.number;
+    for (int64_t t = part.begin; t < part.end; ++t) {
+      ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
+                   [&](int64_t panel, Share share) { StateProducts(t, part, panel, share); });
+      worker.ForEach(blocks, [&](int64_t k) { Rows(t, part, {k, blocks}); });
+    }
+  }
+
+  // share: of the blocks of the batch.
+  void Steps(Range part, Share share) const {
+    for (int64_t t = part.begin; t < part.end; ++t) {
+      for (int64_t panel = 0; panel < plan_.panels; ++panel) StateProducts(t, part, panel, share);
+      Rows(t, part, share);
+    }
+  }
+
+  // A row of products, and later of N of them: in the cache, or in a buffer that the next part reuses.
+  T* Z(int64_t t, Range part, int64_t b, int64_t panel) const {
+    return has_cache_ ? cache_.gates.At(t * layer_.batch + b, panel)
+                      : z_.At((t - part.begin) * layer_.batch + b, panel);
+  }
+
+  void InputProducts(Range part, int64_t panel, Share share) const {
+    const Pieces rows(part.size() * layer_.batch, kTileRows);
+    const Range range = share.Slice(rows.number);
+    for (int64_t m = range.begin; m < range.end; ++m) {
+      const int64_t row = rows.Begin(m), t = part.begin + row / layer_.batch, b = row % layer_.batch;
+      const T* const x = arrays_.x + (part.begin * layer_.batch + row) * layer_.inputs;
+      products_.Multiply(Factor::kX, panel, x, rows.Size(m), false, Z(t, part, b, panel));
+    }
+  }
+
+  void StateProducts(int64_t t, Range part, int64_t panel, Share share) const {
+    const T* const h = t > 0 ? Output(t - 1, 0) : arrays_.h;
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      if (t >= block_end) return;
+      products_.Multiply(Factor::kH, panel, h + row * layer_.units, rows, true, Z(t, part, row, panel));
+    });
+  }
+
+  void Rows(int64_t t, Range part, Share share) const {
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t) {
+      for (int64_t b = row; b < row + rows; ++b) {
+        if (t < plan_.Length(b)) {
+          Row(t, part, b);
+        } else {
+          Skip(t, b);
+        }
+      }
+    });
+  }
+
+  void Row(int64_t t, Range part, int64_t b) const {
+    const int64_t row = t * layer_.batch + b;
+    T* const c = c_.At(b, 0);
+    NormalizedRow<T> values = {Z(t, part, b, 0), c, c, nullptr, nullptr};
+    if (has_cache_) {
+      values.normalized_cell = cache_.normalized_cells.At(row, 0);
+      values.inverses = cache_.Inverses(row);
+    }
+    cell_.Step(values, Output(t, b));
+    if (has_cache_) std::copy_n(c, plan_.panels * kSize, cache_.cells.At(row, 0));
+    if (t != plan_.Length(b) - 1) return;
+    std::copy_n(c, layer_.units, arrays_.c_last + b * layer_.units);
+    std::copy_n(Output(t, b), layer_.units, arrays_.h_last + b * layer_.units);
+  }
+
+  // Writes what a step past the end of a sequence leaves: zeros.
+  void Skip(int64_t t, int64_t b) const {
+    const int64_t row = t * layer_.batch + b;
+    std::fill(Output(t, b), Output(t, b) + layer_.units, T(0));
+    if (has_cache_) cache_.SetToZero({row, row + 1});
+  }
+
+  T* Output(int64_t t, int64_t b) const { return arrays_.outputs + (t * layer_.batch + b) * layer_.units; }
+
+  const Layer& layer_;
+  const Plan<T>& plan_;
+  const LayerSchedule& schedule_;
+  const ForwardArrays<T>& arrays_;
+  const Cell& cell_;
+  const bool has_cache_;
+  const NormalizedCache<T> cache_;
+  const GateProducts<T> products_;
+  const PanelBuffer<T, kGates> z_;  // Without a cache: the products of a part.
+  const PanelBuffer<T, 1> c_;       // The cell state.
+};
+
+}  // namespace
+
+template <class T>
+int64_t NormalizedCacheSize(const Layer& layer) {
+  return NormalizedCache<T>::Size(layer);
+}
+
+template <class T>
+void NormalizedForward(const Layer& layer, const Normalization& normalization, const ForwardArrays<T>& arrays,
+                       const NormWeights<const T>& norms, const Threads& threads) {
+  const std::vector<Plan<T>> plans = MakePlans<T>({layer});
+  const Schedule schedule = MakeSchedule(Direction::kForward, plans, threads.count);
+  Threads team_threads = threads;
+  team_threads.count = schedule.threads;
+  DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
+    typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;
+    const Cell cell(plans[0], normalization, norms, candidate, gates);
+    const NormalizedForwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, cell);
+    Team::Run(team_threads, [&](Worker& worker) { pass.Run(worker); });
+  });
+}
+
+template int64_t NormalizedCacheSize<float>(const Layer&);
+template int64_t NormalizedCacheSize<double>(const Layer&);
+template void NormalizedForward(const Layer&, const Normalization&, const ForwardArrays<float>&,
+                                const NormWeights<const float>&, const Threads&);
+template void NormalizedForward(const Layer&, const Normalization&, const ForwardArrays<double>&,
+                                const NormWeights<const double>&, const Threads&);
+
+}  // namespace stacked_lstm

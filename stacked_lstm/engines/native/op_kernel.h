@@ -1,0 +1,70 @@
+// What the kernels of all ops share: their threads, errors and outputs.
+
+#ifndef STACKED_LSTM_OP_KERNEL_H_
+#define STACKED_LSTM_OP_KERNEL_H_
+
+#include <new>
+#include <vector>
+
+#include "op_cache.h"
+#include "op_inputs.h"
+#include "op_status.h"
+#include "pool_allocator.h"
+#include "team.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/lib/core/threadpool.h"
+
+namespace stacked_lstm {
+
+// The threads of the session, which may set their number.
+inline Threads SessionThreads(OpKernelContext* context) {
+  const auto* workers = context->device()->tensorflow_cpu_worker_threads();
+  return {workers->num_threads, [workers](std::function<void()> work) { workers->workers->Schedule(std::move(work)); }};
+}
+
+// Runs `work`, and reports an error to TensorFlow if there is not enough scratch memory.
+template <class Work>
+void CatchOutOfMemory(OpKernelContext* context, Work work) {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    context->CtxFailure(tensorflow::errors::ResourceExhausted(
+        "StackedLstm: there is not enough memory; use a smaller batch or fewer steps"));
+  }
+}
+
+// Allocates an output.
+template <class T>
+Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>& sizes, T** data) {
+  TensorShape shape;
+  Tensor* tensor = nullptr;
+  RETURN_IF_ERROR(MakeShape(sizes, &shape));
+  RETURN_IF_ERROR(context->allocate_output(output, shape, &tensor));
+  *data = tensor->flat<T>().data();
+  return Status();
+}
+
+// Allocates the cache, an output of `size` numbers, in memory that earlier calls have used.
+template <class T>
+Status AllocateCache(OpKernelContext* context, int output, int64_t size, T** data) {
+  TensorShape shape;
+  RETURN_IF_ERROR(MakeShape(VectorLayoutShape<T>(size), &shape));
+  Tensor tensor(PoolAllocator::Get(), tensorflow::DataTypeToEnum<T>::value, shape);
+  if (size > 0 && !tensor.IsInitialized()) throw std::bad_alloc();
+  *data = tensor.flat<T>().data();
+  context->set_output(output, tensor);
+  return Status();
+}
+
+// Allocates a gradient of this shape. If it is not required, the output is empty and the pointer is null.
+template <class T>
+Status Result(OpKernelContext* context, int output, const TensorShape& shape, bool is_required, T** data) {
+  Tensor* tensor = nullptr;
+  RETURN_IF_ERROR(context->allocate_output(output, is_required ? shape : TensorShape({0}), &tensor));
+  *data = is_required ? tensor->flat<T>().data() : nullptr;
+  return Status();
+}
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_OP_KERNEL_H_

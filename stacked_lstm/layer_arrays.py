@@ -1,0 +1,43 @@
+"""`LayerArrays`: the arrays of a stack's layers, with what the stack has and no array shows."""
+
+from __future__ import annotations
+
+from typing import Any, Collection, Iterable, Mapping, Sequence
+
+from stacked_lstm import checks
+
+
+class LayerArrays(list):
+    """A list with a dictionary of arrays per layer, as `get_weights` returns it.
+
+    Writers of files that cannot have the options refuse them. `list(layers)` has only the arrays.
+
+    Attributes:
+      options: list of str, the options of the stack that no array shows, such as ["residual", "zoneout_h"].
+      activations: the names of `activation` and `recurrent_activation`; None if they are not known.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Mapping[str, Any]],
+        options: Sequence[str] = (),
+        activations: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(layers)
+        self.options = list(options)
+        self.activations = activations
+
+
+def check_options(layers: Any, known: Collection[str], program: str, function: str) -> None:
+    """Raises ValueError if layers are those of a stack with options that a program does not have.
+
+    Args:
+      layers: `LayerArrays`. Other lists have no options.
+      known: names of the options that the program may have.
+      program: what the file is for, for the message.
+      function: what the message names.
+    """
+    names = [f"`{name}`" for name in getattr(layers, "options", ()) if name not in known]
+    if names:
+        expected = f"`layers` without options that {program} does not have"
+        checks.fail(function, expected, f"{' and '.join(names)}; list(layers) has the arrays alone")

@@ -1,0 +1,279 @@
+// The kernels of layers with normalization, without TensorFlow, for sanitizers: beside the equations in double
+// precision, one number at a time.
+
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "normalization.h"
+
+namespace lstm = stacked_lstm;
+typedef std::vector<double> Numbers;
+
+std::mt19937 generator(7);
+
+Numbers Random(int64_t size, double scale) {
+  std::normal_distribution<double> normal;
+  Numbers values(size);
+  for (double& value : values) value = scale * normal(generator);
+  return values;
+}
+
+// Gates i, c, f, o, and rows of h before rows of x. The last gains and shifts are those of the cell state.
+struct Problem {
+  int64_t T, B, I, H;
+  bool is_carried, fused;
+  double epsilon;
+  std::vector<int32_t> lengths;
+  Numbers W[4], gain[5], shift[5], x, c, h, d_outputs, d_c_last, d_h_last;
+};
+
+enum { kOutputs, kC, kH, kDx, kDc, kDh, kDW, kGain = kDW + 4, kShift = kGain + 5, kResults = kShift + 5 };
+typedef std::vector<Numbers> Results;
+
+// N(y); returns 1 / sqrt(variance + epsilon).
+double Normalize(const Numbers& y, double epsilon, Numbers* unit) {
+  double mean = 0, variance = 0;
+  for (double value : y) mean += value / y.size();
+  for (double value : y) variance += (value - mean) * (value - mean) / y.size();
+  const double inverse = 1 / std::sqrt(variance + epsilon);
+  unit->clear();
+  for (double value : y) unit->push_back((value - mean) * inverse);
+  return inverse;
+}
+
+// The gradient of y from that of N(y).
+Numbers NormGradient(const Numbers& a, const Numbers& unit, double inverse) {
+  double mean = 0, unit_mean = 0;
+  for (size_t k = 0; k < a.size(); ++k) mean += a[k] / a.size(), unit_mean += a[k] * unit[k] / a.size();
+  Numbers d(a.size());
+  for (size_t k = 0; k < a.size(); ++k) d[k] = inverse * (a[k] - mean - unit[k] * unit_mean);
+  return d;
+}
+
+double Sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
+
+Results Expected(const Problem& p) {
+  struct Step {
+    Numbers hx, c, unit[5], gate[4], phi;
+    double inverse[5];
+  };
+  const int64_t H = p.H, I = p.I;
+  Results r(kResults);
+  r[kOutputs].assign(p.T * p.B * H, 0), r[kDx].assign(p.T * p.B * I, 0);
+  r[kC] = p.c, r[kH] = p.h, r[kDc] = p.d_c_last, r[kDh] = p.d_h_last;
+  for (int k = 0; k < 4; ++k) r[kDW + k].assign((H + I) * H, 0);
+  for (int k = 0; k < 5; ++k) r[kGain + k].assign(H, 0), r[kShift + k].assign(H, 0);
+  for (int64_t b = 0; b < p.B; ++b) {
+    std::vector<Step> steps(p.lengths.empty() ? p.T : p.lengths[b]);
+    double *c = r[kC].data() + b * H, *h = r[kH].data() + b * H, *dc = r[kDc].data() + b * H, *dh = r[kDh].data() + b * H;
+    for (size_t t = 0; t < steps.size(); ++t) {
+      Step& s = steps[t];
+      const double* x = p.x.data() + (t * p.B + b) * I;
+      s.hx.assign(h, h + H), s.hx.insert(s.hx.end(), x, x + I), s.c.assign(c, c + H);
+      Numbers u(H);
+      for (int k = 0; k < 4; ++k) {
+        Numbers y(H);
+        for (int64_t m = 0; m < (H + I) * H; ++m) y[m % H] += s.hx[m / H] * p.W[k][m];
+        s.inverse[k] = Normalize(y, p.epsilon, &s.unit[k]);
+        for (int64_t j = 0; j < H; ++j) {
+          const double z = s.unit[k][j] * p.gain[k][j] + p.shift[k][j];
+          s.gate[k].push_back(k == 1 ? std::tanh(z) : Sigmoid(z));
+        }
+      }
+      for (int64_t j = 0; j < H; ++j) u[j] = s.gate[2][j] * c[j] + s.gate[0][j] * s.gate[1][j];
+      s.inverse[4] = Normalize(u, p.epsilon, &s.unit[4]);
+      for (int64_t j = 0; j < H; ++j) {
+        const double v = s.unit[4][j] * p.gain[4][j] + p.shift[4][j];
+        s.phi.push_back(std::tanh(v));
+        c[j] = p.is_carried ? v : u[j];
+        h[j] = r[kOutputs][(t * p.B + b) * H + j] = s.gate[3][j] * s.phi[j];
+      }
+    }
+    for (size_t t = steps.size(); t-- > 0;) {
+      const Step& s = steps[t];
+      Numbers dz[4], a(H), du;
+      for (int64_t j = 0; j < H; ++j) {
+        const double d = dh[j] + p.d_outputs[(t * p.B + b) * H + j], o = s.gate[3][j];
+        dz[3].push_back(d * s.phi[j] * o * (1 - o));
+        const double dv = d * o * (1 - s.phi[j] * s.phi[j]) + (p.is_carried ? dc[j] : 0);
+        r[kGain + 4][j] += dv * s.unit[4][j], r[kShift + 4][j] += dv;
+        a[j] = dv * p.gain[4][j];
+        dh[j] = 0;
+      }
+      du = NormGradient(a, s.unit[4], s.inverse[4]);
+      for (int64_t j = 0; j < H; ++j) {
+        if (!p.is_carried) du[j] += dc[j];
+        const double i = s.gate[0][j], g = s.gate[1][j], f = s.gate[2][j];
+        dz[0].push_back(du[j] * g * i * (1 - i)), dz[1].push_back(du[j] * i * (1 - g * g));
+        dz[2].push_back(du[j] * s.c[j] * f * (1 - f));
+        dc[j] = du[j] * f;
+      }
+      for (int k = 0; k < 4; ++k) {
+        for (int64_t j = 0; j < H; ++j) {
+          r[kGain + k][j] += dz[k][j] * s.unit[k][j], r[kShift + k][j] += dz[k][j];
+          a[j] = dz[k][j] * p.gain[k][j];
+        }
+        const Numbers dy = NormGradient(a, s.unit[k], s.inverse[k]);
+        for (int64_t m = 0; m < (H + I) * H; ++m) {
+          const int64_t row = m / H;
+          r[kDW + k][m] += s.hx[row] * dy[m % H];
+          (row < H ? dh[row] : r[kDx][(t * p.B + b) * I + row - H]) += p.W[k][m] * dy[m % H];
+        }
+      }
+    }
+  }
+  return r;
+}
+
+template <class T>
+std::vector<T> Convert(const Numbers& numbers) {
+  return std::vector<T>(numbers.begin(), numbers.end());
+}
+
+// The four gates one after the other: those of a norm, or the columns of a fused kernel.
+Numbers Join(const Numbers* parts) {
+  Numbers all;
+  for (int k = 0; k < 4; ++k) all.insert(all.end(), parts[k].begin(), parts[k].end());
+  return all;
+}
+
+template <class T>
+lstm::Weights<T> MakeWeights(const Problem& p, std::vector<T>* kernels) {
+  lstm::Weights<T> weights = {};
+  weights.stride = p.fused ? 4 * p.H : p.H;
+  weights.h_row = p.fused ? p.I : 0, weights.x_row = p.fused ? 0 : p.H;
+  for (int k = 0; k < 4; ++k) weights.kernel[k] = p.fused ? kernels[0].data() + k * p.H : kernels[k].data();
+  return weights;
+}
+
+template <class T>
+Results Compute(const Problem& p, int count) {
+  std::vector<std::thread> helpers;
+  const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
+  const int64_t H = p.H, I = p.I;
+  const lstm::Layer layer = {p.T, p.B, I, H, lstm::Activation::kTanh, lstm::Activation::kSigmoid,
+                             p.lengths.empty() ? nullptr : p.lengths.data()};
+  const lstm::Normalization normalization = {p.epsilon, p.is_carried};
+  std::vector<T> W[4], dW[4], x = Convert<T>(p.x), c = Convert<T>(p.c), h = Convert<T>(p.h);
+  for (int k = 0; k < (p.fused ? 1 : 4); ++k) W[k].resize((H + I) * (p.fused ? 4 : 1) * H), dW[k].assign(W[k].size(), NAN);
+  lstm::Weights<T> weights = MakeWeights(p, W), d_weights = MakeWeights(p, dW);
+  const auto at = [&](int64_t m) {
+    const int64_t row = m / H;
+    return (row < H ? weights.h_row + row : weights.x_row + row - H) * weights.stride + m % H;
+  };
+  for (int k = 0; k < 4; ++k) {
+    for (int64_t m = 0; m < (H + I) * H; ++m) weights.kernel[k][at(m)] = p.W[k][m];
+  }
+  const lstm::Weights<const T> const_weights = {
+      {weights.kernel[0], weights.kernel[1], weights.kernel[2], weights.kernel[3]}, weights.stride, weights.h_row,
+      weights.x_row, {}};
+  std::vector<T> gate_gain = Convert<T>(Join(p.gain)), gate_shift = Convert<T>(Join(p.shift));
+  std::vector<T> cell_gain = Convert<T>(p.gain[4]), cell_shift = Convert<T>(p.shift[4]);
+  std::vector<T> d_gates[2] = {gate_gain, gate_gain}, d_cell[2] = {cell_gain, cell_gain};
+  const lstm::NormWeights<const T> norms = {gate_gain.data(), gate_shift.data(), cell_gain.data(), cell_shift.data()};
+  const lstm::NormWeights<T> d_norms = {d_gates[0].data(), d_gates[1].data(), d_cell[0].data(), d_cell[1].data()};
+  std::vector<T> packed(lstm::PackedSize<T>(layer)), cache(lstm::NormalizedCacheSize<T>(layer), NAN);
+  std::vector<T> outputs(p.T * p.B * H, NAN), c_last(c.size(), NAN), h_last(h.size(), NAN);
+  lstm::Pack<T>(layer, const_weights, nullptr, packed.data(), threads);
+  lstm::ForwardArrays<T> forward = {};
+  forward.packed = packed.data(), forward.x = x.data(), forward.c = c.data(), forward.h = h.data();
+  forward.outputs = outputs.data(), forward.c_last = c_last.data(), forward.h_last = h_last.data();
+  lstm::NormalizedForward<T>(layer, normalization, forward, norms, threads);  // Without a cache, then with one.
+  const std::vector<T> without = outputs;
+  forward.cache = cache.data();
+  lstm::NormalizedForward<T>(layer, normalization, forward, norms, threads);
+  bool as_it_should = without == outputs;
+  for (const T number : cache) as_it_should &= std::isfinite(number);
+  const std::vector<T> d_outputs = Convert<T>(p.d_outputs), d_c_last = Convert<T>(p.d_c_last),
+                       d_h_last = Convert<T>(p.d_h_last);
+  std::vector<T> d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN);
+  lstm::BackwardArrays<T> backward = {};
+  backward.weights = const_weights, backward.d_weights = d_weights;
+  backward.x = x.data(), backward.c = c.data(), backward.h = h.data(), backward.outputs = outputs.data();
+  backward.cache = cache.data(), backward.d_outputs = d_outputs.data();
+  backward.d_c_last = d_c_last.data(), backward.d_h_last = d_h_last.data();
+  lstm::BackwardArrays<T> input_alone = backward;  // No other result is needed.
+  input_alone.d_weights = {}, input_alone.d_x = d_x.data();
+  lstm::NormalizedBackward<T>(layer, normalization, input_alone, norms, {}, threads);
+  const std::vector<T> d_x_alone = d_x;
+  lstm::NormalizedBackward<T>(layer, normalization, backward, norms, d_norms, threads);
+  backward.d_x = d_x.data(), backward.d_c = d_c.data(), backward.d_h = d_h.data();
+  lstm::NormalizedBackward<T>(layer, normalization, backward, norms, d_norms, threads);
+  as_it_should &= d_x_alone == d_x;
+  for (std::thread& helper : helpers) helper.join();
+  Results r;
+  for (const auto* part : {&outputs, &c_last, &h_last, &d_x, &d_c, &d_h}) r.emplace_back(part->begin(), part->end());
+  for (int k = 0; k < 4; ++k) {
+    r.emplace_back();
+    for (int64_t m = 0; m < (H + I) * H; ++m) r.back().push_back(d_weights.kernel[k][at(m)]);
+  }
+  for (int n = 0; n < 2; ++n) {
+    for (int k = 0; k < 4; ++k) r.emplace_back(d_gates[n].begin() + k * H, d_gates[n].begin() + (k + 1) * H);
+    r.emplace_back(d_cell[n].begin(), d_cell[n].end());
+  }
+  if (!as_it_should) r[kOutputs].assign(r[kOutputs].size() + 1, NAN);
+  return r;
+}
+
+// Whether a layer comes out as it should, and the same to the last bit with any number of threads.
+template <class T>
+bool Check(const Problem& p, const Results& expected) {
+  const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-12;
+  const Results alone = Compute<T>(p, 1);
+  for (const int threads : {1, 2, 5}) {
+    const Results got = threads == 1 ? alone : Compute<T>(p, threads);
+    for (int k = 0; k < kResults; ++k) {
+      double worst = 0, size = 1e-30;
+      for (size_t m = 0; m < expected[k].size() && got[k].size() == expected[k].size(); ++m) {
+        const double difference = std::fabs(got[k][m] - expected[k][m]);
+        worst = difference <= worst ? worst : difference;  // NaN stays.
+        size = std::fmax(size, std::fabs(expected[k][m]));
+      }
+      if (worst <= tolerance * size && got[k] == alone[k] && got[k].size() == expected[k].size()) continue;
+      std::printf("result %d: off by %g, of %g, with %d threads, of %zu bytes\n", k, worst, size, threads, sizeof(T));
+      return false;
+    }
+  }
+  return true;
+}
+
+bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_carried, bool fused) {
+  Problem p = {T, B, I, H, is_carried, fused, 0.1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  for (int64_t b = 0; ends && b < B; ++b) p.lengths.push_back(b % 3 == 1 ? 0 : generator() % (T + 1));
+  for (Numbers& kernel : p.W) kernel = Random((H + I) * H, 1 / std::sqrt(double(H + I)));
+  for (Numbers& gain : p.gain) gain = Random(H, 0.5);
+  for (Numbers& shift : p.shift) shift = Random(H, 1);
+  p.x = Random(T * B * I, 1), p.d_outputs = Random(T * B * H, 1);
+  p.c = Random(B * H, 1), p.h = Random(B * H, 1), p.d_c_last = Random(B * H, 1), p.d_h_last = Random(B * H, 1);
+  for (int64_t b = 0; ends && b < B; ++b) {  // What is past an end changes nothing.
+    for (int64_t t = p.lengths[b]; t < T; ++t) {
+      for (int64_t k = 0; k < I; ++k) p.x[(t * B + b) * I + k] = NAN;
+      for (int64_t k = 0; k < H; ++k) p.d_outputs[(t * B + b) * H + k] = NAN;
+    }
+  }
+  const Results expected = Expected(p);
+  if (Check<float>(p, expected) && Check<double>(p, expected)) return true;
+  std::printf("T %d, B %d, I %d, H %d, ends %d, carried %d, fused %d\n", int(T), int(B), int(I), int(H), ends,
+              is_carried, fused);
+  return false;
+}
+
+int main() {
+  // T, B, I, H: around the edges of tiles and vectors, without steps, sequences or inputs, more than a part of the
+  // backward pass, enough for threads to share rows or units.
+  const int64_t shapes[][4] = {{1, 1, 1, 1},   {3, 2, 5, 3},   {2, 5, 7, 4},   {4, 6, 3, 15},  {3, 7, 16, 16}, {2, 13, 65, 17},
+                               {5, 3, 1, 33},  {0, 3, 2, 5},   {4, 0, 2, 5},   {3, 2, 0, 5},   {6, 12, 9, 64}, {400, 3, 2, 8},
+                               {33, 32, 40, 35}, {5, 40, 3, 130}};
+  for (const auto& shape : shapes) {
+    for (const bool is_carried : {false, true}) {
+      for (const bool ends : {false, true}) {
+        if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, ends != is_carried)) return 1;
+      }
+    }
+  }
+  std::puts("all equal");
+  return 0;
+}

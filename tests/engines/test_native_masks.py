@@ -1,0 +1,94 @@
+"""Masks on h on the native engine, for all steps or with an entry per step, against the graph engine's own loop.
+
+test_options.py and test_rnn_cell_dropout_masks.py compare with NumPy.
+"""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import engines
+from stacked_lstm.compat import tf
+from stacked_lstm.equations import PLAIN, Extras, Noise
+from stacked_lstm.layer import Layer
+from stacked_lstm.parity.measure import TOLERANCES
+from support import native_ops, numeric
+
+pytestmark = native_ops.NEEDS_NATIVE
+
+# Per layer: units, width of the projection, axes of the mask. Then the number of ops.
+STACKS = {
+    "one op": ([(5, None, 2), (17, None, 3), (4, None, 2)], 1),
+    "projections": ([(9, 3, 3), (18, 11, 2)], 1),
+    "some plain": ([(6, None, 2), (6, None, None), (70, None, 3)], 3),
+}
+
+
+def random_layers(description, steps, batch, dtype):
+    """Returns `Layer`s of constants, their states, and all tensors that have gradients."""
+    random, inputs, layers, states, sources = np.random.RandomState(0), 4, [], [], []
+
+    def constant(*shape):
+        sources.append(tf.constant(0.5 * random.standard_normal(shape), dtype))
+        return sources[-1]
+
+    for units, projection, axes in description:
+        width, extras, noise = projection or units, PLAIN, None
+        if projection:
+            extras = Extras([constant(units) for _ in range(3)], 0.6, constant(units, projection), 0.4)
+        if axes:
+            noise = Noise(recurrent=constant(*[steps, batch, width][3 - axes :]))
+        kernels, biases = [constant(inputs + width, 4 * units)], [constant(4 * units)]
+        layers.append(Layer(inputs, units, kernels, biases, extras=extras, noise=noise))
+        states.append([constant(batch, units), constant(batch, width)])
+        inputs = width
+    return layers, states, sources
+
+
+def results(engine, layers, x, states, sources, lengths):
+    """Outputs, final states, and the gradients of all tensors, with those of the masks."""
+    outputs, finals = engines.ENGINES[engine].run_layers(layers, x, states, lengths)
+    loss = tf.reduce_sum(outputs**2) + sum(tf.reduce_sum(tf.sin(part)) for part in tf.nest.flatten(finals))
+    return [outputs, finals, tf.gradients(loss, [x] + sources)]
+
+
+@pytest.mark.parametrize("steps, batch, dtype", [(6, 5, "float64"), (3, 40, "float32"), (90, 2, "float64")])
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
+    """Some sizes are enough for several threads. Some sequences have no steps."""
+    description, op_count = STACKS[stack]
+    layers, states, sources = random_layers(description, steps, batch, dtype)
+    random = np.random.RandomState(1)
+    x = tf.constant(random.standard_normal([steps, batch, 4]), dtype)
+    lengths = tf.constant(np.maximum(random.randint(-1, steps + 1, [batch]), 0), tf.int32)
+    both = [results(engine, layers, x, states, sources, lengths) for engine in ("native", "graph")]
+    assert sum(op.type == "StackedLstmForward" for op in graph.get_operations()) == op_count
+    for actual, expected in zip(*map(tf.nest.flatten, plain_session.run(both))):
+        assert actual.shape == expected.shape
+        assert numeric.relative_difference(actual, expected) < TOLERANCES[dtype]
+
+
+@pytest.mark.parametrize("steps, batch", [(0, 2), (3, 0)])
+def test_nothing_to_run(steps, batch, plain_session):
+    """The initial states are the final ones, and gradients of weights and masks are zero."""
+    layers, states, sources = random_layers([(6, None, 2), (5, None, 3)], steps, batch, "float64")
+    x = tf.zeros([steps, batch, 4], tf.float64)
+    outputs, finals, gradients = plain_session.run(results("native", layers, x, states, sources, None))
+    np.testing.assert_array_equal(outputs, np.zeros([steps, batch, 5]))
+    values = plain_session.run(states)
+    for pair, expected in zip(finals, values):
+        np.testing.assert_array_equal(pair, expected)
+    is_state = [any(source is part for pair in states for part in pair) for source in sources]
+    for source, gradient, state in zip(sources, gradients[1:], is_state):
+        assert gradient.shape == tuple(source.shape.as_list())
+        assert state or not np.any(gradient)
+
+
+@pytest.mark.parametrize("shape", [[2, 5], [6], [4, 2, 6], [3, 2, 5]])
+def test_masks_of_wrong_shapes(shape, session):
+    """They are checked when the graph runs, too."""
+    layers, states, _ = random_layers([(6, None, None)], 3, 2, "float32")
+    for wrong in (tf.zeros(shape), tf.placeholder_with_default(tf.zeros(shape), None)):
+        (layer,) = layers
+        layer = layer._replace(noise=Noise(recurrent=wrong))
+        with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+            session.run(engines.ENGINES["native"].run_layers([layer], tf.zeros([3, 2, 4]), states)[0])

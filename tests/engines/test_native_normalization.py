@@ -1,0 +1,192 @@
+"""Layer normalization on the native engine, against `numpy_lstm`, TensorFlow's own loop and central differences."""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import StackedLSTM, engines, numpy_lstm, rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.engines.native import library
+from stacked_lstm.parity.measure import TOLERANCES
+from stacked_lstm.state import LSTMState
+from support import derivatives, native_ops, numeric
+from support.sets import ONCE, some
+
+pytestmark = native_ops.NEEDS_NATIVE
+LENGTHS = (5, 0, 3, 1, 5, 2, 4)
+
+
+def run(kinds, dtype, lengths, x, session, sizes=(18, 33), is_random=True):
+    """Returns the results of a stack and all gradients: ([actual], [expected]), the latter by `numpy_lstm`.
+
+    Without `is_random`, states are zeros, and the weights are those that the stack starts from.
+    """
+    random = np.random.RandomState(0)
+    lstm = StackedLSTM(list(sizes), layer_norm=kinds, dtype=dtype, engine="native", use_bias=kinds[0] is True)
+    start = [LSTMState(*[is_random * random.standard_normal([x.shape[1], n]) for _ in "ch"]) for n in sizes]
+    inputs, starts = tf.constant(x, dtype), [LSTMState(*[tf.constant(part, dtype) for part in pair]) for pair in start]
+    outputs, finals = lstm(inputs, lengths, initial_state=starts, time_major=True)
+    results = [outputs, *tf.nest.flatten(finals)]
+    upstream = [random.standard_normal(result.shape.as_list()) for result in results]
+    by_name = lstm.variables_by_layer.layers
+    sources = [inputs, *tf.nest.flatten(starts)] + [v for values in by_name for v in values.values()]
+    gradients = tf.gradients(results, sources, [tf.constant(d, dtype) for d in upstream])
+    session.run(tf.global_variables_initializer())
+    if is_random:
+        lstm.set_weights(
+            session,
+            [
+                {n: 0.5 * random.standard_normal(v.shape.as_list()) + n.startswith("gain") for n, v in values.items()}
+                for values in by_name
+            ],
+        )
+    actual = session.run(results + gradients)
+    options = [numpy_lstm.LayerOptions(layer_norm=kind or True) for kind in kinds]
+    layers = lstm.get_weights(session).layers
+    expected, states, cache = numpy_lstm.forward(layers, x, start, lengths, options=options)
+    d_states = [LSTMState(*upstream[1 + 2 * k : 3 + 2 * k]) for k in range(len(sizes))]
+    d = numpy_lstm.backward(upstream[0], d_states, cache)
+    witness = [expected, *tf.nest.flatten(states), d["x"], *tf.nest.flatten(d["initial_state"])]
+    return actual, witness + [d["layers"][k][n] for k, values in enumerate(by_name) for n in values]
+
+
+def check_same(actual, expected, tolerance):
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected):
+        assert a.shape == b.shape and numeric.relative_difference(a, b) < tolerance
+
+
+KINDS = {"output": [True, True], "carried": ["tensorflow", "tensorflow"], "both": ["tensorflow", True]}
+CASES = [("output", "float64", LENGTHS), ("carried", "float64", None), ("both", "float32", LENGTHS)]
+EVERY = [(kind, dtype, lengths) for kind in KINDS for dtype in ("float64", "float32") for lengths in (None, LENGTHS)]
+
+
+@pytest.mark.parametrize("kind, dtype, lengths", some(CASES, EVERY))
+def test_against_numpy(kind, dtype, lengths, plain_session):
+    """Outputs, states and all gradients."""
+    x = np.random.RandomState(1).standard_normal([5, 7, 4])
+    actual, expected = run(KINDS[kind], dtype, lengths, x, plain_session)
+    types = {op.type for op in plain_session.graph.get_operations()}
+    assert {"StackedLstmNormalizedForward", "StackedLstmNormalizedBackward"} <= types and "While" not in types
+    check_same(actual, expected, TOLERANCES[dtype])
+
+
+def test_mixed_with_plain_layers(graph, plain_session):
+    """Each layer with layer normalization is an op; the plain layers between them are one."""
+    x = np.random.RandomState(1).standard_normal([5, 7, 4])
+    actual, expected = run([True, False, False, "tensorflow"], "float64", LENGTHS, x, plain_session, (18, 5, 6, 17))
+    check_same(actual, expected, 1e-12)
+    types = [op.type for op in graph.get_operations() if op.type.endswith("Forward")]
+    assert types == ["StackedLstmNormalizedForward", "StackedLstmForward", "StackedLstmNormalizedForward"]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS)[1:])
+def test_rows_without_variance(kind, plain_session):
+    """Inputs and states are zeros, and so are all products. Only epsilon keeps N and its gradient finite."""
+    actual, expected = run(KINDS[kind][1:], "float64", None, np.zeros([1, 2, 3]), plain_session, (8,), is_random=False)
+    assert not np.any(actual[0]) and np.any(actual[3]) and np.all(np.isfinite(actual[3]))
+    check_same(actual, expected, 1e-12)
+
+
+@pytest.mark.parametrize("steps, batch", [(0, 2), (4, 0)])
+def test_no_steps_and_no_sequences(steps, batch, plain_session):
+    x = np.zeros([steps, batch, 3])
+    actual, expected = run(KINDS["both"], "float64", None, x, plain_session)
+    for a, b in zip(actual, expected):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "dtype, options",
+    [
+        ("float64", {"activation": tf.nn.relu, "forget_bias": 0.5}),
+        ("float32", {"norm_gain": 0.7, "norm_shift": 0.3}),
+    ],
+)
+def test_cells(dtype, options, plain_session):
+    """LayerNormBasicLSTMCell, on the engine and on TensorFlow's own loop, which TensorFlow differentiates."""
+    random = np.random.RandomState(0)
+    x = tf.constant(random.standard_normal([7, 5, 3]), dtype)
+    results = []
+    for engine in ("native", "stepwise"):
+        with tf.variable_scope("cell", reuse=tf.AUTO_REUSE):
+            cell = rnn_cell.LayerNormBasicLSTMCell(18, **options)
+            start = rnn_cell.LSTMStateTuple(*[tf.constant(0.1 * random.standard_normal([7, 18]), dtype) for _ in "ch"])
+            start = results[0][2] if results else start
+            outputs, final = rnn_cell.dynamic_rnn(cell, x, LENGTHS, initial_state=start, engine=engine)
+        assert rnn_cell.engine_used(outputs).name == engine
+        loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(tf.sin(final.c)) + tf.reduce_sum(tf.cos(final.h))
+        gradients = tf.gradients(loss, [x, *start, *cell.trainable_weights])
+        results.append(([outputs, *final], gradients, start))
+    assert len(cell.trainable_weights) == 11
+    plain_session.run(tf.global_variables_initializer())
+    (a, da, _), (b, db, _) = plain_session.run(results)
+    check_same(a + da, b + db, TOLERANCES[dtype])
+
+
+@ONCE
+@pytest.mark.parametrize("kind", [True, "tensorflow"])
+def test_second_derivatives_by_central_differences(kind, session):
+    tf.enable_control_flow_v2()
+    try:
+        problem = derivatives.Problem(session, [6], 2, [5, 3, 0], second=True, engine="native", layer_norm=kind)
+    finally:
+        tf.disable_control_flow_v2()
+    problem.check_second_derivatives(step=1e-6)
+
+
+def test_second_derivatives_that_control_flow_v1_does_not_have_are_refused():
+    x = tf.ones([2, 3, 1])
+    outputs, _ = StackedLSTM([2], layer_norm=True, engine="native")(x)
+    (first,) = tf.gradients(outputs, [x])
+    with pytest.raises(ValueError, match="second derivatives of .* normalization.* need control flow v2"):
+        tf.gradients(first, [x])
+
+
+def test_results_that_nothing_reads(plain_session):
+    """Gradients of some inputs alone are those of all together, and their shapes are known."""
+    x = tf.constant(np.random.RandomState(0).standard_normal([3, 4, 2]))
+    lstm = StackedLSTM([9], layer_norm=True, dtype=tf.float64, engine="native")
+    outputs, _ = lstm(x)
+    sources = [x, *lstm.variables]
+    together, alone = tf.gradients(outputs, sources), [tf.gradients(outputs, source)[0] for source in sources]
+    assert [d.shape.as_list() for d in together] == [source.shape.as_list() for source in sources]
+    plain_session.run(tf.global_variables_initializer())
+    expected = plain_session.run(together)
+    for one, reference in zip(alone, expected):
+        np.testing.assert_array_equal(plain_session.run(one), reference)
+
+
+SHAPES = {"x": [5, 2, 4], "c": [2, 6], "h": [2, 6], "gate_gain": [4, 6], "gate_shift": [4, 6], "cell_gain": [6]}
+SHAPES.update(cell_shift=[6], epsilon=[], kernels=[10, 6], lengths=[2])
+WRONG = [("x", [5, 2, 3]), ("x", [5, 2]), ("c", [2, 5]), ("h", [3, 6]), ("gate_gain", [5, 6]), ("gate_shift", [4, 7])]
+WRONG += [("gate_gain", [24]), ("cell_gain", [1]), ("cell_shift", [6, 1]), ("epsilon", [1]), ("kernels", [10, 5])]
+WRONG += [("kernels", [5, 6]), ("lengths", [3]), ("lengths", [2, 1])]
+
+
+@ONCE
+@pytest.mark.parametrize("when", ["the graph is built", "it runs"])
+def test_wrong_shapes(when, session):
+    ops = library.load()
+
+    def call(shapes):
+        tensors = {name: tf.zeros(shape, tf.int32 if name == "lengths" else tf.float32) for name, shape in shapes}
+        if when == "it runs":
+            tensors = {name: tf.placeholder_with_default(tensor, None) for name, tensor in tensors.items()}
+        kernels, lengths = [tensors.pop("kernels")] * 4, [tensors.pop("lengths")]
+        packed = ops.stacked_lstm_pack(kernels=kernels, projections=[])
+        functions = {"activation": "tanh", "recurrent_activation": "sigmoid", "is_carried": False}
+        outputs = ops.stacked_lstm_normalized_forward(
+            kernels=kernels, lengths=lengths, packed=packed, **tensors, **functions
+        )
+        return session.run([outputs[0], tf.gradients(outputs[:3], tensors["x"])])
+
+    assert call(SHAPES.items())[0].shape == (5, 2, 6)
+    for name, shape in WRONG:
+        with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+            call(dict(SHAPES, **{name: shape}).items())
+
+
+def test_it_is_the_engine_of_auto():
+    lstm = StackedLSTM([3], layer_norm=True)
+    lstm(tf.zeros([1, 1, 1]))
+    assert lstm.engine_used.name == "native" and "native" in engines.ENGINES

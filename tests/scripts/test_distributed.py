@@ -1,0 +1,102 @@
+"""scripts/training/distributed.py: clusters in threads of this process; what they train is what one process trains."""
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from support.clusters import run_in_threads
+from support.native_ops import auto_engine
+from support.sets import EXHAUSTIVE
+from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
+from training import checkpoints
+
+PARTS = ("train", "validation", "test")
+SCORES = ["global_step"] + [f"{part}_{name}" for part in PARTS for name in ("loss", "accuracy")]
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    # A thread could not change the environment for itself, which "auto" would ask for.
+    return dict(title_arguments_in(tmp_path), engine=auto_engine())
+
+
+def test_one_worker_trains_what_one_process_trains(arguments):
+    """Bit for bit, with dropout and weight decay, on two parameter servers, after a resumption in each."""
+    changes = {"dropout": "0.5", "weight_decay": "0.1", "balance": "0.4"}
+    alone, cluster = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
+    for epochs in ("1", "3"):
+        expected = run(alone, epochs=epochs)
+        actual = run_in_threads(cluster, 1, 2, epochs=epochs)
+    assert_same(weights(cluster["train_dir"]), weights(alone["train_dir"]))
+    assert rows_of(cluster["train_dir"]) == rows_of(alone["train_dir"])
+    actual, expected = (dict(final, seconds_per_epoch=0) for final in (actual, expected))
+    assert actual == expected
+    files = [{name for name in os.listdir(each["train_dir"]) if "events" not in name} for each in (alone, cluster)]
+    assert files[1] - files[0] <= {"graph.pbtxt"}
+
+
+def distances(actual, expected):
+    """Name of each variable without the optimizer's -> max|a - b| / max|b|."""
+    names = [name for name in expected if "/Adam" not in name]
+    return {name: np.max(np.abs(actual[name] - expected[name])) / np.max(np.abs(expected[name])) for name in names}
+
+
+@pytest.mark.parametrize(
+    "initial_state, workers, servers",
+    [("zeros", 2, 1)] + [pytest.param(*case, marks=EXHAUSTIVE) for case in [("learned", 3, 2), ("projected", 2, 2)]],
+)
+def test_synchronous_workers_train_what_one_process_trains(arguments, initial_state, workers, servers):
+    """52 steps on titles of different lengths. The last batch of an epoch has 3 titles, so the parts differ in size."""
+    changes = {"epochs": "13", "patience": "13", "initial_state": initial_state, "weight_decay": "0.1"}
+    alone, cluster = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
+    run(alone)
+    run_in_threads(cluster, workers, servers, sync_replicas="true")
+    actual, expected = weights(cluster["train_dir"]), weights(alone["train_dir"])
+    assert sorted(actual) == sorted(expected) and actual["global_step"] == expected["global_step"] == 52
+    far = distances(actual, expected)
+    assert max(far.values()) < 1e-6, far
+
+
+def test_a_partitioned_embedding(arguments):
+    """From one checkpoint, with parts of 3, 3 and 2 words on two parameter servers. The checkpoints are the same."""
+    alone = dict(arguments, patience="13")
+    run(alone, epochs="1")
+    cluster = dict(alone, train_dir=arguments["train_dir"] + "-cluster")
+    shutil.copytree(alone["train_dir"], cluster["train_dir"])
+    run(alone, epochs="5")
+    run_in_threads(cluster, 2, 2, epochs="5", sync_replicas="true", ps_partitions="3")
+    actual, expected = weights(cluster["train_dir"]), weights(alone["train_dir"])
+    assert sorted(actual) == sorted(expected) and actual["embedding"].shape == (8, 4)
+    far = distances(actual, expected)
+    assert max(far.values()) < 1e-6, far
+
+
+def test_the_evaluator(arguments, capsys):
+    """It says of the last checkpoint what the training said, and ends where no process trains any more."""
+    run(arguments)
+    expected = rows_of(arguments["train_dir"])[-1]
+    capsys.readouterr()
+    assert run(arguments, job_name="evaluator") == {name: expected[name] for name in expected if name in SCORES}
+    assert re.search(r"^evaluator: step 8, train loss \d\.\d{4} accuracy ", capsys.readouterr().out, re.M)
+
+
+@EXHAUSTIVE
+def test_a_damaged_checkpoint(arguments, capsys):
+    run(arguments)
+    newest = checkpoints.last(arguments["train_dir"])
+    with open(newest + ".data-00000-of-00001", "r+b") as file:
+        file.truncate(100)
+    run_in_threads(arguments, 1, epochs="3")
+    assert re.search(r"model.ckpt-8: expected a whole .*; the newest intact checkpoint is ", capsys.readouterr().out)
+    assert [row["epoch"] for row in rows_of(arguments["train_dir"])] == [1, 2, 3]
+
+
+def test_asynchronous_workers_learn(arguments):
+    """Each worker trains on batches of its own; together they make the steps of one process, or a few more."""
+    run_in_threads(dict(arguments, **LEARNING), 2)
+    rows = rows_of(arguments["train_dir"])
+    assert len(rows) == 12 and rows[-1]["train_accuracy"] == 1 and rows[-1]["global_step"] >= 48
+    assert [row["global_step"] // 4 >= row["epoch"] for row in rows] == [True] * 12
