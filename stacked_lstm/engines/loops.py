@@ -19,6 +19,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines.loop_series import (
     array_with_last,
     at_least_one,
+    entry_array,
     mask_at_step,
     multiply_by_mask,
     noise_at_step,
@@ -85,8 +86,8 @@ class Tape(NamedTuple):
     """What the forward loop keeps of one layer for the backward pass.
 
     Fields:
-      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step and a last one of zeros; an empty tuple if
-        TensorFlow differentiates the layer, see `GroupLayer.has_gradient`.
+      gates: `equations.Gates` of TensorArrays, one entry [B, H_l] per step, and a last one of zeros if the layer has a
+        projection; an empty tuple if TensorFlow differentiates the layer, see `GroupLayer.has_gradient`.
       c, h: TensorArrays of T + 1 entries: the state before the first step and after each step.
     """
 
@@ -181,8 +182,10 @@ def forward(
 
     tapes = []
     for layer, state in zip(layers, states):
+        # `recurrence` stacks the arrays of a projected layer, and TensorFlow cannot stack an array without entries.
+        array = entry_array if layer.extras.projection is None else array_with_last
         names, width = equations.Gates._fields, state.c.shape.as_list()[-1]
-        gates = equations.Gates(*[array_with_last(steps, state.c, width) for _ in names]) if layer.has_gradient else ()
+        gates = equations.Gates(*[array(steps, state.c, width) for _ in names]) if layer.has_gradient else ()
         tapes.append(Tape(gates, c=state_array(state.c, steps), h=state_array(state.h, steps)))
     return _while(body, tf.constant(0), lambda t: t < steps, (states, tapes), maximum=steps if back_prop else None)
 
