@@ -313,7 +313,7 @@ BAD_ARGUMENTS = {
     "name": (dict(name=""), "expected `name` to be a non-empty string"),
     "dropout": (dict(dropout=1.0), "expected `dropout` to be a rate from 0 to below 1, got 1.0"),
     "output_dropout": (dict(output_dropout=-1), "expected `output_dropout` to be a rate"),
-    "seed": (dict(seed="x"), "expected `seed` to be None or an integer, got 'x'"),
+    "seed": (dict(seed="x"), "expected `seed` to be None, an integer, or a scalar tensor of integers, got 'x'"),
     "residual": (
         dict(merge=None, residual=True),
         "expected no `residual` connection around the last layer, whose outputs merge=None does not merge, got True",
