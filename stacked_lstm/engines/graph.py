@@ -29,6 +29,7 @@ def run(
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs layers; see `Engine.run_layers`."""
     steps, x = tf.shape(x)[0], padding.zero_past_end(x, lengths)
+    layers = [_with_masks_of_noise(layer, steps) for layer in layers]
     # XLA may compile what is inside functions and loops, and it has no sizes that depend on values.
     trim = lengths is not None and not inside_function_or_control_flow()
     if trim:
@@ -61,6 +62,18 @@ def _group_sizes(layers: Sequence[Layer]) -> list[int]:
             sizes.append(1)
         previous_is_narrow = is_narrow
     return sizes
+
+
+def _with_masks_of_noise(layer: Layer, steps: tf.Tensor) -> Layer:
+    """Returns a layer with recurrent dropout of h alone as one with `h_masks`, whose gradient is written by hand."""
+    is_alone = layer.noise and all(part is None for part in layer.noise._replace(recurrent=None))
+    if not is_alone or layer.noise.recurrent is None or layer.norm or layer.resets:
+        return layer
+    masks = layer.noise.recurrent
+    if masks.shape.ndims == 2:
+        masks = masks * tf.ones(tf.stack([steps, 1, 1]), masks.dtype)
+    masks = masks if layer.h_masks is None else masks * layer.h_masks
+    return layer._replace(noise=None, h_masks=masks)
 
 
 def _trim_masks(layer: Layer, lengths: tf.Tensor) -> Layer:

@@ -137,8 +137,9 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
         def refuse(*_: tf.Tensor) -> Any:
             raise ValueError(
                 "StackedLSTM: second derivatives of swish, of an activation that is a function, of layer "
-                "normalization, recurrent dropout, zoneout or resets, of dropout on c, or of a cell with equations of "
-                "its own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before the graph is built"
+                "normalization, recurrent dropout of the candidate, zoneout or resets, of dropout on c, or of a cell "
+                "with equations of its own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before "
+                "the graph is built"
             )
 
         return tf.identity(d), refuse

@@ -67,6 +67,22 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
         assert numeric.relative_difference(actual, expected) < TOLERANCES[dtype]
 
 
+@pytest.mark.parametrize("engine", ["native", "graph"])
+@pytest.mark.parametrize("control_flow", ["control_flow_v1"], indirect=True)
+def test_second_derivatives_by_central_differences(control_flow, engine, plain_session):
+    """Both engines differentiate the step by hand, so control flow v1 is enough."""
+    layers, states, sources = random_layers([(5, None, 2), (4, None, 3)], 4, 3, "float64")
+    random, size = np.random.RandomState(2), 1e-6
+    value, direction = random.standard_normal([2, 4, 3, 4])
+    x = tf.placeholder(tf.float64, value.shape)
+    first = results(engine, layers, x, states, sources, tf.constant([4, 2, 1]))[2]
+    product = tf.add_n([tf.reduce_sum(gradient) for gradient in first])
+    (second,) = tf.gradients(product, [x])
+    actual = plain_session.run(tf.reduce_sum(second * direction), {x: value})
+    above, below = (plain_session.run(product, {x: value + sign * size * direction}) for sign in (1, -1))
+    assert abs(actual) > 1 and actual == pytest.approx((above - below) / (2 * size), rel=1e-7)
+
+
 @pytest.mark.parametrize("steps, batch", [(0, 2), (3, 0)])
 def test_nothing_to_run(steps, batch, plain_session):
     """The initial states are the final ones, and gradients of weights and masks are zero."""
