@@ -81,8 +81,10 @@ def _without_functions(proto: Any) -> Any:
     """A model whose nodes that call functions of the model are replaced by the nodes of these functions."""
     if not proto.functions:
         return proto
-    import onnx.inliner
-
+    try:
+        import onnx.inliner
+    except ImportError:
+        raise ImportError("the model has functions, which need onnx 1.15 or newer") from None
     return onnx.inliner.inline_local_functions(proto)
 
 

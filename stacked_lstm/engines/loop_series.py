@@ -33,11 +33,11 @@ def at_least_one(steps: int | tf.Tensor) -> int | tf.Tensor:
 
 def unstack(series: tf.Tensor) -> tf.TensorArray:
     """A TensorArray of the entries of a series [T, ...]. If there are none, it has one of zeros; see `at_least_one`."""
-    steps = series.shape.as_list()[0]
+    steps = None if series.shape.ndims is None else series.shape.as_list()[0]
     if not steps:
         steps = tf.shape(series)[0]
-        paddings = [[0, tf.cast(tf.equal(steps, 0), tf.int32)]] + [[0, 0]] * (series.shape.ndims - 1)
-        series = tf.pad(series, paddings)  # It copies nothing if there are entries.
+        is_empty = tf.reshape(tf.cast(tf.equal(steps, 0), tf.int32), [1, 1])
+        series = tf.pad(series, tf.pad(is_empty, [[0, tf.rank(series) - 1], [1, 0]]))  # Copies nothing if not empty.
     return tf.TensorArray(series.dtype, at_least_one(steps)).unstack(series)
 
 

@@ -28,9 +28,10 @@ struct Arrays {
   explicit Arrays(const Problem& p)
       : fused(p.kind.fused), I(p.I), H(p.H), P(p.P()), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
         d_outputs(Convert<T>(p.d_outputs)), d_c_last(Convert<T>(p.d_c_last)), d_h_last(Convert<T>(p.d_h_last)),
-        Wp(Convert<T>(p.Wp)), packed(lstm::PackedSize<T>(MakeLayer(p))),
+        Wp(Convert<T>(p.Wp)), mask(Convert<T>(p.mask)), packed(lstm::PackedSize<T>(MakeLayer(p))),
         cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN), c_last(c.size(), NAN),
-        h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN) {
+        h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN),
+        d_mask(mask.size(), NAN) {
     weights.stride = d_weights.stride = fused ? 4 * H : H;
     weights.h_row = d_weights.h_row = fused ? I : 0;
     weights.x_row = d_weights.x_row = fused ? 0 : P;
@@ -42,6 +43,7 @@ struct Arrays {
       if (p.kind.extras.peepholes) extras.peephole[k] = p_[k].data(), d_extras.peephole[k] = dp[k].data();
     }
     if (p.kind.extras.projection) extras.projection = Wp.data(), d_extras.projection = dWp.data();
+    if (p.kind.extras.h_mask) extras.h_mask = mask.data(), d_extras.h_mask = d_mask.data();
     for (int k = 0; k < 4; ++k) {
       b[k] = Convert<T>(p.b[k]), db[k].assign(H, p.kind.biases ? NAN : 0);
       weights.kernel[k] = fused ? &W[0][k * H] : W[k].data();
@@ -78,14 +80,14 @@ struct Arrays {
     Results r = {numbers(outputs), numbers(c_last), numbers(h_last), {}, {}, numbers(d_x), numbers(d_c), numbers(d_h)};
     for (int k = 0; k < 4; ++k) r.dW[k] = Kernel(k), r.db[k] = numbers(db[k]);
     for (int k = 0; k < 3; ++k) r.dp[k] = numbers(dp[k]);
-    r.dWp = numbers(dWp);
+    r.dWp = numbers(dWp), r.d_mask = numbers(d_mask);
     return r;
   }
 
   bool fused;
   int64_t I, H, P;
-  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, packed, cache;
-  std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp;
+  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, mask, packed, cache;
+  std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_mask;
   lstm::Weights<const T> weights = {};
   lstm::Weights<T> d_weights = {};
   lstm::ExtraWeights<const T> extras = {};
@@ -187,6 +189,7 @@ bool CheckResults(const std::vector<Problem>& stack, const std::vector<Results>&
       }
       for (int k = 0; k < 3; ++k) same &= CheckNear("dp", g.dp[k], e.dp[k], tolerance) && g.dp[k] == a.dp[k];
       same &= CheckNear("dWp", g.dWp, e.dWp, tolerance) && g.dWp == a.dWp;
+      same &= CheckNear("d_mask", g.d_mask, e.d_mask, tolerance) && g.d_mask == a.d_mask;
     }
     if (!same) std::printf("with %d threads, of %zu bytes\n", threads, sizeof(T));
     if (!same) return false;
@@ -204,8 +207,10 @@ Numbers Random(int64_t size, double scale) {
 }
 
 Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, const std::vector<int32_t>& lengths) {
-  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   const int64_t P = p.P();
+  if (kind.extras.h_mask_stride) p.kind.extras.h_mask_stride = B * P;
+  if (kind.extras.h_mask) p.mask = Random((kind.extras.h_mask_stride ? T : 1) * B * P, 1);
   for (int k = 0; k < 4; ++k) {
     p.W[k] = Random((P + I) * H, 1 / std::sqrt(double(P + I))), p.b[k] = Random(H, kind.biases);
   }
@@ -217,6 +222,7 @@ Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, con
     for (int64_t t = lengths[b]; t < T; ++t) {
       for (int64_t k = 0; k < I; ++k) p.x[(t * B + b) * I + k] = NAN;
       for (int64_t k = 0; k < P; ++k) p.d_outputs[(t * B + b) * P + k] = NAN;
+      for (int64_t k = 0; k < P && p.kind.extras.h_mask_stride; ++k) p.mask[p.MaskIndex(t, b, k)] = NAN;
     }
   }
   return p;
@@ -264,10 +270,11 @@ bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends) {
   }
   const std::vector<Results> expected = Expected(stack);
   if (CheckResults<float>(stack, expected) && CheckResults<double>(stack, expected)) return true;
-  std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d, peepholes %d, P %d, %g, %g\n",
+  std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d, peepholes %d, P %d, %g, %g, "
+              "mask %d, per step %d\n",
               int(shape[0]), int(shape[1]), int(shape[2]), int(shape[3]), kind.fused, kind.biases, int(kind.candidate),
               int(kind.gates), ends, kind.extras.peepholes, int(kind.extras.projection), kind.extras.cell_bound,
-              kind.extras.projection_bound);
+              kind.extras.projection_bound, kind.extras.h_mask, kind.extras.h_mask_stride > 0);
   return false;
 }
 
@@ -294,10 +301,12 @@ int main() {
                            Kind{false, true, lstm::Activation::kLinear, tanh}}) {
     if (!CheckStack(kind, {6, 5, 7, 19, 33}, true)) return 1;
   }
-  // Extras: each alone and all together, with values on both sides of each bound.
+  // Extras: each alone and all together, with values on both sides of each bound. A mask is for all steps, or per step.
   const double none = lstm::Extras::kNoBound;
-  const lstm::Extras all = {true, 7, 0.5, 0.3}, extras[] = {{true, 0, none, none}, {false, 0, 0.4, none}, {false, 5, none, none},
-                                                            {false, 21, none, 0.3}, all};
+  const lstm::Extras all = {true, 7, 0.5, 0.3, true, 1};
+  const lstm::Extras extras[] = {{true, 0, none, none},  {false, 0, 0.4, none},         {false, 5, none, none},
+                                 {false, 21, none, 0.3}, {false, 0, none, none, true},  {false, 0, none, none, true, 1},
+                                 {true, 7, 0.5, 0.3},    {false, 11, none, none, true}, all};
   for (const lstm::Extras& extra : extras) {
     for (const auto& shape : {Shape{6, 5, 7, 19}, Shape{3, 8, 4, 16, 33}}) {
       if (!CheckStack({false, true, tanh, sigmoid, extra}, shape, true)) return 1;

@@ -20,19 +20,22 @@ struct Kind {
   lstm::Extras extras = {};
 };
 
-// What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection.
+// What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection; mask multiplies
+// h in the product with W.
 struct Problem {
   Kind kind;
   int64_t T, B, I, H;
   std::vector<int32_t> lengths;
   Numbers W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last;
-  Numbers p[3], Wp;
+  Numbers p[3], Wp, mask;
 
   int64_t P() const { return kind.extras.projection ? kind.extras.projection : H; }
+  // Where the mask has the entry for h of step t - 1.
+  int64_t MaskIndex(int64_t t, int64_t b, int64_t n) const { return t * kind.extras.h_mask_stride + b * P() + n; }
 };
 
 struct Results {
-  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp;
+  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_mask;
 };
 
 double Clip(double x, double bound) { return std::fmin(std::fmax(x, -bound), bound); }
@@ -73,14 +76,17 @@ Results Expected(const Problem& p) {
   r.d_x.assign(p.T * p.B * p.I, 0);
   for (int k = 0; k < 4; ++k) r.dW[k].assign((P + p.I) * p.H, 0), r.db[k].assign(p.H, 0);
   for (int k = 0; k < 3; ++k) r.dp[k].assign(p.H, 0);
-  r.dWp.assign(p.H * P, 0);
+  r.dWp.assign(p.H * P, 0), r.d_mask.assign(p.mask.size(), 0);
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t steps = p.lengths.empty() ? p.T : p.lengths[b];
-    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), inputs, sums, projected, m;
+    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), states, inputs, sums;
+    std::vector<Numbers> projected, m;
     double *c = &r.c_last[b * p.H], *h = &r.h_last[b * P];
     for (int64_t t = 0; t < steps; ++t) {
       Numbers hx(h, h + P), all(4 * p.H), sum(p.H), m_t(p.H), before(P);
       const double* x = p.x.data() + (t * p.B + b) * p.I;
+      states.push_back(hx);
+      for (int64_t n = 0; n < P && !p.mask.empty(); ++n) hx[n] *= p.mask[p.MaskIndex(t, b, n)];
       hx.insert(hx.end(), x, x + p.I);
       for (int64_t j = 0; j < p.H; ++j) {
         for (int k = 0; k < 4; ++k) {
@@ -136,6 +142,10 @@ Results Expected(const Problem& p) {
             (m < P ? dh[m] : r.d_x[(t * p.B + b) * p.I + m - P]) += dz[k * p.H + j] * p.W[k][m * p.H + j];
           }
         }
+      }
+      for (int64_t n = 0; n < P && !p.mask.empty(); ++n) {
+        r.d_mask[p.MaskIndex(t, b, n)] += dh[n] * states[t][n];
+        dh[n] *= p.mask[p.MaskIndex(t, b, n)];
       }
     }
   }

@@ -177,11 +177,11 @@ def test_lengths_beyond_the_steps_and_padding(session):
 
 
 def test_engine_used_tells_the_last_engine():
-    """Of two directions or of several layers. Layer normalization runs on the graph engine."""
-    normalized = rnn_cell.LayerNormBasicLSTMCell(4)
+    """Of two directions or of several layers. Coupled gates with layer normalization run on the graph engine."""
+    normalized = rnn_cell.CoupledInputForgetGateLSTMCell(4, layer_norm=True)
     outputs, _, _ = rnn_cell.static_bidirectional_rnn(normalized, lstm(), steps(), dtype=tf.float32)
     assert rnn_cell.engine_used(outputs).name == "graph"
-    residual = rnn_cell.ResidualWrapper(rnn_cell.LayerNormBasicLSTMCell(4))
+    residual = rnn_cell.ResidualWrapper(rnn_cell.CoupledInputForgetGateLSTMCell(4, layer_norm=True))
     stack = rnn_cell.MultiRNNCell([lstm(), residual])
     outputs, _, _ = rnn_cell.static_bidirectional_rnn(stack, lstm(), steps(), dtype=tf.float32, scope="stack")
     assert rnn_cell.engine_used(outputs).name == (auto_engine() + " and graph").replace("graph and ", "")

@@ -29,7 +29,8 @@ def run(arguments, cwd=None, env=None, stdin=os.devnull, stdout=None):
     """
     global _server
     if _server is None:
-        _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        quiet = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")  # As the package's commands set it before the import.
+        _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=quiet)
         atexit.register(_server.communicate)  # The end of its input ends it.
     with tempfile.TemporaryDirectory() as folder:
         files = [stdout or os.path.join(folder, "stdout"), os.path.join(folder, "stderr")]

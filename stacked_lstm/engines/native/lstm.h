@@ -31,10 +31,11 @@ enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLi
 struct Extras {
   static constexpr double kNoBound = std::numeric_limits<double>::infinity();
 
-  bool peepholes = false, h_mask = false;
-  int64_t h_mask_stride = 0;  // From a step to the next in the mask; 0 if one mask is for all steps.
-  int64_t projection = 0;                                   // P; 0 without a projection.
+  bool peepholes = false;
+  int64_t projection = 0;                                     // P; 0 without a projection.
   double cell_bound = kNoBound, projection_bound = kNoBound;  // Of |c'|, and of the projected |h'|.
+  bool h_mask = false;
+  int64_t h_mask_stride = 0;  // From a step to the next in the mask; 0 if one mask is for all steps.
 
   bool None() const {
     return !peepholes && !h_mask && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
