@@ -10,7 +10,6 @@ from stacked_lstm.checkpoints import files
 from support import numeric, plain_lstm
 from support.checkpoint_files import GOLDEN, names_of
 from support.onnx_files import lstm_layers, model_of
-from support.versions import OLD
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra `test` brings it)")
 reference = pytest.importorskip("onnx.reference", reason="this onnx has no reference evaluator")
