@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from stacked_lstm.engines.native import library
-from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, run
+from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, object_files, run
 from support.sets import EXHAUSTIVE
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
@@ -20,12 +20,14 @@ pytestmark = NEEDS_COMPILER
 @EXHAUSTIVE
 @SANITIZERS
 def test_under_sanitizers(sanitizers, processor, tmp_path):
-    """Teams, and stacks of every shape in native_kernels.cc, in arrays of exactly their size, by 1, 2, 5 threads.
+    """Teams, and layers of every shape in the two programs, in arrays of exactly their size, by 1, 2, 5 threads.
 
     For this machine's widest vectors, as they are built for use, and for the narrowest.
     """
-    program = build(os.path.join(TESTS, "native_kernels.cc"), KERNELS, sanitizers, processor, tmp_path)
-    assert run(program) == (0, "all equal\n")
+    objects = object_files(KERNELS, sanitizers, processor, tmp_path)
+    for name in ("native_kernels.cc", "native_normalization.cc"):
+        program = build(os.path.join(TESTS, name), objects, sanitizers, processor, tmp_path)
+        assert run(program) == (0, "all equal\n"), name
 
 
 @EXHAUSTIVE
@@ -41,14 +43,6 @@ def test_activations(flags, tmp_path):
     """Sigmoid and tanh over all numbers, with denormal ones, infinities and NaN, as the C library has them."""
     program = build(os.path.join(TESTS, "native_activations.cc"), [], "undefined", flags, tmp_path)
     assert run(program) == (0, "all within the bounds\n")
-
-
-@EXHAUSTIVE
-@SANITIZERS
-def test_normalization_under_sanitizers(sanitizers, processor, tmp_path):
-    """Layers of every shape in native_normalization.cc, as above."""
-    program = build(os.path.join(TESTS, "native_normalization.cc"), KERNELS, sanitizers, processor, tmp_path)
-    assert run(program) == (0, "all equal\n")
 
 
 @SANITIZERS

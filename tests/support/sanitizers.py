@@ -19,12 +19,25 @@ NEEDS_COMPILER = [
 
 
 def build(program_source, sources, sanitizers, processor, directory):
-    """Compiles a program of the tests and `sources`; returns its path."""
-    program = str(directory / "program")
-    flags = ["-std=c++17", "-O1", "-g1", "-pthread", "-fsanitize=" + sanitizers, "-fno-sanitize-recover=all"]
-    includes = ["-I", library.SOURCE_DIRECTORY, "-I", os.path.dirname(program_source)]
-    subprocess.run(["g++"] + flags + processor + includes + [program_source] + sources + ["-o", program], check=True)
+    """Compiles a program of the tests and `sources`, which may be object files; returns its path."""
+    program = str(directory / os.path.basename(program_source)[: -len(".cc")])
+    _compile([program_source, *sources, "-o", program], program_source, sanitizers, processor)
     return program
+
+
+def object_files(sources, sanitizers, processor, directory):
+    """Compiles `sources` for several programs; returns the paths of the object files."""
+    for source in sources:
+        _compile(
+            ["-c", source, "-o", str(directory / (os.path.basename(source) + ".o"))], source, sanitizers, processor
+        )
+    return [str(directory / (os.path.basename(source) + ".o")) for source in sources]
+
+
+def _compile(arguments, source, sanitizers, processor):
+    flags = ["-std=c++17", "-O1", "-g1", "-pthread", "-fsanitize=" + sanitizers, "-fno-sanitize-recover=all"]
+    includes = ["-I", library.SOURCE_DIRECTORY, "-I", os.path.dirname(source)]
+    subprocess.run(["g++", *flags, *processor, *includes, *arguments], check=True)
 
 
 def run(*command):
