@@ -33,7 +33,7 @@ With --modes=exported, the benchmark exports the networks of finished runs of tr
 each file in the programs for its format. Each program has its own process. The table has a row per task, format and
 program: the largest difference from the session's predictions for the test part, the task's score (the accuracy, or the
 error in degrees), the size of the file, the time from the start of the process to the first prediction, the median time
-of a call with one example, and the examples per second in batches of 64. Files that Keras exports are also in the table.
+of a call with one example, and the examples per second in batches of 64. Files that Keras exports have rows, too.
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
