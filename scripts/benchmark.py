@@ -30,10 +30,10 @@ parts or, with --part=whole, all of them. The contestants are "auto" (the engine
 loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
 
 With --modes=exported, the benchmark exports the networks of finished runs of train.py (--runs) to all formats, and runs
-the files in the programs that they are for, each in a process of its own. The table has a row per task, format and
+each file in the programs for its format. Each program has its own process. The table has a row per task, format and
 program: the largest difference from the session's predictions for the test part, the task's score (the accuracy, or the
 error in degrees), the size of the file, the time from the start of the process to the first prediction, the median time
-of a call with one example, and the examples per second in batches of 64. Files of Keras' own exporters are beside them.
+of a call with one example, and the examples per second in batches of 64. Files that Keras exports have rows, too.
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
@@ -68,7 +68,7 @@ from benchmarking.worker import Subject, Worker, each
 from programs.names import has_contrib
 from stacked_lstm.commands import charts, command, output_files
 
-EXPORTED = "exported"  # The mode of finished runs; it goes with no other.
+EXPORTED = "exported"  # The mode of finished runs. It cannot be combined with another mode.
 SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2"
 
 

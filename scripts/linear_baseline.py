@@ -3,8 +3,8 @@
     python scripts/linear_baseline.py
 
 The classifiers are logistic regressions of scikit-learn with TF-IDF features, C=4 and balanced class weights. One has
-the words as features, the other one, two and three characters; a character between words marks their ends. They are
-trained on the same titles as the network, without those of the validation part. The command prints the scores for the
+the words as features, the other has one to three adjacent characters, with spaces between words. They are
+trained on the same titles as the network, without the validation titles. The command prints the scores for the
 test titles.
 
 The exit status is 0 after success, 2 if the flags, the data or the environment do not allow a run, and 130 after an

@@ -16,7 +16,7 @@ balanced between the classes (--balance), and --piece_dropout, --input_dropout, 
 the network from learning the titles by heart.
 
 The flags of the layers, from --input_dropout to --projection_clip, are the arguments of StackedLSTM with these names. A
-value is for all layers; a list such as 0.1,0.2 has a value per layer.
+single value is for all layers. A list such as 0.1,0.2 has one value per layer.
 
 For classes, the last line has the recall of each class of the test set, and the mean of the F1 scores of the classes.
 
@@ -33,8 +33,8 @@ directory in --train_dir, which is runs/titles-dropout by default. The command a
 With --job_name, the process is a part of a cluster: a parameter server (ps), which holds variables, or a worker, which
 computes. Worker 0 is the chief: it evaluates, writes --train_dir and prints the last line. --job_name=evaluator
 evaluates each checkpoint in --train_dir. All processes need the same flags, except --job_name and --task_index. The
-environment variable TF_CONFIG can replace the flags of the cluster. A process that was killed rejoins by the same
-command. --replicas trains on several devices of one process.
+environment variable TF_CONFIG can replace the flags of the cluster. If a process was killed, start it again with the
+same command. --replicas trains on several devices of one process.
 
 The exit status is 0 after success, 1 if the loss became infinite or NaN, 2 if the flags, the data or the environment do
 not allow a run, and 130 after an interrupt.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-# A folder may be one that the user may write and not read; some file systems cannot flush folders.
+# The user may have permission to write a folder but not to read it. Some file systems cannot flush folders.
 _UNFLUSHED_FOLDERS = (errno.EACCES, errno.EINVAL, errno.ENOTSUP)
 
 

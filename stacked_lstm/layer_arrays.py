@@ -1,4 +1,4 @@
-"""`LayerArrays`: the arrays of a stack's layers, with what the stack has and no array shows."""
+"""`LayerArrays`: the arrays of a stack's layers, with the names of its options that have no arrays."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from stacked_lstm import checks
 class LayerArrays(list):
     """A list with a dictionary of arrays per layer, as `get_weights` returns it.
 
-    Writers of files that cannot have the options refuse them. `list(layers)` has only the arrays.
+    A writer raises an error if its file format does not have the options. `list(layers)` has only the arrays.
 
     Attributes:
-      options: list of str, the options of the stack that no array shows, such as ["residual", "zoneout_h"].
+      options: list of str, the options of the stack that have no arrays, such as ["residual", "zoneout_h"].
       activations: the names of `activation` and `recurrent_activation`; None if they are not known.
     """
 

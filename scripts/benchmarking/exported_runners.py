@@ -1,4 +1,4 @@
-"""The process that runs an exported file in one program, and measures it. It imports what the program needs only.
+"""The process that runs an exported file in one program, and measures it. It imports only what this program needs.
 
 It reads a request, a file of JSON: the `runtime`, a key of `RUNTIMES`; `files`, the file for each batch size; `inputs`,
 an .npz file with the arrays of all examples; `task`, `pixels` (mean and deviation), `seconds` and `rounds`. It prints

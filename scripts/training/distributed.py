@@ -59,7 +59,7 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
 def local_engine(settings: Mapping[str, Any]) -> Iterator[None]:
     """Runs a block in which "auto" is the engine that this process has.
 
-    For the device of a cluster, "auto" could not know what the process there has.
+    On a device of another process, "auto" cannot know which engines that process has.
     """
     with contextlib.ExitStack() as stack:
         if settings["engine"] == "auto" and not settings["peer"] and not os.environ.get(ENGINE_VARIABLE):

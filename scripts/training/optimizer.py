@@ -14,7 +14,7 @@ class Adam(tf.train.AdamOptimizer):
     """
 
     def __init__(self, learning_rate: float, weight_decay: float = 0.0) -> None:
-        """Takes Adam's learning rate, and the share that matrices lose in each step, times the learning rate."""
+        """Takes Adam's learning rate, and the weight decay. The decay of a step is their product."""
         super().__init__(learning_rate)
         self._kept_share = 1 - learning_rate * weight_decay if weight_decay else None
 

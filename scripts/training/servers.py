@@ -41,7 +41,7 @@ def _task(cluster: Cluster) -> str:
 
 
 class Ends:
-    """Queues on each parameter server, into which each worker puts an element at its end, and the chief another one.
+    """Two queues on each parameter server. Each worker that ends adds an element to one, the chief also to the other.
 
     Attributes:
       add: op that says that this worker has ended; for the chief, also that the training has ended.
@@ -63,7 +63,7 @@ def _queue(job: str, server: int) -> Any:
 
 
 def serve(cluster: Cluster) -> None:
-    """Holds variables until all workers have ended, or until the chief has ended and no other worker does for a while.
+    """Holds variables until all workers have ended, at the latest `STRAGGLER_SECONDS` after the chief has ended.
 
     Raises:
       ValueError: see `start`.

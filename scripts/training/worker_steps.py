@@ -17,7 +17,7 @@ from training.trainer import training_feed
 from training.watch import Watch
 
 _LOST = (tf.errors.AbortedError, tf.errors.UnavailableError)
-_RECOVERY_SECONDS = 1  # Between two looks of a worker whether the chief has made the variables; TensorFlow's is 30.
+_RECOVERY_SECONDS = 1  # A worker asks so often whether the variables exist. TensorFlow's default is 30.
 
 
 class Stream:
@@ -207,7 +207,7 @@ class WorkerSteps:
         return self._stream[number if self._workers > 1 else self.step], 1.0
 
     def _settle(self, run: Callable, token: int) -> int:
-        """Returns the number of the next step, which a token says: the first one after the step just made.
+        """Waits for the token of the next step, and returns the number of that step.
 
         TensorFlow gives each worker that asks a token. A fast worker may get the token of another one, or that of a
         worker which was killed; it would then compute its part of the step twice.

@@ -94,7 +94,7 @@ def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
 
 
 def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:
-    """Layers with layer normalization have nothing else beyond the plain equations."""
+    """Layers with layer normalization have no other option, such as peepholes, a projection or a clip."""
     normalized = [layer for layer in layers if layer.norm]
     if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
         return "the norms of a layer have different epsilons"

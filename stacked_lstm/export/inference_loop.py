@@ -1,7 +1,7 @@
 """LSTM layers as loops that keep only what inference needs.
 
-LiteRT copies a loop's series at each step, also one that nothing reads. The loops of the `graph` engine keep the gates
-and the cell states of all steps for the backward pass. A session leaves them out of inference, but LiteRT does not.
+The loops of the `graph` engine keep the gates and the cell states of all steps for the backward pass. In inference, a
+session leaves these series out. LiteRT does not: it copies each series at each step, even if nothing reads it.
 """
 
 from __future__ import annotations

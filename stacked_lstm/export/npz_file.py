@@ -60,8 +60,8 @@ def npz(
 
     The layers must be one stack. The predictor of the file takes what the lowest layer reads, and returns what the
     layers return. It computes no other op. The values of all other variables that the outputs need, such as those of an
-    embedding and a dense layer, are in the file, too: `np.load(path)["other_arrays/dense/kernel"]`. A state before the
-    first step that is a placeholder is an argument of the predictor.
+    embedding and a dense layer, are in the file, too: `np.load(path)["other_arrays/dense/kernel"]`. If the initial
+    state is a placeholder, the predictor takes it as an argument.
 
     Args:
       session, inputs, outputs, path, example: as for `write`. The path ends in .npz.
@@ -145,7 +145,7 @@ def _check_stack(calls: Sequence[Call], nodes: set[str]) -> None:
 
 
 def _check_layers(layers: Sequence[Layer]) -> None:
-    """Raises ValueError if layers have what the runtime does not compute, or have not the same form."""
+    """Raises ValueError if the runtime does not compute a layer, or if layers have different forms."""
     for number, layer in enumerate(layers, 1):
         problem = next((text for text, has in _UNSUPPORTED.items() if has(layer)), None)
         if problem:
@@ -156,7 +156,7 @@ def _check_layers(layers: Sequence[Layer]) -> None:
 
 
 def _source(tensor: tf.Tensor) -> str:
-    """The name of the tensor that a tensor is a copy of, with its first two axes exchanged or not."""
+    """The name of the tensor before copies (Identity) and exchanges of the first two axes."""
     while tensor.op.type in ("Identity", "Transpose"):
         if tensor.op.type == "Transpose":
             axes = tf.get_static_value(tensor.op.inputs[1])

@@ -12,10 +12,10 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.export.formats import Format
 
-# dtype -> how much an output may differ, of its largest number. Outputs of other dtypes must be equal.
+# dtype -> the largest difference of an output, as a fraction of its largest number. Other dtypes must be equal.
 TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 1e-1}
 
-_SIZE = 3  # In the place of sizes that the graph does not know, if the user gives no example.
+_SIZE = 3  # Replaces unknown sizes if the user gives no example.
 
 _FUNCTION = "export.write"
 
@@ -41,7 +41,7 @@ def import_packages(entry: Format, path: str) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """TensorFlow's functions for frozen graphs and SavedModels warn that they are old."""
+    """Hides the warnings of TensorFlow that its functions for frozen graphs and SavedModels are old."""
     level = tf.logging.get_verbosity()
     tf.logging.set_verbosity(tf.logging.ERROR)
     try:
