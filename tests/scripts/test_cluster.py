@@ -86,6 +86,9 @@ def test_tf_config_without_a_cluster(text):
         ('{"cluster": {"ps": "a:1"}}', 'expected JSON with "cluster" and "task", got .*ps: no list of addresses'),
         ('{"cluster": {"chief": ["a:1", "b:1"]}}', "expected one chief, got 2: a:1, b:1"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "chef"}}', "expected a task of type ps, worker, .*, got chef"),
+        ('{"cluster": {"chief": ["c:1"]}, "task": {"index": -1}}', "expected a task with an index .*, got worker -1"),
+        ('{"cluster": {"chief": ["c:1"]}, "task": {"type": "chief", "index": 1}}', "expected a task .*, got chief 1"),
+        ('{"cluster": {"ps": ["a:1"]}, "task": {"index": Infinity}}', 'expected JSON with "cluster" and "task", got '),
     ],
 )
 def test_wrong_tf_config(text, message):
