@@ -22,7 +22,7 @@ OPTIONS = (
     Option("integer", "ps_partitions", 1, "Number of parts into which the embedding is split.", {"lower_bound": 1}),
 )  # fmt: skip
 
-_ADDRESS = re.compile(r"(.+):(\d{1,5})")
+_ADDRESS = re.compile(r"(\S+):([0-9]{1,5})")
 
 
 class Cluster(NamedTuple):
