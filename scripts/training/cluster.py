@@ -22,7 +22,7 @@ OPTIONS = (
     Option("integer", "ps_partitions", 1, "Number of parts into which the embedding is split.", {"lower_bound": 1}),
 )  # fmt: skip
 
-_ADDRESS = re.compile(r"(.+):(\d{1,5})")
+_ADDRESS = re.compile(r"(\S+):([0-9]{1,5})")
 
 
 class Cluster(NamedTuple):
@@ -100,7 +100,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     TensorFlow's estimators read the same variable. A chief in it is the first worker here.
 
     Raises:
-      ValueError: TF_CONFIG is no JSON object of this form, has two chiefs, or names an unknown job.
+      ValueError: TF_CONFIG is no JSON object of this form, has two chiefs, or names an unknown task.
     """
     text = environment.get(VARIABLE, "")
     if not text.strip():
@@ -111,7 +111,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         job, index = task.get("type", "worker"), int(task.get("index", 0))
         chiefs = _addresses(hosts, "chief") + _addresses(hosts, "master")
         ps_hosts, workers = _addresses(hosts, "ps"), _addresses(hosts, "worker")
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f'{VARIABLE}: expected JSON with "cluster" and "task", got {text[:60]} ({error})') from None
     if not hosts:
         return {}
@@ -119,6 +119,8 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         raise ValueError(f"{VARIABLE}: expected one chief, got {len(chiefs)}: {', '.join(chiefs)}")
     if job not in (*JOBS, "chief", "master"):
         raise ValueError(f"{VARIABLE}: expected a task of type {', '.join(JOBS)} or chief, got {job}")
+    if index < 0 or (index > 0 and job in ("chief", "master")):  # It would become the number of another worker.
+        raise ValueError(f"{VARIABLE}: expected a task with an index from 0, 0 for a chief, got {job} {index}")
     if job == "worker":
         index += len(chiefs)
     elif job in ("chief", "master"):

@@ -142,6 +142,9 @@ def _check_stack(calls: Sequence[Call], nodes: set[str]) -> None:
         if _source(upper.x) != _source(lower.outputs):
             expected = "one stack, in which each layer reads the outputs of the layer below"
             checks.fail(_FUNCTION, expected, f"a layer that reads {_source(upper.x)}")
+        if _lengths(upper) != _lengths(lower):
+            expected = "layers with the same sequence lengths"
+            checks.fail(_FUNCTION, expected, f"{_lengths(lower)} and, above them, {_lengths(upper)}")
 
 
 def _check_layers(layers: Sequence[Layer]) -> None:
@@ -165,6 +168,17 @@ def _source(tensor: tf.Tensor) -> str:
         tensor = tensor.op.inputs[0]
     name: str = tensor.name
     return name
+
+
+def _lengths(call: Call) -> str:
+    """What the sequence lengths of a call are: the tensor that they are a copy of, or their values; "none" for none."""
+    tensor = call.lengths
+    if tensor is None:
+        return "none"
+    while tensor.op.type in ("Identity", "Cast"):
+        tensor = tensor.op.inputs[0]
+    values = tf.get_static_value(tensor)
+    return str(tensor.name) if values is None else str(values.tolist())
 
 
 def _ancestors(tensors: Sequence[Any]) -> dict[str, tf.Operation]:

@@ -73,7 +73,7 @@ def _ones(name: str, tensor: tf.Tensor, entry: Format) -> np.ndarray:
     if not is_known or tensor.dtype == tf.string:
         reason = f"the input {name!r} has the dtype {tensor.dtype.base_dtype.name} and the shape {shape}"
         checks.fail(_FUNCTION, f"`example`, because {reason}", "none")
-    return np.ones([size or _SIZE for size in shape.as_list()], tensor.dtype.as_numpy_dtype)
+    return np.ones([_SIZE if size is None else size for size in shape.as_list()], tensor.dtype.as_numpy_dtype)
 
 
 def run_session(session: tf.Session, inputs: Any, outputs: Any, arrays: Any, is_default: bool) -> dict[str, np.ndarray]:

@@ -83,6 +83,8 @@ OPTIONS = {
     "weights of another dtype than float32 and float64 in layer 1": {"compute_dtype": tf.float16},
 }
 NETWORKS = {
+    # The runtime has one argument for all layers. An example in which no sequence ends early would not show that.
+    "layers with the same sequence lengths": lambda x, lengths: _stack("two")(_stack("one")(x, lengths)[0])[0],
     "a layer that reads Relu:0": lambda x, lengths: _stack("two")(tf.nn.relu(_stack("one")(x)[0]), lengths)[0],
     "a layer that reads bidirectional_lstm/": lambda x, lengths: stacked_lstm.BidirectionalLSTM([4], engine="graph")(
         x, lengths
@@ -97,6 +99,19 @@ NETWORKS = {
         rnn_cell.GRUCell(3), x, lengths, dtype=tf.float32
     )[0],
 }
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_an_example_of_known_sizes(steps, plain_session, tmp_path):
+    """Without an example, the input is ones; no steps are a size, too. Two stacks may have equal constant lengths."""
+    x = tf.placeholder(tf.float32, [2, steps, 4])
+    lengths = [steps, 0]
+    outputs, _ = _stack("two")(_stack("one")(x, lengths)[0], lengths)
+    plain_session.run(tf.global_variables_initializer())
+    export.npz(plain_session, {"x": x}, {"y": outputs}, tmp_path / "model.npz")
+    ones = np.ones([2, steps, 4])
+    actual, _ = runtime.load(tmp_path / "model.npz")(ones, np.array(lengths))
+    np.testing.assert_allclose(actual, plain_session.run(outputs, {x: ones}), rtol=1e-5)
 
 
 def _stack(name, **options):

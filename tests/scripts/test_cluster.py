@@ -37,6 +37,7 @@ def test_flags():
         ({"ps_hosts": ""}, r"--ps_hosts: expected host:port,\.\.\. with --job_name=worker, got none"),
         ({"worker_hosts": "c:3,d"}, "--worker_hosts: expected addresses such as 10.0.0.1:2222, got d"),
         ({"worker_hosts": "c:70000"}, "--worker_hosts: expected addresses such as 10.0.0.1:2222, got c:70000"),
+        ({"worker_hosts": "c:3,d e:4"}, "--worker_hosts: expected addresses such as 10.0.0.1:2222, got d e:4"),
         ({"worker_hosts": "a:1,d:4"}, "--worker_hosts: expected an address for each process, got a:1 twice"),
         ({"task_index": "2"}, "--task_index: expected 0 to 1 with --job_name=worker, got 2"),
         ({"ablate_initial_state": "true"}, "--ablate_initial_state: expected none with --job_name"),
@@ -86,6 +87,9 @@ def test_tf_config_without_a_cluster(text):
         ('{"cluster": {"ps": "a:1"}}', 'expected JSON with "cluster" and "task", got .*ps: no list of addresses'),
         ('{"cluster": {"chief": ["a:1", "b:1"]}}', "expected one chief, got 2: a:1, b:1"),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "chef"}}', "expected a task of type ps, worker, .*, got chef"),
+        ('{"cluster": {"chief": ["c:1"]}, "task": {"index": -1}}', "expected a task with an index .*, got worker -1"),
+        ('{"cluster": {"chief": ["c:1"]}, "task": {"type": "chief", "index": 1}}', "expected a task .*, got chief 1"),
+        ('{"cluster": {"ps": ["a:1"]}, "task": {"index": Infinity}}', 'expected JSON with "cluster" and "task", got '),
     ],
 )
 def test_wrong_tf_config(text, message):
