@@ -15,7 +15,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm import equations
 from stacked_lstm.activations import Activation
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines.loop_series import (
     array_with_last,
     at_least_one,
@@ -148,12 +148,14 @@ def forward(
       layers: list of `GroupLayer`.
       states: list of `LSTMState`, c [B, H_l] and h [B, P_l].
       lengths: int32 [B], or None if all sequences have T steps.
-      back_prop: whether TensorFlow can differentiate the loop itself. The loop then has at least one step.
+      back_prop: whether TensorFlow can differentiate the loop itself. The loop then has at least one step, except
+        inside functions and control flow.
 
     Returns:
       (an `LSTMState` per layer after step T; a `Tape` per layer).
     """
-    steps = at_least_one(step_count(inputs)) if back_prop else step_count(inputs)
+    has_extra_step = back_prop and not inside_function_or_control_flow()
+    steps = at_least_one(step_count(inputs)) if has_extra_step else step_count(inputs)
     read = reader(inputs, back_prop)
     one = tf.ones_like(states[0].h[:, :1])
     drops = [

@@ -117,7 +117,7 @@ def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
 def _without_extra_step(results: _Results, arguments: _Arguments) -> _Results:
     """The results of a loop that ran one step even if there are none: then no outputs, and the initial states."""
     steps = loop_series.step_count(arguments.inputs)
-    if isinstance(steps, int) and steps > 0:
+    if (isinstance(steps, int) and steps > 0) or inside_function_or_control_flow():
         return results
     has_steps = tf.fill(tf.shape(arguments.inputs)[1:2], steps > 0)
     pairs = zip(results.finals, arguments.states)

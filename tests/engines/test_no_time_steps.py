@@ -5,6 +5,7 @@ import pytest
 
 from stacked_lstm import StackedLSTM, numpy_lstm, rnn_cell
 from stacked_lstm.compat import tf
+from support.versions import OLD
 
 SIZES = [4, 3]
 
@@ -89,3 +90,25 @@ def test_dropout_on_states(session):
     session.run(tf.global_variables_initializer())
     outputs, final = session.run([outputs, final], {x: np.zeros([2, 0, 3])})
     assert outputs.shape == (2, 0, 4) and np.all(final.c == 1) and np.all(final.h == 1)
+
+
+NEW_ONLY = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 cannot differentiate a loop without steps in a branch")
+
+
+@pytest.mark.parametrize("steps", [pytest.param(0, marks=NEW_ONLY), 2])
+def test_gradients_inside_a_branch(steps, session):
+    """The branch reads the number of steps, and gradients pass through it, also through a projected start."""
+    x = tf.placeholder_with_default(np.ones([steps, 2, 3], np.float32), [None, 2, 3])
+    lstm = StackedLSTM([3, 3], initial_state="projected", engine="graph")
+    lstm.build(3)
+
+    def call(inputs):
+        outputs, state = lstm(inputs, [steps, 0], time_major=True)
+        return [tf.reduce_sum(outputs), *map(tf.reduce_sum, tf.nest.flatten(state))]
+
+    loss = tf.add_n(tf.cond(tf.reduce_sum(x) >= -1, lambda: call(x), lambda: call(2 * x)))
+    sources = [x, *lstm.variables]
+    both = tf.gradients(loss, sources), tf.gradients(tf.add_n(call(x)), sources)
+    session.run(tf.global_variables_initializer())
+    for actual, expected in zip(*session.run(both)):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
