@@ -32,3 +32,13 @@ def replace(source: str, target: str) -> None:
     """Renames a file that was flushed, and waits until the new name is on the disk."""
     os.replace(source, target)
     flush(os.path.dirname(os.path.abspath(target)))
+
+
+def move(source: str, target: str) -> None:
+    """Renames a file or a folder after its content is on the disk, and waits until the new name is, too."""
+    for folder, _, names in os.walk(source):
+        for path in [*(os.path.join(folder, name) for name in names), folder]:
+            flush(path)
+    if os.path.isfile(source):
+        flush(source)
+    replace(source, target)

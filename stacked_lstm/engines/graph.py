@@ -66,10 +66,12 @@ def _group_sizes(layers: Sequence[Layer]) -> list[int]:
 
 def _with_masks_of_noise(layer: Layer, steps: tf.Tensor) -> Layer:
     """Returns a layer with recurrent dropout of h alone as one with `h_masks`, whose gradient is written by hand."""
-    is_alone = layer.noise and all(part is None for part in layer.noise._replace(recurrent=None))
-    if not is_alone or layer.noise.recurrent is None or layer.norm or layer.resets:
+    noise = layer.noise
+    if noise is None or noise.recurrent is None or layer.norm or layer.resets:
         return layer
-    masks = layer.noise.recurrent
+    if any(part is not None for part in noise._replace(recurrent=None)):
+        return layer
+    masks = noise.recurrent
     if masks.shape.ndims == 2:
         masks = masks * tf.ones(tf.stack([steps, 1, 1]), masks.dtype)
     masks = masks if layer.h_masks is None else masks * layer.h_masks

@@ -8,7 +8,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm import activations, checks, runtime
+from stacked_lstm import activations, checks, durable_files, runtime
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.calls import Call
 from stacked_lstm.export import trial
@@ -115,7 +115,7 @@ def npz(
             )
             differences = _differences(new, results, start)
             trial.check_differences(differences, {name: results["x"] for name in differences}, path, ENTRY, None)
-            os.rename(new, path)
+            durable_files.move(new, path)
     return differences
 
 

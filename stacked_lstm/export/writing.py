@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Mapping
 
-from stacked_lstm import checks
+from stacked_lstm import checks, durable_files
 from stacked_lstm.compat import tf
 from stacked_lstm.export import npz_file, trial
 from stacked_lstm.export.formats import FORMATS, Format
@@ -83,7 +83,7 @@ def write(
             results = trial.run_file(functions, new, arrays, list(outputs), entry)
             differences = {name: trial.difference(results[name], array) for name, array in expected.items()}
             trial.check_differences(differences, expected, path, entry, quantize)
-            os.rename(new, path)
+            durable_files.move(new, path)
     return differences
 
 

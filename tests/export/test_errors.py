@@ -12,6 +12,7 @@ from stacked_lstm import export, rnn_cell
 from stacked_lstm.compat import tf
 from support import exports
 from support.native_ops import NEEDS_NATIVE
+from support.recorded_files import Recorder
 from support.sets import ONCE
 
 NEEDS_ONNX = pytest.mark.skipif(
@@ -214,3 +215,14 @@ def test_defaults_of_placeholders(plain_session, tmp_path):
         definition.ParseFromString((tmp_path / name).read_bytes())
         kinds[name] = sorted(node.name for node in definition.node if "Placeholder" in node.op)
     assert kinds == {"without.pb": ["x"], "with.pb": ["k", "x"]}
+
+
+def test_the_final_name_waits_for_the_disk(network, tmp_path, monkeypatch):
+    """A SavedModel has its name only after each of its files is on the disk, and the name is on the disk at the end."""
+    path = tmp_path / "model"
+    recorder = Recorder(monkeypatch)
+    export.write(*network, path)
+    files = {name for _, _, names in os.walk(str(path)) for name in names}
+    renamed = recorder.events.index(("replace", "model"))
+    assert files and {("fsync", name) for name in files} <= set(recorder.events[:renamed])
+    assert recorder.events[-1] == ("fsync", tmp_path.name)
