@@ -21,6 +21,7 @@ SHORT = {
     "compare.py": "--steps=2 --repeats=1 --hidden_sizes=3,2 --batch_size=2 --time_steps=4",
     "benchmark.py --programs": "--programs=tagger --rounds=1 --seconds=0 --modes=evaluation "
     "--contestants=auto,stepwise",
+    "benchmark.py --modes=exported": "--rounds=1 --runs=runs/forecast",
     "benchmark.py": "--rounds=1 --seconds=0.01 --shapes=3,2,4,8,2 --contestants=graph,native,dynamic_rnn",
     "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
     "predict.py": "",
