@@ -87,7 +87,7 @@ def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mappin
 
 
 def calls_in(graph: tf.Graph, nodes: Collection[str]) -> list[calls.Call]:
-    """The LSTM layers of a graph of which a result is among the nodes with these names."""
+    """The LSTM layers of a graph with a result among the nodes with these names."""
     return [call for call in calls.in_graph(graph) if any(t.op.name in nodes for t in _results(call))]
 
 

@@ -5,11 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from absl import flags
 
-import benchmark
 from benchmarking import exported, exported_keras, exported_runners
 from stacked_lstm.compat import tf
+from support.benchmarks import run_main
 from support.runtime import NEEDS_KERNELS
 from support.sets import EXHAUSTIVE, ONCE
 from support.task_data import write_temperatures
@@ -19,15 +18,6 @@ from training import trained
 PACKAGES = ("keras", "onnx", "tf2onnx", "onnxruntime", "openvino", "ai_edge_litert")
 
 pytestmark = [ONCE, NEEDS_KERNELS]
-
-
-def run_main(**changes):
-    values = flags.FlagValues()
-    benchmark.define_flags(values)
-    values.mark_as_parsed()
-    for flag, value in changes.items():
-        setattr(values, flag, value)
-    benchmark.main(values)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@
 #include "projection.h"
 #include "schedule.h"
 #include "tile.h"
+#include "whole_panels.h"
 
 namespace stacked_lstm {
 
@@ -27,17 +28,15 @@ class ForwardPass {
         schedule_(schedule),
         by_rows_(schedule.sharing == Sharing::kRows),
         has_cache_(arrays.cache != nullptr),
-        packed_(arrays.packed, layer_),
+        weights_(plan, arrays.packed),
         projection_(arrays.packed + PackedWeights<T>::Size(layer_), layer_.units, layer_.extras.projection),
         cache_(arrays.cache, layer_),
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
         m_(has_projection() ? layer_.batch : 0, plan.panels),
         masked_h_(has_mask() ? 2 * layer_.batch * layer_.outputs() : 0),
-        bias_(plan.row_width),
-        last_panel_((layer_.outputs() + layer_.inputs) * kWidth) {
+        bias_(plan.row_width) {
     PadBias();
-    PadLastPanel();
     MaskInitialH();
     FinishEmptySequences();
   }
@@ -120,20 +119,6 @@ class ForwardPass {
     }
   }
 
-  // Copies the last panel of both factors to whole vectors, if it is narrower.
-  void PadLastPanel() const {
-    const int64_t panel = plan_.panels - 1;
-    const int units = plan_.Units(panel);
-    if (units == kSize) return;
-    T* target = last_panel_.get();
-    for (const Factor factor : kFactors) {
-      const T* source = packed_.Panel(factor, panel);
-      for (int64_t k = 0; k < packed_.Rows(factor) * kGates; ++k, source += units, target += kSize) {
-        Store(target, LoadFirst(source, units));
-      }
-    }
-  }
-
   // What the product of step t reads in the place of h, with a mask. Steps take turns with two buffers.
   T* MaskedH(int64_t t, int64_t b) const {
     return masked_h_.get() + (t % 2 * layer_.batch + b) * layer_.outputs();
@@ -162,12 +147,6 @@ class ForwardPass {
       std::copy_n(arrays_.c + b * layer_.units, layer_.units, arrays_.c_last + b * layer_.units);
       std::copy_n(arrays_.h + b * layer_.outputs(), layer_.outputs(), arrays_.h_last + b * layer_.outputs());
     }
-  }
-
-  // A panel of weights in whole vectors.
-  const T* Panel(Factor factor, int64_t panel) const {
-    if ((panel + 1) * kSize <= layer_.units) return packed_.Panel(factor, panel);
-    return last_panel_.get() + (factor == Factor::kH ? 0 : layer_.outputs() * kWidth);
   }
 
   // The memory for z of a step, and later for its gates. It is in the cache for the backward pass, or in a buffer that
@@ -201,8 +180,8 @@ class ForwardPass {
 
   // Computes x W + b of one panel for some rows of [step, sequence].
   void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z, int64_t stride) const {
-    SelectTile<T>(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs, Panel(Factor::kX, panel),
-                        bias_.get() + panel * kWidth, 0, z, stride);
+    SelectTile<T>(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
+                        weights_.Panel(Factor::kX, panel), bias_.get() + panel * kWidth, 0, z, stride);
   }
 
   // Runs one step of the units of one panel, for a share of the blocks of the batch.
@@ -228,7 +207,7 @@ class ForwardPass {
     const T* h = has_mask() ? MaskedH(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
-    SelectTile<T>(rows)(width, h + row * width, width, Panel(Factor::kH, panel), input_product,
+    SelectTile<T>(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
                         by_rows_ ? kWidth : plan_.row_width, z, kWidth);
     for (int64_t r = 0; r < rows; ++r) Pointwise(t, panel, row + r, z + r * kWidth);
   }
@@ -285,14 +264,14 @@ class ForwardPass {
   const LayerSchedule& schedule_;
   const bool by_rows_;  // kRows: the input product is computed within the step.
   const bool has_cache_;
-  const PackedWeights<const T> packed_;
+  const WholePanels<T> weights_;
   const ColumnPanels<const T> projection_;
   const CacheView<T> cache_;
   const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
   const PanelBuffer<T, 1> c_;       // and c of one step.
   const PanelBuffer<T, 1> m_;       // With a projection: o phi(c') of one step.
   const Buffer<T> masked_h_;        // With a mask: h of two steps times their masks.
-  const Buffer<T> bias_, last_panel_;
+  const Buffer<T> bias_;
 };
 
 }  // namespace stacked_lstm

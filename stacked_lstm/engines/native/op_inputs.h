@@ -152,8 +152,8 @@ ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::ve
   return weights;
 }
 
-// Reads and checks the sequence lengths, of which an op has none or one tensor. They are copied, because the owner of the
-// tensor's memory may change it after the check.
+// Reads and checks the sequence lengths: an op has one tensor of them, or none. They are copied, because the owner of
+// the tensor's memory may change it after the check.
 inline Status ReadLengths(OpKernelContext* context, int64_t steps, int64_t batch, std::vector<int32_t>* lengths) {
   OpInputList list;
   RETURN_IF_ERROR(context->input_list("lengths", &list));

@@ -8,7 +8,7 @@ from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
-from stacked_lstm.equations import Extras
+from stacked_lstm.equations import Extras, Noise
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -155,7 +155,6 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
             "StackedLSTM: second derivatives of the engine 'native' need weights of known shapes, which this imported "
             "graph has lost; build the graph anew, or import it with its shapes"
         )
-    steps = tf.shape(inputs.x)[:1]
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):
@@ -177,12 +176,7 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
-                h_masks=_mask_per_step(mask[0], steps) if mask else None,
+                noise=Noise(recurrent=mask[0]) if mask else None,
             )
         )
     return layers
-
-
-def _mask_per_step(mask: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-    """Returns a mask [T, B, P] or [B, P] as one of [T, B, P]. `steps` is T, int32 [1]."""
-    return mask if mask.shape.rank == 3 else tf.broadcast_to(mask, tf.concat([steps, tf.shape(mask)], axis=0))
