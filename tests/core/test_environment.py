@@ -98,9 +98,9 @@ FLOORS = {
     " state_store summaries rnn_cell contrib checkpoints runtime export parity commands",
     "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series loops"
     " recurrence graph second_derivatives cudnn native",
-    "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine",
+    "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops normalized_ops engine __main__",
-    "compilation": "compiler cache_folder library",
+    "compilation": "compiler cache_folder library ahead_of_time",
     "runtime": "kernels weights predictor models __main__",
     "rnn_cell": "variables weight_values zero_states packed_states keras_layers cell_checks cell configs keras_names"
     " lstm_base basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
