@@ -6,6 +6,7 @@ import os
 import sys
 
 from stacked_lstm.compilation.compiler import BuildError
+from stacked_lstm.engines import op_library
 from stacked_lstm.engines.native import library
 
 
@@ -19,7 +20,7 @@ def main() -> int:
         return 1
     print(f"{'built' if is_new else 'found'} {path}")
     if not os.environ.get(library.LIBRARY_VARIABLE):  # It names a library that another machine may have built.
-        tools = library.toolchain()
+        tools = op_library.toolchain()
         print(f"by {' '.join(tools.command + tools.kernel_flags)} ({tools.version.splitlines()[0]})")
     return 0
 
