@@ -10,7 +10,7 @@ import pytest
 
 import train
 from support.horovod_stand_in import Horovod, install, run_ranks
-from support.sets import EXHAUSTIVE
+from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import assert_same, flag_values, rows_of, run, title_arguments_in, weights
 from training import ranks
 
@@ -20,6 +20,7 @@ def arguments(tmp_path):
     return dict(title_arguments_in(tmp_path), engine="graph")
 
 
+@ONCE
 def test_one_rank_trains_what_one_process_trains(arguments, monkeypatch):
     """Bit for bit, with dropout and weight decay, after a resumption in each."""
     changes = {"dropout": "0.5", "weight_decay": "0.1"}

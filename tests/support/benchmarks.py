@@ -11,7 +11,6 @@ from benchmarking import graphs
 from benchmarking.contestants import CONTESTANTS
 from benchmarking.shapes import Shape
 from support.native_ops import NEEDS_NATIVE
-from support.versions import OLD
 
 SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=8, layers=2)
 X = np.ones([3, 2, 4], np.float32)
@@ -46,7 +45,7 @@ needs_keras = pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, r
 GRAPHS = [
     pytest.param("native", marks=NEEDS_NATIVE),
     "graph",
-    pytest.param("graph_xla", marks=pytest.mark.skipif(OLD, reason="TensorFlow 1.15 is built without XLA")),
+    "graph_xla",
     "rnn_cell",
     "dynamic_rnn",
     pytest.param("tf_keras", marks=needs_keras),
