@@ -4,15 +4,12 @@ test_cudnn_buffer.py tests its buffer. test_conformance.py, test_engines.py and 
 share. test_gpu.py has the tests that need a GPU.
 """
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm, parity, rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
+from support import numeric, programs
 from support.native_ops import NEEDS_NATIVE
 from support.places import ANYWHERE
 from support.sessions import plain_session
@@ -327,6 +324,5 @@ def test_gradients_of_an_imported_graph_need_the_engines(tmp_path):
     tf.identity(outputs, name="outputs")
     path = str(tmp_path / "model.meta")
     tf.train.export_meta_graph(path)
-    command = [sys.executable, "-c", GRADIENTS_OF_AN_IMPORTED_GRAPH, path]
-    result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    assert result.stdout.decode().splitlines() == ["LookupError", "[2, 3, 4]"]
+    printed = programs.check(["-c", GRADIENTS_OF_AN_IMPORTED_GRAPH, path])
+    assert printed.decode().splitlines() == ["LookupError", "[2, 3, 4]"]

@@ -46,6 +46,13 @@ def run(arguments, cwd=None, env=None, stdin=os.devnull, stdout=None):
     return subprocess.CompletedProcess(arguments, status, *printed)
 
 
+def check(arguments, **options):
+    """Like `run`, but returns what the program printed; fails with its errors, unless its exit status is 0."""
+    result = run(arguments, **options)
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout
+
+
 def _serve():
     """Reads requests from stdin, forks for each, and writes the exit status to stdout; a signal's is negative."""
     import tensorflow.compat.v1  # noqa: F401  It is why this process exists.
