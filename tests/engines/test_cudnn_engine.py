@@ -44,7 +44,7 @@ def test_cells(dtype, float32_tolerance, numpy_cudnn, session):
 
 @ANYWHERE
 @pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
-def test_projections(lengths, numpy_cudnn, session):
+def test_projections(lengths, numpy_cudnn, plain_session):
     """Two layers of one width are one op. First and second derivatives, too, against the graph engine."""
     random, results = np.random.RandomState(0), []
     x = tf.constant(random.standard_normal([3, 5, 2]))
@@ -58,8 +58,8 @@ def test_projections(lengths, numpy_cudnn, session):
         first = tf.gradients([tf.reduce_sum(tf.sin(part)) for part in [outputs] + tf.nest.flatten(state)], sources)
         second = tf.gradients([tf.reduce_sum(gradient**2) for gradient in first], sources)
         results.append([outputs, state, first, second])
-    session.run([v.assign(random.standard_normal(v.shape.as_list())) for v in cell.variables])
-    for found, expected in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
+    plain_session.run([v.assign(random.standard_normal(v.shape.as_list())) for v in cell.variables])
+    for found, expected in zip(*[tf.nest.flatten(result) for result in plain_session.run(results)]):
         assert found.shape == expected.shape and numeric.relative_difference(found, expected) < 1e-12
 
 
