@@ -43,7 +43,7 @@ def pytest_runtest_setup(item):
 
 
 def pytest_collection_finish():
-    memory.freeze_imports()
+    memory.configure_collector()
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,14 @@ from tensorflow.python.framework import ops
 _registry = vars(ops).get("gradient_registry") or ops._gradient_registry  # The second is that of TensorFlow 1.15.
 
 
-def freeze_imports():
-    """Takes all objects that exist from the garbage collector; what the imports made stays to the end anyway."""
+def configure_collector():
+    """What the imports made stays to the end, so the collector leaves it out. It waits for more new objects.
+
+    The default is to wait for 700, which TensorFlow makes for a few ops.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10000, 10, 10)
 
 
 @contextlib.contextmanager
