@@ -109,7 +109,7 @@ FLOORS = {
     " dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable"
     " cudnn_layers cudnn_lstm",
     "export": "graph_nodes frozen inference_loop portable frozen_graph_file saved_model_folder onnx_graph onnx_file"
-    " tflite_file formats trial npz_file writing",
+    " tflite_file formats trial npz_conditions npz_variables npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
