@@ -8,7 +8,7 @@ from stacked_lstm import activations, checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.calls import Call
 from stacked_lstm.layer import Layer
-from stacked_lstm.runtime import kernels
+from stacked_lstm.native_activations import ACTIVATIONS
 
 _FUNCTION = "export.npz"
 
@@ -22,9 +22,7 @@ _UNSUPPORTED = {
     "peepholes": lambda layer: layer.extras.peepholes is not None,
     "a clip of the cell state": lambda layer: layer.extras.cell_clip is not None,
     "a projection": lambda layer: layer.extras.projection is not None,
-    "other activations than " + ", ".join(kernels.ACTIVATIONS): lambda layer: (
-        not all(map(_has_name, _functions(layer)))
-    ),
+    "other activations than " + ", ".join(ACTIVATIONS): lambda layer: not all(map(_has_name, _functions(layer))),
     "weights of another dtype than float32 and float64": lambda layer: layer.dtype not in (tf.float32, tf.float64),
 }
 
@@ -65,7 +63,7 @@ def _functions(layer: Layer) -> tuple[activations.Activation, activations.Activa
 
 
 def _has_name(function: activations.Activation) -> bool:
-    return activations.is_named(function) and function.name in kernels.ACTIVATIONS
+    return activations.is_named(function) and function.name in ACTIVATIONS
 
 
 def _source(tensor: tf.Tensor) -> str:
