@@ -243,7 +243,7 @@ def test_bad_arguments(arguments, message):
         ({"sequence_length": [5]}, r"got an array of shape \[1\]"),
         (
             {"initial_state": [(np.ones([2, 3]), np.ones([2, 3]))]},
-            "a list of 2 pairs .c, h., one per layer, got 1 pair",
+            "a list of 2 pairs .c, h., one per layer, got a list of length 1",
         ),
         (
             {"initial_state": np.ones([2, 2, 2, 3])},
