@@ -111,7 +111,7 @@ def pairs(values: Any, shapes: Sequence[LSTMState], function: str, argument: str
 
 
 def alive(sequence_length: Any, steps: int, batch: int, function: str) -> np.ndarray:
-    """Returns booleans [T, B, 1]: whether a sequence has not ended at a step.
+    """Returns booleans [T, B, 1]: whether a sequence reaches a step.
 
     Raises:
       ValueError: `sequence_length` is not B integers from 0 to T.

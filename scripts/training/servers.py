@@ -81,6 +81,6 @@ def serve(cluster: Cluster) -> None:
                 time.sleep(POLL_SECONDS)  # For the workers to close their sessions.
                 return
             if since is not None and time.monotonic() - since > STRAGGLER_SECONDS:
-                print(f"ps {cluster.index}: ends, {len(cluster.worker_hosts) - ended} workers have not", flush=True)
+                print(f"ps {cluster.index}: ends; {len(cluster.worker_hosts) - ended} workers did not end", flush=True)
                 return
             time.sleep(POLL_SECONDS)
