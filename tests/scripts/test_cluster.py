@@ -1,4 +1,4 @@
-"""scripts/training/cluster.py, servers.py and watch.py: flags, TF_CONFIG, ports, and what a process says while it waits."""
+"""scripts/training/cluster.py, servers.py and watch.py: flags, TF_CONFIG, ports, and what a waiting process says."""
 
 import errno
 import json
