@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Callable, Sequence
 
 from stacked_lstm.engines.place import Place
+from stacked_lstm.equations import Noise
 from stacked_lstm.layer import Layer
 
 
@@ -82,15 +83,26 @@ def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
 
 def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
     """The layers have no recurrent dropout of the candidate, zoneout or resets."""
+    has_zoneout = any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in _noises(layers))
+    zoneout = "there is zoneout" if has_zoneout else None
+    return without_resets(layers, place) or zoneout or without_candidate_dropout(layers, place)
+
+
+def without_candidate_dropout(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no recurrent dropout of the candidate."""
     del place
-    if any(layer.resets for layer in layers):
-        return "there are resets"
-    noises = [layer.noise for layer in layers if layer.noise]
-    if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
-        return "there is zoneout"
-    if any(noise.candidate is not None for noise in noises):
-        return "there is recurrent dropout of the candidate"
-    return None
+    has_dropout = any(noise.candidate is not None for noise in _noises(layers))
+    return "there is recurrent dropout of the candidate" if has_dropout else None
+
+
+def without_resets(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no resets."""
+    del place
+    return "there are resets" if any(layer.resets for layer in layers) else None
+
+
+def _noises(layers: Sequence[Layer]) -> list[Noise]:
+    return [layer.noise for layer in layers if layer.noise]
 
 
 def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:

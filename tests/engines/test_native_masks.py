@@ -1,7 +1,9 @@
-"""Masks on h on the native engine, for all steps or with an entry per step, against the graph engine's own loop.
+"""Masks and zoneout on the native engine, for all steps or with an entry per step, against the graph engine's own loop.
 
 test_options.py and test_rnn_cell_dropout_masks.py compare with NumPy.
 """
+
+import itertools
 
 import numpy as np
 import pytest
@@ -15,11 +17,16 @@ from support import native_ops, numeric
 
 pytestmark = native_ops.NEEDS_NATIVE
 
-# Per layer: units, width of the projection, axes of the mask. Then the number of ops.
+OF_C = ("zoneout_c", "candidate")
+ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3)
+# Per layer: units, width of the projection, axes of the fields of `Noise`. Then the number of ops.
 STACKS = {
-    "one op": ([(5, None, 2), (17, None, 3), (4, None, 2)], 1),
-    "projections": ([(9, 3, 3), (18, 11, 2)], 1),
-    "some plain": ([(6, None, 2), (6, None, None), (70, None, 3)], 3),
+    "one op": ([(5, None, dict(recurrent=2)), (17, None, dict(recurrent=3)), (4, None, dict(recurrent=2))], 1),
+    "projections": ([(9, 3, dict(recurrent=3)), (18, 11, dict(recurrent=2))], 1),
+    "some plain": ([(6, None, dict(recurrent=2)), (6, None, {}), (70, None, dict(recurrent=3))], 3),
+    "zoneout": ([(5, None, dict(zoneout_c=3, zoneout_h=3)), (17, None, dict(zoneout_c=0, zoneout_h=2))], 1),
+    "zoneout of one": ([(9, None, dict(zoneout_c=2)), (70, None, dict(zoneout_h=3)), (6, 20, dict(zoneout_h=0))], 3),
+    "all, projected": ([(9, 3, dict(recurrent=2, zoneout_c=3, zoneout_h=2)), (18, 11, ALL_PER_STEP)], 1),
 }
 
 
@@ -31,14 +38,17 @@ def random_layers(description, steps, batch, dtype):
         sources.append(tf.constant(0.5 * random.standard_normal(shape), dtype))
         return sources[-1]
 
-    for units, projection, axes in description:
-        width, extras, noise = projection or units, PLAIN, None
+    def series(field, axes, units, width):
+        tensor = constant(*[steps, batch, units if field in OF_C else width][3 - axes :])
+        return tf.sigmoid(tensor) if field in ("zoneout_c", "zoneout_h") else tensor  # Shares are from 0 to 1.
+
+    for units, projection, fields in description:
+        width, extras = projection or units, PLAIN
         if projection:
             extras = Extras([constant(units) for _ in range(3)], 0.6, constant(units, projection), 0.4)
-        if axes:
-            noise = Noise(recurrent=constant(*[steps, batch, width][3 - axes :]))
+        noise = {field: series(field, axes, units, width) for field, axes in fields.items()}
         kernels, biases = [constant(inputs + width, 4 * units)], [constant(4 * units)]
-        layers.append(Layer(inputs, units, kernels, biases, extras=extras, noise=noise))
+        layers.append(Layer(inputs, units, kernels, biases, extras=extras, noise=Noise(**noise) if noise else None))
         states.append([constant(batch, units), constant(batch, width)])
         inputs = width
     return layers, states, sources
@@ -67,11 +77,19 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
         assert numeric.relative_difference(actual, expected) < TOLERANCES[dtype]
 
 
-@pytest.mark.parametrize("engine", ["native", "graph"])
-@pytest.mark.parametrize("control_flow", ["control_flow_v1"], indirect=True)
-def test_second_derivatives_by_central_differences(control_flow, engine, plain_session):
-    """Both engines differentiate the step by hand, so control flow v1 is enough."""
-    layers, states, sources = random_layers([(5, None, 2), (4, None, 3)], 4, 3, "float64")
+@pytest.mark.parametrize(
+    "control_flow, engine, fields",
+    [
+        ("control_flow_v1", "native", dict(recurrent=3)),
+        ("control_flow_v1", "graph", dict(recurrent=3)),
+        ("control_flow_v2", "native", ALL_PER_STEP),
+    ],
+    indirect=["control_flow"],
+)
+def test_second_derivatives_by_central_differences(control_flow, engine, fields, plain_session):
+    """With recurrent dropout of h alone, both engines differentiate the step by hand: control flow v1 is enough."""
+    for_all_steps = {field: 2 for field in fields}
+    layers, states, sources = random_layers([(5, None, for_all_steps), (4, None, fields)], 4, 3, "float64")
     random, size = np.random.RandomState(2), 1e-6
     value, direction = random.standard_normal([2, 4, 3, 4])
     x = tf.placeholder(tf.float64, value.shape)
@@ -86,7 +104,7 @@ def test_second_derivatives_by_central_differences(control_flow, engine, plain_s
 @pytest.mark.parametrize("steps, batch", [(0, 2), (3, 0)])
 def test_nothing_to_run(steps, batch, plain_session):
     """The initial states are the final ones, and gradients of weights and masks are zero."""
-    layers, states, sources = random_layers([(6, None, 2), (5, None, 3)], steps, batch, "float64")
+    layers, states, sources = random_layers([(6, None, ALL_PER_STEP), (5, None, ALL_PER_STEP)], steps, batch, "float64")
     x = tf.zeros([steps, batch, 4], tf.float64)
     outputs, finals, gradients = plain_session.run(results("native", layers, x, states, sources, None))
     np.testing.assert_array_equal(outputs, np.zeros([steps, batch, 5]))
@@ -100,11 +118,12 @@ def test_nothing_to_run(steps, batch, plain_session):
 
 
 @pytest.mark.parametrize("shape", [[2, 5], [6], [4, 2, 6], [3, 2, 5]])
-def test_masks_of_wrong_shapes(shape, session):
+def test_wrong_shapes(shape, session):
     """They are checked when the graph runs, too."""
-    layers, states, _ = random_layers([(6, None, None)], 3, 2, "float32")
-    for wrong in (tf.zeros(shape), tf.placeholder_with_default(tf.zeros(shape), None)):
+    layers, states, _ = random_layers([(6, None, {})], 3, 2, "float32")
+    tensors = tf.zeros(shape), tf.placeholder_with_default(tf.zeros(shape), None)
+    for wrong, field in itertools.product(tensors, ALL_PER_STEP):
         (layer,) = layers
-        layer = layer._replace(noise=Noise(recurrent=wrong))
+        layer = layer._replace(noise=Noise(**{field: wrong}))
         with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
             session.run(engines.ENGINES["native"].run_layers([layer], tf.zeros([3, 2, 4]), states)[0])

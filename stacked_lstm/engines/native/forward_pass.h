@@ -6,6 +6,7 @@
 
 #include "buffer.h"
 #include "cell.h"
+#include "layer_series.h"
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
@@ -24,6 +25,7 @@ class ForwardPass {
       : layer_(plan.layer),
         arrays_(arrays),
         cell_(cell),
+        series_(layer_, arrays.extras),
         plan_(plan),
         schedule_(schedule),
         by_rows_(schedule.sharing == Sharing::kRows),
@@ -77,7 +79,7 @@ class ForwardPass {
 
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
-  bool has_mask() const { return Cell::kHasExtras && layer_.extras.h_mask; }
+  bool has_mask() const { return series_.Has(kHMask); }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
   // them.
@@ -128,16 +130,25 @@ class ForwardPass {
     if (!has_mask()) return;
     std::fill(masked_h_.get(), masked_h_.get() + 2 * layer_.batch * layer_.outputs(), T(0));
     for (int64_t k = 0; plan_.longest > 0 && k < layer_.batch * layer_.outputs(); ++k) {
-      masked_h_.get()[k] = arrays_.h[k] * arrays_.extras.h_mask[k];
+      masked_h_.get()[k] = arrays_.h[k] * arrays_.extras.series[kHMask][k];
     }
   }
 
   // Writes a vector of h of step t for the product of the next step, if that has a mask.
   void MaskH(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
     if (!has_mask() || t + 1 >= plan_.Length(b)) return;
-    const T* const mask =
-        arrays_.extras.h_mask + (t + 1) * layer_.extras.h_mask_stride + b * layer_.outputs() + first;
-    StoreFirst(MaskedH(t + 1, b) + first, h * LoadFirst(mask, count), count);
+    StoreFirst(MaskedH(t + 1, b) + first, h * series_.At(kHMask, t + 1, b, first, count), count);
+  }
+
+  // h before step t, from column `first` on.
+  const T* HBefore(int64_t t, int64_t b, int64_t first) const {
+    return t > 0 ? Output(t - 1, b, first) : arrays_.h + b * layer_.outputs() + first;
+  }
+
+  // A vector of h after step t, of what the step computes.
+  Vec<T> ZoneOutH(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
+    if (!series_.Has(kZoneoutH)) return h;
+    return Mix<T>(series_.At(kZoneoutH, t, b, first, count), LoadFirst(HBefore(t, b, first), count), h);
   }
 
   // Writes the final states of sequences without steps.
@@ -205,6 +216,7 @@ class ForwardPass {
     alignas(64) T z[kTileRows * kWidth];
     const int64_t width = layer_.outputs(), batch = layer_.batch;
     const T* h = has_mask() ? MaskedH(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
+    series_.Prefetch(t, row, rows, panel * kSize);
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
     SelectTile<T>(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
@@ -217,7 +229,9 @@ class ForwardPass {
     const int count = plan_.Units(panel);
     if (t >= length) return SkipUnits(t, panel, b);
     const Vec<T> c_before = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
-    const StepValues<T> values = cell_.Step(z, c_before, panel);
+    StepValues<T> values = cell_.Step(z, c_before, panel);
+    if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c_before, values.c);
+    if (!has_projection()) values.h = ZoneOutH(t, b, first, count, values.h);
     Store(C(t, b, panel), values.c);
     StoreFirst(H(t, b, panel), values.h, count);
     if (!has_projection()) MaskH(t, b, first, values.h, count);
@@ -250,16 +264,17 @@ class ForwardPass {
     const int count = static_cast<int>(std::min(kSize, width - first));
     const T bound = static_cast<T>(layer_.extras.projection_bound);
     const Vec<T> projected = t < length ? Load(h) : Vec<T>{};
-    const Vec<T> clipped = t < length ? ClipTo<T>(projected, bound) : Vec<T>{};
-    if (has_cache_ && bound < Extras::kNoBound) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
-    StoreFirst(Output(t, b, first), clipped, count);
-    MaskH(t, b, first, clipped, count);
-    if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, clipped, count);
+    const Vec<T> after = t < length ? ZoneOutH(t, b, first, count, ClipTo<T>(projected, bound)) : Vec<T>{};
+    if (has_cache_ && layer_.extras.KeepsProjected()) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
+    StoreFirst(Output(t, b, first), after, count);
+    MaskH(t, b, first, after, count);
+    if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, after, count);
   }
 
   const Layer& layer_;
   const ForwardArrays<T>& arrays_;
   const Cell cell_;
+  const LayerSeries<T, Cell::kHasExtras> series_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const bool by_rows_;  // kRows: the input product is computed within the step.

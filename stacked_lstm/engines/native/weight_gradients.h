@@ -73,7 +73,7 @@ class WeightGradients {
                                          : arrays_.h + b * h_strips_.total;
     }
     PackColumns(h_strips_, h, rows, piece, strips_.get());
-    if (layer_.extras.h_mask) MaskStrips(offset, rows, piece);
+    if (layer_.extras.series[kHMask].exists) MaskStrips(offset, rows, piece);
     PackColumns(x_strips_, x, rows, piece, strips_.get() + h_strips_.total * rows);
   }
 
@@ -82,7 +82,7 @@ class WeightGradients {
     for (int64_t row = piece.begin; row < piece.end; ++row) {
       const int64_t position = offset + row, t = position / layer_.batch, b = position % layer_.batch;
       if (t >= plan_.Length(b)) continue;
-      const T* const mask = arrays_.extras.h_mask + t * layer_.extras.h_mask_stride + b * h_strips_.total;
+      const T* const mask = arrays_.extras.series[kHMask] + layer_.SeriesIndex(kHMask, t, b);
       for (int64_t m = 0; m < h_strips_.number; ++m) {
         const int64_t column = h_strips_.Begin(m), width = h_strips_.Size(m);
         T* const target = strips_.get() + column * rows + row * width;
