@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Callable, Sequence
 
 from stacked_lstm.engines.place import Place
-from stacked_lstm.equations import Noise
 from stacked_lstm.layer import Layer
 
 
@@ -35,18 +34,16 @@ def device_type(name: str) -> Callable:
 
 
 def standard_step(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have the step of `equations.step`, with or without extras, and nothing changes c between steps."""
+    """The layers have the step of `equations.step`, with or without extras."""
     del place
-    if any(layer.step for layer in layers):
-        return "the step has another equation"
+    return "the step has another equation" if any(layer.step for layer in layers) else None
+
+
+def no_mask_on_states(layers: Sequence[Layer], place: Place) -> str | None:
+    """Nothing multiplies c or h between steps."""
+    del place
     if any(layer.c_masks is not None for layer in layers):
         return "there is dropout on c with a mask per step"
-    return None
-
-
-def no_mask_on_h(layers: Sequence[Layer], place: Place) -> str | None:
-    """Nothing multiplies h between steps."""
-    del place
     if any(layer.h_masks is not None for layer in layers):
         return "there is dropout on h with a mask per step"
     if any(layer.noise and layer.noise.recurrent is not None for layer in layers):
@@ -83,16 +80,14 @@ def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
 
 def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
     """The layers have no recurrent dropout of the candidate, zoneout or resets."""
-    has_zoneout = any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in _noises(layers))
-    zoneout = "there is zoneout" if has_zoneout else None
-    return without_resets(layers, place) or zoneout or without_candidate_dropout(layers, place)
-
-
-def without_candidate_dropout(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have no recurrent dropout of the candidate."""
-    del place
-    has_dropout = any(noise.candidate is not None for noise in _noises(layers))
-    return "there is recurrent dropout of the candidate" if has_dropout else None
+    noises = [layer.noise for layer in layers if layer.noise]
+    if any(layer.resets for layer in layers):
+        return without_resets(layers, place)
+    if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
+        return "there is zoneout"
+    if any(noise.candidate is not None for noise in noises):
+        return "there is recurrent dropout of the candidate"
+    return None
 
 
 def without_resets(layers: Sequence[Layer], place: Place) -> str | None:
@@ -101,16 +96,12 @@ def without_resets(layers: Sequence[Layer], place: Place) -> str | None:
     return "there are resets" if any(layer.resets for layer in layers) else None
 
 
-def _noises(layers: Sequence[Layer]) -> list[Noise]:
-    return [layer.noise for layer in layers if layer.noise]
-
-
 def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:
     """Layers with layer normalization have no other option, such as peepholes, a projection or a clip."""
     normalized = [layer for layer in layers if layer.norm]
     if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
         return "the norms of a layer have different epsilons"
-    others = (without_noise, no_mask_on_h, no_extras_except())
+    others = (without_noise, no_mask_on_states, no_extras_except())
     problem = next(filter(None, (condition(normalized, place) for condition in others)), None)
     return f"{problem} for a layer with layer normalization" if problem else None
 

@@ -104,6 +104,7 @@ TRAINING = {
     "peepholes": dict(peepholes=True, cell_clip=0.3),
     "everything": EVERYTHING,
     "all but norm": dict(EVERYTHING, layer_norm=False),
+    "all but norm, other kinds": dict(EVERYTHING, layer_norm=False, recurrent_dropout_kind="candidate"),
     "everything, other kinds": dict(
         EVERYTHING,
         recurrent_dropout_kind="candidate",
@@ -114,7 +115,7 @@ TRAINING = {
 }
 
 
-NATIVE = ("recurrent dropout", "zoneout", "zoneout of c", "all but norm")
+NATIVE = ("recurrent dropout", "candidate", "zoneout", "zoneout of c", "all but norm", "all but norm, other kinds")
 WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "projection")
 
 
@@ -130,7 +131,7 @@ def test_training_against_numpy(name, has_lengths, masks, plain_session):
 @pytest.mark.parametrize(
     "name, has_lengths",
     some(
-        [("recurrent dropout", False), ("recurrent dropout", True), ("zoneout", True), ("all but norm", True)],
+        [(name, name != "zoneout of c") for name in NATIVE],
         list(itertools.product(NATIVE, [False, True])),
     ),
 )
@@ -478,14 +479,15 @@ def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
 
 @NEEDS_NATIVE
 def test_native_runs_what_stands_around_layers():
-    """Dropout on inputs, outputs and h, zoneout and residual connections run on native; the rest is refused by name."""
+    """All options but layer normalization together with the others, which is refused by name."""
     x = tf.zeros([2, 3, 4])
     around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, recurrent_dropout=0.4, residual=True)
     lstm = StackedLSTM([4, 4], zoneout_c=0.2, zoneout_h=0.1, **around)
     with tf.device("/cpu:0"):
         lstm(x, training=True)
     assert lstm.engine_used.name == "native"
-    for name, options, reason in REFUSED[2:]:  # It has layer normalization and zoneout.
+    for name, options, reason in REFUSED[1:]:
+        options, reason = dict(options, layer_norm=True), f"{reason} for a layer with layer normalization"
         lstm = StackedLSTM([4, 4], name=name, **options)
         lstm(x, training=True)
         assert lstm.engine_used.name == "graph" and f"not native: {reason}" in lstm.engine_used.reason

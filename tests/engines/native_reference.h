@@ -90,13 +90,15 @@ Results Expected(const Problem& p) {
   };
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t steps = p.lengths.empty() ? p.T : p.lengths[b];
-    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), states, inputs, sums, news;
+    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), states, inputs, sums, news, c_read;
     std::vector<Numbers> projected, m;
     double *c = &r.c_last[b * p.H], *h = &r.h_last[b * P];
     for (int64_t t = 0; t < steps; ++t) {
       Numbers hx(h, h + P), all(4 * p.H), sum(p.H), m_t(p.H), before(P), u(p.H);
       const double* x = p.x.data() + (t * p.B + b) * p.I;
       states.push_back(hx);
+      for (int64_t j = 0; j < p.H; ++j) c[j] *= p.At(lstm::kCMask, t, b, j, 1);
+      c_read.push_back(Numbers(c, c + p.H));
       for (int64_t n = 0; n < P; ++n) hx[n] *= p.At(lstm::kHMask, t, b, n, 1);
       hx.insert(hx.end(), x, x + p.I);
       for (int64_t j = 0; j < p.H; ++j) {
@@ -104,10 +106,10 @@ Results Expected(const Problem& p) {
           double z = p.b[k][j];
           for (int64_t m = 0; m < P + p.I; ++m) z += hx[m] * p.W[k][m * p.H + j];
           if (k == 3) {
-            sum[j] = all[2 * p.H + j] * c[j] + all[j] * all[p.H + j];
+            sum[j] = all[2 * p.H + j] * c[j] + all[j] * p.At(lstm::kCandidateMask, t, b, j, 1) * all[p.H + j];
             u[j] = Clip(sum[j], cell_bound);
           }
-          if (p.kind.extras.peepholes && k != 1) z += p.p[k == 0 ? 0 : k - 1][j] * (k == 3 ? u : cells[t])[j];
+          if (p.kind.extras.peepholes && k != 1) z += p.p[k == 0 ? 0 : k - 1][j] * (k == 3 ? u : c_read[t])[j];
           all[k * p.H + j] = Value(k == 1 ? phi : sigma, z);
         }
         m_t[j] = all[3 * p.H + j] * Value(phi, u[j]);
@@ -140,18 +142,23 @@ Results Expected(const Problem& p) {
       for (int64_t j = 0; j < p.H; ++j) {
         const double i = gates[t][j], g = gates[t][p.H + j], f = gates[t][2 * p.H + j], o = gates[t][3 * p.H + j];
         const double phi_c = Value(phi, news[t][j]), q = p.At(lstm::kZoneoutC, t, b, j, 0), kept_dc = q * dc[j];
-        add(lstm::kZoneoutC, t, b, j, dc[j] * (cells[t][j] - news[t][j]));
+        add(lstm::kZoneoutC, t, b, j, dc[j] * (c_read[t][j] - news[t][j]));
         dc[j] *= 1 - q;
         dc[j] += dm[j] * o * Slope(phi, phi_c), dz[3 * p.H + j] = dm[j] * phi_c * Slope(sigma, o);
         if (p.kind.extras.peepholes) dc[j] += dz[3 * p.H + j] * p.p[2][j];
         dc[j] *= ClipSlope(sums[t][j], cell_bound);
-        dz[j] = dc[j] * g * Slope(sigma, i), dz[p.H + j] = dc[j] * i * Slope(phi, g);
-        dz[2 * p.H + j] = dc[j] * cells[t][j] * Slope(sigma, f);
+        const double mask = p.At(lstm::kCandidateMask, t, b, j, 1);
+        add(lstm::kCandidateMask, t, b, j, dc[j] * i * g);
+        dz[j] = dc[j] * mask * g * Slope(sigma, i), dz[p.H + j] = dc[j] * i * mask * Slope(phi, g);
+        dz[2 * p.H + j] = dc[j] * c_read[t][j] * Slope(sigma, f);
         dc[j] = dc[j] * f + kept_dc;
-        if (!p.kind.extras.peepholes) continue;
-        dc[j] += dz[j] * p.p[0][j] + dz[2 * p.H + j] * p.p[1][j];
-        r.dp[0][j] += dz[j] * cells[t][j], r.dp[1][j] += dz[2 * p.H + j] * cells[t][j];
-        r.dp[2][j] += dz[3 * p.H + j] * news[t][j];
+        if (p.kind.extras.peepholes) {
+          dc[j] += dz[j] * p.p[0][j] + dz[2 * p.H + j] * p.p[1][j];
+          r.dp[0][j] += dz[j] * c_read[t][j], r.dp[1][j] += dz[2 * p.H + j] * c_read[t][j];
+          r.dp[2][j] += dz[3 * p.H + j] * news[t][j];
+        }
+        add(lstm::kCMask, t, b, j, dc[j] * cells[t][j]);
+        dc[j] *= p.At(lstm::kCMask, t, b, j, 1);
       }
       for (int k = 0; k < 4; ++k) {
         for (int64_t j = 0; j < p.H; ++j) {

@@ -17,16 +17,18 @@ from support import native_ops, numeric
 
 pytestmark = native_ops.NEEDS_NATIVE
 
-OF_C = ("zoneout_c", "candidate")
-ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3)
-# Per layer: units, width of the projection, axes of the fields of `Noise`. Then the number of ops.
+OF_C = ("zoneout_c", "candidate", "c_masks")
+ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3, candidate=3, c_masks=3)
+# Per layer: units, width of the projection, axes of `c_masks` and of the fields of `Noise`. Then the number of ops.
 STACKS = {
     "one op": ([(5, None, dict(recurrent=2)), (17, None, dict(recurrent=3)), (4, None, dict(recurrent=2))], 1),
     "projections": ([(9, 3, dict(recurrent=3)), (18, 11, dict(recurrent=2))], 1),
     "some plain": ([(6, None, dict(recurrent=2)), (6, None, {}), (70, None, dict(recurrent=3))], 3),
     "zoneout": ([(5, None, dict(zoneout_c=3, zoneout_h=3)), (17, None, dict(zoneout_c=0, zoneout_h=2))], 1),
     "zoneout of one": ([(9, None, dict(zoneout_c=2)), (70, None, dict(zoneout_h=3)), (6, 20, dict(zoneout_h=0))], 3),
-    "all, projected": ([(9, 3, dict(recurrent=2, zoneout_c=3, zoneout_h=2)), (18, 11, ALL_PER_STEP)], 1),
+    "all, projected": ([(9, 3, dict(ALL_PER_STEP, recurrent=2, zoneout_h=2)), (18, 11, ALL_PER_STEP)], 1),
+    "candidate": ([(5, None, dict(candidate=3)), (17, None, dict(candidate=2)), (6, 20, dict(candidate=3))], 2),
+    "masks on c": ([(9, None, dict(c_masks=3)), (70, None, dict(c_masks=3, candidate=3)), (6, 3, dict(c_masks=3))], 3),
 }
 
 
@@ -48,7 +50,9 @@ def random_layers(description, steps, batch, dtype):
             extras = Extras([constant(units) for _ in range(3)], 0.6, constant(units, projection), 0.4)
         noise = {field: series(field, axes, units, width) for field, axes in fields.items()}
         kernels, biases = [constant(inputs + width, 4 * units)], [constant(4 * units)]
-        layers.append(Layer(inputs, units, kernels, biases, extras=extras, noise=Noise(**noise) if noise else None))
+        c_masks = noise.pop("c_masks", None)
+        layer = Layer(inputs, units, kernels, biases, extras=extras, c_masks=c_masks)
+        layers.append(layer._replace(noise=Noise(**noise) if noise else None))
         states.append([constant(batch, units), constant(batch, width)])
         inputs = width
     return layers, states, sources
@@ -88,7 +92,7 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
 )
 def test_second_derivatives_by_central_differences(control_flow, engine, fields, plain_session):
     """With recurrent dropout of h alone, both engines differentiate the step by hand: control flow v1 is enough."""
-    for_all_steps = {field: 2 for field in fields}
+    for_all_steps = {field: 3 if field == "c_masks" else 2 for field in fields}
     layers, states, sources = random_layers([(5, None, for_all_steps), (4, None, fields)], 4, 3, "float64")
     random, size = np.random.RandomState(2), 1e-6
     value, direction = random.standard_normal([2, 4, 3, 4])
@@ -124,6 +128,7 @@ def test_wrong_shapes(shape, session):
     tensors = tf.zeros(shape), tf.placeholder_with_default(tf.zeros(shape), None)
     for wrong, field in itertools.product(tensors, ALL_PER_STEP):
         (layer,) = layers
-        layer = layer._replace(noise=Noise(**{field: wrong}))
+        is_noise = field in Noise._fields
+        layer = layer._replace(**({"noise": Noise(**{field: wrong})} if is_noise else {field: wrong}))
         with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
             session.run(engines.ENGINES["native"].run_layers([layer], tf.zeros([3, 2, 4]), states)[0])

@@ -18,10 +18,15 @@ class CellStates {
   CellStates(const Plan<T>& plan, const BackwardArrays<T>& arrays)
       : plan_(plan), arrays_(arrays), series_(plan.layer, arrays.extras), cache_(arrays.cache, plan.layer) {}
 
-  // c before step t.
-  Vec<T> Before(int64_t t, int64_t b, int64_t panel) const {
+  // c after the step before step t, or the initial c.
+  Vec<T> Previous(int64_t t, int64_t b, int64_t panel) const {
     if (t > 0) return Load(cache_.cells.At((t - 1) * plan_.layer.batch + b, panel));
     return LoadFirst(arrays_.c + b * plan_.layer.units + panel * kSize, plan_.Units(panel));
+  }
+
+  // c as step t reads it.
+  Vec<T> Before(int64_t t, int64_t b, int64_t panel) const {
+    return series_.ReadC(t, b, panel * kSize, plan_.Units(panel), Previous(t, b, panel));
   }
 
   // c' of step t, before zoneout. `before` is what `Before` returns.
@@ -29,7 +34,8 @@ class CellStates {
     const int64_t row = t * plan_.layer.batch + b;
     if (!series_.Has(kZoneoutC)) return Load(cache_.cells.At(row, panel));
     const T* const gates = cache_.gates.At(row, panel);
-    const Vec<T> sum = Load(gates + 2 * kSize) * before + Load(gates) * Load(gates + kSize);
+    const Vec<T> mask = series_.CandidateMask(t, b, panel * kSize, plan_.Units(panel));
+    const Vec<T> sum = Load(gates + 2 * kSize) * before + Load(gates) * (Load(gates + kSize) * mask);
     return ClipTo<T>(sum, static_cast<T>(plan_.layer.extras.cell_bound));
   }
 

@@ -228,8 +228,9 @@ class ForwardPass {
     const int64_t units = layer_.units, length = plan_.Length(b), first = panel * kSize;
     const int count = plan_.Units(panel);
     if (t >= length) return SkipUnits(t, panel, b);
-    const Vec<T> c_before = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
-    StepValues<T> values = cell_.Step(z, c_before, panel);
+    const Vec<T> c = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
+    const Vec<T> c_before = series_.ReadC(t, b, first, count, c);
+    StepValues<T> values = cell_.Step(z, c_before, panel, series_.CandidateMask(t, b, first, count));
     if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c_before, values.c);
     if (!has_projection()) values.h = ZoneOutH(t, b, first, count, values.h);
     Store(C(t, b, panel), values.c);

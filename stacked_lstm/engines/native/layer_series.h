@@ -3,6 +3,7 @@
 #ifndef STACKED_LSTM_LAYER_SERIES_H_
 #define STACKED_LSTM_LAYER_SERIES_H_
 
+#include "activations.h"
 #include "layout.h"
 #include "lstm.h"
 #include "vector.h"
@@ -26,6 +27,16 @@ class LayerSeries {
   // `count` numbers of a step and a sequence, from unit or column `first` on.
   __attribute__((always_inline)) Vec<T> At(Series series, int64_t t, int64_t b, int64_t first, int count) const {
     return LoadFirst(weights_.series[series] + layer_.SeriesIndex(series, t, b) + first, count);
+  }
+
+  // What multiplies the candidate of a step.
+  Vec<T> CandidateMask(int64_t t, int64_t b, int64_t first, int count) const {
+    return Has(kCandidateMask) ? At(kCandidateMask, t, b, first, count) : Constant(T(1));
+  }
+
+  // c as step t reads it, from c after the step before.
+  Vec<T> ReadC(int64_t t, int64_t b, int64_t first, int count, Vec<T> c) const {
+    return Has(kCMask) ? c * At(kCMask, t, b, first, count) : c;
   }
 
   // Asks for what `At` will read of all series for a vector of some sequences. A step reads each number once, so that

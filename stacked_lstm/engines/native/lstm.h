@@ -12,10 +12,13 @@
 //     f = s(z_f + p_f c)   i = s(z_i + p_i c)   c' = clip(f c + i g)
 //     o = s(z_o + p_o c')                       h' = clip((o phi(c')) W_p)
 //
-// A layer may have series, which change its steps: a mask m of h in the product with W_k, and zoneout, the shares q and r
-// of the states that stay as they were before the step. h' and c' above are then v and u, and the state after the step is
+// A layer may have series, which change its steps: masks that multiply c, g, and h in the product with W_k; and zoneout,
+// the shares q and r of the states that stay as they were before the step. h' and c' above are then v and u, and the state
+// after the step is
 //
 //     c' = q c + (1 - q) u                      h' = r h + (1 - r) v
+//
+// Here, c is after its mask.
 
 #ifndef STACKED_LSTM_LSTM_H_
 #define STACKED_LSTM_LSTM_H_
@@ -33,13 +36,14 @@ constexpr int kGates = 4;
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
 // Arrays of [T, B, N], or of [B, N] for all steps. N is H for a series of c, and P for one of h.
-enum Series { kHMask, kZoneoutC, kZoneoutH, kSeriesCount };
+enum Series { kHMask, kZoneoutC, kZoneoutH, kCandidateMask, kCMask, kSeriesCount };
 
 struct SeriesKind {
   const char* name;  // Of the ops' input.
   bool is_of_c;
 };
-constexpr SeriesKind kSeriesKinds[kSeriesCount] = {{"h_masks", false}, {"zoneout_c", true}, {"zoneout_h", false}};
+constexpr SeriesKind kSeriesKinds[kSeriesCount] = {
+    {"h_masks", false}, {"zoneout_c", true}, {"zoneout_h", false}, {"candidate_masks", true}, {"c_masks", true}};
 
 // What a layer has beyond the plain equations.
 struct Extras {

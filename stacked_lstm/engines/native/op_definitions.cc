@@ -9,8 +9,9 @@
 //   projections: none, or one of [H, P]; without one, P is H;
 //   cell_clips and projection_clips: none, or the bound of |c| or of the projected |h|, a scalar;
 //   h_masks: none, or what multiplies h in the product with the kernel;
-//   zoneout_c and zoneout_h: none, or the shares of c and h that stay as they were before the step.
-// A mask or share is [T, B, N], or [B, N] for all steps. N is P for those of h, and H for those of c.
+//   zoneout_c and zoneout_h: none, or the shares of c and h that stay as they were before the step;
+//   candidate_masks and c_masks: none, or what multiplies the candidate, and c before the step.
+// A mask or share is [T, B, N], or [B, N] for all steps. N is P for those of h, and H for the others.
 // lengths: none, or one of [B].
 //
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
@@ -161,7 +162,9 @@ REGISTER_OP("StackedLstmPack")
       .Input("projection_clips: number_of_projection_clips * T") \
       .Input("h_masks: number_of_h_masks * T")                   \
       .Input("zoneout_c: number_of_zoneout_c * T")               \
-      .Input("zoneout_h: number_of_zoneout_h * T")
+      .Input("zoneout_h: number_of_zoneout_h * T")               \
+      .Input("candidate_masks: number_of_candidate_masks * T")   \
+      .Input("c_masks: number_of_c_masks * T")
 
 #define STACK_ATTRIBUTES                   \
   .Attr("T: {float, double}")              \
@@ -176,6 +179,8 @@ REGISTER_OP("StackedLstmPack")
       .Attr("number_of_h_masks: int >= 0 = 0")          \
       .Attr("number_of_zoneout_c: int >= 0 = 0")        \
       .Attr("number_of_zoneout_h: int >= 0 = 0")        \
+      .Attr("number_of_candidate_masks: int >= 0 = 0")  \
+      .Attr("number_of_c_masks: int >= 0 = 0")          \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -215,7 +220,9 @@ STACK_INPUTS.Input("outputs: T")
     .Output("d_projections: number_of_projections * T")
     .Output("d_h_masks: number_of_h_masks * T")
     .Output("d_zoneout_c: number_of_zoneout_c * T")
-    .Output("d_zoneout_h: number_of_zoneout_h * T") STACK_ATTRIBUTES
+    .Output("d_zoneout_h: number_of_zoneout_h * T")
+    .Output("d_candidate_masks: number_of_candidate_masks * T")
+    .Output("d_c_masks: number_of_c_masks * T") STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;

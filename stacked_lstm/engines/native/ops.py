@@ -31,11 +31,12 @@ class _Inputs(NamedTuple):
     h_masks: list[tf.Tensor]
     zoneout_c: list[tf.Tensor]
     zoneout_h: list[tf.Tensor]
+    candidate_masks: list[tf.Tensor]
+    c_masks: list[tf.Tensor]
 
 
-# The series of a layer, [T, B, N] or [B, N] for all steps; lstm.h says what they do. In second derivatives they become
-# these fields of `equations.Noise`.
-_SERIES = {"h_masks": "recurrent", "zoneout_c": "zoneout_c", "zoneout_h": "zoneout_h"}
+# The series of a layer, [T, B, N] or [B, N] for all steps; lstm.h says what they do.
+_SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") :]
 # The attributes with the sizes of the lists in `_Inputs`.
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
 
@@ -82,6 +83,8 @@ def _series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
         "h_masks": masks[0] * masks[1] if len(masks) == 2 else masks[0] if masks else None,
         "zoneout_c": _share(noise.zoneout_c, c),
         "zoneout_h": _share(noise.zoneout_h, h),
+        "candidate_masks": noise.candidate,
+        "c_masks": layer.c_masks,
     }
     return {name: tensor for name, tensor in series.items() if tensor is not None}
 
@@ -101,7 +104,8 @@ def signature(layer: Layer) -> tuple:
     functions = layer.activation.name, layer.recurrent_activation.name
     extras = [extra is not None for extra in layer.extras]
     noise = [part is not None for part in layer.noise or Noise()]
-    return (*functions, len(layer.kernels), len(layer.biases), *extras, layer.h_masks is not None, *noise)
+    masks = [mask is not None for mask in (layer.h_masks, layer.c_masks)]
+    return (*functions, len(layer.kernels), len(layer.biases), *extras, *masks, *noise)
 
 
 def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
@@ -184,10 +188,11 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):
-        kernels, biases, peepholes, projection, cell_clip, projection_clip, *series = (
+        kernels, biases, peepholes, projection, cell_clip, projection_clip, *tensors_of_series = (
             tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count] for tensors in inputs[4:]
         )
-        noise = Noise(**{name: tensors[0] for name, tensors in zip(_SERIES.values(), series) if tensors})
+        h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask = (one[0] if one else None for one in tensors_of_series)
+        noise = Noise(h_mask, candidate_mask, zoneout_c, zoneout_h)
         rows, columns = kernels[0].shape.as_list()
         hidden_size = columns if len(kernels) == 4 else columns // 4
         extras = Extras(
@@ -203,7 +208,8 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
-                noise=noise if any(series) else None,
+                c_masks=c_mask,
+                noise=None if all(part is None for part in noise) else noise,
             )
         )
     return layers

@@ -50,8 +50,19 @@ class SeriesGradients {
     return {(T(1) - share) * dc, share * dc};
   }
 
-  // d_step: the gradient of c before the step that comes from what the step computes. kept: as in `Parts`.
-  Vec<T> OfCBefore(Vec<T> d_step, Vec<T> kept) const { return series_.Has(kZoneoutC) ? d_step + kept : d_step; }
+  // The gradient of c after the step before. previous: that c. d_step: the gradient of c as the step reads it, from what
+  // the step computes. kept: as in `Parts`.
+  Vec<T> OfCBefore(int64_t t, int64_t b, int64_t panel, Vec<T> previous, Vec<T> d_step, Vec<T> kept) const {
+    const Vec<T> dc = series_.Has(kZoneoutC) ? d_step + kept : d_step;
+    if (!series_.Has(kCMask)) return dc;
+    Add(kCMask, t, b, panel, dc * previous);
+    return dc * At(kCMask, t, b, panel);
+  }
+
+  // d: the gradient of what multiplies the candidate.
+  void OfCandidateMask(int64_t t, int64_t b, int64_t panel, Vec<T> d) const {
+    if (series_.Has(kCandidateMask)) Add(kCandidateMask, t, b, panel, d);
+  }
 
   // The gradient of what the step computes for h, `h_new`, of the gradient of h after the step. The rest is kept for
   // `OfHBefore`.
