@@ -47,7 +47,7 @@ class Layer(NamedTuple):
       c_masks: the same for c, [T, B, H].
       norm: None, or `equations.LayerNorm`; the layer then has no biases.
       noise: None, or `equations.Noise`. Only `graph` and `native` have it.
-      resets: None, or `equations.Resets`. Only the `graph` engine has it.
+      resets: None, or `equations.Resets`. Only `graph` and `native` have it.
     """
 
     input_size: int

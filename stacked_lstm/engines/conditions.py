@@ -80,20 +80,15 @@ def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
 
 def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
     """The layers have no recurrent dropout of the candidate, zoneout or resets."""
+    del place
     noises = [layer.noise for layer in layers if layer.noise]
     if any(layer.resets for layer in layers):
-        return without_resets(layers, place)
+        return "there are resets"
     if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
         return "there is zoneout"
     if any(noise.candidate is not None for noise in noises):
         return "there is recurrent dropout of the candidate"
     return None
-
-
-def without_resets(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have no resets."""
-    del place
-    return "there are resets" if any(layer.resets for layer in layers) else None
 
 
 def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:

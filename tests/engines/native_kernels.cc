@@ -19,7 +19,9 @@ std::vector<T> Convert(const Numbers& numbers) {
 
 lstm::Layer MakeLayer(const Problem& p) {
   const int32_t* const lengths = p.lengths.empty() ? nullptr : p.lengths.data();
-  return {p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths, p.kind.extras};
+  lstm::Extras extras = p.kind.extras;
+  if (!p.resets.empty()) extras.resets = reinterpret_cast<const bool*>(p.resets.data());
+  return {p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths, extras};
 }
 
 // What a call needs, in arrays of its own.
@@ -221,12 +223,13 @@ Numbers RandomSeries(int s, int64_t size) {
 }
 
 Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, const std::vector<int32_t>& lengths) {
-  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {{}}};
+  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {{}}, {}};
   const int64_t P = p.P();
   for (int s = 0; s < lstm::kSeriesCount; ++s) {
     if (kind.extras.series[s].stride) p.kind.extras.series[s].stride = B * p.Width(s);
     if (kind.extras.series[s].exists) p.series[s] = RandomSeries(s, (kind.extras.series[s].stride ? T : 1) * B * p.Width(s));
   }
+  for (int64_t k = 0; p.Has(lstm::kStartC) && k < T * B; ++k) p.resets.push_back(generator() % 3 == 0);
   for (int k = 0; k < 4; ++k) {
     p.W[k] = Random((P + I) * H, 1 / std::sqrt(double(P + I))), p.b[k] = Random(H, kind.biases);
   }
@@ -329,7 +332,12 @@ int main() {
                                       {false, 21, none, 0.3}, {true, 7, 0.5, 0.3}};
   lstm::Extras all = {true, 7, 0.5, 0.3}, unbounded = {false, 11, none, none};
   for (int s = 0; s < lstm::kSeriesCount; ++s) {
-    for (const int stride : {0, 1}) extras.push_back({}), extras.back().series[s] = {true, stride};
+    for (const int stride : {0, 1}) {
+      extras.push_back({}), extras.back().series[s] = {true, stride};
+      if (s == lstm::kStartC || s == lstm::kStartH) {  // Resets need both.
+        extras.back().series[s == lstm::kStartC ? lstm::kStartH : lstm::kStartC].exists = true;
+      }
+    }
     all.series[s] = {true, s % 2 ? 0 : 1}, unbounded.series[s] = {true, s % 2 ? 1 : 0};
   }
   extras.push_back(all), extras.push_back(unbounded);

@@ -27,6 +27,7 @@ struct Problem {
   std::vector<int32_t> lengths;
   Numbers W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last;
   Numbers p[3], Wp, series[lstm::kSeriesCount];
+  std::vector<char> resets;  // [T, B], or empty.
 
   int64_t P() const { return kind.extras.projection ? kind.extras.projection : H; }
   bool Has(int s) const { return kind.extras.series[s].exists; }
@@ -35,6 +36,7 @@ struct Problem {
   int64_t Index(int s, int64_t t, int64_t b, int64_t n) const {
     return t * kind.extras.series[s].stride + b * Width(s) + n;
   }
+  bool IsReset(int64_t t, int64_t b) const { return !resets.empty() && resets[t * B + b]; }
   double At(int s, int64_t t, int64_t b, int64_t n, double otherwise) const {
     return Has(s) ? series[s][Index(s, t, b, n)] : otherwise;
   }
@@ -94,6 +96,8 @@ Results Expected(const Problem& p) {
     std::vector<Numbers> projected, m;
     double *c = &r.c_last[b * p.H], *h = &r.h_last[b * P];
     for (int64_t t = 0; t < steps; ++t) {
+      for (int64_t j = 0; p.IsReset(t, b) && j < p.H; ++j) c[j] = cells[t][j] = p.At(lstm::kStartC, t, b, j, 0);
+      for (int64_t n = 0; p.IsReset(t, b) && n < P; ++n) h[n] = p.At(lstm::kStartH, t, b, n, 0);
       Numbers hx(h, h + P), all(4 * p.H), sum(p.H), m_t(p.H), before(P), u(p.H);
       const double* x = p.x.data() + (t * p.B + b) * p.I;
       states.push_back(hx);
@@ -159,6 +163,7 @@ Results Expected(const Problem& p) {
         }
         add(lstm::kCMask, t, b, j, dc[j] * cells[t][j]);
         dc[j] *= p.At(lstm::kCMask, t, b, j, 1);
+        if (p.IsReset(t, b)) add(lstm::kStartC, t, b, j, dc[j]), dc[j] = 0;
       }
       for (int k = 0; k < 4; ++k) {
         for (int64_t j = 0; j < p.H; ++j) {
@@ -172,6 +177,7 @@ Results Expected(const Problem& p) {
       for (int64_t n = 0; n < P; ++n) {
         add(lstm::kHMask, t, b, n, dh[n] * states[t][n]);
         dh[n] = dh[n] * p.At(lstm::kHMask, t, b, n, 1) + kept_dh[n];
+        if (p.IsReset(t, b)) add(lstm::kStartH, t, b, n, dh[n]), dh[n] = 0;
       }
     }
   }

@@ -45,8 +45,8 @@ def count_layers(values):
 
 
 EXTRAS = ("peepholes", "projections", "cell_clips", "projection_clips")
-SERIES = ("h_masks", "zoneout_c", "zoneout_h", "candidate_masks", "c_masks")
-NO_EXTRAS = {name: [] for name in EXTRAS + SERIES}
+SERIES = ("h_masks", "zoneout_c", "zoneout_h", "candidate_masks", "c_masks", "start_c", "start_h")
+NO_EXTRAS = {name: [] for name in (*EXTRAS, *SERIES, "resets")}
 
 
 def pack(kernels):

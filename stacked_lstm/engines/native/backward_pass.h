@@ -258,8 +258,8 @@ class BackwardPass {
       return;
     }
     const T* const gates = cache_.gates.At(row, panel);
-    const Vec<T> previous = cells_.Previous(t, b, panel), c_before = series_.ReadC(t, b, first, count, previous);
-    const Vec<T> c_new = cells_.New(t, b, panel, c_before);
+    const Vec<T> c_before = cells_.Before(t, b, panel), c = cells_.Read(t, b, panel, c_before);
+    const Vec<T> c_new = cells_.New(t, b, panel, c);
     const Vec<T> phi_c = cell_.Phi(c_new);
     T* const dc_slot = dc_.At(b, panel);
     if (has_projection()) {
@@ -267,8 +267,8 @@ class BackwardPass {
     } else {
       dh = d_states_.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, AddResultGradients(t, b, panel, dh));
     }
-    const auto dc = d_states_.OfNewC(t, b, panel, c_before, c_new, Load(dc_slot));
-    StepGradients<T> d = cell_.Gradients(gates, c_before, phi_c, dh, dc.step, panel,
+    const auto dc = d_states_.OfNewC(t, b, panel, c, c_new, Load(dc_slot));
+    StepGradients<T> d = cell_.Gradients(gates, c, phi_c, dh, dc.step, panel,
                                           series_.CandidateMask(t, b, first, count));
     d_states_.OfCandidateMask(t, b, panel, d.mask);
     // The units beyond the last one may have Inf or NaN, which the zeros in the columns do not remove.
@@ -277,7 +277,7 @@ class BackwardPass {
     Store(dz + kSize, d.g);
     Store(dz + 2 * kSize, d.f);
     Store(dz + 3 * kSize, d.o);
-    Store(dc_slot, d_states_.OfCBefore(t, b, panel, previous, d.c, dc.kept));
+    Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
   }
 
   // Computes dx = dz W^T of some steps of a part, for a panel of columns and a share of the rows.

@@ -92,7 +92,6 @@ ENGINE = Engine(
         conditions.dtypes("float32", "float64"),
         _named_activations,
         conditions.standard_step,
-        conditions.without_resets,
         conditions.norm_alone,
         conditions.device_type("CPU"),
     ),

@@ -68,10 +68,10 @@ class ExtraGradients {
         if (t >= plan_.Length(b)) continue;
         const int64_t row = t * layer_.batch + b;
         const T* const d = dz + (row - steps.begin * layer_.batch) * plan_.row_width + panel * kWidth;
-        const Vec<T> before = cells_.Before(t, b, panel);
-        sums[0] += Load(d) * before;
-        sums[1] += Load(d + 2 * kSize) * before;
-        sums[2] += Load(d + 3 * kSize) * cells_.New(t, b, panel, before);
+        const Vec<T> c = cells_.Read(t, b, panel, cells_.Before(t, b, panel));
+        sums[0] += Load(d) * c;
+        sums[1] += Load(d + 2 * kSize) * c;
+        sums[2] += Load(d + 3 * kSize) * cells_.New(t, b, panel, c);
       }
     }
     for (int k = 0; k < 3; ++k) {

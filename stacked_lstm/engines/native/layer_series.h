@@ -34,16 +34,29 @@ class LayerSeries {
     return Has(kCandidateMask) ? At(kCandidateMask, t, b, first, count) : Constant(T(1));
   }
 
-  // c as step t reads it, from c after the step before.
-  Vec<T> ReadC(int64_t t, int64_t b, int64_t first, int count, Vec<T> c) const {
+  bool HasResets() const { return has_extras && layer_.extras.resets; }
+  bool IsReset(int64_t t, int64_t b) const { return HasResets() && layer_.extras.resets[t * layer_.batch + b]; }
+
+  // c before step t, from c after the step before, `c`.
+  Vec<T> RestartC(int64_t t, int64_t b, int64_t first, int count, Vec<T> c) const {
+    return IsReset(t, b) ? At(kStartC, t, b, first, count) : c;
+  }
+
+  // h before step t, from h after the step before: [P].
+  const T* RestartH(int64_t t, int64_t b, const T* h) const {
+    return IsReset(t, b) ? weights_.series[kStartH] + layer_.SeriesIndex(kStartH, t, b) : h;
+  }
+
+  // c as step t reads it, from c before the step.
+  Vec<T> MaskC(int64_t t, int64_t b, int64_t first, int count, Vec<T> c) const {
     return Has(kCMask) ? c * At(kCMask, t, b, first, count) : c;
   }
 
-  // Asks for what `At` will read of all series for a vector of some sequences. A step reads each number once, so that
-  // without this it would wait for the memory every time. `first` is a unit of both h and c.
+  // Asks for what `At` will read of all masks and shares for a vector of some sequences. A step reads each number once, so
+  // that without this it would wait for the memory every time. `first` is a unit of both h and c.
   void Prefetch(int64_t t, int64_t b, int64_t rows, int64_t first) const {
     if (!has_extras || t >= layer_.steps) return;
-    for (int k = 0; k < kSeriesCount; ++k) {
+    for (int k = 0; k < kStartC; ++k) {
       if (!layer_.extras.series[k].exists) continue;
       for (int64_t r = 0; r < rows; ++r) {
         __builtin_prefetch(weights_.series[k] + layer_.SeriesIndex(k, t, b + r) + first);

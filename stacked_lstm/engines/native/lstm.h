@@ -18,7 +18,7 @@
 //
 //     c' = q c + (1 - q) u                      h' = r h + (1 - r) v
 //
-// Here, c is after its mask.
+// Here, c is after its mask. Before a step with a reset, c and h are replaced by the starts, and then masked.
 
 #ifndef STACKED_LSTM_LSTM_H_
 #define STACKED_LSTM_LSTM_H_
@@ -36,14 +36,15 @@ constexpr int kGates = 4;
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
 // Arrays of [T, B, N], or of [B, N] for all steps. N is H for a series of c, and P for one of h.
-enum Series { kHMask, kZoneoutC, kZoneoutH, kCandidateMask, kCMask, kSeriesCount };
+enum Series { kHMask, kZoneoutC, kZoneoutH, kCandidateMask, kCMask, kStartC, kStartH, kSeriesCount };
 
 struct SeriesKind {
   const char* name;  // Of the ops' input.
   bool is_of_c;
 };
 constexpr SeriesKind kSeriesKinds[kSeriesCount] = {
-    {"h_masks", false}, {"zoneout_c", true}, {"zoneout_h", false}, {"candidate_masks", true}, {"c_masks", true}};
+    {"h_masks", false}, {"zoneout_c", true}, {"zoneout_h", false}, {"candidate_masks", true},
+    {"c_masks", true},  {"start_c", true},   {"start_h", false}};
 
 // What a layer has beyond the plain equations.
 struct Extras {
@@ -56,6 +57,7 @@ struct Extras {
     bool exists = false;
     int64_t stride = 0;  // From a step to the next; 0 if one entry is for all steps.
   } series[kSeriesCount];
+  const bool* resets = nullptr;  // [T, B], whether the state starts again before a step; null without resets.
 
   bool None() const {
     bool any = false;

@@ -10,8 +10,10 @@
 //   cell_clips and projection_clips: none, or the bound of |c| or of the projected |h|, a scalar;
 //   h_masks: none, or what multiplies h in the product with the kernel;
 //   zoneout_c and zoneout_h: none, or the shares of c and h that stay as they were before the step;
-//   candidate_masks and c_masks: none, or what multiplies the candidate, and c before the step.
-// A mask or share is [T, B, N], or [B, N] for all steps. N is P for those of h, and H for the others.
+//   candidate_masks and c_masks: none, or what multiplies the candidate, and c before the step;
+//   start_c and start_h: none, or the states from which sequences start again;
+//   resets: none, or whether the state is replaced by a start before a step, [T, B].
+// A mask, share or start is [T, B, N], or [B, N] for all steps. N is P for those of h, and H for the others.
 // lengths: none, or one of [B].
 //
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
@@ -71,17 +73,19 @@ Status MergeSeries(InferenceContext* c, int series, int layers, int* next_input,
 // Merges the sizes of peepholes, projections, clips and series, which begin with input `first`, as far as they are
 // known before the kernels. Returns the index of the input after them.
 Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, Sizes* sizes) {
-  int peepholes, projections, cell_clips, projection_clips;
+  int peepholes, projections, cell_clips, projection_clips, resets;
   RETURN_IF_ERROR(c->GetAttr("number_of_peepholes", &peepholes));
   RETURN_IF_ERROR(c->GetAttr("number_of_projections", &projections));
   RETURN_IF_ERROR(c->GetAttr("number_of_cell_clips", &cell_clips));
   RETURN_IF_ERROR(c->GetAttr("number_of_projection_clips", &projection_clips));
+  RETURN_IF_ERROR(c->GetAttr("number_of_resets", &resets));
   const auto is_valid = [layers](int number, int per_layer) { return number == 0 || number == per_layer * layers; };
   if (!is_valid(peepholes, 3) || !is_valid(projections, 1) || !is_valid(cell_clips, 1) ||
-      !is_valid(projection_clips, 1) || projection_clips > projections) {
+      !is_valid(projection_clips, 1) || projection_clips > projections || !is_valid(resets, 1)) {
     return tensorflow::errors::InvalidArgument("StackedLstm: expected no extras or those of ", layers, " layers, got ",
                                                peepholes, " `peepholes`, ", projections, " `projections`, ", cell_clips,
-                                               " `cell_clips` and ", projection_clips, " `projection_clips`");
+                                               " `cell_clips`, ", projection_clips, " `projection_clips` and ",
+                                               resets, " `resets`");
   }
   for (int k = 0; k < peepholes; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[k / 3]}));
   for (int l = 0; l < projections; ++l) {
@@ -90,12 +94,13 @@ Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, 
   }
   for (int k = 0; k < cell_clips + projection_clips; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {}));
   for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(MergeSeries(c, k, layers, &first, sizes));
+  for (int l = 0; l < resets; ++l) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->steps, &sizes->batch}));
   *next_input = first;
   return Status();
 }
 
-// Merges the sizes of the inputs from x to the series. Returns the index of the first kernel, and of the input after the
-// series.
+// Merges the sizes of the inputs from x to the resets. Returns the index of the first kernel, and of the input after the
+// resets.
 Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int layers, lengths, kernels, biases;
   RETURN_IF_ERROR(c->GetAttr("layers", &layers));
@@ -164,7 +169,10 @@ REGISTER_OP("StackedLstmPack")
       .Input("zoneout_c: number_of_zoneout_c * T")               \
       .Input("zoneout_h: number_of_zoneout_h * T")               \
       .Input("candidate_masks: number_of_candidate_masks * T")   \
-      .Input("c_masks: number_of_c_masks * T")
+      .Input("c_masks: number_of_c_masks * T")                   \
+      .Input("start_c: number_of_start_c * T")                   \
+      .Input("start_h: number_of_start_h * T")                   \
+      .Input("resets: number_of_resets * bool")
 
 #define STACK_ATTRIBUTES                   \
   .Attr("T: {float, double}")              \
@@ -181,6 +189,9 @@ REGISTER_OP("StackedLstmPack")
       .Attr("number_of_zoneout_h: int >= 0 = 0")        \
       .Attr("number_of_candidate_masks: int >= 0 = 0")  \
       .Attr("number_of_c_masks: int >= 0 = 0")          \
+      .Attr("number_of_start_c: int >= 0 = 0")          \
+      .Attr("number_of_start_h: int >= 0 = 0")          \
+      .Attr("number_of_resets: int >= 0 = 0")           \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -222,7 +233,9 @@ STACK_INPUTS.Input("outputs: T")
     .Output("d_zoneout_c: number_of_zoneout_c * T")
     .Output("d_zoneout_h: number_of_zoneout_h * T")
     .Output("d_candidate_masks: number_of_candidate_masks * T")
-    .Output("d_c_masks: number_of_c_masks * T") STACK_ATTRIBUTES
+    .Output("d_c_masks: number_of_c_masks * T")
+    .Output("d_start_c: number_of_start_c * T")
+    .Output("d_start_h: number_of_start_h * T") STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;
@@ -238,12 +251,13 @@ STACK_INPUTS.Input("outputs: T")
           c->set_output(1 + first + l, c->Matrix(sizes.batch, *width));
         }
       }
-      int series;
+      int series, resets;
       RETURN_IF_ERROR(CountSeries(c, &series));
-      const int first_d_series = c->num_outputs() - series;
+      RETURN_IF_ERROR(c->GetAttr("number_of_resets", &resets));
+      const int first_d_series = c->num_outputs() - series, first_series = next_input - resets - series;
       for (int k = first_d_kernel; k < c->num_outputs(); ++k) {  // The clips are between the weights and the series.
         const bool is_weight = k < first_d_series;
-        c->set_output(k, c->input(is_weight ? first_kernel + k - first_d_kernel : next_input + k - c->num_outputs()));
+        c->set_output(k, c->input(is_weight ? first_kernel + k - first_d_kernel : first_series + k - first_d_series));
       }
       return Status();
     })

@@ -210,6 +210,7 @@ struct StackInputs {
         RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
       }
       for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(ReadSeries(k, series[k][l], &layer));
+      RETURN_IF_ERROR(ReadResets(resets[l], &layer));
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       layers.push_back(layer);
@@ -238,8 +239,8 @@ struct StackInputs {
   std::vector<Layer> layers;
   Tensor x;
   OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips,
-      all_series[kSeriesCount];
-  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips, series[kSeriesCount];
+      all_resets, all_series[kSeriesCount];
+  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips, resets, series[kSeriesCount];
   std::vector<int32_t> lengths;
 
  private:
@@ -252,7 +253,8 @@ struct StackInputs {
     } extras[] = {{"peepholes", 3, &all_peepholes, &peepholes},
                   {"projections", 1, &all_projections, &projections},
                   {"cell_clips", 1, &all_cell_clips, &cell_clips},
-                  {"projection_clips", 1, &all_projection_clips, &projection_clips}};
+                  {"projection_clips", 1, &all_projection_clips, &projection_clips},
+                  {"resets", 1, &all_resets, &resets}};
     for (const auto& extra : extras) {
       RETURN_IF_ERROR(context->input_list(extra.name, extra.list));
       RETURN_IF_ERROR(SplitByLayer(extra.name, *extra.list, c.size(), {0, extra.per_layer}, extra.ranges));
@@ -277,6 +279,18 @@ struct StackInputs {
     if (tensors[0].dims() == 2) return ExpectShape(name, tensors[0], {layer->batch, width});
     layer->extras.series[kind].stride = layer->batch * width;
     return ExpectShape(name, tensors[0], {layer->steps, layer->batch, width});
+  }
+
+  // Reads a layer's resets, if there are any. They need states to start from.
+  static Status ReadResets(const TensorRange& resets, Layer* layer) {
+    for (int kind : {kStartC, kStartH}) {
+      if (layer->extras.series[kind].exists == (resets.number > 0)) continue;
+      return InvalidArgument("StackedLstm: expected `resets`, `start_c` and `start_h`, or none of them");
+    }
+    if (resets.number == 0) return Status();
+    RETURN_IF_ERROR(ExpectShape("resets", resets[0], {layer->steps, layer->batch}));
+    layer->extras.resets = resets[0].flat<bool>().data();
+    return Status();
   }
 
   // Reads a layer's bound, if there is one.

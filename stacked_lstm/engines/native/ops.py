@@ -10,7 +10,7 @@ from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
-from stacked_lstm.equations import Extras, Noise
+from stacked_lstm.equations import Extras, Noise, Resets
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -33,10 +33,13 @@ class _Inputs(NamedTuple):
     zoneout_h: list[tf.Tensor]
     candidate_masks: list[tf.Tensor]
     c_masks: list[tf.Tensor]
+    start_c: list[tf.Tensor]
+    start_h: list[tf.Tensor]
+    resets: list[tf.Tensor]
 
 
 # The series of a layer, [T, B, N] or [B, N] for all steps; lstm.h says what they do.
-_SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") :]
+_SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 # The attributes with the sizes of the lists in `_Inputs`.
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
 
@@ -62,6 +65,7 @@ def forward(
         projections=sum(projections, []),
         cell_clips=_bounds([extra.cell_clip for extra in extras], x.dtype),
         projection_clips=_bounds([extra.projection_clip for extra in extras], x.dtype),
+        resets=[layer.resets.is_reset for layer in layers if layer.resets],
         packed=[ops.stacked_lstm_pack(kernels=k, projections=p) for k, p in zip(kernels, projections)],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
@@ -85,6 +89,8 @@ def _series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
         "zoneout_h": _share(noise.zoneout_h, h),
         "candidate_masks": noise.candidate,
         "c_masks": layer.c_masks,
+        "start_c": layer.resets and layer.resets.start.c,
+        "start_h": layer.resets and layer.resets.start.h,
     }
     return {name: tensor for name, tensor in series.items() if tensor is not None}
 
@@ -104,8 +110,8 @@ def signature(layer: Layer) -> tuple:
     functions = layer.activation.name, layer.recurrent_activation.name
     extras = [extra is not None for extra in layer.extras]
     noise = [part is not None for part in layer.noise or Noise()]
-    masks = [mask is not None for mask in (layer.h_masks, layer.c_masks)]
-    return (*functions, len(layer.kernels), len(layer.biases), *extras, *masks, *noise)
+    others = [part is not None for part in (layer.h_masks, layer.c_masks, layer.resets)]
+    return (*functions, len(layer.kernels), len(layer.biases), *extras, *noise, *others)
 
 
 def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
@@ -146,7 +152,8 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
     d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
     d_weights: list = sum(d_lists[: -len(_SERIES)], [])
     d_series: list = sum(d_lists[-len(_SERIES) :], [])
-    return [d_x, *d_c, *d_h] + [None] * len(inputs.lengths) + d_weights + d_clips + d_series + [None] * layers
+    d_lengths, d_rest = [None] * len(inputs.lengths), [None] * (len(inputs.resets) + layers)  # With packed weights.
+    return [d_x, *d_c, *d_h, *d_lengths, *d_weights, *d_clips, *d_series, *d_rest]
 
 
 tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights themselves, too, and has their gradients.
@@ -167,7 +174,7 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     primals = [inputs.x] + sum(lists, [])
     d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)
     d_lists = dict(zip(names, _split_like(lists, d_primals[1:])))
-    # Lengths, clips, outputs and cache have none.
+    # Lengths, clips, resets, outputs and cache have none.
     d_inputs = [d_lists.get(name, [None] * len(getattr(inputs, name))) for name in _Inputs._fields[1:]]
     return d_primals[:1] + sum(d_inputs, []) + [None, None] + d_upstream
 
@@ -188,10 +195,12 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):
-        kernels, biases, peepholes, projection, cell_clip, projection_clip, *tensors_of_series = (
+        kernels, biases, peepholes, projection, cell_clip, projection_clip, *series_and_resets = (
             tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count] for tensors in inputs[4:]
         )
-        h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask = (one[0] if one else None for one in tensors_of_series)
+        h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask, start_c, start_h, is_reset = (
+            tensors[0] if tensors else None for tensors in series_and_resets
+        )
         noise = Noise(h_mask, candidate_mask, zoneout_c, zoneout_h)
         rows, columns = kernels[0].shape.as_list()
         hidden_size = columns if len(kernels) == 4 else columns // 4
@@ -209,6 +218,7 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
                 c_masks=c_mask,
+                resets=None if is_reset is None else Resets(is_reset, LSTMState(start_c, start_h)),
                 noise=None if all(part is None for part in noise) else noise,
             )
         )

@@ -40,23 +40,29 @@ class SeriesGradients {
   }
 
   // Whether the gradients of the layer's series depend on the products of the first step.
-  bool NeedsFirstProduct() const { return series_.Has(kHMask) && arrays_.d_extras.series[kHMask]; }
+  bool NeedsFirstProduct() const {
+    return has_extras && (arrays_.d_extras.series[kHMask] || arrays_.d_extras.series[kStartH]);
+  }
 
-  // c_new: what the step computes, before zoneout. dc: the gradient of c after the step.
-  Parts OfNewC(int64_t t, int64_t b, int64_t panel, Vec<T> c_before, Vec<T> c_new, Vec<T> dc) const {
+  // c: as the step reads it. c_new: what the step computes, before zoneout. dc: the gradient of c after the step.
+  Parts OfNewC(int64_t t, int64_t b, int64_t panel, Vec<T> c, Vec<T> c_new, Vec<T> dc) const {
     if (!series_.Has(kZoneoutC)) return {dc, Vec<T>{}};
-    Add(kZoneoutC, t, b, panel, dc * (c_before - c_new));
+    Add(kZoneoutC, t, b, panel, dc * (c - c_new));
     const Vec<T> share = At(kZoneoutC, t, b, panel);
     return {(T(1) - share) * dc, share * dc};
   }
 
-  // The gradient of c after the step before. previous: that c. d_step: the gradient of c as the step reads it, from what
-  // the step computes. kept: as in `Parts`.
-  Vec<T> OfCBefore(int64_t t, int64_t b, int64_t panel, Vec<T> previous, Vec<T> d_step, Vec<T> kept) const {
-    const Vec<T> dc = series_.Has(kZoneoutC) ? d_step + kept : d_step;
-    if (!series_.Has(kCMask)) return dc;
-    Add(kCMask, t, b, panel, dc * previous);
-    return dc * At(kCMask, t, b, panel);
+  // The gradient of c after the step before. c_before: c before the step and its mask. d_step: the gradient of c as the
+  // step reads it, from what the step computes. kept: as in `Parts`.
+  Vec<T> OfCBefore(int64_t t, int64_t b, int64_t panel, Vec<T> c_before, Vec<T> d_step, Vec<T> kept) const {
+    Vec<T> dc = series_.Has(kZoneoutC) ? d_step + kept : d_step;
+    if (series_.Has(kCMask)) {
+      Add(kCMask, t, b, panel, dc * c_before);
+      dc *= At(kCMask, t, b, panel);
+    }
+    if (!series_.IsReset(t, b)) return dc;
+    Add(kStartC, t, b, panel, dc);
+    return Vec<T>{};
   }
 
   // d: the gradient of what multiplies the candidate.
@@ -74,10 +80,10 @@ class SeriesGradients {
     return (T(1) - share) * dh;
   }
 
-  // Turns the gradients of what the product of step t reads in the place of h into those of h before the step. dh: rows
-  // of `vectors` vectors, from vector `first` on, for sequences from b on.
+  // Turns the gradients of what the product of step t reads in the place of h into those of h after the step before. dh:
+  // rows of `vectors` vectors, from vector `first` on, for sequences from b on.
   void OfHBefore(int64_t t, int64_t b, int64_t rows, int64_t first, int64_t vectors, T* dh) const {
-    if (!series_.Has(kHMask) && !series_.Has(kZoneoutH)) return;
+    if (!series_.Has(kHMask) && !series_.Has(kZoneoutH) && !series_.HasResets()) return;
     for (int64_t k = 0; k < rows * vectors; ++k) {
       const int64_t sequence = b + k / vectors;
       if (t >= plan_.Length(sequence)) continue;  // dh is zero.
@@ -93,13 +99,16 @@ class SeriesGradients {
       Add(kHMask, t, b, vector, dh * HBefore(t, b, vector));
       dh *= At(kHMask, t, b, vector);
     }
-    return series_.Has(kZoneoutH) ? dh + Load(kept_dh_.At(b, vector)) : dh;
+    if (series_.Has(kZoneoutH)) dh += Load(kept_dh_.At(b, vector));
+    if (!series_.IsReset(t, b)) return dh;
+    Add(kStartH, t, b, vector, dh);
+    return Vec<T>{};
   }
 
   Vec<T> HBefore(int64_t t, int64_t b, int64_t vector) const {
     const int64_t width = layer_.outputs(), first = vector * kSize;
-    const T* const h = t > 0 ? arrays_.outputs + (t - 1) * layer_.batch * width : arrays_.h;
-    return LoadFirst(h + b * width + first, static_cast<int>(std::min(kSize, width - first)));
+    const T* const h = (t > 0 ? arrays_.outputs + (t - 1) * layer_.batch * width : arrays_.h) + b * width;
+    return LoadFirst(series_.RestartH(t, b, h) + first, static_cast<int>(std::min(kSize, width - first)));
   }
 
   // The numbers in a vector of a series: kSize, except in the last one.
