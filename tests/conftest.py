@@ -20,7 +20,7 @@ tf.disable_v2_behavior()
 
 from stacked_lstm.engines.cudnn import library as cudnn_library  # noqa: E402
 from stacked_lstm.engines.native import library  # noqa: E402
-from support import cudnn_in_numpy, sessions  # noqa: E402
+from support import cudnn_in_numpy, memory, sessions  # noqa: E402
 from support.native_ops import NEEDS_NATIVE  # noqa: E402
 from support.sets import EXHAUSTIVE, ONCE  # noqa: E402
 from support.versions import OLD  # noqa: E402
@@ -44,10 +44,14 @@ def pytest_runtest_setup(item):
         pytest.skip(f"no native engine here: {library.problem()}")
 
 
+def pytest_collection_finish():
+    memory.configure_collector()
+
+
 @pytest.fixture(autouse=True)
 def graph():
     """Every test has its own default graph, with a fixed seed."""
-    with tf.Graph().as_default() as new_graph:
+    with memory.custom_gradients_forgotten(), tf.Graph().as_default() as new_graph:
         tf.set_random_seed(7)
         yield new_graph
 

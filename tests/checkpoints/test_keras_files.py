@@ -4,8 +4,6 @@ import glob
 import itertools
 import json
 import os
-import subprocess
-import sys
 import zipfile
 
 import h5py
@@ -16,7 +14,7 @@ from stacked_lstm import checkpoints, layouts
 from stacked_lstm.checkpoints import files
 from stacked_lstm.compat import tf
 from support import keras_files_witness as witness
-from support import numeric, plain_lstm
+from support import numeric, plain_lstm, programs
 from support.checkpoint_files import GOLDEN, folder, names_of
 from support.random_networks import random_layers
 
@@ -113,7 +111,7 @@ def test_keras_loads_what_was_written(library, tmp_path):
             )
             inputs[name], expected[name] = expected_outputs(library, path, layers)
     np.savez(str(tmp_path / "inputs.npz"), **inputs)
-    subprocess.check_call([sys.executable, witness.__file__, LIBRARIES[library], str(tmp_path)])
+    programs.check([witness.__file__, LIBRARIES[library], tmp_path])
     assert len(expected) == 4 + (12 if library == "tf_keras" else 9)
     numeric.check_same(dict(np.load(str(tmp_path / "outputs.npz"))), expected, 1e-6)
 
@@ -322,7 +320,7 @@ WRAPPED = {
 @pytest.mark.parametrize("library", sorted(LIBRARIES))
 def test_what_wrappers_hide(library, tmp_path):
     """Keras saves the files. Plain layers compute what Keras computed; others must be selected by name."""
-    subprocess.check_call([sys.executable, witness.__file__, LIBRARIES[library], str(tmp_path), "save"])
+    programs.check([witness.__file__, LIBRARIES[library], tmp_path, "save"])
     golden = np.load(str(tmp_path / "wrapped.npz"))
     for name, suffix in itertools.product(WRAPPED, (".keras", ".h5")):
         path = str(tmp_path / (name + suffix))

@@ -1,15 +1,12 @@
 """Checkpoints of tf.train.Checkpoint and of Keras, which name variables by the attributes that lead to them."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints import files
 from stacked_lstm.compat import tf
-from support import numeric, plain_lstm
+from support import numeric, plain_lstm, programs
 from support.checkpoint_files import arrays_in, cell, names_of
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -78,7 +75,7 @@ np.savez(sys.argv[1] + "/golden.npz", x=x, y=model(x).numpy())
 @pytest.mark.skipif(tf.__version__.startswith("1."), reason="TensorFlow 1.15 can have no tf-keras")
 def test_keras(tmp_path):
     """What Keras computed with the weights that it saved."""
-    subprocess.check_call([sys.executable, "-c", KERAS, str(tmp_path)])
+    programs.check(["-c", KERAS, tmp_path])
     golden = np.load(str(tmp_path / "golden.npz"))
     for name in ("weights", "objects-1"):
         below, forward, backward = checkpoints.read(tmp_path / name).layers

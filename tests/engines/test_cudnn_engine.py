@@ -4,15 +4,12 @@ test_cudnn_buffer.py tests its buffer. test_conformance.py, test_engines.py and 
 share. test_gpu.py has the tests that need a GPU.
 """
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm, parity, rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
+from support import numeric, programs
 from support.cudnn_on_host import NEEDS_COMPILED_OP
 from support.native_ops import NEEDS_NATIVE
 from support.places import ANYWHERE
@@ -48,7 +45,7 @@ def test_cells(dtype, float32_tolerance, numpy_cudnn, session):
 
 @NEEDS_COMPILED_OP
 @ANYWHERE
-def test_projections(host_cudnn, session):
+def test_projections(host_cudnn, plain_session):
     """Two layers of one width are one op. First and second derivatives, too, against the graph engine."""
     random, results = np.random.RandomState(0), []
     x = tf.constant(random.standard_normal([3, 5, 2]))
@@ -62,10 +59,10 @@ def test_projections(host_cudnn, session):
         first = tf.gradients([tf.reduce_sum(tf.sin(part)) for part in [outputs] + tf.nest.flatten(state)], sources)
         second = tf.gradients([tf.reduce_sum(gradient**2) for gradient in first], sources)
         results.append([outputs, state, first, second])
-    projections = [op.inputs[1].shape.as_list() for op in ops("StackedLstmCudnn", session.graph)]
+    projections = [op.inputs[1].shape.as_list() for op in ops("StackedLstmCudnn", plain_session.graph)]
     assert projections[:3] == [[2, 3, 4], [1, 3, 5], [1, 3, 1]]
-    session.run([v.assign(random.standard_normal(v.shape.as_list())) for v in cell.variables])
-    for found, expected in zip(*[tf.nest.flatten(result) for result in session.run(results)]):
+    plain_session.run([v.assign(random.standard_normal(v.shape.as_list())) for v in cell.variables])
+    for found, expected in zip(*[tf.nest.flatten(result) for result in plain_session.run(results)]):
         assert found.shape == expected.shape and numeric.relative_difference(found, expected) < 1e-12
 
 
@@ -326,6 +323,5 @@ def test_gradients_of_an_imported_graph_need_the_engines(tmp_path):
     tf.identity(outputs, name="outputs")
     path = str(tmp_path / "model.meta")
     tf.train.export_meta_graph(path)
-    command = [sys.executable, "-c", GRADIENTS_OF_AN_IMPORTED_GRAPH, path]
-    result = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    assert result.stdout.decode().splitlines() == ["LookupError", "[2, 3, 4]"]
+    printed = programs.check(["-c", GRADIENTS_OF_AN_IMPORTED_GRAPH, path])
+    assert printed.decode().splitlines() == ["LookupError", "[2, 3, 4]"]

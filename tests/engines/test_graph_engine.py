@@ -3,6 +3,8 @@
 test_engines.py has the tests of every engine.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow
@@ -13,6 +15,7 @@ from stacked_lstm.engines import graph as graph_engine
 from stacked_lstm.layer import Layer
 from support import numeric
 from support.derivatives import Problem
+from support.sets import some
 from support.versions import OLD
 
 
@@ -75,8 +78,16 @@ def in_jit_scope(step, x):
 
 
 @pytest.mark.skipif(OLD, reason="TensorFlow 1.15 is built without XLA")
-@pytest.mark.parametrize("lengths", [None, [5, 3]])
-@pytest.mark.parametrize("way", sorted(WAYS))
+@pytest.mark.parametrize(
+    "way, lengths, control_flow",
+    some(
+        [("compile", None, "control_flow_v1"), ("compile", (5, 3), "control_flow_v2")]
+        + [("jit_scope", None, "control_flow_v2"), ("jit_scope", (5, 3), "control_flow_v1")]
+        + [("tf.function", None, "control_flow_v1"), ("tf.function", (5, 3), "control_flow_v2")],
+        list(itertools.product(sorted(WAYS), [None, (5, 3)], ["control_flow_v1", "control_flow_v2"])),
+    ),
+    indirect=["control_flow"],
+)
 def test_training_in_xla(way, lengths, control_flow, session):
     """XLA compiles a stack and its gradients if the number of steps is known. Compared with NumPy."""
     x = np.random.RandomState(0).standard_normal([2, 5, 3])

@@ -19,7 +19,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.compilation import cache_folder, compiler
 from stacked_lstm.engines import op_library
 from stacked_lstm.engines.native import __main__, library
-from support import native_ops
+from support import native_ops, programs
 from support.sets import ONCE
 
 
@@ -481,7 +481,7 @@ def test_imported_graphs(session, tmp_path):
     (tmp_path / "frozen.pb").write_bytes(frozen.SerializeToString())
     values = np.random.RandomState(0).standard_normal([2, 3, 4])
     np.savez(str(tmp_path / "expected.npz"), *session.run(expected, {x: values}), x=values)
-    subprocess.run([sys.executable, "-c", IMPORTS % {"directory": str(tmp_path)}], check=True)
+    programs.check(["-c", IMPORTS % {"directory": str(tmp_path)}])
 
 
 IMPORTS = """

@@ -4,8 +4,6 @@ support/keras_witness.py runs each of them in a process of its own.
 """
 
 import functools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, layouts
 from stacked_lstm.compat import tf
 from support import keras_witness as witness
-from support import numeric, sessions
+from support import numeric, programs, sessions
 from support.random_networks import random_layers
 
 pytestmark = pytest.mark.skipif(
@@ -81,12 +79,8 @@ def keras(tmp_path_factory):
     arrays.update({"bidirectional/" + name: value for name, value in TWO_GIVEN.items()})
     found, given = {}, str(folder / "given.npz")
     np.savez(given, **arrays)
-    processes = {
-        library: subprocess.Popen([sys.executable, witness.__file__, library, given, str(folder / library) + ".npz"])
-        for library in LIBRARIES
-    }
-    for library, process in processes.items():
-        assert process.wait() == 0, library
+    for library in LIBRARIES:
+        programs.check([witness.__file__, library, given, str(folder / library) + ".npz"])
         found[library] = {}
         for key, value in np.load(str(folder / library) + ".npz").items():
             case, name = key.split("/")

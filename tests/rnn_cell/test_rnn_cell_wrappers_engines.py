@@ -218,22 +218,28 @@ def test_static_rnn(name, lengths):
 
 
 @pytest.mark.parametrize(
-    "name, engine",
+    "name, engine, lengths",
     some(
-        [("packed stack", "graph"), ("variational, fed", "native"), ("residual around variational", "native")]
-        + [("variational projection", "graph"), ("variational states of a stack", "native")]
-        + [("variational states of coupled cells", "graph")],
-        [(name, engine) for name in CELLS for engine in ("graph", "native") if engine in ("graph", CELLS[name][1])],
-        oldest=[("residual around variational", "native")],
+        [("packed stack", "graph", LENGTHS), ("variational projection", "graph", None)]
+        + [("variational states of coupled cells", "graph", LENGTHS), ("variational, fed", "native", None)]
+        + [("residual around variational", "native", LENGTHS), ("variational states of a stack", "native", LENGTHS)]
+        + [("variational states of a stack", "native", None)],
+        [
+            (name, engine, lengths)
+            for name in CELLS
+            for engine in ("graph", "native")
+            if engine in ("graph", CELLS[name][1])
+            for lengths in (LENGTHS, None)
+        ],
+        oldest=[("residual around variational", "native", LENGTHS)],
     ),
 )
-def test_second_derivatives(name, engine):
+def test_second_derivatives(name, engine, lengths):
     if engine == "native" != auto_engine():
         pytest.skip("no native engine here")
     tf.enable_control_flow_v2()
     try:
-        compare(name, engine, LENGTHS)
-        compare(name, engine, None)
+        compare(name, engine, lengths)
     finally:
         tf.disable_control_flow_v2()
 

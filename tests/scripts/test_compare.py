@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -219,7 +218,7 @@ compare.run()
 """
     small = SMALL + ["--engine=graph", "--peer=all"]
     environment = dict(os.environ, PYTHONPATH=ROOT)
-    result = subprocess.run([sys.executable, "-c", program] + small, capture_output=True, env=environment, cwd=tmp_path)
+    result = programs.run(["-c", program, *small], env=environment, cwd=tmp_path)
     printed = result.stdout.decode()
     assert result.returncode == 0, result.stderr.decode()
     check_report((0, printed, ""), r"graph \(asked for by name\)", ["dynamic_rnn", "numpy"])

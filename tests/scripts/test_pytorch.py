@@ -35,8 +35,8 @@ def check_numbers(comparison, session, batch, tolerance):
 @NEEDS_TORCH
 @pytest.mark.parametrize("initial_state, lengths, time_major", LAYOUTS)
 def test_numbers(initial_state, lengths, time_major, plain_session):
-    """Two layers of one width, which are one module, and layers of other widths; before and after training."""
-    setup = parity.Setup([4, 4, 6, 3], 5, 2, initial_state, lengths, time_major, "float64")
+    """Two layers of one width, which are one module, and one of another width; before and after training."""
+    setup = parity.Setup([4, 4, 3], 5, 2, initial_state, lengths, time_major, "float64")
     comparison = compared(setup, plain_session, learning_rate=0.1)
     batches = [parity.random_batch(setup, 5, 7, seed) for seed in range(4)]
     check_numbers(comparison, plain_session, batches[0], 1e-12)

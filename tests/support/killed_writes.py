@@ -57,6 +57,8 @@ def state_of(path, format):
 
 
 def main(folder, name, format, is_first):
+    if name.endswith(".ckpt"):
+        import tensorflow  # noqa: F401  Once, not in each child.
     library, results, event = ctypes.CDLL(None), [], 0
     start, path = os.path.join(folder, "start"), os.path.join(folder, "work", name)
     os.mkdir(start)

@@ -51,6 +51,13 @@ def run(arguments, cwd=None, env=None, stdin=os.devnull, stdout=None):
     return subprocess.CompletedProcess(arguments, status, *printed)
 
 
+def check(arguments, **options):
+    """Like `run`, but returns what the program printed; fails with its errors, unless its exit status is 0."""
+    result = run(arguments, **options)
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout
+
+
 def _run_alone(arguments, cwd, env, stdin, stdout):
     """`run` without the process that forks."""
     with contextlib.ExitStack() as files:
