@@ -83,10 +83,11 @@ class SeriesGradients {
   // Turns the gradients of what the product of step t reads in the place of h into those of h after the step before. dh:
   // rows of `vectors` vectors, from vector `first` on, for sequences from b on.
   void OfHBefore(int64_t t, int64_t b, int64_t rows, int64_t first, int64_t vectors, T* dh) const {
-    if (!series_.Has(kHMask) && !series_.Has(kZoneoutH) && !series_.HasResets()) return;
+    const bool all = series_.Has(kHMask) || series_.Has(kZoneoutH);
+    if (!all && !series_.HasResets()) return;
     for (int64_t k = 0; k < rows * vectors; ++k) {
       const int64_t sequence = b + k / vectors;
-      if (t >= plan_.Length(sequence)) continue;  // dh is zero.
+      if (t >= plan_.Length(sequence) || !(all || series_.IsReset(t, sequence))) continue;  // dh is zero, or stays.
       Store(dh + k * kSize, OfHBefore(t, sequence, first + k % vectors, Load(dh + k * kSize)));
     }
   }
