@@ -79,8 +79,8 @@ def test_sequences_one_by_one(initial_state, time_major, general_engine, plain_s
 )
 def test_nothing_leaks_not_even_nan(engine, options, plain_session):
     """Rows are reset at different steps; with options, too. What is before a reset is NaN."""
-    lstm = StackedLSTM([3, 3], engine=engine, **options)
-    x = np.random.RandomState(0).standard_normal([3, 6, 2]).astype(np.float32)
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, engine=engine, **options)
+    x = np.random.RandomState(0).standard_normal([3, 6, 2])
     resets, clean = np.zeros([3, 6], bool), x.copy()
     x[0, :2], x[1, :4] = np.nan, np.nan
     resets[0, 2] = resets[1, 4] = True
@@ -90,7 +90,7 @@ def test_nothing_leaks_not_even_nan(engine, options, plain_session):
     actual, expected = plain_session.run([outputs, later])
     assert np.all(np.isnan(actual[0, :2])) and np.all(np.isfinite(actual[0, 2:])) and np.all(np.isfinite(actual[2]))
     assert np.all(np.isfinite(actual[1, 4:]))
-    assert numeric.relative_difference(actual[0, 2:], expected[0]) < 1e-6
+    assert numeric.relative_difference(actual[0, 2:], expected[0]) < 1e-12
 
 
 @pytest.mark.parametrize(
