@@ -82,10 +82,10 @@ def test_values_and_derivatives_with_dropout_on_h(general_engine, lengths, contr
 
 
 @pytest.mark.parametrize("states", ["c", "hc"])
-def test_values_and_derivatives_with_dropout_on_c(states, plain_session):
-    tf.enable_control_flow_v2()  # TensorFlow differentiates the loop. It has second derivatives here only.
+def test_values_and_derivatives_with_dropout_on_c(general_engine, states, plain_session):
+    tf.enable_control_flow_v2()  # TensorFlow differentiates the loop of graph. It has second derivatives here only.
     try:
-        check_derivatives("graph", plain_session, states, [3, 2, 0])
+        check_derivatives(general_engine, plain_session, states, [3, 2, 0])
     finally:
         tf.disable_control_flow_v2()
 
