@@ -66,7 +66,9 @@ setup(
     package_data={
         "": ["*.md"],
         "stacked_lstm": ["py.typed"],
-        "stacked_lstm.engines.native": ["*.cc", "*.h"],  # Compiled where they are used.
+        # Compiled where they are used.
+        "stacked_lstm.engines.cudnn": ["*.cc", "*.h"],
+        "stacked_lstm.engines.native": ["*.cc", "*.h"],
     },
     entry_points={
         "console_scripts": [

@@ -30,11 +30,13 @@ to 24 input hours) and two plots of one week of forecasts: after 1 and after 48 
 
 --ablate_dropout trains titles with each kind of dropout alone and with five seeds, from --seed on. Each run has a
 directory in --train_dir, which is runs/titles-dropout by default. The command also writes ablation.csv and dropout.png.
+
 With --job_name, the process is a part of a cluster: a parameter server (ps), which holds variables, or a worker, which
 computes. Worker 0 is the chief: it evaluates, writes --train_dir and prints the last line. --job_name=evaluator
 evaluates each checkpoint in --train_dir. All processes need the same flags, except --job_name and --task_index. The
 environment variable TF_CONFIG can replace the flags of the cluster. If a process was killed, start it again with the
-same command. --replicas trains on several devices of one process.
+same command. --replicas trains on several devices of one process. --horovod trains with the processes that horovodrun
+has started.
 
 The exit status is 0 after success, 1 if the loss became infinite or NaN, 2 if the flags, the data or the environment do
 not allow a run, and 130 after an interrupt.

@@ -11,12 +11,14 @@ pytest.register_assert_rewrite("support")
 # TensorFlow reads it when it first uses a GPU. Programs that tests start need some of the memory.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
+from stacked_lstm import compat  # noqa: E402
 from stacked_lstm.compat import tf  # noqa: E402
 
 os.environ.pop("STACKED_LSTM_ENGINE", None)  # Tests expect the default meaning of "auto".
 
 tf.disable_v2_behavior()
 
+from stacked_lstm.engines.cudnn import library as cudnn_library  # noqa: E402
 from stacked_lstm.engines.native import library  # noqa: E402
 from support import cudnn_in_numpy, memory, sessions  # noqa: E402
 from support.native_ops import NEEDS_NATIVE  # noqa: E402
@@ -89,6 +91,21 @@ def numpy_cudnn(place, monkeypatch):
     """Replaces cuDNN by NumPy, except on a GPU."""
     if place == "cpu":
         cudnn_in_numpy.install(monkeypatch)
+
+
+@pytest.fixture
+def host_cudnn(place, no_compiled_op_without_a_gpu, monkeypatch):
+    """Runs the compiled op for cuDNN on the CPU, except on a GPU; see support/cudnn_on_host.py."""
+    from support import cudnn_on_host
+
+    return cudnn_on_host.install(monkeypatch) if place == "cpu" else None
+
+
+@pytest.fixture(autouse=True)
+def no_compiled_op_without_a_gpu(monkeypatch):
+    """Without a GPU, the real op for cuDNN is not built, also if a test makes TensorFlow see GPUs."""
+    if not compat.gpu_visible():
+        monkeypatch.setattr(cudnn_library, "problem", lambda: "there is no GPU in these tests")
 
 
 @pytest.fixture(autouse=True)

@@ -67,6 +67,7 @@ PEERS = {peer.column or name: peer for name, peer in peers.PEERS.items() if peer
 CONTESTANTS = dict(
     [(name, _engine(name)) for name in choices.ENGINES if name != "auto"]
     + [
+        ("graph_xla", Contestant("tensorflow", "benchmarking.graphs:xla_step", ("graph",))),
         ("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step")),
         ("predictor", Contestant("numpy", "benchmarking.predictor:step", modes=("inference",), devices=("CPU",))),
     ]

@@ -19,22 +19,37 @@ from stacked_lstm.compat import tf
 POOL, CALLER = 0, -1  # Values of inter_op_parallelism_threads: TensorFlow's threads, or the caller's.
 
 
-@fastest_setting(POOL, CALLER)
-def graph_step(
-    build: Callable[[tf.Tensor, Shape], tf.Tensor], shape: Shape, x: np.ndarray, mode: str, device: str, threads: int
-) -> Callable[[], Any]:
+def graph_step(build: Callable[[tf.Tensor, Shape], tf.Tensor], *arguments: Any) -> Callable[[], Any]:
     """A step of a graph; `build` makes the outputs from a placeholder [T, B, I]."""
+
+    def compute(inputs: tf.Tensor, shape: Shape, mode: str) -> Any:
+        outputs = build(inputs, shape)
+        return _gradients(outputs) if mode == "training" else outputs
+
+    return _session_step(compute, *arguments)
+
+
+@fastest_setting(POOL, CALLER)
+def _session_step(
+    compute: Callable[[tf.Tensor, Shape, str], Any], shape: Shape, x: np.ndarray, mode: str, device: str, threads: int
+) -> Callable[[], Any]:
+    """A step of a graph; `compute` makes the outputs or, in training, the gradients of the trainable variables."""
     prepare(device)
     with tf.Graph().as_default(), tf.device(f"/{device}:0"):
         inputs = tf.placeholder(x.dtype, [None, None, shape.input_size])
-        fetch = build(inputs, shape)
+        fetch = compute(inputs, shape, mode)
         if mode == "training":
-            fetch = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(fetch)))
+            pairs = zip(fetch, tf.trainable_variables())
+            fetch = tf.train.GradientDescentOptimizer(0.1).apply_gradients(pairs)
         session = new_session(threads, device)
         session.run(tf.global_variables_initializer())
         if mode == "inference":
             session, inputs, fetch = _freeze(session, threads, device, inputs, fetch)
     return functools.partial(session.make_callable(fetch, [inputs]), x)
+
+
+def _gradients(outputs: tf.Tensor) -> list[tf.Tensor]:
+    return tf.gradients(tf.reduce_mean(tf.square(outputs)), tf.trainable_variables())
 
 
 def prepare(device: str) -> None:
@@ -76,6 +91,24 @@ def engine_step(engine: str, *arguments: Any) -> Callable[[], Any]:
         return lstm(inputs, time_major=True)[0]
 
     return graph_step(build, *arguments)
+
+
+def xla_step(engine: str, *arguments: Any) -> Callable[[], Any]:
+    """StackedLSTM with one of its engines, compiled by XLA for the sizes of the shape."""
+
+    def compute(inputs: tf.Tensor, shape: Shape, mode: str) -> Any:
+        lstm = StackedLSTM([shape.hidden_size] * shape.layers, engine=engine, dtype=inputs.dtype)
+        lstm.build(shape.input_size)
+        inputs.set_shape([shape.steps, shape.batch, None])
+
+        def compiled(x: tf.Tensor) -> list[tf.Tensor]:
+            outputs, _ = lstm(x, time_major=True)
+            return _gradients(outputs) if mode == "training" else [outputs]
+
+        results = tf.xla.experimental.compile(compiled, [inputs])
+        return results if mode == "training" else results[0]
+
+    return _session_step(compute, *arguments)
 
 
 def rnn_cell_step(*arguments: Any) -> Callable[[], Any]:

@@ -47,6 +47,9 @@ OPTIONS = (
            "Share each batch between this number of GPUs, or of CPU devices without a GPU (default: one device).",
            _COUNT, trains="training.replicas"),
     *cluster.OPTIONS,
+    Option("boolean", "horovod", False,
+           "Share each batch between the processes that horovodrun has started. This needs the package horovod.",
+           trains="training.ranks"),
 )  # fmt: skip
 
 _VALIDATORS = {

@@ -103,13 +103,16 @@ def resolve(name: str, function: str, stepwise: bool = False) -> Request:
     return Request(name, source)
 
 
-def choose(request: Request, layers: Sequence[Layer], function: str) -> tuple[Engine, EngineUsed]:
+def choose(
+    request: Request, layers: Sequence[Layer], function: str, has_lengths: bool = False
+) -> tuple[Engine, EngineUsed]:
     """Chooses the engine that runs layers at the place where new ops go.
 
     Args:
       request: a `Request`, not for "stepwise".
       layers: list of `Layer`.
       function: str, the name of the caller, for messages.
+      has_lengths: bool, whether the sequences have lengths. Default False.
 
     Returns:
       (`Engine`, `EngineUsed`). For "auto" that is the first of `ENGINES` that has no objection.
@@ -126,7 +129,7 @@ def choose(request: Request, layers: Sequence[Layer], function: str) -> tuple[En
       >>> used.name, used.reason
       ('graph', 'not cudnn: it computes in float16 and float32 and float64, not in bfloat16; not native: ...')
     """
-    place = Place()
+    place = Place(has_lengths)
     if request.name != AUTO:
         engine = ENGINES[request.name]
         problem = engine.problem(layers, place)
@@ -197,7 +200,7 @@ def run(
     axes, uses = x.shape[:2], []
 
     def run_layers(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any]) -> tuple[tf.Tensor, list[LSTMState]]:
-        engine, used = choose(request, layers, function)
+        engine, used = choose(request, layers, function, lengths is not None)
         uses.append(used)
         h, finals = recurrent_dropout.run(engine.run_layers, layers, x, states, lengths, starts_from_zeros)
         h.set_shape(axes.concatenate([layers[-1].output_size]))

@@ -1,4 +1,4 @@
-"""`Place`: the device, GPU, process and function in which new ops will run."""
+"""`Place`: the device, GPU, process and function in which new ops will run, and whether sequences have lengths."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ class Place:
 
     Each fact is looked up when a condition first asks for it, and then kept. To look for a GPU starts CUDA in this
     process, which must not happen unless a condition needs to know.
+
+    Attributes:
+      has_lengths: whether the sequences have lengths.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, has_lengths: bool = False) -> None:
+        self.has_lengths = has_lengths
         self._facts: dict[Callable, Any] = {}
 
     def _fact(self, look_up: Callable) -> Any:

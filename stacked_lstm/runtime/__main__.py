@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from stacked_lstm.compilation.compiler import BuildError
+from stacked_lstm.compilation import ahead_of_time
 from stacked_lstm.runtime import kernels
 
 
 def main() -> int:
     """Returns the exit status: 0 if the library is there and can be loaded, else 1."""
-    try:
-        path, is_new = kernels.LIBRARY.find_or_build()
-        kernels.functions()
-    except BuildError as error:
-        print(f"the kernels of stacked_lstm.runtime are not available: {error}", file=sys.stderr)
-        return 1
-    print(f"{'built' if is_new else 'found'} {path}")
-    return 0
+    return ahead_of_time.build(kernels.LIBRARY, kernels.functions)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def toolchain() -> compiler.Toolchain:
 
 LIBRARY = Library(
     name="predictor",
-    title="the kernels of stacked_lstm.runtime",
+    title="the predictor of stacked_lstm.runtime",
     variable="STACKED_LSTM_RUNTIME_LIBRARY",
     directory=os.path.join(_PACKAGE, "engines", "native"),
     sources=("forward.cc", "layout.cc", "pack.cc", "predictor.cc"),
@@ -53,7 +53,7 @@ def functions() -> dict[str, Any]:
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
-        raise BuildError(f"the kernels of stacked_lstm.runtime cannot be loaded: {error}") from error
+        raise BuildError(f"{LIBRARY.title} cannot be loaded: {error}") from error
     table = {}
     for name, (result, arguments) in _SIGNATURES.items():
         table[name] = getattr(library, f"stacked_lstm_predictor_{name}")

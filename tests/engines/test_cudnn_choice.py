@@ -42,9 +42,9 @@ CONDITIONS = {
     "no_mask_on_h": "there is ",  # test_options.py, test_dropout_on_states
     "without_norm_and_noise": "there is layer normalization",  # tests/core/test_options.py
     "extras": "it ",
-    "_narrow_projections": "cuDNN's projection has fewer columns than there are units",
     "device": "the device is ",
     "_not_rocm": "AMD's library arranges weights in another way",
+    "_projections": "a projection needs the package's op for cuDNN, and ",
     "in_this_process": "and what that process can run is not known here",
     "outside_of_functions": "XLA may compile what is inside functions",
     "_with_cuda": "this TensorFlow is built without CUDA",
@@ -109,6 +109,10 @@ def test_activations(option, value, words):
         (
             lambda: rnn_cell.LSTMCell(3, num_proj=3),
             "cuDNN's projection has fewer columns than there are units, and this one goes from 3 units to 3",
+        ),
+        (
+            lambda: rnn_cell.LSTMCell(3, num_proj=2),
+            "a projection needs the package's op for cuDNN, and there is no GPU",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm, parity, rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric, programs
+from support.cudnn_on_host import NEEDS_COMPILED_OP
 from support.native_ops import NEEDS_NATIVE
 from support.places import ANYWHERE
 from support.sessions import plain_session
@@ -42,9 +43,9 @@ def test_cells(dtype, float32_tolerance, numpy_cudnn, session):
         assert numeric.relative_difference(found, expected) < {"float32": float32_tolerance, "float64": 1e-14}[dtype]
 
 
+@NEEDS_COMPILED_OP
 @ANYWHERE
-@pytest.mark.parametrize("lengths", [None, [5, 0, 3]])
-def test_projections(lengths, numpy_cudnn, plain_session):
+def test_projections(host_cudnn, plain_session):
     """Two layers of one width are one op. First and second derivatives, too, against the graph engine."""
     random, results = np.random.RandomState(0), []
     x = tf.constant(random.standard_normal([3, 5, 2]))
@@ -52,15 +53,26 @@ def test_projections(lengths, numpy_cudnn, plain_session):
     cell = rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(units, num_proj=width) for units, width in sizes])
     start = tf.nest.map_structure(lambda n: tf.constant(random.standard_normal([3, n])), cell.state_size)
     for engine in ("cudnn", "graph"):
-        outputs, state = rnn_cell.dynamic_rnn(cell, x, lengths, initial_state=start, engine=engine)
+        outputs, state = rnn_cell.dynamic_rnn(cell, x, initial_state=start, engine=engine)
         assert rnn_cell.engine_used(outputs).name == engine
         sources = [x] + tf.nest.flatten(start) + cell.variables
         first = tf.gradients([tf.reduce_sum(tf.sin(part)) for part in [outputs] + tf.nest.flatten(state)], sources)
         second = tf.gradients([tf.reduce_sum(gradient**2) for gradient in first], sources)
         results.append([outputs, state, first, second])
+    projections = [op.inputs[1].shape.as_list() for op in ops("StackedLstmCudnn", plain_session.graph)]
+    assert projections[:3] == [[2, 3, 4], [1, 3, 5], [1, 3, 1]]
     plain_session.run([v.assign(random.standard_normal(v.shape.as_list())) for v in cell.variables])
     for found, expected in zip(*[tf.nest.flatten(result) for result in plain_session.run(results)]):
         assert found.shape == expected.shape and numeric.relative_difference(found, expected) < 1e-12
+
+
+@NEEDS_COMPILED_OP
+def test_projections_with_lengths(host_cudnn, graph):
+    """TensorFlow's op fails on them. "auto" takes another engine."""
+    cell = rnn_cell.LSTMCell(5, num_proj=4)
+    outputs, _ = rnn_cell.dynamic_rnn(cell, tf.zeros([2, 3, 2]), [3, 1], dtype=tf.float32)
+    name, reason = rnn_cell.engine_used(outputs)
+    assert name != "cudnn" and "a projection needs the package's op for cuDNN, and that takes no lengths" in reason
 
 
 # The ops.
@@ -109,19 +121,6 @@ def test_ops_and_their_gradients(hidden_sizes, calls, dtype, graph):
     for backward_op, forward_op in zip(reversed(backward), forward):
         assert list(backward_op.inputs)[:5] == list(forward_op.inputs)
         assert list(backward_op.inputs)[11:] == list(forward_op.outputs)[3:]
-
-
-def test_projection_in_ops(graph):
-    """The real ops, whose shapes TensorFlow knows."""
-    x = tf.placeholder(tf.float32, [7, 3, 2])
-    cell = rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(5, num_proj=4), rnn_cell.LSTMCell(5, num_proj=4)])
-    outputs, state = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32, time_major=True, engine="cudnn")
-    assert outputs.shape.as_list() == [7, 3, 4] and state[1].c.shape.as_list() == [3, 5]
-    gradients = tf.gradients(outputs, cell.trainable_weights)
-    assert [g.shape.as_list() for g in gradients] == [v.shape.as_list() for v in cell.trainable_weights]
-    (forward,), (backward,) = ops("CudnnRNNV3", graph), ops("CudnnRNNBackpropV3", graph)
-    assert forward.get_attr("num_proj") == backward.get_attr("num_proj") == 4
-    assert forward.inputs[3].shape.as_list() == [4 * 5 * (2 + 4 + 4 + 4) + 2 * 4 * 5 + 2 * 8 * 5]
 
 
 def test_each_gradient_has_its_own_reserve_space(graph):

@@ -282,7 +282,7 @@ def test_what_is_asked_last(monkeypatch, caplog):
     words = CONDITIONS["_compiled"]
     monkeypatch.setattr(tf.config.experimental, "get_visible_devices", lambda kind: queries.append(kind) or [])
     monkeypatch.setattr(library, "problem", lambda: queries.append("library") or words)
-    monkeypatch.setattr(library, "_loaded", {})
+    monkeypatch.setattr(library.OPS, "_loaded", {})
     for k, options in enumerate([{"dtype": tf.bfloat16}, {"activation": tf.nn.softmax}]):
         assert choice(name=f"stack_{k}", **options).name == "graph"
     for device in ("/job:worker/device:GPU:0", "/job:worker/device:CPU:0"):

@@ -9,6 +9,7 @@ import pytest
 from stacked_lstm import StackedLSTM, parity
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
+from stacked_lstm.engines.cudnn import compiled_op, library
 from support import numeric, tiny_runs
 from support.derivatives import STACKS, Problem
 from support.peers import compared, differences
@@ -134,3 +135,43 @@ def test_training(task, engine, tmp_path, capsys):
     final = tiny_runs.run(TASKS[task](tmp_path), engine=engine)
     assert f"engine {engine} (asked for by name)" in capsys.readouterr().out
     assert all(np.isfinite(value) for value in final.values() if isinstance(value, float))
+
+
+# The compiled op.
+
+
+@pytest.mark.parametrize("hidden_size", [64, 200, 650])
+@pytest.mark.parametrize("algorithm", compiled_op.ALGORITHMS)
+def test_algorithms(algorithm, hidden_size, monkeypatch, session):
+    """Outputs, states and gradients against the graph engine, with each algorithm; float32 and float16."""
+    if algorithm == "persistent_few_units" and hidden_size > 128:
+        pytest.skip("cuDNN's algorithm for few units takes up to 128")
+    monkeypatch.setenv(compiled_op.ENVIRONMENT_VARIABLE, algorithm)
+    x, results = np.random.RandomState(0).standard_normal([20, 12, 16]), []
+    for name, dtype in (("cudnn", tf.float32), ("cudnn", tf.float16), ("graph", tf.float32)):
+        lstm = StackedLSTM(
+            [hidden_size] * 2, engine=name, dtype=dtype, initial_state="projected", name=name + dtype.name
+        )
+        outputs, (_, state) = lstm(tf.constant(x, dtype), time_major=True)
+        loss = tf.reduce_sum(tf.sin(outputs)) / 20 + tf.reduce_sum(state.c**2)  # In float16, means vanish.
+        results.append((lstm, [outputs, *state] + tf.gradients(loss, lstm.variables)))
+    kinds = {op.type for op in session.graph.get_operations()}
+    assert ("StackedLstmCudnn" in kinds) == (algorithm != compiled_op.TENSORFLOW)
+    session.run(tf.global_variables_initializer())
+    for lstm, _ in results[1:]:
+        for variable, source in zip(lstm.variables, results[0][0].variables):
+            session.run(variable.assign(tf.cast(source, variable.dtype.base_dtype)))
+    single, half, expected = session.run([values for _, values in results])
+    assert max(map(numeric.relative_difference, single, expected)) < parity.TOLERANCES["float32"]
+    assert max(map(numeric.relative_difference, [part.astype(np.float64) for part in half], expected)) < 2e-2
+
+
+def test_fastest_algorithm(monkeypatch, session):
+    """Few units: each algorithm ran once, and the one for few units is the fastest."""
+    monkeypatch.setenv(compiled_op.ENVIRONMENT_VARIABLE, compiled_op.FASTEST)
+    lstm = StackedLSTM([32, 32], engine="cudnn")
+    outputs, _ = lstm(tf.zeros([50, 31, 32]), time_major=True)
+    session.run(tf.global_variables_initializer())
+    session.run(outputs)
+    (line,) = [line for line in library.choices().splitlines() if line.startswith("float32 50,31,32,32,2: ")]
+    assert line.split(": ")[1].startswith("persistent_few_units") and line.count(" ms") == 4

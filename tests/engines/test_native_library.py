@@ -17,6 +17,7 @@ import stacked_lstm
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
 from stacked_lstm.compilation import cache_folder, compiler
+from stacked_lstm.engines import op_library
 from stacked_lstm.engines.native import __main__, library
 from support import native_ops, programs
 from support.sets import ONCE
@@ -25,7 +26,7 @@ from support.sets import ONCE
 @pytest.fixture
 def new_cache(monkeypatch, tmp_path):
     """The path of an empty cache, in a process that has not loaded the library."""
-    monkeypatch.setattr(library, "_loaded", {})
+    monkeypatch.setattr(library.OPS, "_loaded", {})
     monkeypatch.delenv(library.LIBRARY_VARIABLE, raising=False)
     monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
@@ -81,7 +82,7 @@ def test_damaged_files_are_built_again(damage, fake_compiler):
     "change", ["command", "version", "libraries", "processor", "compile_flags", "kernel_flags", "source"]
 )
 def test_another_key_is_another_file(change, fake_compiler):
-    tools = library.toolchain()
+    tools = op_library.toolchain()
     before = library.LIBRARY.cache_path(tools)
     changed = library.LIBRARY
     if change == "source":
@@ -113,7 +114,7 @@ def test_no_compiler(new_cache, monkeypatch):
     assert "the environment variable CXX names no compiler that can be found: '/nowhere/compiler'" in problem()
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", str(new_cache))
-    library._loaded.clear()
+    library.OPS.forget()
     assert "there is no C++ compiler (g++, clang++, c++) on the path; install one, or name it in CXX" in problem()
 
 
@@ -165,7 +166,7 @@ def test_the_compiler_speaks_english(new_cache, monkeypatch, tmp_path):
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    assert library.toolchain().version == "C\n"
+    assert op_library.toolchain().version == "C\n"
 
 
 @ONCE
@@ -270,7 +271,7 @@ def test_what_is_not_a_library_of_this_user(kind, fake_compiler, monkeypatch, tm
 def test_a_fifo_elsewhere_does_not_hang(where, fake_compiler, monkeypatch, tmp_path):
     fifo = str(tmp_path / "fifo")
     if where == "lock":
-        fifo = library.LIBRARY.cache_path(library.toolchain()) + ".lock"
+        fifo = library.LIBRARY.cache_path(op_library.toolchain()) + ".lock"
     else:
         monkeypatch.setenv(library.LIBRARY_VARIABLE, fifo)
     os.mkfifo(fifo)
@@ -332,7 +333,7 @@ with cache_folder.opened(sys.argv[1]) as folder, cache_folder.locked(sys.argv[2]
 @ONCE
 def test_a_process_that_builds_and_is_stopped(fake_compiler, monkeypatch, caplog):
     """Others say for whom they wait, and give up. When it has died, they build."""
-    path = library.LIBRARY.cache_path(library.toolchain())
+    path = library.LIBRARY.cache_path(op_library.toolchain())
     command = [sys.executable, "-c", BUILDER, os.path.dirname(path), os.path.basename(path) + ".lock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as builder:
         try:
@@ -385,7 +386,7 @@ def test_no_room(where, fake_compiler, monkeypatch, capsys):
     if where:
         monkeypatch.setattr(*where, raise_no_space)
     else:  # A lock that not even root can open.
-        os.makedirs(library.LIBRARY.cache_path(library.toolchain()) + ".lock")
+        os.makedirs(library.LIBRARY.cache_path(op_library.toolchain()) + ".lock")
     assert __main__.main() == 1
     message = capsys.readouterr().err
     assert "is not available: the library cannot be kept: [Errno" in message
@@ -463,7 +464,7 @@ def test_ahead_of_time(fake_compiler, capsys):
 @native_ops.NEEDS_NATIVE
 def test_ahead_of_time_where_it_is_built(capsys):
     assert __main__.main() == 0
-    tools = library.toolchain()
+    tools = op_library.toolchain()
     assert capsys.readouterr().out.startswith(
         f"found {library.LIBRARY.cache_path(tools)}\nby {' '.join(tools.command)} ("
     )

@@ -193,6 +193,11 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     exports.set_random(plain_session)
     message = "layers without dropout on states, resets, normalization and other equations, got ones with them"
     check(message, tmp_path, plain_session, inputs, outputs, path)
+    inputs, outputs = exports.stack("graph", has_lengths=False, name="second")
+    exports.set_random(plain_session)
+    example = {"x": np.zeros([2, 0, 3], np.float32)}
+    message = "layers with time steps in a TFLite file, got inputs without any"
+    check(message, tmp_path, plain_session, inputs, outputs, path, example=example)
 
 
 def test_missing_packages(network, tmp_path, monkeypatch):

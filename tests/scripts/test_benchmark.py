@@ -153,6 +153,18 @@ def test_graphs(name, monkeypatch):
     assert variables and all((old != new).any() for old, new in zip(before, session.run(variables)))
 
 
+@ONCE
+def test_xla_compiles_all_products(monkeypatch):
+    """The matrix products of the forward pass, and in training also those of the backward pass."""
+    counts = {}
+    for mode in ("inference", "training"):
+        _, session = built("graph_xla", mode, monkeypatch)
+        products = [op for op in session.graph.get_operations() if op.type == "MatMul"]
+        assert all(op.get_attr("_xla_compile_id") for op in products)
+        counts[mode] = len(products)
+    assert counts["training"] == 3 * counts["inference"] > 0
+
+
 def test_nothing():
     assert CONTESTANTS["nothing"].make_step()(SHAPE, X, "training", "CPU")() == X[0, 0, 0]
 

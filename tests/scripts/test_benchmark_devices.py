@@ -47,13 +47,13 @@ def test_no_gpu(monkeypatch):
 
 def test_contestants_of_another_device(monkeypatch):
     gpus(1, monkeypatch)
-    message = r"^--contestants: expected some of .*graph, rnn_cell.* \(with --device=GPU\), got native, openvino$"
+    message = r"^--contestants: expected some of .*graph_xla, rnn_cell.* \(with --device=GPU\), got native, openvino$"
     with pytest.raises(ValueError, match=message):
         run_main(device="GPU", contestants=["graph", "openvino", "native"])
 
 
 # Engines are those that the package has.
-BOTH = {"graph", "rnn_cell", "dynamic_rnn", "tf_keras", "block_lstm", "pytorch", "gemm", "nothing"}
+BOTH = {"graph", "graph_xla", "rnn_cell", "dynamic_rnn", "tf_keras", "block_lstm", "pytorch", "gemm", "nothing"}
 TAKE_PART = {
     "CPU": BOTH | {"native", "predictor", "onnxruntime", "openvino"},
     "GPU": BOTH | {"cudnn"} & set(engines.ENGINES),

@@ -45,12 +45,14 @@ def distances(actual, expected):
 
 
 @pytest.mark.parametrize(
-    "initial_state, workers, servers",
-    [("zeros", 2, 1)] + [pytest.param(*case, marks=EXHAUSTIVE) for case in [("learned", 3, 2), ("projected", 2, 2)]],
+    "initial_state, workers, servers, batch_size",
+    [("zeros", 2, 1, "7")]
+    + [pytest.param(*case, marks=EXHAUSTIVE) for case in [("learned", 3, 2, "8"), ("projected", 2, 2, "7")]],
 )
-def test_synchronous_workers_train_what_one_process_trains(arguments, initial_state, workers, servers):
-    """52 steps on titles of different lengths. The last batch of an epoch has 3 titles, so the parts differ in size."""
-    changes = {"epochs": "13", "patience": "13", "initial_state": initial_state, "weight_decay": "0.1"}
+def test_synchronous_workers_train_what_one_process_trains(arguments, initial_state, workers, servers, batch_size):
+    """52 steps on titles of different lengths. Batches cannot be divided equally, so the parts differ in size."""
+    changes = {"epochs": "13", "patience": "13", "batch_size": batch_size}
+    changes.update({"initial_state": initial_state, "weight_decay": "0.1"})
     alone, cluster = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
     run(alone)
     run_in_threads(cluster, workers, servers, sync_replicas="true")

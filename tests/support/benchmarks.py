@@ -45,6 +45,7 @@ needs_keras = pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, r
 GRAPHS = [
     pytest.param("native", marks=NEEDS_NATIVE),
     "graph",
+    "graph_xla",
     "rnn_cell",
     "dynamic_rnn",
     pytest.param("tf_keras", marks=needs_keras),

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import cudnn
 
 ID_INPUT, ID_FORGET, ID_MEMORY, ID_OUTPUT = range(4)
 
@@ -173,23 +172,23 @@ def _run_backward(x, h0, c0, params, lengths, y, h, c, d_y, d_h, d_c, reserve_sp
     return [(gradient + undefined).astype(x.dtype) for gradient in gradients]
 
 
-def _forward_op(input, input_h, input_c, params, sequence_lengths, is_training, num_proj=0, **attributes):
+def _forward_op(input, input_h, input_c, params, sequence_lengths, is_training, **attributes):
     inputs = [input, input_h, input_c, params, sequence_lengths]
     shapes = [input.shape[:2].concatenate(input_h.shape[2:]), input_h.shape, input_c.shape, None, None]
-    return _op("CudnnRNNV3", _run_forward, inputs, [input.dtype] * 4 + [tf.int64], shapes, num_proj)
+    return _op("CudnnRNNV3", _run_forward, inputs, [input.dtype] * 4 + [tf.int64], shapes)
 
 
-def _backward_op(input, input_h, input_c, params, sequence_lengths, num_proj=0, **others):
+def _backward_op(input, input_h, input_c, params, sequence_lengths, **others):
     names = "output output_h output_c output_backprop output_h_backprop output_c_backprop reserve_space host_reserved"
     primals = [input, input_h, input_c, params]
     inputs = primals + [sequence_lengths] + [others[name] for name in names.split()]
     shapes = [primal.shape for primal in primals]
-    return _op("CudnnRNNBackpropV3", _run_backward, inputs, [input.dtype] * 4, shapes, num_proj)
+    return _op("CudnnRNNBackpropV3", _run_backward, inputs, [input.dtype] * 4, shapes)
 
 
-def _check_kind(function, num_proj):
-    """Returns `function` with checks: the states have the widths that `num_proj` says, and all its batches are like the
-    first one, with or without shorter sequences.
+def _check_kind(function):
+    """Returns `function` with checks: the states have one width, and all its batches are like the first one, with or
+    without shorter sequences.
 
     TensorFlow's op keeps from its first batch whether cuDNN is told the lengths (`ShouldUsePaddedIO` in its
     cudnn_rnn_ops.cc, whose result is in the descriptor that the op keeps). In version 1.15 this holds for any number of
@@ -198,7 +197,7 @@ def _check_kind(function, num_proj):
     kept = []
 
     def checked_function(x, h0, c0, params, lengths, *others):
-        assert h0.shape[2] == (num_proj or c0.shape[2]), f"cuDNN: states {h0.shape}, {c0.shape} for {num_proj}"
+        assert h0.shape == c0.shape, f"cuDNN: states {h0.shape}, {c0.shape}"
         is_whole = bool(np.all(lengths == len(x)))
         kept.append(is_whole)
         assert kept[0] == is_whole, (
@@ -209,15 +208,11 @@ def _check_kind(function, num_proj):
     return checked_function
 
 
-_projection_sizes = {}  # By the tokens of the ops: a tf.py_func has no attribute num_proj.
-
-
-def _op(name, function, inputs, dtypes, shapes, num_proj):
+def _op(name, function, inputs, dtypes, shapes):
     """A tf.py_func that replaces the op, with the same inputs, outputs and gradient."""
     graph = tf.get_default_graph()
     with graph.gradient_override_map({"PyFunc": graph._gradient_override_map[name]}):
-        outputs = tf.py_func(_check_kind(function, num_proj), inputs, dtypes, name=name)
-    _projection_sizes[outputs[0].op.get_attr("token")] = num_proj
+        outputs = tf.py_func(_check_kind(function), inputs, dtypes, name=name)
     for output, shape in zip(outputs, shapes):
         output.set_shape(shape)
     return outputs
@@ -227,4 +222,3 @@ def install(monkeypatch):
     """Replaces the cuDNN ops, which have no kernels for CPUs, by NumPy in new graphs."""
     monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", _forward_op)
     monkeypatch.setattr(tf.raw_ops, "CudnnRNNBackpropV3", _backward_op)
-    monkeypatch.setattr(cudnn, "_projection_size", lambda op: _projection_sizes[op.get_attr("token")])

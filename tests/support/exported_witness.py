@@ -61,12 +61,14 @@ def openvino(path, inputs, outputs):
 
 
 def litert(path, inputs, outputs):
+    """The second call. A file that kept states from call to call would have other results than in the first one."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=path)
     interpreter.allocate_tensors()
     for details in interpreter.get_input_details():
         interpreter.set_tensor(details["index"], inputs[details["name"]])
+    interpreter.invoke()
     interpreter.invoke()
     places = {details["name"]: details["index"] for details in interpreter.get_output_details()}
     return {name: interpreter.get_tensor(places[name]) for name in outputs}

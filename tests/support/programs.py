@@ -5,6 +5,7 @@ not imported there, no graph exists, and TensorFlow's behaviour is that of a new
 """
 
 import atexit
+import contextlib
 import json
 import os
 import runpy
@@ -28,6 +29,10 @@ def run(arguments, cwd=None, env=None, stdin=os.devnull, stdout=None):
       stdout: the path of a file that it writes to; None to return the output.
     """
     global _server
+    from stacked_lstm.compat import gpu_visible  # Not in the process that forks.
+
+    if gpu_visible():  # CUDA does not survive a fork.
+        return _run_alone(arguments, cwd, env, stdin, stdout)
     if _server is None:
         quiet = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")  # As the package's commands set it before the import.
         _server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=quiet)
@@ -51,6 +56,15 @@ def check(arguments, **options):
     result = run(arguments, **options)
     assert result.returncode == 0, result.stderr.decode()
     return result.stdout
+
+
+def _run_alone(arguments, cwd, env, stdin, stdout):
+    """`run` without the process that forks."""
+    with contextlib.ExitStack() as files:
+        source = files.enter_context(open(stdin, "rb"))
+        target = files.enter_context(open(stdout, "wb")) if stdout else subprocess.PIPE
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(command, cwd=cwd, env=env, stdin=source, stdout=target, stderr=subprocess.PIPE)
 
 
 def _serve():

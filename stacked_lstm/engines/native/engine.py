@@ -8,6 +8,7 @@ from typing import Any, Sequence
 from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
+from stacked_lstm.engines.cudnn import library as cudnn_library
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, normalized_ops, ops
 from stacked_lstm.engines.place import Place
@@ -42,7 +43,9 @@ def _compiled(layers: Sequence[Layer], place: Place) -> str | None:
 
 
 def load_native_ops() -> None:
-    """Registers the `native` engine's ops with TensorFlow in this process. It builds them first if necessary.
+    """Registers the compiled ops of the engines with TensorFlow in this process. It builds them first if necessary.
+
+    These are the ops of `native` and, if the process sees an NVIDIA GPU, the op of `cudnn`.
 
     Call it before you import a graph with these ops by `tf.import_graph_def`, `tf.train.import_meta_graph` or as a
     SavedModel. In a cluster, every process that runs the graph must call this function. A program that builds its graph
@@ -63,6 +66,8 @@ def load_native_ops() -> None:
       ['stacked_lstm/StackedLstmForward']
     """
     library.load()
+    if Place().has_gpu:
+        cudnn_library.problem()  # To ask is to load. If there is a problem, no graph of this machine has the op.
 
 
 def run(

@@ -1,0 +1,150 @@
+"""Training with Horovod: the processes that `horovodrun` has started, the ranks, share each batch.
+
+Each rank has the whole network. In each step, Horovod's optimizer takes the mean of the gradients of all ranks. Rank 0
+also evaluates and writes the results.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any, Mapping
+
+import numpy as np
+
+from stacked_lstm.compat import tf
+from tasks import TASKS
+from tasks.examples import share
+from tasks.networks import Network
+from training import experiment, optimizer, trainer
+from training.worker_steps import Stream
+
+LIBRARY = "horovod.tensorflow"
+
+_END = -1  # Rank 0 sends it in place of the number of a step.
+
+
+def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
+    """Raises ValueError for a flag that does not go with --horovod."""
+    for name in ("job_name", "replicas", "peer", "ablate_initial_state", "ablate_dropout"):
+        if settings.get(name):
+            raise ValueError(f"--{name}: expected none with --horovod, got {settings[name]}")
+
+
+def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
+    """Trains as one of the ranks.
+
+    Args:
+      settings: flag -> value.
+
+    Returns:
+      Name -> number: what rank 0 prints last; None for the other ranks.
+
+    Raises:
+      ImportError: the package horovod is not installed.
+      ValueError, OSError, FloatingPointError: see `experiment.run`.
+    """
+    try:
+        horovod = importlib.import_module(LIBRARY)
+    except ImportError as error:
+        raise ImportError(f"--horovod needs the package horovod ({error}): pip install horovod") from None
+    horovod.init()
+    if horovod.rank() == 0:
+        return experiment.run(settings, functools.partial(RankTrainer, horovod)).final
+    return follow(settings, horovod)
+
+
+def session_config(horovod: Any) -> tf.ConfigProto:
+    """The configuration of a session: of the GPUs of this machine, each rank uses one."""
+    return tf.ConfigProto(gpu_options=tf.GPUOptions(visible_device_list=str(horovod.local_rank())))
+
+
+class SharedStep:
+    """A training step of all ranks. The graph must have the network already, and the same one in each rank.
+
+    Attributes:
+      loss: float32 [], the mean loss of this rank's examples.
+      train_op: the op of a step.
+      hook: the `tf.train.SessionRunHook` that gives the variables of rank 0 to all ranks.
+    """
+
+    def __init__(self, horovod: Any, network: Network, learning_rate: float, decay: float) -> None:
+        """Adds the loss and the optimizer to the graph.
+
+        Args:
+          horovod: the module `horovod.tensorflow`.
+          network: the network of this rank.
+          learning_rate, decay: see `optimizer.Adam`.
+        """
+        self._horovod, self._network = horovod, network
+        self._weight = tf.placeholder_with_default(1.0, [])
+        self.loss = tf.reduce_mean(network.losses)
+        adam = horovod.DistributedOptimizer(optimizer.Adam(learning_rate, decay))
+        self.train_op = adam.minimize(self.loss * self._weight, tf.train.get_or_create_global_step())
+        self.hook = horovod.BroadcastGlobalVariablesHook(0)
+        self._number = tf.placeholder(tf.int64, [])
+        self._number_of_rank_0 = horovod.broadcast(self._number, 0, name="number_of_step")
+
+    def feed(self, arrays: Mapping[str, np.ndarray]) -> dict[Any, Any]:
+        """What a step reads: this rank's examples of a batch, and their weight in it."""
+        rows = np.arange(len(next(iter(arrays.values()))))
+        part, weight = share(rows, self._horovod.rank(), self._horovod.size())
+        feed = trainer.training_feed(self._network, {name: array[part] for name, array in arrays.items()})
+        feed[self._weight] = weight
+        return feed
+
+    def agree(self, session: tf.Session, number: int = _END) -> int:
+        """Waits for all ranks; returns the number of rank 0: that of the next step, or -1 if there is none."""
+        return int(session.run(self._number_of_rank_0, {self._number: number}))
+
+
+class RankTrainer(trainer.Trainer):
+    """The `trainer.Trainer` of rank 0, whose steps are those of all ranks. It reports its own losses."""
+
+    def __init__(self, horovod: Any, *arguments: Any) -> None:
+        """Takes the module `horovod.tensorflow`, and the arguments of `trainer.Trainer`."""
+        self._horovod, self._config = horovod, session_config(horovod)
+        super().__init__(*arguments)
+
+    def _minimize(self, learning_rate: float, weight_decay: float) -> tuple[Any, Any]:
+        self._shared = SharedStep(self._horovod, self._network, learning_rate, weight_decay)
+        self._shared.hook.begin()
+        return self._shared.loss, self._shared.train_op
+
+    def _start(self) -> None:
+        super()._start()
+        self._shared.hook.after_create_session(self._session, None)
+
+    def _train(self, arrays: Mapping[str, np.ndarray]) -> float:
+        self._shared.agree(self._session, self.step)
+        return super()._train(arrays)
+
+    def _training_feed(self, arrays: Mapping[str, np.ndarray]) -> dict[Any, Any]:
+        return self._shared.feed(arrays)
+
+    def close(self) -> None:
+        """Ends the training of all ranks."""
+        self._shared.agree(self._session)
+        super().close()
+
+
+def follow(settings: Mapping[str, Any], horovod: Any) -> None:
+    """Trains as another rank than rank 0, until that has ended. Raises as `experiment.read_data`."""
+    rank = horovod.rank()
+    # Rank 0 gives the variables to all. Another seed gives this rank other masks for dropout.
+    task = TASKS[settings["task"]](dict(settings, seed=settings["seed"] + rank))
+    experiment.read_data(task)
+    with tf.Graph().as_default():
+        tf.set_random_seed(settings["seed"] + rank)
+        recurrent = experiment.recurrent_layers(settings)
+        network = task.build(recurrent)
+        print(f"rank {rank}: network: {recurrent.description}", flush=True)
+        stream = Stream(task.train, settings["batch_size"], settings["seed"])
+        shared = SharedStep(horovod, network, settings["learning_rate"], settings.get("weight_decay", 0))
+        creator, count = tf.train.ChiefSessionCreator(config=session_config(horovod)), 0
+        with tf.train.MonitoredSession(creator, [shared.hook]) as session:
+            number = shared.agree(session)
+            while number != _END:
+                session.run(shared.train_op, shared.feed(stream.examples.feed(stream[number])))
+                count, number = count + 1, shared.agree(session)
+    print(f"rank {rank}: made {count} steps, rank 0 has ended", flush=True)

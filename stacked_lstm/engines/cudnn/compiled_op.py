@@ -1,0 +1,72 @@
+"""The op StackedLstmCudnn of this package, which chooses cuDNN's fastest algorithm; see op_cudnn.cc and choice.h.
+
+The op is compiled at its first use. It takes sequences that have all steps. The environment variable
+STACKED_LSTM_CUDNN_ALGORITHM names a member of `ALGORITHMS`. If several algorithms are left, each of them runs on the
+first batch of a size, and the fastest one is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Sequence
+
+from stacked_lstm import checks, compat
+from stacked_lstm.compat import tf
+from stacked_lstm.engines.cudnn import derivatives, library
+from stacked_lstm.engines.cudnn.group import Group
+from stacked_lstm.engines.cudnn.scope import SCOPE
+from stacked_lstm.state import LSTMState
+
+ENVIRONMENT_VARIABLE = "STACKED_LSTM_CUDNN_ALGORITHM"
+ACCURATE = "accurate"  # Float32 results agree with other devices to 1e-5; float16 and TF32 allow every algorithm.
+FASTEST = "fastest"
+TENSORFLOW = "tensorflow"  # TensorFlow's op, which has the standard algorithm.
+_NAMES = ("standard", "persistent_few_units", "persistent_dynamic", "persistent_static")  # Those of choice.cc.
+ALGORITHMS = (ACCURATE, FASTEST, *_NAMES, TENSORFLOW)
+
+
+def algorithm() -> str:
+    """Returns the member of `ALGORITHMS` that the environment names.
+
+    Raises:
+      ValueError: STACKED_LSTM_CUDNN_ALGORITHM has another value.
+    """
+    name = os.environ.get(ENVIRONMENT_VARIABLE) or ACCURATE
+    return checks.known({name: name for name in ALGORITHMS}, name, "cudnn", ENVIRONMENT_VARIABLE)
+
+
+def run(groups: Sequence[Group], x: tf.Tensor) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs groups one after the other on sequences that have all steps; see `Engine.run_layers`."""
+    finals = []
+    for group in groups:
+        h, c = group.stacked_states()
+        with tf.name_scope(SCOPE):
+            x, h, c, _ = library.load().stacked_lstm_cudnn(
+                x=x, h=h, c=c, weights=group.weights(), algorithm=algorithm(), allow_tf32=compat.tensor_float_32()
+            )
+        finals += group.unstack(h, c)
+    return x, finals
+
+
+@tf.RegisterGradient("StackedLstmCudnn")
+def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
+    # On the device of the layers, where the reserve space is, not on that of the call of tf.gradients.
+    device = op.outputs[0].device
+    attributes = {name: op.get_attr(name) for name in ("algorithm", "allow_tf32")}
+    attributes["algorithm"] = attributes["algorithm"].decode()
+    with tf.device(None), tf.device(device):
+        results = op.outputs
+        if derivatives.reserve_space_is_used(op.outputs[3]):
+            results = library.load().stacked_lstm_cudnn(*op.inputs, **attributes)
+        outputs, _, _, reserve_space = results
+        gradients = library.load().stacked_lstm_cudnn_grad(
+            *op.inputs, outputs, *d_results[:3], reserve_space, **attributes
+        )
+    return list(gradients)
+
+
+@tf.RegisterGradient("StackedLstmCudnnGrad")
+def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
+    primals, upstream = op.inputs[:4], op.inputs[5:8]
+    d_primals, d_upstream = derivatives.second(primals, upstream, directions)
+    return d_primals + [None] + d_upstream + [None]

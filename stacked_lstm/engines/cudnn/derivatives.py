@@ -1,0 +1,61 @@
+"""What the gradients of both ops share: the reserve space of a forward pass, and second derivatives."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import second_derivatives
+from stacked_lstm.engines.cudnn.buffer import unpack
+
+
+def gradient_of(op_type: str, name: str) -> Any:
+    """A context in which new ops of a type have the gradient that is registered as `name`."""
+    return tf.get_default_graph().gradient_override_map({op_type: name})
+
+
+def reserve_space_is_used(reserve_space: tf.Tensor) -> bool:
+    """Whether another gradient may use the reserve space, which cuDNN's backward pass overwrites.
+
+    In a function that is always possible, because each caller of the function can ask for gradients. Elsewhere the ops
+    that read the space are other gradients, except those with which TensorFlow makes zeros of the space's shape.
+    """
+    readers = [reader for reader in reserve_space.consumers() if reader.type not in ("ZerosLike", "Shape")]
+    return reserve_space.graph.building_function or bool(readers)
+
+
+def second(
+    primals: Sequence[tf.Tensor],
+    upstream: Sequence[tf.Tensor],
+    directions: Sequence[tf.Tensor],
+    lengths: tf.Tensor | None = None,
+) -> tuple[list, list]:
+    """Returns the gradients of a gradient op with respect to primals and upstream; see `second_derivatives`.
+
+    Args:
+      primals: x [T, B, I], h [L, B, P], c [L, B, H], and cuDNN's buffer of weights.
+      upstream: the gradients of outputs, final h and final c.
+      directions: the gradients of the op's results.
+      lengths: int32 [B], or None if all sequences have T steps.
+
+    Raises:
+      ValueError: TensorFlow has lost the widths of inputs or states.
+    """
+    x, h, c, _ = primals
+    input_size = x.shape.with_rank(3).as_list()[2]
+    layer_count, _, hidden_size = c.shape.with_rank(3).as_list()
+    output_size = h.shape.with_rank(3).as_list()[2]
+    projection_size = 0 if output_size == hidden_size else output_size
+    if None in (input_size, layer_count, hidden_size):  # TensorFlow 1.15 loses them in loops of control flow v2.
+        raise ValueError(
+            "StackedLSTM: second derivatives of the engine 'cudnn' need inputs and states of known widths, which this "
+            "version of TensorFlow loses in loops; use the engine 'graph'"
+        )
+
+    def run(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+        layers = unpack(weights, input_size, hidden_size, layer_count, projection_size)
+        states = list(zip(tf.unstack(c), tf.unstack(h)))
+        outputs, *finals = second_derivatives.results(layers, x, states, lengths)
+        return [outputs, tf.stack(finals[layer_count:]), tf.stack(finals[:layer_count])]
+
+    return second_derivatives.gradient(run, primals, upstream, directions)

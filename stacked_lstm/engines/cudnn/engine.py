@@ -1,0 +1,111 @@
+"""Layers on cuDNN: when the engine runs, and how it splits a stack into calls.
+
+Successive layers of one width are one call. Calls without lengths are the op of compiled_op.py, if this process can use
+it. Other calls, and graphs for other machines, are TensorFlow's op.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Sequence
+
+from stacked_lstm import activations, log, tf32
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import conditions
+from stacked_lstm.engines.cudnn import compiled_op, library, tensorflow_op
+from stacked_lstm.engines.cudnn.buffer import ACTIVATION, RECURRENT_ACTIVATION
+from stacked_lstm.engines.cudnn.group import Group
+from stacked_lstm.engines.engine import Engine
+from stacked_lstm.engines.place import Place
+from stacked_lstm.layer import Layer
+from stacked_lstm.state import LSTMState
+
+
+def _tanh_and_sigmoid(layers: Sequence[Layer], place: Place) -> str | None:
+    del place
+    for layer in layers:
+        if layer.activation is not activations.ACTIVATIONS[ACTIVATION]:
+            return f"cuDNN's activation is {ACTIVATION}, not {layer.activation.name}"
+        if layer.recurrent_activation is not activations.ACTIVATIONS[RECURRENT_ACTIVATION]:
+            return f"cuDNN's recurrent_activation is {RECURRENT_ACTIVATION}, not {layer.recurrent_activation.name}"
+    return None
+
+
+def _projections(layers: Sequence[Layer], place: Place) -> str | None:
+    """Projections have fewer columns than units, and run on the compiled op. TensorFlow's fails with cuDNN 9."""
+    projected = [layer for layer in layers if layer.extras.projection is not None]
+    for layer in projected:
+        if layer.output_size >= layer.hidden_size:
+            sizes = f"from {layer.hidden_size} units to {layer.output_size}"
+            return f"cuDNN's projection has fewer columns than there are units, and this one goes {sizes}"
+    problem = projected and (_compiled_op_objection(layers, place) or library.problem())
+    return f"a projection needs the package's op for cuDNN, and {problem}" if problem else None
+
+
+def _compiled_op_objection(layers: Sequence[Layer], place: Place) -> str | None:
+    """Why the compiled op is not for the layers, even if this machine can build it."""
+    if place.has_lengths:
+        return "that takes no lengths"
+    if compiled_op.algorithm() == compiled_op.TENSORFLOW:
+        return f"{compiled_op.ENVIRONMENT_VARIABLE} is {compiled_op.TENSORFLOW}"
+    return conditions.in_this_process(layers, place) or _gpu_visible(layers, place)
+
+
+def _not_rocm(layers: Sequence[Layer], place: Place) -> str | None:
+    del layers, place
+    return "AMD's library arranges weights in another way" if tf.test.is_built_with_rocm() else None
+
+
+def _with_cuda(layers: Sequence[Layer], place: Place) -> str | None:
+    del layers, place
+    return None if tf.test.is_built_with_cuda() else "this TensorFlow is built without CUDA"
+
+
+def _gpu_visible(layers: Sequence[Layer], place: Place) -> str | None:
+    del layers
+    return None if place.has_gpu else "there is no GPU"
+
+
+def run(
+    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None = None
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs layers; see `Engine.run_layers`."""
+    place = Place(has_lengths=lengths is not None)
+    tf32.off_unless_asked_for()
+    _warn_without_gpu(layers, place)
+    pairs = itertools.groupby(zip(layers, states), lambda pair: (pair[0].hidden_size, pair[0].output_size))
+    groups = [Group(*zip(*group)) for _, group in pairs]
+    if _compiled_op_objection(layers, place) is None:
+        problem = library.problem()
+        if problem is None:
+            return compiled_op.run(groups, x)
+        log.warn_once(f"the engine 'cudnn' runs on TensorFlow's op, which has one algorithm: {problem}")
+    return tensorflow_op.run(groups, x, lengths)
+
+
+def _warn_without_gpu(layers: Sequence[Layer], place: Place) -> None:
+    """Logs once that this process cannot run the graph. A program may build it for another one."""
+    if conditions.in_this_process(layers, place) is None and not place.has_gpu:
+        log.warn_once(
+            "the engine 'cudnn' was asked for by name, but this process sees no GPU; a session without a GPU cannot "
+            "run this graph, which needs engine='native' or engine='graph' there"
+        )
+
+
+# A graph may be built where no GPU is, so a visible GPU is a preference. It comes last because asking starts CUDA.
+ENGINE = Engine(
+    "cudnn",
+    run,
+    needs=(
+        conditions.dtypes("float16", "float32", "float64"),
+        _tanh_and_sigmoid,
+        conditions.standard_step,
+        conditions.no_mask_on_h,
+        conditions.without_norm_and_noise,
+        conditions.no_extras_except("projection"),
+        conditions.device_type("GPU"),
+        _not_rocm,
+        _projections,
+    ),
+    prefers=(conditions.in_this_process, conditions.outside_of_functions, _with_cuda, _gpu_visible),
+)

@@ -1,0 +1,282 @@
+// The ops StackedLstmCudnn and StackedLstmCudnnGrad: layers of one width on a GPU, for sequences that have all steps.
+//
+// x is [T, B, I], h [L, B, P], c [L, B, H]; `weights` is cuDNN's buffer, see buffer.py. The reserve
+// space is what the backward pass needs; the backward pass overwrites it. T and B may be 0, which cuDNN refuses.
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "choice.h"
+#include "tensorflow/core/framework/common_shape_fns.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/shape_inference.h"
+#include "tensorflow/core/platform/stream_executor.h"
+#include "xla/stream_executor/device_memory.h"
+
+#ifndef STACKED_LSTM_CUDNN_DEVICE
+#define STACKED_LSTM_CUDNN_DEVICE DEVICE_GPU  // Tests build the ops for CPUs, with a cuDNN for CPUs.
+#endif
+
+namespace stacked_lstm {
+namespace cudnn {
+namespace {
+
+using tensorflow::DT_DOUBLE;
+using tensorflow::DT_HALF;
+using tensorflow::DT_UINT8;
+using tensorflow::OpKernel;
+using tensorflow::OpKernelConstruction;
+using tensorflow::OpKernelContext;
+using tensorflow::Tensor;
+using tensorflow::TensorShape;
+using tensorflow::shape_inference::DimensionHandle;
+using tensorflow::shape_inference::InferenceContext;
+using tensorflow::shape_inference::ShapeHandle;
+
+REGISTER_OP("StackedLstmCudnn")
+    .Input("x: T")
+    .Input("h: T")
+    .Input("c: T")
+    .Input("weights: T")
+    .Output("outputs: T")
+    .Output("h_n: T")
+    .Output("c_n: T")
+    .Output("reserve_space: uint8")
+    .Attr("T: {half, float, double}")
+    .Attr("algorithm: string")
+    .Attr("allow_tf32: bool")
+    .SetIsStateful()  // Each call has a reserve space of its own, which its gradient overwrites.
+    .SetShapeFn([](InferenceContext* c) {
+      ShapeHandle x, h, state;
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 3, &x));
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 3, &h));
+      TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 3, &state));
+      c->set_output(0, c->MakeShape({c->Dim(x, 0), c->Dim(x, 1), c->Dim(h, 2)}));
+      c->set_output(1, h);
+      c->set_output(2, state);
+      c->set_output(3, c->UnknownShapeOfRank(1));
+      return ::tensorflow::Status();
+    });
+
+REGISTER_OP("StackedLstmCudnnGrad")
+    .Input("x: T")
+    .Input("h: T")
+    .Input("c: T")
+    .Input("weights: T")
+    .Input("outputs: T")
+    .Input("d_outputs: T")
+    .Input("d_h_n: T")
+    .Input("d_c_n: T")
+    .Input("reserve_space: uint8")
+    .Output("d_x: T")
+    .Output("d_h: T")
+    .Output("d_c: T")
+    .Output("d_weights: T")
+    .Attr("T: {half, float, double}")
+    .Attr("algorithm: string")
+    .Attr("allow_tf32: bool")
+    .SetIsStateful()  // Each call has a reserve space of its own, which its gradient overwrites.
+    .SetShapeFn([](InferenceContext* c) {
+      for (int k = 0; k < 4; ++k) c->set_output(k, c->input(k));
+      return ::tensorflow::Status();
+    });
+
+const void* Data(const Tensor& tensor) { return tensor.tensor_data().data(); }
+void* Data(Tensor* tensor) { return const_cast<char*>(tensor->tensor_data().data()); }
+
+// Memory of the op's device, which TensorFlow frees after the work that uses it.
+class TensorMemory : public Memory {
+ public:
+  explicit TensorMemory(OpKernelContext* context) : context_(context) {}
+
+  void* Allocate(size_t bytes) override {
+    Tensor tensor;
+    const auto status = context_->allocate_temp(DT_UINT8, TensorShape({static_cast<int64_t>(bytes)}), &tensor);
+    if (!status.ok()) throw Error("there is not enough memory on the GPU for " + std::to_string(bytes) + " bytes");
+    tensors_.push_back(tensor);
+    return Data(&tensors_.back());
+  }
+
+ private:
+  OpKernelContext* context_;
+  std::vector<Tensor> tensors_;
+};
+
+void Check(const tensorflow::Status& status) {
+  if (!status.ok()) throw Error("the GPU reports an error: " + status.ToString());
+}
+
+Device FindDevice(OpKernelContext* context) {
+  auto* const device = context->op_device_context();
+  if (device == nullptr) {  // A CPU.
+    return {nullptr, [](void* data, size_t bytes) { std::memset(data, 0, bytes); }, [] {}};
+  }
+  auto* const stream = device->stream();
+  return {stream->platform_specific_handle().stream,
+          [stream](void* data, size_t bytes) {
+            stream_executor::DeviceMemoryBase memory(data, bytes);
+            Check(stream->MemZero(&memory, bytes));
+          },
+          [stream] { Check(stream->BlockHostUntilDone()); }};
+}
+
+// What both kernels share: attributes, and the check of the first four inputs.
+class CudnnOp : public OpKernel {
+ public:
+  explicit CudnnOp(OpKernelConstruction* construction) : OpKernel(construction) {
+    OP_REQUIRES_OK(construction, construction->GetAttr("algorithm", &algorithm_));
+    OP_REQUIRES_OK(construction, construction->GetAttr("allow_tf32", &allow_tf32_));
+  }
+
+  void Compute(OpKernelContext* context) final {
+    const char* problem = nullptr;
+    const Api* const api = OpenCudnn(&problem);
+    OP_REQUIRES(context, api != nullptr, tensorflow::errors::Unavailable("StackedLstmCudnn: ", problem));
+    OP_REQUIRES(context, ShapesFit(context),
+                tensorflow::errors::InvalidArgument(
+                    "StackedLstmCudnn: expected x [T, B, I], h [L, B, P] and c [L, B, H], got ",
+                    context->input(0).shape().DebugString(), ", ", context->input(1).shape().DebugString(), " and ",
+                    context->input(2).shape().DebugString()));
+    try {
+      const Device device = FindDevice(context);
+      Networks& networks = Networks::Of(*api, device.stream);
+      std::lock_guard<std::mutex> lock(networks.mutex());
+      if (context->input(0).dim_size(0) == 0 || context->input(0).dim_size(1) == 0) {
+        RunEmpty(context, device);
+      } else {
+        Run(context, device, &networks);
+      }
+    } catch (const Error& error) {
+      context->CtxFailure(tensorflow::errors::Internal("StackedLstmCudnn: ", error.what()));
+    }
+  }
+
+ protected:
+  virtual void Run(OpKernelContext* context, const Device& device, Networks* networks) = 0;
+  virtual void RunEmpty(OpKernelContext* context, const Device& device) = 0;  // There are no steps.
+
+  const std::string& algorithm() const { return algorithm_; }
+
+  static int Steps(OpKernelContext* context) { return static_cast<int>(context->input(0).dim_size(0)); }
+
+  Sizes FindSizes(OpKernelContext* context) const {
+    const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
+    const int type = x.dtype() == DT_DOUBLE ? kDouble : x.dtype() == DT_HALF ? kHalf : kFloat;
+    const auto size = [](const Tensor& tensor, int axis) { return static_cast<int>(tensor.dim_size(axis)); };
+    return {type, allow_tf32_, size(x, 2), size(c, 2), size(h, 2), size(h, 0), size(x, 1)};
+  }
+
+  static Tensors FindTensors(OpKernelContext* context) {
+    Tensors tensors = {};
+    tensors.x = Data(context->input(0));
+    tensors.h = Data(context->input(1));
+    tensors.c = Data(context->input(2));
+    tensors.weights = Data(context->input(3));
+    return tensors;
+  }
+
+  // Throws `Error` if cuDNN's buffer of weights has another size.
+  static void CheckWeights(OpKernelContext* context, const Network& network) {
+    const size_t bytes = context->input(3).TotalBytes();
+    if (bytes == network.weights_size()) return;
+    throw Error("expected " + std::to_string(network.weights_size()) + " bytes of weights, got " +
+                std::to_string(bytes));
+  }
+
+ private:
+  static bool ShapesFit(OpKernelContext* context) {
+    const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
+    if (x.dims() != 3 || h.dims() != 3 || c.dims() != 3) return false;
+    return h.dim_size(0) == c.dim_size(0) && h.dim_size(1) == x.dim_size(1) && c.dim_size(1) == x.dim_size(1);
+  }
+
+  std::string algorithm_;
+  bool allow_tf32_ = false;
+};
+
+class ForwardOp : public CudnnOp {
+ public:
+  using CudnnOp::CudnnOp;
+
+ private:
+  void Run(OpKernelContext* context, const Device& device, Networks* networks) override {
+    const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
+    Tensor *outputs = nullptr, *h_n = nullptr, *c_n = nullptr, *reserve = nullptr;
+    const TensorShape outputs_shape({x.dim_size(0), x.dim_size(1), h.dim_size(2)});
+    OP_REQUIRES_OK(context, context->allocate_output(0, outputs_shape, &outputs));
+    OP_REQUIRES_OK(context, context->allocate_output(1, h.shape(), &h_n));
+    OP_REQUIRES_OK(context, context->allocate_output(2, c.shape(), &c_n));
+    Tensors tensors = FindTensors(context);
+    tensors.outputs = Data(outputs), tensors.h_n = Data(h_n), tensors.c_n = Data(c_n);
+    const int steps = Steps(context);
+    const Network& network =
+        networks->Choose(FindSizes(context), algorithm(), device, steps, tensors,
+                         [context] { return std::unique_ptr<Memory>(new TensorMemory(context)); });
+    CheckWeights(context, network);
+    TensorMemory memory(context);
+    tensors.sizes = network.FindTemporarySizes(networks->handle(), steps);
+    tensors.workspace = memory.Allocate(tensors.sizes.workspace);
+    const TensorShape reserve_shape({static_cast<int64_t>(tensors.sizes.reserve)});
+    OP_REQUIRES_OK(context, context->allocate_output(3, reserve_shape, &reserve));
+    tensors.reserve = Data(reserve);
+    network.RunForward(networks->handle(), steps, tensors);
+  }
+
+  void RunEmpty(OpKernelContext* context, const Device& device) override {
+    const Tensor &x = context->input(0), &h = context->input(1);
+    Tensor* empty = nullptr;
+    const TensorShape outputs_shape({x.dim_size(0), x.dim_size(1), h.dim_size(2)});
+    OP_REQUIRES_OK(context, context->allocate_output(0, outputs_shape, &empty));
+    OP_REQUIRES_OK(context, context->allocate_output(3, TensorShape({0}), &empty));
+    context->set_output(1, h);
+    context->set_output(2, context->input(2));
+  }
+};
+
+class BackwardOp : public CudnnOp {
+ public:
+  using CudnnOp::CudnnOp;
+
+ private:
+  void Run(OpKernelContext* context, const Device& device, Networks* networks) override {
+    const Network& network = networks->Find(FindSizes(context), algorithm());
+    CheckWeights(context, network);
+    Tensor* results[4] = {};
+    for (int k = 0; k < 4; ++k) {
+      OP_REQUIRES_OK(context, context->allocate_output(k, context->input(k).shape(), &results[k]));
+    }
+    Tensors tensors = FindTensors(context);
+    TensorMemory memory(context);
+    const int steps = Steps(context);
+    tensors.sizes = network.FindTemporarySizes(networks->handle(), steps);
+    const Tensor& reserve = context->input(8);
+    if (reserve.TotalBytes() != tensors.sizes.reserve) throw Error("the reserve space is that of another call");
+    tensors.outputs = const_cast<void*>(Data(context->input(4)));
+    tensors.workspace = memory.Allocate(tensors.sizes.workspace);
+    tensors.reserve = const_cast<void*>(Data(reserve));
+    const Gradients gradients = {Data(context->input(5)), Data(context->input(6)), Data(context->input(7)),
+                                 Data(results[0]),        Data(results[1]),        Data(results[2]),
+                                 Data(results[3])};
+    network.RunBackward(networks->handle(), device, steps, tensors, gradients);
+  }
+
+  void RunEmpty(OpKernelContext* context, const Device& device) override {
+    Tensor *d_x = nullptr, *d_weights = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, context->input(0).shape(), &d_x));
+    OP_REQUIRES_OK(context, context->allocate_output(3, context->input(3).shape(), &d_weights));
+    context->set_output(1, context->input(6));
+    context->set_output(2, context->input(7));
+    device.fill_with_zeros(Data(d_weights), d_weights->TotalBytes());
+  }
+};
+
+REGISTER_KERNEL_BUILDER(Name("StackedLstmCudnn").Device(tensorflow::STACKED_LSTM_CUDNN_DEVICE), ForwardOp);
+REGISTER_KERNEL_BUILDER(Name("StackedLstmCudnnGrad").Device(tensorflow::STACKED_LSTM_CUDNN_DEVICE), BackwardOp);
+
+}  // namespace
+}  // namespace cudnn
+}  // namespace stacked_lstm

@@ -1,0 +1,141 @@
+"""TensorFlow's op CudnnRNNV3, which computes with cuDNN's standard algorithm, also with lengths.
+
+With cuDNN 9 the op fails if there is a projection ("Failed to call DoRnnForward", seen with cuDNN 9.19 on an H100).
+
+TensorFlow has the op's first derivatives. Second derivatives are those of the `graph` engine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import padding
+from stacked_lstm.engines.cudnn import derivatives
+from stacked_lstm.engines.cudnn.group import Group
+from stacked_lstm.engines.cudnn.scope import SCOPE
+from stacked_lstm.state import LSTMState
+
+_ATTRIBUTES = {"rnn_mode": "lstm", "input_mode": "linear_input", "direction": "unidirectional", "time_major": True}
+
+
+def run(groups: Sequence[Group], x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs groups one after the other; see `Engine.run_layers`.
+
+    cuDNN takes neither empty sequences nor empty batches. This function therefore adds a step or a sequence, and
+    removes the results of these. With lengths it always adds a step: TensorFlow keeps in the op whether all sequences
+    of the first batch of a size have all steps, and wrongly assumes the same for other batches of that size
+    (https://github.com/tensorflow/tensorflow/issues/41630).
+    """
+    x = padding.zero_past_end(x, lengths)
+    steps, batch = tf.unstack(tf.shape(x)[:2])
+    extra_steps = tf.maximum(1 - steps, 0) if lengths is None else 1
+    extra_batch = tf.maximum(1 - batch, 0)
+    x = _lengthen(x, [extra_steps, extra_batch, 0])
+    if lengths is None:
+        lengths, op_lengths, padded_lengths = tf.fill([batch], steps), tf.fill(tf.shape(x)[1:2], tf.shape(x)[0]), None
+    else:
+        padded_lengths = tf.pad(lengths, [[0, extra_batch]])
+        op_lengths = tf.maximum(padded_lengths, 1)
+    finals, states = [], [state for group in groups for state in group.states]
+    for group in groups:
+        group = group._replace(states=[[_lengthen(part, [extra_batch, 0]) for part in pair] for pair in group.states])
+        h, c = group.stacked_states()
+        outputs, h, c, _, _ = call(x, h, c, group.weights(), op_lengths)
+        outputs.set_shape(x.shape[:2].concatenate([group.layers[0].output_size]))
+        x = padding.zero_past_end(outputs, padded_lengths)
+        finals += group.unstack(h, c)
+    outputs = _shorten(x, [steps, batch, -1])
+    return outputs, [_final_state(lengths, batch, *pair) for pair in zip(finals, states)]
+
+
+def _final_state(lengths: tf.Tensor, batch: tf.Tensor, final: LSTMState, initial: Any) -> LSTMState:
+    """Returns the `LSTMState` [B, H] at the end of each sequence: `initial` for empty sequences, else `final`.
+
+    `final` may have one sequence more than the batch.
+    """
+    finals = [_shorten(part, [batch, -1]) for part in final]
+    return LSTMState(*[tf.where(lengths > 0, after, before) for after, before in zip(finals, initial)])
+
+
+def _lengthen(x: tf.Tensor, counts: Sequence[Any]) -> tf.Tensor:
+    """Returns `x` with zeros at the end of each axis, as many as `counts` says."""
+    with derivatives.gradient_of("Pad", "StackedLstmLengthen"):
+        return tf.pad(x, [[0, count] for count in counts])
+
+
+def _shorten(x: tf.Tensor, sizes: Sequence[Any]) -> tf.Tensor:
+    """Returns the first entries of `x` on each axis, as many as `sizes` says; -1 means all."""
+    with derivatives.gradient_of("Slice", "StackedLstmShorten"):
+        return tf.slice(x, [0] * len(sizes), sizes)
+
+
+# TensorFlow's own gradients of these two ops compute sizes on the GPU, and the host waits for them.
+
+
+@tf.RegisterGradient("StackedLstmLengthen")
+def _lengthen_gradient(op: tf.Operation, d_result: tf.Tensor) -> list:
+    x = op.inputs[0]
+    return [_shorten(d_result, tf.unstack(tf.shape(x), x.shape.ndims)), None]
+
+
+@tf.RegisterGradient("StackedLstmShorten")
+def _shorten_gradient(op: tf.Operation, d_result: tf.Tensor) -> list:
+    x = op.inputs[0]
+    return [_lengthen(d_result, tf.unstack(tf.shape(x) - tf.shape(d_result), x.shape.ndims)), None, None]
+
+
+def call(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: tf.Tensor) -> Sequence[tf.Tensor]:
+    """Adds the op; returns outputs, final h and c, the reserve space, and what is reserved on the host.
+
+    Args:
+      x: [T, B, I]; T and B are 1 or more.
+      h, c: [L, B, H].
+      weights: cuDNN's buffer.
+      lengths: int32 [B], numbers from 1 to T.
+    """
+    with derivatives.gradient_of("CudnnRNNV3", "StackedLstmCudnnRNNV3"), tf.name_scope(SCOPE):
+        return tf.raw_ops.CudnnRNNV3(
+            input=x,
+            input_h=h,
+            input_c=c,
+            params=weights,
+            sequence_lengths=lengths,
+            is_training=True,  # When the graph is built, TensorFlow does not say whether gradients will follow.
+            **_ATTRIBUTES,
+        )
+
+
+@tf.RegisterGradient("StackedLstmCudnnRNNV3")
+def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
+    x, h, c, weights, lengths = op.inputs
+    # On the device of the layers, where the reserve space is, not on that of the call of tf.gradients.
+    device = op.outputs[0].device
+    override = derivatives.gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnRNNBackpropV3")
+    with override, tf.device(None), tf.device(device):
+        is_used = derivatives.reserve_space_is_used(op.outputs[3])
+        results = call(x, h, c, weights, lengths) if is_used else op.outputs
+        gradients = tf.raw_ops.CudnnRNNBackpropV3(
+            input=x,
+            input_h=h,
+            input_c=c,
+            params=weights,
+            sequence_lengths=lengths,
+            output=results[0],
+            output_h=results[1],
+            output_c=results[2],
+            output_backprop=d_results[0],
+            output_h_backprop=d_results[1],
+            output_c_backprop=d_results[2],
+            reserve_space=results[3],
+            host_reserved=results[4],
+            **_ATTRIBUTES,
+        )
+    return list(gradients) + [None]
+
+
+@tf.RegisterGradient("StackedLstmCudnnRNNBackpropV3")
+def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
+    primals, lengths, upstream = op.inputs[:4], op.inputs[4], op.inputs[8:11]
+    d_primals, d_upstream = derivatives.second(primals, upstream, directions, lengths)
+    return d_primals + [None] * 4 + d_upstream + [None, None]
