@@ -1,13 +1,14 @@
-"""The native engine's kernels alone, without TensorFlow, under the compiler's sanitizers."""
+"""The native engine's kernels alone, without TensorFlow: under sanitizers, by Clang, and on an emulated ARM."""
 
 import glob
 import os
+import shutil
 import signal
 
 import pytest
 
 from stacked_lstm.engines.native import library
-from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, object_files, run
+from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, build_by, object_files, run
 from support.sets import EXHAUSTIVE
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
@@ -36,6 +37,29 @@ def test_with_16_registers(tmp_path):
     """The same for AVX2, whose tiles hold fewer sums, also on processors with AVX-512."""
     program = build(os.path.join(TESTS, "native_kernels.cc"), KERNELS, "address", ["-march=haswell"], tmp_path)
     assert run(program) == (0, "all equal\n")
+
+
+# Name -> the compiler, and the command that runs its programs.
+OTHER_COMPILERS = {
+    "clang": (["clang++", "-march=native"], []),
+    "aarch64": (["aarch64-linux-gnu-g++", "-static"], ["qemu-aarch64-static"]),
+}
+
+
+@EXHAUSTIVE
+@pytest.mark.parametrize("name", sorted(OTHER_COMPILERS))
+def test_other_compilers(name, tmp_path):
+    """The vectors of ARM are NEON's."""
+    compiler, emulator = OTHER_COMPILERS[name]
+    for command in [compiler[0], *emulator]:
+        if not shutil.which(command):
+            pytest.skip(f"no {command} here")
+    for program, sources, words in (
+        ("native_activations.cc", [], "all within the bounds\n"),
+        ("native_kernels.cc", KERNELS, "all equal\n"),
+    ):
+        path = build_by(compiler, os.path.join(TESTS, program), sources, tmp_path)
+        assert run(*emulator, path) == (0, words), program
 
 
 @pytest.mark.parametrize("flags", [["-march=native"], pytest.param([], marks=EXHAUSTIVE)], ids=["native", "plain"])

@@ -1,4 +1,4 @@
-"""C++ programs of the tests, compiled with the native engine's sources under the compiler's sanitizers."""
+"""C++ programs of the tests, compiled with the native engine's sources: under sanitizers, or by other compilers."""
 
 import os
 import shutil
@@ -34,10 +34,24 @@ def object_files(sources, sanitizers, processor, directory):
     return [str(directory / (os.path.basename(source) + ".o")) for source in sources]
 
 
+def build_by(compiler, program_source, sources, directory):
+    """Compiles a program of the tests and `sources` by another compiler, a list of words; returns its path.
+
+    Warnings are errors.
+    """
+    program = str(directory / os.path.basename(program_source)[: -len(".cc")])
+    flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-pthread"]
+    subprocess.run([*compiler, *flags, *_includes(program_source), program_source, *sources, "-o", program], check=True)
+    return program
+
+
 def _compile(arguments, source, sanitizers, processor):
     flags = ["-std=c++17", "-O1", "-g1", "-pthread", "-fsanitize=" + sanitizers, "-fno-sanitize-recover=all"]
-    includes = ["-I", library.SOURCE_DIRECTORY, "-I", os.path.dirname(source)]
-    subprocess.run(["g++", *flags, *processor, *includes, *arguments], check=True)
+    subprocess.run(["g++", *flags, *processor, *_includes(source), *arguments], check=True)
+
+
+def _includes(source):
+    return ["-I", library.SOURCE_DIRECTORY, "-I", os.path.dirname(source)]
 
 
 def run(*command):

@@ -116,7 +116,7 @@ struct ClippedLine {
   }
   template <class T>
   static Vec<T> TimesSlope(Vec<T> y, Vec<T> v) {
-    return (y > Vec<T>{}) & (y < Constant(T(1))) ? v * (T(1) / inverse_slope) : Vec<T>{};
+    return ((y > Vec<T>{}) & (y < Constant(T(1)))) ? v * (T(1) / inverse_slope) : Vec<T>{};
   }
 };
 template <>

@@ -35,7 +35,7 @@ inline Vec<T> ClipTo(Vec<T> x, T bound) {
 // v times the slope of `ClipTo` at x. The slope at the bound itself is 1.
 template <class T>
 inline Vec<T> TimesClipSlope(Vec<T> x, Vec<T> v, T bound) {
-  return (x > Constant(bound)) | (x < Constant(-bound)) ? Vec<T>{} : v;
+  return ((x > Constant(bound)) | (x < Constant(-bound))) ? Vec<T>{} : v;
 }
 
 // has_extras: whether a layer has anything beyond the plain equations, which then cost nothing.
