@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import Iterator
+from typing import Any, Iterator
 
 import tensorflow.compat.v1 as tf
 
@@ -18,6 +18,7 @@ __all__ = [
     "cuda_version",
     "device_of_new_ops",
     "gpu_visible",
+    "inside_another_loop",
     "inside_function_or_control_flow",
     "inside_nested_control_flow",
     "set_tensor_float_32",
@@ -42,6 +43,22 @@ def inside_nested_control_flow() -> bool:
     """Whether new ops belong to a branch or a body that is inside another one, under control flow v1."""
     context = tf.get_default_graph()._get_control_flow_context()
     return context is not None and context.outer_context is not None
+
+
+def inside_another_loop(op: tf.Operation) -> bool:
+    """Whether new ops are in a function or a loop that `op` is not in, and that is not the gradient of a loop."""
+    graph = tf.get_default_graph()
+    if graph is not op.graph:  # The body of a loop under control flow v2.
+        return True
+    loop = _loop_around(graph._get_control_flow_context())
+    return loop is not None and loop.grad_state is None and loop is not _loop_around(op._get_control_flow_context())
+
+
+def _loop_around(context: Any) -> Any:
+    """The innermost loop of a context of control flow v1, or None."""
+    while context is not None and not context.IsWhileContext():
+        context = context.outer_context
+    return context
 
 
 def device_of_new_ops() -> tf.DeviceSpec:

@@ -92,6 +92,30 @@ def test_two_gradients_and_second_derivatives(host_cudnn, graph):
         assert numeric.relative_difference(actual, wanted) < 1e-12
 
 
+def test_gradients_in_a_loop(host_cudnn, control_flow, graph):
+    """Each step of the loop has the reserve space of one forward pass, which is outside of the loop."""
+    x = tf.constant(np.random.RandomState(0).standard_normal([3, 2, 3]))
+    outputs, _ = StackedLSTM([4, 4], engine="cudnn", dtype="float64")(x, time_major=True)
+    numbers = tf.reshape(outputs, [-1])
+    rows = tf.map_fn(lambda k: tf.gradients(numbers[k], x)[0], tf.range(4), dtype=x.dtype)
+    expected = tf.stack([tf.gradients(numbers[k], x)[0] for k in range(4)])
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    np.testing.assert_allclose(*session.run([rows, expected]), rtol=0, atol=1e-14)
+
+
+def test_place_of_gradients(host_cudnn, graph):
+    """They are where the forward pass is, not where tf.gradients is called."""
+    with tf.device("/device:GPU:1"):
+        outputs, _ = StackedLSTM([4], engine="cudnn")(tf.placeholder(tf.float32, [3, 2, 3]))
+    with tf.device("/device:GPU:0"):
+        elsewhere = tf.constant(0.0)
+    with tf.device("/device:GPU:0"), tf.colocate_with(elsewhere):
+        tf.gradients(outputs, graph.get_operations()[0].outputs[0])
+    devices = {op.type: op.device for op in graph.get_operations()}
+    assert devices["StackedLstmCudnn"] == devices["StackedLstmCudnnGrad"] == "/device:GPU:1"
+
+
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_named_algorithm(name, host_cudnn, monkeypatch, session):
     """It runs alone, from the first call, and gives the numbers of the standard algorithm."""
@@ -166,28 +190,62 @@ def test_few_units_end_at_128(host_cudnn, monkeypatch, session):
     assert "the algorithm persistent_few_units does not support these layers; use standard" in str(errors.value)
 
 
-def test_no_object_is_lost(host_cudnn, session):
-    """Calls of a size that is known open nothing; each new size keeps the four objects of a network."""
-    network = Network((3, 3))
+def test_after_a_refusal(host_cudnn, monkeypatch, session):
+    """The handle with which cuDNN refused a named algorithm is not used again."""
+    standard = Network((3, 3))
+    monkeypatch.setenv(compiled_op.ENVIRONMENT_VARIABLE, "persistent_static")
+    refused = Network((3, 3), name="refused")
+    session.run(tf.global_variables_initializer())
+    host_cudnn.delay(STATIC, REFUSE)
+    expected = session.run(standard.gradients, standard.feed(3, 5))
+    with pytest.raises(tf.errors.InternalError, match="cudnnRNNForward failed: "):
+        session.run(refused.results, refused.feed(3, 5))
+    for one, other in zip(session.run(standard.gradients, standard.feed(3, 5)), expected):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_no_object_is_lost(host_cudnn, monkeypatch, session):
+    """Calls of a size that is known open nothing; each new size keeps the four objects of one network."""
+    networks = [Network((3, 3))]
+    monkeypatch.setenv(compiled_op.ENVIRONMENT_VARIABLE, compiled_op.FASTEST)
+    networks.append(Network((3, 3), name="fastest"))
     session.run(tf.global_variables_initializer())
     counts = []
-    for batch, steps in ((11, 2), (11, 3), (11, 2), (12, 2)):
-        session.run(network.gradients, network.feed(steps, batch))
-        counts.append(host_cudnn.open_objects)
-    assert counts == [counts[0]] * 3 + [counts[0] + 4]
+    for network, batch, steps in ((0, 11, 2), (0, 11, 3), (0, 11, 2), (0, 12, 2), (1, 11, 2), (1, 11, 3)):
+        session.run(networks[network].gradients, networks[network].feed(steps, batch))
+        counts.append(host_cudnn.open_objects - (counts[0] if counts else 0))
+    assert counts[1:] == [0, 0, 4, 8, 8]
 
 
 def test_wrong_arguments(host_cudnn, session):
-    op = library.load().stacked_lstm_cudnn
+    op, gradient = library.load().stacked_lstm_cudnn, library.load().stacked_lstm_cudnn_grad
     attributes = {"algorithm": "standard", "allow_tf32": False}
-    state = tf.zeros([1, 2, 4])
+
+    def zeros(*sizes):
+        return tf.placeholder_with_default(np.zeros(sizes, np.float32), None)
+
+    def call(steps=5, batch=2, numbers=4 * 4 * (3 + 4) + 2 * 4 * 4):
+        return [zeros(steps, batch, 3), zeros(1, 2, 4), zeros(1, 2, 4), zeros(numbers)]
+
+    def backward(outputs=(5, 2, 4), d_outputs=(5, 2, 4), d_h=(1, 2, 4), d_c=(1, 2, 4)):
+        results = op(*call(), **attributes)
+        tensors = [zeros(*sizes) for sizes in (outputs, d_outputs, d_h, d_c)]
+        return gradient(*call(), *tensors, results.reserve_space, **attributes)
+
     cases = [
-        (dict(x=tf.zeros([5, 2, 3]), h=state, c=state, weights=tf.zeros([7])), "bytes of weights, got 28"),
-        (dict(x=tf.zeros([5, 3, 3]), h=state, c=state, weights=tf.zeros([7])), r"got \[5,3,3\], \[1,2,4\] and"),
+        (op(*call(numbers=7), **attributes), r"expected \d+ bytes of weights, got 28"),
+        (op(*call(batch=3), **attributes), r"expected x \[T, B, I\].*got \[5,3,3\], \[1,2,4\] and \[1,2,4\]"),
+        (backward(outputs=(5, 2, 3)), r"expected outputs of the shape \[5,2,4\], got \[5,2,3\]"),
+        (backward(d_outputs=()), r"expected the gradient of outputs of the shape \[5,2,4\], got \[\]"),
+        (backward(d_h=(2, 4)), r"expected the gradient of h of the shape \[1,2,4\], got \[2,4\]"),
+        (backward(d_c=(1, 1, 4)), r"expected the gradient of c of the shape \[1,2,4\], got \[1,1,4\]"),
     ]
     for tensors, words in cases:
         with pytest.raises(tf.errors.OpError, match=words):
-            session.run(op(**tensors, **attributes).outputs)
+            session.run(tensors[0])
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are 3 and 2"):
+        op(tf.zeros([5, 3, 3]), tf.zeros([1, 2, 4]), tf.zeros([1, 2, 4]), tf.zeros([144]), **attributes)
+    session.run(backward()[0])
 
 
 def test_unknown_algorithm(host_cudnn, monkeypatch, graph):

@@ -134,6 +134,17 @@ def test_each_gradient_has_its_own_reserve_space(graph):
     assert [space.op for space in spaces] == ops("CudnnRNNV3", graph) and len(spaces) == 3
 
 
+def test_gradients_in_a_loop(numpy_cudnn, control_flow, session):
+    """Each step of the loop computes the forward pass again, because there is one reserve space outside of the loop."""
+    x = tf.constant(np.random.RandomState(0).standard_normal([3, 2, 3]))
+    outputs, _ = StackedLSTM([4, 4], engine="cudnn", dtype="float64")(x, [3, 2], time_major=True)
+    numbers = tf.reshape(outputs, [-1])
+    rows = tf.map_fn(lambda k: tf.gradients(numbers[k], x)[0], tf.range(4), dtype=x.dtype)
+    expected = tf.stack([tf.gradients(numbers[k], x)[0] for k in range(4)])
+    session.run(tf.global_variables_initializer())
+    np.testing.assert_allclose(*session.run([rows, expected]), rtol=0, atol=1e-14)
+
+
 def test_gradients_do_not_wait_for_the_gpu(graph):
     """Sizes stay on the host: no gradient of a slice or a pad, which would be computed from them on the GPU."""
     x = tf.placeholder(tf.float32, [None, None, 2])

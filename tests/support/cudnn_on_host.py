@@ -15,7 +15,7 @@ from stacked_lstm.engines.cudnn import library
 from stacked_lstm.engines.place import Place
 from support.versions import OLD
 
-NEEDS_COMPILED_OP = pytest.mark.skipif(OLD, reason="the op for cuDNN needs TensorFlow 2.16")
+NEEDS_COMPILED_OP = pytest.mark.skipif(OLD, reason="the op for cuDNN needs TensorFlow 2.17")
 
 _problem = library.problem  # Tests replace it.
 STANDARD, STATIC, DYNAMIC, FEW_UNITS = range(4)  # The numbers of the algorithms.

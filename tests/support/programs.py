@@ -87,7 +87,7 @@ def _serve():
 def _status_of(arguments, folder, environment, files):
     """Becomes the program, as far as that is possible in a fork; returns its exit status."""
     for number, path in enumerate(files):
-        descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
+        descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(folder)

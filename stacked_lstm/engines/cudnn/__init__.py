@@ -1,8 +1,8 @@
 """The `cudnn` engine: NVIDIA's LSTM on a GPU.
 
-engine.py says when it runs and splits a stack into calls. ops.py adds the op of a call, buffer.py packs the weights for
-it. The compiled op in this folder chooses cuDNN's fastest algorithm, see choice.h. TensorFlow's op CudnnRNNV3 runs what
-the compiled op does not support.
+engine.py says when it runs, and which op runs it. compiled_op.py adds the package's op, which can choose cuDNN's
+fastest algorithm (choice.h), and tensorflow_op.py TensorFlow's op CudnnRNNV3, which runs what the other does not
+support. buffer.py packs the weights for both.
 """
 
 from __future__ import annotations

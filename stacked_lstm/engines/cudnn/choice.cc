@@ -90,13 +90,21 @@ Networks& Networks::Of(const Api& api, Stream stream) {
   return *networks;
 }
 
-Networks::Networks(const Api& api, Stream stream) : api_(api), stream_(stream) { OpenHandle(); }
+Networks::Networks(const Api& api, Stream stream) : api_(api), stream_(stream) {}
 
-void Networks::OpenHandle() {
+void Networks::CloseHandle() {
   if (handle_ != nullptr) api_.cudnnDestroy(handle_);
   handle_ = nullptr;
-  STACKED_LSTM_CUDNN_CALL(api_, cudnnCreate, &handle_);
-  STACKED_LSTM_CUDNN_CALL(api_, cudnnSetStream, handle_, stream_);
+}
+
+void Networks::OpenHandle() {
+  CloseHandle();
+  Handle handle = nullptr;
+  STACKED_LSTM_CUDNN_CALL(api_, cudnnCreate, &handle);
+  const int status = api_.cudnnSetStream(handle, stream_);
+  if (status != kSuccess) api_.cudnnDestroy(handle);
+  Check(api_, status, "cudnnSetStream");
+  handle_ = handle;
 }
 
 const Network& Networks::Choose(const Sizes& sizes, const std::string& algorithm, const Device& device, int steps,
@@ -111,15 +119,22 @@ const Network& Networks::Choose(const Sizes& sizes, const std::string& algorithm
   }
   std::vector<Trial> trials;
   std::string problems;
+  bool lacks_memory = false;
   for (const Algorithm& candidate : candidates) {
     try {
       std::unique_ptr<Network> network(new Network(api_, handle_, sizes, candidate));
       const double seconds = MeasureSeconds(*network, sizes, device, steps, tensors, make_memory().get());
       trials.push_back({std::move(network), seconds});
+    } catch (const OutOfMemory&) {
+      lacks_memory = true;
     } catch (const Error& error) {
       problems += std::string(problems.empty() ? "" : "; ") + candidate.name + ": " + error.what();
       OpenHandle();
     }
+  }
+  if (trials.empty() && lacks_memory) {  // A trial needs more than the call.
+    chosen.reset(new Network(api_, handle_, sizes, candidates[0]));
+    return *chosen;
   }
   if (trials.empty()) throw Error("no algorithm of cuDNN runs these layers: " + problems);
   std::sort(trials.begin(), trials.end(), [](const Trial& a, const Trial& b) { return a.seconds < b.seconds; });

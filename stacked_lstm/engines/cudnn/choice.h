@@ -28,7 +28,7 @@ constexpr const char* kFastest = "fastest";    // All.
 class Memory {
  public:
   virtual ~Memory() = default;
-  virtual void* Allocate(size_t bytes) = 0;  // Throws `Error` if there is not enough memory.
+  virtual void* Allocate(size_t bytes) = 0;  // Throws `OutOfMemory` if there is not enough.
 };
 
 class Networks {
@@ -39,12 +39,15 @@ class Networks {
   // Held during a call of the functions below, and of a network.
   std::mutex& mutex() { return mutex_; }
   Handle handle() const { return handle_; }
+  // After cuDNN has refused a call, a handle may compute nonsense, and must be closed.
+  void OpenHandle();
+  void CloseHandle();
 
   // Returns the network of these sizes. The first call for them chooses the algorithm, unless one is named: it runs
   // both passes with each one, on the tensors of the call, whose outputs it overwrites.
   //
   // steps, tensors: of the call; the workspace and the reserve space are not used.
-  // make_memory: returns new memory for one algorithm.
+  // make_memory: returns new memory for one algorithm. If there is not enough for any of them, the first one is kept.
   // Throws `Error` if cuDNN supports none.
   const Network& Choose(const Sizes& sizes, const std::string& algorithm, const Device& device, int steps,
                         const Tensors& tensors, const std::function<std::unique_ptr<Memory>()>& make_memory);
@@ -56,7 +59,6 @@ class Networks {
   using Key = std::pair<Sizes, std::string>;
 
   Networks(const Api& api, Stream stream);
-  void OpenHandle();
   double MeasureSeconds(const Network& network, const Sizes& sizes, const Device& device, int steps, Tensors tensors,
                         Memory* memory) const;
 

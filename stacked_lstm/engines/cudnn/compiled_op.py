@@ -50,13 +50,11 @@ def run(groups: Sequence[Group], x: tf.Tensor) -> tuple[tf.Tensor, list[LSTMStat
 
 @tf.RegisterGradient("StackedLstmCudnn")
 def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
-    # On the device of the layers, where the reserve space is, not on that of the call of tf.gradients.
-    device = op.outputs[0].device
     attributes = {name: op.get_attr(name) for name in ("algorithm", "allow_tf32")}
     attributes["algorithm"] = attributes["algorithm"].decode()
-    with tf.device(None), tf.device(device):
+    with derivatives.place_of(op):
         results = op.outputs
-        if derivatives.reserve_space_is_used(op.outputs[3]):
+        if op.graph.building_function:  # The space would be a result of the function.
             results = library.load().stacked_lstm_cudnn(*op.inputs, **attributes)
         outputs, _, _, reserve_space = results
         gradients = library.load().stacked_lstm_cudnn_grad(

@@ -31,7 +31,7 @@ void* OpenLibrary(std::string* problem) {
       if (void* library = dlopen(name, flags)) return library;
     }
   }
-  *problem = "there is no library libcudnn.so.9 or libcudnn.so.8";
+  *problem = std::string("neither libcudnn.so.9 nor libcudnn.so.8 can be opened: ") + dlerror();
   return nullptr;
 }
 

@@ -1,8 +1,9 @@
-"""What the gradients of both ops share: the reserve space of a forward pass, and second derivatives."""
+"""What the gradients of both ops share: their place, and second derivatives."""
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+import contextlib
+from typing import Any, Iterator, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
@@ -14,14 +15,11 @@ def gradient_of(op_type: str, name: str) -> Any:
     return tf.get_default_graph().gradient_override_map({op_type: name})
 
 
-def reserve_space_is_used(reserve_space: tf.Tensor) -> bool:
-    """Whether another gradient may use the reserve space, which cuDNN's backward pass overwrites.
-
-    In a function that is always possible, because each caller of the function can ask for gradients. Elsewhere the ops
-    that read the space are other gradients, except those with which TensorFlow makes zeros of the space's shape.
-    """
-    readers = [reader for reader in reserve_space.consumers() if reader.type not in ("ZerosLike", "Shape")]
-    return reserve_space.graph.building_function or bool(readers)
+@contextlib.contextmanager
+def place_of(op: tf.Operation) -> Iterator[None]:
+    """A context in which new ops are where `op` is, and its reserve space, not where the call of tf.gradients is."""
+    with op.graph.colocate_with(None, ignore_existing=True), tf.device(None), tf.device(op.device):
+        yield
 
 
 def second(

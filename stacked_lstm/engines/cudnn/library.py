@@ -23,9 +23,9 @@ LIBRARY = Library(
     toolchain=toolchain,
 )
 OPS = OpLibrary(LIBRARY)
-_OLDEST_TENSORFLOW = (2, 16)  # Earlier versions have an older cuDNN.
+_OLDEST_TENSORFLOW = (2, 17)  # Earlier headers have other functions of streams.
 
-_CUDNN = "libcudnn.so.9"
+_CUDNN = ("libcudnn.so.9", "libcudnn.so.8")
 
 
 def load() -> Any:
@@ -38,7 +38,7 @@ def problem() -> str | None:
     if not tf.test.is_built_with_cuda():
         return "this TensorFlow is built without CUDA"
     if tuple(int(part) for part in tf.__version__.split(".")[:2]) < _OLDEST_TENSORFLOW:
-        return f"TensorFlow {tf.__version__} is older than 2.16"
+        return f"TensorFlow {tf.__version__} is older than 2.17"
     problem = OPS.problem()
     if problem:
         return problem
@@ -47,18 +47,26 @@ def problem() -> str | None:
 
 
 def _open_cudnn() -> None:
-    """Opens NVIDIA's library. Like TensorFlow, it also looks in NVIDIA's Python package."""
+    """Opens NVIDIA's library, unless TensorFlow has done so. It may be in NVIDIA's Python package."""
+    if any(_opens(name, os.RTLD_NOLOAD) for name in _CUDNN) or any(_opens(name) for name in _CUDNN):
+        return
+    with contextlib.suppress(ImportError):
+        spec = importlib.util.find_spec("nvidia.cudnn")
+        for folder in (spec.submodule_search_locations if spec else None) or []:
+            any(_opens(os.path.join(folder, "lib", name)) for name in _CUDNN)
+
+
+def _opens(name: str, mode: int = 0) -> bool:
     try:
-        ctypes.CDLL(_CUDNN)
+        ctypes.CDLL(name, mode=ctypes.DEFAULT_MODE | mode)
     except OSError:
-        with contextlib.suppress(OSError, ImportError):
-            spec = importlib.util.find_spec("nvidia.cudnn")
-            for folder in (spec.submodule_search_locations if spec else None) or []:
-                ctypes.CDLL(os.path.join(folder, "lib", _CUDNN))
+        return False
+    return True
 
 
 def choices() -> str:
     """Returns a line per size that this process has run: its sizes, and the time of each algorithm, fastest first."""
+    OPS.load()
     return _text("StackedLstmCudnnChoices") or ""
 
 

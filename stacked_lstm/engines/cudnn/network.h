@@ -19,6 +19,11 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 // Throws an `Error` unless the status is kSuccess.
 void Check(const Api& api, int status, const char* function);
 
@@ -63,11 +68,12 @@ struct Gradients {
   void *d_x, *d_h, *d_c, *d_weights;
 };
 
-// What the host asks of the GPU. Both functions throw `Error`.
+// What the host asks of the GPU. All functions throw `Error`. The first two are part of the stream's work.
 struct Device {
   Stream stream;
-  std::function<void(void* data, size_t bytes)> fill_with_zeros;  // Part of the stream's work.
-  std::function<void()> wait;                                     // Returns after all work of the stream.
+  std::function<void(void* data, size_t bytes)> fill_with_zeros;
+  std::function<void(void* to, const void* from, size_t bytes)> copy;
+  std::function<void()> wait;  // Returns after all work of the stream.
 };
 
 // All functions throw `Error`.

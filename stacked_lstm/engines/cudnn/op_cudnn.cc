@@ -55,7 +55,11 @@ REGISTER_OP("StackedLstmCudnn")
       TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 3, &x));
       TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 3, &h));
       TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 3, &state));
-      c->set_output(0, c->MakeShape({c->Dim(x, 0), c->Dim(x, 1), c->Dim(h, 2)}));
+      DimensionHandle merged;
+      TF_RETURN_IF_ERROR(c->Merge(c->Dim(h, 0), c->Dim(state, 0), &merged));
+      TF_RETURN_IF_ERROR(c->Merge(c->Dim(h, 1), c->Dim(state, 1), &merged));
+      TF_RETURN_IF_ERROR(c->Merge(c->Dim(x, 1), merged, &merged));
+      c->set_output(0, c->MakeShape({c->Dim(x, 0), merged, c->Dim(h, 2)}));
       c->set_output(1, h);
       c->set_output(2, state);
       c->set_output(3, c->UnknownShapeOfRank(1));
@@ -81,6 +85,9 @@ REGISTER_OP("StackedLstmCudnnGrad")
     .Attr("allow_tf32: bool")
     .SetIsStateful()  // Each call has a reserve space of its own, which its gradient overwrites.
     .SetShapeFn([](InferenceContext* c) {
+      ShapeHandle merged;
+      TF_RETURN_IF_ERROR(c->Merge(c->input(4), c->input(5), &merged));
+      for (int k = 1; k < 3; ++k) TF_RETURN_IF_ERROR(c->Merge(c->input(k), c->input(5 + k), &merged));
       for (int k = 0; k < 4; ++k) c->set_output(k, c->input(k));
       return ::tensorflow::Status();
     });
@@ -96,7 +103,9 @@ class TensorMemory : public Memory {
   void* Allocate(size_t bytes) override {
     Tensor tensor;
     const auto status = context_->allocate_temp(DT_UINT8, TensorShape({static_cast<int64_t>(bytes)}), &tensor);
-    if (!status.ok()) throw Error("there is not enough memory on the GPU for " + std::to_string(bytes) + " bytes");
+    if (!status.ok()) {
+      throw OutOfMemory("there is not enough memory on the GPU for " + std::to_string(bytes) + " bytes");
+    }
     tensors_.push_back(tensor);
     return Data(&tensors_.back());
   }
@@ -113,13 +122,18 @@ void Check(const tensorflow::Status& status) {
 Device FindDevice(OpKernelContext* context) {
   auto* const device = context->op_device_context();
   if (device == nullptr) {  // A CPU.
-    return {nullptr, [](void* data, size_t bytes) { std::memset(data, 0, bytes); }, [] {}};
+    return {nullptr, [](void* data, size_t bytes) { std::memset(data, 0, bytes); },
+            [](void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }, [] {}};
   }
   auto* const stream = device->stream();
   return {stream->platform_specific_handle().stream,
           [stream](void* data, size_t bytes) {
             stream_executor::DeviceMemoryBase memory(data, bytes);
             Check(stream->MemZero(&memory, bytes));
+          },
+          [stream](void* to, const void* from, size_t bytes) {
+            stream_executor::DeviceMemoryBase target(to, bytes), source(const_cast<void*>(from), bytes);
+            Check(stream->Memcpy(&target, source, bytes));
           },
           [stream] { Check(stream->BlockHostUntilDone()); }};
 }
@@ -136,21 +150,22 @@ class CudnnOp : public OpKernel {
     const char* problem = nullptr;
     const Api* const api = OpenCudnn(&problem);
     OP_REQUIRES(context, api != nullptr, tensorflow::errors::Unavailable("StackedLstmCudnn: ", problem));
-    OP_REQUIRES(context, ShapesFit(context),
-                tensorflow::errors::InvalidArgument(
-                    "StackedLstmCudnn: expected x [T, B, I], h [L, B, P] and c [L, B, H], got ",
-                    context->input(0).shape().DebugString(), ", ", context->input(1).shape().DebugString(), " and ",
-                    context->input(2).shape().DebugString()));
+    const std::string mistake = FindShapeMistake(context);
+    OP_REQUIRES(context, mistake.empty(), tensorflow::errors::InvalidArgument("StackedLstmCudnn: ", mistake));
+    const Device device = FindDevice(context);
+    Networks& networks = Networks::Of(*api, device.stream);
+    std::lock_guard<std::mutex> lock(networks.mutex());
     try {
-      const Device device = FindDevice(context);
-      Networks& networks = Networks::Of(*api, device.stream);
-      std::lock_guard<std::mutex> lock(networks.mutex());
+      if (networks.handle() == nullptr) networks.OpenHandle();
       if (context->input(0).dim_size(0) == 0 || context->input(0).dim_size(1) == 0) {
         RunEmpty(context, device);
       } else {
         Run(context, device, &networks);
       }
+    } catch (const OutOfMemory& error) {
+      context->CtxFailure(tensorflow::errors::ResourceExhausted("StackedLstmCudnn: ", error.what()));
     } catch (const Error& error) {
+      networks.CloseHandle();
       context->CtxFailure(tensorflow::errors::Internal("StackedLstmCudnn: ", error.what()));
     }
   }
@@ -158,6 +173,23 @@ class CudnnOp : public OpKernel {
  protected:
   virtual void Run(OpKernelContext* context, const Device& device, Networks* networks) = 0;
   virtual void RunEmpty(OpKernelContext* context, const Device& device) = 0;  // There are no steps.
+
+  // Returns what is wrong with the shapes of the inputs; an empty text if nothing is.
+  virtual std::string FindShapeMistake(OpKernelContext* context) const {
+    const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
+    const bool has_ranks = x.dims() == 3 && h.dims() == 3 && c.dims() == 3;
+    if (has_ranks && h.dim_size(0) == c.dim_size(0) && h.dim_size(1) == x.dim_size(1) &&
+        c.dim_size(1) == x.dim_size(1)) {
+      return "";
+    }
+    return "expected x [T, B, I], h [L, B, P] and c [L, B, H], got " + x.shape().DebugString() + ", " +
+           h.shape().DebugString() + " and " + c.shape().DebugString();
+  }
+
+  static TensorShape OutputsShape(OpKernelContext* context) {
+    const Tensor &x = context->input(0), &h = context->input(1);
+    return TensorShape({x.dim_size(0), x.dim_size(1), h.dim_size(2)});
+  }
 
   const std::string& algorithm() const { return algorithm_; }
 
@@ -188,12 +220,6 @@ class CudnnOp : public OpKernel {
   }
 
  private:
-  static bool ShapesFit(OpKernelContext* context) {
-    const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
-    if (x.dims() != 3 || h.dims() != 3 || c.dims() != 3) return false;
-    return h.dim_size(0) == c.dim_size(0) && h.dim_size(1) == x.dim_size(1) && c.dim_size(1) == x.dim_size(1);
-  }
-
   std::string algorithm_;
   bool allow_tf32_ = false;
 };
@@ -204,10 +230,9 @@ class ForwardOp : public CudnnOp {
 
  private:
   void Run(OpKernelContext* context, const Device& device, Networks* networks) override {
-    const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
+    const Tensor &h = context->input(1), &c = context->input(2);
     Tensor *outputs = nullptr, *h_n = nullptr, *c_n = nullptr, *reserve = nullptr;
-    const TensorShape outputs_shape({x.dim_size(0), x.dim_size(1), h.dim_size(2)});
-    OP_REQUIRES_OK(context, context->allocate_output(0, outputs_shape, &outputs));
+    OP_REQUIRES_OK(context, context->allocate_output(0, OutputsShape(context), &outputs));
     OP_REQUIRES_OK(context, context->allocate_output(1, h.shape(), &h_n));
     OP_REQUIRES_OK(context, context->allocate_output(2, c.shape(), &c_n));
     Tensors tensors = FindTensors(context);
@@ -227,12 +252,10 @@ class ForwardOp : public CudnnOp {
   }
 
   void RunEmpty(OpKernelContext* context, const Device& device) override {
-    const Tensor &x = context->input(0), &h = context->input(1);
     Tensor* empty = nullptr;
-    const TensorShape outputs_shape({x.dim_size(0), x.dim_size(1), h.dim_size(2)});
-    OP_REQUIRES_OK(context, context->allocate_output(0, outputs_shape, &empty));
+    OP_REQUIRES_OK(context, context->allocate_output(0, OutputsShape(context), &empty));
     OP_REQUIRES_OK(context, context->allocate_output(3, TensorShape({0}), &empty));
-    context->set_output(1, h);
+    context->set_output(1, context->input(1));
     context->set_output(2, context->input(2));
   }
 };
@@ -242,6 +265,22 @@ class BackwardOp : public CudnnOp {
   using CudnnOp::CudnnOp;
 
  private:
+  std::string FindShapeMistake(OpKernelContext* context) const override {
+    const std::string mistake = CudnnOp::FindShapeMistake(context);
+    if (!mistake.empty()) return mistake;
+    const char* const names[] = {"outputs", "the gradient of outputs", "the gradient of h", "the gradient of c"};
+    const TensorShape outputs = OutputsShape(context);
+    const TensorShape shapes[] = {outputs, outputs, context->input(1).shape(), context->input(2).shape()};
+    for (int k = 0; k < 4; ++k) {
+      const TensorShape& shape = context->input(4 + k).shape();
+      if (shape != shapes[k]) {
+        return std::string("expected ") + names[k] + " of the shape " + shapes[k].DebugString() + ", got " +
+               shape.DebugString();
+      }
+    }
+    return "";
+  }
+
   void Run(OpKernelContext* context, const Device& device, Networks* networks) override {
     const Network& network = networks->Find(FindSizes(context), algorithm());
     CheckWeights(context, network);
@@ -255,9 +294,14 @@ class BackwardOp : public CudnnOp {
     tensors.sizes = network.FindTemporarySizes(networks->handle(), steps);
     const Tensor& reserve = context->input(8);
     if (reserve.TotalBytes() != tensors.sizes.reserve) throw Error("the reserve space is that of another call");
+    // cuDNN overwrites the space. Another gradient may still need it, and a loop gives it to each of its steps.
+    const std::unique_ptr<Tensor> space =
+        context->forward_input(8, OpKernelContext::Params::kNoReservation, DT_UINT8, reserve.shape(),
+                               tensorflow::DEVICE_MEMORY, tensorflow::AllocatorAttributes());
     tensors.outputs = const_cast<void*>(Data(context->input(4)));
     tensors.workspace = memory.Allocate(tensors.sizes.workspace);
-    tensors.reserve = const_cast<void*>(Data(reserve));
+    tensors.reserve = space != nullptr ? Data(space.get()) : memory.Allocate(tensors.sizes.reserve);
+    if (space == nullptr) device.copy(tensors.reserve, Data(reserve), tensors.sizes.reserve);
     const Gradients gradients = {Data(context->input(5)), Data(context->input(6)), Data(context->input(7)),
                                  Data(results[0]),        Data(results[1]),        Data(results[2]),
                                  Data(results[3])};

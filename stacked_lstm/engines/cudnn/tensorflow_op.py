@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from stacked_lstm import compat
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.cudnn import derivatives
@@ -109,11 +110,9 @@ def call(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: 
 @tf.RegisterGradient("StackedLstmCudnnRNNV3")
 def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
     x, h, c, weights, lengths = op.inputs
-    # On the device of the layers, where the reserve space is, not on that of the call of tf.gradients.
-    device = op.outputs[0].device
     override = derivatives.gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnRNNBackpropV3")
-    with override, tf.device(None), tf.device(device):
-        is_used = derivatives.reserve_space_is_used(op.outputs[3])
+    with override, derivatives.place_of(op):
+        is_used = _reserve_space_is_used(op)
         results = call(x, h, c, weights, lengths) if is_used else op.outputs
         gradients = tf.raw_ops.CudnnRNNBackpropV3(
             input=x,
@@ -132,6 +131,17 @@ def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
             **_ATTRIBUTES,
         )
     return list(gradients) + [None]
+
+
+def _reserve_space_is_used(op: tf.Operation) -> bool:
+    """Whether another gradient may use the reserve space of a forward pass, which cuDNN's backward pass overwrites.
+
+    In a function that is always possible, because each caller of the function can ask for gradients. A loop around the
+    gradient, but not around the forward pass, gives the space to each of its steps. Elsewhere the ops that read the
+    space are other gradients, except those with which TensorFlow makes zeros of the space's shape.
+    """
+    readers = [reader for reader in op.outputs[3].consumers() if reader.type not in ("ZerosLike", "Shape")]
+    return op.graph.building_function or compat.inside_another_loop(op) or bool(readers)
 
 
 @tf.RegisterGradient("StackedLstmCudnnRNNBackpropV3")

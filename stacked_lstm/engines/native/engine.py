@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Sequence
 
-from stacked_lstm import activations
+from stacked_lstm import activations, log
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.cudnn import library as cudnn_library
@@ -67,7 +67,9 @@ def load_native_ops() -> None:
     """
     library.load()
     if Place().has_gpu:
-        cudnn_library.problem()  # To ask is to load. If there is a problem, no graph of this machine has the op.
+        problem = cudnn_library.problem()  # To ask is to load.
+        if problem:
+            log.warn_once(f"graphs with the op StackedLstmCudnn cannot be imported: {problem}")
 
 
 def run(
