@@ -46,8 +46,8 @@ class Layer(NamedTuple):
         masks [T, B, P]; entry t multiplies h after step t.
       c_masks: the same for c, [T, B, H].
       norm: None, or `equations.LayerNorm`; the layer then has no biases.
-      noise: None, or `equations.Noise`. Only the `graph` engine has all of it; `native` has its field `recurrent`.
-      resets: None, or `equations.Resets`. Only the `graph` engine has it.
+      noise: None, or `equations.Noise`. Only `graph` and `native` have it.
+      resets: None, or `equations.Resets`. Only `graph` and `native` have it.
     """
 
     input_size: int

@@ -34,18 +34,16 @@ def device_type(name: str) -> Callable:
 
 
 def standard_step(layers: Sequence[Layer], place: Place) -> str | None:
-    """The layers have the step of `equations.step`, with or without extras, and nothing changes c between steps."""
+    """The layers have the step of `equations.step`, with or without extras."""
     del place
-    if any(layer.step for layer in layers):
-        return "the step has another equation"
+    return "the step has another equation" if any(layer.step for layer in layers) else None
+
+
+def no_mask_on_states(layers: Sequence[Layer], place: Place) -> str | None:
+    """Nothing multiplies c or h between steps."""
+    del place
     if any(layer.c_masks is not None for layer in layers):
         return "there is dropout on c with a mask per step"
-    return None
-
-
-def no_mask_on_h(layers: Sequence[Layer], place: Place) -> str | None:
-    """Nothing multiplies h between steps."""
-    del place
     if any(layer.h_masks is not None for layer in layers):
         return "there is dropout on h with a mask per step"
     if any(layer.noise and layer.noise.recurrent is not None for layer in layers):
@@ -83,9 +81,9 @@ def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
 def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
     """The layers have no recurrent dropout of the candidate, zoneout or resets."""
     del place
+    noises = [layer.noise for layer in layers if layer.noise]
     if any(layer.resets for layer in layers):
         return "there are resets"
-    noises = [layer.noise for layer in layers if layer.noise]
     if any(noise.zoneout_c is not None or noise.zoneout_h is not None for noise in noises):
         return "there is zoneout"
     if any(noise.candidate is not None for noise in noises):
@@ -98,7 +96,7 @@ def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:
     normalized = [layer for layer in layers if layer.norm]
     if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
         return "the norms of a layer have different epsilons"
-    others = (without_noise, no_mask_on_h, no_extras_except())
+    others = (without_noise, no_mask_on_states, no_extras_except())
     problem = next(filter(None, (condition(normalized, place) for condition in others)), None)
     return f"{problem} for a layer with layer normalization" if problem else None
 

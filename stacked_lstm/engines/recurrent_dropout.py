@@ -5,7 +5,7 @@ of the kernel for h. It equals h (mask * U), with the mask on the rows of U, so 
 has another kernel. Two states need care. The initial state is not dropped out, so the first step runs by itself with
 the layer's own kernel. The final state is dropped out after the last step.
 
-Masks that differ between steps, and masks on c, stay with the layer, and the `graph` engine applies them.
+Masks that differ between steps, and masks on c, stay with the layer. The `native` and `graph` engines apply them.
 
 Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1512.05287

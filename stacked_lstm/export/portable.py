@@ -88,8 +88,9 @@ def _part(
     with tf.Graph().as_default() as part, tf.name_scope(scope):
         for call, run in zip(layers, runs):
             if not all(is_plain(layer) for layer in call.layers):
-                expected = "layers without dropout on states, resets, normalization and other equations"
-                checks.fail("export.write", expected, f"ones with them, which compute {call.outputs[0].name}")
+                expected = "layers without dropout on states, zoneout, resets, normalization and other equations"
+                advice = 'for a SavedModel or a frozen graph, build the layers with engine="graph"'
+                checks.fail("export.write", expected, f"ones with them, which compute {call.outputs[0].name}; {advice}")
             inputs = [tf.placeholder(spec.dtype, spec.shape, "input") for spec in call.inputs]
             sources.update((tensor.name, spec.name) for tensor, spec in zip(inputs, call.inputs))
             end = 1 + 2 * len(call.layers)

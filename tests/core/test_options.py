@@ -103,6 +103,8 @@ TRAINING = {
     "projection": dict(projection_size=2, projection_clip=0.2, initial_state="learned"),
     "peepholes": dict(peepholes=True, cell_clip=0.3),
     "everything": EVERYTHING,
+    "all but norm": dict(EVERYTHING, layer_norm=False),
+    "all but norm, other kinds": dict(EVERYTHING, layer_norm=False, recurrent_dropout_kind="candidate"),
     "everything, other kinds": dict(
         EVERYTHING,
         recurrent_dropout_kind="candidate",
@@ -113,6 +115,7 @@ TRAINING = {
 }
 
 
+NATIVE = ("recurrent dropout", "candidate", "zoneout", "zoneout of c", "all but norm", "all but norm, other kinds")
 WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "projection")
 
 
@@ -125,9 +128,15 @@ def test_training_against_numpy(name, has_lengths, masks, plain_session):
 
 
 @NEEDS_NATIVE
-@pytest.mark.parametrize("has_lengths", [False, True])
-def test_recurrent_dropout_on_native_against_numpy(has_lengths, masks, plain_session):
-    check_training("native", "recurrent dropout", has_lengths, masks, plain_session)
+@pytest.mark.parametrize(
+    "name, has_lengths",
+    some(
+        [(name, name != "zoneout of c") for name in NATIVE],
+        list(itertools.product(NATIVE, [False, True])),
+    ),
+)
+def test_training_on_native_against_numpy(name, has_lengths, masks, plain_session):
+    check_training("native", name, has_lengths, masks, plain_session)
 
 
 def check_training(engine, name, has_lengths, masks, plain_session):
@@ -470,14 +479,15 @@ def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
 
 @NEEDS_NATIVE
 def test_native_runs_what_stands_around_layers():
-    """Dropout on inputs, outputs and h and residual connections run on native; the rest is refused by name."""
+    """All options but layer normalization together with the others, which is refused by name."""
     x = tf.zeros([2, 3, 4])
     around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, recurrent_dropout=0.4, residual=True)
-    lstm = StackedLSTM([4, 4], **around)
+    lstm = StackedLSTM([4, 4], zoneout_c=0.2, zoneout_h=0.1, **around)
     with tf.device("/cpu:0"):
         lstm(x, training=True)
     assert lstm.engine_used.name == "native"
-    for name, options, reason in REFUSED[1:]:  # It has layer normalization.
+    for name, options, reason in REFUSED[1:]:
+        options, reason = dict(options, layer_norm=True), f"{reason} for a layer with layer normalization"
         lstm = StackedLSTM([4, 4], name=name, **options)
         lstm(x, training=True)
         assert lstm.engine_used.name == "graph" and f"not native: {reason}" in lstm.engine_used.reason
@@ -487,12 +497,12 @@ def test_native_runs_what_stands_around_layers():
 
 REFUSED = [
     ("norm", dict(layer_norm=True), "there is layer normalization"),
+    ("zoneout", dict(zoneout_h=0.5), "there is zoneout"),
     (
         "candidate",
         dict(recurrent_dropout=0.5, recurrent_dropout_kind="candidate"),
         "there is recurrent dropout of the candidate",
     ),
-    ("zoneout", dict(zoneout_h=0.5), "there is zoneout"),
 ]
 
 

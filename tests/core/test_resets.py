@@ -8,6 +8,7 @@ import pytest
 from stacked_lstm import StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from support import numeric
+from support.native_ops import NEEDS_NATIVE
 from support.sets import some
 
 STEPS, WIDTH = 7, 2
@@ -21,10 +22,12 @@ STARTS = [0, 3, 4]  # Of the sequences in one row.
         list(itertools.product(["zeros", "learned", "projected"], [False, True])),
     ),
 )
-def test_sequences_one_by_one(initial_state, time_major, plain_session):
+def test_sequences_one_by_one(initial_state, time_major, general_engine, plain_session):
     """Against NumPy, which runs each sequence by itself; gradients against the sum of those of the sequences."""
     random = np.random.RandomState(0)
-    lstm = StackedLSTM([3, 3], initial_state=initial_state, dtype=tf.float64, bias_initializer="tn")
+    lstm = StackedLSTM(
+        [3, 3], initial_state=initial_state, dtype=tf.float64, bias_initializer="tn", engine=general_engine
+    )
     x, d = random.standard_normal([1, STEPS, WIDTH]), random.standard_normal([STEPS, 1, 3])
     resets = np.zeros([1, STEPS], bool)
     resets[0, STARTS[1:]] = True
@@ -33,7 +36,6 @@ def test_sequences_one_by_one(initial_state, time_major, plain_session):
     outputs, state, steps = lstm(
         inputs, time_major=time_major, reset=resets.T if time_major else resets, return_steps=True
     )
-    assert lstm.engine_used.name == "graph" and "there are resets" in lstm.engine_used.reason
     d_outputs = d if time_major else d.transpose(1, 0, 2)
     matrix = lstm.layers[1].Wc
     gradients = tf.gradients(outputs, [inputs, matrix], tf.constant(d_outputs))
@@ -67,10 +69,18 @@ def test_sequences_one_by_one(initial_state, time_major, plain_session):
     assert numeric.relative_difference(actual_gradients[1], d_matrix) < 1e-12
 
 
-def test_nothing_leaks_not_even_nan(plain_session):
+@pytest.mark.parametrize(
+    "engine, options",
+    [
+        ("graph", dict(layer_norm=True, zoneout_c=0.2, zoneout_h=0.2, peepholes=True)),
+        pytest.param("native", dict(zoneout_c=0.2, zoneout_h=0.2, peepholes=True), marks=NEEDS_NATIVE),
+        pytest.param("native", dict(projection_size=2, projection_clip=0.5), marks=NEEDS_NATIVE),
+    ],
+)
+def test_nothing_leaks_not_even_nan(engine, options, plain_session):
     """Rows are reset at different steps; with options, too. What is before a reset is NaN."""
-    lstm = StackedLSTM([3, 3], layer_norm=True, zoneout_c=0.2, zoneout_h=0.2, peepholes=True)
-    x = np.random.RandomState(0).standard_normal([3, 6, 2]).astype(np.float32)
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, engine=engine, **options)
+    x = np.random.RandomState(0).standard_normal([3, 6, 2])
     resets, clean = np.zeros([3, 6], bool), x.copy()
     x[0, :2], x[1, :4] = np.nan, np.nan
     resets[0, 2] = resets[1, 4] = True
@@ -80,7 +90,7 @@ def test_nothing_leaks_not_even_nan(plain_session):
     actual, expected = plain_session.run([outputs, later])
     assert np.all(np.isnan(actual[0, :2])) and np.all(np.isfinite(actual[0, 2:])) and np.all(np.isfinite(actual[2]))
     assert np.all(np.isfinite(actual[1, 4:]))
-    assert numeric.relative_difference(actual[0, 2:], expected[0]) < 1e-6
+    assert numeric.relative_difference(actual[0, 2:], expected[0]) < 1e-12
 
 
 @pytest.mark.parametrize(

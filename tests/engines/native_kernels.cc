@@ -19,7 +19,9 @@ std::vector<T> Convert(const Numbers& numbers) {
 
 lstm::Layer MakeLayer(const Problem& p) {
   const int32_t* const lengths = p.lengths.empty() ? nullptr : p.lengths.data();
-  return {p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths, p.kind.extras};
+  lstm::Extras extras = p.kind.extras;
+  if (!p.resets.empty()) extras.resets = reinterpret_cast<const bool*>(p.resets.data());
+  return {p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths, extras};
 }
 
 // What a call needs, in arrays of its own.
@@ -28,10 +30,9 @@ struct Arrays {
   explicit Arrays(const Problem& p)
       : fused(p.kind.fused), I(p.I), H(p.H), P(p.P()), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
         d_outputs(Convert<T>(p.d_outputs)), d_c_last(Convert<T>(p.d_c_last)), d_h_last(Convert<T>(p.d_h_last)),
-        Wp(Convert<T>(p.Wp)), mask(Convert<T>(p.mask)), packed(lstm::PackedSize<T>(MakeLayer(p))),
+        Wp(Convert<T>(p.Wp)), packed(lstm::PackedSize<T>(MakeLayer(p))),
         cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN), c_last(c.size(), NAN),
-        h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN),
-        d_mask(mask.size(), NAN) {
+        h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN) {
     weights.stride = d_weights.stride = fused ? 4 * H : H;
     weights.h_row = d_weights.h_row = fused ? I : 0;
     weights.x_row = d_weights.x_row = fused ? 0 : P;
@@ -43,7 +44,10 @@ struct Arrays {
       if (p.kind.extras.peepholes) extras.peephole[k] = p_[k].data(), d_extras.peephole[k] = dp[k].data();
     }
     if (p.kind.extras.projection) extras.projection = Wp.data(), d_extras.projection = dWp.data();
-    if (p.kind.extras.h_mask) extras.h_mask = mask.data(), d_extras.h_mask = d_mask.data();
+    for (int s = 0; s < lstm::kSeriesCount; ++s) {
+      series[s] = Convert<T>(p.series[s]), d_series[s].assign(series[s].size(), NAN);
+      if (p.Has(s)) extras.series[s] = series[s].data(), d_extras.series[s] = d_series[s].data();
+    }
     for (int k = 0; k < 4; ++k) {
       b[k] = Convert<T>(p.b[k]), db[k].assign(H, p.kind.biases ? NAN : 0);
       weights.kernel[k] = fused ? &W[0][k * H] : W[k].data();
@@ -80,14 +84,15 @@ struct Arrays {
     Results r = {numbers(outputs), numbers(c_last), numbers(h_last), {}, {}, numbers(d_x), numbers(d_c), numbers(d_h)};
     for (int k = 0; k < 4; ++k) r.dW[k] = Kernel(k), r.db[k] = numbers(db[k]);
     for (int k = 0; k < 3; ++k) r.dp[k] = numbers(dp[k]);
-    r.dWp = numbers(dWp), r.d_mask = numbers(d_mask);
+    r.dWp = numbers(dWp);
+    for (int s = 0; s < lstm::kSeriesCount; ++s) r.d_series[s] = numbers(d_series[s]);
     return r;
   }
 
   bool fused;
   int64_t I, H, P;
-  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, mask, packed, cache;
-  std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_mask;
+  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, packed, cache, series[lstm::kSeriesCount];
+  std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_series[lstm::kSeriesCount];
   lstm::Weights<const T> weights = {};
   lstm::Weights<T> d_weights = {};
   lstm::ExtraWeights<const T> extras = {};
@@ -189,7 +194,10 @@ bool CheckResults(const std::vector<Problem>& stack, const std::vector<Results>&
       }
       for (int k = 0; k < 3; ++k) same &= CheckNear("dp", g.dp[k], e.dp[k], tolerance) && g.dp[k] == a.dp[k];
       same &= CheckNear("dWp", g.dWp, e.dWp, tolerance) && g.dWp == a.dWp;
-      same &= CheckNear("d_mask", g.d_mask, e.d_mask, tolerance) && g.d_mask == a.d_mask;
+      for (int s = 0; s < lstm::kSeriesCount; ++s) {
+        same &= CheckNear(lstm::kSeriesKinds[s].name, g.d_series[s], e.d_series[s], tolerance);
+        same &= g.d_series[s] == a.d_series[s];
+      }
     }
     if (!same) std::printf("with %d threads, of %zu bytes\n", threads, sizeof(T));
     if (!same) return false;
@@ -206,11 +214,22 @@ Numbers Random(int64_t size, double scale) {
   return values;
 }
 
+// Shares of zoneout are from 0 to 1.
+Numbers RandomSeries(int s, int64_t size) {
+  Numbers values = Random(size, 1);
+  const bool is_share = s == lstm::kZoneoutC || s == lstm::kZoneoutH;
+  for (double& value : values) value = is_share ? std::fmin(1, std::fabs(value)) : value;
+  return values;
+}
+
 Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, const std::vector<int32_t>& lengths) {
-  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  Problem p = {kind, T, B, I, H, lengths, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {{}}, {}};
   const int64_t P = p.P();
-  if (kind.extras.h_mask_stride) p.kind.extras.h_mask_stride = B * P;
-  if (kind.extras.h_mask) p.mask = Random((kind.extras.h_mask_stride ? T : 1) * B * P, 1);
+  for (int s = 0; s < lstm::kSeriesCount; ++s) {
+    if (kind.extras.series[s].stride) p.kind.extras.series[s].stride = B * p.Width(s);
+    if (kind.extras.series[s].exists) p.series[s] = RandomSeries(s, (kind.extras.series[s].stride ? T : 1) * B * p.Width(s));
+  }
+  for (int64_t k = 0; p.Has(lstm::kStartC) && k < T * B; ++k) p.resets.push_back(generator() % 3 == 0);
   for (int k = 0; k < 4; ++k) {
     p.W[k] = Random((P + I) * H, 1 / std::sqrt(double(P + I))), p.b[k] = Random(H, kind.biases);
   }
@@ -222,7 +241,9 @@ Problem RandomProblem(Kind kind, int64_t T, int64_t B, int64_t I, int64_t H, con
     for (int64_t t = lengths[b]; t < T; ++t) {
       for (int64_t k = 0; k < I; ++k) p.x[(t * B + b) * I + k] = NAN;
       for (int64_t k = 0; k < P; ++k) p.d_outputs[(t * B + b) * P + k] = NAN;
-      for (int64_t k = 0; k < P && p.kind.extras.h_mask_stride; ++k) p.mask[p.MaskIndex(t, b, k)] = NAN;
+      for (int s = 0; s < lstm::kSeriesCount; ++s) {
+        for (int64_t k = 0; k < p.Width(s) && p.kind.extras.series[s].stride; ++k) p.series[s][p.Index(s, t, b, k)] = NAN;
+      }
     }
   }
   return p;
@@ -270,11 +291,15 @@ bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends) {
   }
   const std::vector<Results> expected = Expected(stack);
   if (CheckResults<float>(stack, expected) && CheckResults<double>(stack, expected)) return true;
-  std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d, peepholes %d, P %d, %g, %g, "
-              "mask %d, per step %d\n",
+  std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d, peepholes %d, P %d, %g, %g",
               int(shape[0]), int(shape[1]), int(shape[2]), int(shape[3]), kind.fused, kind.biases, int(kind.candidate),
               int(kind.gates), ends, kind.extras.peepholes, int(kind.extras.projection), kind.extras.cell_bound,
-              kind.extras.projection_bound, kind.extras.h_mask, kind.extras.h_mask_stride > 0);
+              kind.extras.projection_bound);
+  for (int s = 0; s < lstm::kSeriesCount; ++s) {
+    const auto& series = kind.extras.series[s];
+    if (series.exists) std::printf(", %s%s", lstm::kSeriesKinds[s].name, series.stride ? " per step" : "");
+  }
+  std::puts("");
   return false;
 }
 
@@ -301,12 +326,21 @@ int main() {
                            Kind{false, true, lstm::Activation::kLinear, tanh}}) {
     if (!CheckStack(kind, {6, 5, 7, 19, 33}, true)) return 1;
   }
-  // Extras: each alone and all together, with values on both sides of each bound. A mask is for all steps, or per step.
+  // Extras: each alone and all together, with values on both sides of each bound. A series is for all steps, or per step.
   const double none = lstm::Extras::kNoBound;
-  const lstm::Extras all = {true, 7, 0.5, 0.3, true, 1};
-  const lstm::Extras extras[] = {{true, 0, none, none},  {false, 0, 0.4, none},         {false, 5, none, none},
-                                 {false, 21, none, 0.3}, {false, 0, none, none, true},  {false, 0, none, none, true, 1},
-                                 {true, 7, 0.5, 0.3},    {false, 11, none, none, true}, all};
+  std::vector<lstm::Extras> extras = {{true, 0, none, none},   {false, 0, 0.4, none}, {false, 5, none, none},
+                                      {false, 21, none, 0.3}, {true, 7, 0.5, 0.3}};
+  lstm::Extras all = {true, 7, 0.5, 0.3}, unbounded = {false, 11, none, none};
+  for (int s = 0; s < lstm::kSeriesCount; ++s) {
+    for (const int stride : {0, 1}) {
+      extras.push_back({}), extras.back().series[s] = {true, stride};
+      if (s == lstm::kStartC || s == lstm::kStartH) {  // Resets need both.
+        extras.back().series[s == lstm::kStartC ? lstm::kStartH : lstm::kStartC].exists = true;
+      }
+    }
+    all.series[s] = {true, s % 2 ? 0 : 1}, unbounded.series[s] = {true, s % 2 ? 1 : 0};
+  }
+  extras.push_back(all), extras.push_back(unbounded);
   for (const lstm::Extras& extra : extras) {
     for (const auto& shape : {Shape{6, 5, 7, 19}, Shape{3, 8, 4, 16, 33}}) {
       if (!CheckStack({false, true, tanh, sigmoid, extra}, shape, true)) return 1;

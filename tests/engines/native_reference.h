@@ -20,22 +20,30 @@ struct Kind {
   lstm::Extras extras = {};
 };
 
-// What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection; mask multiplies
-// h in the product with W.
+// What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection.
 struct Problem {
   Kind kind;
   int64_t T, B, I, H;
   std::vector<int32_t> lengths;
   Numbers W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last;
-  Numbers p[3], Wp, mask;
+  Numbers p[3], Wp, series[lstm::kSeriesCount];
+  std::vector<char> resets;  // [T, B], or empty.
 
   int64_t P() const { return kind.extras.projection ? kind.extras.projection : H; }
-  // Where the mask has the entry for h of step t - 1.
-  int64_t MaskIndex(int64_t t, int64_t b, int64_t n) const { return t * kind.extras.h_mask_stride + b * P() + n; }
+  bool Has(int s) const { return kind.extras.series[s].exists; }
+  int64_t Width(int s) const { return lstm::kSeriesKinds[s].is_of_c ? H : P(); }
+  // Where a series has the entry of a step.
+  int64_t Index(int s, int64_t t, int64_t b, int64_t n) const {
+    return t * kind.extras.series[s].stride + b * Width(s) + n;
+  }
+  bool IsReset(int64_t t, int64_t b) const { return !resets.empty() && resets[t * B + b]; }
+  double At(int s, int64_t t, int64_t b, int64_t n, double otherwise) const {
+    return Has(s) ? series[s][Index(s, t, b, n)] : otherwise;
+  }
 };
 
 struct Results {
-  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_mask;
+  Numbers outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_series[lstm::kSeriesCount];
 };
 
 double Clip(double x, double bound) { return std::fmin(std::fmax(x, -bound), bound); }
@@ -76,44 +84,59 @@ Results Expected(const Problem& p) {
   r.d_x.assign(p.T * p.B * p.I, 0);
   for (int k = 0; k < 4; ++k) r.dW[k].assign((P + p.I) * p.H, 0), r.db[k].assign(p.H, 0);
   for (int k = 0; k < 3; ++k) r.dp[k].assign(p.H, 0);
-  r.dWp.assign(p.H * P, 0), r.d_mask.assign(p.mask.size(), 0);
+  r.dWp.assign(p.H * P, 0);
+  for (int s = 0; s < lstm::kSeriesCount; ++s) r.d_series[s].assign(p.series[s].size(), 0);
+  // Adds to the gradient of a series, if the layer has it.
+  const auto add = [&](int s, int64_t t, int64_t b, int64_t n, double d) {
+    if (p.Has(s)) r.d_series[s][p.Index(s, t, b, n)] += d;
+  };
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t steps = p.lengths.empty() ? p.T : p.lengths[b];
-    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), states, inputs, sums;
+    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), states, inputs, sums, news, c_read;
     std::vector<Numbers> projected, m;
     double *c = &r.c_last[b * p.H], *h = &r.h_last[b * P];
     for (int64_t t = 0; t < steps; ++t) {
-      Numbers hx(h, h + P), all(4 * p.H), sum(p.H), m_t(p.H), before(P);
+      for (int64_t j = 0; p.IsReset(t, b) && j < p.H; ++j) c[j] = cells[t][j] = p.At(lstm::kStartC, t, b, j, 0);
+      for (int64_t n = 0; p.IsReset(t, b) && n < P; ++n) h[n] = p.At(lstm::kStartH, t, b, n, 0);
+      Numbers hx(h, h + P), all(4 * p.H), sum(p.H), m_t(p.H), before(P), u(p.H);
       const double* x = p.x.data() + (t * p.B + b) * p.I;
       states.push_back(hx);
-      for (int64_t n = 0; n < P && !p.mask.empty(); ++n) hx[n] *= p.mask[p.MaskIndex(t, b, n)];
+      for (int64_t j = 0; j < p.H; ++j) c[j] *= p.At(lstm::kCMask, t, b, j, 1);
+      c_read.push_back(Numbers(c, c + p.H));
+      for (int64_t n = 0; n < P; ++n) hx[n] *= p.At(lstm::kHMask, t, b, n, 1);
       hx.insert(hx.end(), x, x + p.I);
       for (int64_t j = 0; j < p.H; ++j) {
         for (int k = 0; k < 4; ++k) {
           double z = p.b[k][j];
           for (int64_t m = 0; m < P + p.I; ++m) z += hx[m] * p.W[k][m * p.H + j];
           if (k == 3) {
-            sum[j] = all[2 * p.H + j] * c[j] + all[j] * all[p.H + j];
-            c[j] = Clip(sum[j], cell_bound);
+            sum[j] = all[2 * p.H + j] * c[j] + all[j] * p.At(lstm::kCandidateMask, t, b, j, 1) * all[p.H + j];
+            u[j] = Clip(sum[j], cell_bound);
           }
-          if (p.kind.extras.peepholes && k != 1) z += p.p[k == 0 ? 0 : k - 1][j] * c[j];
+          if (p.kind.extras.peepholes && k != 1) z += p.p[k == 0 ? 0 : k - 1][j] * (k == 3 ? u : c_read[t])[j];
           all[k * p.H + j] = Value(k == 1 ? phi : sigma, z);
         }
-        m_t[j] = all[3 * p.H + j] * Value(phi, c[j]);
+        m_t[j] = all[3 * p.H + j] * Value(phi, u[j]);
+        const double q = p.At(lstm::kZoneoutC, t, b, j, 0);
+        c[j] = q * c[j] + (1 - q) * u[j];
       }
       for (int64_t n = 0; n < P; ++n) {
         before[n] = P == p.H && p.Wp.empty() ? m_t[n] : 0;
         for (int64_t j = 0; j < p.H && !p.Wp.empty(); ++j) before[n] += m_t[j] * p.Wp[j * P + n];
-        h[n] = r.outputs[(t * p.B + b) * P + n] = Clip(before[n], bound);
+        const double q = p.At(lstm::kZoneoutH, t, b, n, 0);
+        h[n] = r.outputs[(t * p.B + b) * P + n] = q * h[n] + (1 - q) * Clip(before[n], bound);
       }
       inputs.push_back(hx), gates.push_back(all), cells.push_back(Numbers(c, c + p.H));
-      sums.push_back(sum), projected.push_back(before), m.push_back(m_t);
+      sums.push_back(sum), news.push_back(u), projected.push_back(before), m.push_back(m_t);
     }
     double *dc = &r.d_c[b * p.H], *dh = &r.d_h[b * P];
     for (int64_t t = steps - 1; t >= 0; --t) {
-      Numbers dz(4 * p.H), dm(p.H);
+      Numbers dz(4 * p.H), dm(p.H), kept_dh(P);
       for (int64_t n = 0; n < P; ++n) {
-        const double d = (dh[n] + p.d_outputs[(t * p.B + b) * P + n]) * ClipSlope(projected[t][n], bound);
+        const double d_after = dh[n] + p.d_outputs[(t * p.B + b) * P + n], q = p.At(lstm::kZoneoutH, t, b, n, 0);
+        const double d = (1 - q) * d_after * ClipSlope(projected[t][n], bound);
+        kept_dh[n] = q * d_after;
+        add(lstm::kZoneoutH, t, b, n, d_after * (states[t][n] - Clip(projected[t][n], bound)));
         if (p.Wp.empty()) dm[n] = d;
         for (int64_t j = 0; j < p.H && !p.Wp.empty(); ++j) {
           dm[j] += d * p.Wp[j * P + n], r.dWp[j * P + n] += m[t][j] * d;
@@ -122,17 +145,25 @@ Results Expected(const Problem& p) {
       }
       for (int64_t j = 0; j < p.H; ++j) {
         const double i = gates[t][j], g = gates[t][p.H + j], f = gates[t][2 * p.H + j], o = gates[t][3 * p.H + j];
-        const double phi_c = Value(phi, cells[t + 1][j]);
+        const double phi_c = Value(phi, news[t][j]), q = p.At(lstm::kZoneoutC, t, b, j, 0), kept_dc = q * dc[j];
+        add(lstm::kZoneoutC, t, b, j, dc[j] * (c_read[t][j] - news[t][j]));
+        dc[j] *= 1 - q;
         dc[j] += dm[j] * o * Slope(phi, phi_c), dz[3 * p.H + j] = dm[j] * phi_c * Slope(sigma, o);
         if (p.kind.extras.peepholes) dc[j] += dz[3 * p.H + j] * p.p[2][j];
         dc[j] *= ClipSlope(sums[t][j], cell_bound);
-        dz[j] = dc[j] * g * Slope(sigma, i), dz[p.H + j] = dc[j] * i * Slope(phi, g);
-        dz[2 * p.H + j] = dc[j] * cells[t][j] * Slope(sigma, f);
-        dc[j] *= f;
-        if (!p.kind.extras.peepholes) continue;
-        dc[j] += dz[j] * p.p[0][j] + dz[2 * p.H + j] * p.p[1][j];
-        r.dp[0][j] += dz[j] * cells[t][j], r.dp[1][j] += dz[2 * p.H + j] * cells[t][j];
-        r.dp[2][j] += dz[3 * p.H + j] * cells[t + 1][j];
+        const double mask = p.At(lstm::kCandidateMask, t, b, j, 1);
+        add(lstm::kCandidateMask, t, b, j, dc[j] * i * g);
+        dz[j] = dc[j] * mask * g * Slope(sigma, i), dz[p.H + j] = dc[j] * i * mask * Slope(phi, g);
+        dz[2 * p.H + j] = dc[j] * c_read[t][j] * Slope(sigma, f);
+        dc[j] = dc[j] * f + kept_dc;
+        if (p.kind.extras.peepholes) {
+          dc[j] += dz[j] * p.p[0][j] + dz[2 * p.H + j] * p.p[1][j];
+          r.dp[0][j] += dz[j] * c_read[t][j], r.dp[1][j] += dz[2 * p.H + j] * c_read[t][j];
+          r.dp[2][j] += dz[3 * p.H + j] * news[t][j];
+        }
+        add(lstm::kCMask, t, b, j, dc[j] * cells[t][j]);
+        dc[j] *= p.At(lstm::kCMask, t, b, j, 1);
+        if (p.IsReset(t, b)) add(lstm::kStartC, t, b, j, dc[j]), dc[j] = 0;
       }
       for (int k = 0; k < 4; ++k) {
         for (int64_t j = 0; j < p.H; ++j) {
@@ -143,9 +174,10 @@ Results Expected(const Problem& p) {
           }
         }
       }
-      for (int64_t n = 0; n < P && !p.mask.empty(); ++n) {
-        r.d_mask[p.MaskIndex(t, b, n)] += dh[n] * states[t][n];
-        dh[n] *= p.mask[p.MaskIndex(t, b, n)];
+      for (int64_t n = 0; n < P; ++n) {
+        add(lstm::kHMask, t, b, n, dh[n] * states[t][n]);
+        dh[n] = dh[n] * p.At(lstm::kHMask, t, b, n, 1) + kept_dh[n];
+        if (p.IsReset(t, b)) add(lstm::kStartH, t, b, n, dh[n]), dh[n] = 0;
       }
     }
   }

@@ -39,7 +39,7 @@ CONDITIONS = {
     "dtype": "it computes in float16 and float32 and float64, not in bfloat16",
     "_tanh_and_sigmoid": "cuDNN's ",
     "standard_step": "the step has another equation",
-    "no_mask_on_h": "there is ",  # test_options.py, test_dropout_on_states
+    "no_mask_on_states": "there is ",  # test_options.py, test_dropout_on_states
     "without_norm_and_noise": "there is layer normalization",  # tests/core/test_options.py
     "extras": "it ",
     "device": "the device is ",

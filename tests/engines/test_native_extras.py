@@ -202,8 +202,11 @@ def test_shapes_are_known():
 )
 @pytest.mark.parametrize("when", ["the graph is built", "it runs"])
 def test_wrong_shapes(when, changes, session):
-    shapes = {"x": [[5, 2, 4]], "c": [[2, 6]], "h": [[2, 3]], "kernels": [[7, 6]] * 4, "peepholes": [[6]] * 3}
-    shapes.update(projections=[[6, 3]], cell_clips=[[]], projection_clips=[[]], h_masks=[])
+    shapes = dict(
+        native_ops.NO_EXTRAS,
+        **{"x": [[5, 2, 4]], "c": [[2, 6]], "h": [[2, 3]], "kernels": [[7, 6]] * 4, "peepholes": [[6]] * 3},
+    )
+    shapes.update(projections=[[6, 3]], cell_clips=[[]], projection_clips=[[]])
 
     def call(shapes):
         tensors = {name: [tf.zeros(shape) for shape in shapes[name]] for name in shapes}

@@ -1,25 +1,38 @@
-"""Masks on h on the native engine, for all steps or with an entry per step, against the graph engine's own loop.
+"""Masks, zoneout and resets on the native engine, for all steps or per step, against the graph engine's own loop.
 
-test_options.py and test_rnn_cell_dropout_masks.py compare with NumPy.
+test_options.py, test_resets.py and test_rnn_cell_dropout_masks.py compare with NumPy.
 """
+
+import itertools
 
 import numpy as np
 import pytest
 
 from stacked_lstm import engines
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import PLAIN, Extras, Noise
+from stacked_lstm.equations import PLAIN, Extras, Noise, Resets
 from stacked_lstm.layer import Layer
 from stacked_lstm.parity.measure import TOLERANCES
+from stacked_lstm.state import LSTMState
 from support import native_ops, numeric
 
 pytestmark = native_ops.NEEDS_NATIVE
 
-# Per layer: units, width of the projection, axes of the mask. Then the number of ops.
+OF_C = ("zoneout_c", "candidate", "c_masks")
+ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3, candidate=3, c_masks=3, resets=3)
+# Per layer: units, width of the projection, axes of `c_masks`, of the fields of `Noise` and of the starts after resets.
+# Then the number of ops.
 STACKS = {
-    "one op": ([(5, None, 2), (17, None, 3), (4, None, 2)], 1),
-    "projections": ([(9, 3, 3), (18, 11, 2)], 1),
-    "some plain": ([(6, None, 2), (6, None, None), (70, None, 3)], 3),
+    "one op": ([(5, None, dict(recurrent=2)), (17, None, dict(recurrent=3)), (4, None, dict(recurrent=2))], 1),
+    "projections": ([(9, 3, dict(recurrent=3)), (18, 11, dict(recurrent=2))], 1),
+    "some plain": ([(6, None, dict(recurrent=2)), (6, None, {}), (70, None, dict(recurrent=3))], 3),
+    "zoneout": ([(5, None, dict(zoneout_c=3, zoneout_h=3)), (17, None, dict(zoneout_c=0, zoneout_h=2))], 1),
+    "zoneout of one": ([(9, None, dict(zoneout_c=2)), (70, None, dict(zoneout_h=3)), (6, 20, dict(zoneout_h=0))], 3),
+    "all, projected": ([(9, 3, dict(ALL_PER_STEP, recurrent=2, zoneout_h=2)), (18, 11, ALL_PER_STEP)], 1),
+    "candidate": ([(5, None, dict(candidate=3)), (17, None, dict(candidate=2)), (6, 20, dict(candidate=3))], 2),
+    "resets": ([(5, None, dict(resets=2)), (17, None, dict(resets=3)), (70, None, dict(resets=2, recurrent=2))], 2),
+    "resets, projected": ([(9, 20, dict(resets=3)), (6, 3, dict(resets=2))], 1),
+    "masks on c": ([(9, None, dict(c_masks=3)), (70, None, dict(c_masks=3, candidate=3)), (6, 3, dict(c_masks=3))], 3),
 }
 
 
@@ -31,14 +44,22 @@ def random_layers(description, steps, batch, dtype):
         sources.append(tf.constant(0.5 * random.standard_normal(shape), dtype))
         return sources[-1]
 
-    for units, projection, axes in description:
-        width, extras, noise = projection or units, PLAIN, None
+    def series(field, axes, units, width):
+        if field == "resets":
+            starts = [constant(*[steps, batch, size][3 - axes :]) for size in (units, width)]
+            return Resets(tf.constant(random.uniform(size=[steps, batch]) < 0.3), LSTMState(*starts))
+        tensor = constant(*[steps, batch, units if field in OF_C else width][3 - axes :])
+        return tf.sigmoid(tensor) if field in ("zoneout_c", "zoneout_h") else tensor  # Shares are from 0 to 1.
+
+    for units, projection, fields in description:
+        width, extras = projection or units, PLAIN
         if projection:
             extras = Extras([constant(units) for _ in range(3)], 0.6, constant(units, projection), 0.4)
-        if axes:
-            noise = Noise(recurrent=constant(*[steps, batch, width][3 - axes :]))
+        noise = {field: series(field, axes, units, width) for field, axes in fields.items()}
         kernels, biases = [constant(inputs + width, 4 * units)], [constant(4 * units)]
-        layers.append(Layer(inputs, units, kernels, biases, extras=extras, noise=noise))
+        c_masks, resets = noise.pop("c_masks", None), noise.pop("resets", None)
+        layer = Layer(inputs, units, kernels, biases, extras=extras, c_masks=c_masks, resets=resets)
+        layers.append(layer._replace(noise=Noise(**noise) if noise else None))
         states.append([constant(batch, units), constant(batch, width)])
         inputs = width
     return layers, states, sources
@@ -67,12 +88,20 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
         assert numeric.relative_difference(actual, expected) < TOLERANCES[dtype]
 
 
-@pytest.mark.parametrize("engine", ["native", "graph"])
-@pytest.mark.parametrize("control_flow", ["control_flow_v1"], indirect=True)
-def test_second_derivatives_by_central_differences(control_flow, engine, plain_session):
-    """Both engines differentiate the step by hand, so control flow v1 is enough."""
-    layers, states, sources = random_layers([(5, None, 2), (4, None, 3)], 4, 3, "float64")
-    random, size = np.random.RandomState(2), 1e-6
+@pytest.mark.parametrize(
+    "control_flow, engine, fields",
+    [
+        ("control_flow_v1", "native", dict(recurrent=3)),
+        ("control_flow_v1", "graph", dict(recurrent=3)),
+        ("control_flow_v2", "native", ALL_PER_STEP),
+    ],
+    indirect=["control_flow"],
+)
+def test_second_derivatives_by_central_differences(control_flow, engine, fields, plain_session):
+    """With recurrent dropout of h alone, both engines differentiate the step by hand: control flow v1 is enough."""
+    for_all_steps = {field: 3 if field == "c_masks" else 2 for field in fields}
+    layers, states, sources = random_layers([(5, None, for_all_steps), (4, None, fields)], 4, 3, "float64")
+    random, size = np.random.RandomState(3), 1e-6
     value, direction = random.standard_normal([2, 4, 3, 4])
     x = tf.placeholder(tf.float64, value.shape)
     first = results(engine, layers, x, states, sources, tf.constant([4, 2, 1]))[2]
@@ -86,7 +115,7 @@ def test_second_derivatives_by_central_differences(control_flow, engine, plain_s
 @pytest.mark.parametrize("steps, batch", [(0, 2), (3, 0)])
 def test_nothing_to_run(steps, batch, plain_session):
     """The initial states are the final ones, and gradients of weights and masks are zero."""
-    layers, states, sources = random_layers([(6, None, 2), (5, None, 3)], steps, batch, "float64")
+    layers, states, sources = random_layers([(6, None, ALL_PER_STEP), (5, None, ALL_PER_STEP)], steps, batch, "float64")
     x = tf.zeros([steps, batch, 4], tf.float64)
     outputs, finals, gradients = plain_session.run(results("native", layers, x, states, sources, None))
     np.testing.assert_array_equal(outputs, np.zeros([steps, batch, 5]))
@@ -100,11 +129,26 @@ def test_nothing_to_run(steps, batch, plain_session):
 
 
 @pytest.mark.parametrize("shape", [[2, 5], [6], [4, 2, 6], [3, 2, 5]])
-def test_masks_of_wrong_shapes(shape, session):
+def test_wrong_shapes(shape, session):
     """They are checked when the graph runs, too."""
-    layers, states, _ = random_layers([(6, None, None)], 3, 2, "float32")
-    for wrong in (tf.zeros(shape), tf.placeholder_with_default(tf.zeros(shape), None)):
+    layers, states, _ = random_layers([(6, None, {})], 3, 2, "float32")
+    tensors = tf.zeros(shape), tf.placeholder_with_default(tf.zeros(shape), None)
+    for wrong, field in itertools.product(tensors, ALL_PER_STEP):
         (layer,) = layers
-        layer = layer._replace(noise=Noise(recurrent=wrong))
+        if field == "resets":
+            start = LSTMState(tf.zeros([2, 6]), wrong)
+            layer = layer._replace(resets=Resets(tf.zeros([3, 2], tf.bool), start))
+        else:
+            layer = layer._replace(**({"noise": Noise(**{field: wrong})} if field in Noise._fields else {field: wrong}))
+        with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+            session.run(engines.ENGINES["native"].run_layers([layer], tf.zeros([3, 2, 4]), states)[0])
+
+
+@pytest.mark.parametrize("shape", [[4, 2], [3, 3], [3], [3, 2, 6]])
+def test_resets_of_wrong_shapes(shape, session):
+    layers, states, _ = random_layers([(6, None, dict(resets=2))], 3, 2, "float32")
+    for flags in (tf.zeros(shape, tf.bool), tf.placeholder_with_default(np.zeros(shape, bool), None)):
+        (layer,) = layers
+        layer = layer._replace(resets=layer.resets._replace(is_reset=flags))
         with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
             session.run(engines.ENGINES["native"].run_layers([layer], tf.zeros([3, 2, 4]), states)[0])

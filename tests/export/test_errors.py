@@ -191,7 +191,7 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     check("ops that TFLite has, got the ops MatrixDeterminant", tmp_path, *arguments, example={"x": np.eye(2)})
     inputs, outputs = cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4))
     exports.set_random(plain_session)
-    message = "layers without dropout on states, resets, normalization and other equations, got ones with them"
+    message = "layers without dropout on states, zoneout, resets, normalization and other equations, got ones with"
     check(message, tmp_path, plain_session, inputs, outputs, path)
     inputs, outputs = exports.stack("graph", has_lengths=False, name="second")
     exports.set_random(plain_session)

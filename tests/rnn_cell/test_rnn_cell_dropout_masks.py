@@ -10,7 +10,7 @@ import pytest
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
-from support.sessions import plain_session
+from support.sessions import plain_session, set_variables
 from support.some_cells import random
 
 LENGTHS = [4, 2, 0]
@@ -82,10 +82,10 @@ def test_values_and_derivatives_with_dropout_on_h(general_engine, lengths, contr
 
 
 @pytest.mark.parametrize("states", ["c", "hc"])
-def test_values_and_derivatives_with_dropout_on_c(states, plain_session):
-    tf.enable_control_flow_v2()  # TensorFlow differentiates the loop. It has second derivatives here only.
+def test_values_and_derivatives_with_dropout_on_c(general_engine, states, plain_session):
+    tf.enable_control_flow_v2()  # TensorFlow differentiates the loop of graph. It has second derivatives here only.
     try:
-        check_derivatives("graph", plain_session, states, [3, 2, 0])
+        check_derivatives(general_engine, plain_session, states, [3, 2, 0])
     finally:
         tf.disable_control_flow_v2()
 
@@ -115,8 +115,7 @@ def check_derivatives(engine, session, states="", lengths=LENGTHS):
         0.5 * random(w.shape.as_list(), 11 + k, np.float64) for k, w in enumerate(weights)
     ]
     session.run(tf.global_variables_initializer())
-    for variable, value in zip(weights, point[1:]):
-        variable.load(value, session)
+    set_variables(session, weights, point[1:])
     past_end = np.arange(4)[:, None] >= np.array(lengths)
     feed = dict(zip(drawn, drawn_noises))
     feed[x] = np.where(past_end[:, :, None], np.nan, point[0])
@@ -185,8 +184,7 @@ def run(feeds, keep, engine="graph", seeds=(1, 2), x=None):
         outputs, state, weights = network(x, None, engine, keep, seeds)
         gradients = tf.gradients([outputs, state], [x] + weights)
         session.run(tf.global_variables_initializer())
-        for k, variable in enumerate(weights):
-            variable.load(random(variable.shape.as_list(), k), session)
+        set_variables(session, weights, [random(weight.shape.as_list(), k) for k, weight in enumerate(weights)])
         return session.run([outputs] + tf.nest.flatten(state) + gradients, {placeholders[k]: feeds[k] for k in feeds})
 
 

@@ -6,6 +6,7 @@ import pytest
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
+from support.sessions import plain_session, set_variables
 from support.some_cells import random
 
 X = random([3, 5, 4], dtype=np.float64)
@@ -48,11 +49,11 @@ def results_of(cell, dynamic_rnn, **options):
 
 def run(cell, dynamic_rnn, **options):
     """Names of the variables, and values of `results_of` with random variables."""
-    with tf.Graph().as_default(), tf.Session() as session:
+    with tf.Graph().as_default(), plain_session() as session:
         results, variables = results_of(cell(), dynamic_rnn, **options)
         session.run(tf.global_variables_initializer())
-        for k, variable in enumerate(variables):
-            variable.load(0.5 * random(variable.shape.as_list(), k, np.float64), session)
+        arrays = [0.5 * random(variable.shape.as_list(), k, np.float64) for k, variable in enumerate(variables)]
+        set_variables(session, variables, arrays)
         return [variable.name for variable in variables], session.run(results)
 
 

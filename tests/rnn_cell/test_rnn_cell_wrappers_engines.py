@@ -13,7 +13,7 @@ from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import numeric
 from support.native_ops import NEEDS_NATIVE, auto_engine
-from support.sessions import plain_session
+from support.sessions import plain_session, set_variables
 from support.sets import some
 from support.some_cells import random
 
@@ -164,8 +164,8 @@ def numbers(name, loop, engine, lengths, x, starts_from_zeros, session):
     second = tf.gradients(weighted_sums(first, 9), sources) if tf.control_flow_v2_enabled() else []
     names = [variable.op.name for variable in tf.global_variables()]
     session.run(tf.global_variables_initializer())
-    for k, variable in enumerate(cell.weights):
-        variable.load(0.5 * random(variable.shape.as_list(), k, np.float64), session)
+    arrays = [0.5 * random(variable.shape.as_list(), k, np.float64) for k, variable in enumerate(cell.weights)]
+    set_variables(session, cell.weights, arrays)
     return session.run(results + first + second), names, used
 
 

@@ -74,11 +74,11 @@ def two_steps(program, names):
         config.graph_options.rewrite_options.disable_meta_optimizer = sessions.quick  # It changes no number.
         with tf.Session(config=config) as session:
             session.run(tf.global_variables_initializer())
-            for variable in tf.trainable_variables():
-                variable.load(random_values(variable), session)
+            variables = tf.trainable_variables()
+            sessions.set_variables(session, variables, map(random_values, variables))
             call = session.make_callable([graph.loss, graph.fetches], list(graph.feeds))
             results = {f"loss {k}": call(*graph.feeds.values())[0] for k in range(2)}
-            results.update({v.op.name: session.run(v) for v in tf.trainable_variables()})
+            results.update(zip([variable.op.name for variable in variables], session.run(variables)))
     return results
 
 

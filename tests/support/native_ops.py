@@ -44,7 +44,9 @@ def count_layers(values):
     return sum(name == "c" or name.startswith("c_") for name in values)
 
 
-NO_EXTRAS = {name: [] for name in ("peepholes", "projections", "cell_clips", "projection_clips", "h_masks")}
+EXTRAS = ("peepholes", "projections", "cell_clips", "projection_clips")
+SERIES = ("h_masks", "zoneout_c", "zoneout_h", "candidate_masks", "c_masks", "start_c", "start_h")
+NO_EXTRAS = {name: [] for name in (*EXTRAS, *SERIES, "resets")}
 
 
 def pack(kernels):

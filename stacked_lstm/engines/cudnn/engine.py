@@ -100,7 +100,7 @@ ENGINE = Engine(
         conditions.dtypes("float16", "float32", "float64"),
         _tanh_and_sigmoid,
         conditions.standard_step,
-        conditions.no_mask_on_h,
+        conditions.no_mask_on_states,
         conditions.without_norm_and_noise,
         conditions.no_extras_except("projection"),
         conditions.device_type("GPU"),

@@ -7,13 +7,16 @@
 #define STACKED_LSTM_BACKWARD_PASS_H_
 
 #include "cell.h"
+#include "cell_states.h"
 #include "columns.h"
 #include "extra_gradients.h"
+#include "layer_series.h"
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
 #include "projection.h"
 #include "schedule.h"
+#include "series_gradients.h"
 #include "tile.h"
 #include "weight_gradients.h"
 
@@ -29,6 +32,9 @@ class BackwardPass {
       : layer_(plan.layer),
         arrays_(arrays),
         cell_(cell),
+        series_(layer_, arrays.extras),
+        cells_(plan, arrays),
+        d_states_(plan, arrays),
         plan_(plan),
         schedule_(schedule),
         parts_(plan.longest, schedule.part_steps),
@@ -90,7 +96,6 @@ class BackwardPass {
 
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
-  bool has_mask() const { return Cell::kHasExtras && layer_.extras.h_mask; }
 
   // Sets what steps do not write: the gradient of the final cell states, and zeros if there are no steps.
   void InitializeGradients() const {
@@ -104,10 +109,7 @@ class BackwardPass {
       const int64_t step = batch * layer_.inputs;
       std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
     }
-    if (has_mask() && arrays_.d_extras.h_mask) {
-      const int64_t entries = layer_.extras.h_mask_stride ? layer_.steps : 1;
-      std::fill_n(arrays_.d_extras.h_mask, entries * batch * layer_.outputs(), T(0));
-    }
+    d_states_.SetToZero();
     if (plan_.longest * batch > 0) return;
     gradients_.SetToZero();
     extra_gradients_.SetToZero();
@@ -171,6 +173,7 @@ class BackwardPass {
     alignas(64) T dh[kTileRows * kWidth];
     const int vectors = has_projection() ? projection_.Vectors(panel) : h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      for (int v = 0; v < vectors; ++v) series_.Prefetch(t, row, rows, (panel * kPanelVectors + v) * kSize);
       if (has_projection()) {
         projection_.Multiply(panel, Row(t, part, row), rows, dh);
       } else {
@@ -199,10 +202,11 @@ class BackwardPass {
   void OutputGradient(int64_t t, Range part, int64_t b, int64_t vector, Vec<T> dh) const {
     T* const target = projection_.D(Row(t, part, b), vector);
     if (t >= plan_.Length(b)) return Store(target, Vec<T>{});
-    const T bound = static_cast<T>(layer_.extras.projection_bound);
     dh = AddResultGradients(t, b, vector, dh);
-    if (bound < Extras::kNoBound) {
-      dh = TimesClipSlope<T>(Load(cache_.projected.At(t * layer_.batch + b, vector)), dh, bound);
+    if (layer_.extras.KeepsProjected()) {
+      const T bound = static_cast<T>(layer_.extras.projection_bound);
+      const Vec<T> projected = Load(cache_.projected.At(t * layer_.batch + b, vector));
+      dh = TimesClipSlope<T>(projected, d_states_.OfNewH(t, b, vector, ClipTo<T>(projected, bound), dh), bound);
     }
     Store(target, dh);
   }
@@ -225,7 +229,7 @@ class BackwardPass {
       if (panel == 0 && arrays_.d_c) {
         for (int64_t b = row; b < row + rows; ++b) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
       }
-      if (!arrays_.d_h && !(has_mask() && arrays_.d_extras.h_mask)) return;
+      if (!arrays_.d_h && !d_states_.NeedsFirstProduct()) return;
       RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, 0, row, panel, rows, dh);
       for (int64_t r = 0; arrays_.d_h && r < rows; ++r) {
         const int64_t offset = (row + r) * layer_.outputs() + panel * kWidth;
@@ -241,31 +245,11 @@ class BackwardPass {
     if (!dz) return std::fill(dh, dh + rows * vectors * kSize, T(0));
     SelectTile<T>(rows, vectors)(plan_.row_width, dz, plan_.row_width, h_columns_.Panel(panel), nullptr, 0, dh,
                                  vectors * kSize);
-    if (has_mask()) MaskGradient(t, b, panel, rows, dh);
-  }
-
-  // Turns the gradient of h * mask before step t into that of h, and adds to that of the mask.
-  void MaskGradient(int64_t t, int64_t b, int64_t panel, int64_t rows, T* dh) const {
-    const int64_t width = layer_.outputs(), vectors = h_columns_.Vectors(panel);
-    for (int64_t r = 0; r < rows; ++r) {
-      if (t >= plan_.Length(b + r)) continue;  // dh is zero.
-      for (int64_t v = 0; v < vectors; ++v) {
-        const int64_t first = (panel * kPanelVectors + v) * kSize, entry = (b + r) * width + first;
-        const int count = static_cast<int>(std::min(kSize, width - first));
-        const int64_t mask = t * layer_.extras.h_mask_stride + entry;
-        T* const d = dh + (r * vectors + v) * kSize;
-        const Vec<T> product = Load(d);
-        Store(d, product * LoadFirst(arrays_.extras.h_mask + mask, count));
-        if (!arrays_.d_extras.h_mask) continue;
-        const T* const h = t > 0 ? arrays_.outputs + (t - 1) * layer_.batch * width : arrays_.h;
-        T* const target = arrays_.d_extras.h_mask + mask;
-        StoreFirst(target, LoadFirst(target, count) + product * LoadFirst(h + entry, count), count);
-      }
-    }
+    d_states_.OfHBefore(t, b, rows, panel * kPanelVectors, vectors, dh);
   }
 
   void Pointwise(int64_t t, Range part, int64_t panel, int64_t b, Vec<T> dh) const {
-    const int64_t units = layer_.units, length = plan_.Length(b), first = panel * kSize, row = t * layer_.batch + b;
+    const int64_t length = plan_.Length(b), first = panel * kSize, row = t * layer_.batch + b;
     const int count = plan_.Units(panel);
     T* const dz = Dz(t, part, b, panel);
     if (t >= length) {
@@ -274,23 +258,26 @@ class BackwardPass {
       return;
     }
     const T* const gates = cache_.gates.At(row, panel);
-    const Vec<T> c_before =
-        t > 0 ? Load(cache_.cells.At(row - layer_.batch, panel)) : LoadFirst(arrays_.c + b * units + first, count);
-    const Vec<T> phi_c = cell_.Phi(Load(cache_.cells.At(row, panel)));
+    const Vec<T> c_before = cells_.Before(t, b, panel), c = cells_.Read(t, b, panel, c_before);
+    const Vec<T> c_new = cells_.New(t, b, panel, c);
+    const Vec<T> phi_c = cell_.Phi(c_new);
     T* const dc_slot = dc_.At(b, panel);
     if (has_projection()) {
       Store(projection_.M(Row(t, part, b)) + first, Load(gates + 3 * kSize) * phi_c);
     } else {
-      dh = AddResultGradients(t, b, panel, dh);
+      dh = d_states_.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, AddResultGradients(t, b, panel, dh));
     }
-    StepGradients<T> d = cell_.Gradients(gates, c_before, phi_c, dh, Load(dc_slot), panel);
+    const auto dc = d_states_.OfNewC(t, b, panel, c, c_new, Load(dc_slot));
+    StepGradients<T> d = cell_.Gradients(gates, c, phi_c, dh, dc.step, panel,
+                                          series_.CandidateMask(t, b, first, count));
+    d_states_.OfCandidateMask(t, b, panel, d.mask);
     // The units beyond the last one may have Inf or NaN, which the zeros in the columns do not remove.
-    if (count < kSize) d = {First(d.i, count), First(d.g, count), First(d.f, count), First(d.o, count), d.c};
+    if (count < kSize) d = {First(d.i, count), First(d.g, count), First(d.f, count), First(d.o, count), d.c, d.mask};
     Store(dz, d.i);
     Store(dz + kSize, d.g);
     Store(dz + 2 * kSize, d.f);
     Store(dz + 3 * kSize, d.o);
-    Store(dc_slot, d.c);
+    Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
   }
 
   // Computes dx = dz W^T of some steps of a part, for a panel of columns and a share of the rows.
@@ -330,6 +317,9 @@ class BackwardPass {
   const Layer& layer_;
   const BackwardArrays<T>& arrays_;
   const Cell cell_;
+  const LayerSeries<T, Cell::kHasExtras> series_;
+  const CellStates<T, Cell::kHasExtras> cells_;
+  const SeriesGradients<T, Cell::kHasExtras> d_states_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const Pieces parts_;  // The steps.

@@ -19,10 +19,10 @@ struct StepValues {
   Vec<T> i, g, f, o, c, h;
 };
 
-// The gradients of z_i, z_c, z_f, z_o and of c before the step.
+// The gradients of z_i, z_c, z_f, z_o, of c before the step, and of the mask of the candidate.
 template <class T>
 struct StepGradients {
-  Vec<T> i, g, f, o, c;
+  Vec<T> i, g, f, o, c, mask;
 };
 
 // x clipped to [-bound, bound], as TensorFlow's clip_by_value has it even for a negative bound. NaN stays NaN.
@@ -52,8 +52,9 @@ class Cell {
         candidate_(candidate),
         gates_(gates) {}
 
-  // z: four vectors. panel: the number of the vector of units.
-  StepValues<T> Step(const T* z, Vec<T> c_before, int64_t panel) const {
+  // z: four vectors. panel: the number of the vector of units. mask: multiplies the candidate. The result has the
+  // candidate without it.
+  StepValues<T> Step(const T* z, Vec<T> c_before, int64_t panel, Vec<T> mask) const {
     Vec<T> z_i = Load(z), z_f = Load(z + 2 * kSize), z_o = Load(z + 3 * kSize);
     if (has_extras && has_peepholes_) {
       z_i += Peephole(0, panel) * c_before;
@@ -61,23 +62,27 @@ class Cell {
     }
     const Vec<T> i = gates_.template Value<T>(z_i), g = candidate_.template Value<T>(Load(z + kSize));
     const Vec<T> f = gates_.template Value<T>(z_f);
-    Vec<T> c = f * c_before + i * g;
+    Vec<T> c = f * c_before + i * (has_extras ? g * mask : g);
     if (has_extras) c = ClipTo<T>(c, bound_);
     if (has_extras && has_peepholes_) z_o += Peephole(2, panel) * c;
     const Vec<T> o = gates_.template Value<T>(z_o);
     return {i, g, f, o, c, o * candidate_.template Value<T>(c)};
   }
 
-  // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: that of c'.
-  StepGradients<T> Gradients(const T* gates, Vec<T> c_before, Vec<T> phi_c, Vec<T> dh, Vec<T> dc, int64_t panel) const {
+  // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: that of c'. panel and
+  // mask: as for `Step`.
+  StepGradients<T> Gradients(const T* gates, Vec<T> c_before, Vec<T> phi_c, Vec<T> dh, Vec<T> dc, int64_t panel,
+                             Vec<T> mask) const {
     const Vec<T> i = Load(gates), g = Load(gates + kSize), f = Load(gates + 2 * kSize), o = Load(gates + 3 * kSize);
+    const Vec<T> masked_g = has_extras ? g * mask : g;
     StepGradients<T> d;
     d.o = gates_.template TimesSlope<T>(o, dh * phi_c);
     dc += candidate_.template TimesSlope<T>(phi_c, dh * o);
     if (has_extras && has_peepholes_) dc += d.o * Peephole(2, panel);
-    if (has_extras) dc = TimesClipSlope<T>(f * c_before + i * g, dc, bound_);
-    d.i = gates_.template TimesSlope<T>(i, dc * g);
-    d.g = candidate_.template TimesSlope<T>(g, dc * i);
+    if (has_extras) dc = TimesClipSlope<T>(f * c_before + i * masked_g, dc, bound_);
+    d.i = gates_.template TimesSlope<T>(i, dc * masked_g);
+    d.mask = dc * i * g;
+    d.g = candidate_.template TimesSlope<T>(g, has_extras ? dc * i * mask : dc * i);
     d.f = gates_.template TimesSlope<T>(f, dc * c_before);
     d.c = dc * f;
     if (has_extras && has_peepholes_) d.c += d.i * Peephole(0, panel) + d.f * Peephole(1, panel);

@@ -97,7 +97,6 @@ ENGINE = Engine(
         conditions.dtypes("float32", "float64"),
         _named_activations,
         conditions.standard_step,
-        conditions.without_noise,
         conditions.norm_alone,
         conditions.device_type("CPU"),
     ),

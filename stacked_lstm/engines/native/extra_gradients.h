@@ -4,6 +4,7 @@
 #define STACKED_LSTM_EXTRA_GRADIENTS_H_
 
 #include "buffer.h"
+#include "cell_states.h"
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
@@ -21,7 +22,7 @@ class ExtraGradients {
         plan_(plan),
         arrays_(arrays),
         schedule_(schedule),
-        cells_(CacheView<const T>(arrays.cache, layer_).cells),
+        cells_(plan, arrays),
         strips_(layer_.units, kTileRows),
         max_rows_(max_rows),
         panels_(arrays.d_extras.projection ? schedule.threads * max_rows * kWidth : 0) {}
@@ -67,11 +68,10 @@ class ExtraGradients {
         if (t >= plan_.Length(b)) continue;
         const int64_t row = t * layer_.batch + b;
         const T* const d = dz + (row - steps.begin * layer_.batch) * plan_.row_width + panel * kWidth;
-        const Vec<T> before = t > 0 ? Load(cells_.At(row - layer_.batch, panel))
-                                    : LoadFirst(arrays_.c + b * layer_.units + panel * kSize, count);
-        sums[0] += Load(d) * before;
-        sums[1] += Load(d + 2 * kSize) * before;
-        sums[2] += Load(d + 3 * kSize) * Load(cells_.At(row, panel));
+        const Vec<T> c = cells_.Read(t, b, panel, cells_.Before(t, b, panel));
+        sums[0] += Load(d) * c;
+        sums[1] += Load(d + 2 * kSize) * c;
+        sums[2] += Load(d + 3 * kSize) * cells_.New(t, b, panel, c);
       }
     }
     for (int k = 0; k < 3; ++k) {
@@ -107,7 +107,7 @@ class ExtraGradients {
   const Plan<T>& plan_;
   const BackwardArrays<T>& arrays_;
   const LayerSchedule& schedule_;
-  const PanelRows<const T, 1> cells_;
+  const CellStates<T, true> cells_;
   const Pieces strips_;  // The units.
   const int64_t max_rows_;
   const Buffer<T> panels_;

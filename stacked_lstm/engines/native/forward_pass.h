@@ -6,6 +6,7 @@
 
 #include "buffer.h"
 #include "cell.h"
+#include "layer_series.h"
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
@@ -24,6 +25,7 @@ class ForwardPass {
       : layer_(plan.layer),
         arrays_(arrays),
         cell_(cell),
+        series_(layer_, arrays.extras),
         plan_(plan),
         schedule_(schedule),
         by_rows_(schedule.sharing == Sharing::kRows),
@@ -34,10 +36,10 @@ class ForwardPass {
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
         m_(has_projection() ? layer_.batch : 0, plan.panels),
-        masked_h_(has_mask() ? 2 * layer_.batch * layer_.outputs() : 0),
+        next_h_(copies_h() ? 2 * layer_.batch * layer_.outputs() : 0),
         bias_(plan.row_width) {
     PadBias();
-    MaskInitialH();
+    CopyInitialH();
     FinishEmptySequences();
   }
 
@@ -77,7 +79,8 @@ class ForwardPass {
 
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
-  bool has_mask() const { return Cell::kHasExtras && layer_.extras.h_mask; }
+  // Whether the product of a step reads a copy of h, after resets and times the mask.
+  bool copies_h() const { return series_.Has(kHMask) || series_.HasResets(); }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
   // them.
@@ -119,25 +122,40 @@ class ForwardPass {
     }
   }
 
-  // What the product of step t reads in the place of h, with a mask. Steps take turns with two buffers.
-  T* MaskedH(int64_t t, int64_t b) const {
-    return masked_h_.get() + (t % 2 * layer_.batch + b) * layer_.outputs();
+  // What the product of step t reads in the place of h. Steps take turns with two buffers.
+  T* CopyOfH(int64_t t, int64_t b) const {
+    return next_h_.get() + (t % 2 * layer_.batch + b) * layer_.outputs();
   }
 
-  void MaskInitialH() const {
-    if (!has_mask()) return;
-    std::fill(masked_h_.get(), masked_h_.get() + 2 * layer_.batch * layer_.outputs(), T(0));
-    for (int64_t k = 0; plan_.longest > 0 && k < layer_.batch * layer_.outputs(); ++k) {
-      masked_h_.get()[k] = arrays_.h[k] * arrays_.extras.h_mask[k];
+  void CopyInitialH() const {
+    if (!copies_h()) return;
+    const int64_t width = layer_.outputs();
+    std::fill(next_h_.get(), next_h_.get() + 2 * layer_.batch * width, T(0));
+    for (int64_t b = 0; b < layer_.batch; ++b) {
+      if (plan_.Length(b) == 0) continue;
+      std::copy_n(HBefore(0, b), width, CopyOfH(0, b));
+      const T* const mask = arrays_.extras.series[kHMask];
+      for (int64_t k = 0; mask && k < width; ++k) CopyOfH(0, b)[k] *= mask[b * width + k];
     }
   }
 
-  // Writes a vector of h of step t for the product of the next step, if that has a mask.
-  void MaskH(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
-    if (!has_mask() || t + 1 >= plan_.Length(b)) return;
-    const T* const mask =
-        arrays_.extras.h_mask + (t + 1) * layer_.extras.h_mask_stride + b * layer_.outputs() + first;
-    StoreFirst(MaskedH(t + 1, b) + first, h * LoadFirst(mask, count), count);
+  // Writes a vector of h after step t for the product of the next step.
+  void CopyH(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
+    if (!copies_h() || t + 1 >= plan_.Length(b)) return;
+    if (series_.IsReset(t + 1, b)) h = series_.At(kStartH, t + 1, b, first, count);
+    if (series_.Has(kHMask)) h *= series_.At(kHMask, t + 1, b, first, count);
+    StoreFirst(CopyOfH(t + 1, b) + first, h, count);
+  }
+
+  // h before step t, [P].
+  const T* HBefore(int64_t t, int64_t b) const {
+    return series_.RestartH(t, b, t > 0 ? Output(t - 1, b, 0) : arrays_.h + b * layer_.outputs());
+  }
+
+  // A vector of h after step t, of what the step computes.
+  Vec<T> ZoneOutH(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
+    if (!series_.Has(kZoneoutH)) return h;
+    return Mix<T>(series_.At(kZoneoutH, t, b, first, count), LoadFirst(HBefore(t, b) + first, count), h);
   }
 
   // Writes the final states of sequences without steps.
@@ -204,7 +222,8 @@ class ForwardPass {
   void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows) const {
     alignas(64) T z[kTileRows * kWidth];
     const int64_t width = layer_.outputs(), batch = layer_.batch;
-    const T* h = has_mask() ? MaskedH(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
+    const T* h = copies_h() ? CopyOfH(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
+    series_.Prefetch(t, row, rows, panel * kSize);
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
     SelectTile<T>(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
@@ -216,11 +235,14 @@ class ForwardPass {
     const int64_t units = layer_.units, length = plan_.Length(b), first = panel * kSize;
     const int count = plan_.Units(panel);
     if (t >= length) return SkipUnits(t, panel, b);
-    const Vec<T> c_before = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
-    const StepValues<T> values = cell_.Step(z, c_before, panel);
+    const Vec<T> c_after = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
+    const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
+    StepValues<T> values = cell_.Step(z, c, panel, series_.CandidateMask(t, b, first, count));
+    if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, values.c);
+    if (!has_projection()) values.h = ZoneOutH(t, b, first, count, values.h);
     Store(C(t, b, panel), values.c);
     StoreFirst(H(t, b, panel), values.h, count);
-    if (!has_projection()) MaskH(t, b, first, values.h, count);
+    if (!has_projection()) CopyH(t, b, first, values.h, count);
     if (has_cache_) {
       const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
       T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
@@ -250,16 +272,17 @@ class ForwardPass {
     const int count = static_cast<int>(std::min(kSize, width - first));
     const T bound = static_cast<T>(layer_.extras.projection_bound);
     const Vec<T> projected = t < length ? Load(h) : Vec<T>{};
-    const Vec<T> clipped = t < length ? ClipTo<T>(projected, bound) : Vec<T>{};
-    if (has_cache_ && bound < Extras::kNoBound) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
-    StoreFirst(Output(t, b, first), clipped, count);
-    MaskH(t, b, first, clipped, count);
-    if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, clipped, count);
+    const Vec<T> after = t < length ? ZoneOutH(t, b, first, count, ClipTo<T>(projected, bound)) : Vec<T>{};
+    if (has_cache_ && layer_.extras.KeepsProjected()) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
+    StoreFirst(Output(t, b, first), after, count);
+    CopyH(t, b, first, after, count);
+    if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, after, count);
   }
 
   const Layer& layer_;
   const ForwardArrays<T>& arrays_;
   const Cell cell_;
+  const LayerSeries<T, Cell::kHasExtras> series_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const bool by_rows_;  // kRows: the input product is computed within the step.
@@ -270,7 +293,7 @@ class ForwardPass {
   const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
   const PanelBuffer<T, 1> c_;       // and c of one step.
   const PanelBuffer<T, 1> m_;       // With a projection: o phi(c') of one step.
-  const Buffer<T> masked_h_;        // With a mask: h of two steps times their masks.
+  const Buffer<T> next_h_;          // With a mask or resets: what the products of two steps read in the place of h.
   const Buffer<T> bias_;
 };
 

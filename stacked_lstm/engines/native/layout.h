@@ -115,7 +115,7 @@ class PanelBuffer {
 
 // What the forward pass keeps for the backward pass, for each step and sequence: the gates after their activation, in
 // panels [gate, unit]. After the gates of all steps come the cell states, in panels [unit]. If the projection has a
-// bound, the projected h before its clip follows, in panels [column]. T is const for a view that only reads.
+// bound or zoneout, the projected h before its clip follows, in panels [column]. T is const for a view that only reads.
 template <class T>
 class CacheView {
  public:
@@ -146,7 +146,7 @@ class CacheView {
                   projected_panels) {}
 
   static int64_t ProjectedPanels(const Layer& layer) {
-    return layer.extras.projection_bound < Extras::kNoBound ? VectorCount<Number>(layer.extras.projection) : 0;
+    return layer.extras.KeepsProjected() ? VectorCount<Number>(layer.extras.projection) : 0;
   }
 
  public:

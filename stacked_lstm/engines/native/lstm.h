@@ -11,6 +11,14 @@
 //
 //     f = s(z_f + p_f c)   i = s(z_i + p_i c)   c' = clip(f c + i g)
 //     o = s(z_o + p_o c')                       h' = clip((o phi(c')) W_p)
+//
+// A layer may have series, which change its steps: masks that multiply c, g, and h in the product with W_k; and zoneout,
+// the shares q and r of the states that stay as they were before the step. h' and c' above are then v and u, and the state
+// after the step is
+//
+//     c' = q c + (1 - q) u                      h' = r h + (1 - r) v
+//
+// Here, c is after its mask. Before a step with a reset, c and h are replaced by the starts, and then masked.
 
 #ifndef STACKED_LSTM_LSTM_H_
 #define STACKED_LSTM_LSTM_H_
@@ -27,6 +35,17 @@ constexpr int kGates = 4;
 
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
+// Arrays of [T, B, N], or of [B, N] for all steps. N is H for a series of c, and P for one of h.
+enum Series { kHMask, kZoneoutC, kZoneoutH, kCandidateMask, kCMask, kStartC, kStartH, kSeriesCount };
+
+struct SeriesKind {
+  const char* name;  // Of the ops' input.
+  bool is_of_c;
+};
+constexpr SeriesKind kSeriesKinds[kSeriesCount] = {
+    {"h_masks", false}, {"zoneout_c", true}, {"zoneout_h", false}, {"candidate_masks", true},
+    {"c_masks", true},  {"start_c", true},   {"start_h", false}};
+
 // What a layer has beyond the plain equations.
 struct Extras {
   static constexpr double kNoBound = std::numeric_limits<double>::infinity();
@@ -34,12 +53,19 @@ struct Extras {
   bool peepholes = false;
   int64_t projection = 0;                                     // P; 0 without a projection.
   double cell_bound = kNoBound, projection_bound = kNoBound;  // Of |c'|, and of the projected |h'|.
-  bool h_mask = false;
-  int64_t h_mask_stride = 0;  // From a step to the next in the mask; 0 if one mask is for all steps.
+  struct {
+    bool exists = false;
+    int64_t stride = 0;  // From a step to the next; 0 if one entry is for all steps.
+  } series[kSeriesCount];
+  const bool* resets = nullptr;  // [T, B], whether the state starts again before a step; null without resets.
 
   bool None() const {
-    return !peepholes && !h_mask && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
+    bool any = false;
+    for (const auto& one : series) any |= one.exists;
+    return !any && !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
   }
+  // Whether the backward pass reads the projected h before its clip.
+  bool KeepsProjected() const { return projection && (projection_bound < kNoBound || series[kZoneoutH].exists); }
 };
 
 // The layers of a stack differ in their sizes and bounds only.
@@ -50,6 +76,14 @@ struct Layer {
   Extras extras = {};
 
   int64_t outputs() const { return extras.projection ? extras.projection : units; }  // P
+  int64_t SeriesWidth(int series) const { return kSeriesKinds[series].is_of_c ? units : outputs(); }
+  int64_t SeriesSize(int series) const {
+    return (extras.series[series].stride ? steps : 1) * batch * SeriesWidth(series);
+  }
+  // Where a series has its numbers for a step and a sequence.
+  int64_t SeriesIndex(int series, int64_t t, int64_t b) const {
+    return t * extras.series[series].stride + b * SeriesWidth(series);
+  }
 };
 
 // The matrices of the four gates, which may be parts of a larger matrix, and their biases. T is const for input arrays.
@@ -66,7 +100,7 @@ template <class T>
 struct ExtraWeights {
   T* peephole[3];  // p_i, p_f and p_o, [H].
   T* projection;   // W_p, [H, P].
-  T* h_mask;       // Multiplies h in the product with the kernel, [T, B, P] or [B, P].
+  T* series[kSeriesCount];
 };
 
 // The number of elements in a vector of this processor. It determines the layout of packed weights and caches.

@@ -8,12 +8,18 @@
 //   peepholes: none, or those of i, f and o, [H] each;
 //   projections: none, or one of [H, P]; without one, P is H;
 //   cell_clips and projection_clips: none, or the bound of |c| or of the projected |h|, a scalar;
-//   h_masks: none, or what multiplies h in the product with the kernel, [T, B, P], or [B, P] for all steps.
+//   h_masks: none, or what multiplies h in the product with the kernel;
+//   zoneout_c and zoneout_h: none, or the shares of c and h that stay as they were before the step;
+//   candidate_masks and c_masks: none, or what multiplies the candidate, and c before the step;
+//   start_c and start_h: none, or the states from which sequences start again;
+//   resets: none, or whether the state is replaced by a start before a step, [T, B].
+// A mask, share or start is [T, B, N], or [B, N] for all steps. N is P for those of h, and H for the others.
 // lengths: none, or one of [B].
 //
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
 // else changes, the op needs another name.
 
+#include <string>
 #include <vector>
 
 #include "lstm.h"
@@ -33,22 +39,53 @@ struct Sizes {
   DimensionHandle* Outputs(int l) { return projections.empty() ? &units[l] : &projections[l]; }
 };
 
-// Merges the sizes of peepholes, projections, clips and masks, which begin with input `first`, as far as they are
+// The number of tensors of all series.
+Status CountSeries(InferenceContext* c, int* count) {
+  *count = 0;
+  for (const SeriesKind& kind : kSeriesKinds) {
+    int number;
+    RETURN_IF_ERROR(c->GetAttr(std::string("number_of_") + kind.name, &number));
+    *count += number;
+  }
+  return Status();
+}
+
+// Merges the sizes of a series, which begins with input `*next_input`, and moves that to the input after it.
+Status MergeSeries(InferenceContext* c, int series, int layers, int* next_input, Sizes* sizes) {
+  int number;
+  RETURN_IF_ERROR(c->GetAttr(std::string("number_of_") + kSeriesKinds[series].name, &number));
+  if (number != 0 && number != layers) {
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected no `", kSeriesKinds[series].name, "` or ",
+                                               layers, ", one per layer, got ", number);
+  }
+  for (int l = 0; l < number; ++l, ++*next_input) {
+    DimensionHandle* const width = kSeriesKinds[series].is_of_c ? &sizes->units[l] : sizes->Outputs(l);
+    if (!c->RankKnown(c->input(*next_input))) continue;
+    if (c->Rank(c->input(*next_input)) == 2) {
+      RETURN_IF_ERROR(MergeShape(c, *next_input, {&sizes->batch, width}));
+    } else {
+      RETURN_IF_ERROR(MergeShape(c, *next_input, {&sizes->steps, &sizes->batch, width}));
+    }
+  }
+  return Status();
+}
+
+// Merges the sizes of peepholes, projections, clips and series, which begin with input `first`, as far as they are
 // known before the kernels. Returns the index of the input after them.
 Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, Sizes* sizes) {
-  int peepholes, projections, cell_clips, projection_clips, h_masks;
+  int peepholes, projections, cell_clips, projection_clips, resets;
   RETURN_IF_ERROR(c->GetAttr("number_of_peepholes", &peepholes));
   RETURN_IF_ERROR(c->GetAttr("number_of_projections", &projections));
   RETURN_IF_ERROR(c->GetAttr("number_of_cell_clips", &cell_clips));
   RETURN_IF_ERROR(c->GetAttr("number_of_projection_clips", &projection_clips));
-  RETURN_IF_ERROR(c->GetAttr("number_of_h_masks", &h_masks));
+  RETURN_IF_ERROR(c->GetAttr("number_of_resets", &resets));
   const auto is_valid = [layers](int number, int per_layer) { return number == 0 || number == per_layer * layers; };
   if (!is_valid(peepholes, 3) || !is_valid(projections, 1) || !is_valid(cell_clips, 1) ||
-      !is_valid(projection_clips, 1) || projection_clips > projections || !is_valid(h_masks, 1)) {
+      !is_valid(projection_clips, 1) || projection_clips > projections || !is_valid(resets, 1)) {
     return tensorflow::errors::InvalidArgument("StackedLstm: expected no extras or those of ", layers, " layers, got ",
                                                peepholes, " `peepholes`, ", projections, " `projections`, ", cell_clips,
-                                               " `cell_clips`, ", projection_clips,
-                                               " `projection_clips` and ", h_masks, " `h_masks`");
+                                               " `cell_clips`, ", projection_clips, " `projection_clips` and ",
+                                               resets, " `resets`");
   }
   for (int k = 0; k < peepholes; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[k / 3]}));
   for (int l = 0; l < projections; ++l) {
@@ -56,20 +93,14 @@ Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, 
     RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[l], &sizes->projections[l]}));
   }
   for (int k = 0; k < cell_clips + projection_clips; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {}));
-  for (int l = 0; l < h_masks; ++l, ++first) {
-    if (!c->RankKnown(c->input(first))) continue;
-    if (c->Rank(c->input(first)) == 2) {
-      RETURN_IF_ERROR(MergeShape(c, first, {&sizes->batch, sizes->Outputs(l)}));
-    } else {
-      RETURN_IF_ERROR(MergeShape(c, first, {&sizes->steps, &sizes->batch, sizes->Outputs(l)}));
-    }
-  }
+  for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(MergeSeries(c, k, layers, &first, sizes));
+  for (int l = 0; l < resets; ++l) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->steps, &sizes->batch}));
   *next_input = first;
   return Status();
 }
 
-// Merges the sizes of the inputs from x to the masks. Returns the index of the first kernel, and of the input after the
-// masks.
+// Merges the sizes of the inputs from x to the resets. Returns the index of the first kernel, and of the input after the
+// resets.
 Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int layers, lengths, kernels, biases;
   RETURN_IF_ERROR(c->GetAttr("layers", &layers));
@@ -134,7 +165,14 @@ REGISTER_OP("StackedLstmPack")
       .Input("projections: number_of_projections * T") \
       .Input("cell_clips: number_of_cell_clips * T")   \
       .Input("projection_clips: number_of_projection_clips * T") \
-      .Input("h_masks: number_of_h_masks * T")
+      .Input("h_masks: number_of_h_masks * T")                   \
+      .Input("zoneout_c: number_of_zoneout_c * T")               \
+      .Input("zoneout_h: number_of_zoneout_h * T")               \
+      .Input("candidate_masks: number_of_candidate_masks * T")   \
+      .Input("c_masks: number_of_c_masks * T")                   \
+      .Input("start_c: number_of_start_c * T")                   \
+      .Input("start_h: number_of_start_h * T")                   \
+      .Input("resets: number_of_resets * bool")
 
 #define STACK_ATTRIBUTES                   \
   .Attr("T: {float, double}")              \
@@ -147,6 +185,13 @@ REGISTER_OP("StackedLstmPack")
       .Attr("number_of_cell_clips: int >= 0 = 0")       \
       .Attr("number_of_projection_clips: int >= 0 = 0") \
       .Attr("number_of_h_masks: int >= 0 = 0")          \
+      .Attr("number_of_zoneout_c: int >= 0 = 0")        \
+      .Attr("number_of_zoneout_h: int >= 0 = 0")        \
+      .Attr("number_of_candidate_masks: int >= 0 = 0")  \
+      .Attr("number_of_c_masks: int >= 0 = 0")          \
+      .Attr("number_of_start_c: int >= 0 = 0")          \
+      .Attr("number_of_start_h: int >= 0 = 0")          \
+      .Attr("number_of_resets: int >= 0 = 0")           \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -184,7 +229,13 @@ STACK_INPUTS.Input("outputs: T")
     .Output("d_biases: number_of_biases * T")
     .Output("d_peepholes: number_of_peepholes * T")
     .Output("d_projections: number_of_projections * T")
-    .Output("d_h_masks: number_of_h_masks * T") STACK_ATTRIBUTES
+    .Output("d_h_masks: number_of_h_masks * T")
+    .Output("d_zoneout_c: number_of_zoneout_c * T")
+    .Output("d_zoneout_h: number_of_zoneout_h * T")
+    .Output("d_candidate_masks: number_of_candidate_masks * T")
+    .Output("d_c_masks: number_of_c_masks * T")
+    .Output("d_start_c: number_of_start_c * T")
+    .Output("d_start_h: number_of_start_h * T") STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;
@@ -200,12 +251,13 @@ STACK_INPUTS.Input("outputs: T")
           c->set_output(1 + first + l, c->Matrix(sizes.batch, *width));
         }
       }
-      int h_masks;
-      RETURN_IF_ERROR(c->GetAttr("number_of_h_masks", &h_masks));
-      const int first_d_mask = c->num_outputs() - h_masks;
-      for (int k = first_d_kernel; k < c->num_outputs(); ++k) {
-        const bool is_mask = k >= first_d_mask;
-        c->set_output(k, c->input(is_mask ? next_input - h_masks + k - first_d_mask : first_kernel + k - first_d_kernel));
+      int series, resets;
+      RETURN_IF_ERROR(CountSeries(c, &series));
+      RETURN_IF_ERROR(c->GetAttr("number_of_resets", &resets));
+      const int first_d_series = c->num_outputs() - series, first_series = next_input - resets - series;
+      for (int k = first_d_kernel; k < c->num_outputs(); ++k) {  // The clips are between the weights and the series.
+        const bool is_weight = k < first_d_series;
+        c->set_output(k, c->input(is_weight ? first_kernel + k - first_d_kernel : first_series + k - first_d_series));
       }
       return Status();
     })

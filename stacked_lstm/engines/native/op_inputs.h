@@ -141,14 +141,16 @@ std::vector<const T*> DataPointers(const TensorRange& tensors) {
   return data;
 }
 
-// The peepholes, the projection and the mask of a layer, or their gradients.
+// The peepholes, the projection and the series of a layer, or their gradients. `series` has a list for each `Series`.
 template <class T>
 ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::vector<T*>& projection,
-                                 const std::vector<T*>& h_mask) {
+                                 const std::vector<T*> (&series)[kSeriesCount]) {
   ExtraWeights<T> weights = {};
   std::copy(peepholes.begin(), peepholes.end(), weights.peephole);
   if (!projection.empty()) weights.projection = projection[0];
-  if (!h_mask.empty()) weights.h_mask = h_mask[0];
+  for (int k = 0; k < kSeriesCount; ++k) {
+    if (!series[k].empty()) weights.series[k] = series[k][0];
+  }
   return weights;
 }
 
@@ -170,7 +172,7 @@ inline Status ReadLengths(OpKernelContext* context, int64_t steps, int64_t batch
   return Status();
 }
 
-// The first inputs of both the forward and the backward op, from x to the masks.
+// The first inputs of both the forward and the backward op, from x to the series.
 struct StackInputs {
   StackInputs() = default;
   StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into it.
@@ -207,7 +209,8 @@ struct StackInputs {
       for (int k = 0; k < peepholes[l].number; ++k) {
         RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
       }
-      RETURN_IF_ERROR(ReadMask(h_masks[l], &layer));
+      for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(ReadSeries(k, series[k][l], &layer));
+      RETURN_IF_ERROR(ReadResets(resets[l], &layer));
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       layers.push_back(layer);
@@ -228,15 +231,16 @@ struct StackInputs {
 
   template <class T>
   ExtraWeights<const T> LayerExtraWeights(int l) const {
-    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]),
-                                     DataPointers<T>(h_masks[l]));
+    std::vector<const T*> data[kSeriesCount];
+    for (int k = 0; k < kSeriesCount; ++k) data[k] = DataPointers<T>(series[k][l]);
+    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]), data);
   }
 
   std::vector<Layer> layers;
   Tensor x;
   OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips,
-      all_h_masks;
-  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips, h_masks;
+      all_resets, all_series[kSeriesCount];
+  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips, resets, series[kSeriesCount];
   std::vector<int32_t> lengths;
 
  private:
@@ -250,10 +254,14 @@ struct StackInputs {
                   {"projections", 1, &all_projections, &projections},
                   {"cell_clips", 1, &all_cell_clips, &cell_clips},
                   {"projection_clips", 1, &all_projection_clips, &projection_clips},
-                  {"h_masks", 1, &all_h_masks, &h_masks}};
+                  {"resets", 1, &all_resets, &resets}};
     for (const auto& extra : extras) {
       RETURN_IF_ERROR(context->input_list(extra.name, extra.list));
       RETURN_IF_ERROR(SplitByLayer(extra.name, *extra.list, c.size(), {0, extra.per_layer}, extra.ranges));
+    }
+    for (int k = 0; k < kSeriesCount; ++k) {
+      RETURN_IF_ERROR(context->input_list(kSeriesKinds[k].name, &all_series[k]));
+      RETURN_IF_ERROR(SplitByLayer(kSeriesKinds[k].name, all_series[k], c.size(), {0, 1}, &series[k]));
     }
     if (all_projection_clips.size() > all_projections.size()) {
       return InvalidArgument("StackedLstm: expected no `projection_clips` without `projections`, got ",
@@ -262,13 +270,27 @@ struct StackInputs {
     return Status();
   }
 
-  // Reads the sizes of a layer's mask, if there is one: [T, B, P], or [B, P] for all steps.
-  static Status ReadMask(const TensorRange& masks, Layer* layer) {
-    if (masks.number == 0) return Status();
-    layer->extras.h_mask = true;
-    if (masks[0].dims() == 2) return ExpectShape("h_masks", masks[0], {layer->batch, layer->outputs()});
-    layer->extras.h_mask_stride = layer->batch * layer->outputs();
-    return ExpectShape("h_masks", masks[0], {layer->steps, layer->batch, layer->outputs()});
+  // Reads the sizes of a series, if the layer has it: [T, B, N], or [B, N] for all steps.
+  static Status ReadSeries(int kind, const TensorRange& tensors, Layer* layer) {
+    if (tensors.number == 0) return Status();
+    const char* const name = kSeriesKinds[kind].name;
+    const int64_t width = layer->SeriesWidth(kind);
+    layer->extras.series[kind].exists = true;
+    if (tensors[0].dims() == 2) return ExpectShape(name, tensors[0], {layer->batch, width});
+    layer->extras.series[kind].stride = layer->batch * width;
+    return ExpectShape(name, tensors[0], {layer->steps, layer->batch, width});
+  }
+
+  // Reads a layer's resets, if there are any. They need states to start from.
+  static Status ReadResets(const TensorRange& resets, Layer* layer) {
+    for (int kind : {kStartC, kStartH}) {
+      if (layer->extras.series[kind].exists == (resets.number > 0)) continue;
+      return InvalidArgument("StackedLstm: expected `resets`, `start_c` and `start_h`, or none of them");
+    }
+    if (resets.number == 0) return Status();
+    RETURN_IF_ERROR(ExpectShape("resets", resets[0], {layer->steps, layer->batch}));
+    layer->extras.resets = resets[0].flat<bool>().data();
+    return Status();
   }
 
   // Reads a layer's bound, if there is one.

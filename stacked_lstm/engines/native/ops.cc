@@ -38,7 +38,7 @@ class PackOp : public OpKernel {
     OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
     OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(PackedSize<T>(layer)), &packed));
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
-    const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {});
+    const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {{}});
     CatchOutOfMemory(context,
                      [&] { Pack<T>(layer, weights, extras.projection, packed, SessionThreads(context)); });
   }
@@ -188,15 +188,17 @@ class BackwardOp : public StackOp<T> {
     const int d_c = 1 + l, d_h = 1 + number + l;
     RETURN_IF_ERROR(Result(context, d_c, inputs.c[l].shape(), context->output_required(d_c), &arrays->d_c));
     RETURN_IF_ERROR(Result(context, d_h, inputs.h[l].shape(), context->output_required(d_h), &arrays->d_h));
-    std::vector<T*> d_kernels, d_biases, d_peepholes, d_projection, d_h_mask;
+    std::vector<T*> d_kernels, d_biases, d_peepholes, d_projection, d_series[kSeriesCount];
     int first = 1 + 2 * number;
     RETURN_IF_ERROR(Results(context, &first, inputs.kernels[l], &d_kernels));
     RETURN_IF_ERROR(Results(context, &first, inputs.biases[l], &d_biases));
     RETURN_IF_ERROR(Results(context, &first, inputs.peepholes[l], &d_peepholes));
     RETURN_IF_ERROR(Results(context, &first, inputs.projections[l], &d_projection));
-    RETURN_IF_ERROR(Results(context, &first, inputs.h_masks[l], &d_h_mask));
+    for (int k = 0; k < kSeriesCount; ++k) {
+      RETURN_IF_ERROR(Results(context, &first, inputs.series[k][l], &d_series[k]));
+    }
     arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
-    arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_h_mask);
+    arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_series);
     return Status();
   }
 

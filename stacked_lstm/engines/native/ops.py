@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
 
+import numpy as np
+
 from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
-from stacked_lstm.equations import Extras, Noise
+from stacked_lstm.equations import Extras, Noise, Resets
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -27,8 +29,17 @@ class _Inputs(NamedTuple):
     cell_clips: list[tf.Tensor]
     projection_clips: list[tf.Tensor]
     h_masks: list[tf.Tensor]
+    zoneout_c: list[tf.Tensor]
+    zoneout_h: list[tf.Tensor]
+    candidate_masks: list[tf.Tensor]
+    c_masks: list[tf.Tensor]
+    start_c: list[tf.Tensor]
+    start_h: list[tf.Tensor]
+    resets: list[tf.Tensor]
 
 
+# The series of a layer, [T, B, N] or [B, N] for all steps; lstm.h says what they do.
+_SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 # The attributes with the sizes of the lists in `_Inputs`.
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
 
@@ -41,6 +52,7 @@ def forward(
     # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
     extras = [layer.extras for layer in layers]
+    series = [_series(layer, *state) for layer, state in zip(layers, states)]
     projections = [[] if extra.projection is None else [extra.projection] for extra in extras]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
@@ -53,10 +65,11 @@ def forward(
         projections=sum(projections, []),
         cell_clips=_bounds([extra.cell_clip for extra in extras], x.dtype),
         projection_clips=_bounds([extra.projection_clip for extra in extras], x.dtype),
-        h_masks=[mask for mask in map(_h_mask, layers) if mask is not None],
+        resets=[layer.resets.is_reset for layer in layers if layer.resets],
         packed=[ops.stacked_lstm_pack(kernels=k, projections=p) for k, p in zip(kernels, projections)],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
+        **{name: [layer_series[name] for layer_series in series if name in layer_series] for name in _SERIES},
     )
     return outputs, [LSTMState(*state) for state in zip(c, h)]
 
@@ -66,19 +79,39 @@ def _bounds(clips: Sequence[float | None], dtype: tf.DType) -> list[tf.Tensor]:
     return [tf.constant(clip, dtype) for clip in clips if clip is not None]
 
 
-def _h_mask(layer: Layer) -> tf.Tensor | None:
-    """What multiplies h in the product with the kernel, [T, B, P], or [B, P] for all steps; None if nothing does."""
-    masks = [layer.h_masks, layer.noise and layer.noise.recurrent]
-    masks = [mask for mask in masks if mask is not None]
-    return masks[0] * masks[1] if len(masks) == 2 else masks[0] if masks else None
+def _series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The series that a layer has, by the names in `_SERIES`. c and h are its states before the first step."""
+    noise = layer.noise or Noise()
+    masks = [mask for mask in (layer.h_masks, noise.recurrent) if mask is not None]
+    series = {
+        "h_masks": masks[0] * masks[1] if len(masks) == 2 else masks[0] if masks else None,
+        "zoneout_c": _share(noise.zoneout_c, c),
+        "zoneout_h": _share(noise.zoneout_h, h),
+        "candidate_masks": noise.candidate,
+        "c_masks": layer.c_masks,
+        "start_c": layer.resets and layer.resets.start.c,
+        "start_h": layer.resets and layer.resets.start.h,
+    }
+    return {name: tensor for name, tensor in series.items() if tensor is not None}
+
+
+def _share(share: Any, state: tf.Tensor) -> tf.Tensor | None:
+    """A share of zoneout as a series: a number becomes [B, N], as a state is."""
+    if share is None or (tf.is_tensor(share) and share.shape.ndims != 0):
+        return share
+    number = share if tf.is_tensor(share) else np.array(share, state.dtype.as_numpy_dtype)
+    series = tf.fill(tf.shape(state), number)
+    series.set_shape(state.shape)
+    return series
 
 
 def signature(layer: Layer) -> tuple:
     """What all layers of one op have in common."""
     functions = layer.activation.name, layer.recurrent_activation.name
     extras = [extra is not None for extra in layer.extras]
-    has_mask = layer.h_masks is not None or layer.noise is not None
-    return (*functions, len(layer.kernels), len(layer.biases), *extras, has_mask)
+    noise = [part is not None for part in layer.noise or Noise()]
+    others = [part is not None for part in (layer.h_masks, layer.c_masks, layer.resets)]
+    return (*functions, len(layer.kernels), len(layer.biases), *extras, *noise, *others)
 
 
 def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
@@ -107,7 +140,7 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
     layers = op.get_attr("layers")
     device = op.outputs[0].device  # That of the layers, not that of the call of tf.gradients.
     with tf.device(None), tf.device(device):
-        d_x, d_c, d_h, *d_weights, d_masks = library.load().stacked_lstm_backward(
+        d_x, d_c, d_h, *d_lists = library.load().stacked_lstm_backward(
             outputs=op.outputs[0],
             cache=op.outputs[-1],
             d_outputs=d_outputs,
@@ -117,7 +150,10 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             **_op_activations(op),
         )
     d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
-    return [d_x, *d_c, *d_h] + [None] * len(inputs.lengths) + sum(d_weights, []) + d_clips + d_masks + [None] * layers
+    d_weights: list = sum(d_lists[: -len(_SERIES)], [])
+    d_series: list = sum(d_lists[-len(_SERIES) :], [])
+    d_lengths, d_rest = [None] * len(inputs.lengths), [None] * (len(inputs.resets) + layers)  # With packed weights.
+    return [d_x, *d_c, *d_h, *d_lengths, *d_weights, *d_clips, *d_series, *d_rest]
 
 
 tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights themselves, too, and has their gradients.
@@ -127,25 +163,26 @@ tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights them
 def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     inputs, others = _split_inputs(op)
     upstream = others[2:]  # After outputs and cache.
-    weights = inputs.kernels + inputs.biases + inputs.peepholes + inputs.projections
-    primals = [inputs.x] + inputs.c + inputs.h + weights + inputs.h_masks
+    names = "c", "h", "kernels", "biases", "peepholes", "projections", *_SERIES  # Of the lists that have gradients.
+    lists = [getattr(inputs, name) for name in names]
     lengths = inputs.lengths[0] if inputs.lengths else None
 
     def run(x: tf.Tensor, *copies: tf.Tensor) -> list[tf.Tensor]:
-        names = "c", "h", "kernels", "biases", "peepholes", "projections"
-        *lists, masks = _split_by(op, copies, [_SIZES[_Inputs._fields.index(name) - 1] for name in names])
-        substitutes = inputs._replace(**dict(zip(names, lists)), h_masks=masks)
-        c, h = lists[:2]
-        return second_derivatives.results(_layers(substitutes, op), x, list(zip(c, h)), lengths)
+        substitutes = inputs._replace(**dict(zip(names, _split_like(lists, copies))))
+        return second_derivatives.results(_layers(substitutes, op), x, list(zip(substitutes.c, substitutes.h)), lengths)
 
+    primals = [inputs.x] + sum(lists, [])
     d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)
-    states = 1 + 2 * op.get_attr("layers")
-    # Lengths, clips, outputs and cache have none.
-    d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
-    d_masks = d_primals[len(d_primals) - len(inputs.h_masks) :]
-    d_weights = d_primals[states : len(d_primals) - len(d_masks)]
-    d_lengths, d_others = [None] * len(inputs.lengths), [None, None]
-    return d_primals[:states] + d_lengths + d_weights + d_clips + d_masks + d_others + d_upstream
+    d_lists = dict(zip(names, _split_like(lists, d_primals[1:])))
+    # Lengths, clips, resets, outputs and cache have none.
+    d_inputs = [d_lists.get(name, [None] * len(getattr(inputs, name))) for name in _Inputs._fields[1:]]
+    return d_primals[:1] + sum(d_inputs, []) + [None, None] + d_upstream
+
+
+def _split_like(lists: Sequence[Sequence[Any]], flat: Sequence[Any]) -> list[list[Any]]:
+    """Splits a sequence into lists of the same lengths as `lists`."""
+    remaining = iter(flat)
+    return [[next(remaining) for _ in one] for one in lists]
 
 
 def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
@@ -158,9 +195,13 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
     layers = []
     for k in range(layer_count):
-        kernels, biases, peepholes, projection, cell_clip, projection_clip, mask = (
+        kernels, biases, peepholes, projection, cell_clip, projection_clip, *series_and_resets = (
             tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count] for tensors in inputs[4:]
         )
+        h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask, start_c, start_h, is_reset = (
+            tensors[0] if tensors else None for tensors in series_and_resets
+        )
+        noise = Noise(h_mask, candidate_mask, zoneout_c, zoneout_h)
         rows, columns = kernels[0].shape.as_list()
         hidden_size = columns if len(kernels) == 4 else columns // 4
         extras = Extras(
@@ -176,7 +217,9 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
-                noise=Noise(recurrent=mask[0]) if mask else None,
+                c_masks=c_mask,
+                resets=None if is_reset is None else Resets(is_reset, LSTMState(start_c, start_h)),
+                noise=None if all(part is None for part in noise) else noise,
             )
         )
     return layers

@@ -4,6 +4,7 @@
 #define STACKED_LSTM_WEIGHT_GRADIENTS_H_
 
 #include "buffer.h"
+#include "layer_series.h"
 #include "lstm.h"
 #include "plan.h"
 #include "schedule.h"
@@ -19,6 +20,7 @@ class WeightGradients {
       : layer_(plan.layer),
         plan_(plan),
         arrays_(arrays),
+        series_(layer_, arrays.extras),
         h_strips_(layer_.outputs(), kTileRows),
         x_strips_(layer_.inputs, kTileRows),
         max_rows_(max_rows),
@@ -69,12 +71,16 @@ class WeightGradients {
       const bool is_past_end = t >= plan_.Length(b);
       x[row - piece.begin] = is_past_end ? zeros_.get() : arrays_.x + position * layer_.inputs;
       h[row - piece.begin] = is_past_end ? zeros_.get()
-                             : t > 0     ? arrays_.outputs + (position - layer_.batch) * h_strips_.total
-                                         : arrays_.h + b * h_strips_.total;
+                                         : series_.RestartH(t, b, HAfter(t - 1, b));
     }
     PackColumns(h_strips_, h, rows, piece, strips_.get());
-    if (layer_.extras.h_mask) MaskStrips(offset, rows, piece);
+    if (layer_.extras.series[kHMask].exists) MaskStrips(offset, rows, piece);
     PackColumns(x_strips_, x, rows, piece, strips_.get() + h_strips_.total * rows);
+  }
+
+  // h after step t, [P].
+  const T* HAfter(int64_t t, int64_t b) const {
+    return t < 0 ? arrays_.h + b * h_strips_.total : arrays_.outputs + (t * layer_.batch + b) * h_strips_.total;
   }
 
   // Multiplies what `PackStrips` has copied of h by its mask.
@@ -82,7 +88,7 @@ class WeightGradients {
     for (int64_t row = piece.begin; row < piece.end; ++row) {
       const int64_t position = offset + row, t = position / layer_.batch, b = position % layer_.batch;
       if (t >= plan_.Length(b)) continue;
-      const T* const mask = arrays_.extras.h_mask + t * layer_.extras.h_mask_stride + b * h_strips_.total;
+      const T* const mask = arrays_.extras.series[kHMask] + layer_.SeriesIndex(kHMask, t, b);
       for (int64_t m = 0; m < h_strips_.number; ++m) {
         const int64_t column = h_strips_.Begin(m), width = h_strips_.Size(m);
         T* const target = strips_.get() + column * rows + row * width;
@@ -156,6 +162,7 @@ class WeightGradients {
   const Layer& layer_;
   const Plan<T>& plan_;
   const BackwardArrays<T>& arrays_;
+  const LayerSeries<T, true> series_;
   Pieces h_strips_, x_strips_;
   int64_t max_rows_;
   Buffer<T> strips_, panels_, zeros_;
