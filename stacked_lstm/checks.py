@@ -6,7 +6,7 @@ Every message names the function, what it expected and what it got.
 from __future__ import annotations
 
 import numbers
-from typing import Any, Mapping, NoReturn, TypeVar
+from typing import Any, Mapping, NoReturn, Sequence, TypeVar
 
 import numpy as np
 
@@ -76,6 +76,15 @@ def size(value: Any, function: str, argument: str) -> int:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0:
         return int(value)
     fail(function, f"`{argument}` to be a positive integer", describe(value))
+
+
+def pairs(value: Any, count: int, function: str, argument: str) -> Sequence[Any]:
+    """Returns `value`; raises ValueError unless it is a list or tuple of `count` pairs (c, h)."""
+    is_list = isinstance(value, (list, tuple)) and len(value) == count
+    if is_list and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
+        return value
+    entries = f"{count} pairs (c, h), one per layer" if count > 1 else "one pair, [(c, h)]"
+    fail(function, f"`{argument}` to be a list of {entries}", describe(value))
 
 
 def flag(value: Any, function: str, argument: str) -> bool:

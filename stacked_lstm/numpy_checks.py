@@ -103,10 +103,7 @@ def states(
 
 def pairs(values: Any, shapes: Sequence[LSTMState], function: str, argument: str) -> list[LSTMState]:
     """Returns one `LSTMState` for each `LSTMState` of shapes; raises ValueError unless the arrays have these shapes."""
-    count = f"{len(shapes)} pairs (c, h), one per layer" if len(shapes) > 1 else "one pair, [(c, h)]"
-    expected = f"`{argument}` to be a list of {count}"
-    are_pairs = isinstance(values, (list, tuple)) and all(isinstance(pair, (list, tuple)) for pair in values)
-    require(are_pairs and [len(pair) for pair in values] == [2] * len(shapes), function, expected, values)
+    values = checks.pairs(values, len(shapes), f"numpy_lstm.{function}", argument)
     return [
         LSTMState(*[shaped(part, shape, function, f"{argument}[{k}].{f}") for f, part, shape in zip("ch", pair, two)])
         for k, (pair, two) in enumerate(zip(values, shapes))
@@ -114,7 +111,7 @@ def pairs(values: Any, shapes: Sequence[LSTMState], function: str, argument: str
 
 
 def alive(sequence_length: Any, steps: int, batch: int, function: str) -> np.ndarray:
-    """Returns booleans [T, B, 1]: whether a sequence has not ended at a step.
+    """Returns booleans [T, B, 1]: whether a sequence reaches a step.
 
     Raises:
       ValueError: `sequence_length` is not B integers from 0 to T.

@@ -96,7 +96,7 @@ class StackVariables:
           A list with an `LSTMState` per layer, c [B, H_l] and h [B, P_l]: zeros, or the learned vectors.
 
         Raises:
-          ValueError: the initial state is projected from inputs, or it is learned and has not been built yet.
+          ValueError: the initial state is projected from inputs, or it is learned and the stack is not built yet.
         """
 
         def refuse() -> None:

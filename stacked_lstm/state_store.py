@@ -119,7 +119,7 @@ class StateStore:
 
         Raises:
           ValueError: `rows` has another shape or dtype, the initial state is projected from inputs, or it is learned
-            and the stack has not been built.
+            and the stack is not built yet.
         """
         batch = self._pairs[0].c.shape.as_list()[0]
         start = self._lstm.initial_states(batch)

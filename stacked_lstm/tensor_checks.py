@@ -1,7 +1,7 @@
 """The dtypes of a stack, and checks of tensors when the graph is built and when it runs.
 
 `FLOAT_DTYPES` lists the dtypes of a stack; the `needs` of each engine say which of them it runs. A new dtype also has
-entries in `parity/measure.py` and `export/writing.py` (tolerances), `commands/choices.py` and
+entries in `parity/measure.py` and `export/trial.py` (tolerances), `commands/choices.py` and
 `scripts/benchmarking/shapes.py` (flags), `initializers.py` and `stack_variables.py` (half precision),
 `checkpoints/keras_files.py` and `checkpoints/state_dicts.py`, and in `engines/native/op_definitions.cc` if `native`
 shall run it.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn, Sequence
 
 import numpy as np
 
-from stacked_lstm.checks import describe, fail
+from stacked_lstm.checks import describe, fail, pairs
 from stacked_lstm.compat import tf
 
 FLOAT_DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
@@ -198,13 +198,8 @@ def states(
       dtype: the dtype that c and h must have.
       function, argument: names for the messages.
     """
-    pairs = f"{len(widths)} pairs (c, h), one per layer" if len(widths) > 1 else "one pair, [(c, h)]"
-    expected = f"`{argument}` to be a list of {pairs}"
-    is_sequence = isinstance(value, (list, tuple)) and len(value) == len(widths)
-    if not is_sequence or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
-        fail(function, expected, describe(value))
     checked = []
-    for k, (pair, pair_widths) in enumerate(zip(value, widths)):
+    for k, (pair, pair_widths) in enumerate(zip(pairs(value, len(widths), function, argument), widths)):
         c_width, h_width = pair_widths if isinstance(pair_widths, tuple) else (pair_widths, pair_widths)
         c = _state(pair[0], c_width, batch, dtype, function, f"{argument}[{k}].c")
         h = _state(pair[1], h_width, batch, dtype, function, f"{argument}[{k}].h")

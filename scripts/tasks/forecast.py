@@ -44,7 +44,7 @@ class Forecast(Task):
                {"enum_values": sorted(LOSS_STEPS)}, identity=True),
         Option("boolean", "ablate_initial_state", False,
                "Train with zero, learned and projected initial states, with three seeds each, and compare the errors.",
-               trains="training.ablation"),
+               trains="training.initial_state_ablation"),
     )  # fmt: skip
 
     def read(self):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import time
 from typing import Any
 
@@ -17,18 +19,33 @@ def start(cluster: Cluster) -> Any:
     """Starts the `tf.train.Server` of this process.
 
     Raises:
-      ValueError: the port is in use, or this machine does not have it.
+      ValueError: the port is in use, or this process cannot open it.
     """
     try:
         return tf.train.Server(
             tf.train.ClusterSpec(cluster.hosts()), job_name=cluster.job, task_index=cluster.index, start=True
         )
     except tf.errors.OpError as error:
-        port = cluster.address.rpartition(":")[2]
+        port = int(cluster.address.rpartition(":")[2])
+        problem = _port_error(port) or error
+        is_in_use = getattr(problem, "errno", None) == errno.EADDRINUSE
+        user = ", which another process uses" if is_in_use else ""
         raise ValueError(
-            f"--{cluster.job}_hosts: expected a free port for {cluster.job} {cluster.index}, got {port}, which another "
-            f"process uses ({file_errors.reason(error)})"
+            f"--{cluster.job}_hosts: expected a port that {cluster.job} {cluster.index} can open, got {port}{user} "
+            f"({file_errors.reason(problem)})"
         ) from None
+
+
+def _port_error(port: int) -> OSError | None:
+    """The system's error if this process asks for a port; TensorFlow only says that it could not start its server."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As TensorFlow: closed connections do not count.
+        try:
+            probe.bind(("", port))
+            probe.listen(1)
+        except OSError as error:
+            return error
+    return None
 
 
 def session_config(cluster: Cluster) -> Any:
@@ -81,6 +98,6 @@ def serve(cluster: Cluster) -> None:
                 time.sleep(POLL_SECONDS)  # For the workers to close their sessions.
                 return
             if since is not None and time.monotonic() - since > STRAGGLER_SECONDS:
-                print(f"ps {cluster.index}: ends, {len(cluster.worker_hosts) - ended} workers have not", flush=True)
+                print(f"ps {cluster.index}: ends; {len(cluster.worker_hosts) - ended} workers did not end", flush=True)
                 return
             time.sleep(POLL_SECONDS)

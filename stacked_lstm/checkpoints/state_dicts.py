@@ -52,6 +52,13 @@ def load(path: str, max_bytes: int | None) -> Content:
             return Content(arrays, file.metadata())
 
 
+def array_names(path: str) -> list[str]:
+    """The names of the arrays in an .npz file, without reading the arrays."""
+    with files.file_errors(path, "arrays without pickles"), files.open_regular(path) as file:
+        with zipfile.ZipFile(file) as members:
+            return [re.sub(r"\.npy$", "", name) for name in members.namelist()]
+
+
 def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
     """Raises ValueError if an array would be larger than its file, because NumPy allocates it before it reads."""
     with archive.open(info) as file:

@@ -60,7 +60,7 @@ def move(source: bytes) -> bytes:
 
 
 def remarks(source: bytes) -> list[Remark]:
-    """Returns what `move` cannot move, or has not moved, by line; see `move`."""
+    """Returns the names that `move` leaves to the user, sorted by line."""
     return sorted(_visit(source)[2].remarks)
 
 

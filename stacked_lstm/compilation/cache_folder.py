@@ -164,7 +164,7 @@ def _wait_for(descriptor: int) -> None:
         seconds = time.monotonic() - start
         holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another process"
         if seconds > SECONDS:
-            raise BuildError(f"{holder} has not finished building the library within {SECONDS} seconds")
+            raise BuildError(f"{holder} did not finish building the library within {SECONDS} seconds")
         if seconds > _SILENT_SECONDS and not is_told:
             text = "stacked_lstm: waiting at most %d seconds for %s, which builds the same library"
             _LOG.warning(text, SECONDS, holder)

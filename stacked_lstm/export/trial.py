@@ -1,4 +1,4 @@
-"""The run of an example in the session and in the program of a new file, and the checks of both."""
+"""The trial of a new file: an example in the session and in the program of the file, before the file gets its name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, Iterator, Mapping
 
 import numpy as np
 
-from stacked_lstm import checks
+from stacked_lstm import checks, durable_files
 from stacked_lstm.compat import tf
 from stacked_lstm.export.formats import Format
+from stacked_lstm.temporary_folders import temporary_folder
 
 # dtype -> the largest difference of an output, as a fraction of its largest number. Other dtypes must be equal.
 TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 1e-1}
@@ -48,6 +49,23 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         tf.logging.set_verbosity(level)
+
+
+@contextlib.contextmanager
+def new_file(path: str) -> Iterator[str]:
+    """Lets a block write and try a file or a folder, which gets its name only if the block does not fail.
+
+    Args:
+      path: the name; nothing has it yet.
+
+    Yields:
+      A path in a temporary folder beside it, to write to.
+    """
+    parent, name = os.path.split(os.path.abspath(path))
+    with temporary_folder(parent, ".writing-") as folder:
+        new = os.path.join(folder, name)
+        yield new
+        durable_files.move(new, path)
 
 
 def arrays_of(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any, Mapping
 
-from stacked_lstm import checks, durable_files
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.export import npz_file, trial
 from stacked_lstm.export.formats import FORMATS, Format
 from stacked_lstm.export.frozen import freeze
-from stacked_lstm.temporary_folders import temporary_folder
 
 _FUNCTION = "export.write"
 
@@ -77,13 +76,11 @@ def write(
         arrays = trial.arrays_of(inputs, example, entry)
         expected = trial.run_session(session, inputs, outputs, arrays, example is None)
         functions = entry.functions()
-        with temporary_folder(os.path.dirname(os.path.abspath(path)), ".writing-") as folder:
-            new = os.path.join(folder, os.path.basename(path))
+        with trial.new_file(path) as new:
             functions.save(frozen, new, arrays, **({} if quantize is None else {"quantize": quantize}))
             results = trial.run_file(functions, new, arrays, list(outputs), entry)
             differences = {name: trial.difference(results[name], array) for name, array in expected.items()}
             trial.check_differences(differences, expected, path, entry, quantize)
-            durable_files.move(new, path)
     return differences
 
 

@@ -13,9 +13,8 @@ import numpy as np
 from stacked_lstm.compilation import compiler
 from stacked_lstm.compilation.compiler import BuildError
 from stacked_lstm.compilation.library import Library
+from stacked_lstm.native_activations import ACTIVATIONS
 
-# In the order of `Activation` in lstm.h.
-ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu", "linear")
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _GATES = "icfo"  # The order of the gates in lstm.h.
 
@@ -86,7 +85,7 @@ class Stack:
         Args:
           layers: a mapping per layer with the arrays Wi, Wc, Wf, Wo [H + I, H], and bi, bc, bf, bo [H] unless no layer
             has biases.
-          activation, recurrent_activation: names in `ACTIVATIONS`.
+          activation, recurrent_activation: names in `native_activations.ACTIVATIONS`.
           dtype: float32 or float64.
           threads: the number of threads, including that of the caller.
 

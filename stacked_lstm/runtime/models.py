@@ -121,9 +121,9 @@ def load(
       Predictor([3], input_size=2, float32, zeros)
     """
     path = str(path)
-    arrays = state_dicts.load(path, None).arrays if path.endswith(".npz") else {}
     arguments = {"activation": activation, "recurrent_activation": recurrent_activation}
-    if any(map(_NAME.fullmatch, arrays)):
+    if path.endswith(".npz") and any(map(_NAME.fullmatch, state_dicts.array_names(path))):
+        arrays = state_dicts.load(path, None).arrays
         layers, initial_state = _own_layers(arrays, path)
         stored = {name: str(arrays[name]) for name in _ACTIVATIONS if name in arrays}
     else:

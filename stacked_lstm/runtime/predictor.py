@@ -9,6 +9,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checks
+from stacked_lstm.native_activations import ACTIVATIONS
 from stacked_lstm.runtime import kernels, weights
 from stacked_lstm.state import LSTMState
 
@@ -69,7 +70,7 @@ class Predictor:
         threads: int | None = None,
     ) -> None:
         for argument, name in (("activation", activation), ("recurrent_activation", recurrent_activation)):
-            checks.known(dict.fromkeys(kernels.ACTIVATIONS, name), name, _NAME, argument)
+            checks.known(dict.fromkeys(ACTIVATIONS, name), name, _NAME, argument)
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.dtype = np.dtype(checks.known(_DTYPES, getattr(dtype, "name", dtype), _NAME, "dtype"))
         self.threads = _thread_count(threads)

@@ -143,13 +143,8 @@ def check_states(states: Any, shapes: Sequence[tuple[int, int]], function: str) 
     Raises:
       ValueError: there is another number of pairs, or a shape differs.
     """
-    are_pairs = isinstance(states, (list, tuple)) and all(
-        isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in states
-    )
-    if not are_pairs or len(states) != len(shapes):
-        expected = f"`initial_state` to be a list of {len(shapes)} pairs (c, h), one per layer"
-        checks.fail(function, expected, f"{len(states)} pairs" if are_pairs else checks.describe(states))
-    for k, (pair, shape) in enumerate(zip(states, shapes)):
+    pairs = checks.pairs(states, len(shapes), function, "initial_state")
+    for k, (pair, shape) in enumerate(zip(pairs, shapes)):
         for field, array in zip("ch", pair):
             if np.shape(array) != shape:
                 expected = f"`initial_state[{k}].{field}` of shape {list(shape)}"

@@ -91,9 +91,9 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
-    "": "version state checks layer_arrays log temporary_folders durable_files compilation numpy_checks"
-    " numpy_activations numpy_head numpy_initial_state numpy_options numpy_lstm layout_shapes layouts compat"
-    " tensor_checks tf32 activations normalization dropout_masks equations layer options weights initializers"
+    "": "version state native_activations checks layer_arrays log temporary_folders durable_files compilation"
+    " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_options numpy_lstm layout_shapes layouts"
+    " compat tensor_checks tf32 activations normalization dropout_masks equations layer options weights initializers"
     " initializer_table initial_state engines steps regularization stack_variables stack directions bidirectional"
     " state_store summaries rnn_cell contrib checkpoints runtime export parity commands",
     "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series loops"
@@ -109,7 +109,7 @@ FLOORS = {
     " dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable"
     " cudnn_layers cudnn_lstm",
     "export": "graph_nodes frozen inference_loop portable frozen_graph_file saved_model_folder onnx_graph onnx_file"
-    " tflite_file formats trial npz_file writing",
+    " tflite_file formats trial npz_conditions npz_variables npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"

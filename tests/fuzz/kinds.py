@@ -100,7 +100,7 @@ def load_model(seed, folder):
 
 
 def hostile_prediction(seed, folder):
-    """Calls a predictor with arrays of which some have wrong shapes or numbers."""
+    """Calls a predictor with arrays. Some have wrong shapes or numbers."""
     source, numbers = random.Random(seed), np.random.RandomState(seed % 2**32)
     sizes, dtype = [source.choice([1, 3, 8, 17]) for _ in range(source.choice([1, 2, 3]))], source.choice(["f4", "f8"])
     T, B, I = source.choice([0, 1, 5]), source.choice([0, 1, 3]), source.choice([1, 4])  # noqa: E741
@@ -156,7 +156,7 @@ def native_layer(number):
 
 
 def hostile_op(seed, folder):
-    """Calls the native ops forward and backward with arrays of which some have wrong shapes or numbers."""
+    """Calls the native ops forward and backward with arrays. Some have wrong shapes or numbers."""
     source = random.Random(seed)
     layer, dtype, session = native_layer(seed // 50)
     numbers = native_ops.random_values(

@@ -65,7 +65,7 @@ def test_saver_writes_what_tensorflow_1_15_writes(direction, tmp_path, session):
     assert set(written.get_variable_to_shape_map()) == set(expected.get_variable_to_shape_map())
     matrices = sum(int(np.prod(shape)) for shape in lstm.canonical_weight_shapes)
     for name in expected.get_variable_to_shape_map():
-        # The variable's biases come in pairs, of which a restored network has the sums; `kernel` and `bias` have them.
+        # The variable has pairs of biases. A restored network has the sums of the pairs, as `kernel` and `bias` do.
         arrays = [reader.get_tensor(name) for reader in (written, expected)]
         arrays = [array[:matrices] for array in arrays] if name.endswith("opaque_kernel") else arrays
         np.testing.assert_allclose(*arrays, rtol=1e-6, atol=1e-7, err_msg=name)

@@ -42,6 +42,18 @@ def test_files_of_other_libraries(tmp_path, name):
     assert relative_difference(outputs, expected()) < 1e-6
 
 
+def test_an_npz_file_is_read_once(tmp_path, monkeypatch):
+    """A file of `save`, and one of PyTorch: what the file is follows from the names of its arrays."""
+    saved, other = (str(tmp_path / name) for name in ("saved.npz", "pytorch.npz"))
+    runtime.save(saved, LAYERS)
+    checkpoints.write(other, LAYERS)
+    reads, load = [], np.load
+    monkeypatch.setattr(np, "load", lambda *arguments, **options: reads.append(1) or load(*arguments, **options))
+    for path in (saved, other):
+        runtime.load(path)
+    assert len(reads) == 2
+
+
 def test_a_learned_start_of_onnx(tmp_path):
     path = str(tmp_path / "model.onnx")
     start = [{"c": RANDOM.standard_normal([4]), "h": RANDOM.standard_normal([4])} for _ in LAYERS]

@@ -12,7 +12,7 @@ import pytest
 import stacked_lstm
 from stacked_lstm import numpy_lstm, runtime
 from stacked_lstm.compat import tf
-from stacked_lstm.runtime import kernels
+from stacked_lstm.native_activations import ACTIVATIONS
 from support.native_ops import NEEDS_NATIVE
 from support.numeric import relative_difference
 from support.random_networks import LENGTHS, random_layers, random_states
@@ -52,7 +52,7 @@ def test_numbers(steps, batch, input_size, hidden_sizes, threads, dtype):
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
-@pytest.mark.parametrize("name", kernels.ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations(name, use_bias):
     layers = random_layers(RANDOM, [6, 4], 3, use_bias, scale=0.5)
     x = RANDOM.standard_normal([5, 2, 3])
@@ -243,7 +243,7 @@ def test_bad_arguments(arguments, message):
         ({"sequence_length": [5]}, r"got an array of shape \[1\]"),
         (
             {"initial_state": [(np.ones([2, 3]), np.ones([2, 3]))]},
-            "a list of 2 pairs .c, h., one per layer, got 1 pair",
+            "a list of 2 pairs .c, h., one per layer, got a list of length 1",
         ),
         (
             {"initial_state": np.ones([2, 2, 2, 3])},

@@ -1,12 +1,16 @@
-"""scripts/training/cluster.py and watch.py: flags, TF_CONFIG, and what a process says while it waits."""
+"""scripts/training/cluster.py, servers.py and watch.py: flags, TF_CONFIG, ports, and what a waiting process says."""
 
+import errno
 import json
+import os
+import re
 import socket
 import threading
 
 import pytest
 
 import train
+from stacked_lstm.compat import tf
 from support.clusters import free_addresses, jobs
 from support.tiny_runs import flag_values
 from training import cluster, servers, settings, watch
@@ -97,15 +101,37 @@ def test_wrong_tf_config(text, message):
         cluster.read_environment({"TF_CONFIG": text})
 
 
-def test_a_port_in_use_is_one_line(tmp_path):
+def port_message(flags):
+    """What `servers.start` says about the port of worker 0, from behind the number of the port."""
+    message = r"--worker_hosts: expected a port that worker 0 can open, got \d+(.*)"
+    with pytest.raises(ValueError) as info:
+        servers.start(read(**dict(flags, ps_hosts="127.0.0.1:9")))
+    return re.fullmatch(message, str(info.value)).group(1)
+
+
+def test_a_port_in_use_is_one_line():
     (flags,) = jobs(1, 0)
     with socket.socket() as other:
         other.bind(("", int(flags["worker_hosts"].rpartition(":")[2])))
         other.listen(1)
-        message = "^--worker_hosts: expected a free port for worker 0, got .*another"
-        with pytest.raises(ValueError, match=message) as info:
-            servers.start(read(**dict(flags, ps_hosts="127.0.0.1:9")))
-    assert "\n" not in str(info.value)
+        assert port_message(flags).endswith(", which another process uses (Address already in use)")
+
+
+def test_other_errors_of_a_port_blame_no_process(monkeypatch):
+    """The message is the system's; if the system gives the port, it is TensorFlow's."""
+
+    class Refusing(socket.socket):
+        def bind(self, address):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), address)
+
+    def fail(*arguments, **options):
+        raise tf.errors.UnknownError(None, None, "Could not start gRPC server")
+
+    (flags,) = jobs(1, 0)
+    monkeypatch.setattr(tf.train, "Server", fail)
+    assert port_message(flags) == " (Could not start gRPC server)"
+    monkeypatch.setattr(socket, "socket", Refusing)
+    assert port_message(flags) == " (Permission denied)"
 
 
 def test_a_line_while_nothing_happens(capfd):

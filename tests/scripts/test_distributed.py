@@ -1,4 +1,4 @@
-"""scripts/training/distributed.py: clusters in threads of this process; what they train is what one process trains."""
+"""scripts/training/distributed.py, chief.py, worker.py: clusters in threads; they train what one process trains."""
 
 import os
 import re

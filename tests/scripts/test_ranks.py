@@ -1,6 +1,6 @@
 """scripts/training/ranks.py with a stand-in for Horovod, which is not installed: what ranks train, one process trains.
 
-Horovod itself has not been run.
+No test runs Horovod itself.
 """
 
 import sys

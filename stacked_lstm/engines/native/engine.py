@@ -13,10 +13,8 @@ from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, normalized_ops, ops
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
+from stacked_lstm.native_activations import ACTIVATIONS
 from stacked_lstm.state import LSTMState
-
-# The activations that the kernels have.
-ACTIVATIONS = ("tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu", "linear")
 
 
 def _named_activations(layers: Sequence[Layer], place: Place) -> str | None:

@@ -1,4 +1,4 @@
-"""scripts/training/ablation.py: nine tiny runs; the test computes their table and numbers again."""
+"""scripts/training/initial_state_ablation.py: nine tiny runs; the test computes their table and numbers again."""
 
 import csv
 import os
@@ -11,13 +11,13 @@ from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import assert_same, files_of, flag_values, run, weights
 from tasks import forecast
-from training import ablation, experiment, settings
+from training import ablation, experiment, initial_state_ablation, settings
 
 
 @pytest.fixture
 def few(arguments, tmp_path, monkeypatch):
     """flag -> value of an ablation with two seeds, on 480 hours."""
-    monkeypatch.setattr(ablation, "SEEDS", 2)
+    monkeypatch.setattr(initial_state_ablation, "SEEDS", 2)
     write_temperatures(tmp_path, 50 + 10 * np.sin(np.arange(480) / 5.0))
     changes = {"task": "forecast", "data_dir": str(tmp_path), "batch_size": "100", "epochs": "1", "seed": "3"}
     return dict(arguments, ablate_initial_state="true", **changes)
