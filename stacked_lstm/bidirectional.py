@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping, Sequence
 
 from stacked_lstm import checks, directions, dropout_masks, options, regularization, tensor_checks, weights
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.directions import Directions, Level
 from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.options import LayerOptions
@@ -297,6 +297,9 @@ class BidirectionalLSTM:
             width = times * size.h
         self._input_size = input_size
 
+    autograph_info__: dict[str, Any] = {}  # TensorFlow 1.15 looks for it here, not at `__call__`.
+
+    @without_autograph
     def __call__(
         self,
         inputs: Any,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator, TypeVar
 
 import tensorflow.compat.v1 as tf
 
@@ -24,12 +24,22 @@ __all__ = [
     "set_tensor_float_32",
     "tensor_float_32",
     "tf",
+    "without_autograph",
     "without_keras_advice",
 ]
 
 # TensorFlow has no public names for the classes of what a `tf.train.Saver` saves.
 _BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
 SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def without_autograph(function: _Function) -> _Function:
+    """Marks a function that AutoGraph does not convert. To convert this package takes seconds in each process."""
+    converted: _Function = tf.autograph.experimental.do_not_convert(function)
+    return converted
 
 
 def inside_function_or_control_flow() -> bool:

@@ -6,7 +6,7 @@ import functools
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from stacked_lstm import activations, checks, engines, options, regularization, tensor_checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Resets
@@ -297,6 +297,9 @@ class StackedLSTM(StackVariables):
         self._request = engines.resolve(engine, CLASS_NAME)
         self.name = checks.scope(name, CLASS_NAME)
 
+    autograph_info__: dict[str, Any] = {}  # TensorFlow 1.15 looks for it here, not at `__call__`.
+
+    @without_autograph
     def __call__(
         self,
         inputs: Any,

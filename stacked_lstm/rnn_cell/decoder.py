@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks, tensor_checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.rnn_cell import dispatch, steps
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
 
 
+@without_autograph
 def rnn_decoder(
     decoder_inputs: Sequence[Any],
     initial_state: Any,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm import checks, tensor_checks
-from stacked_lstm.compat import tf, without_keras_advice
+from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.rnn_cell import dispatch
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
+@without_autograph
 def dynamic_rnn(
     cell: Any,
     inputs: Any,
@@ -91,6 +92,7 @@ def dynamic_rnn(
     return outputs, state
 
 
+@without_autograph
 def bidirectional_dynamic_rnn(
     cell_fw: Any,
     cell_bw: Any,

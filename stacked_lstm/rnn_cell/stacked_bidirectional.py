@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from stacked_lstm import tensor_checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import EngineUsed
 from stacked_lstm.rnn_cell import dispatch, steps
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn
 from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn
 
 
+@without_autograph
 def stack_bidirectional_rnn(
     cells_fw: list[Any],
     cells_bw: list[Any],
@@ -89,6 +90,7 @@ def stack_bidirectional_rnn(
     return outputs, states_fw, states_bw
 
 
+@without_autograph
 def stack_bidirectional_dynamic_rnn(
     cells_fw: list[Any],
     cells_bw: list[Any],

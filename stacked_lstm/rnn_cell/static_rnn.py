@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from stacked_lstm import tensor_checks
-from stacked_lstm.compat import tf, without_keras_advice
+from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.rnn_cell import dispatch, steps
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
+@without_autograph
 def static_rnn(
     cell: Any,
     inputs: Sequence[Any],
@@ -80,6 +81,7 @@ def static_rnn(
     return outputs, state
 
 
+@without_autograph
 def static_bidirectional_rnn(
     cell_fw: Any,
     cell_bw: Any,

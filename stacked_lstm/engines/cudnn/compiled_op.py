@@ -1,4 +1,4 @@
-"""The op StackedLstmCudnn of this package, which chooses cuDNN's fastest algorithm; see op_cudnn.cc and choice.h.
+"""The op StackedLstmCudnn of this package, which chooses cuDNN's fastest algorithm; see op_definitions.cc and choice.h.
 
 The op is compiled at its first use. It takes sequences that have all steps. The environment variable
 STACKED_LSTM_CUDNN_ALGORITHM names a member of `ALGORITHMS`. If several algorithms are left, each of them runs on the

@@ -1,7 +1,4 @@
-// The ops StackedLstmCudnn and StackedLstmCudnnGrad: layers of one width on a GPU, for sequences that have all steps.
-//
-// x is [T, B, I], h [L, B, P], c [L, B, H]; `weights` is cuDNN's buffer, see buffer.py. The reserve
-// space is what the backward pass needs; the backward pass overwrites it. T and B may be 0, which cuDNN refuses.
+// The kernels of the ops StackedLstmCudnn and StackedLstmCudnnGrad, which op_definitions.cc defines.
 
 #include <cstring>
 #include <functional>
@@ -10,10 +7,7 @@
 #include <vector>
 
 #include "choice.h"
-#include "tensorflow/core/framework/common_shape_fns.h"
-#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/framework/shape_inference.h"
 #include "tensorflow/core/platform/stream_executor.h"
 #include "xla/stream_executor/device_memory.h"
 
@@ -33,64 +27,6 @@ using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
 using tensorflow::TensorShape;
-using tensorflow::shape_inference::DimensionHandle;
-using tensorflow::shape_inference::InferenceContext;
-using tensorflow::shape_inference::ShapeHandle;
-
-REGISTER_OP("StackedLstmCudnn")
-    .Input("x: T")
-    .Input("h: T")
-    .Input("c: T")
-    .Input("weights: T")
-    .Output("outputs: T")
-    .Output("h_n: T")
-    .Output("c_n: T")
-    .Output("reserve_space: uint8")
-    .Attr("T: {half, float, double}")
-    .Attr("algorithm: string")
-    .Attr("allow_tf32: bool")
-    .SetIsStateful()  // Each call has a reserve space of its own, which its gradient overwrites.
-    .SetShapeFn([](InferenceContext* c) {
-      ShapeHandle x, h, state;
-      TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 3, &x));
-      TF_RETURN_IF_ERROR(c->WithRank(c->input(1), 3, &h));
-      TF_RETURN_IF_ERROR(c->WithRank(c->input(2), 3, &state));
-      DimensionHandle merged;
-      TF_RETURN_IF_ERROR(c->Merge(c->Dim(h, 0), c->Dim(state, 0), &merged));
-      TF_RETURN_IF_ERROR(c->Merge(c->Dim(h, 1), c->Dim(state, 1), &merged));
-      TF_RETURN_IF_ERROR(c->Merge(c->Dim(x, 1), merged, &merged));
-      c->set_output(0, c->MakeShape({c->Dim(x, 0), merged, c->Dim(h, 2)}));
-      c->set_output(1, h);
-      c->set_output(2, state);
-      c->set_output(3, c->UnknownShapeOfRank(1));
-      return ::tensorflow::Status();
-    });
-
-REGISTER_OP("StackedLstmCudnnGrad")
-    .Input("x: T")
-    .Input("h: T")
-    .Input("c: T")
-    .Input("weights: T")
-    .Input("outputs: T")
-    .Input("d_outputs: T")
-    .Input("d_h_n: T")
-    .Input("d_c_n: T")
-    .Input("reserve_space: uint8")
-    .Output("d_x: T")
-    .Output("d_h: T")
-    .Output("d_c: T")
-    .Output("d_weights: T")
-    .Attr("T: {half, float, double}")
-    .Attr("algorithm: string")
-    .Attr("allow_tf32: bool")
-    .SetIsStateful()  // Each call has a reserve space of its own, which its gradient overwrites.
-    .SetShapeFn([](InferenceContext* c) {
-      ShapeHandle merged;
-      TF_RETURN_IF_ERROR(c->Merge(c->input(4), c->input(5), &merged));
-      for (int k = 1; k < 3; ++k) TF_RETURN_IF_ERROR(c->Merge(c->input(k), c->input(5 + k), &merged));
-      for (int k = 0; k < 4; ++k) c->set_output(k, c->input(k));
-      return ::tensorflow::Status();
-    });
 
 const void* Data(const Tensor& tensor) { return tensor.tensor_data().data(); }
 void* Data(Tensor* tensor) { return const_cast<char*>(tensor->tensor_data().data()); }
