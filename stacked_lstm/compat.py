@@ -56,7 +56,7 @@ def inside_nested_control_flow() -> bool:
 
 
 def inside_another_loop(op: tf.Operation) -> bool:
-    """Whether new ops are in a function or a loop that `op` is not in, and that is not the gradient of a loop."""
+    """Whether new ops are in a function or loop that does not contain `op`. The gradient of a loop does not count."""
     graph = tf.get_default_graph()
     if graph is not op.graph:  # The body of a loop under control flow v2.
         return True

@@ -200,7 +200,7 @@ def _normalized_gates(z: tf.Tensor, norm: Norm) -> list[tf.Tensor]:
 
 
 def zoneout(noise: Noise, before: LSTMState, after: LSTMState) -> LSTMState:
-    """Returns the state after a step with zoneout, which replaces a share of it by the state before the step."""
+    """Returns the state after a step with zoneout: a share q of the old state and 1 - q of the new one."""
     shares = noise.zoneout_c, noise.zoneout_h
     return LSTMState(*[new if q is None else q * old + (1 - q) * new for q, old, new in zip(shares, before, after)])
 

@@ -44,7 +44,7 @@ def directory(train_dir: str) -> Iterator[None]:
 
 
 def train(settings: Mapping[str, Any], kinds: Mapping[str, Mapping[str, Any]], seeds: int) -> Iterator[Run]:
-    """Trains with the flags of each kind, first with the first seed.
+    """Trains each kind with each seed: all kinds with the first seed, then with the next.
 
     Args:
       settings: flag -> value. The first seed is that of the flags. Each run has a directory in that of the flags.

@@ -129,7 +129,7 @@ class RankTrainer(trainer.Trainer):
 
 
 def follow(settings: Mapping[str, Any], horovod: Any) -> None:
-    """Trains as another rank than rank 0, until that has ended. Raises as `experiment.read_data`."""
+    """Trains as a rank other than 0, until rank 0 ends. Raises as `experiment.read_data`."""
     rank = horovod.rank()
     # Rank 0 gives the variables to all. Another seed gives this rank other masks for dropout.
     task = TASKS[settings["task"]](dict(settings, seed=settings["seed"] + rank))

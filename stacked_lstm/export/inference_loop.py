@@ -4,9 +4,9 @@ The loops of the `graph` engine keep the gates and the cell states of all steps 
 session leaves these series out. LiteRT does not: it copies each series at each step, even if nothing reads it. It also
 copies the outputs of all steps at each step. That time grows with the square of the number of steps.
 
-Therefore the steps are divided into blocks, as many as each has steps. An outer loop goes over the blocks, and only has
-the outputs of the last layer. In each block, all layers run one after the other. The loop of a layer only has the
-outputs of the block.
+Therefore the steps are divided into blocks. The number of blocks is about that of the steps in a block. An outer loop
+goes over the blocks, and only has the outputs of the last layer. In each block, all layers run one after the other. The
+loop of a layer only has the outputs of the block.
 """
 
 from __future__ import annotations

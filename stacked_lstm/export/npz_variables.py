@@ -1,4 +1,4 @@
-"""The values of variables that `npz` stores: those of the initial state, and those that are of no LSTM layer."""
+"""The values of variables that `npz` stores: those of the initial state, and those that belong to no LSTM layer."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def gradient_of(op_type: str, name: str) -> Any:
 
 @contextlib.contextmanager
 def place_of(op: tf.Operation) -> Iterator[None]:
-    """A context in which new ops are where `op` is, and its reserve space, not where the call of tf.gradients is."""
+    """A context that places new ops on the device of `op`. The device at the call of tf.gradients has no effect."""
     with op.graph.colocate_with(None, ignore_existing=True), tf.device(None), tf.device(op.device):
         yield
 

@@ -79,7 +79,10 @@ def run(
         problem = library.problem()
         if problem is None:
             return compiled_op.run(groups, x)
-        log.warn_once(f"the engine 'cudnn' runs on TensorFlow's op, which has one algorithm: {problem}")
+        log.warn_once(
+            "the engine 'cudnn' uses TensorFlow's op, which has only the standard algorithm, because the package's op "
+            f"cannot run: {problem}"
+        )
     return tensorflow_op.run(groups, x, lengths)
 
 
