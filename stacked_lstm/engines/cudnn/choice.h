@@ -3,8 +3,7 @@
 // cuDNN has four algorithms for an LSTM and no function that chooses. The persistent ones keep the weights in registers
 // for all steps. On an H100, the one for few units is 6 to 18 times as fast as the standard one in training, at 32 to
 // 128 units; which of the others is fastest depends on the batch. So each one runs on the first batch of a size. The
-// activations of the persistent ones are less exact: float32 results differ from the standard ones by up to 1.5e-5 of
-// the largest.
+// float32 results of the persistent ones differ from the standard ones by up to 1.5e-5 of the largest.
 
 #ifndef STACKED_LSTM_CUDNN_CHOICE_H_
 #define STACKED_LSTM_CUDNN_CHOICE_H_

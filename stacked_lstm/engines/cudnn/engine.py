@@ -32,7 +32,7 @@ def _tanh_and_sigmoid(layers: Sequence[Layer], place: Place) -> str | None:
 
 
 def _projections(layers: Sequence[Layer], place: Place) -> str | None:
-    """Projections have fewer columns than units, and run on the compiled op. TensorFlow's fails with cuDNN 9."""
+    """Projections have fewer columns than units, and run on the compiled op. TensorFlow's failed in a test."""
     projected = [layer for layer in layers if layer.extras.projection is not None]
     for layer in projected:
         if layer.output_size >= layer.hidden_size:

@@ -1,6 +1,6 @@
 """TensorFlow's op CudnnRNNV3, which computes with cuDNN's standard algorithm, also with lengths.
 
-With cuDNN 9 the op fails if there is a projection ("Failed to call DoRnnForward", seen with cuDNN 9.19 on an H100).
+The op failed in a test with a projection and lengths ("Failed to call DoRnnForward", cuDNN 9.19, an H100).
 
 TensorFlow has the op's first derivatives. Second derivatives are those of the `graph` engine.
 """
