@@ -107,12 +107,12 @@ class Layer(NamedTuple):
             kernel = _reorder(self.kernels[0], order)
             inputs, recurrent = tf.split(kernel, [self.input_size, self.output_size], axis=0)
             return Fused(recurrent, inputs, _reorder(self.biases[0], order) if self.biases else None)
-        kernel = tf.concat(_sort_by_gate(self.kernels, order), axis=1)
+        kernel = tf.concat(sort_by_gate(self.kernels, order), axis=1)
         recurrent, inputs = tf.split(kernel, [self.output_size, self.input_size], axis=0)
-        return Fused(recurrent, inputs, tf.concat(_sort_by_gate(self.biases, order), axis=0) if self.biases else None)
+        return Fused(recurrent, inputs, tf.concat(sort_by_gate(self.biases, order), axis=0) if self.biases else None)
 
 
-def _sort_by_gate(tensors: Sequence[Any], order: Sequence[str]) -> list[Any]:
+def sort_by_gate(tensors: Sequence[Any], order: Sequence[str]) -> list[Any]:
     """Takes four tensors in `GATE_ORDER`; returns them in the given order."""
     return [tensors[GATE_ORDER.index(gate)] for gate in order]
 
@@ -121,4 +121,4 @@ def _reorder(tensor: Any, order: Sequence[str]) -> tf.Tensor:
     """Takes a kernel or a bias with its columns in `GATE_ORDER`; returns it with its columns in the given order."""
     if tuple(order) == GATE_ORDER:
         return tf.convert_to_tensor(tensor)
-    return tf.concat(_sort_by_gate(tf.split(tensor, 4, axis=-1), order), axis=-1)
+    return tf.concat(sort_by_gate(tf.split(tensor, 4, axis=-1), order), axis=-1)

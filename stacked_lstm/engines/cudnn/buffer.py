@@ -14,12 +14,12 @@ what Apache MXNet relies on, python/mxnet/gluon/rnn/rnn_layer.py.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Sequence
 
 from stacked_lstm.activations import ACTIVATIONS
 from stacked_lstm.compat import tf
 from stacked_lstm.equations import GATE_ORDER, PLAIN
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import Layer, sort_by_gate
 
 ACTIVATION, RECURRENT_ACTIVATION = "tanh", "sigmoid"  # cuDNN has no others.
 
@@ -43,18 +43,13 @@ def _matrices(layer: Layer) -> list[tf.Tensor]:
         fused = layer.fused(_GATES)
         return [tf.transpose(fused.inputs), tf.transpose(fused.recurrent)]
     # Few ops, also in the gradient: on a GPU each one takes longer to start than to run.
-    kernels = tf.transpose(tf.stack(_by_gate(layer.kernels)), [0, 2, 1])
+    kernels = tf.transpose(tf.stack(sort_by_gate(layer.kernels, _GATES)), [0, 2, 1])
     return tf.split(kernels, [layer.output_size, layer.input_size], axis=2)[::-1]
 
 
 def _bias(layer: Layer) -> tf.Tensor:
     """Returns the biases [4, H] or [4 H]."""
-    return layer.fused(_GATES).bias if len(layer.biases) == 1 else tf.stack(_by_gate(layer.biases))
-
-
-def _by_gate(tensors: Sequence[Any]) -> list[Any]:
-    """Takes four tensors in `GATE_ORDER`; returns them in the order of the buffer."""
-    return [tensors[GATE_ORDER.index(gate)] for gate in _GATES]
+    return layer.fused(_GATES).bias if len(layer.biases) == 1 else tf.stack(sort_by_gate(layer.biases, _GATES))
 
 
 def unpack(

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator, Sequence
+from typing import Iterator, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.cudnn.buffer import unpack
-
-
-def gradient_of(op_type: str, name: str) -> Any:
-    """A context in which new ops of a type have the gradient that is registered as `name`."""
-    return tf.get_default_graph().gradient_override_map({op_type: name})
 
 
 @contextlib.contextmanager

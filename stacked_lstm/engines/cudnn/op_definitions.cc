@@ -15,19 +15,26 @@ using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 using tensorflow::shape_inference::ShapeHandle;
 
-REGISTER_OP("StackedLstmCudnn")
-    .Input("x: T")
-    .Input("h: T")
-    .Input("c: T")
-    .Input("weights: T")
+#define NETWORK_INPUTS \
+  .Input("x: T")       \
+      .Input("h: T")   \
+      .Input("c: T")   \
+      .Input("weights: T")
+
+// The ops are stateful, so that TensorFlow does not merge equal ones: each forward pass has a reserve space of its own,
+// which its gradient overwrites.
+#define NETWORK_ATTRIBUTES             \
+  .Attr("T: {half, float, double}")    \
+      .Attr("algorithm: string")       \
+      .Attr("allow_tf32: bool")        \
+      .SetIsStateful()
+
+REGISTER_OP("StackedLstmCudnn") NETWORK_INPUTS
     .Output("outputs: T")
     .Output("h_n: T")
     .Output("c_n: T")
     .Output("reserve_space: uint8")
-    .Attr("T: {half, float, double}")
-    .Attr("algorithm: string")
-    .Attr("allow_tf32: bool")
-    .SetIsStateful()  // Each call has a reserve space of its own, which its gradient overwrites.
+    NETWORK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       ShapeHandle x, h, state;
       TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 3, &x));
@@ -44,11 +51,7 @@ REGISTER_OP("StackedLstmCudnn")
       return ::tensorflow::Status();
     });
 
-REGISTER_OP("StackedLstmCudnnGrad")
-    .Input("x: T")
-    .Input("h: T")
-    .Input("c: T")
-    .Input("weights: T")
+REGISTER_OP("StackedLstmCudnnGrad") NETWORK_INPUTS
     .Input("outputs: T")
     .Input("d_outputs: T")
     .Input("d_h_n: T")
@@ -58,10 +61,7 @@ REGISTER_OP("StackedLstmCudnnGrad")
     .Output("d_h: T")
     .Output("d_c: T")
     .Output("d_weights: T")
-    .Attr("T: {half, float, double}")
-    .Attr("algorithm: string")
-    .Attr("allow_tf32: bool")
-    .SetIsStateful()  // Each call has a reserve space of its own, which its gradient overwrites.
+    NETWORK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       ShapeHandle merged;
       TF_RETURN_IF_ERROR(c->Merge(c->input(4), c->input(5), &merged));

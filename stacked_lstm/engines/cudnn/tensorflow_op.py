@@ -59,15 +59,20 @@ def _final_state(lengths: tf.Tensor, batch: tf.Tensor, final: LSTMState, initial
     return LSTMState(*[tf.where(lengths > 0, after, before) for after, before in zip(finals, initial)])
 
 
+def _gradient_of(op_type: str, name: str) -> Any:
+    """A context in which new ops of a type have the gradient that is registered as `name`."""
+    return tf.get_default_graph().gradient_override_map({op_type: name})
+
+
 def _lengthen(x: tf.Tensor, counts: Sequence[Any]) -> tf.Tensor:
     """Returns `x` with zeros at the end of each axis, as many as `counts` says."""
-    with derivatives.gradient_of("Pad", "StackedLstmLengthen"):
+    with _gradient_of("Pad", "StackedLstmLengthen"):
         return tf.pad(x, [[0, count] for count in counts])
 
 
 def _shorten(x: tf.Tensor, sizes: Sequence[Any]) -> tf.Tensor:
     """Returns the first entries of `x` on each axis, as many as `sizes` says; -1 means all."""
-    with derivatives.gradient_of("Slice", "StackedLstmShorten"):
+    with _gradient_of("Slice", "StackedLstmShorten"):
         return tf.slice(x, [0] * len(sizes), sizes)
 
 
@@ -95,7 +100,7 @@ def call(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: 
       weights: cuDNN's buffer.
       lengths: int32 [B], numbers from 1 to T.
     """
-    with derivatives.gradient_of("CudnnRNNV3", "StackedLstmCudnnRNNV3"), tf.name_scope(SCOPE):
+    with _gradient_of("CudnnRNNV3", "StackedLstmCudnnRNNV3"), tf.name_scope(SCOPE):
         return tf.raw_ops.CudnnRNNV3(
             input=x,
             input_h=h,
@@ -110,7 +115,7 @@ def call(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: 
 @tf.RegisterGradient("StackedLstmCudnnRNNV3")
 def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
     x, h, c, weights, lengths = op.inputs
-    override = derivatives.gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnRNNBackpropV3")
+    override = _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnRNNBackpropV3")
     with override, derivatives.place_of(op):
         is_used = _reserve_space_is_used(op)
         results = call(x, h, c, weights, lengths) if is_used else op.outputs
