@@ -52,18 +52,9 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import chart, exported, program_record, record
-from benchmarking.contestants import (
-    AUTO,
-    CONTESTANTS,
-    ENGINE_OF_DEVICE,
-    PEERS,
-    PROGRAM_CONTESTANTS,
-    STEPWISE,
-    TENSORFLOW,
-    table,
-)
-from benchmarking.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
+from benchmarking import chart, exported, kinds, record
+from benchmarking.contestants import CONTESTANTS, PROGRAM_CONTESTANTS, TENSORFLOW
+from benchmarking.shapes import DEVICES, DTYPES
 from benchmarking.worker import Subject, Worker, each
 from programs.names import has_contrib
 from stacked_lstm.commands import charts, command, output_files
@@ -129,8 +120,7 @@ def main(values):
         measure_exported(values)
         return
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)
-    tables = program_record if record.columns_of(rows) is record.PROGRAM_COLUMNS else record
-    tables.print_record(rows, machine)
+    kinds.of_rows(rows).tables.print_record(rows, machine)
     if values.chart:
         charts.save(values.chart, chart.draw_ratios(rows))
 
@@ -168,13 +158,14 @@ def read_measurements(values):
 def measure_all(values):
     """Measures all shapes or programs in all modes, and prints the first table; returns (machine, rows)."""
     subjects, modes = check_flags(values)
-    columns, tables = (record.PROGRAM_COLUMNS, program_record) if values.programs else (record.COLUMNS, record)
+    kind = kinds.of_flags(values)
     machine = record.describe_machine(values.device)
-    record.print_header([heading for _, heading, _ in columns])
+    record.print_header([heading for _, heading, _ in kind.columns])
     rows = []
     for subject in subjects:
         for mode in modes:
-            measured = tables.summarize(subject, mode, values.device, values.dtype, measure(values, subject, mode))
+            workers = measure(values, subject, mode)
+            measured = kind.tables.summarize(subject, mode, values.device, values.dtype, workers)
             record.print_measurements(measured)
             rows += measured
             if values.json:  # After each, so that a long run that is cut short keeps its measurements.
@@ -184,25 +175,21 @@ def measure_all(values):
 
 def check_flags(values):
     """Returns (list of `Shape` or of `Program`, modes); raises ValueError that names a flag."""
-    is_of_programs = values.programs is not None
-    subjects = programs.parse(values.programs, values.part) if is_of_programs else parse_shapes(values.shapes)
-    known_modes = PROGRAM_MODES if is_of_programs else MODES
-    modes = values.modes or (known_modes if is_of_programs else MODES[:2])
-    if is_of_programs and values.dtype != "float32":
-        raise ValueError(f"--dtype: expected float32 with --programs, got {values.dtype}")
+    kind = kinds.of_flags(values)
+    subjects, modes = kind.parse(values), values.modes or kind.default_modes
+    if values.dtype not in kind.dtypes:
+        raise ValueError(f"--dtype: expected {' or '.join(kind.dtypes)}{kind.place}, got {values.dtype}")
     if values.device == "GPU":
         check_gpu()
     for flag, chosen, known, place in (
-        ("contestants", values.contestants, names_on(subjects[0], values.device), f" (with --device={values.device})"),
-        ("modes", modes, known_modes, " (with --programs)" if is_of_programs else ""),
+        ("contestants", values.contestants, names_on(kind, values.device), f" (with --device={values.device})"),
+        ("modes", modes, kind.modes, kind.place and f" ({kind.place.strip()})"),
     ):
         unknown = sorted(set(chosen or ()) - set(known))
         if unknown:
             raise ValueError(f"--{flag}: expected some of {', '.join(known)}{place}, got {', '.join(unknown)}")
-    chosen = values.contestants or default_contestants(subjects[0], values.device)
-    engine, peers = (
-        (AUTO, (STEPWISE, TENSORFLOW)) if is_of_programs else (ENGINE_OF_DEVICE[values.device], tuple(PEERS))
-    )
+    chosen = values.contestants or default_contestants(kind, values.device)
+    engine, peers = kind.engine_of_device[values.device], kind.peers
     if values.chart and (engine not in chosen or not set(chosen) & set(peers)):
         expected = f"{engine} and one of {', '.join(peers)}"
         raise ValueError(f"--chart: expected --contestants with {expected}, got {', '.join(chosen)}")
@@ -219,16 +206,15 @@ def check_gpu():
         raise ValueError(f"--device: expected CPU where TensorFlow {tf.__version__} sees no GPU, got GPU")
 
 
-def names_on(subject: Subject, device):
-    """Names of the contestants of a shape or program that run on a device, with this TensorFlow."""
-    names = [name for name, contestant in table(subject).items() if device in contestant.devices]
+def names_on(kind: kinds.Kind, device):
+    """Names of the contestants of a kind that run on a device, with this TensorFlow."""
+    names = [name for name, contestant in kind.contestants.items() if device in contestant.devices]
     return [name for name in names if name != TENSORFLOW or has_contrib()]
 
 
-def default_contestants(subject: Subject, device):
+def default_contestants(kind: kinds.Kind, device):
     """Names of the contestants that are measured if the flags name none."""
-    names = names_on(subject, device)
-    return [name for name in names if name != "graph"] if isinstance(subject, programs.Program) else names
+    return [name for name in names_on(kind, device) if name not in kind.only_if_named]
 
 
 def measure(values, subject: Subject, mode):
@@ -239,13 +225,13 @@ def measure(values, subject: Subject, mode):
     Returns:
       The `Worker`s after their turns. Contestants whose library is missing are named on stderr and left out.
     """
-    contestants = table(subject)
+    kind = kinds.of_flags(values)
     workers = []
-    for name in values.contestants or default_contestants(subject, values.device):
-        library = contestants[name].library
+    for name in values.contestants or default_contestants(kind, values.device):
+        library = kind.contestants[name].library
         if importlib.util.find_spec(library) is None:  # Known before a process has started.
             print(f"{name} is left out, because the package {library} is not installed", file=sys.stderr)
-        elif mode in contestants[name].modes:
+        elif mode in kind.contestants[name].modes:
             workers.append(Worker(name, subject, mode, values.device, values.dtype))
     # Libraries are imported side by side, since that takes long. Steps are built one by one, since some are tried.
     workers = each(workers, Worker.wait_for_import)

@@ -1,0 +1,87 @@
+"""The kinds of subjects that the benchmark measures: shapes and programs. A new kind is a line in `KINDS`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Callable, NamedTuple, Sequence
+
+import programs
+from benchmarking import program_record, record
+from benchmarking.contestants import (
+    AUTO,
+    CONTESTANTS,
+    ENGINE_OF_DEVICE,
+    PEERS,
+    PROGRAM_CONTESTANTS,
+    STEPWISE,
+    TENSORFLOW,
+    Contestant,
+)
+from benchmarking.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
+
+
+class Kind(NamedTuple):
+    """A kind of subjects.
+
+    Fields:
+      parse: function of the flags' values that returns the subjects.
+      contestants: all that may take part.
+      only_if_named: those that take part only if --contestants names them.
+      modes, default_modes, dtypes: what the flags may name, and the modes without --modes.
+      columns: key in --json, heading and format of each column of the first table.
+      tables: the module with `summarize` and `print_record`.
+      engine_of_device, peers: what --chart compares.
+      place: for messages of errors, the flag that chose the kind.
+    """
+
+    parse: Callable[[Any], Sequence[Any]]
+    contestants: dict[str, Contestant]
+    only_if_named: tuple[str, ...]
+    modes: tuple[str, ...]
+    default_modes: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    columns: Sequence[tuple[str, str, str]]
+    tables: ModuleType
+    engine_of_device: dict[str, str]
+    peers: tuple[str, ...]
+    place: str = ""
+
+
+# The keys are those of a subject in the rows of --json.
+KINDS = {
+    "shape": Kind(
+        parse=lambda values: parse_shapes(values.shapes),
+        contestants=CONTESTANTS,
+        only_if_named=(),
+        modes=MODES,
+        default_modes=MODES[:2],
+        dtypes=DTYPES,
+        columns=record.COLUMNS,
+        tables=record,
+        engine_of_device=ENGINE_OF_DEVICE,
+        peers=tuple(PEERS),
+    ),
+    "program": Kind(
+        parse=lambda values: programs.parse(values.programs, values.part),
+        contestants=PROGRAM_CONTESTANTS,
+        only_if_named=("graph",),
+        modes=PROGRAM_MODES,
+        default_modes=PROGRAM_MODES,
+        dtypes=DTYPES[:1],
+        columns=record.PROGRAM_COLUMNS,
+        tables=program_record,
+        engine_of_device=dict.fromkeys(DEVICES, AUTO),
+        peers=(STEPWISE, TENSORFLOW),
+        place=" with --programs",
+    ),
+}
+
+
+def of_flags(values: Any) -> Kind:
+    """The kind that the flags choose."""
+    return KINDS["shape" if values.programs is None else "program"]
+
+
+def of_rows(rows: Sequence[dict[str, Any]]) -> Kind:
+    """The kind of measurements."""
+    return KINDS["program" if any("program" in row for row in rows) else "shape"]
