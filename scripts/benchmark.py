@@ -29,6 +29,10 @@ parts or, with --part=whole, all of them. The contestants are "auto" (the engine
 (only if named), "stepwise" (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and
 loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
 
+With --options, the benchmark measures training steps of StackedLSTM with one option ("native") and without ("plain"),
+and peers that have the option: PyTorch, tf-keras, the package's cells in TensorFlow's loop ("stepwise"), and TensorFlow
+1.15's cells ("tensorflow").
+
 With --modes=exported, the benchmark exports the networks of finished runs of train.py (--runs) to all formats, and runs
 each file in the programs for its format. Each program has its own process. The table has a row per task, format and
 program: the largest difference from the session's predictions for the test part, the task's score (the accuracy, or the
@@ -37,6 +41,7 @@ of a call with one example, and the examples per second in batches of 64. Files 
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
+    python scripts/benchmark.py --options=all --json=options.json
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --device=GPU --dtype=float16
     python scripts/benchmark.py --modes=exported --rounds=3
@@ -52,7 +57,7 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import chart, exported, kinds, record
+from benchmarking import chart, exported, kinds, options, record
 from benchmarking.contestants import CONTESTANTS, PROGRAM_CONTESTANTS, TENSORFLOW
 from benchmarking.shapes import DEVICES, DTYPES
 from benchmarking.worker import Subject, Worker, each
@@ -60,12 +65,14 @@ from programs.names import has_contrib
 from stacked_lstm.commands import charts, command, output_files
 
 EXPORTED = "exported"  # The mode of finished runs. It cannot be combined with another mode.
-SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2"
 
 
 def define_flags(values):
     """Adds the flags to an `absl.flags.FlagValues`."""
-    sizes = "T,B,I,H,L: time steps, batch size, input features, units, layers. Semicolons separate shapes."
+    sizes = (
+        f"T,B,I,H,L: time steps, batch size, input features, units, layers. Semicolons separate shapes "
+        f"(default: {kinds.SHAPES}; with --options: {options.SHAPES})."
+    )
     names = (
         f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device); "
         f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
@@ -80,11 +87,12 @@ def define_flags(values):
         "the loops' outputs) or whole (also the head, its loss and the program's optimizer)."
     )
     for define, name, default, text, domain in (
-        (flags.DEFINE_string, "shapes", SHAPES, sizes, {}),
+        (flags.DEFINE_string, "shapes", None, sizes, {}),
         (flags.DEFINE_enum, "device", "CPU", "Device of the measurement.", {"enum_values": DEVICES}),
         (flags.DEFINE_enum, "dtype", "float32", "Type of weights and data.", {"enum_values": DTYPES}),
         (flags.DEFINE_list, "contestants", None, names, {}),
         (flags.DEFINE_list, "programs", None, rows, {}),
+        (flags.DEFINE_list, "options", None, f"Options to measure: all, or some of {', '.join(options.OPTIONS)}.", {}),
         (flags.DEFINE_enum, "part", programs.PARTS[0], part, {"enum_values": programs.PARTS}),
         (flags.DEFINE_list, "modes", None, modes, {}),
         (flags.DEFINE_list, "runs", list(exported.RUNS), "Directories of train.py for --modes=exported.", {}),
@@ -176,6 +184,14 @@ def measure_all(values):
 def check_flags(values):
     """Returns (list of `Shape` or of `Program`, modes); raises ValueError that names a flag."""
     kind = kinds.of_flags(values)
+    if values.options is not None:
+        for flag, expected, is_wrong in (
+            ("chart", "none", values.chart),
+            ("programs", "none", values.programs),
+            ("device", "CPU", values.device != "CPU"),
+        ):
+            if is_wrong:
+                raise ValueError(f"--{flag}: expected {expected}{kind.place}, got {values[flag].value}")
     subjects, modes = kind.parse(values), values.modes or kind.default_modes
     if values.dtype not in kind.dtypes:
         raise ValueError(f"--dtype: expected {' or '.join(kind.dtypes)}{kind.place}, got {values.dtype}")
@@ -189,7 +205,7 @@ def check_flags(values):
         if unknown:
             raise ValueError(f"--{flag}: expected some of {', '.join(known)}{place}, got {', '.join(unknown)}")
     chosen = values.contestants or default_contestants(kind, values.device)
-    engine, peers = kind.engine_of_device[values.device], kind.peers
+    engine, peers = kind.engine_of_device.get(values.device), kind.peers
     if values.chart and (engine not in chosen or not set(chosen) & set(peers)):
         expected = f"{engine} and one of {', '.join(peers)}"
         raise ValueError(f"--chart: expected --contestants with {expected}, got {', '.join(chosen)}")
@@ -231,7 +247,7 @@ def measure(values, subject: Subject, mode):
         library = kind.contestants[name].library
         if importlib.util.find_spec(library) is None:  # Known before a process has started.
             print(f"{name} is left out, because the package {library} is not installed", file=sys.stderr)
-        elif mode in kind.contestants[name].modes:
+        elif getattr(subject, "has", lambda name: True)(name) and mode in kind.contestants[name].modes:
             workers.append(Worker(name, subject, mode, values.device, values.dtype))
     # Libraries are imported side by side, since that takes long. Steps are built one by one, since some are tried.
     workers = each(workers, Worker.wait_for_import)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple
 
 import peers
+from benchmarking.options import OptionAt
 from benchmarking.shapes import DEVICES, MODES, PROGRAM_MODES, Shape, one_step_per_call, products_per_call
 from programs import Program
 from stacked_lstm.commands import choices
@@ -85,7 +86,24 @@ PROGRAM_CONTESTANTS = {
     for name in (AUTO, "graph", STEPWISE, TENSORFLOW)
 }
 
+_OPTIONS = "benchmarking.option_steps"
+_ON_CPU: dict[str, Any] = {"modes": ("training",), "devices": ("CPU",)}
+OPTION_CONTESTANTS = {
+    "plain": Contestant("tensorflow", f"{_OPTIONS}:lstm_step", ("native", True), **_ON_CPU),
+    "native": Contestant("tensorflow", f"{_OPTIONS}:lstm_step", ("native", False), **_ON_CPU),
+    "graph": Contestant("tensorflow", f"{_OPTIONS}:lstm_step", ("graph", False), **_ON_CPU),
+    "pytorch": Contestant("torch", "peers.pytorch:option_step", **_ON_CPU),
+    "tf_keras": Contestant("tf_keras", f"{_OPTIONS}:keras_step", **_ON_CPU),
+    STEPWISE: Contestant("tensorflow", f"{_OPTIONS}:cells_step", (STEPWISE,), **_ON_CPU),
+    TENSORFLOW: Contestant("tensorflow", f"{_OPTIONS}:cells_step", (TENSORFLOW,), **_ON_CPU),
+}
+_TABLES: dict[type, dict[str, Contestant]] = {
+    Shape: CONTESTANTS,
+    Program: PROGRAM_CONTESTANTS,
+    OptionAt: OPTION_CONTESTANTS,
+}
 
-def table(subject: Shape | Program) -> dict[str, Contestant]:
-    """The contestants of a shape or of a program."""
-    return PROGRAM_CONTESTANTS if isinstance(subject, Program) else CONTESTANTS
+
+def table(subject: Shape | Program | OptionAt) -> dict[str, Contestant]:
+    """The contestants of a shape, a program or an option."""
+    return _TABLES[type(subject)]

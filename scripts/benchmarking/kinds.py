@@ -1,4 +1,4 @@
-"""The kinds of subjects that the benchmark measures: shapes and programs. A new kind is a line in `KINDS`."""
+"""The kinds of subjects that the benchmark measures: shapes, programs and options. A new kind is a line in `KINDS`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from types import ModuleType
 from typing import Any, Callable, NamedTuple, Sequence
 
 import programs
-from benchmarking import program_record, record
+from benchmarking import option_record, options, program_record, record
 from benchmarking.contestants import (
     AUTO,
     CONTESTANTS,
     ENGINE_OF_DEVICE,
+    OPTION_CONTESTANTS,
     PEERS,
     PROGRAM_CONTESTANTS,
     STEPWISE,
@@ -18,6 +19,8 @@ from benchmarking.contestants import (
     Contestant,
 )
 from benchmarking.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
+
+SHAPES = "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2"
 
 
 class Kind(NamedTuple):
@@ -50,7 +53,7 @@ class Kind(NamedTuple):
 # The keys are those of a subject in the rows of --json.
 KINDS = {
     "shape": Kind(
-        parse=lambda values: parse_shapes(values.shapes),
+        parse=lambda values: parse_shapes(values.shapes or SHAPES),
         contestants=CONTESTANTS,
         only_if_named=(),
         modes=MODES,
@@ -74,14 +77,29 @@ KINDS = {
         peers=(STEPWISE, TENSORFLOW),
         place=" with --programs",
     ),
+    "option": Kind(
+        parse=lambda values: options.parse(values.options, values.shapes),
+        contestants=OPTION_CONTESTANTS,
+        only_if_named=("graph",),
+        modes=("training",),
+        default_modes=("training",),
+        dtypes=DTYPES[:1],
+        columns=option_record.COLUMNS,
+        tables=option_record,
+        engine_of_device={},
+        peers=(),
+        place=" with --options",
+    ),
 }
 
 
 def of_flags(values: Any) -> Kind:
     """The kind that the flags choose."""
+    if values.options is not None:
+        return KINDS["option"]
     return KINDS["shape" if values.programs is None else "program"]
 
 
 def of_rows(rows: Sequence[dict[str, Any]]) -> Kind:
     """The kind of measurements."""
-    return KINDS["program" if any("program" in row for row in rows) else "shape"]
+    return KINDS[next((key for key in ("program", "option") if any(key in row for row in rows)), "shape")]

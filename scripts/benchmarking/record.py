@@ -45,7 +45,11 @@ PROGRAM_COLUMNS = (
 
 
 def columns_of(rows: Sequence[dict[str, Any]]) -> Sequence[tuple[str, str, str]]:
-    """The columns of the first table, for rows of shapes or of programs."""
+    """The columns of the first table, for rows of shapes, programs or options."""
+    if any("option" in row for row in rows):
+        from benchmarking import option_record  # It imports this module.
+
+        return option_record.COLUMNS
     return PROGRAM_COLUMNS if any("program" in row for row in rows) else COLUMNS
 
 

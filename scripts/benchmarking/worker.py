@@ -12,12 +12,13 @@ from typing import Any, Callable, Union
 import numpy as np
 
 from benchmarking.contestants import table
+from benchmarking.options import OptionAt
 from benchmarking.shapes import Shape
 from benchmarking.timing import seconds_of_calls
 from programs import Program
 from shared import environment
 
-Subject = Union[Shape, Program]  # What a process measures.
+Subject = Union[Shape, Program, OptionAt]  # What a process measures.
 
 
 class Worker:
@@ -106,7 +107,7 @@ def serve(connection: Any, name: str, subject: Subject, mode: str, device: str, 
       dtype: a name of `shapes.DTYPES`.
     """
     contestant = table(subject)[name]
-    x = None if isinstance(subject, Program) else _random_input(subject, dtype)
+    x = None if isinstance(subject, Program) else _random_input(getattr(subject, "shape", subject), dtype)
     try:
         library, make = importlib.import_module(contestant.library), contestant.make_step()
         connection.send(f"{contestant.library} {library.__version__.split('-')[0]}")

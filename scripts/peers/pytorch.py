@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from benchmarking.options import RATE, OptionAt
 from benchmarking.shapes import Shape
 from benchmarking.timing import fastest_setting
 
@@ -44,16 +45,33 @@ def wait(torch: Any, device: str) -> None:
         torch.cuda.synchronize(device)
 
 
+def step(shape: Shape, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
+    """torch.nn.LSTM, time-major as it is by default."""
+    return _step({}, shape, x, mode, device)
+
+
+def option_step(option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
+    """The same with an option."""
+    settings = {
+        "dropout": {"dropout": RATE},
+        "projection": {"proj_size": option.arguments().get("projection_size")},
+        "bidirectional": {"bidirectional": True},
+    }
+    return _step(settings[option.name], option.shape, x, mode, device)
+
+
 @fastest_setting(None, 1)
-def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None) -> Callable[[], Any]:
-    """torch.nn.LSTM, time-major as it is by default.
+def _step(
+    settings: dict[str, Any], shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None
+) -> Callable[[], Any]:
+    """torch.nn.LSTM with some arguments.
 
     On a GPU the input is in pinned memory, from which copies to the GPU are fastest, and so are the outputs.
     """
     torch, place = pytorch(device), DEVICES[device]
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))  # PyTorch cannot return to its own choice.
     sizes, dtype = (shape.input_size, shape.hidden_size, shape.layers), getattr(torch, x.dtype.name)
-    network = torch.nn.LSTM(*sizes, device=place, dtype=dtype)
+    network = torch.nn.LSTM(*sizes, device=place, dtype=dtype, **settings)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, fused=True)
     host = torch.from_numpy(x)
     host = host.pin_memory() if device == "GPU" else host

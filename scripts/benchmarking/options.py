@@ -1,0 +1,80 @@
+"""The options of StackedLSTM whose cost the benchmark measures, and a shape with one of them. No TensorFlow here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+from benchmarking.shapes import Shape, parse_shapes
+
+RATE = 0.5  # Of dropout; zoneout keeps a tenth.
+CLIP = 3.0
+SHAPES = "35,20,200,200,2;35,20,650,650,2;28,128,28,256,1"
+
+# Arguments of StackedLSTM, and the peers that have the option. "dropout" and "projection" depend on the shape.
+OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "dropout": ({}, ("pytorch", "tf_keras", "cells")),
+    "recurrent_dropout": ({"recurrent_dropout": RATE}, ("tf_keras", "cells")),
+    "recurrent_dropout_candidate": (
+        {"recurrent_dropout": RATE, "recurrent_dropout_kind": "candidate"},
+        ("cells",),
+    ),
+    "zoneout": ({"zoneout_c": 0.1, "zoneout_h": 0.1}, ()),
+    "layer_norm": ({"layer_norm": True}, ("cells",)),
+    "layer_norm_dropout": (
+        {"layer_norm": True, "recurrent_dropout": RATE, "recurrent_dropout_kind": "candidate"},
+        ("cells",),
+    ),
+    "residual": ({"residual": True}, ("cells",)),
+    "peepholes": ({"peepholes": True}, ("cells",)),
+    "projection": ({}, ("pytorch", "cells")),
+    "clips": ({"cell_clip": CLIP}, ("cells",)),
+    "reset": ({}, ()),
+    "bidirectional": ({}, ("pytorch", "tf_keras", "cells")),
+}
+_CELLS = ("stepwise", "tensorflow")  # The contestants that are "cells".
+
+
+class OptionAt(NamedTuple):
+    """An option at a shape."""
+
+    name: str
+    shape: Shape
+
+    def arguments(self) -> dict[str, Any]:
+        """What StackedLSTM gets."""
+        if self.name == "dropout":
+            return {"dropout" if self.shape.layers > 1 else "input_dropout": RATE}
+        if self.name == "projection":
+            return {"projection_size": max(self.shape.hidden_size // 4, 1)}
+        return OPTIONS[self.name][0]
+
+    def has(self, contestant: str) -> bool:
+        """Whether a contestant has the option; PyTorch drops only between layers."""
+        if contestant in ("plain", "native", "graph"):
+            return True
+        if (contestant, self.name, self.shape.layers) == ("pytorch", "dropout", 1):
+            return False
+        return ("cells" if contestant in _CELLS else contestant) in OPTIONS[self.name][1]
+
+
+def parse(names: list[str], shapes: str | None) -> list[OptionAt]:
+    """Returns options at shapes; "all" stands for all options. A residual needs as many inputs as units.
+
+    Raises:
+      ValueError: there is no such option, or a shape is wrong.
+    """
+    unknown = sorted(set(names) - set(OPTIONS) - {"all"})
+    if unknown or not names:
+        raise ValueError(f"--options: expected all or some of {', '.join(OPTIONS)}, got {', '.join(unknown) or 'none'}")
+    chosen = OPTIONS if "all" in names else dict.fromkeys(names)
+    rows = []
+    for shape in parse_shapes(shapes or SHAPES):
+        for name in chosen:
+            if name == "residual" and shape.input_size != shape.hidden_size:
+                print(f"residual is left out at {shape}, because the widths differ", file=sys.stderr)
+            else:
+                rows.append(OptionAt(name, shape))
+    if not rows:
+        raise ValueError(f"--shapes: expected as many inputs as units for a residual, got {shapes or SHAPES}")
+    return rows
