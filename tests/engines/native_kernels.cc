@@ -132,6 +132,15 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   RecordSharing<T>(layers, count);
   lstm::Forward<T>(layers, forward, threads);  // Without a cache, then with one.
   const std::vector<T> without = arrays.back()->outputs;
+  bool same_unpacked = true;  // A single step with the weights themselves has the same bits. The cache becomes its own.
+  if (layers[0].steps <= 1 && !layers[0].extras.projection) {
+    for (size_t l = 0; l < forward.size(); ++l) {
+      forward[l].packed = nullptr, forward[l].weights = arrays[l]->weights;
+      arrays[l]->outputs.assign(arrays[l]->outputs.size(), NAN);
+    }
+    lstm::Forward<T>(layers, forward, threads);
+    same_unpacked = without == arrays.back()->outputs;
+  }
   for (size_t l = 0; l < forward.size(); ++l) forward[l].cache = arrays[l]->cache.data();
   lstm::Forward<T>(layers, forward, threads);
   lstm::Backward<T>(layers, backward, threads);
@@ -142,7 +151,7 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
     for (const T number : layer_arrays->cache) is_written &= std::isfinite(number);
     if (!is_written) found.back().c_last.assign(found.back().c_last.size(), NAN);
   }
-  if (without != arrays.back()->outputs) found.back().outputs.assign(without.size(), NAN);
+  if (!same_unpacked || without != arrays.back()->outputs) found.back().outputs.assign(without.size(), NAN);
   // The gradients of the weights alone, then those of the input alone.
   for (auto& a : backward) a.d_c = a.d_h = nullptr, a.d_x = &a == &backward[0] ? nullptr : a.d_x;
   lstm::Backward<T>(layers, backward, threads);
@@ -312,7 +321,7 @@ int main() {
       {1, 1, 1, 1},      {3, 2, 5, 3},     {2, 5, 7, 4},     {4, 6, 3, 15},       {3, 7, 16, 16},   {2, 13, 65, 17},
       {5, 3, 1, 33},     {0, 3, 2, 5},     {4, 0, 2, 5},     {3, 2, 0, 5},        {6, 12, 9, 64},   {3, 19, 40, 65},
       {400, 3, 2, 8},    {33, 32, 40, 35}, {5, 40, 3, 130},  {0, 3, 2, 5, 4},     {3, 2, 5, 7, 3},  {120, 1, 3, 20, 17},
-      {700, 2, 3, 9, 5}, {60, 2, 5, 33, 16, 20}};
+      {700, 2, 3, 9, 5}, {60, 2, 5, 33, 16, 20}, {1, 13, 9, 5, 33}, {1, 2, 40, 300}};
   const lstm::Activation tanh = lstm::Activation::kTanh, sigmoid = lstm::Activation::kSigmoid;
   const Kind plain = {false, true, tanh, sigmoid};
   for (const auto& shape : shapes) {
@@ -346,6 +355,11 @@ int main() {
       if (!CheckStack({false, true, tanh, sigmoid, extra}, shape, true)) return 1;
       if (!CheckStack({true, false, lstm::Activation::kRelu, sigmoid, extra}, shape, false)) return 1;
     }
+  }
+  lstm::Extras single = all;  // Without a projection, a single step needs no packed weights.
+  single.projection = 0, single.projection_bound = none;
+  for (const bool fused : {false, true}) {
+    if (!CheckStack({fused, true, tanh, sigmoid, single}, {1, 5, 7, 19, 33}, fused)) return 1;
   }
   lstm::Extras wide = all;
   wide.projection = 130;

@@ -24,7 +24,7 @@ void Run(const std::vector<Plan<T>>& plans, const std::vector<ForwardArrays<T>>&
   }
   const Pieces chunks(plans[0].longest, schedule.chunk_steps);
   Team::Run(threads, [&](Worker& worker) {
-    if (schedule.ByLayers()) {
+    if (schedule.ByLayers() && arrays[0].packed) {
       ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) { passes[l]->Chunk(chunks[k]); });
     } else {
       for (const auto& pass : passes) pass->Run(worker);

@@ -13,6 +13,7 @@
 #include "projection.h"
 #include "schedule.h"
 #include "tile.h"
+#include "unpacked_products.h"
 #include "whole_panels.h"
 
 namespace stacked_lstm {
@@ -28,7 +29,7 @@ class ForwardPass {
         series_(layer_, arrays.extras),
         plan_(plan),
         schedule_(schedule),
-        by_rows_(schedule.sharing == Sharing::kRows),
+        by_rows_(schedule.sharing == Sharing::kRows && arrays.packed),
         has_cache_(arrays.cache != nullptr),
         weights_(plan, arrays.packed),
         projection_(arrays.packed + PackedWeights<T>::Size(layer_), layer_.units, layer_.extras.projection),
@@ -45,6 +46,7 @@ class ForwardPass {
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
+    if (!arrays_.packed) return RunUnpacked(worker);
     if (by_rows_) return RunRows(worker);
     for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
@@ -81,6 +83,19 @@ class ForwardPass {
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
   // Whether the product of a step reads a copy of h, after resets and times the mask.
   bool copies_h() const { return series_.Has(kHMask) || series_.HasResets(); }
+
+  // The whole layer, which has at most one step.
+  void RunUnpacked(Worker& worker) const {
+    if (plan_.longest == 0) return;
+    const Range step = {0, 1};
+    const UnpackedProducts<T> products(plan_, arrays_.weights);
+    worker.ForEach(products.pieces(), [&](int64_t piece) {
+      products.Compute(piece, copies_h() ? CopyOfH(0, 0) : arrays_.h, arrays_.x, bias_.get(), Z(0, step, 0, 0));
+    });
+    worker.ForEach(plan_.panels, [&](int64_t panel) {
+      for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(0, panel, b, Z(0, step, b, panel));
+    });
+  }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
   // them.

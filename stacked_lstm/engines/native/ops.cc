@@ -124,14 +124,19 @@ class ForwardOp : public StackOp<T> {
     if (packed.size() != number) {
       return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
     }
-    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
+    const bool is_packed = packed[l].NumElements() > 0;
+    if (is_packed) {
+      RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
+    } else if (layer.steps > 1 || layer.extras.projection) {
+      return InvalidArgument("StackedLstm: expected `packed` weights for ", layer.steps, " steps, got an empty tensor");
+    }
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
     RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.outputs()}, &arrays->h_last));
-    arrays->packed = packed[l].flat<T>().data();
+    arrays->packed = is_packed ? packed[l].flat<T>().data() : nullptr;
+    arrays->weights = inputs.LayerWeights<T>(l);
     arrays->c = inputs.c[l].flat<T>().data();
     arrays->h = inputs.h[l].flat<T>().data();
-    const Weights<const T> weights = inputs.LayerWeights<T>(l);
-    std::copy_n(weights.bias, kGates, arrays->bias);
+    std::copy_n(arrays->weights.bias, kGates, arrays->bias);
     arrays->extras = inputs.LayerExtraWeights<T>(l);
     return Status();
   }

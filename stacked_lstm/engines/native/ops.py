@@ -44,6 +44,10 @@ _SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
 
 
+# A larger batch is worth packing the weights, even for a single step.
+_MAX_UNPACKED_BATCH = 64
+
+
 def forward(
     layers: Sequence[Layer], states: Sequence[Any], x: tf.Tensor, lengths: tf.Tensor | None
 ) -> tuple[tf.Tensor, list[LSTMState]]:
@@ -66,12 +70,24 @@ def forward(
         cell_clips=_bounds([extra.cell_clip for extra in extras], x.dtype),
         projection_clips=_bounds([extra.projection_clip for extra in extras], x.dtype),
         resets=[layer.resets.is_reset for layer in layers if layer.resets],
-        packed=[ops.stacked_lstm_pack(kernels=k, projections=p) for k, p in zip(kernels, projections)],
+        packed=[_packed(ops, x, *weights) for weights in zip(kernels, projections)],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
         **{name: [layer_series[name] for layer_series in series if name in layer_series] for name in _SERIES},
     )
     return outputs, [LSTMState(*state) for state in zip(c, h)]
+
+
+def _packed(ops: Any, x: tf.Tensor, kernels: list[tf.Tensor], projections: list[tf.Tensor]) -> tf.Tensor:
+    """Returns the weights of a layer as the op reads them; empty if it can read the kernels themselves.
+
+    Packing costs more than a single step of a few sequences. Programs make such steps to sample one character per call
+    of the session.
+    """
+    steps, batch, _ = x.shape.as_list()
+    if steps == 1 and (batch or 0) <= _MAX_UNPACKED_BATCH and not projections:
+        return tf.zeros([0], x.dtype)
+    return ops.stacked_lstm_pack(kernels=kernels, projections=projections)
 
 
 def _bounds(clips: Sequence[float | None], dtype: tf.DType) -> list[tf.Tensor]:

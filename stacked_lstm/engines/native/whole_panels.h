@@ -18,7 +18,7 @@ class WholePanels {
       : plan_(plan), packed_(packed, plan.layer), last_panel_((plan.layer.outputs() + plan.layer.inputs) * kWidth) {
     const int64_t panel = plan.panels - 1;
     const int units = plan.Units(panel);
-    if (units == kSize) return;
+    if (!packed || units == kSize) return;
     T* target = last_panel_.get();
     for (const Factor factor : kFactors) {
       const T* source = packed_.Panel(factor, panel);
