@@ -52,7 +52,7 @@ CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
     "_named_activations": "the activation <lambda> is a Python function, not one of the package's",
     "standard_step": "the step has another equation",
-    "norm_alone": "it has no peepholes for a layer with layer normalization",
+    "norm_without_extras": "it has no peepholes for a layer with layer normalization",
     "device": "the device is ",  # test_devices
     "in_this_process": "and what that process can run is not known here",
     "outside_of_functions": "XLA may compile what is inside functions",  # test_inside_control_flow
