@@ -46,7 +46,8 @@ class Layer(NamedTuple):
         masks [T, B, P]; entry t multiplies h after step t.
       c_masks: the same for c, [T, B, H].
       norm: None, or `equations.LayerNorm`; the layer then has no biases.
-      noise: None, or `equations.Noise`. Only `graph` and `native` have it.
+      noise: None, or `equations.Noise`. Only `graph` and `native` have it. Until `engines.recurrent_dropout` runs, the
+        masks of the candidate may be a function (int32 [3], the shape) -> masks [T, B, H].
       resets: None, or `equations.Resets`. Only `graph` and `native` have it.
     """
 

@@ -86,7 +86,7 @@ def test_layers_it_does_not_support(condition, options):
 @pytest.mark.parametrize(
     "make",
     [
-        functools.partial(rnn_cell.LayerNormBasicLSTMCell, dropout_keep_prob=0.5),
+        functools.partial(rnn_cell.CoupledInputForgetGateLSTMCell, layer_norm=True),
         functools.partial(rnn_cell.LSTMBlockCell, cell_clip=1),
     ],
 )
@@ -345,7 +345,7 @@ def test_cells_and_the_environment(monkeypatch):
     with pytest.raises(
         ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["standard_step"]
     ):
-        cells(rnn_cell.LayerNormBasicLSTMCell(2, dropout_keep_prob=0.5), "normalized")
+        cells(rnn_cell.LSTMBlockCell(2, cell_clip=0.5), "clipped")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     for k, engine in enumerate([None, "auto"]):
         expected = ("stepwise", "asked for by STACKED_LSTM_ENGINE")
