@@ -294,7 +294,7 @@ bool Check(const Problem& p, const Results& expected) {
 }
 
 bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_carried, bool fused, bool has_series) {
-  Problem p = {T, B, I, H, is_carried, fused, 0.1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, has_series, !ends, {}, {}};
+  Problem p = {T, B, I, H, is_carried, fused, 0.1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, has_series, !fused, {}, {}};
   for (int k = 0; has_series && k < lstm::kSeriesCount; ++k) {
     p.series[k] = Random((p.per_step ? T : 1) * B * H, 0.5);
     const bool is_share = k == lstm::kZoneoutC || k == lstm::kZoneoutH;
@@ -311,6 +311,9 @@ bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_c
     for (int64_t t = p.lengths[b]; t < T; ++t) {
       for (int64_t k = 0; k < I; ++k) p.x[(t * B + b) * I + k] = NAN;
       for (int64_t k = 0; k < H; ++k) p.d_outputs[(t * B + b) * H + k] = NAN;
+      for (int s = 0; has_series && p.per_step && s < lstm::kSeriesCount; ++s) {
+        for (int64_t k = 0; k < H; ++k) p.series[s][p.At(t, b, k)] = NAN;
+      }
     }
   }
   const Results expected = Expected(p);
