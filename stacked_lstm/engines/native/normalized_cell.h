@@ -2,7 +2,7 @@
 //
 // A norm needs all units of a row. Each pass over the row therefore ends with the sums that the next pass needs.
 //
-// has_mask: whether the candidate has a mask. Without one, the compiler sees no trace of it.
+// has_mask: whether the candidate has a mask. The compiler knows that steps without one have none.
 
 #ifndef STACKED_LSTM_NORMALIZED_CELL_H_
 #define STACKED_LSTM_NORMALIZED_CELL_H_
@@ -83,8 +83,8 @@ class NormalizedCell {
                        : CellSum<false>(row, panel);
   }
 
-  // zone_out(panel, h', dh): the gradient of h' of the gradient of h after the step. add_mask(panel, d): takes the gradient
-  // of the mask of the candidate.
+  // zone_out(panel, h', dh): returns the gradient of h' from dh, that of h after the step. add_mask(panel, d): takes the
+  // gradient of the mask of the candidate.
   template <class ZoneOut, class AddMask>
   void Gradient(const NormalizedRowGradient<T>& row, ZoneOut zone_out, AddMask add_mask) const {
     if (row.mask) return GradientOf<true>(row, zone_out, add_mask);

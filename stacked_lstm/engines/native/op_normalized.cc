@@ -1,7 +1,7 @@
 // The ops StackedLstmNormalizedForward and StackedLstmNormalizedBackward: one layer with layer normalization.
 //
 // Kernels and lengths are as in op_definitions.cc. gate_gain and gate_shift are [4, H], cell_gain and cell_shift [H].
-// epsilon is a scalar. It is not an attribute, because those are float32. The series and the resets of op_definitions.cc
+// epsilon is a scalar. It is not an attribute, because those are float32. The series and resets of op_definitions.cc
 // follow.
 
 #include <algorithm>
