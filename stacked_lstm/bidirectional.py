@@ -7,7 +7,8 @@ from typing import Any, Callable, Mapping, Sequence
 from stacked_lstm import checks, directions, dropout_masks, options, regularization, tensor_checks, weights
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.directions import Directions, Level
-from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.engines import EngineUsed, mask_ops, padding
+from stacked_lstm.layer import Layer
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.stack import StackedLSTM
 from stacked_lstm.weights import Weights
@@ -139,6 +140,7 @@ class BidirectionalLSTM:
         self._levels = self._make_levels(arguments)
         first = self._levels[0].stacks.forward
         self.dtype, self.compute_dtype = first.dtype, first.compute_dtype
+        self._engine = first._request.name
 
     def _make_levels(self, arguments: Mapping[str, Any]) -> list[Level]:
         """Returns a level per layer, or a single one with all layers of two stacks side by side."""
@@ -340,11 +342,13 @@ class BidirectionalLSTM:
         training = regularization.training(training, self.name)
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
-        with tf.name_scope(self.name):
+        with tf.name_scope(self.name), mask_ops.drawn_for(self._engine, self._engine_layers):
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             starts = self._starts(initial_state, batch)
-            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.dtype, self.name)
+            draws = regularization.Draws(
+                training, self._seed, steps.value, batch.value, self.dtype, self.name, self._engine
+            )
             x = x if time_major else tf.transpose(x, [1, 0, 2])
             finals = []
             for k, (level, start) in enumerate(zip(self._levels, starts)):
@@ -364,6 +368,10 @@ class BidirectionalLSTM:
         self.engine_used = EngineUsed(*["; ".join(dict.fromkeys(texts)) for texts in engines_used])
         states = Directions(*[sum(direction, ()) for direction in zip(*finals)])
         return Directions(*results) if self.merge is None else results[0], states
+
+    def _engine_layers(self) -> list[Layer]:
+        """The layers of both directions, as engines take them."""
+        return [layer.layer() for direction in self.layers for layer in direction]
 
     def _starts(self, initial_state: Any, batch: tensor_checks.Size) -> list[Directions]:
         """Returns the argument `initial_state` for each level, a list of (c, h) or None for each direction."""
