@@ -48,7 +48,7 @@ class Mask(NamedTuple):
     value: tf.Tensor
     keep_below: bool
     seed: Seed
-    ones: int
+    ones: int = 0
 
 
 Drawer = Callable[[Mask], tf.Tensor]
@@ -171,8 +171,19 @@ def zoneout(shape: tf.Tensor, rate: Any, seed: Seed, dtype: tf.DType) -> tf.Tens
     """Returns noise of a shape, 1 with the probability `rate`, a float or scalar tensor, and 0 otherwise."""
     drawn, drawer = noise_dtype(dtype), _drawer(dtype)
     if drawer:
-        return drawer(Mask(shape, _as_tensor(rate, drawn), tf.ones([], drawn), True, seed, 0))
+        return drawer(Mask(shape, _as_tensor(rate, drawn), tf.ones([], drawn), True, seed))
     return tf.cast(_uniform(shape, seed, drawn) < _as_tensor(rate, drawn), dtype)
+
+
+def zoneout_if(training: tf.Tensor, shape: tf.Tensor, rate: Any, seed: Seed, dtype: tf.DType) -> tf.Tensor:
+    """Returns the noise of `zoneout` if `training`, a bool scalar tensor, is true; otherwise `rate` in each entry."""
+    drawer = _drawer(dtype)
+    if drawer:
+        rate, one = _as_tensor(rate, dtype), tf.ones([], dtype)
+        # All numbers are below 1.
+        return drawer(Mask(shape, tf.where(training, rate, one), tf.where(training, one, rate), True, seed))
+    noise, is_training = zoneout(shape, rate, seed, dtype), tf.cast(training, dtype)
+    return is_training * noise + (1 - is_training) * (tf.cast(rate, dtype) if tf.is_tensor(rate) else rate)
 
 
 def _as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:

@@ -102,11 +102,10 @@ class Draws(NamedTuple):
         rate = self._checked(rate, field, options.UP_TO_ONE)
         if self.training is False:
             return tf.cast(rate, self.dtype) if tf.is_tensor(rate) else rate
-        noise = dropout_masks.zoneout(tf.stack([self.steps, self.batch, width]), rate, seed, self.dtype)
+        shape = tf.stack([self.steps, self.batch, width])
         if self.training is True:
-            return noise
-        is_training = tf.cast(self.training, self.dtype)
-        return is_training * noise + (1 - is_training) * (tf.cast(rate, self.dtype) if tf.is_tensor(rate) else rate)
+            return dropout_masks.zoneout(shape, rate, seed, self.dtype)
+        return dropout_masks.zoneout_if(self.training, shape, rate, seed, self.dtype)
 
     def _keep_prob(self, rate: Any, argument: str) -> Any:
         """The probability that an entry is kept; None if no entry is ever dropped."""

@@ -48,6 +48,7 @@ def test_bits(dtype):
                 masks.append(dropout_masks.draw(tf.constant(shape), 0.7, seed, dtype))
                 masks.append(dropout_masks.zoneout(tf.constant(shape), 0.3, seed, dtype))
         rates = tf.placeholder(dtype, [])
+        masks.append(dropout_masks.zoneout_if(rates < 1, tf.constant([40]), 0.5 * rates, 5, dtype))
         masks.append(dropout_masks.draw(tf.constant([2, 9]), 1 - rates, 4, dtype, ones=3))
         return rates, masks
 
@@ -94,20 +95,26 @@ def test_seeds_of_op_and_graph():
 
 
 def test_gradients_with_respect_to_the_probability(plain_session):
-    """Those of TensorFlow's ops: kept entries are divided by it. A rate of zoneout has none."""
-    keep_prob, x = tf.placeholder(tf.float64, []), tf.constant(random([4, 5], dtype=np.float64))
+    """Those of TensorFlow's ops: kept entries are divided by it. A rate of zoneout has one only without training."""
+    keep_prob, training, x = (
+        tf.placeholder(tf.float64, []),
+        tf.placeholder(tf.bool, []),
+        tf.constant(random([4, 5], dtype=np.float64)),
+    )
     results = []
     for native in (True, False):
         with by_native() if native else mask_ops.drawn_for("graph", lambda: []):
             mask = dropout_masks.draw([3, 5], keep_prob, 2, tf.float64, ones=1)
             noise = dropout_masks.zoneout([4, 5], keep_prob, 3, tf.float64)
-        loss = tf.reduce_sum(tf.sin(x * mask * noise))
+            share = dropout_masks.zoneout_if(training, [4, 5], 1 - keep_prob, 4, tf.float64)
+        loss = tf.reduce_sum(tf.sin(x * (mask * noise + share)))
         (gradient,) = tf.gradients(loss, keep_prob)
         results.append([loss, gradient, *tf.gradients(gradient, keep_prob)])
         assert tf.gradients(noise, keep_prob) == [None]
     for value in (0.6, 1.0):
-        for actual, expected in zip(*plain_session.run(results, {keep_prob: value})):
-            assert numeric.relative_difference(actual, expected) < 1e-12
+        for is_training in (False, True):
+            for actual, expected in zip(*plain_session.run(results, {keep_prob: value, training: is_training})):
+                assert numeric.relative_difference(actual, expected) < 1e-12
 
 
 OPTIONS = dict(dropout=0.3, zoneout_c=0.1, zoneout_h=0.2, output_dropout=0.1, seed=4)

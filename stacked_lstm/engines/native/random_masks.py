@@ -23,7 +23,9 @@ def draw(mask: Mask) -> tf.Tensor:
 @tf.RegisterGradient("StackedLstmStatelessRandomMask")
 def _gradient(op: tf.Operation, d_mask: tf.Tensor) -> list:
     """The gradient with respect to the value. Draws and thresholds have none."""
-    ones, is_value = op.get_attr("ones"), tf.not_equal(op.outputs[0], 0)
+    ones, threshold = op.get_attr("ones"), op.inputs[1]
+    all_are_value = threshold >= 1 if op.get_attr("keep_below") else threshold <= 0  # The value may then be 0, too.
+    is_value = tf.logical_or(tf.not_equal(op.outputs[0], 0), all_are_value)
     products = tf.cast(is_value, d_mask.dtype) * d_mask
     d_value = tf.reduce_sum(products[ones:] if ones else products)
     return [None, None, d_value] + [None] * (len(op.inputs) - 3)
