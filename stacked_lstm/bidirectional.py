@@ -16,7 +16,8 @@ from stacked_lstm.bidirectional_variables import (
 )
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.directions import Directions, Level, LevelCall
-from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.engines import EngineUsed, mask_ops, padding
+from stacked_lstm.layer import Layer
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.stack import StackedLSTM
 
@@ -143,6 +144,7 @@ class BidirectionalLSTM(BidirectionalVariables):
         self._levels = self._make_levels(arguments)
         first = self._levels[0].stacks.forward
         self.dtype, self.compute_dtype = first.dtype, first.compute_dtype
+        self._engine = first._request.name
 
     def _make_levels(self, arguments: Mapping[str, Any]) -> list[Level]:
         """Returns a level per layer, or a single one with all layers of two stacks side by side."""
@@ -232,7 +234,7 @@ class BidirectionalLSTM(BidirectionalVariables):
         checks.flag(return_steps, self.name, "return_steps")
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
-        with tf.name_scope(self.name):
+        with tf.name_scope(self.name), mask_ops.drawn_for(self._engine, self._engine_layers):
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             resets = Directions(None, None)
@@ -240,7 +242,9 @@ class BidirectionalLSTM(BidirectionalVariables):
                 flags = tensor_checks.flags(reset, steps, batch, time_major, self.name, "reset")
                 resets = directions.resets(flags, lengths)
             starts = self._starts(initial_state, batch)
-            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.dtype, self.name)
+            draws = regularization.Draws(
+                training, self._seed, steps.value, batch.value, self.dtype, self.name, self._engine
+            )
             calls = [LevelCall(lengths, start, training, resets, return_steps) for start in starts]
             outputs, per_level = self._run(x if time_major else tf.transpose(x, [1, 0, 2]), calls, draws)
             if not time_major:
@@ -278,6 +282,10 @@ class BidirectionalLSTM(BidirectionalVariables):
             drop = draws.dropout(self._output_dropout, "output_dropout", f"output_{k}/dropout")
             outputs[k] = drop(series) if drop else series
         return Directions(*outputs) if self.merge is None else outputs[0], [list(part) for part in zip(*results)]
+
+    def _engine_layers(self) -> list[Layer]:
+        """The layers of both directions, as engines take them."""
+        return [layer.layer() for direction in self.layers for layer in direction]
 
     def _starts(self, initial_state: Any, batch: tensor_checks.Size) -> list[Directions]:
         """Returns the argument `initial_state` for each level, a list of (c, h) or None for each direction."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
+from stacked_lstm import dropout_masks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import padding
 from stacked_lstm.layer import Layer
@@ -97,14 +98,16 @@ def _run_with_mask_per_step(
 def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tensor | None = None) -> tf.Tensor | None:
     """Returns masks [T + 1, B, N] for a state [B, N]; None if there is nothing to drop.
 
-    The mask after step t is the one before step t + 1. Nothing is dropped before the first step.
+    Entry t multiplies the state before step t, which is the one after step t - 1. Nothing is dropped before the first
+    step.
     """
     if draw is None and mask_of_all_steps is None:
         return None
     shape = tf.stack([tf.shape(x)[0], tf.shape(x)[1], state.shape.as_list()[1]])
-    masks = tf.ones(shape, state.dtype) if draw is None else draw(shape)
-    masks = masks if mask_of_all_steps is None else masks * mask_of_all_steps
-    masks = tf.concat([tf.ones([1, shape[1], shape[2]], masks.dtype), masks], axis=0)
+    parts = [] if draw is None else [draw(shape)]
+    if mask_of_all_steps is not None:
+        parts.append(dropout_masks.after_ones(tf.ones(shape, state.dtype) * mask_of_all_steps))
+    masks = parts[0] if len(parts) == 1 else parts[0] * parts[1]
     masks.set_shape(tf.TensorShape([None]).concatenate(state.shape))
     return masks
 
