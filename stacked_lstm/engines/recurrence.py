@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
+from stacked_lstm.custom_gradient import custom_gradient
 from stacked_lstm.engines import loop_series, loops, padding
 from stacked_lstm.equations import StepGradient
 from stacked_lstm.state import LSTMState
@@ -58,7 +59,7 @@ def run(
         arguments = tf.nest.map_structure(_differentiable_once, arguments)
         return _without_extra_step(group.results(*group.forward(arguments, back_prop=True)), arguments)
 
-    @tf.custom_gradient
+    @custom_gradient
     def forward(*flat: tf.Tensor) -> Any:
         states, tapes = group.forward(group.pack(flat))
         results = group.results(states, tapes)
@@ -76,7 +77,7 @@ def _differentiable_backward(
 ) -> list[tf.Tensor]:
     """Gradients of all tensors in `flat`, which have a gradient themselves; see the docstring of the module."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def backward(*flat_and_d_results: tf.Tensor) -> Any:
         arguments = group.pack(flat_and_d_results[: len(flat)])
         d_results = tf.nest.pack_sequence_as(group.results_structure, flat_and_d_results[len(flat) :])
@@ -132,7 +133,7 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
     if tf.control_flow_v2_enabled() or tf.get_default_graph().building_function:
         return tensor
 
-    @tf.custom_gradient
+    @custom_gradient
     def identity_with_gradient(d: tf.Tensor) -> Any:
         def refuse(*_: tf.Tensor) -> Any:
             raise ValueError(
@@ -144,9 +145,9 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
 
         return tf.identity(d), refuse
 
-    @tf.custom_gradient
+    @custom_gradient
     def identity(x: tf.Tensor) -> Any:
-        return tf.identity(x), lambda d: identity_with_gradient(d)  # custom_gradient inspects its signature.
+        return tf.identity(x), identity_with_gradient
 
     return identity(tensor)
 
