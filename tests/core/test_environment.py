@@ -96,8 +96,8 @@ FLOORS = {
     " compat custom_gradient tensor_checks tf32 activations normalization dropout_masks equations layer options weights"
     " initializers initializer_table initial_state engines steps regularization stack_variables stack directions"
     " bidirectional state_store summaries rnn_cell contrib checkpoints runtime export parity commands",
-    "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series loops"
-    " recurrence graph second_derivatives cudnn native",
+    "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series"
+    " group_layer loops tangent_loop recurrence graph second_derivatives cudnn native",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops normalized_ops engine __main__",
     "compilation": "compiler cache_folder library ahead_of_time",
