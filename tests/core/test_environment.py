@@ -92,10 +92,11 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
     "": "version state native_activations checks layer_arrays log temporary_folders durable_files compilation"
-    " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_options numpy_lstm layout_shapes layouts"
-    " compat custom_gradient tensor_checks tf32 activations normalization dropout_masks equations layer options weights"
-    " initializers initializer_table initial_state engines steps regularization stack_variables stack directions"
-    " bidirectional state_store summaries rnn_cell contrib checkpoints runtime export parity commands",
+    " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_step numpy_layer_options numpy_options"
+    " numpy_lstm layout_shapes layouts compat custom_gradient tensor_checks tf32 activations normalization"
+    " dropout_masks equations layer options weights initializers initializer_table initial_state engines steps"
+    " regularization stack_variables stack directions bidirectional state_store summaries rnn_cell contrib checkpoints"
+    " runtime export parity commands",
     "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series"
     " group_layer loops tangent_loop recurrence graph second_derivatives cudnn native",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
