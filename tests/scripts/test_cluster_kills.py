@@ -65,7 +65,7 @@ class Cluster:
                 pytest.fail(f"failed: {failed}\n" + "\n".join(texts))
             time.sleep(0.05)
 
-    def finish(self, seconds=180):
+    def finish(self, seconds):
         self.wait(lambda: all(process.poll() == 0 for process in self.processes.values()), seconds)
 
     def close(self):
@@ -104,7 +104,7 @@ def test_killed_processes_rejoin(arguments, tmp_path, synchronous):
                 starts = len(re.findall(line, text_of(tmp_path, "worker-0.out")))
                 cluster.wait(lambda starts=starts: len(re.findall(line, text_of(tmp_path, "worker-0.out"))) > starts)
                 assert int(re.findall(line, text_of(tmp_path, "worker-0.out"))[-1]) >= step
-        cluster.finish()
+        cluster.finish(100 + 2 * epochs)
     finally:
         cluster.close()
     rows = rows_of(arguments["train_dir"])
