@@ -88,7 +88,7 @@ class ForwardPass {
     const Range step = {0, 1};
     const UnpackedProducts<T> products(plan_, arrays_.weights);
     worker.ForEach(products.pieces(), [&](int64_t piece) {
-      products.Compute(piece, copies_h() ? CopyOfH(0, 0) : arrays_.h, arrays_.x, bias_.get(), Z(0, step, 0, 0));
+      products.Compute(piece, hidden_.Factor(0), arrays_.x, bias_.get(), Z(0, step, 0, 0));
     });
     worker.ForEach(plan_.panels, [&](int64_t panel) {
       for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(0, panel, b, Z(0, step, b, panel));
