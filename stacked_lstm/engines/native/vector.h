@@ -69,6 +69,43 @@ inline void Store(T* target, Vec<T> value) {
   std::memcpy(target, &value, sizeof(value));
 }
 
+// The upper half of a float: its sign, its exponent and the first 7 bits of its fraction.
+struct BFloat16 {
+  uint16_t bits;
+};
+
+// The type in which weights that are stored as W are multiplied.
+template <class W>
+struct Multiplied {
+  typedef W type;
+};
+template <>
+struct Multiplied<BFloat16> {
+  typedef float type;
+};
+template <>
+struct Multiplied<int8_t> {
+  typedef float type;
+};
+
+// Loads a vector of stored weights, and widens them in registers.
+inline Vec<float> LoadWeights(const float* source) { return Load(source); }
+inline Vec<double> LoadWeights(const double* source) { return Load(source); }
+inline Vec<float> LoadWeights(const BFloat16* source) {
+  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2)));
+  typedef uint32_t Words __attribute__((vector_size(kVectorBytes)));
+  Halves halves;
+  std::memcpy(&halves, source, sizeof(halves));
+  return reinterpret_cast<Vec<float>>(__builtin_convertvector(halves, Words) << 16);
+}
+inline Vec<float> LoadWeights(const int8_t* source) {
+  typedef int8_t Bytes __attribute__((vector_size(kVectorBytes / 4)));
+  typedef int32_t Words __attribute__((vector_size(kVectorBytes)));
+  Bytes bytes;
+  std::memcpy(&bytes, source, sizeof(bytes));
+  return __builtin_convertvector(__builtin_convertvector(bytes, Words), Vec<float>);
+}
+
 // Makes the compiler hold a value in a register. In a tile of few rows GCC would otherwise load it again for each row,
 // as an operand of the multiplications, which halves their rate.
 template <class T>
