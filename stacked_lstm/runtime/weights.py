@@ -48,10 +48,8 @@ def check_finite(layers: Sequence[Arrays], function: str) -> None:
     for k, layer in enumerate(layers):
         for name in MATRICES:
             if not np.isfinite(layer[name]).all():
-                number = layer[name][~np.isfinite(layer[name])][0]
-                checks.fail(
-                    function, f"finite numbers in `layers[{k}][{name!r}]` with `weights_dtype` int8", f"{number}"
-                )
+                expected = f"finite numbers in `layers[{k}][{name!r}]` with `weights_dtype` int8"
+                checks.fail(function, expected, f"{layer[name][~np.isfinite(layer[name])][0]}")
 
 
 def _numbers(array: Any, dtype: np.dtype, function: str, argument: str) -> np.ndarray:

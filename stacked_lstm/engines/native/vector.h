@@ -98,12 +98,15 @@ inline Vec<float> LoadWeights(const BFloat16* source) {
   std::memcpy(&halves, source, sizeof(halves));
   return reinterpret_cast<Vec<float>>(__builtin_convertvector(halves, Words) << 16);
 }
+// Through 16 bits, because GCC converts from 8 to 32 bits number by number.
 inline Vec<float> LoadWeights(const int8_t* source) {
   typedef int8_t Bytes __attribute__((vector_size(kVectorBytes / 4)));
+  typedef int16_t Halves __attribute__((vector_size(kVectorBytes / 2)));
   typedef int32_t Words __attribute__((vector_size(kVectorBytes)));
   Bytes bytes;
   std::memcpy(&bytes, source, sizeof(bytes));
-  return __builtin_convertvector(__builtin_convertvector(bytes, Words), Vec<float>);
+  const Halves halves = __builtin_convertvector(bytes, Halves);
+  return __builtin_convertvector(__builtin_convertvector(halves, Words), Vec<float>);
 }
 
 // Makes the compiler hold a value in a register. In a tile of few rows GCC would otherwise load it again for each row,
