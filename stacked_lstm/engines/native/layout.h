@@ -22,6 +22,7 @@ constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 
 // Weights as the forward pass reads them: for each factor, panels [row, gate, unit]. The last panel is narrower if H is
 // not a multiple of the vector's size. W is the type in which they are stored, const for a view that only reads.
+// Types of fewer bits interleave gates: [row, gate / n, unit, gate % n], with n = kWordWeights<W>.
 template <class W>
 class PackedWeights {
  public:

@@ -25,8 +25,8 @@ constexpr int SumVectors(int rows, int vectors) {
 // and must meet in the first-level cache.
 constexpr int64_t kHalvesDepth = 128;
 
-// Adds the products of some vectors of a panel, whose rows have `Width` vectors. The arguments are those of `Tile`.
-template <class T, int Rows, int Vectors, int Width, Left layout, class W>
+// Adds the products of some vectors of a panel, from `First` on. Its rows have `Width` vectors. The arguments are those of `Tile`.
+template <class T, int Rows, int First, int Vectors, int Width, Left layout, class W>
 inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const W* panel, const T* init,
                         int64_t init_stride, T* out, int64_t out_stride) {
   constexpr int kSize = Vector<T>::kSize;
@@ -40,7 +40,7 @@ inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const
     Vec<T> weights[Vectors];
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) {
-      weights[v] = LoadWeights(panel + v * kSize);
+      weights[v] = LoadWeights(panel, First + v);
       HoldInRegister<T>(&weights[v]);
     }
 #pragma GCC unroll 8
@@ -70,14 +70,14 @@ void Tile(int64_t depth, const T* left, int64_t left_stride, const W* panel, con
           int64_t out_stride) {
   constexpr int kSize = Vector<T>::kSize, kFirst = SumVectors(Rows, Vectors), kRest = Vectors - kFirst;
   if constexpr (kRest == 0) {
-    AddProducts<T, Rows, Vectors, Vectors, layout>(depth, left, left_stride, panel, init, init_stride, out, out_stride);
+    AddProducts<T, Rows, 0, Vectors, Vectors, layout>(depth, left, left_stride, panel, init, init_stride, out, out_stride);
   } else {
     const int64_t left_step = layout == Left::kRows ? 1 : layout == Left::kStrips ? Rows : left_stride;
     int64_t k = 0;
     do {
       const int64_t count = std::min(kHalvesDepth, depth - k);
-      AddProducts<T, Rows, kFirst, Vectors, layout>(count, left, left_stride, panel, init, init_stride, out, out_stride);
-      AddProducts<T, Rows, kRest, Vectors, layout>(count, left, left_stride, panel + kFirst * kSize,
+      AddProducts<T, Rows, 0, kFirst, Vectors, layout>(count, left, left_stride, panel, init, init_stride, out, out_stride);
+      AddProducts<T, Rows, kFirst, kRest, Vectors, layout>(count, left, left_stride, panel,
                                                    init ? init + kFirst * kSize : nullptr, init_stride,
                                                    out + kFirst * kSize, out_stride);
       k += count;

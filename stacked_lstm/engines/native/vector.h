@@ -88,25 +88,31 @@ struct Multiplied<int8_t> {
   typedef float type;
 };
 
-// Loads a vector of stored weights, and widens them in registers.
-inline Vec<float> LoadWeights(const float* source) { return Load(source); }
-inline Vec<double> LoadWeights(const double* source) { return Load(source); }
-inline Vec<float> LoadWeights(const BFloat16* source) {
-  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2)));
-  typedef uint32_t Words __attribute__((vector_size(kVectorBytes)));
-  Halves halves;
-  std::memcpy(&halves, source, sizeof(halves));
-  return reinterpret_cast<Vec<float>>(__builtin_convertvector(halves, Words) << 16);
+// The number of stored weights in a word: the vectors of so many gates are interleaved, the first in the lowest bits, so
+// that shifts widen them. Compilers convert whole vectors of few bits with several slow instructions.
+template <class W>
+constexpr int kWordWeights = sizeof(typename Multiplied<W>::type) / sizeof(W);
+
+typedef uint32_t Words __attribute__((vector_size(kVectorBytes)));
+
+template <class W>
+inline Words LoadWords(const W* row, int vector) {
+  Words words;
+  std::memcpy(&words, row + vector / kWordWeights<W> * kWordWeights<W> * Vector<float>::kSize, sizeof(words));
+  return words;
 }
-// Through 16 bits, because GCC converts from 8 to 32 bits number by number.
-inline Vec<float> LoadWeights(const int8_t* source) {
-  typedef int8_t Bytes __attribute__((vector_size(kVectorBytes / 4)));
-  typedef int16_t Halves __attribute__((vector_size(kVectorBytes / 2)));
-  typedef int32_t Words __attribute__((vector_size(kVectorBytes)));
-  Bytes bytes;
-  std::memcpy(&bytes, source, sizeof(bytes));
-  const Halves halves = __builtin_convertvector(bytes, Halves);
-  return __builtin_convertvector(__builtin_convertvector(halves, Words), Vec<float>);
+
+// A vector of a row of a panel of stored weights, in the type in which it is multiplied.
+inline Vec<float> LoadWeights(const float* row, int vector) { return Load(row + vector * Vector<float>::kSize); }
+inline Vec<double> LoadWeights(const double* row, int vector) { return Load(row + vector * Vector<double>::kSize); }
+inline Vec<float> LoadWeights(const BFloat16* row, int vector) {
+  const Words words = LoadWords(row, vector);
+  return reinterpret_cast<Vec<float>>(vector % 2 ? words & 0xffff0000u : words << 16);
+}
+inline Vec<float> LoadWeights(const int8_t* row, int vector) {
+  typedef Vector<float>::integers Signed;
+  const Words words = LoadWords(row, vector);
+  return __builtin_convertvector(reinterpret_cast<Signed>(words << (24 - 8 * (vector % 4))) >> 24, Vec<float>);
 }
 
 // Makes the compiler hold a value in a register. In a tile of few rows GCC would otherwise load it again for each row,
