@@ -86,7 +86,7 @@ class Predictor:
         if self.weights_dtype == "int8":
             weights.check_finite(self._layers, _NAME)
         numbers = sum(layer[name].size for layer in self._layers for name in weights.MATRICES)
-        self.weights_bytes = numbers * _WEIGHTS_BYTES.get(self.weights_dtype, self.dtype.itemsize)
+        self.weights_bytes = numbers * _WEIGHTS_BYTES.get(self.weights_dtype or "", self.dtype.itemsize)
         self.hidden_sizes = [layer["Wf"].shape[1] for layer in self._layers]
         self.input_size = self._layers[0]["Wf"].shape[0] - self.hidden_sizes[0]
         ends = list(itertools.accumulate(self.hidden_sizes))
@@ -160,7 +160,7 @@ class Predictor:
 
 _MOST_THREADS = 1024
 _DTYPES = {"float32": np.float32, "float64": np.float64}
-_WEIGHTS_BYTES: dict[str | None, int] = {"bfloat16": 2, "int8": 1}
+_WEIGHTS_BYTES = {"bfloat16": 2, "int8": 1}
 
 
 def _weights_dtype(weights_dtype: str | None, dtype: np.dtype) -> str | None:
