@@ -14,6 +14,7 @@
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
+#include "op_stack_inputs.h"
 
 namespace stacked_lstm {
 namespace {
@@ -195,23 +196,10 @@ class BackwardOp : public StackOp<T> {
     RETURN_IF_ERROR(Results(context, &first, inputs.peepholes[l], &d_peepholes));
     RETURN_IF_ERROR(Results(context, &first, inputs.projections[l], &d_projection));
     for (int k = 0; k < kSeriesCount; ++k) {
-      RETURN_IF_ERROR(Results(context, &first, inputs.series[k][l], &d_series[k]));
+      RETURN_IF_ERROR(Results(context, &first, inputs.series_inputs.series[k][l], &d_series[k]));
     }
     arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
     arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_series);
-    return Status();
-  }
-
-  // Allocates the gradients of a layer's kernels, for example, if any of them is required. `first` is the index of the
-  // output for the first kernel of the first layer; afterwards, it is the index after those of the last layer.
-  static Status Results(OpKernelContext* context, int* first, const TensorRange& tensors, std::vector<T*>* data) {
-    bool any = false;
-    for (int k = 0; k < tensors.number; ++k) any |= context->output_required(*first + tensors.first + k);
-    for (int k = 0; k < tensors.number; ++k) {
-      data->push_back(nullptr);
-      RETURN_IF_ERROR(Result(context, *first + tensors.first + k, tensors[k].shape(), any, &data->back()));
-    }
-    *first += tensors.list->size();
     return Status();
   }
 };

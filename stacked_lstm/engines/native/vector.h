@@ -23,6 +23,9 @@ constexpr int kRegisters = 32;
 constexpr int kRegisters = 16;
 #endif
 
+// The size of a cache line in bytes. A wrong one costs time only.
+constexpr int kCacheLine = 64;
+
 // The maximum number of rows of a tile, on every processor. tile.h fits tiles into the registers.
 constexpr int kTileRows = 6;
 
