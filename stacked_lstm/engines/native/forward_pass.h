@@ -4,6 +4,8 @@
 #ifndef STACKED_LSTM_FORWARD_PASS_H_
 #define STACKED_LSTM_FORWARD_PASS_H_
 
+#include <type_traits>
+
 #include "buffer.h"
 #include "cell.h"
 #include "hidden_states.h"
@@ -20,10 +22,11 @@
 namespace stacked_lstm {
 
 // The methods are const because the members of a team share the object. They write to buffers and the caller's arrays.
-template <class T, class Cell>
+// W is the type in which the weights are stored.
+template <class T, class Cell, class W = T>
 class ForwardPass {
  public:
-  ForwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const ForwardArrays<T>& arrays, const Cell& cell)
+  ForwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const ForwardArrays<T, W>& arrays, const Cell& cell)
       : layer_(plan.layer),
         arrays_(arrays),
         cell_(cell),
@@ -34,13 +37,15 @@ class ForwardPass {
         by_rows_(schedule.sharing == Sharing::kRows && arrays.packed),
         has_cache_(arrays.cache != nullptr),
         weights_(plan, arrays.packed),
-        projection_(arrays.packed + PackedWeights<T>::Size(layer_), layer_.units, layer_.extras.projection),
+        projection_(Projection(), layer_.units, layer_.extras.projection),
         cache_(arrays.cache, layer_),
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
         m_(has_projection() ? layer_.batch : 0, plan.panels),
-        bias_(plan.row_width) {
-    PadBias();
+        bias_(plan.row_width),
+        scales_(kHasScales ? plan.row_width : 0) {
+    Pad(arrays_.bias, bias_.get());
+    if (kHasScales) Pad(arrays_.scales, scales_.get());
     FinishEmptySequences();
   }
 
@@ -78,7 +83,18 @@ class ForwardPass {
 
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+  static constexpr bool kHasScales = std::is_same<W, int8_t>::value;
 
+  // Only weights of type T have a projection, behind the matrices of the gates.
+  const T* Projection() const {
+    if constexpr (std::is_same<W, T>::value) {
+      if (arrays_.packed) return arrays_.packed + PackedWeights<W>::Size(layer_);
+    }
+    return nullptr;
+  }
+  static TileFunction<T, W> SelectGateTile(int64_t rows) {
+    return SelectTile<T, kPanelVectors, Left::kRows, W>(rows);
+  }
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
@@ -125,12 +141,12 @@ class ForwardPass {
     }
   }
 
-  // Writes the biases in the order of a row of gates. Missing biases and missing units of the last panel are zero.
-  void PadBias() const {
-    std::fill(bias_.get(), bias_.get() + plan_.row_width, T(0));
-    for (int64_t unit = 0; arrays_.bias[0] && unit < layer_.units; ++unit) {
+  // Writes biases or scales in the order of a row of gates. Missing biases and missing units of the last panel are zero.
+  void Pad(const T* const* columns, T* target) const {
+    std::fill(target, target + plan_.row_width, T(0));
+    for (int64_t unit = 0; columns[0] && unit < layer_.units; ++unit) {
       for (int gate = 0; gate < kGates; ++gate) {
-        bias_.get()[unit / kSize * kWidth + gate * kSize + unit % kSize] = arrays_.bias[gate][unit];
+        target[unit / kSize * kWidth + gate * kSize + unit % kSize] = columns[gate][unit];
       }
     }
   }
@@ -173,10 +189,11 @@ class ForwardPass {
     }
   }
 
-  // Computes x W + b of one panel for some rows of [step, sequence].
+  // Computes x W + b of one panel for some rows of [step, sequence]. With scales, the bias is added after them.
   void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z, int64_t stride) const {
-    SelectTile<T>(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
-                        weights_.Panel(Factor::kX, panel), bias_.get() + panel * kWidth, 0, z, stride);
+    const T* const init = kHasScales ? nullptr : bias_.get() + panel * kWidth;
+    SelectGateTile(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
+                         weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
 
   // Runs one step of the units of one panel, for a share of the blocks of the batch.
@@ -203,9 +220,19 @@ class ForwardPass {
     series_.Prefetch(t, row, rows, panel * kSize);
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
-    SelectTile<T>(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
-                        by_rows_ ? kWidth : plan_.row_width, z, kWidth);
+    SelectGateTile(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
+                         by_rows_ ? kWidth : plan_.row_width, z, kWidth);
+    if (kHasScales) Scale(panel, rows, z);
     for (int64_t r = 0; r < rows; ++r) Pointwise(t, panel, row + r, z + r * kWidth);
+  }
+
+  // Multiplies sums by the scales of their columns, and adds the bias.
+  void Scale(int64_t panel, int64_t rows, T* z) const {
+    const T* const scales = scales_.get() + panel * kWidth;
+    const T* const bias = bias_.get() + panel * kWidth;
+    for (int64_t r = 0; r < rows; ++r, z += kWidth) {
+      for (int64_t k = 0; k < kWidth; k += kSize) Store(z + k, Load(z + k) * Load(scales + k) + Load(bias + k));
+    }
   }
 
   void Pointwise(int64_t t, int64_t panel, int64_t b, const T* z) const {
@@ -257,21 +284,21 @@ class ForwardPass {
   }
 
   const Layer& layer_;
-  const ForwardArrays<T>& arrays_;
+  const ForwardArrays<T, W>& arrays_;
   const Cell cell_;
   const LayerSeries<T, Cell::kHasExtras> series_;
-  const HiddenStates<T, Cell::kHasExtras> hidden_;
+  const HiddenStates<T, Cell::kHasExtras, W> hidden_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const bool by_rows_;  // kRows: the input product is computed within the step.
   const bool has_cache_;
-  const WholePanels<T> weights_;
+  const WholePanels<T, W> weights_;
   const ColumnPanels<const T> projection_;
   const CacheView<T> cache_;
   const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
   const PanelBuffer<T, 1> c_;       // and c of one step.
   const PanelBuffer<T, 1> m_;       // With a projection: o phi(c') of one step.
-  const Buffer<T> bias_;
+  const Buffer<T> bias_, scales_;
 };
 
 }  // namespace stacked_lstm

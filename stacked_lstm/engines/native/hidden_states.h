@@ -14,11 +14,11 @@
 namespace stacked_lstm {
 
 // has_extras: whether the layer may have series. The compiler knows that plain layers have none. The methods are const
-// because the members of a team share the object.
-template <class T, bool has_extras>
+// because the members of a team share the object. W is the type in which the weights are stored.
+template <class T, bool has_extras, class W = T>
 class HiddenStates {
  public:
-  HiddenStates(const Plan<T>& plan, const ForwardArrays<T>& arrays)
+  HiddenStates(const Plan<T>& plan, const ForwardArrays<T, W>& arrays)
       : plan_(plan),
         arrays_(arrays),
         series_(plan.layer, arrays.extras),
@@ -73,7 +73,7 @@ class HiddenStates {
   }
 
   const Plan<T>& plan_;
-  const ForwardArrays<T>& arrays_;
+  const ForwardArrays<T, W>& arrays_;
   const LayerSeries<T, has_extras> series_;
   const int64_t batch_, width_;
   const Buffer<T> copies_;
