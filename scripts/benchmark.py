@@ -39,12 +39,19 @@ program: the largest difference from the session's predictions for the test part
 error in degrees), the size of the file, the time from the start of the process to the first prediction, the median time
 of a call with one example, and the examples per second in batches of 64. Files that Keras exports have rows, too.
 
+With --modes=cluster, the benchmark starts clusters of train.py on this machine: a parameter server and 1, 2 or 4
+workers. A round has 100 steps of each worker; each number is the best one of --rounds. The first table has the sizes of
+the networks. The second table has a row per task and cluster: all steps per second, the fastest step of a worker, the
+processor time of a worker and of the parameter server in a step, and the bytes of a step. The bytes are those of the
+loopback interface of Linux, so no other program may use it.
+
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
     python scripts/benchmark.py --options=all --json=options.json
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --device=GPU --dtype=float16
     python scripts/benchmark.py --modes=exported --rounds=3
+    python scripts/benchmark.py --modes=cluster --rounds=5
     python scripts/benchmark.py --from_json=measured.json --chart=speed.png
 
 The exit status is 0 after success, 2 if the flags do not allow a measurement, and 130 after an interrupt.
@@ -57,14 +64,16 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import chart, exported, kinds, options, record
+from benchmarking import chart, cluster, exported, kinds, options, record
 from benchmarking.contestants import CONTESTANTS, PROGRAM_CONTESTANTS, TENSORFLOW
 from benchmarking.shapes import DEVICES, DTYPES
 from benchmarking.worker import Subject, Worker, each
 from programs.names import has_contrib
 from stacked_lstm.commands import charts, command, output_files
 
-EXPORTED = "exported"  # The mode of finished runs. It cannot be combined with another mode.
+# These modes cannot be combined with another one.
+CLUSTER = "cluster"
+EXPORTED = "exported"
 
 
 def define_flags(values):
@@ -79,7 +88,7 @@ def define_flags(values):
     )
     modes = (
         "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others); "
-        "or exported, alone."
+        "or exported, or cluster, alone."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
     part = (
@@ -124,8 +133,8 @@ def main(values):
     if values.chart:
         charts.check_matplotlib("chart", values.chart)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if values.modes == [EXPORTED]:
-        measure_exported(values)
+    if values.modes in ([EXPORTED], [CLUSTER]):
+        measure_alone(values)
         return
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)
     kinds.of_rows(rows).tables.print_record(rows, machine)
@@ -133,14 +142,18 @@ def main(values):
         charts.save(values.chart, chart.draw_ratios(rows))
 
 
-def measure_exported(values):
-    """Measures exported files, and prints their table."""
-    for flag in ("chart", "from_json", "programs", "contestants"):
+def measure_alone(values):
+    """Measures exported files or clusters, and prints their tables."""
+    (mode,) = values.modes
+    for flag in ("chart", "from_json", "programs", "options", "contestants"):
         if values[flag].value:
-            raise ValueError(f"--{flag}: expected none with --modes={EXPORTED}, got {values[flag].value}")
+            raise ValueError(f"--{flag}: expected none with --modes={mode}, got {values[flag].value}")
     command.graph_mode()
     machine = record.describe_machine("CPU")
-    rows = exported.run(values.runs, values.seconds, values.rounds, machine)
+    if mode == CLUSTER:
+        rows = cluster.run(values.rounds, machine)
+    else:
+        rows = exported.run(values.runs, values.seconds, values.rounds, machine)
     if values.json:
         record.write(values.json, machine, rows)
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Mapping, Sequence
 
-from stacked_lstm import checks, directions, dropout_masks, options, regularization, tensor_checks, weights
+from stacked_lstm import checks, directions, dropout_masks, options, regularization, tensor_checks
+from stacked_lstm.bidirectional_variables import (
+    CLASS_NAME,
+    DEFAULT_NAME,
+    LAYERS,
+    STACKINGS,
+    STACKS,
+    BidirectionalVariables,
+)
 from stacked_lstm.compat import tf, without_autograph
-from stacked_lstm.directions import Directions, Level
-from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.directions import Directions, Level, LevelCall
+from stacked_lstm.engines import EngineUsed, mask_ops, padding
+from stacked_lstm.layer import Layer
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.stack import StackedLSTM
-from stacked_lstm.weights import Weights
 
-_CLASS = "BidirectionalLSTM"
-_DEFAULT_NAME = "bidirectional_lstm"
 _MERGES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "concat": lambda forward, backward: tf.concat([forward, backward], axis=-1),
     "sum": lambda forward, backward: forward + backward,
     "mul": lambda forward, backward: forward * backward,
     "average": lambda forward, backward: (forward + backward) / 2,
 }
-_LAYERS, _STACKS = _STACKINGS = ("layers", "stacks")
 
 
-class BidirectionalLSTM:
+class BidirectionalLSTM(BidirectionalVariables):
     """LSTM layers for TensorFlow 1 graphs that read each sequence forward and backward.
 
     Each direction is a `StackedLSTM`, whose docstring has the equations and options. The backward direction reads each
@@ -102,8 +108,8 @@ class BidirectionalLSTM:
         hidden_sizes: Sequence[int],
         *,
         merge: str | None = "concat",
-        stacking: str = _LAYERS,
-        name: str = _DEFAULT_NAME,
+        stacking: str = LAYERS,
+        name: str = DEFAULT_NAME,
         **arguments: Any,
     ) -> None:
         """Configures both directions. It creates no variables and no ops.
@@ -120,29 +126,29 @@ class BidirectionalLSTM:
           ValueError: an argument is out of its range. The message names the argument.
           TypeError: an argument has a name that `StackedLSTM` does not know.
         """
-        self.hidden_sizes = checks.widths(hidden_sizes, _CLASS, "hidden_sizes")
+        self.hidden_sizes = checks.widths(hidden_sizes, CLASS_NAME, "hidden_sizes")
         if merge is not None:
-            checks.known(_MERGES, merge, _CLASS, "merge", "or None")
-        checks.known(dict.fromkeys(_STACKINGS), stacking, _CLASS, "stacking")
-        self.merge, self.stacking, self.name = merge, stacking, checks.scope(name, _CLASS)
+            checks.known(_MERGES, merge, CLASS_NAME, "merge", "or None")
+        checks.known(dict.fromkeys(STACKINGS), stacking, CLASS_NAME, "stacking")
+        self.merge, self.stacking, self.name = merge, stacking, checks.scope(name, CLASS_NAME)
         self.engine_used: EngineUsed | None = None
-        self._input_size: int | None = None
-        self._output_dropout = options.rate(arguments.pop("output_dropout", 0.0), _CLASS, "output_dropout")
-        self._seed = options.seed(arguments.pop("seed", None), _CLASS)
+        self._output_dropout = options.rate(arguments.pop("output_dropout", 0.0), CLASS_NAME, "output_dropout")
+        self._seed = options.seed(arguments.pop("seed", None), CLASS_NAME)
         defaults = dict(LayerOptions._field_defaults, input_dropout=0.0)
         values = {option: arguments.pop(option, default) for option, default in defaults.items()}
-        self._options = options.per_layer(len(self.hidden_sizes), _CLASS, values)
+        self._options = options.per_layer(len(self.hidden_sizes), CLASS_NAME, values)
         self.state_sizes = options.sizes(self.hidden_sizes, self._options)
-        if stacking == _LAYERS and merge is None and self._options[-1].residual:
+        if stacking == LAYERS and merge is None and self._options[-1].residual:
             expected = "no `residual` connection around the last layer, whose outputs merge=None does not merge"
-            checks.fail(_CLASS, expected, checks.describe(values["residual"]))
+            checks.fail(CLASS_NAME, expected, checks.describe(values["residual"]))
         self._levels = self._make_levels(arguments)
         first = self._levels[0].stacks.forward
         self.dtype, self.compute_dtype = first.dtype, first.compute_dtype
+        self._engine = first._request.name
 
     def _make_levels(self, arguments: Mapping[str, Any]) -> list[Level]:
         """Returns a level per layer, or a single one with all layers of two stacks side by side."""
-        if self.stacking == _STACKS:
+        if self.stacking == STACKS:
             return [Level(self._make_stacks(None, self.hidden_sizes, self._options, arguments), None, 0.0, False)]
         levels = []
         for k, (size, layer) in enumerate(zip(self.hidden_sizes, self._options)):
@@ -160,142 +166,19 @@ class BidirectionalLSTM:
         for direction in Directions._fields:
             initializers = {
                 argument: directions.initializer(
-                    arguments[argument], argument, direction, number, len(self.hidden_sizes), _CLASS
+                    arguments[argument], argument, direction, number, len(self.hidden_sizes), CLASS_NAME
                 )
                 for argument in ("weight_initializer", "bias_initializer")
                 if argument in arguments
             }
             seed = dropout_masks.seed_at(f"{direction}/{number}", self._seed)
-            with directions.errors(_CLASS, number, direction):
+            with directions.errors(CLASS_NAME, number, direction):
                 stacks.append(
                     StackedLSTM(
                         sizes, name=f"{self.name}/{direction}", seed=seed, **dict(arguments, **initializers, **columns)
                     )
                 )
         return Directions(*stacks)
-
-    def __repr__(self) -> str:
-        head = f"{_CLASS}({self.hidden_sizes}, merge={self.merge!r}, stacking={self.stacking!r}"
-        if self._input_size is None:
-            return f"{head}, not built)"
-        return f"{head}, input_size={self._input_size}, {self.count_params():,} parameters)"
-
-    @property
-    def layers(self) -> Directions:
-        """`Directions` of lists with a `weights.LayerWeights` per layer: `lstm.layers.forward[0].Wf` is a variable.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("layers")
-        stacks = zip(*[level.stacks for level in self._levels])
-        return Directions(*[[layer for stack in direction for layer in stack.layers] for direction in stacks])
-
-    @property
-    def variables_by_layer(self) -> Directions:
-        """The variables as `Directions` of `weights.Weights(layers, initial_state)`.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("variables_by_layer")
-        stacks = zip(*[level.stacks for level in self._levels])
-        parts = [[stack.variables_by_layer for stack in direction] for direction in stacks]
-        return Directions(*[Weights(*[sum(lists, []) for lists in zip(*direction)]) for direction in parts])
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """List of all variables: those of the forward direction, then those of the backward direction.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("variables")
-        parts = [layers for direction in self.variables_by_layer for layers in direction]
-        return [variable for layers in parts for layer in layers for variable in layer.values()]
-
-    weights = trainable_variables = variables
-
-    def count_params(self) -> int:
-        """Returns the number of scalars in all variables.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("count_params")
-        return sum(variable.shape.num_elements() for variable in self.variables)
-
-    def get_weights(self, session: tf.Session) -> Directions:
-        """Reads the variables.
-
-        Args:
-          session: an open session of the graph, in which the variables are initialized.
-
-        Returns:
-          `Directions` of `weights.Weights(layers, initial_state)`, as `StackedLSTM.get_weights` returns them.
-
-        Raises:
-          ValueError: the variables have not been created yet.
-        """
-        self._require_built("get_weights")
-        return session.run(self.variables_by_layer)
-
-    def set_weights(self, session: tf.Session, forward: Any = None, backward: Any = None) -> None:
-        """Assigns values to the variables.
-
-        `lstm.set_weights(session, *other.get_weights(session))` copies the weights of another object in the same graph.
-
-        Args:
-          session: an open session of the graph. The graph may be finalized.
-          forward: a pair (layers, initial_state) of the form that `get_weights` returns, for the forward direction.
-            `([layer_1, layer_2], None)` leaves the initial state as it is. Default None: nothing changes.
-          backward: the same for the backward direction.
-
-        Raises:
-          ValueError: the variables have not been created yet, or names or shapes differ from those of the variables.
-            The message lists the differences, and no variable is changed.
-        """
-        self._require_built("set_weights")
-        function, pairs = f"{self.name}.set_weights", []
-        for direction, variables, values in zip(Directions._fields, self.variables_by_layer, (forward, backward)):
-            if values is None:
-                continue
-            if not isinstance(values, (list, tuple)) or len(values) != 2:
-                expected = f"`{direction}` to be None or a pair (layers, initial_state)"
-                checks.fail(function, expected, checks.describe(values))
-            for field, own, part in zip(Weights._fields, variables, values):
-                if part is not None:
-                    pairs += weights.match(own, part, function, f"{direction}.{field}")
-        weights.load(pairs, session)
-
-    def build(self, input_size: int) -> None:
-        """Creates the variables. This is optional: the first call of the object creates them, too.
-
-        Args:
-          input_size: int, I, the number of input features.
-
-        Raises:
-          ValueError: it was built for another number of input features, an initializer names a variable that does not
-            exist, or the graph already has a variable of such a name.
-          RuntimeError: eager mode is on.
-        """
-        tensor_checks.graph_mode(f"{_CLASS}.build")
-        if self._input_size is not None:
-            if input_size != self._input_size:
-                expected = f"inputs of width {self._input_size}, as in the first call"
-                checks.fail(self.name, expected, f"width {input_size}")
-            return
-        input_size = width = checks.size(input_size, f"{_CLASS}.build", "input_size")
-        times = 2 if self.merge in (None, "concat") else 1
-        if self.stacking == _LAYERS:
-            merged = [size._replace(h=times * size.h) for size in self.state_sizes]
-            options.check_residuals(input_size, merged, self._options, self.name)
-        if self.name == _DEFAULT_NAME:
-            weights.check_default_name(self.name, _CLASS)
-        for level, size in zip(self._levels, self.state_sizes):
-            level.build(width, _CLASS)
-            width = times * size.h
-        self._input_size = input_size
 
     autograph_info__: dict[str, Any] = {}  # TensorFlow 1.15 looks for it here, not at `__call__`.
 
@@ -307,7 +190,9 @@ class BidirectionalLSTM:
         initial_state: Any = None,
         time_major: bool = False,
         training: Any = None,
-    ) -> tuple[Any, Directions]:
+        return_steps: bool = False,
+        reset: Any = None,
+    ) -> tuple[Any, ...]:
         """Adds both directions to the default graph.
 
         Args:
@@ -321,13 +206,21 @@ class BidirectionalLSTM:
           time_major: bool, whether time is the first axis of inputs and outputs. Default False.
           training: bool, or scalar tensor of bools: whether dropout and zoneout are random. Default None, which is
             False.
+          return_steps: bool, whether the states and gates of all time steps are returned, too. Default False.
+          reset: bool tensor [B, T], or [T, B] if `time_major`: the time steps at which a new sequence starts, for
+            example because an input holds several sequences one after the other. The state that the constructor
+            configured then replaces the state of the forward direction before it reads this step, and the state of the
+            backward direction before it reads the step before. If it is "projected", it is computed from the input that
+            the direction reads next. Default None: nowhere.
 
         Returns:
           (outputs, state). `outputs` is [B, T, 2 P] with merge="concat", `Directions` of two tensors [B, T, P] with
           merge=None, and [B, T, P] with the others, where P is the width of the last layer in one direction. With
           `time_major`, time is the first axis. Outputs after the end of a sequence are zero. `state` is `Directions` of
           tuples with an `LSTMState(c, h)` per layer. That of the backward direction is the state after the first time
-          step of each sequence, which this direction reads last.
+          step of each sequence, which this direction reads last. With `return_steps=True`, (outputs, state, steps).
+          `steps` is `Directions` of tuples with a `state.LSTMSteps` per layer, as `StackedLSTM` returns them. Step t
+          belongs to input t in both directions.
 
         Raises:
           ValueError: an argument has the wrong shape, dtype or structure, or the engine does not support these layers.
@@ -338,32 +231,61 @@ class BidirectionalLSTM:
         tensor_checks.graph_mode(self.name)
         checks.flag(time_major, self.name, "time_major")
         training = regularization.training(training, self.name)
+        checks.flag(return_steps, self.name, "return_steps")
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
-        with tf.name_scope(self.name):
+        with tf.name_scope(self.name), mask_ops.drawn_for(self._engine, self._engine_layers):
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
+            resets = Directions(None, None)
+            if reset is not None:
+                flags = tensor_checks.flags(reset, steps, batch, time_major, self.name, "reset")
+                resets = directions.resets(flags, lengths)
             starts = self._starts(initial_state, batch)
-            draws = regularization.Draws(training, self._seed, steps.value, batch.value, self.dtype, self.name)
-            x = x if time_major else tf.transpose(x, [1, 0, 2])
-            finals = []
-            for k, (level, start) in enumerate(zip(self._levels, starts)):
-                below = x
-                drop = draws.dropout(level.dropout, "dropout" if k else "input_dropout", f"layer_{k + 1}/dropout")
-                pair, final = level.run(drop(below) if drop else below, lengths, start, training)
-                finals.append(final)
-                x = _MERGES[self.merge or "concat"](*pair)
-                if level.is_residual:
-                    x += padding.zero_past_end(below, lengths)
-            results = list(pair) if self.merge is None else [x]
-            for k, series in enumerate(results):
-                drop = draws.dropout(self._output_dropout, "output_dropout", f"output_{k}/dropout")
-                results[k] = drop(series) if drop else series
-            results = results if time_major else [tf.transpose(series, [1, 0, 2]) for series in results]
+            draws = regularization.Draws(
+                training, self._seed, steps.value, batch.value, self.dtype, self.name, self._engine
+            )
+            calls = [LevelCall(lengths, start, training, resets, return_steps) for start in starts]
+            outputs, per_level = self._run(x if time_major else tf.transpose(x, [1, 0, 2]), calls, draws)
+            if not time_major:
+                to_batch_major = functools.partial(tf.transpose, perm=[1, 0, 2])
+                outputs = tf.nest.map_structure(to_batch_major, outputs)
+                per_level[1:] = tf.nest.map_structure(to_batch_major, per_level[1:])
         engines_used = zip(*[stack.engine_used for level in self._levels for stack in level.stacks])
         self.engine_used = EngineUsed(*["; ".join(dict.fromkeys(texts)) for texts in engines_used])
-        states = Directions(*[sum(direction, ()) for direction in zip(*finals)])
-        return Directions(*results) if self.merge is None else results[0], states
+        return (outputs, *[Directions(*[sum(side, ()) for side in zip(*levels)]) for levels in per_level])
+
+    def _run(
+        self, x: tf.Tensor, calls: Sequence[LevelCall], draws: regularization.Draws
+    ) -> tuple[Any, list[list[Directions]]]:
+        """Runs the levels, and what stands between them.
+
+        Args:
+          x: [T, B, I].
+          calls: a `LevelCall` per level.
+          draws: `Draws` of the call.
+
+        Returns:
+          (outputs [T, B, N], or `Directions` of two; what `Level.run` returns after its outputs, per level).
+        """
+        results = []
+        for k, (level, call) in enumerate(zip(self._levels, calls)):
+            below = x
+            drop = draws.dropout(level.dropout, "dropout" if k else "input_dropout", f"layer_{k + 1}/dropout")
+            pair, *others = level.run(drop(below) if drop else below, call)
+            results.append(others)
+            x = _MERGES[self.merge or "concat"](*pair)
+            if level.is_residual:
+                x += padding.zero_past_end(below, call.lengths)
+        outputs = list(pair) if self.merge is None else [x]
+        for k, series in enumerate(outputs):
+            drop = draws.dropout(self._output_dropout, "output_dropout", f"output_{k}/dropout")
+            outputs[k] = drop(series) if drop else series
+        return Directions(*outputs) if self.merge is None else outputs[0], [list(part) for part in zip(*results)]
+
+    def _engine_layers(self) -> list[Layer]:
+        """The layers of both directions, as engines take them."""
+        return [layer.layer() for direction in self.layers for layer in direction]
 
     def _starts(self, initial_state: Any, batch: tensor_checks.Size) -> list[Directions]:
         """Returns the argument `initial_state` for each level, a list of (c, h) or None for each direction."""
@@ -379,13 +301,6 @@ class BidirectionalLSTM:
                 argument = f"initial_state.{direction}"
                 side = tensor_checks.states(side, widths, batch, self.dtype, self.name, argument)
             sides.append(side)
-        if self.stacking == _STACKS:
+        if self.stacking == STACKS:
             return [Directions(*sides)]
         return [Directions(*[None if side is None else [side[k]] for side in sides]) for k in range(len(self._levels))]
-
-    def _require_built(self, attribute: str) -> None:
-        if self._input_size is None:
-            raise ValueError(
-                f"{self.name}.{attribute}: the variables are made at the first call; "
-                "call the object or `build(input_size)` first"
-            )

@@ -21,6 +21,7 @@ __all__ = [
     "inside_another_loop",
     "inside_function_or_control_flow",
     "inside_nested_control_flow",
+    "record_on_tapes",
     "set_tensor_float_32",
     "tensor_float_32",
     "tf",
@@ -31,6 +32,10 @@ __all__ = [
 # TensorFlow has no public names for the classes of what a `tf.train.Saver` saves.
 _BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
 SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
+
+# TensorFlow has no public way to tell each `tf.GradientTape` the gradient of an op. Older versions have `tape_lib`.
+_CUSTOM_GRADIENT = vars(sys.modules[tf.custom_gradient.__module__])
+record_on_tapes = (_CUSTOM_GRADIENT.get("record") or _CUSTOM_GRADIENT["tape_lib"]).record_operation
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -28,6 +28,24 @@ class Directions(NamedTuple):
     backward: Any
 
 
+class LevelCall(NamedTuple):
+    """What one call of a `BidirectionalLSTM` gives to a level.
+
+    Fields:
+      lengths: int32 [B], or None if all sequences have T steps.
+      starts: `Directions` of lists with a pair (c, h) per layer, or of None.
+      training: bool, or bool scalar tensor.
+      resets: `Directions` of bools [T, B] in the order in which the direction reads, or of None.
+      return_steps: bool, whether the states and gates of all time steps are asked for.
+    """
+
+    lengths: tf.Tensor | None
+    starts: Directions
+    training: Any
+    resets: Directions
+    return_steps: bool
+
+
 class Level(NamedTuple):
     """Two stacks that read the same inputs.
 
@@ -55,15 +73,38 @@ class Level(NamedTuple):
         scope, layer, leaf = name.rsplit("/", 2)
         return getter(f"{scope}/{layer if self.number is None else f'layer_{self.number}'}/{leaf}", *args, **kwargs)
 
-    def run(self, x: tf.Tensor, lengths: tf.Tensor | None, states: Any, training: Any) -> tuple[Directions, Directions]:
-        """Returns the outputs [T, B, P] and the final states of both directions, for x [T, B, I]."""
-        series = Directions(x, padding.reverse(x, lengths, time_major=True))
+    def run(self, x: tf.Tensor, call: LevelCall) -> tuple[Directions, ...]:
+        """Returns the outputs [T, B, P], the final states and, if the call asks for them, the steps of both directions.
+
+        x is [T, B, I]. All series belong to the time of x.
+        """
+
+        def reverse(series: tf.Tensor) -> tf.Tensor:
+            return padding.reverse(series, call.lengths, time_major=True)
+
         results = [
-            stack(inputs, lengths, start, time_major=True, training=training)
-            for stack, inputs, start in zip(self.stacks, series, states)
+            stack(inputs, call.lengths, start, True, call.training, call.return_steps, reset)
+            for stack, inputs, start, reset in zip(self.stacks, (x, reverse(x)), call.starts, call.resets)
         ]
-        outputs, finals = zip(*results)
-        return Directions(outputs[0], padding.reverse(outputs[1], lengths, time_major=True)), Directions(*finals)
+        outputs, finals, *steps = [Directions(*sides) for sides in zip(*results)]
+        outputs, *steps = [
+            series._replace(backward=tf.nest.map_structure(reverse, series.backward)) for series in (outputs, *steps)
+        ]
+        return (outputs, finals, *steps)
+
+
+def resets(flags: tf.Tensor, lengths: tf.Tensor | None) -> Directions:
+    """Returns the resets of both directions, bools [T, B], each in the order in which the direction reads.
+
+    Args:
+      flags: bool [T, B], the steps at which sequences start. The backward direction starts again one step before.
+      lengths: int32 [B], or None if all sequences have T steps. What starts past the end is left out.
+    """
+    steps = tf.shape(flags)[0]
+    is_last = tf.equal(tf.range(1, steps + 1)[:, None], padding.lengths_or_all_steps(lengths, flags)[None])
+    ends = tf.concat([flags[1:], flags[:1]], axis=0) & ~is_last
+    ends.set_shape(flags.shape)
+    return Directions(flags, padding.reverse(ends, lengths, time_major=True))
 
 
 @contextlib.contextmanager

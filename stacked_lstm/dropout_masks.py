@@ -1,12 +1,15 @@
 """Dropout on all time steps of a layer at once, and the noise of zoneout.
 
-A mask has 0 for what is dropped, and 1 / keep_prob for what is kept.
+A mask has 0 for what is dropped, and 1 / keep_prob for what is kept. It is drawn by TensorFlow's ops, or inside of
+`drawn_by` by an op of the package. Both give the same bits for the same seeds.
 """
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import hashlib
-from typing import Any, NamedTuple, Union
+from typing import Any, Callable, Iterator, NamedTuple, Union
 
 from stacked_lstm import checks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
@@ -27,6 +30,55 @@ class TensorSeed(NamedTuple):
 Seed = Union[int, TensorSeed, None]
 
 
+class Mask(NamedTuple):
+    """A mask to draw. An entry is `value` or 0, by a number that is uniform on [0, 1).
+
+    Fields:
+      shape: the sizes of what is drawn, an int32 tensor or a list.
+      threshold: float32 or float64 scalar.
+      value: a scalar of the same dtype.
+      keep_below: bool, whether entries are `value` if their number is below `threshold`; otherwise they are if it is
+        not.
+      seed: int, `TensorSeed` or None.
+      ones: the number of rows of ones that stand before what is drawn, on the first axis.
+    """
+
+    shape: Any
+    threshold: tf.Tensor
+    value: tf.Tensor
+    keep_below: bool
+    seed: Seed
+    ones: int = 0
+
+
+Drawer = Callable[[Mask], tf.Tensor]
+
+# The argument of `drawn_by`.
+_choose_drawer: contextvars.ContextVar[Callable[[], Drawer | None]] = contextvars.ContextVar(
+    "choose_drawer", default=lambda: None
+)
+
+
+@contextlib.contextmanager
+def drawn_by(choose_drawer: Callable[[], Drawer | None]) -> Iterator[None]:
+    """A context in which other ops than TensorFlow's may draw masks.
+
+    Args:
+      choose_drawer: function that is called for each mask. It returns a function from a `Mask` to a tensor, or None for
+        TensorFlow's ops.
+    """
+    token = _choose_drawer.set(choose_drawer)
+    try:
+        yield
+    finally:
+        _choose_drawer.reset(token)
+
+
+def _drawer(dtype: tf.DType) -> Drawer | None:
+    """The function that draws masks of a dtype; None for TensorFlow's ops."""
+    return _choose_drawer.get()() if dtype in (tf.float32, tf.float64) else None
+
+
 def seed_at(place: str, seed: Seed) -> Seed:
     """Returns the seed of the op at a place, such as "state_1". It differs from place to place. None stays None."""
     if seed is None:
@@ -44,8 +96,12 @@ def _uniform(shape: tf.Tensor, seed: Seed, dtype: tf.DType) -> tf.Tensor:
     """Returns random numbers on [0, 1). With an int, they also depend on how often the session has drawn some."""
     if not isinstance(seed, TensorSeed):
         return tf.random_uniform(shape, seed=seed, dtype=dtype)
-    pair = tf.stack([tf.constant(_hash(seed.place), tf.int64), tf.cast(seed.value, tf.int64)])
-    return tf.random.stateless_uniform(shape, pair, dtype=dtype)
+    return tf.random.stateless_uniform(shape, seed_pair(seed), dtype=dtype)
+
+
+def seed_pair(seed: TensorSeed) -> tf.Tensor:
+    """Returns the int64 [2] that stateless ops take as their seed."""
+    return tf.stack([tf.constant(_hash(seed.place), tf.int64), tf.cast(seed.value, tf.int64)])
 
 
 def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: Seed) -> tf.Tensor:
@@ -65,17 +121,28 @@ def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: Seed) -> tf.Tenso
     return _multiply(series, draw(shape, keep_prob, seed, series.dtype))
 
 
-def draw(shape: tf.Tensor, keep_prob: Any, seed: Seed, dtype: tf.DType) -> tf.Tensor:
-    """Returns a mask of a shape; the arguments are those of `drop_in_each_step`.
+def draw(shape: tf.Tensor, keep_prob: Any, seed: Seed, dtype: tf.DType, ones: int = 0) -> tf.Tensor:
+    """Returns a mask of a shape, after `ones` rows of ones on its first axis; see `drop_in_each_step`.
 
     Raises:
       ValueError: `keep_prob` is the number 0, which TensorFlow's dropout refuses, too.
     """
     if not tf.is_tensor(keep_prob) and keep_prob <= 0:
         checks.fail("DropoutWrapper", "keep probabilities above 0", keep_prob)
-    keep_prob = _as_tensor(keep_prob, noise_dtype(dtype))
+    keep_prob, drawer = _as_tensor(keep_prob, noise_dtype(dtype)), _drawer(dtype)
+    if drawer:
+        return drawer(Mask(shape, 1 - keep_prob, 1 / keep_prob, False, seed, ones))
     noise = _uniform(shape, seed, noise_dtype(dtype))
-    return tf.cast(noise >= 1 - keep_prob, dtype) * tf.cast(1 / keep_prob, dtype)
+    mask = tf.cast(noise >= 1 - keep_prob, dtype) * tf.cast(1 / keep_prob, dtype)
+    return after_ones(mask, ones)
+
+
+def after_ones(mask: tf.Tensor, rows: int = 1) -> tf.Tensor:
+    """Returns a mask after rows of ones on its first axis."""
+    if rows == 0:
+        return mask
+    shape = tf.concat([[rows], tf.shape(mask)[1:]], axis=0)
+    return tf.concat([tf.ones(shape, mask.dtype), mask], axis=0)
 
 
 def noise_dtype(dtype: tf.DType) -> tf.DType:
@@ -102,8 +169,21 @@ def mask_for_all_steps(keep_prob: Any, noise: tf.Tensor) -> tf.Tensor:
 
 def zoneout(shape: tf.Tensor, rate: Any, seed: Seed, dtype: tf.DType) -> tf.Tensor:
     """Returns noise of a shape, 1 with the probability `rate`, a float or scalar tensor, and 0 otherwise."""
-    drawn = noise_dtype(dtype)
+    drawn, drawer = noise_dtype(dtype), _drawer(dtype)
+    if drawer:
+        return drawer(Mask(shape, _as_tensor(rate, drawn), tf.ones([], drawn), True, seed))
     return tf.cast(_uniform(shape, seed, drawn) < _as_tensor(rate, drawn), dtype)
+
+
+def zoneout_if(training: tf.Tensor, shape: tf.Tensor, rate: Any, seed: Seed, dtype: tf.DType) -> tf.Tensor:
+    """Returns the noise of `zoneout` if `training`, a bool scalar tensor, is true; otherwise `rate` in each entry."""
+    drawer = _drawer(dtype)
+    if drawer:
+        rate, one = _as_tensor(rate, dtype), tf.ones([], dtype)
+        # All numbers are below 1.
+        return drawer(Mask(shape, tf.where(training, rate, one), tf.where(training, one, rate), True, seed))
+    noise, is_training = zoneout(shape, rate, seed, dtype), tf.cast(training, dtype)
+    return is_training * noise + (1 - is_training) * (tf.cast(rate, dtype) if tf.is_tensor(rate) else rate)
 
 
 def _as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:

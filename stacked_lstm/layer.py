@@ -43,10 +43,11 @@ class Layer(NamedTuple):
         `engines.recurrent_dropout`. Engines take layers without it.
       h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only `graph`
         and `native` have them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) ->
-        masks [T, B, P]; entry t multiplies h after step t.
+        masks [T + 1, B, P]; entry t multiplies h before step t, and entry 0 has ones.
       c_masks: the same for c, [T, B, H].
       norm: None, or `equations.LayerNorm`; the layer then has no biases.
-      noise: None, or `equations.Noise`. Only `graph` and `native` have it.
+      noise: None, or `equations.Noise`. Only `graph` and `native` have it. Until `engines.recurrent_dropout` runs, the
+        masks of the candidate may be a function (int32 [3], the shape) -> masks [T, B, H].
       resets: None, or `equations.Resets`. Only `graph` and `native` have it.
     """
 

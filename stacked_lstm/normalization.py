@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_nested_control_flow, tf
+from stacked_lstm.custom_gradient import custom_gradient
 
 DEFAULT_EPSILON = 1e-12  # TensorFlow 1's.
 
@@ -51,7 +52,7 @@ class Norm(NamedTuple):
         if tf.get_default_graph().building_function or inside_nested_control_flow():
             return parts(value)[0] * self.gamma + self.beta
 
-        @tf.custom_gradient
+        @custom_gradient
         def normalize(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> Any:
             unit, inverse = parts(x)
 

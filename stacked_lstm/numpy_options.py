@@ -1,9 +1,9 @@
 """The step of `numpy_lstm` with everything that a layer may have besides the plain equations, forward and backward.
 
 Masks and noise are arguments, so a step is a function that central differences can check. A layer has peepholes, a
-projection or layer normalization if its mapping has their arrays. `LayerOptions` has the rest.
+projection or layer normalization if its mapping has their arrays. `numpy_layer_options` has the rest.
 
-Letters are those of `numpy_lstm`. P is the width of h. It is H, or the width of the projection. m, n, d are masks, and
+Letters are those of `numpy_step`. P is the width of h. It is H, or the width of the projection. m, n, d are masks, and
 q, r are the share of the old state that zoneout keeps. Terms in brackets are there only if the layer has them.
 
 Forward, step t:
@@ -32,12 +32,12 @@ Backward. dv is the gradient of v, and the equations are undone from the last on
 
     (5)  dv = (1 - r) * dh_t     dh_(t-1) = r * dh_t     du = (1 - q) * dc_t     dc_(t-1) = q * dc_t
     (4)  clip has the slope 1 within its bounds and at them, and 0 outside. The product of matrices has the gradients
-         dWp = (o * phi(u))^T dv and d(o * phi(u)) = dv Wp^T. The rest is (4) of `numpy_lstm`.
+         dWp = (o * phi(u))^T dv and d(o * phi(u)) = dv Wp^T. The rest is (4) of `numpy_step`.
          The peephole adds dz_o * p_o to du, and dp_o = the sum of dz_o * u over sequences and steps.
-    (3)  is (3) of `numpy_lstm`, after the slope of the clip.
-    (2)  dphi = n * dg. The rest is (2) of `numpy_lstm`.
+    (3)  is (3) of `numpy_step`, after the slope of the clip.
+    (2)  dphi = n * dg. The rest is (2) of `numpy_step`.
     (1)  The peepholes add dz_f * p_f + dz_i * p_i to dc_(t-1). Their gradients are sums of dz_k * c_(t-1). db_k is a
-         sum of dz_k. The product has the gradients of `numpy_lstm`, with m * h_(t-1) for h_(t-1); dh_(t-1) += m * its
+         sum of dz_k. The product has the gradients of `numpy_step`, with m * h_(t-1) for h_(t-1); dh_(t-1) += m * its
          gradient.
     N    With e = N(y), a = de and j = 1 / sqrt(variance + epsilon): y reaches e by itself, by the mean, and by the
          variance. The first gives j a, the second -j mean(a). The third gives -j e mean(a e), because
@@ -46,107 +46,16 @@ Backward. dv is the gradient of v, and the equations are undone from the last on
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
-from stacked_lstm import numpy_checks as checks
 from stacked_lstm.numpy_activations import ACTIVATIONS
+from stacked_lstm.numpy_layer_options import LayerOptions
+from stacked_lstm.numpy_step import GATES
 from stacked_lstm.state import LSTMState, LSTMSteps
 
-_GATES = "fioc"
 _EPSILON = {True: 1e-5, "tensorflow": 1e-12}
-
-
-class LayerOptions(NamedTuple):
-    """What a layer of `numpy_lstm.forward` has besides its arrays. T, B, I, H and P are as in `numpy_lstm.forward`.
-
-    A mask or share is a number or an array that broadcasts with the shape that is given here. An array with three axes
-    has an entry per step.
-
-    Args:
-      input_mask: [T, B, I], multiplies the input of the layer. Default 1.0.
-      recurrent_mask: [T, B, P], multiplies h in the product with the weights, also the initial h. Default 1.0.
-      candidate_mask: [T, B, H], multiplies the candidate g. Default 1.0.
-      zoneout_c: [T, B, H], the share of c before the step in c after the step. Default 0.0.
-      zoneout_h: [T, B, P], the same for h. Default 0.0.
-      layer_norm: True or "tensorflow", where the cell state is normalized, if the layer has `gain_cell`. Default True.
-      epsilon: float, added to the variance. Default None: 1e-5, and 1e-12 if `layer_norm` is "tensorflow".
-      cell_clip: float, the bound of the cell state. Default None: no bound.
-      projection_clip: float, the bound of the projected h. Default None: no bound.
-      residual: bool, whether the input is added to the output. Default False.
-
-    Example:
-      >>> from stacked_lstm import numpy_lstm
-      >>> layer = {"W" + k: np.ones([3 + 3, 3]) for k in "fioc"}  # H = 3, I = 3, without biases
-      >>> options = numpy_lstm.LayerOptions(cell_clip=0.5, residual=True)
-      >>> outputs, state, cache = numpy_lstm.forward([layer], np.ones([2, 1, 3]), options=[options])
-      >>> print(state[0].c, outputs[1].round(2))  # 1 + sigmoid(3) tanh(0.5) is about 1.45
-      [[0.5 0.5 0.5]] [[1.46 1.46 1.46]]
-    """
-
-    input_mask: Any = 1.0
-    recurrent_mask: Any = 1.0
-    candidate_mask: Any = 1.0
-    zoneout_c: Any = 0.0
-    zoneout_h: Any = 0.0
-    layer_norm: Any = True
-    epsilon: float | None = None
-    cell_clip: float | None = None
-    projection_clip: float | None = None
-    residual: bool = False
-
-    def at(self, t: int) -> LayerOptions:
-        """Returns the options of step t: of arrays with three axes, entry t."""
-        steps = {name: value[t] for name, value in self._asdict().items() if np.ndim(value) == 3}
-        return self._replace(**steps)
-
-    def change_the_step(self) -> bool:
-        """Returns whether a step with these options may differ from one without."""
-        plain = LayerOptions(input_mask=self.input_mask, residual=self.residual)
-        return any(np.ndim(value) or value != default for value, default in zip(self, plain))
-
-
-def checked(
-    values: Any, layers: Sequence[Mapping[str, np.ndarray]], x_shape: tuple[int, ...], function: str
-) -> list[LayerOptions]:
-    """Returns the argument `options` as a `LayerOptions` per layer, with float64 arrays.
-
-    Args:
-      values: the argument; None for no options.
-      layers: the layers, checked.
-      x_shape: (T, B, I).
-      function: the caller, for messages.
-
-    Raises:
-      ValueError: not one `LayerOptions` per layer, a mask that does not broadcast with its shape, an unknown
-        `layer_norm`, clips that are not positive, or a residual connection over unequal widths.
-    """
-    if values is None:
-        return [LayerOptions()] * len(layers)
-    is_list = isinstance(values, (list, tuple)) and all(isinstance(value, LayerOptions) for value in values)
-    expected = f"`options` to be a list of {len(layers)} LayerOptions, one per layer"
-    checks.require(is_list and len(values) == len(layers), function, expected, values)
-    result, axes, width = [], x_shape[:2], x_shape[2]
-    for k, (options, layer) in enumerate(zip(values, layers)):
-        argument, (hidden_size, output_size) = f"options[{k}]", checks.widths(layer)
-        widths = {"input_mask": width, "recurrent_mask": output_size, "candidate_mask": hidden_size}
-        widths.update(zoneout_c=hidden_size, zoneout_h=output_size)
-        for name, size in widths.items():
-            value = checks.broadcastable(getattr(options, name), axes + (size,), function, f"{argument}.{name}")
-            options = options._replace(**{name: value})
-        valid = options.layer_norm is True or options.layer_norm == "tensorflow"
-        checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
-        for name in ("cell_clip", "projection_clip"):
-            bound = getattr(options, name)
-            expected = f"`{argument}.{name}` to be None or a positive number"
-            checks.require(bound is None or bound > 0, function, expected, bound)
-        if options.residual:
-            expected = f"a layer as wide as its input for `{argument}.residual`"
-            checks.require(width == output_size, function, expected, f"input {width}, output {output_size}")
-        result.append(options)
-        width = output_size
-    return result
 
 
 class Norm(NamedTuple):
@@ -209,11 +118,11 @@ def step(
     """Computes one step of one layer, equations (1) to (5). Arguments are not checked.
 
     Args:
-      layer: mapping with the arrays of `numpy_lstm.step`, and any of pf, pi, po, [H] each; Wp [H, P]; gain_f, gain_i,
+      layer: mapping with the arrays of `numpy_step.step`, and any of pf, pi, po, [H] each; Wp [H, P]; gain_f, gain_i,
         gain_o, gain_c and gain_cell, and shift_cell, [H] each. With Wp, W_k are [P + I, H].
       x: float64 [B, I].
       state: pair (c [B, H], h [B, P]) before the step.
-      activation, recurrent_activation: as in `numpy_lstm.step`.
+      activation, recurrent_activation: as in `numpy_step.step`.
       options: the `LayerOptions` of this step.
 
     Returns:
@@ -223,7 +132,7 @@ def step(
     c, h = state
     hx = np.concatenate([options.recurrent_mask * h, x], axis=1)
     z, norms = {}, {}
-    for k in _GATES:
+    for k in GATES:
         z[k] = hx @ layer["W" + k]
         if "gain_" + k in layer:
             norms[k] = _norm(z[k], options)
@@ -304,7 +213,7 @@ def step_backward(d_state: Any, cache: OptionsCache) -> tuple[dict[str, np.ndarr
             gradients["p" + k] = np.sum(dz[k] * cell, axis=0)
     dc_before = dc_before + dz["f"] * layer.get("pf", 0.0) + dz["i"] * layer.get("pi", 0.0)
     d_hx: Any = 0.0
-    for k in _GATES:
+    for k in GATES:
         if "b" + k in layer:
             gradients["b" + k] = np.sum(dz[k], axis=0)
         dy = d_normalized(dz[k], k) if "gain_" + k in layer else dz[k]

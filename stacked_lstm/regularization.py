@@ -6,6 +6,7 @@ within steps is `equations.Noise`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from stacked_lstm import checks, dropout_masks, options, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.dropout_masks import Seed
+from stacked_lstm.engines import mask_ops
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Noise, Resets
 from stacked_lstm.layer import Layer
@@ -45,6 +47,7 @@ class Draws(NamedTuple):
       steps, batch: T and B, ints or scalar tensors.
       dtype: tf.DType of masks.
       function: the name of the stack, for messages when the graph runs.
+      engine: the name of the engine that the stack asks for, or "auto".
     """
 
     training: Any
@@ -53,6 +56,7 @@ class Draws(NamedTuple):
     batch: Any
     dtype: tf.DType
     function: str
+    engine: str
 
     def dropout(self, rate: Any, argument: str, place: str) -> Callable[[tf.Tensor], tf.Tensor] | None:
         """Returns the function that drops out of a series [T, B, N], with a mask per step; None if nothing is dropped.
@@ -68,38 +72,44 @@ class Draws(NamedTuple):
         seed = dropout_masks.seed_at(place, self.seed)
         return lambda series: dropout_masks.drop_in_each_step(series, keep_prob, seed)
 
-    def noise(self, layer: LayerOptions, hidden_size: int, output_size: int, scope: str) -> Noise | None:
+    def noise(self, layer: Layer, layer_options: LayerOptions, scope: str) -> Noise | None:
         """Returns the `Noise` of a layer; None if it has none. `scope` is a name that no other layer has."""
-        masks: dict[str, tf.Tensor] = {}
-        keep_prob = self._keep_prob(layer.recurrent_dropout, "recurrent_dropout")
-        if keep_prob is not None:
-            is_variational = layer.recurrent_dropout_kind == options.VARIATIONAL
-            shape = [self.batch, output_size] if is_variational else [self.steps, self.batch, hidden_size]
+        parts: dict[str, Callable[[], Any]] = {}
+        if self.training is not False and _is_some(layer_options.recurrent_dropout):
+            is_variational = layer_options.recurrent_dropout_kind == options.VARIATIONAL
+            shape = [self.batch, layer.output_size] if is_variational else [self.steps, self.batch, layer.hidden_size]
             seed = dropout_masks.seed_at(f"{scope}/recurrent_dropout", self.seed)
-            mask = dropout_masks.draw(tf.stack(shape), keep_prob, seed, self.dtype)
-            masks["recurrent" if is_variational else "candidate"] = mask
+            name = "recurrent" if is_variational else "candidate"
+            parts[name] = lambda: self._recurrent_mask(layer_options.recurrent_dropout, shape, seed)
         for field, rate, width in [
-            ("zoneout_c", layer.zoneout_c, hidden_size),
-            ("zoneout_h", layer.zoneout_h, output_size),
+            ("zoneout_c", layer_options.zoneout_c, layer.hidden_size),
+            ("zoneout_h", layer_options.zoneout_h, layer.output_size),
         ]:
-            if tf.is_tensor(rate) or rate:
-                seed = dropout_masks.seed_at(f"{scope}/{field}", self.seed)
-                masks[field] = self._share(self._checked(rate, field, options.UP_TO_ONE), width, seed)
-        return Noise(**masks) if masks else None
+            if _is_some(rate):
+                seed_of_field = dropout_masks.seed_at(f"{scope}/{field}", self.seed)
+                parts[field] = functools.partial(self._share, rate, field, width, seed_of_field)
+        if not parts:
+            return None
+        layer = layer._replace(noise=Noise(**dict.fromkeys(parts, 0.0)))  # What the engine is chosen for.
+        with mask_ops.drawn_for(self.engine, lambda: [layer]):
+            return Noise(**{name: draw() for name, draw in parts.items()})
 
-    def _share(self, rate: Any, width: int, seed: Seed) -> Any:
+    def _recurrent_mask(self, rate: Any, shape: list[Any], seed: Seed) -> tf.Tensor:
+        return dropout_masks.draw(tf.stack(shape), self._keep_prob(rate, "recurrent_dropout"), seed, self.dtype)
+
+    def _share(self, rate: Any, field: str, width: int, seed: Seed) -> Any:
         """The share of the old state that zoneout keeps: noise while training, and its expectation at other times."""
+        rate = self._checked(rate, field, options.UP_TO_ONE)
         if self.training is False:
             return tf.cast(rate, self.dtype) if tf.is_tensor(rate) else rate
-        noise = dropout_masks.zoneout(tf.stack([self.steps, self.batch, width]), rate, seed, self.dtype)
+        shape = tf.stack([self.steps, self.batch, width])
         if self.training is True:
-            return noise
-        is_training = tf.cast(self.training, self.dtype)
-        return is_training * noise + (1 - is_training) * (tf.cast(rate, self.dtype) if tf.is_tensor(rate) else rate)
+            return dropout_masks.zoneout(shape, rate, seed, self.dtype)
+        return dropout_masks.zoneout_if(self.training, shape, rate, seed, self.dtype)
 
     def _keep_prob(self, rate: Any, argument: str) -> Any:
         """The probability that an entry is kept; None if no entry is ever dropped."""
-        if self.training is False or not (tf.is_tensor(rate) or rate):
+        if self.training is False or not _is_some(rate):
             return None
         rate = self._checked(rate, argument, options.BELOW_ONE)
         return 1 - (rate if self.training is True else rate * tf.cast(self.training, self._noise_dtype))
@@ -116,6 +126,11 @@ class Draws(NamedTuple):
     @property
     def _noise_dtype(self) -> tf.DType:
         return dropout_masks.noise_dtype(self.dtype)
+
+
+def _is_some(rate: Any) -> bool:
+    """Whether a rate is a tensor, or a number other than 0."""
+    return tf.is_tensor(rate) or bool(rate)
 
 
 def segment(
@@ -149,8 +164,8 @@ def _part(
 ) -> Layer | Segment:
     """A layer, and what stands around it. A residual connection adds the input as it is before dropout."""
     layer = weights.layer().cast(draws.dtype)
-    noise = draws.noise(layer_options, layer.hidden_size, layer.output_size, scope)
-    layer = layer._replace(noise=noise, resets=resets)
+    layer = layer._replace(resets=resets)
+    layer = layer._replace(noise=draws.noise(layer, layer_options, scope))
     argument = "input_dropout" if scope == "layer_1" else "dropout"
     drop = draws.dropout(layer_options.dropout, argument, f"{scope}/dropout")
     if not drop and not layer_options.residual:

@@ -355,7 +355,8 @@ class StackedLSTM(StackVariables):
             batch = _Batch(x, lengths, steps, size, time_major)
             states = self._start(batch, initial_state)
             resets = self._resets(batch, reset)
-            draws = regularization.Draws(training, self._seed, steps.value, size.value, self.compute_dtype, self.name)
+            sizes, dtype, engine = (steps.value, size.value), self.compute_dtype, self._request.name
+            draws = regularization.Draws(training, self._seed, *sizes, dtype, self.name, engine)
             return self._run(batch, states, resets, draws, [] if return_steps else None)
 
     def _start(self, batch: _Batch, states: Sequence[tuple[Any, Any]] | None) -> list[Any]:

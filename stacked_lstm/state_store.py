@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from stacked_lstm import checks, tensor_checks
+from stacked_lstm.bidirectional import BidirectionalLSTM
 from stacked_lstm.compat import tf
 from stacked_lstm.stack import StackedLSTM
 from stacked_lstm.state import LSTMState
@@ -50,7 +51,8 @@ class StateStore:
         """Creates the variables.
 
         Args:
-          lstm: the `StackedLSTM`. It need not be built.
+          lstm: the `StackedLSTM`. It need not be built. A `BidirectionalLSTM` cannot continue a sequence in a later
+            run, because its backward direction starts at the end of the sequence.
           batch_size: int, B, the number of sequences.
           name: str, the scope of the variables `layer_l/c` and `layer_l/h`, within the scope of the stack's name.
             Default "state_store".
@@ -61,6 +63,10 @@ class StateStore:
           RuntimeError: eager mode is on.
         """
         tensor_checks.graph_mode(_CLASS)
+        if isinstance(lstm, BidirectionalLSTM):
+            expected = "`lstm` to read forward only, so that a later run can continue its sequences"
+            actual = "a BidirectionalLSTM, whose backward direction starts at the end of a sequence"
+            checks.fail(_CLASS, expected, actual)
         if not isinstance(lstm, StackedLSTM):
             checks.fail(_CLASS, "`lstm` to be a StackedLSTM", checks.describe(lstm))
         batch_size = checks.size(batch_size, _CLASS, "batch_size")

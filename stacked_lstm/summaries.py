@@ -19,7 +19,8 @@ def gates(
     at their maximum.
 
     Args:
-      steps: what `StackedLSTM` returns with `return_steps=True`, an `LSTMSteps` per layer.
+      steps: what `StackedLSTM` returns with `return_steps=True`, an `LSTMSteps` per layer; or those of a
+        direction of a `BidirectionalLSTM`.
       sequence_length: int vector [B], the argument of the stack. Histograms then leave out what comes after the end of
         a sequence, where all values are zero. Default None: all sequences have T time steps.
       time_major: bool, the argument of the stack. Default False.

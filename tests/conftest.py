@@ -51,7 +51,7 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def graph():
     """Every test has its own default graph, with a fixed seed."""
-    with memory.custom_gradients_forgotten(), tf.Graph().as_default() as new_graph:
+    with tf.Graph().as_default() as new_graph:
         tf.set_random_seed(7)
         yield new_graph
 

@@ -56,6 +56,10 @@ def _engine(name: str) -> Contestant:
     return Contestant("tensorflow", "benchmarking.graphs:engine_step", (name,), devices=only or DEVICES)
 
 
+def _predictor(weights_dtype: str | None) -> Contestant:
+    return Contestant("numpy", "benchmarking.predictor:step", (weights_dtype,), ("inference",), ("CPU",))
+
+
 def _peer(peer: peers.Peer) -> Contestant:
     places = {"modes": peer.modes or MODES, "devices": peer.devices or DEVICES}
     if peer.step:
@@ -70,7 +74,9 @@ CONTESTANTS = dict(
     + [
         ("graph_xla", Contestant("tensorflow", "benchmarking.graphs:xla_step", ("graph",))),
         ("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step")),
-        ("predictor", Contestant("numpy", "benchmarking.predictor:step", modes=("inference",), devices=("CPU",))),
+        ("predictor", _predictor(None)),
+        ("predictor_bfloat16", _predictor("bfloat16")),
+        ("predictor_int8", _predictor("int8")),
     ]
     + [(name, _peer(peer)) for name, peer in PEERS.items()]
     + [

@@ -13,8 +13,12 @@ from stacked_lstm import runtime
 
 
 @fastest_setting(None, 1)
-def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None) -> Callable[[], Any]:
-    """Inference from the host's memory."""
+def step(
+    weights_dtype: str | None, shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None
+) -> Callable[[], Any]:
+    """Inference from the host's memory, with weights of the input's dtype if `weights_dtype` is None."""
     del mode, device
-    predictor = runtime.Predictor(random_layers(shape), dtype=x.dtype.name, threads=threads)
+    predictor = runtime.Predictor(
+        random_layers(shape), dtype=x.dtype.name, weights_dtype=weights_dtype, threads=threads
+    )
     return lambda: predictor(x, time_major=True)

@@ -9,6 +9,7 @@ from shared import layer_options
 from shared.options import format_value
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, compat, initializers
 from stacked_lstm.compat import tf
+from stacked_lstm.custom_gradient import custom_gradient
 
 
 class Network(NamedTuple):
@@ -165,7 +166,7 @@ def lookup(table: Any, ids: tf.Tensor, once: bool = False) -> tf.Tensor:
         return tf.nn.embedding_lookup(table, ids, partition_strategy="div")
     distinct, places = tf.unique(tf.reshape(ids, [-1]))
 
-    @tf.custom_gradient
+    @custom_gradient
     def spread(rows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def gradient(dy: tf.Tensor) -> tf.Tensor:
             flat = tf.reshape(dy, [-1, dy.shape.as_list()[-1]])

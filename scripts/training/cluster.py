@@ -60,7 +60,7 @@ class Cluster(NamedTuple):
         addresses = hosts["ps"] + hosts["worker"]
         for address in addresses:
             if addresses.count(address) > 1:
-                raise ValueError(f"--worker_hosts: expected an address for each process, got {address} twice")
+                raise ValueError(f"--worker_hosts: expected another address for each process, got {address} twice")
         job, index = settings["job_name"], settings["task_index"]
         count = 1 if job == "evaluator" else len(hosts[job])
         if index >= count:
@@ -120,7 +120,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     if job not in (*JOBS, "chief", "master"):
         raise ValueError(f"{VARIABLE}: expected a task of type {', '.join(JOBS)} or chief, got {job}")
     if index < 0 or (index > 0 and job in ("chief", "master")):  # It would become the number of another worker.
-        raise ValueError(f"{VARIABLE}: expected a task with an index from 0, 0 for a chief, got {job} {index}")
+        raise ValueError(f"{VARIABLE}: expected a task with an index of 0 or more (0 for a chief), got {job} {index}")
     if job == "worker":
         index += len(chiefs)
     elif job in ("chief", "master"):

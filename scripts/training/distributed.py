@@ -19,8 +19,9 @@ ENGINE_VARIABLE = "STACKED_LSTM_ENGINE"
 def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
     """Checks the flags; raises ValueError as `Cluster.read`."""
     Cluster.read(settings)
-    if settings.get("ablate_initial_state"):
-        raise ValueError("--ablate_initial_state: expected none with --job_name, got both")
+    for name in ("ablate_initial_state", "ablate_dropout"):
+        if settings.get(name):
+            raise ValueError(f"--{name}: expected none with --job_name, got {settings[name]}")
 
 
 def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
@@ -43,13 +44,18 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
     server = servers.start(cluster)
     watch = Watch(f"{cluster.job} {cluster.index}", cluster.peers())
     with watch, local_engine(settings):
-        device = tf.train.replica_device_setter(
-            worker_device=f"/job:worker/task:{cluster.index}", cluster=tf.train.ClusterSpec(cluster.hosts())
-        )
+        device = placement(cluster)
         if cluster.is_chief:
             make_trainer = functools.partial(chief.ChiefTrainer, cluster, server.target, watch, settings)
             return experiment.run(settings, make_trainer, device).final
         return worker.train(settings, cluster, server.target, watch, device)
+
+
+def placement(cluster: Cluster) -> Any:
+    """The devices of a worker's graph, for `tf.device`: variables on the parameter servers, other ops on the worker."""
+    return tf.train.replica_device_setter(
+        worker_device=f"/job:worker/task:{cluster.index}", cluster=tf.train.ClusterSpec(cluster.hosts())
+    )
 
 
 @contextlib.contextmanager

@@ -174,7 +174,7 @@ def fit(trainer, task, past, settings):
 
         for epoch in range(len(past.rows) + 1, settings["epochs"] + 1):
             if past.epochs_since_best() >= settings.get("patience", float("inf")):
-                bar.write(f"no better validation loss since epoch {past.best()['epoch']}: stopped")
+                bar.write(f"stopped: no lower validation loss since epoch {past.best()['epoch']}")
                 break
             bar.set_description(f"epoch {epoch}")
             row = {"epoch": epoch, "seconds": trainer.train_epoch(on_batch), "global_step": trainer.step}

@@ -19,7 +19,7 @@ _VARIABLES = ("Variable", "VariableV2", "VarHandleOp")
 
 def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
     """Raises ValueError for a flag that does not go with --replicas."""
-    for name in ("job_name", "peer", "ablate_initial_state"):
+    for name in ("job_name", "peer", "ablate_initial_state", "ablate_dropout"):
         if settings.get(name):
             raise ValueError(f"--{name}: expected none with --replicas, got {settings[name]}")
 

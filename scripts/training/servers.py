@@ -85,8 +85,8 @@ def serve(cluster: Cluster) -> None:
     Raises:
       ValueError: see `start`.
     """
-    server = start(cluster)
-    print(f"ps {cluster.index}: {cluster.address}, until {len(cluster.worker_hosts)} workers have ended", flush=True)
+    server, workers = start(cluster), len(cluster.worker_hosts)
+    print(f"ps {cluster.index}: serves at {cluster.address} until {workers} workers have ended", flush=True)
     since = None
     with tf.Graph().as_default(), tf.Session(server.target, config=session_config(cluster)) as session:
         sizes = [_queue(job, cluster.index).size() for job in ("worker", "chief")]
@@ -94,10 +94,13 @@ def serve(cluster: Cluster) -> None:
             ended, chief_ended = session.run(sizes)
             if chief_ended and since is None:
                 since = time.monotonic()
-            if chief_ended and ended >= len(cluster.worker_hosts):
+            if chief_ended and ended >= workers:
                 time.sleep(POLL_SECONDS)  # For the workers to close their sessions.
                 return
             if since is not None and time.monotonic() - since > STRAGGLER_SECONDS:
-                print(f"ps {cluster.index}: ends; {len(cluster.worker_hosts) - ended} workers did not end", flush=True)
+                print(
+                    f"ps {cluster.index}: ends, although {workers - ended} of {workers} workers have not ended",
+                    flush=True,
+                )
                 return
             time.sleep(POLL_SECONDS)

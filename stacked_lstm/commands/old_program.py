@@ -9,13 +9,13 @@ The imports of the program decide what a name means, scope by scope. A name move
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import libcst
 from libcst import matchers, metadata
-from libcst.helpers import parse_template_statement
 
 from stacked_lstm.commands import old_names
+from stacked_lstm.commands.python_syntax import NO_COMMA, dotted_name, import_alias, insert_after_imports, name_node
 
 # Module of this package -> its name in a moved program. Old programs do not use these names themselves.
 ALIASES = {
@@ -55,7 +55,7 @@ def move(source: bytes) -> bytes:
     """
     module, moved, mover = _visit(source)
     if not moved.deep_equals(module):
-        moved = moved.with_changes(body=_insert(moved.body, mover.header()))
+        moved = moved.with_changes(body=insert_after_imports(moved.body, mover.header()))
     return moved.bytes
 
 
@@ -161,13 +161,13 @@ class _Mover(libcst.CSTTransformer):
         return updated_node
 
     def _move_import_from(self, node: libcst.ImportFrom) -> list[libcst.BaseSmallStatement]:
-        module = _text(node.module) if node.module and not node.relative else ""
+        module = dotted_name(node.module) if node.module and not node.relative else ""
         if not _is_in(module, "tensorflow"):
             return [node]
         if isinstance(node.names, libcst.ImportStar):
             new = old_names.new_module(module)
             self._remark(node, module)
-            return [node.with_changes(module=_name(new))] if new else [node]
+            return [node.with_changes(module=name_node(new))] if new else [node]
         kept: list[libcst.ImportAlias] = []
         moved: dict[str, list[libcst.ImportAlias]] = {}  # Module -> what is imported from it.
         for alias in node.names:
@@ -175,19 +175,19 @@ class _Mover(libcst.CSTTransformer):
             new, home = old_names.new_module(name), old_names.home(name)
             if new:
                 package, last = old_names.split(new)
-                moved.setdefault(package, []).append(_alias(last, alias.evaluated_alias or alias.evaluated_name))
+                moved.setdefault(package, []).append(import_alias(last, alias.evaluated_alias or alias.evaluated_name))
             elif home:
-                moved.setdefault(home, []).append(alias.with_changes(comma=_NO_COMMA))
+                moved.setdefault(home, []).append(alias.with_changes(comma=NO_COMMA))
             else:
                 if self._is_needless(node, name, alias.evaluated_alias or alias.evaluated_name):
                     continue
-                kept.append(alias.with_changes(comma=_NO_COMMA))
+                kept.append(alias.with_changes(comma=NO_COMMA))
                 self._remark(node, name)
         if not moved and len(kept) == len(node.names):
             return [node]
         if not kept and len(moved) == 1 and old_names.new_module(module):
-            return [node.with_changes(module=_name(*moved))]  # Comments between the names stay.
-        new_imports = [libcst.ImportFrom(_name(new), aliases) for new, aliases in moved.items()]
+            return [node.with_changes(module=name_node(*moved))]  # Comments between the names stay.
+        new_imports = [libcst.ImportFrom(name_node(new), aliases) for new, aliases in moved.items()]
         return [node.with_changes(names=kept), *new_imports] if kept else list(new_imports)
 
     def _move_import(self, node: libcst.Import) -> list[libcst.BaseSmallStatement]:
@@ -199,20 +199,20 @@ class _Mover(libcst.CSTTransformer):
             if name in ("tensorflow", "tensorflow.compat.v1"):
                 if isinstance(self.get_metadata(metadata.ScopeProvider, node), metadata.GlobalScope):
                     self._tensorflow = self._tensorflow or bound or name
-                alias = alias if "." in name else _alias("tensorflow.compat.v1", bound or "tensorflow")
+                alias = alias if "." in name else import_alias("tensorflow.compat.v1", bound or "tensorflow")
             if new:
                 package, last = old_names.split(new)
-                statements.append(libcst.ImportFrom(_name(package), [_alias(last, bound or "")]))
+                statements.append(libcst.ImportFrom(name_node(package), [import_alias(last, bound or "")]))
             elif not (bound and self._is_needless(node, name, bound)):
                 self._remark(node, name, "import it under a name, with `as`" if old_names.new_module(name) else None)
-                kept.append(alias.with_changes(comma=_NO_COMMA))
+                kept.append(alias.with_changes(comma=NO_COMMA))
         return ([node.with_changes(names=kept)] if kept else []) + statements
 
     def _is_needless_name(self, node: libcst.CSTNode) -> bool:
         """Returns whether a statement such as `contrib = tf.contrib` is needless; see `_is_needless`."""
         if not isinstance(node, libcst.Assign) or len(node.targets) > 1:
             return False
-        bound = _text(node.targets[0].target)
+        bound = dotted_name(node.targets[0].target)
         return "." not in bound and self._is_needless(node, self._complete(node.value)[1], bound)
 
     def _is_needless(self, node: libcst.CSTNode, name: str, bound: str) -> bool:
@@ -247,7 +247,7 @@ class _Mover(libcst.CSTTransformer):
           node: the dotted name.
           seen: assignments that depend on it.
         """
-        dotted = _text(node)
+        dotted = dotted_name(node)
         scope = self.get_metadata(metadata.ScopeProvider, node, None)
         if not dotted or not scope:
             return "", ""
@@ -270,50 +270,5 @@ class _Mover(libcst.CSTTransformer):
         return ""
 
 
-def _text(node: libcst.CSTNode) -> str:
-    """Returns a dotted name as text; nothing for another expression."""
-    if isinstance(node, libcst.Attribute):
-        value = _text(node.value)
-        return value and f"{value}.{node.attr.value}"
-    return node.value if isinstance(node, libcst.Name) else ""
-
-
 def _is_in(name: str, package: str) -> bool:
     return f"{name}.".startswith(f"{package}.")
-
-
-_NO_COMMA = libcst.MaybeSentinel.DEFAULT
-
-
-def _name(name: str) -> Any:
-    """Returns the node of a dotted name."""
-    return libcst.parse_expression(name)
-
-
-def _alias(name: str, bound: str) -> libcst.ImportAlias:
-    asname = None if bound == name else libcst.AsName(libcst.Name(bound))
-    return libcst.ImportAlias(_name(name), asname)
-
-
-def _insert(body: Sequence[Any], statements: Sequence[str]) -> list[Any]:
-    """Puts statements after the imports at the beginning of a module, and after the import of TensorFlow."""
-    position = 0
-    for k, statement in enumerate(body):
-        small = statement.body[0] if isinstance(statement, libcst.SimpleStatementLine) else None
-        is_docstring = k == 0 and isinstance(small, libcst.Expr) and isinstance(small.value, libcst.SimpleString)
-        is_import = isinstance(small, (libcst.Import, libcst.ImportFrom))
-        if (position == k and (is_docstring or is_import)) or _imports_tensorflow(statement):
-            position = k + 1
-    new = [parse_template_statement(statement) for statement in statements]
-    if new and not statements[-1].startswith(("from", "import")):
-        new[-1] = new[-1].with_changes(leading_lines=[libcst.EmptyLine(indent=False)])
-    return [*body[:position], *new, *body[position:]]
-
-
-def _imports_tensorflow(statement: Any) -> bool:
-    """Returns whether a statement of a module, such as a `try`, binds TensorFlow in the module."""
-    if isinstance(statement, (libcst.FunctionDef, libcst.ClassDef)):
-        return False
-    aliases: Any = matchers.findall(statement, matchers.ImportAlias())
-    names = [alias.evaluated_name for alias in aliases]
-    return any(name in ("tensorflow", "tensorflow.compat.v1") for name in names)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import calls, cudnn, graph, native, recurrent_dropout, segments
+from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, recurrent_dropout, segments
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
@@ -207,7 +207,8 @@ def run(
         calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals))
         return h, finals
 
-    outputs, finals = segments.run(segment, x, states, lengths, run_layers)
+    with mask_ops.drawn_for(request.name, lambda: segments.layers(segment), segments.devices(segment)):
+        outputs, finals = segments.run(segment, x, states, lengths, run_layers)
     for final, (c, h) in zip(finals, states):
         final.c.set_shape([axes[1], c.shape[1]])
         final.h.set_shape([axes[1], h.shape[1]])

@@ -91,13 +91,12 @@ def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
     return None
 
 
-def norm_alone(layers: Sequence[Layer], place: Place) -> str | None:
-    """Layers with layer normalization have no other option, such as peepholes, a projection or a clip."""
+def norm_without_extras(layers: Sequence[Layer], place: Place) -> str | None:
+    """Layers with layer normalization have no peepholes, projection or clip, and one epsilon."""
     normalized = [layer for layer in layers if layer.norm]
     if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
         return "the norms of a layer have different epsilons"
-    others = (without_noise, no_mask_on_states, no_extras_except())
-    problem = next(filter(None, (condition(normalized, place) for condition in others)), None)
+    problem = no_extras_except()(normalized, place)
     return f"{problem} for a layer with layer normalization" if problem else None
 
 

@@ -11,8 +11,9 @@ import functools
 from typing import Any, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.engines import loops, padding, recurrence
+from stacked_lstm.engines import padding, recurrence
 from stacked_lstm.engines.engine import Engine
+from stacked_lstm.engines.group_layer import GroupLayer
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -84,8 +85,8 @@ def _trim_masks(layer: Layer, lengths: tf.Tensor) -> Layer:
     return layer._replace(**{name: padding.trim(m, lengths) for name, m in masks.items() if m is not None})
 
 
-def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loops.GroupLayer]]:
-    """Returns the inputs of a group's loop, or their product, and the `loops.GroupLayer`s."""
+def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[GroupLayer]]:
+    """Returns the inputs of a group's loop, or their product, and the `GroupLayer`s."""
     group = []
     for k, layer in enumerate(layers):
         kernel, inputs, bias = layer.fused()
@@ -95,7 +96,7 @@ def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[loo
         else:
             kernel = tf.concat([kernel, inputs] + ([] if bias is None else [bias[None]]), axis=0)
         group.append(
-            loops.GroupLayer(
+            GroupLayer(
                 kernel,
                 has_input_product=has_input_product,
                 has_bias=bias is not None and not has_input_product,

@@ -1,4 +1,4 @@
-"""The series of a loop over time: how a step reads its entry and writes it, and which sequences the step changes."""
+"""A loop over time and its series: how a step reads its entry and writes it, and which sequences the step changes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,32 @@ from typing import Any, Callable
 from stacked_lstm import equations
 from stacked_lstm.compat import tf
 from stacked_lstm.state import LSTMState
+
+# How many steps may be in flight at once; dynamic_rnn's default.
+_PARALLEL_ITERATIONS = 32
+
+
+def loop_over_steps(
+    body: Callable,
+    start: Any,
+    condition: Callable,
+    variables: Any,
+    step: int = 1,
+    maximum: int | tf.Tensor | None = None,
+) -> Any:
+    """Runs a `tf.while_loop` over a step counter; returns the final `variables`.
+
+    TensorFlow can differentiate the loop if it has a `maximum` of steps. For XLA that must be an int, not a tensor.
+    """
+    _, variables = tf.while_loop(
+        lambda t, _: condition(t),
+        lambda t, loop_variables: (t + step, body(t, loop_variables)),
+        (start, variables),
+        parallel_iterations=_PARALLEL_ITERATIONS,
+        back_prop=maximum is not None,
+        maximum_iterations=maximum if isinstance(maximum, int) else None,
+    )
+    return variables
 
 
 def step_count(series: tf.Tensor) -> int | tf.Tensor:

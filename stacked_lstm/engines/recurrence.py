@@ -4,7 +4,7 @@ First derivatives: `loops.backward` collects the gradients of z of all steps. Ea
 over T x B rows.
 
 Second derivatives: the backward pass has a gradient of its own. It computes J' u, where J is the Jacobian of the
-forward pass and u the incoming gradient. Its scalar product with a direction v is <u, J v>. J v is `loops.tangent`, an
+forward pass and u the incoming gradient. Its scalar product with a direction v is <u, J v>. J v is `tangent_loop`, an
 ordinary loop that TensorFlow differentiates correctly under both control flows. A third derivative would differentiate
 a gradient loop again, which TensorFlow refuses under control flow v1.
 """
@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.engines import loop_series, loops, padding
+from stacked_lstm.custom_gradient import custom_gradient
+from stacked_lstm.engines import loop_series, loops, padding, tangent_loop
+from stacked_lstm.engines.group_layer import GroupLayer
 from stacked_lstm.equations import StepGradient
 from stacked_lstm.state import LSTMState
 
@@ -36,7 +38,7 @@ class _Results(NamedTuple):
 
 def run(
     inputs: tf.Tensor,
-    layers: Sequence[loops.GroupLayer],
+    layers: Sequence[GroupLayer],
     states: Sequence[LSTMState],
     lengths: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
@@ -44,7 +46,7 @@ def run(
 
     Args:
       inputs: [T, B, I], the inputs of the first layer, or its input product [T, B, 4H_1], bias included.
-      layers: list of `loops.GroupLayer`.
+      layers: list of `GroupLayer`.
       states: list of `LSTMState`, c [B, H_l] and h [B, P_l].
       lengths: int32 [B], or None if all sequences have T steps.
 
@@ -58,7 +60,7 @@ def run(
         arguments = tf.nest.map_structure(_differentiable_once, arguments)
         return _without_extra_step(group.results(*group.forward(arguments, back_prop=True)), arguments)
 
-    @tf.custom_gradient
+    @custom_gradient
     def forward(*flat: tf.Tensor) -> Any:
         states, tapes = group.forward(group.pack(flat))
         results = group.results(states, tapes)
@@ -76,7 +78,7 @@ def _differentiable_backward(
 ) -> list[tf.Tensor]:
     """Gradients of all tensors in `flat`, which have a gradient themselves; see the docstring of the module."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def backward(*flat_and_d_results: tf.Tensor) -> Any:
         arguments = group.pack(flat_and_d_results[: len(flat)])
         d_results = tf.nest.pack_sequence_as(group.results_structure, flat_and_d_results[len(flat) :])
@@ -101,7 +103,7 @@ def _differentiable_backward(
     return backward(*flat, *[tf.convert_to_tensor(d) for d in d_results])
 
 
-def _needs_tensorflow_gradient(layers: Sequence[loops.GroupLayer]) -> bool:
+def _needs_tensorflow_gradient(layers: Sequence[GroupLayer]) -> bool:
     """Whether TensorFlow has to differentiate the loop itself, which is slower.
 
     An activation that is a callable may do more than elementwise operations, or own variables. Only TensorFlow knows
@@ -132,7 +134,7 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
     if tf.control_flow_v2_enabled() or tf.get_default_graph().building_function:
         return tensor
 
-    @tf.custom_gradient
+    @custom_gradient
     def identity_with_gradient(d: tf.Tensor) -> Any:
         def refuse(*_: tf.Tensor) -> Any:
             raise ValueError(
@@ -144,9 +146,9 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
 
         return tf.identity(d), refuse
 
-    @tf.custom_gradient
+    @custom_gradient
     def identity(x: tf.Tensor) -> Any:
-        return tf.identity(x), lambda d: identity_with_gradient(d)  # custom_gradient inspects its signature.
+        return tf.identity(x), identity_with_gradient
 
     return identity(tensor)
 
@@ -154,7 +156,7 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
 class _Group:
     """A group of layers with fixed activations and sequence lengths, and the passes over it."""
 
-    def __init__(self, layers: Sequence[loops.GroupLayer], arguments: _Arguments, lengths: tf.Tensor | None) -> None:
+    def __init__(self, layers: Sequence[GroupLayer], arguments: _Arguments, lengths: tf.Tensor | None) -> None:
         self._layers = layers
         self._lengths = lengths
         self._structure = arguments
@@ -163,7 +165,7 @@ class _Group:
     def pack(self, flat: Sequence[tf.Tensor]) -> _Arguments:
         return tf.nest.pack_sequence_as(self._structure, flat)
 
-    def _layers_with(self, arguments: _Arguments) -> list[loops.GroupLayer]:
+    def _layers_with(self, arguments: _Arguments) -> list[GroupLayer]:
         """The layers, with the weights of other arguments."""
         return [_replace_weights(layer, weights) for layer, weights in zip(self._layers, arguments.weights)]
 
@@ -189,7 +191,7 @@ class _Group:
 
     def tangent(self, arguments: _Arguments, directions: _Arguments) -> _Results:
         """The directional derivatives of the results."""
-        states, arrays = loops.tangent(
+        states, arrays = tangent_loop.tangent(
             arguments.inputs,
             self._layers_with(arguments),
             arguments.states,
@@ -210,7 +212,7 @@ class _Group:
             h = tape.h.stack()
             rows = h[:-1] if layer.h_masks is None else h[:-1] * layer.h_masks
             if not layer.has_input_product:
-                rows = loops.kernel_inputs(layer, rows, inputs, tf.ones_like(rows[:, :, :1]))
+                rows = layer.kernel_inputs(rows, inputs, tf.ones_like(rows[:, :, :1]))
             d_kernel = self._d_matrix(rows, gradient.z)
             d_weights.append([d_kernel] + self._d_extras(layer, tape, gradient))
             inputs = h[1:]
@@ -221,7 +223,7 @@ class _Group:
         product, [T, B, M]."""
         return tf.matmul(_rows(padding.zero_past_end(factors, self._lengths)), _rows(d_product), transpose_a=True)
 
-    def _d_extras(self, layer: loops.GroupLayer, tape: loops.Tape, gradient: StepGradient) -> list[list[tf.Tensor]]:
+    def _d_extras(self, layer: GroupLayer, tape: loops.Tape, gradient: StepGradient) -> list[list[tf.Tensor]]:
         """The gradients of peepholes, projection and masks, as `_weights` lists them."""
         d_peepholes, d_projection, d_masks = [], [], []
         if layer.extras.peepholes:
@@ -240,21 +242,21 @@ class _Group:
         return [d_peepholes, d_projection, d_masks]
 
 
-def _weights(layer: loops.GroupLayer) -> list:
+def _weights(layer: GroupLayer) -> list:
     """The tensors of a layer that have gradients: [kernel, peepholes, projection, masks on h]. The last three are
     lists, which are empty if the layer does not have them."""
     lists = [[] if tensor is None else [tensor] for tensor in (layer.extras.projection, layer.h_masks)]
     return [layer.kernel, list(layer.extras.peepholes or []), *lists]
 
 
-def _replace_weights(layer: loops.GroupLayer, weights: list) -> loops.GroupLayer:
+def _replace_weights(layer: GroupLayer, weights: list) -> GroupLayer:
     """`layer` with other tensors, which are listed as `_weights` lists them."""
     kernel, peepholes, projection, h_masks = weights
     extras = layer.extras._replace(peepholes=peepholes or None, projection=projection[0] if projection else None)
     return layer._replace(kernel=kernel, extras=extras, h_masks=h_masks[0] if h_masks else None)
 
 
-def _d_inputs(layer: loops.GroupLayer, dz: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+def _d_inputs(layer: GroupLayer, dz: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
     """The gradient of a group's inputs: dz itself if they are the input product, else one GEMM over all steps."""
     if layer.has_input_product:
         return dz

@@ -5,7 +5,8 @@ of the kernel for h. It equals h (mask * U), with the mask on the rows of U, so 
 has another kernel. Two states need care. The initial state is not dropped out, so the first step runs by itself with
 the layer's own kernel. The final state is dropped out after the last step.
 
-Masks that differ between steps, and masks on c, stay with the layer. The `native` and `graph` engines apply them.
+Masks that differ between steps, and masks on c or the candidate, stay with the layer. The `native` and `graph` engines
+apply them.
 
 Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1512.05287
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from stacked_lstm.compat import tf
+from stacked_lstm import dropout_masks
+from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import padding
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
@@ -29,7 +31,7 @@ def run(
     lengths: tf.Tensor | None = None,
     starts_from_zeros: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Runs layers that may have an `h_mask`, `h_masks` or `c_masks` on an engine.
+    """Runs layers that may have an `h_mask`, or masks that are still to be drawn, on an engine.
 
     Args:
       run_layers, layers, x, states, lengths: `Engine.run_layers` and its arguments.
@@ -38,10 +40,11 @@ def run(
     Returns:
       What `Engine.run_layers` returns.
     """
+    layers = [_with_candidate_masks(layer, x, lengths) for layer in layers]
     if all(layer.h_mask is None and layer.h_masks is None and layer.c_masks is None for layer in layers):
         return run_layers(layers, x, states, lengths)
-    # A step of another equation may draw masks itself, which are right only if one loop runs all steps.
-    if any(layer.h_masks is not None or layer.c_masks is not None or layer.step for layer in layers):
+    # Noise may have an entry per step, and a step of another equation may draw masks itself: one call runs all steps.
+    if any(layer.h_masks is not None or layer.c_masks is not None or layer.noise or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
     masked_layers = [layer.with_mask_in_kernel() for layer in layers]
     if starts_from_zeros:
@@ -57,6 +60,18 @@ def run(
         final if layer.h_mask is None else LSTMState(final.c, tf.where(steps > 0, final.h * layer.h_mask, final.h))
         for final, layer in zip(finals, layers)
     ]
+
+
+def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None) -> Layer:
+    """Returns the layer with the masks of its candidate. As in TensorFlow's loop, steps past all ends draw none."""
+    if layer.noise is None or not callable(layer.noise.candidate):
+        return layer
+    steps, trims = tf.shape(x)[0], lengths is not None and not inside_function_or_control_flow()
+    drawn_steps = tf.shape(padding.trim(x, lengths))[0] if trims else steps
+    masks = layer.noise.candidate(tf.stack([drawn_steps, tf.shape(x)[1], layer.hidden_size]))
+    masks = padding.untrim(masks, steps) if trims else masks
+    masks.set_shape([*x.shape.as_list()[:2], layer.hidden_size])
+    return layer._replace(noise=layer.noise._replace(candidate=masks))
 
 
 def _run_with_mask_per_step(
@@ -83,14 +98,16 @@ def _run_with_mask_per_step(
 def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tensor | None = None) -> tf.Tensor | None:
     """Returns masks [T + 1, B, N] for a state [B, N]; None if there is nothing to drop.
 
-    The mask after step t is the one before step t + 1. Nothing is dropped before the first step.
+    Entry t multiplies the state before step t, which is the one after step t - 1. Nothing is dropped before the first
+    step.
     """
     if draw is None and mask_of_all_steps is None:
         return None
     shape = tf.stack([tf.shape(x)[0], tf.shape(x)[1], state.shape.as_list()[1]])
-    masks = tf.ones(shape, state.dtype) if draw is None else draw(shape)
-    masks = masks if mask_of_all_steps is None else masks * mask_of_all_steps
-    masks = tf.concat([tf.ones([1, shape[1], shape[2]], masks.dtype), masks], axis=0)
+    parts = [] if draw is None else [draw(shape)]
+    if mask_of_all_steps is not None:
+        parts.append(dropout_masks.after_ones(tf.ones(shape, state.dtype) * mask_of_all_steps))
+    masks = parts[0] if len(parts) == 1 else parts[0] * parts[1]
     masks.set_shape(tf.TensorShape([None]).concatenate(state.shape))
     return masks
 

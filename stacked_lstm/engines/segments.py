@@ -43,6 +43,12 @@ def layers(segment: Segment) -> list[Layer]:
     return [layer for part in segment.parts for layer in ([part] if isinstance(part, Layer) else layers(part))]
 
 
+def devices(segment: Segment) -> list[Any]:
+    """Returns the devices in a tree that are not None."""
+    below = [device for part in segment.parts if isinstance(part, Segment) for device in devices(part)]
+    return below if segment.device is None else [segment.device, *below]
+
+
 def map_layers(function: Callable[[int, Layer], Layer], segment: Segment) -> Segment:
     """Returns a tree with `function(k, layer)` in the place of layer number k, counted from the input upwards."""
     numbers = itertools.count()

@@ -1,4 +1,4 @@
-"""LSTM layers of a frozen graph, built again with TensorFlow's own ops.
+"""LSTM layers and random masks of a frozen graph, built again with TensorFlow's own ops.
 
 The layers are built with the `graph` engine in a graph of their own, the part. Then the nodes of both graphs are
 joined: the part reads the tensors that the layers read, and what read the layers' results reads those of the part.
@@ -13,7 +13,7 @@ from typing import Any, Callable, Sequence
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph
-from stacked_lstm.export import graph_nodes, inference_loop
+from stacked_lstm.export import graph_nodes, inference_loop, portable_masks
 from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_plain
 from stacked_lstm.layer import Layer
 
@@ -57,7 +57,8 @@ def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable])
     Returns:
       (GraphDef with the nodes that the outputs need; dictionary from names of the layers' results to the new ones).
     """
-    part, sources, results = _part(calls, _new_scope(frozen.definition), runs)
+    masks = portable_masks.nodes(frozen.definition)
+    part, sources, results = _part(calls, masks, _new_scope(frozen.definition), runs)
     joined = tf.GraphDef()
     joined.CopyFrom(frozen.definition)
     joined.node.extend(node for node in part.node if node.op != "Placeholder")
@@ -75,13 +76,13 @@ def _new_scope(definition: Any) -> str:
 
 
 def _part(
-    layers: Sequence[FrozenCall], scope: str, runs: Sequence[Callable]
+    layers: Sequence[FrozenCall], masks: Sequence[Any], scope: str, runs: Sequence[Callable]
 ) -> tuple[Any, dict[str, str], dict[str, str]]:
-    """Builds layers.
+    """Builds layers and masks, of which there are nodes.
 
     Returns:
       (GraphDef; dictionary from names of its placeholders to the tensors that they stand for; dictionary from names of
-      the layers' results to the new ones).
+      the layers' results and the masks to the new ones).
     """
     sources: dict[str, str] = {}
     results: dict[str, str] = {}
@@ -100,6 +101,10 @@ def _part(
             tensors = [outputs] + [tensor for final in finals for tensor in final]
             pairs = [(spec, tensor) for spec, tensor in zip(call.outputs, tensors) if tensor is not None]
             results.update((spec.name, tf.identity(tensor, "result").name) for spec, tensor in pairs)
+        for node in masks:
+            inputs, mask = portable_masks.build(node)
+            sources.update((tensor.name, name) for tensor, name in zip(inputs, node.input))
+            results[f"{node.name}:0"] = tf.identity(mask, "mask").name
     definition = part.as_graph_def()
     graph_nodes.without_places(definition)
     return definition, sources, results

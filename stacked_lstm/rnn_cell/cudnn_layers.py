@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional, Sequence
 
 from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.engines import EngineUsed, mask_ops, padding
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import cudnn_parameters, steps
@@ -102,7 +102,8 @@ def run(
     finals: list[LSTMState] = []
     uses: list[EngineUsed] = []
     for k, drop in enumerate(drops):
-        x, outputs = drop(x) if drop else x, []
+        with mask_ops.drawn_for(request.name, lambda: layers):
+            x, outputs = drop(x) if drop else x, []
         for p, reverse in ((2 * k, _identity), (2 * k + 1, _reverse)):
             y, direction_finals, used = run_segment(Segment([layers[p]]), reverse(x, lengths), [states[p]])
             outputs.append(reverse(y, lengths))

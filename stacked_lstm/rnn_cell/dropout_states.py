@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Sequence
 
+from stacked_lstm import dropout_masks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
@@ -70,7 +71,8 @@ def with_mask_for_all_steps(
     def drop(layer: Layer, field: str, part: Part) -> Layer:
         part_mask = mask(part)
         if field == "c_masks":  # Only masks on h can be in the kernel.
-            return _with_masks(layer, field, lambda shape: tf.ones(shape, layer.dtype) * part_mask)
+            masks = lambda shape: dropout_masks.after_ones(tf.ones(shape, layer.dtype) * part_mask)  # noqa: E731
+            return _with_masks(layer, field, masks)
         return layer._replace(h_mask=part_mask if layer.h_mask is None else layer.h_mask * part_mask)
 
     return _map_parts(drop, segment, state_size, selected)
@@ -83,7 +85,7 @@ def with_mask_per_step(
 
     Args:
       segment, state_size, selected: as for `with_mask_for_all_steps`.
-      draw: function from a `Part` and a shape, int32 [3], to its masks [T, B, N].
+      draw: function from a `Part` and the shape [T, B, N] to its masks [T + 1, B, N], of which the first are ones.
     """
     return _map_parts(
         lambda layer, field, part: _with_masks(layer, field, lambda shape: draw(part, shape)),

@@ -210,7 +210,7 @@ class DropoutWrapper(CellWrapper):
         dtype = segments.layers(inner)[0].dtype
 
         def draw(part: Part, shape: tf.Tensor) -> tf.Tensor:
-            return dropout_masks.draw(shape, keep_prob, self._gen_seed("state", part.number), dtype)
+            return dropout_masks.draw(shape, keep_prob, self._gen_seed("state", part.number), dtype, ones=1)
 
         return dropout_states.with_mask_per_step(inner, self.state_size, selected, draw)
 

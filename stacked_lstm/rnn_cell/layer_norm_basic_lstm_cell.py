@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from stacked_lstm import normalization
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import GATE_ORDER, LayerNorm
+from stacked_lstm.equations import GATE_ORDER, LayerNorm, Noise
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
@@ -40,7 +40,7 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
       >>> cell = rnn_cell.LayerNormBasicLSTMCell(32, dropout_keep_prob=0.9)
       >>> outputs, state = rnn_cell.dynamic_rnn(cell, tf.zeros([4, 20, 8]), dtype=tf.float32)
       >>> outputs.shape.as_list(), rnn_cell.engine_used(outputs).name
-      ([4, 20, 32], 'graph')
+      ([4, 20, 32], 'native')
       >>> [v.op.name for v in cell.variables][:2]
       ['rnn/layer_norm_basic_lstm_cell/kernel', 'rnn/layer_norm_basic_lstm_cell/input/gamma']
     """
@@ -95,35 +95,29 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
         self._state_norm = normalization.add_norm(self, _STATE_SCOPE, *options)
 
     def layer(self) -> Layer:
-        if not self._layer_norm:
-            return super().layer()._replace(step=self._dropout_step if self._drops else None)
-        layer = Layer(self.input_size, self._num_units, [self._kernel], activation=self.activation)
-        if self._drops:
-            return layer._replace(step=self._normalized_step())
+        layer = self._normalized_layer() if self._layer_norm else super().layer()
+        return layer._replace(noise=Noise(candidate=self._draw_masks)) if self._drops else layer
+
+    def _normalized_layer(self) -> Layer:
         gates = normalization.stack(self._gate_norms)
         is_forget_gate = [[float(gate == "f")] for gate in GATE_ORDER]
         gates = gates._replace(beta=gates.beta + self._forget_bias * tf.constant(is_forget_gate, gates.beta.dtype))
-        return layer._replace(norm=LayerNorm(gates, self._state_norm, is_carried=True))
+        norm = LayerNorm(gates, self._state_norm, is_carried=True)
+        return Layer(self.input_size, self._num_units, [self._kernel], activation=self.activation, norm=norm)
 
     @property
     def _drops(self) -> bool:
         return not isinstance(self._keep_prob, float) or self._keep_prob < 1
 
-    def _dropout_step(self, z: tf.Tensor, c: tf.Tensor, layer: Layer) -> tuple[tf.Tensor, tf.Tensor]:
-        del layer
-        i, j, f, o = tf.split(z, 4, axis=1)
-        return self._step(i, j, f, o, c, tf.identity)
+    def _draw_masks(self, shape: tf.Tensor) -> tf.Tensor:
+        """Returns masks of the candidate, [T, B, H]. With a seed, they are those that `call` draws step by step."""
+        ones = tf.ones(shape[1:], self._kernel.dtype.base_dtype)
+        if self._seed is None:
+            return self._dropout(tf.ones(shape, ones.dtype))
+        return tf.scan(lambda _, t: self._dropout(ones), tf.range(shape[0]), ones, parallel_iterations=1)
 
-    def _normalized_step(self) -> Callable:
-        """Returns the step that engines take. One normalization serves the four gates."""
-        norm, state_norm = normalization.stack(self._gate_norms), self._state_norm.on_engines
-
-        def step(z: tf.Tensor, c: tf.Tensor, layer: Layer) -> tuple[tf.Tensor, tf.Tensor]:
-            del layer
-            i, j, f, o = tf.unstack(norm.on_engines(tf.reshape(z, [-1, 4, self._num_units])), axis=1)
-            return self._step(i, j, f + self._forget_bias, o, c, state_norm)
-
-        return step
+    def _dropout(self, value: tf.Tensor) -> tf.Tensor:
+        return tf.nn.dropout(value, rate=1 - self._keep_prob, seed=self._seed)
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         c, h = self._unpack(inputs, state)
@@ -143,7 +137,7 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
         g = self._activation(j)
         if self._drops:
             with tf.control_dependencies([g]):  # Steps draw one after the other, so that a seed decides the masks.
-                g = tf.nn.dropout(g, rate=1 - self._keep_prob, seed=self._seed)
+                g = self._dropout(g)
         c = state_norm(c * tf.sigmoid(f) + tf.sigmoid(i) * g)
         return c, self._activation(c) * tf.sigmoid(o)
 

@@ -17,6 +17,8 @@ from stacked_lstm.native_activations import ACTIVATIONS
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _GATES = "icfo"  # The order of the gates in lstm.h.
+# (dtype, dtype of the weights or None) -> the number of the type in predictor.cc.
+TYPES = {("float32", None): 0, ("float64", None): 1, ("float32", "bfloat16"): 2, ("float32", "int8"): 3}
 
 _int, _int64, _pointer = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
 _SIGNATURES = {
@@ -36,7 +38,7 @@ LIBRARY = Library(
     title="the predictor of stacked_lstm.runtime",
     variable="STACKED_LSTM_RUNTIME_LIBRARY",
     directory=os.path.join(_PACKAGE, "engines", "native"),
-    sources=("forward.cc", "layout.cc", "pack.cc", "predictor.cc"),
+    sources=("forward.cc", "layout.cc", "low_precision.cc", "pack.cc", "predictor.cc"),
     toolchain=toolchain,
 )
 
@@ -79,6 +81,7 @@ class Stack:
         recurrent_activation: str,
         dtype: np.dtype,
         threads: int,
+        weights_dtype: str | None = None,
     ) -> None:
         """Packs weights.
 
@@ -88,6 +91,8 @@ class Stack:
           activation, recurrent_activation: names in `native_activations.ACTIVATIONS`.
           dtype: float32 or float64.
           threads: the number of threads, including that of the caller.
+          weights_dtype: "bfloat16" or "int8", to which weights of float32 are rounded, or None. For "int8" they must
+            be finite.
 
         Raises:
           MemoryError: there is not enough memory, or a thread cannot be started.
@@ -96,7 +101,7 @@ class Stack:
         widths = [layers[0]["Wi"].shape[0] - hidden_sizes[0]] + hidden_sizes
         table = functions()
         self._handle = table["make"](
-            dtype == np.float64,
+            TYPES[dtype.name, weights_dtype],
             len(layers),
             (_int64 * len(widths))(*widths),
             ACTIVATIONS.index(activation),

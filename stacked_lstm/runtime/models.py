@@ -95,6 +95,7 @@ def load(
     activation: str | None = None,
     recurrent_activation: str | None = None,
     dtype: str = "float32",
+    weights_dtype: str | None = None,
     threads: int | None = None,
 ) -> Predictor:
     """Makes a `Predictor` from a file.
@@ -107,7 +108,7 @@ def load(
       forget_bias: as for `checkpoints.read`.
       activation, recurrent_activation: names as for `Predictor`. Default None: those that `save` wrote; for another
         file "tanh" and "sigmoid".
-      dtype, threads: as for `Predictor`.
+      dtype, weights_dtype, threads: as for `Predictor`.
 
     Raises:
       ValueError: the file cannot be read, or its layers are no stack that a `Predictor` can run.
@@ -130,7 +131,7 @@ def load(
         layers, initial_state = _layers(checkpoints.read(path, names=names, forget_bias=forget_bias), path)
         stored = {}
     stored.update((name, value) for name, value in arguments.items() if value is not None)
-    return Predictor(layers, initial_state, dtype=dtype, threads=threads, **stored)
+    return Predictor(layers, initial_state, dtype=dtype, weights_dtype=weights_dtype, threads=threads, **stored)
 
 
 def _own_layers(arrays: Arrays, path: str) -> tuple[list[Arrays], list[Arrays]]:

@@ -43,6 +43,15 @@ def layers(values: Any, dtype: np.dtype, function: str) -> list[Arrays]:
     return converted
 
 
+def check_finite(layers: Sequence[Arrays], function: str) -> None:
+    """Raises ValueError if a matrix of `layers` has a NaN or an infinity, which no scale can represent."""
+    for k, layer in enumerate(layers):
+        for name in MATRICES:
+            if not np.isfinite(layer[name]).all():
+                expected = f"finite numbers in `layers[{k}][{name!r}]` with `weights_dtype` int8"
+                checks.fail(function, expected, f"{layer[name][~np.isfinite(layer[name])][0]}")
+
+
 def _numbers(array: Any, dtype: np.dtype, function: str, argument: str) -> np.ndarray:
     """A contiguous array of `dtype`; raises ValueError if an array is of texts or the like, as a file may have."""
     try:

@@ -92,14 +92,15 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
     "": "version state native_activations checks layer_arrays log temporary_folders durable_files compilation"
-    " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_options numpy_lstm layout_shapes layouts"
-    " compat tensor_checks tf32 activations normalization dropout_masks equations layer options weights initializers"
-    " initializer_table initial_state engines steps regularization stack_variables stack directions bidirectional"
-    " state_store summaries rnn_cell contrib checkpoints runtime export parity commands",
-    "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series loops"
-    " recurrence graph second_derivatives cudnn native",
+    " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_step numpy_layer_options numpy_options"
+    " numpy_lstm layout_shapes layouts compat custom_gradient tensor_checks tf32 activations normalization"
+    " dropout_masks equations layer options weights initializers initializer_table initial_state engines steps"
+    " regularization stack_variables stack directions bidirectional_variables bidirectional state_store summaries"
+    " rnn_cell contrib checkpoints runtime export parity commands",
+    "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series"
+    " group_layer loops tangent_loop recurrence graph second_derivatives cudnn native mask_ops",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
-    "engines.native": "library ops normalized_ops engine __main__",
+    "engines.native": "library ops normalized_ops random_masks engine __main__",
     "compilation": "compiler cache_folder library ahead_of_time",
     "runtime": "kernels weights predictor models __main__",
     "rnn_cell": "variables weight_values zero_states packed_states keras_layers cell_checks cell configs keras_names"
@@ -108,14 +109,14 @@ FLOORS = {
     " rows wrappers dropout_states dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper"
     " dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable"
     " cudnn_layers cudnn_lstm",
-    "export": "graph_nodes frozen inference_loop portable frozen_graph_file saved_model_folder onnx_graph onnx_file"
-    " tflite_file formats trial npz_conditions npz_variables npz_file writing",
+    "export": "graph_nodes frozen inference_loop portable_masks portable frozen_graph_file saved_model_folder"
+    " onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
     " state_dicts cell_variables variables tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report conversion_report convert compare old_names"
-    " old_program migrate",
+    " python_syntax old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 

@@ -175,6 +175,6 @@ def test_imports_only_numpy():
         "print(sorted(m for m in sys.modules if m.startswith('stacked_lstm')))"
     )
     printed = subprocess.check_output([sys.executable, "-c", program]).decode().strip()
-    parts = ["checks", "numpy_activations", "numpy_checks", "numpy_head", "numpy_initial_state", "numpy_lstm"]
-    parts += ["numpy_options", "state"]
+    parts = ["checks", "numpy_activations", "numpy_checks", "numpy_head", "numpy_initial_state"]
+    parts += ["numpy_layer_options", "numpy_lstm", "numpy_options", "numpy_step", "state"]
     assert printed == str(["stacked_lstm"] + ["stacked_lstm." + part for part in parts])

@@ -116,6 +116,12 @@ TRAINING = {
 
 
 NATIVE = ("recurrent dropout", "candidate", "zoneout", "zoneout of c", "all but norm", "all but norm, other kinds")
+# The native engine has layer normalization with all of these.
+NOISE = dict(EVERYTHING, projection_size=None, peepholes=False, cell_clip=None, projection_clip=None)
+NATIVE_NORM = {
+    "norm and noise": NOISE,
+    "norm and noise, other kinds": dict(NOISE, recurrent_dropout_kind="candidate", layer_norm="tensorflow"),
+}
 WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "projection")
 
 
@@ -131,8 +137,8 @@ def test_training_against_numpy(name, has_lengths, masks, plain_session):
 @pytest.mark.parametrize(
     "name, has_lengths",
     some(
-        [(name, name != "zoneout of c") for name in NATIVE],
-        list(itertools.product(NATIVE, [False, True])),
+        [(name, name != "zoneout of c") for name in (*NATIVE, *NATIVE_NORM)],
+        list(itertools.product((*NATIVE, *NATIVE_NORM), [False, True])),
     ),
 )
 def test_training_on_native_against_numpy(name, has_lengths, masks, plain_session):
@@ -141,12 +147,12 @@ def test_training_on_native_against_numpy(name, has_lengths, masks, plain_sessio
 
 def check_training(engine, name, has_lengths, masks, plain_session):
     """Outputs, states and all gradients in float64, with the masks that the graph drew."""
-    options, lengths = dict(TRAINING[name]), LENGTHS if has_lengths else None
+    options, lengths = dict(TRAINING, **NATIVE_NORM)[name], LENGTHS if has_lengths else None
     random = np.random.RandomState(0)
     x = random.standard_normal([6, 4, 3])
     lstm = StackedLSTM([3, 3], dtype=tf.float64, seed=SEED, bias_initializer="tn", engine=engine, **options)
     inputs = tf.constant(x)
-    state_sizes = [options.get("projection_size", 3)] * 2
+    state_sizes = [options.get("projection_size") or 3] * 2
     start = [LSTMState(random.standard_normal([4, 3]), random.standard_normal([4, size])) for size in state_sizes]
     starts = [LSTMState(*map(tf.constant, pair)) for pair in start]
     outputs, state = lstm(inputs, lengths, initial_state=starts, time_major=True, training=True)
@@ -479,20 +485,17 @@ def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
 
 @NEEDS_NATIVE
 def test_native_runs_what_stands_around_layers():
-    """All options but layer normalization together with the others, which is refused by name."""
+    """All options but layer normalization together with peepholes, for example, which is refused by name."""
     x = tf.zeros([2, 3, 4])
     around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, recurrent_dropout=0.4, residual=True)
-    lstm = StackedLSTM([4, 4], zoneout_c=0.2, zoneout_h=0.1, **around)
-    with tf.device("/cpu:0"):
-        lstm(x, training=True)
-    assert lstm.engine_used.name == "native"
-    for name, options, reason in REFUSED[1:]:
-        options, reason = dict(options, layer_norm=True), f"{reason} for a layer with layer normalization"
-        lstm = StackedLSTM([4, 4], name=name, **options)
-        lstm(x, training=True)
-        assert lstm.engine_used.name == "graph" and f"not native: {reason}" in lstm.engine_used.reason
-        with pytest.raises(ValueError, match=f"the engine 'native' .asked for by name. cannot run .*: {reason}"):
-            StackedLSTM([4, 4], name=name + "_by_name", engine="native", **options)(x, training=True)
+    for norm in (False, True):
+        lstm = StackedLSTM([4, 4], zoneout_c=0.2, zoneout_h=0.1, layer_norm=norm, name=f"norm_{norm}", **around)
+        with tf.device("/cpu:0"):
+            lstm(x, training=True)
+        assert lstm.engine_used.name == "native"
+    reason = "it has no peepholes for a layer with layer normalization"
+    with pytest.raises(ValueError, match=f"the engine 'native' .asked for by name. cannot run .*: {reason}"):
+        StackedLSTM([4, 4], layer_norm=True, peepholes=True, engine="native", **around)(x, training=True)
 
 
 REFUSED = [

@@ -74,6 +74,7 @@ def test_sequences_one_by_one(initial_state, time_major, general_engine, plain_s
     [
         ("graph", dict(layer_norm=True, zoneout_c=0.2, zoneout_h=0.2, peepholes=True)),
         pytest.param("native", dict(zoneout_c=0.2, zoneout_h=0.2, peepholes=True), marks=NEEDS_NATIVE),
+        pytest.param("native", dict(zoneout_c=0.2, zoneout_h=0.2, layer_norm=True), marks=NEEDS_NATIVE),
         pytest.param("native", dict(projection_size=2, projection_clip=0.5), marks=NEEDS_NATIVE),
     ],
 )

@@ -132,6 +132,15 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   RecordSharing<T>(layers, count);
   lstm::Forward<T>(layers, forward, threads);  // Without a cache, then with one.
   const std::vector<T> without = arrays.back()->outputs;
+  bool same_unpacked = true;  // A single step with the weights themselves has the same bits. The cache becomes its own.
+  if (layers[0].steps <= 1 && !layers[0].extras.projection) {
+    for (size_t l = 0; l < forward.size(); ++l) {
+      forward[l].packed = nullptr, forward[l].weights = arrays[l]->weights;
+      arrays[l]->outputs.assign(arrays[l]->outputs.size(), NAN);
+    }
+    lstm::Forward<T>(layers, forward, threads);
+    same_unpacked = without == arrays.back()->outputs;
+  }
   for (size_t l = 0; l < forward.size(); ++l) forward[l].cache = arrays[l]->cache.data();
   lstm::Forward<T>(layers, forward, threads);
   lstm::Backward<T>(layers, backward, threads);
@@ -142,7 +151,7 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
     for (const T number : layer_arrays->cache) is_written &= std::isfinite(number);
     if (!is_written) found.back().c_last.assign(found.back().c_last.size(), NAN);
   }
-  if (without != arrays.back()->outputs) found.back().outputs.assign(without.size(), NAN);
+  if (!same_unpacked || without != arrays.back()->outputs) found.back().outputs.assign(without.size(), NAN);
   // The gradients of the weights alone, then those of the input alone.
   for (auto& a : backward) a.d_c = a.d_h = nullptr, a.d_x = &a == &backward[0] ? nullptr : a.d_x;
   lstm::Backward<T>(layers, backward, threads);
@@ -354,6 +363,14 @@ int main() {
       if (!CheckStack({false, true, tanh, sigmoid, all}, shape, ends)) return 1;
     }
     if (!CheckStack({true, true, tanh, sigmoid, wide}, shape, true)) return 1;
+  }
+  lstm::Extras single = all;  // Without a projection, a single step needs no packed weights.
+  single.projection = 0, single.projection_bound = none;
+  for (const bool fused : {false, true}) {
+    for (const auto& shape : {Shape{1, 13, 9, 5, 33}, Shape{1, 2, 40, 300}, Shape{1, 1, 7, 130}}) {
+      if (!CheckStack({fused, !fused, tanh, sigmoid}, shape, fused)) return 1;
+      if (!CheckStack({fused, true, tanh, sigmoid, single}, shape, !fused)) return 1;
+    }
   }
   for (const auto& direction : seen_sharing) {
     for (const bool sharing : direction) {

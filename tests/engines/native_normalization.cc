@@ -28,9 +28,20 @@ struct Problem {
   double epsilon;
   std::vector<int32_t> lengths;
   Numbers W[4], gain[5], shift[5], x, c, h, d_outputs, d_c_last, d_h_last;
+  bool has_series, per_step;  // All series and resets, or none; [T, B, H] or [B, H].
+  Numbers series[lstm::kSeriesCount];
+  std::vector<char> resets;
+
+  // A number of a series, or where its gradient is.
+  int64_t At(int64_t t, int64_t b, int64_t j) const { return ((per_step ? t : 0) * B + b) * H + j; }
+  double Series(int k, int64_t t, int64_t b, int64_t j, double neutral) const {
+    return has_series ? series[k][At(t, b, j)] : neutral;
+  }
+  bool IsReset(int64_t t, int64_t b) const { return has_series && resets[t * B + b]; }
 };
 
-enum { kOutputs, kC, kH, kDx, kDc, kDh, kDW, kGain = kDW + 4, kShift = kGain + 5, kResults = kShift + 5 };
+enum { kOutputs, kC, kH, kDx, kDc, kDh, kDW, kGain = kDW + 4, kShift = kGain + 5, kDSeries = kShift + 5,
+       kResults = kDSeries + lstm::kSeriesCount };
 typedef std::vector<Numbers> Results;
 
 // N(y); returns 1 / sqrt(variance + epsilon).
@@ -57,7 +68,7 @@ double Sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
 
 Results Expected(const Problem& p) {
   struct Step {
-    Numbers hx, c, unit[5], gate[4], phi;
+    Numbers h, hx, before, c, unit[5], gate[4], phi, new_c, new_h;
     double inverse[5];
   };
   const int64_t H = p.H, I = p.I;
@@ -66,13 +77,20 @@ Results Expected(const Problem& p) {
   r[kC] = p.c, r[kH] = p.h, r[kDc] = p.d_c_last, r[kDh] = p.d_h_last;
   for (int k = 0; k < 4; ++k) r[kDW + k].assign((H + I) * H, 0);
   for (int k = 0; k < 5; ++k) r[kGain + k].assign(H, 0), r[kShift + k].assign(H, 0);
+  for (int k = 0; k < lstm::kSeriesCount; ++k) r[kDSeries + k].assign(p.series[k].size(), 0);
   for (int64_t b = 0; b < p.B; ++b) {
     std::vector<Step> steps(p.lengths.empty() ? p.T : p.lengths[b]);
     double *c = r[kC].data() + b * H, *h = r[kH].data() + b * H, *dc = r[kDc].data() + b * H, *dh = r[kDh].data() + b * H;
     for (size_t t = 0; t < steps.size(); ++t) {
       Step& s = steps[t];
       const double* x = p.x.data() + (t * p.B + b) * I;
-      s.hx.assign(h, h + H), s.hx.insert(s.hx.end(), x, x + I), s.c.assign(c, c + H);
+      for (int64_t j = 0; j < H; ++j) {
+        if (p.IsReset(t, b)) c[j] = p.Series(lstm::kStartC, t, b, j, 0), h[j] = p.Series(lstm::kStartH, t, b, j, 0);
+        s.h.push_back(h[j]), s.before.push_back(c[j]);
+        s.hx.push_back(h[j] * p.Series(lstm::kHMask, t, b, j, 1));
+        s.c.push_back(c[j] * p.Series(lstm::kCMask, t, b, j, 1));
+      }
+      s.hx.insert(s.hx.end(), x, x + I);
       Numbers u(H);
       for (int k = 0; k < 4; ++k) {
         Numbers y(H);
@@ -83,33 +101,51 @@ Results Expected(const Problem& p) {
           s.gate[k].push_back(k == 1 ? std::tanh(z) : Sigmoid(z));
         }
       }
-      for (int64_t j = 0; j < H; ++j) u[j] = s.gate[2][j] * c[j] + s.gate[0][j] * s.gate[1][j];
+      for (int64_t j = 0; j < H; ++j) {
+        const double mask = p.Series(lstm::kCandidateMask, t, b, j, 1);
+        u[j] = s.gate[2][j] * s.c[j] + s.gate[0][j] * s.gate[1][j] * mask;
+      }
       s.inverse[4] = Normalize(u, p.epsilon, &s.unit[4]);
       for (int64_t j = 0; j < H; ++j) {
         const double v = s.unit[4][j] * p.gain[4][j] + p.shift[4][j];
         s.phi.push_back(std::tanh(v));
-        c[j] = p.is_carried ? v : u[j];
-        h[j] = r[kOutputs][(t * p.B + b) * H + j] = s.gate[3][j] * s.phi[j];
+        s.new_c.push_back(p.is_carried ? v : u[j]), s.new_h.push_back(s.gate[3][j] * s.phi[j]);
+        const double q_c = p.Series(lstm::kZoneoutC, t, b, j, 0), q_h = p.Series(lstm::kZoneoutH, t, b, j, 0);
+        c[j] = q_c * s.c[j] + (1 - q_c) * s.new_c[j];
+        h[j] = r[kOutputs][(t * p.B + b) * H + j] = q_h * s.h[j] + (1 - q_h) * s.new_h[j];
       }
     }
     for (size_t t = steps.size(); t-- > 0;) {
       const Step& s = steps[t];
-      Numbers dz[4], a(H), du;
+      Numbers dz[4], a(H), du, kept_dc, d_hx(H);
+      const auto add = [&](int k, int64_t j, double d) {
+        if (p.has_series) r[kDSeries + k][p.At(t, b, j)] += d;
+      };
       for (int64_t j = 0; j < H; ++j) {
-        const double d = dh[j] + p.d_outputs[(t * p.B + b) * H + j], o = s.gate[3][j];
+        const double dh_after = dh[j] + p.d_outputs[(t * p.B + b) * H + j], o = s.gate[3][j];
+        const double q_c = p.Series(lstm::kZoneoutC, t, b, j, 0), q_h = p.Series(lstm::kZoneoutH, t, b, j, 0);
+        add(lstm::kZoneoutH, j, dh_after * (s.h[j] - s.new_h[j]));
+        add(lstm::kZoneoutC, j, dc[j] * (s.c[j] - s.new_c[j]));
+        kept_dc.push_back(q_c * dc[j]), dc[j] *= 1 - q_c;
+        const double d = (1 - q_h) * dh_after;
+        dh[j] = q_h * dh_after;
         dz[3].push_back(d * s.phi[j] * o * (1 - o));
         const double dv = d * o * (1 - s.phi[j] * s.phi[j]) + (p.is_carried ? dc[j] : 0);
         r[kGain + 4][j] += dv * s.unit[4][j], r[kShift + 4][j] += dv;
         a[j] = dv * p.gain[4][j];
-        dh[j] = 0;
       }
       du = NormGradient(a, s.unit[4], s.inverse[4]);
       for (int64_t j = 0; j < H; ++j) {
         if (!p.is_carried) du[j] += dc[j];
         const double i = s.gate[0][j], g = s.gate[1][j], f = s.gate[2][j];
-        dz[0].push_back(du[j] * g * i * (1 - i)), dz[1].push_back(du[j] * i * (1 - g * g));
+        const double mask = p.Series(lstm::kCandidateMask, t, b, j, 1);
+        add(lstm::kCandidateMask, j, du[j] * i * g);
+        dz[0].push_back(du[j] * g * mask * i * (1 - i)), dz[1].push_back(du[j] * i * mask * (1 - g * g));
         dz[2].push_back(du[j] * s.c[j] * f * (1 - f));
-        dc[j] = du[j] * f;
+        dc[j] = du[j] * f + kept_dc[j];
+        add(lstm::kCMask, j, dc[j] * s.before[j]);
+        dc[j] *= p.Series(lstm::kCMask, t, b, j, 1);
+        if (p.IsReset(t, b)) add(lstm::kStartC, j, dc[j]), dc[j] = 0;
       }
       for (int k = 0; k < 4; ++k) {
         for (int64_t j = 0; j < H; ++j) {
@@ -120,8 +156,13 @@ Results Expected(const Problem& p) {
         for (int64_t m = 0; m < (H + I) * H; ++m) {
           const int64_t row = m / H;
           r[kDW + k][m] += s.hx[row] * dy[m % H];
-          (row < H ? dh[row] : r[kDx][(t * p.B + b) * I + row - H]) += p.W[k][m] * dy[m % H];
+          (row < H ? d_hx[row] : r[kDx][(t * p.B + b) * I + row - H]) += p.W[k][m] * dy[m % H];
         }
+      }
+      for (int64_t j = 0; j < H; ++j) {
+        add(lstm::kHMask, j, d_hx[j] * s.h[j]);
+        dh[j] += d_hx[j] * p.Series(lstm::kHMask, t, b, j, 1);
+        if (p.IsReset(t, b)) add(lstm::kStartH, j, dh[j]), dh[j] = 0;
       }
     }
   }
@@ -154,8 +195,17 @@ Results Compute(const Problem& p, int count) {
   std::vector<std::thread> helpers;
   const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
   const int64_t H = p.H, I = p.I;
-  const lstm::Layer layer = {p.T, p.B, I, H, lstm::Activation::kTanh, lstm::Activation::kSigmoid,
-                             p.lengths.empty() ? nullptr : p.lengths.data()};
+  lstm::Layer layer = {p.T, p.B, I, H, lstm::Activation::kTanh, lstm::Activation::kSigmoid,
+                       p.lengths.empty() ? nullptr : p.lengths.data()};
+  std::vector<T> series[lstm::kSeriesCount], d_series[lstm::kSeriesCount];
+  lstm::ExtraWeights<const T> extras = {};
+  lstm::ExtraWeights<T> d_extras = {};
+  for (int k = 0; p.has_series && k < lstm::kSeriesCount; ++k) {
+    series[k] = Convert<T>(p.series[k]), d_series[k].assign(series[k].size(), NAN);
+    extras.series[k] = series[k].data(), d_extras.series[k] = d_series[k].data();
+    layer.extras.series[k] = {true, p.per_step ? p.B * H : 0};
+  }
+  if (p.has_series) layer.extras.resets = reinterpret_cast<const bool*>(p.resets.data());
   const lstm::Normalization normalization = {p.epsilon, p.is_carried};
   std::vector<T> W[4], dW[4], x = Convert<T>(p.x), c = Convert<T>(p.c), h = Convert<T>(p.h);
   for (int k = 0; k < (p.fused ? 1 : 4); ++k) W[k].resize((H + I) * (p.fused ? 4 : 1) * H), dW[k].assign(W[k].size(), NAN);
@@ -180,6 +230,7 @@ Results Compute(const Problem& p, int count) {
   lstm::Pack<T>(layer, const_weights, nullptr, packed.data(), threads);
   lstm::ForwardArrays<T> forward = {};
   forward.packed = packed.data(), forward.x = x.data(), forward.c = c.data(), forward.h = h.data();
+  forward.extras = extras;
   forward.outputs = outputs.data(), forward.c_last = c_last.data(), forward.h_last = h_last.data();
   lstm::NormalizedForward<T>(layer, normalization, forward, norms, threads);  // Without a cache, then with one.
   const std::vector<T> without = outputs;
@@ -191,6 +242,7 @@ Results Compute(const Problem& p, int count) {
                        d_h_last = Convert<T>(p.d_h_last);
   std::vector<T> d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN);
   lstm::BackwardArrays<T> backward = {};
+  backward.extras = extras;
   backward.weights = const_weights, backward.d_weights = d_weights;
   backward.x = x.data(), backward.c = c.data(), backward.h = h.data(), backward.outputs = outputs.data();
   backward.cache = cache.data(), backward.d_outputs = d_outputs.data();
@@ -200,7 +252,7 @@ Results Compute(const Problem& p, int count) {
   lstm::NormalizedBackward<T>(layer, normalization, input_alone, norms, {}, threads);
   const std::vector<T> d_x_alone = d_x;
   lstm::NormalizedBackward<T>(layer, normalization, backward, norms, d_norms, threads);
-  backward.d_x = d_x.data(), backward.d_c = d_c.data(), backward.d_h = d_h.data();
+  backward.d_x = d_x.data(), backward.d_c = d_c.data(), backward.d_h = d_h.data(), backward.d_extras = d_extras;
   lstm::NormalizedBackward<T>(layer, normalization, backward, norms, d_norms, threads);
   as_it_should &= d_x_alone == d_x;
   for (std::thread& helper : helpers) helper.join();
@@ -214,6 +266,7 @@ Results Compute(const Problem& p, int count) {
     for (int k = 0; k < 4; ++k) r.emplace_back(d_gates[n].begin() + k * H, d_gates[n].begin() + (k + 1) * H);
     r.emplace_back(d_cell[n].begin(), d_cell[n].end());
   }
+  for (const std::vector<T>& d : d_series) r.emplace_back(d.begin(), d.end());
   if (!as_it_should) r[kOutputs].assign(r[kOutputs].size() + 1, NAN);
   return r;
 }
@@ -240,8 +293,15 @@ bool Check(const Problem& p, const Results& expected) {
   return true;
 }
 
-bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_carried, bool fused) {
-  Problem p = {T, B, I, H, is_carried, fused, 0.1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_carried, bool has_series) {
+  const bool fused = ends != is_carried;
+  Problem p = {T, B, I, H, is_carried, fused, 0.1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, has_series, !fused, {}, {}};
+  for (int k = 0; has_series && k < lstm::kSeriesCount; ++k) {
+    p.series[k] = Random((p.per_step ? T : 1) * B * H, 0.5);
+    const bool is_share = k == lstm::kZoneoutC || k == lstm::kZoneoutH;
+    for (double& number : p.series[k]) number = is_share ? Sigmoid(number) : number;
+  }
+  for (int64_t row = 0; has_series && row < T * B; ++row) p.resets.push_back(generator() % 4 == 0);
   for (int64_t b = 0; ends && b < B; ++b) p.lengths.push_back(b % 3 == 1 ? 0 : generator() % (T + 1));
   for (Numbers& kernel : p.W) kernel = Random((H + I) * H, 1 / std::sqrt(double(H + I)));
   for (Numbers& gain : p.gain) gain = Random(H, 0.5);
@@ -252,12 +312,15 @@ bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_c
     for (int64_t t = p.lengths[b]; t < T; ++t) {
       for (int64_t k = 0; k < I; ++k) p.x[(t * B + b) * I + k] = NAN;
       for (int64_t k = 0; k < H; ++k) p.d_outputs[(t * B + b) * H + k] = NAN;
+      for (int s = 0; has_series && p.per_step && s < lstm::kSeriesCount; ++s) {
+        for (int64_t k = 0; k < H; ++k) p.series[s][p.At(t, b, k)] = NAN;
+      }
     }
   }
   const Results expected = Expected(p);
   if (Check<float>(p, expected) && Check<double>(p, expected)) return true;
-  std::printf("T %d, B %d, I %d, H %d, ends %d, carried %d, fused %d\n", int(T), int(B), int(I), int(H), ends,
-              is_carried, fused);
+  std::printf("T %d, B %d, I %d, H %d, ends %d, carried %d, fused %d, series %d\n", int(T), int(B), int(I), int(H),
+              ends, is_carried, fused, has_series);
   return false;
 }
 
@@ -270,7 +333,9 @@ int main() {
   for (const auto& shape : shapes) {
     for (const bool is_carried : {false, true}) {
       for (const bool ends : {false, true}) {
-        if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, ends != is_carried)) return 1;
+        for (const bool has_series : {false, true}) {
+          if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series)) return 1;
+        }
       }
     }
   }

@@ -102,7 +102,11 @@ def test_activations(option, value, words):
     "cell, words",
     [
         (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "there is layer normalization"),
-        (lambda: rnn_cell.LayerNormBasicLSTMCell(3, dropout_keep_prob=0.5), "the step has another equation"),
+        (
+            lambda: rnn_cell.LayerNormBasicLSTMCell(3, layer_norm=False, dropout_keep_prob=0.5),
+            "there is recurrent dropout of the candidate",
+        ),
+        (lambda: rnn_cell.LSTMBlockCell(3, cell_clip=0.5), "the step has another equation"),
         (lambda: rnn_cell.LSTMCell(3, use_peepholes=True), "it has no peepholes"),
         (lambda: rnn_cell.LSTMCell(3, cell_clip=1.0), "it does not clip the cell state"),
         (lambda: rnn_cell.LSTMCell(3, num_proj=2, proj_clip=1.0), "it does not clip the projection"),

@@ -52,7 +52,7 @@ CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
     "_named_activations": "the activation <lambda> is a Python function, not one of the package's",
     "standard_step": "the step has another equation",
-    "norm_alone": "it has no peepholes for a layer with layer normalization",
+    "norm_without_extras": "it has no peepholes for a layer with layer normalization",
     "device": "the device is ",  # test_devices
     "in_this_process": "and what that process can run is not known here",
     "outside_of_functions": "XLA may compile what is inside functions",  # test_inside_control_flow
@@ -86,7 +86,7 @@ def test_layers_it_does_not_support(condition, options):
 @pytest.mark.parametrize(
     "make",
     [
-        functools.partial(rnn_cell.LayerNormBasicLSTMCell, dropout_keep_prob=0.5),
+        functools.partial(rnn_cell.CoupledInputForgetGateLSTMCell, layer_norm=True),
         functools.partial(rnn_cell.LSTMBlockCell, cell_clip=1),
     ],
 )
@@ -345,7 +345,7 @@ def test_cells_and_the_environment(monkeypatch):
     with pytest.raises(
         ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["standard_step"]
     ):
-        cells(rnn_cell.LayerNormBasicLSTMCell(2, dropout_keep_prob=0.5), "normalized")
+        cells(rnn_cell.LSTMBlockCell(2, cell_clip=0.5), "clipped")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")
     for k, engine in enumerate([None, "auto"]):
         expected = ("stepwise", "asked for by STACKED_LSTM_ENGINE")

@@ -26,7 +26,7 @@ def test_under_sanitizers(sanitizers, processor, tmp_path):
     For this machine's widest vectors, as they are built for use, and for the narrowest.
     """
     objects = object_files(KERNELS, sanitizers, processor, tmp_path)
-    for name in ("native_kernels.cc", "native_normalization.cc"):
+    for name in ("native_kernels.cc", "native_normalization.cc", "native_random_mask.cc"):
         program = build(os.path.join(TESTS, name), objects, sanitizers, processor, tmp_path)
         assert run(program) == (0, "all equal\n"), name
 
@@ -57,6 +57,7 @@ def test_other_compilers(name, tmp_path):
     for program, sources, words in (
         ("native_activations.cc", [], "all within the bounds\n"),
         ("native_kernels.cc", KERNELS, "all equal\n"),
+        ("native_random_mask.cc", KERNELS, "all equal\n"),
     ):
         path = build_by(compiler, os.path.join(TESTS, program), sources, tmp_path)
         assert run(*emulator, path) == (0, words), program

@@ -10,8 +10,9 @@ import pytest
 
 from stacked_lstm import engines
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import PLAIN, Extras, Noise, Resets
+from stacked_lstm.equations import PLAIN, Extras, LayerNorm, Noise, Resets
 from stacked_lstm.layer import Layer
+from stacked_lstm.normalization import Norm
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
 from support import native_ops, numeric
@@ -20,8 +21,11 @@ pytestmark = native_ops.NEEDS_NATIVE
 
 OF_C = ("zoneout_c", "candidate", "c_masks")
 ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3, candidate=3, c_masks=3, resets=3)
-# Per layer: units, width of the projection, axes of `c_masks`, of the fields of `Noise` and of the starts after resets.
-# Then the number of ops.
+NORM_AND_ALL = dict(ALL_PER_STEP, norm=True)
+# Per layer: units, width of the projection, axes of `c_masks`, of the fields of `Noise` and of the starts after resets;
+# the norm, if there is one, with whether it is carried. Then the number of ops.
+MASKS = [dict(candidate=3), dict(candidate=2), dict(recurrent=3), dict(c_masks=3)]
+STATES = [dict(zoneout_c=2), dict(zoneout_c=3), dict(zoneout_h=0), dict(resets=2)]
 STACKS = {
     "one op": ([(5, None, dict(recurrent=2)), (17, None, dict(recurrent=3)), (4, None, dict(recurrent=2))], 1),
     "projections": ([(9, 3, dict(recurrent=3)), (18, 11, dict(recurrent=2))], 1),
@@ -33,6 +37,9 @@ STACKS = {
     "resets": ([(5, None, dict(resets=2)), (17, None, dict(resets=3)), (70, None, dict(resets=2, recurrent=2))], 2),
     "resets, projected": ([(9, 20, dict(resets=3)), (6, 3, dict(resets=2))], 1),
     "masks on c": ([(9, None, dict(c_masks=3)), (70, None, dict(c_masks=3, candidate=3)), (6, 3, dict(c_masks=3))], 3),
+    "norm and masks": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(MASKS)], 4),
+    "norm and states": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(STATES)], 4),
+    "norm and all": ([(70, None, dict(NORM_AND_ALL, zoneout_h=2)), (18, None, dict(NORM_AND_ALL, norm=False))], 2),
 }
 
 
@@ -55,10 +62,14 @@ def random_layers(description, steps, batch, dtype):
         width, extras = projection or units, PLAIN
         if projection:
             extras = Extras([constant(units) for _ in range(3)], 0.6, constant(units, projection), 0.4)
+        norm, fields = fields.get("norm"), {field: axes for field, axes in fields.items() if field != "norm"}
         noise = {field: series(field, axes, units, width) for field, axes in fields.items()}
-        kernels, biases = [constant(inputs + width, 4 * units)], [constant(4 * units)]
+        kernels, biases = [constant(inputs + width, 4 * units)], [] if norm is not None else [constant(4 * units)]
+        if norm is not None:
+            norms = [Norm(1 + constant(*shape), constant(*shape), 0.1) for shape in ([4, units], [units])]
+            norm = LayerNorm(*norms, is_carried=norm)
         c_masks, resets = noise.pop("c_masks", None), noise.pop("resets", None)
-        layer = Layer(inputs, units, kernels, biases, extras=extras, c_masks=c_masks, resets=resets)
+        layer = Layer(inputs, units, kernels, biases, extras=extras, c_masks=c_masks, resets=resets, norm=norm)
         layers.append(layer._replace(noise=Noise(**noise) if noise else None))
         states.append([constant(batch, units), constant(batch, width)])
         inputs = width
@@ -82,7 +93,8 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
     x = tf.constant(random.standard_normal([steps, batch, 4]), dtype)
     lengths = tf.constant(np.maximum(random.randint(-1, steps + 1, [batch]), 0), tf.int32)
     both = [results(engine, layers, x, states, sources, lengths) for engine in ("native", "graph")]
-    assert sum(op.type == "StackedLstmForward" for op in graph.get_operations()) == op_count
+    types = [op.type for op in graph.get_operations()]
+    assert sum(types.count(name) for name in ("StackedLstmForward", "StackedLstmNormalizedForward")) == op_count
     for actual, expected in zip(*map(tf.nest.flatten, plain_session.run(both))):
         assert actual.shape == expected.shape
         assert numeric.relative_difference(actual, expected) < TOLERANCES[dtype]
@@ -94,28 +106,32 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
         ("control_flow_v1", "native", dict(recurrent=3)),
         ("control_flow_v1", "graph", dict(recurrent=3)),
         ("control_flow_v2", "native", ALL_PER_STEP),
+        ("control_flow_v2", "native", NORM_AND_ALL),
     ],
     indirect=["control_flow"],
 )
 def test_second_derivatives_by_central_differences(control_flow, engine, fields, plain_session):
     """With recurrent dropout of h alone, both engines differentiate the step by hand: control flow v1 is enough."""
-    for_all_steps = {field: 3 if field == "c_masks" else 2 for field in fields}
+    for_all_steps = {field: 3 if field == "c_masks" else 2 for field in fields if field != "norm"}
+    if "norm" in fields:
+        for_all_steps["norm"] = False
     layers, states, sources = random_layers([(5, None, for_all_steps), (4, None, fields)], 4, 3, "float64")
-    random, size = np.random.RandomState(3), 1e-6
+    random, size = np.random.RandomState(5), 1e-6
     value, direction = random.standard_normal([2, 4, 3, 4])
     x = tf.placeholder(tf.float64, value.shape)
     first = results(engine, layers, x, states, sources, tf.constant([4, 2, 1]))[2]
-    product = tf.add_n([tf.reduce_sum(gradient) for gradient in first])
+    product = tf.add_n([tf.reduce_sum(d * random.standard_normal(d.shape.as_list())) for d in first])
     (second,) = tf.gradients(product, [x])
     actual = plain_session.run(tf.reduce_sum(second * direction), {x: value})
     above, below = (plain_session.run(product, {x: value + sign * size * direction}) for sign in (1, -1))
     assert abs(actual) > 1 and actual == pytest.approx((above - below) / (2 * size), rel=1e-7)
 
 
+@pytest.mark.parametrize("fields", [ALL_PER_STEP, NORM_AND_ALL], ids=["plain", "norm"])
 @pytest.mark.parametrize("steps, batch", [(0, 2), (3, 0)])
-def test_nothing_to_run(steps, batch, plain_session):
+def test_nothing_to_run(steps, batch, fields, plain_session):
     """The initial states are the final ones, and gradients of weights and masks are zero."""
-    layers, states, sources = random_layers([(6, None, ALL_PER_STEP), (5, None, ALL_PER_STEP)], steps, batch, "float64")
+    layers, states, sources = random_layers([(6, None, fields), (5, None, fields)], steps, batch, "float64")
     x = tf.zeros([steps, batch, 4], tf.float64)
     outputs, finals, gradients = plain_session.run(results("native", layers, x, states, sources, None))
     np.testing.assert_array_equal(outputs, np.zeros([steps, batch, 5]))
@@ -131,10 +147,10 @@ def test_nothing_to_run(steps, batch, plain_session):
 @pytest.mark.parametrize("shape", [[2, 5], [6], [4, 2, 6], [3, 2, 5]])
 def test_wrong_shapes(shape, session):
     """They are checked when the graph runs, too."""
-    layers, states, _ = random_layers([(6, None, {})], 3, 2, "float32")
+    plain, states, _ = random_layers([(6, None, {})], 3, 2, "float32")
+    normalized, _, _ = random_layers([(6, None, dict(norm=True))], 3, 2, "float32")
     tensors = tf.zeros(shape), tf.placeholder_with_default(tf.zeros(shape), None)
-    for wrong, field in itertools.product(tensors, ALL_PER_STEP):
-        (layer,) = layers
+    for wrong, field, layer in itertools.product(tensors, ALL_PER_STEP, plain + normalized):
         if field == "resets":
             start = LSTMState(tf.zeros([2, 6]), wrong)
             layer = layer._replace(resets=Resets(tf.zeros([3, 2], tf.bool), start))
@@ -147,8 +163,9 @@ def test_wrong_shapes(shape, session):
 @pytest.mark.parametrize("shape", [[4, 2], [3, 3], [3], [3, 2, 6]])
 def test_resets_of_wrong_shapes(shape, session):
     layers, states, _ = random_layers([(6, None, dict(resets=2))], 3, 2, "float32")
-    for flags in (tf.zeros(shape, tf.bool), tf.placeholder_with_default(np.zeros(shape, bool), None)):
-        (layer,) = layers
+    layers += random_layers([(6, None, dict(resets=2, norm=True))], 3, 2, "float32")[0]
+    wrong = tf.zeros(shape, tf.bool), tf.placeholder_with_default(np.zeros(shape, bool), None)
+    for flags, layer in itertools.product(wrong, layers):
         layer = layer._replace(resets=layer.resets._replace(is_reset=flags))
         with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
             session.run(engines.ENGINES["native"].run_layers([layer], tf.zeros([3, 2, 4]), states)[0])

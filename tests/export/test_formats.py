@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import stacked_lstm
-from stacked_lstm import checkpoints, export
+from stacked_lstm import checkpoints, dropout_masks, export
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import mask_ops
+from stacked_lstm.export import frozen, portable
 from support import exports, sets
 from support.native_ops import NEEDS_NATIVE
 from support.numeric import relative_difference
@@ -88,6 +90,37 @@ def test_projections(program, engine, plain_session, tmp_path, witness):
 @pytest.mark.parametrize("program", TENSORFLOW)
 def test_normalization(program, plain_session, tmp_path, witness):
     check(program, exports.normalization("graph"), plain_session, tmp_path, witness)
+
+
+@pytest.mark.parametrize("program", TENSORFLOW)
+@with_engines
+def test_random_masks(program, engine, plain_session, tmp_path, witness):
+    """TensorFlow's ops in the file draw what the session draws."""
+    check(program, exports.masks(engine), plain_session, tmp_path, witness)
+
+
+@NEEDS_NATIVE
+def test_random_masks_of_a_seed(plain_session, tmp_path):
+    """The first run of a file has the masks of the first run of a session."""
+    results = []
+    for engine in ("native", "graph"):
+        x = tf.placeholder(tf.float32, [2, 3, 4])
+        with mask_ops.drawn_for(engine, lambda: []):
+            drawn = (
+                dropout_masks.draw([3, 5], 0.6, 3, tf.float32, ones=1),
+                dropout_masks.zoneout([9], 0.4, 4, tf.float32),
+            )
+        outputs = {f"y{k}": mask * tf.reduce_sum(x) for k, mask in enumerate(drawn)}
+        frozen_graph = frozen.freeze(plain_session, {"x": x}, outputs)
+        definition = portable.portable_definition(frozen_graph)
+        names = [tensor + ":0" for tensor in outputs]
+        with tf.Graph().as_default():
+            feed, *tensors = tf.import_graph_def(definition, name="", return_elements=["x:0", *names])
+            with tf.Session() as session:
+                results.append(session.run(tensors, {feed: np.ones([2, 3, 4]) / 24}))
+    for actual, expected in zip(*results):
+        np.testing.assert_array_equal(actual, expected)
+        assert 0 < np.mean(actual == 0) < 1
 
 
 @with_programs

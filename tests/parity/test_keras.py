@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, layouts
+from stacked_lstm.activations import ACTIVATIONS
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.equations import GATE_ORDER, Noise, step
 from support import keras_witness as witness
 from support import numeric, programs, sessions
 from support.random_networks import random_layers
@@ -203,3 +206,85 @@ def test_bidirectional(merge, masked, dtype, engine, keras, plain_session):
             back = layouts.unpack([theirs[f"got {side} {n}"] for n in range(3)], "keras")
             assert all(np.array_equal(back[name], TWO[side][name].astype(dtype)) for name in back)
         numeric.check_same(found, expected, TOLERANCES[dtype])
+
+
+class MaskedLSTM(StackedLSTM):
+    """One layer that multiplies its inputs and h by constant masks [B, N]."""
+
+    masks: tuple
+
+    def _segment(self, draws, resets, records):
+        x_mask, h_mask = map(tf.constant, self.masks)
+        (layer,) = [weights.layer()._replace(noise=Noise(recurrent=h_mask)) for weights in self.layers]
+        return Segment([layer], before=lambda x: x * x_mask)
+
+
+def with_one_mask(x, lengths, start, x_masks, h_masks, options):
+    """(outputs, state, variables by name) of a StackedLSTM that has the masks of Keras."""
+    values = {f"layer_1/{name}": tf.constant_initializer(value) for name, value in TWO["forward"].items()}
+    lstm = MaskedLSTM(
+        witness.HIDDEN_SIZES[:1],
+        weight_initializer={name: value for name, value in values.items() if "/W" in name},
+        bias_initializer={name: value for name, value in values.items() if "/b" in name},
+        forget_bias=0.0,
+        **options,
+    )
+    lstm.masks = x_masks[0], h_masks[0]
+    outputs, (state,) = lstm(x, lengths, [start])
+    return outputs, state, lstm.variables_by_layer.layers[0]
+
+
+def with_a_mask_per_gate(x, lengths, start, x_masks, h_masks, options):
+    """The same of a loop around `equations.step`: StackedLSTM has one mask for all gates."""
+    del options
+    masks = {gate: pair for gate, pair in zip("ifco", zip(h_masks, x_masks))}  # Keras' order.
+    variables = {name: tf.constant(value.astype(x.dtype.as_numpy_dtype)) for name, value in TWO["forward"].items()}
+    outputs, state = [], start
+    for t in range(witness.STEPS):
+        inputs = {gate: tf.concat([state.h * h_mask, x[:, t] * x_mask], 1) for gate, (h_mask, x_mask) in masks.items()}
+        z = [tf.matmul(inputs[gate], variables["W" + gate]) + variables["b" + gate] for gate in GATE_ORDER]
+        after, _ = step(tf.concat(z, axis=1), state.c, ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"])
+        is_alive = tf.constant(np.array(lengths) > t)
+        outputs.append(tf.where(is_alive, after.h, tf.zeros_like(after.h)))
+        state = LSTMState(*[tf.where(is_alive, new, old) for new, old in zip(after, state)])
+    return tf.stack(outputs, axis=1), state, variables
+
+
+def check_dropout(key, library, keras, run, session, **options):
+    """Outputs, states and gradients while training, with the masks that Keras drew."""
+    case, theirs = witness.DROPOUT[key], keras[library][key]
+    given = {name: value.astype(case.dtype) for name, value in TWO_GIVEN.items()}
+    gates, size = 1 if case.one_mask else 4, witness.HIDDEN_SIZES[0]
+    masks = [
+        theirs.get(name, np.ones([gates, BATCH, width], case.dtype))
+        for name, width in [("x masks", witness.INPUT_SIZE), ("h masks", size)]
+    ]
+    assert [mask.shape[0] for mask in masks] == [gates, gates] and np.any(masks[0] == 0)
+    assert ("h masks" in theirs) == ("recurrent_dropout" in case.options)
+    assert case.one_mask or not np.array_equal(masks[0][0], masks[0][1])
+    x, start = tf.constant(given["x"]), LSTMState(*[tf.constant(given[f"forward {f}0"]) for f in "ch"])
+    lengths = witness.LENGTHS if case.masked else [witness.STEPS] * BATCH
+    outputs, state, variables = run(x, lengths, start, *masks, dict(options, dtype=tf.as_dtype(case.dtype)))
+    sources = dict({f"d {name}": variable for name, variable in variables.items()}, **{"d x": x})
+    sources.update({f"d {f}0": part for f, part in start._asdict().items()})
+    upstream = [tf.constant(given[name]) for name in ("sum d outputs", "d forward c", "d forward h")]
+    gradients = tf.gradients([outputs, state.c, state.h], list(sources.values()), upstream)
+    session.run(tf.global_variables_initializer())
+    actual = session.run(dict(zip(sources, gradients), outputs=outputs, **state._asdict()))
+    expected = {name: theirs[name] for name in actual if name in theirs}
+    weights = layouts.unpack([theirs[f"d weight {n}"] for n in range(3)], "keras")
+    expected.update({f"d {name}": value for name, value in weights.items()})
+    numeric.check_same(actual, expected, TOLERANCES[case.dtype])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("key", [key for key, case in witness.DROPOUT.items() if case.one_mask])
+def test_dropout_with_one_mask(key, library, general_engine, keras, plain_session):
+    check_dropout(key, library, keras, with_one_mask, plain_session, engine=general_engine)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("key", [key for key, case in witness.DROPOUT.items() if not case.one_mask])
+def test_dropout_with_a_mask_per_gate(key, library, keras, plain_session):
+    """Keras' implementation 1, which every layer with recurrent dropout has."""
+    check_dropout(key, library, keras, with_a_mask_per_gate, plain_session)

@@ -8,7 +8,7 @@ from golden.files import path
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import cudnn_parameters
-from support import cudnn_in_numpy
+from support import cudnn_in_numpy, drawn_noise
 from support.places import with_every_engine
 from support.some_cells import random, values
 
@@ -188,10 +188,10 @@ def test_share_of_dropped_outputs(session):
     """One number per step, sequence and unit of the first layer; a quarter of them is dropped."""
     lstm = rnn_cell.CudnnLSTM(2, 50, dropout=0.25, seed=1)
     outputs, _ = lstm(tf.constant(random([10, 20, 7])))
-    draws = [op for op in tf.get_default_graph().get_operations() if op.type == "RandomUniform"]
-    (noise,) = [op.outputs[0] for op in draws if "opaque" not in op.name]
-    drawn, _ = values(session, [noise, outputs])
-    kept, count = np.sum(drawn >= 0.25), drawn.size
+    (drawn,) = [tensor for tensor in drawn_noise.tensors() if "opaque" not in tensor.name]
+    is_mask = drawn.op.type == drawn_noise.MASK_OP
+    drawn, _ = values(session, [drawn, outputs])
+    kept, count = np.sum(drawn > 0 if is_mask else drawn >= 0.25), drawn.size
     assert count == 10 * 20 * 50 and abs(kept - 0.75 * count) < 5 * np.sqrt(count * 0.75 * 0.25)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
+from support import drawn_noise, numeric
 from support.sessions import plain_session, set_variables
 from support.some_cells import random
 
@@ -104,8 +104,7 @@ def check_derivatives(engine, session, states="", lengths=LENGTHS):
 
     slope = along_direction(tf.gradients(loss, variables))
     curvature = along_direction(tf.gradients(slope, variables))
-    drawn = [op.outputs[0] for op in tf.get_default_graph().get_operations() if op.type == "RandomUniform"]
-    drawn = [noise for noise in drawn if noise.shape.ndims == 3 or noise.shape.ndims is None]
+    drawn = [noise for noise in drawn_noise.tensors() if noise.shape.ndims == 3 or noise.shape.ndims is None]
     per_layer = 2 + len(states)  # A layer draws for its inputs, its h, its c and its outputs.
     drawn_noises = [np.random.RandomState(k).uniform(size=[4, 3, 3]) for k in range(2 * per_layer)]
     layers = [drawn_noises[:per_layer], drawn_noises[per_layer:]]
@@ -117,7 +116,7 @@ def check_derivatives(engine, session, states="", lengths=LENGTHS):
     session.run(tf.global_variables_initializer())
     set_variables(session, weights, point[1:])
     past_end = np.arange(4)[:, None] >= np.array(lengths)
-    feed = dict(zip(drawn, drawn_noises))
+    feed = drawn_noise.feed(session, drawn, drawn_noises)
     feed[x] = np.where(past_end[:, :, None], np.nan, point[0])
     actual = session.run([loss, slope, curvature], feed)
     point[0][past_end] = 0

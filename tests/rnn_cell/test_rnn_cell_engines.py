@@ -213,7 +213,7 @@ def test_arguments_are_those_of_tensorflow_1():
 @NEEDS_NATIVE
 def test_what_the_native_engine_leaves_to_graph():
     for k, make in enumerate([
-        lambda: rnn_cell.LayerNormBasicLSTMCell(4, dropout_keep_prob=0.5),
+        lambda: rnn_cell.CoupledInputForgetGateLSTMCell(4, layer_norm=True),
         lambda: rnn_cell.LSTMBlockCell(4, cell_clip=0.5),
     ]):  # fmt: skip
         words = "'native' .asked for by .*. cannot run these layers: the step has another equation"

@@ -52,8 +52,6 @@ CONTRIB_ENGINES = {
     "highway": "stepwise",
     "input_projection": "stepwise",
     "layer_norm": "native",
-    "layer_norm_dropout": "graph",
-    "layer_norm_without": "native",
     "lstm": "graph",
     "nas": "stepwise",
     "output_projection": "stepwise",

@@ -1,13 +1,15 @@
-"""The recurrent dropout of LayerNormBasicLSTMCell on the graph engine."""
+"""The recurrent dropout of LayerNormBasicLSTMCell on engines."""
 
 import numpy as np
 import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
+from support import native_ops, numeric
 from support.some_cells import random, values
 
 KEEP, UNITS, SHAPE = 0.7, 10, [40, 50, 3]
+ENGINES = ["graph", "native"]
 
 
 def run(cell, x, **options):
@@ -30,12 +32,13 @@ def wide_gates():
         yield
 
 
-def test_masks(wide_gates, session):
+@pytest.mark.parametrize("engine", ["graph", pytest.param("native", marks=native_ops.NEEDS_NATIVE)])
+def test_masks(engine, wide_gates, session):
     """Each entry is kept with the probability, then h = tanh(g / keep); the gradient has the same mask."""
     x = tf.constant(random(SHAPE))
     cell = rnn_cell.LayerNormBasicLSTMCell(UNITS, 0.0, layer_norm=False, dropout_keep_prob=KEEP)
-    outputs = run(cell, x)
-    assert rnn_cell.engine_used(outputs).name == "graph"
+    outputs = run(cell, x, engine=engine)
+    assert rnn_cell.engine_used(outputs).name == engine
     first = outputs[:, :, 0]
     actual, gradient, second = values(session, [outputs, tf.gradients(first, x)[0], tf.gradients(outputs, x)[0]])
     count = actual.size
@@ -48,14 +51,29 @@ def test_masks(wide_gates, session):
     assert np.any((again != 0) != (actual != 0)) and np.any(actual[:, 0] != actual[:, 1])
 
 
-def test_seed():
-    runs = []
-    for _ in range(2):
-        with tf.Graph().as_default(), tf.Session() as session:
-            with tf.variable_scope("same", initializer=tf.constant_initializer(0.3)):
-                options = {"norm_shift": 0.5, "dropout_keep_prob": KEEP, "dropout_prob_seed": 3}
-                runs.append(values(session, run(rnn_cell.LayerNormBasicLSTMCell(UNITS, **options), tf.ones(SHAPE))))
-    np.testing.assert_array_equal(*runs)
+@native_ops.NEEDS_NATIVE
+@pytest.mark.parametrize("layer_norm", [True, False])
+def test_seed(layer_norm, plain_session):
+    """Outputs, states and gradients are those of TensorFlow's loop in each run of a session. The probability is fed."""
+    keep, x = tf.placeholder(tf.float64, []), tf.constant(random([4, 7, 3]), tf.float64)
+    start = rnn_cell.LSTMStateTuple(*(tf.constant(random([4, UNITS], seed), tf.float64) for seed in (1, 2)))
+    results = []
+    initializer = tf.random_normal_initializer(stddev=0.5, seed=3)
+    for engine in [*ENGINES, "stepwise"]:
+        with tf.variable_scope("same", reuse=tf.AUTO_REUSE, initializer=initializer):
+            options = {"layer_norm": layer_norm, "dropout_keep_prob": keep, "dropout_prob_seed": 3}
+            cell = rnn_cell.LayerNormBasicLSTMCell(UNITS, **options)
+            outputs, state = rnn_cell.dynamic_rnn(cell, x, [5, 0, 2, 3], initial_state=start, engine=engine)
+        assert rnn_cell.engine_used(outputs).name == engine
+        loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(tf.sin(state.c)) + tf.reduce_sum(tf.cos(state.h))
+        results.append([outputs, state, tf.gradients(loss, [x, *start, *cell.trainable_weights, keep])])
+    plain_session.run(tf.global_variables_initializer())
+    runs = [plain_session.run(results, {keep: probability}) for probability in (0.7, 0.7, 0.4)]
+    for *actual, expected in runs:
+        for one in actual:
+            for a, e in zip(tf.nest.flatten(one), tf.nest.flatten(expected)):
+                assert numeric.relative_difference(a, e) < 1e-12
+    assert np.any(runs[0][0][0] != runs[1][0][0])
 
 
 @pytest.mark.parametrize("layer_norm", [True, False])
@@ -72,16 +90,18 @@ def test_probability_that_is_fed(layer_norm, session):
     assert np.max(np.abs(session.run(outputs[1], {keep: 0.5}) - plain)) > 0.01
 
 
+@native_ops.NEEDS_NATIVE
 def test_masks_and_variational_dropout_on_states(session):
-    """The masks are drawn in one loop, also if the initial state is not zero."""
+    """The masks are drawn once, also if the initial state is not zero."""
     x = tf.constant(random(SHAPE))
     start = rnn_cell.LSTMStateTuple(*(tf.constant(random([SHAPE[0], UNITS], seed)) for seed in (1, 2)))
     options = {"variational_recurrent": True, "dtype": tf.float32, "seed": 5}
     outputs = []
     with tf.variable_scope("same", initializer=tf.random_normal_initializer(seed=3)):
-        for engine in ("graph", "stepwise"):
+        for engine in [*ENGINES, "stepwise"]:
             cell = rnn_cell.LayerNormBasicLSTMCell(UNITS, dropout_keep_prob=KEEP, dropout_prob_seed=3)
             wrapper = rnn_cell.DropoutWrapper(cell, state_keep_prob=0.5, **options)
             outputs.append(rnn_cell.dynamic_rnn(wrapper, x, initial_state=start, scope=engine, engine=engine)[0])
-    actual, expected = values(session, outputs)
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    *actual, expected = values(session, outputs)
+    for one in actual:
+        np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)

@@ -55,7 +55,7 @@ def test_contestants_of_another_device(monkeypatch):
 # Engines are those that the package has.
 BOTH = {"graph", "graph_xla", "rnn_cell", "dynamic_rnn", "tf_keras", "block_lstm", "pytorch", "gemm", "nothing"}
 TAKE_PART = {
-    "CPU": BOTH | {"native", "predictor", "onnxruntime", "openvino"},
+    "CPU": BOTH | {"native", "predictor", "predictor_bfloat16", "predictor_int8", "onnxruntime", "openvino"},
     "GPU": BOTH | {"cudnn"} & set(engines.ENGINES),
 }
 

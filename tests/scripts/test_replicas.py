@@ -57,7 +57,10 @@ def test_the_copies_share_variables_and_have_their_own_devices(tmp_path):
     assert [network.losses.device for network in towers.networks] == ["/cpu:0", "/cpu:1"]
 
 
-@pytest.mark.parametrize("flags", [{"job_name": "ps", "ps_hosts": "a:1", "worker_hosts": "b:2"}, {"peer": "keras"}])
+@pytest.mark.parametrize(
+    "flags",
+    [{"job_name": "ps", "ps_hosts": "a:1", "worker_hosts": "b:2"}, {"peer": "keras"}, {"ablate_dropout": "true"}],
+)
 def test_flags_that_do_not_go_with_replicas(flags):
     with pytest.raises(ValueError, match=f"^--{next(iter(flags))}: expected none with --replicas, got "):
-        train.run(flag_values(dict(flags, task="forecast", replicas="2")))
+        train.run(flag_values(dict(flags, task="titles", replicas="2")))

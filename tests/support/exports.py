@@ -177,6 +177,18 @@ def normalization(engine):
     return inputs, {"outputs": outputs, "c": state[0].c}
 
 
+def masks(engine):
+    """A network with dropout that a seed decides, and one with dropout whose probability is 1 by default."""
+    inputs = placeholders()
+    seed = tf.placeholder_with_default(tf.constant(7), [])
+    lstm = stacked_lstm.StackedLSTM([5, 4], dropout=0.3, output_dropout=0.4, seed=seed, engine=engine)
+    outputs, state = lstm(inputs["x"], inputs["lengths"], training=True)
+    keep = tf.placeholder_with_default(tf.constant(1.0), [])
+    cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), keep, keep)
+    others, _ = rnn_cell.dynamic_rnn(cell, outputs, inputs["lengths"], dtype=tf.float32, engine=engine)
+    return inputs, {"outputs": outputs, "c": state[0].c, "others": others}
+
+
 def without_bias(engine):
     inputs = placeholders(has_lengths=False)
     outputs, state = stacked_lstm.StackedLSTM([4, 3], use_bias=False, engine=engine)(inputs["x"], time_major=True)

@@ -6,6 +6,7 @@ For each case the given arrays are set into Keras' layers, run eagerly and diffe
 """
 
 import collections
+import functools
 import itertools
 
 STEPS, INPUT_SIZE, HIDDEN_SIZES = 5, 3, [4, 2]
@@ -42,6 +43,26 @@ CASES = {
 # merge, masked, dtype
 BIDIRECTIONAL = list(itertools.product(MERGES, [False, True], ["float64"]))
 BIDIRECTIONAL += [("concat", masked, "float32") for masked in (False, True)]
+
+# The functions of a cell that return its masks, in tf-keras and in Keras 3.
+MASK_FUNCTIONS = {
+    "x masks": ["get_dropout_mask_for_cell", "get_dropout_mask"],
+    "h masks": ["get_recurrent_dropout_mask_for_cell", "get_recurrent_dropout_mask"],
+}
+DropoutCase = collections.namedtuple("DropoutCase", ["options", "one_mask", "masked", "dtype"])
+DropoutCase.__doc__ = """Options of a layer that trains; whether all gates get the mask of the first one; as `Case`."""
+
+_RATES = {"dropout": 0.4, "recurrent_dropout": 0.5}
+DROPOUT = {
+    f"{name} {dtype} mask={masked}": DropoutCase(options, one_mask, masked, dtype)
+    for name, options, one_mask in [
+        ("dropout, implementation 2", {"dropout": 0.4, "implementation": 2}, True),
+        ("dropout, implementation 1", {"dropout": 0.4, "implementation": 1}, False),
+        ("recurrent, as it is", _RATES, False),
+        ("recurrent, the first masks", _RATES, True),
+    ]
+    for dtype, masked in [("float64", False), ("float64", True), ("float32", False)]
+}
 
 
 def compute(library, tf, case, given):
@@ -110,6 +131,54 @@ def bidirectional(library, tf, merge, masked, dtype, given):
     return {name: value.numpy() if hasattr(value, "numpy") else value for name, value in found.items()}
 
 
+def record_masks(cell, one_mask):
+    """Returns a dictionary that gets what a cell draws: "x masks" and "h masks", [4, B, N], or [1, B, N] if `one_mask`.
+
+    Keras draws a mask per gate with implementation 1, which it selects wherever there is recurrent dropout. With
+    `one_mask`, all gates get the first one of them.
+    """
+    masks = {}
+
+    def recorded(name, function):
+        def draw(*args, **kwargs):
+            drawn = function(*args, **kwargs)
+            if isinstance(drawn, list) and one_mask:
+                drawn = drawn[:1] * len(drawn)
+            if drawn is not None:
+                masks[name] = (drawn[:1] if one_mask else drawn) if isinstance(drawn, list) else [drawn]
+            return drawn
+
+        return draw
+
+    for name, functions in MASK_FUNCTIONS.items():
+        for function in filter(functools.partial(hasattr, cell), functions):
+            setattr(cell, function, recorded(name, getattr(cell, function)))
+    return masks
+
+
+def dropout(library, tf, case, given):
+    """Outputs, states and gradients of a layer that trains with dropout, and its masks; data of "sum", forward."""
+    library.utils.set_random_seed(1)  # The tests expect zeros in the masks.
+    options = dict(case.options, unroll=True, dtype=case.dtype, return_sequences=True, return_state=True)
+    options.update({"use_cudnn": False} if library.__name__ == "keras" else {})
+    layer = library.layers.LSTM(HIDDEN_SIZES[0], zero_output_for_mask=True, **options)
+    layer.build((len(LENGTHS), STEPS, INPUT_SIZE))
+    layer.set_weights([given(f"forward {n}") for n in range(3)])
+    masks = record_masks(layer.cell, case.one_mask)
+    x, mask = tf.constant(given("x")), tf.sequence_mask(LENGTHS, STEPS) if case.masked else None
+    start, variables = [tf.constant(given(f"forward {f}0")) for f in FIELDS], variables_of(library, [layer])
+    with tf.GradientTape() as tape:
+        tape.watch([x, start])
+        results = layer(x, mask=mask, initial_state=start, training=True)
+    upstream = [tf.constant(given(name)) for name in ["sum d outputs"] + [f"d forward {f}" for f in FIELDS]]
+    d_x, d_start, d_variables = tape.gradient(results, [x, start, variables], output_gradients=upstream)
+    found = dict(zip(["outputs"] + FIELDS, results), **{"d x": d_x})
+    found.update({f"d {f}0": d for f, d in zip(FIELDS, d_start)})
+    found.update({f"d weight {n}": d for n, d in enumerate(d_variables)})
+    found.update({name: tf.stack(drawn) for name, drawn in masks.items()})
+    return {name: value.numpy() for name, value in found.items()}
+
+
 def variables_of(library, layers):
     """TensorFlow's variables; Keras 3 wraps them."""
     variables = [v for layer in layers for v in layer.trainable_variables]
@@ -130,6 +199,9 @@ def main(name, source, target):
         given = lambda part: arrays["bidirectional/" + part].astype(dtype)  # noqa: E731
         results = bidirectional(library, tf, merge, masked, dtype, given)
         found.update({f"{merge} {masked} {dtype}/{part}": value for part, value in results.items()})
+    for key, case in DROPOUT.items():
+        given = lambda part: arrays["bidirectional/" + part].astype(case.dtype)  # noqa: E731, B023
+        found.update({f"{key}/{part}": value for part, value in dropout(library, tf, case, given).items()})
     np.savez(target, **found)
 
 

@@ -10,6 +10,7 @@ MODULES = (
     "stacked_lstm.contrib.layers",
     "stacked_lstm.contrib.legacy_seq2seq",
     "stacked_lstm.contrib.seq2seq",
+    "stacked_lstm.custom_gradient",
     "stacked_lstm.engines",
     "stacked_lstm.export",
     "stacked_lstm.initializers",

@@ -12,7 +12,8 @@
 
 namespace stacked_lstm {
 
-template <class T, bool has_extras>
+// Cache: a view that has the cell states as `cells`. `New` also needs `gates`, those of `CacheView`.
+template <class T, bool has_extras, class Cache = CacheView<const T>>
 class CellStates {
  public:
   CellStates(const Plan<T>& plan, const BackwardArrays<T>& arrays)
@@ -48,7 +49,7 @@ class CellStates {
   const Plan<T>& plan_;
   const BackwardArrays<T>& arrays_;
   const LayerSeries<T, has_extras> series_;
-  const CacheView<const T> cache_;
+  const Cache cache_;
 };
 
 }  // namespace stacked_lstm

@@ -4,8 +4,11 @@
 #ifndef STACKED_LSTM_FORWARD_PASS_H_
 #define STACKED_LSTM_FORWARD_PASS_H_
 
+#include <type_traits>
+
 #include "buffer.h"
 #include "cell.h"
+#include "hidden_states.h"
 #include "layer_series.h"
 #include "layout.h"
 #include "lstm.h"
@@ -13,38 +16,42 @@
 #include "projection.h"
 #include "schedule.h"
 #include "tile.h"
+#include "unpacked_products.h"
 #include "whole_panels.h"
 
 namespace stacked_lstm {
 
 // The methods are const because the members of a team share the object. They write to buffers and the caller's arrays.
-template <class T, class Cell>
+// W is the type in which the weights are stored.
+template <class T, class Cell, class W = T>
 class ForwardPass {
  public:
-  ForwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const ForwardArrays<T>& arrays, const Cell& cell)
+  ForwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const ForwardArrays<T, W>& arrays, const Cell& cell)
       : layer_(plan.layer),
         arrays_(arrays),
         cell_(cell),
         series_(layer_, arrays.extras),
+        hidden_(plan, arrays),
         plan_(plan),
         schedule_(schedule),
-        by_rows_(schedule.sharing == Sharing::kRows),
+        by_rows_(schedule.sharing == Sharing::kRows && arrays.packed),
         has_cache_(arrays.cache != nullptr),
         weights_(plan, arrays.packed),
-        projection_(arrays.packed + PackedWeights<T>::Size(layer_), layer_.units, layer_.extras.projection),
+        projection_(Projection(), layer_.units, layer_.extras.projection),
         cache_(arrays.cache, layer_),
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
         m_(has_projection() ? layer_.batch : 0, plan.panels),
-        next_h_(copies_h() ? 2 * layer_.batch * layer_.outputs() : 0),
-        bias_(plan.row_width) {
-    PadBias();
-    CopyInitialH();
+        bias_(plan.row_width),
+        scales_(kHasScales ? plan.row_width : 0) {
+    Pad(arrays_.bias, bias_.get());
+    if (kHasScales) Pad(arrays_.scales, scales_.get());
     FinishEmptySequences();
   }
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
+    if (!arrays_.packed) return RunUnpacked(worker);
     if (by_rows_) return RunRows(worker);
     for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
@@ -76,11 +83,33 @@ class ForwardPass {
 
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+  static constexpr bool kHasScales = std::is_same<W, int8_t>::value;
 
+  // Only weights of type T have a projection, behind the matrices of the gates.
+  const T* Projection() const {
+    if constexpr (std::is_same<W, T>::value) {
+      if (arrays_.packed) return arrays_.packed + PackedWeights<W>::Size(layer_);
+    }
+    return nullptr;
+  }
+  static TileFunction<T, W> SelectGateTile(int64_t rows) {
+    return SelectTile<T, kPanelVectors, Left::kRows, W>(rows);
+  }
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
-  // Whether the product of a step reads a copy of h, after resets and times the mask.
-  bool copies_h() const { return series_.Has(kHMask) || series_.HasResets(); }
+
+  // The whole layer, which has at most one step.
+  void RunUnpacked(Worker& worker) const {
+    if (plan_.longest == 0) return;
+    const Range step = {0, 1};
+    const UnpackedProducts<T> products(plan_, arrays_.weights);
+    worker.ForEach(products.pieces(), [&](int64_t piece) {
+      products.Compute(piece, hidden_.Factor(0), arrays_.x, bias_.get(), Z(0, step, 0, 0));
+    });
+    worker.ForEach(plan_.panels, [&](int64_t panel) {
+      for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(0, panel, b, Z(0, step, b, panel));
+    });
+  }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
   // them.
@@ -112,50 +141,14 @@ class ForwardPass {
     }
   }
 
-  // Writes the biases in the order of a row of gates. Missing biases and missing units of the last panel are zero.
-  void PadBias() const {
-    std::fill(bias_.get(), bias_.get() + plan_.row_width, T(0));
-    for (int64_t unit = 0; arrays_.bias[0] && unit < layer_.units; ++unit) {
+  // Writes biases or scales in the order of a row of gates. Missing biases and missing units of the last panel are zero.
+  void Pad(const T* const* columns, T* target) const {
+    std::fill(target, target + plan_.row_width, T(0));
+    for (int64_t unit = 0; columns[0] && unit < layer_.units; ++unit) {
       for (int gate = 0; gate < kGates; ++gate) {
-        bias_.get()[unit / kSize * kWidth + gate * kSize + unit % kSize] = arrays_.bias[gate][unit];
+        target[unit / kSize * kWidth + gate * kSize + unit % kSize] = columns[gate][unit];
       }
     }
-  }
-
-  // What the product of step t reads in the place of h. Steps take turns with two buffers.
-  T* CopyOfH(int64_t t, int64_t b) const {
-    return next_h_.get() + (t % 2 * layer_.batch + b) * layer_.outputs();
-  }
-
-  void CopyInitialH() const {
-    if (!copies_h()) return;
-    const int64_t width = layer_.outputs();
-    std::fill(next_h_.get(), next_h_.get() + 2 * layer_.batch * width, T(0));
-    for (int64_t b = 0; b < layer_.batch; ++b) {
-      if (plan_.Length(b) == 0) continue;
-      std::copy_n(HBefore(0, b), width, CopyOfH(0, b));
-      const T* const mask = arrays_.extras.series[kHMask];
-      for (int64_t k = 0; mask && k < width; ++k) CopyOfH(0, b)[k] *= mask[b * width + k];
-    }
-  }
-
-  // Writes a vector of h after step t for the product of the next step.
-  void CopyH(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
-    if (!copies_h() || t + 1 >= plan_.Length(b)) return;
-    if (series_.IsReset(t + 1, b)) h = series_.At(kStartH, t + 1, b, first, count);
-    if (series_.Has(kHMask)) h *= series_.At(kHMask, t + 1, b, first, count);
-    StoreFirst(CopyOfH(t + 1, b) + first, h, count);
-  }
-
-  // h before step t, [P].
-  const T* HBefore(int64_t t, int64_t b) const {
-    return series_.RestartH(t, b, t > 0 ? Output(t - 1, b, 0) : arrays_.h + b * layer_.outputs());
-  }
-
-  // A vector of h after step t, of what the step computes.
-  Vec<T> ZoneOutH(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
-    if (!series_.Has(kZoneoutH)) return h;
-    return Mix<T>(series_.At(kZoneoutH, t, b, first, count), LoadFirst(HBefore(t, b) + first, count), h);
   }
 
   // Writes the final states of sequences without steps.
@@ -196,10 +189,11 @@ class ForwardPass {
     }
   }
 
-  // Computes x W + b of one panel for some rows of [step, sequence].
+  // Computes x W + b of one panel for some rows of [step, sequence]. With scales, the bias is added after them.
   void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z, int64_t stride) const {
-    SelectTile<T>(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
-                        weights_.Panel(Factor::kX, panel), bias_.get() + panel * kWidth, 0, z, stride);
+    const T* const init = kHasScales ? nullptr : bias_.get() + panel * kWidth;
+    SelectGateTile(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
+                         weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
 
   // Runs one step of the units of one panel, for a share of the blocks of the batch.
@@ -222,13 +216,23 @@ class ForwardPass {
   void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows) const {
     alignas(64) T z[kTileRows * kWidth];
     const int64_t width = layer_.outputs(), batch = layer_.batch;
-    const T* h = copies_h() ? CopyOfH(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch * width : arrays_.h;
+    const T* const h = hidden_.Factor(t);
     series_.Prefetch(t, row, rows, panel * kSize);
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
-    SelectTile<T>(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
-                        by_rows_ ? kWidth : plan_.row_width, z, kWidth);
+    SelectGateTile(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
+                         by_rows_ ? kWidth : plan_.row_width, z, kWidth);
+    if (kHasScales) Scale(panel, rows, z);
     for (int64_t r = 0; r < rows; ++r) Pointwise(t, panel, row + r, z + r * kWidth);
+  }
+
+  // Multiplies sums by the scales of their columns, and adds the bias.
+  void Scale(int64_t panel, int64_t rows, T* z) const {
+    const T* const scales = scales_.get() + panel * kWidth;
+    const T* const bias = bias_.get() + panel * kWidth;
+    for (int64_t r = 0; r < rows; ++r, z += kWidth) {
+      for (int64_t k = 0; k < kWidth; k += kSize) Store(z + k, Load(z + k) * Load(scales + k) + Load(bias + k));
+    }
   }
 
   void Pointwise(int64_t t, int64_t panel, int64_t b, const T* z) const {
@@ -239,10 +243,10 @@ class ForwardPass {
     const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
     StepValues<T> values = cell_.Step(z, c, panel, series_.CandidateMask(t, b, first, count));
     if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, values.c);
-    if (!has_projection()) values.h = ZoneOutH(t, b, first, count, values.h);
+    if (!has_projection()) values.h = hidden_.ZoneOut(t, b, first, count, values.h);
     Store(C(t, b, panel), values.c);
     StoreFirst(H(t, b, panel), values.h, count);
-    if (!has_projection()) CopyH(t, b, first, values.h, count);
+    if (!has_projection()) hidden_.Keep(t, b, first, values.h, count);
     if (has_cache_) {
       const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
       T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
@@ -272,29 +276,29 @@ class ForwardPass {
     const int count = static_cast<int>(std::min(kSize, width - first));
     const T bound = static_cast<T>(layer_.extras.projection_bound);
     const Vec<T> projected = t < length ? Load(h) : Vec<T>{};
-    const Vec<T> after = t < length ? ZoneOutH(t, b, first, count, ClipTo<T>(projected, bound)) : Vec<T>{};
+    const Vec<T> after = t < length ? hidden_.ZoneOut(t, b, first, count, ClipTo<T>(projected, bound)) : Vec<T>{};
     if (has_cache_ && layer_.extras.KeepsProjected()) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
     StoreFirst(Output(t, b, first), after, count);
-    CopyH(t, b, first, after, count);
+    hidden_.Keep(t, b, first, after, count);
     if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, after, count);
   }
 
   const Layer& layer_;
-  const ForwardArrays<T>& arrays_;
+  const ForwardArrays<T, W>& arrays_;
   const Cell cell_;
   const LayerSeries<T, Cell::kHasExtras> series_;
+  const HiddenStates<T, Cell::kHasExtras, W> hidden_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const bool by_rows_;  // kRows: the input product is computed within the step.
   const bool has_cache_;
-  const WholePanels<T> weights_;
+  const WholePanels<T, W> weights_;
   const ColumnPanels<const T> projection_;
   const CacheView<T> cache_;
   const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
   const PanelBuffer<T, 1> c_;       // and c of one step.
   const PanelBuffer<T, 1> m_;       // With a projection: o phi(c') of one step.
-  const Buffer<T> next_h_;          // With a mask or resets: what the products of two steps read in the place of h.
-  const Buffer<T> bias_;
+  const Buffer<T> bias_, scales_;
 };
 
 }  // namespace stacked_lstm

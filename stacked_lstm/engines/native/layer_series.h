@@ -29,6 +29,11 @@ class LayerSeries {
     return LoadFirst(weights_.series[series] + layer_.SeriesIndex(series, t, b) + first, count);
   }
 
+  // What multiplies the candidate of a step: [H], or null.
+  const T* CandidateMask(int64_t t, int64_t b) const {
+    return Has(kCandidateMask) ? weights_.series[kCandidateMask] + layer_.SeriesIndex(kCandidateMask, t, b) : nullptr;
+  }
+
   // What multiplies the candidate of a step.
   Vec<T> CandidateMask(int64_t t, int64_t b, int64_t first, int count) const {
     return Has(kCandidateMask) ? At(kCandidateMask, t, b, first, count) : Constant(T(1));

@@ -21,11 +21,12 @@ enum class Factor { kH, kX };
 constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 
 // Weights as the forward pass reads them: for each factor, panels [row, gate, unit]. The last panel is narrower if H is
-// not a multiple of the vector's size. T is const for a view that only reads.
-template <class T>
+// not a multiple of the vector's size. W is the type in which they are stored, const for a view that only reads.
+// Types of fewer bits interleave gates: [row, gate / n, unit, gate % n], with n = kWordWeights<W>.
+template <class W>
 class PackedWeights {
  public:
-  PackedWeights(T* data, const Layer& layer)
+  PackedWeights(W* data, const Layer& layer)
       : data_(data), inputs_(layer.inputs), units_(layer.units), outputs_(layer.outputs()) {}
 
   static int64_t Size(const Layer& layer) { return (layer.inputs + layer.outputs()) * kGates * layer.units; }
@@ -34,17 +35,17 @@ class PackedWeights {
   int64_t panels() const { return VectorCount<Number>(units_); }
   int Units(int64_t panel) const { return static_cast<int>(std::min(kSize, units_ - panel * kSize)); }
 
-  T* Panel(Factor factor, int64_t panel) const {
+  W* Panel(Factor factor, int64_t panel) const {
     CheckIndex("panel of packed weights", panel, panels());
     const int64_t rows_before = factor == Factor::kH ? 0 : outputs_;
     return data_ + kGates * (rows_before * units_ + panel * kSize * Rows(factor));
   }
 
  private:
-  typedef typename std::remove_const<T>::type Number;
+  typedef typename Multiplied<typename std::remove_const<W>::type>::type Number;
   static constexpr int64_t kSize = Vector<Number>::kSize;
 
-  T* data_;
+  W* data_;
   int64_t inputs_, units_, outputs_;
 };
 

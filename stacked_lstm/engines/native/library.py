@@ -11,7 +11,7 @@ from stacked_lstm.engines.op_library import OpLibrary, toolchain
 CACHE_VARIABLE = cache_folder.VARIABLE
 LIBRARY_VARIABLE = "STACKED_LSTM_NATIVE_LIBRARY"
 SOURCE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
-_NO_OPS = {"predictor.cc"}  # For programs without TensorFlow.
+_NO_OPS = {"predictor.cc", "low_precision.cc"}  # For programs without TensorFlow.
 
 LIBRARY = Library(
     name="native",

@@ -120,9 +120,10 @@ void Pack(const Layer& layer, const Weights<const T>& weights, const T* projecti
 template <class T>
 int64_t CacheSize(const Layer& layer);
 
-template <class T>
+// W is the type in which weights are stored: T, or a type of low_precision.h.
+template <class T, class W = T>
 struct ForwardArrays {
-  const T* packed;
+  const W* packed;        // Null if there is at most one step and no projection. `weights` are then read instead.
   const T* bias[kGates];  // [H]; all null without biases.
   const T* x;             // [T, B, I]; never used past the end of a sequence. Upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.
@@ -132,6 +133,8 @@ struct ForwardArrays {
   T* h_last;              // [B, P]
   T* cache;               // Null if no backward pass follows. Otherwise it is written whole.
   ExtraWeights<const T> extras;  // The projection is not read, because it is in `packed`.
+  Weights<const T> weights;      // Only read if `packed` is null. Their biases are not read.
+  const T* scales[kGates] = {};  // [H], of the columns of 8-bit weights. Others have none.
 };
 
 // Both lists have one element per layer, from the input upwards.

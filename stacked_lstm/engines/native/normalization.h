@@ -4,6 +4,8 @@
 //     u = f c + i g      v = N(u) gain_cell + shift_cell           h' = o phi(v)
 //     c' = v if the normalized cell state is carried to the next step, otherwise c' = u
 //
+// Series and resets are as in lstm.h: its u and v are c' and h' here.
+//
 // Mean and variance are those of the H numbers of one gate, or of the cell state, of one sequence.
 
 #ifndef STACKED_LSTM_NORMALIZATION_H_
@@ -13,7 +15,7 @@
 
 namespace stacked_lstm {
 
-// How a layer is normalized. Its `extras` are none.
+// How a layer is normalized. Its `extras` have series and resets at most.
 struct Normalization {
   double epsilon;
   bool is_carried;
@@ -30,7 +32,7 @@ struct NormWeights {
 template <class T>
 int64_t NormalizedCacheSize(const Layer& layer);
 
-// In `arrays`, biases and extras are not read.
+// In `arrays`, biases are not read, and of the extras only the series.
 template <class T>
 void NormalizedForward(const Layer& layer, const Normalization& normalization, const ForwardArrays<T>& arrays,
                        const NormWeights<const T>& norms, const Threads& threads);

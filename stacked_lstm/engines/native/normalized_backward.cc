@@ -1,10 +1,13 @@
 // The backward pass of a layer with normalization. As in the forward pass, each step has two phases: threads share the
 // products by units, and the rest by sequences. Gradients of weights and inputs are one product over many steps.
 
+#include "cell_states.h"
 #include "columns.h"
+#include "layer_series.h"
 #include "normalized_cell.h"
 #include "normalized_layout.h"
 #include "schedule.h"
+#include "series_gradients.h"
 #include "tile.h"
 #include "weight_gradients.h"
 
@@ -23,6 +26,9 @@ class NormalizedBackwardPass {
         arrays_(arrays),
         d_norms_(d_norms),
         cell_(cell),
+        series_(layer_, arrays.extras),
+        cells_(plan, arrays),
+        d_states_(plan, arrays),
         parts_(plan.longest, schedule.part_steps),
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         cache_(arrays.cache, layer_),
@@ -31,8 +37,9 @@ class NormalizedBackwardPass {
         gradients_(plan, arrays, max_rows_, schedule.threads),
         dz_(max_rows_, plan.panels),
         next_dz_(layer_.batch, plan.panels),
-        first_c_(layer_.batch, plan.panels),
+        c_(layer_.batch, plan.panels),
         dc_(layer_.batch, plan.panels),
+        kept_dc_(series_.Has(kZoneoutC) ? layer_.batch : 0, plan.panels),
         dh_(layer_.batch, plan.panels),
         block_d_norms_(plan.blocks.number, plan.panels) {}
 
@@ -64,8 +71,9 @@ class NormalizedBackwardPass {
     const int64_t units = layer_.units, batch = layer_.batch, width = plan_.panels * kSize;
     if (batch > 0) std::fill(dh_.At(0, 0), dh_.At(0, 0) + batch * width, T(0));
     for (int64_t b = 0; b < batch; ++b) {
-      Pad(arrays_.d_c_last + b * units, dc_.At(b, 0));
-      Pad(arrays_.c + b * units, first_c_.At(b, 0));
+      T* const dc = dc_.At(b, 0);
+      std::copy_n(arrays_.d_c_last + b * units, units, dc);
+      std::fill(dc + units, dc + width, T(0));
     }
     const int64_t blocks = plan_.blocks.number;
     if (blocks > 0) std::fill(block_d_norms_.At(0, 0), block_d_norms_.At(0, 0) + blocks * width * 2 * kNorms, T(0));
@@ -73,12 +81,8 @@ class NormalizedBackwardPass {
       const int64_t step = batch * layer_.inputs;
       std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
     }
+    d_states_.SetToZero();
     if (plan_.longest * batch == 0) gradients_.SetToZero();
-  }
-
-  void Pad(const T* source, T* target) const {
-    std::copy_n(source, layer_.units, target);
-    std::fill(target + layer_.units, target + plan_.panels * kSize, T(0));
   }
 
   void SharedSteps(Worker& worker, Range part) const {
@@ -111,6 +115,10 @@ class NormalizedBackwardPass {
       const T* const dz = is_kept ? next_dz_.At(row, 0) : dz_.At((t + 1 - part.begin) * layer_.batch + row, 0);
       SelectTile<T>(rows, h_columns_.Vectors(panel))(plan_.row_width, dz, plan_.row_width, h_columns_.Panel(panel),
                                                      nullptr, 0, dh_.At(row, 0) + panel * kWidth, width);
+      for (int64_t b = row; b < row + rows; ++b) {
+        d_states_.OfHBefore(t + 1, b, 1, panel * kPanelVectors, h_columns_.Vectors(panel),
+                            dh_.At(b, 0) + panel * kWidth);
+      }
     });
   }
 
@@ -125,11 +133,48 @@ class NormalizedBackwardPass {
     const int64_t row = t * layer_.batch + b, length = plan_.Length(b);
     T* const dz = dz_.At((t - part.begin) * layer_.batch + b, 0);
     if (t >= length) return std::fill(dz, dz + plan_.row_width, T(0));
-    cell_.Gradient({cache_.gates.At(row, 0), t > 0 ? cache_.cells.At(row - layer_.batch, 0) : first_c_.At(b, 0),
-                    cache_.normalized_cells.At(row, 0), cache_.Inverses(row), dh_.At(b, 0),
-                    arrays_.d_outputs + row * layer_.units,
-                    t == length - 1 ? arrays_.d_h_last + b * layer_.units : nullptr, dc_.At(b, 0), dz,
-                    block_d_norms_.At(block, 0)});
+    const NormalizedRowGradient<T> values = {
+        cache_.gates.At(row, 0), ReadC(t, b), series_.CandidateMask(t, b), cache_.normalized_cells.At(row, 0),
+        cache_.Inverses(row), dh_.At(b, 0), arrays_.d_outputs + row * layer_.units,
+        t == length - 1 ? arrays_.d_h_last + b * layer_.units : nullptr, dc_.At(b, 0), dz,
+        block_d_norms_.At(block, 0)};
+    if (series_.Has(kZoneoutC)) ZoneOutC(t, b, values);
+    cell_.Gradient(
+        values,
+        [&](int64_t panel, Vec<T> new_h, Vec<T> dh) { return d_states_.OfNewH(t, b, panel, new_h, dh); },
+        [&](int64_t panel, Vec<T> d) { d_states_.OfCandidateMask(t, b, panel, d); });
+    if (changes_c() || series_.Has(kZoneoutC)) FinishC(t, b, values.dc);
+  }
+
+  // Whether a step reads something else than c after the step before.
+  bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
+
+  // c as step t reads it, padded to whole vectors.
+  const T* ReadC(int64_t t, int64_t b) const {
+    if (t > 0 && !changes_c()) return cache_.cells.At((t - 1) * layer_.batch + b, 0);
+    for (int64_t panel = 0; panel < plan_.panels; ++panel) {
+      Store(c_.At(b, panel), cells_.Read(t, b, panel, cells_.Before(t, b, panel)));
+    }
+    return c_.At(b, 0);
+  }
+
+  // Turns the gradient of c after the step into that of c', and keeps the rest.
+  void ZoneOutC(int64_t t, int64_t b, const NormalizedRowGradient<T>& row) const {
+    for (int64_t panel = 0; panel < plan_.panels; ++panel) {
+      T* const dc = row.dc + panel * kSize;
+      const auto parts =
+          d_states_.OfNewC(t, b, panel, Load(row.c_before + panel * kSize), cell_.NewC(row, panel), Load(dc));
+      Store(dc, parts.step);
+      Store(kept_dc_.At(b, panel), parts.kept);
+    }
+  }
+
+  // Turns the gradient of c as the step reads it into that of c after the step before.
+  void FinishC(int64_t t, int64_t b, T* dc) const {
+    for (int64_t panel = 0; panel < plan_.panels; ++panel, dc += kSize) {
+      const Vec<T> kept = series_.Has(kZoneoutC) ? Load(kept_dc_.At(b, panel)) : Vec<T>{};
+      Store(dc, d_states_.OfCBefore(t, b, panel, cells_.Before(t, b, panel), Load(dc), kept));
+    }
   }
 
   // Computes dx = dz W^T of the steps of a part, for a panel of columns and a share of the rows.
@@ -171,13 +216,18 @@ class NormalizedBackwardPass {
   const BackwardArrays<T>& arrays_;
   const NormWeights<T>& d_norms_;
   const Cell& cell_;
+  const LayerSeries<T, true> series_;
+  const CellStates<T, true, NormalizedCache<const T>> cells_;
+  const SeriesGradients<T, true> d_states_;
   const Pieces parts_;      // The steps.
   const int64_t max_rows_;  // Rows of [step, sequence] in a part.
   const NormalizedCache<const T> cache_;
   const Columns<T> h_columns_, x_columns_;
   const WeightGradients<T> gradients_;
   const PanelBuffer<T, kGates> dz_, next_dz_;  // The gradients of the products of a part, and of the step after it.
-  const PanelBuffer<T, 1> first_c_, dc_, dh_;
+  const PanelBuffer<T, 1> c_, dc_;     // c as a step reads it, if no cache has it; the gradient of c after a step.
+  const PanelBuffer<T, 1> kept_dc_;    // With zoneout: the part of the gradient that reaches c before the step directly.
+  const PanelBuffer<T, 1> dh_;
   const NormPanels<T> block_d_norms_;  // Per block of the batch, so that sums do not depend on the threads.
 };
 

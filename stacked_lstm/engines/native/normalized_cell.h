@@ -1,6 +1,8 @@
 // The part of a step with layer normalization that follows the products, and its gradient, for one sequence.
 //
 // A norm needs all units of a row. Each pass over the row therefore ends with the sums that the next pass needs.
+//
+// has_mask: whether the candidate has a mask. The compiler knows that steps without one have none.
 
 #ifndef STACKED_LSTM_NORMALIZED_CELL_H_
 #define STACKED_LSTM_NORMALIZED_CELL_H_
@@ -27,6 +29,7 @@ struct NormalizedRow {
   T* gates;            // [panel, gate, unit]: the products; afterwards N of them.
   const T* c_before;   // [panel, unit]
   T* c;                // c'. It may be `c_before`.
+  const T* mask;       // [H], of the candidate, not padded. Null without one.
   T* normalized_cell;  // N(u), or null if no backward pass follows.
   T* inverses;         // [kNorms]: 1 / sqrt(variance + epsilon), or null.
 };
@@ -36,6 +39,7 @@ template <class T>
 struct NormalizedRowGradient {
   const T* gates;
   const T* c_before;
+  const T* mask;
   const T* normalized_cell;
   const T* inverses;
   const T* dh;         // [panel, unit], from the step after.
@@ -68,47 +72,23 @@ class NormalizedCell {
 
   // Writes h' [H], which is not padded.
   void Step(const NormalizedRow<T>& row, T* h) const {
-    T mean[kGates], inverse[kNorms], cell_mean;
-    GateMoments(row.gates, mean, inverse);
-    Vec<T> sum = {};
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      T* const gates = row.gates + panel * kWidth;
-      for (int k = 0; k < kGates; ++k) {
-        Store(gates + k * kSize, Real((Load(gates + k * kSize) - mean[k]) * inverse[k], panel));
-      }
-      const Vec<T> c = Load(row.c_before + panel * kSize);
-      const Vec<T> u = Real(Gate(2, gates, panel) * c + Gate(0, gates, panel) * Memory(gates, panel), panel);
-      Store(row.c + panel * kSize, u);
-      sum += u;
-    }
-    CellMoments(row.c, sum, &cell_mean, &inverse[kCellNorm]);
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      T* const c = row.c + panel * kSize;
-      const Vec<T> unit = Real((Load(c) - cell_mean) * inverse[kCellNorm], panel);
-      const Vec<T> v = Affine(kCellNorm, unit, panel);
-      if (is_carried_) Store(c, v);
-      if (row.normalized_cell) Store(row.normalized_cell + panel * kSize, unit);
-      const Vec<T> o = Gate(3, row.gates + panel * kWidth, panel);
-      StoreFirst(h + panel * kSize, o * candidate_.template Value<T>(v), Units(panel));
-    }
-    if (row.inverses) std::copy_n(inverse, kNorms, row.inverses);
+    if (row.mask) return StepOf<true>(row, h);
+    StepOf<false>(row, h);
   }
 
-  void Gradient(const NormalizedRowGradient<T>& row) const {
-    Sums cell = {};
-    for (int64_t panel = 0; panel < panels_; ++panel) OutputGradient(row, panel, &cell);
-    Means(&cell, 1);
-    Sums gates[kGates] = {};
-    for (int64_t panel = 0; panel < panels_; ++panel) CellGradient(row, panel, cell, gates);
-    Means(gates, kGates);
-    for (int64_t panel = 0; panel < panels_; ++panel) {
-      const T* const units = row.gates + panel * kWidth;
-      T* const d = row.d_products + panel * kWidth;
-      for (int k = 0; k < kGates; ++k) {
-        const Vec<T> unit = Load(units + k * kSize);
-        Store(d + k * kSize, ProductGradient(Load(d + k * kSize), unit, gates[k], row.inverses[k], panel));
-      }
-    }
+  // c' of a vector of units, for zoneout.
+  Vec<T> NewC(const NormalizedRowGradient<T>& row, int64_t panel) const {
+    return is_carried_ ? Affine(kCellNorm, Load(row.normalized_cell + panel * kSize), panel)
+           : row.mask  ? CellSum<true>(row, panel)
+                       : CellSum<false>(row, panel);
+  }
+
+  // zone_out(panel, h', dh): returns the gradient of h' from dh, that of h after the step. add_mask(panel, d): takes the
+  // gradient of the mask of the candidate.
+  template <class ZoneOut, class AddMask>
+  void Gradient(const NormalizedRowGradient<T>& row, ZoneOut zone_out, AddMask add_mask) const {
+    if (row.mask) return GradientOf<true>(row, zone_out, add_mask);
+    GradientOf<false>(row, zone_out, add_mask);
   }
 
  private:
@@ -137,6 +117,64 @@ class NormalizedCell {
   }
   Vec<T> Memory(const T* units, int64_t panel) const {
     return candidate_.template Value<T>(Affine(1, Load(units + kSize), panel));
+  }
+
+  // A vector times the mask of the candidate, if there is one.
+  template <bool has_mask>
+  Vec<T> Masked(Vec<T> value, const T* mask, int64_t panel) const {
+    return has_mask ? value * LoadFirst(mask + panel * kSize, Units(panel)) : value;
+  }
+  // u of a row, which has N of the products.
+  template <bool has_mask, class Row>
+  Vec<T> CellSum(const Row& row, int64_t panel) const {
+    const T* const gates = row.gates + panel * kWidth;
+    const Vec<T> c = Load(row.c_before + panel * kSize);
+    return Gate(2, gates, panel) * c + Gate(0, gates, panel) * Masked<has_mask>(Memory(gates, panel), row.mask, panel);
+  }
+
+  template <bool has_mask>
+  void StepOf(const NormalizedRow<T>& row, T* h) const {
+    T mean[kGates], inverse[kNorms], cell_mean;
+    GateMoments(row.gates, mean, inverse);
+    Vec<T> sum = {};
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      T* const gates = row.gates + panel * kWidth;
+      for (int k = 0; k < kGates; ++k) {
+        Store(gates + k * kSize, Real((Load(gates + k * kSize) - mean[k]) * inverse[k], panel));
+      }
+      const Vec<T> u = Real(CellSum<has_mask>(row, panel), panel);
+      Store(row.c + panel * kSize, u);
+      sum += u;
+    }
+    CellMoments(row.c, sum, &cell_mean, &inverse[kCellNorm]);
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      T* const c = row.c + panel * kSize;
+      const Vec<T> unit = Real((Load(c) - cell_mean) * inverse[kCellNorm], panel);
+      const Vec<T> v = Affine(kCellNorm, unit, panel);
+      if (is_carried_) Store(c, v);
+      if (row.normalized_cell) Store(row.normalized_cell + panel * kSize, unit);
+      const Vec<T> o = Gate(3, row.gates + panel * kWidth, panel);
+      StoreFirst(h + panel * kSize, o * candidate_.template Value<T>(v), Units(panel));
+    }
+    if (row.inverses) std::copy_n(inverse, kNorms, row.inverses);
+  }
+
+  template <bool has_mask, class ZoneOut, class AddMask>
+  void GradientOf(const NormalizedRowGradient<T>& row, ZoneOut zone_out, AddMask add_mask) const {
+    Sums cell = {};
+    for (int64_t panel = 0; panel < panels_; ++panel) OutputGradient(row, panel, &cell, zone_out);
+    Means(&cell, 1);
+    Sums gates[kGates] = {};
+    for (int64_t panel = 0; panel < panels_; ++panel) CellGradient<has_mask>(row, panel, cell, gates, add_mask);
+    Means(gates, kGates);
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      const T* const units = row.gates + panel * kWidth;
+      T* const d = row.d_products + panel * kWidth;
+      for (int k = 0; k < kGates; ++k) {
+        const Vec<T> unit = Load(units + k * kSize);
+        Store(d + k * kSize, ProductGradient(Load(d + k * kSize), unit, gates[k], row.inverses[k], panel));
+      }
+    }
   }
 
   T Inverse(Vec<T> squares) const { return 1 / std::sqrt(Total<T>(squares) / static_cast<T>(units_) + epsilon_); }
@@ -192,13 +230,14 @@ class NormalizedCell {
   }
 
   // From dh to the gradients of z_o and N(u). They stay where those of the products will be.
-  void OutputGradient(const NormalizedRowGradient<T>& row, int64_t panel, Sums* cell) const {
+  template <class ZoneOut>
+  void OutputGradient(const NormalizedRowGradient<T>& row, int64_t panel, Sums* cell, ZoneOut zone_out) const {
     const int count = Units(panel);
     const Vec<T> unit = Load(row.normalized_cell + panel * kSize), o = Gate(3, row.gates + panel * kWidth, panel);
     const Vec<T> phi = candidate_.template Value<T>(Affine(kCellNorm, unit, panel));
     Vec<T> dh = Load(row.dh + panel * kSize) + LoadFirst(row.d_output + panel * kSize, count);
     if (row.d_h_last) dh += LoadFirst(row.d_h_last + panel * kSize, count);
-    dh = Real(dh, panel);
+    dh = zone_out(panel, o * phi, Real(dh, panel));
     Vec<T> dv = candidate_.template TimesSlope<T>(phi, dh * o);
     if (is_carried_) dv += Load(row.dc + panel * kSize);
     T* const d = row.d_products + panel * kWidth;
@@ -207,14 +246,18 @@ class NormalizedCell {
   }
 
   // From the gradient of N(u) to those of N of the gates, and of c before the step.
-  void CellGradient(const NormalizedRowGradient<T>& row, int64_t panel, const Sums& cell, Sums* sums) const {
+  template <bool has_mask, class AddMask>
+  void CellGradient(const NormalizedRowGradient<T>& row, int64_t panel, const Sums& cell, Sums* sums,
+                    AddMask add_mask) const {
     const T* const units = row.gates + panel * kWidth;
     T* const d = row.d_products + panel * kWidth;
     const Vec<T> i = Gate(0, units, panel), g = Memory(units, panel), f = Gate(2, units, panel);
     const Vec<T> unit = Load(row.normalized_cell + panel * kSize);
     Vec<T> du = ProductGradient(Load(d), unit, cell, row.inverses[kCellNorm], panel);
     if (!is_carried_) du += Load(row.dc + panel * kSize);
-    const Vec<T> dz[] = {gates_.template TimesSlope<T>(i, du * g), candidate_.template TimesSlope<T>(g, du * i),
+    if (has_mask) add_mask(panel, du * i * g);
+    const Vec<T> dz[] = {gates_.template TimesSlope<T>(i, du * Masked<has_mask>(g, row.mask, panel)),
+                         candidate_.template TimesSlope<T>(g, Masked<has_mask>(du * i, row.mask, panel)),
                          gates_.template TimesSlope<T>(f, du * Load(row.c_before + panel * kSize)),
                          Load(d + 3 * kSize)};
     Store(row.dc + panel * kSize, Real(du * f, panel));

@@ -2,6 +2,8 @@
 // and the rest, which they share by sequences, because a norm needs all units.
 
 #include "gate_products.h"
+#include "hidden_states.h"
+#include "layer_series.h"
 #include "normalized_cell.h"
 #include "normalized_layout.h"
 #include "schedule.h"
@@ -20,11 +22,14 @@ class NormalizedForwardPass {
         schedule_(schedule),
         arrays_(arrays),
         cell_(cell),
+        series_(layer_, arrays.extras),
+        hidden_(plan, arrays),
         has_cache_(arrays.cache != nullptr),
         cache_(arrays.cache, layer_),
         products_(plan, arrays.packed),
         z_(has_cache_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
-        c_(layer_.batch, plan.panels) {
+        c_(layer_.batch, plan.panels),
+        new_c_(series_.Has(kZoneoutC) ? layer_.batch : 0, plan.panels) {
     for (int64_t b = 0; b < layer_.batch; ++b) {
       T* const c = c_.At(b, 0);
       std::copy_n(arrays.c + b * layer_.units, layer_.units, c);
@@ -90,7 +95,7 @@ class NormalizedForwardPass {
   }
 
   void StateProducts(int64_t t, Range part, int64_t panel, Share share) const {
-    const T* const h = t > 0 ? Output(t - 1, 0) : arrays_.h;
+    const T* const h = hidden_.Factor(t);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t >= block_end) return;
       products_.Multiply(Factor::kH, panel, h + row * layer_.units, rows, true, Z(t, part, row, panel));
@@ -112,16 +117,49 @@ class NormalizedForwardPass {
   void Row(int64_t t, Range part, int64_t b) const {
     const int64_t row = t * layer_.batch + b;
     T* const c = c_.At(b, 0);
-    NormalizedRow<T> values = {Z(t, part, b, 0), c, c, nullptr, nullptr};
+    const bool has_zoneout = series_.Has(kZoneoutC);
+    ReadC(t, b, c);
+    NormalizedRow<T> values = {Z(t, part, b, 0), c, has_zoneout ? new_c_.At(b, 0) : c, series_.CandidateMask(t, b),
+                               nullptr, nullptr};
     if (has_cache_) {
       values.normalized_cell = cache_.normalized_cells.At(row, 0);
       values.inverses = cache_.Inverses(row);
     }
     cell_.Step(values, Output(t, b));
+    if (has_zoneout) ZoneOutC(t, b, values.c, c);
+    FinishH(t, b);
     if (has_cache_) std::copy_n(c, plan_.panels * kSize, cache_.cells.At(row, 0));
     if (t != plan_.Length(b) - 1) return;
     std::copy_n(c, layer_.units, arrays_.c_last + b * layer_.units);
     std::copy_n(Output(t, b), layer_.units, arrays_.h_last + b * layer_.units);
+  }
+
+  // Turns c after a step into c as step t reads it.
+  void ReadC(int64_t t, int64_t b, T* c) const {
+    if (!series_.Has(kCMask) && !series_.IsReset(t, b)) return;
+    for (int64_t panel = 0; panel < plan_.panels; ++panel, c += kSize) {
+      const int count = plan_.Units(panel);
+      Store(c, series_.MaskC(t, b, panel * kSize, count, series_.RestartC(t, b, panel * kSize, count, Load(c))));
+    }
+  }
+
+  // Turns c as step t reads it into c after the step.
+  void ZoneOutC(int64_t t, int64_t b, const T* new_c, T* c) const {
+    for (int64_t panel = 0; panel < plan_.panels; ++panel, c += kSize, new_c += kSize) {
+      Store(c, Mix<T>(series_.At(kZoneoutC, t, b, panel * kSize, plan_.Units(panel)), Load(c), Load(new_c)));
+    }
+  }
+
+  // Turns the h' in the outputs into h after the step.
+  void FinishH(int64_t t, int64_t b) const {
+    if (!hidden_.ChangesSteps()) return;
+    for (int64_t panel = 0; panel < plan_.panels; ++panel) {
+      const int64_t first = panel * kSize;
+      const int count = plan_.Units(panel);
+      const Vec<T> h = hidden_.ZoneOut(t, b, first, count, LoadFirst(Output(t, b) + first, count));
+      StoreFirst(Output(t, b) + first, h, count);
+      hidden_.Keep(t, b, first, h, count);
+    }
   }
 
   // Writes what a step past the end of a sequence leaves: zeros.
@@ -138,11 +176,14 @@ class NormalizedForwardPass {
   const LayerSchedule& schedule_;
   const ForwardArrays<T>& arrays_;
   const Cell& cell_;
+  const LayerSeries<T, true> series_;
+  const HiddenStates<T, true> hidden_;
   const bool has_cache_;
   const NormalizedCache<T> cache_;
   const GateProducts<T> products_;
   const PanelBuffer<T, kGates> z_;  // Without a cache: the products of a part.
   const PanelBuffer<T, 1> c_;       // The cell state.
+  const PanelBuffer<T, 1> new_c_;   // With zoneout: c' of a step.
 };
 
 }  // namespace

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
+from stacked_lstm.engines.native.ops import SERIES, layer_series, series_options, split_like
 from stacked_lstm.equations import LayerNorm
 from stacked_lstm.layer import Layer
 from stacked_lstm.normalization import DEFAULT_EPSILON, Norm
 from stacked_lstm.state import LSTMState
 
 _FUNCTIONS = ("activation", "recurrent_activation")
+_NORMS = ("gate_gain", "gate_shift", "cell_gain", "cell_shift")
+# The inputs that both ops share, those of them that have gradients, and those that are lists.
+_SHARED = ("x", "c", "h", "lengths", "kernels", *_NORMS, "epsilon", *SERIES, "resets")
+_DIFFERENTIABLE = ("x", "c", "h", "kernels", *_NORMS, *SERIES)
+_LISTS = ("lengths", "kernels", *SERIES, "resets")
 
 
 def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, LSTMState]:
@@ -22,6 +28,7 @@ def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -
     ops, norm = library.load(), layer.norm
     # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [tf.convert_to_tensor(kernel) for kernel in layer.kernels]
+    series = layer_series(layer, *state)
     epsilon = DEFAULT_EPSILON if norm.gates.epsilon is None else norm.gates.epsilon
     outputs, c, h, _ = ops.stacked_lstm_normalized_forward(
         x=x,
@@ -34,24 +41,22 @@ def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -
         cell_gain=norm.cell.gamma,
         cell_shift=norm.cell.beta,
         epsilon=tf.constant(epsilon, x.dtype),
+        resets=[layer.resets.is_reset] if layer.resets else [],
         packed=ops.stacked_lstm_pack(kernels=kernels, projections=[]),
         is_carried=norm.is_carried,
         activation=layer.activation.name,
         recurrent_activation=layer.recurrent_activation.name,
+        **{name: [series[name]] if name in series else [] for name in SERIES},
     )
     return outputs, LSTMState(c, h)
 
 
-def _inputs(op: tf.Operation) -> tuple[dict[str, Any], list[tf.Tensor]]:
-    """The inputs that both ops share, as a dictionary from their names, and the other inputs."""
-    tensors, inputs = list(op.inputs), {}
-    for name in ("x", "c", "h"):
-        inputs[name] = tensors.pop(0)
-    for name in ("lengths", "kernels"):
-        inputs[name] = [tensors.pop(0) for _ in range(op.get_attr("number_of_" + name))]
-    for name in ("gate_gain", "gate_shift", "cell_gain", "cell_shift", "epsilon"):
-        inputs[name] = tensors.pop(0)
-    return inputs, tensors
+def _inputs(op: tf.Operation) -> tuple[dict[str, list[tf.Tensor]], list[tf.Tensor]]:
+    """The inputs that both ops share, as lists by their names in the order of the op, and the other inputs."""
+    tensors = iter(op.inputs)
+    sizes = {name: op.get_attr("number_of_" + name) if name in _LISTS else 1 for name in _SHARED}
+    inputs = {name: [next(tensors) for _ in range(size)] for name, size in sizes.items()}
+    return inputs, list(tensors)
 
 
 def _op_attributes(op: tf.Operation) -> dict[str, Any]:
@@ -59,40 +64,47 @@ def _op_attributes(op: tf.Operation) -> dict[str, Any]:
     return {"is_carried": op.get_attr("is_carried"), **functions}
 
 
+def _all_gradients(inputs: dict[str, list[tf.Tensor]], gradients: Sequence[list]) -> list:
+    """The gradients of all `inputs`, from those of the inputs in `_DIFFERENTIABLE`. The others have none."""
+    by_name = dict(zip(_DIFFERENTIABLE, gradients))
+    return [gradient for name, tensors in inputs.items() for gradient in by_name.get(name, [None] * len(tensors))]
+
+
 @tf.RegisterGradient("StackedLstmNormalizedForward")
 def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> list:
     inputs, _ = _inputs(op)
     with tf.device(None), tf.device(op.outputs[0].device):  # That of the layer, not that of the call of tf.gradients.
-        d_x, d_c, d_h, d_kernels, *d_norms = library.load().stacked_lstm_normalized_backward(
+        gradients = library.load().stacked_lstm_normalized_backward(
             outputs=op.outputs[0],
             cache=op.outputs[3],
             d_outputs=d_outputs,
             d_c_last=d_others[0],
             d_h_last=d_others[1],
-            **inputs,
+            **{name: tensors if name in _LISTS else tensors[0] for name, tensors in inputs.items()},
             **_op_attributes(op),
         )
-    return [d_x, d_c, d_h] + [None] * len(inputs["lengths"]) + d_kernels + d_norms + [None, None]  # epsilon, packed
+    return _all_gradients(inputs, [d if isinstance(d, list) else [d] for d in gradients]) + [None]  # packed
 
 
 @tf.RegisterGradient("StackedLstmNormalizedBackward")
 def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     inputs, others = _inputs(op)
-    norms = [inputs[name] for name in ("gate_gain", "gate_shift", "cell_gain", "cell_shift")]
-    primals = [inputs["x"], inputs["c"], inputs["h"], *inputs["kernels"], *norms]
+    lists = [inputs[name] for name in _DIFFERENTIABLE]
     lengths = inputs["lengths"][0] if inputs["lengths"] else None
 
-    def run(x: tf.Tensor, c: tf.Tensor, h: tf.Tensor, *weights: tf.Tensor) -> list[tf.Tensor]:
-        layer = _layer(op, list(weights[:-4]), list(weights[-4:]), inputs["epsilon"])
-        return second_derivatives.results([layer], x, [(c, h)], lengths)
+    def run(*copies: tf.Tensor) -> list[tf.Tensor]:
+        substitutes = dict(inputs, **dict(zip(_DIFFERENTIABLE, split_like(lists, copies))))
+        (x,), (c,), (h,) = (substitutes[name] for name in ("x", "c", "h"))
+        return second_derivatives.results([_layer(op, substitutes)], x, [(c, h)], lengths)
 
-    d_primals, d_upstream = second_derivatives.gradient(run, primals, others[2:], directions)
-    # epsilon, outputs and cache have none.
-    return d_primals[:3] + [None] * len(inputs["lengths"]) + d_primals[3:] + [None] * 3 + d_upstream
+    d_primals, d_upstream = second_derivatives.gradient(run, sum(lists, []), others[2:], directions)
+    return _all_gradients(inputs, split_like(lists, d_primals)) + [None, None] + d_upstream  # outputs, cache
 
 
-def _layer(op: tf.Operation, kernels: list[tf.Tensor], norms: list[tf.Tensor], epsilon: tf.Tensor) -> Layer:
-    """The `Layer` of an op, with these weights in the places of its own."""
+def _layer(op: tf.Operation, inputs: dict[str, list[tf.Tensor]]) -> Layer:
+    """The `Layer` of an op, with these inputs in the places of its own."""
+    kernels = inputs["kernels"]
+    gate_gain, gate_shift, cell_gain, cell_shift, epsilon = (inputs[name][0] for name in (*_NORMS, "epsilon"))
     if not kernels[0].shape.is_fully_defined():  # The graph was imported without it.
         raise ValueError(
             "StackedLSTM: second derivatives of the engine 'native' need weights of known shapes, which this imported "
@@ -100,7 +112,7 @@ def _layer(op: tf.Operation, kernels: list[tf.Tensor], norms: list[tf.Tensor], e
         )
     rows, columns = kernels[0].shape.as_list()
     hidden_size = columns if len(kernels) == 4 else columns // 4
-    gates, cell = Norm(norms[0], norms[1], epsilon), Norm(norms[2], norms[3], epsilon)
+    gates, cell = Norm(gate_gain, gate_shift, epsilon), Norm(cell_gain, cell_shift, epsilon)
     attributes = _op_attributes(op)
     return Layer(
         rows - hidden_size,
@@ -109,4 +121,5 @@ def _layer(op: tf.Operation, kernels: list[tf.Tensor], norms: list[tf.Tensor], e
         activation=activations.ACTIVATIONS[attributes["activation"]],
         recurrent_activation=activations.ACTIVATIONS[attributes["recurrent_activation"]],
         norm=LayerNorm(gates, cell, attributes["is_carried"]),
+        **series_options([inputs[name] for name in (*SERIES, "resets")]),
     )

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "lstm.h"
+#include "op_series.h"
 #include "op_shapes.h"
 #include "op_status.h"
 #include "tensorflow/core/framework/op.h"
@@ -31,61 +32,20 @@
 namespace stacked_lstm {
 namespace {
 
-struct Sizes {
-  DimensionHandle steps, batch, inputs;
-  std::vector<DimensionHandle> units, projections;
-
-  // The width of a layer's h.
-  DimensionHandle* Outputs(int l) { return projections.empty() ? &units[l] : &projections[l]; }
-};
-
-// The number of tensors of all series.
-Status CountSeries(InferenceContext* c, int* count) {
-  *count = 0;
-  for (const SeriesKind& kind : kSeriesKinds) {
-    int number;
-    RETURN_IF_ERROR(c->GetAttr(std::string("number_of_") + kind.name, &number));
-    *count += number;
-  }
-  return Status();
-}
-
-// Merges the sizes of a series, which begins with input `*next_input`, and moves that to the input after it.
-Status MergeSeries(InferenceContext* c, int series, int layers, int* next_input, Sizes* sizes) {
-  int number;
-  RETURN_IF_ERROR(c->GetAttr(std::string("number_of_") + kSeriesKinds[series].name, &number));
-  if (number != 0 && number != layers) {
-    return tensorflow::errors::InvalidArgument("StackedLstm: expected no `", kSeriesKinds[series].name, "` or ",
-                                               layers, ", one per layer, got ", number);
-  }
-  for (int l = 0; l < number; ++l, ++*next_input) {
-    DimensionHandle* const width = kSeriesKinds[series].is_of_c ? &sizes->units[l] : sizes->Outputs(l);
-    if (!c->RankKnown(c->input(*next_input))) continue;
-    if (c->Rank(c->input(*next_input)) == 2) {
-      RETURN_IF_ERROR(MergeShape(c, *next_input, {&sizes->batch, width}));
-    } else {
-      RETURN_IF_ERROR(MergeShape(c, *next_input, {&sizes->steps, &sizes->batch, width}));
-    }
-  }
-  return Status();
-}
-
 // Merges the sizes of peepholes, projections, clips and series, which begin with input `first`, as far as they are
 // known before the kernels. Returns the index of the input after them.
 Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, Sizes* sizes) {
-  int peepholes, projections, cell_clips, projection_clips, resets;
+  int peepholes, projections, cell_clips, projection_clips;
   RETURN_IF_ERROR(c->GetAttr("number_of_peepholes", &peepholes));
   RETURN_IF_ERROR(c->GetAttr("number_of_projections", &projections));
   RETURN_IF_ERROR(c->GetAttr("number_of_cell_clips", &cell_clips));
   RETURN_IF_ERROR(c->GetAttr("number_of_projection_clips", &projection_clips));
-  RETURN_IF_ERROR(c->GetAttr("number_of_resets", &resets));
   const auto is_valid = [layers](int number, int per_layer) { return number == 0 || number == per_layer * layers; };
   if (!is_valid(peepholes, 3) || !is_valid(projections, 1) || !is_valid(cell_clips, 1) ||
-      !is_valid(projection_clips, 1) || projection_clips > projections || !is_valid(resets, 1)) {
+      !is_valid(projection_clips, 1) || projection_clips > projections) {
     return tensorflow::errors::InvalidArgument("StackedLstm: expected no extras or those of ", layers, " layers, got ",
                                                peepholes, " `peepholes`, ", projections, " `projections`, ", cell_clips,
-                                               " `cell_clips`, ", projection_clips, " `projection_clips` and ",
-                                               resets, " `resets`");
+                                               " `cell_clips` and ", projection_clips, " `projection_clips`");
   }
   for (int k = 0; k < peepholes; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[k / 3]}));
   for (int l = 0; l < projections; ++l) {
@@ -93,10 +53,8 @@ Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, 
     RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[l], &sizes->projections[l]}));
   }
   for (int k = 0; k < cell_clips + projection_clips; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {}));
-  for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(MergeSeries(c, k, layers, &first, sizes));
-  for (int l = 0; l < resets; ++l) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->steps, &sizes->batch}));
   *next_input = first;
-  return Status();
+  return MergeAllSeries(c, next_input, sizes);
 }
 
 // Merges the sizes of the inputs from x to the resets. Returns the index of the first kernel, and of the input after the
@@ -165,14 +123,7 @@ REGISTER_OP("StackedLstmPack")
       .Input("projections: number_of_projections * T") \
       .Input("cell_clips: number_of_cell_clips * T")   \
       .Input("projection_clips: number_of_projection_clips * T") \
-      .Input("h_masks: number_of_h_masks * T")                   \
-      .Input("zoneout_c: number_of_zoneout_c * T")               \
-      .Input("zoneout_h: number_of_zoneout_h * T")               \
-      .Input("candidate_masks: number_of_candidate_masks * T")   \
-      .Input("c_masks: number_of_c_masks * T")                   \
-      .Input("start_c: number_of_start_c * T")                   \
-      .Input("start_h: number_of_start_h * T")                   \
-      .Input("resets: number_of_resets * bool")
+      SERIES_INPUTS
 
 #define STACK_ATTRIBUTES                   \
   .Attr("T: {float, double}")              \
@@ -184,14 +135,7 @@ REGISTER_OP("StackedLstmPack")
       .Attr("number_of_projections: int >= 0 = 0")      \
       .Attr("number_of_cell_clips: int >= 0 = 0")       \
       .Attr("number_of_projection_clips: int >= 0 = 0") \
-      .Attr("number_of_h_masks: int >= 0 = 0")          \
-      .Attr("number_of_zoneout_c: int >= 0 = 0")        \
-      .Attr("number_of_zoneout_h: int >= 0 = 0")        \
-      .Attr("number_of_candidate_masks: int >= 0 = 0")  \
-      .Attr("number_of_c_masks: int >= 0 = 0")          \
-      .Attr("number_of_start_c: int >= 0 = 0")          \
-      .Attr("number_of_start_h: int >= 0 = 0")          \
-      .Attr("number_of_resets: int >= 0 = 0")           \
+      SERIES_ATTRIBUTES                                 \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -229,13 +173,7 @@ STACK_INPUTS.Input("outputs: T")
     .Output("d_biases: number_of_biases * T")
     .Output("d_peepholes: number_of_peepholes * T")
     .Output("d_projections: number_of_projections * T")
-    .Output("d_h_masks: number_of_h_masks * T")
-    .Output("d_zoneout_c: number_of_zoneout_c * T")
-    .Output("d_zoneout_h: number_of_zoneout_h * T")
-    .Output("d_candidate_masks: number_of_candidate_masks * T")
-    .Output("d_c_masks: number_of_c_masks * T")
-    .Output("d_start_c: number_of_start_c * T")
-    .Output("d_start_h: number_of_start_h * T") STACK_ATTRIBUTES
+    SERIES_GRADIENTS STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;

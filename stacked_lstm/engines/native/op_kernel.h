@@ -65,6 +65,20 @@ Status Result(OpKernelContext* context, int output, const TensorShape& shape, bo
   return Status();
 }
 
+// Allocates the gradients of a layer's kernels, for example, if any of them is required. `first` is the index of the
+// output for the first kernel of the first layer; afterwards, it is the index after those of the last layer.
+template <class T>
+Status Results(OpKernelContext* context, int* first, const TensorRange& tensors, std::vector<T*>* data) {
+  bool any = false;
+  for (int k = 0; k < tensors.number; ++k) any |= context->output_required(*first + tensors.first + k);
+  for (int k = 0; k < tensors.number; ++k) {
+    data->push_back(nullptr);
+    RETURN_IF_ERROR(Result(context, *first + tensors.first + k, tensors[k].shape(), any, &data->back()));
+  }
+  *first += tensors.list->size();
+  return Status();
+}
+
 }  // namespace stacked_lstm
 
 #endif  // STACKED_LSTM_OP_KERNEL_H_

@@ -1,7 +1,8 @@
 // The ops StackedLstmNormalizedForward and StackedLstmNormalizedBackward: one layer with layer normalization.
 //
 // Kernels and lengths are as in op_definitions.cc. gate_gain and gate_shift are [4, H], cell_gain and cell_shift [H].
-// epsilon is a scalar. It is not an attribute, because those are float32.
+// epsilon is a scalar. It is not an attribute, because those are float32. The series and resets of op_definitions.cc
+// follow.
 
 #include <algorithm>
 #include <string>
@@ -11,6 +12,7 @@
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
+#include "op_series.h"
 #include "op_shapes.h"
 #include "tensorflow/core/framework/op.h"
 
@@ -19,15 +21,15 @@ namespace {
 
 constexpr const char* kNormNames[] = {"gate_gain", "gate_shift", "cell_gain", "cell_shift"};
 
-// Merges the sizes of the shared inputs. Returns the index of the first kernel, and of the input after epsilon.
-Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, DimensionHandle* steps,
-                       DimensionHandle* batch, DimensionHandle* inputs, DimensionHandle* units) {
+// Merges the sizes of the shared inputs. Returns the index of the first kernel, and of the input after the resets.
+Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int lengths, kernels;
   RETURN_IF_ERROR(c->GetAttr("number_of_lengths", &lengths));
   RETURN_IF_ERROR(c->GetAttr("number_of_kernels", &kernels));
   DimensionHandle gates = c->MakeDim(kGates);
-  *steps = c->UnknownDim(), *batch = c->UnknownDim(), *inputs = c->UnknownDim(), *units = c->UnknownDim();
-  RETURN_IF_ERROR(MergeShape(c, 0, {steps, batch, inputs}));
+  *sizes = {c->UnknownDim(), c->UnknownDim(), c->UnknownDim(), {c->UnknownDim()}, {}};
+  DimensionHandle *const batch = &sizes->batch, *const units = &sizes->units[0];
+  RETURN_IF_ERROR(MergeShape(c, 0, {&sizes->steps, batch, &sizes->inputs}));
   RETURN_IF_ERROR(MergeShape(c, 1, {batch, units}));
   RETURN_IF_ERROR(MergeShape(c, 2, {batch, units}));
   *first_kernel = 3 + lengths;
@@ -39,8 +41,9 @@ Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, 
   for (int k = norms + 2; k < norms + 4; ++k) RETURN_IF_ERROR(MergeShape(c, k, {units}));
   RETURN_IF_ERROR(MergeShape(c, norms + 4, {}));
   *next_input = norms + 5;
+  RETURN_IF_ERROR(MergeAllSeries(c, next_input, sizes));
   DimensionHandle outputs = *units;
-  return MergeWeights(c, *first_kernel, kernels, 0, 0, inputs, units, &outputs);
+  return MergeWeights(c, *first_kernel, kernels, 0, 0, &sizes->inputs, units, &outputs);
 }
 
 #define NORMALIZED_INPUTS                          \
@@ -53,12 +56,14 @@ Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, 
       .Input("gate_shift: T")                      \
       .Input("cell_gain: T")                       \
       .Input("cell_shift: T")                      \
-      .Input("epsilon: T")
+      .Input("epsilon: T")                         \
+      SERIES_INPUTS
 
 #define NORMALIZED_ATTRIBUTES              \
   .Attr("T: {float, double}")              \
       .Attr("number_of_kernels: int >= 1") \
       .Attr("number_of_lengths: int >= 0") \
+      SERIES_ATTRIBUTES                    \
       .Attr("is_carried: bool")            \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
@@ -71,10 +76,10 @@ NORMALIZED_INPUTS.Input("packed: T")
     .Output("cache: T") NORMALIZED_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       int first_kernel, next_input;
-      DimensionHandle steps, batch, inputs, units;
-      RETURN_IF_ERROR(MergeNormalized(c, &first_kernel, &next_input, &steps, &batch, &inputs, &units));
-      c->set_output(0, c->MakeShape({steps, batch, units}));
-      for (int k : {1, 2}) c->set_output(k, c->Matrix(batch, units));
+      Sizes sizes;
+      RETURN_IF_ERROR(MergeNormalized(c, &first_kernel, &next_input, &sizes));
+      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.units[0]}));
+      for (int k : {1, 2}) c->set_output(k, c->Matrix(sizes.batch, sizes.units[0]));
       c->set_output(3, c->UnknownShape());  // It depends on the processor.
       return Status();
     })
@@ -93,16 +98,22 @@ NORMALIZED_INPUTS.Input("outputs: T")
     .Output("d_gate_gain: T")
     .Output("d_gate_shift: T")
     .Output("d_cell_gain: T")
-    .Output("d_cell_shift: T") NORMALIZED_ATTRIBUTES
+    .Output("d_cell_shift: T")
+    SERIES_GRADIENTS NORMALIZED_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
-      int first_kernel, next_input;
-      DimensionHandle steps, batch, inputs, units;
-      RETURN_IF_ERROR(MergeNormalized(c, &first_kernel, &next_input, &steps, &batch, &inputs, &units));
-      for (int k : {0, 2}) RETURN_IF_ERROR(MergeShape(c, next_input + k, {&steps, &batch, &units}));
-      for (int k : {3, 4}) RETURN_IF_ERROR(MergeShape(c, next_input + k, {&batch, &units}));
-      c->set_output(0, c->MakeShape({steps, batch, inputs}));
-      for (int k : {1, 2}) c->set_output(k, c->Matrix(batch, units));
-      for (int k = 3; k < c->num_outputs(); ++k) c->set_output(k, c->input(first_kernel + k - 3));
+      int first_kernel, next_input, series;
+      Sizes sizes;
+      RETURN_IF_ERROR(MergeNormalized(c, &first_kernel, &next_input, &sizes));
+      DimensionHandle *const batch = &sizes.batch, *const units = &sizes.units[0];
+      for (int k : {0, 2}) RETURN_IF_ERROR(MergeShape(c, next_input + k, {&sizes.steps, batch, units}));
+      for (int k : {3, 4}) RETURN_IF_ERROR(MergeShape(c, next_input + k, {batch, units}));
+      RETURN_IF_ERROR(CountSeries(c, &series));
+      c->set_output(0, c->MakeShape({sizes.steps, *batch, sizes.inputs}));
+      for (int k : {1, 2}) c->set_output(k, c->Matrix(*batch, *units));
+      const int first_d_series = c->num_outputs() - series;
+      for (int k = 3; k < c->num_outputs(); ++k) {  // epsilon is between the norms and the series.
+        c->set_output(k, c->input(first_kernel + k - 3 + (k >= first_d_series)));
+      }
       return Status();
     })
     .Doc("The gradient of StackedLstmNormalizedForward. Results that nothing reads are not made.");
@@ -141,6 +152,8 @@ struct NormalizedInputs {
       const std::vector<int64_t> gate_shape = {kGates, layer.units}, cell_shape = {layer.units};
       RETURN_IF_ERROR(ExpectShape(kNormNames[k], *norms[k], k < 2 ? gate_shape : cell_shape));
     }
+    RETURN_IF_ERROR(series_inputs.Read(context, 1));
+    RETURN_IF_ERROR(series_inputs.Describe(0, &layer));
     TensorShape bound;  // An upper bound of the size of the cache: it has at most 11 numbers for each unit.
     return MakeShape({layer.steps, layer.batch, layer.units + VectorSize<T>(), 11}, &bound);
   }
@@ -165,10 +178,17 @@ struct NormalizedInputs {
     return {data(0), data(1), data(2), data(3)};
   }
 
+  ExtraWeights<const T> Series() const {
+    std::vector<const T*> data[kSeriesCount];
+    series_inputs.Data(0, data);
+    return MakeExtraWeights<const T>({}, {}, data);
+  }
+
   Layer layer = {};
   const Tensor *x, *c, *h, *epsilon, *norms[4];
   OpInputList kernel_list;
   TensorRange kernels;
+  SeriesInputs series_inputs;
   std::vector<int32_t> lengths;
 };
 
@@ -223,6 +243,7 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     arrays.x = inputs.x->template flat<T>().data();
     arrays.c = inputs.c->template flat<T>().data();
     arrays.h = inputs.h->template flat<T>().data();
+    arrays.extras = inputs.Series();
     NormalizedForward<T>(layer, kind, arrays, inputs.Norms(), SessionThreads(context));
     return Status();
   }
@@ -247,25 +268,27 @@ class NormalizedBackwardOp : public NormalizedOp<T> {
     arrays.x = inputs.x->template flat<T>().data();
     arrays.c = inputs.c->template flat<T>().data();
     arrays.h = inputs.h->template flat<T>().data();
+    arrays.extras = inputs.Series();
     arrays.weights = MakeWeights<const T>(layer, DataPointers<T>(inputs.kernels), {});
     const auto is_required = [context](int k) { return context->output_required(k); };
     RETURN_IF_ERROR(Result(context, 0, inputs.x->shape(), is_required(0), &arrays.d_x));
     RETURN_IF_ERROR(Result(context, 1, inputs.c->shape(), is_required(1), &arrays.d_c));
     RETURN_IF_ERROR(Result(context, 2, inputs.h->shape(), is_required(2), &arrays.d_h));
-    const int kernels = inputs.kernels.number, first_norm = 3 + kernels;
-    bool any_kernel = false, any_norm = false;
-    for (int k = 3; k < first_norm; ++k) any_kernel |= is_required(k);
-    for (int k = first_norm; k < first_norm + 4; ++k) any_norm |= is_required(k);
-    std::vector<T*> d_kernels(kernels);
-    for (int k = 0; k < kernels; ++k) {
-      RETURN_IF_ERROR(Result(context, 3 + k, inputs.kernels[k].shape(), any_kernel, &d_kernels[k]));
-    }
+    int output = 3;
+    bool any_norm = false;
+    std::vector<T*> d_kernels, d_series[kSeriesCount];
+    RETURN_IF_ERROR(Results(context, &output, inputs.kernels, &d_kernels));
     arrays.d_weights = MakeWeights<T>(layer, d_kernels, {});
+    for (int k = 0; k < 4; ++k) any_norm |= is_required(output + k);
     NormWeights<T> d_norms;
     T** const d_norm[] = {&d_norms.gate_gain, &d_norms.gate_shift, &d_norms.cell_gain, &d_norms.cell_shift};
-    for (int k = 0; k < 4; ++k) {
-      RETURN_IF_ERROR(Result(context, first_norm + k, inputs.norms[k]->shape(), any_norm, d_norm[k]));
+    for (int k = 0; k < 4; ++k, ++output) {
+      RETURN_IF_ERROR(Result(context, output, inputs.norms[k]->shape(), any_norm, d_norm[k]));
     }
+    for (int k = 0; k < kSeriesCount; ++k) {
+      RETURN_IF_ERROR(Results(context, &output, inputs.series_inputs.series[k][0], &d_series[k]));
+    }
+    arrays.d_extras = MakeExtraWeights<T>({}, {}, d_series);
     NormalizedBackward<T>(layer, kind, arrays, inputs.Norms(), d_norms, SessionThreads(context));
     return Status();
   }

@@ -4,6 +4,7 @@
 #define STACKED_LSTM_OP_SHAPES_H_
 
 #include <initializer_list>
+#include <vector>
 
 #include "lstm.h"
 #include "op_status.h"
@@ -15,6 +16,14 @@ using tensorflow::Status;
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 using tensorflow::shape_inference::ShapeHandle;
+
+struct Sizes {
+  DimensionHandle steps, batch, inputs;
+  std::vector<DimensionHandle> units, projections;
+
+  // The width of a layer's h.
+  DimensionHandle* Outputs(int l) { return projections.empty() ? &units[l] : &projections[l]; }
+};
 
 // Merges the sizes of an input, which has as many axes.
 inline Status MergeShape(InferenceContext* c, int input, std::initializer_list<DimensionHandle*> sizes) {

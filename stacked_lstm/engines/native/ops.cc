@@ -14,6 +14,7 @@
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
+#include "op_stack_inputs.h"
 
 namespace stacked_lstm {
 namespace {
@@ -124,14 +125,19 @@ class ForwardOp : public StackOp<T> {
     if (packed.size() != number) {
       return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
     }
-    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
+    const bool is_packed = packed[l].NumElements() > 0;
+    if (is_packed) {
+      RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
+    } else if (layer.steps > 1 || layer.extras.projection) {
+      return InvalidArgument("StackedLstm: expected `packed` weights for ", layer.steps, " steps, got an empty tensor");
+    }
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
     RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.outputs()}, &arrays->h_last));
-    arrays->packed = packed[l].flat<T>().data();
+    arrays->packed = is_packed ? packed[l].flat<T>().data() : nullptr;
+    arrays->weights = inputs.LayerWeights<T>(l);
     arrays->c = inputs.c[l].flat<T>().data();
     arrays->h = inputs.h[l].flat<T>().data();
-    const Weights<const T> weights = inputs.LayerWeights<T>(l);
-    std::copy_n(weights.bias, kGates, arrays->bias);
+    std::copy_n(arrays->weights.bias, kGates, arrays->bias);
     arrays->extras = inputs.LayerExtraWeights<T>(l);
     return Status();
   }
@@ -195,23 +201,10 @@ class BackwardOp : public StackOp<T> {
     RETURN_IF_ERROR(Results(context, &first, inputs.peepholes[l], &d_peepholes));
     RETURN_IF_ERROR(Results(context, &first, inputs.projections[l], &d_projection));
     for (int k = 0; k < kSeriesCount; ++k) {
-      RETURN_IF_ERROR(Results(context, &first, inputs.series[k][l], &d_series[k]));
+      RETURN_IF_ERROR(Results(context, &first, inputs.series_inputs.series[k][l], &d_series[k]));
     }
     arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
     arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_series);
-    return Status();
-  }
-
-  // Allocates the gradients of a layer's kernels, for example, if any of them is required. `first` is the index of the
-  // output for the first kernel of the first layer; afterwards, it is the index after those of the last layer.
-  static Status Results(OpKernelContext* context, int* first, const TensorRange& tensors, std::vector<T*>* data) {
-    bool any = false;
-    for (int k = 0; k < tensors.number; ++k) any |= context->output_required(*first + tensors.first + k);
-    for (int k = 0; k < tensors.number; ++k) {
-      data->push_back(nullptr);
-      RETURN_IF_ERROR(Result(context, *first + tensors.first + k, tensors[k].shape(), any, &data->back()));
-    }
-    *first += tensors.list->size();
     return Status();
   }
 };

@@ -39,9 +39,13 @@ class _Inputs(NamedTuple):
 
 
 # The series of a layer, [T, B, N] or [B, N] for all steps; lstm.h says what they do.
-_SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
+SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 # The attributes with the sizes of the lists in `_Inputs`.
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
+
+
+# A larger batch is worth packing the weights, even for a single step.
+_MAX_UNPACKED_BATCH = 64
 
 
 def forward(
@@ -52,7 +56,7 @@ def forward(
     # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
     extras = [layer.extras for layer in layers]
-    series = [_series(layer, *state) for layer, state in zip(layers, states)]
+    series = [layer_series(layer, *state) for layer, state in zip(layers, states)]
     projections = [[] if extra.projection is None else [extra.projection] for extra in extras]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
@@ -66,12 +70,24 @@ def forward(
         cell_clips=_bounds([extra.cell_clip for extra in extras], x.dtype),
         projection_clips=_bounds([extra.projection_clip for extra in extras], x.dtype),
         resets=[layer.resets.is_reset for layer in layers if layer.resets],
-        packed=[ops.stacked_lstm_pack(kernels=k, projections=p) for k, p in zip(kernels, projections)],
+        packed=[_packed(ops, x, *weights) for weights in zip(kernels, projections)],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
-        **{name: [layer_series[name] for layer_series in series if name in layer_series] for name in _SERIES},
+        **{name: [tensors[name] for tensors in series if name in tensors] for name in SERIES},
     )
     return outputs, [LSTMState(*state) for state in zip(c, h)]
+
+
+def _packed(ops: Any, x: tf.Tensor, kernels: list[tf.Tensor], projections: list[tf.Tensor]) -> tf.Tensor:
+    """Returns the weights of a layer as the op reads them; empty if it can read the kernels themselves.
+
+    Packing costs more than a single step of a few sequences. Programs make such steps to sample one character per call
+    of the session.
+    """
+    steps, batch, _ = x.shape.as_list()
+    if steps == 1 and (batch or 0) <= _MAX_UNPACKED_BATCH and not projections:
+        return tf.zeros([0], x.dtype)
+    return ops.stacked_lstm_pack(kernels=kernels, projections=projections)
 
 
 def _bounds(clips: Sequence[float | None], dtype: tf.DType) -> list[tf.Tensor]:
@@ -79,8 +95,8 @@ def _bounds(clips: Sequence[float | None], dtype: tf.DType) -> list[tf.Tensor]:
     return [tf.constant(clip, dtype) for clip in clips if clip is not None]
 
 
-def _series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The series that a layer has, by the names in `_SERIES`. c and h are its states before the first step."""
+def layer_series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the series that a layer has, by the names in `SERIES`. c and h are its states before the first step."""
     noise = layer.noise or Noise()
     masks = [mask for mask in (layer.h_masks, noise.recurrent) if mask is not None]
     series = {
@@ -93,6 +109,19 @@ def _series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
         "start_h": layer.resets and layer.resets.start.h,
     }
     return {name: tensor for name, tensor in series.items() if tensor is not None}
+
+
+def series_options(tensors: Sequence[Sequence[tf.Tensor]]) -> dict[str, Any]:
+    """Returns the fields of a `Layer` that has these series and resets, a list of one tensor or none for each."""
+    h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask, start_c, start_h, is_reset = (
+        tensor[0] if tensor else None for tensor in tensors
+    )
+    noise = Noise(h_mask, candidate_mask, zoneout_c, zoneout_h)
+    return {
+        "c_masks": c_mask,
+        "resets": None if is_reset is None else Resets(is_reset, LSTMState(start_c, start_h)),
+        "noise": None if all(part is None for part in noise) else noise,
+    }
 
 
 def _share(share: Any, state: tf.Tensor) -> tf.Tensor | None:
@@ -150,8 +179,8 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             **_op_activations(op),
         )
     d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
-    d_weights: list = sum(d_lists[: -len(_SERIES)], [])
-    d_series: list = sum(d_lists[-len(_SERIES) :], [])
+    d_weights: list = sum(d_lists[: -len(SERIES)], [])
+    d_series: list = sum(d_lists[-len(SERIES) :], [])
     d_lengths, d_rest = [None] * len(inputs.lengths), [None] * (len(inputs.resets) + layers)  # With packed weights.
     return [d_x, *d_c, *d_h, *d_lengths, *d_weights, *d_clips, *d_series, *d_rest]
 
@@ -163,23 +192,23 @@ tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights them
 def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     inputs, others = _split_inputs(op)
     upstream = others[2:]  # After outputs and cache.
-    names = "c", "h", "kernels", "biases", "peepholes", "projections", *_SERIES  # Of the lists that have gradients.
+    names = "c", "h", "kernels", "biases", "peepholes", "projections", *SERIES  # Of the lists that have gradients.
     lists = [getattr(inputs, name) for name in names]
     lengths = inputs.lengths[0] if inputs.lengths else None
 
     def run(x: tf.Tensor, *copies: tf.Tensor) -> list[tf.Tensor]:
-        substitutes = inputs._replace(**dict(zip(names, _split_like(lists, copies))))
+        substitutes = inputs._replace(**dict(zip(names, split_like(lists, copies))))
         return second_derivatives.results(_layers(substitutes, op), x, list(zip(substitutes.c, substitutes.h)), lengths)
 
     primals = [inputs.x] + sum(lists, [])
     d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)
-    d_lists = dict(zip(names, _split_like(lists, d_primals[1:])))
+    d_lists = dict(zip(names, split_like(lists, d_primals[1:])))
     # Lengths, clips, resets, outputs and cache have none.
     d_inputs = [d_lists.get(name, [None] * len(getattr(inputs, name))) for name in _Inputs._fields[1:]]
     return d_primals[:1] + sum(d_inputs, []) + [None, None] + d_upstream
 
 
-def _split_like(lists: Sequence[Sequence[Any]], flat: Sequence[Any]) -> list[list[Any]]:
+def split_like(lists: Sequence[Sequence[Any]], flat: Sequence[Any]) -> list[list[Any]]:
     """Splits a sequence into lists of the same lengths as `lists`."""
     remaining = iter(flat)
     return [[next(remaining) for _ in one] for one in lists]
@@ -198,10 +227,6 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
         kernels, biases, peepholes, projection, cell_clip, projection_clip, *series_and_resets = (
             tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count] for tensors in inputs[4:]
         )
-        h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask, start_c, start_h, is_reset = (
-            tensors[0] if tensors else None for tensors in series_and_resets
-        )
-        noise = Noise(h_mask, candidate_mask, zoneout_c, zoneout_h)
         rows, columns = kernels[0].shape.as_list()
         hidden_size = columns if len(kernels) == 4 else columns // 4
         extras = Extras(
@@ -217,9 +242,7 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
-                c_masks=c_mask,
-                resets=None if is_reset is None else Resets(is_reset, LSTMState(start_c, start_h)),
-                noise=None if all(part is None for part in noise) else noise,
+                **series_options(series_and_resets),
             )
         )
     return layers

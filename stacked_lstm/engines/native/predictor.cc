@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "buffer.h"
+#include "low_precision.h"
 #include "lstm.h"
 #include "thread_pool.h"
 
@@ -32,7 +33,33 @@ class Predictor {
   virtual void Run(const Call& call) = 0;
 };
 
+// What a predictor does with weights that are stored in their own type, and with those that are rounded to fewer bits.
+template <class T, class W>
+struct Storage {
+  static int64_t Size(const Layer& layer) { return RoundedSize(layer); }
+  static void Store(const Layer& layer, const Weights<const T>& weights, W* packed, T* const* scales, const Threads&) {
+    PackRounded(layer, weights, packed, scales);
+  }
+  static void Run(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T, W>>& arrays,
+                  const Threads& threads) {
+    ForwardRounded<W>(layers, arrays, threads);
+  }
+};
+
 template <class T>
+struct Storage<T, T> {
+  static int64_t Size(const Layer& layer) { return PackedSize<T>(layer); }
+  static void Store(const Layer& layer, const Weights<const T>& weights, T* packed, T* const*, const Threads& threads) {
+    Pack<T>(layer, weights, nullptr, packed, threads);
+  }
+  static void Run(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays,
+                  const Threads& threads) {
+    Forward<T>(layers, arrays, threads);
+  }
+};
+
+// It computes in T. W is the type in which the weights are stored.
+template <class T, class W>
 class StackPredictor : public Predictor {
  public:
   // widths: I, and the H of each layer. kernels: 4 per layer, [H + I, H], in the order i, c, f, o, with the rows for h
@@ -56,14 +83,19 @@ class StackPredictor : public Predictor {
         const T* const bias = biases[l * kGates + gate];
         layer.bias[gate].assign(bias, bias + layer.units);
       }
-      Pack<T>(layer.Sizes(), weights, nullptr, layer.packed.get(), threads_);
+      T* scales[kGates];
+      for (int gate = 0; gate < kGates; ++gate) {
+        layer.scales[gate].resize(layer.units);
+        scales[gate] = layer.scales[gate].data();
+      }
+      Storage<T, W>::Store(layer.Sizes(), weights, layer.packed.get(), scales, threads_);
     }
   }
 
   void Run(const Call& call) override {
     const int number = stack_.size();
     std::vector<Layer> layers;
-    std::vector<ForwardArrays<T>> arrays(number);
+    std::vector<ForwardArrays<T, W>> arrays(number);
     std::vector<std::unique_ptr<Buffer<T>>> between;  // The outputs of all layers but the last.
     const T* c = static_cast<const T*>(call.states);
     T* c_last = static_cast<T*>(call.finals);
@@ -74,6 +106,7 @@ class StackPredictor : public Predictor {
       if (l < number - 1) between.emplace_back(new Buffer<T>(call.steps * call.batch * layer.units));
       arrays[l].packed = layer.packed.get();
       for (int gate = 0; gate < kGates; ++gate) {
+        arrays[l].scales[gate] = layer.scales[gate].data();
         arrays[l].bias[gate] = layer.bias[gate].empty() ? nullptr : layer.bias[gate].data();
       }
       arrays[l].x = l ? arrays[l - 1].outputs : static_cast<const T*>(call.x);
@@ -86,19 +119,19 @@ class StackPredictor : public Predictor {
       c += size;
       c_last += size;
     }
-    Forward<T>(layers, arrays, threads_);
+    Storage<T, W>::Run(layers, arrays, threads_);
   }
 
  private:
   struct StackLayer {
-    StackLayer(int64_t inputs, int64_t units) : inputs(inputs), units(units), packed(PackedSize<T>(Sizes())) {}
+    StackLayer(int64_t inputs, int64_t units) : inputs(inputs), units(units), packed(Storage<T, W>::Size(Sizes())) {}
 
     // A layer of these sizes.
     Layer Sizes() const { return {0, 0, inputs, units, Activation::kTanh, Activation::kSigmoid, nullptr}; }
 
     const int64_t inputs, units;
-    const Buffer<T> packed;
-    std::vector<T> bias[kGates];
+    const Buffer<W> packed;
+    std::vector<T> bias[kGates], scales[kGates];
   };
 
   const Activation candidate_, gates_;
@@ -108,7 +141,7 @@ class StackPredictor : public Predictor {
   int64_t units_ = 0;  // The sum of the units of all layers.
 };
 
-template <class T>
+template <class T, class W = T>
 Predictor* Make(int layers, const int64_t* widths, int candidate, int gates, const void* const* kernels,
                 const void* const* biases, int threads) {
   std::vector<const T*> typed_kernels, typed_biases;
@@ -116,7 +149,7 @@ Predictor* Make(int layers, const int64_t* widths, int candidate, int gates, con
     typed_kernels.push_back(static_cast<const T*>(kernels[k]));
     if (biases) typed_biases.push_back(static_cast<const T*>(biases[k]));
   }
-  return new StackPredictor<T>(layers, widths, static_cast<Activation>(candidate), static_cast<Activation>(gates),
+  return new StackPredictor<T, W>(layers, widths, static_cast<Activation>(candidate), static_cast<Activation>(gates),
                                typed_kernels.data(), biases ? typed_biases.data() : nullptr, threads);
 }
 
@@ -126,13 +159,15 @@ Predictor* Make(int layers, const int64_t* widths, int candidate, int gates, con
 #define STACKED_LSTM_EXPORT extern "C" __attribute__((visibility("default")))
 
 // Returns a predictor, which keeps no pointer to the arguments; null if there is not enough memory. The arguments are
-// those of `StackPredictor`, with activations as numbers in the order of lstm.h.
-STACKED_LSTM_EXPORT void* stacked_lstm_predictor_make(int is_double, int layers, const int64_t* widths, int candidate,
+// those of `StackPredictor`, with activations as numbers in the order of lstm.h. type: 0 for float, 1 for
+// double, and for float with weights in fewer bits 2 for BFloat16 and 3 for 8 bits.
+STACKED_LSTM_EXPORT void* stacked_lstm_predictor_make(int type, int layers, const int64_t* widths, int candidate,
                                                       int gates, const void* const* kernels,
                                                       const void* const* biases, int threads) {
   try {
-    const auto make = is_double ? stacked_lstm::Make<double> : stacked_lstm::Make<float>;
-    return make(layers, widths, candidate, gates, kernels, biases, threads);
+    using namespace stacked_lstm;
+    static constexpr auto kMake = {Make<float>, Make<double>, Make<float, BFloat16>, Make<float, int8_t>};
+    return kMake.begin()[type](layers, widths, candidate, gates, kernels, biases, threads);
   } catch (const std::exception&) {  // Neither memory nor a thread may be left.
     return nullptr;
   }

@@ -32,11 +32,12 @@ constexpr int64_t kPrefetchBytes = 10240;
 // A tile of few rows with vectors of whole cache lines loads as fast as the core can, and has no time for prefetches.
 constexpr bool Prefetches(int rows) { return kVectorBytes < kCacheLine || rows > 3; }
 
-// Adds the products of some vectors of a panel, whose rows have `Width` vectors. The arguments are those of `Tile`.
-template <class T, int Rows, int Vectors, int Width, Left layout>
-inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const T* panel, const T* init,
+// Adds the products of some vectors of a panel, from `First` on. Its rows have `Width` vectors. The arguments are
+// those of `Tile`.
+template <class T, int Rows, int First, int Vectors, int Width, Left layout, class W>
+inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const W* panel, const T* init,
                         int64_t init_stride, T* out, int64_t out_stride) {
-  constexpr int kSize = Vector<T>::kSize;
+  constexpr int64_t kSize = Vector<T>::kSize, kWeightBytes = sizeof(W);
   Vec<T> sum[Rows][Vectors];
   const T* row[Rows];
   for (int r = 0; r < Rows; ++r) {
@@ -45,12 +46,12 @@ inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const
   }
   for (int64_t k = 0; k < depth; ++k) {
     Vec<T> weights[Vectors];
-    for (int64_t byte = 0; Prefetches(Rows) && byte < Vectors * kVectorBytes; byte += kCacheLine) {
-      __builtin_prefetch(reinterpret_cast<const char*>(panel) + kPrefetchBytes + byte);
+    for (int64_t byte = 0; Prefetches(Rows) && byte < Vectors * kSize * kWeightBytes; byte += kCacheLine) {
+      __builtin_prefetch(reinterpret_cast<const char*>(panel + First * kSize) + kPrefetchBytes + byte);
     }
 #pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) {
-      weights[v] = Load(panel + v * kSize);
+      weights[v] = LoadWeights(panel, First + v);
       HoldInRegister<T>(&weights[v]);
     }
 #pragma GCC unroll 8
@@ -73,21 +74,21 @@ inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const
 //
 //   left: [Rows, depth], with rows `left_stride` numbers apart; a strip [depth, Rows]; or [depth, Rows], with the numbers
 //     of each k `left_stride` numbers apart.
-//   panel: [depth, Vectors * kSize], contiguous.
+//   panel: [depth, Vectors * kSize], contiguous, of the type W in which weights are stored.
 //   init: rows `init_stride` numbers apart (0 repeats one row), or null for zeros. It may be `out`.
-template <class T, int Rows, int Vectors, Left layout>
-void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, const T* init, int64_t init_stride, T* out,
+template <class T, int Rows, int Vectors, Left layout, class W>
+void Tile(int64_t depth, const T* left, int64_t left_stride, const W* panel, const T* init, int64_t init_stride, T* out,
           int64_t out_stride) {
   constexpr int kSize = Vector<T>::kSize, kFirst = SumVectors(Rows, Vectors), kRest = Vectors - kFirst;
   if constexpr (kRest == 0) {
-    AddProducts<T, Rows, Vectors, Vectors, layout>(depth, left, left_stride, panel, init, init_stride, out, out_stride);
+    AddProducts<T, Rows, 0, Vectors, Vectors, layout>(depth, left, left_stride, panel, init, init_stride, out, out_stride);
   } else {
     const int64_t left_step = layout == Left::kRows ? 1 : layout == Left::kStrips ? Rows : left_stride;
     int64_t k = 0;
     do {
       const int64_t count = std::min(kHalvesDepth, depth - k);
-      AddProducts<T, Rows, kFirst, Vectors, layout>(count, left, left_stride, panel, init, init_stride, out, out_stride);
-      AddProducts<T, Rows, kRest, Vectors, layout>(count, left, left_stride, panel + kFirst * kSize,
+      AddProducts<T, Rows, 0, kFirst, Vectors, layout>(count, left, left_stride, panel, init, init_stride, out, out_stride);
+      AddProducts<T, Rows, kFirst, kRest, Vectors, layout>(count, left, left_stride, panel,
                                                    init ? init + kFirst * kSize : nullptr, init_stride,
                                                    out + kFirst * kSize, out_stride);
       k += count;
@@ -99,19 +100,19 @@ void Tile(int64_t depth, const T* left, int64_t left_stride, const T* panel, con
   }
 }
 
-template <class T>
-using TileFunction = void (*)(int64_t, const T*, int64_t, const T*, const T*, int64_t, T*, int64_t);
+template <class T, class W = T>
+using TileFunction = void (*)(int64_t, const T*, int64_t, const W*, const T*, int64_t, T*, int64_t);
 
-template <class T, int Vectors, Left layout, size_t... r>
-inline TileFunction<T> SelectTileByRows(int64_t rows, std::index_sequence<r...>) {
-  static constexpr TileFunction<T> kTiles[] = {Tile<T, r + 1, Vectors, layout>...};
+template <class T, int Vectors, Left layout, class W, size_t... r>
+inline TileFunction<T, W> SelectTileByRows(int64_t rows, std::index_sequence<r...>) {
+  static constexpr TileFunction<T, W> kTiles[] = {Tile<T, r + 1, Vectors, layout, W>...};
   return kTiles[rows - 1];
 }
 
 // The `Tile` function for 1 to kTileRows rows and all vectors of a panel.
-template <class T, int Vectors = kPanelVectors, Left layout = Left::kRows>
-inline TileFunction<T> SelectTile(int64_t rows) {
-  return SelectTileByRows<T, Vectors, layout>(rows, std::make_index_sequence<kTileRows>());
+template <class T, int Vectors = kPanelVectors, Left layout = Left::kRows, class W = T>
+inline TileFunction<T, W> SelectTile(int64_t rows) {
+  return SelectTileByRows<T, Vectors, layout, W>(rows, std::make_index_sequence<kTileRows>());
 }
 
 // The `Tile` function for a panel with fewer vectors, as the last one may be.

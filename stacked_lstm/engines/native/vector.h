@@ -72,6 +72,52 @@ inline void Store(T* target, Vec<T> value) {
   std::memcpy(target, &value, sizeof(value));
 }
 
+// The upper half of a float: its sign, its exponent and the first 7 bits of its fraction.
+struct BFloat16 {
+  uint16_t bits;
+};
+
+// The type in which weights that are stored as W are multiplied.
+template <class W>
+struct Multiplied {
+  typedef W type;
+};
+template <>
+struct Multiplied<BFloat16> {
+  typedef float type;
+};
+template <>
+struct Multiplied<int8_t> {
+  typedef float type;
+};
+
+// The number of stored weights in a word: the vectors of so many gates are interleaved, the first in the lowest bits, so
+// that shifts widen them. Compilers convert whole vectors of few bits with several slow instructions.
+template <class W>
+constexpr int kWordWeights = sizeof(typename Multiplied<W>::type) / sizeof(W);
+
+typedef uint32_t Words __attribute__((vector_size(kVectorBytes)));
+
+template <class W>
+inline Words LoadWords(const W* row, int vector) {
+  Words words;
+  std::memcpy(&words, row + vector / kWordWeights<W> * kWordWeights<W> * Vector<float>::kSize, sizeof(words));
+  return words;
+}
+
+// A vector of a row of a panel of stored weights, in the type in which it is multiplied.
+inline Vec<float> LoadWeights(const float* row, int vector) { return Load(row + vector * Vector<float>::kSize); }
+inline Vec<double> LoadWeights(const double* row, int vector) { return Load(row + vector * Vector<double>::kSize); }
+inline Vec<float> LoadWeights(const BFloat16* row, int vector) {
+  const Words words = LoadWords(row, vector);
+  return reinterpret_cast<Vec<float>>(vector % 2 ? words & 0xffff0000u : words << 16);
+}
+inline Vec<float> LoadWeights(const int8_t* row, int vector) {
+  typedef Vector<float>::integers Signed;
+  const Words words = LoadWords(row, vector);
+  return __builtin_convertvector(reinterpret_cast<Signed>(words << (24 - 8 * (vector % 4))) >> 24, Vec<float>);
+}
+
 // Makes the compiler hold a value in a register. In a tile of few rows GCC would otherwise load it again for each row,
 // as an operand of the multiplications, which halves their rate.
 template <class T>

@@ -3,6 +3,8 @@
 #ifndef STACKED_LSTM_WHOLE_PANELS_H_
 #define STACKED_LSTM_WHOLE_PANELS_H_
 
+#include <algorithm>
+
 #include "buffer.h"
 #include "layout.h"
 #include "plan.h"
@@ -10,25 +12,29 @@
 
 namespace stacked_lstm {
 
-// The last panel may be narrower than a vector. It is then copied, because the tiles read whole vectors.
-template <class T>
+// The last panel may be narrower than a vector. It is then copied, because the tiles read whole vectors. W is the type in
+// which the weights are stored.
+template <class T, class W = T>
 class WholePanels {
  public:
-  WholePanels(const Plan<T>& plan, const T* packed)
+  WholePanels(const Plan<T>& plan, const W* packed)
       : plan_(plan), packed_(packed, plan.layer), last_panel_((plan.layer.outputs() + plan.layer.inputs) * kWidth) {
     const int64_t panel = plan.panels - 1;
     const int units = plan.Units(panel);
-    if (units == kSize) return;
-    T* target = last_panel_.get();
+    if (!packed || units == kSize) return;
+    constexpr int kGroup = kWordWeights<W>;
+    W* target = last_panel_.get();
     for (const Factor factor : kFactors) {
-      const T* source = packed_.Panel(factor, panel);
-      for (int64_t k = 0; k < packed_.Rows(factor) * kGates; ++k, source += units, target += kSize) {
-        Store(target, LoadFirst(source, units));
+      const W* source = packed_.Panel(factor, panel);
+      for (int64_t k = 0; k < packed_.Rows(factor) * kGates; k += kGroup) {
+        std::fill_n(std::copy_n(source, units * kGroup, target), (kSize - units) * kGroup, W{});
+        source += units * kGroup;
+        target += kSize * kGroup;
       }
     }
   }
 
-  const T* Panel(Factor factor, int64_t panel) const {
+  const W* Panel(Factor factor, int64_t panel) const {
     if (plan_.Units(panel) == kSize) return packed_.Panel(factor, panel);
     return last_panel_.get() + (factor == Factor::kH ? 0 : plan_.layer.outputs() * kWidth);
   }
@@ -39,8 +45,8 @@ class WholePanels {
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
   const Plan<T>& plan_;
-  const PackedWeights<const T> packed_;
-  const Buffer<T> last_panel_;
+  const PackedWeights<const W> packed_;
+  const Buffer<W> last_panel_;
 };
 
 }  // namespace stacked_lstm

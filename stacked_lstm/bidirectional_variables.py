@@ -1,0 +1,159 @@
+"""`BidirectionalVariables`: the variables of both directions: how they are made, counted, read and assigned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stacked_lstm import checks, options, tensor_checks, weights
+from stacked_lstm.compat import tf
+from stacked_lstm.directions import Directions, Level
+from stacked_lstm.options import LayerOptions
+from stacked_lstm.state import LSTMState
+from stacked_lstm.weights import Weights
+
+CLASS_NAME = "BidirectionalLSTM"  # Messages name the class that users call.
+DEFAULT_NAME = "bidirectional_lstm"
+LAYERS, STACKS = STACKINGS = ("layers", "stacks")
+
+
+class BidirectionalVariables:
+    """The variables of a `BidirectionalLSTM`, whose constructor sets the attributes without a value here."""
+
+    name: str
+    hidden_sizes: list[int]
+    state_sizes: list[LSTMState]
+    merge: str | None
+    stacking: str
+    _options: list[LayerOptions]
+    _levels: list[Level]
+    _input_size: int | None = None
+
+    def __repr__(self) -> str:
+        head = f"{CLASS_NAME}({self.hidden_sizes}, merge={self.merge!r}, stacking={self.stacking!r}"
+        if self._input_size is None:
+            return f"{head}, not built)"
+        return f"{head}, input_size={self._input_size}, {self.count_params():,} parameters)"
+
+    @property
+    def layers(self) -> Directions:
+        """`Directions` of lists with a `weights.LayerWeights` per layer: `lstm.layers.forward[0].Wf` is a variable.
+
+        Raises:
+          ValueError: the variables have not been created yet.
+        """
+        self._require_built("layers")
+        stacks = zip(*[level.stacks for level in self._levels])
+        return Directions(*[[layer for stack in direction for layer in stack.layers] for direction in stacks])
+
+    @property
+    def variables_by_layer(self) -> Directions:
+        """The variables as `Directions` of `weights.Weights(layers, initial_state)`.
+
+        Raises:
+          ValueError: the variables have not been created yet.
+        """
+        self._require_built("variables_by_layer")
+        stacks = zip(*[level.stacks for level in self._levels])
+        parts = [[stack.variables_by_layer for stack in direction] for direction in stacks]
+        return Directions(*[Weights(*[sum(lists, []) for lists in zip(*direction)]) for direction in parts])
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """List of all variables: those of the forward direction, then those of the backward direction.
+
+        Raises:
+          ValueError: the variables have not been created yet.
+        """
+        self._require_built("variables")
+        parts = [layers for direction in self.variables_by_layer for layers in direction]
+        return [variable for layers in parts for layer in layers for variable in layer.values()]
+
+    weights = trainable_variables = variables
+
+    def count_params(self) -> int:
+        """Returns the number of scalars in all variables.
+
+        Raises:
+          ValueError: the variables have not been created yet.
+        """
+        self._require_built("count_params")
+        return sum(variable.shape.num_elements() for variable in self.variables)
+
+    def get_weights(self, session: tf.Session) -> Directions:
+        """Reads the variables.
+
+        Args:
+          session: an open session of the graph, in which the variables are initialized.
+
+        Returns:
+          `Directions` of `weights.Weights(layers, initial_state)`, as `StackedLSTM.get_weights` returns them.
+
+        Raises:
+          ValueError: the variables have not been created yet.
+        """
+        self._require_built("get_weights")
+        return session.run(self.variables_by_layer)
+
+    def set_weights(self, session: tf.Session, forward: Any = None, backward: Any = None) -> None:
+        """Assigns values to the variables.
+
+        `lstm.set_weights(session, *other.get_weights(session))` copies the weights of another object in the same graph.
+
+        Args:
+          session: an open session of the graph. The graph may be finalized.
+          forward: a pair (layers, initial_state) of the form that `get_weights` returns, for the forward direction.
+            `([layer_1, layer_2], None)` leaves the initial state as it is. Default None: nothing changes.
+          backward: the same for the backward direction.
+
+        Raises:
+          ValueError: the variables have not been created yet, or names or shapes differ from those of the variables.
+            The message lists the differences, and no variable is changed.
+        """
+        self._require_built("set_weights")
+        function, pairs = f"{self.name}.set_weights", []
+        for direction, variables, values in zip(Directions._fields, self.variables_by_layer, (forward, backward)):
+            if values is None:
+                continue
+            if not isinstance(values, (list, tuple)) or len(values) != 2:
+                expected = f"`{direction}` to be None or a pair (layers, initial_state)"
+                checks.fail(function, expected, checks.describe(values))
+            for field, own, part in zip(Weights._fields, variables, values):
+                if part is not None:
+                    pairs += weights.match(own, part, function, f"{direction}.{field}")
+        weights.load(pairs, session)
+
+    def build(self, input_size: int) -> None:
+        """Creates the variables. This is optional: the first call of the object creates them, too.
+
+        Args:
+          input_size: int, I, the number of input features.
+
+        Raises:
+          ValueError: it was built for another number of input features, an initializer names a variable that does not
+            exist, or the graph already has a variable of such a name.
+          RuntimeError: eager mode is on.
+        """
+        tensor_checks.graph_mode(f"{CLASS_NAME}.build")
+        if self._input_size is not None:
+            if input_size != self._input_size:
+                expected = f"inputs of width {self._input_size}, as in the first call"
+                checks.fail(self.name, expected, f"width {input_size}")
+            return
+        input_size = width = checks.size(input_size, f"{CLASS_NAME}.build", "input_size")
+        times = 2 if self.merge in (None, "concat") else 1
+        if self.stacking == LAYERS:
+            merged = [size._replace(h=times * size.h) for size in self.state_sizes]
+            options.check_residuals(input_size, merged, self._options, self.name)
+        if self.name == DEFAULT_NAME:
+            weights.check_default_name(self.name, CLASS_NAME)
+        for level, size in zip(self._levels, self.state_sizes):
+            level.build(width, CLASS_NAME)
+            width = times * size.h
+        self._input_size = input_size
+
+    def _require_built(self, attribute: str) -> None:
+        if self._input_size is None:
+            raise ValueError(
+                f"{self.name}.{attribute}: the variables are made at the first call; "
+                "call the object or `build(input_size)` first"
+            )

@@ -1,0 +1,54 @@
+"""Syntax trees of Python programs: names as nodes, and new statements after the imports. It needs libcst."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import libcst
+from libcst import matchers
+from libcst.helpers import parse_template_statement
+
+NO_COMMA = libcst.MaybeSentinel.DEFAULT
+
+
+def dotted_name(node: libcst.CSTNode) -> str:
+    """Returns a dotted name as text; nothing for another expression."""
+    if isinstance(node, libcst.Attribute):
+        value = dotted_name(node.value)
+        return value and f"{value}.{node.attr.value}"
+    return node.value if isinstance(node, libcst.Name) else ""
+
+
+def name_node(name: str) -> Any:
+    """Returns the node of a dotted name."""
+    return libcst.parse_expression(name)
+
+
+def import_alias(name: str, bound: str) -> libcst.ImportAlias:
+    """Returns the node of `name as bound` in an import, or of `name` if both are equal."""
+    asname = None if bound == name else libcst.AsName(libcst.Name(bound))
+    return libcst.ImportAlias(name_node(name), asname)
+
+
+def insert_after_imports(body: Sequence[Any], statements: Sequence[str]) -> list[Any]:
+    """Puts statements after the imports at the beginning of a module, and after the import of TensorFlow."""
+    position = 0
+    for k, statement in enumerate(body):
+        small = statement.body[0] if isinstance(statement, libcst.SimpleStatementLine) else None
+        is_docstring = k == 0 and isinstance(small, libcst.Expr) and isinstance(small.value, libcst.SimpleString)
+        is_import = isinstance(small, (libcst.Import, libcst.ImportFrom))
+        if (position == k and (is_docstring or is_import)) or _imports_tensorflow(statement):
+            position = k + 1
+    new = [parse_template_statement(statement) for statement in statements]
+    if new and not statements[-1].startswith(("from", "import")):
+        new[-1] = new[-1].with_changes(leading_lines=[libcst.EmptyLine(indent=False)])
+    return [*body[:position], *new, *body[position:]]
+
+
+def _imports_tensorflow(statement: Any) -> bool:
+    """Returns whether a statement of a module, such as a `try`, binds TensorFlow in the module."""
+    if isinstance(statement, (libcst.FunctionDef, libcst.ClassDef)):
+        return False
+    aliases: Any = matchers.findall(statement, matchers.ImportAlias())
+    names = [alias.evaluated_name for alias in aliases]
+    return any(name in ("tensorflow", "tensorflow.compat.v1") for name in names)

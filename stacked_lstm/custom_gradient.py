@@ -1,0 +1,69 @@
+"""`tf.custom_gradient` without its hold on memory.
+
+For each call in a graph, `tf.custom_gradient` registers a gradient that TensorFlow keeps until the process ends. The
+gradient holds tensors, and these hold their graph. A program that builds many graphs therefore grows. This module
+registers one gradient. Its ops hold their functions themselves, so that the functions go when the graph goes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from stacked_lstm.compat import record_on_tapes, tf
+
+_GRADIENT = "StackedLstmCustomGradient"
+_ATTRIBUTE = "_stacked_lstm_gradient"  # Of an op: the function that computes its gradients.
+
+
+def custom_gradient(function: Callable) -> Callable:
+    """Decorator of a function whose gradient is written by hand.
+
+    It adds the same op as `tf.custom_gradient`. It is for graphs, and for functions that read no variables.
+
+    Args:
+      function: it takes tensors. It returns a pair: its results, a tensor or a nest of tensors, and a function from the
+        gradients of the results to those of the arguments.
+
+    Returns:
+      A function from tensors to the results.
+
+    Example:
+      >>> from stacked_lstm.custom_gradient import custom_gradient
+      >>> @custom_gradient
+      ... def clipped_gradient(x):
+      ...     return tf.identity(x), lambda d: tf.clip_by_value(d, -1.0, 1.0)
+      >>> x = tf.constant(2.0)
+      >>> with tf.Session() as session:
+      ...     print(session.run(tf.gradients(clipped_gradient(x) ** 2, x)[0]))
+      1.0
+    """
+
+    def differentiable(*arguments: Any) -> Any:
+        inputs = [tf.convert_to_tensor(argument) for argument in arguments]
+        results, gradient = function(*inputs)
+        flat = tf.nest.flatten(results)
+
+        def input_gradients(*d_outputs: Any) -> list:
+            return [None] * len(flat) + tf.nest.flatten(gradient(*d_outputs[: len(flat)]))
+
+        # The arguments pass through the op, too: an op has gradients with respect to its inputs only.
+        tensors = flat + inputs
+        with tf.get_default_graph().gradient_override_map({"IdentityN": _GRADIENT}):
+            outputs = tf.identity_n(tensors)
+        setattr(outputs[0].op, _ATTRIBUTE, input_gradients)
+        record_on_tapes("StackedLstm", outputs, tensors, input_gradients)
+        return tf.nest.pack_sequence_as(results, outputs[: len(flat)])
+
+    return differentiable
+
+
+@tf.RegisterGradient(_GRADIENT)
+def _gradient(op: tf.Operation, *d_outputs: tf.Tensor) -> list:
+    input_gradients = getattr(op, _ATTRIBUTE, None)
+    if input_gradients is None:
+        raise LookupError(
+            f"custom_gradient: expected an op that this program has built, got '{op.name}' of an imported graph, whose "
+            "gradients TensorFlow cannot compute; compute them before the graph is exported"
+        )
+    gradients: list = input_gradients(*d_outputs)
+    return gradients

@@ -1,0 +1,41 @@
+// The forward pass of a stack: layer after layer, or each layer in its own thread, some steps behind the layer below.
+
+#ifndef STACKED_LSTM_FORWARD_STACK_H_
+#define STACKED_LSTM_FORWARD_STACK_H_
+
+#include <memory>
+#include <vector>
+
+#include "cell.h"
+#include "forward_pass.h"
+#include "lstm.h"
+#include "plan.h"
+#include "schedule.h"
+
+namespace stacked_lstm {
+
+// make_cell: function from the number of a layer to its `Cell`.
+template <class W, class T, class MakeCell>
+void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArrays<T, W>>& arrays,
+                MakeCell make_cell, Threads threads) {
+  typedef ForwardPass<T, decltype(make_cell(0)), W> Pass;
+  const Schedule schedule = MakeSchedule(Direction::kForward, plans, threads.count);
+  threads.count = schedule.threads;
+  std::vector<std::unique_ptr<const Pass>> passes;
+  for (size_t l = 0; l < plans.size(); ++l) {
+    passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], make_cell(l)));
+  }
+  const Pieces chunks(plans[0].longest, schedule.chunk_steps);
+  Team::Run(threads, [&](Worker& worker) {
+    if (schedule.ByLayers() && arrays[0].packed) {
+      ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) { passes[l]->Chunk(chunks[k]); });
+    } else {
+      for (const auto& pass : passes) pass->Run(worker);
+    }
+    for (const auto& pass : passes) pass->ZeroRest(worker);
+  });
+}
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_FORWARD_STACK_H_

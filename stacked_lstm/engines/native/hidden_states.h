@@ -1,0 +1,84 @@
+// The hidden states that the steps of the forward pass read and write.
+
+#ifndef STACKED_LSTM_HIDDEN_STATES_H_
+#define STACKED_LSTM_HIDDEN_STATES_H_
+
+#include <algorithm>
+
+#include "buffer.h"
+#include "layer_series.h"
+#include "lstm.h"
+#include "plan.h"
+#include "vector.h"
+
+namespace stacked_lstm {
+
+// has_extras: whether the layer may have series. The compiler knows that plain layers have none. The methods are const
+// because the members of a team share the object. W is the type in which the weights are stored.
+template <class T, bool has_extras, class W = T>
+class HiddenStates {
+ public:
+  HiddenStates(const Plan<T>& plan, const ForwardArrays<T, W>& arrays)
+      : plan_(plan),
+        arrays_(arrays),
+        series_(plan.layer, arrays.extras),
+        batch_(plan.layer.batch),
+        width_(plan.layer.outputs()),
+        copies_(is_copied() ? 2 * batch_ * width_ : 0) {
+    if (is_copied()) CopyInitial();
+  }
+
+  // Whether a step must call `ZoneOut` and `Keep`.
+  bool ChangesSteps() const { return is_copied() || series_.Has(kZoneoutH); }
+
+  // What the product of step t reads, [B, P].
+  const T* Factor(int64_t t) const {
+    return is_copied() ? Copy(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch_ * width_ : arrays_.h;
+  }
+
+  // h after step t, of what the step computes: `count` numbers from column `first` on.
+  Vec<T> ZoneOut(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
+    if (!series_.Has(kZoneoutH)) return h;
+    return Mix<T>(series_.At(kZoneoutH, t, b, first, count), LoadFirst(Before(t, b) + first, count), h);
+  }
+
+  // Takes a vector of h after step t for the product of the next step.
+  void Keep(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
+    if (!is_copied() || t + 1 >= plan_.Length(b)) return;
+    if (series_.IsReset(t + 1, b)) h = series_.At(kStartH, t + 1, b, first, count);
+    if (series_.Has(kHMask)) h *= series_.At(kHMask, t + 1, b, first, count);
+    StoreFirst(Copy(t + 1, b) + first, h, count);
+  }
+
+ private:
+  // Whether the product of a step reads a copy of h, after resets and times the mask.
+  bool is_copied() const { return series_.Has(kHMask) || series_.HasResets(); }
+
+  // Steps take turns with two buffers.
+  T* Copy(int64_t t, int64_t b) const { return copies_.get() + (t % 2 * batch_ + b) * width_; }
+
+  // h before step t, [P].
+  const T* Before(int64_t t, int64_t b) const {
+    return series_.RestartH(t, b, (t > 0 ? arrays_.outputs + (t - 1) * batch_ * width_ : arrays_.h) + b * width_);
+  }
+
+  void CopyInitial() const {
+    std::fill(copies_.get(), copies_.get() + 2 * batch_ * width_, T(0));
+    for (int64_t b = 0; b < batch_; ++b) {
+      if (plan_.Length(b) == 0) continue;
+      std::copy_n(Before(0, b), width_, Copy(0, b));
+      const T* const mask = arrays_.extras.series[kHMask];
+      for (int64_t k = 0; mask && k < width_; ++k) Copy(0, b)[k] *= mask[b * width_ + k];
+    }
+  }
+
+  const Plan<T>& plan_;
+  const ForwardArrays<T, W>& arrays_;
+  const LayerSeries<T, has_extras> series_;
+  const int64_t batch_, width_;
+  const Buffer<T> copies_;
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_HIDDEN_STATES_H_

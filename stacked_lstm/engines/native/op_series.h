@@ -1,0 +1,151 @@
+// The series and the resets of layers as inputs of ops: their definitions, shapes and checks.
+
+#ifndef STACKED_LSTM_OP_SERIES_H_
+#define STACKED_LSTM_OP_SERIES_H_
+
+#include <string>
+#include <vector>
+
+#include "lstm.h"
+#include "op_inputs.h"
+#include "op_shapes.h"
+#include "op_status.h"
+
+// Each series has one tensor per layer, or none, in the order of `Series`; then come the resets. Every list is empty by
+// default, because graphs that were exported before do not have it.
+#define SERIES_INPUTS                                          \
+  .Input("h_masks: number_of_h_masks * T")                     \
+      .Input("zoneout_c: number_of_zoneout_c * T")             \
+      .Input("zoneout_h: number_of_zoneout_h * T")             \
+      .Input("candidate_masks: number_of_candidate_masks * T") \
+      .Input("c_masks: number_of_c_masks * T")                 \
+      .Input("start_c: number_of_start_c * T")                 \
+      .Input("start_h: number_of_start_h * T")                 \
+      .Input("resets: number_of_resets * bool")
+
+#define SERIES_ATTRIBUTES                              \
+  .Attr("number_of_h_masks: int >= 0 = 0")             \
+      .Attr("number_of_zoneout_c: int >= 0 = 0")       \
+      .Attr("number_of_zoneout_h: int >= 0 = 0")       \
+      .Attr("number_of_candidate_masks: int >= 0 = 0") \
+      .Attr("number_of_c_masks: int >= 0 = 0")         \
+      .Attr("number_of_start_c: int >= 0 = 0")         \
+      .Attr("number_of_start_h: int >= 0 = 0")         \
+      .Attr("number_of_resets: int >= 0 = 0")
+
+#define SERIES_GRADIENTS                                          \
+  .Output("d_h_masks: number_of_h_masks * T")                     \
+      .Output("d_zoneout_c: number_of_zoneout_c * T")             \
+      .Output("d_zoneout_h: number_of_zoneout_h * T")             \
+      .Output("d_candidate_masks: number_of_candidate_masks * T") \
+      .Output("d_c_masks: number_of_c_masks * T")                 \
+      .Output("d_start_c: number_of_start_c * T")                 \
+      .Output("d_start_h: number_of_start_h * T")
+
+namespace stacked_lstm {
+
+// The number of tensors of all series.
+inline Status CountSeries(InferenceContext* c, int* count) {
+  *count = 0;
+  for (const SeriesKind& kind : kSeriesKinds) {
+    int number;
+    RETURN_IF_ERROR(c->GetAttr(std::string("number_of_") + kind.name, &number));
+    *count += number;
+  }
+  return Status();
+}
+
+// Merges the sizes of a list of series, which begins with input `*next_input`, and moves that to the input after it.
+inline Status MergeSeries(InferenceContext* c, const SeriesKind& kind, int* next_input, Sizes* sizes) {
+  int number;
+  const int layers = sizes->units.size();
+  RETURN_IF_ERROR(c->GetAttr(std::string("number_of_") + kind.name, &number));
+  if (number != 0 && number != layers) {
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected no `", kind.name, "` or ", layers,
+                                               ", one per layer, got ", number);
+  }
+  for (int l = 0; l < number; ++l, ++*next_input) {
+    DimensionHandle* const width = kind.is_of_c ? &sizes->units[l] : sizes->Outputs(l);
+    if (!c->RankKnown(c->input(*next_input))) continue;
+    if (c->Rank(c->input(*next_input)) == 2) {
+      RETURN_IF_ERROR(MergeShape(c, *next_input, {&sizes->batch, width}));
+    } else {
+      RETURN_IF_ERROR(MergeShape(c, *next_input, {&sizes->steps, &sizes->batch, width}));
+    }
+  }
+  return Status();
+}
+
+// The same for all series and the resets.
+inline Status MergeAllSeries(InferenceContext* c, int* next_input, Sizes* sizes) {
+  int resets;
+  const int layers = sizes->units.size();
+  for (const SeriesKind& kind : kSeriesKinds) RETURN_IF_ERROR(MergeSeries(c, kind, next_input, sizes));
+  RETURN_IF_ERROR(c->GetAttr("number_of_resets", &resets));
+  if (resets != 0 && resets != layers) {
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected no `resets` or ", layers,
+                                               ", one per layer, got ", resets);
+  }
+  for (int l = 0; l < resets; ++l) RETURN_IF_ERROR(MergeShape(c, (*next_input)++, {&sizes->steps, &sizes->batch}));
+  return Status();
+}
+
+// The series and the resets of the layers of an op.
+struct SeriesInputs {
+  SeriesInputs() = default;
+  SeriesInputs(const SeriesInputs&) = delete;  // The `TensorRange`s point into it.
+
+  Status Read(OpKernelContext* context, int layers) {
+    for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(ReadList(context, kSeriesKinds[k].name, layers, k));
+    return ReadList(context, "resets", layers, kSeriesCount);
+  }
+
+  // Checks the shapes of a layer's series and resets, whose values the layer takes over.
+  Status Describe(int l, Layer* layer) const {
+    for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(DescribeSeries(k, series[k][l], layer));
+    return DescribeResets(series[kSeriesCount][l], layer);
+  }
+
+  // The numbers of a layer's series.
+  template <class T>
+  void Data(int l, std::vector<const T*> (&data)[kSeriesCount]) const {
+    for (int k = 0; k < kSeriesCount; ++k) data[k] = DataPointers<T>(series[k][l]);
+  }
+
+  std::vector<TensorRange> series[kSeriesCount + 1];  // The last one has the resets.
+
+ private:
+  Status ReadList(OpKernelContext* context, const char* name, int layers, int k) {
+    RETURN_IF_ERROR(context->input_list(name, &lists_[k]));
+    return SplitByLayer(name, lists_[k], layers, {0, 1}, &series[k]);
+  }
+
+  // [T, B, N], or [B, N] for all steps.
+  static Status DescribeSeries(int kind, const TensorRange& tensors, Layer* layer) {
+    if (tensors.number == 0) return Status();
+    const char* const name = kSeriesKinds[kind].name;
+    const int64_t width = layer->SeriesWidth(kind);
+    layer->extras.series[kind].exists = true;
+    if (tensors[0].dims() == 2) return ExpectShape(name, tensors[0], {layer->batch, width});
+    layer->extras.series[kind].stride = layer->batch * width;
+    return ExpectShape(name, tensors[0], {layer->steps, layer->batch, width});
+  }
+
+  // Resets need states to start from.
+  static Status DescribeResets(const TensorRange& resets, Layer* layer) {
+    for (int kind : {kStartC, kStartH}) {
+      if (layer->extras.series[kind].exists == (resets.number > 0)) continue;
+      return InvalidArgument("StackedLstm: expected `resets`, `start_c` and `start_h`, or none of them");
+    }
+    if (resets.number == 0) return Status();
+    RETURN_IF_ERROR(ExpectShape("resets", resets[0], {layer->steps, layer->batch}));
+    layer->extras.resets = resets[0].flat<bool>().data();
+    return Status();
+  }
+
+  OpInputList lists_[kSeriesCount + 1];
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_OP_SERIES_H_

@@ -1,0 +1,119 @@
+// The first inputs of the ops of a stack, checked.
+
+#ifndef STACKED_LSTM_OP_STACK_INPUTS_H_
+#define STACKED_LSTM_OP_STACK_INPUTS_H_
+
+#include <vector>
+
+#include "lstm.h"
+#include "op_inputs.h"
+#include "op_series.h"
+#include "op_status.h"
+
+namespace stacked_lstm {
+
+// The first inputs of both the forward and the backward op, from x to the series.
+struct StackInputs {
+  StackInputs() = default;
+  StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into it.
+
+  Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
+    const Tensor* tensor;
+    RETURN_IF_ERROR(context->input("x", &tensor));
+    x = *tensor;
+    RETURN_IF_ERROR(context->input_list("c", &c));
+    RETURN_IF_ERROR(context->input_list("h", &h));
+    RETURN_IF_ERROR(context->input_list("kernels", &all_kernels));
+    RETURN_IF_ERROR(context->input_list("biases", &all_biases));
+    if (x.dims() != 3) {
+      return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
+    }
+    RETURN_IF_ERROR(SplitByLayer("kernels", all_kernels, c.size(), {1, kGates}, &kernels));
+    RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), {0, 1, kGates}, &biases));
+    RETURN_IF_ERROR(ReadLengths(context, x.dim_size(0), x.dim_size(1), &lengths));
+    RETURN_IF_ERROR(ReadExtras(context));
+    int64_t width = x.dim_size(2);
+    for (int l = 0; l < c.size(); ++l) {
+      Layer layer = {x.dim_size(0), x.dim_size(1), width, 0, candidate, gates, nullptr};
+      if (!lengths.empty()) layer.lengths = lengths.data();
+      RETURN_IF_ERROR(ReadSizes(kernels[l], projections[l], &layer));
+      if (layer.inputs != width) {
+        return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs, ", as the kernels of layer ", l + 1,
+                               " have, got width ", width);
+      }
+      layer.extras.peepholes = peepholes[l].number > 0;
+      RETURN_IF_ERROR(ReadBound("cell_clips", cell_clips[l], &layer.extras.cell_bound));
+      RETURN_IF_ERROR(ReadBound("projection_clips", projection_clips[l], &layer.extras.projection_bound));
+      RETURN_IF_ERROR(ExpectShape("c", c[l], {layer.batch, layer.units}));
+      RETURN_IF_ERROR(ExpectShape("h", h[l], {layer.batch, layer.outputs()}));
+      for (int k = 0; k < peepholes[l].number; ++k) {
+        RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
+      }
+      RETURN_IF_ERROR(series_inputs.Describe(l, &layer));
+      const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
+      for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
+      layers.push_back(layer);
+      width = layer.outputs();
+    }
+    return Status();
+  }
+
+  // [T, B, P] of the last layer.
+  std::vector<int64_t> OutputsShape() const {
+    return {layers.back().steps, layers.back().batch, layers.back().outputs()};
+  }
+
+  template <class T>
+  Weights<const T> LayerWeights(int l) const {
+    return MakeWeights<const T>(layers[l], DataPointers<T>(kernels[l]), DataPointers<T>(biases[l]));
+  }
+
+  template <class T>
+  ExtraWeights<const T> LayerExtraWeights(int l) const {
+    std::vector<const T*> data[kSeriesCount];
+    series_inputs.Data(l, data);
+    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]), data);
+  }
+
+  std::vector<Layer> layers;
+  Tensor x;
+  OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;
+  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips;
+  SeriesInputs series_inputs;
+  std::vector<int32_t> lengths;
+
+ private:
+  Status ReadExtras(OpKernelContext* context) {
+    const struct {
+      const char* name;
+      int per_layer;
+      OpInputList* list;
+      std::vector<TensorRange>* ranges;
+    } extras[] = {{"peepholes", 3, &all_peepholes, &peepholes},
+                  {"projections", 1, &all_projections, &projections},
+                  {"cell_clips", 1, &all_cell_clips, &cell_clips},
+                  {"projection_clips", 1, &all_projection_clips, &projection_clips}};
+    for (const auto& extra : extras) {
+      RETURN_IF_ERROR(context->input_list(extra.name, extra.list));
+      RETURN_IF_ERROR(SplitByLayer(extra.name, *extra.list, c.size(), {0, extra.per_layer}, extra.ranges));
+    }
+    RETURN_IF_ERROR(series_inputs.Read(context, c.size()));
+    if (all_projection_clips.size() > all_projections.size()) {
+      return InvalidArgument("StackedLstm: expected no `projection_clips` without `projections`, got ",
+                             all_projection_clips.size());
+    }
+    return Status();
+  }
+
+  // Reads a layer's bound, if there is one.
+  static Status ReadBound(const char* name, const TensorRange& clips, double* bound) {
+    if (clips.number == 0) return Status();
+    RETURN_IF_ERROR(ExpectShape(name, clips[0], {}));
+    *bound = clips[0].dtype() == tensorflow::DT_FLOAT ? clips[0].scalar<float>()() : clips[0].scalar<double>()();
+    return Status();
+  }
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_OP_STACK_INPUTS_H_

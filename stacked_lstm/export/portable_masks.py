@@ -1,0 +1,30 @@
+"""The native ops that draw random masks, built again with TensorFlow's own ops, which draw the same bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stacked_lstm import dropout_masks
+from stacked_lstm.compat import tf
+
+_OPS = ("StackedLstmRandomMask", "StackedLstmStatelessRandomMask")
+
+
+def nodes(definition: Any) -> list[Any]:
+    """Returns the nodes of a GraphDef that draw masks by native ops."""
+    return [node for node in definition.node if node.op in _OPS]
+
+
+def build(node: Any) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Adds the ops for a node to the default graph; returns placeholders for its inputs, and the mask."""
+    dtype = tf.as_dtype(node.attr["T"].type)
+    dtypes = [tf.int32, dtype, dtype] + [tf.int64] * (node.op == _OPS[1])
+    inputs = [tf.placeholder(dtype, name="input") for dtype in dtypes]
+    shape, threshold, value = inputs[:3]
+    if len(inputs) == 4:
+        draws = tf.random.stateless_uniform(shape, inputs[3], dtype=dtype)
+    else:
+        seeds = {name: node.attr[name].i for name in ("seed", "seed2")}
+        draws = tf.raw_ops.RandomUniform(shape=shape, dtype=dtype, **seeds)
+    is_value = draws < threshold if node.attr["keep_below"].b else draws >= threshold
+    return inputs, dropout_masks.after_ones(tf.cast(is_value, dtype) * value, node.attr["ones"].i)

@@ -1,0 +1,100 @@
+"""`LayerOptions`: what a layer of `numpy_lstm` has besides its arrays, such as masks and clips; and its checks."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from stacked_lstm import numpy_checks as checks
+
+
+class LayerOptions(NamedTuple):
+    """What a layer of `numpy_lstm.forward` has besides its arrays. T, B, I, H and P are as in `numpy_lstm.forward`.
+
+    A mask or share is a number or an array that broadcasts with the shape that is given here. An array with three axes
+    has an entry per step.
+
+    Args:
+      input_mask: [T, B, I], multiplies the input of the layer. Default 1.0.
+      recurrent_mask: [T, B, P], multiplies h in the product with the weights, also the initial h. Default 1.0.
+      candidate_mask: [T, B, H], multiplies the candidate g. Default 1.0.
+      zoneout_c: [T, B, H], the share of c before the step in c after the step. Default 0.0.
+      zoneout_h: [T, B, P], the same for h. Default 0.0.
+      layer_norm: True or "tensorflow", where the cell state is normalized, if the layer has `gain_cell`. Default True.
+      epsilon: float, added to the variance. Default None: 1e-5, and 1e-12 if `layer_norm` is "tensorflow".
+      cell_clip: float, the bound of the cell state. Default None: no bound.
+      projection_clip: float, the bound of the projected h. Default None: no bound.
+      residual: bool, whether the input is added to the output. Default False.
+
+    Example:
+      >>> from stacked_lstm import numpy_lstm
+      >>> layer = {"W" + k: np.ones([3 + 3, 3]) for k in "fioc"}  # H = 3, I = 3, without biases
+      >>> options = numpy_lstm.LayerOptions(cell_clip=0.5, residual=True)
+      >>> outputs, state, cache = numpy_lstm.forward([layer], np.ones([2, 1, 3]), options=[options])
+      >>> print(state[0].c, outputs[1].round(2))  # 1 + sigmoid(3) tanh(0.5) is about 1.45
+      [[0.5 0.5 0.5]] [[1.46 1.46 1.46]]
+    """
+
+    input_mask: Any = 1.0
+    recurrent_mask: Any = 1.0
+    candidate_mask: Any = 1.0
+    zoneout_c: Any = 0.0
+    zoneout_h: Any = 0.0
+    layer_norm: Any = True
+    epsilon: float | None = None
+    cell_clip: float | None = None
+    projection_clip: float | None = None
+    residual: bool = False
+
+    def at(self, t: int) -> LayerOptions:
+        """Returns the options of step t: of arrays with three axes, entry t."""
+        steps = {name: value[t] for name, value in self._asdict().items() if np.ndim(value) == 3}
+        return self._replace(**steps)
+
+    def change_the_step(self) -> bool:
+        """Returns whether a step with these options may differ from one without."""
+        plain = LayerOptions(input_mask=self.input_mask, residual=self.residual)
+        return any(np.ndim(value) or value != default for value, default in zip(self, plain))
+
+
+def checked_options(
+    values: Any, layers: Sequence[Mapping[str, np.ndarray]], x_shape: tuple[int, ...], function: str
+) -> list[LayerOptions]:
+    """Returns the argument `options` as a `LayerOptions` per layer, with float64 arrays.
+
+    Args:
+      values: the argument; None for no options.
+      layers: the layers, checked.
+      x_shape: (T, B, I).
+      function: the caller, for messages.
+
+    Raises:
+      ValueError: not one `LayerOptions` per layer, a mask that does not broadcast with its shape, an unknown
+        `layer_norm`, clips that are not positive, or a residual connection over unequal widths.
+    """
+    if values is None:
+        return [LayerOptions()] * len(layers)
+    is_list = isinstance(values, (list, tuple)) and all(isinstance(value, LayerOptions) for value in values)
+    expected = f"`options` to be a list of {len(layers)} LayerOptions, one per layer"
+    checks.require(is_list and len(values) == len(layers), function, expected, values)
+    result, axes, width = [], x_shape[:2], x_shape[2]
+    for k, (options, layer) in enumerate(zip(values, layers)):
+        argument, (hidden_size, output_size) = f"options[{k}]", checks.widths(layer)
+        widths = {"input_mask": width, "recurrent_mask": output_size, "candidate_mask": hidden_size}
+        widths.update(zoneout_c=hidden_size, zoneout_h=output_size)
+        for name, size in widths.items():
+            value = checks.broadcastable(getattr(options, name), axes + (size,), function, f"{argument}.{name}")
+            options = options._replace(**{name: value})
+        valid = options.layer_norm is True or options.layer_norm == "tensorflow"
+        checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
+        for name in ("cell_clip", "projection_clip"):
+            bound = getattr(options, name)
+            expected = f"`{argument}.{name}` to be None or a positive number"
+            checks.require(bound is None or bound > 0, function, expected, bound)
+        if options.residual:
+            expected = f"a layer as wide as its input for `{argument}.residual`"
+            checks.require(width == output_size, function, expected, f"input {width}, output {output_size}")
+        result.append(options)
+        width = output_size
+    return result
