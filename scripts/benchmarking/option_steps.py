@@ -22,8 +22,8 @@ def lstm_step(engine: str, is_plain: bool, option: OptionAt, *arguments: Any) ->
         sizes, common = [shape.hidden_size] * shape.layers, {"engine": engine, "dtype": inputs.dtype}
         if is_plain:
             return StackedLSTM(sizes, **common)(inputs, time_major=True)[0]
-        if option.name == "bidirectional":
-            return BidirectionalLSTM(sizes, **common)(inputs, time_major=True)[0]
+        if option.name.startswith("bidirectional"):
+            return BidirectionalLSTM(sizes, **common, **option.arguments())(inputs, time_major=True)[0]
         reset = None
         if option.name == "reset":
             reset = tf.constant(np.random.RandomState(0).uniform(size=[shape.steps, shape.batch]) < 0.1)

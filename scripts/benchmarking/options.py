@@ -31,6 +31,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "clips": ({"cell_clip": CLIP}, ("cells",)),
     "reset": ({}, ()),
     "bidirectional": ({}, ("pytorch", "tf_keras", "cells")),
+    "bidirectional_stacks": ({"stacking": "stacks"}, ()),  # Twice the work of one direction, with any number of layers.
 }
 _CELLS = ("stepwise", "tensorflow")  # The contestants that are "cells".
 

@@ -17,10 +17,13 @@ from support.native_ops import NEEDS_NATIVE
 SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=4, layers=2)
 X = np.ones([3, 2, 4], np.float32)
 RANDOM = {"dropout", "recurrent_dropout", "recurrent_dropout_candidate", "zoneout", "layer_norm_dropout"}
+QUICK = {"dropout", "layer_norm_dropout", "bidirectional"}
 
 
 @NEEDS_NATIVE
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive) for name in OPTIONS]
+)
 def test_steps(name, monkeypatch):
     """Each contestant's step runs, all variables have gradients, and random outputs differ from run to run."""
     monkeypatch.setattr(timing, "TRIAL", 0)
@@ -37,8 +40,6 @@ def test_steps(name, monkeypatch):
         library = OPTION_CONTESTANTS[contestant].library
         if contestant == "tensorflow" and not has_contrib() or importlib.util.find_spec(library) is None:
             continue
-        if (name, contestant) == ("layer_norm_dropout", "native"):
-            continue  # The engine may refuse both together; the benchmark then leaves it out and says why.
         if option.has(contestant):
             OPTION_CONTESTANTS[contestant].make_step()(option, X, "training", "CPU")()
             outputs, found = seen[-1]
