@@ -22,7 +22,7 @@ NATIVE_OPS = ("StackedLstmRandomMask", "StackedLstmStatelessRandomMask")
 
 
 def by_native():
-    return mask_ops.drawn_for("native", lambda: [])
+    return mask_ops.choose("native", lambda: [])
 
 
 def drawing_ops():
@@ -103,7 +103,7 @@ def test_gradients_with_respect_to_the_probability(plain_session):
     )
     results = []
     for native in (True, False):
-        with by_native() if native else mask_ops.drawn_for("graph", lambda: []):
+        with by_native() if native else mask_ops.choose("graph", lambda: []):
             mask = dropout_masks.draw([3, 5], keep_prob, 2, tf.float64, ones=1)
             noise = dropout_masks.zoneout([4, 5], keep_prob, 3, tf.float64)
             share = dropout_masks.zoneout_if(training, [4, 5], 1 - keep_prob, 4, tf.float64)
