@@ -1,4 +1,4 @@
-"""Random masks by native ops: the bits of TensorFlow's ops, their gradients, and which ops draw the masks of a call.
+"""Random masks by native ops: their bits are those of TensorFlow's ops. Their gradients, and the choice of the ops.
 
 native_random_mask.cc tests the kernel alone. test_options.py tests the share of entries that is kept.
 """
@@ -207,7 +207,8 @@ CHOICES = [
     (dict(dtype=tf.float64), True),
     (dict(compute_dtype=tf.bfloat16), False),
     (dict(activation=swish), False),
-    (dict(layer_norm=True), False),
+    (dict(layer_norm=True), True),
+    (dict(layer_norm=True, cell_clip=1.0), False),
 ]
 
 
