@@ -1,7 +1,7 @@
 """The step of `numpy_lstm` with everything that a layer may have besides the plain equations, forward and backward.
 
 Masks and noise are arguments, so a step is a function that central differences can check. A layer has peepholes, a
-projection or layer normalization if its mapping has their arrays. `numpy_layer_options` has the rest.
+projection or layer normalization if its mapping has their arrays. `numpy_layer_options` has the other options.
 
 Letters are those of `numpy_step`. P is the width of h. It is H, or the width of the projection. m, n, d are masks, and
 q, r are the share of the old state that zoneout keeps. Terms in brackets are there only if the layer has them.

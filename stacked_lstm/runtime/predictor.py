@@ -166,7 +166,7 @@ _WEIGHTS_BYTES = {"bfloat16": 2, "int8": 1}
 def _weights_dtype(weights_dtype: str | None, dtype: np.dtype) -> str | None:
     if weights_dtype is None:
         return None
-    checks.known(_WEIGHTS_BYTES, weights_dtype, _NAME, "weights_dtype")
+    checks.known(_WEIGHTS_BYTES, weights_dtype, _NAME, "weights_dtype", "or None")
     if dtype != np.float32:
         checks.fail(_NAME, f"`dtype` float32 with `weights_dtype` {weights_dtype}", dtype.name)
     return weights_dtype
