@@ -146,7 +146,7 @@ class NormalizedBackwardPass {
     if (changes_c() || series_.Has(kZoneoutC)) FinishC(t, b, values.dc);
   }
 
-  // Whether a step may read another c than c after the step before.
+  // Whether the c that a step reads may differ from c after the step before.
   bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
 
   // c as step t reads it, padded to whole vectors.

@@ -96,7 +96,7 @@ void DrawBlock(const Philox& state, const IntegerRule<T>& rule, T* mask) {
   }
 }
 
-// Writes the entries of the blocks from number `first` on, up to the end of the mask.
+// Writes the entries of the blocks from `first` to before `end`, and none past the end of the mask.
 template <class T>
 void DrawPiece(Philox state, const IntegerRule<T>& rule, int64_t first, int64_t end, int64_t size, T* mask) {
   constexpr int64_t kEntries = kBlock * Draw<T>::kPerGroup;

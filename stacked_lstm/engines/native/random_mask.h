@@ -1,5 +1,5 @@
-// Random masks: the interface between the ops and the kernel. The kernel draws the numbers that TensorFlow's ops
-// RandomUniform and StatelessRandomUniform draw, bit for bit, compares them, and writes the mask, in one pass.
+// Random masks: the interface between the ops and the kernel. The kernel draws the same bits as TensorFlow's ops
+// RandomUniform and StatelessRandomUniform. It draws the numbers, compares them and writes the mask in one pass.
 //
 // Source: Salmon, Moraes, Dror and Shaw, Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011,
 // https://doi.org/10.1145/2063384.2063405 (Philox4x32-10)

@@ -1,5 +1,5 @@
-// The products of a single step with the weights as the caller has them. Packing reads all weights and writes them
-// again, which takes longer than one step of a few sequences.
+// The products of a single step with weights that are not packed. Packing reads and writes all weights, which takes
+// longer than one step of a few sequences.
 
 #ifndef STACKED_LSTM_UNPACKED_PRODUCTS_H_
 #define STACKED_LSTM_UNPACKED_PRODUCTS_H_

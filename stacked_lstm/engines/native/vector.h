@@ -77,7 +77,7 @@ struct BFloat16 {
   uint16_t bits;
 };
 
-// The type in which weights are multiplied that are stored as W.
+// The type to which weights of the stored type W are converted for the products.
 template <class W>
 struct Multiplied {
   typedef W type;
