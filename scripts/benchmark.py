@@ -40,10 +40,10 @@ error in degrees), the size of the file, the time from the start of the process 
 of a call with one example, and the examples per second in batches of 64. Files that Keras exports have rows, too.
 
 With --modes=cluster, the benchmark starts clusters of train.py on this machine: a parameter server and 1, 2 or 4
-workers. A round has 100 steps of each worker; each number is the best one of --rounds. The first table has the sizes of
-the networks. The second table has a row per task and cluster: all steps per second, the fastest step of a worker, the
-processor time of a worker and of the parameter server in a step, and the bytes of a step. The bytes are those of the
-loopback interface of Linux, so no other program may use it.
+workers. A round has 100 steps of each worker. Each number is the best one of --rounds. The first table has the sizes of
+the networks. The second table has a row per task and cluster: the steps of all workers per second, the fastest step of
+a worker, the processor time of a worker and of the parameter server per step, and the bytes per step. The bytes are all
+bytes on the loopback interface of Linux, so no other program may use this interface.
 
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
@@ -71,7 +71,7 @@ from benchmarking.worker import Subject, Worker, each
 from programs.names import has_contrib
 from stacked_lstm.commands import charts, command, output_files
 
-# These modes cannot be combined with another one.
+# Neither of these modes can be combined with another mode.
 CLUSTER = "cluster"
 EXPORTED = "exported"
 
@@ -87,8 +87,8 @@ def define_flags(values):
         f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
     )
     modes = (
-        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others); "
-        "or exported, or cluster, alone."
+        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others). "
+        "The modes exported and cluster stand alone."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
     part = (

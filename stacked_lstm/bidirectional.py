@@ -201,17 +201,17 @@ class BidirectionalLSTM(BidirectionalVariables):
             each sequence. Inputs after the end are ignored, even if they are NaN. Default None: all sequences have T
             time steps.
           initial_state: a pair (forward, backward) of lists with a pair (c, h) per layer, [B, H_l] each. Each direction
-            starts with it where it starts to read. Default None: the kind that the constructor configured. One of the
-            two may be None, too.
+            has this state before the first step that it reads. Default None: the kind that the constructor configured.
+            One of the two may be None, too.
           time_major: bool, whether time is the first axis of inputs and outputs. Default False.
           training: bool, or scalar tensor of bools: whether dropout and zoneout are random. Default None, which is
             False.
           return_steps: bool, whether the states and gates of all time steps are returned, too. Default False.
-          reset: bool tensor [B, T], or [T, B] if `time_major`: the time steps at which a new sequence starts, for
-            example because an input holds several sequences one after the other. The state that the constructor
-            configured then replaces the state of the forward direction before it reads this step, and the state of the
-            backward direction before it reads the step before. If it is "projected", it is computed from the input that
-            the direction reads next. Default None: nowhere.
+          reset: bool tensor [B, T], or [T, B] if `time_major`, for inputs that hold several sequences one after the
+            other. It is true at the first step t of each new sequence. The forward direction starts from the initial
+            state before it reads step t, and the backward direction before it reads step t - 1. This initial state is
+            the one that the constructor configured. A "projected" one is computed from the input that the direction
+            reads next. Default None: no step is the first of a new sequence.
 
         Returns:
           (outputs, state). `outputs` is [B, T, 2 P] with merge="concat", `Directions` of two tensors [B, T, P] with
@@ -234,7 +234,7 @@ class BidirectionalLSTM(BidirectionalVariables):
         checks.flag(return_steps, self.name, "return_steps")
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
-        with tf.name_scope(self.name), mask_ops.drawn_for(self._engine, self._engine_layers):
+        with tf.name_scope(self.name), mask_ops.choose(self._engine, self._engine_layers):
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             resets = Directions(None, None)
@@ -258,7 +258,7 @@ class BidirectionalLSTM(BidirectionalVariables):
     def _run(
         self, x: tf.Tensor, calls: Sequence[LevelCall], draws: regularization.Draws
     ) -> tuple[Any, list[list[Directions]]]:
-        """Runs the levels, and what stands between them.
+        """Runs the levels, with dropout, merges and residual connections between them.
 
         Args:
           x: [T, B, I].
@@ -266,14 +266,15 @@ class BidirectionalLSTM(BidirectionalVariables):
           draws: `Draws` of the call.
 
         Returns:
-          (outputs [T, B, N], or `Directions` of two; what `Level.run` returns after its outputs, per level).
+          (outputs [T, B, N], or `Directions` of two; final states per level and, if steps are returned, steps per
+          level).
         """
         results = []
         for k, (level, call) in enumerate(zip(self._levels, calls)):
             below = x
             drop = draws.dropout(level.dropout, "dropout" if k else "input_dropout", f"layer_{k + 1}/dropout")
-            pair, *others = level.run(drop(below) if drop else below, call)
-            results.append(others)
+            pair, *states = level.run(drop(below) if drop else below, call)
+            results.append(states)
             x = _MERGES[self.merge or "concat"](*pair)
             if level.is_residual:
                 x += padding.zero_past_end(below, call.lengths)

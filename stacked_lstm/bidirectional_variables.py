@@ -1,4 +1,4 @@
-"""`BidirectionalVariables`: the variables of both directions: how they are made, counted, read and assigned."""
+"""The part of `BidirectionalLSTM` that creates, counts, reads and assigns variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAYERS, STACKS = STACKINGS = ("layers", "stacks")
 
 
 class BidirectionalVariables:
-    """The variables of a `BidirectionalLSTM`, whose constructor sets the attributes without a value here."""
+    """The base class of `BidirectionalLSTM`. The constructor of that class sets the attributes without a value here."""
 
     name: str
     hidden_sizes: list[int]
@@ -117,9 +117,9 @@ class BidirectionalVariables:
             if not isinstance(values, (list, tuple)) or len(values) != 2:
                 expected = f"`{direction}` to be None or a pair (layers, initial_state)"
                 checks.fail(function, expected, checks.describe(values))
-            for field, own, part in zip(Weights._fields, variables, values):
-                if part is not None:
-                    pairs += weights.match(own, part, function, f"{direction}.{field}")
+            for field, field_variables, field_values in zip(Weights._fields, variables, values):
+                if field_values is not None:
+                    pairs += weights.match(field_variables, field_values, function, f"{direction}.{field}")
         weights.load(pairs, session)
 
     def build(self, input_size: int) -> None:

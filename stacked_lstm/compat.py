@@ -33,7 +33,8 @@ __all__ = [
 _BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
 SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
 
-# TensorFlow has no public way to tell each `tf.GradientTape` the gradient of an op. Older versions have `tape_lib`.
+# This function tells every `tf.GradientTape` the gradient of an op. It is not public. Older versions name its module
+# `tape_lib`, newer ones `record`.
 _CUSTOM_GRADIENT = vars(sys.modules[tf.custom_gradient.__module__])
 record_on_tapes = (_CUSTOM_GRADIENT.get("record") or _CUSTOM_GRADIENT["tape_lib"]).record_operation
 

@@ -1,8 +1,9 @@
-"""`tf.custom_gradient` without its hold on memory.
+"""A `tf.custom_gradient` that does not keep graphs in memory.
 
-For each call in a graph, `tf.custom_gradient` registers a gradient that TensorFlow keeps until the process ends. The
-gradient holds tensors, and these hold their graph. A program that builds many graphs therefore grows. This module
-registers one gradient. Its ops hold their functions themselves, so that the functions go when the graph goes.
+For each call in a graph, `tf.custom_gradient` registers a gradient that TensorFlow keeps until the process ends. This
+gradient keeps its tensors, and the tensors keep their graph, so the memory of a program grows with each graph that it
+builds. This module registers one gradient for all calls. Each op keeps its own gradient function. Python frees the
+function together with the graph.
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ from typing import Any, Callable
 from stacked_lstm.compat import record_on_tapes, tf
 
 _GRADIENT = "StackedLstmCustomGradient"
-_ATTRIBUTE = "_stacked_lstm_gradient"  # Of an op: the function that computes its gradients.
+_ATTRIBUTE = "_stacked_lstm_gradient"  # The attribute of an op that keeps the function of its gradients.
 
 
 def custom_gradient(function: Callable) -> Callable:
-    """Decorator of a function whose gradient is written by hand.
+    """Decorates a function whose gradient is written by hand.
 
-    It adds the same op as `tf.custom_gradient`. It is for graphs, and for functions that read no variables.
+    A call adds the same op to the graph as with `tf.custom_gradient`. The function must not read variables, and it
+    works in graph mode only.
 
     Args:
-      function: it takes tensors. It returns a pair: its results, a tensor or a nest of tensors, and a function from the
-        gradients of the results to those of the arguments.
+      function: function of tensors. It returns a pair: its results, which are a tensor or a nest of tensors, and a
+        function from the gradients of the results to the gradients of the arguments.
 
     Returns:
-      A function from tensors to the results.
+      A function from the same tensors to the results.
 
     Example:
       >>> from stacked_lstm.custom_gradient import custom_gradient
@@ -46,7 +48,7 @@ def custom_gradient(function: Callable) -> Callable:
         def input_gradients(*d_outputs: Any) -> list:
             return [None] * len(flat) + tf.nest.flatten(gradient(*d_outputs[: len(flat)]))
 
-        # The arguments pass through the op, too: an op has gradients with respect to its inputs only.
+        # The arguments pass through the op, too, because an op has gradients with respect to its inputs only.
         tensors = flat + inputs
         with tf.get_default_graph().gradient_override_map({"IdentityN": _GRADIENT}):
             outputs = tf.identity_n(tensors)
@@ -62,8 +64,8 @@ def _gradient(op: tf.Operation, *d_outputs: tf.Tensor) -> list:
     input_gradients = getattr(op, _ATTRIBUTE, None)
     if input_gradients is None:
         raise LookupError(
-            f"custom_gradient: expected an op that this program has built, got '{op.name}' of an imported graph, whose "
-            "gradients TensorFlow cannot compute; compute them before the graph is exported"
+            f"custom_gradient: expected an op that this program has built, got '{op.name}' from an imported graph; "
+            "compute the gradients before you export the graph"
         )
     gradients: list = input_gradients(*d_outputs)
     return gradients

@@ -29,14 +29,14 @@ class Directions(NamedTuple):
 
 
 class LevelCall(NamedTuple):
-    """What one call of a `BidirectionalLSTM` gives to a level.
+    """The arguments of a level in one call of a `BidirectionalLSTM`.
 
     Fields:
       lengths: int32 [B], or None if all sequences have T steps.
       starts: `Directions` of lists with a pair (c, h) per layer, or of None.
       training: bool, or bool scalar tensor.
       resets: `Directions` of bools [T, B] in the order in which the direction reads, or of None.
-      return_steps: bool, whether the states and gates of all time steps are asked for.
+      return_steps: bool, whether the level also returns the states and gates of all time steps.
     """
 
     lengths: tf.Tensor | None
@@ -74,9 +74,9 @@ class Level(NamedTuple):
         return getter(f"{scope}/{layer if self.number is None else f'layer_{self.number}'}/{leaf}", *args, **kwargs)
 
     def run(self, x: tf.Tensor, call: LevelCall) -> tuple[Directions, ...]:
-        """Returns the outputs [T, B, P], the final states and, if the call asks for them, the steps of both directions.
+        """Returns the outputs [T, B, P], the final states and, with `return_steps`, the steps of both directions.
 
-        x is [T, B, I]. All series belong to the time of x.
+        x is [T, B, I]. Step t of the outputs and of the steps belongs to step t of x in both directions.
         """
 
         def reverse(series: tf.Tensor) -> tf.Tensor:
@@ -97,8 +97,8 @@ def resets(flags: tf.Tensor, lengths: tf.Tensor | None) -> Directions:
     """Returns the resets of both directions, bools [T, B], each in the order in which the direction reads.
 
     Args:
-      flags: bool [T, B], the steps at which sequences start. The backward direction starts again one step before.
-      lengths: int32 [B], or None if all sequences have T steps. What starts past the end is left out.
+      flags: bool [T, B], true at the first step of each sequence. The backward direction starts again one step before.
+      lengths: int32 [B], or None if all sequences have T steps. The function ignores flags past the end.
     """
     steps = tf.shape(flags)[0]
     is_last = tf.equal(tf.range(1, steps + 1)[:, None], padding.lengths_or_all_steps(lengths, flags)[None])

@@ -1,7 +1,7 @@
 """Dropout on all time steps of a layer at once, and the noise of zoneout.
 
-A mask has 0 for what is dropped, and 1 / keep_prob for what is kept. It is drawn by TensorFlow's ops, or inside of
-`drawn_by` by an op of the package. Both give the same bits for the same seeds.
+A mask has 0 for each dropped entry, and 1 / keep_prob for each kept entry. TensorFlow's ops draw the masks. In the
+context `use_drawer`, an op of the package can draw them. Both draw the same bits from the same seeds.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ Seed = Union[int, TensorSeed, None]
 
 
 class Mask(NamedTuple):
-    """A mask to draw. An entry is `value` or 0, by a number that is uniform on [0, 1).
+    """The description of a random mask. Each entry is `value` or 0. A number that is uniform on [0, 1) decides.
 
     Fields:
-      shape: the sizes of what is drawn, an int32 tensor or a list.
+      shape: int32 tensor or list, the shape of the random part.
       threshold: float32 or float64 scalar.
       value: a scalar of the same dtype.
-      keep_below: bool, whether entries are `value` if their number is below `threshold`; otherwise they are if it is
-        not.
+      keep_below: bool. If true, an entry is `value` if its number is below `threshold`. If false, an entry is `value`
+        if its number is not below `threshold`.
       seed: int, `TensorSeed` or None.
-      ones: the number of rows of ones that stand before what is drawn, on the first axis.
+      ones: int, the number of rows of ones before the random part, on the first axis.
     """
 
     shape: Any
@@ -53,19 +53,19 @@ class Mask(NamedTuple):
 
 Drawer = Callable[[Mask], tf.Tensor]
 
-# The argument of `drawn_by`.
+# The argument of `use_drawer`.
 _choose_drawer: contextvars.ContextVar[Callable[[], Drawer | None]] = contextvars.ContextVar(
     "choose_drawer", default=lambda: None
 )
 
 
 @contextlib.contextmanager
-def drawn_by(choose_drawer: Callable[[], Drawer | None]) -> Iterator[None]:
-    """A context in which other ops than TensorFlow's may draw masks.
+def use_drawer(choose_drawer: Callable[[], Drawer | None]) -> Iterator[None]:
+    """Returns a context in which other ops than TensorFlow's can draw masks.
 
     Args:
-      choose_drawer: function that is called for each mask. It returns a function from a `Mask` to a tensor, or None for
-        TensorFlow's ops.
+      choose_drawer: function without arguments, which is called for each mask. It returns a function from a `Mask` to
+        a tensor, or None for TensorFlow's ops.
     """
     token = _choose_drawer.set(choose_drawer)
     try:
@@ -75,7 +75,7 @@ def drawn_by(choose_drawer: Callable[[], Drawer | None]) -> Iterator[None]:
 
 
 def _drawer(dtype: tf.DType) -> Drawer | None:
-    """The function that draws masks of a dtype; None for TensorFlow's ops."""
+    """Returns the function that draws masks of a dtype, or None for TensorFlow's ops."""
     return _choose_drawer.get()() if dtype in (tf.float32, tf.float64) else None
 
 
@@ -122,7 +122,7 @@ def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: Seed) -> tf.Tenso
 
 
 def draw(shape: tf.Tensor, keep_prob: Any, seed: Seed, dtype: tf.DType, ones: int = 0) -> tf.Tensor:
-    """Returns a mask of a shape, after `ones` rows of ones on its first axis; see `drop_in_each_step`.
+    """Returns a mask of a shape after `ones` rows of ones on the first axis; see `drop_in_each_step`.
 
     Raises:
       ValueError: `keep_prob` is the number 0, which TensorFlow's dropout refuses, too.
@@ -138,7 +138,7 @@ def draw(shape: tf.Tensor, keep_prob: Any, seed: Seed, dtype: tf.DType, ones: in
 
 
 def after_ones(mask: tf.Tensor, rows: int = 1) -> tf.Tensor:
-    """Returns a mask after rows of ones on its first axis."""
+    """Returns a mask with more rows: on the first axis, `rows` rows of ones stand before the mask."""
     if rows == 0:
         return mask
     shape = tf.concat([[rows], tf.shape(mask)[1:]], axis=0)
@@ -180,7 +180,7 @@ def zoneout_if(training: tf.Tensor, shape: tf.Tensor, rate: Any, seed: Seed, dty
     drawer = _drawer(dtype)
     if drawer:
         rate, one = _as_tensor(rate, dtype), tf.ones([], dtype)
-        # All numbers are below 1.
+        # A threshold of 1 makes each entry `value`, because all numbers are below 1.
         return drawer(Mask(shape, tf.where(training, rate, one), tf.where(training, one, rate), True, seed))
     noise, is_training = zoneout(shape, rate, seed, dtype), tf.cast(training, dtype)
     return is_training * noise + (1 - is_training) * (tf.cast(rate, dtype) if tf.is_tensor(rate) else rate)

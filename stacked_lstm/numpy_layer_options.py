@@ -1,4 +1,4 @@
-"""`LayerOptions`: what a layer of `numpy_lstm` has besides its arrays, such as masks and clips; and its checks."""
+"""The options of a layer of `numpy_lstm` besides its arrays, such as masks and clips, and their checks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from stacked_lstm import numpy_checks as checks
 
 
 class LayerOptions(NamedTuple):
-    """What a layer of `numpy_lstm.forward` has besides its arrays. T, B, I, H and P are as in `numpy_lstm.forward`.
+    """The options of a layer of `numpy_lstm.forward`. T, B, I, H and P are as in `numpy_lstm.forward`.
 
-    A mask or share is a number or an array that broadcasts with the shape that is given here. An array with three axes
-    has an entry per step.
+    A mask or share is a number, or an array that broadcasts with the shape in this list. An array with three axes has
+    an entry per step.
 
     Args:
       input_mask: [T, B, I], multiplies the input of the layer. Default 1.0.
@@ -21,7 +21,9 @@ class LayerOptions(NamedTuple):
       candidate_mask: [T, B, H], multiplies the candidate g. Default 1.0.
       zoneout_c: [T, B, H], the share of c before the step in c after the step. Default 0.0.
       zoneout_h: [T, B, P], the same for h. Default 0.0.
-      layer_norm: True or "tensorflow", where the cell state is normalized, if the layer has `gain_cell`. Default True.
+      layer_norm: True or "tensorflow", for a layer with `gain_cell`. With True, h is computed from the normalized cell
+        state, and the next step reads the cell state itself. With "tensorflow", the next step also reads the normalized
+        cell state, as in TensorFlow 1's LayerNormBasicLSTMCell. Default True.
       epsilon: float, added to the variance. Default None: 1e-5, and 1e-12 if `layer_norm` is "tensorflow".
       cell_clip: float, the bound of the cell state. Default None: no bound.
       projection_clip: float, the bound of the projected h. Default None: no bound.
@@ -48,12 +50,12 @@ class LayerOptions(NamedTuple):
     residual: bool = False
 
     def at(self, t: int) -> LayerOptions:
-        """Returns the options of step t: of arrays with three axes, entry t."""
+        """Returns the options of step t. Their arrays with three axes are replaced by entry t."""
         steps = {name: value[t] for name, value in self._asdict().items() if np.ndim(value) == 3}
         return self._replace(**steps)
 
     def change_the_step(self) -> bool:
-        """Returns whether a step with these options may differ from one without."""
+        """Returns whether a step with these options may differ from a step without options."""
         plain = LayerOptions(input_mask=self.input_mask, residual=self.residual)
         return any(np.ndim(value) or value != default for value, default in zip(self, plain))
 

@@ -1,7 +1,7 @@
 """The step of `numpy_lstm` with everything that a layer may have besides the plain equations, forward and backward.
 
 Masks and noise are arguments, so a step is a function that central differences can check. A layer has peepholes, a
-projection or layer normalization if its mapping has their arrays. `numpy_layer_options` has the rest.
+projection or layer normalization if its mapping has their arrays. `numpy_layer_options` has the other options.
 
 Letters are those of `numpy_step`. P is the width of h. It is H, or the width of the projection. m, n, d are masks, and
 q, r are the share of the old state that zoneout keeps. Terms in brackets are there only if the layer has them.
@@ -28,7 +28,7 @@ A mask of dropout has 0 for what is dropped, and 1 / (1 - rate) for what is kept
 Around the steps of a layer, its input is multiplied by a mask d, and a residual connection adds the input, as it is
 before the mask, to the output: output_t = h_t [+ x_t]. The state is h_t.
 
-Backward. dv is the gradient of v, and the equations are undone from the last one to the first:
+Backward. dv is the gradient of v. The backward pass takes the equations from the last one to the first:
 
     (5)  dv = (1 - r) * dh_t     dh_(t-1) = r * dh_t     du = (1 - q) * dc_t     dc_(t-1) = q * dc_t
     (4)  clip has the slope 1 within its bounds and at them, and 0 outside. The product of matrices has the gradients

@@ -23,20 +23,20 @@ Schmidhuber and Cummins, Learning to forget, 2000):
 The outputs of a layer are its h_t. They are the x_t of the layer above. After the end of a sequence its state stays as
 it is, and its outputs are zero.
 
-Backward. E is the loss, a number. dv is short for its gradient dE/dv, which is shaped as v. The equations are undone
-from the last one to the first. The result of an equation has a gradient already; the chain rule makes gradients of its
-operands from it.
+Backward. E is the loss, a number. dv is short for the gradient dE/dv, which has the shape of v. The backward pass takes
+the equations from the last one to the first. When it comes to an equation, it has the gradient of the equation's
+result. From this gradient, the chain rule computes the gradients of the operands.
 
     Sums. If a value is used twice, its gradients add up. h_t is the output of step t, and step t + 1 uses it in (1).
     Step t uses c_t in (4), and step t + 1 uses it in (3). So step t begins with
         dh_t = d_outputs_t + (dh_t that step t + 1 returned)
         dc_t = (dc_t that step t + 1 returned)
-    d_outputs_t is the gradient of the layer's outputs; for a lower layer it is dx_t of the layer above. The last step
-    takes the gradients of the final state for what step t + 1 returns.
+    d_outputs_t is the gradient of the layer's outputs; for a lower layer it is dx_t of the layer above. In the last
+    step, the gradients of the final state replace those that step t + 1 returned.
 
     (4)  is a product:             do = dh_t * phi(c_t)        dc_t += dh_t * o * phi'(c_t)
     (3)  is a sum of products,     df = dc_t * c_(t-1)         di = dc_t * g            dg = dc_t * i
-         undone with the new dc_t: dc_(t-1) = dc_t * f
+         with the new dc_t:        dc_(t-1) = dc_t * f
     (2)  is elementwise:           dz_f = df * s'(z_f), the same for i and o            dz_c = dg * phi'(z_c)
          The slopes follow from the values: s'(z_f) = f (1 - f); for tanh phi'(z_c) = 1 - g^2, because g is the tanh
          already, and in (4) phi'(c_t) = 1 - phi(c_t)^2.

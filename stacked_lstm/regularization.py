@@ -90,8 +90,8 @@ class Draws(NamedTuple):
                 parts[field] = functools.partial(self._share, rate, field, width, seed_of_field)
         if not parts:
             return None
-        layer = layer._replace(noise=Noise(**dict.fromkeys(parts, 0.0)))  # What the engine is chosen for.
-        with mask_ops.drawn_for(self.engine, lambda: [layer]):
+        layer = layer._replace(noise=Noise(**dict.fromkeys(parts, 0.0)))  # The choice of ops needs no values.
+        with mask_ops.choose(self.engine, lambda: [layer]):
             return Noise(**{name: draw() for name, draw in parts.items()})
 
     def _recurrent_mask(self, rate: Any, shape: list[Any], seed: Seed) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""What a training step costs in a cluster of processes on this machine: the mode "cluster"."""
+"""The mode "cluster": the cost of a training step in a cluster of processes on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stacked_lstm.commands import command
 
 TASKS = ("titles", "forecast")
 CLUSTERS = ((1, False), (2, False), (4, False), (2, True))  # Number of workers, whether they share each batch.
-STEPS = 100  # Of each worker in a round.
+STEPS = 100  # Of each worker, in each round.
 START_SECONDS = 600.0  # The first step needs the libraries, the data and the variables.
 
 # Key in --json, heading and format of each column.
@@ -44,12 +44,12 @@ COLUMNS = (
 
 
 class Counters(NamedTuple):
-    """What has been used so far.
+    """The values of three counters at one moment.
 
     Fields:
-      seconds: on a clock.
-      server: processor time of the parameter server, in seconds.
-      bytes: received on the loopback interface, by all processes of the machine.
+      seconds: float, the time of a monotonic clock.
+      server: float, the processor time of the parameter server in seconds.
+      bytes: int, the bytes that all processes of the machine have received on the loopback interface.
     """
 
     seconds: float
@@ -58,7 +58,7 @@ class Counters(NamedTuple):
 
     @classmethod
     def read(cls, server: int) -> Counters:
-        """Reads the counters of Linux; takes the process number of the parameter server."""
+        """Reads the counters of Linux. `server` is the process number of the parameter server."""
         with open(f"/proc/{server}/stat", encoding="ascii") as file:
             ticks = sum(int(field) for field in file.read().rpartition(")")[2].split()[11:13])
         with open("/proc/net/dev", encoding="ascii") as file:
@@ -101,7 +101,7 @@ def _settings(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def sizes(task: str) -> dict[str, Any]:
-    """Returns the sizes of a task's network, with the keys of `SIZE_COLUMNS`, and the time that its input takes."""
+    """Returns the sizes of a task's network and the time for the arrays of a batch, with the keys of `SIZE_COLUMNS`."""
     from stacked_lstm.compat import tf
     from tasks import TASKS, titles
     from training import experiment
@@ -130,12 +130,12 @@ def sizes(task: str) -> dict[str, Any]:
 
 
 def measure(arguments: Sequence[str], workers: int, rounds: int) -> dict[str, float]:
-    """Runs a cluster with one parameter server; returns the best of each number in the rounds, see `COLUMNS`.
+    """Runs a cluster with one parameter server. Returns the best value of each number over the rounds; see `COLUMNS`.
 
     Args:
       arguments: the flags of train.py.
       workers: number of workers.
-      rounds: number of rounds, after one that is not counted. In each, every worker makes `STEPS` steps.
+      rounds: number of rounds. Each worker makes `STEPS` steps in a round. One more round, the first, does not count.
 
     Raises:
       ValueError: a process of the cluster has failed.
@@ -143,13 +143,13 @@ def measure(arguments: Sequence[str], workers: int, rounds: int) -> dict[str, fl
     is_synchronous = _settings(arguments)["sync_replicas"]
     steps = STEPS * (1 if is_synchronous else workers)
     results = []
-    with _processes(arguments, workers, rounds) as (server, meeting, reports):
+    with _processes(arguments, workers, rounds) as (server, barrier, reports):
         for _ in range(rounds + 1):
             try:
-                meeting.wait(START_SECONDS)
+                barrier.wait(START_SECONDS)
                 before = Counters.read(server)
-                meeting.wait(START_SECONDS)
-                meeting.wait(START_SECONDS)
+                barrier.wait(START_SECONDS)
+                barrier.wait(START_SECONDS)
             except threading.BrokenBarrierError:
                 raise ValueError("--modes=cluster: a process of the cluster has failed") from None
             used = [after - start for after, start in zip(Counters.read(server), before)]
@@ -164,17 +164,17 @@ def measure(arguments: Sequence[str], workers: int, rounds: int) -> dict[str, fl
 def _processes(arguments: Sequence[str], workers: int, rounds: int) -> Iterator[tuple[int, Any, Any]]:
     """Starts a cluster; yields the parameter server's process number, a barrier, and a queue of the workers' times."""
     context = multiprocessing.get_context("spawn")
-    meeting, reports = context.Barrier(workers + 1), context.SimpleQueue()
-    server, *others = _free_addresses(workers + 1)
-    hosts = [f"--ps_hosts={server}", f"--worker_hosts={','.join(others)}"]
+    barrier, reports = context.Barrier(workers + 1), context.SimpleQueue()
+    server, *worker_addresses = _free_addresses(workers + 1)
+    hosts = [f"--ps_hosts={server}", f"--worker_hosts={','.join(worker_addresses)}"]
     processes = []
     for job, index in [("ps", 0), *[("worker", k) for k in range(workers)]]:
         place = [*arguments, *hosts, f"--job_name={job}", f"--task_index={index}"]
-        processes.append(context.Process(target=_work, args=(place, rounds, meeting, reports), daemon=True))
+        processes.append(context.Process(target=_work, args=(place, rounds, barrier, reports), daemon=True))
     try:
         for process in processes:
             process.start()
-        yield processes[0].pid, meeting, reports
+        yield processes[0].pid, barrier, reports
     finally:
         for process in processes:
             process.kill()
@@ -184,12 +184,12 @@ def _processes(arguments: Sequence[str], workers: int, rounds: int) -> Iterator[
 def _free_addresses(count: int) -> list[str]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]
+        for free_socket in sockets:
+            free_socket.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{free_socket.getsockname()[1]}" for free_socket in sockets]
 
 
-def _work(arguments: Sequence[str], rounds: int, meeting: Any, reports: Any) -> None:
+def _work(arguments: Sequence[str], rounds: int, barrier: Any, reports: Any) -> None:
     """Does the work of one process of the cluster, until it is killed."""
     command.graph_mode()
     from training import distributed, servers
@@ -203,13 +203,13 @@ def _work(arguments: Sequence[str], rounds: int, meeting: Any, reports: Any) -> 
         return
     try:
         with distributed.local_engine(settings):
-            _train(settings, cluster, rounds, meeting, reports)
+            _train(settings, cluster, rounds, barrier, reports)
     except BaseException:
-        meeting.abort()  # The others, who would wait for this process.
+        barrier.abort()  # Without this, the other processes would wait for this one.
         raise
 
 
-def _train(settings: Mapping[str, Any], cluster: Any, rounds: int, meeting: Any, reports: Any) -> None:
+def _train(settings: Mapping[str, Any], cluster: Any, rounds: int, barrier: Any, reports: Any) -> None:
     from stacked_lstm.compat import tf
     from tasks import TASKS
     from training import distributed, experiment, servers
@@ -226,12 +226,12 @@ def _train(settings: Mapping[str, Any], cluster: Any, rounds: int, meeting: Any,
         steps = WorkerSteps(cluster, network, stream, settings["epochs"] * stream.steps_per_epoch, *rates)
         steps.start(server.target, Watch("", {}))
         for _ in range(rounds + 1):
-            meeting.wait(START_SECONDS)  # All stand still.
-            meeting.wait(START_SECONDS)  # The counters have been read.
+            barrier.wait(START_SECONDS)  # No process computes.
+            barrier.wait(START_SECONDS)  # The counters have been read.
             wall, processor = [time.perf_counter()], time.process_time()
             for _ in range(STEPS):
                 steps.train()
                 wall.append(time.perf_counter())
             reports.put((1e3 * np.min(np.diff(wall)), 1e3 * (time.process_time() - processor) / STEPS))
-            meeting.wait(START_SECONDS)
-        meeting.wait()  # For the end, which comes from outside.
+            barrier.wait(START_SECONDS)
+        barrier.wait()  # Until `_processes` kills this process.

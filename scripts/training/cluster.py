@@ -60,7 +60,7 @@ class Cluster(NamedTuple):
         addresses = hosts["ps"] + hosts["worker"]
         for address in addresses:
             if addresses.count(address) > 1:
-                raise ValueError(f"--worker_hosts: expected another address for each process, got {address} twice")
+                raise ValueError(f"--worker_hosts: expected a different address for each process, got {address} twice")
         job, index = settings["job_name"], settings["task_index"]
         count = 1 if job == "evaluator" else len(hosts[job])
         if index >= count:

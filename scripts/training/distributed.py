@@ -52,7 +52,7 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
 
 
 def placement(cluster: Cluster) -> Any:
-    """The devices of a worker's graph, for `tf.device`: variables on the parameter servers, other ops on the worker."""
+    """Returns a worker's argument of `tf.device`: variables are on the parameter servers, other ops on the worker."""
     return tf.train.replica_device_setter(
         worker_device=f"/job:worker/task:{cluster.index}", cluster=tf.train.ClusterSpec(cluster.hosts())
     )

@@ -1,4 +1,7 @@
-"""Syntax trees of Python programs: names as nodes, and new statements after the imports. It needs libcst."""
+"""Functions for syntax trees of Python programs: nodes of names, and new statements after the imports.
+
+The module needs libcst.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ NO_COMMA = libcst.MaybeSentinel.DEFAULT
 
 
 def dotted_name(node: libcst.CSTNode) -> str:
-    """Returns a dotted name as text; nothing for another expression."""
+    """Returns the text of a dotted name, or an empty string for another expression."""
     if isinstance(node, libcst.Attribute):
         value = dotted_name(node.value)
         return value and f"{value}.{node.attr.value}"
@@ -31,7 +34,7 @@ def import_alias(name: str, bound: str) -> libcst.ImportAlias:
 
 
 def insert_after_imports(body: Sequence[Any], statements: Sequence[str]) -> list[Any]:
-    """Puts statements after the imports at the beginning of a module, and after the import of TensorFlow."""
+    """Returns a module's body with new statements after its first imports and after the import of TensorFlow."""
     position = 0
     for k, statement in enumerate(body):
         small = statement.body[0] if isinstance(statement, libcst.SimpleStatementLine) else None

@@ -207,7 +207,7 @@ def run(
         calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals))
         return h, finals
 
-    with mask_ops.drawn_for(request.name, lambda: segments.layers(segment), segments.devices(segment)):
+    with mask_ops.choose(request.name, lambda: segments.layers(segment), segments.devices(segment)):
         outputs, finals = segments.run(segment, x, states, lengths, run_layers)
     for final, (c, h) in zip(finals, states):
         final.c.set_shape([axes[1], c.shape[1]])

@@ -1,4 +1,4 @@
-"""One layer of a group, as the loops over time of the graph engine take it."""
+"""One layer of a group, as the loops over time of the graph engine take it. Sizes are those of `loops`."""
 
 from __future__ import annotations
 

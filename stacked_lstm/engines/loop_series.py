@@ -1,4 +1,4 @@
-"""A loop over time and its series: how a step reads its entry and writes it, and which sequences the step changes."""
+"""A loop over time, and its series: how a step reads and writes an entry, and which sequences a step changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def loop_over_steps(
 ) -> Any:
     """Runs a `tf.while_loop` over a step counter; returns the final `variables`.
 
-    TensorFlow can differentiate the loop if it has a `maximum` of steps. For XLA that must be an int, not a tensor.
+    TensorFlow can differentiate the loop if `maximum`, the largest number of steps, is given. XLA needs an int.
     """
     _, variables = tf.while_loop(
         lambda t, _: condition(t),

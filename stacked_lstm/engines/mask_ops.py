@@ -1,7 +1,7 @@
-"""Which ops draw the random masks of a call: those of the `native` engine, or TensorFlow's.
+"""The choice between the ops that draw the random masks of a call: those of the `native` engine, or TensorFlow's.
 
-The ops of `native` draw the masks if that engine runs the layers, and could run them at the place of the masks, too.
-Graphs of other engines have only TensorFlow's ops, which every program can run.
+The ops of `native` draw the masks if this engine runs the layers and also supports the device of the masks. Graphs of
+other engines have only TensorFlow's ops, so that every program can run them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 
 
-def drawn_for(engine: str, layers: Callable[[], Sequence[Layer]], devices: Sequence[Any] = ()) -> ContextManager[None]:
-    """Returns a context in which masks are drawn for layers.
+def choose(engine: str, layers: Callable[[], Sequence[Layer]], devices: Sequence[Any] = ()) -> ContextManager[None]:
+    """Returns a context that chooses the ops that draw the masks of layers.
 
     Args:
       engine: the name that a `Request` has: "auto", or the name of an engine.
-      layers: function without arguments, which returns a list of `Layer`. It is called if a mask is
-        drawn. Masks of the layers need not be there yet, but something in their places.
-      devices: what `tf.device` takes, where some of the layers run.
+      layers: function without arguments that returns a list of `Layer`. It is called for each mask. If a mask of a
+        layer does not exist yet, any number takes its place.
+      devices: the arguments of `tf.device` around parts of the layers.
     """
     names = {"auto": native.ENGINE.objection, native.ENGINE.name: native.ENGINE.problem}
     condition = names.get(engine)
@@ -32,11 +32,11 @@ def drawn_for(engine: str, layers: Callable[[], Sequence[Layer]], devices: Seque
         is_native = condition is not None and _is_met(condition, layers(), devices)
         return random_masks.draw if is_native else None
 
-    return dropout_masks.drawn_by(choose_drawer)
+    return dropout_masks.use_drawer(choose_drawer)
 
 
 def _is_met(condition: Callable, layers: Sequence[Layer], devices: Sequence[Any]) -> bool:
-    """Whether a condition is met by layers here, and on each of the devices."""
+    """Whether layers meet a condition on the current device and on each of `devices`."""
     if condition(layers, Place()) is not None:
         return False
     for device in devices:

@@ -43,7 +43,7 @@ def run(
     layers = [_with_candidate_masks(layer, x, lengths) for layer in layers]
     if all(layer.h_mask is None and layer.h_masks is None and layer.c_masks is None for layer in layers):
         return run_layers(layers, x, states, lengths)
-    # Noise may have an entry per step, and a step of another equation may draw masks itself: one call runs all steps.
+    # One call runs all steps, because noise may have an entry per step, and another equation may draw masks itself.
     if any(layer.h_masks is not None or layer.c_masks is not None or layer.noise or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
     masked_layers = [layer.with_mask_in_kernel() for layer in layers]
@@ -63,7 +63,7 @@ def run(
 
 
 def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None) -> Layer:
-    """Returns the layer with the masks of its candidate. As in TensorFlow's loop, steps past all ends draw none."""
+    """Returns the layer with the masks of its candidate. As in TensorFlow's loop, steps past all ends draw no masks."""
     if layer.noise is None or not callable(layer.noise.candidate):
         return layer
     steps, trims = tf.shape(x)[0], lengths is not None and not inside_function_or_control_flow()

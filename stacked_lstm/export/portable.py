@@ -78,11 +78,11 @@ def _new_scope(definition: Any) -> str:
 def _part(
     layers: Sequence[FrozenCall], masks: Sequence[Any], scope: str, runs: Sequence[Callable]
 ) -> tuple[Any, dict[str, str], dict[str, str]]:
-    """Builds layers and masks, of which there are nodes.
+    """Builds layers, and the masks of nodes.
 
     Returns:
-      (GraphDef; dictionary from names of its placeholders to the tensors that they stand for; dictionary from names of
-      the layers' results and the masks to the new ones).
+      (GraphDef; dictionary from the names of its placeholders to the names of the tensors that they replace; dictionary
+      from the old names of the layers' results and of the masks to their new names).
     """
     sources: dict[str, str] = {}
     results: dict[str, str] = {}

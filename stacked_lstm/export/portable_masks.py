@@ -11,12 +11,12 @@ _OPS = ("StackedLstmRandomMask", "StackedLstmStatelessRandomMask")
 
 
 def nodes(definition: Any) -> list[Any]:
-    """Returns the nodes of a GraphDef that draw masks by native ops."""
+    """Returns the nodes of a GraphDef whose native ops draw masks."""
     return [node for node in definition.node if node.op in _OPS]
 
 
 def build(node: Any) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Adds the ops for a node to the default graph; returns placeholders for its inputs, and the mask."""
+    """Adds TensorFlow's ops for a node to the default graph. Returns placeholders for its inputs, and the mask."""
     dtype = tf.as_dtype(node.attr["T"].type)
     dtypes = [tf.int32, dtype, dtype] + [tf.int64] * (node.op == _OPS[1])
     inputs = [tf.placeholder(dtype, name="input") for dtype in dtypes]

@@ -102,7 +102,7 @@ def run(
     finals: list[LSTMState] = []
     uses: list[EngineUsed] = []
     for k, drop in enumerate(drops):
-        with mask_ops.drawn_for(request.name, lambda: layers):
+        with mask_ops.choose(request.name, lambda: layers):
             x, outputs = drop(x) if drop else x, []
         for p, reverse in ((2 * k, _identity), (2 * k + 1, _reverse)):
             y, direction_finals, used = run_segment(Segment([layers[p]]), reverse(x, lengths), [states[p]])

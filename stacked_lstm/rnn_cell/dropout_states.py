@@ -85,7 +85,7 @@ def with_mask_per_step(
 
     Args:
       segment, state_size, selected: as for `with_mask_for_all_steps`.
-      draw: function from a `Part` and the shape [T, B, N] to its masks [T + 1, B, N], of which the first are ones.
+      draw: function from a `Part` and the shape [T, B, N] to its masks [T + 1, B, N]. Entry 0 has ones.
     """
     return _map_parts(
         lambda layer, field, part: _with_masks(layer, field, lambda shape: draw(part, shape)),

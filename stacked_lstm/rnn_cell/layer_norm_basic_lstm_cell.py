@@ -30,7 +30,7 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
     `layer_norm_basic_lstm_cell`: `kernel` [I + H, 4H]; `gamma` and `beta` [H] in each of the scopes `input`,
     `transform`, `forget`, `output` and `state`; or `bias` [4H] instead of these.
 
-    With a seed the masks are TensorFlow 1.15's, on engines, too.
+    With `dropout_prob_seed`, the masks are those of TensorFlow 1.15, also on engines.
 
     Source: Ba, Kiros and Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450; Semeniuta, Severyn and
     Barth, Recurrent Dropout without Memory Loss, 2016, https://arxiv.org/abs/1603.05118.

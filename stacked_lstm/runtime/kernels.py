@@ -17,7 +17,7 @@ from stacked_lstm.native_activations import ACTIVATIONS
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _GATES = "icfo"  # The order of the gates in lstm.h.
-# (dtype, dtype of the weights or None) -> the number of the type in predictor.cc.
+# (dtype, weights_dtype) -> the number of both in predictor.cc.
 TYPES = {("float32", None): 0, ("float64", None): 1, ("float32", "bfloat16"): 2, ("float32", "int8"): 3}
 
 _int, _int64, _pointer = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
@@ -91,8 +91,8 @@ class Stack:
           activation, recurrent_activation: names in `native_activations.ACTIVATIONS`.
           dtype: float32 or float64.
           threads: the number of threads, including that of the caller.
-          weights_dtype: "bfloat16" or "int8", to which weights of float32 are rounded, or None. For "int8" they must
-            be finite.
+          weights_dtype: "bfloat16" or "int8", the type to which float32 weights are rounded, or None. For "int8", the
+            weights must be finite.
 
         Raises:
           MemoryError: there is not enough memory, or a thread cannot be started.

@@ -31,10 +31,10 @@ class Predictor:
       activation: "tanh" (default), "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu" or "linear".
       recurrent_activation: one of the same names. Default "sigmoid".
       dtype: "float32" (default) or "float64", in which the predictor computes.
-      weights_dtype: "bfloat16" or "int8": the predictor keeps the matrices in 16 or 8 bits per number. They are rounded
-        once, here; "int8" has one scale per column, the maximum of its absolute values / 127. Inputs, sums, biases,
-        states and outputs stay float32. Small batches run faster, because they wait for the weights' bytes. Default
-        None: the matrices are not rounded.
+      weights_dtype: "bfloat16" or "int8". The constructor rounds the matrices, and the predictor keeps 16 or 8 bits per
+        number. "int8" also keeps a scale per column, which is the maximum of the column's absolute values / 127.
+        Inputs, sums, biases, states and outputs stay float32. Calls with a small batch take less time, because most
+        of their time is the loading of weights. Default None: the matrices are not rounded.
       threads: int, how many threads a call may use. Default None: the number of cores that the process may use.
 
     Attributes:
@@ -42,7 +42,7 @@ class Predictor:
       hidden_sizes: list of ints, [H_1, ..., H_L].
       dtype: the NumPy dtype.
       weights_dtype: "bfloat16", "int8" or None.
-      weights_bytes: int, the size of the packed matrices of all layers.
+      weights_bytes: int, the size of the matrices of all layers in bytes, without the scales of "int8".
       threads: int.
 
     Raises:
@@ -166,7 +166,7 @@ _WEIGHTS_BYTES = {"bfloat16": 2, "int8": 1}
 def _weights_dtype(weights_dtype: str | None, dtype: np.dtype) -> str | None:
     if weights_dtype is None:
         return None
-    checks.known(_WEIGHTS_BYTES, weights_dtype, _NAME, "weights_dtype")
+    checks.known(_WEIGHTS_BYTES, weights_dtype, _NAME, "weights_dtype", "or None")
     if dtype != np.float32:
         checks.fail(_NAME, f"`dtype` float32 with `weights_dtype` {weights_dtype}", dtype.name)
     return weights_dtype

@@ -44,7 +44,7 @@ def layers(values: Any, dtype: np.dtype, function: str) -> list[Arrays]:
 
 
 def check_finite(layers: Sequence[Arrays], function: str) -> None:
-    """Raises ValueError if a matrix of `layers` has a NaN or an infinity, which no scale can represent."""
+    """Raises ValueError if a matrix of `layers` has a NaN or an infinity, because 8 bits cannot represent these."""
     for k, layer in enumerate(layers):
         for name in MATRICES:
             if not np.isfinite(layer[name]).all():

@@ -73,7 +73,7 @@ def test_an_imported_graph_has_no_gradients(graph):
             tf.train.import_meta_graph(meta_graph, import_scope=scope)
             names = [f"{scope}/{name}:0".lstrip("/") for name in ("x", "outputs")]
             imported_x, imported_outputs = (target.get_tensor_by_name(name) for name in names)
-            with pytest.raises(LookupError, match="compute them before the graph is exported"):
+            with pytest.raises(LookupError, match="compute the gradients before you export the graph"):
                 tf.gradients(imported_outputs, imported_x)
     assert tf.gradients(outputs, x)[0].shape == x.shape
 

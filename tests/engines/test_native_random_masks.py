@@ -1,4 +1,4 @@
-"""Random masks by native ops: the bits of TensorFlow's ops, their gradients, and which ops draw the masks of a call.
+"""Random masks by native ops: their bits are those of TensorFlow's ops. Their gradients, and the choice of the ops.
 
 native_random_mask.cc tests the kernel alone. test_options.py tests the share of entries that is kept.
 """
@@ -22,7 +22,7 @@ NATIVE_OPS = ("StackedLstmRandomMask", "StackedLstmStatelessRandomMask")
 
 
 def by_native():
-    return mask_ops.drawn_for("native", lambda: [])
+    return mask_ops.choose("native", lambda: [])
 
 
 def drawing_ops():
@@ -103,7 +103,7 @@ def test_gradients_with_respect_to_the_probability(plain_session):
     )
     results = []
     for native in (True, False):
-        with by_native() if native else mask_ops.drawn_for("graph", lambda: []):
+        with by_native() if native else mask_ops.choose("graph", lambda: []):
             mask = dropout_masks.draw([3, 5], keep_prob, 2, tf.float64, ones=1)
             noise = dropout_masks.zoneout([4, 5], keep_prob, 3, tf.float64)
             share = dropout_masks.zoneout_if(training, [4, 5], 1 - keep_prob, 4, tf.float64)
@@ -207,7 +207,8 @@ CHOICES = [
     (dict(dtype=tf.float64), True),
     (dict(compute_dtype=tf.bfloat16), False),
     (dict(activation=swish), False),
-    (dict(layer_norm=True), False),
+    (dict(layer_norm=True), True),
+    (dict(layer_norm=True, cell_clip=1.0), False),
 ]
 
 

@@ -105,7 +105,7 @@ def test_random_masks_of_a_seed(plain_session, tmp_path):
     results = []
     for engine in ("native", "graph"):
         x = tf.placeholder(tf.float32, [2, 3, 4])
-        with mask_ops.drawn_for(engine, lambda: []):
+        with mask_ops.choose(engine, lambda: []):
             drawn = (
                 dropout_masks.draw([3, 5], 0.6, 3, tf.float32, ones=1),
                 dropout_masks.zoneout([9], 0.4, 4, tf.float32),

@@ -42,7 +42,7 @@ def test_flags():
         ({"worker_hosts": "c:3,d"}, "--worker_hosts: expected addresses such as 10.0.0.1:2222, got d"),
         ({"worker_hosts": "c:70000"}, "--worker_hosts: expected addresses such as 10.0.0.1:2222, got c:70000"),
         ({"worker_hosts": "c:3,d e:4"}, "--worker_hosts: expected addresses such as 10.0.0.1:2222, got d e:4"),
-        ({"worker_hosts": "a:1,d:4"}, "--worker_hosts: expected another address for each process, got a:1 twice"),
+        ({"worker_hosts": "a:1,d:4"}, "--worker_hosts: expected a different address for each process, got a:1 twice"),
         ({"task_index": "2"}, "--task_index: expected 0 to 1 with --job_name=worker, got 2"),
         ({"ablate_initial_state": "true"}, "--ablate_initial_state: expected none with --job_name, got True"),
         ({"task": "titles", "ablate_dropout": "true"}, "--ablate_dropout: expected none with --job_name, got True"),

@@ -1,4 +1,4 @@
-"""The random numbers and masks that a graph draws: they are found by their ops, and fed."""
+"""Finds the random numbers and masks that a graph draws, and feeds values for them."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def tensors():
 
 
 def feed(session, drawn, noises):
-    """Returns a feed in which these numbers are drawn. A mask is then what the description of its op says."""
+    """Returns a feed that replaces the random numbers by `noises`. A mask is computed as its op describes."""
     values = {}
     for tensor, noise in zip(drawn, noises):
         if tensor.op.type == MASK_OP:

@@ -98,7 +98,7 @@ class ForwardPass {
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
-  // The whole layer, which has at most one step.
+  // Computes the whole layer, which has at most one step, with unpacked weights.
   void RunUnpacked(Worker& worker) const {
     if (plan_.longest == 0) return;
     const Range step = {0, 1};
@@ -141,7 +141,7 @@ class ForwardPass {
     }
   }
 
-  // Writes biases or scales in the order of a row of gates. Missing biases and missing units of the last panel are zero.
+  // Writes biases or scales in the order of a row of gates. Missing biases, and units beyond the last one, are zero.
   void Pad(const T* const* columns, T* target) const {
     std::fill(target, target + plan_.row_width, T(0));
     for (int64_t unit = 0; columns[0] && unit < layer_.units; ++unit) {

@@ -14,7 +14,8 @@
 
 namespace stacked_lstm {
 
-// make_cell: function from the number of a layer to its `Cell`.
+// Computes all layers. make_cell: function from the number of a layer to its `Cell`. W is the type in which the weights
+// are stored.
 template <class W, class T, class MakeCell>
 void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArrays<T, W>>& arrays,
                 MakeCell make_cell, Threads threads) {

@@ -13,8 +13,8 @@
 
 namespace stacked_lstm {
 
-// has_extras: whether the layer may have series. The compiler knows that plain layers have none. The methods are const
-// because the members of a team share the object. W is the type in which the weights are stored.
+// has_extras: whether the layer may have series. The code for plain layers has no checks for series. The methods are
+// const because the members of a team share the object. W is the type in which the weights are stored.
 template <class T, bool has_extras, class W = T>
 class HiddenStates {
  public:
@@ -31,18 +31,18 @@ class HiddenStates {
   // Whether a step must call `ZoneOut` and `Keep`.
   bool ChangesSteps() const { return is_copied() || series_.Has(kZoneoutH); }
 
-  // What the product of step t reads, [B, P].
+  // The factor of the recurrent product of step t, [B, P].
   const T* Factor(int64_t t) const {
     return is_copied() ? Copy(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch_ * width_ : arrays_.h;
   }
 
-  // h after step t, of what the step computes: `count` numbers from column `first` on.
+  // Returns h after step t. `h` is what the step computes: `count` numbers from column `first` on.
   Vec<T> ZoneOut(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
     if (!series_.Has(kZoneoutH)) return h;
     return Mix<T>(series_.At(kZoneoutH, t, b, first, count), LoadFirst(Before(t, b) + first, count), h);
   }
 
-  // Takes a vector of h after step t for the product of the next step.
+  // Stores a vector of h after step t for the product of the next step.
   void Keep(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
     if (!is_copied() || t + 1 >= plan_.Length(b)) return;
     if (series_.IsReset(t + 1, b)) h = series_.At(kStartH, t + 1, b, first, count);
@@ -54,7 +54,7 @@ class HiddenStates {
   // Whether the product of a step reads a copy of h, after resets and times the mask.
   bool is_copied() const { return series_.Has(kHMask) || series_.HasResets(); }
 
-  // Steps take turns with two buffers.
+  // Even steps use one buffer, and odd steps use another one.
   T* Copy(int64_t t, int64_t b) const { return copies_.get() + (t % 2 * batch_ + b) * width_; }
 
   // h before step t, [P].

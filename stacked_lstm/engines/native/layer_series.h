@@ -29,7 +29,7 @@ class LayerSeries {
     return LoadFirst(weights_.series[series] + layer_.SeriesIndex(series, t, b) + first, count);
   }
 
-  // What multiplies the candidate of a step: [H], or null.
+  // The mask of the candidate in a step, [H], or null if there is none.
   const T* CandidateMask(int64_t t, int64_t b) const {
     return Has(kCandidateMask) ? weights_.series[kCandidateMask] + layer_.SeriesIndex(kCandidateMask, t, b) : nullptr;
   }

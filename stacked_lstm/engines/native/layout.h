@@ -21,8 +21,9 @@ enum class Factor { kH, kX };
 constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 
 // Weights as the forward pass reads them: for each factor, panels [row, gate, unit]. The last panel is narrower if H is
-// not a multiple of the vector's size. W is the type in which they are stored, const for a view that only reads.
-// Types of fewer bits interleave gates: [row, gate / n, unit, gate % n], with n = kWordWeights<W>.
+// not a multiple of the vector's size. W is the type in which the weights are stored. It is const for a view that only
+// reads. For types of fewer bits than a float, gates are interleaved: [row, gate / n, unit, gate % n], with
+// n = kWordWeights<W>.
 template <class W>
 class PackedWeights {
  public:

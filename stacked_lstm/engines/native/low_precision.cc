@@ -13,11 +13,11 @@ namespace {
 BFloat16 Round(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof(bits));
-  if (std::isnan(value)) return {static_cast<uint16_t>(bits >> 16 | 0x40)};  // Not an infinity, whatever bits are lost.
+  if (std::isnan(value)) return {static_cast<uint16_t>(bits >> 16 | 0x40)};  // The result must stay a NaN.
   return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
-// round: function from a weight, its gate and its unit to the number that is stored.
+// round: function from a weight, its gate and its unit to the number to store.
 template <class W, class Rounding>
 void PackEach(const Layer& layer, const Weights<const float>& weights, W* packed, Rounding round) {
   constexpr int kGroup = kWordWeights<W>;

@@ -1,4 +1,4 @@
-// Weights in fewer bits, for inference: BFloat16, or 8 bits with a scale per column. Everything else is float.
+// Inference with weights in fewer bits: BFloat16, or 8 bits with a scale per column. All other numbers are floats.
 
 #ifndef STACKED_LSTM_LOW_PRECISION_H_
 #define STACKED_LSTM_LOW_PRECISION_H_
@@ -14,13 +14,14 @@ namespace stacked_lstm {
 // The number of elements that `PackRounded` writes. The layer has no projection.
 int64_t RoundedSize(const Layer& layer);
 
-// Rounds weights to the nearest BFloat16, and to the even one of two. Infinity and NaN stay what they are.
+// Rounds weights to the nearest BFloat16, and ties to the even one. Infinity stays infinity, and NaN stays NaN.
 void PackRounded(const Layer& layer, const Weights<const float>& weights, BFloat16* packed, float* const* scales);
 
-// Rounds the weights of each column, of h and x together, to multiples of a scale, its maximum / 127. All must be finite.
+// A column has all weights of a unit in a gate, for h and x. Its scale is the maximum of their absolute values / 127.
+// Rounds each weight to a multiple of its column's scale. All weights must be finite.
 void PackRounded(const Layer& layer, const Weights<const float>& weights, int8_t* packed, float* const* scales);
 
-// As the `Forward` of lstm.h. The layers have no extras.
+// Computes what `Forward` of lstm.h computes, from weights that `PackRounded` has packed. The layers have no extras.
 template <class W>
 void ForwardRounded(const std::vector<Layer>& layers, const std::vector<ForwardArrays<float, W>>& arrays,
                     const Threads& threads);

@@ -120,10 +120,10 @@ void Pack(const Layer& layer, const Weights<const T>& weights, const T* projecti
 template <class T>
 int64_t CacheSize(const Layer& layer);
 
-// W is the type in which weights are stored: T, or a type of low_precision.h.
+// W is the type in which the weights are stored: T, or BFloat16 or int8_t as in low_precision.h.
 template <class T, class W = T>
 struct ForwardArrays {
-  const W* packed;        // Null if there is at most one step and no projection. `weights` are then read instead.
+  const W* packed;        // May be null for one step without a projection: `Forward` then reads `weights`.
   const T* bias[kGates];  // [H]; all null without biases.
   const T* x;             // [T, B, I]; never used past the end of a sequence. Upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.
@@ -134,7 +134,7 @@ struct ForwardArrays {
   T* cache;               // Null if no backward pass follows. Otherwise it is written whole.
   ExtraWeights<const T> extras;  // The projection is not read, because it is in `packed`.
   Weights<const T> weights;      // Only read if `packed` is null. Their biases are not read.
-  const T* scales[kGates] = {};  // [H], of the columns of 8-bit weights. Others have none.
+  const T* scales[kGates] = {};  // [H], the scales of columns of 8-bit weights; null for other types.
 };
 
 // Both lists have one element per layer, from the input upwards.

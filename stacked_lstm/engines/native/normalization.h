@@ -4,7 +4,7 @@
 //     u = f c + i g      v = N(u) gain_cell + shift_cell           h' = o phi(v)
 //     c' = v if the normalized cell state is carried to the next step, otherwise c' = u
 //
-// Series and resets are as in lstm.h: its u and v are c' and h' here.
+// Series and resets are as in lstm.h. They apply to c' and h', which take the places of u and v in lstm.h.
 //
 // Mean and variance are those of the H numbers of one gate, or of the cell state, of one sequence.
 
@@ -15,7 +15,7 @@
 
 namespace stacked_lstm {
 
-// How a layer is normalized. Its `extras` have series and resets at most.
+// How a layer is normalized. The layer has no extras except series and resets.
 struct Normalization {
   double epsilon;
   bool is_carried;
@@ -32,7 +32,7 @@ struct NormWeights {
 template <class T>
 int64_t NormalizedCacheSize(const Layer& layer);
 
-// In `arrays`, biases are not read, and of the extras only the series.
+// `arrays.bias` is not read. From `arrays.extras`, only the series are read.
 template <class T>
 void NormalizedForward(const Layer& layer, const Normalization& normalization, const ForwardArrays<T>& arrays,
                        const NormWeights<const T>& norms, const Threads& threads);

@@ -146,7 +146,7 @@ class NormalizedBackwardPass {
     if (changes_c() || series_.Has(kZoneoutC)) FinishC(t, b, values.dc);
   }
 
-  // Whether a step reads something else than c after the step before.
+  // Whether the c that a step reads may differ from c after the step before.
   bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
 
   // c as step t reads it, padded to whole vectors.
@@ -158,7 +158,7 @@ class NormalizedBackwardPass {
     return c_.At(b, 0);
   }
 
-  // Turns the gradient of c after the step into that of c', and keeps the rest.
+  // Turns the gradient of c after the step into the gradient of c'. Stores the rest in `kept_dc_`.
   void ZoneOutC(int64_t t, int64_t b, const NormalizedRowGradient<T>& row) const {
     for (int64_t panel = 0; panel < plan_.panels; ++panel) {
       T* const dc = row.dc + panel * kSize;
@@ -169,7 +169,7 @@ class NormalizedBackwardPass {
     }
   }
 
-  // Turns the gradient of c as the step reads it into that of c after the step before.
+  // Turns the gradient of c as the step reads it into the gradient of c after the step before.
   void FinishC(int64_t t, int64_t b, T* dc) const {
     for (int64_t panel = 0; panel < plan_.panels; ++panel, dc += kSize) {
       const Vec<T> kept = series_.Has(kZoneoutC) ? Load(kept_dc_.At(b, panel)) : Vec<T>{};

@@ -2,7 +2,7 @@
 //
 // A norm needs all units of a row. Each pass over the row therefore ends with the sums that the next pass needs.
 //
-// has_mask: whether the candidate has a mask. The compiler knows that steps without one have none.
+// has_mask: whether the candidate has a mask. The code for steps without a mask has no check for it.
 
 #ifndef STACKED_LSTM_NORMALIZED_CELL_H_
 #define STACKED_LSTM_NORMALIZED_CELL_H_
@@ -29,7 +29,7 @@ struct NormalizedRow {
   T* gates;            // [panel, gate, unit]: the products; afterwards N of them.
   const T* c_before;   // [panel, unit]
   T* c;                // c'. It may be `c_before`.
-  const T* mask;       // [H], of the candidate, not padded. Null without one.
+  const T* mask;       // [H], the mask of the candidate, not padded; or null.
   T* normalized_cell;  // N(u), or null if no backward pass follows.
   T* inverses;         // [kNorms]: 1 / sqrt(variance + epsilon), or null.
 };
@@ -83,8 +83,8 @@ class NormalizedCell {
                        : CellSum<false>(row, panel);
   }
 
-  // zone_out(panel, h', dh): returns the gradient of h' from dh, that of h after the step. add_mask(panel, d): takes the
-  // gradient of the mask of the candidate.
+  // zone_out(panel, h', dh): returns the gradient of h' from dh, the gradient of h after the step.
+  // add_mask(panel, d): stores d, the gradient of the candidate's mask.
   template <class ZoneOut, class AddMask>
   void Gradient(const NormalizedRowGradient<T>& row, ZoneOut zone_out, AddMask add_mask) const {
     if (row.mask) return GradientOf<true>(row, zone_out, add_mask);
@@ -102,7 +102,7 @@ class NormalizedCell {
 
   int Units(int64_t panel) const { return static_cast<int>(panel + 1 < panels_ ? kSize : last_units_); }
 
-  // A vector of units, with zeros in the place of those beyond the last one.
+  // A vector of units, with zeros after the last unit of the layer.
   Vec<T> Real(Vec<T> value, int64_t panel) const {
     return panel + 1 < panels_ || last_units_ == kSize ? value : First(value, static_cast<int>(last_units_));
   }

@@ -16,7 +16,7 @@ from stacked_lstm.state import LSTMState
 
 _FUNCTIONS = ("activation", "recurrent_activation")
 _NORMS = ("gate_gain", "gate_shift", "cell_gain", "cell_shift")
-# The inputs that both ops share, those of them that have gradients, and those that are lists.
+# The inputs that both ops share; the shared inputs that have gradients; the shared inputs that are lists.
 _SHARED = ("x", "c", "h", "lengths", "kernels", *_NORMS, "epsilon", *SERIES, "resets")
 _DIFFERENTIABLE = ("x", "c", "h", "kernels", *_NORMS, *SERIES)
 _LISTS = ("lengths", "kernels", *SERIES, "resets")
@@ -52,7 +52,7 @@ def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -
 
 
 def _inputs(op: tf.Operation) -> tuple[dict[str, list[tf.Tensor]], list[tf.Tensor]]:
-    """The inputs that both ops share, as lists by their names in the order of the op, and the other inputs."""
+    """Returns the inputs that both ops share, as a dictionary of lists in the order of the op, and the other inputs."""
     tensors = iter(op.inputs)
     sizes = {name: op.get_attr("number_of_" + name) if name in _LISTS else 1 for name in _SHARED}
     inputs = {name: [next(tensors) for _ in range(size)] for name, size in sizes.items()}
@@ -65,7 +65,7 @@ def _op_attributes(op: tf.Operation) -> dict[str, Any]:
 
 
 def _all_gradients(inputs: dict[str, list[tf.Tensor]], gradients: Sequence[list]) -> list:
-    """The gradients of all `inputs`, from those of the inputs in `_DIFFERENTIABLE`. The others have none."""
+    """Returns a gradient or None for each of `inputs`. `gradients` has a list for each name in `_DIFFERENTIABLE`."""
     by_name = dict(zip(_DIFFERENTIABLE, gradients))
     return [gradient for name, tensors in inputs.items() for gradient in by_name.get(name, [None] * len(tensors))]
 
@@ -102,7 +102,7 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
 
 
 def _layer(op: tf.Operation, inputs: dict[str, list[tf.Tensor]]) -> Layer:
-    """The `Layer` of an op, with these inputs in the places of its own."""
+    """Returns the `Layer` of an op, with `inputs` instead of the inputs of the op."""
     kernels = inputs["kernels"]
     gate_gain, gate_shift, cell_gain, cell_shift, epsilon = (inputs[name][0] for name in (*_NORMS, "epsilon"))
     if not kernels[0].shape.is_fully_defined():  # The graph was imported without it.

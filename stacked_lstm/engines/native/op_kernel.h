@@ -65,8 +65,9 @@ Status Result(OpKernelContext* context, int output, const TensorShape& shape, bo
   return Status();
 }
 
-// Allocates the gradients of a layer's kernels, for example, if any of them is required. `first` is the index of the
-// output for the first kernel of the first layer; afterwards, it is the index after those of the last layer.
+// Allocates the gradients of tensors of a layer, such as its kernels, if any of them is required. `*first` is the index
+// of the output for the first of these tensors in the first layer. After the last layer, it is the index behind the
+// outputs of all layers.
 template <class T>
 Status Results(OpKernelContext* context, int* first, const TensorRange& tensors, std::vector<T*>* data) {
   bool any = false;

@@ -1,7 +1,7 @@
 // The ops StackedLstmNormalizedForward and StackedLstmNormalizedBackward: one layer with layer normalization.
 //
 // Kernels and lengths are as in op_definitions.cc. gate_gain and gate_shift are [4, H], cell_gain and cell_shift [H].
-// epsilon is a scalar. It is not an attribute, because those are float32. The series and resets of op_definitions.cc
+// epsilon is a scalar. It is not an attribute, because attributes are float32. The series and resets of op_series.h
 // follow.
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kNormNames[] = {"gate_gain", "gate_shift", "cell_gain", "cell_shift"};
 
-// Merges the sizes of the shared inputs. Returns the index of the first kernel, and of the input after the resets.
+// Merges the sizes of the shared inputs. Sets the indices of the first kernel and of the input after the resets.
 Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int lengths, kernels;
   RETURN_IF_ERROR(c->GetAttr("number_of_lengths", &lengths));

@@ -1,7 +1,7 @@
 // The ops StackedLstmRandomMask and StackedLstmStatelessRandomMask. They draw what TensorFlow's ops RandomUniform and
 // StatelessRandomUniform draw with the same seeds, also when they run again.
 //
-// Graphs that were exported before contain these ops. If anything changes, the op needs another name.
+// Exported graphs contain these ops. A change of inputs, attributes or results therefore needs an op of another name.
 
 #include <algorithm>
 #include <cstdint>
@@ -86,7 +86,7 @@ class SharedPhilox {
   }
 
  private:
-  static constexpr int64_t kGroupsPerDraw = 256;  // That of TensorFlow's op, which covers all its distributions.
+  static constexpr int64_t kGroupsPerDraw = 256;  // As in TensorFlow's op, which reserves enough for any distribution.
   std::mutex mutex_;
   Philox state_;
 };
@@ -124,7 +124,7 @@ class MaskOp : public OpKernel {
   virtual Status TakeState(OpKernelContext* context, int64_t draws, Philox* state) = 0;
 
  private:
-  // Reads the shape of the mask, which has more rows than are drawn.
+  // Reads the shape of the mask, including the rows of ones.
   Status ReadShape(const Tensor& tensor, std::vector<int64_t>* sizes) const {
     if (tensor.dims() != 1 || (ones_ > 0 && tensor.NumElements() == 0)) {
       return InvalidArgument("StackedLstm: expected `shape` to be the sizes of the mask, got a tensor of shape ",
@@ -192,8 +192,8 @@ REGISTER_OP("StackedLstmRandomMask")
 Draws a mask. An entry is `value` if a number that is uniform on [0, 1) is at least `threshold`, and 0 otherwise. With
 `keep_below`, it is `value` if the number is below `threshold`.
 
-shape: the sizes of what is drawn.
-ones: the number of rows of ones that stand before that on the first axis.
+shape: the shape of the random part of the mask.
+ones: the number of rows of ones before the random part, on the first axis.
 )");
 
 REGISTER_OP("StackedLstmStatelessRandomMask")
@@ -203,7 +203,7 @@ REGISTER_OP("StackedLstmStatelessRandomMask")
     .Input("seeds: int64")
     .Output("mask: T") MASK_ATTRIBUTES
     .SetShapeFn(InferStatelessMaskShape)
-    .Doc("Draws a mask as StackedLstmRandomMask does, which depends on nothing except the inputs.");
+    .Doc("Draws a mask as StackedLstmRandomMask does. The mask depends only on the inputs.");
 
 #define REGISTER_MASK(T)                                                                                       \
   REGISTER_KERNEL_BUILDER(Name("StackedLstmRandomMask").Device(DEVICE_CPU).TypeConstraint<T>("T"),            \

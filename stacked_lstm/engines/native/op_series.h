@@ -11,8 +11,8 @@
 #include "op_shapes.h"
 #include "op_status.h"
 
-// Each series has one tensor per layer, or none, in the order of `Series`; then come the resets. Every list is empty by
-// default, because graphs that were exported before do not have it.
+// Each series has one tensor per layer, or none. The series have the order of `Series`, and the resets follow. Every
+// list is empty by default, because graphs of earlier versions do not have it.
 #define SERIES_INPUTS                                          \
   .Input("h_masks: number_of_h_masks * T")                     \
       .Input("zoneout_c: number_of_zoneout_c * T")             \
@@ -55,7 +55,7 @@ inline Status CountSeries(InferenceContext* c, int* count) {
   return Status();
 }
 
-// Merges the sizes of a list of series, which begins with input `*next_input`, and moves that to the input after it.
+// Merges the sizes of a list of series. `*next_input` is its first input; afterwards, it is the input after the list.
 inline Status MergeSeries(InferenceContext* c, const SeriesKind& kind, int* next_input, Sizes* sizes) {
   int number;
   const int layers = sizes->units.size();
@@ -76,7 +76,7 @@ inline Status MergeSeries(InferenceContext* c, const SeriesKind& kind, int* next
   return Status();
 }
 
-// The same for all series and the resets.
+// Merges the sizes of all series and of the resets in the same way.
 inline Status MergeAllSeries(InferenceContext* c, int* next_input, Sizes* sizes) {
   int resets;
   const int layers = sizes->units.size();
@@ -93,20 +93,20 @@ inline Status MergeAllSeries(InferenceContext* c, int* next_input, Sizes* sizes)
 // The series and the resets of the layers of an op.
 struct SeriesInputs {
   SeriesInputs() = default;
-  SeriesInputs(const SeriesInputs&) = delete;  // The `TensorRange`s point into it.
+  SeriesInputs(const SeriesInputs&) = delete;  // The `TensorRange`s point into this object.
 
   Status Read(OpKernelContext* context, int layers) {
     for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(ReadList(context, kSeriesKinds[k].name, layers, k));
     return ReadList(context, "resets", layers, kSeriesCount);
   }
 
-  // Checks the shapes of a layer's series and resets, whose values the layer takes over.
+  // Checks the shapes of a layer's series and resets, and describes them in `layer`.
   Status Describe(int l, Layer* layer) const {
     for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(DescribeSeries(k, series[k][l], layer));
     return DescribeResets(series[kSeriesCount][l], layer);
   }
 
-  // The numbers of a layer's series.
+  // Sets the data pointers of a layer's series.
   template <class T>
   void Data(int l, std::vector<const T*> (&data)[kSeriesCount]) const {
     for (int k = 0; k < kSeriesCount; ++k) data[k] = DataPointers<T>(series[k][l]);

@@ -1,4 +1,4 @@
-// The first inputs of the ops of a stack, checked.
+// The inputs that the forward and the backward op of a stack share, with their checks.
 
 #ifndef STACKED_LSTM_OP_STACK_INPUTS_H_
 #define STACKED_LSTM_OP_STACK_INPUTS_H_
@@ -12,10 +12,10 @@
 
 namespace stacked_lstm {
 
-// The first inputs of both the forward and the backward op, from x to the series.
+// The shared inputs of the forward and the backward op, from x to the resets.
 struct StackInputs {
   StackInputs() = default;
-  StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into it.
+  StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into this object.
 
   Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
     const Tensor* tensor;

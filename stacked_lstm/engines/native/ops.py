@@ -44,7 +44,7 @@ SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
 
 
-# A larger batch is worth packing the weights, even for a single step.
+# For larger batches, packed weights save time even if there is a single step.
 _MAX_UNPACKED_BATCH = 64
 
 
@@ -79,10 +79,10 @@ def forward(
 
 
 def _packed(ops: Any, x: tf.Tensor, kernels: list[tf.Tensor], projections: list[tf.Tensor]) -> tf.Tensor:
-    """Returns the weights of a layer as the op reads them; empty if it can read the kernels themselves.
+    """Returns the packed weights of a layer, or an empty tensor if the op reads the kernels instead.
 
-    Packing costs more than a single step of a few sequences. Programs make such steps to sample one character per call
-    of the session.
+    Packing takes longer than a single step of a few sequences. Programs that sample one character per call of the
+    session compute such steps.
     """
     steps, batch, _ = x.shape.as_list()
     if steps == 1 and (batch or 0) <= _MAX_UNPACKED_BATCH and not projections:
@@ -112,7 +112,7 @@ def layer_series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tenso
 
 
 def series_options(tensors: Sequence[Sequence[tf.Tensor]]) -> dict[str, Any]:
-    """Returns the fields of a `Layer` that has these series and resets, a list of one tensor or none for each."""
+    """Returns the fields of a `Layer` with series and resets. `tensors` has a list of one tensor or none for each."""
     h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask, start_c, start_h, is_reset = (
         tensor[0] if tensor else None for tensor in tensors
     )

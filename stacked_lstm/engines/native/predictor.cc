@@ -33,7 +33,7 @@ class Predictor {
   virtual void Run(const Call& call) = 0;
 };
 
-// What a predictor does with weights that are stored in their own type, and with those that are rounded to fewer bits.
+// How a predictor stores weights: in their own type, or rounded to fewer bits.
 template <class T, class W>
 struct Storage {
   static int64_t Size(const Layer& layer) { return RoundedSize(layer); }
@@ -58,7 +58,7 @@ struct Storage<T, T> {
   }
 };
 
-// It computes in T. W is the type in which the weights are stored.
+// A predictor that computes in T. W is the type in which the weights are stored.
 template <class T, class W>
 class StackPredictor : public Predictor {
  public:
@@ -160,7 +160,7 @@ Predictor* Make(int layers, const int64_t* widths, int candidate, int gates, con
 
 // Returns a predictor, which keeps no pointer to the arguments; null if there is not enough memory. The arguments are
 // those of `StackPredictor`, with activations as numbers in the order of lstm.h. type: 0 for float, 1 for
-// double, and for float with weights in fewer bits 2 for BFloat16 and 3 for 8 bits.
+// double, 2 for float with weights in BFloat16, 3 for float with weights in 8 bits.
 STACKED_LSTM_EXPORT void* stacked_lstm_predictor_make(int type, int layers, const int64_t* widths, int candidate,
                                                       int gates, const void* const* kernels,
                                                       const void* const* biases, int threads) {

@@ -1,5 +1,5 @@
-// The kernel of random masks. Its loops are plain; compilers turn them into vectors, with the multiplication of 32 bits
-// by 32 bits that GCC's vector extensions lack.
+// The kernel of random masks. Its loops are plain, because GCC's vector extensions cannot multiply 32 bits by 32 bits.
+// Compilers turn these loops into vectors.
 
 #include "random_mask.h"
 
@@ -60,7 +60,7 @@ struct Draw<double> {
   }
 };
 
-// A rule for the integers of draws: `below` for those below `limit`, `others` for the others.
+// A rule for the integers of draws: an entry is `below` if its integer is below `limit`, and `others` otherwise.
 template <class T>
 struct IntegerRule {
   explicit IntegerRule(const MaskRule<T>& rule) {
@@ -96,7 +96,7 @@ void DrawBlock(const Philox& state, const IntegerRule<T>& rule, T* mask) {
   }
 }
 
-// Writes the entries of whole blocks from number `first` on. If the mask ends within a block, so do they.
+// Writes the entries of the blocks from `first` to before `end`, and none past the end of the mask.
 template <class T>
 void DrawPiece(Philox state, const IntegerRule<T>& rule, int64_t first, int64_t end, int64_t size, T* mask) {
   constexpr int64_t kEntries = kBlock * Draw<T>::kPerGroup;

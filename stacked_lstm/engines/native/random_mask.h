@@ -1,5 +1,5 @@
-// Random masks: the interface between the ops and the kernel. The kernel draws the numbers that TensorFlow's ops
-// RandomUniform and StatelessRandomUniform draw, bit for bit, compares them, and writes the mask, in one pass.
+// Random masks: the interface between the ops and the kernel. The kernel draws the same bits as TensorFlow's ops
+// RandomUniform and StatelessRandomUniform. It draws the numbers, compares them and writes the mask in one pass.
 //
 // Source: Salmon, Moraes, Dror and Shaw, Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011,
 // https://doi.org/10.1145/2063384.2063405 (Philox4x32-10)
@@ -23,7 +23,7 @@ struct Philox {
     return {0, seed2, {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}};
   }
 
-  // The state of the stateless ops. They draw a group, from which they make key and counter.
+  // The state of the stateless ops. They draw a group, and make the key and the counter from it.
   static Philox FromStatelessSeeds(uint64_t first, uint64_t second);
 
   void Skip(uint64_t groups) {
@@ -36,8 +36,8 @@ struct Philox {
 template <class T>
 struct MaskRule {
   T threshold;      // Draws are uniform on [0, 1).
-  T value;          // An entry is `value` if its draw is on the right side of the threshold, and 0 * value otherwise.
-  bool keep_below;  // The right side: below the threshold, or not below it. A threshold that is NaN has no right side.
+  T value;          // An entry is `value` if its draw is kept, and 0 * value otherwise.
+  bool keep_below;  // Whether draws below the threshold are kept, or the others. A threshold that is NaN keeps none.
 };
 
 // Writes a mask of `size` entries.

@@ -1,4 +1,4 @@
-"""The compiled ops that draw random masks, in one pass. They give the bits that TensorFlow's ops give."""
+"""The compiled ops that draw random masks. They draw the same bits as TensorFlow's ops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def draw(mask: Mask) -> tf.Tensor:
     if isinstance(mask.seed, TensorSeed):
         seeds = dropout_masks.seed_pair(mask.seed)
         return ops.stacked_lstm_stateless_random_mask(mask.shape, mask.threshold, mask.value, seeds, **arguments)
-    seed, seed2 = tf.get_seed(mask.seed)  # As tf.random_uniform does it: with the seed of the graph.
+    seed, seed2 = tf.get_seed(mask.seed)  # tf.random_uniform also uses the seed of the graph.
     arguments.update(seed=seed or 0, seed2=seed2 or 0)
     return ops.stacked_lstm_random_mask(mask.shape, mask.threshold, mask.value, **arguments)
 
@@ -22,9 +22,9 @@ def draw(mask: Mask) -> tf.Tensor:
 @tf.RegisterGradient("StackedLstmRandomMask")
 @tf.RegisterGradient("StackedLstmStatelessRandomMask")
 def _gradient(op: tf.Operation, d_mask: tf.Tensor) -> list:
-    """The gradient with respect to the value. Draws and thresholds have none."""
+    """Computes the gradient with respect to the value. Other inputs have no gradient."""
     ones, threshold = op.get_attr("ones"), op.inputs[1]
-    all_are_value = threshold >= 1 if op.get_attr("keep_below") else threshold <= 0  # The value may then be 0, too.
+    all_are_value = threshold >= 1 if op.get_attr("keep_below") else threshold <= 0  # Even if the value is 0.
     is_value = tf.logical_or(tf.not_equal(op.outputs[0], 0), all_are_value)
     products = tf.cast(is_value, d_mask.dtype) * d_mask
     d_value = tf.reduce_sum(products[ones:] if ones else products)

@@ -1,5 +1,5 @@
-// The products of a single step with the weights as the caller has them. Packing reads all weights and writes them
-// again, which takes longer than one step of a few sequences.
+// The products of a single step with weights that are not packed. Packing reads and writes all weights, which takes
+// longer than one step of a few sequences.
 
 #ifndef STACKED_LSTM_UNPACKED_PRODUCTS_H_
 #define STACKED_LSTM_UNPACKED_PRODUCTS_H_
@@ -20,7 +20,7 @@ class UnpackedProducts {
   UnpackedProducts(const Plan<T>& plan, const Weights<const T>& weights)
       : plan_(plan), weights_(weights), blocks_((plan.panels + kPanels - 1) / kPanels) {}
 
-  // The products have this many pieces. A piece is kPanels vectors of units of one gate.
+  // The number of pieces of the products. A piece is kPanels vectors of units of one gate.
   int64_t pieces() const { return kGates * blocks_; }
 
   // Computes z = b + x W + h W of all sequences for the units of a piece.
@@ -37,7 +37,7 @@ class UnpackedProducts {
       const auto add = Select(rows, std::make_index_sequence<kTileRows>());
       const int64_t h_width = plan_.layer.outputs(), x_width = plan_.layer.inputs;
       T* const z_rows = z + b * plan_.row_width;
-      // In the order of the packed weights' sums, so that the results are the same bits.
+      // The order of the sums is that of packed weights, so that the results are the same bits.
       (this->*add)(gate, panels, weights_.x_row, x + b * x_width, x_width, bias, 0, z_rows);
       (this->*add)(gate, panels, weights_.h_row, h + b * h_width, h_width, z_rows, plan_.row_width, z_rows);
     }
@@ -72,7 +72,7 @@ class UnpackedProducts {
     }
   }
 
-  // The same for the first `Vectors` vectors of `weights`, which has more columns than that, or else only `units`.
+  // The same for the first `Vectors` vectors of `weights`. If `weights` has fewer columns, it has `units` columns.
   template <int Rows, int Vectors, bool has_all>
   static void AddVectors(const T* weights, int64_t stride, int64_t units, const T* left, int64_t depth, const T* init,
                          int64_t init_stride, T* z, int64_t z_stride) {

@@ -23,7 +23,7 @@ constexpr int kRegisters = 32;
 constexpr int kRegisters = 16;
 #endif
 
-// The size of a cache line in bytes. A wrong one costs time only.
+// The size of a cache line in bytes. A wrong value only costs time.
 constexpr int kCacheLine = 64;
 
 // The maximum number of rows of a tile, on every processor. tile.h fits tiles into the registers.
@@ -77,7 +77,7 @@ struct BFloat16 {
   uint16_t bits;
 };
 
-// The type in which weights that are stored as W are multiplied.
+// The type to which weights of the stored type W are converted for the products.
 template <class W>
 struct Multiplied {
   typedef W type;
@@ -91,8 +91,8 @@ struct Multiplied<int8_t> {
   typedef float type;
 };
 
-// The number of stored weights in a word: the vectors of so many gates are interleaved, the first in the lowest bits, so
-// that shifts widen them. Compilers convert whole vectors of few bits with several slow instructions.
+// The number of stored weights in a word. The vectors of this many gates are interleaved, the first gate in the lowest
+// bits, and shifts widen them. Compilers would convert vectors of few bits by several slow instructions.
 template <class W>
 constexpr int kWordWeights = sizeof(typename Multiplied<W>::type) / sizeof(W);
 
