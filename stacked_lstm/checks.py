@@ -22,7 +22,8 @@ def describe(value: Any) -> str:
     """A value in one short line for a message: its repr, or its kind and size where that is long."""
     text, kind = repr(value), type(value).__name__
     is_array = isinstance(value, (np.ndarray, np.generic))
-    if hasattr(value, "shape") and hasattr(value, "dtype") and not (is_array and _is_short(text)):
+    is_tensor = hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type)
+    if is_tensor and not (is_array and _is_short(text)):
         return f"{'an array' if is_array else 'a tensor'} of dtype {value.dtype.name} and shape {value.shape}"
     if _is_short(text):
         return text

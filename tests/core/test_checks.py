@@ -25,6 +25,7 @@ class LongName:
         ((np.zeros([9, 9]),) * 2, "(" + ", ".join(["an array of dtype float64 and shape (9, 9)"] * 2) + ")"),
         ({"Wf": np.zeros([9, 9]), "bf": np.zeros(9)}, "a mapping with the keys Wf, bf"),
         (LongName(), "an object of the class LongName"),
+        (np.int8, "<class 'numpy.int8'>"),
     ],
 )
 def test_values(value, text):
