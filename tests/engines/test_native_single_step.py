@@ -50,3 +50,23 @@ def test_large_batches_and_projections_are_packed():
     with tf.Graph().as_default() as graph:
         projected(tf.zeros([1, 2, 3]), time_major=True)
         assert "StackedLstmPack" in [op.type for op in graph.get_operations()]
+
+
+def test_a_graph_of_one_step_imported_with_more():
+    """The op then packs the weights of both layers itself."""
+    with tf.Graph().as_default() as graph:
+        stack(tf.placeholder(tf.float32, [1, 2, 5], name="x"))
+        outputs = next(op for op in graph.get_operations() if op.type == "StackedLstmForward").outputs[0].name
+        random = np.random.RandomState(0)
+        values = [random.standard_normal(v.shape.as_list()).astype("float32") for v in tf.trainable_variables()]
+        names = [variable.op.name for variable in tf.trainable_variables()]
+    inputs = random.standard_normal([4, 2, 5]).astype("float32")
+    with tf.Graph().as_default():
+        sources = {f"{name}/read:0": tf.constant(value) for name, value in zip(names, values)}
+        got = tf.import_graph_def(graph.as_graph_def(), {"x:0": tf.constant(inputs), **sources}, [outputs])[0]
+        lstm = StackedLSTM([19, 40], engine="native", peepholes=True, cell_clip=0.5)
+        expected, _ = lstm(tf.constant(inputs), time_major=True)
+        with tf.Session() as session:
+            for variable, value in zip(lstm.variables, values):
+                variable.load(value, session)
+            np.testing.assert_array_equal(*session.run([got, expected]))

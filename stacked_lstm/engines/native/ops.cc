@@ -106,6 +106,12 @@ class ForwardOp : public StackOp<T> {
     typename StackOp<T>::Scratch scratch;
     for (int l = 0; l < number; ++l) {
       const Layer& layer = inputs.layers[l];
+      if (!arrays[l].packed && (layer.steps > 1 || layer.extras.projection)) {
+        // The graph was built for one step. An imported graph may have other inputs.
+        T* const packed = scratch.Take(PackedSize<T>(layer));
+        Pack<T>(layer, arrays[l].weights, arrays[l].extras.projection, packed, SessionThreads(context));
+        arrays[l].packed = packed;
+      }
       arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
       arrays[l].outputs = l == number - 1 ? outputs
                           : needs_cache   ? cache + layout.parts[l].outputs
@@ -126,11 +132,7 @@ class ForwardOp : public StackOp<T> {
       return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
     }
     const bool is_packed = packed[l].NumElements() > 0;
-    if (is_packed) {
-      RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
-    } else if (layer.steps > 1 || layer.extras.projection) {
-      return InvalidArgument("StackedLstm: expected `packed` weights for ", layer.steps, " steps, got an empty tensor");
-    }
+    if (is_packed) RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
     RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.outputs()}, &arrays->h_last));
     arrays->packed = is_packed ? packed[l].flat<T>().data() : nullptr;
