@@ -22,6 +22,8 @@ SHORT = {
     "benchmark.py --programs": "--programs=tagger --rounds=1 --seconds=0 --modes=evaluation "
     "--contestants=auto,stepwise",
     "benchmark.py --modes=exported": "--rounds=1 --runs=runs/forecast",
+    "benchmark.py --modes=cluster": "--rounds=1 --seconds=0",
+    "benchmark.py --options": "--options=zoneout --rounds=1 --seconds=0 --shapes=3,2,4,8,2 --contestants=plain,native",
     "benchmark.py": "--rounds=1 --seconds=0.01 --shapes=3,2,4,8,2 --contestants=graph,native,dynamic_rnn",
     "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
     "predict.py": "",
