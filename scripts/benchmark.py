@@ -162,17 +162,19 @@ def read_measurements(values):
     """Reads --from_json and prints the first table; returns (machine, rows)."""
     if values.json:
         raise ValueError(f"--json: expected none with --from_json, got {values.json}")
-    files = [record.read(path) for path in values.from_json]
+    files = [record.read(path, kinds.columns_of_rows) for path in values.from_json]
     machine = "; ".join(dict.fromkeys(machine for machine, _ in files))
     rows = [row for _, rows in files for row in rows]
     for key in ("device", "dtype"):
-        kinds = sorted({row[key] for row in rows})
-        if len(kinds) > 1:
-            raise ValueError(f"--from_json: expected measurements of one {key}, got {' and '.join(kinds)}")
-    if len({"program" in row for row in rows}) > 1:
-        raise ValueError("--from_json: expected measurements of shapes or of programs, got both")
-    record.print_header([heading for _, heading, _ in record.columns_of(rows)])
-    record.print_measurements(rows)
+        present = sorted({row[key] for row in rows})
+        if len(present) > 1:
+            raise ValueError(f"--from_json: expected measurements of one {key}, got {' and '.join(present)}")
+    names = [f"{name}s" for name in kinds.names_of_rows(rows)]
+    if len(names) > 1:
+        raise ValueError(f"--from_json: expected measurements of {' or of '.join(names)}, got both")
+    columns = kinds.columns_of_rows(rows)
+    record.print_header([heading for _, heading, _ in columns])
+    record.print_rows(rows, columns)
     return machine, rows
 
 
@@ -187,7 +189,7 @@ def measure_all(values):
         for mode in modes:
             workers = measure(values, subject, mode)
             measured = kind.tables.summarize(subject, mode, values.device, values.dtype, workers)
-            record.print_measurements(measured)
+            record.print_rows(measured, kind.columns)
             rows += measured
             if values.json:  # After each, so that a long run that is cut short keeps its measurements.
                 record.write(values.json, machine, rows)

@@ -43,7 +43,7 @@ class Kind(NamedTuple):
     modes: tuple[str, ...]
     default_modes: tuple[str, ...]
     dtypes: tuple[str, ...]
-    columns: Sequence[tuple[str, str, str]]
+    columns: record.Columns
     tables: ModuleType
     engine_of_device: dict[str, str]
     peers: tuple[str, ...]
@@ -100,6 +100,17 @@ def of_flags(values: Any) -> Kind:
     return KINDS["shape" if values.programs is None else "program"]
 
 
+def names_of_rows(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The kinds of measurements, by their keys in `KINDS`. Rows of options have a shape, too."""
+    names = {next((key for key in ("program", "option") if key in row), "shape") for row in rows}
+    return [name for name in KINDS if name in names]
+
+
 def of_rows(rows: Sequence[dict[str, Any]]) -> Kind:
-    """The kind of measurements."""
-    return KINDS[next((key for key in ("program", "option") if any(key in row for row in rows)), "shape")]
+    """The kind of measurements; of several kinds, the last one."""
+    return KINDS[(names_of_rows(rows) or ["shape"])[-1]]
+
+
+def columns_of_rows(rows: Sequence[dict[str, Any]]) -> record.Columns:
+    """The columns of the first table of measurements."""
+    return of_rows(rows).columns

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import re
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Iterable, Sequence, Tuple
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from benchmarking.contestants import CONTESTANTS, ENGINE_OF_DEVICE, PEERS
 from benchmarking.shapes import Shape
 from benchmarking.worker import Worker
 from stacked_lstm.commands import output_files
+
+Columns = Sequence[Tuple[str, str, str]]
 
 # Key in --json, heading and format of each column of the first table, of shapes and of programs.
 COLUMNS = (
@@ -42,15 +44,6 @@ PROGRAM_COLUMNS = (
     ("times_stepwise", "times as fast as stepwise", ".2f"),
     ("times_tensorflow", "as tensorflow", ".2f"),
 )
-
-
-def columns_of(rows: Sequence[dict[str, Any]]) -> Sequence[tuple[str, str, str]]:
-    """The columns of the first table, for rows of shapes, programs or options."""
-    if any("option" in row for row in rows):
-        from benchmarking import option_record  # It imports this module.
-
-        return option_record.COLUMNS
-    return PROGRAM_COLUMNS if any("program" in row for row in rows) else COLUMNS
 
 
 def summarize(shape: Shape, mode: str, device: str, dtype: str, workers: Sequence[Worker]) -> list[dict[str, Any]]:
@@ -100,12 +93,7 @@ def print_header(headings: Sequence[str]) -> None:
     print(f"|{'---|' * len(headings)}")
 
 
-def print_measurements(rows: Sequence[dict[str, Any]]) -> None:
-    """Prints rows of the first table."""
-    print_rows(rows, columns_of(rows))
-
-
-def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[tuple[str, str, str]]) -> None:
+def print_rows(rows: Sequence[dict[str, Any]], columns: Columns) -> None:
     """Prints rows of a table. A column has a key, a heading and a format."""
     for row in rows:
         print_row(cell(row, key, form) for key, _, form in columns)
@@ -179,8 +167,12 @@ def write(path: str, machine: str, rows: Sequence[dict[str, Any]]) -> None:
     output_files.replace(path, write_json)
 
 
-def read(path: str) -> tuple[str, list[dict[str, Any]]]:
+def read(path: str, columns_of: Callable[[Sequence[dict[str, Any]]], Columns]) -> tuple[str, list[dict[str, Any]]]:
     """Reads what `write` wrote; returns (machine, rows).
+
+    Args:
+      path: the file.
+      columns_of: function of the rows that returns the columns of their first table.
 
     Raises:
       ValueError: the file is missing, or has something else in it.

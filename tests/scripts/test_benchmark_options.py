@@ -1,6 +1,7 @@
 """scripts/benchmark.py --options: what is measured, and the tables. No test depends on how fast anything is."""
 
 import importlib.util
+import os
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from benchmarking.shapes import Shape
 from programs.names import has_contrib
 from support.benchmarks import Measured, run_main
 from support.native_ops import NEEDS_NATIVE
+from support.paths import SCRIPTS
 
 SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=4, layers=2)
 X = np.ones([3, 2, 4], np.float32)
@@ -68,6 +70,8 @@ def test_tables(tmp_path, monkeypatch, capsys):
     assert "\n| projection | 3,2,4,4,2 | training | 2.000 | 3.000 | 6.000 | 1.50 | 2.00 |\n" in printed
     run_main(from_json=[path])
     assert capsys.readouterr().out == printed
+    with pytest.raises(ValueError, match="^--from_json: expected measurements of shapes or of options, got both$"):
+        run_main(from_json=[path, os.path.join(SCRIPTS, "images", "speed.json")])
 
 
 def test_rows(capsys):
