@@ -29,7 +29,9 @@ void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArra
   const Pieces chunks(plans[0].longest, schedule.chunk_steps);
   Team::Run(threads, [&](Worker& worker) {
     if (schedule.ByLayers() && arrays[0].packed) {
-      ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) { passes[l]->Chunk(chunks[k]); });
+      ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) {
+        passes[l]->Chunk(chunks[plans[0].Nth({0, chunks.number}, k)]);
+      });
     } else {
       for (const auto& pass : passes) pass->Run(worker);
     }
