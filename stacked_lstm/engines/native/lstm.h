@@ -59,10 +59,13 @@ struct Extras {
   } series[kSeriesCount];
   const bool* resets = nullptr;  // [T, B], whether the state starts again before a step; null without resets.
 
-  bool None() const {
-    bool any = false;
+  bool HasSeries() const {
+    bool any = resets != nullptr;
     for (const auto& one : series) any |= one.exists;
-    return !any && !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
+    return any;
+  }
+  bool None() const {
+    return !HasSeries() && !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
   }
   // Whether the backward pass reads the projected h before its clip.
   bool KeepsProjected() const { return projection && (projection_bound < kNoBound || series[kZoneoutH].exists); }
@@ -145,6 +148,10 @@ struct ForwardArrays {
 // Both lists have one element per layer, from the input upwards.
 template <class T>
 void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads);
+
+// Whether these layers of two stacks are enough work for two threads.
+template <class T>
+bool EmployTwoThreads(const std::vector<Layer>& layers);
 
 template <class T>
 struct BackwardArrays {
