@@ -5,6 +5,7 @@
     resolve   turns `engine="auto"` or `engine="native"` into a `Request`
     choose    chooses the engine for a `Request` and a list of layers
     run       runs a stack
+    run_both  runs two stacks at once that read the same inputs in both directions, if the engine can
 
 A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE redefines
 "auto", for programs that cannot be changed. README.md in this folder says more.
@@ -18,13 +19,13 @@ from typing import Any, NamedTuple, Sequence
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, recurrent_dropout, segments
-from stacked_lstm.engines.engine import Engine
+from stacked_lstm.engines.engine import Engine, first_problem
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
-__all__ = ["ENGINES", "Engine", "EngineUsed", "Request", "choose", "resolve", "run"]
+__all__ = ["ENGINES", "Engine", "EngineUsed", "Request", "choose", "resolve", "run", "run_both"]
 
 # Name -> engine, in the order in which "auto" tries them.
 ENGINES = {engine.name: engine for engine in (cudnn.ENGINE, native.ENGINE, graph.ENGINE)}
@@ -213,6 +214,49 @@ def run(
         final.c.set_shape([axes[1], c.shape[1]])
         final.h.set_shape([axes[1], h.shape[1]])
     return outputs if time_major else tf.transpose(outputs, [1, 0, 2]), finals, _summarize(uses)
+
+
+def run_both(
+    request: Request,
+    layers: Sequence[Layer],
+    from_end: int,
+    x: tf.Tensor,
+    states: Sequence[Any],
+    lengths: tf.Tensor | None,
+    function: str,
+) -> tuple[tf.Tensor, list[LSTMState], EngineUsed] | None:
+    """Runs two stacks at once, as `both_directions` describes them, if the engine that `choose` returns can do that.
+
+    Args:
+      request, lengths, function: as for `run`.
+      layers: list of `Layer` of the first stack, then of the second one.
+      from_end: int, the number of layers in the second stack.
+      x: [T, B, I]. It may hold anything past the end of a sequence.
+      states: a pair (c [B, H_l], h [B, P_l]) per layer.
+
+    Returns:
+      (outputs [T, B, P_1 + P_2], list of `LSTMState`, `EngineUsed`); or None, if each stack needs a call of `run`.
+
+    Raises:
+      ValueError: as in `choose`.
+
+    Example:
+      >>> from stacked_lstm import engines
+      >>> lstm = stacked_lstm.StackedLSTM([4])
+      >>> lstm.build(input_size=2)
+      >>> layers, states = [lstm.layers[0].layer()] * 2, [(tf.zeros([3, 4]), tf.zeros([3, 4]))] * 2
+      >>> engines.run_both(engines.resolve("graph", "example"), layers, 1, tf.zeros([5, 3, 2]), states, None, "example")
+    """
+    engine, used = choose(request, layers, function, lengths is not None)
+    if engine.run_both is None or first_problem(engine.both_needs, layers, Place(lengths is not None)):
+        return None
+    outputs, finals = engine.run_both(layers, x, states, lengths, from_end)
+    outputs.set_shape(x.shape[:2].concatenate([layers[-from_end - 1].output_size + layers[-1].output_size]))
+    for final, (c, h) in zip(finals, states):
+        final.c.set_shape([x.shape[1], c.shape[1]])
+        final.h.set_shape([x.shape[1], h.shape[1]])
+    calls.record(calls.Call(engine.name, layers, x, states, lengths, outputs, finals, from_end))
+    return outputs, finals, used
 
 
 def _summarize(uses: Sequence[EngineUsed]) -> EngineUsed:
