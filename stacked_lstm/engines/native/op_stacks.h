@@ -1,4 +1,6 @@
 // The one or two stacks of an op: where their layers, caches and outputs are, and how threads share them.
+//
+// It includes no header that depends on the size of vectors, because the ops are compiled for every processor.
 
 #ifndef STACKED_LSTM_OP_STACKS_H_
 #define STACKED_LSTM_OP_STACKS_H_
