@@ -68,9 +68,9 @@ class BidirectionalLSTM(BidirectionalVariables):
     for the input of a layer, and `residual` adds this input to the merged output, which must be as wide. The initial
     state "projected" is then computed in each layer from the first time step of its input that the direction reads.
 
-    If a level has neither dropout, zoneout, layer normalization, resets nor `return_steps`, one op of the engine
-    `native` computes both directions at once, and reads the inputs of the backward direction where they are. In all
-    other cases, each direction is a call of an engine, and the inputs of the backward direction are reversed.
+    On the engine `native`, one op computes both directions at once. It reads the inputs of the backward direction from
+    the end, without copies. On other engines, and with the options that engines/README.md lists, each direction is a
+    call of the engine, and its inputs and outputs are reversed.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L], of one direction.

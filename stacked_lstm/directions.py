@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from stacked_lstm import checks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.layer import Layer
-from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack import StackCall, StackedLSTM
 
 # The name of a variable within a BidirectionalLSTM.
 _NAME = re.compile(r"(?P<direction>forward|backward)/(?P<scope>(initial_state/)?)layer_(?P<layer>\d+)/(?P<leaf>\w+)")
@@ -111,7 +110,7 @@ class Level(NamedTuple):
             stack._prepare(inputs, call.lengths, start, True, call.training, call.return_steps, reset)
             for stack, inputs, start, reset in zip(self.stacks, series, call.starts, call.resets)
         ]
-        both = self._run_both(Directions(*calls))
+        both = self._run_both(calls)
         if both is not None:
             return both
         if not is_reversed:
@@ -123,23 +122,18 @@ class Level(NamedTuple):
         ]
         return (Outputs(pair=outputs), finals, *steps)
 
-    def _run_both(self, calls: Directions) -> tuple[Any, ...] | None:
-        """Runs both stacks in one call of an engine; returns None if there is something around their layers."""
-        forward, backward = calls
-        stack = self.stacks.forward
-        if not all(isinstance(part, Layer) for call in calls for part in call.segment.parts):
-            return None
-        if any(call.segment.before or call.segment.after for call in calls):
-            return None
-        layers = [*forward.segment.parts, *backward.segment.parts]
-        states = [*forward.states, *backward.states]
-        count = len(backward.segment.parts)
-        both = engines.run_both(stack._request, layers, count, forward.x, states, forward.lengths, stack.name)
+    def _run_both(self, calls: Sequence[StackCall]) -> tuple[Any, ...] | None:
+        """Runs both directions in one call of an engine; returns None if that is not possible."""
+        trees, states = zip(*[(call.segment, call.states) for call in calls])
+        forward, stack = calls[0], self.stacks.forward
+        both = engines.run_both(stack._request, trees, forward.x, states, forward.lengths, stack.name)
         if both is None:
             return None
-        outputs, finals, used = both
-        sides = zip(self.stacks, calls, (finals[:-count], finals[-count:]))
-        results = [stack._finish(call, outputs, side_finals, used) for stack, call, side_finals in sides]
+        joined, finals, used = both
+        results = [
+            stack._finish(call, joined, stack_finals, used)
+            for stack, call, stack_finals in zip(self.stacks, calls, finals)
+        ]
         return Outputs(joined=results[0][0]), Directions(*[result[1] for result in results])
 
 

@@ -218,45 +218,54 @@ def run(
 
 def run_both(
     request: Request,
-    layers: Sequence[Layer],
-    from_end: int,
+    stacks: Sequence[Segment],
     x: tf.Tensor,
-    states: Sequence[Any],
+    states: Sequence[Sequence[Any]],
     lengths: tf.Tensor | None,
     function: str,
-) -> tuple[tf.Tensor, list[LSTMState], EngineUsed] | None:
-    """Runs two stacks at once, as `both_directions` describes them, if the engine that `choose` returns can do that.
+) -> tuple[tf.Tensor, tuple[list[LSTMState], list[LSTMState]], EngineUsed] | None:
+    """Runs two stacks at once: the first from the start of each sequence, the second from its end.
 
     Args:
       request, lengths, function: as for `run`.
-      layers: list of `Layer` of the first stack, then of the second one.
-      from_end: int, the number of layers in the second stack.
+      stacks: a pair of `Segment`s, which read the same inputs.
       x: [T, B, I]. It may hold anything past the end of a sequence.
-      states: a pair (c [B, H_l], h [B, P_l]) per layer.
+      states: a pair of lists with a pair (c [B, H_l], h [B, P_l]) per layer.
 
     Returns:
-      (outputs [T, B, P_1 + P_2], list of `LSTMState`, `EngineUsed`); or None, if each stack needs a call of `run`.
+      (outputs [T, B, P_1 + P_2], pair of lists with an `LSTMState` per layer, `EngineUsed`). Step t of the outputs
+      belongs to step t of x. None if the engine that `choose` returns cannot do that, or if there is anything around
+      the layers. Each stack then needs a call of `run`.
 
     Raises:
       ValueError: as in `choose`.
 
     Example:
       >>> from stacked_lstm import engines
+      >>> from stacked_lstm.engines.segments import Segment
       >>> lstm = stacked_lstm.StackedLSTM([4])
       >>> lstm.build(input_size=2)
-      >>> layers, states = [lstm.layers[0].layer()] * 2, [(tf.zeros([3, 4]), tf.zeros([3, 4]))] * 2
-      >>> engines.run_both(engines.resolve("graph", "example"), layers, 1, tf.zeros([5, 3, 2]), states, None, "example")
+      >>> stacks, states = [Segment([lstm.layers[0].layer()])] * 2, [[(tf.zeros([3, 4]), tf.zeros([3, 4]))]] * 2
+      >>> engines.run_both(engines.resolve("graph", "example"), stacks, tf.zeros([5, 3, 2]), states, None, "example")
     """
-    engine, used = choose(request, layers, function, lengths is not None)
-    if engine.run_both is None or first_problem(engine.both_needs, layers, Place(lengths is not None)):
+    first, second = (segments.bare_layers(stack) for stack in stacks)
+    if first is None or second is None:
         return None
-    outputs, finals = engine.run_both(layers, x, states, lengths, from_end)
-    outputs.set_shape(x.shape[:2].concatenate([layers[-from_end - 1].output_size + layers[-1].output_size]))
-    for final, (c, h) in zip(finals, states):
+    choices = [choose(request, layers, function, lengths is not None) for layers in (first, second)]
+    (engine, used), (other, _) = choices
+    layers = [*first, *second]
+    if engine is not other or not engine.run_both:
+        return None
+    if first_problem(engine.both_needs, layers, Place(lengths is not None)):
+        return None
+    all_states = [*states[0], *states[1]]
+    outputs, finals = engine.run_both(layers, x, all_states, lengths, len(second))
+    outputs.set_shape(x.shape[:2].concatenate([first[-1].output_size + second[-1].output_size]))
+    for final, (c, h) in zip(finals, all_states):
         final.c.set_shape([x.shape[1], c.shape[1]])
         final.h.set_shape([x.shape[1], h.shape[1]])
-    calls.record(calls.Call(engine.name, layers, x, states, lengths, outputs, finals, from_end))
-    return outputs, finals, used
+    calls.record(calls.Call(engine.name, layers, x, all_states, lengths, outputs, finals, len(second)))
+    return outputs, (finals[: len(first)], finals[len(first) :]), used
 
 
 def _summarize(uses: Sequence[EngineUsed]) -> EngineUsed:

@@ -107,8 +107,8 @@ FLOORS = {
     " lstm_base basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
     " coupled_input_forget_gate_lstm_cell missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell"
     " rows wrappers dropout_states dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper"
-    " dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable"
-    " cudnn_layers cudnn_lstm",
+    " dispatch engine_calls dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters"
+    " cudnn_saveable cudnn_layers cudnn_lstm",
     "export": "graph_nodes frozen_directions frozen inference_loop portable_masks portable frozen_graph_file"
     " saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",

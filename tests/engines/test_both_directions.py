@@ -6,7 +6,7 @@ test_bidirectional.py has the numbers of NumPy, and native_kernels.cc those of t
 import numpy as np
 import pytest
 
-from stacked_lstm import BidirectionalLSTM, StackedLSTM
+from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions, graph
 from stacked_lstm.engines.native import library, ops
@@ -61,6 +61,32 @@ def test_when_there_is_one_op(name):
         types = types_before([outputs, tf.gradients(tf.nest.flatten(outputs)[0], lstm.layers.backward[0].Wf)])
     assert sum(types.count(kind) for kind in LAYER_OPS) == count
     assert ("ReverseSequence" in types) == needs_reversals
+
+
+# Name -> (how a cell is made from its size, number of ops for layers).
+CELLS = {
+    "cells": (rnn_cell.LSTMCell, 1),
+    "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1),
+    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2),
+    "wrappers": (lambda size: rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(size), 0.5), 2),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_when_there_is_one_op_for_cells(name):
+    make, count = CELLS[name]
+    with tf.Graph().as_default():
+        x, lengths = tf.placeholder(tf.float32, [None, 5, 3]), tf.placeholder(tf.int32, [None])
+        outputs, states = rnn_cell.bidirectional_dynamic_rnn(
+            make(4), make(6), x, lengths, dtype=tf.float32, engine="native"
+        )
+        types = types_before([outputs, states])
+        assert [side.shape.as_list()[1:] for side in outputs] == (
+            [[5, 2]] * 2 if name == "stacks" else [[5, 4], [5, 6]]
+        )
+        assert [rnn_cell.engine_used(side).name for side in outputs] == ["native", "native"]
+    assert sum(types.count(kind) for kind in LAYER_OPS) == count
+    assert ("ReverseSequence" in types) == (count == 2)
 
 
 def build_stacks(sizes, from_end_sizes, width, options):
