@@ -132,8 +132,8 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   RecordSharing<T>(layers, count);
   lstm::Forward<T>(layers, forward, threads);  // Without a cache, then with one.
   const std::vector<T> without = arrays.back()->outputs;
-  bool same_unpacked = true;  // A single step with the weights themselves has the same bits. The cache becomes its own.
-  if (layers[0].steps <= 1 && !layers[0].extras.projection) {
+  bool same_unpacked = true;  // A few steps with the weights themselves have the same bits. The cache becomes theirs.
+  if (lstm::PrefersUnpacked(layers[0])) {
     for (size_t l = 0; l < forward.size(); ++l) {
       forward[l].packed = nullptr, forward[l].weights = arrays[l]->weights;
       arrays[l]->outputs.assign(arrays[l]->outputs.size(), NAN);

@@ -98,17 +98,19 @@ class ForwardPass {
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
-  // Computes the whole layer, which has at most one step, with unpacked weights.
+  // Computes the whole layer with unpacked weights.
   void RunUnpacked(Worker& worker) const {
-    if (plan_.longest == 0) return;
-    const Range step = {0, 1};
-    const UnpackedProducts<T> products(plan_, arrays_.weights);
-    worker.ForEach(products.pieces(), [&](int64_t piece) {
-      products.Compute(piece, hidden_.Factor(0), arrays_.x, bias_.get(), Z(0, step, 0, 0));
-    });
-    worker.ForEach(plan_.panels, [&](int64_t panel) {
-      for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(0, panel, b, Z(0, step, b, panel));
-    });
+    const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
+    for (int64_t t = 0; t < plan_.longest; ++t) {
+      const Range step = {t, t + 1};
+      const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
+      worker.ForEach(products.pieces(), [&](int64_t piece) {
+        products.Compute(piece, hidden_.Factor(t), x, bias_.get(), Z(t, step, 0, 0));
+      });
+      worker.ForEach(plan_.panels, [&](int64_t panel) {
+        for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(t, panel, b, Z(t, step, b, panel));
+      });
+    }
   }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between

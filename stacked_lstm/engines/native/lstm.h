@@ -33,6 +33,10 @@ namespace stacked_lstm {
 
 constexpr int kGates = 4;
 
+// The maximum batch of one step, and the maximum number of rows [step, sequence] of more steps, for which packing the
+// weights takes longer than it saves.
+constexpr int64_t kMaxUnpackedBatch = 64, kMaxUnpackedRows = 16;
+
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
 // Arrays of [T, B, N], or of [B, N] for all steps. N is H for a series of c, and P for one of h.
@@ -116,6 +120,12 @@ int64_t PackedSize(const Layer& layer);
 template <class T>
 void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, T* packed, const Threads& threads);
 
+// Whether `Forward` takes less time with the weights of a layer as they are than packing them and `Forward` together.
+inline bool PrefersUnpacked(const Layer& layer) {
+  if (layer.extras.projection || layer.batch > kMaxUnpackedBatch) return false;
+  return layer.steps <= 1 || layer.steps * layer.batch <= kMaxUnpackedRows;
+}
+
 // The number of elements in the cache of a layer, which the forward pass writes and the backward pass reads.
 template <class T>
 int64_t CacheSize(const Layer& layer);
@@ -123,7 +133,7 @@ int64_t CacheSize(const Layer& layer);
 // W is the type in which the weights are stored: T, or BFloat16 or int8_t as in low_precision.h.
 template <class T, class W = T>
 struct ForwardArrays {
-  const W* packed;        // May be null for one step without a projection: `Forward` then reads `weights`.
+  const W* packed;        // May be null if `PrefersUnpacked`: `Forward` then reads `weights`.
   const T* bias[kGates];  // [H]; all null without biases.
   const T* x;             // [T, B, I]; never used past the end of a sequence. Upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "buffer.h"
 #include "normalization.h"
 #include "op_cache.h"
 #include "op_inputs.h"
@@ -231,7 +232,15 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     const Tensor* packed;
     ForwardArrays<T> arrays = {};
     RETURN_IF_ERROR(context->input("packed", &packed));
-    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", *packed, PackedSize<T>(layer)));
+    const Buffer<T> own_packed(packed->NumElements() ? 0 : PackedSize<T>(layer));  // Only constants come packed.
+    if (packed->NumElements()) {
+      RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", *packed, PackedSize<T>(layer)));
+      arrays.packed = packed->flat<T>().data();
+    } else {
+      const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(inputs.kernels), {});
+      Pack<T>(layer, weights, nullptr, own_packed.get(), SessionThreads(context));
+      arrays.packed = own_packed.get();
+    }
     RETURN_IF_ERROR(Allocate(context, 0, inputs.OutputsShape(), &arrays.outputs));
     RETURN_IF_ERROR(Allocate(context, 1, inputs.StateShape(), &arrays.c_last));
     RETURN_IF_ERROR(Allocate(context, 2, inputs.StateShape(), &arrays.h_last));
@@ -239,7 +248,6 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     const int64_t cache_size = needs_cache ? NormalizedCacheSize<T>(layer) : 0;
     RETURN_IF_ERROR(AllocateCache(context, 3, cache_size, &cache));
     arrays.cache = needs_cache ? cache : nullptr;
-    arrays.packed = packed->flat<T>().data();
     arrays.x = inputs.x->template flat<T>().data();
     arrays.c = inputs.c->template flat<T>().data();
     arrays.h = inputs.h->template flat<T>().data();

@@ -1,7 +1,8 @@
 // The kernels of the TensorFlow ops. op_definitions.cc defines the ops, op_inputs.h checks their inputs.
 //
 // Packing the weights is an op of its own. If the weights are constants, as in a frozen graph, TensorFlow's constant
-// folding then packs them once.
+// folding then packs them once. In the steps of a session, this op does nothing: the forward op then packs the weights,
+// or reads them as they are, depending on the number of time steps and sequences.
 
 #include <algorithm>
 #include <memory>
@@ -37,7 +38,10 @@ class PackOp : public OpKernel {
     OP_REQUIRES_OK(context, SplitByLayer("kernels", kernel_list, 1, {1, kGates}, &kernels));
     OP_REQUIRES_OK(context, SplitByLayer("projections", projection_list, 1, {0, 1}, &projections));
     OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
-    OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(PackedSize<T>(layer)), &packed));
+    const bool in_session = context->step_id() > 0;  // Constant folding has other numbers.
+    const std::vector<int64_t> shape = in_session ? std::vector<int64_t>{0} : VectorLayoutShape<T>(PackedSize<T>(layer));
+    OP_REQUIRES_OK(context, Allocate(context, 0, shape, &packed));
+    if (in_session) return;
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
     const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {{}});
     CatchOutOfMemory(context,
@@ -106,8 +110,7 @@ class ForwardOp : public StackOp<T> {
     typename StackOp<T>::Scratch scratch;
     for (int l = 0; l < number; ++l) {
       const Layer& layer = inputs.layers[l];
-      if (!arrays[l].packed && (layer.steps > 1 || layer.extras.projection)) {
-        // The graph was built for one step. An imported graph may have other inputs.
+      if (!arrays[l].packed && !PrefersUnpacked(layer)) {
         T* const packed = scratch.Take(PackedSize<T>(layer));
         Pack<T>(layer, arrays[l].weights, arrays[l].extras.projection, packed, SessionThreads(context));
         arrays[l].packed = packed;
