@@ -485,17 +485,15 @@ def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
 
 @NEEDS_NATIVE
 def test_native_runs_what_stands_around_layers():
-    """All options but layer normalization together with peepholes, for example, which is refused by name."""
+    """Options around layers, with or without layer normalization, peepholes, a projection and clips."""
     x = tf.zeros([2, 3, 4])
     around = dict(input_dropout=0.1, dropout=0.2, output_dropout=0.3, recurrent_dropout=0.4, residual=True)
-    for norm in (False, True):
-        lstm = StackedLSTM([4, 4], zoneout_c=0.2, zoneout_h=0.1, layer_norm=norm, name=f"norm_{norm}", **around)
+    extras = dict(peepholes=True, projection_size=4, cell_clip=1.0, projection_clip=1.0)
+    for name, inside in {"plain": {}, "norm": dict(layer_norm=True), "all": dict(layer_norm=True, **extras)}.items():
+        lstm = StackedLSTM([4, 4], zoneout_c=0.2, zoneout_h=0.1, name=name, **around, **inside)
         with tf.device("/cpu:0"):
             lstm(x, training=True)
         assert lstm.engine_used.name == "native"
-    reason = "it has no peepholes for a layer with layer normalization"
-    with pytest.raises(ValueError, match=f"the engine 'native' .asked for by name. cannot run .*: {reason}"):
-        StackedLSTM([4, 4], layer_norm=True, peepholes=True, engine="native", **around)(x, training=True)
 
 
 REFUSED = [

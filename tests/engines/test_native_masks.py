@@ -40,6 +40,8 @@ STACKS = {
     "norm and masks": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(MASKS)], 4),
     "norm and states": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(STATES)], 4),
     "norm and all": ([(70, None, dict(NORM_AND_ALL, zoneout_h=2)), (18, None, dict(NORM_AND_ALL, norm=False))], 2),
+    "norm and all, projected": ([(9, 3, dict(NORM_AND_ALL, zoneout_h=2)), (70, 90, dict(NORM_AND_ALL, norm=False))], 2),
+    "norm, projected": ([(18, 11, dict(norm=False)), (6, 20, dict(norm=True, resets=2))], 2),
 }
 
 
@@ -107,15 +109,18 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
         ("control_flow_v1", "graph", dict(recurrent=3)),
         ("control_flow_v2", "native", ALL_PER_STEP),
         ("control_flow_v2", "native", NORM_AND_ALL),
+        ("control_flow_v2", "native", dict(NORM_AND_ALL, projection=3)),
     ],
     indirect=["control_flow"],
 )
 def test_second_derivatives_by_central_differences(control_flow, engine, fields, plain_session):
     """With recurrent dropout of h alone, both engines differentiate the step by hand: control flow v1 is enough."""
+    fields = dict(fields)
+    projection = fields.pop("projection", None)
     for_all_steps = {field: 3 if field == "c_masks" else 2 for field in fields if field != "norm"}
     if "norm" in fields:
         for_all_steps["norm"] = False
-    layers, states, sources = random_layers([(5, None, for_all_steps), (4, None, fields)], 4, 3, "float64")
+    layers, states, sources = random_layers([(5, projection, for_all_steps), (4, projection, fields)], 4, 3, "float64")
     random, size = np.random.RandomState(5), 1e-6
     value, direction = random.standard_normal([2, 4, 3, 4])
     x = tf.placeholder(tf.float64, value.shape)

@@ -122,8 +122,7 @@ void Pack(const Layer& layer, const Weights<const T>& weights, const T* projecti
 
 // Whether `Forward` takes less time with the weights of a layer as they are than packing them and `Forward` together.
 inline bool PrefersUnpacked(const Layer& layer) {
-  if (layer.extras.projection || layer.batch > kMaxUnpackedBatch) return false;
-  return layer.steps <= 1 || layer.steps * layer.batch <= kMaxUnpackedRows;
+  return layer.steps <= 1 ? layer.batch <= kMaxUnpackedBatch : layer.steps * layer.batch <= kMaxUnpackedRows;
 }
 
 // The number of elements in the cache of a layer, which the forward pass writes and the backward pass reads.
@@ -142,7 +141,7 @@ struct ForwardArrays {
   T* c_last;              // [B, H], at the end of each sequence.
   T* h_last;              // [B, P]
   T* cache;               // Null if no backward pass follows. Otherwise it is written whole.
-  ExtraWeights<const T> extras;  // The projection is not read, because it is in `packed`.
+  ExtraWeights<const T> extras;  // `packed` has the projection, too.
   Weights<const T> weights;      // Only read if `packed` is null. Their biases are not read.
   const T* scales[kGates] = {};  // [H], the scales of columns of 8-bit weights; null for other types.
 };

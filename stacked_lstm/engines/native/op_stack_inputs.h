@@ -1,4 +1,4 @@
-// The inputs that the forward and the backward op of a stack share, with their checks.
+// The inputs that forward and backward ops share, with their checks.
 
 #ifndef STACKED_LSTM_OP_STACK_INPUTS_H_
 #define STACKED_LSTM_OP_STACK_INPUTS_H_
@@ -17,14 +17,15 @@ struct StackInputs {
   StackInputs() = default;
   StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into this object.
 
-  Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
+  // has_biases: whether the op has an input for biases. Lists that have one tensor per layer may also be single tensors.
+  Status Read(OpKernelContext* context, Activation candidate, Activation gates, bool has_biases = true) {
     const Tensor* tensor;
     RETURN_IF_ERROR(context->input("x", &tensor));
     x = *tensor;
     RETURN_IF_ERROR(context->input_list("c", &c));
     RETURN_IF_ERROR(context->input_list("h", &h));
     RETURN_IF_ERROR(context->input_list("kernels", &all_kernels));
-    RETURN_IF_ERROR(context->input_list("biases", &all_biases));
+    if (has_biases) RETURN_IF_ERROR(context->input_list("biases", &all_biases));
     if (x.dims() != 3) {
       return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
     }

@@ -27,7 +27,7 @@ class UnpackedProducts {
   // Computes z = b + x W + h W of all sequences for the units of a piece.
   //
   //   h, x: [B, P] and [B, I].
-  //   bias: a row of gates, [panel, gate, unit].
+  //   bias: a row of gates, [panel, gate, unit], or null.
   //   z: [B, row of gates].
   void Compute(int64_t piece, const T* h, const T* x, const T* bias, T* z) const {
     alignas(64) T sums[kMaxSums * kSize];
@@ -35,7 +35,9 @@ class UnpackedProducts {
     const Range panels = parts_[piece % parts_.number];
     const int64_t width = panels.size() * kSize, first = panels.begin * kWidth + gate * kSize;
     for (int64_t b = 0; b < plan_.layer.batch; ++b) {
-      for (int64_t v = 0; v < panels.size(); ++v) Store(sums + b * width + v * kSize, Load(bias + first + v * kWidth));
+      for (int64_t v = 0; v < panels.size(); ++v) {
+        Store(sums + b * width + v * kSize, bias ? Load(bias + first + v * kWidth) : Vec<T>{});
+      }
     }
     // The order of the sums is that of packed weights, so that the results are the same bits.
     Add(gate, panels, weights_.x_row, x, plan_.layer.inputs, sums);
