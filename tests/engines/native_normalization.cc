@@ -3,23 +3,13 @@
 
 #include <cmath>
 #include <cstdio>
-#include <random>
 #include <thread>
 #include <vector>
 
+#include "native_numbers.h"
 #include "normalization.h"
 
 namespace lstm = stacked_lstm;
-typedef std::vector<double> Numbers;
-
-std::mt19937 generator(7);
-
-Numbers Random(int64_t size, double scale) {
-  std::normal_distribution<double> normal;
-  Numbers values(size);
-  for (double& value : values) value = scale * normal(generator);
-  return values;
-}
 
 // Gates i, c, f, o, and rows of h before rows of x. The last gains and shifts are those of the cell state.
 struct Problem {

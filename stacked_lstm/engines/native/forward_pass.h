@@ -37,7 +37,7 @@ class ForwardPass {
         by_rows_(schedule.sharing == Sharing::kRows && arrays.packed),
         has_cache_(arrays.cache != nullptr),
         weights_(plan, arrays.packed),
-        projection_(plan, arrays, hidden_, Projection()),
+        projection_(plan, arrays, hidden_),
         cache_(arrays.cache, layer_),
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
@@ -84,30 +84,28 @@ class ForwardPass {
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
   static constexpr bool kHasScales = std::is_same<W, int8_t>::value;
 
-  // Only weights of type T have a projection, behind the matrices of the gates.
-  const T* Projection() const {
-    if constexpr (std::is_same<W, T>::value) {
-      if (arrays_.packed) return arrays_.packed + PackedWeights<W>::Size(layer_);
-    }
-    return nullptr;
-  }
   static TileFunction<T, W> SelectGateTile(int64_t rows) {
     return SelectTile<T, kPanelVectors, Left::kRows, W>(rows);
   }
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
-  // Computes the whole layer, which has at most one step, with unpacked weights.
+  // Computes the whole layer with unpacked weights.
   void RunUnpacked(Worker& worker) const {
-    if (plan_.longest == 0) return;
-    const Range step = {0, 1};
-    const UnpackedProducts<T> products(plan_, arrays_.weights);
-    worker.ForEach(products.pieces(), [&](int64_t piece) {
-      products.Compute(piece, hidden_.Factor(0), arrays_.x, bias_.get(), Z(0, step, 0, 0));
-    });
-    worker.ForEach(plan_.panels, [&](int64_t panel) {
-      for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(0, panel, b, Z(0, step, b, panel));
-    });
+    const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
+    if (has_projection()) worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Pack(panel); });
+    for (int64_t t = 0; t < plan_.longest; ++t) {
+      const Range step = {t, t + 1};
+      const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
+      worker.ForEach(products.pieces(), [&](int64_t piece) {
+        products.Compute(piece, hidden_.Factor(t), x, bias_.get(), Z(t, step, 0, 0));
+      });
+      worker.ForEach(plan_.panels, [&](int64_t panel) {
+        for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(t, panel, b, Z(t, step, b, panel));
+      });
+      if (!has_projection()) continue;
+      worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Project(t, panel, kWhole); });
+    }
   }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between

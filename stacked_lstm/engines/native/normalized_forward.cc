@@ -8,6 +8,7 @@
 #include "normalized_layout.h"
 #include "projection.h"
 #include "schedule.h"
+#include "unpacked_products.h"
 
 namespace stacked_lstm {
 namespace {
@@ -28,7 +29,7 @@ class NormalizedForwardPass {
         has_cache_(arrays.cache != nullptr),
         cache_(arrays.cache, layer_),
         products_(plan, arrays.packed),
-        projection_(plan, arrays, hidden_, arrays.packed + PackedWeights<T>::Size(layer_)),
+        projection_(plan, arrays, hidden_),
         z_(has_cache_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(layer_.batch, plan.panels),
         new_c_(series_.Has(kZoneoutC) ? layer_.batch : 0, plan.panels) {
@@ -44,6 +45,20 @@ class NormalizedForwardPass {
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
+    if (arrays_.packed) {
+      RunPacked(worker);
+    } else {
+      RunUnpacked(worker);
+    }
+    worker.ForEach(layer_.steps - plan_.longest, [&](int64_t k) {
+      for (int64_t b = 0; b < layer_.batch; ++b) Skip(plan_.longest + k, b);
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize;
+
+  void RunPacked(Worker& worker) const {
     for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
       ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
@@ -55,13 +70,23 @@ class NormalizedForwardPass {
         worker.ForEach(groups, [&](int64_t k) { Steps(part, {k, groups}); });
       }
     }
-    worker.ForEach(layer_.steps - plan_.longest, [&](int64_t k) {
-      for (int64_t b = 0; b < layer_.batch; ++b) Skip(plan_.longest + k, b);
-    });
   }
 
- private:
-  static constexpr int64_t kSize = Plan<T>::kSize;
+  // Computes all steps with unpacked weights.
+  void RunUnpacked(Worker& worker) const {
+    const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
+    const int64_t blocks = plan_.blocks.number;
+    worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Pack(panel); });
+    for (int64_t t = 0; t < plan_.longest; ++t) {
+      const Range step = {t, t + 1};
+      const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
+      worker.ForEach(products.pieces(), [&](int64_t piece) {
+        products.Compute(piece, hidden_.Factor(t), x, nullptr, Z(t, step, 0, 0));
+      });
+      worker.ForEach(blocks, [&](int64_t k) { Rows(t, step, {k, blocks}); });
+      worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Project(t, panel, kWhole); });
+    }
+  }
 
   void SharedSteps(Worker& worker, Range part) const {
     const int64_t blocks = plan_.blocks.number;

@@ -85,7 +85,10 @@ REGISTER_OP("StackedLstmPack")
       c->set_output(0, c->UnknownShape());  // It depends on the processor.
       return Status();
     })
-    .Doc("Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor.");
+    .Doc(R"(
+Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor, if constant folding runs this op.
+In the steps of a session, the result is empty, and StackedLstmForward arranges the weights itself if that saves time.
+)");
 
 // The inputs and attributes that the forward and the backward op share.
 #define STACK_INPUTS                               \

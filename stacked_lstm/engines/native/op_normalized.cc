@@ -8,6 +8,7 @@
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
+#include "op_packed.h"
 #include "op_stack_inputs.h"
 
 namespace stacked_lstm {
@@ -94,7 +95,6 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     const Tensor* packed;
     ForwardArrays<T> arrays = {};
     RETURN_IF_ERROR(context->input("packed", &packed));
-    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", *packed, PackedSize<T>(layer)));
     RETURN_IF_ERROR(Allocate(context, 0, inputs.stack.OutputsShape(), &arrays.outputs));
     RETURN_IF_ERROR(Allocate(context, 1, inputs.CShape(), &arrays.c_last));
     RETURN_IF_ERROR(Allocate(context, 2, inputs.HShape(), &arrays.h_last));
@@ -102,11 +102,13 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     const int64_t cache_size = needs_cache ? NormalizedCacheSize<T>(layer) : 0;
     RETURN_IF_ERROR(AllocateCache(context, 3, cache_size, &cache));
     arrays.cache = needs_cache ? cache : nullptr;
-    arrays.packed = packed->flat<T>().data();
     arrays.x = inputs.stack.x.template flat<T>().data();
     arrays.c = inputs.stack.c[0].template flat<T>().data();
     arrays.h = inputs.stack.h[0].template flat<T>().data();
     arrays.extras = inputs.stack.template LayerExtraWeights<T>(0);
+    arrays.weights = inputs.stack.template LayerWeights<T>(0);
+    PackedWeightsInput<T> packed_input;
+    RETURN_IF_ERROR(packed_input.Read(context, *packed, layer, &arrays));
     NormalizedForward<T>(layer, kind, arrays, inputs.Norms(), SessionThreads(context));
     return Status();
   }

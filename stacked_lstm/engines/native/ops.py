@@ -46,10 +46,6 @@ SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
 
 
-# For larger batches, packed weights save time even if there is a single step.
-_MAX_UNPACKED_BATCH = 64
-
-
 def forward(
     layers: Sequence[Layer], states: Sequence[Any], x: tf.Tensor, lengths: tf.Tensor | None
 ) -> tuple[tf.Tensor, list[LSTMState]]:
@@ -67,25 +63,16 @@ def forward(
         kernels=sum(kernels, []),
         biases=[tf.convert_to_tensor(bias) for layer in layers for bias in layer.biases],
         resets=[layer.resets.is_reset for layer in layers if layer.resets],
-        packed=[_packed(ops, x, *weights) for weights in zip(kernels, [extra["projections"] for extra in extras])],
+        packed=[
+            ops.stacked_lstm_pack(kernels=kernel, projections=extra["projections"])
+            for kernel, extra in zip(kernels, extras)
+        ],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
         **{name: sum([tensors[name] for tensors in extras], []) for name in EXTRAS},
         **{name: [tensors[name] for tensors in series if name in tensors] for name in SERIES},
     )
     return outputs, [LSTMState(*state) for state in zip(c, h)]
-
-
-def _packed(ops: Any, x: tf.Tensor, kernels: list[tf.Tensor], projections: list[tf.Tensor]) -> tf.Tensor:
-    """Returns the packed weights of a layer, or an empty tensor if the op reads the kernels instead.
-
-    Packing takes longer than a single step of a few sequences. Programs that sample one character per call of the
-    session compute such steps.
-    """
-    steps, batch, _ = x.shape.as_list()
-    if steps == 1 and (batch or 0) <= _MAX_UNPACKED_BATCH and not projections:
-        return tf.zeros([0], x.dtype)
-    return ops.stacked_lstm_pack(kernels=kernels, projections=projections)
 
 
 def layer_extras(layer: Layer, dtype: tf.DType) -> dict[str, list]:

@@ -4,6 +4,7 @@
 #define STACKED_LSTM_PROJECTION_H_
 
 #include <algorithm>
+#include <type_traits>
 
 #include "buffer.h"
 #include "cell.h"
@@ -45,13 +46,13 @@ class ForwardProjection {
  public:
   typedef HiddenStates<T, has_extras, W> Hidden;
 
-  // matrix: the packed projection.
-  ForwardProjection(const Plan<T>& plan, const ForwardArrays<T, W>& arrays, const Hidden& hidden, const T* matrix)
+  ForwardProjection(const Plan<T>& plan, const ForwardArrays<T, W>& arrays, const Hidden& hidden)
       : plan_(plan),
         layer_(plan.layer),
         arrays_(arrays),
         hidden_(hidden),
-        matrix_(matrix, layer_.units, layer_.extras.projection),
+        packed_(arrays.packed ? 0 : ColumnPanels<T>::Size(layer_.units, layer_.extras.projection)),
+        matrix_(Matrix(), layer_.units, layer_.extras.projection),
         cache_(arrays.cache, layer_),
         m_(layer_.extras.projection ? layer_.batch : 0, plan.panels) {}
 
@@ -59,6 +60,12 @@ class ForwardProjection {
   T* M(int64_t b, int64_t panel) const { return m_.At(b, panel); }
 
   int64_t panels() const { return matrix_.panels(); }
+
+  // Packs a panel if the weights come unpacked. All panels must be packed before the first step.
+  void Pack(int64_t panel) const {
+    const int64_t width = layer_.extras.projection;
+    PackMatrix(ColumnPanels<T>(packed_.get(), layer_.units, width), panel, arrays_.extras.projection, width, 1);
+  }
 
   // Projects one step for a panel of outputs and a share of the blocks of the batch. All units must be done.
   void Project(int64_t t, int64_t panel, Share share) const {
@@ -74,6 +81,14 @@ class ForwardProjection {
 
  private:
   static constexpr int64_t kSize = Plan<T>::kSize;
+
+  // The packed projection. Only weights of type T have one, behind the matrices of the gates.
+  const T* Matrix() const {
+    if constexpr (std::is_same<W, T>::value) {
+      if (arrays_.packed) return arrays_.packed + PackedWeights<W>::Size(layer_);
+    }
+    return packed_.get();
+  }
 
   // Writes a vector of outputs. `h`: the projected h before its clip; not used past the end of the sequence.
   void FinishOutput(int64_t t, int64_t b, int64_t vector, const T* h) const {
@@ -93,6 +108,7 @@ class ForwardProjection {
   const Layer& layer_;
   const ForwardArrays<T, W>& arrays_;
   const Hidden& hidden_;
+  const Buffer<T> packed_;  // If the weights come unpacked.
   const ColumnPanels<const T> matrix_;
   const CacheView<T> cache_;
   const PanelBuffer<T, 1> m_;  // o phi(c') of one step.
