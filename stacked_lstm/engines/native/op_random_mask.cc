@@ -108,7 +108,7 @@ class MaskOp : public OpKernel {
       rule.threshold = context->input(1).template scalar<T>()();
       rule.value = context->input(2).template scalar<T>()();
       TensorShape shape;
-      OP_REQUIRES_OK(context, MakeShape(sizes, &shape));
+      OP_REQUIRES_OK(context, stacked_lstm::MakeShape(sizes, &shape));
       int64_t ones = ones_, size = 1;
       for (int64_t length : sizes) size *= length;
       for (size_t axis = 1; axis < sizes.size(); ++axis) ones *= sizes[axis];
