@@ -188,7 +188,7 @@ class _Mover(libcst.CSTTransformer):
                 self._remark(node, name)
         if not moved and len(kept) == len(node.names):
             return [node]
-        if not kept and len(moved) == 1 and old_names.new_module(module):
+        if not kept and list(moved) == [old_names.new_module(module)]:
             return [node.with_changes(module=name_node(*moved))]  # Comments between the names stay.
         new_imports = [libcst.ImportFrom(name_node(new), aliases) for new, aliases in moved.items()]
         return [node.with_changes(names=kept), *new_imports] if kept else list(new_imports)

@@ -211,6 +211,31 @@ if tf.is_tensor(x[0]):
 names = tf.train.list_variables("x.ckpt")
 """,
     ),
+    "private modules": (
+        """import tensorflow as tf
+from tensorflow.contrib.crf.python.ops import crf
+from tensorflow.contrib.layers.python.layers import initializers
+from tensorflow.contrib.layers.python.layers.layers import fully_connected
+from tensorflow.contrib.legacy_seq2seq.python.ops import seq2seq
+from tensorflow.contrib.seq2seq.python.ops.loss import sequence_loss
+
+cell = tf.contrib.rnn.core_rnn_cell.LSTMCell(8)
+y, s = tf.contrib.rnn.core_rnn.static_rnn(cell, seq2seq.rnn_decoder(xs, s, cell)[0], dtype=tf.float32)
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm.contrib import crf
+from stacked_lstm.contrib import layers as initializers
+from stacked_lstm.contrib.layers import fully_connected
+from stacked_lstm.contrib import legacy_seq2seq as seq2seq
+from stacked_lstm.contrib.seq2seq import sequence_loss
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+cell = tf1_rnn.LSTMCell(8)
+y, s = tf1_rnn.static_rnn(cell, seq2seq.rnn_decoder(xs, s, cell)[0], dtype=tf.float32)
+""",
+    ),
     "modules of cuDNN, and private functions": (
         """import tensorflow as tf
 from tensorflow.contrib import cudnn_rnn
@@ -367,6 +392,7 @@ x = tf.contrib.rnn.NoCell(8).output_size
 x = tf.contrib.seq2seq.BahdanauAttention
 x = tf.layers.dense(x, 3)
 x = layers.l2_regularizer(0.1)
+x = tf.estimator.ModeKeys.TRAIN, tf.contrib.layers.python.layers.utils
 try: import tensorflow
 except ImportError: pass
 """
@@ -385,7 +411,9 @@ REMARKS = [
     "attention and beam search",
     "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "13: tf.contrib.layers.l2_regularizer: use a function such as lambda w: scale * tf.nn.l2_loss(w)",
-    "14: import: put it on a line of its own, and run this again",
+    "14: tf.contrib.layers.python.layers.utils: not in stacked_lstm.contrib.layers; most layers are in tf.layers",
+    "14: tf.estimator.ModeKeys.TRAIN: use the strings 'train', 'eval' and 'infer'",
+    "15: import: put it on a line of its own, and run this again",
 ]
 
 
