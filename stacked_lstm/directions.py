@@ -10,7 +10,8 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence
 from stacked_lstm import checks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.stack import StackCall, StackedLSTM
+from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack_inputs import StackCall
 
 # The name of a variable within a BidirectionalLSTM.
 _NAME = re.compile(r"(?P<direction>forward|backward)/(?P<scope>(initial_state/)?)layer_(?P<layer>\d+)/(?P<leaf>\w+)")

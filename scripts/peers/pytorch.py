@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarking.options import RATE, OptionAt
 from benchmarking.shapes import Shape
-from benchmarking.timing import fastest_setting
+from benchmarking.timing import fastest_threads
 
 DEVICES = {"CPU": "cpu", "GPU": "cuda"}  # TensorFlow's names and PyTorch's.
 
@@ -60,7 +60,7 @@ def option_step(option: OptionAt, x: np.ndarray, mode: str, device: str) -> Call
     return _step(settings[option.name], option.shape, x, mode, device)
 
 
-@fastest_setting(None, 1)
+@fastest_threads
 def _step(
     settings: dict[str, Any], shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None
 ) -> Callable[[], Any]:

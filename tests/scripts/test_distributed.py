@@ -45,19 +45,22 @@ def distances(actual, expected):
 
 
 @pytest.mark.parametrize(
-    "initial_state, workers, servers, batch_size, steps",
-    [("zeros", 2, 1, "5", 78)]
-    + [pytest.param(*case, marks=EXHAUSTIVE) for case in [("learned", 3, 2, "8", 52), ("projected", 2, 2, "5", 78)]],
+    "initial_state, workers, servers, replicas, batch_size, steps",
+    [("zeros", 2, 1, 1, "5", 78), ("projected", 2, 1, 2, "8", 52)]
+    + [
+        pytest.param(*case, marks=EXHAUSTIVE)
+        for case in [("learned", 3, 2, 1, "8", 52), ("projected", 2, 2, 1, "5", 78), ("learned", 2, 1, 3, "5", 78)]
+    ],
 )
 def test_synchronous_workers_train_what_one_process_trains(
-    arguments, initial_state, workers, servers, batch_size, steps
+    arguments, initial_state, workers, servers, replicas, batch_size, steps
 ):
     """On titles of different lengths. Batches cannot be divided equally, so the parts differ in size."""
     changes = {"epochs": "13", "patience": "13", "batch_size": batch_size}
     changes.update({"initial_state": initial_state, "weight_decay": "0.1"})
     alone, cluster = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
     run(alone)
-    run_in_threads(cluster, workers, servers, sync_replicas="true")
+    run_in_threads(cluster, workers, servers, sync_replicas="true", replicas=str(replicas))
     actual, expected = weights(cluster["train_dir"]), weights(alone["train_dir"])
     assert sorted(actual) == sorted(expected) and actual["global_step"] == expected["global_step"] == steps
     far = distances(actual, expected)
