@@ -236,7 +236,8 @@ class StackedLSTM(StackVariables):
           seed: int, or integer scalar tensor. Default None: masks follow the seed of the graph. With an int, every mask
             has a seed of its own, which depends on this one, so that all sessions draw the same masks in the same
             order. Two calls of one stack draw the same masks. With a tensor, such as the global step, the masks depend
-            only on its value, so a training that is resumed has the masks that it would have had.
+            only on its value, so a training that is resumed has the masks that it would have had. XLA ignores an int as
+            seed.
 
         Raises:
           ValueError: an argument is out of its range. The message names the argument.

@@ -21,32 +21,11 @@ from stacked_lstm import (
 from stacked_lstm.compat import tf
 from support import derivatives, graphs, numeric
 from support.native_ops import NEEDS_NATIVE
+from support.option_masks import SEED, Masks, numpy_options
 from support.random_networks import LENGTHS, flat
 from support.sets import ONCE, some
 
-SEED = 5
 NAMES_OF_RATES = ("input_dropout", "dropout", "output_dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")
-
-
-class Masks:
-    """Keeps the masks and noise that stacks draw. Their seeds tell which is which."""
-
-    def __init__(self, monkeypatch):
-        self._drawn = {}
-        for name in ("draw", "zoneout"):
-            monkeypatch.setattr(dropout_masks, name, self._keep(getattr(dropout_masks, name)))
-
-    def _keep(self, function):
-        def draw(shape, rate, seed, dtype):
-            assert seed not in self._drawn, "two masks have one seed"
-            self._drawn[seed] = function(shape, rate, seed, dtype)
-            return self._drawn[seed]
-
-        return draw
-
-    def at(self, place):
-        """The mask that was drawn at a place, or the number 0 if none was."""
-        return self._drawn.get(dropout_masks.seed_at(place, SEED), tf.constant(0.0, tf.float64))
 
 
 @pytest.fixture
@@ -54,34 +33,6 @@ def masks(monkeypatch):
     return Masks(monkeypatch)
 
 
-def numpy_options(session, masks, lstm_options, layers):
-    """Returns the arguments `options` and `output_mask` of `numpy_lstm.forward`, and a feed with the masks."""
-    places = [f"layer_{k + 1}/{name}" for k in range(layers) for name in PLACES] + ["output_dropout"]
-    tensors = {place: masks.at(place) for place in places}
-    values = session.run(tensors)
-    feed = {tensors[place]: value for place, value in values.items()}
-    options = []
-    for k in range(layers):
-        drop, recurrent, c, h = (values[f"layer_{k + 1}/{name}"] for name in PLACES)
-        is_candidate = lstm_options.get("recurrent_dropout_kind") == "candidate"
-        options.append(
-            numpy_lstm.LayerOptions(
-                input_mask=drop if np.ndim(drop) else 1.0,
-                recurrent_mask=recurrent if np.ndim(recurrent) and not is_candidate else 1.0,
-                candidate_mask=recurrent if np.ndim(recurrent) and is_candidate else 1.0,
-                zoneout_c=c,
-                zoneout_h=h,
-                layer_norm=lstm_options.get("layer_norm") or True,
-                cell_clip=lstm_options.get("cell_clip"),
-                projection_clip=lstm_options.get("projection_clip"),
-                residual=bool(lstm_options.get("residual")),
-            )
-        )
-    output = values["output_dropout"]
-    return dict(options=options, output_mask=output if np.ndim(output) else 1.0), feed
-
-
-PLACES = ("dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")
 EVERYTHING = dict(
     dict.fromkeys(NAMES_OF_RATES, 0.4),
     layer_norm=True,
@@ -116,7 +67,7 @@ TRAINING = {
 
 
 NATIVE = ("recurrent dropout", "candidate", "zoneout", "zoneout of c", "all but norm", "all but norm, other kinds")
-# The native engine has layer normalization with all of these.
+NATIVE += ("everything", "everything, other kinds")
 NOISE = dict(EVERYTHING, projection_size=None, peepholes=False, cell_clip=None, projection_clip=None)
 NATIVE_NORM = {
     "norm and noise": NOISE,
@@ -165,7 +116,9 @@ def check_training(engine, name, has_lengths, masks, plain_session):
     gradients = dict(zip(sources, tf.gradients(results, list(sources.values()), d_results)))
     plain_session.run(tf.global_variables_initializer())
     layers = lstm.get_weights(plain_session).layers
-    numpy_arguments, feed = numpy_options(plain_session, masks, options, layers=2)
+    drawn = masks.by_place(layers=2)
+    values = plain_session.run(drawn)
+    feed, numpy_arguments = {drawn[place]: values[place] for place in drawn}, numpy_options(values, options, layers=2)
     expected, finals, cache = numpy_lstm.forward(layers, x, start, lengths, **numpy_arguments)
     expected_gradients = flat(numpy_lstm.backward(d_outputs, d_state, cache))
     actual = plain_session.run({"outputs": outputs, "state": state, "gradients": gradients}, feed)
@@ -282,7 +235,7 @@ def test_masks_have_the_rate_and_the_shape(masks, session):
     rates = dict(zip(NAMES_OF_RATES, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)))
     for kind in ("variational", "candidate"):
         with tf.Graph().as_default(), tf.Session() as session:
-            masks._drawn.clear()
+            masks.clear()
             lstm = StackedLSTM([size, size], recurrent_dropout_kind=kind, seed=SEED, dtype=tf.float64, **rates)
             lstm(tf.zeros([batch, steps, size], tf.float64), training=True)
             shape = (batch, size) if kind == "variational" else (steps, batch, size)
@@ -323,7 +276,7 @@ def test_seeds_repeat_within_and_across_sessions(masks):
 
     def runs(seed):
         with tf.Graph().as_default():
-            masks._drawn.clear()
+            masks.clear()
             tf.set_random_seed(1)
             lstm = StackedLSTM([3, 3], seed=seed, weight_initializer="dl", **RATES)
             outputs, _ = lstm(tf.ones([2, 4, 3]), training=True)
@@ -345,7 +298,7 @@ def test_a_tensor_as_seed_decides_alone(make, masks):
     with tf.Graph().as_default():
         step = tf.placeholder(tf.int64, [])
         make([4, 4], seed=step, recurrent_dropout_kind="candidate", **RATES)(tf.ones([3, 50, 4]), training=True)
-        drawn = list(masks._drawn.values())
+        drawn = masks.all()
         with tf.Session() as session, tf.Session() as other:
             first, second, again = (session.run(drawn, {step: value}) for value in (7, 8, 7))
             resumed = other.run(drawn, {step: 8})
@@ -522,7 +475,7 @@ def test_native_agrees_with_graph_on_dropout(masks, plain_session):
     x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]))
     results = []
     for engine in ("graph", "native"):
-        masks._drawn.clear()
+        masks.clear()
         options = dict(input_dropout=0.3, dropout=0.3, output_dropout=0.3, residual=True, seed=SEED, engine=engine)
         lstm = StackedLSTM([3, 3], dtype=tf.float64, name=engine, **options)
         results.append((lstm, lstm(x, LENGTHS, training=True)[0]))
