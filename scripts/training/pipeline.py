@@ -91,7 +91,9 @@ class Pipeline:
                 return tuple(self._part(tensors, rows, split.first + k) for k in range(split.size))
 
             dataset = tf.data.Dataset.from_tensor_slices(self._bounds).map(cut).prefetch(PREFETCHED)
-            iterator = tf.data.make_initializable_iterator(dataset)
+            options = tf.data.Options()  # The default rewrites cost more processor time than they save here.
+            options.experimental_optimization.apply_default_optimizations = False
+            iterator = tf.data.make_initializable_iterator(dataset.with_options(options))
             self._initializer = iterator.initializer
             self.parts: tuple[Part, ...] = iterator.get_next()
         self._arrays = {tensors[name]: array for name, array in arrays.items()}

@@ -67,7 +67,7 @@ TRAINING = {
 
 
 NATIVE = ("recurrent dropout", "candidate", "zoneout", "zoneout of c", "all but norm", "all but norm, other kinds")
-# The native engine has layer normalization with all of these.
+NATIVE += ("everything", "everything, other kinds")
 NOISE = dict(EVERYTHING, projection_size=None, peepholes=False, cell_clip=None, projection_clip=None)
 NATIVE_NORM = {
     "norm and noise": NOISE,

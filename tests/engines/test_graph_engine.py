@@ -47,6 +47,40 @@ def test_callable_with_a_variable_of_its_own(session):
     assert abs(session.run(gradient, {problem.x: problem.point[0]}) - expected) < 1e-6 * abs(expected)
 
 
+def test_gradients_of_tapes(session):
+    """They are those of `tf.gradients`. Under control flow v1, a tape itself does not have the gradient of a loop."""
+    x, options = tf.constant(np.random.RandomState(0).standard_normal([3, 3, 2])), {}
+    with tf.variable_scope("resources", use_resource=True):
+        slopes = tf.get_variable("slopes", [3], tf.float64, tf.random_uniform_initializer(0.5, 1.5))
+        options["plain"] = {}
+        options["norm"] = {"layer_norm": True, "initial_state": "projected"}
+        options["extras"] = {"zoneout_c": 0.3, "zoneout_h": 0.2, "peepholes": True, "projection_size": 2}
+        options["callable"] = {"activation": lambda z: tf.tanh(slopes * z)}
+        stacks = [StackedLSTM([3], dtype=tf.float64, engine="graph", name=n, **o) for n, o in options.items()]
+        results = []
+        for lstm in stacks:
+            lstm.build(2)
+            sources = [x, *lstm.variables] + [slopes] * (lstm is stacks[-1])
+            with tf.GradientTape() as outer:
+                outer.watch(x)
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    outputs, final = lstm(x, [3, 2, 0])
+                    loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(tf.sin(final[-1].c))
+                gradients = inner.gradient(loss, sources)
+                norm = tf.reduce_sum(gradients[0] ** 2)
+            results.append((gradients, tf.gradients(loss, sources)))
+            if lstm is stacks[0]:
+                results.append((outer.gradient(norm, x), tf.gradients(norm, x)[0]))
+                continue
+            with pytest.raises(ValueError, match="second derivatives of .* need control flow v2"):
+                outer.gradient(norm, x)
+    session.run(tf.global_variables_initializer())
+    for actual, expected in session.run(results):
+        for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
+            assert np.any(b) and numeric.relative_difference(a, b) < 1e-12
+
+
 def test_known_callables_have_the_hand_written_gradient(session):
     assert activations.get(tf.tanh, "", "").name == "tanh" and activations.get(tf.nn.relu, "", "").times_slope
     options = {"activation": tf.nn.tanh, "recurrent_activation": tf.nn.sigmoid}

@@ -77,15 +77,17 @@ class NormalizedBackwardPass {
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
   bool has_projection() const { return layer_.extras.projection; }
+  // Whether the c that a step reads may differ from c after the step before.
+  bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
 
   // Sets what steps do not write.
   void Initialize() const {
-    const int64_t units = layer_.units, batch = layer_.batch, width = plan_.panels * kSize;
+    const int64_t units = layer_.units, batch = layer_.batch;
     if (batch > 0) std::fill_n(dh_.At(0, 0), batch * VectorCount<T>(layer_.outputs()) * kSize, T(0));
     for (int64_t b = 0; b < batch; ++b) {
       T* const dc = dc_.At(b, 0);
       std::copy_n(arrays_.d_c_last + b * units, units, dc);
-      std::fill(dc + units, dc + width, T(0));
+      std::fill(dc + units, dc + plan_.panels * kSize, T(0));
     }
     norm_gradients_.SetToZero();
     if (arrays_.d_x) {
@@ -141,10 +143,10 @@ class NormalizedBackwardPass {
   // The same with the gradients of the results of step t. If there is a projection, it takes these gradients.
   void OutputGradients(int64_t t, Range part, int64_t panel, Share share) const {
     RecurrentGradients(t, part, panel, share);
-    const int64_t first = panel * kPanelVectors;
+    const int64_t vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t) {
-      for (int64_t k = 0; k < rows * h_columns_.Vectors(panel); ++k) {
-        const int64_t b = row + k / h_columns_.Vectors(panel), vector = first + k % h_columns_.Vectors(panel);
+      for (int64_t k = 0; k < rows * vectors; ++k) {
+        const int64_t b = row + k / vectors, vector = panel * kPanelVectors + k % vectors;
         const bool is_past_end = t >= plan_.Length(b);
         T* const dh = dh_.At(b, vector);
         if (!is_past_end) Store(dh, d_states_.AddResults(t, b, vector, Load(dh)));
@@ -184,7 +186,8 @@ class NormalizedBackwardPass {
     const NormalizedRowGradient<T> values = {
         cache_.gates.At(row, 0), ReadC(t, b), has_zoneout ? new_c_.At(b, 0) : cache_.cells.At(row, 0),
         series_.CandidateMask(t, b), cache_.normalized_cells.At(row, 0), cache_.Inverses(row),
-        m ? dm_.At(b, 0) : dh_.At(b, 0), dc_.At(b, 0), dz, norm_gradients_.Norms(block), norm_gradients_.Peepholes(block)};
+        m ? dm_.At(b, 0) : dh_.At(b, 0), dc_.At(b, 0), dz, norm_gradients_.Norms(block),
+        norm_gradients_.Peepholes(block)};
     if (has_zoneout) ZoneOutC(t, b, values);
     cell_.Gradient(
         values,
@@ -196,9 +199,6 @@ class NormalizedBackwardPass {
         [&](int64_t panel, Vec<T> d) { d_states_.OfCandidateMask(t, b, panel, d); });
     if (changes_c() || has_zoneout) FinishC(t, b, values.dc);
   }
-
-  // Whether the c that a step reads may differ from c after the step before.
-  bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
 
   // c as step t reads it, padded to whole vectors.
   const T* ReadC(int64_t t, int64_t b) const {

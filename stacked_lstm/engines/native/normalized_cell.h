@@ -2,8 +2,8 @@
 //
 // A norm needs all units of a row. Each pass over the row therefore ends with the sums that the next pass needs.
 //
-// has_extras: whether the candidate has a mask, or the layer has peepholes or a bound of c. The code for other steps has
-// no checks for them.
+// has_extras: whether the candidate has a mask, or the layer has peepholes or a bound of c. The code for other steps
+// has no checks for them.
 
 #ifndef STACKED_LSTM_NORMALIZED_CELL_H_
 #define STACKED_LSTM_NORMALIZED_CELL_H_

@@ -1,4 +1,5 @@
-// The peepholes, projections and clips of layers as inputs of ops: their definitions and shapes. `StackInputs` reads them.
+// The peepholes, projections and clips of layers as inputs of ops: their definitions and shapes. `StackInputs` reads
+// them.
 
 #ifndef STACKED_LSTM_OP_EXTRAS_H_
 #define STACKED_LSTM_OP_EXTRAS_H_

@@ -3,10 +3,12 @@
 #ifndef STACKED_LSTM_OP_STACK_INPUTS_H_
 #define STACKED_LSTM_OP_STACK_INPUTS_H_
 
+#include <string>
 #include <vector>
 
 #include "lstm.h"
 #include "op_inputs.h"
+#include "op_ones.h"
 #include "op_series.h"
 #include "op_status.h"
 
@@ -53,6 +55,7 @@ struct StackInputs {
       RETURN_IF_ERROR(series_inputs.Describe(l, &layer));
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
+      RemoveOnes(context, l, &layer);
       layers.push_back(layer);
       width = layer.outputs();
     }
@@ -104,6 +107,21 @@ struct StackInputs {
                              all_projection_clips.size());
     }
     return Status();
+  }
+
+  // Removes masks of ones from a layer, except those whose gradients are read.
+  void RemoveOnes(OpKernelContext* context, int l, Layer* layer) const {
+    for (Series mask : {kHMask, kCandidateMask, kCMask}) {
+      if (!layer->extras.series[mask].exists || !IsOnes(series_inputs.series[mask][l][0])) continue;
+      int first, end;
+      const std::string gradient = std::string("d_") + kSeriesKinds[mask].name;
+      const bool has_gradient = context->op_kernel().OutputRange(gradient, &first, &end).ok();
+      if (!has_gradient || !context->output_required(first + l)) layer->extras.series[mask].exists = false;
+    }
+  }
+
+  static bool IsOnes(const Tensor& mask) {
+    return mask.dtype() == tensorflow::DT_FLOAT ? Ones<float>::Get().Contains(mask) : Ones<double>::Get().Contains(mask);
   }
 
   // Reads a layer's bound, if there is one.
