@@ -29,7 +29,7 @@ parts or, with --part=whole, all of them. The contestants are "auto" (the engine
 (only if named), "stepwise" (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and
 loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
 
-With --options, the benchmark measures training steps of StackedLSTM with one option ("native") and without ("plain"),
+With --options, the benchmark measures steps of StackedLSTM with one option ("native") and without ("plain"),
 and peers that have the option: PyTorch, tf-keras, the package's cells in TensorFlow's loop ("stepwise"), and TensorFlow
 1.15's cells ("tensorflow"). On a GPU, "graph" takes the place of "native" in the ratios, and "native_on_cpu" is the
 native engine on the machine's CPU: cuDNN lacks most options.
@@ -55,7 +55,7 @@ bytes on the loopback interface of Linux, so no other program may use this inter
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --threads=1,2,4,8,16 --json=threads.json
     python scripts/benchmark.py --device=GPU --contestants=native_on_cpu,graph,cudnn,dynamic_rnn,pytorch
-    python scripts/benchmark.py --device=GPU --options=peepholes,clips,activation
+    python scripts/benchmark.py --device=GPU --options=peepholes,clips,activation --modes=training,inference
     python scripts/benchmark.py --modes=exported --rounds=3
     python scripts/benchmark.py --modes=cluster --rounds=5
     python scripts/benchmark.py --from_json=measured.json --chart=speed.png
@@ -95,7 +95,8 @@ def define_flags(values):
         f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
     )
     modes = (
-        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others). "
+        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others; "
+        "with --options training, and inference if it is named). "
         "The modes exported and cluster stand alone."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."

@@ -18,7 +18,7 @@ from typing import Any, Callable, Mapping, NamedTuple
 
 import peers
 from benchmarking import options, shapes, threads
-from benchmarking.shapes import DEVICES, MODES, PROGRAM_MODES, one_step_per_call, products_per_call
+from benchmarking.shapes import DEVICES, MODES, OPTION_MODES, PROGRAM_MODES, one_step_per_call, products_per_call
 from programs.names import has_contrib
 from stacked_lstm.commands import choices
 
@@ -122,7 +122,7 @@ PROGRAM_CONTESTANTS = {
 
 def _option(library: str, step: str, *arguments: Any, **fields: Any) -> Contestant:
     make_input = options.random_input
-    return Contestant(library, step, arguments, modes=("training",), make_input=make_input, **fields)
+    return Contestant(library, step, arguments, modes=OPTION_MODES, make_input=make_input, **fields)
 
 
 _LSTM, _LOOP = "benchmarking.option_steps:lstm_step", "benchmarking.option_steps:cells_step"

@@ -24,7 +24,7 @@ from benchmarking.contestants import (
     THREAD_CONTESTANTS,
     Contestant,
 )
-from benchmarking.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
+from benchmarking.shapes import DEVICES, DTYPES, MODES, OPTION_MODES, PROGRAM_MODES, parse_shapes
 
 SHAPES = {
     "CPU": "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2",
@@ -112,10 +112,10 @@ KINDS = {
             option_record.ENGINE_OF_DEVICE,
             (PLAIN, NATIVE_ON_CPU, "pytorch", "tf_keras", STEPWISE, TENSORFLOW),
             place="option",
-            panel=("shape",),
+            panel=("shape", "mode"),
         ),
-        modes=("training",),
-        default_modes=("training",),
+        modes=OPTION_MODES,
+        default_modes=OPTION_MODES[:1],
         dtypes=DTYPES[:1],
         has=options.OptionAt.has,
     ),

@@ -1,4 +1,4 @@
-"""Contestants of options that are TensorFlow graphs. Masks are random in each training step."""
+"""Contestants of options that are TensorFlow graphs. Masks are random in each training step, and off in inference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def plain_step(
     return engine_step(engines_by_device[device], option.shape, x, mode, device)
 
 
-def lstm_step(engine: str, option: OptionAt, *arguments: Any) -> Callable[[], Any]:
+def lstm_step(engine: str, option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
     """StackedLSTM with the option, with an engine."""
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
@@ -33,12 +33,12 @@ def lstm_step(engine: str, option: OptionAt, *arguments: Any) -> Callable[[], An
         if option.name == "reset":
             reset = tf.constant(np.random.RandomState(0).uniform(size=[shape.steps, shape.batch]) < 0.1)
         lstm = StackedLSTM(sizes, **common, **option.arguments())
-        return lstm(inputs, time_major=True, training=True, reset=reset)[0]
+        return lstm(inputs, time_major=True, training=mode == "training", reset=reset)[0]
 
-    return graph_step(build, option.shape, *arguments)
+    return graph_step(build, option.shape, x, mode, device)
 
 
-def keras_step(option: OptionAt, *arguments: Any) -> Callable[[], Any]:
+def keras_step(option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
     """Keras 2's LSTM layers; `dropout` there drops a layer's inputs."""
     from peers.keras import keras_2
 
@@ -57,20 +57,21 @@ def keras_step(option: OptionAt, *arguments: Any) -> Callable[[], Any]:
                 dtype=inputs.dtype.name,
             )
             layer = layers.Bidirectional(layer) if option.name == "bidirectional" else layer
-            inputs = layer(inputs, training=True)
+            inputs = layer(inputs, training=mode == "training")
         return inputs
 
-    return graph_step(build, option.shape, *arguments)
+    return graph_step(build, option.shape, x, mode, device)
 
 
-def cells_step(names: str, engine: str, option: OptionAt, *arguments: Any) -> Callable[[], Any]:
+def cells_step(names: str, engine: str, option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
     """Cells, wrappers and loops: the package's with an engine, or TensorFlow 1.15's.
 
     Args:
       names: function of `programs.names`, as "module:function".
       engine: for the environment, which the package's loops read; "" for TensorFlow's.
-      option, arguments: as for a contestant.
+      option, x, mode, device: as for a contestant.
     """
+    rate = RATE if mode == "training" else 0.0
     rnn = peers.load(names)().rnn
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
@@ -82,29 +83,29 @@ def cells_step(names: str, engine: str, option: OptionAt, *arguments: Any) -> Ca
                 )
                 inputs = tf.concat(outputs, 2)
             return inputs
-        cell = rnn.MultiRNNCell([_cell(rnn, option, k, inputs.dtype) for k in range(shape.layers)])
+        cell = rnn.MultiRNNCell([_cell(rnn, option, rate, k, inputs.dtype) for k in range(shape.layers)])
         return rnn.dynamic_rnn(cell, inputs, dtype=inputs.dtype, time_major=True)[0]
 
     with environment.variable(engines.ENVIRONMENT_VARIABLE, engine):
-        return graph_step(build, option.shape, *arguments)
+        return graph_step(build, option.shape, x, mode, device)
 
 
-def _cell(rnn: Any, option: OptionAt, layer: int, dtype: tf.DType) -> Any:
-    """A cell of a layer, in the wrapper that has the option."""
+def _cell(rnn: Any, option: OptionAt, rate: float, layer: int, dtype: tf.DType) -> Any:
+    """A cell of a layer, in the wrapper that has the option. `rate` is that of dropout."""
     size, settings = option.shape.hidden_size, option.arguments()
     width = size if layer else option.shape.input_size
-    keep = {"state_keep_prob": 1 - RATE, "variational_recurrent": True, "input_size": width, "dtype": dtype}
+    keep = {"state_keep_prob": 1 - rate, "variational_recurrent": True, "input_size": width, "dtype": dtype}
 
     def normalized() -> Any:
-        rate = settings.get("recurrent_dropout", 0.0)
-        return rnn.LayerNormBasicLSTMCell(size, layer_norm="layer_norm" in settings, dropout_keep_prob=1 - rate)
+        keep_prob = 1 - rate if "recurrent_dropout" in settings else 1.0
+        return rnn.LayerNormBasicLSTMCell(size, layer_norm="layer_norm" in settings, dropout_keep_prob=keep_prob)
 
     def basic(**arguments: Any) -> Any:
         return rnn.BasicLSTMCell(size, **arguments)
 
     def dropped() -> Any:
         is_dropped = layer > 0 or option.shape.layers == 1
-        return rnn.DropoutWrapper(basic(), input_keep_prob=1 - RATE) if is_dropped else basic()
+        return rnn.DropoutWrapper(basic(), input_keep_prob=1 - rate) if is_dropped else basic()
 
     makers = {
         "dropout": dropped,

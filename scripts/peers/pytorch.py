@@ -71,7 +71,7 @@ def _step(
     torch, place = pytorch(device), DEVICES[device]
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))  # PyTorch cannot return to its own choice.
     sizes, dtype = (shape.input_size, shape.hidden_size, shape.layers), getattr(torch, x.dtype.name)
-    network = torch.nn.LSTM(*sizes, device=place, dtype=dtype, **settings)
+    network = torch.nn.LSTM(*sizes, device=place, dtype=dtype, **settings).train(mode == "training")
     optimizer = torch.optim.SGD(network.parameters(), 0.1, fused=True)
     host = torch.from_numpy(x)
     host = host.pin_memory() if device == "GPU" else host

@@ -6,7 +6,7 @@ test_engines.py has the tests of every engine.
 import numpy as np
 import pytest
 
-from stacked_lstm import activations
+from stacked_lstm import StackedLSTM, activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph as graph_engine
 from stacked_lstm.layer import Layer

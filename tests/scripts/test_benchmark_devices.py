@@ -20,6 +20,7 @@ from peers import pytorch
 from stacked_lstm import engines, tf32
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main
+from support.native_ops import NEEDS_NATIVE
 from support.places import NEEDS_GPU
 from support.sets import ONCE
 
@@ -159,6 +160,35 @@ def test_dtypes(name, monkeypatch):
         step()
         products = [op for op in session.graph.get_operations() if op.type.startswith(PRODUCTS)]
         assert {op.outputs[0].dtype.base_dtype.name for op in products} == {dtype}
+
+
+@ONCE
+@NEEDS_NATIVE
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"options": ["peepholes"]},
+        pytest.param({"modes": ["training", "inference"]}, marks=pytest.mark.exhaustive),
+    ],
+    ids=["options", "shapes"],
+)
+def test_processes_for_a_gpu(flags, monkeypatch, capsys):
+    """The commands for a GPU's tables, with a shape in float16. The processes run on this CPU, as TensorFlow allows."""
+    gpus(1, monkeypatch)
+    shapes = "3,2,4,8,2" if "options" in flags else "3,2,4,8,2;3,2,4,8,1,float16"
+    run_main(device="GPU", contestants=["native_on_cpu", "graph"], shapes=shapes, rounds=1, seconds=0.0, **flags)
+    printed = capsys.readouterr()
+    pairs = re.findall(r"^(?:\| peepholes )?\| (3,\S+) \| (\w+) \| ([a-z]\w+) \| [0-9]+\.[0-9]+ \|", printed.out, re.M)
+    expected = [
+        (shape, mode, name)
+        for shape in shapes.split(";")
+        for mode in flags.get("modes", ["training"])
+        for name in ("native_on_cpu", "graph")
+        if (shape, name) != ("3,2,4,8,1,float16", "native_on_cpu")
+    ]
+    assert pairs == expected
+    assert printed.err.count("native_on_cpu is left out, because of an error: ") == (2 if "modes" in flags else 0)
+    assert ("| graph: times as fast as native_on_cpu |" in printed.out) == ("options" in flags)
 
 
 @pytest.mark.gpu

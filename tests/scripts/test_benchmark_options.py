@@ -95,6 +95,21 @@ def test_who_takes_part():
     assert not option.has(OptionAt("dropout", SHAPE._replace(layers=1)), "pytorch")
 
 
+@NEEDS_NATIVE
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive) for name in OPTIONS]
+)
+def test_inference(name, monkeypatch):
+    """Each contestant's frozen graph computes the same outputs in each run, and PyTorch, too."""
+    monkeypatch.setattr(timing, "TRIAL", 0)
+    for contestant, entry in OPTION_CONTESTANTS.items():
+        is_installed = entry.exists() and importlib.util.find_spec(entry.library) is not None
+        if contestant != "cudnn" and is_installed and OptionAt(name, SHAPE).has(contestant):
+            step = entry.make_step()(OptionAt(name, SHAPE), X, "inference", "CPU")
+            outputs = [np.asarray(step()) for _ in range(3)]
+            assert (outputs[0] == outputs[1]).all() and (outputs[0] == outputs[2]).all(), contestant
+
+
 def test_pytorch_steps(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(timing, "TRIAL", 0)
@@ -134,7 +149,7 @@ def test_chart_has_a_panel_per_shape():
     rows += rows_of("option", OptionAt("recurrent_dropout", SHAPE), "training", measured)
     rows += rows_of("option", OptionAt("zoneout", SHAPE._replace(batch=5)), "training", measured[:2])
     upper, lower = chart.draw_ratios(rows, kinds.KINDS["option"].comparison).axes
-    assert [axes.get_title(loc="left") for axes in (upper, lower)] == ["3,2,4,4,2", "3,5,4,4,2"]
+    assert [axes.get_title(loc="left") for axes in (upper, lower)] == ["3,2,4,4,2, training", "3,5,4,4,2, training"]
     for axes, expected in ((upper, {"plain": [0.5, 0.5], "tf_keras": [1.5]}), (lower, {"plain": [0.5]})):
         bars = {c.get_label(): [bar.get_y() + bar.get_height() for bar in c.patches] for c in axes.containers}
         assert bars == expected
@@ -156,7 +171,7 @@ def test_rows(capsys):
             "chart: expected --contestants with native and one of plain, .*, got native",
         ),
         ({"programs": ["elmo"]}, "programs: expected none with --options, got .*"),
-        ({"modes": ["inference"]}, "modes: expected some of training .with --options., got inference"),
+        ({"modes": ["evaluation"]}, "modes: expected some of training, inference .with --options., got evaluation"),
         ({"dtype": "float16"}, "dtype: expected float32 with --options, got float16"),
         ({"shapes": "3,2,4,4,2,float64"}, "dtype: expected float32 with --options, got float64"),
         ({"threads": ["2"]}, "options: expected none with --threads, got zoneout"),

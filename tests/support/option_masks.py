@@ -6,6 +6,7 @@ from stacked_lstm import dropout_masks, numpy_lstm
 from stacked_lstm.compat import tf
 
 SEED = 5  # Of the stacks.
+NAMES_OF_RATES = ("input_dropout", "dropout", "output_dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")
 _PLACES = ("dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")
 
 
