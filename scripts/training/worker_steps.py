@@ -179,10 +179,14 @@ class WorkerSteps:
         """Waits for the token of the next step, and returns the number of that step.
 
         TensorFlow gives each worker that asks a token. A fast worker may get the token of another one, or that of a
-        worker which was killed; it would then compute its part of the step twice.
+        worker which was killed; it would then compute its part of a step twice. It gives the token of the present step
+        back, and drops that of a past step, which somebody gave back too late.
         """
-        while token == self.step:
-            if int(run(self._global_step)) == self.step:
+        while token <= self.step:
+            global_step = int(run(self._global_step))
+            if global_step <= token < self.step:
+                return token  # The chief was started again, from an earlier step.
+            if global_step == token == self.step:
                 run(self._return_token)
                 time.sleep(0.01)
             token = int(run(self._take_token))

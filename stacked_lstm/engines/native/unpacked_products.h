@@ -1,5 +1,5 @@
-// The products of a step with weights that are not packed. Packing reads and writes all weights, which takes longer than
-// a few steps of a few sequences.
+// The products of a step with weights that are not packed. Packing reads and writes all weights, which takes longer
+// than a few steps of a few sequences.
 
 #ifndef STACKED_LSTM_UNPACKED_PRODUCTS_H_
 #define STACKED_LSTM_UNPACKED_PRODUCTS_H_
@@ -53,7 +53,7 @@ class UnpackedProducts {
   static constexpr int64_t kMaxSums = 8 * kMaxUnpackedBatch;  // The sums of a piece, in vectors.
   // The rows of weights that are added at a time. The processor itself fetches the next numbers of a few rows. The sums
   // of several sequences take time to load and store, which more rows share.
-  static constexpr int64_t kFewRows = 8, kManyRows = 64;
+  static constexpr int64_t kFewRows = 8, kManyRows = 128;
   static constexpr int64_t kPiecesPerThread = 2;
 
   static int64_t MaxPartSize(const Plan<T>& plan, int threads) {
@@ -104,15 +104,16 @@ class UnpackedProducts {
   // Adds the products of all sequences with a block. left: rows of `depth` numbers. sums: rows of `width` numbers.
   void AddBlock(const Block& block, int vectors, const T* left, int64_t depth, T* sums, int64_t width) const {
     for (int64_t k = 0; k < plan_.blocks.number; ++k) {
-      const int64_t b = plan_.blocks.Begin(k);
-      Select(plan_.blocks.Size(k), vectors)(block, left + b * depth, depth, sums + b * width, width);
+      const int64_t b = plan_.blocks.Begin(k), size = plan_.blocks.Size(k);
+      const AddFunction add = k == 0 ? Select<true>(size, vectors) : Select<false>(size, vectors);
+      add(block, left + b * depth, depth, sums + b * width, width);
     }
   }
 
   typedef void (*AddFunction)(const Block&, const T*, int64_t, T*, int64_t);
 
-  // The same for `Rows` sequences and `Vectors` vectors.
-  template <int Rows, int Vectors>
+  // The same for `Rows` sequences and `Vectors` vectors. prefetches: whether it asks for the next block.
+  template <int Rows, int Vectors, bool prefetches>
   static void AddVectors(const Block& block, const T* left, int64_t depth, T* sums, int64_t width) {
     const T *weights = block.weights, *next = block.next;
     Vec<T> sum[Rows][Vectors];
@@ -123,7 +124,7 @@ class UnpackedProducts {
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) {
         Vec<T> vector = Load(weights + v * kSize);
-        __builtin_prefetch(next + v * kSize);
+        if (prefetches) __builtin_prefetch(next + v * kSize);
         HoldInRegister<T>(&vector);
 #pragma GCC unroll 8
         for (int r = 0; r < Rows; ++r) sum[r][v] += vector * left[r * depth + k];
@@ -134,17 +135,19 @@ class UnpackedProducts {
     }
   }
 
+  template <bool prefetches>
   static AddFunction Select(int64_t rows, int vectors) {
+    constexpr auto kRows = std::make_index_sequence<kTileRows>();
     switch (vectors) {
-      case 1: return SelectByRows<1>(rows, std::make_index_sequence<kTileRows>());
-      case 2: return SelectByRows<2>(rows, std::make_index_sequence<kTileRows>());
-      case 4: return SelectByRows<4>(rows, std::make_index_sequence<kTileRows>());
-      default: return SelectByRows<8>(rows, std::make_index_sequence<kTileRows>());
+      case 1: return SelectByRows<1, prefetches>(rows, kRows);
+      case 2: return SelectByRows<2, prefetches>(rows, kRows);
+      case 4: return SelectByRows<4, prefetches>(rows, kRows);
+      default: return SelectByRows<8, prefetches>(rows, kRows);
     }
   }
-  template <int Vectors, size_t... r>
+  template <int Vectors, bool prefetches, size_t... r>
   static AddFunction SelectByRows(int64_t rows, std::index_sequence<r...>) {
-    static constexpr AddFunction kFunctions[] = {&UnpackedProducts::AddVectors<r + 1, Vectors>...};
+    static constexpr AddFunction kFunctions[] = {&UnpackedProducts::AddVectors<r + 1, Vectors, prefetches>...};
     return kFunctions[rows - 1];
   }
 
