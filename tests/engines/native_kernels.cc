@@ -214,7 +214,7 @@ bool CheckResults(const std::vector<Problem>& stack, const std::vector<Results>&
   return true;
 }
 
-std::mt19937 generator(7);
+std::mt19937 generator(8);
 
 Numbers Random(int64_t size, double scale) {
   std::normal_distribution<double> normal;

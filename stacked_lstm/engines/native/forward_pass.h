@@ -107,7 +107,9 @@ class ForwardPass {
       products.Compute(piece, hidden_.Factor(0), arrays_.x, bias_.get(), Z(0, step, 0, 0));
     });
     worker.ForEach(plan_.panels, [&](int64_t panel) {
-      for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(0, panel, b, Z(0, step, b, panel));
+      plan_.ForEachBlock(kWhole, [&](int64_t row, int64_t rows, int64_t) {
+        Pointwise(0, panel, row, rows, Z(0, step, row, panel), plan_.row_width);
+      });
     });
   }
 
@@ -223,7 +225,7 @@ class ForwardPass {
     SelectGateTile(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
                          by_rows_ ? kWidth : plan_.row_width, z, kWidth);
     if (kHasScales) Scale(panel, rows, z);
-    for (int64_t r = 0; r < rows; ++r) Pointwise(t, panel, row + r, z + r * kWidth);
+    Pointwise(t, panel, row, rows, z, kWidth);
   }
 
   // Multiplies sums by the scales of their columns, and adds the bias.
@@ -235,26 +237,59 @@ class ForwardPass {
     }
   }
 
-  void Pointwise(int64_t t, int64_t panel, int64_t b, const T* z) const {
-    const int64_t units = layer_.units, length = plan_.Length(b), first = panel * kSize;
-    const int count = plan_.Units(panel);
-    if (t >= length) return SkipUnits(t, panel, b);
-    const Vec<T> c_after = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
-    const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
-    StepValues<T> values = cell_.Step(z, c, panel, series_.CandidateMask(t, b, first, count));
-    if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, values.c);
-    if (!has_projection()) values.h = hidden_.ZoneOut(t, b, first, count, values.h);
-    Store(C(t, b, panel), values.c);
-    StoreFirst(H(t, b, panel), values.h, count);
-    if (!has_projection()) hidden_.Keep(t, b, first, values.h, count);
-    if (has_cache_) {
-      const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
-      T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
-      for (int gate = 0; gate < kGates; ++gate) Store(gates + gate * kSize, gate_values[gate]);
+  // The pointwise part of a step for the units of a panel and the rows of a block. The rows of z are `z_stride` numbers
+  // apart. The operations of a row are a long chain. In two loops, the processor works on more rows at the same time. The
+  // function is not inlined, because its loops would have too few registers.
+  __attribute__((noinline)) void Pointwise(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z,
+                                           int64_t z_stride) const {
+    alignas(64) T new_c[kTileRows * kSize], o[kTileRows * kSize];
+    NewCells(t, panel, row, rows, z, z_stride, new_c, o);
+    NewHidden(t, panel, row, rows, new_c, o);
+  }
+
+  // Computes the gates and c. `new_c` gets c before its zoneout.
+  void NewCells(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z, int64_t z_stride, T* new_c,
+                T* o) const {
+    const int64_t units = layer_.units, first = panel * kSize, stride = plan_.panels * kSize;
+    const int count = plan_.Units(panel), count_before = t > 0 ? kSize : count;
+    const T* const before = t > 0 ? C(t - 1, row, panel) : arrays_.c + row * units + first;
+    T* const after = C(t, row, panel);
+    T* const gates = has_cache_ ? cache_.gates.At(t * layer_.batch + row, panel) : nullptr;
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t b = row + r, length = plan_.Length(b);
+      if (t >= length) {
+        SkipUnits(t, panel, b);
+        continue;
+      }
+      const Vec<T> c_after = LoadFirst(before + r * (t > 0 ? stride : units), count_before);
+      const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
+      StepValues<T> values = cell_.Step(z + r * z_stride, c, panel, series_.CandidateMask(t, b, first, count));
+      Store(new_c + r * kSize, values.c);
+      Store(o + r * kSize, values.o);
+      if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, values.c);
+      Store(after + r * stride, values.c);
+      if (has_cache_) {
+        const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
+        for (int gate = 0; gate < kGates; ++gate) Store(gates + r * plan_.row_width + gate * kSize, gate_values[gate]);
+      }
+      if (t == length - 1) StoreFirst(arrays_.c_last + b * units + first, values.c, count);
     }
-    if (t == length - 1) {
-      StoreFirst(arrays_.c_last + b * units + first, values.c, count);
-      if (!has_projection()) StoreFirst(arrays_.h_last + b * units + first, values.h, count);
+  }
+
+  // Computes o phi(c), which is h unless there is a projection.
+  void NewHidden(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* new_c, const T* o) const {
+    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.outputs();
+    const int count = plan_.Units(panel);
+    T* const target = H(t, row, panel);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t b = row + r, length = plan_.Length(b);
+      if (t >= length) continue;
+      Vec<T> h = Load(o + r * kSize) * cell_.Phi(Load(new_c + r * kSize));
+      if (!has_projection()) h = hidden_.ZoneOut(t, b, first, count, h);
+      StoreFirst(target + r * stride, h, count);
+      if (has_projection()) continue;
+      hidden_.Keep(t, b, first, h, count);
+      if (t == length - 1) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
     }
   }
 
