@@ -7,7 +7,7 @@ affects all of them. A turn begins after all threads of the previous process are
 
 The modes are "inference" (from a frozen graph), "training" (forward pass, backward pass and gradient descent) and
 "evaluation" (inference from variables, not frozen). With --device=GPU, the input of each step is in host memory, and
-inference copies the outputs to host memory.
+inference copies the outputs to host memory. "native_on_cpu" is then the engine native on the machine's CPU.
 
 The first table has a row per contestant and these columns:
 
@@ -29,9 +29,13 @@ parts or, with --part=whole, all of them. The contestants are "auto" (the engine
 (only if named), "stepwise" (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and
 loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
 
-With --options, the benchmark measures training steps of StackedLSTM with one option ("native") and without ("plain"),
+With --options, the benchmark measures steps of StackedLSTM with one option ("native") and without ("plain"),
 and peers that have the option: PyTorch, tf-keras, the package's cells in TensorFlow's loop ("stepwise"), and TensorFlow
-1.15's cells ("tensorflow").
+1.15's cells ("tensorflow"). On a GPU, "graph" takes the place of "native" in the ratios, and "native_on_cpu" is the
+native engine on the machine's CPU: cuDNN lacks most options.
+
+With --threads, the benchmark measures the engine native, PyTorch and ONNX Runtime with several numbers of threads. The
+second table has the speed-up and the efficiency, which is the speed-up per thread.
 
 With --modes=exported, the benchmark exports the networks of finished runs of train.py (--runs) to all formats, and runs
 each file in the programs for its format. Each program has its own process. The table has a row per task, format and
@@ -49,7 +53,9 @@ bytes on the loopback interface of Linux, so no other program may use this inter
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
     python scripts/benchmark.py --options=all --json=options.json
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
-    python scripts/benchmark.py --device=GPU --dtype=float16
+    python scripts/benchmark.py --threads=1,2,4,8,16 --json=threads.json
+    python scripts/benchmark.py --device=GPU --contestants=native_on_cpu,graph,cudnn,dynamic_rnn,pytorch
+    python scripts/benchmark.py --device=GPU --options=peepholes,clips,activation --modes=training,inference
     python scripts/benchmark.py --modes=exported --rounds=3
     python scripts/benchmark.py --modes=cluster --rounds=5
     python scripts/benchmark.py --from_json=measured.json --chart=speed.png
@@ -64,30 +70,33 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import chart, cluster, exported, kinds, options, record
-from benchmarking.contestants import CONTESTANTS, PROGRAM_CONTESTANTS, TENSORFLOW
+from benchmarking import chart, cluster, exported, kinds, options, record, threads
+from benchmarking.contestants import CONTESTANTS, PROGRAM_CONTESTANTS
 from benchmarking.shapes import DEVICES, DTYPES
-from benchmarking.worker import Subject, Worker, each
-from programs.names import has_contrib
+from benchmarking.worker import Worker, each
 from stacked_lstm.commands import charts, command, output_files
 
-# Neither of these modes can be combined with another mode.
-CLUSTER = "cluster"
-EXPORTED = "exported"
+# None of these modes can be combined with another mode. Their functions return the rows.
+MODES_ALONE = {
+    "cluster": lambda values, machine: cluster.run(values.rounds, machine),
+    "exported": lambda values, machine: exported.run(values.runs, values.seconds, values.rounds, machine),
+}
 
 
 def define_flags(values):
     """Adds the flags to an `absl.flags.FlagValues`."""
     sizes = (
-        f"T,B,I,H,L: time steps, batch size, input features, units, layers. Semicolons separate shapes "
-        f"(default: {kinds.SHAPES}; with --options: {options.SHAPES})."
+        f"T,B,I,H,L: time steps, batch size, input features, units, layers; also T,B,I,H,L,float16, for example. "
+        f"Semicolons separate shapes (default: {kinds.SHAPES['CPU']}; with --device=GPU: {kinds.SHAPES['GPU']}; "
+        f"with --options: {options.SHAPES}; with --threads: {threads.SHAPES})."
     )
     names = (
         f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device); "
         f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
     )
     modes = (
-        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others). "
+        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others; "
+        "with --options training, and inference if it is named). "
         "The modes exported and cluster stand alone."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
@@ -98,10 +107,17 @@ def define_flags(values):
     for define, name, default, text, domain in (
         (flags.DEFINE_string, "shapes", None, sizes, {}),
         (flags.DEFINE_enum, "device", "CPU", "Device of the measurement.", {"enum_values": DEVICES}),
-        (flags.DEFINE_enum, "dtype", "float32", "Type of weights and data.", {"enum_values": DTYPES}),
+        (
+            flags.DEFINE_enum,
+            "dtype",
+            "float32",
+            "Type of weights and data, if the shape names none.",
+            {"enum_values": DTYPES},
+        ),
         (flags.DEFINE_list, "contestants", None, names, {}),
         (flags.DEFINE_list, "programs", None, rows, {}),
         (flags.DEFINE_list, "options", None, f"Options to measure: all, or some of {', '.join(options.OPTIONS)}.", {}),
+        (flags.DEFINE_list, "threads", None, "Numbers of threads of each library, such as 1,2,4. CPU only.", {}),
         (flags.DEFINE_enum, "part", programs.PARTS[0], part, {"enum_values": programs.PARTS}),
         (flags.DEFINE_list, "modes", None, modes, {}),
         (flags.DEFINE_list, "runs", list(exported.RUNS), "Directories of train.py for --modes=exported.", {}),
@@ -133,27 +149,24 @@ def main(values):
     if values.chart:
         charts.check_matplotlib("chart", values.chart)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if values.modes in ([EXPORTED], [CLUSTER]):
-        measure_alone(values)
+    if len(values.modes or ()) == 1 and values.modes[0] in MODES_ALONE:
+        measure_alone(values, values.modes[0])
         return
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)
-    kinds.of_rows(rows).tables.print_record(rows, machine)
+    kind = kinds.of_rows(rows)
+    kind.tables.print_record(rows, machine)
     if values.chart:
-        charts.save(values.chart, chart.draw_ratios(rows))
+        charts.save(values.chart, chart.draw_ratios(rows, kind.comparison))
 
 
-def measure_alone(values):
-    """Measures exported files or clusters, and prints their tables."""
-    (mode,) = values.modes
-    for flag in ("chart", "from_json", "programs", "options", "contestants"):
+def measure_alone(values, mode):
+    """Measures in a mode that stands alone, and prints its tables."""
+    for flag in ("chart", "from_json", "programs", "options", "threads", "contestants"):
         if values[flag].value:
             raise ValueError(f"--{flag}: expected none with --modes={mode}, got {values[flag].value}")
     command.graph_mode()
     machine = record.describe_machine("CPU")
-    if mode == CLUSTER:
-        rows = cluster.run(values.rounds, machine)
-    else:
-        rows = exported.run(values.runs, values.seconds, values.rounds, machine)
+    rows = MODES_ALONE[mode](values, machine)
     if values.json:
         record.write(values.json, machine, rows)
 
@@ -165,13 +178,12 @@ def read_measurements(values):
     files = [record.read(path, kinds.columns_of_rows) for path in values.from_json]
     machine = "; ".join(dict.fromkeys(machine for machine, _ in files))
     rows = [row for _, rows in files for row in rows]
-    for key in ("device", "dtype"):
-        present = sorted({row[key] for row in rows})
-        if len(present) > 1:
-            raise ValueError(f"--from_json: expected measurements of one {key}, got {' and '.join(present)}")
-    names = [f"{name}s" for name in kinds.names_of_rows(rows)]
-    if len(names) > 1:
-        raise ValueError(f"--from_json: expected measurements of {' or of '.join(names)}, got both")
+    devices = sorted({row["device"] for row in rows})
+    if len(devices) > 1:
+        raise ValueError(f"--from_json: expected measurements of one device, got {' and '.join(devices)}")
+    present = [kind.flag for kind in kinds.in_rows(rows)]
+    if len(present) > 1:
+        raise ValueError(f"--from_json: expected measurements of {' or of '.join(present)}, got both")
     columns = kinds.columns_of_rows(rows)
     record.print_header([heading for _, heading, _ in columns])
     record.print_rows(rows, columns)
@@ -179,48 +191,41 @@ def read_measurements(values):
 
 
 def measure_all(values):
-    """Measures all shapes or programs in all modes, and prints the first table; returns (machine, rows)."""
-    subjects, modes = check_flags(values)
+    """Measures all subjects in all modes, and prints the first table; returns (machine, rows)."""
     kind = kinds.of_flags(values)
+    subjects, modes = check_flags(values, kind)
     machine = record.describe_machine(values.device)
-    record.print_header([heading for _, heading, _ in kind.columns])
+    record.print_header([heading for _, heading, _ in kind.tables.columns])
     rows = []
     for subject in subjects:
         for mode in modes:
-            workers = measure(values, subject, mode)
-            measured = kind.tables.summarize(subject, mode, values.device, values.dtype, workers)
-            record.print_rows(measured, kind.columns)
+            workers = measure(values, kind, subject, mode)
+            measured = record.summarize(kind.tables, subject, mode, values.device, workers)
+            record.print_rows(measured, kind.tables.columns)
             rows += measured
             if values.json:  # After each, so that a long run that is cut short keeps its measurements.
                 record.write(values.json, machine, rows)
     return machine, rows
 
 
-def check_flags(values):
-    """Returns (list of `Shape` or of `Program`, modes); raises ValueError that names a flag."""
-    kind = kinds.of_flags(values)
-    if values.options is not None:
-        for flag, expected, is_wrong in (
-            ("chart", "none", values.chart),
-            ("programs", "none", values.programs),
-            ("device", "CPU", values.device != "CPU"),
-        ):
-            if is_wrong:
-                raise ValueError(f"--{flag}: expected {expected}{kind.place}, got {values[flag].value}")
+def check_flags(values, kind: kinds.Kind):
+    """Returns (subjects of the kind, modes); raises ValueError that names a flag."""
     subjects, modes = kind.parse(values), values.modes or kind.default_modes
-    if values.dtype not in kind.dtypes:
-        raise ValueError(f"--dtype: expected {' or '.join(kind.dtypes)}{kind.place}, got {values.dtype}")
-    if values.device == "GPU":
-        check_gpu()
-    for flag, chosen, known, place in (
-        ("contestants", values.contestants, names_on(kind, values.device), f" (with --device={values.device})"),
-        ("modes", modes, kind.modes, kind.place and f" ({kind.place.strip()})"),
+    dtypes = [values.dtype, *(kind.tables.subject(subject)["dtype"] for subject in subjects)]
+    for flag, chosen, known, is_list, place in (
+        ("device", [values.device], kind.devices, False, kind.place),
+        ("dtype", dtypes, kind.dtypes, False, kind.place),
+        ("contestants", values.contestants, kind.names_on(values.device), True, f" (with --device={values.device})"),
+        ("modes", modes, kind.modes, True, kind.place and f" ({kind.place.strip()})"),
     ):
         unknown = sorted(set(chosen or ()) - set(known))
         if unknown:
-            raise ValueError(f"--{flag}: expected some of {', '.join(known)}{place}, got {', '.join(unknown)}")
-    chosen = values.contestants or default_contestants(kind, values.device)
-    engine, peers = kind.engine_of_device.get(values.device), kind.peers
+            expected = f"some of {', '.join(known)}" if is_list else " or ".join(known)
+            raise ValueError(f"--{flag}: expected {expected}{place}, got {', '.join(unknown)}")
+    if values.device == "GPU":
+        check_gpu()
+    chosen = values.contestants or kind.default_names(values.device)
+    engine, peers = kind.comparison.engine_of_device[values.device], kind.comparison.peers
     if values.chart and (engine not in chosen or not set(chosen) & set(peers)):
         expected = f"{engine} and one of {', '.join(peers)}"
         raise ValueError(f"--chart: expected --contestants with {expected}, got {', '.join(chosen)}")
@@ -237,33 +242,21 @@ def check_gpu():
         raise ValueError(f"--device: expected CPU where TensorFlow {tf.__version__} sees no GPU, got GPU")
 
 
-def names_on(kind: kinds.Kind, device):
-    """Names of the contestants of a kind that run on a device, with this TensorFlow."""
-    names = [name for name, contestant in kind.contestants.items() if device in contestant.devices]
-    return [name for name in names if name != TENSORFLOW or has_contrib()]
-
-
-def default_contestants(kind: kinds.Kind, device):
-    """Names of the contestants that are measured if the flags name none."""
-    return [name for name in names_on(kind, device) if name not in kind.only_if_named]
-
-
-def measure(values, subject: Subject, mode):
-    """Measures one shape or program in one mode.
+def measure(values, kind: kinds.Kind, subject, mode):
+    """Measures one subject in one mode.
 
     Each mode has fresh processes, because the peak of the memory is that of the whole process.
 
     Returns:
       The `Worker`s after their turns. Contestants whose library is missing are named on stderr and left out.
     """
-    kind = kinds.of_flags(values)
     workers = []
-    for name in values.contestants or default_contestants(kind, values.device):
-        library = kind.contestants[name].library
-        if importlib.util.find_spec(library) is None:  # Known before a process has started.
-            print(f"{name} is left out, because the package {library} is not installed", file=sys.stderr)
-        elif getattr(subject, "has", lambda name: True)(name) and mode in kind.contestants[name].modes:
-            workers.append(Worker(name, subject, mode, values.device, values.dtype))
+    for name in values.contestants or kind.default_names(values.device):
+        contestant = kind.contestants[name]
+        if importlib.util.find_spec(contestant.library) is None:  # Known before a process has started.
+            print(f"{name} is left out, because the package {contestant.library} is not installed", file=sys.stderr)
+        elif mode in contestant.modes and kind.has(subject, name):
+            workers.append(Worker(name, contestant, subject, mode, contestant.places[values.device]))
     # Libraries are imported side by side, since that takes long. Steps are built one by one, since some are tried.
     workers = each(workers, Worker.wait_for_import)
     workers = each(workers, Worker.build)

@@ -35,7 +35,7 @@ With --job_name, the process is a part of a cluster: a parameter server (ps), wh
 computes. Worker 0 is the chief: it evaluates, writes --train_dir and prints the last line. --job_name=evaluator
 evaluates each checkpoint in --train_dir. All processes need the same flags, except --job_name and --task_index. The
 environment variable TF_CONFIG can replace the flags of the cluster. If a process was killed, start it again with the
-same command. --replicas trains on several devices of one process. --horovod trains with the processes that horovodrun
+same command. --replicas trains on several devices of each process. --horovod trains with the processes that horovodrun
 has started.
 
 The exit status is 0 after success, 1 if the loss became infinite or NaN, 2 if the flags, the data or the environment do
@@ -46,7 +46,7 @@ import importlib
 import sys
 
 from stacked_lstm.commands import command
-from training import settings
+from training import modes, settings
 
 EXTRAS = ("matplotlib", "tqdm")
 
@@ -71,9 +71,8 @@ def run(values):
     command.graph_mode()
     from training import experiment
 
-    for module in settings.trainers(chosen):
-        return module.run(chosen)
-    return experiment.run(chosen).final
+    other = modes.trainer(chosen)
+    return other.run(chosen) if other else experiment.run(chosen).final
 
 
 def _require(name):

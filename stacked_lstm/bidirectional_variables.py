@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks, options, tensor_checks, weights
 from stacked_lstm.compat import tf
 from stacked_lstm.directions import Directions, Level
 from stacked_lstm.options import LayerOptions
+from stacked_lstm.stack import StackedLSTM
 from stacked_lstm.state import LSTMState
 from stacked_lstm.weights import Weights
 
@@ -42,8 +43,7 @@ class BidirectionalVariables:
           ValueError: the variables have not been created yet.
         """
         self._require_built("layers")
-        stacks = zip(*[level.stacks for level in self._levels])
-        return Directions(*[[layer for stack in direction for layer in stack.layers] for direction in stacks])
+        return self._by_direction(lambda stacks: [layer for stack in stacks for layer in stack.layers])
 
     @property
     def variables_by_layer(self) -> Directions:
@@ -53,9 +53,15 @@ class BidirectionalVariables:
           ValueError: the variables have not been created yet.
         """
         self._require_built("variables_by_layer")
-        stacks = zip(*[level.stacks for level in self._levels])
-        parts = [[stack.variables_by_layer for stack in direction] for direction in stacks]
-        return Directions(*[Weights(*[sum(lists, []) for lists in zip(*direction)]) for direction in parts])
+
+        def collect(stacks: Sequence[StackedLSTM]) -> Weights:
+            return Weights(*[sum(lists, []) for lists in zip(*[stack.variables_by_layer for stack in stacks])])
+
+        return self._by_direction(collect)
+
+    def _by_direction(self, collect: Callable[[Sequence[StackedLSTM]], Any]) -> Directions:
+        """Returns what a function collects from the stacks of each direction, which belong to levels one by one."""
+        return Directions(*[collect(stacks) for stacks in zip(*[level.stacks for level in self._levels])])
 
     @property
     def variables(self) -> list[tf.Variable]:

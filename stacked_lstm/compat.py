@@ -23,6 +23,7 @@ __all__ = [
     "inside_nested_control_flow",
     "record_on_tapes",
     "set_tensor_float_32",
+    "tapes_are_active",
     "tensor_float_32",
     "tf",
     "without_autograph",
@@ -33,10 +34,11 @@ __all__ = [
 _BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
 SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
 
-# This function tells every `tf.GradientTape` the gradient of an op. It is not public. Older versions name its module
-# `tape_lib`, newer ones `record`.
+# The first function tells each `tf.GradientTape` the gradient of an op. The second one returns whether there is one.
+# They are not public. Older versions name their module `tape_lib`, newer ones `record`.
 _CUSTOM_GRADIENT = vars(sys.modules[tf.custom_gradient.__module__])
-record_on_tapes = (_CUSTOM_GRADIENT.get("record") or _CUSTOM_GRADIENT["tape_lib"]).record_operation
+_TAPES = _CUSTOM_GRADIENT.get("record") or _CUSTOM_GRADIENT["tape_lib"]
+record_on_tapes, tapes_are_active = _TAPES.record_operation, _TAPES.could_possibly_record
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

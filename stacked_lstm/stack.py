@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
-from stacked_lstm import activations, checks, engines, options, regularization, tensor_checks
+from stacked_lstm import checks, engines, options, regularization, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
-from stacked_lstm.engines import padding
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Resets
-from stacked_lstm.initial_state import INITIAL_STATES, restarts, zero_states
-from stacked_lstm.initializer_table import InitializerTable
+from stacked_lstm.stack_inputs import StackInputs
 from stacked_lstm.stack_variables import CLASS_NAME, DEFAULT_NAME, StackVariables
 from stacked_lstm.steps import Record, replay
-
-
-class _Batch(NamedTuple):
-    """The inputs of one call, [B, T, I] or [T, B, I], with their sequence lengths, and T and B."""
-
-    x: tf.Tensor
-    lengths: tf.Tensor | None
-    steps: tensor_checks.Size
-    size: tensor_checks.Size
-    time_major: bool
 
 
 class StackedLSTM(StackVariables):
@@ -249,31 +236,17 @@ class StackedLSTM(StackVariables):
           seed: int, or integer scalar tensor. Default None: masks follow the seed of the graph. With an int, every mask
             has a seed of its own, which depends on this one, so that all sessions draw the same masks in the same
             order. Two calls of one stack draw the same masks. With a tensor, such as the global step, the masks depend
-            only on its value, so a training that is resumed has the masks that it would have had.
+            only on its value, so a training that is resumed has the masks that it would have had. XLA ignores an int as
+            seed.
 
         Raises:
           ValueError: an argument is out of its range. The message names the argument.
         """
-        super().__init__()
-        self.hidden_sizes = checks.widths(hidden_sizes, CLASS_NAME, "hidden_sizes")
-        self.dtype = tensor_checks.float_dtype(dtype, CLASS_NAME)
-        self.compute_dtype = (
-            self.dtype
-            if compute_dtype is None
-            else tensor_checks.float_dtype(compute_dtype, CLASS_NAME, argument="compute_dtype")
-        )
-        self.engine_used: engines.EngineUsed | None = None
-        self._initial_state = checks.known(INITIAL_STATES, initial_state, CLASS_NAME, "initial_state")
-        self._activations = (
-            activations.get(activation, CLASS_NAME, "activation"),
-            activations.get(recurrent_activation, CLASS_NAME, "recurrent_activation"),
-        )
-        self._use_bias = checks.flag(use_bias, CLASS_NAME, "use_bias")
-        self._forget_bias = checks.number(forget_bias, CLASS_NAME, "forget_bias")
-        self._options = options.per_layer(
-            len(self.hidden_sizes),
-            CLASS_NAME,
-            dict(
+        super().__init__(
+            name,
+            hidden_sizes,
+            dtype,
+            layer_options=dict(
                 input_dropout=input_dropout,
                 dropout=dropout,
                 recurrent_dropout=recurrent_dropout,
@@ -287,15 +260,22 @@ class StackedLSTM(StackVariables):
                 cell_clip=cell_clip,
                 projection_clip=projection_clip,
             ),
+            functions=(activation, recurrent_activation),
+            use_bias=use_bias,
+            forget_bias=forget_bias,
+            initial_state=initial_state,
+            weight_initializer=weight_initializer,
+            bias_initializer=bias_initializer,
         )
-        self._sizes = options.sizes(self.hidden_sizes, self._options)
+        self.compute_dtype = (
+            self.dtype
+            if compute_dtype is None
+            else tensor_checks.float_dtype(compute_dtype, CLASS_NAME, argument="compute_dtype")
+        )
+        self.engine_used: engines.EngineUsed | None = None
         self._output_dropout = options.rate(output_dropout, CLASS_NAME, "output_dropout")
         self._seed = options.seed(seed, CLASS_NAME)
-        weight = InitializerTable.from_argument(weight_initializer, "dl", CLASS_NAME, "weight_initializer")
-        bias = InitializerTable.from_argument(bias_initializer, "zeros", CLASS_NAME, "bias_initializer")
-        self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
         self._request = engines.resolve(engine, CLASS_NAME)
-        self.name = checks.scope(name, CLASS_NAME)
 
     autograph_info__: dict[str, Any] = {}  # TensorFlow 1.15 looks for it here, not at `__call__`.
 
@@ -350,52 +330,47 @@ class StackedLSTM(StackVariables):
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name):
-            steps, size = tensor_checks.sizes(x, time_major)
-            lengths = tensor_checks.lengths(sequence_length, steps, size, self.name)
-            batch = _Batch(x, lengths, steps, size, time_major)
-            states = self._start(batch, initial_state)
-            resets = self._resets(batch, reset)
-            sizes, dtype, engine = (steps.value, size.value), self.compute_dtype, self._request.name
+            steps, batch = tensor_checks.sizes(x, time_major)
+            lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
+            series = StackInputs(x, lengths, steps, batch, time_major)
+            states = self._start(series, initial_state)
+            resets = self._resets(series, reset)
+            sizes, dtype, engine = (steps.value, batch.value), self.compute_dtype, self._request.name
             draws = regularization.Draws(training, self._seed, *sizes, dtype, self.name, engine)
-            return self._run(batch, states, resets, draws, [] if return_steps else None)
+            return self._run(series, states, resets, draws, [] if return_steps else None)
 
-    def _start(self, batch: _Batch, states: Sequence[tuple[Any, Any]] | None) -> list[Any]:
+    def _start(self, inputs: StackInputs, states: Sequence[tuple[Any, Any]] | None) -> list[Any]:
         """Returns the states before the first step: those of the call, or the configured ones if these are None."""
-        if states is not None:
-            sizes = [tuple(size) for size in self._sizes]
-            return tensor_checks.states(states, sizes, batch.size, self.dtype, self.name, "initial_state")
-        zeros = zero_states(batch.size.value, self._sizes, self.dtype)
-        first_step = functools.partial(padding.first_step, batch.x, batch.lengths, batch.time_major)
-        return self._initial_state.start(self._variables.initial_state, zeros, first_step)
+        if states is None:
+            return inputs.start(self._initial_state, self._variables.initial_state, self._sizes)
+        sizes = [tuple(size) for size in self._sizes]
+        return tensor_checks.states(states, sizes, inputs.batch, self.dtype, self.name, "initial_state")
 
-    def _resets(self, batch: _Batch, reset: Any) -> list[Resets | None]:
+    def _resets(self, inputs: StackInputs, reset: Any) -> list[Resets | None]:
         """Returns the `Resets` of each layer; a list of None without resets."""
         if reset is None:
             return [None] * len(self._layers)
-        flags = tensor_checks.flags(reset, batch.steps, batch.size, batch.time_major, self.name, "reset")
-        x = batch.x if batch.time_major else tf.transpose(batch.x, [1, 0, 2])
-        series = padding.zero_past_end(x, batch.lengths)
-        zeros = zero_states(batch.size.value, self._sizes, self.dtype)
-        starts = restarts(self._initial_state, self._variables.initial_state, zeros, series)
+        flags = tensor_checks.flags(reset, inputs.steps, inputs.batch, inputs.time_major, self.name, "reset")
+        starts = inputs.restarts(self._initial_state, self._variables.initial_state, self._sizes)
         return [Resets(flags, start) for start in _cast(starts, self.compute_dtype)]
 
     def _run(
         self,
-        batch: _Batch,
+        inputs: StackInputs,
         states: Sequence[Any],
         resets: Sequence[Resets | None],
         draws: regularization.Draws,
         records: list[Record] | None,
     ) -> tuple[Any, ...]:
         """Computes the layers in `compute_dtype`; returns the results of the call in `dtype`."""
-        x, states = _cast((batch.x, list(states)), self.compute_dtype)
+        x, states = _cast((inputs.x, list(states)), self.compute_dtype)
         segment = self._segment(draws, resets, records)
         outputs, finals, self.engine_used = engines.run(
-            self._request, segment, x, states, batch.lengths, batch.time_major, self.name
+            self._request, segment, x, states, inputs.lengths, inputs.time_major, self.name
         )
         results: tuple[Any, ...] = (outputs, tuple(finals))
         if records is not None:
-            results += (replay(records, states, batch.lengths, batch.time_major),)
+            results += (replay(records, states, inputs.lengths, inputs.time_major),)
         return _cast(results, self.dtype)
 
     def _segment(

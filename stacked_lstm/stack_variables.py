@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from stacked_lstm import checks, log, options, tensor_checks, weights
-from stacked_lstm.activations import Activation
+from stacked_lstm import activations, checks, log, options, tensor_checks, weights
 from stacked_lstm.compat import tf
-from stacked_lstm.initial_state import InitialState, zero_states
+from stacked_lstm.initial_state import INITIAL_STATES, zero_states
 from stacked_lstm.initializer_table import InitializerTable
 from stacked_lstm.layer_arrays import LayerArrays
 from stacked_lstm.options import LayerOptions
@@ -26,20 +25,42 @@ def _is_set(layer: LayerOptions, name: str) -> bool:
 
 
 class StackVariables:
-    """The variables of a `StackedLSTM`, whose constructor sets the attributes without a value here."""
+    """The variables of a `StackedLSTM`."""
 
-    name: str
-    hidden_sizes: list[int]
-    dtype: tf.DType
-    _sizes: list[LSTMState]
-    _options: list[LayerOptions]
-    _initial_state: InitialState
-    _activations: tuple[Activation, Activation]
-    _use_bias: bool
-    _forget_bias: float
-    _initializers: Mapping[str, InitializerTable]
+    def __init__(
+        self,
+        name: str,
+        hidden_sizes: Sequence[int],
+        dtype: Any,
+        *,
+        layer_options: Mapping[str, Any],
+        functions: tuple[Any, Any],
+        use_bias: bool,
+        forget_bias: float,
+        initial_state: str,
+        weight_initializer: Any,
+        bias_initializer: Any,
+    ) -> None:
+        """Checks the arguments of `StackedLSTM` on which the variables depend.
 
-    def __init__(self) -> None:
+        `functions` are the arguments `activation` and `recurrent_activation`. `layer_options` has the arguments of
+        `options.per_layer`. The others have the names that they have there.
+        """
+        self.hidden_sizes = checks.widths(hidden_sizes, CLASS_NAME, "hidden_sizes")
+        self.dtype = tensor_checks.float_dtype(dtype, CLASS_NAME)
+        self._initial_state = checks.known(INITIAL_STATES, initial_state, CLASS_NAME, "initial_state")
+        self._activations = (
+            activations.get(functions[0], CLASS_NAME, "activation"),
+            activations.get(functions[1], CLASS_NAME, "recurrent_activation"),
+        )
+        self._use_bias = checks.flag(use_bias, CLASS_NAME, "use_bias")
+        self._forget_bias = checks.number(forget_bias, CLASS_NAME, "forget_bias")
+        self._options = options.per_layer(len(self.hidden_sizes), CLASS_NAME, layer_options)
+        self._sizes = options.sizes(self.hidden_sizes, self._options)
+        weight = InitializerTable.from_argument(weight_initializer, "dl", CLASS_NAME, "weight_initializer")
+        bias = InitializerTable.from_argument(bias_initializer, "zeros", CLASS_NAME, "bias_initializer")
+        self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
+        self.name = checks.scope(name, CLASS_NAME)
         self._input_size: int | None = None
         self._layers: list[LayerWeights] = []
         self._variables = Weights([], [])

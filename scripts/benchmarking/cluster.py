@@ -104,23 +104,25 @@ def sizes(task: str) -> dict[str, Any]:
     """Returns the sizes of a task's network and the time for the arrays of a batch, with the keys of `SIZE_COLUMNS`."""
     from stacked_lstm.compat import tf
     from tasks import TASKS, titles
-    from training import experiment
-    from training.worker_steps import Stream
+    from tasks.examples import epoch_batches
+    from training import experiment, replicas
 
     settings = _settings(_command_line(task))
     network_task = TASKS[task](settings)
     experiment.read_data(network_task)
-    with tf.Graph().as_default():
-        network_task.build(experiment.recurrent_layers(settings))
+    with tf.Graph().as_default(), tf.Session() as session:
+        copies = replicas.build(network_task, experiment.recurrent_layers(settings), settings)
         counts = {variable.op.name: variable.shape.num_elements() for variable in tf.trainable_variables()}
-    examples = network_task.train
-    stream = Stream(examples, settings["batch_size"], settings["seed"])
-    times, distinct = [], []
-    for number in range(stream.steps_per_epoch):
-        begin = time.perf_counter()
-        arrays = examples.feed(stream[number])
-        times.append(time.perf_counter() - begin)
-        distinct.append(len(np.unique(arrays["sequences"])) if titles.EMBEDDING in counts else 0)
+        arrays, times = tf.group(*copies.pipeline.parts[0].batch.values()), []
+        for number in range(copies.pipeline.steps_per_epoch):
+            copies.pipeline.go_to(session.run, number)
+            begin = time.perf_counter()
+            session.run(arrays)
+            times.append(time.perf_counter() - begin)
+    examples, distinct = network_task.train, []
+    for batch in epoch_batches(examples, settings["batch_size"], settings["seed"], 0):
+        words = examples.feed(batch)["sequences"] if titles.EMBEDDING in counts else []
+        distinct.append(len(np.unique(words)))
     dense = sum(count for name, count in counts.items() if name != titles.EMBEDDING)
     rows, row_size = np.mean(distinct), settings["embedding_size"] if titles.EMBEDDING in counts else 0
     kilobytes = 8 * (dense + float(rows) * row_size) / 1e3
@@ -212,18 +214,19 @@ def _work(arguments: Sequence[str], rounds: int, barrier: Any, reports: Any) -> 
 def _train(settings: Mapping[str, Any], cluster: Any, rounds: int, barrier: Any, reports: Any) -> None:
     from stacked_lstm.compat import tf
     from tasks import TASKS
-    from training import distributed, experiment, servers
+    from training import distributed, experiment, replicas, servers
+    from training.pipeline import Split
     from training.watch import Watch
-    from training.worker_steps import Stream, WorkerSteps
+    from training.worker_steps import WorkerSteps
 
     server = servers.start(cluster)
     task = TASKS[settings["task"]](settings)
     experiment.read_data(task)
     with tf.Graph().as_default(), tf.device(distributed.placement(cluster)):
-        network = task.build(experiment.recurrent_layers(settings))
-        stream = Stream(task.train, settings["batch_size"], settings["seed"])
+        split = Split.of_process(cluster.index, len(cluster.worker_hosts), 1, cluster.is_synchronous)
+        copies = replicas.build(task, experiment.recurrent_layers(settings), settings, split)
         rates = settings["learning_rate"], settings.get("weight_decay", 0)
-        steps = WorkerSteps(cluster, network, stream, settings["epochs"] * stream.steps_per_epoch, *rates)
+        steps = WorkerSteps(cluster, copies, settings["epochs"] * copies.pipeline.steps_per_epoch, *rates)
         steps.start(server.target, Watch("", {}))
         for _ in range(rounds + 1):
             barrier.wait(START_SECONDS)  # No process computes.

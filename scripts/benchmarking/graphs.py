@@ -11,6 +11,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from benchmarking import timing
 from benchmarking.shapes import Shape, products_per_call
 from benchmarking.timing import fastest_setting
 from stacked_lstm import StackedLSTM, rnn_cell, tf32
@@ -62,12 +63,13 @@ def prepare(device: str) -> None:
 
 
 def new_session(threads: int, device: str, optimized: bool = True) -> tf.Session:
-    """Opens a session of the default graph; `threads` run its ops, and TensorFlow chooses the threads within an op."""
+    """Opens a session of the default graph; `threads` run its ops, and `timing.THREADS` those within an op."""
     config = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))  # Contestants on one GPU share its memory.
     if device == "CPU":
         config.device_count["GPU"] = 0  # TensorFlow would place there what a library leaves open.
     config.allow_soft_placement = device == "GPU"  # Loops count in integers, for which GPUs lack some kernels.
     config.inter_op_parallelism_threads = threads
+    config.intra_op_parallelism_threads = timing.THREADS or 0  # With 0, TensorFlow chooses.
     config.graph_options.rewrite_options.disable_meta_optimizer = not optimized
     return tf.Session(config=config)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
-
-import numpy as np
+from typing import Mapping, Sequence
 
 from benchmarking import record
+from benchmarking.contestants import PLAIN
 from benchmarking.options import OptionAt
+from benchmarking.record import Row, cell
 from benchmarking.worker import Worker
 
 COLUMNS = (
@@ -20,47 +20,39 @@ COLUMNS = (
     ("megabytes", "MB", ".0f"),
     ("times_plain", "times plain", ".2f"),
 )
-_NATIVE, _PLAIN = "native", "plain"
+# "auto" takes these for most options. cuDNN has few of them.
+ENGINE_OF_DEVICE = {"CPU": "native", "GPU": "graph"}
 
 
-def summarize(option: OptionAt, mode: str, device: str, dtype: str, workers: Sequence[Worker]) -> list[dict[str, Any]]:
-    """Returns a row per contestant: the keys of `COLUMNS`, `dtype`, `device`, `steps` and `library`."""
-    medians = {worker.name: float(np.median(worker.milliseconds)) for worker in workers}
-    return [
-        {
-            "option": option.name,
-            "shape": str(option.shape),
-            "mode": mode,
-            "dtype": dtype,
-            "device": device,
-            "contestant": worker.name,
-            "library": worker.library,
-            "steps": len(worker.milliseconds),
-            "median_ms": medians[worker.name],
-            "p10_ms": float(np.percentile(worker.milliseconds, 10)),
-            "megabytes": worker.megabytes,
-            "times_plain": medians[worker.name] / medians[_PLAIN] if _PLAIN in medians else None,
-        }
-        for worker in workers
-    ]
+def subject(option: OptionAt) -> Row:
+    """The keys of an option at a shape."""
+    return {"option": option.name, "shape": str(option.shape), "dtype": option.shape.dtype}
 
 
-def print_record(rows: Sequence[dict[str, Any]], machine: str) -> None:
-    """Prints the second table: a row per option, shape and mode, a column per contestant; then native's ratios."""
+def values(option: OptionAt, mode: str, worker: Worker, medians: Mapping[str, float]) -> Row:
+    """The cost of the option."""
+    return {"times_plain": medians[worker.name] / medians[PLAIN] if PLAIN in medians else None}
+
+
+def print_record(rows: Sequence[Row], machine: str) -> None:
+    """Prints the second table: a row per option, shape and mode, a column per contestant; then the engine's ratios."""
+    engine = ENGINE_OF_DEVICE[rows[0]["device"]] if rows else ""
     names = list(dict.fromkeys(row["contestant"] for row in rows))
-    peers = [name for name in names if name not in (_PLAIN, _NATIVE)]
-    cells: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in rows:
-        cells.setdefault((row["option"], row["shape"], row["mode"]), {})[row["contestant"]] = row
+    peers = [name for name in names if name not in (PLAIN, engine)]
     record.print_caption(rows, machine)
-    ratios = [f"{_NATIVE}: times {_PLAIN}", *(f"{_NATIVE}: times as fast as {name}" for name in peers)]
+    ratios = [f"{engine}: times {PLAIN}", *(f"{engine}: times as fast as {name}" for name in peers)]
     record.print_header(["option", "T,B,I,H,L", "mode", *names, *ratios])
-    for place, measured in cells.items():
-        native = measured.get(_NATIVE, {})
-        medians = [record.cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
-        both = [name in measured and bool(native) for name in peers]
-        times = [
-            f"{measured[name]['median_ms'] / native['median_ms']:.2f}" if is_both else ""
-            for name, is_both in zip(peers, both)
-        ]
-        record.print_row([*place, *medians, record.cell(native, "times_plain", ".2f"), *times])
+    for place, measured in record.by_place(rows, ("option", "shape", "mode")).items():
+        medians = {name: row["median_ms"] for name, row in measured.items()}
+        times = [medians[name] / medians[engine] if {name, engine} <= set(medians) else None for name in peers]
+        record.print_row(
+            [
+                *place,
+                *(cell(medians, name, ".3f") for name in names),
+                cell(measured.get(engine, {}), "times_plain", ".2f"),
+                *("" if time is None else f"{time:.2f}" for time in times),
+            ]
+        )
+
+
+TABLES = record.Tables(COLUMNS, subject, values, print_record)

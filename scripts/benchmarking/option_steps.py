@@ -1,4 +1,4 @@
-"""Contestants of options that are TensorFlow graphs. Masks are random in each training step."""
+"""Contestants of options that are TensorFlow graphs. Masks are random in each training step, and off in inference."""
 
 from __future__ import annotations
 
@@ -6,34 +6,39 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarking.graphs import graph_step
+import peers
+from benchmarking.graphs import engine_step, graph_step
 from benchmarking.options import CLIP, RATE, OptionAt
 from benchmarking.shapes import Shape
-from programs.names import stacked_lstm_names, tensorflow_names
 from shared import environment
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, engines
 from stacked_lstm.compat import tf
 
 
-def lstm_step(engine: str, is_plain: bool, option: OptionAt, *arguments: Any) -> Callable[[], Any]:
-    """StackedLSTM with an engine, with the option or, if `is_plain`, without."""
+def plain_step(
+    engines_by_device: dict[str, str], option: OptionAt, x: np.ndarray, mode: str, device: str
+) -> Callable[[], Any]:
+    """StackedLSTM without the option, with the engine of the device."""
+    return engine_step(engines_by_device[device], option.shape, x, mode, device)
+
+
+def lstm_step(engine: str, option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
+    """StackedLSTM with the option, with an engine."""
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
         sizes, common = [shape.hidden_size] * shape.layers, {"engine": engine, "dtype": inputs.dtype}
-        if is_plain:
-            return StackedLSTM(sizes, **common)(inputs, time_major=True)[0]
         if option.name.startswith("bidirectional"):
             return BidirectionalLSTM(sizes, **common, **option.arguments())(inputs, time_major=True)[0]
         reset = None
         if option.name == "reset":
             reset = tf.constant(np.random.RandomState(0).uniform(size=[shape.steps, shape.batch]) < 0.1)
         lstm = StackedLSTM(sizes, **common, **option.arguments())
-        return lstm(inputs, time_major=True, training=True, reset=reset)[0]
+        return lstm(inputs, time_major=True, training=mode == "training", reset=reset)[0]
 
-    return graph_step(build, option.shape, *arguments)
+    return graph_step(build, option.shape, x, mode, device)
 
 
-def keras_step(option: OptionAt, *arguments: Any) -> Callable[[], Any]:
+def keras_step(option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
     """Keras 2's LSTM layers; `dropout` there drops a layer's inputs."""
     from peers.keras import keras_2
 
@@ -48,19 +53,26 @@ def keras_step(option: OptionAt, *arguments: Any) -> Callable[[], Any]:
                 time_major=True,
                 dropout=RATE if is_dropped else 0.0,
                 recurrent_dropout=RATE if option.name == "recurrent_dropout" else 0.0,
+                activation=option.arguments().get("activation", "tanh"),
                 dtype=inputs.dtype.name,
             )
             layer = layers.Bidirectional(layer) if option.name == "bidirectional" else layer
-            inputs = layer(inputs, training=True)
+            inputs = layer(inputs, training=mode == "training")
         return inputs
 
-    return graph_step(build, option.shape, *arguments)
+    return graph_step(build, option.shape, x, mode, device)
 
 
-def cells_step(contestant: str, option: OptionAt, *arguments: Any) -> Callable[[], Any]:
-    """Cells and wrappers in TensorFlow's loop: the package's ("stepwise") or TensorFlow 1.15's ("tensorflow")."""
-    is_package = contestant == "stepwise"
-    rnn = (stacked_lstm_names() if is_package else tensorflow_names()).rnn
+def cells_step(names: str, engine: str, option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
+    """Cells, wrappers and loops: the package's with an engine, or TensorFlow 1.15's.
+
+    Args:
+      names: function of `programs.names`, as "module:function".
+      engine: for the environment, which the package's loops read; "" for TensorFlow's.
+      option, x, mode, device: as for a contestant.
+    """
+    rate = RATE if mode == "training" else 0.0
+    rnn = peers.load(names)().rnn
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
         if option.name == "bidirectional":
@@ -71,29 +83,40 @@ def cells_step(contestant: str, option: OptionAt, *arguments: Any) -> Callable[[
                 )
                 inputs = tf.concat(outputs, 2)
             return inputs
-        cell = rnn.MultiRNNCell([_cell(rnn, option, k, inputs.dtype) for k in range(shape.layers)])
+        cell = rnn.MultiRNNCell([_cell(rnn, option, rate, k, inputs.dtype) for k in range(shape.layers)])
         return rnn.dynamic_rnn(cell, inputs, dtype=inputs.dtype, time_major=True)[0]
 
-    with environment.variable(engines.ENVIRONMENT_VARIABLE, "stepwise" if is_package else ""):
-        return graph_step(build, option.shape, *arguments)
+    with environment.variable(engines.ENVIRONMENT_VARIABLE, engine):
+        return graph_step(build, option.shape, x, mode, device)
 
 
-def _cell(rnn: Any, option: OptionAt, layer: int, dtype: tf.DType) -> Any:
-    size, name, settings = option.shape.hidden_size, option.name, option.arguments()
-    if name in ("layer_norm", "layer_norm_dropout", "recurrent_dropout_candidate"):
-        keep = 1 - settings.get("recurrent_dropout", 0.0)
-        return rnn.LayerNormBasicLSTMCell(size, layer_norm="layer_norm" in settings, dropout_keep_prob=keep)
-    if name in ("peepholes", "projection", "clips"):
-        clip = CLIP if name == "clips" else None
-        projection = settings.get("projection_size")
-        return rnn.LSTMCell(size, use_peepholes=name == "peepholes", num_proj=projection, cell_clip=clip)
-    cell = rnn.BasicLSTMCell(size)
-    if name == "residual":
-        return rnn.ResidualWrapper(cell)
-    if name == "recurrent_dropout":
-        width = size if layer else option.shape.input_size
-        return rnn.DropoutWrapper(
-            cell, state_keep_prob=1 - RATE, variational_recurrent=True, input_size=width, dtype=dtype
-        )
-    is_dropped = layer > 0 or option.shape.layers == 1
-    return rnn.DropoutWrapper(cell, input_keep_prob=1 - RATE) if is_dropped else cell
+def _cell(rnn: Any, option: OptionAt, rate: float, layer: int, dtype: tf.DType) -> Any:
+    """A cell of a layer, in the wrapper that has the option. `rate` is that of dropout."""
+    size, settings = option.shape.hidden_size, option.arguments()
+    width = size if layer else option.shape.input_size
+    keep = {"state_keep_prob": 1 - rate, "variational_recurrent": True, "input_size": width, "dtype": dtype}
+
+    def normalized() -> Any:
+        keep_prob = 1 - rate if "recurrent_dropout" in settings else 1.0
+        return rnn.LayerNormBasicLSTMCell(size, layer_norm="layer_norm" in settings, dropout_keep_prob=keep_prob)
+
+    def basic(**arguments: Any) -> Any:
+        return rnn.BasicLSTMCell(size, **arguments)
+
+    def dropped() -> Any:
+        is_dropped = layer > 0 or option.shape.layers == 1
+        return rnn.DropoutWrapper(basic(), input_keep_prob=1 - rate) if is_dropped else basic()
+
+    makers = {
+        "dropout": dropped,
+        "recurrent_dropout": lambda: rnn.DropoutWrapper(basic(), **keep),
+        "recurrent_dropout_candidate": normalized,
+        "layer_norm": normalized,
+        "layer_norm_dropout": normalized,
+        "residual": lambda: rnn.ResidualWrapper(basic()),
+        "peepholes": lambda: rnn.LSTMCell(size, use_peepholes=True),
+        "projection": lambda: rnn.LSTMCell(size, num_proj=settings["projection_size"]),
+        "clips": lambda: rnn.LSTMCell(size, cell_clip=CLIP),
+        "activation": lambda: basic(activation=tf.nn.relu),
+    }
+    return makers[option.name]()

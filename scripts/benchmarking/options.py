@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any, NamedTuple
 
-from benchmarking.shapes import Shape, parse_shapes
+import numpy as np
+
+from benchmarking import shapes
+from benchmarking.shapes import Shape
 
 RATE = 0.5  # Of dropout; zoneout keeps a tenth.
 CLIP = 3.0
@@ -29,11 +32,13 @@ OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "peepholes": ({"peepholes": True}, ("cells",)),
     "projection": ({}, ("pytorch", "cells")),
     "clips": ({"cell_clip": CLIP}, ("cells",)),
+    "activation": ({"activation": "relu"}, ("tf_keras", "cells")),
     "reset": ({}, ()),
     "bidirectional": ({}, ("pytorch", "tf_keras", "cells")),
     "bidirectional_stacks": ({"stacking": "stacks"}, ()),  # Twice the work of one direction, with any number of layers.
 }
-_CELLS = ("stepwise", "tensorflow")  # The contestants that are "cells".
+# What the contestants that are not engines are called in `OPTIONS`.
+_PEERS = {"pytorch": "pytorch", "tf_keras": "tf_keras", "stepwise": "cells", "tensorflow": "cells"}
 
 
 class OptionAt(NamedTuple):
@@ -52,14 +57,17 @@ class OptionAt(NamedTuple):
 
     def has(self, contestant: str) -> bool:
         """Whether a contestant has the option; PyTorch drops only between layers."""
-        if contestant in ("plain", "native", "graph"):
-            return True
         if (contestant, self.name, self.shape.layers) == ("pytorch", "dropout", 1):
             return False
-        return ("cells" if contestant in _CELLS else contestant) in OPTIONS[self.name][1]
+        return contestant not in _PEERS or _PEERS[contestant] in OPTIONS[self.name][1]
 
 
-def parse(names: list[str], shapes: str | None) -> list[OptionAt]:
+def random_input(option: OptionAt) -> np.ndarray:
+    """The input of the shape."""
+    return shapes.random_input(option.shape)
+
+
+def parse(names: list[str], text: str) -> list[OptionAt]:
     """Returns options at shapes; "all" stands for all options. A residual needs as many inputs as units.
 
     Raises:
@@ -70,12 +78,12 @@ def parse(names: list[str], shapes: str | None) -> list[OptionAt]:
         raise ValueError(f"--options: expected all or some of {', '.join(OPTIONS)}, got {', '.join(unknown) or 'none'}")
     chosen = OPTIONS if "all" in names else dict.fromkeys(names)
     rows = []
-    for shape in parse_shapes(shapes or SHAPES):
+    for shape in shapes.parse_shapes(text):
         for name in chosen:
             if name == "residual" and shape.input_size != shape.hidden_size:
                 print(f"residual is left out at {shape}, because the widths differ", file=sys.stderr)
             else:
                 rows.append(OptionAt(name, shape))
     if not rows:
-        raise ValueError(f"--shapes: expected as many inputs as units for a residual, got {shapes or SHAPES}")
+        raise ValueError(f"--shapes: expected as many inputs as units for a residual, got {text}")
     return rows

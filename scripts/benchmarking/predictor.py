@@ -7,12 +7,12 @@ from typing import Any, Callable
 import numpy as np
 
 from benchmarking.shapes import Shape
-from benchmarking.timing import fastest_setting
+from benchmarking.timing import fastest_threads
 from benchmarking.weights import random_layers
 from stacked_lstm import runtime
 
 
-@fastest_setting(None, 1)
+@fastest_threads
 def step(
     weights_dtype: str | None, shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None
 ) -> Callable[[], Any]:

@@ -1,75 +1,66 @@
-"""The tables of a benchmark of programs. `record.py` has those of shapes, and the file of the measurements."""
+"""The tables of a benchmark of programs."""
 
 from __future__ import annotations
 
-from typing import Any, Sequence
-
-import numpy as np
+from typing import Mapping, Sequence
 
 from benchmarking import record
 from benchmarking.contestants import AUTO, PROGRAM_CONTESTANTS, STEPWISE, TENSORFLOW
+from benchmarking.record import Row, cell, ratio
+from benchmarking.shapes import DTYPES
 from benchmarking.worker import Worker
 from programs import Program
 
-
-def summarize(program: Program, mode: str, device: str, dtype: str, workers: Sequence[Worker]) -> list[dict[str, Any]]:
-    """Returns a row per contestant: the keys of `record.PROGRAM_COLUMNS`, `dtype`, `device`, `steps` and `library`.
-
-    A value that does not exist is None.
-    """
-    medians = {worker.name: float(np.median(worker.milliseconds)) for worker in workers}
-
-    def ratio(other: str, name: str) -> float | None:
-        return medians[other] / medians[name] if other in medians else None
-
-    return [
-        {
-            "program": program.name,
-            "part": program.part,
-            "mode": mode,
-            "dtype": dtype,
-            "device": device,
-            "contestant": worker.name,
-            "library": worker.library,
-            "engines": ", ".join(worker.facts["engines"]),
-            "build_seconds": worker.facts["build_seconds"],
-            "ops": worker.facts["ops"],
-            "steps": len(worker.milliseconds),
-            "median_ms": medians[worker.name],
-            "p10_ms": float(np.percentile(worker.milliseconds, 10)),
-            "megabytes": worker.megabytes if device == "CPU" else None,
-            "times_stepwise": ratio(STEPWISE, worker.name),
-            "times_tensorflow": ratio(TENSORFLOW, worker.name),
-        }
-        for worker in workers
-    ]
+COLUMNS = (
+    ("program", "program", ""),
+    ("part", "part", ""),
+    ("mode", "mode", ""),
+    ("contestant", "contestant", ""),
+    ("engines", "engine of each loop", ""),
+    ("build_seconds", "s to build the graph", ".2f"),
+    ("ops", "ops", ""),
+    ("median_ms", "median ms", ".3f"),
+    ("p10_ms", "p10 ms", ".3f"),
+    ("megabytes", "MB", ".0f"),
+    ("times_stepwise", "times as fast as stepwise", ".2f"),
+    ("times_tensorflow", "as tensorflow", ".2f"),
+)
 
 
-def print_record(rows: Sequence[dict[str, Any]], machine: str) -> None:
+def subject(program: Program) -> Row:
+    """The keys of a program."""
+    return {"program": program.name, "part": program.part, "dtype": DTYPES[0]}
+
+
+def values(program: Program, mode: str, worker: Worker, medians: Mapping[str, float]) -> Row:
+    """What the step says about itself, and ratios."""
+    facts = worker.facts or {}
+    return {
+        "engines": ", ".join(facts["engines"]),
+        "build_seconds": facts["build_seconds"],
+        "ops": facts["ops"],
+        "times_stepwise": ratio(medians, STEPWISE, worker.name),
+        "times_tensorflow": ratio(medians, TENSORFLOW, worker.name),
+    }
+
+
+def print_record(rows: Sequence[Row], machine: str) -> None:
     """Prints the second table: a row per program, part and mode, a column per contestant.
 
     Args:
-      rows: what `summarize` returns, of all programs and modes, on one device and in one dtype.
+      rows: what `record.summarize` returns, of all programs and modes, on one device.
       machine: what `record.describe_machine` returns.
     """
     names = [name for name in PROGRAM_CONTESTANTS if any(row["contestant"] == name for row in rows)]
-    cells: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in rows:
-        cells.setdefault((row["program"], row["part"], row["mode"]), {})[row["contestant"]] = row
-    record.print_caption(rows, machine)
     peers = [name for name in (STEPWISE, TENSORFLOW) if name in names]
-    record.print_header(
-        [
-            "program",
-            "part",
-            "mode",
-            *names,
-            *(f"{AUTO}: times as fast as {name}" for name in peers),
-            f"engines of {AUTO}",
-        ]
-    )
-    for (program, part, mode), measured in cells.items():
+    record.print_caption(rows, machine)
+    ratios = [f"{AUTO}: times as fast as {name}" for name in peers]
+    record.print_header(["program", "part", "mode", *names, *ratios, f"engines of {AUTO}"])
+    for place, measured in record.by_place(rows, ("program", "part", "mode")).items():
         row = measured.get(AUTO, {})
-        medians = [record.cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
-        ratios = [record.cell(row, f"times_{name}", ".2f") for name in peers]
-        record.print_row([program, part, mode, *medians, *ratios, row.get("engines", "")])
+        medians = [cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
+        times = [cell(row, f"times_{name}", ".2f") for name in peers]
+        record.print_row([*place, *medians, *times, row.get("engines", "")])
+
+
+TABLES = record.Tables(COLUMNS, subject, values, print_record)

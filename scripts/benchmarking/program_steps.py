@@ -6,33 +6,35 @@ import functools
 import time
 from typing import Any, Callable
 
-from benchmarking.contestants import TENSORFLOW
+import peers
 from benchmarking.graphs import prepare
 from programs import Program
 from programs.graph import recurrent_part
-from programs.names import Names, stacked_lstm_names, tensorflow_names
+from programs.names import Names
 from shared import environment
 from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 
 
-def step(contestant: str, program: Program, x: None, mode: str, device: str) -> Callable[[], Any]:
+def step(names: str, engine: str, program: Program, x: None, mode: str, device: str) -> Callable[[], Any]:
     """A step of a program in a session with default settings, as most programs have it.
+
+    `names` is a function of `programs.names`, as "module:function". `engine` is for the environment, which the
+    package's loops read; "" for TensorFlow's.
 
     The attribute `facts` of the result is a dictionary of what the first table shows: "engines" (the engine of each
     call of a loop), and "build_seconds" and "ops" of the whole program.
     """
     prepare(device)
-    names = tensorflow_names() if contestant == TENSORFLOW else stacked_lstm_names()
-    engine = "" if contestant == TENSORFLOW else contestant
+    cells = peers.load(names)()
     with environment.variable(engines.ENVIRONMENT_VARIABLE, engine):  # Programs name no engine.
-        _import_everything(names)
+        _import_everything(cells)
         with tf.Graph().as_default() as graph:
             begin = time.perf_counter()
-            added = program.build(names, mode == "training")
+            added = program.build(cells, mode == "training")
             seconds, ops = time.perf_counter() - begin, len(graph.get_operations())
             fetches = added.fetches if program.part == "whole" else recurrent_part(added, mode == "training")
-            used = [] if contestant == TENSORFLOW else [rnn_cell.engine_used(outputs).name for outputs in added.loops]
+            used = [rnn_cell.engine_used(outputs).name for outputs in added.loops] if engine else []
             session = _new_session()
             session.run(tf.global_variables_initializer())
     call = functools.partial(session.make_callable(fetches, list(added.feeds)), *added.feeds.values())

@@ -1,4 +1,4 @@
-"""The tables of a benchmark, and the file of its measurements."""
+"""What the tables of all benchmarks share, and the file of the measurements."""
 
 from __future__ import annotations
 
@@ -6,77 +6,69 @@ import json
 import os
 import platform
 import re
-from typing import Any, Callable, Iterable, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from benchmarking.contestants import CONTESTANTS, ENGINE_OF_DEVICE, PEERS
-from benchmarking.shapes import Shape
+from benchmarking.shapes import DTYPES
 from benchmarking.worker import Worker
 from stacked_lstm.commands import output_files
 
 Columns = Sequence[Tuple[str, str, str]]
-
-# Key in --json, heading and format of each column of the first table, of shapes and of programs.
-COLUMNS = (
-    ("shape", "T,B,I,H,L", ""),
-    ("mode", "mode", ""),
-    ("contestant", "contestant", ""),
-    ("median_ms", "median ms", ".3f"),
-    ("p10_ms", "p10 ms", ".3f"),
-    ("gflops", "GFLOP/s", ".1f"),
-    ("percent_of_gemm", "% of gemm", ".0f"),
-    ("megabytes", "MB", ".0f"),
-    ("times_dynamic_rnn", "times as fast as dynamic_rnn", ".2f"),
-    ("times_fastest_peer", "as the fastest peer", ".2f"),
-)
-PROGRAM_COLUMNS = (
-    ("program", "program", ""),
-    ("part", "part", ""),
-    ("mode", "mode", ""),
-    ("contestant", "contestant", ""),
-    ("engines", "engine of each loop", ""),
-    ("build_seconds", "s to build the graph", ".2f"),
-    ("ops", "ops", ""),
-    ("median_ms", "median ms", ".3f"),
-    ("p10_ms", "p10 ms", ".3f"),
-    ("megabytes", "MB", ".0f"),
-    ("times_stepwise", "times as fast as stepwise", ".2f"),
-    ("times_tensorflow", "as tensorflow", ".2f"),
-)
+Row = Dict[str, Any]
 
 
-def summarize(shape: Shape, mode: str, device: str, dtype: str, workers: Sequence[Worker]) -> list[dict[str, Any]]:
-    """Returns a row per contestant: the keys of `COLUMNS`, `dtype`, `device`, `steps` and `library`.
+class Tables(NamedTuple):
+    """How the measurements of a kind of subjects are stored and printed.
 
-    A value that does not exist is None.
+    Fields:
+      columns: key in --json, heading and format of each column of the first table.
+      subject: function of a subject that returns the keys of a row that name it, and `dtype`.
+      values: function of a subject, a mode, a `Worker` and the medians by contestant that returns the other keys of a
+        row that only this kind has. A value that does not exist is None.
+      print_record: function of all rows and the machine that prints the second table.
     """
+
+    columns: Columns
+    subject: Callable[[Any], Row]
+    values: Callable[[Any, str, Worker, Mapping[str, float]], Row]
+    print_record: Callable[[Sequence[Row], str], None]
+
+
+def summarize(tables: Tables, subject: Any, mode: str, device: str, workers: Sequence[Worker]) -> list[Row]:
+    """Returns a row per contestant: the keys of the tables, `mode`, `device`, `library` and `steps`."""
     medians = {worker.name: float(np.median(worker.milliseconds)) for worker in workers}
-    fastest_peer = min((medians[name] for name in PEERS if name in medians), default=None)
-    rows = []
-    for worker in workers:
-        median = medians[worker.name]
-        row = {
-            "shape": str(shape),
+    return [
+        {
+            **tables.subject(subject),
             "mode": mode,
-            "dtype": dtype,
             "device": device,
             "contestant": worker.name,
             "library": worker.library,
             "steps": len(worker.milliseconds),
-            "median_ms": median,
+            "median_ms": medians[worker.name],
             "p10_ms": float(np.percentile(worker.milliseconds, 10)),
-            "megabytes": worker.megabytes if device == "CPU" else None,  # The GPU has memory of its own.
-            "gflops": None if worker.name == "nothing" else shape.operations(mode) / median / 1e6,
-            "times_dynamic_rnn": medians["dynamic_rnn"] / median if "dynamic_rnn" in medians else None,
-            "times_fastest_peer": fastest_peer / median if fastest_peer else None,
+            "megabytes": worker.megabytes,
+            **tables.values(subject, mode, worker, medians),
         }
-        row["percent_of_gemm"] = 100 * medians["gemm"] / median if "gemm" in medians and row["gflops"] else None
-        rows.append(row)
-    return rows
+        for worker in workers
+    ]
 
 
-def cell(row: dict[str, Any], key: str, form: str) -> str:
+def ratio(medians: Mapping[str, float], peer: str, name: str) -> float | None:
+    """How many times as fast as a peer a contestant is; None if the peer was not measured."""
+    return medians[peer] / medians[name] if peer in medians else None
+
+
+def by_place(rows: Sequence[Row], keys: Sequence[str], column: str = "contestant") -> dict[tuple[str, ...], dict]:
+    """Returns the rows by the values of some keys, and there by another one."""
+    places: dict[tuple[str, ...], dict] = {}
+    for row in rows:
+        places.setdefault(tuple(row[key] for key in keys), {})[row[column]] = row
+    return places
+
+
+def cell(row: Mapping[Any, Any], key: Any, form: str) -> str:
     """A value of a row as text; nothing for None."""
     value = row.get(key)
     return "" if value is None else format(value, form)
@@ -93,39 +85,17 @@ def print_header(headings: Sequence[str]) -> None:
     print(f"|{'---|' * len(headings)}")
 
 
-def print_rows(rows: Sequence[dict[str, Any]], columns: Columns) -> None:
+def print_rows(rows: Sequence[Row], columns: Columns) -> None:
     """Prints rows of a table. A column has a key, a heading and a format."""
     for row in rows:
         print_row(cell(row, key, form) for key, _, form in columns)
 
 
-def print_caption(rows: Sequence[dict[str, Any]], machine: str) -> None:
+def print_caption(rows: Sequence[Row], machine: str) -> None:
     """Prints the sentence above the second table."""
     libraries = ", ".join(sorted({row["library"] for row in rows}))
     dtypes = ", ".join(sorted({row["dtype"] for row in rows}))
     print(f"\nMedians in milliseconds, {dtypes}. {machine}; {libraries}.\n")
-
-
-def print_record(rows: Sequence[dict[str, Any]], machine: str) -> None:
-    """Prints the second table: a row per shape and mode, a column per contestant.
-
-    Args:
-      rows: what `summarize` returns, of all shapes and modes, on one device and in one dtype.
-      machine: what `describe_machine` returns.
-    """
-    names = [name for name in CONTESTANTS if any(row["contestant"] == name for row in rows)]
-    engine = ENGINE_OF_DEVICE[rows[0]["device"]] if rows else ""
-    cells: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in rows:
-        cells.setdefault((row["shape"], row["mode"]), {})[row["contestant"]] = row
-    print_caption(rows, machine)
-    ratios = [f"{engine}: times as fast as the fastest peer", f"{engine}: % of gemm"]
-    print_header(["T,B,I,H,L", "mode", *names, *ratios])
-    for (shape, mode), measured in cells.items():
-        row = measured.get(engine, {})
-        medians = [cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
-        ends = [cell(row, "times_fastest_peer", ".2f"), cell(row, "percent_of_gemm", ".0f")]
-        print_row([shape, mode, *medians, *ends])
 
 
 def describe_machine(device: str) -> str:
@@ -157,7 +127,7 @@ def gpus() -> Any:
     return tf.config.experimental.list_physical_devices("GPU")
 
 
-def write(path: str, machine: str, rows: Sequence[dict[str, Any]]) -> None:
+def write(path: str, machine: str, rows: Sequence[Row]) -> None:
     """Writes all measurements as JSON."""
 
     def write_json(temporary: str) -> None:
@@ -167,7 +137,7 @@ def write(path: str, machine: str, rows: Sequence[dict[str, Any]]) -> None:
     output_files.replace(path, write_json)
 
 
-def read(path: str, columns_of: Callable[[Sequence[dict[str, Any]]], Columns]) -> tuple[str, list[dict[str, Any]]]:
+def read(path: str, columns_of: Callable[[Sequence[Row]], Columns]) -> tuple[str, list[Row]]:
     """Reads what `write` wrote; returns (machine, rows).
 
     Args:
@@ -188,6 +158,8 @@ def read(path: str, columns_of: Callable[[Sequence[dict[str, Any]]], Columns]) -
     if missing or not rows:
         reason = f"without the keys {', '.join(missing[:3])} ..." if missing else "without measurements"
         raise ValueError(f"--from_json: expected a file that --json wrote, got {path} {reason}")
-    for row in rows:  # Older files lack this key.
+    for row in rows:  # Older files lack this key, and the dtype of a shape.
         row.setdefault("device", "GPU" if "TF32" in machine else "CPU")
+        if "shape" in row and row["dtype"] not in (DTYPES[0], row["shape"].split(",")[-1]):
+            row["shape"] += f",{row['dtype']}"
     return machine, rows

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 MODES = ("inference", "training", "evaluation")
 PROGRAM_MODES = ("training", "evaluation")
+OPTION_MODES = ("training", "inference")
 DEVICES = ("CPU", "GPU")
 DTYPES = ("float32", "float16", "float64")
 
 
 class Shape(NamedTuple):
-    """The sizes of a benchmark: T, B, I, H, L."""
+    """The sizes of a benchmark, T, B, I, H, L, and the dtype of its weights and data."""
 
     steps: int
     batch: int
     input_size: int
     hidden_size: int
     layers: int
+    dtype: str = DTYPES[0]
 
     def __str__(self) -> str:
-        return ",".join(map(str, self))
+        """The form that --shapes reads. It leaves float32 out."""
+        return ",".join(map(str, self[:-1] if self.dtype == DTYPES[0] else self))
 
     def products(self, mode: str) -> list[tuple[int, int, int]]:
         """The matrix products of one step, (m, k, n) for each product of [m, k] and [k, n].
@@ -43,15 +48,30 @@ class Shape(NamedTuple):
         return sum(2 * m * k * n for m, k, n in self.products(mode))
 
 
-def parse_shapes(text: str) -> list[Shape]:
-    """Reads shapes of five positive integers, separated by semicolons; raises ValueError on anything else."""
+def parse_shapes(text: str, dtype: str = DTYPES[0]) -> list[Shape]:
+    """Reads shapes, separated by semicolons.
+
+    Args:
+      text: T,B,I,H,L of each shape, which are positive integers. The dtype of a shape may follow.
+      dtype: of the shapes that name none.
+
+    Raises:
+      ValueError: the text has another form.
+    """
     shapes = []
     for part in text.split(";"):
-        numbers = [int(n) if n.strip().isdigit() else 0 for n in part.split(",")]
-        if len(numbers) != len(Shape._fields) or min(numbers) < 1:
+        *sizes, last = [word.strip() for word in part.split(",")]
+        sizes, name = (sizes, last) if last in DTYPES else ([*sizes, last], dtype)
+        numbers = [int(n) if n.isdigit() else 0 for n in sizes]
+        if len(numbers) != len(Shape._fields) - 1 or min(numbers) < 1:
             raise ValueError(f"--shapes: expected T,B,I,H,L (positive integers), got {part!r}")
-        shapes.append(Shape(*numbers))
+        shapes.append(Shape(*numbers, dtype=name))
     return shapes
+
+
+def random_input(shape: Shape) -> np.ndarray:
+    """A random input [T, B, I], the same in each process."""
+    return np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(shape.dtype)
 
 
 def one_step_per_call(shape: Shape, mode: str, device: str) -> int:

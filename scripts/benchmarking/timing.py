@@ -12,6 +12,9 @@ import time
 from typing import Any, Callable
 
 TRIAL = 0.3  # Seconds for which each setting is tried; with 0 the first setting is taken.
+THREADS: int | None = (
+    None  # Threads of each library in this process; None for the faster one of its own number and one.
+)
 
 
 def seconds_of_calls(function: Callable[[], Any], seconds: float) -> list[float]:
@@ -38,7 +41,7 @@ def fastest_setting(*settings: Any) -> Callable[[Callable], Callable]:
         @functools.wraps(build)
         def build_fastest(*arguments: Any) -> Callable[[], Any]:
             medians = {}
-            for setting in settings if TRIAL else ():
+            for setting in settings if TRIAL and len(settings) > 1 else ():
                 step = build(*arguments, setting)
                 step()  # The first call prepares.
                 medians[setting] = statistics.median(seconds_of_calls(step, TRIAL))
@@ -48,3 +51,17 @@ def fastest_setting(*settings: Any) -> Callable[[Callable], Callable]:
         return build_fastest
 
     return decorator
+
+
+def fastest_threads(build: Callable) -> Callable:
+    """Gives a function the number of threads as its last argument: `THREADS`, or the faster one of None and 1.
+
+    None stands for the library's own number.
+    """
+
+    @functools.wraps(build)
+    def build_fastest(*arguments: Any) -> Callable[[], Any]:
+        settings = (None, 1) if THREADS is None else (THREADS,)
+        return fastest_setting(*settings)(build)(*arguments)
+
+    return build_fastest

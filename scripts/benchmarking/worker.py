@@ -7,18 +7,11 @@ import importlib
 import multiprocessing
 import sys
 import time
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
-import numpy as np
-
-from benchmarking.contestants import table
-from benchmarking.options import OptionAt
-from benchmarking.shapes import Shape
+from benchmarking.contestants import Contestant
 from benchmarking.timing import seconds_of_calls
-from programs import Program
 from shared import environment
-
-Subject = Union[Shape, Program, OptionAt]  # What a process measures.
 
 
 class Worker:
@@ -28,11 +21,11 @@ class Worker:
       name: of the contestant.
       library: name and version of its library, after the import; None before.
       milliseconds: the times of its steps.
-      megabytes: the most memory that it used beyond its libraries; None if the system does not tell.
+      megabytes: the most memory that it used beyond its libraries; None on a GPU, and if the system does not tell.
       facts: what a step of a program says about itself, see `program_steps`; None for a shape.
     """
 
-    def __init__(self, name: str, subject: Subject, mode: str, device: str, dtype: str) -> None:
+    def __init__(self, name: str, contestant: Contestant, subject: Any, mode: str, device: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.name = name
         self.library: str | None = None
@@ -40,7 +33,7 @@ class Worker:
         self.megabytes: float | None = None
         self.facts: dict[str, Any] | None = None
         self._connection, remote = context.Pipe()
-        self._process = context.Process(target=serve, args=(remote, name, subject, mode, device, dtype), daemon=True)
+        self._process = context.Process(target=serve, args=(remote, contestant, subject, mode, device), daemon=True)
         # Programs have no `tf.device` for the CPU: without a GPU, nothing of them is placed there.
         with environment.variable("CUDA_VISIBLE_DEVICES", "-1") if device == "CPU" else contextlib.nullcontext():
             self._process.start()
@@ -90,7 +83,7 @@ def each(workers: list[Worker], action: Callable[[Worker], None]) -> list[Worker
     return able
 
 
-def serve(connection: Any, name: str, subject: Subject, mode: str, device: str, dtype: str) -> None:
+def serve(connection: Any, contestant: Contestant, subject: Any, mode: str, device: str) -> None:
     """Runs a contestant in this process.
 
     It sends, in this order:
@@ -102,17 +95,15 @@ def serve(connection: Any, name: str, subject: Subject, mode: str, device: str, 
 
     Args:
       connection: one end of a `multiprocessing.Pipe`.
-      name: a key of the `contestants.table` of the subject.
-      subject, mode, device: as for a contestant.
-      dtype: a name of `shapes.DTYPES`.
+      contestant: what makes the step.
+      subject, mode, device: the step's other arguments.
     """
-    contestant = table(subject)[name]
-    x = None if isinstance(subject, Program) else _random_input(getattr(subject, "shape", subject), dtype)
     try:
+        x = contestant.make_input(subject)
         library, make = importlib.import_module(contestant.library), contestant.make_step()
         connection.send(f"{contestant.library} {library.__version__.split('-')[0]}")
         connection.recv()
-        before = _peak_megabytes()
+        before = _peak_megabytes() if device == "CPU" else None  # A GPU has memory of its own.
         call, steps = make(subject, x, mode, device), contestant.steps_per_call(subject, mode, device)
         _forget_peak()  # It may have been that of a setting that was tried.
         connection.send(getattr(call, "facts", None))
@@ -123,10 +114,6 @@ def serve(connection: Any, name: str, subject: Subject, mode: str, device: str, 
             connection.send((times, None if peak is None or before is None else peak - before))
     except Exception as error:  # The others go on, whatever keeps a contestant away.
         connection.send(RuntimeError(str(error) or type(error).__name__))
-
-
-def _random_input(shape: Shape, dtype: str) -> np.ndarray:
-    return np.random.RandomState(0).standard_normal([shape.steps, shape.batch, shape.input_size]).astype(dtype)
 
 
 def _wait_until_idle() -> None:

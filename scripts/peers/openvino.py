@@ -8,11 +8,11 @@ from typing import Any, Callable
 import numpy as np
 
 from benchmarking.shapes import Shape
-from benchmarking.timing import fastest_setting
+from benchmarking.timing import fastest_threads
 from peers import onnx_model
 
 
-@fastest_setting(None, 1)
+@fastest_threads
 def step(shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None) -> Callable[[], Any]:
     """Inference from the host's memory."""
     import openvino

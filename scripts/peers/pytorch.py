@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarking.options import RATE, OptionAt
 from benchmarking.shapes import Shape
-from benchmarking.timing import fastest_setting
+from benchmarking.timing import fastest_threads
 
 DEVICES = {"CPU": "cpu", "GPU": "cuda"}  # TensorFlow's names and PyTorch's.
 
@@ -60,7 +60,7 @@ def option_step(option: OptionAt, x: np.ndarray, mode: str, device: str) -> Call
     return _step(settings[option.name], option.shape, x, mode, device)
 
 
-@fastest_setting(None, 1)
+@fastest_threads
 def _step(
     settings: dict[str, Any], shape: Shape, x: np.ndarray, mode: str, device: str, threads: int | None
 ) -> Callable[[], Any]:
@@ -71,7 +71,7 @@ def _step(
     torch, place = pytorch(device), DEVICES[device]
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))  # PyTorch cannot return to its own choice.
     sizes, dtype = (shape.input_size, shape.hidden_size, shape.layers), getattr(torch, x.dtype.name)
-    network = torch.nn.LSTM(*sizes, device=place, dtype=dtype, **settings)
+    network = torch.nn.LSTM(*sizes, device=place, dtype=dtype, **settings).train(mode == "training")
     optimizer = torch.optim.SGD(network.parameters(), 0.1, fused=True)
     host = torch.from_numpy(x)
     host = host.pin_memory() if device == "GPU" else host

@@ -26,7 +26,6 @@ class Option(NamedTuple):
       text: its help.
       domain: further arguments of absl, such as the values of an enum.
       identity: whether it decides what a checkpoint holds, so that a run goes on only with the same value.
-      trains: a module with `adapt` and `run`, which trains instead of `training.experiment` if the flag is true.
     """
 
     kind: str
@@ -35,7 +34,6 @@ class Option(NamedTuple):
     text: str
     domain: Mapping[str, Any] = {}
     identity: bool = False
-    trains: str | None = None
 
     def define(self, values: flags.FlagValues, default: Any = None, text: str | None = None) -> None:
         """Adds the flag to absl's flags, with another text if one is given."""

@@ -33,6 +33,24 @@ class Examples:
         """Returns name -> array of the examples with the numbers `rows`, an int array."""
         return {name: array[rows] for name, array in self._arrays.items() if array.dtype != object}
 
+    def arrays(self):
+        """Returns name -> array: what `gather` needs of all examples."""
+        return {name: array for name, array in self._arrays.items() if array.dtype != object}
+
+    def gather(self, tensors, rows):
+        """As `feed`, by ops of a graph.
+
+        Args:
+          tensors: name -> tensor, the arrays of `arrays`.
+          rows: int64 [B], the numbers of the examples.
+
+        Returns:
+          name -> tensor.
+        """
+        from stacked_lstm.compat import tf
+
+        return {name: tf.gather(tensor, rows) for name, tensor in tensors.items()}
+
     def batches(self, batch_size, random=None):
         """Returns ceil(N / batch_size) int arrays that together hold every example's number once.
 
@@ -65,6 +83,22 @@ class Sequences(Examples):
             padded[: len(sequence)] = sequence
         return batch
 
+    def arrays(self):
+        """The steps of all sequences, one after the other, the ends of the sequences, and the other arrays."""
+        ends = np.cumsum(self["lengths"], dtype=np.int64)
+        steps = [np.reshape(sequence, [-1] + self._step_shape) for sequence in self["sequences"]]
+        return dict(super().arrays(), steps=np.concatenate(steps).astype(np.int32), splits=np.append(0, ends))
+
+    def gather(self, tensors, rows):
+        from stacked_lstm.compat import tf
+
+        others = {name: tensor for name, tensor in tensors.items() if name not in ("steps", "splits")}
+        sequences = tf.RaggedTensor.from_row_splits(tensors["steps"], tensors["splits"], validate=False)
+        padded = tf.gather(sequences, rows).to_tensor()
+        missing = tf.maximum(0, 1 - tf.shape(padded)[1])  # TensorFlow's ops want at least one step.
+        padded = tf.pad(padded, [[0, 0], [0, missing]] + [[0, 0]] * len(self._step_shape))
+        return dict(super().gather(others, rows), sequences=padded)
+
     def batches(self, batch_size, random=None):
         """As `Examples.batches`, by length; `random` draws the order within a bucket, and the order of the batches."""
         order = np.arange(len(self)) if random is None else random.permutation(len(self))
@@ -93,22 +127,6 @@ def check_count(count, available):
 def epoch_batches(examples, batch_size, seed, epoch):
     """Returns the batches of an epoch, counted from 0; they depend only on the arguments, so a resumed run has them."""
     return examples.batches(batch_size, np.random.RandomState([seed, epoch]))
-
-
-def share(rows, index, count):
-    """Returns a part of a batch, and the weight of its mean in the mean of the parts.
-
-    Args:
-      rows [B], numbers of examples.
-      index: of the part, 0 to count - 1.
-      count: of the parts.
-
-    Returns:
-      (rows, weight): with the weights, the mean of the parts' means is the mean of the batch. No part is empty; the
-      weight of a part that would be is 0.
-    """
-    part = rows[index::count]
-    return (part, len(part) * count / len(rows)) if len(part) else (rows[:1], 0.0)
 
 
 def describe_row(row):

@@ -53,11 +53,11 @@ class FashionMnist(Classification):
         self.check_labels(examples["labels"], FILES[split][1])
         return examples
 
-    def build(self, recurrent):
+    def build(self, recurrent, batch=None):
         from stacked_lstm.compat import tf
         from tasks import networks
 
-        feeds = {"images": tf.placeholder(tf.uint8, (None,) + IMAGE_SHAPE), "labels": tf.placeholder(tf.uint8, [None])}
+        feeds = networks.inputs({"images": (tf.uint8, (None,) + IMAGE_SHAPE), "labels": (tf.uint8, [None])}, batch)
         labels = tf.cast(feeds["labels"], tf.int64)
         _, last = recurrent((tf.cast(feeds["images"], tf.float32) - PIXEL_MEAN) / PIXEL_DEVIATION)
         return self.head(feeds, labels, networks.dense(last, 128, tf.nn.relu), training=recurrent.training)

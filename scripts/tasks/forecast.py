@@ -43,8 +43,7 @@ class Forecast(Task):
         Option("enum", "loss_steps", "last", "Input hours whose forecasts are in the loss: the last of the 48, or all",
                {"enum_values": sorted(LOSS_STEPS)}, identity=True),
         Option("boolean", "ablate_initial_state", False,
-               "Train with zero, learned and projected initial states, with three seeds each, and compare the errors.",
-               trains="training.initial_state_ablation"),
+               "Train with zero, learned and projected initial states, with three seeds each, and compare the errors."),
     )  # fmt: skip
 
     def read(self):
@@ -55,14 +54,15 @@ class Forecast(Task):
         self.test = self._scales.examples(self._series)
         self.baselines = {"seasonal_naive_mae": temperature_series.seasonal_naive_mae(self._series)}
 
-    def build(self, recurrent):
+    def build(self, recurrent, batch=None):
         from stacked_lstm.compat import tf
         from tasks import networks
 
-        feeds = {
-            "inputs": tf.placeholder(tf.float32, [None, HOURS_IN, FEATURES]),
-            "changes": tf.placeholder(tf.float32, [None, HOURS_IN + HOURS_OUT - 1]),
+        types = {
+            "inputs": (tf.float32, [None, HOURS_IN, FEATURES]),
+            "changes": (tf.float32, [None, HOURS_IN + HOURS_OUT - 1]),
         }
+        feeds = networks.inputs(types, batch)
         outputs, _ = recurrent(feeds["inputs"])
         flat = tf.reshape(outputs, [-1, outputs.shape.as_list()[-1]])
         flat = networks.dense(flat, HOURS_OUT, seed=self.settings["seed"])

@@ -16,7 +16,7 @@ class Network(NamedTuple):
     """A network in the graph.
 
     Fields:
-      feeds: name -> placeholder; the names are those of the task's `tasks.examples.Examples`.
+      feeds: name -> placeholder, see `inputs`; the names are those of the task's `tasks.examples.Examples`.
       losses: float32 [B], one per example; training makes their mean smaller.
       scores: float32 [B], one per example; their mean is reported.
       predictions: float32 [B, ...], what the network says about each example, from the inputs alone.
@@ -28,6 +28,23 @@ class Network(NamedTuple):
     scores: tf.Tensor
     predictions: tf.Tensor
     training: tf.Tensor | None = None
+
+
+def inputs(types: Mapping[str, tuple[Any, Any]], batch: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
+    """Adds the inputs of a network to the graph.
+
+    Args:
+      types: name -> (dtype, shape).
+      batch: name -> tensor, the value of an input that is not fed. None: each input must be fed.
+
+    Returns:
+      name -> placeholder.
+    """
+    if batch is None:
+        return {name: tf.placeholder(*kind) for name, kind in types.items()}
+    return {
+        name: tf.placeholder_with_default(tf.cast(batch[name], dtype), shape) for name, (dtype, shape) in types.items()
+    }
 
 
 class Recurrent:

@@ -67,8 +67,16 @@ class Task:
           ValueError, OSError: a file is missing or damaged.
         """
 
-    def build(self, recurrent):
-        """Adds the network to the graph; takes `networks.Recurrent`, returns `networks.Network`."""
+    def build(self, recurrent, batch=None):
+        """Adds the network to the graph.
+
+        Args:
+          recurrent: `networks.Recurrent`.
+          batch: name -> tensor, the examples to train on, see `networks.inputs`.
+
+        Returns:
+          `networks.Network`.
+        """
         raise NotImplementedError
 
     def embeddings(self):

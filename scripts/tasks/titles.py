@@ -92,8 +92,7 @@ class Titles(Classification):
         Option("float", "balance", 0.4, "Exponent: the loss of an example is divided by the share of its class in the "
                "training titles to this power", {"lower_bound": 0}, identity=True),
         Option("boolean", "ablate_dropout", False,
-               "Train with each kind of dropout alone, with 5 seeds each; compare the losses and accuracies",
-               trains="training.dropout_ablation"),
+               "Train with each kind of dropout alone, with 5 seeds each; compare the losses and accuracies"),
     )  # fmt: skip
     CLASSES = ("0", "1", "2")
     NAME = "title"
@@ -154,15 +153,13 @@ class Titles(Classification):
     def embeddings(self):
         return {EMBEDDING: WORDS_FILE}
 
-    def build(self, recurrent):
+    def build(self, recurrent, batch=None):
         from stacked_lstm.compat import tf
         from tasks import networks
 
-        feeds = {
-            "sequences": tf.placeholder(tf.int32, [None, None, self.settings["pieces"]]),
-            "lengths": tf.placeholder(tf.int32, [None]),
-            "labels": tf.placeholder(tf.int32, [None]),
-        }
+        shape = [None, None, self.settings["pieces"]]
+        types = {"sequences": (tf.int32, shape), "lengths": (tf.int32, [None]), "labels": (tf.int32, [None])}
+        feeds = networks.inputs(types, batch)
         labels = tf.cast(feeds["labels"], tf.int64)
         training = tf.placeholder_with_default(False, [])
 

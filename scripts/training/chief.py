@@ -11,16 +11,15 @@ from stacked_lstm.compat import tf
 from training import checkpoints, experiment, trainer
 from training.cluster import Cluster
 from training.watch import Watch
-from training.worker_steps import Stream, WorkerSteps
+from training.worker_steps import WorkerSteps
 
 
 class ChiefTrainer(trainer.Trainer):
     """A `trainer.Trainer` whose steps are those of all workers. It evaluates and writes between its own steps."""
 
     def __init__(
-        self, cluster: Cluster, target: str, watch: Watch, settings: Mapping[str, Any], network: Any, examples: Any,
-        *arguments: Any,
-    ) -> None:  # fmt: skip
+        self, cluster: Cluster, target: str, watch: Watch, settings: Mapping[str, Any], *arguments: Any
+    ) -> None:
         """Joins the cluster.
 
         Args:
@@ -28,18 +27,16 @@ class ChiefTrainer(trainer.Trainer):
           target: of the server of this process.
           watch: is told of each step.
           settings: flag -> value.
-          network, examples, *arguments: as for `trainer.Trainer`.
+          *arguments: as for `trainer.Trainer`.
         """
         self._cluster, self._target, self._watch, self._settings = cluster, target, watch, settings
-        self._stream = Stream(examples, settings["batch_size"], settings["seed"])
-        self._total = settings["epochs"] * self._stream.steps_per_epoch
-        super().__init__(network, examples, *arguments)
+        super().__init__(*arguments)
         self._epochs = self.step // self.steps_per_epoch
 
-    def _minimize(self, learning_rate: float, weight_decay: float) -> tuple[Any, Any]:
-        arguments = self._cluster, self._network, self._stream, self._total, learning_rate, weight_decay
-        self._steps = WorkerSteps(*arguments)
-        return self._steps.loss, self._steps.train_op
+    def _minimize(self, learning_rate: float, weight_decay: float) -> tf.Operation:
+        self._total = self._settings["epochs"] * self.steps_per_epoch
+        self._steps = WorkerSteps(self._cluster, self._copies, self._total, learning_rate, weight_decay)
+        return self._steps.train_op
 
     def _start(self) -> None:
         self.step, (self.last_checkpoint, self.note) = 0, checkpoints.restore_newest(_Reader, None, self._train_dir)
@@ -77,9 +74,9 @@ class ChiefTrainer(trainer.Trainer):
         begin, first = time.monotonic(), self.step
         while self.step < end:
             before = self.step
-            loss, arrays = self._steps.train()
+            loss, number = self._steps.train()
             self.step = self._steps.step
-            self._check_loss(loss, arrays)
+            self._check_loss(loss, number)
             for _ in range(before, self.step):
                 on_batch(loss)
         return (time.monotonic() - begin) * self.steps_per_epoch / max(1, self.step - first)

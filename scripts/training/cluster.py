@@ -12,7 +12,7 @@ JOBS = ("ps", "worker", "evaluator")
 VARIABLE = "TF_CONFIG"
 OPTIONS = (
     Option("enum", "job_name", None, "What this process does in a cluster (default: it trains alone, without one).",
-           {"enum_values": list(JOBS)}, trains="training.distributed"),
+           {"enum_values": list(JOBS)}),
     Option("integer", "task_index", 0, "Number of this process in its job, from 0. Worker 0 is the chief.",
            {"lower_bound": 0}),
     Option("list", "ps_hosts", None, "Addresses of the parameter servers, host:port,host:port,..."),

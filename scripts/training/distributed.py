@@ -9,19 +9,12 @@ from typing import Any, Iterator, Mapping
 
 from shared import environment
 from stacked_lstm.compat import tf
-from training import chief, evaluator, experiment, servers, worker
+from training import chief, evaluator, experiment, replicas, servers, worker
 from training.cluster import Cluster
+from training.pipeline import Split
 from training.watch import Watch
 
 ENGINE_VARIABLE = "STACKED_LSTM_ENGINE"
-
-
-def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
-    """Checks the flags; raises ValueError as `Cluster.read`."""
-    Cluster.read(settings)
-    for name in ("ablate_initial_state", "ablate_dropout"):
-        if settings.get(name):
-            raise ValueError(f"--{name}: expected none with --job_name, got {settings[name]}")
 
 
 def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
@@ -41,14 +34,15 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
         return servers.serve(cluster)
     if cluster.job == "evaluator":
         return evaluator.run(settings)
-    server = servers.start(cluster)
+    server = servers.start(cluster, replicas.session_config(settings["replicas"]))
     watch = Watch(f"{cluster.job} {cluster.index}", cluster.peers())
     with watch, local_engine(settings):
-        device = placement(cluster)
+        device, devices = placement(cluster), settings["replicas"] or 1
+        split = Split.of_process(cluster.index, len(cluster.worker_hosts), devices, cluster.is_synchronous)
         if cluster.is_chief:
             make_trainer = functools.partial(chief.ChiefTrainer, cluster, server.target, watch, settings)
-            return experiment.run(settings, make_trainer, device).final
-        return worker.train(settings, cluster, server.target, watch, device)
+            return experiment.run(settings, make_trainer, device, split).final
+        return worker.train(settings, cluster, server.target, watch, device, split)
 
 
 def placement(cluster: Cluster) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from shared import layer_options, pictures
-from shared.options import format_value
-from training import ablation, history
+from training import ablation, history, modes
 
 SEEDS = 5
-NONE = {"piece_dropout": 0.0, "pooled_dropout": 0.0, **dict.fromkeys(layer_options.TABLE)}
+NONE = {name: None if name in layer_options.TABLE else 0.0 for name in modes.DROPOUT}
 # Each kind: the flags that differ from `NONE`. None: the defaults of the task.
 KINDS: dict[str, dict[str, Any] | None] = {
     "none": {},
@@ -24,23 +22,6 @@ KINDS: dict[str, dict[str, Any] | None] = {
 }
 COLUMNS = ("validation_loss", "test_accuracy", "test_macro_f1", "test_recall_0")
 LABELS = {"validation_loss": "validation loss", "test_accuracy": "test accuracy"}
-
-
-def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
-    """Gives --train_dir its default in an ablation.
-
-    Args:
-      settings: flag -> value.
-      present: the flags on the command line.
-
-    Raises:
-      ValueError: a flag that does not go with an ablation.
-    """
-    for name in ("peer", *NONE):
-        if name in present:
-            raise ValueError(f"--{name}: expected none with --ablate_dropout, got {format_value(present[name])}")
-    if "train_dir" not in present:
-        settings["train_dir"] = os.path.join("runs", f"{settings['task']}-dropout")
 
 
 def run(settings: Mapping[str, Any]) -> dict[str, float]:

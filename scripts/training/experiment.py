@@ -17,7 +17,7 @@ from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
 from tasks import TASKS, networks
 from tasks.task import PARTS, Task
-from training import checkpoints, history, lock, summaries
+from training import checkpoints, history, lock, replicas, summaries
 from training.settings import check_saved_flags, identity_flags
 from training.trainer import CHECKPOINTS_KEPT, Trainer, evaluate
 
@@ -44,14 +44,14 @@ def recurrent_layers(settings: Mapping[str, Any], **changes: Any) -> networks.Re
     return networks.Recurrent(**dict({name: settings[name] for name in names}, **changes))
 
 
-def run(settings, make_trainer=Trainer, device=None, build=None):
+def run(settings, make_trainer=Trainer, device=None, split=None):
     """Trains, or goes on training, and writes everything to --train_dir.
 
     Args:
       settings: flag -> value.
       make_trainer: a function with the arguments of `trainer.Trainer` that returns one.
       device: the device of the network, as for `tf.device`; None for TensorFlow's choice.
-      build: a function that builds the network, with the arguments of `Task.build` of a class; None for that method.
+      split: what this process takes of the batches, see `replicas.build`.
 
     Returns:
       `Outcome`.
@@ -72,7 +72,7 @@ def run(settings, make_trainer=Trainer, device=None, build=None):
         describe(task, settings)
         with tf.Graph().as_default(), tf.device(device):
             tf.set_random_seed(settings["seed"])
-            network = build(task, recurrent) if build else task.build(recurrent)
+            copies = replicas.build(task, recurrent, settings, split)
             print(f"network: {recurrent.description}")
             print(f"results: {train_dir}", flush=True)
             if is_new:  # Bad data leave no directory.
@@ -81,7 +81,7 @@ def run(settings, make_trainer=Trainer, device=None, build=None):
             past.create()
             task.save()
             summaries.write_projector(train_dir, task.embeddings())
-            predictions = train_and_draw(network, task, past, settings, make_trainer)
+            predictions = train_and_draw(copies, task, past, settings, make_trainer)
     final = dict(past.summary(task.METRIC), **dict(task.baselines, **task.test_scores(predictions)))
     print(json.dumps({name: round(value, 6) for name, value in final.items()}), flush=True)
     return Outcome(final, task, predictions)
@@ -118,13 +118,12 @@ def read_data(task):
         task.read()
 
 
-def train_and_draw(network, task, past, settings, make_trainer):
+def train_and_draw(copies, task, past, settings, make_trainer):
     """Trains to the end, and writes everything; returns the predictions for the test examples at the best epoch."""
     train_dir = settings["train_dir"]
-    arguments = [settings[name] for name in ("batch_size", "learning_rate", "seed", "train_dir")]
     kept = CHECKPOINTS_KEPT if task.validation is None else 1  # Besides the best one.
     decay = settings.get("weight_decay", 0)
-    with contextlib.closing(make_trainer(network, task.train, *arguments, kept, decay)) as trainer:
+    with contextlib.closing(make_trainer(copies, settings["learning_rate"], train_dir, kept, decay)) as trainer:
         if trainer.note:
             print(trainer.note)
         past.forget_after(trainer.step)

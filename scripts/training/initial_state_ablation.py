@@ -5,7 +5,6 @@ Networks with the same seed start with the same weights, except weights that onl
 
 from __future__ import annotations
 
-import os
 from typing import Any, Mapping, Sequence
 
 import numpy as np
@@ -15,30 +14,8 @@ from training import ablation
 
 STATES = ("zeros", "learned", "projected")
 SEEDS = 3
-EPOCHS = 3  # After more epochs each kind forecasts the test part worse: the year does not repeat itself.
 STEPS = 24  # Hours that the network has seen; after more of them the start hardly matters.
 STEPS_PRINTED = (1, 2, 3, 6, 12, 24)
-
-
-def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
-    """Gives flags that are absent their defaults in an ablation.
-
-    The loss is that of the forecasts after every hour. With the loss of the last forecast alone, nothing would train
-    the forecasts after the first hours.
-
-    Args:
-      settings: flag -> value.
-      present: the flags on the command line.
-
-    Raises:
-      ValueError: a flag that does not go with an ablation.
-    """
-    for name in ("peer", "initial_state"):
-        if name in present:
-            raise ValueError(f"--{name}: expected none with --ablate_initial_state, got {present[name]}")
-    train_dir = os.path.join("runs", f"{settings['task']}-initial_state")
-    defaults = {"loss_steps": "all", "epochs": EPOCHS, "train_dir": train_dir}
-    settings.update((name, value) for name, value in defaults.items() if name not in present)
 
 
 def run(settings: Mapping[str, Any]) -> dict[str, float]:

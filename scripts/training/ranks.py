@@ -10,25 +10,14 @@ import functools
 import importlib
 from typing import Any, Mapping
 
-import numpy as np
-
 from stacked_lstm.compat import tf
 from tasks import TASKS
-from tasks.examples import share
-from tasks.networks import Network
-from training import experiment, optimizer, trainer
-from training.worker_steps import Stream
+from training import experiment, optimizer, replicas, trainer
+from training.pipeline import Split
 
 LIBRARY = "horovod.tensorflow"
 
 _END = -1  # Rank 0 sends it in place of the number of a step.
-
-
-def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
-    """Raises ValueError for a flag that does not go with --horovod."""
-    for name in ("job_name", "replicas", "peer", "ablate_initial_state", "ablate_dropout"):
-        if settings.get(name):
-            raise ValueError(f"--{name}: expected none with --horovod, got {settings[name]}")
 
 
 def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
@@ -49,9 +38,10 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
     except ImportError as error:
         raise ImportError(f"--horovod needs the package horovod ({error}): pip install horovod") from None
     horovod.init()
+    split = Split.of_process(horovod.rank(), horovod.size(), 1)
     if horovod.rank() == 0:
-        return experiment.run(settings, functools.partial(RankTrainer, horovod)).final
-    return follow(settings, horovod)
+        return experiment.run(settings, functools.partial(RankTrainer, horovod), split=split).final
+    return follow(settings, horovod, split)
 
 
 def session_config(horovod: Any) -> tf.ConfigProto:
@@ -63,35 +53,22 @@ class SharedStep:
     """A training step of all ranks. The graph must have the network already, and the same one in each rank.
 
     Attributes:
-      loss: float32 [], the mean loss of this rank's examples.
       train_op: the op of a step.
       hook: the `tf.train.SessionRunHook` that gives the variables of rank 0 to all ranks.
     """
 
-    def __init__(self, horovod: Any, network: Network, learning_rate: float, decay: float) -> None:
-        """Adds the loss and the optimizer to the graph.
+    def __init__(self, horovod: Any, copies: replicas.Replicas, learning_rate: float, decay: float) -> None:
+        """Adds the optimizer to the graph.
 
         Args:
           horovod: the module `horovod.tensorflow`.
-          network: the network of this rank.
+          copies: the network of this rank, and its part of each batch.
           learning_rate, decay: see `optimizer.Adam`.
         """
-        self._horovod, self._network = horovod, network
-        self._weight = tf.placeholder_with_default(1.0, [])
-        self.loss = tf.reduce_mean(network.losses)
-        adam = horovod.DistributedOptimizer(optimizer.Adam(learning_rate, decay))
-        self.train_op = adam.minimize(self.loss * self._weight, tf.train.get_or_create_global_step())
+        self.train_op = copies.minimize(horovod.DistributedOptimizer(optimizer.Adam(learning_rate, decay)))
         self.hook = horovod.BroadcastGlobalVariablesHook(0)
         self._number = tf.placeholder(tf.int64, [])
         self._number_of_rank_0 = horovod.broadcast(self._number, 0, name="number_of_step")
-
-    def feed(self, arrays: Mapping[str, np.ndarray]) -> dict[Any, Any]:
-        """What a step reads: this rank's examples of a batch, and their weight in it."""
-        rows = np.arange(len(next(iter(arrays.values()))))
-        part, weight = share(rows, self._horovod.rank(), self._horovod.size())
-        feed = trainer.training_feed(self._network, {name: array[part] for name, array in arrays.items()})
-        feed[self._weight] = weight
-        return feed
 
     def agree(self, session: tf.Session, number: int = _END) -> int:
         """Waits for all ranks; returns the number of rank 0: that of the next step, or -1 if there is none."""
@@ -103,24 +80,24 @@ class RankTrainer(trainer.Trainer):
 
     def __init__(self, horovod: Any, *arguments: Any) -> None:
         """Takes the module `horovod.tensorflow`, and the arguments of `trainer.Trainer`."""
-        self._horovod, self._config = horovod, session_config(horovod)
+        self._horovod = horovod
         super().__init__(*arguments)
 
-    def _minimize(self, learning_rate: float, weight_decay: float) -> tuple[Any, Any]:
-        self._shared = SharedStep(self._horovod, self._network, learning_rate, weight_decay)
+    def _minimize(self, learning_rate: float, weight_decay: float) -> tf.Operation:
+        self._shared = SharedStep(self._horovod, self._copies, learning_rate, weight_decay)
         self._shared.hook.begin()
-        return self._shared.loss, self._shared.train_op
+        return self._shared.train_op
+
+    def _session_config(self) -> tf.ConfigProto:
+        return session_config(self._horovod)
 
     def _start(self) -> None:
         super()._start()
         self._shared.hook.after_create_session(self._session, None)
 
-    def _train(self, arrays: Mapping[str, np.ndarray]) -> float:
+    def _train(self) -> float:
         self._shared.agree(self._session, self.step)
-        return super()._train(arrays)
-
-    def _training_feed(self, arrays: Mapping[str, np.ndarray]) -> dict[Any, Any]:
-        return self._shared.feed(arrays)
+        return super()._train()
 
     def close(self) -> None:
         """Ends the training of all ranks."""
@@ -128,7 +105,7 @@ class RankTrainer(trainer.Trainer):
         super().close()
 
 
-def follow(settings: Mapping[str, Any], horovod: Any) -> None:
+def follow(settings: Mapping[str, Any], horovod: Any, split: Split) -> None:
     """Trains as a rank other than 0, until rank 0 ends. Raises as `experiment.read_data`."""
     rank = horovod.rank()
     # Rank 0 gives the variables to all. Another seed gives this rank other masks for dropout.
@@ -137,14 +114,14 @@ def follow(settings: Mapping[str, Any], horovod: Any) -> None:
     with tf.Graph().as_default():
         tf.set_random_seed(settings["seed"] + rank)
         recurrent = experiment.recurrent_layers(settings)
-        network = task.build(recurrent)
+        copies = replicas.build(task, recurrent, settings, split)
         print(f"rank {rank}: network: {recurrent.description}", flush=True)
-        stream = Stream(task.train, settings["batch_size"], settings["seed"])
-        shared = SharedStep(horovod, network, settings["learning_rate"], settings.get("weight_decay", 0))
+        shared = SharedStep(horovod, copies, settings["learning_rate"], settings.get("weight_decay", 0))
         creator, count = tf.train.ChiefSessionCreator(config=session_config(horovod)), 0
         with tf.train.MonitoredSession(creator, [shared.hook]) as session:
             number = shared.agree(session)
             while number != _END:
-                session.run(shared.train_op, shared.feed(stream.examples.feed(stream[number])))
+                copies.pipeline.go_to(session.run, number)
+                session.run(shared.train_op, copies.feed)
                 count, number = count + 1, shared.agree(session)
     print(f"rank {rank}: made {count} steps, rank 0 has ended", flush=True)

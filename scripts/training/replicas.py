@@ -1,64 +1,93 @@
-"""Training on several devices of one process: each has a copy of the network for its share of a batch."""
+"""The copies of a network in one process: each has a device and its part of each batch, and all share the variables."""
 
 from __future__ import annotations
 
 import copy
-import functools
-from typing import Any, Mapping
-
-import numpy as np
+from typing import Any, Mapping, Sequence
 
 from stacked_lstm import compat
 from stacked_lstm.compat import tf
-from tasks.examples import share
 from tasks.networks import Network, Recurrent
-from training import experiment, optimizer, trainer
+from tasks.task import Task
+from training.pipeline import Pipeline, Split
 
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp")
 
 
-def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
-    """Raises ValueError for a flag that does not go with --replicas."""
-    for name in ("job_name", "peer", "ablate_initial_state", "ablate_dropout"):
-        if settings.get(name):
-            raise ValueError(f"--{name}: expected none with --replicas, got {settings[name]}")
-
-
-def run(settings: Mapping[str, Any]) -> Mapping[str, float]:
-    """Trains on --replicas devices; see `experiment.run`.
-
-    Raises:
-      ValueError: there are GPUs, but not that many.
-    """
-    towers = Towers(settings["replicas"])
-    return experiment.run(settings, functools.partial(ReplicaTrainer, towers), build=towers.build).final
-
-
-class Towers:
-    """Copies of a network, one per device, with one set of variables.
+class Replicas:
+    """The copies of a network, and the pipeline that they read. Without --replicas, there is one copy.
 
     Attributes:
-      devices: names of the devices, such as "/gpu:0".
-      networks: list of `Network`, one per device; empty before `build`.
+      networks: list of `Network`. The first one also evaluates.
+      pipeline: `Pipeline`.
+      objective: float32 [], what a step makes smaller. If the processes share each batch, its mean over all processes
+        is the mean loss of the batch.
+      loss: float32 [], the mean loss of the examples of this process; 0 if it has none.
+      feed: placeholder -> value in a training step.
+      config: `tf.ConfigProto` of a session; None for TensorFlow's.
     """
 
-    def __init__(self, count: int) -> None:
-        """Takes the number of copies; raises ValueError if there are GPUs, but fewer."""
-        kind = "gpu" if compat.gpu_visible() else "cpu"
-        if kind == "gpu" and count > len(_gpus()):
-            raise ValueError(f"--replicas: expected at most {len(_gpus())}, the number of GPUs, got {count}")
-        self.devices = [f"/{kind}:{k}" for k in range(count)]
-        self.networks: list[Network] = []
+    def __init__(self, networks: Sequence[Network], pipeline: Pipeline, config: Any = None) -> None:
+        """Adds the losses to the graph.
 
-    def build(self, task: Any, recurrent: Recurrent) -> Network:
-        """Adds the copies to the graph; returns the first one, which also evaluates."""
-        for k, device in enumerate(self.devices):
-            copied = copy.copy(task)  # Another seed gives each copy other masks for dropout.
-            copied.settings = dict(task.settings, seed=task.settings["seed"] + k)
-            # The same scope again, so that the scopes in it get the same names.
-            with tf.device(_place(device)), tf.variable_scope(tf.get_variable_scope(), reuse=bool(self.networks)):
-                self.networks.append(copied.build(recurrent))
-        return self.networks[0]
+        Args:
+          networks: the copies, which read the parts of the pipeline in their order.
+          pipeline, config: see the attributes.
+        """
+        self.networks, self.pipeline, self.config = networks, pipeline, config
+        weights = [part.weight for part in pipeline.parts]
+        total = tf.add_n([weight * tf.reduce_mean(network.losses) for weight, network in zip(weights, networks)])
+        self.objective = total / len(networks)
+        self.loss = tf.div_no_nan(total, tf.add_n(weights))
+        self.feed = {network.training: True for network in networks if network.training is not None}
+
+    def minimize(self, optimizer: tf.train.Optimizer) -> tf.Operation:
+        """Adds a training step to the graph, which also increments the global step."""
+        step = tf.train.get_or_create_global_step()
+        return optimizer.minimize(self.objective, step, colocate_gradients_with_ops=len(self.networks) > 1)
+
+
+def build(task: Task, recurrent: Recurrent, settings: Mapping[str, Any], split: Split | None = None) -> Replicas:
+    """Adds the pipeline of a task's training examples and the copies of its network to the graph.
+
+    Args:
+      task: the task, with its data.
+      recurrent: the layers, which all copies share.
+      settings: flag -> value.
+      split: what this process takes of the batches; None if no other process trains.
+
+    Raises:
+      ValueError: there are GPUs, but fewer than --replicas.
+    """
+    places = devices(settings["replicas"])
+    split = split or Split.of_process(0, 1, len(places))
+    pipeline, networks = Pipeline(task.train, settings["batch_size"], settings["seed"], split), []
+    for k, (device, part) in enumerate(zip(places, pipeline.parts)):
+        copied = copy.copy(task)  # Another seed gives each copy other masks for dropout.
+        copied.settings = dict(task.settings, seed=task.settings["seed"] + k)
+        # The same scope again, so that the scopes in it get the same names.
+        with tf.device(_placement(device)), tf.variable_scope(tf.get_variable_scope(), reuse=bool(networks)):
+            networks.append(copied.build(recurrent, part.batch))
+    return Replicas(networks, pipeline, session_config(settings["replicas"]))
+
+
+def devices(replicas: int | None) -> list[str]:
+    """Returns the device of each copy, such as "/gpu:0"; without --replicas, "" for TensorFlow's choice.
+
+    Raises:
+      ValueError: there are GPUs, but fewer than `replicas`.
+    """
+    if replicas is None:
+        return [""]
+    kind = "gpu" if compat.gpu_visible() else "cpu"
+    if kind == "gpu" and replicas > len(_gpus()):
+        raise ValueError(f"--replicas: expected at most {len(_gpus())}, the number of GPUs, got {replicas}")
+    return [f"/{kind}:{k}" for k in range(replicas)]
+
+
+def session_config(replicas: int | None) -> tf.ConfigProto | None:
+    """The configuration of a session or a server with a CPU device for each copy; None without --replicas."""
+    return tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": replicas}) if replicas else None
 
 
 def _gpus() -> list[str]:
@@ -66,31 +95,6 @@ def _gpus() -> list[str]:
         return [device.name for device in session.list_devices() if device.device_type == "GPU"]
 
 
-def _place(device: str) -> Any:
-    """The device of a copy; the variables, which all copies share, are on the CPU."""
-    return lambda op: "/cpu:0" if op.type in _VARIABLES else device
-
-
-class ReplicaTrainer(trainer.Trainer):
-    """A `trainer.Trainer` whose steps are computed by all copies of a network: the gradient is that of the batch."""
-
-    def __init__(self, towers: Towers, *arguments: Any) -> None:
-        """Takes the copies, and the arguments of `trainer.Trainer`."""
-        self._towers = towers.networks
-        self._config = tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": len(towers.devices)})
-        super().__init__(*arguments)
-
-    def _minimize(self, learning_rate: float, weight_decay: float) -> tuple[Any, Any]:
-        self._weights = [tf.placeholder(tf.float32, []) for _ in self._towers]
-        parts = [w * tf.reduce_mean(tower.losses) for w, tower in zip(self._weights, self._towers)]
-        loss, adam = tf.add_n(parts), optimizer.Adam(learning_rate, weight_decay)
-        return loss, adam.minimize(loss, self._global_step, colocate_gradients_with_ops=True)
-
-    def _training_feed(self, arrays: Mapping[str, np.ndarray]) -> dict[Any, Any]:
-        feed, count = {}, len(self._towers)
-        rows = np.arange(len(next(iter(arrays.values()))))
-        for k, (tower, weight) in enumerate(zip(self._towers, self._weights)):
-            part, factor = share(rows, k, count)
-            feed.update(trainer.training_feed(tower, {name: array[part] for name, array in arrays.items()}))
-            feed[weight] = factor / count
-        return feed
+def _placement(device: str) -> Any:
+    """The argument of `tf.device` for a copy; the variables, which all copies share, are on a CPU."""
+    return device and (lambda op: "/cpu:0" if op.type in _VARIABLES else device)

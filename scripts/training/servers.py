@@ -15,16 +15,19 @@ POLL_SECONDS = 0.5
 STRAGGLER_SECONDS = 30  # How long a parameter server waits for the other workers after the chief has ended.
 
 
-def start(cluster: Cluster) -> Any:
+def start(cluster: Cluster, config: Any = None) -> Any:
     """Starts the `tf.train.Server` of this process.
+
+    Args:
+      cluster: the processes.
+      config: `tf.ConfigProto`, which has the devices of this process; None for TensorFlow's.
 
     Raises:
       ValueError: the port is in use, or this process cannot open it.
     """
     try:
-        return tf.train.Server(
-            tf.train.ClusterSpec(cluster.hosts()), job_name=cluster.job, task_index=cluster.index, start=True
-        )
+        hosts = tf.train.ClusterSpec(cluster.hosts())
+        return tf.train.Server(hosts, job_name=cluster.job, task_index=cluster.index, config=config, start=True)
     except tf.errors.OpError as error:
         port = int(cluster.address.rpartition(":")[2])
         problem = _port_error(port) or error

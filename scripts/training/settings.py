@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Any
 
@@ -13,7 +12,7 @@ from shared import layer_options
 from shared.options import Option, format_value
 from stacked_lstm.commands import choices
 from tasks import TASKS
-from training import cluster
+from training import cluster, modes
 
 _COUNT = {"lower_bound": 1}
 _TYPES = {"boolean": bool, "enum": str, "float": (int, float), "integer": int, "list": list, "string": str}
@@ -45,11 +44,10 @@ OPTIONS = (
     *layer_options.OPTIONS,
     Option("integer", "replicas", None,
            "Share each batch between this number of GPUs, or of CPU devices without a GPU (default: one device).",
-           _COUNT, trains="training.replicas"),
+           _COUNT),
     *cluster.OPTIONS,
     Option("boolean", "horovod", False,
-           "Share each batch between the processes that horovodrun has started. This needs the package horovod.",
-           trains="training.ranks"),
+           "Share each batch between the processes that horovodrun has started. This needs the package horovod."),
 )  # fmt: skip
 
 _VALIDATORS = {
@@ -124,18 +122,13 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
     present = {name: values[name].value for name in known if values[name].value is not None}
     settings.update(present)
     if not settings["job_name"]:
-        settings.update(cluster.read_environment(os.environ))
-    for module in trainers(settings):
-        module.adapt(settings, present)
+        present.update(cluster.read_environment(os.environ))
+    settings.update(present)
+    modes.adapt(settings, present)
+    if settings["job_name"]:
+        cluster.Cluster.read(settings)
     settings["hidden_sizes"] = [int(size) for size in settings["hidden_sizes"]]
     for name in layer_options.TABLE:
         if name in present:
             settings[name] = layer_options.parse(name, present[name])
     return settings
-
-
-def trainers(settings: dict[str, Any]) -> list[Any]:
-    """The modules that train instead of `training.experiment`, as the flags ask for; none as a rule."""
-    every = OPTIONS + TASKS[settings["task"]].OPTIONS
-    options = [option for option in every if option.trains and settings[option.name]]
-    return [importlib.import_module(option.trains) for option in options]

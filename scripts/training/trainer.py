@@ -7,7 +7,6 @@ import numpy as np
 
 from shared import file_errors
 from stacked_lstm.compat import tf
-from tasks.examples import epoch_batches
 from training import checkpoints, optimizer, summaries
 
 CHECKPOINTS_KEPT = 3
@@ -17,7 +16,7 @@ EVALUATION_BATCH = 500
 
 
 class Trainer:
-    """A network, its optimizer, and their checkpoints in a directory.
+    """A network, its copies, its optimizer, and their checkpoints in a directory.
 
     It goes on from the last checkpoint there, or else from the newest intact one, or saves a first one, so that there
     is always one to return to. No other training may run in the directory.
@@ -29,19 +28,12 @@ class Trainer:
       note: a line that says why it goes on from another checkpoint than the last one; None if it does not.
     """
 
-    _config = None  # Of the session.
-
-    def __init__(
-        self, network, examples, batch_size, learning_rate, seed, train_dir, kept=CHECKPOINTS_KEPT, weight_decay=0.0
-    ):
+    def __init__(self, copies, learning_rate, train_dir, kept=CHECKPOINTS_KEPT, weight_decay=0.0):
         """Adds the optimizer to the default graph and opens a session.
 
         Args:
-          network: `networks.Network`.
-          examples: `tasks.examples.Examples` to train on, `batch_size` at a time.
-          batch_size: number of examples in a step.
+          copies: `replicas.Replicas`, the network and its examples.
           learning_rate: Adam's.
-          seed: decides the order of the examples; 0 to 2**32 - 1.
           train_dir: an existing directory, for checkpoints and TensorBoard's events.
           kept: number of checkpoints to keep besides the best one.
           weight_decay: after each step, every matrix loses this share of itself, times the learning rate.
@@ -50,11 +42,11 @@ class Trainer:
           ValueError: the directory has checkpoints, and none is intact.
           OSError: a file cannot be written.
         """
-        self._network, self._examples, self._batch_size, self._seed = network, examples, batch_size, seed
+        self._copies, self._pipeline, self._network = copies, copies.pipeline, copies.networks[0]
         self._train_dir, self._kept = train_dir, kept
-        self.steps_per_epoch = -(-len(examples) // batch_size)
+        self.steps_per_epoch = self._pipeline.steps_per_epoch
         self._global_step = tf.train.get_or_create_global_step()
-        self._loss, self._train_op = self._minimize(learning_rate, weight_decay)
+        self._train_op = self._minimize(learning_rate, weight_decay)
         floats = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._finite = {}
         for variable in floats:
@@ -71,16 +63,18 @@ class Trainer:
             checkpoints.keep_newest(train_dir, kept, self.step)
 
     def _minimize(self, learning_rate, weight_decay):
-        """Adds the loss and a training step to the graph; returns them."""
-        loss = tf.reduce_mean(self._network.losses)
-        return loss, optimizer.Adam(learning_rate, weight_decay).minimize(loss, self._global_step)
+        """Adds a training step to the graph; returns it."""
+        return self._copies.minimize(optimizer.Adam(learning_rate, weight_decay))
 
     def _start(self):
         """Opens the session; the variables have the values of the newest intact checkpoint, or else new ones."""
-        self._session = tf.Session(config=self._config)
+        self._session = tf.Session(config=self._session_config())
         self._session.run(tf.global_variables_initializer())
         self.last_checkpoint, self.note = checkpoints.restore_newest(self._saver, self._session, self._train_dir)
         self.step = int(self._session.run(self._global_step))
+
+    def _session_config(self):
+        return self._copies.config
 
     def train_epoch(self, on_batch):
         """Trains to the end of the epoch.
@@ -95,28 +89,28 @@ class Trainer:
         Raises:
           FloatingPointError: a loss or a variable is not finite; no checkpoint has such a variable.
         """
-        epoch, done = divmod(self.step, self.steps_per_epoch)
-        batches = epoch_batches(self._examples, self._batch_size, self._seed, epoch)[done:]
+        missing = self.steps_per_epoch - self.step % self.steps_per_epoch
         begin = saved = time.monotonic()
-        for rows in batches:
+        for _ in range(missing):
             if time.monotonic() - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.monotonic()
-            on_batch(self._train(self._examples.feed(rows)))
-        return (time.monotonic() - begin) * self.steps_per_epoch / len(batches)
+            on_batch(self._train())
+        return (time.monotonic() - begin) * self.steps_per_epoch / missing
 
-    def _train(self, arrays):
-        loss, _ = self._session.run([self._loss, self._train_op], self._training_feed(arrays))
+    def _train(self):
+        number = self.step
+        self._pipeline.go_to(self._session.run, number)
+        loss, _ = self._session.run([self._copies.loss, self._train_op], self._copies.feed)
         self.step += 1
-        self._check_loss(loss, arrays)
+        self._check_loss(loss, number)
         return float(loss)
 
-    def _training_feed(self, arrays):
-        return training_feed(self._network, arrays)
-
-    def _check_loss(self, loss, arrays):
+    def _check_loss(self, loss, number):
+        """Stops if a loss is not finite; otherwise TensorBoard gets some of the losses. `number` is of the batch."""
         if not np.isfinite(loss):
-            bad = [name for name, array in sorted(arrays.items()) if not np.all(np.isfinite(array))]
+            arrays = sorted(self._pipeline.arrays(number).items())
+            bad = [name for name, array in arrays if not np.all(np.isfinite(array))]
             why = "".join(f", the batch's {name} hold NaN or Inf" for name in bad)
             self._stop(f"the loss is {loss}" + (why or " (a smaller --learning_rate may help)"))
         if self.step % SUMMARY_STEPS == 0:
@@ -199,14 +193,6 @@ class Trainer:
 
 def _feed_dict(network, arrays):
     return {network.feeds[name]: array for name, array in arrays.items()}
-
-
-def training_feed(network, arrays):
-    """Returns placeholder -> array of a network for a training step."""
-    feed_dict = _feed_dict(network, arrays)
-    if network.training is not None:
-        feed_dict[network.training] = True
-    return feed_dict
 
 
 def evaluate(session, network, examples, fields):

@@ -7,13 +7,14 @@ from typing import Any, Mapping
 
 from stacked_lstm.compat import tf
 from tasks import TASKS
-from training import experiment, servers
+from training import experiment, replicas, servers
 from training.cluster import Cluster
+from training.pipeline import Split
 from training.watch import Watch
-from training.worker_steps import Stream, WorkerSteps
+from training.worker_steps import WorkerSteps
 
 
-def train(settings: Mapping[str, Any], cluster: Cluster, target: str, watch: Watch, device: Any) -> None:
+def train(settings: Mapping[str, Any], cluster: Cluster, target: str, watch: Watch, device: Any, split: Split) -> None:
     """Trains as a worker that is not the chief, until the chief has ended.
 
     Args:
@@ -22,18 +23,19 @@ def train(settings: Mapping[str, Any], cluster: Cluster, target: str, watch: Wat
       target: of the server of this process.
       watch: is told of each step.
       device: of the network, as for `tf.device`.
+      split: what this worker takes of the batches.
     """
     # The chief makes the variables. Another seed gives this worker other masks for dropout.
-    task = TASKS[settings["task"]](dict(settings, seed=settings["seed"] + cluster.index))
+    seed = settings["seed"] + cluster.index * (settings["replicas"] or 1)
+    task = TASKS[settings["task"]](dict(settings, seed=seed))
     experiment.read_data(task)
     with tf.Graph().as_default(), tf.device(device):
         recurrent = experiment.recurrent_layers(settings)
-        network = task.build(recurrent)
+        copies = replicas.build(task, recurrent, settings, split)
         print(f"worker {cluster.index}: network: {recurrent.description}", flush=True)
-        stream = Stream(task.train, settings["batch_size"], settings["seed"])
-        total = settings["epochs"] * stream.steps_per_epoch
+        total = settings["epochs"] * copies.pipeline.steps_per_epoch
         decay = settings.get("weight_decay", 0)
-        steps = WorkerSteps(cluster, network, stream, total, settings["learning_rate"], decay)
+        steps = WorkerSteps(cluster, copies, total, settings["learning_rate"], decay)
         steps.start(target, watch)
         print(f"worker {cluster.index}: trains from step {steps.step}", flush=True)
         count = 0

@@ -1,44 +1,20 @@
-"""The training steps of one worker: which examples it takes, and sessions that survive lost processes."""
+"""The training steps of one worker: which batches it takes, and sessions that survive lost processes."""
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, Callable, Sequence
 
 import numpy as np
 
 from stacked_lstm.compat import tf
-from tasks.examples import Examples, epoch_batches, share
-from tasks.networks import Network
 from training import optimizer, servers
 from training.cluster import Cluster
-from training.trainer import training_feed
+from training.replicas import Replicas
 from training.watch import Watch
 
 _LOST = (tf.errors.AbortedError, tf.errors.UnavailableError)
 _RECOVERY_SECONDS = 1  # A worker asks so often whether the variables exist. TensorFlow's default is 30.
-
-
-class Stream:
-    """The batches of all epochs, by their numbers from 0.
-
-    Attributes:
-      examples: the examples.
-      steps_per_epoch: int.
-    """
-
-    def __init__(self, examples: Examples, batch_size: int, seed: int) -> None:
-        """Takes the arguments of `epoch_batches`."""
-        self.examples, self._arguments = examples, (examples, batch_size, seed)
-        self.steps_per_epoch = math.ceil(len(examples) / batch_size)
-        self._epoch, self._batches = -1, []  # Those of one epoch are kept.
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        epoch, place = divmod(number, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._batches = epoch, epoch_batches(*self._arguments, epoch)
-        return self._batches[place]
 
 
 class Current(tf.train.SessionRunHook):
@@ -81,43 +57,37 @@ class WorkerSteps:
 
     Attributes:
       step: int, the number of the next step: of all workers, or of this one with the synchronous workers.
-      loss: float32 [], the mean loss of this worker's examples.
       train_op: the op of a step.
     """
 
-    def __init__(
-        self, cluster: Cluster, network: Network, stream: Stream, total: int, learning_rate: float, decay: float
-    ) -> None:
-        """Adds the loss, the optimizer and the queues of the cluster to the graph.
+    def __init__(self, cluster: Cluster, copies: Replicas, total: int, learning_rate: float, decay: float) -> None:
+        """Adds the optimizer and the queues of the cluster to the graph.
 
         Args:
           cluster: the processes.
-          network: the network of this worker.
-          stream: the batches of all workers.
+          copies: the network of this worker, and its examples.
           total: number of training steps.
           learning_rate, decay: see `optimizer.Adam`.
         """
-        self._cluster, self._network, self._stream, self._total = cluster, network, stream, total
+        self._cluster, self._copies, self._total = cluster, copies, total
         self._workers = len(cluster.worker_hosts)
         self._ends, self.step, self._taken, self._sessions = servers.Ends(cluster), 0, 0, 0
         self._current = Current()
         self._hooks: list[Any] = [self._current]
         self._global_step = tf.train.get_or_create_global_step()
-        self._weight = tf.placeholder_with_default(1.0, [])
-        self.loss = tf.reduce_mean(network.losses)
         add = self._add_synchronous if cluster.is_synchronous else self._add_asynchronous
         self._last = [self._ends.add]
         self.train_op = add(learning_rate, decay)
 
     def _add_asynchronous(self, learning_rate: float, decay: float) -> Any:
         self._own_step = self._global_step
-        return optimizer.Adam(learning_rate, decay).minimize(self.loss, self._global_step)
+        return self._copies.minimize(optimizer.Adam(learning_rate, decay))
 
     def _add_synchronous(self, learning_rate: float, decay: float) -> Any:
         cluster, workers = self._cluster, self._workers
         adam = optimizer.SynchronousAdam(learning_rate, decay, cluster.index, workers)
         synchronous = tf.train.SyncReplicasOptimizer(adam, workers, workers)
-        train_op = synchronous.minimize(self.loss * self._weight, self._global_step)
+        train_op = self._copies.minimize(synchronous)
         self._hooks.append(synchronous.make_session_run_hook(cluster.is_chief))
         self._own_step, tokens = synchronous._local_step, synchronous._sync_token_queue
         self._take_token = tf.assign(self._own_step, tokens.dequeue())
@@ -176,8 +146,8 @@ class WorkerSteps:
             except _LOST:
                 self.look()  # TensorFlow opens a new session.
 
-    def train(self) -> tuple[float, dict[str, np.ndarray]]:
-        """Makes a step; returns its loss and the arrays it was computed from."""
+    def train(self) -> tuple[float, int]:
+        """Makes a step; returns its loss and the number of its batch."""
 
         def step_fn(step_context):  # TensorFlow calls it again in a new session if a process is lost.
             return self._train(step_context.run_with_hooks)
@@ -186,34 +156,37 @@ class WorkerSteps:
         self._watch.progress()
         return result
 
-    def _train(self, run: Callable) -> tuple[float, dict[str, np.ndarray]]:
+    def _train(self, run: Callable) -> tuple[float, int]:
+        copies = self._copies
         if self._sessions != self._current.count:
             self.step = int(run(self._own_step))
             self._sessions, self._taken = self._current.count, self.step // self._workers
-        rows, weight = self._examples()
-        arrays = self._stream.examples.feed(rows)
-        feed = training_feed(self._network, arrays)
-        feed[self._weight] = weight
-        loss, token = run([self.loss, self.train_op], feed)
+            copies.pipeline.forget()
+        number = self._number()
+        copies.pipeline.go_to(run, number)
+        loss, token = run([copies.loss, self.train_op], copies.feed)
         self._taken += 1
         self.step = self._settle(run, int(token)) if self._cluster.is_synchronous else int(run(self._own_step))
-        return float(loss), arrays
+        return float(loss), number
 
-    def _examples(self) -> tuple[np.ndarray, float]:
-        """The numbers of the next examples of this worker, and their weight in the step."""
-        if self._cluster.is_synchronous:
-            return share(self._stream[self.step], self._cluster.index, self._workers)
-        number = self._taken * self._workers + self._cluster.index
-        return self._stream[number if self._workers > 1 else self.step], 1.0
+    def _number(self) -> int:
+        """The number of the next batch that this worker takes, or takes a part of."""
+        if self._cluster.is_synchronous or self._workers == 1:
+            return self.step
+        return self._taken * self._workers + self._cluster.index
 
     def _settle(self, run: Callable, token: int) -> int:
         """Waits for the token of the next step, and returns the number of that step.
 
         TensorFlow gives each worker that asks a token. A fast worker may get the token of another one, or that of a
-        worker which was killed; it would then compute its part of the step twice.
+        worker which was killed; it would then compute its part of a step twice. It gives the token of the present step
+        back, and drops that of a past step, which somebody gave back too late.
         """
-        while token == self.step:
-            if int(run(self._global_step)) == self.step:
+        while token <= self.step:
+            global_step = int(run(self._global_step))
+            if global_step <= token < self.step:
+                return token  # The chief was started again, from an earlier step.
+            if global_step == token == self.step:
                 run(self._return_token)
                 time.sleep(0.01)
             token = int(run(self._take_token))

@@ -19,45 +19,71 @@ CRF = "stacked_lstm.contrib.crf"
 LAYERS = "stacked_lstm.contrib.layers"
 
 _CONTRIB_OPS = "tensorflow.contrib.rnn.python.ops."
-_CONTRIB_MODULES = "core_rnn core_rnn_cell core_rnn_cell_impl fused_rnn_cell gru_ops lstm_ops rnn_cell rnn".split()
+_CONTRIB_MODULES = (
+    "core_rnn core_rnn_cell core_rnn_cell_impl fused_rnn_cell gru_ops lstm_ops rnn_cell rnn_cell_impl rnn".split()
+)
 
 # Module of TensorFlow 1 that is gone, or that needs Keras -> the module of this package that stands for it.
 MODULES = {
     "tensorflow.nn.rnn_cell": RNN_CELL,
     "tensorflow.contrib.rnn": RNN_CELL,
+    "tensorflow.contrib.cudnn_rnn": RNN_CELL,
+    "tensorflow.contrib.cudnn_rnn.python.layers.cudnn_rnn": RNN_CELL,
+    "tensorflow.contrib.cudnn_rnn.python.ops.cudnn_rnn_ops": RNN_CELL,
     "tensorflow.python.ops.rnn": RNN_CELL,
     "tensorflow.python.ops.rnn_cell": RNN_CELL,
     "tensorflow.python.ops.rnn_cell_impl": RNN_CELL,
     "tensorflow.models.rnn.rnn": RNN_CELL,
     "tensorflow.models.rnn.rnn_cell": RNN_CELL,
+    "tensorflow.contrib.rnn.core_rnn": RNN_CELL,
+    "tensorflow.contrib.rnn.core_rnn_cell": RNN_CELL,
     **{_CONTRIB_OPS + name: RNN_CELL for name in _CONTRIB_MODULES},
     "tensorflow.contrib.crf": CRF,
+    "tensorflow.contrib.crf.python.ops.crf": CRF,
     "tensorflow.contrib.layers": LAYERS,
+    "tensorflow.contrib.layers.python.layers": LAYERS,
+    "tensorflow.contrib.layers.python.layers.initializers": LAYERS,
+    "tensorflow.contrib.layers.python.layers.layers": LAYERS,
     "tensorflow.contrib.seq2seq": SEQ2SEQ,
+    "tensorflow.contrib.seq2seq.python.ops.loss": SEQ2SEQ,
     "tensorflow.contrib.legacy_seq2seq": LEGACY_SEQ2SEQ,
+    "tensorflow.contrib.legacy_seq2seq.python.ops.seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.python.ops.seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.models.rnn.seq2seq": LEGACY_SEQ2SEQ,
 }
 
 # Module that stays -> the module of this package that has some of its names.
-SHARED_MODULES = {"tensorflow.nn": RNN_CELL, "tensorflow.contrib.cudnn_rnn": RNN_CELL}
+SHARED_MODULES = {"tensorflow.nn": RNN_CELL}
 
 # Loops of `tensorflow.nn` that were in other modules, too.
 NN_LOOPS = ("raw_rnn", "static_state_saving_rnn")
 
+_FRAMEWORK, _TRAIN = "tensorflow.contrib.framework.", "tensorflow.train."
+_TRAIN_NAMES = (
+    "create_global_step get_global_step get_or_create_global_step list_variables load_checkpoint load_variable".split()
+)
+
+# Name of tf.contrib -> name of the same thing in TensorFlow 1 and 2.
+TENSORFLOW_NAMES = {
+    _FRAMEWORK + "nest": "tensorflow.nest",
+    _FRAMEWORK + "is_tensor": "tensorflow.is_tensor",
+    **{_FRAMEWORK + name: _TRAIN + name for name in _TRAIN_NAMES},
+}
+
 # Start of a complete name -> what to do about it. The longest start counts. Names without one can stay.
 _REMARKS = {
     "tensorflow.contrib": "TensorFlow 2 has no tf.contrib",
-    "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
     "tensorflow.contrib.data": "use tf.data or tf.data.experimental",
-    "tensorflow.contrib.framework.nest": "use tf.nest",
     "tensorflow.contrib.lookup": "use tf.lookup",
+    "tensorflow.contrib.learn.ModeKeys": "use the strings 'train', 'eval' and 'infer'",
     "tensorflow.contrib.training.HParams": "use types.SimpleNamespace",
     "tensorflow.estimator": "TensorFlow 2.16 and later have no tf.estimator",
+    "tensorflow.estimator.ModeKeys": "use the strings 'train', 'eval' and 'infer'",
     "tensorflow.examples": "TensorFlow 2 has no tensorflow.examples",
     "tensorflow.layers": "needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "tensorflow.models": "TensorFlow 1 and 2 have no tensorflow.models",
-    **{old: f"not in {new}" for old, new in MODULES.items()},
+    **{old: f"not in {new}" for old, new in MODULES.items() if new in (RNN_CELL, LEGACY_SEQ2SEQ)},
+    "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
     "tensorflow.contrib.crf": f"not in {CRF}; tensorflow_addons.text has it",
     "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers",
     "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",
@@ -67,6 +93,7 @@ _REMARKS = {
 
 # Module of this package -> that of `tf.contrib` for which it stands.
 _OLD_MODULES = {new: old for old, new in MODULES.items() if re.fullmatch(r"tensorflow\.contrib\.\w+", old)}
+_OLD_MODULES[RNN_CELL] = "tensorflow.contrib.rnn"
 
 
 @functools.lru_cache(maxsize=None)
@@ -101,10 +128,12 @@ def home(name: str) -> str | None:
     return new if new and last in names_of(new) else None
 
 
-def is_nn_loop(name: str) -> bool:
-    """Returns whether a complete name is that of a loop that TensorFlow 2 has in `tf.nn` only."""
+def tensorflow_name(name: str) -> str | None:
+    """Returns the complete name that TensorFlow 2 has for a name of TensorFlow 1, or None if there is no such name."""
     module, last = split(name)
-    return last in NN_LOOPS and MODULES.get(module) == RNN_CELL
+    if last in NN_LOOPS and MODULES.get(module) == RNN_CELL:
+        return f"tensorflow.nn.{last}"
+    return TENSORFLOW_NAMES.get(f"{module}.{last}")
 
 
 def remark(name: str) -> str | None:
@@ -114,8 +143,8 @@ def remark(name: str) -> str | None:
             if name[len(new) + 1 :].split(".")[0] in names_of(new):
                 return None
             name = old + name[len(new) :]
-    if is_nn_loop(name):
-        return f"use tf.nn.{split(name)[1]}"
     parts = ".".join(split(name)).split(".")
     starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return None if starts[0] in MODULES else next((_REMARKS[start] for start in starts if start in _REMARKS), None)
+    if starts[0] in MODULES or any(map(tensorflow_name, starts)):
+        return None
+    return next((_REMARKS[start] for start in starts if start in _REMARKS), None)

@@ -111,18 +111,17 @@ class _Mover(libcst.CSTTransformer):
         if original_node.value in self._done:
             self._done.add(original_node)
             return updated_node
-        new = old_names.home(name)
-        if new or old_names.is_nn_loop(name):
+        new, tensorflow_name = old_names.home(name), old_names.tensorflow_name(name)
+        if new or tensorflow_name:
             self._done.add(original_node)
         if new and old_names.new_module(base):  # The import of the module moves.
             return updated_node
         if new:
             self._modules.add(new)
             return updated_node.with_changes(value=libcst.Name(ALIASES[new]))
-        if old_names.is_nn_loop(name):
+        if tensorflow_name:
             self._uses_tensorflow = True
-            nn = libcst.Attribute(libcst.Name(self._tensorflow or "tf"), libcst.Name("nn"))
-            return updated_node.with_changes(value=nn)
+            return name_node(tensorflow_name.replace("tensorflow", self._tensorflow or "tf", 1))
         parent = self.get_metadata(metadata.ParentNodeProvider, original_node)
         if isinstance(parent, libcst.Attribute) or self._is_needless_name(parent):
             return updated_node
@@ -173,7 +172,11 @@ class _Mover(libcst.CSTTransformer):
         for alias in node.names:
             name = f"{module}.{alias.evaluated_name}"
             new, home = old_names.new_module(name), old_names.home(name)
-            if new:
+            tensorflow_name = old_names.tensorflow_name(name)
+            if tensorflow_name:
+                package = old_names.split(tensorflow_name)[0].replace("tensorflow", "tensorflow.compat.v1", 1)
+                moved.setdefault(package, []).append(alias.with_changes(comma=NO_COMMA))
+            elif new:
                 package, last = old_names.split(new)
                 moved.setdefault(package, []).append(import_alias(last, alias.evaluated_alias or alias.evaluated_name))
             elif home:
@@ -185,7 +188,7 @@ class _Mover(libcst.CSTTransformer):
                 self._remark(node, name)
         if not moved and len(kept) == len(node.names):
             return [node]
-        if not kept and len(moved) == 1 and old_names.new_module(module):
+        if not kept and list(moved) == [old_names.new_module(module)]:
             return [node.with_changes(module=name_node(*moved))]  # Comments between the names stay.
         new_imports = [libcst.ImportFrom(name_node(new), aliases) for new, aliases in moved.items()]
         return [node.with_changes(names=kept), *new_imports] if kept else list(new_imports)
@@ -227,7 +230,7 @@ class _Mover(libcst.CSTTransformer):
         """Returns whether a name, or an attribute of it, moves to another module."""
         while True:
             name = self._complete(node)[1]
-            if old_names.home(name) or old_names.new_module(name) or old_names.is_nn_loop(name):
+            if old_names.home(name) or old_names.new_module(name) or old_names.tensorflow_name(name):
                 return True
             parent = self.get_metadata(metadata.ParentNodeProvider, node)
             if not isinstance(parent, libcst.Attribute) or parent.value is not node:

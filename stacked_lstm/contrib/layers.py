@@ -1,4 +1,4 @@
-"""`fully_connected` and `xavier_initializer` of `tf.contrib.layers`."""
+"""Fully connected layers of `tf.contrib.layers`, and the initializers of their weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,72 @@ from typing import Any, Callable
 
 from stacked_lstm.compat import tf
 
-__all__ = ["fully_connected", "xavier_initializer"]
+__all__ = ["fully_connected", "linear", "variance_scaling_initializer", "xavier_initializer"]
+
+
+def variance_scaling_initializer(
+    factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: int | None = None, dtype: Any = tf.float32
+) -> Callable[..., Any]:
+    """Returns an initializer whose variance is `factor` divided by a number of inputs or outputs.
+
+    It stands for `tf.contrib.layers.variance_scaling_initializer` of TensorFlow 1.15. With the same seeds the numbers
+    are the same bits.
+
+    Source: He, Zhang, Ren and Sun, Delving Deep into Rectifiers, ICCV 2015, for the defaults.
+
+    Args:
+      factor: float, default 2.0.
+      mode: "FAN_IN", the default: the number of inputs of a layer. "FAN_OUT": the number of its outputs. "FAN_AVG": the
+        mean of both.
+      uniform: bool, default False: a truncated normal distribution. True: a uniform one.
+      seed: int, for the same numbers in every session. Default None: other numbers in every session.
+      dtype: a floating tf.DType, if the variable does not have one. Default tf.float32.
+
+    Returns:
+      A function (shape, dtype) -> tensor, for `initializer` of `tf.get_variable`.
+
+    Raises:
+      TypeError: `dtype` is not floating, or the mode is another one.
+
+    Example:
+      >>> from stacked_lstm.contrib import layers
+      >>> initializer = layers.variance_scaling_initializer(mode="FAN_OUT", seed=1)
+      >>> kernel = tf.get_variable("kernel", [100, 200], initializer=initializer)
+      >>> with tf.Session() as session:
+      ...     session.run(tf.global_variables_initializer())
+      ...     print(round(float(session.run(kernel).std()), 1))  # sqrt(2 / 200)
+      0.1
+    """
+    if mode not in _MODES:
+        raise TypeError(f"Unknown mode {mode} [FAN_IN, FAN_OUT, FAN_AVG]")
+
+    def initialize(shape: Any, dtype: Any = dtype, partition_info: Any = None) -> tf.Tensor:
+        del partition_info
+        _check_floating(dtype)
+        sizes = [float(size) for size in shape] or [1.0]
+        count = _MODES[mode](sizes[-2:][0], sizes[-1])
+        for size in sizes[:-2]:
+            count *= size
+        if uniform:
+            limit = math.sqrt(3 * factor / count)
+            return tf.random_uniform(shape, -limit, limit, dtype, seed=seed)
+        return tf.truncated_normal(shape, 0.0, math.sqrt(1.3 * factor / count), dtype, seed=seed)
+
+    _check_floating(dtype)
+    return initialize
+
+
+# Mode of `variance_scaling_initializer` -> the count, from the numbers of inputs and of outputs.
+_MODES: dict[str, Callable[[float, float], float]] = {
+    "FAN_IN": lambda inputs, outputs: inputs,
+    "FAN_OUT": lambda inputs, outputs: outputs,
+    "FAN_AVG": lambda inputs, outputs: (inputs + outputs) / 2,
+}
+
+
+def _check_floating(dtype: Any) -> None:
+    if not tf.as_dtype(dtype).is_floating:
+        raise TypeError("Cannot create initializer for non-floating point type.")
 
 
 def xavier_initializer(uniform: bool = True, seed: int | None = None, dtype: Any = tf.float32) -> Callable[..., Any]:
@@ -38,23 +103,7 @@ def xavier_initializer(uniform: bool = True, seed: int | None = None, dtype: Any
       ...     print(round(float(abs(session.run(kernel)).max()), 2))  # sqrt(6 / 600)
       0.1
     """
-
-    def initialize(shape: Any, dtype: Any = dtype, partition_info: Any = None) -> tf.Tensor:
-        del partition_info
-        if not tf.as_dtype(dtype).is_floating:
-            raise TypeError("Cannot create initializer for non-floating point type.")
-        sizes = [float(size) for size in shape] or [1.0]
-        count = (sizes[-2:][0] + sizes[-1]) / 2  # Average of the numbers of inputs and of outputs.
-        for size in sizes[:-2]:
-            count *= size
-        if uniform:
-            limit = math.sqrt(3 / count)
-            return tf.random_uniform(shape, -limit, limit, dtype, seed=seed)
-        return tf.truncated_normal(shape, 0.0, math.sqrt(1.3 / count), dtype, seed=seed)
-
-    if not tf.as_dtype(dtype).is_floating:
-        raise TypeError("Cannot create initializer for non-floating point type.")
-    return initialize
+    return variance_scaling_initializer(1.0, "FAN_AVG", uniform, seed, dtype)
 
 
 _XAVIER, _ZEROS = xavier_initializer(), tf.zeros_initializer()
@@ -146,3 +195,27 @@ def fully_connected(
         if outputs_collections:
             tf.add_to_collections(outputs_collections, outputs)
         return outputs
+
+
+def linear(inputs: Any, num_outputs: int, **options: Any) -> tf.Tensor:
+    """Multiplies inputs by a matrix, and adds biases.
+
+    It stands for `tf.contrib.layers.linear` of TensorFlow 1.15.
+
+    Args:
+      inputs: float [..., I] of a known width, of rank 2 or more.
+      num_outputs: int, N, the width of the outputs.
+      **options: further arguments of `fully_connected`, by name. The default of `activation_fn` is None here.
+
+    Returns:
+      float [..., N].
+
+    Raises:
+      ValueError: as `fully_connected`.
+
+    Example:
+      >>> from stacked_lstm.contrib import layers
+      >>> layers.linear(tf.ones([4, 8]), 3, scope="logits").op.name
+      'logits/BiasAdd'
+    """
+    return fully_connected(inputs, num_outputs, **{"activation_fn": None, **options})

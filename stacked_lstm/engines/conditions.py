@@ -91,13 +91,12 @@ def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
     return None
 
 
-def norm_without_extras(layers: Sequence[Layer], place: Place) -> str | None:
-    """Layers with layer normalization have no peepholes, projection or clip, and one epsilon."""
-    normalized = [layer for layer in layers if layer.norm]
-    if any(layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in normalized if layer.norm):
+def one_epsilon(layers: Sequence[Layer], place: Place) -> str | None:
+    """The norms of a layer have the same epsilon."""
+    del place
+    if any(layer.norm and layer.norm.gates.epsilon != layer.norm.cell.epsilon for layer in layers):
         return "the norms of a layer have different epsilons"
-    problem = no_extras_except()(normalized, place)
-    return f"{problem} for a layer with layer normalization" if problem else None
+    return None
 
 
 # The conditions below are for `Engine.prefers`.

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.custom_gradient import custom_gradient
-from stacked_lstm.engines import loop_series, loops, padding, tangent_loop
+from stacked_lstm.engines import loop_series, loops, padding, tangent_loop, tape_gradients
 from stacked_lstm.engines.group_layer import GroupLayer
 from stacked_lstm.equations import StepGradient
 from stacked_lstm.state import LSTMState
@@ -57,8 +57,7 @@ def run(
     arguments = _Arguments(inputs, [_weights(layer) for layer in layers], states)
     group = _Group(layers, arguments, lengths)
     if _needs_tensorflow_gradient(layers):
-        arguments = tf.nest.map_structure(_differentiable_once, arguments)
-        return _without_extra_step(group.results(*group.forward(arguments, back_prop=True)), arguments)
+        return _run_loop_that_tensorflow_differentiates(group, arguments)
 
     @custom_gradient
     def forward(*flat: tf.Tensor) -> Any:
@@ -71,6 +70,19 @@ def run(
         return tf.nest.flatten(results), backward
 
     return tf.nest.pack_sequence_as(group.results_structure, forward(*tf.nest.flatten(arguments)))
+
+
+def _run_loop_that_tensorflow_differentiates(group: _Group, arguments: _Arguments) -> _Results:
+    """The results of `group`, whose gradient is not written by hand."""
+
+    def build() -> _Results:
+        once = tf.nest.map_structure(_differentiable_once, arguments)
+        return _without_extra_step(group.results(*group.forward(once, back_prop=True)), once)
+
+    if inside_function_or_control_flow():
+        return build()
+    results: _Results = tape_gradients.record(build, _refuse_second_derivatives)
+    return results
 
 
 def _differentiable_backward(
@@ -136,21 +148,21 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
 
     @custom_gradient
     def identity_with_gradient(d: tf.Tensor) -> Any:
-        def refuse(*_: tf.Tensor) -> Any:
-            raise ValueError(
-                "StackedLSTM: second derivatives of swish, of an activation that is a function, of layer "
-                "normalization, recurrent dropout of the candidate, zoneout or resets, of dropout on c, or of a cell "
-                "with equations of its own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before "
-                "the graph is built"
-            )
-
-        return tf.identity(d), refuse
+        return tf.identity(d), _refuse_second_derivatives
 
     @custom_gradient
     def identity(x: tf.Tensor) -> Any:
         return tf.identity(x), identity_with_gradient
 
     return identity(tensor)
+
+
+def _refuse_second_derivatives(*_: tf.Tensor) -> Any:
+    raise ValueError(
+        "StackedLSTM: second derivatives of swish, of an activation that is a function, of layer normalization, "
+        "recurrent dropout of the candidate, zoneout or resets, of dropout on c, or of a cell with equations of its "
+        "own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before the graph is built"
+    )
 
 
 class _Group:

@@ -44,6 +44,7 @@ from stacked_lstm.rnn_cell.input_output_wrappers import (
     OutputProjectionWrapper,
 )
 from stacked_lstm.rnn_cell.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
+from stacked_lstm.rnn_cell.linear import _Linear, _linear
 from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
 from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
@@ -52,6 +53,8 @@ from stacked_lstm.rnn_cell.stacked_bidirectional import stack_bidirectional_dyna
 from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn, static_rnn
 from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
+
+LayerRNNCell = RNNCell  # In TensorFlow 1.15 it is the base of cells with a method `build`, which RNNCell has here.
 
 __all__ = [
     "AttentionCellWrapper",
@@ -74,6 +77,7 @@ __all__ = [
     "LSTMBlockFusedCell",
     "LSTMCell",
     "LSTMStateTuple",
+    "LayerRNNCell",
     "LayerNormBasicLSTMCell",
     "MultiRNNCell",
     "NASCell",
@@ -81,6 +85,8 @@ __all__ = [
     "RNNCell",
     "ResidualWrapper",
     "TimeReversedFusedRNN",
+    "_Linear",
+    "_linear",
     "bidirectional_dynamic_rnn",
     "dynamic_rnn",
     "engine_used",

@@ -7,7 +7,7 @@ from typing import Any
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
-from stacked_lstm.rnn_cell.linear import linear
+from stacked_lstm.rnn_cell.linear import _linear
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
@@ -88,11 +88,11 @@ class AttentionCellWrapper(RNNCell):
         state, attention, memory = state
         memory = tf.reshape(memory, [-1, self._attn_length, self._attn_size])
         input_size = self._input_size or inputs.shape.as_list()[1]
-        cell_output, new_state = self._cell(linear(self.name, [inputs, attention], input_size), state)
+        cell_output, new_state = self._cell(_linear([inputs, attention], input_size, True, function=self.name), state)
         query = tf.concat(tf.nest.flatten(new_state), axis=1)
         new_attention = self._attend(query, memory)
         with tf.variable_scope("attn_output_projection"):
-            output = linear(self.name, [cell_output, new_attention], self._attn_size)
+            output = _linear([cell_output, new_attention], self._attn_size, True, function=self.name)
         new_memory = tf.concat([memory[:, 1:], output[:, None]], axis=1)
         new_memory = tf.reshape(new_memory, [-1, self._attn_length * self._attn_size])
         new_state = (new_state, new_attention, new_memory)
@@ -105,7 +105,7 @@ class AttentionCellWrapper(RNNCell):
             scorer = tf.get_variable("attn_v", [self._attn_vec_size])
             hidden = memory[:, :, None]
             features = tf.nn.conv2d(hidden, kernel, [1, 1, 1, 1], "SAME")
-            query = linear(self.name, [query], self._attn_vec_size)[:, None, None]
+            query = _linear([query], self._attn_vec_size, True, function=self.name)[:, None, None]
         scores = tf.reduce_sum(scorer * tf.tanh(features + query), [2, 3])
         weights = tf.nn.softmax(scores)[:, :, None, None]
         attention = tf.reduce_sum(weights * hidden, [1, 2])

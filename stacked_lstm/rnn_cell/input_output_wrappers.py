@@ -11,7 +11,7 @@ from typing import Any, Callable
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
-from stacked_lstm.rnn_cell.linear import linear
+from stacked_lstm.rnn_cell.linear import _linear
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
@@ -78,7 +78,7 @@ class InputProjectionWrapper(_ScopedWrapper):
         self._activation = activation
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
-        projected = linear(self.name, [inputs], self._num_proj)
+        projected = _linear(inputs, self._num_proj, True, function=self.name)
         return self._cell(self._activation(projected) if self._activation else projected, state)
 
     def get_config(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class OutputProjectionWrapper(_ScopedWrapper):
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         outputs, new_state = self._cell(inputs, state)
-        projected = linear(self.name, [outputs], self._output_size)
+        projected = _linear(outputs, self._output_size, True, function=self.name)
         return (self._activation(projected) if self._activation else projected), new_state
 
     def get_config(self) -> dict[str, Any]:

@@ -1,33 +1,110 @@
-"""A linear map with variables of its own, as cells of `tf.contrib.rnn` have it."""
+"""A linear map with variables of its own, as cells of `tf.contrib.rnn` have it.
+
+`_linear` and `_Linear` are private in TensorFlow 1.15. Many old programs import them all the same.
+"""
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 
 
-def linear(function: str, inputs: Sequence[tf.Tensor], size: int) -> tf.Tensor:
-    """Returns [inputs side by side] kernel + bias, [B, size].
+class _Linear:
+    """Multiplies tensors side by side by a matrix, and adds a bias.
 
-    The variables `kernel` and `bias` are in the current scope; the bias starts from zero and is never partitioned.
+    It stands for `_Linear` of TensorFlow 1.15. B is the batch size, N the width of the outputs. The variables `kernel`
+    and `bias` are in the current scope. The bias is never partitioned.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> x, h = tf.zeros([4, 8]), tf.zeros([4, 3])
+      >>> gate = rnn_cell._Linear([x, h], 5, build_bias=True)
+      >>> gate([x, h]).shape.as_list(), gate([x + 1, h + 1]).shape.as_list(), len(tf.global_variables())
+      ([4, 5], [4, 5], 2)
+    """
+
+    def __init__(
+        self,
+        args: Any,
+        output_size: int,
+        build_bias: bool,
+        bias_initializer: Any = None,
+        kernel_initializer: Any = None,
+        function: str = "linear",
+    ) -> None:
+        """Makes the variables.
+
+        Args:
+          args: float tensor [B, I] or list of such tensors with known widths I, from which the matrix has its shape.
+          output_size: int, N.
+          build_bias: bool, whether there is a bias.
+          bias_initializer: initializer of the bias. Default None: zeros.
+          kernel_initializer: initializer of the matrix. Default None: that of the scope.
+          function: the name at the beginning of the error message. Default "linear".
+
+        Raises:
+          ValueError: there are no tensors, their rank is not 2, or a width is unknown.
+        """
+        self._is_sequence = tf.nest.is_nested(args)
+        if args is None or (self._is_sequence and not args):
+            raise ValueError("`args` must be specified")
+        tensors = args if self._is_sequence else [args]
+        shapes = [tensor.shape for tensor in tensors]
+        if any(shape.ndims != 2 or shape.as_list()[1] is None for shape in shapes):
+            checks.fail(function, "tensors of rank 2 with known widths", f"shapes {shapes}")
+        rows, dtype = sum(shape.as_list()[1] for shape in shapes), tensors[0].dtype
+        self._kernel = tf.get_variable("kernel", [rows, output_size], dtype, kernel_initializer)
+        self._bias = None
+        if build_bias:
+            with tf.variable_scope(tf.get_variable_scope()) as scope:
+                scope.set_partitioner(None)
+                initializer = tf.zeros_initializer() if bias_initializer is None else bias_initializer
+                self._bias = tf.get_variable("bias", [output_size], dtype, initializer)
+
+    def __call__(self, args: Any) -> tf.Tensor:
+        """Returns the outputs, [B, N].
+
+        Args:
+          args: tensors of the same number and widths as those that made the variables.
+        """
+        tensors = args if self._is_sequence else [args]
+        product = tf.matmul(tensors[0] if len(tensors) == 1 else tf.concat(tensors, axis=1), self._kernel)
+        return product if self._bias is None else tf.nn.bias_add(product, self._bias)
+
+
+def _linear(
+    args: Any,
+    output_size: int,
+    bias: bool,
+    bias_initializer: Any = None,
+    kernel_initializer: Any = None,
+    function: str = "linear",
+) -> tf.Tensor:
+    """Multiplies tensors side by side by a matrix, and adds a bias.
+
+    It stands for `_linear` of TensorFlow 1.15. B is the batch size, N the width of the outputs.
 
     Args:
-      function: the caller's name, for the error message.
-      inputs: list of tensors [B, N_k], N_k known.
-      size: int.
+      args: float tensor [B, I] or list of such tensors with known widths I.
+      output_size: int, N.
+      bias: bool, whether there is a bias.
+      bias_initializer: initializer of the variable `bias`. Default None: zeros.
+      kernel_initializer: initializer of the variable `kernel`. Default None: that of the scope.
+      function: the name at the beginning of the error message. Default "linear".
+
+    Returns:
+      float [B, N].
 
     Raises:
-      ValueError: another shape.
+      ValueError: there are no tensors, their rank is not 2, or a width is unknown.
+
+    Example:
+      >>> from stacked_lstm import rnn_cell
+      >>> with tf.variable_scope("attention"):
+      ...     y = rnn_cell._linear([tf.zeros([4, 8]), tf.zeros([4, 3])], 5, True)
+      >>> y.shape.as_list(), [variable.op.name for variable in tf.global_variables()]
+      ([4, 5], ['attention/kernel', 'attention/bias'])
     """
-    shapes = [tensor.shape for tensor in inputs]
-    if any(shape.ndims != 2 or shape.as_list()[1] is None for shape in shapes):
-        checks.fail(function, "tensors of rank 2 with known widths", f"shapes {shapes}")
-    rows, dtype = sum(shape.as_list()[1] for shape in shapes), inputs[0].dtype
-    kernel = tf.get_variable("kernel", [rows, size], dtype)
-    with tf.variable_scope(tf.get_variable_scope()) as scope:
-        scope.set_partitioner(None)
-        bias = tf.get_variable("bias", [size], dtype, initializer=tf.zeros_initializer())
-    product = tf.matmul(inputs[0] if len(inputs) == 1 else tf.concat(inputs, axis=1), kernel)
-    return tf.nn.bias_add(product, bias)
+    return _Linear(args, output_size, bias, bias_initializer, kernel_initializer, function)(args)

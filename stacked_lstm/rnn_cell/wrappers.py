@@ -40,7 +40,7 @@ class CellWrapper(RNNCell):
     def __init__(self, cell: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_cell(cell)
-        self.cell = cell
+        self.cell = self._cell = cell  # Subclasses of TensorFlow 1.0 to 1.14 read `_cell`.
 
     @property
     def wrapped_cell(self) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from absl import flags
 
 from stacked_lstm.commands import command, migrate, old_names
+from stacked_lstm.compat import tf
 from support import pages, programs
 from support.sets import ONCE
 
@@ -185,6 +186,83 @@ def model():
     return rnn.MultiRNNCell([LSTM(8), cell.LSTMCell(8)]), tf.nn.static_state_saving_rnn
 """,
     ),
+    "names that TensorFlow 2 has in another module": (
+        """import tensorflow as tf
+from tensorflow.contrib.framework import nest, get_or_create_global_step as step
+from tensorflow.contrib.rnn import raw_rnn
+
+nest_too = tf.contrib.framework.nest
+x = tf.contrib.framework.nest.flatten(nest_too.flatten(nest.flatten(x)))
+if tf.contrib.framework.is_tensor(x[0]):
+    raw_rnn(cell, f), step()
+names = tf.contrib.framework.list_variables("x.ckpt")
+""",
+        """import tensorflow.compat.v1 as tf
+from tensorflow.compat.v1 import nest
+from tensorflow.compat.v1.train import get_or_create_global_step as step
+from tensorflow.compat.v1.nn import raw_rnn
+
+tf.disable_v2_behavior()
+
+nest_too = tf.nest
+x = tf.nest.flatten(nest_too.flatten(nest.flatten(x)))
+if tf.is_tensor(x[0]):
+    raw_rnn(cell, f), step()
+names = tf.train.list_variables("x.ckpt")
+""",
+    ),
+    "private modules": (
+        """import tensorflow as tf
+from tensorflow.contrib.crf.python.ops import crf
+from tensorflow.contrib.layers.python.layers import initializers
+from tensorflow.contrib.layers.python.layers.layers import fully_connected
+from tensorflow.contrib.legacy_seq2seq.python.ops import seq2seq
+from tensorflow.contrib.seq2seq.python.ops.loss import sequence_loss
+
+cell = tf.contrib.rnn.core_rnn_cell.LSTMCell(8)
+y, s = tf.contrib.rnn.core_rnn.static_rnn(cell, seq2seq.rnn_decoder(xs, s, cell)[0], dtype=tf.float32)
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm.contrib import crf
+from stacked_lstm.contrib import layers as initializers
+from stacked_lstm.contrib.layers import fully_connected
+from stacked_lstm.contrib import legacy_seq2seq as seq2seq
+from stacked_lstm.contrib.seq2seq import sequence_loss
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+cell = tf1_rnn.LSTMCell(8)
+y, s = tf1_rnn.static_rnn(cell, seq2seq.rnn_decoder(xs, s, cell)[0], dtype=tf.float32)
+""",
+    ),
+    "modules of cuDNN, and private functions": (
+        """import tensorflow as tf
+from tensorflow.contrib import cudnn_rnn
+from tensorflow.contrib.cudnn_rnn.python.layers import cudnn_rnn as layers
+from tensorflow.contrib.cudnn_rnn.python.ops.cudnn_rnn_ops import CudnnCompatibleLSTMCell
+from tensorflow.contrib.rnn.python.ops.core_rnn_cell import _Linear
+from tensorflow.python.ops import rnn_cell_impl
+from tensorflow.python.ops.rnn_cell_impl import _linear as linear
+
+lstm = cudnn_rnn.CudnnLSTM(1, 8), layers.CudnnLSTM(1, 8), tf.contrib.cudnn_rnn.CudnnLSTM(1, 8)
+y = rnn_cell_impl._linear([x], 3, True)
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as cudnn_rnn
+from stacked_lstm import rnn_cell as layers
+from stacked_lstm.rnn_cell import CudnnCompatibleLSTMCell
+from stacked_lstm.rnn_cell import _Linear
+from stacked_lstm import rnn_cell as rnn_cell_impl
+from stacked_lstm.rnn_cell import _linear as linear
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+lstm = cudnn_rnn.CudnnLSTM(1, 8), layers.CudnnLSTM(1, 8), tf1_rnn.CudnnLSTM(1, 8)
+y = rnn_cell_impl._linear([x], 3, True)
+""",
+    ),
     "names that are others' are not TensorFlow's": (
         """import tensorflow as tf
 from torch import nn
@@ -291,10 +369,20 @@ def test_moves(name):
     assert old_program.remarks(old) == old_program.remarks(new) == []
 
 
+def test_new_names_of_tensorflow_exist():
+    loops = [f"tensorflow.nn.{name}" for name in old_names.NN_LOOPS]
+    for name in [*old_names.TENSORFLOW_NAMES.values(), *loops]:
+        value = tf
+        for part in name.split(".")[1:]:
+            value = getattr(value, part)
+        module, last = old_names.split(name.replace("tensorflow", "tensorflow.compat.v1", 1))
+        assert value is getattr(importlib.import_module(module.replace("tensorflow", tf.__name__, 1)), last)
+
+
 LEFT = """import tensorflow as tf
 from tensorflow.contrib import layers, slim as old_slim
 from tensorflow.contrib.rnn import LSTMCell, NoCell
-from tensorflow.contrib.rnn import raw_rnn
+from tensorflow.contrib.cudnn_rnn import CudnnLSTM, CudnnGRU
 from tensorflow.examples.tutorials.mnist import input_data
 import tensorflow.contrib.rnn
 import tensorflow.contrib.slim as slim
@@ -304,6 +392,7 @@ x = tf.contrib.rnn.NoCell(8).output_size
 x = tf.contrib.seq2seq.BahdanauAttention
 x = tf.layers.dense(x, 3)
 x = layers.l2_regularizer(0.1)
+x = tf.estimator.ModeKeys.TRAIN, tf.contrib.layers.python.layers.utils
 try: import tensorflow
 except ImportError: pass
 """
@@ -311,7 +400,7 @@ except ImportError: pass
 REMARKS = [
     "2: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
     "3: tf.contrib.rnn.NoCell: not in stacked_lstm.rnn_cell",
-    "4: tf.contrib.rnn.raw_rnn: use tf.nn.raw_rnn",
+    "4: tf.contrib.cudnn_rnn.CudnnGRU: not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
     "5: tf.examples.tutorials.mnist.input_data: TensorFlow 2 has no tensorflow.examples",
     "6: tf.contrib.rnn: import it under a name, with `as`",
     "7: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
@@ -322,7 +411,9 @@ REMARKS = [
     "attention and beam search",
     "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "13: tf.contrib.layers.l2_regularizer: use a function such as lambda w: scale * tf.nn.l2_loss(w)",
-    "14: import: put it on a line of its own, and run this again",
+    "14: tf.contrib.layers.python.layers.utils: not in stacked_lstm.contrib.layers; most layers are in tf.layers",
+    "14: tf.estimator.ModeKeys.TRAIN: use the strings 'train', 'eval' and 'infer'",
+    "15: import: put it on a line of its own, and run this again",
 ]
 
 

@@ -19,7 +19,7 @@ def test_numbers_and_names_of_tensorflow_1_15(plain_session):
     plain_session.run(tf.global_variables_initializer())
     for name, value in plain_session.run(tensors).items():
         assert value.dtype == golden[name].dtype and value.shape == golden[name].shape, name
-        tolerance = 0 if name.startswith("xavier/") else 2e-5  # With the same seeds the same bits.
+        tolerance = 0 if name.startswith(("xavier/", "scaling/")) else 2e-5  # With the same seeds the same bits.
         np.testing.assert_allclose(value, golden[name], rtol=tolerance, atol=tolerance / 10, err_msg=name)
 
 
@@ -86,6 +86,7 @@ def test_scopes_collections_and_reuse():
         (lambda: layers.fully_connected(tf.zeros([3]), 4), ValueError, "expected inputs of rank 2 or more"),
         (lambda: layers.fully_connected(tf.placeholder(tf.float32, [2, None]), 4), ValueError, "and known width, got"),
         (lambda: layers.xavier_initializer(dtype=tf.int32), TypeError, "Cannot create initializer for non-floating"),
+        (lambda: layers.variance_scaling_initializer(mode="fan_in"), TypeError, "Unknown mode fan_in .FAN_IN, FAN_OUT"),
     ],
 )
 def test_errors(call, error, message):

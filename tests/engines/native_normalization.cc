@@ -3,23 +3,13 @@
 
 #include <cmath>
 #include <cstdio>
-#include <random>
 #include <thread>
 #include <vector>
 
+#include "native_numbers.h"
 #include "normalization.h"
 
 namespace lstm = stacked_lstm;
-typedef std::vector<double> Numbers;
-
-std::mt19937 generator(7);
-
-Numbers Random(int64_t size, double scale) {
-  std::normal_distribution<double> normal;
-  Numbers values(size);
-  for (double& value : values) value = scale * normal(generator);
-  return values;
-}
 
 // Gates i, c, f, o, and rows of h before rows of x. The last gains and shifts are those of the cell state.
 struct Problem {
@@ -28,20 +18,28 @@ struct Problem {
   double epsilon;
   std::vector<int32_t> lengths;
   Numbers W[4], gain[5], shift[5], x, c, h, d_outputs, d_c_last, d_h_last;
-  bool has_series, per_step;  // All series and resets, or none; [T, B, H] or [B, H].
+  bool has_series, per_step;  // All series and resets, or none; [T, B, N] or [B, N].
   Numbers series[lstm::kSeriesCount];
   std::vector<char> resets;
+  bool has_peepholes = false;
+  int64_t projection_size = 0;  // 0 without a projection.
+  double cell_bound = INFINITY, projection_bound = INFINITY;
+  Numbers peephole[3] = {}, projection = {};
+
+  int64_t P() const { return projection_size ? projection_size : H; }
+  int64_t Width(int k) const { return lstm::kSeriesKinds[k].is_of_c ? H : P(); }
 
   // A number of a series, or where its gradient is.
-  int64_t At(int64_t t, int64_t b, int64_t j) const { return ((per_step ? t : 0) * B + b) * H + j; }
+  int64_t At(int k, int64_t t, int64_t b, int64_t j) const { return ((per_step ? t : 0) * B + b) * Width(k) + j; }
   double Series(int k, int64_t t, int64_t b, int64_t j, double neutral) const {
-    return has_series ? series[k][At(t, b, j)] : neutral;
+    return has_series ? series[k][At(k, t, b, j)] : neutral;
   }
+  double Peephole(int k, int64_t j) const { return has_peepholes ? peephole[k][j] : 0; }
   bool IsReset(int64_t t, int64_t b) const { return has_series && resets[t * B + b]; }
 };
 
 enum { kOutputs, kC, kH, kDx, kDc, kDh, kDW, kGain = kDW + 4, kShift = kGain + 5, kDSeries = kShift + 5,
-       kResults = kDSeries + lstm::kSeriesCount };
+       kDPeephole = kDSeries + lstm::kSeriesCount, kDProjection = kDPeephole + 3, kResults };
 typedef std::vector<Numbers> Results;
 
 // N(y); returns 1 / sqrt(variance + epsilon).
@@ -65,84 +63,116 @@ Numbers NormGradient(const Numbers& a, const Numbers& unit, double inverse) {
 }
 
 double Sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
+double Clip(double value, double bound) { return std::fmin(std::fmax(value, -bound), bound); }
+double ClipSlope(double value, double bound) { return std::fabs(value) <= bound; }
 
 Results Expected(const Problem& p) {
   struct Step {
-    Numbers h, hx, before, c, unit[5], gate[4], phi, new_c, new_h;
+    Numbers h, hx, before, c, unit[5], gate[4], u, v, phi, new_c, m, projected, new_h;
     double inverse[5];
   };
-  const int64_t H = p.H, I = p.I;
+  const int64_t H = p.H, I = p.I, P = p.P();
   Results r(kResults);
-  r[kOutputs].assign(p.T * p.B * H, 0), r[kDx].assign(p.T * p.B * I, 0);
+  r[kOutputs].assign(p.T * p.B * P, 0), r[kDx].assign(p.T * p.B * I, 0);
   r[kC] = p.c, r[kH] = p.h, r[kDc] = p.d_c_last, r[kDh] = p.d_h_last;
-  for (int k = 0; k < 4; ++k) r[kDW + k].assign((H + I) * H, 0);
+  for (int k = 0; k < 4; ++k) r[kDW + k].assign((P + I) * H, 0);
+  for (int k = 0; p.has_peepholes && k < 3; ++k) r[kDPeephole + k].assign(H, 0);
+  r[kDProjection].assign(p.projection.size(), 0);
   for (int k = 0; k < 5; ++k) r[kGain + k].assign(H, 0), r[kShift + k].assign(H, 0);
   for (int k = 0; k < lstm::kSeriesCount; ++k) r[kDSeries + k].assign(p.series[k].size(), 0);
   for (int64_t b = 0; b < p.B; ++b) {
     std::vector<Step> steps(p.lengths.empty() ? p.T : p.lengths[b]);
-    double *c = r[kC].data() + b * H, *h = r[kH].data() + b * H, *dc = r[kDc].data() + b * H, *dh = r[kDh].data() + b * H;
+    double *c = r[kC].data() + b * H, *h = r[kH].data() + b * P, *dc = r[kDc].data() + b * H, *dh = r[kDh].data() + b * P;
     for (size_t t = 0; t < steps.size(); ++t) {
       Step& s = steps[t];
       const double* x = p.x.data() + (t * p.B + b) * I;
       for (int64_t j = 0; j < H; ++j) {
-        if (p.IsReset(t, b)) c[j] = p.Series(lstm::kStartC, t, b, j, 0), h[j] = p.Series(lstm::kStartH, t, b, j, 0);
-        s.h.push_back(h[j]), s.before.push_back(c[j]);
-        s.hx.push_back(h[j] * p.Series(lstm::kHMask, t, b, j, 1));
+        if (p.IsReset(t, b)) c[j] = p.Series(lstm::kStartC, t, b, j, 0);
+        s.before.push_back(c[j]);
         s.c.push_back(c[j] * p.Series(lstm::kCMask, t, b, j, 1));
       }
+      for (int64_t n = 0; n < P; ++n) {
+        if (p.IsReset(t, b)) h[n] = p.Series(lstm::kStartH, t, b, n, 0);
+        s.h.push_back(h[n]);
+        s.hx.push_back(h[n] * p.Series(lstm::kHMask, t, b, n, 1));
+      }
       s.hx.insert(s.hx.end(), x, x + I);
-      Numbers u(H);
       for (int k = 0; k < 4; ++k) {
         Numbers y(H);
-        for (int64_t m = 0; m < (H + I) * H; ++m) y[m % H] += s.hx[m / H] * p.W[k][m];
+        for (int64_t m = 0; m < (P + I) * H; ++m) y[m % H] += s.hx[m / H] * p.W[k][m];
         s.inverse[k] = Normalize(y, p.epsilon, &s.unit[k]);
-        for (int64_t j = 0; j < H; ++j) {
+        for (int64_t j = 0; k < 3 && j < H; ++j) {
           const double z = s.unit[k][j] * p.gain[k][j] + p.shift[k][j];
-          s.gate[k].push_back(k == 1 ? std::tanh(z) : Sigmoid(z));
+          s.gate[k].push_back(k == 1 ? std::tanh(z) : Sigmoid(z + p.Peephole(k / 2, j) * s.c[j]));
         }
       }
       for (int64_t j = 0; j < H; ++j) {
         const double mask = p.Series(lstm::kCandidateMask, t, b, j, 1);
-        u[j] = s.gate[2][j] * s.c[j] + s.gate[0][j] * s.gate[1][j] * mask;
+        s.u.push_back(s.gate[2][j] * s.c[j] + s.gate[0][j] * s.gate[1][j] * mask);
+        if (!p.is_carried) s.new_c.push_back(Clip(s.u[j], p.cell_bound));
       }
-      s.inverse[4] = Normalize(u, p.epsilon, &s.unit[4]);
+      s.inverse[4] = Normalize(p.is_carried ? s.u : s.new_c, p.epsilon, &s.unit[4]);
       for (int64_t j = 0; j < H; ++j) {
-        const double v = s.unit[4][j] * p.gain[4][j] + p.shift[4][j];
-        s.phi.push_back(std::tanh(v));
-        s.new_c.push_back(p.is_carried ? v : u[j]), s.new_h.push_back(s.gate[3][j] * s.phi[j]);
-        const double q_c = p.Series(lstm::kZoneoutC, t, b, j, 0), q_h = p.Series(lstm::kZoneoutH, t, b, j, 0);
-        c[j] = q_c * s.c[j] + (1 - q_c) * s.new_c[j];
-        h[j] = r[kOutputs][(t * p.B + b) * H + j] = q_h * s.h[j] + (1 - q_h) * s.new_h[j];
+        s.v.push_back(s.unit[4][j] * p.gain[4][j] + p.shift[4][j]);
+        if (p.is_carried) s.new_c.push_back(Clip(s.v[j], p.cell_bound));
+        s.phi.push_back(std::tanh(p.is_carried ? s.new_c[j] : s.v[j]));
+        const double z = s.unit[3][j] * p.gain[3][j] + p.shift[3][j] + p.Peephole(2, j) * s.new_c[j];
+        s.gate[3].push_back(Sigmoid(z));
+        s.m.push_back(s.gate[3][j] * s.phi[j]);
+        const double q = p.Series(lstm::kZoneoutC, t, b, j, 0);
+        c[j] = q * s.c[j] + (1 - q) * s.new_c[j];
+      }
+      for (int64_t n = 0; n < P; ++n) {
+        double sum = 0;
+        for (int64_t j = 0; p.projection_size && j < H; ++j) sum += s.m[j] * p.projection[j * P + n];
+        s.projected.push_back(p.projection_size ? sum : s.m[n]);
+        s.new_h.push_back(Clip(s.projected[n], p.projection_bound));
+        const double q = p.Series(lstm::kZoneoutH, t, b, n, 0);
+        h[n] = r[kOutputs][(t * p.B + b) * P + n] = q * s.h[n] + (1 - q) * s.new_h[n];
       }
     }
     for (size_t t = steps.size(); t-- > 0;) {
       const Step& s = steps[t];
-      Numbers dz[4], a(H), du, kept_dc, d_hx(H);
+      Numbers dz[4], a(H), du, kept_dc, d_hx(P), dm(H);
       const auto add = [&](int k, int64_t j, double d) {
-        if (p.has_series) r[kDSeries + k][p.At(t, b, j)] += d;
+        if (p.has_series) r[kDSeries + k][p.At(k, t, b, j)] += d;
       };
+      const auto add_peephole = [&](int k, int64_t j, double d) {
+        if (p.has_peepholes) r[kDPeephole + k][j] += d;
+      };
+      for (int64_t n = 0; n < P; ++n) {
+        const double dh_after = dh[n] + p.d_outputs[(t * p.B + b) * P + n];
+        const double q = p.Series(lstm::kZoneoutH, t, b, n, 0);
+        add(lstm::kZoneoutH, n, dh_after * (s.h[n] - s.new_h[n]));
+        dh[n] = q * dh_after;
+        const double d = (1 - q) * dh_after * ClipSlope(s.projected[n], p.projection_bound);
+        if (!p.projection_size) dm[n] = d;
+        for (int64_t j = 0; p.projection_size && j < H; ++j) {
+          dm[j] += d * p.projection[j * P + n], r[kDProjection][j * P + n] += s.m[j] * d;
+        }
+      }
       for (int64_t j = 0; j < H; ++j) {
-        const double dh_after = dh[j] + p.d_outputs[(t * p.B + b) * H + j], o = s.gate[3][j];
-        const double q_c = p.Series(lstm::kZoneoutC, t, b, j, 0), q_h = p.Series(lstm::kZoneoutH, t, b, j, 0);
-        add(lstm::kZoneoutH, j, dh_after * (s.h[j] - s.new_h[j]));
+        const double o = s.gate[3][j], q = p.Series(lstm::kZoneoutC, t, b, j, 0);
         add(lstm::kZoneoutC, j, dc[j] * (s.c[j] - s.new_c[j]));
-        kept_dc.push_back(q_c * dc[j]), dc[j] *= 1 - q_c;
-        const double d = (1 - q_h) * dh_after;
-        dh[j] = q_h * dh_after;
-        dz[3].push_back(d * s.phi[j] * o * (1 - o));
-        const double dv = d * o * (1 - s.phi[j] * s.phi[j]) + (p.is_carried ? dc[j] : 0);
+        kept_dc.push_back(q * dc[j]), dc[j] *= 1 - q;
+        dz[3].push_back(dm[j] * s.phi[j] * o * (1 - o));
+        dc[j] += dz[3][j] * p.Peephole(2, j);
+        add_peephole(2, j, dz[3][j] * s.new_c[j]);
+        double dv = dm[j] * o * (1 - s.phi[j] * s.phi[j]);
+        if (p.is_carried) dv = (dv + dc[j]) * ClipSlope(s.v[j], p.cell_bound);
         r[kGain + 4][j] += dv * s.unit[4][j], r[kShift + 4][j] += dv;
         a[j] = dv * p.gain[4][j];
       }
       du = NormGradient(a, s.unit[4], s.inverse[4]);
       for (int64_t j = 0; j < H; ++j) {
-        if (!p.is_carried) du[j] += dc[j];
+        if (!p.is_carried) du[j] = (du[j] + dc[j]) * ClipSlope(s.u[j], p.cell_bound);
         const double i = s.gate[0][j], g = s.gate[1][j], f = s.gate[2][j];
         const double mask = p.Series(lstm::kCandidateMask, t, b, j, 1);
         add(lstm::kCandidateMask, j, du[j] * i * g);
         dz[0].push_back(du[j] * g * mask * i * (1 - i)), dz[1].push_back(du[j] * i * mask * (1 - g * g));
         dz[2].push_back(du[j] * s.c[j] * f * (1 - f));
-        dc[j] = du[j] * f + kept_dc[j];
+        for (const int k : {0, 1}) add_peephole(k, j, dz[2 * k][j] * s.c[j]);
+        dc[j] = du[j] * f + dz[0][j] * p.Peephole(0, j) + dz[2][j] * p.Peephole(1, j) + kept_dc[j];
         add(lstm::kCMask, j, dc[j] * s.before[j]);
         dc[j] *= p.Series(lstm::kCMask, t, b, j, 1);
         if (p.IsReset(t, b)) add(lstm::kStartC, j, dc[j]), dc[j] = 0;
@@ -153,13 +183,13 @@ Results Expected(const Problem& p) {
           a[j] = dz[k][j] * p.gain[k][j];
         }
         const Numbers dy = NormGradient(a, s.unit[k], s.inverse[k]);
-        for (int64_t m = 0; m < (H + I) * H; ++m) {
+        for (int64_t m = 0; m < (P + I) * H; ++m) {
           const int64_t row = m / H;
           r[kDW + k][m] += s.hx[row] * dy[m % H];
-          (row < H ? d_hx[row] : r[kDx][(t * p.B + b) * I + row - H]) += p.W[k][m] * dy[m % H];
+          (row < P ? d_hx[row] : r[kDx][(t * p.B + b) * I + row - P]) += p.W[k][m] * dy[m % H];
         }
       }
-      for (int64_t j = 0; j < H; ++j) {
+      for (int64_t j = 0; j < P; ++j) {
         add(lstm::kHMask, j, d_hx[j] * s.h[j]);
         dh[j] += d_hx[j] * p.Series(lstm::kHMask, t, b, j, 1);
         if (p.IsReset(t, b)) add(lstm::kStartH, j, dh[j]), dh[j] = 0;
@@ -185,7 +215,7 @@ template <class T>
 lstm::Weights<T> MakeWeights(const Problem& p, std::vector<T>* kernels) {
   lstm::Weights<T> weights = {};
   weights.stride = p.fused ? 4 * p.H : p.H;
-  weights.h_row = p.fused ? p.I : 0, weights.x_row = p.fused ? 0 : p.H;
+  weights.h_row = p.fused ? p.I : 0, weights.x_row = p.fused ? 0 : p.P();
   for (int k = 0; k < 4; ++k) weights.kernel[k] = p.fused ? kernels[0].data() + k * p.H : kernels[k].data();
   return weights;
 }
@@ -194,7 +224,7 @@ template <class T>
 Results Compute(const Problem& p, int count) {
   std::vector<std::thread> helpers;
   const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
-  const int64_t H = p.H, I = p.I;
+  const int64_t H = p.H, I = p.I, P = p.P();
   lstm::Layer layer = {p.T, p.B, I, H, lstm::Activation::kTanh, lstm::Activation::kSigmoid,
                        p.lengths.empty() ? nullptr : p.lengths.data()};
   std::vector<T> series[lstm::kSeriesCount], d_series[lstm::kSeriesCount];
@@ -203,19 +233,27 @@ Results Compute(const Problem& p, int count) {
   for (int k = 0; p.has_series && k < lstm::kSeriesCount; ++k) {
     series[k] = Convert<T>(p.series[k]), d_series[k].assign(series[k].size(), NAN);
     extras.series[k] = series[k].data(), d_extras.series[k] = d_series[k].data();
-    layer.extras.series[k] = {true, p.per_step ? p.B * H : 0};
+    layer.extras.series[k] = {true, p.per_step ? p.B * p.Width(k) : 0};
   }
+  layer.extras.peepholes = p.has_peepholes, layer.extras.projection = p.projection_size;
+  layer.extras.cell_bound = p.cell_bound, layer.extras.projection_bound = p.projection_bound;
+  std::vector<T> peephole[3], d_peephole[3], projection = Convert<T>(p.projection), d_projection(projection.size(), NAN);
+  for (int k = 0; p.has_peepholes && k < 3; ++k) {
+    peephole[k] = Convert<T>(p.peephole[k]), d_peephole[k].assign(H, NAN);
+    extras.peephole[k] = peephole[k].data(), d_extras.peephole[k] = d_peephole[k].data();
+  }
+  if (p.projection_size) extras.projection = projection.data(), d_extras.projection = d_projection.data();
   if (p.has_series) layer.extras.resets = reinterpret_cast<const bool*>(p.resets.data());
   const lstm::Normalization normalization = {p.epsilon, p.is_carried};
   std::vector<T> W[4], dW[4], x = Convert<T>(p.x), c = Convert<T>(p.c), h = Convert<T>(p.h);
-  for (int k = 0; k < (p.fused ? 1 : 4); ++k) W[k].resize((H + I) * (p.fused ? 4 : 1) * H), dW[k].assign(W[k].size(), NAN);
+  for (int k = 0; k < (p.fused ? 1 : 4); ++k) W[k].resize((P + I) * (p.fused ? 4 : 1) * H), dW[k].assign(W[k].size(), NAN);
   lstm::Weights<T> weights = MakeWeights(p, W), d_weights = MakeWeights(p, dW);
   const auto at = [&](int64_t m) {
     const int64_t row = m / H;
-    return (row < H ? weights.h_row + row : weights.x_row + row - H) * weights.stride + m % H;
+    return (row < P ? weights.h_row + row : weights.x_row + row - P) * weights.stride + m % H;
   };
   for (int k = 0; k < 4; ++k) {
-    for (int64_t m = 0; m < (H + I) * H; ++m) weights.kernel[k][at(m)] = p.W[k][m];
+    for (int64_t m = 0; m < (P + I) * H; ++m) weights.kernel[k][at(m)] = p.W[k][m];
   }
   const lstm::Weights<const T> const_weights = {
       {weights.kernel[0], weights.kernel[1], weights.kernel[2], weights.kernel[3]}, weights.stride, weights.h_row,
@@ -226,8 +264,8 @@ Results Compute(const Problem& p, int count) {
   const lstm::NormWeights<const T> norms = {gate_gain.data(), gate_shift.data(), cell_gain.data(), cell_shift.data()};
   const lstm::NormWeights<T> d_norms = {d_gates[0].data(), d_gates[1].data(), d_cell[0].data(), d_cell[1].data()};
   std::vector<T> packed(lstm::PackedSize<T>(layer)), cache(lstm::NormalizedCacheSize<T>(layer), NAN);
-  std::vector<T> outputs(p.T * p.B * H, NAN), c_last(c.size(), NAN), h_last(h.size(), NAN);
-  lstm::Pack<T>(layer, const_weights, nullptr, packed.data(), threads);
+  std::vector<T> outputs(p.T * p.B * P, NAN), c_last(c.size(), NAN), h_last(h.size(), NAN);
+  lstm::Pack<T>(layer, const_weights, extras.projection, packed.data(), threads);
   lstm::ForwardArrays<T> forward = {};
   forward.packed = packed.data(), forward.x = x.data(), forward.c = c.data(), forward.h = h.data();
   forward.extras = extras;
@@ -260,13 +298,15 @@ Results Compute(const Problem& p, int count) {
   for (const auto* part : {&outputs, &c_last, &h_last, &d_x, &d_c, &d_h}) r.emplace_back(part->begin(), part->end());
   for (int k = 0; k < 4; ++k) {
     r.emplace_back();
-    for (int64_t m = 0; m < (H + I) * H; ++m) r.back().push_back(d_weights.kernel[k][at(m)]);
+    for (int64_t m = 0; m < (P + I) * H; ++m) r.back().push_back(d_weights.kernel[k][at(m)]);
   }
   for (int n = 0; n < 2; ++n) {
     for (int k = 0; k < 4; ++k) r.emplace_back(d_gates[n].begin() + k * H, d_gates[n].begin() + (k + 1) * H);
     r.emplace_back(d_cell[n].begin(), d_cell[n].end());
   }
   for (const std::vector<T>& d : d_series) r.emplace_back(d.begin(), d.end());
+  for (const std::vector<T>& d : d_peephole) r.emplace_back(d.begin(), d.end());
+  r.emplace_back(d_projection.begin(), d_projection.end());
   if (!as_it_should) r[kOutputs].assign(r[kOutputs].size() + 1, NAN);
   return r;
 }
@@ -293,34 +333,40 @@ bool Check(const Problem& p, const Results& expected) {
   return true;
 }
 
-bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_carried, bool has_series) {
+// P: the width of a projection, which has a bound, and comes with peepholes and a bound of c; 0 without these.
+bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_carried, bool has_series, int64_t P = 0) {
   const bool fused = ends != is_carried;
   Problem p = {T, B, I, H, is_carried, fused, 0.1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, has_series, !fused, {}, {}};
+  if (P) {
+    p.has_peepholes = true, p.projection_size = P, p.cell_bound = 1, p.projection_bound = 0.5;
+    for (Numbers& peephole : p.peephole) peephole = Random(H, 0.5);
+    p.projection = Random(H * P, 1 / std::sqrt(double(H)));
+  }
   for (int k = 0; has_series && k < lstm::kSeriesCount; ++k) {
-    p.series[k] = Random((p.per_step ? T : 1) * B * H, 0.5);
+    p.series[k] = Random((p.per_step ? T : 1) * B * p.Width(k), 0.5);
     const bool is_share = k == lstm::kZoneoutC || k == lstm::kZoneoutH;
     for (double& number : p.series[k]) number = is_share ? Sigmoid(number) : number;
   }
   for (int64_t row = 0; has_series && row < T * B; ++row) p.resets.push_back(generator() % 4 == 0);
   for (int64_t b = 0; ends && b < B; ++b) p.lengths.push_back(b % 3 == 1 ? 0 : generator() % (T + 1));
-  for (Numbers& kernel : p.W) kernel = Random((H + I) * H, 1 / std::sqrt(double(H + I)));
+  for (Numbers& kernel : p.W) kernel = Random((p.P() + I) * H, 1 / std::sqrt(double(p.P() + I)));
   for (Numbers& gain : p.gain) gain = Random(H, 0.5);
   for (Numbers& shift : p.shift) shift = Random(H, 1);
-  p.x = Random(T * B * I, 1), p.d_outputs = Random(T * B * H, 1);
-  p.c = Random(B * H, 1), p.h = Random(B * H, 1), p.d_c_last = Random(B * H, 1), p.d_h_last = Random(B * H, 1);
+  p.x = Random(T * B * I, 1), p.d_outputs = Random(T * B * p.P(), 1);
+  p.c = Random(B * H, 1), p.h = Random(B * p.P(), 1), p.d_c_last = Random(B * H, 1), p.d_h_last = Random(B * p.P(), 1);
   for (int64_t b = 0; ends && b < B; ++b) {  // What is past an end changes nothing.
     for (int64_t t = p.lengths[b]; t < T; ++t) {
       for (int64_t k = 0; k < I; ++k) p.x[(t * B + b) * I + k] = NAN;
-      for (int64_t k = 0; k < H; ++k) p.d_outputs[(t * B + b) * H + k] = NAN;
+      for (int64_t k = 0; k < p.P(); ++k) p.d_outputs[(t * B + b) * p.P() + k] = NAN;
       for (int s = 0; has_series && p.per_step && s < lstm::kSeriesCount; ++s) {
-        for (int64_t k = 0; k < H; ++k) p.series[s][p.At(t, b, k)] = NAN;
+        for (int64_t k = 0; k < p.Width(s); ++k) p.series[s][p.At(s, t, b, k)] = NAN;
       }
     }
   }
   const Results expected = Expected(p);
   if (Check<float>(p, expected) && Check<double>(p, expected)) return true;
-  std::printf("T %d, B %d, I %d, H %d, ends %d, carried %d, fused %d, series %d\n", int(T), int(B), int(I), int(H),
-              ends, is_carried, fused, has_series);
+  std::printf("T %d, B %d, I %d, H %d, P %d, ends %d, carried %d, fused %d, series %d\n", int(T), int(B), int(I),
+              int(H), int(P), ends, is_carried, fused, has_series);
   return false;
 }
 
@@ -337,6 +383,15 @@ int main() {
           if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series)) return 1;
         }
       }
+    }
+  }
+  // The same with peepholes, bounds and a projection, whose width comes last.
+  const int64_t projected[][5] = {{1, 3, 1, 2, 3},  {3, 2, 5, 3, 17},    {2, 13, 65, 17, 9},  {0, 3, 2, 5, 3}, {4, 0, 2, 5, 3},
+                                  {3, 2, 0, 5, 16}, {400, 3, 2, 8, 5}, {33, 32, 10, 35, 40}, {5, 40, 3, 130, 70}};
+  for (const auto& shape : projected) {
+    for (int options = 0; options < 8; ++options) {
+      const bool is_carried = options & 1, ends = options & 2, has_series = options & 4;
+      if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series, shape[4])) return 1;
     }
   }
   std::puts("all equal");

@@ -7,10 +7,9 @@
 #include <vector>
 
 #include "lstm.h"
+#include "native_numbers.h"
 
 namespace lstm = stacked_lstm;
-
-typedef std::vector<double> Numbers;
 
 // How a layer is given, and its functions: with one matrix for all gates or four, with biases or without, with extras or
 // without.

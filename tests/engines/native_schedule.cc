@@ -44,6 +44,8 @@ bool CheckDecisions() {
                {"many rows, large weights", {28, 128, 28, 512}, 2, kForward, kUnits, 2},
                {"few rows, large weights", {28, 4, 28, 512}, 2, kForward, kUnits, 2},
                {"few rows, large weights, backward", {28, 4, 28, 512}, 2, kBackward, kUnits, 2},
+               {"wide layers, many threads", {35, 20, 650, 650, 650}, 33, kForward, kUnits, 33},
+               {"wide layers, many threads, backward", {35, 20, 650, 650, 650}, 33, kBackward, kUnits, 33},
                {"short steps of several layers", {60, 2, 5, 32, 32, 32}, 2, kForward, kLayers, 2},
                {"short steps of several layers, backward", {60, 2, 5, 32, 32, 32}, 2, kBackward, kLayers, 2},
                {"no more threads than layers", {300, 8, 5, 64, 64}, 8, kForward, kLayers, 2},
@@ -67,7 +69,7 @@ bool CheckInvariants() {
   for (int k = 0; k < 5000; ++k) {
     Shape shape = {size(10), size(10), size(10)};
     for (int layers = 1 + generator() % 4; layers > 0; --layers) shape.push_back(1 + size(9));
-    const int threads = 1 + generator() % 9;
+    const int threads = 1 + generator() % (k % 2 ? 9 : 70);
     for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
       const lstm::Schedule schedule = MakeSchedule(shape, direction, threads);
       bool valid = 1 <= schedule.threads && schedule.threads <= threads && schedule.layers.size() == shape.size() - 3;

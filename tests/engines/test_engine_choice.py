@@ -15,6 +15,9 @@ from stacked_lstm.engines import native
 from stacked_lstm.engines.native import engine as native_engine
 from stacked_lstm.engines.native import library
 from stacked_lstm.engines.place import Place
+from stacked_lstm.equations import LayerNorm
+from stacked_lstm.layer import Layer
+from stacked_lstm.normalization import Norm
 from support import native_ops
 
 
@@ -52,7 +55,7 @@ CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
     "_named_activations": "the activation <lambda> is a Python function, not one of the package's",
     "standard_step": "the step has another equation",
-    "norm_without_extras": "it has no peepholes for a layer with layer normalization",
+    "one_epsilon": "the norms of a layer have different epsilons",  # test_norms_it_does_not_support
     "device": "the device is ",  # test_devices
     "in_this_process": "and what that process can run is not known here",
     "outside_of_functions": "XLA may compile what is inside functions",  # test_inside_control_flow
@@ -96,16 +99,13 @@ def test_cells_it_does_not_support(make):
     assert name == "graph" and "; not native: " + CONDITIONS["standard_step"] in reason
 
 
-@pytest.mark.parametrize(
-    "words, options",
-    [
-        ("it has no peepholes", {"peepholes": True}),
-        ("it has no projection", {"projection_size": 1}),
-        ("it does not clip the cell state", {"cell_clip": 1.0}),
-    ],
-)
-def test_what_it_does_not_support_with_layer_normalization(words, options):
-    assert f"; not native: {words} for a layer with layer normalization" in choice(layer_norm=True, **options).reason
+def test_norms_it_does_not_support():
+    """Layers of the package have one epsilon."""
+    ones = tf.ones([4, 3]), tf.zeros([4, 3])
+    norms = [LayerNorm(Norm(*ones, 0.1), Norm(ones[0][0], ones[1][0], epsilon), True) for epsilon in (0.1, 0.2)]
+    same, different = (Layer(1, 3, [tf.ones([4, 12])], norm=norm) for norm in norms)
+    assert objection([same]) is None
+    assert objection([same, different]) == CONDITIONS["one_epsilon"]
 
 
 @native_ops.NEEDS_NATIVE
@@ -113,6 +113,13 @@ def test_what_it_does_not_support_with_layer_normalization(words, options):
 def test_extras_it_supports(extra):
     outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3, **extra), tf.zeros([1, 1, 1]), dtype=tf.float32)
     assert rnn_cell.engine_used(outputs).name == "native"
+
+
+@native_ops.NEEDS_NATIVE
+@pytest.mark.parametrize("norm", [True, "tensorflow"])
+def test_extras_it_supports_with_layer_normalization(norm):
+    extras = {"peepholes": True, "projection_size": 2, "cell_clip": 1.0, "projection_clip": 1.0}
+    assert choice(layer_norm=norm, **extras).name == "native"
 
 
 @native_ops.NEEDS_NATIVE

@@ -3,20 +3,15 @@
 test_engines.py has the tests of every engine.
 """
 
-import itertools
-
 import numpy as np
 import pytest
-import tensorflow
 
-from stacked_lstm import StackedLSTM, activations, numpy_lstm
+from stacked_lstm import StackedLSTM, activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph as graph_engine
 from stacked_lstm.layer import Layer
 from support import numeric
 from support.derivatives import Problem
-from support.sets import some
-from support.versions import OLD
 
 
 def test_third_derivatives_are_refused_under_control_flow_v1(session):
@@ -52,6 +47,40 @@ def test_callable_with_a_variable_of_its_own(session):
     assert abs(session.run(gradient, {problem.x: problem.point[0]}) - expected) < 1e-6 * abs(expected)
 
 
+def test_gradients_of_tapes(session):
+    """They are those of `tf.gradients`. Under control flow v1, a tape itself does not have the gradient of a loop."""
+    x, options = tf.constant(np.random.RandomState(0).standard_normal([3, 3, 2])), {}
+    with tf.variable_scope("resources", use_resource=True):
+        slopes = tf.get_variable("slopes", [3], tf.float64, tf.random_uniform_initializer(0.5, 1.5))
+        options["plain"] = {}
+        options["norm"] = {"layer_norm": True, "initial_state": "projected"}
+        options["extras"] = {"zoneout_c": 0.3, "zoneout_h": 0.2, "peepholes": True, "projection_size": 2}
+        options["callable"] = {"activation": lambda z: tf.tanh(slopes * z)}
+        stacks = [StackedLSTM([3], dtype=tf.float64, engine="graph", name=n, **o) for n, o in options.items()]
+        results = []
+        for lstm in stacks:
+            lstm.build(2)
+            sources = [x, *lstm.variables] + [slopes] * (lstm is stacks[-1])
+            with tf.GradientTape() as outer:
+                outer.watch(x)
+                with tf.GradientTape() as inner:
+                    inner.watch(x)
+                    outputs, final = lstm(x, [3, 2, 0])
+                    loss = tf.reduce_sum(outputs**2) + tf.reduce_sum(tf.sin(final[-1].c))
+                gradients = inner.gradient(loss, sources)
+                norm = tf.reduce_sum(gradients[0] ** 2)
+            results.append((gradients, tf.gradients(loss, sources)))
+            if lstm is stacks[0]:
+                results.append((outer.gradient(norm, x), tf.gradients(norm, x)[0]))
+                continue
+            with pytest.raises(ValueError, match="second derivatives of .* need control flow v2"):
+                outer.gradient(norm, x)
+    session.run(tf.global_variables_initializer())
+    for actual, expected in session.run(results):
+        for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
+            assert np.any(b) and numeric.relative_difference(a, b) < 1e-12
+
+
 def test_known_callables_have_the_hand_written_gradient(session):
     assert activations.get(tf.tanh, "", "").name == "tanh" and activations.get(tf.nn.relu, "", "").times_slope
     options = {"activation": tf.nn.tanh, "recurrent_activation": tf.nn.sigmoid}
@@ -63,48 +92,3 @@ def test_layers_are_grouped_by_size():
     sizes = ((300, 8), (8, 300), (8, 8), (300, 8), (300, 300), (8, 300))
     layers = [Layer(inputs, size, kernels=[]) for size, inputs in sizes]
     assert graph_engine._group_sizes(layers) == [1, 2, 1, 1, 1]
-
-
-WAYS = {
-    "tf.function": lambda step, x: tensorflow.function(step, jit_compile=True)(x),
-    "compile": lambda step, x: tf.xla.experimental.compile(step, [x]),
-    "jit_scope": lambda step, x: in_jit_scope(step, x),
-}
-
-
-def in_jit_scope(step, x):
-    with tf.xla.experimental.jit_scope(compile_ops=True):
-        return step(x)
-
-
-@pytest.mark.skipif(OLD, reason="TensorFlow 1.15 is built without XLA")
-@pytest.mark.parametrize(
-    "way, lengths, control_flow",
-    some(
-        [("compile", None, "control_flow_v1"), ("compile", (5, 3), "control_flow_v2")]
-        + [("jit_scope", None, "control_flow_v2"), ("jit_scope", (5, 3), "control_flow_v1")]
-        + [("tf.function", None, "control_flow_v1"), ("tf.function", (5, 3), "control_flow_v2")],
-        list(itertools.product(sorted(WAYS), [None, (5, 3)], ["control_flow_v1", "control_flow_v2"])),
-    ),
-    indirect=["control_flow"],
-)
-def test_training_in_xla(way, lengths, control_flow, session):
-    """XLA compiles a stack and its gradients if the number of steps is known. Compared with NumPy."""
-    x = np.random.RandomState(0).standard_normal([2, 5, 3])
-    lstm = StackedLSTM([4, 4], dtype=tf.float64, bias_initializer="tn")  # "auto" takes graph in a function.
-    lstm.build(3)
-
-    def step(inputs):
-        outputs, _ = lstm(inputs, None if lengths is None else tf.constant(lengths))
-        return [outputs] + tf.gradients(tf.square(outputs), [inputs] + lstm.variables)
-
-    results = WAYS[way](step, tf.constant(x))
-    session.run(tf.global_variables_initializer())
-    outputs, d_x, *d_variables = session.run(results)
-    layers = lstm.get_weights(session).layers
-    expected, _, cache = numpy_lstm.forward(layers, x.transpose(1, 0, 2), None, lengths)
-    gradients = numpy_lstm.backward(2 * expected, None, cache)
-    assert numeric.relative_difference(outputs, expected.transpose(1, 0, 2)) < 1e-12
-    assert numeric.relative_difference(d_x, gradients["x"].transpose(1, 0, 2)) < 1e-12
-    expected_gradients = [gradients["layers"][k][name] for k in range(2) for name in lstm.variables_by_layer.layers[k]]
-    assert max(map(numeric.relative_difference, d_variables, expected_gradients)) < 1e-12

@@ -8,8 +8,9 @@ import pytest
 from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
-from stacked_lstm.equations import PLAIN, Extras
+from stacked_lstm.equations import PLAIN, Extras, LayerNorm
 from stacked_lstm.layer import Layer
+from stacked_lstm.normalization import Norm
 from stacked_lstm.parity.measure import TOLERANCES
 from support import native_ops, numeric
 from support.sets import ONCE, some
@@ -201,7 +202,8 @@ def test_shapes_are_known():
     ],
 )
 @pytest.mark.parametrize("when", ["the graph is built", "it runs"])
-def test_wrong_shapes(when, changes, session):
+@pytest.mark.parametrize("norm", [False, True], ids=["plain", "norm"])
+def test_wrong_shapes(norm, when, changes, session):
     shapes = dict(
         native_ops.NO_EXTRAS,
         **{"x": [[5, 2, 4]], "c": [[2, 6]], "h": [[2, 3]], "kernels": [[7, 6]] * 4, "peepholes": [[6]] * 3},
@@ -216,20 +218,29 @@ def test_wrong_shapes(when, changes, session):
         pack = {"kernels": tensors["kernels"], "projections": tensors["projections"]}
         packed = [library.load().stacked_lstm_pack(**pack)]
         functions = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-        return session.run(
-            library.load().stacked_lstm_forward(x=x, lengths=[], biases=[], packed=packed, **tensors, **functions)[0]
-        )
+        inputs = dict(x=x, lengths=[], packed=packed, **tensors, **functions)
+        if not norm:
+            return session.run(library.load().stacked_lstm_forward(biases=[], **inputs)[0])
+        inputs.update({name: tf.ones([4, 6]) for name in ("gate_gain", "gate_shift")}, epsilon=tf.ones([]))
+        inputs.update({name: tf.ones([6]) for name in ("cell_gain", "cell_shift")}, is_carried=True)
+        inputs.update({name: inputs[name][0] for name in ("c", "h", "packed")})
+        return session.run(library.load().stacked_lstm_normalized_forward(**inputs)[0])
 
     assert call(shapes).shape == (5, 2, 3)
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
         call(dict(shapes, **changes))
 
 
-def test_graphs_from_before_there_were_extras(session):
+@pytest.mark.parametrize("norm", [False, True], ids=["plain", "norm"])
+def test_graphs_from_before_there_were_extras(norm, session):
     """Their ops lack the new attributes, and run."""
     layer, feed = random_layer(np.random.RandomState(0), 4, 6, False, True, (False, None, False), "float32")
     x, state = tf.placeholder(tf.float32, [5, 2, 4], "x"), [tf.zeros([2, 6])] * 2
-    layer = layer._replace(kernels=[tf.ones([10, 6])] * 4, biases=[tf.ones([6])] * 4, extras=PLAIN)
+    kernel = tf.reshape(tf.linspace(-1.0, 1.0, 60), [10, 6])
+    layer = layer._replace(kernels=[kernel] * 4, biases=[] if norm else [tf.ones([6])] * 4, extras=PLAIN)
+    if norm:
+        norms = [Norm(0.5 * tf.ones(shape), tf.ones(shape), 0.1) for shape in ([4, 6], [6])]
+        layer = layer._replace(norm=LayerNorm(*norms, is_carried=False))
     outputs, _ = engines.ENGINES["native"].run_layers([layer], x, [state])
     tf.gradients(outputs, x, name="d_x")
     outputs = tf.identity(outputs, "outputs")

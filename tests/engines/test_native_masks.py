@@ -16,14 +16,16 @@ from stacked_lstm.normalization import Norm
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
 from support import native_ops, numeric
+from support.sets import EXHAUSTIVE, some
 
 pytestmark = native_ops.NEEDS_NATIVE
 
 OF_C = ("zoneout_c", "candidate", "c_masks")
 ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3, candidate=3, c_masks=3, resets=3)
 NORM_AND_ALL = dict(ALL_PER_STEP, norm=True)
-# Per layer: units, width of the projection, axes of `c_masks`, of the fields of `Noise` and of the starts after resets;
-# the norm, if there is one, with whether it is carried. Then the number of ops.
+# Per layer: units; width of the projection, which comes with peepholes and clips; axes of `c_masks`, of the fields of
+# `Noise` and of the starts after resets; the norm, if there is one, with whether it is carried; whether there are
+# peepholes and a clip of c without a projection. Then the number of ops.
 MASKS = [dict(candidate=3), dict(candidate=2), dict(recurrent=3), dict(c_masks=3)]
 STATES = [dict(zoneout_c=2), dict(zoneout_c=3), dict(zoneout_h=0), dict(resets=2)]
 STACKS = {
@@ -40,7 +42,12 @@ STACKS = {
     "norm and masks": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(MASKS)], 4),
     "norm and states": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(STATES)], 4),
     "norm and all": ([(70, None, dict(NORM_AND_ALL, zoneout_h=2)), (18, None, dict(NORM_AND_ALL, norm=False))], 2),
+    "norm and all, projected": ([(9, 3, dict(NORM_AND_ALL, zoneout_h=2)), (70, 90, dict(NORM_AND_ALL, norm=False))], 2),
+    "norm, projected": ([(18, 11, dict(norm=False)), (6, 20, dict(norm=True, resets=2))], 2),
 }
+
+
+SEEDS = [(seed,) for seed in range(12)]
 
 
 def random_layers(description, steps, batch, dtype):
@@ -59,10 +66,13 @@ def random_layers(description, steps, batch, dtype):
         return tf.sigmoid(tensor) if field in ("zoneout_c", "zoneout_h") else tensor  # Shares are from 0 to 1.
 
     for units, projection, fields in description:
-        width, extras = projection or units, PLAIN
+        width, extras, fields = projection or units, PLAIN, dict(fields)
+        norm, has_peepholes, has_clip = (fields.pop(field, None) for field in ("norm", "peepholes", "cell_clip"))
         if projection:
             extras = Extras([constant(units) for _ in range(3)], 0.6, constant(units, projection), 0.4)
-        norm, fields = fields.get("norm"), {field: axes for field, axes in fields.items() if field != "norm"}
+        elif has_peepholes or has_clip:
+            peepholes = [constant(units) for _ in range(3)] if has_peepholes else None
+            extras = PLAIN._replace(peepholes=peepholes, cell_clip=0.6 if has_clip else None)
         noise = {field: series(field, axes, units, width) for field, axes in fields.items()}
         kernels, biases = [constant(inputs + width, 4 * units)], [] if norm is not None else [constant(4 * units)]
         if norm is not None:
@@ -87,14 +97,35 @@ def results(engine, layers, x, states, sources, lengths):
 @pytest.mark.parametrize("stack", sorted(STACKS))
 def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
     """Some sizes are enough for several threads. Some sequences have no steps."""
-    description, op_count = STACKS[stack]
+    check_against_graph(*STACKS[stack], steps, batch, dtype, graph, plain_session)
+
+
+@pytest.mark.parametrize("seed", some(SEEDS[:2], SEEDS, oldest=SEEDS[:1]))
+def test_random_combinations_against_graph(seed, graph, plain_session):
+    """Of masks, zoneout, resets, norms, peepholes, projections and clips."""
+    random = np.random.RandomState(seed)
+
+    def layer():
+        fields = {field: random.choice([2, 3]) for field in ALL_PER_STEP if random.uniform() < 0.5}
+        fields.update((field, True) for field in ("peepholes", "cell_clip") if random.uniform() < 0.5)
+        if "c_masks" in fields:  # They have an entry per step.
+            fields["c_masks"] = 3
+        if random.uniform() < 0.7:
+            fields["norm"] = bool(random.randint(2))
+        return random.choice([3, 17, 40]), random.choice([None, 5, 20]), fields
+
+    check_against_graph([layer(), layer()], None, 5, 6, "float64", graph, plain_session)
+
+
+def check_against_graph(description, op_count, steps, batch, dtype, graph, plain_session):
     layers, states, sources = random_layers(description, steps, batch, dtype)
     random = np.random.RandomState(1)
     x = tf.constant(random.standard_normal([steps, batch, 4]), dtype)
     lengths = tf.constant(np.maximum(random.randint(-1, steps + 1, [batch]), 0), tf.int32)
     both = [results(engine, layers, x, states, sources, lengths) for engine in ("native", "graph")]
     types = [op.type for op in graph.get_operations()]
-    assert sum(types.count(name) for name in ("StackedLstmForward", "StackedLstmNormalizedForward")) == op_count
+    ops = sum(types.count(name) for name in ("StackedLstmForward", "StackedLstmNormalizedForward"))
+    assert ops == op_count or not op_count
     for actual, expected in zip(*map(tf.nest.flatten, plain_session.run(both))):
         assert actual.shape == expected.shape
         assert numeric.relative_difference(actual, expected) < TOLERANCES[dtype]
@@ -106,16 +137,19 @@ def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
         ("control_flow_v1", "native", dict(recurrent=3)),
         ("control_flow_v1", "graph", dict(recurrent=3)),
         ("control_flow_v2", "native", ALL_PER_STEP),
-        ("control_flow_v2", "native", NORM_AND_ALL),
+        pytest.param("control_flow_v2", "native", NORM_AND_ALL, marks=EXHAUSTIVE),
+        ("control_flow_v2", "native", dict(NORM_AND_ALL, projection=3)),
     ],
     indirect=["control_flow"],
 )
 def test_second_derivatives_by_central_differences(control_flow, engine, fields, plain_session):
     """With recurrent dropout of h alone, both engines differentiate the step by hand: control flow v1 is enough."""
+    fields = dict(fields)
+    projection = fields.pop("projection", None)
     for_all_steps = {field: 3 if field == "c_masks" else 2 for field in fields if field != "norm"}
     if "norm" in fields:
         for_all_steps["norm"] = False
-    layers, states, sources = random_layers([(5, None, for_all_steps), (4, None, fields)], 4, 3, "float64")
+    layers, states, sources = random_layers([(5, projection, for_all_steps), (4, projection, fields)], 4, 3, "float64")
     random, size = np.random.RandomState(5), 1e-6
     value, direction = random.standard_normal([2, 4, 3, 4])
     x = tf.placeholder(tf.float64, value.shape)

@@ -6,7 +6,7 @@ import pytest
 from stacked_lstm import StackedLSTM, engines, numpy_lstm, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
-from stacked_lstm.engines.native.ops import SERIES
+from stacked_lstm.engines.native.ops import EXTRAS, SERIES
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
 from support import derivatives, native_ops, numeric
@@ -16,14 +16,15 @@ pytestmark = native_ops.NEEDS_NATIVE
 LENGTHS = (5, 0, 3, 1, 5, 2, 4)
 
 
-def run(kinds, dtype, lengths, x, session, sizes=(18, 33), is_random=True):
+def run(kinds, dtype, lengths, x, session, sizes=(18, 33), is_random=True, **extras):
     """Returns the results of a stack and all gradients: ([actual], [expected]), the latter by `numpy_lstm`.
 
     Without `is_random`, states are zeros, and the weights are those that the stack starts from.
     """
     random = np.random.RandomState(0)
-    lstm = StackedLSTM(list(sizes), layer_norm=kinds, dtype=dtype, engine="native", use_bias=kinds[0] is True)
-    start = [LSTMState(*[is_random * random.standard_normal([x.shape[1], n]) for _ in "ch"]) for n in sizes]
+    lstm = StackedLSTM(list(sizes), layer_norm=kinds, dtype=dtype, engine="native", use_bias=kinds[0] is True, **extras)
+    widths = zip(sizes, extras.get("projection_size", sizes))
+    start = [LSTMState(*[is_random * random.standard_normal([x.shape[1], n]) for n in pair]) for pair in widths]
     inputs, starts = tf.constant(x, dtype), [LSTMState(*[tf.constant(part, dtype) for part in pair]) for pair in start]
     outputs, finals = lstm(inputs, lengths, initial_state=starts, time_major=True)
     results = [outputs, *tf.nest.flatten(finals)]
@@ -36,12 +37,16 @@ def run(kinds, dtype, lengths, x, session, sizes=(18, 33), is_random=True):
         lstm.set_weights(
             session,
             [
-                {n: 0.5 * random.standard_normal(v.shape.as_list()) + n.startswith("gain") for n, v in values.items()}
+                {
+                    n: (0.1 if n == "Wp" else 0.5) * random.standard_normal(v.shape.as_list()) + n.startswith("gain")
+                    for n, v in values.items()
+                }
                 for values in by_name
             ],
         )
     actual = session.run(results + gradients)
-    options = [numpy_lstm.LayerOptions(layer_norm=kind or True) for kind in kinds]
+    clips = {name: bound for name, bound in extras.items() if name.endswith("clip")}
+    options = [numpy_lstm.LayerOptions(layer_norm=kind or True, **clips) for kind in kinds]
     layers = lstm.get_weights(session).layers
     expected, states, cache = numpy_lstm.forward(layers, x, start, lengths, options=options)
     d_states = [LSTMState(*upstream[1 + 2 * k : 3 + 2 * k]) for k in range(len(sizes))]
@@ -69,6 +74,38 @@ def test_against_numpy(kind, dtype, lengths, plain_session):
     types = {op.type for op in plain_session.graph.get_operations()}
     assert {"StackedLstmNormalizedForward", "StackedLstmNormalizedBackward"} <= types and "While" not in types
     check_same(actual, expected, TOLERANCES[dtype])
+
+
+PEEPHOLES, CELL, NARROW = {"peepholes": True}, {"cell_clip": 0.8}, {"projection_size": [3, 7]}
+WIDE = {"projection_size": [20, 40], "projection_clip": 0.25}
+WITH_EXTRAS = {
+    "peepholes": PEEPHOLES,
+    "cell clip": CELL,
+    "projection": NARROW,
+    "peepholes, cell clip": {**PEEPHOLES, **CELL},
+    "projection, its clip": WIDE,
+    "all": {**PEEPHOLES, **CELL, **WIDE},
+}
+
+
+@pytest.mark.parametrize(
+    "extras, kind, dtype, lengths",
+    some(
+        [(name, "both", "float64", LENGTHS) for name in WITH_EXTRAS] + [("all", "output", "float32", None)],
+        [(name, *case) for name in WITH_EXTRAS for case in EVERY],
+        oldest=[("all", "both", "float64", LENGTHS)],
+    ),
+)
+def test_with_extras(extras, kind, dtype, lengths, plain_session):
+    """Values are on both sides of each bound."""
+    extras, x = WITH_EXTRAS[extras], np.random.RandomState(1).standard_normal([5, 7, 4])
+    actual, expected = run(KINDS[kind], dtype, lengths, x, plain_session, **extras)
+    types = {op.type for op in plain_session.graph.get_operations()}
+    assert {"StackedLstmNormalizedForward", "StackedLstmNormalizedBackward"} <= types and "While" not in types
+    check_same(actual, expected, TOLERANCES[dtype])
+    for name, part in (("cell_clip", expected[3]), ("projection_clip", expected[4])):
+        at_bound = np.isclose(np.abs(part), extras.get(name, np.inf))
+        assert name not in extras or np.any(at_bound) and not np.all(at_bound)
 
 
 def test_mixed_with_plain_layers(graph, plain_session):
@@ -175,7 +212,8 @@ def test_wrong_shapes(when, session):
             tensors = {name: tf.placeholder_with_default(tensor, None) for name, tensor in tensors.items()}
         kernels, lengths = [tensors.pop("kernels")] * 4, [tensors.pop("lengths")]
         packed = ops.stacked_lstm_pack(kernels=kernels, projections=[])
-        tensors.update(dict.fromkeys([*SERIES, "resets"], []))  # test_native_masks.py has wrong shapes of these.
+        # test_native_extras.py and test_native_masks.py have wrong shapes of these.
+        tensors.update(dict.fromkeys([*EXTRAS, *SERIES, "resets"], []))
         functions = {"activation": "tanh", "recurrent_activation": "sigmoid", "is_carried": False}
         outputs = ops.stacked_lstm_normalized_forward(
             kernels=kernels, lengths=lengths, packed=packed, **tensors, **functions

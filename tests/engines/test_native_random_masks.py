@@ -117,6 +117,53 @@ def test_gradients_with_respect_to_the_probability(plain_session):
                 assert numeric.relative_difference(actual, expected) < 1e-12
 
 
+def test_masks_of_ones_share_memory(plain_session):
+    """A program may write to what it has fetched. Masks of ones come from memory that the next ones use again."""
+    keep_prob = tf.placeholder(tf.float32, [])
+    with by_native():
+        masks = [dropout_masks.draw(shape, keep_prob, 2, tf.float32) for shape in ([9, 7], [40, 9, 7], [0, 3], [])]
+        masks.append(dropout_masks.zoneout_if(keep_prob < 1, [9, 7], 1.0, 2, tf.float32))
+    masks.append(masks[0] * 3)
+    for value in (1.0, 0.5, 1.0):
+        arrays = plain_session.run(masks, {keep_prob: value})
+        if value == 1:
+            for array, size in zip(arrays, (63, 2520, 0, 1, 63)):
+                np.testing.assert_array_equal(array, np.ones(array.shape))
+                assert array.size == size
+            np.testing.assert_array_equal(arrays[-1], np.full([9, 7], 3))
+            for array in arrays[:-1]:
+                array *= 5
+
+
+def test_states_without_dropout_have_the_bits_of_plain_cells(plain_session):
+    """The op skips masks of ones, except if it must compute their gradient, which is that of the graph engine."""
+    keep_prob, x = tf.placeholder(tf.float64, []), tf.constant(random([5, 3, 4], dtype=np.float64))
+    initializer = tf.random_uniform_initializer(-0.5, 0.5, seed=3)
+    fetches = []
+    for engine in ("native", "graph", "plain"):
+        with tf.variable_scope("rnn", reuse=tf.AUTO_REUSE, initializer=initializer):
+            cells = [rnn_cell.LSTMCell(size) for size in (6, 5)]
+            if engine != "plain":
+                wrap = rnn_cell.DropoutWrapper
+                cells = [wrap(cell, state_keep_prob=keep_prob, seed=k) for k, cell in enumerate(cells)]
+            cell, engine_name = rnn_cell.MultiRNNCell(cells), engine.replace("plain", "native")
+            outputs, state = rnn_cell.dynamic_rnn(cell, x, dtype=x.dtype, time_major=True, engine=engine_name)
+        loss = tf.reduce_sum(tf.sin(outputs)) + tf.reduce_sum(state[0].c * state[1].h[:, :1])
+        weights = tf.gradients(loss, tf.trainable_variables())
+        fetches.append((outputs, tf.nest.flatten(state), weights, tf.gradients(loss, [keep_prob])))
+    plain_session.run(tf.global_variables_initializer())
+    flat = [tf.nest.flatten(fetch) for fetch in fetches]
+    for value in (0.6, 1.0):
+        native, graph, plain = plain_session.run([*flat[:2], flat[2][:-1]], {keep_prob: value})
+        for actual, expected in zip(native, graph):
+            assert numeric.relative_difference(actual, expected) < 1e-12
+        if value == 1:
+            without_gradient = plain_session.run(flat[0][:-1], {keep_prob: value})
+            for actual, also_actual, expected in zip(native, without_gradient, plain):
+                np.testing.assert_array_equal(actual, expected)
+                np.testing.assert_array_equal(also_actual, expected)
+
+
 OPTIONS = dict(dropout=0.3, zoneout_c=0.1, zoneout_h=0.2, output_dropout=0.1, seed=4)
 OPTIONS.update(recurrent_dropout=0.2, recurrent_dropout_kind="candidate")
 
@@ -208,7 +255,7 @@ CHOICES = [
     (dict(compute_dtype=tf.bfloat16), False),
     (dict(activation=swish), False),
     (dict(layer_norm=True), True),
-    (dict(layer_norm=True, cell_clip=1.0), False),
+    (dict(layer_norm=True, cell_clip=1.0), True),
 ]
 
 

@@ -1,4 +1,4 @@
-"""A single step of a few sequences on the native engine, whose op reads the weights without packing them."""
+"""A few steps of a few sequences on the native engine, whose op reads the weights without packing them."""
 
 import numpy as np
 import pytest
@@ -14,42 +14,107 @@ def stack(x):
     return StackedLSTM([19, 40], engine="native", peepholes=True, cell_clip=0.5)(x, time_major=True)
 
 
+def normalized(x):
+    return StackedLSTM([19, 40], engine="native", layer_norm=True, projection_size=7)(x, time_major=True)
+
+
+def projected(x):
+    return StackedLSTM([19, 40], engine="native", projection_size=7, projection_clip=0.3)(x, time_major=True)
+
+
 def cells(x):
     layers = rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size) for size in (19, 40)])
     return rnn_cell.dynamic_rnn(layers, x, dtype=x.dtype, time_major=True, engine="native")
 
 
-def results(build, steps, batch):
-    """Returns outputs, states and gradients, and the types of the graph's ops. The weights and inputs have a seed."""
-    with tf.Graph().as_default() as graph, tf.variable_scope("", initializer=tf.glorot_uniform_initializer(seed=1)):
-        x = tf.placeholder(tf.float32, [steps, batch, 5])
-        outputs, state = build(x)
-        loss = tf.reduce_sum(tf.square(outputs)) + tf.add_n([tf.reduce_sum(c) for c, _ in state])
-        fetches = [outputs, state, tf.gradients(loss, [x, *tf.trainable_variables()])]
-        with tf.Session() as session:
+def session_without(pass_name):
+    """Returns a session without one of TensorFlow's two passes of constant folding."""
+    config = tf.ConfigProto()
+    if pass_name == "grappler":
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+    else:
+        config.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
+    return tf.Session(config=config)
+
+
+class Calls:
+    """A stack in a graph whose sizes are fixed or unknown. Weights and inputs have a seed."""
+
+    def __init__(self, build, shape):
+        with tf.Graph().as_default() as self.graph:
+            self.x = tf.placeholder(tf.float32, shape, "x")
+            self.outputs, state = build(self.x)
+            loss = tf.reduce_sum(tf.square(self.outputs)) + tf.add_n([tf.reduce_sum(c) for c, _ in state])
+            self.inference = [self.outputs, state]
+            self.training = [*self.inference, tf.gradients(loss, [self.x, *tf.trainable_variables()])]
+            self.session = tf.Session()
             random = np.random.RandomState(0)
             for variable in tf.trainable_variables():
-                variable.load(random.standard_normal(variable.shape.as_list()), session)
-            values = session.run(fetches, {x: random.standard_normal([1, batch, 5])})
-        return tf.nest.flatten(values), [op.type for op in graph.get_operations()]
+                variable.load(random.standard_normal(variable.shape.as_list()), self.session)
+
+    def run(self, fetches, steps, batch):
+        x = np.random.RandomState(1).standard_normal([steps, batch, 5])
+        return tf.nest.flatten(self.session.run(fetches, {self.x: x}))
+
+    def freeze(self):
+        with self.graph.as_default():
+            return tf.graph_util.convert_variables_to_constants(
+                self.session, self.graph.as_graph_def(), [self.outputs.op.name]
+            )
 
 
-@pytest.mark.parametrize("build", [stack, cells])
-@pytest.mark.parametrize("batch", [1, 7])
-def test_a_step_without_packing_has_the_same_bits(build, batch):
-    single, single_ops = results(build, 1, batch)
-    packed, packed_ops = results(build, None, batch)
-    assert "StackedLstmPack" not in single_ops and packed_ops.count("StackedLstmPack") == 2
-    for one, other in zip(single, packed):
-        np.testing.assert_array_equal(one, other)
+def run_and_find_constants(session, outputs, feed):
+    """Returns the outputs, and the sizes of the constants that the engine's ops read as packed weights."""
+    metadata = tf.RunMetadata()
+    values = session.run(outputs, feed, tf.RunOptions(output_partition_graphs=True), metadata)
+    nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
+    sizes = []
+    for forward in nodes.values():
+        if forward.op in ("StackedLstmForward", "StackedLstmNormalizedForward"):
+            layers = forward.attr["layers"].i or 1
+            data_inputs = [name.split(":")[0] for name in forward.input if not name.startswith("^")]
+            for node in (nodes[name] for name in data_inputs[-layers:]):
+                sizes.append(tf.make_ndarray(node.attr["value"].tensor).size if node.op == "Const" else None)
+    return values, sorted(sizes, key=str)
 
 
-def test_large_batches_and_projections_are_packed():
-    assert "StackedLstmPack" in results(stack, 1, 65)[1]
-    projected = StackedLSTM([8], projection_size=4, engine="native")
-    with tf.Graph().as_default() as graph:
-        projected(tf.zeros([1, 2, 3]), time_major=True)
-        assert "StackedLstmPack" in [op.type for op in graph.get_operations()]
+@pytest.mark.parametrize("build", [stack, cells, projected, normalized])
+def test_steps_without_packing_have_the_same_bits(build):
+    """The results of few rows are those of the same rows in a call with many, for which the op packs the weights."""
+    calls = Calls(build, [None, None, 5])
+    x = np.random.RandomState(2).standard_normal([40, 70, 5])
+    many = calls.session.run(calls.outputs, {calls.x: x})
+    for steps, batch in ((1, 1), (1, 7), (1, 64), (1, 65), (2, 7), (16, 1), (3, 6)):
+        few = calls.session.run(calls.outputs, {calls.x: x[:steps, :batch]})
+        np.testing.assert_array_equal(few, many[:steps, :batch])
+
+
+@pytest.mark.parametrize("build", [stack, cells, projected, normalized])
+def test_fixed_and_unknown_sizes_have_the_same_bits(build):
+    unknown = Calls(build, [None, None, 5])
+    for steps, batch in ((1, 7), (4, 3)):
+        fixed = Calls(build, [steps, batch, 5])
+        for one, other in zip(fixed.run(fixed.training, steps, batch), unknown.run(unknown.training, steps, batch)):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("build, sizes", [(stack, [4 * 19 * 24, 4 * 40 * 59]), (normalized, None), (projected, None)])
+@pytest.mark.parametrize("pass_name", ["grappler", "graph runner"])
+def test_only_constant_weights_are_packed_by_their_own_op(build, sizes, pass_name):
+    """The op for packing does nothing in a session. Each pass of TensorFlow's constant folding runs it."""
+    calls = Calls(build, [None, None, 5])
+    frozen = calls.freeze()
+    for steps in (1, 3):
+        x = np.random.RandomState(2).standard_normal([steps, 2, 5])
+        expected, constants = run_and_find_constants(calls.session, calls.outputs, {calls.x: x})
+        assert constants == [None, None]
+        with tf.Graph().as_default():
+            names = [calls.x.name, calls.outputs.name]
+            placeholder, outputs = tf.import_graph_def(frozen, return_elements=names, name="")
+            with session_without("graph runner" if pass_name == "grappler" else "grappler") as session:
+                actual, constants = run_and_find_constants(session, outputs, {placeholder: x})
+        np.testing.assert_array_equal(actual, expected)
+        assert all(constants) and (sizes is None or constants == sizes)
 
 
 def test_a_graph_of_one_step_imported_with_more():

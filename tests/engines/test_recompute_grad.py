@@ -11,12 +11,14 @@ from support.versions import NEEDS_RECOMPUTE_GRAD
 X = np.random.RandomState(0).standard_normal([2, 5, 3])
 
 
-@pytest.mark.parametrize("lengths", [None, [5, 2]])
-def test_gradients(lengths, general_engine, session):
+@pytest.mark.parametrize(
+    "lengths, options", [(None, {}), ([5, 2], {}), ([5, 2], {"layer_norm": True, "zoneout_h": 0.2})]
+)
+def test_gradients(lengths, options, general_engine, session):
     """They are those without it, for the inputs and for all variables."""
     x = tf.constant(X)
     with tf.variable_scope("resources", use_resource=True):
-        lstm = StackedLSTM([4, 3], initial_state="projected", dtype=tf.float64, engine=general_engine)
+        lstm = StackedLSTM([4, 3], initial_state="projected", dtype=tf.float64, engine=general_engine, **options)
         lstm.build(3)
 
     def outputs(series):

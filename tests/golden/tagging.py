@@ -58,7 +58,11 @@ def build(crf, layers):
     for variable in tf.trainable_variables():
         tensors[f"gradient/{variable.op.name}"] = tf.gradients(loss, variable)[0]
     tensors["gradient/x"] = tf.gradients(loss, x)[0]
+    tensors["layers/linear"] = layers.linear(x, TAGS, weights_initializer=initializer(WIDTH, TAGS), scope="linear")
     for uniform in (True, False):
         for k, shape in enumerate(([4, 5], [7], [2, 3, 4, 5])):
             tensors[f"xavier/{uniform}/{k}"] = layers.xavier_initializer(uniform, seed=k)(shape)
+            for mode in ("FAN_IN", "FAN_OUT", "FAN_AVG"):
+                initialize = layers.variance_scaling_initializer(1.5, mode, uniform, seed=k)
+                tensors[f"scaling/{mode}/{uniform}/{k}"] = initialize(shape)
     return tensors

@@ -1,6 +1,7 @@
 """Wrappers of `tf.contrib.rnn`: their variables and zero states. Their numbers are golden."""
 
 import numpy as np
+import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
@@ -55,3 +56,32 @@ def test_first_values(session):
     table = arrays["embedding_wrapper/embedding"]
     assert abs(np.var(table) - 1) < 0.05 and 1.7 < np.max(np.abs(table)) <= 3**0.5
     assert np.all(arrays["embedding_wrapper/lstm_cell/bias"] == 0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_private_linear_maps(bias, session):
+    """`_linear` and `_Linear`, which old programs import from TensorFlow's private modules."""
+    random = np.random.RandomState(3)
+    x, h, kernel, shift = [random.standard_normal(shape) for shape in ([4, 3], [4, 2], [5, 6], [6])]
+    initializers = [tf.constant_initializer(shift), tf.constant_initializer(kernel)]
+    with tf.variable_scope("both", dtype=tf.float64):
+        y = rnn_cell._linear([tf.constant(x), tf.constant(h)], 6, bias, *initializers)
+    with tf.variable_scope("both", reuse=True):
+        again = rnn_cell._Linear([tf.constant(x), tf.constant(h)], 6, bias)
+    with tf.variable_scope("one"):
+        single = rnn_cell._linear(tf.constant(h), 6, bias, kernel_initializer=tf.constant_initializer(kernel[3:]))
+    names = [f"{scope}/{name}" for scope in ("both", "one") for name in ("kernel", "bias")[: 1 + bias]]
+    assert [variable.op.name for variable in tf.global_variables()] == names
+    session.run(tf.global_variables_initializer())
+    y, again, single = session.run([y, again([tf.constant(2 * x), tf.constant(h)]), single])
+    expected = x @ kernel[:3] + h @ kernel[3:] + bias * shift
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    np.testing.assert_allclose(again, expected + x @ kernel[:3], rtol=1e-12)
+    np.testing.assert_allclose(single, h @ kernel[3:], rtol=1e-12)  # Biases start from zero.
+
+
+def test_errors_of_private_linear_maps():
+    with pytest.raises(ValueError, match="`args` must be specified"):
+        rnn_cell._linear([], 3, True)
+    with pytest.raises(ValueError, match="linear: expected tensors of rank 2 with known widths, got shapes"):
+        rnn_cell._linear(tf.zeros([2, 3, 4]), 3, True)

@@ -250,3 +250,29 @@ def test_devices():
     built = rnn_cell.DeviceWrapper(rnn_cell.LSTMCell(4, name="built"), "/device:CPU:2")
     built.build([None, 3])
     assert {v.device for v in built.weights} == {"/device:CPU:2"} and len(built.weights) == 2
+
+
+def test_old_subclasses_read_the_cell_inside(session):
+    """Wrappers of TensorFlow 1.0 to 1.14 had it as `_cell`. Subclasses that switch dropout on and off call both."""
+
+    class Switchable(rnn_cell.DropoutWrapper):
+        def __init__(self, cell, is_training, **options):
+            super().__init__(cell, **options)
+            self.is_training = is_training
+
+        def __call__(self, inputs, state, scope=None):
+            noisy, _ = super().__call__(inputs, state, scope=scope)
+            tf.get_variable_scope().reuse_variables()
+            output, state = self._cell(inputs, state, scope)
+            return tf.cond(self.is_training, lambda: noisy, lambda: output), state
+
+    cell, is_training = rnn_cell.LSTMCell(3), tf.placeholder(tf.bool, [])
+    for make in (rnn_cell.ResidualWrapper, rnn_cell.HighwayWrapper, rnn_cell.InputProjectionWrapper):
+        assert make(cell, *([3] if make is rnn_cell.InputProjectionWrapper else []))._cell is cell
+    x = tf.constant(np.random.RandomState(0).standard_normal([2, 4, 3]).astype(np.float32))
+    switchable = Switchable(cell, is_training, output_keep_prob=1e-6)
+    outputs, _ = rnn_cell.dynamic_rnn(switchable, x, dtype=tf.float32)
+    plain, _ = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32)
+    session.run(tf.global_variables_initializer())
+    assert not session.run(outputs, {is_training: True}).any()
+    np.testing.assert_allclose(*session.run([outputs, plain], {is_training: False}), rtol=1e-5)

@@ -31,7 +31,7 @@ def check_state(state, expected, tolerance):
 
 
 @pytest.mark.parametrize("dtype", sorted(TOLERANCES))
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5, 33])
 @pytest.mark.parametrize(
     "steps, batch, input_size, hidden_sizes",
     [(6, 4, 3, [5]), (1, 1, 1, [1]), (9, 2, 17, [33, 16, 8]), (40, 24, 8, [32, 32]), (7, 3, 100, [200])],

@@ -10,11 +10,11 @@ import time
 import pytest
 
 import benchmark
-from benchmarking import chart, record, timing, worker
+from benchmarking import chart, kinds, record, timing, worker
 from benchmarking.contestants import CONTESTANTS
-from benchmarking.shapes import Shape, parse_shapes
+from benchmarking.shapes import Shape, parse_shapes, random_input
 from stacked_lstm.compat import tf
-from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, run_main
+from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, rows_of, run_main
 from support.paths import ROOT
 from support.sets import ONCE
 
@@ -33,8 +33,13 @@ def test_operations():
 
 
 def test_shapes():
-    assert parse_shapes("1,2,3,4,5; 10,20,30,40,50") == [(1, 2, 3, 4, 5), (10, 20, 30, 40, 50)]
-    for text in ("1,2,3,4", "1,2,3,4,0", "1,2,3,4,x", ""):
+    shapes = parse_shapes("1,2,3,4,5; 10,20,30,40,50")
+    assert [shape[:5] for shape in shapes] == [(1, 2, 3, 4, 5), (10, 20, 30, 40, 50)]
+    assert [str(shape) for shape in parse_shapes("1,2,3,4,5; 1,2,3,4,5, float16")] == ["1,2,3,4,5", "1,2,3,4,5,float16"]
+    mixed = parse_shapes("1,2,3,4,5,float32; 1,2,3,4,5", "float64")
+    assert [str(shape) for shape in mixed] == ["1,2,3,4,5", "1,2,3,4,5,float64"]
+    assert [random_input(shape).dtype for shape in mixed] == ["float32", "float64"]
+    for text in ("1,2,3,4", "1,2,3,4,0", "1,2,3,4,x", "1,2,3,4,float16", "1,2,3,4,5,float8", ""):
         with pytest.raises(ValueError, match="expected T,B,I,H,L"):
             parse_shapes(text)
 
@@ -44,7 +49,7 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
         "inference": [Measured("native", [2.0, 1.0, 4.0]), Measured("dynamic_rnn", [8.0]), Measured("openvino", [3.0])],
         "training": [Measured("native", [4.0]), Measured("gemm", [3.0]), Measured("nothing", [0.5])],
     }
-    monkeypatch.setattr(benchmark, "measure", lambda values, shape, mode: taken[mode])
+    monkeypatch.setattr(benchmark, "measure", lambda values, kind, shape, mode: taken[mode])
     path = tmp_path / "measured.json"
     run_main(shapes="3,2,4,8,2;1,1,1,1,1", json=str(path))
     printed = capsys.readouterr().out
@@ -98,7 +103,7 @@ def test_processes(tmp_path, monkeypatch, capsys):
 
 def test_process_that_dies(monkeypatch):
     monkeypatch.setattr(worker, "serve", len)  # With arguments that it does not take.
-    dead = worker.Worker("graph", None, "training", "CPU", "float32")
+    dead = worker.Worker("graph", None, SHAPE, "training", "CPU")
     for action in (dead.wait_for_import, dead.build):
         with pytest.raises(RuntimeError, match="its process ended with status 1"):
             action()
@@ -219,9 +224,8 @@ MEASURED = [
 @ONCE
 def test_chart_has_a_bar_per_shape_mode_and_peer():
     """Its end is the peer's median divided by the engine's; read back from matplotlib's objects."""
-    rows = record.summarize(SHAPE, "inference", "CPU", "float32", MEASURED)
-    rows += record.summarize(SHAPE, "training", "CPU", "float32", MEASURED[:2])
-    upper, lower = chart.draw_ratios(rows).axes
+    rows = rows_of("shape", SHAPE, "inference", MEASURED) + rows_of("shape", SHAPE, "training", MEASURED[:2])
+    upper, lower = chart.draw_ratios(rows, kinds.KINDS["shape"].comparison).axes
     assert [axes.get_title(loc="left") for axes in (upper, lower)] == ["inference", "training"]
     for axes, expected in ((upper, {"dynamic_rnn": 4.0, "openvino": 0.5}), (lower, {"dynamic_rnn": 4.0})):
         bars = {c.get_label(): c.patches for c in axes.containers}
@@ -237,16 +241,23 @@ def test_chart_has_a_bar_per_shape_mode_and_peer():
 def test_chart_from_a_file(tmp_path, real_pictures, capsys):
     path, picture = str(tmp_path / "measured.json"), tmp_path / "speed.png"
     for k, dtype in enumerate(["float32", "float32", "float16"]):
-        rows = record.summarize(SHAPE._replace(batch=k + 1), "inference", "CPU", dtype, MEASURED)
-        for row in rows:
-            del row["device"]  # As files of earlier versions are.
+        rows = rows_of("shape", SHAPE._replace(batch=k + 1, dtype=dtype), "inference", MEASURED)
+        for row in rows:  # As files of earlier versions are.
+            del row["device"]
+            row["shape"] = f"3,{k + 1},4,8,2"
         record.write(f"{path}{k}", "a machine", rows)
     run_main(from_json=[path + "0", path + "1"], chart=str(picture))
     assert picture.read_bytes()[:4] == b"\x89PNG"
     second = capsys.readouterr().out.split("Medians in milliseconds, float32. a machine; ")[1]
     assert re.findall(r"^\| (\d\S+) \| inference", second, re.M) == ["3,1,4,8,2", "3,2,4,8,2"]
-    with pytest.raises(ValueError, match="^--from_json: expected measurements of one dtype, got float16 and float32$"):
-        run_main(from_json=[path + "0", path + "2"])
+    run_main(from_json=[path + "0", path + "2"])
+    second = capsys.readouterr().out.split("Medians in milliseconds, float16, float32. a machine; ")[1]
+    assert re.findall(r"^\| (\d\S+) \| inference", second, re.M) == ["3,1,4,8,2", "3,3,4,8,2,float16"]
+    with open(path + "1") as file:
+        other = file.read().replace('"mode"', '"device": "GPU", "mode"')
+    (tmp_path / "gpu.json").write_text(other)
+    with pytest.raises(ValueError, match="^--from_json: expected measurements of one device, got CPU and GPU$"):
+        run_main(from_json=[path + "0", str(tmp_path / "gpu.json")])
 
 
 def test_what_no_chart_can_be_drawn_of(tmp_path, monkeypatch):

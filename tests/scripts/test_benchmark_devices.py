@@ -20,6 +20,7 @@ from peers import pytorch
 from stacked_lstm import engines, tf32
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main
+from support.native_ops import NEEDS_NATIVE
 from support.places import NEEDS_GPU
 from support.sets import ONCE
 
@@ -56,20 +57,21 @@ def test_contestants_of_another_device(monkeypatch):
 BOTH = {"graph", "graph_xla", "rnn_cell", "dynamic_rnn", "tf_keras", "block_lstm", "pytorch", "gemm", "nothing"}
 TAKE_PART = {
     "CPU": BOTH | {"native", "predictor", "predictor_bfloat16", "predictor_int8", "onnxruntime", "openvino"},
-    "GPU": BOTH | {"cudnn"} & set(engines.ENGINES),
+    "GPU": BOTH | {"native_on_cpu"} | {"cudnn"} & set(engines.ENGINES),
 }
 
 
 @pytest.mark.parametrize("device", sorted(TAKE_PART))
 def test_who_takes_part_and_where(device, monkeypatch, capsys):
-    """By default all contestants that run on the device; each is told the device, and the tables name it."""
+    """By default all contestants that run on the device; each is told its device, and the tables name it."""
     gpus(1, monkeypatch)
     started = []
 
     class Started(Measured):
-        def __init__(self, name, shape, mode, device, dtype):
+        def __init__(self, name, contestant, shape, mode, place):
             Measured.__init__(self, name, [1.0])
-            started.append((name, device))
+            self.megabytes = {"CPU": 5, "GPU": None}[place]
+            started.append((name, place))
 
         def turn(self, seconds, keep):
             pass
@@ -82,7 +84,8 @@ def test_who_takes_part_and_where(device, monkeypatch, capsys):
     monkeypatch.setattr(importlib.util, "find_spec", bool)
     monkeypatch.setattr(benchmark, "Worker", Started)
     run_main(device=device, modes=["inference"], shapes="3,2,4,8,2")
-    assert sorted(started) == sorted((name, device) for name in TAKE_PART[device])
+    places = {"native_on_cpu": "CPU"}
+    assert sorted(started) == sorted((name, places.get(name, device)) for name in TAKE_PART[device])
     printed = capsys.readouterr().out
     engine, megabytes = {"CPU": ("native", "5"), "GPU": ("cudnn", "")}[device]
     assert f"| {engine}: times as fast as the fastest peer | {engine}: % of gemm |\n" in printed
@@ -111,11 +114,11 @@ def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
     monkeypatch.setattr(tf32, "off_unless_asked_for", lambda: turned_off.append(device))
     stand_in = Contestant("tensorflow", f"{__name__}:stand_in_step", (made,))
     monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
-    monkeypatch.setitem(CONTESTANTS, "graph", stand_in)
     answers = Answers(["build", 0.0, None])
-    worker.serve(answers, "graph", SHAPE, "training", device, dtype)
-    library, is_built, (seconds, _) = answers
+    worker.serve(answers, stand_in, SHAPE._replace(dtype=dtype), "training", device)
+    library, is_built, (seconds, megabytes) = answers
     assert (library, is_built, len(seconds)) == (f"tensorflow {tf.__version__}", None, 1)
+    assert (megabytes is None) == (device == "GPU")
     assert [arguments[2:] for arguments in made] == [("training", device)] and made[0][1].dtype == dtype
     assert turned_off == [device] * (device == "GPU")
 
@@ -123,7 +126,7 @@ def test_a_process_builds_on_its_device(device, dtype, monkeypatch):
 def test_every_graph_prepares_its_device(monkeypatch):
     prepared = []
     monkeypatch.setattr(graphs, "prepare", prepared.append)
-    names = [name for name, contestant in CONTESTANTS.items() if "GPU" in contestant.devices and name not in LIBRARIES]
+    names = [name for name, contestant in CONTESTANTS.items() if "GPU" in contestant.places and name not in LIBRARIES]
     for name in names:
         if importlib.util.find_spec(CONTESTANTS[name].library):
             CONTESTANTS[name].make_step()(SHAPE, np.ones([3, 2, 4], np.float32), "training", "GPU")
@@ -140,7 +143,7 @@ def test_devices_of_graphs(name, monkeypatch):
 
     A session for the CPU has no GPU to place other ops on.
     """
-    for device, mode in itertools.product(CONTESTANTS[name].devices, ("inference", "training")):
+    for device, mode in itertools.product(CONTESTANTS[name].places, ("inference", "training")):
         step, session = built(name, mode, monkeypatch, device)
         step()
         products = [op for op in session.graph.get_operations() if op.type.startswith(PRODUCTS)]
@@ -159,6 +162,35 @@ def test_dtypes(name, monkeypatch):
         assert {op.outputs[0].dtype.base_dtype.name for op in products} == {dtype}
 
 
+@ONCE
+@NEEDS_NATIVE
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"options": ["peepholes"]},
+        pytest.param({"modes": ["training", "inference"]}, marks=pytest.mark.exhaustive),
+    ],
+    ids=["options", "shapes"],
+)
+def test_processes_for_a_gpu(flags, monkeypatch, capsys):
+    """The commands for a GPU's tables, with a shape in float16. The processes run on this CPU, as TensorFlow allows."""
+    gpus(1, monkeypatch)
+    shapes = "3,2,4,8,2" if "options" in flags else "3,2,4,8,2;3,2,4,8,1,float16"
+    run_main(device="GPU", contestants=["native_on_cpu", "graph"], shapes=shapes, rounds=1, seconds=0.0, **flags)
+    printed = capsys.readouterr()
+    pairs = re.findall(r"^(?:\| peepholes )?\| (3,\S+) \| (\w+) \| ([a-z]\w+) \| [0-9]+\.[0-9]+ \|", printed.out, re.M)
+    expected = [
+        (shape, mode, name)
+        for shape in shapes.split(";")
+        for mode in flags.get("modes", ["training"])
+        for name in ("native_on_cpu", "graph")
+        if (shape, name) != ("3,2,4,8,1,float16", "native_on_cpu")
+    ]
+    assert pairs == expected
+    assert printed.err.count("native_on_cpu is left out, because of an error: ") == (2 if "modes" in flags else 0)
+    assert ("| graph: times as fast as native_on_cpu |" in printed.out) == ("options" in flags)
+
+
 @pytest.mark.gpu
 @NEEDS_GPU
 def test_on_a_gpu(capsys):
@@ -166,7 +198,7 @@ def test_on_a_gpu(capsys):
     run_main(device="GPU", shapes="3,2,4,8,2", rounds=1, seconds=0.0)
     printed = capsys.readouterr().out
     for name, contestant in CONTESTANTS.items():
-        takes_part = "GPU" in contestant.devices and importlib.util.find_spec(contestant.library) is not None
+        takes_part = "GPU" in contestant.places and importlib.util.find_spec(contestant.library) is not None
         if takes_part and name == "pytorch":
             takes_part = pytorch.pytorch().cuda.is_available()
         for mode in ("inference", "training"):

@@ -8,11 +8,11 @@ import pytest
 
 import benchmark
 import programs
-from benchmarking import chart, program_record, program_steps, record
+from benchmarking import chart, kinds, record
 from benchmarking.contestants import PROGRAM_CONTESTANTS
 from programs.names import has_contrib
 from stacked_lstm.compat import tf
-from support.benchmarks import SHAPE, Measured, run_main
+from support.benchmarks import SHAPE, Measured, rows_of, run_main
 from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.sets import ONCE
 
@@ -65,7 +65,9 @@ def test_recurrent_part(mode):
 
 
 def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, "measure", lambda values, program, mode: MEASURED[: 3 if mode == "training" else 2])
+    monkeypatch.setattr(
+        benchmark, "measure", lambda values, kind, program, mode: MEASURED[: 3 if mode == "training" else 2]
+    )
     path = tmp_path / "measured.json"
     run_main(programs=["elmo", "tagger"], json=str(path))
     printed = capsys.readouterr().out
@@ -135,10 +137,10 @@ def test_tensorflow_without_contrib():
 
 
 def test_a_chart_is_of_one_part():
-    rows = program_record.summarize(TINY, "training", "CPU", "float32", MEASURED)
-    rows += program_record.summarize(TINY._replace(part="recurrent"), "training", "CPU", "float32", MEASURED)
+    rows = rows_of("program", TINY, "training", MEASURED)
+    rows += rows_of("program", TINY._replace(part="recurrent"), "training", MEASURED)
     with pytest.raises(ValueError, match="^--chart: expected .* one part of programs, got recurrent and whole$"):
-        chart.draw_ratios(rows)
+        chart.draw_ratios(rows, kinds.KINDS["program"].comparison)
 
 
 def test_names_of_programs():
@@ -149,8 +151,8 @@ def test_names_of_programs():
 
 def test_shapes_and_programs_are_not_in_one_table(tmp_path):
     paths = [str(tmp_path / name) for name in ("shapes.json", "programs.json")]
-    shapes = record.summarize(SHAPE, "training", "CPU", "float32", [Measured("native", [1.0])])
-    rows = program_record.summarize(TINY, "training", "CPU", "float32", MEASURED)
+    shapes = rows_of("shape", SHAPE, "training", [Measured("native", [1.0])])
+    rows = rows_of("program", TINY, "training", MEASURED)
     for path, measured in zip(paths, (shapes, rows)):
         record.write(path, "a machine", measured)
     with pytest.raises(ValueError, match="^--from_json: expected measurements of shapes or of programs, got both$"):
@@ -159,9 +161,8 @@ def test_shapes_and_programs_are_not_in_one_table(tmp_path):
 
 @ONCE
 def test_chart_has_a_bar_per_program_mode_and_peer():
-    rows = program_record.summarize(TINY, "training", "CPU", "float32", MEASURED)
-    rows += program_record.summarize(TINY, "evaluation", "CPU", "float32", MEASURED[:2])
-    upper, lower = chart.draw_ratios(rows).axes
+    rows = rows_of("program", TINY, "training", MEASURED) + rows_of("program", TINY, "evaluation", MEASURED[:2])
+    upper, lower = chart.draw_ratios(rows, kinds.KINDS["program"].comparison).axes
     for axes, expected in ((upper, {"stepwise": 2.5, "tensorflow": 3.0}), (lower, {"stepwise": 2.5})):
         bars = {c.get_label(): c.patches for c in axes.containers}
         assert {name: bar.get_y() + bar.get_height() for name, (bar,) in bars.items()} == expected
@@ -173,5 +174,5 @@ def test_a_program_that_soft_placement_moves():
     nmt = programs.PROGRAMS["nmt_encoder"]._replace(
         sizes={"batch_size": 2, "shortest": 1, "longest": 2, "num_units": 3, "src_vocab_size": 5}, part="whole"
     )
-    fetched = program_steps.step("stepwise", nmt, None, "evaluation", "CPU")()
+    fetched = PROGRAM_CONTESTANTS["stepwise"].make_step()(nmt, None, "evaluation", "CPU")()
     assert fetched["outputs"].shape == (2, 2, 3) and tf.nest.flatten(fetched["state"])[0].shape == (2, 3)

@@ -11,7 +11,7 @@ from support.clusters import run_in_threads
 from support.native_ops import auto_engine
 from support.sets import EXHAUSTIVE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
-from training import checkpoints
+from training import checkpoints, worker_steps
 
 PARTS = ("train", "validation", "test")
 SCORES = ["global_step"] + [f"{part}_{name}" for part in PARTS for name in ("loss", "accuracy")]
@@ -45,23 +45,55 @@ def distances(actual, expected):
 
 
 @pytest.mark.parametrize(
-    "initial_state, workers, servers, batch_size, steps",
-    [("zeros", 2, 1, "5", 78)]
-    + [pytest.param(*case, marks=EXHAUSTIVE) for case in [("learned", 3, 2, "8", 52), ("projected", 2, 2, "5", 78)]],
+    "initial_state, workers, servers, replicas, batch_size, steps",
+    [("zeros", 2, 1, 1, "5", 78), ("projected", 2, 1, 2, "8", 52)]
+    + [
+        pytest.param(*case, marks=EXHAUSTIVE)
+        for case in [("learned", 3, 2, 1, "8", 52), ("projected", 2, 2, 1, "5", 78), ("learned", 2, 1, 3, "5", 78)]
+    ],
 )
 def test_synchronous_workers_train_what_one_process_trains(
-    arguments, initial_state, workers, servers, batch_size, steps
+    arguments, initial_state, workers, servers, replicas, batch_size, steps
 ):
     """On titles of different lengths. Batches cannot be divided equally, so the parts differ in size."""
     changes = {"epochs": "13", "patience": "13", "batch_size": batch_size}
     changes.update({"initial_state": initial_state, "weight_decay": "0.1"})
     alone, cluster = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
     run(alone)
-    run_in_threads(cluster, workers, servers, sync_replicas="true")
+    run_in_threads(cluster, workers, servers, sync_replicas="true", replicas=str(replicas))
     actual, expected = weights(cluster["train_dir"]), weights(alone["train_dir"])
     assert sorted(actual) == sorted(expected) and actual["global_step"] == expected["global_step"] == steps
     far = distances(actual, expected)
     assert max(far.values()) < 1e-6, far
+
+
+@pytest.mark.parametrize(
+    "token, queue, global_step, expected, left",
+    [
+        (6, [], 6, 6, []),
+        (5, [6], 5, 6, [5]),  # The token of another worker, for the same step.
+        (5, [6], 6, 6, []),  # That of a worker that was killed.
+        (0, [3, 6], 6, 6, []),  # Tokens that other workers gave back too late.
+        (4, [], 4, 4, []),  # The chief was started again, from step 4.
+        (3, [4], 4, 4, []),
+    ],
+)
+def test_the_token_of_the_next_step(token, queue, global_step, expected, left, monkeypatch):
+    """A worker has made step 5. The queue of the tokens is a list."""
+    steps = worker_steps.WorkerSteps.__new__(worker_steps.WorkerSteps)
+    steps.step, own_step, waiting = 5, [token], list(queue)
+    steps._global_step, steps._return_token, steps._take_token = "global step", "return", "take"
+
+    def run(op):
+        if op == "take":
+            own_step[0] = waiting.pop(0)
+        elif op == "return":
+            waiting.append(own_step[0])
+        return global_step if op == "global step" else own_step[0]
+
+    monkeypatch.setattr(worker_steps.time, "sleep", lambda seconds: None)
+    assert steps._settle(run, token) == expected
+    assert waiting == left
 
 
 def test_a_partitioned_embedding(arguments):

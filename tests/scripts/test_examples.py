@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.examples import BUCKET_STEPS, Examples, Sequences, epoch_batches, share
+from stacked_lstm.compat import tf
+from tasks.examples import BUCKET_STEPS, Examples, Sequences, epoch_batches
 
 
 def some_sequences(count=103):
@@ -36,6 +37,29 @@ def test_sequences_are_padded_to_the_longest_of_the_batch():
     assert examples.feed(np.arange(0))["sequences"].shape == (0, 1)
 
 
+@pytest.mark.parametrize(
+    "examples",
+    [
+        Examples(x=np.arange(10) * 2.5, names=np.array(list("abcdefghij"), object)),
+        some_sequences(10)[0],
+        Sequences([np.full([k, 3], k, np.int32) for k in range(10)], 3, labels=np.arange(10)),
+    ],
+)
+def test_the_graph_gathers_what_is_fed(examples, plain_session):
+    """Also where the sequences of the batch have no steps."""
+    rows, tensors = tf.placeholder(tf.int64, [None]), examples.arrays()
+    placeholders = {name: tf.placeholder(array.dtype, (None, *array.shape[1:])) for name, array in tensors.items()}
+    batch = examples.gather(placeholders, rows)
+    arrays = {placeholders[name]: array for name, array in tensors.items()}
+    for numbers in ([3, 1, 9], [0], [5, 5], range(10)):
+        actual = plain_session.run(batch, {**arrays, rows: np.array(numbers)})
+        expected = examples.feed(np.array(numbers))
+        assert sorted(actual) == sorted(expected)
+        for name in expected:
+            np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
+            assert actual[name].dtype == expected[name].dtype
+
+
 def test_batches_hold_sequences_of_similar_lengths():
     examples, lengths = some_sequences()
     buckets = len(np.unique(lengths // BUCKET_STEPS))
@@ -66,17 +90,3 @@ def test_first_examples():
     assert sorted(two.feed(np.arange(2))) == ["lengths", "sequences"]
     with pytest.raises(ValueError, match="--train_examples: expected at most the 5 there are, got 6"):
         Examples(x=np.arange(5)).first(6)
-
-
-def test_shares_of_a_batch():
-    """With the weights, the mean of the parts' means is the mean of the batch; an example stands in for no example."""
-    for size in (1, 2, 3, 8):
-        batch = np.arange(10, 10 + size)
-        for count in (1, 2, 3):
-            parts = [share(batch, index, count) for index in range(count)]
-            assert np.mean([np.mean(rows) * weight for rows, weight in parts]) == pytest.approx(np.mean(batch))
-            taken = [row for rows, weight in parts if weight for row in rows]
-            assert sorted(taken) == batch.tolist()
-            assert all(len(rows) for rows, _ in parts)
-    rows, weight = share(batch, 0, 1)
-    assert weight == 1 and rows.tolist() == batch.tolist()

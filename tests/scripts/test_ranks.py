@@ -41,6 +41,7 @@ def test_ranks_train_what_one_process_trains(size, arguments, monkeypatch, capsy
     The second epoch begins with the variables of a checkpoint, which only rank 0 reads.
     """
     changes = {"batch_size": "7", "initial_state": "projected", "weight_decay": "0.1", "patience": "13"}
+    changes["seed"] = "1"  # With 0, TensorFlow 1.15 trains a bias that is nearly 0 and thus rounded more.
     alone, other = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
     horovod = install(monkeypatch, size)
     run(alone, epochs="3")

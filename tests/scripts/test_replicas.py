@@ -19,7 +19,8 @@ from support.tiny_runs import (
 )
 from tasks import networks
 from tasks.titles import Titles
-from training.replicas import Towers
+from training import distributed, replicas
+from training.cluster import Cluster
 
 
 @pytest.mark.parametrize(
@@ -31,11 +32,11 @@ def test_replicas_train_what_one_network_trains(tmp_path, make_arguments, count,
     arguments = make_arguments(tmp_path)
     run(arguments)
     expected = weights(arguments["train_dir"])
-    for replicas in (1, count):
-        directory = f"{arguments['train_dir']}-{replicas}"
-        run(arguments, replicas=str(replicas), train_dir=directory)
+    for number in (1, count):
+        directory = f"{arguments['train_dir']}-{number}"
+        run(arguments, replicas=str(number), train_dir=directory)
         actual = weights(directory)
-        if replicas == 1:
+        if number == 1:
             assert_same(actual, expected)
             assert rows_of(directory) == rows_of(arguments["train_dir"])
         for name in (name for name in expected if "/Adam" not in name):
@@ -43,24 +44,32 @@ def test_replicas_train_what_one_network_trains(tmp_path, make_arguments, count,
             np.testing.assert_allclose(actual[name], expected[name], rtol=0, atol=atol, err_msg=name)
 
 
-def test_the_copies_share_variables_and_have_their_own_devices(tmp_path):
+@pytest.mark.parametrize("worker", [None, 1])
+def test_the_copies_share_variables_and_have_their_own_devices(tmp_path, worker):
+    """Also the copies of worker 1 of a cluster, whose variables are on a parameter server."""
     write_titles(tmp_path)
     task = read(Titles, tmp_path, bidirectional=False, seed=0, piece_dropout=0, pooled_dropout=0)
-    towers = Towers(2)
-    towers.build(task, networks.Recurrent([3], engine="graph"))
-    assert towers.devices == ["/cpu:0", "/cpu:1"] and len(towers.networks) == 2
+    flags = {"replicas": 2, "batch_size": 4, "seed": 0}
+    place = worker and distributed.placement(Cluster(["a:1"], ["b:1", "c:1"], "worker", worker, True))
+    with tf.device(place):
+        copies = replicas.build(task, networks.Recurrent([3], engine="graph"), flags)
     variables = tf.global_variables()
     names = [variable.op.name for variable in variables]
     assert sorted(name for name in names if "stacked" not in name) == ["dense/W", "dense/b", "embedding"]
     assert len(names) == 3 + 8
-    assert {variable.device for variable in variables} == {"/cpu:0"}
-    assert [network.losses.device for network in towers.networks] == ["/cpu:0", "/cpu:1"]
+    server, own = ("/job:ps/task:0", f"/job:worker/task:{worker}") if worker else ("", "")
+    assert {on(variable) for variable in variables} == {f"{server}/device:CPU:0"}
+    assert [on(network.losses) for network in copies.networks] == [f"{own}/device:CPU:{k}" for k in range(2)]
+    assert {on(part.weight) for part in copies.pipeline.parts} == {f"{own}/device:CPU:0"}
+    assert copies.config.device_count["CPU"] == 2
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [{"job_name": "ps", "ps_hosts": "a:1", "worker_hosts": "b:2"}, {"peer": "keras"}, {"ablate_dropout": "true"}],
-)
+def on(tensor):
+    """The name of a tensor's device, as all TensorFlows write it."""
+    return tf.DeviceSpec.from_string(tensor.device).to_string()
+
+
+@pytest.mark.parametrize("flags", [{"peer": "keras"}, {"ablate_dropout": "true"}])
 def test_flags_that_do_not_go_with_replicas(flags):
     with pytest.raises(ValueError, match=f"^--{next(iter(flags))}: expected none with --replicas, got "):
         train.run(flag_values(dict(flags, task="titles", replicas="2")))

@@ -264,7 +264,7 @@ def test_errors_are_one_line(arguments, monkeypatch, capsys, tmp_path):
     status, line = exit_of(capsys, dict(arguments, data_dir=str(tmp_path)))
     assert status == 2 and line.startswith("train.py: --data_dir: expected Fashion-MNIST's")
     assert not os.path.exists(arguments["train_dir"])
-    monkeypatch.setattr(trainer.Trainer, "_train", lambda self, arrays: self._stop("a reason"))
+    monkeypatch.setattr(trainer.Trainer, "_train", lambda self: self._stop("a reason"))
     status, line = exit_of(capsys, arguments)
     assert status == 1 and line.startswith("train.py: training stopped in epoch")
 

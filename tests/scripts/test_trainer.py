@@ -14,6 +14,8 @@ from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows
 from tasks import networks
 from tasks.examples import Examples, epoch_batches
 from training import history
+from training.pipeline import Pipeline
+from training.replicas import Replicas
 from training.trainer import Trainer
 
 # Resuming
@@ -26,10 +28,10 @@ from stacked_lstm.compat import tf
 
 trainer.SAVE_SECONDS = 0
 trained = trainer.Trainer._train
-def train_or_die(self, arrays):
+def train_or_die(self):
     if self.step == int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGKILL)
-    return trained(self, arrays)
+    return trained(self)
 trainer.Trainer._train = train_or_die
 tf.disable_v2_behavior()
 values = absl.flags.FlagValues()
@@ -126,11 +128,18 @@ def test_checkpoints_of_nobody_and_damaged_ones_are_refused(arguments):
         run(arguments)
 
 
+def trainer_of(losses_of, examples, directory, **options):
+    """A trainer of batches of two, whose network has the losses and scores `losses_of(x)` for x [B]."""
+    pipeline = Pipeline(examples, 2, 0)
+    feeds = networks.inputs({"x": (tf.float32, [None])}, pipeline.parts[0].batch)
+    losses = losses_of(feeds["x"])
+    network = networks.Network(feeds, losses, losses, losses)
+    return Trainer(Replicas([network], pipeline), 0.1, str(directory), **options)
+
+
 def one_weight(losses_of):
-    """A network of one variable, `w`, at 0: losses and scores are `losses_of(w, x)` for x [B]."""
-    x = tf.placeholder(tf.float32, [None])
-    losses = losses_of(tf.get_variable("w", [], initializer=tf.zeros_initializer()), x)
-    return networks.Network({"x": x}, losses, losses, losses)
+    """Losses `losses_of(w, x)` with one variable, `w`, at 0."""
+    return lambda x: losses_of(tf.get_variable("w", [], initializer=tf.zeros_initializer()), x)
 
 
 def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypatch):
@@ -138,7 +147,7 @@ def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypat
     now = [0.0]
     monkeypatch.setattr("training.trainer.time.monotonic", lambda: now[0])
     examples = Examples(x=np.ones([8], np.float32))
-    trainer = Trainer(one_weight(lambda w, x: w * x), examples, 2, 0.1, 0, str(tmp_path))
+    trainer = trainer_of(one_weight(lambda w, x: w * x), examples, tmp_path)
 
     def on_batch(loss):
         now[0] += 5
@@ -151,12 +160,10 @@ def test_seconds_of_a_resumed_epoch_are_those_of_a_whole_one(tmp_path, monkeypat
 
 def test_weight_decay_by_hand(tmp_path, session):
     """The gradient is 0, so that Adam changes nothing: a matrix loses 0.1 * 0.5 of itself, a vector nothing."""
-    x = tf.placeholder(tf.float32, [None])
     matrix = tf.get_variable("matrix", initializer=np.full([2, 3], 2, np.float32))
     vector = tf.get_variable("vector", initializer=np.full([3], 2, np.float32))
-    losses = x * 0 * (tf.reduce_sum(matrix) + tf.reduce_sum(vector))
-    network, examples = networks.Network({"x": x}, losses, losses, losses), Examples(x=np.ones([2], np.float32))
-    trainer = Trainer(network, examples, 2, 0.1, 0, str(tmp_path), weight_decay=0.5)
+    total, examples = tf.reduce_sum(matrix) + tf.reduce_sum(vector), Examples(x=np.ones([2], np.float32))
+    trainer = trainer_of(lambda x: x * 0 * total, examples, tmp_path, weight_decay=0.5)
     trainer.train_epoch(lambda loss: None)
     trainer.save()
     np.testing.assert_allclose(weights(str(tmp_path))["matrix"], np.full([2, 3], 2 * 0.95), rtol=1e-6)
@@ -195,7 +202,7 @@ def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(argum
 )
 def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
     examples = Examples(x=np.ones([2], np.float32))
-    trainer = Trainer(one_weight(losses_of), examples, 2, 0.1, 0, str(tmp_path))
+    trainer = trainer_of(one_weight(losses_of), examples, tmp_path)
     with pytest.raises(FloatingPointError, match="epoch 1, after .*" + message + ".*model.ckpt-0$"):
         trainer.train_epoch(lambda loss: None)
         trainer.save()
@@ -204,7 +211,7 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path, losses_of, message):
 
 def test_evaluation_that_is_not_finite_stops_the_run(tmp_path):
     ones, nan = (Examples(x=np.array([1, value], np.float32)) for value in (1, np.nan))
-    trainer = Trainer(one_weight(lambda w, x: w * x), ones, 2, 0.1, 0, str(tmp_path))
+    trainer = trainer_of(one_weight(lambda w, x: w * x), ones, tmp_path)
     assert trainer.evaluate(ones) == (0.0, 0.0)
     with pytest.raises(FloatingPointError, match="the mean loss of an evaluation is nan"):
         trainer.evaluate(nan)

@@ -7,7 +7,7 @@ import pytest
 from absl import flags
 
 import benchmark
-from benchmarking import graphs
+from benchmarking import graphs, kinds, record
 from benchmarking.contestants import CONTESTANTS
 from benchmarking.shapes import Shape
 from support.native_ops import NEEDS_NATIVE
@@ -23,6 +23,11 @@ def run_main(**changes):
     for flag, value in changes.items():
         setattr(values, flag, value)
     benchmark.main(values)
+
+
+def rows_of(kind, subject, mode, workers, device="CPU"):
+    """The rows of measurements."""
+    return record.summarize(kinds.KINDS[kind].tables, subject, mode, device, workers)
 
 
 class Measured:

@@ -24,6 +24,8 @@ SHORT = {
     "benchmark.py --modes=exported": "--rounds=1 --runs=runs/forecast",
     "benchmark.py --modes=cluster": "--rounds=1 --seconds=0",
     "benchmark.py --options": "--options=zoneout --rounds=1 --seconds=0 --shapes=3,2,4,8,2 --contestants=plain,native",
+    "benchmark.py --threads": "--threads=1,2 --rounds=1 --seconds=0 --shapes=3,2,4,8,2 --modes=inference "
+    "--contestants=native,onnxruntime",
     "benchmark.py": "--rounds=1 --seconds=0.01 --shapes=3,2,4,8,2 --contestants=graph,native,dynamic_rnn",
     "train.py": "--epochs=1 --train_examples=64 --hidden_sizes=4",
     "predict.py": "",

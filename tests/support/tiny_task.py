@@ -31,11 +31,11 @@ class OneWeight(Task):
     def embeddings(self):
         return {"w": "vocabulary.txt"}
 
-    def build(self, recurrent):
-        x, y = tf.placeholder(tf.float32, [None]), tf.placeholder(tf.float32, [None])
-        predictions = tf.get_variable("w", [], initializer=tf.zeros_initializer()) * x
-        errors = predictions - y
-        return networks.Network({"x": x, "y": y}, tf.square(errors), tf.abs(errors), predictions)
+    def build(self, recurrent, batch=None):
+        feeds = networks.inputs({"x": (tf.float32, [None]), "y": (tf.float32, [None])}, batch)
+        predictions = tf.get_variable("w", [], initializer=tf.zeros_initializer()) * feeds["x"]
+        errors = predictions - feeds["y"]
+        return networks.Network(feeds, tf.square(errors), tf.abs(errors), predictions)
 
     def pictures(self, title, predictions):
         return {}

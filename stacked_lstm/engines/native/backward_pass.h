@@ -202,22 +202,7 @@ class BackwardPass {
   void OutputGradient(int64_t t, Range part, int64_t b, int64_t vector, Vec<T> dh) const {
     T* const target = projection_.D(Row(t, part, b), vector);
     if (t >= plan_.Length(b)) return Store(target, Vec<T>{});
-    dh = AddResultGradients(t, b, vector, dh);
-    if (layer_.extras.KeepsProjected()) {
-      const T bound = static_cast<T>(layer_.extras.projection_bound);
-      const Vec<T> projected = Load(cache_.projected.At(t * layer_.batch + b, vector));
-      dh = TimesClipSlope<T>(projected, d_states_.OfNewH(t, b, vector, ClipTo<T>(projected, bound), dh), bound);
-    }
-    Store(target, dh);
-  }
-
-  // Adds the gradients of the outputs and of the final h to a vector of dh.
-  Vec<T> AddResultGradients(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
-    const int64_t first = vector * kSize, width = layer_.outputs();
-    const int count = static_cast<int>(std::min(kSize, width - first));
-    dh += LoadFirst(arrays_.d_outputs + (t * layer_.batch + b) * width + first, count);
-    if (t == plan_.Length(b) - 1) dh += LoadFirst(arrays_.d_h_last + b * width + first, count);
-    return dh;
+    Store(target, d_states_.OfProjected(t, b, vector, cache_, d_states_.AddResults(t, b, vector, dh)));
   }
 
   // Computes the gradients of the initial h for a panel of columns and a share of the blocks. With the first panel it
@@ -265,7 +250,7 @@ class BackwardPass {
     if (has_projection()) {
       Store(projection_.M(Row(t, part, b)) + first, Load(gates + 3 * kSize) * phi_c);
     } else {
-      dh = d_states_.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, AddResultGradients(t, b, panel, dh));
+      dh = d_states_.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, d_states_.AddResults(t, b, panel, dh));
     }
     const auto dc = d_states_.OfNewC(t, b, panel, c, c_new, Load(dc_slot));
     StepGradients<T> d = cell_.Gradients(gates, c, phi_c, dh, dc.step, panel,

@@ -97,7 +97,7 @@ ENGINE = Engine(
         conditions.dtypes("float32", "float64"),
         _named_activations,
         conditions.standard_step,
-        conditions.norm_without_extras,
+        conditions.one_epsilon,
         conditions.device_type("CPU"),
     ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _no_gpu),

@@ -4,10 +4,11 @@
 #ifndef STACKED_LSTM_FORWARD_PASS_H_
 #define STACKED_LSTM_FORWARD_PASS_H_
 
+#include <algorithm>
 #include <type_traits>
 
-#include "buffer.h"
 #include "cell.h"
+#include "gate_row.h"
 #include "hidden_states.h"
 #include "layer_series.h"
 #include "layout.h"
@@ -37,15 +38,12 @@ class ForwardPass {
         by_rows_(schedule.sharing == Sharing::kRows && arrays.packed),
         has_cache_(arrays.cache != nullptr),
         weights_(plan, arrays.packed),
-        projection_(Projection(), layer_.units, layer_.extras.projection),
+        projection_(plan, arrays, hidden_),
         cache_(arrays.cache, layer_),
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
-        m_(has_projection() ? layer_.batch : 0, plan.panels),
-        bias_(plan.row_width),
-        scales_(kHasScales ? plan.row_width : 0) {
-    Pad(arrays_.bias, bias_.get());
-    if (kHasScales) Pad(arrays_.scales, scales_.get());
+        bias_(plan, arrays.bias, true),
+        scales_(plan, arrays.scales, kHasScales) {
     FinishEmptySequences();
   }
 
@@ -85,32 +83,30 @@ class ForwardPass {
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
   static constexpr bool kHasScales = std::is_same<W, int8_t>::value;
 
-  // Only weights of type T have a projection, behind the matrices of the gates.
-  const T* Projection() const {
-    if constexpr (std::is_same<W, T>::value) {
-      if (arrays_.packed) return arrays_.packed + PackedWeights<W>::Size(layer_);
-    }
-    return nullptr;
-  }
   static TileFunction<T, W> SelectGateTile(int64_t rows) {
     return SelectTile<T, kPanelVectors, Left::kRows, W>(rows);
   }
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
-  // Computes the whole layer, which has at most one step, with unpacked weights.
+  // Computes the whole layer with unpacked weights.
   void RunUnpacked(Worker& worker) const {
-    if (plan_.longest == 0) return;
-    const Range step = {0, 1};
-    const UnpackedProducts<T> products(plan_, arrays_.weights);
-    worker.ForEach(products.pieces(), [&](int64_t piece) {
-      products.Compute(piece, hidden_.Factor(0), arrays_.x, bias_.get(), Z(0, step, 0, 0));
-    });
-    worker.ForEach(plan_.panels, [&](int64_t panel) {
-      plan_.ForEachBlock(kWhole, [&](int64_t row, int64_t rows, int64_t) {
-        Pointwise(0, panel, row, rows, Z(0, step, row, panel), plan_.row_width);
+    const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
+    if (has_projection()) worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Pack(panel); });
+    for (int64_t t = 0; t < plan_.longest; ++t) {
+      const Range step = {t, t + 1};
+      const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
+      worker.ForEach(products.pieces(), [&](int64_t piece) {
+        products.Compute(piece, hidden_.Factor(t), x, bias_.Panel(0), Z(t, step, 0, 0));
       });
-    });
+      worker.ForEach(plan_.panels, [&](int64_t panel) {
+        plan_.ForEachBlock(kWhole, [&](int64_t row, int64_t rows, int64_t) {
+          Pointwise(t, panel, row, rows, Z(t, step, row, panel), plan_.row_width);
+        });
+      });
+      if (!has_projection()) continue;
+      worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Project(t, panel, kWhole); });
+    }
   }
 
   // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
@@ -130,7 +126,7 @@ class ForwardPass {
                    [&](int64_t panel, Share share) { StepPanel(t, part, panel, share); });
       if (!has_projection()) continue;
       ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
-                   [&](int64_t panel, Share share) { ProjectPanel(t, panel, share); });
+                   [&](int64_t panel, Share share) { projection_.Project(t, panel, share); });
     }
   }
 
@@ -139,17 +135,7 @@ class ForwardPass {
     for (int64_t t = steps.begin; t < steps.end; ++t) {
       for (int64_t panel = 0; panel < plan_.panels; ++panel) StepPanel(t, part, panel, share);
       if (!has_projection()) continue;
-      for (int64_t panel = 0; panel < projection_.panels(); ++panel) ProjectPanel(t, panel, share);
-    }
-  }
-
-  // Writes biases or scales in the order of a row of gates. Missing biases, and units beyond the last one, are zero.
-  void Pad(const T* const* columns, T* target) const {
-    std::fill(target, target + plan_.row_width, T(0));
-    for (int64_t unit = 0; columns[0] && unit < layer_.units; ++unit) {
-      for (int gate = 0; gate < kGates; ++gate) {
-        target[unit / kSize * kWidth + gate * kSize + unit % kSize] = columns[gate][unit];
-      }
+      for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);
     }
   }
 
@@ -176,7 +162,7 @@ class ForwardPass {
   }
   // Where a vector of o phi(c') goes: to the outputs, or to what the projection takes.
   T* H(int64_t t, int64_t b, int64_t panel) const {
-    return has_projection() ? m_.At(b, panel) : Output(t, b, panel * kSize);
+    return has_projection() ? projection_.M(b, panel) : Output(t, b, panel * kSize);
   }
 
   // Computes x W + b of one panel for a share of the rows of a part.
@@ -193,7 +179,7 @@ class ForwardPass {
 
   // Computes x W + b of one panel for some rows of [step, sequence]. With scales, the bias is added after them.
   void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z, int64_t stride) const {
-    const T* const init = kHasScales ? nullptr : bias_.get() + panel * kWidth;
+    const T* const init = kHasScales ? nullptr : bias_.Panel(panel);
     SelectGateTile(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
                          weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
@@ -224,17 +210,8 @@ class ForwardPass {
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
     SelectGateTile(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
                          by_rows_ ? kWidth : plan_.row_width, z, kWidth);
-    if (kHasScales) Scale(panel, rows, z);
+    if (kHasScales) scales_.Scale(panel, bias_, rows, z);
     Pointwise(t, panel, row, rows, z, kWidth);
-  }
-
-  // Multiplies sums by the scales of their columns, and adds the bias.
-  void Scale(int64_t panel, int64_t rows, T* z) const {
-    const T* const scales = scales_.get() + panel * kWidth;
-    const T* const bias = bias_.get() + panel * kWidth;
-    for (int64_t r = 0; r < rows; ++r, z += kWidth) {
-      for (int64_t k = 0; k < kWidth; k += kSize) Store(z + k, Load(z + k) * Load(scales + k) + Load(bias + k));
-    }
   }
 
   // The pointwise part of a step for the units of a panel and the rows of a block. The rows of z are `z_stride` numbers
@@ -293,31 +270,6 @@ class ForwardPass {
     }
   }
 
-  // Projects one step for a panel of outputs and a share of the blocks of the batch. All units must be done.
-  void ProjectPanel(int64_t t, int64_t panel, Share share) const {
-    alignas(64) T h[kTileRows * kWidth];
-    const int vectors = projection_.Vectors(panel);
-    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (t < block_end) MultiplyByPanel(projection_, panel, rows, m_.At(row, 0), plan_.panels * kSize, h);
-      for (int64_t k = 0; k < rows * vectors; ++k) {
-        FinishOutput(t, row + k / vectors, panel * kPanelVectors + k % vectors, h + k * kSize);
-      }
-    });
-  }
-
-  // Writes a vector of outputs. `h`: the projected h before its clip; not used past the end of the sequence.
-  void FinishOutput(int64_t t, int64_t b, int64_t vector, const T* h) const {
-    const int64_t first = vector * kSize, width = layer_.outputs(), length = plan_.Length(b);
-    const int count = static_cast<int>(std::min(kSize, width - first));
-    const T bound = static_cast<T>(layer_.extras.projection_bound);
-    const Vec<T> projected = t < length ? Load(h) : Vec<T>{};
-    const Vec<T> after = t < length ? hidden_.ZoneOut(t, b, first, count, ClipTo<T>(projected, bound)) : Vec<T>{};
-    if (has_cache_ && layer_.extras.KeepsProjected()) Store(cache_.projected.At(t * layer_.batch + b, vector), projected);
-    StoreFirst(Output(t, b, first), after, count);
-    hidden_.Keep(t, b, first, after, count);
-    if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, after, count);
-  }
-
   const Layer& layer_;
   const ForwardArrays<T, W>& arrays_;
   const Cell cell_;
@@ -328,12 +280,11 @@ class ForwardPass {
   const bool by_rows_;  // kRows: the input product is computed within the step.
   const bool has_cache_;
   const WholePanels<T, W> weights_;
-  const ColumnPanels<const T> projection_;
+  const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
   const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
   const PanelBuffer<T, 1> c_;       // and c of one step.
-  const PanelBuffer<T, 1> m_;       // With a projection: o phi(c') of one step.
-  const Buffer<T> bias_, scales_;
+  const GateRow<T> bias_, scales_;  // scales_: of weights in 8 bits.
 };
 
 }  // namespace stacked_lstm

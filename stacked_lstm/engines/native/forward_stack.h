@@ -27,8 +27,10 @@ void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArra
     passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], make_cell(l)));
   }
   const Pieces chunks(plans[0].longest, schedule.chunk_steps);
+  bool all_packed = true;
+  for (const auto& layer_arrays : arrays) all_packed &= layer_arrays.packed != nullptr;
   Team::Run(threads, [&](Worker& worker) {
-    if (schedule.ByLayers() && arrays[0].packed) {
+    if (schedule.ByLayers() && all_packed) {
       ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) { passes[l]->Chunk(chunks[k]); });
     } else {
       for (const auto& pass : passes) pass->Run(worker);

@@ -33,6 +33,10 @@ namespace stacked_lstm {
 
 constexpr int kGates = 4;
 
+// The maximum batch of one step, and the maximum number of rows [step, sequence] of more steps, for which packing the
+// weights takes longer than it saves.
+constexpr int64_t kMaxUnpackedBatch = 64, kMaxUnpackedRows = 16;
+
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
 // Arrays of [T, B, N], or of [B, N] for all steps. N is H for a series of c, and P for one of h.
@@ -116,6 +120,11 @@ int64_t PackedSize(const Layer& layer);
 template <class T>
 void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, T* packed, const Threads& threads);
 
+// Whether `Forward` takes less time with the weights of a layer as they are than packing them and `Forward` together.
+inline bool PrefersUnpacked(const Layer& layer) {
+  return layer.steps <= 1 ? layer.batch <= kMaxUnpackedBatch : layer.steps * layer.batch <= kMaxUnpackedRows;
+}
+
 // The number of elements in the cache of a layer, which the forward pass writes and the backward pass reads.
 template <class T>
 int64_t CacheSize(const Layer& layer);
@@ -123,7 +132,7 @@ int64_t CacheSize(const Layer& layer);
 // W is the type in which the weights are stored: T, or BFloat16 or int8_t as in low_precision.h.
 template <class T, class W = T>
 struct ForwardArrays {
-  const W* packed;        // May be null for one step without a projection: `Forward` then reads `weights`.
+  const W* packed;        // May be null if `PrefersUnpacked`: `Forward` then reads `weights`.
   const T* bias[kGates];  // [H]; all null without biases.
   const T* x;             // [T, B, I]; never used past the end of a sequence. Upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.
@@ -132,7 +141,7 @@ struct ForwardArrays {
   T* c_last;              // [B, H], at the end of each sequence.
   T* h_last;              // [B, P]
   T* cache;               // Null if no backward pass follows. Otherwise it is written whole.
-  ExtraWeights<const T> extras;  // The projection is not read, because it is in `packed`.
+  ExtraWeights<const T> extras;  // `packed` has the projection, too.
   Weights<const T> weights;      // Only read if `packed` is null. Their biases are not read.
   const T* scales[kGates] = {};  // [H], the scales of columns of 8-bit weights; null for other types.
 };

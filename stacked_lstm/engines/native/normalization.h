@@ -4,7 +4,8 @@
 //     u = f c + i g      v = N(u) gain_cell + shift_cell           h' = o phi(v)
 //     c' = v if the normalized cell state is carried to the next step, otherwise c' = u
 //
-// Series and resets are as in lstm.h. They apply to c' and h', which take the places of u and v in lstm.h.
+// Extras, series and resets are as in lstm.h. Peepholes are added to z_k. The bound is that of c': if c' is u, then v
+// comes from the clipped u; if c' is v, then h' comes from the clipped v. A projection follows o phi(v).
 //
 // Mean and variance are those of the H numbers of one gate, or of the cell state, of one sequence.
 
@@ -15,7 +16,7 @@
 
 namespace stacked_lstm {
 
-// How a layer is normalized. The layer has no extras except series and resets.
+// How a layer is normalized.
 struct Normalization {
   double epsilon;
   bool is_carried;
@@ -32,7 +33,7 @@ struct NormWeights {
 template <class T>
 int64_t NormalizedCacheSize(const Layer& layer);
 
-// `arrays.bias` is not read. From `arrays.extras`, only the series are read.
+// `arrays.bias` is not read.
 template <class T>
 void NormalizedForward(const Layer& layer, const Normalization& normalization, const ForwardArrays<T>& arrays,
                        const NormWeights<const T>& norms, const Threads& threads);

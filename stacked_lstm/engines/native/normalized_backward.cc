@@ -3,9 +3,12 @@
 
 #include "cell_states.h"
 #include "columns.h"
+#include "extra_gradients.h"
 #include "layer_series.h"
+#include "norm_gradients.h"
 #include "normalized_cell.h"
 #include "normalized_layout.h"
+#include "projection.h"
 #include "schedule.h"
 #include "series_gradients.h"
 #include "tile.h"
@@ -32,16 +35,20 @@ class NormalizedBackwardPass {
         parts_(plan.longest, schedule.part_steps),
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         cache_(arrays.cache, layer_),
-        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.units),
+        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
         x_columns_(plan, arrays.weights, arrays.weights.x_row, arrays.d_x ? layer_.inputs : 0),
+        projection_(layer_, arrays, max_rows_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
+        extra_gradients_(plan, arrays, max_rows_, schedule),
         dz_(max_rows_, plan.panels),
         next_dz_(layer_.batch, plan.panels),
         c_(layer_.batch, plan.panels),
         dc_(layer_.batch, plan.panels),
+        new_c_(series_.Has(kZoneoutC) ? layer_.batch : 0, plan.panels),
         kept_dc_(series_.Has(kZoneoutC) ? layer_.batch : 0, plan.panels),
-        dh_(layer_.batch, plan.panels),
-        block_d_norms_(plan.blocks.number, plan.panels) {}
+        dh_(layer_.batch, VectorCount<T>(layer_.outputs())),
+        dm_(has_projection() ? layer_.batch : 0, plan.panels),
+        norm_gradients_(plan) {}
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
@@ -50,10 +57,13 @@ class NormalizedBackwardPass {
       if (k < h_pieces + x_pieces) return k < h_pieces ? h_columns_.Pack(k) : x_columns_.Pack(k - h_pieces);
       Initialize();
     });
+    worker.ForEach(projection_.pieces(), [&](int64_t k) { projection_.Pack(k); });
     for (int64_t k = parts_.number - 1; k >= 0; --k) {
       const Range part = parts_[k];
       SharedSteps(worker, part);
-      gradients_.Add(worker, part, dz_.At(0, 0), k == parts_.number - 1);
+      const bool first = k == parts_.number - 1;
+      gradients_.Add(worker, part, dz_.At(0, 0), first);
+      if (has_projection()) extra_gradients_.AddProjection(worker, part, projection_.M(0), projection_.D(0, 0), first);
       ForEachShare(worker, x_columns_.panels(), schedule_.GradientShares(x_columns_.panels()),
                    [&](int64_t panel, Share share) { InputGradient(part, panel, share); });
       worker.ForEach(1, [&](int64_t) { std::copy_n(dz_.At(0, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0)); });
@@ -66,23 +76,28 @@ class NormalizedBackwardPass {
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
+  bool has_projection() const { return layer_.extras.projection; }
+  // Whether the c that a step reads may differ from c after the step before.
+  bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
+
   // Sets what steps do not write.
   void Initialize() const {
-    const int64_t units = layer_.units, batch = layer_.batch, width = plan_.panels * kSize;
-    if (batch > 0) std::fill(dh_.At(0, 0), dh_.At(0, 0) + batch * width, T(0));
+    const int64_t units = layer_.units, batch = layer_.batch;
+    if (batch > 0) std::fill_n(dh_.At(0, 0), batch * VectorCount<T>(layer_.outputs()) * kSize, T(0));
     for (int64_t b = 0; b < batch; ++b) {
       T* const dc = dc_.At(b, 0);
       std::copy_n(arrays_.d_c_last + b * units, units, dc);
-      std::fill(dc + units, dc + width, T(0));
+      std::fill(dc + units, dc + plan_.panels * kSize, T(0));
     }
-    const int64_t blocks = plan_.blocks.number;
-    if (blocks > 0) std::fill(block_d_norms_.At(0, 0), block_d_norms_.At(0, 0) + blocks * width * 2 * kNorms, T(0));
+    norm_gradients_.SetToZero();
     if (arrays_.d_x) {
       const int64_t step = batch * layer_.inputs;
       std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
     }
     d_states_.SetToZero();
-    if (plan_.longest * batch == 0) gradients_.SetToZero();
+    if (plan_.longest * batch > 0) return;
+    gradients_.SetToZero();
+    extra_gradients_.SetToZero();
   }
 
   void SharedSteps(Worker& worker, Range part) const {
@@ -93,7 +108,9 @@ class NormalizedBackwardPass {
     const int64_t blocks = plan_.blocks.number;
     for (int64_t t = part.end - 1; t >= part.begin; --t) {
       ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
-                   [&](int64_t panel, Share share) { RecurrentGradients(t, part, panel, share); });
+                   [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
+      ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
+                   [&](int64_t panel, Share share) { ProjectionGradients(t, part, panel, share); });
       worker.ForEach(blocks, [&](int64_t k) { Rows(t, part, {k, blocks}); });
     }
   }
@@ -101,14 +118,15 @@ class NormalizedBackwardPass {
   // share: of the blocks of the batch.
   void Steps(Range part, Share share) const {
     for (int64_t t = part.end - 1; t >= part.begin; --t) {
-      for (int64_t panel = 0; panel < h_columns_.panels(); ++panel) RecurrentGradients(t, part, panel, share);
+      for (int64_t panel = 0; panel < h_columns_.panels(); ++panel) OutputGradients(t, part, panel, share);
+      for (int64_t panel = 0; panel < projection_.panels(); ++panel) ProjectionGradients(t, part, panel, share);
       Rows(t, part, share);
     }
   }
 
   // Computes the gradient of h after step t from the step after it, for a panel of columns and a share of the blocks.
   void RecurrentGradients(int64_t t, Range part, int64_t panel, Share share) const {
-    const int64_t width = plan_.panels * kSize;
+    const int64_t width = VectorCount<T>(layer_.outputs()) * kSize;
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t + 1 >= block_end) return;  // dh is still zero.
       const bool is_kept = t + 1 == part.end;  // dz of the step after t is in the part after this one.
@@ -122,6 +140,34 @@ class NormalizedBackwardPass {
     });
   }
 
+  // The same with the gradients of the results of step t. If there is a projection, it takes these gradients.
+  void OutputGradients(int64_t t, Range part, int64_t panel, Share share) const {
+    RecurrentGradients(t, part, panel, share);
+    const int64_t vectors = h_columns_.Vectors(panel);
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t) {
+      for (int64_t k = 0; k < rows * vectors; ++k) {
+        const int64_t b = row + k / vectors, vector = panel * kPanelVectors + k % vectors;
+        const bool is_past_end = t >= plan_.Length(b);
+        T* const dh = dh_.At(b, vector);
+        if (!is_past_end) Store(dh, d_states_.AddResults(t, b, vector, Load(dh)));
+        if (!has_projection()) continue;
+        Store(projection_.D((t - part.begin) * layer_.batch + b, vector),
+              is_past_end ? Vec<T>{} : d_states_.OfProjected(t, b, vector, cache_, Load(dh)));
+      }
+    });
+  }
+
+  // Computes the gradient of what the projection takes, for a panel of units and a share of the blocks.
+  void ProjectionGradients(int64_t t, Range part, int64_t panel, Share share) const {
+    alignas(64) T dm[kTileRows * kWidth];
+    const int64_t width = projection_.Vectors(panel) * kSize;
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      if (t >= block_end) return;
+      projection_.Multiply(panel, (t - part.begin) * layer_.batch + row, rows, dm);
+      for (int64_t r = 0; r < rows; ++r) std::copy_n(dm + r * width, width, dm_.At(row + r, panel * kPanelVectors));
+    });
+  }
+
   void Rows(int64_t t, Range part, Share share) const {
     const Range range = share.Slice(plan_.blocks.number);
     for (int64_t block = range.begin; block < range.end; ++block) {
@@ -130,24 +176,29 @@ class NormalizedBackwardPass {
   }
 
   void Row(int64_t t, Range part, int64_t b, int64_t block) const {
-    const int64_t row = t * layer_.batch + b, length = plan_.Length(b);
-    T* const dz = dz_.At((t - part.begin) * layer_.batch + b, 0);
-    if (t >= length) return std::fill(dz, dz + plan_.row_width, T(0));
+    const int64_t row = t * layer_.batch + b, part_row = (t - part.begin) * layer_.batch + b;
+    T *const dz = dz_.At(part_row, 0), *const m = has_projection() ? projection_.M(part_row) : nullptr;
+    if (t >= plan_.Length(b)) {
+      if (m) std::fill_n(m, plan_.panels * kSize, T(0));
+      return std::fill(dz, dz + plan_.row_width, T(0));
+    }
+    const bool has_zoneout = series_.Has(kZoneoutC);
     const NormalizedRowGradient<T> values = {
-        cache_.gates.At(row, 0), ReadC(t, b), series_.CandidateMask(t, b), cache_.normalized_cells.At(row, 0),
-        cache_.Inverses(row), dh_.At(b, 0), arrays_.d_outputs + row * layer_.units,
-        t == length - 1 ? arrays_.d_h_last + b * layer_.units : nullptr, dc_.At(b, 0), dz,
-        block_d_norms_.At(block, 0)};
-    if (series_.Has(kZoneoutC)) ZoneOutC(t, b, values);
+        cache_.gates.At(row, 0), ReadC(t, b), has_zoneout ? new_c_.At(b, 0) : cache_.cells.At(row, 0),
+        series_.CandidateMask(t, b), cache_.normalized_cells.At(row, 0), cache_.Inverses(row),
+        m ? dm_.At(b, 0) : dh_.At(b, 0), dc_.At(b, 0), dz, norm_gradients_.Norms(block),
+        norm_gradients_.Peepholes(block)};
+    if (has_zoneout) ZoneOutC(t, b, values);
     cell_.Gradient(
         values,
-        [&](int64_t panel, Vec<T> new_h, Vec<T> dh) { return d_states_.OfNewH(t, b, panel, new_h, dh); },
+        [&](int64_t panel, Vec<T> new_h, Vec<T> dh) {
+          if (!m) return d_states_.OfNewH(t, b, panel, new_h, dh);
+          Store(m + panel * kSize, new_h);
+          return dh;
+        },
         [&](int64_t panel, Vec<T> d) { d_states_.OfCandidateMask(t, b, panel, d); });
-    if (changes_c() || series_.Has(kZoneoutC)) FinishC(t, b, values.dc);
+    if (changes_c() || has_zoneout) FinishC(t, b, values.dc);
   }
-
-  // Whether the c that a step reads may differ from c after the step before.
-  bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
 
   // c as step t reads it, padded to whole vectors.
   const T* ReadC(int64_t t, int64_t b) const {
@@ -158,12 +209,13 @@ class NormalizedBackwardPass {
     return c_.At(b, 0);
   }
 
-  // Turns the gradient of c after the step into the gradient of c'. Stores the rest in `kept_dc_`.
+  // Turns the gradient of c after the step into the gradient of c'. Stores the rest in `kept_dc_`, and c' in `new_c_`.
   void ZoneOutC(int64_t t, int64_t b, const NormalizedRowGradient<T>& row) const {
     for (int64_t panel = 0; panel < plan_.panels; ++panel) {
       T* const dc = row.dc + panel * kSize;
-      const auto parts =
-          d_states_.OfNewC(t, b, panel, Load(row.c_before + panel * kSize), cell_.NewC(row, panel), Load(dc));
+      const Vec<T> new_c = cell_.NewC(row, panel);
+      const auto parts = d_states_.OfNewC(t, b, panel, Load(row.c_before + panel * kSize), new_c, Load(dc));
+      Store(new_c_.At(b, panel), new_c);
       Store(dc, parts.step);
       Store(kept_dc_.At(b, panel), parts.kept);
     }
@@ -192,22 +244,15 @@ class NormalizedBackwardPass {
     }
   }
 
-  // Writes the gradients of the initial state and of the norms.
+  // Writes the gradients of the initial state, of the norms and of the peepholes.
   void Finish() const {
-    const int64_t units = layer_.units;
+    const int64_t units = layer_.units, width = layer_.outputs();
     for (int64_t b = 0; b < layer_.batch; ++b) {
       if (arrays_.d_c) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
-      const T* const dh = plan_.Length(b) ? dh_.At(b, 0) : arrays_.d_h_last + b * units;
-      if (arrays_.d_h) std::copy_n(dh, units, arrays_.d_h + b * units);
+      const T* const dh = plan_.Length(b) ? dh_.At(b, 0) : arrays_.d_h_last + b * width;
+      if (arrays_.d_h) std::copy_n(dh, width, arrays_.d_h + b * width);
     }
-    if (!d_norms_.gate_gain) return;
-    ForEachNormArray(d_norms_, units, [&](T* array, int k) {
-      for (int64_t panel = 0; panel < plan_.panels; ++panel) {
-        Vec<T> sum = {};
-        for (int64_t m = 0; m < plan_.blocks.number; ++m) sum += Load(block_d_norms_.At(m, panel) + k * kSize);
-        StoreFirst(array + panel * kSize, sum, plan_.Units(panel));
-      }
-    });
+    norm_gradients_.Write(d_norms_, arrays_.d_extras.peephole);
   }
 
   const Layer& layer_;
@@ -223,12 +268,14 @@ class NormalizedBackwardPass {
   const int64_t max_rows_;  // Rows of [step, sequence] in a part.
   const NormalizedCache<const T> cache_;
   const Columns<T> h_columns_, x_columns_;
+  const BackwardProjection<T> projection_;
   const WeightGradients<T> gradients_;
+  const ExtraGradients<T> extra_gradients_;
   const PanelBuffer<T, kGates> dz_, next_dz_;  // The gradients of the products of a part, and of the step after it.
   const PanelBuffer<T, 1> c_, dc_;     // c as a step reads it, if no cache has it; the gradient of c after a step.
-  const PanelBuffer<T, 1> kept_dc_;    // With zoneout: the part of the gradient that reaches c before the step directly.
-  const PanelBuffer<T, 1> dh_;
-  const NormPanels<T> block_d_norms_;  // Per block of the batch, so that sums do not depend on the threads.
+  const PanelBuffer<T, 1> new_c_, kept_dc_;  // With zoneout: c'; the part of dc that reaches c before the step directly.
+  const PanelBuffer<T, 1> dh_, dm_;          // The gradients of h after a step, and of what the projection takes.
+  const NormGradients<T> norm_gradients_;
 };
 
 }  // namespace
@@ -242,7 +289,7 @@ void NormalizedBackward(const Layer& layer, const Normalization& normalization, 
   team_threads.count = schedule.threads;
   DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
     typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;
-    const Cell cell(plans[0], normalization, norms, candidate, gates);
+    const Cell cell(plans[0], normalization, norms, arrays.extras, candidate, gates);
     const NormalizedBackwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, d_norms, cell);
     Team::Run(team_threads, [&](Worker& worker) { pass.Run(worker); });
   });

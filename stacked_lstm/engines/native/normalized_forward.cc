@@ -1,12 +1,14 @@
 // The forward pass of a layer with normalization. Each step has two phases: the products, which threads share by units,
-// and the rest, which they share by sequences, because a norm needs all units.
+// and the rest, which they share by sequences, because a norm needs all units. A projection is a third phase.
 
 #include "gate_products.h"
 #include "hidden_states.h"
 #include "layer_series.h"
 #include "normalized_cell.h"
 #include "normalized_layout.h"
+#include "projection.h"
 #include "schedule.h"
+#include "unpacked_products.h"
 
 namespace stacked_lstm {
 namespace {
@@ -27,6 +29,7 @@ class NormalizedForwardPass {
         has_cache_(arrays.cache != nullptr),
         cache_(arrays.cache, layer_),
         products_(plan, arrays.packed),
+        projection_(plan, arrays, hidden_),
         z_(has_cache_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(layer_.batch, plan.panels),
         new_c_(series_.Has(kZoneoutC) ? layer_.batch : 0, plan.panels) {
@@ -36,12 +39,26 @@ class NormalizedForwardPass {
       std::fill(c + layer_.units, c + plan.panels * kSize, T(0));
       if (plan.Length(b) > 0) continue;
       std::copy_n(arrays.c + b * layer_.units, layer_.units, arrays.c_last + b * layer_.units);
-      std::copy_n(arrays.h + b * layer_.units, layer_.units, arrays.h_last + b * layer_.units);
+      std::copy_n(arrays.h + b * layer_.outputs(), layer_.outputs(), arrays.h_last + b * layer_.outputs());
     }
   }
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
+    if (arrays_.packed) {
+      RunPacked(worker);
+    } else {
+      RunUnpacked(worker);
+    }
+    worker.ForEach(layer_.steps - plan_.longest, [&](int64_t k) {
+      for (int64_t b = 0; b < layer_.batch; ++b) Skip(plan_.longest + k, b);
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize;
+
+  void RunPacked(Worker& worker) const {
     for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
       ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
@@ -53,13 +70,23 @@ class NormalizedForwardPass {
         worker.ForEach(groups, [&](int64_t k) { Steps(part, {k, groups}); });
       }
     }
-    worker.ForEach(layer_.steps - plan_.longest, [&](int64_t k) {
-      for (int64_t b = 0; b < layer_.batch; ++b) Skip(plan_.longest + k, b);
-    });
   }
 
- private:
-  static constexpr int64_t kSize = Plan<T>::kSize;
+  // Computes all steps with unpacked weights.
+  void RunUnpacked(Worker& worker) const {
+    const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
+    const int64_t blocks = plan_.blocks.number;
+    worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Pack(panel); });
+    for (int64_t t = 0; t < plan_.longest; ++t) {
+      const Range step = {t, t + 1};
+      const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
+      worker.ForEach(products.pieces(), [&](int64_t piece) {
+        products.Compute(piece, hidden_.Factor(t), x, nullptr, Z(t, step, 0, 0));
+      });
+      worker.ForEach(blocks, [&](int64_t k) { Rows(t, step, {k, blocks}); });
+      worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Project(t, panel, kWhole); });
+    }
+  }
 
   void SharedSteps(Worker& worker, Range part) const {
     const int64_t blocks = plan_.blocks.number;
@@ -67,6 +94,8 @@ class NormalizedForwardPass {
       ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
                    [&](int64_t panel, Share share) { StateProducts(t, part, panel, share); });
       worker.ForEach(blocks, [&](int64_t k) { Rows(t, part, {k, blocks}); });
+      ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
+                   [&](int64_t panel, Share share) { projection_.Project(t, panel, share); });
     }
   }
 
@@ -75,8 +104,11 @@ class NormalizedForwardPass {
     for (int64_t t = part.begin; t < part.end; ++t) {
       for (int64_t panel = 0; panel < plan_.panels; ++panel) StateProducts(t, part, panel, share);
       Rows(t, part, share);
+      for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);
     }
   }
+
+  bool has_projection() const { return layer_.extras.projection; }
 
   // A row of products, and later of N of them: in the cache, or in a buffer that the next part reuses.
   T* Z(int64_t t, Range part, int64_t b, int64_t panel) const {
@@ -98,7 +130,7 @@ class NormalizedForwardPass {
     const T* const h = hidden_.Factor(t);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t >= block_end) return;
-      products_.Multiply(Factor::kH, panel, h + row * layer_.units, rows, true, Z(t, part, row, panel));
+      products_.Multiply(Factor::kH, panel, h + row * layer_.outputs(), rows, true, Z(t, part, row, panel));
     });
   }
 
@@ -125,13 +157,13 @@ class NormalizedForwardPass {
       values.normalized_cell = cache_.normalized_cells.At(row, 0);
       values.inverses = cache_.Inverses(row);
     }
-    cell_.Step(values, Output(t, b));
+    cell_.Step(values, has_projection() ? projection_.M(b, 0) : Output(t, b));
     if (has_zoneout) ZoneOutC(t, b, values.c, c);
-    FinishH(t, b);
+    if (!has_projection()) FinishH(t, b);
     if (has_cache_) std::copy_n(c, plan_.panels * kSize, cache_.cells.At(row, 0));
     if (t != plan_.Length(b) - 1) return;
     std::copy_n(c, layer_.units, arrays_.c_last + b * layer_.units);
-    std::copy_n(Output(t, b), layer_.units, arrays_.h_last + b * layer_.units);
+    if (!has_projection()) std::copy_n(Output(t, b), layer_.units, arrays_.h_last + b * layer_.units);
   }
 
   // Turns c after a step into c as step t reads it.
@@ -165,11 +197,11 @@ class NormalizedForwardPass {
   // Writes what a step past the end of a sequence leaves: zeros.
   void Skip(int64_t t, int64_t b) const {
     const int64_t row = t * layer_.batch + b;
-    std::fill(Output(t, b), Output(t, b) + layer_.units, T(0));
+    std::fill_n(Output(t, b), layer_.outputs(), T(0));
     if (has_cache_) cache_.SetToZero({row, row + 1});
   }
 
-  T* Output(int64_t t, int64_t b) const { return arrays_.outputs + (t * layer_.batch + b) * layer_.units; }
+  T* Output(int64_t t, int64_t b) const { return arrays_.outputs + (t * layer_.batch + b) * layer_.outputs(); }
 
   const Layer& layer_;
   const Plan<T>& plan_;
@@ -181,6 +213,7 @@ class NormalizedForwardPass {
   const bool has_cache_;
   const NormalizedCache<T> cache_;
   const GateProducts<T> products_;
+  const ForwardProjection<T, true> projection_;
   const PanelBuffer<T, kGates> z_;  // Without a cache: the products of a part.
   const PanelBuffer<T, 1> c_;       // The cell state.
   const PanelBuffer<T, 1> new_c_;   // With zoneout: c' of a step.
@@ -202,7 +235,7 @@ void NormalizedForward(const Layer& layer, const Normalization& normalization, c
   team_threads.count = schedule.threads;
   DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
     typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;
-    const Cell cell(plans[0], normalization, norms, candidate, gates);
+    const Cell cell(plans[0], normalization, norms, arrays.extras, candidate, gates);
     const NormalizedForwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, cell);
     Team::Run(team_threads, [&](Worker& worker) { pass.Run(worker); });
   });

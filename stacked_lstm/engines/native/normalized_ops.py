@@ -8,8 +8,8 @@ from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
-from stacked_lstm.engines.native.ops import SERIES, layer_series, series_options, split_like
-from stacked_lstm.equations import LayerNorm
+from stacked_lstm.engines.native.ops import EXTRAS, SERIES, layer_extras, layer_series, series_options, split_like
+from stacked_lstm.equations import Extras, LayerNorm
 from stacked_lstm.layer import Layer
 from stacked_lstm.normalization import DEFAULT_EPSILON, Norm
 from stacked_lstm.state import LSTMState
@@ -17,9 +17,9 @@ from stacked_lstm.state import LSTMState
 _FUNCTIONS = ("activation", "recurrent_activation")
 _NORMS = ("gate_gain", "gate_shift", "cell_gain", "cell_shift")
 # The inputs that both ops share; the shared inputs that have gradients; the shared inputs that are lists.
-_SHARED = ("x", "c", "h", "lengths", "kernels", *_NORMS, "epsilon", *SERIES, "resets")
-_DIFFERENTIABLE = ("x", "c", "h", "kernels", *_NORMS, *SERIES)
-_LISTS = ("lengths", "kernels", *SERIES, "resets")
+_SHARED = ("x", "c", "h", "lengths", "kernels", *_NORMS, "epsilon", *EXTRAS, *SERIES, "resets")
+_DIFFERENTIABLE = ("x", "c", "h", "kernels", *_NORMS, "peepholes", "projections", *SERIES)
+_LISTS = ("lengths", "kernels", *EXTRAS, *SERIES, "resets")
 
 
 def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, LSTMState]:
@@ -28,7 +28,7 @@ def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -
     ops, norm = library.load(), layer.norm
     # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [tf.convert_to_tensor(kernel) for kernel in layer.kernels]
-    series = layer_series(layer, *state)
+    series, extras = layer_series(layer, *state), layer_extras(layer, x.dtype)
     epsilon = DEFAULT_EPSILON if norm.gates.epsilon is None else norm.gates.epsilon
     outputs, c, h, _ = ops.stacked_lstm_normalized_forward(
         x=x,
@@ -42,10 +42,11 @@ def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -
         cell_shift=norm.cell.beta,
         epsilon=tf.constant(epsilon, x.dtype),
         resets=[layer.resets.is_reset] if layer.resets else [],
-        packed=ops.stacked_lstm_pack(kernels=kernels, projections=[]),
+        packed=ops.stacked_lstm_pack(kernels=kernels, projections=extras["projections"]),
         is_carried=norm.is_carried,
         activation=layer.activation.name,
         recurrent_activation=layer.recurrent_activation.name,
+        **extras,
         **{name: [series[name]] if name in series else [] for name in SERIES},
     )
     return outputs, LSTMState(c, h)
@@ -110,16 +111,21 @@ def _layer(op: tf.Operation, inputs: dict[str, list[tf.Tensor]]) -> Layer:
             "StackedLSTM: second derivatives of the engine 'native' need weights of known shapes, which this imported "
             "graph has lost; build the graph anew, or import it with its shapes"
         )
+    cell_clip, projection, projection_clip = (
+        inputs[name][0] if inputs[name] else None for name in ("cell_clips", "projections", "projection_clips")
+    )
     rows, columns = kernels[0].shape.as_list()
     hidden_size = columns if len(kernels) == 4 else columns // 4
     gates, cell = Norm(gate_gain, gate_shift, epsilon), Norm(cell_gain, cell_shift, epsilon)
     attributes = _op_attributes(op)
+    output_size = hidden_size if projection is None else projection.shape.as_list()[1]
     return Layer(
-        rows - hidden_size,
+        rows - output_size,
         hidden_size,
         kernels,
         activation=activations.ACTIVATIONS[attributes["activation"]],
         recurrent_activation=activations.ACTIVATIONS[attributes["recurrent_activation"]],
+        extras=Extras(inputs["peepholes"] or None, cell_clip, projection, projection_clip),
         norm=LayerNorm(gates, cell, attributes["is_carried"]),
         **series_options([inputs[name] for name in (*SERIES, "resets")]),
     )

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "lstm.h"
+#include "op_extras.h"
 #include "op_series.h"
 #include "op_shapes.h"
 #include "op_status.h"
@@ -31,31 +32,6 @@
 
 namespace stacked_lstm {
 namespace {
-
-// Merges the sizes of peepholes, projections, clips and series, which begin with input `first`, as far as they are
-// known before the kernels. Returns the index of the input after them.
-Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, Sizes* sizes) {
-  int peepholes, projections, cell_clips, projection_clips;
-  RETURN_IF_ERROR(c->GetAttr("number_of_peepholes", &peepholes));
-  RETURN_IF_ERROR(c->GetAttr("number_of_projections", &projections));
-  RETURN_IF_ERROR(c->GetAttr("number_of_cell_clips", &cell_clips));
-  RETURN_IF_ERROR(c->GetAttr("number_of_projection_clips", &projection_clips));
-  const auto is_valid = [layers](int number, int per_layer) { return number == 0 || number == per_layer * layers; };
-  if (!is_valid(peepholes, 3) || !is_valid(projections, 1) || !is_valid(cell_clips, 1) ||
-      !is_valid(projection_clips, 1) || projection_clips > projections) {
-    return tensorflow::errors::InvalidArgument("StackedLstm: expected no extras or those of ", layers, " layers, got ",
-                                               peepholes, " `peepholes`, ", projections, " `projections`, ", cell_clips,
-                                               " `cell_clips` and ", projection_clips, " `projection_clips`");
-  }
-  for (int k = 0; k < peepholes; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[k / 3]}));
-  for (int l = 0; l < projections; ++l) {
-    sizes->projections.push_back(c->UnknownDim());
-    RETURN_IF_ERROR(MergeShape(c, first++, {&sizes->units[l], &sizes->projections[l]}));
-  }
-  for (int k = 0; k < cell_clips + projection_clips; ++k) RETURN_IF_ERROR(MergeShape(c, first++, {}));
-  *next_input = first;
-  return MergeAllSeries(c, next_input, sizes);
-}
 
 // Merges the sizes of the inputs from x to the resets. Returns the index of the first kernel, and of the input after the
 // resets.
@@ -109,7 +85,10 @@ REGISTER_OP("StackedLstmPack")
       c->set_output(0, c->UnknownShape());  // It depends on the processor.
       return Status();
     })
-    .Doc("Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor.");
+    .Doc(R"(
+Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor, if constant folding runs this op.
+In the steps of a session, the result is empty, and StackedLstmForward arranges the weights itself if that saves time.
+)");
 
 // The inputs and attributes that the forward and the backward op share.
 #define STACK_INPUTS                               \
@@ -118,12 +97,8 @@ REGISTER_OP("StackedLstmPack")
       .Input("h: layers * T")                      \
       .Input("lengths: number_of_lengths * int32") \
       .Input("kernels: number_of_kernels * T")     \
-      .Input("biases: number_of_biases * T")   \
-      .Input("peepholes: number_of_peepholes * T")     \
-      .Input("projections: number_of_projections * T") \
-      .Input("cell_clips: number_of_cell_clips * T")   \
-      .Input("projection_clips: number_of_projection_clips * T") \
-      SERIES_INPUTS
+      .Input("biases: number_of_biases * T")       \
+      EXTRAS_INPUTS SERIES_INPUTS
 
 #define STACK_ATTRIBUTES                   \
   .Attr("T: {float, double}")              \
@@ -131,11 +106,7 @@ REGISTER_OP("StackedLstmPack")
       .Attr("number_of_kernels: int >= 1") \
       .Attr("number_of_biases: int >= 0")  \
       .Attr("number_of_lengths: int >= 0") \
-      .Attr("number_of_peepholes: int >= 0 = 0")        \
-      .Attr("number_of_projections: int >= 0 = 0")      \
-      .Attr("number_of_cell_clips: int >= 0 = 0")       \
-      .Attr("number_of_projection_clips: int >= 0 = 0") \
-      SERIES_ATTRIBUTES                                 \
+      EXTRAS_ATTRIBUTES SERIES_ATTRIBUTES  \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -171,9 +142,7 @@ STACK_INPUTS.Input("outputs: T")
     .Output("d_h: layers * T")
     .Output("d_kernels: number_of_kernels * T")
     .Output("d_biases: number_of_biases * T")
-    .Output("d_peepholes: number_of_peepholes * T")
-    .Output("d_projections: number_of_projections * T")
-    SERIES_GRADIENTS STACK_ATTRIBUTES
+    EXTRAS_GRADIENTS SERIES_GRADIENTS STACK_ATTRIBUTES
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;

@@ -1,8 +1,4 @@
-// The ops StackedLstmNormalizedForward and StackedLstmNormalizedBackward: one layer with layer normalization.
-//
-// Kernels and lengths are as in op_definitions.cc. gate_gain and gate_shift are [4, H], cell_gain and cell_shift [H].
-// epsilon is a scalar. It is not an attribute, because attributes are float32. The series and resets of op_series.h
-// follow.
+// The kernels of the ops StackedLstmNormalizedForward and StackedLstmNormalizedBackward.
 
 #include <algorithm>
 #include <string>
@@ -12,155 +8,32 @@
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
-#include "op_series.h"
-#include "op_shapes.h"
-#include "tensorflow/core/framework/op.h"
+#include "op_packed.h"
+#include "op_stack_inputs.h"
 
 namespace stacked_lstm {
 namespace {
 
 constexpr const char* kNormNames[] = {"gate_gain", "gate_shift", "cell_gain", "cell_shift"};
 
-// Merges the sizes of the shared inputs. Sets the indices of the first kernel and of the input after the resets.
-Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
-  int lengths, kernels;
-  RETURN_IF_ERROR(c->GetAttr("number_of_lengths", &lengths));
-  RETURN_IF_ERROR(c->GetAttr("number_of_kernels", &kernels));
-  DimensionHandle gates = c->MakeDim(kGates);
-  *sizes = {c->UnknownDim(), c->UnknownDim(), c->UnknownDim(), {c->UnknownDim()}, {}};
-  DimensionHandle *const batch = &sizes->batch, *const units = &sizes->units[0];
-  RETURN_IF_ERROR(MergeShape(c, 0, {&sizes->steps, batch, &sizes->inputs}));
-  RETURN_IF_ERROR(MergeShape(c, 1, {batch, units}));
-  RETURN_IF_ERROR(MergeShape(c, 2, {batch, units}));
-  *first_kernel = 3 + lengths;
-  for (int k = 3; k < *first_kernel; ++k) {  // As in op_definitions.cc, an unknown rank is not merged.
-    if (c->RankKnown(c->input(k))) RETURN_IF_ERROR(MergeShape(c, k, {batch}));
-  }
-  const int norms = *first_kernel + kernels;
-  for (int k = norms; k < norms + 2; ++k) RETURN_IF_ERROR(MergeShape(c, k, {&gates, units}));
-  for (int k = norms + 2; k < norms + 4; ++k) RETURN_IF_ERROR(MergeShape(c, k, {units}));
-  RETURN_IF_ERROR(MergeShape(c, norms + 4, {}));
-  *next_input = norms + 5;
-  RETURN_IF_ERROR(MergeAllSeries(c, next_input, sizes));
-  DimensionHandle outputs = *units;
-  return MergeWeights(c, *first_kernel, kernels, 0, 0, &sizes->inputs, units, &outputs);
-}
-
-#define NORMALIZED_INPUTS                          \
-  .Input("x: T")                                   \
-      .Input("c: T")                               \
-      .Input("h: T")                               \
-      .Input("lengths: number_of_lengths * int32") \
-      .Input("kernels: number_of_kernels * T")     \
-      .Input("gate_gain: T")                       \
-      .Input("gate_shift: T")                      \
-      .Input("cell_gain: T")                       \
-      .Input("cell_shift: T")                      \
-      .Input("epsilon: T")                         \
-      SERIES_INPUTS
-
-#define NORMALIZED_ATTRIBUTES              \
-  .Attr("T: {float, double}")              \
-      .Attr("number_of_kernels: int >= 1") \
-      .Attr("number_of_lengths: int >= 0") \
-      SERIES_ATTRIBUTES                    \
-      .Attr("is_carried: bool")            \
-      .Attr("activation: string")          \
-      .Attr("recurrent_activation: string")
-
-REGISTER_OP("StackedLstmNormalizedForward")
-NORMALIZED_INPUTS.Input("packed: T")
-    .Output("outputs: T")
-    .Output("c_last: T")
-    .Output("h_last: T")
-    .Output("cache: T") NORMALIZED_ATTRIBUTES
-    .SetShapeFn([](InferenceContext* c) {
-      int first_kernel, next_input;
-      Sizes sizes;
-      RETURN_IF_ERROR(MergeNormalized(c, &first_kernel, &next_input, &sizes));
-      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.units[0]}));
-      for (int k : {1, 2}) c->set_output(k, c->Matrix(sizes.batch, sizes.units[0]));
-      c->set_output(3, c->UnknownShape());  // It depends on the processor.
-      return Status();
-    })
-    .Doc("An LSTM layer with layer normalization over time. `cache` is made where something reads it.");
-
-REGISTER_OP("StackedLstmNormalizedBackward")
-NORMALIZED_INPUTS.Input("outputs: T")
-    .Input("cache: T")
-    .Input("d_outputs: T")
-    .Input("d_c_last: T")
-    .Input("d_h_last: T")
-    .Output("d_x: T")
-    .Output("d_c: T")
-    .Output("d_h: T")
-    .Output("d_kernels: number_of_kernels * T")
-    .Output("d_gate_gain: T")
-    .Output("d_gate_shift: T")
-    .Output("d_cell_gain: T")
-    .Output("d_cell_shift: T")
-    SERIES_GRADIENTS NORMALIZED_ATTRIBUTES
-    .SetShapeFn([](InferenceContext* c) {
-      int first_kernel, next_input, series;
-      Sizes sizes;
-      RETURN_IF_ERROR(MergeNormalized(c, &first_kernel, &next_input, &sizes));
-      DimensionHandle *const batch = &sizes.batch, *const units = &sizes.units[0];
-      for (int k : {0, 2}) RETURN_IF_ERROR(MergeShape(c, next_input + k, {&sizes.steps, batch, units}));
-      for (int k : {3, 4}) RETURN_IF_ERROR(MergeShape(c, next_input + k, {batch, units}));
-      RETURN_IF_ERROR(CountSeries(c, &series));
-      c->set_output(0, c->MakeShape({sizes.steps, *batch, sizes.inputs}));
-      for (int k : {1, 2}) c->set_output(k, c->Matrix(*batch, *units));
-      const int first_d_series = c->num_outputs() - series;
-      for (int k = 3; k < c->num_outputs(); ++k) {  // epsilon is between the norms and the series.
-        c->set_output(k, c->input(first_kernel + k - 3 + (k >= first_d_series)));
-      }
-      return Status();
-    })
-    .Doc("The gradient of StackedLstmNormalizedForward. Results that nothing reads are not made.");
-
 // The inputs that both ops share, checked.
 template <class T>
 struct NormalizedInputs {
-  NormalizedInputs() = default;
-  NormalizedInputs(const NormalizedInputs&) = delete;  // `layer` and `kernels` point into it.
-
   Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
-    RETURN_IF_ERROR(Array(context, "x", &x));
-    RETURN_IF_ERROR(Array(context, "c", &c));
-    RETURN_IF_ERROR(Array(context, "h", &h));
-    RETURN_IF_ERROR(Array(context, "epsilon", &epsilon));
-    RETURN_IF_ERROR(context->input_list("kernels", &kernel_list));
-    if (x->dims() != 3) {
-      return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x->shape().DebugString());
-    }
-    std::vector<TensorRange> ranges;
-    RETURN_IF_ERROR(SplitByLayer("kernels", kernel_list, 1, {1, kGates}, &ranges));
-    kernels = ranges[0];
-    layer = {x->dim_size(0), x->dim_size(1), x->dim_size(2), 0, candidate, gates, nullptr};
-    RETURN_IF_ERROR(ReadLengths(context, layer.steps, layer.batch, &lengths));
-    if (!lengths.empty()) layer.lengths = lengths.data();
-    RETURN_IF_ERROR(ReadSizes(kernels, {nullptr, 0, 0}, &layer));
-    if (layer.inputs != x->dim_size(2)) {
-      return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs,
-                             ", as the kernels have, got width ", x->dim_size(2));
-    }
-    RETURN_IF_ERROR(ExpectShape("c", *c, {layer.batch, layer.units}));
-    RETURN_IF_ERROR(ExpectShape("h", *h, {layer.batch, layer.units}));
-    RETURN_IF_ERROR(ExpectShape("epsilon", *epsilon, {}));
+    RETURN_IF_ERROR(stack.Read(context, candidate, gates, false));
+    const int64_t units = layer().units;
     for (int k = 0; k < 4; ++k) {
-      RETURN_IF_ERROR(Array(context, kNormNames[k], &norms[k]));
-      const std::vector<int64_t> gate_shape = {kGates, layer.units}, cell_shape = {layer.units};
+      const std::vector<int64_t> gate_shape = {kGates, units}, cell_shape = {units};
+      RETURN_IF_ERROR(context->input(kNormNames[k], &norms[k]));
       RETURN_IF_ERROR(ExpectShape(kNormNames[k], *norms[k], k < 2 ? gate_shape : cell_shape));
     }
-    RETURN_IF_ERROR(series_inputs.Read(context, 1));
-    RETURN_IF_ERROR(series_inputs.Describe(0, &layer));
-    TensorShape bound;  // An upper bound of the size of the cache: it has at most 11 numbers for each unit.
-    return MakeShape({layer.steps, layer.batch, layer.units + VectorSize<T>(), 11}, &bound);
+    RETURN_IF_ERROR(context->input("epsilon", &epsilon));
+    RETURN_IF_ERROR(ExpectShape("epsilon", *epsilon, {}));
+    TensorShape bound;  // An upper bound of the size of the cache: it has at most 12 numbers for each unit.
+    const int64_t width = std::max(units, layer().outputs()) + VectorSize<T>();
+    return MakeShape({layer().steps, layer().batch, width, 12}, &bound);
   }
 
-  static Status Array(OpKernelContext* context, const char* name, const Tensor** tensor) {
-    return context->input(name, tensor);
-  }
   // Reads another input, and checks its shape.
   Status Array(OpKernelContext* context, const char* name, const std::vector<int64_t>& shape, const T** data) const {
     const Tensor* tensor;
@@ -170,26 +43,17 @@ struct NormalizedInputs {
     return Status();
   }
 
+  const Layer& layer() const { return stack.layers[0]; }
   Normalization Kind(bool is_carried) const { return {static_cast<double>(epsilon->scalar<T>()()), is_carried}; }
-  std::vector<int64_t> StateShape() const { return {layer.batch, layer.units}; }
-  std::vector<int64_t> OutputsShape() const { return {layer.steps, layer.batch, layer.units}; }
+  std::vector<int64_t> CShape() const { return {layer().batch, layer().units}; }
+  std::vector<int64_t> HShape() const { return {layer().batch, layer().outputs()}; }
   NormWeights<const T> Norms() const {
     const auto data = [this](int k) { return norms[k]->template flat<T>().data(); };
     return {data(0), data(1), data(2), data(3)};
   }
 
-  ExtraWeights<const T> Series() const {
-    std::vector<const T*> data[kSeriesCount];
-    series_inputs.Data(0, data);
-    return MakeExtraWeights<const T>({}, {}, data);
-  }
-
-  Layer layer = {};
-  const Tensor *x, *c, *h, *epsilon, *norms[4];
-  OpInputList kernel_list;
-  TensorRange kernels;
-  SeriesInputs series_inputs;
-  std::vector<int32_t> lengths;
+  StackInputs stack;  // Of one layer.
+  const Tensor *epsilon, *norms[4];
 };
 
 template <class T>
@@ -226,24 +90,25 @@ class NormalizedForwardOp : public NormalizedOp<T> {
   using NormalizedOp<T>::NormalizedOp;
 
   Status Work(OpKernelContext* context, const NormalizedInputs<T>& inputs, const Normalization& kind) override {
-    const Layer& layer = inputs.layer;
+    const Layer& layer = inputs.layer();
     const bool needs_cache = context->output_required(3);
     const Tensor* packed;
     ForwardArrays<T> arrays = {};
     RETURN_IF_ERROR(context->input("packed", &packed));
-    RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", *packed, PackedSize<T>(layer)));
-    RETURN_IF_ERROR(Allocate(context, 0, inputs.OutputsShape(), &arrays.outputs));
-    RETURN_IF_ERROR(Allocate(context, 1, inputs.StateShape(), &arrays.c_last));
-    RETURN_IF_ERROR(Allocate(context, 2, inputs.StateShape(), &arrays.h_last));
+    RETURN_IF_ERROR(Allocate(context, 0, inputs.stack.OutputsShape(), &arrays.outputs));
+    RETURN_IF_ERROR(Allocate(context, 1, inputs.CShape(), &arrays.c_last));
+    RETURN_IF_ERROR(Allocate(context, 2, inputs.HShape(), &arrays.h_last));
     T* cache;
     const int64_t cache_size = needs_cache ? NormalizedCacheSize<T>(layer) : 0;
     RETURN_IF_ERROR(AllocateCache(context, 3, cache_size, &cache));
     arrays.cache = needs_cache ? cache : nullptr;
-    arrays.packed = packed->flat<T>().data();
-    arrays.x = inputs.x->template flat<T>().data();
-    arrays.c = inputs.c->template flat<T>().data();
-    arrays.h = inputs.h->template flat<T>().data();
-    arrays.extras = inputs.Series();
+    arrays.x = inputs.stack.x.template flat<T>().data();
+    arrays.c = inputs.stack.c[0].template flat<T>().data();
+    arrays.h = inputs.stack.h[0].template flat<T>().data();
+    arrays.extras = inputs.stack.template LayerExtraWeights<T>(0);
+    arrays.weights = inputs.stack.template LayerWeights<T>(0);
+    PackedWeightsInput<T> packed_input;
+    RETURN_IF_ERROR(packed_input.Read(context, *packed, layer, &arrays));
     NormalizedForward<T>(layer, kind, arrays, inputs.Norms(), SessionThreads(context));
     return Status();
   }
@@ -255,29 +120,30 @@ class NormalizedBackwardOp : public NormalizedOp<T> {
   using NormalizedOp<T>::NormalizedOp;
 
   Status Work(OpKernelContext* context, const NormalizedInputs<T>& inputs, const Normalization& kind) override {
-    const Layer& layer = inputs.layer;
+    const Layer& layer = inputs.layer();
+    const StackInputs& stack = inputs.stack;
     const Tensor* cache;
     BackwardArrays<T> arrays = {};
     RETURN_IF_ERROR(context->input("cache", &cache));
     RETURN_IF_ERROR(ExpectVectorLayout<T>("cache", *cache, NormalizedCacheSize<T>(layer)));
-    RETURN_IF_ERROR(inputs.Array(context, "outputs", inputs.OutputsShape(), &arrays.outputs));
-    RETURN_IF_ERROR(inputs.Array(context, "d_outputs", inputs.OutputsShape(), &arrays.d_outputs));
-    RETURN_IF_ERROR(inputs.Array(context, "d_c_last", inputs.StateShape(), &arrays.d_c_last));
-    RETURN_IF_ERROR(inputs.Array(context, "d_h_last", inputs.StateShape(), &arrays.d_h_last));
+    RETURN_IF_ERROR(inputs.Array(context, "outputs", stack.OutputsShape(), &arrays.outputs));
+    RETURN_IF_ERROR(inputs.Array(context, "d_outputs", stack.OutputsShape(), &arrays.d_outputs));
+    RETURN_IF_ERROR(inputs.Array(context, "d_c_last", inputs.CShape(), &arrays.d_c_last));
+    RETURN_IF_ERROR(inputs.Array(context, "d_h_last", inputs.HShape(), &arrays.d_h_last));
     arrays.cache = cache->flat<T>().data();
-    arrays.x = inputs.x->template flat<T>().data();
-    arrays.c = inputs.c->template flat<T>().data();
-    arrays.h = inputs.h->template flat<T>().data();
-    arrays.extras = inputs.Series();
-    arrays.weights = MakeWeights<const T>(layer, DataPointers<T>(inputs.kernels), {});
+    arrays.x = stack.x.template flat<T>().data();
+    arrays.c = stack.c[0].template flat<T>().data();
+    arrays.h = stack.h[0].template flat<T>().data();
+    arrays.extras = stack.template LayerExtraWeights<T>(0);
+    arrays.weights = stack.template LayerWeights<T>(0);
     const auto is_required = [context](int k) { return context->output_required(k); };
-    RETURN_IF_ERROR(Result(context, 0, inputs.x->shape(), is_required(0), &arrays.d_x));
-    RETURN_IF_ERROR(Result(context, 1, inputs.c->shape(), is_required(1), &arrays.d_c));
-    RETURN_IF_ERROR(Result(context, 2, inputs.h->shape(), is_required(2), &arrays.d_h));
+    RETURN_IF_ERROR(Result(context, 0, stack.x.shape(), is_required(0), &arrays.d_x));
+    RETURN_IF_ERROR(Result(context, 1, stack.c[0].shape(), is_required(1), &arrays.d_c));
+    RETURN_IF_ERROR(Result(context, 2, stack.h[0].shape(), is_required(2), &arrays.d_h));
     int output = 3;
     bool any_norm = false;
-    std::vector<T*> d_kernels, d_series[kSeriesCount];
-    RETURN_IF_ERROR(Results(context, &output, inputs.kernels, &d_kernels));
+    std::vector<T*> d_kernels, d_peepholes, d_projection, d_series[kSeriesCount];
+    RETURN_IF_ERROR(Results(context, &output, stack.kernels[0], &d_kernels));
     arrays.d_weights = MakeWeights<T>(layer, d_kernels, {});
     for (int k = 0; k < 4; ++k) any_norm |= is_required(output + k);
     NormWeights<T> d_norms;
@@ -285,10 +151,12 @@ class NormalizedBackwardOp : public NormalizedOp<T> {
     for (int k = 0; k < 4; ++k, ++output) {
       RETURN_IF_ERROR(Result(context, output, inputs.norms[k]->shape(), any_norm, d_norm[k]));
     }
+    RETURN_IF_ERROR(Results(context, &output, stack.peepholes[0], &d_peepholes));
+    RETURN_IF_ERROR(Results(context, &output, stack.projections[0], &d_projection));
     for (int k = 0; k < kSeriesCount; ++k) {
-      RETURN_IF_ERROR(Results(context, &output, inputs.series_inputs.series[k][0], &d_series[k]));
+      RETURN_IF_ERROR(Results(context, &output, stack.series_inputs.series[k][0], &d_series[k]));
     }
-    arrays.d_extras = MakeExtraWeights<T>({}, {}, d_series);
+    arrays.d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_series);
     NormalizedBackward<T>(layer, kind, arrays, inputs.Norms(), d_norms, SessionThreads(context));
     return Status();
   }

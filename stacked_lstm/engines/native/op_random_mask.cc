@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "op_kernel.h"
+#include "op_ones.h"
 #include "op_shapes.h"
 #include "op_status.h"
 #include "random_mask.h"
@@ -51,9 +52,7 @@ Status InferStatelessMaskShape(InferenceContext* c) {
 
 // Allocates a mask in memory that earlier calls have used.
 template <class T>
-Status AllocateMask(OpKernelContext* context, const std::vector<int64_t>& sizes, T** data) {
-  TensorShape shape;
-  RETURN_IF_ERROR(MakeShape(sizes, &shape));
+Status AllocateMask(OpKernelContext* context, const TensorShape& shape, T** data) {
   Tensor tensor(PoolAllocator::Get(), tensorflow::DataTypeToEnum<T>::value, shape);
   if (shape.num_elements() > 0 && !tensor.IsInitialized()) throw std::bad_alloc();
   *data = tensor.flat<T>().data();
@@ -108,13 +107,17 @@ class MaskOp : public OpKernel {
       OP_REQUIRES_OK(context, ExpectShape("value", context->input(2), {}));
       rule.threshold = context->input(1).template scalar<T>()();
       rule.value = context->input(2).template scalar<T>()();
-      T* mask;
-      OP_REQUIRES_OK(context, AllocateMask(context, sizes, &mask));
+      TensorShape shape;
+      OP_REQUIRES_OK(context, stacked_lstm::MakeShape(sizes, &shape));
       int64_t ones = ones_, size = 1;
       for (int64_t length : sizes) size *= length;
       for (size_t axis = 1; axis < sizes.size(); ++axis) ones *= sizes[axis];
       Philox state;
       OP_REQUIRES_OK(context, TakeState(context, size - ones, &state));
+      Tensor ones_tensor;
+      if (rule.IsOnes() && Ones<T>::Get().Fill(shape, &ones_tensor)) return context->set_output(0, ones_tensor);
+      T* mask;
+      OP_REQUIRES_OK(context, AllocateMask(context, shape, &mask));
       std::fill_n(mask, ones, T(1));
       DrawMask<T>(state, rule, size - ones, mask + ones, SessionThreads(context));
     });

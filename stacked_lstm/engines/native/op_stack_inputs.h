@@ -1,12 +1,14 @@
-// The inputs that the forward and the backward op of a stack share, with their checks.
+// The inputs that forward and backward ops share, with their checks.
 
 #ifndef STACKED_LSTM_OP_STACK_INPUTS_H_
 #define STACKED_LSTM_OP_STACK_INPUTS_H_
 
+#include <string>
 #include <vector>
 
 #include "lstm.h"
 #include "op_inputs.h"
+#include "op_ones.h"
 #include "op_series.h"
 #include "op_status.h"
 
@@ -17,14 +19,15 @@ struct StackInputs {
   StackInputs() = default;
   StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into this object.
 
-  Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
+  // has_biases: whether the op has an input for biases. Lists that have one tensor per layer may also be single tensors.
+  Status Read(OpKernelContext* context, Activation candidate, Activation gates, bool has_biases = true) {
     const Tensor* tensor;
     RETURN_IF_ERROR(context->input("x", &tensor));
     x = *tensor;
     RETURN_IF_ERROR(context->input_list("c", &c));
     RETURN_IF_ERROR(context->input_list("h", &h));
     RETURN_IF_ERROR(context->input_list("kernels", &all_kernels));
-    RETURN_IF_ERROR(context->input_list("biases", &all_biases));
+    if (has_biases) RETURN_IF_ERROR(context->input_list("biases", &all_biases));
     if (x.dims() != 3) {
       return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
     }
@@ -52,6 +55,7 @@ struct StackInputs {
       RETURN_IF_ERROR(series_inputs.Describe(l, &layer));
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
+      RemoveOnes(context, l, &layer);
       layers.push_back(layer);
       width = layer.outputs();
     }
@@ -103,6 +107,21 @@ struct StackInputs {
                              all_projection_clips.size());
     }
     return Status();
+  }
+
+  // Removes masks of ones from a layer, except those whose gradients are read.
+  void RemoveOnes(OpKernelContext* context, int l, Layer* layer) const {
+    for (Series mask : {kHMask, kCandidateMask, kCMask}) {
+      if (!layer->extras.series[mask].exists || !IsOnes(series_inputs.series[mask][l][0])) continue;
+      int first, end;
+      const std::string gradient = std::string("d_") + kSeriesKinds[mask].name;
+      const bool has_gradient = context->op_kernel().OutputRange(gradient, &first, &end).ok();
+      if (!has_gradient || !context->output_required(first + l)) layer->extras.series[mask].exists = false;
+    }
+  }
+
+  static bool IsOnes(const Tensor& mask) {
+    return mask.dtype() == tensorflow::DT_FLOAT ? Ones<float>::Get().Contains(mask) : Ones<double>::Get().Contains(mask);
   }
 
   // Reads a layer's bound, if there is one.

@@ -1,7 +1,8 @@
 // The kernels of the TensorFlow ops. op_definitions.cc defines the ops, op_inputs.h checks their inputs.
 //
 // Packing the weights is an op of its own. If the weights are constants, as in a frozen graph, TensorFlow's constant
-// folding then packs them once.
+// folding then packs them once. In the steps of a session, this op does nothing: the forward op then packs the weights,
+// or reads them as they are, depending on the number of time steps and sequences.
 
 #include <algorithm>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
+#include "op_packed.h"
 #include "op_stack_inputs.h"
 
 namespace stacked_lstm {
@@ -37,7 +39,10 @@ class PackOp : public OpKernel {
     OP_REQUIRES_OK(context, SplitByLayer("kernels", kernel_list, 1, {1, kGates}, &kernels));
     OP_REQUIRES_OK(context, SplitByLayer("projections", projection_list, 1, {0, 1}, &projections));
     OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
-    OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(PackedSize<T>(layer)), &packed));
+    const bool in_session = context->step_id() > 0;  // Constant folding has other numbers.
+    const std::vector<int64_t> shape = in_session ? std::vector<int64_t>{0} : VectorLayoutShape<T>(PackedSize<T>(layer));
+    OP_REQUIRES_OK(context, Allocate(context, 0, shape, &packed));
+    if (in_session) return;
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
     const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {{}});
     CatchOutOfMemory(context,
@@ -99,19 +104,14 @@ class ForwardOp : public StackOp<T> {
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
     OP_REQUIRES_OK(context, AllocateCache(context, cache_output, needs_cache ? layout.size : 0, &cache));
     std::vector<ForwardArrays<T>> arrays(number);
+    std::vector<PackedWeightsInput<T>> packed(number);
     for (int l = 0; l < number; ++l) {
-      OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
+      OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l], &packed[l]));
       if (needs_cache) arrays[l].cache = cache + layout.parts[l].cache;
     }
     typename StackOp<T>::Scratch scratch;
     for (int l = 0; l < number; ++l) {
       const Layer& layer = inputs.layers[l];
-      if (!arrays[l].packed && (layer.steps > 1 || layer.extras.projection)) {
-        // The graph was built for one step. An imported graph may have other inputs.
-        T* const packed = scratch.Take(PackedSize<T>(layer));
-        Pack<T>(layer, arrays[l].weights, arrays[l].extras.projection, packed, SessionThreads(context));
-        arrays[l].packed = packed;
-      }
       arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
       arrays[l].outputs = l == number - 1 ? outputs
                           : needs_cache   ? cache + layout.parts[l].outputs
@@ -123,7 +123,8 @@ class ForwardOp : public StackOp<T> {
 
  private:
   // The arrays of one layer that no other layer shares.
-  static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, ForwardArrays<T>* arrays) {
+  static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, ForwardArrays<T>* arrays,
+                       PackedWeightsInput<T>* packed_input) {
     const Layer& layer = inputs.layers[l];
     const int number = inputs.layers.size();
     OpInputList packed;
@@ -131,17 +132,14 @@ class ForwardOp : public StackOp<T> {
     if (packed.size() != number) {
       return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
     }
-    const bool is_packed = packed[l].NumElements() > 0;
-    if (is_packed) RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", packed[l], PackedSize<T>(layer)));
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
     RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.outputs()}, &arrays->h_last));
-    arrays->packed = is_packed ? packed[l].flat<T>().data() : nullptr;
     arrays->weights = inputs.LayerWeights<T>(l);
     arrays->c = inputs.c[l].flat<T>().data();
     arrays->h = inputs.h[l].flat<T>().data();
     std::copy_n(arrays->weights.bias, kGates, arrays->bias);
     arrays->extras = inputs.LayerExtraWeights<T>(l);
-    return Status();
+    return packed_input->Read(context, packed[l], layer, arrays);
   }
 };
 

@@ -38,14 +38,12 @@ class _Inputs(NamedTuple):
     resets: list[tf.Tensor]
 
 
+# The lists of a layer's `Extras`.
+EXTRAS = _Inputs._fields[_Inputs._fields.index("peepholes") : _Inputs._fields.index("h_masks")]
 # The series of a layer, [T, B, N] or [B, N] for all steps; lstm.h says what they do.
 SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 # The attributes with the sizes of the lists in `_Inputs`.
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])
-
-
-# For larger batches, packed weights save time even if there is a single step.
-_MAX_UNPACKED_BATCH = 64
 
 
 def forward(
@@ -55,9 +53,8 @@ def forward(
     ops = library.load()
     # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
-    extras = [layer.extras for layer in layers]
+    extras = [layer_extras(layer, x.dtype) for layer in layers]
     series = [layer_series(layer, *state) for layer, state in zip(layers, states)]
-    projections = [[] if extra.projection is None else [extra.projection] for extra in extras]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
         c=[c for c, _ in states],
@@ -65,34 +62,28 @@ def forward(
         lengths=[] if lengths is None else [lengths],
         kernels=sum(kernels, []),
         biases=[tf.convert_to_tensor(bias) for layer in layers for bias in layer.biases],
-        peepholes=[peephole for extra in extras for peephole in extra.peepholes or []],
-        projections=sum(projections, []),
-        cell_clips=_bounds([extra.cell_clip for extra in extras], x.dtype),
-        projection_clips=_bounds([extra.projection_clip for extra in extras], x.dtype),
         resets=[layer.resets.is_reset for layer in layers if layer.resets],
-        packed=[_packed(ops, x, *weights) for weights in zip(kernels, projections)],
+        packed=[
+            ops.stacked_lstm_pack(kernels=kernel, projections=extra["projections"])
+            for kernel, extra in zip(kernels, extras)
+        ],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
+        **{name: sum([tensors[name] for tensors in extras], []) for name in EXTRAS},
         **{name: [tensors[name] for tensors in series if name in tensors] for name in SERIES},
     )
     return outputs, [LSTMState(*state) for state in zip(c, h)]
 
 
-def _packed(ops: Any, x: tf.Tensor, kernels: list[tf.Tensor], projections: list[tf.Tensor]) -> tf.Tensor:
-    """Returns the packed weights of a layer, or an empty tensor if the op reads the kernels instead.
-
-    Packing takes longer than a single step of a few sequences. Programs that sample one character per call of the
-    session compute such steps.
-    """
-    steps, batch, _ = x.shape.as_list()
-    if steps == 1 and (batch or 0) <= _MAX_UNPACKED_BATCH and not projections:
-        return tf.zeros([0], x.dtype)
-    return ops.stacked_lstm_pack(kernels=kernels, projections=projections)
-
-
-def _bounds(clips: Sequence[float | None], dtype: tf.DType) -> list[tf.Tensor]:
-    """Returns the bounds of the layers as tensors; an empty list if there are none."""
-    return [tf.constant(clip, dtype) for clip in clips if clip is not None]
+def layer_extras(layer: Layer, dtype: tf.DType) -> dict[str, list]:
+    """Returns the inputs of an op for the `Extras` of a layer, by the names in `EXTRAS`."""
+    peepholes, cell_clip, projection, projection_clip = layer.extras
+    return {
+        "peepholes": list(peepholes or []),
+        "projections": [] if projection is None else [projection],
+        "cell_clips": [] if cell_clip is None else [tf.constant(cell_clip, dtype)],
+        "projection_clips": [] if projection_clip is None else [tf.constant(projection_clip, dtype)],
+    }
 
 
 def layer_series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:

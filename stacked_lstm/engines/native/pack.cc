@@ -2,34 +2,46 @@
 
 #include "layout.h"
 #include "lstm.h"
+#include "pieces.h"
 #include "projection.h"
 #include "schedule.h"
 
 namespace stacked_lstm {
+namespace {
 
-constexpr int64_t kRowsAhead = 16;
+// Rows of weights are pages apart. The panels that are packed together read more of each page.
+constexpr int64_t kPanels = 8;
+constexpr int64_t kRowsAhead = 8;  // The processor does not fetch the next rows.
+
+// Packs the rows of a factor for some panels.
+template <class T>
+void PackPanels(const PackedWeights<T>& layout, const Weights<const T>& weights, Factor factor, Range panels) {
+  const int64_t first = factor == Factor::kH ? weights.h_row : weights.x_row, rows = layout.Rows(factor);
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int gate = 0; gate < kGates; ++gate) {
+      const T* source = weights.kernel[gate] + (first + row) * weights.stride + panels.begin * Vector<T>::kSize;
+      for (int64_t panel = panels.begin; panel < panels.end; ++panel, source += Vector<T>::kSize) {
+        const int width = layout.Units(panel);
+        __builtin_prefetch(source + kRowsAhead * weights.stride);
+        StoreFirst(layout.Panel(factor, panel) + (row * kGates + gate) * width, LoadFirst(source, width), width);
+      }
+    }
+  }
+}
+
+}  // namespace
 
 template <class T>
 void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, T* packed, const Threads& threads) {
   const PackedWeights<T> layout(packed, layer);
   const ColumnPanels<T> panels(packed + PackedWeights<T>::Size(layer), layer.units, layer.extras.projection);
+  const Pieces groups(layout.panels(), kPanels);
   Threads team_threads = threads;
   if (PackedSize<T>(layer) * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
   Team::Run(team_threads, [&](Worker& worker) {
     worker.ForEach(panels.panels(), [&](int64_t panel) { PackMatrix(panels, panel, projection, layer.extras.projection, 1); });
-    worker.ForEach(2 * layout.panels(), [&](int64_t k) {
-      const Factor factor = kFactors[k / layout.panels()];
-      const int64_t panel = k % layout.panels(), first = factor == Factor::kH ? weights.h_row : weights.x_row;
-      const int64_t end = first + layout.Rows(factor), column = panel * Vector<T>::kSize;
-      const int width = layout.Units(panel);
-      T* target = layout.Panel(factor, panel);
-      for (int64_t row = first; row < end; ++row) {
-        for (int gate = 0; gate < kGates; ++gate, target += width) {
-          // The rows are so far apart that the processor does not fetch the next ones.
-          __builtin_prefetch(weights.kernel[gate] + (row + kRowsAhead) * weights.stride + column);
-          StoreFirst(target, LoadFirst(weights.kernel[gate] + row * weights.stride + column, width), width);
-        }
-      }
+    worker.ForEach(2 * groups.number, [&](int64_t k) {
+      PackPanels(layout, weights, kFactors[k / groups.number], groups[k % groups.number]);
     });
   });
 }

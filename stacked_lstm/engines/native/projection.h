@@ -3,9 +3,15 @@
 #ifndef STACKED_LSTM_PROJECTION_H_
 #define STACKED_LSTM_PROJECTION_H_
 
+#include <algorithm>
+#include <type_traits>
+
 #include "buffer.h"
+#include "cell.h"
+#include "hidden_states.h"
 #include "layout.h"
 #include "lstm.h"
+#include "plan.h"
 #include "tile.h"
 
 namespace stacked_lstm {
@@ -32,6 +38,81 @@ void MultiplyByPanel(const ColumnPanels<const T>& matrix, int64_t panel, int64_t
   SelectTile<T>(rows, vectors)(matrix.depth(), left, stride, matrix.Panel(panel), nullptr, 0, out,
                                vectors * Vector<T>::kSize);
 }
+
+// The projection in the forward pass: the products, and what follows them. Without a projection everything is empty. W is
+// the type in which the weights are stored.
+template <class T, bool has_extras, class W = T>
+class ForwardProjection {
+ public:
+  typedef HiddenStates<T, has_extras, W> Hidden;
+
+  ForwardProjection(const Plan<T>& plan, const ForwardArrays<T, W>& arrays, const Hidden& hidden)
+      : plan_(plan),
+        layer_(plan.layer),
+        arrays_(arrays),
+        hidden_(hidden),
+        packed_(arrays.packed ? 0 : ColumnPanels<T>::Size(layer_.units, layer_.extras.projection)),
+        matrix_(Matrix(), layer_.units, layer_.extras.projection),
+        cache_(arrays.cache, layer_),
+        m_(layer_.extras.projection ? layer_.batch : 0, plan.panels) {}
+
+  // Where a step puts a vector of o phi(c').
+  T* M(int64_t b, int64_t panel) const { return m_.At(b, panel); }
+
+  int64_t panels() const { return matrix_.panels(); }
+
+  // Packs a panel if the weights come unpacked. All panels must be packed before the first step.
+  void Pack(int64_t panel) const {
+    const int64_t width = layer_.extras.projection;
+    PackMatrix(ColumnPanels<T>(packed_.get(), layer_.units, width), panel, arrays_.extras.projection, width, 1);
+  }
+
+  // Projects one step for a panel of outputs and a share of the blocks of the batch. All units must be done.
+  void Project(int64_t t, int64_t panel, Share share) const {
+    alignas(64) T h[kTileRows * Plan<T>::kWidth];
+    const int vectors = matrix_.Vectors(panel);
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      if (t < block_end) MultiplyByPanel(matrix_, panel, rows, m_.At(row, 0), plan_.panels * kSize, h);
+      for (int64_t k = 0; k < rows * vectors; ++k) {
+        FinishOutput(t, row + k / vectors, panel * kPanelVectors + k % vectors, h + k * kSize);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize;
+
+  // The packed projection. Only weights of type T have one, behind the matrices of the gates.
+  const T* Matrix() const {
+    if constexpr (std::is_same<W, T>::value) {
+      if (arrays_.packed) return arrays_.packed + PackedWeights<W>::Size(layer_);
+    }
+    return packed_.get();
+  }
+
+  // Writes a vector of outputs. `h`: the projected h before its clip; not used past the end of the sequence.
+  void FinishOutput(int64_t t, int64_t b, int64_t vector, const T* h) const {
+    const int64_t first = vector * kSize, width = layer_.outputs(), length = plan_.Length(b);
+    const int64_t row = t * layer_.batch + b;
+    const int count = static_cast<int>(std::min(kSize, width - first));
+    const T bound = static_cast<T>(layer_.extras.projection_bound);
+    const Vec<T> projected = t < length ? Load(h) : Vec<T>{};
+    const Vec<T> after = t < length ? hidden_.ZoneOut(t, b, first, count, ClipTo<T>(projected, bound)) : Vec<T>{};
+    if (arrays_.cache && layer_.extras.KeepsProjected()) Store(cache_.projected.At(row, vector), projected);
+    StoreFirst(arrays_.outputs + row * width + first, after, count);
+    hidden_.Keep(t, b, first, after, count);
+    if (t == length - 1) StoreFirst(arrays_.h_last + b * width + first, after, count);
+  }
+
+  const Plan<T>& plan_;
+  const Layer& layer_;
+  const ForwardArrays<T, W>& arrays_;
+  const Hidden& hidden_;
+  const Buffer<T> packed_;  // If the weights come unpacked.
+  const ColumnPanels<const T> matrix_;
+  const CacheView<T> cache_;
+  const PanelBuffer<T, 1> m_;  // o phi(c') of one step.
+};
 
 // What the backward pass of a layer needs for its projection: the transposed matrix, and for each step and sequence of a
 // part the gradient of the projected h before its clip, and m = o phi(c'). Without a projection everything is empty.

@@ -38,6 +38,9 @@ struct MaskRule {
   T threshold;      // Draws are uniform on [0, 1).
   T value;          // An entry is `value` if its draw is kept, and 0 * value otherwise.
   bool keep_below;  // Whether draws below the threshold are kept, or the others. A threshold that is NaN keeps none.
+
+  // Whether all entries are 1, whatever is drawn.
+  bool IsOnes() const { return value == 1 && (keep_below ? threshold >= 1 : threshold <= 0); }
 };
 
 // Writes a mask of `size` entries.

@@ -1,8 +1,9 @@
-// The gradients of the series of a layer, and of the states that pass through them.
+// The gradients of the series of a layer, and of the states that pass through them or are results.
 
 #ifndef STACKED_LSTM_SERIES_GRADIENTS_H_
 #define STACKED_LSTM_SERIES_GRADIENTS_H_
 
+#include "cell.h"
 #include "layer_series.h"
 #include "layout.h"
 #include "lstm.h"
@@ -78,6 +79,25 @@ class SeriesGradients {
     const Vec<T> share = At(kZoneoutH, t, b, vector);
     Store(kept_dh_.At(b, vector), share * dh);
     return (T(1) - share) * dh;
+  }
+
+  // Adds the gradients of the outputs and of the final h to a vector of dh, the gradient of h after the step.
+  Vec<T> AddResults(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
+    const int64_t first = vector * kSize, width = layer_.outputs();
+    const int count = static_cast<int>(std::min(kSize, width - first));
+    dh += LoadFirst(arrays_.d_outputs + (t * layer_.batch + b) * width + first, count);
+    if (t == plan_.Length(b) - 1) dh += LoadFirst(arrays_.d_h_last + b * width + first, count);
+    return dh;
+  }
+
+  // With a projection: the gradient of the projected h before its clip, from that of h after the step. cache: a view
+  // that has the projected h as `projected`.
+  template <class Cache>
+  Vec<T> OfProjected(int64_t t, int64_t b, int64_t vector, const Cache& cache, Vec<T> dh) const {
+    if (!layer_.extras.KeepsProjected()) return dh;
+    const T bound = static_cast<T>(layer_.extras.projection_bound);
+    const Vec<T> projected = Load(cache.projected.At(t * layer_.batch + b, vector));
+    return TimesClipSlope<T>(projected, OfNewH(t, b, vector, ClipTo<T>(projected, bound), dh), bound);
   }
 
   // Turns the gradients of what the product of step t reads in the place of h into those of h after the step before. dh:

@@ -1,5 +1,5 @@
-// The products of a single step with weights that are not packed. Packing reads and writes all weights, which takes
-// longer than one step of a few sequences.
+// The products of a step with weights that are not packed. Packing reads and writes all weights, which takes longer
+// than a few steps of a few sequences.
 
 #ifndef STACKED_LSTM_UNPACKED_PRODUCTS_H_
 #define STACKED_LSTM_UNPACKED_PRODUCTS_H_
@@ -17,95 +17,143 @@ namespace stacked_lstm {
 template <class T>
 class UnpackedProducts {
  public:
-  UnpackedProducts(const Plan<T>& plan, const Weights<const T>& weights)
-      : plan_(plan), weights_(weights), blocks_((plan.panels + kPanels - 1) / kPanels) {}
+  // threads: the number of threads that share the pieces.
+  UnpackedProducts(const Plan<T>& plan, const Weights<const T>& weights, int threads)
+      : plan_(plan), weights_(weights), parts_(plan.panels, MaxPartSize(plan, threads)) {}
 
-  // The number of pieces of the products. A piece is kPanels vectors of units of one gate.
-  int64_t pieces() const { return kGates * blocks_; }
+  // The number of pieces of the products. A piece is a part of the units of one gate.
+  int64_t pieces() const { return kGates * parts_.number; }
 
   // Computes z = b + x W + h W of all sequences for the units of a piece.
   //
   //   h, x: [B, P] and [B, I].
-  //   bias: a row of gates, [panel, gate, unit].
+  //   bias: a row of gates, [panel, gate, unit], or null.
   //   z: [B, row of gates].
   void Compute(int64_t piece, const T* h, const T* x, const T* bias, T* z) const {
-    const int gate = static_cast<int>(piece / blocks_);
-    const int64_t first = piece % blocks_ * kPanels;
-    const Range panels = {first, std::min(plan_.panels, first + kPanels)};
-    for (int64_t block = 0; block < plan_.blocks.number; ++block) {
-      const int64_t b = plan_.blocks.Begin(block), rows = plan_.blocks.Size(block);
-      const auto add = Select(rows, std::make_index_sequence<kTileRows>());
-      const int64_t h_width = plan_.layer.outputs(), x_width = plan_.layer.inputs;
-      T* const z_rows = z + b * plan_.row_width;
-      // The order of the sums is that of packed weights, so that the results are the same bits.
-      (this->*add)(gate, panels, weights_.x_row, x + b * x_width, x_width, bias, 0, z_rows);
-      (this->*add)(gate, panels, weights_.h_row, h + b * h_width, h_width, z_rows, plan_.row_width, z_rows);
+    alignas(64) T sums[kMaxSums * kSize];
+    const int gate = static_cast<int>(piece / parts_.number);
+    const Range panels = parts_[piece % parts_.number];
+    const int64_t width = panels.size() * kSize, first = panels.begin * kWidth + gate * kSize;
+    for (int64_t b = 0; b < plan_.layer.batch; ++b) {
+      for (int64_t v = 0; v < panels.size(); ++v) {
+        Store(sums + b * width + v * kSize, bias ? Load(bias + first + v * kWidth) : Vec<T>{});
+      }
+    }
+    // The order of the sums is that of packed weights, so that the results are the same bits.
+    Add(gate, panels, weights_.x_row, x, plan_.layer.inputs, sums);
+    Add(gate, panels, weights_.h_row, h, plan_.layer.outputs(), sums);
+    for (int64_t b = 0; b < plan_.layer.batch; ++b) {
+      T* const row = z + b * plan_.row_width + first;
+      for (int64_t v = 0; v < panels.size(); ++v) Store(row + v * kWidth, Load(sums + b * width + v * kSize));
     }
   }
 
  private:
-  typedef void (UnpackedProducts::*AddFunction)(int, Range, int64_t, const T*, int64_t, const T*, int64_t, T*) const;
-
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
-  // A row of a piece is some cache lines long. Rows are pages apart, so the processor does not fetch the next ones.
-  static constexpr int kPanels = 8;
-  static constexpr int64_t kRowsAhead = 8;
+  static constexpr int64_t kMaxSums = 8 * kMaxUnpackedBatch;  // The sums of a piece, in vectors.
+  // The rows of weights that are added at a time. The processor itself fetches the next numbers of a few rows. The sums
+  // of several sequences take time to load and store, which more rows share.
+  static constexpr int64_t kFewRows = 8, kManyRows = 128;
+  static constexpr int64_t kPiecesPerThread = 2;
 
-  // The vectors of a piece whose sums stay in the registers, together with the weights and a number of h or x.
-  static constexpr int SumVectors(int rows) {
-    int vectors = kPanels;
+  static int64_t MaxPartSize(const Plan<T>& plan, int threads) {
+    const int64_t share = plan.panels * kGates / (kPiecesPerThread * threads);
+    return std::min(kMaxSums / std::max<int64_t>(1, plan.layer.batch), std::max<int64_t>(8, share));
+  }
+
+  // The vectors whose sums stay in the registers, together with the weights and a number of the other factor.
+  static int SumVectors(int64_t rows) {
+    int vectors = 8;
     while ((rows + 1) * vectors + 1 > kRegisters) vectors /= 2;
     return vectors;
   }
 
-  // z = init + left W, for the vectors of one gate in some panels, `Rows` rows of z, and `depth` rows of W, from `first`
-  // on. The rows of `init` are `init_stride` numbers apart.
-  template <int Rows>
-  void Add(int gate, Range panels, int64_t first, const T* left, int64_t depth, const T* init, int64_t init_stride,
-           T* z) const {
-    constexpr int kVectors = SumVectors(Rows);
-    for (int64_t panel = panels.begin; panel < panels.end; panel += kVectors) {
-      const T* const weights = weights_.kernel[gate] + first * weights_.stride + panel * kSize;
-      const int64_t column = panel * kWidth + gate * kSize, units = plan_.layer.units - panel * kSize;
-      const auto add = units >= kVectors * kSize ? AddVectors<Rows, kVectors, true> : AddVectors<Rows, kVectors, false>;
-      add(weights, weights_.stride, units, left, depth, init + column, init_stride, z + column, plan_.row_width);
+  // Some rows and columns of weights, one or more vectors wide.
+  struct Block {
+    const T* weights;
+    int64_t stride, rows;
+    const T* next;  // The block that is read after this one.
+    int64_t next_stride;
+  };
+
+  // sums += left W, for `depth` rows of W from `first` on, and the units of some panels of a gate.
+  void Add(int gate, Range panels, int64_t first, const T* left, int64_t depth, T* sums) const {
+    const int64_t stride = weights_.stride, max_rows = plan_.layer.batch == 1 ? kFewRows : kManyRows;
+    const int64_t whole = std::min(panels.size(), plan_.layer.units / kSize - panels.begin);
+    const T* weights = weights_.kernel[gate] + first * stride + panels.begin * kSize;
+    for (int64_t k = 0; k < depth; k += max_rows, weights += max_rows * stride) {
+      const int64_t rows = std::min(max_rows, depth - k);
+      const T* const next_rows = weights + rows * stride;
+      int vectors = SumVectors(plan_.blocks.number ? plan_.blocks.Size(plan_.blocks.number - 1) : 1);
+      for (int64_t v = 0; v < whole; v += vectors) {
+        while (v + vectors > whole) vectors /= 2;
+        const T* const next = v + vectors < whole ? weights + (v + vectors) * kSize : next_rows;
+        AddBlock({weights + v * kSize, stride, rows, next, stride}, vectors, left + k, depth, sums + v * kSize,
+                 panels.size() * kSize);
+      }
+      if (whole == panels.size()) continue;
+      alignas(64) T last[kManyRows * kSize];  // Nothing beyond the last unit may be read.
+      const int count = static_cast<int>(plan_.layer.units % kSize);
+      for (int64_t row = 0; row < rows; ++row) {
+        Store(last + row * kSize, LoadFirst(weights + row * stride + whole * kSize, count));
+      }
+      AddBlock({last, kSize, rows, next_rows, stride}, 1, left + k, depth, sums + whole * kSize, panels.size() * kSize);
     }
   }
 
-  // The same for the first `Vectors` vectors of `weights`. If `weights` has fewer columns, it has `units` columns.
-  template <int Rows, int Vectors, bool has_all>
-  static void AddVectors(const T* weights, int64_t stride, int64_t units, const T* left, int64_t depth, const T* init,
-                         int64_t init_stride, T* z, int64_t z_stride) {
-    const int vectors = has_all ? Vectors : static_cast<int>(VectorCount<T>(units));
+  // Adds the products of all sequences with a block. left: rows of `depth` numbers. sums: rows of `width` numbers.
+  void AddBlock(const Block& block, int vectors, const T* left, int64_t depth, T* sums, int64_t width) const {
+    for (int64_t k = 0; k < plan_.blocks.number; ++k) {
+      const int64_t b = plan_.blocks.Begin(k), size = plan_.blocks.Size(k);
+      const AddFunction add = k == 0 ? Select<true>(size, vectors) : Select<false>(size, vectors);
+      add(block, left + b * depth, depth, sums + b * width, width);
+    }
+  }
+
+  typedef void (*AddFunction)(const Block&, const T*, int64_t, T*, int64_t);
+
+  // The same for `Rows` sequences and `Vectors` vectors. prefetches: whether it asks for the next block.
+  template <int Rows, int Vectors, bool prefetches>
+  static void AddVectors(const Block& block, const T* left, int64_t depth, T* sums, int64_t width) {
+    const T *weights = block.weights, *next = block.next;
     Vec<T> sum[Rows][Vectors];
     for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < vectors; ++v) sum[r][v] = Load(init + r * init_stride + v * kWidth);
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = Load(sums + r * width + v * kSize);
     }
-    for (int64_t k = 0; k < depth; ++k, weights += stride) {
+    for (int64_t k = 0; k < block.rows; ++k, weights += block.stride, next += block.next_stride) {
 #pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) {
-        const int count = static_cast<int>(std::min(kSize, units - v * kSize));
-        Vec<T> vector = has_all ? Load(weights + v * kSize) : LoadFirst(weights + v * kSize, count);
-        __builtin_prefetch(weights + kRowsAhead * stride + v * kSize);
+      for (int v = 0; v < Vectors; ++v) {
+        Vec<T> vector = Load(weights + v * kSize);
+        if (prefetches) __builtin_prefetch(next + v * kSize);
         HoldInRegister<T>(&vector);
 #pragma GCC unroll 8
         for (int r = 0; r < Rows; ++r) sum[r][v] += vector * left[r * depth + k];
       }
     }
     for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < vectors; ++v) Store(z + r * z_stride + v * kWidth, sum[r][v]);
+      for (int v = 0; v < Vectors; ++v) Store(sums + r * width + v * kSize, sum[r][v]);
     }
   }
 
-  template <size_t... r>
-  static AddFunction Select(int64_t rows, std::index_sequence<r...>) {
-    static constexpr AddFunction kFunctions[] = {&UnpackedProducts::Add<r + 1>...};
+  template <bool prefetches>
+  static AddFunction Select(int64_t rows, int vectors) {
+    constexpr auto kRows = std::make_index_sequence<kTileRows>();
+    switch (vectors) {
+      case 1: return SelectByRows<1, prefetches>(rows, kRows);
+      case 2: return SelectByRows<2, prefetches>(rows, kRows);
+      case 4: return SelectByRows<4, prefetches>(rows, kRows);
+      default: return SelectByRows<8, prefetches>(rows, kRows);
+    }
+  }
+  template <int Vectors, bool prefetches, size_t... r>
+  static AddFunction SelectByRows(int64_t rows, std::index_sequence<r...>) {
+    static constexpr AddFunction kFunctions[] = {&UnpackedProducts::AddVectors<r + 1, Vectors, prefetches>...};
     return kFunctions[rows - 1];
   }
 
   const Plan<T>& plan_;
   const Weights<const T>& weights_;
-  const int64_t blocks_;
+  const Pieces parts_;
 };
 
 }  // namespace stacked_lstm

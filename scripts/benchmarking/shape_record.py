@@ -1,0 +1,68 @@
+"""The tables of a benchmark of shapes."""
+
+from __future__ import annotations
+
+from typing import Mapping, Sequence
+
+from benchmarking import record
+from benchmarking.contestants import CONTESTANTS, ENGINE_OF_DEVICE, PEERS
+from benchmarking.record import Row, cell, ratio
+from benchmarking.shapes import Shape
+from benchmarking.worker import Worker
+
+COLUMNS = (
+    ("shape", "T,B,I,H,L", ""),
+    ("mode", "mode", ""),
+    ("contestant", "contestant", ""),
+    ("median_ms", "median ms", ".3f"),
+    ("p10_ms", "p10 ms", ".3f"),
+    ("gflops", "GFLOP/s", ".1f"),
+    ("percent_of_gemm", "% of gemm", ".0f"),
+    ("megabytes", "MB", ".0f"),
+    ("times_dynamic_rnn", "times as fast as dynamic_rnn", ".2f"),
+    ("times_fastest_peer", "as the fastest peer", ".2f"),
+)
+
+
+def subject(shape: Shape) -> Row:
+    """The keys of a shape."""
+    return {"shape": str(shape), "dtype": shape.dtype}
+
+
+def values(shape: Shape, mode: str, worker: Worker, medians: Mapping[str, float]) -> Row:
+    """The rate of the matrix multiplications, and ratios."""
+    median, computes = medians[worker.name], worker.name != "nothing"
+    return {
+        "gflops": shape.operations(mode) / median / 1e6 if computes else None,
+        "percent_of_gemm": 100 * medians["gemm"] / median if computes and "gemm" in medians else None,
+        "times_dynamic_rnn": ratio(medians, "dynamic_rnn", worker.name),
+        "times_fastest_peer": times_fastest_peer(worker, medians),
+    }
+
+
+def times_fastest_peer(worker: Worker, medians: Mapping[str, float]) -> float | None:
+    """How many times as fast as the fastest peer a contestant is; None if no peer was measured."""
+    fastest = min((name for name in PEERS if name in medians), key=medians.__getitem__, default="")
+    return ratio(medians, fastest, worker.name)
+
+
+def print_record(rows: Sequence[Row], machine: str) -> None:
+    """Prints the second table: a row per shape and mode, a column per contestant.
+
+    Args:
+      rows: what `record.summarize` returns, of all shapes and modes, on one device.
+      machine: what `record.describe_machine` returns.
+    """
+    names = [name for name in CONTESTANTS if any(row["contestant"] == name for row in rows)]
+    engine = ENGINE_OF_DEVICE[rows[0]["device"]] if rows else ""
+    record.print_caption(rows, machine)
+    ratios = [f"{engine}: times as fast as the fastest peer", f"{engine}: % of gemm"]
+    record.print_header(["T,B,I,H,L", "mode", *names, *ratios])
+    for place, measured in record.by_place(rows, ("shape", "mode")).items():
+        row = measured.get(engine, {})
+        medians = [cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
+        ends = [cell(row, "times_fastest_peer", ".2f"), cell(row, "percent_of_gemm", ".0f")]
+        record.print_row([*place, *medians, *ends])
+
+
+TABLES = record.Tables(COLUMNS, subject, values, print_record)

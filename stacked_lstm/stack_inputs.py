@@ -1,0 +1,48 @@
+"""The inputs of one call of a stack, and the initial states that are configured, not passed."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple, Sequence
+
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import padding
+from stacked_lstm.initial_state import InitialState, restarts, zero_states
+from stacked_lstm.state import LSTMState
+from stacked_lstm.tensor_checks import Size
+
+
+class StackInputs(NamedTuple):
+    """The inputs of one call.
+
+    Fields:
+      x: tensor [B, T, I], or [T, B, I] if `time_major`.
+      lengths: int32 [B], or None if all sequences have T steps.
+      steps, batch: the `Size`s T and B.
+      time_major: bool.
+    """
+
+    x: tf.Tensor
+    lengths: tf.Tensor | None
+    steps: Size
+    batch: Size
+    time_major: bool
+
+    def start(self, kind: InitialState, variables: list, sizes: Sequence[LSTMState]) -> list[LSTMState]:
+        """Returns the state before the first step, an `LSTMState` per layer.
+
+        Args:
+          kind: the configured initial state.
+          variables: its variables, a dictionary per layer.
+          sizes: the widths of c and h of each layer.
+        """
+        first_step = functools.partial(padding.first_step, self.x, self.lengths, self.time_major)
+        return kind.start(variables, self._zeros(sizes), first_step)
+
+    def restarts(self, kind: InitialState, variables: list, sizes: Sequence[LSTMState]) -> list[LSTMState]:
+        """Returns the states from which sequences start again; the arguments are those of `start`."""
+        series = self.x if self.time_major else tf.transpose(self.x, [1, 0, 2])
+        return restarts(kind, variables, self._zeros(sizes), padding.zero_past_end(series, self.lengths))
+
+    def _zeros(self, sizes: Sequence[LSTMState]) -> list[LSTMState]:
+        return zero_states(self.batch.value, sizes, self.x.dtype)
