@@ -305,6 +305,7 @@ bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends, const s
 }
 
 int main() {
+  generator.seed(8);  // For some seeds, the gradients of a layer with a single unit cancel, in any correct rounding.
   if (!CheckTeam()) return std::puts("a team's pieces are lost, or done twice, or too early"), 1;
   // T, B, I, H of each layer: around the edges of tiles and vectors, without steps, sequences or inputs, enough for
   // threads to share rows, units, or layers.
