@@ -96,8 +96,8 @@ def define_flags(values):
         f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
     )
     modes = (
-        "Modes to measure, of inference, training and evaluation (default: the first two; with --programs the others; "
-        "with --options training, and inference if it is named). "
+        "Modes to measure: inference, training, evaluation (default: the first two; with --programs, the last two; "
+        "with --options, training). "
         "The modes exported and cluster stand alone."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
