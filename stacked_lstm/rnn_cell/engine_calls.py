@@ -48,7 +48,8 @@ def prepare(call: dispatch.Call) -> PreparedCall:
     """Builds the cell of a call that meets the conditions."""
     x = tf.convert_to_tensor(call.inputs)
     with tf.variable_scope(call.scope or "rnn"):
-        scope = tf.get_default_graph().get_name_scope() + "/"
+        name_scope = tf.get_default_graph().get_name_scope()
+        scope = name_scope and name_scope + "/"  # "" in the root scope.
         build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
         x = x if call.time_major else tf.transpose(x, [1, 0, 2])
         with tf.name_scope(scope + _ENGINE_SCOPE):
