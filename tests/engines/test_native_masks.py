@@ -43,7 +43,6 @@ STACKS = {
     "norm and states": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(STATES)], 4),
     "norm and all": ([(70, None, dict(NORM_AND_ALL, zoneout_h=2)), (18, None, dict(NORM_AND_ALL, norm=False))], 2),
     "norm and all, projected": ([(9, 3, dict(NORM_AND_ALL, zoneout_h=2)), (70, 90, dict(NORM_AND_ALL, norm=False))], 2),
-    "norm, projected": ([(18, 11, dict(norm=False)), (6, 20, dict(norm=True, resets=2))], 2),
 }
 
 

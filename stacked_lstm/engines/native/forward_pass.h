@@ -51,7 +51,9 @@ class ForwardPass {
   void Run(Worker& worker) const {
     if (!arrays_.packed) return RunUnpacked(worker);
     if (by_rows_) return RunRows(worker);
-    for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
+    const int64_t parts = (plan_.longest + schedule_.part_steps - 1) / schedule_.part_steps;
+    for (int64_t k = 0; k < parts; ++k) {
+      const int64_t begin = plan_.Nth({0, parts}, k) * schedule_.part_steps;
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
       ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
                    [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
@@ -71,10 +73,8 @@ class ForwardPass {
 
   // Sets the outputs and the cache after the longest sequence to zero. It follows `Run` or the `Chunk`s.
   void ZeroRest(Worker& worker) const {
-    const int64_t size = layer_.batch * layer_.outputs();
-    worker.ForEach(size ? layer_.steps - plan_.longest : 0, [&](int64_t k) {
-      T* const outputs = Output(plan_.longest + k, 0, 0);
-      std::fill(outputs, outputs + size, T(0));
+    worker.ForEach(layer_.batch ? layer_.steps - plan_.longest : 0, [&](int64_t k) {
+      for (int64_t b = 0; b < layer_.batch; ++b) std::fill_n(Output(plan_.longest + k, b, 0), layer_.outputs(), T(0));
       if (has_cache_) cache_.SetToZero({(plan_.longest + k) * layer_.batch, (plan_.longest + k + 1) * layer_.batch});
     });
   }
@@ -93,11 +93,12 @@ class ForwardPass {
   void RunUnpacked(Worker& worker) const {
     const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
     if (has_projection()) worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Pack(panel); });
-    for (int64_t t = 0; t < plan_.longest; ++t) {
+    for (int64_t k = 0; k < plan_.longest; ++k) {
+      const int64_t t = plan_.Nth({0, plan_.longest}, k);
       const Range step = {t, t + 1};
       const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
       worker.ForEach(products.pieces(), [&](int64_t piece) {
-        products.Compute(piece, hidden_.Factor(t), x, bias_.Panel(0), Z(t, step, 0, 0));
+        products.Compute(piece, hidden_.Factor(t), hidden_.FactorStride(t), x, bias_.Panel(0), Z(t, step, 0, 0));
       });
       worker.ForEach(plan_.panels, [&](int64_t panel) {
         plan_.ForEachBlock(kWhole, [&](int64_t row, int64_t rows, int64_t) {
@@ -114,14 +115,16 @@ class ForwardPass {
   void RunRows(Worker& worker) const {
     const Range whole = {0, plan_.longest};
     const Pieces chunks(plan_.longest, schedule_.row_steps);
-    for (int64_t chunk = 0; chunk < chunks.number; ++chunk) {
-      worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(whole, chunks[chunk], {k, schedule_.row_groups}); });
+    for (int64_t n = 0; n < chunks.number; ++n) {
+      const Range chunk = chunks[plan_.Nth({0, chunks.number}, n)];
+      worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(whole, chunk, {k, schedule_.row_groups}); });
     }
   }
 
   // Members share the units. They wait for each other after each step.
   void SharedSteps(Worker& worker, Range part) const {
-    for (int64_t t = part.begin; t < part.end; ++t) {
+    for (int64_t k = 0; k < part.size(); ++k) {
+      const int64_t t = plan_.Nth(part, k);
       ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
                    [&](int64_t panel, Share share) { StepPanel(t, part, panel, share); });
       if (!has_projection()) continue;
@@ -132,7 +135,8 @@ class ForwardPass {
 
   // part: the steps whose input products have been computed. share: of the blocks of the batch.
   void Steps(Range part, Range steps, Share share) const {
-    for (int64_t t = steps.begin; t < steps.end; ++t) {
+    for (int64_t k = 0; k < steps.size(); ++k) {
+      const int64_t t = plan_.Nth(steps, k);
       for (int64_t panel = 0; panel < plan_.panels; ++panel) StepPanel(t, part, panel, share);
       if (!has_projection()) continue;
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);
@@ -158,7 +162,7 @@ class ForwardPass {
     return has_cache_ ? cache_.cells.At(t * layer_.batch + b, panel) : c_.At(b, panel);
   }
   T* Output(int64_t t, int64_t b, int64_t first) const {
-    return arrays_.outputs + (t * layer_.batch + b) * layer_.outputs() + first;
+    return arrays_.outputs + layer_.OutputIndex(t, b) + first;
   }
   // Where a vector of o phi(c') goes: to the outputs, or to what the projection takes.
   T* H(int64_t t, int64_t b, int64_t panel) const {
@@ -205,10 +209,11 @@ class ForwardPass {
     alignas(64) T z[kTileRows * kWidth];
     const int64_t width = layer_.outputs(), batch = layer_.batch;
     const T* const h = hidden_.Factor(t);
+    const int64_t h_stride = hidden_.FactorStride(t);
     series_.Prefetch(t, row, rows, panel * kSize);
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
-    SelectGateTile(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
+    SelectGateTile(rows)(width, h + row * h_stride, h_stride, weights_.Panel(Factor::kH, panel), input_product,
                          by_rows_ ? kWidth : plan_.row_width, z, kWidth);
     if (kHasScales) scales_.Scale(panel, bias_, rows, z);
     Pointwise(t, panel, row, rows, z, kWidth);
@@ -228,17 +233,17 @@ class ForwardPass {
   void NewCells(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z, int64_t z_stride, T* new_c,
                 T* o) const {
     const int64_t units = layer_.units, first = panel * kSize, stride = plan_.panels * kSize;
-    const int count = plan_.Units(panel), count_before = t > 0 ? kSize : count;
-    const T* const before = t > 0 ? C(t - 1, row, panel) : arrays_.c + row * units + first;
+    const int count = plan_.Units(panel);
     T* const after = C(t, row, panel);
     T* const gates = has_cache_ ? cache_.gates.At(t * layer_.batch + row, panel) : nullptr;
     for (int64_t r = 0; r < rows; ++r) {
-      const int64_t b = row + r, length = plan_.Length(b);
-      if (t >= length) {
+      const int64_t b = row + r;
+      if (t >= plan_.Length(b)) {
         SkipUnits(t, panel, b);
         continue;
       }
-      const Vec<T> c_after = LoadFirst(before + r * (t > 0 ? stride : units), count_before);
+      const Vec<T> c_after = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * units + first, count)
+                                                 : Load(C(plan_.Before(t), b, panel));
       const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
       StepValues<T> values = cell_.Step(z + r * z_stride, c, panel, series_.CandidateMask(t, b, first, count));
       Store(new_c + r * kSize, values.c);
@@ -249,24 +254,24 @@ class ForwardPass {
         const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
         for (int gate = 0; gate < kGates; ++gate) Store(gates + r * plan_.row_width + gate * kSize, gate_values[gate]);
       }
-      if (t == length - 1) StoreFirst(arrays_.c_last + b * units + first, values.c, count);
+      if (plan_.IsLast(t, b)) StoreFirst(arrays_.c_last + b * units + first, values.c, count);
     }
   }
 
   // Computes o phi(c), which is h unless there is a projection.
   void NewHidden(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* new_c, const T* o) const {
-    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.outputs();
+    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.OutputStride();
     const int count = plan_.Units(panel);
     T* const target = H(t, row, panel);
     for (int64_t r = 0; r < rows; ++r) {
-      const int64_t b = row + r, length = plan_.Length(b);
-      if (t >= length) continue;
+      const int64_t b = row + r;
+      if (t >= plan_.Length(b)) continue;
       Vec<T> h = Load(o + r * kSize) * cell_.Phi(Load(new_c + r * kSize));
       if (!has_projection()) h = hidden_.ZoneOut(t, b, first, count, h);
       StoreFirst(target + r * stride, h, count);
       if (has_projection()) continue;
       hidden_.Keep(t, b, first, h, count);
-      if (t == length - 1) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
+      if (plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
     }
   }
 
