@@ -12,9 +12,8 @@ import time
 from typing import Any, Callable
 
 TRIAL = 0.3  # Seconds for which each setting is tried; with 0 the first setting is taken.
-THREADS: int | None = (
-    None  # Threads of each library in this process; None for the faster one of its own number and one.
-)
+# The number of threads of each library in this process; None for the faster one of the library's own number and one.
+THREADS: int | None = None
 
 
 def seconds_of_calls(function: Callable[[], Any], seconds: float) -> list[float]:
