@@ -29,13 +29,14 @@ parts or, with --part=whole, all of them. The contestants are "auto" (the engine
 (only if named), "stepwise" (TensorFlow's loop) and, where TensorFlow has tf.contrib, "tensorflow" (its own cells and
 loops). The first table also has the engine of each loop, the time for building the graph, and the number of its ops.
 
-With --options, the benchmark measures steps of StackedLSTM with one option ("native") and without ("plain"),
+With --options, the benchmark measures steps of StackedLSTM with one option ("native") and without it ("plain"),
 and peers that have the option: PyTorch, tf-keras, the package's cells in TensorFlow's loop ("stepwise"), and TensorFlow
-1.15's cells ("tensorflow"). On a GPU, "graph" takes the place of "native" in the ratios, and "native_on_cpu" is the
-native engine on the machine's CPU: cuDNN lacks most options.
+1.15's cells ("tensorflow"). On a GPU, the ratios are those of "graph", because cuDNN lacks most options.
+"native_on_cpu" is then the native engine on the machine's CPU.
 
 With --threads, the benchmark measures the engine native, PyTorch and ONNX Runtime with several numbers of threads. The
-second table has the speed-up and the efficiency, which is the speed-up per thread.
+second table has the speed-up over the smallest number of threads. The efficiency, in percent, is the speed-up divided
+by the ratio of the two numbers of threads.
 
 With --modes=exported, the benchmark exports the networks of finished runs of train.py (--runs) to all formats, and runs
 each file in the programs for its format. Each program has its own process. The table has a row per task, format and
@@ -160,7 +161,7 @@ def main(values):
 
 
 def measure_alone(values, mode):
-    """Measures in a mode that stands alone, and prints its tables."""
+    """Measures in a mode of `MODES_ALONE`, and prints its tables."""
     for flag in ("chart", "from_json", "programs", "options", "threads", "contestants"):
         if values[flag].value:
             raise ValueError(f"--{flag}: expected none with --modes={mode}, got {values[flag].value}")

@@ -70,7 +70,7 @@ class BidirectionalLSTM(BidirectionalVariables):
 
     On the engine `native`, one op computes both directions at once. It reads the inputs of the backward direction from
     the end, without copies. On other engines, and with the options that engines/README.md lists, each direction is a
-    call of the engine, and its inputs and outputs are reversed.
+    call of the engine. The inputs and outputs of the backward direction are then reversed.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L], of one direction.

@@ -60,7 +60,7 @@ class BidirectionalVariables:
         return self._by_direction(collect)
 
     def _by_direction(self, collect: Callable[[Sequence[StackedLSTM]], Any]) -> Directions:
-        """Returns what a function collects from the stacks of each direction, which belong to levels one by one."""
+        """Returns what `collect` returns for the stacks of each direction. There is one stack per level."""
         return Directions(*[collect(stacks) for stacks in zip(*[level.stacks for level in self._levels])])
 
     @property

@@ -34,8 +34,8 @@ __all__ = [
 _BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
 SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
 
-# The first function tells each `tf.GradientTape` the gradient of an op. The second one returns whether there is one.
-# They are not public. Older versions name their module `tape_lib`, newer ones `record`.
+# `record_operation` tells each active `tf.GradientTape` the gradient of an op. `could_possibly_record` returns whether
+# a tape is active. Neither is public. Older versions name their module `tape_lib`, newer ones `record`.
 _CUSTOM_GRADIENT = vars(sys.modules[tf.custom_gradient.__module__])
 _TAPES = _CUSTOM_GRADIENT.get("record") or _CUSTOM_GRADIENT["tape_lib"]
 record_on_tapes, tapes_are_active = _TAPES.record_operation, _TAPES.could_possibly_record

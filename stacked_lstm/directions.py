@@ -41,11 +41,11 @@ class Outputs(NamedTuple):
     joined: tf.Tensor | None = None
 
     def split(self) -> Directions:
-        """Returns the pair."""
+        """Returns both directions as a pair."""
         return self.pair or Directions(*tf.split(self.joined, 2, axis=-1))
 
     def join(self) -> tf.Tensor:
-        """Returns both side by side."""
+        """Returns both directions in one tensor."""
         return tf.concat(self.split(), axis=-1) if self.joined is None else self.joined
 
 
@@ -95,7 +95,7 @@ class Level(NamedTuple):
         return getter(f"{scope}/{layer if self.number is None else f'layer_{self.number}'}/{leaf}", *args, **kwargs)
 
     def run(self, x: tf.Tensor, call: LevelCall) -> tuple[Any, ...]:
-        """Returns the `Outputs`, and `Directions` of the final states and, with `return_steps`, of the steps.
+        """Returns (`Outputs`, `Directions` of final states), and with `return_steps` also `Directions` of steps.
 
         x is [T, B, I]. Step t of the outputs and of the steps belongs to step t of x in both directions. If an engine
         can, it runs both directions at once. Otherwise the backward direction reads reversed inputs.
@@ -104,7 +104,7 @@ class Level(NamedTuple):
         def reverse(series: tf.Tensor) -> tf.Tensor:
             return padding.reverse(series, call.lengths, time_major=True)
 
-        # Only a projected initial state needs the order of the inputs before the layers run.
+        # A projected initial state reads the first input of each direction, so the inputs are reversed before it.
         is_reversed = self.stacks.backward._initial_state.reads_inputs
         series = Directions(x, reverse(x) if is_reversed else x)
         calls = [

@@ -237,7 +237,7 @@ class StackedLSTM(StackVariables):
           seed: int, or integer scalar tensor. Default None: masks follow the seed of the graph. With an int, every mask
             has a seed of its own, which depends on this one, so that all sessions draw the same masks in the same
             order. Two calls of one stack draw the same masks. With a tensor, such as the global step, the masks depend
-            only on its value, so a training that is resumed has the masks that it would have had. XLA ignores an int as
+            only on its value, so a training that was interrupted continues with the same masks. XLA ignores an int as
             seed.
 
         Raises:
@@ -337,7 +337,7 @@ class StackedLSTM(StackVariables):
         return_steps: bool,
         reset: Any,
     ) -> StackCall:
-        """Does everything in a call of the stack that comes before the layers. The arguments are those of the call."""
+        """Checks the arguments of a call of the stack, and adds the ops before the layers to the graph."""
         tensor_checks.graph_mode(self.name)
         checks.flag(time_major, self.name, "time_major")
         training = regularization.training(training, self.name)

@@ -1,4 +1,4 @@
-"""The inputs of one call of a stack, the initial states that are configured, not passed, and what an engine runs."""
+"""The inputs of a call of a stack, the configured initial states, and the prepared call that an engine runs."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class StackVariables:
         """Checks the arguments of `StackedLSTM` on which the variables depend.
 
         `functions` are the arguments `activation` and `recurrent_activation`. `layer_options` has the arguments of
-        `options.per_layer`. The others have the names that they have there.
+        `options.per_layer`. The other arguments have the same names as those of `StackedLSTM`.
         """
         self.hidden_sizes = checks.widths(hidden_sizes, CLASS_NAME, "hidden_sizes")
         self.dtype = tensor_checks.float_dtype(dtype, CLASS_NAME)

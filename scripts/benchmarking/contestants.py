@@ -28,25 +28,25 @@ ON_BOTH = {device: device for device in DEVICES}
 
 
 def always() -> bool:
-    """That there is such a contestant."""
+    """Returns True: every installation has the contestant."""
     return True
 
 
 def no_input(subject: Any) -> None:
-    """The input of a program, which has data of its own."""
+    """Returns None. A program makes its own data."""
 
 
 class Contestant(NamedTuple):
-    """One that takes part.
+    """A library, or an engine of this package, that the benchmark measures.
 
     Fields:
       library: the package that it needs, and whose version the record names.
-      step: "module:function" of what makes a step.
-      arguments: of this function, before the subject.
-      modes: where it takes part.
-      places: where it takes part, as the device of the measurement -> the device on which it runs.
+      step: "module:function" of the function that makes a step.
+      arguments: the first arguments of this function, before the subject.
+      modes: the modes in which it is measured.
+      places: device of a measurement -> the device on which the contestant runs.
       only_if_named: the devices of measurements in which it takes part only if --contestants names it.
-      exists: whether this installation has it.
+      exists: function that returns whether this installation has it.
       make_input: function of a subject that returns the input of a step.
       steps_per_call: function of a subject, a mode and a device that returns how many steps one call makes.
     """

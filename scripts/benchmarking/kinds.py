@@ -58,7 +58,7 @@ class Kind(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The flag that chose the kind, for messages of errors. The kind without a flag has none."""
+        """Words for error messages about the flag that chose the kind; "" for shapes, which need no flag."""
         return "" if self.flag == "shapes" else f" with --{self.flag}"
 
     def names_on(self, device: str) -> list[str]:
@@ -140,7 +140,7 @@ def of_flags(values: Any) -> Kind:
     """The kind that the flags choose.
 
     Raises:
-      ValueError: the flags choose several kinds. Shapes are no choice, since other kinds have shapes, too.
+      ValueError: the flags choose several kinds. --shapes does not count, because other kinds use it, too.
     """
     chosen = [kind for kind in list(KINDS.values())[1:] if values[kind.flag].value is not None]
     if len(chosen) > 1:

@@ -20,7 +20,7 @@ COLUMNS = (
     ("megabytes", "MB", ".0f"),
     ("times_plain", "times plain", ".2f"),
 )
-# "auto" takes these for most options. cuDNN has few of them.
+# "auto" selects these engines for most options. cuDNN supports few options.
 ENGINE_OF_DEVICE = {"CPU": "native", "GPU": "graph"}
 
 

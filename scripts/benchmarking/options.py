@@ -37,7 +37,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "bidirectional": ({}, ("pytorch", "tf_keras", "cells")),
     "bidirectional_stacks": ({"stacking": "stacks"}, ()),  # Twice the work of one direction, with any number of layers.
 }
-# What the contestants that are not engines are called in `OPTIONS`.
+# Contestant that is not an engine -> its name in `OPTIONS`.
 _PEERS = {"pytorch": "pytorch", "tf_keras": "tf_keras", "stepwise": "cells", "tensorflow": "cells"}
 
 

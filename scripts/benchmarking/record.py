@@ -24,8 +24,8 @@ class Tables(NamedTuple):
     Fields:
       columns: key in --json, heading and format of each column of the first table.
       subject: function of a subject that returns the keys of a row that name it, and `dtype`.
-      values: function of a subject, a mode, a `Worker` and the medians by contestant that returns the other keys of a
-        row that only this kind has. A value that does not exist is None.
+      values: function of a subject, a mode, a `Worker` and the medians by contestant. It returns the keys of a row that
+        only this kind has. A missing value is None.
       print_record: function of all rows and the machine that prints the second table.
     """
 
@@ -61,7 +61,7 @@ def ratio(medians: Mapping[str, float], peer: str, name: str) -> float | None:
 
 
 def by_place(rows: Sequence[Row], keys: Sequence[str], column: str = "contestant") -> dict[tuple[str, ...], dict]:
-    """Returns the rows by the values of some keys, and there by another one."""
+    """Returns a dictionary: values of `keys` -> value of `column` -> row."""
     places: dict[tuple[str, ...], dict] = {}
     for row in rows:
         places.setdefault(tuple(row[key] for key in keys), {})[row[column]] = row

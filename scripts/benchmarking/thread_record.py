@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def subject(measured: ShapeOnThreads) -> Row:
-    """The keys of a shape on some threads."""
+    """The keys of a shape and a number of threads."""
     return {**shape_record.subject(measured.shape), "threads": measured.threads}
 
 
@@ -34,8 +34,8 @@ def values(measured: ShapeOnThreads, mode: str, worker: Worker, medians: Mapping
 def print_record(rows: Sequence[Row], machine: str) -> None:
     """Prints the second table: a row per shape, mode and contestant.
 
-    It has the medians with each number of threads, and how many times as fast as with the smallest number N the others
-    are. The percentage after it is the efficiency: the speed-up on n threads, divided by n / N.
+    It has the median for each number of threads n, and the speed-up over the smallest number N. The percentage after a
+    speed-up is the efficiency: the speed-up divided by n / N.
     """
     counts = sorted({row["threads"] for row in rows})
     record.print_caption(rows, machine)

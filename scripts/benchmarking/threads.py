@@ -40,6 +40,6 @@ def random_input(subject: ShapeOnThreads) -> np.ndarray:
 
 
 def step(contestant: Contestant, subject: ShapeOnThreads, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
-    """A step of a contestant of shapes. Its library has the threads of the subject in the whole process."""
+    """A step of a contestant of shapes. Its library uses the subject's number of threads in the whole process."""
     timing.THREADS = subject.threads
     return contestant.make_step()(subject.shape, x, mode, device)

@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable
 
 TRIAL = 0.3  # Seconds for which each setting is tried; with 0 the first setting is taken.
-# The number of threads of each library in this process; None for the faster one of the library's own number and one.
+# The number of threads of each library in this process. None: the library's own number, or 1 if that is faster.
 THREADS: int | None = None
 
 
@@ -53,9 +53,9 @@ def fastest_setting(*settings: Any) -> Callable[[Callable], Callable]:
 
 
 def fastest_threads(build: Callable) -> Callable:
-    """Gives a function the number of threads as its last argument: `THREADS`, or the faster one of None and 1.
+    """Gives a function the number of threads as its last argument: `THREADS`. If this is None: None or 1.
 
-    None stands for the library's own number.
+    None as the argument is the library's own number. The function takes the faster one of None and 1.
     """
 
     @functools.wraps(build)

@@ -34,11 +34,11 @@ class Examples:
         return {name: array[rows] for name, array in self._arrays.items() if array.dtype != object}
 
     def arrays(self):
-        """Returns name -> array: what `gather` needs of all examples."""
+        """Returns name -> array of all examples, the arrays that `gather` needs."""
         return {name: array for name, array in self._arrays.items() if array.dtype != object}
 
     def gather(self, tensors, rows):
-        """As `feed`, by ops of a graph.
+        """Adds ops that compute what `feed` returns.
 
         Args:
           tensors: name -> tensor, the arrays of `arrays`.
@@ -84,7 +84,7 @@ class Sequences(Examples):
         return batch
 
     def arrays(self):
-        """The steps of all sequences, one after the other, the ends of the sequences, and the other arrays."""
+        """Returns the steps of all sequences as one array, the bounds of the sequences, and the other arrays."""
         ends = np.cumsum(self["lengths"], dtype=np.int64)
         steps = [np.reshape(sequence, [-1] + self._step_shape) for sequence in self["sequences"]]
         return dict(super().arrays(), steps=np.concatenate(steps).astype(np.int32), splits=np.append(0, ends))
@@ -95,7 +95,7 @@ class Sequences(Examples):
         others = {name: tensor for name, tensor in tensors.items() if name not in ("steps", "splits")}
         sequences = tf.RaggedTensor.from_row_splits(tensors["steps"], tensors["splits"], validate=False)
         padded = tf.gather(sequences, rows).to_tensor()
-        missing = tf.maximum(0, 1 - tf.shape(padded)[1])  # TensorFlow's ops want at least one step.
+        missing = tf.maximum(0, 1 - tf.shape(padded)[1])  # TensorFlow's ops need at least one step.
         padded = tf.pad(padded, [[0, 0], [0, missing]] + [[0, 0]] * len(self._step_shape))
         return dict(super().gather(others, rows), sequences=padded)
 

@@ -43,7 +43,7 @@ MODES = {
 
 
 def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
-    """Gives flags that are absent the defaults of the modes that are chosen.
+    """Sets the flags that are absent to the defaults of the chosen modes.
 
     Args:
       settings: flag -> value.
@@ -60,7 +60,7 @@ def adapt(settings: dict[str, Any], present: Mapping[str, Any]) -> None:
 
 
 def trainer(settings: Mapping[str, Any]) -> Any:
-    """Returns the module that trains instead of `training.experiment`; None as a rule."""
+    """Returns the module that trains instead of `training.experiment`; None if there is none."""
     modules = [mode.module for mode in _chosen(settings).values() if mode.module]
     return importlib.import_module(modules[0]) if modules else None
 

@@ -9,7 +9,7 @@ import numpy as np
 from stacked_lstm.compat import tf
 from tasks.examples import Examples, epoch_batches
 
-PREFETCHED = 2  # Steps whose examples are ready before they are asked for.
+PREFETCHED = 2  # The number of steps whose examples are ready in advance.
 
 
 class Split(NamedTuple):
@@ -19,7 +19,7 @@ class Split(NamedTuple):
       count: number of parts of a batch.
       first: the first part of this process.
       size: number of parts of this process.
-      stride: the process takes one of so many batches.
+      stride: the process takes every `stride`-th batch.
     """
 
     count: int = 1
@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
     Fields:
       batch: name -> tensor, the examples. There is at least one.
-      weight: float32 []. With the weights, the mean of the means of all parts is the mean of the batch. If the batch
+      weight: float32 []. The mean of the batch is the mean over all parts of weight * mean of the part. If the batch
         has fewer examples than parts, the weight of some parts is 0.
     """
 
@@ -99,9 +99,9 @@ class Pipeline:
         self._arrays = {tensors[name]: array for name, array in arrays.items()}
 
     def _part(self, tensors: Mapping[str, tf.Tensor], rows: tf.Tensor, index: int) -> Part:
-        """The part of a batch with a number; `rows` are the numbers of the examples of the batch."""
+        """Returns part `index` of a batch; `rows` are the numbers of the examples in the batch."""
         size, count = tf.size(rows), self._split.count
-        part = rows[tf.minimum(index, size - 1) :: count]  # An example stands in for no example.
+        part = rows[tf.minimum(index, size - 1) :: count]  # A part without examples reads the last one.
         weight = tf.cast(index < size, tf.float32) * tf.cast(tf.size(part) * count, tf.float32)
         return Part(self._examples.gather(tensors, part), weight / tf.cast(size, tf.float32))
 
@@ -113,11 +113,11 @@ class Pipeline:
         return epoch_batches(self._examples, self._batch_size, self._seed, epoch)
 
     def forget(self) -> None:
-        """Says that the session is a new one, in which the iterator does not have a place yet."""
+        """Tells the pipeline that the session is new: the next `go_to` starts the iterator."""
         self._next = None
 
     def go_to(self, run: Callable, number: int) -> None:
-        """Makes a batch the one of the next step. If it follows the last one, this costs nothing.
+        """Selects the batch of the next step. This takes no time if the batch follows the last one.
 
         Args:
           run: as `tf.Session.run`.

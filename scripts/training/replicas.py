@@ -20,8 +20,8 @@ class Replicas:
     Attributes:
       networks: list of `Network`. The first one also evaluates.
       pipeline: `Pipeline`.
-      objective: float32 [], what a step makes smaller. If the processes share each batch, its mean over all processes
-        is the mean loss of the batch.
+      objective: float32 [], the loss that a step minimizes. If the processes share each batch, the mean of `objective`
+        over all processes is the mean loss of the batch.
       loss: float32 [], the mean loss of the examples of this process; 0 if it has none.
       feed: placeholder -> value in a training step.
       config: `tf.ConfigProto` of a session; None for TensorFlow's.
@@ -65,7 +65,7 @@ def build(task: Task, recurrent: Recurrent, settings: Mapping[str, Any], split: 
     for k, (device, part) in enumerate(zip(places, pipeline.parts)):
         copied = copy.copy(task)  # Another seed gives each copy other masks for dropout.
         copied.settings = dict(task.settings, seed=task.settings["seed"] + k)
-        # The same scope again, so that the scopes in it get the same names.
+        # Each copy enters the same scope, so that the scopes in it get the same names.
         with tf.device(_placement(device)), tf.variable_scope(tf.get_variable_scope(), reuse=bool(networks)):
             networks.append(copied.build(recurrent, part.batch))
     return Replicas(networks, pipeline, session_config(settings["replicas"]))

@@ -107,7 +107,7 @@ class Trainer:
         return float(loss)
 
     def _check_loss(self, loss, number):
-        """Stops if a loss is not finite; otherwise TensorBoard gets some of the losses. `number` is of the batch."""
+        """Stops if a loss is not finite. Otherwise TensorBoard gets some losses. `number` is that of the batch."""
         if not np.isfinite(loss):
             arrays = sorted(self._pipeline.arrays(number).items())
             bad = [name for name, array in arrays if not np.all(np.isfinite(array))]

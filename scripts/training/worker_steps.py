@@ -178,9 +178,9 @@ class WorkerSteps:
     def _settle(self, run: Callable, token: int) -> int:
         """Waits for the token of the next step, and returns the number of that step.
 
-        TensorFlow gives each worker that asks a token. A fast worker may get the token of another one, or that of a
-        worker which was killed; it would then compute its part of a step twice. It gives the token of the present step
-        back, and drops that of a past step, which somebody gave back too late.
+        TensorFlow gives a token to each worker that asks for one. A fast worker may get the token of a slow worker or
+        of a killed one. With it, the fast worker would compute its part of a step twice. It therefore returns the token
+        of the present step. It drops a token of a past step, which another worker returned too late.
         """
         while token <= self.step:
             global_step = int(run(self._global_step))

@@ -14,7 +14,7 @@ __all__ = ["fully_connected", "linear", "variance_scaling_initializer", "xavier_
 def variance_scaling_initializer(
     factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: int | None = None, dtype: Any = tf.float32
 ) -> Callable[..., Any]:
-    """Returns an initializer whose variance is `factor` divided by a number of inputs or outputs.
+    """Returns an initializer whose variance is `factor` divided by the number of inputs or outputs of a layer.
 
     It stands for `tf.contrib.layers.variance_scaling_initializer` of TensorFlow 1.15. With the same seeds the numbers
     are the same bits.
@@ -22,9 +22,8 @@ def variance_scaling_initializer(
     Source: He, Zhang, Ren and Sun, Delving Deep into Rectifiers, ICCV 2015, for the defaults.
 
     Args:
-      factor: float, default 2.0.
-      mode: "FAN_IN", the default: the number of inputs of a layer. "FAN_OUT": the number of its outputs. "FAN_AVG": the
-        mean of both.
+      factor: float, the variance times that number. Default 2.0.
+      mode: what the number counts: "FAN_IN", the default: inputs; "FAN_OUT": outputs; "FAN_AVG": the mean of both.
       uniform: bool, default False: a truncated normal distribution. True: a uniform one.
       seed: int, for the same numbers in every session. Default None: other numbers in every session.
       dtype: a floating tf.DType, if the variable does not have one. Default tf.float32.
@@ -33,7 +32,7 @@ def variance_scaling_initializer(
       A function (shape, dtype) -> tensor, for `initializer` of `tf.get_variable`.
 
     Raises:
-      TypeError: `dtype` is not floating, or the mode is another one.
+      TypeError: `dtype` is not floating, or `mode` has another value.
 
     Example:
       >>> from stacked_lstm.contrib import layers
@@ -200,18 +199,18 @@ def fully_connected(
 def linear(inputs: Any, num_outputs: int, **options: Any) -> tf.Tensor:
     """Multiplies inputs by a matrix, and adds biases.
 
-    It stands for `tf.contrib.layers.linear` of TensorFlow 1.15.
+    It stands for `tf.contrib.layers.linear` of TensorFlow 1.15: `fully_connected` without an activation.
 
     Args:
       inputs: float [..., I] of a known width, of rank 2 or more.
       num_outputs: int, N, the width of the outputs.
-      **options: further arguments of `fully_connected`, by name. The default of `activation_fn` is None here.
+      **options: other arguments of `fully_connected`, by name. The default of `activation_fn` is None.
 
     Returns:
       float [..., N].
 
     Raises:
-      ValueError: as `fully_connected`.
+      ValueError: as in `fully_connected`.
 
     Example:
       >>> from stacked_lstm.contrib import layers

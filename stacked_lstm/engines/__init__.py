@@ -5,7 +5,7 @@
     resolve   turns `engine="auto"` or `engine="native"` into a `Request`
     choose    chooses the engine for a `Request` and a list of layers
     run       runs a stack
-    run_both  runs two stacks at once that read the same inputs in both directions, if the engine can
+    run_both  runs a forward and a backward stack on the same inputs at once, if the engine can
 
 A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE redefines
 "auto", for programs that cannot be changed. README.md in this folder says more.
@@ -234,8 +234,8 @@ def run_both(
 
     Returns:
       (outputs [T, B, P_1 + P_2], pair of lists with an `LSTMState` per layer, `EngineUsed`). Step t of the outputs
-      belongs to step t of x. None if the engine that `choose` returns cannot do that, or if there is anything around
-      the layers. Each stack then needs a call of `run`.
+      belongs to step t of x. None if the engine that `choose` returns cannot do that, or if a function or a device is
+      around a layer. Each stack then needs a call of `run`.
 
     Raises:
       ValueError: as in `choose`.

@@ -1,8 +1,7 @@
 """Two stacks that read the same inputs, the second one from the end of each sequence to its start.
 
 Their layers are in one list. The last `from_end` of them are the second stack. Step t of the results belongs to step t
-of the inputs, and the outputs of both stacks are side by side. If all layers read from the end, or none, there is only
-one stack.
+of the inputs. The outputs of both stacks are side by side. If `from_end` is 0 or counts all layers, there is one stack.
 """
 
 from __future__ import annotations
@@ -23,7 +22,9 @@ def run(
     lengths: tf.Tensor | None,
     from_end: int,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Runs both stacks on an engine that only reads from the start: it reverses the inputs and results of the second.
+    """Runs both stacks on an engine that only reads from the start.
+
+    The inputs and the outputs of the second stack are reversed.
 
     Args:
       run_layers, layers, x, states, lengths: `Engine.run_layers` and its arguments.

@@ -73,7 +73,7 @@ def run(
 
 
 def _run_loop_that_tensorflow_differentiates(group: _Group, arguments: _Arguments) -> _Results:
-    """The results of `group`, whose gradient is not written by hand."""
+    """Returns the results of `group`. TensorFlow differentiates the loop."""
 
     def build() -> _Results:
         once = tf.nest.map_structure(_differentiable_once, arguments)

@@ -47,7 +47,7 @@ def run(
     if any(layer.h_masks is not None or layer.c_masks is not None or layer.noise or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
     plain = [layer._replace(h_mask=None) for layer in layers]
-    if x.shape.as_list()[0] == 1:  # To multiply the kernels would take longer than the step.
+    if x.shape.as_list()[0] == 1:  # The product of masks and kernels would take longer.
         outputs, finals = run_layers(plain, x, states, lengths)
     elif starts_from_zeros:
         outputs, finals = run_layers([layer.with_mask_in_kernel() for layer in layers], x, states, lengths)

@@ -44,7 +44,7 @@ def layers(segment: Segment) -> list[Layer]:
 
 
 def bare_layers(segment: Segment) -> list[Layer] | None:
-    """Returns the layers of a tree, from the input upwards; None if anything stands around any of them."""
+    """Returns the layers of a tree, from the input upwards; None if a function or a device is around a layer."""
     parts = list(_inline([segment]))
     bare = [part for part in parts if isinstance(part, Layer)]
     return bare if len(bare) == len(parts) else None

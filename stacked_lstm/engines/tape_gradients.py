@@ -1,7 +1,7 @@
 """Gradients of a loop for `tf.GradientTape` under control flow v1.
 
 A tape records the gradient of each op when the op is built. It does not have the gradient of a loop under control flow
-v1, and would return None for what the loop depends on. `tf.gradients` has this gradient.
+v1. It would return None for the tensors that the loop reads. `tf.gradients` returns this gradient.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def record(build: Callable[[], Any], second: Callable[..., Any]) -> Any:
 
     Args:
       build: function that adds the ops to the graph. It returns a nest of tensors.
-      second: function from the gradients of these gradients to those of the tensors that the ops read and of the
-        gradients of their results.
+      second: function for second derivatives. It takes the gradients of the first derivatives. It returns the gradients
+        of the tensors that the ops read, then those of the gradients of the results.
 
     Returns:
       What `build` returns.
@@ -31,7 +31,8 @@ def record(build: Callable[[], Any], second: Callable[..., Any]) -> Any:
     sources = _inputs(graph.get_operations()[first_op:])
 
     def gradient(*d_results: tf.Tensor) -> Sequence[tf.Tensor | None]:
-        # With the name of an outer tf.gradients, the gradients of TensorArrays would be those of that call.
+        # TensorFlow finds the gradients of TensorArrays by the name scope. The scope of an outer tf.gradients would
+        # select the gradients of that call.
         with tf.name_scope(None), tf.name_scope("stacked_lstm_tape"):
             # A source may depend on another one. The tape itself follows these dependencies.
             gradients = tf.gradients(flat, sources, d_results, stop_gradients=sources)
@@ -46,7 +47,7 @@ def record(build: Callable[[], Any], second: Callable[..., Any]) -> Any:
 
 
 def _inputs(ops: list[tf.Operation]) -> list[tf.Tensor]:
-    """The tensors that `ops` read from other ops, as far as they can have gradients: numbers and variables."""
+    """Returns what `ops` read from other ops and what can have gradients: floating-point tensors and variables."""
     names, sources = {op.name for op in ops}, {}
     for op in ops:
         for tensor in op.inputs:

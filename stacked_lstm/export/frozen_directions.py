@@ -1,7 +1,7 @@
 """Layers that one op computes in both directions, as two calls that read from the start.
 
-The backward direction gets nodes that reverse its inputs, and nodes that reverse its part of the outputs. Programs that
-build layers again need not know of directions then. The results of the graph stay the same.
+New nodes reverse the inputs and the outputs of the backward direction. The export then builds only layers that read
+from the start. The results of the graph stay the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stacked_lstm.export import graph_nodes
 
 
 def separate(definition: Any, calls: Sequence[Any]) -> list[Any]:
-    """Returns the calls with two in the place of each that has layers of both directions.
+    """Returns the calls. Two calls replace each call that has layers of both directions.
 
     Args:
       definition: the GraphDef, to which nodes are added.
@@ -25,7 +25,7 @@ def separate(definition: Any, calls: Sequence[Any]) -> list[Any]:
 
 
 def new_scope(definition: Any) -> str:
-    """A scope that no node of a graph is in, such as a graph that was exported before."""
+    """Returns the name of a scope without nodes. A graph that was exported before has nodes in the usual scope."""
     scopes = {node.name.split("/")[0] for node in definition.node}
     names = itertools.chain([graph_nodes.SCOPE], (f"{graph_nodes.SCOPE}_{k}" for k in itertools.count(1)))
     return next(name for name in names if name not in scopes)

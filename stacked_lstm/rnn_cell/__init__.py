@@ -54,7 +54,7 @@ from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn, static_rn
 from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
 
-LayerRNNCell = RNNCell  # In TensorFlow 1.15 it is the base of cells with a method `build`, which RNNCell has here.
+LayerRNNCell = RNNCell  # TensorFlow 1.15's base class of cells with a method `build`. Here, RNNCell has this method.
 
 __all__ = [
     "AttentionCellWrapper",

@@ -187,10 +187,10 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
 
 
 def choose_for_both(calls: Sequence[Call], engine: str | None) -> engines.Request | None:
-    """Returns the request for the calls of both directions if one op may run them.
+    """Returns the request for the calls of both directions if one op may run them; None if each call runs alone.
 
-    None means that each call is a call of its own: there are wrappers around cells, whose dropout masks depend on the
-    order in which ops are added, or the directions share cells, or a call runs on TensorFlow's loop.
+    Each call runs alone if a cell has a wrapper, if the directions share cells, or if a call runs on TensorFlow's loop.
+    The dropout masks of wrappers depend on the order in which ops are added to the graph.
 
     Args:
       calls: the calls of the forward and of the backward direction, on the same inputs.

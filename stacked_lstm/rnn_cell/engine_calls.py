@@ -74,7 +74,7 @@ def run_both(forward: PreparedCall, backward: PreparedCall, request: engines.Req
     """Runs two calls on the same inputs, the second from the end of each sequence, with one op.
 
     Returns:
-      A pair of what `run_prepared` returns. None if each needs a call of its own; see `engines.run_both`.
+      A pair of what `run_prepared` returns. None if the engine needs a call for each; see `engines.run_both`.
     """
     stacks, states = zip(*[(prepared.segment, prepared.states) for prepared in (forward, backward)])
     with tf.name_scope(forward.scope + _ENGINE_SCOPE):
@@ -95,7 +95,7 @@ def finish(prepared: PreparedCall, outputs: tf.Tensor, finals: Any, used: Engine
         return _name_outputs(outputs, call.time_major), _name_states(state), used
 
 
-# Programs freeze graphs by these names, which `tf.nn.dynamic_rnn` gives to its results under control flow v1.
+# The names that `tf.nn.dynamic_rnn` gives to its results under control flow v1. Programs use them to freeze graphs.
 
 
 def _name_outputs(outputs: tf.Tensor, time_major: bool) -> tf.Tensor:
@@ -113,7 +113,7 @@ def _name_states(state: Any) -> Any:
 
 
 def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:
-    """Returns `sequence_length` as int32 [B] between 0 and T: TensorFlow's loop, too, takes entries beyond T as T.
+    """Returns `sequence_length` as int32 [B], clipped to 0 and T, as in TensorFlow's loop.
 
     If there are not B lengths, an assertion fails when the graph runs.
     """

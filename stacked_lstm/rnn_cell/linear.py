@@ -1,6 +1,6 @@
-"""A linear map with variables of its own, as cells of `tf.contrib.rnn` have it.
+"""A linear map with its own variables, for the cells of `tf.contrib.rnn`.
 
-`_linear` and `_Linear` are private in TensorFlow 1.15. Many old programs import them all the same.
+`_linear` and `_Linear` are private in TensorFlow 1.15, but many old programs import them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ class _Linear:
         """Makes the variables.
 
         Args:
-          args: float tensor [B, I] or list of such tensors with known widths I, from which the matrix has its shape.
+          args: float tensor [B, I], or a list of such tensors. The widths I are known. The matrix
+            has one row per column of these tensors.
           output_size: int, N.
           build_bias: bool, whether there is a bias.
           bias_initializer: initializer of the bias. Default None: zeros.
           kernel_initializer: initializer of the matrix. Default None: that of the scope.
-          function: the name at the beginning of the error message. Default "linear".
+          function: the name at the start of error messages. Default "linear".
 
         Raises:
           ValueError: there are no tensors, their rank is not 2, or a width is unknown.
@@ -64,10 +65,10 @@ class _Linear:
                 self._bias = tf.get_variable("bias", [output_size], dtype, initializer)
 
     def __call__(self, args: Any) -> tf.Tensor:
-        """Returns the outputs, [B, N].
+        """Returns the outputs, float [B, N].
 
         Args:
-          args: tensors of the same number and widths as those that made the variables.
+          args: tensors of the same number, widths and dtype as those of the constructor.
         """
         tensors = args if self._is_sequence else [args]
         product = tf.matmul(tensors[0] if len(tensors) == 1 else tf.concat(tensors, axis=1), self._kernel)
@@ -87,12 +88,12 @@ def _linear(
     It stands for `_linear` of TensorFlow 1.15. B is the batch size, N the width of the outputs.
 
     Args:
-      args: float tensor [B, I] or list of such tensors with known widths I.
+      args: float tensor [B, I], or a list of such tensors. The widths I are known.
       output_size: int, N.
       bias: bool, whether there is a bias.
       bias_initializer: initializer of the variable `bias`. Default None: zeros.
       kernel_initializer: initializer of the variable `kernel`. Default None: that of the scope.
-      function: the name at the beginning of the error message. Default "linear".
+      function: the name at the start of error messages. Default "linear".
 
     Returns:
       float [B, N].

@@ -96,7 +96,7 @@ def static_bidirectional_rnn(
     """Runs one cell forward and another one backward over a list of steps.
 
     It stands for `tf.nn.static_bidirectional_rnn` (also `tf.contrib.rnn.static_bidirectional_rnn`) of TensorFlow 1.15;
-    `engine` is the one argument more. Both directions run on engines, or TensorFlow's own function runs both.
+    `engine` is a new argument. Both directions run on engines, or TensorFlow's own function runs both.
     `engine_used(outputs)` tells which; if the directions have different engines, it tells the later one in the order
     cudnn, native, graph. Backward, each sequence is reversed up to its own length. B is the batch size, T the number of
     time steps, I the width of the inputs.

@@ -45,7 +45,7 @@ def test_batches_from_any_step(plain_session):
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_parts_of_a_batch(plain_session, count):
-    """With the weights, the mean of the parts' means is the mean of the batch; an example stands in for no example."""
+    """The weighted mean of the parts is the mean of the batch. A part without examples gets one, with weight 0."""
     x = np.random.RandomState(0).standard_normal(SIZE).astype(np.float32)
     examples = Examples(x=x)
     pipeline, sizes = Pipeline(examples, BATCH, SEED, Split(count, 0, count)), []

@@ -91,7 +91,7 @@ def run(
 
 
 def _one_op(layers: Sequence[Layer], place: Place) -> str | None:
-    """All layers can be in one op, and none of them drops out of h with one mask for all steps."""
+    """All layers can be in one op, and no layer has a mask on h for all steps."""
     del place
     if any(layer.h_mask is not None for layer in layers):
         return "there is dropout on h"
