@@ -68,7 +68,9 @@ class BidirectionalLSTM(BidirectionalVariables):
     for the input of a layer, and `residual` adds this input to the merged output, which must be as wide. The initial
     state "projected" is then computed in each layer from the first time step of its input that the direction reads.
 
-    Each direction is a call of an engine. There is no op yet that computes both directions at once.
+    On the engine `native`, one op computes both directions at once. It reads the inputs of the backward direction from
+    the end, without copies. On other engines, and with the options that engines/README.md lists, each direction is a
+    call of the engine, and its inputs and outputs are reversed.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L], of one direction.
@@ -273,16 +275,16 @@ class BidirectionalLSTM(BidirectionalVariables):
         for k, (level, call) in enumerate(zip(self._levels, calls)):
             below = x
             drop = draws.dropout(level.dropout, "dropout" if k else "input_dropout", f"layer_{k + 1}/dropout")
-            pair, *states = level.run(drop(below) if drop else below, call)
+            outputs, *states = level.run(drop(below) if drop else below, call)
             results.append(states)
-            x = _MERGES[self.merge or "concat"](*pair)
+            x = outputs.join() if self.merge in (None, "concat") else _MERGES[self.merge](*outputs.split())
             if level.is_residual:
                 x += padding.zero_past_end(below, call.lengths)
-        outputs = list(pair) if self.merge is None else [x]
-        for k, series in enumerate(outputs):
+        merged = list(outputs.split()) if self.merge is None else [x]
+        for k, series in enumerate(merged):
             drop = draws.dropout(self._output_dropout, "output_dropout", f"output_{k}/dropout")
-            outputs[k] = drop(series) if drop else series
-        return Directions(*outputs) if self.merge is None else outputs[0], [list(part) for part in zip(*results)]
+            merged[k] = drop(series) if drop else series
+        return Directions(*merged) if self.merge is None else merged[0], [list(part) for part in zip(*results)]
 
     def _engine_layers(self) -> list[Layer]:
         """The layers of both directions, as engines take them."""

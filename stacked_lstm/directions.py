@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from stacked_lstm import checks
+from stacked_lstm import checks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack_inputs import StackCall
 
 # The name of a variable within a BidirectionalLSTM.
 _NAME = re.compile(r"(?P<direction>forward|backward)/(?P<scope>(initial_state/)?)layer_(?P<layer>\d+)/(?P<leaf>\w+)")
@@ -26,6 +27,26 @@ class Directions(NamedTuple):
 
     forward: Any
     backward: Any
+
+
+class Outputs(NamedTuple):
+    """The outputs of both directions: a pair, or side by side in one tensor.
+
+    Fields:
+      pair: `Directions` of [T, B, P], or None.
+      joined: [T, B, 2 P], the forward direction first, or None.
+    """
+
+    pair: Directions | None = None
+    joined: tf.Tensor | None = None
+
+    def split(self) -> Directions:
+        """Returns the pair."""
+        return self.pair or Directions(*tf.split(self.joined, 2, axis=-1))
+
+    def join(self) -> tf.Tensor:
+        """Returns both side by side."""
+        return tf.concat(self.split(), axis=-1) if self.joined is None else self.joined
 
 
 class LevelCall(NamedTuple):
@@ -73,24 +94,48 @@ class Level(NamedTuple):
         scope, layer, leaf = name.rsplit("/", 2)
         return getter(f"{scope}/{layer if self.number is None else f'layer_{self.number}'}/{leaf}", *args, **kwargs)
 
-    def run(self, x: tf.Tensor, call: LevelCall) -> tuple[Directions, ...]:
-        """Returns the outputs [T, B, P], the final states and, with `return_steps`, the steps of both directions.
+    def run(self, x: tf.Tensor, call: LevelCall) -> tuple[Any, ...]:
+        """Returns the `Outputs`, and `Directions` of the final states and, with `return_steps`, of the steps.
 
-        x is [T, B, I]. Step t of the outputs and of the steps belongs to step t of x in both directions.
+        x is [T, B, I]. Step t of the outputs and of the steps belongs to step t of x in both directions. If an engine
+        can, it runs both directions at once. Otherwise the backward direction reads reversed inputs.
         """
 
         def reverse(series: tf.Tensor) -> tf.Tensor:
             return padding.reverse(series, call.lengths, time_major=True)
 
-        results = [
-            stack(inputs, call.lengths, start, True, call.training, call.return_steps, reset)
-            for stack, inputs, start, reset in zip(self.stacks, (x, reverse(x)), call.starts, call.resets)
+        # Only a projected initial state needs the order of the inputs before the layers run.
+        is_reversed = self.stacks.backward._initial_state.reads_inputs
+        series = Directions(x, reverse(x) if is_reversed else x)
+        calls = [
+            stack._prepare(inputs, call.lengths, start, True, call.training, call.return_steps, reset)
+            for stack, inputs, start, reset in zip(self.stacks, series, call.starts, call.resets)
         ]
+        both = self._run_both(calls)
+        if both is not None:
+            return both
+        if not is_reversed:
+            calls[1] = calls[1]._replace(x=reverse(calls[1].x))
+        results = [stack._finish(stack_call, *stack._run(stack_call)) for stack, stack_call in zip(self.stacks, calls)]
         outputs, finals, *steps = [Directions(*sides) for sides in zip(*results)]
         outputs, *steps = [
             series._replace(backward=tf.nest.map_structure(reverse, series.backward)) for series in (outputs, *steps)
         ]
-        return (outputs, finals, *steps)
+        return (Outputs(pair=outputs), finals, *steps)
+
+    def _run_both(self, calls: Sequence[StackCall]) -> tuple[Any, ...] | None:
+        """Runs both directions in one call of an engine; returns None if that is not possible."""
+        trees, states = zip(*[(call.segment, call.states) for call in calls])
+        forward, stack = calls[0], self.stacks.forward
+        both = engines.run_both(stack._request, trees, forward.x, states, forward.lengths, stack.name)
+        if both is None:
+            return None
+        joined, finals, used = both
+        results = [
+            stack._finish(call, joined, stack_finals, used)
+            for stack, call, stack_finals in zip(self.stacks, calls, finals)
+        ]
+        return Outputs(joined=results[0][0]), Directions(*[result[1] for result in results])
 
 
 def resets(flags: tf.Tensor, lengths: tf.Tensor | None) -> Directions:

@@ -8,8 +8,9 @@ from stacked_lstm import checks, engines, options, regularization, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Resets
-from stacked_lstm.stack_inputs import StackInputs
+from stacked_lstm.stack_inputs import StackCall, StackInputs
 from stacked_lstm.stack_variables import CLASS_NAME, DEFAULT_NAME, StackVariables
+from stacked_lstm.state import LSTMState
 from stacked_lstm.steps import Record, replay
 
 
@@ -323,13 +324,27 @@ class StackedLSTM(StackVariables):
           tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` or a rate is out of range, or the size
             of `sequence_length` is not B.
         """
+        call = self._prepare(inputs, sequence_length, initial_state, time_major, training, return_steps, reset)
+        return self._finish(call, *self._run(call))
+
+    def _prepare(
+        self,
+        inputs: Any,
+        sequence_length: Any,
+        initial_state: Any,
+        time_major: bool,
+        training: Any,
+        return_steps: bool,
+        reset: Any,
+    ) -> StackCall:
+        """Does everything in a call of the stack that comes before the layers. The arguments are those of the call."""
         tensor_checks.graph_mode(self.name)
         checks.flag(time_major, self.name, "time_major")
         training = regularization.training(training, self.name)
         checks.flag(return_steps, self.name, "return_steps")
         x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
         self.build(x.shape.as_list()[-1])
-        with tf.name_scope(self.name):
+        with tf.name_scope(self.name) as scope:
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
             series = StackInputs(x, lengths, steps, batch, time_major)
@@ -337,7 +352,27 @@ class StackedLSTM(StackVariables):
             resets = self._resets(series, reset)
             sizes, dtype, engine = (steps.value, batch.value), self.compute_dtype, self._request.name
             draws = regularization.Draws(training, self._seed, *sizes, dtype, self.name, engine)
-            return self._run(series, states, resets, draws, [] if return_steps else None)
+            records: list[Record] | None = [] if return_steps else None
+            x, states = _cast((x, list(states)), self.compute_dtype)
+            return StackCall(scope, self._segment(draws, resets, records), x, states, lengths, time_major, records)
+
+    def _run(self, call: StackCall) -> tuple[tf.Tensor, list[LSTMState], engines.EngineUsed]:
+        """Runs the layers of a call; returns what `engines.run` returns."""
+        with tf.name_scope(call.scope):
+            return engines.run(
+                self._request, call.segment, call.x, call.states, call.lengths, call.time_major, self.name
+            )
+
+    def _finish(
+        self, call: StackCall, outputs: tf.Tensor, finals: Sequence[LSTMState], used: engines.EngineUsed
+    ) -> tuple[Any, ...]:
+        """Returns the results of a call in `dtype`, from those of `_run`."""
+        self.engine_used = used
+        results: tuple[Any, ...] = (outputs, tuple(finals))
+        with tf.name_scope(call.scope):
+            if call.records is not None:
+                results += (replay(call.records, call.states, call.lengths, call.time_major),)
+            return _cast(results, self.dtype)
 
     def _start(self, inputs: StackInputs, states: Sequence[tuple[Any, Any]] | None) -> list[Any]:
         """Returns the states before the first step: those of the call, or the configured ones if these are None."""
@@ -353,25 +388,6 @@ class StackedLSTM(StackVariables):
         flags = tensor_checks.flags(reset, inputs.steps, inputs.batch, inputs.time_major, self.name, "reset")
         starts = inputs.restarts(self._initial_state, self._variables.initial_state, self._sizes)
         return [Resets(flags, start) for start in _cast(starts, self.compute_dtype)]
-
-    def _run(
-        self,
-        inputs: StackInputs,
-        states: Sequence[Any],
-        resets: Sequence[Resets | None],
-        draws: regularization.Draws,
-        records: list[Record] | None,
-    ) -> tuple[Any, ...]:
-        """Computes the layers in `compute_dtype`; returns the results of the call in `dtype`."""
-        x, states = _cast((inputs.x, list(states)), self.compute_dtype)
-        segment = self._segment(draws, resets, records)
-        outputs, finals, self.engine_used = engines.run(
-            self._request, segment, x, states, inputs.lengths, inputs.time_major, self.name
-        )
-        results: tuple[Any, ...] = (outputs, tuple(finals))
-        if records is not None:
-            results += (replay(records, states, inputs.lengths, inputs.time_major),)
-        return _cast(results, self.dtype)
 
     def _segment(
         self, draws: regularization.Draws, resets: Sequence[Resets | None], records: list[Record] | None

@@ -64,7 +64,9 @@ def draw_ratios(rows: Sequence[dict[str, Any]], comparison: Comparison) -> Any:
     engine, common = comparison.engine_of_device[rows[0]["device"]], comparison.common
     values = sorted({row[common] for row in rows if common})
     if len(values) > 1:
-        raise ValueError(f"--chart: expected measurements of one {common} of programs, got {' and '.join(values)}")
+        raise ValueError(
+            f"--chart: expected measurements of one {common} of {comparison.place}s, got {' and '.join(values)}"
+        )
     present = list(dict.fromkeys(row["contestant"] for row in rows))
     peers = [name for name in comparison.peers if name in present and name != engine]
     if not peers or engine not in present:
@@ -75,8 +77,8 @@ def draw_ratios(rows: Sequence[dict[str, Any]], comparison: Comparison) -> Any:
         panel[str(row[comparison.place]), row["contestant"]] = row["median_ms"]
     places = list(dict.fromkeys(str(row[comparison.place]) for row in rows))
     figure = new_figure(
-        f"How many times as fast as each peer {comparison.subject} {engine}, "
-        f"{' and '.join(sorted({row['dtype'] for row in rows}))} (above 1: {engine} is faster)",
+        f"How many times as fast as each peer {comparison.subject} {engine}\n"
+        f"{' and '.join(sorted({row['dtype'] for row in rows}))}; above 1: {engine} is faster",
         max(8, 2.5 + 1.4 * len(places)),
         1 + 3.2 * len(medians),
     )

@@ -1,7 +1,7 @@
 """The kinds of subjects that the benchmark measures. A new kind is a line in `KINDS`; no other module tells them apart.
 
-The subject of a kind is one row of measurements per contestant: a shape, a program, an option at a shape, or a shape on
-a number of threads.
+A subject is a shape, a program, an option at a shape, or a shape on a number of threads. The first table of a benchmark
+has a row per subject, mode and contestant.
 """
 
 from __future__ import annotations

@@ -101,9 +101,9 @@ class Pipeline:
     def _part(self, tensors: Mapping[str, tf.Tensor], rows: tf.Tensor, index: int) -> Part:
         """The part of a batch with a number; `rows` are the numbers of the examples of the batch."""
         size, count = tf.size(rows), self._split.count
-        own = rows[tf.minimum(index, size - 1) :: count]  # An example stands in for no example.
-        weight = tf.cast(index < size, tf.float32) * tf.cast(tf.size(own) * count, tf.float32)
-        return Part(self._examples.gather(tensors, own), weight / tf.cast(size, tf.float32))
+        part = rows[tf.minimum(index, size - 1) :: count]  # An example stands in for no example.
+        weight = tf.cast(index < size, tf.float32) * tf.cast(tf.size(part) * count, tf.float32)
+        return Part(self._examples.gather(tensors, part), weight / tf.cast(size, tf.float32))
 
     def arrays(self, number: int) -> dict[str, np.ndarray]:
         """Returns name -> array of the examples of a batch, in all parts."""

@@ -5,6 +5,7 @@
     resolve   turns `engine="auto"` or `engine="native"` into a `Request`
     choose    chooses the engine for a `Request` and a list of layers
     run       runs a stack
+    run_both  runs two stacks at once that read the same inputs in both directions, if the engine can
 
 A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE redefines
 "auto", for programs that cannot be changed. README.md in this folder says more.
@@ -18,13 +19,13 @@ from typing import Any, NamedTuple, Sequence
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, recurrent_dropout, segments
-from stacked_lstm.engines.engine import Engine
+from stacked_lstm.engines.engine import Engine, first_problem
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
-__all__ = ["ENGINES", "Engine", "EngineUsed", "Request", "choose", "resolve", "run"]
+__all__ = ["ENGINES", "Engine", "EngineUsed", "Request", "choose", "resolve", "run", "run_both"]
 
 # Name -> engine, in the order in which "auto" tries them.
 ENGINES = {engine.name: engine for engine in (cudnn.ENGINE, native.ENGINE, graph.ENGINE)}
@@ -213,6 +214,58 @@ def run(
         final.c.set_shape([axes[1], c.shape[1]])
         final.h.set_shape([axes[1], h.shape[1]])
     return outputs if time_major else tf.transpose(outputs, [1, 0, 2]), finals, _summarize(uses)
+
+
+def run_both(
+    request: Request,
+    stacks: Sequence[Segment],
+    x: tf.Tensor,
+    states: Sequence[Sequence[Any]],
+    lengths: tf.Tensor | None,
+    function: str,
+) -> tuple[tf.Tensor, tuple[list[LSTMState], list[LSTMState]], EngineUsed] | None:
+    """Runs two stacks at once: the first from the start of each sequence, the second from its end.
+
+    Args:
+      request, lengths, function: as for `run`.
+      stacks: a pair of `Segment`s, which read the same inputs.
+      x: [T, B, I]. It may hold anything past the end of a sequence.
+      states: a pair of lists with a pair (c [B, H_l], h [B, P_l]) per layer.
+
+    Returns:
+      (outputs [T, B, P_1 + P_2], pair of lists with an `LSTMState` per layer, `EngineUsed`). Step t of the outputs
+      belongs to step t of x. None if the engine that `choose` returns cannot do that, or if there is anything around
+      the layers. Each stack then needs a call of `run`.
+
+    Raises:
+      ValueError: as in `choose`.
+
+    Example:
+      >>> from stacked_lstm import engines
+      >>> from stacked_lstm.engines.segments import Segment
+      >>> lstm = stacked_lstm.StackedLSTM([4])
+      >>> lstm.build(input_size=2)
+      >>> stacks, states = [Segment([lstm.layers[0].layer()])] * 2, [[(tf.zeros([3, 4]), tf.zeros([3, 4]))]] * 2
+      >>> engines.run_both(engines.resolve("graph", "example"), stacks, tf.zeros([5, 3, 2]), states, None, "example")
+    """
+    first, second = (segments.bare_layers(stack) for stack in stacks)
+    if first is None or second is None:
+        return None
+    choices = [choose(request, layers, function, lengths is not None) for layers in (first, second)]
+    (engine, used), (other, _) = choices
+    layers = [*first, *second]
+    if engine is not other or not engine.run_both:
+        return None
+    if first_problem(engine.both_needs, layers, Place(lengths is not None)):
+        return None
+    all_states = [*states[0], *states[1]]
+    outputs, finals = engine.run_both(layers, x, all_states, lengths, len(second))
+    outputs.set_shape(x.shape[:2].concatenate([first[-1].output_size + second[-1].output_size]))
+    for final, (c, h) in zip(finals, all_states):
+        final.c.set_shape([x.shape[1], c.shape[1]])
+        final.h.set_shape([x.shape[1], h.shape[1]])
+    calls.record(calls.Call(engine.name, layers, x, all_states, lengths, outputs, finals, len(second)))
+    return outputs, (finals[: len(first)], finals[len(first) :]), used
 
 
 def _summarize(uses: Sequence[EngineUsed]) -> EngineUsed:

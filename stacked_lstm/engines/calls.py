@@ -22,6 +22,7 @@ class Call(NamedTuple):
       lengths: int32 [B], or None.
       outputs: [T, B, P].
       finals: an `LSTMState` per layer.
+      from_end: the number of layers that are a second stack, as in `both_directions`.
     """
 
     engine: str
@@ -31,6 +32,7 @@ class Call(NamedTuple):
     lengths: tf.Tensor | None
     outputs: tf.Tensor
     finals: Sequence[LSTMState]
+    from_end: int = 0
 
 
 def record(call: Call) -> None:

@@ -33,6 +33,9 @@ class Engine(NamedTuple):
       prefers: conditions without which "auto" does not choose the engine. Default none.
       ready: conditions that are slow to check, such as whether the engine can be compiled here. They are checked last.
         Default none.
+      run_both: None, or a function (layers, x, states, lengths, from_end) -> (outputs, finals), which runs two stacks
+        at once, as `both_directions` describes them. Default None: each direction is a call of `run_layers`.
+      both_needs: conditions without which `run_both` cannot run. Default none.
 
     Example:
       >>> from stacked_lstm.engines import Engine, graph
@@ -53,6 +56,8 @@ class Engine(NamedTuple):
     needs: Sequence[Callable] = ()
     prefers: Sequence[Callable] = ()
     ready: Sequence[Callable] = ()
+    run_both: Callable | None = None
+    both_needs: Sequence[Callable] = ()
 
     def run(self, weights: Any, x: tf.Tensor, state: tuple, sequence_length: Any = None) -> tuple[tf.Tensor, LSTMState]:
         """Runs one layer.

@@ -3,7 +3,7 @@
 With one mask for all steps, a step takes h * mask in the place of h. The next product is (h * mask) U, U being the rows
 of the kernel for h. It equals h (mask * U), with the mask on the rows of U, so any engine can run it: the layer only
 has another kernel. Two states need care. The initial state is not dropped out, so the first step runs by itself with
-the layer's own kernel. The final state is dropped out after the last step.
+the layer's own kernel. The final state is dropped out after the last step. A call of one step needs no other kernel.
 
 Masks that differ between steps, and masks on c or the candidate, stay with the layer. The `native` and `graph` engines
 apply them.
@@ -46,11 +46,13 @@ def run(
     # One call runs all steps, because noise may have an entry per step, and another equation may draw masks itself.
     if any(layer.h_masks is not None or layer.c_masks is not None or layer.noise or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
-    masked_layers = [layer.with_mask_in_kernel() for layer in layers]
-    if starts_from_zeros:
-        outputs, finals = run_layers(masked_layers, x, states, lengths)
+    plain = [layer._replace(h_mask=None) for layer in layers]
+    if x.shape.as_list()[0] == 1:  # To multiply the kernels would take longer than the step.
+        outputs, finals = run_layers(plain, x, states, lengths)
+    elif starts_from_zeros:
+        outputs, finals = run_layers([layer.with_mask_in_kernel() for layer in layers], x, states, lengths)
     else:
-        plain = [layer._replace(h_mask=None) for layer in layers]
+        masked_layers = [layer.with_mask_in_kernel() for layer in layers]
         parts = (None, None) if lengths is None else (tf.minimum(lengths, 1), tf.maximum(lengths - 1, 0))
         first_output, first_states = run_layers(plain, x[:1], states, parts[0])
         later_outputs, finals = run_layers(masked_layers, x[1:], first_states, parts[1])

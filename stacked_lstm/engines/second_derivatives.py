@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import graph
+from stacked_lstm.engines import both_directions, graph
 from stacked_lstm.layer import Layer
 
 
@@ -37,11 +37,14 @@ def gradient(
     return gradients[: len(primals)], gradients[len(primals) :]
 
 
-def results(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None) -> list[tf.Tensor]:
+def results(
+    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None, from_end: int = 0
+) -> list[tf.Tensor]:
     """Runs layers on the `graph` engine; returns [outputs, c per layer ..., h per layer ...].
 
     Args:
       layers, x, states, lengths: as in `Engine.run_layers`.
+      from_end: as in `both_directions.run`.
     """
-    outputs, finals = graph.run(layers, x, states, lengths)
+    outputs, finals = both_directions.run(graph.run, layers, x, states, lengths, from_end)
     return [outputs] + [final.c for final in finals] + [final.h for final in finals]

@@ -43,6 +43,13 @@ def layers(segment: Segment) -> list[Layer]:
     return [layer for part in segment.parts for layer in ([part] if isinstance(part, Layer) else layers(part))]
 
 
+def bare_layers(segment: Segment) -> list[Layer] | None:
+    """Returns the layers of a tree, from the input upwards; None if anything stands around any of them."""
+    parts = list(_inline([segment]))
+    bare = [part for part in parts if isinstance(part, Layer)]
+    return bare if len(bare) == len(parts) else None
+
+
 def devices(segment: Segment) -> list[Any]:
     """Returns the devices in a tree that are not None."""
     below = [device for part in segment.parts if isinstance(part, Segment) for device in devices(part)]

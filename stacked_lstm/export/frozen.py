@@ -11,7 +11,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import calls
 from stacked_lstm.equations import GATE_ORDER
-from stacked_lstm.export import graph_nodes
+from stacked_lstm.export import frozen_directions, graph_nodes
 from stacked_lstm.layer import Layer
 
 # Starts of the names of ops that only programs with this package, or with a GPU, or this process can run.
@@ -38,12 +38,14 @@ class FrozenCall(NamedTuple):
       layers: list of `Layer` with arrays in the places of tensors.
       inputs: list of `Spec`: x, c and h per layer, and the lengths if there are any. A tensor may occur twice.
       outputs: list of `Spec`: the outputs, and c and h per layer.
+      from_end: the number of layers that are a second stack, as in `engines.both_directions`.
     """
 
     engine: str
     layers: Sequence[Layer]
     inputs: Sequence[Spec]
     outputs: Sequence[Spec]
+    from_end: int = 0
 
 
 class Frozen(NamedTuple):
@@ -82,6 +84,7 @@ def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mappin
     graph_nodes.without_places(definition)
     _set_placeholders(definition, {tensor.op.name for tensor in inputs.values()})
     _rename(definition, inputs, outputs, frozen_calls)
+    frozen_calls = frozen_directions.separate(definition, frozen_calls)
     input_specs, output_specs = ([_spec(t, name) for name, t in tensors.items()] for tensors in (inputs, outputs))
     return Frozen(definition, input_specs, output_specs, frozen_calls)
 
@@ -156,11 +159,9 @@ def _rename(
 def _frozen_call(session: tf.Session, call: calls.Call) -> FrozenCall:
     inputs = [call.x] + [tensor for state in call.states for tensor in state]
     inputs += [] if call.lengths is None else [call.lengths]
-    return FrozenCall(
-        call.engine,
-        [_with_arrays(session, layer) for layer in call.layers],
-        *[[_spec(tensor, tensor.name) for tensor in tensors] for tensors in (inputs, _results(call))],
-    )
+    specs = [[_spec(tensor, tensor.name) for tensor in tensors] for tensors in (inputs, _results(call))]
+    layers = [_with_arrays(session, layer) for layer in call.layers]
+    return FrozenCall(call.engine, layers, specs[0], specs[1], call.from_end)
 
 
 def _results(call: calls.Call) -> list[tf.Tensor]:

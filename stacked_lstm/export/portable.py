@@ -7,13 +7,12 @@ joined: the part reads the tensors that the layers read, and what read the layer
 from __future__ import annotations
 
 import functools
-import itertools
 from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph
-from stacked_lstm.export import graph_nodes, inference_loop, portable_masks
+from stacked_lstm.export import frozen_directions, graph_nodes, inference_loop, portable_masks
 from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_plain
 from stacked_lstm.layer import Layer
 
@@ -58,7 +57,7 @@ def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable])
       (GraphDef with the nodes that the outputs need; dictionary from names of the layers' results to the new ones).
     """
     masks = portable_masks.nodes(frozen.definition)
-    part, sources, results = _part(calls, masks, _new_scope(frozen.definition), runs)
+    part, sources, results = _part(calls, masks, frozen_directions.new_scope(frozen.definition), runs)
     joined = tf.GraphDef()
     joined.CopyFrom(frozen.definition)
     joined.node.extend(node for node in part.node if node.op != "Placeholder")
@@ -66,13 +65,6 @@ def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable])
     graph_nodes.redirect(joined.node, sources)
     graph_nodes.redirect(joined.node, results)  # Layers may read the results of other layers.
     return graph_nodes.needed(joined, [spec.name for spec in frozen.outputs]), results
-
-
-def _new_scope(definition: Any) -> str:
-    """A scope that no node of a graph is in, such as a graph that was exported before."""
-    scopes = {node.name.split("/")[0] for node in definition.node}
-    names = itertools.chain([graph_nodes.SCOPE], (f"{graph_nodes.SCOPE}_{k}" for k in itertools.count(1)))
-    return next(name for name in names if name not in scopes)
 
 
 def _part(

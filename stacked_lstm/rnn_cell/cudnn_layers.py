@@ -93,24 +93,44 @@ def run(
       `EngineUsed`).
     """
 
-    def run_segment(segment: Segment, x: tf.Tensor, states: Sequence[Any]) -> tuple[Any, Any, EngineUsed]:
-        return engines.run(request, segment, x, states, lengths, True, "CudnnLSTM", starts_from_zeros)
-
     if len(layers) == len(drops):
         # Layers without dropout between them run in one call.
-        return run_segment(Segment([Segment([layer], before=drop) for layer, drop in zip(layers, drops)]), x, states)
+        tree = Segment([Segment([layer], before=drop) for layer, drop in zip(layers, drops)])
+        return engines.run(request, tree, x, states, lengths, True, "CudnnLSTM", starts_from_zeros)
     finals: list[LSTMState] = []
     uses: list[EngineUsed] = []
     for k, drop in enumerate(drops):
         with mask_ops.choose(request.name, lambda: layers):
-            x, outputs = drop(x) if drop else x, []
-        for p, reverse in ((2 * k, _identity), (2 * k + 1, _reverse)):
-            y, direction_finals, used = run_segment(Segment([layers[p]]), reverse(x, lengths), [states[p]])
-            outputs.append(reverse(y, lengths))
-            finals += direction_finals
-            uses.append(used)
-        x = tf.concat(outputs, axis=2)
+            x = drop(x) if drop else x
+        pair = slice(2 * k, 2 * k + 2)
+        x, pair_finals, used = _run_both(request, layers[pair], x, states[pair], lengths, starts_from_zeros)
+        finals += pair_finals
+        uses.append(used)
     return x, finals, steps.last_engine(*uses)
+
+
+def _run_both(
+    request: engines.Request,
+    layers: Sequence[Layer],
+    x: tf.Tensor,
+    states: Sequence[Any],
+    lengths: tf.Tensor | None,
+    starts_from_zeros: bool,
+) -> tuple[tf.Tensor, list[LSTMState], EngineUsed]:
+    """Runs both directions of a layer, in one call of an engine if that is possible."""
+    trees = [Segment([layer]) for layer in layers]
+    both = engines.run_both(request, trees, x, [[state] for state in states], lengths, "CudnnLSTM")
+    if both is not None:
+        joined, pairs, used = both
+        return joined, sum(pairs, []), used
+    outputs, finals, uses = [], [], []
+    for tree, state, reverse in zip(trees, states, (_identity, _reverse)):
+        inputs = reverse(x, lengths)
+        y, final, used = engines.run(request, tree, inputs, [state], lengths, True, "CudnnLSTM", starts_from_zeros)
+        outputs.append(reverse(y, lengths))
+        finals += final
+        uses.append(used)
+    return tf.concat(outputs, axis=2), finals, steps.last_engine(*uses)
 
 
 def _identity(series: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:

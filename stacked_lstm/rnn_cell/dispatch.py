@@ -1,4 +1,4 @@
-"""Dispatch: which calls of the loops run on the package's engines, and how.
+"""Dispatch: which calls of the loops run on the package's engines. `engine_calls` runs them.
 
 `CONDITIONS` alone decides. A call that does not meet them runs on TensorFlow's own loop, which is named "stepwise".
 """
@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm import activations, checks, engines, tensor_checks
+from stacked_lstm import activations, checks, engines
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, segments
+from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
-from stacked_lstm.rnn_cell import packed_states
-from stacked_lstm.rnn_cell.cell import build
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 from stacked_lstm.rnn_cell.wrappers import CellWrapper, DeviceWrapper, ResidualWrapper
@@ -188,73 +186,26 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
     return EngineUsed(STEPWISE, f"TensorFlow's own loop, because {problem}")
 
 
-def run(call: Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUsed]:
-    """Runs a call that meets the conditions on an engine; returns (outputs, final state, `EngineUsed`).
+def choose_for_both(calls: Sequence[Call], engine: str | None) -> engines.Request | None:
+    """Returns the request for the calls of both directions if one op may run them.
 
-    The ops of the engine are in a scope of their own. The results have the names that TensorFlow's loop gives them.
+    None means that each call is a call of its own: there are wrappers around cells, whose dropout masks depend on the
+    order in which ops are added, or the directions share cells, or a call runs on TensorFlow's loop.
+
+    Args:
+      calls: the calls of the forward and of the backward direction, on the same inputs.
+      engine: as for `choose`.
+
+    Raises:
+      ValueError: as in `choose`.
     """
-    x = tf.convert_to_tensor(call.inputs)
-    with tf.variable_scope(call.scope or "rnn"):
-        build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
-        x = x if call.time_major else tf.transpose(x, [1, 0, 2])
-        with tf.name_scope("engine"):
-            outputs, state, used = _run_time_major(call, x, request)
-        return _name_outputs(outputs, call.time_major), _name_states(state), used
-
-
-def _run_time_major(call: Call, x: tf.Tensor, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUsed]:
-    """Runs a call with a built cell on inputs [T, B, I]; returns (outputs [T, B, N], final state, `EngineUsed`)."""
-    segment = call.cell.segment()
-    steps, batch = tensor_checks.sizes(x, time_major=True)
-    lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
-    state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
-    widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
-    pairs = packed_states.unpack(state, call.cell.state_size, widths)
-    states = tensor_checks.states(pairs, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
-    outputs, finals, used = engines.run(
-        request,
-        segment,
-        x,
-        states,
-        lengths,
-        time_major=True,
-        function="dynamic_rnn",
-        starts_from_zeros=call.initial_state is None,
-    )
-    return outputs, packed_states.pack(finals, call.cell.state_size, widths), used
-
-
-# Programs freeze graphs by these names, which `tf.nn.dynamic_rnn` gives to its results under control flow v1.
-
-
-def _name_outputs(outputs: tf.Tensor, time_major: bool) -> tf.Tensor:
-    """Takes outputs [T, B, N]; returns the outputs of the call."""
-    if time_major:
-        return tf.identity(outputs, name="TensorArrayStack/TensorArrayGatherV3")
-    return tf.transpose(outputs, [1, 0, 2], name="transpose_1")
-
-
-def _name_states(state: Any) -> Any:
-    """Returns the final state. The first three results of TensorFlow's loop are not states."""
-    names = [f"while/Exit_{k + 3}" for k in range(len(tf.nest.flatten(state)))]
-    parts = [tf.identity(part, name=name) for part, name in zip(tf.nest.flatten(state), names)]
-    return tf.nest.pack_sequence_as(state, parts)
-
-
-def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:
-    """Returns `sequence_length` as int32 [B] between 0 and T: TensorFlow's loop, too, takes entries beyond T as T.
-
-    If there are not B lengths, an assertion fails when the graph runs.
-    """
-    if not lengths.shape.is_compatible_with([batch.static]):
-        checks.fail("dynamic_rnn", f"`sequence_length` of shape ({batch.static},)", lengths.shape)
-    expected, shape = batch.dynamic[None], tf.shape(lengths)
-    is_vector_of_batch = tf.reduce_all(tf.equal(shape, expected))
-    message = ["dynamic_rnn: expected `sequence_length` of shape", expected, "got", shape]
-    with tf.control_dependencies([tensor_checks.assertion(is_vector_of_batch, message)]):
-        lengths = tf.identity(lengths)
-    lengths.set_shape([batch.static])
-    return tf.maximum(tf.minimum(lengths, steps.dynamic), 0)
+    cells = [_walk(call.cell) for call in calls]
+    if any(isinstance(cell, _WRAPPERS) for walked in cells for cell in walked):
+        return None
+    if {*map(id, cells[0])} & {*map(id, cells[1])}:
+        return None
+    choice, other = (choose(call, engine) for call in calls)
+    return None if isinstance(choice, EngineUsed) or isinstance(other, EngineUsed) else choice
 
 
 # graph -> name of a tensor -> `EngineUsed`.

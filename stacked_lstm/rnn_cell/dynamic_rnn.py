@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
-from stacked_lstm.engines import EngineUsed, padding
-from stacked_lstm.rnn_cell import dispatch
+from stacked_lstm.engines import EngineUsed, Request, padding
+from stacked_lstm.rnn_cell import dispatch, engine_calls
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
@@ -73,11 +73,7 @@ def dynamic_rnn(
     """
     tensor_checks.graph_mode("dynamic_rnn")
     check_cell(cell)
-    if initial_state is None and not dtype:
-        raise ValueError("If there is no initial_state, you must give a dtype.")
-    if sequence_length is not None:
-        sequence_length = _vector(sequence_length)
-    call = dispatch.Call(
+    call = _call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
     choice = dispatch.choose(call, engine)
@@ -87,9 +83,17 @@ def dynamic_rnn(
             outputs, state = tf.nn.dynamic_rnn(**call._asdict())
         used = choice
     else:
-        outputs, state, used = dispatch.run(call, choice)
+        outputs, state, used = engine_calls.run(call, choice)
     dispatch.record(outputs, used)
     return outputs, state
+
+
+def _call(cell: Any, inputs: Any, sequence_length: Any, initial_state: Any, dtype: Any, *others: Any) -> dispatch.Call:
+    """Returns the `Call`. Raises ValueError if the dtype is missing, or the lengths are known not to be a vector."""
+    if initial_state is None and not dtype:
+        raise ValueError("If there is no initial_state, you must give a dtype.")
+    lengths = None if sequence_length is None else _vector(sequence_length)
+    return dispatch.Call(cell, inputs, lengths, initial_state, dtype, *others)
 
 
 @without_autograph
@@ -110,8 +114,9 @@ def bidirectional_dynamic_rnn(
     """Runs one cell forward and another one backward in time.
 
     It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is the one argument more. Each
-    direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. B is the batch size,
-    T the number of time steps, I the width of the inputs.
+    direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. If no cell has a
+    wrapper, the engine `native` runs both directions with one op, and copies nothing. B is the batch size, T the number
+    of time steps, I the width of the inputs.
 
     Args:
       cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.
@@ -160,6 +165,13 @@ def bidirectional_dynamic_rnn(
     def reverse(nest: Any) -> Any:
         return tf.nest.map_structure(lambda tensor: padding.reverse(tensor, sequence_length, time_major), nest)
 
+    calls = [
+        _call(cell, inputs, sequence_length, state, dtype, parallel_iterations, swap_memory, time_major, None)
+        for cell, state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw))
+    ]
+    request = dispatch.choose_for_both(calls, engine)
+    if request is not None:
+        return _run_both(calls, request, scope)
     with tf.variable_scope(scope or "bidirectional_rnn"):
         with tf.variable_scope("fw") as fw:
             outputs_fw, state_fw = dynamic_rnn(cell_fw, inputs, initial_state=initial_state_fw, scope=fw, **options)
@@ -169,6 +181,31 @@ def bidirectional_dynamic_rnn(
             )
     outputs_bw = reverse(reversed_outputs)  # Outside of the scopes, as in TensorFlow, where its name comes from.
     dispatch.record(outputs_bw, dispatch.engine_used(reversed_outputs))
+    return (outputs_fw, outputs_bw), (state_fw, state_bw)
+
+
+def _run_both(calls: Sequence[dispatch.Call], request: Request, scope: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Runs the calls of both directions on an engine, with one op if the engine can."""
+    backward, prepared = calls[1], []
+    with tf.variable_scope(scope or "bidirectional_rnn"):
+        for name, call in zip(("fw", "bw"), calls):
+            with tf.variable_scope(name) as direction:
+                prepared.append(engine_calls.prepare(call._replace(scope=direction)))
+    both = engine_calls.run_both(prepared[0], prepared[1], request)
+    is_reversed = both is None
+    if both is None:
+        reversed_x = padding.reverse(prepared[1].x, prepared[1].lengths, time_major=True)
+        prepared[1] = prepared[1]._replace(x=reversed_x)
+        both = [engine_calls.run_prepared(one, request) for one in prepared]
+    results = [engine_calls.finish(one, *result) for one, result in zip(prepared, both)]
+    (outputs_fw, state_fw, used_fw), (outputs_bw, state_bw, used_bw) = results
+    if is_reversed:
+        outputs_bw = padding.reverse(outputs_bw, backward.sequence_length, backward.time_major)
+    else:  # The name that TensorFlow gives to the reversed outputs.
+        name = "ReverseV2" if backward.sequence_length is None else "ReverseSequence"
+        outputs_bw = tf.identity(outputs_bw, name)
+    dispatch.record(outputs_fw, used_fw)
+    dispatch.record(outputs_bw, used_bw)
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 

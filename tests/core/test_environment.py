@@ -97,7 +97,7 @@ FLOORS = {
     " dropout_masks equations layer options weights initializers initializer_table initial_state engines steps"
     " regularization stack_inputs stack_variables stack directions bidirectional_variables bidirectional state_store"
     " summaries rnn_cell contrib checkpoints runtime export parity commands",
-    "engines": "padding calls op_library recurrent_dropout place engine conditions segments loop_series"
+    "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments loop_series"
     " group_layer loops tangent_loop tape_gradients recurrence graph second_derivatives cudnn native mask_ops",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops normalized_ops random_masks engine __main__",
@@ -107,10 +107,10 @@ FLOORS = {
     " lstm_base basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
     " coupled_input_forget_gate_lstm_cell missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell"
     " rows wrappers dropout_states dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper"
-    " dispatch dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters cudnn_saveable"
-    " cudnn_layers cudnn_lstm",
-    "export": "graph_nodes frozen inference_loop portable_masks portable frozen_graph_file saved_model_folder"
-    " onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",
+    " dispatch engine_calls dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters"
+    " cudnn_saveable cudnn_layers cudnn_lstm",
+    "export": "graph_nodes frozen_directions frozen inference_loop portable_masks portable frozen_graph_file"
+    " saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"

@@ -87,8 +87,8 @@ bool Check(bool sigmoid, double bound, T max_argument) {
 }
 
 int main() {
-  const bool passed[] = {Check<float>(true, 2.5, 87), Check<float>(false, 3.5, 87),
-                         Check<double>(true, 2.5, 708), Check<double>(false, 3.5, 708)};
+  const bool passed[] = {Check<float>(true, 2.5, 87), Check<float>(false, 3, 87),
+                         Check<double>(true, 2.5, 708), Check<double>(false, 3, 708)};
   for (const bool each : passed) {
     if (!each) return 1;
   }

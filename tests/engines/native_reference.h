@@ -17,6 +17,7 @@ struct Kind {
   bool fused, biases;
   lstm::Activation candidate, gates;
   lstm::Extras extras = {};
+  bool from_end = false;
 };
 
 // What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection.
@@ -187,8 +188,27 @@ Results Expected(const Problem& p) {
 }
 
 // The same for layers one on the other.
+// Reverses each sequence of a series [T, B, N] up to its end. N may be 0.
+void Reverse(const Problem& p, Numbers* series) {
+  const Numbers source = *series;
+  const int64_t width = p.T * p.B ? source.size() / (p.T * p.B) : 0;
+  for (int64_t b = 0; b < p.B; ++b) {
+    const int64_t length = p.lengths.empty() ? p.T : p.lengths[b];
+    for (int64_t t = 0; t < length; ++t) {
+      for (int64_t n = 0; n < width; ++n) (*series)[(t * p.B + b) * width + n] = source[((length - 1 - t) * p.B + b) * width + n];
+    }
+  }
+}
+
+// Layers from the input upwards. Those that read from the end are computed from reversed series.
 std::vector<Results> Expected(std::vector<Problem> stack) {
   std::vector<Results> results(stack.size());
+  if (stack[0].kind.from_end) {
+    for (Problem& p : stack) p.kind.from_end = false, Reverse(p, &p.x), Reverse(p, &p.d_outputs);
+    results = Expected(stack);
+    for (size_t l = 0; l < stack.size(); ++l) Reverse(stack[l], &results[l].outputs), Reverse(stack[l], &results[l].d_x);
+    return results;
+  }
   for (size_t l = 0; l < stack.size(); ++l) {
     if (l + 1 < stack.size()) stack[l + 1].x = Expected(stack[l]).outputs;
   }

@@ -69,7 +69,16 @@ def test_cudnn(program, numpy_cudnn, plain_session, tmp_path, witness):
     check(program, exports.stack("cudnn", "projected", has_lengths=False), plain_session, tmp_path, witness)
 
 
-NETWORKS = ["titles", "cells", "peepholes", "options", "both_directions", "activations", "without_bias"]
+NETWORKS = [
+    "titles",
+    "cells",
+    "peepholes",
+    "options",
+    "both_directions",
+    "bidirectional",
+    "activations",
+    "without_bias",
+]
 
 
 @with_programs

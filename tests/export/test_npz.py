@@ -89,6 +89,7 @@ NETWORKS = {
     "a layer that reads bidirectional_lstm/": lambda x, lengths: stacked_lstm.BidirectionalLSTM([4], engine="graph")(
         x, lengths
     )[0],
+    "layers that read in both directions": lambda x, lengths: stacked_lstm.BidirectionalLSTM([4])(x, lengths)[0],
     'an initial state that is zero, "learned"': lambda x, lengths: _stack("fixed")(
         x, lengths, [(tf.ones([3, 4]),) * 2]
     )[0],

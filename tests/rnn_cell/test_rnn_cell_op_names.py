@@ -32,6 +32,9 @@ def run_loops(cells, dynamic_rnn, bidirectional_dynamic_rnn, time_major, lengths
     for scope in (None, "second"):
         both = cells.BasicLSTMCell(4), cells.DropoutWrapper(cells.BasicLSTMCell(4), 0.5)
         results.append(bidirectional_dynamic_rnn(*both, x, scope=scope, **options))
+        # Without a wrapper, an engine may run both directions at once.
+        both = cells.BasicLSTMCell(4), cells.BasicLSTMCell(3)
+        results.append(bidirectional_dynamic_rnn(*both, x, scope=f"{scope}_plain", **options))
     return results
 
 

@@ -1,4 +1,4 @@
-"""The recurrent dropout of LayerNormBasicLSTMCell on engines."""
+"""The recurrent dropout of LayerNormBasicLSTMCell on engines, and the variational dropout of states in one step."""
 
 import numpy as np
 import pytest
@@ -105,3 +105,26 @@ def test_masks_and_variational_dropout_on_states(session):
     *actual, expected = values(session, outputs)
     for one in actual:
         np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
+
+
+@native_ops.NEEDS_NATIVE
+@pytest.mark.parametrize("has_start", [True, False])
+def test_variational_dropout_on_the_states_of_one_step(has_start, plain_session):
+    """The engines then run the layers' own kernels. Only the final states are dropped out, where there is a step."""
+    x, units = tf.constant(random([4, 1, 3], dtype=np.float64)), 6
+    start = rnn_cell.LSTMStateTuple(*(tf.constant(random([4, units], seed), tf.float64) for seed in (1, 2)))
+    results = []
+    for engine in ("graph", "native", "stepwise"):
+        with tf.variable_scope("same", reuse=tf.AUTO_REUSE, initializer=tf.random_normal_initializer(seed=3)):
+            wrap, options = rnn_cell.DropoutWrapper, {"variational_recurrent": True, "dtype": tf.float64, "seed": 5}
+            cell = wrap(rnn_cell.BasicLSTMCell(units), state_keep_prob=0.5, **options)
+            state = start if has_start else None
+            outputs, final = rnn_cell.dynamic_rnn(cell, x, [1, 0, 1, 1], state, dtype=x.dtype, engine=engine)
+        loss = tf.reduce_sum(tf.sin(outputs)) + tf.reduce_sum(tf.square(final.h) + tf.cos(final.c))
+        results.append([outputs, final, tf.gradients(loss, [x, *tf.trainable_variables()])])
+    plain_session.run(tf.global_variables_initializer())
+    *engines, expected = (tf.nest.flatten(result) for result in plain_session.run(results))
+    assert np.any(expected[2] == 0) and np.any(expected[2] != 0)  # h at the end.
+    for actual in engines:
+        for one, other in zip(actual, expected):
+            assert numeric.relative_difference(one, other) < 1e-12

@@ -154,6 +154,16 @@ def both_directions(engine):
     return inputs, {"forward": outputs[0], "backward": outputs[1], "h": states[1].h}
 
 
+def bidirectional(engine):
+    """Two stacks, which one op of `native` computes, and a layer of both directions above them."""
+    inputs = placeholders()
+    lower = stacked_lstm.BidirectionalLSTM([4, 3], stacking="stacks", engine=engine, name="lower")
+    outputs, _ = lower(inputs["x"], inputs["lengths"])
+    forward, backward = stacked_lstm.BidirectionalLSTM([2], merge=None, engine=engine)(outputs, time_major=False)[0]
+    _, (_, states) = stacked_lstm.BidirectionalLSTM([2], engine=engine, name="upper")(outputs, inputs["lengths"])
+    return inputs, {"forward": forward, "backward": backward, "c": states[0].c}
+
+
 def activations(engine):
     inputs = placeholders()
     lstm = stacked_lstm.StackedLSTM([4], activation="relu", recurrent_activation="hard_sigmoid", engine=engine)

@@ -8,22 +8,30 @@
 
 namespace stacked_lstm {
 
-// What exp needs to know about a floating-point type. kRounder is 1.5 * 2^kMantissa + kBias: adding it to a small number
-// leaves the nearest integer, plus the bias of exponents, in the lowest bits.
+// What exp and tanh need to know about a floating-point type. kRounder is 1.5 * 2^kMantissa + kBias: adding it to a small
+// number leaves the nearest integer, plus the bias of exponents, in the lowest bits.
 template <class T>
 struct Float;
 template <>
 struct Float<float> {
-  static constexpr int kMantissa = 23, kTerms = 7;
+  static constexpr int kMantissa = 23;
   static constexpr float kRounder = 12582912.0f + 127, kLog2Upper = 0.693359375f, kLog2Lower = -2.12194440e-4f;
   static constexpr float kMaxArgument = 87.0f;  // exp(kMaxArgument) and exp(-kMaxArgument) are normal numbers.
+  static constexpr float kMaxTanh = 10.0f;      // For a larger argument, tanh rounds to 1.
+  // The polynomial of this degree that is closest to (exp(r) - 1 - r) / r^2, relative to exp(r), for |r| < 0.3466.
+  static constexpr float kExp[] = {0.499999934465f, 0.166665206119f, 0.0416683882708f, 0.0083687192812f,
+                                   0.00138145940569f};
 };
 template <>
 struct Float<double> {
-  static constexpr int kMantissa = 52, kTerms = 13;
+  static constexpr int kMantissa = 52;
   static constexpr double kRounder = 6755399441055744.0 + 1023;
   static constexpr double kLog2Upper = 0.693147180369123816490, kLog2Lower = 1.90821492927058770002e-10;
-  static constexpr double kMaxArgument = 708.0;
+  static constexpr double kMaxArgument = 708.0, kMaxTanh = 22.0;
+  // Taylor's series of the same function.
+  static constexpr double kExp[] = {1. / 2,         1. / 6,          1. / 24,          1. / 120,    1. / 720,
+                                    1. / 5040,      1. / 40320,      1. / 362880,      1. / 3628800, 1. / 39916800,
+                                    1. / 479001600, 1. / 6227020800, 1. / 87178291200};
 };
 
 template <class T>
@@ -41,44 +49,47 @@ inline Vec<T> Clip(Vec<T> x, T low, T high) {
 // exp(x) = power * (1 + remainder), with power = 2^n and |remainder| < 0.42, for |x| <= kMaxArgument. If x is NaN, the
 // remainder is NaN. For other x, the results are any numbers.
 //
-// n is the integer nearest to x / log 2. With r = x - n log 2, remainder = exp(r) - 1, by Taylor's series. n log 2 is
-// subtracted in two parts. The first part of log 2 has so few digits that its product with n is exact.
+// n is the integer nearest to x / log 2. With r = x - n log 2, remainder = exp(r) - 1 = r + r^2 (a polynomial). n log 2 is
+// subtracted in two parts. The first part of log 2 has so few digits that its product with n is exact. The polynomial is
+// evaluated in pairs of terms, which do not wait for each other.
 template <class T>
-inline void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* remainder) {
+STACKED_LSTM_INLINE void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* remainder) {
   typedef Float<T> F;
   typedef typename Vector<T>::integers Integers;
+  constexpr int kLast = sizeof(F::kExp) / sizeof(T) - 1;
+  static_assert(kLast % 2 == 0, "pairs of terms before the last one");
   const Vec<T> shifted = x * T(1.44269504088896340736) + F::kRounder;
   const Vec<T> n = shifted - F::kRounder;
-  const Vec<T> r = (x - n * F::kLog2Upper) - n * F::kLog2Lower;
+  const Vec<T> r = (x - n * F::kLog2Upper) - n * F::kLog2Lower, square = r * r;
   *power = (Vec<T>)((Integers)shifted << F::kMantissa);
-  static constexpr T kInverseFactorials[] = {
-      T(1),         T(1) / 2,      T(1) / 6,       T(1) / 24,       T(1) / 120,       T(1) / 720,       T(1) / 5040,
-      T(1) / 40320, T(1) / 362880, T(1) / 3628800, T(1) / 39916800, T(1) / 479001600, T(1) / 6227020800};
-  Vec<T> sum = Constant(kInverseFactorials[F::kTerms - 1]);
-#pragma GCC unroll 16
-  for (int k = F::kTerms - 2; k >= 0; --k) sum = sum * r + kInverseFactorials[k];
-  *remainder = sum * r;
+  Vec<T> sum = Constant(F::kExp[kLast]);
+#pragma GCC unroll 8
+  for (int k = kLast - 2; k >= 0; k -= 2) sum = sum * square + (F::kExp[k + 1] * r + F::kExp[k]);
+  *remainder = sum * square + r;
 }
 
 // Each activation has `Value(x)`, and `TimesSlope(y, v)`: v times the slope at the point whose value is y. At a kink
 // the slope is 0.
 //
-// In both types, sigmoid is within 2.5 units in the last place of the true value, and tanh within 3.5. sigmoid is 0 below
-// -kMaxArgument and 1 far above. NaN stays NaN. tests/engines/native_activations.cc checks this. Five divisions per
-// step are not too many: with two, or with three in inference, and more multiplications, a step of Zen 5 took longer.
+// In both types, sigmoid is within 2.5 units in the last place of the true value, and tanh within 3. sigmoid is 0 below
+// -kMaxArgument and 1 far above. NaN stays NaN. tests/engines/native_activations.cc checks this.
+//
+// The five divisions do not limit a step. On an AMD EPYC (Zen 5), the pointwise part of a vector takes 10.9 ns with AVX2
+// and 11.6 ns with AVX-512. With multiplications in the place of all divisions, it takes 9.1 ns and 9.8 ns. tanh as a
+// quotient of polynomials takes 1.3 ns less than exp, but its error is up to 5.8 units.
 template <Activation>
 struct Function;
 
 template <>
 struct Function<Activation::kSigmoid> {
   template <class T>
-  static Vec<T> Value(Vec<T> x) {
+  static STACKED_LSTM_INLINE Vec<T> Value(Vec<T> x) {
     const Vec<T> max = Constant(Float<T>::kMaxArgument);
     Vec<T> power, remainder;
-    SplitExp<T>(-(x > max ? max : x), &power, &remainder);
+    SplitExp<T>(-x, &power, &remainder);
     const Vec<T> y = T(1) / (T(1) + (power + power * remainder));
-    // Not 1e-38, which a gradient of a huge input would not hide. For these x, `SplitExp` has no result.
-    return x < -max ? Vec<T>{} : y;
+    // Beyond the maximum, `SplitExp` has no result. 0 is not 1e-38, which a gradient of a huge input would not hide.
+    return x < -max ? Vec<T>{} : x > max ? Constant(T(1)) : y;
   }
   template <class T>
   static Vec<T> TimesSlope(Vec<T> y, Vec<T> v) {
@@ -88,18 +99,14 @@ struct Function<Activation::kSigmoid> {
 
 template <>
 struct Function<Activation::kTanh> {
-  // tanh |x| = m / (m + 2) with m = exp(2 |x|) - 1. This is accurate for small x, too, because nothing cancels.
+  // tanh x = m / (m + 2) with m = exp(2 x) - 1. This is accurate for small x, too, because nothing cancels.
   template <class T>
-  static Vec<T> Value(Vec<T> x) {
-    constexpr T kMaxArgument = sizeof(T) == 4 ? 20 : 44;  // For a larger 2 |x|, tanh rounds to 1.
-    typedef typename Vector<T>::integers Integers;
-    const Integers sign = (Integers)x & (Integers)(-Vec<T>{});
-    const Vec<T> magnitude = (Vec<T>)((Integers)x ^ sign);
+  static STACKED_LSTM_INLINE Vec<T> Value(Vec<T> x) {
+    const Vec<T> max = Constant(Float<T>::kMaxTanh);
     Vec<T> power, remainder;
-    const Vec<T> argument = magnitude + magnitude;
-    SplitExp<T>(argument > Constant(kMaxArgument) ? Constant(kMaxArgument) : argument, &power, &remainder);
-    const Vec<T> m = power * remainder + (power - T(1));
-    return (Vec<T>)((Integers)(m / (m + T(2))) ^ sign);
+    SplitExp<T>(x + x, &power, &remainder);
+    const Vec<T> m = power * remainder + (power - T(1)), y = m / (m + T(2));
+    return x < -max ? Constant(T(-1)) : x > max ? Constant(T(1)) : y;
   }
   template <class T>
   static Vec<T> TimesSlope(Vec<T> y, Vec<T> v) {

@@ -33,7 +33,9 @@ void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>
   const int64_t top = passes.size() - 1, last = chunks.number - 1;
   Team::Run(threads, [&](Worker& worker) {
     for (const auto& pass : passes) pass->Begin(worker);
-    ForEachDiagonal(worker, top + 1, last + 1, [&](int64_t l, int64_t k) { passes[top - l]->Chunk(chunks[last - k]); });
+    ForEachDiagonal(worker, top + 1, last + 1, [&](int64_t l, int64_t k) {
+      passes[top - l]->Chunk(chunks[plans[0].Nth({0, last + 1}, last - k)]);
+    });
     for (const auto& pass : passes) pass->Finish(worker);
   });
 }

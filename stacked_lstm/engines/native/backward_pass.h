@@ -54,12 +54,12 @@ class BackwardPass {
   void Run(Worker& worker) const {
     Begin(worker);
     for (int64_t k = parts_.number - 1; k >= 0; --k) {
-      const Range part = parts_[k];
+      const Range part = parts_[plan_.Nth({0, parts_.number}, k)];
       SharedSteps(worker, part);
       WeightGradientsOf(worker, part, part, k == parts_.number - 1);
       ForEachShare(worker, x_columns_.panels(), schedule_.GradientShares(x_columns_.panels()),
                    [&](int64_t panel, Share share) { InputGradient(part, part, panel, share); });
-      worker.ForEach(1, [&](int64_t) { KeepFirstDz(); });
+      worker.ForEach(1, [&](int64_t) { KeepFirstDz(part); });
     }
     StateGradients(worker);
   }
@@ -85,9 +85,9 @@ class BackwardPass {
   void Finish(Worker& worker) const {
     const Range whole = {0, plan_.longest};
     for (int64_t k = parts_.number - 1; k >= 0; --k) {
-      WeightGradientsOf(worker, whole, parts_[k], k == parts_.number - 1);
+      WeightGradientsOf(worker, whole, parts_[plan_.Nth({0, parts_.number}, k)], k == parts_.number - 1);
     }
-    worker.ForEach(1, [&](int64_t) { KeepFirstDz(); });
+    worker.ForEach(1, [&](int64_t) { KeepFirstDz(whole); });
     StateGradients(worker);
   }
 
@@ -116,8 +116,9 @@ class BackwardPass {
   }
 
   // Keeps dz of the first step of a part for the part before it.
-  void KeepFirstDz() const {
-    if (plan_.longest > 0) std::copy_n(dz_.At(0, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0));
+  void KeepFirstDz(Range part) const {
+    if (part.size() == 0) return;
+    std::copy_n(Dz(plan_.Nth(part, 0), part, 0, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0));
   }
 
   // Computes the gradients of the initial state. All members of a team call it.
@@ -140,7 +141,8 @@ class BackwardPass {
   void SharedSteps(Worker& worker, Range part) const {
     if (schedule_.sharing == Sharing::kOneThread) return worker.ForEach(1, [&](int64_t) { Steps(part, part, kWhole); });
     if (schedule_.sharing == Sharing::kRows) return StepRows(worker, part);
-    for (int64_t t = part.end - 1; t >= part.begin; --t) {
+    for (int64_t k = part.size() - 1; k >= 0; --k) {
+      const int64_t t = plan_.Nth(part, k);
       if (has_projection()) {
         ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
                      [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
@@ -152,7 +154,8 @@ class BackwardPass {
 
   void StepRows(Worker& worker, Range part) const {
     const Pieces chunks(part.size(), schedule_.row_steps);
-    for (int64_t chunk = chunks.number - 1; chunk >= 0; --chunk) {
+    for (int64_t n = chunks.number - 1; n >= 0; --n) {
+      const int64_t chunk = plan_.Nth({0, chunks.number}, n);
       const Range steps = {part.begin + chunks.Begin(chunk), part.begin + chunks.Begin(chunk + 1)};
       worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(part, steps, {k, schedule_.row_groups}); });
     }
@@ -160,7 +163,8 @@ class BackwardPass {
 
   // part: the steps whose dz is kept; it contains `steps`. share: of the blocks of the batch.
   void Steps(Range part, Range steps, Share share) const {
-    for (int64_t t = steps.end - 1; t >= steps.begin; --t) {
+    for (int64_t k = steps.size() - 1; k >= 0; --k) {
+      const int64_t t = plan_.Nth(steps, k);
       for (int64_t panel = 0; has_projection() && panel < h_columns_.panels(); ++panel) {
         OutputGradients(t, part, panel, share);
       }
@@ -177,7 +181,7 @@ class BackwardPass {
       if (has_projection()) {
         projection_.Multiply(panel, Row(t, part, row), rows, dh);
       } else {
-        RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, t + 1, row, panel, rows, dh);
+        RecurrentGradient(NextDz(t, part, row, block_end), t + 1, row, panel, rows, dh);
       }
       for (int64_t r = 0; r < rows; ++r) {
         for (int v = 0; v < vectors; ++v) {
@@ -192,7 +196,7 @@ class BackwardPass {
     alignas(64) T dh[kTileRows * kWidth];
     const int vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      RecurrentGradient(t + 1 < block_end ? NextDz(t, part, row) : nullptr, t + 1, row, panel, rows, dh);
+      RecurrentGradient(NextDz(t, part, row, block_end), t + 1, row, panel, rows, dh);
       for (int64_t k = 0; k < rows * vectors; ++k) {
         OutputGradient(t, part, row + k / vectors, panel * kPanelVectors + k % vectors, Load(dh + k * kSize));
       }
@@ -201,8 +205,19 @@ class BackwardPass {
 
   void OutputGradient(int64_t t, Range part, int64_t b, int64_t vector, Vec<T> dh) const {
     T* const target = projection_.D(Row(t, part, b), vector);
-    if (t >= plan_.Length(b)) return Store(target, Vec<T>{});
+    if (t >= plan_.Length(b)) {
+      KeepInitialGradient(t, b, vector, dh);
+      return Store(target, Vec<T>{});
+    }
     Store(target, d_states_.OfProjected(t, b, vector, cache_, d_states_.AddResults(t, b, vector, dh)));
+  }
+
+  // Stores the gradient of the initial h of a sequence that other ones precede, because they are read from later ends:
+  // it is `dh`, the gradient of h after step t, if the sequence begins with the step after it.
+  void KeepInitialGradient(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
+    if (!layer_.from_end || !arrays_.d_h || t != plan_.Length(b)) return;
+    const int64_t first = vector * kSize, width = layer_.outputs();
+    StoreFirst(arrays_.d_h + b * width + first, dh, static_cast<int>(std::min(kSize, width - first)));
   }
 
   // Computes the gradients of the initial h for a panel of columns and a share of the blocks. With the first panel it
@@ -217,8 +232,10 @@ class BackwardPass {
       if (!arrays_.d_h && !d_states_.NeedsFirstProduct()) return;
       RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, 0, row, panel, rows, dh);
       for (int64_t r = 0; arrays_.d_h && r < rows; ++r) {
+        const int64_t length = plan_.Length(row + r);
+        if (layer_.from_end && length > 0 && length < plan_.longest) continue;  // `KeepInitialGradient` has stored it.
         const int64_t offset = (row + r) * layer_.outputs() + panel * kWidth;
-        std::copy_n(plan_.Length(row + r) ? dh + r * width : arrays_.d_h_last + offset, count, arrays_.d_h + offset);
+        std::copy_n(length ? dh + r * width : arrays_.d_h_last + offset, count, arrays_.d_h + offset);
       }
     });
   }
@@ -239,8 +256,8 @@ class BackwardPass {
     T* const dz = Dz(t, part, b, panel);
     if (t >= length) {
       for (int gate = 0; gate < kGates; ++gate) Store(dz + gate * kSize, Vec<T>{});
-      if (has_projection()) Store(projection_.M(Row(t, part, b)) + first, Vec<T>{});
-      return;
+      if (!has_projection()) return KeepInitialGradient(t, b, panel, dh);
+      return Store(projection_.M(Row(t, part, b)) + first, Vec<T>{});
     }
     const T* const gates = cache_.gates.At(row, panel);
     const Vec<T> c_before = cells_.Before(t, b, panel), c = cells_.Read(t, b, panel, c_before);
@@ -294,9 +311,12 @@ class BackwardPass {
 
   T* Dz(int64_t t, Range part, int64_t b, int64_t panel) const { return dz_.At(Row(t, part, b), panel); }
 
-  // dz of the step after t, starting with sequence b. After a part's last step, it is the one that `KeepFirstDz` kept.
-  const T* NextDz(int64_t t, Range part, int64_t b) const {
-    return t + 1 == part.end ? next_dz_.At(b, 0) : Dz(t + 1, part, b, 0);
+  // dz of the step after t, starting with sequence b, the first one of a block with a sequence of length `block_end`.
+  // After a part's last step, it is the one that `KeepFirstDz` kept. Null if no sequence of the block has such a step.
+  const T* NextDz(int64_t t, Range part, int64_t b, int64_t block_end) const {
+    const int64_t next = plan_.After(t);
+    if (next < 0 || next >= block_end) return nullptr;
+    return t == plan_.Nth(part, part.size() - 1) ? next_dz_.At(b, 0) : Dz(next, part, b, 0);
   }
 
   const Layer& layer_;

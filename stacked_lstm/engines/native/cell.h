@@ -13,10 +13,10 @@
 
 namespace stacked_lstm {
 
-// What a step computes: the gates after their activation, c', and o phi(c'), which is h' or what the projection takes.
+// What a step computes before phi(c'): the gates after their activation, and c'.
 template <class T>
 struct StepValues {
-  Vec<T> i, g, f, o, c, h;
+  Vec<T> i, g, f, o, c;
 };
 
 // The gradients of z_i, z_c, z_f, z_o, of c before the step, and of the mask of the candidate.
@@ -54,7 +54,7 @@ class Cell {
 
   // z: four vectors. panel: the number of the vector of units. mask: multiplies the candidate. The result has the
   // candidate without it.
-  StepValues<T> Step(const T* z, Vec<T> c_before, int64_t panel, Vec<T> mask) const {
+  STACKED_LSTM_INLINE StepValues<T> Step(const T* z, Vec<T> c_before, int64_t panel, Vec<T> mask) const {
     Vec<T> z_i = Load(z), z_f = Load(z + 2 * kSize), z_o = Load(z + 3 * kSize);
     if (has_extras && has_peepholes_) {
       z_i += Peephole(0, panel) * c_before;
@@ -65,8 +65,7 @@ class Cell {
     Vec<T> c = f * c_before + i * (has_extras ? g * mask : g);
     if (has_extras) c = ClipTo<T>(c, bound_);
     if (has_extras && has_peepholes_) z_o += Peephole(2, panel) * c;
-    const Vec<T> o = gates_.template Value<T>(z_o);
-    return {i, g, f, o, c, o * candidate_.template Value<T>(c)};
+    return {i, g, f, gates_.template Value<T>(z_o), c};
   }
 
   // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: that of c'. panel and
@@ -90,7 +89,7 @@ class Cell {
   }
 
   // phi of a vector of cell states.
-  Vec<T> Phi(Vec<T> c) const { return candidate_.template Value<T>(c); }
+  STACKED_LSTM_INLINE Vec<T> Phi(Vec<T> c) const { return candidate_.template Value<T>(c); }
 
  private:
   static constexpr int64_t kSize = Vector<T>::kSize;

@@ -23,8 +23,8 @@ class CellStates {
   Vec<T> Before(int64_t t, int64_t b, int64_t panel) const {
     const int64_t first = panel * kSize;
     const int count = plan_.Units(panel);
-    const Vec<T> c = t > 0 ? Load(cache_.cells.At((t - 1) * plan_.layer.batch + b, panel))
-                           : LoadFirst(arrays_.c + b * plan_.layer.units + first, count);
+    const Vec<T> c = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * plan_.layer.units + first, count)
+                                         : Load(cache_.cells.At(plan_.Before(t) * plan_.layer.batch + b, panel));
     return series_.RestartC(t, b, first, count, c);
   }
 

@@ -90,6 +90,20 @@ def run(
     return x, finals
 
 
+def _one_op(layers: Sequence[Layer], place: Place) -> str | None:
+    """All layers can be in one op, and none of them drops out of h with one mask for all steps."""
+    del place
+    if any(layer.h_mask is not None for layer in layers):
+        return "there is dropout on h"
+    return "the layers differ in more than their sizes" if len(set(map(ops.signature, layers))) > 1 else None
+
+
+def _run_both(
+    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None, from_end: int
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    return ops.forward(layers, states, x, lengths, from_end)
+
+
 ENGINE = Engine(
     "native",
     run,
@@ -102,4 +116,6 @@ ENGINE = Engine(
     ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _no_gpu),
     ready=(_compiled,),
+    run_both=_run_both,
+    both_needs=(conditions.without_norm_and_noise, conditions.no_mask_on_states, _one_op),
 )

@@ -4,10 +4,11 @@
 #ifndef STACKED_LSTM_FORWARD_PASS_H_
 #define STACKED_LSTM_FORWARD_PASS_H_
 
+#include <algorithm>
 #include <type_traits>
 
-#include "buffer.h"
 #include "cell.h"
+#include "gate_row.h"
 #include "hidden_states.h"
 #include "layer_series.h"
 #include "layout.h"
@@ -41,10 +42,8 @@ class ForwardPass {
         cache_(arrays.cache, layer_),
         z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
-        bias_(plan.row_width),
-        scales_(kHasScales ? plan.row_width : 0) {
-    Pad(arrays_.bias, bias_.get());
-    if (kHasScales) Pad(arrays_.scales, scales_.get());
+        bias_(plan, arrays.bias, true),
+        scales_(plan, arrays.scales, kHasScales) {
     FinishEmptySequences();
   }
 
@@ -52,7 +51,9 @@ class ForwardPass {
   void Run(Worker& worker) const {
     if (!arrays_.packed) return RunUnpacked(worker);
     if (by_rows_) return RunRows(worker);
-    for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
+    const int64_t parts = (plan_.longest + schedule_.part_steps - 1) / schedule_.part_steps;
+    for (int64_t k = 0; k < parts; ++k) {
+      const int64_t begin = plan_.Nth({0, parts}, k) * schedule_.part_steps;
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
       ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
                    [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
@@ -72,10 +73,8 @@ class ForwardPass {
 
   // Sets the outputs and the cache after the longest sequence to zero. It follows `Run` or the `Chunk`s.
   void ZeroRest(Worker& worker) const {
-    const int64_t size = layer_.batch * layer_.outputs();
-    worker.ForEach(size ? layer_.steps - plan_.longest : 0, [&](int64_t k) {
-      T* const outputs = Output(plan_.longest + k, 0, 0);
-      std::fill(outputs, outputs + size, T(0));
+    worker.ForEach(layer_.batch ? layer_.steps - plan_.longest : 0, [&](int64_t k) {
+      for (int64_t b = 0; b < layer_.batch; ++b) std::fill_n(Output(plan_.longest + k, b, 0), layer_.outputs(), T(0));
       if (has_cache_) cache_.SetToZero({(plan_.longest + k) * layer_.batch, (plan_.longest + k + 1) * layer_.batch});
     });
   }
@@ -94,14 +93,17 @@ class ForwardPass {
   void RunUnpacked(Worker& worker) const {
     const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
     if (has_projection()) worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Pack(panel); });
-    for (int64_t t = 0; t < plan_.longest; ++t) {
+    for (int64_t k = 0; k < plan_.longest; ++k) {
+      const int64_t t = plan_.Nth({0, plan_.longest}, k);
       const Range step = {t, t + 1};
       const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
       worker.ForEach(products.pieces(), [&](int64_t piece) {
-        products.Compute(piece, hidden_.Factor(t), x, bias_.get(), Z(t, step, 0, 0));
+        products.Compute(piece, hidden_.Factor(t), hidden_.FactorStride(t), x, bias_.Panel(0), Z(t, step, 0, 0));
       });
       worker.ForEach(plan_.panels, [&](int64_t panel) {
-        for (int64_t b = 0; b < layer_.batch; ++b) Pointwise(t, panel, b, Z(t, step, b, panel));
+        plan_.ForEachBlock(kWhole, [&](int64_t row, int64_t rows, int64_t) {
+          Pointwise(t, panel, row, rows, Z(t, step, row, panel), plan_.row_width);
+        });
       });
       if (!has_projection()) continue;
       worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Project(t, panel, kWhole); });
@@ -113,14 +115,16 @@ class ForwardPass {
   void RunRows(Worker& worker) const {
     const Range whole = {0, plan_.longest};
     const Pieces chunks(plan_.longest, schedule_.row_steps);
-    for (int64_t chunk = 0; chunk < chunks.number; ++chunk) {
-      worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(whole, chunks[chunk], {k, schedule_.row_groups}); });
+    for (int64_t n = 0; n < chunks.number; ++n) {
+      const Range chunk = chunks[plan_.Nth({0, chunks.number}, n)];
+      worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(whole, chunk, {k, schedule_.row_groups}); });
     }
   }
 
   // Members share the units. They wait for each other after each step.
   void SharedSteps(Worker& worker, Range part) const {
-    for (int64_t t = part.begin; t < part.end; ++t) {
+    for (int64_t k = 0; k < part.size(); ++k) {
+      const int64_t t = plan_.Nth(part, k);
       ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
                    [&](int64_t panel, Share share) { StepPanel(t, part, panel, share); });
       if (!has_projection()) continue;
@@ -131,20 +135,11 @@ class ForwardPass {
 
   // part: the steps whose input products have been computed. share: of the blocks of the batch.
   void Steps(Range part, Range steps, Share share) const {
-    for (int64_t t = steps.begin; t < steps.end; ++t) {
+    for (int64_t k = 0; k < steps.size(); ++k) {
+      const int64_t t = plan_.Nth(steps, k);
       for (int64_t panel = 0; panel < plan_.panels; ++panel) StepPanel(t, part, panel, share);
       if (!has_projection()) continue;
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);
-    }
-  }
-
-  // Writes biases or scales in the order of a row of gates. Missing biases, and units beyond the last one, are zero.
-  void Pad(const T* const* columns, T* target) const {
-    std::fill(target, target + plan_.row_width, T(0));
-    for (int64_t unit = 0; columns[0] && unit < layer_.units; ++unit) {
-      for (int gate = 0; gate < kGates; ++gate) {
-        target[unit / kSize * kWidth + gate * kSize + unit % kSize] = columns[gate][unit];
-      }
     }
   }
 
@@ -167,7 +162,7 @@ class ForwardPass {
     return has_cache_ ? cache_.cells.At(t * layer_.batch + b, panel) : c_.At(b, panel);
   }
   T* Output(int64_t t, int64_t b, int64_t first) const {
-    return arrays_.outputs + (t * layer_.batch + b) * layer_.outputs() + first;
+    return arrays_.outputs + layer_.OutputIndex(t, b) + first;
   }
   // Where a vector of o phi(c') goes: to the outputs, or to what the projection takes.
   T* H(int64_t t, int64_t b, int64_t panel) const {
@@ -188,7 +183,7 @@ class ForwardPass {
 
   // Computes x W + b of one panel for some rows of [step, sequence]. With scales, the bias is added after them.
   void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z, int64_t stride) const {
-    const T* const init = kHasScales ? nullptr : bias_.get() + panel * kWidth;
+    const T* const init = kHasScales ? nullptr : bias_.Panel(panel);
     SelectGateTile(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
                          weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
@@ -214,44 +209,69 @@ class ForwardPass {
     alignas(64) T z[kTileRows * kWidth];
     const int64_t width = layer_.outputs(), batch = layer_.batch;
     const T* const h = hidden_.Factor(t);
+    const int64_t h_stride = hidden_.FactorStride(t);
     series_.Prefetch(t, row, rows, panel * kSize);
     if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
     const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
-    SelectGateTile(rows)(width, h + row * width, width, weights_.Panel(Factor::kH, panel), input_product,
+    SelectGateTile(rows)(width, h + row * h_stride, h_stride, weights_.Panel(Factor::kH, panel), input_product,
                          by_rows_ ? kWidth : plan_.row_width, z, kWidth);
-    if (kHasScales) Scale(panel, rows, z);
-    for (int64_t r = 0; r < rows; ++r) Pointwise(t, panel, row + r, z + r * kWidth);
+    if (kHasScales) scales_.Scale(panel, bias_, rows, z);
+    Pointwise(t, panel, row, rows, z, kWidth);
   }
 
-  // Multiplies sums by the scales of their columns, and adds the bias.
-  void Scale(int64_t panel, int64_t rows, T* z) const {
-    const T* const scales = scales_.get() + panel * kWidth;
-    const T* const bias = bias_.get() + panel * kWidth;
-    for (int64_t r = 0; r < rows; ++r, z += kWidth) {
-      for (int64_t k = 0; k < kWidth; k += kSize) Store(z + k, Load(z + k) * Load(scales + k) + Load(bias + k));
-    }
+  // The pointwise part of a step for the units of a panel and the rows of a block. The rows of z are `z_stride` numbers
+  // apart. The operations of a row are a long chain. In two loops, the processor works on more rows at the same time. The
+  // function is not inlined, because its loops would have too few registers.
+  __attribute__((noinline)) void Pointwise(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z,
+                                           int64_t z_stride) const {
+    alignas(64) T new_c[kTileRows * kSize], o[kTileRows * kSize];
+    NewCells(t, panel, row, rows, z, z_stride, new_c, o);
+    NewHidden(t, panel, row, rows, new_c, o);
   }
 
-  void Pointwise(int64_t t, int64_t panel, int64_t b, const T* z) const {
-    const int64_t units = layer_.units, length = plan_.Length(b), first = panel * kSize;
+  // Computes the gates and c. `new_c` gets c before its zoneout.
+  void NewCells(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z, int64_t z_stride, T* new_c,
+                T* o) const {
+    const int64_t units = layer_.units, first = panel * kSize, stride = plan_.panels * kSize;
     const int count = plan_.Units(panel);
-    if (t >= length) return SkipUnits(t, panel, b);
-    const Vec<T> c_after = t > 0 ? Load(C(t - 1, b, panel)) : LoadFirst(arrays_.c + b * units + first, count);
-    const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
-    StepValues<T> values = cell_.Step(z, c, panel, series_.CandidateMask(t, b, first, count));
-    if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, values.c);
-    if (!has_projection()) values.h = hidden_.ZoneOut(t, b, first, count, values.h);
-    Store(C(t, b, panel), values.c);
-    StoreFirst(H(t, b, panel), values.h, count);
-    if (!has_projection()) hidden_.Keep(t, b, first, values.h, count);
-    if (has_cache_) {
-      const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
-      T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
-      for (int gate = 0; gate < kGates; ++gate) Store(gates + gate * kSize, gate_values[gate]);
+    T* const after = C(t, row, panel);
+    T* const gates = has_cache_ ? cache_.gates.At(t * layer_.batch + row, panel) : nullptr;
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t b = row + r;
+      if (t >= plan_.Length(b)) {
+        SkipUnits(t, panel, b);
+        continue;
+      }
+      const Vec<T> c_after = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * units + first, count)
+                                                 : Load(C(plan_.Before(t), b, panel));
+      const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
+      StepValues<T> values = cell_.Step(z + r * z_stride, c, panel, series_.CandidateMask(t, b, first, count));
+      Store(new_c + r * kSize, values.c);
+      Store(o + r * kSize, values.o);
+      if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, values.c);
+      Store(after + r * stride, values.c);
+      if (has_cache_) {
+        const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
+        for (int gate = 0; gate < kGates; ++gate) Store(gates + r * plan_.row_width + gate * kSize, gate_values[gate]);
+      }
+      if (plan_.IsLast(t, b)) StoreFirst(arrays_.c_last + b * units + first, values.c, count);
     }
-    if (t == length - 1) {
-      StoreFirst(arrays_.c_last + b * units + first, values.c, count);
-      if (!has_projection()) StoreFirst(arrays_.h_last + b * units + first, values.h, count);
+  }
+
+  // Computes o phi(c), which is h unless there is a projection.
+  void NewHidden(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* new_c, const T* o) const {
+    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.OutputStride();
+    const int count = plan_.Units(panel);
+    T* const target = H(t, row, panel);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t b = row + r;
+      if (t >= plan_.Length(b)) continue;
+      Vec<T> h = Load(o + r * kSize) * cell_.Phi(Load(new_c + r * kSize));
+      if (!has_projection()) h = hidden_.ZoneOut(t, b, first, count, h);
+      StoreFirst(target + r * stride, h, count);
+      if (has_projection()) continue;
+      hidden_.Keep(t, b, first, h, count);
+      if (plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
     }
   }
 
@@ -269,7 +289,7 @@ class ForwardPass {
   const CacheView<T> cache_;
   const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
   const PanelBuffer<T, 1> c_;       // and c of one step.
-  const Buffer<T> bias_, scales_;
+  const GateRow<T> bias_, scales_;  // scales_: of weights in 8 bits.
 };
 
 }  // namespace stacked_lstm

@@ -31,7 +31,9 @@ void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArra
   for (const auto& layer_arrays : arrays) all_packed &= layer_arrays.packed != nullptr;
   Team::Run(threads, [&](Worker& worker) {
     if (schedule.ByLayers() && all_packed) {
-      ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) { passes[l]->Chunk(chunks[k]); });
+      ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) {
+        passes[l]->Chunk(chunks[plans[0].Nth({0, chunks.number}, k)]);
+      });
     } else {
       for (const auto& pass : passes) pass->Run(worker);
     }

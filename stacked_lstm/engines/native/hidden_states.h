@@ -31,9 +31,12 @@ class HiddenStates {
   // Whether a step must call `ZoneOut` and `Keep`.
   bool ChangesSteps() const { return is_copied() || series_.Has(kZoneoutH); }
 
-  // The factor of the recurrent product of step t, [B, P].
+  // The factor of the recurrent product of step t, [B, P], and the distance of its rows.
   const T* Factor(int64_t t) const {
-    return is_copied() ? Copy(t, 0) : t > 0 ? arrays_.outputs + (t - 1) * batch_ * width_ : arrays_.h;
+    return is_copied() ? Copy(t, 0) : FollowsStep(t) ? Outputs(plan_.Before(t), 0) : arrays_.h;
+  }
+  int64_t FactorStride(int64_t t) const {
+    return !is_copied() && FollowsStep(t) ? plan_.layer.OutputStride() : width_;
   }
 
   // Returns h after step t. `h` is what the step computes: `count` numbers from column `first` on.
@@ -44,22 +47,30 @@ class HiddenStates {
 
   // Stores a vector of h after step t for the product of the next step.
   void Keep(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
-    if (!is_copied() || t + 1 >= plan_.Length(b)) return;
-    if (series_.IsReset(t + 1, b)) h = series_.At(kStartH, t + 1, b, first, count);
-    if (series_.Has(kHMask)) h *= series_.At(kHMask, t + 1, b, first, count);
-    StoreFirst(Copy(t + 1, b) + first, h, count);
+    if (!is_copied() || t >= plan_.Length(b) || plan_.IsLast(t, b)) return;
+    const int64_t next = plan_.After(t);
+    if (series_.IsReset(next, b)) h = series_.At(kStartH, next, b, first, count);
+    if (series_.Has(kHMask)) h *= series_.At(kHMask, next, b, first, count);
+    StoreFirst(Copy(next, b) + first, h, count);
   }
 
  private:
-  // Whether the product of a step reads a copy of h, after resets and times the mask.
-  bool is_copied() const { return series_.Has(kHMask) || series_.HasResets(); }
+  // Whether the product of a step reads a copy of h, after resets and times the mask. If sequences are read from
+  // different ends, the copy has the initial h of those that have not begun.
+  bool is_copied() const {
+    return series_.Has(kHMask) || series_.HasResets() || (plan_.layer.from_end && plan_.layer.lengths);
+  }
+
+  // Whether a step follows another one, if all sequences have T steps.
+  bool FollowsStep(int64_t t) const { return plan_.Before(t) >= 0 && plan_.Before(t) < plan_.layer.steps; }
+  const T* Outputs(int64_t t, int64_t b) const { return arrays_.outputs + plan_.layer.OutputIndex(t, b); }
 
   // Even steps use one buffer, and odd steps use another one.
   T* Copy(int64_t t, int64_t b) const { return copies_.get() + (t % 2 * batch_ + b) * width_; }
 
   // h before step t, [P].
   const T* Before(int64_t t, int64_t b) const {
-    return series_.RestartH(t, b, (t > 0 ? arrays_.outputs + (t - 1) * batch_ * width_ : arrays_.h) + b * width_);
+    return series_.RestartH(t, b, t > 0 ? Outputs(t - 1, b) : arrays_.h + b * width_);
   }
 
   void CopyInitial() const {
@@ -67,6 +78,7 @@ class HiddenStates {
     for (int64_t b = 0; b < batch_; ++b) {
       if (plan_.Length(b) == 0) continue;
       std::copy_n(Before(0, b), width_, Copy(0, b));
+      if (plan_.layer.from_end) std::copy_n(arrays_.h + b * width_, width_, Copy(1, b));
       const T* const mask = arrays_.extras.series[kHMask];
       for (int64_t k = 0; mask && k < width_; ++k) Copy(0, b)[k] *= mask[b * width_ + k];
     }

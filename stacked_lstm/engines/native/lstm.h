@@ -63,10 +63,13 @@ struct Extras {
   } series[kSeriesCount];
   const bool* resets = nullptr;  // [T, B], whether the state starts again before a step; null without resets.
 
-  bool None() const {
-    bool any = false;
+  bool HasSeries() const {
+    bool any = resets != nullptr;
     for (const auto& one : series) any |= one.exists;
-    return !any && !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
+    return any;
+  }
+  bool None() const {
+    return !HasSeries() && !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
   }
   // Whether the backward pass reads the projected h before its clip.
   bool KeepsProjected() const { return projection && (projection_bound < kNoBound || series[kZoneoutH].exists); }
@@ -78,8 +81,13 @@ struct Layer {
   Activation candidate, gates;  // phi and s.
   const int32_t* lengths;       // [B], from 0 to T; null if all sequences have T steps.
   Extras extras = {};
+  bool from_end = false;      // Whether steps run from the end of each sequence to its start, without series or resets.
+  int64_t output_stride = 0;  // From a row of the outputs to the next, if it is not P.
 
   int64_t outputs() const { return extras.projection ? extras.projection : units; }  // P
+  // Where the outputs of a step and a sequence begin, and the gradients of these outputs.
+  int64_t OutputStride() const { return output_stride ? output_stride : outputs(); }
+  int64_t OutputIndex(int64_t t, int64_t b) const { return (t * batch + b) * OutputStride(); }
   int64_t SeriesWidth(int series) const { return kSeriesKinds[series].is_of_c ? units : outputs(); }
   int64_t SeriesSize(int series) const {
     return (extras.series[series].stride ? steps : 1) * batch * SeriesWidth(series);
@@ -137,7 +145,7 @@ struct ForwardArrays {
   const T* x;             // [T, B, I]; never used past the end of a sequence. Upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.
   const T* h;             // [B, P]
-  T* outputs;             // [T, B, P], zero past the end of each sequence.
+  T* outputs;             // [T, B, P], zero past the end of each sequence. Rows may be further apart, as `Layer` says.
   T* c_last;              // [B, H], at the end of each sequence.
   T* h_last;              // [B, P]
   T* cache;               // Null if no backward pass follows. Otherwise it is written whole.
@@ -149,6 +157,10 @@ struct ForwardArrays {
 // Both lists have one element per layer, from the input upwards.
 template <class T>
 void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads);
+
+// Whether these layers of two stacks are enough work for two threads.
+template <class T>
+bool EmployTwoThreads(const std::vector<Layer>& layers);
 
 template <class T>
 struct BackwardArrays {

@@ -81,7 +81,7 @@ class NormalizedForwardPass {
       const Range step = {t, t + 1};
       const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
       worker.ForEach(products.pieces(), [&](int64_t piece) {
-        products.Compute(piece, hidden_.Factor(t), x, nullptr, Z(t, step, 0, 0));
+        products.Compute(piece, hidden_.Factor(t), hidden_.FactorStride(t), x, nullptr, Z(t, step, 0, 0));
       });
       worker.ForEach(blocks, [&](int64_t k) { Rows(t, step, {k, blocks}); });
       worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Project(t, panel, kWhole); });

@@ -15,6 +15,8 @@
 //   resets: none, or whether the state is replaced by a start before a step, [T, B].
 // A mask, share or start is [T, B, N], or [B, N] for all steps. N is P for those of h, and H for the others.
 // lengths: none, or one of [B].
+// The last `from_end` layers are a stack of their own, which reads x from the end of each sequence to its start. They
+// have no masks, zoneout or resets. If there are other layers, the outputs of both stacks are side by side.
 //
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
 // else changes, the op needs another name.
@@ -36,11 +38,16 @@ namespace {
 // Merges the sizes of the inputs from x to the resets. Returns the index of the first kernel, and of the input after the
 // resets.
 Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
-  int layers, lengths, kernels, biases;
+  int layers, lengths, kernels, biases, from_end;
   RETURN_IF_ERROR(c->GetAttr("layers", &layers));
   RETURN_IF_ERROR(c->GetAttr("number_of_lengths", &lengths));
   RETURN_IF_ERROR(c->GetAttr("number_of_kernels", &kernels));
   RETURN_IF_ERROR(c->GetAttr("number_of_biases", &biases));
+  RETURN_IF_ERROR(c->GetAttr("from_end", &from_end));
+  if (from_end > layers) {
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected `from_end` to be at most ", layers,
+                                               ", the number of layers, got ", from_end);
+  }
   if (kernels % layers || biases % layers) {
     return tensorflow::errors::InvalidArgument("StackedLstm: expected as many `kernels` and `biases` for each of ",
                                                layers, " layers, got ", kernels, " and ", biases);
@@ -65,9 +72,20 @@ Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes
   const int first_bias = *first_kernel + layers * kernels;
   for (int l = 0; l < layers; ++l) {
     RETURN_IF_ERROR(MergeWeights(c, *first_kernel + l * kernels, kernels, first_bias + l * biases, biases,
-                                 l ? sizes->Outputs(l - 1) : &sizes->inputs, &sizes->units[l], sizes->Outputs(l)));
+                                 l && l != layers - from_end ? sizes->Outputs(l - 1) : &sizes->inputs,
+                                 &sizes->units[l], sizes->Outputs(l)));
   }
   return Status();
+}
+
+// The width of the outputs: that of the last layer or, if there are two stacks, of both last layers.
+Status OutputsWidth(InferenceContext* c, Sizes* sizes, DimensionHandle* width) {
+  int from_end;
+  const int layers = sizes->units.size();
+  RETURN_IF_ERROR(c->GetAttr("from_end", &from_end));
+  *width = *sizes->Outputs(layers - 1);
+  if (from_end == 0 || from_end == layers) return Status();
+  return c->Add(*sizes->Outputs(layers - from_end - 1), *width, width);
 }
 
 REGISTER_OP("StackedLstmPack")
@@ -107,6 +125,7 @@ In the steps of a session, the result is empty, and StackedLstmForward arranges 
       .Attr("number_of_biases: int >= 0")  \
       .Attr("number_of_lengths: int >= 0") \
       EXTRAS_ATTRIBUTES SERIES_ATTRIBUTES  \
+      .Attr("from_end: int >= 0 = 0")      \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 
@@ -121,7 +140,9 @@ STACK_INPUTS.Input("packed: layers * T")
       int first_kernel, next_input;
       RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next_input, &sizes));
       const int layers = sizes.units.size();
-      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, *sizes.Outputs(layers - 1)}));
+      DimensionHandle width;
+      RETURN_IF_ERROR(OutputsWidth(c, &sizes, &width));
+      c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, width}));
       for (int l = 0; l < layers; ++l) {
         c->set_output(1 + l, c->Matrix(sizes.batch, sizes.units[l]));
         c->set_output(1 + layers + l, c->Matrix(sizes.batch, *sizes.Outputs(l)));
@@ -148,8 +169,10 @@ STACK_INPUTS.Input("outputs: T")
       int first_kernel, next_input;
       RETURN_IF_ERROR(MergeStack(c, &first_kernel, &next_input, &sizes));
       const int layers = sizes.units.size(), first_d_kernel = 1 + 2 * layers;
-      RETURN_IF_ERROR(MergeShape(c, next_input, {&sizes.steps, &sizes.batch, sizes.Outputs(layers - 1)}));
-      RETURN_IF_ERROR(MergeShape(c, next_input + 2, {&sizes.steps, &sizes.batch, sizes.Outputs(layers - 1)}));
+      DimensionHandle width;
+      RETURN_IF_ERROR(OutputsWidth(c, &sizes, &width));
+      RETURN_IF_ERROR(MergeShape(c, next_input, {&sizes.steps, &sizes.batch, &width}));
+      RETURN_IF_ERROR(MergeShape(c, next_input + 2, {&sizes.steps, &sizes.batch, &width}));
       c->set_output(0, c->MakeShape({sizes.steps, sizes.batch, sizes.inputs}));
       for (int l = 0; l < layers; ++l) {
         for (int first : {0, layers}) {

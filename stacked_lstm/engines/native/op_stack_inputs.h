@@ -35,9 +35,15 @@ struct StackInputs {
     RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), {0, 1, kGates}, &biases));
     RETURN_IF_ERROR(ReadLengths(context, x.dim_size(0), x.dim_size(1), &lengths));
     RETURN_IF_ERROR(ReadExtras(context));
+    if (from_end > c.size()) {
+      return InvalidArgument("StackedLstm: expected `from_end` to be at most ", c.size(),
+                             ", the number of layers, got ", from_end);
+    }
     int64_t width = x.dim_size(2);
     for (int l = 0; l < c.size(); ++l) {
+      if (l == FirstFromEnd()) width = x.dim_size(2);
       Layer layer = {x.dim_size(0), x.dim_size(1), width, 0, candidate, gates, nullptr};
+      layer.from_end = l >= FirstFromEnd();
       if (!lengths.empty()) layer.lengths = lengths.data();
       RETURN_IF_ERROR(ReadSizes(kernels[l], projections[l], &layer));
       if (layer.inputs != width) {
@@ -53,18 +59,28 @@ struct StackInputs {
         RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
       }
       RETURN_IF_ERROR(series_inputs.Describe(l, &layer));
+      if (layer.from_end && layer.extras.HasSeries()) {
+        return InvalidArgument("StackedLstm: expected no masks, zoneout or resets for layers that read from the end");
+      }
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       RemoveOnes(context, l, &layer);
       layers.push_back(layer);
       width = layer.outputs();
     }
+    if (!HasTwoStacks()) return Status();
+    Layer &top = layers[FirstFromEnd() - 1], &top_from_end = layers.back();
+    top.output_stride = top_from_end.output_stride = top.outputs() + top_from_end.outputs();
     return Status();
   }
 
-  // [T, B, P] of the last layer.
+  // There is one stack or, if some layers read from the end and others do not, there are two.
+  int FirstFromEnd() const { return c.size() - from_end; }
+  bool HasTwoStacks() const { return from_end > 0 && FirstFromEnd() > 0; }
+
+  // [T, B, P] of the last layer. If there are two stacks, their outputs are side by side.
   std::vector<int64_t> OutputsShape() const {
-    return {layers.back().steps, layers.back().batch, layers.back().outputs()};
+    return {layers.back().steps, layers.back().batch, layers.back().OutputStride()};
   }
 
   template <class T>
@@ -79,6 +95,7 @@ struct StackInputs {
     return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]), data);
   }
 
+  int from_end = 0;  // The number of the last layers that read from the end, an attribute of the op.
   std::vector<Layer> layers;
   Tensor x;
   OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;

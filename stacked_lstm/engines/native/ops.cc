@@ -17,6 +17,7 @@
 #include "op_kernel.h"
 #include "op_packed.h"
 #include "op_stack_inputs.h"
+#include "op_stacks.h"
 
 namespace stacked_lstm {
 namespace {
@@ -60,21 +61,25 @@ class StackOp : public OpKernel {
     OP_REQUIRES_OK(construction, ActivationByName(name, &candidate_));
     OP_REQUIRES_OK(construction, construction->GetAttr("recurrent_activation", &name));
     OP_REQUIRES_OK(construction, ActivationByName(name, &gates_));
+    OP_REQUIRES_OK(construction, construction->GetAttr("from_end", &from_end_));
   }
 
   void Compute(OpKernelContext* context) final {
     CatchOutOfMemory(context, [&] {
       StackInputs inputs;
-      StackCache<T> layout;
+      Stacks stacks;
+      int64_t cache_size;
+      inputs.from_end = from_end_;
       OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_));
-      OP_REQUIRES_OK(context, layout.FindParts(inputs.layers));
-      Work(context, inputs, layout);
+      OP_REQUIRES_OK(context, FindStacks(inputs, &stacks, &cache_size));
+      Work(context, inputs, stacks, cache_size);
     });
   }
 
  protected:
-  // layout: the layout of these layers' cache.
-  virtual void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) = 0;
+  typedef std::vector<Stack<T>> Stacks;
+
+  virtual void Work(OpKernelContext* context, const StackInputs& inputs, const Stacks& stacks, int64_t cache_size) = 0;
 
   // Arrays that live as long as this object. Each call of `Take` makes one.
   class Scratch {
@@ -90,6 +95,7 @@ class StackOp : public OpKernel {
 
  private:
   Activation candidate_, gates_;
+  int from_end_;
 };
 
 template <class T>
@@ -97,28 +103,32 @@ class ForwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) override {
+  void Work(OpKernelContext* context, const StackInputs& inputs, const typename StackOp<T>::Stacks& stacks,
+            int64_t cache_size) override {
     const int number = inputs.layers.size(), cache_output = 1 + 2 * number;
     const bool needs_cache = context->output_required(cache_output);
     T *outputs, *cache;
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
-    OP_REQUIRES_OK(context, AllocateCache(context, cache_output, needs_cache ? layout.size : 0, &cache));
+    OP_REQUIRES_OK(context, AllocateCache(context, cache_output, needs_cache ? cache_size : 0, &cache));
     std::vector<ForwardArrays<T>> arrays(number);
     std::vector<PackedWeightsInput<T>> packed(number);
-    for (int l = 0; l < number; ++l) {
-      OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l], &packed[l]));
-      if (needs_cache) arrays[l].cache = cache + layout.parts[l].cache;
-    }
     typename StackOp<T>::Scratch scratch;
-    for (int l = 0; l < number; ++l) {
-      const Layer& layer = inputs.layers[l];
-      arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
-      arrays[l].outputs = l == number - 1 ? outputs
-                          : needs_cache   ? cache + layout.parts[l].outputs
-                                          : scratch.Take(layer.steps * layer.batch * layer.outputs());
+    for (const Stack<T>& stack : stacks) {
+      for (int l = stack.first; l < stack.end; ++l) {
+        const Layer& layer = inputs.layers[l];
+        OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l], &packed[l]));
+        if (needs_cache) arrays[l].cache = cache + stack.CacheOf(l);
+        arrays[l].x = l > stack.first ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
+        arrays[l].outputs = stack.IsTop(l) ? outputs + stack.column
+                            : needs_cache  ? cache + stack.OutputsOf(l)
+                                           : scratch.Take(layer.steps * layer.batch * layer.outputs());
+      }
     }
-    Forward<T>(inputs.layers, arrays, SessionThreads(context));
-    if (needs_cache) layout.SetGapsToZero(inputs.layers, cache);
+    ForEachStack(stacks, inputs.layers, SessionThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
+      const std::vector<Layer> layers = stack.Slice(inputs.layers);
+      Forward<T>(layers, stack.Slice(arrays), threads);
+      if (needs_cache) stack.cache.SetGapsToZero(layers, cache + stack.cache_begin);
+    });
   }
 
  private:
@@ -148,31 +158,42 @@ class BackwardOp : public StackOp<T> {
  public:
   using StackOp<T>::StackOp;
 
-  void Work(OpKernelContext* context, const StackInputs& inputs, const StackCache<T>& layout) override {
+  void Work(OpKernelContext* context, const StackInputs& inputs, const typename StackOp<T>::Stacks& stacks,
+            int64_t cache_size) override {
     const Tensor *outputs, *cache, *d_outputs;
     OP_REQUIRES_OK(context, context->input("outputs", &outputs));
     OP_REQUIRES_OK(context, context->input("cache", &cache));
     OP_REQUIRES_OK(context, context->input("d_outputs", &d_outputs));
     OP_REQUIRES_OK(context, ExpectShape("outputs", *outputs, inputs.OutputsShape()));
-    OP_REQUIRES_OK(context, ExpectVectorLayout<T>("cache", *cache, layout.size));
+    OP_REQUIRES_OK(context, ExpectVectorLayout<T>("cache", *cache, cache_size));
     OP_REQUIRES_OK(context, ExpectShape("d_outputs", *d_outputs, inputs.OutputsShape()));
     const int number = inputs.layers.size();
     std::vector<BackwardArrays<T>> arrays(number);
     for (int l = 0; l < number; ++l) OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
-    OP_REQUIRES_OK(context, Result(context, 0, inputs.x.shape(), context->output_required(0), &arrays[0].d_x));
+    T* d_x;
+    OP_REQUIRES_OK(context, Result(context, 0, inputs.x.shape(), context->output_required(0), &d_x));
     typename StackOp<T>::Scratch scratch;
     const T* const cache_data = cache->flat<T>().data();
-    for (int l = 0; l < number; ++l) {
-      const Layer& layer = inputs.layers[l];
-      const bool last = l == number - 1;
-      arrays[l].cache = cache_data + layout.parts[l].cache;
-      arrays[l].x = l ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
-      arrays[l].outputs = last ? outputs->flat<T>().data() : cache_data + layout.parts[l].outputs;
-      if (last) arrays[l].d_outputs = d_outputs->flat<T>().data();
-      if (l) arrays[l].d_x = scratch.Take(layer.steps * layer.batch * layer.inputs);
-      if (l) arrays[l - 1].d_outputs = arrays[l].d_x;
+    for (const Stack<T>& stack : stacks) {
+      for (int l = stack.first; l < stack.end; ++l) {
+        const Layer& layer = inputs.layers[l];
+        const bool is_above = l > stack.first;
+        arrays[l].cache = cache_data + stack.CacheOf(l);
+        arrays[l].x = is_above ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
+        arrays[l].outputs = stack.IsTop(l) ? outputs->flat<T>().data() + stack.column : cache_data + stack.OutputsOf(l);
+        if (stack.IsTop(l)) arrays[l].d_outputs = d_outputs->flat<T>().data() + stack.column;
+        // Both stacks have gradients of x, which are added at the end.
+        const bool needs_own = is_above || (d_x && stack.first > 0);
+        arrays[l].d_x = needs_own ? scratch.Take(layer.steps * layer.batch * layer.inputs) : d_x;
+        if (is_above) arrays[l - 1].d_outputs = arrays[l].d_x;
+      }
     }
-    Backward<T>(inputs.layers, arrays, SessionThreads(context));
+    ForEachStack(stacks, inputs.layers, SessionThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
+      Backward<T>(stack.Slice(inputs.layers), stack.Slice(arrays), threads);
+    });
+    if (d_x && stacks.size() > 1) {
+      AddNumbers(arrays[stacks[1].first].d_x, inputs.x.NumElements(), d_x, SessionThreads(context));
+    }
   }
 
  private:

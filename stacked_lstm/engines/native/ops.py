@@ -47,9 +47,12 @@ _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._f
 
 
 def forward(
-    layers: Sequence[Layer], states: Sequence[Any], x: tf.Tensor, lengths: tf.Tensor | None
+    layers: Sequence[Layer], states: Sequence[Any], x: tf.Tensor, lengths: tf.Tensor | None, from_end: int = 0
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Adds layers that have the same `signature` to the graph as one op; see `Engine.run_layers`."""
+    """Adds layers that have the same `signature` to the graph as one op; see `Engine.run_layers`.
+
+    The last `from_end` layers are a stack of their own, as in `both_directions`. They have no series and no resets.
+    """
     ops = library.load()
     # Each variable is read once: two reads may see different values while another op writes it.
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
@@ -67,6 +70,7 @@ def forward(
             ops.stacked_lstm_pack(kernels=kernel, projections=extra["projections"])
             for kernel, extra in zip(kernels, extras)
         ],
+        from_end=from_end,
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
         **{name: sum([tensors[name] for tensors in extras], []) for name in EXTRAS},
@@ -168,6 +172,7 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             d_h_last=d_others[layers:-1],
             **inputs._asdict(),
             **_op_activations(op),
+            from_end=op.get_attr("from_end"),
         )
     d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
     d_weights: list = sum(d_lists[: -len(SERIES)], [])
@@ -189,7 +194,8 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
 
     def run(x: tf.Tensor, *copies: tf.Tensor) -> list[tf.Tensor]:
         substitutes = inputs._replace(**dict(zip(names, split_like(lists, copies))))
-        return second_derivatives.results(_layers(substitutes, op), x, list(zip(substitutes.c, substitutes.h)), lengths)
+        layers, states = _layers(substitutes, op), list(zip(substitutes.c, substitutes.h))
+        return second_derivatives.results(layers, x, states, lengths, op.get_attr("from_end"))
 
     primals = [inputs.x] + sum(lists, [])
     d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)

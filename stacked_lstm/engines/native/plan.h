@@ -28,6 +28,13 @@ struct Plan {
 
   int64_t Length(int64_t b) const { return layer.lengths ? layer.lengths[b] : layer.steps; }
 
+  // The order of the steps. `Nth` is step k of a range, or range k of several, in the order in which the layer reads.
+  int64_t Nth(Range range, int64_t k) const { return layer.from_end ? range.end - 1 - k : range.begin + k; }
+  int64_t Before(int64_t t) const { return layer.from_end ? t + 1 : t - 1; }
+  int64_t After(int64_t t) const { return layer.from_end ? t - 1 : t + 1; }
+  bool IsFirst(int64_t t, int64_t b) const { return t == (layer.from_end ? Length(b) - 1 : 0); }
+  bool IsLast(int64_t t, int64_t b) const { return t == (layer.from_end ? 0 : Length(b) - 1); }
+
   // The number of units in a panel: kSize, except in the last one.
   int Units(int64_t panel) const { return static_cast<int>(std::min<int64_t>(kSize, layer.units - panel * kSize)); }
 

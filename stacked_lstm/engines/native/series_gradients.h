@@ -85,8 +85,8 @@ class SeriesGradients {
   Vec<T> AddResults(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
     const int64_t first = vector * kSize, width = layer_.outputs();
     const int count = static_cast<int>(std::min(kSize, width - first));
-    dh += LoadFirst(arrays_.d_outputs + (t * layer_.batch + b) * width + first, count);
-    if (t == plan_.Length(b) - 1) dh += LoadFirst(arrays_.d_h_last + b * width + first, count);
+    dh += LoadFirst(arrays_.d_outputs + layer_.OutputIndex(t, b) + first, count);
+    if (plan_.IsLast(t, b)) dh += LoadFirst(arrays_.d_h_last + b * width + first, count);
     return dh;
   }
 
@@ -128,7 +128,7 @@ class SeriesGradients {
 
   Vec<T> HBefore(int64_t t, int64_t b, int64_t vector) const {
     const int64_t width = layer_.outputs(), first = vector * kSize;
-    const T* const h = (t > 0 ? arrays_.outputs + (t - 1) * layer_.batch * width : arrays_.h) + b * width;
+    const T* const h = t > 0 ? arrays_.outputs + layer_.OutputIndex(t - 1, b) : arrays_.h + b * width;
     return LoadFirst(series_.RestartH(t, b, h) + first, static_cast<int>(std::min(kSize, width - first)));
   }
 

@@ -26,10 +26,10 @@ class UnpackedProducts {
 
   // Computes z = b + x W + h W of all sequences for the units of a piece.
   //
-  //   h, x: [B, P] and [B, I].
+  //   h, x: [B, P] and [B, I]. The rows of h are `h_stride` numbers apart.
   //   bias: a row of gates, [panel, gate, unit], or null.
   //   z: [B, row of gates].
-  void Compute(int64_t piece, const T* h, const T* x, const T* bias, T* z) const {
+  void Compute(int64_t piece, const T* h, int64_t h_stride, const T* x, const T* bias, T* z) const {
     alignas(64) T sums[kMaxSums * kSize];
     const int gate = static_cast<int>(piece / parts_.number);
     const Range panels = parts_[piece % parts_.number];
@@ -40,8 +40,8 @@ class UnpackedProducts {
       }
     }
     // The order of the sums is that of packed weights, so that the results are the same bits.
-    Add(gate, panels, weights_.x_row, x, plan_.layer.inputs, sums);
-    Add(gate, panels, weights_.h_row, h, plan_.layer.outputs(), sums);
+    Add(gate, panels, weights_.x_row, x, plan_.layer.inputs, plan_.layer.inputs, sums);
+    Add(gate, panels, weights_.h_row, h, h_stride, plan_.layer.outputs(), sums);
     for (int64_t b = 0; b < plan_.layer.batch; ++b) {
       T* const row = z + b * plan_.row_width + first;
       for (int64_t v = 0; v < panels.size(); ++v) Store(row + v * kWidth, Load(sums + b * width + v * kSize));
@@ -76,8 +76,9 @@ class UnpackedProducts {
     int64_t next_stride;
   };
 
-  // sums += left W, for `depth` rows of W from `first` on, and the units of some panels of a gate.
-  void Add(int gate, Range panels, int64_t first, const T* left, int64_t depth, T* sums) const {
+  // sums += left W, for `depth` rows of W from `first` on, and the units of some panels of a gate. The rows of `left`
+  // are `left_stride` numbers apart.
+  void Add(int gate, Range panels, int64_t first, const T* left, int64_t left_stride, int64_t depth, T* sums) const {
     const int64_t stride = weights_.stride, max_rows = plan_.layer.batch == 1 ? kFewRows : kManyRows;
     const int64_t whole = std::min(panels.size(), plan_.layer.units / kSize - panels.begin);
     const T* weights = weights_.kernel[gate] + first * stride + panels.begin * kSize;
@@ -88,7 +89,7 @@ class UnpackedProducts {
       for (int64_t v = 0; v < whole; v += vectors) {
         while (v + vectors > whole) vectors /= 2;
         const T* const next = v + vectors < whole ? weights + (v + vectors) * kSize : next_rows;
-        AddBlock({weights + v * kSize, stride, rows, next, stride}, vectors, left + k, depth, sums + v * kSize,
+        AddBlock({weights + v * kSize, stride, rows, next, stride}, vectors, left + k, left_stride, sums + v * kSize,
                  panels.size() * kSize);
       }
       if (whole == panels.size()) continue;
@@ -97,16 +98,18 @@ class UnpackedProducts {
       for (int64_t row = 0; row < rows; ++row) {
         Store(last + row * kSize, LoadFirst(weights + row * stride + whole * kSize, count));
       }
-      AddBlock({last, kSize, rows, next_rows, stride}, 1, left + k, depth, sums + whole * kSize, panels.size() * kSize);
+      AddBlock({last, kSize, rows, next_rows, stride}, 1, left + k, left_stride, sums + whole * kSize,
+               panels.size() * kSize);
     }
   }
 
-  // Adds the products of all sequences with a block. left: rows of `depth` numbers. sums: rows of `width` numbers.
-  void AddBlock(const Block& block, int vectors, const T* left, int64_t depth, T* sums, int64_t width) const {
+  // Adds the products of all sequences with a block. left: rows that are `stride` numbers apart. sums: rows of `width`
+  // numbers.
+  void AddBlock(const Block& block, int vectors, const T* left, int64_t stride, T* sums, int64_t width) const {
     for (int64_t k = 0; k < plan_.blocks.number; ++k) {
       const int64_t b = plan_.blocks.Begin(k), size = plan_.blocks.Size(k);
       const AddFunction add = k == 0 ? Select<true>(size, vectors) : Select<false>(size, vectors);
-      add(block, left + b * depth, depth, sums + b * width, width);
+      add(block, left + b * stride, stride, sums + b * width, width);
     }
   }
 
@@ -114,7 +117,7 @@ class UnpackedProducts {
 
   // The same for `Rows` sequences and `Vectors` vectors. prefetches: whether it asks for the next block.
   template <int Rows, int Vectors, bool prefetches>
-  static void AddVectors(const Block& block, const T* left, int64_t depth, T* sums, int64_t width) {
+  static void AddVectors(const Block& block, const T* left, int64_t stride, T* sums, int64_t width) {
     const T *weights = block.weights, *next = block.next;
     Vec<T> sum[Rows][Vectors];
     for (int r = 0; r < Rows; ++r) {
@@ -127,7 +130,7 @@ class UnpackedProducts {
         if (prefetches) __builtin_prefetch(next + v * kSize);
         HoldInRegister<T>(&vector);
 #pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r) sum[r][v] += vector * left[r * depth + k];
+        for (int r = 0; r < Rows; ++r) sum[r][v] += vector * left[r * stride + k];
       }
     }
     for (int r = 0; r < Rows; ++r) {

@@ -43,10 +43,14 @@ struct Integer<double> {
   typedef int64_t type;
 };
 
+// For functions on vectors that GCC would call if they occur several times. A call stores all vectors to memory.
+#define STACKED_LSTM_INLINE inline __attribute__((always_inline))
+
 template <class T>
 struct Vector {
   static constexpr int kSize = kVectorBytes / sizeof(T);
   typedef T type __attribute__((vector_size(kVectorBytes)));
+  typedef T unaligned __attribute__((vector_size(kVectorBytes), aligned(alignof(T))));
   typedef typename Integer<T>::type integers __attribute__((vector_size(kVectorBytes)));
 };
 
@@ -59,17 +63,15 @@ constexpr int64_t VectorCount(int64_t count) {
   return (count + Vector<T>::kSize - 1) / Vector<T>::kSize;
 }
 
-// Loads and stores at any address. Compilers turn each into one instruction.
+// Loads and stores at any address of a T. After std::memcpy, compilers would load the fields of objects again.
 template <class T>
 inline Vec<T> Load(const T* source) {
-  Vec<T> value;
-  std::memcpy(&value, source, sizeof(value));
-  return value;
+  return *reinterpret_cast<const typename Vector<T>::unaligned*>(source);
 }
 
 template <class T>
 inline void Store(T* target, Vec<T> value) {
-  std::memcpy(target, &value, sizeof(value));
+  *reinterpret_cast<typename Vector<T>::unaligned*>(target) = value;
 }
 
 // The upper half of a float: its sign, its exponent and the first 7 bits of its fraction.

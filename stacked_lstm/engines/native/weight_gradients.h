@@ -70,17 +70,17 @@ class WeightGradients {
       const int64_t position = offset + row, t = position / layer_.batch, b = position % layer_.batch;
       const bool is_past_end = t >= plan_.Length(b);
       x[row - piece.begin] = is_past_end ? zeros_.get() : arrays_.x + position * layer_.inputs;
-      h[row - piece.begin] = is_past_end ? zeros_.get()
-                                         : series_.RestartH(t, b, HAfter(t - 1, b));
+      h[row - piece.begin] = is_past_end ? zeros_.get() : series_.RestartH(t, b, HBefore(t, b));
     }
     PackColumns(h_strips_, h, rows, piece, strips_.get());
     if (layer_.extras.series[kHMask].exists) MaskStrips(offset, rows, piece);
     PackColumns(x_strips_, x, rows, piece, strips_.get() + h_strips_.total * rows);
   }
 
-  // h after step t, [P].
-  const T* HAfter(int64_t t, int64_t b) const {
-    return t < 0 ? arrays_.h + b * h_strips_.total : arrays_.outputs + (t * layer_.batch + b) * h_strips_.total;
+  // h after the step before t, [P].
+  const T* HBefore(int64_t t, int64_t b) const {
+    return plan_.IsFirst(t, b) ? arrays_.h + b * h_strips_.total
+                               : arrays_.outputs + layer_.OutputIndex(plan_.Before(t), b);
   }
 
   // Multiplies what `PackStrips` has copied of h by its mask.

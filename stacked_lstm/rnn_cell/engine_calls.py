@@ -1,0 +1,128 @@
+"""Calls of the loops on the package's engines.
+
+The ops of an engine are in a scope of their own. The results have the names that TensorFlow's loop gives them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Sequence
+
+from stacked_lstm import checks, engines, tensor_checks
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import EngineUsed, segments
+from stacked_lstm.rnn_cell import dispatch, packed_states
+from stacked_lstm.rnn_cell.cell import build
+
+_ENGINE_SCOPE = "engine/"
+
+
+class PreparedCall(NamedTuple):
+    """A call with a built cell, ready for an engine.
+
+    Fields:
+      call: the `Call`.
+      scope: the name scope of the results. The ops of the engine are in a scope of their own within it.
+      segment: the `Segment` with all layers.
+      x: [T, B, I].
+      states: a pair (c, h) per layer.
+      lengths: int32 [B], or None.
+      widths: a pair of the widths of c and h per layer.
+    """
+
+    call: dispatch.Call
+    scope: str
+    segment: segments.Segment
+    x: tf.Tensor
+    states: Sequence[Any]
+    lengths: tf.Tensor | None
+    widths: Sequence[tuple[int, int]]
+
+
+def run(call: dispatch.Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUsed]:
+    """Runs a call that meets the conditions on an engine; returns (outputs, final state, `EngineUsed`)."""
+    prepared = prepare(call)
+    return finish(prepared, *run_prepared(prepared, request))
+
+
+def prepare(call: dispatch.Call) -> PreparedCall:
+    """Builds the cell of a call that meets the conditions."""
+    x = tf.convert_to_tensor(call.inputs)
+    with tf.variable_scope(call.scope or "rnn"):
+        scope = tf.get_default_graph().get_name_scope() + "/"
+        build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
+        x = x if call.time_major else tf.transpose(x, [1, 0, 2])
+        with tf.name_scope(scope + _ENGINE_SCOPE):
+            segment = call.cell.segment()
+            steps, batch = tensor_checks.sizes(x, time_major=True)
+            lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
+            state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
+            widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
+            pairs = packed_states.unpack(state, call.cell.state_size, widths)
+            states = tensor_checks.states(pairs, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
+    return PreparedCall(call, scope, segment, x, states, lengths, widths)
+
+
+def run_prepared(prepared: PreparedCall, request: engines.Request) -> tuple[tf.Tensor, list[Any], EngineUsed]:
+    """Runs the layers; returns what `engines.run` returns, with time as the first axis."""
+    zeros = prepared.call.initial_state is None
+    with tf.name_scope(prepared.scope + _ENGINE_SCOPE):
+        arguments = prepared.segment, prepared.x, prepared.states, prepared.lengths, True, "dynamic_rnn"
+        return engines.run(request, *arguments, starts_from_zeros=zeros)
+
+
+def run_both(forward: PreparedCall, backward: PreparedCall, request: engines.Request) -> Any:
+    """Runs two calls on the same inputs, the second from the end of each sequence, with one op.
+
+    Returns:
+      A pair of what `run_prepared` returns. None if each needs a call of its own; see `engines.run_both`.
+    """
+    stacks, states = zip(*[(prepared.segment, prepared.states) for prepared in (forward, backward)])
+    with tf.name_scope(forward.scope + _ENGINE_SCOPE):
+        both = engines.run_both(request, stacks, forward.x, states, forward.lengths, "dynamic_rnn")
+        if both is None:
+            return None
+        joined, finals, used = both
+        sides = tf.split(joined, [prepared.widths[-1][1] for prepared in (forward, backward)], axis=2)
+    return [(side, side_finals, used) for side, side_finals in zip(sides, finals)]
+
+
+def finish(prepared: PreparedCall, outputs: tf.Tensor, finals: Any, used: EngineUsed) -> tuple[Any, Any, EngineUsed]:
+    """Returns the results of `run`, from those of `run_prepared`."""
+    call = prepared.call
+    with tf.name_scope(prepared.scope + _ENGINE_SCOPE):
+        state = packed_states.pack(finals, call.cell.state_size, prepared.widths)
+    with tf.name_scope(prepared.scope):
+        return _name_outputs(outputs, call.time_major), _name_states(state), used
+
+
+# Programs freeze graphs by these names, which `tf.nn.dynamic_rnn` gives to its results under control flow v1.
+
+
+def _name_outputs(outputs: tf.Tensor, time_major: bool) -> tf.Tensor:
+    """Takes outputs [T, B, N]; returns the outputs of the call."""
+    if time_major:
+        return tf.identity(outputs, name="TensorArrayStack/TensorArrayGatherV3")
+    return tf.transpose(outputs, [1, 0, 2], name="transpose_1")
+
+
+def _name_states(state: Any) -> Any:
+    """Returns the final state. The first three results of TensorFlow's loop are not states."""
+    names = [f"while/Exit_{k + 3}" for k in range(len(tf.nest.flatten(state)))]
+    parts = [tf.identity(part, name=name) for part, name in zip(tf.nest.flatten(state), names)]
+    return tf.nest.pack_sequence_as(state, parts)
+
+
+def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:
+    """Returns `sequence_length` as int32 [B] between 0 and T: TensorFlow's loop, too, takes entries beyond T as T.
+
+    If there are not B lengths, an assertion fails when the graph runs.
+    """
+    if not lengths.shape.is_compatible_with([batch.static]):
+        checks.fail("dynamic_rnn", f"`sequence_length` of shape ({batch.static},)", lengths.shape)
+    expected, shape = batch.dynamic[None], tf.shape(lengths)
+    is_vector_of_batch = tf.reduce_all(tf.equal(shape, expected))
+    message = ["dynamic_rnn: expected `sequence_length` of shape", expected, "got", shape]
+    with tf.control_dependencies([tensor_checks.assertion(is_vector_of_batch, message)]):
+        lengths = tf.identity(lengths)
+    lengths.set_shape([batch.static])
+    return tf.maximum(tf.minimum(lengths, steps.dynamic), 0)

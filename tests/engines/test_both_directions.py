@@ -1,0 +1,197 @@
+"""One op for both directions: when a BidirectionalLSTM has it, and that its numbers are those of two stacks.
+
+test_bidirectional.py has the numbers of NumPy, and native_kernels.cc those of the kernels.
+"""
+
+import numpy as np
+import pytest
+
+from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
+from stacked_lstm.compat import tf
+from stacked_lstm.engines import both_directions, graph
+from stacked_lstm.engines.native import library, ops
+from support import native_ops, numeric
+
+pytestmark = native_ops.NEEDS_NATIVE
+LAYER_OPS = ("StackedLstmForward", "StackedLstmNormalizedForward")
+
+
+def types_before(tensors):
+    """The types of the ops that tensors depend on."""
+    seen, waiting = {}, [tensor.op for tensor in tf.nest.flatten(tensors)]
+    while waiting:
+        op = waiting.pop()
+        if op.name not in seen:
+            seen[op.name] = op.type
+            waiting += [tensor.op for tensor in op.inputs]
+    return list(seen.values())
+
+
+# Name -> (arguments of the constructor, arguments of the call, number of ops for layers, whether they need reversals).
+GRAPHS = {
+    "layers": ({}, {}, 2, False),
+    "stacks": ({"stacking": "stacks"}, {}, 1, False),
+    "merge": ({"merge": "mul"}, {}, 2, False),
+    "no merge": ({"merge": None}, {}, 2, False),
+    "learned": ({"initial_state": "learned"}, {}, 2, False),
+    "extras": ({"peepholes": True, "cell_clip": 1.0, "projection_size": 2, "projection_clip": 1.0}, {}, 2, False),
+    "dropout between layers": ({"dropout": 0.5}, {"training": True}, 2, False),
+    "residual": ({"residual": "after layer 1", "merge": "sum"}, {}, 2, False),
+    "inference": ({"recurrent_dropout": 0.5}, {"training": False}, 2, False),
+    "projected": ({"initial_state": "projected"}, {}, 2, True),  # The first steps are those of reversed inputs.
+    "dropout in stacks": ({"stacking": "stacks", "dropout": 0.5}, {"training": True}, 4, True),
+    "recurrent dropout": ({"recurrent_dropout": 0.5}, {"training": True}, 4, True),
+    "zoneout": ({"zoneout_c": 0.5}, {}, 4, True),
+    "layer normalization": ({"layer_norm": True}, {}, 4, True),
+    "return_steps": ({}, {"return_steps": True}, 4, True),
+    "reset": ({}, {"reset": tf.zeros}, 4, True),
+    "graph": ({"engine": "graph"}, {}, 0, True),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_when_there_is_one_op(name):
+    arguments, call, count, needs_reversals = GRAPHS[name]
+    with tf.Graph().as_default():
+        x, lengths = tf.placeholder(tf.float32, [None, 5, 3]), tf.placeholder(tf.int32, [None])
+        if "reset" in call:
+            call = {"reset": tf.placeholder(tf.bool, [None, 5])}
+        lstm = BidirectionalLSTM([4, 4], **{"engine": "native", **arguments})
+        outputs, *_ = lstm(x, lengths, **call)
+        types = types_before([outputs, tf.gradients(tf.nest.flatten(outputs)[0], lstm.layers.backward[0].Wf)])
+    assert sum(types.count(kind) for kind in LAYER_OPS) == count
+    assert ("ReverseSequence" in types) == needs_reversals
+
+
+# Name -> (how a cell is made from its size, number of ops for layers).
+CELLS = {
+    "cells": (rnn_cell.LSTMCell, 1),
+    "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1),
+    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2),
+    "wrappers": (lambda size: rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(size), 0.5), 2),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_when_there_is_one_op_for_cells(name):
+    make, count = CELLS[name]
+    with tf.Graph().as_default():
+        x, lengths = tf.placeholder(tf.float32, [None, 5, 3]), tf.placeholder(tf.int32, [None])
+        outputs, states = rnn_cell.bidirectional_dynamic_rnn(
+            make(4), make(6), x, lengths, dtype=tf.float32, engine="native"
+        )
+        types = types_before([outputs, states])
+        assert [side.shape.as_list()[1:] for side in outputs] == (
+            [[5, 2]] * 2 if name == "stacks" else [[5, 4], [5, 6]]
+        )
+        assert [rnn_cell.engine_used(side).name for side in outputs] == ["native", "native"]
+    assert sum(types.count(kind) for kind in LAYER_OPS) == count
+    assert ("ReverseSequence" in types) == (count == 2)
+
+
+def build_stacks(sizes, from_end_sizes, width, options):
+    """Layers of two stacks, with random weights and states; and the tensors that have gradients."""
+    layers, states, variables = [], [], []
+    for name, stack_sizes in (("forward", sizes), ("backward", from_end_sizes)):
+        if stack_sizes:
+            stack = StackedLSTM(
+                stack_sizes, weight_initializer="xavier", bias_initializer="tn", dtype=tf.float64, name=name, **options
+            )
+            stack.build(width)
+            layers += [layer.layer() for layer in stack.layers]
+            variables += stack.variables
+    random = np.random.RandomState(1)
+    for layer in layers:
+        shapes = ([4, layer.hidden_size], [4, layer.output_size])
+        states.append(tuple(tf.constant(random.standard_normal(shape)) for shape in shapes))
+    return layers, states, variables
+
+
+FEW = 3  # Steps. TensorFlow takes seconds to build second derivatives.
+# Sizes of both stacks, the number of steps, options of their layers.
+STACKS = [
+    ([5], [4], FEW, {}),
+    ([5, 3], [7, 9], 6, {"peepholes": True, "cell_clip": 0.5}),
+    ([], [20, 17], 60, {"projection_size": 3, "projection_clip": 0.4}),
+    ([33], [33], 40, {}),
+    ([2], [3], 1, {}),
+    ([2], [3], 0, {}),
+]
+
+
+@pytest.mark.parametrize("has_lengths", [False, True], ids=["all steps", "lengths"])
+@pytest.mark.parametrize("sizes, from_end_sizes, steps, options", STACKS)
+def test_numbers_and_first_and_second_derivatives(sizes, from_end_sizes, steps, options, has_lengths, plain_session):
+    layers, states, variables = build_stacks(sizes, from_end_sizes, 3, options)
+    random = np.random.RandomState(0)
+    x = random.standard_normal([steps, 4, 3])
+    lengths = [steps, 0, steps // 2, min(steps, 1)]
+    for b, length in enumerate(lengths if has_lengths else []):
+        x[length:, b] = np.nan
+    x, lengths = tf.constant(x), tf.constant(lengths) if has_lengths else None
+    sources = [x, *[part for state in states for part in state], *variables]
+
+    def results(run):
+        outputs, finals = run()
+        targets = [outputs] + [part for final in finals for part in final]
+        first = tf.gradients(sum(tf.reduce_sum(tf.sin(target)) for target in targets), sources)
+        second = tf.gradients([tf.square(d) for d in first], sources[1:]) if steps == FEW else []
+        return targets + first + second
+
+    count = len(from_end_sizes)
+    native = results(lambda: ops.forward(layers, states, x, lengths, count))
+    reference = results(lambda: both_directions.run(graph.run, layers, x, states, lengths, count))
+    plain_session.run(tf.global_variables_initializer())
+    for actual, expected in zip(*plain_session.run([native, reference])):
+        assert numeric.relative_difference(actual, expected) < 1e-11
+
+
+def test_the_same_bits_with_any_number_of_threads():
+    """Two stacks that are enough work run in two threads."""
+    values = []
+    for threads in (1, 2, 5):
+        with tf.Graph().as_default():
+            x = tf.constant(np.random.RandomState(0).standard_normal([30, 7, 20]))
+            layers, states, variables = build_stacks([60, 40], [60, 40], 20, {})
+            states = [tuple(part[:1] * np.ones([7, 1]) for part in state) for state in states]
+            outputs, _ = ops.forward(layers, states, x, None, 2)
+            results = [outputs, *tf.gradients(outputs**2, [x, *variables])]
+            random = np.random.RandomState(2)
+            config = tf.ConfigProto(intra_op_parallelism_threads=threads, use_per_session_threads=True)
+            with tf.Session(config=config) as session:
+                for variable in variables:
+                    session.run(variable.initializer)
+                    variable.load(0.1 * random.standard_normal(variable.shape.as_list()), session)
+                values.append(session.run(results))
+    for others in values[1:]:
+        assert all(np.array_equal(*pair) for pair in zip(values[0], others))
+
+
+def test_errors_of_the_op():
+    """When the graph is built and, if a shape function does not see it, when it runs."""
+
+    def build(from_end, **lists):
+        lists = {**native_ops.NO_EXTRAS, **lists}
+        x, state = tf.zeros([2, 3, 4]), [tf.zeros([3, 5])]
+        return library.load().stacked_lstm_forward(
+            x=x,
+            c=state,
+            h=state,
+            lengths=[],
+            kernels=[tf.zeros([9, 20])],
+            biases=[],
+            packed=[native_ops.pack([tf.zeros([9, 20])])],
+            activation="tanh",
+            recurrent_activation="sigmoid",
+            from_end=from_end,
+            **lists,
+        )
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        with pytest.raises(ValueError, match="expected `from_end` to be at most 1, the number of layers, got 2"):
+            build(2)
+        outputs = build(1, zoneout_c=[tf.zeros([3, 5])]).outputs
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="expected no masks, zoneout or resets for layers that"
+        ):
+            session.run(outputs)
