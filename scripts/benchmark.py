@@ -75,6 +75,7 @@ from benchmarking import chart, cluster, exported, kinds, options, record, threa
 from benchmarking.contestants import CONTESTANTS, PROGRAM_CONTESTANTS
 from benchmarking.shapes import DEVICES, DTYPES
 from benchmarking.worker import Worker, each
+from shared.options import format_value
 from stacked_lstm.commands import charts, command, output_files
 
 # None of these modes can be combined with another mode. Their functions return the rows.
@@ -164,7 +165,7 @@ def measure_alone(values, mode):
     """Measures in a mode of `MODES_ALONE`, and prints its tables."""
     for flag in ("chart", "from_json", "programs", "options", "threads", "contestants"):
         if values[flag].value:
-            raise ValueError(f"--{flag}: expected none with --modes={mode}, got {values[flag].value}")
+            raise ValueError(f"--{flag}: expected none with --modes={mode}, got {format_value(values[flag].value)}")
     command.graph_mode()
     machine = record.describe_machine("CPU")
     rows = MODES_ALONE[mode](values, machine)

@@ -64,7 +64,8 @@ def parse_shapes(text: str, dtype: str = DTYPES[0]) -> list[Shape]:
         sizes, name = (sizes, last) if last in DTYPES else ([*sizes, last], dtype)
         numbers = [int(n) if n.isdigit() else 0 for n in sizes]
         if len(numbers) != len(Shape._fields) - 1 or min(numbers) < 1:
-            raise ValueError(f"--shapes: expected T,B,I,H,L (positive integers), got {part!r}")
+            expected = f"T,B,I,H,L (positive integers), alone or with one of {', '.join(DTYPES)} at the end"
+            raise ValueError(f"--shapes: expected {expected}, got {part!r}")
         shapes.append(Shape(*numbers, dtype=name))
     return shapes
 

@@ -54,7 +54,7 @@ class _Linear:
         tensors = args if self._is_sequence else [args]
         shapes = [tensor.shape for tensor in tensors]
         if any(shape.ndims != 2 or shape.as_list()[1] is None for shape in shapes):
-            checks.fail(function, "tensors of rank 2 with known widths", f"shapes {shapes}")
+            checks.fail(function, "tensors of rank 2 with known widths", f"shapes {', '.join(map(str, shapes))}")
         rows, dtype = sum(shape.as_list()[1] for shape in shapes), tensors[0].dtype
         self._kernel = tf.get_variable("kernel", [rows, output_size], dtype, kernel_initializer)
         self._bias = None

@@ -83,5 +83,6 @@ def test_private_linear_maps(bias, session):
 def test_errors_of_private_linear_maps():
     with pytest.raises(ValueError, match="`args` must be specified"):
         rnn_cell._linear([], 3, True)
-    with pytest.raises(ValueError, match="linear: expected tensors of rank 2 with known widths, got shapes"):
-        rnn_cell._linear(tf.zeros([2, 3, 4]), 3, True)
+    message = r"linear: expected tensors of rank 2 with known widths, got shapes \(2, 3\), \(2, 3, 4\)$"
+    with pytest.raises(ValueError, match=message):
+        rnn_cell._linear([tf.zeros([2, 3]), tf.zeros([2, 3, 4])], 3, True)

@@ -22,9 +22,10 @@ def test_sizes(title_arguments, monkeypatch):
     assert (row["rows"], row["kilobytes"]) == (rows, 8 * (dense + rows * 4) / 1e3)
 
 
-@pytest.mark.parametrize("flag, value", [("chart", "a.png"), ("contestants", ["native"])])
+@pytest.mark.parametrize("flag, value", [("chart", "a.png"), ("contestants", ["native", "graph"])])
 def test_flags_of_other_modes(flag, value):
-    with pytest.raises(ValueError, match=f"--{flag}: expected none with --modes=cluster, got"):
+    text = value if flag == "chart" else "native,graph"
+    with pytest.raises(ValueError, match=f"--{flag}: expected none with --modes=cluster, got {text}$"):
         run_main(modes=["cluster"], **{flag: value})
     with pytest.raises(ValueError, match="--modes: expected some of .*, got cluster"):
         run_main(modes=["inference", "cluster"])

@@ -22,7 +22,8 @@ constexpr int SumVectors(int rows, int vectors) {
 }
 
 // The depth after which a tile goes on to the other half of a panel's vectors. The two halves are neighbors in memory,
-// and must meet in the first-level cache.
+// and must meet in the first-level cache. On an AMD EPYC (Zen 5), 64 and 256 take the same time to 2%, and so do loops over
+// two rows of weights, and blocks of 6 and 4 rows of the batch instead of 5 and 6.
 constexpr int64_t kHalvesDepth = 128;
 
 // How far ahead of its use a panel is fetched, in bytes: 64 to 96 rows of AVX2, and 32 to 48 of AVX-512. The processor's
