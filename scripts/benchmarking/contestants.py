@@ -1,70 +1,18 @@
-"""The contestants of the benchmark: engines from `choices.ENGINES`, peers from `peers.PEERS`, and two that are no LSTM.
-
-A contestant makes a step: a function of a subject, its input, a mode and a device returns a function without arguments.
-The subject is a `Shape`, a `Program`, an `OptionAt` or a `ShapeOnThreads`, and the input is [T, B, I]. The function
-without arguments makes one step, from the host's memory, and waits for its end:
-
-  inference: the outputs of the last layer at all time steps, as one deploys it: from a frozen graph, whose variables
-    are constants.
-  training: a step of gradient descent on the mean square of these outputs.
-  evaluation: inference from variables, as between steps of training.
-
-On a GPU, outputs are fetched and training fetches nothing; TF32 is off for all, unless STACKED_LSTM_TF32 is 1.
-"""
+"""The contestants of the benchmark: engines from `choices.ENGINES`, peers from `peers.PEERS`, and two without LSTM."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any
 
 import peers
-from benchmarking import options, shapes, threads
-from benchmarking.shapes import DEVICES, MODES, OPTION_MODES, PROGRAM_MODES, one_step_per_call, products_per_call
+from benchmarking import options, threads
+from benchmarking.contestant import ON_BOTH, Contestant, no_input
+from benchmarking.shapes import DEVICES, MODES, OPTION_MODES, PROGRAM_MODES, products_per_call
 from programs.names import has_contrib
 from stacked_lstm.commands import choices
 
 ENGINE_OF_DEVICE = {"CPU": "native", "GPU": "cudnn"}  # The engine that runs on no other device; the record is about it.
 ON_CPU = {"CPU": "CPU"}
-ON_BOTH = {device: device for device in DEVICES}
-
-
-def always() -> bool:
-    """Returns True: every installation has the contestant."""
-    return True
-
-
-def no_input(subject: Any) -> None:
-    """Returns None. A program makes its own data."""
-
-
-class Contestant(NamedTuple):
-    """A library, or an engine of this package, that the benchmark measures.
-
-    Fields:
-      library: the package that it needs, and whose version the record names.
-      step: "module:function" of the function that makes a step.
-      arguments: the first arguments of this function, before the subject.
-      modes: the modes in which it is measured.
-      places: device of a measurement -> the device on which the contestant runs.
-      only_if_named: the devices of measurements in which it takes part only if --contestants names it.
-      exists: function that returns whether this installation has it.
-      make_input: function of a subject that returns the input of a step.
-      steps_per_call: function of a subject, a mode and a device that returns how many steps one call makes.
-    """
-
-    library: str
-    step: str
-    arguments: tuple[Any, ...] = ()
-    modes: tuple[str, ...] = MODES
-    places: Mapping[str, str] = ON_BOTH
-    only_if_named: tuple[str, ...] = ()
-    exists: Callable[[], bool] = always
-    make_input: Callable[[Any], Any] = shapes.random_input
-    steps_per_call: Callable[[Any, str, str], int] = one_step_per_call
-
-    def make_step(self) -> Callable[..., Callable[[], Any]]:
-        """Imports what makes a step."""
-        make = peers.load(self.step)
-        return lambda *arguments: make(*self.arguments, *arguments)
 
 
 def _engine(name: str) -> Contestant:

@@ -10,6 +10,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 import programs
 from benchmarking import chart, option_record, options, program_record, record, shape_record, thread_record, threads
+from benchmarking.contestant import Contestant
 from benchmarking.contestants import (
     AUTO,
     CONTESTANTS,
@@ -22,7 +23,6 @@ from benchmarking.contestants import (
     STEPWISE,
     TENSORFLOW,
     THREAD_CONTESTANTS,
-    Contestant,
 )
 from benchmarking.shapes import DEVICES, DTYPES, MODES, OPTION_MODES, PROGRAM_MODES, parse_shapes
 

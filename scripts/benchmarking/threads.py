@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
 from benchmarking import shapes, timing
+from benchmarking.contestant import Contestant
 from benchmarking.shapes import Shape
-
-if TYPE_CHECKING:
-    from benchmarking.contestants import Contestant
 
 SHAPES = "30,64,8,64,3;28,128,28,256,1;35,20,650,650,2;35,20,1024,1024,2"
 

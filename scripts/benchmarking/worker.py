@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any, Callable
 
-from benchmarking.contestants import Contestant
+from benchmarking.contestant import Contestant
 from benchmarking.timing import seconds_of_calls
 from shared import environment
 

@@ -210,9 +210,7 @@ def run(
 
     with mask_ops.choose(request.name, lambda: segments.layers(segment), segments.devices(segment)):
         outputs, finals = segments.run(segment, x, states, lengths, run_layers)
-    for final, (c, h) in zip(finals, states):
-        final.c.set_shape([axes[1], c.shape[1]])
-        final.h.set_shape([axes[1], h.shape[1]])
+    _set_shapes(finals, states, axes[1])
     return outputs if time_major else tf.transpose(outputs, [1, 0, 2]), finals, _summarize(uses)
 
 
@@ -261,11 +259,16 @@ def run_both(
     all_states = [*states[0], *states[1]]
     outputs, finals = engine.run_both(layers, x, all_states, lengths, len(second))
     outputs.set_shape(x.shape[:2].concatenate([first[-1].output_size + second[-1].output_size]))
-    for final, (c, h) in zip(finals, all_states):
-        final.c.set_shape([x.shape[1], c.shape[1]])
-        final.h.set_shape([x.shape[1], h.shape[1]])
+    _set_shapes(finals, all_states, x.shape[1])
     calls.record(calls.Call(engine.name, layers, x, all_states, lengths, outputs, finals, len(second)))
     return outputs, (finals[: len(first)], finals[len(first) :]), used
+
+
+def _set_shapes(finals: Sequence[LSTMState], states: Sequence[Any], batch: Any) -> None:
+    """Gives final states the static shapes of the initial states, with the batch size of the inputs."""
+    for final, (c, h) in zip(finals, states):
+        final.c.set_shape([batch, c.shape[1]])
+        final.h.set_shape([batch, h.shape[1]])
 
 
 def _summarize(uses: Sequence[EngineUsed]) -> EngineUsed:
