@@ -191,7 +191,7 @@ Results Expected(const Problem& p) {
 // Reverses each sequence of a series [T, B, N] up to its end. N may be 0.
 void Reverse(const Problem& p, Numbers* series) {
   const Numbers source = *series;
-  const int64_t width = p.T * p.B ? source.size() / (p.T * p.B) : 0;
+  const int64_t width = p.T * p.B > 0 ? source.size() / (p.T * p.B) : 0;
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t length = p.lengths.empty() ? p.T : p.lengths[b];
     for (int64_t t = 0; t < length; ++t) {
