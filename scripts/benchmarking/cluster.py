@@ -223,7 +223,7 @@ def _train(settings: Mapping[str, Any], cluster: Any, rounds: int, barrier: Any,
     task = TASKS[settings["task"]](settings)
     experiment.read_data(task)
     with tf.Graph().as_default(), tf.device(distributed.placement(cluster)):
-        split = Split.of_process(cluster.index, len(cluster.worker_hosts), 1, cluster.is_synchronous)
+        split = Split.process(cluster.index, len(cluster.worker_hosts), 1, cluster.is_synchronous)
         copies = replicas.build(task, experiment.recurrent_layers(settings), settings, split)
         rates = settings["learning_rate"], settings.get("weight_decay", 0)
         steps = WorkerSteps(cluster, copies, settings["epochs"] * copies.pipeline.steps_per_epoch, *rates)

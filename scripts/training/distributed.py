@@ -38,7 +38,7 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
     watch = Watch(f"{cluster.job} {cluster.index}", cluster.peers())
     with watch, local_engine(settings):
         device, devices = placement(cluster), settings["replicas"] or 1
-        split = Split.of_process(cluster.index, len(cluster.worker_hosts), devices, cluster.is_synchronous)
+        split = Split.process(cluster.index, len(cluster.worker_hosts), devices, cluster.is_synchronous)
         if cluster.is_chief:
             make_trainer = functools.partial(chief.ChiefTrainer, cluster, server.target, watch, settings)
             return experiment.run(settings, make_trainer, device, split).final

@@ -28,7 +28,7 @@ class Split(NamedTuple):
     stride: int = 1
 
     @classmethod
-    def of_process(cls, index: int, processes: int, devices: int, is_shared: bool = True) -> Split:
+    def process(cls, index: int, processes: int, devices: int, is_shared: bool = True) -> Split:
         """Makes the split of a process.
 
         Args:

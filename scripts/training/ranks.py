@@ -38,7 +38,7 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float] | None:
     except ImportError as error:
         raise ImportError(f"--horovod needs the package horovod ({error}): pip install horovod") from None
     horovod.init()
-    split = Split.of_process(horovod.rank(), horovod.size(), 1)
+    split = Split.process(horovod.rank(), horovod.size(), 1)
     if horovod.rank() == 0:
         return experiment.run(settings, functools.partial(RankTrainer, horovod), split=split).final
     return follow(settings, horovod, split)

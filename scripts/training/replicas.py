@@ -60,7 +60,7 @@ def build(task: Task, recurrent: Recurrent, settings: Mapping[str, Any], split: 
       ValueError: there are GPUs, but fewer than --replicas.
     """
     places = devices(settings["replicas"])
-    split = split or Split.of_process(0, 1, len(places))
+    split = split or Split.process(0, 1, len(places))
     pipeline, networks = Pipeline(task.train, settings["batch_size"], settings["seed"], split), []
     for k, (device, part) in enumerate(zip(places, pipeline.parts)):
         copied = copy.copy(task)  # Another seed gives each copy other masks for dropout.

@@ -64,7 +64,7 @@ def test_parts_of_a_batch(plain_session, count):
 @pytest.mark.parametrize("is_shared", [True, False])
 def test_processes_together_take_every_batch(plain_session, is_shared):
     """Three processes with two devices each: they share each batch, or they take the batches by turns."""
-    splits = [Split.of_process(index, 3, 2, is_shared) for index in range(3)]
+    splits = [Split.process(index, 3, 2, is_shared) for index in range(3)]
     pipelines = [Pipeline(EXAMPLES, BATCH, SEED, split) for split in splits]
     for number in range(4, 10, 1 if is_shared else 3):
         labels = []

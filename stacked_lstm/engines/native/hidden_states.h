@@ -55,8 +55,8 @@ class HiddenStates {
   }
 
  private:
-  // Whether the product of a step reads a copy of h, after resets and times the mask. If sequences are read from
-  // different ends, the copy has the initial h of those that have not begun.
+  // Whether the product of a step reads a copy of h, after resets and times the mask. A layer that reads from the end
+  // needs a copy if there are lengths: the copy keeps the initial h of a sequence until the sequence begins.
   bool is_copied() const {
     return series_.Has(kHMask) || series_.HasResets() || (plan_.layer.from_end && plan_.layer.lengths);
   }

@@ -38,7 +38,7 @@ inline Status MergeExtras(InferenceContext* c, int first, int layers, int* next_
   const auto is_valid = [layers](int number, int per_layer) { return number == 0 || number == per_layer * layers; };
   if (!is_valid(peepholes, 3) || !is_valid(projections, 1) || !is_valid(cell_clips, 1) ||
       !is_valid(projection_clips, 1) || projection_clips > projections) {
-    return tensorflow::errors::InvalidArgument("StackedLstm: expected no extras or those of ", layers, " layers, got ",
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected extras of all ", layers, " layers or none, got ",
                                                peepholes, " `peepholes`, ", projections, " `projections`, ", cell_clips,
                                                " `cell_clips` and ", projection_clips, " `projection_clips`");
   }
