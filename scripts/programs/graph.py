@@ -16,7 +16,8 @@ class ProgramGraph(NamedTuple):
       fetches: what one step of the program fetches, a nest of tensors and ops; in training, with the training op.
       feeds: placeholder, or another tensor that is fed -> its value.
       loss: the loss, a tensor of one number.
-      loops: the outputs of each call of a loop, such as `dynamic_rnn`.
+      loops: the outputs of each call of a loop: a tensor, a list of a tensor per time step, or a pair of both
+        directions.
     """
 
     fetches: Any
@@ -30,7 +31,7 @@ def recurrent_part(program: ProgramGraph, training: bool) -> dict[str, Any]:
 
     Training clips the gradients of the variables below the loops' outputs, and subtracts them.
     """
-    outputs = [tf.concat(loop, axis=-1) if isinstance(loop, list) else loop for loop in program.loops]
+    outputs = [tf.concat(tf.nest.flatten(loop), axis=-1) for loop in program.loops]
     loss = tf.add_n([tf.reduce_mean(tf.square(1 - output)) for output in outputs])
     if not training:
         return {"loss": loss}

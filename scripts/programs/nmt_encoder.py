@@ -84,4 +84,4 @@ def build(names: Any, config: Config, training: bool) -> ProgramGraph:
     lengths[0] = config.longest
     words = random_ids(config.src_vocab_size, [config.batch_size, config.longest])
     words *= np.arange(config.longest) < lengths[:, None]
-    return ProgramGraph(fetches, {source: words, source_sequence_length: lengths}, loss, [bi_outputs[0], outputs])
+    return ProgramGraph(fetches, {source: words, source_sequence_length: lengths}, loss, [bi_outputs, outputs])

@@ -87,7 +87,7 @@ def build(names: Any, config: Config, training: bool) -> ProgramGraph:
     feeds[dropout] = np.float32(config.dropout if training else 1.0)
     if training:
         feeds[labels] = random_ids(config.ntags, [config.batch_size, config.sentence_length], seed=1)
-    return ProgramGraph(fetches, feeds, loss, [char_outputs[0], outputs[0]])
+    return ProgramGraph(fetches, feeds, loss, [char_outputs, outputs])
 
 
 def _sentences(config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

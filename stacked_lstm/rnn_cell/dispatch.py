@@ -189,9 +189,8 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
 def choose_for_both(calls: Sequence[Call], engine: str | None) -> engines.Request | None:
     """Returns the request for the calls of both directions if one op may run them; None if each call runs alone.
 
-    Each call runs alone if a cell has a wrapper, if the directions share cells, if there are lengths, or if a call runs
-    on TensorFlow's loop. The dropout masks of wrappers depend on the order in which ops are added to the graph. With
-    many sequences of different lengths, two ops and the reversed copies take less time than one op.
+    Each call runs alone if a cell has a wrapper, if the directions share cells, or if a call runs on TensorFlow's loop.
+    The dropout masks of wrappers depend on the order in which ops are added to the graph.
 
     Args:
       calls: the calls of the forward and of the backward direction, on the same inputs.
@@ -200,8 +199,6 @@ def choose_for_both(calls: Sequence[Call], engine: str | None) -> engines.Reques
     Raises:
       ValueError: as in `choose`.
     """
-    if any(call.sequence_length is not None for call in calls):
-        return None
     cells = [_walk(call.cell) for call in calls]
     if any(isinstance(cell, _WRAPPERS) for walked in cells for cell in walked):
         return None

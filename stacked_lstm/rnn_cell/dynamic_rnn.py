@@ -114,9 +114,9 @@ def bidirectional_dynamic_rnn(
     """Runs one cell forward and another one backward in time.
 
     It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
-    direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. If there are no
-    lengths and no cell has a wrapper, the engine `native` runs both directions with one op, and copies nothing. B is
-    the batch size, T the number of time steps, I the width of the inputs.
+    direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. If no cell has a
+    wrapper, the engine `native` runs both directions with one op, and copies nothing. B is the batch size, T the number
+    of time steps, I the width of the inputs.
 
     Args:
       cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.

@@ -63,10 +63,9 @@ def test_when_there_is_one_op(name):
     assert ("ReverseSequence" in types) == needs_reversals
 
 
-# Name -> (how a cell is made from its size, number of ops for layers). Two ops have lengths.
+# Name -> (how a cell is made from its size, number of ops for layers).
 CELLS = {
     "cells": (rnn_cell.LSTMCell, 1),
-    "lengths": (rnn_cell.LSTMCell, 2),
     "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1),
     "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2),
     "wrappers": (lambda size: rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(size), 0.5), 2),
@@ -79,7 +78,7 @@ def test_when_there_is_one_op_for_cells(name):
     with tf.Graph().as_default():
         x, lengths = tf.placeholder(tf.float32, [None, 5, 3]), tf.placeholder(tf.int32, [None])
         outputs, states = rnn_cell.bidirectional_dynamic_rnn(
-            make(4), make(6), x, lengths if count == 2 else None, dtype=tf.float32, engine="native"
+            make(4), make(6), x, lengths, dtype=tf.float32, engine="native"
         )
         types = types_before([outputs, states])
         assert [side.shape.as_list()[1:] for side in outputs] == (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from programs import PROGRAMS
+from programs.graph import recurrent_part
 from programs.names import has_contrib, stacked_lstm_names, tensorflow_names
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
@@ -66,13 +67,18 @@ def random_values(variable):
     return np.random.RandomState(seed).uniform(-0.3, 0.3, variable.shape.as_list())
 
 
+def soft_session():
+    """A session in which the programs' GPUs may be the CPU."""
+    config = tf.ConfigProto(allow_soft_placement=True)
+    config.graph_options.rewrite_options.disable_meta_optimizer = sessions.quick  # It changes no number.
+    return tf.Session(config=config)
+
+
 def two_steps(program, names):
     """Trains two steps from weights that depend only on the names of the variables; returns arrays by name."""
     with tf.Graph().as_default():
         graph = program.build(names, training=True)
-        config = tf.ConfigProto(allow_soft_placement=True)
-        config.graph_options.rewrite_options.disable_meta_optimizer = sessions.quick  # It changes no number.
-        with tf.Session(config=config) as session:
+        with soft_session() as session:
             session.run(tf.global_variables_initializer())
             variables = tf.trainable_variables()
             sessions.set_variables(session, variables, map(random_values, variables))
@@ -125,3 +131,19 @@ def test_loops_run_on_engines(name):
             assert names == {auto_engine()}
             has_training_op = any("train_op" in key for key in graph.fetches)
             assert has_training_op == training
+
+
+@NEEDS_NATIVE
+@PROGRAM
+def test_the_recurrent_part_trains_all_cells(name):
+    """No direction and no layer is left out of what the benchmark measures."""
+    with tf.Graph().as_default():
+        graph = tiny(name).build(stacked_lstm_names(), training=True)
+        train_op = recurrent_part(graph, training=True)["train_op"]
+        kernels = [variable for variable in tf.trainable_variables() if "cell" in variable.op.name]
+        with soft_session() as session:
+            session.run(tf.global_variables_initializer())
+            before = session.run(kernels)
+            session.run(train_op, graph.feeds)
+            for kernel, old, new in zip(kernels, before, session.run(kernels)):
+                assert np.any(old != new), kernel.op.name
