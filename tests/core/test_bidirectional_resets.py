@@ -85,6 +85,7 @@ def one_by_one(weights, x, kind, stacking, fed, d_outputs, d_states):
     some(
         list(zip(KINDS, STACKINGS * 2, [True, False, False, True])) + [("projected", "stacks", True)],
         list(itertools.product(KINDS, STACKINGS, [False, True])),
+        oldest=[("projected", "stacks", True)],
     ),
 )
 def test_sequences_one_by_one(kind, stacking, time_major, general_engine, plain_session):

@@ -69,11 +69,12 @@ def test_vectors_count_as_square(session):
     assert 0.97 * np.sqrt(6 / 800) < np.abs(values).max() <= np.sqrt(6 / 800)
 
 
-@pytest.mark.parametrize("name", sorted(initializers.DISTRIBUTIONS))
-@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float32])
-def test_dtypes(name, dtype, session):
-    values = initializers.get(name)((6, 4), dtype=dtype)
-    assert values.dtype == dtype and np.all(np.isfinite(session.run(values).astype(np.float64)))
+def test_dtypes(session):
+    names, dtypes = sorted(initializers.DISTRIBUTIONS), [tf.float16, tf.bfloat16, tf.float32]
+    tensors = {(name, d.name): initializers.get(name)((6, 4), dtype=d) for name in names for d in dtypes}
+    for (name, dtype), values in session.run(tensors).items():
+        assert tensors[name, dtype].dtype.name == dtype, name
+        assert values.shape == (6, 4) and np.all(np.isfinite(values.astype(np.float64))), (name, dtype)
 
 
 def test_every_distribution_is_tested():

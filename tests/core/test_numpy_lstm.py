@@ -83,6 +83,7 @@ def test_every_gradient_by_central_differences(projected, use_bias, lengths):
     Network(lengths, use_bias, projected).check()
 
 
+@ONCE
 @pytest.mark.parametrize("activation, recurrent_activation", IN_BOTH_ROLES + OF_GRAPH_IN_BOTH_ROLES)
 def test_gradients_of_activations_by_central_differences(activation, recurrent_activation):
     Network(activation=activation, recurrent_activation=recurrent_activation).check()

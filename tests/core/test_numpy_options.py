@@ -9,6 +9,7 @@ from stacked_lstm import numpy_lstm
 from support import numeric
 from support.random_networks import flat
 from support.random_options import STEPS, Network
+from support.sets import ONCE
 
 ALL = {
     "dropout": True,
@@ -100,6 +101,7 @@ COMBINATIONS = st.fixed_dictionaries(
 )
 
 
+@ONCE
 @settings(max_examples=30, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(COMBINATIONS)
 def test_random_combinations(options):

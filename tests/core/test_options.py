@@ -70,12 +70,18 @@ NATIVE_NORM = {
     "norm and noise": NOISE,
     "norm and noise, other kinds": dict(NOISE, recurrent_dropout_kind="candidate", layer_norm="tensorflow"),
 }
+OF_OLDEST = ("dropout", "zoneout", "residual", "everything", "everything, other kinds")
+NATIVE_OF_OLDEST = ("recurrent dropout", "all but norm", "everything, other kinds", "norm and noise")
 WITH_LENGTHS = ("everything", "recurrent dropout", "zoneout", "residual", "projection")
 
 
 @pytest.mark.parametrize(
     "name, has_lengths",
-    some([(name, name in WITH_LENGTHS) for name in TRAINING], list(itertools.product(TRAINING, [False, True]))),
+    some(
+        [(name, name in WITH_LENGTHS) for name in TRAINING],
+        list(itertools.product(TRAINING, [False, True])),
+        oldest=[(name, name in WITH_LENGTHS) for name in OF_OLDEST],
+    ),
 )
 def test_training_against_numpy(name, has_lengths, masks, plain_session):
     check_training("graph", name, has_lengths, masks, plain_session)
@@ -87,6 +93,7 @@ def test_training_against_numpy(name, has_lengths, masks, plain_session):
     some(
         [(name, name != "zoneout of c") for name in (*NATIVE, *NATIVE_NORM)],
         list(itertools.product((*NATIVE, *NATIVE_NORM), [False, True])),
+        oldest=[(name, True) for name in NATIVE_OF_OLDEST],
     ),
 )
 def test_training_on_native_against_numpy(name, has_lengths, masks, plain_session):

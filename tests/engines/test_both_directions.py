@@ -11,6 +11,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions, graph
 from stacked_lstm.engines.native import library, ops
 from support import native_ops, numeric
+from support.sets import ONCE
 
 pytestmark = native_ops.NEEDS_NATIVE
 LAYER_OPS = ("StackedLstmForward", "StackedLstmNormalizedForward")
@@ -112,9 +113,9 @@ FEW = 3  # Steps. TensorFlow takes seconds to build second derivatives.
 STACKS = [
     ([5], [4], FEW, {}),
     ([5, 3], [7, 9], 6, {"peepholes": True, "cell_clip": 0.5}),
-    ([], [20, 17], 60, {"projection_size": 3, "projection_clip": 0.4}),
-    ([33], [33], 40, {}),
-    ([2], [3], 1, {}),
+    pytest.param([], [20, 17], 60, {"projection_size": 3, "projection_clip": 0.4}, marks=ONCE),
+    pytest.param([33], [33], 40, {}, marks=ONCE),
+    pytest.param([2], [3], 1, {}, marks=ONCE),
     ([2], [3], 0, {}),
 ]
 

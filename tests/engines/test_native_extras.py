@@ -124,35 +124,33 @@ STACKS = {
 
 
 @ONCE
-@pytest.mark.parametrize("steps, batch", [(6, 5), (4, 0), (90, 2), (3, 40)])
 @pytest.mark.parametrize("fused, bias", [(False, True), (True, False)])
 @pytest.mark.parametrize("stack", sorted(STACKS))
-def test_stacks(stack, fused, bias, steps, batch, graph, plain_session):
-    """Layers with the same kinds of extras are one op. Some sizes are enough for several threads."""
+def test_stacks(stack, fused, bias, graph, plain_session):
+    """Layers with the same kinds of extras are one op. One graph takes all sizes, some of them for several threads."""
     description, op_count = STACKS[stack]
-    random, layers, feed, inputs = np.random.RandomState(2), [], {}, 4
+    random, layers, weights, inputs = np.random.RandomState(2), [], {}, 4
     for units, extras in description:
         layer, layer_feed = random_layer(random, inputs, units, fused, bias, extras, "float64")
         layers.append(layer)
-        feed.update(layer_feed)
+        weights.update(layer_feed)
         inputs = layer.output_size
     x = tf.placeholder(tf.float64, [None, None, 4])
     states = [
         [tf.placeholder(tf.float64, [None, n]) for n in (layer.hidden_size, layer.output_size)] for layer in layers
     ]
-    lengths = tf.constant(random.randint(0, steps + 1, [batch]), tf.int32)
-    feed[x] = random.standard_normal([steps, batch, 4])
-    feed.update(
-        (part, 0.4 * random.standard_normal([batch, part.shape.as_list()[1]])) for part in tf.nest.flatten(states)
-    )
-    results = []
+    lengths, results = tf.placeholder(tf.int32, [None]), []
     for engine in ("native", "graph"):
         outputs, finals = engines.ENGINES[engine].run_layers(layers, x, states, lengths)
-        sources = [x] + tf.nest.flatten(states) + list(feed)[: -1 - 2 * len(layers)]
+        sources = [x] + tf.nest.flatten(states) + list(weights)
         loss = tf.reduce_sum(outputs**2) + sum(tf.reduce_sum(tf.sin(part)) for part in tf.nest.flatten(finals))
         results.append([outputs, finals, tf.gradients(loss, sources)])
     assert sum(op.type == "StackedLstmForward" for op in graph.get_operations()) == op_count
-    check_same(*plain_session.run(results, feed), "float64")
+    for steps, batch in [(6, 5), (4, 0), (90, 2), (3, 40)]:
+        feed = {x: random.standard_normal([steps, batch, 4]), lengths: random.randint(0, steps + 1, [batch])}
+        for part in tf.nest.flatten(states):
+            feed[part] = 0.4 * random.standard_normal([batch, part.shape.as_list()[1]])
+        check_same(*plain_session.run(results, {**weights, **feed}), "float64")
 
 
 def test_no_steps(plain_session):

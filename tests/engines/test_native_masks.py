@@ -92,8 +92,14 @@ def results(engine, layers, x, states, sources, lengths):
     return [outputs, finals, tf.gradients(loss, [x] + sources)]
 
 
-@pytest.mark.parametrize("steps, batch, dtype", [(6, 5, "float64"), (3, 40, "float32"), (90, 2, "float64")])
-@pytest.mark.parametrize("stack", sorted(STACKS))
+SIZES = [(6, 5, "float64"), (3, 40, "float32"), (90, 2, "float64")]
+QUICK = [(stack, *SIZES[k % 3]) for k, stack in enumerate(sorted(STACKS))]
+
+
+@pytest.mark.parametrize(
+    "stack, steps, batch, dtype",
+    some(QUICK, [(stack, *sizes) for stack in sorted(STACKS) for sizes in SIZES], oldest=QUICK[:4]),
+)
 def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
     """Some sizes are enough for several threads. Some sequences have no steps."""
     check_against_graph(*STACKS[stack], steps, batch, dtype, graph, plain_session)

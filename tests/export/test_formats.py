@@ -48,16 +48,23 @@ def check(program, network, session, folder, witness, sizes=(3, 9)):
     return path
 
 
-STACKS = sets.some(
-    [("native", "projected", True), ("graph", "learned", True), ("graph", "projected", False)]
-    + [("native", "learned", False), ("graph", "zeros", True), ("native", "zeros", False)],
-    list(itertools.product(["graph", "native"], ["zeros", "learned", "projected"], [False, True])),
-    oldest=[("native", "projected", True)],
+STACKS = list(itertools.product(["graph", "native"], ["zeros", "learned", "projected"], [False, True]))
+# Each has both engines, all initial states, and networks with and without lengths. Programs have them in turn.
+QUICK_STACKS = (
+    [("native", "projected", True), ("graph", "learned", True), ("native", "zeros", False)],
+    [("graph", "projected", False), ("native", "learned", False), ("graph", "zeros", True)],
 )
+QUICK = [(name, *stack) for k, name in enumerate(exports.PROGRAMS) for stack in QUICK_STACKS[k % 2]]
 
 
-@with_programs
-@pytest.mark.parametrize("engine, initial_state, has_lengths", STACKS)
+@pytest.mark.parametrize(
+    "program, engine, initial_state, has_lengths",
+    sets.some(
+        QUICK,
+        [(name, *stack) for name in exports.PROGRAMS for stack in STACKS],
+        oldest=[(name, *QUICK_STACKS[k % 2][0]) for k, name in enumerate(exports.PROGRAMS)],
+    ),
+)
 @NEEDS_NATIVE
 def test_stacks(program, engine, initial_state, has_lengths, plain_session, tmp_path, witness):
     check(program, exports.stack(engine, initial_state, has_lengths), plain_session, tmp_path, witness)
@@ -67,6 +74,10 @@ def test_stacks(program, engine, initial_state, has_lengths, plain_session, tmp_
 @with_programs
 def test_cudnn(program, numpy_cudnn, plain_session, tmp_path, witness):
     check(program, exports.stack("cudnn", "projected", has_lengths=False), plain_session, tmp_path, witness)
+
+
+def engine_in_turn(network, program):
+    return ["graph", "native"][(NETWORKS.index(network) + list(exports.PROGRAMS).index(program)) % 2]
 
 
 NETWORKS = [
@@ -81,9 +92,15 @@ NETWORKS = [
 ]
 
 
-@with_programs
-@pytest.mark.parametrize("network", NETWORKS)
-@with_engines
+EVERY = list(itertools.product(NETWORKS, exports.PROGRAMS, ["graph", "native"]))
+
+
+# The quick set has every pair of a network and a program. They are of both engines in turn.
+@pytest.mark.parametrize(
+    "network, program, engine",
+    sets.some([case for case in EVERY if engine_in_turn(*case[:2]) == case[2]], EVERY),
+)
+@NEEDS_NATIVE
 def test_networks(program, network, engine, plain_session, tmp_path, witness):
     if program == "openvino" and network in ("activations", "peepholes", "options"):
         pytest.skip("the LSTM of OpenVINO has neither hard sigmoids nor peepholes")
@@ -132,9 +149,19 @@ def test_random_masks_of_a_seed(plain_session, tmp_path):
         assert 0 < np.mean(actual == 0) < 1
 
 
-@with_programs
+CONTROL_FLOWS = list(itertools.product(exports.PROGRAMS, ["control_flow_v1", "control_flow_v2"]))
+
+
+@pytest.mark.parametrize(
+    "program, control_flow",
+    sets.some([case for case in CONTROL_FLOWS if case[1] == "control_flow_v2"], CONTROL_FLOWS),
+    indirect=["control_flow"],
+)
 def test_control_flows(program, control_flow, plain_session, tmp_path, witness):
-    """The layers' loops are of the control flow that the program has on; the export leaves it on."""
+    """The layers' loops are of the control flow that the program has on; the export leaves it on.
+
+    The other tests have control flow v1.
+    """
     before = tf.control_flow_v2_enabled()
     check(program, exports.titles("graph"), plain_session, tmp_path, witness)
     assert tf.control_flow_v2_enabled() == before == (control_flow == "control_flow_v2")

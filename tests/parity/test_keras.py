@@ -15,6 +15,7 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import GATE_ORDER, Noise, step
 from support import keras_witness as witness
 from support import numeric, programs, sessions
+from support.native_ops import NEEDS_NATIVE
 from support.random_networks import random_layers
 
 pytestmark = pytest.mark.skipif(
@@ -171,7 +172,16 @@ def test_weights_as_keras_created_them(use_bias, unit_forget_bias, library, kera
             assert not np.any(ours_["bi"])
 
 
-@pytest.mark.parametrize("merge, masked, dtype", witness.BIDIRECTIONAL)
+# What merges is the same code for all engines.
+BIDIRECTIONAL = [("graph", *case) for case in witness.BIDIRECTIONAL]
+BIDIRECTIONAL += [
+    pytest.param(engine, *case, marks=marks)
+    for engine, marks in [("native", NEEDS_NATIVE), ("cudnn", ())]
+    for case in [("concat", False, "float64"), ("mul", True, "float64"), ("concat", True, "float32")]
+]
+
+
+@pytest.mark.parametrize("engine, merge, masked, dtype", BIDIRECTIONAL, indirect=["engine"])
 def test_bidirectional(merge, masked, dtype, engine, keras, plain_session):
     """BidirectionalLSTM, also under a mask."""
     given = {name: value.astype(dtype) for name, value in TWO_GIVEN.items()}

@@ -9,7 +9,7 @@ from golden import cells
 from stacked_lstm import rnn_cell
 from support.golden_networks import check_numbers
 from support.native_ops import auto_engine
-from support.sets import ONCE
+from support.sets import ONCE, some
 
 # Cases that engines do not run: cells of users.
 STEPWISE = """
@@ -89,25 +89,50 @@ def check(name, files, module, session, engine):
     return used
 
 
-@pytest.mark.parametrize("name", sorted(cells.CASES))
+# Each cell, option and kind of state once.
+FEW = """
+    basic_lstm_forget_bias_large basic_lstm_one_tensor_given basic_lstm_name basic_lstm_time_major_no_lengths
+    basic_lstm_relu lstm_peepholes_initial_state lstm_projection_wider lstm_proj_clip lstm_proj_clip_alone
+    lstm_cell_clip_zero lstm_one_tensor_given lstm_activation_by_name lstm_shards lstm_float64 multi_mixed multi_nested
+    multi_one_tensor multi_of_one_tensors multi_same_cell dropout_none dropout_variational dropout_variational_tensors
+    dropout_variational_multi residual residual_fn device both both_initial_state
+""".split()
+CASES = [(name,) for name in sorted(cells.CASES)]
+ON_ENGINES = [case for case in CASES if case[0] in FEW + STEPWISE + DRAWN + ON_GRAPH]
+OF_GRAPH = [case for case in CASES if "native" in engines_of(case[0])]
+
+
+@pytest.mark.parametrize("name", [pytest.param(*case, marks=[] if case in ON_ENGINES else ONCE) for case in CASES])
 def test_on_engines(name, plain_session):
     used = check(name, "cells", rnn_cell, plain_session, None)
     assert used == [auto_engine() if expected == "native" else expected for expected in engines_of(name)]
 
 
 @ONCE
-@pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "native" in engines_of(name)))
+@pytest.mark.parametrize("name", some([(name,) for name in sorted(FEW)], OF_GRAPH))
 def test_graph(name, plain_session):
     assert set(check(name, "cells", rnn_cell, plain_session, "graph")) == {"graph"}
 
 
 @ONCE
-@pytest.mark.parametrize("name", sorted(name for name in cells.CASES if "stepwise" not in engines_of(name)))
+@pytest.mark.parametrize(
+    "name",
+    some([(n,) for n in sorted(FEW + ON_GRAPH)], [case for case in CASES if "stepwise" not in engines_of(*case)]),
+)
 def test_stepwise(name, plain_session):
     assert set(check(name, "cells", rnn_cell, plain_session, "stepwise")) == {"stepwise"}
 
 
-@pytest.mark.parametrize("name", sorted(CONTRIB))
+CONTRIB_OF_OLDEST = """
+    block_clip_peepholes block_multi basic_rnn gru gru_block layer_norm layer_norm_dropout coupled_peepholes
+    coupled_layer_norm fused_initial_state fused_reversed fused_adaptor highway input_projection output_projection_multi
+    embedding attention nas_projection lstm_elu cudnn_compatible_multi
+""".split()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in CONTRIB_OF_OLDEST else ONCE) for name in sorted(CONTRIB)]
+)
 def test_contrib(name, plain_session):
     file, expected = CONTRIB[name], engine_of_contrib(name)
     used = check(name, file, rnn_cell, plain_session, None)
@@ -115,7 +140,11 @@ def test_contrib(name, plain_session):
 
 
 @ONCE
-@pytest.mark.parametrize("name", sorted(name for name in CONTRIB if not cells.case_of(name).fused))
+@pytest.mark.parametrize(
+    "name",
+    sorted(n for n in CONTRIB if not cells.case_of(n).fused and engine_of_contrib(n) != "stepwise"),
+)
 def test_contrib_stepwise(name, plain_session):
+    """`test_contrib` has the others."""
     file = CONTRIB[name]
     assert set(check(name, file, rnn_cell, plain_session, "stepwise")) == {"stepwise"}

@@ -47,7 +47,7 @@ def test_graph(name, plain_session):
     assert check(name, plain_session, "graph") == "graph"
 
 
-@pytest.mark.parametrize("name", sorted(loops.CASES))
+@pytest.mark.parametrize("name", sorted(set(loops.CASES) - STEPWISE | {"static_dropout"}))
 def test_stepwise(name, plain_session):
     assert check(name, plain_session, "stepwise") == "stepwise"
 

@@ -7,6 +7,7 @@ from stacked_lstm import numpy_lstm, runtime
 from support.numeric import relative_difference
 from support.random_networks import random_layers, random_states
 from support.runtime import NEEDS_KERNELS
+from support.sets import ONCE
 
 pytestmark = NEEDS_KERNELS
 
@@ -36,6 +37,7 @@ def rounded(layers, weights_dtype):
     ]
 
 
+@ONCE
 @pytest.mark.parametrize("weights_dtype", sorted(ROUNDING))
 @pytest.mark.parametrize(
     "steps, batch, input_size, hidden_sizes, threads, use_bias",

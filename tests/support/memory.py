@@ -10,4 +10,4 @@ def configure_collector():
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10000, 10, 10)
+    gc.set_threshold(50000, 10, 10)
