@@ -64,6 +64,7 @@ def test_contract_of_run(lengths, engine, session):
     some(
         [("in the loop", None), ("before the loop", PADDED), ("shared loop", PADDED), ("own loops", None)],
         list(itertools.product(sorted(STACKS), [None, PADDED])),
+        oldest=[("shared loop", PADDED), ("own loops", None)],
     ),
 )
 def test_gradients(stack, lengths, engine, plain_session):

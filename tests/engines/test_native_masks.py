@@ -16,7 +16,7 @@ from stacked_lstm.normalization import Norm
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
 from support import native_ops, numeric
-from support.sets import EXHAUSTIVE, some
+from support.sets import EXHAUSTIVE, ONCE, some
 
 pytestmark = native_ops.NEEDS_NATIVE
 
@@ -140,10 +140,10 @@ def check_against_graph(description, op_count, steps, batch, dtype, graph, plain
     "control_flow, engine, fields",
     [
         ("control_flow_v1", "native", dict(recurrent=3)),
-        ("control_flow_v1", "graph", dict(recurrent=3)),
+        pytest.param("control_flow_v1", "graph", dict(recurrent=3), marks=ONCE),
         ("control_flow_v2", "native", ALL_PER_STEP),
         pytest.param("control_flow_v2", "native", NORM_AND_ALL, marks=EXHAUSTIVE),
-        ("control_flow_v2", "native", dict(NORM_AND_ALL, projection=3)),
+        pytest.param("control_flow_v2", "native", dict(NORM_AND_ALL, projection=3), marks=ONCE),
     ],
     indirect=["control_flow"],
 )

@@ -4,6 +4,8 @@ The tests feed the noise that the masks are made from, and compare with the same
 its first derivative along a direction is the imaginary part that a tiny imaginary step leaves.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from support import drawn_noise, numeric
 from support.sessions import plain_session, set_variables
+from support.sets import some
 from support.some_cells import random
 
 LENGTHS = [4, 2, 0]
@@ -76,9 +79,17 @@ def test_values_and_derivatives_with_fed_noise(general_engine, plain_session):
     check_derivatives(general_engine, plain_session)
 
 
-@pytest.mark.parametrize("lengths", [LENGTHS, [3, 2, 0]])
+@pytest.mark.parametrize(
+    "control_flow, lengths",
+    some(
+        [("control_flow_v1", tuple(LENGTHS)), ("control_flow_v2", (3, 2, 0))],
+        list(itertools.product(["control_flow_v1", "control_flow_v2"], [tuple(LENGTHS), (3, 2, 0)])),
+        oldest=[("control_flow_v2", (3, 2, 0))],
+    ),
+    indirect=["control_flow"],
+)
 def test_values_and_derivatives_with_dropout_on_h(general_engine, lengths, control_flow, plain_session):
-    check_derivatives(general_engine, plain_session, "h", lengths)
+    check_derivatives(general_engine, plain_session, "h", list(lengths))
 
 
 @pytest.mark.parametrize("states", ["c", "hc"])
