@@ -311,12 +311,12 @@ Results Compute(const Problem& p, int count) {
   return r;
 }
 
-// Whether a layer comes out as it should, and the same to the last bit with any number of threads.
+// Whether a layer comes out as it should, and the same to the last bit with one thread and with `count` threads.
 template <class T>
-bool Check(const Problem& p, const Results& expected) {
+bool Check(const Problem& p, const Results& expected, int count) {
   const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-12;
   const Results alone = Compute<T>(p, 1);
-  for (const int threads : {1, 2, 5}) {
+  for (const int threads : {1, count}) {
     const Results got = threads == 1 ? alone : Compute<T>(p, threads);
     for (int k = 0; k < kResults; ++k) {
       double worst = 0, size = 1e-30;
@@ -364,10 +364,18 @@ bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_c
     }
   }
   const Results expected = Expected(p);
-  if (Check<float>(p, expected) && Check<double>(p, expected)) return true;
+  const int count = fused ? 2 : 5;
+  if (Check<float>(p, expected, count) && Check<double>(p, expected, count)) return true;
   std::printf("T %d, B %d, I %d, H %d, P %d, ends %d, carried %d, fused %d, series %d\n", int(T), int(B), int(I),
               int(H), int(P), ends, is_carried, fused, has_series);
   return false;
+}
+
+// A large shape has half of the combinations of the three options, with all pairs of values. The next shape has the
+// other half.
+bool IsLeftOut(const int64_t* shape, int64_t index, int options) {
+  const int count = (options & 1) + (options >> 1 & 1) + (options >> 2);
+  return shape[0] * shape[1] * shape[3] > 5000 && count % 2 != index % 2;
 }
 
 int main() {
@@ -377,12 +385,10 @@ int main() {
                                {5, 3, 1, 33},  {0, 3, 2, 5},   {4, 0, 2, 5},   {3, 2, 0, 5},   {6, 12, 9, 64}, {400, 3, 2, 8},
                                {33, 32, 40, 35}, {5, 40, 3, 130}};
   for (const auto& shape : shapes) {
-    for (const bool is_carried : {false, true}) {
-      for (const bool ends : {false, true}) {
-        for (const bool has_series : {false, true}) {
-          if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series)) return 1;
-        }
-      }
+    for (int options = 0; options < 8; ++options) {
+      const bool is_carried = options & 1, ends = options & 2, has_series = options & 4;
+      if (IsLeftOut(shape, &shape - shapes, options)) continue;
+      if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series)) return 1;
     }
   }
   // The same with peepholes, bounds and a projection, whose width comes last.
@@ -391,6 +397,7 @@ int main() {
   for (const auto& shape : projected) {
     for (int options = 0; options < 8; ++options) {
       const bool is_carried = options & 1, ends = options & 2, has_series = options & 4;
+      if (IsLeftOut(shape, &shape - projected, options)) continue;
       if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series, shape[4])) return 1;
     }
   }

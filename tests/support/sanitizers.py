@@ -27,27 +27,36 @@ def build(program_source, sources, sanitizers, processor, directory):
 
 def object_files(sources, sanitizers, processor, directory):
     """Compiles `sources` for several programs; returns the paths of the object files."""
-    for source in sources:
-        _compile(
-            ["-c", source, "-o", str(directory / (os.path.basename(source) + ".o"))], source, sanitizers, processor
-        )
-    return [str(directory / (os.path.basename(source) + ".o")) for source in sources]
+    paths = [str(directory / (os.path.basename(source) + ".o")) for source in sources]
+    for source, path in zip(sources, paths):
+        _compile(["-c", source, "-o", path], source, sanitizers, processor)
+    return paths
 
 
-def build_by(compiler, program_source, sources, directory):
-    """Compiles a program of the tests and `sources` by another compiler, a list of words; returns its path.
+def object_files_by(compiler, sources, directory):
+    """Compiles `sources` by another compiler, a list of words; returns the paths of the object files."""
+    paths = [str(directory / (os.path.basename(source) + ".o")) for source in sources]
+    for source, path in zip(sources, paths):
+        _compile_by(compiler, ["-c", source, "-o", path], source)
+    return paths
 
-    Warnings are errors.
-    """
+
+def build_by(compiler, program_source, objects, directory):
+    """Compiles a program of the tests by another compiler, and links it with object files; returns its path."""
     program = str(directory / os.path.basename(program_source)[: -len(".cc")])
-    flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-pthread"]
-    subprocess.run([*compiler, *flags, *_includes(program_source), program_source, *sources, "-o", program], check=True)
+    _compile_by(compiler, [program_source, *objects, "-o", program], program_source)
     return program
 
 
 def _compile(arguments, source, sanitizers, processor):
     flags = ["-std=c++17", "-O1", "-g1", "-pthread", "-fsanitize=" + sanitizers, "-fno-sanitize-recover=all"]
     subprocess.run(["g++", *flags, *processor, *_includes(source), *arguments], check=True)
+
+
+def _compile_by(compiler, arguments, source):
+    """Warnings are errors."""
+    flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-pthread"]
+    subprocess.run([*compiler, *flags, *_includes(source), *arguments], check=True)
 
 
 def _includes(source):
