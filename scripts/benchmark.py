@@ -185,7 +185,8 @@ def read_measurements(values):
         raise ValueError(f"--from_json: expected measurements of one device, got {' and '.join(devices)}")
     present = [kind.flag for kind in kinds.in_rows(rows)]
     if len(present) > 1:
-        raise ValueError(f"--from_json: expected measurements of {' or of '.join(present)}, got both")
+        actual = "both" if len(present) == 2 else "all of them"
+        raise ValueError(f"--from_json: expected measurements of {' or of '.join(present)}, got {actual}")
     columns = kinds.columns_of_rows(rows)
     record.print_header([heading for _, heading, _ in columns])
     record.print_rows(rows, columns)
