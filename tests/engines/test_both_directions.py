@@ -85,6 +85,7 @@ def test_when_there_is_one_op_for_cells(name):
             [[5, 2]] * 2 if name == "stacks" else [[5, 4], [5, 6]]
         )
         assert [rnn_cell.engine_used(side).name for side in outputs] == ["native", "native"]
+        assert outputs[1].op.name == "ReverseSequence"  # TensorFlow's name.
     assert sum(types.count(kind) for kind in LAYER_OPS) == count
     assert ("ReverseSequence" in types) == (count == 2)
 
