@@ -70,8 +70,8 @@ def run_both(forward: StackCall, backward: StackCall) -> tuple[tf.Tensor, Sequen
       forward, backward: the calls, with time as the first axis and the same lengths.
 
     Returns:
-      (outputs [T, B, P_1 + P_2], a pair of final states, `EngineUsed`). None if an engine cannot do that, as if a call
-      has `records`; see `engines.run_both`.
+      (outputs [T, B, P_1 + P_2], a pair of final states, `EngineUsed`). None if the engine cannot do that, or if a
+      call has `records`; see `engines.run_both`.
 
     Raises:
       ValueError: as in `engines.choose`.
