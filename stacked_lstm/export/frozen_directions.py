@@ -21,7 +21,16 @@ def separate(definition: Any, calls: Sequence[Any]) -> list[Any]:
       definition: the GraphDef, to which nodes are added.
       calls: list of `frozen.FrozenCall`.
     """
-    return [part for call in calls for part in (_separate(definition, call) if call.from_end else [call])]
+    parts: list[Any] = []
+    new_names: dict[str, str] = {}  # Outputs of both directions -> what replaces them. Upper layers may read them.
+    for call in calls:
+        call = call._replace(inputs=[spec._replace(name=new_names.get(spec.name, spec.name)) for spec in call.inputs])
+        if call.from_end:
+            sides, new_names[call.outputs[0].name] = _separate(definition, call)
+            parts += sides
+        else:
+            parts.append(call)
+    return parts
 
 
 def new_scope(definition: Any) -> str:
@@ -31,7 +40,8 @@ def new_scope(definition: Any) -> str:
     return next(name for name in names if name not in scopes)
 
 
-def _separate(definition: Any, call: Any) -> list[Any]:
+def _separate(definition: Any, call: Any) -> tuple[list[Any], str]:
+    """Returns two calls, and the name of the tensor that replaces the outputs of both directions."""
     count = len(call.layers)
     first = count - call.from_end
     sources = [call.inputs[0], call.outputs[0], *call.inputs[1 + 2 * count :]]
@@ -55,7 +65,7 @@ def _separate(definition: Any, call: Any) -> list[Any]:
         (slice(0, first), call.inputs[0], spec(forward)),
         (slice(first, count), spec(reversed_x), spec(reversed_outputs)),
     ]
-    return [
+    calls = [
         call._replace(
             layers=call.layers[side],
             inputs=[source, *call.inputs[1 + 2 * side.start : 1 + 2 * side.stop], *sources[2:]],
@@ -64,3 +74,4 @@ def _separate(definition: Any, call: Any) -> list[Any]:
         )
         for side, source, result in sides
     ]
+    return calls, joined.name
