@@ -21,7 +21,16 @@ def separate(definition: Any, calls: Sequence[Any]) -> list[Any]:
       definition: the GraphDef, to which nodes are added.
       calls: list of `frozen.FrozenCall`.
     """
-    return [part for call in calls for part in (_separate(definition, call) if call.from_end else [call])]
+    parts: list[Any] = []
+    new_names: dict[str, str] = {}  # Outputs of both directions -> what replaces them. Upper layers may read them.
+    for call in calls:
+        call = call._replace(inputs=[spec._replace(name=new_names.get(spec.name, spec.name)) for spec in call.inputs])
+        if call.from_end:
+            sides, new_names[call.outputs[0].name] = _separate(definition, call)
+            parts += sides
+        else:
+            parts.append(call)
+    return parts
 
 
 def new_scope(definition: Any) -> str:
@@ -31,7 +40,8 @@ def new_scope(definition: Any) -> str:
     return next(name for name in names if name not in scopes)
 
 
-def _separate(definition: Any, call: Any) -> list[Any]:
+def _separate(definition: Any, call: Any) -> tuple[list[Any], str]:
+    """Returns a call for each direction, and the name of the tensor that replaces the outputs of the call."""
     count = len(call.layers)
     first = count - call.from_end
     sides = [side for side in (slice(0, first), slice(first, count)) if call.layers[side]]
@@ -53,7 +63,7 @@ def _separate(definition: Any, call: Any) -> list[Any]:
         return call.inputs[0]._replace(name=tensor.name, shape=tensor.shape.as_list())
 
     series = [*((call.inputs[0], spec(y)) for y in forward), (spec(reversed_x), spec(reversed_outputs))]
-    return [
+    calls = [
         call._replace(
             layers=call.layers[side],
             inputs=[source, *call.inputs[1 + 2 * side.start : 1 + 2 * side.stop], *sources[2:]],
@@ -62,3 +72,4 @@ def _separate(definition: Any, call: Any) -> list[Any]:
         )
         for side, (source, result) in zip(sides, series)
     ]
+    return calls, joined.name

@@ -136,8 +136,8 @@ def bidirectional_dynamic_rnn(
 
     It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
     direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. If no cell has a
-    wrapper, the engine `native` runs both directions with one op, and copies nothing. B is the batch size, T the number
-    of time steps, I the width of the inputs.
+    wrapper, the engine `native` runs both directions with one op, and copies nothing. So does the engine `cudnn` for
+    two single cells of one size. B is the batch size, T the number of time steps, I the width of the inputs.
 
     Args:
       cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.

@@ -159,13 +159,13 @@ def both_directions(engine):
 
 
 def bidirectional(engine):
-    """Two stacks, which one op of `native` computes, and a layer of both directions above them."""
+    """Two stacks, which one op of `native` computes, and two layers of both directions above them."""
     inputs = placeholders()
     lower = stacked_lstm.BidirectionalLSTM([4, 3], stacking="stacks", engine=engine, name="lower")
     outputs, _ = lower(inputs["x"], inputs["lengths"])
     forward, backward = stacked_lstm.BidirectionalLSTM([2], merge=None, engine=engine)(outputs, time_major=False)[0]
-    _, (_, states) = stacked_lstm.BidirectionalLSTM([2], engine=engine, name="upper")(outputs, inputs["lengths"])
-    return inputs, {"forward": forward, "backward": backward, "c": states[0].c}
+    _, (_, states) = stacked_lstm.BidirectionalLSTM([3, 2], engine=engine, name="upper")(outputs, inputs["lengths"])
+    return inputs, {"forward": forward, "backward": backward, "c": states[1].c}
 
 
 def activations(engine):
