@@ -6,11 +6,12 @@ On the CPU, TensorFlow's op is cuDNN in NumPy, and the package's op calls a cuDN
 import numpy as np
 import pytest
 
-from stacked_lstm import BidirectionalLSTM, LSTMState, rnn_cell
+from stacked_lstm import BidirectionalLSTM, LSTMState, engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
 from stacked_lstm.engines.cudnn import compiled_op, library
 from stacked_lstm.engines.place import Place
+from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import PLAIN
 from stacked_lstm.layer import Layer
 from support import bidirectional_in_numpy, numeric
@@ -64,6 +65,15 @@ def test_cells_of_one_size_are_one_call(sizes, expected, graph):
     cells, x = [rnn_cell.LSTMCell(size) for size in sizes], tf.placeholder(tf.float32, [None, 5, 3])
     outputs, _ = rnn_cell.bidirectional_dynamic_rnn(*cells, x, dtype=tf.float32, engine="cudnn")
     assert directions(graph) == expected and [side.shape.as_list()[2] for side in outputs] == sizes
+
+
+def test_a_backward_stack_alone(graph):
+    layers = [Layer(width, 4, [tf.zeros([4 + width, 4])] * 4) for width in (3, 4)]
+    states = [(tf.zeros([2, 4]),) * 2] * 2
+    request = engines.resolve("cudnn", "test")
+    outputs, (finals,), _ = engines.run_both(request, [Segment(layers)], tf.zeros([5, 2, 3]), [states], None, "test")
+    assert directions(graph) == [ONE] and has_reversals(graph)
+    assert outputs.shape.as_list() == [5, 2, 4] and len(finals) == 2
 
 
 @NEEDS_COMPILED_OP
