@@ -81,10 +81,6 @@ def test_cudnn_in_both_directions(numpy_cudnn, plain_session, tmp_path, witness)
     check("frozen_graph", exports.bidirectional("cudnn"), plain_session, tmp_path, witness)
 
 
-def engine_in_turn(network, program):
-    return ["graph", "native"][(NETWORKS.index(network) + list(exports.PROGRAMS).index(program)) % 2]
-
-
 NETWORKS = [
     "titles",
     "cells",
@@ -95,6 +91,10 @@ NETWORKS = [
     "activations",
     "without_bias",
 ]
+
+
+def engine_in_turn(network, program):
+    return ["graph", "native"][(NETWORKS.index(network) + list(exports.PROGRAMS).index(program)) % 2]
 
 
 EVERY = list(itertools.product(NETWORKS, exports.PROGRAMS, ["graph", "native"]))
