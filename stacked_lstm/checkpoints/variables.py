@@ -34,10 +34,10 @@ _VARIABLE_NAMES = {
     "w_o_diag": ("w_o_diag",),
     "projection/kernel": ("projection/kernel", "projection/weights"),
 }
-# Variables of a layer of StackedLSTM. Those of layer normalization have no place in a layout.
-_STACK_NAMES = KERNEL_NAMES + BIAS_NAMES + PEEPHOLE_NAMES + (PROJECTION_NAME,)
+# Variables of a layer of StackedLSTM.
 _NORM_NAMES = GAIN_NAMES + (CELL_SHIFT_NAME,)
-_STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>{'|'.join(_STACK_NAMES + _NORM_NAMES)})")
+_STACK_NAMES = KERNEL_NAMES + BIAS_NAMES + PEEPHOLE_NAMES + (PROJECTION_NAME,) + _NORM_NAMES
+_STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>{'|'.join(_STACK_NAMES)})")
 
 
 def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
@@ -55,11 +55,12 @@ def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
     for (layer, stack), names in names_by_layer.items():
         array_names = {key: names[key] for key in _STACK_NAMES if key in names}
         remark = "layer normalization" if set(names) & set(_NORM_NAMES) else ""
-        status = VARIANT if remark else PLAIN
         state_names = initial_states.variable_names(stack, layer.rpartition("_")[2])
         state_names = {key: name for key, name in state_names.items() if name in arrays}
-        location = Location(layer, stack, layouts.OWN, array_names, initial_state=state_names)
-        locations.append(location._replace(status=status, remark=remark))
+        direction = direction_of(stack)  # That of a BidirectionalLSTM.
+        locations.append(
+            Location(layer, stack, layouts.OWN, array_names, direction, remark=remark, initial_state=state_names)
+        )
     return sorted(locations, key=lambda location: natural_order(location.name))
 
 

@@ -109,6 +109,35 @@ def test_no_place(layout, what):
         layouts.pack(layer, layout)
 
 
+NORM = {name: np.float32([k, k + 1]) for k, name in enumerate(["gain_f", "gain_i", "gain_o", "gain_c", "gain_cell"])}
+SHIFT = {"shift_cell": np.float32([8, 9])}
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_layer_normalization(use_bias):
+    """Only the package's own layout has gains. A layer with biases has a shift of the cell state, too."""
+    layer = dict(layer_of(use_bias=use_bias), **NORM, **(SHIFT if use_bias else {}))
+    assert_equal(layouts.unpack(layouts.pack(layer, "stacked_lstm"), "stacked_lstm"), layer)
+    for layout in set(layouts.LAYOUTS) - {"stacked_lstm"}:
+        with pytest.raises(ValueError, match=f"has layer normalization, for which the layout '{layout}' has no place"):
+            layouts.pack(layer, layout)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        dict(layer_of(), **NORM),
+        dict(layer_of(), **SHIFT),
+        dict(layer_of(use_bias=False), **NORM, **SHIFT),
+        dict(layer_of(), **dict(NORM, gain_o=None), **SHIFT),
+        dict(layer_of(), **dict(NORM, gain_o=np.ones([3], np.float32)), **SHIFT),
+    ],
+)
+def test_wrong_arrays_of_layer_normalization(layer):
+    with pytest.raises(ValueError, match="layouts.pack: expected .*gain_"):
+        layouts.pack(layer, "stacked_lstm")
+
+
 def test_forget_bias():
     layer = layer_of()
     packed = layouts.pack(layer, "rnn_cell", forget_bias=0.0)
