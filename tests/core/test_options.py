@@ -363,20 +363,21 @@ def test_cudnn_refuses_by_name(name, options, reason):
         StackedLSTM([4], engine="cudnn", **options)(tf.zeros([1, 1, 2]), training=True)
 
 
-@NEEDS_NATIVE
-def test_native_agrees_with_graph_on_dropout(masks, plain_session):
-    """The same seeds: the same masks, and the same numbers."""
+def test_engines_agree_on_what_stands_around_layers(engine, masks, plain_session):
+    """The same seeds: the same masks, and the same numbers. Also on cudnn, with the gradients of inputs and weights."""
     x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]))
-    results = []
-    for engine in ("graph", "native"):
+    stacks, results = [], []
+    for name in ("graph", engine):
         masks.clear()
-        options = dict(input_dropout=0.3, dropout=0.3, output_dropout=0.3, residual=True, seed=SEED, engine=engine)
-        lstm = StackedLSTM([3, 3], dtype=tf.float64, name=engine, **options)
-        results.append((lstm, lstm(x, LENGTHS, training=True)[0]))
+        options = dict(input_dropout=0.3, dropout=0.3, output_dropout=0.3, residual=True, seed=SEED, engine=name)
+        stacks.append(StackedLSTM([3, 3], dtype=tf.float64, name=f"stack_{len(stacks)}", **options))
+        outputs, state = stacks[-1](x, LENGTHS, training=True)
+        assert stacks[-1].engine_used.name == name
+        results.append([outputs, *tf.nest.flatten(state), *tf.gradients(outputs**2, [x, *stacks[-1].variables])])
     plain_session.run(tf.global_variables_initializer())
-    results[1][0].set_weights(plain_session, *results[0][0].get_weights(plain_session))
-    a, b = plain_session.run([outputs for _, outputs in results])
-    assert numeric.relative_difference(a, b) < 1e-12 and np.any(a)
+    stacks[1].set_weights(plain_session, *stacks[0].get_weights(plain_session))
+    for a, b in zip(*plain_session.run(results)):
+        assert numeric.relative_difference(a, b) < 1e-12 and np.any(a)
 
 
 def test_half_precision(plain_session):
