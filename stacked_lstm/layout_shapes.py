@@ -26,6 +26,7 @@ class Layout(NamedTuple):
       gains: sequence of (array's name, gate), H entries each, for layer normalization. The gate "s" is the cell state.
         Empty if the library has none.
       shift: name of the array [H] that shifts the normalized cell state. A layer with gains and biases has it.
+      always_normalizes: whether each layer has gains.
       gates_in_rows: whether all arrays above are transposed, so that gates are rows from top to bottom.
       holds_transposes: whether each gate's part of a matrix, read row by row, holds the numbers of its transpose.
       leading_axis: whether all arrays have one more axis in front, of size 1.
@@ -45,6 +46,7 @@ class Layout(NamedTuple):
     projection: str | None = None
     gains: Sequence[tuple[str, str]] = ()
     shift: str | None = None
+    always_normalizes: bool = False
     gates_in_rows: bool = False
     holds_transposes: bool = False
     leading_axis: bool = False
@@ -85,7 +87,7 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
     complete = all(len(set(names) & set(arrays)) in (0, len(names)) for names in optional.values())
     if layout.shift:
         has_norm, has_biases, has_shift = (bool(set(optional[part]) & set(arrays)) for part in _NORM_PARTS)
-        complete = complete and has_shift == (has_norm and has_biases)
+        complete = complete and has_shift == (has_norm and has_biases) and has_norm >= layout.always_normalizes
     if not complete or not set(matrices) <= set(arrays) <= known:
         checks.fail(function, expected, ", ".join(sorted(arrays)) or "none")
     arrays = {name: np.asarray(array) for name, array in arrays.items()}

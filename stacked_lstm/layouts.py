@@ -11,6 +11,7 @@ loads without complaint, so the orders are written down only here. The layouts, 
     "stacked_lstm"      Wf Wi Wo Wc bf bi bo bc and those of options: this package's variables
     "rnn_cell"          kernel bias: BasicLSTMCell, LSTMCell, LSTMBlockCell and LSTMBlockFusedCell
     "cudnn_compatible"  kernel bias: CudnnCompatibleLSTMCell, which adds no forget bias
+    "layer_norm_cell"   kernel input/beta ... input/gamma ... state/gamma state/beta: LayerNormBasicLSTMCell
     "keras"             kernel recurrent_kernel bias: keras.layers.LSTM
     "keras_cudnn"       kernel recurrent_kernel bias: Keras' CuDNNLSTM, in another order and with a bias [8H]
     "block_lstm"        w b: inputs of the op tf.raw_ops.BlockLSTM
@@ -23,7 +24,8 @@ loads without complaint, so the orders are written down only here. The layouts, 
 Some libraries have peepholes or a projection. In the common form, peepholes are `pf pi po`, [H] each. Through them the
 gates f and i see the cell state of the step before, and o the new one. A projection is `Wp`, [H, P]. The hidden state
 is then (o * tanh(c')) Wp, and the matrices have P rows for it instead of H. Layer normalization has the arrays
-`gain_f gain_i gain_o gain_c gain_cell` and, with biases, `shift_cell`, [H] each. Only "stacked_lstm" has them.
+`gain_f gain_i gain_o gain_c gain_cell` and, with biases, `shift_cell`, [H] each. Only "stacked_lstm" and
+"layer_norm_cell" have them. The cell computes what `layer_norm="tensorflow"` computes.
 
 If a library has two biases that add, their sum is kept. Matrices and biases keep every bit, with one exception. Adding
 or subtracting a forget bias other than 0.0 rounds the forget gate's bias, by at most the spacing of floats there. It
@@ -53,6 +55,7 @@ GATES = "fioc"
 OWN = "stacked_lstm"
 
 _DIAGONALS = [("w_f_diag", "f"), ("w_i_diag", "i"), ("w_o_diag", "o")]
+_NORM_SCOPES = [("input", "i"), ("transform", "c"), ("forget", "f"), ("output", "o")]
 
 LAYOUTS: dict[str, Layout] = {
     # The common form itself: one variable per gate, with the names of `StackedLSTM`.
@@ -72,6 +75,14 @@ LAYOUTS: dict[str, Layout] = {
         projection="projection/kernel",
     ),
     "cudnn_compatible": Layout(matrices=[("kernel", "xh", "icfo")], biases=[("bias", "icfo")]),
+    "layer_norm_cell": Layout(
+        matrices=[("kernel", "xh", "icfo")],
+        biases=[(f"{scope}/beta", gate) for scope, gate in _NORM_SCOPES],
+        forget_bias=1.0,
+        gains=[(f"{scope}/gamma", gate) for scope, gate in [*_NORM_SCOPES, ("state", "s")]],
+        shift="state/beta",
+        always_normalizes=True,
+    ),
     # Keras 2 and 3; `unit_forget_bias` is in the bias.
     "keras": Layout(
         matrices=[("kernel", "x", "ifco"), ("recurrent_kernel", "h", "ifco")],
@@ -182,6 +193,8 @@ def pack(layer: Mapping[str, Any], layout: str, forget_bias: float | None = None
     ]:
         if is_present and not has_place:
             raise ValueError(f"layouts.pack: the layer has {part}, for which the layout {layout!r} has no place")
+    if target.always_normalizes and ("f", "n") not in blocks:
+        raise ValueError(f"layouts.pack: the layer has no layer normalization, which the layout {layout!r} always has")
     return _join(blocks, target, -_forget_bias(forget_bias, target, "layouts.pack"))
 
 
@@ -231,8 +244,8 @@ def _join(blocks: _Blocks, layout: Layout, forget_bias: float) -> dict[str, np.n
         arrays[layout.projection] = np.array(blocks[_PROJECTION])
     if ("f", "n") in blocks:
         arrays.update((name, np.array(blocks[gate, "n"])) for name, gate in layout.gains)
-    if _CELL_SHIFT in blocks and layout.shift:
-        arrays[layout.shift] = np.array(blocks[_CELL_SHIFT])
+    if layout.shift and ("f", "n") in blocks and layout.biases[0][0] in arrays:
+        arrays[layout.shift] = np.array(blocks.get(_CELL_SHIFT, np.zeros_like(blocks["f", "n"])))
     if layout.gates_in_rows:
         arrays = {name: np.ascontiguousarray(array.T) for name, array in arrays.items()}
     if layout.leading_axis:

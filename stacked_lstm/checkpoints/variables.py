@@ -23,6 +23,9 @@ from stacked_lstm.weights import BIAS_NAMES, CELL_SHIFT_NAME, GAIN_NAMES, KERNEL
 
 # Scopes that the cells of TensorFlow 1 give their variables by default.
 CELL_SCOPE = re.compile(r"(?:basic_lstm|lstm|lstm_fused|cudnn_compatible_lstm)_cell(?:_\d+)?")
+_NORM_SCOPE = re.compile(r"layer_norm_basic_lstm_cell(?:_\d+)?")
+_NORM_LAYOUT = layouts.LAYOUTS["layer_norm_cell"]
+_NORM_ARRAYS = ["kernel", *[name for name, _ in [*_NORM_LAYOUT.biases, *_NORM_LAYOUT.gains]], "state/beta"]
 
 # Name in a layout -> names of the variable in new and in old versions; TensorFlow 1.2 changed them.
 _VARIABLE_NAMES = {
@@ -83,8 +86,11 @@ def find_cells(arrays: Mapping[str, np.ndarray], graph_scopes: Mapping[str, str]
     for scope in sorted(scopes, key=natural_order):
         outer = scope.rpartition("/")[0]
         last = (graph_scopes or {}).get(scope, scope).rpartition("/")[2]
-        is_cell = CELL_SCOPE.fullmatch(last) is not None
+        is_normalized = _NORM_SCOPE.fullmatch(last) is not None and f"{scope}/state/gamma" in arrays
+        is_cell = is_normalized or CELL_SCOPE.fullmatch(last) is not None
         names = _array_names(scope, arrays, is_cell)
+        if is_normalized:
+            names = {key: f"{scope}/{key}" for key in _NORM_ARRAYS}
         location = Location(scope, _network(outer), _layout(names, last, arrays), names, direction_of(scope))
         if is_cell or ("recurrent_kernel" in names and fits(names, arrays, location.layout)):
             remark = cell_variables.remark(location, members[scope], arrays)
@@ -107,6 +113,8 @@ def _array_names(scope: str, arrays: Mapping[str, np.ndarray], is_cell: bool) ->
 
 
 def _layout(array_names: Mapping[str, str], last: str, arrays: Mapping[str, np.ndarray]) -> str:
+    if "state/gamma" in array_names:
+        return "layer_norm_cell"
     if "recurrent_kernel" in array_names:
         return keras_layout(array_names, arrays)
     return "cudnn_compatible" if last.startswith("cudnn_compatible") else "rnn_cell"
