@@ -41,8 +41,9 @@ class ForwardPass {
         projection_(plan, arrays, hidden_),
         cache_(arrays.cache, layer_),
         z_rows_(has_cache_ || fused_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch),
-        z_stride_(has_cache_ || !arrays.packed ? plan.row_width : kWidth),
-        z_(arrays.packed ? plan.panels * z_rows_ : z_rows_, arrays.packed ? 1 : plan.panels),
+        z_by_panels_(!has_cache_ && arrays.packed && layer_.batch > 1),
+        z_stride_(z_by_panels_ ? kWidth : plan.row_width),
+        z_(z_by_panels_ ? plan.panels * z_rows_ : z_rows_, z_by_panels_ ? 1 : plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
         bias_(plan, arrays.bias, true),
         scales_(plan, arrays.scales, kHasScales) {
@@ -161,7 +162,7 @@ class ForwardPass {
   T* Z(int64_t t, Range part, int64_t b, int64_t panel) const {
     if (has_cache_) return cache_.gates.At(t * layer_.batch + b, panel);
     const int64_t row = (t - part.begin) * layer_.batch + b;
-    return arrays_.packed ? z_.At(panel * z_rows_ + row, 0) : z_.At(row, panel);
+    return z_by_panels_ ? z_.At(panel * z_rows_ + row, 0) : z_.At(row, panel);
   }
   T* C(int64_t t, int64_t b, int64_t panel) const {
     return has_cache_ ? cache_.cells.At(t * layer_.batch + b, panel) : c_.At(b, panel);
@@ -193,12 +194,10 @@ class ForwardPass {
                          weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
 
-  // Runs one step of the units of one panel, for a share of the blocks of the batch. If h is zero, one product h W is
-  // that of all rows: zeros, or NaN where a weight is not finite.
+  // Runs one step of the units of one panel, for a share of the blocks of the batch.
   void StepPanel(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T memory[kWidth];
-    const T* const product = hidden_.IsZero(t) ? memory : nullptr;
-    if (product) HiddenProduct(t, panel, 0, 1, nullptr, 0, memory);
+    const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t < block_end) return Step(t, part, panel, row, rows, product);
       for (int64_t b = row; b < row + rows; ++b) SkipUnits(t, panel, b);
@@ -214,17 +213,17 @@ class ForwardPass {
     Store(cache_.cells.At(row, panel), Vec<T>{});
   }
 
-  // Computes init + h W of one panel for some rows of a step.
-  void HiddenProduct(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* init, int64_t init_stride,
-                     T* z) const {
-    const int64_t stride = hidden_.FactorStride(t);
-    SelectGateTile(rows)(layer_.outputs(), hidden_.Factor(t) + row * stride, stride, weights_.Panel(Factor::kH, panel),
-                         init, init_stride, z, kWidth);
+  // Returns h W of one panel for all rows of a step with h = 0: zeros, or NaN where a weight is not finite.
+  const T* CommonProduct(int64_t t, int64_t panel, T* memory) const {
+    SelectGateTile(1)(layer_.outputs(), hidden_.Factor(t), 0, weights_.Panel(Factor::kH, panel), nullptr, 0, memory, 0);
+    return memory;
   }
 
   // product: h W of each row, or null if the rows differ.
   void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows, const T* product) const {
     alignas(64) T z[kTileRows * kWidth];
+    const T* const h = hidden_.Factor(t);
+    const int64_t h_stride = hidden_.FactorStride(t);
     series_.Prefetch(t, row, rows, panel * kSize);
     if (fused_) InputProduct(panel, t * layer_.batch + row, rows, z, kWidth);
     const T* const input_product = fused_ ? z : Z(t, part, row, panel);
@@ -232,7 +231,8 @@ class ForwardPass {
     if (product) {
       AddToRows<T>(product, rows, input_product, stride, z);
     } else {
-      HiddenProduct(t, panel, row, rows, input_product, stride, z);
+      SelectGateTile(rows)(layer_.outputs(), h + row * h_stride, h_stride, weights_.Panel(Factor::kH, panel),
+                           input_product, stride, z, kWidth);
     }
     if (kHasScales) scales_.Scale(panel, bias_, rows, z);
     Pointwise(t, panel, row, rows, z, kWidth);
@@ -306,9 +306,11 @@ class ForwardPass {
   const WholePanels<T, W> weights_;
   const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
-  // Without a cache: z of the steps of a part, and c of one step. For packed weights, z is [panel, row, gate, unit]. If
-  // its rows were rows of all gates, each one would be in another page of memory.
-  const int64_t z_rows_, z_stride_;
+  // Without a cache: z of the steps of a part, and c of one step. By panels, z is [panel, row, gate, unit], because rows of
+  // all gates would be in another page of memory each. A step of a single sequence reads one row of all gates.
+  const int64_t z_rows_;
+  const bool z_by_panels_;
+  const int64_t z_stride_;
   const PanelBuffer<T, kGates> z_;
   const PanelBuffer<T, 1> c_;
   const GateRow<T> bias_, scales_;  // scales_: of weights in 8 bits.
