@@ -306,8 +306,8 @@ class ForwardPass {
   const WholePanels<T, W> weights_;
   const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
-  // Without a cache: z of the steps of a part, and c of one step. By panels, z is [panel, row, gate, unit], because rows of
-  // all gates would be in another page of memory each. A step of a single sequence reads one row of all gates.
+  // Without a cache: z of the steps of a part, and c of one step. By panels, z is [panel, row, gate, unit], because
+  // rows of all gates would be in another page of memory each. A step of a single sequence reads one row of all gates.
   const int64_t z_rows_;
   const bool z_by_panels_;
   const int64_t z_stride_;

@@ -44,8 +44,8 @@ class GateRow {
   const Buffer<T> row_;
 };
 
-// sums = addends + row, for the gates of a panel and some rows. The rows of the addends are `stride` numbers apart, and those
-// of the sums are contiguous.
+// sums = addends + row, for the gates of a panel and some rows. The rows of the addends are `stride` numbers apart, and
+// those of the sums are contiguous.
 template <class T>
 void AddToRows(const T* row, int64_t rows, const T* addends, int64_t stride, T* sums) {
   constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;

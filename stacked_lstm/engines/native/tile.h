@@ -21,9 +21,9 @@ constexpr int SumVectors(int rows, int vectors) {
   return (rows + 1) * vectors + 1 <= kRegisters ? vectors : (vectors + 1) / 2;
 }
 
-// The number of rows of the next tile, if `rows` rows are left. On an AMD EPYC (Zen 5) with AVX2, a tile of 6 rows computes
-// 131 operations per ns. Tiles of 5, 4 and 2 rows compute 120 to 123, of 3 rows 96, and of one row 70. With AVX-512, tiles
-// of 3 to 6 rows compute 250, so that equal ones are best.
+// The number of rows of the next tile, if `rows` rows are left. On an AMD EPYC (Zen 5) with AVX2, a tile of 6 rows
+// computes 131 operations per ns. Tiles of 5, 4 and 2 rows compute 120 to 123, of 3 rows 96, and of one row 70. With
+// AVX-512, tiles of 3 to 6 rows compute 250, so that equal ones are best.
 inline int64_t NextTileRows(int64_t rows) {
   constexpr int64_t kMax = kTileRows;
   if (SumVectors(kTileRows, kPanelVectors) == kPanelVectors) return rows / ((rows + kMax - 1) / kMax);
