@@ -21,8 +21,8 @@ The first table has a row per contestant and these columns:
     peer
 
 The second table has a column per contestant with the medians, and the ratios of the engine native (on a GPU: cudnn).
-scripts/README.md has the results in this form. --chart plots the ratios of the engine to each peer. --from_json reads
-files of --json, prints the tables and plots the ratios.
+scripts/benchmarking/RESULTS.md has the results in this form. --chart plots the ratios of the engine to each peer.
+--from_json reads files of --json, prints the tables and plots the ratios.
 
 With --programs, the benchmark measures public programs for TensorFlow 1, in training and evaluation: their recurrent
 parts or, with --part=whole, all of them. The contestants are "auto" (the engine that the package chooses), "graph"
@@ -185,7 +185,8 @@ def read_measurements(values):
         raise ValueError(f"--from_json: expected measurements of one device, got {' and '.join(devices)}")
     present = [kind.flag for kind in kinds.in_rows(rows)]
     if len(present) > 1:
-        raise ValueError(f"--from_json: expected measurements of {' or of '.join(present)}, got both")
+        actual = "both" if len(present) == 2 else "all of them"
+        raise ValueError(f"--from_json: expected measurements of {' or of '.join(present)}, got {actual}")
     columns = kinds.columns_of_rows(rows)
     record.print_header([heading for _, heading, _ in columns])
     record.print_rows(rows, columns)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, NamedTuple
 
-from stacked_lstm import checks, engines
+from stacked_lstm import checks, stack_call
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import padding
+from stacked_lstm.engines import EngineUsed, padding
 from stacked_lstm.stack import StackedLSTM
-from stacked_lstm.stack_inputs import StackCall
 
 # The name of a variable within a BidirectionalLSTM.
 _NAME = re.compile(r"(?P<direction>forward|backward)/(?P<scope>(initial_state/)?)layer_(?P<layer>\d+)/(?P<leaf>\w+)")
@@ -105,37 +104,30 @@ class Level(NamedTuple):
             return padding.reverse(series, call.lengths, time_major=True)
 
         # A projected initial state reads the first input of each direction, so the inputs are reversed before it.
-        is_reversed = self.stacks.backward._initial_state.reads_inputs
+        is_reversed = self.stacks.backward.initial_state_reads_inputs
         series = Directions(x, reverse(x) if is_reversed else x)
-        calls = [
-            stack._prepare(inputs, call.lengths, start, True, call.training, call.return_steps, reset)
+        forward, backward = [
+            stack.prepare(inputs, call.lengths, start, True, call.training, call.return_steps, reset)
             for stack, inputs, start, reset in zip(self.stacks, series, call.starts, call.resets)
         ]
-        both = self._run_both(calls)
+        both = stack_call.run_both(forward, backward)
         if both is not None:
-            return both
+            joined, both_finals, used = both
+            self._set_engines_used(used, used)
+            return Outputs(joined=joined), Directions(*both_finals)
         if not is_reversed:
-            calls[1] = calls[1]._replace(x=reverse(calls[1].x))
-        results = [stack._finish(stack_call, *stack._run(stack_call)) for stack, stack_call in zip(self.stacks, calls)]
+            backward = backward._replace(x=reverse(backward.x))
+        results, uses = zip(forward.run(), backward.run())
+        self._set_engines_used(*uses)
         outputs, finals, *steps = [Directions(*sides) for sides in zip(*results)]
         outputs, *steps = [
             series._replace(backward=tf.nest.map_structure(reverse, series.backward)) for series in (outputs, *steps)
         ]
         return (Outputs(pair=outputs), finals, *steps)
 
-    def _run_both(self, calls: Sequence[StackCall]) -> tuple[Any, ...] | None:
-        """Runs both directions in one call of an engine; returns None if that is not possible."""
-        trees, states = zip(*[(call.segment, call.states) for call in calls])
-        forward, stack = calls[0], self.stacks.forward
-        both = engines.run_both(stack._request, trees, forward.x, states, forward.lengths, stack.name)
-        if both is None:
-            return None
-        joined, finals, used = both
-        results = [
-            stack._finish(call, joined, stack_finals, used)
-            for stack, call, stack_finals in zip(self.stacks, calls, finals)
-        ]
-        return Outputs(joined=results[0][0]), Directions(*[result[1] for result in results])
+    def _set_engines_used(self, *uses: EngineUsed) -> None:
+        for stack, used in zip(self.stacks, uses):
+            stack.engine_used = used
 
 
 def resets(flags: tf.Tensor, lengths: tf.Tensor | None) -> Directions:

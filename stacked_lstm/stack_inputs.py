@@ -1,16 +1,14 @@
-"""The inputs of a call of a stack, the configured initial states, and the prepared call that an engine runs."""
+"""The inputs of a call of a stack, and the configured initial states."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.engines.segments import Segment
 from stacked_lstm.initial_state import InitialState, restarts, zero_states
 from stacked_lstm.state import LSTMState
-from stacked_lstm.steps import Record
 from stacked_lstm.tensor_checks import Size
 
 
@@ -48,25 +46,3 @@ class StackInputs(NamedTuple):
 
     def _zeros(self, sizes: Sequence[LSTMState]) -> list[LSTMState]:
         return zero_states(self.batch.value, sizes, self.x.dtype)
-
-
-class StackCall(NamedTuple):
-    """A call of a stack, ready for an engine. The tensors are in the stack's `compute_dtype`.
-
-    Fields:
-      scope: the name scope of the call's ops.
-      segment: the `Segment` with all layers.
-      x: [B, T, I], or [T, B, I] if `time_major`.
-      states: a pair (c, h) per layer.
-      lengths: int32 [B], or None if all sequences have T steps.
-      time_major: bool, whether time is the first axis.
-      records: the list to which each layer adds a `Record` when it runs, or None.
-    """
-
-    scope: str
-    segment: Segment
-    x: tf.Tensor
-    states: Sequence[Any]
-    lengths: tf.Tensor | None
-    time_major: bool
-    records: list[Record] | None

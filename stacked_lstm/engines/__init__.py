@@ -5,7 +5,7 @@
     resolve   turns `engine="auto"` or `engine="native"` into a `Request`
     choose    chooses the engine for a `Request` and a list of layers
     run       runs a stack
-    run_both  runs a forward and a backward stack on the same inputs at once, if the engine can
+    run_both  runs a forward and a backward stack on the same inputs at once, or a backward one, if the engine can
 
 A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE redefines
 "auto", for programs that cannot be changed. README.md in this folder says more.
@@ -221,19 +221,19 @@ def run_both(
     states: Sequence[Sequence[Any]],
     lengths: tf.Tensor | None,
     function: str,
-) -> tuple[tf.Tensor, tuple[list[LSTMState], list[LSTMState]], EngineUsed] | None:
+) -> tuple[tf.Tensor, list[list[LSTMState]], EngineUsed] | None:
     """Runs two stacks at once: the first from the start of each sequence, the second from its end.
 
     Args:
       request, lengths, function: as for `run`.
-      stacks: a pair of `Segment`s, which read the same inputs.
+      stacks: a pair of `Segment`s, which read the same inputs; or a list with the second one alone.
       x: [T, B, I]. It may hold anything past the end of a sequence.
-      states: a pair of lists with a pair (c [B, H_l], h [B, P_l]) per layer.
+      states: for each stack, a list with a pair (c [B, H_l], h [B, P_l]) per layer.
 
     Returns:
-      (outputs [T, B, P_1 + P_2], pair of lists with an `LSTMState` per layer, `EngineUsed`). Step t of the outputs
-      belongs to step t of x. None if the engine that `choose` returns cannot do that, or if a function or a device is
-      around a layer. Each stack then needs a call of `run`.
+      (outputs [T, B, P_1 + P_2], or [T, B, P_2] of the second stack alone; for each stack, a list with an `LSTMState`
+      per layer; `EngineUsed`). Step t of the outputs belongs to step t of x. None if the engine that `choose` returns
+      cannot do that, or if a function or a device is around a layer. Each stack then needs a call of `run`.
 
     Raises:
       ValueError: as in `choose`.
@@ -246,22 +246,22 @@ def run_both(
       >>> stacks, states = [Segment([lstm.layers[0].layer()])] * 2, [[(tf.zeros([3, 4]), tf.zeros([3, 4]))]] * 2
       >>> engines.run_both(engines.resolve("graph", "example"), stacks, tf.zeros([5, 3, 2]), states, None, "example")
     """
-    first, second = (segments.bare_layers(stack) for stack in stacks)
-    if first is None or second is None:
+    sides = [layers for layers in map(segments.bare_layers, stacks) if layers is not None]
+    if len(sides) < len(stacks):
         return None
-    choices = [choose(request, layers, function, lengths is not None) for layers in (first, second)]
-    (engine, used), (other, _) = choices
-    layers = [*first, *second]
-    if engine is not other or not engine.run_both:
+    choices = [choose(request, layers, function, lengths is not None) for layers in sides]
+    engine, used = choices[-1]
+    layers, from_end = sum(sides, []), len(sides[-1])
+    if not engine.run_both or any(other is not engine for other, _ in choices):
         return None
     if first_problem(engine.both_needs, layers, Place(lengths is not None)):
         return None
-    all_states = [*states[0], *states[1]]
-    outputs, finals = engine.run_both(layers, x, all_states, lengths, len(second))
-    outputs.set_shape(x.shape[:2].concatenate([first[-1].output_size + second[-1].output_size]))
+    all_states = [state for side in states for state in side]
+    outputs, finals = engine.run_both(layers, x, all_states, lengths, from_end)
+    outputs.set_shape(x.shape[:2].concatenate([sum(side[-1].output_size for side in sides)]))
     _set_shapes(finals, all_states, x.shape[1])
-    calls.record(calls.Call(engine.name, layers, x, all_states, lengths, outputs, finals, len(second)))
-    return outputs, (finals[: len(first)], finals[len(first) :]), used
+    calls.record(calls.Call(engine.name, layers, x, all_states, lengths, outputs, finals, from_end))
+    return outputs, [finals[:-from_end], finals[-from_end:]][-len(sides) :], used
 
 
 def _set_shapes(finals: Sequence[LSTMState], states: Sequence[Any], batch: Any) -> None:

@@ -51,6 +51,12 @@ def no_mask_on_states(layers: Sequence[Layer], place: Place) -> str | None:
     return None
 
 
+def no_mask_for_all_steps(layers: Sequence[Layer], place: Place) -> str | None:
+    """No layer has a mask on h that is the same for all steps, with which `recurrent_dropout` changes the calls."""
+    del place
+    return "there is dropout on h" if any(layer.h_mask is not None for layer in layers) else None
+
+
 # The fields of `equations.Extras`, and what an engine says that lacks them.
 _EXTRAS = {
     "peepholes": "it has no peepholes",

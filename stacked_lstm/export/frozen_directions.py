@@ -1,4 +1,4 @@
-"""Layers that one op computes in both directions, as two calls that read from the start.
+"""Layers that one op computes in both directions, or from the end, as calls that read from the start.
 
 New nodes reverse the inputs and the outputs of the backward direction. The export then builds only layers that read
 from the start. The results of the graph stay the same.
@@ -15,13 +15,22 @@ from stacked_lstm.export import graph_nodes
 
 
 def separate(definition: Any, calls: Sequence[Any]) -> list[Any]:
-    """Returns the calls. Two calls replace each call that has layers of both directions.
+    """Returns the calls. A call for each direction replaces each call that has layers which read from the end.
 
     Args:
       definition: the GraphDef, to which nodes are added.
       calls: list of `frozen.FrozenCall`.
     """
-    return [part for call in calls for part in (_separate(definition, call) if call.from_end else [call])]
+    parts: list[Any] = []
+    new_names: dict[str, str] = {}  # Outputs of both directions -> what replaces them. Upper layers may read them.
+    for call in calls:
+        call = call._replace(inputs=[spec._replace(name=new_names.get(spec.name, spec.name)) for spec in call.inputs])
+        if call.from_end:
+            sides, new_names[call.outputs[0].name] = _separate(definition, call)
+            parts += sides
+        else:
+            parts.append(call)
+    return parts
 
 
 def new_scope(definition: Any) -> str:
@@ -31,18 +40,20 @@ def new_scope(definition: Any) -> str:
     return next(name for name in names if name not in scopes)
 
 
-def _separate(definition: Any, call: Any) -> list[Any]:
+def _separate(definition: Any, call: Any) -> tuple[list[Any], str]:
+    """Returns a call for each direction, and the name of the tensor that replaces the outputs of the call."""
     count = len(call.layers)
     first = count - call.from_end
+    sides = [side for side in (slice(0, first), slice(first, count)) if call.layers[side]]
     sources = [call.inputs[0], call.outputs[0], *call.inputs[1 + 2 * count :]]
     with tf.Graph().as_default() as part, tf.name_scope(new_scope(definition)):
         x, outputs, *rest = [tf.placeholder(spec.dtype, spec.shape, "input") for spec in sources]
         lengths = rest[0] if rest else None
         reversed_x = tf.identity(padding.reverse(x, lengths, time_major=True), "reversed_input")
-        widths = [call.layers[first - 1].output_size, call.layers[-1].output_size]
-        forward, backward = (tf.identity(side, "outputs") for side in tf.split(outputs, widths, axis=2))
+        widths = [call.layers[side][-1].output_size for side in sides]
+        *forward, backward = (tf.identity(y, "outputs") for y in tf.split(outputs, widths, axis=2))
         reversed_outputs = tf.identity(padding.reverse(backward, lengths, time_major=True), "reversed_outputs")
-        joined = tf.concat([forward, padding.reverse(reversed_outputs, lengths, time_major=True)], axis=2)
+        joined = tf.concat([*forward, padding.reverse(reversed_outputs, lengths, time_major=True)], axis=2)
     nodes = [node for node in part.as_graph_def().node if node.op != "Placeholder"]
     graph_nodes.redirect(definition.node, {call.outputs[0].name: joined.name})
     graph_nodes.redirect(nodes, {t.name: spec.name for t, spec in zip([x, outputs, *rest], sources)})
@@ -51,16 +62,14 @@ def _separate(definition: Any, call: Any) -> list[Any]:
     def spec(tensor: tf.Tensor) -> Any:
         return call.inputs[0]._replace(name=tensor.name, shape=tensor.shape.as_list())
 
-    sides = [
-        (slice(0, first), call.inputs[0], spec(forward)),
-        (slice(first, count), spec(reversed_x), spec(reversed_outputs)),
-    ]
-    return [
+    series = [*((call.inputs[0], spec(y)) for y in forward), (spec(reversed_x), spec(reversed_outputs))]
+    calls = [
         call._replace(
             layers=call.layers[side],
             inputs=[source, *call.inputs[1 + 2 * side.start : 1 + 2 * side.stop], *sources[2:]],
             outputs=[result, *call.outputs[1 + 2 * side.start : 1 + 2 * side.stop]],
             from_end=0,
         )
-        for side, source, result in sides
+        for side, (source, result) in zip(sides, series)
     ]
+    return calls, joined.name

@@ -31,8 +31,10 @@ def check(calls: Sequence[Call], nodes: set[str]) -> None:
     """Raises ValueError unless the layers are one stack that the runtime computes."""
     if not calls:
         checks.fail(_FUNCTION, "`outputs` that need LSTM layers", "none that this process has built on an engine")
-    if any(call.from_end for call in calls):
-        checks.fail(_FUNCTION, "one stack that reads from the start", "layers that read in both directions")
+    for call in calls:
+        if call.from_end:
+            actual = "layers that read in both directions" if len(call.layers) > call.from_end else "a backward stack"
+            checks.fail(_FUNCTION, "one stack that reads from the start", actual)
     _check_layers([layer for call in calls for layer in call.layers])
     sums = [op for op in calls[0].outputs.graph.get_operations() if op.name in nodes and op.type in ("Add", "AddV2")]
     for call in calls:

@@ -88,6 +88,27 @@ def dynamic_rnn(
     return outputs, state
 
 
+@without_autograph
+def dynamic_rnn_from_end(
+    cell: Any, inputs: tf.Tensor, sequence_length: Any, initial_state: Any, dtype: Any, scope: Any
+) -> tuple[tf.Tensor, Any]:
+    """Runs a cell from the end of each sequence to its start, otherwise as `dynamic_rnn` does. Inputs are [T, B, I].
+
+    Step t of the outputs belongs to step t of the inputs. The engine `native` copies neither of them.
+    """
+    tensor_checks.graph_mode("dynamic_rnn")
+    call = _call(cell, inputs, sequence_length, initial_state, dtype, None, False, True, scope)
+    choice = dispatch.choose(call, engine=None)
+    if isinstance(choice, EngineUsed):
+        reversed_x = padding.reverse(inputs, call.sequence_length, time_major=True)
+        outputs, state = dynamic_rnn(**call._replace(inputs=reversed_x)._asdict())
+        outputs, used = padding.reverse(outputs, call.sequence_length, time_major=True), choice
+    else:
+        outputs, state, used = engine_calls.run_from_end(call, choice)
+    dispatch.record(outputs, used)
+    return outputs, state
+
+
 def _call(cell: Any, inputs: Any, sequence_length: Any, initial_state: Any, dtype: Any, *others: Any) -> dispatch.Call:
     """Returns the `Call`. Raises ValueError if the dtype is missing, or the lengths are known not to be a vector."""
     if initial_state is None and not dtype:
@@ -115,8 +136,8 @@ def bidirectional_dynamic_rnn(
 
     It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
     direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. If no cell has a
-    wrapper, the engine `native` runs both directions with one op, and copies nothing. B is the batch size, T the number
-    of time steps, I the width of the inputs.
+    wrapper, the engine `native` runs both directions with one op, and copies nothing. So does the engine `cudnn` for
+    two single cells of one size. B is the batch size, T the number of time steps, I the width of the inputs.
 
     Args:
       cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.
@@ -185,27 +206,16 @@ def bidirectional_dynamic_rnn(
 
 
 def _run_both(calls: Sequence[dispatch.Call], request: Request, scope: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Runs the calls of both directions on an engine, with one op if the engine can."""
-    backward, prepared = calls[1], []
+    """Runs the calls of both directions on an engine."""
+    prepared = []
     with tf.variable_scope(scope or "bidirectional_rnn"):
         for name, call in zip(("fw", "bw"), calls):
             with tf.variable_scope(name) as direction:
                 prepared.append(engine_calls.prepare(call._replace(scope=direction)))
-    both = engine_calls.run_both(prepared[0], prepared[1], request)
-    is_reversed = both is None
-    if both is None:
-        reversed_x = padding.reverse(prepared[1].x, prepared[1].lengths, time_major=True)
-        prepared[1] = prepared[1]._replace(x=reversed_x)
-        both = [engine_calls.run_prepared(one, request) for one in prepared]
-    results = [engine_calls.finish(one, *result) for one, result in zip(prepared, both)]
-    (outputs_fw, state_fw, used_fw), (outputs_bw, state_bw, used_bw) = results
-    if is_reversed:
-        outputs_bw = padding.reverse(outputs_bw, backward.sequence_length, backward.time_major)
-    else:  # The name that TensorFlow gives to the reversed outputs.
-        name = "ReverseV2" if backward.sequence_length is None else "ReverseSequence"
-        outputs_bw = tf.identity(outputs_bw, name)
-    dispatch.record(outputs_fw, used_fw)
-    dispatch.record(outputs_bw, used_bw)
+    results = engine_calls.run_prepared_from_end(prepared, request)
+    for outputs, _, used in results:
+        dispatch.record(outputs, used)
+    (outputs_fw, state_fw, _), (outputs_bw, state_bw, _) = results
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import EngineUsed, segments
+from stacked_lstm.engines import EngineUsed, padding, segments
 from stacked_lstm.rnn_cell import dispatch, packed_states
 from stacked_lstm.rnn_cell.cell import build
 
@@ -44,6 +44,16 @@ def run(call: dispatch.Call, request: engines.Request) -> tuple[tf.Tensor, Any, 
     return finish(prepared, *run_prepared(prepared, request))
 
 
+def run_from_end(call: dispatch.Call, request: engines.Request) -> tuple[tf.Tensor, Any, EngineUsed]:
+    """Runs a call from the end of each sequence to its start; returns what `run` returns.
+
+    Step t of the outputs belongs to step t of the inputs.
+    """
+    tf.get_default_graph().unique_name(_reversal(call))  # TensorFlow gives it to the reversed inputs.
+    (results,) = run_prepared_from_end([prepare(call)], request)
+    return results
+
+
 def prepare(call: dispatch.Call) -> PreparedCall:
     """Builds the cell of a call that meets the conditions."""
     x = tf.convert_to_tensor(call.inputs)
@@ -71,20 +81,57 @@ def run_prepared(prepared: PreparedCall, request: engines.Request) -> tuple[tf.T
         return engines.run(request, *arguments, starts_from_zeros=zeros)
 
 
-def run_both(forward: PreparedCall, backward: PreparedCall, request: engines.Request) -> Any:
-    """Runs two calls on the same inputs, the second from the end of each sequence, with one op.
+def run_prepared_from_end(
+    directions: Sequence[PreparedCall], request: engines.Request
+) -> list[tuple[tf.Tensor, Any, EngineUsed]]:
+    """Runs calls on the same inputs, the last one from the end of each sequence to its start.
+
+    If the engine can, it runs them at once and copies nothing. Otherwise the last call has reversed inputs and outputs.
+
+    Args:
+      directions: a forward and a backward call, or a backward call alone.
+      request: the `engines.Request`.
 
     Returns:
-      A pair of what `run_prepared` returns. None if the engine needs a call for each; see `engines.run_both`.
+      What `run` returns, for each call. Step t of the outputs belongs to step t of the inputs.
     """
-    stacks, states = zip(*[(prepared.segment, prepared.states) for prepared in (forward, backward)])
-    with tf.name_scope(forward.scope + _ENGINE_SCOPE):
-        both = engines.run_both(request, stacks, forward.x, states, forward.lengths, "dynamic_rnn")
+    backward = directions[-1]
+    results, order = _run_at_once(directions, request), _name_reversed
+    if results is None:
+        with tf.name_scope(backward.scope + _ENGINE_SCOPE):
+            reversed_x = padding.reverse(backward.x, backward.lengths, time_major=True)
+        calls = [*directions[:-1], backward._replace(x=reversed_x)]
+        results, order = [run_prepared(prepared, request) for prepared in calls], _reverse
+    finished = [finish(prepared, *result) for prepared, result in zip(directions, results)]
+    outputs, state, used = finished[-1]
+    return [*finished[:-1], (order(outputs, backward.call), state, used)]
+
+
+def _run_at_once(directions: Sequence[PreparedCall], request: engines.Request) -> Any:
+    """Returns what `run_prepared` returns, for each call; None if the engine cannot do that, see `engines.run_both`."""
+    first = directions[0]
+    stacks, states = zip(*[(prepared.segment, prepared.states) for prepared in directions])
+    with tf.name_scope(first.scope + _ENGINE_SCOPE):
+        both = engines.run_both(request, stacks, first.x, states, first.lengths, "dynamic_rnn")
         if both is None:
             return None
         joined, finals, used = both
-        sides = tf.split(joined, [prepared.widths[-1][1] for prepared in (forward, backward)], axis=2)
+        sides = tf.split(joined, [prepared.widths[-1][1] for prepared in directions], axis=2)
     return [(side, side_finals, used) for side, side_finals in zip(sides, finals)]
+
+
+def _reverse(outputs: tf.Tensor, call: dispatch.Call) -> tf.Tensor:
+    return padding.reverse(outputs, call.sequence_length, call.time_major)
+
+
+def _name_reversed(outputs: tf.Tensor, call: dispatch.Call) -> tf.Tensor:
+    """Gives outputs the name that TensorFlow gives to reversed outputs."""
+    return tf.identity(outputs, _reversal(call))
+
+
+def _reversal(call: dispatch.Call) -> str:
+    """The name of an op of `padding.reverse`."""
+    return "ReverseV2" if call.sequence_length is None else "ReverseSequence"
 
 
 def finish(prepared: PreparedCall, outputs: tf.Tensor, finals: Any, used: EngineUsed) -> tuple[Any, Any, EngineUsed]:

@@ -6,16 +6,18 @@ LSTMBlockFusedCell, FusedRNNCellAdaptor and TimeReversedFusedRNN.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import functools
+from typing import Any, Callable
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.rnn_cell import dispatch
-from stacked_lstm.rnn_cell.dynamic_rnn import dynamic_rnn
+from stacked_lstm.rnn_cell.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.lstm_block_cell import LSTMBlockCell
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
 from stacked_lstm.rnn_cell.wrappers import check_cell
+from stacked_lstm.state import LSTMStateTuple
 
 
 class FusedRNNCell:
@@ -140,25 +142,42 @@ class LSTMBlockFusedCell(FusedRNNCell):
         Raises:
           ValueError: neither `initial_state` nor `dtype`; shapes that do not fit; an engine as in `dynamic_rnn`.
         """
+        is_list = isinstance(inputs, list)
+        x = tf.stack(inputs) if is_list else inputs
+        loop = functools.partial(dynamic_rnn, time_major=True, engine=engine)
+        outputs, state = self._run(loop, x, initial_state, dtype, sequence_length, scope)
+        return (_unstack(outputs) if is_list else outputs), state
+
+    def run_from_end(
+        self, inputs: Any, initial_state: Any, dtype: Any, sequence_length: Any, scope: Any
+    ) -> tuple[tf.Tensor, Any]:
+        """Runs the LSTM on inputs [T, B, I] from the end of each sequence to its start.
+
+        The arguments are those of a call. Step t of the outputs belongs to step t of the inputs.
+        """
+        return self._run(dynamic_rnn_from_end, inputs, initial_state, dtype, sequence_length, scope)
+
+    def _run(
+        self, loop: Callable, inputs: Any, initial_state: Any, dtype: Any, sequence_length: Any, scope: Any
+    ) -> tuple[tf.Tensor, Any]:
+        """Checks the arguments of a call, and runs the cell in a loop."""
         if initial_state is None and dtype is None:
             raise ValueError("Either initial_state or dtype needs to be specified")
         if initial_state is not None and len(initial_state) != 2:
             raise ValueError("Expecting initial_state to be a tuple with length 2 or None")
-        x = tf.convert_to_tensor(tf.stack(inputs) if isinstance(inputs, list) else inputs)
+        x = tf.convert_to_tensor(inputs)
         if x.shape.ndims != 3:
             checks.fail("LSTMBlockFusedCell", "inputs of rank 3, [time, batch, input]", f"shape {x.shape}")
         self._cell._decide_scope(scope)
-        outputs, state = dynamic_rnn(
+        state = LSTMStateTuple(*initial_state) if initial_state is not None else None
+        return loop(
             self._cell,
             x,
-            sequence_length,
-            tuple(initial_state) if initial_state is not None else None,
-            dtype,
-            time_major=True,
+            sequence_length=sequence_length,
+            initial_state=state,
+            dtype=dtype,
             scope=tf.get_variable_scope(),
-            engine=engine,
         )
-        return (_unstack(outputs) if isinstance(inputs, list) else outputs), state
 
 
 class FusedRNNCellAdaptor(FusedRNNCell):
@@ -208,6 +227,7 @@ class TimeReversedFusedRNN(FusedRNNCell):
 
     It stands for `tf.contrib.rnn.TimeReversedFusedRNN` of TensorFlow 1.15. The outputs are in the order of the inputs.
     Each sequence is reversed up to its own length; a list of inputs is reversed as a whole, whatever the lengths are.
+    The engine `native` reads the inputs of an `LSTMBlockFusedCell` from the end, and copies nothing.
 
     Example:
       >>> from stacked_lstm import rnn_cell
@@ -228,13 +248,15 @@ class TimeReversedFusedRNN(FusedRNNCell):
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
-        outputs, state = self._cell(
-            _reverse(inputs, sequence_length),
-            initial_state=initial_state,
-            dtype=dtype,
-            sequence_length=sequence_length,
-            scope=scope,
-        )
+        arguments = {
+            "initial_state": initial_state,
+            "dtype": dtype,
+            "sequence_length": sequence_length,
+            "scope": scope,
+        }
+        if type(self._cell) is LSTMBlockFusedCell and not isinstance(inputs, list):  # A subclass may override a call.
+            return self._cell.run_from_end(inputs, **arguments)
+        outputs, state = self._cell(_reverse(inputs, sequence_length), **arguments)
         return _with_engine(_reverse(outputs, sequence_length), outputs), state
 
 

@@ -95,8 +95,9 @@ FLOORS = {
     " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_step numpy_layer_options numpy_options"
     " numpy_lstm layout_shapes layouts compat custom_gradient tensor_checks tf32 activations normalization"
     " dropout_masks equations layer options weights initializers initializer_table initial_state engines steps"
-    " regularization stack_inputs stack_variables stack directions bidirectional_variables bidirectional state_store"
-    " summaries rnn_cell contrib checkpoints runtime export parity commands",
+    " regularization stack_inputs stack_call stack_variables stack_graph stack directions bidirectional_variables"
+    " bidirectional_graph bidirectional state_store summaries rnn_cell contrib checkpoints runtime export parity"
+    " commands",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments loop_series"
     " group_layer loops tangent_loop tape_gradients recurrence graph second_derivatives cudnn native mask_ops",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",

@@ -1,4 +1,4 @@
-"""One op for both directions: when a BidirectionalLSTM has it, and that its numbers are those of two stacks.
+"""One op for both directions, or for the backward one alone: who has it, and that its numbers are those of two stacks.
 
 test_bidirectional.py has the numbers of NumPy, and native_kernels.cc those of the kernels.
 """
@@ -85,8 +85,48 @@ def test_when_there_is_one_op_for_cells(name):
             [[5, 2]] * 2 if name == "stacks" else [[5, 4], [5, 6]]
         )
         assert [rnn_cell.engine_used(side).name for side in outputs] == ["native", "native"]
+        assert outputs[1].op.name == "ReverseSequence"  # TensorFlow's name.
     assert sum(types.count(kind) for kind in LAYER_OPS) == count
     assert ("ReverseSequence" in types) == (count == 2)
+
+
+# Name -> (arguments of the network, STACKED_LSTM_ENGINE, whether there are lengths, whether there are reversals).
+FUSED = {
+    "lengths": ({}, "auto", True, False),
+    "all steps": ({"use_peephole": True, "forget_bias": 0.3}, "native", False, False),
+    "clip": ({"cell_clip": 0.3}, "auto", True, True),
+    "graph": ({}, "graph", True, True),
+    "stepwise": ({}, "stepwise", False, True),
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_fused_network_from_the_end(name, monkeypatch, plain_session):
+    """The network in a function has reversed inputs and outputs."""
+    arguments, engine, has_lengths, needs_reversals = FUSED[name]
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", engine)
+    random = np.random.RandomState(0)
+    x, start = random.standard_normal([5, 3, 2]), [tf.constant(random.standard_normal([3, 4])) for _ in "ch"]
+    if has_lengths:
+        x[2:, 1] = x[:, 2] = np.nan
+    x = tf.constant(x)
+    lstm = rnn_cell.LSTMBlockFusedCell(4, **arguments)
+    results, names, uses = [], [], []
+    for network in (lstm, lambda *args, **kwargs: lstm(*args, **kwargs)):
+        backward = rnn_cell.TimeReversedFusedRNN(network)
+        outputs, state = backward(x, start, sequence_length=[5, 2, 0] if has_lengths else None)
+        if not results:
+            assert ("Reverse" in "".join(types_before([outputs, state]))) == needs_reversals
+        loss = tf.reduce_sum(tf.sin(outputs)) + tf.reduce_sum(state.c * state.h)
+        results.append([outputs, *state, *tf.gradients(loss, [x, *start, *lstm.variables])])
+        names.append(outputs.op.name)
+        uses.append(rnn_cell.engine_used(outputs))
+    kind = "ReverseSequence" if has_lengths else "ReverseV2"
+    assert names == [f"{kind}_1", f"{kind}_3"]
+    assert uses[0] == uses[1]
+    plain_session.run(tf.global_variables_initializer())
+    for actual, expected in zip(*plain_session.run(results)):
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
 def build_stacks(sizes, from_end_sizes, width, options):

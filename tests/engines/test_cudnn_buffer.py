@@ -29,18 +29,26 @@ def build_stack(hidden_sizes, input_size, session, **options):
 # The cuDNN in NumPy itself.
 
 
-def test_numpy_cudnn_computes_what_pytorch_did():
+@pytest.mark.parametrize("case, directions", [("stacked", 1), ("bidirectional", 2), ("bidirectional_stacked", 2)])
+def test_numpy_cudnn_computes_what_pytorch_did(case, directions):
     """PyTorch passes its weights to cuDNN in the order in which it stores them."""
     with np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "network.npz")) as archive:
-        golden = {key[len("stacked/") :]: archive[key] for key in archive.files if key.startswith("stacked/")}
-    weights = np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", "stacked.npz"))
-    kinds = ["weight_ih_l%d", "weight_hh_l%d"], ["bias_ih_l%d", "bias_hh_l%d"]
-    names = ["encoder." + name % k for group in kinds for k in range(2) for name in group]
+        golden = {key[len(case) + 1 :]: archive[key] for key in archive.files if key.startswith(case + "/")}
+    weights = np.load(os.path.join(os.path.dirname(GOLDEN), "pytorch", case + ".npz"))
+    kinds, suffixes = (["weight_ih", "weight_hh"], ["bias_ih", "bias_hh"]), ["", "_reverse"][:directions]
+    layers = [f"l{k}{suffix}" for k in range(len(golden["initial_state/h"]) // directions) for suffix in suffixes]
+    names = [f"encoder.{name}_{layer}" for kind in kinds for layer in layers for name in kind]
     params = np.concatenate([weights[name].ravel() for name in names]).astype(np.float64)
     x, h, c = golden["inputs"].transpose(1, 0, 2), golden["initial_state/h"], golden["initial_state/c"]
-    lengths = np.full([x.shape[1]], len(x))
-    y, h_last, c_last, _ = cudnn_in_numpy.forward(x, h, c, params, lengths)
-    found = {"outputs": y.transpose(1, 0, 2), "state/h": h_last, "state/c": c_last}
+    inputs = x, h, c, params, np.full([x.shape[1]], len(x))
+    y, h_last, c_last, _ = cudnn_in_numpy.forward(*inputs, directions)
+    d_y = golden["d_outputs"] + golden["d_head"] @ weights["head.weight"]
+    upstream = d_y.transpose(1, 0, 2), golden["d_state/h"], golden["d_state/c"]
+    d_x, d_h, d_c, d_params = cudnn_in_numpy.backward(*inputs, *upstream, directions)
+    found = {"outputs": y.transpose(1, 0, 2), "state/h": h_last, "state/c": c_last, "params": d_params}
+    found.update({"gradient/inputs": d_x.transpose(1, 0, 2), "gradient/initial_state/h": d_h})
+    found["gradient/initial_state/c"] = d_c
+    golden["params"] = np.concatenate([golden["gradient/" + name].ravel() for name in names])
     numeric.check_same(found, {key: golden[key] for key in found}, 1e-6)
 
 

@@ -6,7 +6,7 @@
 import numpy as np
 import pytest
 
-from stacked_lstm import StackedLSTM, parity
+from stacked_lstm import BidirectionalLSTM, StackedLSTM, parity
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
 from stacked_lstm.engines.cudnn import compiled_op, library
@@ -29,6 +29,16 @@ def engine(request):
 @pytest.fixture(scope="module", autouse=True)
 def place():
     return prepare("gpu")
+
+
+@pytest.mark.parametrize("hidden_size, width", [(5, 3), (128, 64)])
+def test_buffer_of_both_directions_is_as_large_as_cudnns(hidden_size, width, session):
+    lstm = BidirectionalLSTM([hidden_size], engine="cudnn")
+    lstm.build(width)
+    sizes = {"num_layers": 1, "num_units": hidden_size, "input_size": width, "T": tf.float32, "S": tf.int32}
+    size = tf.raw_ops.CudnnRNNParamsSize(**sizes, rnn_mode="lstm", direction="bidirectional")
+    layers = [layer.layer() for side in lstm.layers for layer in side]
+    assert session.run(size) == cudnn.pack(layers).shape.as_list()
 
 
 @pytest.mark.parametrize("dtype", [tf.float16, tf.float32, tf.float64])

@@ -69,6 +69,11 @@ def test_cudnn(program, numpy_cudnn, plain_session, tmp_path, witness):
     check(program, exports.stack("cudnn", "projected", has_lengths=False), plain_session, tmp_path, witness)
 
 
+@sets.ONCE
+def test_cudnn_in_both_directions(numpy_cudnn, plain_session, tmp_path, witness):
+    check("frozen_graph", exports.bidirectional("cudnn"), plain_session, tmp_path, witness)
+
+
 NETWORKS = [
     "titles",
     "cells",

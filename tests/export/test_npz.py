@@ -90,6 +90,9 @@ NETWORKS = {
         x, lengths
     )[0],
     "layers that read in both directions": lambda x, lengths: stacked_lstm.BidirectionalLSTM([4])(x, lengths)[0],
+    "got a backward stack": lambda x, lengths: rnn_cell.TimeReversedFusedRNN(rnn_cell.LSTMBlockFusedCell(4))(
+        x, dtype=tf.float32, sequence_length=lengths
+    )[0],
     'an initial state that is zero, "learned"': lambda x, lengths: _stack("fixed")(
         x, lengths, [(tf.ones([3, 4]),) * 2]
     )[0],

@@ -157,6 +157,10 @@ def test_shapes_and_programs_are_not_in_one_table(tmp_path):
         record.write(path, "a machine", measured)
     with pytest.raises(ValueError, match="^--from_json: expected measurements of shapes or of programs, got both$"):
         run_main(from_json=paths)
+    threads = str(tmp_path / "threads.json")
+    record.write(threads, "a machine", [dict(shapes[0], threads=1)])
+    with pytest.raises(ValueError, match=" of shapes or of programs or of threads, got all of them$"):
+        run_main(from_json=[*paths, threads])
 
 
 @ONCE

@@ -4,12 +4,16 @@ Its equations do not depend on the package. It reads the buffer as cudnnGetRNNWe
 3 are the matrices for inputs and 4 to 7 those for h, in the order input gate, forget gate, new memory, output gate; 8
 is the projection, if there is one. The equations are those of CUDNN_LSTM with a double bias and the projSize of
 cudnnSetRNNDescriptor_v8, and the gradients are derived from them, step by step. Inputs that cuDNN refuses raise
-AssertionError. Results that cuDNN leaves undefined are NaN. The gradients of a second backward pass on one reserve
-space are NaN, too, because the first pass overwrites the space (cudnnRNNBackwardData_v8).
+AssertionError. With two directions, pseudo-layer 2 l is the forward direction of layer l, and 2 l + 1 its backward
+direction. Both read the outputs of both directions of the layer below, side by side, the forward direction first
+(cudnnGetRNNWeightParams, pseudoLayer; cudnnDirectionMode_t). Results that cuDNN leaves undefined are NaN. The gradients
+of a second backward pass on one reserve space are NaN, too, because the first pass overwrites the space
+(cudnnRNNBackwardData_v8).
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any, NamedTuple
 
@@ -44,12 +48,12 @@ class Step(NamedTuple):
     c_new: Any
 
 
-def read(params, input_size, hidden_size, layer_count, output_size=None):
-    """Returns a `Layer` per layer. They are views of the buffer: writing to them changes it."""
+def read(params, input_size, hidden_size, layer_count, output_size=None, directions=1):
+    """Returns a `Layer` per pseudo-layer. They are views of the buffer: writing to them changes it."""
     projects = output_size not in (None, hidden_size)
     P = output_size if projects else hidden_size
     assert P <= hidden_size, f"cuDNN: a projection from {hidden_size} to {P}"
-    widths, taken = [input_size] + [P] * (layer_count - 1), [0]
+    widths, taken = [input_size] * directions + [directions * P] * (layer_count - directions), [0]
     size = sum(4 * hidden_size * (width + P) for width in widths) + 8 * hidden_size * layer_count
     size += projects * P * hidden_size * layer_count
     assert params.shape == (size,), f"cuDNN: a buffer of {params.shape}, not {size}"
@@ -101,50 +105,64 @@ def step_backward(layer, gradient, taken, d_h, d_c):
     return d_x, d_h, d_c * taken.f
 
 
-def forward(x, h0, c0, params, lengths):
-    """Returns (y [T, B, H], zeros past each end; h and c [L, B, H] at each end; steps by layer and time)."""
-    layers = _check_layers(x, h0, c0, params, lengths)
-    h_last, c_last, steps = np.array(h0), np.array(c0), []
+def times(k, steps, directions):
+    """The steps in the order in which pseudo-layer k reads them. The backward direction starts at the last one."""
+    return list(range(steps))[:: -1 if k % directions else 1]
+
+
+def forward(x, h0, c0, params, lengths, directions=1):
+    """Returns (y [T, B, H], zeros past each end; h and c [L, B, H] at each end; steps by layer and time).
+
+    L counts pseudo-layers. With two directions, y is [T, B, 2 H].
+    """
+    layers = _check_layers(x, h0, c0, params, lengths, directions)
+    h_last, c_last, steps, sides = np.array(h0), np.array(c0), [], []
     for k, layer in enumerate(layers):
-        h, c, y, taken = h0[k], c0[k], [], []
-        for t, inputs in enumerate(x):
-            kept, h_new, c_new = step(layer, inputs, h, c)
+        h, c, y, taken = h0[k], c0[k], [None] * len(x), [None] * len(x)
+        for t in times(k, len(x), directions):
+            taken[t], h_new, c_new = step(layer, x[t], h, c)
             is_running = (t < lengths)[:, None]
             h, c = np.where(is_running, h_new, h), np.where(is_running, c_new, c)
-            y.append(np.where(is_running, h_new, 0))
-            taken.append(kept)
-        h_last[k], c_last[k], x = h, c, np.stack(y)
+            y[t] = np.where(is_running, h_new, 0)
+        h_last[k], c_last[k] = h, c
         steps.append(taken)
+        sides.append(np.stack(y))
+        if len(sides) == directions:
+            x, sides = np.concatenate(sides, axis=2), []
     return x, h_last, c_last, steps
 
 
-def backward(x, h0, c0, params, lengths, d_y, d_h_last, d_c_last):
+def backward(x, h0, c0, params, lengths, d_y, d_h_last, d_c_last, directions=1):
     """Returns the gradients of x, h0, c0 and the buffer; past each end that of x is undefined, here NaN."""
-    layers = _check_layers(x, h0, c0, params, lengths)
-    _, _, _, steps = forward(x, h0, c0, params, lengths)
-    d_params = np.zeros_like(params)
-    gradients = read(d_params, x.shape[2], c0.shape[2], len(h0), h0.shape[2])
-    d_h0, d_c0 = np.array(d_h_last), np.array(d_c_last)
+    layers = _check_layers(x, h0, c0, params, lengths, directions)
+    _, _, _, steps = forward(x, h0, c0, params, lengths, directions)
+    d_params, P = np.zeros_like(params), h0.shape[2]
+    gradients = read(d_params, x.shape[2], c0.shape[2], len(h0), P, directions)
+    d_h0, d_c0, d_x = np.array(d_h_last), np.array(d_c_last), 0
     for k in reversed(range(len(layers))):
-        d_h, d_c, d_x = d_h_last[k], d_c_last[k], []
-        for t in reversed(range(len(x))):
-            is_running = (t < lengths)[:, None]
-            d_state = np.where(is_running, d_h + d_y[t], 0), np.where(is_running, d_c, 0)
+        side = k % directions
+        d_h, d_c, d_inputs = d_h_last[k], d_c_last[k], [None] * len(x)
+        for t in times(k, len(x), directions)[::-1]:
+            is_running, d_outputs = (t < lengths)[:, None], d_y[t][:, side * P : (side + 1) * P]
+            d_state = np.where(is_running, d_h + d_outputs, 0), np.where(is_running, d_c, 0)
             dx_step, dh_step, dc_step = step_backward(layers[k], gradients[k], steps[k][t], *d_state)
             d_h, d_c = np.where(is_running, dh_step, d_h), np.where(is_running, dc_step, d_c)
-            d_x.append(np.where(is_running, dx_step, 0 if k else np.nan))
-        d_h0[k], d_c0[k], d_y = d_h, d_c, np.stack(d_x[::-1])
+            d_inputs[t] = np.where(is_running, dx_step, 0 if k >= directions else np.nan)
+        d_h0[k], d_c0[k], d_x = d_h, d_c, d_x + np.stack(d_inputs)
+        if side == 0:
+            d_y, d_x = d_x, 0
     return d_y, d_h0, d_c0, d_params
 
 
-def _check_layers(x, h0, c0, params, lengths):
+def _check_layers(x, h0, c0, params, lengths, directions):
     """Returns the layers; raises AssertionError if cuDNN would fail."""
     steps, batch, input_size = x.shape
     layer_count, states, output_size = h0.shape
     assert steps > 0 and batch > 0 and states == batch, f"cuDNN: sizes {x.shape}, {h0.shape}"
     assert lengths.shape == (batch,) and lengths.min() > 0 and lengths.max() <= steps, f"cuDNN: lengths {lengths}"
     assert c0.shape[:2] == h0.shape[:2], f"cuDNN: states {h0.shape}, {c0.shape}"
-    return read(params, input_size, c0.shape[2], layer_count, output_size)
+    assert layer_count % directions == 0, f"cuDNN: {directions} directions with states {h0.shape}"
+    return read(params, input_size, c0.shape[2], layer_count, output_size, directions)
 
 
 def _to_float64(arrays):
@@ -153,37 +171,42 @@ def _to_float64(arrays):
 
 _tickets = itertools.count()
 _reserved = set()  # The tickets of reserve spaces that no backward pass has used.
+_DIRECTIONS = {"unidirectional": 1, "bidirectional": 2}
 
 
-def _run_forward(x, h0, c0, params, lengths):
+def _run_forward(directions, x, h0, c0, params, lengths):
     """The op CudnnRNNV3; the reserve space is a ticket in the last output, for the backward op alone."""
-    results = forward(*_to_float64([x, h0, c0, params]), lengths)[:3]
+    results = forward(*_to_float64([x, h0, c0, params]), lengths, directions)[:3]
     ticket = next(_tickets)
     _reserved.add(ticket)
     return [result.astype(x.dtype) for result in results] + [np.zeros([0], x.dtype), np.array([ticket])]
 
 
-def _run_backward(x, h0, c0, params, lengths, y, h, c, d_y, d_h, d_c, reserve_space, host_reserved):
+def _run_backward(directions, x, h0, c0, params, lengths, y, h, c, d_y, d_h, d_c, reserve_space, host_reserved):
     """The op CudnnRNNBackpropV3."""
     (ticket,) = host_reserved
     undefined = np.nan if ticket not in _reserved else 0.0
     _reserved.discard(ticket)
-    gradients = backward(*_to_float64([x, h0, c0, params]), lengths, *_to_float64([d_y, d_h, d_c]))
+    gradients = backward(*_to_float64([x, h0, c0, params]), lengths, *_to_float64([d_y, d_h, d_c]), directions)
     return [(gradient + undefined).astype(x.dtype) for gradient in gradients]
 
 
-def _forward_op(input, input_h, input_c, params, sequence_lengths, is_training, **attributes):
-    inputs = [input, input_h, input_c, params, sequence_lengths]
-    shapes = [input.shape[:2].concatenate(input_h.shape[2:]), input_h.shape, input_c.shape, None, None]
-    return _op("CudnnRNNV3", _run_forward, inputs, [input.dtype] * 4 + [tf.int64], shapes)
+def _forward_op(input, input_h, input_c, params, sequence_lengths, is_training, direction, **attributes):
+    inputs, directions = [input, input_h, input_c, params, sequence_lengths], _DIRECTIONS[direction]
+    width = input_h.shape.as_list()[2]
+    outputs_shape = input.shape[:2].concatenate([width and directions * width])
+    shapes = [outputs_shape, input_h.shape, input_c.shape, None, None]
+    function = functools.partial(_run_forward, directions)
+    return _op("CudnnRNNV3", function, inputs, [input.dtype] * 4 + [tf.int64], shapes)
 
 
-def _backward_op(input, input_h, input_c, params, sequence_lengths, **others):
+def _backward_op(input, input_h, input_c, params, sequence_lengths, direction, **others):
     names = "output output_h output_c output_backprop output_h_backprop output_c_backprop reserve_space host_reserved"
     primals = [input, input_h, input_c, params]
     inputs = primals + [sequence_lengths] + [others[name] for name in names.split()]
     shapes = [primal.shape for primal in primals]
-    return _op("CudnnRNNBackpropV3", _run_backward, inputs, [input.dtype] * 4, shapes)
+    function = functools.partial(_run_backward, _DIRECTIONS[direction])
+    return _op("CudnnRNNBackpropV3", function, inputs, [input.dtype] * 4, shapes)
 
 
 def _check_kind(function):

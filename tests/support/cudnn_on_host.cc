@@ -5,7 +5,9 @@
 // https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-adv-library.html. It refuses what the library
 // refuses on a card. Undefined results are NaN. All arithmetic is in float64. The functions fake_cudnn_* are for tests.
 //
-// T, B, I, H, L, P: steps, batch, width of the inputs, hidden size, layers, width of the outputs.
+// T, B, I, H, L, P, D: steps, batch, width of the inputs, hidden size, layers, width of a direction's outputs,
+// directions. With two directions, pseudo-layer 2 l is the forward direction of layer l, and 2 l + 1 its backward
+// direction.
 
 #include <algorithm>
 #include <atomic>
@@ -61,7 +63,7 @@ struct Tensor : Kind<7002> {
 struct Dropout : Kind<7003> {};
 
 struct Rnn : Kind<7004> {
-  int algorithm, type, math, I, H, L, P, dynamic_batch;
+  int algorithm, type, math, I, H, L, P, D, dynamic_batch;
   bool accepts_unpacked;
   void* dropout;
 };
@@ -192,8 +194,8 @@ void AddProducts(const double* a, int64_t rows, const double* b, int64_t columns
 
 double Sigma(double z) { return 1 / (1 + std::exp(-z)); }
 
-// Where a layer's parameters begin: W [4H, width of x], R [4H, P], V [P, H], and two biases [4H]. Rows: input gate,
-// forget gate, new memory, output gate.
+// Where the parameters of a pseudo-layer begin: W [4H, width of x], R [4H, P], V [P, H], and two biases [4H]. The rows
+// are those of input gate, forget gate, new memory, output gate.
 struct Layer {
   int64_t width, W, R, V, b_w, b_r;
 };
@@ -205,7 +207,7 @@ struct Step {
 };
 
 struct Sizes {
-  int64_t algorithm, type, T, B, I, H, L, P;
+  int64_t algorithm, type, T, B, I, H, L, P, D;
 };
 
 struct Lstm {
@@ -213,15 +215,15 @@ struct Lstm {
   std::vector<int> lengths;
   std::vector<Layer> layers;
   int64_t weight_count = 0, step_size;
-  Doubles steps;   // By layer, step, and sequence.
+  Doubles steps;   // By pseudo-layer, step, and sequence.
   Doubles w, x;    // The weights, and the inputs [T, B, I].
-  Doubles h0, c0;  // The first states [L, B, P] and [L, B, H].
+  Doubles h0, c0;  // The first states [L D, B, P] and [L D, B, H].
 
   Lstm(const Sizes& sizes, const std::vector<int>& lengths)
-      : s(sizes), lengths(lengths), layers(s.L), step_size(6 * s.H + 2 * s.P) {
+      : s(sizes), lengths(lengths), layers(s.L * s.D), step_size(6 * s.H + 2 * s.P) {
     auto take = [this](int64_t size) { return (weight_count += size) - size; };
-    for (int64_t k = 0; k < s.L; ++k) {
-      layers[k].width = k ? s.P : s.I;
+    for (int64_t k = 0; k < Count(); ++k) {
+      layers[k].width = k < s.D ? s.I : s.D * s.P;
       layers[k].W = take(4 * s.H * layers[k].width);
       layers[k].R = take(4 * s.H * s.P);
       layers[k].V = take(Projects() ? s.P * s.H : 0);
@@ -230,33 +232,61 @@ struct Lstm {
   }
 
   bool Projects() const { return s.P != s.H; }
-  int64_t StepCount() const { return s.L * s.T * s.B * step_size; }
+  int64_t Count() const { return s.L * s.D; }
+  int64_t StepCount() const { return Count() * s.T * s.B * step_size; }
+  bool ReadsFromEnd(int64_t k) const { return k % s.D == 1; }
 
   Step At(int64_t k, int64_t t, int64_t b) {
     double* begin = &steps[((k * s.T + t) * s.B + b) * step_size];
     return {begin, begin + 4 * s.H, begin + 5 * s.H, begin + 6 * s.H, begin + 6 * s.H + s.P};
   }
 
-  const double* Input(int64_t k, int64_t t, int64_t b) { return k ? At(k - 1, t, b).h : &x[(t * s.B + b) * s.I]; }
-  const double* HBefore(int64_t k, int64_t t, int64_t b) { return t ? At(k, t - 1, b).h : &h0[(k * s.B + b) * s.P]; }
-  const double* CBefore(int64_t k, int64_t t, int64_t b) { return t ? At(k, t - 1, b).c : &c0[(k * s.B + b) * s.H]; }
-
-  // Calls function(layer, step, sequence) in the order of time.
-  template <class Function>
-  void ForSteps(Function function) {
-    for (int64_t k = 0; k < s.L; ++k)
-      for (int64_t b = 0; b < s.B; ++b)
-        for (int64_t t = 0; t < lengths[b]; ++t) function(k, t, b);
+  // The inputs of a step: those of the network, or h of all directions of the layer below.
+  Doubles Input(int64_t k, int64_t t, int64_t b) {
+    if (k < s.D) return Doubles(&x[(t * s.B + b) * s.I], &x[(t * s.B + b) * s.I] + s.I);
+    Doubles inputs;
+    for (int64_t d = 0, below = (k / s.D - 1) * s.D; d < s.D; ++d) {
+      const double* h = At(below + d, t, b).h;
+      inputs.insert(inputs.end(), h, h + s.P);
+    }
+    return inputs;
   }
 
-  // Sets h and c [L, B, ...] at the ends, and y [T, B, P].
+  // The step before in the order of the direction; -1 if there is none.
+  int64_t Before(int64_t k, int64_t t, int64_t b) {
+    if (!ReadsFromEnd(k)) return t - 1;
+    return t + 1 < lengths[b] ? t + 1 : -1;
+  }
+
+  const double* HBefore(int64_t k, int64_t t, int64_t b) {
+    int64_t before = Before(k, t, b);
+    return before < 0 ? &h0[(k * s.B + b) * s.P] : At(k, before, b).h;
+  }
+
+  const double* CBefore(int64_t k, int64_t t, int64_t b) {
+    int64_t before = Before(k, t, b);
+    return before < 0 ? &c0[(k * s.B + b) * s.H] : At(k, before, b).c;
+  }
+
+  // The place in y [T, B, D P] of the outputs of the last layer's direction k.
+  int64_t OutputPlace(int64_t k, int64_t t, int64_t b) const { return ((t * s.B + b) * s.D + k % s.D) * s.P; }
+
+  // Calls function(pseudo-layer, step, sequence) in the order of each direction.
+  template <class Function>
+  void ForSteps(Function function) {
+    for (int64_t k = 0; k < Count(); ++k)
+      for (int64_t b = 0; b < s.B; ++b)
+        for (int64_t n = 0; n < lengths[b]; ++n) function(k, ReadsFromEnd(k) ? lengths[b] - 1 - n : n, b);
+  }
+
+  // Sets h and c [L D, B, ...] at the ends, and y [T, B, D P].
   void Forward(Doubles* last_h, Doubles* last_c, Doubles* y) {
     steps.assign(StepCount(), kUndefined);
     ForSteps([&](int64_t k, int64_t t, int64_t b) {
       StepForward(k, t, b);
       std::copy_n(At(k, t, b).h, s.P, &(*last_h)[(k * s.B + b) * s.P]);
       std::copy_n(At(k, t, b).c, s.H, &(*last_c)[(k * s.B + b) * s.H]);
-      if (k == s.L - 1) std::copy_n(At(k, t, b).h, s.P, &(*y)[(t * s.B + b) * s.P]);
+      if (k / s.D == s.L - 1) std::copy_n(At(k, t, b).h, s.P, &(*y)[OutputPlace(k, t, b)]);
     });
   }
 
@@ -266,7 +296,7 @@ struct Lstm {
     Step step = At(k, t, b);
     double *i = step.gates, *f = i + s.H, *m = f + s.H, *o = m + s.H;
     for (int64_t j = 0; j < 4 * s.H; ++j) step.gates[j] = w[layer.b_w + j] + w[layer.b_r + j];
-    Multiply(&w[layer.W], 4 * s.H, layer.width, Input(k, t, b), step.gates);
+    Multiply(&w[layer.W], 4 * s.H, layer.width, Input(k, t, b).data(), step.gates);
     Multiply(&w[layer.R], 4 * s.H, s.P, HBefore(k, t, b), step.gates);
     for (int64_t j = 0; j < s.H; ++j) {
       i[j] = Sigma(i[j]), f[j] = Sigma(f[j]), m[j] = std::tanh(m[j]), o[j] = Sigma(o[j]);
@@ -283,12 +313,16 @@ struct Lstm {
 
   // Takes the gradients of y and of the last states; returns that of x, and replaces d_h and d_c by those of h0 and c0.
   Doubles Backward(Doubles d_y, Doubles* d_h, Doubles* d_c) {
-    for (int64_t k = s.L - 1; k >= 0; --k) {
-      Doubles d_x(s.T * s.B * layers[k].width);
-      for (int64_t b = 0; b < s.B; ++b)
-        for (int64_t t = lengths[b] - 1; t >= 0; --t)
-          StepBackward(k, t, b, &d_y[(t * s.B + b) * s.P], &d_x[(t * s.B + b) * layers[k].width],
-                       &(*d_h)[(k * s.B + b) * s.P], &(*d_c)[(k * s.B + b) * s.H]);
+    for (int64_t layer = s.L - 1; layer >= 0; --layer) {
+      int64_t width = layers[layer * s.D].width;
+      Doubles d_x(s.T * s.B * width);
+      for (int64_t k = layer * s.D; k < (layer + 1) * s.D; ++k)
+        for (int64_t b = 0; b < s.B; ++b)
+          for (int64_t n = lengths[b] - 1; n >= 0; --n) {
+            int64_t t = ReadsFromEnd(k) ? lengths[b] - 1 - n : n;
+            StepBackward(k, t, b, &d_y[OutputPlace(k, t, b)], &d_x[(t * s.B + b) * width],
+                         &(*d_h)[(k * s.B + b) * s.P], &(*d_c)[(k * s.B + b) * s.H]);
+          }
       d_y = d_x;
     }
     return d_y;
@@ -324,7 +358,7 @@ struct Lstm {
   // After Backward. The outputs of the last layer are `y`, which the caller has.
   void AddWeightGradients(const Doubles& y, Doubles* d_w) {
     ForSteps([&](int64_t k, int64_t t, int64_t b) {
-      if (k == s.L - 1) std::copy_n(&y[(t * s.B + b) * s.P], s.P, At(k, t, b).h);
+      if (k / s.D == s.L - 1) std::copy_n(&y[OutputPlace(k, t, b)], s.P, At(k, t, b).h);
       AddStep(k, t, b, d_w->data());
     });
   }
@@ -332,7 +366,7 @@ struct Lstm {
   void AddStep(int64_t k, int64_t t, int64_t b, double* d_w) {
     const Layer& layer = layers[k];
     Step step = At(k, t, b);
-    AddProducts(step.gates, 4 * s.H, Input(k, t, b), layer.width, d_w + layer.W);
+    AddProducts(step.gates, 4 * s.H, Input(k, t, b).data(), layer.width, d_w + layer.W);
     AddProducts(step.gates, 4 * s.H, HBefore(k, t, b), s.P, d_w + layer.R);
     if (Projects()) AddProducts(step.d_h, s.P, step.u, s.H, d_w + layer.V);
     for (int64_t j = 0; j < 4 * s.H; ++j) d_w[layer.b_w + j] += step.gates[j], d_w[layer.b_r + j] += step.gates[j];
@@ -346,7 +380,7 @@ struct Tag {
   int64_t is_prepared;  // The backward pass has stored what the gradients of the weights need.
 };
 
-size_t WorkspaceBytes(const Lstm& lstm) { return sizeof(double) * lstm.s.T * lstm.s.B * lstm.s.H; }
+size_t WorkspaceBytes(const Lstm& lstm) { return sizeof(double) * lstm.s.T * lstm.s.B * lstm.s.H * lstm.s.D; }
 size_t ReserveBytes(const Lstm& lstm) { return sizeof(Tag) + sizeof(double) * lstm.StepCount(); }
 size_t WeightBytes(const Lstm& lstm) { return lstm.weight_count * Bytes(lstm.s.type); }
 
@@ -371,7 +405,7 @@ bool ReadReserve(const void* reserve, bool must_be_prepared, Lstm* lstm) {
 std::atomic<int> delays_ms[4];
 
 Sizes SizesOf(const Rnn& rnn, int T, int B) {
-  return {rnn.algorithm, rnn.type, T, B, rnn.I, rnn.H, rnn.L, rnn.P};
+  return {rnn.algorithm, rnn.type, T, B, rnn.I, rnn.H, rnn.L, rnn.P, rnn.D};
 }
 
 bool IsMode(int mode) { return mode == kInference || mode == kTraining; }
@@ -385,12 +419,12 @@ int Refusal(const Rnn& rnn, const Data& x, int largest_small_h) {
 bool Fit(const Rnn& rnn, const Data& x, const Data& y) {
   bool are_alike = x.type == y.type && x.layout == y.layout && x.T == y.T && x.B == y.B && x.lengths == y.lengths;
   bool is_layout_known = x.layout == kSequenceMajorPacked || rnn.accepts_unpacked;
-  return are_alike && is_layout_known && x.type == rnn.type && x.width == rnn.I && y.width == rnn.P;
+  return are_alike && is_layout_known && x.type == rnn.type && x.width == rnn.I && y.width == rnn.D * rnn.P;
 }
 
 bool IsState(void* layout, const Lstm& lstm, int64_t width) {
   Tensor* tensor = GetSet<Tensor>(layout);
-  std::vector<int> sizes = {int(lstm.s.L), int(lstm.s.B), int(width)};
+  std::vector<int> sizes = {int(lstm.Count()), int(lstm.s.B), int(width)};
   return tensor && tensor->type == lstm.s.type && tensor->sizes == sizes;
 }
 
@@ -415,8 +449,8 @@ struct Call {
 void Log(const Call& call, const Rnn& rnn, const Data& x, int status) {
   std::ostringstream line;
   line << call.name << " algorithm=" << rnn.algorithm << " layout=" << x.layout << " T=" << x.T << " B=" << x.B
-       << " I=" << rnn.I << " H=" << rnn.H << " L=" << rnn.L << " P=" << rnn.P << " mode=" << call.mode
-       << " math=" << rnn.math << " status=" << status << "\n";
+       << " I=" << rnn.I << " H=" << rnn.H << " L=" << rnn.L << " P=" << rnn.P << " D=" << rnn.D
+       << " mode=" << call.mode << " math=" << rnn.math << " status=" << status << "\n";
   std::lock_guard<std::mutex> lock(mutex);
   calls += line.str();
 }
@@ -457,9 +491,10 @@ EXPORTED int cudnnRNNForward(void* handle, void* rnn, int mode, const int32_t*, 
     const Sizes& s = lstm->s;
     lstm->w = Load(weights, s.type, lstm->weight_count);
     lstm->x = LoadSequences(x_data, x);
-    lstm->h0 = Load(h, s.type, s.L * s.B * s.P);
-    lstm->c0 = Load(c, s.type, s.L * s.B * s.H);
-    Doubles last_h(s.L * s.B * s.P), last_c(s.L * s.B * s.H), outputs(s.T * s.B * s.P);
+    const int64_t states = lstm->Count() * s.B;
+    lstm->h0 = Load(h, s.type, states * s.P);
+    lstm->c0 = Load(c, s.type, states * s.H);
+    Doubles last_h(states * s.P), last_c(states * s.H), outputs(s.T * s.B * s.D * s.P);
     lstm->Forward(&last_h, &last_c, &outputs);
     StoreSequences(y_data, outputs, y_data.has_padding ? &y_data.padding : nullptr, y);
     Store(last_h, s.type, h_n);
@@ -481,8 +516,9 @@ EXPORTED int cudnnRNNBackwardData_v8(void* handle, void* rnn, const int32_t*, vo
     const Sizes& s = lstm->s;
     if (!ReadReserve(reserve, false, lstm)) return kBadParam;
     lstm->w = Load(weights, s.type, lstm->weight_count);
-    lstm->c0 = Load(c, s.type, s.L * s.B * s.H);
-    Doubles d_states = Load(d_h_n, s.type, s.L * s.B * s.P), d_memories = Load(d_c_n, s.type, s.L * s.B * s.H);
+    const int64_t states = lstm->Count() * s.B;
+    lstm->c0 = Load(c, s.type, states * s.H);
+    Doubles d_states = Load(d_h_n, s.type, states * s.P), d_memories = Load(d_c_n, s.type, states * s.H);
     Doubles d_inputs = lstm->Backward(LoadSequences(y_data, d_y), &d_states, &d_memories);
     StoreSequences(x_data, d_inputs, &kUndefined, d_x);
     Store(d_states, s.type, d_h);
@@ -503,7 +539,7 @@ EXPORTED int cudnnRNNBackwardWeights_v8(void* handle, void* rnn, int mode, const
     const Sizes& s = lstm->s;
     if (!ReadReserve(reserve, true, lstm)) return kBadParam;
     lstm->x = LoadSequences(x_data, x);
-    lstm->h0 = Load(h, s.type, s.L * s.B * s.P);
+    lstm->h0 = Load(h, s.type, lstm->Count() * s.B * s.P);
     Doubles d_w = Load(d_weights, s.type, lstm->weight_count);
     lstm->AddWeightGradients(LoadSequences(y_data, y), &d_w);
     Store(d_w, s.type, d_weights);
@@ -569,18 +605,21 @@ EXPORTED int cudnnSetRNNDescriptor_v8(void* object, int algorithm, int cell, int
                                       int data_type, int compute_type, int math, int32_t input_size,
                                       int32_t hidden_size, int32_t projection_size, int32_t layers, void* dropout,
                                       uint32_t padded_io) {
-  constexpr int kLstm = 2, kDoubleBias = 2, kUnidirectional = 0, kLinearInput = 0;
+  constexpr int kLstm = 2, kDoubleBias = 2, kUnidirectional = 0, kBidirectional = 1, kLinearInput = 0;
   Rnn* rnn = Get<Rnn>(object);
   int smallest = std::min({input_size, hidden_size, projection_size, layers});
   bool is_known = algorithm >= 0 && algorithm <= kSmallH && math >= 0 && math <= 3 && padded_io <= 1;
-  bool is_lstm = cell == kLstm && bias == kDoubleBias && direction == kUnidirectional && input_mode == kLinearInput;
+  bool is_lstm = cell == kLstm && bias == kDoubleBias && input_mode == kLinearInput;
+  is_known = is_known && (direction == kUnidirectional || direction == kBidirectional);
   bool is_type = (data_type == kFloat || data_type == kDouble) && compute_type == data_type;
-  bool is_plain = data_type == kFloat && projection_size == hidden_size;
+  // The package asks for both directions only with the standard algorithm. Others have not been tested on a card.
+  bool is_plain = data_type == kFloat && projection_size == hidden_size && direction == kUnidirectional;
   if (!rnn || !GetSet<Dropout>(dropout) || !is_known || smallest < 1 || projection_size > hidden_size) return kBadParam;
   if (!is_lstm || !is_type || (algorithm != kStandard && !is_plain)) return kNotSupported;
   rnn->is_set = true;
   rnn->algorithm = algorithm, rnn->type = data_type, rnn->math = math, rnn->dynamic_batch = 0;
   rnn->I = input_size, rnn->H = hidden_size, rnn->L = layers, rnn->P = projection_size;
+  rnn->D = direction + 1;
   rnn->accepts_unpacked = padded_io == 1, rnn->dropout = dropout;
   return kSuccess;
 }
@@ -632,7 +671,7 @@ EXPORTED int cudnnGetRNNTempSpaceSizes(void* handle, void* object, int mode, voi
 // For tests. ----------------------------------------------------------------------------------------------------------
 
 // A line per call of the three that compute, unless an argument was wrong, such as
-// "forward algorithm=3 layout=0 T=5 B=7 I=4 H=8 L=2 P=8 mode=1 math=3 status=0".
+// "forward algorithm=3 layout=0 T=5 B=7 I=4 H=8 L=2 P=8 D=1 mode=1 math=3 status=0".
 // Status 2000 is here a reserve space of another forward pass. The text is valid until the thread asks again.
 EXPORTED const char* fake_cudnn_log() {
   thread_local std::string copy;

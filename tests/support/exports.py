@@ -151,17 +151,21 @@ def both_directions(engine):
     outputs, states = rnn_cell.bidirectional_dynamic_rnn(
         forward, backward, inputs["x"], inputs["lengths"], dtype=tf.float32, engine=engine
     )
-    return inputs, {"forward": outputs[0], "backward": outputs[1], "h": states[1].h}
+    fused = rnn_cell.TimeReversedFusedRNN(rnn_cell.LSTMBlockFusedCell(2))  # On the engine that "auto" selects.
+    x = tf.transpose(inputs["x"], [1, 0, 2])
+    series, state = fused(x, dtype=tf.float32, sequence_length=inputs["lengths"])
+    results = {"forward": outputs[0], "backward": outputs[1], "h": states[1].h}
+    return inputs, dict(results, fused=series, fused_c=state.c)
 
 
 def bidirectional(engine):
-    """Two stacks, which one op of `native` computes, and a layer of both directions above them."""
+    """Two stacks, which one op of `native` computes, and two layers of both directions above them."""
     inputs = placeholders()
     lower = stacked_lstm.BidirectionalLSTM([4, 3], stacking="stacks", engine=engine, name="lower")
     outputs, _ = lower(inputs["x"], inputs["lengths"])
     forward, backward = stacked_lstm.BidirectionalLSTM([2], merge=None, engine=engine)(outputs, time_major=False)[0]
-    _, (_, states) = stacked_lstm.BidirectionalLSTM([2], engine=engine, name="upper")(outputs, inputs["lengths"])
-    return inputs, {"forward": forward, "backward": backward, "c": states[0].c}
+    _, (_, states) = stacked_lstm.BidirectionalLSTM([3, 2], engine=engine, name="upper")(outputs, inputs["lengths"])
+    return inputs, {"forward": forward, "backward": backward, "c": states[1].c}
 
 
 def activations(engine):

@@ -12,8 +12,13 @@ from stacked_lstm.compat import tf
 from support.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
-PAGES = ("README.md", "BUILD.md", "scripts/README.md", "tests/README.md", "stacked_lstm/README.md") + tuple(
-    f"stacked_lstm/{folder}/README.md" for folder in ("checkpoints", "engines", "export", "rnn_cell", "runtime")
+PAGES = (
+    "README.md",
+    "BUILD.md",
+    "tests/README.md",
+    *(f"scripts{page}.md" for page in ("/README", "/training/README", "/benchmarking/README", "/benchmarking/RESULTS")),
+    "stacked_lstm/README.md",
+    *(f"stacked_lstm/{name}/README.md" for name in ("checkpoints", "engines", "export", "rnn_cell", "runtime")),
 )
 
 # Script, or script and its first flag -> flags that make a run short. The last value of a flag counts.

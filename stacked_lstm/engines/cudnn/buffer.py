@@ -7,6 +7,10 @@ The graph packs it from the variables, so that gradients reach them and every en
     W_i ... R_o V                      of the second layer, and so on
     bW_i bW_f bW_c bW_o bR_i ... bR_o  of the first layer, [H] each, two biases per gate that add; and so on
 
+cuDNN calls these layers pseudo-layers. If it reads in both directions, there are two for each layer: pseudo-layer 2 l
+is the forward direction of layer l, and pseudo-layer 2 l + 1 its backward direction. Both read the outputs of both
+directions of the layer below, side by side.
+
 Sources: NVIDIA, cuDNN API Reference, cudnnGetRNNWeightParams and cudnnRNNMode_t,
 https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-adv-library.html. That V follows R in the buffer is
 what Apache MXNet relies on, python/mxnet/gluon/rnn/rnn_layer.py.
@@ -27,7 +31,7 @@ _GATES = ("i", "f", "c", "o")  # The order in the buffer.
 
 
 def pack(layers: Sequence[Layer]) -> tf.Tensor:
-    """Returns cuDNN's buffer of the weights of layers of one width, a vector."""
+    """Returns cuDNN's buffer of the weights of (pseudo-)layers of one width, a vector."""
     matrices, biases = [], []
     for layer in layers:
         matrices += _matrices(layer)
@@ -53,11 +57,19 @@ def _bias(layer: Layer) -> tf.Tensor:
 
 
 def unpack(
-    params: tf.Tensor, input_size: int, hidden_size: int, layer_count: int, projection_size: int = 0
+    params: tf.Tensor,
+    input_size: int,
+    hidden_size: int,
+    layer_count: int,
+    projection_size: int = 0,
+    direction_count: int = 1,
 ) -> list[Layer]:
-    """Returns the `Layer`s whose weights are in a buffer. The two biases of a gate are added."""
+    """Returns the `Layer`s whose weights are in a buffer. The two biases of a gate are added.
+
+    `layer_count` is the number of pseudo-layers, and `direction_count` is 2 if cuDNN reads in both directions.
+    """
     output_size = projection_size or hidden_size
-    widths = [input_size] + [output_size] * (layer_count - 1)
+    widths = [input_size] * direction_count + [direction_count * output_size] * (layer_count - direction_count)
     sizes = [4 * hidden_size * rows for width in widths for rows in (width, output_size, projection_size / 4)]
     matrices, biases = tf.split(params, [int(sum(sizes)), -1])
     parts = tf.split(matrices, [int(size) for size in sizes])

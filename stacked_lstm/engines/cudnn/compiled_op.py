@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from typing import Sequence
 
-from stacked_lstm import checks, compat
+from stacked_lstm import checks, compat, tf32
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.cudnn import derivatives, library
 from stacked_lstm.engines.cudnn.group import Group
 from stacked_lstm.engines.cudnn.scope import SCOPE
+from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 ENVIRONMENT_VARIABLE = "STACKED_LSTM_CUDNN_ALGORITHM"
@@ -35,6 +36,17 @@ def algorithm() -> str:
     return checks.known({name: name for name in ALGORITHMS}, name, "cudnn", ENVIRONMENT_VARIABLE)
 
 
+def may_be_persistent(layers: Sequence[Layer]) -> bool:
+    """Whether the op may run the layers with a persistent algorithm. `FindAlgorithms` in choice.cc decides."""
+    name, dtypes = algorithm(), {layer.dtype.name for layer in layers}
+    if name in ("standard", TENSORFLOW) or "float64" in dtypes:
+        return False
+    if any(layer.extras.projection is not None for layer in layers):
+        return False
+    has_tf32 = tf32.asked_for() and compat.tensor_float_32()
+    return name != ACCURATE or "float16" in dtypes or has_tf32
+
+
 def run(groups: Sequence[Group], x: tf.Tensor) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs groups one after the other on sequences that have all steps; see `Engine.run_layers`."""
     finals = []
@@ -42,7 +54,13 @@ def run(groups: Sequence[Group], x: tf.Tensor) -> tuple[tf.Tensor, list[LSTMStat
         h, c = group.stacked_states()
         with tf.name_scope(SCOPE):
             x, h, c, _ = library.load().stacked_lstm_cudnn(
-                x=x, h=h, c=c, weights=group.weights(), algorithm=algorithm(), allow_tf32=compat.tensor_float_32()
+                x=x,
+                h=h,
+                c=c,
+                weights=group.weights(),
+                algorithm=algorithm(),
+                allow_tf32=compat.tensor_float_32(),
+                direction=group.direction,
             )
         finals += group.unstack(h, c)
     return x, finals
@@ -50,8 +68,8 @@ def run(groups: Sequence[Group], x: tf.Tensor) -> tuple[tf.Tensor, list[LSTMStat
 
 @tf.RegisterGradient("StackedLstmCudnn")
 def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
-    attributes = {name: op.get_attr(name) for name in ("algorithm", "allow_tf32")}
-    attributes["algorithm"] = attributes["algorithm"].decode()
+    attributes = {name: op.get_attr(name).decode() for name in ("algorithm", "direction")}
+    attributes["allow_tf32"] = op.get_attr("allow_tf32")
     with derivatives.place_of(op):
         results = op.outputs
         if op.graph.building_function:  # The space would be a result of the function.
@@ -64,7 +82,7 @@ def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
 
 
 @tf.RegisterGradient("StackedLstmCudnnGrad")
-def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
-    primals, upstream = op.inputs[:4], op.inputs[5:8]
-    d_primals, d_upstream = derivatives.second(primals, upstream, directions)
+def _second_gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
+    primals, upstream, direction = op.inputs[:4], op.inputs[5:8], op.get_attr("direction").decode()
+    d_primals, d_upstream = derivatives.second(primals, upstream, d_results, direction)
     return d_primals + [None] + d_upstream + [None]

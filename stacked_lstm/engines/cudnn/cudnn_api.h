@@ -22,7 +22,8 @@ using DataDescriptor = void*;
 constexpr int kSuccess = 0;                                                        // cudnnStatus_t
 constexpr int kFloat = 0, kDouble = 1, kHalf = 2;                                  // cudnnDataType_t
 constexpr int kDefaultMath = 0, kTensorOpMath = 1, kFmaMath = 3;                   // cudnnMathType_t
-constexpr int kLstm = 2, kDoubleBias = 2, kUnidirectional = 0, kLinearInput = 0;   // Arguments of the descriptor.
+constexpr int kLstm = 2, kDoubleBias = 2, kLinearInput = 0;                        // Arguments of the descriptor.
+constexpr int kUnidirectional = 0, kBidirectional = 1;                             // cudnnDirectionMode_t
 constexpr int kPaddedIoDisabled = 0, kPaddedIoEnabled = 1;
 constexpr int kSequenceMajorUnpacked = 0, kSequenceMajorPacked = 1;                // cudnnRNNDataLayout_t
 constexpr int kTraining = 1;                                                       // cudnnForwardMode_t

@@ -8,6 +8,7 @@ from typing import Iterator, Sequence
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.cudnn.buffer import unpack
+from stacked_lstm.engines.cudnn.group import BIDIRECTIONAL
 
 
 @contextlib.contextmanager
@@ -20,7 +21,8 @@ def place_of(op: tf.Operation) -> Iterator[None]:
 def second(
     primals: Sequence[tf.Tensor],
     upstream: Sequence[tf.Tensor],
-    directions: Sequence[tf.Tensor],
+    d_results: Sequence[tf.Tensor],
+    direction: str,
     lengths: tf.Tensor | None = None,
 ) -> tuple[list, list]:
     """Returns the gradients of a gradient op with respect to primals and upstream; see `second_derivatives`.
@@ -28,7 +30,8 @@ def second(
     Args:
       primals: x [T, B, I], h [L, B, P], c [L, B, H], and cuDNN's buffer of weights.
       upstream: the gradients of outputs, final h and final c.
-      directions: the gradients of the op's results.
+      d_results: the gradients of the op's results.
+      direction: that of the `Group`.
       lengths: int32 [B], or None if all sequences have T steps.
 
     Raises:
@@ -39,6 +42,7 @@ def second(
     layer_count, _, hidden_size = c.shape.with_rank(3).as_list()
     output_size = h.shape.with_rank(3).as_list()[2]
     projection_size = 0 if output_size == hidden_size else output_size
+    from_end = int(direction == BIDIRECTIONAL)
     if None in (input_size, layer_count, hidden_size):  # TensorFlow 1.15 loses them in loops of control flow v2.
         raise ValueError(
             "StackedLSTM: second derivatives of the engine 'cudnn' need inputs and states of known widths, which this "
@@ -46,9 +50,9 @@ def second(
         )
 
     def run(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
-        layers = unpack(weights, input_size, hidden_size, layer_count, projection_size)
+        layers = unpack(weights, input_size, hidden_size, layer_count, projection_size, 1 + from_end)
         states = list(zip(tf.unstack(c), tf.unstack(h)))
-        outputs, *finals = second_derivatives.results(layers, x, states, lengths)
+        outputs, *finals = second_derivatives.results(layers, x, states, lengths, from_end)
         return [outputs, tf.stack(finals[layer_count:]), tf.stack(finals[:layer_count])]
 
-    return second_derivatives.gradient(run, primals, upstream, directions)
+    return second_derivatives.gradient(run, primals, upstream, d_results)

@@ -1,7 +1,8 @@
 """Layers on cuDNN: when the engine runs, and how it splits a stack into calls.
 
-Successive layers of one width are one call. Calls without lengths are the op of compiled_op.py, if this process can use
-it. Other calls, and graphs for other machines, are TensorFlow's op.
+Successive layers of one width are one call, and so are two layers of one width that read in opposite directions. Calls
+without lengths are the op of compiled_op.py, if this process can use it. Other calls, and graphs for other machines,
+are TensorFlow's op.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Any, Sequence
 
 from stacked_lstm import activations, log, tf32
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import conditions
+from stacked_lstm.engines import both_directions, conditions
 from stacked_lstm.engines.cudnn import compiled_op, library, tensorflow_op
 from stacked_lstm.engines.cudnn.buffer import ACTIVATION, RECURRENT_ACTIVATION
-from stacked_lstm.engines.cudnn.group import Group
+from stacked_lstm.engines.cudnn.group import BIDIRECTIONAL, Group
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
@@ -70,11 +71,27 @@ def run(
     layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs layers; see `Engine.run_layers`."""
+    groups = []
+    for _, pairs in itertools.groupby(zip(layers, states), lambda pair: (pair[0].hidden_size, pair[0].output_size)):
+        group_layers, group_states = zip(*pairs)
+        groups.append(Group(group_layers, group_states))
+    return _run_groups(groups, x, lengths)
+
+
+def _run_both(
+    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None, from_end: int
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs a layer for each direction, or two layers from the end; see `Engine.run_both`."""
+    if from_end == len(layers):  # cuDNN does not run a backward direction alone.
+        return both_directions.run(run, layers, x, states, lengths, from_end)
+    return _run_groups([Group(layers, states, BIDIRECTIONAL)], x, lengths)
+
+
+def _run_groups(groups: Sequence[Group], x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, list[LSTMState]]:
+    layers = [layer for group in groups for layer in group.layers]
     place = Place(has_lengths=lengths is not None)
     tf32.off_unless_asked_for()
     _warn_without_gpu(layers, place)
-    pairs = itertools.groupby(zip(layers, states), lambda pair: (pair[0].hidden_size, pair[0].output_size))
-    groups = [Group(*zip(*group)) for _, group in pairs]
     if _compiled_op_objection(layers, place) is None:
         problem = library.problem()
         if problem is None:
@@ -84,6 +101,29 @@ def run(
             f"cannot run: {problem}"
         )
     return tensorflow_op.run(groups, x, lengths)
+
+
+def _one_layer_per_direction(layers: Sequence[Layer], place: Place) -> str | None:
+    """Each direction has one layer. Stacks side by side are not what cuDNN calls a bidirectional stack."""
+    del place
+    return None if len(layers) == 2 else "an upper layer of cuDNN reads both directions of the layer below"
+
+
+def _equal_sizes(layers: Sequence[Layer], place: Place) -> str | None:
+    del place
+    sizes = {(layer.hidden_size, layer.output_size) for layer in layers}
+    return "the layers of both directions have different sizes" if len(sizes) > 1 else None
+
+
+def _standard_algorithm(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers run on the standard algorithm.
+
+    Separate calls may run on a persistent algorithm, which is several times as fast. Whether cuDNN has these algorithms
+    for both directions in one call has not been tested on a GPU.
+    """
+    if _compiled_op_objection(layers, place) or not compiled_op.may_be_persistent(layers) or library.problem():
+        return None  # TensorFlow's op has only the standard algorithm.
+    return "each direction may run on a persistent algorithm"
 
 
 def _warn_without_gpu(layers: Sequence[Layer], place: Place) -> None:
@@ -111,4 +151,6 @@ ENGINE = Engine(
         _projections,
     ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _with_cuda, _gpu_visible),
+    run_both=_run_both,
+    both_needs=(conditions.no_mask_for_all_steps, _one_layer_per_direction, _equal_sizes, _standard_algorithm),
 )

@@ -1,4 +1,4 @@
-"""`Group`: successive layers of one width, which are one call of cuDNN."""
+"""`Group`: layers of one width that are one call of cuDNN, which reads in one or both directions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ from stacked_lstm.engines.cudnn.buffer import pack
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
+UNIDIRECTIONAL, BIDIRECTIONAL = "unidirectional", "bidirectional"  # The attribute `direction` of both ops.
+
 
 class Group(NamedTuple):
     """Layers with the same numbers of units and outputs.
 
     Fields:
-      layers: list of `Layer`.
+      layers: list of `Layer`, each running on the output of the one before. If the direction is BIDIRECTIONAL, these
+        are two layers with the same inputs: the first one reads from the start, the second one from the end.
       states: a pair (c [B, H], h [B, P]) per layer.
+      direction: UNIDIRECTIONAL or BIDIRECTIONAL.
     """
 
     layers: Sequence[Layer]
     states: Sequence[Any]
+    direction: str = UNIDIRECTIONAL
+
+    @property
+    def output_size(self) -> int:
+        """The width of the outputs. Those of both directions are side by side."""
+        outputs = self.layers if self.direction == BIDIRECTIONAL else self.layers[-1:]
+        return sum(layer.output_size for layer in outputs)
 
     def weights(self) -> tf.Tensor:
         """Returns cuDNN's buffer of all weights, a vector."""

@@ -57,19 +57,21 @@ Network::Network(const Api& api, Handle handle, const Sizes& sizes, const Algori
     : api_(api), sizes_(sizes), algorithm_(algorithm) {
   const int compute_type = sizes.type == kDouble ? kDouble : kFloat;
   const int padded_io = algorithm.layout == kSequenceMajorPacked ? kPaddedIoDisabled : kPaddedIoEnabled;
+  const int direction = sizes.directions == 2 ? kBidirectional : kUnidirectional;
+  const int state_count = sizes.layers * sizes.directions;
   try {
     STACKED_LSTM_CUDNN_CALL(api, cudnnCreateDropoutDescriptor, &dropout_);
     STACKED_LSTM_CUDNN_CALL(api, cudnnSetDropoutDescriptor, dropout_, handle, 0, nullptr, 0, 0);
     STACKED_LSTM_CUDNN_CALL(api, cudnnCreateRNNDescriptor, &rnn_);
-    STACKED_LSTM_CUDNN_CALL(api, cudnnSetRNNDescriptor_v8, rnn_, algorithm.number, kLstm, kDoubleBias, kUnidirectional,
+    STACKED_LSTM_CUDNN_CALL(api, cudnnSetRNNDescriptor_v8, rnn_, algorithm.number, kLstm, kDoubleBias, direction,
                             kLinearInput, sizes.type, compute_type, MathOf(sizes), sizes.inputs, sizes.units,
                             sizes.outputs, sizes.layers, dropout_, padded_io);
     if (algorithm.number == kPersistDynamic) {
       STACKED_LSTM_CUDNN_CALL(api, cudnnBuildRNNDynamic, handle, rnn_, sizes.batch);
     }
     STACKED_LSTM_CUDNN_CALL(api, cudnnGetRNNWeightSpaceSize, handle, rnn_, &weights_size_);
-    h_ = MakeTensor(api, sizes.type, {sizes.layers, sizes.batch, sizes.outputs});
-    c_ = MakeTensor(api, sizes.type, {sizes.layers, sizes.batch, sizes.units});
+    h_ = MakeTensor(api, sizes.type, {state_count, sizes.batch, sizes.outputs});
+    c_ = MakeTensor(api, sizes.type, {state_count, sizes.batch, sizes.units});
   } catch (...) {
     Destroy();
     throw;
@@ -96,7 +98,7 @@ TemporarySizes Network::FindTemporarySizes(Handle handle, int steps) const {
 
 void Network::RunForward(Handle handle, int steps, const Tensors& t) const {
   const Series x(api_, sizes_, algorithm_.layout, steps, sizes_.inputs);
-  const Series y(api_, sizes_, algorithm_.layout, steps, sizes_.outputs);
+  const Series y(api_, sizes_, algorithm_.layout, steps, sizes_.directions * sizes_.outputs);
   STACKED_LSTM_CUDNN_CALL(api_, cudnnRNNForward, handle, rnn_, kTraining, nullptr, x.get(), t.x, y.get(), t.outputs,
                           h_, t.h, t.h_n, c_, t.c, t.c_n, weights_size_, t.weights, t.sizes.workspace, t.workspace,
                           t.sizes.reserve, t.reserve);
@@ -105,7 +107,7 @@ void Network::RunForward(Handle handle, int steps, const Tensors& t) const {
 void Network::RunBackward(Handle handle, const Device& device, int steps, const Tensors& t,
                           const Gradients& g) const {
   const Series x(api_, sizes_, algorithm_.layout, steps, sizes_.inputs);
-  const Series y(api_, sizes_, algorithm_.layout, steps, sizes_.outputs);
+  const Series y(api_, sizes_, algorithm_.layout, steps, sizes_.directions * sizes_.outputs);
   STACKED_LSTM_CUDNN_CALL(api_, cudnnRNNBackwardData_v8, handle, rnn_, nullptr, y.get(), t.outputs, g.d_outputs,
                           x.get(), g.d_x, h_, t.h, g.d_h_n, g.d_h, c_, t.c, g.d_c_n, g.d_c, weights_size_, t.weights,
                           t.sizes.workspace, t.workspace, t.sizes.reserve, t.reserve);

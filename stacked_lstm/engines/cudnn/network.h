@@ -1,4 +1,4 @@
-// `Network`: layers of one width as cuDNN runs them, with one of its algorithms.
+// `Network`: layers of one width as cuDNN runs them, in one or both directions, with one of its algorithms.
 
 #ifndef STACKED_LSTM_CUDNN_NETWORK_H_
 #define STACKED_LSTM_CUDNN_NETWORK_H_
@@ -30,17 +30,19 @@ void Check(const Api& api, int status, const char* function);
 #define STACKED_LSTM_CUDNN_CALL(api, function, ...) \
   ::stacked_lstm::cudnn::Check(api, (api).function(__VA_ARGS__), #function)
 
-// The sizes of a network, and how it computes. The number of steps may differ between calls.
+// The sizes of a network, and how it computes. The number of steps may differ between calls. With 2 directions, each
+// layer has states and weights for the forward direction, followed by those for the backward direction. Its outputs
+// are those of both directions side by side.
 struct Sizes {
   int type;       // kFloat, kDouble or kHalf.
   bool has_tf32;  // Whether float products may round their factors to TF32.
-  int inputs, units, outputs, layers, batch;
+  int inputs, units, outputs, layers, directions, batch;
 
   bool operator<(const Sizes& other) const { return Fields() < other.Fields(); }
 
  private:
-  std::tuple<int, bool, int, int, int, int, int> Fields() const {
-    return std::make_tuple(type, has_tf32, inputs, units, outputs, layers, batch);
+  std::tuple<int, bool, int, int, int, int, int, int> Fields() const {
+    return std::make_tuple(type, has_tf32, inputs, units, outputs, layers, directions, batch);
   }
 };
 

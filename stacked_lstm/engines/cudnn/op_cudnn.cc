@@ -80,6 +80,9 @@ class CudnnOp : public OpKernel {
   explicit CudnnOp(OpKernelConstruction* construction) : OpKernel(construction) {
     OP_REQUIRES_OK(construction, construction->GetAttr("algorithm", &algorithm_));
     OP_REQUIRES_OK(construction, construction->GetAttr("allow_tf32", &allow_tf32_));
+    std::string direction;
+    OP_REQUIRES_OK(construction, construction->GetAttr("direction", &direction));
+    directions_ = direction == "bidirectional" ? 2 : 1;
   }
 
   void Compute(OpKernelContext* context) final {
@@ -114,17 +117,18 @@ class CudnnOp : public OpKernel {
   virtual std::string FindShapeMistake(OpKernelContext* context) const {
     const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
     const bool has_ranks = x.dims() == 3 && h.dims() == 3 && c.dims() == 3;
-    if (has_ranks && h.dim_size(0) == c.dim_size(0) && h.dim_size(1) == x.dim_size(1) &&
-        c.dim_size(1) == x.dim_size(1)) {
+    if (has_ranks && h.dim_size(0) == c.dim_size(0) && h.dim_size(0) % directions_ == 0 &&
+        h.dim_size(1) == x.dim_size(1) && c.dim_size(1) == x.dim_size(1)) {
       return "";
     }
-    return "expected x [T, B, I], h [L, B, P] and c [L, B, H], got " + x.shape().DebugString() + ", " +
-           h.shape().DebugString() + " and " + c.shape().DebugString();
+    const std::string layers = directions_ == 2 ? "[2 L, " : "[L, ";
+    return "expected x [T, B, I], h " + layers + "B, P] and c " + layers + "B, H], got " + x.shape().DebugString() +
+           ", " + h.shape().DebugString() + " and " + c.shape().DebugString();
   }
 
-  static TensorShape OutputsShape(OpKernelContext* context) {
+  TensorShape OutputsShape(OpKernelContext* context) const {
     const Tensor &x = context->input(0), &h = context->input(1);
-    return TensorShape({x.dim_size(0), x.dim_size(1), h.dim_size(2)});
+    return TensorShape({x.dim_size(0), x.dim_size(1), directions_ * h.dim_size(2)});
   }
 
   const std::string& algorithm() const { return algorithm_; }
@@ -135,7 +139,7 @@ class CudnnOp : public OpKernel {
     const Tensor &x = context->input(0), &h = context->input(1), &c = context->input(2);
     const int type = x.dtype() == DT_DOUBLE ? kDouble : x.dtype() == DT_HALF ? kHalf : kFloat;
     const auto size = [](const Tensor& tensor, int axis) { return static_cast<int>(tensor.dim_size(axis)); };
-    return {type, allow_tf32_, size(x, 2), size(c, 2), size(h, 2), size(h, 0), size(x, 1)};
+    return {type, allow_tf32_, size(x, 2), size(c, 2), size(h, 2), size(h, 0) / directions_, directions_, size(x, 1)};
   }
 
   static Tensors FindTensors(OpKernelContext* context) {
@@ -158,6 +162,7 @@ class CudnnOp : public OpKernel {
  private:
   std::string algorithm_;
   bool allow_tf32_ = false;
+  int directions_ = 1;
 };
 
 class ForwardOp : public CudnnOp {

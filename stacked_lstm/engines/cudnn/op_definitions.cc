@@ -1,7 +1,11 @@
 // The ops StackedLstmCudnn and StackedLstmCudnnGrad: layers of one width on a GPU, for sequences that have all steps.
 //
-// x is [T, B, I], h [L, B, P], c [L, B, H]; `weights` is cuDNN's buffer, see buffer.py. The reserve
-// space is what the backward pass needs; the backward pass overwrites it. T and B may be 0, which cuDNN refuses.
+// x is [T, B, I], h [L, B, P], c [L, B, H]; `weights` is cuDNN's buffer, see buffer.py. The outputs are [T, B, P]. If
+// the direction is bidirectional, each layer has two entries in h and c, the forward direction first, and the outputs
+// are [T, B, 2 P]. The reserve space is what the backward pass needs; the backward pass overwrites it. T and B may be
+// 0, which cuDNN refuses.
+
+#include <string>
 
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -23,10 +27,11 @@ using tensorflow::shape_inference::ShapeHandle;
 
 // The ops are stateful, so that TensorFlow does not merge equal ones: each forward pass has a reserve space of its own,
 // which its gradient overwrites.
-#define NETWORK_ATTRIBUTES             \
-  .Attr("T: {half, float, double}")    \
-      .Attr("algorithm: string")       \
-      .Attr("allow_tf32: bool")        \
+#define NETWORK_ATTRIBUTES                                                       \
+  .Attr("T: {half, float, double}")                                              \
+      .Attr("algorithm: string")                                                 \
+      .Attr("allow_tf32: bool")                                                  \
+      .Attr("direction: {'unidirectional', 'bidirectional'} = 'unidirectional'") \
       .SetIsStateful()
 
 REGISTER_OP("StackedLstmCudnn") NETWORK_INPUTS
@@ -44,7 +49,11 @@ REGISTER_OP("StackedLstmCudnn") NETWORK_INPUTS
       TF_RETURN_IF_ERROR(c->Merge(c->Dim(h, 0), c->Dim(state, 0), &merged));
       TF_RETURN_IF_ERROR(c->Merge(c->Dim(h, 1), c->Dim(state, 1), &merged));
       TF_RETURN_IF_ERROR(c->Merge(c->Dim(x, 1), merged, &merged));
-      c->set_output(0, c->MakeShape({c->Dim(x, 0), merged, c->Dim(h, 2)}));
+      std::string direction;
+      TF_RETURN_IF_ERROR(c->GetAttr("direction", &direction));
+      DimensionHandle width;
+      TF_RETURN_IF_ERROR(c->Multiply(c->Dim(h, 2), direction == "bidirectional" ? 2 : 1, &width));
+      c->set_output(0, c->MakeShape({c->Dim(x, 0), merged, width}));
       c->set_output(1, h);
       c->set_output(2, state);
       c->set_output(3, c->UnknownShapeOfRank(1));

@@ -2,22 +2,25 @@
 
 The op failed in a test with a projection and lengths ("Failed to call DoRnnForward", cuDNN 9.19, an H100).
 
-TensorFlow has the op's first derivatives. Second derivatives are those of the `graph` engine.
+TensorFlow has the op's first derivatives. Second derivatives are those of the `graph` engine. The names of the
+gradients say the direction, because the ops that replace cuDNN in tests have no attributes.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Sequence
 
 from stacked_lstm import compat
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.cudnn import derivatives
-from stacked_lstm.engines.cudnn.group import Group
+from stacked_lstm.engines.cudnn.group import BIDIRECTIONAL, UNIDIRECTIONAL, Group
 from stacked_lstm.engines.cudnn.scope import SCOPE
 from stacked_lstm.state import LSTMState
 
-_ATTRIBUTES = {"rnn_mode": "lstm", "input_mode": "linear_input", "direction": "unidirectional", "time_major": True}
+_ATTRIBUTES = {"rnn_mode": "lstm", "input_mode": "linear_input", "time_major": True}
+_SUFFIXES = {UNIDIRECTIONAL: "", BIDIRECTIONAL: "Bidirectional"}  # Of the names of gradients.
 
 
 def run(groups: Sequence[Group], x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, list[LSTMState]]:
@@ -42,8 +45,8 @@ def run(groups: Sequence[Group], x: tf.Tensor, lengths: tf.Tensor | None) -> tup
     for group in groups:
         group = group._replace(states=[[_lengthen(part, [extra_batch, 0]) for part in pair] for pair in group.states])
         h, c = group.stacked_states()
-        outputs, h, c, _, _ = call(x, h, c, group.weights(), op_lengths)
-        outputs.set_shape(x.shape[:2].concatenate([group.layers[0].output_size]))
+        outputs, h, c, _, _ = call(x, h, c, group.weights(), op_lengths, group.direction)
+        outputs.set_shape(x.shape[:2].concatenate([group.output_size]))
         x = padding.zero_past_end(outputs, padded_lengths)
         finals += group.unstack(h, c)
     outputs = _shorten(x, [steps, batch, -1])
@@ -91,7 +94,9 @@ def _shorten_gradient(op: tf.Operation, d_result: tf.Tensor) -> list:
     return [_lengthen(d_result, tf.unstack(tf.shape(x) - tf.shape(d_result), x.shape.ndims)), None, None]
 
 
-def call(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: tf.Tensor) -> Sequence[tf.Tensor]:
+def call(
+    x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: tf.Tensor, direction: str
+) -> Sequence[tf.Tensor]:
     """Adds the op; returns outputs, final h and c, the reserve space, and what is reserved on the host.
 
     Args:
@@ -99,8 +104,9 @@ def call(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: 
       h, c: [L, B, H].
       weights: cuDNN's buffer.
       lengths: int32 [B], numbers from 1 to T.
+      direction: that of the `Group`.
     """
-    with _gradient_of("CudnnRNNV3", "StackedLstmCudnnRNNV3"), tf.name_scope(SCOPE):
+    with _gradient_of("CudnnRNNV3", "StackedLstmCudnnRNNV3" + _SUFFIXES[direction]), tf.name_scope(SCOPE):
         return tf.raw_ops.CudnnRNNV3(
             input=x,
             input_h=h,
@@ -108,17 +114,17 @@ def call(x: tf.Tensor, h: tf.Tensor, c: tf.Tensor, weights: tf.Tensor, lengths: 
             params=weights,
             sequence_lengths=lengths,
             is_training=True,  # When the graph is built, TensorFlow does not say whether gradients will follow.
+            direction=direction,
             **_ATTRIBUTES,
         )
 
 
-@tf.RegisterGradient("StackedLstmCudnnRNNV3")
-def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
+def _gradient(direction: str, op: tf.Operation, *d_results: tf.Tensor) -> list:
     x, h, c, weights, lengths = op.inputs
-    override = _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnRNNBackpropV3")
+    override = _gradient_of("CudnnRNNBackpropV3", "StackedLstmCudnnRNNBackpropV3" + _SUFFIXES[direction])
     with override, derivatives.place_of(op):
         is_used = _reserve_space_is_used(op)
-        results = call(x, h, c, weights, lengths) if is_used else op.outputs
+        results = call(x, h, c, weights, lengths, direction) if is_used else op.outputs
         gradients = tf.raw_ops.CudnnRNNBackpropV3(
             input=x,
             input_h=h,
@@ -133,6 +139,7 @@ def _gradient(op: tf.Operation, *d_results: tf.Tensor) -> list:
             output_c_backprop=d_results[2],
             reserve_space=results[3],
             host_reserved=results[4],
+            direction=direction,
             **_ATTRIBUTES,
         )
     return list(gradients) + [None]
@@ -149,8 +156,12 @@ def _reserve_space_is_used(op: tf.Operation) -> bool:
     return op.graph.building_function or compat.inside_another_loop(op) or bool(readers)
 
 
-@tf.RegisterGradient("StackedLstmCudnnRNNBackpropV3")
-def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
+def _second_gradient(direction: str, op: tf.Operation, *d_results: tf.Tensor) -> list:
     primals, lengths, upstream = op.inputs[:4], op.inputs[4], op.inputs[8:11]
-    d_primals, d_upstream = derivatives.second(primals, upstream, directions, lengths)
+    d_primals, d_upstream = derivatives.second(primals, upstream, d_results, direction, lengths)
     return d_primals + [None] * 4 + d_upstream + [None, None]
+
+
+for _direction, _suffix in _SUFFIXES.items():
+    tf.RegisterGradient("StackedLstmCudnnRNNV3" + _suffix)(functools.partial(_gradient, _direction))
+    tf.RegisterGradient("StackedLstmCudnnRNNBackpropV3" + _suffix)(functools.partial(_second_gradient, _direction))

@@ -68,8 +68,8 @@ class Cell {
     return {i, g, f, gates_.template Value<T>(z_o), c};
   }
 
-  // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: that of c'. panel and
-  // mask: as for `Step`.
+  // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: that of c'. panel
+  // and mask: as for `Step`.
   StepGradients<T> Gradients(const T* gates, Vec<T> c_before, Vec<T> phi_c, Vec<T> dh, Vec<T> dc, int64_t panel,
                              Vec<T> mask) const {
     const Vec<T> i = Load(gates), g = Load(gates + kSize), f = Load(gates + 2 * kSize), o = Load(gates + 3 * kSize);
@@ -107,8 +107,8 @@ class Cell {
   const Gates gates_;
 };
 
-// Calls visitor(make_cell), where make_cell(l) is the `Cell` of layer l, for arrays with the fields of `ForwardArrays` or
-// `BackwardArrays`.
+// Calls visitor(make_cell), where make_cell(l) is the `Cell` of layer l, for arrays with the fields of `ForwardArrays`
+// or `BackwardArrays`.
 template <class Arrays, class Visitor>
 void DispatchCells(const std::vector<Layer>& layers, const std::vector<Arrays>& arrays, Visitor visitor) {
   typedef typename std::remove_const<typename std::remove_pointer<decltype(Arrays::x)>::type>::type T;

@@ -91,10 +91,8 @@ def run(
 
 
 def _one_op(layers: Sequence[Layer], place: Place) -> str | None:
-    """All layers can be in one op, and no layer has a mask on h for all steps."""
+    """All layers can be in one op."""
     del place
-    if any(layer.h_mask is not None for layer in layers):
-        return "there is dropout on h"
     return "the layers differ in more than their sizes" if len(set(map(ops.signature, layers))) > 1 else None
 
 
@@ -117,5 +115,10 @@ ENGINE = Engine(
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _no_gpu),
     ready=(_compiled,),
     run_both=_run_both,
-    both_needs=(conditions.without_norm_and_noise, conditions.no_mask_on_states, _one_op),
+    both_needs=(
+        conditions.without_norm_and_noise,
+        conditions.no_mask_on_states,
+        conditions.no_mask_for_all_steps,
+        _one_op,
+    ),
 )

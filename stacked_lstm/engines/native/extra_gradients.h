@@ -43,8 +43,8 @@ class ExtraGradients {
     worker.ForEach(plan_.panels, [&](int64_t panel) { AddPeepholePanel(panel, steps, dz, first); });
   }
 
-  // m: o phi(c') of these steps, in rows padded to whole vectors. d: the gradients of its projection, likewise. Both are
-  // zero past the end of each sequence.
+  // m: o phi(c') of these steps, in rows padded to whole vectors. d: the gradients of its projection, likewise. Both
+  // are zero past the end of each sequence.
   void AddProjection(Worker& worker, Range steps, const T* m, const T* d, bool first) const {
     if (!arrays_.d_extras.projection) return;
     const int64_t rows = steps.size() * layer_.batch, panels = (layer_.extras.projection + kWidth - 1) / kWidth;

@@ -57,8 +57,8 @@ class LayerSeries {
     return Has(kCMask) ? c * At(kCMask, t, b, first, count) : c;
   }
 
-  // Asks for what `At` will read of all masks and shares for a vector of some sequences. A step reads each number once, so
-  // that without this it would wait for the memory every time. `first` is a unit of both h and c.
+  // Asks for what `At` will read of all masks and shares for a vector of some sequences. A step reads each number once,
+  // so that without this it would wait for the memory every time. `first` is a unit of both h and c.
   void Prefetch(int64_t t, int64_t b, int64_t rows, int64_t first) const {
     if (!has_extras || t >= layer_.steps) return;
     for (int k = 0; k < kStartC; ++k) {

@@ -6,15 +6,15 @@
 // T time steps, B batch, I input width, H units, P outputs. Arrays are row-major and contiguous unless a comment says
 // otherwise. Sizes may be zero. The order of the gates is i, c, f, o everywhere.
 //
-// A layer may have extras. Peepholes p_k [H] let the gates see the cell state. A projection W_p [H, P] follows o phi(c').
-// Both states may have bounds. Without a projection, P is H.
+// A layer may have extras. Peepholes p_k [H] let the gates see the cell state. A projection W_p [H, P] follows o
+// phi(c'). Both states may have bounds. Without a projection, P is H.
 //
 //     f = s(z_f + p_f c)   i = s(z_i + p_i c)   c' = clip(f c + i g)
 //     o = s(z_o + p_o c')                       h' = clip((o phi(c')) W_p)
 //
-// A layer may have series, which change its steps: masks that multiply c, g, and h in the product with W_k; and zoneout,
-// the shares q and r of the states that stay as they were before the step. h' and c' above are then v and u, and the state
-// after the step is
+// A layer may have series, which change its steps: masks that multiply c, g, and h in the product with W_k; and
+// zoneout, the shares q and r of the states that stay as they were before the step. h' and c' above are then v and u,
+// and the state after the step is
 //
 //     c' = q c + (1 - q) u                      h' = r h + (1 - r) v
 //

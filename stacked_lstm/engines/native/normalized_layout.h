@@ -13,8 +13,8 @@ namespace stacked_lstm {
 constexpr int kNorms = kGates + 1, kCellNorm = kGates;
 
 // What the forward pass keeps for each step and sequence: as `gates`, N of the gates before the gains; `cells` and
-// `projected` as without normalization; N(u) in panels [unit]; and 1 / sqrt(variance + epsilon) of each norm. T is const
-// for a view that only reads.
+// `projected` as without normalization; N(u) in panels [unit]; and 1 / sqrt(variance + epsilon) of each norm. T is
+// const for a view that only reads.
 template <class T>
 class NormalizedCache : public CacheView<T> {
  public:

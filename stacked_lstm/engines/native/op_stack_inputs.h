@@ -19,7 +19,8 @@ struct StackInputs {
   StackInputs() = default;
   StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into this object.
 
-  // has_biases: whether the op has an input for biases. Lists that have one tensor per layer may also be single tensors.
+  // has_biases: whether the op has an input for biases. Lists that have one tensor per layer may also be single
+  // tensors.
   Status Read(OpKernelContext* context, Activation candidate, Activation gates, bool has_biases = true) {
     const Tensor* tensor;
     RETURN_IF_ERROR(context->input("x", &tensor));

@@ -12,8 +12,8 @@
 
 namespace stacked_lstm {
 
-// The last panel may be narrower than a vector. It is then copied, because the tiles read whole vectors. W is the type in
-// which the weights are stored.
+// The last panel may be narrower than a vector. It is then copied, because the tiles read whole vectors. W is the type
+// in which the weights are stored.
 template <class T, class W = T>
 class WholePanels {
  public:
