@@ -50,6 +50,9 @@ MODULES = {
     "tensorflow.contrib.legacy_seq2seq.python.ops.seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.python.ops.seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.models.rnn.seq2seq": LEGACY_SEQ2SEQ,
+    "tensorflow.nn.seq2seq": LEGACY_SEQ2SEQ,
+    **{f"tensorflow.python.ops.nn.{name}": RNN_CELL for name in ("rnn", "rnn_cell")},
+    "tensorflow.python.ops.nn.seq2seq": LEGACY_SEQ2SEQ,
 }
 
 # Module that stays -> the module of this package that has some of its names.
@@ -70,6 +73,15 @@ TENSORFLOW_NAMES = {
     **{_FRAMEWORK + name: _TRAIN + name for name in _TRAIN_NAMES},
 }
 
+# Modules that had the loops of TensorFlow before 1.0, and what stands for these loops.
+_OLDEST_MODULES = ["tensorflow.nn", *(name for name in MODULES if name.endswith(".rnn"))]
+_OLDEST_LOOPS = {
+    "rnn": f"use static_rnn of {RNN_CELL}",
+    "bidirectional_rnn": f"use static_bidirectional_rnn of {RNN_CELL}",
+    "state_saving_rnn": "use tf.nn.static_state_saving_rnn",
+}
+_DIRECTIONS = {"CUDNN_RNN_UNIDIRECTION": "unidirectional", "CUDNN_RNN_BIDIRECTION": "bidirectional"}
+
 # Start of a complete name -> what to do about it. The longest start counts. Names without one can stay.
 _REMARKS = {
     "tensorflow.contrib": "TensorFlow 2 has no tf.contrib",
@@ -83,7 +95,9 @@ _REMARKS = {
     "tensorflow.layers": "needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "tensorflow.models": "TensorFlow 1 and 2 have no tensorflow.models",
     **{old: f"not in {new}" for old, new in MODULES.items() if new in (RNN_CELL, LEGACY_SEQ2SEQ)},
+    **{f"{module}.{name}": advice for module in _OLDEST_MODULES for name, advice in _OLDEST_LOOPS.items()},
     "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
+    **{f"tensorflow.contrib.cudnn_rnn.{name}": f"use the string '{text}'" for name, text in _DIRECTIONS.items()},
     "tensorflow.contrib.crf": f"not in {CRF}; tensorflow_addons.text has it",
     "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers",
     "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",

@@ -15,7 +15,14 @@ import libcst
 from libcst import matchers, metadata
 
 from stacked_lstm.commands import old_names
-from stacked_lstm.commands.python_syntax import NO_COMMA, dotted_name, import_alias, insert_after_imports, name_node
+from stacked_lstm.commands.python_syntax import (
+    NO_COMMA,
+    dotted_name,
+    import_alias,
+    import_part,
+    insert_after_imports,
+    name_node,
+)
 
 # Module of this package -> its name in a moved program. Old programs do not use these names themselves.
 ALIASES = {
@@ -175,23 +182,24 @@ class _Mover(libcst.CSTTransformer):
             tensorflow_name = old_names.tensorflow_name(name)
             if tensorflow_name:
                 package = old_names.split(tensorflow_name)[0].replace("tensorflow", "tensorflow.compat.v1", 1)
-                moved.setdefault(package, []).append(alias.with_changes(comma=NO_COMMA))
+                moved.setdefault(package, []).append(alias)
             elif new:
                 package, last = old_names.split(new)
-                moved.setdefault(package, []).append(import_alias(last, alias.evaluated_alias or alias.evaluated_name))
+                new_alias = import_alias(last, alias.evaluated_alias or alias.evaluated_name)
+                moved.setdefault(package, []).append(new_alias.with_changes(comma=alias.comma))
             elif home:
-                moved.setdefault(home, []).append(alias.with_changes(comma=NO_COMMA))
+                moved.setdefault(home, []).append(alias)
             else:
                 if self._is_needless(node, name, alias.evaluated_alias or alias.evaluated_name):
                     continue
-                kept.append(alias.with_changes(comma=NO_COMMA))
+                kept.append(alias)
                 self._remark(node, name)
         if not moved and len(kept) == len(node.names):
             return [node]
         if not kept and list(moved) == [old_names.new_module(module)]:
             return [node.with_changes(module=name_node(*moved))]  # Comments between the names stay.
-        new_imports = [libcst.ImportFrom(name_node(new), aliases) for new, aliases in moved.items()]
-        return [node.with_changes(names=kept), *new_imports] if kept else list(new_imports)
+        parts = {module: kept, **moved} if kept else moved
+        return [import_part(node, new, aliases) for new, aliases in parts.items()]
 
     def _move_import(self, node: libcst.Import) -> list[libcst.BaseSmallStatement]:
         kept: list[libcst.ImportAlias] = []
@@ -230,11 +238,11 @@ class _Mover(libcst.CSTTransformer):
         """Returns whether a name, or an attribute of it, moves to another module."""
         while True:
             name = self._complete(node)[1]
-            if old_names.home(name) or old_names.new_module(name) or old_names.tensorflow_name(name):
+            if old_names.home(name) or old_names.tensorflow_name(name):
                 return True
             parent = self.get_metadata(metadata.ParentNodeProvider, node)
             if not isinstance(parent, libcst.Attribute) or parent.value is not node:
-                return False
+                return bool(old_names.new_module(name))
             node = parent
 
     def _remark(self, node: libcst.CSTNode, name: str, advice: str | None = None) -> None:

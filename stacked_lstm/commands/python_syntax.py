@@ -33,6 +33,16 @@ def import_alias(name: str, bound: str) -> libcst.ImportAlias:
     return libcst.ImportAlias(name_node(name), asname)
 
 
+def import_part(node: libcst.ImportFrom, module: str, aliases: Sequence[libcst.ImportAlias]) -> libcst.ImportFrom:
+    """Returns an import of some names of an import from another module. Comments beside the names stay."""
+    if not matchers.findall(node, matchers.Comment()):
+        return libcst.ImportFrom(name_node(module), [alias.with_changes(comma=NO_COMMA) for alias in aliases])
+    names: Any = node.names
+    has_last = aliases[-1].comma == names[-1].comma  # The comment of the last name may be before the parenthesis.
+    rpar = node.rpar if has_last else libcst.RightParen()
+    return node.with_changes(module=name_node(module), names=aliases, rpar=rpar)
+
+
 def insert_after_imports(body: Sequence[Any], statements: Sequence[str]) -> list[Any]:
     """Returns a module's body with new statements after its first imports and after the import of TensorFlow."""
     position = 0

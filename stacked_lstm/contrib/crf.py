@@ -132,8 +132,10 @@ def _score(inputs: tf.Tensor, tags: tf.Tensor, lengths: tf.Tensor, transition_pa
 
 def _log_norm(inputs: tf.Tensor, lengths: tf.Tensor, transition_params: Any) -> tf.Tensor:
     """Returns the logarithm [B] of the sum of the exponentials of the scores of all tag sequences."""
+    last_step = tf.cast(tf.shape(inputs)[1] - 1, lengths.dtype)  # The step after it is not one of the sequence.
+    transitions = tf.minimum(tf.maximum(lengths - 1, 0), last_step)
     _, last = _dynamic_rnn(
-        _AllTags(transition_params), _later_steps(inputs), tf.maximum(lengths - 1, 0), inputs[:, 0], dtype=inputs.dtype
+        _AllTags(transition_params), _later_steps(inputs), transitions, inputs[:, 0], dtype=inputs.dtype
     )
     norm = tf.reduce_logsumexp(last, axis=1)
     return tf.where(lengths > 0, norm, tf.zeros_like(norm))

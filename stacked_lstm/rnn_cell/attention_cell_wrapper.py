@@ -6,6 +6,7 @@ from typing import Any
 
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.cell_checks import check_tuple
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.linear import _linear
 from stacked_lstm.rnn_cell.wrappers import check_cell
@@ -85,6 +86,7 @@ class AttentionCellWrapper(RNNCell):
         if not self._state_is_tuple:
             sizes = [self._cell.state_size, self._attn_size, self._attn_size * self._attn_length]
             state = tf.split(state, sizes, axis=1)
+        check_tuple(self, state, "(state of the cell, attention, memory)")
         state, attention, memory = state
         memory = tf.reshape(memory, [-1, self._attn_length, self._attn_size])
         input_size = self._input_size or inputs.shape.as_list()[1]

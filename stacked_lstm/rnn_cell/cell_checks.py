@@ -37,6 +37,12 @@ def input_width(inputs_shape: Any) -> int:
     return width
 
 
+def check_tuple(cell: Any, state: Any, parts: str) -> None:
+    """Raises ValueError unless a state is a tuple with as many parts as `parts`, such as "(c, h)", has."""
+    if not isinstance(state, (list, tuple)) or len(state) != len(parts.split(",")):
+        raise ValueError(f"Expected state of {cell.name} to be a tuple {parts}, but received: {checks.describe(state)}")
+
+
 def check_step(cell: Any, inputs: tf.Tensor, width: int | None, state: tf.Tensor) -> None:
     """Raises ValueError unless the inputs of a step are [B, I], as wide as `width`, and of the dtype of the state."""
     if inputs.shape.ndims != 2:

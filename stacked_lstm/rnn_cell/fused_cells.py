@@ -16,6 +16,7 @@ from stacked_lstm.rnn_cell import dispatch
 from stacked_lstm.rnn_cell.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.lstm_block_cell import LSTMBlockCell
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
+from stacked_lstm.rnn_cell.weight_values import WeightValues
 from stacked_lstm.rnn_cell.wrappers import check_cell
 from stacked_lstm.state import LSTMStateTuple
 
@@ -53,7 +54,7 @@ class FusedRNNCell:
         raise NotImplementedError(f"{type(self).__name__}.__call__")
 
 
-class LSTMBlockFusedCell(FusedRNNCell):
+class LSTMBlockFusedCell(FusedRNNCell, WeightValues):
     """The LSTM of `LSTMBlockCell` over all steps.
 
     It stands for `tf.contrib.rnn.LSTMBlockFusedCell` of TensorFlow 1.15. A call takes inputs [T, B, I] and returns
@@ -62,7 +63,9 @@ class LSTMBlockFusedCell(FusedRNNCell):
 
     Attributes:
       num_units: H, an int.
-      variables, trainable_variables, weights, trainable_weights: lists of the variables.
+      variables, trainable_variables, non_trainable_variables: lists of the variables; also under the names `weights`,
+        `trainable_weights` and `non_trainable_weights`.
+      name: str, the name of the variables' scope.
 
     Example:
       >>> from stacked_lstm import rnn_cell
@@ -106,6 +109,10 @@ class LSTMBlockFusedCell(FusedRNNCell):
         return self._cell.output_size
 
     @property
+    def name(self) -> str:
+        return self._cell.name
+
+    @property
     def variables(self) -> list[tf.Variable]:
         return self._cell.variables
 
@@ -114,12 +121,11 @@ class LSTMBlockFusedCell(FusedRNNCell):
         return self._cell.trainable_variables
 
     @property
-    def weights(self) -> list[tf.Variable]:
-        return self._cell.weights
+    def non_trainable_variables(self) -> list[tf.Variable]:
+        return self._cell.non_trainable_variables
 
-    @property
-    def trainable_weights(self) -> list[tf.Variable]:
-        return self._cell.trainable_weights
+    # TensorFlow has two names for each of these lists.
+    weights, trainable_weights, non_trainable_weights = variables, trainable_variables, non_trainable_variables
 
     def __call__(
         self,

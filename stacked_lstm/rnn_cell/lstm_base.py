@@ -9,14 +9,14 @@ from typing import Any, Callable
 
 import numpy as np
 
-from stacked_lstm import checks, equations
+from stacked_lstm import equations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.cell_checks import check_floating, check_step, check_units, input_width
+from stacked_lstm.rnn_cell.cell_checks import check_floating, check_step, check_tuple, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -118,10 +118,7 @@ class LSTMBase(RNNCell):
     def _unpack(self, inputs: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns (c, h); raises ValueError if the inputs or the state do not fit the cell."""
         if self._state_is_tuple:
-            if not isinstance(state, (list, tuple)) or len(state) != 2:
-                raise ValueError(
-                    f"Expected state of {self.name} to be a tuple (c, h), but received: {checks.describe(state)}"
-                )
+            check_tuple(self, state, "(c, h)")
             c, h = state
         else:
             # Equal sizes have an op that costs less.

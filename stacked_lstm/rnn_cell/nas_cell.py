@@ -6,7 +6,7 @@ from typing import Any
 
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.cell_checks import check_step, check_units, input_width
+from stacked_lstm.rnn_cell.cell_checks import check_step, check_tuple, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -85,6 +85,7 @@ class NASCell(RNNCell):
         self.built = True
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        check_tuple(self, state, "(c, h)")
         c, h = state
         check_step(self, inputs, self._input_size, tf.convert_to_tensor(h))
         products = tf.matmul(h, self.recurrent_kernel)

@@ -113,6 +113,25 @@ from stacked_lstm.rnn_cell import *
 cell = Stack([LSTMCell(8)])
 """,
     ),
+    "comments between names of several modules": (
+        """from tensorflow.contrib import (
+    rnn,  # cells
+    legacy_seq2seq as loops,
+    crf  # tags
+)
+from tensorflow.contrib.framework import (nest, get_global_step as step)
+""",
+        """from stacked_lstm import (
+    rnn_cell as rnn,  # cells
+    )
+from stacked_lstm.contrib import (
+    legacy_seq2seq as loops,
+    crf  # tags
+)
+from tensorflow.compat.v1 import nest
+from tensorflow.compat.v1.train import get_global_step as step
+""",
+    ),
     "from tensorflow.python.ops import": (
         """import tensorflow as tf
 from tensorflow.python.ops import rnn_cell, rnn, math_ops  # private
@@ -405,6 +424,12 @@ x = layers.l2_regularizer(0.1)
 x = tf.estimator.ModeKeys.TRAIN, tf.contrib.layers.python.layers.utils
 try: import tensorflow
 except ImportError: pass
+import tensorflow.contrib as module
+x = module.rnn.LSTMCell(8), module.rnn.NoCell
+x = tf.nn.bidirectional_rnn, tf.nn.seq2seq.rnn_decoder
+from tensorflow.models.rnn import rnn
+x = rnn.rnn
+x = tf.contrib.cudnn_rnn.CUDNN_RNN_UNIDIRECTION
 """
 
 REMARKS = [
@@ -424,6 +449,11 @@ REMARKS = [
     "14: tf.contrib.layers.python.layers.utils: not in stacked_lstm.contrib.layers; most layers are in tf.layers",
     "14: tf.estimator.ModeKeys.TRAIN: use the strings 'train', 'eval' and 'infer'",
     "15: import: put it on a line of its own, and run this again",
+    "17: tf.contrib: TensorFlow 2 has no tf.contrib",
+    "18: tf.contrib.rnn.NoCell: not in stacked_lstm.rnn_cell",
+    "19: tf.nn.bidirectional_rnn: use static_bidirectional_rnn of stacked_lstm.rnn_cell",
+    "21: tf.models.rnn.rnn.rnn: use static_rnn of stacked_lstm.rnn_cell",
+    "22: tf.contrib.cudnn_rnn.CUDNN_RNN_UNIDIRECTION: use the string 'unidirectional'",
 ]
 
 

@@ -40,8 +40,10 @@ def test_all_tag_sequences(dtype, session):
     tags, lengths = random.randint(3, size=[2, 4]), [4, 2]
     inputs = [tf.placeholder_with_default(potentials, [None, None, 3]), tf.placeholder(tf.int64, [None, None])]
     likelihood, _ = crf.crf_log_likelihood(*inputs, tf.constant(lengths), tf.constant(transitions))
+    longer, _ = crf.crf_log_likelihood(*inputs, tf.constant([9, 2]), tf.constant(transitions))
     decoded, score = crf.crf_decode(inputs[0], tf.constant(transitions), tf.constant(lengths))
-    likelihood, decoded, score = session.run([likelihood, decoded, score], {inputs[1]: tags})
+    likelihood, longer, decoded, score = session.run([likelihood, longer, decoded, score], {inputs[1]: tags})
+    np.testing.assert_array_equal(longer, likelihood)  # A length beyond the last step counts as that of all steps.
     for b, length in enumerate(lengths):
         table = scores(potentials[b, :length], transitions)
         best = max(table, key=table.get)

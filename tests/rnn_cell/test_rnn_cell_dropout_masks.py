@@ -194,6 +194,21 @@ def test_a_probability_that_is_fed_as_one_changes_no_bit(general_engine):
     assert np.any(run({"p": 0.5}, ["p"] * 4, general_engine)[0] != plain[0])
 
 
+def test_a_fed_one_beside_cells_without_wrappers(general_engine, plain_session):
+    """On graph, narrow layers without anything between them share a loop, which rounds differently."""
+    keep, x, results = tf.placeholder_with_default(1.0, []), tf.constant(random([4, 5, 3])), []
+    for wrap in (lambda cell: cell, lambda cell: rnn_cell.DropoutWrapper(cell, keep, keep, keep)):
+        with tf.variable_scope("", reuse=tf.AUTO_REUSE, initializer=tf.random_normal_initializer(seed=3)):
+            cell = rnn_cell.MultiRNNCell([wrap(rnn_cell.LSTMCell(n)) for n in (4, 5)])
+            outputs, state = rnn_cell.dynamic_rnn(cell, x, [5, 2, 0, 4], dtype=x.dtype, engine=general_engine)
+        results.append([outputs, *tf.nest.flatten(state), *tf.gradients(outputs, [x, *cell.trainable_weights])])
+    plain_session.run(tf.global_variables_initializer())
+    assert len(tf.global_variables()) == 4 and len(results[0]) == len(results[1])
+    for wrapped, plain in zip(*plain_session.run(results)):
+        tolerance = 0 if general_engine == "native" else 1e-5
+        np.testing.assert_allclose(wrapped, plain, rtol=tolerance, atol=tolerance)
+
+
 def test_seeds():
     """The masks are equal in every session, and differ between seeds and between places."""
     masks = run({}, KEEP)[0]

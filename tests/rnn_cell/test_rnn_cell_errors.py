@@ -14,6 +14,12 @@ def test_states_of_the_wrong_structure():
         (rnn_cell.MultiRNNCell([LSTMS[0](), LSTMS[0]()]), (tf.zeros([2, 8]),), "a tuple of length 2"),
         (LSTMS[0](), tf.zeros([2, 8]), r"Expected state of basic_lstm_cell to be a tuple \(c, h\)"),
         (LSTMS[1](), (tf.zeros([2, 4]),) * 3, "Expected state of lstm_cell to be a tuple"),
+        (rnn_cell.NASCell(4), tf.zeros([2, 8]), r"Expected state of nas_cell to be a tuple \(c, h\)"),
+        (
+            rnn_cell.AttentionCellWrapper(LSTMS[0](), 2),
+            LSTMS[0]().zero_state(2, tf.float32),
+            r"attention_cell_wrapper to be a tuple \(state of the cell, attention, memory\)",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             cell(x, state)

@@ -54,6 +54,8 @@ def test_variables_and_scopes():
     names = [variable.op.name for variable in lstm.variables]
     assert names == ["mine/" + name for name in ("kernel", "bias", "w_i_diag", "w_f_diag", "w_o_diag")]
     assert lstm.weights == lstm.trainable_weights == lstm.trainable_variables == lstm.variables
+    assert lstm.non_trainable_weights == lstm.non_trainable_variables == []
+    assert (lstm.name, lstm.count_params()) == ("lstm_fused_cell", 7 * 16 + 16 + 3 * 4)
     with tf.variable_scope("outer"):
         for name in ("outer/lstm_fused_cell/", "outer/lstm_fused_cell_1/"):
             lstm = rnn_cell.LSTMBlockFusedCell(4)
