@@ -4,6 +4,7 @@
     python scripts/predict.py --train_dir=runs/titles --input=titles.txt --output=predictions.csv
     echo 北京今天下雪 | python scripts/predict.py --train_dir=runs/titles --input=-
     python scripts/predict.py --train_dir=runs/forecast
+    python scripts/predict.py --train_dir=runs/forecast --output=forecast.csv --gates=runs/forecast-gates
 
 --train_dir is required. It is the output directory of train.py, and the flags of that run are used.
 
@@ -21,6 +22,9 @@ A spreadsheet computes a text that begins with =, +, - or @. So a text that begi
 their full-width forms, with a tab, a line end or an apostrophe is written with an apostrophe in front. To get the text
 back, remove the first character of each text that begins with an apostrophe. --noguard_formulas writes all texts as
 they are.
+
+--gates also writes the states and gates of all time steps to a directory: histograms and images for TensorBoard, and
+the images as gates.png. They are the images of the first example and the histograms of the first 64.
 
 The exit status is 0 after success, 2 if the flags, the run or the data do not allow predictions, and 130 after an
 interrupt.
@@ -50,6 +54,7 @@ def define_flags(values):
         ("input", "File of titles, one per line, in UTF-8. -: stdin (default: the test set)."),
         ("data_dir", "Directory of the data, if they were moved after training."),
         ("output", "CSV file to write. -: stdout."),
+        ("gates", "Directory to write the gates of the first examples to, for TensorBoard and as gates.png."),
     ):
         flags.DEFINE_string(name, "-" if name == "output" else None, text, flag_values=values)
     flags.DEFINE_boolean("only_errors", False, "Write only the examples with a wrong prediction.", flag_values=values)
@@ -88,6 +93,8 @@ def run(values):
 
     settings = experiment.read_settings(values.train_dir)
     settings["data_dir"] = values.data_dir or settings["data_dir"]
+    if values.gates and settings["peer"]:
+        raise ValueError(f"--gates: expected a run without --peer, got one with --peer={settings['peer']}")
     task = TASKS[settings["task"]](settings)
     task.restore()
     if values.input:
@@ -106,6 +113,10 @@ def run(values):
         table = [[guard(value) for value in row] for row in table]
     with file_errors.named("--output", "stdout" if values.output == "-" else values.output, "write"):
         write(table, values.output)
+    if values.gates:
+        from training import gates
+
+        gates.write(task, examples, checkpoint, values.gates)
 
 
 def guard(value):

@@ -63,6 +63,21 @@ ACTIVATIONS = {
 }
 
 
+# Modules of TensorFlow whose wrappers do not change a function. They check the types of arguments, or shorten
+# tracebacks. Other wrappers may change it, for example those of tf.grad_pass_through.
+_WRAPPER_MODULES = ("tensorflow.python.util", "tensorflow.python.ops.weak_tensor_ops")
+
+
+def _unwrap(function: Callable) -> Callable:
+    """Returns the function inside TensorFlow's wrappers, which differ between modules and the order of imports.
+
+    `functools.wraps` copies the names and attributes of a function to its wrapper, but not its `__globals__`.
+    """
+    while getattr(function, "__globals__", {}).get("__name__", "").startswith(_WRAPPER_MODULES):
+        function = getattr(function, "__wrapped__", function)
+    return function
+
+
 # Callables that programs pass for the named functions. TensorFlow has several function objects for each.
 _ALIASES = {
     "tanh": (tf.tanh, tf.nn.tanh, tf.math.tanh),
@@ -96,8 +111,9 @@ def get(activation: str | Callable, function_name: str, argument: str) -> Activa
       ValueError: an unknown name; the message lists the known ones.
     """
     if callable(activation):
+        inner = _unwrap(activation)
         for name, aliases in _ALIASES.items():
-            if any(activation is alias for alias in aliases):
+            if any(inner is _unwrap(alias) for alias in aliases):
                 return ACTIVATIONS[name]
         return Activation(getattr(activation, "__name__", repr(activation)), activation, None)
     return checks.known(ACTIVATIONS, activation, function_name, argument, "or a callable such as tf.nn.elu")

@@ -94,13 +94,17 @@ class Layer(NamedTuple):
             norm=self.norm and self.norm.cast(dtype),
         )
 
-    def with_mask_in_kernel(self) -> Layer:
-        """Returns the layer with `h_mask` multiplied into the rows of its kernels for h, and no `h_mask`."""
+    def with_mask_in_kernel(self, multiply: Callable) -> Layer:
+        """Returns the layer with `h_mask` multiplied into the rows of its kernels for h, and no `h_mask`.
+
+        Args:
+          multiply: function from a kernel and factors [rows, 1] to their product.
+        """
         if self.h_mask is None:
             return self
         rows = [self.h_mask, tf.ones([1, self.input_size], self.dtype)]  # Those for h, and those for x.
         factors = tf.transpose(tf.concat(rows[::-1] if len(self.kernels) == 1 else rows, axis=1))
-        return self._replace(kernels=[kernel * factors for kernel in self.kernels], h_mask=None)
+        return self._replace(kernels=[multiply(kernel, factors) for kernel in self.kernels], h_mask=None)
 
     def fused(self, order: Sequence[str] = GATE_ORDER) -> Fused:
         """Returns the weights as `Fused`, with the gates in the given order."""

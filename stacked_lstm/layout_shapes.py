@@ -10,6 +10,8 @@ import numpy as np
 
 from stacked_lstm import checks
 
+_NORM_PARTS = ("gains", "biases", "shift")
+
 
 class Layout(NamedTuple):
     """The arrays of one layer in some library, in the order in which the library lists them.
@@ -21,6 +23,10 @@ class Layout(NamedTuple):
       forget_bias: what the library adds to the forget gate's bias at run time by default.
       peepholes: sequence of (array's name, gates), H entries per gate; empty if the library has none.
       projection: name of the array [H, P]; None if the library has none.
+      gains: sequence of (array's name, gate), H entries each, for layer normalization. The gate "s" is the cell state.
+        Empty if the library has none.
+      shift: name of the array [H] that shifts the normalized cell state. A layer with gains and biases has it.
+      always_normalizes: whether each layer has gains.
       gates_in_rows: whether all arrays above are transposed, so that gates are rows from top to bottom.
       holds_transposes: whether each gate's part of a matrix, read row by row, holds the numbers of its transpose.
       leading_axis: whether all arrays have one more axis in front, of size 1.
@@ -38,6 +44,9 @@ class Layout(NamedTuple):
     forget_bias: float = 0.0
     peepholes: Sequence[tuple[str, str]] = ()
     projection: str | None = None
+    gains: Sequence[tuple[str, str]] = ()
+    shift: str | None = None
+    always_normalizes: bool = False
     gates_in_rows: bool = False
     holds_transposes: bool = False
     leading_axis: bool = False
@@ -53,14 +62,16 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
       function: the function that error messages name.
 
     Raises:
-      ValueError: a matrix is missing; of the biases, the peepholes or the projection only a part is there; other arrays
-        are there; or arrays are not floats.
+      ValueError: a matrix is missing; only a part of the biases, the peepholes, the projection or layer normalization
+        is there; other arrays are there; or arrays are not floats.
     """
     matrices = [name for name, _, _ in layout.matrices]
     optional = {
         "biases": [name for name, _ in layout.biases],
         "peepholes": [name for name, _ in layout.peepholes],
         "projection": [layout.projection] if layout.projection else [],
+        "gains": [name for name, _ in layout.gains],
+        "shift": [layout.shift] if layout.shift else [],
     }
     parts = [f"{kind} ({', '.join(names)})" for kind, names in optional.items() if names]
     expected = f"the arrays of one layer, {', '.join(matrices)}, with or without {', '.join(parts)}"
@@ -74,6 +85,9 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
         checks.fail(function, expected, actual)
     known = set(matrices).union(*optional.values())
     complete = all(len(set(names) & set(arrays)) in (0, len(names)) for names in optional.values())
+    if layout.shift:
+        has_norm, has_biases, has_shift = (bool(set(optional[part]) & set(arrays)) for part in _NORM_PARTS)
+        complete = complete and has_shift == (has_norm and has_biases) and has_norm >= layout.always_normalizes
     if not complete or not set(matrices) <= set(arrays) <= known:
         checks.fail(function, expected, ", ".join(sorted(arrays)) or "none")
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -118,7 +132,8 @@ def _axes(layout: Layout, has_projection: bool) -> dict[str, list[list[str]]]:
     """Array's name -> for each axis the letters of the sizes that make it up; "" is a size of 1."""
     height = {"h": "P" if has_projection else "H", "x": "I"}
     axes = {name: [[height[letter] for letter in rows], ["H"] * len(gates)] for name, rows, gates in layout.matrices}
-    axes.update((name, [["H"] * len(gates)]) for name, gates in list(layout.biases) + list(layout.peepholes))
+    vectors = [*layout.biases, *layout.peepholes, *layout.gains, *([(layout.shift, "s")] if layout.shift else [])]
+    axes.update((name, [["H"] * len(gates)]) for name, gates in vectors)
     if has_projection and layout.projection:
         axes[layout.projection] = [["H"], ["P"]]
     for name in axes:

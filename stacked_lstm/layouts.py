@@ -8,9 +8,10 @@ matrices stand side by side in which array, whether the rows of x are above thos
 whether the forget bias is in the bias or is added at run time. A matrix in the wrong order has the right shape and
 loads without complaint, so the orders are written down only here. The layouts, with the arrays of one layer in order:
 
-    "stacked_lstm"      Wf Wi Wo Wc bf bi bo bc: this package's variables
+    "stacked_lstm"      Wf Wi Wo Wc bf bi bo bc and those of options: this package's variables
     "rnn_cell"          kernel bias: BasicLSTMCell, LSTMCell, LSTMBlockCell and LSTMBlockFusedCell
     "cudnn_compatible"  kernel bias: CudnnCompatibleLSTMCell, which adds no forget bias
+    "layer_norm_cell"   kernel input/beta ... input/gamma ... state/gamma state/beta: LayerNormBasicLSTMCell
     "keras"             kernel recurrent_kernel bias: keras.layers.LSTM
     "keras_cudnn"       kernel recurrent_kernel bias: Keras' CuDNNLSTM, in another order and with a bias [8H]
     "block_lstm"        w b: inputs of the op tf.raw_ops.BlockLSTM
@@ -22,7 +23,9 @@ loads without complaint, so the orders are written down only here. The layouts, 
 
 Some libraries have peepholes or a projection. In the common form, peepholes are `pf pi po`, [H] each. Through them the
 gates f and i see the cell state of the step before, and o the new one. A projection is `Wp`, [H, P]. The hidden state
-is then (o * tanh(c')) Wp, and the matrices have P rows for it instead of H. `StackedLSTM` has neither.
+is then (o * tanh(c')) Wp, and the matrices have P rows for it instead of H. Layer normalization has the arrays
+`gain_f gain_i gain_o gain_c gain_cell` and, with biases, `shift_cell`, [H] each. Only "stacked_lstm" and
+"layer_norm_cell" have them. The cell computes what `layer_norm="tensorflow"` computes.
 
 If a library has two biases that add, their sum is kept. Matrices and biases keep every bit, with one exception. Adding
 or subtracting a forget bias other than 0.0 rounds the forget gate's bias, by at most the spacing of floats there. It
@@ -41,9 +44,10 @@ from stacked_lstm.layout_shapes import Layout, find_sizes, named_arrays
 
 __all__ = ["GATES", "LAYOUTS", "OWN", "Layout", "pack", "unpack"]
 
-# (gate, "h" or "x") -> matrix [H or I, H]; (gate, "b") -> bias [H]; (gate, "p") -> peephole [H]; _PROJECTION -> [H, P].
+# (gate, "h" or "x") -> matrix [H or I, H]; (gate, "b") -> bias [H]; (gate, "p") -> peephole [H]; (gate, "n") -> gain
+# [H]; _CELL_SHIFT -> [H]; _PROJECTION -> [H, P]. The gate "s" is the cell state.
 _Blocks = Dict[Tuple[str, str], np.ndarray]
-_PROJECTION = ("", "projection")
+_PROJECTION, _CELL_SHIFT = ("", "projection"), ("s", "b")
 
 Arrays = Union[Mapping[str, Any], Sequence[Any]]
 
@@ -51,6 +55,7 @@ GATES = "fioc"
 OWN = "stacked_lstm"
 
 _DIAGONALS = [("w_f_diag", "f"), ("w_i_diag", "i"), ("w_o_diag", "o")]
+_NORM_SCOPES = [("input", "i"), ("transform", "c"), ("forget", "f"), ("output", "o")]
 
 LAYOUTS: dict[str, Layout] = {
     # The common form itself: one variable per gate, with the names of `StackedLSTM`.
@@ -59,6 +64,8 @@ LAYOUTS: dict[str, Layout] = {
         biases=[("b" + gate, gate) for gate in GATES],
         peepholes=[("p" + gate, gate) for gate in "fio"],
         projection="Wp",
+        gains=[*[("gain_" + gate, gate) for gate in GATES], ("gain_cell", "s")],
+        shift="shift_cell",
     ),
     "rnn_cell": Layout(
         matrices=[("kernel", "xh", "icfo")],
@@ -68,6 +75,14 @@ LAYOUTS: dict[str, Layout] = {
         projection="projection/kernel",
     ),
     "cudnn_compatible": Layout(matrices=[("kernel", "xh", "icfo")], biases=[("bias", "icfo")]),
+    "layer_norm_cell": Layout(
+        matrices=[("kernel", "xh", "icfo")],
+        biases=[(f"{scope}/beta", gate) for scope, gate in _NORM_SCOPES],
+        forget_bias=1.0,
+        gains=[(f"{scope}/gamma", gate) for scope, gate in [*_NORM_SCOPES, ("state", "s")]],
+        shift="state/beta",
+        always_normalizes=True,
+    ),
     # Keras 2 and 3; `unit_forget_bias` is in the bias.
     "keras": Layout(
         matrices=[("kernel", "x", "ifco"), ("recurrent_kernel", "h", "ifco")],
@@ -123,8 +138,8 @@ def unpack(arrays: Arrays, layout: str, forget_bias: float | None = None) -> dic
 
     Returns:
       Dictionary with Wf Wi Wo Wc, [H + I, H] each, rows of h first, and bf bi bo bc, [H] each. Without biases and
-      without a forget bias there are no biases. Then pf pi po, [H] each, and Wp, [H, P], if the layer has them. With
-      Wp, the matrices are [P + I, H].
+      without a forget bias there are no biases. Then pf pi po, [H] each, Wp, [H, P], and the arrays of layer
+      normalization, if the layer has them. With Wp, the matrices are [P + I, H].
 
     Raises:
       ValueError: an unknown layout; arrays that are missing, or whose shapes do not fit together.
@@ -144,8 +159,8 @@ def pack(layer: Mapping[str, Any], layout: str, forget_bias: float | None = None
     """Converts one layer from the common form to a library's arrays; `unpack` converts back.
 
     Args:
-      layer: mapping as `unpack` returns it: Wf Wi Wo Wc, and bf bi bo bc, which may all be missing or None; pf pi po
-        and Wp only if the layout has places for them.
+      layer: mapping as `unpack` returns it: Wf Wi Wo Wc, and bf bi bo bc, which may all be missing or None; pf pi po,
+        Wp and the arrays of layer normalization only if the layout has places for them.
       layout: a name in `LAYOUTS`.
       forget_bias: what the library adds to the forget gate at run time; None for the layout's default. It is
         subtracted from the forget gate's bias.
@@ -156,8 +171,8 @@ def pack(layer: Mapping[str, Any], layout: str, forget_bias: float | None = None
       others are zeros.
 
     Raises:
-      ValueError: an unknown layout; arrays that are missing, or whose shapes do not fit together; peepholes or a
-        projection for a layout without them.
+      ValueError: an unknown layout; arrays that are missing, or whose shapes do not fit together; peepholes, a
+        projection or layer normalization for a layout without them.
 
     Example:
       >>> layer = {name: np.zeros([11, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
@@ -174,9 +189,12 @@ def pack(layer: Mapping[str, Any], layout: str, forget_bias: float | None = None
     for part, has_place, is_present in [
         ("peepholes", bool(target.peepholes), ("f", "p") in blocks),
         ("a projection", bool(target.projection), _PROJECTION in blocks),
+        ("layer normalization", bool(target.gains), ("f", "n") in blocks),
     ]:
         if is_present and not has_place:
             raise ValueError(f"layouts.pack: the layer has {part}, for which the layout {layout!r} has no place")
+    if target.always_normalizes and ("f", "n") not in blocks:
+        raise ValueError(f"layouts.pack: the layer has no layer normalization, which the layout {layout!r} always has")
     return _join(blocks, target, -_forget_bias(forget_bias, target, "layouts.pack"))
 
 
@@ -199,12 +217,14 @@ def _split(arrays: Arrays, layout: Layout, function: str) -> _Blocks:
         for gate, matrix in zip(gates, np.split(arrays[name], len(gates), axis=1)):
             matrix = matrix.reshape(matrix.shape[::-1]).T if layout.holds_transposes else matrix
             blocks.update(zip([(gate, letter) for letter in rows], np.split(matrix, edges)))
-    for kind, entries in [("b", layout.biases), ("p", layout.peepholes)]:
+    for kind, entries in [("b", layout.biases), ("p", layout.peepholes), ("n", layout.gains)]:
         for name, gates in entries:
             for gate, part in zip(gates, np.split(arrays[name], len(gates)) if name in arrays else []):
                 blocks[gate, kind] = _sum(blocks[gate, kind], part) if (gate, kind) in blocks else part
     if layout.projection and layout.projection in arrays:
         blocks[_PROJECTION] = arrays[layout.projection]
+    if layout.shift and layout.shift in arrays:
+        blocks[_CELL_SHIFT] = arrays[layout.shift]
     return blocks
 
 
@@ -222,6 +242,10 @@ def _join(blocks: _Blocks, layout: Layout, forget_bias: float) -> dict[str, np.n
         arrays.update((name, np.concatenate([blocks[g, "p"] for g in gates])) for name, gates in layout.peepholes)
     if _PROJECTION in blocks and layout.projection:
         arrays[layout.projection] = np.array(blocks[_PROJECTION])
+    if ("f", "n") in blocks:
+        arrays.update((name, np.array(blocks[gate, "n"])) for name, gate in layout.gains)
+    if layout.shift and ("f", "n") in blocks and layout.biases[0][0] in arrays:
+        arrays[layout.shift] = np.array(blocks.get(_CELL_SHIFT, np.zeros_like(blocks["f", "n"])))
     if layout.gates_in_rows:
         arrays = {name: np.ascontiguousarray(array.T) for name, array in arrays.items()}
     if layout.leading_axis:

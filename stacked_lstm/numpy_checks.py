@@ -123,6 +123,30 @@ def alive(sequence_length: Any, steps: int, batch: int, function: str) -> np.nda
     return (np.arange(steps)[:, None] < lengths)[:, :, None]
 
 
+def resets(
+    flags: Any, values: Any, layers: Sequence[Mapping[str, np.ndarray]], alive: np.ndarray, function: str
+) -> tuple[np.ndarray, list[LSTMState]]:
+    """Returns (booleans [T, B, 1]: where a sequence that has not ended starts again; an `LSTMState` per layer).
+
+    Raises:
+      ValueError: `flags` are not T x B booleans, or `values` are not a pair (c, h) per layer, for all steps or for
+        each step; or there are values without flags.
+    """
+    axes = alive.shape[:2]
+    if flags is None:
+        require(values is None, function, "no `reset_states` without `reset`", values)
+        return np.zeros_like(alive), states(None, layers, axes[1], function, "reset_states")
+    flags = np.asarray(flags)
+    require(flags.shape == axes and flags.dtype == bool, function, f"`reset` of booleans, of shape {axes}", flags)
+    if values is None:
+        return flags[..., None] & alive, states(None, layers, axes[1], function, "reset_states")
+    sizes = [LSTMState(*widths(layer)) for layer in layers]
+    is_list = isinstance(values, (list, tuple)) and all(isinstance(pair, (list, tuple)) for pair in values)
+    has_steps = is_list and all(np.ndim(part) == 3 for pair in values for part in pair)
+    shapes = [LSTMState(*[(axes if has_steps else axes[1:]) + (size,) for size in pair]) for pair in sizes]
+    return flags[..., None] & alive, pairs(values, shapes, function, "reset_states")
+
+
 def head(values: Any, h_shape: tuple[int, ...], function: str) -> dict[str, np.ndarray]:
     """Returns Wy and by as a dictionary; raises ValueError unless both are there and fit h."""
     expected = f"`head` with Wy [H, Y] and by [Y] for h [..., H] of shape {h_shape}"

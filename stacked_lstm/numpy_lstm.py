@@ -48,13 +48,18 @@ _PLAIN_NAMES = {kind + gate for kind in "Wb" for gate in GATES}
 
 
 class StackCache(NamedTuple):
-    """What `backward` needs from `forward`: the layers, which sequences run at each step [T, B, 1], all step caches."""
+    """What `backward` needs from `forward`: the layers, which sequences run at each step [T, B, 1], all step caches.
+
+    `reset` [T, B, 1] says which sequences start again before a step. `reset_states` is None without resets.
+    """
 
     layers: list[dict[str, np.ndarray]]
     alive: np.ndarray
     steps: list[list[Any]]
     options: list[LayerOptions]
     output_mask: Any
+    reset: np.ndarray
+    reset_states: list[LSTMState] | None
 
 
 def forward(
@@ -66,6 +71,8 @@ def forward(
     recurrent_activation: str = "sigmoid",
     options: Sequence[LayerOptions] | None = None,
     output_mask: Any = 1.0,
+    reset: Any = None,
+    reset_states: Any = None,
 ) -> tuple[np.ndarray, list[LSTMState], StackCache]:
     """Runs the whole stack over time.
 
@@ -81,6 +88,10 @@ def forward(
       recurrent_activation: s, see `step`; by default "sigmoid".
       options: a `LayerOptions` per layer, with its masks, clips and so on. Default None: no layer has any.
       output_mask: [T, B, H_L] or what broadcasts with it, multiplies the outputs. Default 1.0.
+      reset: [T, B] bools. If one is true, its sequence starts again: the state before the step is replaced. Past the
+        end of a sequence, they change nothing. Default None: nowhere.
+      reset_states: a pair (c [B, H_l], h [B, P_l]) per layer, the states from which sequences start again, or pairs
+        (c [T, B, H_l], h [T, B, P_l]) with a state for each step. Default None: zeros.
 
     Returns:
       (outputs, state, cache), in float64. The outputs are the last layer's h, [T, B, H_L], zero past the end of each
@@ -109,15 +120,17 @@ def forward(
     output_mask = checks.broadcastable(
         output_mask, x.shape[:2] + checks.widths(layers[-1])[1:], "forward", "output_mask"
     )
+    flags, restarts = checks.resets(reset, reset_states, layers, alive, "forward")
     outputs, state, steps = np.where(alive, x, 0), [], []
-    for layer, start, layer_options in zip(layers, states, all_options):
+    for layer, start, layer_options, restart in zip(layers, states, all_options, restarts):
         inputs, functions = outputs, (activation, recurrent_activation)
         x = inputs * layer_options.input_mask
-        outputs, final, caches = _layer_forward(layer, x, start, alive, *functions, layer_options)
+        outputs, final, caches = _layer_forward(layer, x, start, alive, *functions, layer_options, flags, restart)
         outputs = outputs + inputs if layer_options.residual else outputs
         state.append(final)
         steps.append(caches)
-    return outputs * output_mask, state, StackCache(layers, alive, steps, all_options, output_mask)
+    cache = StackCache(layers, alive, steps, all_options, output_mask, flags, None if reset is None else restarts)
+    return outputs * output_mask, state, cache
 
 
 def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
@@ -131,7 +144,7 @@ def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
 
     Returns:
       A dictionary named and shaped as `forward`'s arguments: "layers", a list of dictionaries; "x", [T, B, I];
-      "initial_state", a list of `LSTMState`.
+      "initial_state", a list of `LSTMState`; and with resets "reset_states", a list of `LSTMState`.
 
     Raises:
       ValueError: shapes that do not fit.
@@ -148,17 +161,24 @@ def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
       >>> print(abs(gradient[1, 2] - (loss(1e-5) - loss(-1e-5)) / 2e-5) < 1e-8)  # a central difference
       True
     """
-    layers, alive, steps, options, output_mask = cache
+    layers, alive, steps, options, output_mask, reset, reset_states = cache
     shape = alive.shape[:2] + checks.widths(layers[-1])[1:]
     d_outputs = np.zeros(shape) if d_outputs is None else checks.shaped(d_outputs, shape, "backward", "d_outputs")
     d_outputs = np.where(alive, d_outputs, 0) * output_mask
     d_states = checks.states(d_state, layers, shape[1], "backward", "d_state")
     d_layers: list[Any] = [None] * len(layers)
     d_start: list[Any] = [None] * len(layers)
+    d_restarts: list[Any] = [None] * len(layers)
     for k in reversed(range(len(layers))):
-        d_layers[k], d_inputs, d_start[k] = _layer_backward(layers[k], d_outputs, d_states[k], alive, steps[k])
+        d_layers[k], d_inputs, d_start[k], d_steps = _layer_backward(
+            layers[k], d_outputs, d_states[k], alive, steps[k], reset
+        )
+        if reset_states is not None:  # A state without a time axis is that of all steps.
+            pairs = zip(d_steps, reset_states[k])
+            d_restarts[k] = LSTMState(*[d if value.ndim == 3 else np.sum(d, axis=0) for d, value in pairs])
         d_outputs = d_inputs * options[k].input_mask + (d_outputs if options[k].residual else 0)
-    return {"layers": d_layers, "x": d_outputs, "initial_state": d_start}
+    gradients = {"layers": d_layers, "x": d_outputs, "initial_state": d_start}
+    return gradients if reset_states is None else dict(gradients, reset_states=d_restarts)
 
 
 def steps(cache: StackCache) -> list[LSTMSteps]:
@@ -200,11 +220,15 @@ def _layer_forward(
     activation: str,
     recurrent_activation: str,
     options: LayerOptions,
+    reset: np.ndarray,
+    restart: LSTMState,
 ) -> tuple[np.ndarray, LSTMState, list[Any]]:
     """Runs one layer over time; returns (outputs [T, B, P], final state, the caches of the steps)."""
     is_plain = set(layer) <= _PLAIN_NAMES and not options.change_the_step()
     outputs, caches = np.zeros(x.shape[:2] + state.h.shape[1:]), []
     for t, alive_t in enumerate(alive):
+        starts = [value[t] if value.ndim == 3 else value for value in restart]
+        state = LSTMState(*[np.where(reset[t], start, old) for start, old in zip(starts, state)])
         # A sequence that has ended takes its steps from zeros, so that nothing in them can overflow.
         before = [np.where(alive_t, part, 0) for part in state]
         after, cache = (
@@ -224,9 +248,16 @@ def _layer_backward(
     d_state: LSTMState,
     alive: np.ndarray,
     caches: list[Any],
-) -> tuple[dict[str, np.ndarray], np.ndarray, LSTMState]:
-    """Undoes `_layer_forward`; returns the gradients of the layer, of x, and of the state before the first step."""
+    reset: np.ndarray,
+) -> tuple[dict[str, np.ndarray], np.ndarray, LSTMState, LSTMState]:
+    """Undoes `_layer_forward`.
+
+    Returns:
+      The gradients of the layer, of x, of the state before the first step, and of the states that resets put before
+      steps, c [T, B, H] and h [T, B, P].
+    """
     d_x = np.zeros(d_outputs.shape[:2] + (layer["Wf"].shape[0] - d_state.h.shape[1],))
+    d_restart = LSTMState(*[np.zeros(alive.shape[:1] + d.shape) for d in d_state])
     gradients = {name: np.zeros_like(value) for name, value in layer.items()}
     for t, alive_t in reversed(list(enumerate(alive))):
         d_after = [np.where(alive_t, d, 0) for d in (d_state.c, d_state.h + d_outputs[t])]
@@ -235,4 +266,7 @@ def _layer_backward(
         for name, gradient in step_gradients.items():
             gradients[name] += gradient
         d_state = LSTMState(*[np.where(alive_t, before, d) for before, d in zip(d_before, d_state)])
-    return gradients, d_x, d_state
+        for d_steps, d in zip(d_restart, d_state):
+            d_steps[t] = np.where(reset[t], d, 0)
+        d_state = LSTMState(*[np.where(reset[t], 0, d) for d in d_state])
+    return gradients, d_x, d_state, d_restart

@@ -35,7 +35,14 @@ def training(value: Any, function: str) -> Any:
     is_tensor = isinstance(value, tf.Variable) or tf.is_tensor(value)
     if not is_tensor or value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
         checks.fail(function, expected, checks.describe(value))
-    return tf.convert_to_tensor(value)
+    value = tf.convert_to_tensor(value)
+    if value.shape.ndims is not None:
+        return value
+    message = f"{function}: expected {expected}, got shape"
+    with tf.control_dependencies([tensor_checks.assertion(tf.equal(tf.rank(value), 0), [message, tf.shape(value)])]):
+        value = tf.identity(value)
+    value.set_shape([])
+    return value
 
 
 class Draws(NamedTuple):

@@ -82,14 +82,21 @@ class StateStore:
                 )
 
     def _variable(self, layer: int, field: str, shape: list[int]) -> tf.Variable:
-        return tf.get_variable(
-            f"layer_{layer + 1}/{field}",
-            shape,
-            self._lstm.dtype,
-            tf.zeros_initializer(),
-            trainable=False,
-            use_resource=True,  # A run that reads and updates the state reads the old one, in any order.
-            collections=[tf.GraphKeys.LOCAL_VARIABLES],
+        try:
+            return tf.get_variable(
+                f"layer_{layer + 1}/{field}",
+                shape,
+                self._lstm.dtype,
+                tf.zeros_initializer(),
+                trainable=False,
+                use_resource=True,  # A run that reads and updates the state reads the old one, in any order.
+                collections=[tf.GraphKeys.LOCAL_VARIABLES],
+            )
+        except ValueError as error:
+            if "already exists" not in str(error):
+                raise
+        return checks.fail(
+            _CLASS, "a `name` that no other store of this stack has", repr(self._name[len(self._lstm.name) + 1 :])
         )
 
     @property

@@ -120,6 +120,31 @@ def step_errors(title, errors, baseline, label):
     return figure
 
 
+def gates(title, images):
+    """Draws images, unit by time step: a row per layer, a column per gate or state.
+
+    Args:
+      title: of the figure.
+      images: name, such as "gates/layer_1/f" -> [units, steps] from 0 to 1; all layers have the same fields.
+
+    Returns:
+      A matplotlib Figure.
+    """
+    rows = list(dict.fromkeys(name.rpartition("/")[0] for name in images))
+    fields = list(dict.fromkeys(name.rpartition("/")[2] for name in images))
+    figure = new_figure(title, 1.9 * len(fields), 0.6 + 1.5 * len(rows))
+    grid = figure.subplots(len(rows), len(fields), squeeze=False)
+    for row, panels in zip(rows, grid):
+        for field, axes in zip(fields, panels):
+            axes.imshow(images[f"{row}/{field}"], cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            axes.set_title(field, fontsize=9)
+            axes.tick_params(labelsize=7)
+        panels[0].set_ylabel(f"{row}\nunit", fontsize=8)
+    for axes in grid[-1]:
+        axes.set_xlabel("time step", fontsize=8)
+    return figure
+
+
 def dots(title, panels):
     """Draws numbers of several runs: a row per kind of network, with a small dot per run and a large one at their mean.
 

@@ -54,10 +54,18 @@ class Recurrent:
       description: what was built, for people; None before the call.
       training: the placeholder of the call that switches dropout and zoneout on; None if the layers have neither.
       engine: name of StackedLSTM's engine; None before the call, and for a peer.
+      steps: what the layers return with `return_steps=True`; None without.
+      lengths: the lengths of the sequences of the last call.
     """
 
     def __init__(
-        self, hidden_sizes: list[int], peer: str | None = None, seed: int = 0, is_trained: bool = True, **options: Any
+        self,
+        hidden_sizes: list[int],
+        peer: str | None = None,
+        seed: int = 0,
+        is_trained: bool = True,
+        return_steps: bool = False,
+        **options: Any,
     ) -> None:
         """Checks the options.
 
@@ -66,6 +74,7 @@ class Recurrent:
           peer: a name of `peers.PEERS` that has a `build`; None for StackedLSTM.
           seed: the masks depend on it, and on the global step.
           is_trained: whether the network will be trained. Otherwise the graph has no masks.
+          return_steps: whether the states and gates of all time steps are returned, too, as `steps`.
           **options: StackedLSTM's arguments, None for its default; for a peer those of `peers.SETTINGS`.
 
         Raises:
@@ -76,6 +85,7 @@ class Recurrent:
                 expected = peers.SETTINGS[flag] or "none"
                 raise ValueError(f"--{flag}: expected {expected} with --peer={peer}, got {format_value(value)}")
         self._hidden_sizes, self._peer, self._seed, self._is_trained = hidden_sizes, peer, seed, is_trained
+        self._return_steps = return_steps
         self._options = {name: value for name, value in options.items() if value is not None}
         if not peer:
             with layer_options.flag_errors():
@@ -83,6 +93,8 @@ class Recurrent:
         self.description: str | None = None
         self.engine: str | None = None
         self.training: tf.Tensor | None = None
+        self.steps: Any = None
+        self.lengths: Any = None
         self._lstm: StackedLSTM | BidirectionalLSTM | None = None
 
     def __call__(
@@ -109,7 +121,9 @@ class Recurrent:
             self.training = tf.placeholder_with_default(False, []) if training is None else training
         with layer_options.flag_errors():
             lstm = self._lstm = self._lstm or self._make_lstm(bidirectional)
-            outputs, state = lstm(inputs, sequence_length=lengths, training=self.training)
+            arguments = {"training": self.training, "return_steps": self._return_steps}
+            outputs, state, *steps = lstm(inputs, sequence_length=lengths, **arguments)
+        self.steps, self.lengths = steps[0] if steps else None, lengths
         engine, reason = lstm.engine_used
         if engine == "cudnn" and not compat.gpu_visible():  # TensorFlow's own message fills a screen.
             raise ValueError(

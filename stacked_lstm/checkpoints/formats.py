@@ -72,6 +72,14 @@ FORMATS = {
         is_tensorflow_checkpoint=True,
         always_has_biases=True,
     ),
+    "layer_norm_cell": Format(
+        module="tensorflow_checkpoints",
+        suffixes=(),
+        layout="layer_norm_cell",
+        is_tensorflow_checkpoint=True,
+        always_has_biases=True,
+        options=("residual",),
+    ),
     "keras": Format(
         module="keras_files",
         suffixes=(".weights.h5", ".h5", ".hdf5", ".hd5", ".keras"),

@@ -3,8 +3,11 @@
 The initial state of a layer is a dictionary of arrays, as `StackedLSTM.get_weights` returns it:
 
     zeros       empty
-    learned     c and h, [H] each
-    projected   W_c and W_h, [I, H] each in the lowest layer, [width below, H] in the others
+    learned     c [H] and h [P]
+    projected   W_c [I, H] and W_h [I, P] in the lowest layer; in the others, H and P of the layer below take the place
+                of I
+
+P is the width of h: H, or the width of the projection.
 """
 
 from __future__ import annotations
@@ -58,22 +61,22 @@ def states_of(layers: Sequence[CheckpointLayer], initial_state: Sequence[Mapping
     if any(set(state) == set(LEARNED) for state in states):
         states = [state or _zeros(layer) for layer, state in zip(layers, states)]
     names = PROJECTED if any("W_h" in state for state in states) else LEARNED if any(states) else ()
+    below = (layers[0].sizes.input_size,) * 2
     for k, (layer, state) in enumerate(zip(layers, states)):
-        input_size, hidden_size, _ = layer.sizes
-        shape = (input_size, hidden_size) if names == PROJECTED else (hidden_size,)
-        expected_arrays = {key: (layer.weights["Wf"].dtype.name, shape) for key in names}
+        widths = (layer.sizes.hidden_size, layer.sizes.projection_size or layer.sizes.hidden_size)
+        rows, below = [(size,) if names == PROJECTED else () for size in below], widths
+        shapes = [(*row, width) for row, width in zip(rows, widths)]
+        expected_arrays = {key: (layer.weights["Wf"].dtype.name, shape) for key, shape in zip(names, shapes)}
         arrays = {key: (array.dtype.name, array.shape) for key, array in state.items()}
         if arrays != expected_arrays:
             checks.fail("checkpoints.write", f"`initial_state` to have {expected_arrays} for layer {k + 1}", arrays)
-        if names and "Wp" in layer.weights:
-            checks.fail(
-                "checkpoints.write", "`initial_state` for layers without a projection", f"{layer.name} with one"
-            )
     return states
 
 
 def _zeros(layer: CheckpointLayer) -> Weights:
-    return {key: np.zeros(layer.sizes.hidden_size, layer.weights["Wf"].dtype) for key in LEARNED}
+    sizes = layer.sizes
+    widths = {"c": sizes.hidden_size, "h": sizes.projection_size or sizes.hidden_size}
+    return {key: np.zeros(width, layer.weights["Wf"].dtype) for key, width in widths.items()}
 
 
 def _check_lowest(layers: Sequence[CheckpointLayer]) -> None:

@@ -18,6 +18,7 @@ _NUMBERS = {
     layouts.OWN: (r"/layer_(\d+)$", 1),
     "rnn_cell": (r"(?:^|/)cell_(\d+)(?=/)", 0),
     "cudnn_compatible": (r"(?:^|/)cell_(\d+)(?=/)", 0),
+    "layer_norm_cell": (r"(?:^|/)cell_(\d+)(?=/)", 0),
     "pytorch": (r"(?:^|\.)l(\d+)(?=$|_reverse$)", 0),
 }
 

@@ -51,7 +51,8 @@ def with_biases(weights: Mapping[str, np.ndarray]) -> Weights:
     if "bf" in weights:
         return dict(weights)
     zeros = np.zeros(weights["Wf"].shape[1:], weights["Wf"].dtype)
-    return dict(weights, **{"b" + gate: zeros for gate in layouts.GATES})
+    names = ["b" + gate for gate in layouts.GATES] + ["shift_cell"] * ("gain_cell" in weights)
+    return dict(weights, **dict.fromkeys(names, zeros))
 
 
 def with_biases_at(location: Location, weights: Mapping[str, np.ndarray]) -> Weights:

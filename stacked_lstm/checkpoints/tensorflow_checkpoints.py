@@ -27,7 +27,11 @@ from stacked_lstm.weights import LAYER_SCOPE
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 STACK_SCOPE = "stacked_lstm"
-CELL_NAMES = {"rnn_cell": "lstm_cell", "cudnn_compatible": "cudnn_compatible_lstm_cell"}
+CELL_NAMES = {
+    "rnn_cell": "lstm_cell",
+    "cudnn_compatible": "cudnn_compatible_lstm_cell",
+    "layer_norm_cell": "layer_norm_basic_lstm_cell",
+}
 
 
 def load(path: str, max_bytes: int | None) -> Content:

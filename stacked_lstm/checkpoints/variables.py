@@ -23,6 +23,9 @@ from stacked_lstm.weights import BIAS_NAMES, CELL_SHIFT_NAME, GAIN_NAMES, KERNEL
 
 # Scopes that the cells of TensorFlow 1 give their variables by default.
 CELL_SCOPE = re.compile(r"(?:basic_lstm|lstm|lstm_fused|cudnn_compatible_lstm)_cell(?:_\d+)?")
+_NORM_SCOPE = re.compile(r"layer_norm_basic_lstm_cell(?:_\d+)?")
+_NORM_LAYOUT = layouts.LAYOUTS["layer_norm_cell"]
+_NORM_ARRAYS = ["kernel", *[name for name, _ in [*_NORM_LAYOUT.biases, *_NORM_LAYOUT.gains]], "state/beta"]
 
 # Name in a layout -> names of the variable in new and in old versions; TensorFlow 1.2 changed them.
 _VARIABLE_NAMES = {
@@ -34,10 +37,10 @@ _VARIABLE_NAMES = {
     "w_o_diag": ("w_o_diag",),
     "projection/kernel": ("projection/kernel", "projection/weights"),
 }
-# Variables of a layer of StackedLSTM. Those of layer normalization have no place in a layout.
-_STACK_NAMES = KERNEL_NAMES + BIAS_NAMES + PEEPHOLE_NAMES + (PROJECTION_NAME,)
+# Variables of a layer of StackedLSTM.
 _NORM_NAMES = GAIN_NAMES + (CELL_SHIFT_NAME,)
-_STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>{'|'.join(_STACK_NAMES + _NORM_NAMES)})")
+_STACK_NAMES = KERNEL_NAMES + BIAS_NAMES + PEEPHOLE_NAMES + (PROJECTION_NAME,) + _NORM_NAMES
+_STACK_VARIABLE = re.compile(rf"(?P<layer>(?P<stack>.+)/layer_\d+)/(?P<name>{'|'.join(_STACK_NAMES)})")
 
 
 def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
@@ -55,11 +58,12 @@ def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
     for (layer, stack), names in names_by_layer.items():
         array_names = {key: names[key] for key in _STACK_NAMES if key in names}
         remark = "layer normalization" if set(names) & set(_NORM_NAMES) else ""
-        status = VARIANT if remark else PLAIN
         state_names = initial_states.variable_names(stack, layer.rpartition("_")[2])
         state_names = {key: name for key, name in state_names.items() if name in arrays}
-        location = Location(layer, stack, layouts.OWN, array_names, initial_state=state_names)
-        locations.append(location._replace(status=status, remark=remark))
+        direction = direction_of(stack)  # That of a BidirectionalLSTM.
+        locations.append(
+            Location(layer, stack, layouts.OWN, array_names, direction, remark=remark, initial_state=state_names)
+        )
     return sorted(locations, key=lambda location: natural_order(location.name))
 
 
@@ -82,8 +86,11 @@ def find_cells(arrays: Mapping[str, np.ndarray], graph_scopes: Mapping[str, str]
     for scope in sorted(scopes, key=natural_order):
         outer = scope.rpartition("/")[0]
         last = (graph_scopes or {}).get(scope, scope).rpartition("/")[2]
-        is_cell = CELL_SCOPE.fullmatch(last) is not None
+        is_normalized = _NORM_SCOPE.fullmatch(last) is not None and f"{scope}/state/gamma" in arrays
+        is_cell = is_normalized or CELL_SCOPE.fullmatch(last) is not None
         names = _array_names(scope, arrays, is_cell)
+        if is_normalized:
+            names = {key: f"{scope}/{key}" for key in _NORM_ARRAYS}
         location = Location(scope, _network(outer), _layout(names, last, arrays), names, direction_of(scope))
         if is_cell or ("recurrent_kernel" in names and fits(names, arrays, location.layout)):
             remark = cell_variables.remark(location, members[scope], arrays)
@@ -106,6 +113,8 @@ def _array_names(scope: str, arrays: Mapping[str, np.ndarray], is_cell: bool) ->
 
 
 def _layout(array_names: Mapping[str, str], last: str, arrays: Mapping[str, np.ndarray]) -> str:
+    if "state/gamma" in array_names:
+        return "layer_norm_cell"
     if "recurrent_kernel" in array_names:
         return keras_layout(array_names, arrays)
     return "cudnn_compatible" if last.startswith("cudnn_compatible") else "rnn_cell"

@@ -3,7 +3,8 @@
 With one mask for all steps, a step takes h * mask in the place of h. The next product is (h * mask) U, U being the rows
 of the kernel for h. It equals h (mask * U), with the mask on the rows of U, so any engine can run it: the layer only
 has another kernel. Two states need care. The initial state is not dropped out, so the first step runs by itself with
-the layer's own kernel. The final state is dropped out after the last step. A call of one step needs no other kernel.
+the layer's own kernel. The final state is dropped out after the last step. The product is left out if a call turns out
+to have one step, or if the mask turns out to have only ones.
 
 Masks that differ between steps, and masks on c or the candidate, stay with the layer. The `native` and `graph` engines
 apply them.
@@ -18,6 +19,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm import dropout_masks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
+from stacked_lstm.custom_gradient import custom_gradient
 from stacked_lstm.engines import padding
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
@@ -50,9 +52,9 @@ def run(
     if x.shape.as_list()[0] == 1:  # The product of masks and kernels would take longer.
         outputs, finals = run_layers(plain, x, states, lengths)
     elif starts_from_zeros:
-        outputs, finals = run_layers([layer.with_mask_in_kernel() for layer in layers], x, states, lengths)
+        outputs, finals = run_layers(_with_masks_in_kernels(layers, x), x, states, lengths)
     else:
-        masked_layers = [layer.with_mask_in_kernel() for layer in layers]
+        masked_layers = _with_masks_in_kernels(layers, x)
         parts = (None, None) if lengths is None else (tf.minimum(lengths, 1), tf.maximum(lengths - 1, 0))
         first_output, first_states = run_layers(plain, x[:1], states, parts[0])
         later_outputs, finals = run_layers(masked_layers, x[1:], first_states, parts[1])
@@ -62,6 +64,27 @@ def run(
         final if layer.h_mask is None else LSTMState(final.c, tf.where(steps > 0, final.h * layer.h_mask, final.h))
         for final, layer in zip(finals, layers)
     ]
+
+
+def _with_masks_in_kernels(layers: Sequence[Layer], x: tf.Tensor) -> list[Layer]:
+    """Returns layers with their `h_mask` in their kernels, for x [T, B, I]. A single step does not read the mask."""
+    if inside_function_or_control_flow():  # XLA may compile what is inside, and it compiles one branch like the other.
+        return [layer.with_mask_in_kernel(tf.multiply) for layer in layers]
+    masks = [layer.h_mask for layer in layers if layer.h_mask is not None]
+    drops = tf.reduce_any([tf.reduce_any(tf.not_equal(mask, tf.ones([], mask.dtype))) for mask in masks])
+    is_needed = tf.logical_and(drops, tf.shape(x)[0] > 1)
+
+    @custom_gradient
+    def multiply_if_needed(kernel: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        """The product; the kernel itself if the product is not needed. tf.gradients would add zeros to the gradient."""
+
+        def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            d_kernel = tf.cond(is_needed, lambda: d * factors, lambda: tf.identity(d))
+            return d_kernel, tf.reduce_sum(d * kernel, axis=1, keepdims=True)
+
+        return tf.cond(is_needed, lambda: kernel * factors, lambda: tf.identity(kernel)), gradient
+
+    return [layer.with_mask_in_kernel(multiply_if_needed) for layer in layers]
 
 
 def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None) -> Layer:

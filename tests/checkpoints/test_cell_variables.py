@@ -5,7 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from stacked_lstm import checkpoints
+from stacked_lstm import StackedLSTM, checkpoints, rnn_cell
+from stacked_lstm.compat import tf
+from support import numeric
 from support.checkpoint_files import GOLDEN, arrays_in, cell, names_of, saved
 
 ALL = arrays_in(os.path.join(GOLDEN, "other_cells.ckpt"))
@@ -55,7 +57,7 @@ def test_other_cells_with_such_shapes(name, tmp_path):
     assert names_of(checkpoint.layers) == ["dropout/rnn/basic_lstm_cell"] and checkpoint.other_layers == []
 
 
-@pytest.mark.parametrize("name, variable", [("mixed", "gru_cell/candidate/bias"), ("mixed_layer_norm", "layer_norm_")])
+@pytest.mark.parametrize("name, variable", [("mixed", "gru_cell/candidate/bias")])
 def test_other_cells_in_a_multi_rnn_cell(name, variable, tmp_path):
     """A network that lacks its last layer is not read without a word."""
     path, scope = network(tmp_path / "model.ckpt", name), f"{name}/rnn/multi_rnn_cell/cell_"
@@ -65,6 +67,36 @@ def test_other_cells_in_a_multi_rnn_cell(name, variable, tmp_path):
     ):
         checkpoints.read(path)
     assert names_of(checkpoints.read(path, names=".*cell_0/.*").layers) == [f"{scope}0/basic_lstm_cell"]
+
+
+def test_layer_norm_basic_lstm_cell(tmp_path, plain_session):
+    """Weights of TensorFlow 1.15's cell in a StackedLSTM: its numbers. Written again, they have the same names."""
+    path = network(tmp_path / "model.ckpt", "layer_norm")
+    (layer,) = checkpoints.read(path).layers
+    assert (layer.layout, layer.remark, layer.forget_bias) == ("layer_norm_cell", "", 1.0)
+    input_size, units, _ = layer.sizes
+    x = tf.constant(np.random.RandomState(0).standard_normal([3, 5, input_size]).astype(np.float32))
+    with tf.variable_scope("layer_norm"):
+        expected, _ = rnn_cell.dynamic_rnn(rnn_cell.LayerNormBasicLSTMCell(units), x, dtype=tf.float32)
+    lstm = StackedLSTM([units], layer_norm="tensorflow")
+    outputs, _ = lstm(x)
+    plain_session.run(tf.global_variables_initializer())
+    tf.train.Saver([v for v in tf.global_variables() if v.op.name.startswith("layer_norm/")]).restore(
+        plain_session, path
+    )
+    lstm.set_weights(plain_session, [layer.weights])
+    assert numeric.relative_difference(*plain_session.run([outputs, expected])) < 1e-5
+    target = str(tmp_path / "copy.ckpt")
+    checkpoints.write(target, lstm.get_weights(plain_session).layers, "layer_norm_cell", layer.name)
+    copies, originals = arrays_in(target), arrays_in(path)
+    assert sorted(copies) == sorted(originals)
+    for name, array in originals.items():
+        np.testing.assert_allclose(copies[name], array, rtol=0, atol=1e-6 if name.endswith("forget/beta") else 0)
+    mixed = checkpoints.read(network(tmp_path / "mixed.ckpt", "mixed_layer_norm")).layers
+    assert [layer.layout for layer in mixed] == ["rnn_cell", "layer_norm_cell"]
+    del originals[layer.name + "/forget/gamma"]
+    with pytest.raises(ValueError, match="LSTM arrays in the layout layer_norm_cell .*no .*/forget/gamma"):
+        checkpoints.read(saved(tmp_path / "damaged.ckpt", originals))
 
 
 def test_variables_inside_a_cell(tmp_path):

@@ -1,14 +1,16 @@
 """BidirectionalLSTM against NumPy, PyTorch, and two stacks of TensorFlow 1's cells; its variables and its messages."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
 
-from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, layouts, rnn_cell
+from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, checkpoints, layouts, rnn_cell
 from stacked_lstm.compat import tf
 from support import bidirectional_in_numpy as witness
 from support import numeric
+from support.paths import GOLDEN
 from support.sets import ONCE, some
 
 STEPS, BATCH, WIDTH, SIZES = 6, 4, 3, [4, 3]
@@ -407,6 +409,29 @@ def test_shares_variables_with_stacks_of_its_names(plain_session):
         forward, _ = StackedLSTM([4, 3], dtype=tf.float64, name="two/forward")(x)
     plain_session.run(tf.global_variables_initializer())
     np.testing.assert_array_equal(*plain_session.run([pair_of_outputs.forward, forward]))
+
+
+def test_checkpoints_have_directions(plain_session, tmp_path):
+    """The layers of a checkpoint are no single stack. They fill a bidirectional layer of another library."""
+    template = os.path.join(GOLDEN, "pytorch", "bidirectional.npz")
+    peer = checkpoints.read(template).layers
+    assert [layer.direction for layer in peer] == ["forward", "backward"]
+    input_size, hidden_size, _ = peer[0].sizes
+    lstm = BidirectionalLSTM([hidden_size], name="encoder", bias_initializer="tn")
+    lstm.build(input_size)
+    plain_session.run(tf.global_variables_initializer())
+    layers = checkpoints.read(tf.train.Saver().save(plain_session, str(tmp_path / "model"))).layers
+    assert [(layer.network, layer.direction) for layer in layers] == [
+        ("encoder/forward", "forward"),
+        ("encoder/backward", "backward"),
+    ]
+    for target, refused in {"new.npz": layers, "backward.h5": layers[1:]}.items():
+        with pytest.raises(ValueError, match="expected `layers` to be one stack, all forward, got .*backward"):
+            checkpoints.write(str(tmp_path / target), refused)
+    target = str(tmp_path / "copy.npz")
+    checkpoints.write(target, layers, template=template)
+    for layer, side in zip(checkpoints.read(target).layers, lstm.get_weights(plain_session)):
+        numeric.check_same(layer.weights, side.layers[0], 0)
 
 
 @pytest.mark.parametrize("stacking", STACKINGS)

@@ -96,7 +96,7 @@ def by_labels(layer):
     return numbers
 
 
-@pytest.mark.parametrize("layout", sorted(set(layouts.LAYOUTS) - {layouts.OWN, "keras_cudnn"}))
+@pytest.mark.parametrize("layout", sorted(set(layouts.LAYOUTS) - {layouts.OWN, "keras_cudnn", "layer_norm_cell"}))
 def test_where_each_number_goes(layout):
     layer = numbered(layout)
     numbers, packed = by_labels(layer), layouts.pack(layer, layout, forget_bias=0.0)

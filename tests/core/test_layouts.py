@@ -8,6 +8,7 @@ import pytest
 from stacked_lstm import layouts
 
 GATES = "fioc"
+LAYOUTS = sorted(name for name, layout in layouts.LAYOUTS.items() if not layout.always_normalizes)
 
 
 def layer_of(input_size=3, hidden_size=2, use_bias=True, dtype=np.float32):
@@ -28,7 +29,7 @@ def assert_equal(actual, expected):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("as_list", [False, True])
-@pytest.mark.parametrize("layout", sorted(layouts.LAYOUTS))
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_there_and_back(layout, as_list, dtype):
     layer = layer_of(dtype=dtype)
     packed = layouts.pack(layer, layout)
@@ -68,7 +69,7 @@ def assert_same_bits(actual, expected, exceptions=()):
         assert name in exceptions or actual[name].tobytes() == value.tobytes(), name
 
 
-PAIRS = list(itertools.product(sorted(layouts.LAYOUTS), repeat=2))
+PAIRS = list(itertools.product(LAYOUTS, repeat=2))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -107,6 +108,42 @@ def test_no_place(layout, what):
         ValueError, match=f"layouts.pack: the layer has {what}, for which the layout '{layout}' has no place"
     ):
         layouts.pack(layer, layout)
+
+
+NORM = {name: np.float32([k, k + 1]) for k, name in enumerate(["gain_f", "gain_i", "gain_o", "gain_c", "gain_cell"])}
+SHIFT = {"shift_cell": np.float32([8, 9])}
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_layer_normalization(use_bias):
+    """Two layouts have gains. A layer with biases has a shift of the cell state, too."""
+    layer = dict(layer_of(use_bias=use_bias), **NORM, **(SHIFT if use_bias else {}))
+    assert_equal(layouts.unpack(layouts.pack(layer, "stacked_lstm"), "stacked_lstm"), layer)
+    packed = layouts.pack(layer, "layer_norm_cell")
+    zeros = {name: np.zeros([2], np.float32) for name in ["bf", "bi", "bo", "bc", "shift_cell"]}
+    assert_same_bits(layouts.unpack(packed, "layer_norm_cell"), dict(zeros, **layer))
+    np.testing.assert_array_equal(packed["forget/beta"], layer.get("bf", zeros["bf"]) - 1)
+    np.testing.assert_array_equal([packed[f"{scope}/gamma"][0] for scope in ("transform", "state")], [3, 4])
+    with pytest.raises(ValueError, match="the layer has no layer normalization, which the layout 'layer_norm_cell' al"):
+        layouts.pack(layer_of(), "layer_norm_cell")
+    for layout in set(LAYOUTS) - {"stacked_lstm"}:
+        with pytest.raises(ValueError, match=f"has layer normalization, for which the layout '{layout}' has no place"):
+            layouts.pack(layer, layout)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        dict(layer_of(), **NORM),
+        dict(layer_of(), **SHIFT),
+        dict(layer_of(use_bias=False), **NORM, **SHIFT),
+        dict(layer_of(), **dict(NORM, gain_o=None), **SHIFT),
+        dict(layer_of(), **dict(NORM, gain_o=np.ones([3], np.float32)), **SHIFT),
+    ],
+)
+def test_wrong_arrays_of_layer_normalization(layer):
+    with pytest.raises(ValueError, match="layouts.pack: expected .*gain_"):
+        layouts.pack(layer, "stacked_lstm")
 
 
 def test_forget_bias():

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from stacked_lstm import numpy_lstm
+from stacked_lstm import LSTMState, numpy_lstm
 from support import numeric
 from support.random_networks import flat
-from support.random_options import STEPS, Network
+from support.random_options import BATCH, STEPS, Network
 from support.sets import ONCE
 
 ALL = {
@@ -22,6 +22,7 @@ ALL = {
     "projection_clip": True,
     "peepholes": True,
     "residual": True,
+    "reset": "steps",
 }
 
 
@@ -41,7 +42,8 @@ class Loss:
         """name -> (array, its gradient)."""
         self()
         n = self.network
-        arrays = flat({"layers": n.layers, "x": n.x, "initial_state": n.start})
+        arrays = {"layers": n.layers, "x": n.x, "initial_state": n.start}
+        arrays = flat(arrays if n.reset is None else dict(arrays, reset_states=n.restarts))
         gradients = flat(numpy_lstm.backward(n.d_outputs, n.d_state, self.cache))
         assert sorted(arrays) == sorted(gradients)
         return {name: (array, gradients[name]) for name, array in arrays.items()}
@@ -77,7 +79,7 @@ def test_every_option_by_itself(option):
     network = Network(values)
     Loss(network).check()
     if option != "projection_size":
-        changes_arrays = option in ("layer_norm", "peepholes")
+        changes_arrays = option in ("layer_norm", "peepholes", "reset")
         plain = Network({}) if changes_arrays else network.without(option)
         assert numeric.relative_difference(network.forward()[0], plain.forward()[0]) > 1e-3
 
@@ -96,6 +98,7 @@ COMBINATIONS = st.fixed_dictionaries(
         "residual": st.booleans(),
         "use_bias": st.booleans(),
         "lengths": st.booleans(),
+        "reset": st.sampled_from([None, "batch", "steps"]),
         "activation": st.sampled_from(["tanh", "sigmoid"]),
     }
 )
@@ -182,6 +185,40 @@ def test_residual_over_unequal_widths():
     layers = Network({"projection_size": 2}).layers[:1]
     with pytest.raises(ValueError, match="as wide as its input for `options.0..residual`, got input 3, output 2"):
         numpy_lstm.forward(layers, np.zeros([1, 1, 3]), options=[numpy_lstm.LayerOptions(residual=True)])
+
+
+def test_a_reset_is_the_start_of_another_sequence():
+    """Steps after it are those of a call of their own, also after NaN. Past the end, resets change nothing."""
+    network = Network({"reset": "batch", "peepholes": True})
+    network.reset = np.zeros([STEPS, BATCH], bool)
+    network.reset[2, 1] = network.reset[5, 2] = True
+    network.lengths, network.x[:2, 1] = [6, 6, 4, 6], np.nan
+    outputs, state, _ = network.forward()
+    layers, starts = network.layers, [LSTMState(*[part[1:2] for part in pair]) for pair in network.restarts]
+    expected, expected_state, _ = numpy_lstm.forward(layers, network.x[2:, 1:2], starts)
+    assert numeric.relative_difference(outputs[2:, 1:2], expected) < 1e-14
+    assert numeric.relative_difference(state[1].c[1:2], expected_state[1].c) < 1e-14
+    assert np.all(np.isnan(outputs[:2, 1])) and np.all(np.isfinite(outputs[:, [0, 2, 3]]))
+    network.reset[:] = False
+    np.testing.assert_array_equal(network.forward()[0][:, [0, 2, 3]], outputs[:, [0, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    "reset, states, expected",
+    [
+        (np.zeros([STEPS, BATCH]), None, "`reset` of booleans, of shape (6, 4), got"),
+        (np.zeros([BATCH, STEPS], bool), None, "`reset` of booleans, of shape (6, 4), got"),
+        (None, [], "no `reset_states` without `reset`, got []"),
+        (np.zeros([STEPS, BATCH], bool), [], "`reset_states` to be a list of 2 pairs (c, h), one per layer, got []"),
+        (np.zeros([STEPS, BATCH], bool), [(np.zeros([4, 3]), np.zeros([1, 3]))] * 2, "`reset_states[0].h` of shape"),
+    ],
+)
+def test_bad_resets(reset, states, expected):
+    network = Network({})
+    network.reset, network.restarts = reset, states
+    with pytest.raises(ValueError) as error:
+        network.forward()
+    assert expected in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["pf", "gain_cell", "shift_cell", "Wp"])

@@ -290,29 +290,51 @@ def test_layer_norm_without_biases_has_no_shifts():
     )
 
 
-def test_files_without_a_place_for_gains_refuse_them(plain_session, tmp_path):
-    """A layer with peepholes and a projection has a place in checkpoints; one with layer normalization has none."""
-    normed = StackedLSTM([4], layer_norm=True)
-    peepholes = StackedLSTM([4], peepholes=True, projection_size=3, name="peepholes")
-    for lstm in (normed, peepholes):
-        lstm.build(2)
+CHECKPOINTS = {
+    "norm": dict(layer_norm=True),
+    "norm_without_biases": dict(layer_norm="tensorflow", use_bias=False),
+    "extras": dict(peepholes=True, projection_size=3),
+    "all": dict(layer_norm=True, peepholes=True, projection_size=3, initial_state="learned"),
+    "projected": dict(layer_norm=True, projection_size=[2, None], initial_state="projected"),
+}
+
+
+def test_checkpoints_carry_the_arrays_of_options(plain_session, tmp_path):
+    """Written, restored by a Saver, saved by it, read and set again: the same bits, also those of Adam."""
+    stacks = {name: StackedLSTM([4, 3], name=name, bias_initializer="tn", **CHECKPOINTS[name]) for name in CHECKPOINTS}
+    loss = tf.add_n([tf.reduce_sum(lstm(tf.ones([1, 2, 2]))[0]) for lstm in stacks.values()])
+    step = tf.train.AdamOptimizer(0.1).minimize(loss)
     plain_session.run(tf.global_variables_initializer())
-    layers = normed.get_weights(plain_session).layers
-    for refused in (
-        lambda: checkpoints.write(str(tmp_path / "a"), layers, "stacked_lstm"),
-        lambda: layouts.pack(layers[0], "keras"),
-    ):
-        with pytest.raises(ValueError, match="gain_cell"):
-            refused()
-    path = str(tmp_path / "b")
-    checkpoints.write(path, peepholes.get_weights(plain_session).layers, "stacked_lstm")
-    (layer,) = checkpoints.read(path).layers
-    numeric.check_same(layer.weights, peepholes.get_weights(plain_session).layers[0], 0)
-    tf.train.Saver().save(plain_session, str(tmp_path / "saved"))
-    with pytest.raises(ValueError, match="stacked_lstm/layer_1.*layer normalization"):
-        checkpoints.read(str(tmp_path / "saved"))
-    (layer,) = checkpoints.read(str(tmp_path / "saved"), names="peepholes/.*").layers
-    numeric.check_same(layer.weights, peepholes.get_weights(plain_session).layers[0], 0)
+    plain_session.run(step)
+    saved = tf.train.Saver().save(plain_session, str(tmp_path / "saved"))
+    values = {name: lstm.get_weights(plain_session) for name, lstm in stacks.items()}
+    plain_session.run(tf.global_variables_initializer())
+    for name, lstm in stacks.items():
+        layers = checkpoints.read(saved, names=f"{name}/.*").layers
+        for layer, expected in zip(layers, values[name].layers):
+            assert ("norm" in layer.remark) == ("layer_norm" in CHECKPOINTS[name])
+            numeric.check_same(layer.weights, expected, 0)
+            (momentum, _) = layer.slots.values()
+            assert sorted(momentum) == sorted(expected) and np.any(momentum["Wf"])
+        path = str(tmp_path / name)
+        checkpoints.write(path, layers, "stacked_lstm", scope=name)
+        tf.train.Saver(lstm.variables).restore(plain_session, path)
+        for part in ("layers", "initial_state"):
+            pairs = zip(getattr(lstm.get_weights(plain_session), part), getattr(values[name], part))
+            for actual, expected in pairs:
+                numeric.check_same(actual, expected, 0)
+
+
+@pytest.mark.parametrize(
+    "file, format", [("a.npz", None), ("a.h5", None), ("a", "rnn_cell"), ("a", "cudnn_compatible")]
+)
+def test_files_without_a_place_for_gains_refuse_them(file, format, plain_session, tmp_path):
+    lstm = StackedLSTM([4], layer_norm=True)
+    lstm.build(2)
+    plain_session.run(tf.global_variables_initializer())
+    with pytest.raises(ValueError, match="the layer has layer normalization, for which the layout '.*' has no place"):
+        checkpoints.write(str(tmp_path / file), lstm.get_weights(plain_session).layers, format)
+    assert not list(tmp_path.iterdir())
 
 
 @NEEDS_NATIVE
@@ -348,20 +370,21 @@ def test_cudnn_refuses_by_name(name, options, reason):
         StackedLSTM([4], engine="cudnn", **options)(tf.zeros([1, 1, 2]), training=True)
 
 
-@NEEDS_NATIVE
-def test_native_agrees_with_graph_on_dropout(masks, plain_session):
-    """The same seeds: the same masks, and the same numbers."""
+def test_engines_agree_on_what_stands_around_layers(engine, masks, plain_session):
+    """The same seeds: the same masks, and the same numbers. Also on cudnn, with the gradients of inputs and weights."""
     x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]))
-    results = []
-    for engine in ("graph", "native"):
+    stacks, results = [], []
+    for name in ("graph", engine):
         masks.clear()
-        options = dict(input_dropout=0.3, dropout=0.3, output_dropout=0.3, residual=True, seed=SEED, engine=engine)
-        lstm = StackedLSTM([3, 3], dtype=tf.float64, name=engine, **options)
-        results.append((lstm, lstm(x, LENGTHS, training=True)[0]))
+        options = dict(input_dropout=0.3, dropout=0.3, output_dropout=0.3, residual=True, seed=SEED, engine=name)
+        stacks.append(StackedLSTM([3, 3], dtype=tf.float64, name=f"stack_{len(stacks)}", **options))
+        outputs, state = stacks[-1](x, LENGTHS, training=True)
+        assert stacks[-1].engine_used.name == name
+        results.append([outputs, *tf.nest.flatten(state), *tf.gradients(outputs**2, [x, *stacks[-1].variables])])
     plain_session.run(tf.global_variables_initializer())
-    results[1][0].set_weights(plain_session, *results[0][0].get_weights(plain_session))
-    a, b = plain_session.run([outputs for _, outputs in results])
-    assert numeric.relative_difference(a, b) < 1e-12 and np.any(a)
+    stacks[1].set_weights(plain_session, *stacks[0].get_weights(plain_session))
+    for a, b in zip(*plain_session.run(results)):
+        assert numeric.relative_difference(a, b) < 1e-12 and np.any(a)
 
 
 def test_half_precision(plain_session):

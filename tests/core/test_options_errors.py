@@ -84,6 +84,16 @@ def test_training(make, expected):
     assert message == f"stacked_lstm: expected `training` to be True, False, or a scalar tensor of bools, {expected}"
 
 
+def test_training_of_another_shape_that_is_fed(plain_session):
+    training = tf.placeholder(tf.bool)
+    outputs, _ = StackedLSTM([3], output_dropout=0.5)(tf.ones([1, 1, 2]), training=training)
+    plain_session.run(tf.global_variables_initializer())
+    assert plain_session.run(outputs, {training: True}).shape == (1, 1, 3)
+    message = "stacked_lstm: expected `training` to be True, False, or a scalar tensor of bools, got shape.*1"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        plain_session.run(outputs, {training: [True]})
+
+
 @pytest.mark.parametrize("value", [np.bool_(True), lambda: tf.placeholder(tf.bool, [])])
 def test_training_may_be(value):
     StackedLSTM([3], output_dropout=0.5)(tf.ones([1, 1, 2]), training=value() if callable(value) else value)

@@ -47,7 +47,8 @@ def test_commands_run(page, tmp_path):
     """Every command of every page, in an imitation of a clone, with flags added that make it short."""
     environment = pages.folder_of_a_clone(str(tmp_path))
     pages.write_examples(str(tmp_path))
-    for block in pages.blocks(page, "bash"):
+    training = [f".venv/bin/python scripts/train.py --task={task}" for task in pages.TRAINED.get(page, ())]
+    for block in training + pages.blocks(page, "bash"):
         script = block.replace("/opt/stacked_lstm", str(tmp_path / "opt"))
         command = ["bash", "-e", "-o", "pipefail", "-c", script]
         checked(subprocess.run(command, cwd=str(tmp_path), env=environment, capture_output=True))

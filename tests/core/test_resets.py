@@ -69,6 +69,46 @@ def test_sequences_one_by_one(initial_state, time_major, general_engine, plain_s
     assert numeric.relative_difference(actual_gradients[1], d_matrix) < 1e-12
 
 
+EXTRAS = dict(peepholes=True, cell_clip=0.4, projection_size=3, projection_clip=0.3, residual=True)
+NOISE = dict(zoneout_c=0.2, zoneout_h=0.3)
+
+
+@pytest.mark.parametrize("options", [dict(EXTRAS, **NOISE), dict(EXTRAS, **NOISE, layer_norm=True)], ids=["", "norm"])
+def test_with_other_options(options, general_engine, plain_session):
+    """Outputs, states and all gradients are those of NumPy, also those of the learned vectors."""
+    random = np.random.RandomState(0)
+    lstm = StackedLSTM(
+        [3, 3], initial_state="learned", dtype=tf.float64, bias_initializer="tn", engine=general_engine, **options
+    )
+    x, reset, lengths = random.standard_normal([6, 4, 3]), random.uniform(size=[6, 4]) < 0.4, [6, 0, 4, 5]
+    inputs = tf.constant(x)
+    outputs, state = lstm(inputs, lengths, time_major=True, reset=reset)
+    results = [outputs, *tf.nest.flatten(state)]
+    d_results = [random.standard_normal(result.shape.as_list()) for result in results]
+    gradients = tf.gradients(results, [inputs, *lstm.variables], list(map(tf.constant, d_results)))
+    plain_session.run(tf.global_variables_initializer())
+    weights = lstm.get_weights(plain_session)
+    starts = [[np.tile(layer[f], [4, 1]) for f in "ch"] for layer in weights.initial_state]
+    names = set(options) & {"cell_clip", "projection_clip", "residual", *NOISE}
+    numpy_options = [numpy_lstm.LayerOptions(**{name: options[name] for name in names})] * 2
+    expected, finals, cache = numpy_lstm.forward(
+        weights.layers, x, starts, lengths, options=numpy_options, reset=reset, reset_states=starts
+    )
+    d_state = [d_results[1:3], d_results[3:]]
+    expected_gradients = numpy_lstm.backward(d_results[0], d_state, cache)
+    d_starts = zip(expected_gradients["initial_state"], expected_gradients["reset_states"])
+    d_learned = [np.sum(a + b, axis=0) for first, later in d_starts for a, b in zip(first, later)]
+    actual, actual_gradients = plain_session.run([results, gradients])
+    for part, reference in zip(actual, [expected, *tf.nest.flatten(finals)]):
+        assert numeric.relative_difference(part, reference) < 1e-12
+    check = {"x": (actual_gradients[0], expected_gradients["x"])}
+    found = iter(actual_gradients[1:])
+    for k, layer in enumerate(lstm.variables_by_layer.layers):
+        check.update({f"{k} {name}": (next(found), expected_gradients["layers"][k][name]) for name in layer})
+    check.update({f"learned {k}": (next(found), d) for k, d in enumerate(d_learned)})
+    numeric.check_same(*[{name: pair[n] for name, pair in check.items()} for n in (0, 1)], 1e-11)
+
+
 @pytest.mark.parametrize(
     "engine, options",
     [

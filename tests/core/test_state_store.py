@@ -76,6 +76,10 @@ def test_gradients_stop_at_the_start_of_a_piece():
         (lambda: StateStore("lstm", 2), "StateStore: expected `lstm` to be a StackedLSTM, got 'lstm'"),
         (lambda: StateStore(StackedLSTM([2]), 0), "StateStore: expected `batch_size` to be a positive integer, got 0"),
         (lambda: StateStore(StackedLSTM([2]), 2, name=""), "`name` to be a non-empty string"),
+        (
+            lambda: [StateStore(StackedLSTM([2]), 2) for _ in range(2)],
+            "StateStore: expected a `name` that no other store of this stack has, got 'state_store'",
+        ),
         (lambda: StateStore(StackedLSTM([2]), 2).update([]), "StateStore.update: expected `state` to be"),
         (
             lambda: StateStore(StackedLSTM([2]), 2).update([(tf.zeros([2, 3]), tf.zeros([2, 2]))]),

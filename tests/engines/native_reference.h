@@ -18,6 +18,7 @@ struct Kind {
   lstm::Activation candidate, gates;
   lstm::Extras extras = {};
   bool from_end = false;
+  bool from_zeros = false;  // Whether h is zero before the first step.
 };
 
 // What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection.

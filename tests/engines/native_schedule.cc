@@ -103,6 +103,23 @@ bool CheckShares() {
   return true;
 }
 
+// Whether blocks are all rows, in turn, at most a tile each, and none has rows of two threads.
+bool CheckBlocks() {
+  for (int64_t rows = 0; rows < 150; ++rows) {
+    for (const int64_t threads : {1, 2, 5, 16}) {
+      const lstm::RowBlocks blocks(rows, threads);
+      int64_t end = 0, thread = 0;
+      for (int64_t k = 0; k < blocks.number; ++k) {
+        if (blocks.Begin(k) != end || blocks.Size(k) < 1 || blocks.Size(k) > lstm::kTileRows) return false;
+        thread += thread < threads && end == lstm::Share{thread, threads}.Slice(rows).begin;
+        end += blocks.Size(k);
+      }
+      if (end != rows || (rows > threads * lstm::kTileRows && thread != threads)) return false;
+    }
+  }
+  return true;
+}
+
 // Asks a view for what it does not have, inside of the array all the same: a check ends the process.
 int ReadOutside(const char* view) {
   const lstm::Layer layer = {2, 3, 1, 5, lstm::Activation::kTanh, lstm::Activation::kSigmoid, nullptr};
@@ -117,6 +134,7 @@ int main(int arguments, char** words) {
   if (arguments > 1) return ReadOutside(words[1]);
   if (!CheckDecisions() || !CheckInvariants()) return 1;
   if (!CheckShares()) return std::puts("shares leave things out, or have them twice"), 1;
+  if (!CheckBlocks()) return std::puts("blocks leave rows out, or have rows of two threads"), 1;
   std::puts("as it should be");
   return 0;
 }

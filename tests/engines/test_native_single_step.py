@@ -82,9 +82,9 @@ def run_and_find_constants(session, outputs, feed):
 def test_steps_without_packing_have_the_same_bits(build):
     """The results of few rows are those of the same rows in a call with many, for which the op packs the weights."""
     calls = Calls(build, [None, None, 5])
-    x = np.random.RandomState(2).standard_normal([40, 70, 5])
+    x = np.random.RandomState(2).standard_normal([40, 130, 5])
     many = calls.session.run(calls.outputs, {calls.x: x})
-    for steps, batch in ((1, 1), (1, 7), (1, 64), (1, 65), (2, 7), (16, 1), (3, 6)):
+    for steps, batch in ((1, 1), (1, 7), (1, 128), (1, 129), (2, 7), (16, 1), (3, 6)):
         few = calls.session.run(calls.outputs, {calls.x: x[:steps, :batch]})
         np.testing.assert_array_equal(few, many[:steps, :batch])
 

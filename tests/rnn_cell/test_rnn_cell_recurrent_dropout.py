@@ -111,10 +111,11 @@ def test_masks_and_variational_dropout_on_states(session):
 @pytest.mark.parametrize("has_start", [True, False])
 def test_variational_dropout_on_the_states_of_one_step(has_start, plain_session):
     """The engines then run the layers' own kernels. Only the final states are dropped out, where there is a step."""
-    x, units = tf.constant(random([4, 1, 3], dtype=np.float64)), 6
+    values, units = random([4, 1, 3], dtype=np.float64), 6
     start = rnn_cell.LSTMStateTuple(*(tf.constant(random([4, units], seed), tf.float64) for seed in (1, 2)))
     results = []
-    for engine in ("graph", "native", "stepwise"):
+    for engine, steps in (("graph", 1), ("native", 1), ("graph", None), ("native", None), ("stepwise", 1)):
+        x = tf.placeholder_with_default(values, [4, steps, 3])
         with tf.variable_scope("same", reuse=tf.AUTO_REUSE, initializer=tf.random_normal_initializer(seed=3)):
             wrap, options = rnn_cell.DropoutWrapper, {"variational_recurrent": True, "dtype": tf.float64, "seed": 5}
             cell = wrap(rnn_cell.BasicLSTMCell(units), state_keep_prob=0.5, **options)
@@ -128,3 +129,32 @@ def test_variational_dropout_on_the_states_of_one_step(has_start, plain_session)
     for actual in engines:
         for one, other in zip(actual, expected):
             assert numeric.relative_difference(one, other) < 1e-12
+
+
+@native_ops.NEEDS_NATIVE
+def test_masks_multiply_kernels_only_if_that_changes_the_results():
+    """They do not for one step, and not for masks of ones."""
+    options = {"variational_recurrent": True, "dtype": tf.float64, "seed": 5}
+    x, keep = tf.placeholder(tf.float64, [None, 2, 3]), tf.placeholder(tf.float64, [])
+    cells = [rnn_cell.BasicLSTMCell(6), rnn_cell.BasicLSTMCell(5)]
+    wrappers = [rnn_cell.DropoutWrapper(cell, state_keep_prob=keep, **options) for cell in cells]
+    arguments = {"dtype": x.dtype, "time_major": True, "scope": "one"}
+    results = []
+    for engine in ("native", "stepwise"):
+        with tf.variable_scope("", reuse=tf.AUTO_REUSE, initializer=tf.random_normal_initializer(seed=3)):
+            outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.MultiRNNCell(wrappers), x, engine=engine, **arguments)
+        loss = tf.reduce_sum(tf.sin(outputs))
+        results.append([outputs, tf.gradients(loss, [x, keep, *tf.trainable_variables()])])
+    operations = tf.get_default_graph().get_operations()
+    products = [op.name for op in operations if op.type == "Mul" and op.name.split("/")[-2].startswith("cond")]
+    config = tf.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True  # It changes names.
+    with tf.Session(config=config) as session:
+        session.run(tf.global_variables_initializer())
+        for steps, probability, is_product in ((1, 0.5, False), (3, 1.0, False), (3, 0.5, True)):
+            feed, metadata = {x: random([steps, 2, 3], dtype=np.float64), keep: probability}, tf.RunMetadata()
+            session.run(results[0], feed, tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), metadata)
+            executed = {node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats}
+            assert len(products) == 4 and {name in executed for name in products} == {is_product}
+            for one, other in zip(*map(tf.nest.flatten, session.run(results, feed))):
+                assert numeric.relative_difference(one, other) < 1e-12

@@ -107,6 +107,18 @@ def test_same_as_the_native_engine(initial_state, tmp_path):
         check_state(state, expected_state, 1e-30)
 
 
+def test_infinite_weight():
+    """0 times infinity is NaN, also in a first step from zeros, which multiplies them once for all sequences."""
+    layers = random_layers(RANDOM, [9], 3)
+    layers[0]["Wi"][0, 4] = np.inf  # Of the first number of h.
+    x = RANDOM.standard_normal([2, 7, 3])
+    with np.errstate(invalid="ignore"):
+        expected, _, _ = numpy_lstm.forward(layers, x)
+    outputs, _ = runtime.Predictor(layers, dtype="float64")(x, time_major=True)
+    np.testing.assert_array_equal(np.isnan(outputs), np.isnan(expected))
+    assert np.isnan(outputs[0, :, 4]).all() and not np.isnan(outputs[0, :, :4]).any()
+
+
 def test_pieces_of_a_stream():
     """T = 1 and T = 0 at a time, bit for bit as all steps at once."""
     predictor = runtime.Predictor(random_layers(RANDOM, [40, 16], 8))

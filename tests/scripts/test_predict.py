@@ -19,7 +19,7 @@ from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import LEARNING, SCRIPTS, TITLES, run, values_in, write_titles
 from tasks import fashion_mnist, forecast
-from training import experiment, history
+from training import experiment, gates, history
 
 GATES = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
 
@@ -153,6 +153,47 @@ def test_any_engine_and_any_place_of_the_data(arguments, tmp_path):
     os.rename(arguments["train_dir"], str(tmp_path / "run2"))
     moved = dict(arguments, train_dir=str(tmp_path / "run2"))
     assert table_of(moved, data_dir=str(tmp_path / "moved"), engine="graph") == expected
+
+
+def gates_of(arguments, **flags):
+    """Tag -> value of the summaries that --gates writes."""
+    directory = os.path.join(arguments["train_dir"], "gates")
+    table_of(arguments, gates=directory, **flags)
+    (name,) = [name for name in os.listdir(directory) if name.startswith("events")]
+    with open(os.path.join(directory, gates.PICTURE), "rb") as file:
+        assert file.read(4) == b"\x89PNG"
+    events = tf.train.summary_iterator(os.path.join(directory, name))
+    return {value.tag: value for event in events for value in event.summary.value}
+
+
+def test_gates_of_images(arguments, real_pictures):
+    """The image of a gate has the numbers of NumPy for the first image, unit by time step."""
+    run(arguments, hidden_sizes="5", epochs="1")
+    summaries = gates_of(arguments)
+    values = values_in(tf.train.latest_checkpoint(arguments["train_dir"]))
+    images = read(fashion_mnist.FashionMnist, arguments["data_dir"]).test["images"]
+    x = (np.swapaxes(images[:1], 0, 1).astype(np.float64) - 72.9) / 90.0
+    weights = {gate: values[f"stacked_lstm/layer_1/{gate}"] for gate in GATES}
+    (steps,) = numpy_lstm.steps(numpy_lstm.forward([weights], x)[2])
+    pixels = gates.images(tf.Summary(value=summaries.values()))
+    assert sorted(pixels) == [f"gates/layer_1/{field}" for field in "cfghio"]
+    for field in "fio":
+        np.testing.assert_allclose(pixels[f"gates/layer_1/{field}"], getattr(steps, field)[:, 0].T, atol=0.6 / 255)
+    assert summaries["gates/layer_1/f"].histo.num == 5 * 28 * len(images)
+
+
+@ONCE
+def test_gates_of_titles(title_arguments):
+    """Both directions, of the user's own titles. The image has the words of the first title only."""
+    run(title_arguments, epochs="1", bidirectional="true")
+    path = _file(title_arguments, "上海今天下雪了\n北京\n".encode())
+    summaries = gates_of(title_arguments, input=path)
+    names = [f"gates/{side}/layer_1/{field}" for side in ("forward", "backward") for field in "cfghio"]
+    assert sorted(summaries) == sorted(names + [f"{name}/image" for name in names])
+    image = summaries["gates/backward/layer_1/f/image"].image
+    assert (image.height, image.width) == (5, 4) and summaries["gates/forward/layer_1/f"].histo.num == 5 * (4 + 1)
+    with pytest.raises(ValueError, match="--gates: expected at least one example, got none"):
+        gates_of(title_arguments, input=_file(title_arguments, b""))
 
 
 # What users put in
@@ -296,6 +337,8 @@ def test_a_peers_network_predicts(arguments):
     result = run(arguments, peer="dynamic_rnn")
     rows = table_of(arguments)[1:]
     assert np.mean([row[1] == row[2] for row in rows]) == pytest.approx(result["test_accuracy"])
+    with pytest.raises(ValueError, match="--gates: expected a run without --peer, got one with --peer=dynamic_rnn"):
+        table_of(arguments, gates="nowhere")
 
 
 def test_a_run_without_its_checkpoints_is_told(arguments):

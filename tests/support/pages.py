@@ -38,6 +38,9 @@ SHORT = {
     "export.py": "",
 }
 
+# Page -> the tasks whose finished runs its commands read.
+TRAINED = {"scripts/README.md": ("titles", "forecast"), "scripts/benchmarking/README.md": ("forecast",)}
+
 CASES = "\n".join(f"  'scripts/{script}'*) short='{flags}' ;;" for script, flags in SHORT.items())
 
 # In the place of `python`: short runs of the scripts, tests that are only collected, and no new environment.

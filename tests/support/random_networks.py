@@ -26,4 +26,6 @@ def flat(gradients):
     for k, (layer, start) in enumerate(zip(gradients["layers"], gradients["initial_state"])):
         arrays.update({f"{k} {name}": value for name, value in layer.items()})
         arrays.update({f"{k} {field}0": getattr(start, field) for field in "ch"})
+    for k, start in enumerate(gradients.get("reset_states", [])):
+        arrays.update({f"{k} {field} of resets": getattr(start, field) for field in "ch"})
     return arrays

@@ -48,6 +48,11 @@ class Network:
         self.output_mask = mask(random, *self.d_outputs.shape) if options.get("dropout") else 1.0
         self.lengths = LENGTHS if options.get("lengths") else None
         self.activation = options.get("activation", "tanh")
+        self.reset, self.restarts = None, None
+        if options.get("reset"):
+            self.reset = random.uniform(size=[STEPS, BATCH]) < 0.3
+            axes = (STEPS, BATCH) if options["reset"] == "steps" else (BATCH,)
+            self.restarts = [LSTMState(*[random.standard_normal(axes + (n,)) for n in (WIDTH, size)]) for _ in range(2)]
 
     def _layer_options(self, options, k, size):
         axes, width, values = (STEPS, BATCH), WIDTH if k == 0 else size, {}
@@ -80,6 +85,8 @@ class Network:
             self.activation,
             options=self.options,
             output_mask=self.output_mask,
+            reset=self.reset,
+            reset_states=self.restarts,
         )
 
     def with_options(self, **values):
@@ -97,4 +104,5 @@ class Network:
         """Returns the network with the first steps of its input."""
         network = copy.copy(self)
         network.x, network.d_outputs = self.x[:steps], self.d_outputs[:steps]
+        assert network.reset is None
         return network

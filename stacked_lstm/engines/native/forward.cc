@@ -6,7 +6,7 @@ namespace stacked_lstm {
 
 template <class T>
 void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads) {
-  const std::vector<Plan<T>> plans = MakePlans<T>(layers);
+  const std::vector<Plan<T>> plans = MakePlans<T>(layers, threads.count);
   DispatchCells(layers, arrays, [&](auto make_cell) { RunForward(plans, arrays, make_cell, threads); });
 }
 

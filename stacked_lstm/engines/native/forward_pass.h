@@ -35,12 +35,15 @@ class ForwardPass {
         hidden_(plan, arrays),
         plan_(plan),
         schedule_(schedule),
-        by_rows_(schedule.sharing == Sharing::kRows && arrays.packed),
+        fused_(arrays.packed && schedule.FusesInputProducts()),
         has_cache_(arrays.cache != nullptr),
         weights_(plan, arrays.packed),
         projection_(plan, arrays, hidden_),
         cache_(arrays.cache, layer_),
-        z_(has_cache_ || by_rows_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
+        z_rows_(has_cache_ || fused_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch),
+        z_by_panels_(!has_cache_ && arrays.packed && layer_.batch > 1),
+        z_stride_(z_by_panels_ ? kWidth : plan.row_width),
+        z_(z_by_panels_ ? plan.panels * z_rows_ : z_rows_, z_by_panels_ ? 1 : plan.panels),
         c_(has_cache_ ? 0 : layer_.batch, plan.panels),
         bias_(plan, arrays.bias, true),
         scales_(plan, arrays.scales, kHasScales) {
@@ -50,13 +53,15 @@ class ForwardPass {
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
     if (!arrays_.packed) return RunUnpacked(worker);
-    if (by_rows_) return RunRows(worker);
+    if (schedule_.sharing == Sharing::kRows) return RunRows(worker);
     const int64_t parts = (plan_.longest + schedule_.part_steps - 1) / schedule_.part_steps;
     for (int64_t k = 0; k < parts; ++k) {
       const int64_t begin = plan_.Nth({0, parts}, k) * schedule_.part_steps;
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
-      ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
-                   [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
+      if (!fused_) {
+        ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
+                     [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
+      }
       if (schedule_.sharing == Sharing::kOneThread) {
         worker.ForEach(1, [&](int64_t) { Steps(part, part, kWhole); });
       } else {
@@ -67,7 +72,7 @@ class ForwardPass {
 
   // kLayers: runs at most `part_steps` steps of all sequences in one thread.
   void Chunk(Range steps) const {
-    for (int64_t panel = 0; panel < plan_.panels; ++panel) InputProducts(steps, panel, kWhole);
+    for (int64_t panel = 0; panel < plan_.panels && !fused_; ++panel) InputProducts(steps, panel, kWhole);
     Steps(steps, steps, kWhole);
   }
 
@@ -155,8 +160,9 @@ class ForwardPass {
   // The memory for z of a step, and later for its gates. It is in the cache for the backward pass, or in a buffer that
   // the next part reuses.
   T* Z(int64_t t, Range part, int64_t b, int64_t panel) const {
-    return has_cache_ ? cache_.gates.At(t * layer_.batch + b, panel)
-                      : z_.At((t - part.begin) * layer_.batch + b, panel);
+    if (has_cache_) return cache_.gates.At(t * layer_.batch + b, panel);
+    const int64_t row = (t - part.begin) * layer_.batch + b;
+    return z_by_panels_ ? z_.At(panel * z_rows_ + row, 0) : z_.At(row, panel);
   }
   T* C(int64_t t, int64_t b, int64_t panel) const {
     return has_cache_ ? cache_.cells.At(t * layer_.batch + b, panel) : c_.At(b, panel);
@@ -177,7 +183,7 @@ class ForwardPass {
     T* const z = Z(part.begin, part, 0, panel);
     for (int64_t m = range.begin; m < range.end; ++m) {
       const int64_t row = rows.Begin(m);
-      InputProduct(panel, part.begin * layer_.batch + row, rows.Size(m), z + row * plan_.row_width, plan_.row_width);
+      InputProduct(panel, part.begin * layer_.batch + row, rows.Size(m), z + row * z_stride_, z_stride_);
     }
   }
 
@@ -190,8 +196,10 @@ class ForwardPass {
 
   // Runs one step of the units of one panel, for a share of the blocks of the batch.
   void StepPanel(int64_t t, Range part, int64_t panel, Share share) const {
+    alignas(64) T memory[kWidth];
+    const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (t < block_end) return Step(t, part, panel, row, rows);
+      if (t < block_end) return Step(t, part, panel, row, rows, product);
       for (int64_t b = row; b < row + rows; ++b) SkipUnits(t, panel, b);
     });
   }
@@ -205,16 +213,27 @@ class ForwardPass {
     Store(cache_.cells.At(row, panel), Vec<T>{});
   }
 
-  void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows) const {
+  // Returns h W of one panel for all rows of a step with h = 0: zeros, or NaN where a weight is not finite.
+  const T* CommonProduct(int64_t t, int64_t panel, T* memory) const {
+    SelectGateTile(1)(layer_.outputs(), hidden_.Factor(t), 0, weights_.Panel(Factor::kH, panel), nullptr, 0, memory, 0);
+    return memory;
+  }
+
+  // product: h W of each row, or null if the rows differ.
+  void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows, const T* product) const {
     alignas(64) T z[kTileRows * kWidth];
-    const int64_t width = layer_.outputs(), batch = layer_.batch;
     const T* const h = hidden_.Factor(t);
     const int64_t h_stride = hidden_.FactorStride(t);
     series_.Prefetch(t, row, rows, panel * kSize);
-    if (by_rows_) InputProduct(panel, t * batch + row, rows, z, kWidth);
-    const T* const input_product = by_rows_ ? z : Z(t, part, row, panel);
-    SelectGateTile(rows)(width, h + row * h_stride, h_stride, weights_.Panel(Factor::kH, panel), input_product,
-                         by_rows_ ? kWidth : plan_.row_width, z, kWidth);
+    if (fused_) InputProduct(panel, t * layer_.batch + row, rows, z, kWidth);
+    const T* const input_product = fused_ ? z : Z(t, part, row, panel);
+    const int64_t stride = fused_ ? kWidth : z_stride_;
+    if (product) {
+      AddToRows<T>(product, rows, input_product, stride, z);
+    } else {
+      SelectGateTile(rows)(layer_.outputs(), h + row * h_stride, h_stride, weights_.Panel(Factor::kH, panel),
+                           input_product, stride, z, kWidth);
+    }
     if (kHasScales) scales_.Scale(panel, bias_, rows, z);
     Pointwise(t, panel, row, rows, z, kWidth);
   }
@@ -282,13 +301,18 @@ class ForwardPass {
   const HiddenStates<T, Cell::kHasExtras, W> hidden_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
-  const bool by_rows_;  // kRows: the input product is computed within the step.
+  const bool fused_;  // The input product is computed within the step.
   const bool has_cache_;
   const WholePanels<T, W> weights_;
   const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
-  const PanelBuffer<T, kGates> z_;  // Without a cache: z of the steps of a part,
-  const PanelBuffer<T, 1> c_;       // and c of one step.
+  // Without a cache: z of the steps of a part, and c of one step. By panels, z is [panel, row, gate, unit], because
+  // rows of all gates would be in another page of memory each. A step of a single sequence reads one row of all gates.
+  const int64_t z_rows_;
+  const bool z_by_panels_;
+  const int64_t z_stride_;
+  const PanelBuffer<T, kGates> z_;
+  const PanelBuffer<T, 1> c_;
   const GateRow<T> bias_, scales_;  // scales_: of weights in 8 bits.
 };
 

@@ -44,6 +44,16 @@ class GateRow {
   const Buffer<T> row_;
 };
 
+// sums = addends + row, for the gates of a panel and some rows. The rows of the addends are `stride` numbers apart, and
+// those of the sums are contiguous.
+template <class T>
+void AddToRows(const T* row, int64_t rows, const T* addends, int64_t stride, T* sums) {
+  constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+  for (int64_t r = 0; r < rows; ++r, addends += stride, sums += kWidth) {
+    for (int64_t k = 0; k < kWidth; k += kSize) Store(sums + k, Load(addends + k) + Load(row + k));
+  }
+}
+
 }  // namespace stacked_lstm
 
 #endif  // STACKED_LSTM_GATE_ROW_H_

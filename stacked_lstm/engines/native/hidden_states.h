@@ -24,7 +24,8 @@ class HiddenStates {
         series_(plan.layer, arrays.extras),
         batch_(plan.layer.batch),
         width_(plan.layer.outputs()),
-        copies_(is_copied() ? 2 * batch_ * width_ : 0) {
+        copies_(is_copied() ? 2 * batch_ * width_ : 0),
+        starts_from_zero_(!is_copied() && batch_ > 1 && IsZero(arrays.h, batch_ * width_)) {
     if (is_copied()) CopyInitial();
   }
 
@@ -38,6 +39,9 @@ class HiddenStates {
   int64_t FactorStride(int64_t t) const {
     return !is_copied() && FollowsStep(t) ? plan_.layer.OutputStride() : width_;
   }
+
+  // Whether the factor of step t is known to be zero in all of several rows.
+  bool IsZero(int64_t t) const { return starts_from_zero_ && !FollowsStep(t); }
 
   // Returns h after step t. `h` is what the step computes: `count` numbers from column `first` on.
   Vec<T> ZoneOut(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
@@ -55,6 +59,12 @@ class HiddenStates {
   }
 
  private:
+  static bool IsZero(const T* numbers, int64_t size) {
+    bool differs = false;
+    for (int64_t k = 0; k < size; ++k) differs |= numbers[k] != 0;
+    return !differs;
+  }
+
   // Whether the product of a step reads a copy of h, after resets and times the mask. A layer that reads from the end
   // needs a copy if there are lengths: the copy keeps the initial h of a sequence until the sequence begins.
   bool is_copied() const {
@@ -89,6 +99,7 @@ class HiddenStates {
   const LayerSeries<T, has_extras> series_;
   const int64_t batch_, width_;
   const Buffer<T> copies_;
+  const bool starts_from_zero_;
 };
 
 }  // namespace stacked_lstm

@@ -58,8 +58,9 @@ class LayerSeries {
   }
 
   // Asks for what `At` will read of all masks and shares for a vector of some sequences. A step reads each number once,
-  // so that without this it would wait for the memory every time. `first` is a unit of both h and c.
-  void Prefetch(int64_t t, int64_t b, int64_t rows, int64_t first) const {
+  // so that without this it would wait for the memory every time. `first` is a unit of both h and c. If the function is
+  // not inlined, GCC removes the calls: it takes a function that only prefetches for one without effects.
+  STACKED_LSTM_INLINE void Prefetch(int64_t t, int64_t b, int64_t rows, int64_t first) const {
     if (!has_extras || t >= layer_.steps) return;
     for (int k = 0; k < kStartC; ++k) {
       if (!layer_.extras.series[k].exists) continue;

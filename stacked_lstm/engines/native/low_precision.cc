@@ -71,7 +71,7 @@ void PackRounded(const Layer& layer, const Weights<const float>& weights, int8_t
 template <class W>
 void ForwardRounded(const std::vector<Layer>& layers, const std::vector<ForwardArrays<float, W>>& arrays,
                     const Threads& threads) {
-  const std::vector<Plan<float>> plans = MakePlans<float>(layers);
+  const std::vector<Plan<float>> plans = MakePlans<float>(layers, threads.count);
   DispatchCells(layers, arrays, [&](auto make_cell) {
     if constexpr (!decltype(make_cell(0))::kHasExtras) RunForward(plans, arrays, make_cell, threads);
   });

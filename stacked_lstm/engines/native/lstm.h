@@ -35,7 +35,7 @@ constexpr int kGates = 4;
 
 // The maximum batch of one step, and the maximum number of rows [step, sequence] of more steps, for which packing the
 // weights takes longer than it saves.
-constexpr int64_t kMaxUnpackedBatch = 64, kMaxUnpackedRows = 16;
+constexpr int64_t kMaxUnpackedBatch = 128, kMaxUnpackedRows = 16;
 
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 

@@ -8,16 +8,41 @@
 
 #include "lstm.h"
 #include "pieces.h"
+#include "tile.h"
 #include "vector.h"
 
 namespace stacked_lstm {
+
+// The rows of the batch, cut into the rows of tiles. If there are more rows than one tile for each thread, the threads
+// have equal shares of rows, and no block belongs to two of them.
+class RowBlocks {
+ public:
+  RowBlocks(int64_t rows, int64_t threads) {
+    const int64_t shares = rows > threads * kTileRows ? threads : 1;
+    for (int64_t k = 0; k < shares; ++k) {
+      const Range range = Share{k, shares}.Slice(rows);
+      for (int64_t row = range.begin; row < range.end; row += NextTileRows(range.end - row)) begins_.push_back(row);
+    }
+    number = static_cast<int64_t>(begins_.size());
+    begins_.push_back(rows);
+  }
+
+  int64_t Begin(int64_t k) const { return begins_[k]; }
+  int64_t Size(int64_t k) const { return begins_[k + 1] - begins_[k]; }
+
+  int64_t number;
+
+ private:
+  std::vector<int64_t> begins_;
+};
 
 template <class T>
 struct Plan {
   static constexpr int64_t kSize = Vector<T>::kSize, kWidth = kGates * kSize;  // Units and columns in a panel.
 
-  explicit Plan(const Layer& layer)
-      : layer(layer), panels(VectorCount<T>(layer.units)), row_width(panels * kWidth), blocks(layer.batch, kTileRows) {
+  // threads: the maximum number of threads that share the batch.
+  explicit Plan(const Layer& layer, int threads = 1)
+      : layer(layer), panels(VectorCount<T>(layer.units)), row_width(panels * kWidth), blocks(layer.batch, threads) {
     for (int64_t block = 0; block < blocks.number; ++block) {
       int64_t end = 0;
       for (int64_t b = blocks.Begin(block); b < blocks.Begin(block + 1); ++b) end = std::max(end, Length(b));
@@ -50,14 +75,16 @@ struct Plan {
   const Layer layer;
   const int64_t panels;
   const int64_t row_width;    // Numbers in a row of gates, or of their gradients: [panel, gate, unit].
-  const Pieces blocks;        // The batch, cut into the rows of tiles.
+  const RowBlocks blocks;
   std::vector<int64_t> ends;  // For each block, the length of its longest sequence.
   int64_t longest = 0;        // The length of the longest sequence.
 };
 
 template <class T>
-std::vector<Plan<T>> MakePlans(const std::vector<Layer>& layers) {
-  return std::vector<Plan<T>>(layers.begin(), layers.end());
+std::vector<Plan<T>> MakePlans(const std::vector<Layer>& layers, int threads = 1) {
+  std::vector<Plan<T>> plans;
+  for (const Layer& layer : layers) plans.emplace_back(layer, threads);
+  return plans;
 }
 
 }  // namespace stacked_lstm

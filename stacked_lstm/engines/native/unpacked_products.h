@@ -30,35 +30,30 @@ class UnpackedProducts {
   //   bias: a row of gates, [panel, gate, unit], or null.
   //   z: [B, row of gates].
   void Compute(int64_t piece, const T* h, int64_t h_stride, const T* x, const T* bias, T* z) const {
-    alignas(64) T sums[kMaxSums * kSize];
     const int gate = static_cast<int>(piece / parts_.number);
     const Range panels = parts_[piece % parts_.number];
-    const int64_t width = panels.size() * kSize, first = panels.begin * kWidth + gate * kSize;
+    const int64_t first = panels.begin * kWidth + gate * kSize;
+    z += first;
     for (int64_t b = 0; b < plan_.layer.batch; ++b) {
       for (int64_t v = 0; v < panels.size(); ++v) {
-        Store(sums + b * width + v * kSize, bias ? Load(bias + first + v * kWidth) : Vec<T>{});
+        Store(z + b * plan_.row_width + v * kWidth, bias ? Load(bias + first + v * kWidth) : Vec<T>{});
       }
     }
     // The order of the sums is that of packed weights, so that the results are the same bits.
-    Add(gate, panels, weights_.x_row, x, plan_.layer.inputs, plan_.layer.inputs, sums);
-    Add(gate, panels, weights_.h_row, h, h_stride, plan_.layer.outputs(), sums);
-    for (int64_t b = 0; b < plan_.layer.batch; ++b) {
-      T* const row = z + b * plan_.row_width + first;
-      for (int64_t v = 0; v < panels.size(); ++v) Store(row + v * kWidth, Load(sums + b * width + v * kSize));
-    }
+    Add(gate, panels, weights_.x_row, x, plan_.layer.inputs, plan_.layer.inputs, z);
+    Add(gate, panels, weights_.h_row, h, h_stride, plan_.layer.outputs(), z);
   }
 
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
-  static constexpr int64_t kMaxSums = 8 * kMaxUnpackedBatch;  // The sums of a piece, in vectors.
   // The rows of weights that are added at a time. The processor itself fetches the next numbers of a few rows. The sums
   // of several sequences take time to load and store, which more rows share.
-  static constexpr int64_t kFewRows = 8, kManyRows = 128;
-  static constexpr int64_t kPiecesPerThread = 2;
+  static constexpr int64_t kFewRows = 8, kManyRows = 256;
+  // Wide parts are faster, because they read more of each page of memory. There must be pieces for all threads.
+  static constexpr int64_t kMinPartSize = 8, kPiecesPerThread = 2;
 
   static int64_t MaxPartSize(const Plan<T>& plan, int threads) {
-    const int64_t share = plan.panels * kGates / (kPiecesPerThread * threads);
-    return std::min(kMaxSums / std::max<int64_t>(1, plan.layer.batch), std::max<int64_t>(8, share));
+    return std::max(kMinPartSize, plan.panels * kGates / (kPiecesPerThread * threads));
   }
 
   // The vectors whose sums stay in the registers, together with the weights and a number of the other factor.
@@ -76,9 +71,9 @@ class UnpackedProducts {
     int64_t next_stride;
   };
 
-  // sums += left W, for `depth` rows of W from `first` on, and the units of some panels of a gate. The rows of `left`
-  // are `left_stride` numbers apart.
-  void Add(int gate, Range panels, int64_t first, const T* left, int64_t left_stride, int64_t depth, T* sums) const {
+  // z += left W, for `depth` rows of W from `first` on, and the units of some panels of a gate. The rows of `left` are
+  // `left_stride` numbers apart.
+  void Add(int gate, Range panels, int64_t first, const T* left, int64_t left_stride, int64_t depth, T* z) const {
     const int64_t stride = weights_.stride, max_rows = plan_.layer.batch == 1 ? kFewRows : kManyRows;
     const int64_t whole = std::min(panels.size(), plan_.layer.units / kSize - panels.begin);
     const T* weights = weights_.kernel[gate] + first * stride + panels.begin * kSize;
@@ -88,9 +83,8 @@ class UnpackedProducts {
       int vectors = SumVectors(plan_.blocks.number ? plan_.blocks.Size(plan_.blocks.number - 1) : 1);
       for (int64_t v = 0; v < whole; v += vectors) {
         while (v + vectors > whole) vectors /= 2;
-        const T* const next = v + vectors < whole ? weights + (v + vectors) * kSize : next_rows;
-        AddBlock({weights + v * kSize, stride, rows, next, stride}, vectors, left + k, left_stride, sums + v * kSize,
-                 panels.size() * kSize);
+        const T* const next = v + vectors < panels.size() ? weights + (v + vectors) * kSize : next_rows;
+        AddBlock({weights + v * kSize, stride, rows, next, stride}, vectors, left + k, left_stride, z + v * kWidth);
       }
       if (whole == panels.size()) continue;
       alignas(64) T last[kManyRows * kSize];  // Nothing beyond the last unit may be read.
@@ -98,18 +92,16 @@ class UnpackedProducts {
       for (int64_t row = 0; row < rows; ++row) {
         Store(last + row * kSize, LoadFirst(weights + row * stride + whole * kSize, count));
       }
-      AddBlock({last, kSize, rows, next_rows, stride}, 1, left + k, left_stride, sums + whole * kSize,
-               panels.size() * kSize);
+      AddBlock({last, kSize, rows, next_rows, stride}, 1, left + k, left_stride, z + whole * kWidth);
     }
   }
 
-  // Adds the products of all sequences with a block. left: rows that are `stride` numbers apart. sums: rows of `width`
-  // numbers.
-  void AddBlock(const Block& block, int vectors, const T* left, int64_t stride, T* sums, int64_t width) const {
+  // Adds the products of all sequences with a block to z. left: rows that are `stride` numbers apart.
+  void AddBlock(const Block& block, int vectors, const T* left, int64_t stride, T* z) const {
     for (int64_t k = 0; k < plan_.blocks.number; ++k) {
       const int64_t b = plan_.blocks.Begin(k), size = plan_.blocks.Size(k);
       const AddFunction add = k == 0 ? Select<true>(size, vectors) : Select<false>(size, vectors);
-      add(block, left + b * stride, stride, sums + b * width, width);
+      add(block, left + b * stride, stride, z + b * plan_.row_width, plan_.row_width);
     }
   }
 
@@ -117,24 +109,29 @@ class UnpackedProducts {
 
   // The same for `Rows` sequences and `Vectors` vectors. prefetches: whether it asks for the next block.
   template <int Rows, int Vectors, bool prefetches>
-  static void AddVectors(const Block& block, const T* left, int64_t stride, T* sums, int64_t width) {
+  static void AddVectors(const Block& block, const T* left, int64_t stride, T* z, int64_t z_stride) {
     const T *weights = block.weights, *next = block.next;
     Vec<T> sum[Rows][Vectors];
     for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < Vectors; ++v) sum[r][v] = Load(sums + r * width + v * kSize);
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = Load(z + r * z_stride + v * kWidth);
     }
     for (int64_t k = 0; k < block.rows; ++k, weights += block.stride, next += block.next_stride) {
+      Vec<T> vectors[Vectors];
 #pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) {
-        Vec<T> vector = Load(weights + v * kSize);
+        vectors[v] = Load(weights + v * kSize);
         if (prefetches) __builtin_prefetch(next + v * kSize);
-        HoldInRegister<T>(&vector);
+        HoldInRegister<T>(&vectors[v]);
+      }
 #pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r) sum[r][v] += vector * left[r * stride + k];
+      for (int r = 0; r < Rows; ++r) {
+        const T factor = left[r * stride + k];
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) sum[r][v] += vectors[v] * factor;
       }
     }
     for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < Vectors; ++v) Store(sums + r * width + v * kSize, sum[r][v]);
+      for (int v = 0; v < Vectors; ++v) Store(z + r * z_stride + v * kWidth, sum[r][v]);
     }
   }
 
