@@ -73,9 +73,14 @@ def _unwrap(function: Callable) -> Callable:
 
     `functools.wraps` copies the names and attributes of a function to its wrapper, but not its `__globals__`.
     """
-    while getattr(function, "__globals__", {}).get("__name__", "").startswith(_WRAPPER_MODULES):
-        function = getattr(function, "__wrapped__", function)
+    while hasattr(function, "__wrapped__") and _module(function).startswith(_WRAPPER_MODULES):
+        function = function.__wrapped__
     return function
+
+
+def _module(function: Callable) -> str:
+    """The module in which a Python function was written; "" for other callables."""
+    return getattr(function, "__globals__", {}).get("__name__", "")
 
 
 # Callables that programs pass for the named functions. TensorFlow has several function objects for each.

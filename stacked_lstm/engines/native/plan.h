@@ -25,12 +25,13 @@ class RowBlocks {
     }
     number = static_cast<int64_t>(begins_.size());
     begins_.push_back(rows);
+    for (int64_t block = 0; block < number; ++block) largest = std::max(largest, Size(block));
   }
 
   int64_t Begin(int64_t k) const { return begins_[k]; }
   int64_t Size(int64_t k) const { return begins_[k + 1] - begins_[k]; }
 
-  int64_t number;
+  int64_t number, largest = 0;  // The number of blocks, and the rows of the largest one.
 
  private:
   std::vector<int64_t> begins_;

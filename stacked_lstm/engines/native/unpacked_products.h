@@ -80,7 +80,7 @@ class UnpackedProducts {
     for (int64_t k = 0; k < depth; k += max_rows, weights += max_rows * stride) {
       const int64_t rows = std::min(max_rows, depth - k);
       const T* const next_rows = weights + rows * stride;
-      int vectors = SumVectors(plan_.blocks.number ? plan_.blocks.Size(plan_.blocks.number - 1) : 1);
+      int vectors = SumVectors(plan_.blocks.largest);
       for (int64_t v = 0; v < whole; v += vectors) {
         while (v + vectors > whole) vectors /= 2;
         const T* const next = v + vectors < panels.size() ? weights + (v + vectors) * kSize : next_rows;
