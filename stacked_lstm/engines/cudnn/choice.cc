@@ -20,7 +20,7 @@ constexpr Algorithm kAlgorithms[] = {
 constexpr int kFewUnits = 128;
 constexpr int kRuns = 3;  // Of each algorithm; the first one prepares.
 
-// The persistent algorithms have not been tested with both directions in one call. The engine makes two calls for them.
+// The persistent algorithms are not tested with both directions in one call. The engine makes two calls for them.
 bool Suits(const Algorithm& algorithm, const Sizes& sizes) {
   if (algorithm.number == kStandard) return true;
   if (sizes.type == kDouble || sizes.outputs != sizes.units || sizes.directions == 2) return false;

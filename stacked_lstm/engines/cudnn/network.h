@@ -31,8 +31,8 @@ void Check(const Api& api, int status, const char* function);
   ::stacked_lstm::cudnn::Check(api, (api).function(__VA_ARGS__), #function)
 
 // The sizes of a network, and how it computes. The number of steps may differ between calls. With 2 directions, each
-// layer has states and weights for the forward direction, followed by those for the backward direction. Its outputs
-// are those of both directions side by side.
+// layer has states and weights for the forward direction, followed by states and weights for the backward direction.
+// The outputs of both directions are side by side.
 struct Sizes {
   int type;       // kFloat, kDouble or kHalf.
   bool has_tf32;  // Whether float products may round their factors to TF32.

@@ -2,8 +2,8 @@
 //
 // x is [T, B, I], h [L, B, P], c [L, B, H]; `weights` is cuDNN's buffer, see buffer.py. The outputs are [T, B, P]. If
 // the direction is bidirectional, each layer has two entries in h and c, the forward direction first, and the outputs
-// are [T, B, 2 P]. The reserve space is what the backward pass needs; the backward pass overwrites it. T and B may be
-// 0, which cuDNN refuses.
+// are [T, B, 2 P]. The reserve space holds what the backward pass needs, and the backward pass overwrites it. T and B
+// may be 0, which cuDNN refuses.
 
 #include <string>
 

@@ -8,8 +8,8 @@
 
 namespace stacked_lstm {
 
-// What exp and tanh need to know about a floating-point type. kRounder is 1.5 * 2^kMantissa + kBias: adding it to a small
-// number leaves the nearest integer, plus the bias of exponents, in the lowest bits.
+// What exp and tanh need to know about a floating-point type. kRounder is 1.5 * 2^kMantissa + kBias. If it is added to
+// a small number, the lowest bits of the sum are the nearest integer plus the bias of exponents.
 template <class T>
 struct Float;
 template <>
@@ -49,9 +49,9 @@ inline Vec<T> Clip(Vec<T> x, T low, T high) {
 // exp(x) = power * (1 + remainder), with power = 2^n and |remainder| < 0.42, for |x| <= kMaxArgument. If x is NaN, the
 // remainder is NaN. For other x, the results are any numbers.
 //
-// n is the integer nearest to x / log 2. With r = x - n log 2, remainder = exp(r) - 1 = r + r^2 (a polynomial). n log 2 is
-// subtracted in two parts. The first part of log 2 has so few digits that its product with n is exact. The polynomial is
-// evaluated in pairs of terms, which do not wait for each other.
+// n is the integer nearest to x / log 2. With r = x - n log 2, remainder = exp(r) - 1 = r + r^2 (a polynomial). n log 2
+// is subtracted in two parts. The first part of log 2 has so few digits that its product with n is exact. The
+// polynomial is evaluated in pairs of terms, which do not wait for each other.
 template <class T>
 STACKED_LSTM_INLINE void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* remainder) {
   typedef Float<T> F;
@@ -74,10 +74,10 @@ STACKED_LSTM_INLINE void SplitExp(Vec<T> x, Vec<T>* power, Vec<T>* remainder) {
 // In both types, sigmoid is within 2.5 units in the last place of the true value, and tanh within 3. sigmoid is 0 below
 // -kMaxArgument and 1 far above. NaN stays NaN. tests/engines/native_activations.cc checks this.
 //
-// The five divisions do not limit a step. On an AMD EPYC (Zen 5), the pointwise part of a vector takes 10.9 ns with AVX2
-// and 11.6 ns with AVX-512. With multiplications in the place of all divisions, it takes 9.1 ns and 9.8 ns. tanh as a
-// quotient of polynomials takes 1.3 ns less than exp, but its error is up to 5.8 units. Clipping the argument, instead of
-// choosing the result, has fewer operations, but makes layers 1% slower, because the result waits for it.
+// The five divisions do not limit a step. On an AMD EPYC (Zen 5), the pointwise part of a vector takes 10.9 ns with
+// AVX2 and 11.6 ns with AVX-512. With multiplications in the place of all divisions, it takes 9.1 ns and 9.8 ns. tanh
+// as a quotient of polynomials takes 1.3 ns less than tanh from exp, but its error is up to 5.8 units. To clip the
+// argument needs fewer operations than to choose the result, but makes layers 1% slower: the result waits for the clip.
 template <Activation>
 struct Function;
 

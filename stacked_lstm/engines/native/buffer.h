@@ -56,14 +56,14 @@ class BlockPool {
  private:
   BlockPool() { blocks_.reserve(2 * kMaxPoolSize / kMinBlockSize); }  // So that `Return` needs no memory.
 
-  // Sets block->memory. Large blocks are whole huge pages, if the system has such pages: the processor then finds the
-  // address of most weights of wide layers without a table in memory.
+  // Sets block->memory. If the system has huge pages, large blocks begin on a huge page and ask for such pages. The
+  // processor then finds the addresses of most weights of wide layers without a table in memory.
   static bool Allocate(Block* block) {
 #if defined(MADV_HUGEPAGE) && !defined(__SANITIZE_ADDRESS__)
     if (block->size >= kMinHugeSize) {
       block->size = (block->size + kHugePage - 1) / kHugePage * kHugePage;
       if (posix_memalign(&block->memory, kHugePage, block->size) != 0) return false;
-      madvise(block->memory, block->size, MADV_HUGEPAGE);  // It may fail, and then changes nothing.
+      madvise(block->memory, block->size, MADV_HUGEPAGE);  // If it fails, the pages are small.
       return true;
     }
 #endif

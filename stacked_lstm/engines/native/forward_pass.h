@@ -213,7 +213,7 @@ class ForwardPass {
     Store(cache_.cells.At(row, panel), Vec<T>{});
   }
 
-  // Returns h W of one panel for all rows of a step with h = 0: zeros, or NaN where a weight is not finite.
+  // Returns the row h W of a panel, which all rows of a step with h = 0 share: zeros, or NaN if a weight is not finite.
   const T* CommonProduct(int64_t t, int64_t panel, T* memory) const {
     SelectGateTile(1)(layer_.outputs(), hidden_.Factor(t), 0, weights_.Panel(Factor::kH, panel), nullptr, 0, memory, 0);
     return memory;
@@ -239,8 +239,8 @@ class ForwardPass {
   }
 
   // The pointwise part of a step for the units of a panel and the rows of a block. The rows of z are `z_stride` numbers
-  // apart. The operations of a row are a long chain. In two loops, the processor works on more rows at the same time. The
-  // function is not inlined, because its loops would have too few registers.
+  // apart. The operations of a row are a long chain. In two loops, the processor works on more rows at the same time.
+  // The function is not inlined, because its loops would have too few registers.
   __attribute__((noinline)) void Pointwise(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z,
                                            int64_t z_stride) const {
     alignas(64) T new_c[kTileRows * kSize], o[kTileRows * kSize];
@@ -306,8 +306,8 @@ class ForwardPass {
   const WholePanels<T, W> weights_;
   const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
-  // Without a cache: z of the steps of a part, and c of one step. By panels, z is [panel, row, gate, unit], because
-  // rows of all gates would be in another page of memory each. A step of a single sequence reads one row of all gates.
+  // Without a cache: z of the steps of a part, and c of one step. If `z_by_panels_`, z is [panel, row, gate, unit]:
+  // the rows of a panel are then in few pages of memory. A step of a single sequence reads one row of all gates.
   const int64_t z_rows_;
   const bool z_by_panels_;
   const int64_t z_stride_;

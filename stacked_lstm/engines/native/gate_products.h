@@ -14,8 +14,8 @@ class GateProducts {
  public:
   GateProducts(const Plan<T>& plan, const T* packed) : plan_(plan), weights_(plan, packed) {}
 
-  // Computes z = left W, or z += left W, for the gates of a panel of units. The rows of `left` are contiguous, those of
-  // z are a row of gates apart.
+  // Computes z = left W, or z += left W, for the gates of a panel of units. The rows of `left` are contiguous. The rows
+  // of z are a row of gates apart.
   void Multiply(Factor factor, int64_t panel, const T* left, int64_t rows, bool add, T* z) const {
     const int64_t depth = weights_.Rows(factor);
     const T* const init = add ? z : nullptr;

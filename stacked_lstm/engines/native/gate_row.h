@@ -14,8 +14,8 @@ namespace stacked_lstm {
 template <class T>
 class GateRow {
  public:
-  // columns: for each gate, [H], or null. Missing numbers, and those of units beyond the last one, are zero. exists: if
-  // not, the other methods must not be called.
+  // columns: for each gate, [H], or null. Missing numbers, and those of units beyond the last one, are zero. exists:
+  // whether there is a row. If it is false, the other methods must not be called.
   GateRow(const Plan<T>& plan, const T* const* columns, bool exists) : row_(exists ? plan.row_width : 0) {
     if (!exists) return;
     std::fill(row_.get(), row_.get() + plan.row_width, T(0));

@@ -40,7 +40,7 @@ class HiddenStates {
     return !is_copied() && FollowsStep(t) ? plan_.layer.OutputStride() : width_;
   }
 
-  // Whether the factor of step t is known to be zero in all of several rows.
+  // Whether the factor of step t is known to be zero in all rows.
   bool IsZero(int64_t t) const { return starts_from_zero_ && !FollowsStep(t); }
 
   // Returns h after step t. `h` is what the step computes: `count` numbers from column `first` on.

@@ -57,9 +57,9 @@ class LayerSeries {
     return Has(kCMask) ? c * At(kCMask, t, b, first, count) : c;
   }
 
-  // Asks for what `At` will read of all masks and shares for a vector of some sequences. A step reads each number once,
-  // so that without this it would wait for the memory every time. `first` is a unit of both h and c. If the function is
-  // not inlined, GCC removes the calls: it takes a function that only prefetches for one without effects.
+  // Prefetches the masks and shares that `At` will read for a vector of some sequences. A step reads each number once,
+  // so without prefetches it would wait for the memory every time. `first` is a unit of both h and c. The function must
+  // be inlined: GCC assumes that a function without other effects than prefetches has no effect, and removes its calls.
   STACKED_LSTM_INLINE void Prefetch(int64_t t, int64_t b, int64_t rows, int64_t first) const {
     if (!has_extras || t >= layer_.steps) return;
     for (int k = 0; k < kStartC; ++k) {

@@ -35,8 +35,8 @@
 namespace stacked_lstm {
 namespace {
 
-// Merges the sizes of the inputs from x to the resets. Returns the index of the first kernel, and of the input after
-// the resets.
+// Merges the sizes of the inputs from x to the resets. Sets `first_kernel` to the index of the first kernel, and
+// `next_input` to the index of the input after the resets.
 Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes* sizes) {
   int layers, lengths, kernels, biases, from_end;
   RETURN_IF_ERROR(c->GetAttr("layers", &layers));

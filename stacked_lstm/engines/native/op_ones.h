@@ -1,5 +1,5 @@
-// Masks of ones, which dropout has if nothing is dropped. They share memory, so that an op need not write them, and an
-// op that reads them can tell that they change nothing.
+// Masks of ones. Dropout has such masks if nothing is dropped. They share memory, so no op has to write them. An op
+// that reads such a mask recognizes the memory, and knows that the mask changes nothing.
 
 #ifndef STACKED_LSTM_OP_ONES_H_
 #define STACKED_LSTM_OP_ONES_H_

@@ -13,8 +13,8 @@
 
 namespace stacked_lstm {
 
-// The rows of the batch, cut into the rows of tiles. If there are more rows than one tile for each thread, the threads
-// have equal shares of rows, and no block belongs to two of them.
+// The rows of the batch, cut into blocks of the height of tiles. If one tile for each thread does not hold all rows,
+// the threads have equal shares of rows, and each block belongs to one thread.
 class RowBlocks {
  public:
   RowBlocks(int64_t rows, int64_t threads) {

@@ -39,8 +39,8 @@ void MultiplyByPanel(const ColumnPanels<const T>& matrix, int64_t panel, int64_t
                                vectors * Vector<T>::kSize);
 }
 
-// The projection in the forward pass: the products, and what follows them. Without a projection everything is empty. W
-// is the type in which the weights are stored.
+// The projection in the forward pass: the products, and what follows them. Without a projection, all is empty. W is the
+// type in which the weights are stored.
 template <class T, bool has_extras, class W = T>
 class ForwardProjection {
  public:
@@ -114,8 +114,8 @@ class ForwardProjection {
   const PanelBuffer<T, 1> m_;  // o phi(c') of one step.
 };
 
-// What the backward pass of a layer needs for its projection: the transposed matrix, and for each step and sequence of
-// a part the gradient of the projected h before its clip, and m = o phi(c'). Without a projection everything is empty.
+// What the backward pass of a layer needs for its projection: the transposed matrix; and for each step and sequence of
+// a part, m = o phi(c') and the gradient of the projected h before its clip. Without a projection, all are empty.
 template <class T>
 class BackwardProjection {
  public:

@@ -18,8 +18,8 @@ constexpr double kGroupTime = 3;   // Nanoseconds.
 constexpr int kRounds = 10;
 constexpr uint32_t kMultipliers[2] = {0xD2511F53, 0xCD9E8D57}, kKeySteps[2] = {0x9E3779B9, 0xBB67AE85};
 
-// The type of 32 bits of the state in `DrawGroup`. If the processor multiplies vectors of 64-bit numbers, 64 bits are
-// faster, because numbers then need not be moved between vectors of both sizes.
+// The type in which `DrawGroup` holds 32 bits of the state. If the processor multiplies vectors of 64-bit numbers, a
+// 64-bit type is faster: no number then moves between vectors of both sizes.
 #ifdef __AVX512DQ__
 typedef uint64_t Word;
 #else

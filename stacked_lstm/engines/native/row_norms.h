@@ -76,8 +76,8 @@ class RowNorms {
     *inverse = Inverse(squares);
   }
 
-  // Adds to the gradients of a norm's gain and shift, in a row of `NormPanels`, and to its sums. Returns a, the
-  // gradient of N(y).
+  // Adds to the gradients of a norm's gain and shift, which are in a row of `NormPanels`, and to its sums. Returns a,
+  // the gradient of N(y).
   Vec<T> UnitGradient(int norm, Vec<T> d, Vec<T> unit, int64_t panel, T* d_norms, Sums* sums) const {
     T* const d_gain = d_norms + (panel * 2 * kNorms + norm) * kSize;
     T* const d_shift = d_gain + kNorms * kSize;

@@ -65,8 +65,8 @@ struct LayerSchedule {
   int64_t StepShares(int64_t panels) const { return std::max<int64_t>(1, std::min(blocks, GradientShares(panels))); }
   int64_t InputShares(int64_t panels) const { return panels < kWholePanels * threads ? kPanelShares : 1; }
 
-  // Whether the input products are computed within the steps. They are not if a panel of weights serves several steps,
-  // or if threads without steps have nothing else to do.
+  // Whether the input products are computed within the steps. They are computed before the steps if a panel of weights
+  // then serves several steps, or if threads that compute no steps can compute them.
   bool FusesInputProducts() const {
     return sharing == Sharing::kRows || (part_steps == 1 && (threads == 1 || sharing != Sharing::kOneThread));
   }

@@ -17,8 +17,8 @@ namespace stacked_lstm {
 template <class T, bool has_extras>
 class SeriesGradients {
  public:
-  // The gradient of a state after a step, in two parts: that of what the step computes, and what zoneout passes on to the
-  // state before the step.
+  // The gradient of a state after a step, in two parts. `step` is the gradient of what the step computes. `kept` is
+  // what zoneout passes on to the state before the step.
   struct Parts {
     Vec<T> step, kept;
   };
@@ -100,8 +100,8 @@ class SeriesGradients {
     return TimesClipSlope<T>(projected, OfNewH(t, b, vector, ClipTo<T>(projected, bound), dh), bound);
   }
 
-  // Turns the gradients of what the product of step t reads in the place of h into those of h after the step before. dh:
-  // rows of `vectors` vectors, from vector `first` on, for sequences from b on.
+  // The product of step t reads h of step t - 1 after masks, zoneout and resets. Turns the gradients of what it reads
+  // into those of h. dh: rows of `vectors` vectors, from vector `first` on, for sequences from b on.
   void OfHBefore(int64_t t, int64_t b, int64_t rows, int64_t first, int64_t vectors, T* dh) const {
     const bool all = series_.Has(kHMask) || series_.Has(kZoneoutH);
     if (!all && !series_.HasResets()) return;

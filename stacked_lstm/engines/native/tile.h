@@ -23,7 +23,7 @@ constexpr int SumVectors(int rows, int vectors) {
 
 // The number of rows of the next tile, if `rows` rows are left. On an AMD EPYC (Zen 5) with AVX2, a tile of 6 rows
 // computes 131 operations per ns. Tiles of 5, 4 and 2 rows compute 120 to 123, of 3 rows 96, and of one row 70. With
-// AVX-512, tiles of 3 to 6 rows compute 250, so that equal ones are best.
+// AVX-512, tiles of 3 to 6 rows compute 250. Tiles of equal height are best there.
 inline int64_t NextTileRows(int64_t rows) {
   constexpr int64_t kMax = kTileRows;
   if (SumVectors(kTileRows, kPanelVectors) == kPanelVectors) return rows / ((rows + kMax - 1) / kMax);
@@ -31,12 +31,12 @@ inline int64_t NextTileRows(int64_t rows) {
 }
 
 // The depth after which a tile goes on to the other half of a panel's vectors. The two halves are neighbors in memory,
-// and must meet in the first-level cache. On an AMD EPYC (Zen 5), 64 and 256 take the same time to 2%, and so do loops over
-// two rows of weights.
+// and must both be in the first-level cache. On an AMD EPYC (Zen 5), depths of 64 and 256 take the same time, to 2%.
+// Loops over two rows of weights do, too.
 constexpr int64_t kHalvesDepth = 128;
 
-// How far ahead of its use a panel is fetched, in bytes: 64 to 96 rows of AVX2, and 32 to 48 of AVX-512. The processor's
-// own prefetching is too late if the weights of a layer are larger than a core's cache.
+// How far ahead of its use a panel is fetched, in bytes: 64 to 96 rows of AVX2, and 32 to 48 of AVX-512. If the weights
+// of a layer are larger than a core's cache, the processor's own prefetches come too late.
 constexpr int64_t kPrefetchBytes = 10240;
 
 // A tile of few rows with vectors of whole cache lines loads as fast as the core can, and has no time for prefetches.
@@ -82,8 +82,8 @@ inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const
 // out[r, :] = init[r, :] + sum over k < depth of left(r, k) * panel[k, :], for `Rows` rows and `Vectors` vectors. The
 // order of each sum is that of k, on every processor.
 //
-//   left: [Rows, depth], with rows `left_stride` numbers apart; a strip [depth, Rows]; or [depth, Rows], with the numbers
-//     of each k `left_stride` numbers apart.
+//   left: [Rows, depth], with rows `left_stride` numbers apart; a strip [depth, Rows]; or [depth, Rows], with the
+//     numbers of each k `left_stride` numbers apart.
 //   panel: [depth, Vectors * kSize], contiguous, of the type W in which weights are stored.
 //   init: rows `init_stride` numbers apart (0 repeats one row), or null for zeros. It may be `out`.
 template <class T, int Rows, int Vectors, Left layout, class W>

@@ -49,7 +49,7 @@ class UnpackedProducts {
   // The rows of weights that are added at a time. The processor itself fetches the next numbers of a few rows. The sums
   // of several sequences take time to load and store, which more rows share.
   static constexpr int64_t kFewRows = 8, kManyRows = 256;
-  // Wide parts are faster, because they read more of each page of memory. There must be pieces for all threads.
+  // Wide parts are faster, because they read more of each page of memory. But there must be pieces for all threads.
   static constexpr int64_t kMinPartSize = 8, kPiecesPerThread = 2;
 
   static int64_t MaxPartSize(const Plan<T>& plan, int threads) {
