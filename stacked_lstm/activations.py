@@ -69,9 +69,10 @@ _WRAPPER_MODULES = ("tensorflow.python.util", "tensorflow.python.ops.weak_tensor
 
 
 def _unwrap(function: Callable) -> Callable:
-    """Returns the function inside TensorFlow's wrappers, which differ between modules and the order of imports.
+    """Returns the function inside TensorFlow's wrappers.
 
-    `functools.wraps` copies the names and attributes of a function to its wrapper, but not its `__globals__`.
+    The wrappers of a function differ between modules, and depend on the order of imports. `functools.wraps` copies the
+    names and attributes of a function to its wrapper, but not its `__globals__`.
     """
     while hasattr(function, "__wrapped__") and _module(function).startswith(_WRAPPER_MODULES):
         function = function.__wrapped__
@@ -79,7 +80,7 @@ def _unwrap(function: Callable) -> Callable:
 
 
 def _module(function: Callable) -> str:
-    """The module in which a Python function was written; "" for other callables."""
+    """Returns the name of the module that defines a Python function; "" for other callables."""
     return getattr(function, "__globals__", {}).get("__name__", "")
 
 

@@ -22,7 +22,7 @@ MERGES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
 
 
 class BidirectionalGraph(BidirectionalVariables):
-    """The calls of a `BidirectionalLSTM`, whose constructor sets the attributes."""
+    """The calls of a `BidirectionalLSTM`. Its constructor sets the attributes."""
 
     dtype: tf.DType
     engine_used: EngineUsed | None
@@ -65,12 +65,12 @@ class BidirectionalGraph(BidirectionalVariables):
 
         Returns:
           (outputs, state). `outputs` is [B, T, 2 P] with merge="concat", `Directions` of two tensors [B, T, P] with
-          merge=None, and [B, T, P] with the others, where P is the width of the last layer in one direction. With
+          merge=None, and [B, T, P] with the others. P is the width of the last layer in one direction. With
           `time_major`, time is the first axis. Outputs after the end of a sequence are zero. `state` is `Directions` of
-          tuples with an `LSTMState(c, h)` per layer. That of the backward direction is the state after the first time
-          step of each sequence, which this direction reads last. With `return_steps=True`, (outputs, state, steps).
-          `steps` is `Directions` of tuples with a `state.LSTMSteps` per layer, as `StackedLSTM` returns them. Step t
-          belongs to input t in both directions.
+          tuples with an `LSTMState(c, h)` per layer. The backward direction reads the first time step of each sequence
+          last, and its state is the one after this step. With `return_steps=True`, (outputs, state, steps). `steps` is
+          `Directions` of tuples with a `state.LSTMSteps` per layer, as `StackedLSTM` returns them. Step t belongs to
+          input t in both directions.
 
         Raises:
           ValueError: an argument has the wrong shape, dtype or structure, or the engine does not support these layers.

@@ -98,7 +98,7 @@ class Layer(NamedTuple):
         """Returns the layer with `h_mask` multiplied into the rows of its kernels for h, and no `h_mask`.
 
         Args:
-          multiply: function from a kernel and factors [rows, 1] to their product.
+          multiply: a function (kernel, factors [rows, 1]) -> their product.
         """
         if self.h_mask is None:
             return self

@@ -25,7 +25,8 @@ class Layout(NamedTuple):
       projection: name of the array [H, P]; None if the library has none.
       gains: sequence of (array's name, gate), H entries each, for layer normalization. The gate "s" is the cell state.
         Empty if the library has none.
-      shift: name of the array [H] that shifts the normalized cell state. A layer with gains and biases has it.
+      shift: name of the array [H] that shifts the normalized cell state; None if the library has none. A layer has it
+        if it has gains and biases.
       always_normalizes: whether each layer has gains.
       gates_in_rows: whether all arrays above are transposed, so that gates are rows from top to bottom.
       holds_transposes: whether each gate's part of a matrix, read row by row, holds the numbers of its transpose.
@@ -62,8 +63,8 @@ def named_arrays(arrays: Any, layout: Layout, function: str) -> dict[str, np.nda
       function: the function that error messages name.
 
     Raises:
-      ValueError: a matrix is missing; only a part of the biases, the peepholes, the projection or layer normalization
-        is there; other arrays are there; or arrays are not floats.
+      ValueError: a matrix is missing; the biases, the peepholes, the projection or the arrays of layer normalization
+        are incomplete; there are other arrays; or arrays are not floats.
     """
     matrices = [name for name, _, _ in layout.matrices]
     optional = {

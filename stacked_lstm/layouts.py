@@ -8,7 +8,7 @@ matrices stand side by side in which array, whether the rows of x are above thos
 whether the forget bias is in the bias or is added at run time. A matrix in the wrong order has the right shape and
 loads without complaint, so the orders are written down only here. The layouts, with the arrays of one layer in order:
 
-    "stacked_lstm"      Wf Wi Wo Wc bf bi bo bc and those of options: this package's variables
+    "stacked_lstm"      Wf Wi Wo Wc bf bi bo bc, and the arrays of options: this package's variables
     "rnn_cell"          kernel bias: BasicLSTMCell, LSTMCell, LSTMBlockCell and LSTMBlockFusedCell
     "cudnn_compatible"  kernel bias: CudnnCompatibleLSTMCell, which adds no forget bias
     "layer_norm_cell"   kernel input/beta ... input/gamma ... state/gamma state/beta: LayerNormBasicLSTMCell
@@ -25,7 +25,7 @@ Some libraries have peepholes or a projection. In the common form, peepholes are
 gates f and i see the cell state of the step before, and o the new one. A projection is `Wp`, [H, P]. The hidden state
 is then (o * tanh(c')) Wp, and the matrices have P rows for it instead of H. Layer normalization has the arrays
 `gain_f gain_i gain_o gain_c gain_cell` and, with biases, `shift_cell`, [H] each. Only "stacked_lstm" and
-"layer_norm_cell" have them. The cell computes what `layer_norm="tensorflow"` computes.
+"layer_norm_cell" have them. LayerNormBasicLSTMCell computes what `StackedLSTM(layer_norm="tensorflow")` computes.
 
 If a library has two biases that add, their sum is kept. Matrices and biases keep every bit, with one exception. Adding
 or subtracting a forget bias other than 0.0 rounds the forget gate's bias, by at most the spacing of floats there. It

@@ -126,11 +126,11 @@ def alive(sequence_length: Any, steps: int, batch: int, function: str) -> np.nda
 def resets(
     flags: Any, values: Any, layers: Sequence[Mapping[str, np.ndarray]], alive: np.ndarray, function: str
 ) -> tuple[np.ndarray, list[LSTMState]]:
-    """Returns (booleans [T, B, 1]: where a sequence that has not ended starts again; an `LSTMState` per layer).
+    """Returns (booleans [T, B, 1], true where a sequence starts again before its end; an `LSTMState` per layer).
 
     Raises:
-      ValueError: `flags` are not T x B booleans, or `values` are not a pair (c, h) per layer, for all steps or for
-        each step; or there are values without flags.
+      ValueError: `flags` are not T x B booleans; `values` are not a pair (c, h) per layer, with or without a time axis;
+        or there are values without flags.
     """
     axes = alive.shape[:2]
     if flags is None:

@@ -48,9 +48,16 @@ _PLAIN_NAMES = {kind + gate for kind in "Wb" for gate in GATES}
 
 
 class StackCache(NamedTuple):
-    """What `backward` needs from `forward`: the layers, which sequences run at each step [T, B, 1], all step caches.
+    """What `backward` needs from `forward`.
 
-    `reset` [T, B, 1] says which sequences start again before a step. `reset_states` is None without resets.
+    Fields:
+      layers: the arrays of each layer.
+      alive: bools [T, B, 1], whether a sequence has a step.
+      steps: the caches of the steps of each layer.
+      options: a `LayerOptions` per layer.
+      output_mask: the mask that multiplied the outputs.
+      reset: bools [T, B, 1], whether a sequence starts again before a step.
+      reset_states: the states from which sequences start again, per layer; None without resets.
     """
 
     layers: list[dict[str, np.ndarray]]
@@ -88,9 +95,9 @@ def forward(
       recurrent_activation: s, see `step`; by default "sigmoid".
       options: a `LayerOptions` per layer, with its masks, clips and so on. Default None: no layer has any.
       output_mask: [T, B, H_L] or what broadcasts with it, multiplies the outputs. Default 1.0.
-      reset: [T, B] bools. If one is true, its sequence starts again: the state before the step is replaced. Past the
-        end of a sequence, they change nothing. Default None: nowhere.
-      reset_states: a pair (c [B, H_l], h [B, P_l]) per layer, the states from which sequences start again, or pairs
+      reset: [T, B] bools, whether a sequence starts again before a step. `reset_states` then replace its state. Resets
+        past the end of a sequence change nothing. Default None: no sequence starts again.
+      reset_states: the states from which sequences start again: a pair (c [B, H_l], h [B, P_l]) per layer, or pairs
         (c [T, B, H_l], h [T, B, P_l]) with a state for each step. Default None: zeros.
 
     Returns:
@@ -144,7 +151,7 @@ def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
 
     Returns:
       A dictionary named and shaped as `forward`'s arguments: "layers", a list of dictionaries; "x", [T, B, I];
-      "initial_state", a list of `LSTMState`; and with resets "reset_states", a list of `LSTMState`.
+      "initial_state", a list of `LSTMState`; and, with resets, "reset_states", a list of `LSTMState`.
 
     Raises:
       ValueError: shapes that do not fit.
@@ -253,8 +260,8 @@ def _layer_backward(
     """Undoes `_layer_forward`.
 
     Returns:
-      The gradients of the layer, of x, of the state before the first step, and of the states that resets put before
-      steps, c [T, B, H] and h [T, B, P].
+      The gradients of the layer, of x, of the state before the first step, and of the states from which resets start,
+      c [T, B, H] and h [T, B, P].
     """
     d_x = np.zeros(d_outputs.shape[:2] + (layer["Wf"].shape[0] - d_state.h.shape[1],))
     d_restart = LSTMState(*[np.zeros(alive.shape[:1] + d.shape) for d in d_state])

@@ -25,8 +25,8 @@ u = clip(N(f * c_(t-1) + i * g) * gain_cell + shift_cell), which the next step r
 A mask of dropout has 0 for what is dropped, and 1 / (1 - rate) for what is kept. While a layer trains, q and r are 0 or
 1. At other times they are the rate of zoneout, its expectation. In (5), v is from u, not from c_t, as in the paper.
 
-A reset before step t puts a given state in the place of c_(t-1) and h_(t-1). dc_(t-1) and dh_(t-1) are then gradients
-of this state, and the gradients of the state after step t-1 do not have them.
+A reset before step t replaces c_(t-1) and h_(t-1) by another state. dc_(t-1) and dh_(t-1) are then gradients of this
+other state. The state after step t-1 gets no gradient from step t.
 
 Around the steps of a layer, its input is multiplied by a mask d, and a residual connection adds the input, as it is
 before the mask, to the output: output_t = h_t [+ x_t]. The state is h_t.

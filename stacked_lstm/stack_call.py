@@ -1,4 +1,4 @@
-"""`StackCall`: a call of a stack that is ready for an engine; and two such calls that an engine runs at once."""
+"""`StackCall`: a call of a stack that is ready for an engine. `run_both`: two calls that an engine runs at once."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class StackCall(NamedTuple):
 
 
 def run_both(forward: StackCall, backward: StackCall) -> tuple[tf.Tensor, Sequence[Any], EngineUsed] | None:
-    """Runs two calls on the inputs of the first one at once, the second one from the end of each sequence to its start.
+    """Runs two calls at once on the inputs of the first one. The second one reads each sequence from its end.
 
     Args:
       forward, backward: the calls, with time as the first axis and the same lengths.
 
     Returns:
-      (outputs [T, B, P_1 + P_2], a pair of final states, `EngineUsed`). None if the engine cannot do that, or if a
-      call has `records`; see `engines.run_both`.
+      (outputs [T, B, P_1 + P_2], a pair of final states, `EngineUsed`). None if the engine cannot run both at
+      once, or if a call has `records`; see `engines.run_both`.
 
     Raises:
       ValueError: as in `engines.choose`.
@@ -87,5 +87,5 @@ def run_both(forward: StackCall, backward: StackCall) -> tuple[tf.Tensor, Sequen
 
 
 def cast(tensors: Any, dtype: tf.DType) -> Any:
-    """Returns a nest of tensors in another dtype; the tensors themselves if they have this dtype."""
+    """Returns a nest of tensors, cast to a dtype. Tensors of this dtype stay the same objects."""
     return tf.nest.map_structure(lambda tensor: tf.cast(tensor, dtype), tensors)

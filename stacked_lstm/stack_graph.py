@@ -69,13 +69,14 @@ class StackGraph(StackVariables):
             Default None, which is False, as in `tf.layers.dropout` and in Keras. A tensor is read at each run.
           return_steps: bool, whether the states and gates of all time steps are returned, too. Default False. They are
             computed after the layers, and are differentiable.
-          reset: bool tensor [B, T], or [T, B] if `time_major`: where sequences start again, for example because an
-            input holds several sequences one after the other. The state before such a step is the one that the
-            constructor configured; if it is "projected", from the input of this step. Default None: nowhere.
+          reset: bool tensor [B, T], or [T, B] if `time_major`: whether a sequence starts again before a step, for
+            example because an input holds several sequences one after the other. The state before such a step is the
+            one that the constructor configured. A "projected" one is computed from the input of this step. Default
+            None: no sequence starts again.
 
         Returns:
           (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each time step, [B, T, H_L]
-          or [T, B, H_L], and zero after the end of each sequence. `state` is a tuple with an `LSTMState(c, h)` per
+          or [T, B, H_L]. It is zero after the end of each sequence. `state` is a tuple with an `LSTMState(c, h)` per
           layer, [B, H_l] each, at the end of each sequence. For a sequence of length 0, `state` is the initial state. A
           projected initial state is then zero. With `return_steps=True`, (outputs, state, steps). `steps` is a tuple
           with a `state.LSTMSteps(c, h, f, i, o, g)` per layer, [B, T, H_l] each, or [T, B, H_l], and zero after the end
@@ -143,5 +144,5 @@ class StackGraph(StackVariables):
     def _segment(
         self, draws: regularization.Draws, resets: Sequence[Resets | None], records: list[Record] | None
     ) -> Segment:
-        """Returns what the engines run, for `regularization.segment`. A subclass may change it."""
+        """Returns the `Segment` that an engine runs. A subclass may return another one."""
         return regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)

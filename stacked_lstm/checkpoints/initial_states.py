@@ -4,10 +4,10 @@ The initial state of a layer is a dictionary of arrays, as `StackedLSTM.get_weig
 
     zeros       empty
     learned     c [H] and h [P]
-    projected   W_c [I, H] and W_h [I, P] in the lowest layer; in the others, H and P of the layer below take the place
-                of I
+    projected   W_c and W_h: [I, H] and [I, P] in the lowest layer; [H of the layer below, H] and [P of the layer
+                below, P] in the others
 
-P is the width of h: H, or the width of the projection.
+P is the width of h. It is H, or the width of the projection.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def find_stacks(arrays: Mapping[str, np.ndarray]) -> list[Location]:
         remark = "layer normalization" if set(names) & set(_NORM_NAMES) else ""
         state_names = initial_states.variable_names(stack, layer.rpartition("_")[2])
         state_names = {key: name for key, name in state_names.items() if name in arrays}
-        direction = direction_of(stack)  # That of a BidirectionalLSTM.
+        direction = direction_of(stack)  # A BidirectionalLSTM has a stack per direction.
         locations.append(
             Location(layer, stack, layouts.OWN, array_names, direction, remark=remark, initial_state=state_names)
         )

@@ -73,7 +73,7 @@ TENSORFLOW_NAMES = {
     **{_FRAMEWORK + name: _TRAIN + name for name in _TRAIN_NAMES},
 }
 
-# Modules that had the loops of TensorFlow before 1.0, and what stands for these loops.
+# Modules that had loops before TensorFlow 1.0, and name of a loop -> what to use instead.
 _OLDEST_MODULES = ["tensorflow.nn", *(name for name in MODULES if name.endswith(".rnn"))]
 _OLDEST_LOOPS = {
     "rnn": f"use static_rnn of {RNN_CELL}",

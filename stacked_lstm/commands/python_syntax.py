@@ -34,7 +34,7 @@ def import_alias(name: str, bound: str) -> libcst.ImportAlias:
 
 
 def import_part(node: libcst.ImportFrom, module: str, aliases: Sequence[libcst.ImportAlias]) -> libcst.ImportFrom:
-    """Returns an import of some names of an import from another module. Comments beside the names stay."""
+    """Returns an import of `aliases`, which are names of the import `node`, from `module`. Their comments stay."""
     if not matchers.findall(node, matchers.Comment()):
         return libcst.ImportFrom(name_node(module), [alias.with_changes(comma=NO_COMMA) for alias in aliases])
     names: Any = node.names

@@ -132,7 +132,7 @@ def _score(inputs: tf.Tensor, tags: tf.Tensor, lengths: tf.Tensor, transition_pa
 
 def _log_norm(inputs: tf.Tensor, lengths: tf.Tensor, transition_params: Any) -> tf.Tensor:
     """Returns the logarithm [B] of the sum of the exponentials of the scores of all tag sequences."""
-    last_step = tf.cast(tf.shape(inputs)[1] - 1, lengths.dtype)  # The step after it is not one of the sequence.
+    last_step = tf.cast(tf.shape(inputs)[1] - 1, lengths.dtype)  # The inputs have no later step.
     transitions = tf.minimum(tf.maximum(lengths - 1, 0), last_step)
     _, last = _dynamic_rnn(
         _AllTags(transition_params), _later_steps(inputs), transitions, inputs[:, 0], dtype=inputs.dtype

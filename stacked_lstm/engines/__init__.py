@@ -5,7 +5,8 @@
     resolve   turns `engine="auto"` or `engine="native"` into a `Request`
     choose    chooses the engine for a `Request` and a list of layers
     run       runs a stack
-    run_both  runs a forward and a backward stack on the same inputs at once, or a backward one, if the engine can
+    run_both  runs a forward and a backward stack on the same inputs at once, or a backward stack alone, if the engine
+              can
 
 A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE redefines
 "auto", for programs that cannot be changed. README.md in this folder says more.
@@ -226,13 +227,13 @@ def run_both(
 
     Args:
       request, lengths, function: as for `run`.
-      stacks: a pair of `Segment`s, which read the same inputs; or a list with the second one alone.
+      stacks: a pair of `Segment`s that read the same inputs; or a list with one `Segment`, which is read from the end.
       x: [T, B, I]. It may hold anything past the end of a sequence.
       states: for each stack, a list with a pair (c [B, H_l], h [B, P_l]) per layer.
 
     Returns:
-      (outputs [T, B, P_1 + P_2], or [T, B, P_2] of the second stack alone; for each stack, a list with an `LSTMState`
-      per layer; `EngineUsed`). Step t of the outputs belongs to step t of x. None if the engine that `choose` returns
+      (outputs [T, B, P_1 + P_2], or [T, B, P_2] for one stack; for each stack, a list with an `LSTMState` per layer;
+      `EngineUsed`). Step t of the outputs belongs to step t of x. None if the engine that `choose` returns
       cannot do that, or if a function or a device is around a layer. Each stack then needs a call of `run`.
 
     Raises:

@@ -52,7 +52,7 @@ def no_mask_on_states(layers: Sequence[Layer], place: Place) -> str | None:
 
 
 def no_mask_for_all_steps(layers: Sequence[Layer], place: Place) -> str | None:
-    """No layer has a mask on h that is the same for all steps, with which `recurrent_dropout` changes the calls."""
+    """No layer has one mask on h for all steps. With such masks, recurrent_dropout.py makes other calls."""
     del place
     return "there is dropout on h" if any(layer.h_mask is not None for layer in layers) else None
 

@@ -34,7 +34,7 @@ class Engine(NamedTuple):
       ready: conditions that are slow to check, such as whether the engine can be compiled here. They are checked last.
         Default none.
       run_both: None, or a function (layers, x, states, lengths, from_end) -> (outputs, finals), which runs two stacks
-        at once, or one from the end, as `both_directions` describes them. Default None: each direction is a call of
+        at once, or one stack from the end, as `both_directions` describes. Default None: each direction is a call of
         `run_layers`.
       both_needs: conditions without which `run_both` cannot run. Default none.
 

@@ -3,8 +3,8 @@
 With one mask for all steps, a step takes h * mask in the place of h. The next product is (h * mask) U, U being the rows
 of the kernel for h. It equals h (mask * U), with the mask on the rows of U, so any engine can run it: the layer only
 has another kernel. Two states need care. The initial state is not dropped out, so the first step runs by itself with
-the layer's own kernel. The final state is dropped out after the last step. The product is left out if a call turns out
-to have one step, or if the mask turns out to have only ones.
+the layer's own kernel. The final state is dropped out after the last step. If a call has one step when the graph runs,
+or if the mask is all ones, mask * U is not computed.
 
 Masks that differ between steps, and masks on c or the candidate, stay with the layer. The `native` and `graph` engines
 apply them.
@@ -67,8 +67,8 @@ def run(
 
 
 def _with_masks_in_kernels(layers: Sequence[Layer], x: tf.Tensor) -> list[Layer]:
-    """Returns layers with their `h_mask` in their kernels, for x [T, B, I]. A single step does not read the mask."""
-    if inside_function_or_control_flow():  # XLA may compile what is inside, and it compiles one branch like the other.
+    """Returns layers with their `h_mask` in their kernels, for x [T, B, I]. A single step needs no mask."""
+    if inside_function_or_control_flow():  # XLA may compile it, with both branches.
         return [layer.with_mask_in_kernel(tf.multiply) for layer in layers]
     masks = [layer.h_mask for layer in layers if layer.h_mask is not None]
     drops = tf.reduce_any([tf.reduce_any(tf.not_equal(mask, tf.ones([], mask.dtype))) for mask in masks])
@@ -76,7 +76,10 @@ def _with_masks_in_kernels(layers: Sequence[Layer], x: tf.Tensor) -> list[Layer]
 
     @custom_gradient
     def multiply_if_needed(kernel: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        """The product; the kernel itself if the product is not needed. tf.gradients would add zeros to the gradient."""
+        """Returns the product, or the kernel itself if the product is not needed.
+
+        Its own gradient avoids the zeros that tf.gradients would add for the other branch.
+        """
 
         def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             d_kernel = tf.cond(is_needed, lambda: d * factors, lambda: tf.identity(d))

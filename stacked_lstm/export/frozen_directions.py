@@ -1,4 +1,4 @@
-"""Layers that one op computes in both directions, or from the end, as calls that read from the start.
+"""Calls that read from the start, for layers that one op computes in both directions or from the end.
 
 New nodes reverse the inputs and the outputs of the backward direction. The export then builds only layers that read
 from the start. The results of the graph stay the same.
@@ -15,14 +15,14 @@ from stacked_lstm.export import graph_nodes
 
 
 def separate(definition: Any, calls: Sequence[Any]) -> list[Any]:
-    """Returns the calls. A call for each direction replaces each call that has layers which read from the end.
+    """Returns calls that all read from the start. A call per direction replaces each call with layers from the end.
 
     Args:
       definition: the GraphDef, to which nodes are added.
       calls: list of `frozen.FrozenCall`.
     """
     parts: list[Any] = []
-    new_names: dict[str, str] = {}  # Outputs of both directions -> what replaces them. Upper layers may read them.
+    new_names: dict[str, str] = {}  # Outputs of a replaced call -> their new tensor, for upper layers.
     for call in calls:
         call = call._replace(inputs=[spec._replace(name=new_names.get(spec.name, spec.name)) for spec in call.inputs])
         if call.from_end:

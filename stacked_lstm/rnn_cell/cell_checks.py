@@ -38,7 +38,7 @@ def input_width(inputs_shape: Any) -> int:
 
 
 def check_tuple(cell: Any, state: Any, parts: str) -> None:
-    """Raises ValueError unless a state is a tuple with as many parts as `parts`, such as "(c, h)", has."""
+    """Raises ValueError unless a state is a tuple with the number of parts in `parts`, for example "(c, h)"."""
     if not isinstance(state, (list, tuple)) or len(state) != len(parts.split(",")):
         raise ValueError(f"Expected state of {cell.name} to be a tuple {parts}, but received: {checks.describe(state)}")
 

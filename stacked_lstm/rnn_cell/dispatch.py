@@ -190,7 +190,7 @@ def choose_for_both(calls: Sequence[Call], engine: str | None) -> engines.Reques
     """Returns the request for the calls of both directions if one op may run them; None if each call runs alone.
 
     Each call runs alone if a cell has a wrapper, if the directions share cells, or if a call runs on TensorFlow's loop.
-    The dropout masks of wrappers depend on the order in which ops are added to the graph.
+    Calls with wrappers are not joined, because dropout masks depend on the order in which ops are added to the graph.
 
     Args:
       calls: the calls of the forward and of the backward direction, on the same inputs.

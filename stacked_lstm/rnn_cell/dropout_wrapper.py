@@ -31,7 +31,7 @@ class DropoutWrapper(CellWrapper):
     loop, but other bits; `dynamic_rnn(..., engine="stepwise")` has TensorFlow's bits. With `variational_recurrent` the
     bits are TensorFlow's on every engine. A probability that is a tensor, such as a placeholder, may be 1 when the
     graph runs. On the engine `native` and in TensorFlow's loop, the numbers are then exactly those without the wrapper.
-    On other engines they may differ by rounding.
+    On other engines, they may differ from those by rounding.
 
     Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS
     2016, https://arxiv.org/abs/1512.05287 (the variational one); Zaremba, Sutskever and Vinyals, 2014,

@@ -92,9 +92,9 @@ def dynamic_rnn(
 def dynamic_rnn_from_end(
     cell: Any, inputs: tf.Tensor, sequence_length: Any, initial_state: Any, dtype: Any, scope: Any
 ) -> tuple[tf.Tensor, Any]:
-    """Runs a cell from the end of each sequence to its start, otherwise as `dynamic_rnn` does. Inputs are [T, B, I].
+    """Runs a cell on inputs [T, B, I] like `dynamic_rnn`, but from the end of each sequence to its start.
 
-    Step t of the outputs belongs to step t of the inputs. The engine `native` copies neither of them.
+    Step t of the outputs belongs to step t of the inputs. The engine `native` copies neither inputs nor outputs.
     """
     tensor_checks.graph_mode("dynamic_rnn")
     call = _call(cell, inputs, sequence_length, initial_state, dtype, None, False, True, scope)
@@ -135,9 +135,9 @@ def bidirectional_dynamic_rnn(
     """Runs one cell forward and another one backward in time.
 
     It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
-    direction is a call of `dynamic_rnn`. Backward, each sequence is reversed up to its own length. If no cell has a
-    wrapper, the engine `native` runs both directions with one op, and copies nothing. So does the engine `cudnn` for
-    two single cells of one size. B is the batch size, T the number of time steps, I the width of the inputs.
+    direction is a call of `dynamic_rnn`. The backward direction starts at the end of each sequence. If no cell has a
+    wrapper, the engine `native` runs both directions with one op, and copies nothing. The engine `cudnn` does the same
+    for two single cells of one size. B is the batch size, T the number of time steps, I the width of the inputs.
 
     Args:
       cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.

@@ -49,7 +49,7 @@ def run_from_end(call: dispatch.Call, request: engines.Request) -> tuple[tf.Tens
 
     Step t of the outputs belongs to step t of the inputs.
     """
-    tf.get_default_graph().unique_name(_reversal(call))  # TensorFlow gives it to the reversed inputs.
+    tf.get_default_graph().unique_name(_reversal(call))  # TensorFlow gives this name to the reversed inputs.
     (results,) = run_prepared_from_end([prepare(call)], request)
     return results
 
@@ -84,9 +84,10 @@ def run_prepared(prepared: PreparedCall, request: engines.Request) -> tuple[tf.T
 def run_prepared_from_end(
     directions: Sequence[PreparedCall], request: engines.Request
 ) -> list[tuple[tf.Tensor, Any, EngineUsed]]:
-    """Runs calls on the same inputs, the last one from the end of each sequence to its start.
+    """Runs calls on the same inputs, and the last call from the end of each sequence to its start.
 
-    If the engine can, it runs them at once and copies nothing. Otherwise the last call has reversed inputs and outputs.
+    If the engine can, it runs all calls at once, without copies. Otherwise, the inputs and outputs of the last call are
+    reversed.
 
     Args:
       directions: a forward and a backward call, or a backward call alone.
@@ -130,7 +131,7 @@ def _name_reversed(outputs: tf.Tensor, call: dispatch.Call) -> tf.Tensor:
 
 
 def _reversal(call: dispatch.Call) -> str:
-    """The name of an op of `padding.reverse`."""
+    """Returns the name of the op that `padding.reverse` adds."""
     return "ReverseV2" if call.sequence_length is None else "ReverseSequence"
 
 

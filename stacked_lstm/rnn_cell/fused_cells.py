@@ -63,8 +63,8 @@ class LSTMBlockFusedCell(FusedRNNCell, WeightValues):
 
     Attributes:
       num_units: H, an int.
-      variables, trainable_variables, non_trainable_variables: lists of the variables; also under the names `weights`,
-        `trainable_weights` and `non_trainable_weights`.
+      variables, trainable_variables, non_trainable_variables: lists of the variables. `weights`, `trainable_weights`
+        and `non_trainable_weights` are other names of these lists.
       name: str, the name of the variables' scope.
 
     Example:
@@ -233,7 +233,7 @@ class TimeReversedFusedRNN(FusedRNNCell):
 
     It stands for `tf.contrib.rnn.TimeReversedFusedRNN` of TensorFlow 1.15. The outputs are in the order of the inputs.
     Each sequence is reversed up to its own length; a list of inputs is reversed as a whole, whatever the lengths are.
-    The engine `native` reads the inputs of an `LSTMBlockFusedCell` from the end, and copies nothing.
+    The engine `native` reads the inputs of an `LSTMBlockFusedCell` from the end, without copies.
 
     Example:
       >>> from stacked_lstm import rnn_cell

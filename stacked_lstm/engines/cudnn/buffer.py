@@ -7,9 +7,9 @@ The graph packs it from the variables, so that gradients reach them and every en
     W_i ... R_o V                      of the second layer, and so on
     bW_i bW_f bW_c bW_o bR_i ... bR_o  of the first layer, [H] each, two biases per gate that add; and so on
 
-cuDNN calls these layers pseudo-layers. If it reads in both directions, there are two for each layer: pseudo-layer 2 l
-is the forward direction of layer l, and pseudo-layer 2 l + 1 its backward direction. Both read the outputs of both
-directions of the layer below, side by side.
+cuDNN calls the layers of one direction pseudo-layers. If cuDNN reads in both directions, each layer has two of them:
+pseudo-layer 2 l is the forward direction of layer l, and pseudo-layer 2 l + 1 its backward direction. Each one reads
+the outputs of both directions of the layer below, side by side.
 
 Sources: NVIDIA, cuDNN API Reference, cudnnGetRNNWeightParams and cudnnRNNMode_t,
 https://docs.nvidia.com/deeplearning/cudnn/backend/latest/api/cudnn-adv-library.html. That V follows R in the buffer is

@@ -37,7 +37,7 @@ def algorithm() -> str:
 
 
 def may_be_persistent(layers: Sequence[Layer]) -> bool:
-    """Whether the op may run the layers with a persistent algorithm. `FindAlgorithms` in choice.cc decides."""
+    """Whether the op may run the layers with a persistent algorithm, by the rules of `FindAlgorithms` in choice.cc."""
     name, dtypes = algorithm(), {layer.dtype.name for layer in layers}
     if name in ("standard", TENSORFLOW) or "float64" in dtypes:
         return False

@@ -31,7 +31,7 @@ def second(
       primals: x [T, B, I], h [L, B, P], c [L, B, H], and cuDNN's buffer of weights.
       upstream: the gradients of outputs, final h and final c.
       d_results: the gradients of the op's results.
-      direction: that of the `Group`.
+      direction: the direction of the `Group`.
       lengths: int32 [B], or None if all sequences have T steps.
 
     Raises:

@@ -1,8 +1,8 @@
 """Layers on cuDNN: when the engine runs, and how it splits a stack into calls.
 
-Successive layers of one width are one call, and so are two layers of one width that read in opposite directions. Calls
-without lengths are the op of compiled_op.py, if this process can use it. Other calls, and graphs for other machines,
-are TensorFlow's op.
+Successive layers of one width are one call. Two layers of one width that read in opposite directions are one call, too.
+Calls without lengths are the op of compiled_op.py, if this process can use it. Other calls, and graphs for other
+machines, are TensorFlow's op.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _run_groups(groups: Sequence[Group], x: tf.Tensor, lengths: tf.Tensor | None
 
 
 def _one_layer_per_direction(layers: Sequence[Layer], place: Place) -> str | None:
-    """Each direction has one layer. Stacks side by side are not what cuDNN calls a bidirectional stack."""
+    """Each direction has one layer. cuDNN's bidirectional stack of several layers is not two stacks side by side."""
     del place
     return None if len(layers) == 2 else "an upper layer of cuDNN reads both directions of the layer below"
 
@@ -118,8 +118,8 @@ def _equal_sizes(layers: Sequence[Layer], place: Place) -> str | None:
 def _standard_algorithm(layers: Sequence[Layer], place: Place) -> str | None:
     """The layers run on the standard algorithm.
 
-    Separate calls may run on a persistent algorithm, which is several times as fast. Whether cuDNN has these algorithms
-    for both directions in one call has not been tested on a GPU.
+    Separate calls may run on a persistent algorithm, which is several times as fast. It is not tested on a GPU whether
+    cuDNN has these algorithms for both directions in one call.
     """
     if _compiled_op_objection(layers, place) or not compiled_op.may_be_persistent(layers) or library.problem():
         return None  # TensorFlow's op has only the standard algorithm.

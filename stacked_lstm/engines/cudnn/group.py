@@ -1,4 +1,4 @@
-"""`Group`: layers of one width that are one call of cuDNN, which reads in one or both directions."""
+"""`Group`: layers of one width that are one call of cuDNN, in one or both directions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Group(NamedTuple):
     """Layers with the same numbers of units and outputs.
 
     Fields:
-      layers: list of `Layer`, each running on the output of the one before. If the direction is BIDIRECTIONAL, these
-        are two layers with the same inputs: the first one reads from the start, the second one from the end.
+      layers: list of `Layer`. Each one reads the outputs of the layer before it. If the direction is BIDIRECTIONAL,
+        there are two layers with the same inputs: the first one reads from the start, the second one from the end.
       states: a pair (c [B, H], h [B, P]) per layer.
       direction: UNIDIRECTIONAL or BIDIRECTIONAL.
     """
@@ -28,7 +28,7 @@ class Group(NamedTuple):
 
     @property
     def output_size(self) -> int:
-        """The width of the outputs. Those of both directions are side by side."""
+        """The width of the outputs. The outputs of both directions are side by side."""
         outputs = self.layers if self.direction == BIDIRECTIONAL else self.layers[-1:]
         return sum(layer.output_size for layer in outputs)
 

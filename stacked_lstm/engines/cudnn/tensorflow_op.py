@@ -3,7 +3,7 @@
 The op failed in a test with a projection and lengths ("Failed to call DoRnnForward", cuDNN 9.19, an H100).
 
 TensorFlow has the op's first derivatives. Second derivatives are those of the `graph` engine. The names of the
-gradients say the direction, because the ops that replace cuDNN in tests have no attributes.
+gradients contain the direction, because the ops that replace cuDNN in tests have no attributes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stacked_lstm.engines.cudnn.scope import SCOPE
 from stacked_lstm.state import LSTMState
 
 _ATTRIBUTES = {"rnn_mode": "lstm", "input_mode": "linear_input", "time_major": True}
-_SUFFIXES = {UNIDIRECTIONAL: "", BIDIRECTIONAL: "Bidirectional"}  # Of the names of gradients.
+_SUFFIXES = {UNIDIRECTIONAL: "", BIDIRECTIONAL: "Bidirectional"}  # The ends of the gradients' names.
 
 
 def run(groups: Sequence[Group], x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, list[LSTMState]]:
@@ -104,7 +104,7 @@ def call(
       h, c: [L, B, H].
       weights: cuDNN's buffer.
       lengths: int32 [B], numbers from 1 to T.
-      direction: that of the `Group`.
+      direction: the direction of the `Group`.
     """
     with _gradient_of("CudnnRNNV3", "StackedLstmCudnnRNNV3" + _SUFFIXES[direction]), tf.name_scope(SCOPE):
         return tf.raw_ops.CudnnRNNV3(
