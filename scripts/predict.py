@@ -18,13 +18,13 @@ unknown piece. A title without words is classified, too. Without --input, the ta
 has the test set. forecast also reads the training data, because it scales temperatures by their mean and their
 deviations.
 
-A spreadsheet computes a text that begins with =, +, - or @. So a text that begins with one of these characters, with
-their full-width forms, with a tab, a line end or an apostrophe is written with an apostrophe in front. To get the text
-back, remove the first character of each text that begins with an apostrophe. --noguard_formulas writes all texts as
-they are.
+A spreadsheet treats a text that begins with =, +, - or @ as a formula. Therefore, an apostrophe is written in front of
+each text that begins with one of these characters, one of their full-width forms, a tab, a line end or an apostrophe.
+To get the text back, remove the first character of each text that begins with an apostrophe. --noguard_formulas writes
+all texts as they are.
 
 --gates also writes the states and gates of all time steps to a directory: histograms and images for TensorBoard, and
-the images as gates.png. They are the images of the first example and the histograms of the first 64.
+the images as gates.png. The images show the first example. The histograms count the first 64 examples.
 
 The exit status is 0 after success, 2 if the flags, the run or the data do not allow predictions, and 130 after an
 interrupt.
@@ -54,7 +54,7 @@ def define_flags(values):
         ("input", "File of titles, one per line, in UTF-8. -: stdin (default: the test set)."),
         ("data_dir", "Directory of the data, if they were moved after training."),
         ("output", "CSV file to write. -: stdout."),
-        ("gates", "Directory to write the gates of the first examples to, for TensorBoard and as gates.png."),
+        ("gates", "Directory for the gates of the first examples: summaries for TensorBoard, and gates.png."),
     ):
         flags.DEFINE_string(name, "-" if name == "output" else None, text, flag_values=values)
     flags.DEFINE_boolean("only_errors", False, "Write only the examples with a wrong prediction.", flag_values=values)

@@ -16,8 +16,8 @@ class ProgramGraph(NamedTuple):
       fetches: what one step of the program fetches, a nest of tensors and ops; in training, with the training op.
       feeds: placeholder, or another tensor that is fed -> its value.
       loss: the loss, a tensor of one number.
-      loops: the outputs of each call of a loop: a tensor, a list of a tensor per time step, or a pair of both
-        directions.
+      loops: the outputs of each call of a loop: a tensor, a list with a tensor per time step, or a pair of these for
+        both directions.
     """
 
     fetches: Any

@@ -121,11 +121,12 @@ def step_errors(title, errors, baseline, label):
 
 
 def gates(title, images):
-    """Draws images, unit by time step: a row per layer, a column per gate or state.
+    """Draws the images of gates and states, with a row per layer and a column per gate or state.
 
     Args:
-      title: of the figure.
-      images: name, such as "gates/layer_1/f" -> [units, steps] from 0 to 1; all layers have the same fields.
+      title: the title of the figure.
+      images: a dictionary: name, for example "gates/layer_1/f" -> image [units, steps], from 0 to 1. All layers have
+        the same gates and states.
 
     Returns:
       A matplotlib Figure.

@@ -54,7 +54,7 @@ class Recurrent:
       description: what was built, for people; None before the call.
       training: the placeholder of the call that switches dropout and zoneout on; None if the layers have neither.
       engine: name of StackedLSTM's engine; None before the call, and for a peer.
-      steps: what the layers return with `return_steps=True`; None without.
+      steps: the states and gates that the layers return with `return_steps=True`; None without it.
       lengths: the lengths of the sequences of the last call.
     """
 

@@ -1,4 +1,4 @@
-"""The gates of a trained network at each time step: for TensorBoard, and as a picture."""
+"""The gates of a trained network at each time step, for TensorBoard and as a picture."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from training import checkpoints, experiment, trained
 from training.summaries import EventFile
 
 PICTURE = "gates.png"
-_EXAMPLES = 64  # In the histograms.
-_IMAGE = "/image"  # The end of an image's tag.
+_EXAMPLES = 64  # The number of examples in the histograms.
+_IMAGE = "/image"  # The tags of images end with this.
 
 
 def write(task: Task, examples: Examples, checkpoint: str, directory: str) -> None:
     """Writes the summaries of the gates of a checkpoint's network to a directory, and `PICTURE` with their images.
 
     Args:
-      task: the task, with the settings of the run, which is not one with a peer.
-      examples: the images are those of the first example, the histograms those of the first 64.
+      task: the task, with the settings of a run without a peer.
+      examples: the images show the first example, and the histograms count the first 64.
       checkpoint: the path of the checkpoint.
       directory: where to write. It is made if it does not exist.
 
@@ -66,7 +66,7 @@ def _summary(task: Task, feed: dict[str, np.ndarray], checkpoint: str) -> tf.Sum
 
 
 def images(summary: tf.Summary) -> dict[str, np.ndarray[Any, Any]]:
-    """Returns tag, such as "gates/layer_1/f" -> the image of a summary, [units, steps] from 0 to 1."""
+    """Returns a dictionary: tag, for example "gates/layer_1/f" -> image [units, steps], from 0 to 1."""
     from matplotlib.image import imread
 
     encoded = {value.tag: value.image.encoded_image_string for value in summary.value if value.HasField("image")}

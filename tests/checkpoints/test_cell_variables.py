@@ -70,7 +70,7 @@ def test_other_cells_in_a_multi_rnn_cell(name, variable, tmp_path):
 
 
 def test_layer_norm_basic_lstm_cell(tmp_path, plain_session):
-    """Weights of TensorFlow 1.15's cell in a StackedLSTM: its numbers. Written again, they have the same names."""
+    """A StackedLSTM with the weights of TensorFlow 1.15's cell has its numbers. `write` gives them the old names."""
     path = network(tmp_path / "model.ckpt", "layer_norm")
     (layer,) = checkpoints.read(path).layers
     assert (layer.layout, layer.remark, layer.forget_bias) == ("layer_norm_cell", "", 1.0)

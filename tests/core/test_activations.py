@@ -26,20 +26,20 @@ print(json.dumps([{name: find(name) for name in sys.argv[1:]}, before["tanh"] is
 def test_functions_of_all_modules_of_tensorflow():
     names = [name for name in activations.ACTIVATIONS if name != "linear" and not name.startswith("hard")]
     result = subprocess.run([sys.executable, "-c", PROGRAM, *names], stdout=subprocess.PIPE, check=True)
-    found, is_same = json.loads(result.stdout)
-    assert all(len(are_named) >= 3 and all(are_named) for are_named in found.values()), found
+    functions, is_same = json.loads(result.stdout)
+    assert all(len(are_named) >= 3 and all(are_named) for are_named in functions.values()), functions
     assert is_same == tf.__version__.startswith("1.")
 
 
 def test_wrappers_that_change_a_function():
-    """They have the function's names and attributes."""
+    """A wrapper has the names and attributes of the function, but is another activation."""
 
     @functools.wraps(tf.nn.sigmoid)
     def twice(x):
         return 2 * tf.nn.sigmoid(x)
 
     functions = [twice, functools.partial(tf.nn.leaky_relu, alpha=0.1), tf.grad_pass_through(tf.nn.sigmoid)]
-    functions.append(tf.nest.flatten)  # It is in a module of wrappers, but is none.
+    functions.append(tf.nest.flatten)  # Its module has wrappers, but it is no wrapper.
     for function in functions:
         activation = activations.get(function, "", "")
         assert activation.function is function and not activations.is_named(activation)

@@ -412,7 +412,7 @@ def test_shares_variables_with_stacks_of_its_names(plain_session):
 
 
 def test_checkpoints_have_directions(plain_session, tmp_path):
-    """The layers of a checkpoint are no single stack. They fill a bidirectional layer of another library."""
+    """The layers of a checkpoint are not one stack. They fill a bidirectional layer of another library."""
     template = os.path.join(GOLDEN, "pytorch", "bidirectional.npz")
     peer = checkpoints.read(template).layers
     assert [layer.direction for layer in peer] == ["forward", "backward"]

@@ -1,4 +1,4 @@
-"""Zoneout and layer normalization of Haste and of Sonnet 1, as equations: these libraries cannot be installed here.
+"""Zoneout and layer normalization of Haste and Sonnet 1. They cannot be installed here, so these are their equations.
 
 Sources: Haste's `layer_norm_lstm_forward_gpu.cu.cc` and `layer_norm_lstm_cell.py`, Sonnet 1's `gated_rnn.py`.
 """
@@ -27,7 +27,7 @@ def normalize(values):
 
 
 def joined(layer, kind):
-    """The arrays of the four gates side by side, as both libraries store them."""
+    """Returns the arrays of the four gates side by side, as both libraries store them."""
     return np.concatenate([layer[kind + gate] for gate in GATES.replace("g", "c")], axis=-1)
 
 
@@ -36,31 +36,31 @@ def plain_products(layer, x, h):
 
 
 def haste_products(layer, x, h):
-    """The products of x and of h are normalized one by one, each over all four gates."""
+    """Normalizes the product of x and the product of h, each over all four gates."""
     recurrent, inputs = np.split(joined(layer, "W"), [SIZE])
     return (normalize(x @ inputs) + normalize(h @ recurrent)) * joined(layer, "gain_")
 
 
 def sonnet_products(layer, x, h):
-    """The sum of the products is normalized, over all four gates."""
+    """Normalizes the sum of both products over all four gates."""
     return normalize(plain_products(layer, x, h)) * joined(layer, "gain_")
 
 
 def gates(layer, x, h, products):
-    """i, g, f and o."""
+    """Returns i, g, f and o."""
     i, g, f, o = np.split(products(layer, x, h) + joined(layer, "b"), 4, axis=1)
     return sigmoid(i), np.tanh(g), sigmoid(f), sigmoid(o)
 
 
 def step(layer, x, state):
-    """The plain step: (c, h)."""
+    """Returns the state after a step without options."""
     i, g, f, o = gates(layer, x, state.h, plain_products)
     c = f * state.c + i * g
     return LSTMState(c, o * np.tanh(c))
 
 
 def haste(layer, state, mask):
-    """Zoneout of h alone. The output is h after zoneout. `mask` is the share of the new h."""
+    """Applies zoneout to h only. The output is h after zoneout. `mask` is the share of the new h."""
     outputs = []
     for x, share in zip(X, mask):
         new = step(layer, x, state)
@@ -70,7 +70,7 @@ def haste(layer, state, mask):
 
 
 def sonnet(layer, state, c_mask, h_mask):
-    """Zoneout of c and h. The output is h before zoneout. Masks are shares of the new state."""
+    """Applies zoneout to c and h. The output is h before zoneout. The masks are the shares of the new state."""
     outputs = []
     for x, c_share, h_share in zip(X, c_mask, h_mask):
         new = step(layer, x, state)
@@ -80,7 +80,7 @@ def sonnet(layer, state, c_mask, h_mask):
 
 
 def run(session, lstm, training):
-    """(layer, start, outputs, final state) of a stack with random weights, and its gates."""
+    """Returns (layer, initial state, outputs, final state, steps) of a stack with random weights."""
     start = LSTMState(*np.random.RandomState(1).standard_normal([2, BATCH, SIZE]))
     outputs, state, steps = lstm(
         tf.constant(X), initial_state=[tuple(start)], time_major=True, training=training, return_steps=True
@@ -96,7 +96,7 @@ def masks(monkeypatch):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_zoneout(training, general_engine, masks, plain_session):
-    """The states are those of both libraries. The output is that of Haste: Sonnet's has no zoneout."""
+    """The states equal those of both libraries. The output equals that of Haste, because Sonnet's has no zoneout."""
     common = dict(dtype=tf.float64, bias_initializer="tn", seed=SEED, engine=general_engine)
     lstm = StackedLSTM([SIZE], zoneout_h=0.4, name="haste", **common)
     layer, start, outputs, state, _ = run(plain_session, lstm, training)
@@ -121,7 +121,11 @@ def test_zoneout(training, general_engine, masks, plain_session):
 
 @pytest.mark.parametrize("products", [haste_products, sonnet_products])
 def test_layer_norm(products, plain_session):
-    """All gates together have other means and variances than one gate, except if the gates have the same columns."""
+    """The results differ, because the libraries normalize all gates together. They agree if all gates are equal.
+
+    Gates are equal here if their matrices have the same columns in another order. One norm then has the mean and the
+    variance of each gate.
+    """
     lstm = StackedLSTM([SIZE], layer_norm=True, dtype=tf.float64, bias_initializer="tn", engine="graph")
     layer, _, _, _, steps = run(plain_session, lstm, False)
     first = [part[0] for part in (steps.i, steps.g, steps.f, steps.o)]
@@ -129,7 +133,7 @@ def test_layer_norm(products, plain_session):
         if has_same_columns:
             same = {"W" + gate: np.roll(layer["Wf"], k, axis=1) for k, gate in enumerate("fioc")}
             layer = dict(layer, **same)
-        for gate in "fioc":  # Haste normalizes the product of h by itself. It is zero here.
+        for gate in "fioc":  # The product of h is zero, so Haste's two norms are one.
             layer["W" + gate] = np.concatenate([np.zeros([SIZE, SIZE]), layer["W" + gate][SIZE:]])
         lstm.set_weights(plain_session, [layer])
         expected = gates(layer, X[0], np.zeros([BATCH, SIZE]), products)

@@ -116,7 +116,7 @@ SHIFT = {"shift_cell": np.float32([8, 9])}
 
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_layer_normalization(use_bias):
-    """Two layouts have gains. A layer with biases has a shift of the cell state, too."""
+    """Two layouts have gains. If a layer has biases, it also has a shift of the cell state."""
     layer = dict(layer_of(use_bias=use_bias), **NORM, **(SHIFT if use_bias else {}))
     assert_equal(layouts.unpack(layouts.pack(layer, "stacked_lstm"), "stacked_lstm"), layer)
     packed = layouts.pack(layer, "layer_norm_cell")

@@ -188,7 +188,7 @@ def test_residual_over_unequal_widths():
 
 
 def test_a_reset_is_the_start_of_another_sequence():
-    """Steps after it are those of a call of their own, also after NaN. Past the end, resets change nothing."""
+    """Steps after a reset equal those of a separate call, also after NaN. Resets past the end change nothing."""
     network = Network({"reset": "batch", "peepholes": True})
     network.reset = np.zeros([STEPS, BATCH], bool)
     network.reset[2, 1] = network.reset[5, 2] = True

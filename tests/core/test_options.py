@@ -300,7 +300,7 @@ CHECKPOINTS = {
 
 
 def test_checkpoints_carry_the_arrays_of_options(plain_session, tmp_path):
-    """Written, restored by a Saver, saved by it, read and set again: the same bits, also those of Adam."""
+    """Arrays that are written, restored by a Saver, saved, read and set keep their bits, also those of Adam."""
     stacks = {name: StackedLSTM([4, 3], name=name, bias_initializer="tn", **CHECKPOINTS[name]) for name in CHECKPOINTS}
     loss = tf.add_n([tf.reduce_sum(lstm(tf.ones([1, 2, 2]))[0]) for lstm in stacks.values()])
     step = tf.train.AdamOptimizer(0.1).minimize(loss)
@@ -371,7 +371,7 @@ def test_cudnn_refuses_by_name(name, options, reason):
 
 
 def test_engines_agree_on_what_stands_around_layers(engine, masks, plain_session):
-    """The same seeds: the same masks, and the same numbers. Also on cudnn, with the gradients of inputs and weights."""
+    """Equal seeds give equal masks and numbers, also on cudnn. The gradients of inputs and weights are equal, too."""
     x = tf.constant(np.random.RandomState(0).standard_normal([4, 6, 3]))
     stacks, results = [], []
     for name in ("graph", engine):

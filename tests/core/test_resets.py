@@ -75,7 +75,7 @@ NOISE = dict(zoneout_c=0.2, zoneout_h=0.3)
 
 @pytest.mark.parametrize("options", [dict(EXTRAS, **NOISE), dict(EXTRAS, **NOISE, layer_norm=True)], ids=["", "norm"])
 def test_with_other_options(options, general_engine, plain_session):
-    """Outputs, states and all gradients are those of NumPy, also those of the learned vectors."""
+    """Outputs, states and all gradients, also those of the learned vectors, equal NumPy's."""
     random = np.random.RandomState(0)
     lstm = StackedLSTM(
         [3, 3], initial_state="learned", dtype=tf.float64, bias_initializer="tn", engine=general_engine, **options

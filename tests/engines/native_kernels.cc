@@ -280,7 +280,7 @@ bool CheckTeam() {
   return true;
 }
 
-// Whether a stack of T, B, I, H, H and so on comes out as it should, with sequences that end anywhere or at T. With a
+// Whether a stack of T, B, I, H, H and so on has the reference's results. Its sequences end anywhere or at T. With a
 // projection, each layer has another width: that of `kind`, and one more for each layer below.
 bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends, const std::vector<int>& counts = {1, 5}) {
   std::vector<int32_t> lengths;
@@ -321,7 +321,8 @@ int main(int argc, char**) {
       {400, 3, 2, 8},    {33, 32, 40, 35}, {5, 40, 3, 130},  {0, 3, 2, 5, 4},     {3, 2, 5, 7, 3},  {120, 1, 3, 20, 17},
       {700, 2, 3, 9, 5}, {60, 2, 5, 33, 16, 20}};
   for (Shape& shape : shapes) shape[0] = is_short ? std::min<int64_t>(shape[0], 40) : shape[0];
-  const auto has_ends = [&shapes](const Shape& shape) { return (&shape - shapes.data()) % 2 == 1; };  // Of every other one.
+  // Every other shape has sequences that end before T.
+  const auto has_ends = [&shapes](const Shape& shape) { return (&shape - shapes.data()) % 2 == 1; };
   const lstm::Activation tanh = lstm::Activation::kTanh, sigmoid = lstm::Activation::kSigmoid;
   const Kind plain = {false, true, tanh, sigmoid};
   for (const auto& shape : shapes) {

@@ -311,7 +311,7 @@ Results Compute(const Problem& p, int count) {
   return r;
 }
 
-// Whether a layer comes out as it should, and the same to the last bit with one thread and with `count` threads.
+// Whether a layer has the expected results, and the same bits with one thread and with `count` threads.
 template <class T>
 bool Check(const Problem& p, const Results& expected, int count) {
   const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-12;
@@ -371,8 +371,8 @@ bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_c
   return false;
 }
 
-// A large shape has half of the combinations of the three options, with all pairs of values. The next shape has the
-// other half.
+// Whether a large shape leaves out a combination of the three options. It has half of the combinations, with all pairs
+// of values. The next shape has the other half.
 bool IsLeftOut(const int64_t* shape, int64_t index, int options) {
   const int count = (options & 1) + (options >> 1 & 1) + (options >> 2);
   return shape[0] * shape[1] * shape[3] > 5000 && count % 2 != index % 2;

@@ -103,7 +103,7 @@ bool CheckShares() {
   return true;
 }
 
-// Whether blocks are all rows, in turn, at most a tile each, and none has rows of two threads.
+// Whether the blocks cover all rows in their order, are at most a tile high, and have rows of one thread each.
 bool CheckBlocks() {
   for (int64_t rows = 0; rows < 150; ++rows) {
     for (const int64_t threads : {1, 2, 5, 16}) {

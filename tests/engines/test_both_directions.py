@@ -1,4 +1,4 @@
-"""One op for both directions, or for the backward one alone: who has it, and that its numbers are those of two stacks.
+"""One op for both directions, or for the backward direction alone: which calls have it, and the numbers of two stacks.
 
 test_bidirectional.py has the numbers of NumPy, and native_kernels.cc those of the kernels.
 """
@@ -64,7 +64,7 @@ def test_when_there_is_one_op(name):
     assert ("ReverseSequence" in types) == needs_reversals
 
 
-# Name -> (how a cell is made from its size, number of ops for layers).
+# Name -> (function from a size to a cell, number of ops for layers).
 CELLS = {
     "cells": (rnn_cell.LSTMCell, 1),
     "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1),

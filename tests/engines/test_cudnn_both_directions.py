@@ -96,7 +96,7 @@ def test_persistent_algorithms_run_one_direction(algorithm, dtype, direction, ho
 
 
 def test_conditions(monkeypatch):
-    """Each condition of one call, and its words."""
+    """Each condition of one call, and its message."""
 
     def words(*layers, has_lengths=False):
         place = Place(has_lengths)

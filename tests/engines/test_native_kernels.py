@@ -53,7 +53,7 @@ OTHER_COMPILERS = {
 @EXHAUSTIVE
 @pytest.mark.parametrize("name", sorted(OTHER_COMPILERS))
 def test_other_compilers(name, tmp_path):
-    """Sequences are shorter than under sanitizers. The vectors of ARM are NEON's."""
+    """The programs have shorter sequences than those under sanitizers. The vectors of ARM are NEON's."""
     compiler, emulator = OTHER_COMPILERS[name]
     for command in [compiler[0], *emulator]:
         if not shutil.which(command):

@@ -49,7 +49,7 @@ def check(program, network, session, folder, witness, sizes=(3, 9)):
 
 
 STACKS = list(itertools.product(["graph", "native"], ["zeros", "learned", "projected"], [False, True]))
-# Each has both engines, all initial states, and networks with and without lengths. Programs have them in turn.
+# Each list has both engines, all initial states, and networks with and without lengths. Programs take turns with them.
 QUICK_STACKS = (
     [("native", "projected", True), ("graph", "learned", True), ("native", "zeros", False)],
     [("graph", "projected", False), ("native", "learned", False), ("graph", "zeros", True)],
@@ -100,7 +100,7 @@ def engine_in_turn(network, program):
 EVERY = list(itertools.product(NETWORKS, exports.PROGRAMS, ["graph", "native"]))
 
 
-# The quick set has every pair of a network and a program. They are of both engines in turn.
+# The quick set has every pair of a network and a program. The engine changes from pair to pair.
 @pytest.mark.parametrize(
     "network, program, engine",
     sets.some([case for case in EVERY if engine_in_turn(*case[:2]) == case[2]], EVERY),
@@ -163,7 +163,7 @@ CONTROL_FLOWS = list(itertools.product(exports.PROGRAMS, ["control_flow_v1", "co
     indirect=["control_flow"],
 )
 def test_control_flows(program, control_flow, plain_session, tmp_path, witness):
-    """The layers' loops are of the control flow that the program has on; the export leaves it on.
+    """The loops of the layers have the control flow of the program. The export does not change the setting.
 
     The other tests have control flow v1.
     """

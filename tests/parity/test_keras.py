@@ -172,7 +172,7 @@ def test_weights_as_keras_created_them(use_bias, unit_forget_bias, library, kera
             assert not np.any(ours_["bi"])
 
 
-# What merges is the same code for all engines.
+# The merge of both directions is the same code for all engines.
 BIDIRECTIONAL = [("graph", *case) for case in witness.BIDIRECTIONAL]
 BIDIRECTIONAL += [
     pytest.param(engine, *case, marks=marks)

@@ -206,7 +206,7 @@ def test_a_probability_that_is_fed_as_one_changes_no_bit(general_engine):
 
 
 def test_a_fed_one_beside_cells_without_wrappers(general_engine, plain_session):
-    """On graph, narrow layers without anything between them share a loop, which rounds differently."""
+    """On graph, narrow layers share a loop if nothing is between them. This loop rounds differently."""
     keep, x, results = tf.placeholder_with_default(1.0, []), tf.constant(random([4, 5, 3])), []
     for wrap in (lambda cell: cell, lambda cell: rnn_cell.DropoutWrapper(cell, keep, keep, keep)):
         with tf.variable_scope("", reuse=tf.AUTO_REUSE, initializer=tf.random_normal_initializer(seed=3)):

@@ -145,6 +145,6 @@ def test_contrib(name, plain_session):
     sorted(n for n in CONTRIB if not cells.case_of(n).fused and engine_of_contrib(n) != "stepwise"),
 )
 def test_contrib_stepwise(name, plain_session):
-    """`test_contrib` has the others."""
+    """`test_contrib` has the other cases."""
     file = CONTRIB[name]
     assert set(check(name, file, rnn_cell, plain_session, "stepwise")) == {"stepwise"}

@@ -133,7 +133,7 @@ def test_variational_dropout_on_the_states_of_one_step(has_start, plain_session)
 
 @native_ops.NEEDS_NATIVE
 def test_masks_multiply_kernels_only_if_that_changes_the_results():
-    """They do not for one step, and not for masks of ones."""
+    """There is no product for one step, and none for masks of ones."""
     options = {"variational_recurrent": True, "dtype": tf.float64, "seed": 5}
     x, keep = tf.placeholder(tf.float64, [None, 2, 3]), tf.placeholder(tf.float64, [])
     cells = [rnn_cell.BasicLSTMCell(6), rnn_cell.BasicLSTMCell(5)]

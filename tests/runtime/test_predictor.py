@@ -108,9 +108,9 @@ def test_same_as_the_native_engine(initial_state, tmp_path):
 
 
 def test_infinite_weight():
-    """0 times infinity is NaN, also in a first step from zeros, which multiplies them once for all sequences."""
+    """0 times infinity is NaN, also in a first step from h = 0, which has one product for all sequences."""
     layers = random_layers(RANDOM, [9], 3)
-    layers[0]["Wi"][0, 4] = np.inf  # Of the first number of h.
+    layers[0]["Wi"][0, 4] = np.inf  # In the row for the first number of h.
     x = RANDOM.standard_normal([2, 7, 3])
     with np.errstate(invalid="ignore"):
         expected, _, _ = numpy_lstm.forward(layers, x)

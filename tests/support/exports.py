@@ -159,7 +159,7 @@ def both_directions(engine):
 
 
 def bidirectional(engine):
-    """Two stacks, which one op of `native` computes, and two layers of both directions above them."""
+    """Two stacks side by side, which are one op of `native`, and two bidirectional layers above them."""
     inputs = placeholders()
     lower = stacked_lstm.BidirectionalLSTM([4, 3], stacking="stacks", engine=engine, name="lower")
     outputs, _ = lower(inputs["x"], inputs["lengths"])

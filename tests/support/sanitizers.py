@@ -34,7 +34,7 @@ def object_files(sources, sanitizers, processor, directory):
 
 
 def object_files_by(compiler, sources, directory):
-    """Compiles `sources` by another compiler, a list of words; returns the paths of the object files."""
+    """Compiles `sources` with a compiler, which is a list of words; returns the paths of the object files."""
     paths = [str(directory / (os.path.basename(source) + ".o")) for source in sources]
     for source, path in zip(sources, paths):
         _compile_by(compiler, ["-c", source, "-o", path], source)
@@ -42,7 +42,7 @@ def object_files_by(compiler, sources, directory):
 
 
 def build_by(compiler, program_source, objects, directory):
-    """Compiles a program of the tests by another compiler, and links it with object files; returns its path."""
+    """Compiles a program of the tests with a compiler, and links it with object files; returns its path."""
     program = str(directory / os.path.basename(program_source)[: -len(".cc")])
     _compile_by(compiler, [program_source, *objects, "-o", program], program_source)
     return program
@@ -54,7 +54,7 @@ def _compile(arguments, source, sanitizers, processor):
 
 
 def _compile_by(compiler, arguments, source):
-    """Warnings are errors."""
+    """Compiles a file. Warnings are errors."""
     flags = ["-std=c++17", "-O2", "-Wall", "-Werror", "-pthread"]
     subprocess.run([*compiler, *flags, *_includes(source), *arguments], check=True)
 
