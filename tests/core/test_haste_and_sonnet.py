@@ -100,22 +100,22 @@ def test_zoneout(training, general_engine, masks, plain_session):
     common = dict(dtype=tf.float64, bias_initializer="tn", seed=SEED, engine=general_engine)
     lstm = StackedLSTM([SIZE], zoneout_h=0.4, name="haste", **common)
     layer, start, outputs, state, _ = run(plain_session, lstm, training)
-    kept = masks.at("layer_1/zoneout_h") if training else tf.constant(np.full([STEPS, 1, 1], 0.4))
-    actual, final, kept = plain_session.run([outputs, state, kept])
-    expected, expected_final = haste(layer, start, 1 - kept)
+    rates = masks.at("layer_1/zoneout_h") if training else tf.constant(np.full([STEPS, 1, 1], 0.4))
+    actual, final, rates = plain_session.run([outputs, state, rates])
+    expected, expected_final = haste(layer, start, 1 - rates)
     assert numeric.relative_difference(actual, expected) < 1e-12
     numeric.check_same(final._asdict(), expected_final._asdict(), 1e-12)
 
     masks.clear()
     lstm = StackedLSTM([SIZE], zoneout_c=0.5, zoneout_h=0.05, name="sonnet", **common)
     layer, start, outputs, state, _ = run(plain_session, lstm, training)
-    kept = [masks.at(f"layer_1/zoneout_{field}") for field in "ch"]
-    kept = kept if training else [tf.constant(np.full([STEPS, 1, 1], rate)) for rate in (0.5, 0.05)]
-    actual, final, (c_kept, h_kept) = plain_session.run([outputs, state, kept])
-    expected, expected_final = sonnet(layer, start, 1 - c_kept, 1 - h_kept)
+    rates = [masks.at(f"layer_1/zoneout_{field}") for field in "ch"]
+    rates = rates if training else [tf.constant(np.full([STEPS, 1, 1], rate)) for rate in (0.5, 0.05)]
+    actual, final, (c_rate, h_rate) = plain_session.run([outputs, state, rates])
+    expected, expected_final = sonnet(layer, start, 1 - c_rate, 1 - h_rate)
     numeric.check_same(final._asdict(), expected_final._asdict(), 1e-12)
     before = np.concatenate([start.h[None], actual[:-1]])
-    assert numeric.relative_difference(actual, h_kept * before + (1 - h_kept) * expected) < 1e-12
+    assert numeric.relative_difference(actual, h_rate * before + (1 - h_rate) * expected) < 1e-12
     assert numeric.relative_difference(actual, expected) > 1e-3
 
 

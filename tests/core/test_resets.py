@@ -102,10 +102,10 @@ def test_with_other_options(options, general_engine, plain_session):
     for part, reference in zip(actual, [expected, *tf.nest.flatten(finals)]):
         assert numeric.relative_difference(part, reference) < 1e-12
     check = {"x": (actual_gradients[0], expected_gradients["x"])}
-    found = iter(actual_gradients[1:])
+    remaining = iter(actual_gradients[1:])
     for k, layer in enumerate(lstm.variables_by_layer.layers):
-        check.update({f"{k} {name}": (next(found), expected_gradients["layers"][k][name]) for name in layer})
-    check.update({f"learned {k}": (next(found), d) for k, d in enumerate(d_learned)})
+        check.update({f"{k} {name}": (next(remaining), expected_gradients["layers"][k][name]) for name in layer})
+    check.update({f"learned {k}": (next(remaining), d) for k, d in enumerate(d_learned)})
     numeric.check_same(*[{name: pair[n] for name, pair in check.items()} for n in (0, 1)], 1e-11)
 
 

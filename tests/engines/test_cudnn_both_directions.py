@@ -130,7 +130,7 @@ with_each_op = pytest.mark.parametrize("kind", OPS)
 
 @pytest.fixture
 def lengths(kind, request):
-    """Lengths for TensorFlow's op. The package's op takes none."""
+    """Returns lengths for TensorFlow's op, and None for the package's op, which takes no lengths."""
     request.getfixturevalue("numpy_cudnn" if kind == "CudnnRNNV3" else "host_cudnn")
     return [STEPS, 0, 2] if kind == "CudnnRNNV3" else None
 
@@ -138,7 +138,7 @@ def lengths(kind, request):
 @ANYWHERE
 @with_each_op
 def test_numbers(kind, lengths, plain_session):
-    """Two layers from initial states: results and all gradients against NumPy."""
+    """Two layers with initial states. The results and all gradients equal NumPy's."""
     random, sizes = np.random.RandomState(0), [UNITS, 5]
     x, all_lengths = random.standard_normal([STEPS, BATCH, WIDTH]), lengths or [STEPS] * BATCH
     for b, length in enumerate(all_lengths):
@@ -156,23 +156,23 @@ def test_numbers(kind, lengths, plain_session):
     for side, pairs in zip(("forward", "backward"), start_tensors):
         sources.update({f"{side} {k} {f}": part for k, pair in enumerate(pairs) for f, part in zip("ch", pair)})
     sources["x"] = inputs
-    found = tf.gradients(targets, list(sources.values()), [tf.constant(d) for d in upstream])
+    tensors = tf.gradients(targets, list(sources.values()), [tf.constant(d) for d in upstream])
     plain_session.run(tf.global_variables_initializer())
     weights = lstm.get_weights(plain_session)
-    values, gradients = plain_session.run([targets, dict(zip(sources, found))])
+    values, gradients = plain_session.run([targets, dict(zip(sources, tensors))])
     arguments = weights, x, all_lengths, "concat", "layers"
     expected, finals, tape = bidirectional_in_numpy.run(*arguments, starts=starts)
     for value, reference in zip(values, [expected, *tf.nest.flatten(finals)]):
         assert numeric.relative_difference(value, reference) < 1e-12
     d_states = [list(map(LSTMState, side[::2], side[1::2])) for side in (upstream[1:5], upstream[5:])]
-    wanted = bidirectional_in_numpy.gradients(tape, all_lengths, "concat", "zeros", upstream[0], d_states)
-    numeric.check_same(gradients, wanted, 1e-12)
+    expected_gradients = bidirectional_in_numpy.gradients(tape, all_lengths, "concat", "zeros", upstream[0], d_states)
+    numeric.check_same(gradients, expected_gradients, 1e-12)
 
 
 @ANYWHERE
 @with_each_op
 def test_cells_and_second_derivatives(kind, lengths, plain_session):
-    """Cells against TensorFlow's own loop, and second derivatives against central differences of the first ones."""
+    """Cells equal TensorFlow's own loop. Second derivatives equal central differences of first derivatives."""
     random, results = np.random.RandomState(0), []
     shapes = [[BATCH, STEPS, WIDTH]] + 4 * [[BATCH, UNITS]]
     point, direction = [[random.standard_normal(shape) for shape in shapes] for _ in range(2)]
@@ -188,16 +188,16 @@ def test_cells_and_second_derivatives(kind, lengths, plain_session):
     (_, first), along = results[0], [tf.constant(part) for part in direction]
     second = tf.gradients([tf.reduce_sum(d * part) for d, part in zip(first, along)], sources)
     plain_session.run(tf.global_variables_initializer())
-    *found, second_found = plain_session.run([*results, second], dict(zip(fed, point)))
-    for actual, expected in zip(*map(tf.nest.flatten, found)):
+    *values, second_values = plain_session.run([*results, second], dict(zip(fed, point)))
+    for actual, expected in zip(*map(tf.nest.flatten, values)):
         assert numeric.relative_difference(actual, expected) < 1e-12
 
     def gradients_at(values):
         return np.concatenate([part.ravel() for part in plain_session.run(first, dict(zip(fed, values)))])
 
     expected = numeric.central_difference(gradients_at, point, direction)
-    found_at_once = np.concatenate([part.ravel() for part in second_found])
-    assert numeric.relative_difference(found_at_once, expected) < 1e-7
+    actual = np.concatenate([part.ravel() for part in second_values])
+    assert numeric.relative_difference(actual, expected) < 1e-7
 
 
 @ONCE
@@ -241,7 +241,7 @@ def test_projections(host_cudnn, plain_session):
 
 @NEEDS_COMPILED_OP
 def test_calls_of_the_package_s_op(host_cudnn, session):
-    """One call of cuDNN for each pass, with the standard algorithm. Each gradient has a reserve space of its own."""
+    """Each pass is one call of cuDNN with the standard algorithm. Each gradient has its own reserve space."""
     outputs, _ = BidirectionalLSTM([UNITS], engine="cudnn")(tf.ones([BATCH, STEPS, WIDTH]))
     gradients = [tf.gradients(k * outputs, tf.trainable_variables()) for k in (1.0, 3.0)]
     session.run(tf.global_variables_initializer())
@@ -261,7 +261,7 @@ def test_calls_of_the_package_s_op(host_cudnn, session):
 @pytest.mark.parametrize("place", [pytest.param("gpu", marks=GPU)], indirect=True)
 @pytest.mark.parametrize("has_lengths", [False, True])
 def test_large(has_lengths, place, session):
-    """float32 and float16 on a GPU, against the graph engine in float32."""
+    """On a GPU, the results in float32 and float16 equal those of the graph engine in float32."""
     x, results, stacks = np.random.RandomState(0).standard_normal([20, 12, 64]), [], []
     lengths = [20, 0, 1, 7] * 3 if has_lengths else None
     for engine, dtype in (("graph", tf.float32), ("cudnn", tf.float32), ("cudnn", tf.float16)):

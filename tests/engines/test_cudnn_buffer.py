@@ -45,11 +45,11 @@ def test_numpy_cudnn_computes_what_pytorch_did(case, directions):
     d_y = golden["d_outputs"] + golden["d_head"] @ weights["head.weight"]
     upstream = d_y.transpose(1, 0, 2), golden["d_state/h"], golden["d_state/c"]
     d_x, d_h, d_c, d_params = cudnn_in_numpy.backward(*inputs, *upstream, directions)
-    found = {"outputs": y.transpose(1, 0, 2), "state/h": h_last, "state/c": c_last, "params": d_params}
-    found.update({"gradient/inputs": d_x.transpose(1, 0, 2), "gradient/initial_state/h": d_h})
-    found["gradient/initial_state/c"] = d_c
+    actual = {"outputs": y.transpose(1, 0, 2), "state/h": h_last, "state/c": c_last, "params": d_params}
+    actual.update({"gradient/inputs": d_x.transpose(1, 0, 2), "gradient/initial_state/h": d_h})
+    actual["gradient/initial_state/c"] = d_c
     golden["params"] = np.concatenate([golden["gradient/" + name].ravel() for name in names])
-    numeric.check_same(found, {key: golden[key] for key in found}, 1e-6)
+    numeric.check_same(actual, {key: golden[key] for key in actual}, 1e-6)
 
 
 def test_numpy_cudnn_is_as_strict_as_cudnn():
@@ -87,9 +87,9 @@ def test_buffer(stack, use_bias, session):
     h0, c0 = (np.stack([getattr(start, field) for start in starts]) for field in "hc")
     y, h, c, _ = cudnn_in_numpy.forward(x, h0, c0, params, lengths)
     expected, state, _ = numpy_lstm.forward(lstm.get_weights(session).layers, x, starts, lengths)
-    found = {"outputs": y, "h": h, "c": c}
+    actual = {"outputs": y, "h": h, "c": c}
     reference = {"outputs": expected, "h": np.stack([s.h for s in state]), "c": np.stack([s.c for s in state])}
-    numeric.check_same(found, reference, 1e-14)
+    numeric.check_same(actual, reference, 1e-14)
 
 
 @pytest.mark.parametrize("stack", sorted(STACKS))

@@ -156,7 +156,7 @@ def test_any_engine_and_any_place_of_the_data(arguments, tmp_path):
 
 
 def gates_of(arguments, **flags):
-    """Tag -> value of the summaries that --gates writes."""
+    """Returns a dictionary: tag -> value of a summary that --gates wrote."""
     directory = os.path.join(arguments["train_dir"], "gates")
     table_of(arguments, gates=directory, **flags)
     (name,) = [name for name in os.listdir(directory) if name.startswith("events")]
@@ -167,7 +167,7 @@ def gates_of(arguments, **flags):
 
 
 def test_gates_of_images(arguments, real_pictures):
-    """The image of a gate has the numbers of NumPy for the first image, unit by time step."""
+    """The picture of a gate has NumPy's numbers for the first image of the data, unit by time step."""
     run(arguments, hidden_sizes="5", epochs="1")
     summaries = gates_of(arguments)
     values = values_in(tf.train.latest_checkpoint(arguments["train_dir"]))
@@ -184,7 +184,7 @@ def test_gates_of_images(arguments, real_pictures):
 
 @ONCE
 def test_gates_of_titles(title_arguments):
-    """Both directions, of the user's own titles. The image has the words of the first title only."""
+    """Both directions have gates, for the user's own titles. The image has only the words of the first title."""
     run(title_arguments, epochs="1", bidirectional="true")
     path = _file(title_arguments, "上海今天下雪了\n北京\n".encode())
     summaries = gates_of(title_arguments, input=path)

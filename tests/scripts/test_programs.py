@@ -68,7 +68,7 @@ def random_values(variable):
 
 
 def soft_session():
-    """A session in which the programs' GPUs may be the CPU."""
+    """Returns a session that runs ops on the CPU if a program asks for a GPU that does not exist."""
     config = tf.ConfigProto(allow_soft_placement=True)
     config.graph_options.rewrite_options.disable_meta_optimizer = sessions.quick  # It changes no number.
     return tf.Session(config=config)
@@ -136,7 +136,7 @@ def test_loops_run_on_engines(name):
 @NEEDS_NATIVE
 @PROGRAM
 def test_the_recurrent_part_trains_all_cells(name):
-    """No direction and no layer is left out of what the benchmark measures."""
+    """The benchmark measures all directions and layers of a program."""
     with tf.Graph().as_default():
         graph = tiny(name).build(stacked_lstm_names(), training=True)
         train_op = recurrent_part(graph, training=True)["train_op"]

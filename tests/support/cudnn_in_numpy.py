@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 
 def read(params, input_size, hidden_size, layer_count, output_size=None, directions=1):
-    """Returns a `Layer` per pseudo-layer. They are views of the buffer: writing to them changes it."""
+    """Returns a `Layer` per pseudo-layer. The arrays are views: a change of an array changes the buffer."""
     projects = output_size not in (None, hidden_size)
     P = output_size if projects else hidden_size
     assert P <= hidden_size, f"cuDNN: a projection from {hidden_size} to {P}"
@@ -106,12 +106,12 @@ def step_backward(layer, gradient, taken, d_h, d_c):
 
 
 def times(k, steps, directions):
-    """The steps in the order in which pseudo-layer k reads them. The backward direction starts at the last one."""
+    """Returns the steps in the order in which pseudo-layer k reads them. The backward direction starts at the last."""
     return list(range(steps))[:: -1 if k % directions else 1]
 
 
 def forward(x, h0, c0, params, lengths, directions=1):
-    """Returns (y [T, B, H], zeros past each end; h and c [L, B, H] at each end; steps by layer and time).
+    """Returns (y [T, B, H], which is zero past each end; h and c [L, B, H] at each end; steps by layer and time).
 
     L counts pseudo-layers. With two directions, y is [T, B, 2 H].
     """

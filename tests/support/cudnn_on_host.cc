@@ -217,7 +217,7 @@ struct Lstm {
   int64_t weight_count = 0, step_size;
   Doubles steps;   // By pseudo-layer, step, and sequence.
   Doubles w, x;    // The weights, and the inputs [T, B, I].
-  Doubles h0, c0;  // The first states [L D, B, P] and [L D, B, H].
+  Doubles h0, c0;  // The initial states [L D, B, P] and [L D, B, H].
 
   Lstm(const Sizes& sizes, const std::vector<int>& lengths)
       : s(sizes), lengths(lengths), layers(s.L * s.D), step_size(6 * s.H + 2 * s.P) {
@@ -252,7 +252,7 @@ struct Lstm {
     return inputs;
   }
 
-  // The step before in the order of the direction; -1 if there is none.
+  // The previous step in the order of the direction; -1 for the first step.
   int64_t Before(int64_t k, int64_t t, int64_t b) {
     if (!ReadsFromEnd(k)) return t - 1;
     return t + 1 < lengths[b] ? t + 1 : -1;
@@ -268,7 +268,7 @@ struct Lstm {
     return before < 0 ? &c0[(k * s.B + b) * s.H] : At(k, before, b).c;
   }
 
-  // The place in y [T, B, D P] of the outputs of the last layer's direction k.
+  // The place in y [T, B, D P] where the outputs of direction k of the last layer begin.
   int64_t OutputPlace(int64_t k, int64_t t, int64_t b) const { return ((t * s.B + b) * s.D + k % s.D) * s.P; }
 
   // Calls function(pseudo-layer, step, sequence) in the order of each direction.
@@ -612,7 +612,7 @@ EXPORTED int cudnnSetRNNDescriptor_v8(void* object, int algorithm, int cell, int
   bool is_lstm = cell == kLstm && bias == kDoubleBias && input_mode == kLinearInput;
   is_known = is_known && (direction == kUnidirectional || direction == kBidirectional);
   bool is_type = (data_type == kFloat || data_type == kDouble) && compute_type == data_type;
-  // The package asks for both directions only with the standard algorithm. Others have not been tested on a card.
+  // The package asks for both directions only with the standard algorithm. The others are not tested on a GPU.
   bool is_plain = data_type == kFloat && projection_size == hidden_size && direction == kUnidirectional;
   if (!rnn || !GetSet<Dropout>(dropout) || !is_known || smallest < 1 || projection_size > hidden_size) return kBadParam;
   if (!is_lstm || !is_type || (algorithm != kStandard && !is_plain)) return kNotSupported;
