@@ -89,7 +89,7 @@ class StateStore:
                 self._lstm.dtype,
                 tf.zeros_initializer(),
                 trainable=False,
-                use_resource=True,  # A run that reads and updates the state reads the old one, in any order.
+                use_resource=True,  # If a run reads and updates the state, it reads the old state.
                 collections=[tf.GraphKeys.LOCAL_VARIABLES],
             )
         except ValueError as error:
