@@ -306,8 +306,8 @@ bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends, const s
   return false;
 }
 
-// With an argument, no sequence is longer than 40 steps, and at most 5 threads run: this is for other vectors than those
-// of this machine, whose tiles depend on neither.
+// With an argument, no sequence is longer than 40 steps, and at most 5 threads run. This is for programs with other
+// vectors than this machine's. Their tiles depend on neither number.
 int main(int argc, char**) {
   const bool is_short = argc > 1;
   generator.seed(8);  // For some seeds, the gradients of a layer with a single unit cancel, in any correct rounding.

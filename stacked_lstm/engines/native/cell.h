@@ -68,8 +68,8 @@ class Cell {
     return {i, g, f, gates_.template Value<T>(z_o), c};
   }
 
-  // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: that of c'. panel
-  // and mask: as for `Step`.
+  // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: the gradient of c'.
+  // panel and mask: as for `Step`.
   StepGradients<T> Gradients(const T* gates, Vec<T> c_before, Vec<T> phi_c, Vec<T> dh, Vec<T> dc, int64_t panel,
                              Vec<T> mask) const {
     const Vec<T> i = Load(gates), g = Load(gates + kSize), f = Load(gates + 2 * kSize), o = Load(gates + 3 * kSize);

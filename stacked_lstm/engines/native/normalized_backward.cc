@@ -273,7 +273,7 @@ class NormalizedBackwardPass {
   const ExtraGradients<T> extra_gradients_;
   const PanelBuffer<T, kGates> dz_, next_dz_;  // The gradients of the products of a part, and of the step after it.
   const PanelBuffer<T, 1> c_, dc_;     // c as a step reads it, if no cache has it; the gradient of c after a step.
-  // With zoneout: c'; the part of dc that reaches c before the step directly.
+  // For zoneout: c', and the part of dc that zoneout passes on to c before the step.
   const PanelBuffer<T, 1> new_c_, kept_dc_;
   const PanelBuffer<T, 1> dh_, dm_;          // The gradients of h after a step, and of what the projection takes.
   const NormGradients<T> norm_gradients_;
