@@ -101,8 +101,8 @@ class SeriesGradients {
   }
 
   // The product of step t reads h of step t - 1 after its mask and resets. Turns the gradients of what it reads into
-  // those of h of step t - 1, and adds what zoneout passes on. dh: rows of `vectors` vectors, from vector `first` on, for
-  // sequences from b on.
+  // those of h of step t - 1, and adds what zoneout passes on. dh: rows of `vectors` vectors, from vector `first` on,
+  // for sequences from b on.
   void OfHBefore(int64_t t, int64_t b, int64_t rows, int64_t first, int64_t vectors, T* dh) const {
     const bool all = series_.Has(kHMask) || series_.Has(kZoneoutH);
     if (!all && !series_.HasResets()) return;
