@@ -82,8 +82,7 @@ def _with_masks_in_kernels(layers: Sequence[Layer], x: tf.Tensor) -> list[Layer]
         """
 
         def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            d_kernel = tf.cond(is_needed, lambda: d * factors, lambda: tf.identity(d))
-            return d_kernel, tf.reduce_sum(d * kernel, axis=1, keepdims=True)
+            return multiply_if_needed(d, factors), tf.reduce_sum(d * kernel, axis=1, keepdims=True)
 
         return tf.cond(is_needed, lambda: kernel * factors, lambda: tf.identity(kernel)), gradient
 

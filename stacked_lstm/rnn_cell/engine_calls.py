@@ -105,7 +105,7 @@ def run_prepared_from_end(
         results, order = [run_prepared(prepared, request) for prepared in calls], _reverse
     finished = [finish(prepared, *result) for prepared, result in zip(directions, results)]
     outputs, state, used = finished[-1]
-    return [*finished[:-1], (order(outputs, backward.call), state, used)]
+    return [*finished[:-1], (order(outputs, backward), state, used)]
 
 
 def _run_at_once(directions: Sequence[PreparedCall], request: engines.Request) -> Any:
@@ -121,13 +121,21 @@ def _run_at_once(directions: Sequence[PreparedCall], request: engines.Request) -
     return [(side, side_finals, used) for side, side_finals in zip(sides, finals)]
 
 
-def _reverse(outputs: tf.Tensor, call: dispatch.Call) -> tf.Tensor:
-    return padding.reverse(outputs, call.sequence_length, call.time_major)
+def _reverse(outputs: tf.Tensor, backward: PreparedCall) -> tf.Tensor:
+    return padding.reverse(outputs, backward.call.sequence_length, backward.call.time_major)
 
 
-def _name_reversed(outputs: tf.Tensor, call: dispatch.Call) -> tf.Tensor:
-    """Gives outputs the name that TensorFlow gives to reversed outputs."""
-    return tf.identity(outputs, _reversal(call))
+def _name_reversed(outputs: tf.Tensor, backward: PreparedCall) -> tf.Tensor:
+    """Gives outputs the name that TensorFlow gives to reversed outputs. As there, lengths out of range are an error."""
+    lengths, conditions = backward.call.sequence_length, []
+    if lengths is not None:
+        with tf.name_scope(backward.scope + _ENGINE_SCOPE):
+            steps = tf.shape(backward.x)[0]
+            in_range = tf.reduce_all(tf.logical_and(lengths >= 0, lengths <= steps))
+            message = ["dynamic_rnn: expected `sequence_length` from 0 to", steps, "got", lengths]
+            conditions = [tensor_checks.assertion(in_range, message)]
+    with tf.control_dependencies(conditions):
+        return tf.identity(outputs, _reversal(backward.call))
 
 
 def _reversal(call: dispatch.Call) -> str:

@@ -256,6 +256,23 @@ def test_lengths_of_the_wrong_shape(session):
         session.run(outputs, {x: np.zeros([2, 5, 3]), lengths: [1, 2, 3]})
 
 
+@pytest.mark.parametrize("engine", ["graph", pytest.param("native", marks=NEEDS_NATIVE), "stepwise"])
+@pytest.mark.parametrize("lengths", [[6, 2], [5, -1]])
+def test_lengths_out_of_range_that_are_read_from_the_end(engine, lengths, session, monkeypatch):
+    """TensorFlow cannot reverse such sequences. An engine that reverses none says the same."""
+    monkeypatch.setenv("STACKED_LSTM_ENGINE", engine)
+    x, fed = tf.constant(random([5, 2, 3])), tf.placeholder(tf.int32, [None])
+    cells, options = [rnn_cell.BasicLSTMCell(4) for _ in "fb"], {"sequence_length": fed, "dtype": tf.float32}
+    both, _ = rnn_cell.bidirectional_dynamic_rnn(*cells, x, time_major=True, **options)
+    alone, _ = rnn_cell.TimeReversedFusedRNN(rnn_cell.LSTMBlockFusedCell(4))(x, **options)
+    session.run(tf.global_variables_initializer())
+    for outputs in (both[1], alone):
+        assert rnn_cell.engine_used(outputs).name == engine
+        assert np.all(session.run(outputs, {fed: [5, 2]})[2:, 1] == 0)
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            session.run(outputs, {fed: lengths})
+
+
 def test_other_bad_calls():
     with pytest.raises(ValueError, match="If there is no initial_state, you must give a dtype."):
         rnn_cell.dynamic_rnn(stack(), tf.zeros([2, 5, 3]))

@@ -158,3 +158,22 @@ def test_masks_multiply_kernels_only_if_that_changes_the_results():
             assert len(products) == 4 and {name in executed for name in products} == {is_product}
             for one, other in zip(*map(tf.nest.flatten, session.run(results, feed))):
                 assert numeric.relative_difference(one, other) < 1e-12
+
+
+@pytest.mark.parametrize("engine", ["graph", pytest.param("native", marks=native_ops.NEEDS_NATIVE)])
+def test_mixed_second_derivatives_with_variational_dropout_on_states(engine, plain_session):
+    """The order of differentiation does not matter, also if the mask has only ones and multiplies no kernel."""
+    x, keep = tf.constant(random([4, 2, 3], dtype=np.float64)), tf.placeholder(tf.float64, [])
+    options = {"variational_recurrent": True, "dtype": tf.float64, "seed": 5}
+    cell = rnn_cell.DropoutWrapper(rnn_cell.BasicLSTMCell(6), state_keep_prob=keep, **options)
+    with tf.variable_scope("", initializer=tf.random_normal_initializer(seed=3)):
+        outputs, _ = rnn_cell.dynamic_rnn(cell, x, dtype=x.dtype, engine=engine)
+    kernel, _ = tf.trainable_variables()
+    d_kernel, d_keep = tf.gradients(tf.reduce_sum(tf.sin(outputs)), [kernel, keep])
+    direction = random(kernel.shape.as_list(), 2, np.float64)
+    kernel_first = tf.gradients(tf.reduce_sum(d_kernel * direction), keep)[0]
+    keep_first = tf.reduce_sum(tf.gradients(d_keep, kernel)[0] * direction)
+    plain_session.run(tf.global_variables_initializer())
+    for probability in (1.0, 0.7):
+        one, other = plain_session.run([kernel_first, keep_first], {keep: probability})
+        assert abs(one) > 1e-3 and numeric.relative_difference(one, other) < 1e-12
