@@ -108,15 +108,15 @@ def run(values):
     print(f"checkpoint: {checkpoint}", file=sys.stderr)
     flag = "--checkpoint" if values.checkpoint else "--train_dir"
     predictions = experiment.predict(task, examples, checkpoint, values.engine, flag)
+    if values.gates:
+        from training import gates
+
+        gates.write(task, examples, checkpoint, values.gates)
     table = task.table(examples, predictions, values.only_errors)
     if values.guard_formulas:
         table = [[guard(value) for value in row] for row in table]
     with file_errors.named("--output", "stdout" if values.output == "-" else values.output, "write"):
         write(table, values.output)
-    if values.gates:
-        from training import gates
-
-        gates.write(task, examples, checkpoint, values.gates)
 
 
 def guard(value):
