@@ -14,7 +14,7 @@ import fuzz
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints import child_process
 from support.paths import ROOT
-from support.sets import ONCE
+from support.sets import EXHAUSTIVE
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 PACKAGES = {".onnx": "onnx", ".safetensors": "safetensors"}
@@ -108,7 +108,7 @@ def is_sound(mutation, data):
     return True
 
 
-@ONCE
+@EXHAUSTIVE  # `.ci/run` runs the fuzzer itself.
 def test_a_short_run():
     arguments = [sys.executable, os.path.join(ROOT, "tests", "fuzz", "fuzz.py"), "--cases=5", "--seed=5", "--minutes=9"]
     result = subprocess.run(arguments, capture_output=True)

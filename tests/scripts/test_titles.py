@@ -288,7 +288,7 @@ def test_recalls_and_f1_by_hand(title_arguments):
     assert scores == pytest.approx(expected)
 
 
-@ONCE
+@EXHAUSTIVE  # test_layer_options.py has a quick one.
 def test_a_resumed_run_with_dropout_has_the_same_masks(title_arguments):
     regular = {"weight_decay": "2", "balance": "0.5", "bidirectional": "true", "zoneout_c": "0.5"}
     regular.update({"piece_dropout": "0.3", "input_dropout": "0.4", "pooled_dropout": "0.4"})
