@@ -34,14 +34,14 @@ def test_one_rank_trains_what_one_process_trains(arguments, monkeypatch):
     assert dict(actual, seconds_per_epoch=0) == dict(expected, seconds_per_epoch=0)
 
 
-@pytest.mark.parametrize("size", [2, pytest.param(3, marks=EXHAUSTIVE)])
-def test_ranks_train_what_one_process_trains(size, arguments, monkeypatch, capsys):
+# With other seeds, biases that are nearly 0 are rounded more: with 0 in TensorFlow 1.15, with 1 on three ranks.
+@pytest.mark.parametrize("size, seed", [(2, "1"), pytest.param(3, "2", marks=EXHAUSTIVE)])
+def test_ranks_train_what_one_process_trains(size, seed, arguments, monkeypatch, capsys):
     """Titles of different lengths, 7 in a batch, so that the parts differ in size.
 
     The second epoch begins with the variables of a checkpoint, which only rank 0 reads.
     """
-    changes = {"batch_size": "7", "initial_state": "projected", "weight_decay": "0.1", "patience": "13"}
-    changes["seed"] = "1"  # With 0, TensorFlow 1.15 trains a bias that is nearly 0 and thus rounded more.
+    changes = {"batch_size": "7", "initial_state": "projected", "weight_decay": "0.1", "patience": "13", "seed": seed}
     alone, other = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
     horovod = install(monkeypatch, size)
     run(alone, epochs="3")
