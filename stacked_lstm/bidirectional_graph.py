@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import checks, directions, regularization, tensor_checks
+from stacked_lstm import checks, directions, regularization, stack_inputs, tensor_checks
 from stacked_lstm.bidirectional_variables import STACKS, BidirectionalVariables
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.directions import Directions, LevelCall
@@ -78,11 +78,7 @@ class BidirectionalGraph(BidirectionalVariables):
           tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` or a rate is out of range, or the size
             of `sequence_length` is not B.
         """
-        tensor_checks.graph_mode(self.name)
-        checks.flag(time_major, self.name, "time_major")
-        training = regularization.training(training, self.name)
-        checks.flag(return_steps, self.name, "return_steps")
-        x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
+        x, training = stack_inputs.check(self.name, self.dtype, inputs, time_major, training, return_steps)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name), mask_ops.choose(self._engine, self._engine_layers):
             steps, batch = tensor_checks.sizes(x, time_major)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import checks, engines, options, regularization, tensor_checks
+from stacked_lstm import engines, options, regularization, stack_inputs, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Resets
@@ -106,11 +106,7 @@ class StackGraph(StackVariables):
 
         `BidirectionalLSTM` uses it to run two stacks at once. A call of the stack is `prepare` and `StackCall.run`.
         """
-        tensor_checks.graph_mode(self.name)
-        checks.flag(time_major, self.name, "time_major")
-        training = regularization.training(training, self.name)
-        checks.flag(return_steps, self.name, "return_steps")
-        x = tensor_checks.inputs(inputs, self.dtype, time_major, self.name)
+        x, training = stack_inputs.check(self.name, self.dtype, inputs, time_major, training, return_steps)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name) as scope:
             steps, batch = tensor_checks.sizes(x, time_major)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
+from stacked_lstm import checks, regularization, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.initial_state import InitialState, restarts, zero_states
@@ -46,3 +47,21 @@ class StackInputs(NamedTuple):
 
     def _zeros(self, sizes: Sequence[LSTMState]) -> list[LSTMState]:
         return zero_states(self.batch.value, sizes, self.x.dtype)
+
+
+def check(
+    name: str, dtype: tf.DType, inputs: Any, time_major: bool, training: Any, return_steps: bool
+) -> tuple[tf.Tensor, Any]:
+    """Checks arguments of a call of a `StackedLSTM` or a `BidirectionalLSTM`; returns (inputs, training).
+
+    The inputs are a tensor of `dtype`. `training` is as `regularization.training` returns it.
+
+    Raises:
+      ValueError: an argument has the wrong shape, dtype or kind. The message begins with `name`.
+      RuntimeError: eager mode is on.
+    """
+    tensor_checks.graph_mode(name)
+    checks.flag(time_major, name, "time_major")
+    training = regularization.training(training, name)
+    checks.flag(return_steps, name, "return_steps")
+    return tensor_checks.inputs(inputs, dtype, time_major, name), training
