@@ -10,8 +10,8 @@
 
 namespace stacked_lstm {
 
-// `rows` rows of all gate matrices, starting with row `first`, as columns in panels of at most 4 vectors: [panel, k,
-// column]. k runs through [panel of units, gate, unit] as in a row of gates. Units beyond the last one have zeros.
+// `rows` rows of all gate matrices, starting with row `first`, as columns in `ColumnPanels`. A row k of a panel is one
+// of [panel of units, gate, unit], as in a row of gates. Units beyond the last one have zeros.
 template <class T>
 class Columns {
  public:
@@ -32,15 +32,17 @@ class Columns {
   int64_t pieces() const { return panels() * plan_.panels; }
   __attribute__((noinline)) void Pack(int64_t piece) const {
     const int64_t panel = piece / plan_.panels, units_panel = piece % plan_.panels;
-    const int64_t width = Vectors(panel) * kSize, count = Count(panel);
     const int64_t units = plan_.Units(units_panel), stride = weights_.stride;
-    T* target = columns_.Panel(panel) + units_panel * kWidth * width;
-    for (int gate = 0; gate < kGates; ++gate, target += kSize * width) {
+    for (int gate = 0; gate < kGates; ++gate) {
       const T* source = weights_.kernel[gate] + (first_ + panel * kWidth) * stride + units_panel * kSize;
-      std::fill(target, target + kSize * width, T(0));
-      for (int64_t n = 0; n < count; ++n) {
-        __builtin_prefetch(source + n * stride + kPiecesAhead * kSize);
-        for (int64_t unit = 0; unit < units; ++unit) target[unit * width + n] = source[n * stride + unit];
+      for (int v = 0; v < Vectors(panel); ++v, source += kSize * stride) {
+        const int64_t count = std::min(kSize, Count(panel) - v * kSize), width = columns_.RowStride(panel, v);
+        T* const target = columns_.At(panel, units_panel * kWidth + gate * kSize, v);
+        for (int64_t unit = 0; unit < kSize; ++unit) Store(target + unit * width, Vec<T>{});
+        for (int64_t n = 0; n < count; ++n) {
+          __builtin_prefetch(source + n * stride + kPiecesAhead * kSize);
+          for (int64_t unit = 0; unit < units; ++unit) target[unit * width + n] = source[n * stride + unit];
+        }
       }
     }
   }

@@ -80,13 +80,15 @@ class ExtraGradients {
     }
   }
 
-  // Copies a panel of columns of `d` to contiguous memory, padded to 4 vectors.
+  // Copies a panel of columns of `d` to memory in the layout of panel.h, padded to 4 vectors.
   void PackPanel(int64_t panel, int64_t rows, const T* d, T* target) const {
     const int64_t stride = VectorCount<T>(layer_.extras.projection) * kSize, column = panel * kWidth;
-    const int64_t width = std::min(kWidth, stride - column);
-    for (int64_t row = 0; row < rows; ++row, target += kWidth) {
-      std::copy_n(d + row * stride + column, width, target);
-      std::fill(target + width, target + kWidth, T(0));
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int v = 0; v < kPanelVectors; ++v) {
+        const int64_t first = column + v * kSize;
+        const Vec<T> value = first < stride ? Load(d + row * stride + first) : Vec<T>{};
+        Store(target + VectorPosition<T>(rows, kPanelVectors, row, v) * kSize, value);
+      }
     }
   }
 

@@ -11,6 +11,7 @@
 #include "bounds.h"
 #include "buffer.h"
 #include "lstm.h"
+#include "panel.h"
 #include "pieces.h"
 #include "vector.h"
 
@@ -20,10 +21,10 @@ namespace stacked_lstm {
 enum class Factor { kH, kX };
 constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 
-// Weights as the forward pass reads them: for each factor, panels [row, gate, unit]. The last panel is narrower if H is
-// not a multiple of the vector's size. W is the type in which the weights are stored. It is const for a view that only
-// reads. For types of fewer bits than a float, gates are interleaved: [row, gate / n, unit, gate % n], with
-// n = kWordWeights<W>.
+// Weights as the forward pass reads them: for each factor, panels of units, in the layout of panel.h, whose vectors are
+// the gates. The last panel is narrower if H is not a multiple of the vector's size. W is the type in which the weights
+// are stored. It is const for a view that only reads. For types of fewer bits than a float, n = kWordWeights<W> gates
+// are interleaved: [unit, gate % n].
 template <class W>
 class PackedWeights {
  public:
@@ -41,17 +42,22 @@ class PackedWeights {
     const int64_t rows_before = factor == Factor::kH ? 0 : outputs_;
     return data_ + kGates * (rows_before * units_ + panel * kSize * Rows(factor));
   }
+  // The numbers of a row of the matrix for a gate and the units of a panel. The first of interleaved gates begins here.
+  W* At(Factor factor, int64_t panel, int64_t row, int gate) const {
+    return Panel(factor, panel) + VectorPosition<Stored>(Rows(factor), kGates, row, gate) * Units(panel);
+  }
 
  private:
-  typedef typename Multiplied<typename std::remove_const<W>::type>::type Number;
+  typedef typename std::remove_const<W>::type Stored;
+  typedef typename Multiplied<Stored>::type Number;
   static constexpr int64_t kSize = Vector<Number>::kSize;
 
   W* data_;
   int64_t inputs_, units_, outputs_;
 };
 
-// A matrix of `depth` rows in panels of at most 4 vectors of columns: [panel, row, column]. The last panel is padded to
-// whole vectors. T is const for a view that only reads.
+// A matrix of `depth` rows in panels of at most 4 vectors of columns, in the layout of panel.h. The last panel is padded
+// to whole vectors. T is const for a view that only reads.
 template <class T>
 class ColumnPanels {
  public:
@@ -68,6 +74,11 @@ class ColumnPanels {
     CheckIndex("panel of columns", panel, panels());
     return data_ + panel * kWidth * depth_;
   }
+  // A vector of a row of a panel. That of the next row is `RowStride` numbers further.
+  T* At(int64_t panel, int64_t row, int vector) const {
+    return Panel(panel) + VectorPosition<Number>(depth_, Vectors(panel), row, vector) * kSize;
+  }
+  int64_t RowStride(int64_t panel, int vector) const { return GroupVectors<Number>(Vectors(panel), vector) * kSize; }
 
  private:
   typedef typename std::remove_const<T>::type Number;

@@ -20,19 +20,18 @@ BFloat16 Round(float value) {
 // round: function from a weight, its gate and its unit to the number to store.
 template <class W, class Rounding>
 void PackEach(const Layer& layer, const Weights<const float>& weights, W* packed, Rounding round) {
-  constexpr int kGroup = kWordWeights<W>;
+  constexpr int kWord = kWordWeights<W>;
   const PackedWeights<W> layout(packed, layer);
   for (const Factor factor : kFactors) {
     const int64_t first = factor == Factor::kH ? weights.h_row : weights.x_row, end = first + layout.Rows(factor);
     for (int64_t panel = 0; panel < layout.panels(); ++panel) {
       const int64_t unit = panel * Vector<float>::kSize;
-      W* target = layout.Panel(factor, panel);
       const int units = layout.Units(panel);
-      for (int64_t row = first; row < end; ++row, target += kGates * units) {
+      for (int64_t row = first; row < end; ++row) {
         for (int gate = 0; gate < kGates; ++gate) {
           const float* const source = weights.kernel[gate] + row * weights.stride + unit;
-          W* const group = target + gate / kGroup * kGroup * units + gate % kGroup;
-          for (int u = 0; u < units; ++u) group[u * kGroup] = round(source[u], gate, unit + u);
+          W* const word = layout.At(factor, panel, row - first, gate / kWord * kWord) + gate % kWord;
+          for (int u = 0; u < units; ++u) word[u * kWord] = round(source[u], gate, unit + u);
         }
       }
     }

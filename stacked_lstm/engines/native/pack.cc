@@ -23,7 +23,7 @@ void PackPanels(const PackedWeights<T>& layout, const Weights<const T>& weights,
       for (int64_t panel = panels.begin; panel < panels.end; ++panel, source += Vector<T>::kSize) {
         const int width = layout.Units(panel);
         __builtin_prefetch(source + kRowsAhead * weights.stride);
-        StoreFirst(layout.Panel(factor, panel) + (row * kGates + gate) * width, LoadFirst(source, width), width);
+        StoreFirst(layout.At(factor, panel, row, gate), LoadFirst(source, width), width);
       }
     }
   }

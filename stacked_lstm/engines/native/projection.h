@@ -20,12 +20,15 @@ namespace stacked_lstm {
 template <class T>
 void PackMatrix(const ColumnPanels<T>& target, int64_t panel, const T* source, int64_t row_stride,
                 int64_t column_stride) {
-  const int64_t count = target.Columns(panel), width = target.Vectors(panel) * Vector<T>::kSize;
-  T* row = target.Panel(panel);
-  source += panel * kPanelVectors * Vector<T>::kSize * column_stride;
-  for (int64_t r = 0; r < target.depth(); ++r, row += width) {
-    for (int64_t n = 0; n < count; ++n) row[n] = source[r * row_stride + n * column_stride];
-    std::fill(row + count, row + width, T(0));
+  constexpr int64_t kSize = Vector<T>::kSize;
+  source += panel * kPanelVectors * kSize * column_stride;
+  for (int v = 0; v < target.Vectors(panel); ++v, source += kSize * column_stride) {
+    const int64_t count = std::min(kSize, target.Columns(panel) - v * kSize);
+    for (int64_t r = 0; r < target.depth(); ++r) {
+      T* const row = target.At(panel, r, v);
+      for (int64_t n = 0; n < count; ++n) row[n] = source[r * row_stride + n * column_stride];
+      std::fill(row + count, row + kSize, T(0));
+    }
   }
 }
 

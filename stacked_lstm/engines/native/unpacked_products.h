@@ -129,6 +129,7 @@ class UnpackedProducts {
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) sum[r][v] += vectors[v] * factor;
       }
+      if (Rows * Vectors == 1) FuseSingleSum<T>(&sum[0][0]);
     }
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < Vectors; ++v) Store(z + r * z_stride + v * kWidth, sum[r][v]);

@@ -26,7 +26,7 @@ constexpr int kRegisters = 16;
 // The size of a cache line in bytes. A wrong value only costs time.
 constexpr int kCacheLine = 64;
 
-// The maximum number of rows of a tile, on every processor. tile.h fits tiles into the registers.
+// The maximum number of rows of a tile, on every processor. panel.h fits tiles into the registers.
 constexpr int kTileRows = 6;
 
 // The number of vectors side by side in a panel. In the forward pass these are the four gates of a vector of units.
@@ -129,6 +129,14 @@ inline void HoldInRegister(Vec<T>* value) {
 #elif defined(__x86_64__)
   asm("" : "+v"(*value));
 #endif
+}
+
+// For the sum of products in a loop that has no other sum. Otherwise GCC rounds each product before it adds it, if it
+// compiles for a processor where the two instructions take less time than a fused one (AMD Zen 2 and 3). The bits of a
+// sum would then depend on the number of sums in its loop.
+template <class T>
+inline void FuseSingleSum(Vec<T>* sum) {
+  HoldInRegister<T>(sum);
 }
 
 // Loads the first `count` numbers; the others are zero. For arrays that end within a vector.

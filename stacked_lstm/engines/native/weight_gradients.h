@@ -111,14 +111,14 @@ class WeightGradients {
     }
   }
 
-  // Copies a panel of dz [rows, kWidth] to contiguous memory, and computes the gradients of its biases.
+  // Copies a panel of dz [rows, kWidth] to memory in the layout of panel.h, and computes the gradients of its biases.
   void PackPanel(int64_t panel, int64_t rows, const T* dz, T* target, bool biases, bool first) const {
     Vec<T> sums[kGates] = {};
     for (int64_t row = 0; row < rows; ++row) {
       const T* source = dz + row * plan_.row_width + panel * kWidth;
       for (int gate = 0; gate < kGates; ++gate) {
         const Vec<T> value = Load(source + gate * kSize);
-        Store(target + row * kWidth + gate * kSize, value);
+        Store(target + VectorPosition<T>(rows, kGates, row, gate) * kSize, value);
         sums[gate] += value;
       }
     }
