@@ -74,7 +74,7 @@ bool CheckInvariants() {
       const lstm::Schedule schedule = MakeSchedule(shape, direction, threads);
       bool valid = 1 <= schedule.threads && schedule.threads <= threads && schedule.layers.size() == shape.size() - 3;
       for (const lstm::LayerSchedule& layer : schedule.layers) {
-        valid &= layer.threads == schedule.threads && layer.row_steps >= 1;
+        valid &= layer.threads == schedule.threads;
         valid &= 1 <= schedule.chunk_steps && schedule.chunk_steps <= layer.part_steps;
         valid &= (layer.sharing == lstm::Sharing::kLayers) == schedule.ByLayers();
         valid &= layer.sharing != lstm::Sharing::kRows || layer.row_groups >= schedule.threads;

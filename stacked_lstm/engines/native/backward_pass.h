@@ -140,7 +140,9 @@ class BackwardPass {
   // Runs the steps of a part as in the forward pass: in one thread, or shared by rows or by units.
   void SharedSteps(Worker& worker, Range part) const {
     if (schedule_.sharing == Sharing::kOneThread) return worker.ForEach(1, [&](int64_t) { Steps(part, part, kWhole); });
-    if (schedule_.sharing == Sharing::kRows) return StepRows(worker, part);
+    if (schedule_.sharing == Sharing::kRows) {
+      return worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(part, part, {k, schedule_.row_groups}); });
+    }
     for (int64_t k = part.size() - 1; k >= 0; --k) {
       const int64_t t = plan_.Nth(part, k);
       if (has_projection()) {
@@ -149,15 +151,6 @@ class BackwardPass {
       }
       ForEachShare(worker, step_panels(), schedule_.StepShares(step_panels()),
                    [&](int64_t panel, Share share) { Step(t, part, panel, share); });
-    }
-  }
-
-  void StepRows(Worker& worker, Range part) const {
-    const Pieces chunks(part.size(), schedule_.row_steps);
-    for (int64_t n = chunks.number - 1; n >= 0; --n) {
-      const int64_t chunk = plan_.Nth({0, chunks.number}, n);
-      const Range steps = {part.begin + chunks.Begin(chunk), part.begin + chunks.Begin(chunk + 1)};
-      worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(part, steps, {k, schedule_.row_groups}); });
     }
   }
 

@@ -63,7 +63,7 @@ class ForwardPass {
                      [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
       }
       if (schedule_.sharing == Sharing::kOneThread) {
-        worker.ForEach(1, [&](int64_t) { Steps(part, part, kWhole); });
+        worker.ForEach(1, [&](int64_t) { Steps(part, kWhole); });
       } else {
         SharedSteps(worker, part);
       }
@@ -73,7 +73,7 @@ class ForwardPass {
   // kLayers: runs at most `part_steps` steps of all sequences in one thread.
   void Chunk(Range steps) const {
     for (int64_t panel = 0; panel < plan_.panels && !fused_; ++panel) InputProducts(steps, panel, kWhole);
-    Steps(steps, steps, kWhole);
+    Steps(steps, kWhole);
   }
 
   // Sets the outputs and the cache after the longest sequence to zero. It follows `Run` or the `Chunk`s.
@@ -115,15 +115,10 @@ class ForwardPass {
     }
   }
 
-  // Members share the rows of the batch. They wait for each other only after some chunks, so that work can move between
-  // them.
+  // Members share the rows of the batch. No row waits for another one.
   void RunRows(Worker& worker) const {
     const Range whole = {0, plan_.longest};
-    const Pieces chunks(plan_.longest, schedule_.row_steps);
-    for (int64_t n = 0; n < chunks.number; ++n) {
-      const Range chunk = chunks[plan_.Nth({0, chunks.number}, n)];
-      worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(whole, chunk, {k, schedule_.row_groups}); });
-    }
+    worker.ForEach(schedule_.row_groups, [&](int64_t k) { Steps(whole, {k, schedule_.row_groups}); });
   }
 
   // Members share the units. They wait for each other after each step.
@@ -138,10 +133,10 @@ class ForwardPass {
     }
   }
 
-  // part: the steps whose input products have been computed. share: of the blocks of the batch.
-  void Steps(Range part, Range steps, Share share) const {
-    for (int64_t k = 0; k < steps.size(); ++k) {
-      const int64_t t = plan_.Nth(steps, k);
+  // Runs the steps of a part, whose input products have been computed, for a share of the blocks of the batch.
+  void Steps(Range part, Share share) const {
+    for (int64_t k = 0; k < part.size(); ++k) {
+      const int64_t t = plan_.Nth(part, k);
       for (int64_t panel = 0; panel < plan_.panels; ++panel) StepPanel(t, part, panel, share);
       if (!has_projection()) continue;
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);

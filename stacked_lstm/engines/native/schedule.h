@@ -33,8 +33,8 @@ constexpr int64_t kStripRows = 16;                // Rows that are packed togeth
 
 // Pieces.
 constexpr int64_t kPieces = 32;       // Pieces of a phase per thread, so that all threads end at about the same time.
-constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows.
-constexpr int64_t kRowChunks = 8;     // Chunks of time per piece of such a group; no thread waits for another's rows.
+constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows. A group
+                                      // is a piece for all steps: pieces of fewer steps would end at other times.
 constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for input products. If there are fewer,
 constexpr int64_t kPanelShares = 4;   // each panel is cut into this many shares.
 constexpr int64_t kStripShares = 2;   // Shares of a panel of weight gradients, so that the last pieces are small.
@@ -55,7 +55,7 @@ struct LayerSchedule {
   int threads;
   int64_t blocks;                 // As in the layer's plan.
   int64_t part_steps;             // The maximum number of steps in a part, between two products over many steps.
-  int64_t row_groups, row_steps;  // kRows: groups of the batch's blocks; maximum number of steps in a piece.
+  int64_t row_groups;             // kRows: groups of the batch's blocks.
 
   // The number of shares per panel, if there are this many panels: for gradients of inputs; for a step, which does not
   // cut blocks; for input products.
@@ -176,7 +176,7 @@ Schedule MakeSchedule(Direction direction, const std::vector<Plan<T>>& plans, in
   for (const Plan<T>& plan : plans) {
     const int64_t blocks = plan.blocks.number;
     schedule.layers.push_back({ChooseSharing(plan, by_layers, threads), threads, blocks, part_steps,
-                               std::min(blocks, kRowGroups * threads), kRowChunks * ChunkSteps(plan, threads)});
+                               std::min(blocks, kRowGroups * threads)});
     schedule.chunk_steps = std::min(schedule.chunk_steps, ChunkSteps(plan, 1));
   }
   return schedule;
