@@ -75,6 +75,16 @@ def test_activations(flags, tmp_path):
     assert run(program) == (0, "all within the bounds\n")
 
 
+# GCC tuned for Zen 3 rounds twice in loops with a single sum, if the kernels do not prevent it.
+@pytest.mark.parametrize("flags", [["-march=native"], ["-march=haswell", "-mtune=znver3"]], ids=["native", "zen3"])
+def test_sums_of_products(flags, tmp_path):
+    """Tiles and unpacked weights give the same bits: those of one rounding per product, in the order of the rows."""
+    if "-march=haswell" in flags and not HAS_AVX2:
+        pytest.skip("the processor has no AVX2")
+    program = build_by(["g++", *flags], os.path.join(TESTS, "native_sums.cc"), [], tmp_path)
+    assert run(program) == (0, "the same bits\n")
+
+
 @SANITIZERS
 def test_schedules_and_views(sanitizers, processor, tmp_path):
     """Who does what, and that builds with sanitizers check the indices of views."""
