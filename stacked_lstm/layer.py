@@ -49,6 +49,8 @@ class Layer(NamedTuple):
       noise: None, or `equations.Noise`. Only `graph` and `native` have it. Before `engines.recurrent_dropout` runs, the
         masks of the candidate may be a function from their shape, int32 [3], to masks [T, B, H].
       resets: None, or `equations.Resets`. Only `graph` and `native` have it.
+      residual: whether the outputs are x + h, zero past the end of each sequence. The states are those of the layer
+        without it. Engines with `residual_needs` take such layers. `engines.residual` runs them on the others.
     """
 
     input_size: int
@@ -65,6 +67,7 @@ class Layer(NamedTuple):
     norm: LayerNorm | None = None
     noise: Noise | None = None
     resets: Resets | None = None
+    residual: bool = False
 
     @property
     def output_size(self) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from stacked_lstm import checks, dropout_masks, options, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.dropout_masks import Seed
-from stacked_lstm.engines import mask_ops
+from stacked_lstm.engines import mask_ops, residual
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Noise, Resets
 from stacked_lstm.layer import Layer
@@ -177,4 +177,4 @@ def _part(
     drop = draws.dropout(layer_options.dropout, argument, f"{scope}/dropout")
     if not drop and not layer_options.residual:
         return layer
-    return Segment([layer], before=drop, after=(lambda x, h: x + h) if layer_options.residual else None)
+    return Segment([layer], before=drop, after=residual.add_input if layer_options.residual else None)

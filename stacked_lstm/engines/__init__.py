@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, recurrent_dropout, segments
+from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, recurrent_dropout, residual, segments
 from stacked_lstm.engines.engine import Engine, first_problem
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
@@ -209,6 +209,7 @@ def run(
         calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals))
         return h, finals
 
+    segment = _with_residual_layers(request, segment, lengths, function)
     with mask_ops.choose(request.name, lambda: segments.layers(segment), segments.devices(segment)):
         outputs, finals = segments.run(segment, x, states, lengths, run_layers)
     _set_shapes(finals, states, axes[1])
@@ -247,6 +248,7 @@ def run_both(
       >>> stacks, states = [Segment([lstm.layers[0].layer()])] * 2, [[(tf.zeros([3, 4]), tf.zeros([3, 4]))]] * 2
       >>> engines.run_both(engines.resolve("graph", "example"), stacks, tf.zeros([5, 3, 2]), states, None, "example")
     """
+    stacks = [_with_residual_layers(request, stack, lengths, function) for stack in stacks]
     sides = [layers for layers in map(segments.bare_layers, stacks) if layers is not None]
     if len(sides) < len(stacks):
         return None
@@ -263,6 +265,17 @@ def run_both(
     _set_shapes(finals, all_states, x.shape[1])
     calls.record(calls.Call(engine.name, layers, x, all_states, lengths, outputs, finals, from_end))
     return outputs, [finals[:-from_end], finals[-from_end:]][-len(sides) :], used
+
+
+def _with_residual_layers(request: Request, segment: Segment, lengths: tf.Tensor | None, function: str) -> Segment:
+    """Returns a tree with residual connections in the layers where the engine that runs them can compute that."""
+
+    def takes(layers: Sequence[Layer]) -> bool:
+        engine, _ = choose(request, layers, function, lengths is not None)
+        needs = engine.residual_needs
+        return needs is not None and first_problem(needs, layers, Place(lengths is not None)) is None
+
+    return residual.within_layers(segment, takes)
 
 
 def _set_shapes(finals: Sequence[LSTMState], states: Sequence[Any], batch: Any) -> None:

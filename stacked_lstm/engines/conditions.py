@@ -81,7 +81,7 @@ def no_extras_except(*names: str) -> Callable:
 
 def without_norm_and_noise(layers: Sequence[Layer], place: Place) -> str | None:
     """The layers have no layer normalization, recurrent dropout of the candidate, zoneout or resets."""
-    return "there is layer normalization" if any(layer.norm for layer in layers) else without_noise(layers, place)
+    return without_norm(layers, place) or without_noise(layers, place)
 
 
 def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
@@ -95,6 +95,12 @@ def without_noise(layers: Sequence[Layer], place: Place) -> str | None:
     if any(noise.candidate is not None for noise in noises):
         return "there is recurrent dropout of the candidate"
     return None
+
+
+def without_norm(layers: Sequence[Layer], place: Place) -> str | None:
+    """The layers have no layer normalization."""
+    del place
+    return "there is layer normalization" if any(layer.norm for layer in layers) else None
 
 
 def one_epsilon(layers: Sequence[Layer], place: Place) -> str | None:

@@ -37,6 +37,8 @@ class Engine(NamedTuple):
         at once, or one stack from the end, as `both_directions` describes. Default None: each direction is a call of
         `run_layers`.
       both_needs: conditions without which `run_both` cannot run. Default none.
+      residual_needs: None, or conditions without which the engine cannot run layers that are `residual`. Default None:
+        it never can, and residual connections are sums between its calls.
 
     Example:
       >>> from stacked_lstm.engines import Engine, graph
@@ -59,6 +61,7 @@ class Engine(NamedTuple):
     ready: Sequence[Callable] = ()
     run_both: Callable | None = None
     both_needs: Sequence[Callable] = ()
+    residual_needs: Sequence[Callable] | None = None
 
     def run(self, weights: Any, x: tf.Tensor, state: tuple, sequence_length: Any = None) -> tuple[tf.Tensor, LSTMState]:
         """Runs one layer.

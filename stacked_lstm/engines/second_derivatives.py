@@ -6,10 +6,11 @@ layers are built once more with the `graph` engine.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import both_directions, graph
+from stacked_lstm.engines import both_directions, graph, residual
 from stacked_lstm.layer import Layer
 
 
@@ -46,5 +47,6 @@ def results(
       layers, x, states, lengths: as in `Engine.run_layers`.
       from_end: as in `both_directions.run`.
     """
-    outputs, finals = both_directions.run(graph.run, layers, x, states, lengths, from_end)
+    run_layers = functools.partial(residual.run, graph.run)
+    outputs, finals = both_directions.run(run_layers, layers, x, states, lengths, from_end)
     return [outputs] + [final.c for final in finals] + [final.h for final in finals]

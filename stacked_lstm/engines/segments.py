@@ -1,7 +1,8 @@
 """Segments: a tree of layers, with functions and devices around parts of it.
 
 An engine runs successive layers in one call. Dropout, residual connections and devices cut a stack into pieces. The
-tree says where: its leaves are layers, and each `Segment` is a node.
+tree says where: its leaves are layers, and each `Segment` is a node. `residual.py` removes the cuts of residual
+connections, for engines that compute them.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def layers(segment: Segment) -> list[Layer]:
 
 def bare_layers(segment: Segment) -> list[Layer] | None:
     """Returns the layers of a tree, from the input upwards; None if a function or a device is around a layer."""
-    parts = list(_inline([segment]))
+    parts = list(inline([segment]))
     bare = [part for part in parts if isinstance(part, Layer)]
     return bare if len(bare) == len(parts) else None
 
@@ -112,7 +113,7 @@ def _has_functions(segment: Segment) -> bool:
 def _pieces(parts: Sequence[Layer | Segment]) -> list[list[Layer] | Segment]:
     """Returns what runs one after the other: lists of layers without anything between them, and segments."""
     pieces: list[Any] = []
-    for part in _inline(parts):
+    for part in inline(parts):
         piece = [part] if isinstance(part, Layer) else part
         joined = _join(pieces[-1], piece) if pieces else None
         if joined is None:
@@ -122,11 +123,11 @@ def _pieces(parts: Sequence[Layer | Segment]) -> list[list[Layer] | Segment]:
     return pieces
 
 
-def _inline(parts: Sequence[Layer | Segment]) -> Iterator[Layer | Segment]:
+def inline(parts: Sequence[Layer | Segment]) -> Iterator[Layer | Segment]:
     """Yields the parts. A segment with nothing around it is replaced by its parts."""
     for part in parts:
         if isinstance(part, Segment) and not (part.before or part.after or part.device is not None):
-            yield from _inline(part.parts)
+            yield from inline(part.parts)
         else:
             yield part
 

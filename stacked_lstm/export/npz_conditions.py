@@ -19,6 +19,7 @@ _UNSUPPORTED = {
     "recurrent dropout or zoneout": lambda layer: layer.noise is not None,
     "layer normalization": lambda layer: layer.norm is not None,
     "resets": lambda layer: layer.resets is not None,
+    "a residual connection": lambda layer: layer.residual,
     "peepholes": lambda layer: layer.extras.peepholes is not None,
     "a clip of the cell state": lambda layer: layer.extras.cell_clip is not None,
     "a projection": lambda layer: layer.extras.projection is not None,

@@ -122,8 +122,11 @@ def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict
         inputs = [source, prefix + "W", prefix + "R", prefix + "B" if "B" in weights else "", lengths]
         inputs += [prefix + "initial_h", prefix + "initial_c", prefix + "P" if "P" in weights else ""]
         made.append(_node(onnx, "LSTM", inputs, [prefix + part for part in ("Y", "Y_h", "Y_c")], **_attributes(layer)))
-        source = f"{name}_result_0" if number + 1 == count and not lengths else prefix + "outputs"
-        made.append(_node(onnx, "Squeeze", [prefix + "Y", f"{name}_axis_1"], [source]))
+        below, source = source, f"{name}_result_0" if number + 1 == count and not lengths else prefix + "outputs"
+        hidden = prefix + "hidden" if layer.residual else source
+        made.append(_node(onnx, "Squeeze", [prefix + "Y", f"{name}_axis_1"], [hidden]))
+        if layer.residual:
+            made.append(_node(onnx, "Add", [below, hidden], [source]))
         for i, part in enumerate("ch"):
             result = f"{name}_result_{1 + 2 * number + i}"
             final = f"{prefix}final_{part}" if lengths else result

@@ -11,7 +11,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import graph
+from stacked_lstm.engines import graph, residual
 from stacked_lstm.export import frozen_directions, graph_nodes, inference_loop, portable_masks
 from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_plain
 from stacked_lstm.layer import Layer
@@ -43,7 +43,7 @@ def inference_definition(frozen: Frozen) -> Any:
     """
     definition, results = _join(frozen, frozen.calls, [inference_loop.run] * len(frozen.calls))
     nodes = {node.name for node in definition.node}
-    are_read = [results[call.outputs[0].name].split(":")[0] in nodes for call in frozen.calls]
+    are_read = [_has_sums(call) or results[call.outputs[0].name].split(":")[0] in nodes for call in frozen.calls]
     runs = [functools.partial(inference_loop.run, has_outputs=is_read) for is_read in are_read]
     definition, _ = _join(frozen, frozen.calls, runs)
     check_portable(definition)
@@ -89,7 +89,8 @@ def _part(
             end = 1 + 2 * len(call.layers)
             states = list(zip(inputs[1:end:2], inputs[2:end:2]))
             lengths = inputs[end] if len(inputs) > end else None
-            outputs, finals = run([_with_tensors(layer) for layer in call.layers], inputs[0], states, lengths)
+            built = [_with_tensors(layer) for layer in call.layers]
+            outputs, finals = residual.run(run, built, inputs[0], states, lengths)
             tensors = [outputs] + [tensor for final in finals for tensor in final]
             pairs = [(spec, tensor) for spec, tensor in zip(call.outputs, tensors) if tensor is not None]
             results.update((spec.name, tf.identity(tensor, "result").name) for spec, tensor in pairs)
@@ -100,6 +101,11 @@ def _part(
     definition = part.as_graph_def()
     graph_nodes.without_places(definition)
     return definition, sources, results
+
+
+def _has_sums(call: FrozenCall) -> bool:
+    """Whether sums outside of the loops, for residual connections, read outputs of layers."""
+    return any(layer.residual for layer in call.layers)
 
 
 def _with_tensors(layer: Layer) -> Layer:

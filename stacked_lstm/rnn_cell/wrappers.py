@@ -10,6 +10,7 @@ from typing import Any, Callable
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import residual
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import rows
 from stacked_lstm.rnn_cell.cell import RNNCell, build
@@ -153,7 +154,7 @@ class ResidualWrapper(CellWrapper):
         return None
 
     def segment(self) -> Segment:
-        after = functools.partial(rows.apply, self._residual_fn) if self._residual_fn else _sum
+        after = functools.partial(rows.apply, self._residual_fn) if self._residual_fn else residual.add_input
         return Segment([self.cell.segment()], after=after)
 
     def get_config(self) -> dict[str, Any]:

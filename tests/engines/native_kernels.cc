@@ -21,7 +21,9 @@ lstm::Layer MakeLayer(const Problem& p) {
   const int32_t* const lengths = p.lengths.empty() ? nullptr : p.lengths.data();
   lstm::Extras extras = p.kind.extras;
   if (!p.resets.empty()) extras.resets = reinterpret_cast<const bool*>(p.resets.data());
-  return {p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths, extras, p.kind.from_end};
+  lstm::Layer layer = {p.T, p.B, p.I, p.H, p.kind.candidate, p.kind.gates, lengths, extras, p.kind.from_end};
+  layer.residual = p.kind.residual;
+  return layer;
 }
 
 // What a call needs, in arrays of its own.
@@ -31,7 +33,7 @@ struct Arrays {
       : fused(p.kind.fused), I(p.I), H(p.H), P(p.P()), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
         d_outputs(Convert<T>(p.d_outputs)), d_c_last(Convert<T>(p.d_c_last)), d_h_last(Convert<T>(p.d_h_last)),
         Wp(Convert<T>(p.Wp)), packed(lstm::PackedSize<T>(MakeLayer(p))),
-        cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN), c_last(c.size(), NAN),
+        cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN), hidden(p.kind.residual ? outputs.size() : 0, NAN), c_last(c.size(), NAN),
         h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN) {
     weights.stride = d_weights.stride = fused ? 4 * H : H;
     weights.h_row = d_weights.h_row = fused ? I : 0;
@@ -73,11 +75,13 @@ struct Arrays {
     lstm::ForwardArrays<T> arrays = {packed.data(), {}, x.data(), c.data(), h.data(), outputs.data(), c_last.data(),
                                      h_last.data(), nullptr, extras};
     for (int k = 0; k < 4; ++k) arrays.bias[k] = weights.bias[k];
+    arrays.hidden = hidden.empty() ? nullptr : hidden.data();
     return arrays;
   }
   lstm::BackwardArrays<T> Backward() {
     return {weights, x.data(), c.data(), h.data(), outputs.data(), cache.data(), d_outputs.data(), d_c_last.data(),
-            d_h_last.data(), d_x.data(), d_c.data(), d_h.data(), d_weights, extras, d_extras};
+            d_h_last.data(), d_x.data(), d_c.data(), d_h.data(), d_weights, extras, d_extras,
+            hidden.empty() ? nullptr : hidden.data()};
   }
   Results GetResults() const {
     const auto numbers = [](const std::vector<T>& v) { return Numbers(v.begin(), v.end()); };
@@ -92,7 +96,7 @@ struct Arrays {
   bool fused;
   int64_t I, H, P;
   std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, packed, cache, series[lstm::kSeriesCount];
-  std::vector<T> outputs, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_series[lstm::kSeriesCount];
+  std::vector<T> outputs, hidden, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_series[lstm::kSeriesCount];
   lstm::Weights<const T> weights = {};
   lstm::Weights<T> d_weights = {};
   lstm::ExtraWeights<const T> extras = {};
@@ -149,6 +153,7 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
     found.push_back(layer_arrays->GetResults());
     bool is_written = true;  // NaN was everywhere in the cache before.
     for (const T number : layer_arrays->cache) is_written &= std::isfinite(number);
+    for (const T number : layer_arrays->hidden) is_written &= std::isfinite(number);
     if (!is_written) found.back().c_last.assign(found.back().c_last.size(), NAN);
   }
   if (!same_unpacked || without != arrays.back()->outputs) found.back().outputs.assign(without.size(), NAN);
@@ -281,15 +286,19 @@ bool CheckTeam() {
 }
 
 // Whether a stack of T, B, I, H, H and so on has the reference's results. Its sequences end anywhere or at T. With a
-// projection, each layer has another width: that of `kind`, and one more for each layer below.
+// projection, each layer has another width: that of `kind`, and one more for each layer below. A layer is residual if
+// `kind` is, and if it is as wide as its inputs.
 bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends, const std::vector<int>& counts = {1, 5}) {
   std::vector<int32_t> lengths;
   for (int64_t b = 0; ends && b < shape[1]; ++b) lengths.push_back(b % 3 == 1 ? 0 : generator() % (shape[0] + 1));
   std::vector<Problem> stack;
   for (size_t l = 3; l < shape.size(); ++l) {
     const int64_t inputs = l == 3 ? shape[2] : stack.back().P();
-    stack.push_back(RandomProblem(kind, shape[0], shape[1], inputs, shape[l], lengths));
-    if (kind.extras.projection) ++kind.extras.projection;
+    const int64_t width = kind.extras.projection ? kind.extras.projection : shape[l];
+    Kind layer_kind = kind;
+    layer_kind.residual = kind.residual && inputs == width;
+    stack.push_back(RandomProblem(layer_kind, shape[0], shape[1], inputs, shape[l], lengths));
+    if (kind.extras.projection && !kind.residual) ++kind.extras.projection;
   }
   const std::vector<Results> expected = Expected(stack);
   if (CheckResults<float>(stack, expected, counts) && CheckResults<double>(stack, expected, counts)) return true;
@@ -298,6 +307,7 @@ bool CheckStack(Kind kind, const std::vector<int64_t>& shape, bool ends, const s
               int(kind.gates), ends, kind.extras.peepholes, int(kind.extras.projection), kind.extras.cell_bound,
               kind.extras.projection_bound);
   if (kind.from_end) std::printf(", from the end");
+  if (kind.residual) std::printf(", residual");
   for (int s = 0; s < lstm::kSeriesCount; ++s) {
     const auto& series = kind.extras.series[s];
     if (series.exists) std::printf(", %s%s", lstm::kSeriesKinds[s].name, series.stride ? " per step" : "");
@@ -388,6 +398,19 @@ int main(int argc, char**) {
       if (!CheckStack({true, true, tanh, sigmoid, extra, true}, shape, true)) return 1;
     }
   }
+  // Residual connections around some layers or all, in each way of sharing. `all` has a projection to 7.
+  for (const auto& shape : {Shape{1, 1, 1, 1}, Shape{0, 3, 5, 5}, Shape{4, 0, 5, 5}, Shape{3, 2, 5, 5, 7, 7},
+                            Shape{6, 5, 19, 33, 33, 16}, Shape{4, 9, 64, 64}, Shape{1, 13, 17, 17},
+                            Shape{33, 32, 35, 35}, Shape{5, 40, 130, 130}, Shape{60, 2, 20, 20, 20, 20}}) {
+    for (const bool ends : {false, true}) {
+      if (!CheckStack({false, true, tanh, sigmoid, {}, false, ends, true}, shape, ends, {1, 2, 5})) return 1;
+      if (shape[0] != 1 && !CheckStack({true, true, tanh, sigmoid, {}, true, false, true}, shape, ends)) return 1;
+    }
+  }
+  for (const auto& shape : {Shape{6, 5, 7, 19}, Shape{3, 8, 7, 33, 4}, Shape{5, 40, 7, 130, 35}}) {
+    if (!CheckStack({false, true, tanh, sigmoid, all, false, false, true}, shape, true)) return 1;
+  }
+  if (!CheckStack({true, true, tanh, sigmoid, single, false, false, true}, {6, 5, 19, 19}, true)) return 1;
   // The first step multiplies h = 0 only once for all sequences. The blocks of a thread begin with its rows.
   for (const auto& shape : {Shape{3, 7, 16, 16}, Shape{2, 9, 5, 33}, Shape{4, 16, 40, 65, 17}, Shape{3, 75, 3, 130}}) {
     for (const bool from_end : {false, true}) {

@@ -19,6 +19,7 @@ struct Kind {
   lstm::Extras extras = {};
   bool from_end = false;
   bool from_zeros = false;  // Whether h is zero before the first step.
+  bool residual = false;    // Whether the outputs are x + h. I is then P.
 };
 
 // What a layer has and what its gradients are. p are the peepholes of i, f and o; Wp is the projection.
@@ -201,6 +202,19 @@ void Reverse(const Problem& p, Numbers* series) {
   }
 }
 
+// The results of a layer that may be residual.
+Results ExpectedSums(const Problem& p) {
+  Results r = Expected(p);
+  for (int64_t b = 0; p.kind.residual && b < p.B; ++b) {
+    for (int64_t t = 0; t < (p.lengths.empty() ? p.T : p.lengths[b]); ++t) {
+      for (int64_t k = (t * p.B + b) * p.I; k < (t * p.B + b + 1) * p.I; ++k) {
+        r.outputs[k] += p.x[k], r.d_x[k] += p.d_outputs[k];
+      }
+    }
+  }
+  return r;
+}
+
 // Layers from the input upwards. Those that read from the end are computed from reversed series.
 std::vector<Results> Expected(std::vector<Problem> stack) {
   std::vector<Results> results(stack.size());
@@ -211,10 +225,10 @@ std::vector<Results> Expected(std::vector<Problem> stack) {
     return results;
   }
   for (size_t l = 0; l < stack.size(); ++l) {
-    if (l + 1 < stack.size()) stack[l + 1].x = Expected(stack[l]).outputs;
+    if (l + 1 < stack.size()) stack[l + 1].x = ExpectedSums(stack[l]).outputs;
   }
   for (size_t l = stack.size(); l-- > 0;) {
-    results[l] = Expected(stack[l]);
+    results[l] = ExpectedSums(stack[l]);
     if (l) stack[l - 1].d_outputs = results[l].d_x;
   }
   return results;

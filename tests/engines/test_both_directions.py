@@ -38,6 +38,7 @@ GRAPHS = {
     "extras": ({"peepholes": True, "cell_clip": 1.0, "projection_size": 2, "projection_clip": 1.0}, {}, 2, False),
     "dropout between layers": ({"dropout": 0.5}, {"training": True}, 2, False),
     "residual": ({"residual": "after layer 1", "merge": "sum"}, {}, 2, False),
+    "residual in stacks": ({"stacking": "stacks", "residual": "after layer 1"}, {}, 1, False),
     "inference": ({"recurrent_dropout": 0.5}, {"training": False}, 2, False),
     "projected": ({"initial_state": "projected"}, {}, 2, True),  # The first steps are those of reversed inputs.
     "dropout in stacks": ({"stacking": "stacks", "dropout": 0.5}, {"training": True}, 4, True),

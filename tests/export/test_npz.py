@@ -133,3 +133,11 @@ def test_what_the_runtime_does_not_compute(message, inputs, plain_session, tmp_p
     with pytest.raises(ValueError, match="^export.npz: expected .*" + re.escape(message)) as error:
         export.npz(plain_session, inputs, {"y": outputs}, tmp_path / "model.npz", EXAMPLE)
     assert "\n" not in str(error.value) and os.listdir(str(tmp_path)) == []
+
+
+@NEEDS_NATIVE
+def test_a_residual_connection_in_the_native_op(inputs, plain_session, tmp_path):
+    outputs, _ = stacked_lstm.StackedLSTM([4, 4], engine="native", residual="after layer 1")(*inputs.values())
+    plain_session.run(tf.global_variables_initializer())
+    with pytest.raises(ValueError, match="got a residual connection in layer 2"):
+        export.npz(plain_session, inputs, {"y": outputs}, tmp_path / "model.npz", EXAMPLE)

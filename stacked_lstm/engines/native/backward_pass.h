@@ -275,7 +275,8 @@ class BackwardPass {
     Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
   }
 
-  // Computes dx = dz W^T of some steps of a part, for a panel of columns and a share of the rows.
+  // Computes dx = dz W^T of some steps of a part, for a panel of columns and a share of the rows. A residual layer adds
+  // the gradients of its outputs.
   void InputGradient(Range part, Range steps, int64_t panel, Share share) const {
     alignas(64) T dx[kTileRows * kWidth];
     const int64_t inputs = layer_.inputs, column = panel * kWidth;
@@ -288,12 +289,27 @@ class BackwardPass {
     const bool whole = count == width;
     for (int64_t m = range.begin; m < range.end; ++m) {
       const int64_t row = rows.Begin(m);
-      T* const target = arrays_.d_x + (steps.begin * layer_.batch + row) * inputs + column;
+      const int64_t position = steps.begin * layer_.batch + row;
+      T* const target = arrays_.d_x + position * inputs + column;
+      const T* const added = whole ? ResidualGradient(position, column) : nullptr;
       SelectTile<T>(rows.Size(m), vectors)(plan_.row_width, dz + row * plan_.row_width, plan_.row_width,
-                                           x_columns_.Panel(panel), nullptr, 0, whole ? target : dx,
+                                           x_columns_.Panel(panel), added, layer_.OutputStride(), whole ? target : dx,
                                            whole ? inputs : width);
-      for (int64_t r = 0; !whole && r < rows.Size(m); ++r) std::copy_n(dx + r * width, count, target + r * inputs);
+      for (int64_t r = 0; !whole && r < rows.Size(m); ++r) {
+        std::copy_n(dx + r * width, count, target + r * inputs);
+        const T* const d = ResidualGradient(position + r, column);
+        for (int64_t n = 0; d && n < count; ++n) target[r * inputs + n] += d[n];
+      }
+      for (int64_t r = 0; layer_.residual && layer_.lengths && r < rows.Size(m); ++r) {
+        const bool is_past_end = (position + r) / layer_.batch >= plan_.Length((position + r) % layer_.batch);
+        if (is_past_end) std::fill_n(target + r * inputs, count, T(0));  // The gradients of outputs are anything there.
+      }
     }
+  }
+
+  // The gradients of the outputs of a row [step, sequence] from a column on, if they are gradients of x; else null.
+  const T* ResidualGradient(int64_t position, int64_t column) const {
+    return layer_.residual ? arrays_.d_outputs + position * layer_.OutputStride() + column : nullptr;
   }
 
   // The number of 4 vectors of units.

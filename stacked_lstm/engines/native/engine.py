@@ -121,4 +121,5 @@ ENGINE = Engine(
         conditions.no_mask_for_all_steps,
         _one_op,
     ),
+    residual_needs=(conditions.without_norm,),
 )

@@ -79,7 +79,10 @@ class ForwardPass {
   // Sets the outputs and the cache after the longest sequence to zero. It follows `Run` or the `Chunk`s.
   void ZeroRest(Worker& worker) const {
     worker.ForEach(layer_.batch ? layer_.steps - plan_.longest : 0, [&](int64_t k) {
-      for (int64_t b = 0; b < layer_.batch; ++b) std::fill_n(Output(plan_.longest + k, b, 0), layer_.outputs(), T(0));
+      for (int64_t b = 0; b < layer_.batch; ++b) {
+        std::fill_n(Output(plan_.longest + k, b, 0), layer_.outputs(), T(0));
+        if (layer_.residual) std::fill_n(Hidden(plan_.longest + k, b, 0), layer_.outputs(), T(0));
+      }
       if (has_cache_) cache_.SetToZero({(plan_.longest + k) * layer_.batch, (plan_.longest + k + 1) * layer_.batch});
     });
   }
@@ -165,9 +168,12 @@ class ForwardPass {
   T* Output(int64_t t, int64_t b, int64_t first) const {
     return arrays_.outputs + layer_.OutputIndex(t, b) + first;
   }
-  // Where a vector of o phi(c') goes: to the outputs, or to what the projection takes.
+  T* Hidden(int64_t t, int64_t b, int64_t first) const {
+    return arrays_.Hidden() + layer_.HiddenIndex(t, b) + first;
+  }
+  // Where a vector of o phi(c') goes: to h, or to what the projection takes.
   T* H(int64_t t, int64_t b, int64_t panel) const {
-    return has_projection() ? projection_.M(b, panel) : Output(t, b, panel * kSize);
+    return has_projection() ? projection_.M(b, panel) : Hidden(t, b, panel * kSize);
   }
 
   // Computes x W + b of one panel for a share of the rows of a part.
@@ -202,6 +208,7 @@ class ForwardPass {
   // Writes what a step past the end of a sequence leaves for a vector of units: zeros.
   void SkipUnits(int64_t t, int64_t panel, int64_t b) const {
     StoreFirst(H(t, b, panel), Vec<T>{}, plan_.Units(panel));
+    if (!has_projection()) hidden_.AddInput(t, b, panel * kSize, Vec<T>{}, plan_.Units(panel));
     if (!has_cache_) return;
     const int64_t row = t * layer_.batch + b;
     for (int gate = 0; gate < kGates; ++gate) Store(cache_.gates.At(row, panel) + gate * kSize, Vec<T>{});
@@ -274,7 +281,7 @@ class ForwardPass {
 
   // Computes o phi(c), which is h unless there is a projection.
   void NewHidden(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* new_c, const T* o) const {
-    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.OutputStride();
+    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.HiddenStride();
     const int count = plan_.Units(panel);
     T* const target = H(t, row, panel);
     for (int64_t r = 0; r < rows; ++r) {
@@ -284,6 +291,7 @@ class ForwardPass {
       if (!has_projection()) h = hidden_.ZoneOut(t, b, first, count, h);
       StoreFirst(target + r * stride, h, count);
       if (has_projection()) continue;
+      hidden_.AddInput(t, b, first, h, count);
       hidden_.Keep(t, b, first, h, count);
       if (plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
     }

@@ -34,10 +34,10 @@ class HiddenStates {
 
   // The factor of the recurrent product of step t, [B, P], and the distance of its rows.
   const T* Factor(int64_t t) const {
-    return is_copied() ? Copy(t, 0) : FollowsStep(t) ? Outputs(plan_.Before(t), 0) : arrays_.h;
+    return is_copied() ? Copy(t, 0) : FollowsStep(t) ? After(plan_.Before(t), 0) : arrays_.h;
   }
   int64_t FactorStride(int64_t t) const {
-    return !is_copied() && FollowsStep(t) ? plan_.layer.OutputStride() : width_;
+    return !is_copied() && FollowsStep(t) ? plan_.layer.HiddenStride() : width_;
   }
 
   // Whether the factor of step t is known to be zero in all rows.
@@ -47,6 +47,14 @@ class HiddenStates {
   Vec<T> ZoneOut(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
     if (!series_.Has(kZoneoutH)) return h;
     return Mix<T>(series_.At(kZoneoutH, t, b, first, count), LoadFirst(Before(t, b) + first, count), h);
+  }
+
+  // Writes the outputs of a residual layer, from a vector of h after step t. Past the end, x may be anything.
+  void AddInput(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
+    if (!plan_.layer.residual) return;
+    const T* const x = arrays_.x + (t * batch_ + b) * width_ + first;
+    const Vec<T> sum = t < plan_.Length(b) ? LoadFirst(x, count) + h : Vec<T>{};
+    StoreFirst(arrays_.outputs + plan_.layer.OutputIndex(t, b) + first, sum, count);
   }
 
   // Stores a vector of h after step t for the product of the next step.
@@ -73,14 +81,14 @@ class HiddenStates {
 
   // Whether a step follows another one, if all sequences have T steps.
   bool FollowsStep(int64_t t) const { return plan_.Before(t) >= 0 && plan_.Before(t) < plan_.layer.steps; }
-  const T* Outputs(int64_t t, int64_t b) const { return arrays_.outputs + plan_.layer.OutputIndex(t, b); }
+  const T* After(int64_t t, int64_t b) const { return arrays_.Hidden() + plan_.layer.HiddenIndex(t, b); }
 
   // Even steps use one buffer, and odd steps use another one.
   T* Copy(int64_t t, int64_t b) const { return copies_.get() + (t % 2 * batch_ + b) * width_; }
 
   // h before step t, [P].
   const T* Before(int64_t t, int64_t b) const {
-    return series_.RestartH(t, b, t > 0 ? Outputs(t - 1, b) : arrays_.h + b * width_);
+    return series_.RestartH(t, b, t > 0 ? After(t - 1, b) : arrays_.h + b * width_);
   }
 
   void CopyInitial() const {

@@ -19,6 +19,8 @@
 //     c' = q c + (1 - q) u                      h' = r h + (1 - r) v
 //
 // Here, c is after its mask. Before a step with a reset, c and h are replaced by the starts, and then masked.
+//
+// The outputs of a layer are h, or x + h if it is residual.
 
 #ifndef STACKED_LSTM_LSTM_H_
 #define STACKED_LSTM_LSTM_H_
@@ -83,11 +85,15 @@ struct Layer {
   Extras extras = {};
   bool from_end = false;      // Whether steps run from the end of each sequence to its start, without series or resets.
   int64_t output_stride = 0;  // From a row of the outputs to the next, if it is not P.
+  bool residual = false;      // Whether the outputs are x + h. P is then I.
 
   int64_t outputs() const { return extras.projection ? extras.projection : units; }  // P
   // Where the outputs of a step and a sequence begin, and the gradients of these outputs.
   int64_t OutputStride() const { return output_stride ? output_stride : outputs(); }
   int64_t OutputIndex(int64_t t, int64_t b) const { return (t * batch + b) * OutputStride(); }
+  // Where h after a step begins, in the array with h of all steps.
+  int64_t HiddenStride() const { return residual ? outputs() : OutputStride(); }
+  int64_t HiddenIndex(int64_t t, int64_t b) const { return (t * batch + b) * HiddenStride(); }
   int64_t SeriesWidth(int series) const { return kSeriesKinds[series].is_of_c ? units : outputs(); }
   int64_t SeriesSize(int series) const {
     return (extras.series[series].stride ? steps : 1) * batch * SeriesWidth(series);
@@ -152,6 +158,9 @@ struct ForwardArrays {
   ExtraWeights<const T> extras;  // `packed` has the projection, too.
   Weights<const T> weights;      // Only read if `packed` is null. Their biases are not read.
   const T* scales[kGates] = {};  // [H], the scales of columns of 8-bit weights; null for other types.
+  T* hidden = nullptr;  // [T, B, P], h of a residual layer, zero past the end; null if the outputs are h.
+
+  T* Hidden() const { return hidden ? hidden : outputs; }
 };
 
 // Both lists have one element per layer, from the input upwards.
@@ -183,6 +192,9 @@ struct BackwardArrays {
 
   ExtraWeights<const T> extras;
   ExtraWeights<T> d_extras;  // Null if it is not needed. Either all peepholes are null or none is.
+  const T* hidden = nullptr;  // As in the forward pass.
+
+  const T* Hidden() const { return hidden ? hidden : outputs; }
 };
 
 template <class T>

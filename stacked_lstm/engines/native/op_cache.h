@@ -39,34 +39,37 @@ Status ExpectVectorLayout(const char* name, const Tensor& tensor, int64_t size) 
   return ExpectShape(name, tensor, VectorLayoutShape<T>(size));
 }
 
-// The cache of a stack: for each layer its own cache, then its outputs. The outputs of the last layer are an output of
-// the op, not part of the cache.
+// The cache of a stack: for each layer its own cache, then h if it is residual, then its outputs. The outputs of the last
+// layer are an output of the op, not part of the cache.
 template <class T>
 struct StackCache {
   struct Part {
-    int64_t cache, outputs;  // Where they begin, a multiple of the vector's size.
+    int64_t cache, hidden, outputs;  // Where they begin, a multiple of the vector's size.
   };
 
   // Computes the parts. Returns an error if a tensor cannot have so many numbers.
   Status FindParts(const std::vector<Layer>& layers) {
     const int64_t number = layers.size();
     for (const Layer& layer : layers) {
-      TensorShape bound;  // An upper bound: it has 8 numbers for each 7 of the cache.
+      TensorShape bound;  // An upper bound: it has 9 numbers for each 8 of the cache.
       const int64_t width = WholeVectors(std::max(layer.units, layer.outputs()));
-      RETURN_IF_ERROR(MakeShape({layer.steps, layer.batch, width, 8 * number}, &bound));
-      const int64_t outputs = size + CacheSize<T>(layer);
-      parts.push_back({size, outputs});
-      size = outputs + WholeVectors(layer.steps * layer.batch * layer.outputs());
+      RETURN_IF_ERROR(MakeShape({layer.steps, layer.batch, width, 9 * number}, &bound));
+      const int64_t series = WholeVectors(layer.steps * layer.batch * layer.outputs());
+      const int64_t hidden = size + CacheSize<T>(layer), outputs = hidden + (layer.residual ? series : 0);
+      parts.push_back({size, hidden, outputs});
+      size = outputs + series;
     }
     size = parts.back().outputs;
     return Status();
   }
 
-  // Sets the numbers between the outputs of a layer and the next part to zero.
+  // Sets the numbers between the series of a layer and the next part to zero.
   void SetGapsToZero(const std::vector<Layer>& layers, T* cache) const {
-    for (size_t l = 0; l + 1 < layers.size(); ++l) {
-      const int64_t outputs = layers[l].steps * layers[l].batch * layers[l].outputs();
-      std::fill(cache + parts[l].outputs + outputs, cache + parts[l + 1].cache, T(0));
+    for (size_t l = 0; l < layers.size(); ++l) {
+      const int64_t series = layers[l].steps * layers[l].batch * layers[l].outputs();
+      if (layers[l].residual) std::fill(cache + parts[l].hidden + series, cache + parts[l].outputs, T(0));
+      if (l + 1 == layers.size()) continue;
+      std::fill(cache + parts[l].outputs + series, cache + parts[l + 1].cache, T(0));
     }
   }
 

@@ -17,9 +17,10 @@
 // lengths: none, or one of [B].
 // The last `from_end` layers are a stack of their own, which reads x from the end of each sequence to its start. They
 // have no masks, zoneout or resets. If there are other layers, the outputs of both stacks are side by side.
+// residual: empty, or whether the outputs of each layer are x + h instead of h.
 //
-// Graphs that were exported before contain these ops. A new input must be a list that is empty by default. If anything
-// else changes, the op needs another name.
+// Graphs that were exported before contain these ops. A new input must be a list that is empty by default, and a new
+// attribute needs a default that changes nothing. If anything else changes, the op needs another name.
 
 #include <string>
 #include <vector>
@@ -34,6 +35,25 @@
 
 namespace stacked_lstm {
 namespace {
+
+// Merges the widths of inputs and outputs of residual layers. `second` is the first layer that reads from the end.
+Status MergeResiduals(InferenceContext* c, int second, Sizes* sizes) {
+  std::vector<bool> residual;
+  const int layers = sizes->units.size();
+  RETURN_IF_ERROR(c->GetAttr("residual", &residual));
+  if (!residual.empty() && static_cast<int>(residual.size()) != layers) {
+    return tensorflow::errors::InvalidArgument("StackedLstm: expected no `residual` or ", layers,
+                                               ", one per layer, got ", residual.size());
+  }
+  for (size_t l = 0; l < residual.size(); ++l) {
+    if (!residual[l]) continue;
+    DimensionHandle* const inputs = l && static_cast<int>(l) != second ? sizes->Outputs(l - 1) : &sizes->inputs;
+    DimensionHandle* const outputs = sizes->Outputs(l);
+    RETURN_IF_ERROR(c->Merge(*inputs, *outputs, inputs));
+    *outputs = *inputs;
+  }
+  return Status();
+}
 
 // Merges the sizes of the inputs from x to the resets. Sets `first_kernel` to the index of the first kernel, and
 // `next_input` to the index of the input after the resets.
@@ -75,7 +95,7 @@ Status MergeStack(InferenceContext* c, int* first_kernel, int* next_input, Sizes
                                  l && l != layers - from_end ? sizes->Outputs(l - 1) : &sizes->inputs,
                                  &sizes->units[l], sizes->Outputs(l)));
   }
-  return Status();
+  return MergeResiduals(c, layers - from_end, sizes);
 }
 
 // The width of the outputs: that of the last layer or, if there are two stacks, of both last layers.
@@ -126,6 +146,7 @@ In the steps of a session, the result is empty, and StackedLstmForward arranges 
       .Attr("number_of_lengths: int >= 0") \
       EXTRAS_ATTRIBUTES SERIES_ATTRIBUTES  \
       .Attr("from_end: int >= 0 = 0")      \
+      .Attr("residual: list(bool) = []")   \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 

@@ -40,6 +40,10 @@ struct StackInputs {
       return InvalidArgument("StackedLstm: expected `from_end` to be at most ", c.size(),
                              ", the number of layers, got ", from_end);
     }
+    if (!residual.empty() && static_cast<int>(residual.size()) != c.size()) {
+      return InvalidArgument("StackedLstm: expected no `residual` or ", c.size(), ", one per layer, got ",
+                             residual.size());
+    }
     int64_t width = x.dim_size(2);
     for (int l = 0; l < c.size(); ++l) {
       if (l == FirstFromEnd()) width = x.dim_size(2);
@@ -50,6 +54,11 @@ struct StackInputs {
       if (layer.inputs != width) {
         return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs, ", as the kernels of layer ", l + 1,
                                " have, got width ", width);
+      }
+      layer.residual = !residual.empty() && residual[l];
+      if (layer.residual && layer.inputs != layer.outputs()) {
+        return InvalidArgument("StackedLstm: expected `residual` layers as wide as their inputs, got layer ", l + 1,
+                               " with inputs of width ", layer.inputs, " and outputs of width ", layer.outputs());
       }
       layer.extras.peepholes = peepholes[l].number > 0;
       RETURN_IF_ERROR(ReadBound("cell_clips", cell_clips[l], &layer.extras.cell_bound));
@@ -97,6 +106,7 @@ struct StackInputs {
   }
 
   int from_end = 0;  // The number of the last layers that read from the end, an attribute of the op.
+  std::vector<bool> residual;  // Whether the outputs of each layer are x + h; empty if none is. An attribute, too.
   std::vector<Layer> layers;
   Tensor x;
   OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;

@@ -27,8 +27,9 @@ struct Stack {
   std::vector<Item> Slice(const std::vector<Item>& items) const {
     return std::vector<Item>(items.begin() + first, items.begin() + end);
   }
-  // Where a layer of the op has its cache, and its outputs if it is not the top.
+  // Where a layer of the op has its cache, h if it is residual, and its outputs if it is not the top.
   int64_t CacheOf(int l) const { return cache_begin + cache.parts[l - first].cache; }
+  int64_t HiddenOf(int l) const { return cache_begin + cache.parts[l - first].hidden; }
   int64_t OutputsOf(int l) const { return cache_begin + cache.parts[l - first].outputs; }
 
   int first, end;

@@ -62,6 +62,7 @@ class StackOp : public OpKernel {
     OP_REQUIRES_OK(construction, construction->GetAttr("recurrent_activation", &name));
     OP_REQUIRES_OK(construction, ActivationByName(name, &gates_));
     OP_REQUIRES_OK(construction, construction->GetAttr("from_end", &from_end_));
+    OP_REQUIRES_OK(construction, construction->GetAttr("residual", &residual_));
   }
 
   void Compute(OpKernelContext* context) final {
@@ -70,6 +71,7 @@ class StackOp : public OpKernel {
       Stacks stacks;
       int64_t cache_size;
       inputs.from_end = from_end_;
+      inputs.residual = residual_;
       OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_));
       OP_REQUIRES_OK(context, FindStacks(inputs, &stacks, &cache_size));
       Work(context, inputs, stacks, cache_size);
@@ -96,6 +98,7 @@ class StackOp : public OpKernel {
  private:
   Activation candidate_, gates_;
   int from_end_;
+  std::vector<bool> residual_;
 };
 
 template <class T>
@@ -122,6 +125,9 @@ class ForwardOp : public StackOp<T> {
         arrays[l].outputs = stack.IsTop(l) ? outputs + stack.column
                             : needs_cache  ? cache + stack.OutputsOf(l)
                                            : scratch.Take(layer.steps * layer.batch * layer.outputs());
+        if (!layer.residual) continue;
+        arrays[l].hidden = needs_cache ? cache + stack.HiddenOf(l)
+                                       : scratch.Take(layer.steps * layer.batch * layer.outputs());
       }
     }
     ForEachStack(stacks, inputs.layers, SessionThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
@@ -181,6 +187,7 @@ class BackwardOp : public StackOp<T> {
         arrays[l].cache = cache_data + stack.CacheOf(l);
         arrays[l].x = is_above ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
         arrays[l].outputs = stack.IsTop(l) ? outputs->flat<T>().data() + stack.column : cache_data + stack.OutputsOf(l);
+        if (layer.residual) arrays[l].hidden = cache_data + stack.HiddenOf(l);
         if (stack.IsTop(l)) arrays[l].d_outputs = d_outputs->flat<T>().data() + stack.column;
         // Both stacks have gradients of x, which are added at the end.
         const bool needs_own = is_above || (d_x && stack.first > 0);

@@ -71,6 +71,7 @@ def forward(
             for kernel, extra in zip(kernels, extras)
         ],
         from_end=from_end,
+        residual=[layer.residual for layer in layers] if any(layer.residual for layer in layers) else [],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
         **{name: sum([tensors[name] for tensors in extras], []) for name in EXTRAS},
@@ -173,6 +174,7 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             **inputs._asdict(),
             **_op_activations(op),
             from_end=op.get_attr("from_end"),
+            residual=op.get_attr("residual"),
         )
     d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
     d_weights: list = sum(d_lists[: -len(SERIES)], [])
@@ -219,6 +221,7 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
             "graph has lost; build the graph anew, or import it with its shapes"
         )
     layer_count, functions = op.get_attr("layers"), _op_activations(op)
+    residual = op.get_attr("residual") or [False] * layer_count
     layers = []
     for k in range(layer_count):
         kernels, biases, peepholes, projection, cell_clip, projection_clip, *series_and_resets = (
@@ -239,6 +242,7 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
+                residual=residual[k],
                 **series_options(series_and_resets),
             )
         )

@@ -129,7 +129,7 @@ class SeriesGradients {
 
   Vec<T> HBefore(int64_t t, int64_t b, int64_t vector) const {
     const int64_t width = layer_.outputs(), first = vector * kSize;
-    const T* const h = t > 0 ? arrays_.outputs + layer_.OutputIndex(t - 1, b) : arrays_.h + b * width;
+    const T* const h = t > 0 ? arrays_.Hidden() + layer_.HiddenIndex(t - 1, b) : arrays_.h + b * width;
     return LoadFirst(series_.RestartH(t, b, h) + first, static_cast<int>(std::min(kSize, width - first)));
   }
 

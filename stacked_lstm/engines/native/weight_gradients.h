@@ -80,7 +80,7 @@ class WeightGradients {
   // h after the step before t, [P].
   const T* HBefore(int64_t t, int64_t b) const {
     return plan_.IsFirst(t, b) ? arrays_.h + b * h_strips_.total
-                               : arrays_.outputs + layer_.OutputIndex(plan_.Before(t), b);
+                               : arrays_.Hidden() + layer_.HiddenIndex(plan_.Before(t), b);
   }
 
   // Multiplies what `PackStrips` has copied of h by its mask.
