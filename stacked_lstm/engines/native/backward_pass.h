@@ -10,6 +10,7 @@
 #include "cell_states.h"
 #include "columns.h"
 #include "extra_gradients.h"
+#include "input_gradients.h"
 #include "layer_series.h"
 #include "layout.h"
 #include "lstm.h"
@@ -42,7 +43,7 @@ class BackwardPass {
         rows_(schedule.sharing == Sharing::kLayers ? plan.longest * layer_.batch : max_rows_),
         cache_(arrays.cache, layer_),
         h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
-        x_columns_(plan, arrays.weights, arrays.weights.x_row, arrays.d_x ? layer_.inputs : 0),
+        input_gradients_(plan, arrays),
         projection_(layer_, arrays, rows_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
         extra_gradients_(plan, arrays, Cell::kHasExtras ? max_rows_ : 0, schedule),
@@ -57,8 +58,8 @@ class BackwardPass {
       const Range part = parts_[plan_.Nth({0, parts_.number}, k)];
       SharedSteps(worker, part);
       WeightGradientsOf(worker, part, part, k == parts_.number - 1);
-      ForEachShare(worker, x_columns_.panels(), schedule_.GradientShares(x_columns_.panels()),
-                   [&](int64_t panel, Share share) { InputGradient(part, part, panel, share); });
+      ForEachShare(worker, input_gradients_.panels(), schedule_.GradientShares(input_gradients_.panels()),
+                   [&](int64_t panel, Share share) { InputGradientsOf(part, part, panel, share); });
       worker.ForEach(1, [&](int64_t) { KeepFirstDz(part); });
     }
     StateGradients(worker);
@@ -66,9 +67,9 @@ class BackwardPass {
 
   // kLayers: prepares the layer. All members of a team call it.
   void Begin(Worker& worker) const {
-    const int64_t h_pieces = h_columns_.pieces(), x_pieces = x_columns_.pieces();
+    const int64_t h_pieces = h_columns_.pieces(), x_pieces = input_gradients_.pieces();
     worker.ForEach(h_pieces + x_pieces + 1, [&](int64_t k) {
-      if (k < h_pieces + x_pieces) return k < h_pieces ? h_columns_.Pack(k) : x_columns_.Pack(k - h_pieces);
+      if (k < h_pieces + x_pieces) return k < h_pieces ? h_columns_.Pack(k) : input_gradients_.Pack(k - h_pieces);
       InitializeGradients();
     });
     worker.ForEach(projection_.pieces(), [&](int64_t k) { projection_.Pack(k); });
@@ -78,7 +79,7 @@ class BackwardPass {
   void Chunk(Range steps) const {
     const Range whole = {0, plan_.longest};
     Steps(whole, steps, kWhole);
-    for (int64_t panel = 0; panel < x_columns_.panels(); ++panel) InputGradient(whole, steps, panel, kWhole);
+    for (int64_t panel = 0; panel < input_gradients_.panels(); ++panel) InputGradientsOf(whole, steps, panel, kWhole);
   }
 
   // kLayers: computes the gradients of weights after the last chunk. All members of a team call it.
@@ -125,6 +126,11 @@ class BackwardPass {
   void StateGradients(Worker& worker) const {
     ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
                  [&](int64_t panel, Share share) { InitialGradients(panel, share); });
+  }
+
+  void InputGradientsOf(Range part, Range steps, int64_t panel, Share share) const {
+    if (steps.size() * layer_.batch == 0) return;  // There is no dz.
+    input_gradients_.Compute(steps, Dz(steps.begin, part, 0, 0), panel, share);
   }
 
   // Adds the gradients of weights for some steps of a part. All members of a team call it. The first call sets them.
@@ -275,43 +281,6 @@ class BackwardPass {
     Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
   }
 
-  // Computes dx = dz W^T of some steps of a part, for a panel of columns and a share of the rows. A residual layer adds
-  // the gradients of its outputs.
-  void InputGradient(Range part, Range steps, int64_t panel, Share share) const {
-    alignas(64) T dx[kTileRows * kWidth];
-    const int64_t inputs = layer_.inputs, column = panel * kWidth;
-    const Pieces rows(steps.size() * layer_.batch, kTileRows);
-    const Range range = share.Slice(rows.number);
-    if (range.size() == 0) return;
-    const T* const dz = Dz(steps.begin, part, 0, 0);
-    const int vectors = x_columns_.Vectors(panel);
-    const int64_t width = vectors * kSize, count = x_columns_.Count(panel);
-    const bool whole = count == width;
-    for (int64_t m = range.begin; m < range.end; ++m) {
-      const int64_t row = rows.Begin(m);
-      const int64_t position = steps.begin * layer_.batch + row;
-      T* const target = arrays_.d_x + position * inputs + column;
-      const T* const added = whole ? ResidualGradient(position, column) : nullptr;
-      SelectTile<T>(rows.Size(m), vectors)(plan_.row_width, dz + row * plan_.row_width, plan_.row_width,
-                                           x_columns_.Panel(panel), added, layer_.OutputStride(), whole ? target : dx,
-                                           whole ? inputs : width);
-      for (int64_t r = 0; !whole && r < rows.Size(m); ++r) {
-        std::copy_n(dx + r * width, count, target + r * inputs);
-        const T* const d = ResidualGradient(position + r, column);
-        for (int64_t n = 0; d && n < count; ++n) target[r * inputs + n] += d[n];
-      }
-      for (int64_t r = 0; layer_.residual && layer_.lengths && r < rows.Size(m); ++r) {
-        const bool is_past_end = (position + r) / layer_.batch >= plan_.Length((position + r) % layer_.batch);
-        if (is_past_end) std::fill_n(target + r * inputs, count, T(0));  // The gradients of outputs are anything there.
-      }
-    }
-  }
-
-  // The gradients of the outputs of a row [step, sequence] from a column on, if they are gradients of x; else null.
-  const T* ResidualGradient(int64_t position, int64_t column) const {
-    return layer_.residual ? arrays_.d_outputs + position * layer_.OutputStride() + column : nullptr;
-  }
-
   // The number of 4 vectors of units.
   int64_t step_panels() const { return has_projection() ? projection_.panels() : h_columns_.panels(); }
 
@@ -339,7 +308,8 @@ class BackwardPass {
   const Pieces parts_;  // The steps.
   const int64_t max_rows_, rows_;  // Rows of [step, sequence] in a part; rows of dz that are kept.
   const CacheView<const T> cache_;
-  const Columns<T> h_columns_, x_columns_;
+  const Columns<T> h_columns_;
+  const InputGradients<T> input_gradients_;
   const BackwardProjection<T> projection_;
   const WeightGradients<T> gradients_;
   const ExtraGradients<T> extra_gradients_;

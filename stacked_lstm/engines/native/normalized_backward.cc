@@ -4,6 +4,7 @@
 #include "cell_states.h"
 #include "columns.h"
 #include "extra_gradients.h"
+#include "input_gradients.h"
 #include "layer_series.h"
 #include "norm_gradients.h"
 #include "normalized_cell.h"
@@ -36,7 +37,7 @@ class NormalizedBackwardPass {
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         cache_(arrays.cache, layer_),
         h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
-        x_columns_(plan, arrays.weights, arrays.weights.x_row, arrays.d_x ? layer_.inputs : 0),
+        input_gradients_(plan, arrays),
         projection_(layer_, arrays, max_rows_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
         extra_gradients_(plan, arrays, max_rows_, schedule),
@@ -52,9 +53,9 @@ class NormalizedBackwardPass {
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
-    const int64_t h_pieces = h_columns_.pieces(), x_pieces = x_columns_.pieces();
+    const int64_t h_pieces = h_columns_.pieces(), x_pieces = input_gradients_.pieces();
     worker.ForEach(h_pieces + x_pieces + 1, [&](int64_t k) {
-      if (k < h_pieces + x_pieces) return k < h_pieces ? h_columns_.Pack(k) : x_columns_.Pack(k - h_pieces);
+      if (k < h_pieces + x_pieces) return k < h_pieces ? h_columns_.Pack(k) : input_gradients_.Pack(k - h_pieces);
       Initialize();
     });
     worker.ForEach(projection_.pieces(), [&](int64_t k) { projection_.Pack(k); });
@@ -64,8 +65,8 @@ class NormalizedBackwardPass {
       const bool first = k == parts_.number - 1;
       gradients_.Add(worker, part, dz_.At(0, 0), first);
       if (has_projection()) extra_gradients_.AddProjection(worker, part, projection_.M(0), projection_.D(0, 0), first);
-      ForEachShare(worker, x_columns_.panels(), schedule_.GradientShares(x_columns_.panels()),
-                   [&](int64_t panel, Share share) { InputGradient(part, panel, share); });
+      ForEachShare(worker, input_gradients_.panels(), schedule_.GradientShares(input_gradients_.panels()),
+                   [&](int64_t panel, Share share) { input_gradients_.Compute(part, dz_.At(0, 0), panel, share); });
       worker.ForEach(1, [&](int64_t) { std::copy_n(dz_.At(0, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0)); });
     }
     ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
@@ -229,21 +230,6 @@ class NormalizedBackwardPass {
     }
   }
 
-  // Computes dx = dz W^T of the steps of a part, for a panel of columns and a share of the rows.
-  void InputGradient(Range part, int64_t panel, Share share) const {
-    alignas(64) T dx[kTileRows * kWidth];
-    const int64_t inputs = layer_.inputs, count = x_columns_.Count(panel), width = x_columns_.Vectors(panel) * kSize;
-    const Pieces rows(part.size() * layer_.batch, kTileRows);
-    const Range range = share.Slice(rows.number);
-    for (int64_t m = range.begin; m < range.end; ++m) {
-      const int64_t row = rows.Begin(m);
-      T* const target = arrays_.d_x + (part.begin * layer_.batch + row) * inputs + panel * kWidth;
-      SelectTile<T>(rows.Size(m), x_columns_.Vectors(panel))(plan_.row_width, dz_.At(row, 0), plan_.row_width,
-                                                             x_columns_.Panel(panel), nullptr, 0, dx, width);
-      for (int64_t r = 0; r < rows.Size(m); ++r) std::copy_n(dx + r * width, count, target + r * inputs);
-    }
-  }
-
   // Writes the gradients of the initial state, of the norms and of the peepholes.
   void Finish() const {
     const int64_t units = layer_.units, width = layer_.outputs();
@@ -267,7 +253,8 @@ class NormalizedBackwardPass {
   const Pieces parts_;      // The steps.
   const int64_t max_rows_;  // Rows of [step, sequence] in a part.
   const NormalizedCache<const T> cache_;
-  const Columns<T> h_columns_, x_columns_;
+  const Columns<T> h_columns_;
+  const InputGradients<T> input_gradients_;
   const BackwardProjection<T> projection_;
   const WeightGradients<T> gradients_;
   const ExtraGradients<T> extra_gradients_;
