@@ -5,6 +5,7 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
+from support.versions import OLD
 
 # name -> function from a module of cells to a cell.
 CELLS = {
@@ -47,6 +48,24 @@ def counts(cell):
 def test_no_more_ops_than_tensorflow_s_cells(name):
     peer, _ = parity.rnn_cell()
     assert np.all(np.less_equal(counts(CELLS[name](rnn_cell)), counts(CELLS[name](peer))))
+
+
+# The same for `tf.contrib.rnn`, which TensorFlow 2 does not have.
+CONTRIB_CELLS = {
+    "layer norm": lambda cells: cells.LayerNormBasicLSTMCell(4, dropout_keep_prob=0.5),
+    "layer norm off": lambda cells: cells.LayerNormBasicLSTMCell(4, layer_norm=False),
+    "coupled": lambda cells: cells.CoupledInputForgetGateLSTMCell(4, True, num_proj=3, layer_norm=True),
+    "nas": lambda cells: cells.NASCell(4, num_proj=3, use_bias=True),
+    "attention": lambda cells: cells.AttentionCellWrapper(cells.BasicLSTMCell(4), 3),
+}
+
+
+@pytest.mark.skipif(not OLD, reason="TensorFlow 2 has no tf.contrib")
+@pytest.mark.parametrize("name", sorted(CONTRIB_CELLS))
+def test_no_more_ops_than_contrib_s_cells(name):
+    from tensorflow.contrib import rnn
+
+    assert np.all(np.less_equal(counts(CONTRIB_CELLS[name](rnn_cell)), counts(CONTRIB_CELLS[name](rnn))))
 
 
 @pytest.mark.parametrize("name", ["LSTMBlockCell", "CudnnCompatibleLSTMCell", "GRUBlockCell", "GRUBlockCellV2"])
