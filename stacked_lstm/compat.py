@@ -20,6 +20,7 @@ __all__ = [
     "gpu_visible",
     "inside_another_loop",
     "inside_function_or_control_flow",
+    "inside_function_or_xla",
     "inside_nested_control_flow",
     "record_on_tapes",
     "set_tensor_float_32",
@@ -55,6 +56,15 @@ def inside_function_or_control_flow() -> bool:
     graph = tf.get_default_graph()
     # Control flow v2 puts bodies into functions. TensorFlow has no public way to ask for control flow v1.
     return graph.building_function or graph._get_control_flow_context() is not None
+
+
+def inside_function_or_xla() -> bool:
+    """Whether new ops belong to a tf.function, or to a part of the graph that XLA compiles."""
+    graph = tf.get_default_graph()
+    context = graph._get_control_flow_context()
+    while context is not None and not context.IsXLAContext():
+        context = context.outer_context
+    return graph.building_function or context is not None
 
 
 def inside_nested_control_flow() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell import keras_names
+from stacked_lstm.rnn_cell import block_ops, keras_names
 from stacked_lstm.rnn_cell.one_state_base import OneStateBase, product
 
 
@@ -94,7 +94,7 @@ class GRUCell(OneStateBase):
 
 
 class GRUBlockCellV2(GRUCell):
-    """The gated recurrent unit under the name of TensorFlow's cell whose step is one op.
+    """The gated recurrent unit whose step is one op in float32, see `block_ops`.
 
     It stands for `tf.contrib.rnn.GRUBlockCellV2` of TensorFlow 1.15. Equations, variables and their names are those of
     `GRUCell`; the activation is tanh.
@@ -128,6 +128,11 @@ class GRUBlockCellV2(GRUCell):
         assert units is not None
         super().__init__(units, reuse=reuse, name=name)
         self._cell_size = units
+
+    def _next_state(self, inputs: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
+        variables = self._gate_kernel, self._gate_bias, self._candidate_kernel, self._candidate_bias
+        tensors = [tf.convert_to_tensor(tensor) for tensor in (inputs, state, *variables)]
+        return block_ops.gru_step(*tensors) if block_ops.can_run(*tensors) else super()._next_state(inputs, state)
 
     def get_config(self) -> dict[str, Any]:
         return {"num_units": self._num_units, "reuse": self._reuse, "name": self.name}

@@ -126,19 +126,20 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
             i, j, f, o = [norm(gate) for norm, gate in zip(self._gate_norms, tf.split(z, 4, axis=1))]
         else:
             i, j, f, o = tf.split(tf.nn.bias_add(z, self._bias), 4, axis=1)
-        state_norm: Any = self._state_norm if self._layer_norm else tf.identity
+        state_norm: Any = self._state_norm if self._layer_norm else None
         c, h = self._step(i, j, f + self._forget_bias, o, c, state_norm)
         return h, self._pack(c, h)
 
     def _step(
-        self, i: tf.Tensor, j: tf.Tensor, f: tf.Tensor, o: tf.Tensor, c: tf.Tensor, state_norm: Callable
+        self, i: tf.Tensor, j: tf.Tensor, f: tf.Tensor, o: tf.Tensor, c: tf.Tensor, state_norm: Callable | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the new (c, h). The gates are normalized, and f contains the forget bias."""
         g = self._activation(j)
         if self._drops:
             with tf.control_dependencies([g]):  # Steps draw one after the other, so that a seed decides the masks.
                 g = self._dropout(g)
-        c = state_norm(c * tf.sigmoid(f) + tf.sigmoid(i) * g)
+        c = c * tf.sigmoid(f) + tf.sigmoid(i) * g
+        c = state_norm(c) if state_norm else c
         return c, self._activation(c) * tf.sigmoid(o)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""LSTMBlockCell and CudnnCompatibleLSTMCell, the LSTM cells of `tf.contrib` whose step is one op there."""
+"""LSTMBlockCell and CudnnCompatibleLSTMCell, the LSTM cells of `tf.contrib` whose step is one op in float32."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from stacked_lstm.compat import tf
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
+from stacked_lstm.rnn_cell import block_ops
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 
@@ -73,11 +74,13 @@ class LSTMBlockCell(LSTMBase, has_layer=True):
             self._w_f_diag = self.add_variable("w_f_diag", [self._num_units])
             self._w_o_diag = self.add_variable("w_o_diag", [self._num_units])
 
-    def _extras(self) -> Extras:
+    def _peepholes(self) -> list[tf.Tensor] | None:
         if not self._use_peephole:
-            return super()._extras()
-        peepholes = [tf.convert_to_tensor(w) for w in (self._w_i_diag, self._w_f_diag, self._w_o_diag)]
-        return Extras(peepholes, None, None, None)
+            return None
+        return [tf.convert_to_tensor(w) for w in (self._w_i_diag, self._w_f_diag, self._w_o_diag)]
+
+    def _extras(self) -> Extras:
+        return Extras(self._peepholes(), None, None, None)
 
     def layer(self) -> Layer:
         # The equations of engines give a clip the gradient that LSTMCell's has.
@@ -90,8 +93,12 @@ class LSTMBlockCell(LSTMBase, has_layer=True):
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         c, h = self._unpack(inputs, state)
-        i, j, f, o = self._gates(inputs, h)
-        c, h = self._step(i, j, f + self._forget_bias, o, c)
+        tensors = [tf.convert_to_tensor(tensor) for tensor in (inputs, c, h, self._kernel, self._bias)]
+        if block_ops.can_run_lstm(*tensors) and not tf.is_tensor(self._forget_bias):
+            c, h = block_ops.lstm_step(self._peepholes(), self._forget_bias, self._cell_clip, *tensors)
+        else:
+            i, j, f, o = self._gates(inputs, h)
+            c, h = self._step(i, j, f + self._forget_bias, o, c)
         return h, self._pack(c, h)
 
     def _step(

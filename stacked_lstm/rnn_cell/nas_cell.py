@@ -94,7 +94,7 @@ class NASCell(RNNCell):
         hs = tf.split(products, self._NAS_BASE, axis=1)
         xs = tf.split(tf.matmul(inputs, self.kernel), self._NAS_BASE, axis=1)
         sigmoid, tanh, relu = tf.sigmoid, tf.tanh, tf.nn.relu
-        sums = [x + h for x, h in zip(xs, hs)]
+        sums = {k: xs[k] + hs[k] for k in range(self._NAS_BASE) if k != 3}
         left = tanh(tanh(sigmoid(sums[0]) * relu(sums[1])) + c)
         c = left * tanh(sigmoid(sums[2]) + relu(xs[3] * hs[3]))
         right = tanh(tanh(tanh(sums[4]) * sigmoid(sums[5])) + sigmoid(tanh(sums[6]) + sigmoid(sums[7])))

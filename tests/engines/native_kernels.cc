@@ -376,7 +376,8 @@ int main(int argc, char**) {
   lstm::Extras single = all;  // Without a projection, a single step needs no packed weights.
   single.projection = 0, single.projection_bound = none;
   for (const bool fused : {false, true}) {
-    for (const auto& shape : {Shape{1, 13, 9, 5, 33}, Shape{1, 2, 40, 300}, Shape{1, 1, 7, 130}}) {
+    for (const auto& shape :
+         {Shape{1, 13, 9, 5, 33}, Shape{1, 2, 40, 300}, Shape{1, 1, 7, 130}, Shape{1, 60, 270, 45}}) {
       if (!CheckStack({fused, !fused, tanh, sigmoid}, shape, fused)) return 1;
       if (!CheckStack({fused, true, tanh, sigmoid, single}, shape, !fused)) return 1;
     }

@@ -5,6 +5,7 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
+from support.versions import OLD
 
 # name -> function from a module of cells to a cell.
 CELLS = {
@@ -49,11 +50,28 @@ def test_no_more_ops_than_tensorflow_s_cells(name):
     assert np.all(np.less_equal(counts(CELLS[name](rnn_cell)), counts(CELLS[name](peer))))
 
 
-@pytest.mark.parametrize("make", [rnn_cell.LSTMBlockCell, rnn_cell.CudnnCompatibleLSTMCell])
-def test_block_cells_have_the_ops_of_lstm_cell(make):
-    """TensorFlow's op of a step has neither float64 nor second derivatives, and only contrib has its gradient."""
-    peer, _ = parity.rnn_cell()
-    assert np.all(np.less_equal(counts(make(4)), counts(peer.LSTMCell(4))))
+# The same for `tf.contrib.rnn`, which TensorFlow 2 does not have.
+CONTRIB_CELLS = {
+    "layer norm": lambda cells: cells.LayerNormBasicLSTMCell(4, dropout_keep_prob=0.5),
+    "layer norm off": lambda cells: cells.LayerNormBasicLSTMCell(4, layer_norm=False),
+    "coupled": lambda cells: cells.CoupledInputForgetGateLSTMCell(4, True, num_proj=3, layer_norm=True),
+    "nas": lambda cells: cells.NASCell(4, num_proj=3, use_bias=True),
+    "attention": lambda cells: cells.AttentionCellWrapper(cells.BasicLSTMCell(4), 3),
+}
+
+
+@pytest.mark.skipif(not OLD, reason="TensorFlow 2 has no tf.contrib")
+@pytest.mark.parametrize("name", sorted(CONTRIB_CELLS))
+def test_no_more_ops_than_contrib_s_cells(name):
+    from tensorflow.contrib import rnn
+
+    assert np.all(np.less_equal(counts(CONTRIB_CELLS[name](rnn_cell)), counts(CONTRIB_CELLS[name](rnn))))
+
+
+@pytest.mark.parametrize("name", ["LSTMBlockCell", "CudnnCompatibleLSTMCell", "GRUBlockCell", "GRUBlockCellV2"])
+def test_a_step_of_a_block_cell_is_one_op(name):
+    forward, gradients = counts(getattr(rnn_cell, name)(4))
+    assert forward == 1 and gradients < 30
 
 
 @pytest.mark.parametrize("name", ["basic", "basic with one tensor", "everything", "stack"])

@@ -49,6 +49,9 @@ class UnpackedProducts {
   // The rows of weights that are added at a time. The processor itself fetches the next numbers of a few rows. The sums
   // of several sequences take time to load and store, which more rows share.
   static constexpr int64_t kFewRows = 8, kManyRows = 256;
+  // If at least so many blocks of sequences read a narrow block of weights, they read a copy. Its rows are aligned and
+  // side by side. Those of wide layers are in a page of memory each.
+  static constexpr int64_t kCopiedFrom = 8, kCopiedVectors = 2;
   // Wide parts are faster, because they read more of each page of memory. But there must be pieces for all threads.
   static constexpr int64_t kMinPartSize = 8, kPiecesPerThread = 2;
 
@@ -81,18 +84,28 @@ class UnpackedProducts {
       const int64_t rows = std::min(max_rows, depth - k);
       const T* const next_rows = weights + rows * stride;
       int vectors = SumVectors(plan_.blocks.largest);
+      alignas(64) T copy[kManyRows * kCopiedVectors * kSize];
       for (int64_t v = 0; v < whole; v += vectors) {
         while (v + vectors > whole) vectors /= 2;
         const T* const next = v + vectors < panels.size() ? weights + (v + vectors) * kSize : next_rows;
-        AddBlock({weights + v * kSize, stride, rows, next, stride}, vectors, left + k, left_stride, z + v * kWidth);
+        Block block = {weights + v * kSize, stride, rows, next, stride};
+        if (plan_.blocks.number >= kCopiedFrom && vectors <= kCopiedVectors) {
+          block.stride = vectors * kSize;
+          for (int64_t row = 0; row < rows; ++row) {
+            for (int64_t n = 0; n < block.stride; n += kSize) {
+              Store(copy + row * block.stride + n, Load(block.weights + row * stride + n));
+            }
+          }
+          block.weights = copy;
+        }
+        AddBlock(block, vectors, left + k, left_stride, z + v * kWidth);
       }
       if (whole == panels.size()) continue;
-      alignas(64) T last[kManyRows * kSize];  // Nothing beyond the last unit may be read.
       const int count = static_cast<int>(plan_.layer.units % kSize);
-      for (int64_t row = 0; row < rows; ++row) {
-        Store(last + row * kSize, LoadFirst(weights + row * stride + whole * kSize, count));
+      for (int64_t row = 0; row < rows; ++row) {  // Nothing beyond the last unit may be read.
+        Store(copy + row * kSize, LoadFirst(weights + row * stride + whole * kSize, count));
       }
-      AddBlock({last, kSize, rows, next_rows, stride}, 1, left + k, left_stride, z + whole * kWidth);
+      AddBlock({copy, kSize, rows, next_rows, stride}, 1, left + k, left_stride, z + whole * kWidth);
     }
   }
 
