@@ -2,11 +2,10 @@
 
 import functools
 import json
-import subprocess
-import sys
 
 from stacked_lstm import activations
 from stacked_lstm.compat import tf
+from support import programs
 
 # In TensorFlow 2, the second import of `nn` puts other function objects into tf.nn.
 PROGRAM = """
@@ -25,8 +24,7 @@ print(json.dumps([{name: find(name) for name in sys.argv[1:]}, before["tanh"] is
 
 def test_functions_of_all_modules_of_tensorflow():
     names = [name for name in activations.ACTIVATIONS if name != "linear" and not name.startswith("hard")]
-    result = subprocess.run([sys.executable, "-c", PROGRAM, *names], stdout=subprocess.PIPE, check=True)
-    functions, is_same = json.loads(result.stdout)
+    functions, is_same = json.loads(programs.check(["-c", PROGRAM, *names]).decode())
     assert all(len(are_named) >= 3 and all(are_named) for are_named in functions.values()), functions
     assert is_same == tf.__version__.startswith("1.")
 

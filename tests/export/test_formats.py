@@ -112,8 +112,16 @@ def test_networks(program, network, engine, plain_session, tmp_path, witness):
     check(program, getattr(exports, network)(engine), plain_session, tmp_path, witness)
 
 
-@pytest.mark.parametrize("program", [name for name, (format, _) in exports.PROGRAMS.items() if format != "onnx"])
-@with_engines
+def in_turn(programs):
+    """(program, engine) for `parametrize`: in the quick set, the engine changes from program to program."""
+    quick = list(zip(programs, itertools.cycle(["graph", "native"])))
+    return sets.some(quick, list(itertools.product(programs, ["graph", "native"])))
+
+
+@pytest.mark.parametrize(
+    "program, engine", in_turn([name for name, (format, _) in exports.PROGRAMS.items() if format != "onnx"])
+)
+@NEEDS_NATIVE
 def test_projections(program, engine, plain_session, tmp_path, witness):
     check(program, exports.projection(engine), plain_session, tmp_path, witness)
 
@@ -123,8 +131,8 @@ def test_normalization(program, plain_session, tmp_path, witness):
     check(program, exports.normalization("graph"), plain_session, tmp_path, witness)
 
 
-@pytest.mark.parametrize("program", TENSORFLOW)
-@with_engines
+@pytest.mark.parametrize("program, engine", in_turn(TENSORFLOW))
+@NEEDS_NATIVE
 def test_random_masks(program, engine, plain_session, tmp_path, witness):
     """TensorFlow's ops in the file draw what the session draws."""
     check(program, exports.masks(engine), plain_session, tmp_path, witness)
@@ -172,14 +180,14 @@ def test_control_flows(program, control_flow, plain_session, tmp_path, witness):
     assert tf.control_flow_v2_enabled() == before == (control_flow == "control_flow_v2")
 
 
-@pytest.mark.parametrize("program", TENSORFLOW)
-@with_engines
+@pytest.mark.parametrize("program, engine", in_turn(TENSORFLOW))
+@NEEDS_NATIVE
 def test_float64(program, engine, plain_session, tmp_path, witness):
     check(program, exports.stack(engine, "projected", dtype=tf.float64), plain_session, tmp_path, witness)
 
 
-@with_programs
-@with_engines
+@pytest.mark.parametrize("program, engine", in_turn(list(exports.PROGRAMS)))
+@NEEDS_NATIVE
 def test_streaming(program, engine, plain_session, tmp_path, witness):
     """States are inputs and outputs: the results of two pieces are those of the whole."""
     exports.skip_if_missing(program)

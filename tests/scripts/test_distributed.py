@@ -13,6 +13,8 @@ from support.sets import EXHAUSTIVE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
 from training import checkpoints, worker_steps
 
+pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.
+
 PARTS = ("train", "validation", "test")
 SCORES = ["global_step"] + [f"{part}_{name}" for part in PARTS for name in ("loss", "accuracy")]
 

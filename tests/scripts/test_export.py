@@ -52,9 +52,9 @@ def expected(task_name, train_dir, feeds):
         return session.run(network.predictions, {network.feeds[name]: array for name, array in feeds.items()})
 
 
-@pytest.fixture
-def witness(tmp_path):
-    with exports.witness_in(tmp_path) as process:
+@pytest.fixture(scope="module")
+def witness(tmp_path_factory):
+    with exports.witness_in(tmp_path_factory.mktemp("witness")) as process:
         yield process
 
 

@@ -4,9 +4,10 @@ import os
 
 import pytest
 
+from shared import pictures
 from support import file_events, tiny_task
 from support.sets import EXHAUSTIVE
-from support.tiny_runs import assert_same, rows_of, values_in
+from support.tiny_runs import assert_same, files_of, rows_of, values_in
 from tasks import TASKS
 from training import checkpoints, trainer
 
@@ -16,6 +17,7 @@ EVENTS = "events.out.tfevents."
 @pytest.fixture(autouse=True)
 def one_weight(monkeypatch):
     monkeypatch.setitem(TASKS, tiny_task.NAME, tiny_task.OneWeight)
+    monkeypatch.setattr(pictures, "curves", lambda *args: None)  # The file is written all the same.
 
 
 def end_of(directory):
@@ -24,6 +26,19 @@ def end_of(directory):
     names = sorted(name for name in os.listdir(directory) if not name.startswith(EVENTS) and ".meta" not in name)
     paths = checkpoints.complete(directory)
     return names, rows_of(directory), {os.path.basename(path): values_in(path) for path in paths}
+
+
+def left_in(directory):
+    """What the next run goes on from: (file, content), without what differs from run to run; None without a folder."""
+    if not os.path.isdir(directory):
+        return None
+    left = []
+    for name, content in files_of(directory).items():
+        if name.startswith(EVENTS):  # They have the time in their name and inside.
+            left.append((EVENTS, len(content)))
+        else:
+            left.append((name, None if ".meta" in name else content))  # Nothing reads the graph.
+    return left
 
 
 def assert_same_end(directory, expected):
@@ -72,7 +87,7 @@ def test_killed_at_each_change_of_a_file(whole, tmp_path, monkeypatch, part):
 
 def test_full_disk_at_each_change_of_a_file(whole, tmp_path):
     final, expected = whole
-    names, number = set(), 0
+    names, number, left = set(), 0, None
     while True:
         disk, directory = file_events.FullDisk(number), tmp_path / f"run{number}"
         with file_events.before_each(disk):
@@ -90,6 +105,8 @@ def test_full_disk_at_each_change_of_a_file(whole, tmp_path):
         assert str(directory) in line and "\n" not in line
         names.add(disk.name)
         number += 1 if number < 31 else 13  # The 31st ends the first checkpoint.
-        assert tiny_task.run(directory) == final
-        assert_same_end(str(directory), expected)
+        before, left = left, left_in(str(directory))
+        if left != before:  # Otherwise the last run has gone on from the same files.
+            assert tiny_task.run(directory) == final
+            assert_same_end(str(directory), expected)
     assert names >= {"makedirs", "replace", "open", "save", "write", "flush", "fsync"} and number > 30

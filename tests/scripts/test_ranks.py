@@ -14,6 +14,8 @@ from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import assert_same, flag_values, rows_of, run, title_arguments_in, weights
 from training import ranks
 
+pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.
+
 
 @pytest.fixture
 def arguments(tmp_path):

@@ -22,6 +22,8 @@ from tasks.titles import Titles
 from training import distributed, replicas
 from training.cluster import Cluster
 
+pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.
+
 
 @pytest.mark.parametrize(
     "make_arguments, count, tolerance",

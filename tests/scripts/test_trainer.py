@@ -42,7 +42,7 @@ train.run(values)
 
 
 @ONCE
-def test_a_killed_run_goes_on_to_the_very_same_weights(arguments):
+def test_a_killed_run_goes_on_to_the_very_same_weights(arguments, graph_optimizer):
     """Killed in the second epoch of three, at step 5 of 9."""
     path = os.pathsep.join([SCRIPTS, os.path.dirname(SCRIPTS)])
     killed = dict(arguments, epochs="3", train_dir=arguments["train_dir"] + "-killed")

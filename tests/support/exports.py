@@ -13,7 +13,7 @@ import pytest
 import stacked_lstm
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import exported_witness
+from support import exported_witness, sessions
 from support.versions import OLD
 
 # Program -> (format, packages that it needs).
@@ -71,11 +71,9 @@ class Witness:
 
 def set_random(session, seed=3):
     """Gives all variables random values, also biases and peepholes."""
-    random = np.random.RandomState(seed)
-    session.run(tf.global_variables_initializer())
-    for variable in tf.global_variables():
-        values = 0.5 * random.standard_normal(variable.shape.as_list())
-        variable.load(values.astype(variable.dtype.base_dtype.as_numpy_dtype), session)
+    random, variables = np.random.RandomState(seed), tf.global_variables()
+    arrays = [0.5 * random.standard_normal(variable.shape.as_list()) for variable in variables]
+    sessions.set_variables(session, variables, arrays)
 
 
 def random_inputs(inputs, sizes, seed=5):

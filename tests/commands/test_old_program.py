@@ -1,0 +1,209 @@
+"""What moves of an old program's names, and where the new lines come."""
+
+import pytest
+
+from support.sets import ONCE
+
+pytest.importorskip("libcst")
+
+from support import moved_programs  # noqa: E402
+
+pytestmark = ONCE
+
+# name -> (old program, new program)
+PROGRAMS = {
+    "the names of tf.nn": (
+        """
+import numpy as np
+import tensorflow as tf
+
+cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.BasicLSTMCell( 8 )])   # odd   spacing
+assert isinstance(cell, tf.compat.v1.nn.rnn_cell.RNNCell)
+y, s = tf.nn.dynamic_rnn(cell, x,
+                         dtype=tf.float32)
+y, s = tf.compat.v1.nn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+y, s, t = tf.nn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
+y = tf.nn.softmax(tf.nn.raw_rnn(cell, f)[0])
+""",
+        """
+import numpy as np
+import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+cell = tf1_rnn.MultiRNNCell([tf1_rnn.BasicLSTMCell( 8 )])   # odd   spacing
+assert isinstance(cell, tf1_rnn.RNNCell)
+y, s = tf1_rnn.dynamic_rnn(cell, x,
+                         dtype=tf.float32)
+y, s = tf1_rnn.bidirectional_dynamic_rnn(cell, cell, x, dtype=tf.float32)
+y, s, t = tf1_rnn.static_bidirectional_rnn(cell, cell, xs, dtype=tf.float32)
+y = tf.nn.softmax(tf.nn.raw_rnn(cell, f)[0])
+""",
+    ),
+    "the names of tf.contrib": (
+        """import tensorflow as tf
+cell = tf.contrib.rnn.DropoutWrapper(tf.contrib.rnn.LSTMCell(8), 0.5)
+y, s = tf.contrib.rnn.static_rnn(cell, xs, dtype=tf.float32)
+y, s = tf.contrib.legacy_seq2seq.rnn_decoder(xs, s, cell)
+y, s = tf.contrib.rnn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
+loss = tf.contrib.seq2seq.sequence_loss(y, z, w)
+y = tf.contrib.layers.fully_connected(y, 3, weights_initializer=tf.contrib.layers.xavier_initializer())
+loss, t = tf.contrib.crf.crf_log_likelihood(y, z, w)
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+from stacked_lstm.contrib import seq2seq as tf1_seq2seq
+from stacked_lstm.contrib import legacy_seq2seq as tf1_legacy_seq2seq
+from stacked_lstm.contrib import crf as tf1_crf
+from stacked_lstm.contrib import layers as tf1_layers
+
+tf.disable_v2_behavior()
+cell = tf1_rnn.DropoutWrapper(tf1_rnn.LSTMCell(8), 0.5)
+y, s = tf1_rnn.static_rnn(cell, xs, dtype=tf.float32)
+y, s = tf1_legacy_seq2seq.rnn_decoder(xs, s, cell)
+y, s = tf.nn.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
+loss = tf1_seq2seq.sequence_loss(y, z, w)
+y = tf1_layers.fully_connected(y, 3, weights_initializer=tf1_layers.xavier_initializer())
+loss, t = tf1_crf.crf_log_likelihood(y, z, w)
+""",
+    ),
+    "names of tf.contrib": (
+        """import tensorflow as tf, tensorflow.contrib as tfc
+from tensorflow import contrib, nn
+module = tf.contrib
+cell = contrib.rnn.LSTMCell(8) or tfc.rnn.GRUCell(8) or module.rnn.NASCell(8) or nn.rnn_cell.LSTMCell(8)
+loss = module.seq2seq.sequence_loss
+""",
+        """import tensorflow.compat.v1 as tf
+from tensorflow import nn
+from stacked_lstm import rnn_cell as tf1_rnn
+from stacked_lstm.contrib import seq2seq as tf1_seq2seq
+
+tf.disable_v2_behavior()
+cell = tf1_rnn.LSTMCell(8) or tf1_rnn.GRUCell(8) or tf1_rnn.NASCell(8) or tf1_rnn.LSTMCell(8)
+loss = tf1_seq2seq.sequence_loss
+""",
+    ),
+    "rnn = tf.contrib.rnn": (
+        """import tensorflow as tf
+
+rnn = tf.contrib.rnn
+LSTM = tf.contrib.rnn.LSTMCell
+
+
+def model():
+    cell = tf.nn.rnn_cell
+    return rnn.MultiRNNCell([LSTM(8), cell.LSTMCell(8)]), rnn.static_state_saving_rnn
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+rnn = tf1_rnn
+LSTM = tf1_rnn.LSTMCell
+
+
+def model():
+    cell = tf1_rnn
+    return rnn.MultiRNNCell([LSTM(8), cell.LSTMCell(8)]), tf.nn.static_state_saving_rnn
+""",
+    ),
+    "names that are others' are not TensorFlow's": (
+        """import tensorflow as tf
+from torch import nn
+
+
+def f(tf, rnn_cell):
+    rnn_cell = rnn_cell
+    return tf.nn.rnn_cell.LSTMCell(8), rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
+
+
+"tf.nn.rnn_cell.LSTMCell"  # tf.contrib.rnn.LSTMCell
+""",
+        """import tensorflow.compat.v1 as tf
+from torch import nn
+
+tf.disable_v2_behavior()
+
+
+def f(tf, rnn_cell):
+    rnn_cell = rnn_cell
+    return tf.nn.rnn_cell.LSTMCell(8), rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
+
+
+"tf.nn.rnn_cell.LSTMCell"  # tf.contrib.rnn.LSTMCell
+""",
+    ),
+    "the lines come after docstring and imports": (
+        '''# Licence
+"""What it does."""
+
+from __future__ import print_function
+
+import sys
+
+FLAG = 1
+
+try:
+    import tensorflow as tf
+except ImportError:
+    tf = None
+import json
+cell = tf.nn.rnn_cell.LSTMCell(8)
+''',
+        '''# Licence
+"""What it does."""
+
+from __future__ import print_function
+
+import sys
+
+FLAG = 1
+
+try:
+    import tensorflow.compat.v1 as tf
+except ImportError:
+    tf = None
+import json
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+cell = tf1_rnn.LSTMCell(8)
+''',
+    ),
+    "tensorflow under its own name, in a function": (
+        """def f():
+    import tensorflow
+    return tensorflow.nn.rnn_cell.LSTMCell(8)
+""",
+        """from stacked_lstm import rnn_cell as tf1_rnn
+def f():
+    import tensorflow.compat.v1 as tensorflow
+    return tf1_rnn.LSTMCell(8)
+""",
+    ),
+    "a program that calls disable_v2_behavior": (
+        "import tensorflow.compat.v1 as tf\ntf.disable_v2_behavior()\nf = tf.nn.static_rnn\n",
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn\n"
+        "tf.disable_v2_behavior()\nf = tf1_rnn.static_rnn\n",
+    ),
+    "compat": (
+        "import tensorflow as tf\ntf = tf.compat.v1\nf = tf.nn.static_rnn\n",
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn\n\n"
+        "tf.disable_v2_behavior()\ntf = tf.compat.v1\nf = tf1_rnn.static_rnn\n",
+    ),
+    "newlines of Windows": (
+        "import tensorflow as tf\r\nf = tf.nn.static_rnn\r\n",
+        "import tensorflow.compat.v1 as tf\r\nfrom stacked_lstm import rnn_cell as tf1_rnn\r\n\r\n"
+        "tf.disable_v2_behavior()\r\nf = tf1_rnn.static_rnn\r\n",
+    ),
+    "another encoding": ("# coding: latin-1\nx = 'é'\n", "# coding: latin-1\nx = 'é'\n"),
+    "no TensorFlow": ("import numpy as np\n\nx = np.nn.rnn_cell", "import numpy as np\n\nx = np.nn.rnn_cell"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_moves(name):
+    moved_programs.check(*PROGRAMS[name])
