@@ -17,7 +17,8 @@ SOURCES = glob.glob(os.path.join(library.SOURCE_DIRECTORY, "*.cc"))
 KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As compiler.py has it.
 PLAIN_KERNELS = [path for path in KERNELS if re.search(r"/(forward|backward|layout|pack)\.cc$", path)]
 TESTED_KERNELS = PLAIN_KERNELS + [path for path in KERNELS if re.search("/(normalized_|random_mask)", path)]
-HAS_AVX512 = os.path.exists("/proc/cpuinfo") and " avx512f " in open("/proc/cpuinfo").read()
+PROCESSOR = open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else ""
+HAS_AVX512, HAS_AVX2 = " avx512f " in PROCESSOR, " avx2 " in PROCESSOR
 pytestmark = NEEDS_COMPILER
 
 
