@@ -9,8 +9,12 @@ from support.native_ops import NEEDS_NATIVE
 
 
 @pytest.mark.parametrize("engine_name", ["graph", pytest.param("native", marks=NEEDS_NATIVE)])
-def test_pieces_are_the_whole_bit_for_bit(engine_name, session):
-    """Outputs and final states, with a projection; a run that reads and updates the state reads the old one."""
+def test_pieces_are_the_whole(engine_name, session):
+    """Outputs and final states, with a projection; a run that reads and updates the state reads the old one.
+
+    `native` gives the same bits. On `graph`, the bits of TensorFlow's products depend on the number of rows with AVX2.
+    """
+    tolerance = {"graph": 1e-7, "native": 0}[engine_name]
     options = dict(projection_size=[2, None]) if engine_name == "graph" else {}
     lstm = StackedLSTM([4, 3], engine=engine_name, **options)
     x = tf.placeholder(tf.float32, [2, None, 3])
@@ -28,8 +32,9 @@ def test_pieces_are_the_whole_bit_for_bit(engine_name, session):
         pieces.append(piece)
         np.testing.assert_equal([part for pair in read for part in pair], states[-1])
         states.append([part for pair in new for part in pair])
-    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), expected)
-    np.testing.assert_equal(session.run(store.variables), [part for pair in expected_state for part in pair])
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), expected, rtol=0, atol=tolerance)
+    for last, part in zip(session.run(store.variables), [part for pair in expected_state for part in pair]):
+        np.testing.assert_allclose(last, part, rtol=0, atol=tolerance)
 
 
 def test_reset_of_rows(session):
