@@ -16,9 +16,9 @@ _CLASS = "StateStore"
 class StateStore:
     """c and h of each layer of a stack in local variables, which keep their values between runs of a session.
 
-    A long sequence, cut into pieces, then has the same results as in one call. On the engine `native`, they are the same
-    bits. On `graph`, rounding may differ, because the bits of TensorFlow's products depend on the number of rows on some
-    processors:
+    A long sequence, cut into pieces, then has the same results as in one call. On the engine `native`, they are the
+    same bits. On `graph`, rounding may differ, because the bits of TensorFlow's products depend on the number of rows
+    on some processors:
 
         store = StateStore(lstm, batch_size)
         outputs, state = lstm(piece, initial_state=store.state)
