@@ -28,8 +28,8 @@ def within_layers(segment: Segment, takes: Callable[[Sequence[Layer]], bool]) ->
 
     Args:
       segment: the root.
-      takes: whether an engine can run successive layers, of which at least one is `residual`. It is called under the
-        device of the layers.
+      takes: function from successive layers to whether an engine can run them. At least one layer is `residual`. The
+        function is called under the device of the layers.
     """
     parts: list[Any] = []
     with contextlib.nullcontext() if segment.device is None else tf.device(segment.device):

@@ -12,6 +12,7 @@ from stacked_lstm.compat import inside_function_or_xla, tapes_are_active, tf
 
 _LSTM_GRADIENT, _LSTM_SECOND_GRADIENT = "StackedLstmLSTMBlockCell", "StackedLstmLSTMBlockCellGrad"
 _GRU_GRADIENT = "StackedLstmGRUBlockCell"
+_LSTM_INPUTS = ("x", "cs_prev", "h_prev", "w", "wci", "wcf", "wco", "b")
 
 
 def can_run(*tensors: Any) -> bool:
@@ -43,14 +44,7 @@ def lstm_step(
     w_i, w_f, w_o = peepholes or [tf.zeros([kernel.shape.as_list()[1] // 4])] * 3
     with tf.get_default_graph().gradient_override_map({"LSTMBlockCell": _LSTM_GRADIENT}):
         step = tf.raw_ops.LSTMBlockCell(
-            x=x,
-            cs_prev=c,
-            h_prev=h,
-            w=kernel,
-            wci=w_i,
-            wcf=w_f,
-            wco=w_o,
-            b=bias,
+            **dict(zip(_LSTM_INPUTS, (x, c, h, kernel, w_i, w_f, w_o, bias))),
             forget_bias=forget_bias,
             cell_clip=cell_clip,
             use_peephole=peepholes is not None,
@@ -72,7 +66,7 @@ def gru_step(x: Any, h: Any, gate_kernel: Any, gate_bias: Any, candidate_kernel:
 
 @tf.RegisterGradient(_LSTM_GRADIENT)
 def _lstm_gradient(op: tf.Operation, *d_outputs: Any) -> list:
-    x, c, h, kernel, w_i, w_f, w_o, bias = op.inputs
+    x, c, h, kernel, w_i, w_f, w_o, _ = op.inputs
     i, new_c, f, o, j, tanh_c, _ = op.outputs
     d_i, d_c, d_f, d_o, d_j, d_tanh_c, d_h = d_outputs
     d_c, d_h = tf.convert_to_tensor(d_c), tf.convert_to_tensor(d_h)
@@ -80,14 +74,7 @@ def _lstm_gradient(op: tf.Operation, *d_outputs: Any) -> list:
     if all(map(_is_zero, (d_i, d_f, d_o, d_j, d_tanh_c))):
         with tf.get_default_graph().gradient_override_map({"LSTMBlockCellGrad": _LSTM_SECOND_GRADIENT}):
             results = tf.raw_ops.LSTMBlockCellGrad(
-                x=x,
-                cs_prev=c,
-                h_prev=h,
-                w=kernel,
-                wci=w_i,
-                wcf=w_f,
-                wco=w_o,
-                b=bias,
+                **dict(zip(_LSTM_INPUTS, op.inputs)),
                 i=i,
                 cs=new_c,
                 f=f,

@@ -123,6 +123,13 @@ def test_sizes_and_inference(steps, batch, plain_session):
         numeric.check_same(pair._asdict(), expected_pair._asdict(), 1e-12)
 
 
+def check_same(session, pair):
+    """Initializes all variables, and compares the numbers of two nests of tensors."""
+    session.run(tf.global_variables_initializer())
+    for a, b in zip(*map(tf.nest.flatten, session.run(pair))):
+        assert numeric.relative_difference(a, b) < 1e-12
+
+
 @ONCE
 def test_resets(plain_session):
     random, results = np.random.RandomState(0), []
@@ -133,9 +140,7 @@ def test_resets(plain_session):
             outputs, state = lstm(x, [7, 2, 0], reset=flags)
         loss = tf.reduce_sum(tf.sin(outputs)) + sum(tf.reduce_sum(c * h) for c, h in state)
         results.append([outputs, state, tf.gradients(loss, [x, *lstm.variables])])
-    plain_session.run(tf.global_variables_initializer())
-    for a, b in zip(*map(tf.nest.flatten, plain_session.run(results))):
-        assert numeric.relative_difference(a, b) < 1e-12
+    check_same(plain_session, results)
 
 
 @pytest.mark.parametrize("control_flow_v2", [False, True])
@@ -158,9 +163,7 @@ def test_second_derivatives(control_flow_v2, plain_session):
             second.append([gradients, tf.gradients(squares, sources)])
     finally:
         (tf.enable_control_flow_v2 if enabled else tf.disable_control_flow_v2)()
-    plain_session.run(tf.global_variables_initializer())
-    for a, b in zip(*map(tf.nest.flatten, plain_session.run(second))):
-        assert numeric.relative_difference(a, b) < 1e-12
+    check_same(plain_session, second)
 
 
 # What keeps a sum between ops -> (arguments of the stack, arguments of the call, ops for layers).
@@ -225,9 +228,7 @@ def test_wrappers(name, plain_session):
                 assert op_types(plain_session.graph).count("StackedLstmForward") == count
             loss = tf.reduce_sum(outputs**2) + sum(tf.reduce_sum(tf.sin(part)) for part in tf.nest.flatten(state))
             results.append([outputs, state, tf.gradients(loss, [x, *cell.trainable_variables])])
-    plain_session.run(tf.global_variables_initializer())
-    for a, b in zip(*map(tf.nest.flatten, plain_session.run(results))):
-        assert numeric.relative_difference(a, b) < 1e-12
+    check_same(plain_session, results)
 
 
 @pytest.mark.parametrize("has_lengths", [False, True])
@@ -246,9 +247,7 @@ def test_both_directions(has_lengths, plain_session):
             gradients = tf.gradients(loss, [x, *lstm.variables])
             squares = sum(tf.reduce_sum(gradient**2) for gradient in gradients)
             results.append([outputs, states, gradients, tf.gradients(squares, x)])
-    plain_session.run(tf.global_variables_initializer())
-    for a, b in zip(*map(tf.nest.flatten, plain_session.run(results))):
-        assert numeric.relative_difference(a, b) < 1e-12
+    check_same(plain_session, results)
 
 
 @pytest.mark.parametrize(

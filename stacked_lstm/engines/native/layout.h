@@ -56,8 +56,8 @@ class PackedWeights {
   int64_t inputs_, units_, outputs_;
 };
 
-// A matrix of `depth` rows in panels of at most 4 vectors of columns, in the layout of panel.h. The last panel is padded
-// to whole vectors. T is const for a view that only reads.
+// A matrix of `depth` rows in panels of at most 4 vectors of columns, in the layout of panel.h. The last panel is
+// padded to whole vectors. T is const for a view that only reads.
 template <class T>
 class ColumnPanels {
  public:

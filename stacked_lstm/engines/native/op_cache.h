@@ -39,8 +39,8 @@ Status ExpectVectorLayout(const char* name, const Tensor& tensor, int64_t size) 
   return ExpectShape(name, tensor, VectorLayoutShape<T>(size));
 }
 
-// The cache of a stack: for each layer its own cache, then h if it is residual, then its outputs. The outputs of the last
-// layer are an output of the op, not part of the cache.
+// The cache of a stack: for each layer its own cache, then h if it is residual, then its outputs. The outputs of the
+// last layer are an output of the op, not part of the cache.
 template <class T>
 struct StackCache {
   struct Part {

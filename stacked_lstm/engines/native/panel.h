@@ -31,8 +31,8 @@ constexpr int GroupVectors(int vectors, int vector) {
   return std::min(kGroupVectors<W>, vectors - vector / kGroupVectors<W> * kGroupVectors<W>);
 }
 
-// The position of a vector of a row in a panel of `depth` rows and `vectors` vectors, as a number of vectors. The vector
-// of the next row is `GroupVectors` further.
+// The position of a vector of a row in a panel of `depth` rows and `vectors` vectors, as a number of vectors. The
+// vector of the next row is `GroupVectors` further.
 template <class W>
 constexpr int64_t VectorPosition(int64_t depth, int vectors, int64_t row, int vector) {
   const int first = vector / kGroupVectors<W> * kGroupVectors<W>;

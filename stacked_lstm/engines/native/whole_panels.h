@@ -22,14 +22,14 @@ class WholePanels {
     const int64_t panel = plan.panels - 1;
     const int units = plan.Units(panel);
     if (!packed || units == kSize) return;
-    constexpr int kGroup = kWordWeights<W>;
+    constexpr int kWord = kWordWeights<W>;
     W* target = last_panel_.get();
     for (const Factor factor : kFactors) {
       const W* source = packed_.Panel(factor, panel);
-      for (int64_t k = 0; k < packed_.Rows(factor) * kGates; k += kGroup) {
-        std::fill_n(std::copy_n(source, units * kGroup, target), (kSize - units) * kGroup, W{});
-        source += units * kGroup;
-        target += kSize * kGroup;
+      for (int64_t k = 0; k < packed_.Rows(factor) * kGates; k += kWord) {
+        std::fill_n(std::copy_n(source, units * kWord, target), (kSize - units) * kWord, W{});
+        source += units * kWord;
+        target += kSize * kWord;
       }
     }
   }
