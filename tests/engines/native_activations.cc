@@ -51,10 +51,12 @@ double Ulps(T value, typename Types<T>::Wide expected) {
   return static_cast<double>(std::fabs(value - expected) / unit);
 }
 
-// Whether all values are right: to `bound` units in the last place, and exactly where the value has a name.
+// Whether all values are right: to `bound` units in the last place, and exactly where the value has a name. A true value
+// below the smallest normal number may become 0.
 template <class T>
-bool Check(bool sigmoid, double bound, T max_argument) {
+bool Check(bool sigmoid, double bound) {
   typedef std::numeric_limits<T> Limits;
+  const T max_argument = lstm::Float<T>::kMaxExp;
   const char* name = sigmoid ? "sigmoid" : "tanh";
   double worst = 0;
   T worst_x = 0;
@@ -63,7 +65,9 @@ bool Check(bool sigmoid, double bound, T max_argument) {
     if (std::isnan(x)) return std::isnan(value);
     if (sigmoid && x < -max_argument) return value == 0;
     if (sigmoid ? x > max_argument : std::fabs(x) > 22) return value == std::copysign(T(1), x);
-    const double error = Ulps(value, Expected(sigmoid, x));
+    const auto expected = Expected(sigmoid, x);
+    if (sigmoid && expected < Limits::min() && value == 0) return true;
+    const double error = Ulps(value, expected);
     if (!(error <= worst)) worst = error, worst_x = x;
     return true;
   };
@@ -87,8 +91,8 @@ bool Check(bool sigmoid, double bound, T max_argument) {
 }
 
 int main() {
-  const bool passed[] = {Check<float>(true, 2.5, 87), Check<float>(false, 3, 87),
-                         Check<double>(true, 2.5, 708), Check<double>(false, 3, 708)};
+  const bool passed[] = {Check<float>(true, 2.5), Check<float>(false, 3), Check<double>(true, 2.5),
+                         Check<double>(false, 3)};
   for (const bool each : passed) {
     if (!each) return 1;
   }

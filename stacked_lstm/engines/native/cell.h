@@ -13,12 +13,6 @@
 
 namespace stacked_lstm {
 
-// What a step computes before phi(c'): the gates after their activation, and c'.
-template <class T>
-struct StepValues {
-  Vec<T> i, g, f, o, c;
-};
-
 // The gradients of z_i, z_c, z_f, z_o, of c before the step, and of the mask of the candidate.
 template <class T>
 struct StepGradients {
@@ -52,20 +46,31 @@ class Cell {
         candidate_(candidate),
         gates_(gates) {}
 
-  // z: four vectors. panel: the number of the vector of units. mask: multiplies the candidate. The result has the
-  // candidate without it.
-  STACKED_LSTM_INLINE StepValues<T> Step(const T* z, Vec<T> c_before, int64_t panel, Vec<T> mask) const {
-    Vec<T> z_i = Load(z), z_f = Load(z + 2 * kSize), z_o = Load(z + 3 * kSize);
-    if (has_extras && has_peepholes_) {
-      z_i += Peephole(0, panel) * c_before;
-      z_f += Peephole(1, panel) * c_before;
+  // Replaces z by the gates after their activation, for one row: four vectors. Peepholes need c, so `NewC` does it then.
+  STACKED_LSTM_INLINE void Activate(T* z) const {
+    if (has_peepholes()) return;
+    Vec<T> values[] = {Load(z), Load(z + kSize), Load(z + 2 * kSize), Load(z + 3 * kSize)};
+    ApplyEach<T>(values, gates_, candidate_, gates_, gates_);
+    for (int gate = 0; gate < kGates; ++gate) Store(z + gate * kSize, values[gate]);
+  }
+
+  // Returns c'. gates: the result of `Activate`. panel: the number of the vector of units. mask: multiplies the
+  // candidate. The gates are those without it.
+  STACKED_LSTM_INLINE Vec<T> NewC(T* gates, Vec<T> c_before, int64_t panel, Vec<T> mask) const {
+    Vec<T> values[] = {Load(gates), Load(gates + kSize), Load(gates + 2 * kSize)};
+    if (has_peepholes()) {
+      values[0] += Peephole(0, panel) * c_before;
+      values[2] += Peephole(1, panel) * c_before;
+      ApplyEach<T>(values, gates_, candidate_, gates_);
+      for (int gate = 0; gate < 3; ++gate) Store(gates + gate * kSize, values[gate]);
     }
-    const Vec<T> i = gates_.template Value<T>(z_i), g = candidate_.template Value<T>(Load(z + kSize));
-    const Vec<T> f = gates_.template Value<T>(z_f);
-    Vec<T> c = f * c_before + i * (has_extras ? g * mask : g);
-    if (has_extras) c = ClipTo<T>(c, bound_);
-    if (has_extras && has_peepholes_) z_o += Peephole(2, panel) * c;
-    return {i, g, f, gates_.template Value<T>(z_o), c};
+    const Vec<T> c = values[2] * c_before + values[0] * (has_extras ? values[1] * mask : values[1]);
+    if (!has_extras) return c;
+    const Vec<T> clipped = ClipTo<T>(c, bound_);
+    if (!has_peepholes()) return clipped;
+    Store(gates + 3 * kSize,
+          gates_.template Value<T>(Load(gates + 3 * kSize) + Peephole(2, panel) * clipped));
+    return clipped;
   }
 
   // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: the gradient of c'.
@@ -77,23 +82,36 @@ class Cell {
     StepGradients<T> d;
     d.o = gates_.template TimesSlope<T>(o, dh * phi_c);
     dc += candidate_.template TimesSlope<T>(phi_c, dh * o);
-    if (has_extras && has_peepholes_) dc += d.o * Peephole(2, panel);
+    if (has_peepholes()) dc += d.o * Peephole(2, panel);
     if (has_extras) dc = TimesClipSlope<T>(f * c_before + i * masked_g, dc, bound_);
     d.i = gates_.template TimesSlope<T>(i, dc * masked_g);
     d.mask = dc * i * g;
     d.g = candidate_.template TimesSlope<T>(g, has_extras ? dc * i * mask : dc * i);
     d.f = gates_.template TimesSlope<T>(f, dc * c_before);
     d.c = dc * f;
-    if (has_extras && has_peepholes_) d.c += d.i * Peephole(0, panel) + d.f * Peephole(1, panel);
+    if (has_peepholes()) d.c += d.i * Peephole(0, panel) + d.f * Peephole(1, panel);
     return d;
   }
 
   // phi of a vector of cell states.
   STACKED_LSTM_INLINE Vec<T> Phi(Vec<T> c) const { return candidate_.template Value<T>(c); }
 
+  // Replaces some vectors of cell states by their phi.
+  STACKED_LSTM_INLINE void ApplyPhi(int64_t vectors, T* c) const {
+    for (; vectors >= 2; vectors -= 2, c += 2 * kSize) {
+      Vec<T> pair[] = {Load(c), Load(c + kSize)};
+      ApplyEach<T>(pair, candidate_, candidate_);
+      Store(c, pair[0]);
+      Store(c + kSize, pair[1]);
+    }
+    if (vectors) Store(c, Phi(Load(c)));
+  }
+
  private:
   static constexpr int64_t kSize = Vector<T>::kSize;
 
+  // The compiler knows that plain layers have none.
+  bool has_peepholes() const { return has_extras && has_peepholes_; }
   Vec<T> Peephole(int gate, int64_t panel) const {
     const int64_t first = panel * kSize;
     return LoadFirst(weights_.peephole[gate] + first, static_cast<int>(std::min(kSize, units_ - first)));

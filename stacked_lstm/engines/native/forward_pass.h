@@ -14,6 +14,7 @@
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
+#include "pointwise_step.h"
 #include "projection.h"
 #include "schedule.h"
 #include "tile.h"
@@ -30,7 +31,6 @@ class ForwardPass {
   ForwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const ForwardArrays<T, W>& arrays, const Cell& cell)
       : layer_(plan.layer),
         arrays_(arrays),
-        cell_(cell),
         series_(layer_, arrays.extras),
         hidden_(plan, arrays),
         plan_(plan),
@@ -44,7 +44,7 @@ class ForwardPass {
         z_by_panels_(!has_cache_ && arrays.packed && layer_.batch > 1),
         z_stride_(z_by_panels_ ? kWidth : plan.row_width),
         z_(z_by_panels_ ? plan.panels * z_rows_ : z_rows_, z_by_panels_ ? 1 : plan.panels),
-        c_(has_cache_ ? 0 : layer_.batch, plan.panels),
+        pointwise_(plan, arrays, cell, hidden_, projection_),
         bias_(plan, arrays.bias, true),
         scales_(plan, arrays.scales, kHasScales) {
     FinishEmptySequences();
@@ -88,6 +88,7 @@ class ForwardPass {
   }
 
  private:
+  typedef PointwiseStep<T, Cell, W> Pointwise;
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
   static constexpr bool kHasScales = std::is_same<W, int8_t>::value;
 
@@ -110,7 +111,7 @@ class ForwardPass {
       });
       worker.ForEach(plan_.panels, [&](int64_t panel) {
         plan_.ForEachBlock(kWhole, [&](int64_t row, int64_t rows, int64_t) {
-          Pointwise(t, panel, row, rows, Z(t, step, row, panel), plan_.row_width);
+          pointwise_.Run(t, panel, row, rows, Z(t, step, row, panel), plan_.row_width);
         });
       });
       if (!has_projection()) continue;
@@ -162,18 +163,11 @@ class ForwardPass {
     const int64_t row = (t - part.begin) * layer_.batch + b;
     return z_by_panels_ ? z_.At(panel * z_rows_ + row, 0) : z_.At(row, panel);
   }
-  T* C(int64_t t, int64_t b, int64_t panel) const {
-    return has_cache_ ? cache_.cells.At(t * layer_.batch + b, panel) : c_.At(b, panel);
-  }
   T* Output(int64_t t, int64_t b, int64_t first) const {
     return arrays_.outputs + layer_.OutputIndex(t, b) + first;
   }
   T* Hidden(int64_t t, int64_t b, int64_t first) const {
     return arrays_.Hidden() + layer_.HiddenIndex(t, b) + first;
-  }
-  // Where a vector of o phi(c') goes: to h, or to what the projection takes.
-  T* H(int64_t t, int64_t b, int64_t panel) const {
-    return has_projection() ? projection_.M(b, panel) : Hidden(t, b, panel * kSize);
   }
 
   // Computes x W + b of one panel for a share of the rows of a part.
@@ -195,24 +189,24 @@ class ForwardPass {
                          weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
 
-  // Runs one step of the units of one panel, for a share of the blocks of the batch.
+  // Runs one step of the units of one panel, for a share of the blocks of the batch. The pointwise part of several
+  // blocks follows their products.
   void StepPanel(int64_t t, Range part, int64_t panel, Share share) const {
-    alignas(64) T memory[kWidth];
+    alignas(64) T memory[kWidth], z[Pointwise::kMaxRows * kWidth];
     const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
-    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (t < block_end) return Step(t, part, panel, row, rows, product);
-      for (int64_t b = row; b < row + rows; ++b) SkipUnits(t, panel, b);
+    int64_t first = 0, rows = 0;  // The rows of z.
+    const auto finish = [&] {
+      if (rows > 0) pointwise_.Run(t, panel, first, rows, z, kWidth);
+      rows = 0;
+    };
+    plan_.ForEachBlock(share, [&](int64_t row, int64_t size, int64_t block_end) {
+      if (t >= block_end || rows + size > Pointwise::kMaxRows) finish();
+      if (t >= block_end) return pointwise_.Skip(t, panel, row, size);
+      if (rows == 0) first = row;
+      Products(t, part, panel, row, size, product, z + rows * kWidth);
+      rows += size;
     });
-  }
-
-  // Writes what a step past the end of a sequence leaves for a vector of units: zeros.
-  void SkipUnits(int64_t t, int64_t panel, int64_t b) const {
-    StoreFirst(H(t, b, panel), Vec<T>{}, plan_.Units(panel));
-    if (!has_projection()) hidden_.AddInput(t, b, panel * kSize, Vec<T>{}, plan_.Units(panel));
-    if (!has_cache_) return;
-    const int64_t row = t * layer_.batch + b;
-    for (int gate = 0; gate < kGates; ++gate) Store(cache_.gates.At(row, panel) + gate * kSize, Vec<T>{});
-    Store(cache_.cells.At(row, panel), Vec<T>{});
+    finish();
   }
 
   // Returns the row h W of a panel, which all rows of a step with h = 0 share: zeros, or NaN if a weight is not finite.
@@ -221,9 +215,8 @@ class ForwardPass {
     return memory;
   }
 
-  // product: h W of each row, or null if the rows differ.
-  void Step(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows, const T* product) const {
-    alignas(64) T z[kTileRows * kWidth];
+  // Computes z of a panel for the rows of a block. product: h W of each row, or null if the rows differ.
+  void Products(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows, const T* product, T* z) const {
     const T* const h = hidden_.Factor(t);
     const int64_t h_stride = hidden_.FactorStride(t);
     series_.Prefetch(t, row, rows, panel * kSize);
@@ -237,69 +230,10 @@ class ForwardPass {
                            input_product, stride, z, kWidth);
     }
     if (kHasScales) scales_.Scale(panel, bias_, rows, z);
-    Pointwise(t, panel, row, rows, z, kWidth);
-  }
-
-  // The pointwise part of a step for the units of a panel and the rows of a block. The rows of z are `z_stride` numbers
-  // apart. The operations of a row are a long chain. In two loops, the processor works on more rows at the same time.
-  // The function is not inlined, because its loops would have too few registers.
-  __attribute__((noinline)) void Pointwise(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z,
-                                           int64_t z_stride) const {
-    alignas(64) T new_c[kTileRows * kSize], o[kTileRows * kSize];
-    NewCells(t, panel, row, rows, z, z_stride, new_c, o);
-    NewHidden(t, panel, row, rows, new_c, o);
-  }
-
-  // Computes the gates and c. `new_c` gets c before its zoneout.
-  void NewCells(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* z, int64_t z_stride, T* new_c,
-                T* o) const {
-    const int64_t units = layer_.units, first = panel * kSize, stride = plan_.panels * kSize;
-    const int count = plan_.Units(panel);
-    T* const after = C(t, row, panel);
-    T* const gates = has_cache_ ? cache_.gates.At(t * layer_.batch + row, panel) : nullptr;
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t b = row + r;
-      if (t >= plan_.Length(b)) {
-        SkipUnits(t, panel, b);
-        continue;
-      }
-      const Vec<T> c_after = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * units + first, count)
-                                                 : Load(C(plan_.Before(t), b, panel));
-      const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
-      StepValues<T> values = cell_.Step(z + r * z_stride, c, panel, series_.CandidateMask(t, b, first, count));
-      Store(new_c + r * kSize, values.c);
-      Store(o + r * kSize, values.o);
-      if (series_.Has(kZoneoutC)) values.c = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, values.c);
-      Store(after + r * stride, values.c);
-      if (has_cache_) {
-        const Vec<T> gate_values[] = {values.i, values.g, values.f, values.o};
-        for (int gate = 0; gate < kGates; ++gate) Store(gates + r * plan_.row_width + gate * kSize, gate_values[gate]);
-      }
-      if (plan_.IsLast(t, b)) StoreFirst(arrays_.c_last + b * units + first, values.c, count);
-    }
-  }
-
-  // Computes o phi(c), which is h unless there is a projection.
-  void NewHidden(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* new_c, const T* o) const {
-    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.HiddenStride();
-    const int count = plan_.Units(panel);
-    T* const target = H(t, row, panel);
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t b = row + r;
-      if (t >= plan_.Length(b)) continue;
-      Vec<T> h = Load(o + r * kSize) * cell_.Phi(Load(new_c + r * kSize));
-      if (!has_projection()) h = hidden_.ZoneOut(t, b, first, count, h);
-      StoreFirst(target + r * stride, h, count);
-      if (has_projection()) continue;
-      hidden_.AddInput(t, b, first, h, count);
-      hidden_.Keep(t, b, first, h, count);
-      if (plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
-    }
   }
 
   const Layer& layer_;
   const ForwardArrays<T, W>& arrays_;
-  const Cell cell_;
   const LayerSeries<T, Cell::kHasExtras> series_;
   const HiddenStates<T, Cell::kHasExtras, W> hidden_;
   const Plan<T>& plan_;
@@ -309,13 +243,13 @@ class ForwardPass {
   const WholePanels<T, W> weights_;
   const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
-  // Without a cache: z of the steps of a part, and c of one step. If `z_by_panels_`, z is [panel, row, gate, unit]:
+  // Without a cache: z of the steps of a part. If `z_by_panels_`, z is [panel, row, gate, unit]:
   // the rows of a panel are then in few pages of memory. A step of a single sequence reads one row of all gates.
   const int64_t z_rows_;
   const bool z_by_panels_;
   const int64_t z_stride_;
   const PanelBuffer<T, kGates> z_;
-  const PanelBuffer<T, 1> c_;
+  const Pointwise pointwise_;
   const GateRow<T> bias_, scales_;  // scales_: of weights in 8 bits.
 };
 

@@ -51,7 +51,6 @@ class HiddenStates {
 
   // Writes the outputs of a residual layer, from a vector of h after step t. Past the end, x may be anything.
   void AddInput(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
-    if (!plan_.layer.residual) return;
     const T* const x = arrays_.x + (t * batch_ + b) * width_ + first;
     const Vec<T> sum = t < plan_.Length(b) ? LoadFirst(x, count) + h : Vec<T>{};
     StoreFirst(arrays_.outputs + plan_.layer.OutputIndex(t, b) + first, sum, count);

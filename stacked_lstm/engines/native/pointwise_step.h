@@ -1,0 +1,145 @@
+// The pointwise part of a step of the forward pass, which follows the products.
+
+#ifndef STACKED_LSTM_POINTWISE_STEP_H_
+#define STACKED_LSTM_POINTWISE_STEP_H_
+
+#include <algorithm>
+
+#include "cell.h"
+#include "hidden_states.h"
+#include "layer_series.h"
+#include "layout.h"
+#include "lstm.h"
+#include "plan.h"
+#include "projection.h"
+#include "vector.h"
+
+namespace stacked_lstm {
+
+// The methods are const because the members of a team share the object. W is the type in which the weights are stored.
+template <class T, class Cell, class W>
+class PointwiseStep {
+ public:
+  typedef HiddenStates<T, Cell::kHasExtras, W> Hidden;
+  typedef ForwardProjection<T, Cell::kHasExtras, W> Projection;
+
+  // The maximum number of rows of `Run`. The operations of a row are a long chain, so that the processor must work on
+  // many rows at the same time. Their z must stay in the first-level cache.
+  static constexpr int64_t kMaxRows = 24;
+
+  PointwiseStep(const Plan<T>& plan, const ForwardArrays<T, W>& arrays, const Cell& cell, const Hidden& hidden,
+                const Projection& projection)
+      : plan_(plan),
+        layer_(plan.layer),
+        arrays_(arrays),
+        cell_(cell),
+        hidden_(hidden),
+        projection_(projection),
+        series_(plan.layer, arrays.extras),
+        has_cache_(arrays.cache != nullptr),
+        cache_(arrays.cache, plan.layer),
+        c_(has_cache_ ? 0 : plan.layer.batch, plan.panels) {}
+
+  // Computes c and h of a step for the units of a panel, for `rows` sequences from `row` on. z: their rows, which are
+  // `z_stride` numbers apart. The gates replace them. In several loops, one per kind of work, the processor works on
+  // more rows at the same time. The function is not inlined, because its loops would have too few registers.
+  __attribute__((noinline)) void Run(int64_t t, int64_t panel, int64_t row, int64_t rows, T* z,
+                                     int64_t z_stride) const {
+    alignas(64) T c[kMaxRows * kSize];
+    for (int64_t r = 0; r < rows; ++r) cell_.Activate(z + r * z_stride);
+    NewCells(t, panel, row, rows, z, z_stride, c);
+    cell_.ApplyPhi(rows, c);
+    NewHidden(t, panel, row, rows, z + kOutputGate * kSize, z_stride, c);
+  }
+
+  // Writes what a step past the end of some sequences leaves for the units of a panel: zeros.
+  void Skip(int64_t t, int64_t panel, int64_t row, int64_t rows) const {
+    for (int64_t b = row; b < row + rows; ++b) SkipUnits(t, panel, b);
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize, kOutputGate = kGates - 1;
+
+  // The compiler knows that plain layers have none.
+  bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
+
+  T* C(int64_t t, int64_t b, int64_t panel) const {
+    return has_cache_ ? cache_.cells.At(t * layer_.batch + b, panel) : c_.At(b, panel);
+  }
+  // Where a vector of o phi(c') goes: to h, or to what the projection takes.
+  T* H(int64_t t, int64_t b, int64_t panel) const {
+    return has_projection() ? projection_.M(b, panel)
+                            : arrays_.Hidden() + layer_.HiddenIndex(t, b) + panel * kSize;
+  }
+
+  void SkipUnits(int64_t t, int64_t panel, int64_t b) const {
+    StoreFirst(H(t, b, panel), Vec<T>{}, plan_.Units(panel));
+    if (layer_.residual && !has_projection()) hidden_.AddInput(t, b, panel * kSize, Vec<T>{}, plan_.Units(panel));
+    if (!has_cache_) return;
+    const int64_t row = t * layer_.batch + b;
+    for (int gate = 0; gate < kGates; ++gate) Store(cache_.gates.At(row, panel) + gate * kSize, Vec<T>{});
+    Store(cache_.cells.At(row, panel), Vec<T>{});
+  }
+
+  // Computes c from the gates. `new_c` gets c before its zoneout.
+  STACKED_LSTM_INLINE void NewCells(int64_t t, int64_t panel, int64_t row, int64_t rows, T* z, int64_t z_stride,
+                                    T* new_c) const {
+    const int64_t units = layer_.units, first = panel * kSize, stride = plan_.panels * kSize;
+    const int count = plan_.Units(panel);
+    T* const after = C(t, row, panel);
+    T* const gates = has_cache_ ? cache_.gates.At(t * layer_.batch + row, panel) : nullptr;
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t b = row + r;
+      if (t >= plan_.Length(b)) {
+        SkipUnits(t, panel, b);
+        Store(new_c + r * kSize, Vec<T>{});
+        continue;
+      }
+      const Vec<T> c_after = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * units + first, count)
+                                                 : Load(C(plan_.Before(t), b, panel));
+      const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
+      Vec<T> value = cell_.NewC(z + r * z_stride, c, panel, series_.CandidateMask(t, b, first, count));
+      Store(new_c + r * kSize, value);
+      if (series_.Has(kZoneoutC)) value = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, value);
+      Store(after + r * stride, value);
+      for (int gate = 0; gates && gate < kGates; ++gate) {
+        Store(gates + r * plan_.row_width + gate * kSize, Load(z + r * z_stride + gate * kSize));
+      }
+      if (plan_.IsLast(t, b)) StoreFirst(arrays_.c_last + b * units + first, value, count);
+    }
+  }
+
+  // Computes o phi(c), which is h unless there is a projection. o: rows that are `o_stride` numbers apart.
+  STACKED_LSTM_INLINE void NewHidden(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* o, int64_t o_stride,
+                                     const T* phi) const {
+    const int64_t first = panel * kSize, stride = has_projection() ? plan_.panels * kSize : layer_.HiddenStride();
+    const int count = plan_.Units(panel);
+    T* const target = H(t, row, panel);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t b = row + r;
+      if (t >= plan_.Length(b)) continue;
+      Vec<T> h = Load(o + r * o_stride) * Load(phi + r * kSize);
+      if (!has_projection()) h = hidden_.ZoneOut(t, b, first, count, h);
+      StoreFirst(target + r * stride, h, count);
+      if (has_projection()) continue;
+      if (layer_.residual) hidden_.AddInput(t, b, first, h, count);
+      hidden_.Keep(t, b, first, h, count);
+      if (plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
+    }
+  }
+
+  const Plan<T>& plan_;
+  const Layer& layer_;
+  const ForwardArrays<T, W>& arrays_;
+  const Cell cell_;
+  const Hidden& hidden_;
+  const Projection& projection_;
+  const LayerSeries<T, Cell::kHasExtras> series_;
+  const bool has_cache_;
+  const CacheView<T> cache_;
+  const PanelBuffer<T, 1> c_;  // Without a cache: c of one step.
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_POINTWISE_STEP_H_
