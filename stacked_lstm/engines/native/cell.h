@@ -46,7 +46,8 @@ class Cell {
         candidate_(candidate),
         gates_(gates) {}
 
-  // Replaces z by the gates after their activation, for one row: four vectors. Peepholes need c, so `NewC` does it then.
+  // Replaces z by the gates after their activation, for one row: four vectors. Peepholes need c, so that `NewC` and
+  // `ApplyPhi` do it then.
   STACKED_LSTM_INLINE void Activate(T* z) const {
     if (has_peepholes()) return;
     Vec<T> values[] = {Load(z), Load(z + kSize), Load(z + 2 * kSize), Load(z + 3 * kSize)};
@@ -54,8 +55,8 @@ class Cell {
     for (int gate = 0; gate < kGates; ++gate) Store(z + gate * kSize, values[gate]);
   }
 
-  // Returns c'. gates: the result of `Activate`. panel: the number of the vector of units. mask: multiplies the
-  // candidate. The gates are those without it.
+  // Returns c'. gates: the result of `Activate`; with peepholes, all except o are activated here. panel: the number of
+  // the vector of units. mask: multiplies the candidate. The gates are those without it.
   STACKED_LSTM_INLINE Vec<T> NewC(T* gates, Vec<T> c_before, int64_t panel, Vec<T> mask) const {
     Vec<T> values[] = {Load(gates), Load(gates + kSize), Load(gates + 2 * kSize)};
     if (has_peepholes()) {
@@ -68,8 +69,7 @@ class Cell {
     if (!has_extras) return c;
     const Vec<T> clipped = ClipTo<T>(c, bound_);
     if (!has_peepholes()) return clipped;
-    Store(gates + 3 * kSize,
-          gates_.template Value<T>(Load(gates + 3 * kSize) + Peephole(2, panel) * clipped));
+    Store(gates + 3 * kSize, Load(gates + 3 * kSize) + Peephole(2, panel) * clipped);
     return clipped;
   }
 
@@ -96,15 +96,13 @@ class Cell {
   // phi of a vector of cell states.
   STACKED_LSTM_INLINE Vec<T> Phi(Vec<T> c) const { return candidate_.template Value<T>(c); }
 
-  // Replaces some vectors of cell states by their phi.
-  STACKED_LSTM_INLINE void ApplyPhi(int64_t vectors, T* c) const {
-    for (; vectors >= 2; vectors -= 2, c += 2 * kSize) {
-      Vec<T> pair[] = {Load(c), Load(c + kSize)};
-      ApplyEach<T>(pair, candidate_, candidate_);
-      Store(c, pair[0]);
-      Store(c + kSize, pair[1]);
-    }
-    if (vectors) Store(c, Phi(Load(c)));
+  // Replaces c' of some rows by phi(c') and, with peepholes, o by its activation. The vectors o are `stride` numbers
+  // apart.
+  STACKED_LSTM_INLINE void ApplyPhi(int64_t rows, T* c, T* o, int64_t stride) const {
+    int64_t r = 0;
+    for (; has_peepholes() && r < rows; ++r) ApplyToPair(c + r * kSize, candidate_, o + r * stride, gates_);
+    for (; r + 1 < rows; r += 2) ApplyToPair(c + r * kSize, candidate_, c + (r + 1) * kSize, candidate_);
+    if (r < rows) Store(c + r * kSize, Phi(Load(c + r * kSize)));
   }
 
  private:
@@ -112,6 +110,14 @@ class Cell {
 
   // The compiler knows that plain layers have none.
   bool has_peepholes() const { return has_extras && has_peepholes_; }
+  template <class First, class Second>
+  static STACKED_LSTM_INLINE void ApplyToPair(T* first, const First& f, T* second, const Second& g) {
+    Vec<T> pair[] = {Load(first), Load(second)};
+    ApplyEach<T>(pair, f, g);
+    Store(first, pair[0]);
+    Store(second, pair[1]);
+  }
+
   Vec<T> Peephole(int gate, int64_t panel) const {
     const int64_t first = panel * kSize;
     return LoadFirst(weights_.peephole[gate] + first, static_cast<int>(std::min(kSize, units_ - first)));

@@ -48,8 +48,9 @@ class PointwiseStep {
     alignas(64) T c[kMaxRows * kSize];
     for (int64_t r = 0; r < rows; ++r) cell_.Activate(z + r * z_stride);
     NewCells(t, panel, row, rows, z, z_stride, c);
-    cell_.ApplyPhi(rows, c);
+    cell_.ApplyPhi(rows, c, z + kOutputGate * kSize, z_stride);
     NewHidden(t, panel, row, rows, z + kOutputGate * kSize, z_stride, c);
+    if (has_cache_) KeepGates(t, panel, row, rows, z, z_stride);
   }
 
   // Writes what a step past the end of some sequences leaves for the units of a panel: zeros.
@@ -87,7 +88,6 @@ class PointwiseStep {
     const int64_t units = layer_.units, first = panel * kSize, stride = plan_.panels * kSize;
     const int count = plan_.Units(panel);
     T* const after = C(t, row, panel);
-    T* const gates = has_cache_ ? cache_.gates.At(t * layer_.batch + row, panel) : nullptr;
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t b = row + r;
       if (t >= plan_.Length(b)) {
@@ -102,9 +102,6 @@ class PointwiseStep {
       Store(new_c + r * kSize, value);
       if (series_.Has(kZoneoutC)) value = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, value);
       Store(after + r * stride, value);
-      for (int gate = 0; gates && gate < kGates; ++gate) {
-        Store(gates + r * plan_.row_width + gate * kSize, Load(z + r * z_stride + gate * kSize));
-      }
       if (plan_.IsLast(t, b)) StoreFirst(arrays_.c_last + b * units + first, value, count);
     }
   }
@@ -125,6 +122,15 @@ class PointwiseStep {
       if (layer_.residual) hidden_.AddInput(t, b, first, h, count);
       hidden_.Keep(t, b, first, h, count);
       if (plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
+    }
+  }
+
+  // Copies the gates of sequences that have not ended to the cache.
+  void KeepGates(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* gates, int64_t stride) const {
+    for (int64_t b = row; b < row + rows; ++b, gates += stride) {
+      if (t >= plan_.Length(b)) continue;
+      T* const target = cache_.gates.At(t * layer_.batch + b, panel);
+      for (int gate = 0; gate < kGates; ++gate) Store(target + gate * kSize, Load(gates + gate * kSize));
     }
   }
 
