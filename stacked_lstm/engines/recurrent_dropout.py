@@ -16,6 +16,7 @@ https://arxiv.org/abs/1512.05287
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Sequence
 
 from stacked_lstm import dropout_masks
@@ -116,16 +117,25 @@ def _run_with_mask_per_step(
     from_end: bool,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Draws the masks, and applies those after the last step to the final states."""
-    split = _split_from_end if from_end else _split
     masked_layers, masks_at_end = [], []
+    before = slice(1, None) if from_end else slice(None, -1)
     for layer, (c, h) in zip(layers, states):
-        h_masks, h_mask_at_end = split(_masks(layer.h_masks, x, h, layer.h_mask), lengths)
-        c_masks, c_mask_at_end = split(_masks(layer.c_masks, x, c), lengths)
-        masked_layers.append(layer._replace(h_mask=None, h_masks=h_masks, c_masks=c_masks))
-        masks_at_end.append((c_mask_at_end, h_mask_at_end))
+        h_masks = _masks(layer.h_masks, x, h, layer.h_mask)
+        c_masks = _masks(layer.c_masks, x, c)
+        if from_end:
+            h_masks, c_masks = _after_steps(h_masks, lengths), _after_steps(c_masks, lengths)
+        masked_layers.append(
+            layer._replace(
+                h_mask=None,
+                h_masks=None if h_masks is None else h_masks[before],
+                c_masks=None if c_masks is None else c_masks[before],
+            )
+        )
+        masks_at_end.append((c_masks, h_masks))
     outputs, finals = run_layers(masked_layers, x, states, lengths)
     pairs = [zip(final, masks) for final, masks in zip(finals, masks_at_end)]
-    return outputs, [LSTMState(*[part if mask is None else part * mask for part, mask in pair]) for pair in pairs]
+    drop = functools.partial(_drop_at_end, lengths=lengths, from_end=from_end)
+    return outputs, [LSTMState(*[drop(part, masks) for part, masks in pair]) for pair in pairs]
 
 
 def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tensor | None = None) -> tf.Tensor | None:
@@ -145,19 +155,23 @@ def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tens
     return masks
 
 
-def _split(masks: tf.Tensor | None, lengths: tf.Tensor | None) -> tuple[tf.Tensor | None, tf.Tensor | None]:
-    """Splits what `_masks` returns into masks before each step, [T, B, N], and those after the last step, [B, N]."""
-    if masks is None:
-        return None, None
-    return masks[:-1], masks[-1] if lengths is None else padding.entry_at_end(masks, lengths)
+def _after_steps(masks: tf.Tensor | None, lengths: tf.Tensor | None) -> tf.Tensor | None:
+    """Returns what `_masks` returned for layers that read from the end.
 
-
-def _split_from_end(masks: tf.Tensor | None, lengths: tf.Tensor | None) -> tuple[tf.Tensor | None, tf.Tensor | None]:
-    """The same for layers that read from the end: step t reads what follows step t + 1, and step 0 is the last."""
+    Entry t multiplies the state after step t, which step t - 1 reads. The entry at the end of a sequence has ones.
+    """
     if masks is None:
-        return None, None
-    after = tf.concat([masks[1:], masks[:1]], axis=0)  # Entry t follows step t. There is no step T.
-    if lengths is not None:
-        after = padding.ones_at_end(after, lengths)
+        return None
+    after = tf.concat([masks[1:], masks[:1]], axis=0)
+    after = after if lengths is None else padding.ones_at_end(after, lengths)
     after.set_shape(masks.shape)
-    return after[1:], after[0]
+    return after
+
+
+def _drop_at_end(state: tf.Tensor, masks: tf.Tensor | None, lengths: tf.Tensor | None, from_end: bool) -> tf.Tensor:
+    """Returns a state [B, N] after the last step that is read, times the mask after this step."""
+    if masks is None:
+        return state
+    if from_end:
+        return state * masks[0]
+    return state * (masks[-1] if lengths is None else padding.entry_at_end(masks, lengths))
