@@ -53,9 +53,9 @@ def print_record(rows: Sequence[Row], machine: str) -> None:
     """
     names = [name for name in PROGRAM_CONTESTANTS if any(row["contestant"] == name for row in rows)]
     peers = [name for name in (STEPWISE, TENSORFLOW) if name in names]
-    ends = [(f"times_{name}", f"times as fast as {name}", ".2f") for name in peers]
+    ends = [(f"times_{name}", f"{AUTO}: times as fast as {name}", ".2f") for name in peers]
     places = {key: key for key in ("program", "part", "mode")}
-    record.print_places(rows, machine, places, names, AUTO, [*ends, ("engines", "engines", "")])
+    record.print_places(rows, machine, places, names, AUTO, [*ends, ("engines", f"engines of {AUTO}", "")])
 
 
 TABLES = record.Tables(COLUMNS, subject, values, print_record)

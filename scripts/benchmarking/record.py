@@ -114,12 +114,12 @@ def print_places(
       machine: what `describe_machine` returns.
       places: the keys of a row that are its place, and their headings.
       names: the contestants, in the order of their columns.
-      engine: the contestant that the last columns are about.
+      engine: the contestant whose values the last columns have.
       ends: the last columns.
       form: the format of a median.
     """
     print_caption(rows, machine)
-    print_header([*places.values(), *names, *(f"{engine}: {heading}" for _, heading, _ in ends)])
+    print_header([*places.values(), *names, *(heading for _, heading, _ in ends)])
     for place, measured in by_place(rows, list(places)).items():
         medians = [cell(measured.get(name, {}), "median_ms", form) for name in names]
         row = measured.get(engine, {})

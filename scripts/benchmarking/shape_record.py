@@ -55,7 +55,10 @@ def print_record(rows: Sequence[Row], machine: str) -> None:
     """
     names = [name for name in CONTESTANTS if any(row["contestant"] == name for row in rows)]
     engine = ENGINE_OF_DEVICE[rows[0]["device"]] if rows else ""
-    ends = [("times_fastest_peer", "times as fast as the fastest peer", ".2f"), ("percent_of_gemm", "% of gemm", ".0f")]
+    ends = [
+        ("times_fastest_peer", f"{engine}: times as fast as the fastest peer", ".2f"),
+        ("percent_of_gemm", f"{engine}: % of gemm", ".0f"),
+    ]
     record.print_places(rows, machine, {"shape": "T,B,I,H,L", "mode": "mode"}, names, engine, ends)
 
 
