@@ -32,7 +32,13 @@ loops). The first table also has the engine of each loop, the time for building 
 With --options, the benchmark measures steps of StackedLSTM with one option ("native") and without it ("plain"),
 and peers that have the option: PyTorch, tf-keras, the package's cells in TensorFlow's loop ("stepwise"), and TensorFlow
 1.15's cells ("tensorflow"). On a GPU, the ratios are those of "graph", because cuDNN lacks most options.
-"native_on_cpu" is then the native engine on the machine's CPU.
+"native_on_cpu" is then the native engine on the machine's CPU. In the option dropout_fed_one, each cell is in a
+DropoutWrapper whose keep probability is a placeholder that is fed 1; "plain" has the cells without a wrapper.
+
+With --cells, the benchmark measures single calls of cells, `cell(x, state)`, in a tf.while_loop with a TensorArray. The
+contestants are "auto" (this package's cells) and "tensorflow" (TensorFlow's own; without tf.contrib, these are only the
+cells and wrappers of tf.nn.rnn_cell). T is the number of calls in a loop. The times are those of one call, with its
+share of the loop and of the `session.run`.
 
 With --threads, the benchmark measures the engine native, PyTorch and ONNX Runtime with several numbers of threads. The
 second table has the speed-up over the smallest number of threads. The efficiency, in percent, is the speed-up divided
@@ -53,6 +59,7 @@ bytes on the loopback interface of Linux, so no other program may use this inter
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
     python scripts/benchmark.py --options=all --json=options.json
+    python scripts/benchmark.py --cells=all --rounds=3 --json=cells.json
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --threads=1,2,4,8,16 --json=threads.json
     python scripts/benchmark.py --device=GPU --contestants=native_on_cpu,graph,cudnn,dynamic_rnn,pytorch
@@ -71,8 +78,8 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import chart, cluster, exported, kinds, options, record, threads
-from benchmarking.contestants import CONTESTANTS, PROGRAM_CONTESTANTS
+from benchmarking import cells, chart, cluster, exported, kinds, options, record, threads
+from benchmarking.contestants import CELL_CONTESTANTS, CONTESTANTS, PROGRAM_CONTESTANTS
 from benchmarking.shapes import DEVICES, DTYPES
 from benchmarking.worker import Worker, each
 from shared.options import format_value
@@ -90,15 +97,16 @@ def define_flags(values):
     sizes = (
         f"T,B,I,H,L: time steps, batch size, input features, units, layers; also T,B,I,H,L,float16, for example. "
         f"Semicolons separate shapes (default: {kinds.SHAPES['CPU']}; with --device=GPU: {kinds.SHAPES['GPU']}; "
-        f"with --options: {options.SHAPES}; with --threads: {threads.SHAPES})."
+        f"with --options: {options.SHAPES}; with --cells: {cells.SHAPES}; with --threads: {threads.SHAPES})."
     )
     names = (
         f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device); "
-        f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph)."
+        f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph); "
+        f"with --cells of {', '.join(CELL_CONTESTANTS)}."
     )
     modes = (
-        "Modes to measure: inference, training, evaluation (default: the first two; with --programs, the last two; "
-        "with --options, training). "
+        "Modes to measure: inference, training, evaluation (default: the first two; with --programs or --cells, the "
+        "last two; with --options, training). "
         "The modes exported and cluster stand alone."
     )
     rows = f"Programs to measure instead of shapes: all, or some of {', '.join(programs.PROGRAMS)}."
@@ -119,6 +127,7 @@ def define_flags(values):
         (flags.DEFINE_list, "contestants", None, names, {}),
         (flags.DEFINE_list, "programs", None, rows, {}),
         (flags.DEFINE_list, "options", None, f"Options to measure: all, or some of {', '.join(options.OPTIONS)}.", {}),
+        (flags.DEFINE_list, "cells", None, f"Cells to measure: all, or some of {', '.join(cells.CELLS)}.", {}),
         (flags.DEFINE_list, "threads", None, "Numbers of threads of each library, such as 1,2,4. CPU only.", {}),
         (flags.DEFINE_enum, "part", programs.PARTS[0], part, {"enum_values": programs.PARTS}),
         (flags.DEFINE_list, "modes", None, modes, {}),
@@ -163,7 +172,7 @@ def main(values):
 
 def measure_alone(values, mode):
     """Measures in a mode of `MODES_ALONE`, and prints its tables."""
-    for flag in ("chart", "from_json", "programs", "options", "threads", "contestants"):
+    for flag in ("chart", "from_json", "programs", "options", "cells", "threads", "contestants"):
         if values[flag].value:
             raise ValueError(f"--{flag}: expected none with --modes={mode}, got {format_value(values[flag].value)}")
     command.graph_mode()

@@ -53,9 +53,9 @@ class BidirectionalLSTM(BidirectionalGraph):
     state "projected" is then computed in each layer from the first time step of its input that the direction reads.
 
     On the engine `native`, one op computes both directions at once. It reads the inputs of the backward direction from
-    the end, without copies. On the engine `cudnn`, one call of cuDNN computes both directions of a layer. On the engine
-    `graph`, and with the options that engines/README.md lists, each direction is a call of the engine. The inputs and
-    outputs of the backward direction are then reversed.
+    the end, without copies. With the options that engines/README.md lists, each direction has its own ops. On the
+    engine `cudnn`, one call of cuDNN computes both directions of a layer. On the engine `graph`, and on `native` with
+    layer normalization, the inputs and outputs of the backward direction are reversed.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L], of one direction.

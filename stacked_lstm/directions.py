@@ -55,7 +55,7 @@ class LevelCall(NamedTuple):
       lengths: int32 [B], or None if all sequences have T steps.
       starts: `Directions` of lists with a pair (c, h) per layer, or of None.
       training: bool, or bool scalar tensor.
-      resets: `Directions` of bools [T, B] in the order in which the direction reads, or of None.
+      resets: `Directions` of bools [T, B], whether the direction starts again before it reads step t, or of None.
       return_steps: bool, whether the level also returns the states and gates of all time steps.
     """
 
@@ -97,32 +97,20 @@ class Level(NamedTuple):
         """Returns (`Outputs`, `Directions` of final states), and with `return_steps` also `Directions` of steps.
 
         x is [T, B, I]. Step t of the outputs and of the steps belongs to step t of x in both directions. If an engine
-        can, it runs both directions at once. Otherwise the backward direction reads reversed inputs.
+        can, it runs both directions at once.
         """
-
-        def reverse(series: tf.Tensor) -> tf.Tensor:
-            return padding.reverse(series, call.lengths, time_major=True)
-
-        # A projected initial state reads the first input of each direction, so the inputs are reversed before it.
-        is_reversed = self.stacks.backward.initial_state_reads_inputs
-        series = Directions(x, reverse(x) if is_reversed else x)
         forward, backward = [
-            stack.prepare(inputs, call.lengths, start, True, call.training, call.return_steps, reset)
-            for stack, inputs, start, reset in zip(self.stacks, series, call.starts, call.resets)
+            stack.prepare(x, call.lengths, start, True, call.training, call.return_steps, reset, from_end)
+            for stack, start, reset, from_end in zip(self.stacks, call.starts, call.resets, (False, True))
         ]
         both = stack_call.run_both(forward, backward)
         if both is not None:
             joined, both_finals, used = both
             self._set_engines_used(used, used)
             return Outputs(joined=joined), Directions(*both_finals)
-        if not is_reversed:
-            backward = backward._replace(x=reverse(backward.x))
         results, uses = zip(forward.run(), backward.run())
         self._set_engines_used(*uses)
         outputs, finals, *steps = [Directions(*sides) for sides in zip(*results)]
-        outputs, *steps = [
-            series._replace(backward=tf.nest.map_structure(reverse, series.backward)) for series in (outputs, *steps)
-        ]
         return (Outputs(pair=outputs), finals, *steps)
 
     def _set_engines_used(self, *uses: EngineUsed) -> None:
@@ -131,7 +119,7 @@ class Level(NamedTuple):
 
 
 def resets(flags: tf.Tensor, lengths: tf.Tensor | None) -> Directions:
-    """Returns the resets of both directions, bools [T, B], each in the order in which the direction reads.
+    """Returns the resets of both directions, bools [T, B]: whether the direction starts again before it reads step t.
 
     Args:
       flags: bool [T, B], true at the first step of each sequence. The backward direction starts again one step before.
@@ -141,7 +129,7 @@ def resets(flags: tf.Tensor, lengths: tf.Tensor | None) -> Directions:
     is_last = tf.equal(tf.range(1, steps + 1)[:, None], padding.lengths_or_all_steps(lengths, flags)[None])
     ends = tf.concat([flags[1:], flags[:1]], axis=0) & ~is_last
     ends.set_shape(flags.shape)
-    return Directions(flags, padding.reverse(ends, lengths, time_major=True))
+    return Directions(flags, ends)
 
 
 @contextlib.contextmanager

@@ -22,12 +22,10 @@ class InitialState(NamedTuple):
       start: function (variables, zeros, first_step) -> list of `LSTMState`, c [B, H_l] and h [B, P_l]. `variables` has
         a dictionary per layer, from names to variables; `zeros` has an `LSTMState` of zeros per layer; `first_step` is
         a function without arguments that returns the inputs of the first time step, [B, I].
-      reads_inputs: whether the state depends on the inputs.
     """
 
     specs: Callable[[int, Any], Any]
     start: Callable[[Any, Any, Callable], Any]
-    reads_inputs: bool = False
 
 
 def zero_states(batch: Any, sizes: Sequence[LSTMState], dtype: tf.DType) -> list[LSTMState]:
@@ -112,5 +110,5 @@ def _projected(variables: list, zeros: list, first_step: Callable) -> list[LSTMS
 INITIAL_STATES = {
     "zeros": InitialState(_no_specs, _zeros),
     "learned": InitialState(_learned_specs, _learned),
-    "projected": InitialState(_projected_specs, _projected, reads_inputs=True),
+    "projected": InitialState(_projected_specs, _projected),
 }

@@ -26,6 +26,7 @@ class StackCall(NamedTuple):
       lengths: int32 [B], or None if all sequences have T steps.
       time_major: bool, whether time is the first axis.
       records: the list to which each layer adds a `Record` when it runs, or None.
+      from_end: bool, whether each sequence is read from its end. Step t of the results belongs to step t of x.
     """
 
     name: str
@@ -38,6 +39,7 @@ class StackCall(NamedTuple):
     lengths: tf.Tensor | None
     time_major: bool
     records: list[Record] | None
+    from_end: bool = False
 
     def run(self) -> tuple[tuple[Any, ...], EngineUsed]:
         """Runs the layers.
@@ -49,9 +51,8 @@ class StackCall(NamedTuple):
           ValueError: as in `engines.choose`.
         """
         with tf.name_scope(self.scope):
-            outputs, finals, used = engines.run(
-                self.request, self.segment, self.x, self.states, self.lengths, self.time_major, self.name
-            )
+            arguments = self.segment, self.x, self.states, self.lengths, self.time_major, self.name
+            outputs, finals, used = engines.run(self.request, *arguments, from_end=self.from_end)
         return self.finish(outputs, finals), used
 
     def finish(self, outputs: tf.Tensor, finals: Sequence[LSTMState]) -> tuple[Any, ...]:
@@ -59,7 +60,7 @@ class StackCall(NamedTuple):
         results: tuple[Any, ...] = (outputs, tuple(finals))
         with tf.name_scope(self.scope):
             if self.records is not None:
-                results += (replay(self.records, self.states, self.lengths, self.time_major),)
+                results += (replay(self.records, self.states, self.lengths, self.time_major, self.from_end),)
             return cast(results, self.dtype)
 
 

@@ -101,17 +101,19 @@ class StackGraph(StackVariables):
         training: Any,
         return_steps: bool,
         reset: Any,
+        from_end: bool = False,
     ) -> StackCall:
         """Checks the arguments of a call of the stack, and adds the ops before the layers to the graph.
 
         `BidirectionalLSTM` uses it to run two stacks at once. A call of the stack is `prepare` and `StackCall.run`.
+        With `from_end`, each sequence is read from its end, and `time_major` is true.
         """
         x, training = stack_inputs.check(self.name, self.dtype, inputs, time_major, training, return_steps)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name) as scope:
             steps, batch = tensor_checks.sizes(x, time_major)
             lengths = tensor_checks.lengths(sequence_length, steps, batch, self.name)
-            series = StackInputs(x, lengths, steps, batch, time_major)
+            series = StackInputs(x, lengths, steps, batch, time_major, from_end)
             states = self._start(series, initial_state)
             resets = self._resets(series, reset)
             sizes, dtype, engine = (steps.value, batch.value), self.compute_dtype, self._request.name
@@ -120,7 +122,7 @@ class StackGraph(StackVariables):
             x, states = cast((x, list(states)), self.compute_dtype)
             segment = self._segment(draws, resets, records)
             stack = self.name, self.dtype, self._request
-            return StackCall(*stack, scope, segment, x, states, lengths, time_major, records)
+            return StackCall(*stack, scope, segment, x, states, lengths, time_major, records, from_end)
 
     def _start(self, inputs: StackInputs, states: Sequence[tuple[Any, Any]] | None) -> list[Any]:
         """Returns the states before the first step: those of the call, or the configured ones if these are None."""

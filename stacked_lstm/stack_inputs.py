@@ -21,6 +21,7 @@ class StackInputs(NamedTuple):
       lengths: int32 [B], or None if all sequences have T steps.
       steps, batch: the `Size`s T and B.
       time_major: bool.
+      from_end: bool, whether each sequence is read from its end; `time_major` is then true.
     """
 
     x: tf.Tensor
@@ -28,6 +29,7 @@ class StackInputs(NamedTuple):
     steps: Size
     batch: Size
     time_major: bool
+    from_end: bool = False
 
     def start(self, kind: InitialState, variables: list, sizes: Sequence[LSTMState]) -> list[LSTMState]:
         """Returns the state before the first step, an `LSTMState` per layer.
@@ -37,7 +39,10 @@ class StackInputs(NamedTuple):
           variables: its variables, a dictionary per layer.
           sizes: the widths of c and h of each layer.
         """
-        first_step = functools.partial(padding.first_step, self.x, self.lengths, self.time_major)
+        if self.from_end:
+            first_step = functools.partial(padding.last_step, self.x, self.lengths)
+        else:
+            first_step = functools.partial(padding.first_step, self.x, self.lengths, self.time_major)
         return kind.start(variables, self._zeros(sizes), first_step)
 
     def restarts(self, kind: InitialState, variables: list, sizes: Sequence[LSTMState]) -> list[LSTMState]:

@@ -107,11 +107,6 @@ class StackVariables:
         """List with the widths of c and h of each layer, `LSTMState(H_l, P_l)`. P_l is H_l without a projection."""
         return list(self._sizes)
 
-    @property
-    def initial_state_reads_inputs(self) -> bool:
-        """Whether the configured initial state is computed from the inputs of a call, as a "projected" one is."""
-        return self._initial_state.reads_inputs
-
     def initial_states(self, batch_size: int | tf.Tensor) -> list[LSTMState]:
         """Returns the configured initial state for sequences that have no inputs yet.
 

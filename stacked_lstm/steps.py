@@ -39,7 +39,11 @@ def recorded(part: Layer | Segment, records: list[Record]) -> Segment:
 
 
 def replay(
-    records: Sequence[Record], states: Sequence[Any], lengths: tf.Tensor | None, time_major: bool
+    records: Sequence[Record],
+    states: Sequence[Any],
+    lengths: tf.Tensor | None,
+    time_major: bool,
+    from_end: bool = False,
 ) -> tuple[LSTMSteps, ...]:
     """Returns the `LSTMSteps` of each layer.
 
@@ -48,18 +52,19 @@ def replay(
       states: a pair (c, h) per layer, before the first step.
       lengths: int32 [B], or None if all sequences have T steps.
       time_major: bool, whether the results have time as their first axis, or as their second.
+      from_end: bool, whether the layers read each sequence from its end. Default False.
     """
     results = []
     for record, (c, h) in zip(records, states):
-        steps = _replay(record, LSTMState(c, h), lengths)
+        steps = _replay(record, LSTMState(c, h), lengths, from_end)
         results.append(steps if time_major else LSTMSteps(*[tf.transpose(part, [1, 0, 2]) for part in steps]))
     return tuple(results)
 
 
-def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTMSteps:
+def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None, from_end: bool) -> LSTMSteps:
     layer, x, h = record
     noise, steps = layer.noise or Noise(), tf.shape(x)[0]
-    before = tf.concat([start.h[None], h], axis=0)[:-1]
+    before = _before_from_end(start.h, h, lengths) if from_end else tf.concat([start.h[None], h], axis=0)[:-1]
     if layer.resets is not None:
         before = _select(layer.resets.is_reset, layer.resets.start.h, before)
     z = _products(layer, x, before, noise)
@@ -90,13 +95,22 @@ def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None) -> LSTM
     has_steps = bool(x.shape.as_list()[0])
     if not has_steps:  # tf.scan needs a step. This one is dead.
         inputs = {name: tf.pad(value, [[0, 1]] + [[0, 0]] * (value.shape.ndims - 1)) for name, value in inputs.items()}
-    series = tf.scan(step, inputs, LSTMSteps(start.c, *[zeros] * 5))
+    series = tf.scan(step, inputs, LSTMSteps(start.c, *[zeros] * 5), reverse=from_end)
     if not has_steps:
         series = LSTMSteps(*[part[:-1] for part in series])
     series = LSTMSteps(*[padding.zero_past_end(part, lengths) for part in series])._replace(h=h)
     for part in series:
         part.set_shape(x.shape[:2].concatenate([None]))
     return series
+
+
+def _before_from_end(start: tf.Tensor, h: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
+    """h before each step, [T, B, P], for layers that read from the end."""
+    before = tf.concat([h, start[None]], axis=0)[1:]
+    if lengths is None:
+        return before
+    is_first = tf.equal(tf.range(1, tf.shape(h)[0] + 1)[:, None], lengths[None])
+    return _select(is_first, start, before)
 
 
 def _per_step(start: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,8 @@
 """A contestant of the benchmark.
 
 A contestant makes a step: a function of a subject, its input, a mode and a device returns a function without arguments.
-The subject is a `Shape`, a `Program`, an `OptionAt` or a `ShapeOnThreads`, and the input is [T, B, I]. The function
-without arguments makes one step, from the host's memory, and waits for its end:
+The subject is a `Shape`, a `Program`, an `OptionAt`, a `CellAt` or a `ShapeOnThreads`, and the input is [T, B, I]. The
+function without arguments makes one step, from the host's memory, and waits for its end:
 
   inference: the outputs of the last layer at all time steps, as one deploys it: from a frozen graph, whose variables
     are constants.

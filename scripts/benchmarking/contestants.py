@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import peers
-from benchmarking import options, threads
+from benchmarking import cells, options, threads
 from benchmarking.contestant import ON_BOTH, Contestant, no_input
-from benchmarking.shapes import DEVICES, MODES, OPTION_MODES, PROGRAM_MODES, products_per_call
+from benchmarking.shapes import DEVICES, MODES, PROGRAM_MODES, products_per_call
 from programs.names import has_contrib
 from stacked_lstm.commands import choices
 
@@ -70,7 +70,7 @@ PROGRAM_CONTESTANTS = {
 
 def _option(library: str, step: str, *arguments: Any, **fields: Any) -> Contestant:
     make_input = options.random_input
-    return Contestant(library, step, arguments, modes=OPTION_MODES, make_input=make_input, **fields)
+    return Contestant(library, step, arguments, make_input=make_input, **fields)
 
 
 _LSTM, _LOOP = "benchmarking.option_steps:lstm_step", "benchmarking.option_steps:cells_step"
@@ -86,6 +86,14 @@ OPTION_CONTESTANTS = {
     STEPWISE: _option("tensorflow", _LOOP, _CELLS, STEPWISE),
     TENSORFLOW: _option("tensorflow", _LOOP, *_TENSORFLOW_CELLS, exists=has_contrib),
 }
+
+
+def _calls(names: str) -> Contestant:
+    step, make_input = "benchmarking.cell_steps:step", cells.random_input
+    return Contestant("tensorflow", step, (names,), make_input=make_input, steps_per_call=cells.calls_per_step)
+
+
+CELL_CONTESTANTS = {AUTO: _calls(_CELLS), TENSORFLOW: _calls("programs.names:tensorflow_cells")}
 
 # Contestants whose number of threads can be set.
 _THREADS_BY_DEFAULT = ("native", "pytorch", "onnxruntime")

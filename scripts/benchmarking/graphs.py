@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from stacked_lstm import StackedLSTM, rnn_cell, tf32
 from stacked_lstm.compat import tf
 
 POOL, CALLER = 0, -1  # Values of inter_op_parallelism_threads: TensorFlow's threads, or the caller's.
+FEEDS = "benchmark_feeds"  # The collection of `fed`.
 
 
 def graph_step(build: Callable[[tf.Tensor, Shape], tf.Tensor], *arguments: Any) -> Callable[[], Any]:
@@ -39,14 +40,22 @@ def _session_step(
     with tf.Graph().as_default(), tf.device(f"/{device}:0"):
         inputs = tf.placeholder(x.dtype, [None, None, shape.input_size])
         fetch = compute(inputs, shape, mode)
+        placeholders, values = zip((inputs, x), *tf.get_collection(FEEDS))
         if mode == "training":
             pairs = zip(fetch, tf.trainable_variables())
             fetch = tf.train.GradientDescentOptimizer(0.1).apply_gradients(pairs)
         session = new_session(threads, device)
         session.run(tf.global_variables_initializer())
         if mode == "inference":
-            session, inputs, fetch = _freeze(session, threads, device, inputs, fetch)
-    return functools.partial(session.make_callable(fetch, [inputs]), x)
+            session, placeholders, fetch = _freeze(session, threads, device, placeholders, fetch)
+    return functools.partial(session.make_callable(fetch, list(placeholders)), *values)
+
+
+def fed(value: float) -> tf.Tensor:
+    """A placeholder of one number, which each step feeds besides its input."""
+    placeholder = tf.placeholder(tf.float32, [])
+    tf.add_to_collection(FEEDS, (placeholder, value))
+    return placeholder
 
 
 def _gradients(outputs: tf.Tensor) -> list[tf.Tensor]:
@@ -75,14 +84,15 @@ def new_session(threads: int, device: str, optimized: bool = True) -> tf.Session
 
 
 def _freeze(
-    session: tf.Session, threads: int, device: str, inputs: tf.Tensor, outputs: tf.Tensor
-) -> tuple[tf.Session, tf.Tensor, tf.Tensor]:
-    """Returns (session, inputs, outputs) of a graph in which the values of the variables are constants."""
+    session: tf.Session, threads: int, device: str, placeholders: Sequence[tf.Tensor], outputs: tf.Tensor
+) -> tuple[tf.Session, Sequence[tf.Tensor], tf.Tensor]:
+    """Returns (session, placeholders, outputs) of a graph in which the values of the variables are constants."""
     with session:
         definition = tf.graph_util.convert_variables_to_constants(session, session.graph_def, [outputs.op.name])
     with tf.Graph().as_default():
-        inputs, outputs = tf.import_graph_def(definition, return_elements=[inputs.name, outputs.name])
-        return new_session(threads, device), inputs, outputs
+        names = [tensor.name for tensor in (*placeholders, outputs)]
+        *placeholders, outputs = tf.import_graph_def(definition, return_elements=names)
+        return new_session(threads, device), placeholders, outputs
 
 
 def engine_step(engine: str, *arguments: Any) -> Callable[[], Any]:

@@ -1,7 +1,7 @@
 """The kinds of subjects that the benchmark measures. A new kind is a line in `KINDS`; no other module tells them apart.
 
-A subject is a shape, a program, an option at a shape, or a shape on a number of threads. The first table of a benchmark
-has a row per subject, mode and contestant.
+A subject is a shape, a program, an option at a shape, a cell at a shape, or a shape on a number of threads. The first
+table of a benchmark has a row per subject, mode and contestant.
 """
 
 from __future__ import annotations
@@ -9,10 +9,22 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Sequence
 
 import programs
-from benchmarking import chart, option_record, options, program_record, record, shape_record, thread_record, threads
+from benchmarking import (
+    cell_record,
+    cells,
+    chart,
+    option_record,
+    options,
+    program_record,
+    record,
+    shape_record,
+    thread_record,
+    threads,
+)
 from benchmarking.contestant import Contestant
 from benchmarking.contestants import (
     AUTO,
+    CELL_CONTESTANTS,
     CONTESTANTS,
     ENGINE_OF_DEVICE,
     NATIVE_ON_CPU,
@@ -24,7 +36,7 @@ from benchmarking.contestants import (
     TENSORFLOW,
     THREAD_CONTESTANTS,
 )
-from benchmarking.shapes import DEVICES, DTYPES, MODES, OPTION_MODES, PROGRAM_MODES, parse_shapes
+from benchmarking.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
 
 SHAPES = {
     "CPU": "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2",
@@ -114,10 +126,26 @@ KINDS = {
             place="option",
             panel=("shape", "mode"),
         ),
-        modes=OPTION_MODES,
-        default_modes=OPTION_MODES[:1],
+        default_modes=PROGRAM_MODES[:1],
         dtypes=DTYPES[:1],
         has=options.OptionAt.has,
+    ),
+    "cell": Kind(
+        flag="cells",
+        parse=lambda values: cells.parse(values.cells, values.shapes or cells.SHAPES),
+        contestants=CELL_CONTESTANTS,
+        tables=cell_record.TABLES,
+        comparison=chart.Comparison(
+            "single calls of cells are with",
+            dict.fromkeys(DEVICES, AUTO),
+            (TENSORFLOW,),
+            place="cell",
+            panel=("shape", "mode"),
+        ),
+        default_modes=PROGRAM_MODES,
+        devices=("CPU",),
+        dtypes=DTYPES[:1],
+        has=cells.CellAt.has,
     ),
     "threads": Kind(
         flag="threads",

@@ -7,23 +7,29 @@ from typing import Any, Callable
 import numpy as np
 
 import peers
-from benchmarking.graphs import engine_step, graph_step
-from benchmarking.options import CLIP, RATE, OptionAt
+from benchmarking.graphs import engine_step, fed, graph_step
+from benchmarking.options import CLIP, FED_ONE, RATE, OptionAt
 from benchmarking.shapes import Shape
 from shared import environment
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, engines
 from stacked_lstm.compat import tf
 
+_CELLS = "programs.names:stacked_lstm_names"
+
 
 def plain_step(
     engines_by_device: dict[str, str], option: OptionAt, x: np.ndarray, mode: str, device: str
 ) -> Callable[[], Any]:
-    """StackedLSTM without the option, with the engine of the device."""
+    """StackedLSTM without the option, with the engine of the device; for `FED_ONE`, cells without a wrapper."""
+    if option.name == FED_ONE:
+        return cells_step(_CELLS, engines_by_device[device], option._replace(name="plain"), x, mode, device)
     return engine_step(engines_by_device[device], option.shape, x, mode, device)
 
 
 def lstm_step(engine: str, option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
-    """StackedLSTM with the option, with an engine."""
+    """StackedLSTM with the option, with an engine; for `FED_ONE`, cells in wrappers."""
+    if option.name == FED_ONE:
+        return cells_step(_CELLS, engine, option, x, mode, device)
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
         sizes, common = [shape.hidden_size] * shape.layers, {"engine": engine, "dtype": inputs.dtype}
@@ -71,7 +77,6 @@ def cells_step(names: str, engine: str, option: OptionAt, x: np.ndarray, mode: s
       engine: for the environment, which the package's loops read; "" for TensorFlow's.
       option, x, mode, device: as for a contestant.
     """
-    rate = RATE if mode == "training" else 0.0
     rnn = peers.load(names)().rnn
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
@@ -83,39 +88,43 @@ def cells_step(names: str, engine: str, option: OptionAt, x: np.ndarray, mode: s
                 )
                 inputs = tf.concat(outputs, 2)
             return inputs
-        cell = rnn.MultiRNNCell([_cell(rnn, option, rate, k, inputs.dtype) for k in range(shape.layers)])
+        keep_prob = fed(1.0) if option.name == FED_ONE else 1 - RATE if mode == "training" else 1.0
+        cell = rnn.MultiRNNCell([_cell(rnn, option, keep_prob, k, inputs.dtype) for k in range(shape.layers)])
         return rnn.dynamic_rnn(cell, inputs, dtype=inputs.dtype, time_major=True)[0]
 
     with environment.variable(engines.ENVIRONMENT_VARIABLE, engine):
         return graph_step(build, option.shape, x, mode, device)
 
 
-def _cell(rnn: Any, option: OptionAt, rate: float, layer: int, dtype: tf.DType) -> Any:
-    """A cell of a layer, in the wrapper that has the option. `rate` is that of dropout."""
-    size, settings = option.shape.hidden_size, option.arguments()
+def _cell(rnn: Any, option: OptionAt, keep_prob: Any, layer: int, dtype: tf.DType) -> Any:
+    """A cell of a layer, in the wrapper that has the option. `keep_prob` is that of dropout."""
+    size = option.shape.hidden_size
     width = size if layer else option.shape.input_size
-    keep = {"state_keep_prob": 1 - rate, "variational_recurrent": True, "input_size": width, "dtype": dtype}
+    variational = {"state_keep_prob": keep_prob, "variational_recurrent": True, "input_size": width, "dtype": dtype}
 
     def normalized() -> Any:
-        keep_prob = 1 - rate if "recurrent_dropout" in settings else 1.0
-        return rnn.LayerNormBasicLSTMCell(size, layer_norm="layer_norm" in settings, dropout_keep_prob=keep_prob)
+        settings = option.arguments()
+        keep = keep_prob if "recurrent_dropout" in settings else 1.0
+        return rnn.LayerNormBasicLSTMCell(size, layer_norm="layer_norm" in settings, dropout_keep_prob=keep)
 
     def basic(**arguments: Any) -> Any:
         return rnn.BasicLSTMCell(size, **arguments)
 
     def dropped() -> Any:
         is_dropped = layer > 0 or option.shape.layers == 1
-        return rnn.DropoutWrapper(basic(), input_keep_prob=1 - rate) if is_dropped else basic()
+        return rnn.DropoutWrapper(basic(), input_keep_prob=keep_prob) if is_dropped else basic()
 
     makers = {
+        "plain": basic,
         "dropout": dropped,
-        "recurrent_dropout": lambda: rnn.DropoutWrapper(basic(), **keep),
+        FED_ONE: lambda: rnn.DropoutWrapper(basic(), keep_prob, keep_prob, keep_prob),
+        "recurrent_dropout": lambda: rnn.DropoutWrapper(basic(), **variational),
         "recurrent_dropout_candidate": normalized,
         "layer_norm": normalized,
         "layer_norm_dropout": normalized,
         "residual": lambda: rnn.ResidualWrapper(basic()),
         "peepholes": lambda: rnn.LSTMCell(size, use_peepholes=True),
-        "projection": lambda: rnn.LSTMCell(size, num_proj=settings["projection_size"]),
+        "projection": lambda: rnn.LSTMCell(size, num_proj=option.arguments()["projection_size"]),
         "clips": lambda: rnn.LSTMCell(size, cell_clip=CLIP),
         "activation": lambda: basic(activation=tf.nn.relu),
     }

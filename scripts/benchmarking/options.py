@@ -9,14 +9,17 @@ import numpy as np
 
 from benchmarking import shapes
 from benchmarking.shapes import Shape
+from shared.options import chosen_names
 
 RATE = 0.5  # Of dropout; zoneout keeps a tenth.
 CLIP = 3.0
+FED_ONE = "dropout_fed_one"  # A DropoutWrapper whose keep probability is a placeholder that is fed 1: cells and loops.
 SHAPES = "35,20,200,200,2;35,20,650,650,2;28,128,28,256,1"
 
 # Arguments of StackedLSTM, and the peers that have the option. "dropout" and "projection" depend on the shape.
 OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "dropout": ({}, ("pytorch", "tf_keras", "cells")),
+    FED_ONE: ({}, ("cells",)),
     "recurrent_dropout": ({"recurrent_dropout": RATE}, ("tf_keras", "cells")),
     "recurrent_dropout_candidate": (
         {"recurrent_dropout": RATE, "recurrent_dropout_kind": "candidate"},
@@ -73,11 +76,7 @@ def parse(names: list[str], text: str) -> list[OptionAt]:
     Raises:
       ValueError: there is no such option, or a shape is wrong.
     """
-    unknown = sorted(set(names) - set(OPTIONS) - {"all"})
-    if unknown or not names:
-        raise ValueError(f"--options: expected all or some of {', '.join(OPTIONS)}, got {', '.join(unknown) or 'none'}")
-    chosen = OPTIONS if "all" in names else dict.fromkeys(names)
-    rows = []
+    chosen, rows = chosen_names("options", names, OPTIONS), []
     for shape in shapes.parse_shapes(text):
         for name in chosen:
             if name == "residual" and shape.input_size != shape.hidden_size:

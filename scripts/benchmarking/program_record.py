@@ -6,7 +6,7 @@ from typing import Mapping, Sequence
 
 from benchmarking import record
 from benchmarking.contestants import AUTO, PROGRAM_CONTESTANTS, STEPWISE, TENSORFLOW
-from benchmarking.record import Row, cell, ratio
+from benchmarking.record import Row, ratio
 from benchmarking.shapes import DTYPES
 from benchmarking.worker import Worker
 from programs import Program
@@ -53,14 +53,9 @@ def print_record(rows: Sequence[Row], machine: str) -> None:
     """
     names = [name for name in PROGRAM_CONTESTANTS if any(row["contestant"] == name for row in rows)]
     peers = [name for name in (STEPWISE, TENSORFLOW) if name in names]
-    record.print_caption(rows, machine)
-    ratios = [f"{AUTO}: times as fast as {name}" for name in peers]
-    record.print_header(["program", "part", "mode", *names, *ratios, f"engines of {AUTO}"])
-    for place, measured in record.by_place(rows, ("program", "part", "mode")).items():
-        row = measured.get(AUTO, {})
-        medians = [cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
-        times = [cell(row, f"times_{name}", ".2f") for name in peers]
-        record.print_row([*place, *medians, *times, row.get("engines", "")])
+    ends = [(f"times_{name}", f"{AUTO}: times as fast as {name}", ".2f") for name in peers]
+    places = {key: key for key in ("program", "part", "mode")}
+    record.print_places(rows, machine, places, names, AUTO, [*ends, ("engines", f"engines of {AUTO}", "")])
 
 
 TABLES = record.Tables(COLUMNS, subject, values, print_record)

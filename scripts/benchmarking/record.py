@@ -98,6 +98,34 @@ def print_caption(rows: Sequence[Row], machine: str) -> None:
     print(f"\nMedians in milliseconds, {dtypes}. {machine}; {libraries}.\n")
 
 
+def print_places(
+    rows: Sequence[Row],
+    machine: str,
+    places: Mapping[str, str],
+    names: Sequence[str],
+    engine: str,
+    ends: Columns,
+    form: str = ".3f",
+) -> None:
+    """Prints the second table: a row per place, with the median of each contestant.
+
+    Args:
+      rows: what `summarize` returns, of all subjects and modes, on one device.
+      machine: what `describe_machine` returns.
+      places: the keys of a row that are its place, and their headings.
+      names: the contestants, in the order of their columns.
+      engine: the contestant whose values the last columns have.
+      ends: the last columns.
+      form: the format of a median.
+    """
+    print_caption(rows, machine)
+    print_header([*places.values(), *names, *(heading for _, heading, _ in ends)])
+    for place, measured in by_place(rows, list(places)).items():
+        medians = [cell(measured.get(name, {}), "median_ms", form) for name in names]
+        row = measured.get(engine, {})
+        print_row([*place, *medians, *(cell(row, key, form_of_end) for key, _, form_of_end in ends)])
+
+
 def describe_machine(device: str) -> str:
     """The processor, its cores and Python's version; for a GPU its name and whether TF32 is on as well."""
     host = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -6,7 +6,7 @@ from typing import Mapping, Sequence
 
 from benchmarking import record
 from benchmarking.contestants import CONTESTANTS, ENGINE_OF_DEVICE, PEERS
-from benchmarking.record import Row, cell, ratio
+from benchmarking.record import Row, ratio
 from benchmarking.shapes import Shape
 from benchmarking.worker import Worker
 
@@ -55,14 +55,11 @@ def print_record(rows: Sequence[Row], machine: str) -> None:
     """
     names = [name for name in CONTESTANTS if any(row["contestant"] == name for row in rows)]
     engine = ENGINE_OF_DEVICE[rows[0]["device"]] if rows else ""
-    record.print_caption(rows, machine)
-    ratios = [f"{engine}: times as fast as the fastest peer", f"{engine}: % of gemm"]
-    record.print_header(["T,B,I,H,L", "mode", *names, *ratios])
-    for place, measured in record.by_place(rows, ("shape", "mode")).items():
-        row = measured.get(engine, {})
-        medians = [cell(measured.get(name, {}), "median_ms", ".3f") for name in names]
-        ends = [cell(row, "times_fastest_peer", ".2f"), cell(row, "percent_of_gemm", ".0f")]
-        record.print_row([*place, *medians, *ends])
+    ends = [
+        ("times_fastest_peer", f"{engine}: times as fast as the fastest peer", ".2f"),
+        ("percent_of_gemm", f"{engine}: % of gemm", ".0f"),
+    ]
+    record.print_places(rows, machine, {"shape": "T,B,I,H,L", "mode": "mode"}, names, engine, ends)
 
 
 TABLES = record.Tables(COLUMNS, subject, values, print_record)

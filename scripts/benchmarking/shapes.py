@@ -8,7 +8,6 @@ import numpy as np
 
 MODES = ("inference", "training", "evaluation")
 PROGRAM_MODES = ("training", "evaluation")
-OPTION_MODES = ("training", "inference")
 DEVICES = ("CPU", "GPU")
 DTYPES = ("float32", "float16", "float64")
 

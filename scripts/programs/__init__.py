@@ -18,6 +18,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
+from shared.options import chosen_names
+
 PARTS = ("recurrent", "whole")
 
 
@@ -73,10 +75,4 @@ def parse(names: list[str], part: str = PARTS[0]) -> list[Program]:
     Raises:
       ValueError: there is no such program.
     """
-    unknown = sorted(set(names) - set(PROGRAMS) - {"all"})
-    if unknown or not names:
-        raise ValueError(
-            f"--programs: expected all or some of {', '.join(PROGRAMS)}, got {', '.join(unknown) or 'none'}"
-        )
-    chosen = PROGRAMS if "all" in names else dict.fromkeys(names)
-    return [PROGRAMS[name]._replace(part=part) for name in chosen]
+    return [PROGRAMS[name]._replace(part=part) for name in chosen_names("programs", names, PROGRAMS)]

@@ -40,8 +40,17 @@ def tensorflow_names() -> Names:
     import tensorflow as tf
 
     contrib = tf.contrib
-    rnn = _FirstOf(tf.nn.rnn_cell, contrib.rnn, tf.nn, contrib.legacy_seq2seq)
+    rnn = _FirstOf(tf.nn.rnn_cell, contrib.rnn, contrib.cudnn_rnn, tf.nn, contrib.legacy_seq2seq)
     return Names(rnn, contrib.seq2seq, contrib.legacy_seq2seq, contrib.crf)
+
+
+def tensorflow_cells() -> Names:
+    """TensorFlow's own cells: with `tf.contrib` all names, else only `rnn`."""
+    if has_contrib():
+        return tensorflow_names()
+    from stacked_lstm import parity
+
+    return Names(parity.rnn_cell()[0], None, None, None)
 
 
 class _FirstOf:

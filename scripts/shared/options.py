@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from absl import flags
 
@@ -39,6 +39,18 @@ class Option(NamedTuple):
         """Adds the flag to absl's flags, with another text if one is given."""
         define = _DEFINE[self.kind]
         define(name=self.name, default=default, help=text or self.text, flag_values=values, **self.domain)
+
+
+def chosen_names(flag: str, names: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Returns the names that a flag chooses, each once; "all" stands for all known names.
+
+    Raises:
+      ValueError: a name is not known, or there is none.
+    """
+    unknown = sorted(set(names) - set(known) - {"all"})
+    if unknown or not names:
+        raise ValueError(f"--{flag}: expected all or some of {', '.join(known)}, got {', '.join(unknown) or 'none'}")
+    return list(known if "all" in names else dict.fromkeys(names))
 
 
 def format_value(value: Any) -> str:

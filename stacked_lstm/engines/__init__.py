@@ -5,8 +5,7 @@
     resolve   turns `engine="auto"` or `engine="native"` into a `Request`
     choose    chooses the engine for a `Request` and a list of layers
     run       runs a stack
-    run_both  runs a forward and a backward stack on the same inputs at once, or a backward stack alone, if the engine
-              can
+    run_both  runs a forward and a backward stack on the same inputs at once, if the engine can
 
 A new engine is a file with an `Engine` and a line in `ENGINES`. The environment variable STACKED_LSTM_ENGINE redefines
 "auto", for programs that cannot be changed. README.md in this folder says more.
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, recurrent_dropout, residual, segments
+from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, residual, segments
 from stacked_lstm.engines.engine import Engine, first_problem
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
@@ -160,6 +159,7 @@ def run(
     time_major: bool,
     function: str,
     starts_from_zeros: bool = False,
+    from_end: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState], EngineUsed]:
     """Runs a stack: chooses the engine, and adds the ops to the graph.
 
@@ -172,6 +172,8 @@ def run(
       time_major: bool, whether inputs and outputs have time as their first axis.
       function: str, the name of the caller, for messages.
       starts_from_zeros: bool, whether all states are zeros, and no session can feed others. Default False.
+      from_end: bool, whether each sequence is read from its end. Step t of the outputs, of masks and of resets belongs
+        to step t of the inputs. Default False.
 
     Returns:
       (outputs in the layout of the inputs, zero past the end of each sequence; list of `LSTMState`, one per layer, at
@@ -204,9 +206,10 @@ def run(
     def run_layers(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any]) -> tuple[tf.Tensor, list[LSTMState]]:
         engine, used = choose(request, layers, function, lengths is not None)
         uses.append(used)
-        h, finals = recurrent_dropout.run(engine.run_layers, layers, x, states, lengths, starts_from_zeros)
+        h, finals = engine.run_with_masks(layers, x, states, lengths, starts_from_zeros, from_end)
         h.set_shape(axes.concatenate([layers[-1].output_size]))
-        calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals))
+        from_end_count = len(layers) if from_end else 0
+        calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals, from_end_count))
         return h, finals
 
     segment = _with_residual_layers(request, segment, lengths, function)
@@ -228,14 +231,14 @@ def run_both(
 
     Args:
       request, lengths, function: as for `run`.
-      stacks: a pair of `Segment`s that read the same inputs; or a list with one `Segment`, which is read from the end.
+      stacks: a pair of `Segment`s that read the same inputs.
       x: [T, B, I]. It may hold anything past the end of a sequence.
       states: for each stack, a list with a pair (c [B, H_l], h [B, P_l]) per layer.
 
     Returns:
-      (outputs [T, B, P_1 + P_2], or [T, B, P_2] for one stack; for each stack, a list with an `LSTMState` per layer;
-      `EngineUsed`). Step t of the outputs belongs to step t of x. None if the engine that `choose` returns
-      cannot do that, or if a function or a device is around a layer. Each stack then needs a call of `run`.
+      (outputs [T, B, P_1 + P_2]; for each stack, a list with an `LSTMState` per layer; `EngineUsed`). Step t of the
+      outputs, of masks and of resets belongs to step t of x. None if the engine that `choose` returns cannot do that,
+      or if a function or a device is around a layer. Each stack then needs a call of `run`.
 
     Raises:
       ValueError: as in `choose`.
@@ -264,7 +267,7 @@ def run_both(
     outputs.set_shape(x.shape[:2].concatenate([sum(side[-1].output_size for side in sides)]))
     _set_shapes(finals, all_states, x.shape[1])
     calls.record(calls.Call(engine.name, layers, x, all_states, lengths, outputs, finals, from_end))
-    return outputs, [finals[:-from_end], finals[-from_end:]][-len(sides) :], used
+    return outputs, [finals[:-from_end], finals[-from_end:]], used
 
 
 def _with_residual_layers(request: Request, segment: Segment, lengths: tf.Tensor | None, function: str) -> Segment:

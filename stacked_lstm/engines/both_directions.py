@@ -1,7 +1,8 @@
 """Two stacks that read the same inputs, the second one from the end of each sequence to its start.
 
 Their layers are in one list. The last `from_end` of them are the second stack. Step t of the results belongs to step t
-of the inputs. The outputs of both stacks are side by side. If `from_end` is 0 or counts all layers, there is one stack.
+of the inputs, and so does entry t of the layers' masks, shares and resets. The outputs of both stacks are side by side.
+If `from_end` is 0 or counts all layers, there is one stack.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
+from stacked_lstm.equations import Noise, Resets
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -24,10 +26,11 @@ def run(
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs both stacks on an engine that only reads from the start.
 
-    The inputs and the outputs of the second stack are reversed.
+    The inputs and the outputs of the second stack are reversed, and the series of its layers.
 
     Args:
-      run_layers, layers, x, states, lengths: `Engine.run_layers` and its arguments.
+      run_layers, layers, x, states, lengths: `Engine.run_layers` and its arguments. The layers may have masks that are
+        still to be drawn, if `run_layers` draws them.
       from_end: int, the number of layers in the second stack.
 
     Returns:
@@ -41,7 +44,41 @@ def run(
         finals += stack_finals
     if from_end:
         reversed_x = padding.reverse(x, lengths, time_major=True)
-        y, stack_finals = run_layers(layers[first:], reversed_x, states[first:], lengths)
+        reversed_layers = [_with_reversed_series(layer, lengths) for layer in layers[first:]]
+        y, stack_finals = run_layers(reversed_layers, reversed_x, states[first:], lengths)
         outputs.append(padding.reverse(y, lengths, time_major=True))
         finals += stack_finals
     return outputs[0] if len(outputs) == 1 else tf.concat(outputs, axis=2), finals
+
+
+def _with_reversed_series(layer: Layer, lengths: tf.Tensor | None) -> Layer:
+    """Returns a layer for reversed inputs: what has an entry per step is reversed, too.
+
+    Masks of the candidate that are still to be drawn stay: they are in the order in which the layer reads.
+    """
+
+    def reverse(value: Any) -> Any:
+        is_series = tf.is_tensor(value) and value.shape.ndims == 3
+        return padding.reverse(value, lengths, time_major=True) if is_series else value
+
+    def reverse_after_ones(draw: Any) -> Any:
+        """Of masks of states. Before they are drawn, their first row has ones; see `Layer.h_masks`."""
+        if not callable(draw):
+            return reverse(draw)
+
+        def reversed_draw(shape: tf.Tensor) -> tf.Tensor:
+            masks = draw(shape)
+            return tf.concat([masks[:1], padding.reverse(masks[1:], lengths, time_major=True)], axis=0)
+
+        return reversed_draw
+
+    noise, resets = layer.noise, layer.resets
+    if resets:
+        is_reset = padding.reverse(resets.is_reset, lengths, time_major=True)
+        resets = Resets(is_reset, LSTMState(*map(reverse, resets.start)))
+    return layer._replace(
+        h_masks=reverse_after_ones(layer.h_masks),
+        c_masks=reverse_after_ones(layer.c_masks),
+        noise=noise and Noise(*map(reverse, noise)),
+        resets=resets,
+    )

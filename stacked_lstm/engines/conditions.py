@@ -41,13 +41,26 @@ def standard_step(layers: Sequence[Layer], place: Place) -> str | None:
 
 def no_mask_on_states(layers: Sequence[Layer], place: Place) -> str | None:
     """Nothing multiplies c or h between steps."""
+    if any(layer.noise and layer.noise.recurrent is not None for layer in layers):
+        return "there is recurrent dropout"
+    return no_mask_per_step(layers, place)
+
+
+def no_mask_per_step(layers: Sequence[Layer], place: Place) -> str | None:
+    """Nothing multiplies c or h between steps with a mask per step."""
     del place
     if any(layer.c_masks is not None for layer in layers):
         return "there is dropout on c with a mask per step"
     if any(layer.h_masks is not None for layer in layers):
         return "there is dropout on h with a mask per step"
-    if any(layer.noise and layer.noise.recurrent is not None for layer in layers):
-        return "there is recurrent dropout"
+    return None
+
+
+def no_candidate_mask_to_draw(layers: Sequence[Layer], place: Place) -> str | None:
+    """No mask of the candidate is still to be drawn. recurrent_dropout.py draws such masks in calls for one stack."""
+    del place
+    if any(layer.noise and callable(layer.noise.candidate) for layer in layers):
+        return "there is recurrent dropout of the candidate by a cell"
     return None
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import recurrent_dropout
+from stacked_lstm.engines import both_directions, recurrent_dropout
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
@@ -34,9 +35,11 @@ class Engine(NamedTuple):
       ready: conditions that are slow to check, such as whether the engine can be compiled here. They are checked last.
         Default none.
       run_both: None, or a function (layers, x, states, lengths, from_end) -> (outputs, finals), which runs two stacks
-        at once, or one stack from the end, as `both_directions` describes. Default None: each direction is a call of
-        `run_layers`.
+        at once, as `both_directions` describes. Default None: each direction is a call of its own.
       both_needs: conditions without which `run_both` cannot run. Default none.
+      run_from_end: None, or a function with the arguments and results of `run_layers`, which reads each sequence from
+        its end. Entry t of a mask, a share or a reset belongs to entry t of x. Default None: the inputs and outputs of
+        `run_layers` are reversed.
       residual_needs: None, or conditions without which the engine cannot run layers that are `residual`. Default None:
         it never can, and residual connections are sums between its calls.
 
@@ -61,6 +64,7 @@ class Engine(NamedTuple):
     ready: Sequence[Callable] = ()
     run_both: Callable | None = None
     both_needs: Sequence[Callable] = ()
+    run_from_end: Callable | None = None
     residual_needs: Sequence[Callable] | None = None
 
     def run(self, weights: Any, x: tf.Tensor, state: tuple, sequence_length: Any = None) -> tuple[tf.Tensor, LSTMState]:
@@ -79,6 +83,31 @@ class Engine(NamedTuple):
         lengths = None if sequence_length is None else tf.convert_to_tensor(sequence_length)
         outputs, (final,) = recurrent_dropout.run(self.run_layers, [layer], x, [state], lengths)
         return outputs, final
+
+    def run_with_masks(
+        self,
+        layers: Sequence[Layer],
+        x: tf.Tensor,
+        states: Sequence[Any],
+        lengths: tf.Tensor | None,
+        starts_from_zeros: bool = False,
+        from_end: bool = False,
+    ) -> tuple[tf.Tensor, list[LSTMState]]:
+        """Runs layers that may have an `h_mask`, or masks that are still to be drawn.
+
+        Args:
+          layers, x, states, lengths: the arguments of `run_layers`.
+          starts_from_zeros: bool, whether all states are zeros. Default False.
+          from_end: bool, whether each sequence is read from its end. Default False.
+
+        Returns:
+          What `run_layers` returns. Step t of the outputs belongs to step t of x.
+        """
+        if from_end and self.run_from_end:
+            run_layers = self.run_from_end
+            return recurrent_dropout.run(run_layers, layers, x, states, lengths, starts_from_zeros, from_end=True)
+        run_from_start = functools.partial(recurrent_dropout.run, self.run_layers, starts_from_zeros=starts_from_zeros)
+        return both_directions.run(run_from_start, layers, x, states, lengths, len(layers) if from_end else 0)
 
     def problem(self, layers: Sequence[Layer], place: Place) -> str | None:
         """Returns why the engine cannot run the layers; None if it can."""

@@ -41,6 +41,21 @@ def first_step(inputs: tf.Tensor, lengths: tf.Tensor | None, time_major: bool) -
     return first if lengths is None else tf.where(lengths > 0, first, tf.zeros_like(first))
 
 
+def last_step(inputs: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
+    """Returns the last step [B, N] within each sequence of inputs [T, B, N]; zeros for empty sequences."""
+    zeros = tf.zeros(tf.shape(inputs)[1:], inputs.dtype)
+
+    def last() -> tf.Tensor:
+        if lengths is None:
+            return inputs[-1]
+        return tf.where(lengths > 0, entry_at_end(inputs, tf.maximum(lengths - 1, 0)), zeros)
+
+    # There may be no step, so that all sequences are empty.
+    step = last() if inputs.shape.as_list()[0] else tf.cond(tf.shape(inputs)[0] > 0, last, lambda: zeros)
+    step.set_shape(inputs.shape[1:])
+    return step
+
+
 def reverse(series: tf.Tensor, lengths: tf.Tensor | None, time_major: bool) -> tf.Tensor:
     """Returns `series` with each sequence reversed in time up to its end; up to T if `lengths` is None."""
     time_axis, batch_axis = (0, 1) if time_major else (1, 0)
@@ -50,8 +65,16 @@ def reverse(series: tf.Tensor, lengths: tf.Tensor | None, time_major: bool) -> t
 
 
 def entry_at_end(series: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    """Returns the entry [B, H] at the end of each sequence, of `series` [T + 1, B, H]. Entry 0 is the initial state."""
+    """Returns entry lengths[b] of each sequence b, [B, H], of `series` [T + 1, B, H]. Entry 0 is the initial state."""
     return tf.gather_nd(series, tf.stack([lengths, tf.range(tf.shape(series)[1])], axis=1))
+
+
+def ones_at_end(series: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Returns `series` [T + 1, B, H] with ones in the entry that `entry_at_end` returns."""
+    shape = tf.shape(series)
+    is_end = tf.equal(tf.range(shape[0])[:, None], lengths[None])
+    rows = tf.reshape(series, [-1, shape[2]])
+    return tf.reshape(tf.where(tf.reshape(is_end, [-1]), tf.ones_like(rows), rows), shape)
 
 
 def trim(series: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:

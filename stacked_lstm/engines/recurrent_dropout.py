@@ -7,7 +7,8 @@ the layer's own kernel. The final state is dropped out after the last step. If a
 or if the mask is all ones, mask * U is not computed.
 
 Masks that differ between steps, and masks on c or the candidate, stay with the layer. The `native` and `graph` engines
-apply them.
+apply them. If layers read from the end, the mask after step t of the inputs is drawn at step t, so that seeds give the
+same masks on each engine. Masks of the candidate are drawn in the order in which the layer reads, as in TensorFlow.
 
 Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1512.05287
@@ -15,6 +16,7 @@ https://arxiv.org/abs/1512.05287
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Sequence
 
 from stacked_lstm import dropout_masks
@@ -32,24 +34,28 @@ def run(
     states: Sequence[Any],
     lengths: tf.Tensor | None = None,
     starts_from_zeros: bool = False,
+    from_end: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs layers that may have an `h_mask`, or masks that are still to be drawn, on an engine.
 
     Args:
       run_layers, layers, x, states, lengths: `Engine.run_layers` and its arguments.
       starts_from_zeros: bool, whether all states are zeros. The first step then needs no care.
+      from_end: bool, whether `run_layers` is `Engine.run_from_end`. Default False.
 
     Returns:
       What `Engine.run_layers` returns.
     """
-    layers = [_with_candidate_masks(layer, x, lengths) for layer in layers]
+    layers = [_with_candidate_masks(layer, x, lengths, from_end) for layer in layers]
     if all(layer.h_mask is None and layer.h_masks is None and layer.c_masks is None for layer in layers):
         return run_layers(layers, x, states, lengths)
     # One call runs all steps, because noise may have an entry per step, and another equation may draw masks itself.
     if any(layer.h_masks is not None or layer.c_masks is not None or layer.noise or layer.step for layer in layers):
-        return _run_with_mask_per_step(run_layers, layers, x, states, lengths)
-    plain = [layer._replace(h_mask=None) for layer in layers]
-    if x.shape.as_list()[0] == 1:  # The product of masks and kernels would take longer.
+        return _run_with_mask_per_step(run_layers, layers, x, states, lengths, from_end)
+    plain, is_one_step = [layer._replace(h_mask=None) for layer in layers], x.shape.as_list()[0] == 1
+    if from_end and not (is_one_step or starts_from_zeros):  # The first steps are not in one slice of x.
+        return _run_with_mask_per_step(run_layers, layers, x, states, lengths, from_end)
+    if is_one_step:  # The product of masks and kernels would take longer.
         outputs, finals = run_layers(plain, x, states, lengths)
     elif starts_from_zeros:
         outputs, finals = run_layers(_with_masks_in_kernels(layers, x), x, states, lengths)
@@ -89,7 +95,7 @@ def _with_masks_in_kernels(layers: Sequence[Layer], x: tf.Tensor) -> list[Layer]
     return [layer.with_mask_in_kernel(multiply_if_needed) for layer in layers]
 
 
-def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None) -> Layer:
+def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None, from_end: bool) -> Layer:
     """Returns the layer with the masks of its candidate. As in TensorFlow's loop, steps past all ends draw no masks."""
     if layer.noise is None or not callable(layer.noise.candidate):
         return layer
@@ -97,29 +103,39 @@ def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None)
     drawn_steps = tf.shape(padding.trim(x, lengths))[0] if trims else steps
     masks = layer.noise.candidate(tf.stack([drawn_steps, tf.shape(x)[1], layer.hidden_size]))
     masks = padding.untrim(masks, steps) if trims else masks
+    masks = padding.reverse(masks, lengths, time_major=True) if from_end else masks
     masks.set_shape([*x.shape.as_list()[:2], layer.hidden_size])
     return layer._replace(noise=layer.noise._replace(candidate=masks))
 
 
 def _run_with_mask_per_step(
-    run_layers: Callable, layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None
+    run_layers: Callable,
+    layers: Sequence[Layer],
+    x: tf.Tensor,
+    states: Sequence[Any],
+    lengths: tf.Tensor | None,
+    from_end: bool,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Draws the masks, and applies those after the last step to the final states."""
     masked_layers, masks_at_end = [], []
+    before = slice(1, None) if from_end else slice(None, -1)
     for layer, (c, h) in zip(layers, states):
         h_masks = _masks(layer.h_masks, x, h, layer.h_mask)
         c_masks = _masks(layer.c_masks, x, c)
+        if from_end:
+            h_masks, c_masks = _after_steps(h_masks, lengths), _after_steps(c_masks, lengths)
         masked_layers.append(
             layer._replace(
                 h_mask=None,
-                h_masks=None if h_masks is None else h_masks[:-1],
-                c_masks=None if c_masks is None else c_masks[:-1],
+                h_masks=None if h_masks is None else h_masks[before],
+                c_masks=None if c_masks is None else c_masks[before],
             )
         )
         masks_at_end.append((c_masks, h_masks))
     outputs, finals = run_layers(masked_layers, x, states, lengths)
     pairs = [zip(final, masks) for final, masks in zip(finals, masks_at_end)]
-    return outputs, [LSTMState(*[_drop_at_end(part, masks, lengths) for part, masks in pair]) for pair in pairs]
+    drop = functools.partial(_drop_at_end, lengths=lengths, from_end=from_end)
+    return outputs, [LSTMState(*[drop(part, masks) for part, masks in pair]) for pair in pairs]
 
 
 def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tensor | None = None) -> tf.Tensor | None:
@@ -139,8 +155,23 @@ def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tens
     return masks
 
 
-def _drop_at_end(state: tf.Tensor, masks: tf.Tensor | None, lengths: tf.Tensor | None) -> tf.Tensor:
-    """Returns a state [B, N] at the end of each sequence, times the mask after its last step."""
+def _after_steps(masks: tf.Tensor | None, lengths: tf.Tensor | None) -> tf.Tensor | None:
+    """Returns what `_masks` returned for layers that read from the end.
+
+    Entry t multiplies the state after step t, which step t - 1 reads. The entry at the end of a sequence has ones.
+    """
+    if masks is None:
+        return None
+    after = tf.concat([masks[1:], masks[:1]], axis=0)
+    after = after if lengths is None else padding.ones_at_end(after, lengths)
+    after.set_shape(masks.shape)
+    return after
+
+
+def _drop_at_end(state: tf.Tensor, masks: tf.Tensor | None, lengths: tf.Tensor | None, from_end: bool) -> tf.Tensor:
+    """Returns a state [B, N] after the last step that is read, times the mask after this step."""
     if masks is None:
         return state
+    if from_end:
+        return state * masks[0]
     return state * (masks[-1] if lengths is None else padding.entry_at_end(masks, lengths))

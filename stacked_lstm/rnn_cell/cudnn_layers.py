@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional, Sequence
 
 from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import EngineUsed, mask_ops, padding
+from stacked_lstm.engines import EngineUsed, mask_ops
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import cudnn_parameters, steps
@@ -124,19 +124,10 @@ def _run_both(
         joined, pairs, used = both
         return joined, sum(pairs, []), used
     outputs, finals, uses = [], [], []
-    for tree, state, reverse in zip(trees, states, (_identity, _reverse)):
-        inputs = reverse(x, lengths)
-        y, final, used = engines.run(request, tree, inputs, [state], lengths, True, "CudnnLSTM", starts_from_zeros)
-        outputs.append(reverse(y, lengths))
+    for tree, state, from_end in zip(trees, states, (False, True)):
+        arguments = tree, x, [state], lengths, True, "CudnnLSTM", starts_from_zeros, from_end
+        y, final, used = engines.run(request, *arguments)
+        outputs.append(y)
         finals += final
         uses.append(used)
     return tf.concat(outputs, axis=2), finals, steps.last_engine(*uses)
-
-
-def _identity(series: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
-    del lengths
-    return series
-
-
-def _reverse(series: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
-    return padding.reverse(series, lengths, time_major=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Sequence
 
 from stacked_lstm import checks, tensor_checks
@@ -78,9 +79,7 @@ def dynamic_rnn(
     )
     choice = dispatch.choose(call, engine)
     if isinstance(choice, EngineUsed):
-        _check_ranks(inputs, time_major)
-        with without_keras_advice():
-            outputs, state = tf.nn.dynamic_rnn(**call._asdict())
+        outputs, state = _run_tensorflow_loop(call)
         used = choice
     else:
         outputs, state, used = engine_calls.run(call, choice)
@@ -107,6 +106,12 @@ def dynamic_rnn_from_end(
         outputs, state, used = engine_calls.run_from_end(call, choice)
     dispatch.record(outputs, used)
     return outputs, state
+
+
+def _run_tensorflow_loop(call: dispatch.Call) -> tuple[Any, Any]:
+    _check_ranks(call.inputs, call.time_major)
+    with without_keras_advice():
+        return tf.nn.dynamic_rnn(**call._asdict())
 
 
 def _call(cell: Any, inputs: Any, sequence_length: Any, initial_state: Any, dtype: Any, *others: Any) -> dispatch.Call:
@@ -136,8 +141,9 @@ def bidirectional_dynamic_rnn(
 
     It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
     direction is a call of `dynamic_rnn`. The backward direction starts at the end of each sequence. If no cell has a
-    wrapper, the engine `native` runs both directions with one op, and copies nothing. The engine `cudnn` does the same
-    for two single cells of one size. B is the batch size, T the number of time steps, I the width of the inputs.
+    wrapper, the engine `native` runs both directions with one op. It reverses no inputs or outputs, except those of
+    layer normalization. The engine `cudnn` runs two single cells of one size in one call. B is the batch size, T the
+    number of time steps, I the width of the inputs.
 
     Args:
       cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.
@@ -174,18 +180,6 @@ def bidirectional_dynamic_rnn(
     tensor_checks.graph_mode("bidirectional_dynamic_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
-    options: dict[str, Any] = {
-        "sequence_length": sequence_length,
-        "dtype": dtype,
-        "parallel_iterations": parallel_iterations,
-        "swap_memory": swap_memory,
-        "time_major": time_major,
-        "engine": engine,
-    }
-
-    def reverse(nest: Any) -> Any:
-        return tf.nest.map_structure(lambda tensor: padding.reverse(tensor, sequence_length, time_major), nest)
-
     calls = [
         _call(cell, inputs, sequence_length, state, dtype, parallel_iterations, swap_memory, time_major, None)
         for cell, state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw))
@@ -193,15 +187,35 @@ def bidirectional_dynamic_rnn(
     request = dispatch.choose_for_both(calls, engine)
     if request is not None:
         return _run_both(calls, request, scope)
+    return _run_each(calls, engine, scope)
+
+
+def _run_each(
+    calls: Sequence[dispatch.Call], engine: str | None, scope: Any
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Runs the calls of both directions one after the other."""
+    forward, backward = calls
+    order = {"lengths": backward.sequence_length, "time_major": backward.time_major}
+
+    def reverse(nest: Any) -> Any:
+        return tf.nest.map_structure(functools.partial(padding.reverse, **order), nest)
+
     with tf.variable_scope(scope or "bidirectional_rnn"):
         with tf.variable_scope("fw") as fw:
-            outputs_fw, state_fw = dynamic_rnn(cell_fw, inputs, initial_state=initial_state_fw, scope=fw, **options)
+            outputs_fw, state_fw = dynamic_rnn(**forward._replace(scope=fw)._asdict(), engine=engine)
         with tf.variable_scope("bw") as bw:
-            reversed_outputs, state_bw = dynamic_rnn(
-                cell_bw, reverse(inputs), initial_state=initial_state_bw, scope=bw, **options
-            )
-    outputs_bw = reverse(reversed_outputs)  # Outside of the scopes, as in TensorFlow, where its name comes from.
-    dispatch.record(outputs_bw, dispatch.engine_used(reversed_outputs))
+            call = backward._replace(scope=bw)
+            choice = dispatch.choose(call, engine)
+            if isinstance(choice, EngineUsed):
+                reversed_outputs, state_bw = _run_tensorflow_loop(call._replace(inputs=reverse(call.inputs)))
+            else:
+                prepared = engine_calls.prepare(call)
+    # What follows is outside of the scopes, as in TensorFlow, where the name of the outputs comes from.
+    if isinstance(choice, EngineUsed):
+        outputs_bw, used = reverse(reversed_outputs), choice
+    else:
+        ((outputs_bw, state_bw, used),) = engine_calls.run_prepared_from_end([prepared], choice)
+    dispatch.record(outputs_bw, used)
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 

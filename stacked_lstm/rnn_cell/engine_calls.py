@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import EngineUsed, padding, segments
+from stacked_lstm.engines import EngineUsed, segments
 from stacked_lstm.rnn_cell import dispatch, packed_states
 from stacked_lstm.rnn_cell.cell import build
 
@@ -73,12 +73,14 @@ def prepare(call: dispatch.Call) -> PreparedCall:
     return PreparedCall(call, scope, segment, x, states, lengths, widths)
 
 
-def run_prepared(prepared: PreparedCall, request: engines.Request) -> tuple[tf.Tensor, list[Any], EngineUsed]:
+def run_prepared(
+    prepared: PreparedCall, request: engines.Request, from_end: bool = False
+) -> tuple[tf.Tensor, list[Any], EngineUsed]:
     """Runs the layers; returns what `engines.run` returns, with time as the first axis."""
     zeros = prepared.call.initial_state is None
     with tf.name_scope(prepared.scope + _ENGINE_SCOPE):
         arguments = prepared.segment, prepared.x, prepared.states, prepared.lengths, True, "dynamic_rnn"
-        return engines.run(request, *arguments, starts_from_zeros=zeros)
+        return engines.run(request, *arguments, starts_from_zeros=zeros, from_end=from_end)
 
 
 def run_prepared_from_end(
@@ -86,8 +88,7 @@ def run_prepared_from_end(
 ) -> list[tuple[tf.Tensor, Any, EngineUsed]]:
     """Runs calls on the same inputs, and the last call from the end of each sequence to its start.
 
-    If the engine can, it runs all calls at once, without copies. Otherwise, the inputs and outputs of the last call are
-    reversed.
+    If the engine can, it runs two calls at once.
 
     Args:
       directions: a forward and a backward call, or a backward call alone.
@@ -96,16 +97,14 @@ def run_prepared_from_end(
     Returns:
       What `run` returns, for each call. Step t of the outputs belongs to step t of the inputs.
     """
-    backward = directions[-1]
-    results, order = _run_at_once(directions, request), _name_reversed
+    *forward, backward = directions
+    results = _run_at_once(directions, request) if forward else None
     if results is None:
-        with tf.name_scope(backward.scope + _ENGINE_SCOPE):
-            reversed_x = padding.reverse(backward.x, backward.lengths, time_major=True)
-        calls = [*directions[:-1], backward._replace(x=reversed_x)]
-        results, order = [run_prepared(prepared, request) for prepared in calls], _reverse
+        results = [run_prepared(prepared, request) for prepared in forward]
+        results.append(run_prepared(backward, request, from_end=True))
     finished = [finish(prepared, *result) for prepared, result in zip(directions, results)]
     outputs, state, used = finished[-1]
-    return [*finished[:-1], (order(outputs, backward), state, used)]
+    return [*finished[:-1], (_name_reversed(outputs, backward), state, used)]
 
 
 def _run_at_once(directions: Sequence[PreparedCall], request: engines.Request) -> Any:
@@ -119,10 +118,6 @@ def _run_at_once(directions: Sequence[PreparedCall], request: engines.Request) -
         joined, finals, used = both
         sides = tf.split(joined, [prepared.widths[-1][1] for prepared in directions], axis=2)
     return [(side, side_finals, used) for side, side_finals in zip(sides, finals)]
-
-
-def _reverse(outputs: tf.Tensor, backward: PreparedCall) -> tf.Tensor:
-    return padding.reverse(outputs, backward.call.sequence_length, backward.call.time_major)
 
 
 def _name_reversed(outputs: tf.Tensor, backward: PreparedCall) -> tf.Tensor:

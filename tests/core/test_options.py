@@ -1,4 +1,4 @@
-"""The options of StackedLSTM: against NumPy with the masks of the graph, TensorFlow 1's cells, and PyTorch.
+"""The options of StackedLSTM: against NumPy with the masks of the graph, their derivatives, and the engines.
 
 `test_numpy_options.py` checks the NumPy side. `test_options_errors.py` has the messages, and `test_random_masks.py` the
 rates, shapes and seeds of the masks.
@@ -9,20 +9,13 @@ import itertools
 import numpy as np
 import pytest
 
-from stacked_lstm import (
-    LSTMState,
-    StackedLSTM,
-    checkpoints,
-    layouts,
-    numpy_lstm,
-    rnn_cell,
-)
+from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from support import derivatives, graphs, numeric
 from support.native_ops import NEEDS_NATIVE
 from support.option_masks import NAMES_OF_RATES, SEED, Masks, numpy_options
 from support.random_networks import LENGTHS, flat
-from support.sets import ONCE, some
+from support.sets import some
 
 
 @pytest.fixture
@@ -173,78 +166,6 @@ def test_second_derivatives_that_control_flow_v1_does_not_have_are_refused():
         tf.gradients(first, [x])
 
 
-def test_layer_norm_basic_lstm_cell(plain_session):
-    """`layer_norm="tensorflow"` with the weights of TensorFlow 1's cell, whose numbers are tested with its own."""
-    random = np.random.RandomState(0)
-    x = tf.constant(random.standard_normal([3, 5, 2]))
-    cell = rnn_cell.LayerNormBasicLSTMCell(4)
-    expected, final = rnn_cell.dynamic_rnn(cell, x, [5, 0, 2], dtype=tf.float64)
-    lstm = StackedLSTM([4], layer_norm="tensorflow", dtype=tf.float64)
-    outputs, (state,) = lstm(x, [5, 0, 2])
-    assert "not cudnn: there is layer normalization" in lstm.engine_used.reason
-    plain_session.run(tf.global_variables_initializer())
-    values = {v.op.name.split("cell/")[1]: random.standard_normal(v.shape.as_list()) for v in cell.variables}
-    for variable in cell.variables:
-        variable.load(values[variable.op.name.split("cell/")[1]], plain_session)
-    inputs, recurrent = np.split(values["kernel"], [2])
-    layer = dict(zip(["Wi", "Wc", "Wf", "Wo"], np.split(np.concatenate([recurrent, inputs]), 4, axis=1)))
-    for gate, scope in {"i": "input", "c": "transform", "f": "forget", "o": "output"}.items():
-        layer["gain_" + gate] = values[scope + "/gamma"]
-        layer["b" + gate] = values[scope + "/beta"] + (gate == "f")  # The cell adds its forget bias.
-    layer.update(gain_cell=values["state/gamma"], shift_cell=values["state/beta"])
-    lstm.set_weights(plain_session, [layer])
-    for actual, reference in plain_session.run([(outputs, expected), (state.c, final.c), (state.h, final.h)]):
-        assert numeric.relative_difference(actual, reference) < 1e-12
-
-
-def test_lstm_cell(plain_session):
-    """Peepholes, projection and both clips with the weights of TensorFlow 1's LSTMCell."""
-    options = dict(use_peepholes=True, num_proj=3, cell_clip=0.4, proj_clip=0.3, forget_bias=0.0)
-    random = np.random.RandomState(0)
-    x = tf.constant(2 * random.standard_normal([3, 5, 2]))
-    cell = rnn_cell.LSTMCell(4, initializer=tf.random_normal_initializer(seed=1), **options)
-    expected, final = rnn_cell.dynamic_rnn(cell, x, [5, 0, 2], dtype=tf.float64, engine="stepwise")
-    lstm = StackedLSTM([4], peepholes=True, projection_size=3, cell_clip=0.4, projection_clip=0.3, dtype=tf.float64)
-    outputs, (state,) = lstm(x, [5, 0, 2])
-    plain_session.run(tf.global_variables_initializer())
-    names = {v.op.name.split("lstm_cell/")[1]: v for v in cell.variables}
-    layer = layouts.unpack(plain_session.run(names), "rnn_cell", forget_bias=0.0)
-    lstm.set_weights(plain_session, [layer])
-    for actual, reference in plain_session.run([(outputs, expected), (state.c, final.c), (state.h, final.h)]):
-        assert numeric.relative_difference(actual, reference) < 1e-12
-
-
-@ONCE
-def test_projection_of_pytorch(plain_session):
-    torch = pytest.importorskip("torch")
-    peer = torch.nn.LSTM(3, 5, num_layers=2, proj_size=2, batch_first=True).double()
-    lstm = StackedLSTM([5, 5], projection_size=2, dtype=tf.float64)
-    x = np.random.RandomState(0).standard_normal([4, 6, 3])
-    outputs, state = lstm(tf.constant(x))
-    plain_session.run(tf.global_variables_initializer())
-    weights = {name: value.detach().numpy() for name, value in peer.named_parameters()}
-    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"]
-    layers = [layouts.unpack({name: weights[f"{name}_l{k}"] for name in names}, "pytorch") for k in range(2)]
-    lstm.set_weights(plain_session, layers)
-    expected, (h, c) = peer(torch.tensor(x))
-    actual, finals = plain_session.run([outputs, state])
-    assert numeric.relative_difference(actual, expected.detach().numpy()) < 1e-12
-    for k, final in enumerate(finals):
-        numeric.check_same(final._asdict(), {"c": c[k].detach().numpy(), "h": h[k].detach().numpy()}, 1e-12)
-
-
-def test_values_per_layer(plain_session):
-    """A list has a value per layer; layers without an option have no variables of it."""
-    lstm = StackedLSTM([4, 5, 6], projection_size=[3, None, 2], layer_norm=[False, True, False], cell_clip=[None, 1, 2])
-    lstm.build(2)
-    shapes = [{name: v.shape.as_list() for name, v in layer.items()} for layer in lstm.variables_by_layer.layers]
-    assert shapes[0]["Wf"] == [3 + 2, 4] and shapes[1]["Wf"] == [5 + 3, 5] and shapes[2]["Wf"] == [2 + 5, 6]
-    assert [("Wp" in layer, "gain_f" in layer) for layer in shapes] == [(True, False), (False, True), (True, False)]
-    outputs, state = lstm(tf.zeros([1, 1, 2]))
-    assert outputs.shape.as_list() == [1, 1, 2]
-    assert [[part.shape.as_list()[1] for part in pair] for pair in state] == [[4, 3], [5, 5], [6, 2]]
-
-
 def test_residual_connections(plain_session):
     """ "after layer 1" adds the input of the layers above; the state has no input in it."""
     lstm = StackedLSTM([3, 3, 3], residual="after layer 1", dtype=tf.float64)
@@ -258,83 +179,6 @@ def test_residual_connections(plain_session):
         h = y + h if k > 0 else y
     assert numeric.relative_difference(plain_session.run(outputs), h.transpose(1, 0, 2)) < 1e-14
     assert numeric.relative_difference(plain_session.run(state[-1].h), final.h) < 1e-14
-
-
-def test_names_and_shapes_of_variables(plain_session):
-    """A contract with checkpoints. Gains start from one, shifts from zero, and weights can be read and set."""
-    lstm = StackedLSTM([4], peepholes=True, projection_size=3, layer_norm=True, initial_state="learned", name="decoder")
-    lstm.build(2)
-    shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
-    expected = {f"decoder/layer_1/W{gate}": [3 + 2, 4] for gate in "fico"}
-    vectors = "bf bi bc bo pf pi po gain_f gain_i gain_c gain_o gain_cell shift_cell".split()
-    expected.update({f"decoder/layer_1/{name}": [4] for name in vectors})
-    expected["decoder/layer_1/Wp"] = [4, 3]
-    expected.update({"decoder/initial_state/layer_1/c": [4], "decoder/initial_state/layer_1/h": [3]})
-    assert shapes == expected
-    assert lstm.variables == tf.trainable_variables() and len(lstm.layers[0].variables) == len(expected) - 2
-    plain_session.run(tf.global_variables_initializer())
-    weights = lstm.get_weights(plain_session)
-    np.testing.assert_array_equal(weights.layers[0]["gain_cell"], np.ones([4]))
-    np.testing.assert_array_equal(weights.layers[0]["shift_cell"], np.zeros([4]))
-    assert np.all(np.abs(weights.layers[0]["pf"]) <= 1 / np.sqrt(4)) and np.all(weights.layers[0]["pf"] != 0)
-    weights.layers[0]["gain_f"][:] = 7
-    lstm.set_weights(plain_session, *weights)
-    np.testing.assert_array_equal(plain_session.run(lstm.layers[0].gain_f), [7.0] * 4)
-
-
-def test_layer_norm_without_biases_has_no_shifts():
-    lstm = StackedLSTM([4], layer_norm=True, use_bias=False)
-    lstm.build(2)
-    assert sorted(lstm.variables_by_layer.layers[0]) == sorted(
-        ["Wf", "Wi", "Wo", "Wc", "gain_f", "gain_i", "gain_o", "gain_c", "gain_cell"]
-    )
-
-
-CHECKPOINTS = {
-    "norm": dict(layer_norm=True),
-    "norm_without_biases": dict(layer_norm="tensorflow", use_bias=False),
-    "extras": dict(peepholes=True, projection_size=3),
-    "all": dict(layer_norm=True, peepholes=True, projection_size=3, initial_state="learned"),
-    "projected": dict(layer_norm=True, projection_size=[2, None], initial_state="projected"),
-}
-
-
-def test_checkpoints_carry_the_arrays_of_options(plain_session, tmp_path):
-    """Arrays that are written, restored by a Saver, saved, read and set keep their bits, also those of Adam."""
-    stacks = {name: StackedLSTM([4, 3], name=name, bias_initializer="tn", **CHECKPOINTS[name]) for name in CHECKPOINTS}
-    loss = tf.add_n([tf.reduce_sum(lstm(tf.ones([1, 2, 2]))[0]) for lstm in stacks.values()])
-    step = tf.train.AdamOptimizer(0.1).minimize(loss)
-    plain_session.run(tf.global_variables_initializer())
-    plain_session.run(step)
-    saved = tf.train.Saver().save(plain_session, str(tmp_path / "saved"))
-    values = {name: lstm.get_weights(plain_session) for name, lstm in stacks.items()}
-    plain_session.run(tf.global_variables_initializer())
-    for name, lstm in stacks.items():
-        layers = checkpoints.read(saved, names=f"{name}/.*").layers
-        for layer, expected in zip(layers, values[name].layers):
-            assert ("norm" in layer.remark) == ("layer_norm" in CHECKPOINTS[name])
-            numeric.check_same(layer.weights, expected, 0)
-            (momentum, _) = layer.slots.values()
-            assert sorted(momentum) == sorted(expected) and np.any(momentum["Wf"])
-        path = str(tmp_path / name)
-        checkpoints.write(path, layers, "stacked_lstm", scope=name)
-        tf.train.Saver(lstm.variables).restore(plain_session, path)
-        for part in ("layers", "initial_state"):
-            pairs = zip(getattr(lstm.get_weights(plain_session), part), getattr(values[name], part))
-            for actual, expected in pairs:
-                numeric.check_same(actual, expected, 0)
-
-
-@pytest.mark.parametrize(
-    "file, format", [("a.npz", None), ("a.h5", None), ("a", "rnn_cell"), ("a", "cudnn_compatible")]
-)
-def test_files_without_a_place_for_gains_refuse_them(file, format, plain_session, tmp_path):
-    lstm = StackedLSTM([4], layer_norm=True)
-    lstm.build(2)
-    plain_session.run(tf.global_variables_initializer())
-    with pytest.raises(ValueError, match="the layer has layer normalization, for which the layout '.*' has no place"):
-        checkpoints.write(str(tmp_path / file), lstm.get_weights(plain_session).layers, format)
-    assert not list(tmp_path.iterdir())
 
 
 @NEEDS_NATIVE

@@ -399,6 +399,13 @@ int main(int argc, char**) {
       if (!CheckStack({true, true, tanh, sigmoid, extra, true}, shape, true)) return 1;
     }
   }
+  for (const lstm::Extras& extra : {all, unbounded, single}) {
+    for (const auto& shape : {Shape{6, 5, 7, 19}, Shape{3, 8, 4, 16, 33}, Shape{33, 32, 40, 35}, Shape{5, 40, 3, 130},
+                              Shape{60, 2, 5, 33, 16}, Shape{2, 1, 7, 130}, Shape{0, 3, 5, 5}, Shape{4, 0, 5, 5}}) {
+      if (!CheckStack({false, true, tanh, sigmoid, extra, true}, shape, true)) return 1;
+      if (!CheckStack({true, true, tanh, sigmoid, extra, true}, shape, false)) return 1;
+    }
+  }
   // Residual connections around some layers or all, in each way of sharing. `all` has a projection to 7.
   for (const auto& shape : {Shape{1, 1, 1, 1}, Shape{0, 3, 5, 5}, Shape{4, 0, 5, 5}, Shape{3, 2, 5, 5, 7, 7},
                             Shape{6, 5, 19, 33, 33, 16}, Shape{4, 9, 64, 64}, Shape{1, 13, 17, 17},

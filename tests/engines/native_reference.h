@@ -191,8 +191,9 @@ Results Expected(const Problem& p) {
 
 // The same for layers one on the other.
 // Reverses each sequence of a series [T, B, N] up to its end. N may be 0.
-void Reverse(const Problem& p, Numbers* series) {
-  const Numbers source = *series;
+template <class Vector>
+void Reverse(const Problem& p, Vector* series) {
+  const Vector source = *series;
   const int64_t width = p.T * p.B > 0 ? source.size() / (p.T * p.B) : 0;
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t length = p.lengths.empty() ? p.T : p.lengths[b];
@@ -215,13 +216,26 @@ Results ExpectedSums(const Problem& p) {
   return r;
 }
 
+// The same for what has an entry per step among the series of `lstm::Series`, and for the resets.
+void ReversePerStep(const Problem& p, Numbers* series) {
+  for (int s = 0; s < lstm::kSeriesCount; ++s) {
+    if (p.kind.extras.series[s].stride) Reverse(p, &series[s]);
+  }
+}
+
 // Layers from the input upwards. Those that read from the end are computed from reversed series.
 std::vector<Results> Expected(std::vector<Problem> stack) {
   std::vector<Results> results(stack.size());
   if (stack[0].kind.from_end) {
-    for (Problem& p : stack) p.kind.from_end = false, Reverse(p, &p.x), Reverse(p, &p.d_outputs);
+    for (Problem& p : stack) {
+      p.kind.from_end = false;
+      Reverse(p, &p.x), Reverse(p, &p.d_outputs), Reverse(p, &p.resets), ReversePerStep(p, p.series);
+    }
     results = Expected(stack);
-    for (size_t l = 0; l < stack.size(); ++l) Reverse(stack[l], &results[l].outputs), Reverse(stack[l], &results[l].d_x);
+    for (size_t l = 0; l < stack.size(); ++l) {
+      Reverse(stack[l], &results[l].outputs), Reverse(stack[l], &results[l].d_x);
+      ReversePerStep(stack[l], results[l].d_series);
+    }
     return results;
   }
   for (size_t l = 0; l < stack.size(); ++l) {

@@ -40,56 +40,91 @@ GRAPHS = {
     "residual": ({"residual": "after layer 1", "merge": "sum"}, {}, 2, False),
     "residual in stacks": ({"stacking": "stacks", "residual": "after layer 1"}, {}, 1, False),
     "inference": ({"recurrent_dropout": 0.5}, {"training": False}, 2, False),
-    "projected": ({"initial_state": "projected"}, {}, 2, True),  # The first steps are those of reversed inputs.
-    "dropout in stacks": ({"stacking": "stacks", "dropout": 0.5}, {"training": True}, 4, True),
-    "recurrent dropout": ({"recurrent_dropout": 0.5}, {"training": True}, 4, True),
-    "zoneout": ({"zoneout_c": 0.5}, {}, 4, True),
+    "projected": ({"initial_state": "projected"}, {}, 2, False),
+    "dropout in stacks": ({"stacking": "stacks", "dropout": 0.5}, {"training": True}, 4, False),
+    "dropout around stacks": (
+        {"stacking": "stacks", "input_dropout": 0.5, "output_dropout": 0.5},
+        {"training": True},
+        4,
+        False,
+    ),
+    "dropout and residual in stacks": (
+        {"stacking": "stacks", "dropout": 0.5, "residual": "after layer 1"},
+        {"training": True},
+        4,
+        False,
+    ),
+    "stacks of different layers": ({"stacking": "stacks", "projection_size": [2, None]}, {}, 4, False),
+    "recurrent dropout": ({"recurrent_dropout": 0.5}, {"training": True}, 2, False),
+    "candidate": ({"recurrent_dropout": 0.5, "recurrent_dropout_kind": "candidate"}, {"training": True}, 2, False),
+    "zoneout": ({"zoneout_c": 0.5}, {}, 2, False),
+    "zoneout in stacks": ({"stacking": "stacks", "zoneout_h": 0.5}, {"training": True}, 1, False),
     "layer normalization": ({"layer_norm": True}, {}, 4, True),
-    "return_steps": ({}, {"return_steps": True}, 4, True),
-    "reset": ({}, {"reset": tf.zeros}, 4, True),
+    "return_steps": ({}, {"return_steps": True}, 4, False),
+    "steps of noise": ({"stacking": "stacks", "zoneout_c": 0.5}, {"training": True, "return_steps": True}, 4, False),
+    "reset": ({}, {"reset": tf.zeros}, 2, False),
+    "reset to projected": ({"stacking": "stacks", "initial_state": "projected"}, {"reset": tf.zeros}, 1, False),
     "graph": ({"engine": "graph"}, {}, 0, True),
 }
+REVERSALS = {"ReverseSequence", "Reverse", "ReverseV2"}
 
 
+@pytest.mark.parametrize("has_lengths", [False, True], ids=["all steps", "lengths"])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_when_there_is_one_op(name):
+def test_when_there_is_one_op(name, has_lengths):
+    """What the results and all gradients need. The loop of `return_steps` has no op of a layer."""
     arguments, call, count, needs_reversals = GRAPHS[name]
     with tf.Graph().as_default():
         x, lengths = tf.placeholder(tf.float32, [None, 5, 3]), tf.placeholder(tf.int32, [None])
         if "reset" in call:
             call = {"reset": tf.placeholder(tf.bool, [None, 5])}
         lstm = BidirectionalLSTM([4, 4], **{"engine": "native", **arguments})
-        outputs, *_ = lstm(x, lengths, **call)
-        types = types_before([outputs, tf.gradients(tf.nest.flatten(outputs)[0], lstm.layers.backward[0].Wf)])
+        outputs, *others = lstm(x, lengths if has_lengths else None, **call)
+        gradients = tf.gradients(tf.nest.flatten([outputs, *others]), [x, *lstm.variables])
+        assert None not in gradients
+        types = types_before([outputs, *others, gradients])
     assert sum(types.count(kind) for kind in LAYER_OPS) == count
-    assert ("ReverseSequence" in types) == needs_reversals
+    assert bool(REVERSALS.intersection(types)) == needs_reversals
 
 
-# Name -> (function from a size to a cell, number of ops for layers).
+def dropped_stack(size, *keep_probs, **options):
+    """Two layers in wrappers. The upper one has a residual connection if the widths are equal."""
+    cells = [rnn_cell.LSTMCell(size), rnn_cell.LSTMCell(2)]
+    cells[1:] = [rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(size)), cells[1]]
+    return rnn_cell.MultiRNNCell([rnn_cell.DropoutWrapper(cell, *keep_probs, **options) for cell in cells])
+
+
+# Name -> (function from a size to a cell, number of ops for layers, whether they need reversals).
 CELLS = {
-    "cells": (rnn_cell.LSTMCell, 1),
-    "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1),
-    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2),
-    "wrappers": (lambda size: rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(size), 0.5), 2),
+    "cells": (rnn_cell.LSTMCell, 1, False),
+    "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1, False),
+    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2, True),
+    "wrappers": (lambda size: rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(size), 0.5), 2, False),
+    "dropout in stacks": (lambda size: dropped_stack(size, 0.5, 0.5), 6, False),
+    "dropout on states": (lambda size: dropped_stack(size, 1.0, 1.0, 0.5), 2, False),
+    "variational": (
+        lambda size: dropped_stack(size, 1.0, 1.0, 0.5, variational_recurrent=True, dtype=tf.float32),
+        2,
+        False,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_when_there_is_one_op_for_cells(name):
-    make, count = CELLS[name]
+    make, count, needs_reversals = CELLS[name]
     with tf.Graph().as_default():
         x, lengths = tf.placeholder(tf.float32, [None, 5, 3]), tf.placeholder(tf.int32, [None])
         outputs, states = rnn_cell.bidirectional_dynamic_rnn(
             make(4), make(6), x, lengths, dtype=tf.float32, engine="native"
         )
-        types = types_before([outputs, states])
-        assert [side.shape.as_list()[1:] for side in outputs] == (
-            [[5, 2]] * 2 if name == "stacks" else [[5, 4], [5, 6]]
-        )
+        types = types_before([outputs, states, tf.gradients(outputs, tf.trainable_variables())])
+        widths = [4, 6] if name in ("cells", "layer normalization", "wrappers") else [2, 2]
+        assert [side.shape.as_list()[1:] for side in outputs] == [[5, width] for width in widths]
         assert [rnn_cell.engine_used(side).name for side in outputs] == ["native", "native"]
         assert outputs[1].op.name == "ReverseSequence"  # TensorFlow's name.
     assert sum(types.count(kind) for kind in LAYER_OPS) == count
-    assert ("ReverseSequence" in types) == (count == 2)
+    assert bool(REVERSALS.intersection(types)) == needs_reversals
 
 
 # Name -> (arguments of the network, STACKED_LSTM_ENGINE, whether there are lengths, whether there are reversals).
@@ -232,8 +267,6 @@ def test_errors_of_the_op():
     with tf.Graph().as_default(), tf.Session() as session:
         with pytest.raises(ValueError, match="expected `from_end` to be at most 1, the number of layers, got 2"):
             build(2)
-        outputs = build(1, zoneout_c=[tf.zeros([3, 5])]).outputs
-        with pytest.raises(
-            tf.errors.InvalidArgumentError, match="expected no masks, zoneout or resets for layers that"
-        ):
+        outputs = build(1, zoneout_c=[tf.placeholder_with_default(tf.zeros([3, 4]), None)]).outputs
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected `zoneout_c` of shape"):
             session.run(outputs)

@@ -71,7 +71,8 @@ def test_a_backward_stack_alone(graph):
     layers = [Layer(width, 4, [tf.zeros([4 + width, 4])] * 4) for width in (3, 4)]
     states = [(tf.zeros([2, 4]),) * 2] * 2
     request = engines.resolve("cudnn", "test")
-    outputs, (finals,), _ = engines.run_both(request, [Segment(layers)], tf.zeros([5, 2, 3]), [states], None, "test")
+    arguments = Segment(layers), tf.zeros([5, 2, 3]), states, None, True, "test"
+    outputs, finals, _ = engines.run(request, *arguments, from_end=True)
     assert directions(graph) == [ONE] and has_reversals(graph)
     assert outputs.shape.as_list() == [5, 2, 4] and len(finals) == 2
 

@@ -10,6 +10,8 @@ import pytest
 
 from stacked_lstm import engines
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import both_directions
+from stacked_lstm.engines import graph as graph_engine
 from stacked_lstm.equations import PLAIN, Extras, LayerNorm, Noise, Resets
 from stacked_lstm.layer import Layer
 from stacked_lstm.normalization import Norm
@@ -85,9 +87,13 @@ def random_layers(description, steps, batch, dtype):
     return layers, states, sources
 
 
-def results(engine, layers, x, states, sources, lengths):
+def results(engine, layers, x, states, sources, lengths, from_end=False):
     """Outputs, final states, and the gradients of all tensors, with those of the masks."""
-    outputs, finals = engines.ENGINES[engine].run_layers(layers, x, states, lengths)
+    if from_end and engine == "graph":
+        outputs, finals = both_directions.run(graph_engine.run, layers, x, states, lengths, len(layers))
+    else:
+        run = engines.ENGINES[engine].run_from_end if from_end else engines.ENGINES[engine].run_layers
+        outputs, finals = run(layers, x, states, lengths)
     loss = tf.reduce_sum(outputs**2) + sum(tf.reduce_sum(tf.sin(part)) for part in tf.nest.flatten(finals))
     return [outputs, finals, tf.gradients(loss, [x] + sources)]
 
@@ -103,6 +109,14 @@ QUICK = [(stack, *SIZES[k % 3]) for k, stack in enumerate(sorted(STACKS))]
 def test_against_graph(stack, steps, batch, dtype, graph, plain_session):
     """Some sizes are enough for several threads. Some sequences have no steps."""
     check_against_graph(*STACKS[stack], steps, batch, dtype, graph, plain_session)
+
+
+@pytest.mark.parametrize("stack, steps, batch, dtype", some(QUICK[::3], QUICK, oldest=QUICK[:1]))
+def test_from_the_end_against_graph(stack, steps, batch, dtype, graph, plain_session):
+    """The graph engine reads reversed inputs, masks, shares, resets and starts."""
+    arguments = STACKS[stack][0], None, steps, batch, dtype, graph, plain_session
+    for has_lengths in (True, False):
+        check_against_graph(*arguments, from_end=True, has_lengths=has_lengths)
 
 
 @pytest.mark.parametrize("seed", some(SEEDS[:2], SEEDS, oldest=SEEDS[:1]))
@@ -122,12 +136,15 @@ def test_random_combinations_against_graph(seed, graph, plain_session):
     check_against_graph([layer(), layer()], None, 5, 6, "float64", graph, plain_session)
 
 
-def check_against_graph(description, op_count, steps, batch, dtype, graph, plain_session):
+def check_against_graph(
+    description, op_count, steps, batch, dtype, graph, plain_session, from_end=False, has_lengths=True
+):
     layers, states, sources = random_layers(description, steps, batch, dtype)
     random = np.random.RandomState(1)
     x = tf.constant(random.standard_normal([steps, batch, 4]), dtype)
     lengths = tf.constant(np.maximum(random.randint(-1, steps + 1, [batch]), 0), tf.int32)
-    both = [results(engine, layers, x, states, sources, lengths) for engine in ("native", "graph")]
+    lengths = lengths if has_lengths else None
+    both = [results(engine, layers, x, states, sources, lengths, from_end) for engine in ("native", "graph")]
     types = [op.type for op in graph.get_operations()]
     ops = sum(types.count(name) for name in ("StackedLstmForward", "StackedLstmNormalizedForward"))
     assert ops == op_count or not op_count

@@ -9,7 +9,7 @@ import pytest
 import benchmark
 from benchmarking import chart, graphs, kinds, timing
 from benchmarking.contestants import OPTION_CONTESTANTS
-from benchmarking.options import OPTIONS, OptionAt, parse
+from benchmarking.options import FED_ONE, OPTIONS, OptionAt, parse
 from benchmarking.shapes import Shape
 from programs.names import has_contrib
 from support.benchmarks import Measured, rows_of, run_main
@@ -20,7 +20,7 @@ from support.sets import ONCE
 SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=4, layers=2)
 X = np.ones([3, 2, 4], np.float32)
 RANDOM = {"dropout", "recurrent_dropout", "recurrent_dropout_candidate", "zoneout", "layer_norm_dropout"}
-QUICK = {"dropout", "layer_norm_dropout", "bidirectional", "activation"}
+QUICK = {"dropout", "dropout_fed_one", "layer_norm_dropout", "bidirectional", "activation"}
 ELSEWHERE = {"cudnn", "pytorch"}  # These need a GPU, or are no graphs.
 
 
@@ -47,7 +47,8 @@ def test_steps(name, monkeypatch):
             OPTION_CONTESTANTS[contestant].make_step()(option, X, "training", "CPU")()
             outputs, found = seen[-1]
             assert found and all(gradient is not None for gradient in found), contestant
-            feed = {next(op for op in outputs.graph.get_operations() if op.type == "Placeholder").outputs[0]: X}
+            feed = dict(outputs.graph.get_collection(graphs.FEEDS))
+            feed[next(op for op in outputs.graph.get_operations() if op.type == "Placeholder").outputs[0]] = X
             runs = [sessions[-1].run(outputs, feed) for _ in range(8)]
             is_random = any((run != runs[0]).any() for run in runs)
             assert is_random == (name in RANDOM and contestant != "plain"), contestant
@@ -83,6 +84,25 @@ def test_places_on_a_gpu(monkeypatch):
         graph = outputs.pop().graph
         devices = {op.device for op in graph.get_operations() if op.type.startswith(types)}
         assert devices == {"/device:CPU:0" if name == "native_on_cpu" else "/device:GPU:0"}
+
+
+@NEEDS_NATIVE
+def test_keep_probability_that_is_fed(monkeypatch):
+    """With a wrapper and without one, ops of the native engine run the loop, and compute the same numbers."""
+    monkeypatch.setattr(timing, "TRIAL", 0)
+    sessions, new_session, weights, outputs = [], graphs.new_session, None, []
+    monkeypatch.setattr(graphs, "new_session", lambda *a, **k: sessions.append(new_session(*a, **k)) or sessions[-1])
+    for name in ("plain", "native"):
+        step = OPTION_CONTESTANTS[name].make_step()(OptionAt(FED_ONE, SHAPE), X, "evaluation", "CPU")
+        graph = sessions[-1].graph
+        assert any(op.type.startswith("StackedLstm") for op in graph.get_operations())
+        assert [value for _, value in graph.get_collection(graphs.FEEDS)] == [1.0] * (name == "native")
+        variables = graph.get_collection("trainable_variables")
+        weights = weights or sessions[-1].run(variables)
+        for variable, value in zip(variables, weights):
+            variable.load(value, sessions[-1])
+        outputs.append(step())
+    np.testing.assert_array_equal(*outputs)
 
 
 def test_who_takes_part():
@@ -171,7 +191,7 @@ def test_rows(capsys):
             "chart: expected --contestants with native and one of plain, .*, got native",
         ),
         ({"programs": ["elmo"]}, "programs: expected none with --options, got .*"),
-        ({"modes": ["evaluation"]}, "modes: expected some of training, inference .with --options., got evaluation"),
+        ({"modes": ["sleeping"]}, "modes: expected some of inference, .* .with --options., got sleeping"),
         ({"dtype": "float16"}, "dtype: expected float32 with --options, got float16"),
         ({"shapes": "3,2,4,4,2,float64"}, "dtype: expected float32 with --options, got float64"),
         ({"threads": ["2"]}, "options: expected none with --threads, got zoneout"),

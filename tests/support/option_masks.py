@@ -34,14 +34,14 @@ class Masks:
         """The masks in the order in which they were drawn."""
         return list(self._drawn.values())
 
-    def at(self, place):
+    def at(self, place, seed=SEED):
         """The mask that was drawn at a place, or the number 0 if none was."""
-        return self._drawn.get(dropout_masks.seed_at(place, SEED), tf.constant(0.0, tf.float64))
+        return self._drawn.get(dropout_masks.seed_at(place, seed), tf.constant(0.0, tf.float64))
 
-    def by_place(self, layers):
-        """Place -> mask of a stack."""
+    def by_place(self, layers, seed=SEED):
+        """Place -> mask of a stack with this seed."""
         places = [f"layer_{k + 1}/{name}" for k in range(layers) for name in _PLACES]
-        return {place: self.at(place) for place in [*places, "output_dropout"]}
+        return {place: self.at(place, seed) for place in [*places, "output_dropout"]}
 
 
 def numpy_options(values, lstm_options, layers):

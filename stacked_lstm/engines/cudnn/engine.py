@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 from stacked_lstm import activations, log, tf32
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import both_directions, conditions
+from stacked_lstm.engines import conditions
 from stacked_lstm.engines.cudnn import compiled_op, library, tensorflow_op
 from stacked_lstm.engines.cudnn.buffer import ACTIVATION, RECURRENT_ACTIVATION
 from stacked_lstm.engines.cudnn.group import BIDIRECTIONAL, Group
@@ -81,9 +81,8 @@ def run(
 def _run_both(
     layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None, from_end: int
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Runs a layer for each direction, or two layers from the end; see `Engine.run_both`."""
-    if from_end == len(layers):  # cuDNN does not run a backward direction alone.
-        return both_directions.run(run, layers, x, states, lengths, from_end)
+    """Runs a layer for each direction; see `Engine.run_both`."""
+    del from_end
     return _run_groups([Group(layers, states, BIDIRECTIONAL)], x, lengths)
 
 

@@ -180,7 +180,7 @@ class BackwardPass {
       if (has_projection()) {
         projection_.Multiply(panel, Row(t, part, row), rows, dh);
       } else {
-        RecurrentGradient(NextDz(t, part, row, block_end), t + 1, row, panel, rows, dh);
+        RecurrentGradient(NextDz(t, part, row, block_end), plan_.After(t), row, panel, rows, dh);
       }
       for (int64_t r = 0; r < rows; ++r) {
         for (int v = 0; v < vectors; ++v) {
@@ -195,7 +195,7 @@ class BackwardPass {
     alignas(64) T dh[kTileRows * kWidth];
     const int vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      RecurrentGradient(NextDz(t, part, row, block_end), t + 1, row, panel, rows, dh);
+      RecurrentGradient(NextDz(t, part, row, block_end), plan_.After(t), row, panel, rows, dh);
       for (int64_t k = 0; k < rows * vectors; ++k) {
         OutputGradient(t, part, row + k / vectors, panel * kPanelVectors + k % vectors, Load(dh + k * kSize));
       }
@@ -229,7 +229,8 @@ class BackwardPass {
         for (int64_t b = row; b < row + rows; ++b) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
       }
       if (!arrays_.d_h && !d_states_.NeedsFirstProduct()) return;
-      RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, 0, row, panel, rows, dh);
+      const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
+      RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, first_step, row, panel, rows, dh);
       for (int64_t r = 0; arrays_.d_h && r < rows; ++r) {
         const int64_t length = plan_.Length(row + r);
         if (layer_.from_end && length > 0 && length < plan_.longest) continue;  // `KeepInitialGradient` has stored it.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any, Sequence
 
 from stacked_lstm import activations, log
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import conditions
+from stacked_lstm.engines import both_directions, conditions
 from stacked_lstm.engines.cudnn import library as cudnn_library
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, normalized_ops, ops
@@ -71,23 +72,36 @@ def load_native_ops() -> None:
 
 
 def run(
-    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None = None
+    layers: Sequence[Layer],
+    x: tf.Tensor,
+    states: Sequence[Any],
+    lengths: tf.Tensor | None = None,
+    from_end: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs layers; see `Engine.run_layers`. Successive layers with the same `ops.signature` are one op.
 
-    Each layer with layer normalization is an op of its own.
+    Each layer with layer normalization is an op of its own. This op only reads from the start.
     """
     finals = []
     keys = [k if layer.norm else ops.signature(layer) for k, layer in enumerate(layers)]
     for key, group in itertools.groupby(zip(keys, layers, states), lambda entry: entry[0]):
         _, group_layers, group_states = zip(*group)
+        count = len(group_layers) if from_end else 0
         if isinstance(key, int):
-            x, final = normalized_ops.forward(group_layers[0], group_states[0], x, lengths)
-            finals.append(final)
+            arguments = group_layers, x, group_states, lengths, count
+            x, group_finals = both_directions.run(_run_normalized, *arguments)
         else:
-            x, group_finals = ops.forward(group_layers, group_states, x, lengths)
-            finals += group_finals
+            x, group_finals = ops.forward(group_layers, group_states, x, lengths, count)
+        finals += group_finals
     return x, finals
+
+
+def _run_normalized(
+    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs one layer with layer normalization."""
+    outputs, final = normalized_ops.forward(layers[0], states[0], x, lengths)
+    return outputs, [final]
 
 
 def _one_op(layers: Sequence[Layer], place: Place) -> str | None:
@@ -116,10 +130,12 @@ ENGINE = Engine(
     ready=(_compiled,),
     run_both=_run_both,
     both_needs=(
-        conditions.without_norm_and_noise,
-        conditions.no_mask_on_states,
+        conditions.without_norm,
+        conditions.no_mask_per_step,
+        conditions.no_candidate_mask_to_draw,
         conditions.no_mask_for_all_steps,
         _one_op,
     ),
+    run_from_end=functools.partial(run, from_end=True),
     residual_needs=(conditions.without_norm,),
 )

@@ -87,17 +87,19 @@ class HiddenStates {
 
   // h before step t, [P].
   const T* Before(int64_t t, int64_t b) const {
-    return series_.RestartH(t, b, t > 0 ? After(t - 1, b) : arrays_.h + b * width_);
+    return series_.RestartH(t, b, plan_.IsFirst(t, b) ? arrays_.h + b * width_ : After(plan_.Before(t), b));
   }
 
   void CopyInitial() const {
     std::fill(copies_.get(), copies_.get() + 2 * batch_ * width_, T(0));
     for (int64_t b = 0; b < batch_; ++b) {
       if (plan_.Length(b) == 0) continue;
-      std::copy_n(Before(0, b), width_, Copy(0, b));
-      if (plan_.layer.from_end) std::copy_n(arrays_.h + b * width_, width_, Copy(1, b));
-      const T* const mask = arrays_.extras.series[kHMask];
-      for (int64_t k = 0; mask && k < width_; ++k) Copy(0, b)[k] *= mask[b * width_ + k];
+      const int64_t first = plan_.Nth({0, plan_.Length(b)}, 0);
+      T* const copy = Copy(first, b);
+      std::copy_n(Before(first, b), width_, copy);
+      if (!series_.Has(kHMask)) continue;
+      const T* const mask = arrays_.extras.series[kHMask] + plan_.layer.SeriesIndex(kHMask, first, b);
+      for (int64_t k = 0; k < width_; ++k) copy[k] *= mask[k];
     }
   }
 

@@ -41,7 +41,8 @@ constexpr int64_t kMaxUnpackedBatch = 128, kMaxUnpackedRows = 16;
 
 enum class Activation { kTanh, kSigmoid, kHardSigmoid, kHardSigmoid6, kRelu, kLinear };
 
-// Arrays of [T, B, N], or of [B, N] for all steps. N is H for a series of c, and P for one of h.
+// Arrays of [T, B, N], or of [B, N] for all steps. N is H for a series of c, and P for one of h. Entry t belongs to the
+// step that reads entry t of x, also in a layer that reads from the end.
 enum Series { kHMask, kZoneoutC, kZoneoutH, kCandidateMask, kCMask, kStartC, kStartH, kSeriesCount };
 
 struct SeriesKind {
@@ -83,7 +84,7 @@ struct Layer {
   Activation candidate, gates;  // phi and s.
   const int32_t* lengths;       // [B], from 0 to T; null if all sequences have T steps.
   Extras extras = {};
-  bool from_end = false;      // Whether steps run from the end of each sequence to its start, without series or resets.
+  bool from_end = false;      // Whether steps run from the end of each sequence to its start.
   int64_t output_stride = 0;  // From a row of the outputs to the next, if it is not P.
   bool residual = false;      // Whether the outputs are x + h. P is then I.
 

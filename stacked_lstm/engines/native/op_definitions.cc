@@ -15,8 +15,9 @@
 //   resets: none, or whether the state is replaced by a start before a step, [T, B].
 // A mask, share or start is [T, B, N], or [B, N] for all steps. N is P for those of h, and H for the others.
 // lengths: none, or one of [B].
-// The last `from_end` layers are a stack of their own, which reads x from the end of each sequence to its start. They
-// have no masks, zoneout or resets. If there are other layers, the outputs of both stacks are side by side.
+// The last `from_end` layers are a stack of their own, which reads x from the end of each sequence to its start. Entry
+// t of x, of the series and of the outputs belongs to the same step. If there are other layers, the outputs of both
+// stacks are side by side.
 // residual: empty, or whether the outputs of each layer are x + h instead of h.
 //
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default, and a new

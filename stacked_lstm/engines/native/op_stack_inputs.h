@@ -69,9 +69,6 @@ struct StackInputs {
         RETURN_IF_ERROR(ExpectShape("peepholes", peepholes[l][k], {layer.units}));
       }
       RETURN_IF_ERROR(series_inputs.Describe(l, &layer));
-      if (layer.from_end && layer.extras.HasSeries()) {
-        return InvalidArgument("StackedLstm: expected no masks, zoneout or resets for layers that read from the end");
-      }
       const int64_t size = biases[l].number == 1 ? kGates * layer.units : layer.units;
       for (int k = 0; k < biases[l].number; ++k) RETURN_IF_ERROR(ExpectShape("biases", biases[l][k], {size}));
       RemoveOnes(context, l, &layer);

@@ -51,7 +51,7 @@ def forward(
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Adds layers that have the same `signature` to the graph as one op; see `Engine.run_layers`.
 
-    The last `from_end` layers are a stack of their own, as in `both_directions`. They have no series and no resets.
+    The last `from_end` layers are a stack of their own, as in `both_directions`.
     """
     ops = library.load()
     # Each variable is read once: two reads may see different values while another op writes it.

@@ -100,9 +100,9 @@ class SeriesGradients {
     return TimesClipSlope<T>(projected, OfNewH(t, b, vector, ClipTo<T>(projected, bound), dh), bound);
   }
 
-  // The product of step t reads h of step t - 1 after its mask and resets. Turns the gradients of what it reads into
-  // those of h of step t - 1, and adds what zoneout passes on. dh: rows of `vectors` vectors, from vector `first` on,
-  // for sequences from b on.
+  // The product of step t reads h of the step before, after its mask and resets. Turns the gradients of what it reads
+  // into those of h of the step before, and adds what zoneout passes on. dh: rows of `vectors` vectors, from vector
+  // `first` on, for sequences from b on.
   void OfHBefore(int64_t t, int64_t b, int64_t rows, int64_t first, int64_t vectors, T* dh) const {
     const bool all = series_.Has(kHMask) || series_.Has(kZoneoutH);
     if (!all && !series_.HasResets()) return;
@@ -129,7 +129,8 @@ class SeriesGradients {
 
   Vec<T> HBefore(int64_t t, int64_t b, int64_t vector) const {
     const int64_t width = layer_.outputs(), first = vector * kSize;
-    const T* const h = t > 0 ? arrays_.Hidden() + layer_.HiddenIndex(t - 1, b) : arrays_.h + b * width;
+    const T* const h = plan_.IsFirst(t, b) ? arrays_.h + b * width
+                                           : arrays_.Hidden() + layer_.HiddenIndex(plan_.Before(t), b);
     return LoadFirst(series_.RestartH(t, b, h) + first, static_cast<int>(std::min(kSize, width - first)));
   }
 
