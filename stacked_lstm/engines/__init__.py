@@ -18,7 +18,17 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import calls, cudnn, graph, mask_ops, native, residual, segments
+from stacked_lstm.engines import (
+    both_directions,
+    calls,
+    cudnn,
+    graph,
+    mask_ops,
+    native,
+    recurrent_dropout,
+    residual,
+    segments,
+)
 from stacked_lstm.engines.engine import Engine, first_problem
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
@@ -206,11 +216,19 @@ def run(
     def run_layers(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any]) -> tuple[tf.Tensor, list[LSTMState]]:
         engine, used = choose(request, layers, function, lengths is not None)
         uses.append(used)
-        h, finals = engine.run_with_masks(layers, x, states, lengths, starts_from_zeros, from_end)
-        h.set_shape(axes.concatenate([layers[-1].output_size]))
-        from_end_count = len(layers) if from_end else 0
-        calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals, from_end_count))
-        return h, finals
+        run_layers = engine.run_from_end if from_end else engine.run_layers
+        reads_from_end, is_reversed = from_end and run_layers is not None, run_layers is None
+
+        def run_call(layers: Any, x: tf.Tensor, states: Any, lengths: Any) -> tuple[tf.Tensor, list[LSTMState]]:
+            arguments = layers, x, states, lengths
+            run_or_reversed = run_layers or engine.run_layers
+            h, finals = recurrent_dropout.run(run_or_reversed, *arguments, starts_from_zeros, reads_from_end)
+            h.set_shape(axes.concatenate([layers[-1].output_size]))
+            count = len(layers) if reads_from_end else 0
+            calls.record(calls.Call(engine.name, *arguments, h, finals, count))
+            return h, finals
+
+        return both_directions.run(run_call, layers, x, states, lengths, len(layers) if is_reversed else 0)
 
     segment = _with_residual_layers(request, segment, lengths, function)
     with mask_ops.choose(request.name, lambda: segments.layers(segment), segments.devices(segment)):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import both_directions, recurrent_dropout
+from stacked_lstm.engines import recurrent_dropout
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
@@ -83,31 +82,6 @@ class Engine(NamedTuple):
         lengths = None if sequence_length is None else tf.convert_to_tensor(sequence_length)
         outputs, (final,) = recurrent_dropout.run(self.run_layers, [layer], x, [state], lengths)
         return outputs, final
-
-    def run_with_masks(
-        self,
-        layers: Sequence[Layer],
-        x: tf.Tensor,
-        states: Sequence[Any],
-        lengths: tf.Tensor | None,
-        starts_from_zeros: bool = False,
-        from_end: bool = False,
-    ) -> tuple[tf.Tensor, list[LSTMState]]:
-        """Runs layers that may have an `h_mask`, or masks that are still to be drawn.
-
-        Args:
-          layers, x, states, lengths: the arguments of `run_layers`.
-          starts_from_zeros: bool, whether all states are zeros. Default False.
-          from_end: bool, whether each sequence is read from its end. Default False.
-
-        Returns:
-          What `run_layers` returns. Step t of the outputs belongs to step t of x.
-        """
-        if from_end and self.run_from_end:
-            run_layers = self.run_from_end
-            return recurrent_dropout.run(run_layers, layers, x, states, lengths, starts_from_zeros, from_end=True)
-        run_from_start = functools.partial(recurrent_dropout.run, self.run_layers, starts_from_zeros=starts_from_zeros)
-        return both_directions.run(run_from_start, layers, x, states, lengths, len(layers) if from_end else 0)
 
     def problem(self, layers: Sequence[Layer], place: Place) -> str | None:
         """Returns why the engine cannot run the layers; None if it can."""
