@@ -100,7 +100,7 @@ FLOORS = {
     " commands",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments residual"
     " loop_series group_layer loops tangent_loop tape_gradients recurrence graph second_derivatives cudnn native"
-    " mask_ops",
+    " mask_ops choice runs",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops normalized_ops random_masks engine __main__",
     "compilation": "compiler cache_folder library ahead_of_time",
