@@ -51,8 +51,8 @@ double Ulps(T value, typename Types<T>::Wide expected) {
   return static_cast<double>(std::fabs(value - expected) / unit);
 }
 
-// Whether all values are right: to `bound` units in the last place, and exactly where the value has a name. A true value
-// below the smallest normal number may become 0.
+// Whether all values are right: to `bound` units in the last place, and exactly where the value has a name. A true
+// value below the smallest normal number may become 0.
 template <class T>
 bool Check(bool sigmoid, double bound) {
   typedef std::numeric_limits<T> Limits;

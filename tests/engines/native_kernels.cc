@@ -33,7 +33,8 @@ struct Arrays {
       : fused(p.kind.fused), I(p.I), H(p.H), P(p.P()), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
         d_outputs(Convert<T>(p.d_outputs)), d_c_last(Convert<T>(p.d_c_last)), d_h_last(Convert<T>(p.d_h_last)),
         Wp(Convert<T>(p.Wp)), packed(lstm::PackedSize<T>(MakeLayer(p))),
-        cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN), hidden(p.kind.residual ? outputs.size() : 0, NAN), c_last(c.size(), NAN),
+        cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN),
+        hidden(p.kind.residual ? outputs.size() : 0, NAN), c_last(c.size(), NAN),
         h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN) {
     weights.stride = d_weights.stride = fused ? 4 * H : H;
     weights.h_row = d_weights.h_row = fused ? I : 0;

@@ -140,7 +140,8 @@ class BackwardPass {
     if (!Cell::kHasExtras) return;
     if (layer_.extras.peepholes) extra_gradients_.AddPeepholes(worker, steps, dz, first);
     const int64_t row = Row(steps.begin, part, 0);
-    if (has_projection()) extra_gradients_.AddProjection(worker, steps, projection_.M(row), projection_.D(row, 0), first);
+    if (!has_projection()) return;
+    extra_gradients_.AddProjection(worker, steps, projection_.M(row), projection_.D(row, 0), first);
   }
 
   // Runs the steps of a part as in the forward pass: in one thread, or shared by rows or by units.

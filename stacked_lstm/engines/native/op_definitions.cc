@@ -125,8 +125,9 @@ REGISTER_OP("StackedLstmPack")
       return Status();
     })
     .Doc(R"(
-Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor, if constant folding runs this op.
-In the steps of a session, the result is empty, and StackedLstmForward arranges the weights itself if that saves time.
+Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor, if constant folding runs this
+op. In the steps of a session, the result is empty, and StackedLstmForward arranges the weights itself if that saves
+time.
 )");
 
 // The inputs and attributes that the forward and the backward op share.

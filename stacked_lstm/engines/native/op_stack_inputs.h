@@ -52,8 +52,8 @@ struct StackInputs {
       if (!lengths.empty()) layer.lengths = lengths.data();
       RETURN_IF_ERROR(ReadSizes(kernels[l], projections[l], &layer));
       if (layer.inputs != width) {
-        return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs, ", as the kernels of layer ", l + 1,
-                               " have, got width ", width);
+        return InvalidArgument("StackedLstm: expected inputs of width ", layer.inputs, ", as the kernels of layer ",
+                               l + 1, " have, got width ", width);
       }
       layer.residual = !residual.empty() && residual[l];
       if (layer.residual && layer.inputs != layer.outputs()) {
@@ -146,7 +146,8 @@ struct StackInputs {
   }
 
   static bool IsOnes(const Tensor& mask) {
-    return mask.dtype() == tensorflow::DT_FLOAT ? Ones<float>::Get().Contains(mask) : Ones<double>::Get().Contains(mask);
+    if (mask.dtype() == tensorflow::DT_FLOAT) return Ones<float>::Get().Contains(mask);
+    return Ones<double>::Get().Contains(mask);
   }
 
   // Reads a layer's bound, if there is one.

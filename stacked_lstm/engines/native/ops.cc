@@ -41,7 +41,8 @@ class PackOp : public OpKernel {
     OP_REQUIRES_OK(context, SplitByLayer("projections", projection_list, 1, {0, 1}, &projections));
     OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
     const bool in_session = context->step_id() > 0;  // Constant folding has other numbers.
-    const std::vector<int64_t> shape = in_session ? std::vector<int64_t>{0} : VectorLayoutShape<T>(PackedSize<T>(layer));
+    std::vector<int64_t> shape = {0};
+    if (!in_session) shape = VectorLayoutShape<T>(PackedSize<T>(layer));
     OP_REQUIRES_OK(context, Allocate(context, 0, shape, &packed));
     if (in_session) return;
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});

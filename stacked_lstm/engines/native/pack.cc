@@ -39,7 +39,9 @@ void Pack(const Layer& layer, const Weights<const T>& weights, const T* projecti
   Threads team_threads = threads;
   if (PackedSize<T>(layer) * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
   Team::Run(team_threads, [&](Worker& worker) {
-    worker.ForEach(panels.panels(), [&](int64_t panel) { PackMatrix(panels, panel, projection, layer.extras.projection, 1); });
+    worker.ForEach(panels.panels(), [&](int64_t panel) {
+      PackMatrix(panels, panel, projection, layer.extras.projection, 1);
+    });
     worker.ForEach(2 * groups.number, [&](int64_t k) {
       PackPanels(layout, weights, kFactors[k / groups.number], groups[k % groups.number]);
     });

@@ -33,8 +33,8 @@ constexpr int64_t kStripRows = 16;                // Rows that are packed togeth
 
 // Pieces.
 constexpr int64_t kPieces = 32;       // Pieces of a phase per thread, so that all threads end at about the same time.
-constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows. A group
-                                      // is a piece for all steps: pieces of fewer steps would end at other times.
+constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows. A
+                                      // group is a piece for all steps: pieces of fewer steps end at other times.
 constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for input products. If there are fewer,
 constexpr int64_t kPanelShares = 4;   // each panel is cut into this many shares.
 constexpr int64_t kStripShares = 2;   // Shares of a panel of weight gradients, so that the last pieces are small.
