@@ -42,6 +42,7 @@ class BackwardPass {
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         rows_(schedule.sharing == Sharing::kLayers ? plan.longest * layer_.batch : max_rows_),
         cache_(arrays.cache, layer_),
+        prefetches_(CacheView<const T>::Size(layer_) * static_cast<int64_t>(sizeof(T)) > kCoreCache),
         h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
         input_gradients_(plan, arrays),
         projection_(layer_, arrays, rows_),
@@ -177,6 +178,7 @@ class BackwardPass {
     alignas(64) T dh[kTileRows * kWidth];
     const int vectors = has_projection() ? projection_.Vectors(panel) : h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+      if (prefetches_) PrefetchStep(t, part, panel, vectors, row, rows);
       for (int v = 0; v < vectors; ++v) series_.Prefetch(t, row, rows, (panel * kPanelVectors + v) * kSize);
       if (has_projection()) {
         projection_.Multiply(panel, Row(t, part, row), rows, dh);
@@ -189,6 +191,21 @@ class BackwardPass {
         }
       }
     });
+  }
+
+  // Asks for the arrays that `Pointwise` reads and writes for some vectors of units and the rows of a block.
+  STACKED_LSTM_INLINE void PrefetchStep(int64_t t, Range part, int64_t panel, int vectors, int64_t row,
+                                        int64_t rows) const {
+    const int64_t first = panel * kPanelVectors, before = plan_.Before(t);
+    const bool is_first = before < 0 || before >= layer_.steps;
+    for (int64_t b = row; b < row + rows; ++b) {
+      Prefetch<Use::kRead>(cache_.gates.At(t * layer_.batch + b, first), vectors * kWidth);
+      if (!is_first) Prefetch<Use::kRead>(cache_.cells.At(before * layer_.batch + b, first), vectors * kSize);
+      if (!has_projection()) {
+        Prefetch<Use::kRead>(arrays_.d_outputs + layer_.OutputIndex(t, b) + first * kSize, vectors * kSize);
+      }
+      Prefetch<Use::kWrite>(Dz(t, part, b, first), vectors * kWidth);
+    }
   }
 
   // The gradients of h of a step for a panel of columns and a share of the blocks, before the clip of the projection.
@@ -310,6 +327,7 @@ class BackwardPass {
   const Pieces parts_;  // The steps.
   const int64_t max_rows_, rows_;  // Rows of [step, sequence] in a part; rows of dz that are kept.
   const CacheView<const T> cache_;
+  const bool prefetches_;  // Whether the cache of the forward pass is larger than a core's own cache.
   const Columns<T> h_columns_;
   const InputGradients<T> input_gradients_;
   const BackwardProjection<T> projection_;

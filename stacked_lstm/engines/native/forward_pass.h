@@ -220,6 +220,7 @@ class ForwardPass {
     const T* const h = hidden_.Factor(t);
     const int64_t h_stride = hidden_.FactorStride(t);
     series_.Prefetch(t, row, rows, panel * kSize);
+    if (has_cache_) pointwise_.PrefetchCache(t, panel, row, rows);
     if (fused_) InputProduct(panel, t * layer_.batch + row, rows, z, kWidth);
     const T* const input_product = fused_ ? z : Z(t, part, row, panel);
     const int64_t stride = fused_ ? kWidth : z_stride_;

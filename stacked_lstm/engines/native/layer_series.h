@@ -58,8 +58,8 @@ class LayerSeries {
   }
 
   // Prefetches the masks and shares that `At` will read for a vector of some sequences. A step reads each number once,
-  // so without prefetches it would wait for the memory every time. `first` is a unit of both h and c. The function must
-  // be inlined: GCC assumes that a function without other effects than prefetches has no effect, and removes its calls.
+  // so without prefetches it would wait for the memory every time. `first` is a unit of both h and c. As `Prefetch` of
+  // vector.h, the function must be inlined.
   STACKED_LSTM_INLINE void Prefetch(int64_t t, int64_t b, int64_t rows, int64_t first) const {
     if (!has_extras || t >= layer_.steps) return;
     for (int k = 0; k < kStartC; ++k) {

@@ -53,6 +53,14 @@ class PointwiseStep {
     if (has_cache_) KeepGates(t, panel, row, rows, z, z_stride);
   }
 
+  // Asks for the part of the cache that `Run` writes.
+  STACKED_LSTM_INLINE void PrefetchCache(int64_t t, int64_t panel, int64_t row, int64_t rows) const {
+    for (int64_t k = t * layer_.batch + row; rows > 0; --rows, ++k) {
+      Prefetch<Use::kWrite>(cache_.gates.At(k, panel), kGates * kSize);
+      Prefetch<Use::kWrite>(cache_.cells.At(k, panel), kSize);
+    }
+  }
+
   // Writes what a step past the end of some sequences leaves for the units of a panel: zeros.
   void Skip(int64_t t, int64_t panel, int64_t row, int64_t rows) const {
     for (int64_t b = row; b < row + rows; ++b) SkipUnits(t, panel, b);

@@ -120,6 +120,17 @@ inline Vec<float> LoadWeights(const int8_t* row, int vector) {
   return __builtin_convertvector(reinterpret_cast<Signed>(words << (24 - 8 * (vector % 4))) >> 24, Vec<float>);
 }
 
+// Asks for `count` numbers from `data` on, which will be read or written. It must be inlined: GCC assumes that a function
+// without other effects than prefetches has no effect, and removes its calls.
+enum class Use { kRead, kWrite };
+template <Use use, class T>
+STACKED_LSTM_INLINE void Prefetch(const T* data, int64_t count) {
+  const char* const bytes = reinterpret_cast<const char*>(data);
+  for (int64_t k = 0; k < count * static_cast<int64_t>(sizeof(T)); k += kCacheLine) {
+    __builtin_prefetch(bytes + k, use == Use::kWrite);
+  }
+}
+
 // Makes the compiler hold a value in a register. In a tile of few rows GCC would otherwise load it again for each row,
 // as an operand of the multiplications, which halves their rate.
 template <class T>
