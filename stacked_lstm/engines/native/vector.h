@@ -120,8 +120,8 @@ inline Vec<float> LoadWeights(const int8_t* row, int vector) {
   return __builtin_convertvector(reinterpret_cast<Signed>(words << (24 - 8 * (vector % 4))) >> 24, Vec<float>);
 }
 
-// Asks for `count` numbers from `data` on, which will be read or written. It must be inlined: GCC assumes that a function
-// without other effects than prefetches has no effect, and removes its calls.
+// Asks for `count` numbers from `data` on, which will be read or written. It must be inlined: GCC assumes that a
+// function without other effects than prefetches has no effect, and removes its calls.
 enum class Use { kRead, kWrite };
 template <Use use, class T>
 STACKED_LSTM_INLINE void Prefetch(const T* data, int64_t count) {
