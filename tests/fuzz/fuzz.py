@@ -54,16 +54,20 @@ def main(arguments):
     counts = {name: collections.Counter() for name in names}
     spent = dict.fromkeys(names, 0.0)
     seeds, failures = dict.fromkeys(names, flags.seed), 0
-    end = time.time() + 60 * flags.minutes
-    while time.time() < end and failures < 20:
+    seconds = 60 * flags.minutes
+    end = time.time() + seconds
+    while failures < 20:
         unfinished = [name for name in names if not flags.cases or seeds[name] < flags.seed + flags.cases]
+        if time.time() > end:
+            unfinished = [name for name in unfinished if not counts[name]]  # Each kind gets a turn.
         if not unfinished:
             break
         name, start = min(unfinished, key=spent.get), time.time()  # All kinds get the same time.
         count = BATCHES.get(name, BATCH)
         if flags.cases:
             count = min(count, flags.seed + flags.cases - seeds[name])
-        seed, outcomes, failed = run_batch(kinds.KINDS[name], name, seeds[name], count, end, flags.keep)
+        end_of_turn = start + seconds / len(names)
+        seed, outcomes, failed = run_batch(kinds.KINDS[name], name, seeds[name], count, end_of_turn, flags.keep)
         seeds[name], failures = seed, failures + failed
         counts[name].update(outcomes)
         spent[name] += time.time() - start
@@ -86,7 +90,7 @@ def parsed(arguments):
 
 
 def run_batch(kind, name, seed, count, end, keep):
-    """Runs cases in a child process, until one ends it.
+    """Runs cases in a child process: one, and others until the time `end`, or until one ends the process.
 
     Returns:
       (seed of the next case, list of outcomes, number of failures).
@@ -135,7 +139,7 @@ def run_cases(kind, seed, count, end, folder, log):
     os.dup2(silent, 2)
     with open(log, "wb", buffering=0) as file:
         for number in range(seed, seed + count):
-            if time.time() > end:
+            if number > seed and time.time() > end:
                 return
             signal.setitimer(signal.ITIMER_PROF, SECONDS)  # The signal ends the process, even within a library.
             signal.setitimer(signal.ITIMER_REAL, CLOCK_SECONDS)
