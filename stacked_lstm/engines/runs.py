@@ -71,18 +71,18 @@ def run(
         engine, used = choose(request, layers, function, lengths is not None)
         uses.append(used)
         run_from_end = engine.run_from_end if from_end else None
-        reads_from_end, count = run_from_end is not None, len(layers) if from_end else 0
+        reads_from_end = run_from_end is not None
+        is_reversed = from_end and not reads_from_end
 
         def run_call(layers: Any, x: tf.Tensor, states: Any, lengths: Any) -> tuple[tf.Tensor, list[LSTMState]]:
             run_layers = run_from_end or engine.run_layers
             h, finals = recurrent_dropout.run(run_layers, layers, x, states, lengths, starts_from_zeros, reads_from_end)
             h.set_shape(axes.concatenate([layers[-1].output_size]))
-            calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals, count if reads_from_end else 0))
+            count = len(layers) if reads_from_end else 0
+            calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals, count))
             return h, finals
 
-        if reads_from_end:
-            return run_call(layers, x, states, lengths)
-        return both_directions.run(run_call, layers, x, states, lengths, from_end=count)
+        return both_directions.run(run_call, layers, x, states, lengths, len(layers) if is_reversed else 0)
 
     segment = _with_residual_layers(request, segment, lengths, function)
     with mask_ops.choose(request.name, lambda: segments.layers(segment), segments.devices(segment)):

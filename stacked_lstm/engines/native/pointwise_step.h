@@ -133,7 +133,7 @@ class PointwiseStep {
     }
   }
 
-  // Copies the gates of sequences that have not ended to the cache.
+  // Writes the gates to the cache, except those of sequences that have ended.
   void KeepGates(int64_t t, int64_t panel, int64_t row, int64_t rows, const T* gates, int64_t stride) const {
     for (int64_t b = row; b < row + rows; ++b, gates += stride) {
       if (t >= plan_.Length(b)) continue;
