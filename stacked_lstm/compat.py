@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 __all__ = [
     "SaveSpec",
     "SaveableObject",
+    "control_flow_v2",
     "cuda_version",
     "device_of_new_ops",
     "gpu_visible",
@@ -87,6 +88,18 @@ def _loop_around(context: Any) -> Any:
     while context is not None and not context.IsWhileContext():
         context = context.outer_context
     return context
+
+
+@contextlib.contextmanager
+def control_flow_v2() -> Iterator[None]:
+    """A context in which new loops and branches are those of control flow v2."""
+    is_on = tf.control_flow_v2_enabled()
+    tf.enable_control_flow_v2()
+    try:
+        yield
+    finally:
+        if not is_on:
+            tf.disable_control_flow_v2()
 
 
 def device_of_new_ops() -> tf.DeviceSpec:

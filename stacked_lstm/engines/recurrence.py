@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.custom_gradient import custom_gradient
-from stacked_lstm.engines import loop_series, loops, padding, tangent_loop, tape_gradients
+from stacked_lstm.engines import loop_gradients, loop_series, loops, padding, tangent_loop
 from stacked_lstm.engines.group_layer import GroupLayer
 from stacked_lstm.equations import StepGradient
 from stacked_lstm.state import LSTMState
@@ -74,14 +74,14 @@ def run(
 
 def _run_loop_that_tensorflow_differentiates(group: _Group, arguments: _Arguments) -> _Results:
     """Returns the results of `group`. TensorFlow differentiates the loop."""
+    if inside_function_or_control_flow():
+        once = tf.nest.map_structure(_differentiable_once, arguments)
+        return group.results(*group.forward(once, back_prop=True))
 
     def build() -> _Results:
-        once = tf.nest.map_structure(_differentiable_once, arguments)
-        return _without_extra_step(group.results(*group.forward(once, back_prop=True)), once)
+        return _without_extra_step(group.results(*group.forward(arguments, back_prop=True)), arguments)
 
-    if inside_function_or_control_flow():
-        return build()
-    results: _Results = tape_gradients.record(build, _refuse_second_derivatives)
+    results: _Results = loop_gradients.differentiable(build)
     return results
 
 
@@ -131,7 +131,7 @@ def _needs_tensorflow_gradient(layers: Sequence[GroupLayer]) -> bool:
 def _without_extra_step(results: _Results, arguments: _Arguments) -> _Results:
     """The results of a loop that ran one step even if there are none: then no outputs, and the initial states."""
     steps = loop_series.step_count(arguments.inputs)
-    if (isinstance(steps, int) and steps > 0) or inside_function_or_control_flow():
+    if isinstance(steps, int) and steps > 0:
         return results
     has_steps = tf.fill(tf.shape(arguments.inputs)[1:2], steps > 0)
     pairs = zip(results.finals, arguments.states)
@@ -159,9 +159,8 @@ def _differentiable_once(tensor: tf.Tensor) -> tf.Tensor:
 
 def _refuse_second_derivatives(*_: tf.Tensor) -> Any:
     raise ValueError(
-        "StackedLSTM: second derivatives of swish, of an activation that is a function, of layer normalization, "
-        "recurrent dropout of the candidate, zoneout or resets, of dropout on c, or of a cell with equations of its "
-        "own need control flow v2; call tf.compat.v1.enable_control_flow_v2() before the graph is built"
+        "StackedLSTM: second derivatives of layers inside a tf.cond or a tf.while_loop need control flow v2; call "
+        "tf.compat.v1.enable_control_flow_v2() before the graph is built"
     )
 
 

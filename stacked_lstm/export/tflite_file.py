@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import control_flow_v2, tf
 from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen
 from stacked_lstm.export.portable import inference_definition
@@ -19,7 +18,7 @@ _QUANTIZED = {"float16": tf.float16, "dynamic_range": None}
 
 def save(frozen: Frozen, path: str, example: Mapping[str, np.ndarray], quantize: str | None = None) -> None:
     """Writes a .tflite file for inputs of the shapes of `example`."""
-    with _control_flow_v2():
+    with control_flow_v2():
         definition = _without_minimum(inference_definition(_with_sizes(frozen, example)))
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(definition, name="")
@@ -44,17 +43,6 @@ def _convert(converter: Any) -> bytes:
         message = f"the ops {', '.join(ops)}" if ops else next(iter(str(error).splitlines()), repr(error))
         raise ValueError(f"export.write: expected ops that TFLite has, got {message}") from error
     return content
-
-
-@contextlib.contextmanager
-def _control_flow_v2() -> Iterator[None]:
-    is_on = tf.control_flow_v2_enabled()
-    tf.enable_control_flow_v2()
-    try:
-        yield
-    finally:
-        if not is_on:
-            tf.disable_control_flow_v2()
 
 
 def _with_sizes(frozen: Frozen, example: Mapping[str, np.ndarray]) -> Frozen:

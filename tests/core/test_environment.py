@@ -99,7 +99,7 @@ FLOORS = {
     " bidirectional_graph bidirectional state_store summaries rnn_cell contrib checkpoints runtime export parity"
     " commands",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments residual"
-    " loop_series group_layer loops tangent_loop tape_gradients recurrence graph second_derivatives cudnn native"
+    " loop_series group_layer loops tangent_loop loop_gradients recurrence graph second_derivatives cudnn native"
     " mask_ops choice runs",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops normalized_ops random_masks engine __main__",

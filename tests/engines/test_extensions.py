@@ -92,20 +92,16 @@ def toy_engine(monkeypatch):
 def test_first_and_second_derivatives(case, plain_session):
     kind, options, equation = CASES[case]
     lengths = [4, 4] if case == "engine" else [4, 2]
-    tf.enable_control_flow_v2()  # On the default path second derivatives are TensorFlow's, which has them there.
-    try:
-        x = tf.placeholder(tf.float64, [2, 4, 3])
-        lstm = kind([3, 3, 3], dtype=tf.float64, bias_initializer="tn", name="network", **options)
-        outputs, state = lstm(x, None if case == "engine" else lengths)
-        finals = [tf.reduce_sum(tf.cos(part)) for part in tf.nest.flatten(state)]
-        loss = tf.add_n([tf.reduce_sum(tf.square(outputs))] + finals)
-        variables = [x] + lstm.variables
-        random = np.random.RandomState(0)
-        direction = [random.standard_normal(variable.shape.as_list()) for variable in variables]
-        slope = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(tf.gradients(loss, variables), direction)])
-        curvature = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(tf.gradients(slope, variables), direction)])
-    finally:
-        tf.disable_control_flow_v2()
+    x = tf.placeholder(tf.float64, [2, 4, 3])
+    lstm = kind([3, 3, 3], dtype=tf.float64, bias_initializer="tn", name="network", **options)
+    outputs, state = lstm(x, None if case == "engine" else lengths)
+    finals = [tf.reduce_sum(tf.cos(part)) for part in tf.nest.flatten(state)]
+    loss = tf.add_n([tf.reduce_sum(tf.square(outputs))] + finals)
+    variables = [x] + lstm.variables
+    random = np.random.RandomState(0)
+    direction = [random.standard_normal(variable.shape.as_list()) for variable in variables]
+    slope = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(tf.gradients(loss, variables), direction)])
+    curvature = tf.add_n([tf.reduce_sum(g * d) for g, d in zip(tf.gradients(slope, variables), direction)])
     plain_session.run(tf.global_variables_initializer())
     point = [random.standard_normal([2, 4, 3])] + plain_session.run(lstm.variables)
     names = [list(layer) for layer in lstm.variables_by_layer.layers]

@@ -23,28 +23,40 @@ def test_third_derivatives_are_refused_under_control_flow_v1(session):
 
 def test_callable_that_is_not_elementwise(control_flow, session):
     """A softmax couples units, so the table has no derivative for it."""
-    second = control_flow == "control_flow_v2"
-    problem = Problem(session, [4, 3], 3, [5, 0, 3], second, activation=lambda x: tf.nn.softmax(x) - 0.3)
+    problem = Problem(session, [4, 3], 3, [5, 0, 3], second=True, activation=lambda x: tf.nn.softmax(x) - 0.3)
     problem.check_gradients()
-    if second:
-        problem.check_second_derivatives()
-        return
-    with pytest.raises(ValueError, match="enable_control_flow_v2"):
-        tf.gradients(tf.reduce_sum(problem.gradients[0] ** 2), problem.x)
+    problem.check_second_derivatives()
 
 
-def test_callable_with_a_variable_of_its_own(session):
-    slope = tf.get_variable("slope", [], tf.float64, tf.constant_initializer(0.8))
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_callable_with_a_variable_of_its_own(use_resource, session):
+    """First and second derivatives, with respect to the variable and to both the inputs and the variable."""
+    with tf.variable_scope("activation", use_resource=use_resource):
+        slope = tf.get_variable("slope", [], tf.float64, tf.constant_initializer(0.8))
     problem = Problem(session, [3], 2, recurrent_activation=lambda x: tf.sigmoid(slope * x))
-    gradient = tf.gradients(problem.loss, slope)[0]
+    first = tf.gradients(problem.loss, slope)[0] + tf.reduce_sum(tf.sin(problem.gradients[0]))
+    derivatives = tf.gradients(problem.loss, slope)[0], tf.gradients(first, slope)[0]
 
-    def loss_at(point):
+    def at(point, fetches):
         session.run(slope.assign(point[0]))
-        return session.run(problem.loss, {problem.x: problem.point[0]})
+        return session.run(fetches, {problem.x: problem.point[0]})
 
-    expected = numeric.central_difference(loss_at, [np.float64(0.8)], [np.float64(1)])
-    loss_at([0.8])
-    assert abs(session.run(gradient, {problem.x: problem.point[0]}) - expected) < 1e-6 * abs(expected)
+    for value, derivative in zip((problem.loss, first), at([0.8], derivatives)):
+        expected = numeric.central_difference(lambda p, v=value: at(p, v), [np.float64(0.8)], [np.float64(1)])
+        assert derivative == pytest.approx(expected, rel=1e-6)
+
+
+def test_second_derivatives_that_control_flow_v1_does_not_have():
+    """They are refused: they would be those of other random numbers, or TensorFlow does not have them."""
+    x = tf.ones([2, 3, 1])
+    noisy = StackedLSTM([2], activation=lambda z: tf.nn.dropout(tf.tanh(z), rate=0.5), engine="graph")
+    plain = StackedLSTM([2], engine="graph", name="plain")
+    plain.build(1)
+    in_a_branch = tf.cond(tf.constant(True), lambda: plain(x)[0], lambda: tf.zeros([2, 3, 2]))
+    for outputs, reason in ((noisy(x)[0], "an activation with random numbers"), (in_a_branch, "inside a tf.cond")):
+        (first,) = tf.gradients(outputs, [x])
+        with pytest.raises(ValueError, match=f"^StackedLSTM: second derivatives of .*{reason}.* need control flow v2"):
+            tf.gradients(first, [x])
 
 
 def test_gradients_of_tapes(session):
@@ -70,11 +82,7 @@ def test_gradients_of_tapes(session):
                 gradients = inner.gradient(loss, sources)
                 norm = tf.reduce_sum(gradients[0] ** 2)
             results.append((gradients, tf.gradients(loss, sources)))
-            if lstm is stacks[0]:
-                results.append((outer.gradient(norm, x), tf.gradients(norm, x)[0]))
-                continue
-            with pytest.raises(ValueError, match="second derivatives of .* need control flow v2"):
-                outer.gradient(norm, x)
+            results.append((outer.gradient(norm, x), tf.gradients(norm, x)[0]))
     session.run(tf.global_variables_initializer())
     for actual, expected in session.run(results):
         for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
@@ -85,7 +93,8 @@ def test_known_callables_have_the_hand_written_gradient(session):
     assert activations.get(tf.tanh, "", "").name == "tanh" and activations.get(tf.nn.relu, "", "").times_slope
     options = {"activation": tf.nn.tanh, "recurrent_activation": tf.nn.sigmoid}
     problem = Problem(session, [3], 2, second=True, **options)
-    problem.check_second_derivatives()  # The loop of a callable could not do this.
+    problem.check_second_derivatives()
+    assert not [op for op in session.graph.get_operations() if op.name.startswith("stacked_lstm_first")]
 
 
 def test_layers_are_grouped_by_size():

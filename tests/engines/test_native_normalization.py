@@ -161,23 +161,14 @@ def test_cells(dtype, options, plain_session):
     check_same(a + da, b + db, TOLERANCES[dtype])
 
 
-@ONCE
-@pytest.mark.parametrize("kind", [True, "tensorflow"])
-def test_second_derivatives_by_central_differences(kind, session):
-    tf.enable_control_flow_v2()
-    try:
-        problem = derivatives.Problem(session, [6], 2, [5, 3, 0], second=True, engine="native", layer_norm=kind)
-    finally:
-        tf.disable_control_flow_v2()
+@pytest.mark.parametrize(
+    "kind, control_flow",
+    [("tensorflow", "control_flow_v1"), pytest.param(True, "control_flow_v2", marks=ONCE)],
+    indirect=["control_flow"],
+)
+def test_second_derivatives_by_central_differences(kind, control_flow, session):
+    problem = derivatives.Problem(session, [6], 2, [5, 3, 0], second=True, engine="native", layer_norm=kind)
     problem.check_second_derivatives(step=1e-6)
-
-
-def test_second_derivatives_that_control_flow_v1_does_not_have_are_refused():
-    x = tf.ones([2, 3, 1])
-    outputs, _ = StackedLSTM([2], layer_norm=True, engine="native")(x)
-    (first,) = tf.gradients(outputs, [x])
-    with pytest.raises(ValueError, match="second derivatives of .* normalization.* need control flow v2"):
-        tf.gradients(first, [x])
 
 
 def test_results_that_nothing_reads(plain_session):

@@ -52,6 +52,8 @@ def wrong(name):
                 raise RuntimeError("unexpected")
             if name == "abort":
                 os.abort()
+            if name == "wait":
+                time.sleep(3600)
             while name == "loop":
                 pass
             bytearray(2**40)
@@ -62,10 +64,18 @@ def wrong(name):
 
 @pytest.mark.parametrize(
     "name, reason",
-    [("raise", "unexpected"), ("abort", "died of SIGABRT"), ("loop", "died of SIGPROF"), ("allocate", "MemoryError")],
+    [
+        ("raise", "unexpected"),
+        ("abort", "died of SIGABRT"),
+        ("loop", "died of SIGPROF"),
+        ("wait", "died of SIGALRM"),
+        ("allocate", "MemoryError"),
+    ],
 )
 def test_it_finds_what_is_wrong(name, reason, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fuzz, "SECONDS", 1)
+    if name == "wait":
+        monkeypatch.setattr(fuzz, "CLOCK_SECONDS", 3)
     kind = FakeKind(wrong(name))
     end = time.time() + 60
     seed, outcomes, failures = fuzz.run_batch(kind, "fake", 10, 5, end, str(tmp_path))

@@ -92,13 +92,11 @@ def test_values_and_derivatives_with_dropout_on_h(general_engine, lengths, contr
     check_derivatives(general_engine, plain_session, "h", list(lengths))
 
 
-@pytest.mark.parametrize("states", ["c", "hc"])
-def test_values_and_derivatives_with_dropout_on_c(general_engine, states, plain_session):
-    tf.enable_control_flow_v2()  # TensorFlow differentiates the loop of graph. It has second derivatives here only.
-    try:
-        check_derivatives(general_engine, plain_session, states, [3, 2, 0])
-    finally:
-        tf.disable_control_flow_v2()
+@pytest.mark.parametrize(
+    "states, control_flow", [("c", "control_flow_v2"), ("hc", "control_flow_v1")], indirect=["control_flow"]
+)
+def test_values_and_derivatives_with_dropout_on_c(general_engine, states, control_flow, plain_session):
+    check_derivatives(general_engine, plain_session, states, [3, 2, 0])
 
 
 def check_derivatives(engine, session, states="", lengths=LENGTHS):
