@@ -7,14 +7,13 @@
 #define STACKED_LSTM_BACKWARD_PASS_H_
 
 #include "cell.h"
-#include "cell_states.h"
 #include "columns.h"
 #include "extra_gradients.h"
 #include "input_gradients.h"
-#include "layer_series.h"
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
+#include "pointwise_gradients.h"
 #include "projection.h"
 #include "schedule.h"
 #include "series_gradients.h"
@@ -32,9 +31,6 @@ class BackwardPass {
   BackwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const BackwardArrays<T>& arrays, const Cell& cell)
       : layer_(plan.layer),
         arrays_(arrays),
-        cell_(cell),
-        series_(layer_, arrays.extras),
-        cells_(plan, arrays),
         d_states_(plan, arrays),
         plan_(plan),
         schedule_(schedule),
@@ -42,15 +38,14 @@ class BackwardPass {
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         rows_(schedule.sharing == Sharing::kLayers ? plan.longest * layer_.batch : max_rows_),
         cache_(arrays.cache, layer_),
-        prefetches_(CacheView<const T>::Size(layer_) * static_cast<int64_t>(sizeof(T)) > kCoreCache),
         h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
         input_gradients_(plan, arrays),
         projection_(layer_, arrays, rows_),
+        pointwise_(plan, arrays, cell, d_states_, projection_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
         extra_gradients_(plan, arrays, Cell::kHasExtras ? max_rows_ : 0, schedule),
         dz_(rows_, plan.panels),
-        next_dz_(layer_.batch, plan.panels),
-        dc_(layer_.batch, plan.panels) {}
+        next_dz_(layer_.batch, plan.panels) {}
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
@@ -99,14 +94,10 @@ class BackwardPass {
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
-  // Sets what steps do not write: the gradient of the final cell states, and zeros if there are no steps.
+  // Sets what steps do not write: the gradients of the final cell states, and zeros if there are no steps.
   void InitializeGradients() const {
-    const int64_t units = layer_.units, batch = layer_.batch;
-    for (int64_t b = 0; b < batch; ++b) {
-      T* const dc = dc_.At(b, 0);
-      std::copy_n(arrays_.d_c_last + b * units, units, dc);
-      std::fill(dc + units, dc + plan_.panels * kSize, T(0));
-    }
+    const int64_t batch = layer_.batch;
+    pointwise_.Initialize();
     if (arrays_.d_x) {
       const int64_t step = batch * layer_.inputs;
       std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
@@ -176,36 +167,18 @@ class BackwardPass {
   // Runs step t for 4 vectors of units and a share of the blocks: dh, or what the projection passes on, then dz.
   void Step(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T dh[kTileRows * kWidth];
+    const int64_t first = panel * kPanelVectors;
     const int vectors = has_projection() ? projection_.Vectors(panel) : h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (prefetches_) PrefetchStep(t, part, panel, vectors, row, rows);
-      for (int v = 0; v < vectors; ++v) series_.Prefetch(t, row, rows, (panel * kPanelVectors + v) * kSize);
+      T* const dz = Dz(t, part, row, first);
+      pointwise_.PrefetchStep(t, first, vectors, row, rows, dz);
       if (has_projection()) {
         projection_.Multiply(panel, Row(t, part, row), rows, dh);
       } else {
         RecurrentGradient(NextDz(t, part, row, block_end), plan_.After(t), row, panel, rows, dh);
       }
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int v = 0; v < vectors; ++v) {
-          Pointwise(t, part, panel * kPanelVectors + v, row + r, Load(dh + (r * vectors + v) * kSize));
-        }
-      }
+      pointwise_.Run(t, first, vectors, row, rows, dh, dz, Row(t, part, row));
     });
-  }
-
-  // Asks for the arrays that `Pointwise` reads and writes for some vectors of units and the rows of a block.
-  STACKED_LSTM_INLINE void PrefetchStep(int64_t t, Range part, int64_t panel, int vectors, int64_t row,
-                                        int64_t rows) const {
-    const int64_t first = panel * kPanelVectors, before = plan_.Before(t);
-    const bool is_first = before < 0 || before >= layer_.steps;
-    for (int64_t b = row; b < row + rows; ++b) {
-      Prefetch<Use::kRead>(cache_.gates.At(t * layer_.batch + b, first), vectors * kWidth);
-      if (!is_first) Prefetch<Use::kRead>(cache_.cells.At(before * layer_.batch + b, first), vectors * kSize);
-      if (!has_projection()) {
-        Prefetch<Use::kRead>(arrays_.d_outputs + layer_.OutputIndex(t, b) + first * kSize, vectors * kSize);
-      }
-      Prefetch<Use::kWrite>(Dz(t, part, b, first), vectors * kWidth);
-    }
   }
 
   // The gradients of h of a step for a panel of columns and a share of the blocks, before the clip of the projection.
@@ -214,8 +187,10 @@ class BackwardPass {
     const int vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       RecurrentGradient(NextDz(t, part, row, block_end), plan_.After(t), row, panel, rows, dh);
-      for (int64_t k = 0; k < rows * vectors; ++k) {
-        OutputGradient(t, part, row + k / vectors, panel * kPanelVectors + k % vectors, Load(dh + k * kSize));
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int v = 0; v < vectors; ++v) {
+          OutputGradient(t, part, row + r, panel * kPanelVectors + v, Load(dh + (r * vectors + v) * kSize));
+        }
       }
     });
   }
@@ -223,29 +198,19 @@ class BackwardPass {
   void OutputGradient(int64_t t, Range part, int64_t b, int64_t vector, Vec<T> dh) const {
     T* const target = projection_.D(Row(t, part, b), vector);
     if (t >= plan_.Length(b)) {
-      KeepInitialGradient(t, b, vector, dh);
+      pointwise_.KeepInitialGradient(t, b, vector, dh);
       return Store(target, Vec<T>{});
     }
     Store(target, d_states_.OfProjected(t, b, vector, cache_, d_states_.AddResults(t, b, vector, dh)));
-  }
-
-  // Stores the gradient of the initial h of a sequence that other ones precede, because they are read from later ends:
-  // it is `dh`, the gradient of h after step t, if the sequence begins with the step after it.
-  void KeepInitialGradient(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
-    if (!layer_.from_end || !arrays_.d_h || t != plan_.Length(b)) return;
-    const int64_t first = vector * kSize, width = layer_.outputs();
-    StoreFirst(arrays_.d_h + b * width + first, dh, static_cast<int>(std::min(kSize, width - first)));
   }
 
   // Computes the gradients of the initial h for a panel of columns and a share of the blocks. With the first panel it
   // copies those of the initial c, too.
   void InitialGradients(int64_t panel, Share share) const {
     alignas(64) T dh[kTileRows * kWidth];
-    const int64_t units = layer_.units, width = h_columns_.Vectors(panel) * kSize, count = h_columns_.Count(panel);
+    const int64_t width = h_columns_.Vectors(panel) * kSize, count = h_columns_.Count(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (panel == 0 && arrays_.d_c) {
-        for (int64_t b = row; b < row + rows; ++b) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
-      }
+      if (panel == 0) pointwise_.Finish(row, rows);
       if (!arrays_.d_h && !d_states_.NeedsFirstProduct()) return;
       const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
       RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, first_step, row, panel, rows, dh);
@@ -268,38 +233,6 @@ class BackwardPass {
     d_states_.OfHBefore(t, b, rows, panel * kPanelVectors, vectors, dh);
   }
 
-  void Pointwise(int64_t t, Range part, int64_t panel, int64_t b, Vec<T> dh) const {
-    const int64_t length = plan_.Length(b), first = panel * kSize, row = t * layer_.batch + b;
-    const int count = plan_.Units(panel);
-    T* const dz = Dz(t, part, b, panel);
-    if (t >= length) {
-      for (int gate = 0; gate < kGates; ++gate) Store(dz + gate * kSize, Vec<T>{});
-      if (!has_projection()) return KeepInitialGradient(t, b, panel, dh);
-      return Store(projection_.M(Row(t, part, b)) + first, Vec<T>{});
-    }
-    const T* const gates = cache_.gates.At(row, panel);
-    const Vec<T> c_before = cells_.Before(t, b, panel), c = cells_.Read(t, b, panel, c_before);
-    const Vec<T> c_new = cells_.New(t, b, panel, c);
-    const Vec<T> phi_c = cell_.Phi(c_new);
-    T* const dc_slot = dc_.At(b, panel);
-    if (has_projection()) {
-      Store(projection_.M(Row(t, part, b)) + first, Load(gates + 3 * kSize) * phi_c);
-    } else {
-      dh = d_states_.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, d_states_.AddResults(t, b, panel, dh));
-    }
-    const auto dc = d_states_.OfNewC(t, b, panel, c, c_new, Load(dc_slot));
-    StepGradients<T> d = cell_.Gradients(gates, c, phi_c, dh, dc.step, panel,
-                                          series_.CandidateMask(t, b, first, count));
-    d_states_.OfCandidateMask(t, b, panel, d.mask);
-    // The units beyond the last one may have Inf or NaN, which the zeros in the columns do not remove.
-    if (count < kSize) d = {First(d.i, count), First(d.g, count), First(d.f, count), First(d.o, count), d.c, d.mask};
-    Store(dz, d.i);
-    Store(dz + kSize, d.g);
-    Store(dz + 2 * kSize, d.f);
-    Store(dz + 3 * kSize, d.o);
-    Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
-  }
-
   // The number of 4 vectors of units.
   int64_t step_panels() const { return has_projection() ? projection_.panels() : h_columns_.panels(); }
 
@@ -318,23 +251,19 @@ class BackwardPass {
 
   const Layer& layer_;
   const BackwardArrays<T>& arrays_;
-  const Cell cell_;
-  const LayerSeries<T, Cell::kHasExtras> series_;
-  const CellStates<T, Cell::kHasExtras> cells_;
   const SeriesGradients<T, Cell::kHasExtras> d_states_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const Pieces parts_;  // The steps.
   const int64_t max_rows_, rows_;  // Rows of [step, sequence] in a part; rows of dz that are kept.
   const CacheView<const T> cache_;
-  const bool prefetches_;  // Whether the cache of the forward pass is larger than a core's own cache.
   const Columns<T> h_columns_;
   const InputGradients<T> input_gradients_;
   const BackwardProjection<T> projection_;
+  const PointwiseGradients<T, Cell> pointwise_;
   const WeightGradients<T> gradients_;
   const ExtraGradients<T> extra_gradients_;
   const PanelBuffer<T, kGates> dz_, next_dz_;  // dz of a part's steps, or of all; dz of the step after.
-  const PanelBuffer<T, 1> dc_;
 };
 
 }  // namespace stacked_lstm

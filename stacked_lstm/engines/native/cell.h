@@ -93,16 +93,18 @@ class Cell {
     return d;
   }
 
-  // phi of a vector of cell states.
-  STACKED_LSTM_INLINE Vec<T> Phi(Vec<T> c) const { return candidate_.template Value<T>(c); }
-
   // Replaces c' of some rows by phi(c') and, with peepholes, o by its activation. The vectors o are `stride` numbers
   // apart.
   STACKED_LSTM_INLINE void ApplyPhi(int64_t rows, T* c, T* o, int64_t stride) const {
-    int64_t r = 0;
-    for (; has_peepholes() && r < rows; ++r) ApplyToPair(c + r * kSize, candidate_, o + r * stride, gates_);
-    for (; r + 1 < rows; r += 2) ApplyToPair(c + r * kSize, candidate_, c + (r + 1) * kSize, candidate_);
-    if (r < rows) Store(c + r * kSize, Phi(Load(c + r * kSize)));
+    if (!has_peepholes()) return ApplyPhi(rows, c);
+    for (int64_t r = 0; r < rows; ++r) ApplyToPair(c + r * kSize, candidate_, o + r * stride, gates_);
+  }
+
+  // Replaces some vectors of c' by phi(c').
+  STACKED_LSTM_INLINE void ApplyPhi(int64_t count, T* c) const {
+    int64_t k = 0;
+    for (; k + 1 < count; k += 2) ApplyToPair(c + k * kSize, candidate_, c + (k + 1) * kSize, candidate_);
+    if (k < count) Store(c + k * kSize, candidate_.template Value<T>(Load(c + k * kSize)));
   }
 
  private:

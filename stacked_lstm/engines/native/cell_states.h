@@ -20,7 +20,7 @@ class CellStates {
       : plan_(plan), arrays_(arrays), series_(plan.layer, arrays.extras), cache_(arrays.cache, plan.layer) {}
 
   // c before step t.
-  Vec<T> Before(int64_t t, int64_t b, int64_t panel) const {
+  STACKED_LSTM_INLINE Vec<T> Before(int64_t t, int64_t b, int64_t panel) const {
     const int64_t first = panel * kSize;
     const int count = plan_.Units(panel);
     const Vec<T> c = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * plan_.layer.units + first, count)
@@ -29,12 +29,12 @@ class CellStates {
   }
 
   // c as step t reads it. `before` is what `Before` returns.
-  Vec<T> Read(int64_t t, int64_t b, int64_t panel, Vec<T> before) const {
+  STACKED_LSTM_INLINE Vec<T> Read(int64_t t, int64_t b, int64_t panel, Vec<T> before) const {
     return series_.MaskC(t, b, panel * kSize, plan_.Units(panel), before);
   }
 
   // c' of step t, before zoneout. `c` is what `Read` returns.
-  Vec<T> New(int64_t t, int64_t b, int64_t panel, Vec<T> c) const {
+  STACKED_LSTM_INLINE Vec<T> New(int64_t t, int64_t b, int64_t panel, Vec<T> c) const {
     const int64_t row = t * plan_.layer.batch + b;
     if (!series_.Has(kZoneoutC)) return Load(cache_.cells.At(row, panel));
     const T* const gates = cache_.gates.At(row, panel);

@@ -40,7 +40,9 @@ class ExtraGradients {
   // dz: the gradients of pre-activations of these steps.
   void AddPeepholes(Worker& worker, Range steps, const T* dz, bool first) const {
     if (!arrays_.d_extras.peephole[0]) return;
-    worker.ForEach(plan_.panels, [&](int64_t panel) { AddPeepholePanel(panel, steps, dz, first); });
+    worker.ForEach((plan_.panels + kPanelVectors - 1) / kPanelVectors, [&](int64_t k) {
+      AddPeepholePanels({k * kPanelVectors, std::min(plan_.panels, (k + 1) * kPanelVectors)}, steps, dz, first);
+    });
   }
 
   // m: o phi(c') of these steps, in rows padded to whole vectors. d: the gradients of its projection, likewise. Both
@@ -60,23 +62,29 @@ class ExtraGradients {
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
 
-  void AddPeepholePanel(int64_t panel, Range steps, const T* dz, bool first) const {
-    const int count = plan_.Units(panel);
-    Vec<T> sums[3] = {};
+  // At most `kPanelVectors` panels: the numbers that a row has for them are in few cache lines.
+  void AddPeepholePanels(Range panels, Range steps, const T* dz, bool first) const {
+    Vec<T> sums[kPanelVectors][3] = {};
     for (int64_t t = steps.begin; t < steps.end; ++t) {
-      for (int64_t b = 0; b < layer_.batch; ++b) {
+      for (int64_t b = 0; b < layer_.batch; ++b, dz += plan_.row_width) {
         if (t >= plan_.Length(b)) continue;
-        const int64_t row = t * layer_.batch + b;
-        const T* const d = dz + (row - steps.begin * layer_.batch) * plan_.row_width + panel * kWidth;
-        const Vec<T> c = cells_.Read(t, b, panel, cells_.Before(t, b, panel));
-        sums[0] += Load(d) * c;
-        sums[1] += Load(d + 2 * kSize) * c;
-        sums[2] += Load(d + 3 * kSize) * cells_.New(t, b, panel, c);
+        for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+          const T* const d = dz + panel * kWidth;
+          const Vec<T> c = cells_.Read(t, b, panel, cells_.Before(t, b, panel));
+          Vec<T>* const sum = sums[panel - panels.begin];
+          sum[0] += Load(d) * c;
+          sum[1] += Load(d + 2 * kSize) * c;
+          sum[2] += Load(d + 3 * kSize) * cells_.New(t, b, panel, c);
+        }
       }
     }
-    for (int k = 0; k < 3; ++k) {
-      T* const target = arrays_.d_extras.peephole[k] + panel * kSize;
-      StoreFirst(target, first ? sums[k] : LoadFirst(target, count) + sums[k], count);
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      const int count = plan_.Units(panel);
+      for (int k = 0; k < 3; ++k) {
+        T* const target = arrays_.d_extras.peephole[k] + panel * kSize;
+        const Vec<T> sum = sums[panel - panels.begin][k];
+        StoreFirst(target, first ? sum : LoadFirst(target, count) + sum, count);
+      }
     }
   }
 

@@ -44,20 +44,21 @@ class HiddenStates {
   bool IsZero(int64_t t) const { return starts_from_zero_ && !FollowsStep(t); }
 
   // Returns h after step t. `h` is what the step computes: `count` numbers from column `first` on.
-  Vec<T> ZoneOut(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
+  STACKED_LSTM_INLINE Vec<T> ZoneOut(int64_t t, int64_t b, int64_t first, int count, Vec<T> h) const {
     if (!series_.Has(kZoneoutH)) return h;
     return Mix<T>(series_.At(kZoneoutH, t, b, first, count), LoadFirst(Before(t, b) + first, count), h);
   }
 
-  // Writes the outputs of a residual layer, from a vector of h after step t. Past the end, x may be anything.
-  void AddInput(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
+  // If the layer is residual: writes its outputs, from a vector of h after step t. Past the end, x may be anything.
+  STACKED_LSTM_INLINE void AddInput(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
+    if (!plan_.layer.residual) return;
     const T* const x = arrays_.x + (t * batch_ + b) * width_ + first;
     const Vec<T> sum = t < plan_.Length(b) ? LoadFirst(x, count) + h : Vec<T>{};
     StoreFirst(arrays_.outputs + plan_.layer.OutputIndex(t, b) + first, sum, count);
   }
 
   // Stores a vector of h after step t for the product of the next step.
-  void Keep(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
+  STACKED_LSTM_INLINE void Keep(int64_t t, int64_t b, int64_t first, Vec<T> h, int count) const {
     if (!is_copied() || t >= plan_.Length(b) || plan_.IsLast(t, b)) return;
     const int64_t next = plan_.After(t);
     if (series_.IsReset(next, b)) h = series_.At(kStartH, next, b, first, count);

@@ -83,7 +83,7 @@ class PointwiseStep {
 
   void SkipUnits(int64_t t, int64_t panel, int64_t b) const {
     StoreFirst(H(t, b, panel), Vec<T>{}, plan_.Units(panel));
-    if (layer_.residual && !has_projection()) hidden_.AddInput(t, b, panel * kSize, Vec<T>{}, plan_.Units(panel));
+    if (!has_projection()) hidden_.AddInput(t, b, panel * kSize, Vec<T>{}, plan_.Units(panel));
     if (!has_cache_) return;
     const int64_t row = t * layer_.batch + b;
     for (int gate = 0; gate < kGates; ++gate) Store(cache_.gates.At(row, panel) + gate * kSize, Vec<T>{});
@@ -127,7 +127,7 @@ class PointwiseStep {
       if (!has_projection()) h = hidden_.ZoneOut(t, b, first, count, h);
       StoreFirst(target + r * stride, h, count);
       if (has_projection()) continue;
-      if (layer_.residual) hidden_.AddInput(t, b, first, h, count);
+      hidden_.AddInput(t, b, first, h, count);
       hidden_.Keep(t, b, first, h, count);
       if (plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * layer_.units + first, h, count);
     }

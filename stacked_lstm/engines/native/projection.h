@@ -103,7 +103,7 @@ class ForwardProjection {
     const Vec<T> after = t < length ? hidden_.ZoneOut(t, b, first, count, ClipTo<T>(projected, bound)) : Vec<T>{};
     if (arrays_.cache && layer_.extras.KeepsProjected()) Store(cache_.projected.At(row, vector), projected);
     StoreFirst(arrays_.Hidden() + layer_.HiddenIndex(t, b) + first, after, count);
-    if (layer_.residual) hidden_.AddInput(t, b, first, after, count);
+    hidden_.AddInput(t, b, first, after, count);
     hidden_.Keep(t, b, first, after, count);
     if (t < length && plan_.IsLast(t, b)) StoreFirst(arrays_.h_last + b * width + first, after, count);
   }

@@ -46,43 +46,43 @@ class SeriesGradients {
   }
 
   // c: as the step reads it. c_new: what the step computes, before zoneout. dc: the gradient of c after the step.
-  Parts OfNewC(int64_t t, int64_t b, int64_t panel, Vec<T> c, Vec<T> c_new, Vec<T> dc) const {
+  STACKED_LSTM_INLINE Parts OfNewC(int64_t t, int64_t b, int64_t panel, Vec<T> c, Vec<T> c_new, Vec<T> dc) const {
     if (!series_.Has(kZoneoutC)) return {dc, Vec<T>{}};
-    Add(kZoneoutC, t, b, panel, dc * (c - c_new));
+    Add(kZoneoutC, t, b, panel, [&] { return dc * (c - c_new); });
     const Vec<T> share = At(kZoneoutC, t, b, panel);
     return {(T(1) - share) * dc, share * dc};
   }
 
   // The gradient of c after the step before. c_before: c before the step and its mask. d_step: the gradient of c as the
   // step reads it, from what the step computes. kept: as in `Parts`.
-  Vec<T> OfCBefore(int64_t t, int64_t b, int64_t panel, Vec<T> c_before, Vec<T> d_step, Vec<T> kept) const {
+  STACKED_LSTM_INLINE Vec<T> OfCBefore(int64_t t, int64_t b, int64_t panel, Vec<T> c_before, Vec<T> d_step, Vec<T> kept) const {
     Vec<T> dc = series_.Has(kZoneoutC) ? d_step + kept : d_step;
     if (series_.Has(kCMask)) {
-      Add(kCMask, t, b, panel, dc * c_before);
+      Add(kCMask, t, b, panel, [&] { return dc * c_before; });
       dc *= At(kCMask, t, b, panel);
     }
     if (!series_.IsReset(t, b)) return dc;
-    Add(kStartC, t, b, panel, dc);
+    Add(kStartC, t, b, panel, [&] { return dc; });
     return Vec<T>{};
   }
 
   // d: the gradient of what multiplies the candidate.
-  void OfCandidateMask(int64_t t, int64_t b, int64_t panel, Vec<T> d) const {
-    if (series_.Has(kCandidateMask)) Add(kCandidateMask, t, b, panel, d);
+  STACKED_LSTM_INLINE void OfCandidateMask(int64_t t, int64_t b, int64_t panel, Vec<T> d) const {
+    if (series_.Has(kCandidateMask)) Add(kCandidateMask, t, b, panel, [&] { return d; });
   }
 
   // The gradient of what the step computes for h, `h_new`, of the gradient of h after the step. The rest is kept for
   // `OfHBefore`.
-  Vec<T> OfNewH(int64_t t, int64_t b, int64_t vector, Vec<T> h_new, Vec<T> dh) const {
+  STACKED_LSTM_INLINE Vec<T> OfNewH(int64_t t, int64_t b, int64_t vector, Vec<T> h_new, Vec<T> dh) const {
     if (!series_.Has(kZoneoutH)) return dh;
-    Add(kZoneoutH, t, b, vector, dh * (HBefore(t, b, vector) - h_new));
+    Add(kZoneoutH, t, b, vector, [&] { return dh * (HBefore(t, b, vector) - h_new); });
     const Vec<T> share = At(kZoneoutH, t, b, vector);
     Store(kept_dh_.At(b, vector), share * dh);
     return (T(1) - share) * dh;
   }
 
   // Adds the gradients of the outputs and of the final h to a vector of dh, the gradient of h after the step.
-  Vec<T> AddResults(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
+  STACKED_LSTM_INLINE Vec<T> AddResults(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
     const int64_t first = vector * kSize, width = layer_.outputs();
     const int count = static_cast<int>(std::min(kSize, width - first));
     dh += LoadFirst(arrays_.d_outputs + layer_.OutputIndex(t, b) + first, count);
@@ -106,24 +106,23 @@ class SeriesGradients {
   void OfHBefore(int64_t t, int64_t b, int64_t rows, int64_t first, int64_t vectors, T* dh) const {
     const bool all = series_.Has(kHMask) || series_.Has(kZoneoutH);
     if (!all && !series_.HasResets()) return;
-    for (int64_t k = 0; k < rows * vectors; ++k) {
-      const int64_t sequence = b + k / vectors;
-      if (t >= plan_.Length(sequence) || !(all || series_.IsReset(t, sequence))) continue;  // dh is zero, or stays.
-      Store(dh + k * kSize, OfHBefore(t, sequence, first + k % vectors, Load(dh + k * kSize)));
+    for (int64_t end = b + rows; b < end; ++b, dh += vectors * kSize) {
+      if (t >= plan_.Length(b) || !(all || series_.IsReset(t, b))) continue;  // dh is zero, or stays.
+      for (int64_t v = 0; v < vectors; ++v) Store(dh + v * kSize, OfHBefore(t, b, first + v, Load(dh + v * kSize)));
     }
   }
 
  private:
   static constexpr int64_t kSize = Plan<T>::kSize;
 
-  Vec<T> OfHBefore(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
+  STACKED_LSTM_INLINE Vec<T> OfHBefore(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
     if (series_.Has(kHMask)) {
-      Add(kHMask, t, b, vector, dh * HBefore(t, b, vector));
+      Add(kHMask, t, b, vector, [&] { return dh * HBefore(t, b, vector); });
       dh *= At(kHMask, t, b, vector);
     }
     if (series_.Has(kZoneoutH)) dh += Load(kept_dh_.At(b, vector));
     if (!series_.IsReset(t, b)) return dh;
-    Add(kStartH, t, b, vector, dh);
+    Add(kStartH, t, b, vector, [&] { return dh; });
     return Vec<T>{};
   }
 
@@ -139,16 +138,18 @@ class SeriesGradients {
     return static_cast<int>(std::min(kSize, layer_.SeriesWidth(series) - vector * kSize));
   }
 
-  Vec<T> At(Series series, int64_t t, int64_t b, int64_t vector) const {
+  STACKED_LSTM_INLINE Vec<T> At(Series series, int64_t t, int64_t b, int64_t vector) const {
     return series_.At(series, t, b, vector * kSize, Count(series, vector));
   }
 
-  void Add(Series series, int64_t t, int64_t b, int64_t vector, Vec<T> value) const {
+  // Adds value() to the gradient of a series, if this gradient is needed.
+  template <class Value>
+  void Add(Series series, int64_t t, int64_t b, int64_t vector, Value value) const {
     T* const gradient = arrays_.d_extras.series[series];
     if (!gradient) return;
     T* const target = gradient + layer_.SeriesIndex(series, t, b) + vector * kSize;
     const int count = Count(series, vector);
-    StoreFirst(target, LoadFirst(target, count) + value, count);
+    StoreFirst(target, LoadFirst(target, count) + value(), count);
   }
 
   const Plan<T>& plan_;

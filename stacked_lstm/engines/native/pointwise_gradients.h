@@ -1,0 +1,160 @@
+// The pointwise part of a step of the backward pass, between the products with dz of two steps.
+
+#ifndef STACKED_LSTM_POINTWISE_GRADIENTS_H_
+#define STACKED_LSTM_POINTWISE_GRADIENTS_H_
+
+#include <algorithm>
+
+#include "cell.h"
+#include "cell_states.h"
+#include "layer_series.h"
+#include "layout.h"
+#include "lstm.h"
+#include "plan.h"
+#include "projection.h"
+#include "schedule.h"
+#include "series_gradients.h"
+#include "vector.h"
+
+namespace stacked_lstm {
+
+// The methods are const because the members of a team share the object.
+template <class T, class Cell>
+class PointwiseGradients {
+ public:
+  typedef SeriesGradients<T, Cell::kHasExtras> States;
+
+  PointwiseGradients(const Plan<T>& plan, const BackwardArrays<T>& arrays, const Cell& cell, const States& d_states,
+                     const BackwardProjection<T>& projection)
+      : plan_(plan),
+        layer_(plan.layer),
+        arrays_(arrays),
+        cell_(cell),
+        series_(layer_, arrays.extras),
+        cells_(plan, arrays),
+        d_states_(d_states),
+        projection_(projection),
+        cache_(arrays.cache, layer_),
+        prefetches_(CacheView<const T>::Size(layer_) * static_cast<int64_t>(sizeof(T)) > kCoreCache),
+        dc_(layer_.batch, plan.panels) {}
+
+  // Starts from the gradients of the final cell states.
+  void Initialize() const {
+    for (int64_t b = 0; b < layer_.batch; ++b) {
+      T* const dc = dc_.At(b, 0);
+      std::copy_n(arrays_.d_c_last + b * layer_.units, layer_.units, dc);
+      std::fill(dc + layer_.units, dc + plan_.panels * kSize, T(0));
+    }
+  }
+
+  // Copies the gradients of the initial cell states of some sequences to the results.
+  void Finish(int64_t row, int64_t rows) const {
+    for (int64_t b = row; arrays_.d_c && b < row + rows; ++b) {
+      std::copy_n(dc_.At(b, 0), layer_.units, arrays_.d_c + b * layer_.units);
+    }
+  }
+
+  // Asks for the arrays that `Run` reads and writes, before the products that give dh.
+  STACKED_LSTM_INLINE void PrefetchStep(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows,
+                                        const T* dz) const {
+    for (int v = 0; v < vectors; ++v) series_.Prefetch(t, row, rows, (first + v) * kSize);
+    if (!prefetches_) return;
+    const int64_t before = plan_.Before(t);
+    const bool is_first = before < 0 || before >= layer_.steps;
+    for (int64_t b = row; b < row + rows; ++b, dz += plan_.row_width) {
+      Prefetch<Use::kRead>(cache_.gates.At(t * layer_.batch + b, first), vectors * kGates * kSize);
+      if (!is_first) Prefetch<Use::kRead>(cache_.cells.At(before * layer_.batch + b, first), vectors * kSize);
+      if (!has_projection()) {
+        Prefetch<Use::kRead>(arrays_.d_outputs + layer_.OutputIndex(t, b) + first * kSize, vectors * kSize);
+      }
+      Prefetch<Use::kWrite>(dz, vectors * kGates * kSize);
+    }
+  }
+
+  // Computes dz of a step for `vectors` vectors of units from `first` on, for `rows` sequences from `row` on.
+  // dh: [rows, vectors], the gradient of h, or with a projection, of what it projects. dz: the place of the first vector
+  // of the first row. m_row: the place of the first row in the buffers of the projection.
+  void Run(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, const T* dh, T* dz, int64_t m_row) const {
+    alignas(64) T phi[kTileRows * kPanelVectors * kSize];
+    ComputePhi(t, first, vectors, row, rows, phi);
+    const T* phi_c = phi;
+    for (int64_t b = row; b < row + rows; ++b, dz += plan_.row_width, ++m_row) {
+      for (int v = 0; v < vectors; ++v, dh += kSize, phi_c += kSize) {
+        ComputeDz(t, first + v, b, Load(dh), Load(phi_c), dz + v * kGates * kSize, m_row);
+      }
+    }
+  }
+
+  // Stores the gradient of the initial h of a sequence that other ones precede, because they are read from later ends:
+  // it is `dh`, the gradient of h after step t, if the sequence begins with the step after it.
+  void KeepInitialGradient(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
+    if (!layer_.from_end || !arrays_.d_h || t != plan_.Length(b)) return;
+    const int64_t first = vector * kSize, width = layer_.outputs();
+    StoreFirst(arrays_.d_h + b * width + first, dh, static_cast<int>(std::min(kSize, width - first)));
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize;
+
+  // The compiler knows that plain layers have none.
+  bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
+
+  // Computes phi(c') of a block. Each vector is a long chain of operations, so that the processor must work on many
+  // vectors at the same time.
+  STACKED_LSTM_INLINE void ComputePhi(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, T* phi) const {
+    T* target = phi;
+    for (int64_t b = row; b < row + rows; ++b) {
+      for (int v = 0; v < vectors; ++v, target += kSize) {
+        const Vec<T> before = cells_.Before(t, b, first + v);
+        Store(target, cells_.New(t, b, first + v, cells_.Read(t, b, first + v, before)));
+      }
+    }
+    cell_.ApplyPhi(rows * vectors, phi);
+  }
+
+  void ComputeDz(int64_t t, int64_t panel, int64_t b, Vec<T> dh, Vec<T> phi_c, T* dz, int64_t m_row) const {
+    const int64_t first = panel * kSize;
+    const int count = plan_.Units(panel);
+    if (t >= plan_.Length(b)) {
+      for (int gate = 0; gate < kGates; ++gate) Store(dz + gate * kSize, Vec<T>{});
+      if (!has_projection()) return KeepInitialGradient(t, b, panel, dh);
+      return Store(projection_.M(m_row) + first, Vec<T>{});
+    }
+    const T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
+    const Vec<T> c_before = cells_.Before(t, b, panel), c = cells_.Read(t, b, panel, c_before);
+    const Vec<T> c_new = cells_.New(t, b, panel, c);
+    T* const dc_slot = dc_.At(b, panel);
+    if (has_projection()) {
+      Store(projection_.M(m_row) + first, Load(gates + 3 * kSize) * phi_c);
+    } else {
+      dh = d_states_.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, d_states_.AddResults(t, b, panel, dh));
+    }
+    const auto dc = d_states_.OfNewC(t, b, panel, c, c_new, Load(dc_slot));
+    StepGradients<T> d = cell_.Gradients(gates, c, phi_c, dh, dc.step, panel,
+                                         series_.CandidateMask(t, b, first, count));
+    d_states_.OfCandidateMask(t, b, panel, d.mask);
+    // The units beyond the last one may have Inf or NaN, which the zeros in the columns do not remove.
+    if (count < kSize) d = {First(d.i, count), First(d.g, count), First(d.f, count), First(d.o, count), d.c, d.mask};
+    Store(dz, d.i);
+    Store(dz + kSize, d.g);
+    Store(dz + 2 * kSize, d.f);
+    Store(dz + 3 * kSize, d.o);
+    Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
+  }
+
+  const Plan<T>& plan_;
+  const Layer& layer_;
+  const BackwardArrays<T>& arrays_;
+  const Cell cell_;
+  const LayerSeries<T, Cell::kHasExtras> series_;
+  const CellStates<T, Cell::kHasExtras> cells_;
+  const States& d_states_;
+  const BackwardProjection<T>& projection_;
+  const CacheView<const T> cache_;
+  const bool prefetches_;  // Whether the cache of the forward pass is larger than a core's own cache.
+  const PanelBuffer<T, 1> dc_;
+};
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_POINTWISE_GRADIENTS_H_
