@@ -3,7 +3,8 @@
 A contestant is an engine of StackedLSTM, the package's `rnn_cell`, a peer, or one of two entries without an LSTM. These
 are "gemm" (only the matrix multiplications, an upper bound of the speed) and "nothing" (a `session.run` without
 computation). Each contestant has its own process. The processes take short turns, so that other load on the machine
-affects all of them. A turn begins after all threads of the previous process are idle.
+affects all of them. A turn begins after all threads of the previous process are idle. With --one_process, all
+contestants share a process, which makes the ratios of TensorFlow's graphs more accurate; their memory is then unknown.
 
 The modes are "inference" (from a frozen graph), "training" (forward pass, backward pass and gradient descent) and
 "evaluation" (inference from variables, not frozen). With --device=GPU, the input of each step is in host memory, and
@@ -59,7 +60,7 @@ bytes on the loopback interface of Linux, so no other program may use this inter
     python scripts/benchmark.py --json=measured.json --chart=speed.png
     python scripts/benchmark.py --programs=all --rounds=5 --json=programs.json
     python scripts/benchmark.py --options=all --json=options.json
-    python scripts/benchmark.py --cells=all --rounds=3 --json=cells.json
+    python scripts/benchmark.py --cells=all --one_process --rounds=200 --seconds=0.02 --json=cells.json
     python scripts/benchmark.py --shapes="35,20,650,650,2;100,1,16,64,2" --modes=training --rounds=20
     python scripts/benchmark.py --threads=1,2,4,8,16 --json=threads.json
     python scripts/benchmark.py --device=GPU --contestants=native_on_cpu,graph,cudnn,dynamic_rnn,pytorch
@@ -78,7 +79,7 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import cells, chart, cluster, exported, kinds, options, record, threads
+from benchmarking import cells, chart, cluster, exported, kinds, one_process, options, record, threads
 from benchmarking.contestants import CELL_CONTESTANTS, CONTESTANTS, PROGRAM_CONTESTANTS
 from benchmarking.shapes import DEVICES, DTYPES
 from benchmarking.worker import Worker, each
@@ -139,6 +140,13 @@ def define_flags(values):
             0.3,
             "Length of a turn in seconds. Each turn has at least one step.",
             {"lower_bound": 0.0},
+        ),
+        (
+            flags.DEFINE_bool,
+            "one_process",
+            False,
+            "Whether all contestants share a process. Their turns should be short, as with --seconds=0.02.",
+            {},
         ),
         (flags.DEFINE_string, "json", None, "File for all measurements, in milliseconds.", {}),
         (flags.DEFINE_string, "chart", None, "File for a plot of the ratios, such as speed.png.", {}),
@@ -260,15 +268,22 @@ def measure(values, kind: kinds.Kind, subject, mode):
     Each mode has fresh processes, because the peak of the memory is that of the whole process.
 
     Returns:
-      The `Worker`s after their turns. Contestants whose library is missing are named on stderr and left out.
+      The `Worker`s after their turns, or `Entrant`s. Contestants whose library is missing are named on stderr and left
+      out.
     """
-    workers = []
+    contestants = {}
     for name in values.contestants or kind.default_names(values.device):
         contestant = kind.contestants[name]
         if importlib.util.find_spec(contestant.library) is None:  # Known before a process has started.
             print(f"{name} is left out, because the package {contestant.library} is not installed", file=sys.stderr)
         elif mode in contestant.modes and kind.has(subject, name):
-            workers.append(Worker(name, contestant, subject, mode, contestant.places[values.device]))
+            contestants[name] = contestant
+    if values.one_process:
+        return one_process.measure(contestants, subject, mode, values.device, values.seconds, values.rounds)
+    workers = [
+        Worker(name, contestant, subject, mode, contestant.places[values.device])
+        for name, contestant in contestants.items()
+    ]
     # Libraries are imported side by side, since that takes long. Steps are built one by one, since some are tried.
     workers = each(workers, Worker.wait_for_import)
     workers = each(workers, Worker.build)

@@ -7,7 +7,7 @@ import importlib
 import multiprocessing
 import sys
 import time
-from typing import Any, Callable
+from typing import Any, Callable, ContextManager
 
 from benchmarking.contestant import Contestant
 from benchmarking.timing import seconds_of_calls
@@ -34,8 +34,7 @@ class Worker:
         self.facts: dict[str, Any] | None = None
         self._connection, remote = context.Pipe()
         self._process = context.Process(target=serve, args=(remote, contestant, subject, mode, device), daemon=True)
-        # Programs have no `tf.device` for the CPU: without a GPU, nothing of them is placed there.
-        with environment.variable("CUDA_VISIBLE_DEVICES", "-1") if device == "CPU" else contextlib.nullcontext():
+        with hidden_gpus(device):
             self._process.start()
         remote.close()
 
@@ -69,6 +68,14 @@ class Worker:
         if isinstance(answer, RuntimeError):
             raise answer
         return answer
+
+
+def hidden_gpus(device: str) -> ContextManager[None]:
+    """Returns a context in which new processes see no GPU if the device is "CPU".
+
+    Programs have no `tf.device` for the CPU. Without a GPU, nothing of them is placed on one.
+    """
+    return environment.variable("CUDA_VISIBLE_DEVICES", "-1") if device == "CPU" else contextlib.nullcontext()
 
 
 def each(workers: list[Worker], action: Callable[[Worker], None]) -> list[Worker]:

@@ -1,0 +1,58 @@
+"""scripts/benchmark.py --one_process: contestants take turns in one process."""
+
+import json
+import os
+from types import SimpleNamespace
+
+from benchmarking import one_process
+from benchmarking.contestant import Contestant
+from stacked_lstm.compat import tf
+from support.benchmarks import run_main
+from support.sets import ONCE
+
+calls = []
+
+
+def make(name, *arguments):
+    return lambda: calls.append((name, *arguments))
+
+
+def abort(subject):
+    os.abort()
+
+
+def entrants(**arguments):
+    step = f"{__name__}:make"
+    return {name: Contestant("json", step, (name,), **arguments) for name in ("a", "b")}
+
+
+def test_turns():
+    """The first round and the first call of each turn do not count."""
+    contestants = entrants(make_input=lambda subject: subject.steps, steps_per_call=lambda *_: 2)
+    subject = SimpleNamespace(steps=4)
+    a, b = one_process.take_turns(contestants, subject, "training", "CPU", 0.0, rounds=2)
+    assert [name for name, *_ in calls] == ["a", "a", "b", "b"] * 3
+    assert calls[0] == ("a", subject, 4, "training", "CPU")
+    assert (a.name, len(a.milliseconds), b.name, len(b.milliseconds)) == ("a", 2, "b", 2)
+    assert a.library == f"json {json.__version__}"
+
+
+@ONCE
+def test_measurement(tmp_path, monkeypatch, capfd):
+    """A contestant whose library cannot be imported is named, and the others go on."""
+    (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "measured.json"
+    flags = {"contestants": ["tf_keras", "dynamic_rnn", "graph"], "modes": ["training"], "rounds": 2, "seconds": 0.0}
+    run_main(shapes="3,2,4,8,2", json=str(path), one_process=True, **flags)
+    assert "tf_keras is left out, because of an error: no tf_keras here\n" in capfd.readouterr().err
+    rows = json.loads(path.read_text())["measurements"]
+    assert [row["contestant"] for row in rows] == ["dynamic_rnn", "graph"]
+    for row in rows:
+        assert (row["steps"], row["megabytes"], row["library"]) == (2, None, f"tensorflow {tf.__version__}")
+        assert 0 < row["p10_ms"] <= row["median_ms"]
+
+
+def test_process_that_dies(capfd):
+    assert one_process.measure(entrants(make_input=abort), None, "training", "CPU", 0.0, 1) == []
+    assert "a and b are left out, because their process ended\n" in capfd.readouterr().err
