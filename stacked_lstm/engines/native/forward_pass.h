@@ -219,7 +219,7 @@ class ForwardPass {
   void Products(int64_t t, Range part, int64_t panel, int64_t row, int64_t rows, const T* product, T* z) const {
     const T* const h = hidden_.Factor(t);
     const int64_t h_stride = hidden_.FactorStride(t);
-    series_.Prefetch(t, row, rows, panel * kSize);
+    series_.PrefetchSeries(t, row, rows, panel * kSize, 1);
     if (has_cache_) pointwise_.PrefetchCache(t, panel, row, rows);
     if (fused_) InputProduct(panel, t * layer_.batch + row, rows, z, kWidth);
     const T* const input_product = fused_ ? z : Z(t, part, row, panel);

@@ -57,15 +57,16 @@ class LayerSeries {
     return Has(kCMask) ? c * At(kCMask, t, b, first, count) : c;
   }
 
-  // Prefetches the masks and shares that `At` will read for a vector of some sequences. A step reads each number once,
-  // so without prefetches it would wait for the memory every time. `first` is a unit of both h and c. As `Prefetch` of
-  // vector.h, the function must be inlined.
-  STACKED_LSTM_INLINE void Prefetch(int64_t t, int64_t b, int64_t rows, int64_t first) const {
+  // Prefetches the masks and shares that `At` will read for some vectors of some sequences. A step reads each number
+  // once, so without prefetches it would wait for the memory every time. `first` is a unit of both h and c. As
+  // `Prefetch` of vector.h, the function must be inlined.
+  STACKED_LSTM_INLINE void PrefetchSeries(int64_t t, int64_t b, int64_t rows, int64_t first, int vectors) const {
     if (!has_extras || t >= layer_.steps) return;
     for (int k = 0; k < kStartC; ++k) {
       if (!layer_.extras.series[k].exists) continue;
       for (int64_t r = 0; r < rows; ++r) {
-        __builtin_prefetch(weights_.series[k] + layer_.SeriesIndex(k, t, b + r) + first);
+        const T* const row = weights_.series[k] + layer_.SeriesIndex(k, t, b + r);
+        Prefetch<Use::kRead>(row + first, vectors * Vector<T>::kSize);
       }
     }
   }

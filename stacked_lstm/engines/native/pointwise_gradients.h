@@ -57,7 +57,7 @@ class PointwiseGradients {
   // Asks for the arrays that `Run` reads and writes, before the products that give dh.
   STACKED_LSTM_INLINE void PrefetchStep(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows,
                                         const T* dz) const {
-    for (int v = 0; v < vectors; ++v) series_.Prefetch(t, row, rows, (first + v) * kSize);
+    series_.PrefetchSeries(t, row, rows, first * kSize, vectors);
     if (!prefetches_) return;
     const int64_t before = plan_.Before(t);
     const bool is_first = before < 0 || before >= layer_.steps;
@@ -72,8 +72,8 @@ class PointwiseGradients {
   }
 
   // Computes dz of a step for `vectors` vectors of units from `first` on, for `rows` sequences from `row` on.
-  // dh: [rows, vectors], the gradient of h, or with a projection, of what it projects. dz: the place of the first vector
-  // of the first row. m_row: the place of the first row in the buffers of the projection.
+  // dh: [rows, vectors], the gradient of h, or with a projection, of what it projects. dz: the place of the first
+  // vector of the first row. m_row: the place of the first row in the buffers of the projection.
   void Run(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, const T* dh, T* dz, int64_t m_row) const {
     alignas(64) T phi[kTileRows * kPanelVectors * kSize];
     ComputePhi(t, first, vectors, row, rows, phi);

@@ -55,7 +55,8 @@ class SeriesGradients {
 
   // The gradient of c after the step before. c_before: c before the step and its mask. d_step: the gradient of c as the
   // step reads it, from what the step computes. kept: as in `Parts`.
-  STACKED_LSTM_INLINE Vec<T> OfCBefore(int64_t t, int64_t b, int64_t panel, Vec<T> c_before, Vec<T> d_step, Vec<T> kept) const {
+  STACKED_LSTM_INLINE Vec<T> OfCBefore(int64_t t, int64_t b, int64_t panel, Vec<T> c_before, Vec<T> d_step,
+                                       Vec<T> kept) const {
     Vec<T> dc = series_.Has(kZoneoutC) ? d_step + kept : d_step;
     if (series_.Has(kCMask)) {
       Add(kCMask, t, b, panel, [&] { return dc * c_before; });
@@ -144,7 +145,7 @@ class SeriesGradients {
 
   // Adds value() to the gradient of a series, if this gradient is needed.
   template <class Value>
-  void Add(Series series, int64_t t, int64_t b, int64_t vector, Value value) const {
+  STACKED_LSTM_INLINE void Add(Series series, int64_t t, int64_t b, int64_t vector, Value value) const {
     T* const gradient = arrays_.d_extras.series[series];
     if (!gradient) return;
     T* const target = gradient + layer_.SeriesIndex(series, t, b) + vector * kSize;
