@@ -8,13 +8,13 @@
 
 #include "cell.h"
 #include "columns.h"
-#include "extra_gradients.h"
 #include "input_gradients.h"
 #include "layout.h"
 #include "lstm.h"
 #include "plan.h"
 #include "pointwise_gradients.h"
 #include "projection.h"
+#include "projection_gradients.h"
 #include "schedule.h"
 #include "series_gradients.h"
 #include "tile.h"
@@ -43,7 +43,7 @@ class BackwardPass {
         projection_(layer_, arrays, rows_),
         pointwise_(plan, arrays, cell, d_states_, projection_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
-        extra_gradients_(plan, arrays, Cell::kHasExtras ? max_rows_ : 0, schedule),
+        projection_gradients_(plan, arrays, Cell::kHasExtras ? max_rows_ : 0, schedule),
         dz_(rows_, plan.panels),
         next_dz_(layer_.batch, plan.panels) {}
 
@@ -105,7 +105,7 @@ class BackwardPass {
     d_states_.SetToZero();
     if (plan_.longest * batch > 0) return;
     gradients_.SetToZero();
-    extra_gradients_.SetToZero();
+    projection_gradients_.SetToZero();
   }
 
   // Keeps dz of the first step of a part for the part before it.
@@ -114,10 +114,11 @@ class BackwardPass {
     std::copy_n(Dz(plan_.Nth(part, 0), part, 0, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0));
   }
 
-  // Computes the gradients of the initial state. All members of a team call it.
+  // Computes the gradients of the initial state and writes those of peepholes. All members of a team call it.
   void StateGradients(Worker& worker) const {
     ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
                  [&](int64_t panel, Share share) { InitialGradients(panel, share); });
+    if (layer_.extras.peepholes) worker.ForEach(1, [&](int64_t) { pointwise_.WritePeepholes(); });
   }
 
   void InputGradientsOf(Range part, Range steps, int64_t panel, Share share) const {
@@ -129,11 +130,9 @@ class BackwardPass {
   void WeightGradientsOf(Worker& worker, Range part, Range steps, bool first) const {
     const T* const dz = Dz(steps.begin, part, 0, 0);
     gradients_.Add(worker, steps, dz, first);
-    if (!Cell::kHasExtras) return;
-    if (layer_.extras.peepholes) extra_gradients_.AddPeepholes(worker, steps, dz, first);
-    const int64_t row = Row(steps.begin, part, 0);
     if (!has_projection()) return;
-    extra_gradients_.AddProjection(worker, steps, projection_.M(row), projection_.D(row, 0), first);
+    const int64_t row = Row(steps.begin, part, 0);
+    projection_gradients_.Add(worker, steps, projection_.M(row), projection_.D(row, 0), first);
   }
 
   // Runs the steps of a part as in the forward pass: in one thread, or shared by rows or by units.
@@ -262,7 +261,7 @@ class BackwardPass {
   const BackwardProjection<T> projection_;
   const PointwiseGradients<T, Cell> pointwise_;
   const WeightGradients<T> gradients_;
-  const ExtraGradients<T> extra_gradients_;
+  const ProjectionGradients<T> projection_gradients_;
   const PanelBuffer<T, kGates> dz_, next_dz_;  // dz of a part's steps, or of all; dz of the step after.
 };
 

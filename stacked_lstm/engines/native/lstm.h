@@ -114,11 +114,13 @@ struct Weights {
   T* bias[kGates];       // [H]; all null without biases.
 };
 
+constexpr int kPeepholes = 3;
+
 // The weights of `Extras`. Those that a layer does not have are null.
 template <class T>
 struct ExtraWeights {
-  T* peephole[3];  // p_i, p_f and p_o, [H].
-  T* projection;   // W_p, [H, P].
+  T* peephole[kPeepholes];  // p_i, p_f and p_o, [H].
+  T* projection;            // W_p, [H, P].
   T* series[kSeriesCount];
 };
 

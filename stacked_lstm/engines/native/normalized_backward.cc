@@ -3,13 +3,13 @@
 
 #include "cell_states.h"
 #include "columns.h"
-#include "extra_gradients.h"
 #include "input_gradients.h"
 #include "layer_series.h"
 #include "norm_gradients.h"
 #include "normalized_cell.h"
 #include "normalized_layout.h"
 #include "projection.h"
+#include "projection_gradients.h"
 #include "schedule.h"
 #include "series_gradients.h"
 #include "tile.h"
@@ -40,7 +40,7 @@ class NormalizedBackwardPass {
         input_gradients_(plan, arrays),
         projection_(layer_, arrays, max_rows_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
-        extra_gradients_(plan, arrays, max_rows_, schedule),
+        projection_gradients_(plan, arrays, max_rows_, schedule),
         dz_(max_rows_, plan.panels),
         next_dz_(layer_.batch, plan.panels),
         c_(layer_.batch, plan.panels),
@@ -64,7 +64,7 @@ class NormalizedBackwardPass {
       SharedSteps(worker, part);
       const bool first = k == parts_.number - 1;
       gradients_.Add(worker, part, dz_.At(0, 0), first);
-      if (has_projection()) extra_gradients_.AddProjection(worker, part, projection_.M(0), projection_.D(0, 0), first);
+      if (has_projection()) projection_gradients_.Add(worker, part, projection_.M(0), projection_.D(0, 0), first);
       ForEachShare(worker, input_gradients_.panels(), schedule_.GradientShares(input_gradients_.panels()),
                    [&](int64_t panel, Share share) { input_gradients_.Compute(part, dz_.At(0, 0), panel, share); });
       worker.ForEach(1, [&](int64_t) { std::copy_n(dz_.At(0, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0)); });
@@ -98,7 +98,7 @@ class NormalizedBackwardPass {
     d_states_.SetToZero();
     if (plan_.longest * batch > 0) return;
     gradients_.SetToZero();
-    extra_gradients_.SetToZero();
+    projection_gradients_.SetToZero();
   }
 
   void SharedSteps(Worker& worker, Range part) const {
@@ -111,7 +111,7 @@ class NormalizedBackwardPass {
       ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
                    [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
       ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
-                   [&](int64_t panel, Share share) { ProjectionGradients(t, part, panel, share); });
+                   [&](int64_t panel, Share share) { GradientsBeforeProjection(t, part, panel, share); });
       worker.ForEach(blocks, [&](int64_t k) { Rows(t, part, {k, blocks}); });
     }
   }
@@ -120,7 +120,7 @@ class NormalizedBackwardPass {
   void Steps(Range part, Share share) const {
     for (int64_t t = part.end - 1; t >= part.begin; --t) {
       for (int64_t panel = 0; panel < h_columns_.panels(); ++panel) OutputGradients(t, part, panel, share);
-      for (int64_t panel = 0; panel < projection_.panels(); ++panel) ProjectionGradients(t, part, panel, share);
+      for (int64_t panel = 0; panel < projection_.panels(); ++panel) GradientsBeforeProjection(t, part, panel, share);
       Rows(t, part, share);
     }
   }
@@ -159,7 +159,7 @@ class NormalizedBackwardPass {
   }
 
   // Computes the gradient of what the projection takes, for a panel of units and a share of the blocks.
-  void ProjectionGradients(int64_t t, Range part, int64_t panel, Share share) const {
+  void GradientsBeforeProjection(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T dm[kTileRows * kWidth];
     const int64_t width = projection_.Vectors(panel) * kSize;
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
@@ -257,7 +257,7 @@ class NormalizedBackwardPass {
   const InputGradients<T> input_gradients_;
   const BackwardProjection<T> projection_;
   const WeightGradients<T> gradients_;
-  const ExtraGradients<T> extra_gradients_;
+  const ProjectionGradients<T> projection_gradients_;
   const PanelBuffer<T, kGates> dz_, next_dz_;  // The gradients of the products of a part, and of the step after it.
   const PanelBuffer<T, 1> c_, dc_;     // c as a step reads it, if no cache has it; the gradient of c after a step.
   // For zoneout: c', and the part of dc that zoneout passes on to c before the step.

@@ -62,7 +62,6 @@ template <class T>
 using NormPanels = PanelBuffer<T, 2 * kNorms>;
 
 // The same for peepholes, in rows of panels [i f o, unit].
-constexpr int kPeepholes = 3;
 template <class T>
 using PeepholePanels = PanelBuffer<T, kPeepholes>;
 

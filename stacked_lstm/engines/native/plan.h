@@ -30,6 +30,8 @@ class RowBlocks {
 
   int64_t Begin(int64_t k) const { return begins_[k]; }
   int64_t Size(int64_t k) const { return begins_[k + 1] - begins_[k]; }
+  // The number of the block that begins with a row.
+  int64_t Index(int64_t row) const { return std::lower_bound(begins_.begin(), begins_.end(), row) - begins_.begin(); }
 
   int64_t number, largest = 0;  // The number of blocks, and the rows of the largest one.
 

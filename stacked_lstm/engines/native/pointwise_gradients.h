@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "block_sums.h"
 #include "cell.h"
 #include "cell_states.h"
 #include "layer_series.h"
@@ -36,10 +37,12 @@ class PointwiseGradients {
         projection_(projection),
         cache_(arrays.cache, layer_),
         prefetches_(CacheView<const T>::Size(layer_) * static_cast<int64_t>(sizeof(T)) > kCoreCache),
-        dc_(layer_.batch, plan.panels) {}
+        dc_(layer_.batch, plan.panels),
+        peepholes_(plan, Cell::kHasExtras && arrays.d_extras.peephole[0]) {}
 
   // Starts from the gradients of the final cell states.
   void Initialize() const {
+    peepholes_.SetToZero();
     for (int64_t b = 0; b < layer_.batch; ++b) {
       T* const dc = dc_.At(b, 0);
       std::copy_n(arrays_.d_c_last + b * layer_.units, layer_.units, dc);
@@ -52,6 +55,12 @@ class PointwiseGradients {
     for (int64_t b = row; arrays_.d_c && b < row + rows; ++b) {
       std::copy_n(dc_.At(b, 0), layer_.units, arrays_.d_c + b * layer_.units);
     }
+  }
+
+  // Writes the gradients of peepholes, if they are needed.
+  void WritePeepholes() const {
+    T* const* const gradients = arrays_.d_extras.peephole;
+    for (int k = 0; gradients[0] && k < kPeepholes; ++k) peepholes_.Write(k, gradients[k]);
   }
 
   // Asks for the arrays that `Run` reads and writes, before the products that give dh.
@@ -77,12 +86,14 @@ class PointwiseGradients {
   void Run(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, const T* dh, T* dz, int64_t m_row) const {
     alignas(64) T phi[kTileRows * kPanelVectors * kSize];
     ComputePhi(t, first, vectors, row, rows, phi);
-    const T* phi_c = phi;
-    for (int64_t b = row; b < row + rows; ++b, dz += plan_.row_width, ++m_row) {
-      for (int v = 0; v < vectors; ++v, dh += kSize, phi_c += kSize) {
-        ComputeDz(t, first + v, b, Load(dh), Load(phi_c), dz + v * kGates * kSize, m_row);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int v = 0; v < vectors; ++v) {
+        const int64_t k = (r * vectors + v) * kSize;
+        T* const target = dz + r * plan_.row_width + v * kGates * kSize;
+        ComputeDz(t, first + v, row + r, Load(dh + k), Load(phi + k), target, m_row + r);
       }
     }
+    if (Cell::kHasExtras && arrays_.d_extras.peephole[0]) AddPeepholes(t, first, vectors, row, rows, dz);
   }
 
   // Stores the gradient of the initial h of a sequence that other ones precede, because they are read from later ends:
@@ -142,6 +153,23 @@ class PointwiseGradients {
     Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
   }
 
+  // Adds the gradients of peepholes of a block to its sums. dz: as for `Run`.
+  void AddPeepholes(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, const T* dz) const {
+    T* sums = peepholes_.At(plan_.blocks.Index(row), first);
+    for (int v = 0; v < vectors; ++v, sums += kPeepholes * kSize, dz += kGates * kSize) {
+      Vec<T> sum[] = {Load(sums), Load(sums + kSize), Load(sums + 2 * kSize)};
+      for (int64_t r = 0; r < rows; ++r) {
+        if (t >= plan_.Length(row + r)) continue;
+        const T* const d = dz + r * plan_.row_width;
+        const Vec<T> before = cells_.Before(t, row + r, first + v), c = cells_.Read(t, row + r, first + v, before);
+        sum[0] += Load(d) * c;
+        sum[1] += Load(d + 2 * kSize) * c;
+        sum[2] += Load(d + 3 * kSize) * cells_.New(t, row + r, first + v, c);
+      }
+      for (int k = 0; k < kPeepholes; ++k) Store(sums + k * kSize, sum[k]);
+    }
+  }
+
   const Plan<T>& plan_;
   const Layer& layer_;
   const BackwardArrays<T>& arrays_;
@@ -153,6 +181,7 @@ class PointwiseGradients {
   const CacheView<const T> cache_;
   const bool prefetches_;  // Whether the cache of the forward pass is larger than a core's own cache.
   const PanelBuffer<T, 1> dc_;
+  const BlockSums<T, kPeepholes> peepholes_;
 };
 
 }  // namespace stacked_lstm
