@@ -114,10 +114,14 @@ class PointwiseGradients {
   // vectors at the same time.
   STACKED_LSTM_INLINE void ComputePhi(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, T* phi) const {
     T* target = phi;
-    for (int64_t b = row; b < row + rows; ++b) {
-      for (int v = 0; v < vectors; ++v, target += kSize) {
+    for (int64_t b = row; b < row + rows; ++b, target += vectors * kSize) {
+      if (t >= plan_.Length(b)) {
+        std::fill_n(target, vectors * kSize, T(0));
+        continue;
+      }
+      for (int v = 0; v < vectors; ++v) {
         const Vec<T> before = cells_.Before(t, b, first + v);
-        Store(target, cells_.New(t, b, first + v, cells_.Read(t, b, first + v, before)));
+        Store(target + v * kSize, cells_.New(t, b, first + v, cells_.Read(t, b, first + v, before)));
       }
     }
     cell_.ApplyPhi(rows * vectors, phi);
