@@ -52,7 +52,7 @@ def take_turns(
             library, place = importlib.import_module(contestant.library), contestant.places[device]
             call = contestant.make_step()(subject, contestant.make_input(subject), mode, place)
         except Exception as error:  # The others go on, whatever keeps a contestant away.
-            print(f"{name} is left out, because of an error: {error or type(error).__name__}", file=sys.stderr)
+            print(f"{name} is left out, because of an error: {str(error) or type(error).__name__}", file=sys.stderr)
             continue
         version = f"{contestant.library} {library.__version__.split('-')[0]}"
         steps = contestant.steps_per_call(subject, mode, place)
