@@ -1,4 +1,4 @@
-"""A `tf.custom_gradient` that does not keep graphs in memory.
+"""A `tf.custom_gradient` that does not keep graphs in memory, and the order in which gradients become available.
 
 For each call in a graph, `tf.custom_gradient` registers a gradient that TensorFlow keeps until the process ends. This
 gradient keeps its tensors, and the tensors keep their graph, so the memory of a program grows with each graph that it
@@ -8,7 +8,7 @@ function together with the graph.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import record_on_tapes, tf
 
@@ -57,6 +57,24 @@ def custom_gradient(function: Callable) -> Callable:
         return tf.nest.pack_sequence_as(results, outputs[: len(flat)])
 
     return differentiable
+
+
+def available_after(needed: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
+    """Returns gradients that become available after all tensors of `needed` are computed.
+
+    An optimizer applies a gradient as soon as it is available, and the variables of TensorFlow 1 change in place. Ops
+    that read the old value must run before. TensorFlow's optimizers therefore wait for all gradients of an op
+    (`GATE_OP`). For a custom gradient this wait has no effect, because TensorFlow's optimizer of graphs removes its op.
+
+    Args:
+      needed: tensors that are computed from the old values of variables.
+      gradients: tensors, or None where there is no gradient.
+
+    Returns:
+      The same list, with a copy-free identity of each tensor.
+    """
+    with tf.control_dependencies([tensor.op for tensor in needed]):
+        return [None if gradient is None else tf.identity(gradient) for gradient in gradients]
 
 
 @tf.RegisterGradient(_GRADIENT)

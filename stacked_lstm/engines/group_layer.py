@@ -48,6 +48,11 @@ class GroupLayer(NamedTuple):
         return not (self.step or self.c_masks is not None or self.norm or self.noise or self.resets)
 
     @property
+    def masks(self) -> list[tf.Tensor]:
+        """The tensors of dropout and zoneout."""
+        return [mask for mask in (self.h_masks, self.c_masks, *(self.noise or ())) if tf.is_tensor(mask)]
+
+    @property
     def output_size(self) -> int:
         """P_l, the width of h."""
         if self.extras.projection is not None:

@@ -11,15 +11,17 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import control_flow_v2, tf
-from stacked_lstm.custom_gradient import custom_gradient
+from stacked_lstm.custom_gradient import available_after, custom_gradient
 
 
-def differentiable(build: Callable[[], Any]) -> Any:
+def differentiable(build: Callable[[], Any], optional: Sequence[tf.Tensor] = ()) -> Any:
     """Builds ops with a loop, and returns their results, which have first and second derivatives.
 
     Args:
       build: function that adds the ops to the graph, and returns a nest of tensors. Second derivatives call it again.
         It is not called inside functions and control flow.
+      optional: tensors that `build` reads. Most programs do not need their gradients, so no other gradient waits for
+        them.
     """
     if tf.control_flow_v2_enabled():
         return build()
@@ -39,13 +41,17 @@ def differentiable(build: Callable[[], Any]) -> Any:
 
     @custom_gradient
     def loop(*_: tf.Tensor) -> Any:
-        return flat, lambda *upstream: _first_derivatives(flat, sources, upstream, build_again)
+        return flat, lambda *upstream: _first_derivatives(flat, sources, upstream, optional, build_again)
 
     return tf.nest.pack_sequence_as(results, loop(*_values(sources)))
 
 
 def _first_derivatives(
-    results: Sequence[tf.Tensor], sources: Sequence[tf.Tensor], upstream: Sequence[tf.Tensor], build_again: Callable
+    results: Sequence[tf.Tensor],
+    sources: Sequence[tf.Tensor],
+    upstream: Sequence[tf.Tensor],
+    optional: Sequence[tf.Tensor],
+    build_again: Callable,
 ) -> list[tf.Tensor | None]:
     """Returns the gradient of <upstream, results> with respect to each source, None if there is none."""
     # TensorFlow finds the gradients of TensorArrays by the name scope. The scope of an outer tf.gradients would select
@@ -53,16 +59,19 @@ def _first_derivatives(
     with tf.name_scope(None), tf.name_scope("stacked_lstm_first"):
         gradients = _gradients(results, sources, upstream, sources)
     places = [k for k, gradient in enumerate(gradients) if gradient is not None]
+    optional_names = {tensor.name for tensor in optional}
+    needed = [gradients[k] for k in places if sources[k].name not in optional_names]
 
     def second(*directions: tf.Tensor) -> list[tf.Tensor | None]:
         tensors = [*sources, *upstream]
         with tf.name_scope(None), tf.name_scope("stacked_lstm_second"), control_flow_v2():
             again = _gradients(build_again(), sources, upstream, sources)
-            return _gradients([again[k] for k in places], tensors, directions, tensors)
+            seconds = _gradients([again[k] for k in places], tensors, directions, tensors)
+            return available_after([tensor for tensor in seconds if tensor is not None], seconds)
 
     @custom_gradient
     def first(*_: tf.Tensor) -> Any:
-        return [tf.convert_to_tensor(gradients[k]) for k in places], second
+        return available_after(needed, [tf.convert_to_tensor(gradients[k]) for k in places]), second
 
     with_second = dict(zip(places, first(*_values(sources), *upstream)))
     return [with_second.get(k) for k in range(len(sources))]

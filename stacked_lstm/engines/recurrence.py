@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.custom_gradient import custom_gradient
+from stacked_lstm.custom_gradient import available_after, custom_gradient
 from stacked_lstm.engines import loop_gradients, loop_series, loops, padding, tangent_loop
 from stacked_lstm.engines.group_layer import GroupLayer
 from stacked_lstm.equations import StepGradient
@@ -81,7 +81,7 @@ def _run_loop_that_tensorflow_differentiates(group: _Group, arguments: _Argument
     def build() -> _Results:
         return _without_extra_step(group.results(*group.forward(arguments, back_prop=True)), arguments)
 
-    results: _Results = loop_gradients.differentiable(build)
+    results: _Results = loop_gradients.differentiable(build, optional=[arguments.inputs, *group.masks])
     return results
 
 
@@ -107,9 +107,13 @@ def _differentiable_backward(
                 copies = [tf.identity(tensor) for tensor in flat]
                 tangent = tf.nest.flatten(group.tangent(group.pack(copies), group.pack(tensors)))
                 product = tf.add_n([tf.reduce_sum(u * dot) for u, dot in zip(tf.nest.flatten(d_results), tangent)])
-                return tf.gradients(product, copies) + tangent
+                seconds = tf.gradients(product, copies) + tangent
+                return available_after([tensor for tensor in seconds if tensor is not None], seconds)
 
-        return tf.nest.flatten(group.backward(arguments, tapes, d_results)), second
+        gradients = group.backward(arguments, tapes, d_results)
+        # Nothing waits for the gradients of the inputs and of masks, because most programs do not need them.
+        needed = [weights[:3] for weights in gradients.weights], gradients.states
+        return available_after(tf.nest.flatten(needed), tf.nest.flatten(gradients)), second
 
     # The gradient of tf.gather is IndexedSlices, which this function does not take.
     return backward(*flat, *[tf.convert_to_tensor(d) for d in d_results])
@@ -173,6 +177,10 @@ class _Group:
         self._structure = arguments
         self.results_structure = _Results(0, [LSTMState(0, 0) for _ in layers])
 
+    @property
+    def masks(self) -> list[tf.Tensor]:
+        return [mask for layer in self._layers for mask in layer.masks]
+
     def pack(self, flat: Sequence[tf.Tensor]) -> _Arguments:
         return tf.nest.pack_sequence_as(self._structure, flat)
 
@@ -217,15 +225,16 @@ class _Group:
         """The gradients of `arguments`, in their structure."""
         layers = self._layers_with(arguments)
         d_outputs = padding.zero_past_end(d_results.outputs, self._lengths)
-        gradients, d_states = loops.backward(tapes, layers, d_outputs, d_results.finals, self._lengths)
+        transposed = loops.transposed_kernels(layers)
+        gradients, d_states = loops.backward(tapes, layers, transposed, d_outputs, d_results.finals, self._lengths)
         d_weights, inputs = [], arguments.inputs
-        for layer, tape, gradient in zip(layers, tapes, gradients):
+        for layer, kernel, tape, gradient in zip(layers, transposed, tapes, gradients):
             h = tape.h.stack()
             rows = h[:-1] if layer.h_masks is None else h[:-1] * layer.h_masks
             if not layer.has_input_product:
                 rows = layer.kernel_inputs(rows, inputs, tf.ones_like(rows[:, :, :1]))
             d_kernel = self._d_matrix(rows, gradient.z)
-            d_weights.append([d_kernel] + self._d_extras(layer, tape, gradient))
+            d_weights.append([d_kernel] + self._d_extras(layer, kernel, tape, gradient))
             inputs = h[1:]
         return _Arguments(_d_inputs(layers[0], gradients[0].z, arguments.inputs), d_weights, d_states)
 
@@ -234,8 +243,10 @@ class _Group:
         product, [T, B, M]."""
         return tf.matmul(_rows(padding.zero_past_end(factors, self._lengths)), _rows(d_product), transpose_a=True)
 
-    def _d_extras(self, layer: GroupLayer, tape: loops.Tape, gradient: StepGradient) -> list[list[tf.Tensor]]:
-        """The gradients of peepholes, projection and masks, as `_weights` lists them."""
+    def _d_extras(
+        self, layer: GroupLayer, transposed: tf.Tensor, tape: loops.Tape, gradient: StepGradient
+    ) -> list[list[tf.Tensor]]:
+        """The gradients of peepholes, projection and masks, as `_weights` lists them. `transposed` is the kernel."""
         d_peepholes, d_projection, d_masks = [], [], []
         if layer.extras.peepholes:
             dzi, _, dzf, dzo = tf.split(gradient.z, 4, axis=-1)
@@ -248,7 +259,7 @@ class _Group:
             d_projection = [self._d_matrix(h, gradient.projected)]
         if layer.h_masks is not None:  # A session computes it only if the masks depend on what it differentiates.
             h = padding.zero_past_end(tape.h.stack()[:-1], self._lengths)
-            d_rows = tf.matmul(_rows(gradient.z), layer.kernel[: layer.output_size], transpose_b=True)
+            d_rows = tf.matmul(_rows(gradient.z), transposed[:, : layer.output_size])
             d_masks = [h * tf.reshape(d_rows, tf.shape(h))]
         return [d_peepholes, d_projection, d_masks]
 
