@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Union
 
 from stacked_lstm import checks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
+from stacked_lstm.conditional_product import multiply_if
 
 
 class TensorSeed(NamedTuple):
@@ -115,10 +116,14 @@ def drop_in_each_step(series: tf.Tensor, keep_prob: Any, seed: Seed) -> tf.Tenso
     """
     shape = tf.shape(series)
     # XLA may compile what is inside functions and loops, and it has no sizes that depend on values.
-    if tf.is_tensor(keep_prob) and not inside_function_or_control_flow():
-        keep_prob.shape.assert_has_rank(0)
-        shape = tf.where(tf.fill([3], keep_prob < 1), shape, tf.ones_like(shape))
-    return _multiply(series, draw(shape, keep_prob, seed, series.dtype))
+    if not tf.is_tensor(keep_prob) or inside_function_or_control_flow():
+        return _multiply(series, draw(shape, keep_prob, seed, series.dtype))
+    keep_prob.shape.assert_has_rank(0)
+    shape = tf.where(tf.fill([3], keep_prob < 1), shape, tf.ones_like(shape))
+    mask = draw(shape, keep_prob, seed, series.dtype)
+    if not _drawer(series.dtype):  # Converters of graphs that have TensorFlow's ops only know plain products.
+        return _multiply(series, mask)
+    return multiply_if(tf.not_equal(keep_prob, tf.ones([], keep_prob.dtype)), series, mask)
 
 
 def draw(shape: tf.Tensor, keep_prob: Any, seed: Seed, dtype: tf.DType, ones: int = 0) -> tf.Tensor:

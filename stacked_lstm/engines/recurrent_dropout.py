@@ -21,7 +21,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm import dropout_masks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.custom_gradient import custom_gradient
+from stacked_lstm.conditional_product import multiply_if
 from stacked_lstm.engines import padding
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
@@ -79,20 +79,8 @@ def _with_masks_in_kernels(layers: Sequence[Layer], x: tf.Tensor) -> list[Layer]
     masks = [layer.h_mask for layer in layers if layer.h_mask is not None]
     drops = tf.reduce_any([tf.reduce_any(tf.not_equal(mask, tf.ones([], mask.dtype))) for mask in masks])
     is_needed = tf.logical_and(drops, tf.shape(x)[0] > 1)
-
-    @custom_gradient
-    def multiply_if_needed(kernel: tf.Tensor, factors: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        """Returns the product, or the kernel itself if the product is not needed.
-
-        Its own gradient avoids the zeros that tf.gradients would add for the other branch.
-        """
-
-        def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return multiply_if_needed(d, factors), tf.reduce_sum(d * kernel, axis=1, keepdims=True)
-
-        return tf.cond(is_needed, lambda: kernel * factors, lambda: tf.identity(kernel)), gradient
-
-    return [layer.with_mask_in_kernel(multiply_if_needed) for layer in layers]
+    multiply = functools.partial(multiply_if, is_needed)
+    return [layer.with_mask_in_kernel(multiply) for layer in layers]
 
 
 def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None, from_end: bool) -> Layer:

@@ -146,7 +146,7 @@ def test_masks_multiply_kernels_only_if_that_changes_the_results():
         loss = tf.reduce_sum(tf.sin(outputs))
         results.append([outputs, tf.gradients(loss, [x, keep, *tf.trainable_variables()])])
     operations = tf.get_default_graph().get_operations()
-    products = [op.name for op in operations if op.type == "Mul" and op.name.split("/")[-2].startswith("cond")]
+    products = [op.name for op in operations if op.type == "Mul" and op.name.split("/")[-2].startswith("multiply_if")]
     config = tf.ConfigProto()
     config.graph_options.rewrite_options.disable_meta_optimizer = True  # It changes names.
     with tf.Session(config=config) as session:
