@@ -127,7 +127,7 @@ def check_training(engine, name, has_lengths, masks, plain_session):
 
 @pytest.mark.parametrize("name", sorted(graphs.PLAIN_STACKS))
 def test_a_stack_without_options_has_the_graph_that_it_always_had(name):
-    """Bit for bit: the digests are from before there were options. Options that are off, and `training`, add no op."""
+    """The digests do not change when options are added. Options that are off, and `training`, add no op."""
     digest = graphs.digest(name)
     version = ".".join(tf.__version__.split(".")[:2])
     if version in graphs.DIGESTS:
