@@ -37,6 +37,7 @@ template <class T, class Candidate, class Gates, bool has_extras>
 class Cell {
  public:
   static constexpr bool kHasExtras = has_extras;
+  typedef Cell<T, Candidate, Gates, false> Plain;
 
   Cell(const Layer& layer, const ExtraWeights<const T>& weights, Candidate candidate, Gates gates)
       : units_(layer.units),
@@ -45,6 +46,9 @@ class Cell {
         has_peepholes_(layer.extras.peepholes),
         candidate_(candidate),
         gates_(gates) {}
+
+  // The cell of a layer with the same activations and without extras.
+  Plain WithoutExtras(const Layer& layer) const { return Plain(layer, weights_, candidate_, gates_); }
 
   // Replaces z by the gates after their activation, for one row: four vectors. Peepholes need c, so that `NewC` and
   // `ApplyPhi` do it then.

@@ -74,6 +74,13 @@ struct Extras {
   bool None() const {
     return !HasSeries() && !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
   }
+  // Whether the layer has resets, and nothing else beyond the plain equations.
+  bool OnlyResets() const {
+    Extras rest = *this;
+    rest.resets = nullptr;
+    rest.series[kStartC].exists = rest.series[kStartH].exists = false;
+    return resets && rest.None();
+  }
   // Whether the backward pass reads the projected h before its clip.
   bool KeepsProjected() const { return projection && (projection_bound < kNoBound || series[kZoneoutH].exists); }
 };

@@ -30,10 +30,11 @@ class PointwiseGradients {
       : plan_(plan),
         layer_(plan.layer),
         arrays_(arrays),
-        cell_(cell),
         series_(layer_, arrays.extras),
-        cells_(plan, arrays),
-        d_states_(d_states),
+        parts_(plan, arrays, cell, d_states),
+        plain_d_states_(plan, arrays),
+        plain_parts_(plan, arrays, cell.WithoutExtras(layer_), plain_d_states_),
+        only_resets_(Cell::kHasExtras && layer_.extras.OnlyResets()),
         projection_(projection),
         cache_(arrays.cache, layer_),
         prefetches_(CacheView<const T>::Size(layer_) * static_cast<int64_t>(sizeof(T)) > kCoreCache),
@@ -85,12 +86,18 @@ class PointwiseGradients {
   // vector of the first row. m_row: the place of the first row in the buffers of the projection.
   void Run(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, const T* dh, T* dz, int64_t m_row) const {
     alignas(64) T phi[kTileRows * kPanelVectors * kSize];
-    ComputePhi(t, first, vectors, row, rows, phi);
+    if (only_resets_) {
+      ComputePhi(plain_parts_, t, first, vectors, row, rows, phi);  // c' is in the cache.
+    } else {
+      ComputePhi(parts_, t, first, vectors, row, rows, phi);
+    }
     for (int64_t r = 0; r < rows; ++r) {
-      for (int v = 0; v < vectors; ++v) {
-        const int64_t k = (r * vectors + v) * kSize;
-        T* const target = dz + r * plan_.row_width + v * kGates * kSize;
-        ComputeDz(t, first + v, row + r, Load(dh + k), Load(phi + k), target, m_row + r);
+      const int64_t k = r * vectors * kSize;
+      T* const target = dz + r * plan_.row_width;
+      if (only_resets_ && !series_.IsReset(t, row + r)) {
+        ComputeRow(plain_parts_, t, first, vectors, row + r, dh + k, phi + k, target, m_row + r);
+      } else {
+        ComputeRow(parts_, t, first, vectors, row + r, dh + k, phi + k, target, m_row + r);
       }
     }
     if (Cell::kHasExtras && arrays_.d_extras.peephole[0]) AddPeepholes(t, first, vectors, row, rows, dz);
@@ -107,12 +114,29 @@ class PointwiseGradients {
  private:
   static constexpr int64_t kSize = Plan<T>::kSize;
 
+  // What computes the gradients of a step. StepCell: `Cell`, or that without extras.
+  template <class StepCell>
+  struct Parts {
+    static constexpr bool kHasExtras = StepCell::kHasExtras;
+
+    Parts(const Plan<T>& plan, const BackwardArrays<T>& arrays, const StepCell& cell,
+          const SeriesGradients<T, kHasExtras>& d_states)
+        : cell(cell), series(plan.layer, arrays.extras), cells(plan, arrays), d_states(d_states) {}
+
+    const StepCell cell;
+    const LayerSeries<T, kHasExtras> series;
+    const CellStates<T, kHasExtras> cells;
+    const SeriesGradients<T, kHasExtras>& d_states;
+  };
+
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
   // Computes phi(c') of a block. Each vector is a long chain of operations, so that the processor must work on many
   // vectors at the same time.
-  STACKED_LSTM_INLINE void ComputePhi(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, T* phi) const {
+  template <class StepParts>
+  STACKED_LSTM_INLINE void ComputePhi(const StepParts& parts, int64_t t, int64_t first, int vectors, int64_t row,
+                                      int64_t rows, T* phi) const {
     T* target = phi;
     for (int64_t b = row; b < row + rows; ++b, target += vectors * kSize) {
       if (t >= plan_.Length(b)) {
@@ -120,41 +144,54 @@ class PointwiseGradients {
         continue;
       }
       for (int v = 0; v < vectors; ++v) {
-        const Vec<T> before = cells_.Before(t, b, first + v);
-        Store(target + v * kSize, cells_.New(t, b, first + v, cells_.Read(t, b, first + v, before)));
+        const Vec<T> before = parts.cells.Before(t, b, first + v);
+        Store(target + v * kSize, parts.cells.New(t, b, first + v, parts.cells.Read(t, b, first + v, before)));
       }
     }
-    cell_.ApplyPhi(rows * vectors, phi);
+    parts.cell.ApplyPhi(rows * vectors, phi);
   }
 
-  void ComputeDz(int64_t t, int64_t panel, int64_t b, Vec<T> dh, Vec<T> phi_c, T* dz, int64_t m_row) const {
+  // Computes dz of a sequence, for `vectors` vectors of units from `first` on.
+  template <class StepParts>
+  STACKED_LSTM_INLINE void ComputeRow(const StepParts& parts, int64_t t, int64_t first, int vectors, int64_t b,
+                                      const T* dh, const T* phi, T* dz, int64_t m_row) const {
+    for (int v = 0; v < vectors; ++v, dh += kSize, phi += kSize, dz += kGates * kSize) {
+      ComputeDz(parts, t, first + v, b, Load(dh), Load(phi), dz, m_row);
+    }
+  }
+
+  template <class StepParts>
+  STACKED_LSTM_INLINE void ComputeDz(const StepParts& parts, int64_t t, int64_t panel, int64_t b, Vec<T> dh,
+                                     Vec<T> phi_c, T* dz, int64_t m_row) const {
+    const bool has_projection = StepParts::kHasExtras && layer_.extras.projection;
     const int64_t first = panel * kSize;
     const int count = plan_.Units(panel);
     if (t >= plan_.Length(b)) {
       for (int gate = 0; gate < kGates; ++gate) Store(dz + gate * kSize, Vec<T>{});
-      if (!has_projection()) return KeepInitialGradient(t, b, panel, dh);
+      if (!has_projection) return KeepInitialGradient(t, b, panel, dh);
       return Store(projection_.M(m_row) + first, Vec<T>{});
     }
     const T* const gates = cache_.gates.At(t * layer_.batch + b, panel);
-    const Vec<T> c_before = cells_.Before(t, b, panel), c = cells_.Read(t, b, panel, c_before);
-    const Vec<T> c_new = cells_.New(t, b, panel, c);
+    const Vec<T> c_before = parts.cells.Before(t, b, panel), c = parts.cells.Read(t, b, panel, c_before);
+    const Vec<T> c_new = parts.cells.New(t, b, panel, c);
     T* const dc_slot = dc_.At(b, panel);
-    if (has_projection()) {
+    const auto& d_states = parts.d_states;
+    if (has_projection) {
       Store(projection_.M(m_row) + first, Load(gates + 3 * kSize) * phi_c);
     } else {
-      dh = d_states_.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, d_states_.AddResults(t, b, panel, dh));
+      dh = d_states.OfNewH(t, b, panel, Load(gates + 3 * kSize) * phi_c, d_states.AddResults(t, b, panel, dh));
     }
-    const auto dc = d_states_.OfNewC(t, b, panel, c, c_new, Load(dc_slot));
-    StepGradients<T> d = cell_.Gradients(gates, c, phi_c, dh, dc.step, panel,
-                                         series_.CandidateMask(t, b, first, count));
-    d_states_.OfCandidateMask(t, b, panel, d.mask);
+    const auto dc = d_states.OfNewC(t, b, panel, c, c_new, Load(dc_slot));
+    StepGradients<T> d = parts.cell.Gradients(gates, c, phi_c, dh, dc.step, panel,
+                                              parts.series.CandidateMask(t, b, first, count));
+    d_states.OfCandidateMask(t, b, panel, d.mask);
     // The units beyond the last one may have Inf or NaN, which the zeros in the columns do not remove.
     if (count < kSize) d = {First(d.i, count), First(d.g, count), First(d.f, count), First(d.o, count), d.c, d.mask};
     Store(dz, d.i);
     Store(dz + kSize, d.g);
     Store(dz + 2 * kSize, d.f);
     Store(dz + 3 * kSize, d.o);
-    Store(dc_slot, d_states_.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
+    Store(dc_slot, d_states.OfCBefore(t, b, panel, c_before, d.c, dc.kept));
   }
 
   // Adds the gradients of peepholes of a block to its sums. dz: as for `Run`.
@@ -165,10 +202,11 @@ class PointwiseGradients {
       for (int64_t r = 0; r < rows; ++r) {
         if (t >= plan_.Length(row + r)) continue;
         const T* const d = dz + r * plan_.row_width;
-        const Vec<T> before = cells_.Before(t, row + r, first + v), c = cells_.Read(t, row + r, first + v, before);
+        const auto& cells = parts_.cells;
+        const Vec<T> before = cells.Before(t, row + r, first + v), c = cells.Read(t, row + r, first + v, before);
         sum[0] += Load(d) * c;
         sum[1] += Load(d + 2 * kSize) * c;
-        sum[2] += Load(d + 3 * kSize) * cells_.New(t, row + r, first + v, c);
+        sum[2] += Load(d + 3 * kSize) * cells.New(t, row + r, first + v, c);
       }
       for (int k = 0; k < kPeepholes; ++k) Store(sums + k * kSize, sum[k]);
     }
@@ -177,10 +215,11 @@ class PointwiseGradients {
   const Plan<T>& plan_;
   const Layer& layer_;
   const BackwardArrays<T>& arrays_;
-  const Cell cell_;
   const LayerSeries<T, Cell::kHasExtras> series_;
-  const CellStates<T, Cell::kHasExtras> cells_;
-  const States& d_states_;
+  const Parts<Cell> parts_;
+  const SeriesGradients<T, false> plain_d_states_;
+  const Parts<typename Cell::Plain> plain_parts_;  // Those of blocks without resets, if a layer has nothing else.
+  const bool only_resets_;
   const BackwardProjection<T>& projection_;
   const CacheView<const T> cache_;
   const bool prefetches_;  // Whether the cache of the forward pass is larger than a core's own cache.

@@ -33,9 +33,12 @@ class PointwiseStep {
         layer_(plan.layer),
         arrays_(arrays),
         cell_(cell),
+        plain_cell_(cell.WithoutExtras(plan.layer)),
         hidden_(hidden),
         projection_(projection),
         series_(plan.layer, arrays.extras),
+        plain_series_(plan.layer, arrays.extras),
+        only_resets_(Cell::kHasExtras && plan.layer.extras.OnlyResets()),
         has_cache_(arrays.cache != nullptr),
         cache_(arrays.cache, plan.layer),
         c_(has_cache_ ? 0 : plan.layer.batch, plan.panels) {}
@@ -93,25 +96,33 @@ class PointwiseStep {
   // Computes c from the gates. `new_c` gets c before its zoneout.
   STACKED_LSTM_INLINE void NewCells(int64_t t, int64_t panel, int64_t row, int64_t rows, T* z, int64_t z_stride,
                                     T* new_c) const {
-    const int64_t units = layer_.units, first = panel * kSize, stride = plan_.panels * kSize;
-    const int count = plan_.Units(panel);
-    T* const after = C(t, row, panel);
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t b = row + r;
+    T* after = C(t, row, panel);
+    for (int64_t b = row; b < row + rows; ++b, z += z_stride, new_c += kSize, after += plan_.panels * kSize) {
       if (t >= plan_.Length(b)) {
         SkipUnits(t, panel, b);
-        Store(new_c + r * kSize, Vec<T>{});
-        continue;
+        Store(new_c, Vec<T>{});
+      } else if (only_resets_ && !series_.IsReset(t, b)) {
+        NewCell(plain_cell_, plain_series_, t, panel, b, z, new_c, after);
+      } else {
+        NewCell(cell_, series_, t, panel, b, z, new_c, after);
       }
-      const Vec<T> c_after = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * units + first, count)
-                                                 : Load(C(plan_.Before(t), b, panel));
-      const Vec<T> c = series_.MaskC(t, b, first, count, series_.RestartC(t, b, first, count, c_after));
-      Vec<T> value = cell_.NewC(z + r * z_stride, c, panel, series_.CandidateMask(t, b, first, count));
-      Store(new_c + r * kSize, value);
-      if (series_.Has(kZoneoutC)) value = Mix<T>(series_.At(kZoneoutC, t, b, first, count), c, value);
-      Store(after + r * stride, value);
-      if (plan_.IsLast(t, b)) StoreFirst(arrays_.c_last + b * units + first, value, count);
     }
+  }
+
+  // Computes c of one sequence. cell, series: those of the layer, or those of a plain one.
+  template <class StepCell>
+  STACKED_LSTM_INLINE void NewCell(const StepCell& cell, const LayerSeries<T, StepCell::kHasExtras>& series, int64_t t,
+                                   int64_t panel, int64_t b, T* gates, T* new_c, T* after) const {
+    const int64_t units = layer_.units, first = panel * kSize;
+    const int count = plan_.Units(panel);
+    const Vec<T> c_after = plan_.IsFirst(t, b) ? LoadFirst(arrays_.c + b * units + first, count)
+                                               : Load(C(plan_.Before(t), b, panel));
+    const Vec<T> c = series.MaskC(t, b, first, count, series.RestartC(t, b, first, count, c_after));
+    Vec<T> value = cell.NewC(gates, c, panel, series.CandidateMask(t, b, first, count));
+    Store(new_c, value);
+    if (series.Has(kZoneoutC)) value = Mix<T>(series.At(kZoneoutC, t, b, first, count), c, value);
+    Store(after, value);
+    if (plan_.IsLast(t, b)) StoreFirst(arrays_.c_last + b * units + first, value, count);
   }
 
   // Computes o phi(c), which is h unless there is a projection. o: rows that are `o_stride` numbers apart.
@@ -146,9 +157,12 @@ class PointwiseStep {
   const Layer& layer_;
   const ForwardArrays<T, W>& arrays_;
   const Cell cell_;
+  const typename Cell::Plain plain_cell_;
   const Hidden& hidden_;
   const Projection& projection_;
   const LayerSeries<T, Cell::kHasExtras> series_;
+  const LayerSeries<T, false> plain_series_;
+  const bool only_resets_;  // Rows without resets are then computed as those of plain layers.
   const bool has_cache_;
   const CacheView<T> cache_;
   const PanelBuffer<T, 1> c_;  // Without a cache: c of one step.
