@@ -13,9 +13,9 @@ PLAIN_STACKS = {
     "own loops": ([300, 4], {"forget_bias": 0.0, "dtype": tf.float64}, False),
 }
 
-# TensorFlow version -> stack -> `digest`. They were first those of commit 592aac3, before stacks had options. Who changes
-# the graph of plain stacks on purpose, such as the checks of lengths or the order of gradients, puts the new digests
-# here.
+# TensorFlow version -> stack -> `digest`. They were first those of commit 592aac3, before stacks had options. Who
+# changes the graph of plain stacks on purpose, such as the checks of lengths or the order of gradients, puts the new
+# digests here.
 DIGESTS = {
     "2.21": {
         "one loop": "2286a18fcb2f89b5d40d014ff23c0f6d",
