@@ -59,7 +59,9 @@ def custom_gradient(function: Callable) -> Callable:
     return differentiable
 
 
-def available_after(needed: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
+def available_after(
+    needed: Sequence[tf.Tensor | None], gradients: Sequence[tf.Tensor | None]
+) -> list[tf.Tensor | None]:
     """Returns gradients that become available after all tensors of `needed` are computed.
 
     An optimizer applies a gradient as soon as it is available, and the variables of TensorFlow 1 change in place. Ops
@@ -67,7 +69,7 @@ def available_after(needed: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor |
     (`GATE_OP`). For a custom gradient this wait has no effect, because TensorFlow's optimizer of graphs removes its op.
 
     Args:
-      needed: tensors that are computed from the old values of variables.
+      needed: tensors that are computed from the old values of variables, or None where there is no tensor.
       gradients: tensors, or None where there is no gradient.
 
     Returns:
@@ -81,7 +83,7 @@ def available_after(needed: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor |
       ...     print(session.run(gradient))
       12.0
     """
-    with tf.control_dependencies([tensor.op for tensor in needed]):
+    with tf.control_dependencies([tensor.op for tensor in needed if tensor is not None]):
         return [None if gradient is None else tf.identity(gradient) for gradient in gradients]
 
 

@@ -14,7 +14,7 @@ from stacked_lstm.compat import control_flow_v2, tf
 from stacked_lstm.custom_gradient import available_after, custom_gradient
 
 
-def differentiable(build: Callable[[], Any], optional: Sequence[tf.Tensor] = ()) -> Any:
+def differentiable(build: Callable[[], Any], optional: Sequence[tf.Tensor]) -> Any:
     """Builds ops with a loop, and returns their results, which have first and second derivatives.
 
     Args:
@@ -67,7 +67,7 @@ def _first_derivatives(
         with tf.name_scope(None), tf.name_scope("stacked_lstm_second"), control_flow_v2():
             again = _gradients(build_again(), sources, upstream, sources)
             seconds = _gradients([again[k] for k in places], tensors, directions, tensors)
-            return available_after([tensor for tensor in seconds if tensor is not None], seconds)
+            return available_after(seconds, seconds)
 
     @custom_gradient
     def first(*_: tf.Tensor) -> Any:

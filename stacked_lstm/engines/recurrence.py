@@ -108,7 +108,7 @@ def _differentiable_backward(
                 tangent = tf.nest.flatten(group.tangent(group.pack(copies), group.pack(tensors)))
                 product = tf.add_n([tf.reduce_sum(u * dot) for u, dot in zip(tf.nest.flatten(d_results), tangent)])
                 seconds = tf.gradients(product, copies) + tangent
-                return available_after([tensor for tensor in seconds if tensor is not None], seconds)
+                return available_after(seconds, seconds)
 
         gradients = group.backward(arguments, tapes, d_results)
         # Nothing waits for the gradients of the inputs and of masks, because most programs do not need them.
@@ -228,13 +228,13 @@ class _Group:
         transposed = loops.transposed_kernels(layers)
         gradients, d_states = loops.backward(tapes, layers, transposed, d_outputs, d_results.finals, self._lengths)
         d_weights, inputs = [], arguments.inputs
-        for layer, kernel, tape, gradient in zip(layers, transposed, tapes, gradients):
+        for layer, transposed_kernel, tape, gradient in zip(layers, transposed, tapes, gradients):
             h = tape.h.stack()
             rows = h[:-1] if layer.h_masks is None else h[:-1] * layer.h_masks
             if not layer.has_input_product:
                 rows = layer.kernel_inputs(rows, inputs, tf.ones_like(rows[:, :, :1]))
             d_kernel = self._d_matrix(rows, gradient.z)
-            d_weights.append([d_kernel] + self._d_extras(layer, kernel, tape, gradient))
+            d_weights.append([d_kernel] + self._d_extras(layer, transposed_kernel, tape, gradient))
             inputs = h[1:]
         return _Arguments(_d_inputs(layers[0], gradients[0].z, arguments.inputs), d_weights, d_states)
 
@@ -244,9 +244,13 @@ class _Group:
         return tf.matmul(_rows(padding.zero_past_end(factors, self._lengths)), _rows(d_product), transpose_a=True)
 
     def _d_extras(
-        self, layer: GroupLayer, transposed: tf.Tensor, tape: loops.Tape, gradient: StepGradient
+        self, layer: GroupLayer, transposed_kernel: tf.Tensor, tape: loops.Tape, gradient: StepGradient
     ) -> list[list[tf.Tensor]]:
-        """The gradients of peepholes, projection and masks, as `_weights` lists them. `transposed` is the kernel."""
+        """The gradients of peepholes, projection and masks, as `_weights` lists them.
+
+        Nothing waits for the gradient of masks, so an optimizer may have changed the kernel by then. It is computed
+        from `transposed_kernel`, a copy that the loop has read.
+        """
         d_peepholes, d_projection, d_masks = [], [], []
         if layer.extras.peepholes:
             dzi, _, dzf, dzo = tf.split(gradient.z, 4, axis=-1)
@@ -259,7 +263,7 @@ class _Group:
             d_projection = [self._d_matrix(h, gradient.projected)]
         if layer.h_masks is not None:  # A session computes it only if the masks depend on what it differentiates.
             h = padding.zero_past_end(tape.h.stack()[:-1], self._lengths)
-            d_rows = tf.matmul(_rows(gradient.z), transposed[:, : layer.output_size])
+            d_rows = tf.matmul(_rows(gradient.z), transposed_kernel[:, : layer.output_size])
             d_masks = [h * tf.reshape(d_rows, tf.shape(h))]
         return [d_peepholes, d_projection, d_masks]
 
