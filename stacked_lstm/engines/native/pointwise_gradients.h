@@ -30,7 +30,6 @@ class PointwiseGradients {
       : plan_(plan),
         layer_(plan.layer),
         arrays_(arrays),
-        series_(layer_, arrays.extras),
         parts_(plan, arrays, cell, d_states),
         plain_d_states_(plan, arrays),
         plain_parts_(plan, arrays, cell.WithoutExtras(layer_), plain_d_states_),
@@ -67,7 +66,7 @@ class PointwiseGradients {
   // Asks for the arrays that `Run` reads and writes, before the products that give dh.
   STACKED_LSTM_INLINE void PrefetchStep(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows,
                                         const T* dz) const {
-    series_.PrefetchSeries(t, row, rows, first * kSize, vectors);
+    parts_.series.PrefetchSeries(t, row, rows, first * kSize, vectors);
     if (!prefetches_) return;
     const int64_t before = plan_.Before(t);
     const bool is_first = before < 0 || before >= layer_.steps;
@@ -94,7 +93,7 @@ class PointwiseGradients {
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t k = r * vectors * kSize;
       T* const target = dz + r * plan_.row_width;
-      if (only_resets_ && !series_.IsReset(t, row + r)) {
+      if (only_resets_ && !parts_.series.IsReset(t, row + r)) {
         ComputeRow(plain_parts_, t, first, vectors, row + r, dh + k, phi + k, target, m_row + r);
       } else {
         ComputeRow(parts_, t, first, vectors, row + r, dh + k, phi + k, target, m_row + r);
@@ -215,7 +214,6 @@ class PointwiseGradients {
   const Plan<T>& plan_;
   const Layer& layer_;
   const BackwardArrays<T>& arrays_;
-  const LayerSeries<T, Cell::kHasExtras> series_;
   const Parts<Cell> parts_;
   const SeriesGradients<T, false> plain_d_states_;
   const Parts<typename Cell::Plain> plain_parts_;  // Those of blocks without resets, if a layer has nothing else.
