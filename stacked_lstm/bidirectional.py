@@ -54,8 +54,8 @@ class BidirectionalLSTM(BidirectionalGraph):
 
     On the engine `native`, one op computes both directions at once. It reads the inputs of the backward direction from
     the end, without copies. With the options that engines/README.md lists, each direction has its own ops. On the
-    engine `cudnn`, one call of cuDNN computes both directions of a layer. On the engine `graph`, and on `native` with
-    layer normalization, the inputs and outputs of the backward direction are reversed.
+    engine `cudnn`, one call of cuDNN computes both directions of a layer. On the engine `graph`, the inputs and outputs
+    of the backward direction are reversed.
 
     Attributes:
       hidden_sizes: list of ints, [H_1, ..., H_L], of one direction.

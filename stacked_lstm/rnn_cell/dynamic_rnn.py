@@ -141,9 +141,9 @@ def bidirectional_dynamic_rnn(
 
     It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
     direction is a call of `dynamic_rnn`. The backward direction starts at the end of each sequence. If no cell has a
-    wrapper, the engine `native` runs both directions with one op. It reverses no inputs or outputs, except those of
-    layer normalization. The engine `cudnn` runs two single cells of one size in one call. B is the batch size, T the
-    number of time steps, I the width of the inputs.
+    wrapper or layer normalization, the engine `native` runs both directions with one op. It reverses no inputs or
+    outputs. The engine `cudnn` runs two single cells of one size in one call. B is the batch size, T the number of time
+    steps, I the width of the inputs.
 
     Args:
       cell_fw: the cell that runs forward, as `cell` of `dynamic_rnn`.

@@ -23,6 +23,7 @@ struct Problem {
   std::vector<char> resets;
   bool has_peepholes = false;
   int64_t projection_size = 0;  // 0 without a projection.
+  bool from_end = false;
   double cell_bound = INFINITY, projection_bound = INFINITY;
   Numbers peephole[3] = {}, projection = {};
 
@@ -83,7 +84,8 @@ Results Expected(const Problem& p) {
   for (int64_t b = 0; b < p.B; ++b) {
     std::vector<Step> steps(p.lengths.empty() ? p.T : p.lengths[b]);
     double *c = r[kC].data() + b * H, *h = r[kH].data() + b * P, *dc = r[kDc].data() + b * H, *dh = r[kDh].data() + b * P;
-    for (size_t t = 0; t < steps.size(); ++t) {
+    for (size_t k = 0; k < steps.size(); ++k) {
+      const size_t t = p.from_end ? steps.size() - 1 - k : k;
       Step& s = steps[t];
       const double* x = p.x.data() + (t * p.B + b) * I;
       for (int64_t j = 0; j < H; ++j) {
@@ -131,7 +133,8 @@ Results Expected(const Problem& p) {
         h[n] = r[kOutputs][(t * p.B + b) * P + n] = q * s.h[n] + (1 - q) * s.new_h[n];
       }
     }
-    for (size_t t = steps.size(); t-- > 0;) {
+    for (size_t k = steps.size(); k-- > 0;) {
+      const size_t t = p.from_end ? steps.size() - 1 - k : k;
       const Step& s = steps[t];
       Numbers dz[4], a(H), du, kept_dc, d_hx(P), dm(H);
       const auto add = [&](int k, int64_t j, double d) {
@@ -226,7 +229,7 @@ Results Compute(const Problem& p, int count) {
   const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
   const int64_t H = p.H, I = p.I, P = p.P();
   lstm::Layer layer = {p.T, p.B, I, H, lstm::Activation::kTanh, lstm::Activation::kSigmoid,
-                       p.lengths.empty() ? nullptr : p.lengths.data()};
+                       p.lengths.empty() ? nullptr : p.lengths.data(), {}, p.from_end};
   std::vector<T> series[lstm::kSeriesCount], d_series[lstm::kSeriesCount];
   lstm::ExtraWeights<const T> extras = {};
   lstm::ExtraWeights<T> d_extras = {};
@@ -333,8 +336,13 @@ bool Check(const Problem& p, const Results& expected, int count) {
   return true;
 }
 
-// P: the width of a projection, which has a bound, and comes with peepholes and a bound of c; 0 without these.
-bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_carried, bool has_series, int64_t P = 0) {
+enum { kIsCarried = 1, kEnds = 2, kHasSeries = 4, kOptions = 8 };
+
+// shape: T, B, I, H. P: the width of a projection, which has a bound, and comes with peepholes and a bound of c; 0
+// without these. options: a combination of bits.
+Problem MakeProblem(const int64_t* shape, int64_t P, int options) {
+  const int64_t T = shape[0], B = shape[1], I = shape[2], H = shape[3];
+  const bool is_carried = options & kIsCarried, ends = options & kEnds, has_series = options & kHasSeries;
   const bool fused = ends != is_carried;
   Problem p = {T, B, I, H, is_carried, fused, 0.1, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, has_series, !fused, {}, {}};
   if (P) {
@@ -363,19 +371,34 @@ bool CheckShape(int64_t T, int64_t B, int64_t I, int64_t H, bool ends, bool is_c
       }
     }
   }
+  return p;
+}
+
+bool Check(const Problem& p) {
   const Results expected = Expected(p);
-  const int count = fused ? 2 : 5;
+  const int count = p.fused ? 2 : 5;
   if (Check<float>(p, expected, count) && Check<double>(p, expected, count)) return true;
-  std::printf("T %d, B %d, I %d, H %d, P %d, ends %d, carried %d, fused %d, series %d\n", int(T), int(B), int(I),
-              int(H), int(P), ends, is_carried, fused, has_series);
+  std::printf("T %d, B %d, I %d, H %d, P %d, ends %d, carried %d, fused %d, series %d, from the end %d\n", int(p.T),
+              int(p.B), int(p.I), int(p.H), int(p.P()), !p.lengths.empty(), p.is_carried, p.fused, p.has_series,
+              p.from_end);
   return false;
 }
 
-// Whether a large shape leaves out a combination of the three options. It has half of the combinations, with all pairs
-// of values. The next shape has the other half.
-bool IsLeftOut(const int64_t* shape, int64_t index, int options) {
-  const int count = (options & 1) + (options >> 1 & 1) + (options >> 2);
-  return shape[0] * shape[1] * shape[3] > 5000 && count % 2 != index % 2;
+// Checks a shape with all combinations of options, in both orders of the steps. A large shape has half of the
+// combinations, with all pairs of values, each in one order. The next shape has the others.
+bool CheckShapes(const int64_t* shape, int64_t P, int64_t index) {
+  const bool is_large = shape[0] * shape[1] * shape[3] > 5000;
+  for (int options = 0; options < kOptions; ++options) {
+    const int count = (options & 1) + (options >> 1 & 1) + (options >> 2);
+    if (is_large && count % 2 != index % 2) continue;
+    Problem p = MakeProblem(shape, P, options);
+    for (const bool from_end : {false, true}) {
+      if (is_large && from_end != ((options ^ index / 2) & 1)) continue;
+      p.from_end = from_end;
+      if (!Check(p)) return false;
+    }
+  }
+  return true;
 }
 
 int main() {
@@ -385,21 +408,13 @@ int main() {
                                {5, 3, 1, 33},  {0, 3, 2, 5},   {4, 0, 2, 5},   {3, 2, 0, 5},   {6, 12, 9, 64}, {400, 3, 2, 8},
                                {33, 32, 40, 35}, {5, 40, 3, 130}};
   for (const auto& shape : shapes) {
-    for (int options = 0; options < 8; ++options) {
-      const bool is_carried = options & 1, ends = options & 2, has_series = options & 4;
-      if (IsLeftOut(shape, &shape - shapes, options)) continue;
-      if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series)) return 1;
-    }
+    if (!CheckShapes(shape, 0, &shape - shapes)) return 1;
   }
   // The same with peepholes, bounds and a projection, whose width comes last.
   const int64_t projected[][5] = {{1, 3, 1, 2, 3},  {3, 2, 5, 3, 17},    {2, 13, 65, 17, 9},  {0, 3, 2, 5, 3}, {4, 0, 2, 5, 3},
                                   {3, 2, 0, 5, 16}, {400, 3, 2, 8, 5}, {33, 32, 10, 35, 40}, {5, 40, 3, 130, 70}};
   for (const auto& shape : projected) {
-    for (int options = 0; options < 8; ++options) {
-      const bool is_carried = options & 1, ends = options & 2, has_series = options & 4;
-      if (IsLeftOut(shape, &shape - projected, options)) continue;
-      if (!CheckShape(shape[0], shape[1], shape[2], shape[3], ends, is_carried, has_series, shape[4])) return 1;
-    }
+    if (!CheckShapes(shape, shape[4], &shape - projected)) return 1;
   }
   std::puts("all equal");
   return 0;

@@ -59,7 +59,7 @@ GRAPHS = {
     "candidate": ({"recurrent_dropout": 0.5, "recurrent_dropout_kind": "candidate"}, {"training": True}, 2, False),
     "zoneout": ({"zoneout_c": 0.5}, {}, 2, False),
     "zoneout in stacks": ({"stacking": "stacks", "zoneout_h": 0.5}, {"training": True}, 1, False),
-    "layer normalization": ({"layer_norm": True}, {}, 4, True),
+    "layer normalization": ({"layer_norm": True}, {}, 4, False),
     "return_steps": ({}, {"return_steps": True}, 4, False),
     "steps of noise": ({"stacking": "stacks", "zoneout_c": 0.5}, {"training": True, "return_steps": True}, 4, False),
     "reset": ({}, {"reset": tf.zeros}, 2, False),
@@ -98,7 +98,7 @@ def dropped_stack(size, *keep_probs, **options):
 CELLS = {
     "cells": (rnn_cell.LSTMCell, 1, False),
     "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1, False),
-    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2, True),
+    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2, False),
     "wrappers": (lambda size: rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(size), 0.5), 2, False),
     "dropout in stacks": (lambda size: dropped_stack(size, 0.5, 0.5), 6, False),
     "dropout on states": (lambda size: dropped_stack(size, 1.0, 1.0, 0.5), 2, False),

@@ -197,7 +197,7 @@ class BackwardPass {
   void OutputGradient(int64_t t, Range part, int64_t b, int64_t vector, Vec<T> dh) const {
     T* const target = projection_.D(Row(t, part, b), vector);
     if (t >= plan_.Length(b)) {
-      pointwise_.KeepInitialGradient(t, b, vector, dh);
+      d_states_.KeepInitialH(t, b, vector, dh);
       return Store(target, Vec<T>{});
     }
     Store(target, d_states_.OfProjected(t, b, vector, cache_, d_states_.AddResults(t, b, vector, dh)));
@@ -214,10 +214,9 @@ class BackwardPass {
       const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
       RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, first_step, row, panel, rows, dh);
       for (int64_t r = 0; arrays_.d_h && r < rows; ++r) {
-        const int64_t length = plan_.Length(row + r);
-        if (layer_.from_end && length > 0 && length < plan_.longest) continue;  // `KeepInitialGradient` has stored it.
+        if (d_states_.KeepsInitialH(row + r)) continue;
         const int64_t offset = (row + r) * layer_.outputs() + panel * kWidth;
-        std::copy_n(length ? dh + r * width : arrays_.d_h_last + offset, count, arrays_.d_h + offset);
+        std::copy_n(plan_.Length(row + r) ? dh + r * width : arrays_.d_h_last + offset, count, arrays_.d_h + offset);
       }
     });
   }

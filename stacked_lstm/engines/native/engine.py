@@ -8,7 +8,7 @@ from typing import Any, Sequence
 
 from stacked_lstm import activations, log
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import both_directions, conditions
+from stacked_lstm.engines import conditions
 from stacked_lstm.engines.cudnn import library as cudnn_library
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, normalized_ops, ops
@@ -80,28 +80,19 @@ def run(
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs layers; see `Engine.run_layers`. Successive layers with the same `ops.signature` are one op.
 
-    Each layer with layer normalization is an op of its own. This op only reads from the start.
+    Each layer with layer normalization is an op of its own.
     """
     finals = []
     keys = [k if layer.norm else ops.signature(layer) for k, layer in enumerate(layers)]
     for key, group in itertools.groupby(zip(keys, layers, states), lambda entry: entry[0]):
         _, group_layers, group_states = zip(*group)
-        count = len(group_layers) if from_end else 0
         if isinstance(key, int):
-            arguments = group_layers, x, group_states, lengths, count
-            x, group_finals = both_directions.run(_run_normalized, *arguments)
+            x, final = normalized_ops.forward(group_layers[0], group_states[0], x, lengths, from_end)
+            group_finals = [final]
         else:
-            x, group_finals = ops.forward(group_layers, group_states, x, lengths, count)
+            x, group_finals = ops.forward(group_layers, group_states, x, lengths, len(group_layers) if from_end else 0)
         finals += group_finals
     return x, finals
-
-
-def _run_normalized(
-    layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any], lengths: tf.Tensor | None
-) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Runs one layer with layer normalization."""
-    outputs, final = normalized_ops.forward(layers[0], states[0], x, lengths)
-    return outputs, [final]
 
 
 def _one_op(layers: Sequence[Layer], place: Place) -> str | None:

@@ -60,17 +60,18 @@ class NormalizedBackwardPass {
     });
     worker.ForEach(projection_.pieces(), [&](int64_t k) { projection_.Pack(k); });
     for (int64_t k = parts_.number - 1; k >= 0; --k) {
-      const Range part = parts_[k];
+      const Range part = parts_[plan_.Nth({0, parts_.number}, k)];
       SharedSteps(worker, part);
       const bool first = k == parts_.number - 1;
       gradients_.Add(worker, part, dz_.At(0, 0), first);
       if (has_projection()) projection_gradients_.Add(worker, part, projection_.M(0), projection_.D(0, 0), first);
       ForEachShare(worker, input_gradients_.panels(), schedule_.GradientShares(input_gradients_.panels()),
                    [&](int64_t panel, Share share) { input_gradients_.Compute(part, dz_.At(0, 0), panel, share); });
-      worker.ForEach(1, [&](int64_t) { std::copy_n(dz_.At(0, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0)); });
+      worker.ForEach(1, [&](int64_t) { KeepFirstDz(part); });
     }
+    const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
     ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
-                 [&](int64_t panel, Share share) { RecurrentGradients(-1, {0, 0}, panel, share); });
+                 [&](int64_t panel, Share share) { RecurrentGradients(first_step, true, {0, 0}, panel, share); });
     worker.ForEach(1, [&](int64_t) { Finish(); });
   }
 
@@ -101,41 +102,51 @@ class NormalizedBackwardPass {
     projection_gradients_.SetToZero();
   }
 
+  // Keeps dz of the first step of a part for the part before it.
+  void KeepFirstDz(Range part) const {
+    if (part.size() == 0) return;
+    std::copy_n(Dz(plan_.Nth(part, 0), part, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0));
+  }
+
+  T* Dz(int64_t t, Range part, int64_t b) const { return dz_.At((t - part.begin) * layer_.batch + b, 0); }
+
   void SharedSteps(Worker& worker, Range part) const {
     if (schedule_.sharing != Sharing::kUnits) {
       const int64_t groups = schedule_.sharing == Sharing::kRows ? schedule_.row_groups : 1;
       return worker.ForEach(groups, [&](int64_t k) { Steps(part, {k, groups}); });
     }
     const int64_t blocks = plan_.blocks.number;
-    for (int64_t t = part.end - 1; t >= part.begin; --t) {
+    for (int64_t k = part.size() - 1; k >= 0; --k) {
+      const int64_t t = plan_.Nth(part, k);
       ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
                    [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
       ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
                    [&](int64_t panel, Share share) { GradientsBeforeProjection(t, part, panel, share); });
-      worker.ForEach(blocks, [&](int64_t k) { Rows(t, part, {k, blocks}); });
+      worker.ForEach(blocks, [&](int64_t block) { Rows(t, part, {block, blocks}); });
     }
   }
 
   // share: of the blocks of the batch.
   void Steps(Range part, Share share) const {
-    for (int64_t t = part.end - 1; t >= part.begin; --t) {
+    for (int64_t k = part.size() - 1; k >= 0; --k) {
+      const int64_t t = plan_.Nth(part, k);
       for (int64_t panel = 0; panel < h_columns_.panels(); ++panel) OutputGradients(t, part, panel, share);
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) GradientsBeforeProjection(t, part, panel, share);
       Rows(t, part, share);
     }
   }
 
-  // Computes the gradient of h after step t from the step after it, for a panel of columns and a share of the blocks.
-  void RecurrentGradients(int64_t t, Range part, int64_t panel, Share share) const {
+  // Computes the gradient of h before step t, for a panel of columns and a share of the blocks. is_kept: whether
+  // `KeepFirstDz` kept dz of this step; otherwise, it is in `part`.
+  void RecurrentGradients(int64_t t, bool is_kept, Range part, int64_t panel, Share share) const {
     const int64_t width = VectorCount<T>(layer_.outputs()) * kSize;
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (t + 1 >= block_end) return;  // dh is still zero.
-      const bool is_kept = t + 1 == part.end;  // dz of the step after t is in the part after this one.
-      const T* const dz = is_kept ? next_dz_.At(row, 0) : dz_.At((t + 1 - part.begin) * layer_.batch + row, 0);
+      if (t < 0 || t >= block_end) return;  // There is no such step. dh is zero, or that of the initial h.
+      const T* const dz = is_kept ? next_dz_.At(row, 0) : Dz(t, part, row);
       SelectTile<T>(rows, h_columns_.Vectors(panel))(plan_.row_width, dz, plan_.row_width, h_columns_.Panel(panel),
                                                      nullptr, 0, dh_.At(row, 0) + panel * kWidth, width);
       for (int64_t b = row; b < row + rows; ++b) {
-        d_states_.OfHBefore(t + 1, b, 1, panel * kPanelVectors, h_columns_.Vectors(panel),
+        d_states_.OfHBefore(t, b, 1, panel * kPanelVectors, h_columns_.Vectors(panel),
                             dh_.At(b, 0) + panel * kWidth);
       }
     });
@@ -143,14 +154,18 @@ class NormalizedBackwardPass {
 
   // The same with the gradients of the results of step t. If there is a projection, it takes these gradients.
   void OutputGradients(int64_t t, Range part, int64_t panel, Share share) const {
-    RecurrentGradients(t, part, panel, share);
+    RecurrentGradients(plan_.After(t), t == plan_.Nth(part, part.size() - 1), part, panel, share);
     const int64_t vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t) {
       for (int64_t k = 0; k < rows * vectors; ++k) {
         const int64_t b = row + k / vectors, vector = panel * kPanelVectors + k % vectors;
         const bool is_past_end = t >= plan_.Length(b);
         T* const dh = dh_.At(b, vector);
-        if (!is_past_end) Store(dh, d_states_.AddResults(t, b, vector, Load(dh)));
+        if (is_past_end) {
+          d_states_.KeepInitialH(t, b, vector, Load(dh));
+        } else {
+          Store(dh, d_states_.AddResults(t, b, vector, Load(dh)));
+        }
         if (!has_projection()) continue;
         Store(projection_.D((t - part.begin) * layer_.batch + b, vector),
               is_past_end ? Vec<T>{} : d_states_.OfProjected(t, b, vector, cache_, Load(dh)));
@@ -203,7 +218,7 @@ class NormalizedBackwardPass {
 
   // c as step t reads it, padded to whole vectors.
   const T* ReadC(int64_t t, int64_t b) const {
-    if (t > 0 && !changes_c()) return cache_.cells.At((t - 1) * layer_.batch + b, 0);
+    if (!plan_.IsFirst(t, b) && !changes_c()) return cache_.cells.At(plan_.Before(t) * layer_.batch + b, 0);
     for (int64_t panel = 0; panel < plan_.panels; ++panel) {
       Store(c_.At(b, panel), cells_.Read(t, b, panel, cells_.Before(t, b, panel)));
     }
@@ -235,8 +250,8 @@ class NormalizedBackwardPass {
     const int64_t units = layer_.units, width = layer_.outputs();
     for (int64_t b = 0; b < layer_.batch; ++b) {
       if (arrays_.d_c) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
-      const T* const dh = plan_.Length(b) ? dh_.At(b, 0) : arrays_.d_h_last + b * width;
-      if (arrays_.d_h) std::copy_n(dh, width, arrays_.d_h + b * width);
+      if (!arrays_.d_h || d_states_.KeepsInitialH(b)) continue;
+      std::copy_n(plan_.Length(b) ? dh_.At(b, 0) : arrays_.d_h_last + b * width, width, arrays_.d_h + b * width);
     }
     norm_gradients_.Write(d_norms_, arrays_.d_extras.peephole);
   }

@@ -59,7 +59,9 @@ class NormalizedForwardPass {
   static constexpr int64_t kSize = Plan<T>::kSize;
 
   void RunPacked(Worker& worker) const {
-    for (int64_t begin = 0; begin < plan_.longest; begin += schedule_.part_steps) {
+    const int64_t parts = (plan_.longest + schedule_.part_steps - 1) / schedule_.part_steps;
+    for (int64_t k = 0; k < parts; ++k) {
+      const int64_t begin = plan_.Nth({0, parts}, k) * schedule_.part_steps;
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
       ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
                    [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
@@ -77,23 +79,25 @@ class NormalizedForwardPass {
     const UnpackedProducts<T> products(plan_, arrays_.weights, worker.team_size());
     const int64_t blocks = plan_.blocks.number;
     worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Pack(panel); });
-    for (int64_t t = 0; t < plan_.longest; ++t) {
+    for (int64_t k = 0; k < plan_.longest; ++k) {
+      const int64_t t = plan_.Nth({0, plan_.longest}, k);
       const Range step = {t, t + 1};
       const T* const x = arrays_.x + t * layer_.batch * layer_.inputs;
       worker.ForEach(products.pieces(), [&](int64_t piece) {
         products.Compute(piece, hidden_.Factor(t), hidden_.FactorStride(t), x, nullptr, Z(t, step, 0, 0));
       });
-      worker.ForEach(blocks, [&](int64_t k) { Rows(t, step, {k, blocks}); });
+      worker.ForEach(blocks, [&](int64_t block) { Rows(t, step, {block, blocks}); });
       worker.ForEach(projection_.panels(), [&](int64_t panel) { projection_.Project(t, panel, kWhole); });
     }
   }
 
   void SharedSteps(Worker& worker, Range part) const {
     const int64_t blocks = plan_.blocks.number;
-    for (int64_t t = part.begin; t < part.end; ++t) {
+    for (int64_t k = 0; k < part.size(); ++k) {
+      const int64_t t = plan_.Nth(part, k);
       ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
                    [&](int64_t panel, Share share) { StateProducts(t, part, panel, share); });
-      worker.ForEach(blocks, [&](int64_t k) { Rows(t, part, {k, blocks}); });
+      worker.ForEach(blocks, [&](int64_t block) { Rows(t, part, {block, blocks}); });
       ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
                    [&](int64_t panel, Share share) { projection_.Project(t, panel, share); });
     }
@@ -101,7 +105,8 @@ class NormalizedForwardPass {
 
   // share: of the blocks of the batch.
   void Steps(Range part, Share share) const {
-    for (int64_t t = part.begin; t < part.end; ++t) {
+    for (int64_t k = 0; k < part.size(); ++k) {
+      const int64_t t = plan_.Nth(part, k);
       for (int64_t panel = 0; panel < plan_.panels; ++panel) StateProducts(t, part, panel, share);
       Rows(t, part, share);
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);
@@ -161,7 +166,7 @@ class NormalizedForwardPass {
     if (has_zoneout) ZoneOutC(t, b, values.c, c);
     if (!has_projection()) FinishH(t, b);
     if (has_cache_) std::copy_n(c, plan_.panels * kSize, cache_.cells.At(row, 0));
-    if (t != plan_.Length(b) - 1) return;
+    if (!plan_.IsLast(t, b)) return;
     std::copy_n(c, layer_.units, arrays_.c_last + b * layer_.units);
     if (!has_projection()) std::copy_n(Output(t, b), layer_.units, arrays_.h_last + b * layer_.units);
   }

@@ -22,8 +22,13 @@ _DIFFERENTIABLE = ("x", "c", "h", "kernels", *_NORMS, "peepholes", "projections"
 _LISTS = ("lengths", "kernels", *EXTRAS, *SERIES, "resets")
 
 
-def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -> tuple[tf.Tensor, LSTMState]:
-    """Adds a layer with layer normalization to the graph as one op; see `Engine.run_layers`."""
+def forward(
+    layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None, from_end: bool
+) -> tuple[tf.Tensor, LSTMState]:
+    """Adds a layer with layer normalization to the graph as one op; see `Engine.run_layers`.
+
+    from_end: whether it reads each sequence from its end.
+    """
     assert layer.norm
     ops, norm = library.load(), layer.norm
     # Each variable is read once: two reads may see different values while another op writes it.
@@ -44,6 +49,7 @@ def forward(layer: Layer, state: Any, x: tf.Tensor, lengths: tf.Tensor | None) -
         resets=[layer.resets.is_reset] if layer.resets else [],
         packed=ops.stacked_lstm_pack(kernels=kernels, projections=extras["projections"]),
         is_carried=norm.is_carried,
+        from_end=from_end,
         activation=layer.activation.name,
         recurrent_activation=layer.recurrent_activation.name,
         **extras,
@@ -62,7 +68,7 @@ def _inputs(op: tf.Operation) -> tuple[dict[str, list[tf.Tensor]], list[tf.Tenso
 
 def _op_attributes(op: tf.Operation) -> dict[str, Any]:
     functions = {name: op.get_attr(name).decode() for name in _FUNCTIONS}
-    return {"is_carried": op.get_attr("is_carried"), **functions}
+    return {**{name: op.get_attr(name) for name in ("is_carried", "from_end")}, **functions}
 
 
 def _all_gradients(inputs: dict[str, list[tf.Tensor]], gradients: Sequence[list]) -> list:
@@ -96,7 +102,7 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     def run(*copies: tf.Tensor) -> list[tf.Tensor]:
         substitutes = dict(inputs, **dict(zip(_DIFFERENTIABLE, split_like(lists, copies))))
         (x,), (c,), (h,) = (substitutes[name] for name in ("x", "c", "h"))
-        return second_derivatives.results([_layer(op, substitutes)], x, [(c, h)], lengths)
+        return second_derivatives.results([_layer(op, substitutes)], x, [(c, h)], lengths, op.get_attr("from_end"))
 
     d_primals, d_upstream = second_derivatives.gradient(run, sum(lists, []), others[2:], directions)
     return _all_gradients(inputs, split_like(lists, d_primals)) + [None, None] + d_upstream  # outputs, cache

@@ -19,7 +19,8 @@ constexpr const char* kNormNames[] = {"gate_gain", "gate_shift", "cell_gain", "c
 // The inputs that both ops share, checked.
 template <class T>
 struct NormalizedInputs {
-  Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
+  Status Read(OpKernelContext* context, Activation candidate, Activation gates, bool from_end) {
+    stack.from_end = from_end;
     RETURN_IF_ERROR(stack.Read(context, candidate, gates, false));
     const int64_t units = layer().units;
     for (int k = 0; k < 4; ++k) {
@@ -66,12 +67,13 @@ class NormalizedOp : public tensorflow::OpKernel {
     OP_REQUIRES_OK(construction, construction->GetAttr("recurrent_activation", &name));
     OP_REQUIRES_OK(construction, ActivationByName(name, &gates_));
     OP_REQUIRES_OK(construction, construction->GetAttr("is_carried", &is_carried_));
+    OP_REQUIRES_OK(construction, construction->GetAttr("from_end", &from_end_));
   }
 
   void Compute(OpKernelContext* context) final {
     CatchOutOfMemory(context, [&] {
       NormalizedInputs<T> inputs;
-      OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_));
+      OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_, from_end_));
       OP_REQUIRES_OK(context, Work(context, inputs, inputs.Kind(is_carried_)));
     });
   }
@@ -81,7 +83,7 @@ class NormalizedOp : public tensorflow::OpKernel {
 
  private:
   Activation candidate_, gates_;
-  bool is_carried_;
+  bool is_carried_, from_end_;
 };
 
 template <class T>

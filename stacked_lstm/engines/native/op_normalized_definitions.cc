@@ -4,6 +4,7 @@
 // Kernels and lengths are as in op_definitions.cc. gate_gain and gate_shift are [4, H], cell_gain and cell_shift [H].
 // epsilon is a scalar. It is not an attribute, because attributes are float32. The peepholes, projections and clips of
 // op_extras.h, and the series and resets of op_series.h follow.
+// If `from_end`, each sequence is read from its end. Step t of the outputs and of series belongs to step t of x.
 
 #include "lstm.h"
 #include "op_extras.h"
@@ -57,6 +58,7 @@ Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, 
       .Attr("number_of_lengths: int >= 0") \
       EXTRAS_ATTRIBUTES SERIES_ATTRIBUTES  \
       .Attr("is_carried: bool")            \
+      .Attr("from_end: bool = false")      \
       .Attr("activation: string")          \
       .Attr("recurrent_activation: string")
 

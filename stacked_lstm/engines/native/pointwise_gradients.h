@@ -102,14 +102,6 @@ class PointwiseGradients {
     if (Cell::kHasExtras && arrays_.d_extras.peephole[0]) AddPeepholes(t, first, vectors, row, rows, dz);
   }
 
-  // Stores the gradient of the initial h of a sequence that other ones precede, because they are read from later ends:
-  // it is `dh`, the gradient of h after step t, if the sequence begins with the step after it.
-  void KeepInitialGradient(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
-    if (!layer_.from_end || !arrays_.d_h || t != plan_.Length(b)) return;
-    const int64_t first = vector * kSize, width = layer_.outputs();
-    StoreFirst(arrays_.d_h + b * width + first, dh, static_cast<int>(std::min(kSize, width - first)));
-  }
-
  private:
   static constexpr int64_t kSize = Plan<T>::kSize;
 
@@ -167,7 +159,7 @@ class PointwiseGradients {
     const int count = plan_.Units(panel);
     if (t >= plan_.Length(b)) {
       for (int gate = 0; gate < kGates; ++gate) Store(dz + gate * kSize, Vec<T>{});
-      if (!has_projection) return KeepInitialGradient(t, b, panel, dh);
+      if (!has_projection) return parts.d_states.KeepInitialH(t, b, panel, dh);
       return Store(projection_.M(m_row) + first, Vec<T>{});
     }
     const T* const gates = cache_.gates.At(t * layer_.batch + b, panel);

@@ -113,6 +113,19 @@ class SeriesGradients {
     }
   }
 
+  // Whether other sequences precede a sequence, because they are read from later ends. `KeepInitialH` then stores the
+  // gradient of its initial h.
+  bool KeepsInitialH(int64_t b) const {
+    return layer_.from_end && plan_.Length(b) > 0 && plan_.Length(b) < plan_.longest;
+  }
+
+  // It is `dh`, the gradient of h after step t, if such a sequence begins with the step after it.
+  void KeepInitialH(int64_t t, int64_t b, int64_t vector, Vec<T> dh) const {
+    if (!layer_.from_end || !arrays_.d_h || t != plan_.Length(b)) return;
+    const int64_t first = vector * kSize, width = layer_.outputs();
+    StoreFirst(arrays_.d_h + b * width + first, dh, static_cast<int>(std::min(kSize, width - first)));
+  }
+
  private:
   static constexpr int64_t kSize = Plan<T>::kSize;
 
