@@ -56,7 +56,10 @@ MODULES = {
 }
 
 # Module that stays -> the module of this package that has some of its names.
-SHARED_MODULES = {"tensorflow.nn": RNN_CELL}
+SHARED_MODULES = {"tensorflow.nn": RNN_CELL, "tensorflow.python.ops.nn": RNN_CELL}
+
+# Parts of TensorFlow that `tensorflow.compat.v1` does not have, or that are others there.
+_NOT_IN_V1 = ("compat", "contrib", "core", "examples", "keras", "models", "python")
 
 # Loops of `tensorflow.nn` that were in other modules, too.
 NN_LOOPS = ("raw_rnn", "static_state_saving_rnn")
@@ -80,6 +83,8 @@ _OLDEST_LOOPS = {
     "bidirectional_rnn": f"use static_bidirectional_rnn of {RNN_CELL}",
     "state_saving_rnn": "use tf.nn.static_state_saving_rnn",
 }
+_DECODERS = "tensorflow_addons.seq2seq has decoders with attention and beam search"
+_OTHER_GRU = "not in stacked_lstm.rnn_cell; its GRUCell has another equation than cuDNN's GRU, so it needs new training"
 _DIRECTIONS = {"CUDNN_RNN_UNIDIRECTION": "unidirectional", "CUDNN_RNN_BIDIRECTION": "bidirectional"}
 
 # Start of a complete name -> what to do about it. The longest start counts. Names without one can stay.
@@ -94,14 +99,15 @@ _REMARKS = {
     "tensorflow.examples": "TensorFlow 2 has no tensorflow.examples",
     "tensorflow.layers": "needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "tensorflow.models": "TensorFlow 1 and 2 have no tensorflow.models",
-    **{old: f"not in {new}" for old, new in MODULES.items() if new in (RNN_CELL, LEGACY_SEQ2SEQ)},
+    **{old: f"not in {new}" for old, new in MODULES.items() if new == RNN_CELL},
+    **{old: f"not in {new}; {_DECODERS}" for old, new in MODULES.items() if new in (SEQ2SEQ, LEGACY_SEQ2SEQ)},
     **{f"{module}.{name}": advice for module in _OLDEST_MODULES for name, advice in _OLDEST_LOOPS.items()},
     "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
+    **{f"tensorflow.contrib.cudnn_rnn.{name}": _OTHER_GRU for name in ("CudnnGRU", "CudnnCompatibleGRUCell")},
     **{f"tensorflow.contrib.cudnn_rnn.{name}": f"use the string '{text}'" for name, text in _DIRECTIONS.items()},
     "tensorflow.contrib.crf": f"not in {CRF}; tensorflow_addons.text has it",
     "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers",
     "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",
-    "tensorflow.contrib.seq2seq": f"not in {SEQ2SEQ}; tensorflow_addons.seq2seq has attention and beam search",
 }
 
 
@@ -140,6 +146,13 @@ def home(name: str) -> str | None:
     module, last = split(name)
     new = MODULES.get(module) or SHARED_MODULES.get(module)
     return new if new and last in names_of(new) else None
+
+
+def v1_name(name: str) -> str | None:
+    """Returns the name in `tensorflow.compat.v1` of a public name of TensorFlow 1, or None if it stays."""
+    package, *rest = name.split(".")
+    is_public = package == "tensorflow" and not set(rest[:1]) & set(_NOT_IN_V1)
+    return ".".join(["tensorflow.compat.v1", *rest]) if is_public else None
 
 
 def tensorflow_name(name: str) -> str | None:

@@ -5,6 +5,8 @@ The imports of the program decide what a name means, scope by scope. A name move
 * `tf.nn.rnn_cell.LSTMCell` becomes `tf1_rnn.LSTMCell`, and an import of `tf1_rnn` is added.
 * `from tensorflow.contrib.rnn import LSTMCell` takes the name from this package's module.
 * `from tensorflow.contrib import rnn` imports this package's module under the name `rnn`.
+
+Imports of TensorFlow's other public names and modules take them from `tensorflow.compat.v1`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ ALIASES = {
     old_names.CRF: "tf1_crf",
     old_names.LAYERS: "tf1_layers",
 }
+
+
+_STAR = "`*` hides which names the program uses: import them by name, and run this again"
 
 
 class Remark(NamedTuple):
@@ -115,6 +120,9 @@ class _Mover(libcst.CSTTransformer):
 
     def leave_Attribute(self, original_node: libcst.Attribute, updated_node: libcst.Attribute) -> Any:  # noqa: N802
         base, name = self._complete(original_node)
+        if not base:
+            self._remark_unknown(original_node)
+            return updated_node
         if original_node.value in self._done:
             self._done.add(original_node)
             return updated_node
@@ -172,34 +180,45 @@ class _Mover(libcst.CSTTransformer):
             return [node]
         if isinstance(node.names, libcst.ImportStar):
             new = old_names.new_module(module)
-            self._remark(node, module)
+            self._remark(node, module, _STAR if old_names.v1_name(module) and not new else None)
             return [node.with_changes(module=name_node(new))] if new else [node]
         kept: list[libcst.ImportAlias] = []
         moved: dict[str, list[libcst.ImportAlias]] = {}  # Module -> what is imported from it.
         for alias in node.names:
+            destination = self._destination(node, module, alias)
+            if destination:
+                moved.setdefault(destination[0], []).append(destination[1])
+                continue
             name = f"{module}.{alias.evaluated_name}"
-            new, home = old_names.new_module(name), old_names.home(name)
-            tensorflow_name = old_names.tensorflow_name(name)
-            if tensorflow_name:
-                package = old_names.split(tensorflow_name)[0].replace("tensorflow", "tensorflow.compat.v1", 1)
-                moved.setdefault(package, []).append(alias)
-            elif new:
-                package, last = old_names.split(new)
-                new_alias = import_alias(last, alias.evaluated_alias or alias.evaluated_name)
-                moved.setdefault(package, []).append(new_alias.with_changes(comma=alias.comma))
-            elif home:
-                moved.setdefault(home, []).append(alias)
-            else:
-                if self._is_needless(node, name, alias.evaluated_alias or alias.evaluated_name):
-                    continue
+            if not self._is_needless(node, name, alias.evaluated_alias or alias.evaluated_name):
                 kept.append(alias)
                 self._remark(node, name)
         if not moved and len(kept) == len(node.names):
             return [node]
-        if not kept and list(moved) == [old_names.new_module(module)]:
+        is_whole = [len(aliases) for aliases in moved.values()] == [len(node.names)]
+        if is_whole and next(iter(moved)) in (old_names.new_module(module), old_names.v1_name(module)):
             return [node.with_changes(module=name_node(*moved))]  # Comments between the names stay.
         parts = {module: kept, **moved} if kept else moved
         return [import_part(node, new, aliases) for new, aliases in parts.items()]
+
+    def _destination(
+        self, node: libcst.ImportFrom, module: str, alias: libcst.ImportAlias
+    ) -> tuple[str, libcst.ImportAlias] | None:
+        """Returns (module, alias) of the new import of a name of a module, or None if it has none."""
+        name = f"{module}.{alias.evaluated_name}"
+        new, home, tensorflow_name = old_names.new_module(name), old_names.home(name), old_names.tensorflow_name(name)
+        if tensorflow_name:
+            return old_names.split(tensorflow_name)[0].replace("tensorflow", "tensorflow.compat.v1", 1), alias
+        if new:
+            package, last = old_names.split(new)
+            new_alias = import_alias(last, alias.evaluated_alias or alias.evaluated_name)
+            return package, new_alias.with_changes(comma=alias.comma)
+        v1 = old_names.v1_name(module) if old_names.v1_name(name) else None
+        if v1 and not home:
+            self._uses_tensorflow = True
+            self._remark(node, name)
+        target = home or v1
+        return (target, alias) if target else None
 
     def _move_import(self, node: libcst.Import) -> list[libcst.BaseSmallStatement]:
         kept: list[libcst.ImportAlias] = []
@@ -211,11 +230,17 @@ class _Mover(libcst.CSTTransformer):
                 if isinstance(self.get_metadata(metadata.ScopeProvider, node), metadata.GlobalScope):
                     self._tensorflow = self._tensorflow or bound or name
                 alias = alias if "." in name else import_alias("tensorflow.compat.v1", bound or "tensorflow")
+            v1 = old_names.v1_name(name) if name != "tensorflow" else None
             if new:
                 package, last = old_names.split(new)
                 statements.append(libcst.ImportFrom(name_node(package), [import_alias(last, bound or "")]))
+            elif bound and v1:
+                self._uses_tensorflow = True
+                self._remark(node, name)
+                kept.append(import_alias(v1, bound))
             elif not (bound and self._is_needless(node, name, bound)):
-                self._remark(node, name, "import it under a name, with `as`" if old_names.new_module(name) else None)
+                is_moved = v1 or old_names.new_module(name)
+                self._remark(node, name, "import it under a name, with `as`" if is_moved else None)
                 kept.append(alias.with_changes(comma=NO_COMMA))
         return ([node.with_changes(names=kept)] if kept else []) + statements
 
@@ -249,7 +274,19 @@ class _Mover(libcst.CSTTransformer):
         advice = advice or old_names.remark(name)
         if advice:
             line = self.get_metadata(metadata.PositionProvider, node).start.line
-            self.remarks.append(Remark(line, ".".join(old_names.split(name)), advice))
+            self.remarks.append(Remark(line, ".".join(filter(None, old_names.split(name))), advice))
+
+    def _remark_unknown(self, node: libcst.Attribute) -> None:
+        """Remarks an old name such as `tf.contrib.rnn.LSTMCell`, whose `tf` the program does not import."""
+        first, _, rest = dotted_name(node).partition(".")
+        parent = self.get_metadata(metadata.ParentNodeProvider, node)
+        is_part = isinstance(parent, (libcst.Attribute, libcst.ImportAlias, libcst.ImportFrom))
+        if is_part or first not in ("tf", "tensorflow"):
+            return
+        name = f"tensorflow.{rest}"
+        if old_names.home(name) or old_names.new_module(name) or old_names.remark(name):
+            advice = f"nothing here says what `{first}` is: import it in this file, and run this again"
+            self._remark(node, name, advice)
 
     def _complete(self, node: libcst.CSTNode, seen: frozenset = frozenset()) -> tuple[str, str]:
         """Returns the complete names of the first part of a dotted name, and of all of it; empty if unknown.

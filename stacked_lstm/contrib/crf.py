@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from stacked_lstm import checks
 from stacked_lstm.compat import tf, without_keras_advice
 from stacked_lstm.rnn_cell.cell import RNNCell
 
@@ -37,6 +38,9 @@ def crf_log_likelihood(
     Returns:
       (float [B], transition parameters). An empty sequence has the value 0.
 
+    Raises:
+      ValueError: `inputs` does not have three dimensions.
+
     Example:
       >>> from stacked_lstm.contrib import crf
       >>> potentials, tags, lengths = tf.zeros([2, 3, 5]), tf.ones([2, 3], tf.int32), tf.constant([3, 1])
@@ -45,6 +49,9 @@ def crf_log_likelihood(
       ...     print(np.exp(session.run(likelihood)).round(3))  # 1 / 5 ** 3 and 1 / 5
       [0.008 0.2  ]
     """
+    inputs = tf.convert_to_tensor(inputs)
+    if inputs.shape.ndims not in (None, 3):
+        checks.fail("crf_log_likelihood", "`inputs` of rank 3, [batch, time, tags]", f"shape {inputs.shape}")
     if transition_params is None:
         tags = inputs.shape.as_list()[2]
         transition_params = tf.get_variable("transitions", [tags, tags])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell import missing_names
 from stacked_lstm.rnn_cell.decoder import rnn_decoder
 
 __all__ = ["rnn_decoder", "sequence_loss", "sequence_loss_by_example"]
@@ -110,3 +111,9 @@ def sequence_loss(
         )
         total = tf.reduce_sum(losses)
         return total / tf.cast(tf.shape(targets[0])[0], total.dtype) if average_across_batch else total
+
+
+if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing_names.decoder_message(__name__, name))

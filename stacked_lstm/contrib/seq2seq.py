@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell import missing_names
 
 __all__ = ["sequence_loss"]
 
@@ -85,3 +86,9 @@ def sequence_loss(
 def _axes(batch: bool, time: bool) -> list[int]:
     """Returns the axes of [B, T] that are to be reduced."""
     return [0] * batch + [1] * time
+
+
+if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(missing_names.decoder_message(__name__, name))

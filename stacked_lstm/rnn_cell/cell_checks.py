@@ -16,8 +16,9 @@ def check_floating(dtype: Any, what: str = "inputs") -> None:
 
 
 def check_units(num_units: Any, function: str) -> Any:
-    """Returns `num_units`; raises ValueError unless it is an integer, or a dimension of a shape."""
-    if hasattr(num_units, "__index__"):
+    """Returns `num_units`; raises ValueError unless it is a positive integer, or such a dimension of a shape."""
+    size = num_units.__index__() if hasattr(num_units, "__index__") else None
+    if size and size > 0:
         return num_units
     return checks.fail(function, "`num_units` to be a positive integer", checks.describe(num_units))
 
@@ -41,6 +42,13 @@ def check_tuple(cell: Any, state: Any, parts: str) -> None:
     """Raises ValueError unless a state is a tuple with the number of parts in `parts`, for example "(c, h)"."""
     if not isinstance(state, (list, tuple)) or len(state) != len(parts.split(",")):
         raise ValueError(f"Expected state of {cell.name} to be a tuple {parts}, but received: {checks.describe(state)}")
+
+
+def check_state(cell: Any, part: str, state: tf.Tensor, rows: int | None, width: int) -> None:
+    """Raises ValueError unless a part of a state fits the shape [rows, width]. `rows` is None if it is unknown."""
+    if not state.shape.is_compatible_with([rows, width]):
+        expected = f"{part} of shape [{'batch' if rows is None else rows}, {width}]"
+        checks.fail(cell.name, expected, f"shape {state.shape}")
 
 
 def check_step(cell: Any, inputs: tf.Tensor, width: int | None, state: tf.Tensor) -> None:

@@ -57,6 +57,9 @@ def rnn_decoder(
       (5, EngineUsed(name='stepwise', reason='step by step, because there is a loop_function'))
     """
     tensor_checks.graph_mode("rnn_decoder")
+    if not isinstance(decoder_inputs, (list, tuple)):
+        expected = "`decoder_inputs` to be a list with a tensor [B, I] for each step, as tf.unstack makes it"
+        checks.fail("rnn_decoder", expected, checks.describe(decoder_inputs))
     if initial_state is None:
         checks.fail("rnn_decoder", "an `initial_state`", None)
     used = _obstacle(cell, decoder_inputs, initial_state, loop_function, engine)

@@ -232,11 +232,12 @@ class DropoutWrapper(CellWrapper):
 
 def _probability(value: Any, argument: str) -> Any:
     """Returns a constant as a float, rounded to float32 as in TensorFlow 1.15, and anything else as a tensor."""
+    expected = f"`{argument}` to be a number between 0 and 1, or a scalar tensor"
     if value is None or isinstance(value, (str, list, tuple)):
-        checks.fail(
-            "DropoutWrapper", f"`{argument}` to be a number between 0 and 1, or a tensor", checks.describe(value)
-        )
+        checks.fail("DropoutWrapper", expected, checks.describe(value))
     value = tf.convert_to_tensor(value)
+    if value.shape.ndims:
+        checks.fail("DropoutWrapper", expected, checks.describe(value))
     constant = tf.get_static_value(value)
     if constant is None:
         return value

@@ -16,7 +16,14 @@ from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.cell_checks import check_floating, check_step, check_tuple, check_units, input_width
+from stacked_lstm.rnn_cell.cell_checks import (
+    check_floating,
+    check_state,
+    check_step,
+    check_tuple,
+    check_units,
+    input_width,
+)
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -127,6 +134,8 @@ class LSTMBase(RNNCell):
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
         check_step(self, inputs, self.input_size, tf.convert_to_tensor(h))
+        check_state(self, "a state c", tf.convert_to_tensor(c), None, self._num_units)  # One row serves all sequences.
+        check_state(self, "a state h", tf.convert_to_tensor(h), inputs.shape.as_list()[0], self._hidden_size)
         return c, h
 
     def _pack(self, c: tf.Tensor, h: tf.Tensor) -> Any:

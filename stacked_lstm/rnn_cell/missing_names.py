@@ -30,3 +30,8 @@ def message(name: str, names: Sequence[str]) -> str:
         advice = f"Similar names are {', '.join(similar)}" if similar else "stacked_lstm.rnn_cell.__all__ has its names"
         remark = f"{advice}. A cell of TensorFlow's or of your own runs in its loops as it is"
     return f"stacked_lstm.rnn_cell has no {name}. {remark}."
+
+
+def decoder_message(module: str, name: str) -> str:
+    """Returns the message for a name, maybe of a decoder, that a module of `stacked_lstm.contrib` does not have."""
+    return f"{module} has no {name}. tensorflow_addons.seq2seq has decoders with attention and beam search."

@@ -7,7 +7,7 @@ from typing import Any, Callable
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.cell_checks import check_floating, check_step, check_units, input_width
+from stacked_lstm.rnn_cell.cell_checks import check_floating, check_state, check_step, check_units, input_width
 
 
 class OneStateBase(RNNCell):
@@ -66,6 +66,7 @@ class OneStateBase(RNNCell):
         state = tf.convert_to_tensor(state)
         check_floating(state.dtype)
         check_step(self, inputs, self.input_size, state)
+        check_state(self, "a state", state, inputs.shape.as_list()[0], self.state_size)
         new_state = self._next_state(inputs, state)
         return new_state, new_state
 

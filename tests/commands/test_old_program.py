@@ -6,6 +6,7 @@ from support.sets import ONCE
 
 pytest.importorskip("libcst")
 
+from stacked_lstm.commands import old_program  # noqa: E402
 from support import moved_programs  # noqa: E402
 
 pytestmark = ONCE
@@ -76,7 +77,7 @@ cell = contrib.rnn.LSTMCell(8) or tfc.rnn.GRUCell(8) or module.rnn.NASCell(8) or
 loss = module.seq2seq.sequence_loss
 """,
         """import tensorflow.compat.v1 as tf
-from tensorflow import nn
+from tensorflow.compat.v1 import nn
 from stacked_lstm import rnn_cell as tf1_rnn
 from stacked_lstm.contrib import seq2seq as tf1_seq2seq
 
@@ -115,9 +116,9 @@ def model():
 from torch import nn
 
 
-def f(tf, rnn_cell):
+def f(rnn_cell):
     rnn_cell = rnn_cell
-    return tf.nn.rnn_cell.LSTMCell(8), rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
+    return rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
 
 
 "tf.nn.rnn_cell.LSTMCell"  # tf.contrib.rnn.LSTMCell
@@ -128,9 +129,9 @@ from torch import nn
 tf.disable_v2_behavior()
 
 
-def f(tf, rnn_cell):
+def f(rnn_cell):
     rnn_cell = rnn_cell
-    return tf.nn.rnn_cell.LSTMCell(8), rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
+    return rnn_cell.LSTMCell, nn.dynamic_rnn, unknown.tf.contrib.rnn.LSTMCell
 
 
 "tf.nn.rnn_cell.LSTMCell"  # tf.contrib.rnn.LSTMCell
@@ -207,3 +208,13 @@ def f():
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_moves(name):
     moved_programs.check(*PROGRAMS[name])
+
+
+@pytest.mark.parametrize("program", ["from model import tf\n{}", "def f(tf):\n    {}", "tf = load_tf()\n{}"])
+@pytest.mark.parametrize("name", ["tf.nn.rnn_cell.LSTMCell", "tf.contrib.rnn.NoCell", "tf.contrib.rnn"])
+def test_tensorflow_that_the_program_does_not_show(program, name):
+    """Its names stay, and the user hears of them."""
+    program = program.format(f"x = {name}").encode()
+    assert old_program.move(program) == program
+    advice = "nothing here says what `tf` is: import it in this file, and run this again"
+    assert old_program.remarks(program) == [(2, name.replace("tf", "tensorflow"), advice)]

@@ -68,6 +68,40 @@ from tensorflow.compat.v1 import nest
 from tensorflow.compat.v1.train import get_global_step as step
 """,
     ),
+    "public names and modules of TensorFlow": (
+        """from tensorflow import (
+    nn,  # a comment
+    placeholder as feed,
+)
+from tensorflow import float32, keras
+from tensorflow.nn import dropout, rnn_cell, static_rnn as loop
+from tensorflow.python.ops.nn import dynamic_rnn, softmax
+import tensorflow.train as train, tensorflow.keras.layers as layers
+
+y = nn.dropout(feed(float32, [2, 3]), 0.9)
+cell = nn.rnn_cell.LSTMCell(8), rnn_cell.GRUCell(8)
+""",
+        """from tensorflow.compat.v1 import (
+    nn,  # a comment
+    placeholder as feed,
+)
+from tensorflow import keras
+from tensorflow.compat.v1 import float32
+from tensorflow.compat.v1.nn import dropout
+from stacked_lstm import rnn_cell
+from stacked_lstm.rnn_cell import static_rnn as loop
+from tensorflow.python.ops.nn import softmax
+from stacked_lstm.rnn_cell import dynamic_rnn
+import tensorflow.compat.v1.train as train, tensorflow.keras.layers as layers
+import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+y = nn.dropout(feed(float32, [2, 3]), 0.9)
+cell = tf1_rnn.LSTMCell(8), rnn_cell.GRUCell(8)
+""",
+    ),
     "from tensorflow.python.ops import": (
         """import tensorflow as tf
 from tensorflow.python.ops import rnn_cell, rnn, math_ops  # private

@@ -72,6 +72,15 @@ def test_errors(ranks, options, message):
         seq2seq.sequence_loss(*[tf.zeros([2] * rank) for rank in ranks], **options)
 
 
+def test_names_of_decoders():
+    for module, name in ((seq2seq, "BeamSearchDecoder"), (legacy_seq2seq, "attention_decoder")):
+        message = (
+            f"^{module.__name__} has no {name}. tensorflow_addons.seq2seq has decoders with attention and beam search.$"
+        )
+        with pytest.raises(AttributeError, match=message):
+            getattr(module, name)
+
+
 def test_lists_of_different_lengths():
     message = "Lengths of logits, weights, and targets must be the same 2, 3, 1."
     for function in (legacy_seq2seq.sequence_loss, legacy_seq2seq.sequence_loss_by_example):

@@ -85,6 +85,11 @@ def test_scopes_collections_and_reuse():
     "call, error, message",
     [
         (lambda: layers.fully_connected(tf.zeros([2, 3]), 4.0), ValueError, "num_outputs type should be one of"),
+        (
+            lambda: crf.crf_log_likelihood(tf.zeros([2, 3]), tf.zeros([2], tf.int32), [2, 2]),
+            ValueError,
+            r"crf_log_likelihood: expected `inputs` of rank 3, \[batch, time, tags\], got shape \(2, 3\)",
+        ),
         (lambda: layers.fully_connected(tf.zeros([3]), 4), ValueError, "expected inputs of rank 2 or more"),
         (lambda: layers.fully_connected(tf.placeholder(tf.float32, [2, None]), 4), ValueError, "and known width, got"),
         (lambda: layers.xavier_initializer(dtype=tf.int32), TypeError, "Cannot create initializer for non-floating"),

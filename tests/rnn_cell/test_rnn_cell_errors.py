@@ -53,9 +53,9 @@ def test_wrong_sizes():
         cell(tf.placeholder(tf.float32, [2, None]), cell.zero_state(2, tf.float32))
     with pytest.raises(ValueError, match=r"basic_lstm_cell: expected inputs of rank 2, .* in each step, got shape"):
         LSTMS[0]()(tf.zeros([2, 5, 3]), cell.zero_state(2, tf.float32))
-    with pytest.raises(ValueError, match="[Dd]imension"):
+    with pytest.raises(ValueError, match=r"a: expected a state c of shape \[batch, 4\], got shape \(2, 5\)"):
         LSTMS[0](name="a")(tf.zeros([2, 3]), rnn_cell.BasicLSTMCell(5).zero_state(2, tf.float32))
-    with pytest.raises(ValueError, match="[Dd]imension"):
+    with pytest.raises(ValueError, match=r"b: expected a state h of shape \[2, 4\], got shape \(3, 4\)"):
         LSTMS[0](name="b")(tf.zeros([2, 3]), cell.zero_state(3, tf.float32))
 
 
@@ -131,6 +131,8 @@ def test_bad_constructors():
         (lambda: rnn_cell.LSTMCell("4"), ValueError, "LSTMCell: expected `num_units` to be a positive .*, got '4'"),
         (lambda: rnn_cell.GRUCell(None), ValueError, "GRUCell: expected `num_units` to be a positive .*, got None"),
         (lambda: rnn_cell.NASCell(4.5), ValueError, "NASCell: expected `num_units` to be a positive .*, got 4.5"),
+        (lambda: rnn_cell.LSTMCell(0), ValueError, "LSTMCell: expected `num_units` to be a positive integer, got 0"),
+        (lambda: rnn_cell.GRUCell(-3), ValueError, "GRUCell: expected `num_units` to be a positive integer, got -3"),
         (lambda: rnn_cell.DropoutWrapper(LSTMS[0](), "a"), ValueError, "`input_keep_prob` to be a number .*, got 'a'"),
         (
             lambda: rnn_cell.DeviceWrapper(tf.tanh, "/cpu:0"),
@@ -140,6 +142,29 @@ def test_bad_constructors():
     ):
         with pytest.raises(error, match=message):
             build()
+
+
+@pytest.mark.parametrize("rows, width", [(2, 5), (1, 4), (3, 4)])
+def test_states_of_wrong_shapes(rows, width):
+    """Of single calls, and in loops. c may have one row for all sequences if h has all rows."""
+    message = rf"a state.* of shape \[2, 4\], got shape \({rows}, {width}\)"
+    for cell in (
+        rnn_cell.LSTMCell(4),
+        rnn_cell.LSTMBlockCell(4),
+        rnn_cell.GRUCell(4),
+        rnn_cell.LayerNormBasicLSTMCell(4),
+    ):
+        right, wrong = tf.zeros([2, 4]), tf.zeros([rows, width])
+        state = wrong if isinstance(cell, rnn_cell.GRUCell) else rnn_cell.LSTMStateTuple(right, wrong)
+        with pytest.raises(ValueError, match=message):
+            cell(tf.zeros([2, 3]), state)
+        with pytest.raises(ValueError, match=message):
+            rnn_cell.dynamic_rnn(cell, tf.zeros([2, 5, 3]), initial_state=state)
+    state = rnn_cell.LSTMStateTuple(tf.zeros([2, 5]), tf.zeros([2, 4]))
+    with pytest.raises(ValueError, match=r"lstm_cell.*: expected a state c of shape \[batch, 4\], got shape \(2, 5\)"):
+        rnn_cell.LSTMCell(4)(tf.zeros([2, 3]), state)
+    output, _ = rnn_cell.LSTMCell(4)(tf.zeros([2, 3]), rnn_cell.LSTMStateTuple(tf.zeros([1, 4]), tf.zeros([2, 4])))
+    assert output.shape.as_list() == [2, 4]
 
 
 def test_widths_that_are_unknown():

@@ -254,6 +254,11 @@ def test_engine_used_tells_the_last_engine():
         ),
         (lambda: rnn_cell.rnn_decoder(steps(), None, lstm()), ValueError, "rnn_decoder: expected an `initial_state`"),
         (
+            lambda: rnn_cell.rnn_decoder(tf.zeros([2, 3, 4]), zeros(), lstm()),
+            ValueError,
+            r"rnn_decoder: expected `decoder_inputs` to be a list .*, got a tensor .* shape \(2, 3, 4\)",
+        ),
+        (
             lambda: rnn_cell.rnn_decoder(steps(), zeros(), lstm(), lambda output, step: output, engine="graph"),
             ValueError,
             "rnn_decoder: expected no `loop_function` for engine 'graph', got <function",

@@ -209,6 +209,10 @@ def test_probabilities_that_are_variables(dtype, session):
 def test_bad_dropout():
     for arguments, message in (
         ({"input_keep_prob": 1.5}, "`input_keep_prob` between 0 and 1, got 1.5"),
+        (
+            {"output_keep_prob": tf.placeholder(tf.float32, [3])},
+            "`output_keep_prob` to be a .* scalar tensor, got a tensor",
+        ),
         ({"output_keep_prob": tf.constant(-0.5)}, "`output_keep_prob` between 0 and 1, got -0.5"),
         ({"variational_recurrent": True}, "a `dtype` with variational_recurrent=True, got None"),
         (
