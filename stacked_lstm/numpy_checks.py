@@ -32,14 +32,19 @@ def shaped(value: Any, shape: tuple[int, ...], function: str, argument: str) -> 
 
 
 def broadcastable(value: Any, shape: tuple[int, ...], function: str, argument: str) -> Any:
-    """Returns a number, or an array that broadcasts to a shape; raises ValueError if it does not."""
-    if np.ndim(value) == 0:
+    """Returns a number, or an array that broadcasts to a shape [T, B, N]; raises ValueError if it does not.
+
+    An array with three axes has T entries. One entry for all steps becomes an array with two axes.
+    """
+    try:
+        value = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        require(False, function, f"`{argument}` to be a number or an array of numbers", value)
+    if value.ndim == 0:
         return float(value)
-    value = np.array(value, np.float64)
     fits = value.ndim <= len(shape) and all(a in (1, b) for a, b in zip(value.shape[::-1], shape[::-1]))
-    fits = fits and (value.ndim < 3 or value.shape[0] == shape[0])
     require(fits, function, f"`{argument}` that broadcasts to shape {shape}", value.shape)
-    return value
+    return value[0] if value.ndim == len(shape) and len(value) != shape[0] else value
 
 
 def sequences(x: Any, function: str) -> np.ndarray:

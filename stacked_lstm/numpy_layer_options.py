@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ class LayerOptions(NamedTuple):
     """The options of a layer of `numpy_lstm.forward`. T, B, I, H and P are as in `numpy_lstm.forward`.
 
     A mask or share is a number, or an array that broadcasts with the shape in this list. An array with three axes has
-    an entry per step.
+    an entry per step, or one entry for all steps.
 
     Args:
       input_mask: [T, B, I], multiplies the input of the layer. Default 1.0.
@@ -72,8 +73,9 @@ def checked_options(
       function: the caller, for messages.
 
     Raises:
-      ValueError: not one `LayerOptions` per layer, a mask that does not broadcast with its shape, an unknown
-        `layer_norm`, clips that are not positive, or a residual connection over unequal widths.
+      ValueError: not one `LayerOptions` per layer, a mask that does not broadcast with its shape, a share that is not
+        from 0 to 1, an unknown `layer_norm`, a wrong epsilon, clips that are not positive, a `projection_clip` without
+        a projection, or a residual connection over unequal widths.
     """
     if values is None:
         return [LayerOptions()] * len(layers)
@@ -88,12 +90,24 @@ def checked_options(
         for name, size in widths.items():
             value = checks.broadcastable(getattr(options, name), axes + (size,), function, f"{argument}.{name}")
             options = options._replace(**{name: value})
+            if name in ("zoneout_c", "zoneout_h"):
+                is_share = np.all((0 <= np.asarray(value)) & (np.asarray(value) <= 1))
+                checks.require(is_share, function, f"`{argument}.{name}` of numbers from 0 to 1", value)
         valid = options.layer_norm is True or options.layer_norm == "tensorflow"
         checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
         for name in ("cell_clip", "projection_clip"):
             bound = getattr(options, name)
             expected = f"`{argument}.{name}` to be None or a positive number"
-            checks.require(bound is None or bound > 0, function, expected, bound)
+            checks.require(
+                bound is None or (isinstance(bound, numbers.Real) and float(bound) > 0), function, expected, bound
+            )
+        has_place = options.projection_clip is None or "Wp" in layer
+        checks.require(has_place, function, f"`{argument}.projection_clip` with Wp in the layer", "a layer without Wp")
+        epsilon = options.epsilon
+        is_valid = epsilon is None or (isinstance(epsilon, numbers.Real) and float(epsilon) >= 0)
+        checks.require(is_valid, function, f"`{argument}.epsilon` to be None or a number from 0 on", epsilon)
+        is_bool = isinstance(options.residual, (bool, np.bool_))
+        checks.require(is_bool, function, f"`{argument}.residual` to be True or False", options.residual)
         if options.residual:
             expected = f"a layer as wide as its input for `{argument}.residual`"
             checks.require(width == output_size, function, expected, f"input {width}, output {output_size}")

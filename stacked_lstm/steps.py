@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm import equations
-from stacked_lstm.compat import tf
-from stacked_lstm.engines import padding
+from stacked_lstm.compat import inside_function_or_control_flow, tf
+from stacked_lstm.engines import loop_gradients, padding
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Noise
 from stacked_lstm.layer import Layer
@@ -95,7 +95,12 @@ def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None, from_en
     has_steps = bool(x.shape.as_list()[0])
     if not has_steps:  # tf.scan needs a step. This one is dead.
         inputs = {name: tf.pad(value, [[0, 1]] + [[0, 0]] * (value.shape.ndims - 1)) for name, value in inputs.items()}
-    series = tf.scan(step, inputs, LSTMSteps(start.c, *[zeros] * 5), reverse=from_end)
+
+    def scan() -> LSTMSteps:
+        return tf.scan(step, inputs, LSTMSteps(start.c, *[zeros] * 5), reverse=from_end)
+
+    is_nested = inside_function_or_control_flow()
+    series = scan() if is_nested else loop_gradients.differentiable(scan, optional=list(per_step.values()))
     if not has_steps:
         series = LSTMSteps(*[part[:-1] for part in series])
     series = LSTMSteps(*[padding.zero_past_end(part, lengths) for part in series])._replace(h=h)

@@ -168,6 +168,13 @@ def test_normalized_pre_activations_do_not_depend_on_the_scale_of_weights():
         (dict(recurrent_mask=np.ones([5, 4, 3])), "`options[0].recurrent_mask` that broadcasts to shape (6, 4, 3)"),
         (dict(layer_norm="ba"), "`options[0].layer_norm` to be True or 'tensorflow', got 'ba'"),
         (dict(cell_clip=0.0), "`options[0].cell_clip` to be None or a positive number, got 0.0"),
+        (dict(cell_clip="a"), "`options[0].cell_clip` to be None or a positive number, got a"),
+        (dict(projection_clip=1.0), "`options[0].projection_clip` with Wp in the layer, got a layer without Wp"),
+        (dict(candidate_mask="a"), "`options[0].candidate_mask` to be a number or an array of numbers, got a"),
+        (dict(zoneout_c=1.5), "`options[0].zoneout_c` of numbers from 0 to 1, got 1.5"),
+        (dict(zoneout_h=np.full([4, 3], -0.1)), "`options[0].zoneout_h` of numbers from 0 to 1, got an array"),
+        (dict(epsilon=-1.0), "`options[0].epsilon` to be None or a number from 0 on, got -1.0"),
+        (dict(residual="after layer 1"), "`options[0].residual` to be True or False, got after layer 1"),
     ],
 )
 def test_bad_options(options, expected):
@@ -179,6 +186,19 @@ def test_bad_options(options, expected):
     with pytest.raises(ValueError) as error:
         network.forward()
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [[3], [4, 1], [1, 1, 1], [1, 4, 3], [6, 1, 3]])
+def test_masks_broadcast(shape):
+    """One entry for all steps may have an axis of time."""
+    mask = np.random.RandomState(0).uniform(0.5, 2, shape)
+    whole = mask * np.ones([STEPS, BATCH, 3])
+    for name in ("input_mask", "recurrent_mask", "candidate_mask"):
+        outputs, whole_outputs = (Network({}).with_options(**{name: value}).forward()[0] for value in (mask, whole))
+        np.testing.assert_array_equal(outputs, whole_outputs)
+    layers, x = Network({}).layers, Network({}).x
+    outputs, whole_outputs = (numpy_lstm.forward(layers, x, output_mask=value)[0] for value in (mask, whole))
+    np.testing.assert_array_equal(outputs, whole_outputs)
 
 
 def test_residual_over_unequal_widths():

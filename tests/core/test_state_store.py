@@ -8,14 +8,24 @@ from stacked_lstm.compat import tf
 from support.native_ops import NEEDS_NATIVE
 
 
-@pytest.mark.parametrize("engine_name", ["graph", pytest.param("native", marks=NEEDS_NATIVE)])
-def test_pieces_are_the_whole(engine_name, session):
+PARTS = dict(peepholes=True, cell_clip=0.5, zoneout_c=0.3, zoneout_h=0.2)
+
+
+@pytest.mark.parametrize(
+    "engine_name, options",
+    [
+        ("graph", dict(projection_size=[2, None])),
+        pytest.param("native", {}, marks=NEEDS_NATIVE),
+        pytest.param("native", dict(PARTS, layer_norm=True, projection_size=[2, None]), marks=NEEDS_NATIVE),
+        pytest.param("native", dict(PARTS, layer_norm=[False, "tensorflow"]), marks=NEEDS_NATIVE),
+    ],
+)
+def test_pieces_are_the_whole(engine_name, options, session):
     """Outputs and final states, with a projection; a run that reads and updates the state reads the old one.
 
     `native` gives the same bits. On `graph`, the bits of TensorFlow's products depend on the number of rows with AVX2.
     """
     tolerance = {"graph": 1e-7, "native": 0}[engine_name]
-    options = dict(projection_size=[2, None]) if engine_name == "graph" else {}
     lstm = StackedLSTM([4, 3], engine=engine_name, **options)
     x = tf.placeholder(tf.float32, [2, None, 3])
     store = StateStore(lstm, 2)

@@ -11,7 +11,7 @@ from stacked_lstm.state import LSTMSteps
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
 from support.random_networks import LENGTHS, random_layers
-from support.sets import some
+from support.sets import ONCE, some
 
 OPTIONS = {
     "plain": {},
@@ -80,6 +80,29 @@ def test_against_numpy(name, time_major, plain_session):
     tolerance = 1e-4 if "layer_norm" in options else 1e-6  # Central differences of a normalization are less exact.
     assert numeric.relative_difference(actual[3][0].transpose(order), expected_gradients[0]) < tolerance
     assert numeric.relative_difference(actual[3][1], expected_gradients[1]) < tolerance
+
+
+@pytest.mark.parametrize(
+    "control_flow, engine_name, name",
+    [
+        ("control_flow_v1", "graph", "plain"),
+        pytest.param("control_flow_v1", "native", "everything", marks=NEEDS_NATIVE),
+        pytest.param("control_flow_v2", "graph", "everything", marks=ONCE),
+    ],
+    indirect=["control_flow"],
+)
+def test_second_derivatives_by_central_differences(control_flow, engine_name, name, plain_session):
+    lstm = StackedLSTM([3, 3], dtype=tf.float64, engine=engine_name, weight_initializer="xavier", **OPTIONS[name])
+    random, size = np.random.RandomState(0), 1e-5
+    x, (value, factors, direction) = tf.placeholder(tf.float64, [4, 5, 3]), random.standard_normal([3, 4, 5, 3])
+    _, _, steps = lstm(x, [5, 2, 0, 4], return_steps=True)
+    loss = tf.add_n([tf.reduce_sum(tf.sin(part) * (k + 1)) for k, part in enumerate(tf.nest.flatten(steps))])
+    product = tf.reduce_sum(tf.gradients(loss, x)[0] * factors)
+    (second,) = tf.gradients(product, x)
+    plain_session.run(tf.global_variables_initializer())
+    actual = np.sum(plain_session.run(second, {x: value}) * direction)
+    above, below = (plain_session.run(product, {x: value + sign * size * direction}) for sign in (1, -1))
+    assert abs(actual) > 0.1 and actual == pytest.approx((above - below) / (2 * size), rel=1e-5)
 
 
 def test_with_masks(plain_session):
