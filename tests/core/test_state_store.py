@@ -7,7 +7,6 @@ from stacked_lstm import LSTMState, StackedLSTM, StateStore
 from stacked_lstm.compat import tf
 from support.native_ops import NEEDS_NATIVE
 
-
 PARTS = dict(peepholes=True, cell_clip=0.5, zoneout_c=0.3, zoneout_h=0.2)
 
 
