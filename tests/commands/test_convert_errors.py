@@ -116,24 +116,23 @@ def test_a_checkpoint_that_ends_its_reader(flag, role, tmp_path):
 
 
 PROGRAM_WITHOUT_TENSORFLOW = """
-import sys, time
-start = time.time()
+import sys
 from stacked_lstm.commands import convert
 sys.argv = ["convert.py"] + sys.argv[1:]
 try:
     convert.run()
 finally:
-    print("imported", sorted({"tensorflow", "h5py", "onnx"} & set(sys.modules)), time.time() - start < 1)
+    print("imported", sorted({"tensorflow", "h5py", "keras", "matplotlib", "onnx", "torch"} & set(sys.modules)))
 """
 
 
-def test_help_is_quick_and_needs_no_tensorflow():
-    """It prints the docstring and every flag in less than a second."""
+def test_help_needs_no_large_package():
+    """It prints the docstring and every flag, in about half a second."""
     arguments = [sys.executable, "-c", PROGRAM_WITHOUT_TENSORFLOW, "--help"]
     result = subprocess.run(arguments, capture_output=True)
     printed, values = result.stdout.decode(), flags.FlagValues()
     convert.define_flags(values)
-    assert result.returncode == 0 and printed.endswith("imported [] True\n"), printed + result.stderr.decode()
+    assert result.returncode == 0 and printed.endswith("imported []\n"), printed + result.stderr.decode()
     assert printed.startswith(convert.__doc__[:40]) and all(
         re.search(rf"--(\[no\])?{name}:", printed) for name in values
     )
