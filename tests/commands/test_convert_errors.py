@@ -127,7 +127,7 @@ finally:
 
 
 def test_help_needs_no_large_package():
-    """It prints the docstring and every flag, in about half a second."""
+    """It prints the docstring and every flag. To import such a package would take seconds."""
     arguments = [sys.executable, "-c", PROGRAM_WITHOUT_TENSORFLOW, "--help"]
     result = subprocess.run(arguments, capture_output=True)
     printed, values = result.stdout.decode(), flags.FlagValues()
