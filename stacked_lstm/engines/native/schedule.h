@@ -3,6 +3,8 @@
 #ifndef STACKED_LSTM_SCHEDULE_H_
 #define STACKED_LSTM_SCHEDULE_H_
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -21,7 +23,7 @@ constexpr double kThreadTime = 15000;         // Enough work to employ one more 
 constexpr double kChunkTime = 6000;           // Work between two barriers, if nothing else determines it.
 
 // Bytes of weights.
-constexpr int64_t kCoreCache = 1 << 19;          // The size of a core's own cache.
+constexpr int64_t kCoreCache = 1 << 19;          // The size of a core's own cache, or less.
 constexpr int64_t kOneThreadPackSize = 1 << 17;  // One thread packs this much before a second one would start.
 
 // Rows, one per step and sequence.
@@ -103,11 +105,22 @@ double RecurrentTime(const Plan<T>& plan) {
   return TimePerStep(plan, RecurrentDepth(plan));
 }
 
-// Whether the weights of a layer fit into a core's own cache.
+// The bytes of weights that stay in a core's own cache, beside the states: three quarters of the cache, if its size is
+// known. With more, a step of a core's own rows reads weights from the cache that all cores share. On an AMD EPYC (Zen
+// 3, 512 KB), the inference of four layers of 512 KB then takes 6% more time than with shared units.
+inline int64_t KeptWeightsSize() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const int64_t cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (cache > 0) return std::min(kCoreCache, cache / 4 * 3);
+#endif
+  return kCoreCache;
+}
+
+// Whether the weights of a layer stay in a core's own cache.
 template <class T>
 bool WeightsFit(const Plan<T>& plan) {
   const int64_t size = plan.row_width * (RecurrentDepth(plan) + plan.layer.inputs);
-  return size * static_cast<int64_t>(sizeof(T)) <= kCoreCache;
+  return size * static_cast<int64_t>(sizeof(T)) <= KeptWeightsSize();
 }
 
 // The number of steps that are about kChunkTime of work for each thread.

@@ -41,13 +41,18 @@ inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const
   constexpr int64_t kSize = Vector<T>::kSize;
   constexpr int kGroup = kGroupVectors<W>, kFirstGroup = First / kGroup;
   constexpr int kGroups = (First + Vectors - 1) / kGroup - kFirstGroup + 1;
+  // Every loop over the sums is unrolled. In any other loop, GCC has them in memory, and copies them before and after it:
+  // a pass over 100 rows then takes 6% more time.
   Vec<T> sum[Rows][Vectors];
   const T* row[Rows];
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     row[r] = left + r * left_stride;
+#pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) sum[r][v] = init ? Load(init + r * init_stride + v * kSize) : Vec<T>{};
   }
   const W* group_row[kGroups];
+#pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
     group_row[g] = panel + VectorPosition<W>(depth, Width, 0, (kFirstGroup + g) * kGroup) * kSize;
   }
@@ -77,7 +82,9 @@ inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const
     if (layout == Left::kStrips) left += Rows;
     if (layout == Left::kColumns) left += left_stride;
   }
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
     for (int v = 0; v < Vectors; ++v) Store(out + r * out_stride + v * kSize, sum[r][v]);
   }
 }

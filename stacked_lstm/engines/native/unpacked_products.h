@@ -125,7 +125,9 @@ class UnpackedProducts {
   static void AddVectors(const Block& block, const T* left, int64_t stride, T* z, int64_t z_stride) {
     const T *weights = block.weights, *next = block.next;
     Vec<T> sum[Rows][Vectors];
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) sum[r][v] = Load(z + r * z_stride + v * kWidth);
     }
     for (int64_t k = 0; k < block.rows; ++k, weights += block.stride, next += block.next_stride) {
@@ -144,7 +146,9 @@ class UnpackedProducts {
       }
       if (Rows * Vectors == 1) FuseSingleSum<T>(&sum[0][0]);
     }
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
       for (int v = 0; v < Vectors; ++v) Store(z + r * z_stride + v * kWidth, sum[r][v]);
     }
   }
