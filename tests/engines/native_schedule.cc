@@ -12,13 +12,17 @@ namespace lstm = stacked_lstm;
 
 typedef std::vector<int64_t> Shape;  // T, B, I, H of each layer.
 
-lstm::Schedule MakeSchedule(const Shape& shape, lstm::Direction direction, int threads) {
+std::vector<lstm::Plan<float>> MakePlans(const Shape& shape) {
   std::vector<lstm::Layer> layers;
   for (size_t l = 3; l < shape.size(); ++l) {
     layers.push_back({shape[0], shape[1], shape[l - 1], shape[l], lstm::Activation::kTanh, lstm::Activation::kSigmoid,
                       nullptr});
   }
-  return lstm::MakeSchedule(direction, lstm::MakePlans<float>(layers), threads);
+  return lstm::MakePlans<float>(layers);
+}
+
+lstm::Schedule MakeSchedule(const Shape& shape, lstm::Direction direction, int threads) {
+  return lstm::MakeSchedule(direction, MakePlans(shape), threads);
 }
 
 bool CheckDecisions() {
@@ -58,6 +62,29 @@ bool CheckDecisions() {
     const bool same = schedule.layers[0].sharing == test_case.sharing && schedule.threads == test_case.expected_threads;
     if (!same) std::printf("%s: sharing %d by %d\n", test_case.what, int(schedule.layers[0].sharing), schedule.threads);
     passed &= same;
+  }
+  return passed;
+}
+
+// When two stacks run at the same time. The shapes have a layer of each stack.
+bool CheckStacks() {
+  const struct {
+    const char* what;
+    Shape shape;
+    int threads;
+    bool expected;
+  } cases[] = {{"nobody to share with", {500, 1, 64, 64, 64}, 1, false},
+               {"too little for two", {5, 1, 8, 8, 8}, 2, false},
+               {"short steps", {500, 1, 64, 64, 64}, 2, true},
+               {"long steps", {35, 20, 650, 650, 650}, 2, false},
+               {"long steps, but one layer of short ones", {500, 20, 650, 650, 8}, 2, true},
+               {"steps too short for many threads", {35, 20, 200, 200, 200}, 16, true},
+               {"the same steps and two threads", {35, 20, 200, 200, 200}, 2, false}};
+  bool passed = true;
+  for (const auto& test_case : cases) {
+    const bool shares = SharesByStacks(MakePlans(test_case.shape), test_case.threads);
+    if (shares != test_case.expected) std::printf("%s: %d\n", test_case.what, shares);
+    passed &= shares == test_case.expected;
   }
   return passed;
 }
@@ -132,7 +159,7 @@ int ReadOutside(const char* view) {
 
 int main(int arguments, char** words) {
   if (arguments > 1) return ReadOutside(words[1]);
-  if (!CheckDecisions() || !CheckInvariants()) return 1;
+  if (!CheckDecisions() || !CheckStacks() || !CheckInvariants()) return 1;
   if (!CheckShares()) return std::puts("shares leave things out, or have them twice"), 1;
   if (!CheckBlocks()) return std::puts("blocks leave rows out, or have rows of two threads"), 1;
   std::puts("as it should be");

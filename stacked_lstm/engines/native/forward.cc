@@ -11,15 +11,13 @@ void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T
 }
 
 template <class T>
-bool EmployTwoThreads(const std::vector<Layer>& layers) {
-  double time = 0;
-  for (const Plan<T>& plan : MakePlans<T>(layers)) time += plan.longest * StepTime(plan);
-  return time >= 2 * kThreadTime;
+bool ShareByStacks(const std::vector<Layer>& layers, int threads) {
+  return SharesByStacks(MakePlans<T>(layers), threads);
 }
 
 template void Forward(const std::vector<Layer>&, const std::vector<ForwardArrays<float>>&, const Threads&);
 template void Forward(const std::vector<Layer>&, const std::vector<ForwardArrays<double>>&, const Threads&);
-template bool EmployTwoThreads<float>(const std::vector<Layer>&);
-template bool EmployTwoThreads<double>(const std::vector<Layer>&);
+template bool ShareByStacks<float>(const std::vector<Layer>&, int);
+template bool ShareByStacks<double>(const std::vector<Layer>&, int);
 
 }  // namespace stacked_lstm

@@ -177,9 +177,9 @@ struct ForwardArrays {
 template <class T>
 void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads);
 
-// Whether these layers of two stacks are enough work for two threads.
+// Whether two stacks with these layers should run at the same time, each with half of the threads.
 template <class T>
-bool EmployTwoThreads(const std::vector<Layer>& layers);
+bool ShareByStacks(const std::vector<Layer>& layers, int threads);
 
 template <class T>
 struct BackwardArrays {

@@ -53,12 +53,12 @@ Status FindStacks(const StackInputs& inputs, std::vector<Stack<T>>* stacks, int6
   return Status();
 }
 
-// Calls work(stack, threads) for each stack. Two stacks run at the same time, each with half of the threads, if they
-// are enough work. An exception is passed on after all are done.
+// Calls work(stack, threads) for each stack: one after the other, or two at the same time, each with half of the
+// threads. An exception is passed on after all are done.
 template <class T, class Work>
 void ForEachStack(const std::vector<Stack<T>>& stacks, const std::vector<Layer>& layers, const Threads& threads,
                   Work work) {
-  if (stacks.size() == 1 || threads.count == 1 || !EmployTwoThreads<T>(layers)) {
+  if (stacks.size() == 1 || !ShareByStacks<T>(layers, threads.count)) {
     for (const Stack<T>& stack : stacks) work(stack, threads);
     return;
   }

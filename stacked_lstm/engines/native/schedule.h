@@ -142,6 +142,20 @@ bool SharesByLayers(Direction direction, const std::vector<Plan<T>>& plans, int 
   return time >= 2 * kThreadTime;
 }
 
+// Whether two stacks, with the layers `plans`, run at the same time, each with half of the threads. They are then
+// enough work for two threads, and a step is too short for all threads. The threads of longer steps share each stack,
+// because a thread that is faster than the other ones can then take more of the work.
+template <class T>
+bool SharesByStacks(const std::vector<Plan<T>>& plans, int threads) {
+  double time = 0;
+  bool has_short_steps = false;
+  for (const Plan<T>& plan : plans) {
+    has_short_steps |= RecurrentTime(plan) < kLongStep * threads;
+    time += plan.longest * StepTime(plan);
+  }
+  return threads > 1 && has_short_steps && time >= 2 * kThreadTime;
+}
+
 // The number of threads that a layer can employ.
 template <class T>
 int UsefulThreads(Direction direction, const Plan<T>& plan, int threads) {
