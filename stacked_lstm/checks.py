@@ -10,6 +10,7 @@ from typing import Any, Mapping, NoReturn, Sequence, TypeVar
 
 import numpy as np
 
+BOOLS = (bool, np.bool_)  # The types of True and False.
 _Value = TypeVar("_Value")
 
 
@@ -89,8 +90,10 @@ def pairs(value: Any, count: int, function: str, argument: str) -> Sequence[Any]
 
 
 def flag(value: Any, function: str, argument: str) -> bool:
-    """Returns `value`; raises ValueError unless it is True or False."""
-    return value if isinstance(value, bool) else fail(function, f"`{argument}` to be True or False", describe(value))
+    """Returns `value` as a bool; raises ValueError unless it is True or False, of Python or NumPy."""
+    if isinstance(value, BOOLS):
+        return bool(value)
+    fail(function, f"`{argument}` to be True or False", describe(value))
 
 
 def number(value: Any, function: str, argument: str) -> float:

@@ -93,6 +93,8 @@ def checked_options(
             if name in ("zoneout_c", "zoneout_h"):
                 is_share = np.all((0 <= np.asarray(value)) & (np.asarray(value) <= 1))
                 checks.require(is_share, function, f"`{argument}.{name}` of numbers from 0 to 1", value)
+        if isinstance(options.layer_norm, np.bool_):
+            options = options._replace(layer_norm=bool(options.layer_norm))
         valid = options.layer_norm is True or options.layer_norm == "tensorflow"
         checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
         for name in ("cell_clip", "projection_clip"):

@@ -74,7 +74,9 @@ def _kind(value: Any, function: str, argument: str) -> str:
 
 
 def _layer_norm(value: Any, function: str, argument: str) -> bool | str:
-    if isinstance(value, bool) or (isinstance(value, str) and value == CARRIED):
+    if isinstance(value, checks.BOOLS):
+        return bool(value)
+    if isinstance(value, str) and value == CARRIED:
         return value
     checks.fail(function, f"`{argument}` to be True, False or {CARRIED!r}", checks.describe(value))
 
@@ -162,7 +164,7 @@ def _spread(value: Any, count: int, function: str, argument: str) -> list[Any]:
 
 def _residual(value: Any, count: int, function: str) -> Any:
     """Returns a bool, or a list of bools, for True, False, a list of them, or "after layer k"."""
-    if isinstance(value, (bool, list, tuple)):
+    if isinstance(value, (list, tuple) + checks.BOOLS):
         return value
     match = re.fullmatch("after layer ([0-9]+)", value) if isinstance(value, str) else None
     if not match or not 1 <= int(match.group(1)) < count:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, NamedTuple, Sequence
 
-import numpy as np
-
 from stacked_lstm import checks, dropout_masks, options, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.dropout_masks import Seed
@@ -30,7 +28,7 @@ def training(value: Any, function: str) -> Any:
       ValueError: it is anything else.
     """
     expected = "`training` to be True, False, or a scalar tensor of bools"
-    if value is None or isinstance(value, (bool, np.bool_)):
+    if value is None or isinstance(value, checks.BOOLS):
         return bool(value)
     is_tensor = isinstance(value, tf.Variable) or tf.is_tensor(value)
     if not is_tensor or value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):

@@ -269,7 +269,7 @@ class CudnnLSTM(WeightValues):
         request = engines.resolve(AUTO if engine is None else engine, "CudnnLSTM")
         if initial_state is not None and not isinstance(initial_state, tuple):
             raise TypeError(f"Invalid initial_state type: {checks.describe(initial_state)}, expecting tuple.")
-        if not isinstance(training, bool):
+        if not isinstance(training, checks.BOOLS):
             raise TypeError(f"CudnnLSTM: expected `training` to be True or False, got {checks.describe(training)}")
         with self._enter_scope(scope):
             x = self._checked_inputs(inputs, time_major)

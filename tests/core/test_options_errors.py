@@ -99,6 +99,17 @@ def test_training_may_be(value):
     StackedLSTM([3], output_dropout=0.5)(tf.ones([1, 1, 2]), training=value() if callable(value) else value)
 
 
+def test_bools_of_numpy():
+    """They are bools to every argument that is True or False."""
+    arguments = ("peepholes", "residual", "layer_norm", "use_bias")
+    lstm = StackedLSTM([2], **dict.fromkeys(arguments, np.bool_(True)))
+    lstm(tf.ones([1, 1, 2], tf.float32), time_major=np.bool_(True))
+    plain = StackedLSTM([2], name="plain", **dict.fromkeys(arguments, True))
+    plain(tf.ones([1, 1, 2], tf.float32), time_major=True)
+    sizes = [[v.shape.as_list() for v in stack.variables] for stack in (lstm, plain)]
+    assert sizes[0] == sizes[1] and len(sizes[0]) > 12
+
+
 @pytest.mark.parametrize(
     "options, expected",
     [
