@@ -62,3 +62,13 @@ def check_step(cell: Any, inputs: tf.Tensor, width: int | None, state: tf.Tensor
     dtype, state_dtype = (tensor.dtype.base_dtype.name for tensor in (inputs, state))
     if dtype != state_dtype:
         checks.fail(cell.name, f"inputs of the dtype of the state, {state_dtype}", dtype)
+
+
+def check_lstm_step(
+    cell: Any, inputs: tf.Tensor, width: int | None, state: tuple[Any, Any], sizes: tuple[int, int]
+) -> None:
+    """Raises ValueError unless the inputs and the state (c, h) of a step fit a cell with c and h of these sizes."""
+    c, h = (tf.convert_to_tensor(part) for part in state)
+    check_step(cell, inputs, width, h)
+    check_state(cell, "a state c", c, None, sizes[0])  # One row serves all sequences.
+    check_state(cell, "a state h", h, inputs.shape.as_list()[0], sizes[1])

@@ -18,8 +18,7 @@ from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.cell_checks import (
     check_floating,
-    check_state,
-    check_step,
+    check_lstm_step,
     check_tuple,
     check_units,
     input_width,
@@ -133,9 +132,7 @@ class LSTMBase(RNNCell):
             c, h = tf.split(state, 2 if sizes[0] == sizes[1] else list(sizes), axis=1)
         for tensor in (inputs, c, h):
             check_floating(tensor.dtype)
-        check_step(self, inputs, self.input_size, tf.convert_to_tensor(h))
-        check_state(self, "a state c", tf.convert_to_tensor(c), None, self._num_units)  # One row serves all sequences.
-        check_state(self, "a state h", tf.convert_to_tensor(h), inputs.shape.as_list()[0], self._hidden_size)
+        check_lstm_step(self, inputs, self.input_size, (c, h), (self._num_units, self._hidden_size))
         return c, h
 
     def _pack(self, c: tf.Tensor, h: tf.Tensor) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.cell_checks import check_step, check_tuple, check_units, input_width
+from stacked_lstm.rnn_cell.cell_checks import check_lstm_step, check_tuple, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -87,7 +87,7 @@ class NASCell(RNNCell):
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         check_tuple(self, state, "(c, h)")
         c, h = state
-        check_step(self, inputs, self._input_size, tf.convert_to_tensor(h))
+        check_lstm_step(self, inputs, self._input_size, state, self.state_size)
         products = tf.matmul(h, self.recurrent_kernel)
         if self._use_bias:
             products = tf.nn.bias_add(products, self.bias)

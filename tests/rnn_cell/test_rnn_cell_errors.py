@@ -153,6 +153,7 @@ def test_states_of_wrong_shapes(rows, width):
         rnn_cell.LSTMBlockCell(4),
         rnn_cell.GRUCell(4),
         rnn_cell.LayerNormBasicLSTMCell(4),
+        rnn_cell.NASCell(4),
     ):
         right, wrong = tf.zeros([2, 4]), tf.zeros([rows, width])
         state = wrong if isinstance(cell, rnn_cell.GRUCell) else rnn_cell.LSTMStateTuple(right, wrong)
