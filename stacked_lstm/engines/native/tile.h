@@ -57,6 +57,9 @@ inline void AddProducts(int64_t depth, const T* left, int64_t left_stride, const
     group_row[g] = panel + VectorPosition<W>(depth, Width, 0, (kFirstGroup + g) * kGroup) * kSize;
   }
   const bool prefetches = Prefetches(Rows, depth);
+  // Fewer instructions per product help most while another thread runs on the same core, such as that of another
+  // virtual machine. The core then decodes half as many of them.
+#pragma GCC unroll 2
   for (int64_t k = 0; k < depth; ++k) {
     Vec<T> weights[Vectors];
 #pragma GCC unroll 8
