@@ -11,13 +11,13 @@ void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T
 }
 
 template <class T>
-bool ShareByStacks(const std::vector<Layer>& layers, int threads) {
+bool PrefersConcurrentStacks(const std::vector<Layer>& layers, int threads) {
   return SharesByStacks(MakePlans<T>(layers), threads);
 }
 
 template void Forward(const std::vector<Layer>&, const std::vector<ForwardArrays<float>>&, const Threads&);
 template void Forward(const std::vector<Layer>&, const std::vector<ForwardArrays<double>>&, const Threads&);
-template bool ShareByStacks<float>(const std::vector<Layer>&, int);
-template bool ShareByStacks<double>(const std::vector<Layer>&, int);
+template bool PrefersConcurrentStacks<float>(const std::vector<Layer>&, int);
+template bool PrefersConcurrentStacks<double>(const std::vector<Layer>&, int);
 
 }  // namespace stacked_lstm

@@ -179,7 +179,7 @@ void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T
 
 // Whether two stacks with these layers should run at the same time, each with half of the threads.
 template <class T>
-bool ShareByStacks(const std::vector<Layer>& layers, int threads);
+bool PrefersConcurrentStacks(const std::vector<Layer>& layers, int threads);
 
 template <class T>
 struct BackwardArrays {
