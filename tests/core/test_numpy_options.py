@@ -188,6 +188,15 @@ def test_bad_options(options, expected):
     assert expected in str(error.value)
 
 
+def test_bools_of_numpy():
+    """The kind of layer normalization may be one. layer_norm=True differs from "tensorflow"."""
+    network = Network({"layer_norm": True})
+    kinds = [True, np.bool_(True), "tensorflow"]
+    plain, numpy_bool, other = (network.with_options(layer_norm=kind).forward()[0] for kind in kinds)
+    np.testing.assert_array_equal(numpy_bool, plain)
+    assert np.abs(other - plain).max() > 1e-3
+
+
 @pytest.mark.parametrize("shape", [[3], [4, 1], [1, 1, 1], [1, 4, 3], [6, 1, 3]])
 def test_masks_broadcast(shape):
     """One entry for all steps may have an axis of time."""

@@ -275,3 +275,4 @@ def test_errors():
         with pytest.raises(TypeError, match=message):
             function()
     make("auto_select")(X[:, :, :2])
+    lstm(X, training=np.bool_(False))

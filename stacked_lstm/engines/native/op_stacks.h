@@ -58,7 +58,7 @@ Status FindStacks(const StackInputs& inputs, std::vector<Stack<T>>* stacks, int6
 template <class T, class Work>
 void ForEachStack(const std::vector<Stack<T>>& stacks, const std::vector<Layer>& layers, const Threads& threads,
                   Work work) {
-  if (stacks.size() == 1 || !PrefersConcurrentStacks<T>(layers, threads.count)) {
+  if (stacks.size() == 1 || threads.count == 1 || !PrefersConcurrentStacks<T>(layers, threads.count)) {
     for (const Stack<T>& stack : stacks) work(stack, threads);
     return;
   }
