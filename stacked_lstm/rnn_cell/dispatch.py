@@ -13,6 +13,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
+from stacked_lstm.rnn_cell.highway_wrapper import HighwayWrapper
+from stacked_lstm.rnn_cell.input_output_wrappers import InputProjectionWrapper, OutputProjectionWrapper
 from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
 from stacked_lstm.rnn_cell.wrappers import CellWrapper, DeviceWrapper, ResidualWrapper
 
@@ -32,7 +34,10 @@ class Call(NamedTuple):
 
 
 # Engines run exactly these wrappers. A subclass may override anything.
-_WRAPPERS = (DropoutWrapper, ResidualWrapper, DeviceWrapper)
+_WRAPPERS = (
+    *(DropoutWrapper, ResidualWrapper, DeviceWrapper),
+    *(HighwayWrapper, InputProjectionWrapper, OutputProjectionWrapper),
+)
 
 
 # Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
@@ -90,6 +95,11 @@ def _wrappers_act_on_all_steps(call: Call) -> str | None:
     return next(filter(None, problems), None)
 
 
+def _highways_have_one_place(call: Call) -> str | None:
+    highways = [id(cell) for cell in _walk(call.cell) if isinstance(cell, HighwayWrapper)]
+    return "the same HighwayWrapper is in two places" if len({*highways}) < len(highways) else None
+
+
 def _initial_state_fits(call: Call) -> str | None:
     if call.initial_state is None:
         return None
@@ -111,6 +121,7 @@ CONDITIONS = (
     _dtypes_are_equal,
     _widths_fit,
     _wrappers_act_on_all_steps,
+    _highways_have_one_place,
     _initial_state_fits,
 )
 
@@ -124,7 +135,7 @@ def _children(cell: Any) -> list[Any]:
     """Returns the cells of a stack, or the cell in a wrapper."""
     if isinstance(cell, MultiRNNCell):
         return cell.cells
-    return [cell.wrapped_cell] if isinstance(cell, CellWrapper) else []
+    return [cell._cell] if isinstance(cell, (CellWrapper, *_WRAPPERS)) else []
 
 
 def _walk(cell: Any) -> list[Any]:
@@ -142,6 +153,7 @@ def _input_widths(call: Call) -> list[tuple[Any, int]]:
 
     def walk(cell: Any, width: int) -> list[tuple[Any, int]]:
         pairs = [(cell, width)]
+        width = cell.input_width_inside(width) if isinstance(cell, InputProjectionWrapper) else width
         for child in _children(cell):
             pairs += walk(child, width)
             width = child.output_size

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+import functools
+from typing import Any, Callable, Sequence, Tuple
 
 from stacked_lstm.compat import tf
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.rnn_cell import rows
+from stacked_lstm.rnn_cell.cell_checks import input_width
 from stacked_lstm.rnn_cell.variables import record, recording_getter
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
+
+_Gate = Tuple[tf.Variable, tf.Variable]  # A kernel [I, I] and a bias [I].
 
 
 class HighwayWrapper(CellWrapper):
@@ -19,7 +25,8 @@ class HighwayWrapper(CellWrapper):
         output = x * carry + y * transform
 
     The wrapper adds no scope: `carry_w` [I, I], `carry_b` [I], and `transform_w` and `transform_b` if the gates are not
-    coupled, are in the scope around the cell.
+    coupled, are in the scope around the cell. The first call of a loop runs on an engine if the cell inside does. Later
+    calls run on TensorFlow's loop.
 
     Source: Srivastava, Greff and Schmidhuber, Highway networks, 2015, https://arxiv.org/abs/1505.00387.
 
@@ -46,21 +53,55 @@ class HighwayWrapper(CellWrapper):
           TypeError: `cell` is not a cell.
         """
         super().__init__(cell)
+        self._built_gates: list[_Gate] = []
+        self._scope_of_gates: str | None = None  # The scope in which `build` made them.
         self._couple_carry_transform_gates = couple_carry_transform_gates
         self._carry_bias_init = carry_bias_init
+
+    def build(self, inputs_shape: Any) -> None:
+        """Makes the variables, in the scope around this call.
+
+        Args:
+          inputs_shape: [B, I], a list or a `tf.TensorShape`.
+
+        Raises:
+          ValueError: I is unknown.
+        """
+        super().build(inputs_shape)
+        self._built_gates = self._make_gates(input_width(inputs_shape), self._dtype or tf.float32)
+        self._scope_of_gates = tf.get_variable_scope().name
 
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         outputs, new_state = cell_call_fn(inputs, state, **kwargs)
         tf.nest.assert_same_structure(inputs, outputs)
-        with tf.variable_scope(tf.get_variable_scope(), custom_getter=recording_getter(self._recorded())):
-            return tf.nest.map_structure(self._highway, inputs, outputs), new_state
 
-    def _highway(self, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        x.shape.assert_is_compatible_with(y.shape)
-        carry = _gate("carry", x, self._carry_bias_init)
-        couple = self._couple_carry_transform_gates
-        transform = 1 - carry if couple else _gate("transform", x, -self._carry_bias_init)
-        return x * carry + y * transform
+        def mix(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+            x.shape.assert_is_compatible_with(y.shape)
+            return _mix(self._make_gates(x.shape.with_rank(2).as_list()[1], x.dtype), x, y)
+
+        return tf.nest.map_structure(mix, inputs, outputs), new_state
+
+    def _make_gates(self, width: int, dtype: Any) -> list[_Gate]:
+        """Makes, or gets, the variables of the gates in the current scope: carry, and transform if it has its own."""
+        scope = tf.get_variable_scope()
+        reuse = tf.AUTO_REUSE if scope.name == self._scope_of_gates else None
+        with tf.variable_scope(scope, reuse=reuse, custom_getter=recording_getter(self._recorded())):
+            gates = [_make_gate("carry", width, dtype, self._carry_bias_init)]
+            if not self._couple_carry_transform_gates:
+                gates.append(_make_gate("transform", width, dtype, -self._carry_bias_init))
+        return gates
+
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        del dtype
+        if width != self.output_size:
+            return f"a HighwayWrapper would mix inputs of width {width} with outputs of width {self.output_size}"
+        if self._recorded():
+            return "a HighwayWrapper was called before, and each scope around a call has variables of its own"
+        return None
+
+    def segment(self) -> Segment:
+        mix = functools.partial(_mix, self._built_gates)
+        return Segment([self.cell.segment()], after=functools.partial(rows.apply, mix))
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -86,9 +127,13 @@ class HighwayWrapper(CellWrapper):
         }
 
 
-def _gate(name: str, x: tf.Tensor, bias: float) -> tf.Tensor:
-    width = x.shape.with_rank(2).as_list()[1]
-    kernel = tf.get_variable(name + "_w", [width, width])
-    return tf.sigmoid(
-        tf.nn.xw_plus_b(x, kernel, tf.get_variable(name + "_b", [width], initializer=tf.constant_initializer(bias)))
-    )
+def _make_gate(name: str, width: int, dtype: Any, bias: float) -> _Gate:
+    kernel = tf.get_variable(name + "_w", [width, width], dtype)
+    return kernel, tf.get_variable(name + "_b", [width], dtype, tf.constant_initializer(bias))
+
+
+def _mix(gates: Sequence[_Gate], x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns the outputs [B, I] for inputs x and outputs y of the cell, both [B, I]."""
+    carry, *others = [tf.sigmoid(tf.nn.xw_plus_b(x, kernel, bias)) for kernel, bias in gates]
+    transform = others[0] if others else 1 - carry
+    return x * carry + y * transform

@@ -5,13 +5,18 @@ These wrappers have a scope of their own, and the cell inside makes its variable
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.engines.segments import Segment
+from stacked_lstm.rnn_cell import rows
+from stacked_lstm.rnn_cell.cell import RNNCell, build
+from stacked_lstm.rnn_cell.cell_checks import input_width
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
-from stacked_lstm.rnn_cell.linear import _linear
+from stacked_lstm.rnn_cell.linear import _Linear
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
@@ -43,7 +48,54 @@ class _ScopedWrapper(RNNCell):
         return cls(**dict(config, cell=cell_of(config["cell"])))
 
 
-class InputProjectionWrapper(_ScopedWrapper):
+class _ProjectionWrapper(_ScopedWrapper):
+    """A wrapper with a linear layer and an activation. Subclasses define `call`, `build` and `segment`."""
+
+    _linear: _Linear | None = None  # TensorFlow's name.
+
+    def __init__(self, cell: Any, width: int, activation: Callable | None, reuse: Any) -> None:
+        super().__init__(cell, reuse)
+        self._width = width
+        self._activation = activation
+
+    def _build_from_inputs(self, inputs: Any) -> None:
+        del inputs  # `call` makes the variables in TensorFlow's order.
+
+    @contextlib.contextmanager
+    def _building(self) -> Iterator[None]:
+        """Enters the scope for `build`. A cell inside may still have to make its variables in the first call."""
+        called = self._called
+        with self._enter_scope():
+            yield
+        self._called = called
+        self.built = True
+
+    def _make_layer(self, inputs: Any) -> _Linear:
+        """Makes the linear layer unless it is there; returns it. Only the shape and the dtype of inputs matter."""
+        if self._linear is None:
+            self._linear = _Linear(inputs, self._width, True, function=self.name)
+        return self._linear
+
+    def _build_layer(self, inputs_shape: Any) -> None:
+        self._make_layer(tf.TensorSpec(inputs_shape, tf.as_dtype(self._dtype or tf.float32)))
+
+    def _build_cell(self, inputs_shape: Any) -> None:
+        if isinstance(self._cell, RNNCell):
+            build(self._cell, inputs_shape, self._dtype)
+
+    def _project(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the projected inputs, [B, width]."""
+        projected = self._make_layer(inputs)(inputs)
+        return self._activation(projected) if self._activation else projected
+
+    def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
+        """Returns why engines cannot do what the wrapper does; None if they can. See `CellWrapper`."""
+        del width
+        problem = self._activation and rows.problem(self._activation, [self._width], self._width, dtype)
+        return f"an {type(self).__name__} has an activation that {problem}" if problem else None
+
+
+class InputProjectionWrapper(_ProjectionWrapper):
     """A linear layer on the inputs of a cell.
 
     It stands for `tf.contrib.rnn.InputProjectionWrapper` of TensorFlow 1.15. The scope is `input_projection_wrapper`,
@@ -73,19 +125,32 @@ class InputProjectionWrapper(_ScopedWrapper):
           TypeError: `cell` is not a cell.
         """
         del input_size
-        super().__init__(cell, reuse)
-        self._num_proj = num_proj
-        self._activation = activation
+        super().__init__(cell, num_proj, activation, reuse)
+        self._num_proj = num_proj  # TensorFlow's name.
+
+    def input_width_inside(self, width: int) -> int:
+        """Returns the width of the cell's inputs, for inputs [B, width] of the wrapper."""
+        del width
+        return self._width
+
+    def build(self, inputs_shape: Any) -> None:
+        """Makes the variables for inputs of this shape, [B, I]; raises ValueError if I is unknown."""
+        with self._building():
+            self._build_layer([None, input_width(inputs_shape)])
+            self._build_cell([None, self._width])
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
-        projected = _linear(inputs, self._num_proj, True, function=self.name)
-        return self._cell(self._activation(projected) if self._activation else projected, state)
+        return self._cell(self._project(inputs), state)
+
+    def segment(self) -> Segment:
+        """Returns the built wrapper, with the cell inside, as the `Segment` that engines run."""
+        return Segment([self._cell.segment()], before=functools.partial(rows.apply, self._project))
 
     def get_config(self) -> dict[str, Any]:
-        return dict(super().get_config(), num_proj=self._num_proj, activation=self._activation)
+        return dict(super().get_config(), num_proj=self._width, activation=self._activation)
 
 
-class OutputProjectionWrapper(_ScopedWrapper):
+class OutputProjectionWrapper(_ProjectionWrapper):
     """A linear layer on the outputs of a cell.
 
     It stands for `tf.contrib.rnn.OutputProjectionWrapper` of TensorFlow 1.15. The scope is `output_projection_wrapper`,
@@ -112,23 +177,36 @@ class OutputProjectionWrapper(_ScopedWrapper):
           TypeError: `cell` is not a cell.
           ValueError: `output_size` is not positive.
         """
-        super().__init__(cell, reuse)
+        super().__init__(cell, output_size, activation, reuse)
         if output_size < 1:
             raise ValueError(f"Parameter output_size must be > 0: {output_size}.")
-        self._output_size = output_size
-        self._activation = activation
+        self._output_size = output_size  # TensorFlow's name.
 
     @property
     def output_size(self) -> Any:
-        return self._output_size
+        return self._width
+
+    def build(self, inputs_shape: Any) -> None:
+        """Makes the variables for inputs of this shape, [B, I]; raises ValueError if I is unknown."""
+        with self._building():
+            self._build_cell(inputs_shape)
+            self._build_layer(tf.TensorShape([None]).concatenate(self._cell.output_size))
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         outputs, new_state = self._cell(inputs, state)
-        projected = _linear(outputs, self._output_size, True, function=self.name)
-        return (self._activation(projected) if self._activation else projected), new_state
+        return self._project(outputs), new_state
+
+    def segment(self) -> Segment:
+        """Returns the built wrapper, with the cell inside, as the `Segment` that engines run."""
+
+        def project(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+            del x
+            return rows.apply(self._project, h)
+
+        return Segment([self._cell.segment()], after=project)
 
     def get_config(self) -> dict[str, Any]:
-        return dict(super().get_config(), output_size=self._output_size, activation=self._activation)
+        return dict(super().get_config(), output_size=self._width, activation=self._activation)
 
 
 class EmbeddingWrapper(_ScopedWrapper):

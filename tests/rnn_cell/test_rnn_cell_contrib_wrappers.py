@@ -5,6 +5,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
+from support.native_ops import auto_engine
 from support.some_cells import values
 
 SHAPE = [2, 5, 3]
@@ -42,6 +43,56 @@ def test_second_call_reuses():
     count = len(tf.global_variables())
     cell(tf.zeros([2, 3]), state)
     assert len(tf.global_variables()) == count == len(cell.variables)
+
+
+WRAPPED = {
+    "highway": lambda: rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(3), False),
+    "highways in a stack": lambda: rnn_cell.MultiRNNCell(
+        [rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(3))] + [rnn_cell.LSTMCell(2)]
+    ),
+    "input projection": lambda: rnn_cell.InputProjectionWrapper(rnn_cell.LSTMCell(4), 2, tf.nn.relu),
+    "output projection": lambda: rnn_cell.OutputProjectionWrapper(rnn_cell.LSTMCell(4), 2),
+}
+
+
+@pytest.mark.parametrize("step_first", [False, True])
+@pytest.mark.parametrize("name", WRAPPED)
+def test_a_step_has_the_variables_of_the_loop(name, step_first, session):
+    """A program trains with dynamic_rnn, which runs on an engine, and samples with calls of the cell."""
+    cell, x = WRAPPED[name](), tf.constant(np.random.RandomState(5).standard_normal(SHAPE).astype(np.float32))
+    state = cell.zero_state(2, tf.float32)
+
+    def loop(reuse):
+        with tf.variable_scope("", reuse=reuse):
+            outputs, _ = rnn_cell.dynamic_rnn(cell, x, initial_state=state)
+        return outputs[:, 0], rnn_cell.engine_used(outputs).name
+
+    def step(reuse):
+        with tf.variable_scope("rnn", reuse=reuse):
+            return cell(x[:, 0], state)[0]
+
+    if step_first:
+        output, (of_loop, used) = step(None), loop(True)
+    else:
+        (of_loop, used), output = loop(None), step(True)
+    assert used == ("stepwise" if "highway" in name and step_first else auto_engine())
+    session.run(tf.global_variables_initializer())
+    first, second = session.run([output, of_loop])
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert np.std(first) > 1e-3 and len(tf.global_variables()) == len(cell.variables)
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_half_precision_with_variables_in_float32(name, session):
+    def float32_storage(getter, name, shape=None, dtype=None, **options):
+        return tf.cast(getter(name, shape=shape, dtype=tf.float32, **options), dtype)
+
+    with tf.variable_scope("half", custom_getter=float32_storage):
+        outputs, _ = rnn_cell.dynamic_rnn(WRAPPED[name](), tf.ones(SHAPE, tf.float16), dtype=tf.float16)
+    assert rnn_cell.engine_used(outputs).name != "stepwise"
+    assert {variable.dtype.base_dtype.name for variable in tf.global_variables()} == {"float32"}
+    session.run(tf.global_variables_initializer())
+    assert np.any(session.run(outputs))
 
 
 def test_first_values(session):

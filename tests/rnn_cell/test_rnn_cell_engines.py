@@ -46,6 +46,12 @@ def built_for_another_width():
     return rnn_cell.MultiRNNCell([cell, rnn_cell.LSTMCell(4)])
 
 
+def called_before():
+    cell = rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(3))
+    cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
+    return cell
+
+
 def pair(h_width=4, dtype=tf.float32, batch=2):
     return rnn_cell.LSTMStateTuple(tf.zeros([batch, 4], dtype), tf.zeros([batch, h_width], dtype))
 
@@ -114,6 +120,17 @@ STEPWISE_CALLS = {
                                               residual_fn=lambda x, h: h - tf.reduce_mean(x, 0, keepdims=True)))),
         ("a ResidualWrapper would add inputs of width 3 to outputs of width 4",
          lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4)))),
+        ("a HighwayWrapper would mix inputs of width 3 with outputs of width 4",
+         lambda: run(rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(4)))),
+        ("a HighwayWrapper was called before", lambda: run(called_before(), scope="second")),
+        ("an InputProjectionWrapper has an activation that has the op Cumsum",
+         lambda: run(rnn_cell.InputProjectionWrapper(rnn_cell.LSTMCell(4), 3, tf.cumsum))),
+        ("an OutputProjectionWrapper has an activation that has the op Cumsum",
+         lambda: run(rnn_cell.OutputProjectionWrapper(rnn_cell.LSTMCell(4), 3, tf.cumsum))),
+    ],
+    "_highways_have_one_place": [
+        ("the same HighwayWrapper is in two places",
+         lambda: run(rnn_cell.MultiRNNCell([rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(3))] * 2))),
     ],
     "_initial_state_fits": [
         ("the initial state does not have the structure",
@@ -139,7 +156,7 @@ REFUSED = {
     "_inputs_are_one_tensor": [0, 1, 2],
     "_dtypes_are_equal": [0, 1, 2],
     "_widths_fit": [0],
-    "_wrappers_act_on_all_steps": [1, 3],
+    "_wrappers_act_on_all_steps": [1, 3, 4],
     "_initial_state_fits": [0, 1, 2, 3, 4, 5, 6],
 }
 

@@ -49,12 +49,14 @@ CONTRIB_ENGINES = {
     "gru": "stepwise",
     "attention": "stepwise",
     "embedding": "stepwise",
-    "highway": "stepwise",
-    "input_projection": "stepwise",
+    "highway": "native",
+    "highway_not_coupled": "stepwise",
+    "input_projection": "native",
     "layer_norm": "native",
     "lstm": "graph",
     "nas": "stepwise",
     "output_projection": "stepwise",
+    "output_projection_multi": "native",
 }
 
 

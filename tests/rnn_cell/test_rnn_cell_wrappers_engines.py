@@ -52,7 +52,8 @@ def nmt_residual(inputs, outputs):
 STACK, LSTM, BASIC = rnn_cell.MultiRNNCell, rnn_cell.LSTMCell, rnn_cell.BasicLSTMCell
 RESIDUAL, DEVICE = rnn_cell.ResidualWrapper, rnn_cell.DeviceWrapper
 BLOCK, NORM = rnn_cell.LSTMBlockCell, rnn_cell.LayerNormBasicLSTMCell
-COUPLED = rnn_cell.CoupledInputForgetGateLSTMCell
+COUPLED, HIGHWAY = rnn_cell.CoupledInputForgetGateLSTMCell, rnn_cell.HighwayWrapper
+INPUT, OUTPUT = rnn_cell.InputProjectionWrapper, rnn_cell.OutputProjectionWrapper
 
 # name -> (function that makes a cell for inputs of width 3, its engine). All masks are equal on all engines.
 CELLS = {
@@ -130,6 +131,23 @@ CELLS = {
         ),
         "native",
     ),
+    "highway": (lambda: HIGHWAY(LSTM(3), False, 0.5), "native"),
+    "highways in a stack": (lambda: STACK([HIGHWAY(BASIC(3)), HIGHWAY(STACK([LSTM(3), LSTM(3)])), LSTM(2)]), "native"),
+    "highway, residual, variational": (
+        lambda: RESIDUAL(HIGHWAY(variational(LSTM(3), 0.6, 0.7, 0.8, input_size=3), False)),
+        "native",
+    ),
+    "input projection": (lambda: INPUT(LSTM(4), 6, tf.tanh), "native"),
+    "output projection": (lambda: OUTPUT(STACK([LSTM(4), BASIC(5)]), 2, tf.nn.softmax), "native"),
+    "projections in a stack": (
+        lambda: STACK([OUTPUT(INPUT(LSTM(4, num_proj=3), 5), 2), LSTM(3), INPUT(BLOCK(4), 2, tf.nn.elu)]),
+        "native",
+    ),
+    "projections around wrappers": (
+        lambda: OUTPUT(INPUT(variational(RESIDUAL(LSTM(4)), 0.6, 0.7, 0.8, input_size=4), 4, tf.sigmoid), 5, tf.tanh),
+        "native",
+    ),
+    "the same projection twice": (lambda: STACK([OUTPUT(LSTM(4, name="shared"), 3)] * 2), "native"),
 }
 
 
@@ -191,6 +209,7 @@ def compare(name, engine, lengths, starts_from_zeros=False, loop=dynamic_rnn):
 OF_OLDEST = ["packed stacks in a stack", "variable of one", "variational, fed", "variational states of a stack"]
 OF_OLDEST += ["residual function of nmt", "device, residual, variational", "residual block cell with a clip"]
 OF_OLDEST += ["variational states of normalized cells", "variational states of coupled cells"]
+OF_OLDEST += ["highways in a stack", "projections in a stack", "projections around wrappers"]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +232,8 @@ def test_numbers_and_first_derivatives(name, lengths):
     "name, lengths",
     some(
         [("no dropout", LENGTHS), ("variational, fed", None), ("residual projection", LENGTHS)]
-        + [("variational states of coupled cells", LENGTHS)],
+        + [("variational states of coupled cells", LENGTHS), ("highways in a stack", LENGTHS)]
+        + [("projections in a stack", None)],
         [(name, lengths) for lengths in (LENGTHS, None) for name in CELLS],
         oldest=[("no dropout", LENGTHS), ("variational, fed", None), ("residual projection", LENGTHS)],
     ),
@@ -229,7 +249,8 @@ def test_static_rnn(name, lengths):
         [("packed stack", "graph", LENGTHS), ("variational projection", "graph", None)]
         + [("variational states of coupled cells", "graph", LENGTHS), ("variational, fed", "native", None)]
         + [("residual around variational", "native", LENGTHS), ("variational states of a stack", "native", LENGTHS)]
-        + [("variational states of a stack", "native", None)],
+        + [("variational states of a stack", "native", None), ("highway, residual, variational", "native", LENGTHS)]
+        + [("projections around wrappers", "graph", LENGTHS)],
         [
             (name, engine, lengths)
             for name in CELLS
