@@ -165,6 +165,9 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
     for (int k = 0; k < 4; ++k) {
       if (found[l].dW[k] != arrays[l]->Kernel(k)) found[l].dW[k].assign(found[l].dW[k].size(), NAN);
     }
+    for (int s = 0; s < lstm::kSeriesCount; ++s) {
+      if (Convert<T>(found[l].d_series[s]) != arrays[l]->d_series[s]) found[l].d_series[s].assign(1, NAN);
+    }
   }
   backward[0].d_x = arrays[0]->d_x.data();
   for (auto& a : backward) a.d_weights = {}, a.d_extras = {};

@@ -38,7 +38,7 @@ class BackwardPass {
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         rows_(schedule.sharing == Sharing::kLayers ? plan.longest * layer_.batch : max_rows_),
         cache_(arrays.cache, layer_),
-        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
+        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs(), d_states_.NeedsProducts()),
         input_gradients_(plan, arrays),
         projection_(layer_, arrays, rows_),
         pointwise_(plan, arrays, cell, d_states_, projection_),
@@ -210,7 +210,7 @@ class BackwardPass {
     const int64_t width = h_columns_.Vectors(panel) * kSize, count = h_columns_.Count(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (panel == 0) pointwise_.Finish(row, rows);
-      if (!arrays_.d_h && !d_states_.NeedsFirstProduct()) return;
+      if (!d_states_.NeedsFirstProduct()) return;
       const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
       RecurrentGradient(block_end > 0 ? next_dz_.At(row, 0) : nullptr, first_step, row, panel, rows, dh);
       for (int64_t r = 0; arrays_.d_h && r < rows; ++r) {

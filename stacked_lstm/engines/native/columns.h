@@ -15,11 +15,13 @@ namespace stacked_lstm {
 template <class T>
 class Columns {
  public:
-  Columns(const Plan<T>& plan, const Weights<const T>& weights, int64_t first, int64_t rows)
+  // is_read: whether a product reads the columns. If not, there is nothing to pack, and only their sizes are known.
+  Columns(const Plan<T>& plan, const Weights<const T>& weights, int64_t first, int64_t rows, bool is_read = true)
       : plan_(plan),
         weights_(weights),
         first_(first),
-        packed_(ColumnPanels<T>::Size(plan.row_width, rows)),
+        is_read_(is_read),
+        packed_(is_read ? ColumnPanels<T>::Size(plan.row_width, rows) : 0),
         columns_(packed_.get(), plan.row_width, rows) {}
 
   int64_t panels() const { return columns_.panels(); }
@@ -29,7 +31,7 @@ class Columns {
 
   // Packing has this many pieces. A piece is a panel of units of a panel of columns. `Pack` is not inlined into the
   // team's loop, because its own loops would have too few registers there.
-  int64_t pieces() const { return panels() * plan_.panels; }
+  int64_t pieces() const { return is_read_ ? panels() * plan_.panels : 0; }
   __attribute__((noinline)) void Pack(int64_t piece) const {
     const int64_t panel = piece / plan_.panels, units_panel = piece % plan_.panels;
     const int64_t units = plan_.Units(units_panel), stride = weights_.stride;
@@ -55,6 +57,7 @@ class Columns {
   const Plan<T>& plan_;
   const Weights<const T>& weights_;
   int64_t first_;
+  bool is_read_;
   Buffer<T> packed_;
   ColumnPanels<T> columns_;
 };

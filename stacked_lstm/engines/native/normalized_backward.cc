@@ -36,7 +36,7 @@ class NormalizedBackwardPass {
         parts_(plan.longest, schedule.part_steps),
         max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         cache_(arrays.cache, layer_),
-        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs()),
+        h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs(), d_states_.NeedsProducts()),
         input_gradients_(plan, arrays),
         projection_(layer_, arrays, max_rows_),
         gradients_(plan, arrays, max_rows_, schedule.threads),
@@ -71,7 +71,9 @@ class NormalizedBackwardPass {
     }
     const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
     ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
-                 [&](int64_t panel, Share share) { RecurrentGradients(first_step, true, {0, 0}, panel, share); });
+                 [&](int64_t panel, Share share) {
+                   if (d_states_.NeedsFirstProduct()) RecurrentGradients(first_step, true, {0, 0}, panel, share);
+                 });
     worker.ForEach(1, [&](int64_t) { Finish(); });
   }
 

@@ -40,10 +40,12 @@ class SeriesGradients {
     }
   }
 
-  // Whether the gradients of the layer's series depend on the products of the first step.
+  // Whether the gradients of the initial h, or of the layer's series, depend on the products of the first step.
   bool NeedsFirstProduct() const {
-    return has_extras && (arrays_.d_extras.series[kHMask] || arrays_.d_extras.series[kStartH]);
+    return arrays_.d_h || (has_extras && (arrays_.d_extras.series[kHMask] || arrays_.d_extras.series[kStartH]));
   }
+  // Whether anything depends on products with the recurrent weights.
+  bool NeedsProducts() const { return plan_.longest > 1 || NeedsFirstProduct(); }
 
   // c: as the step reads it. c_new: what the step computes, before zoneout. dc: the gradient of c after the step.
   STACKED_LSTM_INLINE Parts OfNewC(int64_t t, int64_t b, int64_t panel, Vec<T> c, Vec<T> c_new, Vec<T> dc) const {
