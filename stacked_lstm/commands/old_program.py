@@ -17,6 +17,7 @@ import libcst
 from libcst import matchers, metadata
 
 from stacked_lstm.commands import old_names
+from stacked_lstm.commands.new_imports import NewImports
 from stacked_lstm.commands.python_syntax import (
     NO_COMMA,
     dotted_name,
@@ -25,16 +26,6 @@ from stacked_lstm.commands.python_syntax import (
     insert_after_imports,
     name_node,
 )
-
-# Module of this package -> its name in a moved program. Old programs do not use these names themselves.
-ALIASES = {
-    old_names.RNN_CELL: "tf1_rnn",
-    old_names.SEQ2SEQ: "tf1_seq2seq",
-    old_names.LEGACY_SEQ2SEQ: "tf1_legacy_seq2seq",
-    old_names.CRF: "tf1_crf",
-    old_names.LAYERS: "tf1_layers",
-}
-
 
 _STAR = "`*` hides which names the program uses: import them by name, and run this again"
 
@@ -67,7 +58,7 @@ def move(source: bytes) -> bytes:
     """
     module, moved, mover = _visit(source)
     if not moved.deep_equals(module):
-        moved = moved.with_changes(body=insert_after_imports(moved.body, mover.header()))
+        moved = moved.with_changes(body=insert_after_imports(moved.body, mover.imports.statements()))
     return moved.bytes
 
 
@@ -87,36 +78,27 @@ def _visit(source: bytes) -> tuple[libcst.Module, libcst.Module, _Mover]:
 
 
 class _Mover(libcst.CSTTransformer):
-    """Rewrites a syntax tree, and gathers the remarks and what the header needs."""
+    """Rewrites a syntax tree, and gathers the remarks and the new imports."""
 
     METADATA_DEPENDENCIES = (metadata.ScopeProvider, metadata.ParentNodeProvider, metadata.PositionProvider)
 
     def __init__(self) -> None:
         super().__init__()
         self.remarks: list[Remark] = []
-        self._modules: set[str] = set()  # Modules of this package whose alias the program now uses.
-        self._tensorflow: str | None = None  # The name under which the program imports TensorFlow.
-        self._uses_tensorflow = False
-        self._disables_v2 = False
-        self._names: set[str] = set()  # What the program imports at its top.
+        self.imports = NewImports()
+        self._attributes: dict[str, str] = {}  # Attribute such as `self.rnn` -> the complete name of its value.
         self._done: set[Any] = set()  # Nodes whose name has moved.
 
     def visit_Module(self, node: libcst.Module) -> None:  # noqa: N802 - libcst's names.
         scope: Any = self.get_metadata(metadata.ScopeProvider, node)
-        self._names = {alias for alias in ALIASES.values() if alias in scope}
-
-    def header(self) -> list[str]:
-        """Returns the statements that the program needs after its imports."""
-        statements = []
-        if self._uses_tensorflow and not self._tensorflow:
-            statements.append("import tensorflow.compat.v1 as tf")
-        for module, alias in ALIASES.items():
-            if module in self._modules and alias not in self._names:
-                package, name = old_names.split(module)
-                statements.append(f"from {package} import {name} as {alias}")
-        if (self._uses_tensorflow or self._tensorflow) and not self._disables_v2:
-            statements.append(f"{self._tensorflow or 'tf'}.disable_v2_behavior()")
-        return statements
+        nodes: Any = matchers.findall(node, matchers.Name())
+        names = {name.value for name in nodes if name.value}
+        imported = {name: self._value(binding, name, frozenset()) for name in names for binding in scope[name]}
+        self.imports.read_names(names, imported)
+        to_attribute = matchers.Assign(targets=[matchers.AssignTarget(matchers.Attribute())])
+        statements: Any = matchers.findall(node, to_attribute)
+        for statement in statements:
+            self._attributes[dotted_name(statement.targets[0].target)] = self._complete(statement.value)[1]
 
     def leave_Attribute(self, original_node: libcst.Attribute, updated_node: libcst.Attribute) -> Any:  # noqa: N802
         base, name = self._complete(original_node)
@@ -132,19 +114,17 @@ class _Mover(libcst.CSTTransformer):
         if new and old_names.new_module(base):  # The import of the module moves.
             return updated_node
         if new:
-            self._modules.add(new)
-            return updated_node.with_changes(value=libcst.Name(ALIASES[new]))
+            return updated_node.with_changes(value=libcst.Name(self.imports.use(new)))
         if tensorflow_name:
-            self._uses_tensorflow = True
-            return name_node(tensorflow_name.replace("tensorflow", self._tensorflow or "tf", 1))
+            self.imports.uses_tensorflow = True
+            return name_node(tensorflow_name.replace("tensorflow", self.imports.tensorflow or "tf", 1))
         parent = self.get_metadata(metadata.ParentNodeProvider, original_node)
         if isinstance(parent, libcst.Attribute) or self._is_needless_name(parent):
             return updated_node
         new = old_names.new_module(name)
         if new:
-            self._modules.add(new)
-            return libcst.Name(ALIASES[new], lpar=updated_node.lpar, rpar=updated_node.rpar)
-        self._disables_v2 |= old_names.split(name) == ("tensorflow", "disable_v2_behavior")
+            return libcst.Name(self.imports.use(new), lpar=updated_node.lpar, rpar=updated_node.rpar)
+        self.imports.disables_v2 |= old_names.split(name) == ("tensorflow", "disable_v2_behavior")
         self._remark(original_node, name)
         return updated_node
 
@@ -215,7 +195,7 @@ class _Mover(libcst.CSTTransformer):
             return package, new_alias.with_changes(comma=alias.comma)
         v1 = old_names.v1_name(module) if old_names.v1_name(name) else None
         if v1 and not home:
-            self._uses_tensorflow = True
+            self.imports.uses_tensorflow = True
             self._remark(node, name)
         target = home or v1
         return (target, alias) if target else None
@@ -228,14 +208,14 @@ class _Mover(libcst.CSTTransformer):
             new = old_names.new_module(name) if bound else None
             if name in ("tensorflow", "tensorflow.compat.v1"):
                 if isinstance(self.get_metadata(metadata.ScopeProvider, node), metadata.GlobalScope):
-                    self._tensorflow = self._tensorflow or bound or name
+                    self.imports.tensorflow = self.imports.tensorflow or bound or name
                 alias = alias if "." in name else import_alias("tensorflow.compat.v1", bound or "tensorflow")
             v1 = old_names.v1_name(name) if name != "tensorflow" else None
             if new:
                 package, last = old_names.split(new)
                 statements.append(libcst.ImportFrom(name_node(package), [import_alias(last, bound or "")]))
             elif bound and v1:
-                self._uses_tensorflow = True
+                self.imports.uses_tensorflow = True
                 self._remark(node, name)
                 kept.append(import_alias(v1, bound))
             elif not (bound and self._is_needless(node, name, bound)):
@@ -278,10 +258,15 @@ class _Mover(libcst.CSTTransformer):
 
     def _remark_unknown(self, node: libcst.Attribute) -> None:
         """Remarks an old name such as `tf.contrib.rnn.LSTMCell`, whose `tf` the program does not import."""
-        first, _, rest = dotted_name(node).partition(".")
         parent = self.get_metadata(metadata.ParentNodeProvider, node)
-        is_part = isinstance(parent, (libcst.Attribute, libcst.ImportAlias, libcst.ImportFrom))
-        if is_part or first not in ("tf", "tensorflow"):
+        if isinstance(parent, (libcst.Attribute, libcst.ImportAlias, libcst.ImportFrom)):
+            return
+        value, _, last = dotted_name(node).rpartition(".")
+        if self._attributes.get(value):  # As in `self.rnn = tf.contrib.rnn`, which moves.
+            name = f"{self._attributes[value]}.{last}"
+            return None if old_names.home(name) else self._remark(node, name)
+        first, _, rest = dotted_name(node).partition(".")
+        if first not in ("tf", "tensorflow"):
             return
         name = f"tensorflow.{rest}"
         if old_names.home(name) or old_names.new_module(name) or old_names.remark(name):

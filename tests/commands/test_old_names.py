@@ -2,15 +2,9 @@
 
 import importlib
 
-import pytest
-
-from stacked_lstm.commands import old_names
+from stacked_lstm.commands import new_imports, old_names
 from support import programs
 from support.sets import ONCE
-
-pytest.importorskip("libcst")
-
-from stacked_lstm.commands import old_program  # noqa: E402
 
 pytestmark = ONCE
 
@@ -38,4 +32,4 @@ def test_new_names_of_tensorflow_exist():
 def test_names_are_those_of_the_modules():
     for name in set(old_names.MODULES.values()) | set(old_names.SHARED_MODULES.values()):
         assert list(old_names.names_of(name)) == importlib.import_module(name).__all__
-        assert name in old_program.ALIASES
+        assert name in new_imports.ALIASES

@@ -200,6 +200,25 @@ def f():
         "import tensorflow.compat.v1 as tf\r\nfrom stacked_lstm import rnn_cell as tf1_rnn\r\n\r\n"
         "tf.disable_v2_behavior()\r\nf = tf1_rnn.static_rnn\r\n",
     ),
+    "names that are taken": (
+        "import tensorflow as tf\ntf1_rnn = tf1_rnn_2 = 1\n\n\ndef f(x):\n    return tf.nn.dynamic_rnn(x, tf1_rnn)\n",
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn_3\n\n"
+        "tf.disable_v2_behavior()\ntf1_rnn = tf1_rnn_2 = 1\n\n\n"
+        "def f(x):\n    return tf1_rnn_3.dynamic_rnn(x, tf1_rnn)\n",
+    ),
+    "a program that moved under a second name": (
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn_2\n\n"
+        "tf.disable_v2_behavior()\ntf1_rnn = tf1_rnn_2.LSTMCell(8)\nf = tf.nn.dynamic_rnn\n",
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn_2\n\n"
+        "tf.disable_v2_behavior()\ntf1_rnn = tf1_rnn_2.LSTMCell(8)\nf = tf1_rnn_2.dynamic_rnn\n",
+    ),
+    "a module in an attribute": (
+        "import tensorflow as tf\n\n\nclass Model:\n    def __init__(self):\n        self.rnn = tf.contrib.rnn\n"
+        "        self.cell = self.rnn.LSTMCell(8)\n",
+        "import tensorflow.compat.v1 as tf\nfrom stacked_lstm import rnn_cell as tf1_rnn\n\n"
+        "tf.disable_v2_behavior()\n\n\nclass Model:\n    def __init__(self):\n        self.rnn = tf1_rnn\n"
+        "        self.cell = self.rnn.LSTMCell(8)\n",
+    ),
     "another encoding": ("# coding: latin-1\nx = 'é'\n", "# coding: latin-1\nx = 'é'\n"),
     "no TensorFlow": ("import numpy as np\n\nx = np.nn.rnn_cell", "import numpy as np\n\nx = np.nn.rnn_cell"),
 }
@@ -218,3 +237,12 @@ def test_tensorflow_that_the_program_does_not_show(program, name):
     assert old_program.move(program) == program
     advice = "nothing here says what `tf` is: import it in this file, and run this again"
     assert old_program.remarks(program) == [(2, name.replace("tf", "tensorflow"), advice)]
+
+
+def test_missing_names_of_a_module_in_an_attribute():
+    """Before the move and after it."""
+    program = "import tensorflow as tf\nself.rnn = tf.contrib.rnn\ncell = self.rnn.NoCell(self.rnn.LSTMCell(8))\n"
+    advice = "not in stacked_lstm.rnn_cell"
+    assert old_program.remarks(program.encode()) == [(3, "tensorflow.contrib.rnn.NoCell", advice)]
+    ((line, name, after),) = old_program.remarks(old_program.move(program.encode()))
+    assert (line, name, after) == (6, "stacked_lstm.rnn_cell.NoCell", advice)
