@@ -9,6 +9,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.directions import Directions, Level
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack_variables import mark
 from stacked_lstm.state import LSTMState
 from stacked_lstm.weights import Weights
 
@@ -98,7 +99,8 @@ class BidirectionalVariables:
           ValueError: the variables have not been created yet.
         """
         self._require_built("get_weights")
-        return session.run(self.variables_by_layer)
+        functions = self._levels[0].stacks.forward._activations
+        return Directions(*[mark(side, self._options, functions) for side in session.run(self.variables_by_layer)])
 
     def set_weights(self, session: tf.Session, forward: Any = None, backward: Any = None) -> None:
         """Assigns values to the variables.

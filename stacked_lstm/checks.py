@@ -73,11 +73,17 @@ def widths(sizes: Any, function: str, argument: str) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def size(value: Any, function: str, argument: str) -> int:
-    """Returns `value` as an int; raises ValueError unless it is a positive integer."""
+def size(value: Any, function: str, argument: str, alternative: str = "") -> int:
+    """Returns `value` as an int; raises ValueError unless it is a positive integer.
+
+    Args:
+      value: the value of the argument.
+      function, argument: names for the message.
+      alternative: what else the argument may be, for the message, such as "None or ".
+    """
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0:
         return int(value)
-    fail(function, f"`{argument}` to be a positive integer", describe(value))
+    fail(function, f"`{argument}` to be {alternative}a positive integer", describe(value))
 
 
 def pairs(value: Any, count: int, function: str, argument: str) -> Sequence[Any]:

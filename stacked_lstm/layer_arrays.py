@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Iterable, Mapping, Sequence
+from typing import Any, Collection, Iterable, Mapping
 
 from stacked_lstm import checks
+
+# Layer normalization whose cell state stays as it is. The arrays are the same with `layer_norm="tensorflow"`.
+NORM_OF_OUTPUT = "layer_norm=True"
 
 
 class LayerArrays(list):
@@ -20,12 +23,19 @@ class LayerArrays(list):
     def __init__(
         self,
         layers: Iterable[Mapping[str, Any]],
-        options: Sequence[str] = (),
+        options: Iterable[str] = (),
         activations: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(layers)
         self.options = list(options)
         self.activations = activations
+
+    def __add__(self, other: Any) -> Any:
+        """Returns the layers of two stacks, such as both directions, with the options of both."""
+        if not isinstance(other, LayerArrays):
+            return super().__add__(other)
+        activations = self.activations if self.activations == other.activations else None
+        return LayerArrays([*self, *other], dict.fromkeys([*self.options, *other.options]), activations)
 
 
 def check_options(layers: Any, known: Collection[str], program: str, function: str) -> None:

@@ -11,6 +11,7 @@ from stacked_lstm.state import LSTMState
 
 _MATRICES, _BIASES = ("Wf", "Wi", "Wo", "Wc"), ("bf", "bi", "bo", "bc")
 _PEEPHOLES, _GAINS = ("pf", "pi", "po"), ("gain_f", "gain_i", "gain_o", "gain_c", "gain_cell")
+_ARRAYS = (*_MATRICES, *_BIASES, *_PEEPHOLES, *_GAINS, "shift_cell", "Wp")
 
 
 def require(condition: Any, function: str, expected: str, value: Any) -> None:
@@ -36,10 +37,12 @@ def broadcastable(value: Any, shape: tuple[int, ...], function: str, argument: s
 
     An array with three axes has T entries. One entry for all steps becomes an array with two axes.
     """
+    expected = f"`{argument}` to be a number or an array of numbers"
+    require(value is not None, function, expected, value)
     try:
         value = np.array(value, np.float64)
     except (TypeError, ValueError):
-        require(False, function, f"`{argument}` to be a number or an array of numbers", value)
+        require(False, function, expected, repr(value))
     if value.ndim == 0:
         return float(value)
     fits = value.ndim <= len(shape) and all(a in (1, b) for a, b in zip(value.shape[::-1], shape[::-1]))
@@ -79,14 +82,21 @@ def widths(layer: Mapping[str, np.ndarray]) -> tuple[int, int]:
 def _layer(layer: Mapping[str, Any], input_size: int, function: str, argument: str) -> dict[str, np.ndarray]:
     present = all(name in layer for name in _MATRICES)
     require(present, function, f"`{argument}` with {', '.join(_MATRICES)}", sorted(layer))
+    unknown = sorted(map(str, set(layer) - set(_ARRAYS)))
+    require(not unknown, function, f"`{argument}` with no other arrays than {', '.join(_ARRAYS)}", ", ".join(unknown))
     vectors: list[str] = []
-    for names, text in [(_BIASES, "four biases"), (_PEEPHOLES, "peepholes pf, pi, po"), (_GAINS, ", ".join(_GAINS))]:
+    for names in (_BIASES, _PEEPHOLES, _GAINS):
         found = [name for name in names if layer.get(name) is not None]
-        require(len(found) in (0, len(names)), function, f"`{argument}` with all {text} or none", found)
+        expected = f"`{argument}` with all of {', '.join(names)}, or with none of them"
+        require(len(found) in (0, len(names)), function, expected, f"only {', '.join(found)}")
         vectors += found
     if "bf" in vectors and "gain_f" in vectors:
-        require(layer.get("shift_cell") is not None, function, f"`{argument}` with shift_cell", sorted(layer))
+        expected = f"`{argument}` with shift_cell, because it has gains and biases"
+        require(layer.get("shift_cell") is not None, function, expected, ", ".join(sorted(layer)))
         vectors.append("shift_cell")
+    else:
+        expected = f"`{argument}` without shift_cell, because it has no {'biases' if 'gain_f' in vectors else 'gains'}"
+        require(layer.get("shift_cell") is None, function, expected, ", ".join(sorted(layer)))
     hidden_size = np.shape(layer["Wf"])[-1] if np.ndim(layer["Wf"]) else 0
     output_size = hidden_size if layer.get("Wp") is None else np.shape(layer["Wp"])[-1]
     shapes: dict[str, tuple[int, ...]] = {name: (output_size + input_size, hidden_size) for name in _MATRICES}

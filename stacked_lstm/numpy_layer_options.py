@@ -99,17 +99,17 @@ def checked_options(
         checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
         for name in ("cell_clip", "projection_clip"):
             bound = getattr(options, name)
-            expected = f"`{argument}.{name}` to be None or a positive number"
-            checks.require(
-                bound is None or (isinstance(bound, numbers.Real) and float(bound) > 0), function, expected, bound
-            )
+            is_number = isinstance(bound, numbers.Real) and not isinstance(bound, bool)
+            is_bound = is_number and 0 < float(bound) < float("inf")
+            expected = f"`{argument}.{name}` to be None or a positive, finite number"
+            checks.require(bound is None or is_bound, function, expected, repr(bound))
         has_place = options.projection_clip is None or "Wp" in layer
         checks.require(has_place, function, f"`{argument}.projection_clip` with Wp in the layer", "a layer without Wp")
         epsilon = options.epsilon
         is_valid = epsilon is None or (isinstance(epsilon, numbers.Real) and float(epsilon) >= 0)
-        checks.require(is_valid, function, f"`{argument}.epsilon` to be None or a number from 0 on", epsilon)
+        checks.require(is_valid, function, f"`{argument}.epsilon` to be None or a number from 0 on", repr(epsilon))
         is_bool = isinstance(options.residual, (bool, np.bool_))
-        checks.require(is_bool, function, f"`{argument}.residual` to be True or False", options.residual)
+        checks.require(is_bool, function, f"`{argument}.residual` to be True or False", repr(options.residual))
         if options.residual:
             expected = f"a layer as wide as its input for `{argument}.residual`"
             checks.require(width == output_size, function, expected, f"input {width}, output {output_size}")

@@ -10,6 +10,8 @@ import numbers
 import re
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
+import numpy as np
+
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.dropout_masks import Seed, TensorSeed
@@ -58,10 +60,11 @@ def rate(value: Any, function: str, argument: str, interval: str = BELOW_ONE) ->
         if not value.dtype.is_floating or not value.shape.is_compatible_with([]):
             checks.fail(function, f"{expected}, a number or a scalar tensor of floats", checks.describe(value))
         return tf.convert_to_tensor(value)
-    number = checks.number(value, function, argument)
-    if not 0 <= number <= 1 or (number == 1 and interval == BELOW_ONE):
-        checks.fail(function, expected, value)
-    return number
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        checks.fail(function, f"{expected}, a number or a scalar tensor of floats", checks.describe(value))
+    number = float(value)
+    is_inside = 0 <= number < 1 if interval == BELOW_ONE else 0 <= number <= 1
+    return number if is_inside else checks.fail(function, expected, value)
 
 
 def _share(value: Any, function: str, argument: str) -> Any:
@@ -84,14 +87,16 @@ def _layer_norm(value: Any, function: str, argument: str) -> bool | str:
 def _size(value: Any, function: str, argument: str) -> int | None:
     if value is None:
         return None
-    return checks.size(value, function, argument)
+    return checks.size(value, function, argument, "None or ")
 
 
 def _bound(value: Any, function: str, argument: str) -> float | None:
     if value is None:
         return None
-    bound = checks.number(value, function, argument)
-    return bound if bound > 0 else checks.fail(function, f"`{argument}` to be None or a positive number", value)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    is_bound = is_number and 0 < float(value) < float("inf")
+    expected = f"`{argument}` to be None or a positive, finite number"
+    return float(value) if is_bound else checks.fail(function, expected, checks.describe(value))
 
 
 # Field of `LayerOptions` -> function (value, function, argument) that returns the value or raises ValueError.
@@ -133,7 +138,7 @@ def per_layer(count: int, function: str, arguments: Mapping[str, Any]) -> list[L
     Raises:
       ValueError: a value is out of its range, a list has another length, or options contradict each other.
     """
-    values = dict(arguments)
+    values = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
     first = rate(values.pop("input_dropout"), function, "input_dropout")
     values["residual"] = _residual(values["residual"], count, function)
     # Dropout between layers has a place less than there are layers.
@@ -147,7 +152,7 @@ def per_layer(count: int, function: str, arguments: Mapping[str, Any]) -> list[L
     layers = [LayerOptions(**dict(zip(columns, row))) for row in zip(*columns.values())]
     for k, layer in enumerate(layers):
         if layer.projection_clip is not None and layer.projection_size is None:
-            expected = f"a `projection_size` for layer {k + 1}, whose projection `projection_clip` bounds"
+            expected = f"a `projection_size` for layer {k + 1}, because it has a `projection_clip`"
             checks.fail(function, expected, None)
     return layers
 
@@ -157,8 +162,9 @@ def _spread(value: Any, count: int, function: str, argument: str) -> list[Any]:
     if not isinstance(value, (list, tuple)):
         return [value] * count
     if len(value) != count:
-        each = "a value for each place between two layers" if argument == "dropout" else "a value per layer"
-        checks.fail(function, f"`{argument}` to be one value, or a list of {count}, {each}", checks.describe(value))
+        each = "one for each place between two layers" if argument == "dropout" else "one per layer"
+        values = f"{count} value{'s' * (count != 1)}"
+        checks.fail(function, f"`{argument}` to be one value, or a list of {values}, {each}", checks.describe(value))
     return list(value)
 
 

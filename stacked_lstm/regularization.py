@@ -33,14 +33,7 @@ def training(value: Any, function: str) -> Any:
     is_tensor = isinstance(value, tf.Variable) or tf.is_tensor(value)
     if not is_tensor or value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
         checks.fail(function, expected, checks.describe(value))
-    value = tf.convert_to_tensor(value)
-    if value.shape.ndims is not None:
-        return value
-    message = f"{function}: expected {expected}, got shape"
-    with tf.control_dependencies([tensor_checks.assertion(tf.equal(tf.rank(value), 0), [message, tf.shape(value)])]):
-        value = tf.identity(value)
-    value.set_shape([])
-    return value
+    return tensor_checks.scalar(tf.convert_to_tensor(value), function, expected)
 
 
 class Draws(NamedTuple):
@@ -123,6 +116,7 @@ class Draws(NamedTuple):
         """A rate that is a tensor, in the dtype of the noise, with a check that runs with the graph."""
         if not tf.is_tensor(rate):
             return rate
+        rate = tensor_checks.scalar(rate, self.function, f"`{argument}` to be a scalar")
         is_small = rate < 1 if interval == options.BELOW_ONE else rate <= 1
         message = f"{self.function}: expected `{argument}` to be a rate {interval}, got"
         with tf.control_dependencies([tensor_checks.assertion((rate >= 0) & is_small, [message, rate])]):

@@ -203,7 +203,7 @@ class StackedLSTM(StackGraph):
             entry is set to zero, from 0 to below 1. Kept entries are divided by 1 - rate. Each time step has a new mask
             (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0.
             `input_dropout`, `output_dropout` and `seed` are one value each. Each other option is one value for all
-            layers, or a list with one value per layer.
+            layers, or a list or array with one value per layer.
           dropout: the same between layers. A list has L - 1 rates. A stack of one layer ignores this argument.
           output_dropout: the same on the outputs of the stack. The returned state is not dropped out.
           recurrent_dropout: float or scalar tensor, the rate of dropout within the steps, from 0 to below 1. Default

@@ -71,8 +71,9 @@ class StackGraph(StackVariables):
             computed after the layers, and are differentiable.
           reset: bool tensor [B, T], or [T, B] if `time_major`: whether a sequence starts again before a step, for
             example because an input holds several sequences one after the other. The state before such a step is the
-            one that the constructor configured. A "projected" one is computed from the input of this step. Default
-            None: no sequence starts again.
+            one that the constructor configured. A "projected" one is computed from the input of this step. Later steps
+            do not depend on earlier ones, even if these are NaN. Gradients of weights are sums over all steps, so they
+            are NaN if a step is. Default None: no sequence starts again.
 
         Returns:
           (outputs, state), as dynamic_rnn returns them. `outputs` is h of the last layer at each time step, [B, T, H_L]

@@ -8,7 +8,7 @@ from stacked_lstm import activations, checks, log, options, tensor_checks, weigh
 from stacked_lstm.compat import tf
 from stacked_lstm.initial_state import INITIAL_STATES, zero_states
 from stacked_lstm.initializer_table import InitializerTable
-from stacked_lstm.layer_arrays import LayerArrays
+from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, LayerArrays
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.state import LSTMState
 from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
@@ -22,6 +22,16 @@ _OPTIONS_WITHOUT_ARRAYS = ("residual", "zoneout_c", "zoneout_h", "cell_clip", "p
 def _is_set(layer: LayerOptions, name: str) -> bool:
     value = getattr(layer, name)
     return tf.is_tensor(value) or bool(value)
+
+
+def mark(
+    arrays: Weights, layer_options: Sequence[LayerOptions], functions: Sequence[activations.Activation]
+) -> Weights:
+    """Returns the arrays of a stack, whose layers then have the names of its options without arrays."""
+    names = [name for name in _OPTIONS_WITHOUT_ARRAYS if any(_is_set(layer, name) for layer in layer_options)]
+    if any(layer.layer_norm is options.OUTPUT for layer in layer_options):
+        names.append(NORM_OF_OUTPUT)
+    return arrays._replace(layers=LayerArrays(arrays.layers, names, (functions[0].name, functions[1].name)))
 
 
 class StackVariables:
@@ -149,16 +159,14 @@ class StackVariables:
           {"Wf": [H_l + I_l, H_l], ..., "bo": [H_l]}. `numpy_lstm.forward` takes this list. `initial_state` is a list of
           the same form: W_c and W_h per layer if it is "projected" (`numpy_lstm.projected_forward` takes this list), c
           and h if it is "learned", and empty if it is "zeros". `layers` also has the names of options
-          without arrays, such as `residual`, which `runtime.save` and `checkpoints.write` then refuse.
+          without arrays, such as `residual`, which `runtime.save` and `checkpoints.write` refuse for files without it.
 
         Raises:
           ValueError: the variables have not been created yet.
         """
         self._require_built("get_weights")
         arrays = session.run(self.variables_by_layer)
-        names = [name for name in _OPTIONS_WITHOUT_ARRAYS if any(_is_set(layer, name) for layer in self._options)]
-        functions = (self._activations[0].name, self._activations[1].name)
-        return arrays._replace(layers=LayerArrays(arrays.layers, names, functions))
+        return mark(arrays, self._options, self._activations)
 
     def set_weights(
         self,

@@ -160,6 +160,29 @@ def assertion(condition: tf.Tensor, data: Sequence[Any]) -> tf.Operation:
         return tf.Assert(condition, data)
 
 
+def scalar(value: tf.Tensor, function: str, expected: str) -> tf.Tensor:
+    """Returns a tensor as a scalar. If its rank is unknown, another rank fails when the graph runs."""
+    if value.shape.ndims is not None:
+        return value
+    message = [f"{function}: expected {expected}, got shape", tf.shape(value)]
+    with tf.control_dependencies([assertion(tf.equal(tf.rank(value), 0), message)]):
+        value = tf.identity(value)
+    value.set_shape([])
+    return value
+
+
+def vector(value: tf.Tensor, size: int, function: str, argument: str) -> tf.Tensor:
+    """Returns a tensor as a vector. If its shape is unknown, another shape fails when the graph runs."""
+    if value.shape.is_fully_defined():
+        return value
+    matches = tf.reduce_all(tf.equal(tf.shape(value), [size])) & tf.equal(tf.rank(value), 1)
+    message = [f"{function}: expected `{argument}` of shape", [size], "got", tf.shape(value)]
+    with tf.control_dependencies([assertion(matches, message)]):
+        value = tf.identity(value)
+    value.set_shape([size])
+    return value
+
+
 def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: str) -> None:
     """Raises ValueError if the lengths are constants that are out of range."""
     constant = tf.get_static_value(value)

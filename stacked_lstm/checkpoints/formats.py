@@ -12,6 +12,7 @@ from typing import NamedTuple
 from stacked_lstm import checks, layouts
 from stacked_lstm.checkpoints import files
 from stacked_lstm.checkpoints.codec import Codec
+from stacked_lstm.layer_arrays import NORM_OF_OUTPUT
 
 
 class Format(NamedTuple):
@@ -55,7 +56,7 @@ FORMATS = {
         layout=layouts.OWN,
         is_tensorflow_checkpoint=True,
         has_initial_states=True,
-        options=("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip"),
+        options=("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip", NORM_OF_OUTPUT),
     ),
     "rnn_cell": Format(
         module="tensorflow_checkpoints",

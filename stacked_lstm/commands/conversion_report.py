@@ -92,6 +92,14 @@ def print_forget_biases(checkpoint: checkpoints.Checkpoint, plan: checkpoints.Pl
         print(f"Assumed: the new cells will add {values.to_forget_bias:g} to the forget gate (--to_forget_bias).")
 
 
+def print_normalization(checkpoint: checkpoints.Checkpoint, plan: checkpoints.Plan) -> None:
+    """Tells that a StackedLSTM with layer normalization was assumed to be like TensorFlow's cell."""
+    pairs = zip(checkpoint.layers, plan.locations)
+    layers = [layer for layer, to in pairs if layer.layout == layouts.OWN and to.layout == "layer_norm_cell"]
+    for network in sorted({layer.network or layer.name for layer in layers}):
+        print(f"Assumed: {network} has `layer_norm='tensorflow'`. With `layer_norm=True` the numbers differ.")
+
+
 def _adds_forget_bias(layout: str) -> bool:
     return bool(layouts.LAYOUTS[layout].forget_bias)
 

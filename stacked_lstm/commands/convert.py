@@ -162,6 +162,7 @@ def main(values: flags.FlagValues) -> None:
         )
     conversion_report.print_plan(checkpoint, plan, keeps_others, values)
     conversion_report.print_forget_biases(checkpoint, plan, values)
+    conversion_report.print_normalization(checkpoint, plan)
     if values.dry_run:
         print("\nNothing was written (--dry_run).")
         return

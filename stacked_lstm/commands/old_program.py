@@ -25,6 +25,7 @@ from stacked_lstm.commands.python_syntax import (
     import_part,
     insert_after_imports,
     name_node,
+    syntax_problem,
 )
 
 _STAR = "`*` hides which names the program uses: import them by name, and run this again"
@@ -54,7 +55,7 @@ def move(source: bytes) -> bytes:
       The text after the move, in the same encoding; the same text if there is nothing to move.
 
     Raises:
-      ValueError: the text is not Python 3.
+      ValueError: the text is not Python 3, or not in the encoding that its first lines name.
     """
     module, moved, mover = _visit(source)
     if not moved.deep_equals(module):
@@ -71,8 +72,8 @@ def _visit(source: bytes) -> tuple[libcst.Module, libcst.Module, _Mover]:
     """Returns the syntax tree of a program, the tree with moved names, and what moved them."""
     try:
         module = libcst.parse_module(source)
-    except libcst.ParserSyntaxError as error:
-        raise ValueError(f"line {error.raw_line}: this is not Python 3; 2to3 translates Python 2") from error
+    except (libcst.ParserSyntaxError, SyntaxError, LookupError, UnicodeDecodeError) as error:
+        raise ValueError(syntax_problem(source)) from error
     mover = _Mover()
     return module, metadata.MetadataWrapper(module, unsafe_skip_copy=True).visit(mover), mover
 
@@ -207,6 +208,7 @@ class _Mover(libcst.CSTTransformer):
             name, bound = alias.evaluated_name, alias.evaluated_alias
             new = old_names.new_module(name) if bound else None
             if name in ("tensorflow", "tensorflow.compat.v1"):
+                self.imports.uses_tensorflow = True
                 if isinstance(self.get_metadata(metadata.ScopeProvider, node), metadata.GlobalScope):
                     self.imports.tensorflow = self.imports.tensorflow or bound or name
                 alias = alias if "." in name else import_alias("tensorflow.compat.v1", bound or "tensorflow")

@@ -5,6 +5,7 @@ The module needs libcst.
 
 from __future__ import annotations
 
+import ast
 from typing import Any, Sequence
 
 import libcst
@@ -12,6 +13,18 @@ from libcst import matchers
 from libcst.helpers import parse_template_statement
 
 NO_COMMA = libcst.MaybeSentinel.DEFAULT
+
+
+def syntax_problem(source: bytes) -> str:
+    """Returns why a text is not a Python 3 program, in Python's own words."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        place = f"line {error.lineno}: " if error.lineno else ""
+        return f"{place}this is not Python 3 ({error.msg}); if it is Python 2, translate it with 2to3"
+    except ValueError as error:
+        return f"this is not Python 3 ({error})"
+    return "libcst cannot read this program"
 
 
 def dotted_name(node: libcst.CSTNode) -> str:

@@ -47,7 +47,8 @@ _WRAPPERS = (
 def _cells_are_known(call: Call) -> str | None:
     for cell in _walk(call.cell):
         if not _has_layer(cell) and type(cell) not in (*_WRAPPERS, MultiRNNCell):
-            return f"there is a {type(cell).__name__}"
+            name = type(cell).__name__
+            return f"there is {'an' if name[0] in 'AEIO' else 'a'} {name}"
     return None
 
 
@@ -95,11 +96,6 @@ def _wrappers_act_on_all_steps(call: Call) -> str | None:
     return next(filter(None, problems), None)
 
 
-def _highways_have_one_place(call: Call) -> str | None:
-    highways = [id(cell) for cell in _walk(call.cell) if isinstance(cell, HighwayWrapper)]
-    return "the same HighwayWrapper is in two places" if len({*highways}) < len(highways) else None
-
-
 def _initial_state_fits(call: Call) -> str | None:
     if call.initial_state is None:
         return None
@@ -121,7 +117,6 @@ CONDITIONS = (
     _dtypes_are_equal,
     _widths_fit,
     _wrappers_act_on_all_steps,
-    _highways_have_one_place,
     _initial_state_fits,
 )
 

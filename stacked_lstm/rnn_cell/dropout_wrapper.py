@@ -173,7 +173,11 @@ class DropoutWrapper(CellWrapper):
             return f"a DropoutWrapper has an input_size that is not {width}"
         return None
 
-    def segment(self) -> Segment:
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        make = self.cell.segment_maker(inputs_shape, dtype)
+        return lambda: self._segment(make())
+
+    def _segment(self, inner: Segment) -> Segment:
         def drop(series: tf.Tensor, place: str, noise: Any, keep_prob: Any) -> tf.Tensor:
             if self._variational_recurrent:
                 return dropout_masks.drop_in_all_steps(series, keep_prob, noise)
@@ -185,7 +189,6 @@ class DropoutWrapper(CellWrapper):
         def drop_outputs(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
             return drop(h, "output", self._recurrent_output_noise, self._output_keep_prob)
 
-        inner = self.cell.segment()
         if _drops(self._state_keep_prob):
             inner = self._with_dropout_on_states(inner)
         return Segment(

@@ -11,7 +11,6 @@ from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, segments
 from stacked_lstm.rnn_cell import dispatch, packed_states
-from stacked_lstm.rnn_cell.cell import build
 
 _ENGINE_SCOPE = "engine/"
 
@@ -55,15 +54,15 @@ def run_from_end(call: dispatch.Call, request: engines.Request) -> tuple[tf.Tens
 
 
 def prepare(call: dispatch.Call) -> PreparedCall:
-    """Builds the cell of a call that meets the conditions."""
+    """Makes the variables of a call that meets the conditions."""
     x = tf.convert_to_tensor(call.inputs)
     with tf.variable_scope(call.scope or "rnn"):
         name_scope = tf.get_default_graph().get_name_scope()
         scope = name_scope and name_scope + "/"  # "" in the root scope.
-        build(call.cell, [None, x.shape.as_list()[2]], x.dtype.base_dtype.name)
+        make_segment = call.cell.segment_maker([None, x.shape.as_list()[2]], x.dtype.base_dtype)
         x = x if call.time_major else tf.transpose(x, [1, 0, 2])
         with tf.name_scope(scope + _ENGINE_SCOPE):
-            segment = call.cell.segment()
+            segment = make_segment()
             steps, batch = tensor_checks.sizes(x, time_major=True)
             lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
             state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state

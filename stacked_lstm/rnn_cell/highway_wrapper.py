@@ -25,8 +25,7 @@ class HighwayWrapper(CellWrapper):
         output = x * carry + y * transform
 
     The wrapper adds no scope: `carry_w` [I, I], `carry_b` [I], and `transform_w` and `transform_b` if the gates are not
-    coupled, are in the scope around the cell. The first call of a loop runs on an engine if the cell inside does. Later
-    calls run on TensorFlow's loop.
+    coupled, are in the scope around the cell. Another scope around a call has variables of its own.
 
     Source: Srivastava, Greff and Schmidhuber, Highway networks, 2015, https://arxiv.org/abs/1505.00387.
 
@@ -53,39 +52,22 @@ class HighwayWrapper(CellWrapper):
           TypeError: `cell` is not a cell.
         """
         super().__init__(cell)
-        self._built_gates: list[_Gate] = []
-        self._scope_of_gates: str | None = None  # The scope in which `build` made them.
         self._couple_carry_transform_gates = couple_carry_transform_gates
         self._carry_bias_init = carry_bias_init
-
-    def build(self, inputs_shape: Any) -> None:
-        """Makes the variables, in the scope around this call.
-
-        Args:
-          inputs_shape: [B, I], a list or a `tf.TensorShape`.
-
-        Raises:
-          ValueError: I is unknown.
-        """
-        super().build(inputs_shape)
-        self._built_gates = self._make_gates(input_width(inputs_shape), self._dtype or tf.float32)
-        self._scope_of_gates = tf.get_variable_scope().name
 
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
         outputs, new_state = cell_call_fn(inputs, state, **kwargs)
         tf.nest.assert_same_structure(inputs, outputs)
+        return tf.nest.map_structure(self._highway, inputs, outputs), new_state
 
-        def mix(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-            x.shape.assert_is_compatible_with(y.shape)
-            return _mix(self._make_gates(x.shape.with_rank(2).as_list()[1], x.dtype), x, y)
-
-        return tf.nest.map_structure(mix, inputs, outputs), new_state
+    def _highway(self, inp: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
+        """Returns the outputs [B, I] for inputs and outputs of the cell, both [B, I]. The name is TensorFlow's."""
+        inp.shape.assert_is_compatible_with(out.shape)
+        return _mix(self._make_gates(inp.shape.with_rank(2).as_list()[1], inp.dtype), inp, out)
 
     def _make_gates(self, width: int, dtype: Any) -> list[_Gate]:
         """Makes, or gets, the variables of the gates in the current scope: carry, and transform if it has its own."""
-        scope = tf.get_variable_scope()
-        reuse = tf.AUTO_REUSE if scope.name == self._scope_of_gates else None
-        with tf.variable_scope(scope, reuse=reuse, custom_getter=recording_getter(self._recorded())):
+        with tf.variable_scope(tf.get_variable_scope(), custom_getter=recording_getter(self._recorded())):
             gates = [_make_gate("carry", width, dtype, self._carry_bias_init)]
             if not self._couple_carry_transform_gates:
                 gates.append(_make_gate("transform", width, dtype, -self._carry_bias_init))
@@ -95,13 +77,12 @@ class HighwayWrapper(CellWrapper):
         del dtype
         if width != self.output_size:
             return f"a HighwayWrapper would mix inputs of width {width} with outputs of width {self.output_size}"
-        if self._recorded():
-            return "a HighwayWrapper was called before, and each scope around a call has variables of its own"
         return None
 
-    def segment(self) -> Segment:
-        mix = functools.partial(_mix, self._built_gates)
-        return Segment([self.cell.segment()], after=functools.partial(rows.apply, mix))
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        make = self.cell.segment_maker(inputs_shape, dtype)
+        mix = functools.partial(_mix, self._make_gates(input_width(inputs_shape), dtype))
+        return lambda: Segment([make()], after=functools.partial(rows.apply, mix))
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:

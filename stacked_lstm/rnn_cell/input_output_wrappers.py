@@ -5,16 +5,14 @@ These wrappers have a scope of their own, and the cell inside makes its variable
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import rows
-from stacked_lstm.rnn_cell.cell import RNNCell, build
-from stacked_lstm.rnn_cell.cell_checks import input_width
+from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.linear import _Linear
 from stacked_lstm.rnn_cell.wrappers import check_cell
@@ -49,7 +47,7 @@ class _ScopedWrapper(RNNCell):
 
 
 class _ProjectionWrapper(_ScopedWrapper):
-    """A wrapper with a linear layer and an activation. Subclasses define `call`, `build` and `segment`."""
+    """A wrapper with a linear layer and an activation. Subclasses define `call` and `segment_maker`."""
 
     _linear: _Linear | None = None  # TensorFlow's name.
 
@@ -58,30 +56,11 @@ class _ProjectionWrapper(_ScopedWrapper):
         self._width = width
         self._activation = activation
 
-    def _build_from_inputs(self, inputs: Any) -> None:
-        del inputs  # `call` makes the variables in TensorFlow's order.
-
-    @contextlib.contextmanager
-    def _building(self) -> Iterator[None]:
-        """Enters the scope for `build`. A cell inside may still have to make its variables in the first call."""
-        called = self._called
-        with self._enter_scope():
-            yield
-        self._called = called
-        self.built = True
-
     def _make_layer(self, inputs: Any) -> _Linear:
         """Makes the linear layer unless it is there; returns it. Only the shape and the dtype of inputs matter."""
         if self._linear is None:
             self._linear = _Linear(inputs, self._width, True, function=self.name)
         return self._linear
-
-    def _build_layer(self, inputs_shape: Any) -> None:
-        self._make_layer(tf.TensorSpec(inputs_shape, tf.as_dtype(self._dtype or tf.float32)))
-
-    def _build_cell(self, inputs_shape: Any) -> None:
-        if isinstance(self._cell, RNNCell):
-            build(self._cell, inputs_shape, self._dtype)
 
     def _project(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the projected inputs, [B, width]."""
@@ -133,18 +112,15 @@ class InputProjectionWrapper(_ProjectionWrapper):
         del width
         return self._width
 
-    def build(self, inputs_shape: Any) -> None:
-        """Makes the variables for inputs of this shape, [B, I]; raises ValueError if I is unknown."""
-        with self._building():
-            self._build_layer([None, input_width(inputs_shape)])
-            self._build_cell([None, self._width])
-
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         return self._cell(self._project(inputs), state)
 
-    def segment(self) -> Segment:
-        """Returns the built wrapper, with the cell inside, as the `Segment` that engines run."""
-        return Segment([self._cell.segment()], before=functools.partial(rows.apply, self._project))
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        """See `CellWrapper.segment_maker`."""
+        with self._enter_scope():
+            self._make_layer(tf.TensorSpec(inputs_shape, dtype))
+            make = self._cell.segment_maker([None, self._width], dtype)
+        return lambda: Segment([make()], before=functools.partial(rows.apply, self._project))
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), num_proj=self._width, activation=self._activation)
@@ -186,24 +162,16 @@ class OutputProjectionWrapper(_ProjectionWrapper):
     def output_size(self) -> Any:
         return self._width
 
-    def build(self, inputs_shape: Any) -> None:
-        """Makes the variables for inputs of this shape, [B, I]; raises ValueError if I is unknown."""
-        with self._building():
-            self._build_cell(inputs_shape)
-            self._build_layer(tf.TensorShape([None]).concatenate(self._cell.output_size))
-
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         outputs, new_state = self._cell(inputs, state)
         return self._project(outputs), new_state
 
-    def segment(self) -> Segment:
-        """Returns the built wrapper, with the cell inside, as the `Segment` that engines run."""
-
-        def project(x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
-            del x
-            return rows.apply(self._project, h)
-
-        return Segment([self._cell.segment()], after=project)
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        """See `CellWrapper.segment_maker`."""
+        with self._enter_scope():
+            make = self._cell.segment_maker(inputs_shape, dtype)
+            self._make_layer(tf.TensorSpec([None, self._cell.output_size], dtype))
+        return lambda: Segment([make()], after=lambda x, h: rows.apply(self._project, h))
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), output_size=self._width, activation=self._activation)

@@ -15,7 +15,7 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
-from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.cell_checks import (
     check_floating,
     check_lstm_step,
@@ -104,9 +104,10 @@ class LSTMBase(RNNCell):
         sizes = self.input_size, self._num_units
         return Layer(*sizes, [self._kernel], [bias], activation=self.activation, extras=self._extras())
 
-    def segment(self) -> Segment:
-        """Returns the built cell as the `Segment` that engines run."""
-        return Segment([self.layer()])
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        """See `CellWrapper.segment_maker`."""
+        build(self, inputs_shape, dtype.name)
+        return lambda: Segment([self.layer()])
 
     def _extras(self) -> Extras:
         """What the cell has beyond the plain equations."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
@@ -118,9 +118,17 @@ class MultiRNNCell(RNNCell):
                 new_states.append(new_state)
         return inputs, tuple(new_states) if self._state_is_tuple else tf.concat(new_states, axis=1)
 
-    def segment(self) -> Segment:
-        """Returns the built stack as the `Segment` that engines run. Its cells are LSTM cells, stacks or wrappers."""
-        return Segment([cell.segment() for cell in self._cells])
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        """See `CellWrapper.segment_maker`. The cells are LSTM cells, stacks or wrappers."""
+        makers = []
+        with self._enter_scope():
+            for k, cell in enumerate(self._cells):
+                with self._cell_scope(k):
+                    makers.append(cell.segment_maker(inputs_shape, dtype))
+                inputs_shape = [None, cell.output_size]
+        self._dtype = self._dtype or dtype.name
+        self.built = True
+        return lambda: Segment([make() for make in makers])
 
     def _cell_scope(self, k: int) -> Any:
         """The scope of cell k. It records all variables that are made in it, whoever makes them."""

@@ -88,9 +88,17 @@ class CellWrapper(RNNCell):
         del width, dtype
         return None
 
-    def segment(self) -> Segment:
-        """Returns the built wrapper, with the cell inside, as the `Segment` that engines run."""
-        raise NotImplementedError(f"{type(self).__name__}.segment")
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        """Makes the variables that a call has in the current scope. A cell that has its variables keeps them.
+
+        Args:
+          inputs_shape: [None, I], I is an int.
+          dtype: tf.DType of inputs, states and outputs.
+
+        Returns:
+          A function without arguments, which adds ops to the graph and returns the `Segment` that engines run.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.segment_maker")
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
@@ -153,9 +161,10 @@ class ResidualWrapper(CellWrapper):
             return f"a ResidualWrapper would add inputs of width {width} to outputs of width {self.output_size}"
         return None
 
-    def segment(self) -> Segment:
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        make = self.cell.segment_maker(inputs_shape, dtype)
         after = functools.partial(rows.apply, self._residual_fn) if self._residual_fn else residual.add_input
-        return Segment([self.cell.segment()], after=after)
+        return lambda: Segment([make()], after=after)
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), residual_fn=self._residual_fn)
@@ -215,8 +224,10 @@ class DeviceWrapper(CellWrapper):
         with tf.device(self._device):
             return cell_call_fn(inputs, state, **kwargs)
 
-    def segment(self) -> Segment:
-        return Segment([self.cell.segment()], device=self._device)
+    def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        with tf.device(self._device):
+            make = self.cell.segment_maker(inputs_shape, dtype)
+        return lambda: Segment([make()], device=self._device)
 
     def get_config(self) -> dict[str, Any]:
         return dict(super().get_config(), device=self._device)

@@ -92,6 +92,13 @@ def test_layer_norm_basic_lstm_cell(tmp_path, plain_session):
     assert sorted(copies) == sorted(originals)
     for name, array in originals.items():
         np.testing.assert_allclose(copies[name], array, rtol=0, atol=1e-6 if name.endswith("forget/beta") else 0)
+    other = StackedLSTM([units], layer_norm=True, name="other")  # It has the same arrays and other equations.
+    other(x)
+    plain_session.run(tf.global_variables_initializer())
+    layers = other.get_weights(plain_session).layers
+    with pytest.raises(ValueError, match="of layer_norm_cell does not have, got `layer_norm=True`; list"):
+        checkpoints.write(target, layers, "layer_norm_cell", overwrite=True)
+    checkpoints.write(str(tmp_path / "own.ckpt"), layers, "stacked_lstm")
     mixed = checkpoints.read(network(tmp_path / "mixed.ckpt", "mixed_layer_norm")).layers
     assert [layer.layout for layer in mixed] == ["rnn_cell", "layer_norm_cell"]
     del originals[layer.name + "/forget/gamma"]

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from stacked_lstm import checkpoints
 from stacked_lstm.compat import tf
 from support.checkpoint_files import arrays_in, cell, folder, saved
 from support.conversions import FOLDER, run
@@ -69,6 +70,20 @@ def test_assumed_forget_biases_are_told(options, expected, tmp_path, capsys):
         assert status == 0, errors
         told = [line for line in printed.splitlines() if "Assumed: " in line]
         assert len(told) == len(expected) and all(end in line for line, end in zip(told, expected)), told
+
+
+def test_the_assumed_kind_of_layer_normalization_is_told(tmp_path, capsys):
+    names = [*(f"gain_{name}" for name in ("f", "i", "o", "c", "cell")), "bf", "bi", "bo", "bc", "shift_cell"]
+    layer = dict({f"W{gate}": np.ones([3 + 2, 3], np.float32) for gate in "fioc"}, **dict.fromkeys(names, np.ones(3)))
+    own, cell_file, back = (str(tmp_path / name) for name in ("own.ckpt", "cell.ckpt", "back.ckpt"))
+    checkpoints.write(own, [{name: np.float32(array) for name, array in layer.items()}], "stacked_lstm")
+    for source, target, layout, is_told in (
+        (own, cell_file, "layer_norm_cell", 1),
+        (cell_file, back, "stacked_lstm", 0),
+    ):
+        status, printed, errors = run(capsys, source=source, to=target, to_format=layout)
+        assert status == 0, errors
+        assert printed.count("Assumed: stacked_lstm has `layer_norm='tensorflow'`. With") == is_told
 
 
 def test_assumed_forget_biases_of_several_networks(tmp_path, capsys):

@@ -133,7 +133,10 @@ def test_files_that_need_nothing(capsys, tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("x = 1\nprint 'x'\n", "{path}: line 2: this is not Python 3; 2to3 translates Python 2"),
+        (b"x = 1\nprint 'x'\n", "{path}: line 2: this is not Python 3 (Missing parentheses in call to 'print'"),
+        (b"x = 1\ny = 2\nif x:\n    y = 3\n      x = 4\n", "{path}: line 5: this is not Python 3 (unexpected indent)"),
+        (b"# coding: none\nx = 1\n", "{path}: this is not Python 3 (unknown encoding: none)"),
+        (b"x = 1\ny = '\xe9'\n", "{path}: line 2: this is not Python 3 ((unicode error) 'utf-8' codec can't decode"),
         (None, "[Errno 2] No such file or directory: '{path}'"),
     ],
 )
@@ -141,8 +144,9 @@ def test_an_error_changes_no_file(text, message, capsys, tmp_path):
     good, bad = tmp_path / "good.py", tmp_path / "bad.py"
     good.write_text("import tensorflow as tf\n")
     if text:
-        bad.write_text(text)
-    assert run(capsys, good, bad) == (2, "", f"migrate.py: {message.format(path=bad)}\n")
+        bad.write_bytes(text)
+    status, output, errors = run(capsys, good, bad)
+    assert (status, output) == (2, "") and errors.startswith(f"migrate.py: {message.format(path=bad)}")
     assert good.read_text() == "import tensorflow as tf\n"
 
 

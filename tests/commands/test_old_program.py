@@ -179,7 +179,10 @@ cell = tf1_rnn.LSTMCell(8)
     import tensorflow
     return tensorflow.nn.rnn_cell.LSTMCell(8)
 """,
-        """from stacked_lstm import rnn_cell as tf1_rnn
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
 def f():
     import tensorflow.compat.v1 as tensorflow
     return tf1_rnn.LSTMCell(8)

@@ -84,6 +84,8 @@ def test_empty(steps, batch):
 
 
 LAYER = random_layers(np.random.RandomState(0), [3], 2)[0]
+GAINS = dict.fromkeys(["gain_f", "gain_i", "gain_o", "gain_c", "gain_cell"], np.ones(3))
+NO_BIASES = dict.fromkeys(["bf", "bi", "bo", "bc"])
 STATES = [(np.zeros([5, 3]), np.zeros([5, 3]))]
 
 
@@ -96,7 +98,15 @@ STATES = [(np.zeros([5, 3]), np.zeros([5, 3]))]
         ({"layers": LAYER}, "`layers` to be a sequence of mappings, one per layer, got \\['Wf'"),
         ({"layers": [{"Wf": 1}]}, r"`layers\[0\]` with Wf, Wi, Wo, Wc, got \['Wf'\]"),
         ({"layers": [dict(LAYER, Wf=1.0)]}, r"`layers\[0\]\['Wf'\]` of shape .*, got \(\)"),
-        ({"layers": [dict(LAYER, bo=None)]}, r"all four biases or none, got \['bf', 'bi', 'bc'\]"),
+        ({"layers": [dict(LAYER, bo=None)]}, "with all of bf, bi, bo, bc, or with none of them, got only bf, bi, bc"),
+        ({"layers": [dict(LAYER, pf=np.zeros([3]))]}, "with all of pf, pi, po, or with none of them, got only pf"),
+        ({"layers": [dict(LAYER, Wq=1)]}, "with no other arrays than Wf, Wi, .*, shift_cell, Wp, got Wq"),
+        ({"layers": [dict(LAYER, **GAINS)]}, "with shift_cell, because it has gains and biases, got Wc, Wf, .*gain_o"),
+        ({"layers": [dict(LAYER, shift_cell=1)]}, "without shift_cell, because it has no gains, got .*shift_cell"),
+        (
+            {"layers": [dict(LAYER, **GAINS, **NO_BIASES, shift_cell=1)]},
+            "without shift_cell, because it has no biases, got .*shift_cell",
+        ),
         ({"layers": [dict(LAYER, bo=np.zeros([2]))]}, r"`layers\[0\]\['bo'\]` of shape \(3,\), got \(2,\)"),
         ({"layers": [LAYER, LAYER]}, r"`layers\[1\]\['Wf'\]` of shape \(6, 3\), got \(5, 3\)"),
         (

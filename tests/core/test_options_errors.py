@@ -9,12 +9,19 @@ from stacked_lstm.compat import tf
 RATES = ["input_dropout", "dropout", "output_dropout", "recurrent_dropout", "zoneout_c", "zoneout_h"]
 CASES = [
     *[({name: -0.1}, f"`{name}` to be a rate from 0 to") for name in RATES],
-    *[({name: "0.1"}, f"`{name}` to be a finite number, got '0.1'") for name in RATES],
+    *[({name: "0.1"}, ", a number or a scalar tensor of floats, got '0.1'") for name in RATES],
+    *[({name: np.nan}, f"`{name}` to be a rate from 0 to") for name in RATES],
     *[({name: 1.0}, f"`{name}` to be a rate from 0 to below 1, got 1.0") for name in RATES[:4]],
     *[({name: 1.5}, f"`{name}` to be a rate from 0 to 1, got 1.5") for name in RATES[4:]],
-    ({"dropout": [0.1, 0.2]}, "`dropout` to be one value, or a list of 1, a value for each place between two layers"),
-    ({"recurrent_dropout": [0.1]}, "`recurrent_dropout` to be one value, or a list of 2, a value per layer, got [0.1]"),
-    ({"input_dropout": [0.1, 0.1]}, "`input_dropout` to be a finite number, got [0.1, 0.1]"),
+    ({"dropout": [0.1, 0.2]}, "`dropout` to be one value, or a list of 1 value, one for each place between two layers"),
+    (
+        {"recurrent_dropout": [0.1]},
+        "to be one value, or a list of 2 values, one per layer, got [0.1]",
+    ),
+    (
+        {"input_dropout": [0.1, 0.1]},
+        ", a number or a scalar tensor of floats, got [0.1, 0.1]",
+    ),
     ({"recurrent_dropout_kind": "gal"}, "`recurrent_dropout_kind` to be one of candidate, variational, got 'gal'"),
     ({"layer_norm": "keras"}, "`layer_norm` to be True, False or 'tensorflow', got 'keras'"),
     ({"layer_norm": 1}, "`layer_norm` to be True, False or 'tensorflow', got 1"),
@@ -22,14 +29,17 @@ CASES = [
     ({"residual": "after layer 2"}, "with a layer k that has one above, got 'after layer 2'"),
     ({"residual": "after layer 0"}, "got 'after layer 0'"),
     ({"residual": [True, 1]}, "`residual` to be True or False, got 1"),
-    ({"projection_size": 0}, "`projection_size` to be a positive integer, got 0"),
-    ({"projection_size": 2.5}, "`projection_size` to be a positive integer, got 2.5"),
+    ({"projection_size": 0}, "`projection_size` to be None or a positive integer, got 0"),
+    ({"projection_size": 2.5}, "`projection_size` to be None or a positive integer, got 2.5"),
     ({"peepholes": 1}, "`peepholes` to be True or False, got 1"),
-    ({"cell_clip": -1}, "`cell_clip` to be None or a positive number, got -1"),
-    ({"cell_clip": "1"}, "`cell_clip` to be a finite number, got '1'"),
-    ({"projection_clip": 0.0, "projection_size": 2}, "`projection_clip` to be None or a positive number, got 0.0"),
-    ({"projection_clip": 1.0}, "a `projection_size` for layer 1, whose projection `projection_clip` bounds, got None"),
-    ({"projection_clip": 1.0, "projection_size": [2, None]}, "a `projection_size` for layer 2, whose projection"),
+    ({"cell_clip": -1}, "`cell_clip` to be None or a positive, finite number, got -1"),
+    ({"cell_clip": "1"}, "`cell_clip` to be None or a positive, finite number, got '1'"),
+    (
+        {"projection_clip": 0.0, "projection_size": 2},
+        " to be None or a positive, finite number, got 0.0",
+    ),
+    ({"projection_clip": 1.0}, "a `projection_size` for layer 1, because it has a `projection_clip`, got None"),
+    ({"projection_clip": 1.0, "projection_size": [2, None]}, "a `projection_size` for layer 2, because it has a"),
     ({"seed": 1.5}, "`seed` to be None, an integer, or a scalar tensor of integers, got 1.5"),
     ({"seed": True}, "`seed` to be None, an integer, or a scalar tensor of integers, got True"),
 ]
@@ -65,6 +75,25 @@ def test_rates_that_are_fed(argument, wrong, plain_session):
     plain_session.run(outputs, {rate: 0.5})
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"encoder: expected `{argument}` to be a rate from 0 to"):
         plain_session.run(outputs, {rate: wrong})
+
+
+@pytest.mark.parametrize("argument", RATES)
+def test_rates_that_are_fed_as_vectors(argument, plain_session):
+    rate = tf.placeholder(tf.float32)
+    outputs, _ = StackedLSTM([3, 3], name="encoder", **{argument: rate})(tf.ones([1, 2, 3]), training=True)
+    plain_session.run(tf.global_variables_initializer())
+    assert plain_session.run(outputs, {rate: 0.5}).shape == (1, 2, 3)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=f"encoder: expected `{argument}` to be a scalar, got shape"
+    ):
+        plain_session.run(outputs, {rate: [0.5, 0.5]})
+
+
+def test_values_per_layer_in_an_array():
+    lstm = StackedLSTM([3, 3], zoneout_c=np.array([0.1, 0.2]), projection_size=np.array([2, 3]), dropout=np.array(0.3))
+    assert [size.h for size in lstm.state_sizes] == [2, 3]
+    with pytest.raises(ValueError, match=r"one value, or a list of 2 values, one per layer, got \[0.1, 0.2, 0.3\]"):
+        StackedLSTM([3, 3], zoneout_c=np.array([0.1, 0.2, 0.3]))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +169,11 @@ def test_initial_state_of_a_projection():
 
 
 @pytest.mark.parametrize(
-    "value, expected", [("abc", "a finite number, got 'abc'"), (5.0, "a rate from 0 to below 1, got 5.0")]
+    "value, expected",
+    [
+        ("abc", "a rate from 0 to below 1, a number or a scalar tensor of floats, got 'abc'"),
+        (5.0, "a rate from 0 to below 1, got 5.0"),
+    ],
 )
 def test_dropout_of_a_single_layer_is_checked(value, expected):
     with pytest.raises(ValueError, match=f"`dropout` to be {expected}"):

@@ -66,6 +66,20 @@ def test_reset_of_rows(session):
     np.testing.assert_array_equal(session.run(store.state[0].h), [learned] * 3)
 
 
+@pytest.mark.parametrize("shape", [None, [None]])
+def test_reset_of_rows_of_unknown_shape(shape, session):
+    store = StateStore(StackedLSTM([3]), 2)
+    rows = tf.placeholder(tf.bool, shape)
+    fill = tf.group(*[variable.assign(tf.ones_like(variable)) for variable in store.variables])
+    reset = store.reset(rows)
+    session.run(fill)
+    session.run(reset, {rows: [False, True]})
+    assert session.run(store.state[0].h).tolist() == [[1, 1, 1], [0, 0, 0]]
+    for wrong in ([True] * 3, [[True]] * 2, True)[: 3 if shape is None else 1]:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="StateStore.reset: expected `rows` of shape"):
+            session.run(reset, {rows: wrong})
+
+
 def test_optimizers_and_savers_do_not_see_the_state():
     lstm = StackedLSTM([3, 2], name="encoder", dtype=tf.float64)
     lstm.build(2)

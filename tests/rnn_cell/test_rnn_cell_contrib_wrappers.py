@@ -75,11 +75,69 @@ def test_a_step_has_the_variables_of_the_loop(name, step_first, session):
         output, (of_loop, used) = step(None), loop(True)
     else:
         (of_loop, used), output = loop(None), step(True)
-    assert used == ("stepwise" if "highway" in name and step_first else auto_engine())
+    assert used == auto_engine()
     session.run(tf.global_variables_initializer())
     first, second = session.run([output, of_loop])
     np.testing.assert_allclose(first, second, atol=1e-6)
     assert np.std(first) > 1e-3 and len(tf.global_variables()) == len(cell.variables)
+
+
+def getter(get, name, *args, **options):
+    return tf.identity(get(name, *args, **options))
+
+
+@pytest.mark.parametrize(
+    "loop, scope",
+    [
+        (rnn_cell.dynamic_rnn, {}),
+        (rnn_cell.static_rnn, {}),
+        (rnn_cell.dynamic_rnn, {"partitioner": tf.fixed_size_partitioner(2)}),
+        (rnn_cell.static_rnn, {"custom_getter": getter}),  # Tensors that a loop makes are of no use after it.
+    ],
+)
+@pytest.mark.parametrize("name", WRAPPED)
+def test_variables_of_two_calls(name, loop, scope, session):
+    """The variables are those of TensorFlow's loop, also if each scope has some of its own."""
+    x = np.random.RandomState(5).standard_normal(SHAPE).astype(np.float32)
+    results = []
+    for engine in ("stepwise", None):
+        with tf.variable_scope(engine or "engine", initializer=tf.constant_initializer(0.3), **scope) as variables:
+            cell, outputs = WRAPPED[name](), []
+            for call in ("first", "second"):
+                inputs = tf.constant(x) if loop is rnn_cell.dynamic_rnn else tf.unstack(tf.constant(x), axis=1)
+                outputs.append(loop(cell, inputs, dtype=tf.float32, scope=call, engine=engine)[0])
+        used = {rnn_cell.engine_used(output).name for output in outputs}
+        assert used == {engine or auto_engine()}
+        names = [variable.op.name for variable in tf.global_variables(variables.name + "/")]
+        if loop is rnn_cell.static_rnn:
+            outputs = [tf.stack(output, axis=1) for output in outputs]
+        results.append((outputs, [variable.split("/", 1)[1] for variable in names]))
+    session.run(tf.global_variables_initializer())
+    (expected, expected_names), (outputs, names) = results
+    assert names == expected_names and len(set(names)) == len(names)
+    np.testing.assert_allclose(session.run(outputs), session.run(expected), atol=1e-6)
+
+
+def test_two_calls_in_one_scope():
+    """The second call of a `HighwayWrapper` would make its variables again, as in TensorFlow."""
+    cell = rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(3))
+    names(cell)
+    with pytest.raises(ValueError, match="rnn/carry_w already exists"):
+        names(cell)
+
+
+def test_a_subclass_with_another_highway(session):
+    class Doubled(rnn_cell.HighwayWrapper):
+        def _highway(self, inp, out):
+            return inp + 2 * out
+
+    x = tf.ones(SHAPE)
+    with tf.variable_scope("scope", initializer=tf.constant_initializer(0.3)):
+        outputs, _ = rnn_cell.dynamic_rnn(Doubled(rnn_cell.LSTMCell(3, name="cell")), x, dtype=tf.float32)
+        expected, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3, name="cell"), x, dtype=tf.float32, scope="plain")
+    assert not [variable for variable in tf.global_variables() if "carry" in variable.op.name]
+    session.run(tf.global_variables_initializer())
+    np.testing.assert_allclose(*session.run([outputs, x + 2 * expected]), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", WRAPPED)

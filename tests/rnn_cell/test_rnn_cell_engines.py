@@ -46,12 +46,6 @@ def built_for_another_width():
     return rnn_cell.MultiRNNCell([cell, rnn_cell.LSTMCell(4)])
 
 
-def called_before():
-    cell = rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(3))
-    cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
-    return cell
-
-
 def pair(h_width=4, dtype=tf.float32, batch=2):
     return rnn_cell.LSTMStateTuple(tf.zeros([batch, 4], dtype), tf.zeros([batch, h_width], dtype))
 
@@ -90,6 +84,7 @@ STEPWISE_CALLS = {
         ("there is a Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
         ("there is a Subclass", lambda: run(rnn_cell.DropoutWrapper(Subclass(3), 0.5))),
         ("there is a Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
+        ("there is an AttentionCellWrapper", lambda: run(rnn_cell.AttentionCellWrapper(rnn_cell.LSTMCell(3), 2))),
     ],
     "_activations_have_names": [
         ("the activation softmax is a Python function, not one", lambda: run(stack(activation=tf.nn.softmax))),
@@ -122,15 +117,10 @@ STEPWISE_CALLS = {
          lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4)))),
         ("a HighwayWrapper would mix inputs of width 3 with outputs of width 4",
          lambda: run(rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(4)))),
-        ("a HighwayWrapper was called before", lambda: run(called_before(), scope="second")),
         ("an InputProjectionWrapper has an activation that has the op Cumsum",
          lambda: run(rnn_cell.InputProjectionWrapper(rnn_cell.LSTMCell(4), 3, tf.cumsum))),
         ("an OutputProjectionWrapper has an activation that has the op Cumsum",
          lambda: run(rnn_cell.OutputProjectionWrapper(rnn_cell.LSTMCell(4), 3, tf.cumsum))),
-    ],
-    "_highways_have_one_place": [
-        ("the same HighwayWrapper is in two places",
-         lambda: run(rnn_cell.MultiRNNCell([rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(3))] * 2))),
     ],
     "_initial_state_fits": [
         ("the initial state does not have the structure",

@@ -147,6 +147,7 @@ CELLS = {
         lambda: OUTPUT(INPUT(variational(RESIDUAL(LSTM(4)), 0.6, 0.7, 0.8, input_size=4), 4, tf.sigmoid), 5, tf.tanh),
         "native",
     ),
+    "the same highway twice": (lambda: STACK([HIGHWAY(LSTM(3, name="shared"))] * 2), "native"),
     "the same projection twice": (lambda: STACK([OUTPUT(LSTM(4, name="shared"), 3)] * 2), "native"),
 }
 

@@ -94,6 +94,19 @@ def test_options_and_activations_that_no_array_shows(session, tmp_path):
     runtime.save(tmp_path / "relu.npz", *weights, activation="relu")
 
 
+def test_options_of_both_directions(session, tmp_path):
+    lstm = stacked_lstm.BidirectionalLSTM([3, 3], zoneout_c=[0.0, 0.1], engine="graph")
+    lstm(tf.ones([1, 2, 3]))
+    session.run(tf.global_variables_initializer())
+    forward, backward = (side.layers for side in lstm.get_weights(session))
+    for layers in (forward, backward, forward + backward):
+        assert isinstance(layers, list) and layers.options == ["zoneout_c"]
+        with pytest.raises(ValueError, match="^checkpoints.write: expected `layers` without .*, got `zoneout_c`"):
+            checkpoints.write(str(tmp_path / "model.npz"), layers, "pytorch")
+    assert len(forward + backward) == 4 and type(forward + [{}]) is list
+    lstm.set_weights(session, *lstm.get_weights(session))
+
+
 def test_files_that_are_refused(tmp_path):
     path = tmp_path / "model.npz"
     runtime.save(path, LAYERS)

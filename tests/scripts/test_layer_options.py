@@ -55,7 +55,7 @@ def test_values(flag, text, value):
         ("dropout", "x", "--dropout: expected a number, one for all layers or, after commas, one per layer, got x"),
         ("dropout", "", "--dropout: expected a number, one for all layers or, after commas, one per layer, got none"),
         ("dropout", "1.5", "--dropout: expected a rate from 0 to below 1, got 1.5"),
-        ("dropout", ".1,.2,.3", "--dropout: expected one value, or a list of 2, a value for each place between two "),
+        ("dropout", ".1,.2,.3", "--dropout: expected one value, or a list of 2 values, one for each place between tw"),
         ("zoneout_c", "0.5,-1,0", "--zoneout_c: expected a rate from 0 to 1, got -1.0"),
         (
             "recurrent_dropout_kind",
@@ -65,13 +65,13 @@ def test_values(flag, text, value):
         ("layer_norm", "yes", "--layer_norm: expected True, False or 'tensorflow', got 'yes'"),
         ("residual", "after layer 9", "--residual: expected True, False, a list of them, or 'after layer k' with a "),
         ("projection_size", "1.5", "--projection_size: expected an integer, one for all layers or, after commas, one"),
-        ("projection_size", "0", "--projection_size: expected a positive integer, got 0"),
+        ("projection_size", "0", "--projection_size: expected None or a positive integer, got 0"),
         ("peepholes", "1", "--peepholes: expected true or false, one for all layers or, after commas, one per layer, "),
-        ("cell_clip", "inf", "--cell_clip: expected a finite number, got inf"),
+        ("cell_clip", "inf", "--cell_clip: expected None or a positive, finite number, got inf"),
         (
             "projection_clip",
             "2",
-            "StackedLSTM: expected a --projection_size for layer 1, whose projection --projection",
+            "StackedLSTM: expected a --projection_size for layer 1, because it has a --projection",
         ),
     ],
 )
