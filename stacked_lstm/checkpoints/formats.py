@@ -43,6 +43,10 @@ class Format(NamedTuple):
     has_initial_states: bool = False
     options: tuple[str, ...] = ()
 
+    def known_options(self) -> tuple[str, ...]:
+        """The options of weights that may be written. A layout without gains itself refuses layer normalization."""
+        return self.options if self.layout == "layer_norm_cell" else (*self.options, NORM_OF_OUTPUT)
+
     def codec(self) -> Codec:
         """The functions that read and write such files. Imports their module."""
         codec: Codec = importlib.import_module(f"stacked_lstm.checkpoints.{self.module}").CODEC
@@ -56,7 +60,7 @@ FORMATS = {
         layout=layouts.OWN,
         is_tensorflow_checkpoint=True,
         has_initial_states=True,
-        options=("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip", NORM_OF_OUTPUT),
+        options=("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip"),
     ),
     "rnn_cell": Format(
         module="tensorflow_checkpoints",

@@ -179,7 +179,7 @@ def plan(
     """
     path = str(path)
     entry = find_format(path, format, "checkpoints.write")
-    check_options(layers, entry.options, f"a file of {entry.layout}", "checkpoints.write")
+    check_options(layers, entry.known_options(), f"a file of {entry.layout}", "checkpoints.write")
     layers = stacks.checkpoint_layers(layers)
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.write", "forget_bias")

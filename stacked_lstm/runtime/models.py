@@ -17,7 +17,7 @@ import numpy as np
 from stacked_lstm import checkpoints, checks
 from stacked_lstm.checkpoints import replacing, state_dicts
 from stacked_lstm.checkpoints.files import Arrays, Content
-from stacked_lstm.layer_arrays import check_options
+from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_options
 from stacked_lstm.runtime.predictor import Predictor
 
 _NAME = re.compile(r"(?P<group>initial_state/)?layer_(?P<number>[1-9]\d{0,3})/(?P<array>\w+)")
@@ -71,7 +71,7 @@ def save(
     path = str(path)
     if not path.endswith(".npz"):
         checks.fail("runtime.save", "`path` to end in .npz", repr(path))
-    check_options(layers, (), "a Predictor", "runtime.save")
+    check_options(layers, [NORM_OF_OUTPUT], "a Predictor", "runtime.save")  # `Predictor` refuses gains.
     names = {"activation": activation, "recurrent_activation": recurrent_activation}
     stack_names = getattr(layers, "activations", None) or tuple(names.values())
     if stack_names != tuple(names.values()):

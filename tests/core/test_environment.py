@@ -118,7 +118,7 @@ FLOORS = {
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
     " state_dicts cell_variables variables tensorflow_checkpoints formats reading writing",
     "commands": "output_files command choices charts series report conversion_report convert compare old_names"
-    " python_syntax old_program migrate",
+    " new_imports python_syntax old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 
