@@ -104,8 +104,22 @@ def flag(value: Any, function: str, argument: str) -> bool:
 
 def number(value: Any, function: str, argument: str) -> float:
     """Returns `value` as a float; raises ValueError unless it is a finite number."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and np.isfinite(float(value))
-    return float(value) if is_number else fail(function, f"`{argument}` to be a finite number", describe(value))
+    is_finite = is_number(value) and np.isfinite(float(value))
+    return float(value) if is_finite else fail(function, f"`{argument}` to be a finite number", describe(value))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, of Python or NumPy; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def bound(value: Any, function: str, argument: str) -> float | None:
+    """Returns the bound of a clip as a float, or None; raises ValueError if it is anything else."""
+    if value is None:
+        return None
+    is_bound = is_number(value) and 0 < float(value) < float("inf")
+    expected = f"`{argument}` to be None or a positive, finite number"
+    return float(value) if is_bound else fail(function, expected, describe(value))
 
 
 def scope(name: Any, function: str) -> str:

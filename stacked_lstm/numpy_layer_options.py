@@ -8,6 +8,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 import numpy as np
 
 from stacked_lstm import numpy_checks as checks
+from stacked_lstm.checks import bound
 
 
 class LayerOptions(NamedTuple):
@@ -98,11 +99,7 @@ def checked_options(
         valid = options.layer_norm is True or options.layer_norm == "tensorflow"
         checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
         for name in ("cell_clip", "projection_clip"):
-            bound = getattr(options, name)
-            is_number = isinstance(bound, numbers.Real) and not isinstance(bound, bool)
-            is_bound = is_number and 0 < float(bound) < float("inf")
-            expected = f"`{argument}.{name}` to be None or a positive, finite number"
-            checks.require(bound is None or is_bound, function, expected, repr(bound))
+            bound(getattr(options, name), f"numpy_lstm.{function}", f"{argument}.{name}")
         has_place = options.projection_clip is None or "Wp" in layer
         checks.require(has_place, function, f"`{argument}.projection_clip` with Wp in the layer", "a layer without Wp")
         epsilon = options.epsilon

@@ -60,7 +60,7 @@ def rate(value: Any, function: str, argument: str, interval: str = BELOW_ONE) ->
         if not value.dtype.is_floating or not value.shape.is_compatible_with([]):
             checks.fail(function, f"{expected}, a number or a scalar tensor of floats", checks.describe(value))
         return tf.convert_to_tensor(value)
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if not checks.is_number(value):
         checks.fail(function, f"{expected}, a number or a scalar tensor of floats", checks.describe(value))
     number = float(value)
     is_inside = 0 <= number < 1 if interval == BELOW_ONE else 0 <= number <= 1
@@ -90,15 +90,6 @@ def _size(value: Any, function: str, argument: str) -> int | None:
     return checks.size(value, function, argument, "None or ")
 
 
-def _bound(value: Any, function: str, argument: str) -> float | None:
-    if value is None:
-        return None
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    is_bound = is_number and 0 < float(value) < float("inf")
-    expected = f"`{argument}` to be None or a positive, finite number"
-    return float(value) if is_bound else checks.fail(function, expected, checks.describe(value))
-
-
 # Field of `LayerOptions` -> function (value, function, argument) that returns the value or raises ValueError.
 CHECKS: dict[str, Callable[[Any, str, str], Any]] = {
     "dropout": rate,
@@ -110,8 +101,8 @@ CHECKS: dict[str, Callable[[Any, str, str], Any]] = {
     "residual": checks.flag,
     "projection_size": _size,
     "peepholes": checks.flag,
-    "cell_clip": _bound,
-    "projection_clip": _bound,
+    "cell_clip": checks.bound,
+    "projection_clip": checks.bound,
 }
 
 

@@ -148,7 +148,7 @@ def _input_widths(call: Call) -> list[tuple[Any, int]]:
 
     def walk(cell: Any, width: int) -> list[tuple[Any, int]]:
         pairs = [(cell, width)]
-        width = cell.input_width_inside(width) if isinstance(cell, InputProjectionWrapper) else width
+        width = cell._num_proj if isinstance(cell, InputProjectionWrapper) else width
         for child in _children(cell):
             pairs += walk(child, width)
             width = child.output_size

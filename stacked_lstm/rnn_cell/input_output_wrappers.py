@@ -107,11 +107,6 @@ class InputProjectionWrapper(_ProjectionWrapper):
         super().__init__(cell, num_proj, activation, reuse)
         self._num_proj = num_proj  # TensorFlow's name.
 
-    def input_width_inside(self, width: int) -> int:
-        """Returns the width of the cell's inputs, for inputs [B, width] of the wrapper."""
-        del width
-        return self._width
-
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         return self._cell(self._project(inputs), state)
 
