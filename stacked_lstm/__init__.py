@@ -3,6 +3,7 @@
     StackedLSTM       a stack of LSTM layers with the variables Wf Wi Wc Wo and bf bi bc bo, and an initial state
     BidirectionalLSTM layers that read each sequence forward and backward
     LSTMState         the pair (c, h) of one layer
+    make_callable     makes a function that runs fetches of a session in less time than `session.run`
     rnn_cell          TensorFlow 1's cells, wrappers and dynamic_rnn under their old names
     checkpoints       reads and writes LSTM layers in the files of TensorFlow, Keras, PyTorch and ONNX
     layouts           converts the weights of one layer to and from the layouts of other libraries
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from stacked_lstm import checkpoints, export, initializers, layouts, numpy_lstm, rnn_cell, runtime
     from stacked_lstm.bidirectional import BidirectionalLSTM
     from stacked_lstm.engines.native import load_native_ops
+    from stacked_lstm.session_callable import make_callable
     from stacked_lstm.stack import StackedLSTM
     from stacked_lstm.state import LSTMState
     from stacked_lstm.state_store import StateStore
@@ -45,6 +47,7 @@ __all__ = [
     "initializers",
     "layouts",
     "load_native_ops",
+    "make_callable",
     "numpy_lstm",
     "rnn_cell",
     "runtime",
@@ -57,6 +60,7 @@ _HOMES = {
     "StackedLSTM": "stack",
     "StateStore": "state_store",
     "load_native_ops": "engines.native",
+    "make_callable": "session_callable",
 }
 
 

@@ -13,6 +13,8 @@ from typing import Any, Callable, Iterator, TypeVar
 import tensorflow.compat.v1 as tf
 
 __all__ = [
+    "CallableOptions",
+    "FetchHandler",
     "SaveSpec",
     "SaveableObject",
     "control_flow_v2",
@@ -35,6 +37,10 @@ __all__ = [
 # TensorFlow has no public names for the classes of what a `tf.train.Saver` saves.
 _BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
 SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
+
+# What a session makes a callable from, and what gives results the structure of fetches. Neither is public.
+CallableOptions = sys.modules[tf.ConfigProto.__module__].CallableOptions
+FetchHandler = sys.modules[tf.Session.__module__]._FetchHandler
 
 # `record_operation` tells each active `tf.GradientTape` the gradient of an op. `could_possibly_record` returns whether
 # a tape is active. Neither is public. Older versions name their module `tape_lib`, newer ones `record`.

@@ -1,0 +1,250 @@
+"""make_callable: the results of `session.run`, for all kinds of fetches and fed values; its errors."""
+
+import collections
+import threading
+
+import numpy as np
+import pytest
+
+from stacked_lstm import LSTMState, StackedLSTM, make_callable
+from stacked_lstm.compat import tf
+from support.sets import ONCE
+
+Pair = collections.namedtuple("Pair", "first second")
+
+
+def assert_equal(actual, expected):
+    """The structures, types, dtypes and numbers are the same."""
+    assert type(actual) is type(expected)
+    if isinstance(expected, dict):
+        assert list(actual) == list(expected)
+        actual, expected = list(actual.values()), list(expected.values())
+    if isinstance(expected, (list, tuple)):
+        assert len(actual) == len(expected)
+        for one, other in zip(actual, expected):
+            assert_equal(one, other)
+    elif expected is not None:
+        assert np.asarray(actual).dtype == np.asarray(expected).dtype
+        np.testing.assert_array_equal(actual, expected)
+
+
+FETCHES = {
+    "tensor": lambda a, b: a,
+    "name": lambda a, b: a.name,
+    "scalar": lambda a, b: a[0, 0],
+    "operation": lambda a, b: b.op,
+    "list": lambda a, b: [a, b.op, a],
+    "nested": lambda a, b: (LSTMState(a, b), [{"z": b, "a": (a,)}, Pair(b.op, a)]),
+    "sparse": lambda a, b: [tf.sparse.from_dense(a), tf.IndexedSlices(a, tf.constant([1, 0, 0]))],
+    "variable": lambda a, b: [tf.global_variables()[0], a],
+}
+
+
+@pytest.mark.parametrize("kind", FETCHES)
+def test_structures_of_fetches(kind, plain_session):
+    x = tf.placeholder(tf.float32, [None, 2])
+    tf.get_variable("v", initializer=3.0, use_resource=kind != "variable")
+    fetches = FETCHES[kind](x * 2, x + 1)
+    plain_session.run(tf.global_variables_initializer())
+    values = np.random.RandomState(0).standard_normal([3, 2]).astype(np.float32)
+    call = make_callable(plain_session, fetches, [x])
+    for array in (values, values[::-1], np.asfortranarray(values)):
+        assert_equal(call(array), plain_session.run(fetches, {x: array}))
+
+
+VALUES = {
+    "float64 for float32": (tf.float32, [None, 2], np.eye(2) / 3),
+    "a list": (tf.float32, [2, None], [[0.1, 2], [3, 4]]),
+    "an int": (tf.float64, [], 3),
+    "a bool": (tf.bool, [], True),
+    "integers": (tf.int32, None, np.arange(6).reshape(1, 2, 3)),
+    "uint8": (tf.uint8, [None], [0, 255]),
+    "float16": (tf.float16, [3], [0.1, 1e-7, 7e4]),
+    "bfloat16": (tf.bfloat16, [3], [0.1, 3.0, 1e30]),
+    "complex": (tf.complex64, [1], [1j]),
+    "strings": (tf.string, [2], ["a", b"\xff"]),
+    "an empty array": (tf.float32, [None, 3], np.zeros([0, 3])),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_values_are_converted(kind, plain_session):
+    """`session.run` of the same value has the same result."""
+    dtype, shape, value = VALUES[kind]
+    placeholder = tf.placeholder(dtype, shape)
+    same = tf.identity(placeholder)
+    with np.errstate(over="ignore"):
+        assert_equal(
+            make_callable(plain_session, same, [placeholder.name])(value), plain_session.run(same, {placeholder: value})
+        )
+
+
+def test_steps_of_an_lstm(plain_session):
+    """Sequential calls with a state that comes back, and training steps in between, as with `session.run`."""
+    x, lengths = tf.placeholder(tf.float32, [None, None, 2]), tf.placeholder(tf.int32, [None])
+    c, h = [tf.placeholder(tf.float32, [None, 3]) for _ in range(2)]
+    outputs, state = StackedLSTM([3], engine="graph")(x, sequence_length=lengths, initial_state=[(c, h)])
+    train = tf.train.GradientDescentOptimizer(1.0).minimize(tf.reduce_sum(tf.square(outputs)))
+    fetches, feeds = [outputs, state], [x, lengths, c, h]
+    initializer = tf.group(tf.global_variables_initializer())
+    values = np.random.RandomState(0).standard_normal([2, 4, 2])
+
+    def steps(run, training_step):
+        history = [run(values, [4, 2], np.zeros([2, 3]), np.zeros([2, 3]))]
+        for _ in range(3):
+            pair = history[-1][1][0]
+            assert training_step(values, [4, 3], pair.c, pair.h) is None
+            history.append(run(values, [1, 4], pair.c, pair.h))
+        return history
+
+    def slow(fetches):
+        return lambda *arrays: plain_session.run(fetches, dict(zip(feeds, arrays)))
+
+    plain_session.run(initializer)
+    weights = plain_session.run(tf.trainable_variables())
+    expected = steps(slow(fetches), slow(train))
+    for variable, array in zip(tf.trainable_variables(), weights):
+        variable.load(array, plain_session)
+    actual = steps(make_callable(plain_session, fetches, feeds), make_callable(plain_session, train, feeds))
+    assert not np.array_equal(expected[0][0], expected[-1][0])
+    assert_equal(actual, expected)
+
+
+def test_memory_of_arrays(plain_session):
+    """Aligned and unaligned arrays give the same; results stay when later calls run and fed arrays change."""
+    x = tf.placeholder(tf.float32, [None])
+    call = make_callable(plain_session, [tf.identity(x), x + 1], [x])
+    memory = np.zeros(200, np.uint8)
+    start = -memory.ctypes.data % 64
+    for offset in (0, 4, 32):
+        array = memory[start + offset : start + offset + 40].view(np.float32)
+        array[:] = np.arange(10)
+        same, more = call(array)
+        array[:] = -1
+        call(array)
+        np.testing.assert_array_equal(more, np.arange(10) + 1)
+        if offset:  # TensorFlow copies such arrays. An aligned one is the memory of the tensor, as in `session.run`.
+            np.testing.assert_array_equal(same, np.arange(10))
+
+
+def test_several_threads(plain_session):
+    x = tf.placeholder(tf.float32, [2])
+    call = make_callable(plain_session, {"twice": x * 2}, [x])
+    results = {}
+
+    def work(k):
+        results[k] = [call(np.full(2, k + n / 100))["twice"] for n in range(50)]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k in range(4):
+        expected = 2 * np.float32(k + np.arange(50) / 100)
+        np.testing.assert_array_equal(np.array(results[k])[:, 0], expected)
+
+
+def test_no_ops_are_added(plain_session):
+    """A finished graph can have callables, also for ops that came after the first run."""
+    x = tf.placeholder(tf.float32, [])
+    plain_session.run(x * 1, {x: 1})
+    later, variable = x * 3, tf.get_variable("v", [])
+    plain_session.graph.finalize()
+    call = make_callable(plain_session, [later, variable.op], [x])
+    assert call(2)[0] == 6
+
+
+def test_session_that_is_closed():
+    with tf.Session() as session:
+        call = make_callable(session, tf.constant(1.0))
+        assert call() == 1
+    with pytest.raises(tf.errors.CancelledError, match="closed"):
+        call()
+
+
+def test_errors_of_ops_pass_through(plain_session):
+    x = tf.placeholder(tf.int32, [None])
+    call = make_callable(plain_session, tf.gather([1, 2], x), [x])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"indices\[1\] = 5 is not in \[0, 2\)"):
+        call([1, 5])
+    np.testing.assert_array_equal(call([1, 0]), [2, 1])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must feed a value"):
+        make_callable(plain_session, x + 1)()
+
+
+def words(call, *arguments):
+    with pytest.raises(ValueError) as caught:
+        call(*arguments)
+    return str(caught.value)
+
+
+WRONG_VALUES = {
+    "shape": (np.zeros([2, 3]), "an array of dtype float64 and shape (2, 3)"),
+    "rank": ([0.0, 1.0], "[0.0, 1.0]"),
+    "text": ("abc", "'abc'"),
+    "None": (None, "None"),
+    "ragged": ([[1.0, 2.0], [3.0]], "[[1.0, 2.0], [3.0]]"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_VALUES)
+@pytest.mark.filterwarnings("ignore:Creating an ndarray from ragged")
+def test_wrong_values(kind, plain_session):
+    x = tf.placeholder(tf.float32, [None, 2], name="x")
+    value, words_of_value = WRONG_VALUES[kind]
+    expected = "make_callable: expected a value of dtype float32 and shape (?, 2) for x:0, got "
+    actual = words(make_callable(plain_session, x + 1, [x]), value)
+    assert actual.replace("(None, 2)", "(?, 2)") == expected + words_of_value
+
+
+def test_values_that_a_dtype_cannot_hold(plain_session):
+    n, x = tf.placeholder(tf.int8, [], name="n"), tf.placeholder(tf.float32, [], name="x")
+    call = make_callable(plain_session, n + 1, [n])
+    assert words(call, 300) == "make_callable: expected a value of dtype int8 and shape () for n:0, got 300"
+    call = make_callable(plain_session, x + 1, [x])
+    assert words(call, None) == "make_callable: expected a value of dtype float32 and shape () for x:0, got None"
+    got = words(call, x)
+    assert got.startswith("make_callable: expected a value of dtype float32 and shape () for x:0, got ")
+    assert "tensor" in got.lower().split("got")[1]
+
+
+def test_wrong_number_of_values(plain_session):
+    x = tf.placeholder(tf.float32, [], name="x")
+    call = make_callable(plain_session, x + 1, [x])
+    assert words(call) == "make_callable: expected 1 values, for x:0, got 0"
+    assert words(call, 1, 2) == "make_callable: expected 1 values, for x:0, got 2"
+    none = make_callable(plain_session, tf.constant(1))
+    assert words(none, 1) == "make_callable: expected 0 values, for none, because `feed_list` is empty, got 1"
+
+
+def test_wrong_arguments(plain_session):
+    x = tf.placeholder(tf.float32, [], name="x")
+    y = x + 1
+    with tf.Graph().as_default():
+        other = tf.constant(1.0, name="other")
+    cases = [
+        ((None, y, [x]), "expected `session` to be a tf.Session, got None"),
+        ((plain_session, y, x), "expected `feed_list` to be a list of tensors, got "),
+        ((plain_session, y, [3]), "expected `feed_list` to have tensors of the session's graph, got 3 ("),
+        ((plain_session, y, [other]), "expected `feed_list` to have tensors of the session's graph, got "),
+        ((plain_session, y, ["z:0"]), "expected `feed_list` to have tensors of the session's graph, got 'z:0' ("),
+        ((plain_session, y, [x, "x:0"]), "expected each tensor once in `feed_list`, got x:0 twice"),
+        ((plain_session, [y, x], [x]), "expected no tensor that is both in `fetches` and in `feed_list`, got x:0"),
+        ((plain_session, [y, None], [x]), "expected `fetches` to have tensors or operations of the session's graph"),
+        ((plain_session, [other], [x]), "expected `fetches` to have tensors or operations of the session's graph"),
+        ((plain_session, [], [x]), "expected `fetches` to have tensors or operations of the session's graph, got []"),
+        ((plain_session, 3, [x]), "expected `fetches` to have tensors or operations of the session's graph, got 3 ("),
+    ]
+    for arguments, expected in cases:
+        assert words(make_callable, *arguments).startswith(f"make_callable: {expected}"), expected
+    plain_session.graph.prevent_feeding(y)
+    assert words(make_callable, plain_session, x, [y]).endswith(f"to have tensors that can be fed, got {y.name}")
+
+
+@ONCE
+def test_session_of_a_server():
+    server = tf.train.Server.create_local_server()
+    with tf.Session(server.target) as session:
+        expected = f"make_callable: expected a `session` of this process, got one of the server {server.target}"
+        assert words(make_callable, session, tf.constant(1.0)) == expected
