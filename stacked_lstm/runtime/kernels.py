@@ -20,7 +20,7 @@ _GATES = "icfo"  # The order of the gates in lstm.h.
 # (dtype, weights_dtype) -> the number of both in predictor.cc.
 TYPES = {("float32", None): 0, ("float64", None): 1, ("float32", "bfloat16"): 2, ("float32", "int8"): 3}
 
-_int, _int64, _pointer = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p
+_int, _int64, _pointer, _byte = ctypes.c_int, ctypes.c_int64, ctypes.c_void_p, ctypes.c_char
 _SIGNATURES = {
     "make": (_pointer, [_int, _int, _pointer, _int, _int, _pointer, _pointer, _int]),
     "run": (_int, [_pointer, _int64, _int64] + [_pointer] * 5),
@@ -131,11 +131,18 @@ class Stack:
         Raises:
           MemoryError: there is not enough memory.
         """
-        pointers = [None if lengths is None else lengths.ctypes.data]
-        pointers += [array.ctypes.data for array in (x, states, outputs, finals)]
-        if self._run(self._handle, *x.shape[:2], *pointers):
+        steps, batch, _ = x.shape
+        pointers = [None if array is None else _address(array) for array in (lengths, x, states, outputs, finals)]
+        if self._run(self._handle, steps, batch, *pointers):
             raise MemoryError("runtime.Predictor: there is not enough memory for these sequences")
 
 
 def _pointers(arrays: Sequence[np.ndarray]) -> Any:
-    return (_pointer * len(arrays))(*[array.ctypes.data for array in arrays])
+    return (_pointer * len(arrays))(*map(_address, arrays))
+
+
+def _address(array: np.ndarray) -> int:
+    """The same as `array.ctypes.data`, in a third of the time if a buffer can be made. A short call has four arrays."""
+    if array.size and array.flags.writeable:
+        return ctypes.addressof(_byte.from_buffer(array.data))
+    return int(array.ctypes.data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from typing import Any, Mapping, Sequence
 
@@ -89,8 +88,6 @@ class Predictor:
         self.weights_bytes = numbers * _WEIGHTS_BYTES.get(self.weights_dtype or "", self.dtype.itemsize)
         self.hidden_sizes = [layer["Wf"].shape[1] for layer in self._layers]
         self.input_size = self._layers[0]["Wf"].shape[0] - self.hidden_sizes[0]
-        ends = list(itertools.accumulate(self.hidden_sizes))
-        self._ranges = list(zip([0] + ends, ends))
         self._initial_state = weights.InitialState(initial_state, self.input_size, self.hidden_sizes, self.dtype, _NAME)
         self._stack = kernels.Stack(
             self._layers, activation, recurrent_activation, self.dtype, self.threads, self.weights_dtype
@@ -153,9 +150,13 @@ class Predictor:
 
     def _by_layer(self, states: np.ndarray, batch: int) -> tuple[LSTMState, ...]:
         """The inverse of `_states`."""
-        c, h = states.reshape(2, -1)
-        ranges = [(batch * first, batch * end, [batch, end - first]) for first, end in self._ranges]
-        return tuple(LSTMState(c[i:k].reshape(shape), h[i:k].reshape(shape)) for i, k, shape in ranges)
+        pairs, begin, half = [], 0, states.size // 2
+        for size in self.hidden_sizes:
+            end = begin + batch * size
+            c, h = states[begin:end], states[half + begin : half + end]
+            pairs.append(LSTMState(c.reshape(batch, size), h.reshape(batch, size)))
+            begin = end
+        return tuple(pairs)
 
 
 _MOST_THREADS = 1024
