@@ -1,7 +1,7 @@
 """Measures the speed of StackedLSTM and of its peers: TensorFlow, tf-keras, PyTorch, ONNX Runtime and OpenVINO.
 
 A contestant is an engine of StackedLSTM, the package's `rnn_cell`, a peer, or one of two entries without an LSTM. These
-are "gemm" (only the matrix multiplications, an upper bound of the speed) and "nothing" (a `session.run` without
+are "gemm" (only the matrix multiplications, an upper bound of the speed) and "nothing" (a call of a session without
 computation). Each contestant has its own process. The processes take short turns, so that other load on the machine
 affects all of them. A turn begins after all threads of the previous process are idle. With --one_process, all
 contestants share a process, which makes the ratios of TensorFlow's graphs more accurate; their memory is then unknown.
@@ -39,7 +39,7 @@ DropoutWrapper whose keep probability is a placeholder that is fed 1; "plain" ha
 With --cells, the benchmark measures single calls of cells, `cell(x, state)`, in a tf.while_loop with a TensorArray. The
 contestants are "auto" (this package's cells) and "tensorflow" (TensorFlow's own; without tf.contrib, these are only the
 cells and wrappers of tf.nn.rnn_cell). T is the number of calls in a loop. The times are those of one call, with its
-share of the loop and of the `session.run`.
+share of the loop and of the call of the session.
 
 With --threads, the benchmark measures the engine native, PyTorch and ONNX Runtime with several numbers of threads. The
 second table has the speed-up over the smallest number of threads. The efficiency, in percent, is the speed-up divided

@@ -68,7 +68,7 @@ def random_input(cell: CellAt) -> np.ndarray:
 
 
 def calls_per_step(cell: CellAt, mode: str, device: str) -> int:
-    """How many calls of the cell a `session.run` has."""
+    """How many calls of the cell a call of the session has."""
     return cell.shape.steps
 
 

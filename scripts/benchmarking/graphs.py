@@ -14,26 +14,34 @@ import numpy as np
 from benchmarking import timing
 from benchmarking.shapes import Shape, products_per_call
 from benchmarking.timing import fastest_setting
-from stacked_lstm import StackedLSTM, rnn_cell, tf32
+from stacked_lstm import StackedLSTM, make_callable, rnn_cell, tf32
 from stacked_lstm.compat import tf
 
 POOL, CALLER = 0, -1  # Values of inter_op_parallelism_threads: TensorFlow's threads, or the caller's.
 FEEDS = "benchmark_feeds"  # The collection of `fed`.
 
 
-def graph_step(build: Callable[[tf.Tensor, Shape], tf.Tensor], *arguments: Any) -> Callable[[], Any]:
-    """A step of a graph; `build` makes the outputs from a placeholder [T, B, I]."""
+def graph_step(
+    build: Callable[[tf.Tensor, Shape], tf.Tensor], *arguments: Any, call: Callable[..., Any] = make_callable
+) -> Callable[[], Any]:
+    """A step of a graph; `build` makes the outputs from a placeholder [T, B, I], and `call` the function that runs."""
 
     def compute(inputs: tf.Tensor, shape: Shape, mode: str) -> Any:
         outputs = build(inputs, shape)
         return _gradients(outputs) if mode == "training" else outputs
 
-    return _session_step(compute, *arguments)
+    return _session_step(call, compute, *arguments)
 
 
 @fastest_setting(POOL, CALLER)
 def _session_step(
-    compute: Callable[[tf.Tensor, Shape, str], Any], shape: Shape, x: np.ndarray, mode: str, device: str, threads: int
+    call: Callable[..., Any],
+    compute: Callable[[tf.Tensor, Shape, str], Any],
+    shape: Shape,
+    x: np.ndarray,
+    mode: str,
+    device: str,
+    threads: int,
 ) -> Callable[[], Any]:
     """A step of a graph; `compute` makes the outputs or, in training, the gradients of the trainable variables."""
     prepare(device)
@@ -48,7 +56,7 @@ def _session_step(
         session.run(tf.global_variables_initializer())
         if mode == "inference":
             session, placeholders, fetch = _freeze(session, threads, device, placeholders, fetch)
-    return functools.partial(session.make_callable(fetch, list(placeholders)), *values)
+    return functools.partial(call(session, fetch, placeholders), *values)
 
 
 def fed(value: float) -> tf.Tensor:
@@ -95,14 +103,19 @@ def _freeze(
         return new_session(threads, device), placeholders, outputs
 
 
-def engine_step(engine: str, *arguments: Any) -> Callable[[], Any]:
+def session_run_step(engine: str, *arguments: Any) -> Callable[[], Any]:
+    """StackedLSTM with one of its engines. A step is a `session.run`, which TensorFlow's `make_callable` calls."""
+    return engine_step(engine, *arguments, call=tf.Session.make_callable)
+
+
+def engine_step(engine: str, *arguments: Any, call: Callable[..., Any] = make_callable) -> Callable[[], Any]:
     """StackedLSTM with one of its engines."""
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
         lstm = StackedLSTM([shape.hidden_size] * shape.layers, engine=engine, dtype=inputs.dtype)
         return lstm(inputs, time_major=True)[0]
 
-    return graph_step(build, *arguments)
+    return graph_step(build, *arguments, call=call)
 
 
 def xla_step(engine: str, *arguments: Any) -> Callable[[], Any]:
@@ -120,7 +133,7 @@ def xla_step(engine: str, *arguments: Any) -> Callable[[], Any]:
         results = tf.xla.experimental.compile(compiled, [inputs])
         return results if mode == "training" else results[0]
 
-    return _session_step(compute, *arguments)
+    return _session_step(make_callable, compute, *arguments)
 
 
 def rnn_cell_step(*arguments: Any) -> Callable[[], Any]:
@@ -144,7 +157,7 @@ def peer_step(name: str, *arguments: Any) -> Callable[[], Any]:
 
 
 def nothing_step(shape: Shape, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
-    """The cost of a session's call with the same feed as the others, which fetches one number of it."""
+    """The cost of a call of a session with the same feed as the others, which fetches one number of it."""
     return graph_step(lambda inputs, shape: inputs[0, 0, 0], shape, x, "evaluation", device)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import benchmark
@@ -15,6 +16,7 @@ from benchmarking.contestants import CONTESTANTS
 from benchmarking.shapes import Shape, parse_shapes, random_input
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, rows_of, run_main
+from support.native_ops import NEEDS_NATIVE
 from support.paths import ROOT
 from support.sets import ONCE
 
@@ -38,7 +40,11 @@ def test_shapes():
     assert [str(shape) for shape in parse_shapes("1,2,3,4,5; 1,2,3,4,5, float16")] == ["1,2,3,4,5", "1,2,3,4,5,float16"]
     mixed = parse_shapes("1,2,3,4,5,float32; 1,2,3,4,5", "float64")
     assert [str(shape) for shape in mixed] == ["1,2,3,4,5", "1,2,3,4,5,float64"]
-    assert [random_input(shape).dtype for shape in mixed] == ["float32", "float64"]
+    inputs = [random_input(shape) for shape in mixed]
+    assert [x.dtype for x in inputs] == ["float32", "float64"]
+    assert [x.ctypes.data % 64 for x in inputs] == [0, 0]
+    random = np.random.RandomState(0).standard_normal(inputs[0].shape).astype(np.float32)
+    np.testing.assert_array_equal(inputs[0], random)
     for text in ("1,2,3,4", "1,2,3,4,0", "1,2,3,4,x", "1,2,3,4,float16", "1,2,3,4,5,float8", ""):
         with pytest.raises(ValueError, match="expected T,B,I,H,L .*, float16, .* at the end, got"):
             parse_shapes(text)
@@ -130,6 +136,17 @@ def in_a_shell(*words):
         [sys.executable, benchmark.__file__] + list(words), env=environment, capture_output=True, text=True, check=False
     )
     return process.returncode, process.stderr.splitlines()
+
+
+@ONCE
+@NEEDS_NATIVE
+def test_calls_of_sessions(monkeypatch):
+    """`native` runs without the Python code of `session.run`, which `native_session_run` measures."""
+    steps = {name: built(name, "inference", monkeypatch)[0] for name in ("native", "native_session_run")}
+    run, calls = tf.Session.run, []
+    monkeypatch.setattr(tf.Session, "run", lambda *values, **named: calls.append(1) or run(*values, **named))
+    outputs = [(steps[name]().shape, len(calls)) for name in steps]
+    assert outputs == [((3, 2, 8), 0), ((3, 2, 8), 1)]
 
 
 @ONCE
