@@ -1,11 +1,13 @@
 """Training a network on examples: Adam, and checkpoints to go on from, which never contain NaN."""
 
+import functools
 import os
 import time
 
 import numpy as np
 
 from shared import file_errors
+from stacked_lstm import make_callable
 from stacked_lstm.compat import tf
 from training import checkpoints, optimizer, summaries
 
@@ -72,6 +74,8 @@ class Trainer:
         self._session.run(tf.global_variables_initializer())
         self.last_checkpoint, self.note = checkpoints.restore_newest(self._saver, self._session, self._train_dir)
         self.step = int(self._session.run(self._global_step))
+        fetches, feed = [self._copies.loss, self._train_op], self._copies.feed
+        self._train_step = functools.partial(make_callable(self._session, fetches, list(feed)), *feed.values())
 
     def _session_config(self):
         return self._copies.config
@@ -101,7 +105,7 @@ class Trainer:
     def _train(self):
         number = self.step
         self._pipeline.go_to(self._session.run, number)
-        loss, _ = self._session.run([self._copies.loss, self._train_op], self._copies.feed)
+        loss, _ = self._train_step()
         self.step += 1
         self._check_loss(loss, number)
         return float(loss)
