@@ -7,7 +7,6 @@ number of threads: each library runs with as many as it takes by itself, or with
 from __future__ import annotations
 
 import functools
-import statistics
 import time
 from typing import Any, Callable
 
@@ -39,13 +38,14 @@ def fastest_setting(*settings: Any) -> Callable[[Callable], Callable]:
     def decorator(build: Callable) -> Callable:
         @functools.wraps(build)
         def build_fastest(*arguments: Any) -> Callable[[], Any]:
-            medians = {}
+            seconds = {}
             for setting in settings if TRIAL and len(settings) > 1 else ():
                 step = build(*arguments, setting)
                 step()  # The first call prepares.
-                medians[setting] = statistics.median(seconds_of_calls(step, TRIAL))
+                times = sorted(seconds_of_calls(step, TRIAL))
+                seconds[setting] = times[len(times) // 10]  # Other load changes this less than it changes the median.
                 del step  # This ends its threads, if it has threads of its own.
-            return build(*arguments, min(medians, key=medians.get, default=settings[0]))
+            return build(*arguments, min(seconds, key=seconds.get, default=settings[0]))
 
         return build_fastest
 
