@@ -38,7 +38,8 @@ __all__ = [
 _BUILDER = sys.modules[tf.train.Saver.__module__].BaseSaverBuilder
 SaveableObject, SaveSpec = _BUILDER.SaveableObject, _BUILDER.SaveSpec
 
-# What a session makes a callable from, and what gives results the structure of fetches. Neither is public.
+# `Session::MakeCallable` reads CallableOptions. A FetchHandler lists the tensors of a structure of fetches, and gives
+# their values the same structure. Neither is public.
 CallableOptions = sys.modules[tf.ConfigProto.__module__].CallableOptions
 FetchHandler = sys.modules[tf.Session.__module__]._FetchHandler
 

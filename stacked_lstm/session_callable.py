@@ -15,10 +15,10 @@ _FUNCTION = "make_callable"
 def make_callable(session: tf.Session, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
     """Returns a function that does what `session.run(fetches, feed_dict)` does, in less time.
 
-    A call of `session.run` takes 0.05 to 0.6 ms besides the time of the ops, and a small LSTM takes less.
-    `session.make_callable` with a `feed_list` calls `session.run`. This function prepares fetches and feeds once. A
-    call then takes about 0.03 ms besides the ops, or 0.01 ms if the session runs its ops in the calling thread
-    (`inter_op_parallelism_threads=-1` in its `tf.ConfigProto`):
+    A `session.run` takes 0.05 to 0.6 ms besides the time of the ops. The ops of a small LSTM take less time than that.
+    TensorFlow's `session.make_callable` does not help, because with a `feed_list` it calls `session.run`. This function
+    prepares fetches and feeds once. A call then takes about 0.03 ms besides the ops, or 0.01 ms if the session runs its
+    ops in the calling thread (`inter_op_parallelism_threads=-1` in its `tf.ConfigProto`):
 
         step = stacked_lstm.make_callable(session, [outputs, state], [inputs, lengths])
         values, last = step(batch, [20, 3, 0, 11])
@@ -31,19 +31,22 @@ def make_callable(session: tf.Session, fetches: Any, feed_list: Sequence[Any] = 
         empty list.
 
     Returns:
-      A function with one argument per tensor in `feed_list`: an array, or what `np.asarray` makes into one. It is
-      converted to the tensor's dtype, as `session.run` does. TensorFlow copies an array unless it is contiguous and
-      begins at a multiple of 64 bytes. The function returns what `session.run` returns: arrays in the structure of
-      `fetches`, and None for operations. Several threads may call it at the same time. It raises
+      A function with one argument per tensor in `feed_list`: an array, or what `np.asarray` makes into an array of the
+      tensor's dtype. TensorFlow copies this array unless it is contiguous and begins at a multiple of 64 bytes. The
+      function returns what `session.run` returns: arrays in the structure of `fetches`, which are copies, and None for
+      operations. Several threads may call it at the same time. It raises
 
-      * ValueError if the number of values is wrong, or a value does not have the tensor's dtype and shape;
-      * the errors of TensorFlow's ops, such as `tf.errors.InvalidArgumentError`, without the lines of the program that
-        made the op;
+      * ValueError if the number of values is wrong, if a value is None or has another shape than its tensor, or if the
+        tensor's dtype cannot hold it;
+      * the errors of TensorFlow's ops, such as `tf.errors.InvalidArgumentError`, without the op and the lines of the
+        program that made it;
       * `tf.errors.CancelledError` if the session has been closed.
 
     Raises:
       ValueError: `session` is no session of this process, `fetches` is empty, an entry of `fetches` or `feed_list` is
-        not in the session's graph, a tensor cannot be fed, or a tensor is twice in `feed_list` or is also in `fetches`.
+        not in the session's graph or cannot be fetched or fed, or a tensor is twice in `feed_list` or is also in
+        `fetches`.
+      tf.errors.OpError: TensorFlow cannot run the graph, for example because the session has been closed.
 
     Example: one time step after the other, as in sampling.
 
@@ -75,11 +78,23 @@ def make_callable(session: tf.Session, fetches: Any, feed_list: Sequence[Any] = 
 
     def call(*values: Any) -> Any:
         if len(values) != len(feeds):
-            names = ", ".join(feed.name for feed in feeds) or "none, because `feed_list` is empty"
-            checks.fail(_FUNCTION, f"{len(feeds)} values, for {names}", len(values))
-        return handler.build_results(session, run(*[feed.array(value) for feed, value in zip(feeds, values)]))
+            checks.fail(_FUNCTION, _expected_values(feeds), f"{len(values)} of them")
+        results = run(*[feed.array(value) for feed, value in zip(feeds, values)])
+        return handler.build_results(session, [_own(result) for result in results])
 
     return call
+
+
+def _own(result: Any) -> Any:
+    """A result with memory of its own. TensorFlow 2 returns the memory of tensors, such as that of a variable."""
+    return result.copy() if isinstance(result, np.ndarray) and not result.flags.owndata else result
+
+
+def _expected_values(feeds: Sequence[_Feed]) -> str:
+    names = ", ".join(feed.name for feed in feeds)
+    if not feeds:
+        return "no values, because `feed_list` is empty"
+    return f"one value, for {names}" if len(feeds) == 1 else f"{len(feeds)} values, for {names}"
 
 
 class _Feed:
@@ -95,13 +110,15 @@ class _Feed:
         """Returns the value as an array of the tensor's dtype; raises ValueError if this cannot be."""
         try:
             array = np.asarray(value, self._dtype.as_numpy_dtype)
+            # NumPy makes NaN of None, and its version 1 takes the lowest bits of a large integer.
+            is_held = value is not None and not (isinstance(value, int) and array != value)
+            if self._dtype == tf.string:
+                is_held = all(isinstance(item, (str, bytes)) for item in array.flat)
         except (TypeError, ValueError, OverflowError, NotImplementedError):
-            array = None
-        # NumPy makes NaN of None, and its version 1 takes the lowest bits of a large integer.
-        is_other = value is None or isinstance(value, int) and array != value
-        if array is None or is_other or not self._has_shape(array.shape):
-            expected = f"a value of dtype {self._dtype.name} and shape {self._shape} for {self.name}"
-            checks.fail(_FUNCTION, expected, checks.describe(value))
+            is_held = False
+        if not is_held or not self._has_shape(array.shape):
+            shape = "any shape" if self._sizes is None else f"shape {self._shape}"
+            checks.fail(_FUNCTION, f"a value of dtype {self._dtype.name} and {shape} for {self.name}", _describe(value))
         return array
 
     def _has_shape(self, shape: Sequence[int]) -> bool:
@@ -125,17 +142,16 @@ def _tensor(graph: tf.Graph, feed: Any) -> tf.Tensor:
     """A tensor of a `feed_list`."""
     try:
         tensor = graph.as_graph_element(feed, allow_operation=False)
-    except _NOT_IN_GRAPH as error:
-        problem = f"{checks.describe(feed)} ({error.args[0]})"
-    else:
-        if graph.is_feedable(tensor):
-            return tensor
-        checks.fail(_FUNCTION, "`feed_list` to have tensors that can be fed", tensor.name)
-    return checks.fail(_FUNCTION, "`feed_list` to have tensors of the session's graph", problem)
+    except _NOT_IN_GRAPH:
+        tensor = None
+    if tensor is None or not graph.is_feedable(tensor) or tensor.dtype in (tf.resource, tf.variant):
+        expected = "`feed_list` to have tensors of the session's graph that can be fed"
+        checks.fail(_FUNCTION, expected, _describe(feed))
+    return tensor
 
 
 def _handler(graph: tf.Graph, fetches: Any, feeds: Sequence[_Feed]) -> Any:
-    """What gives results the structure of `fetches`."""
+    """The handler of `fetches`: it lists their tensors, and gives the results the structure of `fetches`."""
     try:
         handler = FetchHandler(graph, fetches, {})
     except _NOT_IN_GRAPH as error:
@@ -147,7 +163,13 @@ def _handler(graph: tf.Graph, fetches: Any, feeds: Sequence[_Feed]) -> Any:
         if handler.fetches() or handler.targets():
             return handler
         problem = checks.describe(fetches)
-    return checks.fail(_FUNCTION, "`fetches` to have tensors or operations of the session's graph", problem)
+    return checks.fail(_FUNCTION, _FETCHES, problem)
 
 
+def _describe(value: Any) -> str:
+    """A value for a message; a tensor by its name, because a message has names of other tensors, too."""
+    return f"the tensor {value.name}" if isinstance(value, tf.Tensor) else checks.describe(value)
+
+
+_FETCHES = "`fetches` to have tensors or operations of the session's graph that can be fetched"
 _NOT_IN_GRAPH = (TypeError, ValueError, KeyError)  # What TensorFlow raises for what is not in a graph.

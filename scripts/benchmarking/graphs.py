@@ -104,8 +104,8 @@ def _freeze(
 
 
 def session_run_step(engine: str, *arguments: Any) -> Callable[[], Any]:
-    """StackedLSTM with one of its engines. A step is a `session.run`, which TensorFlow's `make_callable` calls."""
-    return engine_step(engine, *arguments, call=tf.Session.make_callable)
+    """StackedLSTM with one of its engines. A step is a `session.run`."""
+    return engine_step(engine, *arguments, call=tf.Session.make_callable)  # It calls session.run.
 
 
 def engine_step(engine: str, *arguments: Any, call: Callable[..., Any] = make_callable) -> Callable[[], Any]:

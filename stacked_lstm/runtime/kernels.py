@@ -142,7 +142,7 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
 
 
 def _address(array: np.ndarray) -> int:
-    """The same as `array.ctypes.data`, in a third of the time if a buffer can be made. A short call has four arrays."""
+    """The address of a contiguous array. A buffer tells it in a third of the time of `array.ctypes.data`."""
     if array.size and array.flags.writeable:
         return ctypes.addressof(_byte.from_buffer(array.data))
     return int(array.ctypes.data)

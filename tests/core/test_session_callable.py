@@ -110,21 +110,53 @@ def test_steps_of_an_lstm(plain_session):
     assert_equal(actual, expected)
 
 
-def test_memory_of_arrays(plain_session):
-    """Aligned and unaligned arrays give the same; results stay when later calls run and fed arrays change."""
-    x = tf.placeholder(tf.float32, [None])
-    call = make_callable(plain_session, [tf.identity(x), x + 1], [x])
-    memory = np.zeros(200, np.uint8)
+def aligned(values):
+    """A copy of an array that begins at a multiple of 64 bytes. TensorFlow takes its memory for the tensor."""
+    memory = np.empty(values.nbytes + 64, np.uint8)
     start = -memory.ctypes.data % 64
-    for offset in (0, 4, 32):
-        array = memory[start + offset : start + offset + 40].view(np.float32)
-        array[:] = np.arange(10)
-        same, more = call(array)
-        array[:] = -1
-        call(array)
-        np.testing.assert_array_equal(more, np.arange(10) + 1)
-        if offset:  # TensorFlow copies such arrays. An aligned one is the memory of the tensor, as in `session.run`.
-            np.testing.assert_array_equal(same, np.arange(10))
+    array = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    array[...] = values
+    return array
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_fed_arrays_can_be_reused(offset, plain_session):
+    """Results and variables keep their values when a fed array changes, aligned or not."""
+    x = tf.placeholder(tf.float32, [10])
+    variable = tf.get_variable("v", [10])
+    fetches = [tf.identity(x), tf.reshape(x, [2, 5]), tf.assign(variable, x)]
+    call = make_callable(plain_session, fetches, [x])
+    array = aligned(np.zeros(10 + offset, np.float32))[offset:]
+    array[:] = np.arange(10)
+    first = call(array)
+    array[:] = -1
+    for result in first + [plain_session.run(variable)]:
+        np.testing.assert_array_equal(np.ravel(result), np.arange(10))
+    read_only = aligned(np.arange(10, dtype=np.float32))
+    read_only.flags.writeable = False
+    call(read_only)[0][:] = 7
+    np.testing.assert_array_equal(read_only, np.arange(10))
+
+
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_results_have_their_own_memory(use_resource, plain_session):
+    """Later calls do not change results, and writing to results changes no variable, constant or other result."""
+    n = tf.get_variable("n", [16], initializer=tf.zeros_initializer(), use_resource=use_resource)
+    constant = tf.zeros([2, 3])
+    plain_session.run(n.initializer)
+    added = tf.assign_add(n, tf.ones([16]))
+    step = make_callable(plain_session, added)
+    results = [step() for _ in range(3)]
+    assert [result[0] for result in results] == [1, 2, 3]
+    with tf.control_dependencies([added]):
+        y = n.read_value() * 2
+    call = make_callable(plain_session, {"n": n, "constant": constant, "y": y, "parts": tf.reshape(y, [4, 4])})
+    one = call()
+    for array in (one["n"], one["constant"], one["y"]):
+        array[...] = -100
+    assert plain_session.run(n)[0] == 4 and one["parts"][0, 0] == 8
+    two = call()
+    assert two["y"][0] == 10 and not np.any(two["constant"])
 
 
 def test_several_threads(plain_session):
@@ -204,18 +236,24 @@ def test_values_that_a_dtype_cannot_hold(plain_session):
     assert words(call, 300) == "make_callable: expected a value of dtype int8 and shape () for n:0, got 300"
     call = make_callable(plain_session, x + 1, [x])
     assert words(call, None) == "make_callable: expected a value of dtype float32 and shape () for x:0, got None"
-    got = words(call, x)
-    assert got.startswith("make_callable: expected a value of dtype float32 and shape () for x:0, got ")
-    assert "tensor" in got.lower().split("got")[1]
+    got = words(call, tf.constant(1.0, name="one"))
+    assert got == "make_callable: expected a value of dtype float32 and shape () for x:0, got the tensor one:0"
+    text = tf.placeholder(tf.string, [], name="text")
+    call = make_callable(plain_session, tf.identity(text), [text])
+    assert words(call, 3) == "make_callable: expected a value of dtype string and shape () for text:0, got 3"
 
 
 def test_wrong_number_of_values(plain_session):
     x = tf.placeholder(tf.float32, [], name="x")
     call = make_callable(plain_session, x + 1, [x])
-    assert words(call) == "make_callable: expected 1 values, for x:0, got 0"
-    assert words(call, 1, 2) == "make_callable: expected 1 values, for x:0, got 2"
+    assert words(call) == "make_callable: expected one value, for x:0, got 0 of them"
+    assert words(call, 1, 2) == "make_callable: expected one value, for x:0, got 2 of them"
     none = make_callable(plain_session, tf.constant(1))
-    assert words(none, 1) == "make_callable: expected 0 values, for none, because `feed_list` is empty, got 1"
+    assert words(none, 1) == "make_callable: expected no values, because `feed_list` is empty, got 1 of them"
+    z = tf.placeholder(tf.float32, name="z")
+    both = make_callable(plain_session, x + z, [x, z])
+    assert words(both, 1) == "make_callable: expected 2 values, for x:0, z:0, got 1 of them"
+    assert words(both, 1, "a") == "make_callable: expected a value of dtype float32 and any shape for z:0, got 'a'"
 
 
 def test_wrong_arguments(plain_session):
@@ -223,23 +261,27 @@ def test_wrong_arguments(plain_session):
     y = x + 1
     with tf.Graph().as_default():
         other = tf.constant(1.0, name="other")
+    feeds = "expected `feed_list` to have tensors of the session's graph that can be fed, got "
+    fetched = "expected `fetches` to have tensors or operations of the session's graph that can be fetched, got "
+    handle = tf.placeholder(tf.resource, [], name="handle")
     cases = [
         ((None, y, [x]), "expected `session` to be a tf.Session, got None"),
         ((plain_session, y, x), "expected `feed_list` to be a list of tensors, got "),
-        ((plain_session, y, [3]), "expected `feed_list` to have tensors of the session's graph, got 3 ("),
-        ((plain_session, y, [other]), "expected `feed_list` to have tensors of the session's graph, got "),
-        ((plain_session, y, ["z:0"]), "expected `feed_list` to have tensors of the session's graph, got 'z:0' ("),
+        ((plain_session, y, [3]), feeds + "3"),
+        ((plain_session, y, [other]), feeds + "the tensor other:0"),
+        ((plain_session, y, ["z:0"]), feeds + "'z:0'"),
+        ((plain_session, y, [handle]), feeds + "the tensor handle:0"),
         ((plain_session, y, [x, "x:0"]), "expected each tensor once in `feed_list`, got x:0 twice"),
         ((plain_session, [y, x], [x]), "expected no tensor that is both in `fetches` and in `feed_list`, got x:0"),
-        ((plain_session, [y, None], [x]), "expected `fetches` to have tensors or operations of the session's graph"),
-        ((plain_session, [other], [x]), "expected `fetches` to have tensors or operations of the session's graph"),
-        ((plain_session, [], [x]), "expected `fetches` to have tensors or operations of the session's graph, got []"),
-        ((plain_session, 3, [x]), "expected `fetches` to have tensors or operations of the session's graph, got 3 ("),
+        ((plain_session, [y, None], [x]), fetched),
+        ((plain_session, [other], [x]), fetched),
+        ((plain_session, [], [x]), fetched + "[]"),
+        ((plain_session, 3, [x]), fetched + "3 ("),
     ]
     for arguments, expected in cases:
         assert words(make_callable, *arguments).startswith(f"make_callable: {expected}"), expected
     plain_session.graph.prevent_feeding(y)
-    assert words(make_callable, plain_session, x, [y]).endswith(f"to have tensors that can be fed, got {y.name}")
+    assert words(make_callable, plain_session, x, [y]) == f"make_callable: {feeds}the tensor {y.name}"
 
 
 @ONCE
