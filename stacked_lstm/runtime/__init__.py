@@ -4,7 +4,7 @@
     outputs, state = predictor(x)                          # x [B, T, I]
     outputs, state = predictor(more, initial_state=state)  # goes on where the first call has ended
 
-The package imports NumPy alone, so that a program starts in about a tenth of a second. `predictor.py` has the class,
+The package imports NumPy alone, so that a program starts in a fraction of a second. `predictor.py` has the class,
 `models.py` its files, `kernels.py` the compiled functions.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from typing import Any, Mapping, Sequence
 
@@ -31,9 +32,10 @@ class Predictor:
       recurrent_activation: one of the same names. Default "sigmoid".
       dtype: "float32" (default) or "float64", in which the predictor computes.
       weights_dtype: "bfloat16" or "int8". The constructor rounds the matrices, and the predictor keeps 16 or 8 bits per
-        number. "int8" also keeps a scale per column, which is the maximum of the column's absolute values / 127.
-        Inputs, sums, biases, states and outputs stay float32. Calls with a small batch take less time, because most
-        of their time is the loading of weights. Default None: the matrices are not rounded.
+        number. "bfloat16" rounds numbers above 3.39e38 to infinity. "int8" also keeps a scale per column, which is the
+        maximum of the column's absolute values / 127. Inputs, sums, biases, states and outputs stay float32. Calls with
+        a small batch take less time, because most of their time is the loading of weights. Default None: the matrices
+        are not rounded.
       threads: int, how many threads a call may use. Default None: the number of cores that the process may use.
 
     Attributes:
@@ -84,8 +86,8 @@ class Predictor:
         self._layers = weights.layers(layers, self.dtype, _NAME)
         if self.weights_dtype == "int8":
             weights.check_finite(self._layers, _NAME)
-        numbers = sum(layer[name].size for layer in self._layers for name in weights.MATRICES)
-        self.weights_bytes = numbers * _WEIGHTS_BYTES.get(self.weights_dtype or "", self.dtype.itemsize)
+        size = sum(layer[name].size for layer in self._layers for name in weights.MATRICES)
+        self.weights_bytes = size * _WEIGHTS_BYTES.get(self.weights_dtype or "", self.dtype.itemsize)
         self.hidden_sizes = [layer["Wf"].shape[1] for layer in self._layers]
         self.input_size = self._layers[0]["Wf"].shape[0] - self.hidden_sizes[0]
         self._initial_state = weights.InitialState(initial_state, self.input_size, self.hidden_sizes, self.dtype, _NAME)
@@ -176,15 +178,16 @@ def _weights_dtype(weights_dtype: str | None, dtype: np.dtype) -> str | None:
 def _thread_count(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= _MOST_THREADS:
+    if not isinstance(threads, numbers.Integral) or isinstance(threads, bool) or not 1 <= threads <= _MOST_THREADS:
         checks.fail(_NAME, f"`threads` to be an integer from 1 to {_MOST_THREADS}", repr(threads))
-    return threads
+    return int(threads)
 
 
 def _lengths(sequence_length: Any, steps: int, batch: int) -> np.ndarray:
     lengths = np.asarray(sequence_length)
     expected = f"`sequence_length` with {batch} integers from 0 to {steps}, one per sequence"
-    if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
+    is_empty = lengths.size == 0  # The dtype of an empty list is float64.
+    if lengths.shape != (batch,) or not (is_empty or lengths.dtype.kind in "iu"):
         checks.fail(_NAME, expected, f"an array of shape {list(lengths.shape)} and dtype {lengths.dtype}")
     outside = lengths[(lengths < 0) | (lengths > steps)]
     if outside.size:

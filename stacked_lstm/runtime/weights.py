@@ -12,6 +12,7 @@ from stacked_lstm.numpy_initial_state import projected_forward
 Arrays = Mapping[str, np.ndarray]
 
 MATRICES, BIASES = ("Wf", "Wi", "Wc", "Wo"), ("bf", "bi", "bc", "bo")
+_NO_NUMBERS = "cSUmM"  # NumPy's kinds of dtypes that it converts to real numbers: complex numbers, texts, times.
 # Kind of initial state -> names of its arrays. No arrays are zeros.
 _INITIAL_STATES = {"learned": {"c", "h"}, "projected": {"W_c", "W_h"}}
 
@@ -54,11 +55,14 @@ def check_finite(layers: Sequence[Arrays], function: str) -> None:
 
 def _numbers(array: Any, dtype: np.dtype, function: str, argument: str) -> np.ndarray:
     """A contiguous array of `dtype`; raises ValueError if an array is of texts or the like, as a file may have."""
+    kind = np.asarray(array).dtype.kind
+    if kind in _NO_NUMBERS:
+        checks.fail(function, f"`{argument}` to be an array of real numbers", f"one of dtype {np.asarray(array).dtype}")
     try:
         return np.ascontiguousarray(array, dtype)
     except (TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}"
-    return checks.fail(function, f"`{argument}` to be an array of numbers", problem)
+    return checks.fail(function, f"`{argument}` to be an array of real numbers", problem)
 
 
 def _check_names(layer: Mapping[str, Any], names: Sequence[str], function: str, argument: str) -> None:
@@ -158,3 +162,7 @@ def check_states(states: Any, shapes: Sequence[tuple[int, int]], function: str) 
             if np.shape(array) != shape:
                 expected = f"`initial_state[{k}].{field}` of shape {list(shape)}"
                 checks.fail(function, expected, f"shape {list(np.shape(array))}")
+            kind = np.asarray(array).dtype.kind
+            if kind in _NO_NUMBERS:
+                expected = f"`initial_state[{k}].{field}` to be an array of real numbers"
+                checks.fail(function, expected, f"one of dtype {np.asarray(array).dtype}")

@@ -225,10 +225,21 @@ LAYERS = random_layers(np.random.RandomState(1), [3, 4], 2)
         ({"layers": [{"Wf": np.ones([3, 3])}]}, r"`layers\[0\]` with the arrays Wf, Wi, Wc, Wo, got Wf"),
         ({"layers": LAYERS[::-1]}, r"`layers\[1\]\['Wf'\]` of shape \[H \+ 4, H\], got shape \[5, 3\]"),
         ({"layers": [dict(LAYERS[0], bo=np.ones([4]))]}, r"`layers\[0\]\['bo'\]` of shape \[3\], got shape \[4\]"),
-        ({"layers": [dict(LAYERS[0], bo="text")]}, r"`layers\[0\]\['bo'\]` to be an array of numbers, got ValueError"),
+        (
+            {"layers": [dict(LAYERS[0], bo="text")]},
+            r"`layers\[0\]\['bo'\]` to be an array of real numbers, got one of dtype .U4",
+        ),
+        (
+            {"layers": [dict(LAYERS[0], bo=[{}] * 3)]},
+            r"`layers\[0\]\['bo'\]` to be an array of real numbers, got TypeError",
+        ),
+        (
+            {"layers": [dict(LAYERS[0], bo=np.ones([3]) * 1j)]},
+            "to be an array of real numbers, got one of dtype complex128",
+        ),
         (
             {"layers": LAYERS[:1], "initial_state": [{"c": np.array(["a", "b", "c"]), "h": np.ones([3])}]},
-            r"`initial_state\[0\]\['c'\]` to be an array of numbers, got ValueError",
+            r"`initial_state\[0\]\['c'\]` to be an array of real numbers, got one of dtype .U1",
         ),
         ({"layers": [dict(LAYERS[0], Wp=np.ones([4]))]}, "Wf, Wi, Wc, Wo, bf, bi, bc, bo, got .*Wp"),
         ({"initial_state": [{"c": np.ones([3])}]}, "`initial_state` to be empty, or 2 mappings"),
@@ -265,6 +276,10 @@ def test_bad_arguments(arguments, message):
             {"initial_state": [(np.ones([2, 3]),) * 2] * 2},
             r"`initial_state\[1\].c` of shape \[2, 4\], got shape \[2, 3\]",
         ),
+        (
+            {"initial_state": [(np.ones([2, 3]) * 1j, np.ones([2, 3])), (np.ones([2, 4]),) * 2]},
+            r"`initial_state\[0\].c` to be an array of real numbers, got one of dtype complex128",
+        ),
         ({"time_major": 1}, "`time_major` to be True or False, got 1"),
     ],
 )
@@ -272,3 +287,11 @@ def test_bad_calls(arguments, message):
     predictor = runtime.Predictor(LAYERS)
     with pytest.raises(ValueError, match=message):
         predictor(**{"inputs": np.ones([2, 5, 2]), **arguments})
+
+
+def test_numbers_of_numpy():
+    """An integer of NumPy is an integer, and an empty list has no numbers of a wrong dtype."""
+    predictor = runtime.Predictor(LAYERS, threads=np.int64(2))
+    assert predictor.threads == 2
+    outputs, _ = predictor(np.ones([0, 5, 2]), sequence_length=[])
+    assert outputs.shape == (0, 5, 4)

@@ -45,6 +45,18 @@ bool CheckFork() {
   return status == 0;
 }
 
+// Whether the cores that the process may not use do not count. The process keeps one core.
+bool CheckCores() {
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return false;
+  if (stacked_lstm::UsableCores() != CPU_COUNT(&cores)) return false;
+  int core = 0;
+  while (!CPU_ISSET(core, &cores)) ++core;
+  CPU_ZERO(&cores);
+  CPU_SET(core, &cores);
+  return sched_setaffinity(0, sizeof(cores), &cores) == 0 && stacked_lstm::UsableCores() == 1;
+}
+
 int main() {
   for (const bool watch : {false, true}) {
     for (int threads = 1; threads <= 3; ++threads) {
@@ -52,6 +64,7 @@ int main() {
     }
   }
   if (!CheckFork()) return std::puts("a child does not end"), 1;
+  if (!CheckCores()) return std::puts("the number of cores is wrong"), 1;
   std::puts("as it should be");
   return 0;
 }

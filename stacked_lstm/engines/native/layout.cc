@@ -10,6 +10,13 @@ int64_t VectorSize() {
 }
 
 template <class T>
+int LayoutNumber() {
+  int doublings = 0;
+  for (int64_t size = Vector<T>::kSize; size > 1; size /= 2) ++doublings;
+  return 2 * doublings + (kGroupVectors<T> == kPanelVectors ? 1 : 0);
+}
+
+template <class T>
 int64_t PackedSize(const Layer& layer) {
   return PackedWeights<T>::Size(layer) + ColumnPanels<T>::Size(layer.units, layer.extras.projection);
 }
@@ -21,6 +28,8 @@ int64_t CacheSize(const Layer& layer) {
 
 template int64_t VectorSize<float>();
 template int64_t VectorSize<double>();
+template int LayoutNumber<float>();
+template int LayoutNumber<double>();
 template int64_t PackedSize<float>(const Layer&);
 template int64_t PackedSize<double>(const Layer&);
 template int64_t CacheSize<float>(const Layer&);

@@ -131,9 +131,14 @@ struct ExtraWeights {
   T* series[kSeriesCount];
 };
 
-// The number of elements in a vector of this processor. It determines the layout of packed weights and caches.
+// The number of elements in a vector of this processor.
 template <class T>
 int64_t VectorSize();
+
+// A small number that differs between processors whose packed weights or caches have different layouts: twice the
+// logarithm to base 2 of the vector's size, plus 1 if a tile holds the sums of all vectors of a panel.
+template <class T>
+int LayoutNumber();
 
 // The number of elements that `Pack` writes. Without a projection, it is the number of elements in the matrices.
 template <class T>

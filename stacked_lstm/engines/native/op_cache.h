@@ -12,19 +12,11 @@
 
 namespace stacked_lstm {
 
-// The shape of such a tensor is its size, followed by axes of size 1. The number of these axes is the logarithm to base
-// 2 of the vector's size. It shows whether the tensor comes from another processor: a graph may contain packed weights
-// as a constant, and a cache may be fed.
-template <class T>
-int VectorAxes() {
-  int axes = 0;
-  for (int64_t size = VectorSize<T>(); size > 1; size /= 2) ++axes;
-  return axes;
-}
-
+// The shape of such a tensor is its size, followed by `LayoutNumber` axes of size 1. Their number shows whether the
+// tensor comes from another processor: a graph may contain packed weights as a constant, and a cache may be fed.
 template <class T>
 std::vector<int64_t> VectorLayoutShape(int64_t size) {
-  std::vector<int64_t> shape(1 + VectorAxes<T>(), 1);
+  std::vector<int64_t> shape(1 + LayoutNumber<T>(), 1);
   shape[0] = size;
   return shape;
 }
@@ -32,7 +24,7 @@ std::vector<int64_t> VectorLayoutShape(int64_t size) {
 template <class T>
 Status ExpectVectorLayout(const char* name, const Tensor& tensor, int64_t size) {
   const bool size_matches = tensor.dims() > 0 && tensor.dim_size(0) == size && tensor.NumElements() == size;
-  if (size_matches && tensor.dims() != 1 + VectorAxes<T>()) {
+  if (size_matches && tensor.dims() != 1 + LayoutNumber<T>()) {
     return InvalidArgument("StackedLstm: `", name, "` comes from a machine with another processor (its shape is ",
                            tensor.shape().DebugString(), "): freeze the graph on the machine that runs it");
   }

@@ -68,7 +68,7 @@ class StackPredictor : public Predictor {
                  const T* const* biases, int threads)
       : candidate_(candidate),
         gates_(gates),
-        pool_(new ThreadPool(threads - 1, threads <= static_cast<int>(std::thread::hardware_concurrency()))),
+        pool_(new ThreadPool(threads - 1, threads <= UsableCores())),
         threads_{threads, [this](std::function<void()> work) { pool_->Schedule(std::move(work)); }} {
     for (int l = 0; l < layers; ++l) {
       stack_.emplace_back(new StackLayer(widths[l], widths[l + 1]));

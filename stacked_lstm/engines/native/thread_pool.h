@@ -3,6 +3,7 @@
 #ifndef STACKED_LSTM_THREAD_POOL_H_
 #define STACKED_LSTM_THREAD_POOL_H_
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -17,6 +18,15 @@
 #include "team.h"
 
 namespace stacked_lstm {
+
+// The number of cores that this process may use.
+inline int UsableCores() {
+#ifdef __linux__
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof(cores), &cores) == 0) return CPU_COUNT(&cores);
+#endif
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
 
 // A thread that has no work watches for more during kWatch, then sleeps. The system takes about as long to wake a
 // thread as a small call takes altogether, so that a program with one call after another has its threads awake. A
