@@ -15,7 +15,7 @@ _FUNCTION = "make_callable"
 def make_callable(session: tf.Session, fetches: Any, feed_list: Sequence[Any] = ()) -> Callable[..., Any]:
     """Returns a function that does what `session.run(fetches, feed_dict)` does, in less time.
 
-    A `session.run` takes 0.05 to 0.6 ms besides the time of the ops. The ops of a small LSTM take less time than that.
+    A `session.run` takes 0.05 to 0.5 ms besides the time of the ops. The ops of a small LSTM take less time than that.
     TensorFlow's `session.make_callable` does not help, because with a `feed_list` it calls `session.run`. This function
     prepares fetches and feeds once. A call then takes about 0.03 ms besides the ops, or 0.01 ms if the session runs its
     ops in the calling thread (`inter_op_parallelism_threads=-1` in its `tf.ConfigProto`):
