@@ -16,6 +16,7 @@ TESTS = os.path.dirname(os.path.abspath(__file__))
 SOURCES = glob.glob(os.path.join(library.SOURCE_DIRECTORY, "*.cc"))
 KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As compiler.py has it.
 PLAIN_KERNELS = [path for path in KERNELS if re.search(r"/(forward|backward|layout|pack)\.cc$", path)]
+LOW_PRECISION = [path for path in KERNELS if path.endswith("/low_precision.cc")]
 TESTED_KERNELS = PLAIN_KERNELS + [path for path in KERNELS if re.search("/(normalized_|random_mask)", path)]
 PROCESSOR = open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else ""
 HAS_AVX512, HAS_AVX2 = " avx512f " in PROCESSOR, " avx2 " in PROCESSOR
@@ -25,23 +26,30 @@ pytestmark = NEEDS_COMPILER
 @EXHAUSTIVE
 @SANITIZERS
 def test_under_sanitizers(sanitizers, processor, tmp_path):
-    """Teams, and layers of every shape in the two programs, in arrays of exactly their size, by 1, 2 or 5 threads.
+    """Teams, and layers of every shape in the programs, in arrays of exactly their size, by 1, 2 or 5 threads.
 
     Four shapes also run on 7 and 33 threads. The vectors are this machine's widest, as they are built for use, and the
     narrowest.
     """
-    objects = object_files(TESTED_KERNELS, sanitizers, processor, tmp_path)
-    for name in ("native_kernels.cc", "native_normalization.cc", "native_random_mask.cc"):
+    objects = object_files(TESTED_KERNELS + LOW_PRECISION, sanitizers, processor, tmp_path)
+    for name, words in (
+        ("native_kernels.cc", "all equal\n"),
+        ("native_normalization.cc", "all equal\n"),
+        ("native_random_mask.cc", "all equal\n"),
+        ("native_low_precision.cc", "all close\n"),
+    ):
         program = build(os.path.join(TESTS, name), objects, sanitizers, processor, tmp_path)
-        assert run(program) == (0, "all equal\n"), name
+        assert run(program) == (0, words), name
 
 
 @EXHAUSTIVE
 @pytest.mark.skipif(not HAS_AVX512, reason="no AVX-512 here: test_under_sanitizers has 16 registers")
 def test_with_16_registers(tmp_path):
     """Plain layers for AVX2, whose tiles hold fewer sums, on processors with AVX-512; see `test_under_sanitizers`."""
-    program = build(os.path.join(TESTS, "native_kernels.cc"), PLAIN_KERNELS, "address", ["-march=haswell"], tmp_path)
-    assert run(program, "short") == (0, "all equal\n")
+    objects = object_files(PLAIN_KERNELS + LOW_PRECISION, "address", ["-march=haswell"], tmp_path)
+    for name, words in (("native_kernels.cc", "all equal\n"), ("native_low_precision.cc", "all close\n")):
+        program = build(os.path.join(TESTS, name), objects, "address", ["-march=haswell"], tmp_path)
+        assert run(program, "short") == (0, words), name
 
 
 # Name -> the compiler, and the command that runs its programs.
@@ -64,6 +72,7 @@ def test_other_compilers(name, tmp_path):
         ("native_activations.cc", "all within the bounds\n"),
         ("native_kernels.cc", "all equal\n"),
         ("native_random_mask.cc", "all equal\n"),
+        ("native_low_precision.cc", "all close\n"),
     ):
         path = build_by(compiler, os.path.join(TESTS, program), objects, tmp_path)
         assert run(*emulator, path, "short") == (0, words), program
