@@ -95,6 +95,26 @@ def test_sums_of_products(flags, tmp_path):
     assert run(program) == (0, "the same bits\n")
 
 
+# Compiler and emulator -> vectors of 4 floats and 16 registers (SSE), of 8 floats and 16 registers (AVX2), and of 4
+# floats and 32 registers (NEON). Weights for SSE and NEON differ only in their groups of vectors.
+LAYOUTS = {
+    "sse": (["g++", "-march=x86-64"], [], "4 2\n"),
+    "avx2": (["g++", "-march=haswell"], [], "6 4\n"),
+    "neon": (*OTHER_COMPILERS["aarch64"], "5 3\n"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_layout_numbers(name, tmp_path):
+    """Packed weights of one processor are refused on another one whose layout differs, because the numbers differ."""
+    compiler, emulator, words = LAYOUTS[name]
+    if name == "avx2" and not HAS_AVX2 or any(not shutil.which(command) for command in [compiler[0], *emulator]):
+        pytest.skip(f"no {name} here")
+    objects = [path for path in KERNELS if path.endswith("/layout.cc")]
+    program = build_by(compiler, os.path.join(TESTS, "native_layout.cc"), objects, tmp_path)
+    assert run(*emulator, program) == (0, words)
+
+
 @SANITIZERS
 def test_schedules_and_views(sanitizers, processor, tmp_path):
     """Who does what, and that builds with sanitizers check the indices of views."""
