@@ -80,13 +80,13 @@ def make_callable(session: tf.Session, fetches: Any, feed_list: Sequence[Any] = 
         if len(values) != len(feeds):
             checks.fail(_FUNCTION, _expected_values(feeds), f"{len(values)} of them")
         results = run(*[feed.array(value) for feed, value in zip(feeds, values)])
-        return handler.build_results(session, [_own(result) for result in results])
+        return handler.build_results(session, [_copy(result) for result in results])
 
     return call
 
 
-def _own(result: Any) -> Any:
-    """A result with memory of its own. TensorFlow 2 returns the memory of tensors, such as that of a variable."""
+def _copy(result: Any) -> Any:
+    """A result in memory of its own. TensorFlow 2 returns the memory of tensors, such as that of a variable."""
     return result.copy() if isinstance(result, np.ndarray) and not result.flags.owndata else result
 
 
@@ -152,18 +152,18 @@ def _tensor(graph: tf.Graph, feed: Any) -> tf.Tensor:
 
 def _handler(graph: tf.Graph, fetches: Any, feeds: Sequence[_Feed]) -> Any:
     """The handler of `fetches`: it lists their tensors, and gives the results the structure of `fetches`."""
+    problem = checks.describe(fetches)
     try:
         handler = FetchHandler(graph, fetches, {})
     except _NOT_IN_GRAPH as error:
-        problem = f"{checks.describe(fetches)} ({error.args[0]})"
-    else:
-        both = [tensor.name for tensor in handler.fetches() if tensor.name in {feed.name for feed in feeds}]
-        if both:
-            checks.fail(_FUNCTION, "no tensor that is both in `fetches` and in `feed_list`", both[0])
-        if handler.fetches() or handler.targets():
-            return handler
-        problem = checks.describe(fetches)
-    return checks.fail(_FUNCTION, _FETCHES, problem)
+        handler, problem = None, f"{problem} ({error.args[0]})"
+    if handler is None or not (handler.fetches() or handler.targets()):
+        expected = "`fetches` to have tensors or operations of the session's graph that can be fetched"
+        checks.fail(_FUNCTION, expected, problem)
+    both = [tensor.name for tensor in handler.fetches() if tensor.name in {feed.name for feed in feeds}]
+    if both:
+        checks.fail(_FUNCTION, "no tensor that is both in `fetches` and in `feed_list`", both[0])
+    return handler
 
 
 def _describe(value: Any) -> str:
@@ -171,5 +171,4 @@ def _describe(value: Any) -> str:
     return f"the tensor {value.name}" if isinstance(value, tf.Tensor) else checks.describe(value)
 
 
-_FETCHES = "`fetches` to have tensors or operations of the session's graph that can be fetched"
 _NOT_IN_GRAPH = (TypeError, ValueError, KeyError)  # What TensorFlow raises for what is not in a graph.
