@@ -39,7 +39,7 @@ DropoutWrapper whose keep probability is a placeholder that is fed 1; "plain" ha
 With --cells, the benchmark measures single calls of cells, `cell(x, state)`, in a tf.while_loop with a TensorArray. The
 contestants are "auto" (this package's cells) and "tensorflow" (TensorFlow's own; without tf.contrib, these are only the
 cells and wrappers of tf.nn.rnn_cell). T is the number of calls in a loop. The times are those of one call, with its
-share of the loop and of the call.
+share of the loop and of the call of the session.
 
 With --threads, the benchmark measures the engine native, PyTorch and ONNX Runtime with several numbers of threads. The
 second table has the speed-up over the smallest number of threads. The efficiency, in percent, is the speed-up divided

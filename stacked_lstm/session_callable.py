@@ -102,23 +102,24 @@ class _Feed:
 
     def __init__(self, tensor: tf.Tensor) -> None:
         self.name = tensor.name
-        self._dtype = tensor.dtype
+        self._type_name, self._is_text = tensor.dtype.name, tensor.dtype == tf.string
+        self._dtype = tensor.dtype.as_numpy_dtype
         self._shape = tensor.shape
         self._sizes = None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
 
     def array(self, value: Any) -> np.ndarray:
         """Returns the value as an array of the tensor's dtype; raises ValueError if this cannot be."""
         try:
-            array = np.asarray(value, self._dtype.as_numpy_dtype)
+            array = np.asarray(value, self._dtype)
             # NumPy makes NaN of None, and its version 1 takes the lowest bits of a large integer.
             is_held = value is not None and not (isinstance(value, int) and array != value)
-            if self._dtype == tf.string:
+            if self._is_text:
                 is_held = all(isinstance(item, (str, bytes)) for item in array.flat)
         except (TypeError, ValueError, OverflowError, NotImplementedError):
             is_held = False
         if not is_held or not self._has_shape(array.shape):
             shape = "any shape" if self._sizes is None else f"shape {self._shape}"
-            checks.fail(_FUNCTION, f"a value of dtype {self._dtype.name} and {shape} for {self.name}", _describe(value))
+            checks.fail(_FUNCTION, f"a value of dtype {self._type_name} and {shape} for {self.name}", _describe(value))
         return array
 
     def _has_shape(self, shape: Sequence[int]) -> bool:

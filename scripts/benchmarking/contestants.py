@@ -20,10 +20,6 @@ def _engine(name: str) -> Contestant:
     return Contestant("tensorflow", "benchmarking.graphs:engine_step", (name,), places=places or ON_BOTH)
 
 
-def _session_run(name: str) -> Contestant:
-    return _engine(name)._replace(step="benchmarking.graphs:session_run_step", only_if_named=DEVICES)
-
-
 def _predictor(weights_dtype: str | None) -> Contestant:
     return Contestant("numpy", "benchmarking.predictor:step", (weights_dtype,), ("inference",), ON_CPU)
 
@@ -41,7 +37,10 @@ CONTESTANTS = dict(
     [(name, _engine(name)) for name in choices.ENGINES if name != "auto"]
     + [
         (NATIVE_ON_CPU, _engine("native")._replace(places={"GPU": "CPU"})),
-        ("native_session_run", _session_run("native")),
+        (
+            "native_session_run",
+            _engine("native")._replace(step="benchmarking.graphs:session_run_step", only_if_named=DEVICES),
+        ),
         ("graph_xla", Contestant("tensorflow", "benchmarking.graphs:xla_step", ("graph",))),
         ("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step")),
         ("predictor", _predictor(None)),

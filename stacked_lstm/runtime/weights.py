@@ -55,14 +55,18 @@ def check_finite(layers: Sequence[Arrays], function: str) -> None:
 
 def _numbers(array: Any, dtype: np.dtype, function: str, argument: str) -> np.ndarray:
     """A contiguous array of `dtype`; raises ValueError if an array is of texts or the like, as a file may have."""
-    kind = np.asarray(array).dtype.kind
-    if kind in _NO_NUMBERS:
-        checks.fail(function, f"`{argument}` to be an array of real numbers", f"one of dtype {np.asarray(array).dtype}")
+    _check_real(array, function, argument)
     try:
         return np.ascontiguousarray(array, dtype)
     except (TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}"
     return checks.fail(function, f"`{argument}` to be an array of real numbers", problem)
+
+
+def _check_real(array: Any, function: str, argument: str) -> None:
+    dtype = np.asarray(array).dtype
+    if dtype.kind in _NO_NUMBERS:
+        checks.fail(function, f"`{argument}` to be an array of real numbers", f"one of dtype {dtype}")
 
 
 def _check_names(layer: Mapping[str, Any], names: Sequence[str], function: str, argument: str) -> None:
@@ -162,7 +166,4 @@ def check_states(states: Any, shapes: Sequence[tuple[int, int]], function: str) 
             if np.shape(array) != shape:
                 expected = f"`initial_state[{k}].{field}` of shape {list(shape)}"
                 checks.fail(function, expected, f"shape {list(np.shape(array))}")
-            kind = np.asarray(array).dtype.kind
-            if kind in _NO_NUMBERS:
-                expected = f"`initial_state[{k}].{field}` to be an array of real numbers"
-                checks.fail(function, expected, f"one of dtype {np.asarray(array).dtype}")
+            _check_real(array, function, f"initial_state[{k}].{field}")
