@@ -98,9 +98,9 @@ def test_fixed_and_unknown_sizes_have_the_same_bits(build):
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("build, sizes", [(stack, [4 * 19 * 24, 4 * 40 * 59]), (normalized, None), (projected, None)])
+@pytest.mark.parametrize("build", [stack, normalized, projected])
 @pytest.mark.parametrize("pass_name", ["grappler", "graph runner"])
-def test_only_constant_weights_are_packed_by_their_own_op(build, sizes, pass_name):
+def test_only_constant_weights_are_packed_by_their_own_op(build, pass_name):
     """The op for packing does nothing in a session. Each pass of TensorFlow's constant folding runs it."""
     calls = Calls(build, [None, None, 5])
     frozen = calls.freeze()
@@ -114,7 +114,9 @@ def test_only_constant_weights_are_packed_by_their_own_op(build, sizes, pass_nam
             with session_without("graph runner" if pass_name == "grappler" else "grappler") as session:
                 actual, constants = run_and_find_constants(session, outputs, {placeholder: x})
         np.testing.assert_array_equal(actual, expected)
-        assert all(constants) and (sizes is None or constants == sizes)
+        assert all(constants)
+        for size, rows, units in zip(constants, (24, 59), (19, 40)) if build is stack else ():
+            assert size % (4 * rows) == 0 and 0 <= size // (4 * rows) - units < 16  # Whole vectors of units.
 
 
 def test_a_graph_of_one_step_imported_with_more():

@@ -140,7 +140,7 @@ int64_t VectorSize();
 template <class T>
 int LayoutNumber();
 
-// The number of elements that `Pack` writes. Without a projection, it is the number of elements in the matrices.
+// The number of elements that `Pack` writes. It counts whole vectors of units.
 template <class T>
 int64_t PackedSize(const Layer& layer);
 

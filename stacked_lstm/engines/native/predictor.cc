@@ -21,8 +21,9 @@ struct Call {
   const int32_t* lengths;  // [B], from 0 to T; null if all sequences have T steps.
   const void* x;           // [T, B, I]
   const void* states;      // Before the first step: c of all layers, [B, H] of the lowest layer first; then h likewise.
+                           // Null for zeros.
   void* outputs;           // [T, B, H] of the last layer.
-  void* finals;            // As `states`, at the end of each sequence.
+  void* finals;            // In the form of `states`, at the end of each sequence.
 };
 
 class Predictor {
@@ -97,7 +98,8 @@ class StackPredictor : public Predictor {
     std::vector<Layer> layers;
     std::vector<ForwardArrays<T, W>> arrays(number);
     std::vector<std::unique_ptr<Buffer<T>>> between;  // The outputs of all layers but the last.
-    const T* c = static_cast<const T*>(call.states);
+    const std::vector<T> zeros(call.states ? 0 : 2 * call.batch * units_);
+    const T* c = call.states ? static_cast<const T*>(call.states) : zeros.data();
     T* c_last = static_cast<T*>(call.finals);
     for (int l = 0; l < number; ++l) {
       const StackLayer& layer = *stack_[l];
