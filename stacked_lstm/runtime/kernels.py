@@ -117,16 +117,22 @@ class Stack:
         weakref.finalize(self, table["delete"], self._handle).atexit = False
 
     def run(
-        self, x: np.ndarray, lengths: np.ndarray | None, states: np.ndarray, outputs: np.ndarray, finals: np.ndarray
+        self,
+        x: np.ndarray,
+        lengths: np.ndarray | None,
+        states: np.ndarray | None,
+        outputs: np.ndarray,
+        finals: np.ndarray,
     ) -> None:
         """Runs the forward pass. Several threads may call it at once.
 
         Args:
           x: [T, B, I]. All arrays are contiguous.
           lengths: int32 [B], from 0 to T, or None.
-          states: before the first step: c of all layers, [B, H] of the lowest layer first; then h likewise.
+          states: before the first step: c of all layers, [B, H] of the lowest layer first; then h likewise. None for
+            zeros.
           outputs: the result, [T, B, H].
-          finals: the result, as `states`, at the end of each sequence.
+          finals: the result, in the form of `states`, at the end of each sequence.
 
         Raises:
           MemoryError: there is not enough memory.
@@ -143,6 +149,7 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
 
 def _address(array: np.ndarray) -> int:
     """The address of a contiguous array. A buffer tells it in a third of the time of `array.ctypes.data`."""
-    if array.size and array.flags.writeable:
-        return ctypes.addressof(_byte.from_buffer(array.data))
-    return int(array.ctypes.data)
+    try:
+        return ctypes.addressof(_byte.from_buffer(array))
+    except (TypeError, ValueError):  # The array is read-only, or empty.
+        return int(array.ctypes.data)

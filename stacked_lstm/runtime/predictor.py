@@ -89,6 +89,7 @@ class Predictor:
         size = sum(layer[name].size for layer in self._layers for name in weights.MATRICES)
         self.weights_bytes = size * _WEIGHTS_BYTES.get(self.weights_dtype or "", self.dtype.itemsize)
         self.hidden_sizes = [layer["Wf"].shape[1] for layer in self._layers]
+        self._units = sum(self.hidden_sizes)
         self.input_size = self._layers[0]["Wf"].shape[0] - self.hidden_sizes[0]
         self._initial_state = weights.InitialState(initial_state, self.input_size, self.hidden_sizes, self.dtype, _NAME)
         self._stack = kernels.Stack(
@@ -131,7 +132,7 @@ class Predictor:
         lengths = None if sequence_length is None else _lengths(sequence_length, steps, batch)
         states = self._initial_state(x, lengths) if initial_state is None else self._states(initial_state, batch)
         outputs = np.empty([steps, batch, self.hidden_sizes[-1]], self.dtype)
-        finals = np.empty_like(states)
+        finals = np.empty(2 * batch * self._units, self.dtype)
         self._stack.run(x, lengths, states, outputs, finals)
         return outputs if time_major else outputs.swapaxes(0, 1), self._by_layer(finals, batch)
 

@@ -128,11 +128,11 @@ class InitialState:
             for k, layer in enumerate(values)
         ]
 
-    def __call__(self, x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
-        """Returns the states before the first step of x [T, B, I], as `join` returns them."""
+    def __call__(self, x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray | None:
+        """Returns the states before the first step of x [T, B, I], as `join` returns them; None for zeros."""
         batch = x.shape[1]
         if self.kind == "zeros":
-            return np.zeros(2 * batch * sum(self._sizes), self._dtype)
+            return None
         if self.kind == "learned":
             return join(
                 [(np.tile(layer["c"], batch), np.tile(layer["h"], batch)) for layer in self.arrays], self._dtype
