@@ -3,8 +3,8 @@
 A contestant is an engine of StackedLSTM, the package's `rnn_cell`, a peer, or one of two entries without an LSTM. These
 are "gemm" (only the matrix multiplications, an upper bound of the speed) and "nothing" (a call of a session without
 computation). Each contestant has its own process. The processes take short turns, so that other load on the machine
-affects all of them. A turn begins after all threads of the previous process are idle. With --one_process, all
-contestants share a process, which makes the ratios of TensorFlow's graphs more accurate; their memory is then unknown.
+affects all of them. A turn begins after all threads of the previous contestant are idle. With --one_process, all
+contestants share a process, which makes the ratios more accurate; their memory is then unknown.
 
 The modes are "inference" (from a frozen graph), "training" (forward pass, backward pass and gradient descent) and
 "evaluation" (inference from variables, not frozen). With --device=GPU, the input of each step is in host memory, and

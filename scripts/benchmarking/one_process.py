@@ -15,7 +15,7 @@ from concurrent.futures import process
 from typing import Any, Mapping
 
 from benchmarking.contestant import Contestant
-from benchmarking.timing import seconds_of_calls
+from benchmarking.timing import seconds_of_calls, wait_until_idle
 from benchmarking.worker import hidden_gpus
 
 
@@ -59,6 +59,7 @@ def take_turns(
         entrants.append((Entrant(name, version, getattr(call, "facts", None)), call, steps))
     for round_number in range(rounds + 1):
         for entrant, call, steps in entrants:
+            wait_until_idle()
             call()
             times = seconds_of_calls(call, seconds)
             if round_number > 0:  # The first round is a warm-up.

@@ -6,11 +6,10 @@ import contextlib
 import importlib
 import multiprocessing
 import sys
-import time
 from typing import Any, Callable, ContextManager
 
 from benchmarking.contestant import Contestant
-from benchmarking.timing import seconds_of_calls
+from benchmarking.timing import seconds_of_calls, wait_until_idle
 from shared import environment
 
 
@@ -116,20 +115,11 @@ def serve(connection: Any, contestant: Contestant, subject: Any, mode: str, devi
         connection.send(getattr(call, "facts", None))
         for seconds in iter(connection.recv, None):
             times = [t / steps for t in seconds_of_calls(call, seconds)]
-            _wait_until_idle()
+            wait_until_idle()
             peak = _peak_megabytes()
             connection.send((times, None if peak is None or before is None else peak - before))
     except Exception as error:  # The others go on, whatever keeps a contestant away.
         connection.send(RuntimeError(str(error) or type(error).__name__))
-
-
-def _wait_until_idle() -> None:
-    """Waits until this process' threads rest, two seconds at most: ONNX Runtime's spin for 80 ms after a call."""
-    for _ in range(100):
-        before = time.process_time()
-        time.sleep(0.02)
-        if time.process_time() - before < 0.001:
-            return
 
 
 def _forget_peak() -> None:

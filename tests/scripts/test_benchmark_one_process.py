@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+import time
 from types import SimpleNamespace
 
 from benchmarking import one_process
@@ -35,6 +37,31 @@ def test_turns():
     assert calls[0] == ("a", subject, 4, "training", "CPU")
     assert (a.name, len(a.milliseconds), b.name, len(b.milliseconds)) == ("a", 2, "b", 2)
     assert a.library == f"json {json.__version__}"
+
+
+def test_threads_of_the_previous_contestant_are_idle():
+    """A turn waits for threads that still compute, as those of ONNX Runtime do for some time after a call."""
+    spinners, alive = [], []
+
+    def spin():
+        end = time.perf_counter() + 0.15
+        while time.perf_counter() < end:
+            pass
+
+    def start_spinner(*_):
+        spinners.append(threading.Thread(target=spin))
+        spinners[-1].start()
+
+    contestants = {
+        "spinner": SimpleNamespace(make_step=lambda: lambda *_: start_spinner),
+        "next": SimpleNamespace(make_step=lambda: lambda *_: lambda: alive.append(any(s.is_alive() for s in spinners))),
+    }
+    for contestant in contestants.values():
+        contestant.__dict__.update(
+            library="json", make_input=lambda subject: None, steps_per_call=lambda *_: 1, places={"CPU": "CPU"}
+        )
+    one_process.take_turns(contestants, None, "training", "CPU", 0.0, rounds=1)
+    assert len(spinners) == 4 and alive == [False] * 4
 
 
 @ONCE
