@@ -20,6 +20,10 @@ def _engine(name: str) -> Contestant:
     return Contestant("tensorflow", "benchmarking.graphs:engine_step", (name,), places=places or ON_BOTH)
 
 
+def _native_if_named(step: str) -> Contestant:
+    return _engine("native")._replace(step=step, only_if_named=DEVICES)
+
+
 def _predictor(weights_dtype: str | None) -> Contestant:
     return Contestant("numpy", "benchmarking.predictor:step", (weights_dtype,), ("inference",), ON_CPU)
 
@@ -37,10 +41,8 @@ CONTESTANTS = dict(
     [(name, _engine(name)) for name in choices.ENGINES if name != "auto"]
     + [
         (NATIVE_ON_CPU, _engine("native")._replace(places={"GPU": "CPU"})),
-        (
-            "native_session_run",
-            _engine("native")._replace(step="benchmarking.graphs:session_run_step", only_if_named=DEVICES),
-        ),
+        ("native_session_threads", _native_if_named("benchmarking.graphs:session_threads_step")),
+        ("native_session_run", _native_if_named("benchmarking.graphs:session_run_step")),
         ("graph_xla", Contestant("tensorflow", "benchmarking.graphs:xla_step", ("graph",))),
         ("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step")),
         ("predictor", _predictor(None)),

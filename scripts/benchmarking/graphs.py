@@ -22,18 +22,23 @@ FEEDS = "benchmark_feeds"  # The collection of `fed`.
 
 
 def graph_step(
-    build: Callable[[tf.Tensor, Shape], tf.Tensor], *arguments: Any, call: Callable[..., Any] = make_callable
+    build: Callable[[tf.Tensor, Shape], tf.Tensor],
+    *arguments: Any,
+    call: Callable[..., Any] = make_callable,
+    settings: Sequence[int] = (POOL, CALLER),
 ) -> Callable[[], Any]:
-    """A step of a graph; `build` makes the outputs from a placeholder [T, B, I], and `call` the function that runs."""
+    """A step of a graph with the fastest of some settings.
+
+    `build` makes the outputs from a placeholder [T, B, I], and `call` the function that runs them.
+    """
 
     def compute(inputs: tf.Tensor, shape: Shape, mode: str) -> Any:
         outputs = build(inputs, shape)
         return _gradients(outputs) if mode == "training" else outputs
 
-    return _session_step(call, compute, *arguments)
+    return fastest_setting(*settings)(_session_step)(call, compute, *arguments)
 
 
-@fastest_setting(POOL, CALLER)
 def _session_step(
     call: Callable[..., Any],
     compute: Callable[[tf.Tensor, Shape, str], Any],
@@ -108,14 +113,19 @@ def session_run_step(engine: str, *arguments: Any) -> Callable[[], Any]:
     return engine_step(engine, *arguments, call=tf.Session.make_callable)  # It calls session.run.
 
 
-def engine_step(engine: str, *arguments: Any, call: Callable[..., Any] = make_callable) -> Callable[[], Any]:
+def session_threads_step(engine: str, *arguments: Any) -> Callable[[], Any]:
+    """StackedLSTM with one of its engines. The session's threads run its ops."""
+    return engine_step(engine, *arguments, settings=(POOL,))
+
+
+def engine_step(engine: str, *arguments: Any, **keywords: Any) -> Callable[[], Any]:
     """StackedLSTM with one of its engines."""
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
         lstm = StackedLSTM([shape.hidden_size] * shape.layers, engine=engine, dtype=inputs.dtype)
         return lstm(inputs, time_major=True)[0]
 
-    return graph_step(build, *arguments, call=call)
+    return graph_step(build, *arguments, **keywords)
 
 
 def xla_step(engine: str, *arguments: Any) -> Callable[[], Any]:
@@ -133,7 +143,7 @@ def xla_step(engine: str, *arguments: Any) -> Callable[[], Any]:
         results = tf.xla.experimental.compile(compiled, [inputs])
         return results if mode == "training" else results[0]
 
-    return _session_step(make_callable, compute, *arguments)
+    return fastest_setting(POOL, CALLER)(_session_step)(make_callable, compute, *arguments)
 
 
 def rnn_cell_step(*arguments: Any) -> Callable[[], Any]:

@@ -150,6 +150,6 @@ def _pointers(arrays: Sequence[np.ndarray]) -> Any:
 def _address(array: np.ndarray) -> int:
     """The address of a contiguous array. A buffer tells it in a third of the time of `array.ctypes.data`."""
     try:
-        return ctypes.addressof(_byte.from_buffer(array))
+        return ctypes.addressof(_byte.from_buffer(array))  # type: ignore[arg-type]  # An array is a buffer.
     except (TypeError, ValueError):  # The array is read-only, or empty.
         return int(array.ctypes.data)

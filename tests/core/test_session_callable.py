@@ -177,6 +177,22 @@ def test_several_threads(plain_session):
         np.testing.assert_array_equal(np.array(results[k])[:, 0], expected)
 
 
+def test_in_calling_thread(plain_session):
+    """With it, every op runs in the thread of the call, also if another thread makes the call."""
+    x = tf.placeholder(tf.float32, [])
+    thread = tf.py_func(lambda value: np.int64(threading.get_ident() % 2**62), [x], tf.int64)
+    session_threads = make_callable(plain_session, thread, [x])
+    calling_thread = make_callable(plain_session, [thread, x * 2], [x], in_calling_thread=True)
+    results = []
+    for _ in range(2):
+        worker = threading.Thread(target=lambda: results.append((threading.get_ident() % 2**62, calling_thread(3))))
+        worker.start()
+        worker.join()
+    for own, (number, product) in [*results, (threading.get_ident() % 2**62, calling_thread(3))]:
+        assert (number, product) == (own, 6)
+    assert session_threads(3) != threading.get_ident() % 2**62
+
+
 def test_no_ops_are_added(plain_session):
     """A finished graph can have callables, also for ops that came after the first run."""
     x = tf.placeholder(tf.float32, [])
@@ -277,6 +293,7 @@ def test_wrong_arguments(plain_session):
         ((plain_session, [other], [x]), fetched),
         ((plain_session, [], [x]), fetched + "[]"),
         ((plain_session, 3, [x]), fetched + "3 ("),
+        ((plain_session, y, [x], 1), "expected `in_calling_thread` to be True or False, got 1"),
     ]
     for arguments, expected in cases:
         assert words(make_callable, *arguments).startswith(f"make_callable: {expected}"), expected

@@ -49,6 +49,7 @@ def built(name, mode, monkeypatch, device="CPU", x=X):
 needs_keras = pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, reason="no tf_keras here")
 GRAPHS = [
     pytest.param("native", marks=NEEDS_NATIVE),
+    pytest.param("native_session_threads", marks=NEEDS_NATIVE),
     pytest.param("native_session_run", marks=NEEDS_NATIVE),
     "graph",
     "graph_xla",
