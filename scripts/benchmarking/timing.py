@@ -10,7 +10,8 @@ import functools
 import time
 from typing import Any, Callable
 
-TRIAL = 0.3  # Seconds for which each setting is tried; with 0 the first setting is taken.
+TRIAL = 0.3  # Seconds of a trial of a setting; with 0 the first setting is taken.
+_TRIALS = 2  # Trials of each setting, in turn, because other load comes and goes.
 # The number of threads of each library in this process. None: the library's own number, or 1 if that is faster.
 THREADS: int | None = None
 
@@ -47,14 +48,16 @@ def fastest_setting(*settings: Any) -> Callable[[Callable], Callable]:
     def decorator(build: Callable) -> Callable:
         @functools.wraps(build)
         def build_fastest(*arguments: Any) -> Callable[[], Any]:
-            seconds = {}
-            for setting in settings if TRIAL and len(settings) > 1 else ():
+            seconds = dict.fromkeys(settings, float("inf"))
+            for setting in _TRIALS * settings if TRIAL and len(settings) > 1 else ():
                 step = build(*arguments, setting)
+                wait_until_idle()
                 step()  # The first call prepares.
                 times = sorted(seconds_of_calls(step, TRIAL))
-                seconds[setting] = times[len(times) // 10]  # Other load changes this less than it changes the median.
+                # Other load changes the 10th percentile less than it changes the median.
+                seconds[setting] = min(seconds[setting], times[len(times) // 10])
                 del step  # This ends its threads, if it has threads of its own.
-            return build(*arguments, min(seconds, key=seconds.get, default=settings[0]))
+            return build(*arguments, min(seconds, key=seconds.get))
 
         return build_fastest
 

@@ -227,6 +227,19 @@ def test_fastest_setting(faster, monkeypatch):
     assert build(SHAPE)() == faster
 
 
+def test_fastest_setting_that_other_load_delays(monkeypatch):
+    """The step of setting 1 is slow in its first trial only."""
+    delays = iter([0.02, 0.001, 0.001])
+
+    @timing.fastest_setting(None, 1)
+    def build(shape, threads):
+        delay = next(delays) if threads else 0.005
+        return lambda: time.sleep(delay) or threads
+
+    monkeypatch.setattr(timing, "TRIAL", 0.05)
+    assert build(SHAPE)() == 1
+
+
 # The chart
 
 
