@@ -33,8 +33,8 @@ def make_callable(
         empty list.
       in_calling_thread: bool, whether the ops run one after the other in the thread that calls the function. No other
         thread must then be woken, which takes 0.02 to 0.2 ms. The work within an op is still shared by the session's
-        threads. With several devices, such as a CPU and a GPU, it has no effect. Default False: the session's threads
-        run the ops, several at a time.
+        threads. With several devices, such as a CPU and a GPU, it has no effect. Default False: the ops run as in
+        `session.run`, that is in the session's threads, several at a time.
 
     Returns:
       A function with one argument per tensor in `feed_list`: an array, or what `np.asarray` makes into an array of the
@@ -78,7 +78,7 @@ def make_callable(
     feeds = _feeds(session.graph, feed_list)
     handler = _handler(session.graph, fetches, feeds)
     options = CallableOptions()
-    options.run_options.inter_op_thread_pool = -1 if in_calling_thread else 0  # -1 is the calling thread.
+    options.run_options.inter_op_thread_pool = -1 if in_calling_thread else 0  # 0 are the session's threads.
     options.feed.extend(feed.name for feed in feeds)
     options.fetch.extend(tensor.name for tensor in handler.fetches())
     options.target.extend(operation.name for operation in handler.targets())

@@ -43,7 +43,7 @@ class Predictor:
       hidden_sizes: list of ints, [H_1, ..., H_L].
       dtype: the NumPy dtype.
       weights_dtype: "bfloat16", "int8" or None.
-      weights_bytes: int, the size of the matrices of all layers in bytes, without the scales of "int8".
+      weights_bytes: int, the size of the matrices of all layers in bytes, without padding and the scales of "int8".
       threads: int.
 
     Raises:

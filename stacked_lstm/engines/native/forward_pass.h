@@ -19,6 +19,7 @@
 #include "schedule.h"
 #include "tile.h"
 #include "unpacked_products.h"
+#include "whole_panels.h"
 
 namespace stacked_lstm {
 
@@ -36,7 +37,7 @@ class ForwardPass {
         schedule_(schedule),
         fused_(arrays.packed && schedule.FusesInputProducts()),
         has_cache_(arrays.cache != nullptr),
-        weights_(arrays.packed, layer_),
+        weights_(plan, arrays.packed, arrays.last_panel),
         projection_(plan, arrays, hidden_),
         cache_(arrays.cache, layer_),
         z_rows_(has_cache_ || fused_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch),
@@ -240,7 +241,7 @@ class ForwardPass {
   const LayerSchedule& schedule_;
   const bool fused_;  // The input product is computed within the step.
   const bool has_cache_;
-  const PackedWeights<const W> weights_;
+  const WholePanels<T, W> weights_;
   const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
   // Without a cache: z of the steps of a part. If `z_by_panels_`, z is [panel, row, gate, unit]:

@@ -3,16 +3,16 @@
 #ifndef STACKED_LSTM_GATE_PRODUCTS_H_
 #define STACKED_LSTM_GATE_PRODUCTS_H_
 
-#include "layout.h"
 #include "plan.h"
 #include "tile.h"
+#include "whole_panels.h"
 
 namespace stacked_lstm {
 
 template <class T>
 class GateProducts {
  public:
-  GateProducts(const Plan<T>& plan, const T* packed) : plan_(plan), weights_(packed, plan.layer) {}
+  GateProducts(const Plan<T>& plan, const T* packed) : plan_(plan), weights_(plan, packed) {}
 
   // Computes z = left W, or z += left W, for the gates of a panel of units. The rows of `left` are contiguous. The rows
   // of z are a row of gates apart.
@@ -24,7 +24,7 @@ class GateProducts {
 
  private:
   const Plan<T>& plan_;
-  const PackedWeights<const T> weights_;
+  const WholePanels<T> weights_;
 };
 
 }  // namespace stacked_lstm

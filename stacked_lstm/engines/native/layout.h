@@ -22,38 +22,35 @@ enum class Factor { kH, kX };
 constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 
 // Weights as the forward pass reads them: for each factor, panels of units, in the layout of panel.h, whose vectors are
-// the gates. The last panel is padded to whole vectors. W is the type in which the weights are stored. It is const for a
-// view that only reads. For types of fewer bits than a float, n = kWordWeights<W> gates are interleaved:
-// [unit, gate % n].
+// the gates. The last panel is narrower if H is not a multiple of the vector's size. W is the type in which the weights
+// are stored. It is const for a view that only reads. For types of fewer bits than a float, n = kWordWeights<W> gates
+// are interleaved: [unit, gate % n].
 template <class W>
 class PackedWeights {
  public:
   PackedWeights(W* data, const Layer& layer)
       : data_(data), inputs_(layer.inputs), units_(layer.units), outputs_(layer.outputs()) {}
 
-  static int64_t Size(const Layer& layer) {
-    return (layer.inputs + layer.outputs()) * VectorCount<Number>(layer.units) * kWidth;
-  }
+  static int64_t Size(const Layer& layer) { return (layer.inputs + layer.outputs()) * kGates * layer.units; }
 
   int64_t Rows(Factor factor) const { return factor == Factor::kH ? outputs_ : inputs_; }
   int64_t panels() const { return VectorCount<Number>(units_); }
-  // The number of units in a panel, without the padding.
   int Units(int64_t panel) const { return static_cast<int>(std::min(kSize, units_ - panel * kSize)); }
 
   W* Panel(Factor factor, int64_t panel) const {
     CheckIndex("panel of packed weights", panel, panels());
     const int64_t rows_before = factor == Factor::kH ? 0 : outputs_;
-    return data_ + (rows_before * panels() + panel * Rows(factor)) * kWidth;
+    return data_ + kGates * (rows_before * units_ + panel * kSize * Rows(factor));
   }
   // The numbers of a row of the matrix for a gate and the units of a panel. The first of interleaved gates begins here.
   W* At(Factor factor, int64_t panel, int64_t row, int gate) const {
-    return Panel(factor, panel) + VectorPosition<Stored>(Rows(factor), kGates, row, gate) * kSize;
+    return Panel(factor, panel) + VectorPosition<Stored>(Rows(factor), kGates, row, gate) * Units(panel);
   }
 
  private:
   typedef typename std::remove_const<W>::type Stored;
   typedef typename Multiplied<Stored>::type Number;
-  static constexpr int64_t kSize = Vector<Number>::kSize, kWidth = kGates * kSize;
+  static constexpr int64_t kSize = Vector<Number>::kSize;
 
   W* data_;
   int64_t inputs_, units_, outputs_;

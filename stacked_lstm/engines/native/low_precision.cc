@@ -31,9 +31,7 @@ void PackEach(const Layer& layer, const Weights<const float>& weights, W* packed
         for (int gate = 0; gate < kGates; ++gate) {
           const float* const source = weights.kernel[gate] + row * weights.stride + unit;
           W* const word = layout.At(factor, panel, row - first, gate / kWord * kWord) + gate % kWord;
-          for (int u = 0; u < Vector<float>::kSize; ++u) {
-            word[u * kWord] = u < units ? round(source[u], gate, unit + u) : W{};
-          }
+          for (int u = 0; u < units; ++u) word[u * kWord] = round(source[u], gate, unit + u);
         }
       }
     }

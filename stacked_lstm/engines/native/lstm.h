@@ -140,7 +140,8 @@ int64_t VectorSize();
 template <class T>
 int LayoutNumber();
 
-// The number of elements that `Pack` writes. It counts whole vectors of units.
+// The number of elements that `Pack` writes. Without a projection, it is the number of elements in the matrices, because
+// TensorFlow's constant folding drops a large result that is larger than the op's inputs.
 template <class T>
 int64_t PackedSize(const Layer& layer);
 
@@ -173,6 +174,7 @@ struct ForwardArrays {
   ExtraWeights<const T> extras;  // `packed` has the projection, too.
   Weights<const T> weights;      // Only read if `packed` is null. Their biases are not read.
   const T* scales[kGates] = {};  // [H], the scales of columns of 8-bit weights; null for other types.
+  const W* last_panel = nullptr;  // The last panel of `packed` as in whole_panels.h; null if `Forward` shall make it.
   T* hidden = nullptr;  // [T, B, P], h of a residual layer, zero past the end; null if the outputs are h.
 
   T* Hidden() const { return hidden ? hidden : outputs; }

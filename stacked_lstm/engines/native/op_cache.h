@@ -23,8 +23,8 @@ std::vector<int64_t> VectorLayoutShape(int64_t size) {
 
 template <class T>
 Status ExpectVectorLayout(const char* name, const Tensor& tensor, int64_t size) {
-  const bool has_layout = tensor.dims() > 1 && tensor.NumElements() == tensor.dim_size(0);
-  if (has_layout && tensor.dims() != 1 + LayoutNumber<T>()) {
+  const bool size_matches = tensor.dims() > 0 && tensor.dim_size(0) == size && tensor.NumElements() == size;
+  if (size_matches && tensor.dims() != 1 + LayoutNumber<T>()) {
     return InvalidArgument("StackedLstm: `", name, "` comes from a machine with another processor (its shape is ",
                            tensor.shape().DebugString(), "): freeze the graph on the machine that runs it");
   }

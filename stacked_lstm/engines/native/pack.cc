@@ -21,8 +21,9 @@ void PackPanels(const PackedWeights<T>& layout, const Weights<const T>& weights,
     for (int gate = 0; gate < kGates; ++gate) {
       const T* source = weights.kernel[gate] + (first + row) * weights.stride + panels.begin * Vector<T>::kSize;
       for (int64_t panel = panels.begin; panel < panels.end; ++panel, source += Vector<T>::kSize) {
+        const int width = layout.Units(panel);
         __builtin_prefetch(source + kRowsAhead * weights.stride);
-        Store(layout.At(factor, panel, row, gate), LoadFirst(source, layout.Units(panel)));
+        StoreFirst(layout.At(factor, panel, row, gate), LoadFirst(source, width), width);
       }
     }
   }

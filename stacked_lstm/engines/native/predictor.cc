@@ -11,6 +11,7 @@
 #include "low_precision.h"
 #include "lstm.h"
 #include "thread_pool.h"
+#include "whole_panels.h"
 
 namespace stacked_lstm {
 namespace {
@@ -90,6 +91,7 @@ class StackPredictor : public Predictor {
         scales[gate] = layer.scales[gate].data();
       }
       Storage<T, W>::Store(layer.Sizes(), weights, layer.packed.get(), scales, threads_);
+      layer.last_panel.reset(new PaddedPanel<W>(layer.Sizes(), layer.packed.get()));
     }
   }
 
@@ -107,6 +109,7 @@ class StackPredictor : public Predictor {
       layers.push_back({call.steps, call.batch, layer.inputs, layer.units, candidate_, gates_, call.lengths});
       if (l < number - 1) between.emplace_back(new Buffer<T>(call.steps * call.batch * layer.units));
       arrays[l].packed = layer.packed.get();
+      arrays[l].last_panel = layer.last_panel->get();
       for (int gate = 0; gate < kGates; ++gate) {
         arrays[l].scales[gate] = layer.scales[gate].data();
         arrays[l].bias[gate] = layer.bias[gate].empty() ? nullptr : layer.bias[gate].data();
@@ -133,6 +136,7 @@ class StackPredictor : public Predictor {
 
     const int64_t inputs, units;
     const Buffer<W> packed;
+    std::unique_ptr<const PaddedPanel<W>> last_panel;
     std::vector<T> bias[kGates], scales[kGates];
   };
 
