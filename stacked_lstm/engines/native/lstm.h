@@ -140,7 +140,7 @@ int64_t VectorSize();
 template <class T>
 int LayoutNumber();
 
-// The number of elements that `Pack` writes. Without a projection, it is the number of elements in the matrices, because
+// The number of elements that `Pack` writes. Without a projection, it is the number of elements in the matrices:
 // TensorFlow's constant folding drops a large result that is larger than the op's inputs.
 template <class T>
 int64_t PackedSize(const Layer& layer);
