@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace stacked_lstm {
 
@@ -150,27 +151,44 @@ inline void FuseSingleSum(Vec<T>* sum) {
   HoldInRegister<T>(sum);
 }
 
+// Copies the first `count` of `size` numbers, and sets the others to zero. GCC makes a load with a mask from this loop,
+// unless it unrolls the loop. The index must have the size of a number. std::memcpy takes 6 times as long, because the
+// load that follows must wait for the smaller stores.
+template <int size, class T>
+inline void CopyFirst(const T* source, int count, T* target) {
+  typedef typename std::conditional<sizeof(T) == sizeof(int64_t), int64_t, int32_t>::type Index;
+  const Index first = count;
+#pragma GCC unroll 1
+  for (Index k = 0; k < size; ++k) target[k] = k < first ? source[k] : T{};
+}
+
 // Loads the first `count` numbers; the others are zero. For arrays that end within a vector.
 template <class T>
 inline Vec<T> LoadFirst(const T* source, int count) {
   if (count == Vector<T>::kSize) return Load(source);
-  Vec<T> value = {};
-  std::memcpy(&value, source, count * sizeof(T));
-  return value;
+  T numbers[Vector<T>::kSize];
+  CopyFirst<Vector<T>::kSize>(source, count, numbers);
+  return Load(numbers);
+}
+
+// Stores the first `count` numbers, one after the other. On AMD Zen 3, this takes less time than std::memcpy and than a
+// store with a mask.
+template <class T>
+inline void StoreFirst(T* target, Vec<T> value, int count) {
+  if (count == Vector<T>::kSize) return Store(target, value);
+#pragma GCC unroll 16
+  for (int k = 0; k < Vector<T>::kSize; ++k) {
+    if (k < count) target[k] = value[k];
+  }
 }
 
 // The first `count` numbers of a vector; the others are zero.
 template <class V>
 inline V First(V value, int count) {
-  V first = {};
-  std::memcpy(&first, &value, count * sizeof(value[0]));
-  return first;
-}
-
-template <class T>
-inline void StoreFirst(T* target, Vec<T> value, int count) {
-  if (count == Vector<T>::kSize) return Store(target, value);
-  std::memcpy(target, &value, count * sizeof(T));
+  typedef decltype(value < value) Integers;
+  Integers lanes;
+  for (int k = 0; k < static_cast<int>(sizeof(V) / sizeof(value[0])); ++k) lanes[k] = k;
+  return (V)((Integers)value & (lanes < Integers{} + count));
 }
 
 }  // namespace stacked_lstm

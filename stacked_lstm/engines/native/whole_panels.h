@@ -3,8 +3,6 @@
 #ifndef STACKED_LSTM_WHOLE_PANELS_H_
 #define STACKED_LSTM_WHOLE_PANELS_H_
 
-#include <algorithm>
-
 #include "buffer.h"
 #include "layout.h"
 #include "plan.h"
@@ -28,7 +26,7 @@ class PaddedPanel {
     for (const Factor factor : kFactors) {
       const W* source = weights.Panel(factor, panel);
       for (int64_t k = 0; k < weights.Rows(factor) * kGates; k += kWord) {
-        std::fill_n(std::copy_n(source, units * kWord, target), (kSize - units) * kWord, W{});
+        CopyFirst<kSize * kWord>(source, units * kWord, target);
         source += units * kWord;
         target += kSize * kWord;
       }
