@@ -1,5 +1,6 @@
 // How the native engine's threads share work, and the bounds of its views, without a kernel.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <random>
@@ -106,6 +107,10 @@ bool CheckInvariants() {
         valid &= (layer.sharing == lstm::Sharing::kLayers) == schedule.ByLayers();
         valid &= layer.sharing != lstm::Sharing::kRows || layer.row_groups >= schedule.threads;
         valid &= layer.StepShares(1 + k % 40) >= 1 && layer.GradientShares(1 + k % 40) >= 1;
+        // A larger group than max_size does not fit into its memory.
+        const int64_t panels = 1 + k % 130, max_size = 1 + k % 24, groups = layer.PanelGroups(panels, max_size);
+        valid &= 1 <= groups && groups <= panels && (panels + groups - 1) / groups <= max_size;
+        valid &= layer.sharing != lstm::Sharing::kUnits || groups >= std::min<int64_t>(panels, layer.threads);
       }
       if (!valid) std::printf("T %d, B %d, I %d, %d threads\n", int(shape[0]), int(shape[1]), int(shape[2]), threads);
       if (!valid) return false;

@@ -97,11 +97,16 @@ class Cell {
     return d;
   }
 
-  // Replaces c' of some rows by phi(c') and, with peepholes, o by its activation. The vectors o are `stride` numbers
-  // apart.
-  STACKED_LSTM_INLINE void ApplyPhi(int64_t rows, T* c, T* o, int64_t stride) const {
-    if (!has_peepholes()) return ApplyPhi(rows, c);
-    for (int64_t r = 0; r < rows; ++r) ApplyToPair(c + r * kSize, candidate_, o + r * stride, gates_);
+  // Replaces c' of some panels and rows by phi(c') and, with peepholes, o by its activation. The vectors o are
+  // `stride` numbers apart, and those of the panels `panel_stride`.
+  STACKED_LSTM_INLINE void ApplyPhi(int64_t panels, int64_t rows, T* c, T* o, int64_t stride,
+                                    int64_t panel_stride) const {
+    if (!has_peepholes()) return ApplyPhi(panels * rows, c);
+    for (int64_t p = 0; p < panels; ++p) {
+      for (int64_t r = 0; r < rows; ++r) {
+        ApplyToPair(c + (p * rows + r) * kSize, candidate_, o + p * panel_stride + r * stride, gates_);
+      }
+    }
   }
 
   // Replaces some vectors of c' by phi(c').

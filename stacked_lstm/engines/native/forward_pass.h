@@ -46,7 +46,8 @@ class ForwardPass {
         z_(z_by_panels_ ? plan.panels * z_rows_ : z_rows_, z_by_panels_ ? 1 : plan.panels),
         pointwise_(plan, arrays, cell, hidden_, projection_),
         bias_(plan, arrays.bias, true),
-        scales_(plan, arrays.scales, kHasScales) {
+        scales_(plan, arrays.scales, kHasScales),
+        groups_(schedule.PanelGroups(plan.panels, plan.blocks.number == 1 ? Pointwise::kMaxRows / layer_.batch : 1)) {
     FinishEmptySequences();
   }
 
@@ -109,9 +110,10 @@ class ForwardPass {
       worker.ForEach(products.pieces(), [&](int64_t piece) {
         products.Compute(piece, hidden_.Factor(t), hidden_.FactorStride(t), x, bias_.Panel(0), Z(t, step, 0, 0));
       });
-      worker.ForEach(plan_.panels, [&](int64_t panel) {
+      worker.ForEach(groups_, [&](int64_t group) {
+        const Range panels = Group(group);
         plan_.ForEachBlock(kWhole, [&](int64_t row, int64_t rows, int64_t) {
-          pointwise_.Run(t, panel, row, rows, Z(t, step, row, panel), plan_.row_width);
+          pointwise_.Run(t, panels, row, rows, Z(t, step, row, panels.begin), plan_.row_width, kWidth);
         });
       });
       if (!has_projection()) continue;
@@ -129,8 +131,8 @@ class ForwardPass {
   void SharedSteps(Worker& worker, Range part) const {
     for (int64_t k = 0; k < part.size(); ++k) {
       const int64_t t = plan_.Nth(part, k);
-      ForEachShare(worker, plan_.panels, schedule_.StepShares(plan_.panels),
-                   [&](int64_t panel, Share share) { StepPanel(t, part, panel, share); });
+      ForEachShare(worker, groups_, schedule_.StepShares(groups_),
+                   [&](int64_t group, Share share) { StepGroup(t, part, group, share); });
       if (!has_projection()) continue;
       ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
                    [&](int64_t panel, Share share) { projection_.Project(t, panel, share); });
@@ -141,7 +143,7 @@ class ForwardPass {
   void Steps(Range part, Share share) const {
     for (int64_t k = 0; k < part.size(); ++k) {
       const int64_t t = plan_.Nth(part, k);
-      for (int64_t panel = 0; panel < plan_.panels; ++panel) StepPanel(t, part, panel, share);
+      for (int64_t group = 0; group < groups_; ++group) StepGroup(t, part, group, share);
       if (!has_projection()) continue;
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);
     }
@@ -189,6 +191,27 @@ class ForwardPass {
                          weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
 
+  // The panels of a group, which a step computes together.
+  Range Group(int64_t group) const { return Share{group, groups_}.Slice(plan_.panels); }
+
+  // Runs one step of the units of a group. A batch of one block has no shares. Other groups are single panels.
+  void StepGroup(int64_t t, Range part, int64_t group, Share share) const {
+    if (plan_.blocks.number != 1) return StepPanel(t, part, group, share);
+    StepPanels(t, part, Group(group));
+  }
+
+  // Runs one step of some panels for a batch of one block. The pointwise part of all panels follows their products.
+  void StepPanels(int64_t t, Range part, Range panels) const {
+    alignas(64) T memory[kWidth], z[Pointwise::kMaxRows * kWidth];
+    const int64_t rows = layer_.batch;
+    for (int64_t k = 0; k < panels.size(); ++k) {
+      const int64_t panel = panels.begin + k;
+      const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
+      Products(t, part, panel, 0, rows, product, z + k * rows * kWidth);
+    }
+    pointwise_.Run(t, panels, 0, rows, z, kWidth, rows * kWidth);
+  }
+
   // Runs one step of the units of one panel, for a share of the blocks of the batch. The pointwise part of several
   // blocks follows their products.
   void StepPanel(int64_t t, Range part, int64_t panel, Share share) const {
@@ -196,7 +219,7 @@ class ForwardPass {
     const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
     int64_t first = 0, rows = 0;  // The rows of z.
     const auto finish = [&] {
-      if (rows > 0) pointwise_.Run(t, panel, first, rows, z, kWidth);
+      if (rows > 0) pointwise_.Run(t, {panel, panel + 1}, first, rows, z, kWidth, 0);
       rows = 0;
     };
     plan_.ForEachBlock(share, [&](int64_t row, int64_t size, int64_t block_end) {
@@ -252,6 +275,7 @@ class ForwardPass {
   const PanelBuffer<T, kGates> z_;
   const Pointwise pointwise_;
   const GateRow<T> bias_, scales_;  // scales_: of weights in 8 bits.
+  const int64_t groups_;            // Groups of panels.
 };
 
 }  // namespace stacked_lstm

@@ -43,17 +43,26 @@ class PointwiseStep {
         cache_(arrays.cache, plan.layer),
         c_(has_cache_ ? 0 : plan.layer.batch, plan.panels) {}
 
-  // Computes c and h of a step for the units of a panel, for `rows` sequences from `row` on. z: their rows, which are
-  // `z_stride` numbers apart. The gates replace them. In several loops, one per kind of work, the processor works on
-  // more rows at the same time. The function is not inlined, because its loops would have too few registers.
-  __attribute__((noinline)) void Run(int64_t t, int64_t panel, int64_t row, int64_t rows, T* z,
-                                     int64_t z_stride) const {
+  // Computes c and h of a step for the units of some panels, for `rows` sequences from `row` on. There are at most
+  // kMaxRows pairs of a panel and a sequence. z: their gates. Those of a sequence are `z_stride` numbers from those of
+  // the sequence before, and those of a panel `panel_stride` numbers from those of the panel before. The gates after
+  // their activation replace them. In several loops, one per kind of work, the processor works on more rows at the same
+  // time. The function is not inlined, because its loops would have too few registers.
+  __attribute__((noinline)) void Run(int64_t t, Range panels, int64_t row, int64_t rows, T* z, int64_t z_stride,
+                                     int64_t panel_stride) const {
     alignas(64) T c[kMaxRows * kSize];
-    for (int64_t r = 0; r < rows; ++r) cell_.Activate(z + r * z_stride);
-    NewCells(t, panel, row, rows, z, z_stride, c);
-    cell_.ApplyPhi(rows, c, z + kOutputGate * kSize, z_stride);
-    NewHidden(t, panel, row, rows, z + kOutputGate * kSize, z_stride, c);
-    if (has_cache_) KeepGates(t, panel, row, rows, z, z_stride);
+    for (int64_t p = 0; p < panels.size(); ++p) {
+      for (int64_t r = 0; r < rows; ++r) cell_.Activate(z + p * panel_stride + r * z_stride);
+    }
+    for (int64_t p = 0; p < panels.size(); ++p) {
+      NewCells(t, panels.begin + p, row, rows, z + p * panel_stride, z_stride, c + p * rows * kSize);
+    }
+    cell_.ApplyPhi(panels.size(), rows, c, z + kOutputGate * kSize, z_stride, panel_stride);
+    for (int64_t p = 0; p < panels.size(); ++p) {
+      T* const gates = z + p * panel_stride;
+      NewHidden(t, panels.begin + p, row, rows, gates + kOutputGate * kSize, z_stride, c + p * rows * kSize);
+      if (has_cache_) KeepGates(t, panels.begin + p, row, rows, gates, z_stride);
+    }
   }
 
   // Asks for the part of the cache that `Run` writes.
