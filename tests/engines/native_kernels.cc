@@ -387,7 +387,8 @@ int main(int argc, char**) {
     }
   }
   // More threads than most machines have cores, and than the layers have rows, panels or layers.
-  for (const auto& shape : {Shape{33, 32, 40, 35}, Shape{5, 40, 3, 130}, Shape{60, 2, 5, 33, 16}, Shape{5, 3, 1, 300}}) {
+  for (const auto& shape : {Shape{33, 32, 40, 35}, Shape{5, 40, 3, 130}, Shape{60, 2, 5, 33, 16}, Shape{5, 3, 1, 300},
+                            Shape{2, 6, 3, 90}}) {
     if (is_short) break;
     for (const Kind& kind : {plain, Kind{false, true, tanh, sigmoid, all}}) {
       if (!CheckStack(kind, shape, true, {1, 7, 33})) return 1;

@@ -92,7 +92,7 @@ bool CheckStacks() {
 
 // What the passes rely on, whatever the shape.
 bool CheckInvariants() {
-  std::mt19937 generator(5);
+  std::mt19937 generator(5), sizes(6);
   const auto size = [&generator](int max_bits) { return int64_t(generator() % (1 << generator() % max_bits)); };
   for (int k = 0; k < 5000; ++k) {
     Shape shape = {size(10), size(10), size(10)};
@@ -108,9 +108,9 @@ bool CheckInvariants() {
         valid &= layer.sharing != lstm::Sharing::kRows || layer.row_groups >= schedule.threads;
         valid &= layer.StepShares(1 + k % 40) >= 1 && layer.GradientShares(1 + k % 40) >= 1;
         // A larger group than max_size does not fit into its memory.
-        const int64_t panels = 1 + k % 130, max_size = 1 + k % 24, groups = layer.PanelGroups(panels, max_size);
-        valid &= 1 <= groups && groups <= panels && (panels + groups - 1) / groups <= max_size;
-        valid &= layer.sharing != lstm::Sharing::kUnits || groups >= std::min<int64_t>(panels, layer.threads);
+        const int64_t panels = 1 + sizes() % 200, max_size = 1 + sizes() % 24;
+        const int64_t members = sizes() % 2 ? layer.threads : 1, groups = layer.PanelGroups(panels, max_size, members);
+        valid &= std::min(panels, members) <= groups && groups <= panels && (panels + groups - 1) / groups <= max_size;
       }
       if (!valid) std::printf("T %d, B %d, I %d, %d threads\n", int(shape[0]), int(shape[1]), int(shape[2]), threads);
       if (!valid) return false;

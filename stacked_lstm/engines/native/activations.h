@@ -104,9 +104,9 @@ STACKED_LSTM_INLINE void ApplyEach(Vec<T>* x, const Functions&... functions) {
 // tests/engines/native_activations.cc checks this.
 //
 // The five divisions do not limit a step. On an AMD EPYC (Zen 5), the pointwise part of a vector took 10.9 ns with AVX2
-// and 11.6 ns with AVX-512. With multiplications in the place of all divisions, it took 9.1 ns and 9.8 ns. On an AMD
-// EPYC (Zen 3), calls of layers with 32 to 256 units then took 1% to 2% less time. tanh as a quotient of polynomials
-// took 1.3 ns less than tanh from exp, but its error is up to 5.8 units.
+// and 11.6 ns with AVX-512. With multiplications in the place of all divisions, it took 9.1 ns and 9.8 ns. With
+// these multiplications, calls of layers with 32 to 256 units took 1% to 2% less time on an AMD EPYC (Zen 3). tanh as a
+// quotient of polynomials took 1.3 ns less than tanh from exp, but its error is up to 5.8 units.
 template <Activation>
 struct Function;
 

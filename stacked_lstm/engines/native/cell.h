@@ -97,8 +97,8 @@ class Cell {
     return d;
   }
 
-  // Replaces c' of some panels and rows by phi(c') and, with peepholes, o by its activation. The vectors o are
-  // `stride` numbers apart, and those of the panels `panel_stride`.
+  // Replaces c' by phi(c') and, with peepholes, o by its activation. c: [panel, row, unit]. o: the vectors of
+  // consecutive rows are `stride` numbers apart, and those of consecutive panels `panel_stride`.
   STACKED_LSTM_INLINE void ApplyPhi(int64_t panels, int64_t rows, T* c, T* o, int64_t stride,
                                     int64_t panel_stride) const {
     if (!has_peepholes()) return ApplyPhi(panels * rows, c);

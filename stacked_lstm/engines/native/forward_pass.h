@@ -47,7 +47,7 @@ class ForwardPass {
         pointwise_(plan, arrays, cell, hidden_, projection_),
         bias_(plan, arrays.bias, true),
         scales_(plan, arrays.scales, kHasScales),
-        groups_(schedule.PanelGroups(plan.panels, plan.blocks.number == 1 ? Pointwise::kMaxRows / layer_.batch : 1)) {
+        groups_(NumberOfGroups()) {
     FinishEmptySequences();
   }
 
@@ -132,7 +132,7 @@ class ForwardPass {
     for (int64_t k = 0; k < part.size(); ++k) {
       const int64_t t = plan_.Nth(part, k);
       ForEachShare(worker, groups_, schedule_.StepShares(groups_),
-                   [&](int64_t group, Share share) { StepGroup(t, part, group, share); });
+                   [&](int64_t group, Share share) { Step(t, part, group, share); });
       if (!has_projection()) continue;
       ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
                    [&](int64_t panel, Share share) { projection_.Project(t, panel, share); });
@@ -143,7 +143,7 @@ class ForwardPass {
   void Steps(Range part, Share share) const {
     for (int64_t k = 0; k < part.size(); ++k) {
       const int64_t t = plan_.Nth(part, k);
-      for (int64_t group = 0; group < groups_; ++group) StepGroup(t, part, group, share);
+      for (int64_t group = 0; group < groups_; ++group) Step(t, part, group, share);
       if (!has_projection()) continue;
       for (int64_t panel = 0; panel < projection_.panels(); ++panel) projection_.Project(t, panel, share);
     }
@@ -191,17 +191,22 @@ class ForwardPass {
                          weights_.Panel(Factor::kX, panel), init, 0, z, stride);
   }
 
-  // The panels of a group, which a step computes together.
+  // The number of groups of panels that a step computes together. If the batch has several blocks, a group is a panel.
+  int64_t NumberOfGroups() const {
+    static_assert(kTileRows <= Pointwise::kMaxRows, "a block fits into one call");
+    const bool is_shared = schedule_.sharing == Sharing::kUnits || !arrays_.packed;
+    const int64_t max_size = plan_.blocks.number == 1 ? Pointwise::kMaxRows / layer_.batch : 1;
+    return LayerSchedule::PanelGroups(plan_.panels, max_size, is_shared ? schedule_.threads : 1);
+  }
   Range Group(int64_t group) const { return Share{group, groups_}.Slice(plan_.panels); }
 
-  // Runs one step of the units of a group. A batch of one block has no shares. Other groups are single panels.
-  void StepGroup(int64_t t, Range part, int64_t group, Share share) const {
-    if (plan_.blocks.number != 1) return StepPanel(t, part, group, share);
-    StepPanels(t, part, Group(group));
+  // Runs one step of the units of a group, for a share of the blocks of the batch. A batch of one block has one share.
+  void Step(int64_t t, Range part, int64_t group, Share share) const {
+    plan_.blocks.number == 1 ? StepOneBlock(t, part, Group(group)) : StepBlocks(t, part, group, share);
   }
 
   // Runs one step of some panels for a batch of one block. The pointwise part of all panels follows their products.
-  void StepPanels(int64_t t, Range part, Range panels) const {
+  void StepOneBlock(int64_t t, Range part, Range panels) const {
     alignas(64) T memory[kWidth], z[Pointwise::kMaxRows * kWidth];
     const int64_t rows = layer_.batch;
     for (int64_t k = 0; k < panels.size(); ++k) {
@@ -214,7 +219,7 @@ class ForwardPass {
 
   // Runs one step of the units of one panel, for a share of the blocks of the batch. The pointwise part of several
   // blocks follows their products.
-  void StepPanel(int64_t t, Range part, int64_t panel, Share share) const {
+  void StepBlocks(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T memory[kWidth], z[Pointwise::kMaxRows * kWidth];
     const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
     int64_t first = 0, rows = 0;  // The rows of z.
@@ -275,7 +280,7 @@ class ForwardPass {
   const PanelBuffer<T, kGates> z_;
   const Pointwise pointwise_;
   const GateRow<T> bias_, scales_;  // scales_: of weights in 8 bits.
-  const int64_t groups_;            // Groups of panels.
+  const int64_t groups_;            // The number of groups of panels.
 };
 
 }  // namespace stacked_lstm

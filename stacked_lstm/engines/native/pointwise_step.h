@@ -23,8 +23,8 @@ class PointwiseStep {
   typedef HiddenStates<T, Cell::kHasExtras, W> Hidden;
   typedef ForwardProjection<T, Cell::kHasExtras, W> Projection;
 
-  // The maximum number of rows of `Run`. The operations of a row are a long chain, so that the processor must work on
-  // many rows at the same time. Their z must stay in the first-level cache.
+  // The maximum number of rows of `Run`, one per panel and sequence. The operations of a row are a long chain, so that
+  // the processor must work on many rows at the same time. Their z must stay in the first-level cache.
   static constexpr int64_t kMaxRows = 24;
 
   PointwiseStep(const Plan<T>& plan, const ForwardArrays<T, W>& arrays, const Cell& cell, const Hidden& hidden,
@@ -43,11 +43,11 @@ class PointwiseStep {
         cache_(arrays.cache, plan.layer),
         c_(has_cache_ ? 0 : plan.layer.batch, plan.panels) {}
 
-  // Computes c and h of a step for the units of some panels, for `rows` sequences from `row` on. There are at most
-  // kMaxRows pairs of a panel and a sequence. z: their gates. Those of a sequence are `z_stride` numbers from those of
-  // the sequence before, and those of a panel `panel_stride` numbers from those of the panel before. The gates after
-  // their activation replace them. In several loops, one per kind of work, the processor works on more rows at the same
-  // time. The function is not inlined, because its loops would have too few registers.
+  // Computes c and h of a step for the units of some panels, for `rows` sequences from `row` on. panels.size() * rows
+  // is at most kMaxRows. z: the rows of gates. Those of consecutive sequences are `z_stride` numbers apart, and those of
+  // consecutive panels `panel_stride`. The gates after their activation replace them. In several loops, one per kind of
+  // work, the processor works on more rows at the same time. The function is not inlined, because its loops would have
+  // too few registers.
   __attribute__((noinline)) void Run(int64_t t, Range panels, int64_t row, int64_t rows, T* z, int64_t z_stride,
                                      int64_t panel_stride) const {
     alignas(64) T c[kMaxRows * kSize];

@@ -37,7 +37,7 @@ constexpr int64_t kStripRows = 16;                // Rows that are packed togeth
 constexpr int64_t kPieces = 32;       // Pieces of a phase per thread, so that all threads end at about the same time.
 constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows. A
                                       // group is a piece for all steps: pieces of fewer steps end at other times.
-constexpr int64_t kGroupsPerThread = 4;  // Groups of panels of a step, if threads share the units.
+constexpr int64_t kGroupsPerThread = 4;  // Groups of panels of a step, or more, if threads share them.
 constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for input products. If there are fewer,
 constexpr int64_t kPanelShares = 4;   // each panel is cut into this many shares.
 constexpr int64_t kStripShares = 2;   // Shares of a panel of weight gradients, so that the last pieces are small.
@@ -68,9 +68,9 @@ struct LayerSchedule {
   int64_t StepShares(int64_t panels) const { return std::max<int64_t>(1, std::min(blocks, GradientShares(panels))); }
   int64_t InputShares(int64_t panels) const { return panels < kWholePanels * threads ? kPanelShares : 1; }
 
-  // The number of groups of panels, each of at most `max_size`, whose pointwise part a step computes together.
-  int64_t PanelGroups(int64_t panels, int64_t max_size) const {
-    const int64_t members = sharing == Sharing::kUnits ? threads : 1;
+  // The number of groups of panels, each of at most `max_size`, if `members` threads share the groups of a step. It is
+  // a multiple of the members, unless there are too few panels.
+  static int64_t PanelGroups(int64_t panels, int64_t max_size, int64_t members) {
     const int64_t rounds = (panels + members * max_size - 1) / (members * max_size);
     return std::min(panels, members * std::max(rounds, members > 1 ? kGroupsPerThread : 1));
   }

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 namespace stacked_lstm {
 
@@ -151,12 +150,12 @@ inline void FuseSingleSum(Vec<T>* sum) {
   HoldInRegister<T>(sum);
 }
 
-// Copies the first `count` of `size` numbers, and sets the others to zero. GCC makes a load with a mask from this loop,
-// unless it unrolls the loop. The index must have the size of a number. std::memcpy takes 6 times as long, because the
-// load that follows must wait for the smaller stores.
+// Copies the first `count` of `size` numbers, and sets the others to zero. For AVX, GCC makes a load with a mask from
+// this loop, unless it unrolls the loop. For that, the index must have the size of the numbers. On an AMD EPYC (Zen 3),
+// std::memcpy takes 6 times as long, because the load that follows must wait for smaller stores.
 template <int size, class T>
 inline void CopyFirst(const T* source, int count, T* target) {
-  typedef typename std::conditional<sizeof(T) == sizeof(int64_t), int64_t, int32_t>::type Index;
+  typedef typename Integer<typename Multiplied<T>::type>::type Index;
   const Index first = count;
 #pragma GCC unroll 1
   for (Index k = 0; k < size; ++k) target[k] = k < first ? source[k] : T{};
@@ -186,7 +185,7 @@ inline void StoreFirst(T* target, Vec<T> value, int count) {
 template <class V>
 inline V First(V value, int count) {
   typedef decltype(value < value) Integers;
-  Integers lanes;
+  Integers lanes = {};
   for (int k = 0; k < static_cast<int>(sizeof(V) / sizeof(value[0])); ++k) lanes[k] = k;
   return (V)((Integers)value & (lanes < Integers{} + count));
 }
