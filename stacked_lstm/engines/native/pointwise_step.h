@@ -44,10 +44,10 @@ class PointwiseStep {
         c_(has_cache_ ? 0 : plan.layer.batch, plan.panels) {}
 
   // Computes c and h of a step for the units of some panels, for `rows` sequences from `row` on. panels.size() * rows
-  // is at most kMaxRows. z: the rows of gates. Those of consecutive sequences are `z_stride` numbers apart, and those of
-  // consecutive panels `panel_stride`. The gates after their activation replace them. In several loops, one per kind of
-  // work, the processor works on more rows at the same time. The function is not inlined, because its loops would have
-  // too few registers.
+  // is at most kMaxRows. z: the rows of gates. Those of consecutive sequences are `z_stride` numbers apart, and those
+  // of consecutive panels `panel_stride`. The gates after their activation replace them. In several loops, one per kind
+  // of work, the processor works on more rows at the same time. The function is not inlined, because its loops would
+  // have too few registers.
   __attribute__((noinline)) void Run(int64_t t, Range panels, int64_t row, int64_t rows, T* z, int64_t z_stride,
                                      int64_t panel_stride) const {
     alignas(64) T c[kMaxRows * kSize];
