@@ -211,8 +211,7 @@ class ForwardPass {
     const int64_t rows = layer_.batch;
     for (int64_t k = 0; k < panels.size(); ++k) {
       const int64_t panel = panels.begin + k;
-      const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
-      Products(t, part, panel, 0, rows, product, z + k * rows * kWidth);
+      Products(t, part, panel, 0, rows, CommonProduct(t, panel, memory), z + k * rows * kWidth);
     }
     pointwise_.Run(t, panels, 0, rows, z, kWidth, rows * kWidth);
   }
@@ -221,7 +220,7 @@ class ForwardPass {
   // blocks follows their products.
   void StepBlocks(int64_t t, Range part, int64_t panel, Share share) const {
     alignas(64) T memory[kWidth], z[Pointwise::kMaxRows * kWidth];
-    const T* const product = hidden_.IsZero(t) ? CommonProduct(t, panel, memory) : nullptr;
+    const T* const product = CommonProduct(t, panel, memory);
     int64_t first = 0, rows = 0;  // The rows of z.
     const auto finish = [&] {
       if (rows > 0) pointwise_.Run(t, {panel, panel + 1}, first, rows, z, kWidth, 0);
@@ -238,7 +237,9 @@ class ForwardPass {
   }
 
   // Returns the row h W of a panel, which all rows of a step with h = 0 share: zeros, or NaN if a weight is not finite.
+  // Returns null if h is not known to be 0.
   const T* CommonProduct(int64_t t, int64_t panel, T* memory) const {
+    if (!hidden_.IsZero(t)) return nullptr;
     SelectGateTile(1)(layer_.outputs(), hidden_.Factor(t), 0, weights_.Panel(Factor::kH, panel), nullptr, 0, memory, 0);
     return memory;
   }

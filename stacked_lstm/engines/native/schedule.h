@@ -37,7 +37,8 @@ constexpr int64_t kStripRows = 16;                // Rows that are packed togeth
 constexpr int64_t kPieces = 32;       // Pieces of a phase per thread, so that all threads end at about the same time.
 constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows. A
                                       // group is a piece for all steps: pieces of fewer steps end at other times.
-constexpr int64_t kGroupsPerThread = 4;  // Groups of panels of a step, or more, if threads share them.
+constexpr int64_t kPanelGroups = 4;   // The minimum number of groups of panels of a step per thread, if threads share
+                                      // the groups and there are enough panels.
 constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for input products. If there are fewer,
 constexpr int64_t kPanelShares = 4;   // each panel is cut into this many shares.
 constexpr int64_t kStripShares = 2;   // Shares of a panel of weight gradients, so that the last pieces are small.
@@ -72,7 +73,7 @@ struct LayerSchedule {
   // a multiple of the members, unless there are too few panels.
   static int64_t PanelGroups(int64_t panels, int64_t max_size, int64_t members) {
     const int64_t rounds = (panels + members * max_size - 1) / (members * max_size);
-    return std::min(panels, members * std::max(rounds, members > 1 ? kGroupsPerThread : 1));
+    return std::min(panels, members * std::max(rounds, members > 1 ? kPanelGroups : 1));
   }
 
   // Whether the input products are computed within the steps. They are computed before the steps if a panel of weights
