@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "cell.h"
+#include "gate_products.h"
 #include "gate_row.h"
 #include "hidden_states.h"
 #include "layer_series.h"
@@ -17,9 +18,7 @@
 #include "pointwise_step.h"
 #include "projection.h"
 #include "schedule.h"
-#include "tile.h"
 #include "unpacked_products.h"
-#include "whole_panels.h"
 
 namespace stacked_lstm {
 
@@ -37,7 +36,7 @@ class ForwardPass {
         schedule_(schedule),
         fused_(arrays.packed && schedule.FusesInputProducts()),
         has_cache_(arrays.cache != nullptr),
-        weights_(plan, arrays.packed, arrays.last_panel),
+        products_(plan, arrays.packed, arrays.last_panel),
         projection_(plan, arrays, hidden_),
         cache_(arrays.cache, layer_),
         z_rows_(has_cache_ || fused_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch),
@@ -93,9 +92,6 @@ class ForwardPass {
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
   static constexpr bool kHasScales = std::is_same<W, int8_t>::value;
 
-  static TileFunction<T, W> SelectGateTile(int64_t rows) {
-    return SelectTile<T, kPanelVectors, Left::kRows, W>(rows);
-  }
   // The compiler knows that plain layers have none.
   bool has_projection() const { return Cell::kHasExtras && layer_.extras.projection; }
 
@@ -187,8 +183,7 @@ class ForwardPass {
   // Computes x W + b of one panel for some rows of [step, sequence]. With scales, the bias is added after them.
   void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z, int64_t stride) const {
     const T* const init = kHasScales ? nullptr : bias_.Panel(panel);
-    SelectGateTile(rows)(layer_.inputs, arrays_.x + row * layer_.inputs, layer_.inputs,
-                         weights_.Panel(Factor::kX, panel), init, 0, z, stride);
+    products_.Multiply(Factor::kX, panel, rows, arrays_.x + row * layer_.inputs, layer_.inputs, init, 0, z, stride);
   }
 
   // The number of groups of panels that a step computes together. If the batch has several blocks, a group is a panel.
@@ -240,7 +235,7 @@ class ForwardPass {
   // Returns null if h is not known to be 0.
   const T* CommonProduct(int64_t t, int64_t panel, T* memory) const {
     if (!hidden_.IsZero(t)) return nullptr;
-    SelectGateTile(1)(layer_.outputs(), hidden_.Factor(t), 0, weights_.Panel(Factor::kH, panel), nullptr, 0, memory, 0);
+    products_.Multiply(Factor::kH, panel, 1, hidden_.Factor(t), 0, nullptr, 0, memory, 0);
     return memory;
   }
 
@@ -256,8 +251,7 @@ class ForwardPass {
     if (product) {
       AddToRows<T>(product, rows, input_product, stride, z);
     } else {
-      SelectGateTile(rows)(layer_.outputs(), h + row * h_stride, h_stride, weights_.Panel(Factor::kH, panel),
-                           input_product, stride, z, kWidth);
+      products_.Multiply(Factor::kH, panel, rows, h + row * h_stride, h_stride, input_product, stride, z, kWidth);
     }
     if (kHasScales) scales_.Scale(panel, bias_, rows, z);
   }
@@ -270,7 +264,7 @@ class ForwardPass {
   const LayerSchedule& schedule_;
   const bool fused_;  // The input product is computed within the step.
   const bool has_cache_;
-  const WholePanels<T, W> weights_;
+  const GateProducts<T, W> products_;
   const ForwardProjection<T, Cell::kHasExtras, W> projection_;
   const CacheView<T> cache_;
   // Without a cache: z of the steps of a part. If `z_by_panels_`, z is [panel, row, gate, unit]:

@@ -127,7 +127,8 @@ class NormalizedForwardPass {
     for (int64_t m = range.begin; m < range.end; ++m) {
       const int64_t row = rows.Begin(m), t = part.begin + row / layer_.batch, b = row % layer_.batch;
       const T* const x = arrays_.x + (part.begin * layer_.batch + row) * layer_.inputs;
-      products_.Multiply(Factor::kX, panel, x, rows.Size(m), false, Z(t, part, b, panel));
+      products_.Multiply(Factor::kX, panel, rows.Size(m), x, layer_.inputs, nullptr, 0, Z(t, part, b, panel),
+                         plan_.row_width);
     }
   }
 
@@ -135,7 +136,9 @@ class NormalizedForwardPass {
     const T* const h = hidden_.Factor(t);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t >= block_end) return;
-      products_.Multiply(Factor::kH, panel, h + row * layer_.outputs(), rows, true, Z(t, part, row, panel));
+      T* const z = Z(t, part, row, panel);
+      products_.Multiply(Factor::kH, panel, rows, h + row * layer_.outputs(), layer_.outputs(), z, plan_.row_width, z,
+                         plan_.row_width);
     });
   }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace stacked_lstm {
 
@@ -188,6 +189,29 @@ inline V First(V value, int count) {
   Integers lanes = {};
   for (int k = 0; k < static_cast<int>(sizeof(V) / sizeof(value[0])); ++k) lanes[k] = k;
   return (V)((Integers)value & (lanes < Integers{} + count));
+}
+
+// The first half of `low`, then the first half of `high`. Compilers make one instruction from this list, and from the
+// next one.
+template <class T, size_t... k>
+STACKED_LSTM_INLINE Vec<T> JoinHalves(Vec<T> low, Vec<T> high, std::index_sequence<k...>) {
+  constexpr size_t kHalf = sizeof...(k) / 2;
+  return Vec<T>{(k < kHalf ? low[k % kHalf] : high[k % kHalf])...};
+}
+template <class T>
+STACKED_LSTM_INLINE Vec<T> JoinHalves(Vec<T> low, Vec<T> high) {
+  return JoinHalves<T>(low, high, std::make_index_sequence<Vector<T>::kSize>());
+}
+
+// Half 0 or 1 of a vector, then zeros.
+template <class T, int half, size_t... k>
+STACKED_LSTM_INLINE Vec<T> Half(Vec<T> value, std::index_sequence<k...>) {
+  constexpr size_t kHalf = sizeof...(k) / 2;
+  return Vec<T>{(k < kHalf ? value[half * kHalf + k % kHalf] : T(0))...};
+}
+template <class T, int half>
+STACKED_LSTM_INLINE Vec<T> Half(Vec<T> value) {
+  return Half<T, half>(value, std::make_index_sequence<Vector<T>::kSize>());
 }
 
 }  // namespace stacked_lstm

@@ -10,6 +10,14 @@
 
 namespace stacked_lstm {
 
+// The number of units of a padded panel. A panel of few units has half a vector of them: its rows are 2 vectors instead
+// of 4, so that products take half as long. Interleaved gates cannot share a vector.
+template <class W>
+constexpr int PaddedUnits(int units) {
+  constexpr int kSize = Vector<typename Multiplied<W>::type>::kSize;
+  return kWordWeights<W> == 1 && units <= kSize / 2 ? kSize / 2 : kSize;
+}
+
 // A copy of the last panel of packed weights in whole vectors, which the tiles read: the rows for h, then those for x.
 // It is empty if the units fill whole vectors. W is the type in which the weights are stored.
 template <class W>
@@ -18,28 +26,39 @@ class PaddedPanel {
   // packed: null if there are no packed weights. The copy is empty then.
   PaddedPanel(const Layer& layer, const W* packed) : memory_(packed ? Size(layer) : 0) {
     if (!packed || Size(layer) == 0) return;
-    constexpr int kWord = kWordWeights<W>;
     const PackedWeights<const W> weights(packed, layer);
-    const int64_t panel = weights.panels() - 1;
-    const int units = weights.Units(panel);
-    W* target = memory_.get();
-    for (const Factor factor : kFactors) {
-      const W* source = weights.Panel(factor, panel);
-      for (int64_t k = 0; k < weights.Rows(factor) * kGates; k += kWord) {
-        CopyFirst<kSize * kWord>(source, units * kWord, target);
-        source += units * kWord;
-        target += kSize * kWord;
-      }
-    }
+    PaddedUnits<W>(layer.units % kSize) == kSize ? Copy<kSize>(weights) : Copy<kSize / 2>(weights);
   }
 
   const W* get() const { return memory_.get(); }
 
  private:
-  static constexpr int64_t kSize = Vector<typename Multiplied<W>::type>::kSize;
+  static constexpr int kSize = Vector<typename Multiplied<W>::type>::kSize;
 
   static int64_t Size(const Layer& layer) {
-    return layer.units % kSize ? (layer.outputs() + layer.inputs) * kGates * kSize : 0;
+    const int units = layer.units % kSize;
+    return units ? (layer.outputs() + layer.inputs) * kGates * PaddedUnits<W>(units) : 0;
+  }
+
+  template <int padded_units>
+  void Copy(const PackedWeights<const W>& weights) {
+    constexpr int kWord = kWordWeights<W>, kVectors = kGates * padded_units / kSize;
+    const int64_t panel = weights.panels() - 1;
+    const int units = weights.Units(panel);
+    W* target = memory_.get();
+    for (const Factor factor : kFactors) {
+      const int64_t rows = weights.Rows(factor);
+      for (int64_t row = 0; row < rows; ++row) {
+#pragma GCC unroll 4
+        for (int gate = 0; gate < kGates; gate += kWord) {
+          const int position = gate * padded_units;
+          CopyFirst<padded_units * kWord>(weights.At(factor, panel, row, gate), units * kWord,
+                                          target + VectorPosition<W>(rows, kVectors, row, position / kSize) * kSize +
+                                              position % kSize);
+        }
+      }
+      target += rows * kGates * padded_units;
+    }
   }
 
   const Buffer<W> memory_;
@@ -56,14 +75,18 @@ class WholePanels {
         last_panel_(last_panel ? last_panel : own_.get()) {}
 
   const W* Panel(Factor factor, int64_t panel) const {
-    if (plan_.Units(panel) == kSize) return packed_.Panel(factor, panel);
-    return last_panel_ + (factor == Factor::kH ? 0 : plan_.layer.outputs() * kWidth);
+    const int units = plan_.Units(panel);
+    if (units == kSize) return packed_.Panel(factor, panel);
+    return last_panel_ + (factor == Factor::kH ? 0 : plan_.layer.outputs() * kGates * PaddedUnits<W>(units));
   }
+
+  // Whether the rows of a panel are 2 vectors: half a vector of units.
+  bool IsHalf(int64_t panel) const { return PaddedUnits<W>(plan_.Units(panel)) < kSize; }
 
   int64_t Rows(Factor factor) const { return packed_.Rows(factor); }
 
  private:
-  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+  static constexpr int64_t kSize = Plan<T>::kSize;
 
   const Plan<T>& plan_;
   const PackedWeights<const W> packed_;
