@@ -186,57 +186,50 @@ class ForwardPass {
     products_.Multiply(Factor::kX, panel, rows, arrays_.x + row * layer_.inputs, layer_.inputs, init, 0, z, stride);
   }
 
-  // The number of groups of panels that a step computes together. If the batch has several blocks, a group is a panel.
+  // The number of groups of panels that a step computes together.
   int64_t NumberOfGroups() const {
     static_assert(kTileRows <= Pointwise::kMaxRows, "a block fits into one call");
-    const bool is_shared = schedule_.sharing == Sharing::kUnits || !arrays_.packed;
-    const int64_t max_size = plan_.blocks.number == 1 ? Pointwise::kMaxRows / layer_.batch : 1;
-    return LayerSchedule::PanelGroups(plan_.panels, max_size, is_shared ? schedule_.threads : 1);
+    const bool have_rows = arrays_.packed && schedule_.sharing == Sharing::kRows;
+    const bool have_units = !arrays_.packed || schedule_.sharing == Sharing::kUnits;
+    const int64_t rows = plan_.blocks.LargestShare(have_rows ? schedule_.row_groups : 1);
+    const int64_t max_size = std::max<int64_t>(1, Pointwise::kMaxRows / std::max<int64_t>(1, rows));
+    return LayerSchedule::PanelGroups(plan_.panels, max_size, have_units ? schedule_.threads : 1);
   }
   Range Group(int64_t group) const { return Share{group, groups_}.Slice(plan_.panels); }
 
-  // Runs one step of the units of a group, for a share of the blocks of the batch. A batch of one block has one share.
+  // Runs one step of the units of a group, for a share of the blocks of the batch. The pointwise part of all panels and
+  // of several blocks follows their products.
   void Step(int64_t t, Range part, int64_t group, Share share) const {
-    plan_.blocks.number == 1 ? StepOneBlock(t, part, Group(group)) : StepBlocks(t, part, group, share);
-  }
-
-  // Runs one step of some panels for a batch of one block. The pointwise part of all panels follows their products.
-  void StepOneBlock(int64_t t, Range part, Range panels) const {
-    alignas(64) T memory[kWidth], z[Pointwise::kMaxRows * kWidth];
-    const int64_t rows = layer_.batch;
-    for (int64_t k = 0; k < panels.size(); ++k) {
-      const int64_t panel = panels.begin + k;
-      Products(t, part, panel, 0, rows, CommonProduct(t, panel, memory), z + k * rows * kWidth);
-    }
-    pointwise_.Run(t, panels, 0, rows, z, kWidth, rows * kWidth);
-  }
-
-  // Runs one step of the units of one panel, for a share of the blocks of the batch. The pointwise part of several
-  // blocks follows their products.
-  void StepBlocks(int64_t t, Range part, int64_t panel, Share share) const {
-    alignas(64) T memory[kWidth], z[Pointwise::kMaxRows * kWidth];
-    const T* const product = CommonProduct(t, panel, memory);
-    int64_t first = 0, rows = 0;  // The rows of z.
+    const Range panels = Group(group);
+    const int64_t max_rows = Pointwise::kMaxRows / panels.size();
+    alignas(64) T products[Pointwise::kMaxRows * kWidth], z[Pointwise::kMaxRows * kWidth];
+    const bool is_zero = CommonProducts(t, panels, products);
+    int64_t first = 0, rows = 0;  // The rows of z of each panel.
     const auto finish = [&] {
-      if (rows > 0) pointwise_.Run(t, {panel, panel + 1}, first, rows, z, kWidth, 0);
+      if (rows > 0) pointwise_.Run(t, panels, first, rows, z, kWidth, max_rows * kWidth);
       rows = 0;
     };
     plan_.ForEachBlock(share, [&](int64_t row, int64_t size, int64_t block_end) {
-      if (t >= block_end || rows + size > Pointwise::kMaxRows) finish();
-      if (t >= block_end) return pointwise_.Skip(t, panel, row, size);
+      if (t >= block_end || rows + size > max_rows) finish();
+      if (t >= block_end) return pointwise_.Skip(t, panels, row, size);
       if (rows == 0) first = row;
-      Products(t, part, panel, row, size, product, z + rows * kWidth);
+      for (int64_t k = 0; k < panels.size(); ++k) {
+        Products(t, part, panels.begin + k, row, size, is_zero ? products + k * kWidth : nullptr,
+                 z + (k * max_rows + rows) * kWidth);
+      }
       rows += size;
     });
     finish();
   }
 
-  // Returns the row h W of a panel, which all rows of a step with h = 0 share: zeros, or NaN if a weight is not finite.
-  // Returns null if h is not known to be 0.
-  const T* CommonProduct(int64_t t, int64_t panel, T* memory) const {
-    if (!hidden_.IsZero(t)) return nullptr;
-    products_.Multiply(Factor::kH, panel, 1, hidden_.Factor(t), 0, nullptr, 0, memory, 0);
-    return memory;
+  // If h of a step is known to be 0, computes the row h W of each panel, which all rows of the step share: zeros, or
+  // NaN if a weight is not finite. Returns whether h is 0.
+  bool CommonProducts(int64_t t, Range panels, T* products) const {
+    if (!hidden_.IsZero(t)) return false;
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel, products += kWidth) {
+      products_.Multiply(Factor::kH, panel, 1, hidden_.Factor(t), 0, nullptr, 0, products, 0);
+    }
+    return true;
   }
 
   // Computes z of a panel for the rows of a block. product: h W of each row, or null if the rows differ.

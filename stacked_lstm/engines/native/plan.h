@@ -30,6 +30,15 @@ class RowBlocks {
 
   int64_t Begin(int64_t k) const { return begins_[k]; }
   int64_t Size(int64_t k) const { return begins_[k + 1] - begins_[k]; }
+  // The rows of the largest of some shares of the blocks.
+  int64_t LargestShare(int64_t shares) const {
+    int64_t rows = 0;
+    for (int64_t k = 0; k < shares; ++k) {
+      const Range range = Share{k, shares}.Slice(number);
+      rows = std::max(rows, begins_[range.end] - begins_[range.begin]);
+    }
+    return rows;
+  }
   // The number of the block that begins with a row.
   int64_t Index(int64_t row) const { return std::lower_bound(begins_.begin(), begins_.end(), row) - begins_.begin(); }
 

@@ -73,9 +73,11 @@ class PointwiseStep {
     }
   }
 
-  // Writes what a step past the end of some sequences leaves for the units of a panel: zeros.
-  void Skip(int64_t t, int64_t panel, int64_t row, int64_t rows) const {
-    for (int64_t b = row; b < row + rows; ++b) SkipUnits(t, panel, b);
+  // Writes what a step past the end of some sequences leaves for the units of some panels: zeros.
+  void Skip(int64_t t, Range panels, int64_t row, int64_t rows) const {
+    for (int64_t b = row; b < row + rows; ++b) {
+      for (int64_t panel = panels.begin; panel < panels.end; ++panel) SkipUnits(t, panel, b);
+    }
   }
 
  private:
