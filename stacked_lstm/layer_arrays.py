@@ -51,3 +51,17 @@ def check_options(layers: Any, known: Collection[str], program: str, function: s
     if names:
         expected = f"`layers` without options that {program} does not have"
         checks.fail(function, expected, f"{' and '.join(names)}; list(layers) has the arrays alone")
+
+
+def check_activations(layers: Any, known: tuple[str, str] | None, function: str) -> None:
+    """Raises ValueError if layers are those of a stack with other activations than a file implies.
+
+    Args:
+      layers: `LayerArrays`. The activations of other lists are not known.
+      known: the names of the file's `activation` and `recurrent_activation`; None if it implies none.
+      function: what the message names.
+    """
+    names = getattr(layers, "activations", None)
+    if known and names and names != known:
+        expected = f"`layers` of a stack with the activations {' and '.join(known)}"
+        checks.fail(function, expected, f"{' and '.join(names)}; runtime.save stores activations")

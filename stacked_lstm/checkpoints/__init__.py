@@ -8,6 +8,7 @@
 
 | format | files | read | new file | into a template |
 |---|---|---|---|---|
+| stacked_lstm | .npz: the file of `stacked_lstm.runtime` | yes | yes | yes |
 | stacked_lstm, rnn_cell, cudnn_compatible, layer_norm_cell | TensorFlow checkpoints; V1: only read | yes | yes | yes |
 | keras | .weights.h5, .h5, .hdf5, .hd5, of Keras 2 and 3 | yes | yes | yes |
 | keras | .keras | yes | no | yes |

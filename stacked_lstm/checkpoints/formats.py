@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files
+from stacked_lstm.checkpoints import files, stack_archives
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT
 
@@ -27,6 +27,7 @@ class Format(NamedTuple):
       always_has_biases: whether layers without biases do not exist, so that they get zeros.
       has_initial_states: whether a file can hold what layers start from.
       options: names of options of `StackedLSTM` that have no arrays, and that the program of such a file may have.
+      activations: names of the only activations of layers in a new file; None if the file's program decides.
 
     Example:
       >>> entry = stacked_lstm.checkpoints.FORMATS["pytorch"]
@@ -42,6 +43,7 @@ class Format(NamedTuple):
     always_has_biases: bool = False
     has_initial_states: bool = False
     options: tuple[str, ...] = ()
+    activations: tuple[str, str] | None = None
 
     def known_options(self) -> tuple[str, ...]:
         """The options of weights that may be written. A layout without gains itself refuses layer normalization."""
@@ -106,6 +108,14 @@ FORMATS = {
     ),
 }
 
+# The format stacked_lstm in a file with this suffix.
+_ARCHIVE = Format(
+    module="stack_archives",
+    suffixes=(".npz",),
+    layout=layouts.OWN,
+    has_initial_states=True,
+    activations=("tanh", "sigmoid"),
+)
 
 # Suffixes of files that hold pickles, which can run any program. PyTorch gives them to what torch.save wrote.
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle")
@@ -128,6 +138,21 @@ def format_of(path: object) -> str | None:
       True
     """
     return next((name for name, entry in FORMATS.items() if str(path).endswith(entry.suffixes)), None)
+
+
+def format_to_read(path: str, format: str | None) -> Format:
+    """The `Format` of a file that exists. Names of arrays tell the two formats of .npz files from each other.
+
+    Args:
+      path: the file.
+      format: a name in `FORMATS`; None for what the file implies.
+
+    Raises:
+      ValueError: as `find_format` does, or an .npz file cannot be read.
+    """
+    if format is None and path.endswith(_ARCHIVE.suffixes) and stack_archives.is_archive(path):
+        format = "stacked_lstm"
+    return find_format(path, format, "checkpoints.read", default="stacked_lstm")
 
 
 def find_format(path: str, format: str | None, function: str, default: str | None = None) -> Format:
@@ -154,6 +179,8 @@ def find_format(path: str, format: str | None, function: str, default: str | Non
         )
         checks.fail(function, expected, path)
     entry: Format = checks.known(FORMATS, name, function, "format")
+    if name == "stacked_lstm" and path.endswith(_ARCHIVE.suffixes):
+        return _ARCHIVE
     if implied not in (None, name):
         checks.fail(function, f"`format` to be {implied!r}, which the name of {path} implies", repr(name))
     return entry

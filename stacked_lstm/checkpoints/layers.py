@@ -15,7 +15,7 @@ Weights = Dict[str, np.ndarray]
 
 # Layout -> the pattern that finds the number of a layer within its name, and the number of the lowest layer.
 _NUMBERS = {
-    layouts.OWN: (r"/layer_(\d+)$", 1),
+    layouts.OWN: (r"(?:^|/)layer_(\d+)$", 1),
     "rnn_cell": (r"(?:^|/)cell_(\d+)(?=/)", 0),
     "cudnn_compatible": (r"(?:^|/)cell_(\d+)(?=/)", 0),
     "layer_norm_cell": (r"(?:^|/)cell_(\d+)(?=/)", 0),

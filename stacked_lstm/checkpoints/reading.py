@@ -13,7 +13,7 @@ from stacked_lstm import checks
 from stacked_lstm.checkpoints import child_process, files, limits, messages, slots
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
-from stacked_lstm.checkpoints.formats import find_format
+from stacked_lstm.checkpoints.formats import find_format, format_to_read
 from stacked_lstm.checkpoints.layers import (
     POSSIBLE,
     VARIANT,
@@ -84,8 +84,8 @@ def read(
 
     Args:
       path: the file, or the prefix or the folder of a TensorFlow checkpoint.
-      format: a name in `FORMATS`. None: the suffix of `path` decides; without a known suffix it is a TensorFlow
-        checkpoint, and layers of all its layouts are read.
+      format: a name in `FORMATS`. None: the suffix of `path` decides, and for .npz the names of the arrays; without a
+        known suffix it is a TensorFlow checkpoint, and layers of all its layouts are read.
       names: regular expression that matches the complete names of the layers to read. None: all layers that certainly
         are LSTM layers. The names are those in `layers` and `other_layers` of the result.
       forget_bias: what cells add to the forget gate at run time, which is not in the file. None: 1.0, the default of
@@ -129,7 +129,7 @@ def _locate(
     path: str, format: str | None, layout: str | None, names: str | None, max_bytes: int | None
 ) -> tuple[list[Location], list[Location], Arrays]:
     """The locations of the selected layers, those of the others, and all arrays of a file."""
-    codec = find_format(path, format, "checkpoints.read", default="stacked_lstm").codec()
+    codec = format_to_read(path, format).codec()
     content = load(codec, path, max_bytes)
     return (*select_layers(codec, content, path, layout, names), content.arrays)
 

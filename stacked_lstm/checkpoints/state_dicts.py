@@ -9,17 +9,15 @@ There is no reader for the pickles of torch.save, because reading a pickle can r
 from __future__ import annotations
 
 import re
-import zipfile
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import files
+from stacked_lstm.checkpoints import files, npz_files
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights, fits, natural_order
-from stacked_lstm.checkpoints.limits import Budget
 
 _NAME = re.compile(r"(?P<prefix>(?:.*\.)?)weight_(?:ih|hh)(?P<level>(?:_l\d+)?)(?P<reverse>(?:_reverse)?)")
 _OWN_NAME = re.compile(r"(?:.*\.)?(?:weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l\d+)?(?:_reverse)?")
@@ -34,16 +32,7 @@ _HEIGHTS = {"GRU": 3, "RNN": 1}  # Rows of weight_hh per column in modules of Py
 def load(path: str, max_bytes: int | None) -> Content:
     """The `Content`, whose container is the metadata of a .safetensors file."""
     if path.endswith(".npz"):
-        with files.file_errors(path, "arrays without pickles"), files.open_regular(path) as file:
-            budget = Budget(path, max_bytes)
-            with zipfile.ZipFile(file) as members:
-                for info in members.infolist():
-                    budget.spend(info.file_size, info.filename)
-                for info in members.infolist():
-                    _check_header(members, info)
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                return Content({name: archive[name] for name in archive.files}, None)
+        return npz_files.load(path, max_bytes)
     safetensors = _safetensors(path)
     with files.file_errors(path, "a .safetensors file"):
         files.open_regular(path).close()  # The package checks that the tensors are within the file.
@@ -52,33 +41,10 @@ def load(path: str, max_bytes: int | None) -> Content:
             return Content(arrays, file.metadata())
 
 
-def array_names(path: str) -> list[str]:
-    """The names of the arrays in an .npz file, without reading the arrays."""
-    with files.file_errors(path, "arrays without pickles"), files.open_regular(path) as file:
-        with zipfile.ZipFile(file) as members:
-            return [re.sub(r"\.npy$", "", name) for name in members.namelist()]
-
-
-def _check_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Raises ValueError if an array would be larger than its file, because NumPy allocates it before it reads."""
-    with archive.open(info) as file:
-        prefix = np.lib.format.MAGIC_PREFIX
-        if file.read(len(prefix)) != prefix:
-            return  # NumPy does not take it for an array.
-        file.seek(0)
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
-    if float(np.prod(shape, dtype=np.float64)) * dtype.itemsize > info.file_size:
-        raise ValueError(f"{info.filename}, whose header declares the shape {shape} of {dtype}")
-
-
 def save(path: str, content: Content, target: str) -> None:
     """Writes an .npz or a .safetensors file."""
     if path.endswith(".npz"):
-        with open(path, "wb") as file:
-            keywords: dict[str, Any] = dict(content.arrays)
-            np.savez(file, **keywords)
+        npz_files.save(path, content, target)
     else:
         _safetensors(path)
         import safetensors.numpy
@@ -121,10 +87,8 @@ def create(
     if len(set(shapes)) > 1:
         expected = "`layers` to have one width, as in an nn.LSTM"
         checks.fail("checkpoints.write", expected, f"the widths {', '.join(str(shape[1]) for shape in shapes)}")
-    if path.endswith(".npz") and layers[0]["weight_hh"].dtype.name == "bfloat16":
-        checks.fail(
-            "checkpoints.write", "`layers` of a dtype that .npz files have", "bfloat16; .safetensors files have it"
-        )
+    if path.endswith(".npz"):
+        npz_files.check_dtypes(layers[0].values())
     locations = [
         Location(f"{prefix}l{k}", prefix, layout, {key: f"{prefix}{key}_l{k}" for key in arrays})
         for k, arrays in enumerate(layers)

@@ -14,7 +14,7 @@ from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import Format, find_format
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, check_fits, runtime_forget_bias
 from stacked_lstm.checkpoints.reading import Path, load, select_layers
-from stacked_lstm.layer_arrays import check_options
+from stacked_lstm.layer_arrays import check_activations, check_options
 
 Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
 
@@ -95,7 +95,8 @@ def write(
       path: the file, or the prefix of a TensorFlow checkpoint.
       layers: list of `CheckpointLayer`, or of mappings as `StackedLSTM.get_weights` and `layouts.unpack` return them,
         from the input upwards. If some layers of a new file have biases, the others get zeros.
-      format: a name in `FORMATS`; None for what the suffix of `path` implies.
+      format: a name in `FORMATS`; None for what the suffix of `path` implies. "stacked_lstm" with a path in .npz is the
+        file that `stacked_lstm.runtime` reads without TensorFlow.
       scope: name of the layers in a new file; None for a default. "stacked_lstm" gives variables
         stacked_lstm/layer_1/Wf and so on. Cells take "rnn/lstm_cell", or "rnn/multi_rnn_cell/cell_%d/lstm_cell" with
         their number from 0. PyTorch and ONNX take a prefix: "lstm." gives lstm.weight_ih_l0 and so on. Keras names
@@ -111,7 +112,8 @@ def write(
       averages: names of the slots that are averages of the variables, as the program named its
         ExponentialMovingAverage. They contain the forget bias, other slots do not.
       initial_state: what the layers start from, a mapping for each layer as `StackedLSTM.get_weights` returns them in
-        `initial_state`; [] for zeros; None for what a `CheckpointLayer` has. StackedLSTM and ONNX have a place for it.
+        `initial_state`; [] for zeros; None for what a `CheckpointLayer` has. "stacked_lstm" and ONNX have a place for
+        it.
       max_bytes: how many bytes the arrays of `template` may take together, as for `read`.
 
     Returns:
@@ -180,6 +182,7 @@ def plan(
     path = str(path)
     entry = find_format(path, format, "checkpoints.write")
     check_options(layers, entry.known_options(), f"a file of {entry.layout}", "checkpoints.write")
+    check_activations(layers, entry.activations, "checkpoints.write")
     layers = stacks.checkpoint_layers(layers)
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.write", "forget_bias")

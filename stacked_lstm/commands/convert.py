@@ -1,17 +1,18 @@
 """Converts the LSTM layers of a file for another library.
 
 Reads TensorFlow checkpoints of StackedLSTM and of TensorFlow 1's cells, Keras files (.weights.h5, .h5, .hdf5, .hd5,
-.keras), PyTorch state_dicts (.safetensors, .npz) and ONNX models, and writes any of them. It prints the layers that it
-finds and the arrays that it will write. It writes the file under a temporary name, reads it back, compares every array
-bit for bit, and only then renames it. From one TensorFlow checkpoint to another it keeps all other variables, and it
-converts what an optimizer keeps for the layers. An initial state that the new file cannot hold is an error, unless a
-flag says that it may be left out.
+.keras), PyTorch state_dicts (.safetensors, .npz), ONNX models and the .npz files of stacked_lstm.runtime, and writes
+any of them. It prints the layers that it finds and the arrays that it will write. It writes the file under a temporary
+name, reads it back, compares every array bit for bit, and only then renames it. From one TensorFlow checkpoint to
+another it keeps all other variables, and it converts what an optimizer keeps for the layers. An initial state that the
+new file cannot hold is an error, unless a flag says that it may be left out.
 
 The exit status is 0 if the file was written, and 2 if it could not be. No file has changed then.
 
     stacked-lstm-convert --from=model.ckpt-1000 --to=own.ckpt --to_format=stacked_lstm
     stacked-lstm-convert --from=model.weights.h5 --to=model.onnx --dry_run
     stacked-lstm-convert --from=own.ckpt --to=new.keras --template=model.keras
+    stacked-lstm-convert --from=own.ckpt --to=model.npz --to_format=stacked_lstm
 """
 
 from __future__ import annotations
@@ -218,7 +219,7 @@ def _errors_name_flags(flag: str, arguments: Mapping[str, str], template_flag: s
 
 
 def _is_tensorflow_checkpoint(path: str, format: str | None) -> bool:
-    name = format or checkpoints.format_of(path)
+    name = checkpoints.format_of(path) or format
     return name is None or checkpoints.FORMATS[name].is_tensorflow_checkpoint
 
 

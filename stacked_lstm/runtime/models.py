@@ -1,28 +1,20 @@
 """Models in files: `save` and `load`.
 
-The package's own file is an .npz. Its arrays have the names of a `StackedLSTM`'s variables: layer_1/Wf, ...,
-initial_state/layer_1/W_c, .... It also has the names `activation` and `recurrent_activation`, and may have arrays of
-other parts of a network, such as other_arrays/embedding, which `load` leaves alone. The files of other
-libraries are read by `stacked_lstm.checkpoints`.
+`stacked_lstm.checkpoints` describes the package's own file, in stack_archives.py, and reads those of other libraries.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from stacked_lstm import checkpoints, checks
-from stacked_lstm.checkpoints import replacing, state_dicts
+from stacked_lstm.checkpoints import npz_files, replacing, stack_archives
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_options
 from stacked_lstm.runtime.predictor import Predictor
-
-_NAME = re.compile(r"(?P<group>initial_state/)?layer_(?P<number>[1-9]\d{0,3})/(?P<array>\w+)")
-_ACTIVATIONS = ("activation", "recurrent_activation")
-_OTHER = "other_arrays/"  # Start of the names of arrays that are of no LSTM layer.
 
 
 def save(
@@ -83,8 +75,10 @@ def save(
         for k, layer in enumerate(values):
             present = {name: array for name, array in layer.items() if array is not None}
             arrays.update((f"{group}layer_{k + 1}/{name}", np.asarray(array)) for name, array in present.items())
-    arrays.update((_OTHER + name, np.asarray(array)) for name, array in (other_arrays or {}).items())
-    replacing.write(path, Content(arrays, None), state_dicts.save, lambda name: state_dicts.load(name, None), overwrite)
+    arrays.update(
+        (stack_archives.OTHER_ARRAYS + name, np.asarray(array)) for name, array in (other_arrays or {}).items()
+    )
+    replacing.write(path, Content(arrays, None), npz_files.save, lambda name: npz_files.load(name, None), overwrite)
 
 
 def load(
@@ -101,9 +95,9 @@ def load(
     """Makes a `Predictor` from a file.
 
     Args:
-      path: a file that `save` wrote, or a file of another library that `checkpoints.read` reads. Only the files of
-        TensorFlow need TensorFlow.
-      names: regular expression for the names of the layers to take, if the file is not one of `save`; see
+      path: a file that `save`, `export.npz` or `checkpoints.write(..., "stacked_lstm")` wrote with a name in .npz, or
+        a file of another library that `checkpoints.read` reads. Only the files of TensorFlow need TensorFlow.
+      names: regular expression for the names of the layers to take, if the file is of another library; see
         `checkpoints.read`. Default None: all LSTM layers.
       forget_bias: as for `checkpoints.read`.
       activation, recurrent_activation: names as for `Predictor`. Default None: those that `save` wrote; for another
@@ -123,10 +117,10 @@ def load(
     """
     path = str(path)
     arguments = {"activation": activation, "recurrent_activation": recurrent_activation}
-    if path.endswith(".npz") and any(map(_NAME.fullmatch, state_dicts.array_names(path))):
-        arrays = state_dicts.load(path, None).arrays
+    if path.endswith(".npz") and stack_archives.is_archive(path):
+        arrays = npz_files.load(path, None).arrays
         layers, initial_state = _own_layers(arrays, path)
-        stored = {name: str(arrays[name]) for name in _ACTIVATIONS if name in arrays}
+        stored = {name: str(arrays[name]) for name in stack_archives.ACTIVATIONS if name in arrays}
     else:
         layers, initial_state = _layers(checkpoints.read(path, names=names, forget_bias=forget_bias), path)
         stored = {}
@@ -138,11 +132,11 @@ def _own_layers(arrays: Arrays, path: str) -> tuple[list[Arrays], list[Arrays]]:
     """Sorts the arrays of a file of `save` into layers and initial states."""
     groups: dict[str | None, dict[int, Arrays]] = {None: {}, "initial_state/": {}}
     for name, array in arrays.items():
-        match = _NAME.fullmatch(name)
+        match = stack_archives.NAME.fullmatch(name)
         if match:
             layer = groups[match.group("group")].setdefault(int(match.group("number")), {})
             layer[match.group("array")] = array
-        elif name not in _ACTIVATIONS and not name.startswith(_OTHER):
+        elif name not in stack_archives.ACTIVATIONS and not name.startswith(stack_archives.OTHER_ARRAYS):
             checks.fail("runtime.load", f"the arrays that runtime.save writes in {path}", name)
     for numbers in groups.values():
         if sorted(numbers) != list(range(1, len(numbers) + 1)):

@@ -62,7 +62,13 @@ def test_to_a_stacked_lstm(source, options, archive, case, x, y, tmp_path, capsy
 
 
 TARGETS = ["own.ckpt", "cells.ckpt", "cudnn.ckpt", "new.weights.h5", "new.h5", "new.npz", "new.safetensors", "new.onnx"]
-FORMATS = {"own.ckpt": "stacked_lstm", "cells.ckpt": "rnn_cell", "cudnn.ckpt": "cudnn_compatible"}
+TARGETS += ["own.npz"]
+FORMATS = {
+    "own.ckpt": "stacked_lstm",
+    "own.npz": "stacked_lstm",
+    "cells.ckpt": "rnn_cell",
+    "cudnn.ckpt": "cudnn_compatible",
+}
 
 
 @pytest.mark.parametrize("target", TARGETS)
