@@ -53,15 +53,15 @@ def check_options(layers: Any, known: Collection[str], program: str, function: s
         checks.fail(function, expected, f"{' and '.join(names)}; list(layers) has the arrays alone")
 
 
-def check_activations(layers: Any, known: tuple[str, str] | None, function: str) -> None:
-    """Raises ValueError if layers are those of a stack with other activations than a file implies.
+def check_activations(names: tuple[str, str] | None, implied: tuple[str, str] | None, function: str) -> None:
+    """Raises ValueError if a file implies other activations than those of a stack.
 
     Args:
-      layers: `LayerArrays`. The activations of other lists are not known.
-      known: the names of the file's `activation` and `recurrent_activation`; None if it implies none.
+      names: the `activations` of the stack's `LayerArrays`; None if they are not known.
+      implied: the names that the file implies; None if it implies none.
       function: what the message names.
     """
-    names = getattr(layers, "activations", None)
-    if known and names and names != known:
-        expected = f"`layers` of a stack with the activations {' and '.join(known)}"
-        checks.fail(function, expected, f"{' and '.join(names)}; runtime.save stores activations")
+    if names and implied and names != implied:
+        expected = f"`layers` of a stack with the activations {' and '.join(implied)}"
+        problem = f"{' and '.join(names)}; write this stack with runtime.save, which stores the activations"
+        checks.fail(function, expected, problem)

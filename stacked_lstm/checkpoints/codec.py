@@ -12,6 +12,11 @@ def accept(locations: Sequence[Location], arrays: Arrays, path: str, names_argum
     """The `check_complete` of formats whose files do not tell."""
 
 
+def imply_none(arrays: Arrays) -> tuple[str, str] | None:
+    """The `activations` of formats whose files do not imply them."""
+    return None
+
+
 def do_nothing(path: str) -> None:
     """The `finish` of formats whose files need nothing after they are renamed."""
 
@@ -30,6 +35,8 @@ class Codec(NamedTuple):
       save: (path, content, target): writes the file to `path`; it will be renamed to `target`.
       check_complete: (locations, arrays, path, name of the argument that selects layers): raises ValueError if the file
         shows that their network has other layers.
+      activations: arrays of a file -> the names of `activation` and `recurrent_activation` that the file implies, or
+        None. Without arrays: those that a new file implies.
       finish: path: what remains to be done when the file has its name.
     """
 
@@ -38,4 +45,5 @@ class Codec(NamedTuple):
     create: Callable[[Sequence[Weights], Sequence[Weights], str, str | None, str], tuple[Any, list[Location]]]
     save: Callable[[str, Content, str], None]
     check_complete: Callable[[Sequence[Location], Arrays, str, str], None] = accept
+    activations: Callable[[Arrays], tuple[str, str] | None] = imply_none
     finish: Callable[[str], None] = do_nothing

@@ -1,6 +1,6 @@
 """The table of formats; a new one is a module with a `codec.Codec` and an entry here.
 
-The module of a format, and the library that it needs, are imported when a file of that format is first read or written.
+The library that a format needs is imported when a file of that format is first read or written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Format(NamedTuple):
       always_has_biases: whether layers without biases do not exist, so that they get zeros.
       has_initial_states: whether a file can hold what layers start from.
       options: names of options of `StackedLSTM` that have no arrays, and that the program of such a file may have.
-      activations: names of the only activations of layers in a new file; None if the file's program decides.
+      program: what computes with such a file, for messages; empty for the program that made it.
 
     Example:
       >>> entry = stacked_lstm.checkpoints.FORMATS["pytorch"]
@@ -43,7 +43,7 @@ class Format(NamedTuple):
     always_has_biases: bool = False
     has_initial_states: bool = False
     options: tuple[str, ...] = ()
-    activations: tuple[str, str] | None = None
+    program: str = ""
 
     def known_options(self) -> tuple[str, ...]:
         """The options of weights that may be written. A layout without gains itself refuses layer normalization."""
@@ -108,13 +108,14 @@ FORMATS = {
     ),
 }
 
-# The format stacked_lstm in a file with this suffix.
+# The format stacked_lstm in a file whose name ends in .npz.
 _ARCHIVE = Format(
     module="stack_archives",
     suffixes=(".npz",),
     layout=layouts.OWN,
+    program="a runtime.Predictor",
+    has_directions=True,
     has_initial_states=True,
-    activations=("tanh", "sigmoid"),
 )
 
 # Suffixes of files that hold pickles, which can run any program. PyTorch gives them to what torch.save wrote.
@@ -182,7 +183,8 @@ def find_format(path: str, format: str | None, function: str, default: str | Non
     if name == "stacked_lstm" and path.endswith(_ARCHIVE.suffixes):
         return _ARCHIVE
     if implied not in (None, name):
-        checks.fail(function, f"`format` to be {implied!r}, which the name of {path} implies", repr(name))
+        names = "'pytorch' or 'stacked_lstm'" if path.endswith(_ARCHIVE.suffixes) else repr(implied)
+        checks.fail(function, f"`format` to be {names}, which the name of {path} implies", repr(name))
     return entry
 
 

@@ -99,6 +99,18 @@ def check_zeros(layers: Sequence[CheckpointLayer], states: Sequence[Weights], la
         _fail_without_place(layers, states, f"a new file with the layout {layout!r}")
 
 
+def zeros_at(locations: Sequence[Location], arrays: Mapping[str, np.ndarray]) -> list[Weights]:
+    """Initial states of zeros for all places of a template, which may have vectors or projections.
+
+    Args:
+      locations: the layers of the template.
+      arrays: mapping from the names in the template to arrays.
+    """
+    return [
+        {key: np.zeros_like(arrays[name]) for key, name in location.initial_state.items()} for location in locations
+    ]
+
+
 def arrays_for_template(
     layers: Sequence[CheckpointLayer],
     states: Sequence[Weights],

@@ -76,7 +76,7 @@ def read(
     max_bytes: int | None = None,
     trusted: bool = True,
 ) -> Checkpoint:
-    """Reads the LSTM layers of a file of TensorFlow, Keras, PyTorch or ONNX.
+    """Reads the LSTM layers of a file of TensorFlow, Keras, PyTorch, ONNX or this package.
 
     Nothing is unpickled. TensorFlow is imported only for a TensorFlow checkpoint. A malicious TensorFlow checkpoint can
     end the process that reads it, and a malicious Keras file can make it run forever. `trusted=False` is for files from

@@ -11,7 +11,7 @@ from stacked_lstm import checks, layouts
 from stacked_lstm.checkpoints import files, initial_states, limits, replacing, slots, stacks
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
-from stacked_lstm.checkpoints.formats import Format, find_format
+from stacked_lstm.checkpoints.formats import Format, find_format, format_to_read
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, check_fits, runtime_forget_bias
 from stacked_lstm.checkpoints.reading import Path, load, select_layers
 from stacked_lstm.layer_arrays import check_activations, check_options
@@ -87,7 +87,7 @@ def write(
     initial_state: Sequence[Mapping[str, Any]] | None = None,
     max_bytes: int | None = None,
 ) -> list[Location]:
-    """Writes LSTM layers to a file of TensorFlow, Keras, PyTorch or ONNX, completely or not at all.
+    """Writes LSTM layers to a file of TensorFlow, Keras, PyTorch, ONNX or this package, completely or not at all.
 
     The file is written under a temporary name, read back, compared bit for bit, and renamed.
 
@@ -98,9 +98,9 @@ def write(
       format: a name in `FORMATS`; None for what the suffix of `path` implies. "stacked_lstm" with a path in .npz is the
         file that `stacked_lstm.runtime` reads without TensorFlow.
       scope: name of the layers in a new file; None for a default. "stacked_lstm" gives variables
-        stacked_lstm/layer_1/Wf and so on. Cells take "rnn/lstm_cell", or "rnn/multi_rnn_cell/cell_%d/lstm_cell" with
-        their number from 0. PyTorch and ONNX take a prefix: "lstm." gives lstm.weight_ih_l0 and so on. Keras names
-        layers itself.
+        stacked_lstm/layer_1/Wf and so on, and .npz files of this package have no scope. Cells take "rnn/lstm_cell", or
+        "rnn/multi_rnn_cell/cell_%d/lstm_cell" with their number from 0. PyTorch and ONNX take a prefix: "lstm." gives
+        lstm.weight_ih_l0 and so on. Keras names layers itself.
       forget_bias: what the cells that will restore the file add to the forget gate; None for their default, 1.0. It has
         no effect on layers of libraries that add none.
       other_arrays: mapping from names to arrays that a new TensorFlow checkpoint holds unchanged beside the layers.
@@ -181,8 +181,10 @@ def plan(
     """
     path = str(path)
     entry = find_format(path, format, "checkpoints.write")
-    check_options(layers, entry.known_options(), f"a file of {entry.layout}", "checkpoints.write")
-    check_activations(layers, entry.activations, "checkpoints.write")
+    if template is not None and format is None and str(template).endswith(".npz"):
+        entry = format_to_read(str(template), None)  # The name of an .npz file does not tell.
+    check_options(layers, entry.known_options(), entry.program or f"a file of {entry.layout}", "checkpoints.write")
+    activations = getattr(layers, "activations", None)
     layers = stacks.checkpoint_layers(layers)
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.write", "forget_bias")
@@ -197,13 +199,31 @@ def plan(
         states = initial_states.states_of(layers, initial_state)
         _check_suffix(entry, path, str(template))
         content = load(entry.codec(), str(template), max_bytes)
+        check_activations(activations, entry.codec().activations(content.arrays), "checkpoints.write")
         locations = _fill_template(entry, path, layers, layout, forget_bias, str(template), template_names, content)
+        if initial_state is not None and not any(states):
+            states = initial_states.zeros_at(locations, content.arrays)
         content.arrays.update(initial_states.arrays_for_template(layers, states, locations, content.arrays))
         return Plan(path, entry.codec(), content, locations)
     if template_names is not None:
         checks.fail("checkpoints.write", "no `template_names` without `template`", repr(template_names))
+    check_activations(activations, entry.codec().activations({}), "checkpoints.write")
     layers = stacks.one_stack(layers, entry.has_directions, entry.always_has_biases)
     states = initial_states.states_of(layers, initial_state)
+    return _new_plan(entry, path, layers, states, scope, forget_bias, other_arrays or {}, averages)
+
+
+def _new_plan(
+    entry: Format,
+    path: str,
+    layers: Sequence[CheckpointLayer],
+    states: Sequence[Weights],
+    scope: str | None,
+    forget_bias: float | None,
+    other_arrays: Mapping[str, Any],
+    averages: Collection[str],
+) -> Plan:
+    """The `Plan` of a file without a template."""
     if not entry.has_initial_states:
         initial_states.check_zeros(layers, states, entry.layout)
     packed = [_pack(layer, entry.layout, forget_bias) for layer in layers]
@@ -214,12 +234,12 @@ def plan(
         for layer, location in zip(layers, locations):
             target_bias = runtime_forget_bias(location.layout, forget_bias)
             arrays.update(slots.pack_slots(layer, location, target_bias, averages))
-        other_arrays = initial_states.with_renamed_slots(other_arrays or {}, layers, locations)
-    in_use = sorted(set(arrays) & set(other_arrays or {}))
+        other_arrays = initial_states.with_renamed_slots(other_arrays, layers, locations)
+    in_use = sorted(set(arrays) & set(other_arrays))
     if in_use:
         expected = "`scope` to give names that differ from those of `other_arrays`"
         checks.fail("checkpoints.write", expected, ", ".join(in_use))
-    arrays.update(other_arrays or {})
+    arrays.update(other_arrays)
     return Plan(path, entry.codec(), Content(arrays, container), locations)
 
 

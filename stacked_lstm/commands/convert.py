@@ -70,9 +70,9 @@ def define_flags(values: flags.FlagValues) -> None:
         (
             "to_scope",
             None,
-            "Name of the layers in a new file. For a StackedLSTM a scope (default: stacked_lstm); for cells "
-            "rnn/lstm_cell or, if there are several, rnn/multi_rnn_cell/cell_%d/lstm_cell; for PyTorch and ONNX a "
-            'prefix, for example "lstm."',
+            "Name of the layers in a new file. For a checkpoint of StackedLSTM a scope (default: stacked_lstm); for "
+            "cells rnn/lstm_cell or, if there are several, rnn/multi_rnn_cell/cell_%d/lstm_cell; for PyTorch and ONNX "
+            'a prefix, for example "lstm."',
         ),
         (
             "template",
@@ -89,7 +89,8 @@ def define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_string(name, default, text, flag_values=values)
     default = "default: what the name of the file implies"
     flags.DEFINE_enum("from_format", None, formats, f"Format of --from ({default}).", flag_values=values)
-    flags.DEFINE_enum("to_format", None, formats, f"Format of --to ({default}).", flag_values=values)
+    text = f"Format of --to ({default}; a name in .npz implies pytorch, or with --template the template's format)."
+    flags.DEFINE_enum("to_format", None, formats, text, flag_values=values)
     for name, text in [
         (
             "forget_bias",
@@ -105,7 +106,7 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_list("averages", list(slots.AVERAGES), text, flag_values=values)
     text = (
         "Let the layers of --to start from zeros even if --from has a learned or projected initial state. It is kept "
-        "without this flag if --to is a StackedLSTM or an ONNX model; other files have no place for it."
+        "without this flag if the format is stacked_lstm or onnx; other files have no place for it."
     )
     flags.DEFINE_boolean("zero_initial_state", False, text, flag_values=values)
     text = (

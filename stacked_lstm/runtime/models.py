@@ -1,6 +1,6 @@
 """Models in files: `save` and `load`.
 
-`stacked_lstm.checkpoints` describes the package's own file, in stack_archives.py, and reads those of other libraries.
+checkpoints/stack_archives.py describes the package's own file. `checkpoints` reads the files of other libraries.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ def load(
     """Makes a `Predictor` from a file.
 
     Args:
-      path: a file that `save`, `export.npz` or `checkpoints.write(..., "stacked_lstm")` wrote with a name in .npz, or
-        a file of another library that `checkpoints.read` reads. Only the files of TensorFlow need TensorFlow.
-      names: regular expression for the names of the layers to take, if the file is of another library; see
+      path: an .npz file of `save`, `export.npz` or `checkpoints.write(..., "stacked_lstm")`, or a file of another
+        library that `checkpoints.read` reads. Only the files of TensorFlow need TensorFlow.
+      names: regular expression for the names of the layers to take from a file of another library; see
         `checkpoints.read`. Default None: all LSTM layers.
       forget_bias: as for `checkpoints.read`.
       activation, recurrent_activation: names as for `Predictor`. Default None: those that `save` wrote; for another
@@ -118,6 +118,9 @@ def load(
     path = str(path)
     arguments = {"activation": activation, "recurrent_activation": recurrent_activation}
     if path.endswith(".npz") and stack_archives.is_archive(path):
+        if names is not None:
+            expected = f"no `names`, because {path} has the layers of one stack"
+            checks.fail("runtime.load", expected, repr(names))
         arrays = npz_files.load(path, None).arrays
         layers, initial_state = _own_layers(arrays, path)
         stored = {name: str(arrays[name]) for name in stack_archives.ACTIVATIONS if name in arrays}
@@ -129,7 +132,7 @@ def load(
 
 
 def _own_layers(arrays: Arrays, path: str) -> tuple[list[Arrays], list[Arrays]]:
-    """Sorts the arrays of a file of `save` into layers and initial states."""
+    """Sorts the arrays of the package's own file into layers and initial states."""
     groups: dict[str | None, dict[int, Arrays]] = {None: {}, "initial_state/": {}}
     for name, array in arrays.items():
         match = stack_archives.NAME.fullmatch(name)
@@ -137,7 +140,8 @@ def _own_layers(arrays: Arrays, path: str) -> tuple[list[Arrays], list[Arrays]]:
             layer = groups[match.group("group")].setdefault(int(match.group("number")), {})
             layer[match.group("array")] = array
         elif name not in stack_archives.ACTIVATIONS and not name.startswith(stack_archives.OTHER_ARRAYS):
-            checks.fail("runtime.load", f"the arrays that runtime.save writes in {path}", name)
+            expected = f"only arrays of a stack, and of {stack_archives.OTHER_ARRAYS}, in {path}"
+            checks.fail("runtime.load", expected, name)
     for numbers in groups.values():
         if sorted(numbers) != list(range(1, len(numbers) + 1)):
             checks.fail("runtime.load", f"layers with the numbers 1, 2, ... in {path}", sorted(numbers))

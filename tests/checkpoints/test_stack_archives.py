@@ -12,6 +12,7 @@ import stacked_lstm
 from stacked_lstm import checkpoints, runtime
 from stacked_lstm.compat import tf
 from support.checkpoint_files import GOLDEN
+from support.conversions import run
 from support.numeric import check_same, relative_difference
 from support.random_networks import random_layers
 from support.runtime import NEEDS_KERNELS
@@ -64,13 +65,67 @@ def test_names_and_numbers_in_the_file(kind, tmp_path):
         check_same(layer.initial_state, state, 0)
 
 
-def test_a_template_keeps_its_other_arrays(tmp_path):
+def test_readers_that_name_the_format_or_distrust_the_file(tmp_path):
+    path = str(tmp_path / "model.npz")
+    checkpoints.write(path, LAYERS, "stacked_lstm", initial_state=STATES["learned"])
+    for arguments in (dict(format="stacked_lstm"), dict(trusted=False), dict(names="layer_[12]")):
+        for layer, weights, state in zip(checkpoints.read(path, **arguments).layers, LAYERS, STATES["learned"]):
+            check_same(layer.weights, weights, 0)
+            check_same(layer.initial_state, state, 0)
+
+
+def test_an_array_of_another_program_does_not_make_a_state_dict_an_archive(tmp_path):
+    path = str(tmp_path / "model.npz")
+    checkpoints.write(path, LAYERS)
+    with np.load(path) as archive:
+        np.savez(path, **dict(archive), **{"layer_1/scale": np.ones(3)})
+    assert [layer.layout for layer in checkpoints.read(path).layers] == ["pytorch", "pytorch"]
+
+
+def saved_template(path, **arguments):
+    arguments = dict({"initial_state": STATES["learned"], "other_arrays": {"embedding": np.arange(6.0)}}, **arguments)
+    runtime.save(path, random_layers(RANDOM, [4, 4], 3), **arguments)
+    return path
+
+
+@pytest.mark.parametrize("format", [None, "stacked_lstm"])
+def test_templates(format, tmp_path):
+    """A template keeps its other arrays. `initial_state=[]` sets its initial states to zeros."""
+    template, path = saved_template(str(tmp_path / "old.npz")), str(tmp_path / "new.npz")
+    for initial_state in (STATES["learned"], []):
+        checkpoints.write(path, LAYERS, format, template=template, initial_state=initial_state, overwrite=True)
+        checkpoint = checkpoints.read(path)
+        zeros = {"c": np.zeros(4), "h": np.zeros(4)}
+        for layer, weights, state in zip(checkpoint.layers, LAYERS, initial_state or [zeros, zeros]):
+            check_same(layer.weights, weights, 0)
+            check_same(layer.initial_state, state, 0)
+        assert checkpoint.other_arrays["other_arrays/embedding"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_templates_of_the_other_format(tmp_path):
+    """Without `format`, a template decides what an .npz file is."""
     template, path = str(tmp_path / "old.npz"), str(tmp_path / "new.npz")
-    runtime.save(template, random_layers(RANDOM, [4, 4], 3), other_arrays={"embedding": np.arange(6.0)})
-    checkpoints.write(path, LAYERS, "stacked_lstm", template=template)
-    checkpoint = checkpoints.read(path)
-    check_same(checkpoint.layers[1].weights, LAYERS[1], 0)
-    assert checkpoint.other_arrays["other_arrays/embedding"].tolist() == [0, 1, 2, 3, 4, 5]
+    checkpoints.write(template, random_layers(RANDOM, [4, 4], 3))
+    checkpoints.write(path, LAYERS, template=template)
+    assert [layer.layout for layer in checkpoints.read(path).layers] == ["pytorch", "pytorch"]
+    with pytest.raises(ValueError, match="expected LSTM layers in .*old.npz, got none"):
+        checkpoints.write(str(tmp_path / "no.npz"), LAYERS, "stacked_lstm", template=template)
+
+
+def test_a_command_from_a_checkpoint_to_an_archive_and_back(session, tmp_path, capsys):
+    """The initial state goes with the layers, and the numbers keep their bits."""
+    paths = [str(tmp_path / name) for name in ("own.ckpt", "own.npz", "back.ckpt")]
+    checkpoints.write(paths[0], LAYERS, "stacked_lstm", initial_state=STATES["projected"])
+    for source, target in zip(paths, paths[1:]):
+        assert run(capsys, source=source, to=target, to_format="stacked_lstm")[0] == 0
+    back = checkpoints.read(paths[2])
+    for layer, weights, state in zip(back.layers, LAYERS, STATES["projected"]):
+        check_same(layer.weights, weights, 0)
+        check_same(layer.initial_state, state, 0)
+    status, _, errors = run(
+        capsys, source=paths[1], to=str(tmp_path / "a.onnx"), from_format="stacked_lstm", dry_run=True
+    )
+    assert status == 0, errors
 
 
 @NEEDS_KERNELS
@@ -95,26 +150,50 @@ assert "tensorflow" not in sys.modules
 
 def test_other_activations(session, tmp_path):
     """The activations of a stack are in files of `runtime.save` alone. Their layers are read by name."""
-    path = str(tmp_path / "model.npz")
-    lstm = stacked_lstm.StackedLSTM([3], activation="relu", engine="graph")
+    path, template = (str(tmp_path / name) for name in ("model.npz", "template.npz"))
+    lstm = stacked_lstm.StackedLSTM([4, 4], activation="relu", engine="graph")
     lstm(tf.ones([1, 2, 3]))
     session.run(tf.global_variables_initializer())
     layers = lstm.get_weights(session).layers
-    expected = "expected `layers` of a stack with the activations tanh and sigmoid, got relu and sigmoid; runtime.save"
+    expected = (
+        "expected `layers` of a stack with the activations tanh and sigmoid, got relu and sigmoid; "
+        "write this stack with runtime.save"
+    )
     with pytest.raises(ValueError, match=expected):
         checkpoints.write(path, layers, "stacked_lstm")
-    runtime.save(path, layers, activation="relu")
-    with pytest.raises(ValueError, match=r"layer_1 \(activation relu and recurrent_activation sigmoid\)"):
-        checkpoints.read(path)
-    (layer,) = checkpoints.read(path, names="layer_1").layers
-    check_same(layer.weights, layers[0], 0)
+    runtime.save(template, [{name: array + 1 for name, array in layer.items()} for layer in layers], activation="relu")
+    with pytest.raises(ValueError, match=r"layer_1 \(activations relu and sigmoid\)"):
+        checkpoints.read(template)
+    checkpoints.write(path, layers, template=template, template_names="layer_.*")
+    with np.load(path) as archive:
+        assert str(archive["activation"]) == "relu"
+    for layer, weights in zip(checkpoints.read(path, names="layer_.*").layers, layers):
+        check_same(layer.weights, weights, 0)
+    lstm = stacked_lstm.StackedLSTM([4, 4], engine="graph", name="plain")
+    lstm(tf.ones([1, 2, 3]))
+    session.run(tf.global_variables_initializer())
+    expected = "expected `layers` of a stack with the activations relu and sigmoid, got tanh and sigmoid"
+    with pytest.raises(ValueError, match=expected):
+        checkpoints.write(path, lstm.get_weights(session).layers, template=template, template_names="layer_.*")
+
+
+def test_layers_that_read_backward(tmp_path):
+    path = str(tmp_path / "both.npz")
+    names = [f"{name}_l0{suffix}" for suffix in ("", "_reverse") for name in ("weight_ih", "weight_hh")]
+    np.savez(path, **{name: np.ones([12, 2 if "ih" in name else 3], np.float32) for name in names})
+    (layer,) = checkpoints.read(path, names="l0_reverse").layers
+    with pytest.raises(ValueError, match="expected `layers` to be one stack, all forward, got l0_reverse backward"):
+        checkpoints.write(str(tmp_path / "model.npz"), [layer], "stacked_lstm")
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (dict(scope="encoder"), "expected no `scope`, since the names in {} have none, got 'encoder'"),
-        (dict(format="rnn_cell"), "expected `format` to be 'pytorch', which the name of {} implies, got 'rnn_cell'"),
+        (
+            dict(format="rnn_cell"),
+            "expected `format` to be 'pytorch' or 'stacked_lstm', which the name of {} implies, got 'rnn_cell'",
+        ),
         (dict(other_arrays={"a": 1}), "expected no `other_arrays`, except in a new TensorFlow checkpoint, got a"),
     ],
 )
@@ -129,12 +208,12 @@ def test_refused_arguments(arguments, message, tmp_path):
 @pytest.mark.parametrize(
     "options, problem",
     [
-        (dict(peepholes=True), "gains, which a runtime.Predictor does not have, got pf, pi, po"),
-        (dict(projection_size=2), "gains, which a runtime.Predictor does not have, got Wp"),
+        (dict(peepholes=True), "layer normalization, for a runtime.Predictor, got pf, pi, po"),
+        (dict(projection_size=2), "layer normalization, for a runtime.Predictor, got Wp"),
         (dict(layer_norm=True), "gain_c, gain_cell, gain_f, gain_i, gain_o, shift_cell"),
         (
             dict(residual=True),
-            "expected `layers` without options that a file of stacked_lstm does not have, got `residual`",
+            "expected `layers` without options that a runtime.Predictor does not have, got `residual`",
         ),
     ],
 )
@@ -147,18 +226,30 @@ def test_refused_layers(options, problem, session, tmp_path):
     assert not os.listdir(tmp_path)
 
 
+def test_numbers_that_npz_files_do_not_have(tmp_path):
+    layers = [{name: array.astype(tf.bfloat16.as_numpy_dtype) for name, array in layer.items()} for layer in LAYERS]
+    with pytest.raises(ValueError, match="expected `layers` of a dtype that .npz files have, got bfloat16"):
+        checkpoints.write(str(tmp_path / "model.npz"), layers, "stacked_lstm")
+
+
 @pytest.mark.parametrize(
-    "name, array, message",
+    "removed, added, message",
     [
-        ("layer_3/Wf", np.ones([7, 4]), "LSTM layers without gaps|layer_3"),
-        ("layer_2/Wp", np.ones([4, 4, 4]), "layer_2"),
+        (
+            "layer_1/",
+            {},
+            "LSTM layers without gaps in their numbers in .*, or `names` to select layers, got no layer_1",
+        ),
+        ("layer_2/Wf", {}, "layer_2"),
+        ("layer_2/Wf", {"layer_2/Wf": np.ones([4, 4, 4])}, "layer_2"),
+        ("no", {"initial_state/layer_3/c": np.ones([4])}, "got .*layer 3 with initial_state/layer_3/c alone"),
     ],
 )
-def test_damaged_files(name, array, message, tmp_path):
+def test_damaged_files(removed, added, message, tmp_path):
     path = str(tmp_path / "model.npz")
     runtime.save(path, LAYERS)
     with np.load(path) as archive:
-        arrays = dict(archive)
-    np.savez(path, **arrays, **{name: array})
+        arrays = {name: array for name, array in archive.items() if not name.startswith(removed)}
+    np.savez(path, **arrays, **added)
     with pytest.raises(ValueError, match=message):
         checkpoints.read(path)

@@ -8,18 +8,19 @@
 
 #include "layout.h"
 #include "schedule.h"
+#include "whole_panels.h"
 
 namespace lstm = stacked_lstm;
 
 typedef std::vector<int64_t> Shape;  // T, B, I, H of each layer.
 
-std::vector<lstm::Plan<float>> MakePlans(const Shape& shape) {
+std::vector<lstm::Plan<float>> MakePlans(const Shape& shape, int threads = 1) {
   std::vector<lstm::Layer> layers;
   for (size_t l = 3; l < shape.size(); ++l) {
     layers.push_back({shape[0], shape[1], shape[l - 1], shape[l], lstm::Activation::kTanh, lstm::Activation::kSigmoid,
                       nullptr});
   }
-  return lstm::MakePlans<float>(layers);
+  return lstm::MakePlans<float>(layers, threads);
 }
 
 lstm::Schedule MakeSchedule(const Shape& shape, lstm::Direction direction, int threads) {
@@ -90,33 +91,54 @@ bool CheckStacks() {
   return passed;
 }
 
+// Whether the rows of a group of panels, one per panel and sequence of a share, fit into the memory of a step.
+bool CheckGroups(const lstm::Plan<float>& plan, const lstm::LayerSchedule& layer, int64_t max_rows) {
+  for (const bool packed : {false, true}) {
+    const int64_t groups = layer.PanelGroups(plan, packed, max_rows), size = (plan.panels + groups - 1) / groups;
+    if (groups < 1 || groups > plan.panels) return false;
+    const bool shares_units = !packed || layer.sharing == lstm::Sharing::kUnits;
+    if (shares_units && groups < std::min<int64_t>(plan.panels, layer.threads)) return false;
+    const int64_t shares = packed && layer.sharing == lstm::Sharing::kRows ? layer.row_groups : 1;
+    for (int64_t k = 0; k < shares && size > 1; ++k) {
+      int64_t rows = 0;
+      for (int64_t block = 0; block < plan.blocks.number; ++block) {
+        const lstm::Range blocks = lstm::Share{k, shares}.Slice(plan.blocks.number);
+        if (blocks.begin <= block && block < blocks.end) rows += plan.blocks.Size(block);
+      }
+      if (size * rows > max_rows) return false;
+    }
+  }
+  return true;
+}
+
 // What the passes rely on, whatever the shape.
 bool CheckInvariants() {
-  std::mt19937 generator(5), sizes(6);
+  std::mt19937 generator(5);
   const auto size = [&generator](int max_bits) { return int64_t(generator() % (1 << generator() % max_bits)); };
+  bool has_groups = false;
   for (int k = 0; k < 5000; ++k) {
     Shape shape = {size(10), size(10), size(10)};
     for (int layers = 1 + generator() % 4; layers > 0; --layers) shape.push_back(1 + size(9));
     const int threads = 1 + generator() % (k % 2 ? 9 : 70);
+    const auto plans = MakePlans(shape, threads);
     for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
-      const lstm::Schedule schedule = MakeSchedule(shape, direction, threads);
+      const lstm::Schedule schedule = lstm::MakeSchedule(direction, plans, threads);
       bool valid = 1 <= schedule.threads && schedule.threads <= threads && schedule.layers.size() == shape.size() - 3;
-      for (const lstm::LayerSchedule& layer : schedule.layers) {
+      for (size_t l = 0; l < schedule.layers.size(); ++l) {
+        const lstm::LayerSchedule& layer = schedule.layers[l];
         valid &= layer.threads == schedule.threads;
         valid &= 1 <= schedule.chunk_steps && schedule.chunk_steps <= layer.part_steps;
         valid &= (layer.sharing == lstm::Sharing::kLayers) == schedule.ByLayers();
         valid &= layer.sharing != lstm::Sharing::kRows || layer.row_groups >= schedule.threads;
         valid &= layer.StepShares(1 + k % 40) >= 1 && layer.GradientShares(1 + k % 40) >= 1;
-        // A larger group than max_size does not fit into its memory.
-        const int64_t panels = 1 + sizes() % 200, max_size = 1 + sizes() % 24;
-        const int64_t members = sizes() % 2 ? layer.threads : 1, groups = layer.PanelGroups(panels, max_size, members);
-        valid &= std::min(panels, members) <= groups && groups <= panels && (panels + groups - 1) / groups <= max_size;
+        valid &= CheckGroups(plans[l], layer, 6 + k % 30);
+        has_groups |= layer.sharing == lstm::Sharing::kRows && layer.PanelGroups(plans[l], true, 24) < plans[l].panels;
       }
       if (!valid) std::printf("T %d, B %d, I %d, %d threads\n", int(shape[0]), int(shape[1]), int(shape[2]), threads);
       if (!valid) return false;
     }
   }
-  return true;
+  return has_groups;
 }
 
 // Whether all shares together are all things, each once and in turn.
@@ -152,6 +174,36 @@ bool CheckBlocks() {
   return true;
 }
 
+// Whether a last panel of at most half a vector of units has rows of two vectors: the gates side by side, padded by
+// zeros. int8_t weights have whole vectors.
+bool CheckHalfPanels() {
+  constexpr int kSize = lstm::Vector<float>::kSize, kHalf = kSize / 2;
+  for (int64_t units = 1; units <= 3 * kSize; ++units) {
+    lstm::Layer layer = {0, 0, 3, units, lstm::Activation::kTanh, lstm::Activation::kSigmoid, nullptr};
+    const lstm::Plan<float> plan(layer);
+    std::vector<float> packed(lstm::PackedWeights<float>::Size(layer));
+    for (size_t k = 0; k < packed.size(); ++k) packed[k] = k + 1;
+    const std::vector<int8_t> rounded(packed.size());
+    const lstm::WholePanels<float> panels(plan, packed.data());
+    const lstm::PackedWeights<float> weights(packed.data(), layer);
+    const int64_t last = plan.panels - 1;
+    const int count = plan.Units(last);
+    if (lstm::WholePanels<float, int8_t>(plan, rounded.data()).IsHalf(last)) return false;
+    for (int64_t panel = 0; panel < last; ++panel) {
+      if (panels.IsHalf(panel)) return false;
+    }
+    if (panels.IsHalf(last) != (count <= kHalf)) return false;
+    for (const lstm::Factor factor : lstm::kFactors) {
+      for (int64_t k = 0; count <= kHalf && k < weights.Rows(factor) * lstm::kGates * kHalf; ++k) {
+        const int64_t row = k / (lstm::kGates * kHalf), gate = k / kHalf % lstm::kGates, unit = k % kHalf;
+        const float expected = unit < count ? weights.At(factor, last, row, gate)[unit] : 0;
+        if (panels.Panel(factor, last)[k] != expected) return false;
+      }
+    }
+  }
+  return true;
+}
+
 // Asks a view for what it does not have, inside of the array all the same: a check ends the process.
 int ReadOutside(const char* view) {
   const lstm::Layer layer = {2, 3, 1, 5, lstm::Activation::kTanh, lstm::Activation::kSigmoid, nullptr};
@@ -166,6 +218,7 @@ int main(int arguments, char** words) {
   if (arguments > 1) return ReadOutside(words[1]);
   if (!CheckDecisions() || !CheckStacks() || !CheckInvariants()) return 1;
   if (!CheckShares()) return std::puts("shares leave things out, or have them twice"), 1;
+  if (!CheckHalfPanels()) return std::puts("a last panel is padded to another size"), 1;
   if (!CheckBlocks()) return std::puts("blocks leave rows out, or have rows of two threads"), 1;
   std::puts("as it should be");
   return 0;

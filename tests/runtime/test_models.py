@@ -122,7 +122,7 @@ def test_files_that_are_refused(tmp_path):
         runtime.load(path)
     np.savez(path, other=np.ones(3), **{f"layer_1/{name}": array for name, array in LAYERS[0].items()})
     with pytest.raises(
-        ValueError, match="^runtime.load: expected the arrays that runtime.save writes in .*, got other"
+        ValueError, match="^runtime.load: expected only arrays of a stack, and of other_arrays/, in .*, got other"
     ):
         runtime.load(path)
     np.savez(path, weight_ih_l0_reverse=np.ones([12, 2]), weight_hh_l0_reverse=np.ones([12, 3]))

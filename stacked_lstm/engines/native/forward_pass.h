@@ -46,7 +46,8 @@ class ForwardPass {
         pointwise_(plan, arrays, cell, hidden_, projection_),
         bias_(plan, arrays.bias, true),
         scales_(plan, arrays.scales, kHasScales),
-        groups_(NumberOfGroups()) {
+        groups_(schedule.PanelGroups(plan, arrays.packed != nullptr, Pointwise::kMaxRows)) {
+    static_assert(kTileRows <= Pointwise::kMaxRows, "a block fits into one call");
     FinishEmptySequences();
   }
 
@@ -186,25 +187,16 @@ class ForwardPass {
     products_.Multiply(Factor::kX, panel, rows, arrays_.x + row * layer_.inputs, layer_.inputs, init, 0, z, stride);
   }
 
-  // The number of groups of panels that a step computes together.
-  int64_t NumberOfGroups() const {
-    static_assert(kTileRows <= Pointwise::kMaxRows, "a block fits into one call");
-    const bool have_rows = arrays_.packed && schedule_.sharing == Sharing::kRows;
-    const bool have_units = !arrays_.packed || schedule_.sharing == Sharing::kUnits;
-    const int64_t rows = plan_.blocks.LargestShare(have_rows ? schedule_.row_groups : 1);
-    const int64_t max_size = std::max<int64_t>(1, Pointwise::kMaxRows / std::max<int64_t>(1, rows));
-    return LayerSchedule::PanelGroups(plan_.panels, max_size, have_units ? schedule_.threads : 1);
-  }
   Range Group(int64_t group) const { return Share{group, groups_}.Slice(plan_.panels); }
 
-  // Runs one step of the units of a group, for a share of the blocks of the batch. The pointwise part of all panels and
-  // of several blocks follows their products.
+  // Runs one step of the units of a group, for a share of the blocks of the batch: the products of as many blocks as
+  // fit into z, for all panels of the group, and then their pointwise part.
   void Step(int64_t t, Range part, int64_t group, Share share) const {
     const Range panels = Group(group);
     const int64_t max_rows = Pointwise::kMaxRows / panels.size();
     alignas(64) T products[Pointwise::kMaxRows * kWidth], z[Pointwise::kMaxRows * kWidth];
     const bool is_zero = CommonProducts(t, panels, products);
-    int64_t first = 0, rows = 0;  // The rows of z of each panel.
+    int64_t first = 0, rows = 0;  // The sequences whose z waits for the pointwise part.
     const auto finish = [&] {
       if (rows > 0) pointwise_.Run(t, panels, first, rows, z, kWidth, max_rows * kWidth);
       rows = 0;

@@ -18,9 +18,9 @@ class GateProducts {
   GateProducts(const Plan<T>& plan, const W* packed, const W* last_panel = nullptr)
       : weights_(plan, packed, last_panel) {}
 
-  // Computes out = init + left W for the gates of a panel of units, [row, gate, unit], and at most kTileRows rows. The
-  // arguments are those of `Tile`. It is inlined, because a call with so many arguments takes 1 to 3% of the time of a
-  // small layer.
+  // Computes out = init + left W for the gates of a panel of units, [row, gate, unit], and at most kTileRows rows.
+  // `left`, `init`, `out` and their strides are those of `Tile`. It is inlined, because a call with so many arguments
+  // takes 1 to 3% of the time of a small layer.
   STACKED_LSTM_INLINE void Multiply(Factor factor, int64_t panel, int64_t rows, const T* left, int64_t left_stride,
                                     const T* init, int64_t init_stride, T* out, int64_t out_stride) const {
     const int64_t depth = weights_.Rows(factor);

@@ -30,7 +30,7 @@ class RowBlocks {
 
   int64_t Begin(int64_t k) const { return begins_[k]; }
   int64_t Size(int64_t k) const { return begins_[k + 1] - begins_[k]; }
-  // The rows of the largest of some shares of the blocks.
+  // The number of rows in the largest share, if the blocks are cut into `shares` shares.
   int64_t LargestShare(int64_t shares) const {
     int64_t rows = 0;
     for (int64_t k = 0; k < shares; ++k) {

@@ -69,11 +69,16 @@ struct LayerSchedule {
   int64_t StepShares(int64_t panels) const { return std::max<int64_t>(1, std::min(blocks, GradientShares(panels))); }
   int64_t InputShares(int64_t panels) const { return panels < kWholePanels * threads ? kPanelShares : 1; }
 
-  // The number of groups of panels, each of at most `max_size`, if `members` threads share the groups of a step. It is
-  // a multiple of the members, unless there are too few panels.
-  static int64_t PanelGroups(int64_t panels, int64_t max_size, int64_t members) {
-    const int64_t rounds = (panels + members * max_size - 1) / (members * max_size);
-    return std::min(panels, members * std::max(rounds, members > 1 ? kPanelGroups : 1));
+  // The number of groups of panels. A step of the forward pass computes the panels of a group together. A group has
+  // several panels only if their rows, one per panel and sequence of a share, are at most `max_rows`.
+  template <class T>
+  int64_t PanelGroups(const Plan<T>& plan, bool packed, int64_t max_rows) const {
+    const int64_t shares = packed && sharing == Sharing::kRows ? row_groups : 1;
+    const int64_t members = !packed || sharing == Sharing::kUnits ? threads : 1;  // They share the groups.
+    const int64_t rows = std::max<int64_t>(1, plan.blocks.LargestShare(shares));
+    const int64_t max_size = members * std::max<int64_t>(1, max_rows / rows);
+    const int64_t rounds = (plan.panels + max_size - 1) / max_size;
+    return std::min(plan.panels, members * std::max(rounds, members > 1 ? kPanelGroups : 1));
   }
 
   // Whether the input products are computed within the steps. They are computed before the steps if a panel of weights

@@ -11,7 +11,7 @@
 namespace stacked_lstm {
 
 // The number of units of a padded panel. A panel of few units has half a vector of them: its rows are 2 vectors instead
-// of 4, so that products take half as long. Interleaved gates cannot share a vector.
+// of 4, so that products take half as long. Weights of fewer bits have interleaved gates, and need whole vectors.
 template <class W>
 constexpr int PaddedUnits(int units) {
   constexpr int kSize = Vector<typename Multiplied<W>::type>::kSize;
@@ -27,7 +27,8 @@ class PaddedPanel {
   PaddedPanel(const Layer& layer, const W* packed) : memory_(packed ? Size(layer) : 0) {
     if (!packed || Size(layer) == 0) return;
     const PackedWeights<const W> weights(packed, layer);
-    PaddedUnits<W>(layer.units % kSize) == kSize ? Copy<kSize>(weights) : Copy<kSize / 2>(weights);
+    constexpr int kFewUnits = PaddedUnits<W>(1);
+    layer.units % kSize <= kFewUnits ? Copy<kFewUnits>(weights) : Copy<kSize>(weights);
   }
 
   const W* get() const { return memory_.get(); }
@@ -80,7 +81,7 @@ class WholePanels {
     return last_panel_ + (factor == Factor::kH ? 0 : plan_.layer.outputs() * kGates * PaddedUnits<W>(units));
   }
 
-  // Whether the rows of a panel are 2 vectors: half a vector of units.
+  // Whether a panel has at most half a vector of units. Its rows are then 2 vectors.
   bool IsHalf(int64_t panel) const { return PaddedUnits<W>(plan_.Units(panel)) < kSize; }
 
   int64_t Rows(Factor factor) const { return packed_.Rows(factor); }
