@@ -27,7 +27,7 @@ class GateProducts {
     const W* const weights = weights_.Panel(factor, panel);
     if constexpr (kWordWeights<W> == 1) {
       if (weights_.IsHalf(panel)) {
-        alignas(64) T sums[kTileRows * kWidth / 2];
+        alignas(64) T sums[kTileRows * kWidth / 2] = {};  // GCC for ARM warns without the zeros.
         if (init) JoinGates(rows, init, init_stride, sums);
         SelectTile<T, kPanelVectors / 2, Left::kRows, W>(rows)(depth, left, left_stride, weights, init ? sums : nullptr,
                                                                kWidth / 2, sums, kWidth / 2);
