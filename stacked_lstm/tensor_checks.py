@@ -3,7 +3,7 @@
 `FLOAT_DTYPES` lists the dtypes of a stack; the `needs` of each engine say which of them it runs. A new dtype also has
 entries in `parity/measure.py` and `export/trial.py` (tolerances), `commands/choices.py` and
 `scripts/benchmarking/shapes.py` (flags), `initializers.py` and `stack_variables.py` (half precision),
-`checkpoints/keras_files.py` and `checkpoints/state_dicts.py`, and in `engines/native/op_definitions.cc` if `native`
+`checkpoints/keras_files.py` and `checkpoints/npz_files.py`, and in `engines/native/op_definitions.cc` if `native`
 shall run it.
 
 `sequence_length` of a stack is checked here, that of the drop-in in `rnn_cell/dynamic_rnn.py` and

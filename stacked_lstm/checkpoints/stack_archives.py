@@ -8,7 +8,7 @@ and arrays of other parts of a network, such as other_arrays/embedding.
 from __future__ import annotations
 
 import re
-from typing import Sequence
+from typing import Iterable, Sequence
 
 from stacked_lstm import checks, layouts
 from stacked_lstm.checkpoints import initial_states, npz_files
@@ -16,7 +16,8 @@ from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights
 
-NAME = re.compile(r"(?P<group>initial_state/)?layer_(?P<number>[1-9]\d{0,3})/(?P<array>\w+)")
+INITIAL_STATE = "initial_state/"
+NAME = re.compile(rf"(?P<group>{INITIAL_STATE})?layer_(?P<number>[1-9]\d{{0,3}})/(?P<array>\w+)")
 ACTIVATIONS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 OTHER_ARRAYS = "other_arrays/"
 _ARRAYS = [kind + gate for kind in "Wb" for gate in layouts.GATES]
@@ -29,24 +30,45 @@ def is_archive(path: str) -> bool:
     return any(match.group("array") in _ARRAYS and not match.group("group") for match in matches)
 
 
+def array_name(number: int, array: str, group: str = "") -> str:
+    """The name in the file of an array of a layer; `group` is `INITIAL_STATE` for one of its initial state."""
+    return f"{group}layer_{number}/{array}"
+
+
+def names_by_layer(names: Iterable[str]) -> tuple[dict[int, dict[str, str]], dict[int, dict[str, str]]]:
+    """For the weights, and for the initial states: number of a layer -> name in the layer -> name in the file."""
+    weights: dict[int, dict[str, str]] = {}
+    states: dict[int, dict[str, str]] = {}
+    for name in names:
+        match = NAME.fullmatch(name)
+        if match:
+            layers = states if match.group("group") else weights
+            layers.setdefault(int(match.group("number")), {})[match.group("array")] = name
+    return weights, states
+
+
 def find(content: Content, path: str) -> list[Location]:
     """The layers in the order of their numbers."""
-    names: dict[int, tuple[dict[str, str], dict[str, str]]] = {}
-    for name in content.arrays:
-        match = NAME.fullmatch(name)
-        if match and (not match.group("group") or match.group("array") in _STATE_ARRAYS):
-            weights, state = names.setdefault(int(match.group("number")), ({}, {}))
-            (state if match.group("group") else weights)[match.group("array")] = name
-    for number, (weights, state) in names.items():
-        if not weights:
-            raise ValueError(f"layer {number} with {' and '.join(sorted(state.values()))} alone")
+    weights, states = names_by_layer(content.arrays)
+    for number, names in states.items():
+        states[number] = {key: name for key, name in names.items() if key in _STATE_ARRAYS}
+        if states[number] and number not in weights:
+            raise ValueError(f"layer {number} with {' and '.join(sorted(states[number].values()))} alone")
     functions = activations(content.arrays)
     is_plain = functions == tuple(ACTIVATIONS.values())
     remark = "" if is_plain else f"activations {' and '.join(functions)}"
     status = PLAIN if is_plain else VARIANT
     return [
-        Location(f"layer_{number}", "", layouts.OWN, weights, status=status, remark=remark, initial_state=state)
-        for number, (weights, state) in sorted(names.items())
+        Location(
+            f"layer_{number}",
+            "",
+            layouts.OWN,
+            names,
+            status=status,
+            remark=remark,
+            initial_state=states.get(number, {}),
+        )
+        for number, names in sorted(weights.items())
     ]
 
 
@@ -69,8 +91,8 @@ def create(
     npz_files.check_dtypes(layers[0].values())
     locations = []
     for k, (arrays, state) in enumerate(zip(layers, states), 1):
-        array_names = {key: f"layer_{k}/{key}" for key in arrays}
-        state_names = {key: f"initial_state/layer_{k}/{key}" for key in state}
+        array_names = {key: array_name(k, key) for key in arrays}
+        state_names = {key: array_name(k, key, INITIAL_STATE) for key in state}
         locations.append(Location(f"layer_{k}", "", layout, array_names, initial_state=state_names))
     return None, locations
 

@@ -71,10 +71,12 @@ def save(
         checks.fail("runtime.save", expected, " and ".join(names.values()))
     Predictor(layers, initial_state, threads=1, **names)  # It checks the arguments.
     arrays = {name: np.array(value) for name, value in names.items()}
-    for group, values in (("", layers), ("initial_state/", initial_state)):
-        for k, layer in enumerate(values):
+    for group, values in (("", layers), (stack_archives.INITIAL_STATE, initial_state)):
+        for number, layer in enumerate(values, 1):
             present = {name: array for name, array in layer.items() if array is not None}
-            arrays.update((f"{group}layer_{k + 1}/{name}", np.asarray(array)) for name, array in present.items())
+            arrays.update(
+                (stack_archives.array_name(number, name, group), np.asarray(array)) for name, array in present.items()
+            )
     arrays.update(
         (stack_archives.OTHER_ARRAYS + name, np.asarray(array)) for name, array in (other_arrays or {}).items()
     )
@@ -133,19 +135,19 @@ def load(
 
 def _own_layers(arrays: Arrays, path: str) -> tuple[list[Arrays], list[Arrays]]:
     """Sorts the arrays of the package's own file into layers and initial states."""
-    groups: dict[str | None, dict[int, Arrays]] = {None: {}, "initial_state/": {}}
-    for name, array in arrays.items():
-        match = stack_archives.NAME.fullmatch(name)
-        if match:
-            layer = groups[match.group("group")].setdefault(int(match.group("number")), {})
-            layer[match.group("array")] = array
-        elif name not in stack_archives.ACTIVATIONS and not name.startswith(stack_archives.OTHER_ARRAYS):
+    for name in arrays:
+        is_of_layer = stack_archives.NAME.fullmatch(name) is not None
+        if not (is_of_layer or name in stack_archives.ACTIVATIONS or name.startswith(stack_archives.OTHER_ARRAYS)):
             expected = f"only arrays of a stack, and of {stack_archives.OTHER_ARRAYS}, in {path}"
             checks.fail("runtime.load", expected, name)
-    for numbers in groups.values():
+    groups = stack_archives.names_by_layer(arrays)
+    for numbers in groups:
         if sorted(numbers) != list(range(1, len(numbers) + 1)):
             checks.fail("runtime.load", f"layers with the numbers 1, 2, ... in {path}", sorted(numbers))
-    layers, initial_state = ([numbers[k] for k in sorted(numbers)] for numbers in groups.values())
+    layers, initial_state = (
+        [{key: arrays[name] for key, name in numbers[number].items()} for number in sorted(numbers)]
+        for numbers in groups
+    )
     return layers, initial_state
 
 

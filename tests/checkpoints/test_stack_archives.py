@@ -82,16 +82,12 @@ def test_an_array_of_another_program_does_not_make_a_state_dict_an_archive(tmp_p
     assert [layer.layout for layer in checkpoints.read(path).layers] == ["pytorch", "pytorch"]
 
 
-def saved_template(path, **arguments):
-    arguments = dict({"initial_state": STATES["learned"], "other_arrays": {"embedding": np.arange(6.0)}}, **arguments)
-    runtime.save(path, random_layers(RANDOM, [4, 4], 3), **arguments)
-    return path
-
-
 @pytest.mark.parametrize("format", [None, "stacked_lstm"])
 def test_templates(format, tmp_path):
     """A template keeps its other arrays. `initial_state=[]` sets its initial states to zeros."""
-    template, path = saved_template(str(tmp_path / "old.npz")), str(tmp_path / "new.npz")
+    template, path = str(tmp_path / "old.npz"), str(tmp_path / "new.npz")
+    other_arrays = {"embedding": np.arange(6.0)}
+    runtime.save(template, random_layers(RANDOM, [4, 4], 3), STATES["learned"], other_arrays=other_arrays)
     for initial_state in (STATES["learned"], []):
         checkpoints.write(path, LAYERS, format, template=template, initial_state=initial_state, overwrite=True)
         checkpoint = checkpoints.read(path)
@@ -112,7 +108,7 @@ def test_templates_of_the_other_format(tmp_path):
         checkpoints.write(str(tmp_path / "no.npz"), LAYERS, "stacked_lstm", template=template)
 
 
-def test_a_command_from_a_checkpoint_to_an_archive_and_back(session, tmp_path, capsys):
+def test_a_command_from_a_checkpoint_to_an_archive_and_back(tmp_path, capsys):
     """The initial state goes with the layers, and the numbers keep their bits."""
     paths = [str(tmp_path / name) for name in ("own.ckpt", "own.npz", "back.ckpt")]
     checkpoints.write(paths[0], LAYERS, "stacked_lstm", initial_state=STATES["projected"])

@@ -61,14 +61,13 @@ def test_to_a_stacked_lstm(source, options, archive, case, x, y, tmp_path, capsy
     numeric.check_same({"outputs": actual}, {"outputs": numbers[y]}, 1e-6)
 
 
-TARGETS = ["own.ckpt", "cells.ckpt", "cudnn.ckpt", "new.weights.h5", "new.h5", "new.npz", "new.safetensors", "new.onnx"]
-TARGETS += ["own.npz"]
 FORMATS = {
     "own.ckpt": "stacked_lstm",
     "own.npz": "stacked_lstm",
     "cells.ckpt": "rnn_cell",
     "cudnn.ckpt": "cudnn_compatible",
 }
+TARGETS = [*FORMATS, "new.weights.h5", "new.h5", "new.npz", "new.safetensors", "new.onnx"]
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -138,6 +138,7 @@ bool CheckInvariants() {
       if (!valid) return false;
     }
   }
+  if (!has_groups) std::puts("no threads with own rows compute several panels together");
   return has_groups;
 }
 
