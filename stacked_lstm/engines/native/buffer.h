@@ -94,19 +94,23 @@ class BlockPool {
   size_t pool_size_ = 0;
 };
 
-// `size` numbers, uninitialized and aligned to a cache line.
+// `size` numbers, uninitialized and aligned to a cache line. An empty buffer has no memory.
 template <class T>
 class Buffer {
  public:
-  explicit Buffer(int64_t size) : block_(BlockPool::Get().Take(size > 0 ? size * sizeof(T) : 64)) {}
-  ~Buffer() { BlockPool::Get().Return(block_); }
+  explicit Buffer(int64_t size) {
+    if (size > 0) block_ = BlockPool::Get().Take(size * sizeof(T));
+  }
+  ~Buffer() {
+    if (block_.memory) BlockPool::Get().Return(block_);
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
   T* get() const { return static_cast<T*>(block_.memory); }
 
  private:
-  BlockPool::Block block_;
+  BlockPool::Block block_ = {nullptr, 0};
 };
 
 }  // namespace stacked_lstm

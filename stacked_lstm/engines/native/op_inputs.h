@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "lstm.h"
 #include "op_status.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -24,23 +25,24 @@ using tensorflow::errors::InvalidArgument;
 
 // Makes a shape. Returns an error if a tensor cannot have so many numbers; TensorShape's constructors would end the
 // process.
-inline Status MakeShape(const std::vector<int64_t>& sizes, TensorShape* shape) {
+inline Status MakeShape(absl::Span<const int64_t> sizes, TensorShape* shape) {
   typedef decltype(shape->dim_size(0)) Size;  // long or long long, depending on the version.
   const std::vector<Size> copy(sizes.begin(), sizes.end());
   return tensorflow::TensorShapeUtils::MakeShape(copy.data(), static_cast<int>(copy.size()), shape);
 }
 
-inline Status ExpectShape(const char* name, const Tensor& tensor, const std::vector<int64_t>& sizes) {
-  TensorShape expected;
-  RETURN_IF_ERROR(MakeShape(sizes, &expected));
-  if (tensor.shape() == expected) return Status();
-  return InvalidArgument("StackedLstm: expected `", name, "` of shape ", expected.DebugString(), ", got ",
-                         tensor.shape().DebugString());
+inline bool HasShape(const Tensor& tensor, absl::Span<const int64_t> sizes) {
+  bool is_equal = tensor.dims() == static_cast<int>(sizes.size());
+  for (int axis = 0; is_equal && axis < tensor.dims(); ++axis) is_equal = tensor.dim_size(axis) == sizes[axis];
+  return is_equal;
 }
 
-inline Status ExpectShapes(const char* name, const OpInputList& tensors, const std::vector<int64_t>& sizes) {
-  for (int k = 0; k < tensors.size(); ++k) RETURN_IF_ERROR(ExpectShape(name, tensors[k], sizes));
-  return Status();
+inline Status ExpectShape(const char* name, const Tensor& tensor, absl::Span<const int64_t> sizes) {
+  if (HasShape(tensor, sizes)) return Status();
+  TensorShape expected;
+  RETURN_IF_ERROR(MakeShape(sizes, &expected));
+  return InvalidArgument("StackedLstm: expected `", name, "` of shape ", expected.DebugString(), ", got ",
+                         tensor.shape().DebugString());
 }
 
 inline Status ActivationByName(const std::string& name, Activation* activation) {
@@ -75,16 +77,14 @@ struct TensorRange {
 inline Status SplitByLayer(const char* name, const OpInputList& list, int layers, std::initializer_list<int> counts,
                            std::vector<TensorRange>* ranges) {
   const int per_layer = list.size() / layers;
-  std::string expected;
-  bool is_valid = false;
-  for (int count : counts) {
-    is_valid |= per_layer == count && count * layers == list.size();
-    expected += (expected.empty() ? "" : " or ") + std::to_string(count);
-  }
-  if (!is_valid) {
+  const bool is_whole = per_layer * layers == list.size();
+  if (!is_whole || std::find(counts.begin(), counts.end(), per_layer) == counts.end()) {
+    std::string expected;
+    for (int count : counts) expected += (expected.empty() ? "" : " or ") + std::to_string(count);
     return InvalidArgument("StackedLstm: expected ", expected, " `", name, "` per layer, and ", layers, " layers, got ",
                            list.size(), " tensors");
   }
+  ranges->reserve(layers);
   for (int l = 0; l < layers; ++l) ranges->push_back({&list, l * per_layer, per_layer});
   return Status();
 }
@@ -136,8 +136,8 @@ Weights<T> MakeWeights(const Layer& layer, const std::vector<T*>& kernels, const
 
 template <class T>
 std::vector<const T*> DataPointers(const TensorRange& tensors) {
-  std::vector<const T*> data;
-  for (int k = 0; k < tensors.number; ++k) data.push_back(tensors[k].flat<T>().data());
+  std::vector<const T*> data(tensors.number);
+  for (int k = 0; k < tensors.number; ++k) data[k] = tensors[k].flat<T>().data();
   return data;
 }
 
