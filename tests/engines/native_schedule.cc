@@ -24,7 +24,7 @@ std::vector<lstm::Plan<float>> MakePlans(const Shape& shape, int threads = 1) {
 }
 
 lstm::Schedule MakeSchedule(const Shape& shape, lstm::Direction direction, int threads) {
-  return lstm::MakeSchedule(direction, MakePlans(shape), threads);
+  return lstm::MakeSchedule(direction, MakePlans(shape, direction == lstm::Direction::kForward ? threads : 1), threads);
 }
 
 bool CheckDecisions() {
@@ -47,6 +47,10 @@ bool CheckDecisions() {
                {"short steps, but gradients of weights", {900, 1, 8, 16}, 2, kBackward, kOneThread, 2},
                {"many rows, small weights", {50, 128, 8, 64}, 2, kForward, kRows, 2},
                {"many rows, small weights, backward", {50, 128, 8, 64}, 2, kBackward, kRows, 2},
+               {"a tile for two threads", {50, 7, 8, 64}, 2, kForward, kRows, 2},
+               {"too few rows for two threads", {50, 6, 8, 64}, 2, kForward, kUnits, 2},
+               {"equal rows in two tiles, backward", {50, 12, 8, 64}, 2, kBackward, kRows, 2},
+               {"three tiles for two threads, backward", {50, 18, 8, 64}, 2, kBackward, kUnits, 2},
                {"many rows, large weights", {28, 128, 28, 512}, 2, kForward, kUnits, 2},
                {"few rows, large weights", {28, 4, 28, 512}, 2, kForward, kUnits, 2},
                {"few rows, large weights, backward", {28, 4, 28, 512}, 2, kBackward, kUnits, 2},
@@ -56,7 +60,8 @@ bool CheckDecisions() {
                {"short steps of several layers, backward", {60, 2, 5, 32, 32, 32}, 2, kBackward, kLayers, 2},
                {"no more threads than layers", {300, 8, 5, 64, 64}, 8, kForward, kLayers, 2},
                {"more threads than layers, backward", {1000, 2, 5, 32, 32, 32}, 8, kBackward, kLayers, 8},
-               {"short steps, many rows in all", {1000, 20, 5, 16, 16}, 2, kForward, kLayers, 2},
+               {"short steps of several layers, but many rows", {1000, 20, 5, 16, 16}, 2, kForward, kRows, 2},
+               {"a lower layer with most of the work", {38, 11, 302, 39, 39}, 2, kForward, kRows, 2},
                {"too many rows to keep", {1000, 20, 5, 16, 16}, 2, kBackward, kRows, 2}};
   bool passed = true;
   for (const auto& test_case : cases) {
@@ -158,18 +163,18 @@ bool CheckShares() {
   return true;
 }
 
-// Whether the blocks cover all rows in their order, are at most a tile high, and have rows of one thread each.
+// Whether the blocks cover all rows in their order, are at most a tile high, and have rows of one share each.
 bool CheckBlocks() {
   for (int64_t rows = 0; rows < 150; ++rows) {
-    for (const int64_t threads : {1, 2, 5, 16}) {
-      const lstm::RowBlocks blocks(rows, threads);
-      int64_t end = 0, thread = 0;
+    for (const int64_t shares : {1, 2, 5, 16}) {
+      const lstm::RowBlocks blocks(rows, shares);
+      int64_t end = 0, share = 0;
       for (int64_t k = 0; k < blocks.number; ++k) {
         if (blocks.Begin(k) != end || blocks.Size(k) < 1 || blocks.Size(k) > lstm::kTileRows) return false;
-        thread += thread < threads && end == lstm::Share{thread, threads}.Slice(rows).begin;
+        share += share < shares && end == lstm::Share{share, shares}.Slice(rows).begin;
         end += blocks.Size(k);
       }
-      if (end != rows || (rows > threads * lstm::kTileRows && thread != threads)) return false;
+      if (end != rows || (rows >= shares && share != shares)) return false;
     }
   }
   return true;
@@ -220,7 +225,7 @@ int main(int arguments, char** words) {
   if (!CheckDecisions() || !CheckStacks() || !CheckInvariants()) return 1;
   if (!CheckShares()) return std::puts("shares leave things out, or have them twice"), 1;
   if (!CheckHalfPanels()) return std::puts("a last panel is padded to another size"), 1;
-  if (!CheckBlocks()) return std::puts("blocks leave rows out, or have rows of two threads"), 1;
+  if (!CheckBlocks()) return std::puts("blocks leave rows out, or have rows of two shares"), 1;
   std::puts("as it should be");
   return 0;
 }

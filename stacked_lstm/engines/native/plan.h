@@ -13,12 +13,11 @@
 
 namespace stacked_lstm {
 
-// The rows of the batch, cut into blocks of the height of tiles. If one tile for each thread does not hold all rows,
-// the threads have equal shares of rows, and each block belongs to one thread.
+// The rows of the batch, cut into blocks of the height of tiles. The rows are first cut into equal shares, one for each
+// of several threads, so that each block belongs to one thread.
 class RowBlocks {
  public:
-  RowBlocks(int64_t rows, int64_t threads) {
-    const int64_t shares = rows > threads * kTileRows ? threads : 1;
+  RowBlocks(int64_t rows, int64_t shares) {
     for (int64_t k = 0; k < shares; ++k) {
       const Range range = Share{k, shares}.Slice(rows);
       for (int64_t row = range.begin; row < range.end; row += NextTileRows(range.end - row)) begins_.push_back(row);
@@ -52,9 +51,9 @@ template <class T>
 struct Plan {
   static constexpr int64_t kSize = Vector<T>::kSize, kWidth = kGates * kSize;  // Units and columns in a panel.
 
-  // threads: the maximum number of threads that share the batch.
-  explicit Plan(const Layer& layer, int threads = 1)
-      : layer(layer), panels(VectorCount<T>(layer.units)), row_width(panels * kWidth), blocks(layer.batch, threads) {
+  // row_shares: the number of equal shares of the batch.
+  explicit Plan(const Layer& layer, int64_t row_shares = 1)
+      : layer(layer), panels(VectorCount<T>(layer.units)), row_width(panels * kWidth), blocks(layer.batch, row_shares) {
     for (int64_t block = 0; block < blocks.number; ++block) {
       int64_t end = 0;
       for (int64_t b = blocks.Begin(block); b < blocks.Begin(block + 1); ++b) end = std::max(end, Length(b));
@@ -91,13 +90,6 @@ struct Plan {
   std::vector<int64_t> ends;  // For each block, the length of its longest sequence.
   int64_t longest = 0;        // The length of the longest sequence.
 };
-
-template <class T>
-std::vector<Plan<T>> MakePlans(const std::vector<Layer>& layers, int threads = 1) {
-  std::vector<Plan<T>> plans;
-  for (const Layer& layer : layers) plans.emplace_back(layer, threads);
-  return plans;
-}
 
 }  // namespace stacked_lstm
 

@@ -37,6 +37,7 @@ constexpr int64_t kStripRows = 16;                // Rows that are packed togeth
 constexpr int64_t kPieces = 32;       // Pieces of a phase per thread, so that all threads end at about the same time.
 constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows. A
                                       // group is a piece for all steps: pieces of fewer steps end at other times.
+constexpr double kMaxImbalance = 1.3;  // The rows of the thread with most of them, as a multiple of the mean.
 constexpr int64_t kPanelGroups = 4;   // The minimum number of groups of panels of a step per thread, if threads share
                                       // the groups and there are enough panels.
 constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for input products. If there are fewer,
@@ -104,19 +105,16 @@ double TimePerStep(const Plan<T>& plan, int64_t depth) {
 }
 
 // The depth of the products that wait for the step before. A projection is as much work as a quarter of its width.
-template <class T>
-int64_t RecurrentDepth(const Plan<T>& plan) {
-  return plan.layer.outputs() + plan.layer.extras.projection / kGates;
-}
+inline int64_t RecurrentDepth(const Layer& layer) { return layer.outputs() + layer.extras.projection / kGates; }
 
 // Nanoseconds for a step of the forward pass, and for the part of a step that waits for the step before it.
 template <class T>
 double StepTime(const Plan<T>& plan) {
-  return TimePerStep(plan, RecurrentDepth(plan) + plan.layer.inputs);
+  return TimePerStep(plan, RecurrentDepth(plan.layer) + plan.layer.inputs);
 }
 template <class T>
 double RecurrentTime(const Plan<T>& plan) {
-  return TimePerStep(plan, RecurrentDepth(plan));
+  return TimePerStep(plan, RecurrentDepth(plan.layer));
 }
 
 // The bytes of weights that stay in a core's own cache, beside the states: three quarters of the cache, if its size is
@@ -132,9 +130,34 @@ inline int64_t KeptWeightsSize() {
 
 // Whether the weights of a layer stay in a core's own cache.
 template <class T>
-bool WeightsFit(const Plan<T>& plan) {
-  const int64_t size = plan.row_width * (RecurrentDepth(plan) + plan.layer.inputs);
-  return size * static_cast<int64_t>(sizeof(T)) <= KeptWeightsSize();
+bool WeightsFit(const Layer& layer) {
+  const int64_t row_size = VectorCount<T>(layer.units) * kGates * kVectorBytes;
+  return row_size * (RecurrentDepth(layer) + layer.inputs) <= KeptWeightsSize();
+}
+
+// The number of equal shares of the batch, for at most `threads` threads. Each thread has its own rows if that fills
+// more than half of a tile, and the layer's weights fit into its cache. Otherwise, each thread has at least a tile.
+template <class T>
+int64_t RowShares(const Layer& layer, int threads) {
+  const int64_t tile_rows = threads * kTileRows;
+  return layer.batch > (WeightsFit<T>(layer) ? tile_rows / 2 : tile_rows) ? threads : 1;
+}
+
+template <class T>
+std::vector<Plan<T>> MakePlans(const std::vector<Layer>& layers, int threads = 1) {
+  std::vector<Plan<T>> plans;
+  plans.reserve(layers.size());
+  for (const Layer& layer : layers) plans.emplace_back(layer, RowShares<T>(layer, threads));
+  return plans;
+}
+
+// Whether each thread can have its own rows of the batch. The threads are then about equally busy: each has several
+// blocks, or the one with most rows has few more than the others.
+template <class T>
+bool SharesByRows(const Plan<T>& plan, int threads) {
+  if (!WeightsFit<T>(plan.layer) || plan.blocks.number < threads) return false;
+  const double most_rows = plan.blocks.LargestShare(threads) * threads;
+  return plan.blocks.number >= kRowGroups * threads || most_rows <= kMaxImbalance * plan.layer.batch;
 }
 
 // The number of steps that are about kChunkTime of work for each thread.
@@ -143,17 +166,20 @@ int64_t ChunkSteps(const Plan<T>& plan, int threads) {
   return static_cast<int64_t>(1 + kChunkTime * threads / (1 + StepTime(plan)));
 }
 
-// Whether each thread takes whole layers: a step is too short to share, but all steps together are much work.
+// Whether each thread takes whole layers: a step is too short to share, but all steps together are much work. Rows are
+// better: each thread has the same number of them, but layers differ in work, and threads wait for the layer below.
 template <class T>
 bool SharesByLayers(Direction direction, const std::vector<Plan<T>>& plans, int threads) {
   if (threads < 2 || plans.size() < 2) return false;
   if (direction == Direction::kBackward && plans[0].longest * plans[0].layer.batch > kMaxKeptRows) return false;
   double time = 0;
+  bool by_rows = true;
   for (const Plan<T>& plan : plans) {
-    if (RecurrentTime(plan) > kLongStep || !WeightsFit(plan)) return false;
+    if (RecurrentTime(plan) > kLongStep || !WeightsFit<T>(plan.layer)) return false;
     time += plan.longest * StepTime(plan);
+    by_rows &= SharesByRows(plan, threads);
   }
-  return time >= 2 * kThreadTime;
+  return !by_rows && time >= 2 * kThreadTime;
 }
 
 // Whether two stacks, with the layers `plans`, run at the same time, each with half of the threads. They are then
@@ -176,11 +202,12 @@ int UsefulThreads(Direction direction, const Plan<T>& plan, int threads) {
   const auto clamp = [threads](double count) {
     return static_cast<int>(std::max(1.0, std::min<double>(threads, count)));
   };
-  const int64_t depth = RecurrentDepth(plan), inputs = plan.layer.inputs;
+  const int64_t depth = RecurrentDepth(plan.layer), inputs = plan.layer.inputs;
   const bool forward = direction == Direction::kForward;
   const double recurrent_time = RecurrentTime(plan);
   const double time = TimePerStep(plan, forward ? depth + inputs : 3 * depth + 2 * inputs);
   const int count = clamp(plan.longest * time / kThreadTime);
+  if (SharesByRows(plan, threads)) return count;
   // With more threads than a step can employ, threads would wait longer than they work.
   if (recurrent_time >= kShortStep) return std::min(count, clamp(1 + recurrent_time / kShortStep));
   // If steps are not shared, products over many steps are. The forward pass has only input products.
@@ -202,7 +229,7 @@ template <class T>
 Sharing ChooseSharing(const Plan<T>& plan, bool by_layers, int threads) {
   if (by_layers) return Sharing::kLayers;
   if (threads == 1) return Sharing::kOneThread;
-  if (WeightsFit(plan) && plan.blocks.number >= kRowGroups * threads) return Sharing::kRows;
+  if (SharesByRows(plan, threads)) return Sharing::kRows;
   return RecurrentTime(plan) < kShortStep ? Sharing::kOneThread : Sharing::kUnits;
 }
 
