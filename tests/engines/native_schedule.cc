@@ -40,6 +40,10 @@ bool CheckDecisions() {
     int expected_threads;
   } cases[] = {{"too little for two", {10, 1, 4, 8}, 4, kForward, kOneThread, 1},
                {"too little for two, backward", {10, 1, 4, 8}, 4, kBackward, kOneThread, 1},
+               {"one step of a wide layer", {1, 1, 256, 256}, 2, kForward, kUnits, 2},
+               {"one step of a narrower layer", {1, 1, 200, 128}, 2, kForward, kOneThread, 1},
+               {"one step of two such layers", {1, 1, 200, 200, 200}, 2, kForward, kUnits, 2},
+               {"too little for two in each layer", {10, 7, 30, 32, 32}, 2, kForward, kOneThread, 1},
                {"nobody to share with", {50, 128, 8, 64}, 1, kForward, kOneThread, 1},
                {"nobody to share with, backward", {50, 128, 8, 64}, 1, kBackward, kOneThread, 1},
                {"short steps, but large products of inputs", {500, 1, 400, 8}, 2, kForward, kOneThread, 2},

@@ -16,10 +16,14 @@ namespace stacked_lstm {
 // magnitude matters.
 constexpr double kProductRate = 50, kPointwiseTime = 30;
 
+// A step of fewer rows takes about as long as a step of this many, because the core waits for the weights.
+constexpr double kStreamRows = 4;
+
 // Nanoseconds of work.
 constexpr double kShortStep = 1500;           // A shorter step is not worth a barrier.
 constexpr double kLongStep = 8 * kShortStep;  // A longer step has enough work for all threads.
-constexpr double kThreadTime = 15000;         // Enough work to employ one more thread.
+constexpr double kThreadTime = 22000;         // Enough work to employ one more thread.
+constexpr double kBarrierTime = 2000;         // The price of a barrier. It depends on where the cores are.
 constexpr double kChunkTime = 6000;           // Work between two barriers, if nothing else determines it.
 
 // Bytes of weights.
@@ -196,32 +200,45 @@ bool SharesByStacks(const std::vector<Plan<T>>& plans, int threads) {
   return threads > 1 && has_short_steps && time >= 2 * kThreadTime;
 }
 
-// The number of threads that a layer can employ.
+// The number of threads that can share a layer, however much work it is.
 template <class T>
-int UsefulThreads(Direction direction, const Plan<T>& plan, int threads) {
-  const auto clamp = [threads](double count) {
-    return static_cast<int>(std::max(1.0, std::min<double>(threads, count)));
-  };
-  const int64_t depth = RecurrentDepth(plan.layer), inputs = plan.layer.inputs;
-  const bool forward = direction == Direction::kForward;
+int SharingThreads(Direction direction, const Plan<T>& plan, int threads) {
   const double recurrent_time = RecurrentTime(plan);
-  const double time = TimePerStep(plan, forward ? depth + inputs : 3 * depth + 2 * inputs);
-  const int count = clamp(plan.longest * time / kThreadTime);
-  if (SharesByRows(plan, threads)) return count;
+  if (SharesByRows(plan, threads)) return threads;
   // With more threads than a step can employ, threads would wait longer than they work.
-  if (recurrent_time >= kShortStep) return std::min(count, clamp(1 + recurrent_time / kShortStep));
+  if (recurrent_time >= kShortStep) return static_cast<int>(std::min<double>(threads, 1 + recurrent_time / kShortStep));
   // If steps are not shared, products over many steps are. The forward pass has only input products.
-  return forward && inputs <= depth ? 1 : count;
+  return direction == Direction::kForward && plan.layer.inputs <= RecurrentDepth(plan.layer) ? 1 : threads;
+}
+
+// Nanoseconds of a layer's work, less the price of its barriers: one after each step, or one if each thread has rows.
+template <class T>
+double SharedTime(Direction direction, const Plan<T>& plan, int threads) {
+  const int64_t depth = RecurrentDepth(plan.layer), inputs = plan.layer.inputs;
+  const int64_t all_depths = direction == Direction::kForward ? depth + inputs : 3 * depth + 2 * inputs;
+  const bool waits_in_steps = RecurrentTime(plan) >= kShortStep && !SharesByRows(plan, threads);
+  const double time = plan.longest * TimePerStep(plan, all_depths) - (waits_in_steps ? plan.longest : 1) * kBarrierTime;
+  return std::max(0.0, time * std::max(1.0, kStreamRows / std::max<int64_t>(1, plan.layer.batch)));
 }
 
 // The number of threads that a stack can employ.
 template <class T>
 int UsefulThreads(Direction direction, const std::vector<Plan<T>>& plans, bool by_layers, int threads) {
+  const bool forward = direction == Direction::kForward;
   int count = by_layers ? static_cast<int>(plans.size()) : 1;
   // In the forward pass, threads without a layer have nothing to do. In the backward pass they share the gradients of
   // weights.
-  if (by_layers && direction == Direction::kForward) return std::min(threads, count);
-  for (const Plan<T>& plan : plans) count = std::max(count, UsefulThreads(direction, plan, threads));
+  if (by_layers && forward) return std::min(threads, count);
+  double time = 0;
+  for (const Plan<T>& plan : plans) {
+    const int most = SharingThreads(direction, plan, threads);
+    if (most == 1) continue;
+    // In the forward pass, threads stay from layer to layer. But a thread with its own rows may come late, and the
+    // others then wait for all its rows.
+    const bool stays = forward && !SharesByRows(plan, threads);
+    time = SharedTime(direction, plan, threads) + (stays ? time : 0);
+    count = std::max(count, static_cast<int>(std::min<double>(most, time / kThreadTime)));
+  }
   return std::min(threads, count);
 }
 
