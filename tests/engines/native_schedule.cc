@@ -43,7 +43,7 @@ bool CheckDecisions() {
                {"one step of a wide layer", {1, 1, 256, 256}, 2, kForward, kUnits, 2},
                {"one step of a narrower layer", {1, 1, 200, 128}, 2, kForward, kOneThread, 1},
                {"one step of two such layers", {1, 1, 200, 200, 200}, 2, kForward, kUnits, 2},
-               {"too little for two in each layer", {10, 7, 30, 32, 32}, 2, kForward, kOneThread, 1},
+               {"too little for two in each layer", {5, 7, 30, 32, 32}, 2, kForward, kOneThread, 1},
                {"nobody to share with", {50, 128, 8, 64}, 1, kForward, kOneThread, 1},
                {"nobody to share with, backward", {50, 128, 8, 64}, 1, kBackward, kOneThread, 1},
                {"short steps, but large products of inputs", {500, 1, 400, 8}, 2, kForward, kOneThread, 2},
@@ -52,6 +52,7 @@ bool CheckDecisions() {
                {"many rows, small weights", {50, 128, 8, 64}, 2, kForward, kRows, 2},
                {"many rows, small weights, backward", {50, 128, 8, 64}, 2, kBackward, kRows, 2},
                {"a tile for two threads", {50, 7, 8, 64}, 2, kForward, kRows, 2},
+               {"two tiles for two threads, but a single step", {1, 10, 64, 128}, 2, kForward, kUnits, 2},
                {"too few rows for two threads", {50, 6, 8, 64}, 2, kForward, kUnits, 2},
                {"equal rows in two tiles, backward", {50, 12, 8, 64}, 2, kBackward, kRows, 2},
                {"three tiles for two threads, backward", {50, 18, 8, 64}, 2, kBackward, kUnits, 2},
@@ -139,6 +140,8 @@ bool CheckInvariants() {
         valid &= 1 <= schedule.chunk_steps && schedule.chunk_steps <= layer.part_steps;
         valid &= (layer.sharing == lstm::Sharing::kLayers) == schedule.ByLayers();
         valid &= layer.sharing != lstm::Sharing::kRows || layer.row_groups >= schedule.threads;
+        const bool has_rows = lstm::SharesByRows(plans[l], threads) && !schedule.ByLayers() && schedule.threads > 1;
+        valid &= !has_rows || layer.sharing == lstm::Sharing::kRows;
         valid &= layer.StepShares(1 + k % 40) >= 1 && layer.GradientShares(1 + k % 40) >= 1;
         valid &= CheckGroups(plans[l], layer, 6 + k % 30);
         has_groups |= layer.sharing == lstm::Sharing::kRows && layer.PanelGroups(plans[l], true, 24) < plans[l].panels;

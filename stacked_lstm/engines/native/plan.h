@@ -13,8 +13,8 @@
 
 namespace stacked_lstm {
 
-// The rows of the batch, cut into blocks of the height of tiles. The rows are first cut into equal shares, one for each
-// of several threads, so that each block belongs to one thread.
+// The rows of the batch, cut into blocks of the height of tiles. The rows are first cut into shares, as equal as
+// possible. No block has rows of two shares.
 class RowBlocks {
  public:
   RowBlocks(int64_t rows, int64_t shares) {

@@ -16,14 +16,16 @@ namespace stacked_lstm {
 // magnitude matters.
 constexpr double kProductRate = 50, kPointwiseTime = 30;
 
-// A step of fewer rows takes about as long as a step of this many, because the core waits for the weights.
+// If a core's own cache does not hold the weights, a step of fewer rows takes about as long as a step of this many.
 constexpr double kStreamRows = 4;
 
 // Nanoseconds of work.
 constexpr double kShortStep = 1500;           // A shorter step is not worth a barrier.
 constexpr double kLongStep = 8 * kShortStep;  // A longer step has enough work for all threads.
-constexpr double kThreadTime = 22000;         // Enough work to employ one more thread.
-constexpr double kBarrierTime = 2000;         // The price of a barrier. It depends on where the cores are.
+constexpr double kThreadTime = 15000;         // The least work of each thread.
+constexpr double kBarrierTime = 1000;         // The price of a barrier after a step.
+constexpr double kLateTime = 15000;           // The price of a layer whose threads have rows: the others wait for all
+                                              // rows of a thread that comes late.
 constexpr double kChunkTime = 6000;           // Work between two barriers, if nothing else determines it.
 
 // Bytes of weights.
@@ -41,7 +43,7 @@ constexpr int64_t kStripRows = 16;                // Rows that are packed togeth
 constexpr int64_t kPieces = 32;       // Pieces of a phase per thread, so that all threads end at about the same time.
 constexpr int64_t kRowGroups = 2;     // Groups of rows of the batch per thread, if each thread has its own rows. A
                                       // group is a piece for all steps: pieces of fewer steps end at other times.
-constexpr double kMaxImbalance = 1.3;  // The rows of the thread with most of them, as a multiple of the mean.
+constexpr double kMaxImbalance = 4. / 3;  // The rows of any thread are fewer than this multiple of the mean.
 constexpr int64_t kPanelGroups = 4;   // The minimum number of groups of panels of a step per thread, if threads share
                                       // the groups and there are enough panels.
 constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for input products. If there are fewer,
@@ -139,12 +141,19 @@ bool WeightsFit(const Layer& layer) {
   return row_size * (RecurrentDepth(layer) + layer.inputs) <= KeptWeightsSize();
 }
 
-// The number of equal shares of the batch, for at most `threads` threads. Each thread has its own rows if that fills
-// more than half of a tile, and the layer's weights fit into its cache. Otherwise, each thread has at least a tile.
+// Whether a thread with few rows of the batch gains by keeping all weights in its cache. In a single step, it would load
+// more weights than a thread with few units.
+template <class T>
+bool KeepsWeights(const Layer& layer) {
+  return WeightsFit<T>(layer) && layer.steps > 1;
+}
+
+// The number of shares of the batch: one for each thread, or 1 if the shares would be too small: a tile or less on
+// average, or half of that if threads keep the weights.
 template <class T>
 int64_t RowShares(const Layer& layer, int threads) {
   const int64_t tile_rows = threads * kTileRows;
-  return layer.batch > (WeightsFit<T>(layer) ? tile_rows / 2 : tile_rows) ? threads : 1;
+  return layer.batch > (KeepsWeights<T>(layer) ? tile_rows / 2 : tile_rows) ? threads : 1;
 }
 
 template <class T>
@@ -160,8 +169,9 @@ std::vector<Plan<T>> MakePlans(const std::vector<Layer>& layers, int threads = 1
 template <class T>
 bool SharesByRows(const Plan<T>& plan, int threads) {
   if (!WeightsFit<T>(plan.layer) || plan.blocks.number < threads) return false;
+  if (plan.blocks.number >= kRowGroups * threads) return true;
   const double most_rows = plan.blocks.LargestShare(threads) * threads;
-  return plan.blocks.number >= kRowGroups * threads || most_rows <= kMaxImbalance * plan.layer.batch;
+  return KeepsWeights<T>(plan.layer) && most_rows < kMaxImbalance * plan.layer.batch;
 }
 
 // The number of steps that are about kChunkTime of work for each thread.
@@ -171,7 +181,7 @@ int64_t ChunkSteps(const Plan<T>& plan, int threads) {
 }
 
 // Whether each thread takes whole layers: a step is too short to share, but all steps together are much work. Rows are
-// better: each thread has the same number of them, but layers differ in work, and threads wait for the layer below.
+// better: threads have about equally many of them, but layers differ in work, and threads wait for the layer below.
 template <class T>
 bool SharesByLayers(Direction direction, const std::vector<Plan<T>>& plans, int threads) {
   if (threads < 2 || plans.size() < 2) return false;
@@ -200,7 +210,7 @@ bool SharesByStacks(const std::vector<Plan<T>>& plans, int threads) {
   return threads > 1 && has_short_steps && time >= 2 * kThreadTime;
 }
 
-// The number of threads that can share a layer, however much work it is.
+// The number of threads that can share a layer, regardless of the amount of work.
 template <class T>
 int SharingThreads(Direction direction, const Plan<T>& plan, int threads) {
   const double recurrent_time = RecurrentTime(plan);
@@ -211,14 +221,17 @@ int SharingThreads(Direction direction, const Plan<T>& plan, int threads) {
   return direction == Direction::kForward && plan.layer.inputs <= RecurrentDepth(plan.layer) ? 1 : threads;
 }
 
-// Nanoseconds of a layer's work, less the price of its barriers: one after each step, or one if each thread has rows.
+// Nanoseconds of a layer's work, less the price of sharing it among threads.
 template <class T>
-double SharedTime(Direction direction, const Plan<T>& plan, int threads) {
+double NetTime(Direction direction, const Plan<T>& plan, int threads) {
   const int64_t depth = RecurrentDepth(plan.layer), inputs = plan.layer.inputs;
   const int64_t all_depths = direction == Direction::kForward ? depth + inputs : 3 * depth + 2 * inputs;
-  const bool waits_in_steps = RecurrentTime(plan) >= kShortStep && !SharesByRows(plan, threads);
-  const double time = plan.longest * TimePerStep(plan, all_depths) - (waits_in_steps ? plan.longest : 1) * kBarrierTime;
-  return std::max(0.0, time * std::max(1.0, kStreamRows / std::max<int64_t>(1, plan.layer.batch)));
+  const double time = plan.longest * TimePerStep(plan, all_depths);
+  if (SharesByRows(plan, threads)) return std::max(0.0, time - kLateTime);
+  if (RecurrentTime(plan) < kShortStep) return time;
+  const bool streams = !WeightsFit<T>(plan.layer) && plan.layer.batch > 0;
+  const double factor = streams ? std::max(1.0, kStreamRows / plan.layer.batch) : 1;
+  return std::max(0.0, time * factor - plan.longest * kBarrierTime);
 }
 
 // The number of threads that a stack can employ.
@@ -233,13 +246,18 @@ int UsefulThreads(Direction direction, const std::vector<Plan<T>>& plans, bool b
   for (const Plan<T>& plan : plans) {
     const int most = SharingThreads(direction, plan, threads);
     if (most == 1) continue;
-    // In the forward pass, threads stay from layer to layer. But a thread with its own rows may come late, and the
-    // others then wait for all its rows.
-    const bool stays = forward && !SharesByRows(plan, threads);
-    time = SharedTime(direction, plan, threads) + (stays ? time : 0);
+    // In the forward pass, threads stay from layer to layer.
+    time = NetTime(direction, plan, threads) + (forward ? time : 0);
     count = std::max(count, static_cast<int>(std::min<double>(most, time / kThreadTime)));
   }
-  return std::min(threads, count);
+  count = std::min(threads, count);
+  if (by_layers) return count;
+  // Fewer threads may have unequal shares of the rows, as three threads have of four blocks.
+  const auto loses_rows = [&](const Plan<T>& plan) {
+    return SharesByRows(plan, threads) && !SharesByRows(plan, count);
+  };
+  while (count > 1 && std::any_of(plans.begin(), plans.end(), loses_rows)) --count;
+  return count;
 }
 
 template <class T>
