@@ -14,17 +14,18 @@ namespace lstm = stacked_lstm;
 
 typedef std::vector<int64_t> Shape;  // T, B, I, H of each layer.
 
-std::vector<lstm::Plan<float>> MakePlans(const Shape& shape, int threads = 1) {
+// Only the forward pass cuts the rows for its threads.
+std::vector<lstm::Plan<float>> MakePlans(const Shape& shape, lstm::Direction direction, int threads) {
   std::vector<lstm::Layer> layers;
   for (size_t l = 3; l < shape.size(); ++l) {
     layers.push_back({shape[0], shape[1], shape[l - 1], shape[l], lstm::Activation::kTanh, lstm::Activation::kSigmoid,
                       nullptr});
   }
-  return lstm::MakePlans<float>(layers, threads);
+  return lstm::MakePlans<float>(layers, direction == lstm::Direction::kForward ? threads : 1);
 }
 
 lstm::Schedule MakeSchedule(const Shape& shape, lstm::Direction direction, int threads) {
-  return lstm::MakeSchedule(direction, MakePlans(shape, direction == lstm::Direction::kForward ? threads : 1), threads);
+  return lstm::MakeSchedule(direction, MakePlans(shape, direction, threads), threads);
 }
 
 bool CheckDecisions() {
@@ -94,7 +95,7 @@ bool CheckStacks() {
                {"the same steps and two threads", {35, 20, 200, 200, 200}, 2, false}};
   bool passed = true;
   for (const auto& test_case : cases) {
-    const bool shares = SharesByStacks(MakePlans(test_case.shape), test_case.threads);
+    const bool shares = SharesByStacks(MakePlans(test_case.shape, lstm::Direction::kForward, 1), test_case.threads);
     if (shares != test_case.expected) std::printf("%s: %d\n", test_case.what, shares);
     passed &= shares == test_case.expected;
   }
@@ -130,8 +131,8 @@ bool CheckInvariants() {
     Shape shape = {size(10), size(10), size(10)};
     for (int layers = 1 + generator() % 4; layers > 0; --layers) shape.push_back(1 + size(9));
     const int threads = 1 + generator() % (k % 2 ? 9 : 70);
-    const auto plans = MakePlans(shape, threads);
     for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
+      const auto plans = MakePlans(shape, direction, threads);
       const lstm::Schedule schedule = lstm::MakeSchedule(direction, plans, threads);
       bool valid = 1 <= schedule.threads && schedule.threads <= threads && schedule.layers.size() == shape.size() - 3;
       for (size_t l = 0; l < schedule.layers.size(); ++l) {

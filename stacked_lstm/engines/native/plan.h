@@ -51,7 +51,7 @@ template <class T>
 struct Plan {
   static constexpr int64_t kSize = Vector<T>::kSize, kWidth = kGates * kSize;  // Units and columns in a panel.
 
-  // row_shares: the number of equal shares of the batch.
+  // row_shares: as for `RowBlocks`.
   explicit Plan(const Layer& layer, int64_t row_shares = 1)
       : layer(layer), panels(VectorCount<T>(layer.units)), row_width(panels * kWidth), blocks(layer.batch, row_shares) {
     for (int64_t block = 0; block < blocks.number; ++block) {

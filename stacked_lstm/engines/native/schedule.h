@@ -141,8 +141,8 @@ bool WeightsFit(const Layer& layer) {
   return row_size * (RecurrentDepth(layer) + layer.inputs) <= KeptWeightsSize();
 }
 
-// Whether a thread with few rows of the batch gains by keeping all weights in its cache. In a single step, it would load
-// more weights than a thread with few units.
+// Whether a thread with few rows of the batch gains by keeping all weights in its cache. In a single step, it would
+// load more weights than a thread with few units.
 template <class T>
 bool KeepsWeights(const Layer& layer) {
   return WeightsFit<T>(layer) && layer.steps > 1;
@@ -229,8 +229,7 @@ double NetTime(Direction direction, const Plan<T>& plan, int threads) {
   const double time = plan.longest * TimePerStep(plan, all_depths);
   if (SharesByRows(plan, threads)) return std::max(0.0, time - kLateTime);
   if (RecurrentTime(plan) < kShortStep) return time;
-  const bool streams = !WeightsFit<T>(plan.layer) && plan.layer.batch > 0;
-  const double factor = streams ? std::max(1.0, kStreamRows / plan.layer.batch) : 1;
+  const double factor = WeightsFit<T>(plan.layer) ? 1 : std::max(1.0, kStreamRows / plan.layer.batch);
   return std::max(0.0, time * factor - plan.longest * kBarrierTime);
 }
 
