@@ -32,7 +32,8 @@ struct Arrays {
   explicit Arrays(const Problem& p)
       : fused(p.kind.fused), I(p.I), H(p.H), P(p.P()), x(Convert<T>(p.x)), c(Convert<T>(p.c)), h(Convert<T>(p.h)),
         d_outputs(Convert<T>(p.d_outputs)), d_c_last(Convert<T>(p.d_c_last)), d_h_last(Convert<T>(p.d_h_last)),
-        Wp(Convert<T>(p.Wp)), packed(lstm::PackedSize<T>(MakeLayer(p))),
+        Wp(Convert<T>(p.Wp)), full(lstm::FindPackedSizes<T>(MakeLayer(p)).full, NAN),
+        padded(lstm::FindPackedSizes<T>(MakeLayer(p)).padded, NAN),
         cache(lstm::CacheSize<T>(MakeLayer(p)), NAN), outputs(p.T * p.B * P, NAN),
         hidden(p.kind.residual ? outputs.size() : 0, NAN), c_last(c.size(), NAN),
         h_last(h.size(), NAN), d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN), dWp(Wp.size(), NAN) {
@@ -73,8 +74,8 @@ struct Arrays {
   }
 
   lstm::ForwardArrays<T> Forward() {
-    lstm::ForwardArrays<T> arrays = {packed.data(), {}, x.data(), c.data(), h.data(), outputs.data(), c_last.data(),
-                                     h_last.data(), nullptr, extras};
+    lstm::ForwardArrays<T> arrays = {{full.data(), padded.data()}, {}, x.data(), c.data(), h.data(), outputs.data(),
+                                     c_last.data(), h_last.data(), nullptr, extras};
     for (int k = 0; k < 4; ++k) arrays.bias[k] = weights.bias[k];
     arrays.hidden = hidden.empty() ? nullptr : hidden.data();
     return arrays;
@@ -96,8 +97,9 @@ struct Arrays {
 
   bool fused;
   int64_t I, H, P;
-  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, packed, cache, series[lstm::kSeriesCount];
-  std::vector<T> outputs, hidden, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp, d_series[lstm::kSeriesCount];
+  std::vector<T> W[4], b[4], x, c, h, d_outputs, d_c_last, d_h_last, p_[3], Wp, full, padded, cache;
+  std::vector<T> outputs, hidden, c_last, h_last, dW[4], db[4], d_x, d_c, d_h, dp[3], dWp;
+  std::vector<T> series[lstm::kSeriesCount], d_series[lstm::kSeriesCount];
   lstm::Weights<const T> weights = {};
   lstm::Weights<T> d_weights = {};
   lstm::ExtraWeights<const T> extras = {};
@@ -128,7 +130,7 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
     layers.push_back(MakeLayer(p));
     arrays.emplace_back(new Arrays<T>(p));
     lstm::Pack<T>(layers.back(), arrays.back()->weights, arrays.back()->extras.projection,
-                  arrays.back()->packed.data(), threads);
+                  {arrays.back()->full.data(), arrays.back()->padded.data()}, threads);
     forward.push_back(arrays.back()->Forward()), backward.push_back(arrays.back()->Backward());
     if (forward.size() == 1) continue;
     forward.back().x = backward.back().x = arrays[arrays.size() - 2]->outputs.data();
@@ -140,7 +142,7 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   bool same_unpacked = true;  // A few steps with the weights themselves have the same bits. The cache becomes theirs.
   if (lstm::PrefersUnpacked(layers[0])) {
     for (size_t l = 0; l < forward.size(); ++l) {
-      forward[l].packed = nullptr, forward[l].weights = arrays[l]->weights;
+      forward[l].packed = {}, forward[l].weights = arrays[l]->weights;
       arrays[l]->outputs.assign(arrays[l]->outputs.size(), NAN);
     }
     lstm::Forward<T>(layers, forward, threads);

@@ -12,8 +12,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "whole_panels.h"
-
 namespace lstm = stacked_lstm;
 
 typedef std::vector<float> Floats;
@@ -52,9 +50,9 @@ struct Problem {
   lstm::Layer layer;
 };
 
-// The outputs, then c and h at the end, with weights of type W. is_padded: whether the last panel is padded beforehand.
+// The outputs, then c and h at the end, with weights of type W.
 template <class W>
-Floats Run(const Problem& p, const lstm::Threads& threads, bool is_padded) {
+Floats Run(const Problem& p, const lstm::Threads& threads) {
   Floats scales[lstm::kGates], outputs(kSteps * p.layer.batch * p.layer.units), c_last(p.c.size()), h_last(p.h.size());
   lstm::ForwardArrays<float, W> arrays = {};
   float* scale[lstm::kGates];
@@ -63,17 +61,17 @@ Floats Run(const Problem& p, const lstm::Threads& threads, bool is_padded) {
     arrays.scales[gate] = scale[gate] = scales[gate].data();
     arrays.bias[gate] = p.bias[gate].data();
   }
-  std::vector<W> packed;
+  std::vector<W> full, padded;
   if constexpr (std::is_same<W, float>::value) {
-    packed.resize(lstm::PackedSize<float>(p.layer));
-    lstm::Pack<float>(p.layer, p.weights, nullptr, packed.data(), threads);
+    const lstm::PackedSizes sizes = lstm::FindPackedSizes<float>(p.layer);
+    full.resize(sizes.full), padded.resize(sizes.padded);
+    lstm::Pack<float>(p.layer, p.weights, nullptr, {full.data(), padded.data()}, threads);
   } else {
-    packed.resize(lstm::RoundedSize(p.layer));
-    lstm::PackRounded(p.layer, p.weights, packed.data(), scale);
+    const lstm::PackedSizes sizes = lstm::FindRoundedSizes<W>(p.layer);
+    full.resize(sizes.full), padded.resize(sizes.padded);
+    lstm::PackRounded(p.layer, p.weights, {full.data(), padded.data()}, scale);
   }
-  const lstm::PaddedPanel<W> last_panel(p.layer, packed.data());
-  arrays.packed = packed.data();
-  arrays.last_panel = is_padded ? last_panel.get() : nullptr;
+  arrays.packed = {full.data(), padded.data()};
   arrays.x = p.x.data(), arrays.c = p.c.data(), arrays.h = p.h.data();
   arrays.outputs = outputs.data(), arrays.c_last = c_last.data(), arrays.h_last = h_last.data();
   if constexpr (std::is_same<W, float>::value) {
@@ -101,13 +99,10 @@ int main() {
         const Problem problem(inputs, units, batch);
         for (const int threads : {1, 3}) {
           const lstm::Threads team = {threads, schedule};
-          const Floats expected = Run<float>(problem, team, false);
-          for (const bool is_padded : {false, true}) {
-            const bool is_same = Run<float>(problem, team, is_padded) == expected;
-            const bool bfloat16_is_close = AreClose(Run<lstm::BFloat16>(problem, team, is_padded), expected);
-            if (!is_same || !bfloat16_is_close || !AreClose(Run<int8_t>(problem, team, is_padded), expected)) {
-              return std::printf("H %d, I %d, B %d: differs\n", (int)units, (int)inputs, (int)batch), 1;
-            }
+          const Floats expected = Run<float>(problem, team);
+          if (!AreClose(Run<lstm::BFloat16>(problem, team), expected) ||
+              !AreClose(Run<int8_t>(problem, team), expected)) {
+            return std::printf("H %d, I %d, B %d: differs\n", (int)units, (int)inputs, (int)batch), 1;
           }
           for (std::thread& thread : others) thread.join();
           others.clear();

@@ -266,11 +266,12 @@ Results Compute(const Problem& p, int count) {
   std::vector<T> d_gates[2] = {gate_gain, gate_gain}, d_cell[2] = {cell_gain, cell_gain};
   const lstm::NormWeights<const T> norms = {gate_gain.data(), gate_shift.data(), cell_gain.data(), cell_shift.data()};
   const lstm::NormWeights<T> d_norms = {d_gates[0].data(), d_gates[1].data(), d_cell[0].data(), d_cell[1].data()};
-  std::vector<T> packed(lstm::PackedSize<T>(layer)), cache(lstm::NormalizedCacheSize<T>(layer), NAN);
+  const lstm::PackedSizes sizes = lstm::FindPackedSizes<T>(layer);
+  std::vector<T> full(sizes.full, NAN), padded(sizes.padded, NAN), cache(lstm::NormalizedCacheSize<T>(layer), NAN);
   std::vector<T> outputs(p.T * p.B * P, NAN), c_last(c.size(), NAN), h_last(h.size(), NAN);
-  lstm::Pack<T>(layer, const_weights, extras.projection, packed.data(), threads);
+  lstm::Pack<T>(layer, const_weights, extras.projection, {full.data(), padded.data()}, threads);
   lstm::ForwardArrays<T> forward = {};
-  forward.packed = packed.data(), forward.x = x.data(), forward.c = c.data(), forward.h = h.data();
+  forward.packed = {full.data(), padded.data()}, forward.x = x.data(), forward.c = c.data(), forward.h = h.data();
   forward.extras = extras;
   forward.outputs = outputs.data(), forward.c_last = c_last.data(), forward.h_last = h_last.data();
   lstm::NormalizedForward<T>(layer, normalization, forward, norms, threads);  // Without a cache, then with one.

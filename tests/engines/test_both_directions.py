@@ -257,10 +257,10 @@ def test_errors_of_the_op():
             lengths=[],
             kernels=[tf.zeros([9, 20])],
             biases=[],
-            packed=[native_ops.pack([tf.zeros([9, 20])])],
             activation="tanh",
             recurrent_activation="sigmoid",
             from_end=from_end,
+            **native_ops.pack([tf.zeros([9, 20])]),
             **lists,
         )
 

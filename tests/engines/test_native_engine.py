@@ -250,12 +250,13 @@ def test_a_cache_keeps_its_memory_while_it_is_read(session):
         assert not np.array_equal(first, later)
 
 
-def test_weights_of_a_frozen_graph_are_packed_once(session):
-    """TensorFlow's constant folding packs them, even if the last panel is not full."""
-    x = tf.placeholder(tf.float32, [None, None, 5])
-    outputs, _ = StackedLSTM([100, 33], engine="native")(x)
+@pytest.mark.parametrize("projection_size", [None, 33])
+def test_weights_of_a_frozen_graph_are_packed_once(projection_size, session):
+    """TensorFlow's constant folding packs them, even if units and projections do not fill whole vectors."""
+    x = tf.placeholder(tf.float32, [None, None, 205])
+    outputs, _ = StackedLSTM([100, 35], projection_size=projection_size, engine="native")(x)
     session.run(tf.global_variables_initializer())
-    feed = np.random.RandomState(0).standard_normal([2, 3, 5])
+    feed = np.random.RandomState(0).standard_normal([2, 3, 205])
     assert output_bytes(session, outputs, {x: feed})["StackedLstmPack"] == 0  # It does nothing; the engine's op packs.
     frozen = tf.graph_util.convert_variables_to_constants(session, session.graph_def, [outputs.op.name])
     expected_outputs = session.run(outputs, {x: feed})

@@ -213,10 +213,9 @@ def test_wrong_shapes(norm, when, changes, session):
         if when == "it runs":
             tensors = {name: [tf.placeholder_with_default(t, None) for t in tensors[name]] for name in tensors}
         x = tensors.pop("x")[0]
-        pack = {"kernels": tensors["kernels"], "projections": tensors["projections"]}
-        packed = [library.load().stacked_lstm_pack(**pack)]
+        packed = native_ops.pack(tensors["kernels"], projections=tensors["projections"])
         functions = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-        inputs = dict(x=x, lengths=[], packed=packed, **tensors, **functions)
+        inputs = dict(x=x, lengths=[], **packed, **tensors, **functions)
         if not norm:
             return session.run(library.load().stacked_lstm_forward(biases=[], **inputs)[0])
         inputs.update({name: tf.ones([4, 6]) for name in ("gate_gain", "gate_shift")}, epsilon=tf.ones([]))
@@ -231,7 +230,7 @@ def test_wrong_shapes(norm, when, changes, session):
 
 @pytest.mark.parametrize("norm", [False, True], ids=["plain", "norm"])
 def test_graphs_from_before_there_were_extras(norm, session):
-    """Their ops lack the new attributes, and run."""
+    """Their ops lack the new attributes and the input `padded`, and run."""
     layer, feed = random_layer(np.random.RandomState(0), 4, 6, False, True, (False, None, False), "float32")
     x, state = tf.placeholder(tf.float32, [5, 2, 4], "x"), [tf.zeros([2, 6])] * 2
     kernel = tf.reshape(tf.linspace(-1.0, 1.0, 60), [10, 6])
@@ -244,7 +243,10 @@ def test_graphs_from_before_there_were_extras(norm, session):
     outputs = tf.identity(outputs, "outputs")
     graph_def = tf.get_default_graph().as_graph_def()
     for node in graph_def.node:
-        for name in native_ops.NO_EXTRAS:
+        if node.op.endswith("Forward"):
+            padded = node.input.pop()
+            assert padded.endswith("StackedLstmPack:1")
+        for name in [*native_ops.NO_EXTRAS, "padded"]:
             node.attr.pop("number_of_" + name, None)
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
         tf.import_graph_def(graph_def, name="")

@@ -16,6 +16,7 @@ TESTS = os.path.dirname(os.path.abspath(__file__))
 SOURCES = glob.glob(os.path.join(library.SOURCE_DIRECTORY, "*.cc"))
 KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As compiler.py has it.
 PLAIN_KERNELS = [path for path in KERNELS if re.search(r"/(forward|backward|layout|pack)\.cc$", path)]
+PACKING = [path for path in KERNELS if re.search(r"/(layout|pack)\.cc$", path)]
 LOW_PRECISION = [path for path in KERNELS if path.endswith("/low_precision.cc")]
 TESTED_KERNELS = PLAIN_KERNELS + [path for path in KERNELS if re.search("/(normalized_|random_mask)", path)]
 PROCESSOR = open("/proc/cpuinfo").read() if os.path.exists("/proc/cpuinfo") else ""
@@ -110,9 +111,16 @@ def test_layout_numbers(name, tmp_path):
     compiler, emulator, words = LAYOUTS[name]
     if name == "avx2" and not HAS_AVX2 or any(not shutil.which(command) for command in [compiler[0], *emulator]):
         pytest.skip(f"no {name} here")
-    objects = [path for path in KERNELS if path.endswith("/layout.cc")]
-    program = build_by(compiler, os.path.join(TESTS, "native_layout.cc"), objects, tmp_path)
+    program = build_by(compiler, os.path.join(TESTS, "native_layout.cc"), PACKING, tmp_path)
     assert run(*emulator, program) == (0, words)
+
+
+@SANITIZERS
+def test_packed_weights(sanitizers, processor, tmp_path):
+    """Each weight is where the layout says, the rest is zeros, and nothing is outside of the arrays."""
+    program = build(os.path.join(TESTS, "native_layout.cc"), PACKING, sanitizers, processor, tmp_path)
+    status, words = run(program)
+    assert status == 0, words
 
 
 @SANITIZERS

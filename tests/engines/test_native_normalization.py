@@ -202,12 +202,12 @@ def test_wrong_shapes(when, session):
         if when == "it runs":
             tensors = {name: tf.placeholder_with_default(tensor, None) for name, tensor in tensors.items()}
         kernels, lengths = [tensors.pop("kernels")] * 4, [tensors.pop("lengths")]
-        packed = ops.stacked_lstm_pack(kernels=kernels, projections=[])
+        packed, padded = ops.stacked_lstm_pack(kernels=kernels, projections=[])
         # test_native_extras.py and test_native_masks.py have wrong shapes of these.
         tensors.update(dict.fromkeys([*EXTRAS, *SERIES, "resets"], []))
         functions = {"activation": "tanh", "recurrent_activation": "sigmoid", "is_carried": False}
         outputs = ops.stacked_lstm_normalized_forward(
-            kernels=kernels, lengths=lengths, packed=packed, **tensors, **functions
+            kernels=kernels, lengths=lengths, packed=packed, padded=[padded], **tensors, **functions
         )
         return session.run([outputs[0], tf.gradients(outputs[:3], tensors["x"])])
 

@@ -94,14 +94,20 @@ def test_wrong_shapes_when_the_graph_is_built(name):
 def test_wrong_activations_numbers_of_weights_and_types(session):
     x, c, kernel = tf.zeros([5, 4, 3]), tf.zeros([4, 18]), tf.zeros([21, 18])
     valid = {"x": x, "c": [c], "h": [c], "kernels": [kernel] * 4}
-    valid["packed"] = [native_ops.pack(valid["kernels"])]
+    valid["packed"] = native_ops.pack(valid["kernels"])
 
     def call(**changes):
         return session.run(native_ops.forward(**dict(valid, **changes)))
 
     assert call()[0].shape == (5, 4, 18)
     bias, lengths, vector_axes = tf.zeros([18]), tf.zeros([4], tf.int32), count_vector_axes("float32", session)
-    assert call(packed=[tf.zeros([21 * 72] + [1] * vector_axes)])[0].shape == (5, 4, 18)
+    # 16 units fill whole vectors, and 2 are padded to half a vector. The number of axes depends on the processor.
+    one, padding = [1] * vector_axes, 21 * 4 * 2 ** (vector_axes // 2) // 2
+
+    def packed(full=(21 * 64, *one), padded=(padding, *one)):
+        return {"packed": {"packed": [tf.zeros(full)], "padded": [tf.zeros(padded)]}}
+
+    assert call(**packed())[0].shape == (5, 4, 18)
     for changes in (
         {"activation": "softmax"},
         {"kernels": [kernel] * 2},
@@ -112,11 +118,16 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
         {"biases": [bias]},
         {"lengths": [lengths] * 2},
         {"lengths": [tf.zeros([4])]},
-        {"packed": [tf.zeros([21 * 72 - 1] + [1] * vector_axes)]},
-        {"packed": [tf.zeros([21 * 72] + [1] * (vector_axes + 1))]},  # For another processor.
-        {"packed": [tf.zeros([21 * 72])]},
-        {"packed": [tf.zeros([21, 72])]},
-        {"packed": []},
+        packed(full=[21 * 64 - 1, *one]),
+        packed(full=[21 * 64, *one, 1]),  # For another processor.
+        packed(full=[21 * 64]),
+        packed(full=[21, 64]),
+        packed(full=[0, *one]),
+        packed(padded=[padding + 1, *one]),
+        packed(padded=[padding]),
+        packed(padded=[0, *one]),
+        {"packed": {"packed": [], "padded": []}},
+        {"packed": {"packed": [tf.zeros([0])], "padded": [tf.zeros([0])] * 2}},
         {"x": tf.zeros([5, 4, 3], tf.float64)},
         {"x": tf.zeros([5, 4, 3], tf.int32)},
         {"c": [tf.zeros([4, 18], tf.float16)]},
@@ -130,7 +141,7 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
 
 def count_vector_axes(dtype, session):
     """The number of axes of size 1 that packed weights and caches have on this processor."""
-    return session.run(native_ops.pack([tf.zeros([3, 2], dtype)] * 4)).ndim - 1
+    return session.run(native_ops.pack([tf.zeros([3, 2], dtype)] * 4)["packed"][0]).ndim - 1
 
 
 def test_what_the_forward_op_has_made(session):
@@ -160,7 +171,7 @@ def test_size_of_the_cache(session):
     T, B, H = 5, 3, [64, 32, 16]
     kernels = [tf.zeros([width + size, size]) for width, size in zip([2] + H, H) for _ in range(4)]
     states = [tf.zeros([B, size]) for size in H]
-    packed = [native_ops.pack(kernels[4 * k : 4 * k + 4]) for k in range(len(H))]
+    packed = native_ops.pack(*(kernels[4 * k : 4 * k + 4] for k in range(len(H))))
     cache = session.run(native_ops.forward(tf.zeros([T, B, 2]), states, states, kernels, packed=packed))[3]
     assert cache.size == T * B * (5 * sum(H) + sum(H[:-1]))
 

@@ -9,7 +9,7 @@ from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, numpy_lstm, 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
 from stacked_lstm.parity.measure import TOLERANCES
-from support import numeric
+from support import native_ops, numeric
 from support.native_ops import EXTRAS, NEEDS_NATIVE, SERIES
 from support.random_networks import flat
 from support.sets import ONCE, some
@@ -264,10 +264,10 @@ def test_bad_attributes(residual, units, message, graph):
             c=[tf.zeros([2, units])],
             h=[tf.zeros([2, units])],
             kernels=kernels,
-            packed=[library.load().stacked_lstm_pack(kernels=kernels, projections=[])],
             activation="tanh",
             recurrent_activation="sigmoid",
             residual=residual,
+            **native_ops.pack(kernels),
             **lists,
         )
 
@@ -282,10 +282,10 @@ def test_bad_sizes_when_the_graph_runs(plain_session):
         c=[state],
         h=[state],
         kernels=kernels,
-        packed=[library.load().stacked_lstm_pack(kernels=kernels, projections=[])],
         activation="tanh",
         recurrent_activation="sigmoid",
         residual=[True],
+        **native_ops.pack(kernels),
         **lists,
     )
     message = "`residual` layers as wide as their inputs, got layer 1 with inputs of width 3 and outputs of width 4"

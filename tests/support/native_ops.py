@@ -49,13 +49,15 @@ SERIES = ("h_masks", "zoneout_c", "zoneout_h", "candidate_masks", "c_masks", "st
 NO_EXTRAS = {name: [] for name in (*EXTRAS, *SERIES, "resets")}
 
 
-def pack(kernels):
-    """Adds the op that packs the kernels of a layer."""
-    return library.load().stacked_lstm_pack(kernels=list(kernels), projections=[])
+def pack(*kernels, projections=()):
+    """Adds an op that packs weights for each layer; returns the inputs `packed` and `padded` of a forward op."""
+    op = library.load().stacked_lstm_pack
+    layers = [op(kernels=list(layer), projections=list(projections)) for layer in kernels]
+    return {"packed": [layer.packed for layer in layers], "padded": [layer.padded for layer in layers]}
 
 
 def forward(x, c, h, kernels, biases=(), lengths=(), packed=None, activation="tanh", recurrent_activation="sigmoid"):
-    """Adds the forward op. All inputs except `x` are lists. Without `packed`, `kernels` are those of one layer."""
+    """Adds the forward op. All inputs except `x` are lists. packed: what `pack` returns; by default for one layer."""
     kernels = list(kernels)
     return library.load().stacked_lstm_forward(
         x=x,
@@ -64,9 +66,9 @@ def forward(x, c, h, kernels, biases=(), lengths=(), packed=None, activation="ta
         lengths=list(lengths),
         kernels=kernels,
         biases=list(biases),
-        packed=[pack(kernels)] if packed is None else packed,
         activation=activation,
         recurrent_activation=recurrent_activation,
+        **packed or pack(kernels),
         **NO_EXTRAS,
     )
 
@@ -91,7 +93,7 @@ def build(dtype, fused=False, biases=True, lengths=True, activation="tanh", recu
         lengths=[feeds["lengths"]] if lengths else [],
         kernels=get(sum(kernels, [])),
         biases=get(sum(biases, [])),
-        packed=[pack(get(names)) for names in kernels],
+        packed=pack(*(get(names) for names in kernels)),
         activation=activation,
         recurrent_activation=recurrent_activation,
     )

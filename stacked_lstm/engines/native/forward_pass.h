@@ -36,7 +36,7 @@ class ForwardPass {
         schedule_(schedule),
         fused_(arrays.packed && schedule.FusesInputProducts()),
         has_cache_(arrays.cache != nullptr),
-        products_(plan, arrays.packed, arrays.last_panel),
+        products_(layer_, arrays.packed),
         projection_(plan, arrays, hidden_),
         cache_(arrays.cache, layer_),
         z_rows_(has_cache_ || fused_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch),
@@ -46,7 +46,7 @@ class ForwardPass {
         pointwise_(plan, arrays, cell, hidden_, projection_),
         bias_(plan, arrays.bias, true),
         scales_(plan, arrays.scales, kHasScales),
-        groups_(schedule.PanelGroups(plan, arrays.packed != nullptr, Pointwise::kMaxRows)) {
+        groups_(schedule.PanelGroups(plan, static_cast<bool>(arrays.packed), Pointwise::kMaxRows)) {
     static_assert(kTileRows <= Pointwise::kMaxRows, "a block fits into one call");
     FinishEmptySequences();
   }

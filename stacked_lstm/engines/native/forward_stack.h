@@ -28,7 +28,7 @@ void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArra
   }
   const Pieces chunks(plans[0].longest, schedule.chunk_steps);
   bool all_packed = true;
-  for (const auto& layer_arrays : arrays) all_packed &= layer_arrays.packed != nullptr;
+  for (const auto& layer_arrays : arrays) all_packed &= static_cast<bool>(layer_arrays.packed);
   Team::Run(threads, [&](Worker& worker) {
     if (schedule.ByLayers() && all_packed) {
       ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) {

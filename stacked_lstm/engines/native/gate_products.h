@@ -3,10 +3,10 @@
 #ifndef STACKED_LSTM_GATE_PRODUCTS_H_
 #define STACKED_LSTM_GATE_PRODUCTS_H_
 
+#include "layout.h"
 #include "plan.h"
 #include "tile.h"
 #include "vector.h"
-#include "whole_panels.h"
 
 namespace stacked_lstm {
 
@@ -14,9 +14,7 @@ namespace stacked_lstm {
 template <class T, class W = T>
 class GateProducts {
  public:
-  // packed, last_panel: as for `WholePanels`.
-  GateProducts(const Plan<T>& plan, const W* packed, const W* last_panel = nullptr)
-      : weights_(plan, packed, last_panel) {}
+  GateProducts(const Layer& layer, const Packed<const W>& packed) : weights_(packed, layer) {}
 
   // Computes out = init + left W for the gates of a panel of units, [row, gate, unit], and at most kTileRows rows.
   // `left`, `init`, `out` and their strides are those of `Tile`. It is inlined, because a call with so many arguments
@@ -61,7 +59,7 @@ class GateProducts {
     }
   }
 
-  const WholePanels<T, W> weights_;
+  const PackedWeights<const W> weights_;
 };
 
 }  // namespace stacked_lstm

@@ -17,8 +17,10 @@ int LayoutNumber() {
 }
 
 template <class T>
-int64_t PackedSize(const Layer& layer) {
-  return PackedWeights<T>::Size(layer) + ColumnPanels<T>::Size(layer.units, layer.extras.projection);
+PackedSizes FindPackedSizes(const Layer& layer) {
+  PackedSizes sizes = PackedWeights<T>::Sizes(layer);
+  sizes.padded += ColumnPanels<T>::Size(layer.units, layer.extras.projection);
+  return sizes;
 }
 
 template <class T>
@@ -30,8 +32,8 @@ template int64_t VectorSize<float>();
 template int64_t VectorSize<double>();
 template int LayoutNumber<float>();
 template int LayoutNumber<double>();
-template int64_t PackedSize<float>(const Layer&);
-template int64_t PackedSize<double>(const Layer&);
+template PackedSizes FindPackedSizes<float>(const Layer&);
+template PackedSizes FindPackedSizes<double>(const Layer&);
 template int64_t CacheSize<float>(const Layer&);
 template int64_t CacheSize<double>(const Layer&);
 

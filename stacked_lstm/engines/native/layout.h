@@ -21,39 +21,65 @@ namespace stacked_lstm {
 enum class Factor { kH, kX };
 constexpr Factor kFactors[] = {Factor::kH, Factor::kX};
 
-// Weights as the forward pass reads them: for each factor, panels of units, in the layout of panel.h, whose vectors are
-// the gates. The last panel is narrower if H is not a multiple of the vector's size. W is the type in which the weights
-// are stored. It is const for a view that only reads. For types of fewer bits than a float, n = kWordWeights<W> gates
-// are interleaved: [unit, gate % n].
+// The number of units of a panel with its padding. A panel of few units has half a vector of them: its rows are 2
+// vectors instead of 4, so that products take half as long. Weights of fewer bits have interleaved gates, and need
+// whole vectors. W is the type in which the weights are stored.
+template <class W>
+constexpr int PaddedUnits(int64_t units) {
+  constexpr int kSize = Vector<typename Multiplied<W>::type>::kSize;
+  return kWordWeights<W> == 1 && units <= kSize / 2 ? kSize / 2 : kSize;
+}
+
+// Weights as the forward pass reads them: for each factor, panels of units, in the layout of panel.h. A row is
+// [gate, unit]. If H is not a multiple of the vector's size, the last panel is in the array `padded`. W is the type in
+// which the weights are stored. It is const for a view that only reads. For types of fewer bits than a float,
+// n = kWordWeights<W> gates are interleaved: [unit, gate % n].
 template <class W>
 class PackedWeights {
  public:
-  PackedWeights(W* data, const Layer& layer)
-      : data_(data), inputs_(layer.inputs), units_(layer.units), outputs_(layer.outputs()) {}
+  PackedWeights(const Packed<W>& packed, const Layer& layer)
+      : packed_(packed), inputs_(layer.inputs), units_(layer.units), outputs_(layer.outputs()) {}
 
-  static int64_t Size(const Layer& layer) { return (layer.inputs + layer.outputs()) * kGates * layer.units; }
+  static PackedSizes Sizes(const Layer& layer) {
+    const int64_t row = (layer.inputs + layer.outputs()) * kGates, rest = layer.units % kSize;
+    return {row * (layer.units - rest), rest ? row * PaddedUnits<Stored>(rest) : 0};
+  }
 
   int64_t Rows(Factor factor) const { return factor == Factor::kH ? outputs_ : inputs_; }
   int64_t panels() const { return VectorCount<Number>(units_); }
-  int Units(int64_t panel) const { return static_cast<int>(std::min(kSize, units_ - panel * kSize)); }
+  int Units(int64_t panel) const { return static_cast<int>(std::min<int64_t>(kSize, units_ - panel * kSize)); }
+  // Whether a panel has at most half a vector of units. Its rows are then 2 vectors.
+  bool IsHalf(int64_t panel) const { return PaddedUnits<Stored>(Units(panel)) < kSize; }
 
   W* Panel(Factor factor, int64_t panel) const {
     CheckIndex("panel of packed weights", panel, panels());
     const int64_t rows_before = factor == Factor::kH ? 0 : outputs_;
-    return data_ + kGates * (rows_before * units_ + panel * kSize * Rows(factor));
+    const int units = Units(panel);
+    if (units < kSize) return packed_.padded + rows_before * kGates * PaddedUnits<Stored>(units);
+    return packed_.full + kGates * (rows_before * (units_ - units_ % kSize) + panel * kSize * Rows(factor));
   }
   // The numbers of a row of the matrix for a gate and the units of a panel. The first of interleaved gates begins here.
   W* At(Factor factor, int64_t panel, int64_t row, int gate) const {
-    return Panel(factor, panel) + VectorPosition<Stored>(Rows(factor), kGates, row, gate) * Units(panel);
+    const int64_t rows = Rows(factor);
+    W* const first = Panel(factor, panel);
+    return first + (IsHalf(panel) ? Position<kSize / 2>(rows, row, gate) : Position<kSize>(rows, row, gate));
   }
 
  private:
   typedef typename std::remove_const<W>::type Stored;
   typedef typename Multiplied<Stored>::type Number;
-  static constexpr int64_t kSize = Vector<Number>::kSize;
+  static constexpr int kSize = Vector<Number>::kSize;
 
-  W* data_;
-  int64_t inputs_, units_, outputs_;
+  // Where a gate of a row begins, in a panel of `rows` rows.
+  template <int padded_units>
+  static int64_t Position(int64_t rows, int64_t row, int gate) {
+    constexpr int kVectors = kGates * padded_units / kSize;
+    const int first = gate * padded_units;
+    return VectorPosition<Stored>(rows, kVectors, row, first / kSize) * kSize + first % kSize;
+  }
+
+  const Packed<W> packed_;
+  const int64_t inputs_, units_, outputs_;
 };
 
 // A matrix of `depth` rows in panels of at most 4 vectors of columns, in the layout of panel.h. The last panel is

@@ -19,19 +19,19 @@ BFloat16 Round(float value) {
 
 // round: function from a weight, its gate and its unit to the number to store.
 template <class W, class Rounding>
-void PackEach(const Layer& layer, const Weights<const float>& weights, W* packed, Rounding round) {
+void PackEach(const Layer& layer, const Weights<const float>& weights, const Packed<W>& packed, Rounding round) {
   constexpr int kWord = kWordWeights<W>;
   const PackedWeights<W> layout(packed, layer);
   for (const Factor factor : kFactors) {
     const int64_t first = factor == Factor::kH ? weights.h_row : weights.x_row, end = first + layout.Rows(factor);
     for (int64_t panel = 0; panel < layout.panels(); ++panel) {
       const int64_t unit = panel * Vector<float>::kSize;
-      const int units = layout.Units(panel);
+      const int units = layout.Units(panel), padded_units = PaddedUnits<W>(units);
       for (int64_t row = first; row < end; ++row) {
         for (int gate = 0; gate < kGates; ++gate) {
           const float* const source = weights.kernel[gate] + row * weights.stride + unit;
           W* const word = layout.At(factor, panel, row - first, gate / kWord * kWord) + gate % kWord;
-          for (int u = 0; u < units; ++u) word[u * kWord] = round(source[u], gate, unit + u);
+          for (int u = 0; u < padded_units; ++u) word[u * kWord] = u < units ? round(source[u], gate, unit + u) : W{};
         }
       }
     }
@@ -40,13 +40,21 @@ void PackEach(const Layer& layer, const Weights<const float>& weights, W* packed
 
 }  // namespace
 
-int64_t RoundedSize(const Layer& layer) { return PackedWeights<BFloat16>::Size(layer); }
+template <class W>
+PackedSizes FindRoundedSizes(const Layer& layer) {
+  return PackedWeights<W>::Sizes(layer);
+}
 
-void PackRounded(const Layer& layer, const Weights<const float>& weights, BFloat16* packed, float* const*) {
+template PackedSizes FindRoundedSizes<BFloat16>(const Layer&);
+template PackedSizes FindRoundedSizes<int8_t>(const Layer&);
+
+void PackRounded(const Layer& layer, const Weights<const float>& weights, const Packed<BFloat16>& packed,
+                 float* const*) {
   PackEach(layer, weights, packed, [](float value, int, int64_t) { return Round(value); });
 }
 
-void PackRounded(const Layer& layer, const Weights<const float>& weights, int8_t* packed, float* const* scales) {
+void PackRounded(const Layer& layer, const Weights<const float>& weights, const Packed<int8_t>& packed,
+                 float* const* scales) {
   for (int gate = 0; gate < kGates; ++gate) {
     std::fill_n(scales[gate], layer.units, 0.0f);
     for (const Factor factor : kFactors) {

@@ -11,15 +11,18 @@
 
 namespace stacked_lstm {
 
-// The number of elements that `PackRounded` writes. The layer has no projection.
-int64_t RoundedSize(const Layer& layer);
+// The sizes of what `PackRounded` writes. W is BFloat16 or int8_t. The layer has no projection.
+template <class W>
+PackedSizes FindRoundedSizes(const Layer& layer);
 
 // Rounds weights to the nearest BFloat16, and ties to the even one. Infinity stays infinity, and NaN stays NaN.
-void PackRounded(const Layer& layer, const Weights<const float>& weights, BFloat16* packed, float* const* scales);
+void PackRounded(const Layer& layer, const Weights<const float>& weights, const Packed<BFloat16>& packed,
+                 float* const* scales);
 
 // A column has all weights of a unit in a gate, for h and x. Its scale is the maximum of their absolute values / 127.
 // Rounds each weight to a multiple of its column's scale. All weights must be finite.
-void PackRounded(const Layer& layer, const Weights<const float>& weights, int8_t* packed, float* const* scales);
+void PackRounded(const Layer& layer, const Weights<const float>& weights, const Packed<int8_t>& packed,
+                 float* const* scales);
 
 // Computes what `Forward` of lstm.h computes, from weights that `PackRounded` has packed. The layers have no extras.
 template <class W>

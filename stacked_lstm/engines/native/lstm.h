@@ -140,15 +140,38 @@ int64_t VectorSize();
 template <class T>
 int LayoutNumber();
 
-// The number of elements that `Pack` writes. Without a projection, it is the number of elements in the matrices:
+// The weights of a layer as `Forward` reads them, in two arrays; layout.h describes them. Either may be empty. W is the
+// type in which the weights are stored.
+template <class W>
+struct Packed {
+  W* full;    // The units that fill whole vectors. It has no padding.
+  W* padded;  // The other units, padded to a vector or half of one, and then the projection.
+
+  // Whether there are packed weights.
+  explicit operator bool() const { return full || padded; }
+};
+
+// The numbers of elements in the arrays of `Packed`.
+struct PackedSizes {
+  int64_t full, padded;
+
+  int64_t Sum() const { return full + padded; }
+  // Both arrays in one.
+  template <class W>
+  Packed<W> Split(W* data) const {
+    return {data, data + full};
+  }
+};
+
+// The sizes of what `Pack` writes. Only the sizes of `layer` matter. `full` is not larger than the matrices, because
 // TensorFlow's constant folding drops a large result that is larger than the op's inputs.
 template <class T>
-int64_t PackedSize(const Layer& layer);
+PackedSizes FindPackedSizes(const Layer& layer);
 
-// Arranges the matrices of the gates and the projection, null if there is none, as `Forward` reads them. layout.h
-// describes the layout. Only the sizes of `layer` matter.
+// Arranges the matrices of the gates and the projection, null if there is none, as `Forward` reads them.
 template <class T>
-void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, T* packed, const Threads& threads);
+void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, const Packed<T>& packed,
+          const Threads& threads);
 
 // Whether `Forward` takes less time with the weights of a layer as they are than packing them and `Forward` together.
 inline bool PrefersUnpacked(const Layer& layer) {
@@ -162,7 +185,7 @@ int64_t CacheSize(const Layer& layer);
 // W is the type in which the weights are stored: T, or BFloat16 or int8_t as in low_precision.h.
 template <class T, class W = T>
 struct ForwardArrays {
-  const W* packed;        // May be null if `PrefersUnpacked`: `Forward` then reads `weights`.
+  Packed<const W> packed;  // May be empty if `PrefersUnpacked`: `Forward` then reads `weights`.
   const T* bias[kGates];  // [H]; all null without biases.
   const T* x;             // [T, B, I]; never used past the end of a sequence. Upper layers: the outputs below.
   const T* c;             // [B, H], before the first step.
@@ -172,9 +195,8 @@ struct ForwardArrays {
   T* h_last;              // [B, P]
   T* cache;               // Null if no backward pass follows. Otherwise it is written whole.
   ExtraWeights<const T> extras;  // `packed` has the projection, too.
-  Weights<const T> weights;      // Only read if `packed` is null. Their biases are not read.
+  Weights<const T> weights;      // Only read if `packed` is empty. Their biases are not read.
   const T* scales[kGates] = {};  // [H], the scales of columns of 8-bit weights; null for other types.
-  const W* last_panel = nullptr;  // The last panel of `packed` as in whole_panels.h; null if `Forward` shall make it.
   T* hidden = nullptr;  // [T, B, P], h of a residual layer, zero past the end; null if the outputs are h.
 
   T* Hidden() const { return hidden ? hidden : outputs; }

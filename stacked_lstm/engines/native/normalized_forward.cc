@@ -28,7 +28,7 @@ class NormalizedForwardPass {
         hidden_(plan, arrays),
         has_cache_(arrays.cache != nullptr),
         cache_(arrays.cache, layer_),
-        products_(plan, arrays.packed),
+        products_(layer_, arrays.packed),
         projection_(plan, arrays, hidden_),
         z_(has_cache_ ? 0 : std::min(schedule.part_steps, layer_.steps) * layer_.batch, plan.panels),
         c_(layer_.batch, plan.panels),

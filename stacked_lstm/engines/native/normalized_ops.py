@@ -35,6 +35,7 @@ def forward(
     kernels = [tf.convert_to_tensor(kernel) for kernel in layer.kernels]
     series, extras = layer_series(layer, *state), layer_extras(layer, x.dtype)
     epsilon = DEFAULT_EPSILON if norm.gates.epsilon is None else norm.gates.epsilon
+    packed, padded = ops.stacked_lstm_pack(kernels=kernels, projections=extras["projections"])
     outputs, c, h, _ = ops.stacked_lstm_normalized_forward(
         x=x,
         c=state[0],
@@ -47,7 +48,8 @@ def forward(
         cell_shift=norm.cell.beta,
         epsilon=tf.constant(epsilon, x.dtype),
         resets=[layer.resets.is_reset] if layer.resets else [],
-        packed=ops.stacked_lstm_pack(kernels=kernels, projections=extras["projections"]),
+        packed=packed,
+        padded=[padded],
         is_carried=norm.is_carried,
         from_end=from_end,
         activation=layer.activation.name,
@@ -79,7 +81,7 @@ def _all_gradients(inputs: dict[str, list[tf.Tensor]], gradients: Sequence[list]
 
 @tf.RegisterGradient("StackedLstmNormalizedForward")
 def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> list:
-    inputs, _ = _inputs(op)
+    inputs, packed = _inputs(op)
     with tf.device(None), tf.device(op.outputs[0].device):  # That of the layer, not that of the call of tf.gradients.
         gradients = library.load().stacked_lstm_normalized_backward(
             outputs=op.outputs[0],
@@ -90,7 +92,7 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             **{name: tensors if name in _LISTS else tensors[0] for name, tensors in inputs.items()},
             **_op_attributes(op),
         )
-    return _all_gradients(inputs, [d if isinstance(d, list) else [d] for d in gradients]) + [None]  # packed
+    return _all_gradients(inputs, [d if isinstance(d, list) else [d] for d in gradients]) + [None] * len(packed)
 
 
 @tf.RegisterGradient("StackedLstmNormalizedBackward")

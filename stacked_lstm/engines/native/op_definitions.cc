@@ -113,6 +113,7 @@ REGISTER_OP("StackedLstmPack")
     .Input("kernels: number_of_kernels * T")
     .Input("projections: number_of_projections * T")
     .Output("packed: T")
+    .Output("padded: T")
     .Attr("T: {float, double}")
     .Attr("number_of_kernels: int >= 1")
     .Attr("number_of_projections: int >= 0 = 0")
@@ -121,13 +122,13 @@ REGISTER_OP("StackedLstmPack")
       RETURN_IF_ERROR(c->GetAttr("number_of_kernels", &kernels));
       DimensionHandle rows = c->UnknownDim(), columns = c->UnknownDim();
       for (int k = 0; k < kernels; ++k) RETURN_IF_ERROR(MergeShape(c, k, {&rows, &columns}));
-      c->set_output(0, c->UnknownShape());  // It depends on the processor.
+      for (int k : {0, 1}) c->set_output(k, c->UnknownShape());  // They depend on the processor.
       return Status();
     })
     .Doc(R"(
 Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor, if constant folding runs this
-op. In the steps of a session, the result is empty, and StackedLstmForward arranges the weights itself if that saves
-time.
+op. The results are the units that fill whole vectors, and what needs padding. In the steps of a session, the results
+are empty, and StackedLstmForward arranges the weights itself if that saves time.
 )");
 
 // The inputs and attributes that the forward and the backward op share.
@@ -154,10 +155,11 @@ time.
 
 REGISTER_OP("StackedLstmForward")
 STACK_INPUTS.Input("packed: layers * T")
+    .Input("padded: number_of_padded * T")
     .Output("outputs: T")
     .Output("c_last: layers * T")
     .Output("h_last: layers * T")
-    .Output("cache: T") STACK_ATTRIBUTES
+    .Output("cache: T") STACK_ATTRIBUTES.Attr("number_of_padded: int >= 0 = 0")
     .SetShapeFn([](InferenceContext* c) {
       Sizes sizes;
       int first_kernel, next_input;

@@ -94,9 +94,7 @@ class NormalizedForwardOp : public NormalizedOp<T> {
   Status Work(OpKernelContext* context, const NormalizedInputs<T>& inputs, const Normalization& kind) override {
     const Layer& layer = inputs.layer();
     const bool needs_cache = context->output_required(3);
-    const Tensor* packed;
     ForwardArrays<T> arrays = {};
-    RETURN_IF_ERROR(context->input("packed", &packed));
     RETURN_IF_ERROR(Allocate(context, 0, inputs.stack.OutputsShape(), &arrays.outputs));
     RETURN_IF_ERROR(Allocate(context, 1, inputs.CShape(), &arrays.c_last));
     RETURN_IF_ERROR(Allocate(context, 2, inputs.HShape(), &arrays.h_last));
@@ -110,7 +108,7 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     arrays.extras = inputs.stack.template LayerExtraWeights<T>(0);
     arrays.weights = inputs.stack.template LayerWeights<T>(0);
     PackedWeightsInput<T> packed_input;
-    RETURN_IF_ERROR(packed_input.Read(context, *packed, layer, &arrays));
+    RETURN_IF_ERROR(packed_input.Read(context, 0, layer, &arrays));
     NormalizedForward<T>(layer, kind, arrays, inputs.Norms(), SessionThreads(context));
     return Status();
   }

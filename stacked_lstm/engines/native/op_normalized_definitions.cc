@@ -64,10 +64,11 @@ Status MergeNormalized(InferenceContext* c, int* first_kernel, int* next_input, 
 
 REGISTER_OP("StackedLstmNormalizedForward")
 NORMALIZED_INPUTS.Input("packed: T")
+    .Input("padded: number_of_padded * T")
     .Output("outputs: T")
     .Output("c_last: T")
     .Output("h_last: T")
-    .Output("cache: T") NORMALIZED_ATTRIBUTES
+    .Output("cache: T") NORMALIZED_ATTRIBUTES.Attr("number_of_padded: int >= 0 = 0")
     .SetShapeFn([](InferenceContext* c) {
       int first_kernel, next_input;
       Sizes sizes;

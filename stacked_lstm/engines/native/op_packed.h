@@ -15,21 +15,30 @@
 namespace stacked_lstm {
 
 // The op StackedLstmPack has packed constant weights in constant folding. Other weights are packed here, if that saves
-// time.
+// time. So are those of graphs from before `padded` was an input.
 template <class T>
 class PackedWeightsInput {
  public:
-  // Sets arrays->packed. It lives as long as this object.
-  Status Read(OpKernelContext* context, const Tensor& input, const Layer& layer, ForwardArrays<T>* arrays) {
-    arrays->packed = nullptr;
-    if (input.NumElements() > 0) {
-      arrays->packed = input.flat<T>().data();
-      return ExpectVectorLayout<T>("packed", input, PackedSize<T>(layer));
+  // Sets arrays->packed for layer `l`. It lives as long as this object.
+  Status Read(OpKernelContext* context, int l, const Layer& layer, ForwardArrays<T>* arrays) {
+    OpInputList full, padded;
+    RETURN_IF_ERROR(context->input_list("packed", &full));
+    RETURN_IF_ERROR(context->input_list("padded", &padded));
+    if (padded.size() != 0 && padded.size() != full.size()) {
+      return InvalidArgument("StackedLstm: expected no `padded` or ", full.size(), ", one per layer, got ",
+                             padded.size());
+    }
+    const PackedSizes sizes = FindPackedSizes<T>(layer);
+    arrays->packed = {};
+    if (padded.size() > 0 && full[l].NumElements() + padded[l].NumElements() > 0) {
+      arrays->packed = {full[l].template flat<T>().data(), padded[l].template flat<T>().data()};
+      RETURN_IF_ERROR(ExpectVectorLayout<T>("packed", full[l], sizes.full));
+      return ExpectVectorLayout<T>("padded", padded[l], sizes.padded);
     }
     if (PrefersUnpacked(layer)) return Status();
-    memory_.reset(new Buffer<T>(PackedSize<T>(layer)));
-    Pack<T>(layer, arrays->weights, arrays->extras.projection, memory_->get(), SessionThreads(context));
-    arrays->packed = memory_->get();
+    memory_.reset(new Buffer<T>(sizes.Sum()));
+    Pack<T>(layer, arrays->weights, arrays->extras.projection, sizes.Split(memory_->get()), SessionThreads(context));
+    arrays->packed = sizes.Split<const T>(memory_->get());
     return Status();
   }
 

@@ -34,16 +34,16 @@ class PackOp : public OpKernel {
     OpInputList kernel_list, projection_list;
     std::vector<TensorRange> kernels, projections;
     Layer layer = {};
-    T* packed;
+    Packed<T> packed;
     OP_REQUIRES_OK(context, context->input_list("kernels", &kernel_list));
     OP_REQUIRES_OK(context, context->input_list("projections", &projection_list));
     OP_REQUIRES_OK(context, SplitByLayer("kernels", kernel_list, 1, {1, kGates}, &kernels));
     OP_REQUIRES_OK(context, SplitByLayer("projections", projection_list, 1, {0, 1}, &projections));
     OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
     const bool in_session = context->step_id() > 0;  // Constant folding has other numbers.
-    std::vector<int64_t> shape = {0};
-    if (!in_session) shape = VectorLayoutShape<T>(PackedSize<T>(layer));
-    OP_REQUIRES_OK(context, Allocate(context, 0, shape, &packed));
+    const PackedSizes sizes = in_session ? PackedSizes{0, 0} : FindPackedSizes<T>(layer);
+    OP_REQUIRES_OK(context, Allocate(context, 0, VectorLayoutShape<T>(sizes.full), &packed.full));
+    OP_REQUIRES_OK(context, Allocate(context, 1, VectorLayoutShape<T>(sizes.padded), &packed.padded));
     if (in_session) return;
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
     const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {{}});
@@ -144,11 +144,6 @@ class ForwardOp : public StackOp<T> {
                        PackedWeightsInput<T>* packed_input) {
     const Layer& layer = inputs.layers[l];
     const int number = inputs.layers.size();
-    OpInputList packed;
-    RETURN_IF_ERROR(context->input_list("packed", &packed));
-    if (packed.size() != number) {
-      return InvalidArgument("StackedLstm: expected ", number, " `packed`, got ", packed.size());
-    }
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
     RETURN_IF_ERROR(Allocate(context, 1 + number + l, {layer.batch, layer.outputs()}, &arrays->h_last));
     arrays->weights = inputs.LayerWeights<T>(l);
@@ -156,7 +151,7 @@ class ForwardOp : public StackOp<T> {
     arrays->h = inputs.h[l].flat<T>().data();
     std::copy_n(arrays->weights.bias, kGates, arrays->bias);
     arrays->extras = inputs.LayerExtraWeights<T>(l);
-    return packed_input->Read(context, packed[l], layer, arrays);
+    return packed_input->Read(context, l, layer, arrays);
   }
 };
 

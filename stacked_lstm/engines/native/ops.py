@@ -58,6 +58,10 @@ def forward(
     kernels = [[tf.convert_to_tensor(kernel) for kernel in layer.kernels] for layer in layers]
     extras = [layer_extras(layer, x.dtype) for layer in layers]
     series = [layer_series(layer, *state) for layer, state in zip(layers, states)]
+    packed = [
+        ops.stacked_lstm_pack(kernels=kernel, projections=extra["projections"])
+        for kernel, extra in zip(kernels, extras)
+    ]
     outputs, c, h, _ = ops.stacked_lstm_forward(
         x=x,
         c=[c for c, _ in states],
@@ -66,10 +70,8 @@ def forward(
         kernels=sum(kernels, []),
         biases=[tf.convert_to_tensor(bias) for layer in layers for bias in layer.biases],
         resets=[layer.resets.is_reset for layer in layers if layer.resets],
-        packed=[
-            ops.stacked_lstm_pack(kernels=kernel, projections=extra["projections"])
-            for kernel, extra in zip(kernels, extras)
-        ],
+        packed=[full for full, _ in packed],
+        padded=[padded for _, padded in packed],
         from_end=from_end,
         residual=[layer.residual for layer in layers] if any(layer.residual for layer in layers) else [],
         activation=layers[0].activation.name,
@@ -161,7 +163,7 @@ def _op_activations(op: tf.Operation) -> dict[str, str]:
 
 @tf.RegisterGradient("StackedLstmForward")
 def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> list:
-    inputs, _ = _split_inputs(op)
+    inputs, packed = _split_inputs(op)
     layers = op.get_attr("layers")
     device = op.outputs[0].device  # That of the layers, not that of the call of tf.gradients.
     with tf.device(None), tf.device(device):
@@ -179,7 +181,7 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
     d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
     d_weights: list = sum(d_lists[: -len(SERIES)], [])
     d_series: list = sum(d_lists[-len(SERIES) :], [])
-    d_lengths, d_rest = [None] * len(inputs.lengths), [None] * (len(inputs.resets) + layers)  # With packed weights.
+    d_lengths, d_rest = [None] * len(inputs.lengths), [None] * (len(inputs.resets) + len(packed))
     return [d_x, *d_c, *d_h, *d_lengths, *d_weights, *d_clips, *d_series, *d_rest]
 
 

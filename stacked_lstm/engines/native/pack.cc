@@ -23,7 +23,7 @@ void PackPanels(const PackedWeights<T>& layout, const Weights<const T>& weights,
       for (int64_t panel = panels.begin; panel < panels.end; ++panel, source += Vector<T>::kSize) {
         const int width = layout.Units(panel);
         __builtin_prefetch(source + kRowsAhead * weights.stride);
-        StoreFirst(layout.At(factor, panel, row, gate), LoadFirst(source, width), width);
+        StoreFirst(layout.At(factor, panel, row, gate), LoadFirst(source, width), PaddedUnits<T>(width));
       }
     }
   }
@@ -32,12 +32,14 @@ void PackPanels(const PackedWeights<T>& layout, const Weights<const T>& weights,
 }  // namespace
 
 template <class T>
-void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, T* packed, const Threads& threads) {
+void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, const Packed<T>& packed,
+          const Threads& threads) {
   const PackedWeights<T> layout(packed, layer);
-  const ColumnPanels<T> panels(packed + PackedWeights<T>::Size(layer), layer.units, layer.extras.projection);
+  const ColumnPanels<T> panels(packed.padded + PackedWeights<T>::Sizes(layer).padded, layer.units,
+                               layer.extras.projection);
   const Pieces groups(layout.panels(), kPanels);
   Threads team_threads = threads;
-  if (PackedSize<T>(layer) * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
+  if (FindPackedSizes<T>(layer).Sum() * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
   Team::Run(team_threads, [&](Worker& worker) {
     worker.ForEach(panels.panels(), [&](int64_t panel) {
       PackMatrix(panels, panel, projection, layer.extras.projection, 1);
@@ -48,7 +50,8 @@ void Pack(const Layer& layer, const Weights<const T>& weights, const T* projecti
   });
 }
 
-template void Pack(const Layer&, const Weights<const float>&, const float*, float*, const Threads&);
-template void Pack(const Layer&, const Weights<const double>&, const double*, double*, const Threads&);
+template void Pack(const Layer&, const Weights<const float>&, const float*, const Packed<float>&, const Threads&);
+template void Pack(const Layer&, const Weights<const double>&, const double*, const Packed<double>&,
+                   const Threads&);
 
 }  // namespace stacked_lstm

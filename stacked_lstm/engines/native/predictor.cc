@@ -11,7 +11,6 @@
 #include "low_precision.h"
 #include "lstm.h"
 #include "thread_pool.h"
-#include "whole_panels.h"
 
 namespace stacked_lstm {
 namespace {
@@ -38,8 +37,9 @@ class Predictor {
 // How a predictor stores weights: in their own type, or rounded to fewer bits.
 template <class T, class W>
 struct Storage {
-  static int64_t Size(const Layer& layer) { return RoundedSize(layer); }
-  static void Store(const Layer& layer, const Weights<const T>& weights, W* packed, T* const* scales, const Threads&) {
+  static PackedSizes Sizes(const Layer& layer) { return FindRoundedSizes<W>(layer); }
+  static void Store(const Layer& layer, const Weights<const T>& weights, const Packed<W>& packed, T* const* scales,
+                    const Threads&) {
     PackRounded(layer, weights, packed, scales);
   }
   static void Run(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T, W>>& arrays,
@@ -50,8 +50,9 @@ struct Storage {
 
 template <class T>
 struct Storage<T, T> {
-  static int64_t Size(const Layer& layer) { return PackedSize<T>(layer); }
-  static void Store(const Layer& layer, const Weights<const T>& weights, T* packed, T* const*, const Threads& threads) {
+  static PackedSizes Sizes(const Layer& layer) { return FindPackedSizes<T>(layer); }
+  static void Store(const Layer& layer, const Weights<const T>& weights, const Packed<T>& packed, T* const*,
+                    const Threads& threads) {
     Pack<T>(layer, weights, nullptr, packed, threads);
   }
   static void Run(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays,
@@ -90,8 +91,7 @@ class StackPredictor : public Predictor {
         layer.scales[gate].resize(layer.units);
         scales[gate] = layer.scales[gate].data();
       }
-      Storage<T, W>::Store(layer.Sizes(), weights, layer.packed.get(), scales, threads_);
-      layer.last_panel.reset(new PaddedPanel<W>(layer.Sizes(), layer.packed.get()));
+      Storage<T, W>::Store(layer.Sizes(), weights, layer.template PackedAs<W>(), scales, threads_);
     }
   }
 
@@ -108,8 +108,7 @@ class StackPredictor : public Predictor {
       const int64_t size = call.batch * layer.units, to_h = call.batch * units_;
       layers.push_back({call.steps, call.batch, layer.inputs, layer.units, candidate_, gates_, call.lengths});
       if (l < number - 1) between.emplace_back(new Buffer<T>(call.steps * call.batch * layer.units));
-      arrays[l].packed = layer.packed.get();
-      arrays[l].last_panel = layer.last_panel->get();
+      arrays[l].packed = layer.template PackedAs<const W>();
       for (int gate = 0; gate < kGates; ++gate) {
         arrays[l].scales[gate] = layer.scales[gate].data();
         arrays[l].bias[gate] = layer.bias[gate].empty() ? nullptr : layer.bias[gate].data();
@@ -129,14 +128,20 @@ class StackPredictor : public Predictor {
 
  private:
   struct StackLayer {
-    StackLayer(int64_t inputs, int64_t units) : inputs(inputs), units(units), packed(Storage<T, W>::Size(Sizes())) {}
+    StackLayer(int64_t inputs, int64_t units)
+        : inputs(inputs), units(units), memory(Storage<T, W>::Sizes(Sizes()).Sum()) {}
 
     // A layer of these sizes.
     Layer Sizes() const { return {0, 0, inputs, units, Activation::kTanh, Activation::kSigmoid, nullptr}; }
 
+    // The packed weights. V is W or const W.
+    template <class V>
+    Packed<V> PackedAs() const {
+      return Storage<T, W>::Sizes(Sizes()).template Split<V>(memory.get());
+    }
+
     const int64_t inputs, units;
-    const Buffer<W> packed;
-    std::unique_ptr<const PaddedPanel<W>> last_panel;
+    const Buffer<W> memory;
     std::vector<T> bias[kGates], scales[kGates];
   };
 
