@@ -1,6 +1,7 @@
 // Checks where packed weights are. Prints the numbers of the layouts that a compiler makes, for floats and for doubles.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <vector>
 
@@ -20,7 +21,7 @@ bool CheckPackedWeights() {
     const lstm::PackedSizes sizes = lstm::PackedWeights<float>::Sizes(layer);
     if (sizes.full != rows * 4 * (units - rest) || sizes.padded != rows * 4 * padded_units) return false;
     if (lstm::PackedWeights<int8_t>::Sizes(layer).padded != (rest ? rows * 4 * kSize : 0)) return false;
-    std::vector<float> full(sizes.full), padded(sizes.padded), kernels[4];
+    std::vector<float> full(sizes.full, NAN), padded(sizes.padded, NAN), kernels[4];
     lstm::Weights<const float> weights = {{}, units, 0, units, {}};
     for (int gate = 0; gate < 4; ++gate) {  // Each weight is another number.
       for (int64_t k = 0; k < rows * units; ++k) kernels[gate].push_back(4 * k + gate + 1);

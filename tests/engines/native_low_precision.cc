@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <thread>
 #include <type_traits>
@@ -20,6 +21,12 @@ constexpr int64_t kSteps = 3;
 constexpr float kTolerance = 2e-6f;  // Outputs are below 1.
 
 float RandomInteger(int bound) { return static_cast<float>(std::rand() % (2 * bound + 1) - bound); }
+
+// From -127 to 127, but not 0.
+float RandomWeight() {
+  const float number = RandomInteger(127);
+  return number == 0 ? 1 : number;
+}
 
 Floats RandomNumbers(int64_t size) {
   Floats numbers(size);
@@ -36,7 +43,7 @@ struct Problem {
     for (int gate = 0; gate < lstm::kGates; ++gate) {
       bias[gate] = RandomNumbers(units);
       // Multiples of a power of 2, whose largest one in each column is 127: the scale is this power.
-      for (int64_t m = 0; m < (units + inputs) * units; ++m) kernel[gate].push_back(RandomInteger(127) / 512);
+      for (int64_t m = 0; m < (units + inputs) * units; ++m) kernel[gate].push_back(RandomWeight() / 512);
       for (int64_t unit = 0; unit < units; ++unit) kernel[gate][unit] = unit % 2 ? 127 / 512.0f : -127 / 512.0f;
       weights.kernel[gate] = kernel[gate].data();
     }
@@ -49,6 +56,21 @@ struct Problem {
   std::vector<int32_t> lengths;
   lstm::Layer layer;
 };
+
+// Ends the program if the last units of a layer are padded by anything except zeros. No weight is 0 here.
+template <class W>
+void CheckPadding(const lstm::Layer& layer, const std::vector<W>& padded) {
+  constexpr int kSize = lstm::Vector<float>::kSize;
+  const int64_t rest = layer.units % kSize, rows = layer.inputs + layer.units;
+  int64_t zeros = 0;
+  for (const W& weight : padded) {
+    const W zero = {};
+    zeros += std::memcmp(&weight, &zero, sizeof(W)) == 0;
+  }
+  if (zeros == (rest ? rows * lstm::kGates * (kSize - rest) : 0)) return;
+  std::printf("H %d: padded by other numbers than zeros\n", (int)layer.units);
+  std::exit(1);
+}
 
 // The outputs, then c and h at the end, with weights of type W.
 template <class W>
@@ -67,9 +89,11 @@ Floats Run(const Problem& p, const lstm::Threads& threads) {
     full.resize(sizes.full), padded.resize(sizes.padded);
     lstm::Pack<float>(p.layer, p.weights, nullptr, {full.data(), padded.data()}, threads);
   } else {
-    const lstm::PackedSizes sizes = lstm::FindRoundedSizes<W>(p.layer);
+    const lstm::PackedSizes sizes = lstm::FindRoundedSizes(p.layer);
     full.resize(sizes.full), padded.resize(sizes.padded);
+    std::fill_n(reinterpret_cast<char*>(padded.data()), padded.size() * sizeof(W), 0x7f);  // What was in the memory.
     lstm::PackRounded(p.layer, p.weights, {full.data(), padded.data()}, scale);
+    CheckPadding(p.layer, padded);
   }
   arrays.packed = {full.data(), padded.data()};
   arrays.x = p.x.data(), arrays.c = p.c.data(), arrays.h = p.h.data();

@@ -228,18 +228,19 @@ def test_wrong_shapes(norm, when, changes, session):
         call(dict(shapes, **changes))
 
 
+@pytest.mark.parametrize("units", [6, 32])  # 32 units fill whole vectors.
 @pytest.mark.parametrize("norm", [False, True], ids=["plain", "norm"])
-def test_graphs_from_before_there_were_extras(norm, session):
-    """Their ops lack the new attributes and the input `padded`, and run."""
-    layer, feed = random_layer(np.random.RandomState(0), 4, 6, False, True, (False, None, False), "float32")
-    x, state = tf.placeholder(tf.float32, [5, 2, 4], "x"), [tf.zeros([2, 6])] * 2
-    kernel = tf.reshape(tf.linspace(-1.0, 1.0, 60), [10, 6])
-    layer = layer._replace(kernels=[kernel] * 4, biases=[] if norm else [tf.ones([6])] * 4, extras=PLAIN)
+def test_graphs_from_before_there_were_extras(norm, units, session):
+    """Their ops lack the new attributes and the input `padded`, and run. Gradients of them can be added."""
+    layer, _ = random_layer(np.random.RandomState(0), 4, units, False, True, (False, None, False), "float32")
+    x, state = tf.placeholder(tf.float32, [20, 2, 4], "x"), [tf.zeros([2, units])] * 2
+    kernel = tf.reshape(tf.linspace(-1.0, 1.0, (units + 4) * units), [units + 4, units])
+    layer = layer._replace(kernels=[kernel] * 4, biases=[] if norm else [tf.ones([units])] * 4, extras=PLAIN)
     if norm:
-        norms = [Norm(0.5 * tf.ones(shape), tf.ones(shape), 0.1) for shape in ([4, 6], [6])]
+        norms = [Norm(0.5 * tf.ones(shape), tf.ones(shape), 0.1) for shape in ([4, units], [units])]
         layer = layer._replace(norm=LayerNorm(*norms, is_carried=False))
     outputs, _ = engines.ENGINES["native"].run_layers([layer], x, [state])
-    tf.gradients(outputs, x, name="d_x")
+    (d_x,) = tf.gradients(outputs, x, name="d_x")
     outputs = tf.identity(outputs, "outputs")
     graph_def = tf.get_default_graph().as_graph_def()
     for node in graph_def.node:
@@ -249,6 +250,9 @@ def test_graphs_from_before_there_were_extras(norm, session):
         for name in [*native_ops.NO_EXTRAS, "padded"]:
             node.attr.pop("number_of_" + name, None)
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
-        tf.import_graph_def(graph_def, name="")
-        values = np.ones([5, 2, 4])
-        np.testing.assert_array_equal(other.run("outputs:0", {"x:0": values}), session.run(outputs, {x: values}))
+        new_x, new_outputs = tf.import_graph_def(graph_def, return_elements=["x:0", "outputs:0"], name="")
+        (new_d_x,) = tf.gradients(new_outputs, new_x)
+        values = np.random.RandomState(1).standard_normal([20, 2, 4])
+        actual = other.run([new_outputs, new_d_x], {new_x: values})
+        for one, expected in zip(actual, session.run([outputs, d_x], {x: values})):
+            np.testing.assert_array_equal(one, expected)

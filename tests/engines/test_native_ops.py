@@ -101,13 +101,13 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
 
     assert call()[0].shape == (5, 4, 18)
     bias, lengths, vector_axes = tf.zeros([18]), tf.zeros([4], tf.int32), count_vector_axes("float32", session)
-    # 16 units fill whole vectors, and 2 are padded to half a vector. The number of axes depends on the processor.
-    one, padding = [1] * vector_axes, 21 * 4 * 2 ** (vector_axes // 2) // 2
+    one, (filling, padding) = [1] * vector_axes, (84 * units for units in native_ops.packed_units(18, vector_axes))
 
-    def packed(full=(21 * 64, *one), padded=(padding, *one)):
+    def packed(full=(filling, *one), padded=(padding, *one)):
         return {"packed": {"packed": [tf.zeros(full)], "padded": [tf.zeros(padded)]}}
 
-    assert call(**packed())[0].shape == (5, 4, 18)
+    for complete_or_not in (packed(), packed(full=[0, *one]), packed(padded=[0, *one])):
+        assert call(**complete_or_not)[0].shape == (5, 4, 18)
     for changes in (
         {"activation": "softmax"},
         {"kernels": [kernel] * 2},
@@ -118,14 +118,13 @@ def test_wrong_activations_numbers_of_weights_and_types(session):
         {"biases": [bias]},
         {"lengths": [lengths] * 2},
         {"lengths": [tf.zeros([4])]},
-        packed(full=[21 * 64 - 1, *one]),
-        packed(full=[21 * 64, *one, 1]),  # For another processor.
-        packed(full=[21 * 64]),
-        packed(full=[21, 64]),
-        packed(full=[0, *one]),
+        packed(full=[filling - 1, *one]),
+        packed(full=[filling, *one, 1]),  # For another processor.
+        packed(full=[filling]),
+        packed(full=[21, filling // 21]),
         packed(padded=[padding + 1, *one]),
+        packed(padded=[padding, *one, 1]),
         packed(padded=[padding]),
-        packed(padded=[0, *one]),
         {"packed": {"packed": [], "padded": []}},
         {"packed": {"packed": [tf.zeros([0])], "padded": [tf.zeros([0])] * 2}},
         {"x": tf.zeros([5, 4, 3], tf.float64)},

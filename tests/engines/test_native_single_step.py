@@ -64,18 +64,29 @@ class Calls:
 
 
 def run_and_find_constants(session, outputs, feed):
-    """Returns the outputs, and the sizes of the constants that the engine's ops read as packed weights."""
+    """Returns the outputs, and the shapes of the constants that the engine's ops read as packed weights.
+
+    The shapes are pairs, one for each layer: of `packed` and `padded`. A shape is None if the input is no constant.
+    """
     metadata = tf.RunMetadata()
     values = session.run(outputs, feed, tf.RunOptions(output_partition_graphs=True), metadata)
     nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
-    sizes = []
+    shapes = []
     for forward in nodes.values():
         if forward.op in ("StackedLstmForward", "StackedLstmNormalizedForward"):
             layers = forward.attr["layers"].i or 1
             data_inputs = [name.split(":")[0] for name in forward.input if not name.startswith("^")]
-            for node in (nodes[name] for name in data_inputs[-layers:]):
-                sizes.append(tf.make_ndarray(node.attr["value"].tensor).size if node.op == "Const" else None)
-    return values, sorted(sizes, key=str)
+            inputs = [
+                tf.make_ndarray(node.attr["value"].tensor).shape if node.op == "Const" else None
+                for node in (nodes[name] for name in data_inputs[-2 * layers :])
+            ]
+            shapes += zip(inputs[:layers], inputs[layers:])
+    return values, sorted(shapes, key=str)
+
+
+def packed_shapes(rows, units, axes):
+    """The shapes of the packed weights of a layer without a projection."""
+    return tuple((4 * rows * number, *[1] * axes) for number in native_ops.packed_units(units, axes))
 
 
 @pytest.mark.parametrize("build", [stack, cells, projected, normalized])
@@ -98,35 +109,51 @@ def test_fixed_and_unknown_sizes_have_the_same_bits(build):
             np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("build, sizes", [(stack, [4 * 19 * 24, 4 * 40 * 59]), (normalized, None), (projected, None)])
+@pytest.mark.parametrize("build", [stack, normalized, projected])
 @pytest.mark.parametrize("pass_name", ["grappler", "graph runner"])
-def test_only_constant_weights_are_packed_by_their_own_op(build, sizes, pass_name):
+def test_only_constant_weights_are_packed_by_their_own_op(build, pass_name):
     """The op for packing does nothing in a session. Each pass of TensorFlow's constant folding runs it."""
     calls = Calls(build, [None, None, 5])
     frozen = calls.freeze()
     for steps in (1, 3):
         x = np.random.RandomState(2).standard_normal([steps, 2, 5])
         expected, constants = run_and_find_constants(calls.session, calls.outputs, {calls.x: x})
-        assert constants == [None, None]
+        assert constants == [(None, None)] * 2
         with tf.Graph().as_default():
             names = [calls.x.name, calls.outputs.name]
             placeholder, outputs = tf.import_graph_def(frozen, return_elements=names, name="")
             with session_without("graph runner" if pass_name == "grappler" else "grappler") as session:
                 actual, constants = run_and_find_constants(session, outputs, {placeholder: x})
         np.testing.assert_array_equal(actual, expected)
-        assert all(constants) and (sizes is None or constants == sizes)
+        assert all(full and padded for full, padded in constants)
+        if build is stack:
+            axes = len(constants[0][0]) - 1
+            assert sorted(constants) == sorted([packed_shapes(24, 19, axes), packed_shapes(59, 40, axes)])
 
 
-@pytest.mark.parametrize("units", [100, 650])
-def test_wide_weights_are_packed_before_the_first_call(units):
-    """TensorFlow's constant folding has limits at 100 KB and at 10 MB; 650 units are no whole vectors."""
-    calls = Calls(lambda x: StackedLSTM([units], engine="native")(x, time_major=True), [None, None, units])
+@pytest.mark.parametrize("units, projection_size", [(100, None), (650, None), (900, 100)])
+@pytest.mark.parametrize("pass_name", ["grappler", "graph runner"])
+def test_wide_weights_are_packed_before_the_first_call(units, projection_size, pass_name):
+    """TensorFlow's constant folding has limits at 100 KB and at 10 MB. No size fills whole vectors.
+
+    Above 10 MB, the graph runner only folds `padded`. The op then packs all weights.
+    """
+    calls = Calls(
+        lambda x: StackedLSTM([units], engine="native", projection_size=projection_size)(x, time_major=True),
+        [None, None, 650],
+    )
+    x = np.random.RandomState(2).standard_normal([10, 3, 650])
+    expected = calls.session.run(calls.outputs, {calls.x: x})
     with tf.Graph().as_default():
         names = [calls.x.name, calls.outputs.name]
         placeholder, outputs = tf.import_graph_def(calls.freeze(), return_elements=names, name="")
-        with session_without("graph runner") as session:
-            _, constants = run_and_find_constants(session, outputs, {placeholder: np.ones([2, 2, units])})
-    assert constants == [4 * 2 * units * units]
+        with session_without("graph runner" if pass_name == "grappler" else "grappler") as session:
+            actual, ((full, padded),) = run_and_find_constants(session, outputs, {placeholder: x})
+    np.testing.assert_array_equal(actual, expected)
+    assert padded is not None
+    assert (full is None) == (pass_name == "graph runner" and units > 100)
+    if full and not projection_size:
+        assert (full, padded) == packed_shapes(650 + units, units, len(full) - 1)
 
 
 def test_a_graph_of_one_step_imported_with_more():

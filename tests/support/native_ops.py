@@ -56,6 +56,16 @@ def pack(*kernels, projections=()):
     return {"packed": [layer.packed for layer in layers], "padded": [layer.padded for layer in layers]}
 
 
+def packed_units(units, axes):
+    """The numbers of units in whole vectors, and of the other ones with their padding.
+
+    axes: the number of axes of size 1 that packed weights have on this processor.
+    """
+    size = 2 ** (axes // 2)
+    rest = units % size
+    return units - rest, 0 if rest == 0 else size // 2 if rest <= size // 2 else size
+
+
 def forward(x, c, h, kernels, biases=(), lengths=(), packed=None, activation="tanh", recurrent_activation="sigmoid"):
     """Adds the forward op. All inputs except `x` are lists. packed: what `pack` returns; by default for one layer."""
     kernels = list(kernels)

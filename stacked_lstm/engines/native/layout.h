@@ -40,6 +40,7 @@ class PackedWeights {
   PackedWeights(const Packed<W>& packed, const Layer& layer)
       : packed_(packed), inputs_(layer.inputs), units_(layer.units), outputs_(layer.outputs()) {}
 
+  // Those of `FindPackedSizes` without the projection, which begins behind `padded`.
   static PackedSizes Sizes(const Layer& layer) {
     const int64_t row = (layer.inputs + layer.outputs()) * kGates, rest = layer.units % kSize;
     return {row * (layer.units - rest), rest ? row * PaddedUnits<Stored>(rest) : 0};
@@ -48,7 +49,7 @@ class PackedWeights {
   int64_t Rows(Factor factor) const { return factor == Factor::kH ? outputs_ : inputs_; }
   int64_t panels() const { return VectorCount<Number>(units_); }
   int Units(int64_t panel) const { return static_cast<int>(std::min<int64_t>(kSize, units_ - panel * kSize)); }
-  // Whether a panel has at most half a vector of units. Its rows are then 2 vectors.
+  // Whether a panel is padded to half a vector of units. Its rows are then 2 vectors.
   bool IsHalf(int64_t panel) const { return PaddedUnits<Stored>(Units(panel)) < kSize; }
 
   W* Panel(Factor factor, int64_t panel) const {

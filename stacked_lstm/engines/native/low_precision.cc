@@ -40,13 +40,7 @@ void PackEach(const Layer& layer, const Weights<const float>& weights, const Pac
 
 }  // namespace
 
-template <class W>
-PackedSizes FindRoundedSizes(const Layer& layer) {
-  return PackedWeights<W>::Sizes(layer);
-}
-
-template PackedSizes FindRoundedSizes<BFloat16>(const Layer&);
-template PackedSizes FindRoundedSizes<int8_t>(const Layer&);
+PackedSizes FindRoundedSizes(const Layer& layer) { return PackedWeights<BFloat16>::Sizes(layer); }
 
 void PackRounded(const Layer& layer, const Weights<const float>& weights, const Packed<BFloat16>& packed,
                  float* const*) {

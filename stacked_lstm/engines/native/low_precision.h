@@ -11,8 +11,7 @@
 
 namespace stacked_lstm {
 
-// The sizes of what `PackRounded` writes. W is BFloat16 or int8_t. The layer has no projection.
-template <class W>
+// The sizes of what `PackRounded` writes. The layer has no projection.
 PackedSizes FindRoundedSizes(const Layer& layer);
 
 // Rounds weights to the nearest BFloat16, and ties to the even one. Infinity stays infinity, and NaN stays NaN.

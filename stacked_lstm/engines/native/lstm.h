@@ -155,8 +155,8 @@ struct Packed {
 struct PackedSizes {
   int64_t full, padded;
 
-  int64_t Sum() const { return full + padded; }
-  // Both arrays in one.
+  int64_t Total() const { return full + padded; }
+  // The arrays, side by side in memory from `data` on.
   template <class W>
   Packed<W> Split(W* data) const {
     return {data, data + full};
@@ -164,7 +164,7 @@ struct PackedSizes {
 };
 
 // The sizes of what `Pack` writes. Only the sizes of `layer` matter. `full` is not larger than the matrices, because
-// TensorFlow's constant folding drops a large result that is larger than the op's inputs.
+// one of TensorFlow's two passes of constant folding leaves a large result that is larger than the op's inputs.
 template <class T>
 PackedSizes FindPackedSizes(const Layer& layer);
 

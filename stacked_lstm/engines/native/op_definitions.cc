@@ -127,8 +127,8 @@ REGISTER_OP("StackedLstmPack")
     })
     .Doc(R"(
 Arranges the weights of an LSTM layer as StackedLstmForward reads them on this processor, if constant folding runs this
-op. The results are the units that fill whole vectors, and what needs padding. In the steps of a session, the results
-are empty, and StackedLstmForward arranges the weights itself if that saves time.
+op. `packed` has the units that fill whole vectors; `padded` has the last units with padding, and the projection. In the
+steps of a session, the results are empty, and StackedLstmForward arranges the weights itself if that saves time.
 )");
 
 // The inputs and attributes that the forward and the backward op share.

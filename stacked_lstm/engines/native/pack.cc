@@ -35,11 +35,11 @@ template <class T>
 void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, const Packed<T>& packed,
           const Threads& threads) {
   const PackedWeights<T> layout(packed, layer);
-  const ColumnPanels<T> panels(packed.padded + PackedWeights<T>::Sizes(layer).padded, layer.units,
-                               layer.extras.projection);
+  T* const behind = packed.padded + PackedWeights<T>::Sizes(layer).padded;
+  const ColumnPanels<T> panels(behind, layer.units, layer.extras.projection);
   const Pieces groups(layout.panels(), kPanels);
   Threads team_threads = threads;
-  if (FindPackedSizes<T>(layer).Sum() * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
+  if (FindPackedSizes<T>(layer).Total() * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;
   Team::Run(team_threads, [&](Worker& worker) {
     worker.ForEach(panels.panels(), [&](int64_t panel) {
       PackMatrix(panels, panel, projection, layer.extras.projection, 1);

@@ -37,7 +37,7 @@ class Predictor {
 // How a predictor stores weights: in their own type, or rounded to fewer bits.
 template <class T, class W>
 struct Storage {
-  static PackedSizes Sizes(const Layer& layer) { return FindRoundedSizes<W>(layer); }
+  static PackedSizes Sizes(const Layer& layer) { return FindRoundedSizes(layer); }
   static void Store(const Layer& layer, const Weights<const T>& weights, const Packed<W>& packed, T* const* scales,
                     const Threads&) {
     PackRounded(layer, weights, packed, scales);
@@ -129,7 +129,7 @@ class StackPredictor : public Predictor {
  private:
   struct StackLayer {
     StackLayer(int64_t inputs, int64_t units)
-        : inputs(inputs), units(units), memory(Storage<T, W>::Sizes(Sizes()).Sum()) {}
+        : inputs(inputs), units(units), memory(Storage<T, W>::Sizes(Sizes()).Total()) {}
 
     // A layer of these sizes.
     Layer Sizes() const { return {0, 0, inputs, units, Activation::kTanh, Activation::kSigmoid, nullptr}; }

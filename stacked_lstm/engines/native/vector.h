@@ -151,23 +151,17 @@ inline void FuseSingleSum(Vec<T>* sum) {
   HoldInRegister<T>(sum);
 }
 
-// Copies the first `count` of `size` numbers, and sets the others to zero. For AVX, GCC makes a load with a mask from
-// this loop, unless it unrolls the loop. For that, the index must have the size of the numbers. On an AMD EPYC (Zen 3),
-// std::memcpy takes 6 times as long, because the load that follows must wait for smaller stores.
-template <int size, class T>
-inline void CopyFirst(const T* source, int count, T* target) {
-  typedef typename Integer<typename Multiplied<T>::type>::type Index;
-  const Index first = count;
-#pragma GCC unroll 1
-  for (Index k = 0; k < size; ++k) target[k] = k < first ? source[k] : T{};
-}
-
-// Loads the first `count` numbers; the others are zero. For arrays that end within a vector.
+// Loads the first `count` numbers; the others are zero. For arrays that end within a vector. For AVX, GCC makes a load
+// with a mask from the loop, unless it unrolls the loop. For that, the index must have the size of the numbers. On an
+// AMD EPYC (Zen 3), std::memcpy takes 6 times as long, because the load that follows must wait for smaller stores.
 template <class T>
 inline Vec<T> LoadFirst(const T* source, int count) {
   if (count == Vector<T>::kSize) return Load(source);
+  typedef typename Integer<T>::type Index;
+  const Index first = count;
   T numbers[Vector<T>::kSize];
-  CopyFirst<Vector<T>::kSize>(source, count, numbers);
+#pragma GCC unroll 1
+  for (Index k = 0; k < Vector<T>::kSize; ++k) numbers[k] = k < first ? source[k] : T{};
   return Load(numbers);
 }
 
