@@ -26,6 +26,7 @@ def call(name, allowed=HUGE, arguments=("program",)):
         return status, file.read().decode(), errors
 
 
+@ONCE
 @pytest.mark.parametrize(
     "name, allowed, text",
     [

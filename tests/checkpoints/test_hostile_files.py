@@ -13,6 +13,7 @@ import pytest
 from stacked_lstm import checkpoints, layouts
 from support import plain_lstm
 from support.checkpoint_files import cell, saved
+from support.sets import ONCE
 
 KEYS = ("kernel", "recurrent_kernel", "bias")
 LAYER = plain_lstm.float32_layers([4], 3)[0]
@@ -145,6 +146,7 @@ def test_arrays_that_are_declared_only(suffix, tmp_path):
         checkpoints.read(path)
 
 
+@ONCE
 def test_zip_bombs(tmp_path):
     """A compressed archive of ordinary size is read, a bomb only if it is allowed."""
     zipped_zeros(tmp_path / "small.npz", 300)

@@ -70,6 +70,7 @@ class Loss:
             assert difference < 1e-6 * max(abs(expected), 0.1), (name, difference)
 
 
+@ONCE
 @pytest.mark.parametrize("option", sorted(ALL))
 def test_every_option_by_itself(option):
     """By central differences. The option changes the result."""

@@ -14,7 +14,7 @@ import fuzz
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints import child_process
 from support.paths import ROOT
-from support.sets import EXHAUSTIVE
+from support.sets import EXHAUSTIVE, ONCE
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 PACKAGES = {".onnx": "onnx", ".safetensors": "safetensors"}
@@ -62,6 +62,7 @@ def wrong(name):
     return run
 
 
+@ONCE
 @pytest.mark.parametrize(
     "name, reason",
     [

@@ -9,7 +9,7 @@ import pytest
 
 from support.clusters import run_in_threads
 from support.native_ops import auto_engine
-from support.sets import EXHAUSTIVE
+from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
 from training import checkpoints, worker_steps
 
@@ -25,6 +25,7 @@ def arguments(tmp_path):
     return dict(title_arguments_in(tmp_path), engine=auto_engine())
 
 
+@ONCE
 def test_one_worker_trains_what_one_process_trains(arguments):
     """Bit for bit, with dropout and weight decay, on two parameter servers, after a resumption in each."""
     changes = {"dropout": "0.5", "weight_decay": "0.1", "balance": "0.4"}

@@ -6,7 +6,7 @@ import pytest
 
 from shared import pictures
 from support import file_events, tiny_task
-from support.sets import EXHAUSTIVE
+from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import assert_same, files_of, rows_of, values_in
 from tasks import TASKS
 from training import checkpoints, trainer
@@ -85,6 +85,7 @@ def test_killed_at_each_change_of_a_file(whole, tmp_path, monkeypatch, part):
         assert_same_end(path, expected)
 
 
+@ONCE
 def test_full_disk_at_each_change_of_a_file(whole, tmp_path):
     final, expected = whole
     names, number, left = set(), 0, None

@@ -98,6 +98,7 @@ def test_checkpoints_without_history_are_refused_also_without_the_checkpoint_fil
         tiny_task.run(trained)
 
 
+@ONCE
 @pytest.mark.parametrize(
     "name", ["checkpoint", history.FILE, lock.FILE, "vocabulary.txt", "model.ckpt-12.index", "curves.png"]
 )
