@@ -79,7 +79,6 @@ bool IsLeftOut(const Kind& kind, const Shape& shape) {
 // another width: that of `kind`, and one more for each layer below. A layer is residual if `kind` is, and if it is as
 // wide as its inputs.
 bool CheckStack(Kind kind, const Shape& shape, bool ends, const std::vector<int>& counts = {1, 5}) {
-  if (IsLeftOut(kind, shape)) return true;
   std::vector<int32_t> lengths;
   for (int64_t b = 0; ends && b < shape[1]; ++b) lengths.push_back(b % 3 == 1 ? 0 : generator() % (shape[0] + 1));
   std::vector<Problem> stack;
@@ -91,6 +90,7 @@ bool CheckStack(Kind kind, const Shape& shape, bool ends, const std::vector<int>
     stack.push_back(RandomProblem(layer_kind, shape[0], shape[1], inputs, shape[l], lengths));
     if (kind.extras.projection && !kind.residual) ++kind.extras.projection;
   }
+  if (IsLeftOut(kind, shape)) return true;  // The random numbers of the other stacks are the same all the same.
   const std::vector<Results> expected = Expected(stack);
   if (CheckResults<float>(stack, expected, counts) && CheckResults<double>(stack, expected, counts)) return true;
   std::printf("T %d, B %d, I %d, H %d, fused %d, biases %d, activations %d %d, ends %d, peepholes %d, P %d, %g, %g",
@@ -272,7 +272,7 @@ bool CheckSharing() {
 // With an argument, the program is short.
 int main(int argc, char**) {
   is_short = argc > 1;
-  generator.seed(8);  // For some seeds, the gradients of a layer with a single unit cancel, in any correct rounding.
+  generator.seed(10);  // For some seeds, the gradients of a layer with a single unit cancel, in any correct rounding.
   for (const auto check : {CheckPlainLayers, CheckExtras, CheckSingleSteps, CheckManyThreads, CheckFromTheEnd,
                            CheckResidualLayers, CheckZeroStates, CheckSharing}) {
     if (!check()) return 1;
