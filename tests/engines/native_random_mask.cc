@@ -80,7 +80,8 @@ bool CheckMask(const lstm::Philox& state, const lstm::MaskRule<T>& rule, int64_t
 template <class T>
 bool CheckMasks() {
   const uint64_t kEnd = ~uint64_t{0};
-  const lstm::Philox states[] = {lstm::Philox::FromOpSeeds(1, 2), {kEnd - 5, 7, {3, 4}}, {(1ull << 32) - 9, kEnd, {5, 6}}};
+  const lstm::Philox states[] = {
+      lstm::Philox::FromOpSeeds(1, 2), {kEnd - 5, 7, {3, 4}}, {(1ull << 32) - 9, kEnd, {5, 6}}};
   const T thresholds[] = {T(0.3), Draw<T>(states[0], 5), 0, 1, -1, 2, std::numeric_limits<T>::denorm_min(),
                           std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()};
   bool passed = true;

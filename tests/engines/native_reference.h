@@ -3,6 +3,7 @@
 #ifndef NATIVE_REFERENCE_H_
 #define NATIVE_REFERENCE_H_
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -11,8 +12,8 @@
 
 namespace lstm = stacked_lstm;
 
-// How a layer is given, and its functions: with one matrix for all gates or four, with biases or without, with extras or
-// without.
+// The form of a layer's weights, and its functions: one matrix for all gates or four, with biases or without, with
+// extras or without.
 struct Kind {
   bool fused, biases;
   lstm::Activation candidate, gates;
@@ -94,8 +95,8 @@ Results Expected(const Problem& p) {
   };
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t steps = p.lengths.empty() ? p.T : p.lengths[b];
-    std::vector<Numbers> gates, cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H)), states, inputs, sums, news, c_read;
-    std::vector<Numbers> projected, m;
+    std::vector<Numbers> cells(1, Numbers(&p.c[b * p.H], &p.c[b * p.H] + p.H));
+    std::vector<Numbers> gates, states, inputs, sums, news, c_read, projected, m;
     double *c = &r.c_last[b * p.H], *h = &r.h_last[b * P];
     for (int64_t t = 0; t < steps; ++t) {
       for (int64_t j = 0; p.IsReset(t, b) && j < p.H; ++j) c[j] = cells[t][j] = p.At(lstm::kStartC, t, b, j, 0);
@@ -189,7 +190,6 @@ Results Expected(const Problem& p) {
   return r;
 }
 
-// The same for layers one on the other.
 // Reverses each sequence of a series [T, B, N] up to its end. N may be 0.
 template <class Vector>
 void Reverse(const Problem& p, Vector* series) {
@@ -198,7 +198,8 @@ void Reverse(const Problem& p, Vector* series) {
   for (int64_t b = 0; b < p.B; ++b) {
     const int64_t length = p.lengths.empty() ? p.T : p.lengths[b];
     for (int64_t t = 0; t < length; ++t) {
-      for (int64_t n = 0; n < width; ++n) (*series)[(t * p.B + b) * width + n] = source[((length - 1 - t) * p.B + b) * width + n];
+      const auto* const from = source.data() + ((length - 1 - t) * p.B + b) * width;
+      std::copy_n(from, width, series->data() + (t * p.B + b) * width);
     }
   }
 }

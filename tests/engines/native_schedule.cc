@@ -193,7 +193,9 @@ int ReadOutside(const char* view) {
   const std::vector<float> cache(2 * lstm::CacheView<float>::Size(layer)), weights(1000);
   if (!std::strcmp(view, "row")) return *lstm::CacheView<const float>(cache.data(), layer).gates.At(6, 0) != 0;
   if (!std::strcmp(view, "panel")) return *lstm::CacheView<const float>(cache.data(), layer).cells.At(0, 2) != 0;
-  if (!std::strcmp(view, "panel of columns")) return *lstm::ColumnPanels<const float>(weights.data(), 5, 3).Panel(1) != 0;
+  if (!std::strcmp(view, "panel of columns")) {
+    return *lstm::ColumnPanels<const float>(weights.data(), 5, 3).Panel(1) != 0;
+  }
   const lstm::PackedWeights<const float> packed({weights.data(), weights.data()}, layer);
   return *packed.Panel(lstm::Factor::kH, 2) != 0;
 }
