@@ -19,12 +19,13 @@ from stacked_lstm.compat import tf
 
 POOL, CALLER = 0, -1  # Values of inter_op_parallelism_threads: TensorFlow's threads, or the caller's.
 FEEDS = "benchmark_feeds"  # The collection of `fed`.
+SHARING_CALLABLE = functools.partial(make_callable, share_results=True)  # As PyTorch and OpenVINO do.
 
 
 def graph_step(
     build: Callable[[tf.Tensor, Shape], tf.Tensor],
     *arguments: Any,
-    call: Callable[..., Any] = make_callable,
+    call: Callable[..., Any] = SHARING_CALLABLE,
     settings: Sequence[int] = (POOL, CALLER),
 ) -> Callable[[], Any]:
     """A step of a graph with the fastest of some settings.
@@ -143,7 +144,7 @@ def xla_step(engine: str, *arguments: Any) -> Callable[[], Any]:
         results = tf.xla.experimental.compile(compiled, [inputs])
         return results if mode == "training" else results[0]
 
-    return fastest_setting(POOL, CALLER)(_session_step)(make_callable, compute, *arguments)
+    return fastest_setting(POOL, CALLER)(_session_step)(SHARING_CALLABLE, compute, *arguments)
 
 
 def rnn_cell_step(*arguments: Any) -> Callable[[], Any]:

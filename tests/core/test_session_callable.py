@@ -9,6 +9,7 @@ import pytest
 from stacked_lstm import LSTMState, StackedLSTM, make_callable
 from stacked_lstm.compat import tf
 from support.sets import ONCE
+from support.versions import OLD
 
 Pair = collections.namedtuple("Pair", "first second")
 
@@ -159,6 +160,33 @@ def test_results_have_their_own_memory(use_resource, plain_session):
     assert two["y"][0] == 10 and not np.any(two["constant"])
 
 
+def test_shared_results_are_read_only(plain_session):
+    """Numbers and structures are those of `session.run`. Writing raises an error, so that a constant stays as it is."""
+    x = tf.placeholder(tf.float32, [None, 2])
+    constant = tf.constant(np.arange(6, dtype=np.float32), name="constant")
+    variable = tf.get_variable("n", [16], initializer=tf.ones_initializer(), use_resource=True)
+    plain_session.run(variable.initializer)
+    others = [constant, variable, tf.identity(x).op, tf.constant("text")]
+    fetches = {"twice": x * 2, "number": x[0, 0], "others": others}
+    call = make_callable(plain_session, fetches, [x], share_results=True)
+    first = call(np.full([3, 2], 3.0))
+    assert_equal(first, plain_session.run(fetches, {x: np.full([3, 2], 3.0)}))
+    for array in (first["twice"], first["others"][0], first["others"][1]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 7
+    call(np.zeros([3, 2]))
+    np.testing.assert_array_equal(first["twice"], np.full([3, 2], 6))
+
+
+def test_memory_of_results(plain_session):
+    """Only shared results are in TensorFlow's memory."""
+    x = tf.placeholder(tf.float32, [100])
+    y = x + 1
+    shared, own = (make_callable(plain_session, y, [x], share_results=share)(np.ones(100)) for share in (True, False))
+    assert own.flags.owndata and own.flags.writeable
+    assert shared.flags.owndata == OLD  # TensorFlow 1.15 copies all results.
+
+
 def test_several_threads(plain_session):
     x = tf.placeholder(tf.float32, [2])
     call = make_callable(plain_session, {"twice": x * 2}, [x])
@@ -294,6 +322,7 @@ def test_wrong_arguments(plain_session):
         ((plain_session, [], [x]), fetched + "[]"),
         ((plain_session, 3, [x]), fetched + "3 ("),
         ((plain_session, y, [x], 1), "expected `in_calling_thread` to be True or False, got 1"),
+        ((plain_session, y, [x], False, 1), "expected `share_results` to be True or False, got 1"),
     ]
     for arguments, expected in cases:
         assert words(make_callable, *arguments).startswith(f"make_callable: {expected}"), expected
