@@ -40,11 +40,13 @@ class PackedWeights {
   PackedWeights(const Packed<W>& packed, const Layer& layer)
       : packed_(packed), inputs_(layer.inputs), units_(layer.units), outputs_(layer.outputs()) {}
 
-  // Those of `FindPackedSizes` without the projection, which begins behind `padded`.
+  // Those of `FindPackedSizes` without the projection.
   static PackedSizes Sizes(const Layer& layer) {
     const int64_t row = (layer.inputs + layer.outputs()) * kGates, rest = layer.units % kSize;
     return {row * (layer.units - rest), rest ? row * PaddedUnits<Stored>(rest) : 0};
   }
+  // Where the projection begins, behind the padded units.
+  static W* Projection(const Packed<W>& packed, const Layer& layer) { return packed.padded + Sizes(layer).padded; }
 
   int64_t Rows(Factor factor) const { return factor == Factor::kH ? outputs_ : inputs_; }
   int64_t panels() const { return VectorCount<Number>(units_); }

@@ -35,8 +35,7 @@ template <class T>
 void Pack(const Layer& layer, const Weights<const T>& weights, const T* projection, const Packed<T>& packed,
           const Threads& threads) {
   const PackedWeights<T> layout(packed, layer);
-  T* const behind = packed.padded + PackedWeights<T>::Sizes(layer).padded;
-  const ColumnPanels<T> panels(behind, layer.units, layer.extras.projection);
+  const ColumnPanels<T> panels(PackedWeights<T>::Projection(packed, layer), layer.units, layer.extras.projection);
   const Pieces groups(layout.panels(), kPanels);
   Threads team_threads = threads;
   if (FindPackedSizes<T>(layer).Total() * static_cast<int64_t>(sizeof(T)) < kOneThreadPackSize) team_threads.count = 1;

@@ -88,7 +88,7 @@ class ForwardProjection {
   // The packed projection. Only weights of type T have one, behind the matrices of the gates.
   const T* Matrix() const {
     if constexpr (std::is_same<W, T>::value) {
-      if (arrays_.packed) return arrays_.packed.padded + PackedWeights<W>::Sizes(layer_).padded;
+      if (arrays_.packed) return PackedWeights<const W>::Projection(arrays_.packed, layer_);
     }
     return packed_.get();
   }
