@@ -36,9 +36,9 @@ def make_callable(
       feed_list: list of the tensors, or names of tensors, whose values the function takes, in this order. Default: an
         empty list.
       in_calling_thread: bool, whether the ops run one after the other in the thread that calls the function. No other
-        thread must then be woken, which takes 0.02 to 0.2 ms. The work within an op is still shared by the session's
-        threads. With several devices, such as a CPU and a GPU, it has no effect. Default False: the ops run as in
-        `session.run`, that is in the session's threads, several at a time.
+        thread must then be woken, which takes 0.02 to 0.2 ms. Several threads still share the work of an op. With
+        several devices, such as a CPU and a GPU, it has no effect. Default False: the ops run as in `session.run`, that
+        is in the session's threads, several at a time.
       share_results: bool, whether the function returns arrays in TensorFlow's memory instead of copies. On an AMD EPYC
         (Zen 5), a copy of 4 MB takes 0.13 ms. The arrays are read-only. An array that the graph takes from a variable
         or from a fed array without computation may change with it. TensorFlow 1.15 always makes copies. Default False.

@@ -1,4 +1,4 @@
-// What the kernels of all ops share: their threads, errors and outputs.
+// What the kernels of all ops share: their errors and outputs.
 
 #ifndef STACKED_LSTM_OP_KERNEL_H_
 #define STACKED_LSTM_OP_KERNEL_H_
@@ -10,17 +10,9 @@
 #include "op_inputs.h"
 #include "op_status.h"
 #include "pool_allocator.h"
-#include "team.h"
 #include "tensorflow/core/framework/op_kernel.h"
-#include "tensorflow/core/lib/core/threadpool.h"
 
 namespace stacked_lstm {
-
-// The threads of the session, which may set their number.
-inline Threads SessionThreads(OpKernelContext* context) {
-  const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-  return {workers->num_threads, [workers](std::function<void()> work) { workers->workers->Schedule(std::move(work)); }};
-}
 
 // Runs `work`, and reports an error to TensorFlow if there is not enough scratch memory.
 template <class Work>

@@ -10,6 +10,7 @@
 #include "op_kernel.h"
 #include "op_packed.h"
 #include "op_stack_inputs.h"
+#include "op_threads.h"
 
 namespace stacked_lstm {
 namespace {
@@ -109,7 +110,7 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     arrays.weights = inputs.stack.template LayerWeights<T>(0);
     PackedWeightsInput<T> packed_input;
     RETURN_IF_ERROR(packed_input.Read(context, 0, layer, &arrays));
-    NormalizedForward<T>(layer, kind, arrays, inputs.Norms(), SessionThreads(context));
+    NormalizedForward<T>(layer, kind, arrays, inputs.Norms(), OpThreads(context));
     return Status();
   }
 };
@@ -157,7 +158,7 @@ class NormalizedBackwardOp : public NormalizedOp<T> {
       RETURN_IF_ERROR(Results(context, &output, stack.series_inputs.series[k][0], &d_series[k]));
     }
     arrays.d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_series);
-    NormalizedBackward<T>(layer, kind, arrays, inputs.Norms(), d_norms, SessionThreads(context));
+    NormalizedBackward<T>(layer, kind, arrays, inputs.Norms(), d_norms, OpThreads(context));
     return Status();
   }
 };

@@ -11,6 +11,7 @@
 #include "op_inputs.h"
 #include "op_kernel.h"
 #include "op_status.h"
+#include "op_threads.h"
 
 namespace stacked_lstm {
 
@@ -42,7 +43,7 @@ class PackedWeightsInput {
     }
     if (PrefersUnpacked(layer)) return Status();
     memory_.reset(new Buffer<T>(sizes.Total()));
-    Pack<T>(layer, arrays->weights, arrays->extras.projection, sizes.Split(memory_->get()), SessionThreads(context));
+    Pack<T>(layer, arrays->weights, arrays->extras.projection, sizes.Split(memory_->get()), OpThreads(context));
     arrays->packed = sizes.Split<const T>(memory_->get());
     return Status();
   }

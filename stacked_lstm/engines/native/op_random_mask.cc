@@ -13,6 +13,7 @@
 #include "op_ones.h"
 #include "op_shapes.h"
 #include "op_status.h"
+#include "op_threads.h"
 #include "random_mask.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -119,7 +120,7 @@ class MaskOp : public OpKernel {
       T* mask;
       OP_REQUIRES_OK(context, AllocateMask(context, shape, &mask));
       std::fill_n(mask, ones, T(1));
-      DrawMask<T>(state, rule, size - ones, mask + ones, SessionThreads(context));
+      DrawMask<T>(state, rule, size - ones, mask + ones, OpThreads(context));
     });
   }
 

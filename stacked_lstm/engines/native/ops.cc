@@ -18,6 +18,7 @@
 #include "op_packed.h"
 #include "op_stack_inputs.h"
 #include "op_stacks.h"
+#include "op_threads.h"
 
 namespace stacked_lstm {
 namespace {
@@ -48,7 +49,7 @@ class PackOp : public OpKernel {
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
     const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {{}});
     CatchOutOfMemory(context,
-                     [&] { Pack<T>(layer, weights, extras.projection, packed, SessionThreads(context)); });
+                     [&] { Pack<T>(layer, weights, extras.projection, packed, OpThreads(context)); });
   }
 };
 
@@ -131,7 +132,7 @@ class ForwardOp : public StackOp<T> {
                                        : scratch.Take(layer.steps * layer.batch * layer.outputs());
       }
     }
-    ForEachStack(stacks, inputs.layers, SessionThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
+    ForEachStack(stacks, inputs.layers, OpThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
       const std::vector<Layer> layers = stack.Slice(inputs.layers);
       Forward<T>(layers, stack.Slice(arrays), threads);
       if (needs_cache) stack.cache.SetGapsToZero(layers, cache + stack.cache_begin);
@@ -191,11 +192,11 @@ class BackwardOp : public StackOp<T> {
         if (is_above) arrays[l - 1].d_outputs = arrays[l].d_x;
       }
     }
-    ForEachStack(stacks, inputs.layers, SessionThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
+    ForEachStack(stacks, inputs.layers, OpThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
       Backward<T>(stack.Slice(inputs.layers), stack.Slice(arrays), threads);
     });
     if (d_x && stacks.size() > 1) {
-      AddNumbers(arrays[stacks[1].first].d_x, inputs.x.NumElements(), d_x, SessionThreads(context));
+      AddNumbers(arrays[stacks[1].first].d_x, inputs.x.NumElements(), d_x, OpThreads(context));
     }
   }
 

@@ -1,4 +1,4 @@
-// Threads for programs that have no TensorFlow session to take them from.
+// Threads that TensorFlow does not own: those of a predictor, and those of ops that run in the calling thread.
 
 #ifndef STACKED_LSTM_THREAD_POOL_H_
 #define STACKED_LSTM_THREAD_POOL_H_
@@ -30,7 +30,8 @@ inline int UsableCores() {
 
 // A thread that has no work watches for more during kWatch, then sleeps. The system takes about as long to wake a
 // thread as a small call takes altogether, so that a program with one call after another has its threads awake. A
-// program that makes no call uses no processor time.
+// program that makes no call uses no processor time. A thread that watches leaves its core to any other thread that
+// waits for one.
 class ThreadPool {
  public:
   // watch: whether threads watch before they sleep. It is wrong where there are more threads than cores.
@@ -53,21 +54,22 @@ class ThreadPool {
   // function then never runs, which a `Team` allows.
   void Schedule(std::function<void()> work) {
     if (threads_.empty() || IsForked()) return;
-    bool has_sleepers;
+    bool wakes;
     {
       std::lock_guard<std::mutex> lock(mutex_);
       queue_.push_back(std::move(work));
-      ++tickets_;
-      has_sleepers = sleepers_ > 0;
+      wakes = sleepers_ > 0 && queue_.size() > watchers_;
     }
-    if (has_sleepers) has_work_.notify_one();
+    ++tickets_;  // After the lock, for which a thread that watches would otherwise wait.
+    if (wakes) has_work_.notify_one();
   }
 
   // Whether this process is a child of the one with the threads.
   bool IsForked() const { return getpid() != process_; }
 
  private:
-  static constexpr std::chrono::microseconds kWatch{200};
+  static constexpr int kWatch = 200;  // Microseconds.
+  static constexpr int kLooks = 200;
 
   void End() {
     {
@@ -83,10 +85,7 @@ class ThreadPool {
     std::unique_lock<std::mutex> lock(mutex_);
     while (!ends_) {
       if (queue_.empty()) {
-        const uint64_t ticket = tickets_;
-        lock.unlock();
-        if (watch_) Watch(ticket);
-        lock.lock();
+        if (watch_ && Watch(&lock)) continue;
         ++sleepers_;
         has_work_.wait(lock, [this] { return ends_ || !queue_.empty(); });
         --sleepers_;
@@ -100,12 +99,26 @@ class ThreadPool {
     }
   }
 
-  // Returns when there has been work, or after kWatch.
-  void Watch(uint64_t ticket) const {
-    const auto end = std::chrono::steady_clock::now() + kWatch;
-    while (tickets_.load(std::memory_order_relaxed) == ticket && std::chrono::steady_clock::now() < end) {
-      for (int k = 0; k < 16; ++k) Relax();
+  // Releases the lock until a function is scheduled, or for kWatch. Returns whether one was scheduled; another thread
+  // may have taken it.
+  bool Watch(std::unique_lock<std::mutex>* lock) {
+    const uint64_t ticket = tickets_;
+    ++watchers_;
+    lock->unlock();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(kWatch);
+    while (!HasNews(ticket) && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    lock->lock();
+    --watchers_;
+    return tickets_ != ticket;
+  }
+
+  // Looks for news for a few microseconds.
+  bool HasNews(uint64_t ticket) const {
+    for (int k = 0; k < kLooks; ++k) {
+      if (tickets_.load(std::memory_order_relaxed) != ticket) return true;
+      Relax();
     }
+    return false;
   }
 
   const bool watch_;
@@ -114,7 +127,7 @@ class ThreadPool {
   std::condition_variable has_work_;
   std::deque<std::function<void()>> queue_;
   std::atomic<uint64_t> tickets_{0};  // Functions that were ever scheduled.
-  int sleepers_ = 0;
+  size_t watchers_ = 0, sleepers_ = 0;
   bool ends_ = false;
   std::vector<std::thread> threads_;  // The last member, because the threads use the others.
 };
