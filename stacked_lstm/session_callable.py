@@ -6,7 +6,7 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from stacked_lstm import checks
+from stacked_lstm import checks, fetch_structure
 from stacked_lstm.compat import CallableOptions, FetchHandler, tf
 
 _FUNCTION = "make_callable"
@@ -91,12 +91,13 @@ def make_callable(
     options.fetch.extend(tensor.name for tensor in handler.fetches())
     options.target.extend(operation.name for operation in handler.targets())
     run = session._make_callable_from_options(options)  # TensorFlow has no public name for it.
+    build = fetch_structure.builder(handler, session)
 
     def call(*values: Any) -> Any:
         if len(values) != len(feeds):
             checks.fail(_FUNCTION, _expected_values(feeds), f"{len(values)} of them")
         results = run(*[feed.array(value) for feed, value in zip(feeds, values)])
-        return handler.build_results(session, [finish(result) for result in results])
+        return build([finish(result) for result in results])
 
     return call
 
@@ -109,7 +110,7 @@ def _copy(result: Any) -> Any:
 def _read_only(result: Any) -> Any:
     """A result in the memory of a tensor, to which a program must not write."""
     if isinstance(result, np.ndarray):
-        result.flags.writeable = False
+        result.setflags(write=False)
     return result
 
 
@@ -128,7 +129,9 @@ class _Feed:
         self._type_name, self._is_text = tensor.dtype.name, tensor.dtype == tf.string
         self._dtype = tensor.dtype.as_numpy_dtype
         self._shape = tensor.shape
-        self._sizes = None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
+        self._rank = tensor.shape.rank  # None if it is unknown, as the size of an axis may be.
+        sizes = enumerate([] if self._rank is None else tensor.shape.as_list())
+        self._sizes = [(axis, size) for axis, size in sizes if size is not None]
 
     def array(self, value: Any) -> np.ndarray:
         """Returns the value as an array of the tensor's dtype; raises ValueError if this cannot be."""
@@ -141,14 +144,17 @@ class _Feed:
         except (TypeError, ValueError, OverflowError, NotImplementedError):
             is_held = False
         if not is_held or not self._has_shape(array.shape):
-            shape = "any shape" if self._sizes is None else f"shape {self._shape}"
+            shape = "any shape" if self._rank is None else f"shape {self._shape}"
             checks.fail(_FUNCTION, f"a value of dtype {self._type_name} and {shape} for {self.name}", _describe(value))
         return array
 
     def _has_shape(self, shape: Sequence[int]) -> bool:
-        if self._sizes is None:
-            return True
-        return len(shape) == len(self._sizes) and all(b in (None, a) for a, b in zip(shape, self._sizes))
+        if self._rank not in (None, len(shape)):
+            return False
+        for axis, size in self._sizes:  # A generator in `all` would take three times as long.
+            if shape[axis] != size:
+                return False
+        return True
 
 
 def _feeds(graph: tf.Graph, feed_list: Sequence[Any]) -> list[_Feed]:

@@ -96,8 +96,8 @@ FLOORS = {
     " numpy_lstm layout_shapes layouts compat custom_gradient tensor_checks tf32 activations normalization"
     " conditional_product dropout_masks equations layer options weights initializers initializer_table initial_state"
     " engines steps regularization stack_inputs stack_call stack_variables stack_graph stack directions"
-    " bidirectional_variables bidirectional_graph bidirectional state_store session_callable summaries rnn_cell"
-    " contrib checkpoints runtime export parity commands",
+    " bidirectional_variables bidirectional_graph bidirectional state_store fetch_structure session_callable summaries"
+    " rnn_cell contrib checkpoints runtime export parity commands",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments residual"
     " loop_series group_layer loops tangent_loop loop_gradients recurrence graph second_derivatives cudnn native"
     " mask_ops choice runs",

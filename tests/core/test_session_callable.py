@@ -1,6 +1,7 @@
 """make_callable: the results of `session.run`, for all kinds of fetches and fed values; its errors."""
 
 import collections
+import sys
 import threading
 
 import numpy as np
@@ -38,7 +39,36 @@ FETCHES = {
     "nested": lambda a, b: (LSTMState(a, b), [{"z": b, "a": (a,)}, Pair(b.op, a)]),
     "sparse": lambda a, b: [tf.sparse.from_dense(a), tf.IndexedSlices(a, tf.constant([1, 0, 0]))],
     "variable": lambda a, b: [tf.global_variables()[0], a],
+    "ordered": lambda a, b: collections.OrderedDict([("z", b), ("a", [a])]),
+    "another dictionary": lambda a, b: collections.defaultdict(list, z=b, a=a),
+    "empty": lambda a, b: [[], (), {}, a],
+    "own construction": lambda a, b: Swapped(a, b),
+    "a sum": lambda a, b: [Computed(lambda values: values[0] + values[1], [a, b]), a],
+    "a choice": lambda a, b: Computed(lambda values: values[1] if values[0] else None, [a[0, 1] > 0, b]),
+    "a comparison": lambda a, b: Computed(
+        lambda values: values[1] if values[0] != 0 else None, [tf.sign(a[0, 1]) - 1, b]
+    ),
+    "a list of names": lambda a, b: Computed(lambda values: ["first", *values], [a, b]),
 }
+
+
+class Swapped(collections.namedtuple("Swapped", "first second")):
+    """A namedtuple whose constructor does not only store its arguments."""
+
+    def __new__(cls, first, second):
+        return super().__new__(cls, second, first)
+
+
+class Computed:
+    """A fetch whose result is a function of tensors. TensorFlow has no public name for the registration."""
+
+    def __init__(self, function, tensors):
+        self.function, self.tensors = function, tensors
+
+
+sys.modules[tf.Session.__module__].register_session_run_conversion_functions(
+    Computed, lambda fetch: (fetch.tensors, fetch.function)
+)
 
 
 @pytest.mark.parametrize("kind", FETCHES)
@@ -51,6 +81,15 @@ def test_structures_of_fetches(kind, plain_session):
     call = make_callable(plain_session, fetches, [x])
     for array in (values, values[::-1], np.asfortranarray(values)):
         assert_equal(call(array), plain_session.run(fetches, {x: array}))
+
+
+def test_handles(plain_session):
+    """A result that stays in the session."""
+    x = tf.placeholder(tf.float32, [2])
+    call = make_callable(plain_session, [tf.get_session_handle(x * 2), x + 1], [x])
+    for value in ([1, 2], [3, 4]):
+        handle, larger = call(value)
+        np.testing.assert_array_equal(handle.eval(), 2 * (larger - 1))
 
 
 VALUES = {
