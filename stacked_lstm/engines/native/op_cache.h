@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "lstm.h"
 #include "op_inputs.h"
 #include "op_status.h"
@@ -15,8 +16,8 @@ namespace stacked_lstm {
 // The shape of such a tensor is its size, followed by `LayoutNumber` axes of size 1. Their number shows whether the
 // tensor comes from another processor: a graph may contain packed weights as a constant, and a cache may be fed.
 template <class T>
-std::vector<int64_t> VectorLayoutShape(int64_t size) {
-  std::vector<int64_t> shape(1 + LayoutNumber<T>(), 1);
+absl::InlinedVector<int64_t, 8> VectorLayoutShape(int64_t size) {
+  absl::InlinedVector<int64_t, 8> shape(1 + LayoutNumber<T>(), 1);
   shape[0] = size;
   return shape;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "lstm.h"
 #include "op_status.h"
@@ -27,7 +28,7 @@ using tensorflow::errors::InvalidArgument;
 // process.
 inline Status MakeShape(absl::Span<const int64_t> sizes, TensorShape* shape) {
   typedef decltype(shape->dim_size(0)) Size;  // long or long long, depending on the version.
-  const std::vector<Size> copy(sizes.begin(), sizes.end());
+  const absl::InlinedVector<Size, 8> copy(sizes.begin(), sizes.end());
   return tensorflow::TensorShapeUtils::MakeShape(copy.data(), static_cast<int>(copy.size()), shape);
 }
 
@@ -65,7 +66,8 @@ inline Status ActivationByName(const std::string& name, Activation* activation) 
                          "hard_sigmoid_6, relu, linear, got '", name, "'");
 }
 
-// The kernels or the biases of one layer: `number` tensors of a list, starting with index `first`.
+// The kernels or the biases of one layer: `number` tensors of a list, starting with index `first`. The list must live as
+// long.
 struct TensorRange {
   const OpInputList* list;
   int first, number;
@@ -73,21 +75,28 @@ struct TensorRange {
   const Tensor& operator[](int k) const { return (*list)[first + k]; }
 };
 
-// Splits a list into one `TensorRange` per layer. `counts` has the possible numbers of tensors per layer.
-inline Status SplitByLayer(const char* name, const OpInputList& list, int layers, std::initializer_list<int> counts,
-                           std::vector<TensorRange>* ranges) {
-  const int per_layer = list.size() / layers;
-  const bool is_whole = per_layer * layers == list.size();
-  if (!is_whole || std::find(counts.begin(), counts.end(), per_layer) == counts.end()) {
+// A list of tensors that has the same number of them for each layer.
+class LayerTensors {
+ public:
+  // Reads a list of an op. `counts` has the possible numbers of tensors per layer.
+  Status Read(OpKernelContext* context, const char* name, int layers, std::initializer_list<int> counts) {
+    RETURN_IF_ERROR(context->input_list(name, &list_));
+    per_layer_ = list_.size() / layers;
+    const bool is_whole = per_layer_ * layers == list_.size();
+    if (is_whole && std::find(counts.begin(), counts.end(), per_layer_) != counts.end()) return Status();
     std::string expected;
     for (int count : counts) expected += (expected.empty() ? "" : " or ") + std::to_string(count);
     return InvalidArgument("StackedLstm: expected ", expected, " `", name, "` per layer, and ", layers, " layers, got ",
-                           list.size(), " tensors");
+                           list_.size(), " tensors");
   }
-  ranges->reserve(layers);
-  for (int l = 0; l < layers; ++l) ranges->push_back({&list, l * per_layer, per_layer});
-  return Status();
-}
+
+  bool IsEmpty() const { return per_layer_ == 0; }
+  TensorRange operator[](int l) const { return {&list_, l * per_layer_, per_layer_}; }
+
+ private:
+  OpInputList list_;
+  int per_layer_ = 0;
+};
 
 // Checks the shapes of a layer's kernels and of its projection, if there is one, and reads the layer's sizes from them.
 inline Status ReadSizes(const TensorRange& kernels, const TensorRange& projection, Layer* layer) {

@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_status.h"
@@ -27,7 +28,7 @@ void CatchOutOfMemory(OpKernelContext* context, Work work) {
 
 // Allocates an output.
 template <class T>
-Status Allocate(OpKernelContext* context, int output, const std::vector<int64_t>& sizes, T** data) {
+Status Allocate(OpKernelContext* context, int output, absl::Span<const int64_t> sizes, T** data) {
   TensorShape shape;
   Tensor* tensor = nullptr;
   RETURN_IF_ERROR(MakeShape(sizes, &shape));

@@ -1,9 +1,11 @@
 // The kernels of the ops StackedLstmNormalizedForward and StackedLstmNormalizedBackward.
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "normalization.h"
 #include "op_cache.h"
 #include "op_inputs.h"
@@ -37,7 +39,7 @@ struct NormalizedInputs {
   }
 
   // Reads another input, and checks its shape.
-  Status Array(OpKernelContext* context, const char* name, const std::vector<int64_t>& shape, const T** data) const {
+  Status Array(OpKernelContext* context, const char* name, absl::Span<const int64_t> shape, const T** data) const {
     const Tensor* tensor;
     RETURN_IF_ERROR(context->input(name, &tensor));
     RETURN_IF_ERROR(ExpectShape(name, *tensor, shape));
@@ -47,8 +49,8 @@ struct NormalizedInputs {
 
   const Layer& layer() const { return stack.layers[0]; }
   Normalization Kind(bool is_carried) const { return {static_cast<double>(epsilon->scalar<T>()()), is_carried}; }
-  std::vector<int64_t> CShape() const { return {layer().batch, layer().units}; }
-  std::vector<int64_t> HShape() const { return {layer().batch, layer().outputs()}; }
+  std::array<int64_t, 2> CShape() const { return {{layer().batch, layer().units}}; }
+  std::array<int64_t, 2> HShape() const { return {{layer().batch, layer().outputs()}}; }
   NormWeights<const T> Norms() const {
     const auto data = [this](int k) { return norms[k]->template flat<T>().data(); };
     return {data(0), data(1), data(2), data(3)};
@@ -108,8 +110,9 @@ class NormalizedForwardOp : public NormalizedOp<T> {
     arrays.h = inputs.stack.h[0].template flat<T>().data();
     arrays.extras = inputs.stack.template LayerExtraWeights<T>(0);
     arrays.weights = inputs.stack.template LayerWeights<T>(0);
-    PackedWeightsInput<T> packed_input;
-    RETURN_IF_ERROR(packed_input.Read(context, 0, layer, &arrays));
+    PackedInputs<T> packed;
+    RETURN_IF_ERROR(packed.Read(context, 1));
+    RETURN_IF_ERROR(packed.SetPacked(context, 0, layer, &arrays));
     NormalizedForward<T>(layer, kind, arrays, inputs.Norms(), OpThreads(context));
     return Status();
   }

@@ -92,18 +92,17 @@ inline Status MergeAllSeries(InferenceContext* c, int* next_input, Sizes* sizes)
 
 // The series and the resets of the layers of an op.
 struct SeriesInputs {
-  SeriesInputs() = default;
-  SeriesInputs(const SeriesInputs&) = delete;  // The `TensorRange`s point into this object.
-
   Status Read(OpKernelContext* context, int layers) {
-    for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(ReadList(context, kSeriesKinds[k].name, layers, k));
-    return ReadList(context, "resets", layers, kSeriesCount);
+    for (int k = 0; k < kSeriesCount; ++k) {
+      RETURN_IF_ERROR(series[k].Read(context, kSeriesKinds[k].name, layers, {0, 1}));
+    }
+    return resets.Read(context, "resets", layers, {0, 1});
   }
 
   // Checks the shapes of a layer's series and resets, and describes them in `layer`.
   Status Describe(int l, Layer* layer) const {
     for (int k = 0; k < kSeriesCount; ++k) RETURN_IF_ERROR(DescribeSeries(k, series[k][l], layer));
-    return DescribeResets(series[kSeriesCount][l], layer);
+    return DescribeResets(resets[l], layer);
   }
 
   // Sets the data pointers of a layer's series.
@@ -112,14 +111,9 @@ struct SeriesInputs {
     for (int k = 0; k < kSeriesCount; ++k) data[k] = DataPointers<T>(series[k][l]);
   }
 
-  std::vector<TensorRange> series[kSeriesCount + 1];  // The last one has the resets.
+  LayerTensors series[kSeriesCount], resets;
 
  private:
-  Status ReadList(OpKernelContext* context, const char* name, int layers, int k) {
-    RETURN_IF_ERROR(context->input_list(name, &lists_[k]));
-    return SplitByLayer(name, lists_[k], layers, {0, 1}, &series[k]);
-  }
-
   // [T, B, N], or [B, N] for all steps.
   static Status DescribeSeries(int kind, const TensorRange& tensors, Layer* layer) {
     if (tensors.number == 0) return Status();
@@ -142,8 +136,6 @@ struct SeriesInputs {
     layer->extras.resets = resets[0].flat<bool>().data();
     return Status();
   }
-
-  OpInputList lists_[kSeriesCount + 1];
 };
 
 }  // namespace stacked_lstm

@@ -3,6 +3,7 @@
 #ifndef STACKED_LSTM_OP_STACK_INPUTS_H_
 #define STACKED_LSTM_OP_STACK_INPUTS_H_
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,6 @@ namespace stacked_lstm {
 
 // The shared inputs of the forward and the backward op, from x to the resets.
 struct StackInputs {
-  StackInputs() = default;
-  StackInputs(const StackInputs&) = delete;  // The `TensorRange`s point into this object.
-
   // has_biases: whether the op has an input for biases. Lists that have one tensor per layer may also be single
   // tensors.
   Status Read(OpKernelContext* context, Activation candidate, Activation gates, bool has_biases = true) {
@@ -27,13 +25,11 @@ struct StackInputs {
     x = *tensor;
     RETURN_IF_ERROR(context->input_list("c", &c));
     RETURN_IF_ERROR(context->input_list("h", &h));
-    RETURN_IF_ERROR(context->input_list("kernels", &all_kernels));
-    if (has_biases) RETURN_IF_ERROR(context->input_list("biases", &all_biases));
     if (x.dims() != 3) {
       return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
     }
-    RETURN_IF_ERROR(SplitByLayer("kernels", all_kernels, c.size(), {1, kGates}, &kernels));
-    RETURN_IF_ERROR(SplitByLayer("biases", all_biases, c.size(), {0, 1, kGates}, &biases));
+    RETURN_IF_ERROR(kernels.Read(context, "kernels", c.size(), {1, kGates}));
+    if (has_biases) RETURN_IF_ERROR(biases.Read(context, "biases", c.size(), {0, 1, kGates}));
     RETURN_IF_ERROR(ReadLengths(context, x.dim_size(0), x.dim_size(1), &lengths));
     RETURN_IF_ERROR(ReadExtras(context));
     if (from_end > c.size()) {
@@ -86,8 +82,8 @@ struct StackInputs {
   bool HasTwoStacks() const { return from_end > 0 && FirstFromEnd() > 0; }
 
   // [T, B, P] of the last layer. If there are two stacks, their outputs are side by side.
-  std::vector<int64_t> OutputsShape() const {
-    return {layers.back().steps, layers.back().batch, layers.back().OutputStride()};
+  std::array<int64_t, 3> OutputsShape() const {
+    return {{layers.back().steps, layers.back().batch, layers.back().OutputStride()}};
   }
 
   template <class T>
@@ -106,30 +102,20 @@ struct StackInputs {
   std::vector<bool> residual;  // Whether the outputs of each layer are x + h; empty if none is. An attribute, too.
   std::vector<Layer> layers;
   Tensor x;
-  OpInputList c, h, all_kernels, all_biases, all_peepholes, all_projections, all_cell_clips, all_projection_clips;
-  std::vector<TensorRange> kernels, biases, peepholes, projections, cell_clips, projection_clips;
+  OpInputList c, h;
+  LayerTensors kernels, biases, peepholes, projections, cell_clips, projection_clips;
   SeriesInputs series_inputs;
   std::vector<int32_t> lengths;
 
  private:
   Status ReadExtras(OpKernelContext* context) {
-    const struct {
-      const char* name;
-      int per_layer;
-      OpInputList* list;
-      std::vector<TensorRange>* ranges;
-    } extras[] = {{"peepholes", 3, &all_peepholes, &peepholes},
-                  {"projections", 1, &all_projections, &projections},
-                  {"cell_clips", 1, &all_cell_clips, &cell_clips},
-                  {"projection_clips", 1, &all_projection_clips, &projection_clips}};
-    for (const auto& extra : extras) {
-      RETURN_IF_ERROR(context->input_list(extra.name, extra.list));
-      RETURN_IF_ERROR(SplitByLayer(extra.name, *extra.list, c.size(), {0, extra.per_layer}, extra.ranges));
-    }
+    RETURN_IF_ERROR(peepholes.Read(context, "peepholes", c.size(), {0, 3}));
+    RETURN_IF_ERROR(projections.Read(context, "projections", c.size(), {0, 1}));
+    RETURN_IF_ERROR(cell_clips.Read(context, "cell_clips", c.size(), {0, 1}));
+    RETURN_IF_ERROR(projection_clips.Read(context, "projection_clips", c.size(), {0, 1}));
     RETURN_IF_ERROR(series_inputs.Read(context, c.size()));
-    if (all_projection_clips.size() > all_projections.size()) {
-      return InvalidArgument("StackedLstm: expected no `projection_clips` without `projections`, got ",
-                             all_projection_clips.size());
+    if (!projection_clips.IsEmpty() && projections.IsEmpty()) {
+      return InvalidArgument("StackedLstm: expected no `projection_clips` without `projections`, got ", c.size());
     }
     return Status();
   }

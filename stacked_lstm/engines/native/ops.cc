@@ -32,14 +32,11 @@ class PackOp : public OpKernel {
   explicit PackOp(OpKernelConstruction* construction) : OpKernel(construction) {}
 
   void Compute(OpKernelContext* context) override {
-    OpInputList kernel_list, projection_list;
-    std::vector<TensorRange> kernels, projections;
+    LayerTensors kernels, projections;
     Layer layer = {};
     Packed<T> packed;
-    OP_REQUIRES_OK(context, context->input_list("kernels", &kernel_list));
-    OP_REQUIRES_OK(context, context->input_list("projections", &projection_list));
-    OP_REQUIRES_OK(context, SplitByLayer("kernels", kernel_list, 1, {1, kGates}, &kernels));
-    OP_REQUIRES_OK(context, SplitByLayer("projections", projection_list, 1, {0, 1}, &projections));
+    OP_REQUIRES_OK(context, kernels.Read(context, "kernels", 1, {1, kGates}));
+    OP_REQUIRES_OK(context, projections.Read(context, "projections", 1, {0, 1}));
     OP_REQUIRES_OK(context, ReadSizes(kernels[0], projections[0], &layer));
     const bool in_session = context->step_id() > 0;  // Constant folding has other numbers.
     const PackedSizes sizes = in_session ? PackedSizes{0, 0} : FindPackedSizes<T>(layer);
@@ -116,12 +113,13 @@ class ForwardOp : public StackOp<T> {
     OP_REQUIRES_OK(context, Allocate(context, 0, inputs.OutputsShape(), &outputs));
     OP_REQUIRES_OK(context, AllocateCache(context, cache_output, needs_cache ? cache_size : 0, &cache));
     std::vector<ForwardArrays<T>> arrays(number);
-    std::vector<PackedWeightsInput<T>> packed(number);
+    PackedInputs<T> packed;
+    OP_REQUIRES_OK(context, packed.Read(context, number));
     typename StackOp<T>::Scratch scratch;
     for (const Stack<T>& stack : stacks) {
       for (int l = stack.first; l < stack.end; ++l) {
         const Layer& layer = inputs.layers[l];
-        OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l], &packed[l]));
+        OP_REQUIRES_OK(context, Arrays(context, inputs, l, &packed, &arrays[l]));
         if (needs_cache) arrays[l].cache = cache + stack.CacheOf(l);
         arrays[l].x = l > stack.first ? arrays[l - 1].outputs : inputs.x.flat<T>().data();
         arrays[l].outputs = stack.IsTop(l) ? outputs + stack.column
@@ -141,8 +139,8 @@ class ForwardOp : public StackOp<T> {
 
  private:
   // The arrays of one layer that no other layer shares.
-  static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, ForwardArrays<T>* arrays,
-                       PackedWeightsInput<T>* packed_input) {
+  static Status Arrays(OpKernelContext* context, const StackInputs& inputs, int l, PackedInputs<T>* packed,
+                       ForwardArrays<T>* arrays) {
     const Layer& layer = inputs.layers[l];
     const int number = inputs.layers.size();
     RETURN_IF_ERROR(Allocate(context, 1 + l, {layer.batch, layer.units}, &arrays->c_last));
@@ -152,7 +150,7 @@ class ForwardOp : public StackOp<T> {
     arrays->h = inputs.h[l].flat<T>().data();
     std::copy_n(arrays->weights.bias, kGates, arrays->bias);
     arrays->extras = inputs.LayerExtraWeights<T>(l);
-    return packed_input->Read(context, l, layer, arrays);
+    return packed->SetPacked(context, l, layer, arrays);
   }
 };
 
