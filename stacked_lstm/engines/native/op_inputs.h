@@ -66,8 +66,7 @@ inline Status ActivationByName(const std::string& name, Activation* activation) 
                          "hard_sigmoid_6, relu, linear, got '", name, "'");
 }
 
-// The kernels or the biases of one layer: `number` tensors of a list, starting with index `first`. The list must live as
-// long.
+// The kernels or the biases of one layer: `number` tensors of a list, which lives as long, starting with index `first`.
 struct TensorRange {
   const OpInputList* list;
   int first, number;
