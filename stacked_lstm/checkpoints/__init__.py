@@ -21,8 +21,9 @@ manual; `stacked_lstm/commands/convert.py` is the command.
 
 from stacked_lstm.checkpoints.formats import FORMATS, Format, format_of
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location
+from stacked_lstm.checkpoints.plans import Plan
 from stacked_lstm.checkpoints.reading import Checkpoint, read
-from stacked_lstm.checkpoints.writing import Plan, plan, write
+from stacked_lstm.checkpoints.writing import plan, write
 
 __all__ = [
     "FORMATS",

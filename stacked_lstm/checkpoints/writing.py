@@ -2,75 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Collection, Mapping, NamedTuple, Sequence, Union
+from typing import Any, Collection, Mapping, Sequence, Union
 
-import numpy as np
-
-from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, initial_states, limits, replacing, slots, stacks
-from stacked_lstm.checkpoints.codec import Codec
-from stacked_lstm.checkpoints.files import Arrays, Content
-from stacked_lstm.checkpoints.formats import Format, find_format, format_to_read
-from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, check_fits, runtime_forget_bias
-from stacked_lstm.checkpoints.reading import Path, load, select_layers
+from stacked_lstm import checks
+from stacked_lstm.checkpoints import initial_states, new_files, slots, stacks, templates
+from stacked_lstm.checkpoints.formats import find_format, format_to_read
+from stacked_lstm.checkpoints.layers import CheckpointLayer, Location
+from stacked_lstm.checkpoints.plans import Plan
+from stacked_lstm.checkpoints.reading import Path, load
 from stacked_lstm.layer_arrays import check_activations, check_options
 
 Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
-
-
-class Plan(NamedTuple):
-    """What `write` would write; `plan` makes it.
-
-    Fields:
-      path: the file, or the prefix of a TensorFlow checkpoint.
-      codec: the functions that read and write such a file, a `codec.Codec`.
-      content: everything that the file will hold, a `files.Content`.
-      locations: list of `Location`: where the layers will be in it.
-
-    Example:
-      >>> weights = {name: np.zeros([5, 3], np.float32) for name in ("Wf", "Wi", "Wo", "Wc")}
-      >>> plan = stacked_lstm.checkpoints.plan("lstm.npz", [weights])
-      >>> plan
-      <Plan lstm.npz: 1 layer, 2 arrays>
-      >>> plan.write()
-      >>> stacked_lstm.checkpoints.read("lstm.npz").layers
-      [<CheckpointLayer l0: layout pytorch, input size 2, hidden size 3, forward>]
-    """
-
-    path: str
-    codec: Codec
-    content: Content
-    locations: list[Location]
-
-    def __repr__(self) -> str:
-        count, arrays = len(self.locations), len(self.content.arrays)
-        return f"<Plan {self.path}: {count} layer{'s' * (count > 1)}, {arrays} array{'s' * (arrays > 1)}>"
-
-    def write(self, overwrite: bool = False) -> None:
-        """Writes the file completely, or raises ValueError as `write` does and changes nothing.
-
-        Args:
-          overwrite: whether an existing file may be replaced.
-        """
-        replacing.write(self.path, self.content, self.codec.save, self._load, overwrite)
-        self.codec.finish(os.path.realpath(self.path))
-
-    def _load(self, path: str) -> Content:
-        """Reads what was written to a temporary path; raises ValueError if the layers cannot be found there."""
-        content = self.codec.load(path, limits.UNLIMITED)
-        with files.file_errors(self.path, "layers that can be found again", "checkpoints.write"):
-            present = [_names(location) for location in self.codec.find(content, self.path)]
-        for location in self.locations:
-            if _names(location) not in present:
-                checks.fail("checkpoints.write", "`scope` to be a name by which layers can be found", location.name)
-            check_fits(location, content.arrays, self.path, "names")
-        return content
-
-
-def _names(location: Location) -> set[str]:
-    """The names of a layer's arrays in the file, with those of its initial state."""
-    return {*location.array_names.values(), *location.initial_state.values()}
 
 
 def write(
@@ -197,10 +139,10 @@ def plan(
             checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
         layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
         states = initial_states.states_of(layers, initial_state)
-        _check_suffix(entry, path, str(template))
+        templates.check_suffix(entry, path, str(template))
         content = load(entry.codec(), str(template), max_bytes)
         check_activations(activations, entry.codec().activations(content.arrays), "checkpoints.write")
-        locations = _fill_template(entry, path, layers, layout, forget_bias, str(template), template_names, content)
+        locations = templates.fill(entry, layers, layout, forget_bias, str(template), template_names, content)
         if initial_state is not None and not any(states):
             states = initial_states.zeros_at(locations, content.arrays)
         content.arrays.update(initial_states.arrays_for_template(layers, states, locations, content.arrays))
@@ -210,108 +152,4 @@ def plan(
     check_activations(activations, entry.codec().activations({}), "checkpoints.write")
     layers = stacks.one_stack(layers, entry.has_directions, entry.always_has_biases)
     states = initial_states.states_of(layers, initial_state)
-    return _new_plan(entry, path, layers, states, scope, forget_bias, other_arrays or {}, averages)
-
-
-def _new_plan(
-    entry: Format,
-    path: str,
-    layers: Sequence[CheckpointLayer],
-    states: Sequence[Weights],
-    scope: str | None,
-    forget_bias: float | None,
-    other_arrays: Mapping[str, Any],
-    averages: Collection[str],
-) -> Plan:
-    """The `Plan` of a file without a template."""
-    if not entry.has_initial_states:
-        initial_states.check_zeros(layers, states, entry.layout)
-    packed = [_pack(layer, entry.layout, forget_bias) for layer in layers]
-    container, locations = entry.codec().create(packed, states, entry.layout, scope, path)
-    arrays = _named_arrays(locations, packed)
-    arrays.update(initial_states.named_arrays(states, locations))
-    if entry.is_tensorflow_checkpoint:
-        for layer, location in zip(layers, locations):
-            target_bias = runtime_forget_bias(location.layout, forget_bias)
-            arrays.update(slots.pack_slots(layer, location, target_bias, averages))
-        other_arrays = initial_states.with_renamed_slots(other_arrays, layers, locations)
-    in_use = sorted(set(arrays) & set(other_arrays))
-    if in_use:
-        expected = "`scope` to give names that differ from those of `other_arrays`"
-        checks.fail("checkpoints.write", expected, ", ".join(in_use))
-    arrays.update(other_arrays)
-    return Plan(path, entry.codec(), Content(arrays, container), locations)
-
-
-def _fill_template(
-    entry: Format,
-    path: str,
-    layers: Sequence[CheckpointLayer],
-    layout: str | None,
-    forget_bias: float | None,
-    template: str,
-    names: str | None,
-    content: Content,
-) -> list[Location]:
-    """Puts the arrays of the layers into the content of the template; returns their locations."""
-    locations, _ = select_layers(entry.codec(), content, template, layout, names, "template_names")
-    if [location.direction for location in locations] != [layer.direction for layer in layers]:
-        targets, sources = (
-            ", ".join(f"{item.name} {item.direction}" for item in items) for items in (locations, layers)
-        )
-        checks.fail("checkpoints.write", f"`layers` like those of {template} ({targets})", sources)
-    packed = []
-    for location, layer in zip(locations, layers):
-        layer = layer._replace(weights=stacks.with_biases_at(location, layer.weights))
-        packed.append(_pack(layer, location.layout, forget_bias))
-        shapes = _shapes({key: content.arrays[name] for key, name in location.array_names.items()})
-        new_shapes = _shapes(packed[-1])
-        different = sorted(key for key in set(shapes) | set(new_shapes) if shapes.get(key) != new_shapes.get(key))
-        if different:
-            expected, actual = (
-                ", ".join(f"{key} {found.get(key, 'missing')}" for key in different) for found in (shapes, new_shapes)
-            )
-            checks.fail("checkpoints.write", f"arrays for {location.name} of {template}, {expected}", actual)
-    content.arrays.update(_named_arrays(locations, packed))
-    return locations
-
-
-def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    return {key: f"{array.dtype.name} {list(array.shape)}" for key, array in arrays.items()}
-
-
-def _check_suffix(entry: Format, path: str, template: str) -> None:
-    """Raises ValueError if path and template have different suffixes of their format."""
-    suffixes = [next((s for s in entry.suffixes if name.endswith(s)), "") for name in (path, template)]
-    if suffixes[0] != suffixes[1]:
-        expected = f"`template` to have the suffix {suffixes[0]} of {path}"
-        checks.fail("checkpoints.write", expected, template)
-
-
-def _pack(layer: CheckpointLayer, layout: str, forget_bias: float | None) -> Weights:
-    """A layer's arrays in a layout.
-
-    Arrays that were read from cells are converted without their forget bias. If the new cells add the same one, no bias
-    is rounded.
-    """
-    target_bias = runtime_forget_bias(layout, forget_bias)
-    if target_bias and stacks.is_unchanged(layer):
-        weights = layouts.unpack(layer.arrays, layer.layout, 0.0)
-        return layouts.pack(weights, layout, target_bias - layer.forget_bias)
-    return layouts.pack(layer.weights, layout, target_bias)
-
-
-def _named_arrays(locations: Sequence[Location], packed: Sequence[Weights]) -> Arrays:
-    """Names in the file -> arrays; raises ValueError if layers that share an array have different numbers for it."""
-    named: Arrays = {}
-    for location, arrays in zip(locations, packed):
-        for key, array in arrays.items():
-            name = location.array_names[key]
-            if name in named and not files.same_bits(named[name], array):
-                checks.fail(
-                    "checkpoints.write",
-                    f"the same numbers for all layers that share {name}",
-                    f"others for {location.name}",
-                )
-            named[name] = array
-    return named
+    return new_files.plan(entry, path, layers, states, scope, forget_bias, other_arrays or {}, averages)

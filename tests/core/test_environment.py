@@ -116,7 +116,8 @@ FLOORS = {
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec npz_files"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
-    " state_dicts stack_archives cell_variables variables tensorflow_checkpoints formats reading writing",
+    " state_dicts stack_archives cell_variables variables tensorflow_checkpoints formats reading plans"
+    " packed_layers new_files templates writing",
     "commands": "output_files command choices charts series report conversion_report convert compare old_names"
     " new_imports python_syntax old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",

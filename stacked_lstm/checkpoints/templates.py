@@ -1,0 +1,64 @@
+"""Files that are copies of a template with other layers."""
+
+from __future__ import annotations
+
+from typing import Mapping, Sequence
+
+import numpy as np
+
+from stacked_lstm import checks
+from stacked_lstm.checkpoints import packed_layers, stacks
+from stacked_lstm.checkpoints.files import Content
+from stacked_lstm.checkpoints.formats import Format
+from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights
+from stacked_lstm.checkpoints.reading import select_layers
+
+
+def check_suffix(entry: Format, path: str, template: str) -> None:
+    """Raises ValueError if path and template have different suffixes of their format."""
+    suffixes = [next((s for s in entry.suffixes if name.endswith(s)), "") for name in (path, template)]
+    if suffixes[0] != suffixes[1]:
+        expected = f"`template` to have the suffix {suffixes[0]} of {path}"
+        checks.fail("checkpoints.write", expected, template)
+
+
+def fill(
+    entry: Format,
+    layers: Sequence[CheckpointLayer],
+    layout: str | None,
+    forget_bias: float | None,
+    template: str,
+    names: str | None,
+    content: Content,
+) -> list[Location]:
+    """Puts the arrays of the layers into the content of the template; returns their locations."""
+    locations, _ = select_layers(entry.codec(), content, template, layout, names, "template_names")
+    if [location.direction for location in locations] != [layer.direction for layer in layers]:
+        targets, sources = (
+            ", ".join(f"{item.name} {item.direction}" for item in items) for items in (locations, layers)
+        )
+        checks.fail("checkpoints.write", f"`layers` like those of {template} ({targets})", sources)
+    packed = []
+    for location, layer in zip(locations, layers):
+        layer = layer._replace(weights=stacks.with_biases_at(location, layer.weights))
+        packed.append(packed_layers.pack(layer, location.layout, forget_bias))
+        _check_shapes(location, content, packed[-1], template)
+    content.arrays.update(packed_layers.named_arrays(locations, packed))
+    return locations
+
+
+def _check_shapes(location: Location, content: Content, new: Weights, template: str) -> None:
+    """Raises ValueError unless the new arrays of a layer have the keys, dtypes and shapes of those in the template."""
+    old_shapes = _shapes({key: content.arrays[name] for key, name in location.array_names.items()})
+    new_shapes = _shapes(new)
+    keys = sorted({*old_shapes, *new_shapes})
+    different = [key for key in keys if old_shapes.get(key) != new_shapes.get(key)]
+    if different:
+        expected, actual = (
+            ", ".join(f"{key} {shapes.get(key, 'missing')}" for key in different) for shapes in (old_shapes, new_shapes)
+        )
+        checks.fail("checkpoints.write", f"arrays for {location.name} of {template}, {expected}", actual)
+
+
+def _shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    return {key: f"{array.dtype.name} {list(array.shape)}" for key, array in arrays.items()}
