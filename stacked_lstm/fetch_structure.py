@@ -8,51 +8,58 @@ from typing import Any, Callable, Iterable, Sequence
 
 from stacked_lstm.compat import FetchHandler, tf
 
+_HANDLES = ("GetSessionHandle", "GetSessionHandleV2")  # The results of these ops become objects.
 
-def builder(handler: FetchHandler, session: tf.Session) -> Callable[[Sequence[Any]], Any]:
+Builder = Callable[[Sequence[Any]], Any]
+
+
+def builder(fetches: Any, handler: FetchHandler, session: tf.Session) -> Builder:
     """Returns a function that does what `handler.build_results(session, results)` does, in less time.
 
-    The handler builds the structure once, with a `_Place` for each result. It builds it in each call if the structure
-    also has other parts, such as what a function of `register_session_run_conversion_functions` computes.
+    Args:
+      fetches: what the handler was made for: lists, tuples, dictionaries and namedtuples of tensors, operations and
+        their names. The handler itself builds all other structures, because a program may register functions of them.
+      handler: a `FetchHandler`.
+      session: the session whose results these are.
     """
-    places = [_Place(index) for index in range(len(handler.fetches()))]
+    places = {tensor.name: place for place, tensor in enumerate(handler.fetches())}
     try:
-        return _builder(handler.build_results(session, places))
-    except Exception:  # Such a function may raise anything if it computes with a `_Place`.
+        return _builder(fetches, session.graph, places)
+    except _NotPlainError:
         return lambda results: handler.build_results(session, results)
 
 
-class _Place:
-    """Stands for the result with this index. No function can decide anything by it."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def __bool__(self) -> bool:
-        raise TypeError("a place has no value")
-
-    def __eq__(self, other: object) -> bool:
-        raise TypeError("a place has no value")
+class _NotPlainError(Exception):
+    pass
 
 
-def _builder(structure: Any) -> Callable[[Sequence[Any]], Any]:
-    """Returns a function that builds the structure of results; raises TypeError if it has unknown parts."""
-    kind = type(structure)
-    if kind is _Place:
-        return operator.itemgetter(structure.index)
-    if structure is None:  # For an operation.
-        return lambda results: None
+def _builder(fetches: Any, graph: tf.Graph, places: dict[str, int]) -> Builder:
+    """Returns a function that builds the structure of `fetches` from results. `places` has the place of each tensor."""
+    kind = type(fetches)
     if kind in (dict, collections.OrderedDict):
-        keys, values = list(structure), _list_builder(structure.values())
+        keys, values = list(fetches), _list_builder(fetches.values(), graph, places)
         return lambda results: kind(zip(keys, values(results)))
-    if kind is list:
-        return _list_builder(structure)
-    if isinstance(structure, tuple) and not getattr(structure, "__dict__", None):
-        items = _list_builder(structure)
-        return lambda results: tuple.__new__(kind, items(results))  # The constructor may have changed its arguments.
-    raise TypeError(f"{kind.__name__} is no kind of structure")
+    if kind in (list, tuple) or _is_plain_namedtuple(kind):
+        items = _list_builder(fetches, graph, places)
+        if kind is list:
+            return items
+        return (lambda results: tuple(items(results))) if kind is tuple else (lambda results: kind(*items(results)))
+    if not isinstance(fetches, (tf.Tensor, tf.Operation, str)):
+        raise _NotPlainError
+    element = graph.as_graph_element(fetches)
+    if isinstance(element, tf.Operation):
+        return lambda results: None
+    if element.op.type in _HANDLES:
+        raise _NotPlainError
+    return operator.itemgetter(places[element.name])
 
 
-def _list_builder(structures: Iterable[Any]) -> Callable[[Sequence[Any]], list[Any]]:
-    builders = [_builder(structure) for structure in structures]
+def _list_builder(fetches: Iterable[Any], graph: tf.Graph, places: dict[str, int]) -> Callable[[Sequence[Any]], list]:
+    builders = [_builder(fetch, graph, places) for fetch in fetches]
     return lambda results: [build(results) for build in builders]
+
+
+def _is_plain_namedtuple(kind: type) -> bool:
+    """Whether a type is a namedtuple whose constructor stores its arguments."""
+    *_, generated, base, _ = (object, *kind.__mro__)
+    return base is tuple and hasattr(generated, "_fields") and kind.__new__ is generated.__new__

@@ -91,7 +91,7 @@ def make_callable(
     options.fetch.extend(tensor.name for tensor in handler.fetches())
     options.target.extend(operation.name for operation in handler.targets())
     run = session._make_callable_from_options(options)  # TensorFlow has no public name for it.
-    build = fetch_structure.builder(handler, session)
+    build = fetch_structure.builder(fetches, handler, session)
 
     def call(*values: Any) -> Any:
         if len(values) != len(feeds):

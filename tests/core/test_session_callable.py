@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, make_callable
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import FetchHandler, tf
 from support.sets import ONCE
 from support.versions import OLD
 
@@ -48,6 +48,7 @@ FETCHES = {
     "a comparison": lambda a, b: Computed(
         lambda values: values[1] if values[0] != 0 else None, [tf.sign(a[0, 1]) - 1, b]
     ),
+    "a kind": lambda a, b: Computed(lambda values: values[1] if isinstance(values[0], np.ndarray) else None, [a, b]),
     "a list of names": lambda a, b: Computed(lambda values: ["first", *values], [a, b]),
 }
 
@@ -83,8 +84,18 @@ def test_structures_of_fetches(kind, plain_session):
         assert_equal(call(array), plain_session.run(fetches, {x: array}))
 
 
+@pytest.mark.parametrize("kind", ["tensor", "name", "scalar", "operation", "list", "nested", "ordered", "empty"])
+def test_plain_structures_are_built_without_tensorflow(kind, plain_session, monkeypatch):
+    """That saves time."""
+    x = tf.placeholder(tf.float32, [None, 2])
+    fetches = FETCHES[kind](x * 2, x + 1)
+    call, expected = make_callable(plain_session, fetches, [x]), plain_session.run(fetches, {x: [[1, 2]]})
+    monkeypatch.setattr(FetchHandler, "build_results", None)
+    assert_equal(call([[1, 2]]), expected)
+
+
 def test_handles(plain_session):
-    """A result that stays in the session."""
+    """Results that stay in the session, until the program deletes their handles."""
     x = tf.placeholder(tf.float32, [2])
     call = make_callable(plain_session, [tf.get_session_handle(x * 2), x + 1], [x])
     for value in ([1, 2], [3, 4]):

@@ -16,11 +16,13 @@ pytestmark = NEEDS_NATIVE
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
-# Prints how many threads the process has in addition after calls whose ops run in the session's threads, and after
-# calls whose ops run in the calling thread. Then prints the processor time, in seconds, of all threads during calls and
-# during a second without calls.
+# Calls whose ops run in the session's threads, then in the calling thread, then in the session's threads again. Prints
+#   the numbers of threads that were added by the second and the third call of the first kind, and by the second kind;
+#   whether all results are the same bits;
+#   the processor time, in seconds, of the threads that the second kind added;
+#   the processor time of all threads during calls, and during a second without calls.
 PROGRAM = """
-import os, sys, time
+import json, os, sys, time
 import numpy as np
 import tensorflow.compat.v1 as tf
 import stacked_lstm
@@ -29,33 +31,37 @@ x = tf.placeholder(tf.float32, [40, 30, 64])
 outputs, _ = stacked_lstm.StackedLSTM([128], engine="native")(x)
 session = tf.Session(config=tf.ConfigProto(intra_op_parallelism_threads=int(sys.argv[1])))
 session.run(tf.global_variables_initializer())
-array = np.ones([40, 30, 64], "f")
-numbers = []
-for in_calling_thread in (False, True):
-    call = stacked_lstm.make_callable(session, outputs, [x], in_calling_thread=in_calling_thread)
-    if not numbers:
-        call(array)
-        before = len(os.listdir("/proc/self/task"))
-    for _ in range(20):
-        call(array)
-    numbers.append(len(os.listdir("/proc/self/task")) - before)
+in_session_threads = stacked_lstm.make_callable(session, outputs, [x])
+in_calling_thread = stacked_lstm.make_callable(session, outputs, [x], in_calling_thread=True)
+array = np.random.RandomState(0).standard_normal([40, 30, 64])
+results, threads = [in_session_threads(array)], [set(os.listdir("/proc/self/task"))]
+for call in (in_session_threads, in_calling_thread, in_session_threads):
+    results += [call(array) for _ in range(50)]
+    threads.append(set(os.listdir("/proc/self/task")))
+added = [sorted(after - before) for before, after in zip(threads, threads[1:])]
+seconds = 0
+for thread in added[1]:
+    with open("/proc/self/task/" + thread + "/schedstat") as file:
+        seconds += int(file.read().split()[0]) / 1e9
 begin = time.process_time()
 for _ in range(100):
-    call(array)
+    in_calling_thread(array)
 middle = time.process_time()
 time.sleep(1)
-print(numbers + [middle - begin, time.process_time() - middle])
+times = [seconds, middle - begin, time.process_time() - middle]
+same = all(np.array_equal(result, results[0]) for result in results)
+print(json.dumps([[len(names) for names in added], same, times]))
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/task") or CORES < 2, reason="needs Linux and two cores")
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat") or CORES < 2, reason="needs Linux and two cores")
 @pytest.mark.parametrize("threads", [1, 2, CORES + 1])
 def test_helpers(threads):
-    """They exist if the ops run in the calling thread and each thread has a core, and soon sleep without calls."""
+    """They work if the ops run in the calling thread and each thread has a core, and soon sleep without calls."""
     printed = programs.check(["-c", PROGRAM, str(threads)]).decode()
-    in_session_threads, in_calling_thread, working, waiting = json.loads(printed)
-    assert in_session_threads == 0
-    assert in_calling_thread == (1 if threads == 2 else 0)
+    (first, second, third), same, (helping, working, waiting) = json.loads(printed)
+    assert (first, second, third) == (0, 1 if threads == 2 else 0, 0) and same
+    assert (helping > 0.001) == (threads == 2)
     assert working > 10 * waiting
 
 

@@ -66,7 +66,8 @@ inline Status ActivationByName(const std::string& name, Activation* activation) 
                          "hard_sigmoid_6, relu, linear, got '", name, "'");
 }
 
-// The kernels or the biases of one layer: `number` tensors of a list, which lives as long, starting with index `first`.
+// The kernels or the biases of one layer: `number` tensors of a list, from index `first`. The list must live as long as
+// the range.
 struct TensorRange {
   const OpInputList* list;
   int first, number;

@@ -4,6 +4,7 @@
 #define STACKED_LSTM_OP_PACKED_H_
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "buffer.h"
@@ -42,8 +43,9 @@ class PackedInputs {
       return ExpectVectorLayout<T>("padded", padded[0], sizes.padded);
     }
     if (PrefersUnpacked(layer)) return Status();
-    memory_.emplace_back(new Buffer<T>(sizes.Total()));
-    T* const memory = memory_.back()->get();
+    std::unique_ptr<Buffer<T>> buffer(new Buffer<T>(sizes.Total()));
+    T* const memory = buffer->get();
+    memory_.push_back(std::move(buffer));
     Pack<T>(layer, arrays->weights, arrays->extras.projection, sizes.Split(memory), OpThreads(context));
     arrays->packed = sizes.Split<const T>(memory);
     return Status();

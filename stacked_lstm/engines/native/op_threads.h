@@ -29,30 +29,36 @@ inline bool CallsDirectly(const std::function<void(std::function<void()>)>& runn
 
 // Whether the thread that called the session runs all ops, one after the other (`inter_op_parallelism_threads=-1`).
 inline bool RunsInCallingThread(OpKernelContext* context) {
-  if (!context->runner()) return false;  // In constant folding.
-  static thread_local const bool calls_directly = CallsDirectly(*context->runner());  // Each thread is of one kind.
+  if (!context->runner() || !*context->runner()) return false;  // In constant folding.
+  // A thread runs ops in one of the two ways, except where a queue op continues a call in another thread. Helpers then
+  // only cost or save time.
+  static thread_local const bool calls_directly = CallsDirectly(*context->runner());
   return calls_directly;
 }
 
 // The threads for ops in the calling thread, beside that thread; null if the session has more threads than there are
-// cores, or if the system has no more threads. The first session of the process sets the number of threads for all.
+// cores, or if the system has no more threads. The first such op sets their number. They have the floating-point mode
+// of its thread.
+inline ThreadPool* MakeHelpers(int threads) {
+  if (threads > UsableCores()) return nullptr;
+  try {
+    return new ThreadPool(threads - 1, true);  // Never deleted: ops may run until the process ends.
+  } catch (const std::system_error&) {
+    return nullptr;
+  }
+}
+
+// The helpers if they are as many as a session with `threads` threads needs; null otherwise.
 inline ThreadPool* Helpers(int threads) {
-  static ThreadPool* const helpers = [threads]() -> ThreadPool* {
-    if (threads > UsableCores()) return nullptr;
-    try {
-      return new ThreadPool(threads - 1, true);  // Never deleted: ops may run until the process ends.
-    } catch (const std::system_error&) {
-      return nullptr;
-    }
-  }();
-  return helpers;
+  static ThreadPool* const helpers = MakeHelpers(threads);
+  return helpers && helpers->size() == threads - 1 ? helpers : nullptr;
 }
 
 // The threads for an op: as many as the session has.
 //
-// TensorFlow's threads soon sleep, and it wakes one even if another one is awake. An op in the calling thread therefore
-// has the help of threads that watch. Beside ops that run in TensorFlow's threads, at the same time as other ops, they
-// would take cores from those.
+// TensorFlow's threads soon sleep, and TensorFlow wakes a thread even if another one is awake. An op in the calling
+// thread therefore has helpers that watch. Other ops run at the same time as ops in TensorFlow's threads. Helpers would
+// take cores from them.
 inline Threads OpThreads(OpKernelContext* context) {
   const auto* workers = context->device()->tensorflow_cpu_worker_threads();
   const int count = workers->num_threads;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "buffer.h"
@@ -86,7 +87,8 @@ class StackOp : public OpKernel {
   class Scratch {
    public:
     T* Take(int64_t size) {
-      buffers_.emplace_back(new Buffer<T>(size));
+      std::unique_ptr<Buffer<T>> buffer(new Buffer<T>(size));
+      buffers_.push_back(std::move(buffer));
       return buffers_.back()->get();
     }
 

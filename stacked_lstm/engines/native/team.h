@@ -14,7 +14,7 @@
 
 namespace stacked_lstm {
 
-// The threads to use. In TensorFlow's ops these are the threads of the session.
+// The threads to use.
 struct Threads {
   int count;                                            // The maximum number of threads, including the caller's.
   std::function<void(std::function<void()>)> schedule;  // Runs a function in another thread, at some later time.

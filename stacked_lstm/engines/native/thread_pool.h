@@ -28,10 +28,11 @@ inline int UsableCores() {
   return static_cast<int>(std::thread::hardware_concurrency());
 }
 
-// A thread that has no work watches for more during kWatch, then sleeps. The system takes about as long to wake a
+constexpr int kWatchTime = 200;  // Microseconds.
+
+// A thread that has had work watches for more during kWatchTime, then sleeps. The system takes about as long to wake a
 // thread as a small call takes altogether, so that a program with one call after another has its threads awake. A
-// program that makes no call uses no processor time. A thread that watches leaves its core to any other thread that
-// waits for one.
+// program that makes no call uses no processor time. A thread that watches yields its core every few microseconds.
 class ThreadPool {
  public:
   // watch: whether threads watch before they sleep. It is wrong where there are more threads than cores.
@@ -60,16 +61,19 @@ class ThreadPool {
       queue_.push_back(std::move(work));
       wakes = sleepers_ > 0 && queue_.size() > watchers_;
     }
-    ++tickets_;  // After the lock, for which a thread that watches would otherwise wait.
+    ++tickets_;  // After the lock, because a thread that watches then takes it.
     if (wakes) has_work_.notify_one();
   }
+
+  int size() const { return static_cast<int>(threads_.size()); }
 
   // Whether this process is a child of the one with the threads.
   bool IsForked() const { return getpid() != process_; }
 
  private:
-  static constexpr int kWatch = 200;  // Microseconds.
-  static constexpr int kLooks = 200;
+  typedef std::chrono::steady_clock Clock;
+
+  static Clock::time_point EndOfWatch() { return Clock::now() + std::chrono::microseconds(kWatchTime); }
 
   void End() {
     {
@@ -83,9 +87,10 @@ class ThreadPool {
 
   void Run() {
     std::unique_lock<std::mutex> lock(mutex_);
+    Clock::time_point end_of_watch = EndOfWatch();
     while (!ends_) {
       if (queue_.empty()) {
-        if (watch_ && Watch(&lock)) continue;
+        if (watch_ && Watch(end_of_watch, &lock)) continue;
         ++sleepers_;
         has_work_.wait(lock, [this] { return ends_ || !queue_.empty(); });
         --sleepers_;
@@ -96,25 +101,25 @@ class ThreadPool {
       lock.unlock();
       work();
       lock.lock();
+      end_of_watch = EndOfWatch();
     }
   }
 
-  // Releases the lock until a function is scheduled, or for kWatch. Returns whether one was scheduled; another thread
+  // Releases the lock until a function is scheduled, or until `end`. Returns whether one was scheduled; another thread
   // may have taken it.
-  bool Watch(std::unique_lock<std::mutex>* lock) {
+  bool Watch(Clock::time_point end, std::unique_lock<std::mutex>* lock) {
     const uint64_t ticket = tickets_;
     ++watchers_;
     lock->unlock();
-    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(kWatch);
-    while (!HasNews(ticket) && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    while (!IsScheduledAfter(ticket) && Clock::now() < end) std::this_thread::yield();
     lock->lock();
     --watchers_;
     return tickets_ != ticket;
   }
 
-  // Looks for news for a few microseconds.
-  bool HasNews(uint64_t ticket) const {
-    for (int k = 0; k < kLooks; ++k) {
+  // Looks for a few microseconds whether a function was scheduled after this ticket.
+  bool IsScheduledAfter(uint64_t ticket) const {
+    for (int look = 0; look < 200; ++look) {
       if (tickets_.load(std::memory_order_relaxed) != ticket) return true;
       Relax();
     }
