@@ -61,5 +61,5 @@ def _list_builder(fetches: Iterable[Any], graph: tf.Graph, places: dict[str, int
 
 def _is_plain_namedtuple(kind: type) -> bool:
     """Whether a type is a namedtuple whose constructor stores its arguments."""
-    *_, generated, base, _ = (object, *kind.__mro__)
-    return base is tuple and hasattr(generated, "_fields") and kind.__new__ is generated.__new__
+    is_namedtuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return is_namedtuple and kind.__new__ is kind.__mro__[-3].__new__  # The last ones are tuple and object.

@@ -1,4 +1,4 @@
-"""The content of a new file."""
+"""The `Plan` of a new file."""
 
 from __future__ import annotations
 

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace stacked_lstm {
@@ -111,6 +113,20 @@ class Buffer {
 
  private:
   BlockPool::Block block_ = {nullptr, 0};
+};
+
+// Buffers that live as long as this object. Each call of `Take` makes one.
+template <class T>
+class Scratch {
+ public:
+  T* Take(int64_t size) {
+    std::unique_ptr<Buffer<T>> buffer(new Buffer<T>(size));
+    buffers_.push_back(std::move(buffer));
+    return buffers_.back()->get();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Buffer<T>>> buffers_;
 };
 
 }  // namespace stacked_lstm

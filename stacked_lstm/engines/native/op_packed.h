@@ -3,10 +3,6 @@
 #ifndef STACKED_LSTM_OP_PACKED_H_
 #define STACKED_LSTM_OP_PACKED_H_
 
-#include <memory>
-#include <utility>
-#include <vector>
-
 #include "buffer.h"
 #include "lstm.h"
 #include "op_cache.h"
@@ -43,9 +39,7 @@ class PackedInputs {
       return ExpectVectorLayout<T>("padded", padded[0], sizes.padded);
     }
     if (PrefersUnpacked(layer)) return Status();
-    std::unique_ptr<Buffer<T>> buffer(new Buffer<T>(sizes.Total()));
-    T* const memory = buffer->get();
-    memory_.push_back(std::move(buffer));
+    T* const memory = scratch_.Take(sizes.Total());
     Pack<T>(layer, arrays->weights, arrays->extras.projection, sizes.Split(memory), OpThreads(context));
     arrays->packed = sizes.Split<const T>(memory);
     return Status();
@@ -53,7 +47,7 @@ class PackedInputs {
 
  private:
   LayerTensors full_, padded_;
-  std::vector<std::unique_ptr<Buffer<T>>> memory_;
+  Scratch<T> scratch_;
 };
 
 }  // namespace stacked_lstm

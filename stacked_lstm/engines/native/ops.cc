@@ -5,10 +5,8 @@
 // or reads them as they are, depending on the number of time steps and sequences.
 
 #include <algorithm>
-#include <memory>
 #include <new>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "buffer.h"
@@ -83,19 +81,6 @@ class StackOp : public OpKernel {
 
   virtual void Work(OpKernelContext* context, const StackInputs& inputs, const Stacks& stacks, int64_t cache_size) = 0;
 
-  // Arrays that live as long as this object. Each call of `Take` makes one.
-  class Scratch {
-   public:
-    T* Take(int64_t size) {
-      std::unique_ptr<Buffer<T>> buffer(new Buffer<T>(size));
-      buffers_.push_back(std::move(buffer));
-      return buffers_.back()->get();
-    }
-
-   private:
-    std::vector<std::unique_ptr<Buffer<T>>> buffers_;
-  };
-
  private:
   Activation candidate_, gates_;
   int from_end_;
@@ -117,7 +102,7 @@ class ForwardOp : public StackOp<T> {
     std::vector<ForwardArrays<T>> arrays(number);
     PackedInputs<T> packed;
     OP_REQUIRES_OK(context, packed.Read(context, number));
-    typename StackOp<T>::Scratch scratch;
+    Scratch<T> scratch;
     for (const Stack<T>& stack : stacks) {
       for (int l = stack.first; l < stack.end; ++l) {
         const Layer& layer = inputs.layers[l];
@@ -175,7 +160,7 @@ class BackwardOp : public StackOp<T> {
     for (int l = 0; l < number; ++l) OP_REQUIRES_OK(context, Arrays(context, inputs, l, &arrays[l]));
     T* d_x;
     OP_REQUIRES_OK(context, Result(context, 0, inputs.x.shape(), context->output_required(0), &d_x));
-    typename StackOp<T>::Scratch scratch;
+    Scratch<T> scratch;
     const T* const cache_data = cache->flat<T>().data();
     for (const Stack<T>& stack : stacks) {
       for (int l = stack.first; l < stack.end; ++l) {

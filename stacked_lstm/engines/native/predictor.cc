@@ -99,7 +99,7 @@ class StackPredictor : public Predictor {
     const int number = stack_.size();
     std::vector<Layer> layers;
     std::vector<ForwardArrays<T, W>> arrays(number);
-    std::vector<std::unique_ptr<Buffer<T>>> between;  // The outputs of all layers but the last.
+    Scratch<T> between;  // The outputs of all layers except the last.
     const std::vector<T> zeros(call.states ? 0 : 2 * call.batch * units_);
     const T* c = call.states ? static_cast<const T*>(call.states) : zeros.data();
     T* c_last = static_cast<T*>(call.finals);
@@ -107,7 +107,6 @@ class StackPredictor : public Predictor {
       const StackLayer& layer = *stack_[l];
       const int64_t size = call.batch * layer.units, to_h = call.batch * units_;
       layers.push_back({call.steps, call.batch, layer.inputs, layer.units, candidate_, gates_, call.lengths});
-      if (l < number - 1) between.emplace_back(new Buffer<T>(call.steps * call.batch * layer.units));
       arrays[l].packed = layer.template PackedAs<const W>();
       for (int gate = 0; gate < kGates; ++gate) {
         arrays[l].scales[gate] = layer.scales[gate].data();
@@ -116,7 +115,8 @@ class StackPredictor : public Predictor {
       arrays[l].x = l ? arrays[l - 1].outputs : static_cast<const T*>(call.x);
       arrays[l].c = c;
       arrays[l].h = c + to_h;
-      arrays[l].outputs = l < number - 1 ? between[l]->get() : static_cast<T*>(call.outputs);
+      const bool is_top = l == number - 1;
+      arrays[l].outputs = is_top ? static_cast<T*>(call.outputs) : between.Take(call.steps * call.batch * layer.units);
       arrays[l].c_last = c_last;
       arrays[l].h_last = c_last + to_h;
       arrays[l].cache = nullptr;

@@ -30,9 +30,10 @@ inline int UsableCores() {
 
 constexpr int kWatchTime = 200;  // Microseconds.
 
-// A thread that has had work watches for more during kWatchTime, then sleeps. The system takes about as long to wake a
-// thread as a small call takes altogether, so that a program with one call after another has its threads awake. A
-// program that makes no call uses no processor time. A thread that watches yields its core every few microseconds.
+// A thread watches for work during kWatchTime after its start and after its last work, then sleeps. The system takes
+// about as long to wake a thread as a small call takes altogether, so that a program with one call after another has
+// its threads awake. A program that makes no call uses no processor time. A thread that watches yields its core every
+// few microseconds.
 class ThreadPool {
  public:
   // watch: whether threads watch before they sleep. It is wrong where there are more threads than cores.
