@@ -1,6 +1,6 @@
 """An old program: moves its names of TensorFlow 1 to this package, and keeps its formatting. It needs libcst.
 
-The imports of the program decide what a name means, scope by scope. A name moves in one of three ways:
+A name moves in one of three ways:
 
 * `tf.nn.rnn_cell.LSTMCell` becomes `tf1_rnn.LSTMCell`, and an import of `tf1_rnn` is added.
 * `from tensorflow.contrib.rnn import LSTMCell` takes the name from this package's module.
@@ -18,6 +18,7 @@ from libcst import matchers, metadata
 
 from stacked_lstm.commands import old_names
 from stacked_lstm.commands.new_imports import NewImports
+from stacked_lstm.commands.program_names import ProgramNames
 from stacked_lstm.commands.python_syntax import (
     NO_COMMA,
     dotted_name,
@@ -74,35 +75,23 @@ def _visit(source: bytes) -> tuple[libcst.Module, libcst.Module, _Mover]:
         module = libcst.parse_module(source)
     except (libcst.ParserSyntaxError, SyntaxError, LookupError, UnicodeDecodeError) as error:
         raise ValueError(syntax_problem(source)) from error
-    mover = _Mover()
-    return module, metadata.MetadataWrapper(module, unsafe_skip_copy=True).visit(mover), mover
+    mover = _Mover(ProgramNames(metadata.MetadataWrapper(module, unsafe_skip_copy=True)))
+    return module, module.visit(mover), mover
 
 
 class _Mover(libcst.CSTTransformer):
     """Rewrites a syntax tree, and gathers the remarks and the new imports."""
 
-    METADATA_DEPENDENCIES = (metadata.ScopeProvider, metadata.ParentNodeProvider, metadata.PositionProvider)
-
-    def __init__(self) -> None:
+    def __init__(self, names: ProgramNames) -> None:
         super().__init__()
         self.remarks: list[Remark] = []
         self.imports = NewImports()
-        self._attributes: dict[str, str] = {}  # Attribute such as `self.rnn` -> the complete name of its value.
+        self.imports.read_names(names.all, names.imports)
+        self._names = names
         self._done: set[Any] = set()  # Nodes whose name has moved.
 
-    def visit_Module(self, node: libcst.Module) -> None:  # noqa: N802 - libcst's names.
-        scope: Any = self.get_metadata(metadata.ScopeProvider, node)
-        nodes: Any = matchers.findall(node, matchers.Name())
-        names = {name.value for name in nodes if name.value}
-        imported = {name: self._value(binding, name, frozenset()) for name in names for binding in scope[name]}
-        self.imports.read_names(names, imported)
-        to_attribute = matchers.Assign(targets=[matchers.AssignTarget(matchers.Attribute())])
-        statements: Any = matchers.findall(node, to_attribute)
-        for statement in statements:
-            self._attributes[dotted_name(statement.targets[0].target)] = self._complete(statement.value)[1]
-
     def leave_Attribute(self, original_node: libcst.Attribute, updated_node: libcst.Attribute) -> Any:  # noqa: N802
-        base, name = self._complete(original_node)
+        base, name = self._names.complete(original_node)
         if not base:
             self._remark_unknown(original_node)
             return updated_node
@@ -119,8 +108,8 @@ class _Mover(libcst.CSTTransformer):
         if tensorflow_name:
             self.imports.uses_tensorflow = True
             return name_node(tensorflow_name.replace("tensorflow", self.imports.tensorflow or "tf", 1))
-        parent = self.get_metadata(metadata.ParentNodeProvider, original_node)
-        if isinstance(parent, libcst.Attribute) or self._is_needless_name(parent):
+        parent = self._names.parent(original_node)
+        if isinstance(parent, libcst.Attribute) or self._names.is_needless_assignment(parent):
             return updated_node
         new = old_names.new_module(name)
         if new:
@@ -136,7 +125,7 @@ class _Mover(libcst.CSTTransformer):
                 statements.extend(self._move_import_from(old))
             elif isinstance(old, libcst.Import):
                 statements.extend(self._move_import(old))
-            elif not self._is_needless_name(old):
+            elif not self._names.is_needless_assignment(old):
                 statements.append(new)
         if not statements and not matchers.findall(original_node, matchers.Comment()):
             return libcst.RemoveFromParent()
@@ -151,13 +140,13 @@ class _Mover(libcst.CSTTransformer):
     def leave_SimpleStatementSuite(self, original_node: Any, updated_node: Any) -> Any:  # noqa: N802
         for statement in original_node.body:
             if isinstance(statement, (libcst.Import, libcst.ImportFrom)):
-                line = self.get_metadata(metadata.PositionProvider, statement).start.line
+                line = self._names.line(statement)
                 self.remarks.append(Remark(line, "import", "put it on a line of its own, and run this again"))
         return updated_node
 
     def _move_import_from(self, node: libcst.ImportFrom) -> list[libcst.BaseSmallStatement]:
         module = dotted_name(node.module) if node.module and not node.relative else ""
-        if not _is_in(module, "tensorflow"):
+        if not module.split(".")[0] == "tensorflow":
             return [node]
         if isinstance(node.names, libcst.ImportStar):
             new = old_names.new_module(module)
@@ -171,7 +160,7 @@ class _Mover(libcst.CSTTransformer):
                 moved.setdefault(destination[0], []).append(destination[1])
                 continue
             name = f"{module}.{alias.evaluated_name}"
-            if not self._is_needless(node, name, alias.evaluated_alias or alias.evaluated_name):
+            if not self._names.is_needless(node, name, alias.evaluated_alias or alias.evaluated_name):
                 kept.append(alias)
                 self._remark(node, name)
         if not moved and len(kept) == len(node.names):
@@ -209,7 +198,7 @@ class _Mover(libcst.CSTTransformer):
             new = old_names.new_module(name) if bound else None
             if name in ("tensorflow", "tensorflow.compat.v1"):
                 self.imports.uses_tensorflow = True
-                if isinstance(self.get_metadata(metadata.ScopeProvider, node), metadata.GlobalScope):
+                if self._names.is_global(node):
                     self.imports.tensorflow = self.imports.tensorflow or bound or name
                 alias = alias if "." in name else import_alias("tensorflow.compat.v1", bound or "tensorflow")
             v1 = old_names.v1_name(name) if name != "tensorflow" else None
@@ -220,52 +209,26 @@ class _Mover(libcst.CSTTransformer):
                 self.imports.uses_tensorflow = True
                 self._remark(node, name)
                 kept.append(import_alias(v1, bound))
-            elif not (bound and self._is_needless(node, name, bound)):
+            elif not (bound and self._names.is_needless(node, name, bound)):
                 is_moved = v1 or old_names.new_module(name)
                 self._remark(node, name, "import it under a name, with `as`" if is_moved else None)
                 kept.append(alias.with_changes(comma=NO_COMMA))
         return ([node.with_changes(names=kept)] if kept else []) + statements
 
-    def _is_needless_name(self, node: libcst.CSTNode) -> bool:
-        """Returns whether a statement such as `contrib = tf.contrib` is needless; see `_is_needless`."""
-        if not isinstance(node, libcst.Assign) or len(node.targets) > 1:
-            return False
-        bound = dotted_name(node.targets[0].target)
-        return "." not in bound and self._is_needless(node, self._complete(node.value)[1], bound)
-
-    def _is_needless(self, node: libcst.CSTNode, name: str, bound: str) -> bool:
-        """Returns whether a statement binds tf.contrib to a name whose every use moves to another module."""
-        scope: Any = self.get_metadata(metadata.ScopeProvider, node, None)
-        if not scope or old_names.split(name) != ("tensorflow", "contrib"):
-            return False
-        assignments = list(scope[bound])
-        return len(assignments) == 1 and all(self._moves(access.node) for access in assignments[0].references)
-
-    def _moves(self, node: Any) -> bool:
-        """Returns whether a name, or an attribute of it, moves to another module."""
-        while True:
-            name = self._complete(node)[1]
-            if old_names.home(name) or old_names.tensorflow_name(name):
-                return True
-            parent = self.get_metadata(metadata.ParentNodeProvider, node)
-            if not isinstance(parent, libcst.Attribute) or parent.value is not node:
-                return bool(old_names.new_module(name))
-            node = parent
-
     def _remark(self, node: libcst.CSTNode, name: str, advice: str | None = None) -> None:
         advice = advice or old_names.remark(name)
         if advice:
-            line = self.get_metadata(metadata.PositionProvider, node).start.line
+            line = self._names.line(node)
             self.remarks.append(Remark(line, ".".join(filter(None, old_names.split(name))), advice))
 
     def _remark_unknown(self, node: libcst.Attribute) -> None:
         """Remarks an old name such as `tf.contrib.rnn.LSTMCell`, whose `tf` the program does not import."""
-        parent = self.get_metadata(metadata.ParentNodeProvider, node)
+        parent = self._names.parent(node)
         if isinstance(parent, (libcst.Attribute, libcst.ImportAlias, libcst.ImportFrom)):
             return
         value, _, last = dotted_name(node).rpartition(".")
-        if self._attributes.get(value):  # As in `self.rnn = tf.contrib.rnn`, which moves.
-            name = f"{self._attributes[value]}.{last}"
+        if self._names.attributes.get(value):  # As in `self.rnn = tf.contrib.rnn`, which moves.
+            name = f"{self._names.attributes[value]}.{last}"
             return None if old_names.home(name) else self._remark(node, name)
         first, _, rest = dotted_name(node).partition(".")
         if first not in ("tf", "tensorflow"):
@@ -274,36 +237,3 @@ class _Mover(libcst.CSTTransformer):
         if old_names.home(name) or old_names.new_module(name) or old_names.remark(name):
             advice = f"nothing here says what `{first}` is: import it in this file, and run this again"
             self._remark(node, name, advice)
-
-    def _complete(self, node: libcst.CSTNode, seen: frozenset = frozenset()) -> tuple[str, str]:
-        """Returns the complete names of the first part of a dotted name, and of all of it; empty if unknown.
-
-        Args:
-          node: the dotted name.
-          seen: assignments that depend on it.
-        """
-        dotted = dotted_name(node)
-        scope = self.get_metadata(metadata.ScopeProvider, node, None)
-        if not dotted or not scope:
-            return "", ""
-        first, _, rest = dotted.partition(".")
-        values = [self._value(assignment, first, seen) for assignment in scope[first] if assignment not in seen]
-        known = sorted(value for value in values if _is_in(value, "tensorflow") or _is_in(value, "stacked_lstm"))
-        if not known:
-            return "", ""
-        return known[0], f"{known[0]}.{rest}" if rest else known[0]
-
-    def _value(self, assignment: Any, name: str, seen: frozenset) -> str:
-        """Returns the complete name of what an import or an assignment such as `rnn = tf.contrib.rnn` binds."""
-        if isinstance(assignment, metadata.ImportAssignment):
-            return min(qualified.name for qualified in assignment.get_qualified_names_for(name))
-        statement = getattr(assignment, "node", None)
-        for _ in range(2):  # From the name to the target of the assignment, and from there to the statement.
-            statement = self.get_metadata(metadata.ParentNodeProvider, statement, None) if statement else None
-        if isinstance(statement, libcst.Assign) and isinstance(statement.value, (libcst.Attribute, libcst.Name)):
-            return self._complete(statement.value, seen | {assignment})[1]
-        return ""
-
-
-def _is_in(name: str, package: str) -> bool:
-    return f"{name}.".startswith(f"{package}.")

@@ -12,11 +12,11 @@ from typing import Any, Callable, Iterator
 
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_layers, zero_states
+from stacked_lstm.rnn_cell.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.variables import recording_getter, snake_case
-from stacked_lstm.rnn_cell.weight_values import WeightValues
 
 
-class RNNCell(WeightValues):
+class RNNCell(VariableLists):
     """Base class of all cells; a cell is one step of a recurrent network.
 
     It stands for `tf.nn.rnn_cell.RNNCell` of TensorFlow 1.15 and needs no Keras. A subclass defines the properties
@@ -114,25 +114,6 @@ class RNNCell(WeightValues):
     @property
     def non_trainable_weights(self) -> list[tf.Variable]:
         return [v for v in self._recorded() if not (v.trainable and self.trainable)]
-
-    @property
-    def weights(self) -> list[tf.Variable]:
-        """The variables in the order in which they were made, trainable ones first."""
-        return self.trainable_weights + self.non_trainable_weights
-
-    # TensorFlow has two names for each of these lists.
-
-    @property
-    def trainable_variables(self) -> list[tf.Variable]:
-        return self.trainable_weights
-
-    @property
-    def non_trainable_variables(self) -> list[tf.Variable]:
-        return self.non_trainable_weights
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        return self.weights
 
     def _recorded(self) -> list[tf.Variable]:
         """The list of the variables that were made within the cell's scope."""

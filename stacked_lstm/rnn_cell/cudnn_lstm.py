@@ -12,8 +12,8 @@ from stacked_lstm.engines import AUTO
 from stacked_lstm.rnn_cell import cudnn_layers, dispatch
 from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
 from stacked_lstm.rnn_cell.cudnn_saveable import CudnnLSTMSaveable
+from stacked_lstm.rnn_cell.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.variables import recording_getter
-from stacked_lstm.rnn_cell.weight_values import WeightValues
 
 # Direction -> the number of directions.
 _DIRECTIONS = {"unidirectional": 1, "bidirectional": 2}
@@ -21,7 +21,7 @@ _INPUT_MODES = ("linear_input", "skip_input", "auto_select")
 _DTYPES = (tf.float16, tf.float32, tf.float64)
 
 
-class CudnnLSTM(WeightValues):
+class CudnnLSTM(VariableLists):
     """Layers of NVIDIA's LSTM, of one or two directions.
 
     It stands for `tf.contrib.cudnn_rnn.CudnnLSTM` of TensorFlow 1.15 and runs on CPUs, too: on NVIDIA GPUs the engine
@@ -152,20 +152,12 @@ class CudnnLSTM(WeightValues):
         return shape, list(shape)
 
     @property
-    def variables(self) -> list[tf.Variable]:
-        """The variable in a list."""
-        return list(self._variables)
-
-    @property
-    def trainable_variables(self) -> list[tf.Variable]:
+    def trainable_weights(self) -> list[tf.Variable]:
         return [v for v in self._variables if v.trainable]
 
     @property
-    def non_trainable_variables(self) -> list[tf.Variable]:
+    def non_trainable_weights(self) -> list[tf.Variable]:
         return [v for v in self._variables if not v.trainable]
-
-    # TensorFlow has two names for each of these lists.
-    weights, trainable_weights, non_trainable_weights = variables, trainable_variables, non_trainable_variables
 
     @property
     def _shapes(self) -> Shapes:

@@ -1,10 +1,11 @@
-"""Dropout on the states of layers, for calls of `DropoutWrapper` that run on an engine."""
+"""The leaves of a state that a visitor selects, and dropout on the states of layers that run on an engine."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Callable, NamedTuple, Sequence
 
-from stacked_lstm import dropout_masks
+from stacked_lstm import checks, dropout_masks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
@@ -26,6 +27,20 @@ class Part(NamedTuple):
     columns: slice
 
 
+class Leaf(NamedTuple):
+    """A tensor, or another value, of a nest.
+
+    Fields:
+      value: the tensor.
+      number: its number, from which its seed is made. The leaves of a part that is not selected share one number.
+      selected: bool, whether the visitor selects it.
+    """
+
+    value: Any
+    number: int
+    selected: bool
+
+
 def selected_leaves(state_size: Any, visitor: Callable[[Any], Any]) -> list[bool] | None:
     """Returns for each tensor of a state whether a visitor selects it.
 
@@ -39,22 +54,46 @@ def selected_leaves(state_size: Any, visitor: Callable[[Any], Any]) -> list[bool
     with tf.Graph().as_default():
         state = tf.nest.map_structure(lambda size: tf.placeholder(tf.float32, [None, size]), state_size)
         try:
-            return _select(state, visitor)
+            return [leaf.selected for leaf in leaves(state, visitor)]
         except Exception:  # It is a user's function.
             return None
 
 
-def _select(values: Any, visit: Callable[[Any], Any]) -> list[bool]:
-    """The bools of `selected_leaves` for the nest `values`; `DropoutWrapper._dropout` walks in the same way."""
+def leaves(values: Any, visitor: Callable[[Any], Any]) -> list[Leaf]:
+    """Returns the leaves of a nest in its flat order, each with what a visitor says about it, as in TensorFlow 1.15.
 
-    def walk(value: Any, selected: Any) -> list[bool]:
-        if not tf.nest.is_nested(value) or selected is False:
-            return [bool(selected)] * len(tf.nest.flatten(value))
-        keys = sorted(value) if isinstance(value, dict) else range(len(value))
-        selections = {key: selected if isinstance(selected, bool) else selected[key] for key in keys}
-        return [leaf for key in keys for leaf in walk(value[key], selections[key] and visit(value[key]))]
+    Raises:
+      TypeError: the visitor returns something else than a bool, or a bool for each part of a nest.
+    """
+    numbers = itertools.count()
 
-    return walk(values, visit(values))
+    def walk(value: Any, selected: Any) -> list[Leaf]:
+        selected = selected and visitor(value)
+        if selected is False or not tf.nest.is_nested(value):
+            _check_bools([selected], selected)
+            number = next(numbers)
+            return [Leaf(leaf, number, selected) for leaf in tf.nest.flatten(value)]
+        parts = _parts(value)
+        selections = dict.fromkeys(parts, True) if selected is True else _parts(selected)
+        _check_bools([selections.get(key) for key in parts.keys() | selections.keys()], selected)
+        return [leaf for key in parts for leaf in walk(parts[key], selections[key])]
+
+    return walk(values, True)
+
+
+def _parts(value: Any) -> dict[Any, Any]:
+    """Returns the parts of a nest by their keys in the order of `tf.nest`; none for a leaf."""
+    if isinstance(value, dict):
+        return {key: value[key] for key in sorted(value)}
+    return dict(enumerate(value)) if tf.nest.is_nested(value) else {}
+
+
+def _check_bools(selections: Sequence[Any], selected: Any) -> None:
+    if not all(isinstance(selection, bool) for selection in selections):
+        raise TypeError(
+            "DropoutWrapper: expected `dropout_state_filter_visitor` to return a bool, or a bool for each part of the "
+            f"state, got {checks.describe(selected)}"
+        )
 
 
 def with_mask_for_all_steps(

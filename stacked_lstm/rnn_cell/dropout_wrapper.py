@@ -14,7 +14,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import dropout_states
-from stacked_lstm.rnn_cell.dropout_states import Part
+from stacked_lstm.rnn_cell.dropout_states import Leaf, Part
 from stacked_lstm.rnn_cell.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
 
@@ -78,7 +78,7 @@ class DropoutWrapper(CellWrapper):
           dtype: tf.DType of inputs, states and outputs. Only `variational_recurrent` needs it. Default None.
           seed: int, for the same masks in every session. Default None: other masks in every session.
           dropout_state_filter_visitor: function from a state, or a part of one, to what is dropped out of it: a bool,
-            or a tuple of bools for its parts. Default None: everything except the c of an `LSTMStateTuple`.
+            or a nest with a bool for each of its parts. Default None: everything except the c of an `LSTMStateTuple`.
           **kwargs: arguments of `RNNCell`.
 
         Raises:
@@ -146,24 +146,18 @@ class DropoutWrapper(CellWrapper):
         """Returns the nest `values` after dropout of those parts that `visitor` selects; None selects all."""
         if not _drops(keep_prob):
             return values
-        index, visit = itertools.count(), visitor or _select_all
+        leaves = dropout_states.leaves(values, visitor or _select_all)
+        noises = [None] * len(leaves) if recurrent_noise is None else tf.nest.flatten(recurrent_noise)
 
-        def walk(value: Any, noise: Any, selected: Any) -> Any:
-            if tf.nest.is_nested(value) and selected is not False:
-                keys = sorted(value) if isinstance(value, dict) else range(len(value))
-                selections = {key: selected if isinstance(selected, bool) else selected[key] for key in keys}
-                noises = {key: None if noise is None else noise[key] for key in keys}
-                parts = [walk(value[key], noises[key], selections[key] and visit(value[key])) for key in keys]
-                return tf.nest.pack_sequence_as(value, tf.nest.flatten(parts))
-            k = next(index)
-            if selected is False:
-                return value
+        def drop(leaf: Leaf, noise: Any) -> Any:
+            if not leaf.selected:
+                return leaf.value
             if self._variational_recurrent:
-                return _recurrent_dropout(value, noise, keep_prob)
-            rate = 1.0 - (tf.cast(keep_prob, value.dtype) if tf.is_tensor(keep_prob) else keep_prob)
-            return tf.nn.dropout(value, rate=rate, seed=self._gen_seed(salt_prefix, k))
+                return _recurrent_dropout(leaf.value, noise, keep_prob)
+            rate = 1.0 - (tf.cast(keep_prob, leaf.value.dtype) if tf.is_tensor(keep_prob) else keep_prob)
+            return tf.nn.dropout(leaf.value, rate=rate, seed=self._gen_seed(salt_prefix, leaf.number))
 
-        return walk(values, recurrent_noise, visit(values))
+        return tf.nest.pack_sequence_as(values, [drop(leaf, noise) for leaf, noise in zip(leaves, noises)])
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
         if _drops(self._state_keep_prob) and self._selected_leaves() is None:

@@ -16,7 +16,7 @@ from stacked_lstm.rnn_cell import dispatch
 from stacked_lstm.rnn_cell.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.lstm_block_cell import LSTMBlockCell
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
-from stacked_lstm.rnn_cell.weight_values import WeightValues
+from stacked_lstm.rnn_cell.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.wrappers import check_cell
 from stacked_lstm.state import LSTMStateTuple
 
@@ -54,7 +54,7 @@ class FusedRNNCell:
         raise NotImplementedError(f"{type(self).__name__}.__call__")
 
 
-class LSTMBlockFusedCell(FusedRNNCell, WeightValues):
+class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
     """The LSTM of `LSTMBlockCell` over all steps.
 
     It stands for `tf.contrib.rnn.LSTMBlockFusedCell` of TensorFlow 1.15. A call takes inputs [T, B, I] and returns
@@ -113,19 +113,12 @@ class LSTMBlockFusedCell(FusedRNNCell, WeightValues):
         return self._cell.name
 
     @property
-    def variables(self) -> list[tf.Variable]:
-        return self._cell.variables
+    def trainable_weights(self) -> list[tf.Variable]:
+        return self._cell.trainable_weights
 
     @property
-    def trainable_variables(self) -> list[tf.Variable]:
-        return self._cell.trainable_variables
-
-    @property
-    def non_trainable_variables(self) -> list[tf.Variable]:
-        return self._cell.non_trainable_variables
-
-    # TensorFlow has two names for each of these lists.
-    weights, trainable_weights, non_trainable_weights = variables, trainable_variables, non_trainable_variables
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        return self._cell.non_trainable_weights
 
     def __call__(
         self,

@@ -105,7 +105,7 @@ FLOORS = {
     "engines.native": "library ops normalized_ops random_masks engine __main__",
     "compilation": "compiler cache_folder library ahead_of_time",
     "runtime": "kernels weights predictor models __main__",
-    "rnn_cell": "variables weight_values zero_states packed_states keras_layers cell_checks cell configs keras_names"
+    "rnn_cell": "variables variable_lists zero_states packed_states keras_layers cell_checks cell configs keras_names"
     " block_ops lstm_base basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
     " coupled_input_forget_gate_lstm_cell missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell"
     " rows wrappers dropout_states dropout_wrapper linear highway_wrapper input_output_wrappers attention_cell_wrapper"
@@ -119,7 +119,7 @@ FLOORS = {
     " state_dicts stack_archives cell_variables variables tensorflow_checkpoints formats reading plans"
     " packed_layers new_files templates writing",
     "commands": "output_files command choices charts series report conversion_report convert compare old_names"
-    " new_imports python_syntax old_program migrate",
+    " new_imports python_syntax program_names old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",
 }
 

@@ -5,6 +5,7 @@ its first derivative along a direction is the imaginary part that a tiny imagina
 """
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -244,6 +245,17 @@ def test_the_share_that_is_kept(argument, plain_session):
     assert abs(kept.sum() - keep * kept.size) < 5 * np.sqrt(kept.size * keep * (1 - keep))
     for axis in range(kept.ndim):  # No axis shares a mask.
         assert np.all(kept.mean(axis=axis) > 0) and np.all(kept.mean(axis=axis) < 1)
+
+
+@pytest.mark.parametrize("selection", [0, np.bool_(True), None, rnn_cell.LSTMStateTuple(True, 1), (True,), "ch"])
+def test_a_visitor_returns_bools(selection):
+    """As in TensorFlow 1.15, which refuses the same values with a TypeError."""
+    cell = rnn_cell.DropoutWrapper(
+        rnn_cell.LSTMCell(3), state_keep_prob=0.5, dropout_state_filter_visitor=lambda state: selection
+    )
+    expected = "DropoutWrapper: expected `dropout_state_filter_visitor` to return a bool, or a bool for each part of "
+    with pytest.raises(TypeError, match=re.escape(expected) + ".*got"):
+        rnn_cell.dynamic_rnn(cell, tf.ones([2, 3, 4]), dtype=tf.float32)
 
 
 @pytest.mark.parametrize("place", ["input", "output", "state"])

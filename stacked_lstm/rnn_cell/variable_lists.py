@@ -1,4 +1,4 @@
-"""Values of a cell's variables as arrays, by the methods that TensorFlow's layers have for it."""
+"""The variables of a cell as lists, and their values as arrays, under the names that TensorFlow's layers have."""
 
 from __future__ import annotations
 
@@ -10,10 +10,35 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 
 
-class WeightValues:
-    """Base class of objects with variables, which are in `weights`."""
+class VariableLists:
+    """Base class of objects with variables. Subclasses define `trainable_weights` and `non_trainable_weights`."""
 
-    weights: Any
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        raise NotImplementedError(f"{type(self).__name__}.trainable_weights")
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        raise NotImplementedError(f"{type(self).__name__}.non_trainable_weights")
+
+    @property
+    def weights(self) -> list[tf.Variable]:
+        """The variables in the order in which they were made, trainable ones first."""
+        return self.trainable_weights + self.non_trainable_weights
+
+    # TensorFlow has two names for each of these lists.
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[tf.Variable]:
+        return self.non_trainable_weights
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        return self.weights
 
     def count_params(self) -> int:
         """Returns the number of entries in all variables.
@@ -27,7 +52,7 @@ class WeightValues:
 
     def get_weights(self) -> list[np.ndarray]:
         """Returns the values of the variables in the default session, in the order of `weights`."""
-        return self._session("get_weights").run(list(self.weights))
+        return self._session("get_weights").run(self.weights)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Assigns values to the variables in the default session.
