@@ -143,7 +143,8 @@ class StateStore:
             if not rows.shape.is_compatible_with([batch]):
                 expected = f"`rows` to be a vector with one bool per sequence ({batch})"
                 checks.fail(f"{_CLASS}.reset", expected, checks.describe(rows))
-            rows = tensor_checks.vector(rows, batch, f"{_CLASS}.reset", "rows")
+            if not rows.shape.is_fully_defined():
+                rows = tensor_checks.with_shape(rows, [batch], f"{_CLASS}.reset", "`rows`")
             start = [
                 LSTMState(*[tf.where(rows, new, old) for new, old in zip(*pairs)]) for pairs in zip(start, self.state)
             ]

@@ -171,15 +171,23 @@ def scalar(value: tf.Tensor, function: str, expected: str) -> tf.Tensor:
     return value
 
 
-def vector(value: tf.Tensor, size: int, function: str, argument: str) -> tf.Tensor:
-    """Returns a tensor as a vector. If its shape is unknown, another shape fails when the graph runs."""
-    if value.shape.is_fully_defined():
-        return value
-    matches = tf.reduce_all(tf.equal(tf.shape(value), [size])) & tf.equal(tf.rank(value), 1)
-    message = [f"{function}: expected `{argument}` of shape", [size], "got", tf.shape(value)]
-    with tf.control_dependencies([assertion(matches, message)]):
+def with_shape(value: tf.Tensor, sizes: Sequence[Size | int], function: str, expected: str) -> tf.Tensor:
+    """Returns a tensor that has a shape. Another shape, or another rank, fails when the graph runs.
+
+    Args:
+      value: the tensor.
+      sizes: the axes, each an int or a `Size`.
+      function, expected: for the message `function: expected <expected> of shape ..., got ...`.
+    """
+    sizes = [Size(size, size) if isinstance(size, int) else size for size in sizes]
+    shape, dynamic = tf.shape(value), tf.stack([size.dynamic for size in sizes])
+    compared, end = (shape, dynamic), len(sizes) + 1
+    if value.shape.ndims is None:  # `tf.equal` broadcasts a shape of another rank, except if -1 tells where it ends.
+        compared = tuple(tf.concat([entries, tf.fill([end], -1)], axis=0)[:end] for entries in compared)
+    message = [f"{function}: expected {expected} of shape", dynamic, "got", shape]
+    with tf.control_dependencies([assertion(tf.reduce_all(tf.equal(*compared)), message)]):
         value = tf.identity(value)
-    value.set_shape([size])
+    value.set_shape([size.static for size in sizes])
     return value
 
 
@@ -201,12 +209,7 @@ def flags(value: Any, steps: Size, batch: Size, time_major: bool, function: str,
     if not value.shape.is_compatible_with([size.static for size in axes]):
         shape = [size.static for size in axes]
         fail(function, f"`{argument}` {names} of shape {shape}", f"shape {value.shape}")
-    shape = tf.stack([size.dynamic for size in axes])
-    matches = tf.reduce_all(tf.equal(tf.shape(value), shape))
-    message = [f"{function}: expected `{argument}` {names} of shape", shape, "got", tf.shape(value)]
-    with tf.control_dependencies([assertion(matches, message)]):
-        value = tf.identity(value)
-    value.set_shape([size.static for size in axes])
+    value = with_shape(value, axes, function, f"`{argument}` {names}")
     return value if time_major else tf.transpose(value)
 
 
@@ -239,10 +242,4 @@ def _state(value: Any, width: int, batch: Size, dtype: tf.DType, function: str, 
         fail(function, f"`{argument}` of shape {shape}", f"shape {state.shape}")
     if state.shape.is_fully_defined() and batch.static is not None:
         return state
-    shape = tf.stack([batch.dynamic, width])
-    matches = tf.reduce_all(tf.equal(tf.shape(state), shape))
-    message = f"{function}: expected `{argument}` of shape"
-    with tf.control_dependencies([assertion(matches, [message, shape, "got", tf.shape(state)])]):
-        state = tf.identity(state)
-    state.set_shape([batch.static, width])
-    return state
+    return with_shape(state, [batch, width], function, f"`{argument}`")

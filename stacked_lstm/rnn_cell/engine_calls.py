@@ -170,10 +170,5 @@ def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks
     """
     if not lengths.shape.is_compatible_with([batch.static]):
         checks.fail("dynamic_rnn", f"`sequence_length` of shape ({batch.static},)", lengths.shape)
-    expected, shape = batch.dynamic[None], tf.shape(lengths)
-    is_vector_of_batch = tf.reduce_all(tf.equal(shape, expected))
-    message = ["dynamic_rnn: expected `sequence_length` of shape", expected, "got", shape]
-    with tf.control_dependencies([tensor_checks.assertion(is_vector_of_batch, message)]):
-        lengths = tf.identity(lengths)
-    lengths.set_shape([batch.static])
+    lengths = tensor_checks.with_shape(lengths, [batch], "dynamic_rnn", "`sequence_length`")
     return tf.maximum(tf.minimum(lengths, steps.dynamic), 0)

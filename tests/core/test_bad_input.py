@@ -186,6 +186,18 @@ def test_initial_state_of_another_batch_at_run_time(session):
         session.run(outputs, {x: SEQUENCE, state: np.zeros([1, 4])})
 
 
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (2, 2, 4), (2, 5), ()])
+def test_initial_state_of_another_rank_at_run_time(shape, general_engine, session):
+    """None of them is broadcast. TensorFlow's optimizer may remove the assertion. The engine `native` checks, too."""
+    c = tf.placeholder(tf.float32)
+    outputs, _ = StackedLSTM([4], engine=general_engine)(SEQUENCE, initial_state=[(c, np.zeros([2, 4], np.float32))])
+    session.run(tf.global_variables_initializer())
+    assert session.run(outputs, {c: np.zeros([2, 4])}).shape == (2, 5, 4)
+    message = r"expected `(initial_state\[0\].)?c` of shape\]? \[2[ ,]4\],? \[?got"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        session.run(outputs, {c: np.zeros(shape)})
+
+
 @pytest.mark.parametrize(
     "lengths, expected",
     [

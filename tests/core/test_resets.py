@@ -148,12 +148,13 @@ def test_bad_input(reset, expected):
     assert expected in str(error.value)
 
 
-def test_another_size_when_the_graph_runs(plain_session):
-    x, reset = tf.placeholder(tf.float32, [None, None, 1]), tf.placeholder(tf.bool, [None, None])
+@pytest.mark.parametrize("shape, wrong", [([None, None], [[True, False]]), (None, [True]), (None, [[[True] * 3]])])
+def test_another_size_when_the_graph_runs(shape, wrong, plain_session):
+    x, reset = tf.placeholder(tf.float32, [None, None, 1]), tf.placeholder(tf.bool, shape)
     outputs, _ = StackedLSTM([2])(x, reset=reset)
     plain_session.run(tf.global_variables_initializer())
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected `reset` .batch, time. of shape"):
-        plain_session.run(outputs, {x: np.zeros([1, 3, 1]), reset: [[True, False]]})
+        plain_session.run(outputs, {x: np.zeros([1, 3, 1]), reset: wrong})
 
 
 def test_engines_by_name():

@@ -255,12 +255,16 @@ def test_lengths_of_the_wrong_shape(session):
     for engine in ("graph", "stepwise"):
         with pytest.raises(ValueError, match=r"must be a vector of length batch_size, but saw shape: \(2, 1\)"):
             run(stack(), sequence_length=[[5], [2]], engine=engine)
-    lengths = tf.placeholder(tf.int32, [None])
+
+
+@pytest.mark.parametrize("shape, wrong", [([None], [1, 2, 3]), (None, 2), (None, [[1, 2]])])
+def test_lengths_of_the_wrong_shape_when_the_graph_runs(shape, wrong, session):
+    lengths = tf.placeholder(tf.int32, shape)
     x = tf.placeholder(tf.float32, [None, None, 3])
     outputs, _ = run(stack(), x, sequence_length=lengths)
     session.run(tf.global_variables_initializer())
     with pytest.raises(tf.errors.InvalidArgumentError, match="expected `sequence_length` of shape"):
-        session.run(outputs, {x: np.zeros([2, 5, 3]), lengths: [1, 2, 3]})
+        session.run(outputs, {x: np.zeros([2, 5, 3]), lengths: wrong})
 
 
 @pytest.mark.parametrize("engine", ["graph", pytest.param("native", marks=NEEDS_NATIVE), "stepwise"])
