@@ -145,7 +145,7 @@ def errors(function: str, number: int | None, direction: str = "") -> Iterator[N
         yield
     except (TypeError, ValueError) as error:
         text = re.sub(rf"^{StackedLSTM.__name__}\b", function, str(error))
-        text = text if number is None else text.replace("layer_1", f"layer_{number}")
+        text = text if number is None else re.sub(r"\blayer_1\b", f"layer_{number}", text)
         names = r"(?<![\w/])(?<!whose variable )((?:initial_state/)?layer_\d+/\w)"
         raise type(error)(re.sub(names, rf"{direction}/\1", text) if direction else text) from None
 

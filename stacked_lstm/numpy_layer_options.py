@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from stacked_lstm import numpy_checks as checks
-from stacked_lstm.checks import bound
+from stacked_lstm.checks import bound, is_number
 
 
 class LayerOptions(NamedTuple):
@@ -103,7 +102,7 @@ def checked_options(
         has_place = options.projection_clip is None or "Wp" in layer
         checks.require(has_place, function, f"`{argument}.projection_clip` with Wp in the layer", "a layer without Wp")
         epsilon = options.epsilon
-        is_valid = epsilon is None or (isinstance(epsilon, numbers.Real) and float(epsilon) >= 0)
+        is_valid = epsilon is None or (is_number(epsilon) and float(epsilon) >= 0)
         checks.require(is_valid, function, f"`{argument}.epsilon` to be None or a number from 0 on", repr(epsilon))
         is_bool = isinstance(options.residual, (bool, np.bool_))
         checks.require(is_bool, function, f"`{argument}.residual` to be True or False", repr(options.residual))

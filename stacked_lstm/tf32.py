@@ -9,10 +9,9 @@ that setting for the shape.
 
 from __future__ import annotations
 
-import logging
 import os
 
-from stacked_lstm import checks
+from stacked_lstm import checks, log
 from stacked_lstm.compat import set_tensor_float_32, tensor_float_32
 
 ENVIRONMENT_VARIABLE = "STACKED_LSTM_TF32"
@@ -33,8 +32,7 @@ def off_unless_asked_for() -> None:
     if asked_for() or not tensor_float_32():
         return
     set_tensor_float_32(False)
-    logging.getLogger("stacked_lstm").warning(
-        "stacked_lstm: TF32 is now off for all ops of this process, so that float32 results agree on every device; "
-        "set %s=1 in the environment to keep it on",
-        ENVIRONMENT_VARIABLE,
+    log.warn_once(
+        "TF32 is now off for all ops of this process, so that float32 results agree on every device; "
+        f"set {ENVIRONMENT_VARIABLE}=1 in the environment to keep it on"
     )

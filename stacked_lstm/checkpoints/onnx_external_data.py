@@ -15,7 +15,7 @@ def embed(model: Model, path: str, budget: Budget) -> None:
     Args:
       model: a model that was loaded without external data.
       path: its file. The numbers must be in regular files of the same folder, or of folders in it.
-      budget: the bytes that they may take.
+      budget: the bytes that the numbers of all tensors may take, also of those that are in the model.
 
     Raises:
       ValueError: a name or a link that leads out of the folder, or a place that is not in the file.
@@ -26,6 +26,8 @@ def embed(model: Model, path: str, budget: Budget) -> None:
             tensor.raw_data = _read(path, tensor.name, entries, budget)
             tensor.ClearField("external_data")
             tensor.ClearField("data_location")
+        else:
+            budget.spend(tensor.ByteSize(), tensor.name)
 
 
 def _read(path: str, name: str, entries: dict[str, str], budget: Budget) -> bytes:

@@ -12,23 +12,24 @@ from stacked_lstm.checkpoints.files import Arrays, Content, existing_files, file
 from stacked_lstm.temporary_folders import temporary_folder
 
 
-def check_target(path: str, overwrite: bool) -> None:
+def check_target(path: str, overwrite: bool, function: str = "checkpoints.write") -> None:
     """Raises ValueError if `path` cannot be written: no folder, not a regular file, or an existing one.
 
     Args:
       path: the file to write, or the prefix of a TensorFlow checkpoint.
       overwrite: whether existing files may be replaced.
+      function: the function of this package that the message names.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        checks.fail("checkpoints.write", f"an existing folder for {path}", f"none at {folder}")
+        checks.fail(function, f"an existing folder for {path}", f"none at {folder}")
     for name in existing_files(path):
         if os.path.isdir(name):
-            checks.fail("checkpoints.write", "the name of a file", f"the folder {name}")
+            checks.fail(function, "the name of a file", f"the folder {name}")
         if os.path.exists(name) and not stat.S_ISREG(os.stat(name).st_mode):
-            checks.fail("checkpoints.write", "the name of a file", f"{name}, which is a FIFO, a socket or a device")
+            checks.fail(function, "the name of a file", f"{name}, which is a FIFO, a socket or a device")
         if not overwrite:
-            checks.fail("checkpoints.write", "the name of a new file, or `overwrite=True`", f"{name}, which exists")
+            checks.fail(function, "the name of a new file, or `overwrite=True`", f"{name}, which exists")
 
 
 def write(
@@ -37,6 +38,7 @@ def write(
     save: Callable[[str, Content, str], None],
     load: Callable[[str], Content],
     overwrite: bool,
+    function: str = "checkpoints.write",
 ) -> None:
     """Writes a file under a temporary name, reads it back, compares all arrays, and renames it.
 
@@ -51,18 +53,19 @@ def write(
       save: (temporary path, `Content`, path): writes the content to the temporary path; may raise ValueError.
       load: reads a path; may raise ValueError.
       overwrite: whether existing files may be replaced.
+      function: the function of this package that the messages name.
 
     Raises:
       ValueError: `check_target` says when; or the arrays that were read back differ.
     """
-    check_target(path, overwrite)
+    check_target(path, overwrite, function)
     path = os.path.realpath(path)
     folder, base = os.path.split(path)
     with temporary_folder(folder, ".writing-") as temporary:
         temporary_path = os.path.join(temporary, base)
-        with file_errors(path, "arrays that can be written", "checkpoints.write"):
+        with file_errors(path, "arrays that can be written", function):
             save(temporary_path, content, path)
-        _check_same_arrays(path, content.arrays, load(temporary_path).arrays)
+        _check_same_arrays(path, content.arrays, load(temporary_path).arrays, function)
         names = sorted(os.listdir(temporary))  # The data of a TensorFlow checkpoint sort before its index.
         targets = [os.path.realpath(os.path.join(folder, name)) for name in names]
         for name, target in zip(names, targets):
@@ -77,8 +80,8 @@ def write(
             os.remove(name)
 
 
-def _check_same_arrays(path: str, arrays: Arrays, reread: Arrays) -> None:
+def _check_same_arrays(path: str, arrays: Arrays, reread: Arrays, function: str) -> None:
     names = sorted(set(reread) ^ set(arrays))
     names += [name for name in arrays if name in reread and not same_bits(reread[name], arrays[name])]
     if names:
-        checks.fail("checkpoints.write", f"{path} to hold what was written", f"other numbers in {', '.join(names[:5])}")
+        checks.fail(function, f"{path} to hold what was written", f"other numbers in {', '.join(names[:5])}")

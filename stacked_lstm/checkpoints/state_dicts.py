@@ -18,6 +18,7 @@ from stacked_lstm.checkpoints import files, npz_files
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights, fits, natural_order
+from stacked_lstm.checkpoints.limits import Budget
 
 _NAME = re.compile(r"(?P<prefix>(?:.*\.)?)weight_(?:ih|hh)(?P<level>(?:_l\d+)?)(?P<reverse>(?:_reverse)?)")
 _OWN_NAME = re.compile(r"(?:.*\.)?(?:weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l\d+)?(?:_reverse)?")
@@ -35,9 +36,12 @@ def load(path: str, max_bytes: int | None) -> Content:
         return npz_files.load(path, max_bytes)
     safetensors = _safetensors(path)
     with files.file_errors(path, "a .safetensors file"):
-        files.open_regular(path).close()  # The package checks that the tensors are within the file.
+        files.open_regular(path).close()
+        budget, arrays = Budget(path, max_bytes), {}
         with safetensors.safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            for name in file.keys():  # noqa: SIM118
+                arrays[name] = file.get_tensor(name)  # The package checks that a tensor is within the file.
+                budget.spend(arrays[name].nbytes, name)
             return Content(arrays, file.metadata())
 
 

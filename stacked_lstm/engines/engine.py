@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Callable, NamedTuple, Sequence
 
+from stacked_lstm import log
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import recurrent_dropout
 from stacked_lstm.engines.place import Place
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
-
-_LOG = logging.getLogger("stacked_lstm")
-_logged_problems: dict[str, str] = {}  # Name of an engine -> its last problem that was logged.
 
 
 class Engine(NamedTuple):
@@ -95,9 +92,8 @@ class Engine(NamedTuple):
         objection = first_problem((*self.needs, *self.prefers), layers, place)
         if objection is None:
             objection = first_problem(self.ready, layers, place)
-            if objection and _logged_problems.get(self.name) != objection:
-                _logged_problems[self.name] = objection
-                _LOG.warning("stacked_lstm: continuing without the %s engine: %s", self.name, objection)
+            if objection:
+                log.warn_once(f"continuing without the {self.name} engine: {objection}")
         return objection
 
 

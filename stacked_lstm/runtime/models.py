@@ -14,6 +14,8 @@ from stacked_lstm import checkpoints, checks
 from stacked_lstm.checkpoints import npz_files, replacing, stack_archives
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_options
+from stacked_lstm.native_activations import ACTIVATIONS
+from stacked_lstm.runtime import weights
 from stacked_lstm.runtime.predictor import Predictor
 
 
@@ -69,7 +71,9 @@ def save(
     if stack_names != tuple(names.values()):
         expected = f"the activations of the stack, {' and '.join(stack_names)}"
         checks.fail("runtime.save", expected, " and ".join(names.values()))
-    Predictor(layers, initial_state, threads=1, **names)  # It checks the arguments.
+    for argument, name in names.items():
+        checks.known(dict.fromkeys(ACTIVATIONS), name, "runtime.save", argument)
+    weights.check(layers, initial_state, "runtime.save")
     arrays = {name: np.array(value) for name, value in names.items()}
     for group, values in (("", layers), (stack_archives.INITIAL_STATE, initial_state)):
         for number, layer in enumerate(values, 1):
@@ -80,7 +84,9 @@ def save(
     arrays.update(
         (stack_archives.OTHER_ARRAYS + name, np.asarray(array)) for name, array in (other_arrays or {}).items()
     )
-    replacing.write(path, Content(arrays, None), npz_files.save, lambda name: npz_files.load(name, None), overwrite)
+    replacing.write(
+        path, Content(arrays, None), npz_files.save, lambda name: npz_files.load(name, None), overwrite, "runtime.save"
+    )
 
 
 def load(

@@ -44,6 +44,14 @@ def layers(values: Any, dtype: np.dtype, function: str) -> list[Arrays]:
     return converted
 
 
+def check(values: Any, initial_state: Any, function: str) -> None:
+    """Raises ValueError unless the arrays are weights and an initial state that a `Predictor` takes."""
+    dtype = np.dtype(np.float64)
+    checked = layers(values, dtype, function)
+    rows, sizes = checked[0]["Wf"].shape[0], [layer["Wf"].shape[1] for layer in checked]
+    InitialState(initial_state, rows - sizes[0], sizes, dtype, function)
+
+
 def check_finite(layers: Sequence[Arrays], function: str) -> None:
     """Raises ValueError if a matrix of `layers` has a NaN or an infinity, because 8 bits cannot represent these."""
     for k, layer in enumerate(layers):

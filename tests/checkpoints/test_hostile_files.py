@@ -167,6 +167,22 @@ def test_zip_bombs(tmp_path):
         checkpoints.read(tmp_path / "small.npz", max_bytes=1000)
 
 
+@pytest.mark.parametrize("name, format", [("model.h5", "keras"), ("model.npz", "pytorch"), ("own.npz", "stacked_lstm"),
+                                          ("model.safetensors", "pytorch"), ("model.onnx", "onnx"),
+                                          ("model.ckpt", "rnn_cell")])  # fmt: skip
+def test_all_formats_have_a_budget(name, format, tmp_path):
+    """The arrays of the layer take 512 bytes."""
+    for package in {"model.safetensors": ["safetensors"], "model.onnx": ["onnx"]}.get(name, []):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    path = str(tmp_path / name)
+    checkpoints.write(path, [LAYER], format)
+    with pytest.raises(
+        ValueError, match="expected arrays of at most 400 bytes together in .*, or a larger `max_bytes`"
+    ):
+        checkpoints.read(path, max_bytes=400)
+    assert len(checkpoints.read(path, max_bytes=4000).layers) == 1
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".ckpt"])
 @pytest.mark.parametrize("number", ["1000000000", "9" * 300, "00000000000000000000000000007"])
 def test_a_number_as_a_bomb(suffix, number, tmp_path):

@@ -178,6 +178,7 @@ def test_normalized_pre_activations_do_not_depend_on_the_scale_of_weights():
         (dict(zoneout_c=1.5), "`options[0].zoneout_c` of numbers from 0 to 1, got 1.5"),
         (dict(zoneout_h=np.full([4, 3], -0.1)), "`options[0].zoneout_h` of numbers from 0 to 1, got an array"),
         (dict(epsilon=-1.0), "`options[0].epsilon` to be None or a number from 0 on, got -1.0"),
+        (dict(epsilon=True), "`options[0].epsilon` to be None or a number from 0 on, got True"),
         (dict(residual="after layer 1"), "`options[0].residual` to be True or False, got 'after layer 1'"),
     ],
 )

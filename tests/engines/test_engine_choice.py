@@ -9,7 +9,7 @@ import logging
 import numpy as np
 import pytest
 
-from stacked_lstm import StackedLSTM, activations, engines, rnn_cell
+from stacked_lstm import StackedLSTM, activations, engines, log, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
 from stacked_lstm.engines.native import engine as native_engine
@@ -297,11 +297,18 @@ def test_what_is_asked_last(monkeypatch, caplog):
     tf.while_loop(lambda k: k < 1, lambda k: k + len(objection()), [0])
     assert queries == []
     caplog.clear()  # Half-precision variables have a warning of their own.
+    monkeypatch.setattr(log, "_logged", set())
     with caplog.at_level(logging.WARNING, "stacked_lstm"):
         assert problem() == words and queries == ["library"] and not caplog.records
         assert objection() == objection() == words
-    assert queries == ["library"] + ["GPU", "library"] * 2
-    assert len(caplog.records) == 1 and "continuing without the native engine: " + words in caplog.text
+        assert queries == ["library"] + ["GPU", "library"] * 2
+        monkeypatch.setattr(library, "problem", lambda: "the disk is full")
+        assert objection() == "the disk is full"
+        monkeypatch.setattr(library, "problem", lambda: words)
+        assert objection() == words
+    messages = [record.getMessage() for record in caplog.records]
+    start = "stacked_lstm: continuing without the native engine: "
+    assert messages == [start + words, start + "the disk is full"]  # Once for each reason.
 
 
 # The environment variable.

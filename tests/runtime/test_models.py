@@ -110,8 +110,19 @@ def test_options_of_both_directions(session, tmp_path):
 def test_files_that_are_refused(tmp_path):
     path = tmp_path / "model.npz"
     runtime.save(path, LAYERS)
-    with pytest.raises(ValueError, match="`overwrite=True`, got .*model.npz, which exists"):
+    with pytest.raises(ValueError, match="^runtime.save: expected .* `overwrite=True`, got .*model.npz, which exists"):
         runtime.save(path, LAYERS)
+    with pytest.raises(ValueError, match="^runtime.save: expected an existing folder for .*, got none at .*nowhere"):
+        runtime.save(tmp_path / "nowhere" / "model.npz", LAYERS)
+    for layers, options, problem in (
+        ([], {}, "`layers` to be a list with one mapping per layer"),
+        ([dict(LAYERS[0], Wf=np.ones([2, 3]))], {}, r"`layers\[0\]\['Wf'\]` of shape"),
+        (LAYERS, {"initial_state": [{"c": np.ones([4])}]}, "`initial_state` to be empty, or"),
+        (LAYERS, {"activation": "mish"}, "`activation` to be one of"),
+    ):
+        with pytest.raises(ValueError, match="^runtime.save: expected " + problem):
+            runtime.save(tmp_path / "new.npz", layers, **options)
+    assert not os.path.exists(str(tmp_path / "new.npz"))
     runtime.save(path, LAYERS[:1], overwrite=True)
     assert runtime.load(path).hidden_sizes == [4]
     with pytest.raises(ValueError, match="^runtime.save: expected `path` to end in .npz, got 'model.ckpt'"):
