@@ -3,6 +3,7 @@
     StackedLSTM       a stack of LSTM layers with the variables Wf Wi Wc Wo and bf bi bc bo, and an initial state
     BidirectionalLSTM layers that read each sequence forward and backward
     LSTMState         the pair (c, h) of one layer
+    StateStore        keeps the states of a stack from run to run
     make_callable     makes a function that runs fetches of a session in less time than `session.run`
     rnn_cell          TensorFlow 1's cells, wrappers and dynamic_rnn under their old names
     checkpoints       reads and writes LSTM layers in the files of TensorFlow, Keras, PyTorch and ONNX
@@ -11,10 +12,11 @@
     numpy_lstm        the same network in NumPy: forward pass and backward pass
     runtime           inference without TensorFlow, on the kernels of the engine `native`
     export            writes networks for programs without this package: SavedModel, frozen graph, ONNX, TFLite
-    contrib           the modules seq2seq and legacy_seq2seq of TensorFlow 1's `tf.contrib`
+    contrib           the modules seq2seq, legacy_seq2seq, layers and crf of TensorFlow 1's `tf.contrib`
     engines           the implementations of the layers: `cudnn` (NVIDIA GPUs), `native` (CPUs), `graph` (all devices)
+    summaries         the gates of all time steps for TensorBoard
     parity            compares StackedLSTM with other LSTM implementations
-    load_native_ops   call it before you import a graph with ops of the `native` engine
+    load_native_ops   call it before you import a graph with ops of this package
 
 Modules are imported when they are first used. `import stacked_lstm` does not import TensorFlow.
 """

@@ -50,9 +50,9 @@ class BidirectionalGraph(BidirectionalVariables):
           sequence_length: int32 or int64 vector [B] of numbers from 0 to T. The backward direction starts at the end of
             each sequence. Inputs after the end are ignored, even if they are NaN. Default None: all sequences have T
             time steps.
-          initial_state: a pair (forward, backward) of lists with a pair (c, h) per layer, [B, H_l] each. Each direction
-            has this state before the first step that it reads. Default None: the kind that the constructor configured.
-            One of the two may be None, too.
+          initial_state: a pair (forward, backward) of lists with a pair (c [B, H_l], h [B, P_l]) per layer. Each
+            direction has this state before the first step that it reads. Default None: the kind that the constructor
+            configured. One of the two may be None, too.
           time_major: bool, whether time is the first axis of inputs and outputs. Default False.
           training: bool, or scalar tensor of bools: whether dropout and zoneout are random. Default None, which is
             False.

@@ -27,9 +27,19 @@ def known(table: Mapping[str, Any], name: Any, function: str, argument: str) -> 
 
 def shaped(value: Any, shape: tuple[int, ...], function: str, argument: str) -> np.ndarray:
     """Returns an array; raises ValueError unless it has this shape."""
-    value = np.array(value, np.float64)
+    value = _real(value, function, f"`{argument}` to be an array of real numbers")
     require(value.shape == shape, function, f"`{argument}` of shape {shape}", value.shape)
     return value
+
+
+def _real(value: Any, function: str, expected: str) -> np.ndarray:
+    """Returns a new float64 array; raises ValueError if the value is no real number or array of them."""
+    try:
+        if value is not None and np.asarray(value).dtype.kind != "c":
+            return np.array(value, np.float64)
+    except (TypeError, ValueError):
+        pass
+    return checks.fail(f"numpy_lstm.{function}", expected, checks.describe(value))
 
 
 def broadcastable(value: Any, shape: tuple[int, ...], function: str, argument: str) -> Any:
@@ -37,12 +47,7 @@ def broadcastable(value: Any, shape: tuple[int, ...], function: str, argument: s
 
     An array with three axes has T entries. One entry for all steps becomes an array with two axes.
     """
-    expected = f"`{argument}` to be a number or an array of numbers"
-    require(value is not None, function, expected, value)
-    try:
-        value = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        require(False, function, expected, repr(value))
+    value = _real(value, function, f"`{argument}` to be a number or an array of numbers")
     if value.ndim == 0:
         return float(value)
     fits = value.ndim <= len(shape) and all(a in (1, b) for a, b in zip(value.shape[::-1], shape[::-1]))
@@ -52,7 +57,7 @@ def broadcastable(value: Any, shape: tuple[int, ...], function: str, argument: s
 
 def sequences(x: Any, function: str) -> np.ndarray:
     """Returns the input; raises ValueError unless it has three axes."""
-    x = np.asarray(x, np.float64)
+    x = _real(x, function, "`x` to be an array of real numbers")
     require(x.ndim == 3, function, "`x` of shape [time, batch, input]", x.shape)
     return x
 

@@ -94,14 +94,14 @@ def forward(
       activation: phi, see `step`; by default "tanh".
       recurrent_activation: s, see `step`; by default "sigmoid".
       options: a `LayerOptions` per layer, with its masks, clips and so on. Default None: no layer has any.
-      output_mask: [T, B, H_L] or what broadcasts with it, multiplies the outputs. Default 1.0.
+      output_mask: [T, B, P_L] or what broadcasts with it, multiplies the outputs. Default 1.0.
       reset: [T, B] bools, whether a sequence starts again before a step. `reset_states` then replace its state. Resets
         past the end of a sequence change nothing. Default None: no sequence starts again.
       reset_states: the states from which sequences start again: a pair (c [B, H_l], h [B, P_l]) per layer, or pairs
         (c [T, B, H_l], h [T, B, P_l]) with a state for each step. Default None: zeros.
 
     Returns:
-      (outputs, state, cache), in float64. The outputs are the last layer's h, [T, B, H_L], zero past the end of each
+      (outputs, state, cache), in float64. The outputs are the last layer's h, [T, B, P_L], zero past the end of each
       sequence. The state is a list of one `LSTMState` per layer, at the end of each sequence. The cache is for
       `backward`.
 
@@ -144,9 +144,9 @@ def backward(d_outputs: Any, d_state: Any, cache: StackCache) -> dict[str, Any]:
     """Computes the gradient of `forward`, by backpropagation through all its steps.
 
     Args:
-      d_outputs: gradient of the outputs, [T, B, H_L]; None for zeros. What it holds past the end of a sequence does not
+      d_outputs: gradient of the outputs, [T, B, P_L]; None for zeros. What it holds past the end of a sequence does not
         count.
-      d_state: gradients of the final state, a pair (c, h) per layer, [B, H_l] each; None for zeros.
+      d_state: gradients of the final state, a pair (c [B, H_l], h [B, P_l]) per layer; None for zeros.
       cache: the cache that `forward` returned.
 
     Returns:

@@ -41,8 +41,8 @@ class StackedLSTM(StackGraph):
         stacked_lstm/layer_l/gain_f, .../gain_i, .../gain_o, .../gain_c, .../gain_cell    [H_l], if layer_norm
         stacked_lstm/layer_l/shift_cell                    [H_l], if layer_norm, unless use_bias=False
 
-    With projection_size=P_l, h and the output of layer l have the width P_l. In all shapes, H_l is then P_l for rows of
-    h, for the layer above, and for the h and W_h of an initial state. The initial state may add
+    With projection_size=P_l, h and the output of layer l have the width P_l. Wf is then [P_l + I_l, H_l], I_(l+1) is
+    P_l, and h and W_h of an initial state have P_l columns. The initial state may add
 
         stacked_lstm/initial_state/layer_l/c, .../h        [H_l], if initial_state="learned"
         stacked_lstm/initial_state/layer_l/W_c, .../W_h    [I_l, H_l], if initial_state="projected"

@@ -31,7 +31,9 @@ def mark(
     names = [name for name in _OPTIONS_WITHOUT_ARRAYS if any(_is_set(layer, name) for layer in layer_options)]
     if any(layer.layer_norm is options.OUTPUT for layer in layer_options):
         names.append(NORM_OF_OUTPUT)
-    return arrays._replace(layers=LayerArrays(arrays.layers, names, (functions[0].name, functions[1].name)))
+    names_of_functions = functions[0].name, functions[1].name
+    layers = LayerArrays(arrays.layers, names, names_of_functions, bool(arrays.initial_state))
+    return arrays._replace(layers=layers)
 
 
 class StackVariables:
@@ -134,9 +136,11 @@ class StackVariables:
             expected = "an initial state that needs no inputs, 'zeros' or 'learned'"
             checks.fail(f"{self.name}.initial_states", expected, "'projected'")
 
+        if not tf.is_tensor(batch_size):
+            checks.size(batch_size, f"{self.name}.initial_states", "batch_size", "a scalar tensor or ")
+        zeros = zero_states(batch_size, self._sizes, self.dtype)
         if self._initial_state.specs(1, self._sizes):
             self._require_built("initial_states")
-        zeros = zero_states(batch_size, self._sizes, self.dtype)
         return self._initial_state.start(self._variables.initial_state, zeros, refuse)
 
     def count_params(self) -> int:

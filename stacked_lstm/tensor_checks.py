@@ -179,15 +179,15 @@ def with_shape(value: tf.Tensor, sizes: Sequence[Size | int], function: str, exp
       sizes: the axes, each an int or a `Size`.
       function, expected: for the message `function: expected <expected> of shape ..., got ...`.
     """
-    sizes = [Size(size, size) if isinstance(size, int) else size for size in sizes]
-    shape, dynamic = tf.shape(value), tf.stack([size.dynamic for size in sizes])
-    compared, end = (shape, dynamic), len(sizes) + 1
+    axes = [size if isinstance(size, int) else size.value for size in sizes]
+    shape, wanted = tf.shape(value), tf.stack(axes)
+    compared, end = (shape, wanted), len(axes) + 1
     if value.shape.ndims is None:  # `tf.equal` broadcasts a shape of another rank, except if -1 tells where it ends.
         compared = tuple(tf.concat([entries, tf.fill([end], -1)], axis=0)[:end] for entries in compared)
-    message = [f"{function}: expected {expected} of shape", dynamic, "got", shape]
+    message = [f"{function}: expected {expected} of shape", wanted, "got", shape]
     with tf.control_dependencies([assertion(tf.reduce_all(tf.equal(*compared)), message)]):
         value = tf.identity(value)
-    value.set_shape([size.static for size in sizes])
+    value.set_shape([None if tf.is_tensor(size) else size for size in axes])
     return value
 
 

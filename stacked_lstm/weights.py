@@ -216,7 +216,8 @@ def match(
     if not layers and values:
         checks.fail(function, f"no `{argument}`, because this stack has no variables for it", checks.describe(values))
     if not isinstance(values, (list, tuple)) or len(values) != len(layers):
-        actual = f"one of length {len(values)}" if hasattr(values, "__len__") else checks.describe(values)
+        is_list = isinstance(values, (list, tuple))
+        actual = f"one of length {len(values)}" if is_list else checks.describe(values)
         checks.fail(function, f"{expected}, one per layer", actual)
     pairs = []
     for k, (variables, layer_values) in enumerate(zip(layers, values)):

@@ -117,7 +117,7 @@ def read(
     if forget_bias is not None:
         checks.number(forget_bias, "checkpoints.read", "forget_bias")
     layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
-    locate = _locate if trusted else _locate_in_child_process
+    locate = _locate if checks.flag(trusted, "checkpoints.read", "trusted") else _locate_in_child_process
     selected, unselected, arrays = locate(path, format, layout, names, max_bytes)
     layers, used = slots.with_slots([layer_at(location, arrays, forget_bias) for location in selected], arrays)
     other_layers = [layer_at(location, arrays, forget_bias) for location in unselected]

@@ -13,13 +13,14 @@ from stacked_lstm.temporary_folders import temporary_folder
 
 
 def check_target(path: str, overwrite: bool, function: str = "checkpoints.write") -> None:
-    """Raises ValueError if `path` cannot be written: no folder, not a regular file, or an existing one.
+    """Raises ValueError if `path` cannot be written, because of its folder or of a file that exists.
 
     Args:
       path: the file to write, or the prefix of a TensorFlow checkpoint.
       overwrite: whether existing files may be replaced.
       function: the function of this package that the message names.
     """
+    checks.flag(overwrite, function, "overwrite")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         checks.fail(function, f"an existing folder for {path}", f"none at {folder}")

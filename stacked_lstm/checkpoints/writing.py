@@ -10,7 +10,7 @@ from stacked_lstm.checkpoints.formats import find_format, format_to_read
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location
 from stacked_lstm.checkpoints.plans import Plan
 from stacked_lstm.checkpoints.reading import Path, load
-from stacked_lstm.layer_arrays import check_activations, check_options
+from stacked_lstm.layer_arrays import check_activations, check_initial_state, check_options
 
 Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
 
@@ -54,7 +54,8 @@ def write(
       averages: names of the slots that are averages of the variables, as the program named its
         ExponentialMovingAverage. They contain the forget bias, other slots do not.
       initial_state: what the layers start from, a mapping for each layer as `StackedLSTM.get_weights` returns them in
-        `initial_state`; [] for zeros; None for what a `CheckpointLayer` has. "stacked_lstm" and ONNX have a place for
+        `initial_state`; [] for zeros. None for what a `CheckpointLayer` has, and for zeros of other layers; layers from
+        `get_weights` of a stack that has an initial state then raise an error. "stacked_lstm" and ONNX have a place for
         it.
       max_bytes: how many bytes the arrays of `template` may take together, as for `read`.
 
@@ -126,6 +127,7 @@ def plan(
     if template is not None and format is None and str(template).endswith(".npz"):
         entry = format_to_read(str(template), None)  # The name of an .npz file does not tell.
     check_options(layers, entry.known_options(), entry.program or f"a file of {entry.layout}", "checkpoints.write")
+    check_initial_state(layers, initial_state, "checkpoints.write")
     activations = getattr(layers, "activations", None)
     layers = stacks.checkpoint_layers(layers)
     if forget_bias is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.cell_checks import check_tuple
@@ -64,8 +65,8 @@ class AttentionCellWrapper(RNNCell):
                 "Cell returns tuple of states, but the flag state_is_tuple is not set. "
                 f"State size is: {cell.state_size}"
             )
-        if attn_length <= 0:
-            raise ValueError(f"attn_length should be greater than zero, got {attn_length}")
+        if not hasattr(attn_length, "__index__") or attn_length <= 0:
+            raise ValueError(f"attn_length should be greater than zero, got {checks.describe(attn_length)}")
         self._cell = cell
         self._attn_length = attn_length
         self._attn_size = cell.output_size if attn_size is None else attn_size

@@ -15,12 +15,28 @@ def check_floating(dtype: Any, what: str = "inputs") -> None:
         raise ValueError(f"RNN cell only supports floating point {what}, but saw dtype: {dtype.name}")
 
 
-def check_units(num_units: Any, function: str) -> Any:
-    """Returns `num_units`; raises ValueError unless it is a positive integer, or such a dimension of a shape."""
+def check_units(num_units: Any, function: str, argument: str = "num_units") -> Any:
+    """Returns a size; raises ValueError unless it is a positive integer, or such a dimension of a shape."""
     size = num_units.__index__() if hasattr(num_units, "__index__") else None
     if size and size > 0:
         return num_units
-    return checks.fail(function, "`num_units` to be a positive integer", checks.describe(num_units))
+    return checks.fail(function, f"`{argument}` to be a positive integer", checks.describe(num_units))
+
+
+def check_projection(num_proj: Any, function: str) -> Any:
+    """Returns `num_proj`; raises ValueError unless it is None, 0 for no projection, or a positive integer."""
+    size = num_proj.__index__() if hasattr(num_proj, "__index__") else None
+    if num_proj is None or (size is not None and size >= 0):
+        return num_proj
+    return checks.fail(function, "`num_proj` to be None or a positive integer", checks.describe(num_proj))
+
+
+def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:
+    """Returns a keep probability; raises ValueError if it is a number that is not between 0 and 1, or no number."""
+    if hasattr(keep_prob, "dtype") or (checks.is_number(keep_prob) and 0 <= keep_prob <= 1):
+        return keep_prob
+    expected = f"`{argument}` to be a number between 0 and 1, or a scalar tensor"
+    return checks.fail(function, expected, checks.describe(keep_prob))
 
 
 def check_no_class(cell: Any, argument: str) -> None:

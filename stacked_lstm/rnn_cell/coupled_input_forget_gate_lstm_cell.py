@@ -9,6 +9,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
+from stacked_lstm.rnn_cell.cell_checks import check_projection
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 
@@ -87,7 +88,7 @@ class CoupledInputForgetGateLSTMCell(LSTMBase, has_layer=True):
         super().__init__(num_units, forget_bias, state_is_tuple, activation, reuse)
         self._use_peepholes = use_peepholes
         self._initializer = initializer
-        self._num_proj = num_proj
+        self._num_proj = check_projection(num_proj, type(self).__name__)
         self._proj_clip = proj_clip
         self._num_unit_shards = num_unit_shards
         self._num_proj_shards = num_proj_shards

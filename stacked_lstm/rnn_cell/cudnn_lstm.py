@@ -88,7 +88,8 @@ class CudnnLSTM(VariableLists):
           name: str, the name of the variable's scope. Default None: "cudnn_lstm".
 
         Raises:
-          ValueError: an unknown direction, input mode or dtype, or a dropout that is out of range. TensorFlow's
+          ValueError: an unknown direction, input mode or dtype, a size that is not positive, or a
+            dropout that is out of range. TensorFlow's
             "skip_input" is refused: without a product for the inputs, the weights are others.
         """
         if direction not in _DIRECTIONS:
@@ -101,8 +102,8 @@ class CudnnLSTM(VariableLists):
             checks.fail("CudnnLSTM", "`input_mode` to be 'linear_input'", "'skip_input', which no engine supports")
         if not 0 <= checks.number(dropout, "CudnnLSTM", "dropout") < 1:
             checks.fail("CudnnLSTM", "a `dropout` of at least 0 and less than 1", dropout)
-        self.num_layers = num_layers
-        self.num_units = num_units
+        self.num_layers = checks.size(num_layers, "CudnnLSTM", "num_layers")
+        self.num_units = checks.size(num_units, "CudnnLSTM", "num_units")
         self.input_mode = input_mode
         self.direction = direction
         self.num_dirs = _DIRECTIONS[direction]

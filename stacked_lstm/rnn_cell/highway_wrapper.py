@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Sequence, Tuple
 
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import rows
@@ -62,7 +63,8 @@ class HighwayWrapper(CellWrapper):
 
     def _highway(self, inp: tf.Tensor, out: tf.Tensor) -> tf.Tensor:
         """Returns the outputs [B, I] for inputs and outputs of the cell, both [B, I]. The name is TensorFlow's."""
-        inp.shape.assert_is_compatible_with(out.shape)
+        if not inp.shape.is_compatible_with(out.shape):
+            checks.fail("HighwayWrapper", f"outputs of the shape of its inputs, {inp.shape}", f"outputs of {out.shape}")
         return _mix(self._make_gates(inp.shape.with_rank(2).as_list()[1], inp.dtype), inp, out)
 
     def _make_gates(self, width: int, dtype: Any) -> list[_Gate]:

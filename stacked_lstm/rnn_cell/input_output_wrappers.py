@@ -13,6 +13,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell import rows
 from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.cell_checks import check_units
 from stacked_lstm.rnn_cell.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.linear import _Linear
 from stacked_lstm.rnn_cell.wrappers import check_cell
@@ -102,9 +103,10 @@ class InputProjectionWrapper(_ProjectionWrapper):
 
         Raises:
           TypeError: `cell` is not a cell.
+          ValueError: `num_proj` is not positive.
         """
         del input_size
-        super().__init__(cell, num_proj, activation, reuse)
+        super().__init__(cell, check_units(num_proj, type(self).__name__, "num_proj"), activation, reuse)
         self._num_proj = num_proj  # TensorFlow's name.
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:

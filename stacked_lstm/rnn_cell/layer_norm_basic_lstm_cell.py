@@ -9,6 +9,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.equations import GATE_ORDER, LayerNorm, Noise
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
+from stacked_lstm.rnn_cell.cell_checks import check_keep_prob
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 # The scopes of the normalizations, in the order of the gates i, j, f, o, and that of the cell state.
@@ -75,11 +76,11 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
             are found or made.
 
         Raises:
-          ValueError: an unknown name of an activation.
+          ValueError: an unknown name of an activation, or a probability that is not between 0 and 1.
         """
         del input_size
         super().__init__(num_units, forget_bias, True, activation, reuse)
-        self._keep_prob = dropout_keep_prob
+        self._keep_prob = check_keep_prob(dropout_keep_prob, type(self).__name__, "dropout_keep_prob")
         self._seed = dropout_prob_seed
         self._layer_norm = layer_norm
         self._norm_gain = norm_gain

@@ -7,6 +7,7 @@ from typing import Any, Callable
 from stacked_lstm.compat import tf
 from stacked_lstm.equations import Extras
 from stacked_lstm.rnn_cell import keras_names
+from stacked_lstm.rnn_cell.cell_checks import check_projection
 from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 
@@ -80,13 +81,14 @@ class LSTMCell(LSTMBase, has_layer=True):
 
         Raises:
           TypeError: an unknown argument.
-          ValueError: an unknown name of an activation or an initializer, or a dtype that is not floating.
+          ValueError: an unknown name of an activation or an initializer, a dtype that is not floating, or a
+            size that is not positive.
         """
         super().__init__(num_units, forget_bias, state_is_tuple, activation, reuse, name=name, dtype=dtype, **kwargs)
         self._use_peepholes = use_peepholes
         self._cell_clip = cell_clip
         self._initializer = keras_names.initializer(initializer, "LSTMCell")
-        self._num_proj = num_proj
+        self._num_proj = check_projection(num_proj, type(self).__name__)
         self._proj_clip = proj_clip
         self._num_unit_shards = num_unit_shards
         self._num_proj_shards = num_proj_shards

@@ -44,7 +44,7 @@ class MultiRNNCell(RNNCell):
             with the cells' states side by side; each cell then needs `state_is_tuple=False`, too.
 
         Raises:
-          TypeError: `cells` is not a list or tuple, or has a class in it.
+          TypeError: `cells` is not a list or tuple, or has something in it that is no cell.
           ValueError: `cells` is empty, or a cell has a tuple for its state although `state_is_tuple` is False.
         """
         super().__init__()
@@ -54,6 +54,8 @@ class MultiRNNCell(RNNCell):
             raise ValueError("Must specify at least one cell for MultiRNNCell.")
         for k, cell in enumerate(cells):
             check_no_class(cell, f"cells[{k}]")
+            if not hasattr(cell, "state_size"):
+                raise TypeError(f"The argument 'cells[{k}]' ({checks.describe(cell)}) is not an RNNCell.")
         self._cells = list(cells)
         self._state_is_tuple = state_is_tuple
         self._cell_variables: list[list[tf.Variable]] = [[] for _ in cells]

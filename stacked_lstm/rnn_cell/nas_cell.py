@@ -54,7 +54,7 @@ class NASCell(RNNCell):
         """
         super().__init__(_reuse=reuse, **kwargs)
         self._num_units = check_units(num_units, type(self).__name__)
-        self._num_proj = num_proj
+        self._num_proj = None if num_proj is None else check_units(num_proj, type(self).__name__, "num_proj")
         self._use_bias = use_bias
 
     @property

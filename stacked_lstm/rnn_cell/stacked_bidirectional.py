@@ -107,8 +107,8 @@ def stack_bidirectional_dynamic_rnn(
 ) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """Runs layers of two directions over time.
 
-    It stands for `tf.contrib.rnn.stack_bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is the one argument
-    more. Each layer is a call of `bidirectional_dynamic_rnn`. `engine_used(outputs)` tells which engine runs the
+    It stands for `tf.contrib.rnn.stack_bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new
+    argument. Each layer is a call of `bidirectional_dynamic_rnn`. `engine_used(outputs)` tells which engine runs the
     layers; if they have different ones, it tells the last one in the order cudnn, native, graph, stepwise. B is the
     batch size, T the number of time steps, I the width of the inputs.
 

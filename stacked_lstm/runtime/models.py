@@ -13,7 +13,7 @@ import numpy as np
 from stacked_lstm import checkpoints, checks
 from stacked_lstm.checkpoints import npz_files, replacing, stack_archives
 from stacked_lstm.checkpoints.files import Arrays, Content
-from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_options
+from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_initial_state, check_options
 from stacked_lstm.native_activations import ACTIVATIONS
 from stacked_lstm.runtime import weights
 from stacked_lstm.runtime.predictor import Predictor
@@ -22,7 +22,7 @@ from stacked_lstm.runtime.predictor import Predictor
 def save(
     path: str | os.PathLike[str],
     layers: Sequence[Mapping[str, Any]],
-    initial_state: Sequence[Mapping[str, Any]] = (),
+    initial_state: Sequence[Mapping[str, Any]] | None = None,
     *,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
@@ -66,6 +66,8 @@ def save(
     if not path.endswith(".npz"):
         checks.fail("runtime.save", "`path` to end in .npz", repr(path))
     check_options(layers, [NORM_OF_OUTPUT], "a Predictor", "runtime.save")  # `Predictor` refuses gains.
+    check_initial_state(layers, initial_state, "runtime.save")
+    initial_state = initial_state or []
     names = {"activation": activation, "recurrent_activation": recurrent_activation}
     stack_names = getattr(layers, "activations", None) or tuple(names.values())
     if stack_names != tuple(names.values()):

@@ -9,6 +9,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checks
+from stacked_lstm.layer_arrays import check_initial_state
 from stacked_lstm.native_activations import ACTIVATIONS
 from stacked_lstm.runtime import kernels, weights
 from stacked_lstm.state import LSTMState
@@ -27,7 +28,8 @@ class Predictor:
       layers: a list with one mapping per layer, from names to arrays, as `StackedLSTM.get_weights` returns it: Wf, Wi,
         Wc, Wo [H_l + I_l, H_l], and bf, bi, bc, bo [H_l] or no biases.
       initial_state: a list of the same form: c and h [H_l] of a learned initial state, W_c and W_h [I_l, H_l] of a
-        projected one. Default: an empty list, for zeros.
+        projected one. [] is for zeros. Default None: zeros; `layers` from `get_weights` of a stack that has an initial
+        state then raise an error.
       activation: "tanh" (default), "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu" or "linear".
       recurrent_activation: one of the same names. Default "sigmoid".
       dtype: "float32" (default) or "float64", in which the predictor computes.
@@ -69,7 +71,7 @@ class Predictor:
     def __init__(
         self,
         layers: Sequence[Mapping[str, Any]],
-        initial_state: Sequence[Mapping[str, Any]] = (),
+        initial_state: Sequence[Mapping[str, Any]] | None = None,
         *,
         activation: str = "tanh",
         recurrent_activation: str = "sigmoid",
@@ -91,7 +93,9 @@ class Predictor:
         self.hidden_sizes = [layer["Wf"].shape[1] for layer in self._layers]
         self._units = sum(self.hidden_sizes)
         self.input_size = self._layers[0]["Wf"].shape[0] - self.hidden_sizes[0]
-        self._initial_state = weights.InitialState(initial_state, self.input_size, self.hidden_sizes, self.dtype, _NAME)
+        check_initial_state(layers, initial_state, _NAME)
+        sizes = self.input_size, self.hidden_sizes
+        self._initial_state = weights.InitialState(initial_state or [], *sizes, self.dtype, _NAME)
         self._stack = kernels.Stack(
             self._layers, activation, recurrent_activation, self.dtype, self.threads, self.weights_dtype
         )
@@ -141,7 +145,8 @@ class Predictor:
         x = np.asarray(inputs)
         axes = "[time, batch, " if time_major else "[batch, time, "
         if x.ndim != 3 or x.shape[2] != self.input_size:
-            checks.fail(_NAME, f"`inputs` of shape {axes}{self.input_size}]", f"an array of shape {list(x.shape)}")
+            actual = f"an array of shape {list(x.shape)}" if x.ndim else checks.describe(inputs)
+            checks.fail(_NAME, f"`inputs` of shape {axes}{self.input_size}]", actual)
         if x.dtype.kind not in "fiub":
             checks.fail(_NAME, "`inputs` to be real numbers", f"an array of dtype {x.dtype}")
         return np.ascontiguousarray(x if time_major else x.swapaxes(0, 1), self.dtype)

@@ -51,6 +51,9 @@ def main(arguments):
     kernels.functions()
     library.load()  # Before processes are forked.
     names = flags.kinds.split(",") if flags.kinds else list(kinds.KINDS)
+    if set(names) - set(kinds.KINDS):
+        print(f"fuzz.py: expected --kinds of {', '.join(kinds.KINDS)}, got {flags.kinds}", file=sys.stderr)
+        return 2
     counts = {name: collections.Counter() for name in names}
     spent = dict.fromkeys(names, 0.0)
     seeds, failures = dict.fromkeys(names, flags.seed), 0

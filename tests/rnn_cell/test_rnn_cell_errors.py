@@ -135,6 +135,31 @@ def test_bad_constructors():
         (lambda: rnn_cell.GRUCell(-3), ValueError, "GRUCell: expected `num_units` to be a positive integer, got -3"),
         (lambda: rnn_cell.DropoutWrapper(LSTMS[0](), "a"), ValueError, "`input_keep_prob` to be a number .*, got 'a'"),
         (
+            lambda: rnn_cell.LSTMCell(4, num_proj=-1),
+            ValueError,
+            "^LSTMCell: expected `num_proj` to be None or .*, got -1",
+        ),
+        (lambda: rnn_cell.NASCell(4, "a"), ValueError, "^NASCell: expected `num_proj` to be a positive .*, got 'a'"),
+        (
+            lambda: rnn_cell.InputProjectionWrapper(LSTMS[0](), 0),
+            ValueError,
+            "^InputProjectionWrapper: expected `num_proj` to be a positive integer, got 0",
+        ),
+        (lambda: rnn_cell.MultiRNNCell([LSTMS[0](), "a"]), TypeError, r"'cells\[1\]' \('a'\) is not an RNNCell"),
+        (
+            lambda: rnn_cell.LayerNormBasicLSTMCell(3, dropout_keep_prob=2),
+            ValueError,
+            "^LayerNormBasicLSTMCell: expected `dropout_keep_prob` to be a number between 0 and 1, .*, got 2",
+        ),
+        (lambda: rnn_cell.AttentionCellWrapper(LSTMS[0](), "a"), ValueError, "be greater than zero, got 'a'"),
+        (lambda: rnn_cell.CudnnLSTM(0, 3), ValueError, "^CudnnLSTM: expected `num_layers` to be a positive .*, got 0"),
+        (lambda: rnn_cell.CudnnLSTM(1, "a"), ValueError, "^CudnnLSTM: expected `num_units` to be a positive .*'a'"),
+        (
+            lambda: rnn_cell.HighwayWrapper(rnn_cell.GRUCell(4))(tf.zeros([2, 3]), tf.zeros([2, 4])),
+            ValueError,
+            r"^HighwayWrapper: expected outputs of the shape of its inputs, \(2, 3\), got outputs of \(2, 4\)",
+        ),
+        (
             lambda: rnn_cell.DeviceWrapper(tf.tanh, "/cpu:0"),
             TypeError,
             "is not an RNNCell: it has no output_size, state_size",
@@ -173,7 +198,7 @@ def test_widths_that_are_unknown():
     with pytest.raises(ValueError, match="input_projection_wrapper: expected tensors of rank 2 with known widths"):
         cell(tf.placeholder(tf.float32, [2, None]), cell.zero_state(2, tf.float32))
     cell = rnn_cell.HighwayWrapper(rnn_cell.GRUCell(4))
-    with pytest.raises(ValueError, match="[Ii]ncompatible|not compatible"):
+    with pytest.raises(ValueError, match="expected outputs of the shape of its inputs"):
         cell(tf.zeros([2, 3]), cell.zero_state(2, tf.float32))
 
 

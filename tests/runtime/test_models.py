@@ -107,6 +107,29 @@ def test_options_of_both_directions(session, tmp_path):
     lstm.set_weights(session, *lstm.get_weights(session))
 
 
+@pytest.mark.parametrize("kind", ["learned", "projected"])
+def test_a_stack_s_initial_state_is_never_lost(kind, tmp_path, session):
+    """Layers of `get_weights` alone are refused, also those of two directions."""
+    lstm = stacked_lstm.BidirectionalLSTM([3], initial_state=kind, engine="graph")
+    lstm(tf.ones([1, 2, 3]))
+    session.run(tf.global_variables_initializer())
+    weights, other = lstm.get_weights(session)
+    message = "^{}: expected `initial_state` as `get_weights` returns it, or .* for zeros, .*, got none"
+    for layers in (weights.layers, weights.layers + other.layers):
+        with pytest.raises(ValueError, match=message.format("checkpoints.write")):
+            checkpoints.write(str(tmp_path / "model.npz"), layers, "pytorch")
+    with pytest.raises(ValueError, match=message.format("runtime.save")):
+        runtime.save(str(tmp_path / "model.npz"), weights.layers)
+    with pytest.raises(ValueError, match=message.format("runtime.Predictor")):
+        runtime.Predictor(weights.layers)
+    assert not os.listdir(str(tmp_path))
+    checkpoints.write(str(tmp_path / "model.npz"), list(weights.layers), "pytorch")
+    checkpoints.write(str(tmp_path / "zeros.npz"), weights.layers, "stacked_lstm", initial_state=[])
+    assert runtime.load(str(tmp_path / "zeros.npz")).hidden_sizes == [3]
+    runtime.save(str(tmp_path / "saved.npz"), *weights)
+    assert kind in repr(runtime.load(str(tmp_path / "saved.npz")))
+
+
 def test_files_that_are_refused(tmp_path):
     path = tmp_path / "model.npz"
     runtime.save(path, LAYERS)
