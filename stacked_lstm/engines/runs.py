@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions, calls, mask_ops, recurrent_dropout, residual, segments
 from stacked_lstm.engines.choice import EngineUsed, Request, choose
-from stacked_lstm.engines.engine import first_problem
+from stacked_lstm.engines.engine import Engine, first_problem
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.layer import Layer
@@ -65,30 +66,39 @@ def run(
       ([3, 5, 4], 1, 'graph')
     """
     x = inputs if time_major else tf.transpose(inputs, [1, 0, 2])
-    axes, uses = x.shape[:2], []
+    uses: list[EngineUsed] = []
 
     def run_layers(layers: Sequence[Layer], x: tf.Tensor, states: Sequence[Any]) -> tuple[tf.Tensor, list[LSTMState]]:
         engine, used = choose(request, layers, function, lengths is not None)
         uses.append(used)
-        run_from_end = engine.run_from_end if from_end else None
-        reads_from_end = run_from_end is not None
+        reads_from_end = from_end and engine.run_from_end is not None
         is_reversed = from_end and not reads_from_end
-
-        def run_call(layers: Any, x: tf.Tensor, states: Any, lengths: Any) -> tuple[tf.Tensor, list[LSTMState]]:
-            run_layers = run_from_end or engine.run_layers
-            h, finals = recurrent_dropout.run(run_layers, layers, x, states, lengths, starts_from_zeros, reads_from_end)
-            h.set_shape(axes.concatenate([layers[-1].output_size]))
-            count = len(layers) if reads_from_end else 0
-            calls.record(calls.Call(engine.name, layers, x, states, lengths, h, finals, count))
-            return h, finals
-
+        run_call = functools.partial(_run_call, engine, starts_from_zeros, reads_from_end)
         return both_directions.run(run_call, layers, x, states, lengths, len(layers) if is_reversed else 0)
 
     segment = _with_residual_layers(request, segment, lengths, function)
     with mask_ops.choose(request.name, lambda: segments.layers(segment), segments.devices(segment)):
         outputs, finals = segments.run(segment, x, states, lengths, run_layers)
-    _set_shapes(finals, states, axes[1])
+    _set_shapes(finals, states, x.shape[1])
     return outputs if time_major else tf.transpose(outputs, [1, 0, 2]), finals, _summarize(uses)
+
+
+def _run_call(
+    engine: Engine,
+    starts_from_zeros: bool,
+    from_end: bool,
+    layers: Sequence[Layer],
+    x: tf.Tensor,
+    states: Sequence[Any],
+    lengths: tf.Tensor | None,
+) -> tuple[tf.Tensor, list[LSTMState]]:
+    """Runs layers in one call of an engine, and records the call. With `from_end`, the engine reads from the end."""
+    run_layers: Any = engine.run_from_end if from_end else engine.run_layers
+    outputs, finals = recurrent_dropout.run(run_layers, layers, x, states, lengths, starts_from_zeros, from_end)
+    outputs.set_shape(x.shape[:2].concatenate([layers[-1].output_size]))
+    count = len(layers) if from_end else 0
+    calls.record(calls.Call(engine.name, layers, x, states, lengths, outputs, finals, count))
+    return outputs, finals
 
 
 def run_both(

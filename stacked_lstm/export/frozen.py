@@ -187,12 +187,6 @@ def _with_arrays(session: tf.Session, layer: Layer) -> Layer:
     return layer._replace(kernels=kernels, biases=biases, extras=extras)
 
 
-def is_plain(layer: Layer) -> bool:
-    """Whether the layer is an LSTM without masks, noise, resets and normalization, and without another equation."""
-    others = (layer.step, layer.h_mask, layer.h_masks, layer.c_masks, layer.norm, layer.noise, layer.resets)
-    return all(field is None for field in others)
-
-
 def by_gate(layer: Layer) -> dict[str, np.ndarray]:
     """The weights of a plain layer in the common form of `layouts`: Wf Wi Wc Wo, bf bi bc bo, pf pi po, Wp."""
     kernels, biases = list(layer.kernels), list(layer.biases)

@@ -27,7 +27,7 @@ def run(
     lengths: tf.Tensor | None = None,
     has_outputs: bool = True,
 ) -> tuple[tf.Tensor | None, list[LSTMState]]:
-    """Runs plain layers, see `frozen.is_plain`.
+    """Runs layers that have no other features than `layer_features.EXTRAS`.
 
     Args:
       layers, x, states, lengths: as for `Engine.run_layers`. The sizes of `x` are known.

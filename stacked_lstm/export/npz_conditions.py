@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from stacked_lstm import activations, checks
+from stacked_lstm import activations, checks, layer_features
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.calls import Call
 from stacked_lstm.layer import Layer
 from stacked_lstm.native_activations import ACTIVATIONS
 
 _FUNCTION = "export.npz"
-
-# What the runtime does not compute -> whether a layer has it.
-_UNSUPPORTED = {
-    "another equation": lambda layer: layer.step is not None,
-    "dropout on states": lambda layer: any(m is not None for m in (layer.h_mask, layer.h_masks, layer.c_masks)),
-    "recurrent dropout or zoneout": lambda layer: layer.noise is not None,
-    "layer normalization": lambda layer: layer.norm is not None,
-    "resets": lambda layer: layer.resets is not None,
-    "a residual connection": lambda layer: layer.residual,
-    "peepholes": lambda layer: layer.extras.peepholes is not None,
-    "a clip of the cell state": lambda layer: layer.extras.cell_clip is not None,
-    "a projection": lambda layer: layer.extras.projection is not None,
-    "other activations than " + ", ".join(ACTIVATIONS): lambda layer: not all(map(_has_name, _functions(layer))),
-    "weights of another dtype than float32 and float64": lambda layer: layer.dtype not in (tf.float32, tf.float64),
-}
 
 
 def check(calls: Sequence[Call], nodes: set[str]) -> None:
@@ -55,9 +40,14 @@ def check(calls: Sequence[Call], nodes: set[str]) -> None:
 def _check_layers(layers: Sequence[Layer]) -> None:
     """Raises ValueError if the runtime does not compute a layer, or if layers have different forms."""
     for number, layer in enumerate(layers, 1):
-        problem = next((text for text, has in _UNSUPPORTED.items() if has(layer)), None)
-        if problem:
-            checks.fail(_FUNCTION, "layers that stacked_lstm.runtime computes", f"{problem} in layer {number}")
+        problems = layer_features.present([layer], layer_features.FEATURES)
+        if not all(map(_has_name, _functions(layer))):
+            problems.append(f"other activations than {', '.join(ACTIVATIONS)}")
+        if layer.dtype not in (tf.float32, tf.float64):
+            problems.append("weights of another dtype than float32 and float64")
+        if problems:
+            actual = f"{' and '.join(problems)} in layer {number}"
+            checks.fail(_FUNCTION, "layers that stacked_lstm.runtime computes", actual)
     forms = {(*[function.name for function in _functions(layer)], bool(layer.biases)) for layer in layers}
     if len(forms) > 1:
         checks.fail(_FUNCTION, "layers with the same activations, and all with biases or all without", "different ones")

@@ -11,10 +11,10 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from stacked_lstm import activations, checks, layouts
+from stacked_lstm import activations, checks, layer_features, layouts
 from stacked_lstm.compat import tf
 from stacked_lstm.export import graph_nodes
-from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable, is_plain
+from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable
 from stacked_lstm.layer import Layer
 
 OPSET = 17
@@ -176,15 +176,12 @@ def _node(onnx: Any, kind: str, inputs: list[str], outputs: list[str], **attribu
 
 def _checked(layer: Layer, call: FrozenCall) -> Layer:
     """Returns the layer; raises ValueError if ONNX's LSTM cannot compute it."""
-    extras, functions = layer.extras, (layer.activation, layer.recurrent_activation)
-    names = [function.name for function in functions]
-    reasons = {
-        "dropout on states, resets, normalization, or another equation": not is_plain(layer),
-        "a projection": extras.projection is not None,
-        "clips": extras.cell_clip is not None or extras.projection_clip is not None,
-        f"the activations {' and '.join(names)}": not all(map(_has_name, functions)),
-    }
-    present = [reason for reason, is_true in reasons.items() if is_true]
+    names = [function.name for function in (layer.activation, layer.recurrent_activation)]
+    present = layer_features.present(
+        [layer], layer_features.all_except(layer_features.PEEPHOLES, layer_features.RESIDUAL)
+    )
+    if not all(map(_has_name, (layer.activation, layer.recurrent_activation))):
+        present.append(f"the activations {' and '.join(names)}")
     if present:
         where = call.outputs[0].name
         checks.fail("export.write", "layers that the LSTM of ONNX can compute", f"{where} with {', '.join(present)}")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import checks
+from stacked_lstm import checks, layer_features
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph, residual
 from stacked_lstm.export import frozen_directions, graph_nodes, inference_loop, portable_masks
-from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, is_plain
+from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable
 from stacked_lstm.layer import Layer
+
+# What the layers that are built again do not have.
+_NOT_PORTABLE = layer_features.all_except(*layer_features.EXTRAS, layer_features.RESIDUAL)
 
 
 def portable_definition(frozen: Frozen) -> Any:
@@ -80,10 +83,11 @@ def _part(
     results: dict[str, str] = {}
     with tf.Graph().as_default() as part, tf.name_scope(scope):
         for call, run in zip(layers, runs):
-            if not all(is_plain(layer) for layer in call.layers):
-                expected = "layers without dropout on states, zoneout, resets, normalization and other equations"
+            present = layer_features.present(call.layers, _NOT_PORTABLE)
+            if present:
+                where = f"layers with {' and '.join(present)}, which compute {call.outputs[0].name}"
                 advice = 'for a SavedModel or a frozen graph, build the layers with engine="graph"'
-                checks.fail("export.write", expected, f"ones with them, which compute {call.outputs[0].name}; {advice}")
+                checks.fail("export.write", "layers that can be built for other programs", f"{where}; {advice}")
             inputs = [tf.placeholder(spec.dtype, spec.shape, "input") for spec in call.inputs]
             sources.update((tensor.name, spec.name) for tensor, spec in zip(inputs, call.inputs))
             end = 1 + 2 * len(call.layers)

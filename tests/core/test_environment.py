@@ -94,8 +94,8 @@ FLOORS = {
     "": "version state native_activations checks layer_arrays log temporary_folders durable_files compilation"
     " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_step numpy_layer_options numpy_options"
     " numpy_lstm layout_shapes layouts compat custom_gradient tensor_checks tf32 activations normalization"
-    " conditional_product dropout_masks equations layer options weights initializers initializer_table initial_state"
-    " engines steps regularization stack_inputs stack_call stack_variables stack_graph stack directions"
+    " conditional_product dropout_masks equations layer layer_features options weights initializers initializer_table"
+    " initial_state engines steps regularization stack_inputs stack_call stack_variables stack_graph stack directions"
     " bidirectional_variables bidirectional_graph bidirectional state_store fetch_structure session_callable summaries"
     " rnn_cell contrib checkpoints runtime export parity commands",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments residual"

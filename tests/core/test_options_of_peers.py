@@ -17,7 +17,7 @@ def test_layer_norm_basic_lstm_cell(plain_session):
     expected, final = rnn_cell.dynamic_rnn(cell, x, [5, 0, 2], dtype=tf.float64)
     lstm = StackedLSTM([4], layer_norm="tensorflow", dtype=tf.float64)
     outputs, (state,) = lstm(x, [5, 0, 2])
-    assert "not cudnn: there is layer normalization" in lstm.engine_used.reason
+    assert "not cudnn: it does not support layer normalization" in lstm.engine_used.reason
     plain_session.run(tf.global_variables_initializer())
     values = {v.op.name.split("cell/")[1]: random.standard_normal(v.shape.as_list()) for v in cell.variables}
     for variable in cell.variables:

@@ -158,5 +158,5 @@ def test_another_size_when_the_graph_runs(shape, wrong, plain_session):
 
 
 def test_engines_by_name():
-    with pytest.raises(ValueError, match="there are resets"):
+    with pytest.raises(ValueError, match="it does not support resets"):
         StackedLSTM([2], engine="cudnn")(tf.zeros([1, 3, 1]), reset=[[True, False, True]])

@@ -119,7 +119,12 @@ def test_conditions(monkeypatch):
     upper_layers = "an upper layer of cuDNN reads both directions of the layer below"
     assert words(*[layer] * 4, has_lengths=True) == [None, upper_layers, None, None]
     masked = layer._replace(h_mask=tf.ones([1, 4]))
-    assert words(layer, masked, has_lengths=True) == ["there is dropout on h", None, None, None]
+    assert words(layer, masked, has_lengths=True) == [
+        "it does not support dropout on h with one mask for all steps",
+        None,
+        None,
+        None,
+    ]
 
 
 # Numbers.

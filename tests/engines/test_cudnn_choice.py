@@ -38,10 +38,7 @@ def objection():
 CONDITIONS = {
     "dtype": "it computes in float16 and float32 and float64, not in bfloat16",
     "_tanh_and_sigmoid": "cuDNN's ",
-    "standard_step": "the step has another equation",
-    "no_mask_on_states": "there is ",  # test_options.py, test_dropout_on_states
-    "without_norm_and_noise": "there is layer normalization",  # tests/core/test_options.py
-    "extras": "it ",
+    "features_allowed": "it does not support ",  # tests/core/test_options.py
     "device": "the device is ",
     "_not_rocm": "AMD's library arranges weights in another way",
     "_projections": "a projection needs the package's op for cuDNN, and ",
@@ -101,15 +98,15 @@ def test_activations(option, value, words):
 @pytest.mark.parametrize(
     "cell, words",
     [
-        (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "there is layer normalization"),
+        (lambda: rnn_cell.LayerNormBasicLSTMCell(3), "it does not support layer normalization"),
         (
             lambda: rnn_cell.LayerNormBasicLSTMCell(3, layer_norm=False, dropout_keep_prob=0.5),
-            "there is recurrent dropout of the candidate",
+            "it does not support recurrent dropout of the candidate",
         ),
-        (lambda: rnn_cell.LSTMBlockCell(3, cell_clip=0.5), "the step has another equation"),
-        (lambda: rnn_cell.LSTMCell(3, use_peepholes=True), "it has no peepholes"),
-        (lambda: rnn_cell.LSTMCell(3, cell_clip=1.0), "it does not clip the cell state"),
-        (lambda: rnn_cell.LSTMCell(3, num_proj=2, proj_clip=1.0), "it does not clip the projection"),
+        (lambda: rnn_cell.LSTMBlockCell(3, cell_clip=0.5), "it does not support a step with another equation"),
+        (lambda: rnn_cell.LSTMCell(3, use_peepholes=True), "it does not support peepholes"),
+        (lambda: rnn_cell.LSTMCell(3, cell_clip=1.0), "it does not support a clip of the cell state"),
+        (lambda: rnn_cell.LSTMCell(3, num_proj=2, proj_clip=1.0), "it does not support a clip of the projection"),
         (
             lambda: rnn_cell.LSTMCell(3, num_proj=3),
             "cuDNN's projection has fewer columns than there are units, and this one goes from 3 units to 3",

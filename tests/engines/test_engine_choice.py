@@ -54,7 +54,7 @@ def test_order():
 CONDITIONS = {
     "dtype": "it computes in float32 and float64, not in float16",  # test_layers_it_does_not_support
     "_named_activations": "the activation <lambda> is a Python function, not one of the package's",
-    "standard_step": "the step has another equation",
+    "features_allowed": "it does not support a step with another equation",
     "one_epsilon": "the norms of a layer have different epsilons",  # test_norms_it_does_not_support
     "device": "the device is ",  # test_devices
     "in_this_process": "and what that process can run is not known here",
@@ -96,7 +96,7 @@ def test_layers_it_does_not_support(condition, options):
 def test_cells_it_does_not_support(make):
     outputs, _ = rnn_cell.dynamic_rnn(make(3), tf.zeros([1, 1, 1]), dtype=tf.float32)
     name, reason = rnn_cell.engine_used(outputs)
-    assert name == "graph" and "; not native: " + CONDITIONS["standard_step"] in reason
+    assert name == "graph" and "; not native: " + CONDITIONS["features_allowed"] in reason
 
 
 def test_norms_it_does_not_support():
@@ -357,7 +357,7 @@ def test_cells_and_the_environment(monkeypatch):
     packed = rnn_cell.LSTMCell(2, state_is_tuple=False)  # Its wrapper drops out of c, too.
     assert cells(rnn_cell.DropoutWrapper(packed, state_keep_prob=0.5), "dropped_states").name == "native"
     with pytest.raises(
-        ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["standard_step"]
+        ValueError, match="'native' .asked for by .*. cannot run these layers: " + CONDITIONS["features_allowed"]
     ):
         cells(rnn_cell.LSTMBlockCell(2, cell_clip=0.5), "clipped")
     monkeypatch.setenv("STACKED_LSTM_ENGINE", "stepwise")

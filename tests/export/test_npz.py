@@ -74,7 +74,7 @@ def test_states_that_the_program_passes_and_cells_of_old_programs(inputs, plain_
 
 OPTIONS = {
     "a residual sum, stacked_lstm": {"residual": "after layer 1"},
-    "recurrent dropout or zoneout in layer 1": {"zoneout_h": 0.1},
+    "zoneout of h in layer 1": {"zoneout_h": 0.1},
     "layer normalization in layer 2": {"layer_norm": [False, True]},
     "a projection in layer 1": {"projection_size": 4},
     "peepholes in layer 1": {"peepholes": True},
@@ -96,7 +96,7 @@ NETWORKS = {
     'an initial state that is zero, "learned"': lambda x, lengths: _stack("fixed")(
         x, lengths, [(tf.ones([3, 4]),) * 2]
     )[0],
-    "got recurrent dropout or zoneout in layer 1": lambda x, lengths: _stack("drop", recurrent_dropout=0.5)(
+    "got recurrent dropout in layer 1": lambda x, lengths: _stack("drop", recurrent_dropout=0.5)(
         x, lengths, training=True
     )[0],
     "`outputs` that need LSTM layers, got none": lambda x, lengths: rnn_cell.dynamic_rnn(

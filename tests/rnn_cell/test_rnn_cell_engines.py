@@ -223,10 +223,12 @@ def test_what_the_native_engine_leaves_to_graph():
         lambda: rnn_cell.CoupledInputForgetGateLSTMCell(4, layer_norm=True),
         lambda: rnn_cell.LSTMBlockCell(4, cell_clip=0.5),
     ]):  # fmt: skip
-        words = "'native' .asked for by .*. cannot run these layers: the step has another equation"
+        words = "'native' .asked for by .*. cannot run these layers: it does not support a step with another equation"
         with pytest.raises(ValueError, match=words):
             run(make(), engine="native", scope=f"by_name_{k}")
-        assert "not native: the step has another equation" in used_by(make(), scope=f"auto_{k}").reason
+        assert (
+            "not native: it does not support a step with another equation" in used_by(make(), scope=f"auto_{k}").reason
+        )
 
 
 def test_forget_biases_that_are_tensors(session):

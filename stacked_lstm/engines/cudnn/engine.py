@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Sequence
 
-from stacked_lstm import activations, log, tf32
+from stacked_lstm import activations, layer_features, log, tf32
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.cudnn import compiled_op, library, tensorflow_op
@@ -141,15 +141,14 @@ ENGINE = Engine(
     needs=(
         conditions.dtypes("float16", "float32", "float64"),
         _tanh_and_sigmoid,
-        conditions.standard_step,
-        conditions.no_mask_on_states,
-        conditions.without_norm_and_noise,
-        conditions.no_extras_except("projection"),
+        conditions.only(
+            layer_features.PROJECTION, layer_features.H_MASK
+        ),  # recurrent_dropout.py multiplies by the mask.
         conditions.device_type("GPU"),
         _not_rocm,
         _projections,
     ),
     prefers=(conditions.in_this_process, conditions.outside_of_functions, _with_cuda, _gpu_visible),
     run_both=_run_both,
-    both_needs=(conditions.no_mask_for_all_steps, _one_layer_per_direction, _equal_sizes, _standard_algorithm),
+    both_needs=(conditions.without(layer_features.H_MASK), _one_layer_per_direction, _equal_sizes, _standard_algorithm),
 )

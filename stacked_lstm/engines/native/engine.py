@@ -6,7 +6,7 @@ import functools
 import itertools
 from typing import Any, Sequence
 
-from stacked_lstm import activations, log
+from stacked_lstm import activations, layer_features, log
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.cudnn import library as cudnn_library
@@ -113,7 +113,7 @@ ENGINE = Engine(
     needs=(
         conditions.dtypes("float32", "float64"),
         _named_activations,
-        conditions.standard_step,
+        conditions.without(layer_features.EQUATION),
         conditions.one_epsilon,
         conditions.device_type("CPU"),
     ),
@@ -121,12 +121,16 @@ ENGINE = Engine(
     ready=(_compiled,),
     run_both=_run_both,
     both_needs=(
-        conditions.without_norm,
-        conditions.no_mask_per_step,
-        conditions.no_candidate_mask_to_draw,
-        conditions.no_mask_for_all_steps,
+        # recurrent_dropout.py makes several calls for some masks, or draws them in calls for one stack.
+        conditions.without(
+            layer_features.NORM,
+            layer_features.C_MASKS,
+            layer_features.H_MASKS,
+            layer_features.UNDRAWN_MASKS,
+            layer_features.H_MASK,
+        ),
         _one_op,
     ),
     run_from_end=functools.partial(run, from_end=True),
-    residual_needs=(conditions.without_norm,),
+    residual_needs=(conditions.without(layer_features.NORM),),
 )

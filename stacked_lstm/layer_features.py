@@ -1,0 +1,66 @@
+"""What a layer may have beyond the plain LSTM. Engines and file formats name the features that they lack, or have."""
+
+from __future__ import annotations
+
+from typing import Callable, Collection, Sequence
+
+from stacked_lstm.layer import Layer
+
+_Has = Callable[[Layer], bool]
+
+
+def _field(name: str) -> _Has:
+    return lambda layer: getattr(layer, name) is not None
+
+
+def _noise(name: str) -> _Has:
+    return lambda layer: layer.noise is not None and getattr(layer.noise, name) is not None
+
+
+def _extra(name: str) -> _Has:
+    return lambda layer: getattr(layer.extras, name) is not None
+
+
+EQUATION = "a step with another equation"
+RECURRENT_DROPOUT = "recurrent dropout"
+C_MASKS, H_MASKS = "dropout on c with a mask per step", "dropout on h with a mask per step"
+H_MASK = "dropout on h with one mask for all steps"
+NORM = "layer normalization"
+RESETS = "resets"
+CANDIDATE_DROPOUT = "recurrent dropout of the candidate"
+UNDRAWN_MASKS = "masks of the candidate that are still to be drawn"
+PEEPHOLES, CELL_CLIP = "peepholes", "a clip of the cell state"
+PROJECTION, PROJECTION_CLIP = "a projection", "a clip of the projection"
+EXTRAS = (PEEPHOLES, CELL_CLIP, PROJECTION, PROJECTION_CLIP)  # The features in `Layer.extras`.
+RESIDUAL = "a residual connection"
+
+# Feature, as messages name it -> whether a layer has it. A new field of `Layer`, `Extras` or `Noise` gets an entry. All
+# that list the features which they have then refuse the new one.
+FEATURES: dict[str, _Has] = {
+    EQUATION: _field("step"),
+    RECURRENT_DROPOUT: _noise("recurrent"),
+    C_MASKS: _field("c_masks"),
+    H_MASKS: _field("h_masks"),
+    H_MASK: _field("h_mask"),
+    NORM: _field("norm"),
+    RESETS: _field("resets"),
+    "zoneout of c": _noise("zoneout_c"),
+    "zoneout of h": _noise("zoneout_h"),
+    CANDIDATE_DROPOUT: _noise("candidate"),
+    UNDRAWN_MASKS: lambda layer: layer.noise is not None and callable(layer.noise.candidate),
+    PEEPHOLES: _extra("peepholes"),
+    CELL_CLIP: _extra("cell_clip"),
+    PROJECTION: _extra("projection"),
+    PROJECTION_CLIP: _extra("projection_clip"),
+    RESIDUAL: lambda layer: layer.residual,
+}
+
+
+def all_except(*features: str) -> list[str]:
+    """Returns all features except these."""
+    return [feature for feature in FEATURES if feature not in features]
+
+
+def present(layers: Sequence[Layer], features: Collection[str]) -> list[str]:
+    """Returns those of some features that a layer has."""
+    return [feature for feature in features if any(FEATURES[feature](layer) for layer in layers)]
