@@ -52,6 +52,10 @@ def main(values: flags.FlagValues, paths: Sequence[str]) -> None:
         raise ValueError("expected the names of Python files, got none")
     programs: list[tuple[str, bytes, bytes]] = []
     for path in paths:
+        if path.endswith(".ipynb"):
+            raise ValueError(
+                f"expected Python files, got the notebook {path}; `jupyter nbconvert --to script` makes one"
+            )
         with open(path, "rb") as file:
             source = file.read()
         try:

@@ -52,6 +52,7 @@ MODULES = {
     "tensorflow.models.rnn.seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.nn.seq2seq": LEGACY_SEQ2SEQ,
     **{f"tensorflow.python.ops.nn.{name}": RNN_CELL for name in ("rnn", "rnn_cell")},
+    **{f"tensorflow.python.ops.rnn.{name}": RNN_CELL for name in ("rnn_cell", "rnn_cell_impl")},
     "tensorflow.python.ops.nn.seq2seq": LEGACY_SEQ2SEQ,
 }
 
@@ -69,8 +70,25 @@ _TRAIN_NAMES = (
     "create_global_step get_global_step get_or_create_global_step list_variables load_checkpoint load_variable".split()
 )
 
-# Name of tf.contrib -> name of the same thing in TensorFlow 1 and 2.
+# Module of tensorflow.python -> names that it does not have any more, and that have a public name.
+_PYTHON_NAMES = {
+    "framework.ops": "IndexedSlices Tensor convert_to_tensor_or_indexed_slices register_tensor_conversion_function",
+    "ops.array_ops": "stack unstack",
+    "ops.control_flow_ops": "case cond while_loop",
+    "ops.random_ops": "random_crop",
+}
+_FREEZE = "graph_util.convert_variables_to_constants"
+_VARIABLES = ("ops.variable_scope.variable", "ops.variables.VariableV1")
+
+# Name in TensorFlow 1 -> public name of the same thing in TensorFlow 1 and 2.
 TENSORFLOW_NAMES = {
+    **{
+        f"tensorflow.python.{old}.{n}": f"tensorflow.{n}" for old, names in _PYTHON_NAMES.items() for n in names.split()
+    },
+    **{f"tensorflow.python.{old}": "tensorflow.Variable" for old in _VARIABLES},
+    "tensorflow.python.framework." + _FREEZE: "tensorflow." + _FREEZE,
+    "tensorflow.python.util.nest.is_sequence": "tensorflow.nest.is_nested",
+    _FRAMEWORK + "nest.is_sequence": "tensorflow.nest.is_nested",
     _FRAMEWORK + "nest": "tensorflow.nest",
     _FRAMEWORK + "is_tensor": "tensorflow.is_tensor",
     **{_FRAMEWORK + name: _TRAIN + name for name in _TRAIN_NAMES},
@@ -83,7 +101,13 @@ _OLDEST_LOOPS = {
     "bidirectional_rnn": f"use static_bidirectional_rnn of {RNN_CELL}",
     "state_saving_rnn": "use tf.nn.static_state_saving_rnn",
 }
-_DECODERS = "tensorflow_addons.seq2seq has decoders with attention and beam search"
+_COPY = "copy {} of TensorFlow 1.15, run this command on the copy, and import that"
+# Module of this package that has some names of a module of TensorFlow 1 -> the files that have all of them.
+_FILES = {
+    SEQ2SEQ: "tensorflow/contrib/seq2seq/python/ops",
+    LEGACY_SEQ2SEQ: "tensorflow/contrib/legacy_seq2seq/python/ops/seq2seq.py",
+    CRF: "tensorflow/contrib/crf/python/ops/crf.py",
+}
 _OTHER_GRU = "not in stacked_lstm.rnn_cell; its GRUCell has another equation than cuDNN's GRU, so it needs new training"
 _DIRECTIONS = {"CUDNN_RNN_UNIDIRECTION": "unidirectional", "CUDNN_RNN_BIDIRECTION": "bidirectional"}
 
@@ -91,22 +115,23 @@ _DIRECTIONS = {"CUDNN_RNN_UNIDIRECTION": "unidirectional", "CUDNN_RNN_BIDIRECTIO
 _REMARKS = {
     "tensorflow.contrib": "TensorFlow 2 has no tf.contrib",
     "tensorflow.contrib.data": "use tf.data or tf.data.experimental",
-    "tensorflow.contrib.lookup": "use tf.lookup",
+    "tensorflow.contrib.lookup": "use tf.lookup, or tensorflow.python.ops.lookup_ops, which has the functions",
     "tensorflow.contrib.learn.ModeKeys": "use the strings 'train', 'eval' and 'infer'",
     "tensorflow.contrib.training.HParams": "use types.SimpleNamespace",
     "tensorflow.estimator": "TensorFlow 2.16 and later have no tf.estimator",
     "tensorflow.estimator.ModeKeys": "use the strings 'train', 'eval' and 'infer'",
+    "tensorflow.python.estimator": "TensorFlow 2.16 and later have no tf.estimator",
     "tensorflow.examples": "TensorFlow 2 has no tensorflow.examples",
     "tensorflow.layers": "needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "tensorflow.models": "TensorFlow 1 and 2 have no tensorflow.models",
     **{old: f"not in {new}" for old, new in MODULES.items() if new == RNN_CELL},
-    **{old: f"not in {new}; {_DECODERS}" for old, new in MODULES.items() if new in (SEQ2SEQ, LEGACY_SEQ2SEQ)},
+    **{old: f"not in {new}; {_COPY.format(_FILES[new])}" for old, new in MODULES.items() if new in _FILES},
     **{f"{module}.{name}": advice for module in _OLDEST_MODULES for name, advice in _OLDEST_LOOPS.items()},
     "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
     **{f"tensorflow.contrib.cudnn_rnn.{name}": _OTHER_GRU for name in ("CudnnGRU", "CudnnCompatibleGRUCell")},
     **{f"tensorflow.contrib.cudnn_rnn.{name}": f"use the string '{text}'" for name, text in _DIRECTIONS.items()},
-    "tensorflow.contrib.crf": f"not in {CRF}; tensorflow_addons.text has it",
-    "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers",
+    "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers, with other names of variables",
+    "tensorflow.contrib.layers.dropout": "use tf.nn.dropout",
     "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",
 }
 
@@ -118,14 +143,14 @@ _OLD_MODULES[RNN_CELL] = "tensorflow.contrib.rnn"
 
 @functools.lru_cache(maxsize=None)
 def names_of(module: str) -> tuple[str, ...]:
-    """Returns the public names of a module of this package, read from its source."""
+    """Returns the names that programs take from a module of this package, read from its source."""
     path = os.path.join(os.path.dirname(stacked_lstm.__file__), *module.split(".")[1:])
     path = os.path.join(path, "__init__.py") if os.path.isdir(path) else path + ".py"
     with open(path, encoding="utf-8") as source:
-        for statement in ast.parse(source.read()).body:
-            if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", None) == "__all__":
-                return tuple(ast.literal_eval(statement.value))
-    raise ValueError(f"{module} has no __all__")
+        statements = [node for node in ast.parse(source.read()).body if isinstance(node, ast.Assign)]
+    values = {getattr(node.targets[0], "id", None): node.value for node in statements}
+    lists = [ast.literal_eval(values[name]) for name in ("__all__", "TENSORFLOW_NAMES") if name in values]
+    return tuple(name for names in lists for name in names)
 
 
 def split(name: str) -> tuple[str, str]:

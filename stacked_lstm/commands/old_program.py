@@ -95,10 +95,10 @@ class _Mover(libcst.CSTTransformer):
         if not base:
             self._remark_unknown(original_node)
             return updated_node
-        if original_node.value in self._done:
+        new, tensorflow_name = old_names.home(name), old_names.tensorflow_name(name)
+        if original_node.value in self._done and not tensorflow_name:
             self._done.add(original_node)
             return updated_node
-        new, tensorflow_name = old_names.home(name), old_names.tensorflow_name(name)
         if new or tensorflow_name:
             self._done.add(original_node)
         if new and old_names.new_module(base):  # The import of the module moves.

@@ -17,6 +17,7 @@ A new cell is a file with a subclass of `lstm_base.LSTMBase` (with `has_layer=Tr
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from stacked_lstm.rnn_cell import missing_names
@@ -55,6 +56,7 @@ from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
 
 LayerRNNCell = RNNCell  # TensorFlow 1.15's base class of cells with a method `build`. Here, RNNCell has this method.
+_RNNCell = RNNCell  # Its name in TensorFlow 1.0.
 
 __all__ = [
     "AttentionCellWrapper",
@@ -86,6 +88,7 @@ __all__ = [
     "ResidualWrapper",
     "TimeReversedFusedRNN",
     "_Linear",
+    "_RNNCell",
     "_linear",
     "bidirectional_dynamic_rnn",
     "dynamic_rnn",
@@ -97,9 +100,27 @@ __all__ = [
     "static_rnn",
 ]
 
+# Private name that copies of TensorFlow's cells and decoders import -> the module of tensorflow.python.ops that has it.
+TENSORFLOW_NAMES = {
+    "_BIAS_VARIABLE_NAME": "rnn_cell_impl",
+    "_WEIGHTS_VARIABLE_NAME": "rnn_cell_impl",
+    "_best_effort_input_batch_size": "rnn",
+    "_concat": "rnn_cell_impl",
+    "_hasattr": "rnn_cell_impl",
+    "_infer_state_dtype": "rnn",
+    "_maybe_tensor_shape_from_tensor": "rnn",
+    "_reverse_seq": "rnn",
+    "_rnn_step": "rnn",
+    "_transpose_batch_time": "rnn",
+    "_zero_state_tensors": "rnn_cell_impl",
+    "assert_like_rnncell": "rnn_cell_impl",
+}
+
 if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
 
     def __getattr__(name: str) -> Any:
+        if name in TENSORFLOW_NAMES:
+            return getattr(importlib.import_module(f"tensorflow.python.ops.{TENSORFLOW_NAMES[name]}"), name)
         if name.startswith("_"):
             raise AttributeError(name)
         raise AttributeError(missing_names.message(name, __all__))

@@ -80,6 +80,8 @@ class RNNCell(VariableLists):
     def name(self) -> str:
         return self._name or snake_case(type(self).__name__)
 
+    _base_name = name  # TensorFlow's name, which copies of its AttentionWrapper read.
+
     @property
     def dtype(self) -> str | None:
         return self._dtype

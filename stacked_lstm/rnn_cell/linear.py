@@ -82,6 +82,7 @@ def _linear(
     bias_initializer: Any = None,
     kernel_initializer: Any = None,
     function: str = "linear",
+    scope: Any = None,
 ) -> tf.Tensor:
     """Multiplies tensors side by side by a matrix, and adds a bias.
 
@@ -94,11 +95,13 @@ def _linear(
       bias_initializer: initializer of the variable `bias`. Default None: zeros.
       kernel_initializer: initializer of the variable `kernel`. Default None: that of the scope.
       function: the name at the start of error messages. Default "linear".
+      scope: an argument of TensorFlow 1.0, which 1.15 does not have. Default None.
 
     Returns:
       float [B, N].
 
     Raises:
+      TypeError: `scope` is not None.
       ValueError: there are no tensors, their rank is not 2, or a width is unknown.
 
     Example:
@@ -108,4 +111,9 @@ def _linear(
       >>> y.shape.as_list(), [variable.op.name for variable in tf.global_variables()]
       ([4, 5], ['attention/kernel', 'attention/bias'])
     """
+    if scope is not None:
+        raise TypeError(
+            f"_linear: expected no `scope`, which TensorFlow 1.15 does not have, either, got {checks.describe(scope)}; "
+            "call it inside `with tf.variable_scope(scope):`. TensorFlow 1.0 named the variables weights and biases"
+        )
     return _Linear(args, output_size, bias, bias_initializer, kernel_initializer, function)(args)

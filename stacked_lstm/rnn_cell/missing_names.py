@@ -13,7 +13,11 @@ _REMARKS = {
     ),
     ("CudnnRNNTanh", "CudnnRNNRelu"): "A new model can use BasicRNNCell, which does not restore its checkpoints",
     ("raw_rnn", "static_state_saving_rnn"): "It is in tf.nn and runs these cells",
-    ("BahdanauAttention", "LuongAttention", "AttentionWrapper"): "tensorflow_addons.seq2seq has it",
+    (
+        "BahdanauAttention",
+        "LuongAttention",
+        "AttentionWrapper",
+    ): "The folder's README.md says how to move a copy of tf.contrib.seq2seq",
 }
 
 
@@ -34,4 +38,8 @@ def message(name: str, names: Sequence[str]) -> str:
 
 def decoder_message(module: str, name: str) -> str:
     """Returns the message for a name, maybe of a decoder, that a module of `stacked_lstm.contrib` does not have."""
-    return f"{module} has no {name}. tensorflow_addons.seq2seq has decoders with attention and beam search."
+    folder = module.replace("stacked_lstm", "tensorflow").replace(".", "/")
+    return (
+        f"{module} has no {name}. Copy {folder}/python/ops of TensorFlow 1.15, "
+        "run stacked-lstm-migrate on the copy, and import that."
+    )

@@ -112,6 +112,9 @@ class MultiRNNCell(RNNCell):
                 )
             states = state
         else:
+            state = tf.convert_to_tensor(state)
+            if state.shape.as_list()[1] != self.state_size:
+                state = state[:, : self.state_size]  # As in TensorFlow 1.15, other columns are ignored.
             states = tf.split(state, [cell.state_size for cell in self._cells], axis=1)
         new_states = []
         for k, (cell, cell_state) in enumerate(zip(self._cells, states)):

@@ -52,14 +52,16 @@ REMARKS = [
     "5: tf.examples.tutorials.mnist.input_data: TensorFlow 2 has no tensorflow.examples",
     "6: tf.contrib.rnn: import it under a name, with `as`",
     "7: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
-    "8: tf.contrib.layers.batch_norm: not in stacked_lstm.contrib.layers; most layers are in tf.layers",
+    "8: tf.contrib.layers.batch_norm: not in stacked_lstm.contrib.layers; most layers are in tf.layers, "
+    "with other names of variables",
     "9: tf.contrib.rnn.NoCell.__name__: not in stacked_lstm.rnn_cell",
     "10: tf.contrib.rnn.NoCell: not in stacked_lstm.rnn_cell",
-    "11: tf.contrib.seq2seq.BahdanauAttention: not in stacked_lstm.contrib.seq2seq; tensorflow_addons.seq2seq has "
-    "decoders with attention and beam search",
+    "11: tf.contrib.seq2seq.BahdanauAttention: not in stacked_lstm.contrib.seq2seq; copy "
+    "tensorflow/contrib/seq2seq/python/ops of TensorFlow 1.15, run this command on the copy, and import that",
     "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "13: tf.contrib.layers.l2_regularizer: use a function such as lambda w: scale * tf.nn.l2_loss(w)",
-    "14: tf.contrib.layers.python.layers.utils: not in stacked_lstm.contrib.layers; most layers are in tf.layers",
+    "14: tf.contrib.layers.python.layers.utils: not in stacked_lstm.contrib.layers; most layers are in tf.layers, "
+    "with other names of variables",
     "14: tf.estimator.ModeKeys.TRAIN: use the strings 'train', 'eval' and 'infer'",
     "15: import: put it on a line of its own, and run this again",
     "17: tf.contrib: TensorFlow 2 has no tf.contrib",
@@ -68,7 +70,8 @@ REMARKS = [
     "21: tf.models.rnn.rnn.rnn: use static_rnn of stacked_lstm.rnn_cell",
     "22: tf.contrib.cudnn_rnn.CUDNN_RNN_UNIDIRECTION: use the string 'unidirectional'",
     "23: tf.contrib.legacy_seq2seq.attention_decoder: not in stacked_lstm.contrib.legacy_seq2seq; "
-    "tensorflow_addons.seq2seq has decoders with attention and beam search",
+    "copy tensorflow/contrib/legacy_seq2seq/python/ops/seq2seq.py of TensorFlow 1.15, run this command on the copy, "
+    "and import that",
     "24: tf.contrib.cudnn_rnn.CudnnRNNTanh: not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
     "25: tf: `*` hides which names the program uses: import them by name, and run this again",
     "26: tf.nn: import it under a name, with `as`",
@@ -148,6 +151,14 @@ def test_an_error_changes_no_file(text, message, capsys, tmp_path):
     status, output, errors = run(capsys, good, bad)
     assert (status, output) == (2, "") and errors.startswith(f"migrate.py: {message.format(path=bad)}")
     assert good.read_text() == "import tensorflow as tf\n"
+
+
+def test_notebooks(capsys, tmp_path):
+    """JSON is Python, too, but moving it would change nothing."""
+    path = tmp_path / "model.ipynb"
+    path.write_text('{"cells": []}')
+    message = f"migrate.py: expected Python files, got the notebook {path}; `jupyter nbconvert --to script` makes one\n"
+    assert run(capsys, path) == (2, "", message)
 
 
 def test_without_files_or_libcst(capsys, monkeypatch):

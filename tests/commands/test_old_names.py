@@ -2,11 +2,11 @@
 
 import importlib
 
-from stacked_lstm.commands import new_imports, old_names
-from support import programs
-from support.sets import ONCE
+import pytest
 
-pytestmark = ONCE
+from stacked_lstm.commands import new_imports, old_names
+from support import programs, versions
+from support.sets import ONCE
 
 NEW_NAMES = """
 import importlib
@@ -22,6 +22,7 @@ for name in sys.argv[1:]:
 """
 
 
+@ONCE
 def test_new_names_of_tensorflow_exist():
     """As attributes and by import. The import gives TensorFlow's modules new functions, so it has its own process."""
     names = [*old_names.TENSORFLOW_NAMES.values(), *(f"tensorflow.nn.{name}" for name in old_names.NN_LOOPS)]
@@ -29,7 +30,27 @@ def test_new_names_of_tensorflow_exist():
     assert ran.returncode == 0, ran.stderr
 
 
+@ONCE
 def test_names_are_those_of_the_modules():
     for name in set(old_names.MODULES.values()) | set(old_names.SHARED_MODULES.values()):
-        assert list(old_names.names_of(name)) == importlib.import_module(name).__all__
+        module = importlib.import_module(name)
+        assert list(old_names.names_of(name)) == module.__all__ + list(getattr(module, "TENSORFLOW_NAMES", ()))
         assert name in new_imports.ALIASES
+
+
+def value_of(name):
+    """Returns what a complete name means. Its parts are modules, then attributes."""
+    value, parts = None, name.split(".")
+    for k, part in enumerate(parts):
+        value = getattr(value, part) if hasattr(value, part) else importlib.import_module(".".join(parts[: k + 1]))
+    return value
+
+
+@pytest.mark.skipif(not versions.OLD, reason="only TensorFlow 1 has the old names")
+def test_new_names_mean_the_same():
+    for old, new in old_names.TENSORFLOW_NAMES.items():
+        if old.endswith(".is_sequence"):  # A function with another name.
+            pairs = [(value_of(old)(x), value_of(new)(x)) for x in ([1], {}, 1, "a")]
+            assert pairs == [(True, True)] * 2 + [(False, False)] * 2
+        elif old.startswith("tensorflow.python."):  # tf.contrib has functions of its own that call the new ones.
+            assert value_of(old) is value_of(new), old

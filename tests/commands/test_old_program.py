@@ -222,6 +222,49 @@ def f():
         "tf.disable_v2_behavior()\n\n\nclass Model:\n    def __init__(self):\n        self.rnn = tf1_rnn\n"
         "        self.cell = self.rnn.LSTMCell(8)\n",
     ),
+    "names that tensorflow.python does not have any more": (
+        """import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import array_ops, control_flow_ops
+from tensorflow.python.ops.control_flow_ops import cond as choose, group
+from tensorflow.python.ops import variables
+from tensorflow.python.util import nest
+
+x = control_flow_ops.while_loop(lambda i: i < 3, lambda i: i + 1, [array_ops.stack([0, 1])])
+y = choose(p, f, g) if isinstance(x, ops.Tensor) and nest.is_sequence(x) else control_flow_ops.group(x)
+z = isinstance(y, variables.VariableV1) and tf.contrib.framework.nest.is_sequence(nest.flatten(y))
+""",
+        """import tensorflow.compat.v1 as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import array_ops, control_flow_ops
+from tensorflow.python.ops.control_flow_ops import group
+from tensorflow.compat.v1 import cond as choose
+from tensorflow.python.ops import variables
+from tensorflow.python.util import nest
+
+tf.disable_v2_behavior()
+
+x = tf.while_loop(lambda i: i < 3, lambda i: i + 1, [tf.stack([0, 1])])
+y = choose(p, f, g) if isinstance(x, tf.Tensor) and tf.nest.is_nested(x) else control_flow_ops.group(x)
+z = isinstance(y, tf.Variable) and tf.nest.is_nested(nest.flatten(y))
+""",
+    ),
+    "names that TensorFlow's cells and decoders use": (
+        """from tensorflow.python.ops import rnn, rnn_cell_impl
+from tensorflow.python.ops.rnn import rnn_cell_impl as cells
+from tensorflow.python.ops.rnn_cell_impl import _concat, _RNNCell
+
+rnn_cell_impl.assert_like_rnncell("cell", cells.LSTMCell(8))
+x = rnn._transpose_batch_time(rnn_cell_impl._zero_state_tensors(8, 4, dtype))
+""",
+        """from stacked_lstm import rnn_cell as rnn, rnn_cell as rnn_cell_impl
+from stacked_lstm import rnn_cell as cells
+from stacked_lstm.rnn_cell import _concat, _RNNCell
+
+rnn_cell_impl.assert_like_rnncell("cell", cells.LSTMCell(8))
+x = rnn._transpose_batch_time(rnn_cell_impl._zero_state_tensors(8, 4, dtype))
+""",
+    ),
     "another encoding": ("# coding: latin-1\nx = 'é'\n", "# coding: latin-1\nx = 'é'\n"),
     "no TensorFlow": ("import numpy as np\n\nx = np.nn.rnn_cell", "import numpy as np\n\nx = np.nn.rnn_cell"),
 }

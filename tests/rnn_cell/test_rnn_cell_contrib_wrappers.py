@@ -189,9 +189,29 @@ def test_private_linear_maps(bias, session):
     np.testing.assert_allclose(single, h @ kernel[3:], rtol=1e-12)  # Biases start from zero.
 
 
+def test_private_names_of_tensorflow(session):
+    """Copies of TensorFlow's cells and decoders import them from the module that has the cells."""
+    for name in rnn_cell.TENSORFLOW_NAMES:
+        assert getattr(rnn_cell, name) is not None
+    cell = rnn_cell.LSTMCell(3)
+    rnn_cell.assert_like_rnncell("cell", cell)
+    x = tf.reshape(tf.range(24), [2, 3, 4])
+    zeros, swapped = session.run([rnn_cell._zero_state_tensors(3, 2, tf.float32), rnn_cell._transpose_batch_time(x)])
+    np.testing.assert_array_equal(zeros, np.zeros([2, 3]))
+    np.testing.assert_array_equal(swapped, np.arange(24).reshape([2, 3, 4]).swapaxes(0, 1))
+    assert (rnn_cell._WEIGHTS_VARIABLE_NAME, rnn_cell._BIAS_VARIABLE_NAME) == ("kernel", "bias")
+    assert rnn_cell._RNNCell is rnn_cell.RNNCell and cell._base_name == cell.name == "lstm_cell"
+    with pytest.raises(AttributeError):
+        _ = rnn_cell._no_name
+
+
 def test_errors_of_private_linear_maps():
     with pytest.raises(ValueError, match="`args` must be specified"):
         rnn_cell._linear([], 3, True)
     message = r"linear: expected tensors of rank 2 with known widths, got shapes \(2, 3\), \(2, 3, 4\)$"
     with pytest.raises(ValueError, match=message):
         rnn_cell._linear([tf.zeros([2, 3]), tf.zeros([2, 3, 4])], 3, True)
+    with pytest.raises(
+        TypeError, match="^_linear: expected no `scope`, .* got 'attention'; call it inside `with tf.var"
+    ):
+        rnn_cell._linear(tf.zeros([2, 3]), 3, True, scope="attention")

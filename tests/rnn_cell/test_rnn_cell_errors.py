@@ -216,7 +216,7 @@ def test_missing_names():
         ("CudnnRNNTanh", "use BasicRNNCell"),
         ("CudnnRNNRelu", "use BasicRNNCell"),
         ("raw_rnn", "It is in tf.nn and runs these cells"),
-        ("AttentionWrapper", "tensorflow_addons.seq2seq has it"),
+        ("AttentionWrapper", "README.md says how to move a copy of tf.contrib.seq2seq"),
     ):
         with pytest.raises(AttributeError, match=f"^stacked_lstm.rnn_cell has no {name}. .*{remark}"):
             getattr(rnn_cell, name)

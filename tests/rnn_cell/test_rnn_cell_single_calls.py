@@ -50,6 +50,22 @@ def test_no_more_ops_than_tensorflow_s_cells(name):
     assert np.all(np.less_equal(counts(CELLS[name](rnn_cell)), counts(CELLS[name](peer))))
 
 
+@pytest.mark.parametrize("width", [16, 20, None])
+def test_states_with_more_columns(width, session):
+    """A stack whose state is one tensor ignores them, as TensorFlow's does."""
+    values, x = np.random.RandomState(0).standard_normal([3, width or 16]).astype(np.float32), tf.ones([3, 2])
+    state = tf.placeholder_with_default(values, [3, width])
+    results = []
+    for k, cells in enumerate((rnn_cell, parity.rnn_cell()[0])):
+        with tf.variable_scope(f"cells_{k}", initializer=tf.constant_initializer(0.1)):
+            stack = [cells.BasicLSTMCell(4, state_is_tuple=False) for _ in range(2)]
+            results.append(cells.MultiRNNCell(stack, state_is_tuple=False)(x, state))
+    session.run(tf.global_variables_initializer())
+    for ours, theirs in zip(*session.run(results)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert session.run(results[0][1]).shape == (3, 16)
+
+
 # The same for `tf.contrib.rnn`, which TensorFlow 2 does not have.
 CONTRIB_CELLS = {
     "layer norm": lambda cells: cells.LayerNormBasicLSTMCell(4, dropout_keep_prob=0.5),
