@@ -73,7 +73,7 @@ class Layer(NamedTuple):
     def output_size(self) -> int:
         """P, the width of h: H, or the width of the projection."""
         projection = self.extras.projection
-        return self.hidden_size if projection is None else projection.shape.as_list()[1]
+        return self.hidden_size if projection is None else int(projection.shape[1])
 
     @property
     def dtype(self) -> tf.DType:

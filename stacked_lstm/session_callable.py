@@ -50,7 +50,7 @@ def make_callable(
       arrays are copies unless `share_results`. Several threads may call it at the same time. It raises
 
       * ValueError if the number of values is wrong, if a value is None or has another shape than its tensor, or if the
-        tensor's dtype cannot hold it;
+        tensor's dtype cannot hold its numbers. `session.run` cuts the numbers of arrays. Both round floats;
       * the errors of TensorFlow's ops, such as `tf.errors.InvalidArgumentError`, without the op and the lines of the
         program that made it;
       * `tf.errors.CancelledError` if the session has been closed.
@@ -137,16 +137,24 @@ class _Feed:
         """Returns the value as an array of the tensor's dtype; raises ValueError if this cannot be."""
         try:
             array = np.asarray(value, self._dtype)
-            # NumPy makes NaN of None, and its version 1 takes the lowest bits of a large integer.
-            is_held = value is not None and not (isinstance(value, int) and array != value)
-            if self._is_text:
-                is_held = all(isinstance(item, (str, bytes)) for item in array.flat)
+            is_held = array is value and not self._is_text or self._holds(array, value)
         except (TypeError, ValueError, OverflowError, NotImplementedError):
             is_held = False
         if not is_held or not self._has_shape(array.shape):
             shape = "any shape" if self._rank is None else f"shape {self._shape}"
             checks.fail(_FUNCTION, f"a value of dtype {self._type_name} and {shape} for {self.name}", _describe(value))
         return array
+
+    def _holds(self, array: np.ndarray, value: Any) -> bool:
+        """Whether an array has the numbers, or the texts, of the value that it was made from. Floats may be rounded."""
+        if self._is_text:
+            return all(isinstance(item, (str, bytes)) for item in array.flat)
+        source = np.asarray(value)
+        if (
+            array.dtype.kind in "biu"
+        ):  # NumPy takes the lowest bits of a large integer, and the integer part of a float.
+            return bool((array == source).all())
+        return value is not None and (array.dtype.kind == "c" or source.dtype.kind != "c")  # It makes NaN of None.
 
     def _has_shape(self, shape: Sequence[int]) -> bool:
         if self._rank not in (None, len(shape)):

@@ -245,6 +245,41 @@ def test_values_that_a_dtype_cannot_hold(plain_session):
     assert words(call, 3) == "make_callable: expected a value of dtype string and shape () for text:0, got 3"
 
 
+@pytest.mark.parametrize(
+    "dtype, held, lost",
+    [
+        (
+            tf.int32,
+            [3, [3], [3.0], np.array([3]), np.float32([3]), [True]],
+            [2**40, [2**40], np.array([2**32 + 3]), [2.7]],
+        ),
+        (tf.int32, [[-1], np.array([-1])], [np.array([np.nan]), np.array([1 + 2j]), [None]]),
+        (tf.bool, [True, [0, 1], np.array([1.0])], [[2], 0.5]),
+        (tf.float32, [2**40, [2**40], 0.1, np.array([1e-50]), [True]], [np.array([1 + 2j]), [1j], None]),
+        (tf.complex64, [1 + 2j, [1], 0.5], [None]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:Casting complex")
+def test_numbers_that_conversion_would_change(dtype, held, lost, plain_session):
+    """NumPy would cut them without a word. Only floats are rounded."""
+    x = tf.placeholder(dtype, None, name="x")
+    call = make_callable(plain_session, tf.identity(x), [x])
+    for value in held:
+        np.testing.assert_array_equal(call(value), np.asarray(value).astype(dtype.as_numpy_dtype))
+    for value in lost:
+        assert f"expected a value of dtype {dtype.name} and any shape for x:0, got " in words(call, value)
+
+
+def test_lengths_are_not_cut(plain_session):
+    """Otherwise, a length of 2**32 + 3 would be 3."""
+    lengths = tf.placeholder(tf.int32, [None])
+    outputs, _ = StackedLSTM([3], engine="graph")(tf.ones([1, 5, 2]), sequence_length=lengths)
+    plain_session.run(tf.global_variables_initializer())
+    call = make_callable(plain_session, outputs, [lengths])
+    assert call(np.array([3])).shape == (1, 5, 3)
+    assert "a value of dtype int32" in words(call, np.array([2**32 + 3]))
+
+
 def test_wrong_number_of_values(plain_session):
     x = tf.placeholder(tf.float32, [], name="x")
     call = make_callable(plain_session, x + 1, [x])

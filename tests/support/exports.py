@@ -140,7 +140,9 @@ def projection(engine):
     inputs = placeholders()
     cell = rnn_cell.LSTMCell(4, use_peepholes=True, num_proj=2, cell_clip=0.7, proj_clip=0.6)
     outputs, state = rnn_cell.dynamic_rnn(cell, inputs["x"], inputs["lengths"], dtype=tf.float32, engine=engine)
-    return inputs, {"outputs": outputs, "c": state.c, "h": state.h}
+    both = stacked_lstm.BidirectionalLSTM([4], projection_size=2, peepholes=True, engine=engine)
+    both_outputs, _ = both(inputs["x"], inputs["lengths"])
+    return inputs, {"outputs": outputs, "c": state.c, "h": state.h, "both": both_outputs}
 
 
 def both_directions(engine):
