@@ -52,6 +52,13 @@ def _cells_are_known(call: Call) -> str | None:
     return None
 
 
+def _steps_are_whole(call: Call) -> str | None:
+    for cell in _lstm_cells(call.cell):
+        if "call" in vars(cell) or cell._activation is not cell.activation.function:
+            return f"the program has replaced `call` or `_activation` of {cell.name}"
+    return None
+
+
 def _activations_have_names(call: Call) -> str | None:
     for cell in _lstm_cells(call.cell):
         if not activations.is_named(cell.activation):
@@ -112,6 +119,7 @@ def _initial_state_fits(call: Call) -> str | None:
 
 CONDITIONS = (
     _cells_are_known,
+    _steps_are_whole,
     _activations_have_names,
     _inputs_are_one_tensor,
     _dtypes_are_equal,
@@ -242,7 +250,8 @@ def engine_used(outputs: Any) -> EngineUsed:
     Example:
       >>> from stacked_lstm import rnn_cell
       >>> class MyCell(rnn_cell.LSTMCell):
-      ...     pass
+      ...     def call(self, inputs, state):
+      ...         return super().call(inputs, state)
       >>> outputs, state = rnn_cell.dynamic_rnn(MyCell(32), tf.zeros([4, 20, 8]), dtype=tf.float32)
       >>> rnn_cell.engine_used(outputs).name
       'stepwise'

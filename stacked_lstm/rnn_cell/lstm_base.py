@@ -30,7 +30,7 @@ class LSTMBase(RNNCell):
     """A cell whose state is (c, h) and whose gates are in one kernel and one bias.
 
     Subclasses define `call`, and `_add_variables` and `_extras` if they have more than kernel and bias. A subclass with
-    `has_layer=True` runs on the engines. Its own subclasses do not, because they may compute something else.
+    `has_layer=True` runs on the engines. So do its own subclasses, unless they override something that a step may use.
 
     Attributes:
       has_layer: bool, whether `layer` is the whole cell.
@@ -46,7 +46,7 @@ class LSTMBase(RNNCell):
 
     def __init_subclass__(cls, has_layer: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.has_layer = has_layer
+        cls.has_layer = has_layer or _keeps_the_step(cls)
 
     def __init__(
         self,
@@ -159,3 +159,17 @@ class LSTMBase(RNNCell):
             reuse=self._reuse,
         )
         return config
+
+
+# What a subclass may override although it keeps the step. Names that its base does not have change no step, either.
+_NOT_IN_THE_STEP = {
+    *("__init__", "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__repr__"),
+    *("__firstlineno__", "__static_attributes__", "has_layer", "zero_state", "get_initial_state", "get_config"),
+}
+
+
+def _keeps_the_step(cls: type) -> bool:
+    """Whether a class overrides nothing of a step of the cell that it extends, and engines run that cell."""
+    base = next(parent for parent in cls.__mro__[1:] if issubclass(parent, LSTMBase))
+    own = {name for parent in cls.__mro__[: cls.__mro__.index(base)] for name in vars(parent)}
+    return base.has_layer and not any(hasattr(base, name) for name in own - _NOT_IN_THE_STEP)

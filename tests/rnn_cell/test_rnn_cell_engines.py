@@ -33,17 +33,28 @@ def used_by(cell, **options):
 
 
 class Subclass(rnn_cell.BasicLSTMCell):
-    """A subclass may override anything, so it never runs on an engine."""
+    """It overrides the step, so it does not run on an engine."""
+
+    def call(self, inputs, state):
+        return super().call(inputs, state)
 
 
 class Wrapper(rnn_cell.ResidualWrapper):
-    """So may a subclass of a wrapper."""
+    """A subclass of a wrapper may override anything, so it never runs on an engine."""
 
 
 def built_for_another_width():
     cell = rnn_cell.LSTMCell(3)
     cell.build([None, 2])
     return rnn_cell.MultiRNNCell([cell, rnn_cell.LSTMCell(4)])
+
+
+def with_attribute(name):
+    """A cell of a program that has replaced one of its attributes by an equal one."""
+    cell = rnn_cell.LSTMCell(4)
+    method = getattr(cell, name)
+    setattr(cell, name, lambda *arguments: method(*arguments))
+    return cell
 
 
 def pair(h_width=4, dtype=tf.float32, batch=2):
@@ -85,6 +96,10 @@ STEPWISE_CALLS = {
         ("there is a Subclass", lambda: run(rnn_cell.DropoutWrapper(Subclass(3), 0.5))),
         ("there is a Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
         ("there is an AttentionCellWrapper", lambda: run(rnn_cell.AttentionCellWrapper(rnn_cell.LSTMCell(3), 2))),
+    ],
+    "_steps_are_whole": [
+        ("the program has replaced `call` or `_activation` of lstm_cell", lambda: run(with_attribute("call"))),
+        ("the program has replaced `call` or `_activation` of lstm_cell", lambda: run(with_attribute("_activation"))),
     ],
     "_activations_have_names": [
         ("the activation softmax is a Python function, not one", lambda: run(stack(activation=tf.nn.softmax))),
