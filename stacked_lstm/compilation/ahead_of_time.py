@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
 from stacked_lstm.compilation.compiler import BuildError
 from stacked_lstm.compilation.library import Library
+
+
+def run(arguments: Sequence[str], description: str, library: Library, load: Callable[[], Any]) -> int:
+    """Runs a command, which takes no arguments except --help.
+
+    Args:
+      arguments: those of the command line.
+      description: what --help prints.
+      library, load: as for `build`.
+
+    Returns:
+      The exit status: that of `build`, 0 for --help, and 2 for other arguments.
+    """
+    if not arguments:
+        return build(library, load)
+    if list(arguments) in (["--help"], ["-h"]):
+        print(description)
+        return 0
+    print(f"expected no arguments, got {' '.join(arguments)}", file=sys.stderr)
+    return 2
 
 
 def build(library: Library, load: Callable[[], Any]) -> int:

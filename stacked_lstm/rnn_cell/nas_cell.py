@@ -16,7 +16,13 @@ class NASCell(RNNCell):
     It stands for `tf.contrib.rnn.NASCell` of TensorFlow 1.15. It runs on TensorFlow's loop. I is the width of the
     inputs, H that of the cell state c, P that of the hidden state h; P = H without a projection. The variables are in
     the scope `nas_cell`: `recurrent_kernel` [P, 8H], `kernel` [I, 8H], with `use_bias` `bias` [8H], with a projection
-    `projection_weights` [H, P].
+    `projection_weights` [H, P]. With h_0 to h_7 for the eight parts of h recurrent_kernel + bias, with x_0 to x_7 for
+    those of x kernel, and with s_k = x_k + h_k, a step computes:
+
+        a = tanh(tanh(sigmoid(s_0) relu(s_1)) + c)
+        c' = a tanh(sigmoid(s_2) + relu(x_3 h_3))
+        b = tanh(tanh(tanh(s_4) sigmoid(s_5)) + sigmoid(tanh(s_6) + sigmoid(s_7)))
+        h' = tanh(c' b), or tanh(c' b) projection_weights
 
     Source: Zoph and Le, Neural Architecture Search with Reinforcement Learning, 2017,
     https://arxiv.org/abs/1611.01578.

@@ -100,6 +100,8 @@ def test_a_library_by_name_that_is_one(monkeypatch, capsys):
     monkeypatch.setenv(library.LIBRARY_VARIABLE, path)
     monkeypatch.setenv("CXX", "/nowhere/compiler")
     assert __main__.main() == 0 and capsys.readouterr().out == f"found {path}\n"
+    assert __main__.main(["--help"]) == 0 and "builds the native engine before its" in capsys.readouterr().out
+    assert __main__.main(["--gpu", "x"]) == 2 and capsys.readouterr().err == "expected no arguments, got --gpu x\n"
 
 
 @ONCE
