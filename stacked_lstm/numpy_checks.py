@@ -186,16 +186,17 @@ def labels(values: Any, counted: Any, y_shape: tuple[int, ...], function: str) -
     """
     values = np.asarray(values)
     counted = np.ones(y_shape[:-1], bool) if counted is None else np.asarray(counted)
-    valid_kind = values.dtype.kind in "iu" and bool(values.size)
-    valid = values.shape == y_shape[:-1] and values.dtype.kind in "iu"
-    valid = valid and bool(np.all((0 <= values) & (values < y_shape[-1])))
     expected = f"`labels` of shape {y_shape[:-1]}, integers from 0 to {y_shape[-1] - 1}"
-    actual = f"integers from {np.min(values)} to {np.max(values)}" if valid_kind else f"the dtype {values.dtype.name}"
-    require(valid, function, expected, f"{actual} and the shape {values.shape}")
-    valid = counted.shape == y_shape[:-1] and counted.dtype == bool and bool(np.any(counted))
+    require(
+        values.dtype.kind in "iu", function, expected, f"the dtype {values.dtype.name} and the shape {values.shape}"
+    )
+    in_range = values.shape == y_shape[:-1] and np.all((0 <= values) & (values < y_shape[-1]))
+    limits = f"integers from {np.min(values)} to {np.max(values)}" if values.size else "no integers"
+    require(in_range, function, expected, f"{limits} and the shape {values.shape}")
     expected = f"`counted` of shape {y_shape[:-1]}, booleans, some of them true"
-    actual = "none that is true" if counted.dtype == bool and not np.any(counted) else f"the dtype {counted.dtype.name}"
-    require(valid, function, expected, f"{actual} and the shape {counted.shape}")
+    are_bools = counted.shape == y_shape[:-1] and counted.dtype == bool
+    require(are_bools, function, expected, f"the dtype {counted.dtype.name} and the shape {counted.shape}")
+    require(np.any(counted), function, expected, f"none that is true and the shape {counted.shape}")
     return values, counted
 
 

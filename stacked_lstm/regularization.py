@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, NamedTuple, Sequence
 
-from stacked_lstm import checks, dropout_masks, options, tensor_checks
+from stacked_lstm import dropout_masks, options, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.dropout_masks import Seed
 from stacked_lstm.engines import mask_ops, residual
@@ -19,21 +19,6 @@ from stacked_lstm.layer import Layer
 from stacked_lstm.options import LayerOptions
 from stacked_lstm.steps import Record, recorded
 from stacked_lstm.weights import LayerWeights
-
-
-def training(value: Any, function: str) -> Any:
-    """Returns the argument `training` as a bool, or as a bool scalar tensor; None is False.
-
-    Raises:
-      ValueError: it is anything else.
-    """
-    expected = "`training` to be True, False, or a scalar tensor of bools"
-    if value is None or isinstance(value, checks.BOOLS):
-        return bool(value)
-    is_tensor = isinstance(value, tf.Variable) or tf.is_tensor(value)
-    if not is_tensor or value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
-        checks.fail(function, expected, checks.describe(value))
-    return tensor_checks.scalar(tf.convert_to_tensor(value), function, expected)
 
 
 class Draws(NamedTuple):

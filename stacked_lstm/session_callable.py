@@ -10,6 +10,7 @@ from stacked_lstm import checks, fetch_structure
 from stacked_lstm.compat import CallableOptions, FetchHandler, tf
 
 _FUNCTION = "make_callable"
+_NOT_IN_GRAPH = (TypeError, ValueError, KeyError)  # What TensorFlow raises for what is not in a graph.
 
 
 def make_callable(
@@ -207,6 +208,3 @@ def _handler(graph: tf.Graph, fetches: Any, feeds: Sequence[_Feed]) -> Any:
 def _describe(value: Any) -> str:
     """A value for a message; a tensor by its name, because a message has names of other tensors, too."""
     return f"the tensor {value.name}" if isinstance(value, tf.Tensor) else checks.describe(value)
-
-
-_NOT_IN_GRAPH = (TypeError, ValueError, KeyError)  # What TensorFlow raises for what is not in a graph.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm import checks, regularization, tensor_checks
+from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.initial_state import InitialState, restarts, zero_states
@@ -59,7 +59,7 @@ def check(
 ) -> tuple[tf.Tensor, Any]:
     """Checks arguments of a call of a `StackedLSTM` or a `BidirectionalLSTM`; returns (inputs, training).
 
-    The inputs are a tensor of `dtype`. `training` is as `regularization.training` returns it.
+    The inputs are a tensor of `dtype`. `training` is as `tensor_checks.training` returns it.
 
     Raises:
       ValueError: an argument has the wrong shape, dtype or kind. The message begins with `name`.
@@ -67,6 +67,6 @@ def check(
     """
     tensor_checks.graph_mode(name)
     checks.flag(time_major, name, "time_major")
-    training = regularization.training(training, name)
+    training = tensor_checks.training(training, name)
     checks.flag(return_steps, name, "return_steps")
     return tensor_checks.inputs(inputs, dtype, time_major, name), training

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn, Sequence
 
 import numpy as np
 
-from stacked_lstm.checks import describe, fail, pairs
+from stacked_lstm.checks import BOOLS, describe, fail, pairs
 from stacked_lstm.compat import tf
 
 FLOAT_DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
@@ -169,6 +169,21 @@ def scalar(value: tf.Tensor, function: str, expected: str) -> tf.Tensor:
         value = tf.identity(value)
     value.set_shape([])
     return value
+
+
+def training(value: Any, function: str) -> Any:
+    """Returns the argument `training` as a bool, or as a bool scalar tensor; None is False.
+
+    Raises:
+      ValueError: it is anything else.
+    """
+    expected = "`training` to be True, False, or a scalar tensor of bools"
+    if value is None or isinstance(value, BOOLS):
+        return bool(value)
+    is_tensor = isinstance(value, tf.Variable) or tf.is_tensor(value)
+    if not is_tensor or value.dtype.base_dtype != tf.bool or not value.shape.is_compatible_with([]):
+        fail(function, expected, describe(value))
+    return scalar(tf.convert_to_tensor(value), function, expected)
 
 
 def with_shape(value: tf.Tensor, sizes: Sequence[Size | int], function: str, expected: str) -> tf.Tensor:

@@ -30,7 +30,7 @@ CELL_SHIFT_NAME = "shift_cell"
 _NAMES = KERNEL_NAMES + BIAS_NAMES + PEEPHOLE_NAMES + (PROJECTION_NAME,) + GAIN_NAMES + (CELL_SHIFT_NAME,)
 # What is added to the variance that layer normalization divides by. The small one is TensorFlow 1's. It makes gradients
 # explode where a row is constant, as after zero inputs.
-_EPSILON = {options.OUTPUT: 1e-5, options.CARRIED: 1e-12}
+_EPSILON = {options.OUTPUT: 1e-5, options.CARRIED: normalization.DEFAULT_EPSILON}
 
 
 class Weights(NamedTuple):

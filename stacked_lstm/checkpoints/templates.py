@@ -1,20 +1,53 @@
-"""Files that are copies of a template with other layers."""
+"""The `Plan` of a copy of a template with other layers."""
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import packed_layers, stacks
+from stacked_lstm.checkpoints import initial_states, packed_layers, stacks
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.formats import Format
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights
-from stacked_lstm.checkpoints.reading import select_layers
+from stacked_lstm.checkpoints.plans import Plan
+from stacked_lstm.checkpoints.reading import load, select_layers
+from stacked_lstm.layer_arrays import check_activations
 
 
-def check_suffix(entry: Format, path: str, template: str) -> None:
+def plan(
+    entry: Format,
+    path: str,
+    layers: Sequence[CheckpointLayer],
+    initial_state: Sequence[Mapping[str, Any]] | None,
+    template: str,
+    template_names: str | None,
+    layout: str | None,
+    forget_bias: float | None,
+    max_bytes: int | None,
+    activations: tuple[str, str] | None,
+) -> Plan:
+    """Returns the `Plan` of a copy of a template.
+
+    Args:
+      entry: the `Format` of both files.
+      path, layers, initial_state, template, template_names, forget_bias, max_bytes: as for `writing.write`.
+      layout: the layout of the layers to replace; None for all layouts of the format.
+      activations: the names of the activations of the layers; None if they are not known.
+    """
+    states = initial_states.states_of(layers, initial_state)
+    _check_suffix(entry, path, template)
+    content = load(entry.codec(), template, max_bytes)
+    check_activations(activations, entry.codec().activations(content.arrays), "checkpoints.write")
+    locations = _fill(entry, layers, layout, forget_bias, template, template_names, content)
+    if initial_state is not None and not any(states):
+        states = initial_states.zeros_at(locations, content.arrays)
+    content.arrays.update(initial_states.arrays_for_template(layers, states, locations, content.arrays))
+    return Plan(path, entry.codec(), content, locations)
+
+
+def _check_suffix(entry: Format, path: str, template: str) -> None:
     """Raises ValueError if path and template have different suffixes of their format."""
     suffixes = [next((s for s in entry.suffixes if name.endswith(s)), "") for name in (path, template)]
     if suffixes[0] != suffixes[1]:
@@ -22,7 +55,7 @@ def check_suffix(entry: Format, path: str, template: str) -> None:
         checks.fail("checkpoints.write", expected, template)
 
 
-def fill(
+def _fill(
     entry: Format,
     layers: Sequence[CheckpointLayer],
     layout: str | None,

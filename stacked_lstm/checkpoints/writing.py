@@ -9,7 +9,7 @@ from stacked_lstm.checkpoints import initial_states, new_files, slots, stacks, t
 from stacked_lstm.checkpoints.formats import find_format, format_to_read
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location
 from stacked_lstm.checkpoints.plans import Plan
-from stacked_lstm.checkpoints.reading import Path, load
+from stacked_lstm.checkpoints.reading import Path
 from stacked_lstm.layer_arrays import check_activations, check_initial_state, check_options
 
 Layers = Sequence[Union[CheckpointLayer, Mapping[str, Any]]]
@@ -140,15 +140,8 @@ def plan(
         if scope is not None:
             checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
         layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
-        states = initial_states.states_of(layers, initial_state)
-        templates.check_suffix(entry, path, str(template))
-        content = load(entry.codec(), str(template), max_bytes)
-        check_activations(activations, entry.codec().activations(content.arrays), "checkpoints.write")
-        locations = templates.fill(entry, layers, layout, forget_bias, str(template), template_names, content)
-        if initial_state is not None and not any(states):
-            states = initial_states.zeros_at(locations, content.arrays)
-        content.arrays.update(initial_states.arrays_for_template(layers, states, locations, content.arrays))
-        return Plan(path, entry.codec(), content, locations)
+        names = str(template), template_names
+        return templates.plan(entry, path, layers, initial_state, *names, layout, forget_bias, max_bytes, activations)
     if template_names is not None:
         checks.fail("checkpoints.write", "no `template_names` without `template`", repr(template_names))
     check_activations(activations, entry.codec().activations({}), "checkpoints.write")
