@@ -96,11 +96,12 @@ class BidirectionalVariables:
           `Directions` of `weights.Weights(layers, initial_state)`, as `StackedLSTM.get_weights` returns them.
 
         Raises:
-          ValueError: the variables have not been created yet.
+          ValueError: the variables have not been created yet, or `session` is no session of their graph.
         """
         self._require_built("get_weights")
         functions = self._levels[0].stacks.forward._activations
-        return Directions(*[mark(side, self._options, functions) for side in session.run(self.variables_by_layer)])
+        arrays = tensor_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
+        return Directions(*[mark(side, self._options, functions) for side in arrays])
 
     def set_weights(self, session: tf.Session, forward: Any = None, backward: Any = None) -> None:
         """Assigns values to the variables.
@@ -114,8 +115,8 @@ class BidirectionalVariables:
           backward: the same for the backward direction.
 
         Raises:
-          ValueError: the variables have not been created yet, or names or shapes differ from those of the variables.
-            The message lists the differences, and no variable is changed.
+          ValueError: the variables have not been created yet, `session` is no session of their graph, or names or
+            shapes differ from those of the variables. The message lists the differences, and no variable is changed.
         """
         self._require_built("set_weights")
         function, pairs = f"{self.name}.set_weights", []
@@ -128,7 +129,7 @@ class BidirectionalVariables:
             for field, field_variables, field_values in zip(Weights._fields, variables, values):
                 if field_values is not None:
                     pairs += weights.match(field_variables, field_values, function, f"{direction}.{field}")
-        weights.load(pairs, session)
+        weights.load(pairs, tensor_checks.session(session, self.variables, f"{self.name}.set_weights"))
 
     def build(self, input_size: int) -> None:
         """Creates the variables. This is optional: the first call of the object creates them, too.

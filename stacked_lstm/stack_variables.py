@@ -166,10 +166,10 @@ class StackVariables:
           without arrays, such as `residual`, which `runtime.save` and `checkpoints.write` refuse for files without it.
 
         Raises:
-          ValueError: the variables have not been created yet.
+          ValueError: the variables have not been created yet, or `session` is no session of their graph.
         """
         self._require_built("get_weights")
-        arrays = session.run(self.variables_by_layer)
+        arrays = tensor_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
         return mark(arrays, self._options, self._activations)
 
     def set_weights(
@@ -190,15 +190,15 @@ class StackVariables:
             do not change.
 
         Raises:
-          ValueError: the variables have not been created yet, or names or shapes differ from those of the variables.
-            The message lists the differences, and no variable is changed.
+          ValueError: the variables have not been created yet, `session` is no session of their graph, or names or
+            shapes differ from those of the variables. The message lists the differences, and no variable is changed.
         """
         self._require_built("set_weights")
         pairs = []
         for argument, variables, values in zip(Weights._fields, self.variables_by_layer, (layers, initial_state)):
             if values is not None:
                 pairs += weights.match(variables, values, self.name + ".set_weights", argument)
-        weights.load(pairs, session)
+        weights.load(pairs, tensor_checks.session(session, self.variables, f"{self.name}.set_weights"))
 
     def build(self, input_size: int) -> None:
         """Creates the variables. This is optional: the first call of the object creates them, too.

@@ -69,6 +69,16 @@ def graph_mode(function: str) -> None:
         )
 
 
+def session(value: Any, variables: Sequence[tf.Variable], function: str) -> tf.Session:
+    """Returns `value`; raises ValueError unless it is a session of the variables' graph, also one of `tf.train`."""
+    expected = "`session` to be a tf.Session of the graph with the variables"
+    if not hasattr(value, "run") or not hasattr(value, "graph"):
+        fail(function, expected, describe(value))
+    if value.graph is not variables[0].graph:
+        fail(function, expected, "one of another graph")
+    return value
+
+
 def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tensor:
     """Returns `value` as a tensor.
 

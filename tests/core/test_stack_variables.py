@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stacked_lstm import StackedLSTM
+from stacked_lstm import BidirectionalLSTM, StackedLSTM
 from stacked_lstm.compat import tf
 
 
@@ -211,6 +211,20 @@ def test_weights_that_do_not_fit_write_nothing(session):
 def halve(getter, name, *args, **kwargs):
     variable = getter(name, *args, **kwargs)
     return variable / 2 if name.endswith(("Wf", "W_h")) else variable
+
+
+@pytest.mark.parametrize("kind", [StackedLSTM, BidirectionalLSTM])
+def test_sessions_of_other_graphs(kind, session):
+    lstm = kind([3], name="lstm")
+    lstm.build(2)
+    session.run(tf.global_variables_initializer())
+    weights = lstm.get_weights(session)
+    for value, problem in ((None, "None"), (3, "3"), (tf.Session(graph=tf.Graph()), "one of another graph")):
+        message = rf"^lstm.{{}}: expected `session` to be a tf.Session of the graph with the variables, got {problem}$"
+        with pytest.raises(ValueError, match=message.format("get_weights")):
+            lstm.get_weights(value)
+        with pytest.raises(ValueError, match=message.format("set_weights")):
+            lstm.set_weights(value, *weights)
 
 
 def test_variables_behind_a_custom_getter(session):
