@@ -47,7 +47,8 @@ class BasicLSTMCell(LSTMBase, has_layer=True):
 
         Args:
           num_units: H, an int.
-          forget_bias: float or scalar tensor, default 1.0. Each step adds it to f; it is not in the variables.
+          forget_bias: float, tensor, or a number per unit, default 1.0. Each step adds it to f; it is not in the
+            variables.
           state_is_tuple: bool, default True: the state is an `LSTMStateTuple` (c [B, H], h [B, H]). False: the state
             is one tensor [B, 2H], c before h.
           activation: str or function from a tensor to one of the same shape, for j and c. Default None: tanh.

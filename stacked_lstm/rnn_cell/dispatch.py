@@ -8,10 +8,13 @@ from __future__ import annotations
 import weakref
 from typing import Any, NamedTuple, Sequence
 
+import numpy as np
+
 from stacked_lstm import activations, checks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
+from stacked_lstm.rnn_cell import replaced_methods
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.highway_wrapper import HighwayWrapper
 from stacked_lstm.rnn_cell.input_output_wrappers import InputProjectionWrapper, OutputProjectionWrapper
@@ -33,11 +36,13 @@ class Call(NamedTuple):
     scope: Any
 
 
-# Engines run exactly these wrappers. A subclass may override anything.
+# The wrappers that engines run.
 _WRAPPERS = (
     *(DropoutWrapper, ResidualWrapper, DeviceWrapper),
     *(HighwayWrapper, InputProjectionWrapper, OutputProjectionWrapper),
 )
+for _class in (*_WRAPPERS, MultiRNNCell):
+    replaced_methods.register(_class)
 
 
 # Each condition is a function of a `Call`. It returns None, or a clause that says why the call does not run on an
@@ -46,16 +51,29 @@ _WRAPPERS = (
 
 def _cells_are_known(call: Call) -> str | None:
     for cell in _walk(call.cell):
-        if not _has_layer(cell) and type(cell) not in (*_WRAPPERS, MultiRNNCell):
+        if replaced_methods.replaced_in_class(cell):
             name = type(cell).__name__
             return f"there is {'an' if name[0] in 'AEIO' else 'a'} {name}"
     return None
 
 
 def _steps_are_whole(call: Call) -> str | None:
+    for cell in _walk(call.cell):
+        names = replaced_methods.replaced_in_object(cell)
+        if not _has_layer(cell):
+            names += [] if _children(cell) else ["__init__"]
+        elif getattr(getattr(cell, "activation", None), "function", None) is not getattr(cell, "_activation", cell):
+            names.append("_activation")
+        if names:
+            return f"the program has replaced `{names[0]}` of the {type(cell).__name__}"
+    return None
+
+
+def _forget_biases_fit(call: Call) -> str | None:
     for cell in _lstm_cells(call.cell):
-        if "call" in vars(cell) or cell._activation is not cell.activation.function:
-            return f"the program has replaced `call` or `_activation` of {cell.name}"
+        shape = tf.TensorShape(getattr(cell._forget_bias, "shape", np.shape(cell._forget_bias)))
+        if shape.ndims is None or shape.as_list() not in ([], [1], [cell._num_units]):
+            return f"the forget_bias of the {type(cell).__name__} has the shape {shape}"
     return None
 
 
@@ -99,7 +117,9 @@ def _widths_fit(call: Call) -> str | None:
 
 def _wrappers_act_on_all_steps(call: Call) -> str | None:
     dtype = tf.convert_to_tensor(call.inputs).dtype
-    problems = (cell.problem_on_engines(width, dtype) for cell, width in _input_widths(call) if type(cell) in _WRAPPERS)
+    problems = (
+        cell.problem_on_engines(width, dtype) for cell, width in _input_widths(call) if isinstance(cell, _WRAPPERS)
+    )
     return next(filter(None, problems), None)
 
 
@@ -120,6 +140,7 @@ def _initial_state_fits(call: Call) -> str | None:
 CONDITIONS = (
     _cells_are_known,
     _steps_are_whole,
+    _forget_biases_fit,
     _activations_have_names,
     _inputs_are_one_tensor,
     _dtypes_are_equal,
@@ -137,8 +158,9 @@ def _has_layer(cell: Any) -> bool:
 def _children(cell: Any) -> list[Any]:
     """Returns the cells of a stack, or the cell in a wrapper."""
     if isinstance(cell, MultiRNNCell):
-        return cell.cells
-    return [cell._cell] if isinstance(cell, (CellWrapper, *_WRAPPERS)) else []
+        return list(getattr(cell, "_cells", ()))
+    inner = getattr(cell, "_cell", None) if isinstance(cell, (CellWrapper, *_WRAPPERS)) else None
+    return [] if inner is None else [inner]
 
 
 def _walk(cell: Any) -> list[Any]:
@@ -163,6 +185,11 @@ def _input_widths(call: Call) -> list[tuple[Any, int]]:
         return pairs
 
     return walk(call.cell, tf.convert_to_tensor(call.inputs).shape.as_list()[2])
+
+
+def starts_from_zeros(call: Call) -> bool:
+    """Whether the call starts from zeros: it has no initial state, and no subclass makes another one."""
+    return call.initial_state is None and all(map(replaced_methods.starts_from_zeros, _walk(call.cell)))
 
 
 def _has_structure(state: Any, size: Any) -> bool:

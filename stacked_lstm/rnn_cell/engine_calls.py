@@ -65,7 +65,9 @@ def prepare(call: dispatch.Call) -> PreparedCall:
             segment = make_segment()
             steps, batch = tensor_checks.sizes(x, time_major=True)
             lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
-            state = call.cell.zero_state(batch.value, x.dtype) if call.initial_state is None else call.initial_state
+            state = call.initial_state
+            if state is None:
+                state = call.cell.get_initial_state(batch_size=batch.value, dtype=x.dtype)
             widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
             pairs = packed_states.unpack(state, call.cell.state_size, widths)
             states = tensor_checks.states(pairs, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
@@ -76,7 +78,7 @@ def run_prepared(
     prepared: PreparedCall, request: engines.Request, from_end: bool = False
 ) -> tuple[tf.Tensor, list[Any], EngineUsed]:
     """Runs the layers; returns what `engines.run` returns, with time as the first axis."""
-    zeros = prepared.call.initial_state is None
+    zeros = dispatch.starts_from_zeros(prepared.call)
     with tf.name_scope(prepared.scope + _ENGINE_SCOPE):
         arguments = prepared.segment, prepared.x, prepared.states, prepared.lengths, True, "dynamic_rnn"
         return engines.run(request, *arguments, starts_from_zeros=zeros, from_end=from_end)

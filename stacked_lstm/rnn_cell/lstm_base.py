@@ -9,12 +9,12 @@ from typing import Any, Callable
 
 import numpy as np
 
-from stacked_lstm import equations
+from stacked_lstm import checks, equations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
-from stacked_lstm.rnn_cell import keras_names
+from stacked_lstm.rnn_cell import keras_names, replaced_methods
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.cell_checks import (
     check_floating,
@@ -30,7 +30,7 @@ class LSTMBase(RNNCell):
     """A cell whose state is (c, h) and whose gates are in one kernel and one bias.
 
     Subclasses define `call`, and `_add_variables` and `_extras` if they have more than kernel and bias. A subclass with
-    `has_layer=True` runs on the engines. So do its own subclasses, unless they override something that a step may use.
+    `has_layer=True` runs on the engines. So do its own subclasses, unless `replaced_methods` names something.
 
     Attributes:
       has_layer: bool, whether `layer` is the whole cell.
@@ -46,7 +46,9 @@ class LSTMBase(RNNCell):
 
     def __init_subclass__(cls, has_layer: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.has_layer = has_layer or _keeps_the_step(cls)
+        if has_layer:
+            cls.has_layer = True
+            replaced_methods.register(cls)
 
     def __init__(
         self,
@@ -96,9 +98,10 @@ class LSTMBase(RNNCell):
     def layer(self) -> Layer:
         """Returns the built cell as the `Layer` that engines run. The forget bias is added to the layer's bias."""
         forget_bias = self._forget_bias
-        if tf.is_tensor(forget_bias):
+        if not checks.is_number(forget_bias):  # A cast would round a number to float32 first.
             forget_bias = tf.cast(forget_bias, self._bias.dtype.base_dtype)
-        # A number is not cast, because that would round it to float32 first.
+            if forget_bias.shape.ndims == 1:  # A number per unit.
+                forget_bias = tf.tile(tf.broadcast_to(forget_bias, [self._num_units]), [len(equations.GATE_ORDER)])
         is_f = np.repeat([float(gate == "f") for gate in equations.GATE_ORDER], self._num_units)
         bias = self._bias + tf.constant(is_f, self._bias.dtype.base_dtype) * forget_bias
         sizes = self.input_size, self._num_units
@@ -159,17 +162,3 @@ class LSTMBase(RNNCell):
             reuse=self._reuse,
         )
         return config
-
-
-# What a subclass may override although it keeps the step. Names that its base does not have change no step, either.
-_NOT_IN_THE_STEP = {
-    *("__init__", "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__repr__"),
-    *("__firstlineno__", "__static_attributes__", "has_layer", "zero_state", "get_initial_state", "get_config"),
-}
-
-
-def _keeps_the_step(cls: type) -> bool:
-    """Whether a class overrides nothing of a step of the cell that it extends, and engines run that cell."""
-    base = next(parent for parent in cls.__mro__[1:] if issubclass(parent, LSTMBase))
-    own = {name for parent in cls.__mro__[: cls.__mro__.index(base)] for name in vars(parent)}
-    return base.has_layer and not any(hasattr(base, name) for name in own - _NOT_IN_THE_STEP)

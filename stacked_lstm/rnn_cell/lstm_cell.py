@@ -69,7 +69,8 @@ class LSTMCell(LSTMBase, has_layer=True):
           proj_clip: float, default None. The projected h is clipped to [-proj_clip, proj_clip].
           num_unit_shards: int, the number of parts that the kernel is partitioned into. Default None: not partitioned.
           num_proj_shards: int, the same for the projection's kernel.
-          forget_bias: float or scalar tensor, default 1.0. Each step adds it to f; it is not in the variables.
+          forget_bias: float, tensor, or a number per unit, default 1.0. Each step adds it to f; it is not in the
+            variables.
           state_is_tuple: bool, default True: the state is an `LSTMStateTuple` (c [B, H], h [B, P]). False: the state
             is one tensor [B, H + P], c before h.
           activation: str or function from a tensor to one of the same shape, for j and c. Default None: tanh.

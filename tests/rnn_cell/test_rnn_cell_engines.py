@@ -40,7 +40,10 @@ class Subclass(rnn_cell.BasicLSTMCell):
 
 
 class Wrapper(rnn_cell.ResidualWrapper):
-    """A subclass of a wrapper may override anything, so it never runs on an engine."""
+    """So does this wrapper."""
+
+    def __call__(self, inputs, state, scope=None):
+        return super().__call__(inputs, state, scope)
 
 
 def built_for_another_width():
@@ -98,8 +101,12 @@ STEPWISE_CALLS = {
         ("there is an AttentionCellWrapper", lambda: run(rnn_cell.AttentionCellWrapper(rnn_cell.LSTMCell(3), 2))),
     ],
     "_steps_are_whole": [
-        ("the program has replaced `call` or `_activation` of lstm_cell", lambda: run(with_attribute("call"))),
-        ("the program has replaced `call` or `_activation` of lstm_cell", lambda: run(with_attribute("_activation"))),
+        ("the program has replaced `call` of the LSTMCell", lambda: run(with_attribute("call"))),
+        ("the program has replaced `_activation` of the LSTMCell", lambda: run(with_attribute("_activation"))),
+    ],
+    "_forget_biases_fit": [
+        ("the forget_bias of the LSTMCell has the shape .2, 4.",
+         lambda: run(rnn_cell.LSTMCell(4, forget_bias=tf.ones([2, 4])))),
     ],
     "_activations_have_names": [
         ("the activation softmax is a Python function, not one", lambda: run(stack(activation=tf.nn.softmax))),

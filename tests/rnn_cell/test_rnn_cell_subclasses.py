@@ -1,10 +1,11 @@
-"""Subclasses of LSTM cells: those that leave the step alone run on engines, and compute what the loop computes."""
+"""Subclasses of cells: those that leave the step alone run on engines, and compute what the loop computes."""
 
 import numpy as np
 import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
+from stacked_lstm.rnn_cell.lstm_base import LSTMBase
 
 
 class Named(rnn_cell.LSTMCell):
@@ -25,54 +26,170 @@ class Deeper(Named):
     pass
 
 
-class Mixed:
-    def call(self, inputs, state):
-        output, state = super().call(inputs, state)
-        return 2 * output, state
+class Start(rnn_cell.BasicLSTMCell):
+    def get_initial_state(self, inputs=None, batch_size=None, dtype=None):
+        zeros = super().get_initial_state(inputs, batch_size, dtype)
+        return rnn_cell.LSTMStateTuple(zeros.c + 1, zeros.h + 0.5)
 
 
-class Output(rnn_cell.BasicLSTMCell):
-    output_size = property(lambda self: 3)
+class Stack(rnn_cell.MultiRNNCell):
+    def __init__(self, num_units):
+        super().__init__([Named(num_units), rnn_cell.BasicLSTMCell(num_units)])
 
 
-class Call(rnn_cell.LSTMCell):
-    def __call__(self, inputs, state, scope=None):
-        return super().__call__(2 * inputs, state, scope)
+class Dropped(rnn_cell.DropoutWrapper):
+    """The first step reads an h that is not zero, from which nothing is dropped."""
+
+    def __init__(self, num_units):
+        options = {"variational_recurrent": True, "dtype": tf.float32, "seed": 3}
+        super().__init__(Start(num_units), state_keep_prob=0.5, **options)
+
+    def get_initial_state(self, inputs=None, batch_size=None, dtype=None):
+        return self._cell.get_initial_state(inputs, batch_size, dtype)
 
 
-def run(cell, engine=None):
+def run(cell, engine=None, **options):
     x = tf.constant(np.random.RandomState(0).standard_normal([2, 5, 3]).astype(np.float32))
-    return rnn_cell.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32, engine=engine)
+    return rnn_cell.dynamic_rnn(cell, x, [5, 2], dtype=tf.float32, engine=engine, **options)
 
 
-@pytest.mark.parametrize("cell", [Named, Deeper])
+SAME = [Named, Deeper, Start, Stack, Dropped]
+
+
+@pytest.mark.parametrize("cell", SAME)
 def test_the_same_step(cell, session):
     results = []
     for engine in ("graph", "stepwise"):
-        with tf.variable_scope(engine):
+        with tf.variable_scope(engine, initializer=tf.random_normal_initializer(seed=1)):
             results.append(run(cell(3), engine))
             assert rnn_cell.engine_used(results[-1][0]).name == engine
-    names = [variable.op.name for variable in tf.global_variables()]
-    scope = {Named: "named", Deeper: "deeper"}[cell]
-    expected = ["kernel", "bias", "w_f_diag", "w_i_diag", "w_o_diag", "projection/kernel"]
-    assert names == [f"{engine}/rnn/{scope}/{name}" for engine in ("graph", "stepwise") for name in expected]
+    names = [[v.op.name[len(k) :] for v in tf.global_variables(k + "/")] for k in ("graph", "stepwise")]
+    assert names[0] == names[1] and len(names[0]) >= 2
     session.run(tf.global_variables_initializer())
     for actual, wanted in zip(*map(tf.nest.flatten, session.run(results))):
         np.testing.assert_allclose(actual, wanted, atol=1e-6)
         assert np.any(wanted)
-    assert "stepwise" not in rnn_cell.engine_used(run(cell(4))[0]).name
 
 
-@pytest.mark.parametrize("base", [rnn_cell.LSTMCell, rnn_cell.BasicLSTMCell, rnn_cell.LSTMBlockCell])
-def test_other_steps(base):
-    mixed = type("MixedCell", (Mixed, base), {})
-    for cell in (mixed, type("DeeperCell", (mixed,), {})):
-        with tf.variable_scope(cell.__name__):
-            reason = rnn_cell.engine_used(run(cell(4))[0]).reason
-        assert reason == f"TensorFlow's own loop, because there is a {cell.__name__}"
+@pytest.mark.parametrize("cell", SAME)
+def test_they_run_on_the_engine_that_auto_selects(cell):
+    assert "stepwise" not in rnn_cell.engine_used(run(cell(3))[0]).name
 
 
-def test_other_outputs_and_inputs():
-    assert rnn_cell.engine_used(run(Call(4))[0]).reason.endswith("there is a Call")
-    with pytest.raises(ValueError, match="cannot run this call: there is an Output"):
-        run(Output(4), "graph")
+def call(self, inputs, state):
+    """Another step."""
+    output, state = rnn_cell.BasicLSTMCell.call(self, inputs, state)
+    return 2 * output, state
+
+
+def with_call(cls):
+    cls.call = call
+    return cls
+
+
+class Meta(type(rnn_cell.BasicLSTMCell)):
+    def __new__(cls, name, bases, members):
+        return with_call(super().__new__(cls, name, bases, members))
+
+
+def sibling():
+    parent, other = (
+        type(name, (rnn_cell.BasicLSTMCell,), members) for name, members in (("A", {}), ("M", {"call": call}))
+    )
+    return type("Sibling", (parent, other), {})
+
+
+OTHERS = {
+    "call": lambda: type("Other", (rnn_cell.BasicLSTMCell,), {"call": call}),
+    "__call__": lambda: type("Other", (rnn_cell.BasicLSTMCell,), {"__call__": call}),
+    "output_size": lambda: type("Other", (rnn_cell.BasicLSTMCell,), {"output_size": property(lambda self: 3)}),
+    "a mixin": lambda: type("Other", (type("Mixin", (), {"call": call}), rnn_cell.BasicLSTMCell), {}),
+    "a parent": lambda: type("Other", (type("Parent", (rnn_cell.BasicLSTMCell,), {"call": call}),), {}),
+    "a sibling": sibling,
+    "a part of the step": lambda: type(
+        "Other", (rnn_cell.BasicLSTMCell, type("M", (LSTMBase,), {"_unpack": lambda self, x, s: s})), {"_pack": None}
+    ),
+    "a decorator": lambda: with_call(type("Other", (rnn_cell.BasicLSTMCell,), {})),
+    "a metaclass": lambda: Meta("Other", (rnn_cell.BasicLSTMCell,), {}),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(OTHERS))
+def test_other_steps(kind):
+    cls = OTHERS[kind]()
+    with pytest.raises(ValueError, match=f"cannot run this call: there is an? {cls.__name__}"):
+        run(cls(4), "graph")
+
+
+@pytest.mark.parametrize("name", ["call", "__call__"])
+def test_classes_that_a_program_patches(name, monkeypatch):
+    """Of the program, and of this package."""
+
+    class Patched(rnn_cell.BasicLSTMCell):
+        pass
+
+    monkeypatch.setattr(Patched, name, call)
+    with pytest.raises(ValueError, match="there is a Patched"):
+        run(Patched(4), "graph")
+    for cls, cell in ((rnn_cell.BasicLSTMCell, lambda: rnn_cell.BasicLSTMCell(4)), (rnn_cell.DropoutWrapper, dropped)):
+        monkeypatch.setattr(cls, name, call)
+        with pytest.raises(ValueError, match=f"there is a {cls.__name__}"):
+            run(cell(), "graph")
+        monkeypatch.undo()
+
+
+def dropped():
+    return rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5)
+
+
+def changed(cell, name, value):
+    setattr(cell, name, value)
+    return cell
+
+
+class Bare(rnn_cell.BasicLSTMCell):
+    def __init__(self, num_units):
+        rnn_cell.RNNCell.__init__(self)
+        self._num_units, self._forget_bias, self._state_is_tuple, self._activation = num_units, 1.0, True, tf.tanh
+
+
+OBJECTS = {
+    "call": lambda: changed(rnn_cell.LSTMCell(4), "call", call),
+    "_pack": lambda: changed(rnn_cell.LSTMCell(4), "_pack", rnn_cell.LSTMStateTuple),
+    "layer": lambda: changed(rnn_cell.LSTMCell(4), "layer", 3),
+    "_activation": lambda: changed(rnn_cell.LSTMCell(4), "_activation", tf.nn.relu),
+    "_call_wrapped_cell": lambda: changed(dropped(), "_call_wrapped_cell", call),
+    "segment_maker": lambda: changed(rnn_cell.MultiRNNCell([dropped()]), "segment_maker", None),
+}
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_objects_that_a_program_changes(name):
+    with pytest.raises(ValueError, match=f"the program has replaced `{name}` of the "):
+        run(OBJECTS[name](), "graph")
+
+
+@pytest.mark.parametrize("make", [lambda: changed(rnn_cell.LSTMCell(4), "activation", tf.nn.relu), lambda: Bare(4)])
+def test_attributes_that_tensorflow_s_cells_do_not_have(make, session):
+    outputs, _ = run(make())
+    assert rnn_cell.engine_used(outputs).name == "stepwise"
+    session.run(tf.global_variables_initializer())
+    assert np.any(session.run(outputs))
+
+
+@pytest.mark.parametrize("make", [rnn_cell.BasicLSTMCell, rnn_cell.LSTMCell])
+@pytest.mark.parametrize("kind", [list, np.array, tf.constant, tf.Variable])
+def test_a_forget_bias_per_unit(make, kind, session):
+    results = []
+    for engine in ("graph", "stepwise"):
+        with tf.variable_scope(engine, initializer=tf.random_normal_initializer(seed=1)):
+            bias = kind([1.0, 2.0, -3.0]) if make is rnn_cell.LSTMCell or kind in (list, np.array) else [1.0, 2.0, -3.0]
+            bias = np.asarray(bias, np.float32) if kind is np.array else bias
+            results.append(run(make(3, forget_bias=bias), engine)[0])
+    session.run(tf.global_variables_initializer())
+    np.testing.assert_allclose(*session.run(results), atol=1e-6)
+
+
+def test_a_forget_bias_per_sequence():
+    cell = rnn_cell.LSTMCell(3, forget_bias=tf.ones([2, 3]))
+    assert "the forget_bias of the LSTMCell has the shape (2, 3)" in rnn_cell.engine_used(run(cell)[0]).reason
