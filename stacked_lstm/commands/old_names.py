@@ -74,7 +74,10 @@ _TRAIN_NAMES = (
 _PYTHON_NAMES = {
     "framework.ops": "IndexedSlices Tensor convert_to_tensor_or_indexed_slices register_tensor_conversion_function",
     "ops.array_ops": "stack unstack",
-    "ops.control_flow_ops": "case cond while_loop",
+    "ops.control_flow_ops": "Assert case cond switch_case while_loop",
+    "ops.standard_ops": "random_crop stack unstack",
+    "ops.variable_scope": "disable_resource_variables enable_resource_variables",
+    "ops.variables": "is_variable_initialized",
     "ops.random_ops": "random_crop",
 }
 _FREEZE = "graph_util.convert_variables_to_constants"
@@ -86,6 +89,8 @@ TENSORFLOW_NAMES = {
         f"tensorflow.python.{old}.{n}": f"tensorflow.{n}" for old, names in _PYTHON_NAMES.items() for n in names.split()
     },
     **{f"tensorflow.python.{old}": "tensorflow.Variable" for old in _VARIABLES},
+    "tensorflow.python.pywrap_tensorflow.NewCheckpointReader": "tensorflow.train.NewCheckpointReader",
+    **{f"tensorflow.python.ops.nn.{name}": f"tensorflow.nn.{name}" for name in NN_LOOPS},
     "tensorflow.python.framework." + _FREEZE: "tensorflow." + _FREEZE,
     "tensorflow.python.util.nest.is_sequence": "tensorflow.nest.is_nested",
     _FRAMEWORK + "nest.is_sequence": "tensorflow.nest.is_nested",
@@ -108,6 +113,12 @@ _FILES = {
     LEGACY_SEQ2SEQ: "tensorflow/contrib/legacy_seq2seq/python/ops/seq2seq.py",
     CRF: "tensorflow/contrib/crf/python/ops/crf.py",
 }
+# Decoders of TensorFlow 1.0 and 1.1.
+_OLDEST_DECODERS = (
+    "DynamicAttentionWrapper attention_decoder_fn_inference attention_decoder_fn_train dynamic_rnn_decoder"
+    " prepare_attention simple_decoder_fn_inference simple_decoder_fn_train"
+).split()
+_OLDER = "TensorFlow 1.2 replaced it by AttentionWrapper and dynamic_decode of tf.contrib.seq2seq"
 _OTHER_GRU = "not in stacked_lstm.rnn_cell; its GRUCell has another equation than cuDNN's GRU, so it needs new training"
 _DIRECTIONS = {"CUDNN_RNN_UNIDIRECTION": "unidirectional", "CUDNN_RNN_BIDIRECTION": "bidirectional"}
 
@@ -132,6 +143,8 @@ _REMARKS = {
     **{f"tensorflow.contrib.cudnn_rnn.{name}": f"use the string '{text}'" for name, text in _DIRECTIONS.items()},
     "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers, with other names of variables",
     "tensorflow.contrib.layers.dropout": "use tf.nn.dropout",
+    "tensorflow.contrib.layers.python.layers.utils": "TensorFlow 2 has no tf.contrib",
+    **{f"tensorflow.contrib.seq2seq.{name}": _OLDER for name in _OLDEST_DECODERS},
     "tensorflow.contrib.layers.l2_regularizer": "use a function such as lambda w: scale * tf.nn.l2_loss(w)",
 }
 

@@ -29,6 +29,7 @@ from stacked_lstm.commands.python_syntax import (
     syntax_problem,
 )
 
+_PRIVATE_STAR = "`*` took TensorFlow's own modules, too, such as math_ops: import those that the program uses by name"
 _STAR = "`*` hides which names the program uses: import them by name, and run this again"
 
 
@@ -150,7 +151,9 @@ class _Mover(libcst.CSTTransformer):
             return [node]
         if isinstance(node.names, libcst.ImportStar):
             new = old_names.new_module(module)
-            self._remark(node, module, _STAR if old_names.v1_name(module) and not new else None)
+            is_private = bool(new) and ".python" in f".{module}."
+            advice = _PRIVATE_STAR if is_private else _STAR if old_names.v1_name(module) and not new else None
+            self._remark(node, module, advice)
             return [node.with_changes(module=name_node(new))] if new else [node]
         kept: list[libcst.ImportAlias] = []
         moved: dict[str, list[libcst.ImportAlias]] = {}  # Module -> what is imported from it.
@@ -178,7 +181,10 @@ class _Mover(libcst.CSTTransformer):
         name = f"{module}.{alias.evaluated_name}"
         new, home, tensorflow_name = old_names.new_module(name), old_names.home(name), old_names.tensorflow_name(name)
         if tensorflow_name:
-            return old_names.split(tensorflow_name)[0].replace("tensorflow", "tensorflow.compat.v1", 1), alias
+            package, last = old_names.split(tensorflow_name)
+            new_alias = import_alias(last, alias.evaluated_alias or alias.evaluated_name)
+            package = package.replace("tensorflow", "tensorflow.compat.v1", 1)
+            return package, new_alias.with_changes(comma=alias.comma) if last != alias.evaluated_name else alias
         if new:
             package, last = old_names.split(new)
             new_alias = import_alias(last, alias.evaluated_alias or alias.evaluated_name)

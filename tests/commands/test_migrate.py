@@ -60,8 +60,7 @@ REMARKS = [
     "tensorflow/contrib/seq2seq/python/ops of TensorFlow 1.15, run this command on the copy, and import that",
     "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "13: tf.contrib.layers.l2_regularizer: use a function such as lambda w: scale * tf.nn.l2_loss(w)",
-    "14: tf.contrib.layers.python.layers.utils: not in stacked_lstm.contrib.layers; most layers are in tf.layers, "
-    "with other names of variables",
+    "14: tf.contrib.layers.python.layers.utils: TensorFlow 2 has no tf.contrib",
     "14: tf.estimator.ModeKeys.TRAIN: use the strings 'train', 'eval' and 'infer'",
     "15: import: put it on a line of its own, and run this again",
     "17: tf.contrib: TensorFlow 2 has no tf.contrib",

@@ -229,10 +229,14 @@ from tensorflow.python.ops import array_ops, control_flow_ops
 from tensorflow.python.ops.control_flow_ops import cond as choose, group
 from tensorflow.python.ops import variables
 from tensorflow.python.util import nest
+from tensorflow.python.util.nest import is_sequence
+from tensorflow.python.ops.variables import VariableV1, global_variables
+from tensorflow.python import pywrap_tensorflow
 
 x = control_flow_ops.while_loop(lambda i: i < 3, lambda i: i + 1, [array_ops.stack([0, 1])])
 y = choose(p, f, g) if isinstance(x, ops.Tensor) and nest.is_sequence(x) else control_flow_ops.group(x)
 z = isinstance(y, variables.VariableV1) and tf.contrib.framework.nest.is_sequence(nest.flatten(y))
+r = pywrap_tensorflow.NewCheckpointReader("model.ckpt")
 """,
         """import tensorflow.compat.v1 as tf
 from tensorflow.python.framework import ops
@@ -241,12 +245,17 @@ from tensorflow.python.ops.control_flow_ops import group
 from tensorflow.compat.v1 import cond as choose
 from tensorflow.python.ops import variables
 from tensorflow.python.util import nest
+from tensorflow.compat.v1.nest import is_nested as is_sequence
+from tensorflow.python.ops.variables import global_variables
+from tensorflow.compat.v1 import Variable as VariableV1
+from tensorflow.python import pywrap_tensorflow
 
 tf.disable_v2_behavior()
 
 x = tf.while_loop(lambda i: i < 3, lambda i: i + 1, [tf.stack([0, 1])])
 y = choose(p, f, g) if isinstance(x, tf.Tensor) and tf.nest.is_nested(x) else control_flow_ops.group(x)
 z = isinstance(y, tf.Variable) and tf.nest.is_nested(nest.flatten(y))
+r = tf.train.NewCheckpointReader("model.ckpt")
 """,
     ),
     "names that TensorFlow's cells and decoders use": (
@@ -292,3 +301,14 @@ def test_missing_names_of_a_module_in_an_attribute():
     assert old_program.remarks(program.encode()) == [(3, "tensorflow.contrib.rnn.NoCell", advice)]
     ((line, name, after),) = old_program.remarks(old_program.move(program.encode()))
     assert (line, name, after) == (6, "stacked_lstm.rnn_cell.NoCell", advice)
+
+
+def test_everything_of_a_private_module():
+    """Cells move. TensorFlow's modules, which the name `*` took as well, do not."""
+    program = b"from tensorflow.python.ops.rnn_cell_impl import *\nx = math_ops.sigmoid(x)\n"
+    assert old_program.move(program) == program.replace(
+        b"tensorflow.python.ops.rnn_cell_impl", b"stacked_lstm.rnn_cell"
+    )
+    advice = "`*` took TensorFlow's own modules, too, such as math_ops: import those that the program uses by name"
+    assert old_program.remarks(program) == [(1, "tensorflow.python.ops.rnn_cell_impl", advice)]
+    assert old_program.remarks(b"from tensorflow.contrib.rnn import *\n") == []
