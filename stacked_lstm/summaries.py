@@ -63,9 +63,11 @@ def gates(
 
 
 def _image(sequence: tf.Tensor, field: str) -> tf.Tensor:
-    """Returns [1, H, T, 1] with values from 0 to 255 for a sequence [1, T, H]."""
+    """Returns [1, H, T, 1] with values from 0 to 255 for a sequence [1, T, H]. Without steps, it has a black column."""
     if field not in "fio":
         low, high = tf.reduce_min(sequence), tf.reduce_max(sequence)
         sequence = tf.math.divide_no_nan(sequence - low, high - low)
     levels = tf.clip_by_value(sequence * 255, 0, 255)
-    return tf.cast(tf.round(tf.transpose(levels, [0, 2, 1])[..., None]), tf.uint8)
+    image = tf.cast(tf.round(tf.transpose(levels, [0, 2, 1])[..., None]), tf.uint8)
+    columns = tf.maximum(1 - tf.shape(image)[2], 0)  # TensorFlow refuses an image without columns.
+    return tf.pad(image, [[0, 0], [0, 0], [0, columns], [0, 0]])

@@ -53,10 +53,14 @@ class Plan(NamedTuple):
         """Reads what was written to a temporary path; raises ValueError if the layers cannot be found there."""
         content = self.codec.load(path, limits.UNLIMITED)
         with files.file_errors(self.path, "layers that can be found again", "checkpoints.write"):
-            present = [_names(location) for location in self.codec.find(content, self.path)]
+            layouts = {frozenset(_names(location)): location.layout for location in self.codec.find(content, self.path)}
         for location in self.locations:
-            if _names(location) not in present:
+            layout = layouts.get(frozenset(_names(location)))
+            if layout is None:
                 checks.fail("checkpoints.write", "`scope` to be a name by which layers can be found", location.name)
+            if layout != location.layout:
+                expected = f"`scope` to be a name of layers of the layout {location.layout}"
+                checks.fail("checkpoints.write", expected, f"{location.name}, which is a name of the layout {layout}")
             check_fits(location, content.arrays, self.path, "names")
         return content
 

@@ -91,6 +91,10 @@ def create(
     if len(set(shapes)) > 1:
         expected = "`layers` to have one width, as in an nn.LSTM"
         checks.fail("checkpoints.write", expected, f"the widths {', '.join(str(shape[1]) for shape in shapes)}")
+    height, width = shapes[0]
+    if "weight_hr" in layers[0] and 4 * width >= height:
+        expected = "projections to fewer columns than there are units, as in an nn.LSTM"
+        checks.fail("checkpoints.write", expected, f"{width} columns and {height // 4} units")
     if path.endswith(".npz"):
         npz_files.check_dtypes(layers[0].values())
     locations = [

@@ -41,7 +41,8 @@ def write(
         file that `stacked_lstm.runtime` reads without TensorFlow.
       scope: name of the layers in a new file; None for a default. "stacked_lstm" gives variables
         stacked_lstm/layer_1/Wf and so on, and .npz files of this package have no scope. Cells take "rnn/lstm_cell", or
-        "rnn/multi_rnn_cell/cell_%d/lstm_cell" with their number from 0. PyTorch and ONNX take a prefix: "lstm." gives
+        "rnn/multi_rnn_cell/cell_%d/lstm_cell" with their number from 0. If the last part is no name of
+        a cell, as in "rnn/encoder", `read` needs `names`. PyTorch and ONNX take a prefix: "lstm." gives
         lstm.weight_ih_l0 and so on. Keras names layers itself.
       forget_bias: what the cells that will restore the file add to the forget gate; None for their default, 1.0. It has
         no effect on layers of libraries that add none.

@@ -69,6 +69,46 @@ def test_scopes(format, count, scope, expected, tmp_path):
     assert {name.rpartition("/")[0] for name in arrays_in(path)} == set(expected)
 
 
+@pytest.mark.parametrize(
+    "format, scope, layout",
+    [
+        ("cudnn_compatible", "rnn/lstm_cell", "rnn_cell"),
+        ("cudnn_compatible", "rnn/x", "rnn_cell"),
+        ("rnn_cell", "rnn/cudnn_compatible_lstm_cell", "cudnn_compatible"),
+    ],
+)
+def test_scopes_of_another_layout(format, scope, layout, tmp_path):
+    """The forget bias of 1 would be lost, or added twice."""
+    message = (
+        f"`scope` to be a name of layers of the layout {format}, got {scope}, which is a name of the layout {layout}"
+    )
+    with pytest.raises(ValueError, match=message):
+        checkpoints.write(str(tmp_path / "model.ckpt"), float32_layers([4], 4), format, scope=scope)
+    assert folder(tmp_path) == {}
+
+
+def test_a_scope_of_a_cell_with_its_own_name(tmp_path):
+    path, layers = str(tmp_path / "model.ckpt"), float32_layers([4], 4)
+    checkpoints.write(path, layers, "rnn_cell", scope="rnn/encoder")
+    with pytest.raises(ValueError, match="got none; `names` can select rnn/encoder"):
+        checkpoints.read(path)
+    (layer,) = checkpoints.read(path, names="rnn/encoder").layers
+    np.testing.assert_allclose(layer.weights["bf"], layers[0]["bf"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("projection", [4, 6])
+def test_projections_that_pytorch_does_not_have(projection, tmp_path):
+    random = np.random.RandomState(0)
+    layer = {name: random.standard_normal([projection + 3, 4]) for name in ("Wf", "Wi", "Wo", "Wc")}
+    layer["Wp"] = random.standard_normal([4, projection])
+    message = f"fewer columns than there are units, as in an nn.LSTM, got {projection} columns and 4 units"
+    with pytest.raises(ValueError, match=message):
+        checkpoints.write(str(tmp_path / "model.npz"), [layer], "pytorch")
+    layer = {name: array[: 2 + 3] if name != "Wp" else array[:, :2] for name, array in layer.items()}
+    checkpoints.write(str(tmp_path / "model.npz"), [layer], "pytorch")
+    assert checkpoints.read(str(tmp_path / "model.npz")).layers[0].sizes == (3, 4, 2)
+
+
 def test_a_program_keeps_its_variables_and_its_optimizer(tmp_path):
     """The language model of 2017, trained by Adam, is converted to a StackedLSTM and back to its own names."""
     original = arrays_in(PROGRAM)
@@ -131,11 +171,12 @@ def test_other_slots_and_kinds_of_variables(tmp_path):
         expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(bias_change)
         np.testing.assert_array_equal(actual["stacked_lstm/layer_1/bf" + suffix], expected)
     reread = checkpoints.read(str(tmp_path / "own.ckpt"))
-    checkpoints.write(str(tmp_path / "cudnn.ckpt"), reread.layers, "cudnn_compatible", "rnn/lstm_cell")
+    scope = "rnn/cudnn_compatible_lstm_cell"
+    checkpoints.write(str(tmp_path / "cudnn.ckpt"), reread.layers, "cudnn_compatible", scope)
     actual = arrays_in(tmp_path / "cudnn.ckpt")  # These cells add no forget bias.
     for suffix, bias_change in [("", 1), ("/ExponentialMovingAverage", 1), ("/Momentum", 0)]:
         expected = arrays["rnn/lstm_cell/bias" + suffix][8:12] + np.float32(bias_change)
-        np.testing.assert_array_equal(actual["rnn/lstm_cell/bias" + suffix][8:12], expected)
+        np.testing.assert_array_equal(actual[scope + "/bias" + suffix][8:12], expected)
 
 
 def test_slots_of_a_stack_without_biases(tmp_path):

@@ -208,3 +208,6 @@ def test_no_time_steps(options, plain_session):
     plain_session.run(tf.global_variables_initializer())
     arrays, (final,) = plain_session.run([steps, state], {x: np.ones([2, 0, 3])})
     assert {array.shape for array in arrays} == {(2, 0, 4)} and not np.any(final.c)
+    values = tf.Summary.FromString(plain_session.run(summaries.gates([steps]), {x: np.ones([2, 0, 3])})).value
+    images = [value.image for value in values if value.HasField("image")]
+    assert [(image.height, image.width) for image in images] == [(4, 1)] * 6
