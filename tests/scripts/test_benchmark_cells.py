@@ -21,7 +21,7 @@ from support.sets import ONCE
 SHAPE = Shape(steps=8, batch=2, input_size=3, hidden_size=3, layers=1)
 X = np.random.RandomState(1).standard_normal([8, 2, 3]).astype(np.float32)
 QUICK = {"BasicLSTMCell", "LSTMCell_projection", "AttentionCellWrapper"}
-BASES = {"RNNCell", "LayerRNNCell"}
+BASES = {"RNNCell", "LayerRNNCell", "_RNNCell"}
 # A stack is --shapes with layers, and the inputs of an EmbeddingWrapper are integers.
 WITHOUT_ROWS = {"MultiRNNCell", "EmbeddingWrapper"}
 
