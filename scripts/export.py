@@ -77,13 +77,24 @@ def run(values):
             )
         except ValueError as error:
             raise ValueError(with_flags(str(error))) from error
+        sizes = sizes_of(
+            finished.session, {**inputs, **outputs}, example, export.format_of(values.to, values.to_format)
+        )
     print(f"checkpoint: {finished.checkpoint}")
     for kind, tensors in (("input", inputs), ("output", outputs)):
         for name, tensor in tensors.items():
-            print(f"{kind}: {name} {tensor.dtype.base_dtype.name} {tensor.shape.as_list()}")
+            print(f"{kind}: {name} {tensor.dtype.base_dtype.name} {sizes[name]}")
     largest = "prediction" if "predictions" in differences else "number that the layers return"
     print(f"difference: {max(differences.values()):.1e} of the largest {largest}")
     print(f"wrote {values.to}")
+
+
+def sizes_of(session, tensors, example, entry):
+    """Name -> sizes of a tensor in the file: those of the example if they are fixed. None for one that may vary."""
+    if not entry.has_fixed_sizes:
+        return {name: tensor.shape.as_list() for name, tensor in tensors.items()}
+    feed = {tensors[name]: array for name, array in example.items()}
+    return {name: list(array.shape) for name, array in session.run(tensors, feed).items()}
 
 
 def with_flags(message):

@@ -47,7 +47,7 @@ def run(values):
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
-        raise ImportError(f"this needs scikit-learn ({error}): pip install stacked_lstm[linear]") from None
+        raise ImportError(f'this needs scikit-learn ({error}): pip install -e ".[linear]"') from None
     task = titles.Titles(dict(titles.Titles.defaults(), data_dir=values.data_dir, train_examples=None))
     task.read()
     results = {}

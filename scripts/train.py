@@ -79,7 +79,7 @@ def _require(name):
     try:
         importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f"this needs the package {name} ({error}): pip install stacked_lstm[examples]") from None
+        raise ImportError(f'this needs the package {name} ({error}): pip install -e ".[examples]"') from None
 
 
 def main(values):

@@ -25,6 +25,13 @@ OPTIONS = (
 _ADDRESS = re.compile(r"(\S+):([0-9]{1,5})")
 
 
+def check_alone(present: Mapping[str, Any]) -> None:
+    """Raises ValueError if a process without a job has another flag of a cluster. `present` has flags and values."""
+    for option in OPTIONS[:-1]:  # A process alone may split the embedding, too.
+        if present.get(option.name) not in (None, option.default):
+            raise ValueError(f"--job_name: expected one of {', '.join(JOBS)} with --{option.name}, got none")
+
+
 class Cluster(NamedTuple):
     """The processes that train together, and this one.
 

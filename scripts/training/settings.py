@@ -127,6 +127,8 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
     modes.adapt(settings, present)
     if settings["job_name"]:
         cluster.Cluster.read(settings)
+    else:
+        cluster.check_alone(present)
     settings["hidden_sizes"] = [int(size) for size in settings["hidden_sizes"]]
     for name in layer_options.TABLE:
         if name in present:

@@ -8,6 +8,6 @@ only NumPy; see `stacked_lstm.runtime`.
 
 from stacked_lstm.export.formats import FORMATS
 from stacked_lstm.export.npz_file import npz
-from stacked_lstm.export.writing import frozen_graph, onnx, saved_model, tflite, write
+from stacked_lstm.export.writing import format_of, frozen_graph, onnx, saved_model, tflite, write
 
-__all__ = ["FORMATS", "frozen_graph", "npz", "onnx", "saved_model", "tflite", "write"]
+__all__ = ["FORMATS", "format_of", "frozen_graph", "npz", "onnx", "saved_model", "tflite", "write"]

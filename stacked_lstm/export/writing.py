@@ -38,7 +38,7 @@ def write(
         ones, with the size 3 for each size that the graph does not know. TFLite files then need a graph that knows all
         sizes of its inputs.
       format: "frozen_graph", "saved_model", "onnx", "tflite" or "npz". Default None: the suffix of `path` decides, .pb,
-        .onnx, .tflite or .npz; a path without one of them is a SavedModel. "npz" has only the LSTM layers; see `npz`.
+        .onnx, .tflite or .npz; a path without a suffix is a SavedModel. "npz" has only the LSTM layers; see `npz`.
       quantize: for TFLite files, "float16" or "dynamic_range" (weights of 8 bits). Default None: no quantization.
 
     Returns:
@@ -63,7 +63,7 @@ def write(
       True
     """
     path = str(path)
-    entry = _format(path, format)
+    entry = format_of(path, format)
     if entry is npz_file.ENTRY and quantize is None:
         return npz_file.npz(session, inputs, outputs, path, example)
     trial.check_path(path, entry)
@@ -214,8 +214,26 @@ def tflite(
     return write(session, inputs, outputs, path, example, "tflite", quantize)
 
 
-def _format(path: str, name: str | None) -> Format:
+def format_of(path: str, name: str | None = None) -> Format:
+    """Returns the `Format` of a file, as `write` decides it.
+
+    Args:
+      path: the file, or the folder of a SavedModel.
+      name: the argument `format` of `write`. Default None: the suffix of the path decides.
+
+    Raises:
+      ValueError: an unknown name, or an unknown suffix, which may be misspelled, without a name.
+
+    Example:
+      >>> from stacked_lstm import export
+      >>> export.format_of("model.tflite").program
+      'LiteRT'
+    """
     formats = dict(FORMATS, npz=npz_file.ENTRY)
     suffixes = {entry.suffix: key for key, entry in formats.items() if entry.suffix}
     implied = next((key for suffix, key in suffixes.items() if path.endswith(suffix)), "saved_model")
+    suffix = os.path.splitext(path)[1]
+    if name is None and implied == "saved_model" and suffix.lower().strip(".").isalnum() and not suffix[1:].isdigit():
+        expected = f"`path` to end in {', '.join(suffixes)}, or `format` to be 'saved_model'"
+        checks.fail(_FUNCTION, expected, repr(path))
     return checks.known(formats, implied if name is None else name, _FUNCTION, "format")

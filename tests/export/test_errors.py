@@ -199,6 +199,18 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     check(message, tmp_path, plain_session, inputs, outputs, path, example=example)
 
 
+@pytest.mark.parametrize("name", ["model.tflie", "model.ONNX", "model.h5"])
+def test_suffixes_that_may_be_misspelled(name, network, tmp_path):
+    session, inputs, outputs = network
+    message = "export.write: expected `path` to end in .pb, .onnx, .tflite, .npz, or `format` to be 'saved_model', got "
+    with pytest.raises(ValueError, match="^" + message):
+        export.write(session, inputs, outputs, str(tmp_path / name))
+    assert os.listdir(str(tmp_path)) == []
+    export.write(session, inputs, outputs, str(tmp_path / name), format="saved_model")
+    for folder in ("model", "model-1.5", "v1.2"):
+        assert export.format_of(str(tmp_path / folder)) is export.FORMATS["saved_model"]
+
+
 def test_missing_packages(network, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     session, inputs, outputs = network

@@ -53,6 +53,17 @@ def test_wrong_flags(flags, message):
         train.run(flag_values(dict({"task": "forecast", "job_name": "worker"}, **dict(HOSTS, **flags))))
 
 
+@pytest.mark.parametrize(
+    "name, value", [("sync_replicas", "true"), ("worker_hosts", "a:1"), ("ps_hosts", "a:1"), ("task_index", "1")]
+)
+def test_flags_of_a_cluster_without_a_job(name, value):
+    """Otherwise, a process would train alone without a word."""
+    with pytest.raises(
+        ValueError, match=f"^--job_name: expected one of ps, worker, evaluator with --{name}, got none$"
+    ):
+        train.run(flag_values({"task": "forecast", name: value}))
+
+
 def test_an_unknown_job_is_one_line():
     with pytest.raises(Exception, match="flag --job_name=chef: value should be one of <ps|worker|evaluator>"):
         flag_values({"task": "forecast", "job_name": "chef"})

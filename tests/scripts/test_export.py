@@ -89,11 +89,13 @@ def test_images_to_saved_model(arguments, tmp_path, witness):
 
 @ONCE
 @pytest.mark.skipif(importlib.util.find_spec("ai_edge_litert") is None, reason="ai-edge-litert is not installed")
-def test_forecast_to_tflite(arguments, tmp_path, witness):
+def test_forecast_to_tflite(arguments, tmp_path, witness, capsys):
     write_temperatures(tmp_path, 50 + 10 * np.random.RandomState(1).standard_normal(1000))
     run(arguments, task="forecast", data_dir=str(tmp_path), hidden_sizes="4", batch_size="64")
     path = str(tmp_path / "forecast.tflite")
     export(train_dir=arguments["train_dir"], to=path, batch_size=2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("input", "output"))]
+    assert lines == ["input: inputs float32 [2, 48, 7]", "output: predictions float32 [2, 48, 24]"]
     feeds = {"inputs": np.random.RandomState(0).standard_normal([2, 48, 7]).astype(np.float32)}
     results = witness.run("litert", path, feeds, ["predictions"])
     assert relative_difference(results["predictions"], expected("forecast", arguments["train_dir"], feeds)) < 1e-5

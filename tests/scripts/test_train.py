@@ -337,7 +337,7 @@ def test_an_interrupted_run_says_how_it_goes_on(arguments, monkeypatch, capsys):
 def test_a_missing_extra_names_it(arguments, monkeypatch, capsys, name):
     monkeypatch.setitem(sys.modules, name, None)
     status, line = exit_of(capsys, arguments)
-    assert status == 2 and name in line and line.endswith("pip install stacked_lstm[examples]")
+    assert status == 2 and name in line and line.endswith('pip install -e ".[examples]"')
 
 
 def test_from_a_shell(arguments, tmp_path):
