@@ -10,7 +10,7 @@ import numpy as np
 
 from stacked_lstm.compat import tf
 from tasks import TASKS
-from training import checkpoints, experiment, lock, summaries, trainer
+from training import checkpoints, experiment, history, lock, summaries, trainer
 
 DIRECTORY = "evaluator"  # Of its events, in --train_dir.
 WAIT_SECONDS = 2
@@ -35,6 +35,7 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float]:
     print(f"evaluator: waits for a checkpoint in {train_dir}", flush=True)
     paths = paths_of(train_dir)
     first = next(paths)
+    check_flags(settings)
     task.restore()
     experiment.read_data(task)
     with tf.Graph().as_default(), tf.Session() as session, contextlib.ExitStack() as stack:
@@ -59,6 +60,13 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float]:
             events.flush()
     print(f"evaluator: no process trains in {train_dir} any more", flush=True)
     return row
+
+
+def check_flags(settings: Mapping[str, Any]) -> None:
+    """Raises ValueError if the flags are not those of the run. Only the engine may be another one."""
+    train_dir = settings["train_dir"]
+    engine = history.read_flags(train_dir)["engine"]
+    experiment.open_history(dict(settings, engine=engine))
 
 
 def paths_of(train_dir: str) -> Iterator[str]:
