@@ -99,7 +99,7 @@ def sizes_of(session, tensors, example, entry):
 
 def with_flags(message):
     """A message of `export.write` with the flags in place of its arguments."""
-    for argument, flag in (("`path`", "--to"), ("`quantize`", "--quantize")):
+    for argument, flag in (("`path`", "--to"), ("`format`", "--to_format"), ("`quantize`", "--quantize")):
         message = message.replace(argument, flag)
     return message
 

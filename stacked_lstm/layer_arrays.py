@@ -62,7 +62,9 @@ def check_options(layers: Any, known: Collection[str], program: str, function: s
 def check_initial_state(layers: Any, initial_state: Any, function: str) -> None:
     """Raises ValueError if a stack has weights for its initial state, and `initial_state` is None."""
     if initial_state is None and getattr(layers, "has_initial_state", False):
-        expected = "`initial_state` as `get_weights` returns it, or [] for zeros, with layers of such a stack"
+        expected = (
+            "`initial_state`, because the stack of these layers has one: what `get_weights` returns, or [] for zeros"
+        )
         checks.fail(function, expected, "none")
 
 

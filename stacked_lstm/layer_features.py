@@ -34,8 +34,8 @@ PROJECTION, PROJECTION_CLIP = "a projection", "a clip of the projection"
 EXTRAS = (PEEPHOLES, CELL_CLIP, PROJECTION, PROJECTION_CLIP)  # The features in `Layer.extras`.
 RESIDUAL = "a residual connection"
 
-# Feature, as messages name it -> whether a layer has it. A new field of `Layer`, `Extras` or `Noise` gets an entry. All
-# that list the features which they have then refuse the new one.
+# Feature, as messages name it -> whether a layer has it. A new field of `Layer`, `Extras` or `Noise` gets an entry.
+# Engines and formats that list what they support then refuse it.
 FEATURES: dict[str, _Has] = {
     EQUATION: _field("step"),
     RECURRENT_DROPOUT: _noise("recurrent"),
@@ -62,5 +62,5 @@ def all_except(*features: str) -> list[str]:
 
 
 def present(layers: Sequence[Layer], features: Collection[str]) -> list[str]:
-    """Returns those of some features that a layer has."""
+    """Returns the given features that at least one layer has."""
     return [feature for feature in features if any(FEATURES[feature](layer) for layer in layers)]

@@ -51,7 +51,8 @@ def make_callable(
       arrays are copies unless `share_results`. Several threads may call it at the same time. It raises
 
       * ValueError if the number of values is wrong, if a value is None or has another shape than its tensor, or if the
-        tensor's dtype cannot hold its numbers. `session.run` cuts the numbers of arrays. Both round floats;
+        tensor's dtype cannot hold the numbers of the value. `session.run` cuts such numbers in arrays. Both functions
+        round floats;
       * the errors of TensorFlow's ops, such as `tf.errors.InvalidArgumentError`, without the op and the lines of the
         program that made it;
       * `tf.errors.CancelledError` if the session has been closed.
@@ -154,7 +155,7 @@ class _Feed:
         if (
             array.dtype.kind in "biu"
         ):  # NumPy takes the lowest bits of a large integer, and the integer part of a float.
-            return bool((array == source).all())
+            return bool(np.all(array == source))
         return value is not None and (array.dtype.kind == "c" or source.dtype.kind != "c")  # It makes NaN of None.
 
     def _has_shape(self, shape: Sequence[int]) -> bool:

@@ -136,8 +136,9 @@ class StackVariables:
             expected = "an initial state that needs no inputs, 'zeros' or 'learned'"
             checks.fail(f"{self.name}.initial_states", expected, "'projected'")
 
-        if not tf.is_tensor(batch_size):
-            checks.size(batch_size, f"{self.name}.initial_states", "batch_size", "a scalar tensor or ")
+        if not tf.is_tensor(batch_size):  # TensorFlow 1 has sizes of its own.
+            size = batch_size.__index__() if hasattr(batch_size, "__index__") else batch_size
+            batch_size = checks.size(size, f"{self.name}.initial_states", "batch_size", "a scalar tensor or ")
         zeros = zero_states(batch_size, self._sizes, self.dtype)
         if self._initial_state.specs(1, self._sizes):
             self._require_built("initial_states")

@@ -204,7 +204,7 @@ def with_shape(value: tf.Tensor, sizes: Sequence[Size | int], function: str, exp
       sizes: the axes, each an int or a `Size`.
       function, expected: for the message `function: expected <expected> of shape ..., got ...`.
     """
-    axes = [size if isinstance(size, int) else size.value for size in sizes]
+    axes = [size.value if isinstance(size, Size) else int(size) for size in sizes]
     shape, wanted = tf.shape(value), tf.stack(axes)
     compared, end = (shape, wanted), len(axes) + 1
     if value.shape.ndims is None:  # `tf.equal` broadcasts a shape of another rank, except if -1 tells where it ends.

@@ -28,7 +28,8 @@ _ADDRESS = re.compile(r"(\S+):([0-9]{1,5})")
 def check_alone(present: Mapping[str, Any]) -> None:
     """Raises ValueError if a process without a job has another flag of a cluster. `present` has flags and values."""
     for option in OPTIONS[:-1]:  # A process alone may split the embedding, too.
-        if present.get(option.name) not in (None, option.default):
+        value = present.get(option.name)
+        if value and value != option.default:
             raise ValueError(f"--job_name: expected one of {', '.join(JOBS)} with --{option.name}, got none")
 
 

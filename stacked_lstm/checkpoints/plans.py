@@ -60,7 +60,7 @@ class Plan(NamedTuple):
                 checks.fail("checkpoints.write", "`scope` to be a name by which layers can be found", location.name)
             if layout != location.layout:
                 expected = f"`scope` to be a name of layers of the layout {location.layout}"
-                checks.fail("checkpoints.write", expected, f"{location.name}, which is a name of the layout {layout}")
+                checks.fail("checkpoints.write", expected, f"{location.name}, which is read as the layout {layout}")
             check_fits(location, content.arrays, self.path, "names")
         return content
 

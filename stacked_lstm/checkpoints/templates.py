@@ -21,6 +21,7 @@ def plan(
     path: str,
     layers: Sequence[CheckpointLayer],
     initial_state: Sequence[Mapping[str, Any]] | None,
+    *,
     template: str,
     template_names: str | None,
     layout: str | None,

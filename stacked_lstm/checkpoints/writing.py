@@ -41,9 +41,9 @@ def write(
         file that `stacked_lstm.runtime` reads without TensorFlow.
       scope: name of the layers in a new file; None for a default. "stacked_lstm" gives variables
         stacked_lstm/layer_1/Wf and so on, and .npz files of this package have no scope. Cells take "rnn/lstm_cell", or
-        "rnn/multi_rnn_cell/cell_%d/lstm_cell" with their number from 0. If the last part is no name of
-        a cell, as in "rnn/encoder", `read` needs `names`. PyTorch and ONNX take a prefix: "lstm." gives
-        lstm.weight_ih_l0 and so on. Keras names layers itself.
+        "rnn/multi_rnn_cell/cell_%d/lstm_cell" with their number from 0. If the last part is no name of a cell, as in
+        "rnn/encoder", `read` needs `names`. PyTorch and ONNX take a prefix: "lstm." gives lstm.weight_ih_l0 and so on.
+        Keras names layers itself.
       forget_bias: what the cells that will restore the file add to the forget gate; None for their default, 1.0. It has
         no effect on layers of libraries that add none.
       other_arrays: mapping from names to arrays that a new TensorFlow checkpoint holds unchanged beside the layers.
@@ -141,8 +141,18 @@ def plan(
         if scope is not None:
             checks.fail("checkpoints.write", "no `scope`, since `template` names the layers", repr(scope))
         layout = entry.layout if format is not None and entry.is_tensorflow_checkpoint else None
-        names = str(template), template_names
-        return templates.plan(entry, path, layers, initial_state, *names, layout, forget_bias, max_bytes, activations)
+        return templates.plan(
+            entry,
+            path,
+            layers,
+            initial_state,
+            template=str(template),
+            template_names=template_names,
+            layout=layout,
+            forget_bias=forget_bias,
+            max_bytes=max_bytes,
+            activations=activations,
+        )
     if template_names is not None:
         checks.fail("checkpoints.write", "no `template_names` without `template`", repr(template_names))
     check_activations(activations, entry.codec().activations({}), "checkpoints.write")

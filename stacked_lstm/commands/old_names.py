@@ -23,6 +23,8 @@ _CONTRIB_MODULES = (
     "core_rnn core_rnn_cell core_rnn_cell_impl fused_rnn_cell gru_ops lstm_ops rnn_cell rnn_cell_impl rnn".split()
 )
 
+_CELLS_IN_RNN = ("rnn_cell", "rnn_cell_impl")
+
 # Module of TensorFlow 1 that is gone, or that needs Keras -> the module of this package that stands for it.
 MODULES = {
     "tensorflow.nn.rnn_cell": RNN_CELL,
@@ -52,7 +54,7 @@ MODULES = {
     "tensorflow.models.rnn.seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.nn.seq2seq": LEGACY_SEQ2SEQ,
     **{f"tensorflow.python.ops.nn.{name}": RNN_CELL for name in ("rnn", "rnn_cell")},
-    **{f"tensorflow.python.ops.rnn.{name}": RNN_CELL for name in ("rnn_cell", "rnn_cell_impl")},
+    **{f"tensorflow.python.ops.rnn.{name}": RNN_CELL for name in _CELLS_IN_RNN},
     "tensorflow.python.ops.nn.seq2seq": LEGACY_SEQ2SEQ,
 }
 
@@ -99,6 +101,9 @@ TENSORFLOW_NAMES = {
     **{_FRAMEWORK + name: _TRAIN + name for name in _TRAIN_NAMES},
 }
 
+# Modules that stay, and that do not have some of their names any more.
+MODULES_WITH_LOST_NAMES = {name.rpartition(".")[0] for name in TENSORFLOW_NAMES} - set(MODULES)
+
 # Modules that had loops before TensorFlow 1.0, and name of a loop -> what to use instead.
 _OLDEST_MODULES = ["tensorflow.nn", *(name for name in MODULES if name.endswith(".rnn"))]
 _OLDEST_LOOPS = {
@@ -109,9 +114,9 @@ _OLDEST_LOOPS = {
 _COPY = "copy {} of TensorFlow 1.15, run this command on the copy, and import that"
 # Module of this package that has some names of a module of TensorFlow 1 -> the files that have all of them.
 _FILES = {
-    SEQ2SEQ: "tensorflow/contrib/seq2seq/python/ops",
-    LEGACY_SEQ2SEQ: "tensorflow/contrib/legacy_seq2seq/python/ops/seq2seq.py",
-    CRF: "tensorflow/contrib/crf/python/ops/crf.py",
+    SEQ2SEQ: "tensorflow_core/contrib/seq2seq/python/ops",
+    LEGACY_SEQ2SEQ: "tensorflow_core/contrib/legacy_seq2seq/python/ops/seq2seq.py",
+    CRF: "tensorflow_core/contrib/crf/python/ops/crf.py",
 }
 # Decoders of TensorFlow 1.0 and 1.1.
 _OLDEST_DECODERS = (
@@ -162,6 +167,8 @@ def names_of(module: str) -> tuple[str, ...]:
     with open(path, encoding="utf-8") as source:
         statements = [node for node in ast.parse(source.read()).body if isinstance(node, ast.Assign)]
     values = {getattr(node.targets[0], "id", None): node.value for node in statements}
+    if "__all__" not in values:
+        raise ValueError(f"{module} has no __all__")
     lists = [ast.literal_eval(values[name]) for name in ("__all__", "TENSORFLOW_NAMES") if name in values]
     return tuple(name for names in lists for name in names)
 

@@ -102,7 +102,8 @@ class _Mover(libcst.CSTTransformer):
             return updated_node
         if new or tensorflow_name:
             self._done.add(original_node)
-        if new and old_names.new_module(base):  # The import of the module moves.
+        if new and old_names.new_module(base) and old_names.split(name)[0] == ".".join(old_names.split(base)):
+            # The import of the module moves.
             return updated_node
         if new:
             return updated_node.with_changes(value=libcst.Name(self.imports.use(new)))
@@ -151,8 +152,11 @@ class _Mover(libcst.CSTTransformer):
             return [node]
         if isinstance(node.names, libcst.ImportStar):
             new = old_names.new_module(module)
-            is_private = bool(new) and ".python" in f".{module}."
-            advice = _PRIVATE_STAR if is_private else _STAR if old_names.v1_name(module) and not new else None
+            is_cells = new == old_names.RNN_CELL and ".python." in module and "cudnn" not in module
+            is_lost = module in old_names.MODULES_WITH_LOST_NAMES
+            advice = (
+                _PRIVATE_STAR if is_cells else _STAR if is_lost or (old_names.v1_name(module) and not new) else None
+            )
             self._remark(node, module, advice)
             return [node.with_changes(module=name_node(new))] if new else [node]
         kept: list[libcst.ImportAlias] = []

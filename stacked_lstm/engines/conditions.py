@@ -35,7 +35,7 @@ def device_type(name: str) -> Callable:
 
 
 def without(*features: str) -> Callable:
-    """Makes the condition that no layer has one of these features of `layer_features`."""
+    """Makes the condition that no layer has any of these features of `layer_features`."""
 
     def features_allowed(layers: Sequence[Layer], place: Place) -> str | None:
         del place

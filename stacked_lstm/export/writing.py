@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from typing import Any, Mapping
 
@@ -12,6 +13,7 @@ from stacked_lstm.export.formats import FORMATS, Format
 from stacked_lstm.export.frozen import freeze
 
 _FUNCTION = "export.write"
+_OTHER_FILES = (".h5", ".keras", ".pt", ".pth")  # Of other libraries.
 
 
 def write(
@@ -38,14 +40,14 @@ def write(
         ones, with the size 3 for each size that the graph does not know. TFLite files then need a graph that knows all
         sizes of its inputs.
       format: "frozen_graph", "saved_model", "onnx", "tflite" or "npz". Default None: the suffix of `path` decides, .pb,
-        .onnx, .tflite or .npz; a path without a suffix is a SavedModel. "npz" has only the LSTM layers; see `npz`.
+        .onnx, .tflite or .npz; other paths are SavedModels, unless their suffix seems misspelled. "npz" has only the
+        LSTM layers; see `npz`.
       quantize: for TFLite files, "float16" or "dynamic_range" (weights of 8 bits). Default None: no quantization.
 
     Returns:
       Dictionary from the names of the outputs to the largest difference of the file's numbers from the session's. It is
       a fraction of the largest number of the output. float32 and float64 outputs differ by at most 1e-5, float16 by
-      1e-2, bfloat16 by 1e-1. With
-      `quantize`, they differ by at most 1e-2 ("float16") or 1e-1 ("dynamic_range").
+      1e-2, bfloat16 by 1e-1. With `quantize`, they differ by at most 1e-2 ("float16") or 1e-1 ("dynamic_range").
 
     Raises:
       ValueError: an argument has a wrong value, the path exists, the format cannot hold the graph, or other numbers
@@ -222,7 +224,7 @@ def format_of(path: str, name: str | None = None) -> Format:
       name: the argument `format` of `write`. Default None: the suffix of the path decides.
 
     Raises:
-      ValueError: an unknown name, or an unknown suffix, which may be misspelled, without a name.
+      ValueError: an unknown name; or, without a name, a suffix that is like one of those of files.
 
     Example:
       >>> from stacked_lstm import export
@@ -232,8 +234,9 @@ def format_of(path: str, name: str | None = None) -> Format:
     formats = dict(FORMATS, npz=npz_file.ENTRY)
     suffixes = {entry.suffix: key for key, entry in formats.items() if entry.suffix}
     implied = next((key for suffix, key in suffixes.items() if path.endswith(suffix)), "saved_model")
-    suffix = os.path.splitext(path)[1]
-    if name is None and implied == "saved_model" and suffix.lower().strip(".").isalnum() and not suffix[1:].isdigit():
+    suffix = os.path.splitext(path)[1].lower()
+    is_like_a_file = suffix in _OTHER_FILES or difflib.get_close_matches(suffix, suffixes, cutoff=0.7)
+    if name is None and implied == "saved_model" and is_like_a_file:
         expected = f"`path` to end in {', '.join(suffixes)}, or `format` to be 'saved_model'"
         checks.fail(_FUNCTION, expected, repr(path))
     return checks.known(formats, implied if name is None else name, _FUNCTION, "format")

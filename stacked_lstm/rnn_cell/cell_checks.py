@@ -28,7 +28,7 @@ def check_projection(num_proj: Any, function: str) -> Any:
     size = num_proj.__index__() if hasattr(num_proj, "__index__") else None
     if num_proj is None or (size is not None and size >= 0):
         return num_proj
-    return checks.fail(function, "`num_proj` to be None or a positive integer", checks.describe(num_proj))
+    return checks.fail(function, "`num_proj` to be None, 0 or a positive integer", checks.describe(num_proj))
 
 
 def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:

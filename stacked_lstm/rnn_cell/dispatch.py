@@ -8,8 +8,6 @@ from __future__ import annotations
 import weakref
 from typing import Any, NamedTuple, Sequence
 
-import numpy as np
-
 from stacked_lstm import activations, checks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
@@ -60,18 +58,31 @@ def _cells_are_known(call: Call) -> str | None:
 def _steps_are_whole(call: Call) -> str | None:
     for cell in _walk(call.cell):
         names = replaced_methods.replaced_in_object(cell)
-        if not _has_layer(cell):
-            names += [] if _children(cell) else ["__init__"]
-        elif getattr(getattr(cell, "activation", None), "function", None) is not getattr(cell, "_activation", cell):
+        if not (_has_layer(cell) or _children(cell)):
+            return f"the __init__ of the {type(cell).__name__} sets no cell"
+        if _has_layer(cell) and not _has_its_activation(cell):
             names.append("_activation")
         if names:
             return f"the program has replaced `{names[0]}` of the {type(cell).__name__}"
     return None
 
 
+def _has_its_activation(cell: Any) -> bool:
+    """Whether the function that `call` uses is that of the activation that engines take."""
+    activation = vars(cell).get("activation")
+    if not isinstance(activation, activations.Activation) or "_activation" not in vars(cell):
+        return False
+    return activations.get(cell._activation, "LSTMCell", "activation").function is activation.function
+
+
 def _forget_biases_fit(call: Call) -> str | None:
     for cell in _lstm_cells(call.cell):
-        shape = tf.TensorShape(getattr(cell._forget_bias, "shape", np.shape(cell._forget_bias)))
+        forget_bias = cell._forget_bias
+        if isinstance(forget_bias, (list, tuple)):
+            is_nested = any(isinstance(entry, (list, tuple)) for entry in forget_bias)
+            shape = tf.TensorShape([len(forget_bias)] + [None] * is_nested)
+        else:
+            shape = tf.TensorShape(getattr(forget_bias, "shape", []))
         if shape.ndims is None or shape.as_list() not in ([], [1], [cell._num_units]):
             return f"the forget_bias of the {type(cell).__name__} has the shape {shape}"
     return None

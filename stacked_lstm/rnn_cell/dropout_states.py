@@ -75,7 +75,7 @@ def leaves(values: Any, visitor: Callable[[Any], Any]) -> list[Leaf]:
             return [Leaf(leaf, number, selected) for leaf in tf.nest.flatten(value)]
         parts = _parts(value)
         selections = dict.fromkeys(parts, True) if selected is True else _parts(selected)
-        _check_bools([selections.get(key) for key in parts.keys() | selections.keys()], selected)
+        _check_bools([selections.get(key) if key in parts else None for key in {*parts, *selections}], selected)
         return [leaf for key in parts for leaf in walk(parts[key], selections[key])]
 
     return walk(values, True)

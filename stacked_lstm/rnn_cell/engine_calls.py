@@ -67,7 +67,7 @@ def prepare(call: dispatch.Call) -> PreparedCall:
             lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
             state = call.initial_state
             if state is None:
-                state = call.cell.get_initial_state(batch_size=batch.value, dtype=x.dtype)
+                state = call.cell.get_initial_state(inputs=None, batch_size=batch.value, dtype=x.dtype)
             widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
             pairs = packed_states.unpack(state, call.cell.state_size, widths)
             states = tensor_checks.states(pairs, widths, batch, x.dtype, "dynamic_rnn", "initial_state")

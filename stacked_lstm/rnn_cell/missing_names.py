@@ -38,7 +38,7 @@ def message(name: str, names: Sequence[str]) -> str:
 
 def decoder_message(module: str, name: str) -> str:
     """Returns the message for a name, maybe of a decoder, that a module of `stacked_lstm.contrib` does not have."""
-    folder = module.replace("stacked_lstm", "tensorflow").replace(".", "/")
+    folder = module.replace("stacked_lstm", "tensorflow_core").replace(".", "/")
     return (
         f"{module} has no {name}. Copy {folder}/python/ops of TensorFlow 1.15, "
         "run stacked-lstm-migrate on the copy, and import that."

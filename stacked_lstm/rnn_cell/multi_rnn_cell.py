@@ -54,7 +54,7 @@ class MultiRNNCell(RNNCell):
             raise ValueError("Must specify at least one cell for MultiRNNCell.")
         for k, cell in enumerate(cells):
             check_no_class(cell, f"cells[{k}]")
-            if not hasattr(cell, "state_size"):
+            if not hasattr(type(cell), "state_size") and not hasattr(cell, "state_size"):
                 raise TypeError(f"The argument 'cells[{k}]' ({checks.describe(cell)}) is not an RNNCell.")
         self._cells = list(cells)
         self._state_is_tuple = state_is_tuple

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+_STATES = ("zero_state", "get_initial_state")
 # What a program may replace although the cell keeps its step. Names that the package's class does not have change no
 # step, either.
 _NOT_IN_THE_STEP = {
-    *("__init__", "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__repr__"),
-    *("__firstlineno__", "__static_attributes__", "zero_state", "get_initial_state", "get_config", "from_config"),
+    *_STATES,
+    *("__init__", "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__"),
+    *("__firstlineno__", "__static_attributes__", "__init_subclass__", "__repr__", "__str__", "__eq__", "__hash__"),
+    *("__getstate__", "get_config", "from_config", "get_weights", "set_weights", "count_params"),
 }
-_STATES = ("zero_state", "get_initial_state")
 
 # Class of this package that engines run -> its attributes, its own and inherited ones, as this package defines them.
 _ATTRIBUTES: dict[type, dict[str, Any]] = {}
@@ -27,25 +29,30 @@ def register(cls: type) -> None:
 def replaced_in_class(cell: Any) -> list[str]:
     """Returns the names of a step that the class of a cell has from elsewhere than the package; sorted.
 
-    A cell that is not of a registered class has all of them from elsewhere.
+    A cell that is not of a registered class has `call` from elsewhere.
     """
-    cls = type(cell)
-    base = next((parent for parent in cls.__mro__ if parent in _ATTRIBUTES), None)
-    if base is None:
+    step = _of_package(cell)
+    if step is None:
         return ["call"]
-    step = _ATTRIBUTES[base].items()
-    return sorted(name for name, value in step if name not in _NOT_IN_THE_STEP and _find(cls, name) is not value)
+    cls = type(cell)
+    return sorted(name for name in set(step) - _NOT_IN_THE_STEP if _find(cls, name) is not step[name])
 
 
 def replaced_in_object(cell: Any) -> list[str]:
-    """Returns the methods of a cell's class in whose place the object has attributes; sorted."""
-    return sorted(name for name in vars(cell) if callable(getattr(type(cell), name, None)))
+    """Returns the methods of a registered class in whose place a cell has attributes; sorted."""
+    step = _of_package(cell) or {}
+    return sorted(name for name in vars(cell) if callable(step.get(name)))
 
 
 def starts_from_zeros(cell: Any) -> bool:
-    """Whether the cell makes its first state by methods of this package, which return zeros."""
-    modules = [next(parent for parent in type(cell).__mro__ if name in vars(parent)).__module__ for name in _STATES]
-    return all(module.startswith("stacked_lstm.") for module in modules)
+    """Whether a cell makes its first state by methods of this package, which return zeros."""
+    step, cls = _of_package(cell) or {}, type(cell)
+    return all(_find(cls, name) is step.get(name) for name in _STATES)
+
+
+def _of_package(cell: Any) -> dict[str, Any] | None:
+    """Returns the attributes of the nearest registered class of a cell; None if there is none."""
+    return next((_ATTRIBUTES[parent] for parent in type(cell).__mro__ if parent in _ATTRIBUTES), None)
 
 
 def _find(cls: type, name: str) -> Any:

@@ -57,7 +57,7 @@ REMARKS = [
     "9: tf.contrib.rnn.NoCell.__name__: not in stacked_lstm.rnn_cell",
     "10: tf.contrib.rnn.NoCell: not in stacked_lstm.rnn_cell",
     "11: tf.contrib.seq2seq.BahdanauAttention: not in stacked_lstm.contrib.seq2seq; copy "
-    "tensorflow/contrib/seq2seq/python/ops of TensorFlow 1.15, run this command on the copy, and import that",
+    "tensorflow_core/contrib/seq2seq/python/ops of TensorFlow 1.15, run this command on the copy, and import that",
     "12: tf.layers.dense: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "13: tf.contrib.layers.l2_regularizer: use a function such as lambda w: scale * tf.nn.l2_loss(w)",
     "14: tf.contrib.layers.python.layers.utils: TensorFlow 2 has no tf.contrib",
@@ -69,8 +69,8 @@ REMARKS = [
     "21: tf.models.rnn.rnn.rnn: use static_rnn of stacked_lstm.rnn_cell",
     "22: tf.contrib.cudnn_rnn.CUDNN_RNN_UNIDIRECTION: use the string 'unidirectional'",
     "23: tf.contrib.legacy_seq2seq.attention_decoder: not in stacked_lstm.contrib.legacy_seq2seq; "
-    "copy tensorflow/contrib/legacy_seq2seq/python/ops/seq2seq.py of TensorFlow 1.15, run this command on the copy, "
-    "and import that",
+    "copy tensorflow_core/contrib/legacy_seq2seq/python/ops/seq2seq.py of TensorFlow 1.15, run this command on the "
+    "copy, and import that",
     "24: tf.contrib.cudnn_rnn.CudnnRNNTanh: not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
     "25: tf: `*` hides which names the program uses: import them by name, and run this again",
     "26: tf.nn: import it under a name, with `as`",

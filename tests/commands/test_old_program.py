@@ -263,13 +263,16 @@ r = tf.train.NewCheckpointReader("model.ckpt")
 from tensorflow.python.ops.rnn import rnn_cell_impl as cells
 from tensorflow.python.ops.rnn_cell_impl import _concat, _RNNCell
 
+cell = rnn.rnn_cell_impl.GRUCell(8)
 rnn_cell_impl.assert_like_rnncell("cell", cells.LSTMCell(8))
 x = rnn._transpose_batch_time(rnn_cell_impl._zero_state_tensors(8, 4, dtype))
 """,
         """from stacked_lstm import rnn_cell as rnn, rnn_cell as rnn_cell_impl
 from stacked_lstm import rnn_cell as cells
 from stacked_lstm.rnn_cell import _concat, _RNNCell
+from stacked_lstm import rnn_cell as tf1_rnn
 
+cell = tf1_rnn.GRUCell(8)
 rnn_cell_impl.assert_like_rnncell("cell", cells.LSTMCell(8))
 x = rnn._transpose_batch_time(rnn_cell_impl._zero_state_tensors(8, 4, dtype))
 """,
@@ -311,4 +314,7 @@ def test_everything_of_a_private_module():
     )
     advice = "`*` took TensorFlow's own modules, too, such as math_ops: import those that the program uses by name"
     assert old_program.remarks(program) == [(1, "tensorflow.python.ops.rnn_cell_impl", advice)]
-    assert old_program.remarks(b"from tensorflow.contrib.rnn import *\n") == []
+    for module in ("contrib.rnn", "contrib.crf.python.ops.crf", "contrib.cudnn_rnn.python.layers.cudnn_rnn"):
+        assert old_program.remarks(f"from tensorflow.{module} import *\n".encode()) == []
+    ((_, _, advice),) = old_program.remarks(b"from tensorflow.python.ops.control_flow_ops import *\n")
+    assert advice.startswith("`*` hides which names the program uses")

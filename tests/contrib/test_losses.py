@@ -74,7 +74,7 @@ def test_errors(ranks, options, message):
 
 def test_names_of_decoders():
     for module, name in ((seq2seq, "BeamSearchDecoder"), (legacy_seq2seq, "attention_decoder")):
-        message = f"^{module.__name__} has no {name}. Copy tensorflow/contrib/.*/python/ops of .* import that.$"
+        message = f"^{module.__name__} has no {name}. Copy tensorflow_core/contrib/.*/python/ops of .* import that.$"
         with pytest.raises(AttributeError, match=message):
             getattr(module, name)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stacked_lstm import StackedLSTM
+from stacked_lstm import StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 from support import programs
 
@@ -174,6 +174,19 @@ def test_initial_state(state, expected):
     with pytest.raises(ValueError) as error:
         StackedLSTM([4, 4])(SEQUENCE, initial_state=state)
     assert expected in str(error.value)
+
+
+def test_sizes_of_numpy_and_of_tensorflow_1(session):
+    start = rnn_cell.LSTMStateTuple(*[tf.placeholder_with_default(np.ones([2, 4], np.float32), None) for _ in range(2)])
+    outputs, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(np.int64(4)), SEQUENCE, initial_state=start)
+    states = StackedLSTM([3]).initial_states(tf.zeros([5, 2]).shape[0])
+    session.run(tf.global_variables_initializer())
+    assert session.run(outputs).shape == (2, 5, 4) and states[0].c.shape.as_list() == [5, 3]
+    for batch in (0, -1, 2.5, "a"):
+        with pytest.raises(
+            ValueError, match="initial_states: expected `batch_size` to be a scalar tensor or a positive"
+        ):
+            StackedLSTM([3]).initial_states(batch)
 
 
 def test_initial_state_of_another_batch_at_run_time(session):

@@ -251,7 +251,7 @@ def test_values_that_a_dtype_cannot_hold(plain_session):
         (
             tf.int32,
             [3, [3], [3.0], np.array([3]), np.float32([3]), [True]],
-            [2**40, [2**40], np.array([2**32 + 3]), [2.7]],
+            [2**40, [2**40], np.array([2**32 + 3]), [2.7], "3", ["3"]],
         ),
         (tf.int32, [[-1], np.array([-1])], [np.array([np.nan]), np.array([1 + 2j]), [None]]),
         (tf.bool, [True, [0, 1], np.array([1.0])], [[2], 0.5]),

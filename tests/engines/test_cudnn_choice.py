@@ -95,6 +95,18 @@ def test_activations(option, value, words):
     check_refused(words, name="other", **{option: value})
 
 
+@pytest.mark.parametrize("residual", [True, "after layer 1"])
+@pytest.mark.parametrize("engine", ["auto", "cudnn"])
+def test_residual_stacks(residual, engine):
+    """The sums are between calls of cuDNN."""
+    lstm = StackedLSTM([1, 1], residual=residual, engine=engine)
+    lstm(tf.zeros([1, 1, 1]))
+    assert lstm.engine_used.name == "cudnn"
+    cell = rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(1))
+    outputs, _ = rnn_cell.dynamic_rnn(cell, tf.zeros([1, 1, 1]), dtype=tf.float32, engine=engine)
+    assert rnn_cell.engine_used(outputs).name == "cudnn"
+
+
 @pytest.mark.parametrize(
     "cell, words",
     [

@@ -199,7 +199,7 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     check(message, tmp_path, plain_session, inputs, outputs, path, example=example)
 
 
-@pytest.mark.parametrize("name", ["model.tflie", "model.ONNX", "model.h5"])
+@pytest.mark.parametrize("name", ["model.tflie", "model.ONNX", "model.h5", "model.onx"])
 def test_suffixes_that_may_be_misspelled(name, network, tmp_path):
     session, inputs, outputs = network
     message = "export.write: expected `path` to end in .pb, .onnx, .tflite, .npz, or `format` to be 'saved_model', got "
@@ -207,7 +207,7 @@ def test_suffixes_that_may_be_misspelled(name, network, tmp_path):
         export.write(session, inputs, outputs, str(tmp_path / name))
     assert os.listdir(str(tmp_path)) == []
     export.write(session, inputs, outputs, str(tmp_path / name), format="saved_model")
-    for folder in ("model", "model-1.5", "v1.2"):
+    for folder in ("model", "model-1.5", "v1.2", "model.savedmodel", "model.v2", "run.best", "step.1e5", "final.model"):
         assert export.format_of(str(tmp_path / folder)) is export.FORMATS["saved_model"]
 
 

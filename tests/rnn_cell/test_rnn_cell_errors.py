@@ -137,7 +137,7 @@ def test_bad_constructors():
         (
             lambda: rnn_cell.LSTMCell(4, num_proj=-1),
             ValueError,
-            "^LSTMCell: expected `num_proj` to be None or .*, got -1",
+            "^LSTMCell: expected `num_proj` to be None, 0 or .*, got -1",
         ),
         (lambda: rnn_cell.NASCell(4, "a"), ValueError, "^NASCell: expected `num_proj` to be a positive .*, got 'a'"),
         (

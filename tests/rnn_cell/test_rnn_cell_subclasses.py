@@ -92,6 +92,10 @@ class Meta(type(rnn_cell.BasicLSTMCell)):
         return with_call(super().__new__(cls, name, bases, members))
 
 
+def with_pack():
+    return type("M", (rnn_cell.BasicLSTMCell,), {"_pack": lambda self, c, h: rnn_cell.LSTMStateTuple(2 * c, h)})
+
+
 def sibling():
     parent, other = (
         type(name, (rnn_cell.BasicLSTMCell,), members) for name, members in (("A", {}), ("M", {"call": call}))
@@ -107,8 +111,9 @@ OTHERS = {
     "a parent": lambda: type("Other", (type("Parent", (rnn_cell.BasicLSTMCell,), {"call": call}),), {}),
     "a sibling": sibling,
     "a part of the step": lambda: type(
-        "Other", (rnn_cell.BasicLSTMCell, type("M", (LSTMBase,), {"_unpack": lambda self, x, s: s})), {"_pack": None}
+        "Other", (rnn_cell.BasicLSTMCell, type("M", (LSTMBase,), {"_pack": call})), {"_gates": 1}
     ),
+    "a part in a sibling": lambda: type("Other", (type("A", (rnn_cell.BasicLSTMCell,), {}), with_pack()), {}),
     "a decorator": lambda: with_call(type("Other", (rnn_cell.BasicLSTMCell,), {})),
     "a metaclass": lambda: Meta("Other", (rnn_cell.BasicLSTMCell,), {}),
 }
@@ -153,6 +158,39 @@ class Bare(rnn_cell.BasicLSTMCell):
         self._num_units, self._forget_bias, self._state_is_tuple, self._activation = num_units, 1.0, True, tf.tanh
 
 
+class Harmless(rnn_cell.LSTMCell):
+    """What the program adds is no part of a step, nor is how TensorFlow's loop is told the first state."""
+
+    act = tf.tanh
+
+    def __init__(self, num_units):
+        super().__init__(num_units)
+        self.act, self._activation = tf.nn.relu, tf.nn.tanh
+
+    def __str__(self):
+        return "cell"
+
+    def get_initial_state(self, inputs, batch_size, dtype):
+        return self.zero_state(batch_size, dtype)
+
+
+def test_what_is_no_part_of_a_step():
+    assert rnn_cell.engine_used(run(Harmless(4), "graph")[0]).name == "graph"
+
+
+def test_a_start_that_a_program_patches(monkeypatch, session):
+    """The first step reads an h that is not zero, from which nothing is dropped."""
+    ones = lambda self, batch, dtype: rnn_cell.LSTMStateTuple(tf.ones([batch, 3]), tf.ones([batch, 3]))  # noqa: E731
+    monkeypatch.setattr(rnn_cell.RNNCell, "zero_state", ones)
+    options = {"state_keep_prob": 0.5, "variational_recurrent": True, "dtype": tf.float32, "seed": 3}
+    results = []
+    for engine in ("graph", "stepwise"):
+        with tf.variable_scope(engine, initializer=tf.random_normal_initializer(seed=1)):
+            results.append(run(rnn_cell.DropoutWrapper(rnn_cell.BasicLSTMCell(3), **options), engine)[0])
+    session.run(tf.global_variables_initializer())
+    np.testing.assert_allclose(*session.run(results), atol=1e-6)
+
+
 OBJECTS = {
     "call": lambda: changed(rnn_cell.LSTMCell(4), "call", call),
     "_pack": lambda: changed(rnn_cell.LSTMCell(4), "_pack", rnn_cell.LSTMStateTuple),
@@ -177,15 +215,28 @@ def test_attributes_that_tensorflow_s_cells_do_not_have(make, session):
     assert np.any(session.run(outputs))
 
 
-@pytest.mark.parametrize("make", [rnn_cell.BasicLSTMCell, rnn_cell.LSTMCell])
-@pytest.mark.parametrize("kind", [list, np.array, tf.constant, tf.Variable])
-def test_a_forget_bias_per_unit(make, kind, session):
+BIAS = [1.0, 2.0, -3.0]
+PLACEHOLDER = lambda: tf.placeholder_with_default(BIAS, [3])  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    "make, bias",
+    [
+        (make, bias)
+        for make in (rnn_cell.BasicLSTMCell, rnn_cell.LSTMCell)
+        for bias in (lambda: BIAS, lambda: np.float32(BIAS))
+    ]
+    + [
+        (rnn_cell.LSTMCell, bias)
+        for bias in (PLACEHOLDER, lambda: tf.Variable(BIAS), lambda: list(map(tf.constant, BIAS)))
+    ],
+)
+def test_a_forget_bias_per_unit(make, bias, session):
+    """TensorFlow's BasicLSTMCell takes no tensor of a graph."""
     results = []
     for engine in ("graph", "stepwise"):
         with tf.variable_scope(engine, initializer=tf.random_normal_initializer(seed=1)):
-            bias = kind([1.0, 2.0, -3.0]) if make is rnn_cell.LSTMCell or kind in (list, np.array) else [1.0, 2.0, -3.0]
-            bias = np.asarray(bias, np.float32) if kind is np.array else bias
-            results.append(run(make(3, forget_bias=bias), engine)[0])
+            results.append(run(make(3, forget_bias=bias()), engine)[0])
     session.run(tf.global_variables_initializer())
     np.testing.assert_allclose(*session.run(results), atol=1e-6)
 

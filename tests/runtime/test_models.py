@@ -114,7 +114,7 @@ def test_a_stack_s_initial_state_is_never_lost(kind, tmp_path, session):
     lstm(tf.ones([1, 2, 3]))
     session.run(tf.global_variables_initializer())
     weights, other = lstm.get_weights(session)
-    message = "^{}: expected `initial_state` as `get_weights` returns it, or .* for zeros, .*, got none"
+    message = "^{}: expected `initial_state`, because the stack of these layers has one: .*, got none"
     for layers in (weights.layers, weights.layers + other.layers):
         with pytest.raises(ValueError, match=message.format("checkpoints.write")):
             checkpoints.write(str(tmp_path / "model.npz"), layers, "pytorch")

@@ -64,6 +64,12 @@ def test_flags_of_a_cluster_without_a_job(name, value):
         train.run(flag_values({"task": "forecast", name: value}))
 
 
+def test_empty_flags_of_a_cluster():
+    """As a shell gives them that has no addresses."""
+    values = flag_values({"task": "forecast", "ps_hosts": "", "worker_hosts": "", "task_index": "0"})
+    assert settings.read_flags(values)["job_name"] is None
+
+
 def test_an_unknown_job_is_one_line():
     with pytest.raises(Exception, match="flag --job_name=chef: value should be one of <ps|worker|evaluator>"):
         flag_values({"task": "forecast", "job_name": "chef"})

@@ -141,9 +141,8 @@ ENGINE = Engine(
     needs=(
         conditions.dtypes("float16", "float32", "float64"),
         _tanh_and_sigmoid,
-        conditions.only(
-            layer_features.PROJECTION, layer_features.H_MASK
-        ),  # recurrent_dropout.py multiplies by the mask.
+        # recurrent_dropout.py multiplies by the mask, and sums between calls are the residual connections.
+        conditions.only(layer_features.PROJECTION, layer_features.H_MASK, layer_features.RESIDUAL),
         conditions.device_type("GPU"),
         _not_rocm,
         _projections,
