@@ -60,7 +60,9 @@ class Plan(NamedTuple):
                 checks.fail("checkpoints.write", "`scope` to be a name by which layers can be found", location.name)
             if layout != location.layout:
                 expected = f"`scope` to be a name of layers of the layout {location.layout}"
-                checks.fail("checkpoints.write", expected, f"{location.name}, which is read as the layout {layout}")
+                advice = "; the format rnn_cell with forget_bias=0 writes the same variables"
+                actual = f"{location.name}, which is read as the layout {layout}"
+                checks.fail("checkpoints.write", expected, actual + advice * (location.layout == "cudnn_compatible"))
             check_fits(location, content.arrays, self.path, "names")
         return content
 

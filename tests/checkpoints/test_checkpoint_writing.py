@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm
+from stacked_lstm import StackedLSTM, checkpoints, layouts, numpy_lstm
 from stacked_lstm.checkpoints import files, tensorflow_checkpoints
 from stacked_lstm.compat import tf
 from support import numeric
@@ -80,11 +80,19 @@ def test_scopes(format, count, scope, expected, tmp_path):
 def test_scopes_of_another_layout(format, scope, layout, tmp_path):
     """The forget bias of 1 would be lost, or added twice."""
     message = (
-        f"`scope` to be a name of layers of the layout {format}, got {scope}, which is a name of the layout {layout}"
+        f"`scope` to be a name of layers of the layout {format}, got {scope}, which is read as the layout {layout}"
     )
     with pytest.raises(ValueError, match=message):
         checkpoints.write(str(tmp_path / "model.ckpt"), float32_layers([4], 4), format, scope=scope)
     assert folder(tmp_path) == {}
+
+
+def test_a_cudnn_compatible_cell_with_its_own_name(tmp_path):
+    """As the message for its format says."""
+    path, (layer,) = str(tmp_path / "model.ckpt"), float32_layers([4], 4)
+    checkpoints.write(path, [layer], "rnn_cell", "rnn/encoder", forget_bias=0)
+    for name, array in layouts.pack(layer, "cudnn_compatible").items():
+        np.testing.assert_array_equal(arrays_in(path)[f"rnn/encoder/{name}"], array)
 
 
 def test_a_scope_of_a_cell_with_its_own_name(tmp_path):
