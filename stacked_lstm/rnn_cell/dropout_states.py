@@ -76,7 +76,8 @@ def leaves(values: Any, visitor: Callable[[Any], Any]) -> list[Leaf]:
         parts = _parts(value)
         selections = dict.fromkeys(parts, True) if selected is True else _parts(selected)
         _check_bools([selections.get(key) if key in parts else None for key in {*parts, *selections}], selected)
-        return [leaf for key in parts for leaf in walk(parts[key], selections[key])]
+        # AutoGraph of TensorFlow 1.15 cannot transform two loops in one comprehension.
+        return list(itertools.chain.from_iterable(map(walk, parts.values(), map(selections.get, parts))))
 
     return walk(values, True)
 
