@@ -96,7 +96,7 @@ class BidirectionalVariables:
           `Directions` of `weights.Weights(layers, initial_state)`, as `StackedLSTM.get_weights` returns them.
 
         Raises:
-          ValueError: the variables have not been created yet, or `session` is no session of their graph.
+          ValueError: the variables have not been created yet, or `session` is not a session of their graph.
         """
         self._require_built("get_weights")
         functions = self._levels[0].stacks.forward._activations
@@ -115,8 +115,9 @@ class BidirectionalVariables:
           backward: the same for the backward direction.
 
         Raises:
-          ValueError: the variables have not been created yet, `session` is no session of their graph, or names or
-            shapes differ from those of the variables. The message lists the differences, and no variable is changed.
+          ValueError: the variables have not been created yet, `session` is not a session of their graph, or names
+            or shapes differ from those of the variables. The message lists the differences, and no variable is
+            changed.
         """
         self._require_built("set_weights")
         function, pairs = f"{self.name}.set_weights", []

@@ -58,8 +58,8 @@ def make_callable(
       * `tf.errors.CancelledError` if the session has been closed.
 
     Raises:
-      ValueError: `session` is no session of this process, `fetches` is empty, an entry of `fetches` or `feed_list` is
-        not in the session's graph or cannot be fetched or fed, or a tensor is twice in `feed_list` or is also in
+      ValueError: `session` is not a session of this process, `fetches` is empty, an entry of `fetches` or `feed_list`
+        is not in the session's graph or cannot be fetched or fed, or a tensor is twice in `feed_list` or is also in
         `fetches`.
       tf.errors.OpError: TensorFlow cannot run the graph, for example because the session has been closed.
 
@@ -152,9 +152,8 @@ class _Feed:
         if self._is_text:
             return all(isinstance(item, (str, bytes)) for item in array.flat)
         source = np.asarray(value)
-        if (
-            array.dtype.kind in "biu"
-        ):  # NumPy takes the lowest bits of a large integer, and the integer part of a float.
+        # NumPy takes the lowest bits of a large integer, and the integer part of a float.
+        if array.dtype.kind in "biu":
             return bool(np.all(array == source))
         return value is not None and (array.dtype.kind == "c" or source.dtype.kind != "c")  # It makes NaN of None.
 

@@ -167,7 +167,7 @@ class StackVariables:
           without arrays, such as `residual`, which `runtime.save` and `checkpoints.write` refuse for files without it.
 
         Raises:
-          ValueError: the variables have not been created yet, or `session` is no session of their graph.
+          ValueError: the variables have not been created yet, or `session` is not a session of their graph.
         """
         self._require_built("get_weights")
         arrays = tensor_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
@@ -191,8 +191,9 @@ class StackVariables:
             do not change.
 
         Raises:
-          ValueError: the variables have not been created yet, `session` is no session of their graph, or names or
-            shapes differ from those of the variables. The message lists the differences, and no variable is changed.
+          ValueError: the variables have not been created yet, `session` is not a session of their graph, or names
+            or shapes differ from those of the variables. The message lists the differences, and no variable is
+            changed.
         """
         self._require_built("set_weights")
         pairs = []

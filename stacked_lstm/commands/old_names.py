@@ -23,8 +23,6 @@ _CONTRIB_MODULES = (
     "core_rnn core_rnn_cell core_rnn_cell_impl fused_rnn_cell gru_ops lstm_ops rnn_cell rnn_cell_impl rnn".split()
 )
 
-_CELLS_IN_RNN = ("rnn_cell", "rnn_cell_impl")
-
 # Module of TensorFlow 1 that is gone, or that needs Keras -> the module of this package that stands for it.
 MODULES = {
     "tensorflow.nn.rnn_cell": RNN_CELL,
@@ -54,7 +52,7 @@ MODULES = {
     "tensorflow.models.rnn.seq2seq": LEGACY_SEQ2SEQ,
     "tensorflow.nn.seq2seq": LEGACY_SEQ2SEQ,
     **{f"tensorflow.python.ops.nn.{name}": RNN_CELL for name in ("rnn", "rnn_cell")},
-    **{f"tensorflow.python.ops.rnn.{name}": RNN_CELL for name in _CELLS_IN_RNN},
+    **{f"tensorflow.python.ops.rnn.{name}": RNN_CELL for name in ("rnn_cell", "rnn_cell_impl")},
     "tensorflow.python.ops.nn.seq2seq": LEGACY_SEQ2SEQ,
 }
 

@@ -17,18 +17,23 @@ def check_floating(dtype: Any, what: str = "inputs") -> None:
 
 def check_units(num_units: Any, function: str, argument: str = "num_units") -> Any:
     """Returns a size; raises ValueError unless it is a positive integer, or such a dimension of a shape."""
-    size = num_units.__index__() if hasattr(num_units, "__index__") else None
-    if size and size > 0:
+    size = _integer(num_units)
+    if size is not None and size > 0:
         return num_units
     return checks.fail(function, f"`{argument}` to be a positive integer", checks.describe(num_units))
 
 
 def check_projection(num_proj: Any, function: str) -> Any:
     """Returns `num_proj`; raises ValueError unless it is None, 0 for no projection, or a positive integer."""
-    size = num_proj.__index__() if hasattr(num_proj, "__index__") else None
+    size = _integer(num_proj)
     if num_proj is None or (size is not None and size >= 0):
         return num_proj
     return checks.fail(function, "`num_proj` to be None, 0 or a positive integer", checks.describe(num_proj))
+
+
+def _integer(size: Any) -> int | None:
+    """Returns an integer, or a dimension of a shape, as an int; None if it is something else."""
+    return size.__index__() if hasattr(size, "__index__") else None
 
 
 def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:

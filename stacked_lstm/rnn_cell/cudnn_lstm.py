@@ -88,9 +88,8 @@ class CudnnLSTM(VariableLists):
           name: str, the name of the variable's scope. Default None: "cudnn_lstm".
 
         Raises:
-          ValueError: an unknown direction, input mode or dtype, a size that is not positive, or a
-            dropout that is out of range. TensorFlow's
-            "skip_input" is refused: without a product for the inputs, the weights are others.
+          ValueError: an unknown direction, input mode or dtype, a size that is not positive, or a dropout that is out
+            of range. TensorFlow's "skip_input" is refused: no engine supports it.
         """
         if direction not in _DIRECTIONS:
             raise ValueError(f"Invalid direction: {direction}, expecting unidirectional or bidirectional")

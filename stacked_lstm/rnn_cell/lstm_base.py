@@ -30,7 +30,8 @@ class LSTMBase(RNNCell):
     """A cell whose state is (c, h) and whose gates are in one kernel and one bias.
 
     Subclasses define `call`, and `_add_variables` and `_extras` if they have more than kernel and bias. A subclass with
-    `has_layer=True` runs on the engines. So do its own subclasses, unless `replaced_methods` names something.
+    `has_layer=True` runs on the engines. So do the subclasses of that one, unless they replace a part of the step;
+    see `replaced_methods`.
 
     Attributes:
       has_layer: bool, whether `layer` is the whole cell.
