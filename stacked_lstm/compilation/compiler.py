@@ -85,12 +85,12 @@ def _compiler() -> list[str]:
     raise BuildError(f"there is no C++ compiler ({', '.join(_COMPILERS)}) on the path; install one, or name it in CXX")
 
 
-def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
-    """Compiles a library.
+def build(tools: Toolchain, sources: Sequence[str], op_sources: Sequence[str], directory: str) -> str:
+    """Compiles a library. Each file may include the headers in the folders of all files.
 
     Args:
       tools: the `Toolchain`.
-      sources: the paths of the files to compile. Those of TensorFlow's ops begin with "op" and are in one folder.
+      sources, op_sources: the paths of the files to compile: those without TensorFlow, and those with its ops.
       directory: the path of an empty folder.
 
     Returns:
@@ -105,25 +105,26 @@ def build(tools: Toolchain, sources: Sequence[str], directory: str) -> str:
     abi = [flag for flag in tools.compile_flags if "_GLIBCXX_USE_CXX11_ABI" in flag]
     # Reading TensorFlow's headers takes half of the time. The sources that need them are therefore compiled as one, and
     # first, because that takes longest.
-    jobs = [(source, _KERNEL_FLAGS + abi + tools.kernel_flags) for source in sources if not _has_ops(source)]
-    op_sources = [source for source in sources if _has_ops(source)]
+    jobs = [(source, _KERNEL_FLAGS + abi + tools.kernel_flags) for source in sources]
     if op_sources:
         joined = os.path.join(directory, "joined_ops.cc")
         with open(joined, "w") as file:
             file.writelines(f'#include "{os.path.basename(source)}"\n' for source in op_sources)
-        jobs.insert(0, (joined, ops + ["-I", os.path.dirname(op_sources[0])]))
+        jobs.insert(0, (joined, ops))
+    includes = [f"-I{folder}" for folder in folders([*sources, *op_sources])]
     commands, objects = [], []
     for source, flags in jobs:
         objects.append(os.path.join(directory, os.path.basename(source) + ".o"))
-        commands.append(tools.command + flags + _SHARED + ["-c", source, "-o", objects[-1]])
+        commands.append(tools.command + flags + includes + _SHARED + ["-c", source, "-o", objects[-1]])
     _outputs(commands)
     library = os.path.join(directory, "library.so")
     _outputs([tools.command + ["-shared", "-o", library] + objects + tools.link_flags])
     return library
 
 
-def _has_ops(source: str) -> bool:
-    return os.path.basename(source).startswith("op")
+def folders(paths: Sequence[str]) -> list[str]:
+    """Returns the folders of files, each once."""
+    return sorted({os.path.dirname(path) for path in paths})
 
 
 class _Command(NamedTuple):

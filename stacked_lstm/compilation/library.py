@@ -27,17 +27,17 @@ class Library(NamedTuple):
       name: the first part of the name of its file.
       title: what the log calls it, such as "the native engine".
       variable: the environment variable that may name a built library.
-      directory: the folder of its sources. It depends on all headers there.
-      sources: the names of the files to compile.
+      sources: the paths of the files to compile. The library depends on all headers in their folders.
       toolchain: function without arguments that returns the `Toolchain`, or raises BuildError.
+      op_sources: the paths of the files with TensorFlow's ops, likewise.
     """
 
     name: str
     title: str
     variable: str
-    directory: str
     sources: Sequence[str]
     toolchain: Callable[[], Toolchain]
+    op_sources: Sequence[str] = ()
 
     def cache_path(self, tools: Toolchain) -> str:
         """Returns the path where the cache keeps the library that `tools` build."""
@@ -74,7 +74,7 @@ class Library(NamedTuple):
                 _LOG.warning(text, self.title, " ".join(tools.command), path)
                 start = time.monotonic()
                 with temporary_folder(directory, "build-") as temporary:
-                    build = compiler.build(tools, [os.path.join(self.directory, s) for s in self.sources], temporary)
+                    build = compiler.build(tools, self.sources, self.op_sources, temporary)
                     cache_folder.complete(build)
                     os.replace(build, name, dst_dir_fd=folder)
                 _LOG.warning("stacked_lstm: %s was built in %.0f s", self.title, time.monotonic() - start)
@@ -82,9 +82,10 @@ class Library(NamedTuple):
 
     def _file_name(self, tools: Toolchain) -> str:
         digest = hashlib.sha256(repr(tuple(tools)).encode())
-        headers = [name for name in os.listdir(self.directory) if name.endswith(".h")]
-        paths = [os.path.join(self.directory, name) for name in sorted([*headers, *self.sources])]
-        for path in paths + [compiler.__file__]:  # That one has the flags.
+        paths = [*self.sources, *self.op_sources]
+        for folder in compiler.folders(paths):
+            paths += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".h")]
+        for path in [*paths, compiler.__file__]:  # That one has the flags.
             with open(path, "rb") as source:
                 digest.update(os.path.basename(path).encode() + b"\0" + source.read() + b"\0")
         return f"{self.name}-{digest.hexdigest()[:32]}.so"

@@ -7,8 +7,8 @@ from typing import Sequence
 from stacked_lstm import activations, checks, layer_features
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.calls import Call
+from stacked_lstm.kernels import ACTIVATIONS
 from stacked_lstm.layer import Layer
-from stacked_lstm.native_activations import ACTIVATIONS
 
 _FUNCTION = "export.npz"
 

@@ -5,7 +5,7 @@
     outputs, state = predictor(more, initial_state=state)  # goes on where the first call has ended
 
 The package imports NumPy alone, so that a program starts in a fraction of a second. `predictor.py` has the class,
-`models.py` its files, `kernels.py` the compiled functions.
+`models.py` its files, `library.py` the compiled functions.
 """
 
 from stacked_lstm.runtime.models import load, save

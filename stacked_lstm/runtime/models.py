@@ -13,8 +13,8 @@ import numpy as np
 from stacked_lstm import checkpoints, checks
 from stacked_lstm.checkpoints import npz_files, replacing, stack_archives
 from stacked_lstm.checkpoints.files import Arrays, Content
+from stacked_lstm.kernels import ACTIVATIONS
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_initial_state, check_options
-from stacked_lstm.native_activations import ACTIVATIONS
 from stacked_lstm.runtime import weights
 from stacked_lstm.runtime.predictor import Predictor
 

@@ -9,9 +9,9 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checks
+from stacked_lstm.kernels import ACTIVATIONS
 from stacked_lstm.layer_arrays import check_initial_state
-from stacked_lstm.native_activations import ACTIVATIONS
-from stacked_lstm.runtime import kernels, weights
+from stacked_lstm.runtime import library, weights
 from stacked_lstm.state import LSTMState
 
 _NAME = "runtime.Predictor"
@@ -96,7 +96,7 @@ class Predictor:
         check_initial_state(layers, initial_state, _NAME)
         sizes = self.input_size, self.hidden_sizes
         self._initial_state = weights.InitialState(initial_state or [], *sizes, self.dtype, _NAME)
-        self._stack = kernels.Stack(
+        self._stack = library.Stack(
             self._layers, activation, recurrent_activation, self.dtype, self.threads, self.weights_dtype
         )
 

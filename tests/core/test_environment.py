@@ -91,7 +91,7 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
-    "": "version state native_activations checks layer_arrays log temporary_folders durable_files compilation"
+    "": "version state kernels checks layer_arrays log temporary_folders durable_files compilation"
     " numpy_checks numpy_activations numpy_head numpy_initial_state numpy_step numpy_layer_options numpy_options"
     " numpy_lstm layout_shapes layouts compat custom_gradient tensor_checks tf32 activations normalization"
     " conditional_product dropout_masks equations layer layer_features options weights initializers initializer_table"
@@ -104,7 +104,7 @@ FLOORS = {
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops normalized_ops random_masks engine __main__",
     "compilation": "compiler cache_folder library ahead_of_time",
-    "runtime": "kernels weights predictor models __main__",
+    "runtime": "library weights predictor models __main__",
     "rnn_cell": "replaced_methods variables variable_lists zero_states packed_states keras_layers cell_checks cell"
     " configs keras_names block_ops lstm_base basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
     " coupled_input_forget_gate_lstm_cell missing_names one_state_base basic_rnn_cell gru_cell nas_cell multi_rnn_cell"

@@ -8,13 +8,13 @@ import signal
 
 import pytest
 
-from stacked_lstm.engines.native import library
+from stacked_lstm import kernels
 from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, build_by, object_files, object_files_by, run
 from support.sets import EXHAUSTIVE
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
-SOURCES = glob.glob(os.path.join(library.SOURCE_DIRECTORY, "*.cc"))
-KERNELS = sorted(path for path in SOURCES if not os.path.basename(path).startswith("op"))  # As compiler.py has it.
+PREDICTOR = os.path.join(os.path.dirname(kernels.FOLDER), "runtime", "predictor.cc")
+KERNELS = sorted(glob.glob(os.path.join(kernels.FOLDER, "*.cc"))) + [PREDICTOR]
 PLAIN_KERNELS = [path for path in KERNELS if re.search(r"/(forward|backward|layout|pack)\.cc$", path)]
 PACKING = [path for path in KERNELS if re.search(r"/(layout|pack)\.cc$", path)]
 LOW_PRECISION = [path for path in KERNELS if path.endswith("/low_precision.cc")]

@@ -44,11 +44,11 @@ def main(arguments):
 
     from stacked_lstm.compat import tf
     from stacked_lstm.engines.native import library
-    from stacked_lstm.runtime import kernels
+    from stacked_lstm.runtime import library as runtime_library
 
     tf.disable_v2_behavior()
     tf.logging.set_verbosity(tf.logging.ERROR)
-    kernels.functions()
+    runtime_library.functions()
     library.load()  # Before processes are forked.
     names = flags.kinds.split(",") if flags.kinds else list(kinds.KINDS)
     if set(names) - set(kinds.KINDS):

@@ -12,7 +12,7 @@ import pytest
 import stacked_lstm
 from stacked_lstm import numpy_lstm, runtime
 from stacked_lstm.compat import tf
-from stacked_lstm.native_activations import ACTIVATIONS
+from stacked_lstm.kernels import ACTIVATIONS
 from support.native_ops import NEEDS_NATIVE
 from support.numeric import relative_difference
 from support.random_networks import LENGTHS, random_layers, random_states

@@ -25,8 +25,7 @@ _CUDNN = Library(
     name="cudnn_on_host",
     title="cuDNN for tests",
     variable="STACKED_LSTM_CUDNN_LIBRARY",
-    directory=os.path.dirname(os.path.abspath(__file__)),
-    sources=["cudnn_on_host.cc"],
+    sources=[os.path.join(os.path.dirname(os.path.abspath(__file__)), "cudnn_on_host.cc")],
     toolchain=compiler.toolchain,
 )
 

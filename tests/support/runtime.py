@@ -2,6 +2,6 @@
 
 import pytest
 
-from stacked_lstm.runtime import kernels
+from stacked_lstm.runtime import library
 
-NEEDS_KERNELS = pytest.mark.skipif(kernels.problem() is not None, reason=f"no kernels here: {kernels.problem()}")
+NEEDS_KERNELS = pytest.mark.skipif(library.problem() is not None, reason=f"no kernels here: {library.problem()}")

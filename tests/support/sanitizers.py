@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from stacked_lstm.engines.native import library
+from stacked_lstm import kernels
 from support.versions import OLD
 
 SANITIZERS = pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def _compile_by(compiler, arguments, source):
 
 
 def _includes(source):
-    return ["-I", library.SOURCE_DIRECTORY, "-I", os.path.dirname(source)]
+    return ["-I", kernels.FOLDER, "-I", os.path.dirname(source)]
 
 
 def run(*command):

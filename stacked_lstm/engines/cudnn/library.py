@@ -12,15 +12,15 @@ from stacked_lstm.compat import tf
 from stacked_lstm.compilation.library import Library
 from stacked_lstm.engines.op_library import OpLibrary, toolchain
 
-SOURCE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 LIBRARY = Library(
     name="cudnn",
     title="the op for cuDNN",
     variable="STACKED_LSTM_CUDNN_OP_LIBRARY",
-    directory=SOURCE_DIRECTORY,
-    sources=sorted(name for name in os.listdir(SOURCE_DIRECTORY) if name.endswith(".cc")),
+    sources=[os.path.join(_FOLDER, name) for name in ("choice.cc", "cudnn_api.cc", "network.cc")],
     toolchain=toolchain,
+    op_sources=[os.path.join(_FOLDER, name) for name in ("op_cudnn.cc", "op_definitions.cc")],
 )
 OPS = OpLibrary(LIBRARY)
 _OLDEST_TENSORFLOW = (2, 17)  # Earlier headers have other functions of streams.

@@ -1,6 +1,6 @@
 """The `native` engine: one compiled op per direction, on a CPU.
 
-engine.py says when it runs and adds its ops to the graph. lstm.h says what the compiled kernels compute.
+engine.py says when it runs and adds its ops to the graph. kernels/lstm.h says what the compiled kernels compute.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from stacked_lstm.engines.cudnn import library as cudnn_library
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, normalized_ops, ops
 from stacked_lstm.engines.place import Place
+from stacked_lstm.kernels import ACTIVATIONS
 from stacked_lstm.layer import Layer
-from stacked_lstm.native_activations import ACTIVATIONS
 from stacked_lstm.state import LSTMState
 
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
+from stacked_lstm import kernels
 from stacked_lstm.compilation import cache_folder
 from stacked_lstm.compilation.library import Library
 from stacked_lstm.engines.op_library import OpLibrary, toolchain
 
 CACHE_VARIABLE = cache_folder.VARIABLE
 LIBRARY_VARIABLE = "STACKED_LSTM_NATIVE_LIBRARY"
-SOURCE_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
-_NO_OPS = {"predictor.cc", "low_precision.cc"}  # For programs without TensorFlow.
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 LIBRARY = Library(
     name="native",
     title="the native engine",
     variable=LIBRARY_VARIABLE,
-    directory=SOURCE_DIRECTORY,
-    sources=sorted(name for name in os.listdir(SOURCE_DIRECTORY) if name.endswith(".cc") and name not in _NO_OPS),
+    sources=kernels.sources(
+        "backward.cc",
+        "forward.cc",
+        "layout.cc",
+        "normalized_backward.cc",
+        "normalized_forward.cc",
+        "pack.cc",
+        "random_mask.cc",
+    ),
     toolchain=toolchain,
+    op_sources=sorted(glob.glob(os.path.join(_FOLDER, "*.cc"))),
 )
 OPS = OpLibrary(LIBRARY)
 load, problem = OPS.load, OPS.problem

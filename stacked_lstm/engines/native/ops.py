@@ -40,7 +40,7 @@ class _Inputs(NamedTuple):
 
 # The lists of a layer's `Extras`.
 EXTRAS = _Inputs._fields[_Inputs._fields.index("peepholes") : _Inputs._fields.index("h_masks")]
-# The series of a layer, [T, B, N] or [B, N] for all steps; lstm.h says what they do.
+# The series of a layer, [T, B, N] or [B, N] for all steps; kernels/lstm.h says what they do.
 SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
 # The attributes with the sizes of the lists in `_Inputs`.
 _SIZES = ("layers", "layers") + tuple(f"number_of_{name}" for name in _Inputs._fields[3:])

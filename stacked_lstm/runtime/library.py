@@ -1,4 +1,4 @@
-"""The compiled functions of `predictor.cc`, called through ctypes."""
+"""The compiled functions of `predictor.cc`: what they are built from, and calls of them through ctypes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from stacked_lstm import kernels
 from stacked_lstm.compilation import compiler
 from stacked_lstm.compilation.compiler import BuildError
 from stacked_lstm.compilation.library import Library
-from stacked_lstm.native_activations import ACTIVATIONS
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_GATES = "icfo"  # The order of the gates in lstm.h.
+_PREDICTOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "predictor.cc")
 # (dtype, weights_dtype) -> the number of both in predictor.cc.
 TYPES = {("float32", None): 0, ("float64", None): 1, ("float32", "bfloat16"): 2, ("float32", "int8"): 3}
 
@@ -37,8 +36,7 @@ LIBRARY = Library(
     name="predictor",
     title="the predictor of stacked_lstm.runtime",
     variable="STACKED_LSTM_RUNTIME_LIBRARY",
-    directory=os.path.join(_PACKAGE, "engines", "native"),
-    sources=("forward.cc", "layout.cc", "low_precision.cc", "pack.cc", "predictor.cc"),
+    sources=[*kernels.sources("forward.cc", "layout.cc", "low_precision.cc", "pack.cc"), _PREDICTOR],
     toolchain=toolchain,
 )
 
@@ -88,7 +86,7 @@ class Stack:
         Args:
           layers: a mapping per layer with the arrays Wi, Wc, Wf, Wo [H + I, H], and bi, bc, bf, bo [H] unless no layer
             has biases.
-          activation, recurrent_activation: names in `native_activations.ACTIVATIONS`.
+          activation, recurrent_activation: names in `kernels.ACTIVATIONS`.
           dtype: float32 or float64.
           threads: the number of threads, including that of the caller.
           weights_dtype: "bfloat16" or "int8", the type to which float32 weights are rounded, or None. For "int8", the
@@ -104,10 +102,10 @@ class Stack:
             TYPES[dtype.name, weights_dtype],
             len(layers),
             (_int64 * len(widths))(*widths),
-            ACTIVATIONS.index(activation),
-            ACTIVATIONS.index(recurrent_activation),
-            _pointers([layer["W" + gate] for layer in layers for gate in _GATES]),
-            _pointers([layer["b" + gate] for layer in layers for gate in _GATES]) if "bi" in layers[0] else None,
+            kernels.ACTIVATIONS.index(activation),
+            kernels.ACTIVATIONS.index(recurrent_activation),
+            _pointers([layer["W" + gate] for layer in layers for gate in kernels.GATES]),
+            _pointers([layer["b" + gate] for layer in layers for gate in kernels.GATES]) if "bi" in layers[0] else None,
             threads,
         )
         if not self._handle:
