@@ -1,6 +1,6 @@
 """The named activations, each with its derivative in terms of its own output.
 
-A new one also has an entry in `numpy_activations.py`, if NumPy is to check it. If `native` shall run it, it has an
+A new one also has an entry in `numpy_lstm/activations.py`, if NumPy is to check it. If `native` shall run it, it has an
 entry in `kernels/__init__.py`, in `kernels/lstm.h`, two in `kernels/activations.h`, and one in
 `engines/native/op_inputs.h`.
 

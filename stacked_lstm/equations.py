@@ -14,7 +14,7 @@ projection Wp of h, and bounds on both states:
     o = sigma([h, x] Wo + bo + po * c')     h' = clip((o * tanh(c')) Wp)
 
 `LayerNorm` normalizes the products before their biases, and the cell state; `Noise` are masks of dropout, and the
-shares of the old state that zoneout keeps. The docstring of `numpy_options` has their equations.
+shares of the old state that zoneout keeps. The docstring of `numpy_lstm.option_equations` has their equations.
 
 Sources:
   The LSTM: Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9(8), 1997.

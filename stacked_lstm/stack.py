@@ -60,9 +60,9 @@ class StackedLSTM(StackGraph):
         c' = q * c + (1 - q) * u                           zoneout, with noise q of 0 and 1
         h' = r * h + (1 - r) * clip((o * tanh(u)) Wp)      zoneout; the projection and projection_clip
 
-    `help("stacked_lstm.numpy_options")` has all equations with their gradients. Masks and noise are drawn while the
-    argument `training` of the call is true. At other times nothing is dropped, and q and r are the rates of zoneout,
-    which are the means of the noise.
+    `help("stacked_lstm.numpy_lstm.option_equations")` has all equations with their gradients. Masks and noise are drawn
+    while the argument `training` of the call is true. At other times nothing is dropped, and q and r are the rates of
+    zoneout, which are the means of the noise.
 
     Graphs. Eager mode must be off, for example by `tf.disable_v2_behavior()`. `tf.device` around the call sets the
     device of the layers. A graph of the `native` engine loads only where this package is installed. A graph of

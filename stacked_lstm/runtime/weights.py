@@ -7,7 +7,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checks
-from stacked_lstm.numpy_initial_state import projected_forward
+from stacked_lstm.numpy_lstm.initial_state import projected_forward
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -1,14 +1,4 @@
-"""The stacked LSTM in float64 NumPy, forward and backward: the yardstick that the engines are measured with.
-
-It is written from the equations in `numpy_step`, one gate and one step at a time. It shares no code with the engines,
-and is also meant to be read. `numpy_options` has the equations of layers with dropout, zoneout, layer normalization,
-residual connections, projections, peepholes or clips. `numpy_head` adds a softmax head, `numpy_initial_state` projected
-initial states. The functions of these modules are in this one, too.
-
-    outputs, state, cache = numpy_lstm.forward(layers, x, sequence_length=[7, 4])
-    gradients = numpy_lstm.backward(d_outputs, d_state, cache)
-    gradients["layers"][0]["Wf"]          # shaped as layers[0]["Wf"]
-"""
+"""A stack of layers over time, forward and backward: the steps of `equations` and `option_equations`."""
 
 from __future__ import annotations
 
@@ -16,33 +6,12 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm import numpy_checks as checks
-from stacked_lstm import numpy_options
-from stacked_lstm.numpy_activations import ACTIVATIONS, sigmoid
-from stacked_lstm.numpy_head import cross_entropy, head_backward, head_forward, softmax
-from stacked_lstm.numpy_initial_state import projected_backward, projected_forward
-from stacked_lstm.numpy_layer_options import LayerOptions, checked_options
-from stacked_lstm.numpy_options import OptionsCache
-from stacked_lstm.numpy_step import GATES, step, step_backward
+from stacked_lstm.numpy_lstm import checks, option_equations
+from stacked_lstm.numpy_lstm.activations import ACTIVATIONS
+from stacked_lstm.numpy_lstm.equations import GATES, step, step_backward
+from stacked_lstm.numpy_lstm.layer_options import LayerOptions, checked_options
+from stacked_lstm.numpy_lstm.option_equations import OptionsCache
 from stacked_lstm.state import LSTMState, LSTMSteps
-
-__all__ = [
-    "ACTIVATIONS",
-    "GATES",
-    "LayerOptions",
-    "backward",
-    "cross_entropy",
-    "forward",
-    "head_backward",
-    "head_forward",
-    "projected_backward",
-    "projected_forward",
-    "sigmoid",
-    "softmax",
-    "step",
-    "step_backward",
-    "steps",
-]
 
 _PLAIN_NAMES = {kind + gate for kind in "Wb" for gate in GATES}
 
@@ -241,7 +210,7 @@ def _layer_forward(
         after, cache = (
             step(layer, x[t], before, activation, recurrent_activation)
             if is_plain
-            else numpy_options.step(layer, x[t], before, activation, recurrent_activation, options.at(t))
+            else option_equations.step(layer, x[t], before, activation, recurrent_activation, options.at(t))
         )
         state = LSTMState(*[np.where(alive_t, new, old) for new, old in zip(after, state)])
         outputs[t] = np.where(alive_t, after.h, 0)
@@ -268,7 +237,7 @@ def _layer_backward(
     gradients = {name: np.zeros_like(value) for name, value in layer.items()}
     for t, alive_t in reversed(list(enumerate(alive))):
         d_after = [np.where(alive_t, d, 0) for d in (d_state.c, d_state.h + d_outputs[t])]
-        undo = numpy_options.step_backward if isinstance(caches[t], OptionsCache) else step_backward
+        undo = option_equations.step_backward if isinstance(caches[t], OptionsCache) else step_backward
         step_gradients, d_x[t], d_before = undo(d_after, caches[t])
         for name, gradient in step_gradients.items():
             gradients[name] += gradient

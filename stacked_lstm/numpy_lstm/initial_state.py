@@ -19,7 +19,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm import numpy_checks as checks
+from stacked_lstm.numpy_lstm import checks
 from stacked_lstm.state import LSTMState
 
 

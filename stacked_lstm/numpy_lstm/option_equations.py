@@ -1,9 +1,9 @@
 """The step of `numpy_lstm` with everything that a layer may have besides the plain equations, forward and backward.
 
 Masks and noise are arguments, so a step is a function that central differences can check. A layer has peepholes, a
-projection or layer normalization if its mapping has their arrays. `numpy_layer_options` has the other options.
+projection or layer normalization if its mapping has their arrays. `layer_options` has the other options.
 
-Letters are those of `numpy_step`. P is the width of h. It is H, or the width of the projection. m, n, d are masks, and
+Letters are those of `equations`. P is the width of h. It is H, or the width of the projection. m, n, d are masks, and
 q, r are the share of the old state that zoneout keeps. Terms in brackets are there only if the layer has them.
 
 Forward, step t:
@@ -35,12 +35,12 @@ Backward. dv is the gradient of v. The backward pass takes the equations from th
 
     (5)  dv = (1 - r) * dh_t     dh_(t-1) = r * dh_t     du = (1 - q) * dc_t     dc_(t-1) = q * dc_t
     (4)  clip has the slope 1 within its bounds and at them, and 0 outside. The product of matrices has the gradients
-         dWp = (o * phi(u))^T dv and d(o * phi(u)) = dv Wp^T. The rest is (4) of `numpy_step`.
+         dWp = (o * phi(u))^T dv and d(o * phi(u)) = dv Wp^T. The rest is (4) of `equations`.
          The peephole adds dz_o * p_o to du, and dp_o = the sum of dz_o * u over sequences and steps.
-    (3)  is (3) of `numpy_step`, after the slope of the clip.
-    (2)  dphi = n * dg. The rest is (2) of `numpy_step`.
+    (3)  is (3) of `equations`, after the slope of the clip.
+    (2)  dphi = n * dg. The rest is (2) of `equations`.
     (1)  The peepholes add dz_f * p_f + dz_i * p_i to dc_(t-1). Their gradients are sums of dz_k * c_(t-1). db_k is a
-         sum of dz_k. The product has the gradients of `numpy_step`, with m * h_(t-1) for h_(t-1); dh_(t-1) += m * its
+         sum of dz_k. The product has the gradients of `equations`, with m * h_(t-1) for h_(t-1); dh_(t-1) += m * its
          gradient.
     N    With e = N(y), a = de and j = 1 / sqrt(variance + epsilon): y reaches e by itself, by the mean, and by the
          variance. The first gives j a, the second -j mean(a). The third gives -j e mean(a e), because
@@ -53,9 +53,9 @@ from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
-from stacked_lstm.numpy_activations import ACTIVATIONS
-from stacked_lstm.numpy_layer_options import LayerOptions
-from stacked_lstm.numpy_step import GATES
+from stacked_lstm.numpy_lstm.activations import ACTIVATIONS
+from stacked_lstm.numpy_lstm.equations import GATES
+from stacked_lstm.numpy_lstm.layer_options import LayerOptions
 from stacked_lstm.state import LSTMState, LSTMSteps
 
 _EPSILON = {True: 1e-5, "tensorflow": 1e-12}
@@ -121,11 +121,11 @@ def step(
     """Computes one step of one layer, equations (1) to (5). Arguments are not checked.
 
     Args:
-      layer: mapping with the arrays of `numpy_step.step`, and any of pf, pi, po, [H] each; Wp [H, P]; gain_f, gain_i,
+      layer: mapping with the arrays of `equations.step`, and any of pf, pi, po, [H] each; Wp [H, P]; gain_f, gain_i,
         gain_o, gain_c and gain_cell, and shift_cell, [H] each. With Wp, W_k are [P + I, H].
       x: float64 [B, I].
       state: pair (c [B, H], h [B, P]) before the step.
-      activation, recurrent_activation: as in `numpy_step.step`.
+      activation, recurrent_activation: as in `equations.step`.
       options: the `LayerOptions` of this step.
 
     Returns:

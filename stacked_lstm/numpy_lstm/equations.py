@@ -57,7 +57,7 @@ from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
-from stacked_lstm.numpy_activations import ACTIVATIONS
+from stacked_lstm.numpy_lstm.activations import ACTIVATIONS
 from stacked_lstm.state import LSTMState, LSTMSteps
 
 GATES = "fioc"

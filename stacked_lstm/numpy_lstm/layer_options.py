@@ -6,8 +6,8 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm import numpy_checks as checks
 from stacked_lstm.checks import bound, is_number
+from stacked_lstm.numpy_lstm import checks
 
 
 class LayerOptions(NamedTuple):

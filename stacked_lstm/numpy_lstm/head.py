@@ -23,7 +23,7 @@ from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
-from stacked_lstm import numpy_checks as checks
+from stacked_lstm.numpy_lstm import checks
 
 
 class HeadCache(NamedTuple):
