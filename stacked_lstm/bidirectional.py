@@ -115,8 +115,8 @@ class BidirectionalLSTM(BidirectionalGraph):
         """
         self.hidden_sizes = checks.widths(hidden_sizes, CLASS_NAME, "hidden_sizes")
         if merge is not None:
-            checks.known(MERGES, merge, CLASS_NAME, "merge", "or None")
-        checks.known(dict.fromkeys(STACKINGS), stacking, CLASS_NAME, "stacking")
+            checks.one_of(MERGES, merge, CLASS_NAME, "merge", "or None")
+        checks.one_of(STACKINGS, stacking, CLASS_NAME, "stacking")
         self.merge, self.stacking, self.name = merge, stacking, checks.scope(name, CLASS_NAME)
         self.engine_used: EngineUsed | None = None
         self._output_dropout = options.rate(arguments.pop("output_dropout", 0.0), CLASS_NAME, "output_dropout")

@@ -6,7 +6,7 @@ Every message names the function, what it expected and what it got.
 from __future__ import annotations
 
 import numbers
-from typing import Any, Mapping, NoReturn, Sequence, TypeVar
+from typing import Any, Collection, Mapping, NoReturn, Sequence, TypeVar
 
 import numpy as np
 
@@ -55,10 +55,15 @@ def known(
     Raises:
       ValueError: `name` is not in the table. The message lists the names in the table.
     """
-    if isinstance(name, str) and name in table:
-        return table[name]
-    names = ", ".join(sorted(table))
-    fail(function, f"`{argument}` to be one of {names}{' ' + alternative if alternative else ''}", describe(name))
+    return table[one_of(table, name, function, argument, alternative)]
+
+
+def one_of(names: Collection[str], name: Any, function: str, argument: str, alternative: str | None = None) -> str:
+    """Returns the name; raises ValueError unless it is one of `names`, as `known` does."""
+    if isinstance(name, str) and name in names:
+        return name
+    expected = f"`{argument}` to be one of {', '.join(sorted(names))}"
+    fail(function, f"{expected} {alternative}" if alternative else expected, describe(name))
 
 
 def widths(sizes: Any, function: str, argument: str) -> list[int]:

@@ -136,8 +136,7 @@ def get(
         del partition_info
         dtype, sizes = tf.as_dtype(dtype), [int(size) for size in shape]
         # Half precision is drawn in float32, because QR, and random ops of older versions, have no kernels for it.
-        half = dtype in (tf.float16, tf.bfloat16)
-        return tf.cast(draw(sizes, tf.float32), dtype) if half else draw(sizes, dtype)
+        return tf.cast(draw(sizes, tf.float32), dtype) if dtype.size < 4 else draw(sizes, dtype)
 
     return initialize
 

@@ -72,8 +72,7 @@ def _share(value: Any, function: str, argument: str) -> Any:
 
 
 def _kind(value: Any, function: str, argument: str) -> str:
-    checks.known(dict.fromkeys(KINDS), value, function, argument)
-    return value
+    return checks.one_of(KINDS, value, function, argument)
 
 
 def _layer_norm(value: Any, function: str, argument: str) -> bool | str:

@@ -15,7 +15,6 @@ from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 
 CLASS_NAME = "StackedLSTM"  # Messages name the class that users call.
 DEFAULT_NAME = "stacked_lstm"
-_HALF_PRECISION = (tf.float16, tf.bfloat16)
 _OPTIONS_WITHOUT_ARRAYS = ("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip")
 
 
@@ -240,7 +239,7 @@ class StackVariables:
         self._input_size = input_size
 
     def _warn_of_half_precision(self) -> None:
-        if self.dtype in _HALF_PRECISION:
+        if self.dtype.size < 4:  # Half precision.
             log.warn_once(
                 f"{self.dtype.name} variables lose small updates, and Adam diverges with them; to train in half "
                 f"precision, use StackedLSTM(..., dtype=tf.float32, compute_dtype=tf.{self.dtype.name}), which keeps "

@@ -78,11 +78,11 @@ def resolve(name: str, function: str, stepwise: bool = False) -> Request:
       >>> del os.environ["STACKED_LSTM_ENGINE"]
     """
     names = [AUTO, *ENGINES]
-    checks.known(dict.fromkeys(names + [STEPWISE] * stepwise), name, function, "engine")
+    checks.one_of(names + [STEPWISE] * stepwise, name, function, "engine")
     source = "name"
     if name == AUTO:
         name, source = os.environ.get(ENVIRONMENT_VARIABLE) or AUTO, ENVIRONMENT_VARIABLE
-        checks.known(dict.fromkeys(names + [STEPWISE]), name, function, ENVIRONMENT_VARIABLE)
+        checks.one_of(names + [STEPWISE], name, function, ENVIRONMENT_VARIABLE)
     if name == STEPWISE and not stepwise:
         name = graph.ENGINE.name  # A stack has no cells. These are TensorFlow's own ops, too.
     return Request(name, source)

@@ -72,7 +72,7 @@ def write(
     if quantize is not None and not entry.quantizations:
         checks.fail(_FUNCTION, f"`quantize` to be None for {path}", repr(quantize))
     if quantize is not None:
-        checks.known(entry.quantizations, quantize, _FUNCTION, "quantize")
+        checks.one_of(entry.quantizations, quantize, _FUNCTION, "quantize")
     trial.import_packages(entry, path)
     with trial.quiet():
         frozen = freeze(session, inputs, outputs)

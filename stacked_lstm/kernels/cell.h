@@ -78,7 +78,7 @@ class Cell {
   }
 
   // gates: i, g, f and o after their activation. phi_c: phi(c'). dh: the gradient of o phi(c'). dc: the gradient of c'.
-  // panel and mask: as for `Step`.
+  // panel and mask: as for `NewC`.
   StepGradients<T> Gradients(const T* gates, Vec<T> c_before, Vec<T> phi_c, Vec<T> dh, Vec<T> dc, int64_t panel,
                              Vec<T> mask) const {
     const Vec<T> i = Load(gates), g = Load(gates + kSize), f = Load(gates + 2 * kSize), o = Load(gates + 3 * kSize);

@@ -69,7 +69,7 @@ class Norm(NamedTuple):
 
 
 class OptionsCache(NamedTuple):
-    """What `step_backward` needs from `step`: values of the equations, `n_k` for N of gate k, None without it."""
+    """What `step_backward` needs from `step`: values of the equations. `norms` has N of gates and of the cell state."""
 
     layer: Mapping[str, np.ndarray]
     options: LayerOptions

@@ -74,7 +74,7 @@ def save(
         expected = f"the activations of the stack, {' and '.join(stack_names)}"
         checks.fail("runtime.save", expected, " and ".join(names.values()))
     for argument, name in names.items():
-        checks.known(dict.fromkeys(ACTIVATIONS), name, "runtime.save", argument)
+        checks.one_of(ACTIVATIONS, name, "runtime.save", argument)
     weights.check(layers, initial_state, "runtime.save")
     arrays = {name: np.array(value) for name, value in names.items()}
     for group, values in (("", layers), (stack_archives.INITIAL_STATE, initial_state)):

@@ -80,7 +80,7 @@ class Predictor:
         threads: int | None = None,
     ) -> None:
         for argument, name in (("activation", activation), ("recurrent_activation", recurrent_activation)):
-            checks.known(dict.fromkeys(ACTIVATIONS, name), name, _NAME, argument)
+            checks.one_of(ACTIVATIONS, name, _NAME, argument)
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.dtype = np.dtype(checks.known(_DTYPES, getattr(dtype, "name", dtype), _NAME, "dtype"))
         self.threads = _thread_count(threads)
@@ -175,7 +175,7 @@ _WEIGHTS_BYTES = {"bfloat16": 2, "int8": 1}
 def _weights_dtype(weights_dtype: str | None, dtype: np.dtype) -> str | None:
     if weights_dtype is None:
         return None
-    checks.known(_WEIGHTS_BYTES, weights_dtype, _NAME, "weights_dtype", "or None")
+    checks.one_of(_WEIGHTS_BYTES, weights_dtype, _NAME, "weights_dtype", "or None")
     if dtype != np.float32:
         checks.fail(_NAME, f"`dtype` float32 with `weights_dtype` {weights_dtype}", dtype.name)
     return weights_dtype

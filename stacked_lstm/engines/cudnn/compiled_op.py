@@ -33,7 +33,7 @@ def algorithm() -> str:
       ValueError: STACKED_LSTM_CUDNN_ALGORITHM has another value.
     """
     name = os.environ.get(ENVIRONMENT_VARIABLE) or ACCURATE
-    return checks.known({name: name for name in ALGORITHMS}, name, "cudnn", ENVIRONMENT_VARIABLE)
+    return checks.one_of(ALGORITHMS, name, "cudnn", ENVIRONMENT_VARIABLE)
 
 
 def may_be_persistent(layers: Sequence[Layer]) -> bool:

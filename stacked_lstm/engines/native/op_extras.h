@@ -28,7 +28,7 @@
 namespace stacked_lstm {
 
 // Merges the sizes of peepholes, projections, clips and series, which begin with input `first`, as far as they are
-// known before the kernels. Returns the index of the input after them.
+// known before the kernels. `*next_input` becomes the index of the input after them.
 inline Status MergeExtras(InferenceContext* c, int first, int layers, int* next_input, Sizes* sizes) {
   int peepholes, projections, cell_clips, projection_clips;
   RETURN_IF_ERROR(c->GetAttr("number_of_peepholes", &peepholes));
