@@ -31,10 +31,10 @@ from stacked_lstm.version import __version__
 
 if TYPE_CHECKING:
     from stacked_lstm import checkpoints, export, initializers, layouts, numpy_lstm, rnn_cell, runtime
-    from stacked_lstm.bidirectional import BidirectionalLSTM
+    from stacked_lstm.bidirectional.bidirectional_lstm import BidirectionalLSTM
     from stacked_lstm.engines.native import load_native_ops
     from stacked_lstm.session_callable import make_callable
-    from stacked_lstm.stack import StackedLSTM
+    from stacked_lstm.stack.stacked_lstm import StackedLSTM
     from stacked_lstm.state import LSTMState
     from stacked_lstm.state_store import StateStore
 
@@ -57,9 +57,9 @@ __all__ = [
 
 # Public name -> the module that has it.
 _HOMES = {
-    "BidirectionalLSTM": "bidirectional",
+    "BidirectionalLSTM": "bidirectional.bidirectional_lstm",
     "LSTMState": "state",
-    "StackedLSTM": "stack",
+    "StackedLSTM": "stack.stacked_lstm",
     "StateStore": "state_store",
     "load_native_ops": "engines.native",
     "make_callable": "session_callable",

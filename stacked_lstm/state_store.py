@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from stacked_lstm import checks, tensor_checks
-from stacked_lstm.bidirectional import BidirectionalLSTM
+from stacked_lstm.bidirectional.bidirectional_lstm import BidirectionalLSTM
 from stacked_lstm.compat import tf
-from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack.stacked_lstm import StackedLSTM
 from stacked_lstm.state import LSTMState
 
 _CLASS = "StateStore"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from shared import file_errors, pictures
-from stacked_lstm import directions, summaries
+from stacked_lstm import summaries
+from stacked_lstm.bidirectional import directions
 from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
 from tasks.examples import Examples

@@ -21,8 +21,8 @@ from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, Weights
 from stacked_lstm.checkpoints.limits import Budget
 from stacked_lstm.compat import tf
+from stacked_lstm.stack.weights import LAYER_SCOPE
 from stacked_lstm.temporary_folders import YOUNG
-from stacked_lstm.weights import LAYER_SCOPE
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"

@@ -19,7 +19,14 @@ from stacked_lstm.checkpoints.layers import (
     keras_layout,
     natural_order,
 )
-from stacked_lstm.weights import BIAS_NAMES, CELL_SHIFT_NAME, GAIN_NAMES, KERNEL_NAMES, PEEPHOLE_NAMES, PROJECTION_NAME
+from stacked_lstm.stack.weights import (
+    BIAS_NAMES,
+    CELL_SHIFT_NAME,
+    GAIN_NAMES,
+    KERNEL_NAMES,
+    PEEPHOLE_NAMES,
+    PROJECTION_NAME,
+)
 
 # Scopes that the cells of TensorFlow 1 give their variables by default.
 CELL_SCOPE = re.compile(r"(?:basic_lstm|lstm|lstm_fused|cudnn_compatible_lstm)_cell(?:_\d+)?")

@@ -12,7 +12,7 @@ from stacked_lstm.parity.network import Network, PeerFactory
 from stacked_lstm.parity.numpy_network import NumpyNetwork
 from stacked_lstm.parity.problem import Batch, Setup
 from stacked_lstm.parity.tensorflow_rnn import build_dynamic_rnn
-from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack.stacked_lstm import StackedLSTM
 
 STACKED_LSTM = "StackedLSTM"  # The name of its network among those of the peers.
 

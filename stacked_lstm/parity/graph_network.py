@@ -11,9 +11,9 @@ from stacked_lstm import layouts
 from stacked_lstm.compat import tf
 from stacked_lstm.parity.network import Network, PeerFactory, Recurrent, named_results
 from stacked_lstm.parity.problem import Batch, Setup, mixed_loss
-from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack.stacked_lstm import StackedLSTM
+from stacked_lstm.stack.weights import load
 from stacked_lstm.state import LSTMState
-from stacked_lstm.weights import load
 
 
 class GraphNetwork(Network):

@@ -9,7 +9,7 @@ import numpy as np
 
 from stacked_lstm.compat import tf
 from stacked_lstm.parity.problem import Batch, Setup
-from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack.stacked_lstm import StackedLSTM
 
 
 class PeerMissingError(ImportError):

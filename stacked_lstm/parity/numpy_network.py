@@ -10,7 +10,7 @@ from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.parity.network import Network, named_results
 from stacked_lstm.parity.problem import Batch, Setup, mixed_loss_gradients
-from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack.stacked_lstm import StackedLSTM
 from stacked_lstm.state import LSTMState
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stacked_lstm import StackedLSTM, numpy_lstm, weights
+from stacked_lstm import StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import engine as native_engine
+from stacked_lstm.stack import weights
 from support import native_ops, numeric
 from support.native_ops import layer_names, results
 from support.sets import ONCE

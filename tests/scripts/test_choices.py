@@ -7,8 +7,9 @@ import sys
 import pytest
 from absl import flags
 
-from stacked_lstm import engines, initial_state, initializers, parity
+from stacked_lstm import engines, initializers, parity
 from stacked_lstm.commands import choices, compare
+from stacked_lstm.stack import initial_state
 from support.paths import ROOT, SCRIPTS
 from support.sets import ONCE
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.stack_graph import StackGraph
-from stacked_lstm.stack_variables import DEFAULT_NAME
+from stacked_lstm.stack.graph import StackGraph
+from stacked_lstm.stack.variables import DEFAULT_NAME
 
 
 class StackedLSTM(StackGraph):

@@ -8,8 +8,8 @@ from stacked_lstm import engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed
 from stacked_lstm.engines.segments import Segment
+from stacked_lstm.stack.steps import Record, replay
 from stacked_lstm.state import LSTMState
-from stacked_lstm.steps import Record, replay
 
 
 class StackCall(NamedTuple):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from stacked_lstm import activations, checks, log, options, tensor_checks, weights
+from stacked_lstm import activations, checks, log, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.initial_state import INITIAL_STATES, zero_states
-from stacked_lstm.initializer_table import InitializerTable
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, LayerArrays
-from stacked_lstm.options import LayerOptions
+from stacked_lstm.stack import options, weights
+from stacked_lstm.stack.initial_state import INITIAL_STATES, zero_states
+from stacked_lstm.stack.initializer_table import InitializerTable
+from stacked_lstm.stack.options import LayerOptions
+from stacked_lstm.stack.weights import LayerWeights, VariableSpec, Weights
 from stacked_lstm.state import LSTMState
-from stacked_lstm.weights import LayerWeights, VariableSpec, Weights
 
 CLASS_NAME = "StackedLSTM"  # Messages name the class that users call.
 DEFAULT_NAME = "stacked_lstm"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
 from stacked_lstm import initializers
-from stacked_lstm.weights import VariableSpec
+from stacked_lstm.stack.weights import VariableSpec
 
 
 class InitializerTable(NamedTuple):

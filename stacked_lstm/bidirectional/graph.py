@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import checks, directions, regularization, stack_inputs, tensor_checks
-from stacked_lstm.bidirectional_variables import STACKS, BidirectionalVariables
+from stacked_lstm import checks, tensor_checks
+from stacked_lstm.bidirectional import directions
+from stacked_lstm.bidirectional.directions import Directions, LevelCall
+from stacked_lstm.bidirectional.variables import STACKS, BidirectionalVariables
 from stacked_lstm.compat import tf, without_autograph
-from stacked_lstm.directions import Directions, LevelCall
 from stacked_lstm.dropout_masks import Seed
 from stacked_lstm.engines import EngineUsed, mask_ops, padding
 from stacked_lstm.layer import Layer
+from stacked_lstm.stack import regularization
+from stacked_lstm.stack.inputs import check_inputs
 
 MERGES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "concat": lambda forward, backward: tf.concat([forward, backward], axis=-1),
@@ -78,7 +81,7 @@ class BidirectionalGraph(BidirectionalVariables):
           tf.errors.InvalidArgumentError: when the graph runs, `sequence_length` or a rate is out of range, or the size
             of `sequence_length` is not B.
         """
-        x, training = stack_inputs.check(self.name, self.dtype, inputs, time_major, training, return_steps)
+        x, training = check_inputs(self.name, self.dtype, inputs, time_major, training, return_steps)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name), mask_ops.choose(self._engine, self._engine_layers):
             steps, batch = tensor_checks.sizes(x, time_major)

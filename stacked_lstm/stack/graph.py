@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import engines, options, regularization, stack_inputs, tensor_checks
+from stacked_lstm import engines, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Resets
-from stacked_lstm.stack_call import StackCall, cast
-from stacked_lstm.stack_inputs import StackInputs
-from stacked_lstm.stack_variables import CLASS_NAME, StackVariables
-from stacked_lstm.steps import Record
+from stacked_lstm.stack import options, regularization
+from stacked_lstm.stack.call import StackCall, cast
+from stacked_lstm.stack.inputs import StackInputs, check_inputs
+from stacked_lstm.stack.steps import Record
+from stacked_lstm.stack.variables import CLASS_NAME, StackVariables
 
 
 class StackGraph(StackVariables):
@@ -109,7 +110,7 @@ class StackGraph(StackVariables):
         `BidirectionalLSTM` uses it to run two stacks at once. A call of the stack is `prepare` and `StackCall.run`.
         With `from_end`, each sequence is read from its end, and `time_major` is true.
         """
-        x, training = stack_inputs.check(self.name, self.dtype, inputs, time_major, training, return_steps)
+        x, training = check_inputs(self.name, self.dtype, inputs, time_major, training, return_steps)
         self.build(x.shape.as_list()[-1])
         with tf.name_scope(self.name) as scope:
             steps, batch = tensor_checks.sizes(x, time_major)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Sequence
 from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.initial_state import InitialState, restarts, zero_states
+from stacked_lstm.stack.initial_state import InitialState, restarts, zero_states
 from stacked_lstm.state import LSTMState
 from stacked_lstm.tensor_checks import Size
 
@@ -54,7 +54,7 @@ class StackInputs(NamedTuple):
         return zero_states(self.batch.value, sizes, self.x.dtype)
 
 
-def check(
+def check_inputs(
     name: str, dtype: tf.DType, inputs: Any, time_major: bool, training: Any, return_steps: bool
 ) -> tuple[tf.Tensor, Any]:
     """Checks arguments of a call of a `StackedLSTM` or a `BidirectionalLSTM`; returns (inputs, training).

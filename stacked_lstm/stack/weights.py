@@ -10,13 +10,14 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm import checks, equations, layouts, normalization, options
+from stacked_lstm import checks, equations, layouts, normalization
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
 from stacked_lstm.equations import Extras, LayerNorm
 from stacked_lstm.layer import Layer
 from stacked_lstm.normalization import Norm
-from stacked_lstm.options import LayerOptions
+from stacked_lstm.stack import options
+from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.state import LSTMState
 
 # Checkpoints depend on these names: <stack>/layer_1/Wf and so on. Layers count from 1.

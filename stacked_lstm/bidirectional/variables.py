@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import checks, options, tensor_checks, weights
+from stacked_lstm import checks, tensor_checks
+from stacked_lstm.bidirectional.directions import Directions, Level
 from stacked_lstm.compat import tf
-from stacked_lstm.directions import Directions, Level
-from stacked_lstm.options import LayerOptions
-from stacked_lstm.stack import StackedLSTM
-from stacked_lstm.stack_variables import mark
+from stacked_lstm.stack import options, weights
+from stacked_lstm.stack.options import LayerOptions
+from stacked_lstm.stack.stacked_lstm import StackedLSTM
+from stacked_lstm.stack.variables import mark
+from stacked_lstm.stack.weights import Weights
 from stacked_lstm.state import LSTMState
-from stacked_lstm.weights import Weights
 
 CLASS_NAME = "BidirectionalLSTM"  # Messages name the class that users call.
 DEFAULT_NAME = "bidirectional_lstm"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
+from stacked_lstm.stack.weights import LAYER_SCOPE, VariableSpec
 from stacked_lstm.state import LSTMState
-from stacked_lstm.weights import LAYER_SCOPE, VariableSpec
 
 
 class InitialState(NamedTuple):

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable, Iterator, NamedTuple
 
-from stacked_lstm import checks, stack_call
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, padding
-from stacked_lstm.stack import StackedLSTM
+from stacked_lstm.stack.call import run_both
+from stacked_lstm.stack.stacked_lstm import StackedLSTM
 
 # The name of a variable within a BidirectionalLSTM.
 _NAME = re.compile(r"(?P<direction>forward|backward)/(?P<scope>(initial_state/)?)layer_(?P<layer>\d+)/(?P<leaf>\w+)")
@@ -103,7 +104,7 @@ class Level(NamedTuple):
             stack.prepare(x, call.lengths, start, True, call.training, call.return_steps, reset, from_end)
             for stack, start, reset, from_end in zip(self.stacks, call.starts, call.resets, (False, True))
         ]
-        both = stack_call.run_both(forward, backward)
+        both = run_both(forward, backward)
         if both is not None:
             joined, both_finals, used = both
             self._set_engines_used(used, used)
