@@ -66,9 +66,9 @@ def run(values):
             raise ValueError(f"--{name}: expected a path, got none")
     command.graph_mode()
     from stacked_lstm import export
-    from training import trained
+    from training import trained_network
 
-    with trained.opened(values.train_dir, values.checkpoint, values.data_dir) as finished:
+    with trained_network.opened(values.train_dir, values.checkpoint, values.data_dir) as finished:
         inputs, outputs = finished.inputs, {"predictions": finished.network.predictions}
         example = first_examples(finished.task.test, inputs, values.batch_size, values.time_steps)
         try:

@@ -76,11 +76,11 @@ def measure(train_dirs: Sequence[str], seconds: float, rounds: int) -> Iterator[
     Raises:
       ValueError, OSError, ImportError: a directory has no finished run, or the data are missing.
     """
-    from training import trained
+    from training import trained_network
 
     for train_dir in train_dirs:
-        with trained.opened(train_dir) as run, tempfile.TemporaryDirectory() as folder:
-            examples = trained.all_examples(run)
+        with trained_network.opened(train_dir) as run, tempfile.TemporaryDirectory() as folder:
+            examples = trained_network.all_examples(run)
             feed = {run.inputs[name]: array for name, array in examples.items()}
             expected = run.session.run(run.network.predictions, feed)
             request = {

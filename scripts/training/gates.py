@@ -16,7 +16,7 @@ from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
 from tasks.examples import Examples
 from tasks.task import Task
-from training import checkpoints, experiment, trained
+from training import checkpoints, experiment, trained_network
 from training.summaries import EventFile
 
 PICTURE = "gates.png"
@@ -62,7 +62,7 @@ def _summary(task: Task, feed: dict[str, np.ndarray], checkpoint: str) -> tf.Sum
             for side, layers in named.items()
         ]
         merged = tf.summary.merge(parts)
-        inputs = trained.needed(network.feeds, merged)
+        inputs = trained_network.needed(network.feeds, merged)
         return tf.Summary.FromString(session.run(merged, {inputs[name]: feed[name] for name in inputs}))
 
 

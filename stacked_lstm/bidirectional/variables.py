@@ -10,7 +10,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.stack import options, weights
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.stack.stacked_lstm import StackedLSTM
-from stacked_lstm.stack.variables import mark
+from stacked_lstm.stack.variables import with_option_names
 from stacked_lstm.stack.weights import Weights
 from stacked_lstm.state import LSTMState
 
@@ -102,7 +102,7 @@ class BidirectionalVariables:
         self._require_built("get_weights")
         functions = self._levels[0].stacks.forward._activations
         arrays = tensor_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
-        return Directions(*[mark(side, self._options, functions) for side in arrays])
+        return Directions(*[with_option_names(side, self._options, functions) for side in arrays])
 
     def set_weights(self, session: tf.Session, forward: Any = None, backward: Any = None) -> None:
         """Assigns values to the variables.

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import files, limits, replacing
+from stacked_lstm.checkpoints import atomic_files, files, limits
 from stacked_lstm.checkpoints.codec import Codec
 from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, check_fits
@@ -46,7 +46,7 @@ class Plan(NamedTuple):
         Args:
           overwrite: whether an existing file may be replaced.
         """
-        replacing.write(self.path, self.content, self.codec.save, self._load, overwrite)
+        atomic_files.write(self.path, self.content, self.codec.save, self._load, overwrite)
         self.codec.finish(os.path.realpath(self.path))
 
     def _load(self, path: str) -> Content:

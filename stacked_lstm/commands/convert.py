@@ -25,7 +25,7 @@ from typing import Iterator, Mapping
 from absl import flags
 
 from stacked_lstm import checkpoints
-from stacked_lstm.checkpoints import child_process, replacing, slots
+from stacked_lstm.checkpoints import atomic_files, child_process, slots
 from stacked_lstm.commands import command, conversion_report
 
 # Arguments in the messages of `checkpoints` -> what users of the command know.
@@ -142,7 +142,7 @@ def main(values: flags.FlagValues) -> None:
     if from_tensorflow or to_tensorflow:
         command.graph_mode()
     with _errors_name_flags("--to", _WRITE_ARGUMENTS):
-        replacing.check_target(target, values.overwrite)
+        atomic_files.check_target(target, values.overwrite)
     with _errors_name_flags("--from", _READ_ARGUMENTS):
         checkpoint = checkpoints.read(source, values.from_format, values.layers, values.forget_bias, values.max_bytes)
     conversion_report.print_layers(checkpoint, values)

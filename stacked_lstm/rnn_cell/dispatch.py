@@ -47,7 +47,7 @@ for _class in (*_WRAPPERS, MultiRNNCell):
 # engine. They are asked in order; later ones rely on earlier ones.
 
 
-def _cells_are_known(call: Call) -> str | None:
+def _no_foreign_classes(call: Call) -> str | None:
     for cell in _walk(call.cell):
         if replaced_methods.replaced_in_class(cell):
             name = type(cell).__name__
@@ -55,7 +55,7 @@ def _cells_are_known(call: Call) -> str | None:
     return None
 
 
-def _steps_are_whole(call: Call) -> str | None:
+def _no_replaced_methods(call: Call) -> str | None:
     for cell in _walk(call.cell):
         names = replaced_methods.replaced_in_object(cell)
         if not (_has_layer(cell) or _children(cell)):
@@ -149,8 +149,8 @@ def _initial_state_fits(call: Call) -> str | None:
 
 
 CONDITIONS = (
-    _cells_are_known,
-    _steps_are_whole,
+    _no_foreign_classes,
+    _no_replaced_methods,
     _forget_biases_fit,
     _activations_have_names,
     _inputs_are_one_tensor,

@@ -11,7 +11,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checkpoints, checks
-from stacked_lstm.checkpoints import npz_files, replacing, stack_archives
+from stacked_lstm.checkpoints import atomic_files, npz_files, stack_archives
 from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.kernels import ACTIVATIONS
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_initial_state, check_options
@@ -86,7 +86,7 @@ def save(
     arrays.update(
         (stack_archives.OTHER_ARRAYS + name, np.asarray(array)) for name, array in (other_arrays or {}).items()
     )
-    replacing.write(
+    atomic_files.write(
         path, Content(arrays, None), npz_files.save, lambda name: npz_files.load(name, None), overwrite, "runtime.save"
     )
 

@@ -24,7 +24,7 @@ def _is_set(layer: LayerOptions, name: str) -> bool:
     return tf.is_tensor(value) or bool(value)
 
 
-def mark(
+def with_option_names(
     arrays: Weights, layer_options: Sequence[LayerOptions], functions: Sequence[activations.Activation]
 ) -> Weights:
     """Returns the arrays of a stack, whose layers then have the names of its options without arrays."""
@@ -171,7 +171,7 @@ class StackVariables:
         """
         self._require_built("get_weights")
         arrays = tensor_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
-        return mark(arrays, self._options, self._activations)
+        return with_option_names(arrays, self._options, self._activations)
 
     def set_weights(
         self,

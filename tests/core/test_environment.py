@@ -116,7 +116,7 @@ FLOORS = {
     "export": "graph_nodes frozen_directions frozen inference_loop portable_masks portable frozen_graph_file"
     " saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
-    "checkpoints": "limits files child_process messages replacing layers initial_states stacks slots codec npz_files"
+    "checkpoints": "limits files child_process messages atomic_files layers initial_states stacks slots codec npz_files"
     " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
     " state_dicts stack_archives cell_variables variables tensorflow_checkpoints formats reading plans"
     " packed_layers new_files templates writing",

@@ -94,13 +94,13 @@ def needs_a_step(state):
 
 # condition -> calls that do not meet it, each with the words that say so.
 STEPWISE_CALLS = {
-    "_cells_are_known": [
+    "_no_foreign_classes": [
         ("there is a Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
         ("there is a Subclass", lambda: run(rnn_cell.DropoutWrapper(Subclass(3), 0.5))),
         ("there is a Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
         ("there is an AttentionCellWrapper", lambda: run(rnn_cell.AttentionCellWrapper(rnn_cell.LSTMCell(3), 2))),
     ],
-    "_steps_are_whole": [
+    "_no_replaced_methods": [
         ("the program has replaced `call` of the LSTMCell", lambda: run(with_attribute("call"))),
         ("the program has replaced `_activation` of the LSTMCell", lambda: run(with_attribute("_activation"))),
     ],

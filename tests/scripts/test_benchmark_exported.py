@@ -13,7 +13,7 @@ from support.runtime import NEEDS_KERNELS
 from support.sets import EXHAUSTIVE, ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import run
-from training import trained
+from training import trained_network
 
 PACKAGES = ("keras", "onnx", "tf2onnx", "onnxruntime", "openvino", "ai_edge_litert")
 
@@ -28,8 +28,8 @@ def request_of(tmp_path):
         from stacked_lstm import export
 
         path = str(tmp_path / "layers.npz")
-        with trained.opened(train_dir) as finished:
-            examples = trained.all_examples(finished)
+        with trained_network.opened(train_dir) as finished:
+            examples = trained_network.all_examples(finished)
             outputs = {"predictions": finished.network.predictions}
             export.npz(finished.session, finished.inputs, outputs, path, examples)
             feed = {finished.inputs[name]: array for name, array in examples.items()}

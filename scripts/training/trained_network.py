@@ -13,7 +13,7 @@ from tasks.task import Task
 from training import checkpoints, experiment
 
 
-class Trained(NamedTuple):
+class TrainedNetwork(NamedTuple):
     """A trained network.
 
     Fields:
@@ -32,7 +32,7 @@ class Trained(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(train_dir: str, checkpoint: str | None = None, data_dir: str | None = None) -> Iterator[Trained]:
+def opened(train_dir: str, checkpoint: str | None = None, data_dir: str | None = None) -> Iterator[TrainedNetwork]:
     """Builds the network of a run with the engine `graph` and restores a checkpoint, for the block.
 
     Args:
@@ -41,7 +41,7 @@ def opened(train_dir: str, checkpoint: str | None = None, data_dir: str | None =
       data_dir: where the data are now; None for where they were.
 
     Yields:
-      `Trained`.
+      `TrainedNetwork`.
 
     Raises:
       ValueError, OSError, ImportError: the flags or the run do not allow it; one line says why.
@@ -58,7 +58,7 @@ def opened(train_dir: str, checkpoint: str | None = None, data_dir: str | None =
         engine = "auto" if settings["peer"] else "graph"  # A peer has no other engine.
         network = task.build(experiment.recurrent_layers(settings, engine=engine, is_trained=False))
         checkpoints.restore(tf.train.Saver(), session, path, "--checkpoint" if checkpoint else "--train_dir")
-        yield Trained(session, task, network, needed(network.feeds, network.predictions), path)
+        yield TrainedNetwork(session, task, network, needed(network.feeds, network.predictions), path)
 
 
 def needed(feeds: Mapping[str, tf.Tensor], output: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -68,7 +68,7 @@ def needed(feeds: Mapping[str, tf.Tensor], output: tf.Tensor) -> dict[str, tf.Te
     return {name: placeholder for name, placeholder in feeds.items() if placeholder.op.name in names}
 
 
-def all_examples(trained: Trained) -> dict[str, np.ndarray[Any, Any]]:
+def all_examples(trained: TrainedNetwork) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of all test examples, for the inputs."""
     feed = trained.task.test.feed(np.arange(len(trained.task.test)))
     return {name: feed[name] for name in trained.inputs}
