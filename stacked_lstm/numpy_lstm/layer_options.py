@@ -82,33 +82,57 @@ def checked_options(
     is_list = isinstance(values, (list, tuple)) and all(isinstance(value, LayerOptions) for value in values)
     expected = f"`options` to be a list of {len(layers)} LayerOptions, one per layer"
     checks.require(is_list and len(values) == len(layers), function, expected, values)
-    result, axes, width = [], x_shape[:2], x_shape[2]
+    result, width = [], x_shape[2]
     for k, (options, layer) in enumerate(zip(values, layers)):
-        argument, (hidden_size, output_size) = f"options[{k}]", checks.widths(layer)
-        widths = {"input_mask": width, "recurrent_mask": output_size, "candidate_mask": hidden_size}
+        hidden_size, output_size = checks.widths(layer)
+        widths = dict(input_mask=width, recurrent_mask=output_size, candidate_mask=hidden_size)
         widths.update(zoneout_c=hidden_size, zoneout_h=output_size)
-        for name, size in widths.items():
-            value = checks.broadcastable(getattr(options, name), axes + (size,), function, f"{argument}.{name}")
-            options = options._replace(**{name: value})
-            if name in ("zoneout_c", "zoneout_h"):
-                is_share = np.all((0 <= np.asarray(value)) & (np.asarray(value) <= 1))
-                checks.require(is_share, function, f"`{argument}.{name}` of numbers from 0 to 1", value)
-        if isinstance(options.layer_norm, np.bool_):
-            options = options._replace(layer_norm=bool(options.layer_norm))
-        valid = options.layer_norm is True or options.layer_norm == "tensorflow"
-        checks.require(valid, function, f"`{argument}.layer_norm` to be True or 'tensorflow'", repr(options.layer_norm))
-        for name in ("cell_clip", "projection_clip"):
-            bound(getattr(options, name), f"numpy_lstm.{function}", f"{argument}.{name}")
-        has_place = options.projection_clip is None or "Wp" in layer
-        checks.require(has_place, function, f"`{argument}.projection_clip` with Wp in the layer", "a layer without Wp")
-        epsilon = options.epsilon
-        is_valid = epsilon is None or (is_number(epsilon) and float(epsilon) >= 0)
-        checks.require(is_valid, function, f"`{argument}.epsilon` to be None or a number from 0 on", repr(epsilon))
-        is_bool = isinstance(options.residual, (bool, np.bool_))
-        checks.require(is_bool, function, f"`{argument}.residual` to be True or False", repr(options.residual))
-        if options.residual:
-            expected = f"a layer as wide as its input for `{argument}.residual`"
-            checks.require(width == output_size, function, expected, f"input {width}, output {output_size}")
+        shapes = {name: (*x_shape[:2], size) for name, size in widths.items()}
+        options = _converted(options, shapes, function, f"options[{k}]")
+        _check_settings(options, "Wp" in layer, (width, output_size), function, f"options[{k}]")
         result.append(options)
         width = output_size
     return result
+
+
+def _converted(
+    options: LayerOptions, shapes: Mapping[str, tuple[int, ...]], function: str, argument: str
+) -> LayerOptions:
+    """Returns the options with Python's bools, and masks and shares that are numbers or float64 arrays.
+
+    Raises ValueError if a mask or a share is wrong. `shapes` has the shape of each of them.
+    """
+    arrays = {
+        name: checks.broadcastable(getattr(options, name), shape, function, f"{argument}.{name}")
+        for name, shape in shapes.items()
+    }
+    for name in ("zoneout_c", "zoneout_h"):
+        is_share = np.all((0 <= np.asarray(arrays[name])) & (np.asarray(arrays[name]) <= 1))
+        checks.require(is_share, function, f"`{argument}.{name}` of numbers from 0 to 1", arrays[name])
+    if isinstance(options.layer_norm, np.bool_):
+        options = options._replace(layer_norm=bool(options.layer_norm))
+    return options._replace(**arrays)
+
+
+def _check_settings(
+    options: LayerOptions, has_projection: bool, widths: tuple[int, int], function: str, argument: str
+) -> None:
+    """Raises ValueError for options that are no arrays. `widths` are those of the input and the output."""
+    kind, epsilon = options.layer_norm, options.epsilon
+    checks.require(
+        kind is True or kind == "tensorflow",
+        function,
+        f"`{argument}.layer_norm` to be True or 'tensorflow'",
+        repr(kind),
+    )
+    for name in ("cell_clip", "projection_clip"):
+        bound(getattr(options, name), f"numpy_lstm.{function}", f"{argument}.{name}")
+    has_place = options.projection_clip is None or has_projection
+    checks.require(has_place, function, f"`{argument}.projection_clip` with Wp in the layer", "a layer without Wp")
+    is_valid = epsilon is None or (is_number(epsilon) and float(epsilon) >= 0)
+    checks.require(is_valid, function, f"`{argument}.epsilon` to be None or a number from 0 on", repr(epsilon))
+    is_bool = isinstance(options.residual, (bool, np.bool_))
+    checks.require(is_bool, function, f"`{argument}.residual` to be True or False", repr(options.residual))
+    fits = not options.residual or widths[0] == widths[1]
+    expected = f"a layer as wide as its input for `{argument}.residual`"
+    checks.require(fits, function, expected, f"input {widths[0]}, output {widths[1]}")
