@@ -2,6 +2,8 @@
 
 #include "layout.h"
 
+#include "normalized_layout.h"
+
 namespace stacked_lstm {
 
 template <class T>
@@ -25,7 +27,7 @@ PackedSizes FindPackedSizes(const Layer& layer) {
 
 template <class T>
 int64_t CacheSize(const Layer& layer) {
-  return CacheView<T>::Size(layer);
+  return layer.extras.norm.exists ? NormalizedCache<T>::Size(layer) : CacheView<T>::Size(layer);
 }
 
 template int64_t VectorSize<float>();

@@ -12,6 +12,8 @@
 //     f = s(z_f + p_f c)   i = s(z_i + p_i c)   c' = clip(f c + i g)
 //     o = s(z_o + p_o c')                       h' = clip((o phi(c')) W_p)
 //
+// A layer may have layer normalization, and then has no biases. normalization.h has its equations and its kernels.
+//
 // A layer may have series, which change its steps: masks that multiply c, g, and h in the product with W_k; and
 // zoneout, the shares q and r of the states that stay as they were before the step. h' and c' above are then v and u,
 // and the state after the step is
@@ -65,6 +67,11 @@ struct Extras {
     int64_t stride = 0;  // From a step to the next; 0 if one entry is for all steps.
   } series[kSeriesCount];
   const bool* resets = nullptr;  // [T, B], whether the state starts again before a step; null without resets.
+  struct {
+    bool exists = false;
+    bool is_carried = false;  // Whether the next step reads the normalized cell state.
+    double epsilon = 0;
+  } norm;
 
   bool HasSeries() const {
     bool any = resets != nullptr;
@@ -72,7 +79,8 @@ struct Extras {
     return any;
   }
   bool None() const {
-    return !HasSeries() && !peepholes && !projection && cell_bound == kNoBound && projection_bound == kNoBound;
+    return !HasSeries() && !norm.exists && !peepholes && !projection && cell_bound == kNoBound &&
+           projection_bound == kNoBound;
   }
   // Whether the layer has resets, and nothing else beyond the plain equations.
   bool OnlyResets() const {
@@ -121,6 +129,15 @@ struct Weights {
   T* bias[kGates];       // [H]; all null without biases.
 };
 
+constexpr int kNormArrays = 4;
+
+// The weights of layer normalization, `kNormArrays` arrays. T is const for input arrays.
+template <class T>
+struct NormWeights {
+  T *gate_gain, *gate_shift;  // [4, H]
+  T *cell_gain, *cell_shift;  // [H]
+};
+
 constexpr int kPeepholes = 3;
 
 // The weights of `Extras`. Those that a layer does not have are null.
@@ -129,6 +146,7 @@ struct ExtraWeights {
   T* peephole[kPeepholes];  // p_i, p_f and p_o, [H].
   T* projection;            // W_p, [H, P].
   T* series[kSeriesCount];
+  NormWeights<T> norm;
 };
 
 // The number of elements in a vector of this processor.
@@ -202,7 +220,7 @@ struct ForwardArrays {
   T* Hidden() const { return hidden ? hidden : outputs; }
 };
 
-// Both lists have one element per layer, from the input upwards.
+// Both lists have one element per layer, from the input upwards. The layers have no layer normalization.
 template <class T>
 void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads);
 
@@ -230,12 +248,13 @@ struct BackwardArrays {
   Weights<T> d_weights;  // Either all kernels are null or none is; likewise the biases.
 
   ExtraWeights<const T> extras;
-  ExtraWeights<T> d_extras;  // Null if it is not needed. Either all peepholes are null or none is.
+  ExtraWeights<T> d_extras;  // Null if it is not needed. Either all peepholes are null or none is; likewise norms.
   const T* hidden = nullptr;  // As in the forward pass.
 
   const T* Hidden() const { return hidden ? hidden : outputs; }
 };
 
+// Like `Forward`, for layers without layer normalization.
 template <class T>
 void Backward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays, const Threads& threads);
 

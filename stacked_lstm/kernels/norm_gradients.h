@@ -27,11 +27,11 @@ class NormGradients {
   T* Norms(int64_t block) const { return norms_.At(block, 0); }
   T* Peepholes(int64_t block) const { return has_peepholes_ ? peepholes_.At(block, 0) : nullptr; }
 
-  // Writes the gradients that are needed; see `NormalizedBackward`.
-  void Write(const NormWeights<T>& d_norms, T* const (&d_peepholes)[kPeepholes]) const {
-    for (int k = 0; d_peepholes[0] && k < kPeepholes; ++k) peepholes_.Write(k, d_peepholes[k]);
-    if (!d_norms.gate_gain) return;
-    ForEachNormArray(d_norms, units_, [&](T* array, int k) { norms_.Write(k, array); });
+  // Writes the gradients that are needed.
+  void Write(const ExtraWeights<T>& gradients) const {
+    for (int k = 0; gradients.peephole[0] && k < kPeepholes; ++k) peepholes_.Write(k, gradients.peephole[k]);
+    if (!gradients.norm.gate_gain) return;
+    ForEachNormArray(gradients.norm, units_, [&](T* array, int k) { norms_.Write(k, array); });
   }
 
  private:

@@ -1,11 +1,13 @@
-// The backward pass of a layer with normalization. As in the forward pass, each step has two phases: threads share the
-// products by units, and the rest by sequences. Gradients of weights and inputs are one product over many steps.
+// The backward pass of layers with normalization, one after the other. As in the forward pass, each step has two
+// phases: threads share the products by units, and the rest by sequences. Gradients of weights and inputs are one
+// product over many steps.
 
 #include "cell_states.h"
 #include "columns.h"
 #include "input_gradients.h"
 #include "layer_series.h"
 #include "norm_gradients.h"
+#include "normalization.h"
 #include "normalized_cell.h"
 #include "normalized_layout.h"
 #include "projection.h"
@@ -23,12 +25,11 @@ template <class T, class Cell>
 class NormalizedBackwardPass {
  public:
   NormalizedBackwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const BackwardArrays<T>& arrays,
-                         const NormWeights<T>& d_norms, const Cell& cell)
+                         const Cell& cell)
       : layer_(plan.layer),
         plan_(plan),
         schedule_(schedule),
         arrays_(arrays),
-        d_norms_(d_norms),
         cell_(cell),
         series_(layer_, arrays.extras),
         cells_(plan, arrays),
@@ -255,14 +256,13 @@ class NormalizedBackwardPass {
       if (!arrays_.d_h || d_states_.KeepsInitialH(b)) continue;
       std::copy_n(plan_.Length(b) ? dh_.At(b, 0) : arrays_.d_h_last + b * width, width, arrays_.d_h + b * width);
     }
-    norm_gradients_.Write(d_norms_, arrays_.d_extras.peephole);
+    norm_gradients_.Write(arrays_.d_extras);
   }
 
   const Layer& layer_;
   const Plan<T>& plan_;
   const LayerSchedule& schedule_;
   const BackwardArrays<T>& arrays_;
-  const NormWeights<T>& d_norms_;
   const Cell& cell_;
   const LayerSeries<T, true> series_;
   const CellStates<T, true, NormalizedCache<const T>> cells_;
@@ -283,26 +283,29 @@ class NormalizedBackwardPass {
   const NormGradients<T> norm_gradients_;
 };
 
-}  // namespace
-
 template <class T>
-void NormalizedBackward(const Layer& layer, const Normalization& normalization, const BackwardArrays<T>& arrays,
-                        const NormWeights<const T>& norms, const NormWeights<T>& d_norms, const Threads& threads) {
+void Run(const Layer& layer, const BackwardArrays<T>& arrays, Threads threads) {
   const std::vector<Plan<T>> plans = MakePlans<T>({layer});
   const Schedule schedule = MakeSchedule(Direction::kBackward, plans, threads.count);
-  Threads team_threads = threads;
-  team_threads.count = schedule.threads;
+  threads.count = schedule.threads;
   DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
     typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;
-    const Cell cell(plans[0], normalization, norms, arrays.extras, candidate, gates);
-    const NormalizedBackwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, d_norms, cell);
-    Team::Run(team_threads, [&](Worker& worker) { pass.Run(worker); });
+    const Cell cell(plans[0], arrays.extras, candidate, gates);
+    const NormalizedBackwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, cell);
+    Team::Run(threads, [&](Worker& worker) { pass.Run(worker); });
   });
 }
 
-template void NormalizedBackward(const Layer&, const Normalization&, const BackwardArrays<float>&,
-                                 const NormWeights<const float>&, const NormWeights<float>&, const Threads&);
-template void NormalizedBackward(const Layer&, const Normalization&, const BackwardArrays<double>&,
-                                 const NormWeights<const double>&, const NormWeights<double>&, const Threads&);
+}  // namespace
+
+template <class T>
+void NormalizedBackward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays,
+                        const Threads& threads) {
+  for (size_t l = layers.size(); l-- > 0;) Run(layers[l], arrays[l], threads);
+}
+
+template void NormalizedBackward(const std::vector<Layer>&, const std::vector<BackwardArrays<float>>&, const Threads&);
+template void NormalizedBackward(const std::vector<Layer>&, const std::vector<BackwardArrays<double>>&,
+                                 const Threads&);
 
 }  // namespace stacked_lstm

@@ -48,14 +48,13 @@ struct NormalizedRowGradient {
 template <class T, class Candidate, class Gates>
 class NormalizedCell {
  public:
-  NormalizedCell(const Plan<T>& plan, const Normalization& normalization, const NormWeights<const T>& weights,
-                 const ExtraWeights<const T>& extras, Candidate candidate, Gates gates)
+  NormalizedCell(const Plan<T>& plan, const ExtraWeights<const T>& extras, Candidate candidate, Gates gates)
       : panels_(plan.panels),
-        is_carried_(normalization.is_carried),
+        is_carried_(plan.layer.extras.norm.is_carried),
         has_peepholes_(plan.layer.extras.peepholes),
         has_extras_(has_peepholes_ || plan.layer.extras.cell_bound != Extras::kNoBound),
         bound_(static_cast<T>(plan.layer.extras.cell_bound)),
-        norms_(plan, normalization, weights),
+        norms_(plan, extras.norm),
         peepholes_(has_peepholes_, plan.panels),
         candidate_(candidate),
         gates_(gates) {

@@ -1,9 +1,11 @@
-// The forward pass of a layer with normalization. Each step has two phases: the products, which threads share by units,
-// and the rest, which they share by sequences, because a norm needs all units. A projection is a third phase.
+// The forward pass of layers with normalization, one after the other. Each step has two phases: the products, which
+// threads share by units, and the rest, which they share by sequences, because a norm needs all units. A projection is
+// a third phase.
 
 #include "gate_products.h"
 #include "hidden_states.h"
 #include "layer_series.h"
+#include "normalization.h"
 #include "normalized_cell.h"
 #include "normalized_layout.h"
 #include "projection.h"
@@ -134,11 +136,11 @@ class NormalizedForwardPass {
 
   void StateProducts(int64_t t, Range part, int64_t panel, Share share) const {
     const T* const h = hidden_.Factor(t);
+    const int64_t h_stride = hidden_.FactorStride(t);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t >= block_end) return;
       T* const z = Z(t, part, row, panel);
-      products_.Multiply(Factor::kH, panel, rows, h + row * layer_.outputs(), layer_.outputs(), z, plan_.row_width, z,
-                         plan_.row_width);
+      products_.Multiply(Factor::kH, panel, rows, h + row * h_stride, h_stride, z, plan_.row_width, z, plan_.row_width);
     });
   }
 
@@ -165,13 +167,13 @@ class NormalizedForwardPass {
       values.normalized_cell = cache_.normalized_cells.At(row, 0);
       values.inverses = cache_.Inverses(row);
     }
-    cell_.Step(values, has_projection() ? projection_.M(b, 0) : Output(t, b));
+    cell_.Step(values, has_projection() ? projection_.M(b, 0) : Hidden(t, b));
     if (has_zoneout) ZoneOutC(t, b, values.c, c);
     if (!has_projection()) FinishH(t, b);
     if (has_cache_) std::copy_n(c, plan_.panels * kSize, cache_.cells.At(row, 0));
     if (!plan_.IsLast(t, b)) return;
     std::copy_n(c, layer_.units, arrays_.c_last + b * layer_.units);
-    if (!has_projection()) std::copy_n(Output(t, b), layer_.units, arrays_.h_last + b * layer_.units);
+    if (!has_projection()) std::copy_n(Hidden(t, b), layer_.units, arrays_.h_last + b * layer_.units);
   }
 
   // Turns c after a step into c as step t reads it.
@@ -190,14 +192,15 @@ class NormalizedForwardPass {
     }
   }
 
-  // Turns the h' in the outputs into h after the step.
+  // Turns h' into h after the step, and writes the outputs of a residual layer.
   void FinishH(int64_t t, int64_t b) const {
-    if (!hidden_.ChangesSteps()) return;
+    if (!hidden_.ChangesSteps() && !layer_.residual) return;
     for (int64_t panel = 0; panel < plan_.panels; ++panel) {
       const int64_t first = panel * kSize;
       const int count = plan_.Units(panel);
-      const Vec<T> h = hidden_.ZoneOut(t, b, first, count, LoadFirst(Output(t, b) + first, count));
-      StoreFirst(Output(t, b) + first, h, count);
+      const Vec<T> h = hidden_.ZoneOut(t, b, first, count, LoadFirst(Hidden(t, b) + first, count));
+      StoreFirst(Hidden(t, b) + first, h, count);
+      hidden_.AddInput(t, b, first, h, count);
       hidden_.Keep(t, b, first, h, count);
     }
   }
@@ -205,11 +208,12 @@ class NormalizedForwardPass {
   // Writes what a step past the end of a sequence leaves: zeros.
   void Skip(int64_t t, int64_t b) const {
     const int64_t row = t * layer_.batch + b;
-    std::fill_n(Output(t, b), layer_.outputs(), T(0));
+    std::fill_n(arrays_.outputs + layer_.OutputIndex(t, b), layer_.outputs(), T(0));
+    if (layer_.residual) std::fill_n(Hidden(t, b), layer_.outputs(), T(0));
     if (has_cache_) cache_.SetToZero({row, row + 1});
   }
 
-  T* Output(int64_t t, int64_t b) const { return arrays_.outputs + (t * layer_.batch + b) * layer_.outputs(); }
+  T* Hidden(int64_t t, int64_t b) const { return arrays_.Hidden() + layer_.HiddenIndex(t, b); }
 
   const Layer& layer_;
   const Plan<T>& plan_;
@@ -227,33 +231,28 @@ class NormalizedForwardPass {
   const PanelBuffer<T, 1> new_c_;   // With zoneout: c' of a step.
 };
 
-}  // namespace
-
 template <class T>
-int64_t NormalizedCacheSize(const Layer& layer) {
-  return NormalizedCache<T>::Size(layer);
-}
-
-template <class T>
-void NormalizedForward(const Layer& layer, const Normalization& normalization, const ForwardArrays<T>& arrays,
-                       const NormWeights<const T>& norms, const Threads& threads) {
+void Run(const Layer& layer, const ForwardArrays<T>& arrays, Threads threads) {
   const std::vector<Plan<T>> plans = MakePlans<T>({layer});
   const Schedule schedule = MakeSchedule(Direction::kForward, plans, threads.count);
-  Threads team_threads = threads;
-  team_threads.count = schedule.threads;
+  threads.count = schedule.threads;
   DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
     typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;
-    const Cell cell(plans[0], normalization, norms, arrays.extras, candidate, gates);
+    const Cell cell(plans[0], arrays.extras, candidate, gates);
     const NormalizedForwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, cell);
-    Team::Run(team_threads, [&](Worker& worker) { pass.Run(worker); });
+    Team::Run(threads, [&](Worker& worker) { pass.Run(worker); });
   });
 }
 
-template int64_t NormalizedCacheSize<float>(const Layer&);
-template int64_t NormalizedCacheSize<double>(const Layer&);
-template void NormalizedForward(const Layer&, const Normalization&, const ForwardArrays<float>&,
-                                const NormWeights<const float>&, const Threads&);
-template void NormalizedForward(const Layer&, const Normalization&, const ForwardArrays<double>&,
-                                const NormWeights<const double>&, const Threads&);
+}  // namespace
+
+template <class T>
+void NormalizedForward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays,
+                       const Threads& threads) {
+  for (size_t l = 0; l < layers.size(); ++l) Run(layers[l], arrays[l], threads);
+}
+
+template void NormalizedForward(const std::vector<Layer>&, const std::vector<ForwardArrays<float>>&, const Threads&);
+template void NormalizedForward(const std::vector<Layer>&, const std::vector<ForwardArrays<double>>&, const Threads&);
 
 }  // namespace stacked_lstm

@@ -4,7 +4,7 @@
 #define STACKED_LSTM_NORMALIZED_LAYOUT_H_
 
 #include "layout.h"
-#include "normalization.h"
+#include "lstm.h"
 #include "plan.h"
 
 namespace stacked_lstm {

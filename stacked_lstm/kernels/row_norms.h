@@ -27,11 +27,11 @@ class RowNorms {
     T mean, unit_mean;
   };
 
-  RowNorms(const Plan<T>& plan, const Normalization& normalization, const NormWeights<const T>& weights)
+  RowNorms(const Plan<T>& plan, const NormWeights<const T>& weights)
       : units_(plan.layer.units),
         panels_(plan.panels),
         last_units_(plan.Units(plan.panels - 1)),
-        epsilon_(static_cast<T>(normalization.epsilon)),
+        epsilon_(static_cast<T>(plan.layer.extras.norm.epsilon)),
         norms_(1, plan.panels) {
     ForEachNormArray(weights, units_, [&](const T* array, int k) { CopyPadded(plan, array, k, norms_); });
   }

@@ -103,7 +103,7 @@ FLOORS = {
     " loop_series group_layer loops tangent_loop loop_gradients recurrence graph second_derivatives cudnn native"
     " mask_ops choice runs",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
-    "engines.native": "library ops normalized_ops random_masks engine __main__",
+    "engines.native": "library ops random_masks engine __main__",
     "numpy_lstm": "checks activations head initial_state equations layer_options option_equations stack",
     "compilation": "compiler cache_folder library ahead_of_time",
     "runtime": "library weights predictor models __main__",

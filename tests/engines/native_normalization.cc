@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "native_normalized_reference.h"
+#include "normalization.h"
 
 template <class T>
 std::vector<T> Convert(const Numbers& numbers) {
@@ -18,6 +19,29 @@ Numbers Join(const Numbers* parts) {
   Numbers all;
   for (int k = 0; k < 4; ++k) all.insert(all.end(), parts[k].begin(), parts[k].end());
   return all;
+}
+
+// Rows of `width` numbers, with gaps of NaN after them.
+template <class T>
+std::vector<T> AddGaps(const Numbers& rows, int64_t width, int64_t gap) {
+  std::vector<T> spread;
+  for (size_t k = 0; k < rows.size(); k += width) {
+    spread.insert(spread.end(), rows.begin() + k, rows.begin() + k + width);
+    spread.resize(spread.size() + gap, NAN);
+  }
+  return spread;
+}
+
+// The reverse. Sets `*as_it_should` to false if there are other numbers in the gaps.
+template <class T>
+Numbers RemoveGaps(const std::vector<T>& spread, int64_t width, int64_t gap, bool* as_it_should) {
+  Numbers rows;
+  for (size_t k = 0; k < spread.size(); ++k) {
+    const bool is_in_gap = int64_t(k) % (width + gap) >= width;
+    if (!is_in_gap) rows.push_back(spread[k]);
+    if (is_in_gap) *as_it_should &= std::isnan(spread[k]);
+  }
+  return rows;
 }
 
 template <class T>
@@ -54,7 +78,8 @@ Results Compute(const Problem& p, int count) {
   }
   if (p.projection_size) extras.projection = projection.data(), d_extras.projection = d_projection.data();
   if (p.has_series) layer.extras.resets = reinterpret_cast<const bool*>(p.resets.data());
-  const lstm::Normalization normalization = {p.epsilon, p.is_carried};
+  layer.extras.norm = {true, p.is_carried, p.epsilon};
+  layer.output_stride = P + p.gap, layer.residual = p.IsResidual();
   std::vector<T> W[4], dW[4], x = Convert<T>(p.x), c = Convert<T>(p.c), h = Convert<T>(p.h);
   for (int k = 0; k < (p.fused ? 1 : 4); ++k) {
     W[k].resize((P + I) * (p.fused ? 4 : 1) * H), dW[k].assign(W[k].size(), NAN);
@@ -73,42 +98,48 @@ Results Compute(const Problem& p, int count) {
   std::vector<T> gate_gain = Convert<T>(Join(p.gain)), gate_shift = Convert<T>(Join(p.shift));
   std::vector<T> cell_gain = Convert<T>(p.gain[4]), cell_shift = Convert<T>(p.shift[4]);
   std::vector<T> d_gates[2] = {gate_gain, gate_gain}, d_cell[2] = {cell_gain, cell_gain};
-  const lstm::NormWeights<const T> norms = {gate_gain.data(), gate_shift.data(), cell_gain.data(), cell_shift.data()};
-  const lstm::NormWeights<T> d_norms = {d_gates[0].data(), d_gates[1].data(), d_cell[0].data(), d_cell[1].data()};
+  extras.norm = {gate_gain.data(), gate_shift.data(), cell_gain.data(), cell_shift.data()};
+  d_extras.norm = {d_gates[0].data(), d_gates[1].data(), d_cell[0].data(), d_cell[1].data()};
   const lstm::PackedSizes sizes = lstm::FindPackedSizes<T>(layer);
-  std::vector<T> full(sizes.full, NAN), padded(sizes.padded, NAN), cache(lstm::NormalizedCacheSize<T>(layer), NAN);
-  std::vector<T> outputs(p.T * p.B * P, NAN), c_last(c.size(), NAN), h_last(h.size(), NAN);
+  std::vector<T> full(sizes.full, NAN), padded(sizes.padded, NAN), cache(lstm::CacheSize<T>(layer), NAN);
+  std::vector<T> outputs(p.T * p.B * (P + p.gap), NAN), c_last(c.size(), NAN), h_last(h.size(), NAN);
+  std::vector<T> hidden(p.IsResidual() ? p.T * p.B * P : 0, NAN);
   lstm::Pack<T>(layer, const_weights, extras.projection, {full.data(), padded.data()}, threads);
   lstm::ForwardArrays<T> forward = {};
   forward.packed = {full.data(), padded.data()}, forward.x = x.data(), forward.c = c.data(), forward.h = h.data();
   forward.extras = extras;
   forward.outputs = outputs.data(), forward.c_last = c_last.data(), forward.h_last = h_last.data();
-  lstm::NormalizedForward<T>(layer, normalization, forward, norms, threads);  // Without a cache, then with one.
-  const std::vector<T> without = outputs;
+  forward.hidden = hidden.empty() ? nullptr : hidden.data();
+  lstm::NormalizedForward<T>({layer}, {forward}, threads);  // Without a cache, then with one.
+  bool as_it_should = true;
+  const Numbers without = RemoveGaps(outputs, P, p.gap, &as_it_should);
   forward.cache = cache.data();
-  lstm::NormalizedForward<T>(layer, normalization, forward, norms, threads);
-  bool as_it_should = without == outputs;
+  lstm::NormalizedForward<T>({layer}, {forward}, threads);
+  as_it_should &= without == RemoveGaps(outputs, P, p.gap, &as_it_should);
   for (const T number : cache) as_it_should &= std::isfinite(number);
-  const std::vector<T> d_outputs = Convert<T>(p.d_outputs), d_c_last = Convert<T>(p.d_c_last),
+  for (const T number : hidden) as_it_should &= std::isfinite(number);
+  const std::vector<T> d_outputs = AddGaps<T>(p.d_outputs, P, p.gap), d_c_last = Convert<T>(p.d_c_last),
                        d_h_last = Convert<T>(p.d_h_last);
   std::vector<T> d_x(x.size(), NAN), d_c(c.size(), NAN), d_h(h.size(), NAN);
   lstm::BackwardArrays<T> backward = {};
   backward.extras = extras;
   backward.weights = const_weights, backward.d_weights = d_weights;
   backward.x = x.data(), backward.c = c.data(), backward.h = h.data(), backward.outputs = outputs.data();
+  backward.hidden = forward.hidden;
   backward.cache = cache.data(), backward.d_outputs = d_outputs.data();
   backward.d_c_last = d_c_last.data(), backward.d_h_last = d_h_last.data();
   lstm::BackwardArrays<T> input_alone = backward;  // No other result is needed.
   input_alone.d_weights = {}, input_alone.d_x = d_x.data();
-  lstm::NormalizedBackward<T>(layer, normalization, input_alone, norms, {}, threads);
+  lstm::NormalizedBackward<T>({layer}, {input_alone}, threads);
   const std::vector<T> d_x_alone = d_x;
-  lstm::NormalizedBackward<T>(layer, normalization, backward, norms, d_norms, threads);
+  backward.d_extras.norm = d_extras.norm;
+  lstm::NormalizedBackward<T>({layer}, {backward}, threads);
   backward.d_x = d_x.data(), backward.d_c = d_c.data(), backward.d_h = d_h.data(), backward.d_extras = d_extras;
-  lstm::NormalizedBackward<T>(layer, normalization, backward, norms, d_norms, threads);
+  lstm::NormalizedBackward<T>({layer}, {backward}, threads);
   as_it_should &= d_x_alone == d_x;
   for (std::thread& helper : helpers) helper.join();
-  Results r;
-  for (const auto* part : {&outputs, &c_last, &h_last, &d_x, &d_c, &d_h}) r.emplace_back(part->begin(), part->end());
+  Results r = {without};
+  for (const auto* part : {&c_last, &h_last, &d_x, &d_c, &d_h}) r.emplace_back(part->begin(), part->end());
   for (int k = 0; k < 4; ++k) {
     r.emplace_back();
     for (int64_t m = 0; m < (P + I) * H; ++m) r.back().push_back(d_weights.kernel[k][at(m)]);
@@ -195,7 +226,8 @@ bool Check(const Problem& p) {
 }
 
 // Checks a shape with all combinations of options, in both orders of the steps. A large shape has half of the
-// combinations, with all pairs of values, each in one order. The next shape has the others.
+// combinations, with all pairs of values, each in one order. The next shape has the others. A layer that is as wide as
+// its inputs is residual. Half of the combinations have gaps in the outputs.
 bool CheckShapes(const int64_t* shape, int64_t P, int64_t index) {
   const bool is_large = shape[0] * shape[1] * shape[3] > 5000;
   for (int options = 0; options < kOptions; ++options) {
@@ -204,7 +236,7 @@ bool CheckShapes(const int64_t* shape, int64_t P, int64_t index) {
     Problem p = MakeProblem(shape, P, options);
     for (const bool from_end : {false, true}) {
       if (is_large && from_end != ((options ^ index / 2) & 1)) continue;
-      p.from_end = from_end;
+      p.from_end = from_end, p.gap = (options & kIsCarried) == from_end ? 3 : 0;
       if (!Check(p)) return false;
     }
   }
@@ -216,14 +248,15 @@ int main() {
   // backward pass, enough for threads to share rows or units.
   const int64_t shapes[][4] = {{1, 1, 1, 1},    {3, 2, 5, 3},  {2, 5, 7, 4},     {4, 6, 3, 15},  {3, 7, 16, 16},
                                {2, 13, 65, 17}, {5, 3, 1, 33}, {0, 3, 2, 5},     {4, 0, 2, 5},   {3, 2, 0, 5},
-                               {6, 12, 9, 64},  {400, 3, 2, 8}, {33, 32, 40, 35}, {5, 40, 3, 130}};
+                               {6, 12, 9, 64},  {400, 3, 2, 8}, {33, 32, 40, 35}, {5, 40, 3, 130},
+                               {3, 5, 33, 33}, {40, 32, 9, 9}};
   for (const auto& shape : shapes) {
     if (!CheckShapes(shape, 0, &shape - shapes)) return 1;
   }
   // The same with peepholes, bounds and a projection, whose width comes last.
   const int64_t projected[][5] = {{1, 3, 1, 2, 3}, {3, 2, 5, 3, 17}, {2, 13, 65, 17, 9},   {0, 3, 2, 5, 3},
                                   {4, 0, 2, 5, 3}, {3, 2, 0, 5, 16}, {400, 3, 2, 8, 5}, {33, 32, 10, 35, 40},
-                                  {5, 40, 3, 130, 70}};
+                                  {5, 40, 3, 130, 70}, {3, 5, 9, 20, 9}, {40, 32, 17, 6, 17}};
   for (const auto& shape : projected) {
     if (!CheckShapes(shape, shape[4], &shape - projected)) return 1;
   }

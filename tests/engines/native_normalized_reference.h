@@ -6,8 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "lstm.h"
 #include "native_numbers.h"
-#include "normalization.h"
 
 namespace lstm = stacked_lstm;
 
@@ -24,10 +24,12 @@ struct Problem {
   bool has_peepholes = false;
   int64_t projection_size = 0;  // 0 without a projection.
   bool from_end = false;
+  int64_t gap = 0;  // Numbers between a row of the outputs and the next, which belong to nothing.
   double cell_bound = INFINITY, projection_bound = INFINITY;
   Numbers peephole[3] = {}, projection = {};
 
   int64_t P() const { return projection_size ? projection_size : H; }
+  bool IsResidual() const { return P() == I; }
   int64_t Width(int k) const { return lstm::kSeriesKinds[k].is_of_c ? H : P(); }
 
   // A number of a series, or where its gradient is.
@@ -131,7 +133,8 @@ Results Expected(const Problem& p) {
         s.projected.push_back(p.projection_size ? sum : s.m[n]);
         s.new_h.push_back(Clip(s.projected[n], p.projection_bound));
         const double q = p.Series(lstm::kZoneoutH, t, b, n, 0);
-        h[n] = r[kOutputs][(t * p.B + b) * P + n] = q * s.h[n] + (1 - q) * s.new_h[n];
+        h[n] = q * s.h[n] + (1 - q) * s.new_h[n];
+        r[kOutputs][(t * p.B + b) * P + n] = h[n] + (p.IsResidual() ? x[n] : 0);
       }
     }
     for (size_t k = steps.size(); k-- > 0;) {
@@ -145,7 +148,8 @@ Results Expected(const Problem& p) {
         if (p.has_peepholes) r[kDPeephole + k][j] += d;
       };
       for (int64_t n = 0; n < P; ++n) {
-        const double dh_after = dh[n] + p.d_outputs[(t * p.B + b) * P + n];
+        const double d_output = p.d_outputs[(t * p.B + b) * P + n], dh_after = dh[n] + d_output;
+        if (p.IsResidual()) r[kDx][(t * p.B + b) * I + n] += d_output;
         const double q = p.Series(lstm::kZoneoutH, t, b, n, 0);
         add(lstm::kZoneoutH, n, dh_after * (s.h[n] - s.new_h[n]));
         dh[n] = q * dh_after;

@@ -14,7 +14,6 @@ from support import native_ops, numeric
 from support.sets import ONCE
 
 pytestmark = native_ops.NEEDS_NATIVE
-LAYER_OPS = ("StackedLstmForward", "StackedLstmNormalizedForward")
 
 
 def types_before(tensors):
@@ -59,7 +58,15 @@ GRAPHS = {
     "candidate": ({"recurrent_dropout": 0.5, "recurrent_dropout_kind": "candidate"}, {"training": True}, 2, False),
     "zoneout": ({"zoneout_c": 0.5}, {}, 2, False),
     "zoneout in stacks": ({"stacking": "stacks", "zoneout_h": 0.5}, {"training": True}, 1, False),
-    "layer normalization": ({"layer_norm": True}, {}, 4, False),
+    "layer normalization": ({"layer_norm": True}, {}, 2, False),
+    "layer normalization in stacks": ({"stacking": "stacks", "layer_norm": "tensorflow"}, {}, 1, False),
+    "kinds of layer normalization": ({"stacking": "stacks", "layer_norm": ["tensorflow", True]}, {}, 4, False),
+    "layer normalization and residual in stacks": (
+        {"stacking": "stacks", "layer_norm": True, "residual": "after layer 1", "zoneout_h": 0.5},
+        {"training": True},
+        1,
+        False,
+    ),
     "return_steps": ({}, {"return_steps": True}, 4, False),
     "steps of noise": ({"stacking": "stacks", "zoneout_c": 0.5}, {"training": True, "return_steps": True}, 4, False),
     "reset": ({}, {"reset": tf.zeros}, 2, False),
@@ -83,7 +90,7 @@ def test_when_there_is_one_op(name, has_lengths):
         gradients = tf.gradients(tf.nest.flatten([outputs, *others]), [x, *lstm.variables])
         assert None not in gradients
         types = types_before([outputs, *others, gradients])
-    assert sum(types.count(kind) for kind in LAYER_OPS) == count
+    assert types.count("StackedLstmForward") == count
     assert bool(REVERSALS.intersection(types)) == needs_reversals
 
 
@@ -98,7 +105,7 @@ def dropped_stack(size, *keep_probs, **options):
 CELLS = {
     "cells": (rnn_cell.LSTMCell, 1, False),
     "stacks": (lambda size: rnn_cell.MultiRNNCell([rnn_cell.BasicLSTMCell(size), rnn_cell.BasicLSTMCell(2)]), 1, False),
-    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 2, False),
+    "layer normalization": (rnn_cell.LayerNormBasicLSTMCell, 1, False),
     "wrappers": (lambda size: rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(size), 0.5), 2, False),
     "dropout in stacks": (lambda size: dropped_stack(size, 0.5, 0.5), 6, False),
     "dropout on states": (lambda size: dropped_stack(size, 1.0, 1.0, 0.5), 2, False),
@@ -123,7 +130,7 @@ def test_when_there_is_one_op_for_cells(name):
         assert [side.shape.as_list()[1:] for side in outputs] == [[5, width] for width in widths]
         assert [rnn_cell.engine_used(side).name for side in outputs] == ["native", "native"]
         assert outputs[1].op.name == "ReverseSequence"  # TensorFlow's name.
-    assert sum(types.count(kind) for kind in LAYER_OPS) == count
+    assert types.count("StackedLstmForward") == count
     assert bool(REVERSALS.intersection(types)) == needs_reversals
 
 
@@ -192,6 +199,10 @@ STACKS = [
     pytest.param([], [20, 17], 60, {"projection_size": 3, "projection_clip": 0.4}, marks=ONCE),
     pytest.param([33], [33], 40, {}, marks=ONCE),
     pytest.param([2], [3], 1, {}, marks=ONCE),
+    ([9], [8], FEW, {"layer_norm": "tensorflow"}),
+    ([9, 18], [7, 17], 6, {"layer_norm": True, "peepholes": True, "cell_clip": 0.5}),
+    pytest.param([20, 17], [18], 60, {"layer_norm": True, "projection_size": 3, "projection_clip": 0.4}, marks=ONCE),
+    pytest.param([33], [33], 40, {"layer_norm": "tensorflow"}, marks=ONCE),
     ([2], [3], 0, {}),
 ]
 
@@ -219,17 +230,21 @@ def test_numbers_and_first_and_second_derivatives(sizes, from_end_sizes, steps, 
     native = results(lambda: ops.forward(layers, states, x, lengths, count))
     reference = results(lambda: both_directions.run(graph.run, layers, x, states, lengths, count))
     plain_session.run(tf.global_variables_initializer())
+    for variable in variables:
+        if "gain" in variable.op.name or "shift" in variable.op.name:  # They start from ones and zeros.
+            variable.load(0.5 + random.standard_normal(variable.shape.as_list()), plain_session)
     for actual, expected in zip(*plain_session.run([native, reference])):
         assert numeric.relative_difference(actual, expected) < 1e-11
 
 
-def test_the_same_bits_with_any_number_of_threads():
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_the_same_bits_with_any_number_of_threads(layer_norm):
     """Two stacks that are enough work run in two threads."""
     values = []
     for threads in (1, 2, 5):
         with tf.Graph().as_default():
             x = tf.constant(np.random.RandomState(0).standard_normal([30, 7, 20]))
-            layers, states, variables = build_stacks([60, 40], [60, 40], 20, {})
+            layers, states, variables = build_stacks([60, 40], [60, 40], 20, {"layer_norm": layer_norm})
             states = [tuple(part[:1] * np.ones([7, 1]) for part in state) for state in states]
             outputs, _ = ops.forward(layers, states, x, None, 2)
             results = [outputs, *tf.gradients(outputs**2, [x, *variables])]

@@ -8,9 +8,8 @@ import pytest
 from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
-from stacked_lstm.equations import PLAIN, Extras, LayerNorm
+from stacked_lstm.equations import PLAIN, Extras
 from stacked_lstm.layer import Layer
-from stacked_lstm.normalization import Norm
 from stacked_lstm.parity.measure import TOLERANCES
 from support import native_ops, numeric
 from support.sets import ONCE, some
@@ -207,6 +206,8 @@ def test_wrong_shapes(norm, when, changes, session):
         **{"x": [[5, 2, 4]], "c": [[2, 6]], "h": [[2, 3]], "kernels": [[7, 6]] * 4, "peepholes": [[6]] * 3},
     )
     shapes.update(projections=[[6, 3]], cell_clips=[[]], projection_clips=[[]])
+    if norm:
+        shapes.update(norms=[[4, 6], [4, 6], [6], [6]], epsilons=[[]])
 
     def call(shapes):
         tensors = {name: [tf.zeros(shape) for shape in shapes[name]] for name in shapes}
@@ -215,13 +216,8 @@ def test_wrong_shapes(norm, when, changes, session):
         x = tensors.pop("x")[0]
         packed = native_ops.pack(tensors["kernels"], projections=tensors["projections"])
         functions = {"activation": "tanh", "recurrent_activation": "sigmoid"}
-        inputs = dict(x=x, lengths=[], **packed, **tensors, **functions)
-        if not norm:
-            return session.run(library.load().stacked_lstm_forward(biases=[], **inputs)[0])
-        inputs.update({name: tf.ones([4, 6]) for name in ("gate_gain", "gate_shift")}, epsilon=tf.ones([]))
-        inputs.update({name: tf.ones([6]) for name in ("cell_gain", "cell_shift")}, is_carried=True)
-        inputs.update({name: inputs[name][0] for name in ("c", "h", "packed")})
-        return session.run(library.load().stacked_lstm_normalized_forward(**inputs)[0])
+        inputs = dict(x=x, lengths=[], biases=[], **packed, **tensors, **functions)
+        return session.run(library.load().stacked_lstm_forward(**inputs)[0])
 
     assert call(shapes).shape == (5, 2, 3)
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
@@ -229,16 +225,12 @@ def test_wrong_shapes(norm, when, changes, session):
 
 
 @pytest.mark.parametrize("units", [6, 32])  # 32 units fill whole vectors.
-@pytest.mark.parametrize("norm", [False, True], ids=["plain", "norm"])
-def test_graphs_from_before_there_were_extras(norm, units, session):
+def test_graphs_from_before_there_were_extras(units, session):
     """Their ops lack the new attributes and the input `padded`, and run. Gradients of them can be added."""
     layer, _ = random_layer(np.random.RandomState(0), 4, units, False, True, (False, None, False), "float32")
     x, state = tf.placeholder(tf.float32, [20, 2, 4], "x"), [tf.zeros([2, units])] * 2
     kernel = tf.reshape(tf.linspace(-1.0, 1.0, (units + 4) * units), [units + 4, units])
-    layer = layer._replace(kernels=[kernel] * 4, biases=[] if norm else [tf.ones([units])] * 4, extras=PLAIN)
-    if norm:
-        norms = [Norm(0.5 * tf.ones(shape), tf.ones(shape), 0.1) for shape in ([4, units], [units])]
-        layer = layer._replace(norm=LayerNorm(*norms, is_carried=False))
+    layer = layer._replace(kernels=[kernel] * 4, biases=[tf.ones([units])] * 4, extras=PLAIN)
     outputs, _ = engines.ENGINES["native"].run_layers([layer], x, [state])
     (d_x,) = tf.gradients(outputs, x, name="d_x")
     outputs = tf.identity(outputs, "outputs")
@@ -249,6 +241,8 @@ def test_graphs_from_before_there_were_extras(norm, units, session):
             assert padded.endswith("StackedLstmPack:1")
         for name in [*native_ops.NO_EXTRAS, "padded"]:
             node.attr.pop("number_of_" + name, None)
+        for name in ("from_end", "residual", "is_carried"):
+            node.attr.pop(name, None)
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
         new_x, new_outputs = tf.import_graph_def(graph_def, return_elements=["x:0", "outputs:0"], name="")
         (new_d_x,) = tf.gradients(new_outputs, new_x)

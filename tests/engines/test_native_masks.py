@@ -24,7 +24,7 @@ pytestmark = native_ops.NEEDS_NATIVE
 
 OF_C = ("zoneout_c", "candidate", "c_masks")
 ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3, candidate=3, c_masks=3, resets=3)
-NORM_AND_ALL = dict(ALL_PER_STEP, norm=True)
+NORM_AND_ALL, NORM_AND_NOT_CARRIED = (dict(ALL_PER_STEP, norm=is_carried) for is_carried in (True, False))
 # Per layer: units; width of the projection, which comes with peepholes and clips; axes of `c_masks`, of the fields of
 # `Noise` and of the starts after resets; the norm, if there is one, with whether it is carried; whether there are
 # peepholes and a clip of c without a projection. Then the number of ops.
@@ -44,6 +44,8 @@ STACKS = {
     "norm and masks": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(MASKS)], 4),
     "norm and states": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(STATES)], 4),
     "norm and all": ([(70, None, dict(NORM_AND_ALL, zoneout_h=2)), (18, None, dict(NORM_AND_ALL, norm=False))], 2),
+    "norm and all in one op": ([(70, None, dict(NORM_AND_ALL, zoneout_h=2)), (18, None, NORM_AND_ALL)], 1),
+    "norm and all in one op, projected": ([(9, 3, NORM_AND_NOT_CARRIED), (70, 90, NORM_AND_NOT_CARRIED)], 1),
     "norm and all, projected": ([(9, 3, dict(NORM_AND_ALL, zoneout_h=2)), (70, 90, dict(NORM_AND_ALL, norm=False))], 2),
 }
 
@@ -145,9 +147,8 @@ def check_against_graph(
     lengths = tf.constant(np.maximum(random.randint(-1, steps + 1, [batch]), 0), tf.int32)
     lengths = lengths if has_lengths else None
     both = [results(engine, layers, x, states, sources, lengths, from_end) for engine in ("native", "graph")]
-    types = [op.type for op in graph.get_operations()]
-    ops = sum(types.count(name) for name in ("StackedLstmForward", "StackedLstmNormalizedForward"))
-    assert ops == op_count or not op_count
+    ops = [op for op in graph.get_operations() if op.type == "StackedLstmForward"]
+    assert len(ops) == op_count or not op_count
     for actual, expected in zip(*map(tf.nest.flatten, plain_session.run(both))):
         assert actual.shape == expected.shape
         assert numeric.relative_difference(actual, expected) < TOLERANCES[dtype]

@@ -16,7 +16,7 @@ pytestmark = native_ops.NEEDS_NATIVE
 
 HUNT = """
 import numpy as np
-from stacked_lstm import StackedLSTM, rnn_cell
+from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 
 tf.disable_v2_behavior()
@@ -28,7 +28,9 @@ lstm = StackedLSTM([5, 33, 16], engine="native", initial_state="learned")
 cell = rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(n, True, 0.1, None, 3, 0.1) for n in (5, 18)])
 first, state = lstm(x, lengths)
 second, _ = rnn_cell.dynamic_rnn(cell, x, lengths, dtype=tf.float32, engine="native")
-loss = tf.reduce_mean(first) + tf.reduce_mean(second) + tf.reduce_mean(state[0].c)
+options = {"layer_norm": True, "residual": True, "stacking": "stacks"}
+third, *_ = BidirectionalLSTM([5, 5], engine="native", name="normalized", **options)(x, lengths)
+loss = tf.reduce_mean(third) + tf.reduce_mean(first) + tf.reduce_mean(second) + tf.reduce_mean(state[0].c)
 gradients = tf.gradients(loss, [x] + tf.trainable_variables())
 checks = tf.add_check_numerics_ops()
 with tf.Session() as session:

@@ -6,7 +6,6 @@ import pytest
 from stacked_lstm import StackedLSTM, engines, numpy_lstm, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
-from stacked_lstm.engines.native.ops import EXTRAS, SERIES
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
 from support import derivatives, native_ops, numeric
@@ -61,6 +60,12 @@ def check_same(actual, expected, tolerance):
         assert a.shape == b.shape and numeric.relative_difference(a, b) < tolerance
 
 
+def check_ops(graph, kind):
+    """Layers are one op if their normalized cell states all are carried to the next step, or none is."""
+    types, count = [op.type for op in graph.get_operations()], len(set(KINDS[kind]))
+    assert types.count("StackedLstmForward") == types.count("StackedLstmBackward") == count and "While" not in types
+
+
 KINDS = {"output": [True, True], "carried": ["tensorflow", "tensorflow"], "both": ["tensorflow", True]}
 CASES = [("output", "float64", LENGTHS), ("carried", "float64", None), ("both", "float32", LENGTHS)]
 EVERY = [(kind, dtype, lengths) for kind in KINDS for dtype in ("float64", "float32") for lengths in (None, LENGTHS)]
@@ -71,8 +76,7 @@ def test_against_numpy(kind, dtype, lengths, plain_session):
     """Outputs, states and all gradients."""
     x = np.random.RandomState(1).standard_normal([5, 7, 4])
     actual, expected = run(KINDS[kind], dtype, lengths, x, plain_session)
-    types = {op.type for op in plain_session.graph.get_operations()}
-    assert {"StackedLstmNormalizedForward", "StackedLstmNormalizedBackward"} <= types and "While" not in types
+    check_ops(plain_session.graph, kind)
     check_same(actual, expected, TOLERANCES[dtype])
 
 
@@ -100,8 +104,7 @@ def test_with_extras(extras, kind, dtype, lengths, plain_session):
     """Values are on both sides of each bound."""
     extras, x = WITH_EXTRAS[extras], np.random.RandomState(1).standard_normal([5, 7, 4])
     actual, expected = run(KINDS[kind], dtype, lengths, x, plain_session, **extras)
-    types = {op.type for op in plain_session.graph.get_operations()}
-    assert {"StackedLstmNormalizedForward", "StackedLstmNormalizedBackward"} <= types and "While" not in types
+    check_ops(plain_session.graph, kind)
     check_same(actual, expected, TOLERANCES[dtype])
     for name, part in (("cell_clip", expected[3]), ("projection_clip", expected[4])):
         at_bound = np.isclose(np.abs(part), extras.get(name, np.inf))
@@ -109,12 +112,13 @@ def test_with_extras(extras, kind, dtype, lengths, plain_session):
 
 
 def test_mixed_with_plain_layers(graph, plain_session):
-    """Each layer with layer normalization is an op; the plain layers between them are one."""
+    """Layers with layer normalization are in other ops than those without it."""
     x = np.random.RandomState(1).standard_normal([5, 7, 4])
-    actual, expected = run([True, False, False, "tensorflow"], "float64", LENGTHS, x, plain_session, (18, 5, 6, 17))
+    kinds = [True, True, False, False, "tensorflow"]
+    actual, expected = run(kinds, "float64", LENGTHS, x, plain_session, (18, 9, 5, 6, 17))
     check_same(actual, expected, 1e-12)
-    types = [op.type for op in graph.get_operations() if op.type.endswith("Forward")]
-    assert types == ["StackedLstmNormalizedForward", "StackedLstmForward", "StackedLstmNormalizedForward"]
+    layers = [op.get_attr("layers") for op in graph.get_operations() if op.type == "StackedLstmForward"]
+    assert layers == [2, 2, 1]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS)[1:])
@@ -185,36 +189,53 @@ def test_results_that_nothing_reads(plain_session):
         np.testing.assert_array_equal(plain_session.run(one), reference)
 
 
-SHAPES = {"x": [5, 2, 4], "c": [2, 6], "h": [2, 6], "gate_gain": [4, 6], "gate_shift": [4, 6], "cell_gain": [6]}
-SHAPES.update(cell_shift=[6], epsilon=[], kernels=[10, 6], lengths=[2])
-WRONG = [("x", [5, 2, 3]), ("x", [5, 2]), ("c", [2, 5]), ("h", [3, 6]), ("gate_gain", [5, 6]), ("gate_shift", [4, 7])]
-WRONG += [("gate_gain", [24]), ("cell_gain", [1]), ("cell_shift", [6, 1]), ("epsilon", [1]), ("kernels", [10, 5])]
-WRONG += [("kernels", [5, 6]), ("lengths", [3]), ("lengths", [2, 1])]
+SHAPES = {"x": [[5, 2, 4]], "c": [[2, 6]], "h": [[2, 6]], "kernels": [[10, 6]] * 4, "lengths": [[2]], "biases": []}
+SHAPES.update(norms=[[4, 6], [4, 6], [6], [6]], epsilons=[[]])
+# Changes, and what the messages of the shape function and of the kernel say. None: the shape function always sees it.
+SIZES = "imension"
+WRONG = [
+    ({"x": [[5, 2, 3]]}, SIZES, "inputs of width 4"),
+    ({"x": [[5, 2]]}, "rank 3", "rank 3"),
+    ({"c": [[2, 5]]}, SIZES, "`c` of shape"),
+    ({"h": [[3, 6]]}, SIZES, "`h` of shape"),
+    ({"kernels": [[10, 5]] * 4}, SIZES, "inputs of width 5"),
+    ({"kernels": [[5, 6]] * 4}, SIZES, "`kernels` of shape"),
+    ({"lengths": [[3]]}, SIZES, "`lengths` of shape"),
+    ({"lengths": [[2, 1]]}, "rank 1", "`lengths` of shape"),
+    ({"norms": [[5, 6], [4, 6], [6], [6]]}, SIZES, r"`norms` of shape \[4,6\], got \[5,6\]"),
+    ({"norms": [[4, 6], [4, 7], [6], [6]]}, SIZES, r"`norms` of shape \[4,6\], got \[4,7\]"),
+    ({"norms": [[24], [4, 6], [6], [6]]}, "rank 2", r"`norms` of shape \[4,6\], got \[24\]"),
+    ({"norms": [[4, 6], [4, 6], [1], [6]]}, SIZES, r"`norms` of shape \[6\], got \[1\]"),
+    ({"norms": [[4, 6], [4, 6], [6], [6, 1]]}, "rank 1", r"`norms` of shape \[6\], got \[6,1\]"),
+    ({"norms": [[4, 6], [4, 6], [6]]}, "4 `norms` and 1 `epsilons` for each of 1 layers, or none, got 3 and 1", None),
+    ({"norms": [[4, 6], [4, 6], [6], [6]] * 2, "epsilons": [[]] * 2}, "or none, got 8 and 2", None),
+    ({"norms": []}, "or none, got 0 and 1", None),
+    ({"epsilons": []}, "or none, got 4 and 0", None),
+    ({"epsilons": [[1]]}, "rank 0", r"`epsilons` of shape \[\], got \[1\]"),
+    ({"biases": [[6]] * 4}, "no `biases` with `norms`", "no `biases` with `norms`"),
+]
 
 
 @ONCE
 @pytest.mark.parametrize("when", ["the graph is built", "it runs"])
-def test_wrong_shapes(when, session):
-    ops = library.load()
-
+def test_wrong_inputs(when, session):
     def call(shapes):
-        tensors = {name: tf.zeros(shape, tf.int32 if name == "lengths" else tf.float32) for name, shape in shapes}
-        if when == "it runs":
-            tensors = {name: tf.placeholder_with_default(tensor, None) for name, tensor in tensors.items()}
-        kernels, lengths = [tensors.pop("kernels")] * 4, [tensors.pop("lengths")]
-        packed, padded = ops.stacked_lstm_pack(kernels=kernels, projections=[])
-        # test_native_extras.py and test_native_masks.py have wrong shapes of these.
-        tensors.update(dict.fromkeys([*EXTRAS, *SERIES, "resets"], []))
-        functions = {"activation": "tanh", "recurrent_activation": "sigmoid", "is_carried": False}
-        outputs = ops.stacked_lstm_normalized_forward(
-            kernels=kernels, lengths=lengths, packed=packed, padded=[padded], **tensors, **functions
-        )
-        return session.run([outputs[0], tf.gradients(outputs[:3], tensors["x"])])
+        lists = {}
+        for name, of_list in shapes.items():
+            lists[name] = [tf.zeros(shape, tf.int32 if name == "lengths" else tf.float32) for shape in of_list]
+            if when == "it runs":
+                lists[name] = [tf.placeholder_with_default(tensor, None) for tensor in lists[name]]
+        lists = {**native_ops.NO_EXTRAS, **native_ops.pack(lists["kernels"]), **lists}
+        (x,), functions = lists.pop("x"), {"activation": "tanh", "recurrent_activation": "sigmoid"}
+        outputs, c, h, _ = library.load().stacked_lstm_forward(x=x, **lists, **functions)
+        return session.run([outputs, tf.gradients([outputs, *c, *h], [x, *lists["norms"]])])
 
-    assert call(SHAPES.items())[0].shape == (5, 2, 6)
-    for name, shape in WRONG:
-        with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
-            call(dict(SHAPES, **{name: shape}).items())
+    outputs, gradients = call(SHAPES)
+    assert outputs.shape == (5, 2, 6) and [d.shape for d in gradients] == [(5, 2, 4), (4, 6), (4, 6), (6,), (6,)]
+    for changes, message, message_of_kernel in WRONG:
+        expected = message if when == "the graph is built" or message_of_kernel is None else message_of_kernel
+        with pytest.raises((tf.errors.InvalidArgumentError, ValueError), match=expected):
+            call(dict(SHAPES, **changes))
 
 
 def test_it_is_the_engine_of_auto():

@@ -59,19 +59,25 @@ def op_types(graph):
     return [op.type for op in graph.get_operations()]
 
 
+QUICK = [(name, False, True) for name in STACKS] + [("all", False, False)]
+QUICK += [("all", True, True), ("wide", "tensorflow", False), ("every other", "tensorflow", True)]
+
+
 @pytest.mark.parametrize(
-    "name, has_lengths",
-    some([(name, True) for name in STACKS] + [("all", False)], list(itertools.product(STACKS, [False, True]))),
+    "name, layer_norm, has_lengths",
+    some(QUICK, list(itertools.product(STACKS, [False, True, "tensorflow"], [False, True])), oldest=QUICK[::2]),
 )
-def test_against_numpy(name, has_lengths, graph, plain_session):
+def test_against_numpy(name, layer_norm, has_lengths, graph, plain_session):
     """One op computes the stack. Outputs, states and all gradients in float64, with NaN past the end."""
     widths, residual = STACKS[name]
-    lstm, (x, start, lengths, upstream), tensors = build("native", widths, residual, tf.float64, has_lengths)
+    lstm, (x, start, lengths, upstream), tensors = build(
+        "native", widths, residual, tf.float64, has_lengths, layer_norm=layer_norm
+    )
     types = op_types(graph)
     assert types.count("StackedLstmForward") == types.count("StackedLstmBackward") == 1
     assert not {"Add", "AddV2", "AddN"} & set(types[types.index("StackedLstmForward") :])
     plain_session.run(tf.global_variables_initializer())
-    options = [numpy_lstm.LayerOptions(residual=is_residual) for is_residual in residual]
+    options = [numpy_lstm.LayerOptions(residual=one, layer_norm=layer_norm or True) for one in residual]
     layers = lstm.get_weights(plain_session).layers
     expected, finals, cache = numpy_lstm.forward(layers, x, start, lengths, options=options)
     d_outputs, *d_parts = upstream
@@ -83,13 +89,18 @@ def test_against_numpy(name, has_lengths, graph, plain_session):
     numeric.check_same(actual["gradients"], flat(gradients), 1e-12)
 
 
+PROJECTIONS = {"projection_size": 6, "projection_clip": 0.3, "peepholes": True, "cell_clip": 0.5}
+ZONEOUT = {"zoneout_c": 0.3, "zoneout_h": 0.2}
 OPTIONS = {
     "plain": {},
-    "projections": {"projection_size": 6, "projection_clip": 0.3, "peepholes": True, "cell_clip": 0.5},
-    "zoneout": {"zoneout_c": 0.3, "zoneout_h": 0.2},
+    "projections": PROJECTIONS,
+    "zoneout": ZONEOUT,
     "zoneout and projections": {"projection_size": 6, "zoneout_h": 0.2},
     "recurrent dropout": {"recurrent_dropout": 0.5},
     "candidate": {"recurrent_dropout": 0.5, "recurrent_dropout_kind": "candidate"},
+    "layer normalization": {"layer_norm": True},
+    "carried, zoneout and dropout": {"layer_norm": "tensorflow", "recurrent_dropout": 0.5, **ZONEOUT},
+    "layer normalization, zoneout and projections": {"layer_norm": True, **PROJECTIONS, **ZONEOUT},
 }
 
 
@@ -109,15 +120,21 @@ def test_against_the_graph_engine(options, dtype, plain_session):
 
 
 @ONCE
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("steps, batch", [(1, 3), (0, 3), (4, 0), (40, 3), (3, 150)])
-def test_sizes_and_inference(steps, batch, plain_session):
+def test_sizes_and_inference(steps, batch, layer_norm, plain_session):
     """A single step reads the weights as they are. Without gradients, there is no cache."""
-    lstm = StackedLSTM([5, 5], dtype=tf.float64, bias_initializer="tn", engine="native", residual=True)
+    lstm = StackedLSTM(
+        [5, 5], dtype=tf.float64, bias_initializer="tn", engine="native", residual=True, layer_norm=layer_norm
+    )
     outputs, state = lstm(tf.constant(np.random.RandomState(0).standard_normal([batch, steps, 5])))
     plain_session.run(tf.global_variables_initializer())
     x, actual, final = plain_session.run([outputs.op.inputs[0].op.inputs[0], outputs, state])
-    layers = lstm.get_weights(plain_session).layers
-    expected, finals, _ = numpy_lstm.forward(layers, x, options=[numpy_lstm.LayerOptions(residual=True)] * 2)
+    layers, options = (
+        lstm.get_weights(plain_session).layers,
+        numpy_lstm.LayerOptions(layer_norm=layer_norm or True, residual=True),
+    )
+    expected, finals, _ = numpy_lstm.forward(layers, x, options=[options] * 2)
     assert numeric.relative_difference(actual, expected.transpose([1, 0, 2])) < 1e-12
     for pair, expected_pair in zip(final, finals):
         numeric.check_same(pair._asdict(), expected_pair._asdict(), 1e-12)
@@ -131,20 +148,22 @@ def check_same(session, pair):
 
 
 @ONCE
-def test_resets(plain_session):
+@pytest.mark.parametrize("layer_norm", [False, "tensorflow"])
+def test_resets(layer_norm, plain_session):
+    options = {"initial_state": "learned", "residual": True, "layer_norm": layer_norm}
     random, results = np.random.RandomState(0), []
     x, flags = tf.constant(random.standard_normal([3, 7, 5])), tf.constant(random.random_sample([3, 7]) < 0.4)
     for engine in ("native", "graph"):
         with tf.variable_scope("stack", reuse=engine == "graph"):
-            lstm = StackedLSTM([5, 5], initial_state="learned", dtype=tf.float64, engine=engine, residual=True)
+            lstm = StackedLSTM([5, 5], dtype=tf.float64, engine=engine, **options)
             outputs, state = lstm(x, [7, 2, 0], reset=flags)
         loss = tf.reduce_sum(tf.sin(outputs)) + sum(tf.reduce_sum(c * h) for c, h in state)
         results.append([outputs, state, tf.gradients(loss, [x, *lstm.variables])])
     check_same(plain_session, results)
 
 
-@pytest.mark.parametrize("control_flow_v2", [False, True])
-def test_second_derivatives(control_flow_v2, plain_session):
+@pytest.mark.parametrize("control_flow_v2, layer_norm", [(False, False), (True, False), (False, "tensorflow")])
+def test_second_derivatives(control_flow_v2, layer_norm, plain_session):
     """The native op, built again with the graph engine, beside the graph engine's sums between layers."""
     enabled = tf.control_flow_v2_enabled()
     (tf.enable_control_flow_v2 if control_flow_v2 else tf.disable_control_flow_v2)()
@@ -154,7 +173,8 @@ def test_second_derivatives(control_flow_v2, plain_session):
             with tf.variable_scope("stack", reuse=engine == "graph"):
                 random = np.random.RandomState(0)
                 x = tf.constant(random.standard_normal([2, 4, 3]))
-                lstm = StackedLSTM([3, 3], initial_state="learned", dtype=tf.float64, engine=engine, residual=True)
+                options = {"initial_state": "learned", "residual": True, "layer_norm": layer_norm}
+                lstm = StackedLSTM([3, 3], dtype=tf.float64, engine=engine, **options)
                 outputs, state = lstm(x, [4, 2])
             sources = [x, *lstm.variables]
             loss = tf.reduce_sum(outputs**3) + sum(tf.reduce_sum(tf.sin(h)) for _, h in state)
@@ -169,7 +189,6 @@ def test_second_derivatives(control_flow_v2, plain_session):
 # What keeps a sum between ops -> (arguments of the stack, arguments of the call, ops for layers).
 SUMS = {
     "dropout before the layer": ({"dropout": 0.5}, {"training": True}, 2),
-    "layer normalization": ({"layer_norm": True}, {}, 2),
     "return_steps": ({}, {"return_steps": True}, 2),
     "the graph engine": ({"engine": "graph"}, {}, 0),
 }
@@ -181,7 +200,7 @@ def test_where_sums_are(name, graph):
     lstm = StackedLSTM([5, 5], **{"engine": "native", "residual": True, **arguments})
     lstm(tf.zeros([2, 4, 5]), **call)
     types = op_types(graph)
-    assert types.count("StackedLstmForward") + types.count("StackedLstmNormalizedForward") == count
+    assert types.count("StackedLstmForward") == count
     assert {"Add", "AddV2"} & set(types)
 
 
@@ -193,6 +212,10 @@ def one():
 # Cells -> ops for layers.
 CELLS = {
     "stack": (lambda: rnn_cell.MultiRNNCell([rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(5)) for _ in range(3)]), 1),
+    "layer normalization": (
+        lambda: rnn_cell.MultiRNNCell([rnn_cell.ResidualWrapper(rnn_cell.LayerNormBasicLSTMCell(5)) for _ in range(2)]),
+        1,
+    ),
     "last": (lambda: rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(5), rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(5))]), 1),
     "device": (lambda: rnn_cell.DeviceWrapper(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(5)), "/cpu:0"), 1),
     "twice": (lambda: rnn_cell.ResidualWrapper(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(5))), 1),
@@ -231,14 +254,15 @@ def test_wrappers(name, plain_session):
     check_same(plain_session, results)
 
 
-@pytest.mark.parametrize("has_lengths", [False, True])
-def test_both_directions(has_lengths, plain_session):
+@pytest.mark.parametrize("has_lengths, layer_norm", [(False, False), (True, False), (True, True)])
+def test_both_directions(has_lengths, layer_norm, plain_session):
     """One op computes two stacks of residual layers, with their outputs side by side."""
     random, results = np.random.RandomState(0), []
+    options = {"stacking": "stacks", "residual": [False, True], "layer_norm": layer_norm}
     x = tf.constant(random.standard_normal([3, 6, 5]))
     for engine in ("native", "graph"):
         with tf.variable_scope("stacks", reuse=engine == "graph"):
-            lstm = BidirectionalLSTM([5, 5], dtype=tf.float64, stacking="stacks", residual=[False, True], engine=engine)
+            lstm = BidirectionalLSTM([5, 5], dtype=tf.float64, engine=engine, **options)
             outputs, *states = lstm(x, [6, 0, 2] if has_lengths else None)
             if engine == "native":
                 assert op_types(plain_session.graph).count("StackedLstmForward") == 1

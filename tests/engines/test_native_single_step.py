@@ -73,8 +73,8 @@ def run_and_find_constants(session, outputs, feed):
     nodes = {node.name: node for graph in metadata.partition_graphs for node in graph.node}
     shapes = []
     for forward in nodes.values():
-        if forward.op in ("StackedLstmForward", "StackedLstmNormalizedForward"):
-            layers = forward.attr["layers"].i or 1
+        if forward.op == "StackedLstmForward":
+            layers = forward.attr["layers"].i
             data_inputs = [name.split(":")[0] for name in forward.input if not name.startswith("^")]
             inputs = [
                 tf.make_ndarray(node.attr["value"].tensor).shape if node.op == "Const" else None

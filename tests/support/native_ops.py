@@ -44,7 +44,7 @@ def count_layers(values):
     return sum(name == "c" or name.startswith("c_") for name in values)
 
 
-EXTRAS = ("peepholes", "projections", "cell_clips", "projection_clips")
+EXTRAS = ("peepholes", "projections", "norms", "cell_clips", "projection_clips", "epsilons")
 SERIES = ("h_masks", "zoneout_c", "zoneout_h", "candidate_masks", "c_masks", "start_c", "start_h")
 NO_EXTRAS = {name: [] for name in (*EXTRAS, *SERIES, "resets")}
 

@@ -11,7 +11,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.cudnn import library as cudnn_library
 from stacked_lstm.engines.engine import Engine
-from stacked_lstm.engines.native import library, normalized_ops, ops
+from stacked_lstm.engines.native import library, ops
 from stacked_lstm.engines.place import Place
 from stacked_lstm.kernels import ACTIVATIONS
 from stacked_lstm.layer import Layer
@@ -78,19 +78,11 @@ def run(
     lengths: tf.Tensor | None = None,
     from_end: bool = False,
 ) -> tuple[tf.Tensor, list[LSTMState]]:
-    """Runs layers; see `Engine.run_layers`. Successive layers with the same `ops.signature` are one op.
-
-    Each layer with layer normalization is an op of its own.
-    """
+    """Runs layers; see `Engine.run_layers`. Successive layers with the same `ops.signature` are one op."""
     finals = []
-    keys = [k if layer.norm else ops.signature(layer) for k, layer in enumerate(layers)]
-    for key, group in itertools.groupby(zip(keys, layers, states), lambda entry: entry[0]):
-        _, group_layers, group_states = zip(*group)
-        if isinstance(key, int):
-            x, final = normalized_ops.forward(group_layers[0], group_states[0], x, lengths, from_end)
-            group_finals = [final]
-        else:
-            x, group_finals = ops.forward(group_layers, group_states, x, lengths, len(group_layers) if from_end else 0)
+    for _, group in itertools.groupby(zip(layers, states), lambda entry: ops.signature(entry[0])):
+        group_layers, group_states = zip(*group)
+        x, group_finals = ops.forward(group_layers, group_states, x, lengths, len(group_layers) if from_end else 0)
         finals += group_finals
     return x, finals
 
@@ -123,7 +115,6 @@ ENGINE = Engine(
     both_needs=(
         # recurrent_dropout.py makes several calls for some masks, or draws them in calls for one stack.
         conditions.without(
-            layer_features.NORM,
             layer_features.C_MASKS,
             layer_features.H_MASKS,
             layer_features.UNDRAWN_MASKS,
@@ -132,5 +123,5 @@ ENGINE = Engine(
         _one_op,
     ),
     run_from_end=functools.partial(run, from_end=True),
-    residual_needs=(conditions.without(layer_features.NORM),),
+    residual_needs=(),
 )

@@ -44,11 +44,14 @@ struct StackCache {
   Status FindParts(const std::vector<Layer>& layers) {
     const int64_t number = layers.size();
     for (const Layer& layer : layers) {
-      TensorShape bound;  // An upper bound: it has 9 numbers for each 8 of the cache.
+      // An upper bound: it has 9 numbers for each 8 of the cache, or 13 for each 12 with layer normalization.
+      TensorShape bound;
       const int64_t width = WholeVectors(std::max(layer.units, layer.outputs()));
-      RETURN_IF_ERROR(MakeShape({layer.steps, layer.batch, width, 9 * number}, &bound));
+      const int64_t numbers = (layer.extras.norm.exists ? 13 : 9) * number;
+      RETURN_IF_ERROR(MakeShape({layer.steps, layer.batch, width, numbers}, &bound));
       const int64_t series = WholeVectors(layer.steps * layer.batch * layer.outputs());
-      const int64_t hidden = size + CacheSize<T>(layer), outputs = hidden + (layer.residual ? series : 0);
+      const int64_t hidden = size + WholeVectors(CacheSize<T>(layer));
+      const int64_t outputs = hidden + (layer.residual ? series : 0);
       parts.push_back({size, hidden, outputs});
       size = outputs + series;
     }
@@ -56,10 +59,11 @@ struct StackCache {
     return Status();
   }
 
-  // Sets the numbers between the series of a layer and the next part to zero.
+  // Sets the numbers between what is in a part and the next part to zero.
   void SetGapsToZero(const std::vector<Layer>& layers, T* cache) const {
     for (size_t l = 0; l < layers.size(); ++l) {
       const int64_t series = layers[l].steps * layers[l].batch * layers[l].outputs();
+      std::fill(cache + parts[l].cache + CacheSize<T>(layers[l]), cache + parts[l].hidden, T(0));
       if (layers[l].residual) std::fill(cache + parts[l].hidden + series, cache + parts[l].outputs, T(0));
       if (l + 1 == layers.size()) continue;
       std::fill(cache + parts[l].outputs + series, cache + parts[l + 1].cache, T(0));

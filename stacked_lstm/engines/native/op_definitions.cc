@@ -7,7 +7,11 @@
 //   biases: none, four of [H], or one of [4H];
 //   peepholes: none, or those of i, f and o, [H] each;
 //   projections: none, or one of [H, P]; without one, P is H;
+//   norms: none, or the gains and the shifts of the gates, [4, H] each, and those of the cell state, [H] each. With
+//     them, there are no biases;
 //   cell_clips and projection_clips: none, or the bound of |c| or of the projected |h|, a scalar;
+//   epsilons: what is added to the variances if there are norms, a scalar. It is not an attribute, because attributes
+//     are float32;
 //   h_masks: none, or what multiplies h in the product with the kernel;
 //   zoneout_c and zoneout_h: none, or the shares of c and h that stay as they were before the step;
 //   candidate_masks and c_masks: none, or what multiplies the candidate, and c before the step;
@@ -19,6 +23,7 @@
 // t of x, of the series and of the outputs belongs to the same step. If there are other layers, the outputs of both
 // stacks are side by side.
 // residual: empty, or whether the outputs of each layer are x + h instead of h.
+// is_carried: with norms, whether the next step reads the normalized cell state.
 //
 // Graphs that were exported before contain these ops. A new input must be a list that is empty by default, and a new
 // attribute needs a default that changes nothing. If anything else changes, the op needs another name.
@@ -210,7 +215,7 @@ STACK_INPUTS.Input("outputs: T")
       RETURN_IF_ERROR(CountSeries(c, &series));
       RETURN_IF_ERROR(c->GetAttr("number_of_resets", &resets));
       const int first_d_series = c->num_outputs() - series, first_series = next_input - resets - series;
-      for (int k = first_d_kernel; k < c->num_outputs(); ++k) {  // The clips are between the weights and the series.
+      for (int k = first_d_kernel; k < c->num_outputs(); ++k) {  // The scalars are between the weights and the series.
         const bool is_weight = k < first_d_series;
         c->set_output(k, c->input(is_weight ? first_kernel + k - first_d_kernel : first_series + k - first_d_series));
       }

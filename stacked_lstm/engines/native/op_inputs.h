@@ -150,13 +150,15 @@ std::vector<const T*> DataPointers(const TensorRange& tensors) {
   return data;
 }
 
-// The peepholes, the projection and the series of a layer, or their gradients. `series` has a list for each `Series`.
+// The peepholes, the projection, the norms and the series of a layer, or their gradients. `series` has a list for each
+// `Series`.
 template <class T>
 ExtraWeights<T> MakeExtraWeights(const std::vector<T*>& peepholes, const std::vector<T*>& projection,
-                                 const std::vector<T*> (&series)[kSeriesCount]) {
+                                 const std::vector<T*>& norms, const std::vector<T*> (&series)[kSeriesCount]) {
   ExtraWeights<T> weights = {};
   std::copy(peepholes.begin(), peepholes.end(), weights.peephole);
   if (!projection.empty()) weights.projection = projection[0];
+  if (!norms.empty()) weights.norm = {norms[0], norms[1], norms[2], norms[3]};
   for (int k = 0; k < kSeriesCount; ++k) {
     if (!series[k].empty()) weights.series[k] = series[k][0];
   }

@@ -17,9 +17,7 @@ namespace stacked_lstm {
 
 // The shared inputs of the forward and the backward op, from x to the resets.
 struct StackInputs {
-  // has_biases: whether the op has an input for biases. Lists that have one tensor per layer may also be single
-  // tensors.
-  Status Read(OpKernelContext* context, Activation candidate, Activation gates, bool has_biases = true) {
+  Status Read(OpKernelContext* context, Activation candidate, Activation gates) {
     const Tensor* tensor;
     RETURN_IF_ERROR(context->input("x", &tensor));
     x = *tensor;
@@ -29,7 +27,7 @@ struct StackInputs {
       return InvalidArgument("StackedLstm: expected `x` of rank 3, got shape ", x.shape().DebugString());
     }
     RETURN_IF_ERROR(kernels.Read(context, "kernels", c.size(), {1, kGates}));
-    if (has_biases) RETURN_IF_ERROR(biases.Read(context, "biases", c.size(), {0, 1, kGates}));
+    RETURN_IF_ERROR(biases.Read(context, "biases", c.size(), {0, 1, kGates}));
     RETURN_IF_ERROR(ReadLengths(context, x.dim_size(0), x.dim_size(1), &lengths));
     RETURN_IF_ERROR(ReadExtras(context));
     if (from_end > c.size()) {
@@ -57,8 +55,9 @@ struct StackInputs {
                                " with inputs of width ", layer.inputs, " and outputs of width ", layer.outputs());
       }
       layer.extras.peepholes = peepholes[l].number > 0;
-      RETURN_IF_ERROR(ReadBound("cell_clips", cell_clips[l], &layer.extras.cell_bound));
-      RETURN_IF_ERROR(ReadBound("projection_clips", projection_clips[l], &layer.extras.projection_bound));
+      RETURN_IF_ERROR(ReadScalar("cell_clips", cell_clips[l], &layer.extras.cell_bound));
+      RETURN_IF_ERROR(ReadScalar("projection_clips", projection_clips[l], &layer.extras.projection_bound));
+      RETURN_IF_ERROR(DescribeNorm(l, &layer));
       RETURN_IF_ERROR(ExpectShape("c", c[l], {layer.batch, layer.units}));
       RETURN_IF_ERROR(ExpectShape("h", h[l], {layer.batch, layer.outputs()}));
       for (int k = 0; k < peepholes[l].number; ++k) {
@@ -95,15 +94,17 @@ struct StackInputs {
   ExtraWeights<const T> LayerExtraWeights(int l) const {
     std::vector<const T*> data[kSeriesCount];
     series_inputs.Data(l, data);
-    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]), data);
+    return MakeExtraWeights<const T>(DataPointers<T>(peepholes[l]), DataPointers<T>(projections[l]),
+                                     DataPointers<T>(norms[l]), data);
   }
 
   int from_end = 0;  // The number of the last layers that read from the end, an attribute of the op.
   std::vector<bool> residual;  // Whether the outputs of each layer are x + h; empty if none is. An attribute, too.
+  bool is_carried = false;     // Whether the next step reads the normalized cell state. An attribute, too.
   std::vector<Layer> layers;
   Tensor x;
   OpInputList c, h;
-  LayerTensors kernels, biases, peepholes, projections, cell_clips, projection_clips;
+  LayerTensors kernels, biases, peepholes, projections, norms, cell_clips, projection_clips, epsilons;
   SeriesInputs series_inputs;
   std::vector<int32_t> lengths;
 
@@ -111,9 +112,15 @@ struct StackInputs {
   Status ReadExtras(OpKernelContext* context) {
     RETURN_IF_ERROR(peepholes.Read(context, "peepholes", c.size(), {0, 3}));
     RETURN_IF_ERROR(projections.Read(context, "projections", c.size(), {0, 1}));
+    RETURN_IF_ERROR(norms.Read(context, "norms", c.size(), {0, kNormArrays}));
     RETURN_IF_ERROR(cell_clips.Read(context, "cell_clips", c.size(), {0, 1}));
     RETURN_IF_ERROR(projection_clips.Read(context, "projection_clips", c.size(), {0, 1}));
     RETURN_IF_ERROR(series_inputs.Read(context, c.size()));
+    if (!norms.IsEmpty() && !biases.IsEmpty()) {
+      return InvalidArgument("StackedLstm: expected no `biases` with `norms`, whose shifts are the biases");
+    }
+    // Without norms, a call saves the time of reading this list. The shape function has checked that it is empty.
+    if (!norms.IsEmpty()) RETURN_IF_ERROR(epsilons.Read(context, "epsilons", c.size(), {1}));
     if (!projection_clips.IsEmpty() && projections.IsEmpty()) {
       return InvalidArgument("StackedLstm: expected no `projection_clips` without `projections`, got ", c.size());
     }
@@ -136,11 +143,23 @@ struct StackInputs {
     return Ones<double>::Get().Contains(mask);
   }
 
-  // Reads a layer's bound, if there is one.
-  static Status ReadBound(const char* name, const TensorRange& clips, double* bound) {
-    if (clips.number == 0) return Status();
-    RETURN_IF_ERROR(ExpectShape(name, clips[0], {}));
-    *bound = clips[0].dtype() == tensorflow::DT_FLOAT ? clips[0].scalar<float>()() : clips[0].scalar<double>()();
+  // Checks the shapes of a layer's norms, and describes them in `layer`.
+  Status DescribeNorm(int l, Layer* layer) const {
+    layer->extras.norm.exists = norms[l].number > 0;
+    layer->extras.norm.is_carried = is_carried;
+    for (int k = 0; k < norms[l].number; ++k) {
+      RETURN_IF_ERROR(k < kNormArrays / 2 ? ExpectShape("norms", norms[l][k], {kGates, layer->units})
+                                          : ExpectShape("norms", norms[l][k], {layer->units}));
+    }
+    return ReadScalar("epsilons", epsilons[l], &layer->extras.norm.epsilon);
+  }
+
+  // Reads a layer's number, if there is one.
+  static Status ReadScalar(const char* name, const TensorRange& tensors, double* number) {
+    if (tensors.number == 0) return Status();
+    const Tensor& tensor = tensors[0];
+    RETURN_IF_ERROR(ExpectShape(name, tensor, {}));
+    *number = tensor.dtype() == tensorflow::DT_FLOAT ? tensor.scalar<float>()() : tensor.scalar<double>()();
     return Status();
   }
 };

@@ -11,6 +11,7 @@
 
 #include "buffer.h"
 #include "lstm.h"
+#include "normalization.h"
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
@@ -43,7 +44,7 @@ class PackOp : public OpKernel {
     OP_REQUIRES_OK(context, Allocate(context, 1, VectorLayoutShape<T>(sizes.padded), &packed.padded));
     if (in_session) return;
     const Weights<const T> weights = MakeWeights<const T>(layer, DataPointers<T>(kernels[0]), {});
-    const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {{}});
+    const ExtraWeights<const T> extras = MakeExtraWeights<const T>({}, DataPointers<T>(projections[0]), {}, {{}});
     CatchOutOfMemory(context,
                      [&] { Pack<T>(layer, weights, extras.projection, packed, OpThreads(context)); });
   }
@@ -61,6 +62,7 @@ class StackOp : public OpKernel {
     OP_REQUIRES_OK(construction, ActivationByName(name, &gates_));
     OP_REQUIRES_OK(construction, construction->GetAttr("from_end", &from_end_));
     OP_REQUIRES_OK(construction, construction->GetAttr("residual", &residual_));
+    OP_REQUIRES_OK(construction, construction->GetAttr("is_carried", &is_carried_));
   }
 
   void Compute(OpKernelContext* context) final {
@@ -70,6 +72,7 @@ class StackOp : public OpKernel {
       int64_t cache_size;
       inputs.from_end = from_end_;
       inputs.residual = residual_;
+      inputs.is_carried = is_carried_;
       OP_REQUIRES_OK(context, inputs.Read(context, candidate_, gates_));
       OP_REQUIRES_OK(context, FindStacks(inputs, &stacks, &cache_size));
       Work(context, inputs, stacks, cache_size);
@@ -85,6 +88,7 @@ class StackOp : public OpKernel {
   Activation candidate_, gates_;
   int from_end_;
   std::vector<bool> residual_;
+  bool is_carried_;
 };
 
 template <class T>
@@ -119,7 +123,8 @@ class ForwardOp : public StackOp<T> {
     }
     ForEachStack(stacks, inputs.layers, OpThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
       const std::vector<Layer> layers = stack.Slice(inputs.layers);
-      Forward<T>(layers, stack.Slice(arrays), threads);
+      const auto forward = layers[0].extras.norm.exists ? NormalizedForward<T> : Forward<T>;
+      forward(layers, stack.Slice(arrays), threads);
       if (needs_cache) stack.cache.SetGapsToZero(layers, cache + stack.cache_begin);
     });
   }
@@ -178,7 +183,8 @@ class BackwardOp : public StackOp<T> {
       }
     }
     ForEachStack(stacks, inputs.layers, OpThreads(context), [&](const Stack<T>& stack, const Threads& threads) {
-      Backward<T>(stack.Slice(inputs.layers), stack.Slice(arrays), threads);
+      const auto backward = inputs.layers[0].extras.norm.exists ? NormalizedBackward<T> : Backward<T>;
+      backward(stack.Slice(inputs.layers), stack.Slice(arrays), threads);
     });
     if (d_x && stacks.size() > 1) {
       AddNumbers(arrays[stacks[1].first].d_x, inputs.x.NumElements(), d_x, OpThreads(context));
@@ -204,17 +210,18 @@ class BackwardOp : public StackOp<T> {
     const int d_c = 1 + l, d_h = 1 + number + l;
     RETURN_IF_ERROR(Result(context, d_c, inputs.c[l].shape(), context->output_required(d_c), &arrays->d_c));
     RETURN_IF_ERROR(Result(context, d_h, inputs.h[l].shape(), context->output_required(d_h), &arrays->d_h));
-    std::vector<T*> d_kernels, d_biases, d_peepholes, d_projection, d_series[kSeriesCount];
+    std::vector<T*> d_kernels, d_biases, d_peepholes, d_projection, d_norms, d_series[kSeriesCount];
     int first = 1 + 2 * number;
     RETURN_IF_ERROR(Results(context, &first, inputs.kernels[l], &d_kernels));
     RETURN_IF_ERROR(Results(context, &first, inputs.biases[l], &d_biases));
     RETURN_IF_ERROR(Results(context, &first, inputs.peepholes[l], &d_peepholes));
     RETURN_IF_ERROR(Results(context, &first, inputs.projections[l], &d_projection));
+    RETURN_IF_ERROR(Results(context, &first, inputs.norms[l], &d_norms));
     for (int k = 0; k < kSeriesCount; ++k) {
       RETURN_IF_ERROR(Results(context, &first, inputs.series_inputs.series[k][l], &d_series[k]));
     }
     arrays->d_weights = MakeWeights<T>(layer, d_kernels, d_biases);
-    arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_series);
+    arrays->d_extras = MakeExtraWeights<T>(d_peepholes, d_projection, d_norms, d_series);
     return Status();
   }
 };

@@ -10,8 +10,9 @@ from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
-from stacked_lstm.equations import Extras, Noise, Resets
+from stacked_lstm.equations import Extras, LayerNorm, Noise, Resets
 from stacked_lstm.layer import Layer
+from stacked_lstm.normalization import DEFAULT_EPSILON, Norm
 from stacked_lstm.state import LSTMState
 
 
@@ -26,8 +27,10 @@ class _Inputs(NamedTuple):
     biases: list[tf.Tensor]
     peepholes: list[tf.Tensor]
     projections: list[tf.Tensor]
+    norms: list[tf.Tensor]
     cell_clips: list[tf.Tensor]
     projection_clips: list[tf.Tensor]
+    epsilons: list[tf.Tensor]
     h_masks: list[tf.Tensor]
     zoneout_c: list[tf.Tensor]
     zoneout_h: list[tf.Tensor]
@@ -38,7 +41,7 @@ class _Inputs(NamedTuple):
     resets: list[tf.Tensor]
 
 
-# The lists of a layer's `Extras`.
+# The lists of a layer's `Extras` and of its norms.
 EXTRAS = _Inputs._fields[_Inputs._fields.index("peepholes") : _Inputs._fields.index("h_masks")]
 # The series of a layer, [T, B, N] or [B, N] for all steps; kernels/lstm.h says what they do.
 SERIES = _Inputs._fields[_Inputs._fields.index("h_masks") : -1]
@@ -76,6 +79,7 @@ def forward(
         residual=[layer.residual for layer in layers] if any(layer.residual for layer in layers) else [],
         activation=layers[0].activation.name,
         recurrent_activation=layers[0].recurrent_activation.name,
+        is_carried=layers[0].norm is not None and layers[0].norm.is_carried,
         **{name: sum([tensors[name] for tensors in extras], []) for name in EXTRAS},
         **{name: [tensors[name] for tensors in series if name in tensors] for name in SERIES},
     )
@@ -83,13 +87,18 @@ def forward(
 
 
 def layer_extras(layer: Layer, dtype: tf.DType) -> dict[str, list]:
-    """Returns the inputs of an op for the `Extras` of a layer, by the names in `EXTRAS`."""
+    """Returns the inputs of an op for the `Extras` and the norms of a layer, by the names in `EXTRAS`."""
     peepholes, cell_clip, projection, projection_clip = layer.extras
+    norm, epsilon = layer.norm, None
+    if norm:
+        epsilon = DEFAULT_EPSILON if norm.gates.epsilon is None else norm.gates.epsilon
     return {
         "peepholes": list(peepholes or []),
         "projections": [] if projection is None else [projection],
+        "norms": [norm.gates.gamma, norm.gates.beta, norm.cell.gamma, norm.cell.beta] if norm else [],
         "cell_clips": [] if cell_clip is None else [tf.constant(cell_clip, dtype)],
         "projection_clips": [] if projection_clip is None else [tf.constant(projection_clip, dtype)],
+        "epsilons": [] if epsilon is None else [tf.constant(epsilon, dtype)],
     }
 
 
@@ -138,7 +147,8 @@ def signature(layer: Layer) -> tuple:
     extras = [extra is not None for extra in layer.extras]
     noise = [part is not None for part in layer.noise or Noise()]
     others = [part is not None for part in (layer.h_masks, layer.c_masks, layer.resets)]
-    return (*functions, len(layer.kernels), len(layer.biases), *extras, *noise, *others)
+    is_carried = None if layer.norm is None else layer.norm.is_carried
+    return (*functions, len(layer.kernels), len(layer.biases), is_carried, *extras, *noise, *others)
 
 
 def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
@@ -175,14 +185,13 @@ def _gradient(op: tf.Operation, d_outputs: tf.Tensor, *d_others: tf.Tensor) -> l
             d_h_last=d_others[layers:-1],
             **inputs._asdict(),
             **_op_activations(op),
-            from_end=op.get_attr("from_end"),
-            residual=op.get_attr("residual"),
+            **{name: op.get_attr(name) for name in ("from_end", "residual", "is_carried")},
         )
-    d_clips = [None] * (len(inputs.cell_clips) + len(inputs.projection_clips))
+    d_scalars = [None] * len(inputs.cell_clips + inputs.projection_clips + inputs.epsilons)
     d_weights: list = sum(d_lists[: -len(SERIES)], [])
     d_series: list = sum(d_lists[-len(SERIES) :], [])
     d_lengths, d_rest = [None] * len(inputs.lengths), [None] * (len(inputs.resets) + len(packed))
-    return [d_x, *d_c, *d_h, *d_lengths, *d_weights, *d_clips, *d_series, *d_rest]
+    return [d_x, *d_c, *d_h, *d_lengths, *d_weights, *d_scalars, *d_series, *d_rest]
 
 
 tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights themselves, too, and has their gradients.
@@ -192,7 +201,8 @@ tf.NotDifferentiable("StackedLstmPack")  # The forward op takes the weights them
 def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     inputs, others = _split_inputs(op)
     upstream = others[2:]  # After outputs and cache.
-    names = "c", "h", "kernels", "biases", "peepholes", "projections", *SERIES  # Of the lists that have gradients.
+    # Of the lists that have gradients.
+    names = "c", "h", "kernels", "biases", "peepholes", "projections", "norms", *SERIES
     lists = [getattr(inputs, name) for name in names]
     lengths = inputs.lengths[0] if inputs.lengths else None
 
@@ -204,7 +214,7 @@ def _second_gradient(op: tf.Operation, *directions: tf.Tensor) -> list:
     primals = [inputs.x] + sum(lists, [])
     d_primals, d_upstream = second_derivatives.gradient(run, primals, upstream, directions)
     d_lists = dict(zip(names, split_like(lists, d_primals[1:])))
-    # Lengths, clips, resets, outputs and cache have none.
+    # Lengths, clips, epsilons, resets, outputs and cache have none.
     d_inputs = [d_lists.get(name, [None] * len(getattr(inputs, name))) for name in _Inputs._fields[1:]]
     return d_primals[:1] + sum(d_inputs, []) + [None, None] + d_upstream
 
@@ -226,7 +236,7 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
     residual = op.get_attr("residual") or [False] * layer_count
     layers = []
     for k in range(layer_count):
-        kernels, biases, peepholes, projection, cell_clip, projection_clip, *series_and_resets = (
+        kernels, biases, peepholes, projection, norms, cell_clip, projection_clip, epsilon, *series_and_resets = (
             tensors[k * len(tensors) // layer_count : (k + 1) * len(tensors) // layer_count] for tensors in inputs[4:]
         )
         rows, columns = kernels[0].shape.as_list()
@@ -234,6 +244,10 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
         extras = Extras(
             peepholes or None, *(tensor[0] if tensor else None for tensor in (cell_clip, projection, projection_clip))
         )
+        norm = None
+        if norms:
+            gates, cell = Norm(*norms[:2], *epsilon), Norm(*norms[2:], *epsilon)
+            norm = LayerNorm(gates, cell, op.get_attr("is_carried"))
         output_size = projection[0].shape.as_list()[1] if projection else hidden_size
         layers.append(
             Layer(
@@ -244,6 +258,7 @@ def _layers(inputs: _Inputs, op: tf.Operation) -> list[Layer]:
                 activation=activations.ACTIVATIONS[functions["activation"]],
                 recurrent_activation=activations.ACTIVATIONS[functions["recurrent_activation"]],
                 extras=extras,
+                norm=norm,
                 residual=residual[k],
                 **series_options(series_and_resets),
             )
