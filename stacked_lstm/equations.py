@@ -82,19 +82,30 @@ class LayerNorm(NamedTuple):
 class Noise(NamedTuple):
     """What dropout and zoneout do to the steps of one layer. A field is None if the layer does not have it.
 
-    A field is one tensor for all steps, or has an entry per step: a tensor of rank 3 whose first axis is time.
+    A field is one tensor for all steps, or has an entry per step: a tensor of rank 3 whose first axis is time. All
+    tensors have the dtype of the weights.
 
     Fields:
-      recurrent: [B, P] or [T, B, P], multiplies h in the product with the kernel.
+      recurrent: [B, P] or [T, B, P], multiplies h in the product with the kernel, but not in zoneout.
+      cell: [B, H] or [T, B, H], multiplies c before the step, also in zoneout.
       candidate: [B, H] or [T, B, H], multiplies the candidate.
       zoneout_c: a number, [B, H] or [T, B, H], the share of c in the new cell state.
       zoneout_h: a number, [B, P] or [T, B, P], the share of h in the new h.
     """
 
-    recurrent: Any = None
-    candidate: Any = None
+    recurrent: tf.Tensor | None = None
+    cell: tf.Tensor | None = None
+    candidate: tf.Tensor | None = None
     zoneout_c: Any = None
     zoneout_h: Any = None
+
+    @property
+    def present(self) -> set[str]:
+        """The names of the fields that the layer has."""
+        return {name for name, value in zip(self._fields, self) if value is not None}
+
+
+NO_NOISE = Noise()
 
 
 class Resets(NamedTuple):
@@ -181,8 +192,7 @@ def step(
     if extras.peepholes:
         i, f = i + extras.peepholes[0] * c, f + extras.peepholes[1] * c
     i, g, f = sigma(i), tanh(g), sigma(f)
-    if candidate_mask is not None:
-        g *= candidate_mask
+    g = masked(g, candidate_mask)
     c = f * c + i * g
     c = _clip(norm.cell.on_engines(c) if norm and norm.is_carried else c, extras.cell_clip)
     o = sigma(o + extras.peepholes[2] * c if extras.peepholes else o)
@@ -197,6 +207,16 @@ def _normalized_gates(z: tf.Tensor, norm: Norm) -> list[tf.Tensor]:
     """The pre-activations of i, g, f and o, each normalized by itself, from their products z [B, 4H]."""
     products = tf.reshape(z, [-1, 4, z.shape.as_list()[-1] // 4])
     return tf.unstack(norm.on_engines(products), axis=1)
+
+
+def is_series(value: Any) -> bool:
+    """Whether a field of `Noise` has an entry per step."""
+    return tf.is_tensor(value) and value.shape.ndims == 3
+
+
+def masked(values: Any, mask: Any) -> Any:
+    """Returns values times a mask, which is None if nothing is dropped."""
+    return values if mask is None else values * mask
 
 
 def zoneout(noise: Noise, before: LSTMState, after: LSTMState) -> LSTMState:

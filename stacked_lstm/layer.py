@@ -6,7 +6,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.activations import ACTIVATIONS, Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import GATE_ORDER, PLAIN, Extras, LayerNorm, Noise, Resets
+from stacked_lstm.equations import GATE_ORDER, NO_NOISE, PLAIN, Extras, LayerNorm, Noise, Resets
 
 
 class Fused(NamedTuple):
@@ -41,13 +41,14 @@ class Layer(NamedTuple):
         (c' [B, H], h' [B, P]); the `graph` engine runs it, and TensorFlow differentiates it.
       h_mask: None, or [1, P], which multiplies h before each step but the first, and at the end of each sequence; see
         `engines.recurrent_dropout`. Engines take layers without it.
-      h_masks: None, or masks [T, B, P] that differ between steps: entry t multiplies h before step t. Only `graph`
-        and `native` have them. Until `engines.recurrent_dropout` runs, this is a function (int32 [3], the shape) ->
-        masks [T + 1, B, P]; entry t multiplies h before step t, and entry 0 has ones.
-      c_masks: the same for c, [T, B, H].
+      draw_h_masks: None, or a function from the shape [T, B, P], int32 [3], to masks [T + 1, B, P] in the dtype of the
+        weights. Entry t multiplies h before step t, and entry T at the end; entry 0 has ones. Engines take layers
+        without it, because `engines.recurrent_dropout` draws the masks into `noise`.
+      draw_c_masks: the same for c, from [T, B, H] to [T + 1, B, H].
+      draw_candidate_masks: None, or a function from the shape [T, B, H], int32 [3], to masks of the candidate of this
+        shape, in the order in which the layer reads. `engines.recurrent_dropout` draws them into `noise`, too.
       norm: None, or `equations.LayerNorm`; the layer then has no biases.
-      noise: None, or `equations.Noise`. Only `graph` and `native` have it. Before `engines.recurrent_dropout` runs, the
-        masks of the candidate may be a function from their shape, int32 [3], to masks [T, B, H].
+      noise: `equations.Noise`, dropout and zoneout within the steps. Only `graph` and `native` have it.
       resets: None, or `equations.Resets`. Only `graph` and `native` have it.
       residual: whether the outputs are x + h, zero past the end of each sequence. The states are those of the layer
         without it. Engines with `residual_needs` take such layers. `engines.residual` runs them on the others.
@@ -62,10 +63,11 @@ class Layer(NamedTuple):
     extras: Extras = PLAIN
     step: Callable | None = None
     h_mask: tf.Tensor | None = None
-    h_masks: Any = None
-    c_masks: Any = None
+    draw_h_masks: Callable[[tf.Tensor], tf.Tensor] | None = None
+    draw_c_masks: Callable[[tf.Tensor], tf.Tensor] | None = None
+    draw_candidate_masks: Callable[[tf.Tensor], tf.Tensor] | None = None
     norm: LayerNorm | None = None
-    noise: Noise | None = None
+    noise: Noise = NO_NOISE
     resets: Resets | None = None
     residual: bool = False
 

@@ -14,7 +14,7 @@ def _field(name: str) -> _Has:
 
 
 def _noise(name: str) -> _Has:
-    return lambda layer: layer.noise is not None and getattr(layer.noise, name) is not None
+    return lambda layer: name in layer.noise.present
 
 
 def _extra(name: str) -> _Has:
@@ -39,15 +39,16 @@ RESIDUAL = "a residual connection"
 FEATURES: dict[str, _Has] = {
     EQUATION: _field("step"),
     RECURRENT_DROPOUT: _noise("recurrent"),
-    C_MASKS: _field("c_masks"),
-    H_MASKS: _field("h_masks"),
+    "dropout on c": _noise("cell"),
+    C_MASKS: _field("draw_c_masks"),
+    H_MASKS: _field("draw_h_masks"),
     H_MASK: _field("h_mask"),
     NORM: _field("norm"),
     RESETS: _field("resets"),
     "zoneout of c": _noise("zoneout_c"),
     "zoneout of h": _noise("zoneout_h"),
-    CANDIDATE_DROPOUT: _noise("candidate"),
-    UNDRAWN_MASKS: lambda layer: layer.noise is not None and callable(layer.noise.candidate),
+    CANDIDATE_DROPOUT: lambda layer: "candidate" in layer.noise.present or layer.draw_candidate_masks is not None,
+    UNDRAWN_MASKS: _field("draw_candidate_masks"),
     PEEPHOLES: _extra("peepholes"),
     CELL_CLIP: _extra("cell_clip"),
     PROJECTION: _extra("projection"),

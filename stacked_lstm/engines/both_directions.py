@@ -11,7 +11,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.equations import Noise, Resets
+from stacked_lstm.equations import Noise, Resets, is_series
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -58,13 +58,12 @@ def _with_reversed_series(layer: Layer, lengths: tf.Tensor | None) -> Layer:
     """
 
     def reverse(value: Any) -> Any:
-        is_series = tf.is_tensor(value) and value.shape.ndims == 3
-        return padding.reverse(value, lengths, time_major=True) if is_series else value
+        return padding.reverse(value, lengths, time_major=True) if is_series(value) else value
 
-    def reverse_after_ones(draw: Any) -> Any:
-        """Of masks of states. Before they are drawn, their first row has ones; see `Layer.h_masks`."""
-        if not callable(draw):
-            return reverse(draw)
+    def reverse_after_ones(draw: Callable | None) -> Callable | None:
+        """Of masks of states that are still to be drawn. Their first row has ones; see `Layer.draw_h_masks`."""
+        if draw is None:
+            return None
 
         def reversed_draw(shape: tf.Tensor) -> tf.Tensor:
             masks = draw(shape)
@@ -72,13 +71,13 @@ def _with_reversed_series(layer: Layer, lengths: tf.Tensor | None) -> Layer:
 
         return reversed_draw
 
-    noise, resets = layer.noise, layer.resets
+    resets = layer.resets
     if resets:
         is_reset = padding.reverse(resets.is_reset, lengths, time_major=True)
         resets = Resets(is_reset, LSTMState(*map(reverse, resets.start)))
     return layer._replace(
-        h_masks=reverse_after_ones(layer.h_masks),
-        c_masks=reverse_after_ones(layer.c_masks),
-        noise=noise and Noise(*map(reverse, noise)),
+        draw_h_masks=reverse_after_ones(layer.draw_h_masks),
+        draw_c_masks=reverse_after_ones(layer.draw_c_masks),
+        noise=Noise(*map(reverse, layer.noise)),
         resets=resets,
     )

@@ -14,6 +14,7 @@ from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import padding, recurrence
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.group_layer import GroupLayer
+from stacked_lstm.equations import Noise, is_series
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -30,7 +31,7 @@ def run(
 ) -> tuple[tf.Tensor, list[LSTMState]]:
     """Runs layers; see `Engine.run_layers`."""
     steps, x = tf.shape(x)[0], padding.zero_past_end(x, lengths)
-    layers = [_with_masks_of_noise(layer, steps) for layer in layers]
+    layers = [_with_mask_per_step(layer, steps) for layer in layers]
     # XLA may compile what is inside functions and loops, and it has no sizes that depend on values.
     trim = lengths is not None and not inside_function_or_control_flow()
     if trim:
@@ -65,24 +66,22 @@ def _group_sizes(layers: Sequence[Layer]) -> list[int]:
     return sizes
 
 
-def _with_masks_of_noise(layer: Layer, steps: tf.Tensor) -> Layer:
-    """Returns a layer with recurrent dropout of h alone as one with `h_masks`, whose gradient is written by hand."""
-    noise = layer.noise
-    if noise is None or noise.recurrent is None or layer.norm or layer.resets:
+def _with_mask_per_step(layer: Layer, steps: tf.Tensor) -> Layer:
+    """Returns a layer with an entry per step in its mask of h, if the gradient of the step is written by hand."""
+    mask = layer.noise.recurrent
+    if mask is None or is_series(mask) or len(layer.noise.present) > 1 or layer.norm or layer.resets:
         return layer
-    if any(part is not None for part in noise._replace(recurrent=None)):
-        return layer
-    masks = noise.recurrent
-    if masks.shape.ndims == 2:
-        masks = masks * tf.ones(tf.stack([steps, 1, 1]), masks.dtype)
-    masks = masks if layer.h_masks is None else masks * layer.h_masks
-    return layer._replace(noise=None, h_masks=masks)
+    return layer._replace(noise=Noise(mask * tf.ones(tf.stack([steps, 1, 1]), mask.dtype)))
 
 
 def _trim_masks(layer: Layer, lengths: tf.Tensor) -> Layer:
-    """Returns the layer with the masks of the steps that run."""
-    masks = {"h_masks": layer.h_masks, "c_masks": layer.c_masks}
-    return layer._replace(**{name: padding.trim(m, lengths) for name, m in masks.items() if m is not None})
+    """Returns the layer with the masks of states of the steps that run."""
+
+    def trim(mask: tf.Tensor | None) -> tf.Tensor | None:
+        return padding.trim(mask, lengths) if is_series(mask) else mask
+
+    noise = layer.noise
+    return layer._replace(noise=noise._replace(recurrent=trim(noise.recurrent), cell=trim(noise.cell)))
 
 
 def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[GroupLayer]]:
@@ -104,8 +103,6 @@ def _prepare(layers: Sequence[Layer], x: tf.Tensor) -> tuple[tf.Tensor, list[Gro
                 recurrent_activation=layer.recurrent_activation,
                 extras=layer.extras,
                 step=functools.partial(layer.step, layer=layer) if layer.step else None,
-                h_masks=layer.h_masks,
-                c_masks=layer.c_masks,
                 norm=layer.norm,
                 noise=layer.noise,
                 resets=layer.resets,

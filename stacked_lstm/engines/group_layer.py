@@ -22,10 +22,8 @@ class GroupLayer(NamedTuple):
       activation, recurrent_activation: `activations.Activation`.
       extras: `equations.Extras`.
       step: None for `equations.step`; another equation is a function (z, c) -> (c', h').
-      h_masks: None, or [T, B, P_l]; entry t multiplies h before step t.
-      c_masks: None, or [T, B, H_l]; entry t multiplies c before step t.
       norm: None, or `equations.LayerNorm`.
-      noise: None, or `equations.Noise`.
+      noise: `equations.Noise`. If the layer `has_gradient`, masks of h have an entry per step.
       resets: None, or `equations.Resets`.
     """
 
@@ -36,21 +34,24 @@ class GroupLayer(NamedTuple):
     recurrent_activation: Activation
     extras: equations.Extras
     step: Callable | None
-    h_masks: tf.Tensor | None = None
-    c_masks: tf.Tensor | None = None
     norm: equations.LayerNorm | None = None
-    noise: equations.Noise | None = None
+    noise: equations.Noise = equations.NO_NOISE
     resets: equations.Resets | None = None
 
     @property
     def has_gradient(self) -> bool:
         """Whether the gradient of the step is written by hand. Otherwise TensorFlow differentiates the loop."""
-        return not (self.step or self.c_masks is not None or self.norm or self.noise or self.resets)
+        return not (self.step or self.norm or self.resets or self.noise.present - {"recurrent"})
+
+    @property
+    def h_masks(self) -> tf.Tensor | None:
+        """The masks of h, [T, B, P_l]; None if there are none, or if one mask is for all steps."""
+        return self.noise.recurrent if equations.is_series(self.noise.recurrent) else None
 
     @property
     def masks(self) -> list[tf.Tensor]:
         """The tensors of dropout and zoneout."""
-        return [mask for mask in (self.h_masks, self.c_masks, *(self.noise or ())) if tf.is_tensor(mask)]
+        return [mask for mask in self.noise if tf.is_tensor(mask)]
 
     @property
     def output_size(self) -> int:

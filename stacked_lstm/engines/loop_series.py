@@ -101,25 +101,15 @@ def select_state(mask: tf.Tensor | None, state: LSTMState, alternative: LSTMStat
     return LSTMState(c, h)
 
 
-def multiply_by_mask(masks: tf.Tensor | None, back_prop: bool) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function (t, state) -> state * masks[t]; if there are no masks, state."""
-    if masks is None:
-        return lambda t, state: state
-    read = reader(masks, back_prop)
-    return lambda t, state: state * read(t)
-
-
-def noise_at_step(noise: equations.Noise | None) -> Callable[[tf.Tensor], equations.Noise]:
+def noise_at_step(noise: equations.Noise, back_prop: bool) -> Callable[[tf.Tensor], equations.Noise]:
     """Returns the function t -> `equations.Noise` of step t."""
-    reads = [_noise_reader(value) for value in noise or equations.Noise()]
+    reads = [_entry_reader(value, back_prop) for value in noise]
     return lambda t: equations.Noise(*[read(t) for read in reads])
 
 
-def _noise_reader(value: Any) -> Callable[[tf.Tensor], Any]:
-    """Returns the function t -> entry t of a tensor of rank 3; any other value is the same for all steps."""
-    if not tf.is_tensor(value) or value.shape.ndims != 3:
-        return lambda t: value
-    return unstack(value).read
+def _entry_reader(value: Any, back_prop: bool) -> Callable[[tf.Tensor], Any]:
+    """Returns the function t -> entry t of a series; any other value is the same for all steps."""
+    return reader(value, back_prop) if equations.is_series(value) else lambda t: value
 
 
 def restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LSTMState], LSTMState]:
@@ -127,5 +117,5 @@ def restart_at_step(resets: equations.Resets | None) -> Callable[[tf.Tensor, LST
     if resets is None:
         return lambda t, state: state
     read_flags = unstack(resets.is_reset).read
-    read_c, read_h = (_noise_reader(part) for part in resets.start)
+    read_c, read_h = (_entry_reader(part, back_prop=True) for part in resets.start)
     return lambda t, state: select_state(read_flags(t), LSTMState(read_c(t), read_h(t)), state)

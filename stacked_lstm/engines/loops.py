@@ -22,7 +22,6 @@ from stacked_lstm.engines.loop_series import (
     entry_array,
     loop_over_steps,
     mask_at_step,
-    multiply_by_mask,
     noise_at_step,
     reader,
     restart_at_step,
@@ -75,10 +74,7 @@ def forward(
     steps = at_least_one(step_count(inputs)) if has_extra_step else step_count(inputs)
     read = reader(inputs, back_prop)
     one = tf.ones_like(states[0].h[:, :1])
-    drops = [
-        (multiply_by_mask(layer.h_masks, back_prop), multiply_by_mask(layer.c_masks, back_prop)) for layer in layers
-    ]
-    noises = [noise_at_step(layer.noise) for layer in layers]
+    noises = [noise_at_step(layer.noise, back_prop) for layer in layers]
     restarts = [restart_at_step(layer.resets) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
@@ -86,14 +82,11 @@ def forward(
         mask = mask_at_step(t, lengths) if back_prop else None
         x, new_states, new_tapes = read(t), [], []
         x.set_shape(inputs.shape[1:])
-        for layer, (drop_h, drop_c), noise_at, restart, state, tape in zip(
-            layers, drops, noises, restarts, states, tapes
-        ):
+        for layer, noise_at, restart, state, tape in zip(layers, noises, restarts, states, tapes):
             noise, before = noise_at(t), restart(t, state)
-            h = drop_h(t, before.h)
-            h = h if noise.recurrent is None else h * noise.recurrent
-            z = layer.pre_activations(h, x, one)
-            new_state, gates = _step(layer, z, LSTMState(drop_c(t, before.c), before.h), noise)
+            z = layer.pre_activations(equations.masked(before.h, noise.recurrent), x, one)
+            before = before._replace(c=equations.masked(before.c, noise.cell))
+            new_state, gates = _step(layer, z, before, noise)
             new_states.append(select_state(mask, new_state, state))
             new_tapes.append(_record(tape, t, new_state, gates))
             x = new_states[-1].h
@@ -164,7 +157,7 @@ def backward(
     """
     steps = tf.shape(d_outputs)[0]
     widths = [layer.output_size for layer in layers]
-    drops = [multiply_by_mask(layer.h_masks, back_prop=False) for layer in layers]
+    noises = [noise_at_step(layer.noise, back_prop=False) for layer in layers]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         d_states, arrays = list(variables[0]), list(variables[1])
@@ -185,7 +178,8 @@ def backward(
             dh = tf.matmul(dz, transposed[k])
             if k > 0:
                 dh, dh_above = tf.split(dh, [widths[k], widths[k - 1]], axis=-1)
-            d_states[k] = select_state(mask, LSTMState(gradient.c, drops[k](t, dh)), d_state)
+            dh = equations.masked(dh, noises[k](t).recurrent)
+            d_states[k] = select_state(mask, LSTMState(gradient.c, dh), d_state)
             values = [dz] if gradient.projected is None else [dz, gradient.projected]
             arrays[k] = [array.write(t, value) for array, value in zip(arrays[k], values)]
         return d_states, arrays

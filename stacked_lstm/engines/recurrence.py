@@ -17,7 +17,7 @@ from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.custom_gradient import available_after, custom_gradient
 from stacked_lstm.engines import loop_gradients, loop_series, loops, padding, tangent_loop
 from stacked_lstm.engines.group_layer import GroupLayer
-from stacked_lstm.equations import StepGradient
+from stacked_lstm.equations import StepGradient, masked
 from stacked_lstm.state import LSTMState
 
 
@@ -230,7 +230,7 @@ class _Group:
         d_weights, inputs = [], arguments.inputs
         for layer, transposed_kernel, tape, gradient in zip(layers, transposed, tapes, gradients):
             h = tape.h.stack()
-            rows = h[:-1] if layer.h_masks is None else h[:-1] * layer.h_masks
+            rows = masked(h[:-1], layer.h_masks)
             if not layer.has_input_product:
                 rows = layer.kernel_inputs(rows, inputs, tf.ones_like(rows[:, :, :1]))
             d_kernel = self._d_matrix(rows, gradient.z)
@@ -279,7 +279,8 @@ def _replace_weights(layer: GroupLayer, weights: list) -> GroupLayer:
     """`layer` with other tensors, which are listed as `_weights` lists them."""
     kernel, peepholes, projection, h_masks = weights
     extras = layer.extras._replace(peepholes=peepholes or None, projection=projection[0] if projection else None)
-    return layer._replace(kernel=kernel, extras=extras, h_masks=h_masks[0] if h_masks else None)
+    noise = layer.noise._replace(recurrent=h_masks[0]) if h_masks else layer.noise
+    return layer._replace(kernel=kernel, extras=extras, noise=noise)
 
 
 def _d_inputs(layer: GroupLayer, dz: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:

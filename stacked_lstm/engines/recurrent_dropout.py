@@ -6,9 +6,10 @@ has another kernel. Two states need care. The initial state is not dropped out, 
 the layer's own kernel. The final state is dropped out after the last step. If a call has one step when the graph runs,
 or if the mask is all ones, mask * U is not computed.
 
-Masks that differ between steps, and masks on c or the candidate, stay with the layer. The `native` and `graph` engines
-apply them. If layers read from the end, the mask after step t of the inputs is drawn at step t, so that seeds give the
-same masks on each engine. Masks of the candidate are drawn in the order in which the layer reads, as in TensorFlow.
+Masks that differ between steps, and masks on c or the candidate, are drawn here, and become the `Noise` of the layer.
+The `native` and `graph` engines apply it. If layers read from the end, the mask after step t of the inputs is drawn at
+step t, so that seeds give the same masks on each engine. Masks of the candidate are drawn in the order in which the
+layer reads, as in TensorFlow.
 
 Source: Gal and Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1512.05287
@@ -23,6 +24,7 @@ from stacked_lstm import dropout_masks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.conditional_product import multiply_if
 from stacked_lstm.engines import padding
+from stacked_lstm.equations import masked
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
@@ -47,10 +49,11 @@ def run(
       What `Engine.run_layers` returns.
     """
     layers = [_with_candidate_masks(layer, x, lengths, from_end) for layer in layers]
-    if all(layer.h_mask is None and layer.h_masks is None and layer.c_masks is None for layer in layers):
+    draws_per_step = any(layer.draw_h_masks or layer.draw_c_masks for layer in layers)
+    if not draws_per_step and all(layer.h_mask is None for layer in layers):
         return run_layers(layers, x, states, lengths)
     # One call runs all steps, because noise may have an entry per step, and another equation may draw masks itself.
-    if any(layer.h_masks is not None or layer.c_masks is not None or layer.noise or layer.step for layer in layers):
+    if draws_per_step or any(layer.noise.present or layer.step for layer in layers):
         return _run_with_mask_per_step(run_layers, layers, x, states, lengths, from_end)
     plain, is_one_step = [layer._replace(h_mask=None) for layer in layers], x.shape.as_list()[0] == 1
     if from_end and not (is_one_step or starts_from_zeros):  # The first steps are not in one slice of x.
@@ -85,15 +88,16 @@ def _with_masks_in_kernels(layers: Sequence[Layer], x: tf.Tensor) -> list[Layer]
 
 def _with_candidate_masks(layer: Layer, x: tf.Tensor, lengths: tf.Tensor | None, from_end: bool) -> Layer:
     """Returns the layer with the masks of its candidate. As in TensorFlow's loop, steps past all ends draw no masks."""
-    if layer.noise is None or not callable(layer.noise.candidate):
+    if layer.draw_candidate_masks is None:
         return layer
+    noise = layer.noise
     steps, trims = tf.shape(x)[0], lengths is not None and not inside_function_or_control_flow()
     drawn_steps = tf.shape(padding.trim(x, lengths))[0] if trims else steps
-    masks = layer.noise.candidate(tf.stack([drawn_steps, tf.shape(x)[1], layer.hidden_size]))
+    masks = layer.draw_candidate_masks(tf.stack([drawn_steps, tf.shape(x)[1], layer.hidden_size]))
     masks = padding.untrim(masks, steps) if trims else masks
     masks = padding.reverse(masks, lengths, time_major=True) if from_end else masks
     masks.set_shape([*x.shape.as_list()[:2], layer.hidden_size])
-    return layer._replace(noise=layer.noise._replace(candidate=masks))
+    return layer._replace(draw_candidate_masks=None, noise=noise._replace(candidate=masked(masks, noise.candidate)))
 
 
 def _run_with_mask_per_step(
@@ -108,17 +112,16 @@ def _run_with_mask_per_step(
     masked_layers, masks_at_end = [], []
     before = slice(1, None) if from_end else slice(None, -1)
     for layer, (c, h) in zip(layers, states):
-        h_masks = _masks(layer.h_masks, x, h, layer.h_mask)
-        c_masks = _masks(layer.c_masks, x, c)
+        h_masks = _masks(layer.draw_h_masks, x, h, layer.h_mask)
+        c_masks = _masks(layer.draw_c_masks, x, c)
         if from_end:
             h_masks, c_masks = _after_steps(h_masks, lengths), _after_steps(c_masks, lengths)
-        masked_layers.append(
-            layer._replace(
-                h_mask=None,
-                h_masks=None if h_masks is None else h_masks[before],
-                c_masks=None if c_masks is None else c_masks[before],
-            )
-        )
+        noise = layer.noise
+        if h_masks is not None:
+            noise = noise._replace(recurrent=masked(h_masks[before], noise.recurrent))
+        if c_masks is not None:
+            noise = noise._replace(cell=masked(c_masks[before], noise.cell))
+        masked_layers.append(layer._replace(h_mask=None, draw_h_masks=None, draw_c_masks=None, noise=noise))
         masks_at_end.append((c_masks, h_masks))
     outputs, finals = run_layers(masked_layers, x, states, lengths)
     pairs = [zip(final, masks) for final, masks in zip(finals, masks_at_end)]
@@ -126,7 +129,9 @@ def _run_with_mask_per_step(
     return outputs, [LSTMState(*[drop(part, masks) for part, masks in pair]) for pair in pairs]
 
 
-def _masks(draw: Any, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tensor | None = None) -> tf.Tensor | None:
+def _masks(
+    draw: Callable | None, x: tf.Tensor, state: tf.Tensor, mask_of_all_steps: tf.Tensor | None = None
+) -> tf.Tensor | None:
     """Returns masks [T + 1, B, N] for a state [B, N]; None if there is nothing to drop.
 
     Entry t multiplies the state before step t, which is the one after step t - 1. Nothing is dropped before the first

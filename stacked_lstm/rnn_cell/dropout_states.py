@@ -110,7 +110,7 @@ def with_mask_for_all_steps(
 
     def drop(layer: Layer, field: str, part: Part) -> Layer:
         part_mask = mask(part)
-        if field == "c_masks":  # Only masks on h can be in the kernel.
+        if field == "draw_c_masks":  # Only masks on h can be in the kernel.
             masks = lambda shape: dropout_masks.after_ones(tf.ones(shape, layer.dtype) * part_mask)  # noqa: E731
             return _with_masks(layer, field, masks)
         return layer._replace(h_mask=part_mask if layer.h_mask is None else layer.h_mask * part_mask)
@@ -137,23 +137,24 @@ def with_mask_per_step(
 
 def _with_masks(layer: Layer, field: str, draw: Callable[[tf.Tensor], tf.Tensor]) -> Layer:
     """Returns a layer with more masks on its c or h."""
-    others = layer.c_masks if field == "c_masks" else layer.h_masks
+    others = getattr(layer, field)
 
     def draw_all(shape: tf.Tensor) -> tf.Tensor:
         return draw(shape) if others is None else draw(shape) * others(shape)
 
-    return layer._replace(c_masks=draw_all) if field == "c_masks" else layer._replace(h_masks=draw_all)
+    changes: dict[str, Any] = {field: draw_all}
+    return layer._replace(**changes)
 
 
 def _map_parts(
     function: Callable[[Layer, str, Part], Layer], segment: Segment, state_size: Any, selected: Sequence[bool]
 ) -> Segment:
-    """Returns a tree after `function(layer, "c_masks" or "h_masks", part)` of all selected parts."""
+    """Returns a tree after `function(layer, "draw_c_masks" or "draw_h_masks", part)` of all selected parts."""
     widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
     places = packed_states.places(state_size, widths)
 
     def change(k: int, layer: Layer) -> Layer:
-        for number, field, width in zip((2 * k, 2 * k + 1), ("c_masks", "h_masks"), widths[k]):
+        for number, field, width in zip((2 * k, 2 * k + 1), ("draw_c_masks", "draw_h_masks"), widths[k]):
             leaf, column = places[number]
             if selected[leaf]:
                 layer = function(layer, field, Part(number, leaf, slice(column, column + width)))

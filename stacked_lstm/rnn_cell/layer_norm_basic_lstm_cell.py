@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from stacked_lstm import normalization
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import GATE_ORDER, LayerNorm, Noise
+from stacked_lstm.equations import GATE_ORDER, LayerNorm
 from stacked_lstm.layer import Layer
 from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.cell_checks import check_keep_prob
@@ -97,7 +97,7 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
 
     def layer(self) -> Layer:
         layer = self._normalized_layer() if self._layer_norm else super().layer()
-        return layer._replace(noise=Noise(candidate=self._draw_masks)) if self._drops else layer
+        return layer._replace(draw_candidate_masks=self._draw_masks) if self._drops else layer
 
     def _normalized_layer(self) -> Layer:
         gates = normalization.stack(self._gate_norms)

@@ -56,8 +56,8 @@ class Draws(NamedTuple):
         seed = dropout_masks.seed_at(place, self.seed)
         return lambda series: dropout_masks.drop_in_each_step(series, keep_prob, seed)
 
-    def noise(self, layer: Layer, layer_options: LayerOptions, scope: str) -> Noise | None:
-        """Returns the `Noise` of a layer; None if it has none. `scope` is a name that no other layer has."""
+    def noise(self, layer: Layer, layer_options: LayerOptions, scope: str) -> Noise:
+        """Returns the `Noise` of a layer. `scope` is a name that no other layer has."""
         parts: dict[str, Callable[[], Any]] = {}
         if self.training is not False and _is_some(layer_options.recurrent_dropout):
             is_variational = layer_options.recurrent_dropout_kind == options.VARIATIONAL
@@ -72,8 +72,6 @@ class Draws(NamedTuple):
             if _is_some(rate):
                 seed_of_field = dropout_masks.seed_at(f"{scope}/{field}", self.seed)
                 parts[field] = functools.partial(self._share, rate, field, width, seed_of_field)
-        if not parts:
-            return None
         layer = layer._replace(noise=Noise(**dict.fromkeys(parts, 0.0)))  # The choice of ops needs no values.
         with mask_ops.choose(self.engine, lambda: [layer]):
             return Noise(**{name: draw() for name, draw in parts.items()})

@@ -22,7 +22,7 @@ def with_field(kind, name, value=0.5):
 
 
 FIELDS = [(kind, name) for kind in (Layer, Extras, Noise) for name in kind._fields]
-FIELDS = [field for field in FIELDS if field[1] not in PLAIN_FIELDS | {"extras", "noise"}]
+FIELDS = [field for field in FIELDS if field[1] not in PLAIN_FIELDS | {"extras", "noise", "draw_candidate_masks"}]
 
 
 @pytest.mark.parametrize("kind, name", FIELDS)
@@ -33,10 +33,14 @@ def test_each_field_is_one_feature(kind, name):
     assert layer_features.present([with_field(kind, name)], layer_features.all_except(feature)) == []
 
 
-def test_masks_that_are_still_to_be_drawn():
-    layer = with_field(Noise, "candidate", lambda shape: tf.ones(shape))
+def test_masks_of_the_candidate_that_are_still_to_be_drawn():
+    """They are the same feature as masks that are drawn, and another one besides."""
     features = [layer_features.CANDIDATE_DROPOUT, layer_features.UNDRAWN_MASKS]
-    assert layer_features.present([layer], layer_features.FEATURES) == features
+    for layer, expected in [
+        (with_field(Layer, "draw_candidate_masks", tf.ones), features),
+        (with_field(Noise, "candidate"), features[:1]),
+    ]:
+        assert layer_features.present([layer], layer_features.FEATURES) == expected
 
 
 def test_features_that_messages_name():

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stacked_lstm import engines
+from stacked_lstm import dropout_masks, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions
 from stacked_lstm.engines import graph as graph_engine
@@ -22,13 +22,13 @@ from support.sets import EXHAUSTIVE, ONCE, some
 
 pytestmark = native_ops.NEEDS_NATIVE
 
-OF_C = ("zoneout_c", "candidate", "c_masks")
-ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3, candidate=3, c_masks=3, resets=3)
+OF_C = ("zoneout_c", "candidate", "cell")
+ALL_PER_STEP = dict(recurrent=3, zoneout_c=3, zoneout_h=3, candidate=3, cell=3, resets=3)
 NORM_AND_ALL, NORM_AND_NOT_CARRIED = (dict(ALL_PER_STEP, norm=is_carried) for is_carried in (True, False))
-# Per layer: units; width of the projection, which comes with peepholes and clips; axes of `c_masks`, of the fields of
-# `Noise` and of the starts after resets; the norm, if there is one, with whether it is carried; whether there are
-# peepholes and a clip of c without a projection. Then the number of ops.
-MASKS = [dict(candidate=3), dict(candidate=2), dict(recurrent=3), dict(c_masks=3)]
+# Per layer: units; width of the projection, which comes with peepholes and clips; axes of the fields of `Noise` and of
+# the starts after resets; the norm, if there is one, with whether it is carried; whether there are peepholes and a clip
+# of c without a projection. Then the number of ops.
+MASKS = [dict(candidate=3), dict(candidate=2), dict(recurrent=3), dict(cell=3)]
 STATES = [dict(zoneout_c=2), dict(zoneout_c=3), dict(zoneout_h=0), dict(resets=2)]
 STACKS = {
     "one op": ([(5, None, dict(recurrent=2)), (17, None, dict(recurrent=3)), (4, None, dict(recurrent=2))], 1),
@@ -40,7 +40,7 @@ STACKS = {
     "candidate": ([(5, None, dict(candidate=3)), (17, None, dict(candidate=2)), (6, 20, dict(candidate=3))], 2),
     "resets": ([(5, None, dict(resets=2)), (17, None, dict(resets=3)), (70, None, dict(resets=2, recurrent=2))], 2),
     "resets, projected": ([(9, 20, dict(resets=3)), (6, 3, dict(resets=2))], 1),
-    "masks on c": ([(9, None, dict(c_masks=3)), (70, None, dict(c_masks=3, candidate=3)), (6, 3, dict(c_masks=3))], 3),
+    "masks on c": ([(9, None, dict(cell=3)), (70, None, dict(cell=2, candidate=3)), (6, 3, dict(cell=3))], 3),
     "norm and masks": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(MASKS)], 4),
     "norm and states": ([(5 + 4 * k, None, dict(one, norm=k % 2 > 0)) for k, one in enumerate(STATES)], 4),
     "norm and all": ([(70, None, dict(NORM_AND_ALL, zoneout_h=2)), (18, None, dict(NORM_AND_ALL, norm=False))], 2),
@@ -81,9 +81,9 @@ def random_layers(description, steps, batch, dtype):
         if norm is not None:
             norms = [Norm(1 + constant(*shape), constant(*shape), 0.1) for shape in ([4, units], [units])]
             norm = LayerNorm(*norms, is_carried=norm)
-        c_masks, resets = noise.pop("c_masks", None), noise.pop("resets", None)
-        layer = Layer(inputs, units, kernels, biases, extras=extras, c_masks=c_masks, resets=resets, norm=norm)
-        layers.append(layer._replace(noise=Noise(**noise) if noise else None))
+        resets = noise.pop("resets", None)
+        layer = Layer(inputs, units, kernels, biases, extras=extras, resets=resets, norm=norm)
+        layers.append(layer._replace(noise=Noise(**noise)))
         states.append([constant(batch, units), constant(batch, width)])
         inputs = width
     return layers, states, sources
@@ -129,8 +129,6 @@ def test_random_combinations_against_graph(seed, graph, plain_session):
     def layer():
         fields = {field: random.choice([2, 3]) for field in ALL_PER_STEP if random.uniform() < 0.5}
         fields.update((field, True) for field in ("peepholes", "cell_clip") if random.uniform() < 0.5)
-        if "c_masks" in fields:  # They have an entry per step.
-            fields["c_masks"] = 3
         if random.uniform() < 0.7:
             fields["norm"] = bool(random.randint(2))
         return random.choice([3, 17, 40]), random.choice([None, 5, 20]), fields
@@ -170,11 +168,11 @@ def test_second_derivatives_by_central_differences(control_flow, engine, fields,
     """With recurrent dropout of h alone, both engines differentiate the step by hand."""
     fields = dict(fields)
     projection, from_end = fields.pop("projection", None), fields.pop("from_end", False)
-    for_all_steps = {field: 3 if field == "c_masks" else 2 for field in fields if field != "norm"}
+    for_all_steps = {field: 2 for field in fields if field != "norm"}
     if "norm" in fields:
         for_all_steps["norm"] = False
     layers, states, sources = random_layers([(5, projection, for_all_steps), (4, projection, fields)], 4, 3, "float64")
-    random, size = np.random.RandomState(8 if from_end else 5), 1e-6
+    random, size = np.random.RandomState(9), 1e-6
     value, direction = random.standard_normal([2, 4, 3, 4])
     x = tf.placeholder(tf.float64, value.shape)
     first = results(engine, layers, x, states, sources, tf.constant([4, 2, 1]), from_end)[2]
@@ -183,6 +181,24 @@ def test_second_derivatives_by_central_differences(control_flow, engine, fields,
     actual = plain_session.run(tf.reduce_sum(second * direction), {x: value})
     above, below = (plain_session.run(product, {x: value + sign * size * direction}) for sign in (1, -1))
     assert abs(actual) > 1 and actual == pytest.approx((above - below) / (2 * size), rel=1e-7)
+
+
+def test_drawn_masks_multiply_those_of_noise(general_engine, plain_session):
+    """Also of the candidate. The masks after the last step multiply the final state."""
+    (layer,), (state,), _ = random_layers([(6, None, dict(recurrent=2, cell=3, candidate=2))], 5, 3, "float64")
+    masks = [tf.constant(np.random.RandomState(k).uniform(size=[5, 3, 6])) for k in range(3)]
+    h_masks, c_masks = (dropout_masks.after_ones(mask) for mask in masks[:2])
+    noise = Noise(*[mask * old for mask, old in zip((h_masks[:-1], c_masks[:-1], masks[2]), layer.noise)])
+    drawing = layer._replace(
+        draw_h_masks=lambda shape: h_masks,
+        draw_c_masks=lambda shape: c_masks,
+        draw_candidate_masks=lambda shape: masks[2],
+    )
+    x, run = tf.ones([5, 3, 4], tf.float64), engines.ENGINES[general_engine].run
+    outputs, final = run(layer._replace(noise=noise), x, state)
+    expected = outputs, (final.c * c_masks[-1], final.h * h_masks[-1])
+    for actual, value in zip(*map(tf.nest.flatten, plain_session.run([run(drawing, x, state), expected]))):
+        np.testing.assert_array_equal(actual, value)
 
 
 @pytest.mark.parametrize("fields", [ALL_PER_STEP, NORM_AND_ALL], ids=["plain", "norm"])
@@ -213,7 +229,7 @@ def test_wrong_shapes(shape, session):
             start = LSTMState(tf.zeros([2, 6]), wrong)
             layer = layer._replace(resets=Resets(tf.zeros([3, 2], tf.bool), start))
         else:
-            layer = layer._replace(**({"noise": Noise(**{field: wrong})} if field in Noise._fields else {field: wrong}))
+            layer = layer._replace(noise=Noise(**{field: wrong}))
         with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
             session.run(engines.ENGINES["native"].run_layers([layer], tf.zeros([3, 2, 4]), states)[0])
 

@@ -104,14 +104,13 @@ def layer_extras(layer: Layer, dtype: tf.DType) -> dict[str, list]:
 
 def layer_series(layer: Layer, c: tf.Tensor, h: tf.Tensor) -> dict[str, tf.Tensor]:
     """Returns the series that a layer has, by the names in `SERIES`. c and h are its states before the first step."""
-    noise = layer.noise or Noise()
-    masks = [mask for mask in (layer.h_masks, noise.recurrent) if mask is not None]
+    noise = layer.noise
     series = {
-        "h_masks": masks[0] * masks[1] if len(masks) == 2 else masks[0] if masks else None,
+        "h_masks": noise.recurrent,
         "zoneout_c": _share(noise.zoneout_c, c),
         "zoneout_h": _share(noise.zoneout_h, h),
         "candidate_masks": noise.candidate,
-        "c_masks": layer.c_masks,
+        "c_masks": noise.cell,
         "start_c": layer.resets and layer.resets.start.c,
         "start_h": layer.resets and layer.resets.start.h,
     }
@@ -123,11 +122,9 @@ def series_options(tensors: Sequence[Sequence[tf.Tensor]]) -> dict[str, Any]:
     h_mask, zoneout_c, zoneout_h, candidate_mask, c_mask, start_c, start_h, is_reset = (
         tensor[0] if tensor else None for tensor in tensors
     )
-    noise = Noise(h_mask, candidate_mask, zoneout_c, zoneout_h)
     return {
-        "c_masks": c_mask,
         "resets": None if is_reset is None else Resets(is_reset, LSTMState(start_c, start_h)),
-        "noise": None if all(part is None for part in noise) else noise,
+        "noise": Noise(h_mask, c_mask, candidate_mask, zoneout_c, zoneout_h),
     }
 
 
@@ -145,10 +142,10 @@ def signature(layer: Layer) -> tuple:
     """What all layers of one op have in common."""
     functions = layer.activation.name, layer.recurrent_activation.name
     extras = [extra is not None for extra in layer.extras]
-    noise = [part is not None for part in layer.noise or Noise()]
-    others = [part is not None for part in (layer.h_masks, layer.c_masks, layer.resets)]
+    noise = [part is not None for part in layer.noise]
     is_carried = None if layer.norm is None else layer.norm.is_carried
-    return (*functions, len(layer.kernels), len(layer.biases), is_carried, *extras, *noise, *others)
+    shape = len(layer.kernels), len(layer.biases), is_carried, layer.resets is not None
+    return (*functions, *shape, *extras, *noise)
 
 
 def _split_by(op: tf.Operation, tensors: Sequence[tf.Tensor], attributes: Sequence[str]) -> list[list[tf.Tensor]]:
