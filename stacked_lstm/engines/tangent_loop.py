@@ -13,6 +13,7 @@ from stacked_lstm.engines.group_layer import GroupLayer
 from stacked_lstm.engines.loop_series import (
     loop_over_steps,
     mask_at_step,
+    noise_at_step,
     reader,
     select_state,
     state_array,
@@ -45,8 +46,7 @@ def tangent(
     steps = step_count(inputs)
     one = tf.ones_like(states[0].h[:, :1])
     reads = [reader(series, back_prop=True) for series in (inputs, inputs_dot)]
-    masked = [pair for pair in zip(layers, layers_dot) if pair[0].h_masks is not None]
-    read_masks = [[reader(layer.h_masks, back_prop=True) for layer in pair] for pair in masked]
+    noises = [[noise_at_step(layer.noise, back_prop=True) for layer in pair] for pair in zip(layers, layers_dot)]
 
     def body(t: tf.Tensor, variables: Any) -> Any:
         states, states_dot, arrays = variables
@@ -55,11 +55,12 @@ def tangent(
         x.set_shape(inputs.shape[1:])
         x_dot.set_shape(inputs.shape[1:])
         new_states, new_states_dot, new_arrays = [], [], []
-        remaining = iter(read_masks)
-        for layer, layer_dot, state, state_dot, array in zip(layers, layers_dot, states, states_dot, arrays):
+        for layer, layer_dot, noise_pair, state, state_dot, array in zip(
+            layers, layers_dot, noises, states, states_dot, arrays
+        ):
             h, h_dot = state.h, state_dot.h
-            if layer.h_masks is not None:
-                h_mask, h_mask_dot = (read(t) for read in next(remaining))
+            h_mask, h_mask_dot = (noise_at(t).recurrent for noise_at in noise_pair)
+            if h_mask is not None:
                 h, h_dot = h * h_mask, h_dot * h_mask + h * h_mask_dot
             z = layer.pre_activations(h, x, one)
             z_dot = layer.pre_activations(h_dot, x_dot, tf.zeros_like(one))
