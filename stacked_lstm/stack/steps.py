@@ -13,13 +13,15 @@ from stacked_lstm import equations
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import loop_gradients, padding
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.equations import Noise
 from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMState, LSTMSteps
 
 
 class Record(NamedTuple):
-    """What a layer ran on: the layer, its inputs [T, B, I] and its outputs [T, B, P], zero past the end."""
+    """What a layer ran on: the layer, its inputs [T, B, I] and its outputs [T, B, P], zero past the end.
+
+    The layer has no masks that are still to be drawn.
+    """
 
     layer: Layer
     x: tf.Tensor
@@ -63,17 +65,17 @@ def replay(
 
 def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None, from_end: bool) -> LSTMSteps:
     layer, x, h = record
-    noise, steps = layer.noise or Noise(), tf.shape(x)[0]
+    noise, steps = layer.noise, tf.shape(x)[0]
     before = _before_from_end(start.h, h, lengths) if from_end else tf.concat([start.h[None], h], axis=0)[:-1]
     if layer.resets is not None:
         before = _select(layer.resets.is_reset, layer.resets.start.h, before)
-    z = _products(layer, x, before, noise)
+    z = _products(layer, x, equations.masked(before, noise.recurrent))
     # The projection acts on h, which is known.
     extras = layer.extras._replace(projection=None, projection_clip=None)
     is_alive = tf.transpose(tf.sequence_mask(padding.lengths_or_all_steps(lengths, x), steps))
     zeros = tf.zeros_like(start.c)
-    per_step = {"candidate": noise.candidate, "zoneout_c": noise.zoneout_c}
-    per_step = {name: value for name, value in per_step.items() if tf.is_tensor(value) and value.shape.ndims == 3}
+    per_step = {"cell": noise.cell, "candidate": noise.candidate, "zoneout_c": noise.zoneout_c}
+    per_step = {name: value for name, value in per_step.items() if equations.is_series(value)}
     noise_fields = list(per_step)
     if layer.resets is not None:
         per_step.update(is_reset=layer.resets.is_reset, start_c=_per_step(layer.resets.start.c, x))
@@ -81,6 +83,7 @@ def _replay(record: Record, start: LSTMState, lengths: tf.Tensor | None, from_en
     def step(before: LSTMSteps, inputs: dict[str, tf.Tensor]) -> LSTMSteps:
         c_before = tf.where(inputs["is_reset"], inputs["start_c"], before.c) if layer.resets else before.c
         step_noise = noise._replace(zoneout_h=None, **{name: inputs[name] for name in noise_fields})
+        c_before = equations.masked(c_before, step_noise.cell)
         functions = layer.activation, layer.recurrent_activation
         after, gates = equations.step(inputs["z"], c_before, *functions, extras, layer.norm, step_noise.candidate)
         c = equations.zoneout(step_noise, LSTMState(c_before, None), after).c
@@ -130,10 +133,9 @@ def _select(flags: tf.Tensor, start: tf.Tensor, series: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.where(tf.reshape(flags, [-1]), *rows), tf.shape(series))
 
 
-def _products(layer: Layer, x: tf.Tensor, h: tf.Tensor, noise: Noise) -> tf.Tensor:
-    """The pre-activations of all steps, [T, B, 4H], from the inputs and the hidden states before each step."""
+def _products(layer: Layer, x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
+    """The pre-activations of all steps, [T, B, 4H], from the inputs and the masked hidden states before each step."""
     weights = layer.fused()
-    h = h if noise.recurrent is None else h * noise.recurrent
     rows = tf.reshape(tf.concat([h, x], axis=2), [-1, layer.output_size + layer.input_size])
     z = tf.matmul(rows, tf.concat([weights.recurrent, weights.inputs], axis=0))
     z = z if weights.bias is None else tf.nn.bias_add(z, weights.bias)

@@ -7,7 +7,12 @@ import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm, summaries
 from stacked_lstm.compat import tf
+from stacked_lstm.engines import both_directions
+from stacked_lstm.engines import graph as graph_engine
+from stacked_lstm.equations import Noise
+from stacked_lstm.layer import Layer
 from stacked_lstm.state import LSTMSteps
+from stacked_lstm.steps import Record, replay
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
 from support.random_networks import LENGTHS, random_layers
@@ -123,6 +128,23 @@ def test_with_masks(plain_session):
                 kept | np.isclose(layer.c[:, 1:], candidate, rtol=1e-10, atol=0)
             )
         assert (np.mean(layers[0].g == 0) > 0.3) == (kind == "candidate")
+
+
+@pytest.mark.parametrize("from_end", [False, True])
+@pytest.mark.parametrize("shape", [[6, 4, 3], [4, 3]], ids=["per step", "for all steps"])
+def test_with_masks_of_states(shape, from_end, plain_session):
+    """Masks of h and of c, besides zoneout of c: the last c and its gradients are those of the engine."""
+    random, lengths = np.random.RandomState(0), [6, 2, 1, 4]
+    masks = [tf.constant(2.0 * random.randint(2, size=shape), tf.float64) for _ in range(2)]
+    kernel, bias, x = (tf.constant(random.standard_normal(size)) for size in ([6, 12], [12], [6, 4, 3]))
+    layer = Layer(3, 3, [kernel], [bias], noise=Noise(recurrent=masks[0], cell=masks[1], zoneout_c=0.3))
+    start, ends = LSTMState(*tf.unstack(tf.constant(random.uniform(size=[2, 4, 3])))), tf.constant(lengths)
+    outputs, (final,) = both_directions.run(graph_engine.run, [layer], x, [start], ends, from_end=int(from_end))
+    (series,) = replay([Record(layer, x, outputs)], [start], ends, time_major=True, from_end=from_end)
+    last = tf.gather_nd(series.c, [[0 if from_end else length - 1, b] for b, length in enumerate(lengths)])
+    results = [[c] + tf.gradients(tf.reduce_sum(tf.sin(c)), [x, kernel, *masks, *start]) for c in (last, final.c)]
+    for actual, expected in zip(*plain_session.run(results)):
+        assert numeric.relative_difference(actual, expected) < 1e-12
 
 
 @NEEDS_NATIVE
