@@ -68,13 +68,13 @@ def package_dir():
 def read(path):
     """Reads the `Series` in a CSV file with the columns date ("2010/01/01 00:00") and temp, one line per hour.
 
-    Missing hours, as at the change to summer time, are interpolated. NaN stays NaN, and an empty temp is NaN. The file
-    is in UTF-8, with or without a byte order mark.
+    Missing hours, as at the change to summer time, are interpolated. The file is in UTF-8, with or without a byte order
+    mark.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: another column, a line that is no date and number, hours that do not increase, too few hours, or more
-        missing hours than lines.
+      ValueError: another column, a line that is no date and number, a temp that is empty, NaN or above `HIGHEST`, hours
+        that do not increase, too few hours, or more missing hours than lines.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f"--data_dir: expected {FILE} in it, found none at {path}")
@@ -83,13 +83,11 @@ def read(path):
         lines = csv.DictReader(io.StringIO(text_files.decode(file.read(), path), newline=""))
     try:
         for line in lines:
-            hours.append(_hours(line["date"]))
-            values.append(_temperature(line["temp"]))
+            hour, temperature = _row(line, f"{path}, line {lines.line_num}")
+            hours.append(hour)
+            values.append(temperature)
     except csv.Error as error:  # Its line is not counted yet.
         raise ValueError(f"{path}, line {lines.line_num + 1}: expected CSV ({error})") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
-        expected = "the columns date and temp, such as 2010/01/31 23:00,41.5"
-        raise ValueError(f"{path}, line {lines.line_num}: expected {expected}, got {describe_row(line)}") from None
     if np.any(np.diff(hours) <= 0):
         line = int(np.argmax(np.diff(hours) <= 0)) + 3
         raise ValueError(
@@ -105,12 +103,19 @@ def read(path):
     return Series(hours[0], np.interp(grid, hours, values))
 
 
-def _temperature(text):
-    """A temperature as the file has it; NaN if it is empty. Raises ValueError for numbers too large to scale."""
-    value = float(text.strip() or "nan")
-    if abs(value) > HIGHEST:
-        raise ValueError(f"the temperature {text.strip()[:40]}")
-    return value
+def _row(line, place):
+    """Returns (hour, temperature) of a line, column -> text. Raises ValueError that begins with `place`."""
+    try:
+        hour, text = _hours(line["date"]), line["temp"].strip()
+        temperature = float(text or "nan")
+    except (AttributeError, KeyError, TypeError, ValueError):
+        expected = "the columns date and temp, such as 2010/01/31 23:00,41.5"
+        raise ValueError(f"{place}: expected {expected}, got {describe_row(line)}") from None
+    if not abs(temperature) <= HIGHEST:  # NaN is not.
+        hint = "; leave the line out to interpolate its hour" if np.isnan(temperature) else ""
+        expected = f"a temperature from {-HIGHEST:.0f} to {HIGHEST:.0f} °F"
+        raise ValueError(f"{place}: expected {expected}, got {text[:40] or 'none'}{hint}")
+    return hour, temperature
 
 
 def _hours(date):
@@ -170,9 +175,9 @@ class Scales(NamedTuple):
 
     @classmethod
     def measure(cls, series):
-        """Measures a `Series`; NaN is left out, so that it spoils only its own windows."""
+        """Measures a `Series`. The first changes, which are NaN, are left out."""
         deviations = [np.nanstd(x) or 1.0 for x in (series.values, series.changes(1), series.changes(DAY))]
-        return cls(np.nanmean(series.values), *deviations)
+        return cls(np.mean(series.values), *deviations)
 
     def examples(self, series):
         """Returns `Examples` of a `Series`.

@@ -11,7 +11,7 @@ from support import programs
 from support.sets import ONCE
 from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
-from tasks import networks
+from tasks import networks, temperature_series
 from tasks.examples import Examples, epoch_batches
 from training import history
 from training.pipeline import Pipeline
@@ -174,11 +174,14 @@ def test_weight_decay_by_hand(tmp_path, session):
 
 
 def test_nan_in_the_data_stops_training_and_the_last_good_checkpoint_stays(arguments, tmp_path, monkeypatch):
-    """Hour 290 is NaN; window i sees hours i to i + 95, so the windows 195 to 290 have NaN."""
+    """Hour 290 is NaN; window i sees hours i to i + 95, so the windows 195 to 290 have NaN. No file can have NaN."""
     monkeypatch.setattr("training.trainer.SAVE_SECONDS", -1)  # A checkpoint before every step.
     temperatures = 50 + 10 * np.sin(np.arange(600.0))
-    temperatures[290] = np.nan
     write_temperatures(tmp_path, temperatures)
+    with_nan = np.where(np.arange(600) == 290, np.nan, temperatures)
+    scales = temperature_series.Scales.measure(temperature_series.Series(0, temperatures[:480]))
+    monkeypatch.setattr(temperature_series, "read", lambda path: temperature_series.Series(0, with_nan))
+    monkeypatch.setattr(temperature_series.Scales, "measure", lambda series: scales)
     examples = Examples(x=np.arange(480 - 96 + 1))
     spoilt = [np.any((195 <= rows) & (rows <= 290)) for rows in epoch_batches(examples, 2, seed=1, epoch=0)]
     step = spoilt.index(True) + 1
