@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import signal
 import sys
@@ -115,6 +116,8 @@ def graph_mode() -> None:
     from stacked_lstm.compat import tf
 
     tf.logging.set_verbosity(tf.logging.ERROR)
+    # TFLite's converter writes to absl's logger. `absl.logging.set_verbosity` would also silence this package's log.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     tf.disable_v2_behavior()
 
 

@@ -1,9 +1,11 @@
 """The command line, and one line for an error: the cause, without headings, advice and stack traces."""
 
+import logging
 import os
 import subprocess
 import sys
 
+import absl.logging
 import numpy as np
 import pytest
 from absl import flags
@@ -87,6 +89,16 @@ def test_an_argument_without_a_flag(arguments, extra, monkeypatch, capsys):
         command.parse(["some.py", *arguments])
     error = capsys.readouterr().err
     assert error == f"some.py: expected flags only, got {extra}\n" if extra else "--count" in error
+
+
+def test_libraries_write_only_errors(caplog):
+    """The note of TFLite's converter, "Using experimental converter", is absl's; the log of the package stays."""
+    with caplog.at_level(logging.INFO):
+        command.graph_mode()
+        absl.logging.info("a note")
+        absl.logging.error("an error")
+        logging.getLogger("stacked_lstm").warning("a warning")
+    assert [record.getMessage() for record in caplog.records] == ["an error", "a warning"]
 
 
 @pytest.mark.parametrize("name", ["compare", "convert", "migrate"])
