@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from absl import flags
@@ -55,4 +56,11 @@ def chosen_names(flag: str, names: Sequence[str], known: Iterable[str]) -> list[
 
 def format_value(value: Any) -> str:
     """A flag's value as it is written on the command line."""
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ",".join(map(format_value, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def format_flag(name: str, value: Any) -> str:
+    """A flag as it is written on the command line; "no --NAME" for None, the value of a flag that is absent."""
+    return f"no --{name}" if value is None else f"--{name}={shlex.quote(format_value(value))}"

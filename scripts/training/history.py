@@ -5,7 +5,7 @@ import os
 import statistics
 
 from shared import file_errors
-from shared.options import format_value
+from shared.options import format_flag
 from stacked_lstm import durable_files
 from stacked_lstm.commands import output_files
 from tasks.task import PARTS
@@ -168,13 +168,10 @@ def _short(value):
 
 
 def _check_flags(directory, saved, flags):
-    different = [
-        f"--{name}={format_value(saved.get(name))}, not {format_value(flags[name])}"
-        for name in flags
-        if saved.get(name) != flags[name]
-    ]
+    different = [name for name in flags if saved.get(name) != flags[name]]
     if different:
+        wanted, found = (", ".join(format_flag(name, run.get(name)) for name in different) for run in (flags, saved))
         raise ValueError(
-            f"--train_dir: expected a directory of this run, got {directory} of a run with {'; '.join(different)}; "
-            "choose another directory or delete this one"
+            f"--train_dir: expected a directory of a run with {wanted}, got {directory} of a run with {found}; "
+            f"{checkpoints.start_anew(directory)}"
         )

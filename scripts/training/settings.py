@@ -9,7 +9,7 @@ from absl import flags
 
 import peers
 from shared import layer_options
-from shared.options import Option, format_value
+from shared.options import Option, format_flag, format_value
 from stacked_lstm.commands import choices
 from tasks import TASKS
 from training import cluster, modes
@@ -91,9 +91,8 @@ def check_saved_flags(saved: dict[str, Any]) -> None:
             if "enum_values" in option.domain:
                 is_valid = is_valid and value in option.domain["enum_values"]
             if not is_valid:
-                raise ValueError(
-                    f"--train_dir: expected the flags of a run in its history, got --{option.name}={str(value)[:40]}"
-                )
+                actual = format_flag(option.name, value)[:60]
+                raise ValueError(f"--train_dir: expected the flags of a run in its history, got {actual}")
 
 
 def read_flags(values: flags.FlagValues) -> dict[str, Any]:
@@ -113,7 +112,8 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
     for option in (option for other in TASKS.values() for option in other.OPTIONS):
         if option.name not in known and values[option.name].value is not None:
             raise ValueError(
-                f"--{option.name}: expected none with --task={values.task}, got {values[option.name].value}"
+                f"--{option.name}: expected none with --task={values.task}, got "
+                f"{format_value(values[option.name].value)}"
             )
     settings = dict({option.name: option.default for option in OPTIONS}, **task.defaults())
     settings["train_dir"] = os.path.join("runs", "-".join(filter(None, [values.task, values.peer])))

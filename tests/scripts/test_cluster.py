@@ -44,8 +44,8 @@ def test_flags():
         ({"worker_hosts": "c:3,d e:4"}, "--worker_hosts: expected addresses such as 10.0.0.1:2222, got d e:4"),
         ({"worker_hosts": "a:1,d:4"}, "--worker_hosts: expected a different address for each process, got a:1 twice"),
         ({"task_index": "2"}, "--task_index: expected 0 to 1 with --job_name=worker, got 2"),
-        ({"ablate_initial_state": "true"}, "--ablate_initial_state: expected none with --job_name, got True"),
-        ({"task": "titles", "ablate_dropout": "true"}, "--ablate_dropout: expected none with --job_name, got True"),
+        ({"ablate_initial_state": "true"}, "--ablate_initial_state: expected none with --job_name, got true"),
+        ({"task": "titles", "ablate_dropout": "true"}, "--ablate_dropout: expected none with --job_name, got true"),
     ],
 )
 def test_wrong_flags(flags, message):

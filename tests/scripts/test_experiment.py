@@ -128,3 +128,30 @@ def test_a_run_killed_after_its_best_checkpoint_repeats_the_epoch(title_argument
 def best_checkpoints(arguments):
     names = {name.split(".index")[0] for name in os.listdir(arguments["train_dir"]) if name.endswith(".index")}
     return sorted(name for name in names if name.startswith("best"))
+
+
+@pytest.mark.parametrize(
+    "saved, now, expected, actual",
+    [
+        ({"seed": 1, "epochs": 2}, {"seed": 2, "epochs": 2}, "--seed=2", "--seed=1"),
+        ({"data_dir": None}, {"data_dir": "my data"}, "--data_dir='my data'", "no --data_dir"),
+        ({"data_dir": "data"}, {"data_dir": None}, "no --data_dir", "--data_dir=data"),
+        ({}, {"peepholes": True}, "--peepholes=true", "no --peepholes"),
+        (
+            {"bidirectional": True, "layer_norm": ["tensorflow", False], "hidden_sizes": [3]},
+            {"bidirectional": False, "layer_norm": [True, False], "hidden_sizes": [3, 4]},
+            "--bidirectional=false, --layer_norm=true,false, --hidden_sizes=3,4",
+            "--bidirectional=true, --layer_norm=tensorflow,false, --hidden_sizes=3",
+        ),
+    ],
+)
+def test_flags_of_another_run_are_named_as_on_the_command_line(tmp_path, saved, now, expected, actual):
+    directory = str(tmp_path)
+    history.History(directory, saved).create()
+    history.History(directory, saved)
+    with pytest.raises(ValueError) as raised:
+        history.History(directory, now)
+    assert str(raised.value) == (
+        f"--train_dir: expected a directory of a run with {expected}, got {directory} of a run with {actual}; "
+        f"to start anew, delete {directory} or choose another --train_dir"
+    )

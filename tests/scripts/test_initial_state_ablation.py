@@ -103,7 +103,7 @@ def test_errors_after_each_hour_by_loops(tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ({"task": "titles"}, "--ablate_initial_state: expected none with --task=titles, got True"),
+        ({"task": "titles"}, "--ablate_initial_state: expected none with --task=titles, got true"),
         ({"peer": "keras"}, "--peer: expected none with --ablate_initial_state, got keras"),
         ({"initial_state": "zeros"}, "--initial_state: expected none with --ablate_initial_state, got zeros"),
     ],

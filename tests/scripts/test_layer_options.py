@@ -133,5 +133,5 @@ def test_early_runs_without_these_flags_go_on(arguments):
         json.dump(content, file)
     assert experiment.read_settings(arguments["train_dir"])["dropout"] is None
     run(arguments, epochs="3")
-    with pytest.raises(ValueError, match="--train_dir: .*--dropout=None, not 0.5"):
+    with pytest.raises(ValueError, match="--train_dir: .* with --dropout=0.5, got .* with no --dropout;"):
         run(arguments, dropout="0.5")
