@@ -89,7 +89,8 @@ def main(values):
     except FloatingPointError as error:
         sys.exit(f"train.py: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        print("\nThe same command goes on from the last checkpoint.", file=sys.stderr)
+        if values.job_name != "evaluator":
+            print("\nThe same command goes on from the last checkpoint.", file=sys.stderr)
         raise
 
 

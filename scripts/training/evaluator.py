@@ -19,7 +19,8 @@ WAIT_SECONDS = 2
 def run(settings: Mapping[str, Any]) -> Mapping[str, float]:
     """Evaluates the newest checkpoint in --train_dir, and each later one, until the training has ended.
 
-    It prints a line for each, and writes TensorBoard events. It waits for the first checkpoint as long as necessary.
+    It prints a line for each, and writes TensorBoard events. It waits for the first checkpoint as long as necessary,
+    and says so.
     If checkpoints are written faster than they are evaluated, some are left out.
 
     Args:
@@ -32,7 +33,6 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float]:
       ValueError, OSError, ImportError: the data or the checkpoints do not allow it.
     """
     task, train_dir, row = TASKS[settings["task"]](settings), settings["train_dir"], {}
-    print(f"evaluator: waits for a checkpoint in {train_dir}", flush=True)
     paths = paths_of(train_dir)
     first = next(paths)
     check_flags(settings)
@@ -70,11 +70,23 @@ def check_flags(settings: Mapping[str, Any]) -> None:
 
 
 def paths_of(train_dir: str) -> Iterator[str]:
-    """Yields the newest checkpoint, and each one that is the newest later, until no process trains there."""
-    yielded = []
+    """Yields the newest checkpoint, and each one that is the newest later, until no process trains there.
+
+    The first time that it waits for the first checkpoint, and for a later one, it prints a line.
+    """
+    yielded: list[str] = []
+    told = set()
 
     def has_ended() -> bool:
-        return bool(yielded) and not lock.is_held(train_dir) and yielded[-1] == checkpoints.last(train_dir)
+        is_trained = lock.is_held(train_dir)
+        if yielded and not is_trained and checkpoints.last(train_dir) in (yielded[-1], None):
+            return True
+        which = "next" if yielded else "first"
+        if which not in told:
+            told.add(which)
+            state = "" if is_trained else ", in which no process trains yet"
+            print(f"evaluator: waits for the {which} checkpoint in {train_dir}{state}", flush=True)
+        return False
 
     for path in tf.train.checkpoints_iterator(train_dir, timeout=WAIT_SECONDS, timeout_fn=has_ended):
         yielded.append(path)

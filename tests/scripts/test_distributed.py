@@ -7,11 +7,12 @@ import shutil
 import numpy as np
 import pytest
 
+from stacked_lstm.compat import tf
 from support.clusters import run_in_threads
 from support.native_ops import auto_engine
 from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
-from training import checkpoints, worker_steps
+from training import checkpoints, evaluator, lock, worker_steps
 
 pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.
 
@@ -124,6 +125,24 @@ def test_the_evaluator(arguments, capsys):
     for name, value in (("train_examples", "3"), ("hidden_sizes", "7")):  # The numbers would be those of other data.
         with pytest.raises(ValueError, match=f"--train_dir: expected a directory of a run with --{name}={value}, got"):
             run(arguments, job_name="evaluator", **{name: value})
+
+
+def test_the_evaluator_says_once_what_it_waits_for(tmp_path, monkeypatch, capsys):
+    """It ends if no process trains, also where the file `checkpoint` is lost. It waited silently."""
+
+    def iterate(directory, timeout, timeout_fn):
+        assert not timeout_fn() and not timeout_fn()
+        yield "model.ckpt-1"
+        with lock.hold(directory):
+            assert not timeout_fn() and not timeout_fn()
+        assert timeout_fn()
+
+    monkeypatch.setattr(tf.train, "checkpoints_iterator", iterate)
+    assert list(evaluator.paths_of(str(tmp_path))) == ["model.ckpt-1"]
+    assert capsys.readouterr().out.splitlines() == [
+        f"evaluator: waits for the first checkpoint in {tmp_path}, in which no process trains yet",
+        f"evaluator: waits for the next checkpoint in {tmp_path}",
+    ]
 
 
 @EXHAUSTIVE
