@@ -79,11 +79,10 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import cells, chart, cluster, exported, kinds, one_process, options, record, threads
+from benchmarking import cells, chart, cluster, exported, flag_checks, kinds, one_process, options, record, threads
 from benchmarking.contestants import CELL_CONTESTANTS, CONTESTANTS, PROGRAM_CONTESTANTS
 from benchmarking.shapes import DEVICES, DTYPES
 from benchmarking.worker import Worker, each
-from shared.options import format_value
 from stacked_lstm.commands import charts, command, output_files
 
 # None of these modes can be combined with another mode. Their functions return the rows.
@@ -163,6 +162,7 @@ def define_flags(values):
 
 def main(values):
     """Measures, or reads measurements, and prints and draws them."""
+    flag_checks.check_values(values, list(MODES_ALONE))
     for flag in ("json", "chart"):
         output_files.check_file_name(flag, values[flag].value)
     if values.chart:
@@ -180,9 +180,7 @@ def main(values):
 
 def measure_alone(values, mode):
     """Measures in a mode of `MODES_ALONE`, and prints its tables."""
-    for flag in ("chart", "from_json", "programs", "options", "cells", "threads", "contestants"):
-        if values[flag].value:
-            raise ValueError(f"--{flag}: expected none with --modes={mode}, got {format_value(values[flag].value)}")
+    flag_checks.check_alone(values, f"--modes={mode}")
     command.graph_mode()
     machine = record.describe_machine("CPU")
     rows = MODES_ALONE[mode](values, machine)
@@ -192,8 +190,7 @@ def measure_alone(values, mode):
 
 def read_measurements(values):
     """Reads --from_json and prints the first table; returns (machine, rows)."""
-    if values.json:
-        raise ValueError(f"--json: expected none with --from_json, got {values.json}")
+    flag_checks.check_alone(values, "--from_json")
     files = [record.read(path, kinds.columns_of_rows) for path in values.from_json]
     machine = "; ".join(dict.fromkeys(machine for machine, _ in files))
     rows = [row for _, rows in files for row in rows]
@@ -213,7 +210,7 @@ def read_measurements(values):
 def measure_all(values):
     """Measures all subjects in all modes, and prints the first table; returns (machine, rows)."""
     kind = kinds.of_flags(values)
-    subjects, modes = check_flags(values, kind)
+    subjects, modes = flag_checks.check_flags(values, kind, list(MODES_ALONE))
     machine = record.describe_machine(values.device)
     record.print_header([heading for _, heading, _ in kind.tables.columns])
     rows = []
@@ -225,41 +222,8 @@ def measure_all(values):
             rows += measured
             if values.json:  # After each, so that a long run that is cut short keeps its measurements.
                 record.write(values.json, machine, rows)
+    flag_checks.check_measured(rows, values, kind, modes)
     return machine, rows
-
-
-def check_flags(values, kind: kinds.Kind):
-    """Returns (subjects of the kind, modes); raises ValueError that names a flag."""
-    subjects, modes = kind.parse(values), values.modes or kind.default_modes
-    dtypes = [values.dtype, *(kind.tables.subject(subject)["dtype"] for subject in subjects)]
-    for flag, chosen, known, is_list, place in (
-        ("device", [values.device], kind.devices, False, kind.place),
-        ("dtype", dtypes, kind.dtypes, False, kind.place),
-        ("contestants", values.contestants, kind.names_on(values.device), True, f" (with --device={values.device})"),
-        ("modes", modes, kind.modes, True, kind.place and f" ({kind.place.strip()})"),
-    ):
-        unknown = sorted(set(chosen or ()) - set(known))
-        if unknown:
-            expected = f"some of {', '.join(known)}" if is_list else " or ".join(known)
-            raise ValueError(f"--{flag}: expected {expected}{place}, got {', '.join(unknown)}")
-    if values.device == "GPU":
-        check_gpu()
-    chosen = values.contestants or kind.default_names(values.device)
-    engine, peers = kind.comparison.engine_of_device[values.device], kind.comparison.peers
-    if values.chart and (engine not in chosen or not set(chosen) & set(peers)):
-        expected = f"{engine} and one of {', '.join(peers)}"
-        raise ValueError(f"--chart: expected --contestants with {expected}, got {', '.join(chosen)}")
-    return subjects, modes
-
-
-def check_gpu():
-    """Raises ValueError if TensorFlow sees no GPU, or if the environment says neither yes nor no to TF32."""
-    from stacked_lstm import tf32
-    from stacked_lstm.compat import tf
-
-    tf32.asked_for()
-    if not record.gpus():
-        raise ValueError(f"--device: expected CPU where TensorFlow {tf.__version__} sees no GPU, got GPU")
 
 
 def measure(values, kind: kinds.Kind, subject, mode):

@@ -181,11 +181,12 @@ def read(path: str, columns_of: Callable[[Sequence[Row]], Columns]) -> tuple[str
         machine, rows = content["machine"], content["measurements"]
         keys = {key for key, _, _ in columns_of(rows)} | {"dtype", "library", "steps"}
         missing = sorted(set().union(*(keys - set(row) for row in rows)))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"--from_json: expected a file that --json wrote, got {path} ({error})") from None
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or ("no JSON" if isinstance(error, ValueError) else "other JSON")
+        raise ValueError(f"--from_json: expected a file that --json wrote, got {path} ({reason})") from None
     if missing or not rows:
-        reason = f"without the keys {', '.join(missing[:3])} ..." if missing else "without measurements"
-        raise ValueError(f"--from_json: expected a file that --json wrote, got {path} {reason}")
+        reason = f"without the keys {', '.join(missing[:3])}" + " ..." * (len(missing) > 3) if missing else "no rows"
+        raise ValueError(f"--from_json: expected a file that --json wrote, got {path} ({reason})")
     for row in rows:  # Older files lack this key, and the dtype of a shape.
         row.setdefault("device", "GPU" if "TF32" in machine else "CPU")
         if "shape" in row and row["dtype"] not in (DTYPES[0], row["shape"].split(",")[-1]):

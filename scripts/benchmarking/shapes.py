@@ -61,7 +61,7 @@ def parse_shapes(text: str, dtype: str = DTYPES[0]) -> list[Shape]:
     for part in text.split(";"):
         *sizes, last = [word.strip() for word in part.split(",")]
         sizes, name = (sizes, last) if last in DTYPES else ([*sizes, last], dtype)
-        numbers = [int(n) if n.isdigit() else 0 for n in sizes]
+        numbers = [int(n) if n.isdecimal() else 0 for n in sizes]
         if len(numbers) != len(Shape._fields) - 1 or min(numbers) < 1:
             expected = f"T,B,I,H,L (positive integers), alone or with one of {', '.join(DTYPES)} at the end"
             raise ValueError(f"--shapes: expected {expected}, got {part!r}")

@@ -26,7 +26,7 @@ def parse(counts: list[str], text: str, dtype: str) -> list[ShapeOnThreads]:
     Raises:
       ValueError: a number or a shape is wrong.
     """
-    if not counts or not all(count.strip().isdigit() and int(count) > 0 for count in counts):
+    if not counts or not all(count.strip().isdecimal() and int(count) > 0 for count in counts):
         raise ValueError(f"--threads: expected positive integers such as 1,2,4, got {','.join(counts) or 'none'}")
     numbers = sorted({int(count) for count in counts})
     return [ShapeOnThreads(shape, number) for shape in shapes.parse_shapes(text, dtype) for number in numbers]

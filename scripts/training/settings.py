@@ -104,7 +104,7 @@ def read_flags(values: flags.FlagValues) -> dict[str, Any]:
     if not values.task:
         raise ValueError(f"--task: expected one of {', '.join(sorted(TASKS))}, got none")
     sizes = values.hidden_sizes
-    if sizes is not None and not (sizes and all(size.isdigit() and int(size) for size in sizes)):
+    if sizes is not None and not (sizes and all(size.isdecimal() and int(size) for size in sizes)):
         actual = format_value(sizes) or "none"
         raise ValueError(f"--hidden_sizes: expected positive integers, such as 32,32,64, got {actual}")
     task = TASKS[values.task]

@@ -188,7 +188,7 @@ def _setup(values: flags.FlagValues, examples: Data) -> parity.Setup:
 
 
 def _widths(sizes: Sequence[str]) -> list[int]:
-    if not sizes or not all(size.isdigit() and int(size) for size in sizes):
+    if not sizes or not all(size.isdecimal() and int(size) for size in sizes):
         raise ValueError(
             f"--hidden_sizes: expected positive integers, such as 32,32,64, got {','.join(sizes) or 'none'}"
         )

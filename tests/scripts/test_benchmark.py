@@ -153,7 +153,10 @@ def test_calls_of_sessions(monkeypatch):
 def test_misuse_in_a_shell_is_one_line_and_status_2():
     assert in_a_shell("--modes=sleeping") == (
         2,
-        ["benchmark.py: --modes: expected some of inference, training, evaluation, got sleeping"],
+        [
+            "benchmark.py: --modes: expected some of inference, training, evaluation; or cluster or exported "
+            "without other modes, got sleeping"
+        ],
     )
     for words in (["--device=TPU"], ["word"], ["--from_json=/nowhere.json"], ["--programs=nobody"]):
         status, lines = in_a_shell(*words)

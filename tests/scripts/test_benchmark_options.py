@@ -194,7 +194,7 @@ def test_rows(capsys):
         ({"programs": ["elmo"]}, "programs: expected none with --options, got .*"),
         ({"modes": ["sleeping"]}, "modes: expected some of inference, .* .with --options., got sleeping"),
         ({"dtype": "float16"}, "dtype: expected float32 with --options, got float16"),
-        ({"shapes": "3,2,4,4,2,float64"}, "dtype: expected float32 with --options, got float64"),
+        ({"shapes": "3,2,4,4,2,float64"}, "shapes: expected float32 with --options, got float64"),
         ({"threads": ["2"]}, "options: expected none with --threads, got zoneout"),
     ],
 )

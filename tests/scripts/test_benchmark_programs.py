@@ -113,7 +113,7 @@ def test_processes(monkeypatch, capsys):
         ({"programs": []}, "programs: expected all or some of ptb_small, .*, got none"),
         (
             {"contestants": ["native"]},
-            "contestants: expected some of auto, graph, stepwise.* .with --device=CPU., got native",
+            "contestants: expected some of auto, graph, stepwise.* .with --programs and --device=CPU., got native",
         ),
         ({"modes": ["inference"]}, "modes: expected some of training, evaluation .with --programs., got inference"),
         ({"dtype": "float64"}, "dtype: expected float32 with --programs, got float64"),
@@ -131,7 +131,8 @@ def test_bad_flags(flags, message):
 @pytest.mark.skipif(has_contrib(), reason="this TensorFlow has tf.contrib")
 def test_tensorflow_without_contrib():
     with pytest.raises(
-        ValueError, match="^--contestants: expected some of auto, graph, stepwise .with --device=CPU., got tensorflow$"
+        ValueError,
+        match="^--contestants: expected some of auto, graph, stepwise .with --programs and --device=CPU., got tensorflow$",
     ):
         run_main(programs=["elmo"], contestants=["tensorflow"])
 

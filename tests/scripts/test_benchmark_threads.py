@@ -113,7 +113,10 @@ def test_chart_has_a_place_per_number_of_threads():
         ({"threads": ["0"]}, "threads: expected positive integers such as 1,2,4, got 0"),
         ({"threads": []}, "threads: expected positive integers such as 1,2,4, got none"),
         ({"device": "GPU"}, "device: expected CPU with --threads, got GPU"),
-        ({"contestants": ["gemm"]}, "contestants: expected some of native, .* .with --device=CPU., got gemm"),
+        (
+            {"contestants": ["gemm"]},
+            "contestants: expected some of native, .* .with --threads and --device=CPU., got gemm",
+        ),
     ],
 )
 def test_bad_flags(flags, message):
