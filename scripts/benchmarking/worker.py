@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import signal
 import sys
-from typing import Any, Callable, ContextManager
+from typing import Any, Callable, ContextManager, Iterator
 
 from benchmarking.contestant import Contestant
 from benchmarking.timing import seconds_of_calls, wait_until_idle
@@ -33,7 +34,7 @@ class Worker:
         self.facts: dict[str, Any] | None = None
         self._connection, remote = context.Pipe()
         self._process = context.Process(target=serve, args=(remote, contestant, subject, mode, device), daemon=True)
-        with hidden_gpus(device):
+        with hidden_gpus(device), _ignored_interrupts():
             self._process.start()
         remote.close()
 
@@ -75,6 +76,16 @@ def hidden_gpus(device: str) -> ContextManager[None]:
     Programs have no `tf.device` for the CPU. Without a GPU, nothing of them is placed on one.
     """
     return environment.variable("CUDA_VISIBLE_DEVICES", "-1") if device == "CPU" else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """New processes ignore the interrupt of a terminal, which goes to all processes. The command ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def each(workers: list[Worker], action: Callable[[Worker], None]) -> list[Worker]:

@@ -1,8 +1,10 @@
 """scripts/benchmark.py: it measures what it says. No test depends on how fast anything is."""
 
 import json
+import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -105,6 +107,15 @@ def test_processes(tmp_path, monkeypatch, capsys):
     assert row["steps"] == 2  # One for each turn, and none of the warm-up.
     assert 0 < row["p10_ms"] <= row["median_ms"] and row["megabytes"] > 0
     assert f"| 3,2,4,8,2 | training | dynamic_rnn | {row['median_ms']:.3f} |" in printed.out
+
+
+def test_an_interrupt_is_for_the_command_only(monkeypatch):
+    """A terminal sends it to all processes. Those of contestants printed a traceback each."""
+    handlers, before = [], signal.getsignal(signal.SIGINT)
+    process = multiprocessing.get_context("spawn").Process
+    monkeypatch.setattr(process, "start", lambda self: handlers.append(signal.getsignal(signal.SIGINT)))
+    worker.Worker("graph", None, SHAPE, "training", "CPU")
+    assert handlers == [signal.SIG_IGN] and signal.getsignal(signal.SIGINT) == before
 
 
 def test_process_that_dies(monkeypatch):
