@@ -42,6 +42,8 @@ def define_flags(values):
 
 def main(values):
     """Compares with all peers of the clone."""
+    if values.data_dir is not None and values.data != "temperatures":
+        raise ValueError(f"--data_dir: expected none with --data={values.data}, got {values.data_dir}")
     compare.compare(values, peers.loaders(), DATA)
 
 

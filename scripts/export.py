@@ -21,6 +21,8 @@ their lengths say so.
 The exit status is 0 after success, 2 if the flags or the run do not allow the export, and 130 after an interrupt.
 """
 
+import os
+
 from absl import flags
 
 from stacked_lstm.commands import command
@@ -64,6 +66,8 @@ def run(values):
     for name in ("train_dir", "to"):
         if not values[name].value:
             raise ValueError(f"--{name}: expected a path, got none")
+    if os.path.lexists(values.to) or not os.path.isdir(os.path.dirname(os.path.abspath(values.to))):
+        raise ValueError(f"--to: expected a new name in an existing folder, got {values.to}")
     command.graph_mode()
     from stacked_lstm import export
     from training import trained_network
@@ -99,8 +103,10 @@ def sizes_of(session, tensors, example, entry):
 
 def with_flags(message):
     """A message of `export.write` with the flags in place of its arguments."""
-    for argument, flag in (("`path`", "--to"), ("`format`", "--to_format"), ("`quantize`", "--quantize")):
-        message = message.replace(argument, flag)
+    message = message.replace("`quantize` to be None", "`quantize` to be none")
+    for argument, flag in (("path", "--to"), ("format", "--to_format"), ("quantize", "--quantize")):
+        message = message.replace(f"export.write: expected `{argument}` to be ", f"{flag}: expected ")
+        message = message.replace(f"`{argument}`", flag)
     return message
 
 

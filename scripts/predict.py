@@ -86,10 +86,11 @@ def run(values):
         raise ValueError("--train_dir: expected the directory of a run of train.py, got none")
     if values.output != "-":
         output_files.check_file_name("output", values.output)
+    if values.gates is not None:
+        output_files.check_folder_name("gates", values.gates)
     command.graph_mode()
-    from stacked_lstm.compat import tf
     from tasks import TASKS
-    from training import experiment
+    from training import checkpoints, experiment
 
     settings = experiment.read_settings(values.train_dir)
     settings["data_dir"] = values.data_dir or settings["data_dir"]
@@ -103,8 +104,7 @@ def run(values):
         experiment.read_data(task)
         examples = task.test
     checkpoint = values.checkpoint or experiment.find_checkpoint(values.train_dir)
-    if values.checkpoint and not tf.train.checkpoint_exists(checkpoint):
-        raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {checkpoint}")
+    checkpoints.check_name(checkpoint if values.checkpoint else None)
     print(f"checkpoint: {checkpoint}", file=sys.stderr)
     flag = "--checkpoint" if values.checkpoint else "--train_dir"
     predictions = experiment.predict(task, examples, checkpoint, values.engine, flag)

@@ -90,7 +90,7 @@ def main(values):
         sys.exit(f"train.py: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         if values.job_name != "evaluator":
-            print("\nThe same command goes on from the last checkpoint.", file=sys.stderr)
+            print("\nThe same command goes on from the last checkpoint, if there is one.", file=sys.stderr)
         raise
 
 

@@ -91,9 +91,11 @@ def is_random(options: dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def flag_errors() -> Iterator[None]:
-    """Replaces the names of arguments in StackedLSTM's messages by the names of the flags."""
+    """Replaces the arguments and bools in StackedLSTM's messages by flags and by what the flags take."""
     try:
         yield
     except ValueError as error:
         message = re.sub(r"^\w+: expected `(\w+)` to be ", r"--\1: expected ", str(error))
+        message = re.sub(r"\b(True|False)\b", lambda match: match.group().lower(), message)
+        message = message.replace("expected None or ", "expected ")
         raise ValueError(re.sub("`([a-z]+(_[a-z]+)*)`", r"--\1", message)) from error

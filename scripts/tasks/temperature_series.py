@@ -77,7 +77,7 @@ def read(path):
         that do not increase, too few hours, or more missing hours than lines.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"--data_dir: expected {FILE} in it, found none at {path}")
+        raise FileNotFoundError(f"--data_dir: expected a directory with {FILE}, got {os.path.dirname(path)}")
     hours, values = [], []
     with open(path, "rb") as file:
         lines = csv.DictReader(io.StringIO(text_files.decode(file.read(), path), newline=""))

@@ -59,6 +59,12 @@ def candidates(train_dir: str) -> list[str]:
     return ([path] if path else []) + [other for other in paths if other != path]
 
 
+def check_name(path: str | None) -> None:
+    """Raises ValueError if --checkpoint names something else than a checkpoint, such as one of its files."""
+    if path and not os.path.isfile(path + ".index"):
+        raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {path}")
+
+
 def restore(saver: tf.train.Saver, session: tf.Session, path: str, flag: str = "--train_dir") -> None:
     """Restores a checkpoint; messages begin with `flag`.
 

@@ -8,6 +8,7 @@ from typing import Any, Iterator, Mapping
 
 import numpy as np
 
+from stacked_lstm.commands import output_files
 from stacked_lstm.compat import tf
 from tasks import TASKS
 from training import checkpoints, experiment, history, lock, summaries, trainer
@@ -33,6 +34,7 @@ def run(settings: Mapping[str, Any]) -> Mapping[str, float]:
       ValueError, OSError, ImportError: the data or the checkpoints do not allow it.
     """
     task, train_dir, row = TASKS[settings["task"]](settings), settings["train_dir"], {}
+    output_files.check_folder_name("train_dir", train_dir)
     paths = paths_of(train_dir)
     first = next(paths)
     check_flags(settings)

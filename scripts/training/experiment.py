@@ -13,7 +13,7 @@ import numpy as np
 import peers
 from shared import file_errors, layer_options, pictures
 from shared.options import format_value
-from stacked_lstm.commands import charts
+from stacked_lstm.commands import charts, output_files
 from stacked_lstm.compat import tf
 from tasks import TASKS, networks
 from tasks.task import PARTS, Task
@@ -61,6 +61,7 @@ def run(settings, make_trainer=Trainer, device=None, split=None):
       FloatingPointError: training met NaN or infinity, see `trainer.Trainer`.
     """
     train_dir = settings["train_dir"]
+    output_files.check_folder_name("train_dir", train_dir)
     recurrent = recurrent_layers(settings)
     with contextlib.ExitStack() as locks:
         is_new = not os.path.isdir(train_dir)

@@ -52,8 +52,7 @@ def opened(train_dir: str, checkpoint: str | None = None, data_dir: str | None =
     task.restore()
     experiment.read_data(task)
     path = checkpoint or experiment.find_checkpoint(train_dir)
-    if checkpoint and not tf.train.checkpoint_exists(path):
-        raise ValueError(f"--checkpoint: expected a checkpoint such as runs/titles/model.ckpt-151, got {path}")
+    checkpoints.check_name(checkpoint)
     with tf.Graph().as_default(), tf.Session() as session:
         engine = "auto" if settings["peer"] else "graph"  # A peer has no other engine.
         network = task.build(experiment.recurrent_layers(settings, engine=engine, is_trained=False))

@@ -24,6 +24,7 @@ names it), 2 if the comparison could not run, and 130 after an interrupt.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 
@@ -144,6 +145,9 @@ def compare(
     Raises:
       ValueError, OSError, ImportError: a flag, a file or a missing package does not allow it; one line says why.
     """
+    for name in ("tolerance", "learning_rate"):
+        if values[name].value is not None and not math.isfinite(values[name].value):
+            raise ValueError(f"--{name}: expected a finite number, got {values[name].value}")
     output_files.check_file_name("chart", values.chart)
     if values.chart:
         charts.check_matplotlib("chart", values.chart)

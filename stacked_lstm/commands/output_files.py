@@ -31,5 +31,17 @@ def replace(path: str, write: Callable[[str], None]) -> None:
 
 def check_file_name(flag: str, path: str | None) -> None:
     """Raises ValueError if a flag names a file that cannot be written, because of its folder; None is no file."""
-    if path and (os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path)))):
-        raise ValueError(f"--{flag}: expected the name of a file in an existing folder, got {path}")
+    if path is None:
+        return
+    if not path or os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise ValueError(f"--{flag}: expected the name of a file in an existing folder, got {path or 'none'}")
+
+
+def check_folder_name(flag: str, path: str) -> None:
+    """Raises ValueError if a flag names neither a folder nor a new name below one."""
+    existing = os.path.realpath(path)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not path or not os.path.isdir(existing):
+        actual = f"{path}, where {existing} is a file" if path else "none"
+        raise ValueError(f"--{flag}: expected a directory, or the name of a new one, got {actual}")

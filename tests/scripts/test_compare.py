@@ -181,6 +181,10 @@ def test_losses_apart_are_named(capsys):
 # The data
 
 
+def test_a_directory_without_its_data(compare):
+    check_one_line(compare(*LITTLE, "--data=synthetic", "--data_dir=x"), "--data_dir: expected none with --data=synth")
+
+
 def test_the_first_lines_say_which_data(compare, tmp_path):
     for data, line in (
         ("temperatures", "data: hourly temperatures of Seattle, seattle-temps.csv of the package vega-datasets"),
@@ -281,6 +285,10 @@ def check_one_line(report, message):
 @pytest.mark.parametrize(
     "flag, message",
     [
+        ("--tolerance=nan", "--tolerance: expected a finite number, got nan"),
+        ("--learning_rate=inf", "--learning_rate: expected a finite number, got inf"),
+        ("--chart=", "--chart: expected the name of a file in an existing folder, got none"),
+        ("--hidden_sizes=4,\u00b2", "--hidden_sizes: expected positive integers, such as 32,32,64, got 4,\u00b2"),
         ("--hidden_sizes=4,0", "--hidden_sizes: expected positive integers, such as 32,32,64, got 4,0"),
         ("--hidden_sizes=4,x", "positive integers, such as 32,32,64, got 4,x"),
         ("--data_dir=/nowhere", "seattle-temps.csv"),

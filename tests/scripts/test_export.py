@@ -110,6 +110,24 @@ def test_errors(tmp_path):
     assert fails() == "export.py: --train_dir: expected a path, got none"
     assert fails(f"--train_dir={tmp_path}") == "export.py: --to: expected a path, got none"
     assert "--train_dir" in fails(f"--train_dir={tmp_path}", f"--to={tmp_path / 'model'}")
+    for path in (str(tmp_path), str(tmp_path / "no" / "model.onnx")):  # Before the data are read.
+        message = fails(f"--train_dir={tmp_path}", f"--to={path}")
+        assert message == f"export.py: --to: expected a new name in an existing folder, got {path}"
+
+
+@pytest.mark.parametrize(
+    "message, expected",
+    [
+        ("export.write: expected `quantize` to be None for x.onnx, got 'float16'",
+         "--quantize: expected none for x.onnx, got 'float16'"),
+        ("export.write: expected `path` to be a name that ends in .npz, got 'x'",
+         "--to: expected a name that ends in .npz, got 'x'"),
+        ("export.write: expected `path` to end in .pb, or `format` to be 'saved_model', got 'x'",
+         "export.write: expected --to to end in .pb, or --to_format to be 'saved_model', got 'x'"),
+    ],
+)  # fmt: skip
+def test_messages_name_the_flags(message, expected):
+    assert script().with_flags(message) == expected
 
 
 @ONCE

@@ -162,7 +162,7 @@ def test_a_tasks_flag_names_its_task_and_a_default():
         for option in task.OPTIONS:
             text = values[option.name].help
             assert f"With --task={name}: " in text
-            assert f"(default: {option.default})" in text or not option.default
+            assert f"(default: {str(option.default).lower()})" in text or not option.default
     for name in ("hidden_sizes", "epochs", "batch_size", "learning_rate", "initial_state", "weight_initializer"):
         for task in TASKS:
             value = TASKS[task].DEFAULTS[name]
@@ -291,7 +291,11 @@ def test_errors_of_the_results_name_flag_and_file(arguments, capsys, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for train_dir in (str(tmp_path / "file"), str(tmp_path / "file" / "run"), "/proc/run"):
         status, line = exit_of(capsys, dict(arguments, train_dir=train_dir))
-        assert status == 2 and line.startswith(f"train.py: --train_dir: expected to write {train_dir}"), line
+        expected = "to write" if train_dir == "/proc/run" else "a directory, or the name of a new one, got"
+        assert status == 2 and line.startswith(f"train.py: --train_dir: expected {expected} {train_dir}"), line
+    for changes in ({}, {"job_name": "evaluator"}):
+        status, line = exit_of(capsys, dict(arguments, train_dir="", **changes))
+        assert line == "train.py: --train_dir: expected a directory, or the name of a new one, got none"
 
 
 def test_a_limit_of_the_file_size_is_one_line_and_the_run_goes_on(arguments, tmp_path):
@@ -330,7 +334,10 @@ def test_an_interrupted_run_says_how_it_goes_on(arguments, monkeypatch, capsys):
         train.main(flag_values(arguments))
     lines = capsys.readouterr().err.splitlines()
     assert raised.value.code == 130
-    assert lines[-2:] == ["The same command goes on from the last checkpoint.", "train.py: interrupted"]
+    assert lines[-2:] == [
+        "The same command goes on from the last checkpoint, if there is one.",
+        "train.py: interrupted",
+    ]
 
 
 @pytest.mark.parametrize("name", train.EXTRAS)
