@@ -10,6 +10,7 @@ This module imports no TensorFlow, so that `--help` answers at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -32,6 +33,8 @@ def run(define_flags: Callable[[flags.FlagValues], None], main: Callable[..., No
       takes_files: whether the command line has names of files, too; `main` then gets them as a second argument.
         Default False.
     """
+    if sys.stdout is None:  # Python's name for one that the shell has closed.
+        _exit(sys.argv[0], "expected an open stdout, got a closed one", 2)
     sys.modules["__main__"].__doc__ = sys.modules[main.__module__].__doc__
     known = set(flags.FLAGS)
     define_flags(flags.FLAGS)
@@ -92,11 +95,21 @@ def one_line_errors(script: str) -> Iterator[None]:
     except KeyboardInterrupt:
         _exit(script, "interrupted", 128 + signal.SIGINT)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python's C functions turn it into a SystemError.
+            _exit(script, "interrupted", 128 + signal.SIGINT)
         if not isinstance(error, _ERRORS + _tensorflow_errors()):
             raise
         hint = " (--helpshort lists the flags)" if isinstance(error, flags.Error) else ""
-        reason = reason_of(error) if isinstance(error, _tensorflow_errors()) else error
+        reason = reason_of(error) if isinstance(error, _tensorflow_errors()) else _with_file(error)
         _exit(script, f"{reason}{hint}", 2)
+
+
+def _with_file(error: Exception) -> str:
+    """The message of an error. One of the operating system has a number and quotes in Python's words."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    place = "its output" if error.filename is None and error.errno == errno.ENOSPC else error.filename
+    return f"expected to read or write {place}, got {error.strerror}" if place else error.strerror
 
 
 def reason_of(error: Exception) -> str:

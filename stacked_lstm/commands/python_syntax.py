@@ -6,6 +6,8 @@ The module needs libcst.
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from typing import Any, Sequence
 
 import libcst
@@ -18,6 +20,14 @@ NO_COMMA = libcst.MaybeSentinel.DEFAULT
 def syntax_problem(source: bytes) -> str:
     """Returns why a text is not a Python 3 program, in Python's own words."""
     try:
+        source.decode(_encoding(source))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        hint = "a comment such as # coding: latin-1 in line 1 names another encoding"
+        return f"line {line}: expected {error.encoding}, got byte 0x{error.object[error.start]:02x}; {hint}"
+    except LookupError:
+        pass  # Python says that it does not know the encoding.
+    try:
         ast.parse(source)
     except SyntaxError as error:
         place = f"line {error.lineno}: " if error.lineno else ""
@@ -25,6 +35,13 @@ def syntax_problem(source: bytes) -> str:
     except ValueError as error:
         return f"this is not Python 3 ({error})"
     return "libcst cannot read this program"
+
+
+def _encoding(source: bytes) -> str:
+    try:
+        return tokenize.detect_encoding(io.BytesIO(source).readline)[0]
+    except SyntaxError:
+        return "utf-8"
 
 
 def dotted_name(node: libcst.CSTNode) -> str:

@@ -91,6 +91,39 @@ def test_an_argument_without_a_flag(arguments, extra, monkeypatch, capsys):
     assert error == f"some.py: expected flags only, got {extra}\n" if extra else "--count" in error
 
 
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (
+            FileNotFoundError(2, "No such file or directory", "a.py"),
+            "read or write a.py, got No such file or directory",
+        ),
+        (OSError(28, "No space left on device"), "read or write its output, got No space left on device"),
+    ],
+)
+def test_an_error_of_the_system_has_no_number(error, message, capsys):
+    def run():
+        raise error
+
+    assert message_of(run, capsys) == f"some.py: expected to {message}\n"
+
+
+def test_an_interrupt_within_c(capsys):
+    """`SystemError: <built-in function __import__> returned a result with an exception set` is what Python makes."""
+    with pytest.raises(SystemExit) as raised, command.one_line_errors("some.py"):
+        raise SystemError("a result with an exception set") from KeyboardInterrupt()
+    assert raised.value.code == 130 and capsys.readouterr().err == "some.py: interrupted\n"
+
+
+def test_a_closed_stdout(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["dir/some.py"])
+    with pytest.raises(SystemExit) as raised, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        command.run(len, len)
+    assert raised.value.code == 2
+    assert capsys.readouterr().err == "some.py: expected an open stdout, got a closed one\n"
+
+
 def test_libraries_write_only_errors(caplog):
     """The note of TFLite's converter, "Using experimental converter", is absl's; the log of the package stays."""
     with caplog.at_level(logging.INFO):

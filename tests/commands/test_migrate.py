@@ -138,8 +138,9 @@ def test_files_that_need_nothing(capsys, tmp_path):
         (b"x = 1\nprint 'x'\n", "{path}: line 2: this is not Python 3 (Missing parentheses in call to 'print'"),
         (b"x = 1\ny = 2\nif x:\n    y = 3\n      x = 4\n", "{path}: line 5: this is not Python 3 (unexpected indent)"),
         (b"# coding: none\nx = 1\n", "{path}: this is not Python 3 (unknown encoding: none)"),
-        (b"x = 1\ny = '\xe9'\n", "{path}: line 2: this is not Python 3 ((unicode error) 'utf-8' codec can't decode"),
-        (None, "[Errno 2] No such file or directory: '{path}'"),
+        (b"x = 1\ny = '\xe9'\n", "{path}: line 2: expected utf-8, got byte 0xe9; a comment such as # coding: latin-1"),
+        (b"\n\n\n# \xe9\nx = 1\n", "{path}: line 4: expected utf-8, got byte 0xe9; a comment such as"),
+        (None, "expected to read or write {path}, got No such file or directory"),
     ],
 )
 def test_an_error_changes_no_file(text, message, capsys, tmp_path):
