@@ -146,8 +146,9 @@ def compare(
       ValueError, OSError, ImportError: a flag, a file or a missing package does not allow it; one line says why.
     """
     for name in ("tolerance", "learning_rate"):
-        if values[name].value is not None and not math.isfinite(values[name].value):
-            raise ValueError(f"--{name}: expected a finite number, got {values[name].value}")
+        number = values[name].value
+        if number is not None and not math.isfinite(number):
+            raise ValueError(f"--{name}: expected a finite number, got {number}")
     output_files.check_file_name("chart", values.chart)
     if values.chart:
         charts.check_matplotlib("chart", values.chart)

@@ -11,8 +11,8 @@ from stacked_lstm.engines import both_directions
 from stacked_lstm.engines import graph as graph_engine
 from stacked_lstm.equations import Noise
 from stacked_lstm.layer import Layer
+from stacked_lstm.stack.steps import Record, replay
 from stacked_lstm.state import LSTMSteps
-from stacked_lstm.steps import Record, replay
 from support import numeric
 from support.native_ops import NEEDS_NATIVE
 from support.random_networks import LENGTHS, random_layers
