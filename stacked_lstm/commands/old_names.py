@@ -122,6 +122,7 @@ _OLDEST_DECODERS = (
     " prepare_attention simple_decoder_fn_inference simple_decoder_fn_train"
 ).split()
 _OLDER = "TensorFlow 1.2 replaced it by AttentionWrapper and dynamic_decode of tf.contrib.seq2seq"
+_CUDNN = "tensorflow.contrib.cudnn_rnn"
 _OTHER_GRU = "not in stacked_lstm.rnn_cell; its GRUCell has another equation than cuDNN's GRU, so it needs new training"
 _DIRECTIONS = {"CUDNN_RNN_UNIDIRECTION": "unidirectional", "CUDNN_RNN_BIDIRECTION": "bidirectional"}
 
@@ -141,9 +142,9 @@ _REMARKS = {
     **{old: f"not in {new}" for old, new in MODULES.items() if new == RNN_CELL},
     **{old: f"not in {new}; {_COPY.format(_FILES[new])}" for old, new in MODULES.items() if new in _FILES},
     **{f"{module}.{name}": advice for module in _OLDEST_MODULES for name, advice in _OLDEST_LOOPS.items()},
-    "tensorflow.contrib.cudnn_rnn": "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
-    **{f"tensorflow.contrib.cudnn_rnn.{name}": _OTHER_GRU for name in ("CudnnGRU", "CudnnCompatibleGRUCell")},
-    **{f"tensorflow.contrib.cudnn_rnn.{name}": f"use the string '{text}'" for name, text in _DIRECTIONS.items()},
+    _CUDNN: "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
+    **{f"{_CUDNN}.{name}": _OTHER_GRU for name in ("CudnnGRU", "CudnnCompatibleGRUCell")},
+    **{f"{_CUDNN}.{name}": f"use the string '{text}'" for name, text in _DIRECTIONS.items()},
     "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers, with other names of variables",
     "tensorflow.contrib.layers.dropout": "use tf.nn.dropout",
     "tensorflow.contrib.layers.python.layers.utils": "TensorFlow 2 has no tf.contrib",
@@ -210,9 +211,10 @@ def remark(name: str) -> str | None:
     """Returns what to do about a complete name, or None if it can stay."""
     for new, old in _OLD_MODULES.items():
         if name.startswith(f"{new}."):  # After the move.
-            if name[len(new) + 1 :].split(".")[0] in names_of(new):
+            rest = name[len(new) + 1 :]
+            if rest.split(".")[0] in names_of(new):
                 return None
-            name = old + name[len(new) :]
+            name = f"{_CUDNN}.{rest}" if new == RNN_CELL and f"{_CUDNN}.{rest}" in _REMARKS else f"{old}.{rest}"
     parts = ".".join(split(name)).split(".")
     starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
     if starts[0] in MODULES or any(map(tensorflow_name, starts)):

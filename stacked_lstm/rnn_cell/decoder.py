@@ -6,7 +6,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
-from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
+from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, resolve
 from stacked_lstm.rnn_cell import dispatch, steps
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
 
@@ -75,9 +75,8 @@ def _obstacle(
     cell: Any, inputs: Sequence[Any], initial_state: Any, loop_function: Callable | None, engine: str | None
 ) -> EngineUsed | None:
     """Returns None if a call runs on an engine, and an `EngineUsed` that says why if it runs step by step."""
-    used = steps.obstacle("rnn_decoder", cell, inputs, initial_state, None, engine)
-    if used is not None or loop_function is None:
-        return used
+    if loop_function is None or resolve(engine or AUTO, "rnn_decoder", stepwise=True).name == STEPWISE:
+        return steps.obstacle("rnn_decoder", cell, inputs, initial_state, None, engine)
     if engine not in (None, AUTO):
         checks.fail("rnn_decoder", f"no `loop_function` for engine {engine!r}", loop_function)
     return EngineUsed(STEPWISE, "step by step, because there is a loop_function")

@@ -54,3 +54,13 @@ def test_new_names_mean_the_same():
             assert pairs == [(True, True)] * 2 + [(False, False)] * 2
         elif old.startswith("tensorflow.python."):  # tf.contrib has functions of its own that call the new ones.
             assert value_of(old) is value_of(new), old
+
+
+def test_advice_after_the_move():
+    """Names of cuDNN keep their advice when the module has become `stacked_lstm.rnn_cell`."""
+    for name in ("CudnnGRU", "CUDNN_RNN_UNIDIRECTION"):
+        advice = old_names.remark(f"tensorflow.contrib.cudnn_rnn.{name}")
+        assert old_names.remark(f"stacked_lstm.rnn_cell.{name}") == advice
+        assert "new training" in advice or "'unidirectional'" in advice
+    assert old_names.remark("stacked_lstm.rnn_cell.GLSTMCell") == "not in stacked_lstm.rnn_cell"
+    assert old_names.remark("stacked_lstm.rnn_cell.LSTMCell") is None

@@ -304,3 +304,17 @@ def test_loops_that_share_variables():
     ]
     with pytest.raises(ValueError, match="already exists"), tf.variable_scope("model"):
         rnn_cell.static_rnn(lstm(), steps(), dtype=tf.float32)
+
+
+def test_reasons_of_loop_functions():
+    """Inputs after the first one may be None: they are not read, so the function is the reason."""
+    inputs = [steps()[0], None, None]
+    outputs, _ = rnn_cell.rnn_decoder(inputs, zeros(), lstm(), lambda output, step: output[:, :3])
+    assert rnn_cell.engine_used(outputs).reason == "step by step, because there is a loop_function"
+    with pytest.raises(ValueError, match="rnn_decoder: expected no `loop_function` for engine 'graph', got <function"):
+        rnn_cell.rnn_decoder(inputs, zeros(), lstm(), lambda output, step: output, engine="graph")
+    with tf.variable_scope("second"):
+        outputs, _ = rnn_cell.rnn_decoder(
+            inputs, zeros(), lstm(), lambda output, step: output[:, :3], engine="stepwise"
+        )
+    assert rnn_cell.engine_used(outputs).name == "stepwise"
