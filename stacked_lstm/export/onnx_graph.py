@@ -15,6 +15,7 @@ from stacked_lstm import activations, checks, layer_features, layouts
 from stacked_lstm.compat import tf
 from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable
+from stacked_lstm.export.portable import with_tensorflow_masks
 from stacked_lstm.layer import Layer
 
 OPSET = 17
@@ -42,6 +43,7 @@ def model(frozen: Frozen) -> Any:
     """
     import onnx
 
+    frozen = with_tensorflow_masks(frozen)
     converted = _convert(onnx, *_cut(frozen))
     graph = converted.graph
     inputs, outputs = ({spec.name for spec in specs} for specs in (frozen.inputs, frozen.outputs))
@@ -98,11 +100,20 @@ def _convert(onnx: Any, definition: Any, inputs: Sequence[str], outputs: Sequenc
     except Exception as error:  # tf2onnx has no class of its own.
         raise ValueError(f"export.write: expected a graph that tf2onnx converts, got {error!r}") from error
     known_ops = {schema.name for schema in onnx.defs.get_all_schemas()}
-    unknown_nodes = [node for node in converted.graph.node if node.op_type not in known_ops]
+    unknown_nodes = [node for node in _all_nodes(converted.graph) if node.op_type not in known_ops]
     if unknown_nodes:
         described = sorted({f"{node.name} ({node.op_type})" for node in unknown_nodes})
         checks.fail("export.write", "ops that ONNX has", ", ".join(described[:5]))
     return converted
+
+
+def _all_nodes(graph: Any) -> Iterator[Any]:
+    """Yields the nodes of an ONNX graph, and those of the graphs within them, such as the branches of an If."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in [*attribute.graphs, attribute.g]:
+                yield from _all_nodes(inner)
 
 
 def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict[str, np.ndarray]]:

@@ -53,6 +53,11 @@ def inference_definition(frozen: Frozen) -> Any:
     return definition
 
 
+def with_tensorflow_masks(frozen: Frozen) -> Frozen:
+    """Returns the graph with TensorFlow's ops in the places of the native ops that draw random masks."""
+    return frozen._replace(definition=_join(frozen, [], [])[0])
+
+
 def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable]) -> tuple[Any, dict[str, str]]:
     """Builds layers again, each call with its function like `Engine.run_layers`.
 

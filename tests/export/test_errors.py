@@ -171,6 +171,14 @@ def test_ops_that_onnx_does_not_have(plain_session, tmp_path):
 
 @ONCE
 @NEEDS_ONNX
+def test_ops_that_onnx_does_not_have_in_a_branch(plain_session, tmp_path):
+    x = tf.placeholder(tf.float32, [2])
+    inputs, outputs = {"x": x}, {"y": tf.cond(x[0] > 0, lambda: tf.math.lgamma(x), lambda: x)}
+    check("ops that ONNX has, got ", tmp_path, plain_session, inputs, outputs, tmp_path / "model.onnx")
+
+
+@ONCE
+@NEEDS_ONNX
 def test_float64_is_more_than_onnx_runtime_has(plain_session, tmp_path):
     inputs, outputs = exports.stack("graph", dtype=tf.float64)
     exports.set_random(plain_session)

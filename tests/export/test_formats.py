@@ -138,6 +138,15 @@ def test_random_masks(program, engine, plain_session, tmp_path, witness):
     check(program, exports.masks(engine), plain_session, tmp_path, witness)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_dropout_with_a_placeholder_in_onnx(engine, plain_session, tmp_path, witness):
+    """The default of the placeholder, False, is in the file, with the ops of the dropout."""
+    x = tf.placeholder(tf.float32, [None, None, 4])
+    lstm = stacked_lstm.StackedLSTM([5, 4], input_dropout=0.3, dropout=0.5, engine=engine)
+    outputs, _ = lstm(x, training=tf.placeholder_with_default(False, []))
+    check("onnxruntime", ({"x": x}, {"y": outputs}), plain_session, tmp_path, witness)
+
+
 @NEEDS_NATIVE
 def test_random_masks_of_a_seed(plain_session, tmp_path):
     """The first run of a file has the masks of the first run of a session."""
