@@ -153,9 +153,11 @@ _REMARKS = {
 }
 
 
-# Module of this package -> that of `tf.contrib` for which it stands.
-_OLD_MODULES = {new: old for old, new in MODULES.items() if re.fullmatch(r"tensorflow\.contrib\.\w+", old)}
-_OLD_MODULES[RNN_CELL] = "tensorflow.contrib.rnn"
+# Module of this package -> those of `tf.contrib` for which it stands.
+_OLD_MODULES: dict[str, list[str]] = {}
+for _old, _new in MODULES.items():
+    if re.fullmatch(r"tensorflow\.contrib\.\w+", _old):
+        _OLD_MODULES.setdefault(_new, []).append(_old)
 
 
 @functools.lru_cache(maxsize=None)
@@ -209,12 +211,13 @@ def tensorflow_name(name: str) -> str | None:
 
 def remark(name: str) -> str | None:
     """Returns what to do about a complete name, or None if it can stay."""
-    for new, old in _OLD_MODULES.items():
+    for new, modules in _OLD_MODULES.items():
         if name.startswith(f"{new}."):  # After the move.
             rest = name[len(new) + 1 :]
             if rest.split(".")[0] in names_of(new):
                 return None
-            name = f"{_CUDNN}.{rest}" if new == RNN_CELL and f"{_CUDNN}.{rest}" in _REMARKS else f"{old}.{rest}"
+            names = [f"{module}.{rest}" for module in modules]
+            name = next((old for old in names if old in _REMARKS), names[0])
     parts = ".".join(split(name)).split(".")
     starts = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
     if starts[0] in MODULES or any(map(tensorflow_name, starts)):

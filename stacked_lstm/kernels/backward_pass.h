@@ -96,14 +96,10 @@ class BackwardPass {
 
   // Sets what steps do not write: the gradients of the final cell states, and zeros if there are no steps.
   void InitializeGradients() const {
-    const int64_t batch = layer_.batch;
     pointwise_.Initialize();
-    if (arrays_.d_x) {
-      const int64_t step = batch * layer_.inputs;
-      std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
-    }
+    input_gradients_.SetToZeroPastLongest();
     d_states_.SetToZero();
-    if (plan_.longest * batch > 0) return;
+    if (plan_.longest * layer_.batch > 0) return;
     gradients_.SetToZero();
     projection_gradients_.SetToZero();
   }

@@ -27,6 +27,13 @@ class InputGradients {
   int64_t pieces() const { return columns_.pieces(); }
   void Pack(int64_t piece) const { columns_.Pack(piece); }
 
+  // Sets dx of the steps past the end of all sequences to zero.
+  void SetToZeroPastLongest() const {
+    if (!arrays_.d_x) return;
+    const int64_t step = layer_.batch * layer_.inputs;
+    std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
+  }
+
   // The panels of columns of x.
   int64_t panels() const { return columns_.panels(); }
 

@@ -9,6 +9,7 @@
 #include "norm_gradients.h"
 #include "normalization.h"
 #include "normalized_cell.h"
+#include "normalized_layer.h"
 #include "normalized_layout.h"
 #include "projection.h"
 #include "projection_gradients.h"
@@ -95,10 +96,7 @@ class NormalizedBackwardPass {
       std::fill(dc + units, dc + plan_.panels * kSize, T(0));
     }
     norm_gradients_.SetToZero();
-    if (arrays_.d_x) {
-      const int64_t step = batch * layer_.inputs;
-      std::fill(arrays_.d_x + plan_.longest * step, arrays_.d_x + layer_.steps * step, T(0));
-    }
+    input_gradients_.SetToZeroPastLongest();
     d_states_.SetToZero();
     if (plan_.longest * batch > 0) return;
     gradients_.SetToZero();
@@ -283,25 +281,14 @@ class NormalizedBackwardPass {
   const NormGradients<T> norm_gradients_;
 };
 
-template <class T>
-void Run(const Layer& layer, const BackwardArrays<T>& arrays, Threads threads) {
-  const std::vector<Plan<T>> plans = MakePlans<T>({layer});
-  const Schedule schedule = MakeSchedule(Direction::kBackward, plans, threads.count);
-  threads.count = schedule.threads;
-  DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
-    typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;
-    const Cell cell(plans[0], arrays.extras, candidate, gates);
-    const NormalizedBackwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, cell);
-    Team::Run(threads, [&](Worker& worker) { pass.Run(worker); });
-  });
-}
-
 }  // namespace
 
 template <class T>
 void NormalizedBackward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays,
                         const Threads& threads) {
-  for (size_t l = layers.size(); l-- > 0;) Run(layers[l], arrays[l], threads);
+  for (size_t l = layers.size(); l-- > 0;) {
+    RunNormalizedLayer<T, NormalizedBackwardPass>(Direction::kBackward, layers[l], arrays[l], threads);
+  }
 }
 
 template void NormalizedBackward(const std::vector<Layer>&, const std::vector<BackwardArrays<float>>&, const Threads&);

@@ -7,6 +7,7 @@
 #include "layer_series.h"
 #include "normalization.h"
 #include "normalized_cell.h"
+#include "normalized_layer.h"
 #include "normalized_layout.h"
 #include "projection.h"
 #include "schedule.h"
@@ -231,25 +232,14 @@ class NormalizedForwardPass {
   const PanelBuffer<T, 1> new_c_;   // With zoneout: c' of a step.
 };
 
-template <class T>
-void Run(const Layer& layer, const ForwardArrays<T>& arrays, Threads threads) {
-  const std::vector<Plan<T>> plans = MakePlans<T>({layer});
-  const Schedule schedule = MakeSchedule(Direction::kForward, plans, threads.count);
-  threads.count = schedule.threads;
-  DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
-    typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;
-    const Cell cell(plans[0], arrays.extras, candidate, gates);
-    const NormalizedForwardPass<T, Cell> pass(plans[0], schedule.layers[0], arrays, cell);
-    Team::Run(threads, [&](Worker& worker) { pass.Run(worker); });
-  });
-}
-
 }  // namespace
 
 template <class T>
 void NormalizedForward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays,
                        const Threads& threads) {
-  for (size_t l = 0; l < layers.size(); ++l) Run(layers[l], arrays[l], threads);
+  for (size_t l = 0; l < layers.size(); ++l) {
+    RunNormalizedLayer<T, NormalizedForwardPass>(Direction::kForward, layers[l], arrays[l], threads);
+  }
 }
 
 template void NormalizedForward(const std::vector<Layer>&, const std::vector<ForwardArrays<float>>&, const Threads&);
