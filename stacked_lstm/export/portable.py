@@ -30,9 +30,8 @@ def portable_definition(frozen: Frozen) -> Any:
       ValueError: layers cannot be built again, or the graph has other ops that are not portable.
     """
     calls = [call for call in frozen.calls if call.engine != graph.ENGINE.name]
-    definition, _ = _join(frozen, calls, [graph.run] * len(calls))
-    check_portable(definition)
-    return definition
+    joined, _ = _join(frozen, calls, [graph.run] * len(calls))
+    return _portable(frozen, joined)
 
 
 def inference_definition(frozen: Frozen) -> Any:
@@ -44,17 +43,19 @@ def inference_definition(frozen: Frozen) -> Any:
     Raises:
       ValueError: as `portable_definition`.
     """
-    definition, results = _join(frozen, frozen.calls, [inference_loop.run] * len(frozen.calls))
-    nodes = {node.name for node in definition.node}
+    joined, results = _join(frozen, frozen.calls, [inference_loop.run] * len(frozen.calls))
+    nodes = {node.name for node in _portable(frozen, joined).node}
     are_read = [_has_sums(call) or results[call.outputs[0].name].split(":")[0] in nodes for call in frozen.calls]
     runs = [functools.partial(inference_loop.run, has_outputs=is_read) for is_read in are_read]
-    definition, _ = _join(frozen, frozen.calls, runs)
-    check_portable(definition)
-    return definition
+    joined, _ = _join(frozen, frozen.calls, runs)
+    return _portable(frozen, joined)
 
 
 def with_tensorflow_masks(frozen: Frozen) -> Frozen:
-    """Returns the graph with TensorFlow's ops in the places of the native ops that draw random masks."""
+    """Returns the graph with TensorFlow's ops in the places of the native ops that draw random masks.
+
+    All other nodes stay, because the layers may read nodes that the outputs do not need.
+    """
     return frozen._replace(definition=_join(frozen, [], [])[0])
 
 
@@ -62,7 +63,7 @@ def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable])
     """Builds layers again, each call with its function like `Engine.run_layers`.
 
     Returns:
-      (GraphDef with the nodes that the outputs need; dictionary from names of the layers' results to the new ones).
+      (GraphDef with all nodes, old and new; dictionary from names of the layers' results to the new ones).
     """
     masks = portable_masks.nodes(frozen.definition)
     part, sources, results = _part(calls, masks, frozen_directions.new_scope(frozen.definition), runs)
@@ -72,7 +73,14 @@ def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable])
     joined.library.function.extend(part.library.function)
     graph_nodes.redirect(joined.node, sources)
     graph_nodes.redirect(joined.node, results)  # Layers may read the results of other layers.
-    return graph_nodes.needed(joined, [spec.name for spec in frozen.outputs]), results
+    return joined, results
+
+
+def _portable(frozen: Frozen, definition: Any) -> Any:
+    """The nodes that the outputs need. Raises ValueError if one of them is not portable."""
+    part = graph_nodes.needed(definition, [spec.name for spec in frozen.outputs])
+    check_portable(part)
+    return part
 
 
 def _part(
