@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, padding
+from stacked_lstm.separate_ops import separate
 from stacked_lstm.stack.call import run_both
 from stacked_lstm.stack.stacked_lstm import StackedLSTM
 
@@ -42,7 +43,7 @@ class Outputs(NamedTuple):
 
     def split(self) -> Directions:
         """Returns both directions as a pair."""
-        return self.pair or Directions(*tf.split(self.joined, 2, axis=-1))
+        return self.pair or Directions(*separate(tf.split(self.joined, 2, axis=-1)))
 
     def join(self) -> tf.Tensor:
         """Returns both directions in one tensor."""

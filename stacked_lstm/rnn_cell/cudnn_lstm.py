@@ -14,6 +14,7 @@ from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
 from stacked_lstm.rnn_cell.cudnn_saveable import CudnnLSTMSaveable
 from stacked_lstm.rnn_cell.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.variables import recording_getter
+from stacked_lstm.separate_ops import separate
 
 # Direction -> the number of directions.
 _DIRECTIONS = {"unidirectional": 1, "bidirectional": 2}
@@ -274,7 +275,7 @@ class CudnnLSTM(VariableLists):
             from_zeros = initial_state is None
             outputs, finals, used = cudnn_layers.run(request, layers, x, states, lengths, drops, from_zeros)
             outputs = outputs if time_major else tf.transpose(outputs, [1, 0, 2])
-            state = cudnn_layers.pack_states(finals, time_major)
+            outputs, state = separate((outputs, cudnn_layers.pack_states(finals, time_major)))
         dispatch.record(outputs, used)
         return outputs, state
 

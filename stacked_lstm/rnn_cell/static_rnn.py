@@ -13,6 +13,7 @@ from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.rnn_cell import dispatch, steps
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
 from stacked_lstm.rnn_cell.wrappers import check_cell
+from stacked_lstm.separate_ops import separate
 
 
 @without_autograph
@@ -76,7 +77,7 @@ def static_rnn(
             cell, tf.stack(inputs), sequence_length, initial_state, dtype, time_major=True, scope=scope, engine=engine
         )
         used = dispatch.engine_used(stacked)
-        outputs = tf.unstack(stacked, len(inputs))
+        outputs = separate(tf.unstack(stacked, len(inputs)))
     dispatch.record(outputs, used)
     return outputs, state
 
@@ -149,6 +150,6 @@ def static_bidirectional_rnn(
             cell_fw, cell_bw, tf.stack(inputs), sequence_length, *arguments, time_major=True, scope=scope, engine=engine
         )
         used = steps.last_engine(*(dispatch.engine_used(direction) for direction in pair))
-        outputs = tf.unstack(tf.concat(pair, axis=2), len(inputs))
+        outputs = separate(tf.unstack(tf.concat(pair, axis=2), len(inputs)))
     dispatch.record(outputs, used)
     return outputs, state_fw, state_bw

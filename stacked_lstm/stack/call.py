@@ -8,6 +8,7 @@ from stacked_lstm import engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed
 from stacked_lstm.engines.segments import Segment
+from stacked_lstm.separate_ops import separate
 from stacked_lstm.stack.steps import Record, replay
 from stacked_lstm.state import LSTMState
 
@@ -61,7 +62,7 @@ class StackCall(NamedTuple):
         with tf.name_scope(self.scope):
             if self.records is not None:
                 results += (replay(self.records, self.states, self.lengths, self.time_major, self.from_end),)
-            return cast(results, self.dtype)
+            return separate(cast(results, self.dtype))
 
 
 def run_both(forward: StackCall, backward: StackCall) -> tuple[tf.Tensor, Sequence[Any], EngineUsed] | None:
@@ -83,6 +84,8 @@ def run_both(forward: StackCall, backward: StackCall) -> tuple[tf.Tensor, Sequen
     if both is None:
         return None
     joined, all_finals, used = both
+    with tf.name_scope(forward.scope):
+        joined = separate(joined)  # Once; otherwise each call would add an op.
     results = [call.finish(joined, finals) for call, finals in zip(calls, all_finals)]
     return results[0][0], [finals for _, finals in results], used
 
