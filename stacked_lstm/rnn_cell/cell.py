@@ -1,8 +1,8 @@
 """RNNCell: the names, variables and zero states that all cells share.
 
 The names of a cell's variables are a contract with the checkpoints of TensorFlow 1.15. The rules are TensorFlow's. A
-cell takes its scope at its first use: `<surrounding scope>/<name of the cell>`. Its first call makes the variables
-there. Later calls reuse them, wherever they are.
+cell takes its scope at its first use: `<surrounding scope>/<name of the cell, without its number>`. Its first call
+makes the variables there. Later calls reuse them, wherever they are.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import contextlib
 from typing import Any, Callable, Iterator
 
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell import keras_layers, zero_states
+from stacked_lstm.rnn_cell import keras_layers, layer_names, zero_states
 from stacked_lstm.rnn_cell.variable_lists import VariableLists
-from stacked_lstm.rnn_cell.variables import recording_getter, snake_case
+from stacked_lstm.rnn_cell.variables import recording_getter
 
 
 class RNNCell(VariableLists):
@@ -24,7 +24,8 @@ class RNNCell(VariableLists):
     its variables in `call` with `tf.get_variable`, or in `build(inputs_shape)` with `self.add_variable`.
 
     Attributes:
-      name: str, the last part of the scope of the variables.
+      name: str. Without the argument `name`, it is the name of the class in snake case with a number, which counts the
+        cells of this class in the graph: lstm_cell_1, lstm_cell_2.
       dtype: str, the name of the variables' dtype. Without the argument `dtype`, the first call sets it to the dtype
         of its inputs; before that it is None.
       trainable: bool, whether optimizers change the variables.
@@ -47,6 +48,7 @@ class RNNCell(VariableLists):
     # Class attributes, because cells of users may not call this __init__.
     trainable = True
     built = False
+    _user_name: str | None = None  # The argument `name`.
     _name: str | None = None
     _dtype: str | None = None
     _reuse: Any = None
@@ -58,7 +60,8 @@ class RNNCell(VariableLists):
 
         Args:
           trainable: bool, default True. False keeps optimizers from changing the variables.
-          name: str, the name of the variables' scope. Default None: the name of the class in snake case.
+          name: str, the name of the cell, and of the variables' scope. Default None: the name of the class in snake
+            case, for the cell with a number.
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           **kwargs: `_reuse` (True, False, None or tf.AUTO_REUSE) and `_scope` (a str or a `tf.VariableScope`), as cells
             of users pass them on.
@@ -67,7 +70,8 @@ class RNNCell(VariableLists):
           TypeError: an unknown argument.
         """
         self.trainable = trainable
-        self._name = name
+        self._user_name = name
+        self._name = name or layer_names.unique(self._base_name)
         self._dtype = None if dtype is None else tf.as_dtype(dtype).base_dtype.name
         self._reuse = kwargs.pop("_reuse", None)
         scope = kwargs.pop("_scope", None)
@@ -78,9 +82,14 @@ class RNNCell(VariableLists):
 
     @property
     def name(self) -> str:
-        return self._name or snake_case(type(self).__name__)
+        if self._name is None:
+            self._name = layer_names.unique(self._base_name)
+        return self._name
 
-    _base_name = name  # TensorFlow's name, which copies of its AttentionWrapper read.
+    @property
+    def _base_name(self) -> str:
+        """The name without a number. TensorFlow's AttentionWrapper reads it, too."""
+        return self._user_name or layer_names.snake_case(type(self).__name__)
 
     @property
     def dtype(self) -> str | None:
@@ -208,8 +217,8 @@ class RNNCell(VariableLists):
         if self._scope is not None:
             return
         if scope is None and self._reuse:
-            scope = self.name  # A default name would be made unique, and the variables would not be found.
-        with tf.variable_scope(scope, default_name=self.name) as variable_scope:
+            scope = self._base_name  # A default name would be made unique, and the variables would not be found.
+        with tf.variable_scope(scope, default_name=self._base_name) as variable_scope:
             self._scope = variable_scope
 
     def _decide_dtype(self, inputs: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator
 from stacked_lstm import checks, dropout_masks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO
-from stacked_lstm.rnn_cell import cudnn_layers, dispatch
+from stacked_lstm.rnn_cell import cudnn_layers, dispatch, layer_names
 from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
 from stacked_lstm.rnn_cell.cudnn_saveable import CudnnLSTMSaveable
 from stacked_lstm.rnn_cell.variable_lists import VariableLists
@@ -86,7 +86,8 @@ class CudnnLSTM(VariableLists):
           kernel_initializer: function (shape, dtype) -> tensor, called for each matrix of each gate, whose shapes are
             [H, width of the inputs] and [H, H]. Default None: the uniform one of Glorot and Bengio.
           bias_initializer: the same for each bias [H]. Each gate has two, which add. Default None: zeros.
-          name: str, the name of the variable's scope. Default None: "cudnn_lstm".
+          name: str, the name of the layer, and of the variable's scope. Default None: the scope is "cudnn_lstm", and
+            the layer is cudnn_lstm_1, cudnn_lstm_2 and so on within the graph.
 
         Raises:
           ValueError: an unknown direction, input mode or dtype, a size that is not positive, or a dropout that is out
@@ -107,7 +108,8 @@ class CudnnLSTM(VariableLists):
         self.input_mode = input_mode
         self.direction = direction
         self.num_dirs = _DIRECTIONS[direction]
-        self.name = name or "cudnn_lstm"
+        self._base_name = name or layer_names.snake_case(type(self).__name__)
+        self.name = name or layer_names.unique(self._base_name)
         self.kernel: Any = None
         self.saveable: CudnnLSTMSaveable | None = None
         self.built = False
@@ -216,7 +218,7 @@ class CudnnLSTM(VariableLists):
     def _enter_scope(self, scope: Any = None) -> Iterator[tf.VariableScope]:
         """Enters the layer's scope, which the first use decides."""
         if self._scope is None:
-            with tf.variable_scope(scope, default_name=self.name) as variable_scope:
+            with tf.variable_scope(scope, default_name=self._base_name) as variable_scope:
                 self._scope = variable_scope
         getter = recording_getter(self._variables)
         with tf.variable_scope(self._scope, auxiliary_name_scope=False, custom_getter=getter) as variable_scope:

@@ -10,7 +10,7 @@ from typing import Any, Callable
 from stacked_lstm import activations, checks
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.variables import snake_case
+from stacked_lstm.rnn_cell.layer_names import snake_case
 
 # Besides those in `activations`.
 _MORE_ACTIVATIONS = {

@@ -29,10 +29,9 @@ def static_rnn(
     """Runs a cell over a list of steps.
 
     It stands for `tf.nn.static_rnn` (also `tf.contrib.rnn.static_rnn`) of TensorFlow 1.15; `engine` is a new argument.
-    LSTM cells, stacks of them and wrappers around them run on the package's engines, which add a number of ops
-    that does not depend on the number of steps. Everything else runs on TensorFlow's own function, which adds the ops
-    of every step. `engine_used(outputs)` tells which one and why. B is the batch size, T the number of time steps, I
-    the width of the inputs.
+    LSTM cells, stacks of them and wrappers around them run on the package's engines, which add one op per step.
+    Everything else runs on TensorFlow's own function, which adds all ops of a cell per step. `engine_used(outputs)`
+    tells which one and why. B is the batch size, T the number of time steps, I the width of the inputs.
 
     Args:
       cell: an `RNNCell` of this module, or a cell of TensorFlow or of your own with the same methods.

@@ -1,8 +1,7 @@
-"""Records the variables that a cell makes, and turns class names into names of scopes."""
+"""Records the variables that a cell makes."""
 
 from __future__ import annotations
 
-import re
 from typing import Any, Callable
 
 from stacked_lstm.compat import tf
@@ -26,14 +25,3 @@ def record(variable: Any, variables: list[tf.Variable]) -> None:
     else:  # A user's getter may return a tensor that it computed from a variable. That is no variable.
         parts = [] if tf.is_tensor(variable) else list(variable)
     variables += [part for part in parts if all(part is not recorded for recorded in variables)]
-
-
-def snake_case(name: str) -> str:
-    """Returns the name of a class as TensorFlow names its scope.
-
-    BasicLSTMCell becomes basic_lstm_cell. A leading underscore becomes "private_", because a scope cannot begin with
-    an underscore.
-    """
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-    return "private" + name if name.startswith("_") else name

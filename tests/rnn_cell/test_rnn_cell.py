@@ -184,7 +184,7 @@ def test_scope_names():
         cell.scope_name  # noqa: B018
     with tf.variable_scope("outer"):
         cell.build([None, 3])
-    assert cell.scope_name == "outer/mine" and rnn_cell.BasicLSTMCell(4).name == "basic_lstm_cell"
+    assert cell.scope_name == "outer/mine" and rnn_cell.BasicLSTMCell(4)._base_name == "basic_lstm_cell"
 
 
 def test_attributes_of_tensorflows_cells():

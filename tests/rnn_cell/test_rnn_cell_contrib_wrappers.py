@@ -24,7 +24,7 @@ def test_variables_of_wrappers():
         ("c", rnn_cell.OutputProjectionWrapper(rnn_cell.LSTMCell(3), 2), [*lstm, "kernel", "bias"]),
         ("d", rnn_cell.AttentionCellWrapper(rnn_cell.LSTMCell(3), 2), ["kernel", "bias", *lstm, "attention/attn_w"]),
     ):
-        inner = scope if scope == "a" else f"{scope}/{cell.name}"
+        inner = scope if scope == "a" else f"{scope}/{cell._base_name}"
         assert names(cell, scope=scope)[: len(expected)] == [f"{inner}/{name}" for name in expected]
 
 
@@ -200,7 +200,7 @@ def test_private_names_of_tensorflow(session):
     np.testing.assert_array_equal(zeros, np.zeros([2, 3]))
     np.testing.assert_array_equal(swapped, np.arange(24).reshape([2, 3, 4]).swapaxes(0, 1))
     assert (rnn_cell._WEIGHTS_VARIABLE_NAME, rnn_cell._BIAS_VARIABLE_NAME) == ("kernel", "bias")
-    assert rnn_cell._RNNCell is rnn_cell.RNNCell and cell._base_name == cell.name == "lstm_cell"
+    assert rnn_cell._RNNCell is rnn_cell.RNNCell and (cell._base_name, cell.name) == ("lstm_cell", "lstm_cell_1")
     with pytest.raises(AttributeError):
         _ = rnn_cell._no_name
 

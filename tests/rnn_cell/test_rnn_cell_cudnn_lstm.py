@@ -237,7 +237,7 @@ def test_attributes():
     outputs, (h, c) = lstm(X)
     assert (lstm.num_layers, lstm.num_units, lstm.num_dirs, lstm.input_size) == (2, 4, 2, 4)
     assert (lstm.input_mode, lstm.direction, lstm.rnn_mode) == ("linear_input", "bidirectional", "lstm")
-    assert (lstm.name, lstm.dtype, lstm.built, outputs.dtype) == ("cudnn_lstm", "float64", True, tf.float64)
+    assert (lstm.name, lstm.dtype, lstm.built, outputs.dtype) == ("cudnn_lstm_1", "float64", True, tf.float64)
     assert lstm.state_shape(3) == ([4, 3, 4], [4, 3, 4]) == (h.shape.as_list(), c.shape.as_list())
     assert lstm.variables == lstm.weights == lstm.trainable_variables == lstm.trainable_weights == [lstm.kernel]
     assert lstm.non_trainable_variables == lstm.non_trainable_weights == []

@@ -182,6 +182,31 @@ class Programs:
         call(cell)
         call(cell)
 
+    def names_with_numbers(m):  # noqa: N805
+        class OwnCell(m.RNNCell):
+            state_size = output_size = property(lambda self: 3)
+
+            def call(self, inputs, state):
+                w = tf.get_variable(f"{self.name}_w", [3, 3])
+                return tf.matmul(inputs, w), state
+
+        def name(cell):
+            tf.get_variable(f"names/{cell.name}", [])
+            return cell
+
+        call(name(OwnCell()))
+        cells = [name(OwnCell(name="mine")), name(OwnCell()), name(m.LSTMCell(3)), name(m.BasicLSTMCell(3))]
+        cells += [name(m.DropoutWrapper(name(m.LSTMCell(3)), 0.5)), name(m.ResidualWrapper(name(m.GRUCell(3))))]
+        run(m, name(m.MultiRNNCell(cells)))
+        with tf.Graph().as_default():
+            other = m.LSTMCell(3)
+        tf.get_variable(f"first/{other.name}", [])  # Each graph counts for itself.
+        name(m.LSTMCell(3))
+
+    def cells_from_configurations(m):  # noqa: N805
+        for cell in (m.LSTMCell(4), m.LSTMCell(4), m.BasicLSTMCell(4, name="mine")):
+            call(type(cell).from_config(cell.get_config()))
+
     def cell_of_a_users_with_build(m):  # noqa: N805
         class _BuiltCell(m.RNNCell):
             state_size = output_size = property(lambda self: 3)

@@ -1,0 +1,30 @@
+"""Names of cells and layers without the argument `name`: the class in snake case, and a number within the graph."""
+
+from __future__ import annotations
+
+import collections
+import re
+import weakref
+
+from stacked_lstm.compat import tf
+
+# Graph -> the number of names that each class got in it.
+_COUNTS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def snake_case(name: str) -> str:
+    """Returns the name of a class as TensorFlow names its scope.
+
+    BasicLSTMCell becomes basic_lstm_cell. A leading underscore becomes "private_", because a scope cannot begin with
+    an underscore.
+    """
+    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+    return "private" + name if name.startswith("_") else name
+
+
+def unique(name: str) -> str:
+    """Returns a name with its number in the default graph, as TensorFlow counts: lstm_cell_1, lstm_cell_2."""
+    counts = _COUNTS.setdefault(tf.get_default_graph(), collections.Counter())
+    counts[name] += 1
+    return f"{name}_{counts[name]}"
