@@ -91,7 +91,7 @@ def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tens
             return tf.convert_to_tensor(value, dtype)
         except (TypeError, ValueError):
             values = "True and False in a list" if dtype == tf.bool else "numbers that make one"
-            expected = f"`{argument}` to be a {dtype.name} tensor, or {values}"
+            expected = f"`{argument}` to be a tensor of dtype {dtype.name}, or {values}"
             fail(function, expected, f"{describe(value)}, which cannot be converted")
     value_dtype = tf.as_dtype(value.dtype).base_dtype
     if value_dtype != dtype:

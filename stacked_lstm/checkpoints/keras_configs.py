@@ -125,7 +125,7 @@ def _describe_bidirectional(kind: str, config: Config, context: Description) -> 
 def _enter(kind: str, context: Description, part: str) -> Description:
     """The context of a layer that is `part` of a layer of the class `kind`."""
     context = context._replace(path=f"{context.path}/{part}")
-    return context if kind in _WRAPPERS else _with_remark(context, f"inside a {kind}")
+    return context if kind in _WRAPPERS else _with_remark(context, f"inside {kind}")
 
 
 def _with_remark(description: Description, remark: str) -> Description:

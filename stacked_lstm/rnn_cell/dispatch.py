@@ -50,8 +50,7 @@ for _class in (*_WRAPPERS, MultiRNNCell):
 def _no_foreign_classes(call: Call) -> str | None:
     for cell in _walk(call.cell):
         if replaced_methods.replaced_in_class(cell):
-            name = type(cell).__name__
-            return f"there is {'an' if name[0] in 'AEIO' else 'a'} {name}"
+            return f"no engine runs the class {type(cell).__name__}"
     return None
 
 
@@ -144,7 +143,7 @@ def _initial_state_fits(call: Call) -> str | None:
     for part, width in zip(tf.nest.flatten(call.initial_state), tf.nest.flatten(call.cell.state_size)):
         part = tf.convert_to_tensor(part)
         if part.dtype != x.dtype or not part.shape.is_compatible_with([batch, width]):
-            return f"the initial state has a {part.dtype.name} tensor of shape {part.shape}"
+            return f"the initial state has a tensor of dtype {part.dtype.name} and shape {part.shape}"
     return None
 
 
@@ -294,7 +293,7 @@ def engine_used(outputs: Any) -> EngineUsed:
       >>> rnn_cell.engine_used(outputs).name
       'stepwise'
       >>> rnn_cell.engine_used(outputs).reason
-      "TensorFlow's own loop, because there is a MyCell"
+      "TensorFlow's own loop, because no engine runs the class MyCell"
     """
     for tensor in tf.nest.flatten(outputs)[:1]:
         if tf.is_tensor(tensor) and tensor.name in _ENGINES_USED.get(tensor.graph, {}):

@@ -72,7 +72,7 @@ class _ProjectionWrapper(_ScopedWrapper):
         """Returns why engines cannot do what the wrapper does; None if they can. See `CellWrapper`."""
         del width
         problem = self._activation and rows.problem(self._activation, [self._width], self._width, dtype)
-        return f"an {type(self).__name__} has an activation that {problem}" if problem else None
+        return f"the {type(self).__name__} has an activation that {problem}" if problem else None
 
 
 class InputProjectionWrapper(_ProjectionWrapper):

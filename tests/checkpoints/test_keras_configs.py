@@ -101,8 +101,8 @@ def test_wrappers_that_are_not_known(tmp_path):
     cell = {"class_name": "LSTMCell", "config": {"name": "lstm_cell"}}
     residual = {"class_name": "ResidualWrapper", "config": {"name": "residual", "cell": cell}}
     for layer, scope, remark in [
-        (("Normalized", "n", {"layer": lstm}), "normalized/layer/cell", "inside a Normalized"),
-        (("RNN", "r", {"cell": residual}), "rnn/cell/cell", "inside a ResidualWrapper"),
+        (("Normalized", "n", {"layer": lstm}), "normalized/layer/cell", "inside Normalized"),
+        (("RNN", "r", {"cell": residual}), "rnn/cell/cell", "inside ResidualWrapper"),
         (("MyLSTM", "m", {"activation": "relu"}), "my_lstm/cell", "of the class MyLSTM, activation relu"),
         (("Dense", "d", {}), "lstm/cell", "the config in the file does not describe it"),
     ]:

@@ -89,7 +89,7 @@ def assert_refused(lstm):
         (lambda: tf.placeholder(tf.int32, [2, 5, 3]), "`inputs` of dtype float32 (use tf.cast), got int32"),
         (lambda: np.zeros([2, 5, 3], np.int64), "got int64"),
         (lambda: np.zeros([2, 5, 3]), "got float64"),
-        (lambda: "abc", "`inputs` to be a float32 tensor"),
+        (lambda: "abc", "`inputs` to be a tensor of dtype float32"),
     ],
 )
 def test_inputs(make, expected):

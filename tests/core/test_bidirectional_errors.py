@@ -50,7 +50,7 @@ def pair(width):
 
 
 BAD_CALLS = {
-    "inputs": (dict(inputs=tf.float32), r"two: expected `inputs` to be a float32 tensor"),
+    "inputs": (dict(inputs=tf.float32), r"two: expected `inputs` to be a tensor of dtype float32"),
     "width": (dict(inputs=[[[1.0]]]), "two: expected inputs of width 3, as in the first call, got width 1"),
     "lengths": (dict(sequence_length=[6, 1]), "two: expected `sequence_length` between 0 and 5, got 6"),
     "training": (dict(training=1), "two: expected `training` to be True, False, or"),

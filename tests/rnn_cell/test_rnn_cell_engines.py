@@ -95,10 +95,11 @@ def needs_a_step(state):
 # condition -> calls that do not meet it, each with the words that say so.
 STEPWISE_CALLS = {
     "_no_foreign_classes": [
-        ("there is a Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
-        ("there is a Subclass", lambda: run(rnn_cell.DropoutWrapper(Subclass(3), 0.5))),
-        ("there is a Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
-        ("there is an AttentionCellWrapper", lambda: run(rnn_cell.AttentionCellWrapper(rnn_cell.LSTMCell(3), 2))),
+        ("no engine runs the class Subclass", lambda: run(rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), Subclass(3)]))),
+        ("no engine runs the class Subclass", lambda: run(rnn_cell.DropoutWrapper(Subclass(3), 0.5))),
+        ("no engine runs the class Wrapper", lambda: run(Wrapper(rnn_cell.LSTMCell(3)))),
+        ("no engine runs the class AttentionCellWrapper",
+         lambda: run(rnn_cell.AttentionCellWrapper(rnn_cell.LSTMCell(3), 2))),
     ],
     "_no_replaced_methods": [
         ("the program has replaced `call` of the LSTMCell", lambda: run(with_attribute("call"))),
@@ -139,9 +140,9 @@ STEPWISE_CALLS = {
          lambda: run(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4)))),
         ("a HighwayWrapper would mix inputs of width 3 with outputs of width 4",
          lambda: run(rnn_cell.HighwayWrapper(rnn_cell.LSTMCell(4)))),
-        ("an InputProjectionWrapper has an activation that has the op Cumsum",
+        ("the InputProjectionWrapper has an activation that has the op Cumsum",
          lambda: run(rnn_cell.InputProjectionWrapper(rnn_cell.LSTMCell(4), 3, tf.cumsum))),
-        ("an OutputProjectionWrapper has an activation that has the op Cumsum",
+        ("the OutputProjectionWrapper has an activation that has the op Cumsum",
          lambda: run(rnn_cell.OutputProjectionWrapper(rnn_cell.LSTMCell(4), 3, tf.cumsum))),
     ],
     "_initial_state_fits": [
@@ -150,11 +151,14 @@ STEPWISE_CALLS = {
         ("the initial state does not have the structure", lambda: run(stack(), initial_state=(pair(),))),
         ("the initial state does not have the structure",
          lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False), initial_state=pair())),
-        ("the initial state has a float32 .*7",
+        ("the initial state has a tensor of dtype float32 .*7",
          lambda: run(rnn_cell.LSTMCell(4, state_is_tuple=False), initial_state=tf.zeros([2, 7]))),
-        ("the initial state has a float64", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(dtype=tf.float64))),
-        ("the initial state has a float32 .*3", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(3))),
-        ("the initial state has a float32 .*7", lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(batch=7))),
+        ("the initial state has a tensor of dtype float64",
+         lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(dtype=tf.float64))),
+        ("the initial state has a tensor of dtype float32 .*3",
+         lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(3))),
+        ("the initial state has a tensor of dtype float32 .*7",
+         lambda: run(rnn_cell.LSTMCell(4), initial_state=pair(batch=7))),
     ],
 }  # fmt: skip
 

@@ -138,7 +138,7 @@ class Sum(rnn_cell.RNNCell):
 def test_nests_of_inputs(lengths, session):
     pairs = list(zip(steps(3), steps(3)))
     outputs, state = rnn_cell.static_rnn(Sum(), pairs, dtype=tf.float32, sequence_length=lengths)
-    assert rnn_cell.engine_used(outputs).reason == "TensorFlow's own loop, because there is a Sum"
+    assert rnn_cell.engine_used(outputs).reason == "TensorFlow's own loop, because no engine runs the class Sum"
     x = np.stack([random((2, 3), seed) for seed in range(3)])
     sums = np.cumsum(x, axis=0)
     final = sums[[2, 2] if lengths is None else [2, 1], [0, 1]]
@@ -186,7 +186,7 @@ def test_engine_used_tells_the_last_engine():
     outputs, _, _ = rnn_cell.static_bidirectional_rnn(stack, lstm(), steps(), dtype=tf.float32, scope="stack")
     assert rnn_cell.engine_used(outputs).name == (auto_engine() + " and graph").replace("graph and ", "")
     options = {"cells_bw": [lstm(), lstm()], "dtype": tf.float32}
-    reason = ("stepwise", "TensorFlow's own loop, because there is a UserCell")
+    reason = ("stepwise", "TensorFlow's own loop, because no engine runs the class UserCell")
     outputs, _, _ = rnn_cell.stack_bidirectional_rnn([UserCell(), lstm()], inputs=steps(), **options)
     assert rnn_cell.engine_used(outputs) == reason
     options = {"cells_bw": [lstm(), lstm()], "dtype": tf.float32, "scope": "dynamic"}
