@@ -29,7 +29,6 @@ MODULES = {
     "tensorflow.contrib.rnn": RNN_CELL,
     "tensorflow.contrib.cudnn_rnn": RNN_CELL,
     "tensorflow.contrib.cudnn_rnn.python.layers.cudnn_rnn": RNN_CELL,
-    "tensorflow.contrib.cudnn_rnn.python.ops.cudnn_rnn_ops": RNN_CELL,
     "tensorflow.python.ops.rnn": RNN_CELL,
     "tensorflow.python.ops.rnn_cell": RNN_CELL,
     "tensorflow.python.ops.rnn_cell_impl": RNN_CELL,
@@ -56,8 +55,13 @@ MODULES = {
     "tensorflow.python.ops.nn.seq2seq": LEGACY_SEQ2SEQ,
 }
 
+_CUDNN_OPS = "tensorflow.contrib.cudnn_rnn.python.ops.cudnn_rnn_ops"
+
 # Module that stays -> the module of this package that has some of its names.
-SHARED_MODULES = {"tensorflow.nn": RNN_CELL, "tensorflow.python.ops.nn": RNN_CELL}
+SHARED_MODULES = {"tensorflow.nn": RNN_CELL, "tensorflow.python.ops.nn": RNN_CELL, _CUDNN_OPS: RNN_CELL}
+
+# Names of those modules that mean something else in the module of this package.
+_OTHER_THINGS = (f"{_CUDNN_OPS}.CudnnLSTM",)
 
 # Parts of TensorFlow that `tensorflow.compat.v1` does not have, or that are others there.
 _NOT_IN_V1 = ("compat", "contrib", "core", "examples", "keras", "models", "python")
@@ -96,6 +100,7 @@ TENSORFLOW_NAMES = {
     _FRAMEWORK + "nest.is_sequence": "tensorflow.nest.is_nested",
     _FRAMEWORK + "nest": "tensorflow.nest",
     _FRAMEWORK + "is_tensor": "tensorflow.is_tensor",
+    "tensorflow.contrib.compiler.jit.experimental_jit_scope": "tensorflow.xla.experimental.jit_scope",
     **{_FRAMEWORK + name: _TRAIN + name for name in _TRAIN_NAMES},
 }
 
@@ -123,8 +128,16 @@ _OLDEST_DECODERS = (
 ).split()
 _OLDER = "TensorFlow 1.2 replaced it by AttentionWrapper and dynamic_decode of tf.contrib.seq2seq"
 _CUDNN = "tensorflow.contrib.cudnn_rnn"
+_CUDNN_MODULES = (_CUDNN, f"{_CUDNN}.python.layers.cudnn_rnn", _CUDNN_OPS)
+_CUDNN_TEXTS = {
+    "CUDNN_RNN_UNIDIRECTION": "unidirectional",
+    "CUDNN_RNN_BIDIRECTION": "bidirectional",
+    "CUDNN_LSTM": "lstm",
+    "CUDNN_INPUT_LINEAR_MODE": "linear_input",
+    "CUDNN_INPUT_AUTO_MODE": "auto_select",
+}
+_CUDNN_LAYER = "use the layer CudnnLSTM of stacked_lstm.rnn_cell, which makes its variable itself"
 _OTHER_GRU = "not in stacked_lstm.rnn_cell; its GRUCell has another equation than cuDNN's GRU, so it needs new training"
-_DIRECTIONS = {"CUDNN_RNN_UNIDIRECTION": "unidirectional", "CUDNN_RNN_BIDIRECTION": "bidirectional"}
 
 # Start of a complete name -> what to do about it. The longest start counts. Names without one can stay.
 _REMARKS = {
@@ -143,8 +156,10 @@ _REMARKS = {
     **{old: f"not in {new}; {_COPY.format(_FILES[new])}" for old, new in MODULES.items() if new in _FILES},
     **{f"{module}.{name}": advice for module in _OLDEST_MODULES for name, advice in _OLDEST_LOOPS.items()},
     _CUDNN: "not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
+    _CUDNN_OPS: f"TensorFlow 2 does not have this module; {_CUDNN_LAYER}",
+    f"{_CUDNN_OPS}.CudnnLSTM": f"its calls take a tensor of parameters; {_CUDNN_LAYER} and has other arguments",
+    **{f"{old}.{name}": f"use the string '{text}'" for old in _CUDNN_MODULES for name, text in _CUDNN_TEXTS.items()},
     **{f"{_CUDNN}.{name}": _OTHER_GRU for name in ("CudnnGRU", "CudnnCompatibleGRUCell")},
-    **{f"{_CUDNN}.{name}": f"use the string '{text}'" for name, text in _DIRECTIONS.items()},
     "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers, with other names of variables",
     "tensorflow.contrib.layers.dropout": "use tf.nn.dropout",
     "tensorflow.contrib.layers.python.layers.utils": "TensorFlow 2 has no tf.contrib",
@@ -190,8 +205,17 @@ def new_module(name: str) -> str | None:
 def home(name: str) -> str | None:
     """Returns the module of this package that has a name of TensorFlow 1, or None."""
     module, last = split(name)
+    if f"{module}.{last}" in _OTHER_THINGS:
+        return None
+    if module in MODULES and _is_special(last):
+        return MODULES[module]
     new = MODULES.get(module) or SHARED_MODULES.get(module)
     return new if new and last in names_of(new) else None
+
+
+def _is_special(name: str) -> bool:
+    """Whether a name is one of Python's, such as `__dict__`."""
+    return name.startswith("__") and name.endswith("__")
 
 
 def v1_name(name: str) -> str | None:
@@ -214,7 +238,8 @@ def remark(name: str) -> str | None:
     for new, modules in _OLD_MODULES.items():
         if name.startswith(f"{new}."):  # After the move.
             rest = name[len(new) + 1 :]
-            if rest.split(".")[0] in names_of(new):
+            first = rest.split(".")[0]
+            if first in names_of(new) or _is_special(first):
                 return None
             names = [f"{module}.{rest}" for module in modules]
             name = next((old for old in names if old in _REMARKS), names[0])

@@ -153,7 +153,7 @@ class _Mover(libcst.CSTTransformer):
         if isinstance(node.names, libcst.ImportStar):
             new = old_names.new_module(module)
             is_cells = new == old_names.RNN_CELL and ".python." in module and "cudnn" not in module
-            is_lost = module in old_names.MODULES_WITH_LOST_NAMES
+            is_lost = module in old_names.MODULES_WITH_LOST_NAMES or module in old_names.SHARED_MODULES
             advice = (
                 _PRIVATE_STAR if is_cells else _STAR if is_lost or (old_names.v1_name(module) and not new) else None
             )

@@ -87,7 +87,9 @@ class ProgramNames:
         return "." not in bound and self.is_needless(node, self.complete(node.value)[1], bound)
 
     def is_needless(self, node: libcst.CSTNode, name: str, bound: str) -> bool:
-        """Returns whether a statement binds tf.contrib to a name whose every use moves to another module.
+        """Returns whether a statement binds a module of tf.contrib to a name whose every use moves to another module.
+
+        A module that moves itself is needed. So is one that is never used, except tf.contrib.
 
         Args:
           node: the statement.
@@ -95,10 +97,16 @@ class ProgramNames:
           bound: the name to which it binds that.
         """
         scope = self._scopes.get(node)
-        if not scope or old_names.split(name) != ("tensorflow", "contrib"):
+        parts = ".".join(old_names.split(name)).split(".")
+        if not scope or parts[:2] != ["tensorflow", "contrib"] or self._moves_itself(name):
             return False
         assignments = list(scope[bound])
-        return len(assignments) == 1 and all(self._moves(access.node) for access in assignments[0].references)
+        uses = assignments[0].references
+        return len(assignments) == 1 and bool(uses or parts[2:] == []) and all(self._moves(use.node) for use in uses)
+
+    @staticmethod
+    def _moves_itself(name: str) -> bool:
+        return bool(old_names.new_module(name) or old_names.home(name) or old_names.tensorflow_name(name))
 
     def _moves(self, node: Any) -> bool:
         """Returns whether a name, or an attribute of it, moves to another module."""

@@ -56,6 +56,22 @@ def test_new_names_mean_the_same():
             assert value_of(old) is value_of(new), old
 
 
+@pytest.mark.skipif(not versions.OLD, reason="only TensorFlow 1 has the old names")
+def test_moved_names_mean_the_same_in_all_old_modules():
+    """A name of this package stands for one thing of TensorFlow 1."""
+    meanings = {}
+    for old in (*old_names.MODULES, *old_names.SHARED_MODULES):
+        try:
+            module = value_of(old)
+        except ImportError:  # An older TensorFlow had it.
+            continue
+        for name in dir(module):
+            new = old_names.home(f"{old}.{name}")
+            if new and not name.startswith("__"):
+                meanings.setdefault((new, name), set()).add(id(getattr(module, name)))
+    assert len(meanings) > 50 and [key for key, values in meanings.items() if len(values) > 1] == []
+
+
 def test_advice_after_the_move():
     """Names of cuDNN keep their advice when the module has become `stacked_lstm.rnn_cell`."""
     for name in ("CudnnGRU", "CUDNN_RNN_UNIDIRECTION"):

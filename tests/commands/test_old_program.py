@@ -277,6 +277,28 @@ rnn_cell_impl.assert_like_rnncell("cell", cells.LSTMCell(8))
 x = rnn._transpose_batch_time(rnn_cell_impl._zero_state_tensors(8, 4, dtype))
 """,
     ),
+    "names that all modules have": (
+        """import tensorflow as tf
+from tensorflow.contrib import rnn
+
+cells = vars(tf.contrib.rnn), tf.contrib.rnn.__dict__, tf.nn.rnn_cell.__dict__["GRUCell"], tf.contrib.rnn.__name__
+cells = rnn.__dict__.get("LSTMCell"), tf.nn.__dict__, tf.contrib.seq2seq.__dict__
+self.rnn = tf.contrib.rnn
+cells = self.rnn.__dict__
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as rnn
+from stacked_lstm import rnn_cell as tf1_rnn
+from stacked_lstm.contrib import seq2seq as tf1_seq2seq
+
+tf.disable_v2_behavior()
+
+cells = vars(tf1_rnn), tf1_rnn.__dict__, tf1_rnn.__dict__["GRUCell"], tf1_rnn.__name__
+cells = rnn.__dict__.get("LSTMCell"), tf.nn.__dict__, tf1_seq2seq.__dict__
+self.rnn = tf1_rnn
+cells = self.rnn.__dict__
+""",
+    ),
     "another encoding": ("# coding: latin-1\nx = 'é'\n", "# coding: latin-1\nx = 'é'\n"),
     "no TensorFlow": ("import numpy as np\n\nx = np.nn.rnn_cell", "import numpy as np\n\nx = np.nn.rnn_cell"),
 }
@@ -306,6 +328,28 @@ def test_missing_names_of_a_module_in_an_attribute():
     assert (line, name, after) == (6, "stacked_lstm.rnn_cell.NoCell", advice)
 
 
+@pytest.mark.parametrize(
+    "program, line",
+    [
+        ("from {0} import cudnn_rnn_ops\nx = cudnn_rnn_ops.CudnnLSTM(1, 8, 4)\n", 2),
+        ("from {0}.cudnn_rnn_ops import CudnnLSTM as Op\nx = Op(1, 8, 4)\n", 1),
+        ("import {0}.cudnn_rnn_ops as ops\ncell = ops.CudnnLSTM\n", 2),
+        ("import tensorflow as tf\nx = {1}.cudnn_rnn_ops.CudnnLSTM(1, 8, 4)\n", 2),
+    ],
+)
+def test_the_op_class_of_cudnn(program, line):
+    """It has the name of the layer, and other arguments. It stays, and the user hears of it."""
+    module = "tensorflow.contrib.cudnn_rnn.python.ops"
+    program = program.format(module, module.replace("tensorflow", "tf")).encode()
+    advice = (
+        "its calls take a tensor of parameters; use the layer CudnnLSTM of stacked_lstm.rnn_cell, which makes its "
+        "variable itself and has other arguments"
+    )
+    moved = old_program.move(program)
+    assert program.replace(b"import tensorflow as tf\n", b"") in moved and b"stacked_lstm" not in moved
+    assert (line, f"{module}.cudnn_rnn_ops.CudnnLSTM", advice) in old_program.remarks(program)
+
+
 def test_everything_of_a_private_module():
     """Cells move. TensorFlow's modules, which the name `*` took as well, do not."""
     program = b"from tensorflow.python.ops.rnn_cell_impl import *\nx = math_ops.sigmoid(x)\n"
@@ -316,5 +360,6 @@ def test_everything_of_a_private_module():
     assert old_program.remarks(program) == [(1, "tensorflow.python.ops.rnn_cell_impl", advice)]
     for module in ("contrib.rnn", "contrib.crf.python.ops.crf", "contrib.cudnn_rnn.python.layers.cudnn_rnn"):
         assert old_program.remarks(f"from tensorflow.{module} import *\n".encode()) == []
-    ((_, _, advice),) = old_program.remarks(b"from tensorflow.python.ops.control_flow_ops import *\n")
-    assert advice.startswith("`*` hides which names the program uses")
+    for module in ("python.ops.control_flow_ops", "contrib.cudnn_rnn.python.ops.cudnn_rnn_ops"):
+        ((_, _, advice),) = old_program.remarks(f"from tensorflow.{module} import *\n".encode())
+        assert advice.startswith("`*` hides which names the program uses")

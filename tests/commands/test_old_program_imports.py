@@ -184,6 +184,26 @@ lstm = cudnn_rnn.CudnnLSTM(1, 8), layers.CudnnLSTM(1, 8), tf1_rnn.CudnnLSTM(1, 8
 y = rnn_cell_impl._linear([x], 3, True)
 """,
     ),
+    "modules of tf.contrib that are not needed any more": (
+        """import tensorflow.contrib.framework as framework, os
+from tensorflow.contrib.compiler import jit
+from tensorflow.contrib.cudnn_rnn.python.ops import cudnn_rnn_ops
+
+Op = cudnn_rnn_ops.CudnnCompatibleLSTMCell
+with jit.experimental_jit_scope():
+    cell = Op(8), cudnn_rnn_ops.CudnnCompatibleLSTMCell(8), framework.nest.flatten(x)
+""",
+        """import os
+import tensorflow.compat.v1 as tf
+from stacked_lstm import rnn_cell as tf1_rnn
+
+tf.disable_v2_behavior()
+
+Op = tf1_rnn.CudnnCompatibleLSTMCell
+with tf.xla.experimental.jit_scope():
+    cell = Op(8), tf1_rnn.CudnnCompatibleLSTMCell(8), tf.nest.flatten(x)
+""",
+    ),
     "names that TensorFlow 2 has in another module": (
         """import tensorflow as tf
 from tensorflow.contrib.framework import nest, get_or_create_global_step as step
