@@ -11,6 +11,7 @@ import os
 import re
 
 import stacked_lstm
+from stacked_lstm import missing_names
 
 RNN_CELL = "stacked_lstm.rnn_cell"
 SEQ2SEQ = "stacked_lstm.contrib.seq2seq"
@@ -137,7 +138,7 @@ _CUDNN_TEXTS = {
     "CUDNN_INPUT_AUTO_MODE": "auto_select",
 }
 _CUDNN_LAYER = "use the layer CudnnLSTM of stacked_lstm.rnn_cell, which makes its variable itself"
-_OTHER_GRU = "not in stacked_lstm.rnn_cell; its GRUCell has another equation than cuDNN's GRU, so it needs new training"
+_CELL_MODULES = (*(old for old, new in MODULES.items() if new == RNN_CELL), _CUDNN_OPS)
 
 # Start of a complete name -> what to do about it. The longest start counts. Names without one can stay.
 _REMARKS = {
@@ -159,7 +160,11 @@ _REMARKS = {
     _CUDNN_OPS: f"TensorFlow 2 does not have this module; {_CUDNN_LAYER}",
     f"{_CUDNN_OPS}.CudnnLSTM": f"its calls take a tensor of parameters; {_CUDNN_LAYER} and has other arguments",
     **{f"{old}.{name}": f"use the string '{text}'" for old in _CUDNN_MODULES for name, text in _CUDNN_TEXTS.items()},
-    **{f"{_CUDNN}.{name}": _OTHER_GRU for name in ("CudnnGRU", "CudnnCompatibleGRUCell")},
+    **{
+        f"{old}.{name}": f"not in {RNN_CELL}; {advice}"
+        for old in _CELL_MODULES
+        for name, advice in missing_names.ADVICE.items()
+    },
     "tensorflow.contrib.layers": f"not in {LAYERS}; most layers are in tf.layers, with other names of variables",
     "tensorflow.contrib.layers.dropout": "use tf.nn.dropout",
     "tensorflow.contrib.layers.python.layers.utils": "TensorFlow 2 has no tf.contrib",

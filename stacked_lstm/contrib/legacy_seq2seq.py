@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
+from stacked_lstm import missing_names
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell import missing_names
 from stacked_lstm.rnn_cell.decoder import rnn_decoder
 
 __all__ = ["rnn_decoder", "sequence_loss", "sequence_loss_by_example"]

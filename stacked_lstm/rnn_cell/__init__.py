@@ -20,7 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from stacked_lstm.rnn_cell import missing_names
+from stacked_lstm import missing_names
 from stacked_lstm.rnn_cell.attention_cell_wrapper import AttentionCellWrapper
 from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
 from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell

@@ -64,7 +64,7 @@ class RNNCell(VariableLists):
             case, for the cell with a number.
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           **kwargs: `_reuse` (True, False, None or tf.AUTO_REUSE) and `_scope` (a str or a `tf.VariableScope`), as cells
-            of users pass them on.
+            of users pass them on; and `autocast`, which changes nothing, because no cell casts its inputs.
 
         Raises:
           TypeError: an unknown argument.
@@ -75,6 +75,7 @@ class RNNCell(VariableLists):
         self._dtype = None if dtype is None else tf.as_dtype(dtype).base_dtype.name
         self._reuse = kwargs.pop("_reuse", None)
         scope = kwargs.pop("_scope", None)
+        kwargs.pop("autocast", None)
         if kwargs:
             raise TypeError(f"{type(self).__name__}: got arguments that it does not have: {', '.join(sorted(kwargs))}")
         if scope is not None:

@@ -47,8 +47,10 @@ from tensorflow import layers as dense_layers
 REMARKS = [
     "2: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
     "3: tf.contrib.rnn.NoCell: not in stacked_lstm.rnn_cell",
-    "4: tf.contrib.cudnn_rnn.CudnnGRU: not in stacked_lstm.rnn_cell; its GRUCell has another equation than cuDNN's "
-    "GRU, so it needs new training",
+    "4: tf.contrib.cudnn_rnn.CudnnGRU: not in stacked_lstm.rnn_cell; GRUCell has another equation, "
+    "CudnnCompatibleGRUCell has the same one; copy the class CudnnCompatibleGRUCell and what it needs from "
+    "tensorflow_core/contrib/cudnn_rnn/python/ops/cudnn_rnn_ops.py of TensorFlow 1.15, and run stacked-lstm-migrate on "
+    "the copy",
     "5: tf.examples.tutorials.mnist.input_data: TensorFlow 2 has no tensorflow.examples",
     "6: tf.contrib.rnn: import it under a name, with `as`",
     "7: tf.contrib.slim: TensorFlow 2 has no tf.contrib",
@@ -71,7 +73,8 @@ REMARKS = [
     "23: tf.contrib.legacy_seq2seq.attention_decoder: not in stacked_lstm.contrib.legacy_seq2seq; "
     "copy tensorflow_core/contrib/legacy_seq2seq/python/ops/seq2seq.py of TensorFlow 1.15, run this command on the "
     "copy, and import that",
-    "24: tf.contrib.cudnn_rnn.CudnnRNNTanh: not in stacked_lstm.rnn_cell; StackedLSTM runs on cuDNN",
+    "24: tf.contrib.cudnn_rnn.CudnnRNNTanh: not in stacked_lstm.rnn_cell; a stack of BasicRNNCells computes the same "
+    "and restores its kernels and biases",
     "25: tf: `*` hides which names the program uses: import them by name, and run this again",
     "26: tf.nn: import it under a name, with `as`",
     "27: tf.layers: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",

@@ -1,9 +1,11 @@
 """The names in the table of the command migrate exist, in the package and in TensorFlow."""
 
 import importlib
+import re
 
 import pytest
 
+from stacked_lstm import missing_names, rnn_cell
 from stacked_lstm.commands import new_imports, old_names
 from support import programs, versions
 from support.sets import ONCE
@@ -72,11 +74,25 @@ def test_moved_names_mean_the_same_in_all_old_modules():
     assert len(meanings) > 50 and [key for key, values in meanings.items() if len(values) > 1] == []
 
 
+@pytest.mark.skipif(not versions.OLD, reason="only TensorFlow 1 has the old names")
+def test_advice_about_all_missing_names():
+    for module in ("contrib.rnn", "contrib.cudnn_rnn"):
+        missing = set(dir(value_of(f"tensorflow.{module}"))) - set(rnn_cell.__all__) - set(old_names.NN_LOOPS)
+        names = {name for name in missing if not name.startswith("_")}
+        assert names and names <= set(missing_names.ADVICE)
+
+
 def test_advice_after_the_move():
-    """Names of cuDNN keep their advice when the module has become `stacked_lstm.rnn_cell`."""
+    """Names keep their advice when the module has become `stacked_lstm.rnn_cell`."""
     for name in ("CudnnGRU", "CUDNN_RNN_UNIDIRECTION"):
         advice = old_names.remark(f"tensorflow.contrib.cudnn_rnn.{name}")
         assert old_names.remark(f"stacked_lstm.rnn_cell.{name}") == advice
-        assert "new training" in advice or "'unidirectional'" in advice
-    assert old_names.remark("stacked_lstm.rnn_cell.GLSTMCell") == "not in stacked_lstm.rnn_cell"
+        assert "CudnnCompatibleGRUCell" in advice or "'unidirectional'" in advice
+    advice = old_names.remark("stacked_lstm.rnn_cell.GLSTMCell")
+    assert advice == old_names.remark("tensorflow.contrib.rnn.python.ops.rnn_cell.GLSTMCell")
+    assert re.fullmatch(
+        "not in .*; copy .*/rnn_cell.py of .*, run .* on the copy, and import GLSTMCell from it", advice
+    )
+    assert old_names.remark("stacked_lstm.rnn_cell.NoCell") == "not in stacked_lstm.rnn_cell"
     assert old_names.remark("stacked_lstm.rnn_cell.LSTMCell") is None
+    assert old_names.remark("stacked_lstm.rnn_cell.__dict__") is None

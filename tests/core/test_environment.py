@@ -91,7 +91,7 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
-    "": "version state kernels checks layer_arrays log temporary_folders durable_files compilation"
+    "": "version missing_names state kernels checks layer_arrays log temporary_folders durable_files compilation"
     " numpy_lstm layout_shapes layouts compat separate_ops custom_gradient tensor_checks tf32 activations normalization"
     " conditional_product dropout_masks equations layer layer_features initializers engines stack bidirectional"
     " state_store fetch_structure session_callable summaries rnn_cell contrib checkpoints runtime export parity"
@@ -109,7 +109,7 @@ FLOORS = {
     "runtime": "library weights predictor models __main__",
     "rnn_cell": "replaced_methods layer_names variables variable_lists zero_states packed_states keras_layers"
     " cell_checks cell configs keras_names block_ops lstm_base basic_lstm_cell lstm_cell lstm_block_cell"
-    " layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell missing_names one_state_base"
+    " layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell one_state_base"
     " basic_rnn_cell gru_cell nas_cell multi_rnn_cell rows wrappers dropout_states dropout_wrapper"
     " linear highway_wrapper input_output_wrappers attention_cell_wrapper dispatch engine_calls"
     " dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters"

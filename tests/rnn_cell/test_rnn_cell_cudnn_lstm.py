@@ -151,6 +151,21 @@ def test_pack_is_the_inverse_of_unpack(direction, session):
 
 
 @with_directions
+def test_saveable_instead_of_a_converter(direction, session):
+    """It does what CudnnParamsFormatConverterLSTM does: variable to kernels and biases, and back."""
+    lstm = rnn_cell.CudnnLSTM(LAYERS, UNITS, direction=direction)
+    lstm(tf.zeros([5, 3, 4]))
+    tensors = [spec.tensor for spec in lstm.saveable.specs]
+    directions = 1 + DIRECTIONS.index(direction)
+    assert [tensor.shape.ndims for tensor in tensors] == [2] * LAYERS * directions + [1] * LAYERS * directions
+    session.run(tf.global_variables_initializer())
+    arrays = [random(tensor.shape.as_list()) for tensor in tensors]
+    session.run(lstm.saveable.restore([tf.constant(array, tf.float32) for array in arrays], None))
+    for array, other in zip(session.run(tensors), arrays):
+        np.testing.assert_allclose(array, other, rtol=1e-6)
+
+
+@with_directions
 def test_batch_major(direction, session):
     """Inputs, outputs and states have the batch first."""
     arrays = golden(direction)

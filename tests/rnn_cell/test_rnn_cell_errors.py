@@ -213,16 +213,21 @@ def test_more_parts_than_rows():
 
 
 def test_missing_names():
-    with pytest.raises(AttributeError, match="^stacked_lstm.rnn_cell has no SRUCell. Similar names are .*GRUCell"):
-        rnn_cell.SRUCell  # noqa: B018
+    with pytest.raises(AttributeError, match="^stacked_lstm.rnn_cell has no LSTNCell; similar names are .*LSTMCell"):
+        rnn_cell.LSTNCell  # noqa: B018
     for name, remark in (
-        ("CudnnGRU", "GRUCell is another equation"),
-        ("CudnnRNNTanh", "use BasicRNNCell"),
-        ("CudnnRNNRelu", "use BasicRNNCell"),
-        ("raw_rnn", "It is in tf.nn and runs these cells"),
-        ("AttentionWrapper", "README.md says how to move a copy of tf.contrib.seq2seq"),
+        ("SRUCell", "copy tensorflow_core/contrib/rnn/python/ops/rnn_cell.py of .*, and import SRUCell from it"),
+        ("CompiledWrapper", "leave it out"),
+        ("transpose_batch_time", r"use tf.transpose\(x, \[1, 0, 2\]\)"),
+        ("CudnnGRU", "GRUCell has another equation"),
+        ("CudnnRNNTanh", "a stack of BasicRNNCells"),
+        ("CudnnRNNRelu", "a stack of BasicRNNCells with activation=tf.nn.relu"),
+        ("CudnnLSTMSaveable", "CudnnLSTM makes such an object itself"),
+        ("CudnnParamsFormatConverterLSTM", "use the attribute saveable"),
+        ("raw_rnn", "it is in tf.nn and runs these cells"),
+        ("AttentionWrapper", "README.md of .* says how to move a copy of tf.contrib.seq2seq"),
     ):
-        with pytest.raises(AttributeError, match=f"^stacked_lstm.rnn_cell has no {name}. .*{remark}"):
+        with pytest.raises(AttributeError, match=f"^stacked_lstm.rnn_cell has no {name}; .*{remark}.*[.]$"):
             getattr(rnn_cell, name)
     assert not hasattr(rnn_cell, "__path_of_nothing__")
 
