@@ -26,7 +26,7 @@ Sources:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
@@ -70,13 +70,13 @@ class LayerNorm(NamedTuple):
     cell: Norm
     is_carried: bool
 
-    def cast(self, dtype: tf.DType) -> LayerNorm:
-        """Returns the norms in another dtype."""
+    def map(self, function: Callable[[Any], Any]) -> LayerNorm:
+        """Returns the norms with `function(variable)` in the place of each variable."""
 
-        def cast(norm: Norm) -> Norm:
-            return norm._replace(gamma=tf.cast(norm.gamma, dtype), beta=tf.cast(norm.beta, dtype))
+        def map_norm(norm: Norm) -> Norm:
+            return norm._replace(gamma=function(norm.gamma), beta=function(norm.beta))
 
-        return self._replace(gates=cast(self.gates), cell=cast(self.cell))
+        return self._replace(gates=map_norm(self.gates), cell=map_norm(self.cell))
 
 
 class Noise(NamedTuple):

@@ -96,7 +96,7 @@ class Layer(NamedTuple):
             biases=list(map(cast, self.biases)),
             extras=self.extras._replace(peepholes=peepholes, projection=cast(self.extras.projection)),
             h_mask=cast(self.h_mask),
-            norm=self.norm and self.norm.cast(dtype),
+            norm=self.norm and self.norm.map(cast),
         )
 
     def with_mask_in_kernel(self, multiply: Callable) -> Layer:

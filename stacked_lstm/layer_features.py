@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Collection, Sequence
 
+from stacked_lstm.compat import tf
 from stacked_lstm.layer import Layer
 
 _Has = Callable[[Layer], bool]
@@ -21,12 +22,17 @@ def _extra(name: str) -> _Has:
     return lambda layer: getattr(layer.extras, name) is not None
 
 
+def _zoneout(name: str, has_noise: bool) -> _Has:
+    return lambda layer: _noise(name)(layer) and tf.is_tensor(getattr(layer.noise, name)) == has_noise
+
+
 EQUATION = "a step with another equation"
 RECURRENT_DROPOUT = "recurrent dropout"
 C_MASKS, H_MASKS = "dropout on c with a mask per step", "dropout on h with a mask per step"
 H_MASK = "dropout on h with one mask for all steps"
 NORM = "layer normalization"
 RESETS = "resets"
+ZONEOUT_C, ZONEOUT_H = "zoneout of c", "zoneout of h"  # By a number, as in inference.
 CANDIDATE_DROPOUT = "recurrent dropout of the candidate"
 UNDRAWN_MASKS = "masks of the candidate that are still to be drawn"
 PEEPHOLES, CELL_CLIP = "peepholes", "a clip of the cell state"
@@ -45,8 +51,10 @@ FEATURES: dict[str, _Has] = {
     H_MASK: _field("h_mask"),
     NORM: _field("norm"),
     RESETS: _field("resets"),
-    "zoneout of c": _noise("zoneout_c"),
-    "zoneout of h": _noise("zoneout_h"),
+    ZONEOUT_C: _zoneout("zoneout_c", has_noise=False),
+    ZONEOUT_H: _zoneout("zoneout_h", has_noise=False),
+    "zoneout of c with noise": _zoneout("zoneout_c", has_noise=True),
+    "zoneout of h with noise": _zoneout("zoneout_h", has_noise=True),
     CANDIDATE_DROPOUT: lambda layer: "candidate" in layer.noise.present or layer.draw_candidate_masks is not None,
     UNDRAWN_MASKS: _field("draw_candidate_masks"),
     PEEPHOLES: _extra("peepholes"),

@@ -179,12 +179,13 @@ def _with_arrays(session: tf.Session, layer: Layer) -> Layer:
     weights = [list(layer.kernels), list(layer.biases), list(extras.peepholes or ()), projections]
     try:
         kernels, biases, peepholes, projections = session.run(weights)
+        norm = layer.norm and layer.norm.map(session.run)
     except tf.errors.InvalidArgumentError as error:
         name = layer.kernels[0].name
         message = f"export.write: expected weights that depend on no placeholder, got {name}, which does"
         raise ValueError(message) from error
     extras = extras._replace(peepholes=peepholes or None, projection=projections[0] if projections else None)
-    return layer._replace(kernels=kernels, biases=biases, extras=extras)
+    return layer._replace(kernels=kernels, biases=biases, extras=extras, norm=norm)
 
 
 def by_gate(layer: Layer) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ def run(
     lengths: tf.Tensor | None = None,
     has_outputs: bool = True,
 ) -> tuple[tf.Tensor | None, list[LSTMState]]:
-    """Runs layers that have no other features than `layer_features.EXTRAS`.
+    """Runs layers that have no other features than those that `portable` builds again.
 
     Args:
       layers, x, states, lengths: as for `Engine.run_layers`. The sizes of `x` are known.
@@ -85,7 +85,8 @@ def _run_layer(
     def step(t: tf.Tensor, states: Sequence[LSTMState]) -> tuple[tf.Tensor, list[LSTMState]]:
         (state,) = states
         z = tf.gather(product, t) + tf.matmul(state.h, recurrent)  # product[t] takes LiteRT several times as long.
-        new, _ = equations.step(z, state.c, layer.activation, layer.recurrent_activation, layer.extras)
+        new, _ = equations.step(z, state.c, layer.activation, layer.recurrent_activation, layer.extras, layer.norm)
+        new = equations.zoneout(layer.noise, state, new)
         output = new.h
         if lengths is not None:
             is_valid = (t < lengths)[:, None]

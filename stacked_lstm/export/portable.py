@@ -17,7 +17,13 @@ from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable
 from stacked_lstm.layer import Layer
 
 # What the layers that are built again do not have.
-_NOT_PORTABLE = layer_features.all_except(*layer_features.EXTRAS, layer_features.RESIDUAL)
+_NOT_PORTABLE = layer_features.all_except(
+    *layer_features.EXTRAS,
+    layer_features.NORM,
+    layer_features.ZONEOUT_C,
+    layer_features.ZONEOUT_H,
+    layer_features.RESIDUAL,
+)
 
 
 def portable_definition(frozen: Frozen) -> Any:
@@ -133,4 +139,5 @@ def _with_tensors(layer: Layer) -> Layer:
         projection=None if projection is None else tf.constant(projection),
     )
     kernels, biases = ([tf.constant(array) for array in arrays] for arrays in (layer.kernels, layer.biases))
-    return layer._replace(kernels=kernels, biases=biases, extras=extras)
+    norm = layer.norm and layer.norm.map(tf.constant)
+    return layer._replace(kernels=kernels, biases=biases, extras=extras, norm=norm)

@@ -196,9 +196,11 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     x = tf.placeholder(tf.float32, [2, 2])
     arguments = plain_session, {"x": x}, {"y": tf.linalg.det(x)}, path
     check("ops that TFLite has, got the ops MatrixDeterminant", tmp_path, *arguments, example={"x": np.eye(2)})
-    inputs, outputs = cell_outputs(rnn_cell.LayerNormBasicLSTMCell(4))
+    x = tf.placeholder(tf.float32, [2, 3, 4])
+    outputs, _ = stacked_lstm.StackedLSTM([4], zoneout_h=0.5, name="noisy")(x, training=True)
+    inputs, outputs = {"x": x}, {"y": outputs}
     exports.set_random(plain_session)
-    message = "layers that can be built for other programs, got layers with layer normalization, which compute"
+    message = "layers that can be built for other programs, got layers with zoneout of h with noise, which compute"
     check(message, tmp_path, plain_session, inputs, outputs, path)
     inputs, outputs = exports.stack("graph", has_lengths=False, name="second")
     exports.set_random(plain_session)

@@ -126,9 +126,10 @@ def test_projections(program, engine, plain_session, tmp_path, witness):
     check(program, exports.projection(engine), plain_session, tmp_path, witness)
 
 
-@pytest.mark.parametrize("program", TENSORFLOW)
-def test_normalization(program, plain_session, tmp_path, witness):
-    check(program, exports.normalization("graph"), plain_session, tmp_path, witness)
+@pytest.mark.parametrize("program, engine", in_turn([*TENSORFLOW, "litert"]))
+@NEEDS_NATIVE
+def test_normalization(program, engine, plain_session, tmp_path, witness):
+    check(program, exports.normalization(engine), plain_session, tmp_path, witness)
 
 
 @pytest.mark.parametrize("program, engine", in_turn(TENSORFLOW))

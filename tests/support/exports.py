@@ -186,10 +186,16 @@ def options(engine):
 
 
 def normalization(engine):
+    """Both kinds of layer normalization, and zoneout as in inference."""
     inputs = placeholders()
-    lstm = stacked_lstm.StackedLSTM([4, 4], layer_norm=True, engine=engine)
+    options = {"layer_norm": [True, "tensorflow"], "zoneout_c": [0.2, 0.0], "zoneout_h": [0.1, 0.3]}
+    lstm = stacked_lstm.StackedLSTM([4, 4], engine=engine, **options)
     outputs, state = lstm(inputs["x"], inputs["lengths"])
-    return inputs, {"outputs": outputs, "c": state[0].c}
+    both = stacked_lstm.BidirectionalLSTM([3], layer_norm=True, peepholes=True, engine=engine)
+    both_outputs, _ = both(outputs, inputs["lengths"])
+    cell = rnn_cell.LayerNormBasicLSTMCell(3)
+    _, last = rnn_cell.dynamic_rnn(cell, both_outputs, inputs["lengths"], dtype=tf.float32, engine=engine)
+    return inputs, {"outputs": outputs, "c": state[0].c, "last": last.h}
 
 
 def masks(engine):
