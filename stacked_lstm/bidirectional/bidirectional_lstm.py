@@ -138,33 +138,38 @@ class BidirectionalLSTM(BidirectionalGraph):
     def _make_levels(self, arguments: Mapping[str, Any]) -> list[Level]:
         """Returns a level per layer, or a single one with all layers of two stacks side by side."""
         if self.stacking == STACKS:
-            return [Level(self._make_stacks(None, self.hidden_sizes, self._options, arguments), None, 0.0, False)]
+            return [Level(self._make_stacks(1, self.hidden_sizes, self._options, arguments), 0.0, False)]
         levels = []
         for k, (size, layer) in enumerate(zip(self.hidden_sizes, self._options)):
             stacks = self._make_stacks(k + 1, [size], [layer._replace(dropout=0.0, residual=False)], arguments)
-            levels.append(Level(stacks, k + 1, layer.dropout, layer.residual))
+            levels.append(Level(stacks, layer.dropout, layer.residual))
         return levels
 
     def _make_stacks(
-        self, number: int | None, sizes: list[int], layers: list[LayerOptions], arguments: Mapping[str, Any]
+        self, first_layer: int, sizes: list[int], layers: list[LayerOptions], arguments: Mapping[str, Any]
     ) -> Directions:
-        """Returns the stacks of a level. `number` is that of `Level`, `layers` has the options of each layer."""
+        """Returns the stacks of a level.
+
+        `first_layer` is the number of their lowest layer. `layers` has the options of each layer.
+        """
         columns: dict[str, Any] = {field: list(column) for field, column in zip(LayerOptions._fields, zip(*layers))}
         columns["input_dropout"], *columns["dropout"] = columns["dropout"]
+        numbers = range(first_layer, first_layer + len(sizes))
         stacks = []
         for direction in Directions._fields:
             initializers = {
                 argument: directions.initializer(
-                    arguments[argument], argument, direction, number, len(self.hidden_sizes), CLASS_NAME
+                    arguments[argument], argument, direction, numbers, len(self.hidden_sizes), CLASS_NAME
                 )
                 for argument in ("weight_initializer", "bias_initializer")
                 if argument in arguments
             }
-            seed = dropout_masks.seed_at(f"{direction}/{number}", self._seed)
-            with directions.errors(CLASS_NAME, number, direction):
-                stacks.append(
-                    StackedLSTM(
-                        sizes, name=f"{self.name}/{direction}", seed=seed, **dict(arguments, **initializers, **columns)
-                    )
+            place = f"{direction}/{first_layer if self.stacking == LAYERS else None}"  # Seeds depend on this text.
+            seed = dropout_masks.seed_at(place, self._seed)
+            with directions.errors(CLASS_NAME):
+                stack = StackedLSTM(
+                    sizes, name=f"{self.name}/{direction}", seed=seed, **dict(arguments, **initializers, **columns)
                 )
+            stack._first_layer, stack._key_prefix = first_layer, f"{direction}/"
+            stacks.append(stack)
         return Directions(*stacks)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
-from typing import Any, Callable, Iterator, NamedTuple
+from collections.abc import Container, Mapping
+from typing import Any, Iterator, NamedTuple
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
@@ -15,7 +15,7 @@ from stacked_lstm.stack.call import run_both
 from stacked_lstm.stack.stacked_lstm import StackedLSTM
 
 # The name of a variable within a BidirectionalLSTM.
-_NAME = re.compile(r"(?P<direction>forward|backward)/(?P<scope>(initial_state/)?)layer_(?P<layer>\d+)/(?P<leaf>\w+)")
+_NAME = re.compile(r"(?P<direction>forward|backward)/(initial_state/)?layer_(?P<layer>\d+)/\w+")
 
 
 class Directions(NamedTuple):
@@ -73,27 +73,19 @@ class Level(NamedTuple):
 
     Fields:
       stacks: `Directions` of `StackedLSTM`s.
-      number: the number of the layer, if each stack has a single layer; else None.
       dropout: the rate of dropout on the inputs.
       is_residual: whether the inputs are added to the merged outputs.
     """
 
     stacks: Directions
-    number: int | None
     dropout: Any
     is_residual: bool
 
     def build(self, input_size: int, function: str) -> None:
         """Creates the variables. `function` is the name for errors."""
-        with tf.variable_scope(tf.get_variable_scope(), custom_getter=self._variable):
-            for direction, stack in zip(Directions._fields, self.stacks):
-                with errors(function, self.number, direction):
-                    stack.build(input_size)
-
-    def _variable(self, getter: Callable, name: str, *args: Any, **kwargs: Any) -> tf.Variable:
-        """Makes a variable. A stack of a single layer names it layer_1; here it has its number."""
-        scope, layer, leaf = name.rsplit("/", 2)
-        return getter(f"{scope}/{layer if self.number is None else f'layer_{self.number}'}/{leaf}", *args, **kwargs)
+        with errors(function):
+            for stack in self.stacks:
+                stack.build(input_size)
 
     def run(self, x: tf.Tensor, call: LevelCall) -> tuple[Any, ...]:
         """Returns (`Outputs`, `Directions` of final states), and with `return_steps` also `Directions` of steps.
@@ -135,24 +127,15 @@ def resets(flags: tf.Tensor, lengths: tf.Tensor | None) -> Directions:
 
 
 @contextlib.contextmanager
-def errors(function: str, number: int | None, direction: str = "") -> Iterator[None]:
-    """Changes errors of a `StackedLSTM` that is a part of something else.
-
-    Args:
-      function: what the errors name instead of `StackedLSTM`.
-      number: the number of the layer, if the stack has a single layer; else None.
-      direction: what the errors put before the names of the stack's variables; empty if they name none.
-    """
+def errors(function: str) -> Iterator[None]:
+    """Errors of a `StackedLSTM` name `function` instead of this class."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        text = re.sub(rf"^{StackedLSTM.__name__}\b", function, str(error))
-        text = text if number is None else re.sub(r"\blayer_1\b", f"layer_{number}", text)
-        names = r"(?<![\w/])(?<!whose variable )((?:initial_state/)?layer_\d+/\w)"
-        raise type(error)(re.sub(names, rf"{direction}/\1", text) if direction else text) from None
+        raise type(error)(re.sub(rf"^{StackedLSTM.__name__}\b", function, str(error))) from None
 
 
-def initializer(value: Any, argument: str, direction: str, number: int | None, count: int, function: str) -> Any:
+def initializer(value: Any, argument: str, direction: str, numbers: Container[int], count: int, function: str) -> Any:
     """Returns the initializers of one stack.
 
     Args:
@@ -160,8 +143,8 @@ def initializer(value: Any, argument: str, direction: str, number: int | None, c
         "forward/layer_2/Wf".
       argument: the name of the argument, for the message.
       direction: "forward" or "backward".
-      number: the number of the layer, if the stack has a single layer; else None.
-      count: the number of layers.
+      numbers: the numbers of the layers of the stack.
+      count: the number of layers of all stacks of a direction.
       function: the caller, for the message.
 
     Raises:
@@ -175,7 +158,6 @@ def initializer(value: Any, argument: str, direction: str, number: int | None, c
         if not match or not 1 <= int(match["layer"]) <= count:
             expected = f"the keys of `{argument}` to be names of variables, such as forward/layer_{count}/Wf"
             checks.fail(function, expected, checks.describe(name))
-        if match["direction"] == direction and number in (None, int(match["layer"])):
-            layer = match["layer"] if number is None else 1
-            initializers[f"{match['scope']}layer_{layer}/{match['leaf']}"] = initial_value
+        if match["direction"] == direction and int(match["layer"]) in numbers:
+            initializers[name] = initial_value
     return initializers

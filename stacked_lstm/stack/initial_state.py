@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.stack.weights import LAYER_SCOPE, VariableSpec
+from stacked_lstm.stack.weights import VariableSpec
 from stacked_lstm.state import LSTMState
 
 
@@ -62,7 +62,7 @@ def restarts(kind: InitialState, variables: list, zeros: list[LSTMState], x: tf.
 
 
 def _spec(layer: int, name: str, shape: list[int], group: str) -> VariableSpec:
-    return VariableSpec(layer, name, f"initial_state/{LAYER_SCOPE % (layer + 1)}/{name}", shape, group)
+    return VariableSpec(layer, name, "initial_state/", shape, group)
 
 
 def _no_specs(input_size: int, sizes: list[LSTMState]) -> list[VariableSpec]:

@@ -6,23 +6,22 @@ from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
 from stacked_lstm import initializers
-from stacked_lstm.stack.weights import VariableSpec
 
 
 class InitializerTable(NamedTuple):
     """Initializers of single variables, and one for all others.
 
     Fields:
-      by_path: dictionary from paths within the stack, such as "layer_1/Wf", to initializers.
-      default: the initializer of the variables that `by_path` does not have.
+      by_name: dictionary from names of variables, such as "layer_1/Wf", to initializers.
+      default: the initializer of the variables that `by_name` does not have.
     """
 
-    by_path: Any
+    by_name: Any
     default: Any
 
     @classmethod
     def from_argument(cls, argument: Any, default: Any, function: str, name: str) -> InitializerTable:
-        """Makes the table from an initializer, or from a mapping from paths to initializers.
+        """Makes the table from an initializer, or from a mapping from names to initializers.
 
         Args:
           argument: the initializer or the mapping.
@@ -34,18 +33,19 @@ class InitializerTable(NamedTuple):
         """
         table = cls(dict(argument), default) if isinstance(argument, Mapping) else cls({}, argument)
         initializers.get(table.default, function=function, argument=name)
-        for path, initializer in table.by_path.items():
-            initializers.get(initializer, function=function, argument=f"{name}[{path!r}]")
+        for key, initializer in table.by_name.items():
+            initializers.get(initializer, function=function, argument=f"{name}[{key!r}]")
         return table
 
-    def get(self, spec: VariableSpec, stack: str) -> Callable:
-        """Returns the initializer of a variable, a function that adds the `offset` of its spec.
+    def get(self, name: str, offset: float, function: str) -> Callable:
+        """Returns the initializer of a variable, a function that adds `offset`.
 
         Args:
-          spec: the variable's `VariableSpec`.
-          stack: the stack's name, for messages.
+          name: the variable's name in a mapping.
+          offset: float.
+          function: what messages begin with.
         """
-        initializer = initializers.get(self.by_path.get(spec.path, self.default), f"{stack}/{spec.path}")
-        if not spec.offset:
+        initializer = initializers.get(self.by_name.get(name, self.default), function)
+        if not offset:
             return initializer
-        return lambda *args, **kwargs: initializer(*args, **kwargs) + spec.offset
+        return lambda *args, **kwargs: initializer(*args, **kwargs) + offset

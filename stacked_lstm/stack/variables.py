@@ -39,6 +39,10 @@ def with_option_names(
 class StackVariables:
     """The variables of a `StackedLSTM`."""
 
+    # A `BidirectionalLSTM` sets both for its stacks.
+    _first_layer = 1  # The number of the lowest layer.
+    _key_prefix = ""  # What the keys of mappings of initializers have before the name of a variable.
+
     def __init__(
         self,
         name: str,
@@ -252,15 +256,17 @@ class StackVariables:
         layers: list[dict[str, tf.Variable]] = []
         for spec in specs:
             layers.extend({} for _ in range(len(layers), spec.layer + 1))
-            initializer = self._initializers[spec.group].get(spec, self.name)
+            path = spec.path(self._first_layer)
+            key, function = self._key_prefix + path, f"{self.name}/{path}"
+            initializer = self._initializers[spec.group].get(key, spec.offset, function)
             try:
-                variable = tf.get_variable(spec.path, spec.shape, self.dtype, initializer)
+                variable = tf.get_variable(path, spec.shape, self.dtype, initializer)
             except ValueError as error:
                 if "already exists" not in str(error):
                     raise
                 expected = "a `name` that no other stack in this variable scope has"
                 actual = (
-                    f"{self.name!r}, whose variable {spec.path} already exists; give the second stack another `name=`, "
+                    f"{self.name!r}, whose variable {path} already exists; give the second stack another `name=`, "
                     "or call one stack twice to share weights"
                 )
                 raise ValueError(f"{CLASS_NAME}: expected {expected}, got {actual}") from None
@@ -270,12 +276,10 @@ class StackVariables:
     def _check_initializers(self, specs: Sequence[VariableSpec]) -> None:
         """Raises ValueError if a mapping of initializers names a variable that the stack does not have."""
         for kind, groups in (("weight", ("weight",)), ("bias", ("bias", "state"))):
-            paths = sorted(spec.path for spec in specs if spec.group in groups)
-            unknown = sorted(set(self._initializers[kind].by_path) - set(paths), key=str)
+            keys = sorted(self._key_prefix + spec.path(self._first_layer) for spec in specs if spec.group in groups)
+            unknown = sorted(set(self._initializers[kind].by_name) - set(keys), key=str)
             if unknown:
-                known = (
-                    f"names of variables, such as {paths[0]} and {paths[-1]}" if paths else "empty, as there are none"
-                )
+                known = f"names of variables, such as {keys[0]} and {keys[-1]}" if keys else "empty, as there are none"
                 expected = f"the keys of `{kind}_initializer` to be {known}"
                 checks.fail(self.name, expected, ", ".join(map(str, unknown)))
 

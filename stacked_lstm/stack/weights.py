@@ -54,7 +54,7 @@ class VariableSpec(NamedTuple):
     Fields:
       layer: the index of its layer, from 0.
       name: its name within the layer, such as "Wf".
-      path: its name within the stack, such as "layer_1/Wf".
+      scope: what stands before the layer in its name: nothing, or "initial_state/".
       shape: list of ints.
       group: "weight", "bias" or "state"; the stack has an initializer for each group.
       offset: a constant that is added to the initial value.
@@ -62,10 +62,14 @@ class VariableSpec(NamedTuple):
 
     layer: int
     name: str
-    path: str
+    scope: str
     shape: Sequence[int]
     group: str
     offset: float = 0.0
+
+    def path(self, first_layer: int) -> str:
+        """Returns its name within the stack, such as "layer_1/Wf". `first_layer` is the number of the lowest layer."""
+        return f"{self.scope}{LAYER_SCOPE % (first_layer + self.layer)}/{self.name}"
 
 
 def specs(
@@ -83,7 +87,8 @@ def specs(
       use_bias, forget_bias: arguments of `StackedLSTM`.
       layer_options: the `LayerOptions` of each layer.
     """
-    variables, input_width = [], input_size
+    variables: list[VariableSpec] = []
+    input_width = input_size
     for k, (size, layer) in enumerate(zip(sizes, layer_options)):
         groups: list[tuple[Sequence[str], list[int], str, float]] = [
             (KERNEL_NAMES, [size.h + input_width, size.c], "weight", 0.0),
@@ -95,9 +100,7 @@ def specs(
             ((CELL_SHIFT_NAME,) * bool(layer.layer_norm and use_bias), [size.c], "bias", 0.0),
         ]
         for names, shape, group, offset in groups:
-            for name in names:
-                path = f"{LAYER_SCOPE % (k + 1)}/{name}"
-                variables.append(VariableSpec(k, name, path, shape, group, offset))
+            variables += [VariableSpec(k, name, "", shape, group, offset) for name in names]
         input_width = size.h
     return variables
 
