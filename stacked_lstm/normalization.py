@@ -71,12 +71,6 @@ class Norm(NamedTuple):
         return DEFAULT_EPSILON if self.epsilon is None else self.epsilon
 
 
-def add_norm(cell: Any, name: str, width: int, gain: float, shift: float) -> Norm:
-    """Makes the variables `<name>/gamma` and `<name>/beta` of a cell, [width] each, with these initial values."""
-    gamma = cell.add_variable(name + "/gamma", [width], initializer=tf.constant_initializer(gain))
-    return Norm(gamma, cell.add_variable(name + "/beta", [width], initializer=tf.constant_initializer(shift)))
-
-
 def _mean(value: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(value, axis=-1, keepdims=True)
 

@@ -28,9 +28,9 @@ from stacked_lstm.rnn_cell.cell import RNNCell
 from stacked_lstm.rnn_cell.coupled_input_forget_gate_lstm_cell import CoupledInputForgetGateLSTMCell
 from stacked_lstm.rnn_cell.cudnn_lstm import CudnnLSTM
 from stacked_lstm.rnn_cell.decoder import rnn_decoder
-from stacked_lstm.rnn_cell.dispatch import engine_used
 from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.rnn_cell.engines_used import engine_used
 from stacked_lstm.rnn_cell.fused_cells import (
     FusedRNNCell,
     FusedRNNCellAdaptor,

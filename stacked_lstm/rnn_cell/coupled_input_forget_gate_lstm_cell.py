@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from stacked_lstm import normalization
 from stacked_lstm.compat import tf
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
@@ -100,14 +99,13 @@ class CoupledInputForgetGateLSTMCell(LSTMBase, has_layer=True):
         units = self._num_units
         self._kernel_parts = self._add_parts("W", [depth + self._hidden_size, 3 * units], self._num_unit_shards)
         self._bias = self.add_variable("B", [3 * units], initializer=tf.zeros_initializer())
-        norm = units, self._norm_gain, self._norm_shift
         if self._layer_norm:
-            self._norms = [normalization.add_norm(self, name, *norm) for name in ("transform", "forget", "output")]
+            self._norms = [self._add_norm(name) for name in ("transform", "forget", "output")]
         if self._use_peepholes:
             self._w_f_diag = self.add_variable("W_F_diag", [units])
             self._w_o_diag = self.add_variable("W_O_diag", [units])
         if self._layer_norm:
-            self._state_norm = normalization.add_norm(self, "state", *norm)
+            self._state_norm = self._add_norm("state")
         if self._num_proj:
             self._proj_parts = self._add_parts("W_P", [units, self._num_proj], self._num_proj_shards)
 

@@ -12,7 +12,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, mask_ops
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.layer import Layer
-from stacked_lstm.rnn_cell import cudnn_parameters, steps
+from stacked_lstm.rnn_cell import cudnn_parameters, engines_used
 from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
 from stacked_lstm.state import LSTMState
 
@@ -106,7 +106,7 @@ def run(
         x, pair_finals, used = _run_both(request, layers[pair], x, states[pair], lengths, starts_from_zeros)
         finals += pair_finals
         uses.append(used)
-    return x, finals, steps.last_engine(*uses)
+    return x, finals, engines_used.last(*uses)
 
 
 def _run_both(
@@ -130,4 +130,4 @@ def _run_both(
         outputs.append(y)
         finals += final
         uses.append(used)
-    return tf.concat(outputs, axis=2), finals, steps.last_engine(*uses)
+    return tf.concat(outputs, axis=2), finals, engines_used.last(*uses)

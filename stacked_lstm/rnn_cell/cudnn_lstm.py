@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator
 from stacked_lstm import checks, dropout_masks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO
-from stacked_lstm.rnn_cell import cudnn_layers, dispatch, layer_names
+from stacked_lstm.rnn_cell import cudnn_layers, engines_used, layer_names
 from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
 from stacked_lstm.rnn_cell.cudnn_saveable import CudnnLSTMSaveable
 from stacked_lstm.rnn_cell.variable_lists import VariableLists
@@ -278,7 +278,7 @@ class CudnnLSTM(VariableLists):
             outputs, finals, used = cudnn_layers.run(request, layers, x, states, lengths, drops, from_zeros)
             outputs = outputs if time_major else tf.transpose(outputs, [1, 0, 2])
             outputs, state = separate((outputs, cudnn_layers.pack_states(finals, time_major)))
-        dispatch.record(outputs, used)
+        engines_used.record(outputs, used)
         return outputs, state
 
     def _checked_inputs(self, inputs: Any, time_major: bool) -> tf.Tensor:

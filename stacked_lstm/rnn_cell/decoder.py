@@ -7,7 +7,7 @@ from typing import Any, Callable, Sequence
 from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, resolve
-from stacked_lstm.rnn_cell import dispatch, steps
+from stacked_lstm.rnn_cell import engines_used, step_lists
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
 
 
@@ -67,7 +67,7 @@ def rnn_decoder(
     if used is None:
         return static_rnn(cell, decoder_inputs, initial_state, scope=scope, engine=engine)
     outputs, state = _run_steps(cell, decoder_inputs, initial_state, loop_function, scope)
-    dispatch.record(outputs, used)
+    engines_used.record(outputs, used)
     return outputs, state
 
 
@@ -76,7 +76,7 @@ def _obstacle(
 ) -> EngineUsed | None:
     """Returns None if a call runs on an engine, and an `EngineUsed` that says why if it runs step by step."""
     if loop_function is None or resolve(engine or AUTO, "rnn_decoder", stepwise=True).name == STEPWISE:
-        return steps.obstacle("rnn_decoder", cell, inputs, initial_state, None, engine)
+        return step_lists.obstacle("rnn_decoder", cell, inputs, initial_state, None, engine)
     if engine not in (None, AUTO):
         checks.fail("rnn_decoder", f"no `loop_function` for engine {engine!r}", loop_function)
     return EngineUsed(STEPWISE, "step by step, because there is a loop_function")

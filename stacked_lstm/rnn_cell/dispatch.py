@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm import activations, checks, engines
+from stacked_lstm import activations, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
@@ -258,44 +257,3 @@ def choose_for_both(calls: Sequence[Call], engine: str | None) -> engines.Reques
         return None
     choice, other = (choose(call, engine) for call in calls)
     return None if isinstance(choice, EngineUsed) or isinstance(other, EngineUsed) else choice
-
-
-# graph -> name of a tensor -> `EngineUsed`.
-_ENGINES_USED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-
-
-def record(outputs: Any, used: EngineUsed) -> None:
-    """Keeps for `engine_used` which engine made the tensors of a nest."""
-    for tensor in tf.nest.flatten(outputs):
-        _ENGINES_USED.setdefault(tensor.graph, {})[tensor.name] = used
-
-
-def engine_used(outputs: Any) -> EngineUsed:
-    """Returns the engine that runs a call of a loop such as `dynamic_rnn`, and the reason.
-
-    Args:
-      outputs: the outputs that a loop of this package returned, a tensor or a list; for `bidirectional_dynamic_rnn`,
-        the forward or the backward outputs.
-
-    Returns:
-      `EngineUsed(name, reason)`, two strings. The name is "cudnn", "native", "graph", or "stepwise" for TensorFlow's
-      own loop. If layers run on different engines, it is like "native and graph".
-
-    Raises:
-      ValueError: `outputs` are not from such a call.
-
-    Example:
-      >>> from stacked_lstm import rnn_cell
-      >>> class MyCell(rnn_cell.LSTMCell):
-      ...     def call(self, inputs, state):
-      ...         return super().call(inputs, state)
-      >>> outputs, state = rnn_cell.dynamic_rnn(MyCell(32), tf.zeros([4, 20, 8]), dtype=tf.float32)
-      >>> rnn_cell.engine_used(outputs).name
-      'stepwise'
-      >>> rnn_cell.engine_used(outputs).reason
-      "TensorFlow's own loop, because no engine runs the class MyCell"
-    """
-    for tensor in tf.nest.flatten(outputs)[:1]:
-        if tf.is_tensor(tensor) and tensor.name in _ENGINES_USED.get(tensor.graph, {}):
-            return _ENGINES_USED[tensor.graph][tensor.name]
-    return checks.fail("engine_used", "outputs of this package's loops", checks.describe(outputs))

@@ -8,7 +8,7 @@ from typing import Any, Sequence
 from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.engines import EngineUsed, Request, padding
-from stacked_lstm.rnn_cell import dispatch, engine_calls
+from stacked_lstm.rnn_cell import dispatch, engine_calls, engines_used
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
@@ -83,7 +83,7 @@ def dynamic_rnn(
         used = choice
     else:
         outputs, state, used = engine_calls.run(call, choice)
-    dispatch.record(outputs, used)
+    engines_used.record(outputs, used)
     return outputs, state
 
 
@@ -104,7 +104,7 @@ def dynamic_rnn_from_end(
         outputs, used = padding.reverse(outputs, call.sequence_length, time_major=True), choice
     else:
         outputs, state, used = engine_calls.run_from_end(call, choice)
-    dispatch.record(outputs, used)
+    engines_used.record(outputs, used)
     return outputs, state
 
 
@@ -215,7 +215,7 @@ def _run_each(
         outputs_bw, used = reverse(reversed_outputs), choice
     else:
         ((outputs_bw, state_bw, used),) = engine_calls.run_prepared_from_end([prepared], choice)
-    dispatch.record(outputs_bw, used)
+    engines_used.record(outputs_bw, used)
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 
@@ -228,7 +228,7 @@ def _run_both(calls: Sequence[dispatch.Call], request: Request, scope: Any) -> t
                 prepared.append(engine_calls.prepare(call._replace(scope=direction)))
     results = engine_calls.run_prepared_from_end(prepared, request)
     for outputs, _, used in results:
-        dispatch.record(outputs, used)
+        engines_used.record(outputs, used)
     (outputs_fw, state_fw, _), (outputs_bw, state_bw, _) = results
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 

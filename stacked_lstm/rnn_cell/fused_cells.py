@@ -12,7 +12,7 @@ from typing import Any, Callable
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.rnn_cell import dispatch
+from stacked_lstm.rnn_cell import engines_used
 from stacked_lstm.rnn_cell.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.lstm_block_cell import LSTMBlockCell
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
@@ -270,5 +270,5 @@ def _unstack(outputs: tf.Tensor) -> list[tf.Tensor]:
 def _with_engine(result: Any, outputs: Any) -> Any:
     """Returns `result` after noting that the engine which made `outputs` made it, too."""
     with contextlib.suppress(ValueError):  # A user's network does not run on an engine.
-        dispatch.record(result, dispatch.engine_used(outputs))
+        engines_used.record(result, engines_used.engine_used(outputs))
     return result

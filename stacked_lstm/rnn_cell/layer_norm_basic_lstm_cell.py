@@ -91,9 +91,8 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
         if not self._layer_norm:
             self._bias = self.add_variable("bias", [4 * self._num_units])
             return
-        options = self._num_units, self._norm_gain, self._norm_shift
-        self._gate_norms = [normalization.add_norm(self, name, *options) for name in _GATE_SCOPES]
-        self._state_norm = normalization.add_norm(self, _STATE_SCOPE, *options)
+        self._gate_norms = [self._add_norm(name) for name in _GATE_SCOPES]
+        self._state_norm = self._add_norm(_STATE_SCOPE)
 
     def layer(self) -> Layer:
         layer = self._normalized_layer() if self._layer_norm else super().layer()

@@ -14,6 +14,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.equations import Extras
 from stacked_lstm.layer import Layer
+from stacked_lstm.normalization import Norm
 from stacked_lstm.rnn_cell import keras_names, replaced_methods
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.cell_checks import (
@@ -44,6 +45,8 @@ class LSTMBase(RNNCell):
     _kernel: Any = None
     _bias: Any = None
     _num_proj: int | None = None
+    _norm_gain: float
+    _norm_shift: float
 
     def __init_subclass__(cls, has_layer: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -125,6 +128,14 @@ class LSTMBase(RNNCell):
         self._kernel = self.add_variable("kernel", shape, **kernel_options)
         # The bias starts from zero, whatever the initializer of the scope is.
         self._bias = self.add_variable("bias", [4 * self._num_units], initializer=tf.zeros_initializer())
+
+    def _add_norm(self, name: str) -> Norm:
+        """Makes the variables `<name>/gamma` and `<name>/beta`, [H] each, of a cell with layer normalization."""
+        gamma, beta = [
+            self.add_variable(f"{name}/{variable}", [self._num_units], initializer=tf.constant_initializer(value))
+            for variable, value in (("gamma", self._norm_gain), ("beta", self._norm_shift))
+        ]
+        return Norm(gamma, beta)
 
     def _unpack(self, inputs: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns (c, h); raises ValueError if the inputs or the state do not fit the cell."""

@@ -10,7 +10,7 @@ from typing import Any, Sequence
 from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import EngineUsed
-from stacked_lstm.rnn_cell import dispatch, steps
+from stacked_lstm.rnn_cell import engines_used
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn
 from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn
 
@@ -83,9 +83,9 @@ def stack_bidirectional_rnn(
                     cell_scope,
                     engine,
                 )
-            uses.append(dispatch.engine_used(outputs))
+            uses.append(engines_used.engine_used(outputs))
             states.append(tuple(layer_states))
-    dispatch.record(outputs, steps.last_engine(*uses))
+    engines_used.record(outputs, engines_used.last(*uses))
     states_fw, states_bw = zip(*states)
     return outputs, states_fw, states_bw
 
@@ -168,9 +168,9 @@ def stack_bidirectional_dynamic_rnn(
                     engine=engine,
                 )
                 outputs = tf.concat(pair, axis=2)
-            uses.extend(dispatch.engine_used(direction) for direction in pair)
+            uses.extend(engines_used.engine_used(direction) for direction in pair)
             states.append(layer_states)
-    dispatch.record(outputs, steps.last_engine(*uses))
+    engines_used.record(outputs, engines_used.last(*uses))
     states_fw, states_bw = zip(*states)
     return outputs, states_fw, states_bw
 

@@ -10,7 +10,7 @@ from typing import Any, Sequence
 
 from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
-from stacked_lstm.rnn_cell import dispatch, steps
+from stacked_lstm.rnn_cell import engines_used, step_lists
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
 from stacked_lstm.rnn_cell.wrappers import check_cell
 from stacked_lstm.separate_ops import separate
@@ -65,9 +65,9 @@ def static_rnn(
     """
     tensor_checks.graph_mode("static_rnn")
     check_cell(cell)
-    steps.check_list(inputs)
-    steps.check_dtype(initial_state, dtype)
-    used = steps.obstacle("static_rnn", cell, inputs, initial_state, dtype, engine)
+    step_lists.check_list(inputs)
+    step_lists.check_dtype(initial_state, dtype)
+    used = step_lists.obstacle("static_rnn", cell, inputs, initial_state, dtype, engine)
     if used:
         with without_keras_advice():
             outputs, state = tf.nn.static_rnn(cell, inputs, initial_state, dtype, sequence_length, scope)
@@ -75,9 +75,9 @@ def static_rnn(
         stacked, state = dynamic_rnn(
             cell, tf.stack(inputs), sequence_length, initial_state, dtype, time_major=True, scope=scope, engine=engine
         )
-        used = dispatch.engine_used(stacked)
+        used = engines_used.engine_used(stacked)
         outputs = separate(tf.unstack(stacked, len(inputs)))
-    dispatch.record(outputs, used)
+    engines_used.record(outputs, used)
     return outputs, state
 
 
@@ -133,11 +133,11 @@ def static_bidirectional_rnn(
     tensor_checks.graph_mode("static_bidirectional_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
-    steps.check_list(inputs)
+    step_lists.check_list(inputs)
     used = None
     for cell, initial_state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw)):
-        steps.check_dtype(initial_state, dtype)
-        used = used or steps.obstacle("static_bidirectional_rnn", cell, inputs, initial_state, dtype, engine)
+        step_lists.check_dtype(initial_state, dtype)
+        used = used or step_lists.obstacle("static_bidirectional_rnn", cell, inputs, initial_state, dtype, engine)
     arguments = (initial_state_fw, initial_state_bw, dtype)
     if used:
         with without_keras_advice():
@@ -148,7 +148,7 @@ def static_bidirectional_rnn(
         pair, (state_fw, state_bw) = bidirectional_dynamic_rnn(
             cell_fw, cell_bw, tf.stack(inputs), sequence_length, *arguments, time_major=True, scope=scope, engine=engine
         )
-        used = steps.last_engine(*(dispatch.engine_used(direction) for direction in pair))
+        used = engines_used.last(*(engines_used.engine_used(direction) for direction in pair))
         outputs = separate(tf.unstack(tf.concat(pair, axis=2), len(inputs)))
-    dispatch.record(outputs, used)
+    engines_used.record(outputs, used)
     return outputs, state_fw, state_bw

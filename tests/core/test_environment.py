@@ -109,10 +109,10 @@ FLOORS = {
     "runtime": "library weights predictor models __main__",
     "rnn_cell": "replaced_methods layer_names variables variable_lists zero_states packed_states keras_layers"
     " cell_checks cell configs keras_names block_ops lstm_base basic_lstm_cell lstm_cell lstm_block_cell"
-    " layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell one_state_base"
-    " basic_rnn_cell gru_cell nas_cell multi_rnn_cell rows wrappers dropout_states dropout_wrapper"
-    " linear highway_wrapper input_output_wrappers attention_cell_wrapper dispatch engine_calls"
-    " dynamic_rnn steps static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters"
+    " layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell one_state_base basic_rnn_cell"
+    " gru_cell nas_cell multi_rnn_cell rows wrappers dropout_states dropout_wrapper linear"
+    " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch engine_calls engines_used"
+    " dynamic_rnn step_lists static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters"
     " cudnn_saveable cudnn_layers cudnn_lstm",
     "export": "graph_nodes frozen_directions frozen inference_loop portable_masks portable frozen_graph_file"
     " saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",

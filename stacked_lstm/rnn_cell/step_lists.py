@@ -1,11 +1,11 @@
-"""Lists of steps: the arguments of TensorFlow's unrolled loops, and the choice of what runs them."""
+"""Calls with a list of steps: their checks, and whether they run on an engine."""
 
 from __future__ import annotations
 
 from typing import Any, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import ENGINES, STEPWISE, EngineUsed
+from stacked_lstm.engines import EngineUsed
 from stacked_lstm.rnn_cell import dispatch
 
 
@@ -66,12 +66,3 @@ def _signature(inputs: Sequence[Any]) -> Any:
         shape = shape.merge_with(step.shape)
     with tf.Graph().as_default():
         return tf.placeholder(dtype, tf.TensorShape([len(steps)]).concatenate(shape))
-
-
-def last_engine(*uses: EngineUsed) -> EngineUsed:
-    """Returns the one that comes last in the order of `ENGINES`, with "stepwise" at the end.
-
-    The last engine counts in a name like "native and graph".
-    """
-    order = [*ENGINES, STEPWISE]
-    return max(uses, key=lambda used: max(map(order.index, used.name.split(" and "))))
