@@ -91,11 +91,11 @@ class BidirectionalGraph(BidirectionalVariables):
                 flags = tensor_checks.flags(reset, steps, batch, time_major, self.name, "reset")
                 resets = directions.resets(flags, lengths)
             starts = self._starts(initial_state, batch)
-            draws = regularization.Draws(
+            sampler = regularization.NoiseSampler(
                 training, self._seed, steps.value, batch.value, self.dtype, self.name, self._engine
             )
             calls = [LevelCall(lengths, start, training, resets, return_steps) for start in starts]
-            outputs, per_level = self._run(x if time_major else tf.transpose(x, [1, 0, 2]), calls, draws)
+            outputs, per_level = self._run(x if time_major else tf.transpose(x, [1, 0, 2]), calls, sampler)
             if not time_major:
                 to_batch_major = functools.partial(tf.transpose, perm=[1, 0, 2])
                 outputs = tf.nest.map_structure(to_batch_major, outputs)
@@ -105,14 +105,14 @@ class BidirectionalGraph(BidirectionalVariables):
         return (outputs, *[Directions(*[sum(side, ()) for side in zip(*levels)]) for levels in per_level])
 
     def _run(
-        self, x: tf.Tensor, calls: Sequence[LevelCall], draws: regularization.Draws
+        self, x: tf.Tensor, calls: Sequence[LevelCall], sampler: regularization.NoiseSampler
     ) -> tuple[Any, list[list[Directions]]]:
         """Runs the levels, with dropout, merges and residual connections between them.
 
         Args:
           x: [T, B, I].
           calls: a `LevelCall` per level.
-          draws: `Draws` of the call.
+          sampler: the `NoiseSampler` of the call.
 
         Returns:
           (outputs [T, B, N], or `Directions` of two; final states per level and, if steps are returned, steps per
@@ -121,7 +121,7 @@ class BidirectionalGraph(BidirectionalVariables):
         results = []
         for k, (level, call) in enumerate(zip(self._levels, calls)):
             below = x
-            drop = draws.dropout(level.dropout, "dropout" if k else "input_dropout", f"layer_{k + 1}/dropout")
+            drop = sampler.dropout(level.dropout, "dropout" if k else "input_dropout", f"layer_{k + 1}/dropout")
             outputs, *states = level.run(drop(below) if drop else below, call)
             results.append(states)
             x = outputs.join() if self.merge in (None, "concat") else MERGES[self.merge](*outputs.split())
@@ -129,7 +129,7 @@ class BidirectionalGraph(BidirectionalVariables):
                 x += padding.zero_past_end(below, call.lengths)
         merged = list(outputs.split()) if self.merge is None else [x]
         for k, series in enumerate(merged):
-            drop = draws.dropout(self._output_dropout, "output_dropout", f"output_{k}/dropout")
+            drop = sampler.dropout(self._output_dropout, "output_dropout", f"output_{k}/dropout")
             merged[k] = drop(series) if drop else series
         return Directions(*merged) if self.merge is None else merged[0], [list(part) for part in zip(*results)]
 

@@ -119,10 +119,10 @@ class StackGraph(StackVariables):
             states = self._start(series, initial_state)
             resets = self._resets(series, reset)
             sizes, dtype, engine = (steps.value, batch.value), self.compute_dtype, self._request.name
-            draws = regularization.Draws(training, self._seed, *sizes, dtype, self.name, engine)
+            sampler = regularization.NoiseSampler(training, self._seed, *sizes, dtype, self.name, engine)
             records: list[Record] | None = [] if return_steps else None
             x, states = cast((x, list(states)), self.compute_dtype)
-            segment = self._segment(draws, resets, records)
+            segment = self._segment(sampler, resets, records)
             stack = self.name, self.dtype, self._request
             return StackCall(*stack, scope, segment, x, states, lengths, time_major, records, from_end)
 
@@ -142,7 +142,7 @@ class StackGraph(StackVariables):
         return [Resets(flags, start) for start in cast(starts, self.compute_dtype)]
 
     def _segment(
-        self, draws: regularization.Draws, resets: Sequence[Resets | None], records: list[Record] | None
+        self, sampler: regularization.NoiseSampler, resets: Sequence[Resets | None], records: list[Record] | None
     ) -> Segment:
         """Returns the `Segment` that an engine runs. A subclass may return another one."""
-        return regularization.segment(self._layers, self._options, self._output_dropout, draws, resets, records)
+        return regularization.segment(self._layers, self._options, self._output_dropout, sampler, resets, records)

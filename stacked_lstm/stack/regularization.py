@@ -22,8 +22,8 @@ from stacked_lstm.stack.steps import Record, recorded
 from stacked_lstm.stack.weights import LayerWeights
 
 
-class Draws(NamedTuple):
-    """Draws masks and noise for one call.
+class NoiseSampler(NamedTuple):
+    """Samples the masks and the noise of one call.
 
     Fields:
       training: bool, or bool scalar tensor.
@@ -120,7 +120,7 @@ def segment(
     layers: Sequence[LayerWeights],
     layer_options: Sequence[LayerOptions],
     output_dropout: Any,
-    draws: Draws,
+    sampler: NoiseSampler,
     resets: Sequence[Resets | None],
     records: list[Record] | None = None,
 ) -> Segment:
@@ -130,27 +130,27 @@ def segment(
       layers: the variables of each layer.
       layer_options: the options of each layer.
       output_dropout: float or scalar tensor, the rate of dropout on the outputs of the stack.
-      draws: `Draws` of the call.
+      sampler: the `NoiseSampler` of the call.
       resets: the `Resets` of each layer, or None.
       records: a list to which each layer adds a `Record` when it runs; None for none.
     """
     rows = enumerate(zip(layers, layer_options, resets))
-    parts = [_part(f"layer_{k + 1}", *row, draws) for k, row in rows]
+    parts = [_part(f"layer_{k + 1}", *row, sampler) for k, row in rows]
     if records is not None:
         parts = [recorded(part, records) for part in parts]
-    drop = draws.dropout(output_dropout, "output_dropout", "output_dropout")
+    drop = sampler.dropout(output_dropout, "output_dropout", "output_dropout")
     return Segment(parts, after=(lambda x, h: drop(h)) if drop else None)
 
 
 def _part(
-    scope: str, weights: LayerWeights, layer_options: LayerOptions, resets: Resets | None, draws: Draws
+    scope: str, weights: LayerWeights, layer_options: LayerOptions, resets: Resets | None, sampler: NoiseSampler
 ) -> Layer | Segment:
     """A layer, and what stands around it. A residual connection adds the input as it is before dropout."""
-    layer = weights.layer().cast(draws.dtype)
+    layer = weights.layer().cast(sampler.dtype)
     layer = layer._replace(resets=resets)
-    layer = layer._replace(noise=draws.noise(layer, layer_options, scope))
+    layer = layer._replace(noise=sampler.noise(layer, layer_options, scope))
     argument = "input_dropout" if scope == "layer_1" else "dropout"
-    drop = draws.dropout(layer_options.dropout, argument, f"{scope}/dropout")
+    drop = sampler.dropout(layer_options.dropout, argument, f"{scope}/dropout")
     if not drop and not layer_options.residual:
         return layer
     return Segment([layer], before=drop, after=residual.add_input if layer_options.residual else None)

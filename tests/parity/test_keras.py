@@ -223,7 +223,7 @@ class MaskedLSTM(StackedLSTM):
 
     masks: tuple
 
-    def _segment(self, draws, resets, records):
+    def _segment(self, sampler, resets, records):
         x_mask, h_mask = map(tf.constant, self.masks)
         (layer,) = [weights.layer()._replace(noise=Noise(recurrent=h_mask)) for weights in self.layers]
         return Segment([layer], before=lambda x: x * x_mask)
