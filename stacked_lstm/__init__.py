@@ -32,7 +32,7 @@ from stacked_lstm.version import __version__
 if TYPE_CHECKING:
     from stacked_lstm import checkpoints, export, initializers, layouts, numpy_lstm, rnn_cell, runtime
     from stacked_lstm.bidirectional.bidirectional_lstm import BidirectionalLSTM
-    from stacked_lstm.engines.native import load_native_ops
+    from stacked_lstm.engines.imported_ops import load_native_ops
     from stacked_lstm.session_callable import make_callable
     from stacked_lstm.stack.stacked_lstm import StackedLSTM
     from stacked_lstm.state import LSTMState
@@ -61,7 +61,7 @@ _HOMES = {
     "LSTMState": "state",
     "StackedLSTM": "stack.stacked_lstm",
     "StateStore": "state_store",
-    "load_native_ops": "engines.native",
+    "load_native_ops": "engines.imported_ops",
     "make_callable": "session_callable",
 }
 

@@ -101,7 +101,7 @@ FLOORS = {
     "bidirectional": "directions variables graph bidirectional_lstm",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments residual"
     " loop_series group_layer loops tangent_loop loop_gradients recurrence graph second_derivatives cudnn native"
-    " mask_ops choice runs",
+    " imported_ops mask_ops choice runs",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops random_masks engine __main__",
     "numpy_lstm": "checks activations head initial_state equations layer_options option_equations stack",

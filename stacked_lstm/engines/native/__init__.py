@@ -5,6 +5,6 @@ engine.py says when it runs and adds its ops to the graph. kernels/lstm.h says w
 
 from __future__ import annotations
 
-from stacked_lstm.engines.native.engine import ENGINE, load_native_ops
+from stacked_lstm.engines.native.engine import ENGINE
 
-__all__ = ["ENGINE", "load_native_ops"]
+__all__ = ["ENGINE"]
