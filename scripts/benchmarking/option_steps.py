@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable
 
 import numpy as np
@@ -15,6 +16,8 @@ from stacked_lstm import BidirectionalLSTM, StackedLSTM, engines
 from stacked_lstm.compat import tf
 
 _CELLS = "programs.names:stacked_lstm_names"
+# Option -> class. The other options are those of StackedLSTM.
+_LSTMS: dict[str, Any] = {"bidirectional": BidirectionalLSTM, "bidirectional_stacks": BidirectionalLSTM}
 
 
 def plain_step(
@@ -32,36 +35,29 @@ def lstm_step(engine: str, option: OptionAt, x: np.ndarray, mode: str, device: s
         return cells_step(_CELLS, engine, option, x, mode, device)
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
-        sizes, common = [shape.hidden_size] * shape.layers, {"engine": engine, "dtype": inputs.dtype}
-        if option.name.startswith("bidirectional"):
-            return BidirectionalLSTM(sizes, **common, **option.arguments())(inputs, time_major=True)[0]
+        make, sizes = _LSTMS.get(option.name, StackedLSTM), [shape.hidden_size] * shape.layers
+        lstm = make(sizes, engine=engine, dtype=inputs.dtype, **option.arguments())
         reset = None
         if option.name == "reset":
             reset = tf.constant(np.random.RandomState(0).uniform(size=[shape.steps, shape.batch]) < 0.1)
-        lstm = StackedLSTM(sizes, **common, **option.arguments())
         return lstm(inputs, time_major=True, training=mode == "training", reset=reset)[0]
 
     return graph_step(build, option.shape, x, mode, device)
 
 
 def keras_step(option: OptionAt, x: np.ndarray, mode: str, device: str) -> Callable[[], Any]:
-    """Keras 2's LSTM layers; `dropout` there drops a layer's inputs."""
+    """Keras 2's LSTM layers. They have the names of our options; `dropout` there drops a layer's inputs."""
     from peers.keras import keras_2
 
     layers = keras_2()[0].layers
 
     def build(inputs: tf.Tensor, shape: Shape) -> tf.Tensor:
+        common = {"return_sequences": True, "time_major": True, "dtype": inputs.dtype.name}
         for k in range(shape.layers):
-            is_dropped = option.name == "dropout" and (k > 0 or shape.layers == 1)
-            layer = layers.LSTM(
-                shape.hidden_size,
-                return_sequences=True,
-                time_major=True,
-                dropout=RATE if is_dropped else 0.0,
-                recurrent_dropout=RATE if option.name == "recurrent_dropout" else 0.0,
-                activation=option.arguments().get("activation", "tanh"),
-                dtype=inputs.dtype.name,
-            )
+            arguments = option.arguments()
+            if option.name == "dropout":
+                arguments = {"dropout": RATE} if _is_dropped(k, shape) else {}
+            layer = layers.LSTM(shape.hidden_size, **common, **arguments)
             layer = layers.Bidirectional(layer) if option.name == "bidirectional" else layer
             inputs = layer(inputs, training=mode == "training")
         return inputs
@@ -98,34 +94,29 @@ def cells_step(names: str, engine: str, option: OptionAt, x: np.ndarray, mode: s
 
 def _cell(rnn: Any, option: OptionAt, keep_prob: Any, layer: int, dtype: tf.DType) -> Any:
     """A cell of a layer, in the wrapper that has the option. `keep_prob` is that of dropout."""
-    size = option.shape.hidden_size
-    width = size if layer else option.shape.input_size
+    shape = option.shape
+    size, width = shape.hidden_size, shape.hidden_size if layer else shape.input_size
+    classes = rnn.BasicLSTMCell, rnn.LSTMCell, rnn.LayerNormBasicLSTMCell
+    basic, lstm, normalized = (functools.partial(cell, size) for cell in classes)
     variational = {"state_keep_prob": keep_prob, "variational_recurrent": True, "input_size": width, "dtype": dtype}
-
-    def normalized() -> Any:
-        settings = option.arguments()
-        keep = keep_prob if "recurrent_dropout" in settings else 1.0
-        return rnn.LayerNormBasicLSTMCell(size, layer_norm="layer_norm" in settings, dropout_keep_prob=keep)
-
-    def basic(**arguments: Any) -> Any:
-        return rnn.BasicLSTMCell(size, **arguments)
-
-    def dropped() -> Any:
-        is_dropped = layer > 0 or option.shape.layers == 1
-        return rnn.DropoutWrapper(basic(), input_keep_prob=keep_prob) if is_dropped else basic()
-
+    dropped = functools.partial(rnn.DropoutWrapper, input_keep_prob=keep_prob)
     makers = {
         "plain": basic,
-        "dropout": dropped,
+        "dropout": lambda: dropped(basic()) if _is_dropped(layer, shape) else basic(),
         FED_ONE: lambda: rnn.DropoutWrapper(basic(), keep_prob, keep_prob, keep_prob),
         "recurrent_dropout": lambda: rnn.DropoutWrapper(basic(), **variational),
-        "recurrent_dropout_candidate": normalized,
+        "recurrent_dropout_candidate": lambda: normalized(layer_norm=False, dropout_keep_prob=keep_prob),
         "layer_norm": normalized,
-        "layer_norm_dropout": normalized,
+        "layer_norm_dropout": lambda: normalized(dropout_keep_prob=keep_prob),
         "residual": lambda: rnn.ResidualWrapper(basic()),
-        "peepholes": lambda: rnn.LSTMCell(size, use_peepholes=True),
-        "projection": lambda: rnn.LSTMCell(size, num_proj=option.arguments()["projection_size"]),
-        "clips": lambda: rnn.LSTMCell(size, cell_clip=CLIP),
+        "peepholes": lambda: lstm(use_peepholes=True),
+        "projection": lambda: lstm(num_proj=option.arguments()["projection_size"]),
+        "clips": lambda: lstm(cell_clip=CLIP),
         "activation": lambda: basic(activation=tf.nn.relu),
     }
     return makers[option.name]()
+
+
+def _is_dropped(layer: int, shape: Shape) -> bool:
+    """Whether dropout between layers drops the inputs of a layer: not of the first one, unless it is the only one."""
+    return layer > 0 or shape.layers == 1
