@@ -74,6 +74,10 @@ def test_bad_calls(name):
         lstm(**dict({"inputs": tf.zeros([2, 5, 3])}, **arguments))
 
 
+def broken_initializer(*_, **__):
+    raise ValueError("layer_1/Wf is not mine")
+
+
 def test_errors_of_build(session):
     with pytest.raises(ValueError, match="^bidirectional_lstm.layers: the variables are made at the first call; call"):
         BidirectionalLSTM([4]).layers  # noqa: B018
@@ -83,6 +87,8 @@ def test_errors_of_build(session):
         BidirectionalLSTM([3, 4], weight_initializer={"forward/layer_2/Wz": "zeros"}, name="unknown").build(6)
     with pytest.raises(ValueError, match=r"expected `weight_initializer\['backward/layer_2/Wf'\]` to be one of"):
         BidirectionalLSTM([3, 4], weight_initializer={"backward/layer_2/Wf": "none"}, name="bad")
+    with pytest.raises(ValueError, match="^layer_1/Wf is not mine$"):
+        BidirectionalLSTM([3, 4], weight_initializer=broken_initializer, name="broken").build(6)
     BidirectionalLSTM([3, 4]).build(6)
     with pytest.raises(ValueError, match="^BidirectionalLSTM: expected a `name` that no other stack .* layer_1/Wf alr"):
         BidirectionalLSTM([3, 4]).build(6)
