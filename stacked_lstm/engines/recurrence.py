@@ -219,7 +219,7 @@ class _Group:
             directions.states,
             self._lengths,
         )
-        return self.results(states, arrays)
+        return _without_extra_step(self.results(states, arrays), directions)
 
     def backward(self, arguments: _Arguments, tapes: Sequence[loops.Tape], d_results: _Results) -> _Arguments:
         """The gradients of `arguments`, in their structure."""

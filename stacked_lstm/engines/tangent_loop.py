@@ -11,6 +11,7 @@ from stacked_lstm import equations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.group_layer import GroupLayer
 from stacked_lstm.engines.loop_series import (
+    at_least_one,
     loop_over_steps,
     mask_at_step,
     noise_at_step,
@@ -33,7 +34,7 @@ def tangent(
 ) -> tuple[list[LSTMState], list[LSTMState]]:
     """Computes the directional derivative of `loops.forward`: the change of c and h if all that they depend on changes.
 
-    The loop is an ordinary one, so that TensorFlow can differentiate it; see `recurrence`.
+    The loop is an ordinary one, so that TensorFlow can differentiate it; see `recurrence`. It has at least one step.
 
     Args:
       inputs, layers, states, lengths: as in `loops.forward`.
@@ -43,7 +44,7 @@ def tangent(
       The derivatives of c and h: (an `LSTMState` per layer after step T; an `LSTMState` of TensorArrays with T + 1
       entries per layer).
     """
-    steps = step_count(inputs)
+    steps = at_least_one(step_count(inputs))
     one = tf.ones_like(states[0].h[:, :1])
     reads = [reader(series, back_prop=True) for series in (inputs, inputs_dot)]
     noises = [[noise_at_step(layer.noise, back_prop=True) for layer in pair] for pair in zip(layers, layers_dot)]

@@ -42,6 +42,26 @@ def test_values_and_gradients(shape, has_lengths, engine, session):
     assert len(gradients) == len(expected_gradients)
 
 
+@pytest.mark.parametrize("options, has_lengths", [({}, True), ({"projection_size": 2, "peepholes": True}, False)])
+def test_second_derivatives(options, has_lengths, control_flow, general_engine, session):
+    """The final states s are the initial ones. The loss is the sum of s ** 3, and its gradients are squared once more."""
+    x = tf.placeholder(tf.float64, [None, None, 3])
+    lstm = StackedLSTM([4, 3], dtype=tf.float64, engine=general_engine, **options)
+    values = [[np.full([2, width], k + 1.0) for k, width in enumerate(size)] for size in lstm.state_sizes]
+    starts = [[tf.placeholder_with_default(part, [None, part.shape[1]]) for part in pair] for pair in values]
+    outputs, finals = lstm(x, [0, 0] if has_lengths else None, initial_state=starts)
+    loss = tf.reduce_sum(outputs**2) + tf.add_n([tf.reduce_sum(part**3) for part in tf.nest.flatten(finals)])
+    sources = [x, *lstm.variables, *tf.nest.flatten(starts)]
+    squares = [tf.reduce_sum(gradient**2) for gradient in tf.gradients(loss, sources)]
+    seconds = tf.gradients(tf.add_n(squares), sources)
+    session.run(tf.global_variables_initializer())
+    d_x, *others = session.run(seconds, {x: np.zeros([2, 0, 3])})
+    d_starts = [others.pop() for _ in tf.nest.flatten(starts)][::-1]
+    assert d_x.shape == (2, 0, 3) and not any(map(np.any, others))
+    for start, d_start in zip(tf.nest.flatten(values), d_starts):
+        np.testing.assert_allclose(d_start, 36 * start**3, rtol=1e-12)
+
+
 @pytest.mark.parametrize("time_major", [False, True])
 @pytest.mark.parametrize("shape", [[0, 2, 3], [None, None, 3]])
 def test_projected_initial_state_is_zero(shape, time_major, engine, session):
