@@ -79,6 +79,27 @@ def session(value: Any, variables: Sequence[tf.Variable], function: str) -> tf.S
     return value
 
 
+def dense(nest: Any, function: str, argument: str, lengths: str = "sequence_length") -> None:
+    """Raises ValueError if a nest has a tensor that TensorFlow does not make dense by itself.
+
+    Args:
+      nest: a tensor, an array, or a nest of them.
+      function, argument: names for the message.
+      lengths: the name of the argument that has the lengths of ragged sequences.
+    """
+    for value in tf.nest.flatten(nest):
+        actual = None
+        if isinstance(value, tf.RaggedTensor):
+            advice = f"; pass {argument}.to_tensor() and {lengths}={argument}.row_lengths()"
+            actual = "a tf.RaggedTensor" + (advice if argument == "inputs" else "")
+        elif isinstance(value, tf.SparseTensor):
+            actual = f"a tf.SparseTensor; pass tf.sparse.to_dense({argument})"
+        elif isinstance(value, tf.IndexedSlices) and value.dense_shape is None:
+            actual = "a tf.IndexedSlices without a dense_shape"
+        if actual:
+            fail(function, f"`{argument}` to be dense", actual)
+
+
 def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tensor:
     """Returns `value` as a tensor.
 
@@ -86,7 +107,9 @@ def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tens
       ValueError: `value` has another dtype than `dtype`, or is no tensor and cannot be converted. Nothing is cast
         silently.
     """
-    if not hasattr(value, "dtype") or isinstance(value, tf.SparseTensor):
+    if hasattr(value, "dtype"):
+        dense(value, function, argument)
+    else:
         try:
             return tf.convert_to_tensor(value, dtype)
         except (TypeError, ValueError):
@@ -134,6 +157,7 @@ def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tens
         return None
     count = "" if batch.static is None else f" ({batch.static})"
     expected = f"`sequence_length` to be an int32 or int64 vector with one length per sequence{count}"
+    dense(value, function, "sequence_length")
     try:
         value = tf.convert_to_tensor(value)
     except (TypeError, ValueError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable, Iterator
 
+from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_layers, layer_names, zero_states
 from stacked_lstm.rnn_cell.variable_lists import VariableLists
@@ -227,6 +228,7 @@ class RNNCell(VariableLists):
             self._dtype = tf.as_dtype(tf.nest.flatten(inputs)[0].dtype).base_dtype.name
 
     def _build_from_inputs(self, inputs: Any) -> None:
+        tensor_checks.dense(inputs, self.name, "inputs")
         self.build(tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).shape, inputs))
 
     # States.

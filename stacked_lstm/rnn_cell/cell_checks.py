@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stacked_lstm import checks
+from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf
 
 
@@ -44,6 +44,15 @@ def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:
     return checks.fail(function, expected, checks.describe(keep_prob))
 
 
+def check_dense(function: str, inputs: Any, sequence_length: Any) -> None:
+    """Raises ValueError if an argument of a loop over time has a tensor that is not dense.
+
+    States are not among them, because TensorFlow's loop runs cells whose states are sparse.
+    """
+    tensor_checks.dense(inputs, function, "inputs")
+    tensor_checks.dense(sequence_length, function, "sequence_length")
+
+
 def check_no_class(cell: Any, argument: str) -> None:
     """Raises TypeError if the object is a class of cells, which has all their attributes."""
     if isinstance(cell, type):
@@ -72,6 +81,14 @@ def check_state(cell: Any, part: str, state: tf.Tensor, rows: int | None, width:
         checks.fail(cell.name, expected, f"shape {state.shape}")
 
 
+def check_inputs(cell: Any, inputs: Any) -> tf.Tensor:
+    """Returns the inputs of a step as a tensor; raises ValueError unless they are dense and floating."""
+    tensor_checks.dense(inputs, cell.name, "inputs")
+    inputs = tf.convert_to_tensor(inputs)
+    check_floating(inputs.dtype)
+    return inputs
+
+
 def check_step(cell: Any, inputs: tf.Tensor, width: int | None, state: tf.Tensor) -> None:
     """Raises ValueError unless the inputs of a step are [B, I], as wide as `width`, and of the dtype of the state."""
     if inputs.shape.ndims != 2:
@@ -89,6 +106,7 @@ def check_lstm_step(
     cell: Any, inputs: tf.Tensor, width: int | None, state: tuple[Any, Any], sizes: tuple[int, int]
 ) -> None:
     """Raises ValueError unless the inputs and the state (c, h) of a step fit a cell with c and h of these sizes."""
+    tensor_checks.dense(state, cell.name, "state")
     c, h = (tf.convert_to_tensor(part) for part in state)
     check_step(cell, inputs, width, h)
     check_state(cell, "a state c", c, None, sizes[0])  # One row serves all sequences.

@@ -48,6 +48,7 @@ def unpack_states(
     axis = _states_axis(time_major)
     shape: list[Any] = [batch.static, shapes.num_units]
     shape.insert(axis, len(widths))
+    tensor_checks.dense(state, "CudnnLSTM", "initial_state")
     tensors = [tf.convert_to_tensor(part, dtype) for part in state]
     if len(tensors) != 2 or not all(tensor.shape.is_compatible_with(shape) for tensor in tensors):
         actual = " and ".join(str(tensor.shape) for tensor in tensors)

@@ -283,6 +283,7 @@ class CudnnLSTM(VariableLists):
 
     def _checked_inputs(self, inputs: Any, time_major: bool) -> tf.Tensor:
         """Returns the inputs as a tensor, after `build`."""
+        tensor_checks.dense(inputs, "CudnnLSTM", "inputs", lengths="sequence_lengths")
         if not tf.is_tensor(inputs):
             inputs = tf.convert_to_tensor(inputs, self._plain_dtype)
         self.build(inputs.shape)

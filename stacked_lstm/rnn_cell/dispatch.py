@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm import activations, engines
+from stacked_lstm import activations, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
@@ -137,6 +137,7 @@ def _initial_state_fits(call: Call) -> str | None:
         return None
     if not _has_structure(call.initial_state, call.cell.state_size):
         return "the initial state does not have the structure of the cell's state"
+    tensor_checks.dense(call.initial_state, "dynamic_rnn", "initial_state")
     x = tf.convert_to_tensor(call.inputs)
     batch = x.shape.as_list()[1 if call.time_major else 0]
     for part, width in zip(tf.nest.flatten(call.initial_state), tf.nest.flatten(call.cell.state_size)):

@@ -9,6 +9,7 @@ from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.engines import EngineUsed, Request, padding
 from stacked_lstm.rnn_cell import dispatch, engine_calls, engines_used
+from stacked_lstm.rnn_cell.cell_checks import check_dense
 from stacked_lstm.rnn_cell.wrappers import check_cell
 
 
@@ -74,6 +75,7 @@ def dynamic_rnn(
     """
     tensor_checks.graph_mode("dynamic_rnn")
     check_cell(cell)
+    check_dense("dynamic_rnn", inputs, sequence_length)
     call = _call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
@@ -180,6 +182,7 @@ def bidirectional_dynamic_rnn(
     tensor_checks.graph_mode("bidirectional_dynamic_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
+    check_dense("bidirectional_dynamic_rnn", inputs, sequence_length)
     calls = [
         _call(cell, inputs, sequence_length, state, dtype, parallel_iterations, swap_memory, time_major, None)
         for cell, state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw))

@@ -13,6 +13,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.rnn_cell import engines_used
+from stacked_lstm.rnn_cell.cell_checks import check_dense
 from stacked_lstm.rnn_cell.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.lstm_block_cell import LSTMBlockCell
 from stacked_lstm.rnn_cell.static_rnn import static_rnn
@@ -141,6 +142,7 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
         Raises:
           ValueError: neither `initial_state` nor `dtype`; shapes that do not fit; an engine as in `dynamic_rnn`.
         """
+        check_dense("LSTMBlockFusedCell", inputs, sequence_length)
         is_list = isinstance(inputs, list)
         x = tf.stack(inputs) if is_list else inputs
         loop = functools.partial(dynamic_rnn, time_major=True, engine=engine)
@@ -210,6 +212,7 @@ class FusedRNNCellAdaptor(FusedRNNCell):
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
+        check_dense("FusedRNNCellAdaptor", inputs, sequence_length)
         is_list = isinstance(inputs, list)
         options = {"initial_state": initial_state, "dtype": dtype, "sequence_length": sequence_length, "scope": scope}
         if self._use_dynamic_rnn:
@@ -247,6 +250,7 @@ class TimeReversedFusedRNN(FusedRNNCell):
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
+        check_dense("TimeReversedFusedRNN", inputs, sequence_length)
         arguments = {
             "initial_state": initial_state,
             "dtype": dtype,

@@ -19,6 +19,7 @@ from stacked_lstm.rnn_cell import keras_names, replaced_methods
 from stacked_lstm.rnn_cell.cell import RNNCell, build
 from stacked_lstm.rnn_cell.cell_checks import (
     check_floating,
+    check_inputs,
     check_lstm_step,
     check_tuple,
     check_units,
@@ -160,8 +161,7 @@ class LSTMBase(RNNCell):
         return tf.split(z, 4, axis=1)
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
-        inputs = tf.convert_to_tensor(inputs)
-        check_floating(inputs.dtype)  # Before variables of such a dtype are made.
+        inputs = check_inputs(self, inputs)  # Before variables of such a dtype are made.
         return super().__call__(inputs, state, scope)
 
     def get_config(self) -> dict[str, Any]:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_names
 from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.cell_checks import check_floating, check_state, check_step, check_units, input_width
+from stacked_lstm.rnn_cell.cell_checks import (
+    check_floating,
+    check_inputs,
+    check_state,
+    check_step,
+    check_units,
+    input_width,
+)
 
 
 class OneStateBase(RNNCell):
@@ -58,11 +66,11 @@ class OneStateBase(RNNCell):
         raise NotImplementedError(f"{type(self).__name__}._next_state")
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
-        inputs = tf.convert_to_tensor(inputs)
-        check_floating(inputs.dtype)  # Before variables of such a dtype are made.
+        inputs = check_inputs(self, inputs)  # Before variables of such a dtype are made.
         return super().__call__(inputs, state, scope)
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        tensor_checks.dense(state, self.name, "state")
         state = tf.convert_to_tensor(state)
         check_floating(state.dtype)
         check_step(self, inputs, self.input_size, state)

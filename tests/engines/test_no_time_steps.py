@@ -44,7 +44,7 @@ def test_values_and_gradients(shape, has_lengths, engine, session):
 
 @pytest.mark.parametrize("options, has_lengths", [({}, True), ({"projection_size": 2, "peepholes": True}, False)])
 def test_second_derivatives(options, has_lengths, control_flow, general_engine, session):
-    """The final states s are the initial ones. The loss is the sum of s ** 3, and its gradients are squared once more."""
+    """The final states s are the initial ones. The loss is the sum of s ** 3; its gradients are squared."""
     x = tf.placeholder(tf.float64, [None, None, 3])
     lstm = StackedLSTM([4, 3], dtype=tf.float64, engine=general_engine, **options)
     values = [[np.full([2, width], k + 1.0) for k, width in enumerate(size)] for size in lstm.state_sizes]
