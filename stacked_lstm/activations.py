@@ -31,6 +31,9 @@ class Activation(NamedTuple):
     function: Callable[[Any], Any]
     times_slope: Callable[[Any, Any], Any] | None
 
+    def __deepcopy__(self, memo: Any) -> Activation:
+        return self  # `is_named` compares identities.
+
 
 def _clipped_line(name: str, slope: float) -> Activation:
     """Returns clip(slope x + 0.5, 0, 1), a sigmoid of three straight pieces."""

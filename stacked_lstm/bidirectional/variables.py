@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks, tensor_checks
 from stacked_lstm.bidirectional.directions import Directions, Level
 from stacked_lstm.compat import tf
+from stacked_lstm.copies import Copies
 from stacked_lstm.stack import options, weights
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.stack.stacked_lstm import StackedLSTM
@@ -19,7 +21,7 @@ DEFAULT_NAME = "bidirectional_lstm"
 LAYERS, STACKS = STACKINGS = ("layers", "stacks")
 
 
-class BidirectionalVariables:
+class BidirectionalVariables(Copies):
     """The base class of `BidirectionalLSTM`. The constructor of that class sets the attributes without a value here."""
 
     name: str
@@ -161,6 +163,15 @@ class BidirectionalVariables:
             level.build(width, CLASS_NAME)
             width = times * size.h
         self._input_size = input_size
+
+    def __copy__(self) -> Any:
+        result = super().__copy__()
+        # Each stack gets its variables at the first call of one of the two objects.
+        result._levels = [level._replace(stacks=Directions(*map(copy.copy, level.stacks))) for level in self._levels]
+        return result
+
+    def _has_variables(self) -> bool:
+        return self._input_size is not None
 
     def _require_built(self, attribute: str) -> None:
         if self._input_size is None:

@@ -8,9 +8,10 @@ import numpy as np
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
+from stacked_lstm.copies import DeepCopies
 
 
-class VariableLists:
+class VariableLists(DeepCopies):
     """Base class of objects with variables. Subclasses define `trainable_weights` and `non_trainable_weights`."""
 
     @property
@@ -20,6 +21,9 @@ class VariableLists:
     @property
     def non_trainable_weights(self) -> list[tf.Variable]:
         raise NotImplementedError(f"{type(self).__name__}.non_trainable_weights")
+
+    def _has_variables(self) -> bool:
+        return bool(self.variables)
 
     @property
     def weights(self) -> list[tf.Variable]:

@@ -6,6 +6,7 @@ from typing import Any, Mapping, Sequence
 
 from stacked_lstm import activations, checks, log, tensor_checks
 from stacked_lstm.compat import tf
+from stacked_lstm.copies import Copies
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, LayerArrays
 from stacked_lstm.stack import options, weights
 from stacked_lstm.stack.initial_state import INITIAL_STATES, zero_states
@@ -36,7 +37,7 @@ def with_option_names(
     return arrays._replace(layers=layers)
 
 
-class StackVariables:
+class StackVariables(Copies):
     """The variables of a `StackedLSTM`."""
 
     # A `BidirectionalLSTM` sets both for its stacks.
@@ -282,6 +283,9 @@ class StackVariables:
                 known = f"names of variables, such as {keys[0]} and {keys[-1]}" if keys else "empty, as there are none"
                 expected = f"the keys of `{kind}_initializer` to be {known}"
                 checks.fail(self.name, expected, ", ".join(map(str, unknown)))
+
+    def _has_variables(self) -> bool:
+        return self._input_size is not None
 
     def _require_built(self, attribute: str) -> None:
         if self._input_size is None:

@@ -13,6 +13,7 @@ CELLS = {
     "GRU": lambda m: m.GRUCell(4),
     "stack": lambda m: m.MultiRNNCell([m.BasicLSTMCell(4), m.LSTMCell(4)]),
     "wrapper": lambda m: m.DropoutWrapper(m.LSTMCell(4), 0.5),
+    "fed rate": lambda m: m.DropoutWrapper(m.LSTMCell(4), tf.placeholder_with_default(0.5, [])),
 }
 
 
