@@ -120,6 +120,7 @@ class StateStore:
         Raises:
           ValueError: the structure, a shape or a dtype is not that of the variables.
         """
+        tensor_checks.same_graph(self.variables, f"{_CLASS}.update", state)
         batch = self._pairs[0].c.shape.as_list()[0]
         widths = [tuple(size) for size in self._lstm.state_sizes]
         size = tensor_checks.Size(batch, tf.constant(batch))
@@ -136,6 +137,7 @@ class StateStore:
           ValueError: `rows` has another shape or dtype, the initial state is projected from inputs, or it is learned
             and the stack is not built yet.
         """
+        tensor_checks.same_graph(self.variables, f"{_CLASS}.reset")
         batch = self._pairs[0].c.shape.as_list()[0]
         start = self._lstm.initial_states(batch)
         if rows is not None:

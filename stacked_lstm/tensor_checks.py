@@ -69,6 +69,19 @@ def graph_mode(function: str) -> None:
         )
 
 
+def same_graph(variables: Sequence[tf.Variable], function: str, nest: Any = None) -> None:
+    """Raises ValueError if an object with variables is called in another graph.
+
+    The graph of the call is that of the first tensor in `nest`, or else the default graph. Functions are not checked,
+    because TensorFlow hands tensors and variables over to their graphs.
+    """
+    graph = getattr(next(iter(tf.nest.flatten(nest)), None), "graph", tf.get_default_graph())
+    homes = [getattr(variable, "graph", graph) for variable in variables[:1]]
+    if any(home is not graph and not home.building_function and not graph.building_function for home in homes):
+        advice = "make a new object for each graph, or enter the first one by `with graph.as_default():`"
+        fail(function, "a call in the graph of its variables", f"one in another graph; {advice}")
+
+
 def session(value: Any, variables: Sequence[tf.Variable], function: str) -> tf.Session:
     """Returns `value`; raises ValueError unless it is a session of the variables' graph, also one of `tf.train`."""
     expected = "`session` to be a tf.Session of the graph with the variables"

@@ -151,6 +151,7 @@ class BidirectionalVariables(Copies):
             if input_size != self._input_size:
                 expected = f"inputs of width {self._input_size}, as in the first call"
                 checks.fail(self.name, expected, f"width {input_size}")
+            tensor_checks.same_graph(self.variables, self.name)
             return
         input_size = width = checks.size(input_size, f"{CLASS_NAME}.build", "input_size")
         times = 2 if self.merge in (None, "concat") else 1

@@ -188,6 +188,7 @@ class RNNCell(VariableLists):
           (output, new state), tensors of `output_size` and `state_size` with B rows.
         """
         keras_layers.refuse(type(self).__name__)
+        tensor_checks.same_graph(self._recorded(), self.name, inputs)
         with self._enter_scope(scope) as variable_scope:
             if not self.built:
                 self._decide_dtype(inputs)
@@ -286,6 +287,7 @@ class RNNCell(VariableLists):
 
 def build(cell: RNNCell, inputs_shape: Any, dtype: str | None) -> None:
     """Builds a cell unless it is built. A cell without a dtype takes this one."""
+    tensor_checks.same_graph(cell._recorded(), cell.name)
     if not cell.built:
         cell._dtype = cell._dtype or dtype
         cell.build(inputs_shape)

@@ -7,7 +7,7 @@ import functools
 from typing import Any, Callable, Iterator
 
 from stacked_lstm import checks, dropout_masks, engines, tensor_checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import AUTO
 from stacked_lstm.rnn_cell import cudnn_layers, engines_used, layer_names
 from stacked_lstm.rnn_cell.cudnn_parameters import Shapes
@@ -225,6 +225,9 @@ class CudnnLSTM(VariableLists):
             with tf.name_scope(variable_scope.original_name_scope):
                 yield variable_scope
 
+    autograph_info__: dict[str, Any] = {}  # TensorFlow 1.15 looks for it here, not at `__call__`.
+
+    @without_autograph
     def __call__(
         self,
         inputs: Any,
@@ -266,6 +269,7 @@ class CudnnLSTM(VariableLists):
             raise TypeError(f"Invalid initial_state type: {checks.describe(initial_state)}, expecting tuple.")
         if not isinstance(training, checks.BOOLS):
             raise TypeError(f"CudnnLSTM: expected `training` to be True or False, got {checks.describe(training)}")
+        tensor_checks.same_graph(self._variables, "CudnnLSTM")
         with self._enter_scope(scope):
             x = self._checked_inputs(inputs, time_major)
             time, batch = tensor_checks.sizes(x, time_major)

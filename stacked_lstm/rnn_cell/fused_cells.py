@@ -10,7 +10,7 @@ import functools
 from typing import Any, Callable
 
 from stacked_lstm import checks
-from stacked_lstm.compat import tf
+from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import padding
 from stacked_lstm.rnn_cell import engines_used
 from stacked_lstm.rnn_cell.cell_checks import check_dense
@@ -158,6 +158,7 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
         """
         return self._run(dynamic_rnn_from_end, inputs, initial_state, dtype, sequence_length, scope)
 
+    @without_autograph
     def _run(
         self, loop: Callable, inputs: Any, initial_state: Any, dtype: Any, sequence_length: Any, scope: Any
     ) -> tuple[tf.Tensor, Any]:

@@ -147,6 +147,7 @@ class StackVariables(Copies):
         zeros = zero_states(batch_size, self._sizes, self.dtype)
         if self._initial_state.specs(1, self._sizes):
             self._require_built("initial_states")
+            tensor_checks.same_graph(self.variables, f"{self.name}.initial_states")
         return self._initial_state.start(self._variables.initial_state, zeros, refuse)
 
     def count_params(self) -> int:
@@ -223,6 +224,7 @@ class StackVariables(Copies):
             if input_size != self._input_size:
                 expected = f"inputs of width {self._input_size}, as in the first call"
                 checks.fail(self.name, expected, f"width {input_size}")
+            tensor_checks.same_graph(self.variables, self.name)
             return
         input_size = checks.size(input_size, "StackedLSTM.build", "input_size")
         options.check_residuals(input_size, self._sizes, self._options, self.name)
