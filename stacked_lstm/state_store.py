@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import checks, tensor_checks
+from stacked_lstm import checks, graph_checks, tensor_checks
 from stacked_lstm.bidirectional.bidirectional_lstm import BidirectionalLSTM
 from stacked_lstm.compat import tf
 from stacked_lstm.stack.stacked_lstm import StackedLSTM
@@ -64,7 +64,7 @@ class StateStore:
             variable of such a name.
           RuntimeError: eager mode is on.
         """
-        tensor_checks.graph_mode(_CLASS)
+        graph_checks.graph_mode(_CLASS)
         if isinstance(lstm, BidirectionalLSTM):
             expected = "`lstm` to read forward only, so that a later run can continue its sequences"
             actual = "a BidirectionalLSTM, whose backward direction starts at the end of a sequence"
@@ -120,7 +120,7 @@ class StateStore:
         Raises:
           ValueError: the structure, a shape or a dtype is not that of the variables.
         """
-        tensor_checks.same_graph(self.variables, f"{_CLASS}.update", state)
+        graph_checks.same_graph(self.variables, f"{_CLASS}.update", state)
         batch = self._pairs[0].c.shape.as_list()[0]
         widths = [tuple(size) for size in self._lstm.state_sizes]
         size = tensor_checks.Size(batch, tf.constant(batch))
@@ -137,7 +137,7 @@ class StateStore:
           ValueError: `rows` has another shape or dtype, the initial state is projected from inputs, or it is learned
             and the stack is not built yet.
         """
-        tensor_checks.same_graph(self.variables, f"{_CLASS}.reset")
+        graph_checks.same_graph(self.variables, f"{_CLASS}.reset")
         batch = self._pairs[0].c.shape.as_list()[0]
         start = self._lstm.initial_states(batch)
         if rows is not None:

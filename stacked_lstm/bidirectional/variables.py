@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import checks, tensor_checks
+from stacked_lstm import checks, graph_checks
 from stacked_lstm.bidirectional.directions import Directions, Level
 from stacked_lstm.compat import tf
 from stacked_lstm.copies import Copies
@@ -103,7 +103,7 @@ class BidirectionalVariables(Copies):
         """
         self._require_built("get_weights")
         functions = self._levels[0].stacks.forward._activations
-        arrays = tensor_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
+        arrays = graph_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
         return Directions(*[with_option_names(side, self._options, functions) for side in arrays])
 
     def set_weights(self, session: tf.Session, forward: Any = None, backward: Any = None) -> None:
@@ -133,7 +133,7 @@ class BidirectionalVariables(Copies):
             for field, field_variables, field_values in zip(Weights._fields, variables, values):
                 if field_values is not None:
                     pairs += weights.match(field_variables, field_values, function, f"{direction}.{field}")
-        weights.load(pairs, tensor_checks.session(session, self.variables, f"{self.name}.set_weights"))
+        weights.load(pairs, graph_checks.session(session, self.variables, f"{self.name}.set_weights"))
 
     def build(self, input_size: int) -> None:
         """Creates the variables. This is optional: the first call of the object creates them, too.
@@ -146,12 +146,12 @@ class BidirectionalVariables(Copies):
             exist, or the graph already has a variable of such a name.
           RuntimeError: eager mode is on.
         """
-        tensor_checks.graph_mode(f"{CLASS_NAME}.build")
+        graph_checks.graph_mode(f"{CLASS_NAME}.build")
         if self._input_size is not None:
             if input_size != self._input_size:
                 expected = f"inputs of width {self._input_size}, as in the first call"
                 checks.fail(self.name, expected, f"width {input_size}")
-            tensor_checks.same_graph(self.variables, self.name)
+            graph_checks.same_graph(self.variables, self.name)
             return
         input_size = width = checks.size(input_size, f"{CLASS_NAME}.build", "input_size")
         times = 2 if self.merge in (None, "concat") else 1

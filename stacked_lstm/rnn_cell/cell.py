@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable, Iterator
 
-from stacked_lstm import tensor_checks
+from stacked_lstm import graph_checks, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_layers, layer_names, zero_states
 from stacked_lstm.rnn_cell.variable_lists import VariableLists
@@ -188,7 +188,7 @@ class RNNCell(VariableLists):
           (output, new state), tensors of `output_size` and `state_size` with B rows.
         """
         keras_layers.refuse(type(self).__name__)
-        tensor_checks.same_graph(self._recorded(), self.name, inputs)
+        graph_checks.same_graph(self._recorded(), self.name, inputs)
         with self._enter_scope(scope) as variable_scope:
             if not self.built:
                 self._decide_dtype(inputs)
@@ -287,7 +287,7 @@ class RNNCell(VariableLists):
 
 def build(cell: RNNCell, inputs_shape: Any, dtype: str | None) -> None:
     """Builds a cell unless it is built. A cell without a dtype takes this one."""
-    tensor_checks.same_graph(cell._recorded(), cell.name)
+    graph_checks.same_graph(cell._recorded(), cell.name)
     if not cell.built:
         cell._dtype = cell._dtype or dtype
         cell.build(inputs_shape)

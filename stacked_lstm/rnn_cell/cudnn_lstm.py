@@ -6,7 +6,7 @@ import contextlib
 import functools
 from typing import Any, Callable, Iterator
 
-from stacked_lstm import checks, dropout_masks, engines, tensor_checks
+from stacked_lstm import checks, dropout_masks, engines, graph_checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import AUTO
 from stacked_lstm.rnn_cell import cudnn_layers, engines_used, layer_names
@@ -263,13 +263,13 @@ class CudnnLSTM(VariableLists):
           ValueError: shapes or dtypes that do not fit; an engine as in `dynamic_rnn`.
           RuntimeError: the call is in eager mode.
         """
-        tensor_checks.graph_mode("CudnnLSTM")
+        graph_checks.graph_mode("CudnnLSTM")
         request = engines.resolve(AUTO if engine is None else engine, "CudnnLSTM")
         if initial_state is not None and not isinstance(initial_state, tuple):
             raise TypeError(f"Invalid initial_state type: {checks.describe(initial_state)}, expecting tuple.")
         if not isinstance(training, checks.BOOLS):
             raise TypeError(f"CudnnLSTM: expected `training` to be True or False, got {checks.describe(training)}")
-        tensor_checks.same_graph(self._variables, "CudnnLSTM")
+        graph_checks.same_graph(self._variables, "CudnnLSTM")
         with self._enter_scope(scope):
             x = self._checked_inputs(inputs, time_major)
             time, batch = tensor_checks.sizes(x, time_major)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import checks, tensor_checks
+from stacked_lstm import checks, graph_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, resolve
 from stacked_lstm.rnn_cell import engines_used, step_lists
@@ -56,7 +56,7 @@ def rnn_decoder(
       >>> len(sampled), rnn_cell.engine_used(sampled)
       (5, EngineUsed(name='stepwise', reason='step by step, because there is a loop_function'))
     """
-    tensor_checks.graph_mode("rnn_decoder")
+    graph_checks.graph_mode("rnn_decoder")
     if not isinstance(decoder_inputs, (list, tuple)):
         expected = "`decoder_inputs` to be a list with a tensor [B, I] for each step, as tf.unstack makes it"
         checks.fail("rnn_decoder", expected, checks.describe(decoder_inputs))

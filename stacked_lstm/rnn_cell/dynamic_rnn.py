@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Sequence
 
-from stacked_lstm import checks, tensor_checks
+from stacked_lstm import checks, graph_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.engines import EngineUsed, Request, padding
 from stacked_lstm.rnn_cell import dispatch, engine_calls, engines_used
@@ -73,7 +73,7 @@ def dynamic_rnn(
       >>> rnn_cell.engine_used(outputs)
       EngineUsed(name='graph', reason='asked for by name')
     """
-    tensor_checks.graph_mode("dynamic_rnn")
+    graph_checks.graph_mode("dynamic_rnn")
     check_cell(cell)
     check_dense("dynamic_rnn", inputs, sequence_length)
     call = _call(
@@ -97,7 +97,7 @@ def dynamic_rnn_from_end(
 
     Step t of the outputs belongs to step t of the inputs. The engine `native` copies neither inputs nor outputs.
     """
-    tensor_checks.graph_mode("dynamic_rnn")
+    graph_checks.graph_mode("dynamic_rnn")
     call = _call(cell, inputs, sequence_length, initial_state, dtype, None, False, True, scope)
     choice = dispatch.choose(call, engine=None)
     if isinstance(choice, EngineUsed):
@@ -179,7 +179,7 @@ def bidirectional_dynamic_rnn(
       >>> backward.variables[0].op.name
       'bidirectional_rnn/bw/lstm_cell/kernel'
     """
-    tensor_checks.graph_mode("bidirectional_dynamic_rnn")
+    graph_checks.graph_mode("bidirectional_dynamic_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
     check_dense("bidirectional_dynamic_rnn", inputs, sequence_length)

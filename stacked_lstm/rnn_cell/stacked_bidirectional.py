@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import tensor_checks
+from stacked_lstm import graph_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import EngineUsed
 from stacked_lstm.rnn_cell import engines_used
@@ -64,7 +64,7 @@ def stack_bidirectional_rnn(
       >>> backward[1].variables[0].op.name
       'stack_bidirectional_rnn/cell_1/bw/lstm_cell/kernel'
     """
-    tensor_checks.graph_mode("stack_bidirectional_rnn")
+    graph_checks.graph_mode("stack_bidirectional_rnn")
     _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
     outputs: Any = inputs
     uses: list[EngineUsed] = []
@@ -146,7 +146,7 @@ def stack_bidirectional_dynamic_rnn(
       >>> backward[1].variables[0].op.name
       'stack_bidirectional_rnn/cell_1/bidirectional_rnn/bw/lstm_cell/kernel'
     """
-    tensor_checks.graph_mode("stack_bidirectional_dynamic_rnn")
+    graph_checks.graph_mode("stack_bidirectional_dynamic_rnn")
     _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
     outputs = inputs
     uses: list[EngineUsed] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import tensor_checks
+from stacked_lstm import graph_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.rnn_cell import engines_used, step_lists
 from stacked_lstm.rnn_cell.cell_checks import check_dense
@@ -64,7 +64,7 @@ def static_rnn(
       >>> cell.variables[0].op.name, rnn_cell.engine_used(outputs).name
       ('rnn/basic_lstm_cell/kernel', 'graph')
     """
-    tensor_checks.graph_mode("static_rnn")
+    graph_checks.graph_mode("static_rnn")
     check_cell(cell)
     check_dense("static_rnn", inputs, sequence_length)
     step_lists.check_list(inputs)
@@ -132,7 +132,7 @@ def static_bidirectional_rnn(
       >>> backward.variables[0].op.name
       'bidirectional_rnn/bw/lstm_cell/kernel'
     """
-    tensor_checks.graph_mode("static_bidirectional_rnn")
+    graph_checks.graph_mode("static_bidirectional_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
     check_dense("static_bidirectional_rnn", inputs, sequence_length)

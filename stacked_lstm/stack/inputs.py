@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm import checks, tensor_checks
+from stacked_lstm import checks, graph_checks, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
 from stacked_lstm.stack.initial_state import InitialState, restarts, zero_states
@@ -65,7 +65,7 @@ def check_inputs(
       ValueError: an argument has the wrong shape, dtype or kind. The message begins with `name`.
       RuntimeError: eager mode is on.
     """
-    tensor_checks.graph_mode(name)
+    graph_checks.graph_mode(name)
     checks.flag(time_major, name, "time_major")
     training = tensor_checks.training(training, name)
     checks.flag(return_steps, name, "return_steps")

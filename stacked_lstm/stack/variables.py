@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from stacked_lstm import activations, checks, log, tensor_checks
+from stacked_lstm import activations, checks, graph_checks, log, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.copies import Copies
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, LayerArrays
@@ -147,7 +147,7 @@ class StackVariables(Copies):
         zeros = zero_states(batch_size, self._sizes, self.dtype)
         if self._initial_state.specs(1, self._sizes):
             self._require_built("initial_states")
-            tensor_checks.same_graph(self.variables, f"{self.name}.initial_states")
+            graph_checks.same_graph(self.variables, f"{self.name}.initial_states")
         return self._initial_state.start(self._variables.initial_state, zeros, refuse)
 
     def count_params(self) -> int:
@@ -176,7 +176,7 @@ class StackVariables(Copies):
           ValueError: the variables have not been created yet, or `session` is not a session of their graph.
         """
         self._require_built("get_weights")
-        arrays = tensor_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
+        arrays = graph_checks.session(session, self.variables, f"{self.name}.get_weights").run(self.variables_by_layer)
         return with_option_names(arrays, self._options, self._activations)
 
     def set_weights(
@@ -206,7 +206,7 @@ class StackVariables(Copies):
         for argument, variables, values in zip(Weights._fields, self.variables_by_layer, (layers, initial_state)):
             if values is not None:
                 pairs += weights.match(variables, values, self.name + ".set_weights", argument)
-        weights.load(pairs, tensor_checks.session(session, self.variables, f"{self.name}.set_weights"))
+        weights.load(pairs, graph_checks.session(session, self.variables, f"{self.name}.set_weights"))
 
     def build(self, input_size: int) -> None:
         """Creates the variables. This is optional: the first call of the object creates them, too.
@@ -219,12 +219,12 @@ class StackVariables(Copies):
             does not exist, or the graph already has a variable of such a name.
           RuntimeError: eager mode is on.
         """
-        tensor_checks.graph_mode("StackedLSTM.build")
+        graph_checks.graph_mode("StackedLSTM.build")
         if self._input_size is not None:
             if input_size != self._input_size:
                 expected = f"inputs of width {self._input_size}, as in the first call"
                 checks.fail(self.name, expected, f"width {input_size}")
-            tensor_checks.same_graph(self.variables, self.name)
+            graph_checks.same_graph(self.variables, self.name)
             return
         input_size = checks.size(input_size, "StackedLSTM.build", "input_size")
         options.check_residuals(input_size, self._sizes, self._options, self.name)

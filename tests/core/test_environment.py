@@ -92,10 +92,10 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
     "": "version missing_names state kernels checks layer_arrays log temporary_folders durable_files compilation"
-    " numpy_lstm layout_shapes layouts compat copies separate_ops custom_gradient tensor_checks tf32 activations"
-    " normalization conditional_product dropout_masks equations layer layer_features initializers engines stack"
-    " bidirectional state_store fetch_structure session_callable summaries rnn_cell contrib checkpoints runtime export"
-    " parity commands",
+    " numpy_lstm layout_shapes layouts compat copies separate_ops custom_gradient graph_checks tensor_checks tf32"
+    " activations normalization conditional_product dropout_masks equations layer layer_features initializers engines"
+    " stack bidirectional state_store fetch_structure session_callable summaries rnn_cell contrib checkpoints runtime"
+    " export parity commands",
     "stack": "options weights initializer_table initial_state steps regularization inputs call variables graph"
     " stacked_lstm",
     "bidirectional": "directions variables graph bidirectional_lstm",
