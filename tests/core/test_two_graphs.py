@@ -21,8 +21,8 @@ def by_call(layer, **arguments):
 CALLS = {
     "stacked_lstm": lambda: by_call(StackedLSTM([4, 3])),
     "bidirectional_lstm": lambda: by_call(BidirectionalLSTM([4, 3], initial_state="learned")),
-    "lstm_cell": lambda: by_dynamic_rnn(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4))),
-    "gru_cell": lambda: by_dynamic_rnn(rnn_cell.GRUCell(4)),
+    "lstm_cell_1": lambda: by_dynamic_rnn(rnn_cell.ResidualWrapper(rnn_cell.LSTMCell(4))),
+    "gru_cell_1": lambda: by_dynamic_rnn(rnn_cell.GRUCell(4)),
     "lstm_fused_cell": lambda: by_call(rnn_cell.LSTMBlockFusedCell(4), dtype=tf.float32),
     "CudnnLSTM": lambda: by_call(rnn_cell.CudnnLSTM(1, 4)),
 }
