@@ -150,12 +150,12 @@ class WeightGradients {
     const auto gradient = [&](int64_t r, int gate) {
       return arrays_.d_weights.kernel[gate] + (row + r) * arrays_.d_weights.stride + panel * kSize;
     };
-    for (int64_t k = 0; !first && k < width * kGates; ++k) {
-      Store(sum + k * kSize, LoadFirst(gradient(k / kGates, k % kGates), count));
-    }
-    SelectTile<T, kGates, Left::kStrips>(width)(rows, strip, 0, dz, first ? nullptr : sum, kWidth, sum, kWidth);
+    // A sum of its own for each call: one sum over all steps of long sequences would round more.
+    SelectTile<T, kGates, Left::kStrips>(width)(rows, strip, 0, dz, nullptr, kWidth, sum, kWidth);
     for (int64_t k = 0; k < width * kGates; ++k) {
-      StoreFirst(gradient(k / kGates, k % kGates), Load(sum + k * kSize), count);
+      T* const target = gradient(k / kGates, k % kGates);
+      const Vec<T> value = Load(sum + k * kSize);
+      StoreFirst(target, first ? value : LoadFirst(target, count) + value, count);
     }
   }
 

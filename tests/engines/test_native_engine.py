@@ -286,3 +286,21 @@ def test_second_derivatives_need_shapes():
     layer = native_ops.build("float64", lengths=False)
     with pytest.raises(ValueError, match="second derivatives of the engine 'native' need weights of known shapes"):
         tf.gradients(layer.results["x"], layer.feeds["x"])
+
+
+@pytest.mark.parametrize("options", [{}, {"projection_size": 3}], ids=["plain", "projection"])
+def test_gradients_of_weights_over_many_steps(options, plain_session):
+    """Sums of 100,000 products in float32 are as exact as those of parts. Against float64."""
+    random = np.random.RandomState(0)
+    x, d = [1 + random.standard_normal([1, 100000, n]) for n in (3, options.get("projection_size", 4))]
+    gradients = []
+    for dtype in (tf.float32, tf.float64):
+        name = f"stack_{dtype.name}"
+        lstm = StackedLSTM(
+            [4], dtype=dtype, weight_initializer=tf.constant_initializer(0.3), name=name, engine="native", **options
+        )
+        outputs, _ = lstm(tf.constant(0.1 * x, dtype))
+        gradients.append(tf.gradients(outputs, lstm.variables, tf.constant(d, dtype)))
+    plain_session.run(tf.global_variables_initializer())
+    for gradient, expected in zip(*plain_session.run(gradients)):
+        assert numeric.relative_difference(gradient, expected) < 3e-6
