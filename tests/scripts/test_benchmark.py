@@ -20,6 +20,7 @@ from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, rows_of, run_main
 from support.native_ops import NEEDS_NATIVE
 from support.paths import ROOT
+from support.runtime import NEEDS_KERNELS
 from support.sets import ONCE
 
 
@@ -92,21 +93,22 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
 
 
 @ONCE
+@NEEDS_KERNELS
 def test_processes(tmp_path, monkeypatch, capsys):
-    """A contestant whose library cannot be imported is named, and the others go on."""
+    """A contestant whose library cannot be imported is named, and the others go on, here without TensorFlow."""
     (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / "measured.json"
-    names = ["tf_keras", "dynamic_rnn"]
-    run_main(shapes="3,2,4,8,2", contestants=names, modes=["training"], rounds=2, seconds=0.0, json=str(path))
+    names = ["tf_keras", "predictor"]
+    run_main(shapes="3,2,4,8,2", contestants=names, modes=["inference"], rounds=2, seconds=0.0, json=str(path))
     printed = capsys.readouterr()
     assert printed.err == "tf_keras is left out, because of an error: no tf_keras here\n"
     (row,) = json.loads(path.read_text())["measurements"]
-    assert (row["contestant"], row["mode"]) == ("dynamic_rnn", "training")
-    assert row["library"] == f"tensorflow {tf.__version__}"
+    assert (row["contestant"], row["mode"]) == ("predictor", "inference")
+    assert row["library"] == f"numpy {np.__version__}"
     assert row["steps"] == 2  # One for each turn, and none of the warm-up.
     assert 0 < row["p10_ms"] <= row["median_ms"] and row["megabytes"] > 0
-    assert f"| 3,2,4,8,2 | training | dynamic_rnn | {row['median_ms']:.3f} |" in printed.out
+    assert f"| 3,2,4,8,2 | inference | predictor | {row['median_ms']:.3f} |" in printed.out
 
 
 def test_an_interrupt_is_for_the_command_only(monkeypatch):

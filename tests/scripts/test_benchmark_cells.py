@@ -15,7 +15,7 @@ from benchmarking.shapes import Shape
 from programs.names import has_contrib
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support.benchmarks import Measured, rows_of, run_main
+from support.benchmarks import Measured, rows_of, run_main, run_main_in_threads
 from support.sets import ONCE
 
 SHAPE = Shape(steps=8, batch=2, input_size=3, hidden_size=3, layers=1)
@@ -96,10 +96,11 @@ def test_tables(tmp_path, monkeypatch, capsys):
 
 
 @ONCE
-def test_processes(tmp_path, capsys):
-    """Both contestants run in processes of their own. A time is that of one call."""
+def test_both_contestants(tmp_path, monkeypatch, capsys):
+    """A time is that of one call."""
     path = tmp_path / "measured.json"
-    run_main(cells=["GRUCell"], shapes="1000,1,2,2,1", modes=["evaluation"], rounds=1, seconds=0.0, json=str(path))
+    flags = {"cells": ["GRUCell"], "shapes": "1000,1,2,2,1", "modes": ["evaluation"], "rounds": 1, "seconds": 0.0}
+    run_main_in_threads(monkeypatch, json=str(path), **flags)
     printed = capsys.readouterr()
     assert printed.err == ""
     rows = json.loads(path.read_text())["measurements"]

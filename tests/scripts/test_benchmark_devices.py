@@ -19,7 +19,7 @@ from benchmarking.contestants import CONTESTANTS, Contestant
 from peers import pytorch
 from stacked_lstm import engines, tf32
 from stacked_lstm.compat import tf
-from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main
+from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main, run_main_in_threads
 from support.native_ops import NEEDS_NATIVE
 from support.places import NEEDS_GPU
 from support.sets import ONCE
@@ -172,11 +172,12 @@ def test_dtypes(name, monkeypatch):
     ],
     ids=["options", "shapes"],
 )
-def test_processes_for_a_gpu(flags, monkeypatch, capsys):
-    """The commands for a GPU's tables, with a shape in float16. The processes run on this CPU, as TensorFlow allows."""
+def test_commands_for_a_gpu(flags, monkeypatch, capsys):
+    """The commands for a GPU's tables, with a shape in float16. The steps run on this CPU, as TensorFlow allows."""
     gpus(1, monkeypatch)
     shapes = "3,2,4,8,2" if "options" in flags else "3,2,4,8,2;3,2,4,8,1,float16"
-    run_main(device="GPU", contestants=["native_on_cpu", "graph"], shapes=shapes, rounds=1, seconds=0.0, **flags)
+    flags.update(device="GPU", contestants=["native_on_cpu", "graph"], shapes=shapes, rounds=1, seconds=0.0)
+    run_main_in_threads(monkeypatch, **flags)
     printed = capsys.readouterr()
     pairs = re.findall(r"^(?:\| peepholes )?\| (3,\S+) \| (\w+) \| ([a-z]\w+) \| [0-9]+\.[0-9]+ \|", printed.out, re.M)
     expected = [

@@ -6,10 +6,12 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numpy as np
+
 from benchmarking import one_process
 from benchmarking.contestant import Contestant
-from stacked_lstm.compat import tf
 from support.benchmarks import run_main
+from support.runtime import NEEDS_KERNELS
 from support.sets import ONCE
 
 calls = []
@@ -17,10 +19,6 @@ calls = []
 
 def make(name, *arguments):
     return lambda: calls.append((name, *arguments))
-
-
-def abort(subject):
-    os.abort()
 
 
 def entrants(**arguments):
@@ -65,21 +63,24 @@ def test_threads_of_the_previous_contestant_are_idle():
 
 
 @ONCE
+@NEEDS_KERNELS
 def test_measurement(tmp_path, monkeypatch, capfd):
-    """A contestant whose library cannot be imported is named, and the others go on."""
+    """A contestant whose library cannot be imported is named, and the others go on, here without TensorFlow."""
     (tmp_path / "tf_keras.py").write_text("raise ImportError('no tf_keras here')")
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / "measured.json"
-    flags = {"contestants": ["tf_keras", "dynamic_rnn", "graph"], "modes": ["training"], "rounds": 2, "seconds": 0.0}
+    names = ["tf_keras", "predictor", "predictor_int8"]
+    flags = {"contestants": names, "modes": ["inference"], "rounds": 2, "seconds": 0.0}
     run_main(shapes="3,2,4,8,2", json=str(path), one_process=True, **flags)
     assert "tf_keras is left out, because of an error: no tf_keras here\n" in capfd.readouterr().err
     rows = json.loads(path.read_text())["measurements"]
-    assert [row["contestant"] for row in rows] == ["dynamic_rnn", "graph"]
+    assert [row["contestant"] for row in rows] == ["predictor", "predictor_int8"]
     for row in rows:
-        assert (row["steps"], row["megabytes"], row["library"]) == (2, None, f"tensorflow {tf.__version__}")
+        assert (row["steps"], row["megabytes"], row["library"]) == (2, None, f"numpy {np.__version__}")
         assert 0 < row["p10_ms"] <= row["median_ms"]
 
 
 def test_process_that_dies(capfd):
-    assert one_process.measure(entrants(make_input=abort), None, "training", "CPU", 0.0, 1) == []
+    contestants = {name: Contestant("json", "json:dumps", make_input=os._exit) for name in ("a", "b")}
+    assert one_process.measure(contestants, 1, "training", "CPU", 0.0, 1) == []
     assert "a and b are left out, because their process ended\n" in capfd.readouterr().err

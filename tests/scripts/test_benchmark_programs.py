@@ -12,7 +12,7 @@ from benchmarking import chart, kinds, record
 from benchmarking.contestants import PROGRAM_CONTESTANTS
 from programs.names import has_contrib
 from stacked_lstm.compat import tf
-from support.benchmarks import SHAPE, Measured, rows_of, run_main
+from support.benchmarks import SHAPE, Measured, rows_of, run_main, run_main_in_threads
 from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.sets import ONCE
 
@@ -95,10 +95,10 @@ def test_tables_and_measurements(tmp_path, monkeypatch, capsys):
 
 
 @ONCE
-def test_processes(monkeypatch, capsys):
-    """Both contestants run in processes of their own; `graph` takes part only if it is named."""
+def test_contestants(monkeypatch, capsys):
+    """`graph` takes part only if it is named."""
     monkeypatch.setitem(programs.PROGRAMS, "ptb_small", TINY)
-    run_main(programs=["ptb_small"], modes=["training"], rounds=1, seconds=0.0)
+    run_main_in_threads(monkeypatch, programs=["ptb_small"], modes=["training"], rounds=1, seconds=0.0)
     printed = capsys.readouterr()
     assert printed.err == ""
     rows = re.findall(r"^\| ptb_small \| recurrent \| training \| (\w+) \| (\w*) \| \S+ \| (\d+) \|", printed.out, re.M)

@@ -11,7 +11,7 @@ from benchmarking import chart, kinds, timing
 from benchmarking.contestants import THREAD_CONTESTANTS
 from benchmarking.threads import ShapeOnThreads
 from support.benchmarks import SHAPE, Measured, X, built, rows_of, run_main
-from support.native_ops import NEEDS_NATIVE
+from support.runtime import NEEDS_KERNELS
 from support.sets import ONCE
 
 
@@ -22,11 +22,11 @@ def without_trials(monkeypatch):
 
 
 @ONCE
-@NEEDS_NATIVE
+@NEEDS_KERNELS
 def test_processes(tmp_path):
-    """One process per contestant and number of threads."""
+    """One process per contestant and number of threads. These do not import TensorFlow, which takes long."""
     path = tmp_path / "measured.json"
-    names = [name for name in ("native", "onnxruntime") if importlib.util.find_spec(THREAD_CONTESTANTS[name].library)]
+    names = [name for name in ("predictor", "onnxruntime") if importlib.util.find_spec(THREAD_CONTESTANTS[name].library)]
     flags = {"threads": ["2", "1"], "shapes": "3,2,4,8,2", "modes": ["inference"], "contestants": names}
     run_main(**flags, rounds=1, seconds=0.0, json=str(path))
     rows = json.loads(path.read_text())["measurements"]

@@ -1,13 +1,18 @@
 """scripts/benchmark.py run by tests, and its contestants built for a small shape."""
 
 import importlib.util
+import multiprocessing
+import os
+import pickle
+import threading
+from multiprocessing import connection
 
 import numpy as np
 import pytest
 from absl import flags
 
 import benchmark
-from benchmarking import graphs, kinds, record
+from benchmarking import graphs, kinds, record, timing
 from benchmarking.contestants import CONTESTANTS
 from benchmarking.shapes import Shape
 from support.native_ops import NEEDS_NATIVE
@@ -28,6 +33,23 @@ def run_main(**changes):
 def rows_of(kind, subject, mode, workers, device="CPU"):
     """The rows of measurements."""
     return record.summarize(kinds.KINDS[kind].tables, subject, mode, device, workers)
+
+
+class ThreadForProcess(threading.Thread):
+    """Starts like a process of contestants, and receives its arguments as one would, without importing TensorFlow."""
+
+    def __init__(self, target, args, daemon):
+        remote, *others = args
+        own_end = connection.Connection(os.dup(remote.fileno()))  # The command closes the other one.
+        super().__init__(target=target, args=(own_end, *pickle.loads(pickle.dumps(others))), daemon=daemon)
+
+
+def run_main_in_threads(monkeypatch, **changes):
+    """`run_main` with a thread for each contestant's process. test_benchmark.py has processes."""
+    with monkeypatch.context() as changed:
+        changed.setattr(type(multiprocessing.get_context("spawn")), "Process", ThreadForProcess)
+        changed.setattr(timing, "TRIAL", 0)
+        run_main(**changes)
 
 
 class Measured:
