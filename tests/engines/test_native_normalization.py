@@ -170,8 +170,8 @@ def test_cells(dtype, options, plain_session):
     [("tensorflow", "control_flow_v1"), pytest.param(True, "control_flow_v2", marks=ONCE)],
     indirect=["control_flow"],
 )
-def test_second_derivatives_by_central_differences(kind, control_flow, session):
-    problem = derivatives.Problem(session, [6], 2, [5, 3, 0], second=True, engine="native", layer_norm=kind)
+def test_second_derivatives_by_central_differences(kind, control_flow, plain_session):
+    problem = derivatives.Problem(plain_session, [6], 2, [5, 3, 0], second=True, engine="native", layer_norm=kind)
     problem.check_second_derivatives(step=1e-6)
 
 

@@ -50,17 +50,17 @@ def distances(actual, expected):
 
 @pytest.mark.parametrize(
     "initial_state, workers, servers, replicas, batch_size, steps",
-    [("zeros", 2, 1, 1, "5", 78), ("projected", 2, 1, 2, "8", 52)]
+    [("zeros", 2, 1, 1, "5", 24), ("projected", 2, 1, 2, "8", 16)]
     + [
         pytest.param(*case, marks=EXHAUSTIVE)
-        for case in [("learned", 3, 2, 1, "8", 52), ("projected", 2, 2, 1, "5", 78), ("learned", 2, 1, 3, "5", 78)]
+        for case in [("learned", 3, 2, 1, "8", 16), ("projected", 2, 2, 1, "5", 24), ("learned", 2, 1, 3, "5", 24)]
     ],
 )
 def test_synchronous_workers_train_what_one_process_trains(
     arguments, initial_state, workers, servers, replicas, batch_size, steps
 ):
     """On titles of different lengths. Batches cannot be divided equally, so the parts differ in size."""
-    changes = {"epochs": "13", "patience": "13", "batch_size": batch_size}
+    changes = {"epochs": "4", "patience": "4", "batch_size": batch_size}
     changes.update({"initial_state": initial_state, "weight_decay": "0.1"})
     alone, cluster = (dict(arguments, train_dir=arguments["train_dir"] + name, **changes) for name in ("1", "2"))
     run(alone)
@@ -106,8 +106,8 @@ def test_a_partitioned_embedding(arguments):
     run(alone, epochs="1")
     cluster = dict(alone, train_dir=arguments["train_dir"] + "-cluster")
     shutil.copytree(alone["train_dir"], cluster["train_dir"])
-    run(alone, epochs="5")
-    run_in_threads(cluster, 2, 2, epochs="5", sync_replicas="true", ps_partitions="3")
+    run(alone, epochs="3")
+    run_in_threads(cluster, 2, 2, epochs="3", sync_replicas="true", ps_partitions="3")
     actual, expected = weights(cluster["train_dir"]), weights(alone["train_dir"])
     assert sorted(actual) == sorted(expected) and actual["embedding"].shape == (8, 4)
     far = distances(actual, expected)

@@ -102,24 +102,25 @@ def test_a_run_killed_after_its_best_checkpoint_repeats_the_epoch(title_argument
             raise KilledError
         return added(past, row)
 
+    learning = dict(LEARNING, epochs="4")
     added = history.History.add
     monkeypatch.setattr(history.History, "add", add_or_die)
     with pytest.raises(KilledError):
-        run(title_arguments, **LEARNING)
+        run(title_arguments, **learning)
     monkeypatch.undo()
     # The second epoch has no row: the first one's checkpoint is the best one, also for predictions.
     assert best_checkpoints(title_arguments) == ["best.ckpt-4", "best.ckpt-8"]
     assert len(rows_of(title_arguments["train_dir"])) == 1
-    result = run(title_arguments, **dict(LEARNING, epochs="1"))
+    result = run(title_arguments, **dict(learning, epochs="1"))
     task = TASKS["titles"](experiment.read_settings(title_arguments["train_dir"]))
     task.restore()
     task.read()
     checkpoint = experiment.find_checkpoint(title_arguments["train_dir"])
     right = experiment.predict(task, task.test, checkpoint).argmax(axis=1) == task.test["labels"]
     assert right.mean() == pytest.approx(result["test_accuracy"])
-    run(title_arguments, **LEARNING)
+    run(title_arguments, **learning)
     other = dict(title_arguments, train_dir=title_arguments["train_dir"] + "2")
-    run(other, **LEARNING)
+    run(other, **learning)
     assert best_checkpoints(title_arguments) == best_checkpoints(other)
     (name,) = best_checkpoints(other)
     assert_same(*[values_in(os.path.join(each["train_dir"], name)) for each in (title_arguments, other)])

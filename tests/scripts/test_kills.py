@@ -86,9 +86,11 @@ def test_killed_at_each_change_of_a_file(whole, tmp_path, monkeypatch, part):
 
 
 @ONCE
-def test_full_disk_at_each_change_of_a_file(whole, tmp_path):
+@pytest.mark.parametrize("first", [0, pytest.param(1, marks=EXHAUSTIVE)])
+def test_full_disk_at_each_change_of_a_file(whole, tmp_path, first):
+    """Each half of the changes up to the first checkpoint is one case."""
     final, expected = whole
-    names, number, left = set(), 0, None
+    names, number, left = set(), first, None
     while True:
         disk, directory = file_events.FullDisk(number), tmp_path / f"run{number}"
         with file_events.before_each(disk):
@@ -105,7 +107,7 @@ def test_full_disk_at_each_change_of_a_file(whole, tmp_path):
         ), line
         assert str(directory) in line and "\n" not in line
         names.add(disk.name)
-        number += 1 if number < 31 else 13  # The 31st ends the first checkpoint.
+        number += 2 if number < 31 else 13  # The 31st ends the first checkpoint.
         before, left = left, left_in(str(directory))
         if left != before:  # Otherwise the last run has gone on from the same files.
             assert tiny_task.run(directory) == final

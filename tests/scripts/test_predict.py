@@ -228,7 +228,7 @@ def test_from_a_shell(title_arguments, tmp_path):
     """Titles through stdin, the table on stdout, in UTF-8 wherever the program runs; an error in one line."""
     run(title_arguments)
 
-    script = "set -o pipefail; yes 北京 | head -n 40000 | %s %s --input=- --train_dir=%s 2>errors | head -n 2"
+    script = "set -o pipefail; yes 北京 | head -n 8000 | %s %s --input=- --train_dir=%s 2>errors | head -n 2"
     names = (sys.executable, os.path.join(SCRIPTS, "predict.py"), title_arguments["train_dir"])
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS), PYTHONIOENCODING="ascii")
     process = subprocess.run(["bash", "-c", script % names], capture_output=True, env=environment, cwd=str(tmp_path))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import absl.flags
@@ -348,13 +347,13 @@ def test_a_missing_extra_names_it(arguments, monkeypatch, capsys, name):
 
 
 def test_from_a_shell(arguments, tmp_path):
-    """Runs in a shell: stdout ends with the JSON line, and the progress bar is on stderr."""
-    words = [sys.executable, os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
+    """In a process of its own, stdout ends with the JSON line, and the progress bar is on stderr."""
+    words = [os.path.join(SCRIPTS, "train.py")] + command_line(arguments)
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(SCRIPTS))
-    process = subprocess.run(words, env=environment, cwd=str(tmp_path), capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stderr
-    assert json.loads(process.stdout.splitlines()[-1])["epoch"] == 2
-    assert "6/6" in process.stderr and "6/6" not in process.stdout
+    process = programs.run(words, env=environment, cwd=str(tmp_path))
+    assert process.returncode == 0, process.stderr.decode()
+    assert json.loads(process.stdout.decode().splitlines()[-1])["epoch"] == 2
+    assert b"6/6" in process.stderr and b"6/6" not in process.stdout
 
 
 # The tasks in earnest
