@@ -72,10 +72,10 @@ def test_gradients(stack, lengths, engine, plain_session):
 
 
 @with_every_engine
-def test_no_gradient_from_padding(engine, session):
+def test_no_gradient_from_padding(engine, plain_session):
     """Outputs past the end are zero, and inputs past the end have no gradient."""
     lengths = [5, 0, 3]
-    problem = Problem(session, [8, 3], 2, lengths, initial_state="projected", engine=engine)
+    problem = Problem(plain_session, [8, 3], 2, lengths, initial_state="projected", engine=engine)
     d_inputs = problem.at(problem.point, problem.gradients[0])
     outputs = problem.at(problem.point, problem.outputs)
     past_end = np.arange(5) >= np.array(lengths)[:, None]
@@ -102,18 +102,18 @@ def test_garbage_in_the_padding(general_engine, session):
 
 
 @with_every_engine
-def test_unused_states_get_no_gradient(engine, session):
+def test_unused_states_get_no_gradient(engine, plain_session):
     """A loss on the outputs up to step t depends on nothing after t."""
-    problem = Problem(session, [4], 2, engine=engine)
+    problem = Problem(plain_session, [4], 2, engine=engine)
     early = tf.gradients(problem.outputs[:, 1], problem.x)[0]
     values = problem.at(problem.point, early)
     assert np.all(values[:, :2]) and not np.any(values[:, 2:])
 
 
 @with_every_engine
-def test_two_gradients_in_one_run(engine, session):
+def test_two_gradients_in_one_run(engine, plain_session):
     """Both read the tape of the forward pass."""
-    problem = Problem(session, [4], 2, engine=engine)
+    problem = Problem(plain_session, [4], 2, engine=engine)
     a, b = tf.gradients(problem.outputs, problem.x)[0], tf.gradients(2.0 * problem.outputs, problem.x)[0]
     stack_outputs = problem.at(problem.point, [a, b])
     np.testing.assert_allclose(2 * stack_outputs[0], stack_outputs[1], rtol=1e-14)
