@@ -13,12 +13,13 @@ from stacked_lstm.compat import tf
 from support import public
 from support.sets import ONCE
 
+pytestmark = ONCE
+
 OBJECTS = public.objects()
 WITHOUT_EXAMPLE = (Exception,)  # Nobody makes these by hand.
 MODULES = [m.name for m in pkgutil.walk_packages(stacked_lstm.__path__, "stacked_lstm.") if "__main__" not in m.name]
 
 
-@ONCE
 @pytest.mark.parametrize("name", sorted(OBJECTS))
 def test_the_example_runs(name, tmp_path, monkeypatch):
     """Examples assume `numpy as np`, `tensorflow.compat.v1 as tf` without its version 2 behaviour, and this package."""
