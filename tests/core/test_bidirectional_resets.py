@@ -83,7 +83,7 @@ def one_by_one(weights, x, kind, stacking, fed, d_outputs, d_states):
 @pytest.mark.parametrize(
     "kind, stacking, time_major",
     some(
-        list(zip(KINDS, STACKINGS * 2, [True, False, False, True])) + [("projected", "stacks", True)],
+        list(zip(KINDS, STACKINGS + STACKINGS[::-1], [True, False, True, False])),
         list(itertools.product(KINDS, STACKINGS, [False, True])),
         oldest=[("projected", "stacks", True)],
     ),

@@ -9,6 +9,8 @@ import pytest
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.custom_gradient import custom_gradient
+from support.native_ops import NEEDS_NATIVE
+from support.sets import EXHAUSTIVE, ONCE
 from support.versions import OLD
 
 X, Y = np.array([2.0, -3.0]), np.array([0.5, 4.0])
@@ -93,6 +95,17 @@ def add_layers(engine):
     assert tf.gradients([tf.reduce_sum(tf.square(d)) for d in gradients[: len(stack.variables)]], x) != [None]
 
 
+# The graph engine's loops are TensorFlow's of either control flow. The others have loops only in second derivatives.
+FREED = [("graph", "control_flow_v1"), ("graph", "control_flow_v2")]
+FREED += [pytest.param("native", "control_flow_v1", marks=[NEEDS_NATIVE, EXHAUSTIVE])]
+FREED += [pytest.param("native", "control_flow_v2", marks=NEEDS_NATIVE)]
+FREED += [
+    pytest.param("cudnn", "control_flow_v1", marks=ONCE),
+    pytest.param("cudnn", "control_flow_v2", marks=EXHAUSTIVE),
+]
+
+
+@pytest.mark.parametrize("engine, control_flow", FREED, indirect=True)
 def test_graphs_are_freed(engine, control_flow):
     """Nothing holds a graph that the program has dropped. TensorFlow holds no graph of plain ops either."""
     with tf.Graph().as_default() as graph:
