@@ -21,6 +21,7 @@ SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=4, layers=2)
 X = np.ones([3, 2, 4], np.float32)
 RANDOM = {"dropout", "recurrent_dropout", "recurrent_dropout_candidate", "zoneout", "layer_norm_dropout"}
 QUICK = {"dropout", "dropout_fed_one", "layer_norm_dropout", "bidirectional", "activation"}
+QUICK_INFERENCE = QUICK - {"dropout", "activation"}
 ELSEWHERE = {"cudnn", "pytorch"}  # These need a GPU, or are no graphs.
 
 
@@ -118,7 +119,7 @@ def test_who_takes_part():
 
 @NEEDS_NATIVE
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive) for name in OPTIONS]
+    "name", [name if name in QUICK_INFERENCE else pytest.param(name, marks=pytest.mark.exhaustive) for name in OPTIONS]
 )
 def test_inference(name, monkeypatch):
     """Each contestant's frozen graph computes the same outputs in each run, and PyTorch, too."""

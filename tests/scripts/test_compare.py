@@ -184,7 +184,7 @@ def test_the_first_lines_say_which_data(compare, tmp_path):
         ("temperatures", "data: hourly temperatures of Seattle, seattle-temps.csv of the package vega-datasets"),
         ("synthetic", "data: a synthetic hourly series "),
     ):
-        status, printed, errors = compare(*LITTLE, "--peer=numpy", "--data=" + data)
+        status, printed, errors = compare(*LITTLE, "--engine=auto", "--peer=numpy", "--data=" + data)
         assert status == 0, errors
         assert printed.splitlines()[1].startswith(line)
 
