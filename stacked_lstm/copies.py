@@ -21,11 +21,13 @@ class DeepCopies:
         raise NotImplementedError(f"{type(self).__name__}._has_variables")
 
     def __deepcopy__(self: _Object, memo: dict[int, Any]) -> _Object:
-        result = type(self).__new__(type(self))
+        result: Any = type(self).__new__(type(self))
         memo[id(self)] = result
-        memo.update((id(tensor), tensor) for tensor in _tensors(vars(self)))
+        get_state = getattr(self, "__getstate__", None)  # Before Python 3.11, only classes of users have it.
+        state = get_state() if get_state else vars(self)
+        memo.update((id(tensor), tensor) for tensor in _tensors(state))
         try:
-            vars(result).update(copy.deepcopy(vars(self), memo))
+            state = copy.deepcopy(state, memo)
         except (TypeError, NotImplementedError) as error:  # TensorFlow copies neither graphs nor variables.
             if not self._has_variables():
                 raise
@@ -33,6 +35,10 @@ class DeepCopies:
                 f"copy.deepcopy: expected an object without variables, got a built {type(self).__name__}; copy it "
                 "before its first call, or call it again to share its variables"
             ) from None
+        if hasattr(result, "__setstate__"):
+            result.__setstate__(state)
+        else:
+            vars(result).update(state)
         return result
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -77,6 +78,24 @@ def test_copied_cell_runs_on_the_same_engine():
     cell = rnn_cell.MultiRNNCell([rnn_cell.LSTMCell(4), rnn_cell.BasicLSTMCell(3, activation=tf.nn.relu)])
     outputs, _ = rnn_cell.dynamic_rnn(copy.deepcopy(cell), tf.ones([2, 3, 4]), dtype=tf.float32, engine="graph")
     assert rnn_cell.engine_used(outputs).name == "graph"
+
+
+def test_states_of_a_subclass():
+    """Python's methods __getstate__ and __setstate__ act as for other objects."""
+
+    class Cell(rnn_cell.LSTMCell):
+        def __init__(self, size):
+            super().__init__(size)
+            self.lock = threading.Lock()
+
+        def __getstate__(self):
+            return {key: value for key, value in vars(self).items() if key != "lock"}
+
+        def __setstate__(self, state):
+            vars(self).update(state, lock="new")
+
+    copied = copy.deepcopy(Cell(4))
+    assert (copied.output_size, copied.lock) == (4, "new")
 
 
 def test_own_errors_of_a_part():
