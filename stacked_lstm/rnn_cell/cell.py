@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable, Iterator
 
-from stacked_lstm import graph_checks, tensor_checks
+from stacked_lstm import graph_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell import keras_layers, layer_names, zero_states
 from stacked_lstm.rnn_cell.variable_lists import VariableLists
@@ -229,8 +229,10 @@ class RNNCell(VariableLists):
             self._dtype = tf.as_dtype(tf.nest.flatten(inputs)[0].dtype).base_dtype.name
 
     def _build_from_inputs(self, inputs: Any) -> None:
-        tensor_checks.dense(inputs, self.name, "inputs")
-        self.build(tf.nest.map_structure(lambda tensor: tf.convert_to_tensor(tensor).shape, inputs))
+        def shape(value: Any) -> tf.TensorShape:  # A tf.SparseTensor is no tensor, and has a shape.
+            return tf.TensorShape((value if hasattr(value, "shape") else tf.convert_to_tensor(value)).shape)
+
+        self.build(tf.nest.map_structure(shape, inputs))
 
     # States.
 

@@ -45,9 +45,9 @@ def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:
 
 
 def check_dense(function: str, inputs: Any, sequence_length: Any) -> None:
-    """Raises ValueError if an argument of a loop over time has a tensor that is not dense.
+    """Raises ValueError if an argument of a loop over a series has a tensor that is not dense.
 
-    States are not among them, because TensorFlow's loop runs cells whose states are sparse.
+    States may be sparse, because TensorFlow's loop runs cells with such states. So may the inputs of loops over lists.
     """
     tensor_checks.dense(inputs, function, "inputs")
     tensor_checks.dense(sequence_length, function, "sequence_length")

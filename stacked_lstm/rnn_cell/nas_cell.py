@@ -6,7 +6,7 @@ from typing import Any
 
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.cell_checks import check_lstm_step, check_tuple, check_units, input_width
+from stacked_lstm.rnn_cell.cell_checks import check_inputs, check_lstm_step, check_tuple, check_units, input_width
 from stacked_lstm.state import LSTMStateTuple
 
 
@@ -91,6 +91,9 @@ class NASCell(RNNCell):
         if self._num_proj is not None:
             self.projection_weights = self.add_variable("projection_weights", [self._num_units, self._num_proj])
         self.built = True
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        return super().__call__(check_inputs(self, inputs), state, scope)
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         check_tuple(self, state, "(c, h)")

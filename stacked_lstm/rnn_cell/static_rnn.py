@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import graph_checks
+from stacked_lstm import graph_checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.rnn_cell import engines_used, step_lists
-from stacked_lstm.rnn_cell.cell_checks import check_dense
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
 from stacked_lstm.rnn_cell.wrappers import check_cell
 from stacked_lstm.separate_ops import separate
@@ -66,7 +65,7 @@ def static_rnn(
     """
     graph_checks.graph_mode("static_rnn")
     check_cell(cell)
-    check_dense("static_rnn", inputs, sequence_length)
+    tensor_checks.dense(sequence_length, "static_rnn", "sequence_length")
     step_lists.check_list(inputs)
     step_lists.check_dtype(initial_state, dtype)
     used = step_lists.obstacle("static_rnn", cell, inputs, initial_state, dtype, engine)
@@ -135,7 +134,7 @@ def static_bidirectional_rnn(
     graph_checks.graph_mode("static_bidirectional_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
-    check_dense("static_bidirectional_rnn", inputs, sequence_length)
+    tensor_checks.dense(sequence_length, "static_bidirectional_rnn", "sequence_length")
     step_lists.check_list(inputs)
     used = None
     for cell, initial_state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw)):
