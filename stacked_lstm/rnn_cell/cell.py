@@ -49,12 +49,16 @@ class RNNCell(VariableLists):
     # Class attributes, because cells of users may not call this __init__.
     trainable = True
     built = False
-    _user_name: str | None = None  # The argument `name`.
+    _base_name = "rnn_cell"  # The name without a number. TensorFlow's AttentionWrapper reads it, too.
     _name: str | None = None
     _dtype: str | None = None
     _reuse: Any = None
     _scope: Any = None
     _called = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._base_name = layer_names.snake_case(cls.__name__)
 
     def __init__(self, trainable: bool = True, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
         """Initializes the cell; no variable is made here.
@@ -71,7 +75,7 @@ class RNNCell(VariableLists):
           TypeError: an unknown argument.
         """
         self.trainable = trainable
-        self._user_name = name
+        self._base_name = name or type(self)._base_name
         self._name = name or layer_names.unique(self._base_name)
         self._dtype = None if dtype is None else tf.as_dtype(dtype).base_dtype.name
         self._reuse = kwargs.pop("_reuse", None)
@@ -87,11 +91,6 @@ class RNNCell(VariableLists):
         if self._name is None:
             self._name = layer_names.unique(self._base_name)
         return self._name
-
-    @property
-    def _base_name(self) -> str:
-        """The name without a number. TensorFlow's AttentionWrapper reads it, too."""
-        return self._user_name or layer_names.snake_case(type(self).__name__)
 
     @property
     def dtype(self) -> str | None:

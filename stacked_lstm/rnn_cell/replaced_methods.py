@@ -14,7 +14,16 @@ _NOT_IN_THE_STEP = {
     *_STATES,
     *("__init__", "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__"),
     *("__firstlineno__", "__static_attributes__", "__init_subclass__", "__repr__", "__str__", "__eq__", "__hash__"),
-    *("__getstate__", "get_config", "from_config", "get_weights", "set_weights", "count_params"),
+    *(
+        "__getstate__",
+        "__deepcopy__",
+        "_base_name",
+        "get_config",
+        "from_config",
+        "get_weights",
+        "set_weights",
+        "count_params",
+    ),
 }
 
 # Class of this package that engines run -> its attributes, its own and inherited ones, as this package defines them.

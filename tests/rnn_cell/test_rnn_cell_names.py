@@ -203,6 +203,13 @@ class Programs:
         tf.get_variable(f"first/{other.name}", [])  # Each graph counts for itself.
         name(m.LSTMCell(3))
 
+    def names_that_a_subclass_sets(m):  # noqa: N805
+        for attribute in ("_name", "_base_name"):
+            cell = type("Own", (m.LSTMCell,), {})(3)
+            setattr(cell, attribute, "mine")
+            call(cell)
+            tf.get_variable(f"names/{attribute}/{cell.name}", [])
+
     def cells_from_configurations(m):  # noqa: N805
         for cell in (m.LSTMCell(4), m.LSTMCell(4), m.BasicLSTMCell(4, name="mine")):
             call(type(cell).from_config(cell.get_config()))

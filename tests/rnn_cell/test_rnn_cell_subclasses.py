@@ -170,6 +170,9 @@ class Harmless(rnn_cell.LSTMCell):
     def __str__(self):
         return "cell"
 
+    def __deepcopy__(self, memo):
+        return type(self)(self._num_units)
+
     def get_initial_state(self, inputs, batch_size, dtype):
         return self.zero_state(batch_size, dtype)
 
