@@ -22,8 +22,8 @@ def _extra(name: str) -> _Has:
     return lambda layer: getattr(layer.extras, name) is not None
 
 
-def _zoneout(name: str, has_noise: bool) -> _Has:
-    return lambda layer: _noise(name)(layer) and tf.is_tensor(getattr(layer.noise, name)) == has_noise
+def _zoneout(name: str, is_tensor: bool) -> _Has:
+    return lambda layer: _noise(name)(layer) and tf.is_tensor(getattr(layer.noise, name)) == is_tensor
 
 
 EQUATION = "a step with another equation"
@@ -32,7 +32,7 @@ C_MASKS, H_MASKS = "dropout on c with a mask per step", "dropout on h with a mas
 H_MASK = "dropout on h with one mask for all steps"
 NORM = "layer normalization"
 RESETS = "resets"
-ZONEOUT_C, ZONEOUT_H = "zoneout of c", "zoneout of h"  # By a number, as in inference.
+ZONEOUT_C, ZONEOUT_H = "zoneout of c", "zoneout of h"  # By a number, as with `training=False`.
 CANDIDATE_DROPOUT = "recurrent dropout of the candidate"
 UNDRAWN_MASKS = "masks of the candidate that are still to be drawn"
 PEEPHOLES, CELL_CLIP = "peepholes", "a clip of the cell state"
@@ -51,10 +51,10 @@ FEATURES: dict[str, _Has] = {
     H_MASK: _field("h_mask"),
     NORM: _field("norm"),
     RESETS: _field("resets"),
-    ZONEOUT_C: _zoneout("zoneout_c", has_noise=False),
-    ZONEOUT_H: _zoneout("zoneout_h", has_noise=False),
-    "zoneout of c with noise": _zoneout("zoneout_c", has_noise=True),
-    "zoneout of h with noise": _zoneout("zoneout_h", has_noise=True),
+    ZONEOUT_C: _zoneout("zoneout_c", is_tensor=False),
+    ZONEOUT_H: _zoneout("zoneout_h", is_tensor=False),
+    "zoneout of c by a tensor": _zoneout("zoneout_c", is_tensor=True),
+    "zoneout of h by a tensor": _zoneout("zoneout_h", is_tensor=True),
     CANDIDATE_DROPOUT: lambda layer: "candidate" in layer.noise.present or layer.draw_candidate_masks is not None,
     UNDRAWN_MASKS: _field("draw_candidate_masks"),
     PEEPHOLES: _extra("peepholes"),

@@ -196,12 +196,13 @@ def test_what_tflite_does_not_have(plain_session, tmp_path):
     x = tf.placeholder(tf.float32, [2, 2])
     arguments = plain_session, {"x": x}, {"y": tf.linalg.det(x)}, path
     check("ops that TFLite has, got the ops MatrixDeterminant", tmp_path, *arguments, example={"x": np.eye(2)})
-    x = tf.placeholder(tf.float32, [2, 3, 4])
-    outputs, _ = stacked_lstm.StackedLSTM([4], zoneout_h=0.5, name="noisy")(x, training=True)
-    inputs, outputs = {"x": x}, {"y": outputs}
-    exports.set_random(plain_session)
-    message = "layers that can be built for other programs, got layers with zoneout of h with noise, which compute"
-    check(message, tmp_path, plain_session, inputs, outputs, path)
+    x, false = tf.placeholder(tf.float32, [2, 3, 4]), tf.placeholder_with_default(False, [])
+    message = "layers that can be built for other programs, got layers with zoneout of h by a tensor, which compute"
+    fed_rate = tf.placeholder_with_default(0.5, [])
+    for name, rate, training in [("noise", 0.5, True), ("fed_training", 0.5, false), ("fed_rate", fed_rate, False)]:
+        outputs, _ = stacked_lstm.StackedLSTM([4], zoneout_h=rate, name=name)(x, training=training)
+        exports.set_random(plain_session)
+        check(message, tmp_path, plain_session, {"x": x}, {"y": outputs}, path)
     inputs, outputs = exports.stack("graph", has_lengths=False, name="second")
     exports.set_random(plain_session)
     example = {"x": np.zeros([2, 0, 3], np.float32)}
