@@ -5,9 +5,10 @@ A pseudo-layer is one direction of a layer; see `cudnn_parameters`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Optional, Sequence
 
-from stacked_lstm import checks, engines, tensor_checks
+from stacked_lstm import checks, dropout_masks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, mask_ops
 from stacked_lstm.engines.segments import Segment
@@ -24,6 +25,21 @@ def make(params: tf.Tensor, shapes: Shapes) -> list[Layer]:
     """Returns the `Layer` of each pseudo-layer in a vector of weights; see `cudnn_parameters`."""
     weights = zip(shapes.input_sizes, *cudnn_parameters.unpack(params, shapes))
     return [Layer(width, shapes.num_units, [kernel], [bias]) for width, kernel, bias in weights]
+
+
+def drops(count: int, rate: float, seed: int | None) -> list[Drop]:
+    """Returns the dropout of the inputs of each layer. Nothing is dropped from those of the first one.
+
+    Args:
+      count: the number of layers.
+      rate: the share of the inputs that is dropped.
+      seed: int, for the same masks in every session; None for other masks in each.
+    """
+
+    def drop(k: int, x: tf.Tensor) -> tf.Tensor:
+        return dropout_masks.drop_in_each_step(x, 1.0 - rate, None if seed is None else seed + k)
+
+    return [functools.partial(drop, k) if k and rate else None for k in range(count)]
 
 
 def unpack_states(

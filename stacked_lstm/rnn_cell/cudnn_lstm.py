@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from typing import Any, Callable, Iterator
 
-from stacked_lstm import checks, dropout_masks, engines, graph_checks, tensor_checks
+from stacked_lstm import checks, engines, graph_checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import AUTO
 from stacked_lstm.rnn_cell import cudnn_layers, engines_used, layer_names
@@ -277,7 +276,7 @@ class CudnnLSTM(VariableLists):
             states = cudnn_layers.unpack_states(initial_state, self._shapes, batch, self._plain_dtype, time_major)
             x = x if time_major else tf.transpose(x, [1, 0, 2])
             layers = cudnn_layers.make(self.kernel, self._shapes)
-            drops = self._drops() if training else [None] * self.num_layers
+            drops = cudnn_layers.drops(self.num_layers, self._dropout if training else 0.0, self._seed)
             from_zeros = initial_state is None
             outputs, finals, used = cudnn_layers.run(request, layers, x, states, lengths, drops, from_zeros)
             outputs = outputs if time_major else tf.transpose(outputs, [1, 0, 2])
@@ -295,12 +294,3 @@ class CudnnLSTM(VariableLists):
         if x.shape.as_list()[2] != self.input_size:
             checks.fail("CudnnLSTM", f"inputs of width {self.input_size}, as in its first call", f"shape {x.shape}")
         return x
-
-    def _drops(self) -> list[cudnn_layers.Drop]:
-        """Returns the dropout of the inputs of each layer. Nothing is dropped from those of the first one."""
-
-        def drop(k: int, x: tf.Tensor) -> tf.Tensor:
-            seed = None if self._seed is None else self._seed + k
-            return dropout_masks.drop_in_each_step(x, 1.0 - self._dropout, seed)
-
-        return [functools.partial(drop, k) if k and self._dropout else None for k in range(self.num_layers)]
