@@ -14,6 +14,8 @@ _RESEARCH = (
     " IndRNNCell IndyGRUCell IndyLSTMCell IntersectionRNNCell LayerNormLSTMCell MinimalRNNCell NTMCell"
     " NTMControllerState PhasedLSTMCell SRUCell TimeFreqLSTMCell UGRNNCell WeightNormLSTMCell"
 ).split()
+_COPY_CELLS = f"copy {_CELLS} of TensorFlow 1.15, run stacked-lstm-migrate on the copy, and import {{}} from it"
+_NORM = "; for layer_norm=True, change the function _norm of the copy as the README.md of stacked_lstm/rnn_cell says"
 _COPY_CLASS = (
     f"copy the class CudnnCompatibleGRUCell and what it needs from {_CUDNN} of TensorFlow 1.15, and run "
     "stacked-lstm-migrate on the copy"
@@ -31,10 +33,8 @@ _DECODERS = "the README.md of stacked_lstm/rnn_cell says how to move a copy of t
 
 # Name of a cell, a function or a class of cuDNN -> what to do instead.
 ADVICE = {
-    **{
-        name: f"copy {_CELLS} of TensorFlow 1.15, run stacked-lstm-migrate on the copy, and import {name} from it"
-        for name in _RESEARCH
-    },
+    **{name: _COPY_CELLS.format(name) for name in _RESEARCH},
+    "LayerNormLSTMCell": _COPY_CELLS.format("LayerNormLSTMCell") + _NORM,
     "CompiledWrapper": "leave it out: it only has XLA compile the cell, whose variables keep their names",
     "LSTMBlockWrapper": "use LSTMBlockFusedCell, for which it is the base class",
     "transpose_batch_time": "use tf.transpose(x, [1, 0, 2])",

@@ -1,6 +1,7 @@
 """Cells in TensorFlow 1.15's files run after the move: names of variables and results are those of the original."""
 
 import importlib.util
+import textwrap
 import types
 
 import numpy as np
@@ -11,7 +12,7 @@ pytest.importorskip("libcst")
 from stacked_lstm import missing_names, rnn_cell  # noqa: E402
 from stacked_lstm.commands import old_program  # noqa: E402
 from stacked_lstm.compat import tf  # noqa: E402
-from support import versions  # noqa: E402
+from support import pages, versions  # noqa: E402
 
 # Written in the words of TensorFlow's file.
 CELL = b"""
@@ -64,6 +65,7 @@ CELLS = {
     "TimeFreqLSTMCell": lambda module: module.TimeFreqLSTMCell(8, feature_size=8),
     "GridLSTMCell": lambda module: module.GridLSTMCell(8, **BLOCKS),
     "BidirectionalGridLSTMCell": lambda module: module.BidirectionalGridLSTMCell(8, **BLOCKS),
+    "LayerNormLSTMCell": lambda module: module.LayerNormLSTMCell(8, layer_norm=True),
     "NTMCell": lambda module: module.NTMCell(rnn_cell.LSTMCell(8), 4, 3, 1, 1, output_dim=5),
 }
 del CELLS["NTMControllerState"]  # A namedtuple, the state of NTMCell.
@@ -71,11 +73,14 @@ del CELLS["NTMControllerState"]  # A namedtuple, the state of NTMCell.
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """TensorFlow's module, and its copy after the move."""
+    """TensorFlow's module, and its copy after the move and the change that the page tells."""
     original = importlib.import_module("tensorflow.contrib.rnn.python.ops.rnn_cell")
     path = tmp_path_factory.mktemp("copies") / "rnn_cell_copy.py"
     with open(original.__file__.replace(".pyc", ".py"), "rb") as source:
-        path.write_bytes(old_program.move(source.read()))
+        moved = old_program.move(source.read()).decode()
+    (lines,) = pages.blocks("stacked_lstm/rnn_cell/README.md", "text")
+    before, after = moved.split("  normalized = layers.layer_norm(inp, reuse=True, scope=scope)\n", 1)
+    path.write_text(before + textwrap.indent(lines, "  ") + after, encoding="utf-8")
     spec = importlib.util.spec_from_file_location(path.stem, str(path))
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
