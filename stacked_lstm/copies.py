@@ -52,7 +52,7 @@ class Copies(DeepCopies):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(
-            f"pickle: expected an object without a graph, got a {type(self).__name__}; pickle its arguments, and the "
+            f"pickle: expected an object without a graph, got {type(self).__name__}; pickle its arguments, and the "
             "arrays of its get_weights(session)"
         )
 

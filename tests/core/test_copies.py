@@ -64,7 +64,7 @@ def test_pickle(make, is_built, session):
     if is_built:
         lstm.build(3)
     message = (
-        f"^pickle: expected an object without a graph, got a {make.__name__}; pickle its arguments, and the arrays"
+        f"^pickle: expected an object without a graph, got {make.__name__}; pickle its arguments, and the arrays"
     )
     with pytest.raises(TypeError, match=message):
         pickle.dumps(lstm)
