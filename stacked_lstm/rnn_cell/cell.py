@@ -228,7 +228,7 @@ class RNNCell(VariableLists):
             self._dtype = tf.as_dtype(tf.nest.flatten(inputs)[0].dtype).base_dtype.name
 
     def _build_from_inputs(self, inputs: Any) -> None:
-        def shape(value: Any) -> tf.TensorShape:  # A tf.SparseTensor is no tensor, and has a shape.
+        def shape(value: Any) -> tf.TensorShape:  # A tf.SparseTensor cannot be converted.
             return tf.TensorShape((value if hasattr(value, "shape") else tf.convert_to_tensor(value)).shape)
 
         self.build(tf.nest.map_structure(shape, inputs))

@@ -47,7 +47,7 @@ def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:
 def check_dense(function: str, inputs: Any, sequence_length: Any) -> None:
     """Raises ValueError if an argument of a loop over a series has a tensor that is not dense.
 
-    States may be sparse, because TensorFlow's loop runs cells with such states. So may the inputs of loops over lists.
+    States may be sparse, because TensorFlow's loop runs cells with such states.
     """
     tensor_checks.dense(inputs, function, "inputs")
     tensor_checks.dense(sequence_length, function, "sequence_length")

@@ -178,6 +178,11 @@ def _walk(cell: Any) -> list[Any]:
     return [cell] + [descendant for child in _children(cell) for descendant in _walk(child)]
 
 
+def is_of_package(cell: Any) -> bool:
+    """Whether a cell and all cells in it have classes of this package."""
+    return all(type(part).__module__.startswith(__name__.rpartition(".")[0]) for part in _walk(cell))
+
+
 def _lstm_cells(cell: Any) -> list[Any]:
     """Returns the LSTM cells in a cell, from the input upwards."""
     return [inner for inner in _walk(cell) if _has_layer(inner)]

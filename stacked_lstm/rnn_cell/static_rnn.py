@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import graph_checks, tensor_checks
+from stacked_lstm import graph_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.rnn_cell import engines_used, step_lists
 from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
@@ -65,7 +65,7 @@ def static_rnn(
     """
     graph_checks.graph_mode("static_rnn")
     check_cell(cell)
-    tensor_checks.dense(sequence_length, "static_rnn", "sequence_length")
+    step_lists.check_dense("static_rnn", cell, inputs, sequence_length)
     step_lists.check_list(inputs)
     step_lists.check_dtype(initial_state, dtype)
     used = step_lists.obstacle("static_rnn", cell, inputs, initial_state, dtype, engine)
@@ -134,7 +134,8 @@ def static_bidirectional_rnn(
     graph_checks.graph_mode("static_bidirectional_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
-    tensor_checks.dense(sequence_length, "static_bidirectional_rnn", "sequence_length")
+    for cell in (cell_fw, cell_bw):
+        step_lists.check_dense("static_bidirectional_rnn", cell, inputs, sequence_length)
     step_lists.check_list(inputs)
     used = None
     for cell, initial_state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed
 from stacked_lstm.rnn_cell import dispatch
@@ -15,6 +16,13 @@ def check_list(inputs: Any) -> None:
         raise TypeError("inputs must be a sequence")
     if not inputs:
         raise ValueError("inputs must not be empty")
+
+
+def check_dense(function: str, cell: Any, inputs: Any, sequence_length: Any) -> None:
+    """Raises ValueError if an argument has a tensor that is not dense. Cells of users may take sparse steps."""
+    if dispatch.is_of_package(cell):
+        tensor_checks.dense(inputs, function, "inputs")
+    tensor_checks.dense(sequence_length, function, "sequence_length")
 
 
 def check_dtype(initial_state: Any, dtype: Any) -> None:

@@ -63,9 +63,7 @@ def test_pickle(make, is_built, session):
     lstm = make([4])
     if is_built:
         lstm.build(3)
-    message = (
-        f"^pickle: expected an object without a graph, got {make.__name__}; pickle its arguments, and the arrays"
-    )
+    message = f"^pickle: expected an object without a graph, got {make.__name__}; pickle its arguments, and the arrays"
     with pytest.raises(TypeError, match=message):
         pickle.dumps(lstm)
     if is_built:

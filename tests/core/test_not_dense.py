@@ -103,11 +103,21 @@ class WordsCell(rnn_cell.RNNCell):
 
 @pytest.mark.parametrize("make", [Words, WordsCell])
 def test_sparse_steps_of_a_cell_of_the_user(make, session):
-    """TensorFlow's unrolled loops run it, and cells of the package refuse them."""
+    """TensorFlow's unrolled loops run it."""
     steps = [tf.SparseTensor([[0, 1]], [value], [2, 4]) for value in (2.0, 3.0)]
     outputs, _ = rnn_cell.static_rnn(make(), steps, dtype=tf.float32)
     both, _, _ = rnn_cell.static_bidirectional_rnn(make(), make(), steps, dtype=tf.float32)
     np.testing.assert_array_equal(session.run(outputs)[1], [[4, 4, 4], [1, 1, 1]])
     assert both[0].shape.as_list() == [2, 6]
-    with pytest.raises(ValueError, match=r"^lstm_cell_\d: expected `inputs` to be dense, got a tf.SparseTensor"):
-        rnn_cell.static_rnn(rnn_cell.LSTMCell(4), steps, dtype=tf.float32)
+
+
+@pytest.mark.parametrize("make", [ragged, sparse])
+def test_steps_of_cells_of_the_package(make):
+    """Wrappers do not check their inputs, so the loop does."""
+    cell, steps = rnn_cell.DropoutWrapper(rnn_cell.GRUCell(4), 0.5), [make(2, 3)] * 2
+    for call in (
+        lambda: rnn_cell.static_rnn(cell, steps, dtype=tf.float32),
+        lambda: rnn_cell.static_bidirectional_rnn(Words(), cell, steps, dtype=tf.float32),
+    ):
+        with pytest.raises(ValueError, match="^static_.*rnn: expected `inputs` to be dense, got a tf"):
+            call()
