@@ -8,8 +8,8 @@ from typing import Any, Callable, Sequence
 from stacked_lstm import checks, graph_checks
 from stacked_lstm.bidirectional.directions import Directions, Level
 from stacked_lstm.compat import tf
-from stacked_lstm.copies import Copies
 from stacked_lstm.stack import options, weights
+from stacked_lstm.stack.first_build import FirstBuild
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.stack.stacked_lstm import StackedLSTM
 from stacked_lstm.stack.variables import with_option_names
@@ -21,7 +21,7 @@ DEFAULT_NAME = "bidirectional_lstm"
 LAYERS, STACKS = STACKINGS = ("layers", "stacks")
 
 
-class BidirectionalVariables(Copies):
+class BidirectionalVariables(FirstBuild):
     """The base class of `BidirectionalLSTM`. The constructor of that class sets the attributes without a value here."""
 
     name: str
@@ -31,7 +31,6 @@ class BidirectionalVariables(Copies):
     stacking: str
     _options: list[LayerOptions]
     _levels: list[Level]
-    _input_size: int | None = None
 
     def __repr__(self) -> str:
         head = f"{CLASS_NAME}({self.hidden_sizes}, merge={self.merge!r}, stacking={self.stacking!r}"
@@ -147,11 +146,7 @@ class BidirectionalVariables(Copies):
           RuntimeError: eager mode is on.
         """
         graph_checks.graph_mode(f"{CLASS_NAME}.build")
-        if self._input_size is not None:
-            if input_size != self._input_size:
-                expected = f"inputs of width {self._input_size}, as in the first call"
-                checks.fail(self.name, expected, f"width {input_size}")
-            graph_checks.same_graph(self.variables, self.name)
+        if self._is_built_for(input_size):
             return
         input_size = width = checks.size(input_size, f"{CLASS_NAME}.build", "input_size")
         times = 2 if self.merge in (None, "concat") else 1
@@ -170,13 +165,3 @@ class BidirectionalVariables(Copies):
         # Each stack gets its variables at the first call of one of the two objects.
         result._levels = [level._replace(stacks=Directions(*map(copy.copy, level.stacks))) for level in self._levels]
         return result
-
-    def _has_variables(self) -> bool:
-        return self._input_size is not None
-
-    def _require_built(self, attribute: str) -> None:
-        if self._input_size is None:
-            raise ValueError(
-                f"{self.name}.{attribute}: the variables are made at the first call; "
-                "call the object or `build(input_size)` first"
-            )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed
-from stacked_lstm.rnn_cell import dispatch
+from stacked_lstm.rnn_cell import cell_checks, dispatch
 
 
 def check_list(inputs: Any) -> None:
@@ -20,9 +19,7 @@ def check_list(inputs: Any) -> None:
 
 def check_dense(function: str, cell: Any, inputs: Any, sequence_length: Any) -> None:
     """Raises ValueError if an argument has a tensor that is not dense. Cells of users may take sparse steps."""
-    if dispatch.is_of_package(cell):
-        tensor_checks.dense(inputs, function, "inputs")
-    tensor_checks.dense(sequence_length, function, "sequence_length")
+    cell_checks.check_dense(function, inputs if dispatch.is_of_package(cell) else None, sequence_length)
 
 
 def check_dtype(initial_state: Any, dtype: Any) -> None:

@@ -6,9 +6,9 @@ from typing import Any, Mapping, Sequence
 
 from stacked_lstm import activations, checks, graph_checks, log, tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.copies import Copies
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, LayerArrays
 from stacked_lstm.stack import options, weights
+from stacked_lstm.stack.first_build import FirstBuild
 from stacked_lstm.stack.initial_state import INITIAL_STATES, zero_states
 from stacked_lstm.stack.initializer_table import InitializerTable
 from stacked_lstm.stack.options import LayerOptions
@@ -37,9 +37,10 @@ def with_option_names(
     return arrays._replace(layers=layers)
 
 
-class StackVariables(Copies):
+class StackVariables(FirstBuild):
     """The variables of a `StackedLSTM`."""
 
+    _noun = "stack"
     # A `BidirectionalLSTM` sets both for its stacks.
     _first_layer = 1  # The number of the lowest layer.
     _key_prefix = ""  # What the keys of mappings of initializers have before the name of a variable.
@@ -78,7 +79,6 @@ class StackVariables(Copies):
         bias = InitializerTable.from_argument(bias_initializer, "zeros", CLASS_NAME, "bias_initializer")
         self._initializers = {"weight": weight, "bias": bias, "state": bias._replace(default="zeros")}
         self.name = checks.scope(name, CLASS_NAME)
-        self._input_size: int | None = None
         self._layers: list[LayerWeights] = []
         self._variables = Weights([], [])
 
@@ -220,11 +220,7 @@ class StackVariables(Copies):
           RuntimeError: eager mode is on.
         """
         graph_checks.graph_mode("StackedLSTM.build")
-        if self._input_size is not None:
-            if input_size != self._input_size:
-                expected = f"inputs of width {self._input_size}, as in the first call"
-                checks.fail(self.name, expected, f"width {input_size}")
-            graph_checks.same_graph(self.variables, self.name)
+        if self._is_built_for(input_size):
             return
         input_size = checks.size(input_size, "StackedLSTM.build", "input_size")
         options.check_residuals(input_size, self._sizes, self._options, self.name)
@@ -285,13 +281,3 @@ class StackVariables(Copies):
                 known = f"names of variables, such as {keys[0]} and {keys[-1]}" if keys else "empty, as there are none"
                 expected = f"the keys of `{kind}_initializer` to be {known}"
                 checks.fail(self.name, expected, ", ".join(map(str, unknown)))
-
-    def _has_variables(self) -> bool:
-        return self._input_size is not None
-
-    def _require_built(self, attribute: str) -> None:
-        if self._input_size is None:
-            raise ValueError(
-                f"{self.name}.{attribute}: the variables are made at the first call; "
-                "call the stack or `build(input_size)` first"
-            )

@@ -96,8 +96,8 @@ FLOORS = {
     " activations normalization conditional_product dropout_masks equations layer layer_features initializers engines"
     " stack bidirectional state_store fetch_structure session_callable summaries rnn_cell contrib checkpoints runtime"
     " export parity commands",
-    "stack": "options weights initializer_table initial_state steps regularization inputs call variables graph"
-    " stacked_lstm",
+    "stack": "first_build options weights initializer_table initial_state steps regularization inputs call variables"
+    " graph stacked_lstm",
     "bidirectional": "directions variables graph bidirectional_lstm",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments residual"
     " loop_series group_layer loops tangent_loop loop_gradients recurrence graph second_derivatives cudnn native"
