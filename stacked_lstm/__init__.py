@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from stacked_lstm import checkpoints, export, initializers, layouts, numpy_lstm, rnn_cell, runtime
     from stacked_lstm.bidirectional.bidirectional_lstm import BidirectionalLSTM
     from stacked_lstm.engines.imported_ops import load_native_ops
-    from stacked_lstm.session_callable import make_callable
+    from stacked_lstm.sessions.session_callable import make_callable
+    from stacked_lstm.sessions.state_store import StateStore
     from stacked_lstm.stack.stacked_lstm import StackedLSTM
     from stacked_lstm.state import LSTMState
-    from stacked_lstm.state_store import StateStore
 
 __all__ = [
     "BidirectionalLSTM",
@@ -60,9 +60,9 @@ _HOMES = {
     "BidirectionalLSTM": "bidirectional.bidirectional_lstm",
     "LSTMState": "state",
     "StackedLSTM": "stack.stacked_lstm",
-    "StateStore": "state_store",
+    "StateStore": "sessions.state_store",
     "load_native_ops": "engines.imported_ops",
-    "make_callable": "session_callable",
+    "make_callable": "sessions.session_callable",
 }
 
 

@@ -8,9 +8,9 @@ import re
 import shutil
 
 from shared import file_errors
-from stacked_lstm import durable_files
 from stacked_lstm.commands import output_files
 from stacked_lstm.compat import tf
+from stacked_lstm.files import durable_files
 
 LAST = "model.ckpt"  # Followed by "-" and the step, as `tf.train.Saver` names them.
 BEST = "best.ckpt-%d"  # The best checkpoint, with its step; the history decides which one it is.

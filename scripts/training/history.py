@@ -6,8 +6,8 @@ import statistics
 
 from shared import file_errors
 from shared.options import format_flag
-from stacked_lstm import durable_files
 from stacked_lstm.commands import output_files
+from stacked_lstm.files import durable_files
 from tasks.task import PARTS
 from training import checkpoints
 

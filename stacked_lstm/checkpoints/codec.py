@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple, Sequence
 
-from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import Location, Weights
+from stacked_lstm.checkpoints.safety.files import Arrays, Content
 
 
 def accept(locations: Sequence[Location], arrays: Arrays, path: str, names_argument: str) -> None:

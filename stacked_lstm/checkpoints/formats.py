@@ -10,8 +10,9 @@ import os
 from typing import NamedTuple
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, stack_archives
+from stacked_lstm.checkpoints import stack_archives
 from stacked_lstm.checkpoints.codec import Codec
+from stacked_lstm.checkpoints.safety import files
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT
 
 
@@ -57,7 +58,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "stacked_lstm": Format(
-        module="tensorflow_checkpoints",
+        module="tensorflow.tensorflow_checkpoints",
         suffixes=(),
         layout=layouts.OWN,
         is_tensorflow_checkpoint=True,
@@ -65,7 +66,7 @@ FORMATS = {
         options=("residual", "zoneout_c", "zoneout_h", "cell_clip", "projection_clip"),
     ),
     "rnn_cell": Format(
-        module="tensorflow_checkpoints",
+        module="tensorflow.tensorflow_checkpoints",
         suffixes=(),
         layout="rnn_cell",
         is_tensorflow_checkpoint=True,
@@ -73,14 +74,14 @@ FORMATS = {
         options=("residual", "cell_clip", "projection_clip"),
     ),
     "cudnn_compatible": Format(
-        module="tensorflow_checkpoints",
+        module="tensorflow.tensorflow_checkpoints",
         suffixes=(),
         layout="cudnn_compatible",
         is_tensorflow_checkpoint=True,
         always_has_biases=True,
     ),
     "layer_norm_cell": Format(
-        module="tensorflow_checkpoints",
+        module="tensorflow.tensorflow_checkpoints",
         suffixes=(),
         layout="layer_norm_cell",
         is_tensorflow_checkpoint=True,
@@ -88,7 +89,7 @@ FORMATS = {
         options=("residual",),
     ),
     "keras": Format(
-        module="keras_files",
+        module="keras.keras_files",
         suffixes=(".weights.h5", ".h5", ".hdf5", ".hd5", ".keras"),
         layout="keras",
         has_directions=True,
@@ -100,7 +101,7 @@ FORMATS = {
         has_directions=True,
     ),
     "onnx": Format(
-        module="onnx_models",
+        module="onnx.onnx_models",
         suffixes=(".onnx",),
         layout="onnx",
         has_directions=True,

@@ -6,10 +6,10 @@ from typing import Any, Collection, Mapping, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.checkpoints import initial_states, packed_layers, slots
-from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.formats import Format
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Weights, runtime_forget_bias
 from stacked_lstm.checkpoints.plans import Plan
+from stacked_lstm.checkpoints.safety.files import Content
 
 
 def plan(

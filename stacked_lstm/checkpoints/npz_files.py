@@ -9,9 +9,9 @@ from typing import Any, Iterable
 import numpy as np
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import files
-from stacked_lstm.checkpoints.files import Content
-from stacked_lstm.checkpoints.limits import Budget
+from stacked_lstm.checkpoints.safety import files
+from stacked_lstm.checkpoints.safety.files import Content
+from stacked_lstm.checkpoints.safety.limits import Budget
 
 
 def load(path: str, max_bytes: int | None) -> Content:

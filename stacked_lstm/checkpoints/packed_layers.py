@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Sequence
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints import files, stacks
-from stacked_lstm.checkpoints.files import Arrays
+from stacked_lstm.checkpoints import stacks
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, runtime_forget_bias
+from stacked_lstm.checkpoints.safety import files
+from stacked_lstm.checkpoints.safety.files import Arrays
 
 
 def pack(layer: CheckpointLayer, layout: str, forget_bias: float | None) -> Weights:

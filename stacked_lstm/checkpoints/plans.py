@@ -6,10 +6,10 @@ import os
 from typing import NamedTuple
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import atomic_files, files, limits
 from stacked_lstm.checkpoints.codec import Codec
-from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import Location, check_fits
+from stacked_lstm.checkpoints.safety import atomic_files, files, limits
+from stacked_lstm.checkpoints.safety.files import Content
 
 
 class Plan(NamedTuple):

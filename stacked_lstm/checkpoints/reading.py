@@ -10,9 +10,8 @@ import tempfile
 from typing import Any, NamedTuple, Union
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import child_process, files, limits, messages, slots
+from stacked_lstm.checkpoints import slots
 from stacked_lstm.checkpoints.codec import Codec
-from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.formats import find_format, format_to_read
 from stacked_lstm.checkpoints.layers import (
     POSSIBLE,
@@ -24,6 +23,8 @@ from stacked_lstm.checkpoints.layers import (
     fits,
     layer_at,
 )
+from stacked_lstm.checkpoints.safety import child_process, files, limits, messages
+from stacked_lstm.checkpoints.safety.files import Arrays, Content
 
 Path = Union[str, "os.PathLike[str]"]
 

@@ -13,8 +13,8 @@ from typing import Iterable, Sequence
 from stacked_lstm import checks, layouts
 from stacked_lstm.checkpoints import initial_states, npz_files
 from stacked_lstm.checkpoints.codec import Codec
-from stacked_lstm.checkpoints.files import Arrays, Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights
+from stacked_lstm.checkpoints.safety.files import Arrays, Content
 
 INITIAL_STATE = "initial_state/"
 NAME = re.compile(rf"(?P<group>{INITIAL_STATE})?layer_(?P<number>[1-9]\d{{0,3}})/(?P<array>\w+)")

@@ -8,8 +8,8 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checks, layouts
-from stacked_lstm.checkpoints.files import same_bits
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights, layer_at
+from stacked_lstm.checkpoints.safety.files import same_bits
 
 
 def checkpoint_layers(layers: Any) -> list[CheckpointLayer]:

@@ -14,11 +14,12 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checks
-from stacked_lstm.checkpoints import files, npz_files
+from stacked_lstm.checkpoints import npz_files
 from stacked_lstm.checkpoints.codec import Codec
-from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.layers import PLAIN, VARIANT, Location, Weights, fits, natural_order
-from stacked_lstm.checkpoints.limits import Budget
+from stacked_lstm.checkpoints.safety import files
+from stacked_lstm.checkpoints.safety.files import Content
+from stacked_lstm.checkpoints.safety.limits import Budget
 
 _NAME = re.compile(r"(?P<prefix>(?:.*\.)?)weight_(?:ih|hh)(?P<level>(?:_l\d+)?)(?P<reverse>(?:_reverse)?)")
 _OWN_NAME = re.compile(r"(?:.*\.)?(?:weight_(?:ih|hh|hr)|bias_(?:ih|hh))(?:_l\d+)?(?:_reverse)?")

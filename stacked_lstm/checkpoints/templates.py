@@ -8,11 +8,11 @@ import numpy as np
 
 from stacked_lstm import checks
 from stacked_lstm.checkpoints import initial_states, packed_layers, stacks
-from stacked_lstm.checkpoints.files import Content
 from stacked_lstm.checkpoints.formats import Format
 from stacked_lstm.checkpoints.layers import CheckpointLayer, Location, Weights
 from stacked_lstm.checkpoints.plans import Plan
 from stacked_lstm.checkpoints.reading import load, select_layers
+from stacked_lstm.checkpoints.safety.files import Content
 from stacked_lstm.layer_arrays import check_activations
 
 

@@ -106,7 +106,7 @@ def _adds_forget_bias(layout: str) -> bool:
 
 def print_latest(target: str) -> None:
     """Tells if TensorFlow's file `checkpoint` names another checkpoint than the one that was written."""
-    from stacked_lstm.checkpoints import tensorflow_checkpoints
+    from stacked_lstm.checkpoints.tensorflow import tensorflow_checkpoints
 
     latest = tensorflow_checkpoints.latest(target)
     if latest is not None and os.path.abspath(latest) != os.path.abspath(target):

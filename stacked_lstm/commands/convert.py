@@ -25,7 +25,8 @@ from typing import Iterator, Mapping
 from absl import flags
 
 from stacked_lstm import checkpoints
-from stacked_lstm.checkpoints import atomic_files, child_process, slots
+from stacked_lstm.checkpoints import slots
+from stacked_lstm.checkpoints.safety import atomic_files, child_process
 from stacked_lstm.commands import command, conversion_report
 
 # Arguments in the messages of `checkpoints` -> what users of the command know.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Callable
 
-from stacked_lstm import durable_files
+from stacked_lstm.files import durable_files
 
 
 def replace(path: str, write: Callable[[str], None]) -> None:

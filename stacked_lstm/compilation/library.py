@@ -15,7 +15,7 @@ from typing import Callable, NamedTuple, Sequence
 
 from stacked_lstm.compilation import cache_folder, compiler
 from stacked_lstm.compilation.compiler import BuildError, Toolchain
-from stacked_lstm.temporary_folders import temporary_folder
+from stacked_lstm.files.temporary_folders import temporary_folder
 
 _LOG = logging.getLogger("stacked_lstm")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf, without_keras_advice
-from stacked_lstm.rnn_cell.cell import RNNCell
+from stacked_lstm.rnn_cell.base.cell import RNNCell
 
 __all__ = ["crf_decode", "crf_log_likelihood", "viterbi_decode"]
 

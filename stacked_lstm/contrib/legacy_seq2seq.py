@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from stacked_lstm import missing_names
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.decoder import rnn_decoder
+from stacked_lstm.rnn_cell.loops.decoder import rnn_decoder
 
 __all__ = ["rnn_decoder", "sequence_loss", "sequence_loss_by_example"]
 

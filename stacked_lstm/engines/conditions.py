@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Callable, Sequence
 
-from stacked_lstm import layer_features
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import layer_features
+from stacked_lstm.layer.layer import Layer
 
 
 def dtypes(*names: str) -> Callable:

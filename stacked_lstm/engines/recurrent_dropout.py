@@ -20,12 +20,12 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import dropout_masks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.conditional_product import multiply_if
 from stacked_lstm.engines import padding
-from stacked_lstm.equations import masked
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import dropout_masks
+from stacked_lstm.layer.conditional_product import multiply_if
+from stacked_lstm.layer.equations import masked
+from stacked_lstm.layer.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 from typing import Any, Callable, Sequence
 
-from stacked_lstm import checks, equations
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import equations
+from stacked_lstm.layer.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from stacked_lstm import activations, checks, layer_features
+from stacked_lstm import activations, checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.calls import Call
 from stacked_lstm.kernels import ACTIVATIONS
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import layer_features
+from stacked_lstm.layer.layer import Layer
 
 _FUNCTION = "export.npz"
 

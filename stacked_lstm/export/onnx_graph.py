@@ -11,12 +11,13 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from stacked_lstm import activations, checks, layer_features, layouts
+from stacked_lstm import activations, checks, layouts
 from stacked_lstm.compat import tf
 from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable
 from stacked_lstm.export.portable import with_tensorflow_masks
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import layer_features
+from stacked_lstm.layer.layer import Layer
 
 OPSET = 17
 

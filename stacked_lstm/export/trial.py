@@ -8,10 +8,11 @@ from typing import Any, Iterator, Mapping
 
 import numpy as np
 
-from stacked_lstm import checks, durable_files
+from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.export.formats import Format
-from stacked_lstm.temporary_folders import temporary_folder
+from stacked_lstm.files import durable_files
+from stacked_lstm.files.temporary_folders import temporary_folder
 
 # dtype -> the largest difference of an output, as a fraction of its largest number. Other dtypes must be equal.
 TOLERANCES = {"float64": 1e-5, "float32": 1e-5, "float16": 1e-2, "bfloat16": 1e-1}

@@ -8,11 +8,11 @@
 
 Arguments, defaults, variable names and results are those of TensorFlow 1.15, so old checkpoints restore as they are.
 Keras is not needed. The loops run LSTM cells, stacks and wrappers on the package's engines, and any other cell,
-TensorFlow's or your own, on TensorFlow's loop; `dispatch` decides. TensorFlow's loops (`tf.nn.dynamic_rnn`,
+TensorFlow's or your own, on TensorFlow's loop; `loops.dispatch` decides. TensorFlow's loops (`tf.nn.dynamic_rnn`,
 `tf.nn.raw_rnn` ...) run these cells, too. The folder's README.md tells how to move an old program.
 
-A new cell is a file with a subclass of `lstm_base.LSTMBase` (with `has_layer=True`, if engines run it), of
-`one_state_base.OneStateBase` or of `cell.RNNCell`, and a line here.
+A new cell is a file in `cells` with a subclass of `base.lstm_base.LSTMBase` (with `has_layer=True`, if engines run it),
+of `base.one_state_base.OneStateBase` or of `base.cell.RNNCell`, and a line here.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from stacked_lstm import missing_names
-from stacked_lstm.rnn_cell.attention_cell_wrapper import AttentionCellWrapper
-from stacked_lstm.rnn_cell.basic_lstm_cell import BasicLSTMCell
-from stacked_lstm.rnn_cell.basic_rnn_cell import BasicRNNCell
-from stacked_lstm.rnn_cell.cell import RNNCell
-from stacked_lstm.rnn_cell.coupled_input_forget_gate_lstm_cell import CoupledInputForgetGateLSTMCell
-from stacked_lstm.rnn_cell.cudnn_lstm import CudnnLSTM
-from stacked_lstm.rnn_cell.decoder import rnn_decoder
-from stacked_lstm.rnn_cell.dropout_wrapper import DropoutWrapper
-from stacked_lstm.rnn_cell.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
-from stacked_lstm.rnn_cell.engines_used import engine_used
-from stacked_lstm.rnn_cell.fused_cells import (
+from stacked_lstm.rnn_cell.base.cell import RNNCell
+from stacked_lstm.rnn_cell.cells.basic_lstm_cell import BasicLSTMCell
+from stacked_lstm.rnn_cell.cells.basic_rnn_cell import BasicRNNCell
+from stacked_lstm.rnn_cell.cells.coupled_input_forget_gate_lstm_cell import CoupledInputForgetGateLSTMCell
+from stacked_lstm.rnn_cell.cells.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
+from stacked_lstm.rnn_cell.cells.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
+from stacked_lstm.rnn_cell.cells.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
+from stacked_lstm.rnn_cell.cells.lstm_cell import LSTMCell
+from stacked_lstm.rnn_cell.cells.nas_cell import NASCell
+from stacked_lstm.rnn_cell.cudnn.cudnn_lstm import CudnnLSTM
+from stacked_lstm.rnn_cell.loops.decoder import rnn_decoder
+from stacked_lstm.rnn_cell.loops.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.rnn_cell.loops.engines_used import engine_used
+from stacked_lstm.rnn_cell.loops.fused_cells import (
     FusedRNNCell,
     FusedRNNCellAdaptor,
     LSTMBlockFusedCell,
     TimeReversedFusedRNN,
 )
-from stacked_lstm.rnn_cell.gru_cell import GRUBlockCell, GRUBlockCellV2, GRUCell
-from stacked_lstm.rnn_cell.highway_wrapper import HighwayWrapper
-from stacked_lstm.rnn_cell.input_output_wrappers import (
+from stacked_lstm.rnn_cell.loops.stacked_bidirectional import stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn
+from stacked_lstm.rnn_cell.loops.static_rnn import static_bidirectional_rnn, static_rnn
+from stacked_lstm.rnn_cell.wrappers.attention_cell_wrapper import AttentionCellWrapper
+from stacked_lstm.rnn_cell.wrappers.dropout_wrapper import DropoutWrapper
+from stacked_lstm.rnn_cell.wrappers.highway_wrapper import HighwayWrapper
+from stacked_lstm.rnn_cell.wrappers.input_output_wrappers import (
     EmbeddingWrapper,
     InputProjectionWrapper,
     OutputProjectionWrapper,
 )
-from stacked_lstm.rnn_cell.layer_norm_basic_lstm_cell import LayerNormBasicLSTMCell
-from stacked_lstm.rnn_cell.linear import _Linear, _linear
-from stacked_lstm.rnn_cell.lstm_block_cell import CudnnCompatibleLSTMCell, LSTMBlockCell
-from stacked_lstm.rnn_cell.lstm_cell import LSTMCell
-from stacked_lstm.rnn_cell.multi_rnn_cell import MultiRNNCell
-from stacked_lstm.rnn_cell.nas_cell import NASCell
-from stacked_lstm.rnn_cell.stacked_bidirectional import stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn
-from stacked_lstm.rnn_cell.static_rnn import static_bidirectional_rnn, static_rnn
-from stacked_lstm.rnn_cell.wrappers import DeviceWrapper, ResidualWrapper
+from stacked_lstm.rnn_cell.wrappers.linear import _Linear, _linear
+from stacked_lstm.rnn_cell.wrappers.multi_rnn_cell import MultiRNNCell
+from stacked_lstm.rnn_cell.wrappers.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
 
 LayerRNNCell = RNNCell  # TensorFlow 1.15's base class of cells with a method `build`. Here, RNNCell has this method.

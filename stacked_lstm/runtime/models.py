@@ -11,8 +11,9 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from stacked_lstm import checkpoints, checks
-from stacked_lstm.checkpoints import atomic_files, npz_files, stack_archives
-from stacked_lstm.checkpoints.files import Arrays, Content
+from stacked_lstm.checkpoints import npz_files, stack_archives
+from stacked_lstm.checkpoints.safety import atomic_files
+from stacked_lstm.checkpoints.safety.files import Arrays, Content
 from stacked_lstm.kernels import ACTIVATIONS
 from stacked_lstm.layer_arrays import NORM_OF_OUTPUT, check_initial_state, check_options
 from stacked_lstm.runtime import weights

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, NamedTuple, Sequence
 
-from stacked_lstm import dropout_masks, tensor_checks
+from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
-from stacked_lstm.dropout_masks import Seed
 from stacked_lstm.engines import mask_ops, residual
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.equations import Noise, Resets
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import dropout_masks
+from stacked_lstm.layer.dropout_masks import Seed
+from stacked_lstm.layer.equations import Noise, Resets
+from stacked_lstm.layer.layer import Layer
 from stacked_lstm.stack import options
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.stack.steps import Record, recorded

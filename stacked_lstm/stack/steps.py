@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm import equations
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.engines import loop_gradients, padding
+from stacked_lstm.engines import padding
+from stacked_lstm.engines.graph import loop_gradients
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import equations
+from stacked_lstm.layer.layer import Layer
 from stacked_lstm.state import LSTMState, LSTMSteps
 
 

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from stacked_lstm import checks, equations, layouts, normalization
+from stacked_lstm import checks, layouts
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.equations import Extras, LayerNorm
-from stacked_lstm.layer import Layer
-from stacked_lstm.normalization import Norm
+from stacked_lstm.layer import equations, normalization
+from stacked_lstm.layer.equations import Extras, LayerNorm
+from stacked_lstm.layer.layer import Layer
+from stacked_lstm.layer.normalization import Norm
 from stacked_lstm.stack import options
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.state import LSTMState

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stacked_lstm import StackedLSTM, checkpoints, layouts, numpy_lstm
-from stacked_lstm.checkpoints import files, tensorflow_checkpoints
+from stacked_lstm.checkpoints.safety import files
+from stacked_lstm.checkpoints.tensorflow import tensorflow_checkpoints
 from stacked_lstm.compat import tf
 from support import numeric
 from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints
-from stacked_lstm.checkpoints import child_process, messages
+from stacked_lstm.checkpoints.safety import child_process, messages
 from stacked_lstm.compat import tf
 from support.checkpoint_files import GOLDEN, cell, hostile_checkpoint, saved
 from support.sets import ONCE

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm
-from stacked_lstm.checkpoints import files
+from stacked_lstm.checkpoints.safety import files
 from stacked_lstm.compat import tf
 from support import numeric, plain_lstm
 from support.checkpoint_files import arrays_in, folder

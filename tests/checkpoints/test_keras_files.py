@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints
-from stacked_lstm.checkpoints import files
+from stacked_lstm.checkpoints.safety import files
 from stacked_lstm.compat import tf
 from support import keras_files_witness as witness
 from support import numeric, plain_lstm, programs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints
-from stacked_lstm.checkpoints import files
+from stacked_lstm.checkpoints.safety import files
 from support import numeric, plain_lstm
 from support.checkpoint_files import GOLDEN, names_of
 from support.onnx_files import lstm_layers, model_of

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints
-from stacked_lstm.checkpoints import files
+from stacked_lstm.checkpoints.safety import files
 from support import numeric, plain_lstm
 from support.checkpoint_files import GOLDEN, folder, names_of
 from support.plain_lstm import float32_layers

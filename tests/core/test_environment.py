@@ -91,36 +91,42 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
-    "": "version missing_names state kernels checks layer_arrays log temporary_folders durable_files compilation"
-    " numpy_lstm layout_shapes layouts compat copies separate_ops custom_gradient graph_checks tensor_checks tf32"
-    " activations normalization conditional_product dropout_masks equations layer layer_features initializers engines"
-    " stack bidirectional state_store fetch_structure session_callable summaries rnn_cell contrib checkpoints runtime"
-    " export parity commands",
+    "": "version missing_names state kernels checks layer_arrays log files compilation numpy_lstm layout_shapes layouts"
+    " compat copies separate_ops custom_gradient graph_checks tensor_checks tf32 activations layer initializers engines"
+    " stack bidirectional sessions summaries rnn_cell contrib checkpoints runtime export parity commands",
+    "files": "temporary_folders durable_files",
+    "layer": "normalization conditional_product dropout_masks equations layer layer_features",
+    "sessions": "state_store fetch_structure session_callable",
     "stack": "first_build options weights initializer_table initial_state steps regularization inputs call variables"
     " graph stacked_lstm",
     "bidirectional": "directions variables graph bidirectional_lstm",
     "engines": "padding both_directions calls op_library recurrent_dropout place engine conditions segments residual"
-    " loop_series group_layer loops tangent_loop loop_gradients recurrence graph second_derivatives cudnn native"
-    " imported_ops mask_ops choice runs",
+    " graph second_derivatives cudnn native imported_ops mask_ops choice runs",
+    "engines.graph": "loop_series group_layer loops tangent_loop loop_gradients recurrence engine",
     "engines.cudnn": "buffer group scope derivatives library tensorflow_op compiled_op engine __main__",
     "engines.native": "library ops random_masks engine __main__",
     "numpy_lstm": "checks activations head initial_state equations layer_options option_equations stack",
     "compilation": "compiler cache_folder library ahead_of_time",
     "runtime": "library weights predictor models __main__",
-    "rnn_cell": "replaced_methods layer_names variables variable_lists zero_states packed_states keras_layers"
-    " cell_checks cell configs keras_names block_ops lstm_base basic_lstm_cell lstm_cell lstm_block_cell"
-    " layer_norm_basic_lstm_cell coupled_input_forget_gate_lstm_cell one_state_base basic_rnn_cell"
-    " gru_cell nas_cell multi_rnn_cell rows wrappers dropout_states dropout_wrapper linear"
-    " highway_wrapper input_output_wrappers attention_cell_wrapper dispatch engine_calls engines_used"
-    " dynamic_rnn step_lists static_rnn stacked_bidirectional decoder fused_cells cudnn_parameters"
-    " cudnn_saveable cudnn_layers cudnn_lstm",
+    "rnn_cell": "base cells wrappers loops cudnn",
+    "rnn_cell.base": "replaced_methods layer_names variables variable_lists zero_states packed_states keras_layers"
+    " cell_checks cell keras_names lstm_base one_state_base",
+    "rnn_cell.cells": "block_ops basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
+    " coupled_input_forget_gate_lstm_cell basic_rnn_cell gru_cell nas_cell",
+    "rnn_cell.wrappers": "configs multi_rnn_cell rows wrappers dropout_states dropout_wrapper linear highway_wrapper"
+    " input_output_wrappers attention_cell_wrapper",
+    "rnn_cell.loops": "dispatch engine_calls engines_used dynamic_rnn step_lists static_rnn stacked_bidirectional"
+    " decoder fused_cells",
+    "rnn_cell.cudnn": "cudnn_parameters cudnn_saveable cudnn_layers cudnn_lstm",
     "export": "graph_nodes frozen_directions frozen inference_loop portable_masks portable frozen_graph_file"
     " saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
-    "checkpoints": "limits files child_process messages atomic_files layers initial_states stacks slots codec npz_files"
-    " keras_configs hdf5_files keras_files onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models"
-    " state_dicts stack_archives cell_variables variables tensorflow_checkpoints formats reading plans"
-    " packed_layers new_files templates writing",
+    "checkpoints": "safety layers initial_states stacks slots codec npz_files keras onnx state_dicts stack_archives"
+    " tensorflow formats reading plans packed_layers new_files templates writing",
+    "checkpoints.safety": "limits files child_process messages atomic_files",
+    "checkpoints.keras": "keras_configs hdf5_files keras_files",
+    "checkpoints.onnx": "onnx_graphs onnx_chains onnx_external_data onnx_initial_states onnx_models",
+    "checkpoints.tensorflow": "cell_variables variables tensorflow_checkpoints",
     "commands": "output_files command choices charts series report conversion_report convert compare old_names"
     " new_imports python_syntax program_names old_program migrate",
     "parity": "problem network graph_network numpy_network tensorflow_rnn comparison measure",

@@ -38,7 +38,7 @@ def objection():
 CONDITIONS = {
     "dtype": "it computes in float16 and float32 and float64, not in bfloat16",
     "_tanh_and_sigmoid": "cuDNN's ",
-    "features_allowed": "it does not support ",  # tests/core/test_options.py
+    "features_allowed": "it does not support ",  # tests/stack/test_options.py
     "device": "the device is ",
     "_not_rocm": "AMD's library arranges weights in another way",
     "_projections": "a projection needs the package's op for cuDNN, and ",

@@ -7,10 +7,11 @@ direction is the imaginary part a tiny imaginary step leaves, exact to rounding;
 import numpy as np
 import pytest
 
-from stacked_lstm import StackedLSTM, engines, equations
+from stacked_lstm import StackedLSTM, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.segments import Segment
+from stacked_lstm.layer import equations
 from stacked_lstm.state import LSTMState
 from support import numeric
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import stacked_lstm
-from stacked_lstm import checkpoints, dropout_masks, export
+from stacked_lstm import checkpoints, export
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import mask_ops
 from stacked_lstm.export import frozen, portable
+from stacked_lstm.layer import dropout_masks
 from support import exports, sets
 from support.native_ops import NEEDS_NATIVE
 from support.numeric import relative_difference

@@ -12,7 +12,7 @@ import pytest
 
 import fuzz
 from stacked_lstm import checkpoints
-from stacked_lstm.checkpoints import child_process
+from stacked_lstm.checkpoints.safety import child_process
 from support.paths import ROOT
 from support.sets import EXHAUSTIVE, ONCE
 

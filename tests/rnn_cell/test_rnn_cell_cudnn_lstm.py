@@ -7,7 +7,7 @@ from golden.by_contrib_cudnn import DIRECTIONS, LAYERS, LENGTHS, UNITS
 from golden.files import path
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell import cudnn_parameters
+from stacked_lstm.rnn_cell.cudnn import cudnn_parameters
 from support import cudnn_in_numpy, drawn_noise
 from support.places import with_every_engine
 from support.some_cells import random, values

@@ -8,7 +8,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell import dispatch
+from stacked_lstm.rnn_cell.loops import dispatch
 from support.native_ops import NEEDS_NATIVE, auto_engine
 from support.some_cells import LAYERS, random
 

@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from stacked_lstm.rnn_cell.lstm_base import LSTMBase
+from stacked_lstm.rnn_cell.base.lstm_base import LSTMBase
 
 
 class Named(rnn_cell.LSTMCell):

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from stacked_lstm import equations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
 from stacked_lstm.engines.native import library
 from stacked_lstm.engines.place import Place
+from stacked_lstm.layer import equations
 
 NEEDS_NATIVE = pytest.mark.needs_native  # Nothing is compiled before such a test runs: see conftest.py.
 

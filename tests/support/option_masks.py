@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from stacked_lstm import dropout_masks, numpy_lstm
+from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
+from stacked_lstm.layer import dropout_masks
 
 SEED = 5  # Of the stacks.
 NAMES_OF_RATES = ("input_dropout", "dropout", "output_dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Sequence
 
-from stacked_lstm import activations, layer_features, log, tf32
+from stacked_lstm import activations, log, tf32
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.cudnn import compiled_op, library, tensorflow_op
@@ -18,7 +18,8 @@ from stacked_lstm.engines.cudnn.buffer import ACTIVATION, RECURRENT_ACTIVATION
 from stacked_lstm.engines.cudnn.group import BIDIRECTIONAL, Group
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import layer_features
+from stacked_lstm.layer.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

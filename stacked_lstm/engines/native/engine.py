@@ -6,14 +6,15 @@ import functools
 import itertools
 from typing import Any, Sequence
 
-from stacked_lstm import activations, layer_features
+from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import conditions
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, ops
 from stacked_lstm.engines.place import Place
 from stacked_lstm.kernels import ACTIVATIONS
-from stacked_lstm.layer import Layer
+from stacked_lstm.layer import layer_features
+from stacked_lstm.layer.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

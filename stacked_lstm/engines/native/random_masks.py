@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from stacked_lstm import dropout_masks
 from stacked_lstm.compat import tf
-from stacked_lstm.dropout_masks import Mask, TensorSeed
 from stacked_lstm.engines.native import library
+from stacked_lstm.layer import dropout_masks
+from stacked_lstm.layer.dropout_masks import Mask, TensorSeed
 
 
 def draw(mask: Mask) -> tf.Tensor:

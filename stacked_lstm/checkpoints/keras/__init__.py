@@ -1,0 +1,1 @@
+"""Files of Keras. Keras is not imported."""

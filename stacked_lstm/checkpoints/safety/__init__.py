@@ -1,0 +1,1 @@
+"""Files from strangers, which may be hostile, and new files, which are complete or absent."""

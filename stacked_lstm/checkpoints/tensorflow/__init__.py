@@ -1,0 +1,1 @@
+"""Checkpoints of TensorFlow: those of StackedLSTM, and of TensorFlow 1's cells."""

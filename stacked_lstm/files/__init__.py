@@ -1,0 +1,1 @@
+"""Files and folders that are complete or absent, also if a process is killed or the machine stops."""

@@ -1,0 +1,1 @@
+"""What all cells share: base classes, names, variables, states and checks."""

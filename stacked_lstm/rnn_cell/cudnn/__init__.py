@@ -1,0 +1,1 @@
+"""CudnnLSTM: layers without cells, with all weights in one variable."""

@@ -1,0 +1,1 @@
+"""Cells made of other cells: stacks and wrappers."""

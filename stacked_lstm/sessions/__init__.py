@@ -1,0 +1,1 @@
+"""What a program does with a session from run to run: quick calls, and states that are kept."""
