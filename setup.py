@@ -69,7 +69,7 @@ setup(
         # Compiled where they are used.
         "stacked_lstm.engines.cudnn": ["*.cc", "*.h"],
         "stacked_lstm.engines.native": ["*.cc", "*.h"],
-        "stacked_lstm.kernels": ["*.cc", "*.h"],
+        "stacked_lstm.kernels": ["*.cc", "*.h", "*/*.cc", "*/*.h"],
         "stacked_lstm.runtime": ["*.cc"],
     },
     entry_points={

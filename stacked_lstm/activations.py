@@ -1,7 +1,7 @@
 """The named activations, each with its derivative in terms of its own output.
 
 A new one also has an entry in `numpy_lstm/activations.py`, if NumPy is to check it. If `native` shall run it, it has an
-entry in `kernels/__init__.py`, in `kernels/lstm.h`, two in `kernels/activations.h`, and one in
+entry in `kernels/__init__.py`, in `kernels/lstm.h`, two in `kernels/arithmetic/activations.h`, and one in
 `engines/native/op_inputs.h`.
 
 The slope of tanh, for example, is 1 - tanh^2. So the backward pass only keeps the activated values, and one table

@@ -85,12 +85,15 @@ def _compiler() -> list[str]:
     raise BuildError(f"there is no C++ compiler ({', '.join(_COMPILERS)}) on the path; install one, or name it in CXX")
 
 
-def build(tools: Toolchain, sources: Sequence[str], op_sources: Sequence[str], directory: str) -> str:
-    """Compiles a library. Each file may include the headers in the folders of all files.
+def build(
+    tools: Toolchain, sources: Sequence[str], op_sources: Sequence[str], header_folders: Sequence[str], directory: str
+) -> str:
+    """Compiles a library.
 
     Args:
       tools: the `Toolchain`.
       sources, op_sources: the paths of the files to compile: those without TensorFlow, and those with its ops.
+      header_folders: the paths from which the files include headers.
       directory: the path of an empty folder.
 
     Returns:
@@ -111,7 +114,7 @@ def build(tools: Toolchain, sources: Sequence[str], op_sources: Sequence[str], d
         with open(joined, "w") as file:
             file.writelines(f'#include "{os.path.basename(source)}"\n' for source in op_sources)
         jobs.insert(0, (joined, ops))
-    includes = [f"-I{folder}" for folder in folders([*sources, *op_sources])]
+    includes = [f"-I{folder}" for folder in header_folders]
     commands, objects = [], []
     for source, flags in jobs:
         objects.append(os.path.join(directory, os.path.basename(source) + ".o"))
@@ -120,11 +123,6 @@ def build(tools: Toolchain, sources: Sequence[str], op_sources: Sequence[str], d
     library = os.path.join(directory, "library.so")
     _outputs([tools.command + ["-shared", "-o", library] + objects + tools.link_flags])
     return library
-
-
-def folders(paths: Sequence[str]) -> list[str]:
-    """Returns the folders of files, each once."""
-    return sorted({os.path.dirname(path) for path in paths})
 
 
 class _Command(NamedTuple):

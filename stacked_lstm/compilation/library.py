@@ -7,6 +7,7 @@ is built again. If the environment names a library, that one is taken instead, a
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 import os
@@ -27,9 +28,10 @@ class Library(NamedTuple):
       name: the first part of the name of its file.
       title: what the log calls it, such as "the native engine".
       variable: the environment variable that may name a built library.
-      sources: the paths of the files to compile. The library depends on all headers in their folders.
+      sources: the paths of the files to compile.
       toolchain: function without arguments that returns the `Toolchain`, or raises BuildError.
-      op_sources: the paths of the files with TensorFlow's ops, likewise.
+      header_folders: the paths from which the files include headers. The library depends on all headers below them.
+      op_sources: the paths of the files to compile that have TensorFlow's ops.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Library(NamedTuple):
     variable: str
     sources: Sequence[str]
     toolchain: Callable[[], Toolchain]
+    header_folders: Sequence[str] = ()
     op_sources: Sequence[str] = ()
 
     def cache_path(self, tools: Toolchain) -> str:
@@ -74,7 +77,7 @@ class Library(NamedTuple):
                 _LOG.warning(text, self.title, " ".join(tools.command), path)
                 start = time.monotonic()
                 with temporary_folder(directory, "build-") as temporary:
-                    build = compiler.build(tools, self.sources, self.op_sources, temporary)
+                    build = compiler.build(tools, self.sources, self.op_sources, self.header_folders, temporary)
                     cache_folder.complete(build)
                     os.replace(build, name, dst_dir_fd=folder)
                 _LOG.warning("stacked_lstm: %s was built in %.0f s", self.title, time.monotonic() - start)
@@ -83,8 +86,8 @@ class Library(NamedTuple):
     def _file_name(self, tools: Toolchain) -> str:
         digest = hashlib.sha256(repr(tuple(tools)).encode())
         paths = [*self.sources, *self.op_sources]
-        for folder in compiler.folders(paths):
-            paths += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".h")]
+        for folder in self.header_folders:
+            paths += sorted(glob.glob(os.path.join(folder, "**", "*.h"), recursive=True))
         for path in [*paths, compiler.__file__]:  # That one has the flags.
             with open(path, "rb") as source:
                 digest.update(os.path.basename(path).encode() + b"\0" + source.read() + b"\0")

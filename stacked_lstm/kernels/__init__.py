@@ -14,5 +14,5 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def sources(*names: str) -> list[str]:
-    """Returns the paths of files in this folder."""
+    """Returns the paths of files, which are named from this folder."""
     return [os.path.join(FOLDER, name) for name in names]

@@ -31,7 +31,7 @@
 #include <limits>
 #include <vector>
 
-#include "team.h"
+#include "threads/team.h"
 
 namespace stacked_lstm {
 

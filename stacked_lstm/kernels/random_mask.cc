@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "schedule.h"
+#include "schedule/schedule.h"
 
 namespace stacked_lstm {
 namespace {

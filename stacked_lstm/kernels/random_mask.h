@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "team.h"
+#include "threads/team.h"
 
 namespace stacked_lstm {
 

@@ -15,6 +15,7 @@ from stacked_lstm.compilation import compiler
 from stacked_lstm.compilation.compiler import BuildError
 from stacked_lstm.compilation.library import Library
 
+_KERNELS = "forward/forward.cc", "forward/low_precision.cc", "forward/pack.cc", "storage/layout.cc"
 _PREDICTOR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "predictor.cc")
 # (dtype, weights_dtype) -> the number of both in predictor.cc.
 TYPES = {("float32", None): 0, ("float64", None): 1, ("float32", "bfloat16"): 2, ("float32", "int8"): 3}
@@ -36,8 +37,9 @@ LIBRARY = Library(
     name="predictor",
     title="the predictor of stacked_lstm.runtime",
     variable="STACKED_LSTM_RUNTIME_LIBRARY",
-    sources=[*kernels.sources("forward.cc", "layout.cc", "low_precision.cc", "pack.cc"), _PREDICTOR],
+    sources=[*kernels.sources(*_KERNELS), _PREDICTOR],
     toolchain=toolchain,
+    header_folders=[kernels.FOLDER],
 )
 
 

@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
-#include "buffer.h"
-#include "low_precision.h"
+#include "forward/low_precision.h"
 #include "lstm.h"
-#include "thread_pool.h"
+#include "storage/buffer.h"
+#include "threads/thread_pool.h"
 
 namespace stacked_lstm {
 namespace {

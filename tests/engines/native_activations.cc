@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "activations.h"
+#include "arithmetic/activations.h"
 
 namespace lstm = stacked_lstm;
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "native_reference.h"
-#include "schedule.h"
+#include "schedule/schedule.h"
 
 // An array of exactly this size, so that AddressSanitizer sees the first byte beyond it.
 template <class T>

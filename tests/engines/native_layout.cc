@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <vector>
 
-#include "layout.h"
 #include "lstm.h"
+#include "storage/layout.h"
 
 namespace lstm = stacked_lstm;
 

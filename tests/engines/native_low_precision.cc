@@ -1,7 +1,7 @@
 // The forward pass with weights in BFloat16 and in 8 bits, beside the one with floats. All weights are numbers that
 // these types can hold, so that only the rounding of sums differs.
 
-#include "low_precision.h"
+#include "forward/low_precision.h"
 
 #include <algorithm>
 #include <cmath>

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "native_normalized_reference.h"
-#include "normalization.h"
+#include "normalized/normalization.h"
 
 template <class T>
 std::vector<T> Convert(const Numbers& numbers) {

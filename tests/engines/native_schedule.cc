@@ -6,8 +6,8 @@
 #include <random>
 #include <vector>
 
-#include "layout.h"
-#include "schedule.h"
+#include "schedule/schedule.h"
+#include "storage/layout.h"
 
 namespace lstm = stacked_lstm;
 

@@ -6,11 +6,11 @@
 #include <random>
 #include <vector>
 
-#include "layout.h"
+#include "arithmetic/tile.h"
+#include "forward/unpacked_products.h"
 #include "lstm.h"
-#include "plan.h"
-#include "tile.h"
-#include "unpacked_products.h"
+#include "schedule/plan.h"
+#include "storage/layout.h"
 
 namespace lstm = stacked_lstm;
 

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "team.h"
+#include "threads/team.h"
 
 namespace lstm = stacked_lstm;
 

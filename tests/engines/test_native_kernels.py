@@ -14,7 +14,7 @@ from support.sets import EXHAUSTIVE
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
 PREDICTOR = os.path.join(os.path.dirname(kernels.FOLDER), "runtime", "predictor.cc")
-KERNELS = sorted(glob.glob(os.path.join(kernels.FOLDER, "*.cc"))) + [PREDICTOR]
+KERNELS = sorted(glob.glob(os.path.join(kernels.FOLDER, "**", "*.cc"), recursive=True)) + [PREDICTOR]
 PLAIN_KERNELS = [path for path in KERNELS if re.search(r"/(forward|backward|layout|pack)\.cc$", path)]
 PACKING = [path for path in KERNELS if re.search(r"/(layout|pack)\.cc$", path)]
 LOW_PRECISION = [path for path in KERNELS if path.endswith("/low_precision.cc")]

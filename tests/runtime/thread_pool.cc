@@ -1,6 +1,6 @@
 // The threads of a predictor without a predictor, for ThreadSanitizer.
 
-#include "thread_pool.h"
+#include "threads/thread_pool.h"
 
 #include <sys/wait.h>
 

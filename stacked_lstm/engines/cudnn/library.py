@@ -20,6 +20,7 @@ LIBRARY = Library(
     variable="STACKED_LSTM_CUDNN_OP_LIBRARY",
     sources=[os.path.join(_FOLDER, name) for name in ("choice.cc", "cudnn_api.cc", "network.cc")],
     toolchain=toolchain,
+    header_folders=[_FOLDER],
     op_sources=[os.path.join(_FOLDER, name) for name in ("op_cudnn.cc", "op_definitions.cc")],
 )
 OPS = OpLibrary(LIBRARY)

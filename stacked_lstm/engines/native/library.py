@@ -19,15 +19,16 @@ LIBRARY = Library(
     title="the native engine",
     variable=LIBRARY_VARIABLE,
     sources=kernels.sources(
-        "backward.cc",
-        "forward.cc",
-        "layout.cc",
-        "normalized_backward.cc",
-        "normalized_forward.cc",
-        "pack.cc",
+        "backward/backward.cc",
+        "forward/forward.cc",
+        "forward/pack.cc",
+        "normalized/normalized_backward.cc",
+        "normalized/normalized_forward.cc",
         "random_mask.cc",
+        "storage/layout.cc",
     ),
     toolchain=toolchain,
+    header_folders=[kernels.FOLDER, _FOLDER],
     op_sources=sorted(glob.glob(os.path.join(_FOLDER, "*.cc"))),
 )
 OPS = OpLibrary(LIBRARY)

@@ -3,13 +3,13 @@
 #ifndef STACKED_LSTM_OP_PACKED_H_
 #define STACKED_LSTM_OP_PACKED_H_
 
-#include "buffer.h"
 #include "lstm.h"
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
 #include "op_status.h"
 #include "op_threads.h"
+#include "storage/buffer.h"
 
 namespace stacked_lstm {
 

@@ -14,8 +14,8 @@
 #include "op_inputs.h"
 #include "op_stack_inputs.h"
 #include "op_status.h"
-#include "pieces.h"
-#include "team.h"
+#include "schedule/pieces.h"
+#include "threads/team.h"
 
 namespace stacked_lstm {
 

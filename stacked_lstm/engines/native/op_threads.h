@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "op_inputs.h"
-#include "team.h"
-#include "thread_pool.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/lib/core/threadpool.h"
+#include "threads/team.h"
+#include "threads/thread_pool.h"
 
 namespace stacked_lstm {
 

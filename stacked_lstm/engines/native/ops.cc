@@ -9,9 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "buffer.h"
 #include "lstm.h"
-#include "normalization.h"
+#include "normalized/normalization.h"
 #include "op_cache.h"
 #include "op_inputs.h"
 #include "op_kernel.h"
@@ -19,6 +18,7 @@
 #include "op_stack_inputs.h"
 #include "op_stacks.h"
 #include "op_threads.h"
+#include "storage/buffer.h"
 
 namespace stacked_lstm {
 namespace {

@@ -6,7 +6,7 @@
 #include <new>
 #include <string>
 
-#include "buffer.h"
+#include "storage/buffer.h"
 #include "tensorflow/core/framework/allocator.h"
 
 namespace stacked_lstm {

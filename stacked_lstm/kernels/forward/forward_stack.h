@@ -1,0 +1,46 @@
+// The forward pass of a stack: layer after layer, or each layer in its own thread, some steps behind the layer below.
+
+#ifndef STACKED_LSTM_FORWARD_STACK_H_
+#define STACKED_LSTM_FORWARD_STACK_H_
+
+#include <memory>
+#include <vector>
+
+#include "arithmetic/cell.h"
+#include "forward/forward_pass.h"
+#include "lstm.h"
+#include "schedule/plan.h"
+#include "schedule/schedule.h"
+
+namespace stacked_lstm {
+
+// Computes all layers. make_cell: function from the number of a layer to its `Cell`. W is the type in which the weights
+// are stored.
+template <class W, class T, class MakeCell>
+void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArrays<T, W>>& arrays,
+                MakeCell make_cell, Threads threads) {
+  typedef ForwardPass<T, decltype(make_cell(0)), W> Pass;
+  const Schedule schedule = MakeSchedule(Direction::kForward, plans, threads.count);
+  threads.count = schedule.threads;
+  std::vector<std::unique_ptr<const Pass>> passes;
+  for (size_t l = 0; l < plans.size(); ++l) {
+    passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], make_cell(l)));
+  }
+  const Pieces chunks(plans[0].longest, schedule.chunk_steps);
+  bool all_packed = true;
+  for (const auto& layer_arrays : arrays) all_packed &= static_cast<bool>(layer_arrays.packed);
+  Team::Run(threads, [&](Worker& worker) {
+    if (schedule.ByLayers() && all_packed) {
+      ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) {
+        passes[l]->Chunk(chunks[plans[0].Nth({0, chunks.number}, k)]);
+      });
+    } else {
+      for (const auto& pass : passes) pass->Run(worker);
+    }
+    for (const auto& pass : passes) pass->ZeroRest(worker);
+  });
+}
+
+}  // namespace stacked_lstm
+
+#endif  // STACKED_LSTM_FORWARD_STACK_H_
