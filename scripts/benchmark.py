@@ -79,10 +79,14 @@ import sys
 from absl import flags
 
 import programs
-from benchmarking import cells, chart, cluster, exported, flag_checks, kinds, one_process, options, record, threads
+from benchmarking import cluster, flag_checks, kinds
 from benchmarking.contestants import CELL_CONTESTANTS, CONTESTANTS, PROGRAM_CONTESTANTS
-from benchmarking.shapes import DEVICES, DTYPES
-from benchmarking.worker import Worker, each
+from benchmarking.exported import exported
+from benchmarking.processes import one_process
+from benchmarking.processes.worker import Worker, each
+from benchmarking.records import chart, record
+from benchmarking.subjects import cells, options, threads
+from benchmarking.subjects.shapes import DEVICES, DTYPES
 from stacked_lstm.commands import charts, command, output_files
 
 # None of these modes can be combined with another mode. Their functions return the rows.

@@ -70,7 +70,7 @@ def run(values):
         raise ValueError(f"--to: expected a new name in an existing folder, got {values.to}")
     command.graph_mode()
     from stacked_lstm import export
-    from training import trained_network
+    from training.run_files import trained_network
 
     with trained_network.opened(values.train_dir, values.checkpoint, values.data_dir) as finished:
         inputs, outputs = finished.inputs, {"predictions": finished.network.predictions}

@@ -90,7 +90,8 @@ def run(values):
         output_files.check_folder_name("gates", values.gates)
     command.graph_mode()
     from tasks import TASKS
-    from training import checkpoints, experiment
+    from training import experiment
+    from training.run_files import checkpoints
 
     settings = experiment.read_settings(values.train_dir)
     settings["data_dir"] = values.data_dir or settings["data_dir"]

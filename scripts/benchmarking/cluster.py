@@ -13,7 +13,7 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 import numpy as np
 from absl import flags
 
-from benchmarking.record import print_header, print_rows
+from benchmarking.records.record import print_header, print_rows
 from stacked_lstm.commands import command
 
 TASKS = ("titles", "forecast")
@@ -105,7 +105,8 @@ def sizes(task: str) -> dict[str, Any]:
     from stacked_lstm.compat import tf
     from tasks import TASKS, titles
     from tasks.examples import epoch_batches
-    from training import experiment, replicas
+    from training import experiment
+    from training.distributed import replicas
 
     settings = _settings(_command_line(task))
     network_task = TASKS[task](settings)
@@ -194,8 +195,8 @@ def _free_addresses(count: int) -> list[str]:
 def _work(arguments: Sequence[str], rounds: int, barrier: Any, reports: Any) -> None:
     """Does the work of one process of the cluster, until it is killed."""
     command.graph_mode()
-    from training import distributed, servers
-    from training.cluster import Cluster
+    from training.distributed import distributed, servers
+    from training.distributed.cluster import Cluster
 
     settings = _settings(arguments)
     cluster = Cluster.read(settings)
@@ -214,10 +215,11 @@ def _work(arguments: Sequence[str], rounds: int, barrier: Any, reports: Any) -> 
 def _train(settings: Mapping[str, Any], cluster: Any, rounds: int, barrier: Any, reports: Any) -> None:
     from stacked_lstm.compat import tf
     from tasks import TASKS
-    from training import distributed, experiment, replicas, servers
+    from training import experiment
+    from training.distributed import distributed, replicas, servers
+    from training.distributed.watch import Watch
+    from training.distributed.worker_steps import WorkerSteps
     from training.pipeline import Split
-    from training.watch import Watch
-    from training.worker_steps import WorkerSteps
 
     server = servers.start(cluster)
     task = TASKS[settings["task"]](settings)

@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping, NamedTuple
 
 import peers
-from benchmarking import shapes
-from benchmarking.shapes import DEVICES, MODES, one_step_per_call
+from benchmarking.subjects import shapes
+from benchmarking.subjects.shapes import DEVICES, MODES, one_step_per_call
 
 ON_BOTH = {device: device for device in DEVICES}
 

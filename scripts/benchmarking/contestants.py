@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import peers
-from benchmarking import cells, options, threads
 from benchmarking.contestant import ON_BOTH, Contestant, no_input
-from benchmarking.shapes import DEVICES, MODES, PROGRAM_MODES, products_per_call
+from benchmarking.subjects import cells, options, threads
+from benchmarking.subjects.shapes import DEVICES, MODES, PROGRAM_MODES, products_per_call
 from programs.names import has_contrib
 from stacked_lstm.commands import choices
 
@@ -17,7 +17,7 @@ ON_CPU = {"CPU": "CPU"}
 
 def _engine(name: str) -> Contestant:
     places = {device: device for device in DEVICES if ENGINE_OF_DEVICE[device] == name}
-    return Contestant("tensorflow", "benchmarking.graphs:engine_step", (name,), places=places or ON_BOTH)
+    return Contestant("tensorflow", "benchmarking.steps.graphs:engine_step", (name,), places=places or ON_BOTH)
 
 
 def _native_if_named(step: str) -> Contestant:
@@ -25,12 +25,12 @@ def _native_if_named(step: str) -> Contestant:
 
 
 def _predictor(weights_dtype: str | None) -> Contestant:
-    return Contestant("numpy", "benchmarking.predictor:step", (weights_dtype,), ("inference",), ON_CPU)
+    return Contestant("numpy", "benchmarking.steps.predictor:step", (weights_dtype,), ("inference",), ON_CPU)
 
 
 def _peer(peer: peers.Peer) -> Contestant:
     places = {device: device for device in peer.devices or DEVICES}
-    step, arguments = (peer.step, ()) if peer.step else ("benchmarking.graphs:peer_step", (peer.build,))
+    step, arguments = (peer.step, ()) if peer.step else ("benchmarking.steps.graphs:peer_step", (peer.build,))
     return Contestant(peer.library, step, arguments, peer.modes or MODES, places)
 
 
@@ -41,18 +41,18 @@ CONTESTANTS = dict(
     [(name, _engine(name)) for name in choices.ENGINES if name != "auto"]
     + [
         (NATIVE_ON_CPU, _engine("native")._replace(places={"GPU": "CPU"})),
-        ("native_session_threads", _native_if_named("benchmarking.graphs:session_threads_step")),
-        ("native_session_run", _native_if_named("benchmarking.graphs:session_run_step")),
-        ("graph_xla", Contestant("tensorflow", "benchmarking.graphs:xla_step", ("graph",))),
-        ("rnn_cell", Contestant("tensorflow", "benchmarking.graphs:rnn_cell_step")),
+        ("native_session_threads", _native_if_named("benchmarking.steps.graphs:session_threads_step")),
+        ("native_session_run", _native_if_named("benchmarking.steps.graphs:session_run_step")),
+        ("graph_xla", Contestant("tensorflow", "benchmarking.steps.graphs:xla_step", ("graph",))),
+        ("rnn_cell", Contestant("tensorflow", "benchmarking.steps.graphs:rnn_cell_step")),
         ("predictor", _predictor(None)),
         ("predictor_bfloat16", _predictor("bfloat16")),
         ("predictor_int8", _predictor("int8")),
     ]
     + [(name, _peer(peer)) for name, peer in PEERS.items()]
     + [
-        ("gemm", Contestant("tensorflow", "benchmarking.graphs:gemm_step", steps_per_call=products_per_call)),
-        ("nothing", Contestant("tensorflow", "benchmarking.graphs:nothing_step")),
+        ("gemm", Contestant("tensorflow", "benchmarking.steps.graphs:gemm_step", steps_per_call=products_per_call)),
+        ("nothing", Contestant("tensorflow", "benchmarking.steps.graphs:nothing_step")),
     ]
 )
 
@@ -62,7 +62,7 @@ _CELLS, _TENSORFLOW_CELLS = "programs.names:stacked_lstm_names", ("programs.name
 
 
 def _program(*arguments: Any, **fields: Any) -> Contestant:
-    step = "benchmarking.program_steps:step"
+    step = "benchmarking.steps.program_steps:step"
     return Contestant("tensorflow", step, arguments, modes=PROGRAM_MODES, make_input=no_input, **fields)
 
 
@@ -79,23 +79,23 @@ def _option(library: str, step: str, *arguments: Any, **fields: Any) -> Contesta
     return Contestant(library, step, arguments, make_input=make_input, **fields)
 
 
-_LSTM, _LOOP = "benchmarking.option_steps:lstm_step", "benchmarking.option_steps:cells_step"
+_LSTM, _LOOP = "benchmarking.steps.option_steps:lstm_step", "benchmarking.steps.option_steps:cells_step"
 PLAIN = "plain"
 OPTION_CONTESTANTS = {
-    PLAIN: _option("tensorflow", "benchmarking.option_steps:plain_step", ENGINE_OF_DEVICE),
+    PLAIN: _option("tensorflow", "benchmarking.steps.option_steps:plain_step", ENGINE_OF_DEVICE),
     "native": _option("tensorflow", _LSTM, "native", places=ON_CPU),
     NATIVE_ON_CPU: _option("tensorflow", _LSTM, "native", places={"GPU": "CPU"}),
     "cudnn": _option("tensorflow", _LSTM, "cudnn", places={"GPU": "GPU"}),
     "graph": _option("tensorflow", _LSTM, "graph", only_if_named=("CPU",)),
     "pytorch": _option("torch", "peers.pytorch:option_step"),
-    "tf_keras": _option("tf_keras", "benchmarking.option_steps:keras_step"),
+    "tf_keras": _option("tf_keras", "benchmarking.steps.option_steps:keras_step"),
     STEPWISE: _option("tensorflow", _LOOP, _CELLS, STEPWISE),
     TENSORFLOW: _option("tensorflow", _LOOP, *_TENSORFLOW_CELLS, exists=has_contrib),
 }
 
 
 def _calls(names: str) -> Contestant:
-    step, make_input = "benchmarking.cell_steps:step", cells.random_input
+    step, make_input = "benchmarking.steps.cell_steps:step", cells.random_input
     return Contestant("tensorflow", step, (names,), make_input=make_input, steps_per_call=cells.calls_per_step)
 
 
@@ -105,7 +105,7 @@ CELL_CONTESTANTS = {AUTO: _calls(_CELLS), TENSORFLOW: _calls("programs.names:ten
 _THREADS_BY_DEFAULT = ("native", "pytorch", "onnxruntime")
 THREAD_CONTESTANTS = {
     name: contestant._replace(
-        step="benchmarking.threads:step",
+        step="benchmarking.subjects.threads:step",
         arguments=(contestant,),
         only_if_named=() if name in _THREADS_BY_DEFAULT else ("CPU",),
         make_input=threads.random_input,

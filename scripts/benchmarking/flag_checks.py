@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Iterable, Sequence
 
-from benchmarking import kinds, record
+from benchmarking import kinds
+from benchmarking.records import record
 from shared.options import format_value
 
 # The flags that nothing reads in a mode that stands alone, or with --from_json.

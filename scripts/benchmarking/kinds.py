@@ -9,18 +9,6 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Sequence
 
 import programs
-from benchmarking import (
-    cell_record,
-    cells,
-    chart,
-    option_record,
-    options,
-    program_record,
-    record,
-    shape_record,
-    thread_record,
-    threads,
-)
 from benchmarking.contestant import Contestant
 from benchmarking.contestants import (
     AUTO,
@@ -36,7 +24,9 @@ from benchmarking.contestants import (
     TENSORFLOW,
     THREAD_CONTESTANTS,
 )
-from benchmarking.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
+from benchmarking.records import cell_record, chart, option_record, program_record, record, shape_record, thread_record
+from benchmarking.subjects import cells, options, threads
+from benchmarking.subjects.shapes import DEVICES, DTYPES, MODES, PROGRAM_MODES, parse_shapes
 
 SHAPES = {
     "CPU": "30,64,8,64,3;28,4,28,256,1;28,128,28,256,1;35,20,650,650,2;100,1,16,64,2",

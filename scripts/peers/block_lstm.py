@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarking import graphs
-from benchmarking.shapes import Shape
+from benchmarking.steps import graphs
+from benchmarking.subjects.shapes import Shape
 from stacked_lstm.compat import tf
 
 

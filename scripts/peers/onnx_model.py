@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from benchmarking.shapes import Shape
-from benchmarking.weights import random_layers
+from benchmarking.steps.weights import random_layers
+from benchmarking.subjects.shapes import Shape
 from stacked_lstm import checkpoints
 
 

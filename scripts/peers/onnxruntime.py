@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarking.shapes import Shape
+from benchmarking.subjects.shapes import Shape
 from benchmarking.timing import fastest_threads
 from peers import onnx_model
 

@@ -13,8 +13,8 @@ from typing import Any, Callable
 
 import numpy as np
 
-from benchmarking.options import RATE, OptionAt
-from benchmarking.shapes import Shape
+from benchmarking.subjects.options import RATE, OptionAt
+from benchmarking.subjects.shapes import Shape
 from benchmarking.timing import fastest_threads
 
 DEVICES = {"CPU": "cpu", "GPU": "cuda"}  # TensorFlow's names and PyTorch's.

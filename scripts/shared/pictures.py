@@ -10,7 +10,7 @@ def curves(title, rows, parts, metric, label, baselines, best_epoch=None):
 
     Args:
       title: of the figure.
-      rows: `training.history.History.rows`, at least one.
+      rows: `training.run_files.history.History.rows`, at least one.
       parts: names of the parts in the rows, such as "train".
       metric: the score's name in the rows.
       label: the score's name for people, with its unit.

@@ -1,1 +1,1 @@
-"""Training on a task. `settings.py` reads the flags, `experiment.py` makes one run, `ablation.py` makes several."""
+"""Training on a task. `settings.py` reads the flags, `experiment.py` makes one run, `ablations/` makes several."""

@@ -17,7 +17,9 @@ from stacked_lstm.commands import charts, output_files
 from stacked_lstm.compat import tf
 from tasks import TASKS, networks
 from tasks.task import PARTS, Task
-from training import checkpoints, history, lock, replicas, summaries
+from training import summaries
+from training.distributed import replicas
+from training.run_files import checkpoints, history, lock
 from training.settings import check_saved_flags, identity_flags
 from training.trainer import CHECKPOINTS_KEPT, Trainer, evaluate
 

@@ -16,7 +16,8 @@ from stacked_lstm.commands import charts
 from stacked_lstm.compat import tf
 from tasks.examples import Examples
 from tasks.task import Task
-from training import checkpoints, experiment, trained_network
+from training import experiment
+from training.run_files import checkpoints, trained_network
 from training.summaries import EventFile
 
 PICTURE = "gates.png"

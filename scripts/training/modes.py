@@ -28,17 +28,18 @@ _ABLATIONS = ("ablate_initial_state", "ablate_dropout")
 DROPOUT = ("piece_dropout", "pooled_dropout", *layer_options.TABLE)  # What --ablate_dropout sets.
 # If two flags of this table have a module, the first one trains.
 MODES = {
-    "job_name": Mode("training.distributed", _ABLATIONS),
-    "horovod": Mode("training.ranks", ("job_name", "replicas", "peer", *_ABLATIONS)),
+    "job_name": Mode("training.distributed.distributed", _ABLATIONS),
+    "horovod": Mode("training.distributed.ranks", ("job_name", "replicas", "peer", *_ABLATIONS)),
     "replicas": Mode(None, ("peer", *_ABLATIONS)),
     # The loss is that of the forecasts after every hour. With the loss of the last forecast alone, nothing would train
     # the forecasts after the first hours. After more epochs, each kind forecasts the test part worse: the year does not
     # repeat itself.
     "ablate_initial_state": Mode(
-        "training.initial_state_ablation", ("peer", "initial_state"),
+        "training.ablations.initial_state_ablation", ("peer", "initial_state"),
         {"loss_steps": "all", "epochs": 3, "train_dir": os.path.join("runs", "forecast-initial_state")}),
     "ablate_dropout": Mode(
-        "training.dropout_ablation", ("peer", *DROPOUT), {"train_dir": os.path.join("runs", "titles-dropout")}),
+        "training.ablations.dropout_ablation", ("peer", *DROPOUT),
+        {"train_dir": os.path.join("runs", "titles-dropout")}),
 }  # fmt: skip
 
 

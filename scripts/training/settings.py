@@ -12,7 +12,8 @@ from shared import layer_options
 from shared.options import Option, format_flag, format_value
 from stacked_lstm.commands import choices
 from tasks import TASKS
-from training import cluster, modes
+from training import modes
+from training.distributed import cluster
 
 _COUNT = {"lower_bound": 1}
 _TYPES = {"boolean": bool, "enum": str, "float": (int, float), "integer": int, "list": list, "string": str}

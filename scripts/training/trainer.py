@@ -9,7 +9,8 @@ import numpy as np
 from shared import file_errors
 from stacked_lstm import make_callable
 from stacked_lstm.compat import tf
-from training import checkpoints, optimizer, summaries
+from training import optimizer, summaries
+from training.run_files import checkpoints
 
 CHECKPOINTS_KEPT = 3
 SAVE_SECONDS = 10  # Between checkpoints within an epoch; there is also one at the end of each epoch.

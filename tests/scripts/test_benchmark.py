@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import benchmark
-from benchmarking import chart, kinds, record, timing, worker
+from benchmarking import kinds, timing
 from benchmarking.contestants import CONTESTANTS
-from benchmarking.shapes import Shape, parse_shapes, random_input
+from benchmarking.processes import worker
+from benchmarking.records import chart, record
+from benchmarking.subjects.shapes import Shape, parse_shapes, random_input
 from stacked_lstm.compat import tf
 from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, rows_of, run_main
 from support.native_ops import NEEDS_NATIVE

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import benchmark
-from benchmarking import chart, graphs, kinds, timing
-from benchmarking.cells import CELLS, CellAt, parse
+from benchmarking import kinds, timing
 from benchmarking.contestants import CELL_CONTESTANTS
-from benchmarking.shapes import Shape
+from benchmarking.records import chart
+from benchmarking.steps import graphs
+from benchmarking.subjects.cells import CELLS, CellAt, parse
+from benchmarking.subjects.shapes import Shape
 from programs.names import has_contrib
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf

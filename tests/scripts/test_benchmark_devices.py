@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 import benchmark
-from benchmarking import graphs, timing, worker
+from benchmarking import timing
 from benchmarking.contestants import CONTESTANTS, Contestant
+from benchmarking.processes import worker
+from benchmarking.steps import graphs
 from peers import pytorch
 from stacked_lstm import engines, tf32
 from stacked_lstm.compat import tf

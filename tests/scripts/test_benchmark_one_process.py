@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from benchmarking import one_process
 from benchmarking.contestant import Contestant
+from benchmarking.processes import one_process
 from support.benchmarks import run_main
 from support.runtime import NEEDS_KERNELS
 from support.sets import ONCE

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import benchmark
-from benchmarking import chart, graphs, kinds, timing
+from benchmarking import kinds, timing
 from benchmarking.contestants import OPTION_CONTESTANTS
-from benchmarking.options import FED_ONE, OPTIONS, OptionAt, parse
-from benchmarking.shapes import Shape
+from benchmarking.records import chart
+from benchmarking.steps import graphs
+from benchmarking.subjects.options import FED_ONE, OPTIONS, OptionAt, parse
+from benchmarking.subjects.shapes import Shape
 from programs.names import has_contrib
 from support.benchmarks import Measured, rows_of, run_main
 from support.native_ops import NEEDS_NATIVE

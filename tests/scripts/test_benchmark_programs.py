@@ -8,8 +8,9 @@ import pytest
 
 import benchmark
 import programs
-from benchmarking import chart, kinds, record
+from benchmarking import kinds
 from benchmarking.contestants import PROGRAM_CONTESTANTS
+from benchmarking.records import chart, record
 from programs.names import has_contrib
 from stacked_lstm.compat import tf
 from support.benchmarks import SHAPE, Measured, rows_of, run_main, run_main_in_threads

@@ -7,9 +7,10 @@ import re
 import pytest
 
 import benchmark
-from benchmarking import chart, kinds, timing
+from benchmarking import kinds, timing
 from benchmarking.contestants import THREAD_CONTESTANTS
-from benchmarking.threads import ShapeOnThreads
+from benchmarking.records import chart
+from benchmarking.subjects.threads import ShapeOnThreads
 from support.benchmarks import SHAPE, Measured, X, built, rows_of, run_main
 from support.runtime import NEEDS_KERNELS
 from support.sets import ONCE

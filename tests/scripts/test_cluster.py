@@ -1,4 +1,4 @@
-"""scripts/training/cluster.py, servers.py and watch.py: flags, TF_CONFIG, ports, and what a waiting process says."""
+"""scripts/training/distributed/: flags, TF_CONFIG, ports, and what a waiting process says."""
 
 import errno
 import json
@@ -13,7 +13,8 @@ import train
 from stacked_lstm.compat import tf
 from support.clusters import free_addresses, jobs
 from support.tiny_runs import flag_values
-from training import cluster, servers, settings, watch
+from training import settings
+from training.distributed import cluster, servers, watch
 
 HOSTS = {"ps_hosts": "a:1,b:2", "worker_hosts": "c:3,d:4"}
 

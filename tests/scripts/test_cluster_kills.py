@@ -11,7 +11,7 @@ import pytest
 from support.clusters import jobs, start, text_of
 from support.sets import EXHAUSTIVE
 from support.tiny_runs import LEARNING, rows_of, title_arguments_in
-from training import checkpoints
+from training.run_files import checkpoints
 
 pytestmark = EXHAUSTIVE
 

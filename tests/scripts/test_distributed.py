@@ -1,4 +1,4 @@
-"""scripts/training/distributed.py, chief.py, worker.py: clusters in threads; they train what one process trains."""
+"""scripts/training/distributed/: clusters in threads; they train what one process trains."""
 
 import os
 import re
@@ -12,7 +12,8 @@ from support.clusters import run_in_threads
 from support.native_ops import auto_engine
 from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
-from training import checkpoints, evaluator, lock, worker_steps
+from training.distributed import evaluator, worker_steps
+from training.run_files import checkpoints, lock
 
 pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.
 

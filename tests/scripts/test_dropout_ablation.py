@@ -1,4 +1,4 @@
-"""scripts/training/dropout_ablation.py: a few tiny runs; the test computes their table and numbers again."""
+"""scripts/training/ablations/dropout_ablation.py: a few tiny runs; the test computes their table and numbers again."""
 
 import csv
 import os
@@ -10,7 +10,8 @@ from shared import layer_options
 from support.sets import ONCE
 from support.tiny_runs import flag_values, run
 from tasks import titles
-from training import ablation, dropout_ablation, experiment, settings
+from training import experiment, settings
+from training.ablations import ablation, dropout_ablation
 
 
 @ONCE

@@ -8,7 +8,8 @@ import pytest
 from support.sets import ONCE
 from support.tiny_runs import LEARNING, assert_same, rows_of, run, values_in
 from tasks import TASKS
-from training import experiment, history
+from training import experiment
+from training.run_files import history
 
 Parts = collections.namedtuple("Parts", ["METRIC", "validation", "parts"])
 

@@ -1,4 +1,4 @@
-"""scripts/training/initial_state_ablation.py: nine tiny runs; the test computes their table and numbers again."""
+"""train.py --ablate_initial_state: nine tiny runs; the test computes their table and numbers again."""
 
 import csv
 import os
@@ -11,7 +11,8 @@ from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import assert_same, files_of, flag_values, run, weights
 from tasks import forecast
-from training import ablation, experiment, initial_state_ablation, settings
+from training import experiment, settings
+from training.ablations import ablation, initial_state_ablation
 
 
 @pytest.fixture

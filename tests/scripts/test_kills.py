@@ -9,7 +9,8 @@ from support import file_events, tiny_task
 from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import assert_same, files_of, rows_of, values_in
 from tasks import TASKS
-from training import checkpoints, trainer
+from training import trainer
+from training.run_files import checkpoints
 
 EVENTS = "events.out.tfevents."
 

@@ -13,7 +13,8 @@ from stacked_lstm.compat import tf
 from support.sets import ONCE
 from support.tiny_runs import assert_same, flag_values, run, values_in, weights
 from tasks import TASKS, networks
-from training import experiment, history, settings
+from training import experiment, settings
+from training.run_files import history
 
 
 def test_each_option_of_a_stack_has_a_flag():

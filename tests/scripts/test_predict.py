@@ -19,7 +19,8 @@ from support.sets import ONCE
 from support.task_data import read, write_temperatures
 from support.tiny_runs import LEARNING, SCRIPTS, TITLES, run, values_in, write_titles
 from tasks import fashion_mnist, forecast
-from training import experiment, gates, history
+from training import experiment, gates
+from training.run_files import history
 
 GATES = ("Wf", "Wi", "Wc", "Wo", "bf", "bi", "bc", "bo")
 

@@ -1,4 +1,4 @@
-"""scripts/training/ranks.py with a stand-in for Horovod, which is not installed: what ranks train, one process trains.
+"""train.py --horovod with a stand-in for Horovod, which is not installed: what ranks train, one process trains.
 
 No test runs Horovod itself.
 """
@@ -12,7 +12,7 @@ import train
 from support.horovod_stand_in import Horovod, install, run_ranks
 from support.sets import EXHAUSTIVE, ONCE
 from support.tiny_runs import assert_same, flag_values, rows_of, run, title_arguments_in, weights
-from training import ranks
+from training.distributed import ranks
 
 pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.
 

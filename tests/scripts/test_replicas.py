@@ -1,4 +1,4 @@
-"""scripts/training/replicas.py: copies of a network on CPU devices train what one network trains."""
+"""scripts/training/distributed/replicas.py: copies of a network on CPU devices train what one network trains."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ from support.tiny_runs import (
 )
 from tasks import networks
 from tasks.titles import Titles
-from training import distributed, replicas
-from training.cluster import Cluster
+from training.distributed import distributed, replicas
+from training.distributed.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.
 

@@ -13,9 +13,9 @@ from support.task_data import write_temperatures
 from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
 from tasks import networks, temperature_series
 from tasks.examples import Examples, epoch_batches
-from training import history
+from training.distributed.replicas import Replicas
 from training.pipeline import Pipeline
-from training.replicas import Replicas
+from training.run_files import history
 from training.trainer import Trainer
 
 # Resuming

@@ -1,4 +1,4 @@
-"""scripts/training/checkpoints.py, lock.py: what a run goes on from if files are gone or damaged, and who may train."""
+"""scripts/training/run_files/: what a run goes on from if files are gone or damaged, and who may train."""
 
 import json
 import os
@@ -14,7 +14,8 @@ from support.recorded_files import Recorder
 from support.sets import ONCE
 from support.tiny_runs import SCRIPTS, assert_same, rows_of, weights
 from tasks import TASKS
-from training import checkpoints, experiment, history, lock
+from training import experiment
+from training.run_files import checkpoints, history, lock
 
 
 @pytest.fixture(autouse=True)

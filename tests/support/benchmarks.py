@@ -12,9 +12,11 @@ import pytest
 from absl import flags
 
 import benchmark
-from benchmarking import graphs, kinds, record, timing
+from benchmarking import kinds, timing
 from benchmarking.contestants import CONTESTANTS
-from benchmarking.shapes import Shape
+from benchmarking.records import record
+from benchmarking.steps import graphs
+from benchmarking.subjects.shapes import Shape
 from support.native_ops import NEEDS_NATIVE
 
 SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=8, layers=2)

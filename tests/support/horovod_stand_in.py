@@ -1,7 +1,7 @@
 """A stand-in for the module `horovod.tensorflow`: its ranks are threads of this process.
 
-It has what `training.ranks` uses, with Horovod's arguments. As in Horovod, each rank gives a tensor, all wait, and each
-gets the result. Gradients of some rows are put together, and not added.
+It has what `training.distributed.ranks` uses, with Horovod's arguments. As in Horovod, each rank gives a tensor, all
+wait, and each gets the result. Gradients of some rows are put together, and not added.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 
 from stacked_lstm.compat import tf
 from support.tiny_runs import run
-from training import ranks
+from training.distributed import ranks
 
 WAIT_SECONDS = 60
 

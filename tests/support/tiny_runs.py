@@ -11,7 +11,7 @@ import train
 from stacked_lstm.compat import tf
 from support.task_data import write_images
 from tasks import titles
-from training import history
+from training.run_files import history
 
 SCRIPTS = os.path.dirname(os.path.abspath(train.__file__))
 IMAGES = {"train": 12, "test": 5}

@@ -1,0 +1,1 @@
+"""Measurements as tables, as a file and as a picture."""

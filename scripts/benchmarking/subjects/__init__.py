@@ -1,0 +1,1 @@
+"""What the benchmark measures: shapes, and cells, options and numbers of threads at a shape. No TensorFlow here."""

@@ -1,0 +1,1 @@
+"""Runs that differ in one flag, and their comparison."""
