@@ -129,8 +129,7 @@ class Stack:
         Args:
           x: [T, B, I]. All arrays are contiguous.
           lengths: int32 [B], from 0 to T, or None.
-          states: before the first step: c of all layers, [B, H] of the lowest layer first; then h likewise. None for
-            zeros.
+          states: before the first step: c [B, H] and h [B, H] of each layer, the lowest layer first. None for zeros.
           outputs: the result, [T, B, H].
           finals: the result, in the form of `states`, at the end of each sequence.
 

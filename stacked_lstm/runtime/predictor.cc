@@ -20,8 +20,8 @@ struct Call {
   int64_t steps, batch;
   const int32_t* lengths;  // [B], from 0 to T; null if all sequences have T steps.
   const void* x;           // [T, B, I]
-  const void* states;      // Before the first step: c of all layers, [B, H] of the lowest layer first; then h likewise.
-                           // Null for zeros.
+  const void* states;      // Before the first step: c [B, H] and h [B, H] of each layer, the lowest layer first. Null for
+                           // zeros.
   void* outputs;           // [T, B, H] of the last layer.
   void* finals;            // In the form of `states`, at the end of each sequence.
 };
@@ -103,9 +103,10 @@ class StackPredictor : public Predictor {
     const std::vector<T> zeros(call.states ? 0 : 2 * call.batch * units_);
     const T* c = call.states ? static_cast<const T*>(call.states) : zeros.data();
     T* c_last = static_cast<T*>(call.finals);
+    layers.reserve(number);
     for (int l = 0; l < number; ++l) {
       const StackLayer& layer = *stack_[l];
-      const int64_t size = call.batch * layer.units, to_h = call.batch * units_;
+      const int64_t size = call.batch * layer.units;
       layers.push_back({call.steps, call.batch, layer.inputs, layer.units, candidate_, gates_, call.lengths});
       arrays[l].packed = layer.template PackedAs<const W>();
       for (int gate = 0; gate < kGates; ++gate) {
@@ -114,14 +115,14 @@ class StackPredictor : public Predictor {
       }
       arrays[l].x = l ? arrays[l - 1].outputs : static_cast<const T*>(call.x);
       arrays[l].c = c;
-      arrays[l].h = c + to_h;
+      arrays[l].h = c + size;
       const bool is_top = l == number - 1;
       arrays[l].outputs = is_top ? static_cast<T*>(call.outputs) : between.Take(call.steps * call.batch * layer.units);
       arrays[l].c_last = c_last;
-      arrays[l].h_last = c_last + to_h;
+      arrays[l].h_last = c_last + size;
       arrays[l].cache = nullptr;
-      c += size;
-      c_last += size;
+      c += 2 * size;
+      c_last += 2 * size;
     }
     Storage<T, W>::Run(layers, arrays, threads_);
   }

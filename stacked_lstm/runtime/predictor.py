@@ -158,11 +158,11 @@ class Predictor:
 
     def _by_layer(self, states: np.ndarray, batch: int) -> tuple[LSTMState, ...]:
         """The inverse of `_states`."""
-        pairs, begin, half = [], 0, states.size // 2
+        pairs, begin = [], 0
         for size in self.hidden_sizes:
-            end = begin + batch * size
-            c, h = states[begin:end], states[half + begin : half + end]
-            pairs.append(LSTMState(c.reshape(batch, size), h.reshape(batch, size)))
+            end = begin + 2 * batch * size
+            pair = states[begin:end].reshape(2, batch, size)
+            pairs.append(LSTMState(pair[0], pair[1]))
             begin = end
         return tuple(pairs)
 

@@ -152,8 +152,8 @@ class InitialState:
 
 
 def join(states: Sequence[Any], dtype: np.dtype) -> np.ndarray:
-    """Returns pairs (c, h) as one array of `dtype`: c of all layers, the lowest layer first; then h likewise."""
-    arrays = [np.ravel(array) for field in zip(*states) for array in field]
+    """Returns pairs (c, h) as one array of `dtype`: c and h of each layer, the lowest layer first."""
+    arrays = [np.ravel(array) for pair in states for array in pair]
     return np.concatenate(arrays).astype(dtype, copy=False)
 
 

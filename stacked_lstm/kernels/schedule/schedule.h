@@ -134,11 +134,27 @@ inline int64_t KeptWeightsSize() {
   return kCoreCache;
 }
 
+// The bytes of a layer's weights.
+template <class T>
+int64_t WeightsSize(const Layer& layer) {
+  const int64_t row_size = VectorCount<T>(layer.units) * kGates * kVectorBytes;
+  return row_size * (RecurrentDepth(layer) + layer.inputs);
+}
+
 // Whether the weights of a layer stay in a core's own cache.
 template <class T>
 bool WeightsFit(const Layer& layer) {
-  const int64_t row_size = VectorCount<T>(layer.units) * kGates * kVectorBytes;
-  return row_size * (RecurrentDepth(layer) + layer.inputs) <= KeptWeightsSize();
+  return WeightsSize<T>(layer) <= KeptWeightsSize();
+}
+
+// Whether the steps of a layer find its weights in a core's own cache. Those of a single step must stay there from call
+// to call, and so must those of all other layers.
+template <class T>
+bool WeightsStay(const Layer& layer, const std::vector<Plan<T>>& plans) {
+  if (layer.steps > 1) return WeightsFit<T>(layer);
+  int64_t size = 0;
+  for (const Plan<T>& plan : plans) size += WeightsSize<T>(plan.layer);
+  return size <= KeptWeightsSize();
 }
 
 // Whether a thread with few rows of the batch gains by keeping all weights in its cache. In a single step, it would
@@ -221,15 +237,15 @@ int SharingThreads(Direction direction, const Plan<T>& plan, int threads) {
   return direction == Direction::kForward && plan.layer.inputs <= RecurrentDepth(plan.layer) ? 1 : threads;
 }
 
-// Nanoseconds of a layer's work, less the price of sharing it among threads.
+// Nanoseconds of a layer's work, less the price of sharing it among threads. plans: those of all layers.
 template <class T>
-double NetTime(Direction direction, const Plan<T>& plan, int threads) {
+double NetTime(Direction direction, const Plan<T>& plan, const std::vector<Plan<T>>& plans, int threads) {
   const int64_t depth = RecurrentDepth(plan.layer), inputs = plan.layer.inputs;
   const int64_t all_depths = direction == Direction::kForward ? depth + inputs : 3 * depth + 2 * inputs;
   const double time = plan.longest * TimePerStep(plan, all_depths);
   if (SharesByRows(plan, threads)) return std::max(0.0, time - kLateTime);
   if (RecurrentTime(plan) < kShortStep) return time;
-  const double factor = WeightsFit<T>(plan.layer) ? 1 : std::max(1.0, kStreamRows / plan.layer.batch);
+  const double factor = WeightsStay(plan.layer, plans) ? 1 : std::max(1.0, kStreamRows / plan.layer.batch);
   return std::max(0.0, time * factor - plan.longest * kBarrierTime);
 }
 
@@ -246,7 +262,7 @@ int UsefulThreads(Direction direction, const std::vector<Plan<T>>& plans, bool b
     const int most = SharingThreads(direction, plan, threads);
     if (most == 1) continue;
     // In the forward pass, threads stay from layer to layer.
-    time = NetTime(direction, plan, threads) + (forward ? time : 0);
+    time = NetTime(direction, plan, plans, threads) + (forward ? time : 0);
     count = std::max(count, static_cast<int>(std::min<double>(most, time / kThreadTime)));
   }
   count = std::min(threads, count);
@@ -273,7 +289,8 @@ Schedule MakeSchedule(Direction direction, const std::vector<Plan<T>>& plans, in
   const bool by_layers = SharesByLayers(direction, plans, threads);
   threads = UsefulThreads(direction, plans, by_layers, threads);
   const int64_t part_rows = direction == Direction::kForward ? kInputProductRows : kPartRows;
-  const int64_t part_steps = std::max<int64_t>(1, part_rows / std::max<int64_t>(1, plans[0].layer.batch));
+  const int64_t most_steps = std::min(plans[0].longest, part_rows / std::max<int64_t>(1, plans[0].layer.batch));
+  const int64_t part_steps = std::max<int64_t>(1, most_steps);
   Schedule schedule = {threads, part_steps, {}};
   for (const Plan<T>& plan : plans) {
     const int64_t blocks = plan.blocks.number;
