@@ -244,6 +244,16 @@ def test_names_and_scopes():
     tf.train.Saver()
 
 
+def test_a_scope_as_name():
+    """As TensorFlow 1.15.5 does."""
+    with tf.variable_scope("a"), tf.variable_scope("b") as scope:
+        pass
+    with tf.variable_scope("outer"):
+        lstm = rnn_cell.CudnnLSTM(1, 4, name=scope)
+        lstm(X)
+    assert (lstm.name, lstm.kernel.op.name) == ("cudnn_lstm_1", "outer/a/b/opaque_kernel")
+
+
 def test_attributes():
     lstm = rnn_cell.CudnnLSTM(2, 4, direction="bidirectional", dtype=tf.float64)
     for name in ("input_size", "scope_name"):

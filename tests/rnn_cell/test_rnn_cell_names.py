@@ -210,6 +210,30 @@ class Programs:
             call(cell)
             tf.get_variable(f"names/{attribute}/{cell.name}", [])
 
+    def scopes_as_names(m):  # noqa: N805
+        with tf.variable_scope("a"), tf.variable_scope("b") as scope:
+            pass
+        for cell in (m.LSTMCell(4, name=scope), m.GRUCell(4, name=scope), m.BasicRNNCell(4, name=scope)):
+            call(cell)
+            tf.get_variable(f"names/{cell.name}", [])
+            call(type(cell).from_config(cell.get_config()))
+        call(m.LSTMCell(4, name=scope, reuse=tf.AUTO_REUSE))
+        call(m.LSTMCell(4, name=tf.get_variable_scope()))
+        with tf.variable_scope("outer") as outer:
+            run(m, m.MultiRNNCell([m.LSTMCell(4, name=outer), m.LSTMCell(4, name=scope), m.LSTMCell(4, name="last")]))
+
+    def empty_names(m):  # noqa: N805
+        class OwnCell(m.RNNCell):
+            state_size = output_size = property(lambda self: 3)
+
+            def call(self, inputs, state):
+                return tf.matmul(inputs, tf.get_variable("w", [3, 3])), state
+
+        for number, cell in enumerate((m.LSTMCell(4, name=""), OwnCell(name=""), OwnCell(_scope=""))):
+            with tf.variable_scope(f"outer_{number}"):
+                call(cell)
+                tf.get_variable(f"names/{cell.name}", [])
+
     def cells_from_configurations(m):  # noqa: N805
         for cell in (m.LSTMCell(4), m.LSTMCell(4), m.BasicLSTMCell(4, name="mine")):
             call(type(cell).from_config(cell.get_config()))

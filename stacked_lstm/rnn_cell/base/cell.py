@@ -66,7 +66,7 @@ class RNNCell(VariableLists):
         Args:
           trainable: bool, default True. False keeps optimizers from changing the variables.
           name: str, the name of the cell, and of the variables' scope. Default None: the name of the class in snake
-            case, for the cell with a number.
+            case, for the cell with a number. A `tf.VariableScope` names the variables' scope, but not the cell.
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           **kwargs: `_reuse` (True, False, None or tf.AUTO_REUSE) and `_scope` (a str or a `tf.VariableScope`), as cells
             of users pass them on; and `autocast`, which changes nothing, because no cell casts its inputs.
@@ -75,15 +75,14 @@ class RNNCell(VariableLists):
           TypeError: an unknown argument.
         """
         self.trainable = trainable
-        self._base_name = name or type(self)._base_name
-        self._name = name or layer_names.unique(self._base_name)
+        self._base_name, self._name = layer_names.decide(name, type(self)._base_name)
         self._dtype = None if dtype is None else tf.as_dtype(dtype).base_dtype.name
         self._reuse = kwargs.pop("_reuse", None)
         scope = kwargs.pop("_scope", None)
         kwargs.pop("autocast", None)
         if kwargs:
             raise TypeError(f"{type(self).__name__}: got arguments that it does not have: {', '.join(sorted(kwargs))}")
-        if scope is not None:
+        if scope:
             self._decide_scope(scope)
 
     @property

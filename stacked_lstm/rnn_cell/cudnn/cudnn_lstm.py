@@ -109,8 +109,7 @@ class CudnnLSTM(VariableLists):
         self.input_mode = input_mode
         self.direction = direction
         self.num_dirs = _DIRECTIONS[direction]
-        self._base_name = name or layer_names.snake_case(type(self).__name__)
-        self.name = name or layer_names.unique(self._base_name)
+        self._base_name, self.name = layer_names.decide(name, layer_names.snake_case(type(self).__name__))
         self.kernel: Any = None
         self.saveable: CudnnLSTMSaveable | None = None
         self.built = False
