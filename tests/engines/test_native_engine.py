@@ -289,18 +289,27 @@ def test_second_derivatives_need_shapes():
         tf.gradients(layer.results["x"], layer.feeds["x"])
 
 
-@pytest.mark.parametrize("options", [{}, {"projection_size": 3}], ids=["plain", "projection"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"projection_size": 3}, {"peepholes": True}, {"layer_norm": True}, {"initial_state": "learned"}],
+    ids=["plain", "projection", "peepholes", "norms", "resets"],
+)
 def test_gradients_of_weights_over_many_steps(options, plain_session):
-    """Sums of 100,000 products in float32 are as exact as those of parts. Against float64."""
-    random = np.random.RandomState(0)
-    x, d = [1 + random.standard_normal([1, 100000, n]) for n in (3, options.get("projection_size", 4))]
+    """Sums of 100,000 addends in float32 are as exact as those of parts. Against float64."""
+    random = np.random.RandomState(7)
+
+    def weights(shape, dtype, partition_info=None):
+        return tf.constant(random.uniform(-0.5, 0.5, shape).astype("f"), dtype)
+
+    widths = (3, options.get("projection_size", 4))
+    x, d = [(1 + random.standard_normal([1, 100000, n])).astype("f") for n in widths]
+    reset = random.random_sample([1, 100000]) < 0.5 if "initial_state" in options else None
     gradients = []
     for dtype in (tf.float32, tf.float64):
-        name = f"stack_{dtype.name}"
-        lstm = StackedLSTM(
-            [4], dtype=dtype, weight_initializer=tf.constant_initializer(0.3), name=name, engine="native", **options
-        )
-        outputs, _ = lstm(tf.constant(0.1 * x, dtype))
+        random.seed(8)
+        initializers = {"weight_initializer": weights, "bias_initializer": weights}
+        lstm = StackedLSTM([4], dtype=dtype, name=f"stack_{dtype.name}", engine="native", **initializers, **options)
+        outputs, _ = lstm(tf.constant(x / 8, dtype), reset=reset)
         gradients.append(tf.gradients(outputs, lstm.variables, tf.constant(d, dtype)))
     plain_session.run(tf.global_variables_initializer())
     for gradient, expected in zip(*plain_session.run(gradients)):

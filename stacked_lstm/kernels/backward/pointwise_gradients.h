@@ -187,7 +187,8 @@ class PointwiseGradients {
 
   // Adds the gradients of peepholes of a block to its sums. dz: as for `Run`.
   void AddPeepholes(int64_t t, int64_t first, int vectors, int64_t row, int64_t rows, const T* dz) const {
-    T* sums = peepholes_.At(plan_.blocks.Index(row), first);
+    const int64_t block = plan_.blocks.Index(row);
+    T* sums = peepholes_.At(block, first);
     for (int v = 0; v < vectors; ++v, sums += kPeepholes * kSize, dz += kGates * kSize) {
       Vec<T> sum[] = {Load(sums), Load(sums + kSize), Load(sums + 2 * kSize)};
       for (int64_t r = 0; r < rows; ++r) {
@@ -201,6 +202,7 @@ class PointwiseGradients {
       }
       for (int k = 0; k < kPeepholes; ++k) Store(sums + k * kSize, sum[k]);
     }
+    peepholes_.EndStep(t, block, {first, first + vectors});
   }
 
   const Plan<T>& plan_;

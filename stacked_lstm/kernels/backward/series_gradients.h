@@ -7,6 +7,7 @@
 #include "arithmetic/vector.h"
 #include "lstm.h"
 #include "schedule/plan.h"
+#include "storage/buffer.h"
 #include "storage/layer_series.h"
 #include "storage/layout.h"
 
@@ -28,12 +29,18 @@ class SeriesGradients {
         layer_(plan.layer),
         arrays_(arrays),
         series_(layer_, arrays.extras),
-        kept_dh_(series_.Has(kZoneoutH) ? layer_.batch : 0, VectorCount<T>(layer_.outputs())) {}
+        kept_dh_(series_.Has(kZoneoutH) ? layer_.batch : 0, VectorCount<T>(layer_.outputs())) {
+    for (int k = 0; has_extras && k < kSeriesCount; ++k) {
+      const bool is_sum = arrays.d_extras.series[k] && layer_.extras.series[k].stride == 0;
+      lost_[k] = is_sum ? buffers_.Take(layer_.SeriesSize(k)) : nullptr;
+    }
+  }
 
   void SetToZero() const {
     for (int k = 0; has_extras && k < kSeriesCount; ++k) {
-      T* const gradient = arrays_.d_extras.series[k];
-      if (gradient) std::fill_n(gradient, layer_.SeriesSize(k), T(0));
+      for (T* const array : {arrays_.d_extras.series[k], lost_[k]}) {
+        if (array) std::fill_n(array, layer_.SeriesSize(k), T(0));
+      }
     }
     for (int64_t b = 0; series_.Has(kZoneoutH) && b < layer_.batch; ++b) {
       std::fill_n(kept_dh_.At(b, 0), VectorCount<T>(layer_.outputs()) * kSize, T(0));
@@ -158,20 +165,28 @@ class SeriesGradients {
     return series_.At(series, t, b, vector * kSize, Count(series, vector));
   }
 
-  // Adds value() to the gradient of a series, if this gradient is needed.
+  // Adds value() to the gradient of a series, if this gradient is needed. If one entry is for all steps, the sum may
+  // have many addends. Each one then takes back what rounding lost before it (Kahan's summation).
   template <class Value>
   STACKED_LSTM_INLINE void Add(Series series, int64_t t, int64_t b, int64_t vector, Value value) const {
     T* const gradient = arrays_.d_extras.series[series];
     if (!gradient) return;
     T* const target = gradient + layer_.SeriesIndex(series, t, b) + vector * kSize;
     const int count = Count(series, vector);
-    StoreFirst(target, LoadFirst(target, count) + value(), count);
+    const Vec<T> sum = LoadFirst(target, count);
+    if (!lost_[series]) return StoreFirst(target, sum + value(), count);
+    T* const lost = lost_[series] + (target - gradient);
+    const Vec<T> addend = value() - LoadFirst(lost, count), total = sum + addend, error = (total - sum) - addend;
+    StoreFirst(target, total, count);
+    StoreFirst(lost, error - error == Vec<T>{} ? error : Vec<T>{}, count);  // It is NaN or Inf if the sum is.
   }
 
   const Plan<T>& plan_;
   const Layer& layer_;
   const BackwardArrays<T>& arrays_;
   const LayerSeries<T, has_extras> series_;
+  Scratch<T> buffers_;
+  T* lost_[kSeriesCount] = {};       // For each series, in the layout of its gradient: what rounding adds to the sums.
   const PanelBuffer<T, 1> kept_dh_;  // With zoneout of h: `Parts::kept` of the step after.
 };
 

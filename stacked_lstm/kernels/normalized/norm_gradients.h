@@ -14,6 +14,7 @@ class NormGradients {
  public:
   explicit NormGradients(const Plan<T>& plan)
       : units_(plan.layer.units),
+        panels_(plan.panels),
         has_peepholes_(plan.layer.extras.peepholes),
         norms_(plan, true),
         peepholes_(plan, has_peepholes_) {}
@@ -27,6 +28,11 @@ class NormGradients {
   T* Norms(int64_t block) const { return norms_.At(block, 0); }
   T* Peepholes(int64_t block) const { return has_peepholes_ ? peepholes_.At(block, 0) : nullptr; }
 
+  void EndStep(int64_t t, int64_t block) const {
+    norms_.EndStep(t, block, {0, panels_});
+    peepholes_.EndStep(t, block, {0, panels_});
+  }
+
   // Writes the gradients that are needed.
   void Write(const ExtraWeights<T>& gradients) const {
     for (int k = 0; gradients.peephole[0] && k < kPeepholes; ++k) peepholes_.Write(k, gradients.peephole[k]);
@@ -35,7 +41,7 @@ class NormGradients {
   }
 
  private:
-  const int64_t units_;
+  const int64_t units_, panels_;
   const bool has_peepholes_;
   const BlockSums<T, 2 * kNorms> norms_;
   const BlockSums<T, kPeepholes> peepholes_;

@@ -189,6 +189,7 @@ class NormalizedBackwardPass {
     const Range range = share.Slice(plan_.blocks.number);
     for (int64_t block = range.begin; block < range.end; ++block) {
       for (int64_t b = plan_.blocks.Begin(block); b < plan_.blocks.Begin(block + 1); ++b) Row(t, part, b, block);
+      norm_gradients_.EndStep(t, block);
     }
   }
 
