@@ -12,7 +12,7 @@ shall run it. A dtype of less than 4 bytes is half precision.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, NoReturn, Sequence
+from typing import Any, Mapping, NamedTuple, NoReturn, Sequence
 
 import numpy as np
 
@@ -60,25 +60,49 @@ def float_dtype(dtype: Any, function: str, argument: str = "dtype") -> tf.DType:
     return dtype
 
 
-def dense(nest: Any, function: str, argument: str, lengths: str = "sequence_length") -> None:
+RAGGED_STEP = "{0}.to_tensor()"
+
+
+def ragged_series(time_major: bool, lengths: str = "sequence_length") -> str:
+    """Returns what to pass instead of ragged inputs [B, T, I], for `dense`. lengths: the argument for the lengths."""
+    series = "tf.transpose({0}.to_tensor(), [1, 0, 2])" if time_major else "{0}.to_tensor()"
+    return f"{series} and {lengths}={{0}}.row_lengths()"
+
+
+def dense(nest: Any, function: str, argument: str, ragged: str | None = None) -> None:
     """Raises ValueError if a nest has a tensor that TensorFlow does not make dense by itself.
 
     Args:
       nest: a tensor, an array, or a nest of them.
       function, argument: names for the message.
-      lengths: the name of the argument that has the lengths of ragged sequences.
+      ragged: what to pass instead of a ragged tensor, for the message, with {0} in the place of its name. Default None:
+        the message has no advice.
     """
     for value in tf.nest.flatten(nest):
-        actual = None
         if isinstance(value, tf.RaggedTensor):
-            advice = f"; pass {argument}.to_tensor() and {lengths}={argument}.row_lengths()"
-            actual = "a tf.RaggedTensor" + (advice if argument == "inputs" else "")
+            actual = f"a tf.RaggedTensor; pass {ragged}" if ragged else "a tf.RaggedTensor"
         elif isinstance(value, tf.SparseTensor):
-            actual = f"a tf.SparseTensor; pass tf.sparse.to_dense({argument})"
+            actual = "a tf.SparseTensor; pass tf.sparse.to_dense({0})"
         elif isinstance(value, tf.IndexedSlices) and value.dense_shape is None:
             actual = "a tf.IndexedSlices without a dense_shape"
-        if actual:
-            fail(function, f"`{argument}` to be dense", actual)
+        else:
+            continue
+        name = _name_in(nest, value, argument) or argument
+        fail(function, f"`{name}` to be dense", actual.format(name))
+
+
+def _name_in(nest: Any, value: Any, name: str) -> str | None:
+    """Returns what a program writes for a value in a nest called `name`, such as "state.c"; None if it is not there."""
+    if nest is value:
+        return name
+    if isinstance(nest, Mapping):
+        parts = [(f"[{key!r}]", part) for key, part in nest.items()]
+    elif isinstance(nest, (list, tuple)):
+        fields = getattr(nest, "_fields", None)
+        parts = [(f".{fields[k]}" if fields else f"[{k}]", part) for k, part in enumerate(nest)]
+    else:
+        return None
+    return next(filter(None, (_name_in(part, value, name + suffix) for suffix, part in parts)), None)
 
 
 def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tensor:
@@ -105,6 +129,7 @@ def tensor(value: Any, dtype: tf.DType, function: str, argument: str) -> tf.Tens
 
 def inputs(value: Any, dtype: tf.DType, time_major: bool, function: str) -> tf.Tensor:
     """Returns the inputs as a tensor of rank 3 whose last dimension is known."""
+    dense(value, function, "inputs", ragged_series(time_major))
     value = tensor(value, dtype, function, "inputs")
     axes = "[time, batch, input]" if time_major else "[batch, time, input]"
 
@@ -122,13 +147,15 @@ def inputs(value: Any, dtype: tf.DType, time_major: bool, function: str) -> tf.T
     return value
 
 
-def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tensor | None:
-    """Returns `sequence_length` as int32 [B], with checks that run with the graph.
+def lengths(
+    value: Any, time_steps: Size, batch: Size, function: str, argument: str = "sequence_length"
+) -> tf.Tensor | None:
+    """Returns the lengths of the sequences as int32 [B], with checks that run with the graph.
 
     Args:
       value: int32 or int64 vector of B numbers from 0 to T, or None, which is returned as it is.
       time_steps, batch: the `Size`s of T and B.
-      function: the caller's name, for messages.
+      function, argument: names for messages.
 
     Raises:
       ValueError: the dtype, the shape or a constant length is wrong. What is known only when the graph runs raises
@@ -137,8 +164,8 @@ def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tens
     if value is None:
         return None
     count = "" if batch.static is None else f" ({batch.static})"
-    expected = f"`sequence_length` to be an int32 or int64 vector with one length per sequence{count}"
-    dense(value, function, "sequence_length")
+    expected = f"`{argument}` to be an int32 or int64 vector with one length per sequence{count}"
+    dense(value, function, argument)
     try:
         value = tf.convert_to_tensor(value)
     except (TypeError, ValueError):
@@ -147,15 +174,17 @@ def lengths(value: Any, time_steps: Size, batch: Size, function: str) -> tf.Tens
         fail(function, expected, f"dtype {value.dtype.base_dtype.name}")
     if not value.shape.is_compatible_with([batch.static]):
         fail(function, expected, f"shape {value.shape}")
-    _check_constant_lengths(value, time_steps.static, function)
+    _check_constant_lengths(value, time_steps.static, function, argument)
     # These run before the cast, which could wrap an int64 into the range.
-    with tf.control_dependencies(_length_assertions(value, time_steps, batch, function)):
+    with tf.control_dependencies(_length_assertions(value, time_steps, batch, function, argument)):
         value = tf.identity(tf.cast(value, tf.int32))
     value.set_shape([batch.static])
     return value
 
 
-def _length_assertions(value: tf.Tensor, time_steps: Size, batch: Size, function: str) -> list[tf.Operation]:
+def _length_assertions(
+    value: tf.Tensor, time_steps: Size, batch: Size, function: str, argument: str
+) -> list[tf.Operation]:
     """Ops that check lengths when the graph runs."""
     steps = tf.cast(time_steps.dynamic, value.dtype)
     size = tf.size(value)
@@ -165,7 +194,7 @@ def _length_assertions(value: tf.Tensor, time_steps: Size, batch: Size, function
         (tf.reduce_all(value >= 0), ["of at least 0, got", tf.reduce_min(value)]),
         (tf.reduce_all(value <= steps), ["of at most", steps, "time steps, got", tf.reduce_max(value)]),
     )
-    message = function + ": expected `sequence_length` "
+    message = f"{function}: expected `{argument}` "
     return [assertion(condition, [message + text, *data]) for condition, (text, *data) in conditions]
 
 
@@ -221,7 +250,7 @@ def with_shape(value: tf.Tensor, sizes: Sequence[Size | int], function: str, exp
     return value
 
 
-def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: str) -> None:
+def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: str, argument: str) -> None:
     """Raises ValueError if the lengths are constants that are out of range."""
     constant = tf.get_static_value(value)
     if constant is None or constant.size == 0:
@@ -229,7 +258,7 @@ def _check_constant_lengths(value: tf.Tensor, time_steps: int | None, function: 
     if constant.min() < 0 or (time_steps is not None and constant.max() > time_steps):
         upper = "the number of time steps" if time_steps is None else time_steps
         k = int(np.argmax((constant < 0) | (constant > (np.inf if time_steps is None else time_steps))))
-        fail(function, f"`sequence_length` between 0 and {upper}", f"{constant.ravel()[k]} for sequence {k}")
+        fail(function, f"`{argument}` between 0 and {upper}", f"{constant.ravel()[k]} for sequence {k}")
 
 
 def flags(value: Any, steps: Size, batch: Size, time_major: bool, function: str, argument: str) -> tf.Tensor:

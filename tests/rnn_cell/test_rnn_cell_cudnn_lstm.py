@@ -244,6 +244,20 @@ def test_names_and_scopes():
     tf.train.Saver()
 
 
+def test_messages_name_the_argument_of_the_lengths(plain_session):
+    lstm, fed = rnn_cell.CudnnLSTM(1, 4), tf.placeholder(tf.int32, [None])
+    message = "^CudnnLSTM: expected `sequence_lengths` "
+    x, sparse = tf.zeros([5, 2, 3]), tf.SparseTensor([[0]], [1], [2])
+    for lengths in ([6, 1], [1.0, 2.0], [1], sparse):
+        with pytest.raises(ValueError, match=message):
+            lstm(x, sequence_lengths=lengths)
+    outputs, _ = lstm(x, sequence_lengths=fed, engine="graph")
+    plain_session.run(tf.global_variables_initializer())
+    for lengths in ([6, 1], [-1, 1], [1, 2, 3]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="CudnnLSTM: expected `sequence_lengths` "):
+            plain_session.run(outputs, {fed: lengths})
+
+
 def test_a_scope_as_name():
     """As TensorFlow 1.15.5 does."""
     with tf.variable_scope("a"), tf.variable_scope("b") as scope:

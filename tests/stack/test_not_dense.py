@@ -28,11 +28,20 @@ TAKES_DENSE_TENSORS = {
     "stacked_lstm": lambda x, n, s: StackedLSTM([4])(x, n, [(s, np.zeros([2, 4], np.float32))]),
     "bidirectional_lstm": lambda x, n, s: BidirectionalLSTM([4])(x, n, [[(s, s)], None]),
     "dynamic_rnn": lambda x, n, s: rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(4), x, n, (s, s)),
+    "time_major": lambda x, n, s: StackedLSTM([4])(x, n, [(s, s)], time_major=True),
     "CudnnLSTM": lambda x, n, s: rnn_cell.CudnnLSTM(1, 4)(x, (s, s), n, time_major=False),
     "LSTMBlockFusedCell": lambda x, n, s: rnn_cell.LSTMBlockFusedCell(4)(x, (s, s), sequence_length=n),
     "TimeReversedFusedRNN": lambda x, n, s: rnn_cell.TimeReversedFusedRNN(
         rnn_cell.FusedRNNCellAdaptor(rnn_cell.GRUCell(4), use_dynamic_rnn=True)
     )(x, s, None, n),
+}
+
+
+BATCH_MAJOR = "; pass inputs.to_tensor() and sequence_length=inputs.row_lengths()"
+TIME_MAJOR = "; pass tf.transpose(inputs.to_tensor(), [1, 0, 2]) and sequence_length=inputs.row_lengths()"
+ADVICE = {
+    "CudnnLSTM": "; pass inputs.to_tensor() and sequence_lengths=inputs.row_lengths()",
+    **dict.fromkeys(("LSTMBlockFusedCell", "TimeReversedFusedRNN", "time_major"), TIME_MAJOR),
 }
 
 
@@ -46,20 +55,63 @@ def test_tensors_that_are_not_dense(name, make, actual):
         ("initial_state|state", (SEQUENCE[:, :2], None, make(2, 4))),
     ]
     for argument, values in arguments:
-        with pytest.raises(ValueError, match=f"expected `({argument}).*` to be dense, got {actual}") as error:
+        with pytest.raises(ValueError, match=f"expected `({argument})[^`]*` to be dense, got {actual}") as error:
             with tf.variable_scope(argument[:5]):
                 call(*values)
-        lengths = "sequence_lengths" if name == "CudnnLSTM" else "sequence_length"
-        advice = f"; pass inputs.to_tensor() and {lengths}=inputs.row_lengths()"
-        assert (advice in str(error.value)) == (make is ragged and argument == "inputs")
+        assert (ADVICE.get(name, BATCH_MAJOR) in str(error.value)) == (make is ragged and argument == "inputs")
 
 
 @pytest.mark.parametrize("cell", [rnn_cell.LSTMCell(4), rnn_cell.GRUCell(4), rnn_cell.NASCell(4)], ids=repr)
 def test_steps_that_are_not_dense(cell):
     zeros = cell.zero_state(2, tf.float32)
     for values, argument in [((sparse(2, 3), zeros), "inputs"), ((SEQUENCE[:, 0], make_sparse(zeros)), "state")]:
-        with pytest.raises(ValueError, match=f"{cell.name}: expected `{argument}` to be dense, got {SPARSE}"):
+        with pytest.raises(ValueError, match=f"{cell.name}: expected `{argument}[^`]*` to be dense, got {SPARSE}"):
             cell(*values)
+
+
+def ragged_message(call):
+    with pytest.raises(ValueError, match="RaggedTensor") as error:
+        call()
+    return str(error.value)
+
+
+def test_advice_follows_the_inputs(session):
+    """A program that does what the message says runs."""
+    series = tf.RaggedTensor.from_row_lengths(tf.constant(np.random.RandomState(0).rand(5, 3), tf.float32), [2, 3])
+    lstm = StackedLSTM([4], engine="graph")
+    message = ragged_message(lambda: lstm(series, time_major=True))
+    inputs, lengths = message.partition("; pass ")[2].split(" and ")
+    names = {"tf": tf, "inputs": series}
+    outputs, _ = lstm(eval(inputs, names), eval(lengths.partition("=")[2], names), time_major=True)
+    expected, _ = lstm(series.to_tensor(), series.row_lengths())
+    session.run(tf.global_variables_initializer())
+    outputs, expected = session.run([outputs, expected])
+    np.testing.assert_allclose(outputs.transpose(1, 0, 2), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_advice_for_steps():
+    """Each message names what the program has written."""
+    cell, steps = rnn_cell.GRUCell(4), [tf.zeros([2, 3]), ragged(2, 3)]
+    zeros = cell.zero_state(2, tf.float32)
+    step = "inputs[1]` to be dense, got a tf.RaggedTensor; pass inputs[1].to_tensor()"
+    for function, call in {
+        "static_rnn": lambda: rnn_cell.static_rnn(cell, steps, dtype=tf.float32),
+        "LSTMBlockFusedCell": lambda: rnn_cell.LSTMBlockFusedCell(4)(steps, dtype=tf.float32),
+        "FusedRNNCellAdaptor": lambda: rnn_cell.FusedRNNCellAdaptor(Words(), True)(steps, dtype=tf.float32),
+        "TimeReversedFusedRNN": lambda: rnn_cell.TimeReversedFusedRNN(rnn_cell.FusedRNNCellAdaptor(cell))(steps, zeros),
+    }.items():
+        assert ragged_message(call) == f"{function}: expected `{step}"
+    step = step.replace("inputs", "decoder_inputs")
+    assert ragged_message(lambda: rnn_cell.rnn_decoder(steps, zeros, cell)) == f"rnn_decoder: expected `{step}"
+    step = "inputs` to be dense, got a tf.RaggedTensor; pass inputs.to_tensor()"
+    assert ragged_message(lambda: cell(steps[1], zeros)) == f"{cell.name}: expected `{step}"
+    state = rnn_cell.LSTMStateTuple(zeros, sparse(2, 4))
+    with pytest.raises(
+        ValueError, match=r"`initial_state\.h` to be dense, .* tf\.sparse\.to_dense\(initial_state\.h\)$"
+    ):
+        rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(4), SEQUENCE, initial_state=state)
+    with pytest.raises(TypeError, match="inputs must be a sequence"):  # TensorFlow's message.
+        rnn_cell.static_rnn(cell, ragged(2, 3, 3), dtype=tf.float32)
 
 
 def make_sparse(zeros):
@@ -109,6 +161,11 @@ def test_sparse_steps_of_a_cell_of_the_user(make, session):
     both, _, _ = rnn_cell.static_bidirectional_rnn(make(), make(), steps, dtype=tf.float32)
     np.testing.assert_array_equal(session.run(outputs)[1], [[4, 4, 4], [1, 1, 1]])
     assert both[0].shape.as_list() == [2, 6]
+    forward = rnn_cell.FusedRNNCellAdaptor(make())
+    outputs, _ = forward(steps, dtype=tf.float32)
+    reversed_outputs, _ = rnn_cell.TimeReversedFusedRNN(forward)(steps, dtype=tf.float32)
+    np.testing.assert_array_equal(session.run(outputs)[1], [[4, 4, 4], [1, 1, 1]])
+    np.testing.assert_array_equal(session.run(reversed_outputs)[0], [[3, 3, 3], [1, 1, 1]])
 
 
 @pytest.mark.parametrize("make", [ragged, sparse])
@@ -119,5 +176,5 @@ def test_steps_of_cells_of_the_package(make):
         lambda: rnn_cell.static_rnn(cell, steps, dtype=tf.float32),
         lambda: rnn_cell.static_bidirectional_rnn(Words(), cell, steps, dtype=tf.float32),
     ):
-        with pytest.raises(ValueError, match="^static_.*rnn: expected `inputs` to be dense, got a tf"):
+        with pytest.raises(ValueError, match=r"^static_.*rnn: expected `inputs\[0\]` to be dense, got a tf"):
             call()

@@ -44,12 +44,12 @@ def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:
     return checks.fail(function, expected, checks.describe(keep_prob))
 
 
-def check_dense(function: str, inputs: Any, sequence_length: Any) -> None:
+def check_dense(function: str, inputs: Any, sequence_length: Any, time_major: bool) -> None:
     """Raises ValueError if an argument of a loop over a series has a tensor that is not dense.
 
     States may be sparse, because TensorFlow's loop runs cells with such states.
     """
-    tensor_checks.dense(inputs, function, "inputs")
+    tensor_checks.dense(inputs, function, "inputs", tensor_checks.ragged_series(time_major))
     tensor_checks.dense(sequence_length, function, "sequence_length")
 
 
@@ -83,7 +83,7 @@ def check_state(cell: Any, part: str, state: tf.Tensor, rows: int | None, width:
 
 def check_inputs(cell: Any, inputs: Any) -> tf.Tensor:
     """Returns the inputs of a step as a tensor; raises ValueError unless they are dense and floating."""
-    tensor_checks.dense(inputs, cell.name, "inputs")
+    tensor_checks.dense(inputs, cell.name, "inputs", tensor_checks.RAGGED_STEP)
     inputs = tf.convert_to_tensor(inputs)
     check_floating(inputs.dtype)
     return inputs

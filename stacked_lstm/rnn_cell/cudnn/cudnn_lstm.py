@@ -273,7 +273,7 @@ class CudnnLSTM(VariableLists):
         with self._enter_scope(scope):
             x = self._checked_inputs(inputs, time_major)
             time, batch = tensor_checks.sizes(x, time_major)
-            lengths = tensor_checks.lengths(sequence_lengths, time, batch, "CudnnLSTM")
+            lengths = tensor_checks.lengths(sequence_lengths, time, batch, "CudnnLSTM", "sequence_lengths")
             states = cudnn_layers.unpack_states(initial_state, self._shapes, batch, self._plain_dtype, time_major)
             x = x if time_major else tf.transpose(x, [1, 0, 2])
             layers = cudnn_layers.make(self.kernel, self._shapes)
@@ -287,7 +287,7 @@ class CudnnLSTM(VariableLists):
 
     def _checked_inputs(self, inputs: Any, time_major: bool) -> tf.Tensor:
         """Returns the inputs as a tensor, after `build`."""
-        tensor_checks.dense(inputs, "CudnnLSTM", "inputs", lengths="sequence_lengths")
+        tensor_checks.dense(inputs, "CudnnLSTM", "inputs", tensor_checks.ragged_series(time_major, "sequence_lengths"))
         if not tf.is_tensor(inputs):
             inputs = tf.convert_to_tensor(inputs, self._plain_dtype)
         self.build(inputs.shape)

@@ -62,6 +62,8 @@ def rnn_decoder(
         checks.fail("rnn_decoder", expected, checks.describe(decoder_inputs))
     if initial_state is None:
         checks.fail("rnn_decoder", "an `initial_state`", None)
+    read = decoder_inputs if loop_function is None else decoder_inputs[:1]
+    step_lists.check_dense("rnn_decoder", cell, read, argument="decoder_inputs")
     used = _obstacle(cell, decoder_inputs, initial_state, loop_function, engine)
     scope = scope or "rnn_decoder"
     if used is None:

@@ -75,7 +75,7 @@ def dynamic_rnn(
     """
     graph_checks.graph_mode("dynamic_rnn")
     check_cell(cell)
-    check_dense("dynamic_rnn", inputs, sequence_length)
+    check_dense("dynamic_rnn", inputs, sequence_length, time_major)
     call = _call(
         cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
     )
@@ -182,7 +182,7 @@ def bidirectional_dynamic_rnn(
     graph_checks.graph_mode("bidirectional_dynamic_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
-    check_dense("bidirectional_dynamic_rnn", inputs, sequence_length)
+    check_dense("bidirectional_dynamic_rnn", inputs, sequence_length, time_major)
     calls = [
         _call(cell, inputs, sequence_length, state, dtype, parallel_iterations, swap_memory, time_major, None)
         for cell, state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw))

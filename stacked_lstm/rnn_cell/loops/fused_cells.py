@@ -9,13 +9,13 @@ import contextlib
 import functools
 from typing import Any, Callable
 
-from stacked_lstm import checks
+from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import padding
 from stacked_lstm.rnn_cell.base.cell_checks import check_dense
 from stacked_lstm.rnn_cell.base.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.cells.lstm_block_cell import LSTMBlockCell
-from stacked_lstm.rnn_cell.loops import engines_used
+from stacked_lstm.rnn_cell.loops import engines_used, step_lists
 from stacked_lstm.rnn_cell.loops.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.loops.static_rnn import static_rnn
 from stacked_lstm.rnn_cell.wrappers.wrappers import check_cell
@@ -53,6 +53,10 @@ class FusedRNNCell:
           (outputs [T, B, output size], or a list of T tensors if `inputs` is a list; the state at the end).
         """
         raise NotImplementedError(f"{type(self).__name__}.__call__")
+
+    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
+        """Raises ValueError if a tensor is not dense. A network of a user may take a list of sparse steps."""
+        check_dense(function, None if isinstance(inputs, list) else inputs, sequence_length, time_major=True)
 
 
 class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
@@ -142,12 +146,17 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
         Raises:
           ValueError: neither `initial_state` nor `dtype`; shapes that do not fit; an engine as in `dynamic_rnn`.
         """
-        check_dense("LSTMBlockFusedCell", inputs, sequence_length)
+        self._check_dense("LSTMBlockFusedCell", inputs, sequence_length)
         is_list = isinstance(inputs, list)
         x = tf.stack(inputs) if is_list else inputs
         loop = functools.partial(dynamic_rnn, time_major=True, engine=engine)
         outputs, state = self._run(loop, x, initial_state, dtype, sequence_length, scope)
         return (_unstack(outputs) if is_list else outputs), state
+
+    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
+        super()._check_dense(function, inputs, sequence_length)
+        if isinstance(inputs, list):
+            tensor_checks.dense(inputs, function, "inputs", tensor_checks.RAGGED_STEP)
 
     def run_from_end(
         self, inputs: Any, initial_state: Any, dtype: Any, sequence_length: Any, scope: Any
@@ -213,7 +222,7 @@ class FusedRNNCellAdaptor(FusedRNNCell):
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
-        check_dense("FusedRNNCellAdaptor", inputs, sequence_length)
+        self._check_dense("FusedRNNCellAdaptor", inputs, sequence_length)
         is_list = isinstance(inputs, list)
         options = {"initial_state": initial_state, "dtype": dtype, "sequence_length": sequence_length, "scope": scope}
         if self._use_dynamic_rnn:
@@ -223,6 +232,13 @@ class FusedRNNCellAdaptor(FusedRNNCell):
         steps = inputs if is_list else tf.unstack(inputs)
         outputs, state = static_rnn(self._cell, steps, **options)
         return (outputs if is_list else _with_engine(tf.stack(outputs), outputs)), state
+
+    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
+        super()._check_dense(function, inputs, sequence_length)
+        if isinstance(inputs, list) and self._use_dynamic_rnn:
+            tensor_checks.dense(inputs, function, "inputs", tensor_checks.RAGGED_STEP)
+        elif isinstance(inputs, list):
+            step_lists.check_dense(function, self._cell, inputs)
 
 
 class TimeReversedFusedRNN(FusedRNNCell):
@@ -251,7 +267,7 @@ class TimeReversedFusedRNN(FusedRNNCell):
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
-        check_dense("TimeReversedFusedRNN", inputs, sequence_length)
+        self._check_dense("TimeReversedFusedRNN", inputs, sequence_length)
         arguments = {
             "initial_state": initial_state,
             "dtype": dtype,
@@ -262,6 +278,10 @@ class TimeReversedFusedRNN(FusedRNNCell):
             return self._cell.run_from_end(inputs, **arguments)
         outputs, state = self._cell(_reverse(inputs, sequence_length), **arguments)
         return _with_engine(_reverse(outputs, sequence_length), outputs), state
+
+    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
+        network = self._cell if isinstance(self._cell, FusedRNNCell) else super()
+        network._check_dense(function, inputs, sequence_length)
 
 
 def _reverse(series: Any, lengths: Any) -> Any:

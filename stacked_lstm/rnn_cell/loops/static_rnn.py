@@ -65,8 +65,8 @@ def static_rnn(
     """
     graph_checks.graph_mode("static_rnn")
     check_cell(cell)
-    step_lists.check_dense("static_rnn", cell, inputs, sequence_length)
     step_lists.check_list(inputs)
+    step_lists.check_dense("static_rnn", cell, inputs, sequence_length)
     step_lists.check_dtype(initial_state, dtype)
     used = step_lists.obstacle("static_rnn", cell, inputs, initial_state, dtype, engine)
     if used:
@@ -134,9 +134,9 @@ def static_bidirectional_rnn(
     graph_checks.graph_mode("static_bidirectional_rnn")
     check_cell(cell_fw, "cell_fw")
     check_cell(cell_bw, "cell_bw")
+    step_lists.check_list(inputs)
     for cell in (cell_fw, cell_bw):
         step_lists.check_dense("static_bidirectional_rnn", cell, inputs, sequence_length)
-    step_lists.check_list(inputs)
     used = None
     for cell, initial_state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw)):
         step_lists.check_dtype(initial_state, dtype)

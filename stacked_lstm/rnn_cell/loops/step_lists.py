@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed
-from stacked_lstm.rnn_cell.base import cell_checks
 from stacked_lstm.rnn_cell.loops import dispatch
 
 
@@ -18,9 +18,14 @@ def check_list(inputs: Any) -> None:
         raise ValueError("inputs must not be empty")
 
 
-def check_dense(function: str, cell: Any, inputs: Any, sequence_length: Any) -> None:
-    """Raises ValueError if an argument has a tensor that is not dense. Cells of users may take sparse steps."""
-    cell_checks.check_dense(function, inputs if dispatch.is_of_package(cell) else None, sequence_length)
+def check_dense(function: str, cell: Any, steps: Any, sequence_length: Any = None, argument: str = "inputs") -> None:
+    """Raises ValueError if a list of steps, or the lengths, have a tensor that is not dense.
+
+    Cells of users may take sparse steps. `argument` is the name of the steps.
+    """
+    if dispatch.is_of_package(cell):
+        tensor_checks.dense(steps, function, argument, tensor_checks.RAGGED_STEP)
+    tensor_checks.dense(sequence_length, function, "sequence_length")
 
 
 def check_dtype(initial_state: Any, dtype: Any) -> None:
