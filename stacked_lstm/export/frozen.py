@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Collection, Mapping, NamedTuple, Sequence
+from typing import Any, Collection, Mapping, NamedTuple, NoReturn, Sequence
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class FrozenCall(NamedTuple):
       inputs: list of `Spec`: x, c and h per layer, and the lengths if there are any. A tensor may occur twice.
       outputs: list of `Spec`: the outputs, and c and h per layer.
       from_end: the number of layers that are a second stack, as in `engines.both_directions`.
+      fed_weight: None, or a weight that depends on a placeholder among the inputs, and the name of this input.
     """
 
     engine: str
@@ -46,6 +47,7 @@ class FrozenCall(NamedTuple):
     inputs: Sequence[Spec]
     outputs: Sequence[Spec]
     from_end: int = 0
+    fed_weight: tuple[str, str] | None = None
 
 
 class Frozen(NamedTuple):
@@ -80,7 +82,7 @@ def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mappin
     names = sorted({tensor.op.name for tensor in outputs.values()})
     definition = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), names)
     present = {node.name for node in definition.node}
-    frozen_calls = [_frozen_call(session, call) for call in calls_in(session.graph, present)]
+    frozen_calls = [_frozen_call(session, call, inputs) for call in calls_in(session.graph, present)]
     graph_nodes.without_places(definition)
     _set_placeholders(definition, {tensor.op.name for tensor in inputs.values()})
     _rename(definition, inputs, outputs, frozen_calls)
@@ -156,12 +158,13 @@ def _rename(
         layers[k] = call._replace(inputs=specs)
 
 
-def _frozen_call(session: tf.Session, call: calls.Call) -> FrozenCall:
-    inputs = [call.x] + [tensor for state in call.states for tensor in state]
-    inputs += [] if call.lengths is None else [call.lengths]
-    specs = [[_spec(tensor, tensor.name) for tensor in tensors] for tensors in (inputs, _results(call))]
+def _frozen_call(session: tf.Session, call: calls.Call, inputs: Mapping[str, tf.Tensor]) -> FrozenCall:
+    read = [call.x] + [tensor for state in call.states for tensor in state]
+    read += [] if call.lengths is None else [call.lengths]
+    specs = [[_spec(tensor, tensor.name) for tensor in tensors] for tensors in (read, _results(call))]
+    fed_weight = _fed_weight(call.layers, {tensor.op.name: name for name, tensor in inputs.items()})
     layers = [_with_arrays(session, layer) for layer in call.layers]
-    return FrozenCall(call.engine, layers, specs[0], specs[1], call.from_end)
+    return FrozenCall(call.engine, layers, specs[0], specs[1], call.from_end, fed_weight)
 
 
 def _results(call: calls.Call) -> list[tf.Tensor]:
@@ -172,18 +175,48 @@ def _spec(tensor: tf.Tensor, name: str) -> Spec:
     return Spec(name, tensor.dtype.base_dtype, None if tensor.shape.ndims is None else tensor.shape.as_list())
 
 
+def _fed_weight(layers: Sequence[Layer], inputs: Mapping[str, str]) -> tuple[str, str] | None:
+    """Returns `FrozenCall.fed_weight`. inputs: names of placeholders, and their names in the file.
+
+    Raises:
+      ValueError: a weight depends on a placeholder without a default, or waits for it.
+    """
+    fed = None
+    for weight in [weight for layer in layers for weight in _weights(layer)]:
+        for name, op in graph_nodes.ancestors([weight], waits=True).items():
+            if op.type == "Placeholder":
+                _refuse_weight(weight.name, inputs.get(name, name))
+        names = [inputs[name] for name in graph_nodes.ancestors([weight]) if name in inputs]
+        if names and not fed:
+            fed = weight.name, names[0]
+    return fed
+
+
+def check_weights(call: FrozenCall) -> None:
+    """Raises ValueError if the arrays of the layers are not their weights, because a weight depends on an input."""
+    if call.fed_weight:
+        _refuse_weight(*call.fed_weight)
+
+
+def _refuse_weight(weight: str, placeholder: str) -> NoReturn:
+    expected = "weights that depend on no placeholder among `inputs`, and on none without a default"
+    checks.fail("export.write", expected, f"{weight}, which depends on {placeholder}")
+
+
+def _weights(layer: Layer) -> list[Any]:
+    """The weights of a layer, in a list."""
+    weights = [*layer.kernels, *layer.biases, *(layer.extras.peepholes or ())]
+    weights += [] if layer.extras.projection is None else [layer.extras.projection]
+    return weights + [part for norm in (layer.norm or ())[:2] for part in (norm.gamma, norm.beta)]
+
+
 def _with_arrays(session: tf.Session, layer: Layer) -> Layer:
     """The layer with the values of its weights."""
     extras = layer.extras
     projections = [] if extras.projection is None else [extras.projection]
     weights = [list(layer.kernels), list(layer.biases), list(extras.peepholes or ()), projections]
-    try:
-        kernels, biases, peepholes, projections = session.run(weights)
-        norm = layer.norm and layer.norm.map(session.run)
-    except tf.errors.InvalidArgumentError as error:
-        name = layer.kernels[0].name
-        message = f"export.write: expected weights that depend on no placeholder, got {name}, which does"
-        raise ValueError(message) from error
+    kernels, biases, peepholes, projections = session.run(weights)
+    norm = layer.norm and layer.norm.map(session.run)
     extras = extras._replace(peepholes=peepholes or None, projection=projections[0] if projections else None)
     return layer._replace(kernels=kernels, biases=biases, extras=extras, norm=norm)
 

@@ -9,7 +9,7 @@ from stacked_lstm import runtime
 from stacked_lstm.compat import tf
 from stacked_lstm.export import npz_conditions, npz_variables, trial
 from stacked_lstm.export.formats import Format
-from stacked_lstm.export.frozen import by_gate, calls_in, freeze
+from stacked_lstm.export.frozen import by_gate, calls_in, check_weights, freeze
 
 ENTRY = Format("npz_file", ".npz", (), "stacked_lstm.runtime")
 
@@ -58,6 +58,8 @@ def npz(
         nodes = {node.name for node in definition.node}
         calls = calls_in(session.graph, nodes)
         npz_conditions.check(calls, nodes)
+        for call in frozen.calls:
+            check_weights(call)
         arrays = trial.arrays_of(inputs, example, ENTRY)
         fetches = {"x": calls[0].x, "states": [list(state) for call in calls for state in call.states]}
         fetches["state"] = [list(final) for call in calls for final in call.finals]

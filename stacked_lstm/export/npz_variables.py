@@ -10,6 +10,7 @@ import numpy as np
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.calls import Call
+from stacked_lstm.export import graph_nodes
 
 _FUNCTION = "export.npz"
 _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
@@ -73,15 +74,7 @@ def other_arrays(
 
 def _ancestors(tensors: Sequence[Any]) -> dict[str, tf.Operation]:
     """The ops whose values decide those of tensors. Shapes do not count."""
-    ops: dict[str, tf.Operation] = {}
-    waiting = [tensor if hasattr(tensor, "op") else tf.convert_to_tensor(tensor) for tensor in tensors]
-    waiting = [tensor.op for tensor in waiting]
-    while waiting:
-        op = waiting.pop()
-        if op.name not in ops and op.type != "Shape":
-            ops[op.name] = op
-            waiting.extend(tensor.op for tensor in op.inputs)
-    return ops
+    return graph_nodes.ancestors(tensors, stops=["Shape"])
 
 
 def _strip(tensor: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 from stacked_lstm import activations, checks, layouts
 from stacked_lstm.compat import tf
 from stacked_lstm.export import graph_nodes
-from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable
+from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable, check_weights
 from stacked_lstm.export.portable import with_tensorflow_masks
 from stacked_lstm.layer import layer_features
 from stacked_lstm.layer.layer import Layer
@@ -119,6 +119,7 @@ def _all_nodes(graph: Any) -> Iterator[Any]:
 
 def _lstm_nodes(onnx: Any, call: FrozenCall, name: str) -> tuple[list[Any], dict[str, np.ndarray]]:
     """The nodes of a call between `name`_input_... and `name`_result_..., and their constants."""
+    check_weights(call)
     made: list[Any] = []
     constants = {f"{name}_axis_{axis}": np.array([axis], np.int64) for axis in (0, 1)}
     count = len(call.layers)

@@ -13,7 +13,7 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph, residual
 from stacked_lstm.export import frozen_directions, graph_nodes, inference_loop, portable_masks
-from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable
+from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, check_weights
 from stacked_lstm.layer import layer_features
 from stacked_lstm.layer.layer import Layer
 
@@ -70,9 +70,12 @@ def _join(frozen: Frozen, calls: Sequence[FrozenCall], runs: Sequence[Callable])
     """Builds layers again, each call with its function like `Engine.run_layers`.
 
     Returns:
-      (GraphDef with all nodes, old and new; dictionary from names of the layers' results to the new ones).
+      (GraphDef with all nodes, old and new, the graph's own if there is nothing to build; dictionary from names of the
+      layers' results to the new ones).
     """
     masks = portable_masks.nodes(frozen.definition)
+    if not calls and not masks:
+        return frozen.definition, {}
     part, sources, results = _part(calls, masks, frozen_directions.new_scope(frozen.definition), runs)
     joined = tf.GraphDef()
     joined.CopyFrom(frozen.definition)
@@ -103,6 +106,7 @@ def _part(
     results: dict[str, str] = {}
     with tf.Graph().as_default() as part, tf.name_scope(scope):
         for call, run in zip(layers, runs):
+            check_weights(call)
             present = layer_features.present(call.layers, _NOT_PORTABLE)
             if present:
                 where = f"layers with {' and '.join(present)}, which compute {call.outputs[0].name}"

@@ -119,7 +119,40 @@ def test_weights_that_depend_on_inputs(plain_session, tmp_path):
         y, _ = rnn_cell.dynamic_rnn(rnn_cell.BasicLSTMCell(3), x, dtype=tf.float32, engine="graph")
     exports.set_random(plain_session)
     inputs = {"x": x, "factor": factor}
-    check("weights that depend on no placeholder, got ", tmp_path, plain_session, inputs, {"y": y}, tmp_path / "m.pb")
+    check("weights that depend on no placeholder", tmp_path, plain_session, inputs, {"y": y}, tmp_path / "m.pb")
+
+
+@pytest.mark.parametrize("engine", ["graph", pytest.param("native", marks=NEEDS_NATIVE)])
+@pytest.mark.parametrize(
+    "name, variable", [("m.pb", "beta"), ("m.pb", "gamma"), ("m.npz", "kernel"), ("m.npz", "bias")]
+)
+def test_weights_that_depend_on_a_placeholder_with_a_default(name, variable, engine, plain_session, tmp_path):
+    """Without this placeholder among the inputs, its default is in the file."""
+    factor = tf.placeholder_with_default(np.float32(2), [])
+    x = tf.placeholder(tf.float32, [2, 3, 4])
+
+    def getter(get, name, *args, **options):
+        return factor * get(name, *args, **options) if variable in name else get(name, *args, **options)
+
+    cell = rnn_cell.LSTMCell(3) if name == "m.npz" else rnn_cell.LayerNormBasicLSTMCell(3)
+    with tf.variable_scope("net", custom_getter=getter):
+        y, _ = rnn_cell.dynamic_rnn(cell, x, dtype=tf.float32, engine=engine)
+    exports.set_random(plain_session)
+    inputs, example = {"x": x, "factor": factor}, {"x": np.ones([2, 3, 4]), "factor": 3}
+    if engine == "graph" and name == "m.pb":  # The graph's own ops are in the file.
+        export.write(plain_session, inputs, {"y": y}, tmp_path / name, example)
+    else:
+        with pytest.raises(ValueError, match="^export.write: expected weights that .* which depends on factor$"):
+            export.write(plain_session, inputs, {"y": y}, tmp_path / name, example)
+    export.write(plain_session, {"x": x}, {"y": y}, str(tmp_path / "default_") + name)
+
+
+def test_weights_that_wait_for_a_placeholder(plain_session, tmp_path):
+    x = tf.placeholder(tf.float32, [2, 3, 4])
+    with tf.control_dependencies([tf.assert_non_negative(x)]):
+        y, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3), x, dtype=tf.float32, engine="graph")
+    exports.set_random(plain_session)
+    check(":0, which depends on x", tmp_path, plain_session, {"x": x}, {"y": y}, tmp_path / "m.pb")
 
 
 def cell_outputs(cell):

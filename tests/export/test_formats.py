@@ -173,6 +173,14 @@ def test_random_masks_of_a_seed(plain_session, tmp_path):
         assert 0 < np.mean(actual == 0) < 1
 
 
+def test_a_graph_without_masks_is_not_copied(plain_session):
+    """A copy of a large model takes as much memory as its weights."""
+    inputs, outputs = exports.stack("graph", has_lengths=False)
+    exports.set_random(plain_session)
+    frozen_graph = frozen.freeze(plain_session, inputs, outputs)
+    assert portable.with_tensorflow_masks(frozen_graph).definition is frozen_graph.definition
+
+
 CONTROL_FLOWS = list(itertools.product(exports.PROGRAMS, ["control_flow_v1", "control_flow_v2"]))
 
 
