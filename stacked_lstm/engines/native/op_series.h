@@ -11,36 +11,19 @@
 #include "op_shapes.h"
 #include "op_status.h"
 
-// Each series has one tensor per layer, or none. The series have the order of `Series`, and the resets follow. Every
-// list is empty by default, because graphs of earlier versions do not have it.
-#define SERIES_INPUTS                                          \
-  .Input("h_masks: number_of_h_masks * T")                     \
-      .Input("zoneout_c: number_of_zoneout_c * T")             \
-      .Input("zoneout_h: number_of_zoneout_h * T")             \
-      .Input("candidate_masks: number_of_candidate_masks * T") \
-      .Input("c_masks: number_of_c_masks * T")                 \
-      .Input("start_c: number_of_start_c * T")                 \
-      .Input("start_h: number_of_start_h * T")                 \
-      .Input("resets: number_of_resets * bool")
+// Calls a macro with the name of each series, in the order of `Series`.
+#define FOR_EACH_SERIES(USE) \
+  USE(h_masks) USE(zoneout_c) USE(zoneout_h) USE(candidate_masks) USE(c_masks) USE(start_c) USE(start_h)
 
-#define SERIES_ATTRIBUTES                              \
-  .Attr("number_of_h_masks: int >= 0 = 0")             \
-      .Attr("number_of_zoneout_c: int >= 0 = 0")       \
-      .Attr("number_of_zoneout_h: int >= 0 = 0")       \
-      .Attr("number_of_candidate_masks: int >= 0 = 0") \
-      .Attr("number_of_c_masks: int >= 0 = 0")         \
-      .Attr("number_of_start_c: int >= 0 = 0")         \
-      .Attr("number_of_start_h: int >= 0 = 0")         \
-      .Attr("number_of_resets: int >= 0 = 0")
+#define SERIES_INPUT(name) .Input(#name ": number_of_" #name " * T")
+#define SERIES_ATTRIBUTE(name) .Attr("number_of_" #name ": int >= 0 = 0")
+#define SERIES_GRADIENT(name) .Output("d_" #name ": number_of_" #name " * T")
 
-#define SERIES_GRADIENTS                                          \
-  .Output("d_h_masks: number_of_h_masks * T")                     \
-      .Output("d_zoneout_c: number_of_zoneout_c * T")             \
-      .Output("d_zoneout_h: number_of_zoneout_h * T")             \
-      .Output("d_candidate_masks: number_of_candidate_masks * T") \
-      .Output("d_c_masks: number_of_c_masks * T")                 \
-      .Output("d_start_c: number_of_start_c * T")                 \
-      .Output("d_start_h: number_of_start_h * T")
+// Each series has one tensor per layer, or none. The resets follow the series. Every list is empty by default, because
+// graphs of earlier versions do not have it.
+#define SERIES_INPUTS FOR_EACH_SERIES(SERIES_INPUT).Input("resets: number_of_resets * bool")
+#define SERIES_ATTRIBUTES FOR_EACH_SERIES(SERIES_ATTRIBUTE).Attr("number_of_resets: int >= 0 = 0")
+#define SERIES_GRADIENTS FOR_EACH_SERIES(SERIES_GRADIENT)
 
 namespace stacked_lstm {
 
