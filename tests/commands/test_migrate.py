@@ -42,6 +42,8 @@ x = tf.contrib.cudnn_rnn.CudnnRNNTanh
 from tensorflow import *
 import tensorflow.nn
 from tensorflow import layers as dense_layers
+from tensorflow.tools.graph_transforms import TransformGraph
+from tensorflow.python.training import training_ops
 """
 
 REMARKS = [
@@ -78,6 +80,8 @@ REMARKS = [
     "25: tf: `*` hides which names the program uses: import them by name, and run this again",
     "26: tf.nn: import it under a name, with `as`",
     "27: tf.layers: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
+    "28: tf.tools.graph_transforms.TransformGraph: newer versions of TensorFlow have no tensorflow.tools.graph_transforms",
+    "29: tf.python.training.training_ops: import tensorflow.python.ops.gen_training_ops, which has its functions",
 ]
 
 

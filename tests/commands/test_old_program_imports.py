@@ -102,6 +102,26 @@ y = nn.dropout(feed(float32, [2, 3]), 0.9)
 cell = tf1_rnn.LSTMCell(8), rnn_cell.GRUCell(8)
 """,
     ),
+    "modules that tensorflow.compat.v1 does not have": (
+        """import tensorflow as tf
+from tensorflow import lite
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.lite.python.interpreter import Interpreter
+from tensorflow.tools.docs import doc_controls
+import tensorflow.lite.python.util as lite_util
+import tensorflow.tools.compatibility
+""",
+        """import tensorflow.compat.v1 as tf
+from tensorflow.compat.v1 import lite
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.lite.python.interpreter import Interpreter
+from tensorflow.tools.docs import doc_controls
+import tensorflow.lite.python.util as lite_util
+import tensorflow.tools.compatibility
+
+tf.disable_v2_behavior()
+""",
+    ),
     "from tensorflow.python.ops import": (
         """import tensorflow as tf
 from tensorflow.python.ops import rnn_cell, rnn, math_ops  # private
