@@ -70,3 +70,29 @@ def test_tensorflows_own_cells_in_our_loop(session):
     actual, expected = values(session, [[outputs, state], expected])
     for a, b in zip(tf.nest.flatten(actual), tf.nest.flatten(expected)):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("engine", ["auto", "graph", "stepwise"])
+@pytest.mark.parametrize("use_resource", [True, False])
+def test_states_in_variables_that_the_same_run_changes(use_resource, engine, session):
+    """The two ways of the README: resource variables, or assignments that wait for the gradients."""
+    cell, x = rnn_cell.LSTMCell(64), tf.constant(random([8, 20, 3]))
+    start = [random([8, 64]), random([8, 64])]
+    state = [tf.Variable(part, trainable=False, use_resource=use_resource) for part in start]
+    fed = [tf.constant(part) for part in start]
+    outputs, final = rnn_cell.dynamic_rnn(
+        cell, x, initial_state=rnn_cell.LSTMStateTuple(*state), scope="r", engine=engine
+    )
+    with tf.variable_scope("r", reuse=True):
+        expected, _ = rnn_cell.dynamic_rnn(
+            cell, x, initial_state=rnn_cell.LSTMStateTuple(*fed), scope=tf.get_variable_scope()
+        )
+    gradients, expected = [tf.gradients(tf.reduce_sum(y**2), cell.trainable_weights) for y in (outputs, expected)]
+    with tf.control_dependencies([] if use_resource else gradients):
+        updates = [variable.assign(part) for variable, part in zip(state, final)]
+    session.run(tf.global_variables_initializer())
+    for _ in range(5):
+        session.run([variable.initializer for variable in state])
+        actual, _ = session.run([gradients, updates])
+        for a, b in zip(actual, session.run(expected)):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
