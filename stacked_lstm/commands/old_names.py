@@ -65,9 +65,7 @@ SHARED_MODULES = {"tensorflow.nn": RNN_CELL, "tensorflow.python.ops.nn": RNN_CEL
 _OTHER_THINGS = (f"{_CUDNN_OPS}.CudnnLSTM",)
 
 # Parts of TensorFlow that `tensorflow.compat.v1` does not have, or that are others there.
-_NOT_IN_V1 = tuple(
-    "compat compiler contrib core examples include keras lite.python models python tools".split()
-)
+_NOT_IN_V1 = tuple("compat compiler contrib core examples include keras lite.python models python tools".split())
 
 # Loops of `tensorflow.nn` that were in other modules, too.
 NN_LOOPS = ("raw_rnn", "static_state_saving_rnn")
@@ -153,7 +151,7 @@ _REMARKS = {
     "tensorflow.estimator.ModeKeys": "use the strings 'train', 'eval' and 'infer'",
     "tensorflow.python.estimator": "TensorFlow 2.16 and later have no tf.estimator",
     "tensorflow.python.training.training_ops": "import tensorflow.python.ops.gen_training_ops, which has its functions",
-    "tensorflow.tools.graph_transforms": "newer versions of TensorFlow have no tensorflow.tools.graph_transforms",
+    "tensorflow.tools.graph_transforms": "newer versions of TensorFlow do not have this module",
     "tensorflow.examples": "TensorFlow 2 has no tensorflow.examples",
     "tensorflow.layers": "needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
     "tensorflow.models": "TensorFlow 1 and 2 have no tensorflow.models",

@@ -80,7 +80,7 @@ REMARKS = [
     "25: tf: `*` hides which names the program uses: import them by name, and run this again",
     "26: tf.nn: import it under a name, with `as`",
     "27: tf.layers: needs the package tf-keras, and TF_USE_LEGACY_KERAS=1 in the environment",
-    "28: tf.tools.graph_transforms.TransformGraph: newer versions of TensorFlow have no tensorflow.tools.graph_transforms",
+    "28: tf.tools.graph_transforms.TransformGraph: newer versions of TensorFlow do not have this module",
     "29: tf.python.training.training_ops: import tensorflow.python.ops.gen_training_ops, which has its functions",
 ]
 
