@@ -267,7 +267,7 @@ def test_a_second_training_is_told_who_has_the_directory(tmp_path, capsys):
 def test_the_lock_ends_with_its_process(tmp_path):
     """Another process has the lock; it is killed, and its lock is free although the file is still there."""
     program = (
-        "import sys, time\nfrom training import lock\n"
+        "import sys, time\nfrom training.run_files import lock\n"
         "with lock.hold(sys.argv[1]):\n  print(1, flush=True)\n  time.sleep(99)"
     )
     path = os.pathsep.join([SCRIPTS, os.path.dirname(SCRIPTS)])

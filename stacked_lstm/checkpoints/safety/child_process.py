@@ -26,7 +26,7 @@ from stacked_lstm.checkpoints.safety.files import existing_files
 
 # The current folder, which `-c` puts first, must not name modules: strangers' files may be there.
 _PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[1].split('\\n'); from stacked_lstm.checkpoints import child_process;"
+    "import sys; sys.path[:] = sys.argv[1].split('\\n'); from stacked_lstm.checkpoints.safety import child_process;"
     " child_process.main(sys.argv[2:])"
 )
 _SECONDS = 60  # Of processor time, at least. Importing TensorFlow takes some of them.

@@ -180,7 +180,7 @@ def _walk(cell: Any) -> list[Any]:
 
 def is_of_package(cell: Any) -> bool:
     """Whether a cell and all cells in it have classes of this package."""
-    return all(type(part).__module__.startswith(__name__.rpartition(".")[0]) for part in _walk(cell))
+    return all(type(part).__module__.startswith("stacked_lstm.rnn_cell.") for part in _walk(cell))
 
 
 def _lstm_cells(cell: Any) -> list[Any]:
