@@ -9,9 +9,9 @@
 
 typedef std::vector<double> Numbers;
 
-std::mt19937 generator(7);
+inline std::mt19937 generator(7);
 
-Numbers Random(int64_t size, double scale) {
+inline Numbers Random(int64_t size, double scale) {
   std::normal_distribution<double> normal;
   Numbers values(size);
   for (double& value : values) value = scale * normal(generator);
