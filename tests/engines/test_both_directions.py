@@ -78,9 +78,12 @@ GRAPHS = {
 REVERSALS = {"ReverseSequence", "Reverse", "ReverseV2"}
 
 
+QUICK_GRAPHS = [(name, k % 2 == 0) for k, name in enumerate(GRAPHS)]
+
+
 @pytest.mark.parametrize(
     "name, has_lengths",
-    some([(name, k % 2 == 0) for k, name in enumerate(GRAPHS)], list(itertools.product(GRAPHS, [False, True]))),
+    some(QUICK_GRAPHS, list(itertools.product(GRAPHS, [False, True])), oldest=QUICK_GRAPHS[::3]),
 )
 def test_when_there_is_one_op(name, has_lengths):
     """What the results and all gradients need. The loop of `return_steps` has no op of a layer."""
@@ -199,12 +202,12 @@ FEW = 3  # Steps. TensorFlow takes seconds to build second derivatives.
 # Sizes of both stacks, the number of steps, options of their layers.
 STACKS = [
     ([5], [4], FEW, {}),
-    ([5, 3], [7, 9], 6, {"peepholes": True, "cell_clip": 0.5}),
+    pytest.param([5, 3], [7, 9], 6, {"peepholes": True, "cell_clip": 0.5}, marks=ONCE),
     pytest.param([], [20, 17], 60, {"projection_size": 3, "projection_clip": 0.4}, marks=ONCE),
     pytest.param([33], [33], 40, {}, marks=ONCE),
     pytest.param([2], [3], 1, {}, marks=ONCE),
-    ([9], [8], FEW, {"layer_norm": "tensorflow"}),
-    ([9, 18], [7, 17], 6, {"layer_norm": True, "peepholes": True, "cell_clip": 0.5}),
+    pytest.param([9], [8], FEW, {"layer_norm": "tensorflow"}, marks=ONCE),
+    pytest.param([9, 18], [7, 17], 6, {"layer_norm": True, "peepholes": True, "cell_clip": 0.5}, marks=ONCE),
     pytest.param([20, 17], [18], 60, {"layer_norm": True, "projection_size": 3, "projection_clip": 0.4}, marks=ONCE),
     pytest.param([33], [33], 40, {"layer_norm": "tensorflow"}, marks=ONCE),
     ([2], [3], 0, {}),

@@ -12,6 +12,7 @@ from stacked_lstm.engines.graph import engine as graph_engine
 from stacked_lstm.layer.layer import Layer
 from support import numeric
 from support.derivatives import Problem
+from support.sets import ONCE
 
 
 def test_third_derivatives_are_refused_under_control_flow_v1(plain_session):
@@ -28,7 +29,7 @@ def test_callable_that_is_not_elementwise(control_flow, plain_session):
     problem.check_second_derivatives()
 
 
-@pytest.mark.parametrize("use_resource", [False, True])
+@pytest.mark.parametrize("use_resource", [False, pytest.param(True, marks=ONCE)])
 def test_callable_with_a_variable_of_its_own(use_resource, plain_session):
     """First and second derivatives, with respect to the variable and to both the inputs and the variable."""
     with tf.variable_scope("activation", use_resource=use_resource):

@@ -104,8 +104,12 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("dtype", some([("float32",)], [("float32",), ("float64",)]))
-@pytest.mark.parametrize("options", OPTIONS)
+QUICK_OPTIONS = [(name, "float32") for name in OPTIONS]
+
+
+@pytest.mark.parametrize(
+    "options, dtype", some(QUICK_OPTIONS, list(itertools.product(OPTIONS, TOLERANCES)), oldest=QUICK_OPTIONS[::4])
+)
 def test_against_the_graph_engine(options, dtype, plain_session):
     """With what changes the steps of layers, and with masks of the same seeds."""
     arguments, everything = OPTIONS[options], []
@@ -163,10 +167,14 @@ def test_resets(layer_norm, plain_session):
 
 
 @pytest.mark.parametrize(
-    "control_flow_v2, layer_norm",
-    [(False, False), pytest.param(True, False, marks=ONCE), (False, "tensorflow")],
+    "control_flow_v2, layer_norm, sizes",
+    [
+        (False, False, [3, 3]),
+        pytest.param(True, False, [3, 3], marks=ONCE),
+        pytest.param(False, "tensorflow", [3], marks=ONCE),
+    ],
 )
-def test_second_derivatives(control_flow_v2, layer_norm, plain_session):
+def test_second_derivatives(control_flow_v2, layer_norm, sizes, plain_session):
     """The native op, built again with the graph engine, beside the graph engine's sums between layers."""
     enabled = tf.control_flow_v2_enabled()
     (tf.enable_control_flow_v2 if control_flow_v2 else tf.disable_control_flow_v2)()
@@ -177,7 +185,7 @@ def test_second_derivatives(control_flow_v2, layer_norm, plain_session):
                 random = np.random.RandomState(0)
                 x = tf.constant(random.standard_normal([2, 4, 3]))
                 options = {"initial_state": "learned", "residual": True, "layer_norm": layer_norm}
-                lstm = StackedLSTM([3, 3], dtype=tf.float64, engine=engine, **options)
+                lstm = StackedLSTM(sizes, dtype=tf.float64, engine=engine, **options)
                 outputs, state = lstm(x, [4, 2])
             sources = [x, *lstm.variables]
             loss = tf.reduce_sum(outputs**3) + sum(tf.reduce_sum(tf.sin(h)) for _, h in state)
@@ -261,7 +269,9 @@ def test_wrappers(name, plain_session):
 BOTH = [(False, False, False), (True, False, True), (True, True, False)]
 
 
-@pytest.mark.parametrize("has_lengths, layer_norm, has_second", some(BOTH, BOTH + [(True, True, True)]))
+@pytest.mark.parametrize(
+    "has_lengths, layer_norm, has_second", some(BOTH, BOTH + [(True, True, True)], oldest=BOTH[:1])
+)
 def test_both_directions(has_lengths, layer_norm, has_second, plain_session):
     """One op computes two stacks of residual layers, with their outputs side by side."""
     random, results = np.random.RandomState(0), []

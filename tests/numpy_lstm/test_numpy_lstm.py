@@ -166,6 +166,7 @@ def test_against_the_engines(activation, recurrent_activation, use_bias, lengths
     check_engine(general_engine, plain_session, activation, recurrent_activation, use_bias, lengths)
 
 
+@ONCE
 @pytest.mark.parametrize("activation, recurrent_activation", OF_GRAPH_IN_BOTH_ROLES)
 def test_against_the_graph_engine(activation, recurrent_activation, plain_session):
     check_engine("graph", plain_session, activation, recurrent_activation, True, tuple(LENGTHS))

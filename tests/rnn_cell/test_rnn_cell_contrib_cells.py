@@ -32,7 +32,9 @@ QUICK = [(name, flow) for flow, names in FLOWS.items() for name in sorted(names)
 
 
 @pytest.mark.parametrize(
-    "name, control_flow", some(QUICK, list(itertools.product(sorted(CELLS), FLOWS))), indirect=["control_flow"]
+    "name, control_flow",
+    some(QUICK, list(itertools.product(sorted(CELLS), FLOWS)), oldest=QUICK[::3]),
+    indirect=["control_flow"],
 )
 def test_in_wrappers_and_stacks(name, control_flow, plain_session):
     del control_flow

@@ -249,8 +249,8 @@ def test_static_rnn(name, lengths):
     some(
         [("packed stack", "graph", LENGTHS), ("variational projection", "graph", None)]
         + [("variational states of coupled cells", "graph", LENGTHS), ("variational, fed", "native", None)]
-        + [("residual around variational", "native", LENGTHS), ("variational states of a stack", "native", LENGTHS)]
-        + [("variational states of a stack", "native", None), ("highway, residual, variational", "native", LENGTHS)]
+        + [("residual around variational", "native", LENGTHS), ("variational states", "native", LENGTHS)]
+        + [("highway, residual, variational", "native", LENGTHS)]
         + [("projections around wrappers", "graph", LENGTHS)],
         [
             (name, engine, lengths)

@@ -6,6 +6,7 @@ import pytest
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 from support.places import with_general_engines
+from support.sets import ONCE
 
 STEPS, BATCH, WIDTH = 3, 2, 3
 
@@ -39,11 +40,11 @@ def static_bidirectional_rnn(_, x, engine):
 @pytest.mark.parametrize(
     "function, argument",
     [
-        (stack, False),
+        pytest.param(stack, False, marks=ONCE),
         (stack, True),
         (bidirectional, "concat"),
-        (bidirectional, None),
-        (cudnn_lstm, "unidirectional"),
+        pytest.param(bidirectional, None, marks=ONCE),
+        pytest.param(cudnn_lstm, "unidirectional", marks=ONCE),
         (cudnn_lstm, "bidirectional"),
         (dynamic_rnn, True),
         (static_rnn, None),
