@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from stacked_lstm import kernels
-from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, build_by, object_files, object_files_by, run
+from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, build_by, links, object_files, object_files_by, run
 from support.sets import EXHAUSTIVE
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
@@ -70,6 +70,8 @@ def test_other_compilers(name, tmp_path):
     for command in [compiler[0], *emulator]:
         if not shutil.which(command):
             pytest.skip(f"no {command} here")
+    if not links(compiler):
+        pytest.skip(f"{' '.join(compiler)} cannot link a program")
     objects = object_files_by(compiler, KERNELS + [PREDICTOR], tmp_path)
     for program, words in (
         ("native_activations.cc", "all within the bounds\n"),

@@ -48,6 +48,12 @@ def build_by(compiler, program_source, objects, directory):
     return program
 
 
+def links(compiler):
+    """Whether a compiler can link a program. It needs the libraries of its sanitizers."""
+    command = [*compiler, "-x", "c++", "-", "-o", os.devnull]
+    return subprocess.run(command, input=b"int main() {}", stderr=subprocess.DEVNULL).returncode == 0
+
+
 def _compile(arguments, source, sanitizers, processor):
     flags = ["-std=c++17", "-O1", "-g1", "-pthread", "-fsanitize=" + sanitizers, "-fno-sanitize-recover=all"]
     subprocess.run(["g++", *flags, *processor, *_includes(source), *arguments], check=True)
