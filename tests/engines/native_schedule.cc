@@ -14,28 +14,28 @@ namespace lstm = stacked_lstm;
 typedef std::vector<int64_t> Shape;  // T, B, I, H of each layer.
 
 // Only the forward pass cuts the rows for its threads.
-std::vector<lstm::Plan<float>> MakePlans(const Shape& shape, lstm::Direction direction, int threads) {
+std::vector<lstm::Plan<float>> MakePlans(const Shape& shape, lstm::Task task, int threads) {
   std::vector<lstm::Layer> layers;
   for (size_t l = 3; l < shape.size(); ++l) {
     layers.push_back({shape[0], shape[1], shape[l - 1], shape[l], lstm::Activation::kTanh, lstm::Activation::kSigmoid,
                       nullptr});
   }
-  return lstm::MakePlans<float>(layers, direction == lstm::Direction::kForward ? threads : 1);
+  return lstm::MakePlans<float>(layers, task != lstm::Task::kBackward ? threads : 1);
 }
 
-lstm::Schedule MakeSchedule(const Shape& shape, lstm::Direction direction, int threads) {
-  return lstm::MakeSchedule(direction, MakePlans(shape, direction, threads), threads);
+lstm::Schedule MakeSchedule(const Shape& shape, lstm::Task task, int threads) {
+  return lstm::MakeSchedule(task, MakePlans(shape, task, threads), threads);
 }
 
 bool CheckDecisions() {
-  const auto kForward = lstm::Direction::kForward, kBackward = lstm::Direction::kBackward;
+  const auto kInference = lstm::Task::kInference, kForward = lstm::Task::kForward, kBackward = lstm::Task::kBackward;
   const auto kOneThread = lstm::Sharing::kOneThread, kRows = lstm::Sharing::kRows, kUnits = lstm::Sharing::kUnits,
              kLayers = lstm::Sharing::kLayers;
   const struct {
     const char* what;
     Shape shape;
     int threads;
-    lstm::Direction direction;
+    lstm::Task task;
     lstm::Sharing sharing;
     int expected_threads;
   } cases[] = {{"too little for two", {10, 1, 4, 8}, 4, kForward, kOneThread, 1},
@@ -43,9 +43,10 @@ bool CheckDecisions() {
                {"one step of a wide layer", {1, 1, 256, 256}, 2, kForward, kUnits, 2},
                {"one step of a narrower layer", {1, 1, 200, 128}, 2, kForward, kOneThread, 1},
                {"one step of two such layers", {1, 1, 200, 200, 200}, 2, kForward, kUnits, 2},
-               {"one step of a layer that stays in the cache", {1, 1, 128, 128}, 2, kForward, kOneThread, 1},
-               {"one step of two such layers, which do not", {1, 1, 128, 128, 128}, 2, kForward, kUnits, 2},
-               {"two steps of these layers", {2, 1, 128, 128, 128}, 2, kForward, kOneThread, 1},
+               {"one step of a layer that stays in the cache", {1, 1, 128, 128}, 2, kInference, kOneThread, 1},
+               {"one step of two such layers, which do not", {1, 1, 128, 128, 128}, 2, kInference, kUnits, 2},
+               {"one step of these layers in training", {1, 1, 128, 128, 128}, 2, kForward, kOneThread, 1},
+               {"two steps of these layers", {2, 1, 128, 128, 128}, 2, kInference, kOneThread, 1},
                {"too little for two in each layer", {5, 7, 30, 32, 32}, 2, kForward, kOneThread, 1},
                {"nobody to share with", {50, 128, 8, 64}, 1, kForward, kOneThread, 1},
                {"nobody to share with, backward", {50, 128, 8, 64}, 1, kBackward, kOneThread, 1},
@@ -73,7 +74,7 @@ bool CheckDecisions() {
                {"too many rows to keep", {1000, 20, 5, 16, 16}, 2, kBackward, kRows, 2}};
   bool passed = true;
   for (const auto& test_case : cases) {
-    const lstm::Schedule schedule = MakeSchedule(test_case.shape, test_case.direction, test_case.threads);
+    const lstm::Schedule schedule = MakeSchedule(test_case.shape, test_case.task, test_case.threads);
     const bool same = schedule.layers[0].sharing == test_case.sharing && schedule.threads == test_case.expected_threads;
     if (!same) std::printf("%s: sharing %d by %d\n", test_case.what, int(schedule.layers[0].sharing), schedule.threads);
     passed &= same;
@@ -97,7 +98,7 @@ bool CheckStacks() {
                {"the same steps and two threads", {35, 20, 200, 200, 200}, 2, false}};
   bool passed = true;
   for (const auto& test_case : cases) {
-    const bool shares = SharesByStacks(MakePlans(test_case.shape, lstm::Direction::kForward, 1), test_case.threads);
+    const bool shares = SharesByStacks(MakePlans(test_case.shape, lstm::Task::kForward, 1), test_case.threads);
     if (shares != test_case.expected) std::printf("%s: %d\n", test_case.what, shares);
     passed &= shares == test_case.expected;
   }
@@ -133,9 +134,9 @@ bool CheckInvariants() {
     Shape shape = {size(10), size(10), size(10)};
     for (int layers = 1 + generator() % 4; layers > 0; --layers) shape.push_back(1 + size(9));
     const int threads = 1 + generator() % (k % 2 ? 9 : 70);
-    for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
-      const auto plans = MakePlans(shape, direction, threads);
-      const lstm::Schedule schedule = lstm::MakeSchedule(direction, plans, threads);
+    for (const auto task : {lstm::Task::kInference, lstm::Task::kForward, lstm::Task::kBackward}) {
+      const auto plans = MakePlans(shape, task, threads);
+      const lstm::Schedule schedule = lstm::MakeSchedule(task, plans, threads);
       bool valid = 1 <= schedule.threads && schedule.threads <= threads && schedule.layers.size() == shape.size() - 3;
       for (size_t l = 0; l < schedule.layers.size(); ++l) {
         const lstm::LayerSchedule& layer = schedule.layers[l];

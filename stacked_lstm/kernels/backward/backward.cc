@@ -16,7 +16,7 @@ template <class T, class MakeCell>
 void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>& arrays, MakeCell make_cell,
          Threads threads) {
   typedef BackwardPass<T, decltype(make_cell(0))> Pass;
-  const Schedule schedule = MakeSchedule(Direction::kBackward, plans, threads.count);
+  const Schedule schedule = MakeSchedule(Task::kBackward, plans, threads.count);
   threads.count = schedule.threads;
   if (!schedule.ByLayers()) {  // One pass at a time, so that only one holds memory.
     for (size_t l = plans.size(); l-- > 0;) {

@@ -20,7 +20,8 @@ template <class W, class T, class MakeCell>
 void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArrays<T, W>>& arrays,
                 MakeCell make_cell, Threads threads) {
   typedef ForwardPass<T, decltype(make_cell(0)), W> Pass;
-  const Schedule schedule = MakeSchedule(Direction::kForward, plans, threads.count);
+  const Task task = arrays[0].cache ? Task::kForward : Task::kInference;
+  const Schedule schedule = MakeSchedule(task, plans, threads.count);
   threads.count = schedule.threads;
   std::vector<std::unique_ptr<const Pass>> passes;
   for (size_t l = 0; l < plans.size(); ++l) {

@@ -288,7 +288,7 @@ template <class T>
 void NormalizedBackward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays,
                         const Threads& threads) {
   for (size_t l = layers.size(); l-- > 0;) {
-    RunNormalizedLayer<T, NormalizedBackwardPass>(Direction::kBackward, layers[l], arrays[l], threads);
+    RunNormalizedLayer<T, NormalizedBackwardPass>(Task::kBackward, layers[l], arrays[l], threads);
   }
 }
 

@@ -238,7 +238,8 @@ template <class T>
 void NormalizedForward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays,
                        const Threads& threads) {
   for (size_t l = 0; l < layers.size(); ++l) {
-    RunNormalizedLayer<T, NormalizedForwardPass>(Direction::kForward, layers[l], arrays[l], threads);
+    const Task task = arrays[l].cache ? Task::kForward : Task::kInference;
+    RunNormalizedLayer<T, NormalizedForwardPass>(task, layers[l], arrays[l], threads);
   }
 }
 

@@ -9,11 +9,11 @@
 
 namespace stacked_lstm {
 
-// Pass: class of T and of a cell. Arrays: those of its direction.
+// Pass: class of T and of a cell. Arrays: those of its task.
 template <class T, template <class, class> class Pass, class Arrays>
-void RunNormalizedLayer(Direction direction, const Layer& layer, const Arrays& arrays, Threads threads) {
+void RunNormalizedLayer(Task task, const Layer& layer, const Arrays& arrays, Threads threads) {
   const std::vector<Plan<T>> plans = MakePlans<T>({layer});
-  const Schedule schedule = MakeSchedule(direction, plans, threads.count);
+  const Schedule schedule = MakeSchedule(task, plans, threads.count);
   threads.count = schedule.threads;
   DispatchActivations(layer.candidate, layer.gates, [&](auto candidate, auto gates) {
     typedef NormalizedCell<T, decltype(candidate), decltype(gates)> Cell;

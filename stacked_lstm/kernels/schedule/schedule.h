@@ -50,7 +50,8 @@ constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for i
 constexpr int64_t kPanelShares = 4;   // each panel is cut into this many shares.
 constexpr int64_t kStripShares = 2;   // Shares of a panel of weight gradients, so that the last pieces are small.
 
-enum class Direction { kForward, kBackward };
+// kForward is the forward pass of training.
+enum class Task { kInference, kForward, kBackward };
 
 // How threads share the steps of a layer.
 enum class Sharing {
@@ -147,11 +148,11 @@ bool WeightsFit(const Layer& layer) {
   return WeightsSize<T>(layer) <= KeptWeightsSize();
 }
 
-// Whether the steps of a layer find its weights in a core's own cache. Those of a single step must stay there from call
-// to call, and so must those of all other layers.
+// Whether the steps of a layer find its weights in a core's own cache. In inference, those of a single step must stay
+// there from call to call, and so must those of all other layers. In training, one core has just written all weights.
 template <class T>
-bool WeightsStay(const Layer& layer, const std::vector<Plan<T>>& plans) {
-  if (layer.steps > 1) return WeightsFit<T>(layer);
+bool WeightsStay(Task task, const Layer& layer, const std::vector<Plan<T>>& plans) {
+  if (layer.steps > 1 || task != Task::kInference) return WeightsFit<T>(layer);
   int64_t size = 0;
   for (const Plan<T>& plan : plans) size += WeightsSize<T>(plan.layer);
   return size <= KeptWeightsSize();
@@ -199,9 +200,9 @@ int64_t ChunkSteps(const Plan<T>& plan, int threads) {
 // Whether each thread takes whole layers: a step is too short to share, but all steps together are much work. Rows are
 // better: threads have about equally many of them, but layers differ in work, and threads wait for the layer below.
 template <class T>
-bool SharesByLayers(Direction direction, const std::vector<Plan<T>>& plans, int threads) {
+bool SharesByLayers(Task task, const std::vector<Plan<T>>& plans, int threads) {
   if (threads < 2 || plans.size() < 2) return false;
-  if (direction == Direction::kBackward && plans[0].longest * plans[0].layer.batch > kMaxKeptRows) return false;
+  if (task == Task::kBackward && plans[0].longest * plans[0].layer.batch > kMaxKeptRows) return false;
   double time = 0;
   bool by_rows = true;
   for (const Plan<T>& plan : plans) {
@@ -228,41 +229,41 @@ bool SharesByStacks(const std::vector<Plan<T>>& plans, int threads) {
 
 // The number of threads that can share a layer, regardless of the amount of work.
 template <class T>
-int SharingThreads(Direction direction, const Plan<T>& plan, int threads) {
+int SharingThreads(Task task, const Plan<T>& plan, int threads) {
   const double recurrent_time = RecurrentTime(plan);
   if (SharesByRows(plan, threads)) return threads;
   // With more threads than a step can employ, threads would wait longer than they work.
   if (recurrent_time >= kShortStep) return static_cast<int>(std::min<double>(threads, 1 + recurrent_time / kShortStep));
   // If steps are not shared, products over many steps are. The forward pass has only input products.
-  return direction == Direction::kForward && plan.layer.inputs <= RecurrentDepth(plan.layer) ? 1 : threads;
+  return task != Task::kBackward && plan.layer.inputs <= RecurrentDepth(plan.layer) ? 1 : threads;
 }
 
 // Nanoseconds of a layer's work, less the price of sharing it among threads. plans: those of all layers.
 template <class T>
-double NetTime(Direction direction, const Plan<T>& plan, const std::vector<Plan<T>>& plans, int threads) {
+double NetTime(Task task, const Plan<T>& plan, const std::vector<Plan<T>>& plans, int threads) {
   const int64_t depth = RecurrentDepth(plan.layer), inputs = plan.layer.inputs;
-  const int64_t all_depths = direction == Direction::kForward ? depth + inputs : 3 * depth + 2 * inputs;
+  const int64_t all_depths = task != Task::kBackward ? depth + inputs : 3 * depth + 2 * inputs;
   const double time = plan.longest * TimePerStep(plan, all_depths);
   if (SharesByRows(plan, threads)) return std::max(0.0, time - kLateTime);
   if (RecurrentTime(plan) < kShortStep) return time;
-  const double factor = WeightsStay(plan.layer, plans) ? 1 : std::max(1.0, kStreamRows / plan.layer.batch);
+  const double factor = WeightsStay(task, plan.layer, plans) ? 1 : std::max(1.0, kStreamRows / plan.layer.batch);
   return std::max(0.0, time * factor - plan.longest * kBarrierTime);
 }
 
 // The number of threads that a stack can employ.
 template <class T>
-int UsefulThreads(Direction direction, const std::vector<Plan<T>>& plans, bool by_layers, int threads) {
-  const bool forward = direction == Direction::kForward;
+int UsefulThreads(Task task, const std::vector<Plan<T>>& plans, bool by_layers, int threads) {
+  const bool forward = task != Task::kBackward;
   int count = by_layers ? static_cast<int>(plans.size()) : 1;
   // In the forward pass, threads without a layer have nothing to do. In the backward pass they share the gradients of
   // weights.
   if (by_layers && forward) return std::min(threads, count);
   double time = 0;
   for (const Plan<T>& plan : plans) {
-    const int most = SharingThreads(direction, plan, threads);
+    const int most = SharingThreads(task, plan, threads);
     if (most == 1) continue;
     // In the forward pass, threads stay from layer to layer.
-    time = NetTime(direction, plan, plans, threads) + (forward ? time : 0);
+    time = NetTime(task, plan, plans, threads) + (forward ? time : 0);
     count = std::max(count, static_cast<int>(std::min<double>(most, time / kThreadTime)));
   }
   count = std::min(threads, count);
@@ -285,10 +286,10 @@ Sharing ChooseSharing(const Plan<T>& plan, bool by_layers, int threads) {
 
 // The schedule of a pass through a stack, for at most `threads` threads.
 template <class T>
-Schedule MakeSchedule(Direction direction, const std::vector<Plan<T>>& plans, int threads) {
-  const bool by_layers = SharesByLayers(direction, plans, threads);
-  threads = UsefulThreads(direction, plans, by_layers, threads);
-  const int64_t part_rows = direction == Direction::kForward ? kInputProductRows : kPartRows;
+Schedule MakeSchedule(Task task, const std::vector<Plan<T>>& plans, int threads) {
+  const bool by_layers = SharesByLayers(task, plans, threads);
+  threads = UsefulThreads(task, plans, by_layers, threads);
+  const int64_t part_rows = task != Task::kBackward ? kInputProductRows : kPartRows;
   const int64_t most_steps = std::min(plans[0].longest, part_rows / std::max<int64_t>(1, plans[0].layer.batch));
   const int64_t part_steps = std::max<int64_t>(1, most_steps);
   Schedule schedule = {threads, part_steps, {}};
