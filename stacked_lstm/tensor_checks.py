@@ -2,7 +2,7 @@
 
 `FLOAT_DTYPES` lists the dtypes of a stack; the `needs` of each engine say which of them it runs. A new dtype also has
 entries in `parity/measure.py` and `export/trial.py` (tolerances), `commands/choices.py` and
-`scripts/benchmarking/subjects/shapes.py` (flags), `layer/normalization.py` (epsilon), `rnn_cell/cudnn/cudnn_lstm.py`,
+`scripts/benchmarking/subjects/shapes.py` (flags), `lstm/normalization.py` (epsilon), `rnn_cell/cudnn/cudnn_lstm.py`,
 `checkpoints/keras/keras_files.py` and `checkpoints/npz_files.py`, and in `engines/native/op_definitions.cc` if `native`
 shall run it. A dtype of less than 4 bytes is half precision.
 

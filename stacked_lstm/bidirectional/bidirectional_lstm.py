@@ -10,7 +10,7 @@ from stacked_lstm.bidirectional.directions import Directions, Level
 from stacked_lstm.bidirectional.graph import MERGES, BidirectionalGraph
 from stacked_lstm.bidirectional.variables import CLASS_NAME, DEFAULT_NAME, LAYERS, STACKINGS, STACKS
 from stacked_lstm.engines import EngineUsed
-from stacked_lstm.layer import dropout_masks
+from stacked_lstm.lstm import dropout_masks
 from stacked_lstm.stack import options
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.stack.stacked_lstm import StackedLSTM

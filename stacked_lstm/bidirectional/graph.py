@@ -11,8 +11,8 @@ from stacked_lstm.bidirectional.directions import Directions, LevelCall
 from stacked_lstm.bidirectional.variables import STACKS, BidirectionalVariables
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import EngineUsed, mask_ops, padding
-from stacked_lstm.layer.dropout_masks import Seed
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.dropout_masks import Seed
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.stack import regularization
 from stacked_lstm.stack.inputs import check_inputs
 

@@ -11,8 +11,8 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.layer.equations import Noise, Resets, is_series
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import Noise, Resets, is_series
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 _ATTRIBUTE = "_stacked_lstm_calls"  # A collection of the graph would be written into .meta files.

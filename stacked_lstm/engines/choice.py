@@ -9,7 +9,7 @@ from stacked_lstm import checks
 from stacked_lstm.engines import cudnn, graph, native
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 
 # Name -> engine, in the order in which "auto" tries them.
 ENGINES = {engine.name: engine for engine in (cudnn.ENGINE, native.ENGINE, graph.ENGINE)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Callable, Sequence
 
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer import layer_features
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import layer_features
+from stacked_lstm.lstm.layer import Layer
 
 
 def dtypes(*names: str) -> Callable:

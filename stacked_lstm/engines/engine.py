@@ -8,7 +8,7 @@ from stacked_lstm import log
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import recurrent_dropout
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

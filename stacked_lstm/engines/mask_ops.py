@@ -12,8 +12,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
 from stacked_lstm.engines.native import random_masks
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.layer import Layer
 
 
 def choose(engine: str, layers: Callable[[], Sequence[Layer]], devices: Sequence[Any] = ()) -> ContextManager[None]:

@@ -22,10 +22,10 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import padding
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.conditional_product import multiply_if
-from stacked_lstm.layer.equations import masked
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.conditional_product import multiply_if
+from stacked_lstm.lstm.equations import masked
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

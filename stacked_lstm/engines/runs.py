@@ -11,7 +11,7 @@ from stacked_lstm.engines.choice import EngineUsed, Request, choose
 from stacked_lstm.engines.engine import Engine, first_problem
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions, graph, residual
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 
 
 def gradient(

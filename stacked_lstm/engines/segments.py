@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import padding
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 # Runs successive layers: (layers, x [T, B, I], states) -> (h of the last layer [T, B, P], list of `LSTMState`).

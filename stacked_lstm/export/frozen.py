@@ -11,8 +11,8 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import calls
 from stacked_lstm.export import frozen_directions, graph_nodes
-from stacked_lstm.layer.equations import GATE_ORDER
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import GATE_ORDER
+from stacked_lstm.lstm.layer import Layer
 
 # Starts of the names of ops that only programs with this package, or with a GPU, or this process can run.
 _NOT_PORTABLE = ("StackedLstm", "Cudnn", "PyFunc", "EagerPyFunc")

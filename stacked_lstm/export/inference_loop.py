@@ -16,8 +16,8 @@ from typing import Any, Callable, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import equations
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import equations
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

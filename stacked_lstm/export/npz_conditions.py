@@ -8,8 +8,8 @@ from stacked_lstm import activations, checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.calls import Call
 from stacked_lstm.kernels import ACTIVATIONS
-from stacked_lstm.layer import layer_features
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import layer_features
+from stacked_lstm.lstm.layer import Layer
 
 _FUNCTION = "export.npz"
 

@@ -16,8 +16,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.export import graph_nodes
 from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable, check_weights
 from stacked_lstm.export.portable import with_tensorflow_masks
-from stacked_lstm.layer import layer_features
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import layer_features
+from stacked_lstm.lstm.layer import Layer
 
 OPSET = 17
 

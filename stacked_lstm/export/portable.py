@@ -14,8 +14,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph, residual
 from stacked_lstm.export import frozen_directions, graph_nodes, inference_loop, portable_masks
 from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, check_weights
-from stacked_lstm.layer import layer_features
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import layer_features
+from stacked_lstm.lstm.layer import Layer
 
 # What the layers that are built again do not have.
 _NOT_PORTABLE = layer_features.all_except(

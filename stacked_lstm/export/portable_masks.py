@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import dropout_masks
+from stacked_lstm.lstm import dropout_masks
 
 _OPS = ("StackedLstmRandomMask", "StackedLstmStatelessRandomMask")
 

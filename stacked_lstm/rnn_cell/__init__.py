@@ -43,6 +43,7 @@ from stacked_lstm.rnn_cell.loops.fused_cells import (
 from stacked_lstm.rnn_cell.loops.stacked_bidirectional import stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn
 from stacked_lstm.rnn_cell.loops.static_rnn import static_bidirectional_rnn, static_rnn
 from stacked_lstm.rnn_cell.wrappers.attention_cell_wrapper import AttentionCellWrapper
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import DeviceWrapper, ResidualWrapper
 from stacked_lstm.rnn_cell.wrappers.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.wrappers.highway_wrapper import HighwayWrapper
 from stacked_lstm.rnn_cell.wrappers.input_output_wrappers import (
@@ -52,7 +53,6 @@ from stacked_lstm.rnn_cell.wrappers.input_output_wrappers import (
 )
 from stacked_lstm.rnn_cell.wrappers.linear import _Linear, _linear
 from stacked_lstm.rnn_cell.wrappers.multi_rnn_cell import MultiRNNCell
-from stacked_lstm.rnn_cell.wrappers.wrappers import DeviceWrapper, ResidualWrapper
 from stacked_lstm.state import LSTMStateTuple
 
 LayerRNNCell = RNNCell  # TensorFlow 1.15's base class of cells with a method `build`. Here, RNNCell has this method.

@@ -7,7 +7,7 @@ from typing import Any, Sequence
 from stacked_lstm import engines, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer.equations import Resets
+from stacked_lstm.lstm.equations import Resets
 from stacked_lstm.stack import options, regularization
 from stacked_lstm.stack.call import StackCall, cast
 from stacked_lstm.stack.inputs import StackInputs, check_inputs

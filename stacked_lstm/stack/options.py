@@ -14,7 +14,7 @@ import numpy as np
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.dropout_masks import Seed, TensorSeed
+from stacked_lstm.lstm.dropout_masks import Seed, TensorSeed
 from stacked_lstm.state import LSTMState
 
 VARIATIONAL, CANDIDATE = KINDS = ("variational", "candidate")

@@ -13,10 +13,10 @@ from stacked_lstm import tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import mask_ops, residual
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.dropout_masks import Seed
-from stacked_lstm.layer.equations import Noise, Resets
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.dropout_masks import Seed
+from stacked_lstm.lstm.equations import Noise, Resets
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.stack import options
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.stack.steps import Record, recorded

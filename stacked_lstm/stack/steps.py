@@ -13,8 +13,8 @@ from stacked_lstm.compat import inside_function_or_control_flow, tf
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.graph import loop_gradients
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import equations
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import equations
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState, LSTMSteps
 
 

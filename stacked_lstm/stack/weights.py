@@ -13,10 +13,10 @@ import numpy as np
 from stacked_lstm import checks, layouts
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import equations, normalization
-from stacked_lstm.layer.equations import Extras, LayerNorm
-from stacked_lstm.layer.layer import Layer
-from stacked_lstm.layer.normalization import Norm
+from stacked_lstm.lstm import equations, normalization
+from stacked_lstm.lstm.equations import Extras, LayerNorm
+from stacked_lstm.lstm.layer import Layer
+from stacked_lstm.lstm.normalization import Norm
 from stacked_lstm.stack import options
 from stacked_lstm.stack.options import LayerOptions
 from stacked_lstm.state import LSTMState

@@ -10,7 +10,7 @@ import pytest
 
 from stacked_lstm import BidirectionalLSTM, numpy_lstm
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import dropout_masks
+from stacked_lstm.lstm import dropout_masks
 from support import bidirectional_in_numpy as witness
 from support import native_ops, numeric
 from support.option_masks import SEED, Masks, numpy_options

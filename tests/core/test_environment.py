@@ -92,10 +92,10 @@ def test_no_keras_and_no_private_tensorflow_in_the_library():
 # The modules of each folder, from the bottom up: a module imports modules before it, and folders before its own.
 FLOORS = {
     "": "version missing_names state kernels checks layer_arrays log files compilation numpy_lstm layout_shapes layouts"
-    " compat copies separate_ops custom_gradient graph_checks tensor_checks tf32 activations layer initializers engines"
+    " compat copies separate_ops custom_gradient graph_checks tensor_checks tf32 activations lstm initializers engines"
     " stack bidirectional sessions summaries rnn_cell contrib checkpoints runtime export parity commands",
     "files": "temporary_folders durable_files",
-    "layer": "normalization conditional_product dropout_masks equations layer layer_features",
+    "lstm": "normalization conditional_product dropout_masks equations layer layer_features",
     "sessions": "state_store fetch_structure session_callable",
     "stack": "first_build options weights initializer_table initial_state steps regularization inputs call variables"
     " graph stacked_lstm",
@@ -113,8 +113,8 @@ FLOORS = {
     " cell_checks cell keras_names lstm_base one_state_base",
     "rnn_cell.cells": "block_ops basic_lstm_cell lstm_cell lstm_block_cell layer_norm_basic_lstm_cell"
     " coupled_input_forget_gate_lstm_cell basic_rnn_cell gru_cell nas_cell",
-    "rnn_cell.wrappers": "configs multi_rnn_cell rows wrappers dropout_states dropout_wrapper linear highway_wrapper"
-    " input_output_wrappers attention_cell_wrapper",
+    "rnn_cell.wrappers": "configs multi_rnn_cell rows cell_wrapper dropout_states dropout_wrapper linear"
+    " highway_wrapper input_output_wrappers attention_cell_wrapper",
     "rnn_cell.loops": "dispatch engine_calls engines_used dynamic_rnn step_lists static_rnn stacked_bidirectional"
     " decoder fused_cells",
     "rnn_cell.cudnn": "cudnn_parameters cudnn_saveable cudnn_layers cudnn_lstm",

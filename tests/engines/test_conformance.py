@@ -10,8 +10,8 @@ import pytest
 
 from stacked_lstm import activations, engines, numpy_lstm, parity
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import equations
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import equations
+from stacked_lstm.lstm.layer import Layer
 from support import numeric
 from support.derivatives import STACKS, Problem
 from support.peers import compared, differences, differences_of

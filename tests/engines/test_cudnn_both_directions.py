@@ -12,8 +12,8 @@ from stacked_lstm.engines import cudnn
 from stacked_lstm.engines.cudnn import compiled_op, library
 from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer.equations import PLAIN
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import PLAIN
+from stacked_lstm.lstm.layer import Layer
 from support import bidirectional_in_numpy, numeric
 from support.cudnn_on_host import NEEDS_COMPILED_OP, STANDARD
 from support.places import ANYWHERE, GPU

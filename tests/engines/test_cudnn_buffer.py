@@ -8,8 +8,8 @@ import pytest
 from stacked_lstm import LSTMState, StackedLSTM, layouts, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
-from stacked_lstm.layer.equations import PLAIN
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import PLAIN
+from stacked_lstm.lstm.layer import Layer
 from support import cudnn_in_numpy, numeric
 from support.checkpoint_files import GOLDEN
 from support.places import ANYWHERE

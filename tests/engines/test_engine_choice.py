@@ -15,9 +15,9 @@ from stacked_lstm.engines import native
 from stacked_lstm.engines.native import engine as native_engine
 from stacked_lstm.engines.native import library
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer.equations import LayerNorm
-from stacked_lstm.layer.layer import Layer
-from stacked_lstm.layer.normalization import Norm
+from stacked_lstm.lstm.equations import LayerNorm
+from stacked_lstm.lstm.layer import Layer
+from stacked_lstm.lstm.normalization import Norm
 from support import native_ops
 
 

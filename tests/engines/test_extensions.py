@@ -11,7 +11,7 @@ from stacked_lstm import StackedLSTM, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import equations
+from stacked_lstm.lstm import equations
 from stacked_lstm.state import LSTMState
 from support import numeric
 

@@ -9,7 +9,7 @@ import pytest
 from stacked_lstm import StackedLSTM, activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.graph import engine as graph_engine
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 from support import numeric
 from support.derivatives import Problem
 from support.sets import ONCE

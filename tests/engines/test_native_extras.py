@@ -8,8 +8,8 @@ import pytest
 from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
-from stacked_lstm.layer.equations import PLAIN, Extras
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import PLAIN, Extras
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.parity.measure import TOLERANCES
 from support import native_ops, numeric
 from support.sets import ONCE, some

@@ -12,10 +12,10 @@ from stacked_lstm import engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions
 from stacked_lstm.engines import graph as graph_engine
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.equations import PLAIN, Extras, LayerNorm, Noise, Resets
-from stacked_lstm.layer.layer import Layer
-from stacked_lstm.layer.normalization import Norm
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.equations import PLAIN, Extras, LayerNorm, Noise, Resets
+from stacked_lstm.lstm.layer import Layer
+from stacked_lstm.lstm.normalization import Norm
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
 from support import native_ops, numeric

@@ -11,8 +11,8 @@ from stacked_lstm import engines, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import mask_ops
 from stacked_lstm.engines.native import library
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.dropout_masks import TensorSeed
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.dropout_masks import TensorSeed
 from support import native_ops, numeric
 from support.some_cells import random
 

@@ -10,7 +10,7 @@ from stacked_lstm import checkpoints, export
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import mask_ops
 from stacked_lstm.export import frozen, portable
-from stacked_lstm.layer import dropout_masks
+from stacked_lstm.lstm import dropout_masks
 from support import exports, sets
 from support.native_ops import NEEDS_NATIVE
 from support.numeric import relative_difference

@@ -12,7 +12,7 @@ from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, layouts
 from stacked_lstm.activations import ACTIVATIONS
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer.equations import GATE_ORDER, Noise, step
+from stacked_lstm.lstm.equations import GATE_ORDER, Noise, step
 from support import keras_witness as witness
 from support import numeric, programs, sessions
 from support.native_ops import NEEDS_NATIVE

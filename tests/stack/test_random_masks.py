@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import dropout_masks
+from stacked_lstm.lstm import dropout_masks
 from support import numeric
 from support.option_masks import NAMES_OF_RATES, SEED, Masks
 from support.random_networks import LENGTHS

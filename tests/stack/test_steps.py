@@ -9,8 +9,8 @@ from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm, summaries
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions
 from stacked_lstm.engines import graph as graph_engine
-from stacked_lstm.layer.equations import Noise
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import Noise
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.stack.steps import Record, replay
 from stacked_lstm.state import LSTMSteps
 from support import numeric

@@ -12,7 +12,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import native
 from stacked_lstm.engines.native import library
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer import equations
+from stacked_lstm.lstm import equations
 
 NEEDS_NATIVE = pytest.mark.needs_native  # Nothing is compiled before such a test runs: see conftest.py.
 

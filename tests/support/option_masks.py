@@ -4,7 +4,7 @@ import numpy as np
 
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import dropout_masks
+from stacked_lstm.lstm import dropout_masks
 
 SEED = 5  # Of the stacks.
 NAMES_OF_RATES = ("input_dropout", "dropout", "output_dropout", "recurrent_dropout", "zoneout_c", "zoneout_h")

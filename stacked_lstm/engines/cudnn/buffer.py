@@ -22,8 +22,8 @@ from typing import Sequence
 
 from stacked_lstm.activations import ACTIVATIONS
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.equations import GATE_ORDER, PLAIN
-from stacked_lstm.layer.layer import Layer, sort_by_gate
+from stacked_lstm.lstm.equations import GATE_ORDER, PLAIN
+from stacked_lstm.lstm.layer import Layer, sort_by_gate
 
 ACTIVATION, RECURRENT_ACTIVATION = "tanh", "sigmoid"  # cuDNN has no others.
 

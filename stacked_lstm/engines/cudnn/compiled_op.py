@@ -15,7 +15,7 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines.cudnn import derivatives, library
 from stacked_lstm.engines.cudnn.group import Group
 from stacked_lstm.engines.cudnn.scope import SCOPE
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 ENVIRONMENT_VARIABLE = "STACKED_LSTM_CUDNN_ALGORITHM"

@@ -18,8 +18,8 @@ from stacked_lstm.engines.cudnn.buffer import ACTIVATION, RECURRENT_ACTIVATION
 from stacked_lstm.engines.cudnn.group import BIDIRECTIONAL, Group
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.place import Place
-from stacked_lstm.layer import layer_features
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import layer_features
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

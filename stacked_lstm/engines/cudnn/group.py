@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Sequence
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.cudnn.buffer import pack
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 UNIDIRECTIONAL, BIDIRECTIONAL = "unidirectional", "bidirectional"  # The attribute `direction` of both ops.

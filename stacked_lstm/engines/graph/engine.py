@@ -15,8 +15,8 @@ from stacked_lstm.engines import padding
 from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.graph import recurrence
 from stacked_lstm.engines.graph.group_layer import GroupLayer
-from stacked_lstm.layer.equations import Noise, is_series
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import Noise, is_series
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 # Layers whose fused kernel has at most this many entries (1 MB in float32, about a core's L2 cache) share a loop.

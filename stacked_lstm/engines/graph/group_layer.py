@@ -6,7 +6,7 @@ from typing import Callable, NamedTuple
 
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import equations
+from stacked_lstm.lstm import equations
 
 
 class GroupLayer(NamedTuple):

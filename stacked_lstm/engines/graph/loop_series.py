@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import equations
+from stacked_lstm.lstm import equations
 from stacked_lstm.state import LSTMState
 
 # How many steps may be in flight at once; dynamic_rnn's default.

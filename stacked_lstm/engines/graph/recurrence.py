@@ -18,7 +18,7 @@ from stacked_lstm.custom_gradient import available_after, custom_gradient
 from stacked_lstm.engines import padding
 from stacked_lstm.engines.graph import loop_gradients, loop_series, loops, tangent_loop
 from stacked_lstm.engines.graph.group_layer import GroupLayer
-from stacked_lstm.layer.equations import StepGradient, masked
+from stacked_lstm.lstm.equations import StepGradient, masked
 from stacked_lstm.state import LSTMState
 
 

@@ -19,7 +19,7 @@ from stacked_lstm.engines.graph.loop_series import (
     state_array,
     step_count,
 )
-from stacked_lstm.layer import equations
+from stacked_lstm.lstm import equations
 from stacked_lstm.state import LSTMState
 
 

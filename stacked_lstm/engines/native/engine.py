@@ -13,8 +13,8 @@ from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.native import library, ops
 from stacked_lstm.engines.place import Place
 from stacked_lstm.kernels import ACTIVATIONS
-from stacked_lstm.layer import layer_features
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import layer_features
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.state import LSTMState
 
 

@@ -10,9 +10,9 @@ from stacked_lstm import activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import second_derivatives
 from stacked_lstm.engines.native import library
-from stacked_lstm.layer.equations import Extras, LayerNorm, Noise, Resets
-from stacked_lstm.layer.layer import Layer
-from stacked_lstm.layer.normalization import DEFAULT_EPSILON, Norm
+from stacked_lstm.lstm.equations import Extras, LayerNorm, Noise, Resets
+from stacked_lstm.lstm.layer import Layer
+from stacked_lstm.lstm.normalization import DEFAULT_EPSILON, Norm
 from stacked_lstm.state import LSTMState
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.dropout_masks import Mask, TensorSeed
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.dropout_masks import Mask, TensorSeed
 
 
 def draw(mask: Mask) -> tf.Tensor:

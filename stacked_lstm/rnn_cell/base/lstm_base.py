@@ -12,10 +12,10 @@ import numpy as np
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import equations
-from stacked_lstm.layer.equations import Extras
-from stacked_lstm.layer.layer import Layer
-from stacked_lstm.layer.normalization import Norm
+from stacked_lstm.lstm import equations
+from stacked_lstm.lstm.equations import Extras
+from stacked_lstm.lstm.layer import Layer
+from stacked_lstm.lstm.normalization import Norm
 from stacked_lstm.rnn_cell.base import keras_names, replaced_methods
 from stacked_lstm.rnn_cell.base.cell import RNNCell, build
 from stacked_lstm.rnn_cell.base.cell_checks import (

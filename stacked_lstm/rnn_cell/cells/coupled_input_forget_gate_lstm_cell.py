@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.equations import Extras
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import Extras
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.rnn_cell.base import keras_names
 from stacked_lstm.rnn_cell.base.cell_checks import check_projection
 from stacked_lstm.rnn_cell.base.lstm_base import LSTMBase

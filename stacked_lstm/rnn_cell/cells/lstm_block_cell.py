@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.equations import Extras
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.equations import Extras
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.rnn_cell.base.lstm_base import LSTMBase
 from stacked_lstm.rnn_cell.cells import block_ops
 

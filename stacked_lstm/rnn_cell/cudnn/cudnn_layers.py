@@ -12,8 +12,8 @@ from stacked_lstm import checks, engines, tensor_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import EngineUsed, mask_ops
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.rnn_cell.cudnn import cudnn_parameters
 from stacked_lstm.rnn_cell.cudnn.cudnn_parameters import Shapes
 from stacked_lstm.rnn_cell.loops import engines_used

@@ -12,11 +12,11 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
 from stacked_lstm.rnn_cell.base import replaced_methods
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import CellWrapper, DeviceWrapper, ResidualWrapper
 from stacked_lstm.rnn_cell.wrappers.dropout_wrapper import DropoutWrapper
 from stacked_lstm.rnn_cell.wrappers.highway_wrapper import HighwayWrapper
 from stacked_lstm.rnn_cell.wrappers.input_output_wrappers import InputProjectionWrapper, OutputProjectionWrapper
 from stacked_lstm.rnn_cell.wrappers.multi_rnn_cell import MultiRNNCell
-from stacked_lstm.rnn_cell.wrappers.wrappers import CellWrapper, DeviceWrapper, ResidualWrapper
 
 
 class Call(NamedTuple):

@@ -10,7 +10,7 @@ from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.engines import EngineUsed, Request, padding
 from stacked_lstm.rnn_cell.base.cell_checks import check_dense
 from stacked_lstm.rnn_cell.loops import dispatch, engine_calls, engines_used
-from stacked_lstm.rnn_cell.wrappers.wrappers import check_cell
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 
 
 @without_autograph

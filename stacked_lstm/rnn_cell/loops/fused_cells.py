@@ -18,7 +18,7 @@ from stacked_lstm.rnn_cell.cells.lstm_block_cell import LSTMBlockCell
 from stacked_lstm.rnn_cell.loops import engines_used, step_lists
 from stacked_lstm.rnn_cell.loops.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.loops.static_rnn import static_rnn
-from stacked_lstm.rnn_cell.wrappers.wrappers import check_cell
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 from stacked_lstm.state import LSTMStateTuple
 
 

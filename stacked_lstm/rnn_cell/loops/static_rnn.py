@@ -12,7 +12,7 @@ from stacked_lstm import graph_checks
 from stacked_lstm.compat import tf, without_autograph, without_keras_advice
 from stacked_lstm.rnn_cell.loops import engines_used, step_lists
 from stacked_lstm.rnn_cell.loops.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
-from stacked_lstm.rnn_cell.wrappers.wrappers import check_cell
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 from stacked_lstm.separate_ops import separate
 
 

@@ -8,9 +8,9 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.base.cell import RNNCell
 from stacked_lstm.rnn_cell.base.cell_checks import check_tuple
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 from stacked_lstm.rnn_cell.wrappers.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.wrappers.linear import _linear
-from stacked_lstm.rnn_cell.wrappers.wrappers import check_cell
 
 
 class AttentionCellWrapper(RNNCell):

@@ -9,8 +9,8 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import dropout_masks
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import dropout_masks
+from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.rnn_cell.base import packed_states
 
 

@@ -13,10 +13,10 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
-from stacked_lstm.layer import dropout_masks
+from stacked_lstm.lstm import dropout_masks
 from stacked_lstm.rnn_cell.wrappers import dropout_states
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import CellWrapper
 from stacked_lstm.rnn_cell.wrappers.dropout_states import Leaf, Part
-from stacked_lstm.rnn_cell.wrappers.wrappers import CellWrapper
 from stacked_lstm.state import LSTMStateTuple
 
 

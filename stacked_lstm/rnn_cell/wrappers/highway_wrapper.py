@@ -11,7 +11,7 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.base.cell_checks import input_width
 from stacked_lstm.rnn_cell.base.variables import record, recording_getter
 from stacked_lstm.rnn_cell.wrappers import rows
-from stacked_lstm.rnn_cell.wrappers.wrappers import CellWrapper
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import CellWrapper
 
 _Gate = Tuple[tf.Variable, tf.Variable]  # A kernel [I, I] and a bias [I].
 

@@ -14,9 +14,9 @@ from stacked_lstm.engines.segments import Segment
 from stacked_lstm.rnn_cell.base.cell import RNNCell
 from stacked_lstm.rnn_cell.base.cell_checks import check_units
 from stacked_lstm.rnn_cell.wrappers import rows
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 from stacked_lstm.rnn_cell.wrappers.configs import cell_of, config_of
 from stacked_lstm.rnn_cell.wrappers.linear import _Linear
-from stacked_lstm.rnn_cell.wrappers.wrappers import check_cell
 
 
 class _ScopedWrapper(RNNCell):

@@ -30,7 +30,7 @@ from typing import Any, Callable, NamedTuple
 
 from stacked_lstm.activations import Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.normalization import Norm
+from stacked_lstm.lstm.normalization import Norm
 from stacked_lstm.state import LSTMState
 
 # The order of the columns of every fused matrix in this package, by the suffixes of the variables. TensorFlow 1's

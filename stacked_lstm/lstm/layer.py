@@ -6,7 +6,7 @@ from typing import Any, Callable, NamedTuple, Sequence
 
 from stacked_lstm.activations import ACTIVATIONS, Activation
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.equations import GATE_ORDER, NO_NOISE, PLAIN, Extras, LayerNorm, Noise, Resets
+from stacked_lstm.lstm.equations import GATE_ORDER, NO_NOISE, PLAIN, Extras, LayerNorm, Noise, Resets
 
 
 class Fused(NamedTuple):

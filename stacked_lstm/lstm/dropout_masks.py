@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Union
 
 from stacked_lstm import checks
 from stacked_lstm.compat import inside_function_or_control_flow, tf
-from stacked_lstm.layer.conditional_product import multiply_if
+from stacked_lstm.lstm.conditional_product import multiply_if
 
 
 class TensorSeed(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, Collection, Sequence
 
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm.layer import Layer
 
 _Has = Callable[[Layer], bool]
 

@@ -3,9 +3,9 @@
 import pytest
 
 from stacked_lstm.compat import tf
-from stacked_lstm.layer import layer_features
-from stacked_lstm.layer.equations import PLAIN, Extras, Noise
-from stacked_lstm.layer.layer import Layer
+from stacked_lstm.lstm import layer_features
+from stacked_lstm.lstm.equations import PLAIN, Extras, Noise
+from stacked_lstm.lstm.layer import Layer
 
 LAYER = Layer(2, 3, [None])
 # Fields of a layer that every layer has.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm.compat import tf
-from stacked_lstm.layer.conditional_product import multiply_if
+from stacked_lstm.lstm.conditional_product import multiply_if
 
 VALUE, FACTORS = np.array([[2.0, -3.0], [0.5, 4.0]]), np.array([[5.0], [-2.0]])
 
