@@ -107,14 +107,14 @@ struct Arrays {
   lstm::ExtraWeights<T> d_extras = {};
 };
 
-// Whether any pass came along each way of sharing: [direction][sharing].
-bool seen_sharing[2][4];
+// Whether any pass came along each way of sharing: [task][sharing].
+bool seen_sharing[3][4];
 
 template <class T>
 void RecordSharing(const std::vector<lstm::Layer>& layers, int threads) {
-  for (const auto direction : {lstm::Direction::kForward, lstm::Direction::kBackward}) {
-    for (const auto& layer : lstm::MakeSchedule(direction, lstm::MakePlans<T>(layers), threads).layers) {
-      seen_sharing[int(direction)][int(layer.sharing)] = true;
+  for (const auto task : {lstm::Task::kInference, lstm::Task::kForward, lstm::Task::kBackward}) {
+    for (const auto& layer : lstm::MakeSchedule(task, lstm::MakePlans<T>(layers), threads).layers) {
+      seen_sharing[int(task)][int(layer.sharing)] = true;
     }
   }
 }

@@ -263,8 +263,8 @@ bool CheckZeroStates() {
 
 // Whether the checks before it came along each way of sharing work.
 bool CheckSharing() {
-  for (const auto& direction : seen_sharing) {
-    for (const bool sharing : direction) {
+  for (const auto& task : seen_sharing) {
+    for (const bool sharing : task) {
       if (!sharing) return std::puts("the shapes leave out a way of sharing"), false;
     }
   }

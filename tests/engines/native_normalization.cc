@@ -113,6 +113,13 @@ Results Compute(const Problem& p, int count) {
   lstm::NormalizedForward<T>({layer}, {forward}, threads);  // Without a cache, then with one.
   bool as_it_should = true;
   const Numbers without = RemoveGaps(outputs, P, p.gap, &as_it_should);
+  if (lstm::PrefersUnpacked(layer)) {  // The weights themselves have the same bits.
+    lstm::ForwardArrays<T> unpacked = forward;
+    unpacked.packed = {}, unpacked.weights = const_weights;
+    outputs.assign(outputs.size(), NAN);
+    lstm::NormalizedForward<T>({layer}, {unpacked}, threads);
+    as_it_should &= without == RemoveGaps(outputs, P, p.gap, &as_it_should);
+  }
   forward.cache = cache.data();
   lstm::NormalizedForward<T>({layer}, {forward}, threads);
   as_it_should &= without == RemoveGaps(outputs, P, p.gap, &as_it_should);
