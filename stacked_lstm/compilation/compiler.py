@@ -93,7 +93,7 @@ def build(
     Args:
       tools: the `Toolchain`.
       sources, op_sources: the paths of the files to compile: those without TensorFlow, and those with its ops.
-      header_folders: the paths from which the files include headers.
+      header_folders: the paths from which the files include headers. One of them is the folder of `op_sources`.
       directory: the path of an empty folder.
 
     Returns:

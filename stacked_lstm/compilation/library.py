@@ -31,7 +31,7 @@ class Library(NamedTuple):
       sources: the paths of the files to compile.
       toolchain: function without arguments that returns the `Toolchain`, or raises BuildError.
       header_folders: the paths from which the files include headers. The library depends on all headers below them.
-      op_sources: the paths of the files to compile that have TensorFlow's ops.
+      op_sources: the paths of the files to compile that have TensorFlow's ops. Their folder is one of `header_folders`.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Library(NamedTuple):
         digest = hashlib.sha256(repr(tuple(tools)).encode())
         paths = [*self.sources, *self.op_sources]
         for folder in self.header_folders:
-            paths += sorted(glob.glob(os.path.join(folder, "**", "*.h"), recursive=True))
+            paths += sorted(glob.glob(os.path.join(glob.escape(folder), "**", "*.h"), recursive=True))
         for path in [*paths, compiler.__file__]:  # That one has the flags.
             with open(path, "rb") as source:
                 digest.update(os.path.basename(path).encode() + b"\0" + source.read() + b"\0")

@@ -29,7 +29,7 @@ LIBRARY = Library(
     ),
     toolchain=toolchain,
     header_folders=[kernels.FOLDER, _FOLDER],
-    op_sources=sorted(glob.glob(os.path.join(_FOLDER, "*.cc"))),
+    op_sources=sorted(glob.glob(os.path.join(glob.escape(_FOLDER), "*.cc"))),
 )
 OPS = OpLibrary(LIBRARY)
 load, problem = OPS.load, OPS.problem

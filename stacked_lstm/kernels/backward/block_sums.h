@@ -12,8 +12,8 @@
 namespace stacked_lstm {
 
 // Sums of `Vectors` vectors for each vector of units. Each block of the batch has its own sums, so that the order of
-// the additions does not depend on the threads. Some steps have a sum of their own: one sum over all steps of long
-// sequences would round more.
+// the additions does not depend on the threads. Every kSteps steps have a sum of their own: one sum over all steps of
+// long sequences would round more.
 template <class T, int Vectors>
 class BlockSums {
  public:

@@ -32,13 +32,13 @@ class SeriesGradients {
         kept_dh_(series_.Has(kZoneoutH) ? layer_.batch : 0, VectorCount<T>(layer_.outputs())) {
     for (int k = 0; has_extras && k < kSeriesCount; ++k) {
       const bool is_sum = arrays.d_extras.series[k] && layer_.extras.series[k].stride == 0;
-      lost_[k] = is_sum ? buffers_.Take(layer_.SeriesSize(k)) : nullptr;
+      excess_[k] = is_sum ? buffers_.Take(layer_.SeriesSize(k)) : nullptr;
     }
   }
 
   void SetToZero() const {
     for (int k = 0; has_extras && k < kSeriesCount; ++k) {
-      for (T* const array : {arrays_.d_extras.series[k], lost_[k]}) {
+      for (T* const array : {arrays_.d_extras.series[k], excess_[k]}) {
         if (array) std::fill_n(array, layer_.SeriesSize(k), T(0));
       }
     }
@@ -166,7 +166,7 @@ class SeriesGradients {
   }
 
   // Adds value() to the gradient of a series, if this gradient is needed. If one entry is for all steps, the sum may
-  // have many addends. Each one then takes back what rounding lost before it (Kahan's summation).
+  // have many addends. What rounding added to the sum is subtracted from the next addend (Kahan's summation).
   template <class Value>
   STACKED_LSTM_INLINE void Add(Series series, int64_t t, int64_t b, int64_t vector, Value value) const {
     T* const gradient = arrays_.d_extras.series[series];
@@ -174,11 +174,11 @@ class SeriesGradients {
     T* const target = gradient + layer_.SeriesIndex(series, t, b) + vector * kSize;
     const int count = Count(series, vector);
     const Vec<T> sum = LoadFirst(target, count);
-    if (!lost_[series]) return StoreFirst(target, sum + value(), count);
-    T* const lost = lost_[series] + (target - gradient);
-    const Vec<T> addend = value() - LoadFirst(lost, count), total = sum + addend, error = (total - sum) - addend;
+    if (!excess_[series]) return StoreFirst(target, sum + value(), count);
+    T* const excess = excess_[series] + (target - gradient);
+    const Vec<T> addend = value() - LoadFirst(excess, count), total = sum + addend, error = (total - sum) - addend;
     StoreFirst(target, total, count);
-    StoreFirst(lost, error - error == Vec<T>{} ? error : Vec<T>{}, count);  // It is NaN or Inf if the sum is.
+    StoreFirst(excess, error - error == Vec<T>{} ? error : Vec<T>{}, count);  // It is NaN or Inf if the sum is.
   }
 
   const Plan<T>& plan_;
@@ -186,7 +186,7 @@ class SeriesGradients {
   const BackwardArrays<T>& arrays_;
   const LayerSeries<T, has_extras> series_;
   Scratch<T> buffers_;
-  T* lost_[kSeriesCount] = {};       // For each series, in the layout of its gradient: what rounding adds to the sums.
+  T* excess_[kSeriesCount] = {};     // For each series, in the layout of its gradient: what rounding adds to the sums.
   const PanelBuffer<T, 1> kept_dh_;  // With zoneout of h: `Parts::kept` of the step after.
 };
 

@@ -50,7 +50,7 @@ constexpr int64_t kWholePanels = 16;  // Panels per thread that are enough for i
 constexpr int64_t kPanelShares = 4;   // each panel is cut into this many shares.
 constexpr int64_t kStripShares = 2;   // Shares of a panel of weight gradients, so that the last pieces are small.
 
-// kForward is the forward pass of training.
+// kInference and kForward are forward passes. A backward pass follows kForward.
 enum class Task { kInference, kForward, kBackward };
 
 // How threads share the steps of a layer.

@@ -1,1 +1,1 @@
-"""The cells that compute a step themselves, one file for each kind."""
+"""The cells that compute a step themselves."""
