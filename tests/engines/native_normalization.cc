@@ -259,11 +259,11 @@ bool CheckShapes(const int64_t* shape, int64_t P, int64_t index) {
 int main(int argc, char**) {
   is_short = argc > 1;
   // T, B, I, H: around the edges of tiles and vectors, without steps, sequences or inputs, more than a part of the
-  // backward pass, enough for threads to share rows or units.
+  // backward pass, enough for threads to share rows or units, and a single step that threads share.
   const int64_t shapes[][4] = {{1, 1, 1, 1},    {3, 2, 5, 3},  {2, 5, 7, 4},     {4, 6, 3, 15},  {3, 7, 16, 16},
                                {2, 13, 65, 17}, {5, 3, 1, 33}, {0, 3, 2, 5},     {4, 0, 2, 5},   {3, 2, 0, 5},
                                {6, 12, 9, 64},  {400, 3, 2, 8}, {33, 32, 40, 35}, {5, 40, 3, 130},
-                               {3, 5, 33, 33}, {40, 32, 9, 9}};
+                               {3, 5, 33, 33}, {40, 32, 9, 9}, {1, 2, 200, 250}};
   for (const auto& shape : shapes) {
     if (!CheckShapes(shape, 0, &shape - shapes)) return 1;
   }
