@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "arithmetic/activations.h"
@@ -141,6 +142,10 @@ class Cell {
   const Candidate candidate_;
   const Gates gates_;
 };
+
+// The class of the cells that a function from the number of a layer returns.
+template <class MakeCell>
+using CellOf = typename std::decay<decltype(std::declval<MakeCell>()(0))>::type;
 
 // Calls visitor(make_cell), where make_cell(l) is the `Cell` of layer l, for arrays with the fields of `ForwardArrays`
 // or `BackwardArrays`.

@@ -1,51 +1,17 @@
-// The backward pass of a stack: layer after layer, or each layer in its own thread, some steps behind the layer above.
-
-#include <memory>
+// The backward pass of a stack whose layers have no layer normalization.
 
 #include "arithmetic/cell.h"
-#include "backward/backward_pass.h"
-#include "lstm.h"
-#include "schedule/plan.h"
-#include "schedule/schedule.h"
+#include "backward/backward_stack.h"
+#include "backward/backward_step.h"
 
 namespace stacked_lstm {
-namespace {
-
-// make_cell: function from the number of a layer to its `Cell`.
-template <class T, class MakeCell>
-void Run(const std::vector<Plan<T>>& plans, const std::vector<BackwardArrays<T>>& arrays, MakeCell make_cell,
-         Threads threads) {
-  typedef BackwardPass<T, decltype(make_cell(0))> Pass;
-  const Schedule schedule = MakeSchedule(Task::kBackward, plans, threads.count);
-  threads.count = schedule.threads;
-  if (!schedule.ByLayers()) {  // One pass at a time, so that only one holds memory.
-    for (size_t l = plans.size(); l-- > 0;) {
-      const Pass pass(plans[l], schedule.layers[l], arrays[l], make_cell(l));
-      Team::Run(threads, [&](Worker& worker) { pass.Run(worker); });
-    }
-    return;
-  }
-  std::vector<std::unique_ptr<const Pass>> passes;
-  for (size_t l = 0; l < plans.size(); ++l) {
-    passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], make_cell(l)));
-  }
-  const Pieces chunks(plans[0].longest, schedule.chunk_steps);
-  const int64_t top = passes.size() - 1, last = chunks.number - 1;
-  Team::Run(threads, [&](Worker& worker) {
-    for (const auto& pass : passes) pass->Begin(worker);
-    ForEachDiagonal(worker, top + 1, last + 1, [&](int64_t l, int64_t k) {
-      passes[top - l]->Chunk(chunks[plans[0].Nth({0, last + 1}, last - k)]);
-    });
-    for (const auto& pass : passes) pass->Finish(worker);
-  });
-}
-
-}  // namespace
 
 template <class T>
 void Backward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays, const Threads& threads) {
   const std::vector<Plan<T>> plans = MakePlans<T>(layers);
-  DispatchCells(layers, arrays, [&](auto make_cell) { Run(plans, arrays, make_cell, threads); });
+  DispatchCells(layers, arrays, [&](auto make_cell) {
+    RunBackward<BackwardStep<T, CellOf<decltype(make_cell)>>>(plans, arrays, make_cell, threads);
+  });
 }
 
 template void Backward(const std::vector<Layer>&, const std::vector<BackwardArrays<float>>&, const Threads&);

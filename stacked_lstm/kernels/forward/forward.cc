@@ -1,5 +1,7 @@
 // The forward pass of a stack with the weights' own type.
 
+#include "arithmetic/cell.h"
+#include "forward/forward_pass.h"
 #include "forward/forward_stack.h"
 
 namespace stacked_lstm {
@@ -7,7 +9,9 @@ namespace stacked_lstm {
 template <class T>
 void Forward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays, const Threads& threads) {
   const std::vector<Plan<T>> plans = MakePlans<T>(layers, threads.count);
-  DispatchCells(layers, arrays, [&](auto make_cell) { RunForward(plans, arrays, make_cell, threads); });
+  DispatchCells(layers, arrays, [&](auto make_cell) {
+    RunForward<ForwardPass<T, CellOf<decltype(make_cell)>>>(plans, arrays, make_cell, threads);
+  });
 }
 
 template <class T>

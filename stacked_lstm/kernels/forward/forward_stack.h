@@ -6,20 +6,17 @@
 #include <memory>
 #include <vector>
 
-#include "arithmetic/cell.h"
-#include "forward/forward_pass.h"
 #include "lstm.h"
 #include "schedule/plan.h"
 #include "schedule/schedule.h"
 
 namespace stacked_lstm {
 
-// Computes all layers. make_cell: function from the number of a layer to its `Cell`. W is the type in which the weights
-// are stored.
-template <class W, class T, class MakeCell>
+// Computes all layers. Pass: `ForwardPass`, or another class of a layer with its methods. make_cell: function from the
+// number of a layer to its cell. W is the type in which the weights are stored.
+template <class Pass, class T, class W, class MakeCell>
 void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArrays<T, W>>& arrays,
                 MakeCell make_cell, Threads threads) {
-  typedef ForwardPass<T, decltype(make_cell(0)), W> Pass;
   const Task task = arrays[0].cache ? Task::kForward : Task::kInference;
   const Schedule schedule = MakeSchedule(task, plans, threads.count);
   threads.count = schedule.threads;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "arithmetic/cell.h"
+#include "forward/forward_pass.h"
 #include "forward/forward_stack.h"
 #include "storage/layout.h"
 
@@ -74,7 +76,8 @@ void ForwardRounded(const std::vector<Layer>& layers, const std::vector<ForwardA
                     const Threads& threads) {
   const std::vector<Plan<float>> plans = MakePlans<float>(layers, threads.count);
   DispatchCells(layers, arrays, [&](auto make_cell) {
-    if constexpr (!decltype(make_cell(0))::kHasExtras) RunForward(plans, arrays, make_cell, threads);
+    typedef CellOf<decltype(make_cell)> Cell;
+    if constexpr (!Cell::kHasExtras) RunForward<ForwardPass<float, Cell, W>>(plans, arrays, make_cell, threads);
   });
 }
 

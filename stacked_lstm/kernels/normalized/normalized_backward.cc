@@ -1,19 +1,16 @@
-// The backward pass of layers with normalization, one after the other. As in the forward pass, each step has two
-// phases: threads share the products by units, and the rest by sequences. Gradients of weights and inputs are one
-// product over many steps.
+// The backward pass of layers with normalization. As in the forward pass, each step has two phases: threads share the
+// products by units, and the rest by sequences.
 
 #include "arithmetic/tile.h"
+#include "backward/backward_stack.h"
 #include "backward/cell_states.h"
 #include "backward/columns.h"
-#include "backward/input_gradients.h"
-#include "backward/projection_gradients.h"
+#include "backward/dz_rows.h"
 #include "backward/series_gradients.h"
-#include "backward/weight_gradients.h"
 #include "forward/projection.h"
 #include "normalized/norm_gradients.h"
 #include "normalized/normalization.h"
 #include "normalized/normalized_cell.h"
-#include "normalized/normalized_layer.h"
 #include "schedule/schedule.h"
 #include "storage/layer_series.h"
 #include "storage/normalized_layout.h"
@@ -21,30 +18,28 @@
 namespace stacked_lstm {
 namespace {
 
-// The methods are const because the members of a team share the object. They write to buffers and the caller's arrays.
-template <class T, class Cell>
-class NormalizedBackwardPass {
+// A step, as `BackwardStep` without normalization. The methods are const because the members of a team share the
+// object. They write to buffers and the caller's arrays.
+template <class T, class LayerCell>
+class NormalizedBackwardStep {
  public:
-  NormalizedBackwardPass(const Plan<T>& plan, const LayerSchedule& schedule, const BackwardArrays<T>& arrays,
-                         const Cell& cell)
+  typedef LayerCell Cell;
+  static constexpr bool kHasExtras = true;
+
+  NormalizedBackwardStep(const Plan<T>& plan, const LayerSchedule& schedule, const BackwardArrays<T>& arrays,
+                         const Cell& cell, const DzRows<T>& dz, const BackwardProjection<T>& projection)
       : layer_(plan.layer),
         plan_(plan),
         schedule_(schedule),
         arrays_(arrays),
         cell_(cell),
+        dz_(dz),
         series_(layer_, arrays.extras),
         cells_(plan, arrays),
         d_states_(plan, arrays),
-        parts_(plan.longest, schedule.part_steps),
-        max_rows_(parts_.number ? (plan.longest + parts_.number - 1) / parts_.number * layer_.batch : 0),
         cache_(arrays.cache, layer_),
         h_columns_(plan, arrays.weights, arrays.weights.h_row, layer_.outputs(), d_states_.NeedsProducts()),
-        input_gradients_(plan, arrays),
-        projection_(layer_, arrays, max_rows_),
-        gradients_(plan, arrays, max_rows_, schedule.threads),
-        projection_gradients_(plan, arrays, max_rows_, schedule),
-        dz_(max_rows_, plan.panels),
-        next_dz_(layer_.batch, plan.panels),
+        projection_(projection),
         c_(layer_.batch, plan.panels),
         dc_(layer_.batch, plan.panels),
         new_c_(series_.Has(kZoneoutC) ? layer_.batch : 0, plan.panels),
@@ -53,40 +48,8 @@ class NormalizedBackwardPass {
         dm_(has_projection() ? layer_.batch : 0, plan.panels),
         norm_gradients_(plan) {}
 
-  // Runs the whole layer. All members of a team call it.
-  void Run(Worker& worker) const {
-    const int64_t h_pieces = h_columns_.pieces(), x_pieces = input_gradients_.pieces();
-    worker.ForEach(h_pieces + x_pieces + 1, [&](int64_t k) {
-      if (k < h_pieces + x_pieces) return k < h_pieces ? h_columns_.Pack(k) : input_gradients_.Pack(k - h_pieces);
-      Initialize();
-    });
-    worker.ForEach(projection_.pieces(), [&](int64_t k) { projection_.Pack(k); });
-    for (int64_t k = parts_.number - 1; k >= 0; --k) {
-      const Range part = parts_[plan_.Nth({0, parts_.number}, k)];
-      SharedSteps(worker, part);
-      const bool first = k == parts_.number - 1;
-      gradients_.Add(worker, part, dz_.At(0, 0), first);
-      if (has_projection()) projection_gradients_.Add(worker, part, projection_.M(0), projection_.D(0, 0), first);
-      ForEachShare(worker, input_gradients_.panels(), schedule_.GradientShares(input_gradients_.panels()),
-                   [&](int64_t panel, Share share) { input_gradients_.Compute(part, dz_.At(0, 0), panel, share); });
-      worker.ForEach(1, [&](int64_t) { KeepFirstDz(part); });
-    }
-    const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
-    ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
-                 [&](int64_t panel, Share share) {
-                   if (d_states_.NeedsFirstProduct()) RecurrentGradients(first_step, true, {0, 0}, panel, share);
-                 });
-    worker.ForEach(1, [&](int64_t) { Finish(); });
-  }
+  const Columns<T>& columns() const { return h_columns_; }
 
- private:
-  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
-
-  bool has_projection() const { return layer_.extras.projection; }
-  // Whether the c that a step reads may differ from c after the step before.
-  bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
-
-  // Sets what steps do not write.
   void Initialize() const {
     const int64_t units = layer_.units, batch = layer_.batch;
     if (batch > 0) std::fill_n(dh_.At(0, 0), batch * VectorCount<T>(layer_.outputs()) * kSize, T(0));
@@ -96,82 +59,80 @@ class NormalizedBackwardPass {
       std::fill(dc + units, dc + plan_.panels * kSize, T(0));
     }
     norm_gradients_.SetToZero();
-    input_gradients_.SetToZeroPastLongest();
     d_states_.SetToZero();
-    if (plan_.longest * batch > 0) return;
-    gradients_.SetToZero();
-    projection_gradients_.SetToZero();
   }
 
-  // Keeps dz of the first step of a part for the part before it.
-  void KeepFirstDz(Range part) const {
-    if (part.size() == 0) return;
-    std::copy_n(Dz(plan_.Nth(part, 0), part, 0), layer_.batch * plan_.row_width, next_dz_.At(0, 0));
+  void Run(int64_t t, Range part, Share share) const {
+    for (int64_t panel = 0; panel < h_columns_.panels(); ++panel) OutputGradients(t, part, panel, share);
+    for (int64_t panel = 0; panel < projection_.panels(); ++panel) GradientsBeforeProjection(t, part, panel, share);
+    Rows(t, part, share);
   }
 
-  T* Dz(int64_t t, Range part, int64_t b) const { return dz_.At((t - part.begin) * layer_.batch + b, 0); }
-
-  void SharedSteps(Worker& worker, Range part) const {
-    if (schedule_.sharing != Sharing::kUnits) {
-      const int64_t groups = schedule_.sharing == Sharing::kRows ? schedule_.row_groups : 1;
-      return worker.ForEach(groups, [&](int64_t k) { Steps(part, {k, groups}); });
-    }
+  void RunShared(Worker& worker, int64_t t, Range part) const {
     const int64_t blocks = plan_.blocks.number;
-    for (int64_t k = part.size() - 1; k >= 0; --k) {
-      const int64_t t = plan_.Nth(part, k);
-      ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
-                   [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
-      ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
-                   [&](int64_t panel, Share share) { GradientsBeforeProjection(t, part, panel, share); });
-      worker.ForEach(blocks, [&](int64_t block) { Rows(t, part, {block, blocks}); });
-    }
+    ForEachShare(worker, h_columns_.panels(), schedule_.StepShares(h_columns_.panels()),
+                 [&](int64_t panel, Share share) { OutputGradients(t, part, panel, share); });
+    ForEachShare(worker, projection_.panels(), schedule_.StepShares(projection_.panels()),
+                 [&](int64_t panel, Share share) { GradientsBeforeProjection(t, part, panel, share); });
+    worker.ForEach(blocks, [&](int64_t block) { Rows(t, part, {block, blocks}); });
   }
 
-  // share: of the blocks of the batch.
-  void Steps(Range part, Share share) const {
-    for (int64_t k = part.size() - 1; k >= 0; --k) {
-      const int64_t t = plan_.Nth(part, k);
-      for (int64_t panel = 0; panel < h_columns_.panels(); ++panel) OutputGradients(t, part, panel, share);
-      for (int64_t panel = 0; panel < projection_.panels(); ++panel) GradientsBeforeProjection(t, part, panel, share);
-      Rows(t, part, share);
-    }
+  // Computes the gradients of the initial state, and writes those of norms and peepholes.
+  void StateGradients(Worker& worker) const {
+    const int64_t first_step = plan_.Nth({0, plan_.longest}, 0);
+    ForEachShare(worker, d_states_.NeedsFirstProduct() ? h_columns_.panels() : 0,
+                 schedule_.StepShares(h_columns_.panels()), [&](int64_t panel, Share share) {
+                   plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
+                     const bool exists = first_step >= 0 && first_step < block_end;
+                     RecurrentGradients(first_step, exists ? dz_.Kept(row) : nullptr, panel, row, rows);
+                   });
+                 });
+    worker.ForEach(1, [&](int64_t) { Write(); });
   }
 
-  // Computes the gradient of h before step t, for a panel of columns and a share of the blocks. is_kept: whether
-  // `KeepFirstDz` kept dz of this step; otherwise, it is in `part`.
-  void RecurrentGradients(int64_t t, bool is_kept, Range part, int64_t panel, Share share) const {
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Plan<T>::kWidth;
+
+  bool has_projection() const { return layer_.extras.projection; }
+  // Whether the c that a step reads may differ from c after the step before.
+  bool changes_c() const { return series_.Has(kCMask) || series_.HasResets(); }
+
+  // Computes the gradient of h before step t, for a panel of columns and the sequences of a block, from dz of the step.
+  // If dz is null, there is no such step: dh is zero, or that of the initial h.
+  void RecurrentGradients(int64_t t, const T* dz, int64_t panel, int64_t row, int64_t rows) const {
+    if (!dz) return;
     const int64_t width = VectorCount<T>(layer_.outputs()) * kSize;
+    const int vectors = h_columns_.Vectors(panel);
+    SelectTile<T>(rows, vectors)(plan_.row_width, dz, plan_.row_width, h_columns_.Panel(panel), nullptr, 0,
+                                 dh_.At(row, 0) + panel * kWidth, width);
+    for (int64_t b = row; b < row + rows; ++b) {
+      d_states_.OfHBefore(t, b, 1, panel * kPanelVectors, vectors, dh_.At(b, 0) + panel * kWidth);
+    }
+  }
+
+  // The gradient of h after step t, with the gradients of the results of the step. If there is a projection, it takes
+  // these gradients.
+  void OutputGradients(int64_t t, Range part, int64_t panel, Share share) const {
+    const int64_t vectors = h_columns_.Vectors(panel);
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
-      if (t < 0 || t >= block_end) return;  // There is no such step. dh is zero, or that of the initial h.
-      const T* const dz = is_kept ? next_dz_.At(row, 0) : Dz(t, part, row);
-      SelectTile<T>(rows, h_columns_.Vectors(panel))(plan_.row_width, dz, plan_.row_width, h_columns_.Panel(panel),
-                                                     nullptr, 0, dh_.At(row, 0) + panel * kWidth, width);
-      for (int64_t b = row; b < row + rows; ++b) {
-        d_states_.OfHBefore(t, b, 1, panel * kPanelVectors, h_columns_.Vectors(panel),
-                            dh_.At(b, 0) + panel * kWidth);
+      RecurrentGradients(plan_.After(t), dz_.Next(t, part, row, block_end), panel, row, rows);
+      for (int64_t k = 0; k < rows * vectors; ++k) {
+        OutputGradient(t, part, row + k / vectors, panel * kPanelVectors + k % vectors);
       }
     });
   }
 
-  // The same with the gradients of the results of step t. If there is a projection, it takes these gradients.
-  void OutputGradients(int64_t t, Range part, int64_t panel, Share share) const {
-    RecurrentGradients(plan_.After(t), t == plan_.Nth(part, part.size() - 1), part, panel, share);
-    const int64_t vectors = h_columns_.Vectors(panel);
-    plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t) {
-      for (int64_t k = 0; k < rows * vectors; ++k) {
-        const int64_t b = row + k / vectors, vector = panel * kPanelVectors + k % vectors;
-        const bool is_past_end = t >= plan_.Length(b);
-        T* const dh = dh_.At(b, vector);
-        if (is_past_end) {
-          d_states_.KeepInitialH(t, b, vector, Load(dh));
-        } else {
-          Store(dh, d_states_.AddResults(t, b, vector, Load(dh)));
-        }
-        if (!has_projection()) continue;
-        Store(projection_.D((t - part.begin) * layer_.batch + b, vector),
-              is_past_end ? Vec<T>{} : d_states_.OfProjected(t, b, vector, cache_, Load(dh)));
-      }
-    });
+  void OutputGradient(int64_t t, Range part, int64_t b, int64_t vector) const {
+    const bool is_past_end = t >= plan_.Length(b);
+    T* const dh = dh_.At(b, vector);
+    if (is_past_end) {
+      d_states_.KeepInitialH(t, b, vector, Load(dh));
+    } else {
+      Store(dh, d_states_.AddResults(t, b, vector, Load(dh)));
+    }
+    if (!has_projection()) return;
+    Store(projection_.D(dz_.Row(t, part, b), vector),
+          is_past_end ? Vec<T>{} : d_states_.OfProjected(t, b, vector, cache_, Load(dh)));
   }
 
   // Computes the gradient of what the projection takes, for a panel of units and a share of the blocks.
@@ -180,7 +141,7 @@ class NormalizedBackwardPass {
     const int64_t width = projection_.Vectors(panel) * kSize;
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t >= block_end) return;
-      projection_.Multiply(panel, (t - part.begin) * layer_.batch + row, rows, dm);
+      projection_.Multiply(panel, dz_.Row(t, part, row), rows, dm);
       for (int64_t r = 0; r < rows; ++r) std::copy_n(dm + r * width, width, dm_.At(row + r, panel * kPanelVectors));
     });
   }
@@ -194,8 +155,8 @@ class NormalizedBackwardPass {
   }
 
   void Row(int64_t t, Range part, int64_t b, int64_t block) const {
-    const int64_t row = t * layer_.batch + b, part_row = (t - part.begin) * layer_.batch + b;
-    T *const dz = dz_.At(part_row, 0), *const m = has_projection() ? projection_.M(part_row) : nullptr;
+    const int64_t row = t * layer_.batch + b;
+    T *const dz = dz_.At(t, part, b, 0), *const m = has_projection() ? projection_.M(dz_.Row(t, part, b)) : nullptr;
     if (t >= plan_.Length(b)) {
       if (m) std::fill_n(m, plan_.panels * kSize, T(0));
       return std::fill(dz, dz + plan_.row_width, T(0));
@@ -248,7 +209,7 @@ class NormalizedBackwardPass {
   }
 
   // Writes the gradients of the initial state, of the norms and of the peepholes.
-  void Finish() const {
+  void Write() const {
     const int64_t units = layer_.units, width = layer_.outputs();
     for (int64_t b = 0; b < layer_.batch; ++b) {
       if (arrays_.d_c) std::copy_n(dc_.At(b, 0), units, arrays_.d_c + b * units);
@@ -263,22 +224,17 @@ class NormalizedBackwardPass {
   const LayerSchedule& schedule_;
   const BackwardArrays<T>& arrays_;
   const Cell& cell_;
+  const DzRows<T>& dz_;
   const LayerSeries<T, true> series_;
   const CellStates<T, true, NormalizedCache<const T>> cells_;
   const SeriesGradients<T, true> d_states_;
-  const Pieces parts_;      // The steps.
-  const int64_t max_rows_;  // Rows of [step, sequence] in a part.
   const NormalizedCache<const T> cache_;
   const Columns<T> h_columns_;
-  const InputGradients<T> input_gradients_;
-  const BackwardProjection<T> projection_;
-  const WeightGradients<T> gradients_;
-  const ProjectionGradients<T> projection_gradients_;
-  const PanelBuffer<T, kGates> dz_, next_dz_;  // The gradients of the products of a part, and of the step after it.
-  const PanelBuffer<T, 1> c_, dc_;     // c as a step reads it, if no cache has it; the gradient of c after a step.
+  const BackwardProjection<T>& projection_;
+  const PanelBuffer<T, 1> c_, dc_;  // c as a step reads it, if no cache has it; the gradient of c after a step.
   // For zoneout: c', and the part of dc that zoneout passes on to c before the step.
   const PanelBuffer<T, 1> new_c_, kept_dc_;
-  const PanelBuffer<T, 1> dh_, dm_;          // The gradients of h after a step, and of what the projection takes.
+  const PanelBuffer<T, 1> dh_, dm_;  // The gradients of h after a step, and of what the projection takes.
   const NormGradients<T> norm_gradients_;
 };
 
@@ -287,9 +243,10 @@ class NormalizedBackwardPass {
 template <class T>
 void NormalizedBackward(const std::vector<Layer>& layers, const std::vector<BackwardArrays<T>>& arrays,
                         const Threads& threads) {
-  for (size_t l = layers.size(); l-- > 0;) {
-    RunNormalizedLayer<T, NormalizedBackwardPass>(Task::kBackward, layers[l], arrays[l], threads);
-  }
+  const std::vector<Plan<T>> plans = MakePlans<T>(layers);
+  DispatchNormalizedCells(plans, arrays, [&](auto make_cell) {
+    RunBackward<NormalizedBackwardStep<T, CellOf<decltype(make_cell)>>>(plans, arrays, make_cell, threads);
+  });
 }
 
 template void NormalizedBackward(const std::vector<Layer>&, const std::vector<BackwardArrays<float>>&, const Threads&);

@@ -9,6 +9,8 @@
 #define STACKED_LSTM_NORMALIZED_CELL_H_
 
 #include <algorithm>
+#include <memory>
+#include <vector>
 
 #include "arithmetic/activations.h"
 #include "arithmetic/cell.h"
@@ -230,6 +232,19 @@ class NormalizedCell {
   const Candidate candidate_;
   const Gates gates_;
 };
+
+// Like `DispatchCells`, with a `NormalizedCell` for each layer.
+template <class T, class Arrays, class Visitor>
+void DispatchNormalizedCells(const std::vector<Plan<T>>& plans, const std::vector<Arrays>& arrays, Visitor visitor) {
+  DispatchActivations(plans[0].layer.candidate, plans[0].layer.gates, [&](auto candidate, auto gates) {
+    typedef NormalizedCell<T, decltype(candidate), decltype(gates)> LayerCell;
+    std::vector<std::unique_ptr<const LayerCell>> cells;
+    for (size_t l = 0; l < plans.size(); ++l) {
+      cells.emplace_back(new LayerCell(plans[l], arrays[l].extras, candidate, gates));
+    }
+    visitor([&](int64_t l) -> const LayerCell& { return *cells[l]; });
+  });
+}
 
 }  // namespace stacked_lstm
 

@@ -1,14 +1,13 @@
-// The forward pass of layers with normalization, one after the other. Each step has two phases: the products, which
-// threads share by units, and the rest, which they share by sequences, because a norm needs all units. A projection is
-// a third phase.
+// The forward pass of layers with normalization. Each step has two phases: the products, which threads share by units,
+// and the rest, which they share by sequences, because a norm needs all units. A projection is a third phase.
 
+#include "forward/forward_stack.h"
 #include "forward/gate_products.h"
 #include "forward/hidden_states.h"
 #include "forward/projection.h"
 #include "forward/unpacked_products.h"
 #include "normalized/normalization.h"
 #include "normalized/normalized_cell.h"
-#include "normalized/normalized_layer.h"
 #include "schedule/schedule.h"
 #include "storage/layer_series.h"
 #include "storage/normalized_layout.h"
@@ -29,6 +28,7 @@ class NormalizedForwardPass {
         cell_(cell),
         series_(layer_, arrays.extras),
         hidden_(plan, arrays),
+        fused_(arrays.packed && schedule.FusesInputProducts()),
         has_cache_(arrays.cache != nullptr),
         cache_(arrays.cache, layer_),
         products_(layer_, arrays.packed),
@@ -48,26 +48,15 @@ class NormalizedForwardPass {
 
   // Runs the whole layer. All members of a team call it.
   void Run(Worker& worker) const {
-    if (arrays_.packed) {
-      RunPacked(worker);
-    } else {
-      RunUnpacked(worker);
-    }
-    worker.ForEach(layer_.steps - plan_.longest, [&](int64_t k) {
-      for (int64_t b = 0; b < layer_.batch; ++b) Skip(plan_.longest + k, b);
-    });
-  }
-
- private:
-  static constexpr int64_t kSize = Plan<T>::kSize;
-
-  void RunPacked(Worker& worker) const {
+    if (!arrays_.packed) return RunUnpacked(worker);
     const int64_t parts = (plan_.longest + schedule_.part_steps - 1) / schedule_.part_steps;
     for (int64_t k = 0; k < parts; ++k) {
       const int64_t begin = plan_.Nth({0, parts}, k) * schedule_.part_steps;
       const Range part = {begin, std::min(plan_.longest, begin + schedule_.part_steps)};
-      ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
-                   [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
+      if (!fused_) {
+        ForEachShare(worker, plan_.panels, schedule_.InputShares(plan_.panels),
+                     [&](int64_t panel, Share share) { InputProducts(part, panel, share); });
+      }
       if (schedule_.sharing == Sharing::kUnits) {
         SharedSteps(worker, part);
       } else {
@@ -76,6 +65,22 @@ class NormalizedForwardPass {
       }
     }
   }
+
+  // kLayers: runs at most `part_steps` steps of all sequences in one thread.
+  void Chunk(Range steps) const {
+    for (int64_t panel = 0; panel < plan_.panels && !fused_; ++panel) InputProducts(steps, panel, kWhole);
+    Steps(steps, kWhole);
+  }
+
+  // Sets the outputs and the cache after the longest sequence to zero. It follows `Run` or the `Chunk`s.
+  void ZeroRest(Worker& worker) const {
+    worker.ForEach(layer_.steps - plan_.longest, [&](int64_t k) {
+      for (int64_t b = 0; b < layer_.batch; ++b) Skip(plan_.longest + k, b);
+    });
+  }
+
+ private:
+  static constexpr int64_t kSize = Plan<T>::kSize;
 
   // Computes all steps with unpacked weights.
   void RunUnpacked(Worker& worker) const {
@@ -129,10 +134,14 @@ class NormalizedForwardPass {
     const Range range = share.Slice(rows.number);
     for (int64_t m = range.begin; m < range.end; ++m) {
       const int64_t row = rows.Begin(m), t = part.begin + row / layer_.batch, b = row % layer_.batch;
-      const T* const x = arrays_.x + (part.begin * layer_.batch + row) * layer_.inputs;
-      products_.Multiply(Factor::kX, panel, rows.Size(m), x, layer_.inputs, nullptr, 0, Z(t, part, b, panel),
-                         plan_.row_width);
+      InputProduct(panel, part.begin * layer_.batch + row, rows.Size(m), Z(t, part, b, panel));
     }
+  }
+
+  // Computes x W of one panel for some rows of [step, sequence].
+  void InputProduct(int64_t panel, int64_t row, int64_t rows, T* z) const {
+    products_.Multiply(Factor::kX, panel, rows, arrays_.x + row * layer_.inputs, layer_.inputs, nullptr, 0, z,
+                       plan_.row_width);
   }
 
   void StateProducts(int64_t t, Range part, int64_t panel, Share share) const {
@@ -141,6 +150,7 @@ class NormalizedForwardPass {
     plan_.ForEachBlock(share, [&](int64_t row, int64_t rows, int64_t block_end) {
       if (t >= block_end) return;
       T* const z = Z(t, part, row, panel);
+      if (fused_) InputProduct(panel, t * layer_.batch + row, rows, z);
       products_.Multiply(Factor::kH, panel, rows, h + row * h_stride, h_stride, z, plan_.row_width, z, plan_.row_width);
     });
   }
@@ -223,6 +233,7 @@ class NormalizedForwardPass {
   const Cell& cell_;
   const LayerSeries<T, true> series_;
   const HiddenStates<T, true> hidden_;
+  const bool fused_;  // The input product is computed within the step.
   const bool has_cache_;
   const NormalizedCache<T> cache_;
   const GateProducts<T> products_;
@@ -237,10 +248,10 @@ class NormalizedForwardPass {
 template <class T>
 void NormalizedForward(const std::vector<Layer>& layers, const std::vector<ForwardArrays<T>>& arrays,
                        const Threads& threads) {
-  for (size_t l = 0; l < layers.size(); ++l) {
-    const Task task = arrays[l].cache ? Task::kForward : Task::kInference;
-    RunNormalizedLayer<T, NormalizedForwardPass>(task, layers[l], arrays[l], threads);
-  }
+  const std::vector<Plan<T>> plans = MakePlans<T>(layers, threads.count);
+  DispatchNormalizedCells(plans, arrays, [&](auto make_cell) {
+    RunForward<NormalizedForwardPass<T, CellOf<decltype(make_cell)>>>(plans, arrays, make_cell, threads);
+  });
 }
 
 template void NormalizedForward(const std::vector<Layer>&, const std::vector<ForwardArrays<float>>&, const Threads&);
