@@ -64,8 +64,8 @@ const Kind kPlain = {false, true, kTanh, kSigmoid};
 // More than most machines have cores, and than the layers have rows, panels or layers.
 const std::vector<int> kManyThreads = {1, 7, 33};
 
-// Whether the program is short: no sequence is longer than 40 steps, at most 5 threads run a layer, no layer runs on one
-// thread alone, and large stacks only have plain layers. This is for other vectors than this machine's, whose tiles
+// Whether the program is short: no sequence is longer than 40 steps, at most 5 threads run a layer, no layer runs on
+// one thread alone, and large stacks only have plain layers. This is for other vectors than this machine's, whose tiles
 // depend on none of these numbers, and for races, which need two threads and few steps.
 bool is_short = false;
 constexpr int64_t kMaxShortProducts = 1000000;

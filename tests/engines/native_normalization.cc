@@ -29,8 +29,8 @@ bool Check(const std::vector<Problem>& stack, const std::vector<Results>& expect
       }
       const bool is_whole = got[l][k].size() == expected[l][k].size();
       if (worst <= tolerance * size && got[l][k] == first[l][k] && is_whole) continue;
-      std::printf("layer %zu, result %zu: off by %g, of %g, with %d threads, of %zu bytes\n", l, k, worst, size, threads,
-                  sizeof(T));
+      std::printf("layer %zu, result %zu: off by %g, of %g, with %d threads, of %zu bytes\n", l, k, worst, size,
+                  threads, sizeof(T));
       return false;
     }
   }

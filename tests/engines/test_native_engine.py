@@ -294,7 +294,8 @@ def test_second_derivatives_need_shapes():
     [{}, {"projection_size": 3}, {"peepholes": True}, {"layer_norm": True}, {"initial_state": "learned"}],
     ids=["plain", "projection", "peepholes", "norms", "resets"],
 )
-def test_gradients_of_weights_over_many_steps(options, plain_session):
+@pytest.mark.parametrize("shape", [(1, 100000), (100000, 1)], ids=["steps", "sequences"])
+def test_gradients_of_weights_are_sums_of_many_addends(shape, options, plain_session):
     """Sums of 100,000 addends in float32 are as exact as those of parts. Against float64."""
     random = np.random.RandomState(7)
 
@@ -302,8 +303,8 @@ def test_gradients_of_weights_over_many_steps(options, plain_session):
         return tf.constant(random.uniform(-0.5, 0.5, shape).astype("f"), dtype)
 
     widths = (3, options.get("projection_size", 4))
-    x, d = [(1 + random.standard_normal([1, 100000, n])).astype("f") for n in widths]
-    reset = random.random_sample([1, 100000]) < 0.5 if "initial_state" in options else None
+    x, d = [(1 + random.standard_normal([*shape, n])).astype("f") for n in widths]
+    reset = random.random_sample(shape) < 0.5 if "initial_state" in options else None
     gradients = []
     for dtype in (tf.float32, tf.float64):
         random.seed(8)

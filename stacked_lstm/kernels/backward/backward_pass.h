@@ -17,8 +17,9 @@
 
 namespace stacked_lstm {
 
-// Step computes dz of one step at a time: `BackwardStep`, or `NormalizedBackwardStep`. The methods are const because the
-// members of a team share the object. They write to buffers and the caller's arrays.
+// Step computes dz of one step at a time: `BackwardStep`, or `NormalizedBackwardStep`.
+//
+// The methods are const because the members of a team share the object. They write to buffers and the caller's arrays.
 template <class T, class Step>
 class BackwardPass {
  public:

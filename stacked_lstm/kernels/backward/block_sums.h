@@ -12,8 +12,8 @@
 namespace stacked_lstm {
 
 // Sums of `Vectors` vectors for each vector of units. Each block of the batch has its own sums, so that the order of
-// the additions does not depend on the threads. Every kSteps steps have a sum of their own: one sum over all steps of
-// long sequences would round more.
+// the additions does not depend on the threads. Every kAddends steps, and every kAddends blocks, have a sum of their
+// own: one sum of many numbers would round more.
 template <class T, int Vectors>
 class BlockSums {
  public:
@@ -34,9 +34,9 @@ class BlockSums {
   // The sums of a block, for the vectors of units from `panel` on.
   T* At(int64_t block, int64_t panel) const { return sums_.At(block, panel); }
 
-  // Ends step t of a block, for some panels: after kSteps steps, the next ones begin new sums.
+  // Ends step t of a block, for some panels: after kAddends steps, the next ones begin new sums.
   void EndStep(int64_t t, int64_t block, Range panels) const {
-    if (t % kSteps != 0 || blocks_ == 0) return;
+    if (t % kAddends != 0 || blocks_ == 0) return;
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
       T *const sums = sums_.At(block, panel), *const totals = totals_.At(block, panel);
       for (int64_t k = 0; k < kWidth; k += kSize) {
@@ -49,9 +49,12 @@ class BlockSums {
   // Writes the vectors k of all units, [H]: the sum of all blocks.
   void Write(int k, T* target) const {
     for (int64_t panel = 0; panel < plan_.panels; ++panel) {
-      Vec<T> sum = {};
+      Vec<T> sum = {}, addends = {};
       for (int64_t block = 0; block < blocks_; ++block) {
-        sum += Load(totals_.At(block, panel) + k * kSize) + Load(sums_.At(block, panel) + k * kSize);
+        addends += Load(totals_.At(block, panel) + k * kSize) + Load(sums_.At(block, panel) + k * kSize);
+        if (block % kAddends != kAddends - 1 && block != blocks_ - 1) continue;
+        sum += addends;
+        addends = Vec<T>{};
       }
       StoreFirst(target + panel * kSize, sum, plan_.Units(panel));
     }
@@ -59,7 +62,7 @@ class BlockSums {
 
  private:
   static constexpr int64_t kSize = Plan<T>::kSize, kWidth = Vectors * kSize;
-  static constexpr int64_t kSteps = 128;
+  static constexpr int64_t kAddends = 128;
 
   const Plan<T>& plan_;
   const int64_t blocks_;

@@ -23,8 +23,8 @@ class ProjectionGradients {
         arrays_(arrays),
         schedule_(schedule),
         strips_(layer_.units, kTileRows),
-        max_rows_(max_rows),
-        panels_(arrays.d_extras.projection ? schedule.threads * max_rows * kWidth : 0) {}
+        panel_size_(std::min(max_rows, kPartRows) * kWidth),
+        panels_(arrays.d_extras.projection ? schedule.threads * panel_size_ : 0) {}
 
   void SetToZero() const {
     T* const projection = arrays_.d_extras.projection;
@@ -37,11 +37,18 @@ class ProjectionGradients {
     if (!arrays_.d_extras.projection) return;
     const int64_t rows = steps.size() * layer_.batch, panels = (layer_.extras.projection + kWidth - 1) / kWidth;
     const int64_t shares = std::min(schedule_.GradientShares(panels), (strips_.number + kSize - 1) / kSize);
+    const Pieces sums(rows, kPartRows);  // A step may have more rows.
     ForEachShare(worker, panels, shares, [&](int64_t panel, Share share) {
-      T* const packed = panels_.get() + worker.index() * max_rows_ * kWidth;
-      PackPanel(panel, rows, d, packed);
+      T* const packed = panels_.get() + worker.index() * panel_size_;
       const Range range = share.Slice(strips_.number);
-      for (int64_t k = range.begin; k < range.end; ++k) AddRows(panel, strips_[k], rows, m, packed, first);
+      for (int64_t k = 0; k < sums.number; ++k) {
+        const int64_t row = sums.Begin(k), size = sums.Size(k);
+        PackPanel(panel, size, d + row * VectorCount<T>(layer_.extras.projection) * kSize, packed);
+        const T* const m_rows = m + row * plan_.panels * kSize;
+        for (int64_t n = range.begin; n < range.end; ++n) {
+          AddRows(panel, strips_[n], size, m_rows, packed, first && k == 0);
+        }
+      }
     });
   }
 
@@ -78,7 +85,7 @@ class ProjectionGradients {
   const BackwardArrays<T>& arrays_;
   const LayerSchedule& schedule_;
   const Pieces strips_;  // The units.
-  const int64_t max_rows_;
+  const int64_t panel_size_;  // Of a thread's packed panel of `d`.
   const Buffer<T> panels_;
 };
 

@@ -23,9 +23,9 @@ class WeightGradients {
         series_(layer_, arrays.extras),
         h_strips_(layer_.outputs(), kTileRows),
         x_strips_(layer_.inputs, kTileRows),
-        max_rows_(max_rows),
+        panel_size_(std::min(max_rows, kPartRows) * kWidth),
         strips_((layer_.outputs() + layer_.inputs) * max_rows),
-        panels_(threads * max_rows * kWidth),
+        panels_(threads * panel_size_),
         zeros_(std::max(layer_.outputs(), layer_.inputs)) {
     std::fill(zeros_.get(), zeros_.get() + std::max(layer_.outputs(), layer_.inputs), T(0));
   }
@@ -39,10 +39,14 @@ class WeightGradients {
       const Pieces pieces(rows, kStripRows);
       worker.ForEach(pieces.number, [&](int64_t k) { PackStrips(offset, rows, pieces[k]); });
     }
+    const Pieces sums(rows, kPartRows);  // A step may have more rows.
     ForEachShare(worker, plan_.panels, kStripShares, [&](int64_t panel, Share share) {
-      T* const packed = panels_.get() + worker.index() * max_rows_ * kWidth;
-      PackPanel(panel, rows, dz, packed, share.index == 0 && arrays_.d_weights.bias[0], first);
-      if (kernels) Products(panel, share, rows, packed, first);
+      T* const packed = panels_.get() + worker.index() * panel_size_;
+      const bool biases = share.index == 0 && arrays_.d_weights.bias[0];
+      for (int64_t k = 0; k < sums.number; ++k) {
+        PackPanel(panel, sums.Size(k), dz + sums.Begin(k) * plan_.row_width, packed, biases, first && k == 0);
+        if (kernels) Products(panel, share, rows, sums[k], packed, first && k == 0);
+      }
     });
   }
 
@@ -129,14 +133,16 @@ class WeightGradients {
     }
   }
 
-  // Computes a share of the rows of the matrices' gradients, for h and for x, for the units of a panel.
-  void Products(int64_t panel, Share share, int64_t rows, const T* dz, bool first) const {
+  // Adds the products of some of the rows of [step, sequence] to a share of the rows of the matrices' gradients, for h
+  // and for x, for the units of a panel.
+  void Products(int64_t panel, Share share, int64_t rows, Range sum, const T* dz, bool first) const {
     const T* strips = strips_.get();
     int64_t row = arrays_.d_weights.h_row;
     for (const Pieces* pieces : {&h_strips_, &x_strips_}) {
       const Range range = share.Slice(pieces->number);
       for (int64_t m = range.begin; m < range.end; ++m) {
-        Product(panel, row + pieces->Begin(m), pieces->Size(m), rows, strips + pieces->Begin(m) * rows, dz, first);
+        const T* const strip = strips + pieces->Begin(m) * rows + sum.begin * pieces->Size(m);
+        Product(panel, row + pieces->Begin(m), pieces->Size(m), sum.size(), strip, dz, first);
       }
       strips += pieces->total * rows;
       row = arrays_.d_weights.x_row;
@@ -164,7 +170,7 @@ class WeightGradients {
   const BackwardArrays<T>& arrays_;
   const LayerSeries<T, true> series_;
   Pieces h_strips_, x_strips_;
-  int64_t max_rows_;
+  const int64_t panel_size_;  // Of a thread's packed panel of dz.
   Buffer<T> strips_, panels_, zeros_;
 };
 
