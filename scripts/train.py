@@ -18,7 +18,8 @@ the network from learning the titles by heart.
 The flags of the layers, from --input_dropout to --projection_clip, are the arguments of StackedLSTM with these names. A
 single value is for all layers. A list such as 0.1,0.2 has one value per layer.
 
-For classes, the last line has the recall of each class of the test set, and the mean of the F1 scores of the classes.
+For tasks with classes, the last line has the recall of each class of the test set, and the mean of the F1 scores of the
+classes.
 
 The directory --train_dir contains the checkpoints, history.json, TensorBoard events, and plots of the training and of
 the predictions for the test set.

@@ -1,8 +1,8 @@
 """The named distributions from which variables get their initial values.
 
 m is the number of rows of a matrix (its inputs, or fan in), n that of its columns (its outputs, or fan out). A vector
-counts as m = n = its size. U is the uniform distribution, N the normal one, with standard deviation s. TN is N without
-values beyond two s. TN' is TN with an s that makes the standard deviation after the cut the one in the table.
+counts as m = n = its size. U is the uniform distribution. N is the normal one with standard deviation s. TN is N
+without values beyond two s. TN' is TN with a larger s, so that the values have the standard deviation in the table.
 
     name            distribution                source                 in Keras
     tn              TN, s = 0.1                                        TruncatedNormal(stddev=0.1)

@@ -28,8 +28,7 @@ is then (o * tanh(c')) Wp, and the matrices have P rows for it instead of H. Lay
 "layer_norm_cell" have them. LayerNormBasicLSTMCell computes what `StackedLSTM(layer_norm="tensorflow")` computes.
 
 If a library has two biases that add, their sum is kept. Matrices and biases keep every bit, with one exception. Adding
-or subtracting a forget bias other than 0.0 rounds the forget gate's bias, by at most the spacing of floats there. It
-does not round float32 below 1 that are multiples of 2^-23.
+or subtracting a forget bias other than 0.0 rounds the forget gate's bias, by at most the spacing of floats there.
 """
 
 from __future__ import annotations

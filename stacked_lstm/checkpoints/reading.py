@@ -102,8 +102,8 @@ def read(
 
     Raises:
       ValueError: the file is missing, damaged or too large, has no LSTM layers, or none with these names; arrays have
-        wrong shapes; the child process died or took too long. Without `names` also if a layer computes something else
-        than a plain LSTM, or if a layer's number is missing.
+        wrong shapes; the child process died or took too long. Without `names`, also: a layer is no plain LSTM, or a
+        layer's number is missing.
 
     Example:
       >>> np.savez("lstm.npz", weight_ih_l0=np.ones([12, 2]), weight_hh_l0=np.ones([12, 3]))

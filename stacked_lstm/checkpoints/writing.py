@@ -54,10 +54,10 @@ def write(
       overwrite: whether an existing file may be replaced.
       averages: names of the slots that are averages of the variables, as the program named its
         ExponentialMovingAverage. They contain the forget bias, other slots do not.
-      initial_state: what the layers start from, a mapping for each layer as `StackedLSTM.get_weights` returns them in
-        `initial_state`; [] for zeros. None for what a `CheckpointLayer` has, and for zeros of other layers; layers from
-        `get_weights` of a stack that has an initial state then raise an error. "stacked_lstm" and ONNX have a place for
-        it.
+      initial_state: what the layers start from: a mapping for each layer, as `StackedLSTM.get_weights` returns them in
+        `initial_state`; or [] for zeros. None: the initial state of a `CheckpointLayer`, and zeros for other layers.
+        None is an error for layers from `get_weights` of a stack with a learned or projected initial state.
+        "stacked_lstm" and ONNX have a place for an initial state.
       max_bytes: how many bytes the arrays of `template` may take together, as for `read`.
 
     Returns:

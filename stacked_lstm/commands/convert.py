@@ -5,9 +5,10 @@ Reads TensorFlow checkpoints of StackedLSTM and of TensorFlow 1's cells, Keras f
 any of them. It prints the layers that it finds and the arrays that it will write. It writes the file under a temporary
 name, reads it back, compares every array bit for bit, and only then renames it. From one TensorFlow checkpoint to
 another it keeps all other variables, and it converts what an optimizer keeps for the layers. An initial state that the
-new file cannot hold is an error, unless a flag says that it may be left out.
+new file cannot hold is an error, unless --zero_initial_state leaves it out.
 
-The exit status is 0 if the file was written, and 2 if it could not be. No file has changed then.
+The exit status is 0 after success, 2 if the file could not be written, and 130 after an interrupt. With status 2, no
+file has changed.
 
     stacked-lstm-convert --from=model.ckpt-1000 --to=own.ckpt --to_format=stacked_lstm
     stacked-lstm-convert --from=model.weights.h5 --to=model.onnx --dry_run

@@ -2,11 +2,11 @@
 
 Changes Python files in place: `import tensorflow as tf` becomes `import tensorflow.compat.v1 as tf`; the names of
 cells, wrappers, loops and losses in tf.nn, tf.nn.rnn_cell, tf.contrib and tensorflow.python move to this package; and
-`tf.disable_v2_behavior()` is added after the imports. Everything else keeps its formatting. What the command cannot
-move is listed with its line and with what to do about it. The lines are those of the file as it then is.
+`tf.disable_v2_behavior()` is added after the imports. Everything else keeps its formatting. The command lists what it
+cannot move, with the number of the line in the changed file (with --diff: in the old file) and with what to do.
 
 The exit status is 0 if everything moved, 1 if something is left to do by hand, and 2 if a file cannot be read or is not
-Python 3. No file has changed then.
+Python 3. With status 2, no file has changed.
 
     stacked-lstm-migrate model.py train.py
     stacked-lstm-migrate --diff model.py

@@ -25,7 +25,7 @@ def crf_log_likelihood(
 ) -> tuple[tf.Tensor, Any]:
     """Returns the logarithm of the probability of tag sequences.
 
-    It stands for `tf.contrib.crf.crf_log_likelihood` of TensorFlow 1.15. B is the batch size, T the number of time
+    It replaces `tf.contrib.crf.crf_log_likelihood` of TensorFlow 1.15. B is the batch size, T the number of time
     steps, N the number of tags.
 
     Args:
@@ -64,7 +64,7 @@ def crf_decode(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the tags with the highest score, by Viterbi's algorithm in the graph.
 
-    It stands for `tf.contrib.crf.crf_decode` of TensorFlow 1.15. B is the batch size, T the number of time steps, N the
+    It replaces `tf.contrib.crf.crf_decode` of TensorFlow 1.15. B is the batch size, T the number of time steps, N the
     number of tags.
 
     Args:
@@ -98,7 +98,7 @@ def crf_decode(
 def viterbi_decode(score: np.ndarray, transition_params: np.ndarray) -> tuple[list[Any], Any]:
     """Returns the tags of one sequence with the highest score, by Viterbi's algorithm in NumPy.
 
-    It stands for `tf.contrib.crf.viterbi_decode` of TensorFlow 1.15. T is the number of time steps, N the number of
+    It replaces `tf.contrib.crf.viterbi_decode` of TensorFlow 1.15. T is the number of time steps, N the number of
     tags.
 
     Args:

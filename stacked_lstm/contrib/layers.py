@@ -16,7 +16,7 @@ def variance_scaling_initializer(
 ) -> Callable[..., Any]:
     """Returns an initializer whose variance is `factor` divided by the number of inputs or outputs of a layer.
 
-    It stands for `tf.contrib.layers.variance_scaling_initializer` of TensorFlow 1.15. With the same seeds the numbers
+    It replaces `tf.contrib.layers.variance_scaling_initializer` of TensorFlow 1.15. With the same seeds the numbers
     are the same bits.
 
     Source: He, Zhang, Ren and Sun, Delving Deep into Rectifiers, ICCV 2015, for the defaults.
@@ -78,7 +78,7 @@ def _check_floating(dtype: Any) -> None:
 def xavier_initializer(uniform: bool = True, seed: int | None = None, dtype: Any = tf.float32) -> Callable[..., Any]:
     """Returns an initializer that keeps the scale of gradients about the same in all layers.
 
-    It stands for `tf.contrib.layers.xavier_initializer` of TensorFlow 1.15. With the same seeds the numbers are the
+    It replaces `tf.contrib.layers.xavier_initializer` of TensorFlow 1.15. With the same seeds the numbers are the
     same bits.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
@@ -126,7 +126,7 @@ def fully_connected(
 ) -> tf.Tensor:
     """Multiplies inputs by a matrix, adds biases, and applies a function.
 
-    It stands for `tf.contrib.layers.fully_connected` of TensorFlow 1.15, except that `arg_scope` does not reach it. I
+    It replaces `tf.contrib.layers.fully_connected` of TensorFlow 1.15, except that `arg_scope` does not reach it. I
     is the width of the inputs.
 
     Args:
@@ -199,7 +199,7 @@ def fully_connected(
 def linear(inputs: Any, num_outputs: int, **options: Any) -> tf.Tensor:
     """Multiplies inputs by a matrix, and adds biases.
 
-    It stands for `tf.contrib.layers.linear` of TensorFlow 1.15: `fully_connected` without an activation.
+    It replaces `tf.contrib.layers.linear` of TensorFlow 1.15: `fully_connected` without an activation.
 
     Args:
       inputs: float [..., I] of a known width, of rank 2 or more.

@@ -21,7 +21,7 @@ def sequence_loss_by_example(
 ) -> tf.Tensor:
     """Returns the weighted cross-entropy of each sequence, summed or averaged over time.
 
-    It stands for `tf.contrib.legacy_seq2seq.sequence_loss_by_example` of TensorFlow 1.15. B is the batch size, N the
+    It replaces `tf.contrib.legacy_seq2seq.sequence_loss_by_example` of TensorFlow 1.15. B is the batch size, N the
     number of classes. Programs that put all steps into one tensor give lists of one entry, with B times T rows.
 
     Args:
@@ -75,7 +75,7 @@ def sequence_loss(
 ) -> tf.Tensor:
     """Returns the sum of `sequence_loss_by_example` over the batch, or its average.
 
-    It stands for `tf.contrib.legacy_seq2seq.sequence_loss` of TensorFlow 1.15. B is the batch size, N the number of
+    It replaces `tf.contrib.legacy_seq2seq.sequence_loss` of TensorFlow 1.15. B is the batch size, N the number of
     classes.
 
     Args:

@@ -23,7 +23,7 @@ def sequence_loss(
 ) -> tf.Tensor:
     """Returns the weighted cross-entropy of sequences, summed or averaged over time, over the batch, or over both.
 
-    It stands for `tf.contrib.seq2seq.sequence_loss` of TensorFlow 1.15. B is the batch size, T the number of time
+    It replaces `tf.contrib.seq2seq.sequence_loss` of TensorFlow 1.15. B is the batch size, T the number of time
     steps, N the number of classes. Averages are the weighted sum divided by the sum of the weights. Sums are divided,
     too: by the number of weights that are not zero. Both are zero if all weights are zero. If one axis is to be
     averaged and the other one summed, the function averages only, as TensorFlow's does.

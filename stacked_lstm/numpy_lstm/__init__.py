@@ -1,7 +1,7 @@
-"""The stacked LSTM in float64 NumPy, forward and backward: the yardstick that the engines are measured with.
+"""The stacked LSTM in float64 NumPy, forward and backward. The tests compare the engines with it.
 
-It is written from the equations in `numpy_lstm.equations`, one gate and one step at a time. It shares no code with the
-engines, and is also meant to be read. `numpy_lstm.option_equations` has the equations of layers with dropout, zoneout,
+It computes the equations in `numpy_lstm.equations`, one gate and one step at a time. It shares no code with the
+engines. `numpy_lstm.option_equations` has the equations of layers with dropout, zoneout,
 layer normalization, residual connections, projections, peepholes or clips. `numpy_lstm.head` adds a softmax head,
 `numpy_lstm.initial_state` projected initial states. The functions of these modules are in this one, too.
 

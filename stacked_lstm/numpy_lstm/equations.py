@@ -45,10 +45,10 @@ result. From this gradient, the chain rule computes the gradients of the operand
          over the steps, and over the gates because all four read the same [h, x]:
                                    dW_k = sum_t [h_(t-1), x_t]^T dz_k        db_k = sum of dz_k over steps and sequences
                                    d[h_(t-1), x_t] = sum_k dz_k W_k^T
-         The first H columns of the last one are dh_(t-1), the others are dx_t.
+         The first H columns of d[h_(t-1), x_t] are dh_(t-1), the others are dx_t.
 
-    After the end of a sequence, a step returns the gradients of the state unchanged and adds nothing to any other
-    gradient; d_outputs_t does not count there. What step 1 returns is the gradient of the initial state.
+    After the end of a sequence, a step returns the gradients of the state unchanged, ignores d_outputs_t, and adds
+    nothing to any other gradient. Step 1 returns the gradient of the initial state.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def projected_forward(
 ) -> tuple[list[LSTMState], list[ProjectionCache]]:
     """Projects initial states from the first step of an input.
 
-    h_1 = tanh(x W_h), and each further layer's h is tanh(h_(l-1) W_h); likewise c with W_c.
+    h_1 = tanh(x W_h), and each further layer's h is tanh(h_(l-1) W_h). c is computed in the same way with W_c.
 
     Args:
       projections: a mapping per layer, from the input upwards, with arrays W_c and W_h: [I, H_1] each for the first

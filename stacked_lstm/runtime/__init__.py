@@ -2,7 +2,7 @@
 
     predictor = runtime.load("model.npz")
     outputs, state = predictor(x)                          # x [B, T, I]
-    outputs, state = predictor(more, initial_state=state)  # goes on where the first call has ended
+    outputs, state = predictor(more, initial_state=state)  # continues where the first call ended
 
 The package imports NumPy alone, so that a program starts in a fraction of a second. `predictor.py` has the class,
 `models.py` its files, `library.py` the compiled functions.

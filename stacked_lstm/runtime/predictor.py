@@ -28,8 +28,8 @@ class Predictor:
       layers: a list with one mapping per layer, from names to arrays, as `StackedLSTM.get_weights` returns it: Wf, Wi,
         Wc, Wo [H_l + I_l, H_l], and bf, bi, bc, bo [H_l] or no biases.
       initial_state: a list of the same form: c and h [H_l] of a learned initial state, W_c and W_h [I_l, H_l] of a
-        projected one. [] is for zeros. Default None: zeros; `layers` from `get_weights` of a stack that has an initial
-        state then raise an error.
+        projected one. [] is for zeros. Default None: zeros. None is an error if `layers` are from `get_weights` of a
+        stack with a learned or projected initial state.
       activation: "tanh" (default), "sigmoid", "hard_sigmoid", "hard_sigmoid_6", "relu" or "linear".
       recurrent_activation: one of the same names. Default "sigmoid".
       dtype: "float32" (default) or "float64", in which the predictor computes.

@@ -39,8 +39,8 @@ def make_callable(
         empty list.
       in_calling_thread: bool, whether the ops run one after the other in the thread that calls the function. No other
         thread must then be woken, which takes 0.02 to 0.2 ms. Several threads still share the work of an op. With
-        several devices, such as a CPU and a GPU, it has no effect. Default False: the ops run as in `session.run`, that
-        is in the session's threads, several at a time.
+        several devices, such as a CPU and a GPU, it has no effect. Default False: the ops run in the session's threads,
+        several at a time, as in `session.run`.
       share_results: bool, whether the function returns arrays in TensorFlow's memory instead of copies. On an AMD EPYC
         (Zen 5), a copy of 4 MB takes 0.13 ms. The arrays are read-only. An array that the graph takes from a variable
         or from a fed array without computation may change with it. TensorFlow 1.15 always makes copies. Default False.
@@ -52,10 +52,10 @@ def make_callable(
       arrays are copies unless `share_results`. Several threads may call it at the same time. It raises
 
       * ValueError if the number of values is wrong, if a value is None or has another shape than its tensor, or if the
-        tensor's dtype cannot hold the numbers of the value. `session.run` cuts such numbers in arrays. Both functions
-        round floats;
-      * the errors of TensorFlow's ops, such as `tf.errors.InvalidArgumentError`, without the op and the lines of the
-        program that made it;
+        tensor's dtype cannot hold the numbers of the value. `session.run` converts such arrays without an error. Floats
+        are rounded;
+      * the errors of TensorFlow's ops, such as `tf.errors.InvalidArgumentError`. Their messages do not name the op and
+        the lines of the program that made it;
       * `tf.errors.CancelledError` if the session has been closed.
 
     Raises:

@@ -16,17 +16,15 @@ _CLASS = "StateStore"
 class StateStore:
     """c and h of each layer of a stack in local variables, which keep their values between runs of a session.
 
-    A long sequence, cut into pieces, then has the same results as in one call. On the engine `native`, they are the
-    same bits. On `graph`, rounding may differ, because the bits of TensorFlow's products depend on the number of rows
-    on some processors:
-
         store = StateStore(lstm, batch_size)
         outputs, state = lstm(piece, initial_state=store.state)
         update = store.update(state)                           # run it with the outputs
 
-    Each run continues where the last one ended. Gradients stop at the start of a piece, which is truncated
-    backpropagation through time. The variables are in the collection LOCAL_VARIABLES, so optimizers and
-    `tf.train.Saver` do not see them, and `tf.local_variables_initializer` makes them zero.
+    Each run continues where the last one ended. A long sequence, cut into pieces, then has the same results as in one
+    call. On the engine `native`, they are the same bits. On `graph`, they may differ by rounding. Gradients stop at the
+    start of a piece, which is truncated backpropagation through time. The variables are in the collection
+    LOCAL_VARIABLES, so optimizers and `tf.train.Saver` do not see them, and `tf.local_variables_initializer` makes them
+    zero.
 
     Attributes:
       state: list of `LSTMState(c, h)` per layer, c [B, H_l] and h [B, P_l]: the values of the variables.

@@ -196,9 +196,9 @@ class StackedLSTM(StackGraph):
             unless STACKED_LSTM_TF32=1 is in the environment. The environment variable
             STACKED_LSTM_ENGINE names the engine that "auto" selects.
           name: str, the scope of the variables. Default "stacked_lstm". Two stacks in one variable scope need two
-            names. To share weights, call one stack twice. Two stacks share weights if they have the same name under
-            `tf.variable_scope(..., reuse=True)` or reuse=tf.AUTO_REUSE. With the default name and tf.AUTO_REUSE, enter
-            the scope once per stack, for example in a function that builds the whole network and is called twice.
+            names. To share weights, call one stack twice, or give two stacks the same name under
+            `tf.variable_scope(..., reuse=True)` or reuse=tf.AUTO_REUSE. Under tf.AUTO_REUSE, two stacks with the
+            default name in one `with` block of a scope are an error, because they would share weights by accident.
           input_dropout: float or scalar tensor, the rate of dropout on the inputs of the stack: the probability that an
             entry is set to zero, from 0 to below 1. Kept entries are divided by 1 - rate. Each time step has a new mask
             (Zaremba, Sutskever and Vinyals, Recurrent Neural Network Regularization, 2014). Default 0.0.

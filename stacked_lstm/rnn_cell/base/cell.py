@@ -20,7 +20,7 @@ from stacked_lstm.rnn_cell.base.variables import recording_getter
 class RNNCell(VariableLists):
     """Base class of all cells; a cell is one step of a recurrent network.
 
-    It stands for `tf.nn.rnn_cell.RNNCell` of TensorFlow 1.15 and needs no Keras. A subclass defines the properties
+    It replaces `tf.nn.rnn_cell.RNNCell` of TensorFlow 1.15 and needs no Keras. A subclass defines the properties
     `state_size` and `output_size` and the method `call(inputs, state)`, which returns `(output, new_state)`. It makes
     its variables in `call` with `tf.get_variable`, or in `build(inputs_shape)` with `self.add_variable`.
 

@@ -11,7 +11,7 @@ from stacked_lstm.rnn_cell.base.lstm_base import LSTMBase
 class BasicLSTMCell(LSTMBase, has_layer=True):
     """The plain LSTM cell.
 
-    It stands for `tf.nn.rnn_cell.BasicLSTMCell` (also `tf.contrib.rnn.BasicLSTMCell`) of TensorFlow 1.15. I is the
+    It replaces `tf.nn.rnn_cell.BasicLSTMCell` (also `tf.contrib.rnn.BasicLSTMCell`) of TensorFlow 1.15. I is the
     width of the inputs, H that of the state. The variables are `basic_lstm_cell/kernel` [I + H, 4H] and
     `basic_lstm_cell/bias` [4H]; their columns are the gates i, j, f, o, and j is the candidate:
 

@@ -11,7 +11,7 @@ from stacked_lstm.rnn_cell.base.one_state_base import OneStateBase, product
 class BasicRNNCell(OneStateBase):
     """The plain recurrent cell, without gates.
 
-    It stands for `tf.nn.rnn_cell.BasicRNNCell` (also `tf.contrib.rnn.BasicRNNCell`) of TensorFlow 1.15. It runs on
+    It replaces `tf.nn.rnn_cell.BasicRNNCell` (also `tf.contrib.rnn.BasicRNNCell`) of TensorFlow 1.15. It runs on
     TensorFlow's loop. I is the width of the inputs, H that of the state:
 
         h' = activation([x, h] kernel + bias)

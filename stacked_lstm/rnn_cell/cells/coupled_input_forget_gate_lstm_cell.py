@@ -15,7 +15,7 @@ from stacked_lstm.rnn_cell.base.lstm_base import LSTMBase
 class CoupledInputForgetGateLSTMCell(LSTMBase, has_layer=True):
     """The LSTM cell whose input gate is one minus its forget gate, with peepholes, projection and layer normalization.
 
-    It stands for `tf.contrib.rnn.CoupledInputForgetGateLSTMCell` of TensorFlow 1.15. I is the width of the inputs, H
+    It replaces `tf.contrib.rnn.CoupledInputForgetGateLSTMCell` of TensorFlow 1.15. I is the width of the inputs, H
     that of the cell state c, P that of the hidden state h; P = H without a projection. With all options except
     normalization, and j for the candidate:
 

@@ -13,7 +13,7 @@ from stacked_lstm.rnn_cell.cells import block_ops
 class GRUCell(OneStateBase):
     """The gated recurrent unit.
 
-    It stands for `tf.nn.rnn_cell.GRUCell` (also `tf.contrib.rnn.GRUCell`) of TensorFlow 1.15. It runs on TensorFlow's
+    It replaces `tf.nn.rnn_cell.GRUCell` (also `tf.contrib.rnn.GRUCell`) of TensorFlow 1.15. It runs on TensorFlow's
     loop. I is the width of the inputs, H that of the state:
 
         r, u = split(sigmoid([x, h] gates_kernel + gates_bias))
@@ -97,7 +97,7 @@ class GRUCell(OneStateBase):
 class GRUBlockCellV2(GRUCell):
     """The gated recurrent unit whose step is one op in float32, see `block_ops`.
 
-    It stands for `tf.contrib.rnn.GRUBlockCellV2` of TensorFlow 1.15. Equations, variables and their names are those of
+    It replaces `tf.contrib.rnn.GRUBlockCellV2` of TensorFlow 1.15. Equations, variables and their names are those of
     `GRUCell`; the activation is tanh.
 
     Example:
@@ -142,7 +142,7 @@ class GRUBlockCellV2(GRUCell):
 class GRUBlockCell(GRUBlockCellV2):
     """`GRUBlockCellV2` with the variable names of older checkpoints: `w_ru`, `b_ru`, `w_c` and `b_c`.
 
-    It stands for `tf.contrib.rnn.GRUBlockCell` of TensorFlow 1.15. The arguments `num_units`, `cell_size`, `reuse` and
+    It replaces `tf.contrib.rnn.GRUBlockCell` of TensorFlow 1.15. The arguments `num_units`, `cell_size`, `reuse` and
     `name` are those of `GRUBlockCellV2`.
 
     Example:

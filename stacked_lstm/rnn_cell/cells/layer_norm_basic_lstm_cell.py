@@ -19,7 +19,7 @@ _GATE_SCOPES, _STATE_SCOPE = ("input", "transform", "forget", "output"), "state"
 class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
     """The LSTM cell with layer normalization and recurrent dropout.
 
-    It stands for `tf.contrib.rnn.LayerNormBasicLSTMCell` of TensorFlow 1.15. I is the width of the inputs, H that of
+    It replaces `tf.contrib.rnn.LayerNormBasicLSTMCell` of TensorFlow 1.15. I is the width of the inputs, H that of
     the state, and j the candidate. Each norm has its own `gamma` and `beta`:
 
         i, j, f, o = split([x, h] kernel)

@@ -14,7 +14,7 @@ from stacked_lstm.rnn_cell.cells import block_ops
 class LSTMBlockCell(LSTMBase, has_layer=True):
     """The LSTM cell with optional peepholes and a clip, under the variable names of `LSTMCell`.
 
-    It stands for `tf.contrib.rnn.LSTMBlockCell` of TensorFlow 1.15. I is the width of the inputs, H that of the state,
+    It replaces `tf.contrib.rnn.LSTMBlockCell` of TensorFlow 1.15. I is the width of the inputs, H that of the state,
     and j the candidate:
 
         i, j, f, o = split([x, h] kernel + bias)
@@ -134,7 +134,7 @@ def _clip_forward(value: tf.Tensor, bound: float) -> tf.Tensor:
 class CudnnCompatibleLSTMCell(LSTMBlockCell, has_layer=True):
     """The LSTM cell for the variables that cuDNN's LSTM trained. It adds no forget bias.
 
-    It stands for `tf.contrib.cudnn_rnn.CudnnCompatibleLSTMCell` of TensorFlow 1.15. The equations are those of
+    It replaces `tf.contrib.cudnn_rnn.CudnnCompatibleLSTMCell` of TensorFlow 1.15. The equations are those of
     `LSTMBlockCell` with `forget_bias=0`; the variables are `kernel` and `bias` in the scope
     `cudnn_compatible_lstm_cell`.
 

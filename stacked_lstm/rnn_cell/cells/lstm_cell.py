@@ -14,7 +14,7 @@ from stacked_lstm.rnn_cell.base.lstm_base import LSTMBase
 class LSTMCell(LSTMBase, has_layer=True):
     """The LSTM cell with optional peepholes, projection and clips.
 
-    It stands for `tf.nn.rnn_cell.LSTMCell` (also `tf.contrib.rnn.LSTMCell`) of TensorFlow 1.15. Without options it
+    It replaces `tf.nn.rnn_cell.LSTMCell` (also `tf.contrib.rnn.LSTMCell`) of TensorFlow 1.15. Without options it
     computes what `BasicLSTMCell` computes. I is the width of the inputs, H that of the cell state c, P that of the
     hidden state h; P = H without a projection. With all options, and j for the candidate:
 

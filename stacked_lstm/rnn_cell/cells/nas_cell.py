@@ -13,13 +13,13 @@ from stacked_lstm.state import LSTMStateTuple
 class NASCell(RNNCell):
     """The recurrent cell that a search over architectures found.
 
-    It stands for `tf.contrib.rnn.NASCell` of TensorFlow 1.15. It runs on TensorFlow's loop. I is the width of the
+    It replaces `tf.contrib.rnn.NASCell` of TensorFlow 1.15. It runs on TensorFlow's loop. I is the width of the
     inputs, H that of the cell state c, P that of the hidden state h; P = H without a projection. The variables are in
     the scope `nas_cell`: `recurrent_kernel` [P, 8H], `kernel` [I, 8H], with `use_bias` `bias` [8H], with a projection
     `projection_weights` [H, P].
 
-    A step splits h recurrent_kernel + bias into h_0 to h_7, and x kernel into x_0 to x_7. All parts are [B, H]. With
-    s_k = x_k + h_k, it computes:
+    A step splits h recurrent_kernel + bias into h_0 to h_7, and x kernel into x_0 to x_7. All parts are [B, H], and
+    their products are element by element. With s_k = x_k + h_k, it computes:
 
         a = tanh(tanh(sigmoid(s_0) relu(s_1)) + c)
         c' = a tanh(sigmoid(s_2) + relu(x_3 h_3))

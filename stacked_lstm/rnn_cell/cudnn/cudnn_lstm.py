@@ -26,21 +26,21 @@ _DTYPES = (tf.float16, tf.float32, tf.float64)
 class CudnnLSTM(VariableLists):
     """Layers of NVIDIA's LSTM, of one or two directions.
 
-    It stands for `tf.contrib.cudnn_rnn.CudnnLSTM` of TensorFlow 1.15 and runs on CPUs, too: on NVIDIA GPUs the engine
+    It replaces `tf.contrib.cudnn_rnn.CudnnLSTM` of TensorFlow 1.15 and runs on CPUs, too: on NVIDIA GPUs the engine
     `cudnn` runs it, elsewhere another engine. `engine_used(outputs)` tells which one. The equations are those of
     `CudnnCompatibleLSTMCell`. Dropout has other masks than cuDNN's.
 
     All weights are in one variable, `opaque_kernel`, as in TensorFlow 1.15. `tf.train.Saver` also saves and restores
     them as kernels and biases of `CudnnCompatibleLSTMCell`s, within the scope of the layer: for example
     `rnn/multi_rnn_cell/cell_0/cudnn_compatible_lstm_cell/kernel`, or with two directions
-    `stack_bidirectional_rnn/cell_0/bidirectional_rnn/fw/cudnn_compatible_lstm_cell/kernel`. Of a checkpoint that has
+    `stack_bidirectional_rnn/cell_0/bidirectional_rnn/fw/cudnn_compatible_lstm_cell/kernel`. If a checkpoint has
     only these, `tf.train.Saver([lstm.saveable])` restores the layer.
 
     Attributes:
       num_layers, num_units, input_mode, direction: arguments of `__init__`.
       num_dirs: int, the number of directions.
       rnn_mode: "lstm".
-      input_size: I, an int. Before `build` it is a ValueError.
+      input_size: I, an int. Before `build`, reading it raises ValueError.
       kernel: the variable; None before `build`.
       saveable: the object in the collection `SAVEABLE_OBJECTS` that stands for kernels and biases; None before `build`,
         and for a layer that reuses variables.
@@ -80,8 +80,8 @@ class CudnnLSTM(VariableLists):
           input_mode: "linear_input", the default; or "auto_select", which is the same unless the inputs have the width
             num_units.
           direction: "unidirectional", the default, or "bidirectional".
-          dropout: float, at least 0 and less than 1, the share of the outputs of each layer but the last that training
-            drops. Default 0.0.
+          dropout: float, at least 0 and less than 1, the share of the outputs of each layer except the last that
+            training drops. Default 0.0.
           seed: int, for the same dropout masks and initial weights in every session. Default None.
           dtype: tf.float16, tf.float32 (the default) or tf.float64.
           kernel_initializer: function (shape, dtype) -> tensor, called for each matrix of each gate, whose shapes are
@@ -134,14 +134,14 @@ class CudnnLSTM(VariableLists):
 
     @property
     def scope_name(self) -> str:
-        """The full name of the variable's scope. Before `build` it is a ValueError."""
+        """The full name of the variable's scope. Before `build`, it raises ValueError."""
         if self._scope is None:
             raise ValueError("CudnnLSTM.scope_name: the first call of the layer decides it; call the layer first")
         return self._scope.name
 
     @property
     def canonical_weight_shapes(self) -> list[tuple[int, int]]:
-        """The shapes of the matrices in the variable. Before `build` they are a ValueError."""
+        """The shapes of the matrices in the variable. Before `build`, they raise ValueError."""
         return self._shapes.weights
 
     @property

@@ -22,7 +22,7 @@ def rnn_decoder(
 ) -> tuple[list[Any], Any]:
     """Runs a cell over a list of steps; with `loop_function`, each input is made from the output before it.
 
-    It stands for `tf.contrib.legacy_seq2seq.rnn_decoder` of TensorFlow 1.15; `engine` is a new argument. Without
+    It replaces `tf.contrib.legacy_seq2seq.rnn_decoder` of TensorFlow 1.15; `engine` is a new argument. Without
     `loop_function` it is `static_rnn`, and LSTM cells, stacks of them and wrappers around them run on the package's
     engines. Otherwise the ops of every step are added to the graph. `engine_used(outputs)` tells which one and why. B
     is the batch size, T the number of time steps, I the width of the inputs.

@@ -28,7 +28,7 @@ def dynamic_rnn(
 ) -> tuple[Any, Any]:
     """Runs a cell over time.
 
-    It stands for `tf.nn.dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. LSTM cells, stacks of them
+    It replaces `tf.nn.dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. LSTM cells, stacks of them
     and wrappers around them run on the package's engines, everything else on TensorFlow's own loop.
     `engine_used(outputs)` tells which one and why. B is the batch size, T the number of time steps, I the width of the
     inputs.
@@ -141,7 +141,7 @@ def bidirectional_dynamic_rnn(
 ) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Runs one cell forward and another one backward in time.
 
-    It stands for `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
+    It replaces `tf.nn.bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
     direction is a call of `dynamic_rnn`. The backward direction starts at the end of each sequence. If no cell has a
     wrapper or layer normalization, the engine `native` runs both directions with one op. It reverses no inputs or
     outputs. The engine `cudnn` runs two single cells of one size in one call. B is the batch size, T the number of time

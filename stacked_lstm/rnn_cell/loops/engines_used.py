@@ -28,7 +28,7 @@ def engine_used(outputs: Any) -> EngineUsed:
 
     Returns:
       `EngineUsed(name, reason)`, two strings. The name is "cudnn", "native", "graph", or "stepwise" for TensorFlow's
-      own loop. If layers run on different engines, it is like "native and graph".
+      own loop. If layers run on different engines, it has all of them: "native and graph".
 
     Raises:
       ValueError: `outputs` are not from such a call.

@@ -25,7 +25,7 @@ from stacked_lstm.state import LSTMStateTuple
 class FusedRNNCell:
     """Base class of networks that are called with the inputs of all steps.
 
-    It stands for `tf.contrib.rnn.FusedRNNCell` of TensorFlow 1.15. A subclass defines `__call__`.
+    It replaces `tf.contrib.rnn.FusedRNNCell` of TensorFlow 1.15. A subclass defines `__call__`.
 
     Example:
       >>> from stacked_lstm import rnn_cell
@@ -62,7 +62,7 @@ class FusedRNNCell:
 class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
     """The LSTM of `LSTMBlockCell` over all steps.
 
-    It stands for `tf.contrib.rnn.LSTMBlockFusedCell` of TensorFlow 1.15. A call takes inputs [T, B, I] and returns
+    It replaces `tf.contrib.rnn.LSTMBlockFusedCell` of TensorFlow 1.15. A call takes inputs [T, B, I] and returns
     (outputs [T, B, H], `LSTMStateTuple`). It runs on the package's engines; `engine_used(outputs)` tells which one. The
     equations and the names of the variables are those of `LSTMBlockCell`; their scope is `lstm_fused_cell`.
 
@@ -194,7 +194,7 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
 class FusedRNNCellAdaptor(FusedRNNCell):
     """Calls a cell with the inputs of all steps.
 
-    It stands for `tf.contrib.rnn.FusedRNNCellAdaptor` of TensorFlow 1.15.
+    It replaces `tf.contrib.rnn.FusedRNNCellAdaptor` of TensorFlow 1.15.
 
     Example:
       >>> from stacked_lstm import rnn_cell
@@ -244,7 +244,7 @@ class FusedRNNCellAdaptor(FusedRNNCell):
 class TimeReversedFusedRNN(FusedRNNCell):
     """Runs a network backward in time.
 
-    It stands for `tf.contrib.rnn.TimeReversedFusedRNN` of TensorFlow 1.15. The outputs are in the order of the inputs.
+    It replaces `tf.contrib.rnn.TimeReversedFusedRNN` of TensorFlow 1.15. The outputs are in the order of the inputs.
     Each sequence is reversed up to its own length; a list of inputs is reversed as a whole, whatever the lengths are.
     The engine `native` reads the inputs of an `LSTMBlockFusedCell` from the end, without copies.
 

@@ -29,7 +29,7 @@ def stack_bidirectional_rnn(
 ) -> tuple[list[Any], tuple[Any, ...], tuple[Any, ...]]:
     """Runs layers of two directions over a list of steps.
 
-    It stands for `tf.contrib.rnn.stack_bidirectional_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
+    It replaces `tf.contrib.rnn.stack_bidirectional_rnn` of TensorFlow 1.15; `engine` is a new argument. Each
     layer is a call of `static_bidirectional_rnn`. `engine_used(outputs)` tells which engine runs the layers; if they
     have different ones, it tells the last one in the order cudnn, native, graph, stepwise. B is the batch size, T the
     number of time steps, I the width of the inputs.
@@ -107,7 +107,7 @@ def stack_bidirectional_dynamic_rnn(
 ) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
     """Runs layers of two directions over time.
 
-    It stands for `tf.contrib.rnn.stack_bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new
+    It replaces `tf.contrib.rnn.stack_bidirectional_dynamic_rnn` of TensorFlow 1.15; `engine` is a new
     argument. Each layer is a call of `bidirectional_dynamic_rnn`. `engine_used(outputs)` tells which engine runs the
     layers; if they have different ones, it tells the last one in the order cudnn, native, graph, stepwise. B is the
     batch size, T the number of time steps, I the width of the inputs.

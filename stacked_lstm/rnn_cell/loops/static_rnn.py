@@ -28,7 +28,7 @@ def static_rnn(
 ) -> tuple[list[Any], Any]:
     """Runs a cell over a list of steps.
 
-    It stands for `tf.nn.static_rnn` (also `tf.contrib.rnn.static_rnn`) of TensorFlow 1.15; `engine` is a new argument.
+    It replaces `tf.nn.static_rnn` (also `tf.contrib.rnn.static_rnn`) of TensorFlow 1.15; `engine` is a new argument.
     LSTM cells, stacks of them and wrappers around them run on the package's engines, which add one op per step.
     Everything else runs on TensorFlow's own function, which adds all ops of a cell per step. `engine_used(outputs)`
     tells which one and why. B is the batch size, T the number of time steps, I the width of the inputs.
@@ -96,7 +96,7 @@ def static_bidirectional_rnn(
 ) -> tuple[list[Any], Any, Any]:
     """Runs one cell forward and another one backward over a list of steps.
 
-    It stands for `tf.nn.static_bidirectional_rnn` (also `tf.contrib.rnn.static_bidirectional_rnn`) of TensorFlow 1.15;
+    It replaces `tf.nn.static_bidirectional_rnn` (also `tf.contrib.rnn.static_bidirectional_rnn`) of TensorFlow 1.15;
     `engine` is a new argument. Both directions run on engines, or TensorFlow's own function runs both.
     `engine_used(outputs)` tells which; if the directions have different engines, it tells the later one in the order
     cudnn, native, graph. Backward, each sequence is reversed up to its own length. B is the batch size, T the number of

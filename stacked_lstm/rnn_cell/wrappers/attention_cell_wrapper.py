@@ -16,10 +16,11 @@ from stacked_lstm.rnn_cell.wrappers.linear import _linear
 class AttentionCellWrapper(RNNCell):
     """A cell that attends to its own last outputs.
 
-    It stands for `tf.contrib.rnn.AttentionCellWrapper` of TensorFlow 1.15. L is the number of outputs that it attends
-    to, A their width. The inputs of the cell are a linear map of the inputs and the last attention; the output is one
-    of the cell's output and the new attention. The state is a tuple (state of the cell, attention [B, A], last outputs
-    [B, L A]). The variables of the cell and of the wrapper are in the scope `attention_cell_wrapper`.
+    It replaces `tf.contrib.rnn.AttentionCellWrapper` of TensorFlow 1.15. L is the number of outputs that it attends
+    to, A their width. The inputs of the cell are a linear map of the inputs and the last attention. The outputs are
+    another linear map, of the cell's output and the new attention. The state is a tuple (state of the cell, attention
+    [B, A], last outputs [B, L A]). The variables of the cell and of the wrapper are in the scope
+    `attention_cell_wrapper`.
 
     Source: Cheng, Dong and Lapata, Long Short-Term Memory-Networks for Machine Reading, 2016,
     https://arxiv.org/abs/1601.06733.

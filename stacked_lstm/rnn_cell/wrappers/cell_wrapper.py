@@ -119,7 +119,7 @@ class CellWrapper(RNNCell):
 class ResidualWrapper(CellWrapper):
     """A residual connection: adds a cell's inputs to its outputs.
 
-    It stands for `tf.nn.rnn_cell.ResidualWrapper` (also `tf.contrib.rnn.ResidualWrapper`) of TensorFlow 1.15. In a call
+    It replaces `tf.nn.rnn_cell.ResidualWrapper` (also `tf.contrib.rnn.ResidualWrapper`) of TensorFlow 1.15. In a call
     that runs on an engine, a `residual_fn` is called once, on the rows of all steps. A function that may not treat
     each row by itself, such as one with a mean over the batch or with a variable, runs on TensorFlow's loop.
 
@@ -183,7 +183,7 @@ def _sum(inputs: Any, outputs: Any) -> Any:
 class DeviceWrapper(CellWrapper):
     """Places a cell on a device: its operations, its zero states and its variables.
 
-    It stands for `tf.nn.rnn_cell.DeviceWrapper` (also `tf.contrib.rnn.DeviceWrapper`) of TensorFlow 1.15. In a call of
+    It replaces `tf.nn.rnn_cell.DeviceWrapper` (also `tf.contrib.rnn.DeviceWrapper`) of TensorFlow 1.15. In a call of
     `dynamic_rnn` the engine is the one that fits the device. On a machine without a GPU, "/gpu:0" counts as the CPU,
     where a session with `allow_soft_placement=True` runs it.
 

@@ -23,7 +23,7 @@ from stacked_lstm.state import LSTMStateTuple
 class DropoutWrapper(CellWrapper):
     """Dropout on a cell's inputs, outputs and new states, each with a probability of its own.
 
-    It stands for `tf.nn.rnn_cell.DropoutWrapper` (also `tf.contrib.rnn.DropoutWrapper`) of TensorFlow 1.15. Each step
+    It replaces `tf.nn.rnn_cell.DropoutWrapper` (also `tf.contrib.rnn.DropoutWrapper`) of TensorFlow 1.15. Each step
     draws a new mask for each sequence. With `variational_recurrent`, all steps and all sequences share one mask. The
     cell state c is never dropped out, unless `dropout_state_filter_visitor` says so. Kept values are divided by their
     probability.

@@ -19,7 +19,7 @@ _Gate = Tuple[tf.Variable, tf.Variable]  # A kernel [I, I] and a bias [I].
 class HighwayWrapper(CellWrapper):
     """A highway connection: mixes a cell's inputs x with its outputs y.
 
-    It stands for `tf.contrib.rnn.HighwayWrapper` of TensorFlow 1.15. I is the width of both:
+    It replaces `tf.contrib.rnn.HighwayWrapper` of TensorFlow 1.15. I is the width of both:
 
         carry = sigmoid(x carry_w + carry_b)
         transform = 1 - carry, or sigmoid(x transform_w + transform_b)

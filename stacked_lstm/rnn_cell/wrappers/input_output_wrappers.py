@@ -78,7 +78,7 @@ class _ProjectionWrapper(_ScopedWrapper):
 class InputProjectionWrapper(_ProjectionWrapper):
     """A linear layer on the inputs of a cell.
 
-    It stands for `tf.contrib.rnn.InputProjectionWrapper` of TensorFlow 1.15. The scope is `input_projection_wrapper`,
+    It replaces `tf.contrib.rnn.InputProjectionWrapper` of TensorFlow 1.15. The scope is `input_projection_wrapper`,
     with `kernel`, `bias` and the variables of the cell in it.
 
     Example:
@@ -126,7 +126,7 @@ class InputProjectionWrapper(_ProjectionWrapper):
 class OutputProjectionWrapper(_ProjectionWrapper):
     """A linear layer on the outputs of a cell.
 
-    It stands for `tf.contrib.rnn.OutputProjectionWrapper` of TensorFlow 1.15. The scope is `output_projection_wrapper`,
+    It replaces `tf.contrib.rnn.OutputProjectionWrapper` of TensorFlow 1.15. The scope is `output_projection_wrapper`,
     with the variables of the cell, `kernel` and `bias` in it.
 
     Example:
@@ -177,7 +177,7 @@ class OutputProjectionWrapper(_ProjectionWrapper):
 class EmbeddingWrapper(_ScopedWrapper):
     """A table of vectors for integer inputs of a cell.
 
-    It stands for `tf.contrib.rnn.EmbeddingWrapper` of TensorFlow 1.15. Inputs are integers [B, 1] or [B]. The scope is
+    It replaces `tf.contrib.rnn.EmbeddingWrapper` of TensorFlow 1.15. Inputs are integers [B, 1] or [B]. The scope is
     `embedding_wrapper`, with `embedding` [classes, size] and the variables of the cell in it. Table and cell are on the
     CPU.
 

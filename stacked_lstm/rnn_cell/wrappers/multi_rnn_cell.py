@@ -19,7 +19,7 @@ _TRAINABLE = {"trainable_weights": [True], "non_trainable_weights": [False], "we
 class MultiRNNCell(RNNCell):
     """A stack of cells; the output of each cell is the input of the next one.
 
-    It stands for `tf.nn.rnn_cell.MultiRNNCell` (also `tf.contrib.rnn.MultiRNNCell`) of TensorFlow 1.15. The cells may
+    It replaces `tf.nn.rnn_cell.MultiRNNCell` (also `tf.contrib.rnn.MultiRNNCell`) of TensorFlow 1.15. The cells may
     be of any class. The variables of cell k are in the scope `multi_rnn_cell/cell_<k>`, k from 0.
 
     Attributes:
