@@ -104,7 +104,8 @@ def define_flags(values):
         f"with --options: {options.SHAPES}; with --cells: {cells.SHAPES}; with --threads: {threads.SHAPES})."
     )
     names = (
-        f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device); "
+        f"Contestants to measure, of {', '.join(CONTESTANTS)} (default: all that run on the device, except "
+        "native_session_threads and native_session_run; with --threads: native, pytorch and onnxruntime); "
         f"with --programs of {', '.join(PROGRAM_CONTESTANTS)} (default: all except graph); "
         f"with --cells of {', '.join(CELL_CONTESTANTS)}."
     )

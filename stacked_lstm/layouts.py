@@ -3,10 +3,10 @@
     layer = layouts.unpack(keras_layer.get_weights(), "keras")      # {"Wf": [H + I, H], ..., "bo": [H]}
     keras_layer.set_weights(list(layouts.pack(layer, "keras").values()))
 
-All libraries compute the same equations (`equations` has them) from the same numbers. They differ in which gate
-matrices stand side by side in which array, whether the rows of x are above those of h, how many biases there are, and
-whether the forget bias is in the bias or is added at run time. A matrix in the wrong order has the right shape and
-loads without complaint, so the orders are written down only here. The layouts, with the arrays of one layer in order:
+All libraries compute the same equations (`numpy_lstm.equations` has them) from the same numbers. They differ in the
+arrays that the gate matrices share, in the order of the gates and of the rows of x and h, in the number of biases, and
+in whether the forget bias is in the bias or is added at run time. A matrix in the wrong order has the right shape and
+loads without an error, so the orders are written down only here. The layouts, with the arrays of one layer in order:
 
     "stacked_lstm"      Wf Wi Wo Wc bf bi bo bc, and the arrays of options: this package's variables
     "rnn_cell"          kernel bias: BasicLSTMCell, LSTMCell, LSTMBlockCell and LSTMBlockFusedCell

@@ -38,8 +38,8 @@ class Option(NamedTuple):
 
     def define(self, values: flags.FlagValues, default: Any = None, text: str | None = None) -> None:
         """Adds the flag to absl's flags, with another text if one is given."""
-        define = _DEFINE[self.kind]
-        define(name=self.name, default=default, help=text or self.text, flag_values=values, **self.domain)
+        define, text = _DEFINE[self.kind], (text or self.text).rstrip(".") + "."
+        define(name=self.name, default=default, help=text, flag_values=values, **self.domain)
 
 
 def chosen_names(flag: str, names: Sequence[str], known: Iterable[str]) -> list[str]:

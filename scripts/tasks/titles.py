@@ -92,7 +92,7 @@ class Titles(Classification):
         Option("float", "balance", 0.4, "Exponent: the loss of an example is divided by the share of its class in the "
                "training titles to this power", {"lower_bound": 0}, identity=True),
         Option("boolean", "ablate_dropout", False,
-               "Train with each kind of dropout alone, with 5 seeds each; compare the losses and accuracies"),
+               "Train with each kind of dropout alone, with five seeds each, and compare the losses and accuracies"),
     )  # fmt: skip
     CLASSES = ("0", "1", "2")
     NAME = "title"

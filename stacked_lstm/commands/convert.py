@@ -66,8 +66,8 @@ def define_flags(values: flags.FlagValues) -> None:
             "layers",
             None,
             "Regular expression that matches the complete names of the layers to convert (default: all layers that "
-            "certainly are LSTM layers). Keras layers are converted in the order of the file, as if each fed the next; "
-            "if the model is no chain, select the layers that are one.",
+            "certainly are LSTM layers). Keras layers are converted in the order of the file, as if each one read the "
+            "outputs of the one before. If a model has other connections, select layers for which this is true.",
         ),
         (
             "to_scope",

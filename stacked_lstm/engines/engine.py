@@ -15,9 +15,9 @@ from stacked_lstm.state import LSTMState
 class Engine(NamedTuple):
     """A way to run LSTM layers, with the conditions under which it runs them.
 
-    A condition is a function (list of `Layer`, `Place`) that returns None if it is met, and otherwise a clause without
-    a full stop that says what prevents the engine, such as "there is no GPU". Cheap conditions come first. `Place` has
-    facts about the place where new ops will run, such as their device.
+    A condition is a function (list of `Layer`, `Place`) that returns None if it is met. Otherwise it returns a clause
+    without a full stop that says what prevents the engine, such as "there is no GPU". Cheap conditions come first.
+    `Place` has facts about the place where new ops will run, such as their device.
 
     Args:
       name: str, the value of `engine=` that selects it.

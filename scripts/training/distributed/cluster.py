@@ -11,7 +11,7 @@ from shared.options import Option
 JOBS = ("ps", "worker", "evaluator")
 VARIABLE = "TF_CONFIG"
 OPTIONS = (
-    Option("enum", "job_name", None, "What this process does in a cluster (default: it trains alone, without one).",
+    Option("enum", "job_name", None, "What this process does in a cluster (default: it trains without a cluster).",
            {"enum_values": list(JOBS)}),
     Option("integer", "task_index", 0, "Number of this process in its job, from 0. Worker 0 is the chief.",
            {"lower_bound": 0}),
