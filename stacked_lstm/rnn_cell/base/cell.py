@@ -130,7 +130,7 @@ class RNNCell(VariableLists):
         """The list of the variables that were made within the cell's scope."""
         return self.__dict__.setdefault("_recorded_variables", [])
 
-    def add_variable(
+    def add_weight(
         self,
         name: str,
         shape: Any,
@@ -165,7 +165,9 @@ class RNNCell(VariableLists):
                 **kwargs,
             )
 
-    add_weight = add_variable
+    def add_variable(self, *args: Any, **kwargs: Any) -> tf.Variable:
+        """Calls `add_weight`, as in TensorFlow. Subclasses may override either of them."""
+        return self.add_weight(*args, **kwargs)
 
     def build(self, inputs_shape: Any) -> None:
         """Makes the variables for inputs of this shape. The first call of the cell does it by itself."""

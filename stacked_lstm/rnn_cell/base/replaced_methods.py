@@ -35,6 +35,13 @@ def register(cls: type) -> None:
     _ATTRIBUTES[cls] = {name: _find(cls, name) for name in dir(cls)}
 
 
+def refuse(cls: type, *names: str) -> None:
+    """Raises TypeError if a class defines methods that TensorFlow's class calls, and that of this package does not."""
+    for name in names:
+        if name in vars(cls):
+            raise TypeError(f"{cls.__name__}: expected a class without `{name}`, which nothing calls; use `__call__`")
+
+
 def replaced_in_class(cell: Any) -> list[str]:
     """Returns the names of a step that the class of a cell has from elsewhere than the package; sorted.
 

@@ -8,7 +8,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.lstm import normalization
 from stacked_lstm.lstm.equations import GATE_ORDER, LayerNorm
 from stacked_lstm.lstm.layer import Layer
-from stacked_lstm.rnn_cell.base import keras_names
+from stacked_lstm.lstm.normalization import Norm
+from stacked_lstm.rnn_cell.base import keras_names, replaced_methods
 from stacked_lstm.rnn_cell.base.cell_checks import check_keep_prob
 from stacked_lstm.rnn_cell.base.lstm_base import LSTMBase
 
@@ -32,6 +33,9 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
     `transform`, `forget`, `output` and `state`; or `bias` [4H] instead of these.
 
     With `dropout_prob_seed`, the masks are those of TensorFlow 1.15, also on engines.
+
+    Subclasses may override `_linear` and `_norm`, which TensorFlow's cell has, too, or call them in a `call` of their
+    own. The first call of such a cell makes the variables that it reads.
 
     Source: Ba, Kiros and Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450; Semeniuta, Severyn and
     Barth, Recurrent Dropout without Memory Loss, 2016, https://arxiv.org/abs/1603.05118.
@@ -87,22 +91,24 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
         self._norm_shift = norm_shift
 
     def _add_variables(self, depth: int) -> None:
+        self._norms: dict[str, Norm] = {}
+        if replaced_methods.replaced_in_class(self) or replaced_methods.replaced_in_object(self):
+            return  # Which variables a call reads, and their shapes, is up to the program.
         self._kernel = self.add_variable("kernel", [depth + self._num_units, 4 * self._num_units])
-        if not self._layer_norm:
+        if self._layer_norm:
+            self._norms = {scope: self._add_norm(scope) for scope in (*_GATE_SCOPES, _STATE_SCOPE)}
+        else:
             self._bias = self.add_variable("bias", [4 * self._num_units])
-            return
-        self._gate_norms = [self._add_norm(name) for name in _GATE_SCOPES]
-        self._state_norm = self._add_norm(_STATE_SCOPE)
 
     def layer(self) -> Layer:
         layer = self._normalized_layer() if self._layer_norm else super().layer()
         return layer._replace(draw_candidate_masks=self._draw_masks) if self._drops else layer
 
     def _normalized_layer(self) -> Layer:
-        gates = normalization.stack(self._gate_norms)
+        gates = normalization.stack([self._norms[scope] for scope in _GATE_SCOPES])
         is_forget_gate = [[float(gate == "f")] for gate in GATE_ORDER]
         gates = gates._replace(beta=gates.beta + self._forget_bias * tf.constant(is_forget_gate, gates.beta.dtype))
-        norm = LayerNorm(gates, self._state_norm, is_carried=True)
+        norm = LayerNorm(gates, self._norms[_STATE_SCOPE], is_carried=True)
         return Layer(self.input_size, self._num_units, [self._kernel], activation=self.activation, norm=norm)
 
     @property
@@ -121,26 +127,39 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         c, h = self._unpack(inputs, state)
-        z = tf.matmul(tf.concat([inputs, h], axis=1), self._kernel)
+        gates = tf.split(self._linear(tf.concat([inputs, h], axis=1)), 4, axis=1)
         if self._layer_norm:
-            i, j, f, o = [norm(gate) for norm, gate in zip(self._gate_norms, tf.split(z, 4, axis=1))]
-        else:
-            i, j, f, o = tf.split(tf.nn.bias_add(z, self._bias), 4, axis=1)
-        state_norm: Any = self._state_norm if self._layer_norm else None
-        c, h = self._step(i, j, f + self._forget_bias, o, c, state_norm)
-        return h, self._pack(c, h)
-
-    def _step(
-        self, i: tf.Tensor, j: tf.Tensor, f: tf.Tensor, o: tf.Tensor, c: tf.Tensor, state_norm: Callable | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the new (c, h). The gates are normalized, and f contains the forget bias."""
+            gates = [self._norm(gate, scope, dtype=inputs.dtype) for gate, scope in zip(gates, _GATE_SCOPES)]
+        i, j, f, o = gates
         g = self._activation(j)
         if self._drops:
             with tf.control_dependencies([g]):  # Steps draw one after the other, so that a seed decides the masks.
                 g = self._dropout(g)
-        c = c * tf.sigmoid(f) + tf.sigmoid(i) * g
-        c = state_norm(c) if state_norm else c
-        return c, self._activation(c) * tf.sigmoid(o)
+        c = c * tf.sigmoid(f + self._forget_bias) + tf.sigmoid(i) * g
+        if self._layer_norm:
+            c = self._norm(c, _STATE_SCOPE, dtype=inputs.dtype)
+        h = self._activation(c) * tf.sigmoid(o)
+        return h, self._pack(c, h)
+
+    def _linear(self, args: tf.Tensor) -> tf.Tensor:
+        """Returns `args` [B, N] times the kernel [N, 4H], plus the bias if the cell has no norms."""
+        kernel, bias = self._kernel, self._bias
+        if kernel is None:
+            kernel = tf.get_variable("kernel", [args.shape[1], 4 * self._num_units], args.dtype)
+            bias = None if self._layer_norm else tf.get_variable("bias", [4 * self._num_units], args.dtype)
+        z = tf.matmul(args, kernel)
+        return z if bias is None else tf.nn.bias_add(z, bias)
+
+    def _norm(self, inp: tf.Tensor, scope: str, dtype: tf.DType = tf.float32) -> tf.Tensor:
+        """Returns a tensor [B, N], normalized with `gamma` and `beta` [N] of a scope."""
+        if scope in self._norms:
+            return self._norms[scope](inp)
+        with tf.variable_scope(scope):
+            gamma, beta = [
+                tf.get_variable(name, inp.shape[-1:], dtype, tf.constant_initializer(value))
+                for name, value in (("gamma", self._norm_gain), ("beta", self._norm_shift))
+            ]
+        return Norm(gamma, beta)(inp)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ from typing import Any, Callable
 from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import padding
+from stacked_lstm.rnn_cell.base import replaced_methods
 from stacked_lstm.rnn_cell.base.cell_checks import check_dense
 from stacked_lstm.rnn_cell.base.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.cells.lstm_block_cell import LSTMBlockCell
@@ -81,6 +82,10 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
       >>> [v.op.name for v in lstm.variables]
       ['lstm_fused_cell/kernel', 'lstm_fused_cell/bias']
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        replaced_methods.refuse(cls, "build", "call", "_call_cell")
 
     def __init__(
         self,

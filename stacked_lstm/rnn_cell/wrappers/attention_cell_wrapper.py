@@ -94,26 +94,34 @@ class AttentionCellWrapper(RNNCell):
         input_size = self._input_size or inputs.shape.as_list()[1]
         cell_output, new_state = self._cell(_linear([inputs, attention], input_size, True, function=self.name), state)
         query = tf.concat(tf.nest.flatten(new_state), axis=1)
-        new_attention = self._attend(query, memory)
+        new_attention, memory = self._attention(query, memory)
         with tf.variable_scope("attn_output_projection"):
             output = _linear([cell_output, new_attention], self._attn_size, True, function=self.name)
-        new_memory = tf.concat([memory[:, 1:], output[:, None]], axis=1)
+        new_memory = tf.concat([memory, output[:, None]], axis=1)
         new_memory = tf.reshape(new_memory, [-1, self._attn_length * self._attn_size])
         new_state = (new_state, new_attention, new_memory)
         return output, new_state if self._state_is_tuple else tf.concat(new_state, axis=1)
 
-    def _attend(self, query: tf.Tensor, memory: tf.Tensor) -> tf.Tensor:
-        """Returns the sum of the outputs in `memory` [B, L, A], weighted by a softmax of their scores, [B, A]."""
+    def _attention(self, query: tf.Tensor, attn_states: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Attends to the last outputs. Subclasses may override it, as in TensorFlow.
+
+        Args:
+          query: [B, size of the cell's state].
+          attn_states: the last outputs, [B, L, A].
+
+        Returns:
+          (their sum, weighted by a softmax of their scores, [B, A]; those that stay, [B, L - 1, A]).
+        """
         with tf.variable_scope("attention"):
             kernel = tf.get_variable("attn_w", [1, 1, self._attn_size, self._attn_vec_size])
             scorer = tf.get_variable("attn_v", [self._attn_vec_size])
-            hidden = memory[:, :, None]
+            hidden = attn_states[:, :, None]
             features = tf.nn.conv2d(hidden, kernel, [1, 1, 1, 1], "SAME")
             query = _linear([query], self._attn_vec_size, True, function=self.name)[:, None, None]
         scores = tf.reduce_sum(scorer * tf.tanh(features + query), [2, 3])
         weights = tf.nn.softmax(scores)[:, :, None, None]
         attention = tf.reduce_sum(weights * hidden, [1, 2])
-        return tf.reshape(attention, [-1, self._attn_size])
+        return tf.reshape(attention, [-1, self._attn_size]), attn_states[:, 1:]
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -154,11 +154,24 @@ class DropoutWrapper(CellWrapper):
             if not leaf.selected:
                 return leaf.value
             if self._variational_recurrent:
-                return _recurrent_dropout(leaf.value, noise, keep_prob)
+                return self._variational_recurrent_dropout_value(leaf.number, leaf.value, noise, keep_prob)
             rate = 1.0 - (tf.cast(keep_prob, leaf.value.dtype) if tf.is_tensor(keep_prob) else keep_prob)
             return tf.nn.dropout(leaf.value, rate=rate, seed=self._gen_seed(salt_prefix, leaf.number))
 
         return tf.nest.pack_sequence_as(values, [drop(leaf, noise) for leaf, noise in zip(leaves, noises)])
+
+    def _variational_recurrent_dropout_value(
+        self, unused_index: int, value: tf.Tensor, noise: tf.Tensor, keep_prob: Any
+    ) -> tf.Tensor:
+        """Dropout with noise uniform on [0, 1): an entry is kept if keep_prob + noise is at least 1.
+
+        Subclasses may override it, as in TensorFlow.
+        """
+        if tf.is_tensor(keep_prob):
+            keep_prob = tf.cast(keep_prob, value.dtype)
+        dropped = value / keep_prob * tf.floor(keep_prob + noise)
+        dropped.set_shape(value.shape)
+        return dropped
 
     def problem_on_engines(self, width: int, dtype: tf.DType) -> str | None:
         if _drops(self._state_keep_prob) and self._selected_leaves() is None:
@@ -246,15 +259,6 @@ def _probability(value: Any, argument: str) -> Any:
 
 def _drops(keep_prob: Any) -> bool:
     return tf.is_tensor(keep_prob) or keep_prob < 1
-
-
-def _recurrent_dropout(value: tf.Tensor, noise: tf.Tensor, keep_prob: Any) -> tf.Tensor:
-    """Dropout with noise uniform on [0, 1): an entry is kept if keep_prob + noise is at least 1."""
-    if tf.is_tensor(keep_prob):
-        keep_prob = tf.cast(keep_prob, value.dtype)
-    dropped = value / keep_prob * tf.floor(keep_prob + noise)
-    dropped.set_shape(value.shape)
-    return dropped
 
 
 def _select_all(values: Any) -> bool:
