@@ -29,16 +29,37 @@ _CONVERTER = (
     "all biases, and lstm.saveable.restore(kernels + biases, None) assigns them"
 )
 _IN_NN = "it is in tf.nn and runs these cells"
+_MODULE = "it is a module of TensorFlow: import {} itself"
 _DECODERS = "the README.md of stacked_lstm/rnn_cell says how to move a copy of tf.contrib.seq2seq"
 
-# Name of a cell, a function or a class of cuDNN -> what to do instead.
+# Name of a module of TensorFlow in its modules of cells -> the complete name of that module.
+MODULES = {
+    **{
+        name: f"tensorflow.python.framework.{name}"
+        for name in ("constant_op", "dtypes", "ops", "tensor_shape", "tensor_util")
+    },
+    **{
+        name: f"tensorflow.python.ops.{name}"
+        for name in (
+            "array_ops clip_ops control_flow_ops embedding_ops init_ops math_ops nn_ops partitioned_variables"
+            " random_ops tensor_array_ops"
+        ).split()
+    },
+    "base_layer": "tensorflow.python.layers.base",
+    "context": "tensorflow.python.eager.context",
+    "logging": "tensorflow.python.platform.tf_logging",
+    "nest": "tensorflow.python.util.nest",
+    "vs": "tensorflow.python.ops.variable_scope",
+}
+
+# Name of a cell, a function, a module or a class of cuDNN -> what to do instead.
 ADVICE = {
     **{name: _COPY_CELLS.format(name) for name in _RESEARCH},
     "LayerNormLSTMCell": _COPY_CELLS.format("LayerNormLSTMCell") + _NORM,
     "CompiledWrapper": "leave it out: it only has XLA compile the cell, whose variables keep their names",
     "LSTMBlockWrapper": "use LSTMBlockFusedCell, for which it is the base class",
-    "transpose_batch_time": "use tf.transpose(x, [1, 0, 2])",
-    "best_effort_input_batch_size": "use tf.shape(x)[1], where the first axis of x is time",
+    "_like_rnncell": "use assert_like_rnncell, which raises the error itself",
+    **{name: _MODULE.format(module) for name, module in MODULES.items()},
     "CudnnCompatibleGRUCell": _COPY_CLASS,
     **{name: _GRU for name in ("CudnnGRU", "CudnnGRUSaveable", "CudnnParamsFormatConverterGRU")},
     **{name: _TANH for name in ("CudnnRNNTanh", "CudnnRNNTanhSaveable", "CudnnParamsFormatConverterTanh")},

@@ -209,6 +209,17 @@ def new_module(name: str) -> str | None:
     return MODULES.get(".".join(split(name)))
 
 
+def has_tensorflow_modules(module: str) -> bool:
+    """Returns whether a module of cells also has modules of TensorFlow, such as math_ops."""
+    return MODULES.get(module) == RNN_CELL and ".python." in module and "cudnn" not in module
+
+
+def tensorflow_module(name: str) -> str | None:
+    """Returns the complete name of a module of TensorFlow that a module of cells also has, or None."""
+    module, last = split(name)
+    return missing_names.MODULES.get(last) if has_tensorflow_modules(module) else None
+
+
 def home(name: str) -> str | None:
     """Returns the module of this package that has a name of TensorFlow 1, or None."""
     module, last = split(name)

@@ -29,7 +29,6 @@ from stacked_lstm.commands.python_syntax import (
     syntax_problem,
 )
 
-_PRIVATE_STAR = "`*` took TensorFlow's own modules, too, such as math_ops: import those that the program uses by name"
 _STAR = "`*` hides which names the program uses: import them by name, and run this again"
 
 
@@ -152,13 +151,10 @@ class _Mover(libcst.CSTTransformer):
             return [node]
         if isinstance(node.names, libcst.ImportStar):
             new = old_names.new_module(module)
-            is_cells = new == old_names.RNN_CELL and ".python." in module and "cudnn" not in module
             is_lost = module in old_names.MODULES_WITH_LOST_NAMES or module in old_names.SHARED_MODULES
-            advice = (
-                _PRIVATE_STAR if is_cells else _STAR if is_lost or (old_names.v1_name(module) and not new) else None
-            )
-            self._remark(node, module, advice)
-            return [node.with_changes(module=name_node(new))] if new else [node]
+            self._remark(node, module, _STAR if is_lost or (old_names.v1_name(module) and not new) else None)
+            others = self._starred_modules() if old_names.has_tensorflow_modules(module) else []
+            return [node.with_changes(module=name_node(new)), *others] if new else [node]
         kept: list[libcst.ImportAlias] = []
         moved: dict[str, list[libcst.ImportAlias]] = {}  # Module -> what is imported from it.
         for alias in node.names:
@@ -178,12 +174,18 @@ class _Mover(libcst.CSTTransformer):
         parts = {module: kept, **moved} if kept else moved
         return [import_part(node, new, aliases) for new, aliases in parts.items()]
 
+    def _starred_modules(self) -> list[libcst.ImportFrom]:
+        """Returns imports of those modules of TensorFlow that the program has from the `*` of a module of cells."""
+        modules = [(name, *old_names.split(complete)) for name, complete in sorted(self._names.starred.items())]
+        return [libcst.ImportFrom(name_node(package), [import_alias(last, name)]) for name, package, last in modules]
+
     def _destination(
         self, node: libcst.ImportFrom, module: str, alias: libcst.ImportAlias
     ) -> tuple[str, libcst.ImportAlias] | None:
         """Returns (module, alias) of the new import of a name of a module, or None if it has none."""
         name = f"{module}.{alias.evaluated_name}"
-        new, home, tensorflow_name = old_names.new_module(name), old_names.home(name), old_names.tensorflow_name(name)
+        new = old_names.new_module(name) or old_names.tensorflow_module(name)
+        home, tensorflow_name = old_names.home(name), old_names.tensorflow_name(name)
         if tensorflow_name:
             package, last = old_names.split(tensorflow_name)
             new_alias = import_alias(last, alias.evaluated_alias or alias.evaluated_name)

@@ -7,6 +7,7 @@ from typing import Any
 import libcst
 from libcst import matchers, metadata
 
+from stacked_lstm import missing_names
 from stacked_lstm.commands import old_names
 from stacked_lstm.commands.python_syntax import dotted_name
 
@@ -24,6 +25,8 @@ class ProgramNames:
       attributes: dictionary from an attribute to which the program assigns, such as `self.rnn`, to the complete name
         of the value, which may be empty.
       imports: dictionary from each name at the top of the program to the complete name of what it is there.
+      starred: dictionary from each module of TensorFlow that the program has from the `*` of a module of cells, under
+        the program's name, to its complete name.
     """
 
     def __init__(self, wrapper: metadata.MetadataWrapper) -> None:
@@ -34,10 +37,19 @@ class ProgramNames:
         top = self._scopes[wrapper.module]
         nodes: Any = matchers.findall(wrapper.module, matchers.Name())
         self.all = {node.value for node in nodes if node.value}
+        self.starred = self._find_starred(wrapper.module)
         self.imports = {name: self._value(binding, name, frozenset()) for name in self.all for binding in top[name]}
         to_attribute = matchers.Assign(targets=[matchers.AssignTarget(matchers.Attribute())])
         statements: Any = matchers.findall(wrapper.module, to_attribute)
         self.attributes = {dotted_name(one.targets[0].target): self.complete(one.value)[1] for one in statements}
+
+    def _find_starred(self, module: libcst.Module) -> dict[str, str]:
+        stars: Any = matchers.findall(module, matchers.ImportFrom(names=matchers.ImportStar()))
+        if not any(star.module and old_names.has_tensorflow_modules(dotted_name(star.module)) for star in stars):
+            return {}
+        accesses = [access for scope in {*self._scopes.values()} if scope for access in scope.accesses]
+        unbound = {dotted_name(access.node).partition(".")[0] for access in accesses if not access.referents}
+        return {name: complete for name, complete in missing_names.MODULES.items() if name in unbound}
 
     def line(self, node: libcst.CSTNode) -> int:
         """Returns the line of a node, from 1."""
@@ -63,6 +75,7 @@ class ProgramNames:
             return "", ""
         first, _, rest = dotted.partition(".")
         values = [self._value(assignment, first, seen) for assignment in scope[first] if assignment not in seen]
+        values = values or [self.starred.get(first, "")]
         known = sorted(value for value in values if value.split(".")[0] in _PACKAGES)
         if not known:
             return "", ""
@@ -71,7 +84,8 @@ class ProgramNames:
     def _value(self, assignment: Any, name: str, seen: frozenset) -> str:
         """Returns the complete name of what an import or an assignment such as `rnn = tf.contrib.rnn` binds."""
         if isinstance(assignment, metadata.ImportAssignment):
-            return min(qualified.name for qualified in assignment.get_qualified_names_for(name))
+            bound = min(qualified.name for qualified in assignment.get_qualified_names_for(name))
+            return old_names.tensorflow_module(bound) or bound
         statement = getattr(assignment, "node", None)
         for _ in range(2):  # From the name to the target of the assignment, and from there to the statement.
             statement = self._parents.get(statement) if statement else None

@@ -57,6 +57,7 @@ from stacked_lstm.state import LSTMStateTuple
 
 LayerRNNCell = RNNCell  # TensorFlow 1.15's base class of cells with a method `build`. Here, RNNCell has this method.
 _RNNCell = RNNCell  # Its name in TensorFlow 1.0.
+_LayerRNNCell = LayerRNNCell  # Its name in TensorFlow 1.4.
 
 __all__ = [
     "AttentionCellWrapper",
@@ -87,6 +88,7 @@ __all__ = [
     "RNNCell",
     "ResidualWrapper",
     "TimeReversedFusedRNN",
+    "_LayerRNNCell",
     "_Linear",
     "_RNNCell",
     "_linear",
@@ -100,7 +102,8 @@ __all__ = [
     "static_rnn",
 ]
 
-# Private name that copies of TensorFlow's cells and decoders import -> the module of tensorflow.python.ops that has it.
+# Name that copies of TensorFlow's cells and decoders import -> the module of tensorflow.python.ops that has it, maybe
+# with an underscore before the name.
 TENSORFLOW_NAMES = {
     "_BIAS_VARIABLE_NAME": "rnn_cell_impl",
     "_WEIGHTS_VARIABLE_NAME": "rnn_cell_impl",
@@ -114,13 +117,16 @@ TENSORFLOW_NAMES = {
     "_transpose_batch_time": "rnn",
     "_zero_state_tensors": "rnn_cell_impl",
     "assert_like_rnncell": "rnn_cell_impl",
+    "best_effort_input_batch_size": "rnn",
+    "transpose_batch_time": "rnn",
 }
 
 if not TYPE_CHECKING:  # A type checker would take every name for one of the module's.
 
     def __getattr__(name: str) -> Any:
         if name in TENSORFLOW_NAMES:
-            return getattr(importlib.import_module(f"tensorflow.python.ops.{TENSORFLOW_NAMES[name]}"), name)
-        if name.startswith("_"):
+            module = importlib.import_module(f"tensorflow.python.ops.{TENSORFLOW_NAMES[name]}")
+            return getattr(module, name if hasattr(module, name) else f"_{name}")
+        if name.startswith("_") and name not in missing_names.ADVICE:
             raise AttributeError(name)
         raise AttributeError(missing_names.message(name, __all__))

@@ -77,9 +77,21 @@ def test_moved_names_mean_the_same_in_all_old_modules():
 @pytest.mark.skipif(not versions.OLD, reason="only TensorFlow 1 has the old names")
 def test_advice_about_all_missing_names():
     for module in ("contrib.rnn", "contrib.cudnn_rnn"):
-        missing = set(dir(value_of(f"tensorflow.{module}"))) - set(rnn_cell.__all__) - set(old_names.NN_LOOPS)
+        moved = {*rnn_cell.__all__, *rnn_cell.TENSORFLOW_NAMES, *old_names.NN_LOOPS}
+        missing = set(dir(value_of(f"tensorflow.{module}"))) - moved
         names = {name for name in missing if not name.startswith("_")}
         assert names and names <= set(missing_names.ADVICE)
+
+
+def test_modules_of_tensorflow():
+    """They exist, and TensorFlow 1.15 has them in its modules of cells."""
+    for name, complete in missing_names.MODULES.items():
+        assert value_of(complete).__name__.endswith(complete.rpartition(".")[2])
+        assert old_names.remark(f"tensorflow.python.ops.rnn_cell_impl.{name}").endswith(f"import {complete} itself")
+        if versions.OLD and name not in ("context", "base_layer"):
+            places = ("tensorflow.python.ops.rnn_cell_impl", "tensorflow.python.ops.rnn")
+            places += ("tensorflow.contrib.rnn.python.ops.rnn_cell", "tensorflow.contrib.rnn.python.ops.core_rnn_cell")
+            assert {getattr(value_of(place), name, value_of(complete)) for place in places} == {value_of(complete)}
 
 
 def test_advice_after_the_move():

@@ -261,7 +261,8 @@ r = tf.train.NewCheckpointReader("model.ckpt")
     "names that TensorFlow's cells and decoders use": (
         """from tensorflow.python.ops import rnn, rnn_cell_impl
 from tensorflow.python.ops.rnn import rnn_cell_impl as cells
-from tensorflow.python.ops.rnn_cell_impl import _concat, _RNNCell
+from tensorflow.python.ops.rnn_cell_impl import _concat, _RNNCell, _LayerRNNCell
+from tensorflow.contrib.rnn import transpose_batch_time
 
 cell = rnn.rnn_cell_impl.GRUCell(8)
 rnn_cell_impl.assert_like_rnncell("cell", cells.LSTMCell(8))
@@ -269,12 +270,57 @@ x = rnn._transpose_batch_time(rnn_cell_impl._zero_state_tensors(8, 4, dtype))
 """,
         """from stacked_lstm import rnn_cell as rnn, rnn_cell as rnn_cell_impl
 from stacked_lstm import rnn_cell as cells
-from stacked_lstm.rnn_cell import _concat, _RNNCell
+from stacked_lstm.rnn_cell import _concat, _RNNCell, _LayerRNNCell
+from stacked_lstm.rnn_cell import transpose_batch_time
 from stacked_lstm import rnn_cell as tf1_rnn
 
 cell = tf1_rnn.GRUCell(8)
 rnn_cell_impl.assert_like_rnncell("cell", cells.LSTMCell(8))
 x = rnn._transpose_batch_time(rnn_cell_impl._zero_state_tensors(8, 4, dtype))
+""",
+    ),
+    "modules of TensorFlow that its modules of cells also have": (
+        """from tensorflow.python.ops.rnn_cell import base_layer, math_ops, nest, vs, LayerRNNCell
+from tensorflow.python.ops.rnn import nest as flat, math_ops as m
+
+spec = base_layer.InputSpec(ndim=math_ops.add(2, m.add(1, 1)))
+x = nest.is_sequence(flat.flatten(vs.get_variable("x", [3]))), LayerRNNCell
+""",
+        """from tensorflow.python.layers import base as base_layer
+from tensorflow.python.ops import math_ops, variable_scope as vs
+from tensorflow.python.util import nest
+from stacked_lstm.rnn_cell import LayerRNNCell
+from tensorflow.python.util import nest as flat
+from tensorflow.python.ops import math_ops as m
+import tensorflow.compat.v1 as tf
+
+tf.disable_v2_behavior()
+
+spec = base_layer.InputSpec(ndim=math_ops.add(2, m.add(1, 1)))
+x = tf.nest.is_nested(flat.flatten(vs.get_variable("x", [3]))), LayerRNNCell
+""",
+    ),
+    "everything of a private module": (
+        """import tensorflow as tf
+from tensorflow.python.ops.rnn_cell_impl import *
+
+class Cell(LSTMCell):
+    def call(self, inputs, state):
+        self.context, ops = nest.is_sequence(state), 2
+        return array_ops.concat([math_ops.sigmoid(inputs)] * ops, 1), state
+""",
+        """import tensorflow.compat.v1 as tf
+from stacked_lstm.rnn_cell import *
+from tensorflow.python.ops import array_ops
+from tensorflow.python.ops import math_ops
+from tensorflow.python.util import nest
+
+tf.disable_v2_behavior()
+
+class Cell(LSTMCell):
+    def call(self, inputs, state):
+        self.context, ops = tf.nest.is_nested(state), 2
+        return array_ops.concat([math_ops.sigmoid(inputs)] * ops, 1), state
 """,
     ),
     "names that all modules have": (
@@ -350,14 +396,8 @@ def test_the_op_class_of_cudnn(program, line):
     assert (line, f"{module}.cudnn_rnn_ops.CudnnLSTM", advice) in old_program.remarks(program)
 
 
-def test_everything_of_a_private_module():
-    """Cells move. TensorFlow's modules, which the name `*` took as well, do not."""
-    program = b"from tensorflow.python.ops.rnn_cell_impl import *\nx = math_ops.sigmoid(x)\n"
-    assert old_program.move(program) == program.replace(
-        b"tensorflow.python.ops.rnn_cell_impl", b"stacked_lstm.rnn_cell"
-    )
-    advice = "`*` took TensorFlow's own modules, too, such as math_ops: import those that the program uses by name"
-    assert old_program.remarks(program) == [(1, "tensorflow.python.ops.rnn_cell_impl", advice)]
+def test_everything_of_a_module():
+    """`*` takes the cells. It hides which names of other modules the program uses."""
     for module in ("contrib.rnn", "contrib.crf.python.ops.crf", "contrib.cudnn_rnn.python.layers.cudnn_rnn"):
         assert old_program.remarks(f"from tensorflow.{module} import *\n".encode()) == []
     for module in ("python.ops.control_flow_ops", "contrib.cudnn_rnn.python.ops.cudnn_rnn_ops"):

@@ -199,9 +199,13 @@ def test_private_names_of_tensorflow(session):
     x = tf.reshape(tf.range(24), [2, 3, 4])
     zeros, swapped = session.run([rnn_cell._zero_state_tensors(3, 2, tf.float32), rnn_cell._transpose_batch_time(x)])
     np.testing.assert_array_equal(zeros, np.zeros([2, 3]))
+    assert rnn_cell.transpose_batch_time is rnn_cell._transpose_batch_time
     np.testing.assert_array_equal(swapped, np.arange(24).reshape([2, 3, 4]).swapaxes(0, 1))
     assert (rnn_cell._WEIGHTS_VARIABLE_NAME, rnn_cell._BIAS_VARIABLE_NAME) == ("kernel", "bias")
-    assert rnn_cell._RNNCell is rnn_cell.RNNCell and (cell._base_name, cell.name) == ("lstm_cell", "lstm_cell_1")
+    assert rnn_cell._RNNCell is rnn_cell._LayerRNNCell is rnn_cell.RNNCell and (cell._base_name, cell.name) == (
+        "lstm_cell",
+        "lstm_cell_1",
+    )
     with pytest.raises(AttributeError):
         _ = rnn_cell._no_name
 

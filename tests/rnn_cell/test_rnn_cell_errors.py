@@ -218,7 +218,8 @@ def test_missing_names():
     for name, remark in (
         ("SRUCell", "copy tensorflow_core/contrib/rnn/python/ops/rnn_cell.py of .*, and import SRUCell from it"),
         ("CompiledWrapper", "leave it out"),
-        ("transpose_batch_time", r"use tf.transpose\(x, \[1, 0, 2\]\)"),
+        ("_like_rnncell", "use assert_like_rnncell, which raises the error itself"),
+        ("math_ops", "it is a module of TensorFlow: import tensorflow.python.ops.math_ops itself"),
         ("CudnnGRU", "GRUCell has another equation"),
         ("CudnnRNNTanh", "a stack of BasicRNNCells"),
         ("CudnnRNNRelu", "a stack of BasicRNNCells with activation=tf.nn.relu"),
