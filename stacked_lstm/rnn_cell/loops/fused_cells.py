@@ -13,10 +13,9 @@ from stacked_lstm import checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import padding
 from stacked_lstm.rnn_cell.base import replaced_methods
-from stacked_lstm.rnn_cell.base.cell_checks import check_dense
 from stacked_lstm.rnn_cell.base.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.cells.lstm_block_cell import LSTMBlockCell
-from stacked_lstm.rnn_cell.loops import engines_used, step_lists
+from stacked_lstm.rnn_cell.loops import dispatch, engines_used
 from stacked_lstm.rnn_cell.loops.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
 from stacked_lstm.rnn_cell.loops.static_rnn import static_rnn
 from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
@@ -38,6 +37,8 @@ class FusedRNNCell:
       [5, 2, 3]
     """
 
+    _reads_dense_steps = False  # Whether the steps of a list must be dense. Networks of users may read sparse steps.
+
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
@@ -56,8 +57,12 @@ class FusedRNNCell:
         raise NotImplementedError(f"{type(self).__name__}.__call__")
 
     def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
-        """Raises ValueError if a tensor is not dense. A network of a user may take a list of sparse steps."""
-        check_dense(function, None if isinstance(inputs, list) else inputs, sequence_length, time_major=True)
+        """Raises ValueError if a tensor that must be dense is not."""
+        if not isinstance(inputs, list):
+            tensor_checks.dense(inputs, function, "inputs", tensor_checks.ragged_series(time_major=True))
+        elif self._reads_dense_steps:
+            tensor_checks.dense(inputs, function, "inputs", tensor_checks.RAGGED_STEP)
+        tensor_checks.dense(sequence_length, function, "sequence_length")
 
 
 class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
@@ -82,6 +87,8 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
       >>> [v.op.name for v in lstm.variables]
       ['lstm_fused_cell/kernel', 'lstm_fused_cell/bias']
     """
+
+    _reads_dense_steps = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -158,11 +165,6 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
         outputs, state = self._run(loop, x, initial_state, dtype, sequence_length, scope)
         return (_unstack(outputs) if is_list else outputs), state
 
-    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
-        super()._check_dense(function, inputs, sequence_length)
-        if isinstance(inputs, list):
-            tensor_checks.dense(inputs, function, "inputs", tensor_checks.RAGGED_STEP)
-
     def run_from_end(
         self, inputs: Any, initial_state: Any, dtype: Any, sequence_length: Any, scope: Any
     ) -> tuple[tf.Tensor, Any]:
@@ -223,6 +225,7 @@ class FusedRNNCellAdaptor(FusedRNNCell):
         check_cell(cell)
         self._cell = cell
         self._use_dynamic_rnn = use_dynamic_rnn
+        self._reads_dense_steps = use_dynamic_rnn or dispatch.is_of_package(cell)
 
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
@@ -237,13 +240,6 @@ class FusedRNNCellAdaptor(FusedRNNCell):
         steps = inputs if is_list else tf.unstack(inputs)
         outputs, state = static_rnn(self._cell, steps, **options)
         return (outputs if is_list else _with_engine(tf.stack(outputs), outputs)), state
-
-    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
-        super()._check_dense(function, inputs, sequence_length)
-        if isinstance(inputs, list) and self._use_dynamic_rnn:
-            tensor_checks.dense(inputs, function, "inputs", tensor_checks.RAGGED_STEP)
-        elif isinstance(inputs, list):
-            step_lists.check_dense(function, self._cell, inputs)
 
 
 class TimeReversedFusedRNN(FusedRNNCell):
@@ -268,6 +264,7 @@ class TimeReversedFusedRNN(FusedRNNCell):
           cell: a `FusedRNNCell`, or any function with its arguments.
         """
         self._cell = cell
+        self._reads_dense_steps = getattr(cell, "_reads_dense_steps", False)
 
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
@@ -283,10 +280,6 @@ class TimeReversedFusedRNN(FusedRNNCell):
             return self._cell.run_from_end(inputs, **arguments)
         outputs, state = self._cell(_reverse(inputs, sequence_length), **arguments)
         return _with_engine(_reverse(outputs, sequence_length), outputs), state
-
-    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
-        network = self._cell if isinstance(self._cell, FusedRNNCell) else super()
-        network._check_dense(function, inputs, sequence_length)
 
 
 def _reverse(series: Any, lengths: Any) -> Any:
