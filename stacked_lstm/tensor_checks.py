@@ -6,8 +6,8 @@ entries in `parity/measure.py` and `export/trial.py` (tolerances), `commands/cho
 `checkpoints/keras/keras_files.py` and `checkpoints/npz_files.py`, and in `engines/native/op_definitions.cc` if `native`
 shall run it. A dtype of less than 4 bytes is half precision.
 
-`sequence_length` of a stack is checked here, that of the drop-in in `rnn_cell/loops/dynamic_rnn.py` and
-`rnn_cell/loops/dispatch.py`.
+`sequence_length` of a stack is checked here, that of the drop-in in `rnn_cell/loops/loop_calls.py` and
+`rnn_cell/loops/engine_calls.py`.
 """
 
 from __future__ import annotations

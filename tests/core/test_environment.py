@@ -115,8 +115,8 @@ FLOORS = {
     " coupled_input_forget_gate_lstm_cell basic_rnn_cell gru_cell nas_cell",
     "rnn_cell.wrappers": "configs multi_rnn_cell rows cell_wrapper dropout_states dropout_wrapper linear"
     " highway_wrapper input_output_wrappers attention_cell_wrapper",
-    "rnn_cell.loops": "dispatch engine_calls engines_used dynamic_rnn step_lists static_rnn stacked_bidirectional"
-    " decoder fused_cells",
+    "rnn_cell.loops": "dispatch dense_checks engine_calls engines_used loop_calls dynamic_rnn step_lists static_rnn"
+    " stacked_bidirectional decoder fused_cells",
     "rnn_cell.cudnn": "cudnn_parameters cudnn_saveable cudnn_layers cudnn_lstm",
     "export": "graph_nodes frozen_directions frozen inference_loop portable_masks portable frozen_graph_file"
     " saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",

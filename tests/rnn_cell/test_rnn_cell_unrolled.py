@@ -104,6 +104,12 @@ def test_a_list_or_a_tuple_of_unknown_batch(name, session):
     np.testing.assert_array_equal(*session.run([first, second]))
 
 
+@pytest.mark.parametrize("name", sorted(set(LOOPS) - {"rnn_decoder"}))  # It has no lengths.
+def test_messages_from_engines_name_the_loop(name):
+    with pytest.raises(ValueError, match=rf"^{name}: expected `sequence_length` of shape \(2,\), got \(3,\)"):
+        LOOPS[name](lstm(), steps(), sequence_length=[1, 2, 3], engine="graph")
+
+
 @pytest.mark.parametrize(
     "inputs, reason",
     [
@@ -118,8 +124,7 @@ def test_a_list_or_a_tuple_of_unknown_batch(name, session):
 )
 @pytest.mark.parametrize("name", sorted(LOOPS))
 def test_inputs_that_no_engine_runs(name, inputs, reason):
-    function = "static_bidirectional_rnn" if name == "stack_bidirectional_rnn" else name
-    with pytest.raises(ValueError, match=f"{function}: the engine .graph. .asked for by name. cannot run this call: "
+    with pytest.raises(ValueError, match=f"{name}: the engine .graph. .asked for by name. cannot run this call: "
                        f"{reason}"):  # fmt: skip
         LOOPS[name](lstm(), inputs(), engine="graph")
 

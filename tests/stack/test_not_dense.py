@@ -1,5 +1,7 @@
 """Ragged and sparse tensors: where they are refused, and where TensorFlow's loops take them."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,10 @@ from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 
 SEQUENCE = np.zeros([2, 5, 3], np.float32)
+
+
+def steps():
+    return tf.unstack(tf.constant(SEQUENCE), axis=1)
 
 
 def ragged(*shape):
@@ -59,6 +65,61 @@ def test_tensors_that_are_not_dense(name, make, actual):
             with tf.variable_scope(argument[:5]):
                 call(*values)
         assert (ADVICE.get(name, BATCH_MAJOR) in str(error.value)) == (make is ragged and argument == "inputs")
+
+
+class SameStep(rnn_cell.LSTMCell):
+    """A cell of the user with the step of the package, which engines run."""
+
+
+# (function, a call with (class of cells, initial state)).
+LOOPS = [
+    ("dynamic_rnn", lambda cell, s: rnn_cell.dynamic_rnn(cell(4), SEQUENCE, initial_state=s)),
+    ("static_rnn", lambda cell, s: rnn_cell.static_rnn(cell(4), steps(), s)),
+    ("rnn_decoder", lambda cell, s: rnn_cell.rnn_decoder(steps(), s, cell(4))),
+    ("rnn_decoder", lambda cell, s: rnn_cell.rnn_decoder(steps(), s, cell(4), lambda output, t: steps()[t])),
+    ("FusedRNNCellAdaptor", lambda cell, s: rnn_cell.FusedRNNCellAdaptor(cell(4))(steps(), s)),
+    ("FusedRNNCellAdaptor", lambda cell, s: rnn_cell.FusedRNNCellAdaptor(cell(4), True)(SEQUENCE, s)),
+    (
+        "TimeReversedFusedRNN",
+        lambda cell, s: rnn_cell.TimeReversedFusedRNN(rnn_cell.FusedRNNCellAdaptor(cell(4)))(steps(), s),
+    ),
+]
+LOOPS_OF_BOTH = [("bidirectional_dynamic_rnn", lambda: SEQUENCE), ("static_bidirectional_rnn", steps)]
+STACKS = [("stack_bidirectional_dynamic_rnn", lambda: SEQUENCE), ("stack_bidirectional_rnn", steps)]
+
+
+def calls_with_states():
+    """(function, name of a state, call with (class of cells, this state)) for each state of each loop."""
+    calls = [(function, "initial_state", call) for function, call in LOOPS]
+    for side in ("fw", "bw"):
+        for function, inputs in LOOPS_OF_BOTH:
+            calls.append((function, f"initial_state_{side}", functools.partial(call_both, function, inputs, side)))
+        for function, inputs in STACKS:
+            calls.append((function, f"initial_states_{side}[1]", functools.partial(call_stack, function, inputs, side)))
+    return calls
+
+
+def call_both(function, inputs, side, cell, state):
+    getattr(rnn_cell, function)(cell(4), cell(4), inputs(), dtype=tf.float32, **{f"initial_state_{side}": state})
+
+
+def call_stack(function, inputs, side, cell, state):
+    cells = [[cell(4), cell(4)] for _ in range(2)]
+    states = {f"initial_states_{side}": [cell(4).zero_state(2, tf.float32), state]}
+    getattr(rnn_cell, function)(*cells, inputs(), dtype=tf.float32, **states)
+
+
+@pytest.mark.parametrize("make, actual", [(ragged, RAGGED), (sparse, SPARSE)])
+@pytest.mark.parametrize("cell", [rnn_cell.LSTMCell, SameStep, rnn_cell.GRUCell])
+@pytest.mark.parametrize("function, name, call", calls_with_states())
+def test_each_loop_names_itself_and_its_state(function, name, call, cell, make, actual):
+    """Whether an engine or TensorFlow's loop would run the cell."""
+    state = make(2, 4)
+    if cell is not rnn_cell.GRUCell:
+        state, name = rnn_cell.LSTMStateTuple(tf.zeros([2, 4]), state), name + ".h"
+    with pytest.raises(ValueError) as error:
+        call(cell, state)
+    assert str(error.value).startswith(f"{function}: expected `{name}` to be dense, got {actual}")
 
 
 @pytest.mark.parametrize("cell", [rnn_cell.LSTMCell(4), rnn_cell.GRUCell(4), rnn_cell.NASCell(4)], ids=repr)

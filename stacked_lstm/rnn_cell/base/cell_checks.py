@@ -44,15 +44,6 @@ def check_keep_prob(keep_prob: Any, function: str, argument: str) -> Any:
     return checks.fail(function, expected, checks.describe(keep_prob))
 
 
-def check_dense(function: str, inputs: Any, sequence_length: Any, time_major: bool) -> None:
-    """Raises ValueError if an argument of a loop over a series has a tensor that is not dense.
-
-    States may be sparse, because TensorFlow's loop runs cells with such states.
-    """
-    tensor_checks.dense(inputs, function, "inputs", tensor_checks.ragged_series(time_major))
-    tensor_checks.dense(sequence_length, function, "sequence_length")
-
-
 def check_no_class(cell: Any, argument: str) -> None:
     """Raises TypeError if the object is a class of cells, which has all their attributes."""
     if isinstance(cell, type):

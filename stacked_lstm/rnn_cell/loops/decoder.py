@@ -7,8 +7,8 @@ from typing import Any, Callable, Sequence
 from stacked_lstm import checks, graph_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed, resolve
-from stacked_lstm.rnn_cell.loops import engines_used, step_lists
-from stacked_lstm.rnn_cell.loops.static_rnn import static_rnn
+from stacked_lstm.rnn_cell.loops import dense_checks, engines_used, step_lists
+from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 
 
 @without_autograph
@@ -63,11 +63,13 @@ def rnn_decoder(
     if initial_state is None:
         checks.fail("rnn_decoder", "an `initial_state`", None)
     read = decoder_inputs if loop_function is None else decoder_inputs[:1]
-    step_lists.check_dense("rnn_decoder", cell, read, argument="decoder_inputs")
+    dense_checks.check_steps("rnn_decoder", cell, read, argument="decoder_inputs")
+    dense_checks.check_state("rnn_decoder", cell, initial_state)
     used = _obstacle(cell, decoder_inputs, initial_state, loop_function, engine)
     scope = scope or "rnn_decoder"
     if used is None:
-        return static_rnn(cell, decoder_inputs, initial_state, scope=scope, engine=engine)
+        check_cell(cell)
+        return step_lists.run("rnn_decoder", cell, decoder_inputs, initial_state, None, None, scope, engine)
     outputs, state = _run_steps(cell, decoder_inputs, initial_state, loop_function, scope)
     engines_used.record(outputs, used)
     return outputs, state

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
 
-from stacked_lstm import activations, engines, tensor_checks
+from stacked_lstm import activations, engines
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import AUTO, STEPWISE, EngineUsed
 from stacked_lstm.engines.engine import first_problem
@@ -20,8 +20,14 @@ from stacked_lstm.rnn_cell.wrappers.multi_rnn_cell import MultiRNNCell
 
 
 class Call(NamedTuple):
-    """The arguments of `tf.nn.dynamic_rnn`, under its names."""
+    """A call of a loop.
 
+    Fields:
+      function: str, the function that the program has called, for messages.
+      other fields: the arguments of `tf.nn.dynamic_rnn`, under its names.
+    """
+
+    function: str
     cell: Any
     inputs: Any
     sequence_length: Any
@@ -31,6 +37,10 @@ class Call(NamedTuple):
     swap_memory: bool
     time_major: bool
     scope: Any
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns the arguments of `tf.nn.dynamic_rnn`."""
+        return {name: value for name, value in self._asdict().items() if name != "function"}
 
 
 # The wrappers that engines run.
@@ -137,7 +147,6 @@ def _initial_state_fits(call: Call) -> str | None:
         return None
     if not _has_structure(call.initial_state, call.cell.state_size):
         return "the initial state does not have the structure of the cell's state"
-    tensor_checks.dense(call.initial_state, "dynamic_rnn", "initial_state")
     x = tf.convert_to_tensor(call.inputs)
     batch = x.shape.as_list()[1 if call.time_major else 0]
     for part, width in zip(tf.nest.flatten(call.initial_state), tf.nest.flatten(call.cell.state_size)):
@@ -179,8 +188,11 @@ def _walk(cell: Any) -> list[Any]:
 
 
 def is_of_package(cell: Any) -> bool:
-    """Whether a cell and all cells in it have classes of this package."""
-    return all(type(part).__module__.startswith("stacked_lstm.rnn_cell.") for part in _walk(cell))
+    """Whether the steps of a cell and of all cells in it are those of this package."""
+    return all(
+        type(part).__module__.startswith("stacked_lstm.rnn_cell.") or not replaced_methods.replaced_in_class(part)
+        for part in _walk(cell)
+    )
 
 
 def _lstm_cells(cell: Any) -> list[Any]:
@@ -215,13 +227,12 @@ def _has_structure(state: Any, size: Any) -> bool:
     return is_sequence and all(map(_has_structure, state, size))
 
 
-def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> engines.Request | EngineUsed:
+def choose(call: Call, engine: str | None) -> engines.Request | EngineUsed:
     """Decides where a call runs.
 
     Args:
       call: the `Call`.
       engine: "auto", "stepwise" or an engine's name; None is "auto".
-      function: the name of the caller, for messages.
 
     Returns:
       An `engines.Request` if the call runs on an engine; an `EngineUsed` if it runs on TensorFlow's loop.
@@ -229,7 +240,7 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
     Raises:
       ValueError: an unknown engine; or one that was asked for by name, and the call does not meet the conditions.
     """
-    request = engines.resolve(AUTO if engine is None else engine, function, stepwise=True)
+    request = engines.resolve(AUTO if engine is None else engine, call.function, stepwise=True)
     if request.name == STEPWISE:
         return EngineUsed(STEPWISE, f"asked for by {request.source}")
     problem = first_problem(CONDITIONS, call)
@@ -237,7 +248,7 @@ def choose(call: Call, engine: str | None, function: str = "dynamic_rnn") -> eng
         return request
     if engine not in (None, AUTO):
         raise ValueError(
-            f"{function}: the engine {engine!r} (asked for by name) cannot run this call: {problem}; leave out "
+            f"{call.function}: the engine {engine!r} (asked for by name) cannot run this call: {problem}; leave out "
             "`engine`, or use 'stepwise'"
         )
     return EngineUsed(STEPWISE, f"TensorFlow's own loop, because {problem}")

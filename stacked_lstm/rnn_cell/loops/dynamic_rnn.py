@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Sequence
+from typing import Any
 
-from stacked_lstm import checks, graph_checks
-from stacked_lstm.compat import tf, without_autograph, without_keras_advice
-from stacked_lstm.engines import EngineUsed, Request, padding
-from stacked_lstm.rnn_cell.base.cell_checks import check_dense
-from stacked_lstm.rnn_cell.loops import dispatch, engine_calls, engines_used
+from stacked_lstm import graph_checks
+from stacked_lstm.compat import without_autograph
+from stacked_lstm.rnn_cell.loops import loop_calls
 from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 
 
@@ -75,53 +72,9 @@ def dynamic_rnn(
     """
     graph_checks.graph_mode("dynamic_rnn")
     check_cell(cell)
-    check_dense("dynamic_rnn", inputs, sequence_length, time_major)
-    call = _call(
-        cell, inputs, sequence_length, initial_state, dtype, parallel_iterations, swap_memory, time_major, scope
-    )
-    choice = dispatch.choose(call, engine)
-    if isinstance(choice, EngineUsed):
-        outputs, state = _run_tensorflow_loop(call)
-        used = choice
-    else:
-        outputs, state, used = engine_calls.run(call, choice)
-    engines_used.record(outputs, used)
-    return outputs, state
-
-
-@without_autograph
-def dynamic_rnn_from_end(
-    cell: Any, inputs: tf.Tensor, sequence_length: Any, initial_state: Any, dtype: Any, scope: Any
-) -> tuple[tf.Tensor, Any]:
-    """Runs a cell on inputs [T, B, I] like `dynamic_rnn`, but from the end of each sequence to its start.
-
-    Step t of the outputs belongs to step t of the inputs. The engine `native` copies neither inputs nor outputs.
-    """
-    graph_checks.graph_mode("dynamic_rnn")
-    call = _call(cell, inputs, sequence_length, initial_state, dtype, None, False, True, scope)
-    choice = dispatch.choose(call, engine=None)
-    if isinstance(choice, EngineUsed):
-        reversed_x = padding.reverse(inputs, call.sequence_length, time_major=True)
-        outputs, state = dynamic_rnn(**call._replace(inputs=reversed_x)._asdict())
-        outputs, used = padding.reverse(outputs, call.sequence_length, time_major=True), choice
-    else:
-        outputs, state, used = engine_calls.run_from_end(call, choice)
-    engines_used.record(outputs, used)
-    return outputs, state
-
-
-def _run_tensorflow_loop(call: dispatch.Call) -> tuple[Any, Any]:
-    _check_ranks(call.inputs, call.time_major)
-    with without_keras_advice():
-        return tf.nn.dynamic_rnn(**call._asdict())
-
-
-def _call(cell: Any, inputs: Any, sequence_length: Any, initial_state: Any, dtype: Any, *others: Any) -> dispatch.Call:
-    """Returns the `Call`. Raises ValueError if the dtype is missing, or the lengths are known not to be a vector."""
-    if initial_state is None and not dtype:
-        raise ValueError("If there is no initial_state, you must give a dtype.")
-    lengths = None if sequence_length is None else _vector(sequence_length)
-    return dispatch.Call(cell, inputs, lengths, initial_state, dtype, *others)
+    options = parallel_iterations, swap_memory, time_major, scope
+    call = loop_calls.make("dynamic_rnn", cell, inputs, sequence_length, initial_state, dtype, *options)
+    return loop_calls.run(call, engine)
 
 
 @without_autograph
@@ -180,73 +133,17 @@ def bidirectional_dynamic_rnn(
       'bidirectional_rnn/bw/lstm_cell/kernel'
     """
     graph_checks.graph_mode("bidirectional_dynamic_rnn")
-    check_cell(cell_fw, "cell_fw")
-    check_cell(cell_bw, "cell_bw")
-    check_dense("bidirectional_dynamic_rnn", inputs, sequence_length, time_major)
-    calls = [
-        _call(cell, inputs, sequence_length, state, dtype, parallel_iterations, swap_memory, time_major, None)
-        for cell, state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw))
-    ]
-    request = dispatch.choose_for_both(calls, engine)
-    if request is not None:
-        return _run_both(calls, request, scope)
-    return _run_each(calls, engine, scope)
-
-
-def _run_each(
-    calls: Sequence[dispatch.Call], engine: str | None, scope: Any
-) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Runs the calls of both directions one after the other."""
-    forward, backward = calls
-    order = {"lengths": backward.sequence_length, "time_major": backward.time_major}
-
-    def reverse(nest: Any) -> Any:
-        return tf.nest.map_structure(functools.partial(padding.reverse, **order), nest)
-
-    with tf.variable_scope(scope or "bidirectional_rnn"):
-        with tf.variable_scope("fw") as fw:
-            outputs_fw, state_fw = dynamic_rnn(**forward._replace(scope=fw)._asdict(), engine=engine)
-        with tf.variable_scope("bw") as bw:
-            call = backward._replace(scope=bw)
-            choice = dispatch.choose(call, engine)
-            if isinstance(choice, EngineUsed):
-                reversed_outputs, state_bw = _run_tensorflow_loop(call._replace(inputs=reverse(call.inputs)))
-            else:
-                prepared = engine_calls.prepare(call)
-    # What follows is outside of the scopes, as in TensorFlow, where the name of the outputs comes from.
-    if isinstance(choice, EngineUsed):
-        outputs_bw, used = reverse(reversed_outputs), choice
-    else:
-        ((outputs_bw, state_bw, used),) = engine_calls.run_prepared_from_end([prepared], choice)
-    engines_used.record(outputs_bw, used)
-    return (outputs_fw, outputs_bw), (state_fw, state_bw)
-
-
-def _run_both(calls: Sequence[dispatch.Call], request: Request, scope: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Runs the calls of both directions on an engine."""
-    prepared = []
-    with tf.variable_scope(scope or "bidirectional_rnn"):
-        for name, call in zip(("fw", "bw"), calls):
-            with tf.variable_scope(name) as direction:
-                prepared.append(engine_calls.prepare(call._replace(scope=direction)))
-    results = engine_calls.run_prepared_from_end(prepared, request)
-    for outputs, _, used in results:
-        engines_used.record(outputs, used)
-    (outputs_fw, state_fw, _), (outputs_bw, state_bw, _) = results
-    return (outputs_fw, outputs_bw), (state_fw, state_bw)
-
-
-def _check_ranks(inputs: Any, time_major: bool) -> None:
-    """Raises ValueError if an input is known to have less than three axes."""
-    axes = "[time, batch, input]" if time_major else "[batch, time, input]"
-    for tensor in tf.nest.flatten(inputs):
-        if tf.is_tensor(tensor) and tensor.shape.ndims in (0, 1, 2):
-            checks.fail("dynamic_rnn", f"`inputs` of rank 3, {axes}", f"shape {tensor.shape}")
-
-
-def _vector(lengths: Any) -> tf.Tensor:
-    """Returns `sequence_length` as int32; raises ValueError if its rank is known not to be 1."""
-    lengths = tf.convert_to_tensor(lengths)
-    if lengths.shape.ndims not in (None, 1):
-        raise ValueError(f"sequence_length must be a vector of length batch_size, but saw shape: {lengths.shape}")
-    return tf.cast(lengths, tf.int32)
+    cells = cell_fw, cell_bw
+    loop_calls.check_cells(cells)
+    calls = loop_calls.make_both(
+        "bidirectional_dynamic_rnn",
+        cells,
+        inputs,
+        sequence_length,
+        (initial_state_fw, initial_state_bw),
+        dtype,
+        parallel_iterations,
+        swap_memory,
+        time_major,
+    )
+    return loop_calls.run_both(calls, engine, scope)

@@ -65,13 +65,13 @@ def prepare(call: dispatch.Call) -> PreparedCall:
         with tf.name_scope(scope + _ENGINE_SCOPE):
             segment = make_segment()
             steps, batch = tensor_checks.sizes(x, time_major=True)
-            lengths = None if call.sequence_length is None else _lengths(call.sequence_length, steps, batch)
+            lengths = None if call.sequence_length is None else _lengths(call, steps, batch)
             state = call.initial_state
             if state is None:
                 state = call.cell.get_initial_state(inputs=None, batch_size=batch.value, dtype=x.dtype)
             widths = [(layer.hidden_size, layer.output_size) for layer in segments.layers(segment)]
             pairs = packed_states.unpack(state, call.cell.state_size, widths)
-            states = tensor_checks.states(pairs, widths, batch, x.dtype, "dynamic_rnn", "initial_state")
+            states = tensor_checks.states(pairs, widths, batch, x.dtype, call.function, "initial_state")
     return PreparedCall(call, scope, segment, x, states, lengths, widths)
 
 
@@ -81,7 +81,7 @@ def run_prepared(
     """Runs the layers; returns what `engines.run` returns, with time as the first axis."""
     zeros = dispatch.starts_from_zeros(prepared.call)
     with tf.name_scope(prepared.scope + _ENGINE_SCOPE):
-        arguments = prepared.segment, prepared.x, prepared.states, prepared.lengths, True, "dynamic_rnn"
+        arguments = prepared.segment, prepared.x, prepared.states, prepared.lengths, True, prepared.call.function
         return engines.run(request, *arguments, starts_from_zeros=zeros, from_end=from_end)
 
 
@@ -114,7 +114,7 @@ def _run_at_once(directions: Sequence[PreparedCall], request: engines.Request) -
     first = directions[0]
     stacks, states = zip(*[(prepared.segment, prepared.states) for prepared in directions])
     with tf.name_scope(first.scope + _ENGINE_SCOPE):
-        both = engines.run_both(request, stacks, first.x, states, first.lengths, "dynamic_rnn")
+        both = engines.run_both(request, stacks, first.x, states, first.lengths, first.call.function)
         if both is None:
             return None
         joined, finals, used = both
@@ -129,7 +129,7 @@ def _name_reversed(outputs: tf.Tensor, backward: PreparedCall) -> tf.Tensor:
         with tf.name_scope(backward.scope + _ENGINE_SCOPE):
             steps = tf.shape(backward.x)[0]
             in_range = tf.reduce_all(tf.logical_and(lengths >= 0, lengths <= steps))
-            message = ["dynamic_rnn: expected `sequence_length` from 0 to", steps, "got", lengths]
+            message = [f"{backward.call.function}: expected `sequence_length` from 0 to", steps, "got", lengths]
             conditions = [tensor_checks.assertion(in_range, message)]
     with tf.control_dependencies(conditions):
         return tf.identity(outputs, _reversal(backward.call))
@@ -166,12 +166,13 @@ def _name_states(state: Any) -> Any:
     return tf.nest.pack_sequence_as(state, parts)
 
 
-def _lengths(lengths: tf.Tensor, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:
+def _lengths(call: dispatch.Call, steps: tensor_checks.Size, batch: tensor_checks.Size) -> tf.Tensor:
     """Returns `sequence_length` as int32 [B], clipped to 0 and T, as in TensorFlow's loop.
 
     If there are not B lengths, an assertion fails when the graph runs.
     """
+    lengths = call.sequence_length
     if not lengths.shape.is_compatible_with([batch.static]):
-        checks.fail("dynamic_rnn", f"`sequence_length` of shape ({batch.static},)", lengths.shape)
-    lengths = tensor_checks.with_shape(lengths, [batch], "dynamic_rnn", "`sequence_length`")
+        checks.fail(call.function, f"`sequence_length` of shape ({batch.static},)", lengths.shape)
+    lengths = tensor_checks.with_shape(lengths, [batch], call.function, "`sequence_length`")
     return tf.maximum(tf.minimum(lengths, steps.dynamic), 0)

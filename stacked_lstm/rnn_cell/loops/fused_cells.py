@@ -9,15 +9,13 @@ import contextlib
 import functools
 from typing import Any, Callable
 
-from stacked_lstm import checks, tensor_checks
+from stacked_lstm import checks, graph_checks, tensor_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import padding
 from stacked_lstm.rnn_cell.base import replaced_methods
 from stacked_lstm.rnn_cell.base.variable_lists import VariableLists
 from stacked_lstm.rnn_cell.cells.lstm_block_cell import LSTMBlockCell
-from stacked_lstm.rnn_cell.loops import dispatch, engines_used
-from stacked_lstm.rnn_cell.loops.dynamic_rnn import dynamic_rnn, dynamic_rnn_from_end
-from stacked_lstm.rnn_cell.loops.static_rnn import static_rnn
+from stacked_lstm.rnn_cell.loops import dispatch, engines_used, loop_calls, step_lists
 from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
 from stacked_lstm.state import LSTMStateTuple
 
@@ -37,7 +35,9 @@ class FusedRNNCell:
       [5, 2, 3]
     """
 
-    _reads_dense_steps = False  # Whether the steps of a list must be dense. Networks of users may read sparse steps.
+    # Whether the steps of a list, and the state, must be dense. Networks of users may have sparse ones.
+    _reads_dense_steps = False
+    _has_dense_state = False
 
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
@@ -56,13 +56,15 @@ class FusedRNNCell:
         """
         raise NotImplementedError(f"{type(self).__name__}.__call__")
 
-    def _check_dense(self, function: str, inputs: Any, sequence_length: Any) -> None:
+    def _check_dense(self, function: str, inputs: Any, sequence_length: Any, initial_state: Any) -> None:
         """Raises ValueError if a tensor that must be dense is not."""
         if not isinstance(inputs, list):
             tensor_checks.dense(inputs, function, "inputs", tensor_checks.ragged_series(time_major=True))
         elif self._reads_dense_steps:
             tensor_checks.dense(inputs, function, "inputs", tensor_checks.RAGGED_STEP)
         tensor_checks.dense(sequence_length, function, "sequence_length")
+        if self._has_dense_state:
+            tensor_checks.dense(initial_state, function, "initial_state")
 
 
 class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
@@ -88,7 +90,7 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
       ['lstm_fused_cell/kernel', 'lstm_fused_cell/bias']
     """
 
-    _reads_dense_steps = True
+    _reads_dense_steps = _has_dense_state = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -158,11 +160,11 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
         Raises:
           ValueError: neither `initial_state` nor `dtype`; shapes that do not fit; an engine as in `dynamic_rnn`.
         """
-        self._check_dense("LSTMBlockFusedCell", inputs, sequence_length)
+        self._check_dense("LSTMBlockFusedCell", inputs, sequence_length, initial_state)
         is_list = isinstance(inputs, list)
         x = tf.stack(inputs) if is_list else inputs
-        loop = functools.partial(dynamic_rnn, time_major=True, engine=engine)
-        outputs, state = self._run(loop, x, initial_state, dtype, sequence_length, scope)
+        run = functools.partial(loop_calls.run, engine=engine)
+        outputs, state = self._run(run, x, initial_state, dtype, sequence_length, scope)
         return (_unstack(outputs) if is_list else outputs), state
 
     def run_from_end(
@@ -172,13 +174,20 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
 
         The arguments are those of a call. Step t of the outputs belongs to step t of the inputs.
         """
-        return self._run(dynamic_rnn_from_end, inputs, initial_state, dtype, sequence_length, scope)
+        return self._run(loop_calls.run_from_end, inputs, initial_state, dtype, sequence_length, scope)
 
     @without_autograph
     def _run(
-        self, loop: Callable, inputs: Any, initial_state: Any, dtype: Any, sequence_length: Any, scope: Any
+        self,
+        run: Callable[[dispatch.Call], tuple[Any, Any]],
+        inputs: Any,
+        initial_state: Any,
+        dtype: Any,
+        sequence_length: Any,
+        scope: Any,
     ) -> tuple[tf.Tensor, Any]:
         """Checks the arguments of a call, and runs the cell in a loop."""
+        graph_checks.graph_mode("LSTMBlockFusedCell")
         if initial_state is None and dtype is None:
             raise ValueError("Either initial_state or dtype needs to be specified")
         if initial_state is not None and len(initial_state) != 2:
@@ -188,14 +197,9 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
             checks.fail("LSTMBlockFusedCell", "inputs of rank 3, [time, batch, input]", f"shape {x.shape}")
         self._cell._decide_scope(scope)
         state = LSTMStateTuple(*initial_state) if initial_state is not None else None
-        return loop(
-            self._cell,
-            x,
-            sequence_length=sequence_length,
-            initial_state=state,
-            dtype=dtype,
-            scope=tf.get_variable_scope(),
-        )
+        options = {"time_major": True, "scope": tf.get_variable_scope()}
+        call = loop_calls.make("LSTMBlockFusedCell", self._cell, x, sequence_length, state, dtype, **options)
+        return run(call)
 
 
 class FusedRNNCellAdaptor(FusedRNNCell):
@@ -225,21 +229,36 @@ class FusedRNNCellAdaptor(FusedRNNCell):
         check_cell(cell)
         self._cell = cell
         self._use_dynamic_rnn = use_dynamic_rnn
-        self._reads_dense_steps = use_dynamic_rnn or dispatch.is_of_package(cell)
+        self._has_dense_state = dispatch.is_of_package(cell)
+        self._reads_dense_steps = use_dynamic_rnn or self._has_dense_state
 
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
-        self._check_dense("FusedRNNCellAdaptor", inputs, sequence_length)
+        self._check_dense("FusedRNNCellAdaptor", inputs, sequence_length, initial_state)
         is_list = isinstance(inputs, list)
-        options = {"initial_state": initial_state, "dtype": dtype, "sequence_length": sequence_length, "scope": scope}
         if self._use_dynamic_rnn:
             x = tf.stack(inputs) if is_list else inputs
-            outputs, state = dynamic_rnn(self._cell, x, time_major=True, **options)
+            outputs, state = self._run_series(x, initial_state, dtype, sequence_length, scope)
             return (_unstack(outputs) if is_list else outputs), state
         steps = inputs if is_list else tf.unstack(inputs)
-        outputs, state = static_rnn(self._cell, steps, **options)
+        outputs, state = self._run_steps(steps, initial_state, dtype, sequence_length, scope)
         return (outputs if is_list else _with_engine(tf.stack(outputs), outputs)), state
+
+    @without_autograph
+    def _run_series(self, x: Any, initial_state: Any, dtype: Any, sequence_length: Any, scope: Any) -> tuple[Any, Any]:
+        graph_checks.graph_mode("FusedRNNCellAdaptor")
+        arguments = self._cell, x, sequence_length, initial_state, dtype
+        call = loop_calls.make("FusedRNNCellAdaptor", *arguments, time_major=True, scope=scope)
+        return loop_calls.run(call, engine=None)
+
+    @without_autograph
+    def _run_steps(
+        self, steps: list[Any], initial_state: Any, dtype: Any, sequence_length: Any, scope: Any
+    ) -> tuple[list[Any], Any]:
+        graph_checks.graph_mode("FusedRNNCellAdaptor")
+        arguments = self._cell, steps, initial_state, dtype, sequence_length, scope
+        return step_lists.run("FusedRNNCellAdaptor", *arguments, engine=None)
 
 
 class TimeReversedFusedRNN(FusedRNNCell):
@@ -265,11 +284,12 @@ class TimeReversedFusedRNN(FusedRNNCell):
         """
         self._cell = cell
         self._reads_dense_steps = getattr(cell, "_reads_dense_steps", False)
+        self._has_dense_state = getattr(cell, "_has_dense_state", False)
 
     def __call__(
         self, inputs: Any, initial_state: Any = None, dtype: Any = None, sequence_length: Any = None, scope: Any = None
     ) -> tuple[Any, Any]:
-        self._check_dense("TimeReversedFusedRNN", inputs, sequence_length)
+        self._check_dense("TimeReversedFusedRNN", inputs, sequence_length, initial_state)
         arguments = {
             "initial_state": initial_state,
             "dtype": dtype,

@@ -10,9 +10,7 @@ from typing import Any, Sequence
 from stacked_lstm import graph_checks
 from stacked_lstm.compat import tf, without_autograph
 from stacked_lstm.engines import EngineUsed
-from stacked_lstm.rnn_cell.loops import engines_used
-from stacked_lstm.rnn_cell.loops.dynamic_rnn import bidirectional_dynamic_rnn
-from stacked_lstm.rnn_cell.loops.static_rnn import static_bidirectional_rnn
+from stacked_lstm.rnn_cell.loops import engines_used, loop_calls, step_lists
 
 
 @without_autograph
@@ -70,18 +68,18 @@ def stack_bidirectional_rnn(
     uses: list[EngineUsed] = []
     states: list[tuple[Any, ...]] = []
     with tf.variable_scope(scope or "stack_bidirectional_rnn"):
-        for k, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
+        for k, cells in enumerate(zip(cells_fw, cells_bw)):
             with tf.variable_scope(f"cell_{k}") as cell_scope:
-                outputs, *layer_states = static_bidirectional_rnn(
-                    cell_fw,
-                    cell_bw,
+                outputs, *layer_states = step_lists.run_both(
+                    "stack_bidirectional_rnn",
+                    cells,
                     outputs,
-                    _state(initial_states_fw, k),
-                    _state(initial_states_bw, k),
+                    _states(initial_states_fw, initial_states_bw, k),
                     dtype,
                     sequence_length,
                     cell_scope,
                     engine,
+                    state_names=_state_names(k),
                 )
             uses.append(engines_used.engine_used(outputs))
             states.append(tuple(layer_states))
@@ -152,21 +150,22 @@ def stack_bidirectional_dynamic_rnn(
     uses: list[EngineUsed] = []
     states: list[tuple[Any, ...]] = []
     with tf.variable_scope(scope or "stack_bidirectional_rnn"):
-        for k, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
+        for k, cells in enumerate(zip(cells_fw, cells_bw)):
             with tf.variable_scope(f"cell_{k}"):
-                pair, layer_states = bidirectional_dynamic_rnn(
-                    cell_fw,
-                    cell_bw,
+                loop_calls.check_cells(cells)
+                calls = loop_calls.make_both(
+                    "stack_bidirectional_dynamic_rnn",
+                    cells,
                     outputs,
                     sequence_length,
-                    _state(initial_states_fw, k),
-                    _state(initial_states_bw, k),
+                    _states(initial_states_fw, initial_states_bw, k),
                     dtype,
                     parallel_iterations,
                     swap_memory,
                     time_major,
-                    engine=engine,
+                    state_names=_state_names(k),
                 )
+                pair, layer_states = loop_calls.run_both(calls, engine, scope=None)
                 outputs = tf.concat(pair, axis=2)
             uses.extend(engines_used.engine_used(direction) for direction in pair)
             states.append(layer_states)
@@ -190,5 +189,10 @@ def _check(cells_fw: Any, cells_bw: Any, initial_states_fw: Any, initial_states_
             raise ValueError(f"initial_states_{name} must be a list of state tensors (one per layer).")
 
 
-def _state(states: list[Any] | None, layer: int) -> Any:
-    return states[layer] if states else None
+def _states(initial_states_fw: list[Any] | None, initial_states_bw: list[Any] | None, layer: int) -> list[Any]:
+    """Returns the initial states of both directions of a layer."""
+    return [states[layer] if states else None for states in (initial_states_fw, initial_states_bw)]
+
+
+def _state_names(layer: int) -> list[str]:
+    return [f"initial_states_{direction}[{layer}]" for direction in ("fw", "bw")]

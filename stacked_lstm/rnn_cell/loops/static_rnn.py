@@ -1,19 +1,13 @@
-"""static_rnn and static_bidirectional_rnn: cells over lists of steps.
-
-TensorFlow's functions add the ops of every step to the graph. On an engine the steps become one tensor, and the loop is
-that of `dynamic_rnn`.
-"""
+"""static_rnn and static_bidirectional_rnn: cells over lists of steps, on engines if they can run them."""
 
 from __future__ import annotations
 
 from typing import Any, Sequence
 
 from stacked_lstm import graph_checks
-from stacked_lstm.compat import tf, without_autograph, without_keras_advice
-from stacked_lstm.rnn_cell.loops import engines_used, step_lists
-from stacked_lstm.rnn_cell.loops.dynamic_rnn import bidirectional_dynamic_rnn, dynamic_rnn
+from stacked_lstm.compat import without_autograph
+from stacked_lstm.rnn_cell.loops import step_lists
 from stacked_lstm.rnn_cell.wrappers.cell_wrapper import check_cell
-from stacked_lstm.separate_ops import separate
 
 
 @without_autograph
@@ -65,21 +59,7 @@ def static_rnn(
     """
     graph_checks.graph_mode("static_rnn")
     check_cell(cell)
-    step_lists.check_list(inputs)
-    step_lists.check_dense("static_rnn", cell, inputs, sequence_length)
-    step_lists.check_dtype(initial_state, dtype)
-    used = step_lists.obstacle("static_rnn", cell, inputs, initial_state, dtype, engine)
-    if used:
-        with without_keras_advice():
-            outputs, state = tf.nn.static_rnn(cell, inputs, initial_state, dtype, sequence_length, scope)
-    else:
-        stacked, state = dynamic_rnn(
-            cell, tf.stack(inputs), sequence_length, initial_state, dtype, time_major=True, scope=scope, engine=engine
-        )
-        used = engines_used.engine_used(stacked)
-        outputs = separate(tf.unstack(stacked, len(inputs)))
-    engines_used.record(outputs, used)
-    return outputs, state
+    return step_lists.run("static_rnn", cell, inputs, initial_state, dtype, sequence_length, scope, engine)
 
 
 @without_autograph
@@ -132,26 +112,6 @@ def static_bidirectional_rnn(
       'bidirectional_rnn/bw/lstm_cell/kernel'
     """
     graph_checks.graph_mode("static_bidirectional_rnn")
-    check_cell(cell_fw, "cell_fw")
-    check_cell(cell_bw, "cell_bw")
-    step_lists.check_list(inputs)
-    for cell in (cell_fw, cell_bw):
-        step_lists.check_dense("static_bidirectional_rnn", cell, inputs, sequence_length)
-    used = None
-    for cell, initial_state in ((cell_fw, initial_state_fw), (cell_bw, initial_state_bw)):
-        step_lists.check_dtype(initial_state, dtype)
-        used = used or step_lists.obstacle("static_bidirectional_rnn", cell, inputs, initial_state, dtype, engine)
-    arguments = (initial_state_fw, initial_state_bw, dtype)
-    if used:
-        with without_keras_advice():
-            outputs, state_fw, state_bw = tf.nn.static_bidirectional_rnn(
-                cell_fw, cell_bw, inputs, *arguments, sequence_length=sequence_length, scope=scope
-            )
-    else:
-        pair, (state_fw, state_bw) = bidirectional_dynamic_rnn(
-            cell_fw, cell_bw, tf.stack(inputs), sequence_length, *arguments, time_major=True, scope=scope, engine=engine
-        )
-        used = engines_used.last(*(engines_used.engine_used(direction) for direction in pair))
-        outputs = separate(tf.unstack(tf.concat(pair, axis=2), len(inputs)))
-    engines_used.record(outputs, used)
-    return outputs, state_fw, state_bw
+    cells, states = (cell_fw, cell_bw), (initial_state_fw, initial_state_bw)
+    options = dtype, sequence_length, scope, engine
+    return step_lists.run_both("static_bidirectional_rnn", cells, inputs, states, *options)
