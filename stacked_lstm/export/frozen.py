@@ -1,18 +1,14 @@
-"""`Frozen`: a graph whose variables are constants, and the LSTM layers in it."""
+"""`Frozen`: a graph whose variables are constants."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Collection, Mapping, NamedTuple, NoReturn, Sequence
-
-import numpy as np
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from stacked_lstm import checks
 from stacked_lstm.compat import tf
-from stacked_lstm.engines import calls
 from stacked_lstm.export import frozen_directions, graph_nodes
-from stacked_lstm.lstm.equations import GATE_ORDER
-from stacked_lstm.lstm.layer import Layer
+from stacked_lstm.export.frozen_layers import FrozenCall, Spec, calls_in, freeze_call, spec_of
 
 # Starts of the names of ops that only programs with this package, or with a GPU, or this process can run.
 _NOT_PORTABLE = ("StackedLstm", "Cudnn", "PyFunc", "EagerPyFunc")
@@ -20,34 +16,6 @@ _NOT_PORTABLE = ("StackedLstm", "Cudnn", "PyFunc", "EagerPyFunc")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
-
-
-class Spec(NamedTuple):
-    """A tensor: its name, its dtype, and its shape: a list of sizes, None for those that are unknown; or None."""
-
-    name: str
-    dtype: tf.DType
-    shape: Sequence[int | None] | None
-
-
-class FrozenCall(NamedTuple):
-    """LSTM layers in a frozen graph.
-
-    Fields:
-      engine: the engine that computes them in the graph.
-      layers: list of `Layer` with arrays in the places of tensors.
-      inputs: list of `Spec`: x, c and h per layer, and the lengths if there are any. A tensor may occur twice.
-      outputs: list of `Spec`: the outputs, and c and h per layer.
-      from_end: the number of layers that are a second stack, as in `engines.both_directions`.
-      fed_weight: None, or a weight that depends on a placeholder among the inputs, and the name of this input.
-    """
-
-    engine: str
-    layers: Sequence[Layer]
-    inputs: Sequence[Spec]
-    outputs: Sequence[Spec]
-    from_end: int = 0
-    fed_weight: tuple[str, str] | None = None
 
 
 class Frozen(NamedTuple):
@@ -82,18 +50,13 @@ def freeze(session: tf.Session, inputs: Mapping[str, tf.Tensor], outputs: Mappin
     names = sorted({tensor.op.name for tensor in outputs.values()})
     definition = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), names)
     present = {node.name for node in definition.node}
-    frozen_calls = [_frozen_call(session, call, inputs) for call in calls_in(session.graph, present)]
+    frozen_calls = [freeze_call(session, call, inputs) for call in calls_in(session.graph, present)]
     graph_nodes.without_places(definition)
     _set_placeholders(definition, {tensor.op.name for tensor in inputs.values()})
     _rename(definition, inputs, outputs, frozen_calls)
     frozen_calls = frozen_directions.separate(definition, frozen_calls)
-    input_specs, output_specs = ([_spec(t, name) for name, t in tensors.items()] for tensors in (inputs, outputs))
+    input_specs, output_specs = ([spec_of(t, name) for name, t in tensors.items()] for tensors in (inputs, outputs))
     return Frozen(definition, input_specs, output_specs, frozen_calls)
-
-
-def calls_in(graph: tf.Graph, nodes: Collection[str]) -> list[calls.Call]:
-    """The LSTM layers of a graph with a result among the nodes with these names."""
-    return [call for call in calls.in_graph(graph) if any(t.op.name in nodes for t in _results(call))]
 
 
 def _check_tensors(session: tf.Session, inputs: Any, outputs: Any) -> None:
@@ -156,83 +119,6 @@ def _rename(
     for k, call in enumerate(layers):
         specs = [spec._replace(name=new_names.get(spec.name, spec.name)) for spec in call.inputs]
         layers[k] = call._replace(inputs=specs)
-
-
-def _frozen_call(session: tf.Session, call: calls.Call, inputs: Mapping[str, tf.Tensor]) -> FrozenCall:
-    read = [call.x] + [tensor for state in call.states for tensor in state]
-    read += [] if call.lengths is None else [call.lengths]
-    specs = [[_spec(tensor, tensor.name) for tensor in tensors] for tensors in (read, _results(call))]
-    fed_weight = _fed_weight(call.layers, {tensor.op.name: name for name, tensor in inputs.items()})
-    layers = [_with_arrays(session, layer) for layer in call.layers]
-    return FrozenCall(call.engine, layers, specs[0], specs[1], call.from_end, fed_weight)
-
-
-def _results(call: calls.Call) -> list[tf.Tensor]:
-    return [call.outputs] + [tensor for final in call.finals for tensor in final]
-
-
-def _spec(tensor: tf.Tensor, name: str) -> Spec:
-    return Spec(name, tensor.dtype.base_dtype, None if tensor.shape.ndims is None else tensor.shape.as_list())
-
-
-def _fed_weight(layers: Sequence[Layer], inputs: Mapping[str, str]) -> tuple[str, str] | None:
-    """Returns `FrozenCall.fed_weight`. inputs: names of placeholders, and their names in the file.
-
-    Raises:
-      ValueError: a weight depends on a placeholder without a default, or waits for it.
-    """
-    fed = None
-    for weight in [weight for layer in layers for weight in _weights(layer)]:
-        for name, op in graph_nodes.ancestors([weight], waits=True).items():
-            if op.type == "Placeholder":
-                _refuse_weight(weight.name, inputs.get(name, name))
-        names = [inputs[name] for name in graph_nodes.ancestors([weight]) if name in inputs]
-        if names and not fed:
-            fed = weight.name, names[0]
-    return fed
-
-
-def check_weights(call: FrozenCall) -> None:
-    """Raises ValueError if the arrays of the layers are not their weights, because a weight depends on an input."""
-    if call.fed_weight:
-        _refuse_weight(*call.fed_weight)
-
-
-def _refuse_weight(weight: str, placeholder: str) -> NoReturn:
-    expected = "weights that depend on no placeholder among `inputs`, and on none without a default"
-    checks.fail("export.write", expected, f"{weight}, which depends on {placeholder}")
-
-
-def _weights(layer: Layer) -> list[Any]:
-    """The weights of a layer, in a list."""
-    weights = [*layer.kernels, *layer.biases, *(layer.extras.peepholes or ())]
-    weights += [] if layer.extras.projection is None else [layer.extras.projection]
-    return weights + [part for norm in (layer.norm or ())[:2] for part in (norm.gamma, norm.beta)]
-
-
-def _with_arrays(session: tf.Session, layer: Layer) -> Layer:
-    """The layer with the values of its weights."""
-    extras = layer.extras
-    projections = [] if extras.projection is None else [extras.projection]
-    weights = [list(layer.kernels), list(layer.biases), list(extras.peepholes or ()), projections]
-    kernels, biases, peepholes, projections = session.run(weights)
-    norm = layer.norm and layer.norm.map(session.run)
-    extras = extras._replace(peepholes=peepholes or None, projection=projections[0] if projections else None)
-    return layer._replace(kernels=kernels, biases=biases, extras=extras, norm=norm)
-
-
-def by_gate(layer: Layer) -> dict[str, np.ndarray]:
-    """The weights of a plain layer in the common form of `layouts`: Wf Wi Wc Wo, bf bi bc bo, pf pi po, Wp."""
-    kernels, biases = list(layer.kernels), list(layer.biases)
-    if len(kernels) == 1:
-        rows = np.concatenate([kernels[0][layer.input_size :], kernels[0][: layer.input_size]])  # h before x.
-        kernels, biases = np.split(rows, 4, axis=1), np.split(biases[0], 4) if biases else []
-    weights = {"W" + gate: kernel for gate, kernel in zip(GATE_ORDER, kernels)}
-    weights.update(("b" + gate, bias) for gate, bias in zip(GATE_ORDER, biases))
-    weights.update(("p" + gate, peephole) for gate, peephole in zip("ifo", layer.extras.peepholes or ()))
-    if layer.extras.projection is not None:
-        weights["Wp"] = layer.extras.projection
-    return weights
 
 
 def check_portable(definition: Any) -> None:

@@ -19,7 +19,7 @@ def separate(definition: Any, calls: Sequence[Any]) -> list[Any]:
 
     Args:
       definition: the GraphDef, to which nodes are added.
-      calls: list of `frozen.FrozenCall`.
+      calls: list of `frozen_layers.FrozenCall`.
     """
     parts: list[Any] = []
     new_names: dict[str, str] = {}  # Outputs of a replaced call -> their new tensor, for upper layers.

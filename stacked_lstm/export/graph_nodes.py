@@ -25,13 +25,12 @@ def redirect(nodes: Iterable[Any], names: Mapping[str, str]) -> None:
                 node.input[k] = "^" + names[tensor].split(":")[0] if mark else names[tensor]
 
 
-def ancestors(tensors: Sequence[Any], stops: Sequence[str] = (), waits: bool = False) -> dict[str, tf.Operation]:
+def ancestors(tensors: Sequence[Any], stops: Sequence[str] = ()) -> dict[str, tf.Operation]:
     """Returns the ops that decide tensors or variables, by their names.
 
     Args:
       tensors: list of tensors or variables.
       stops: types of ops that do not count.
-      waits: whether ops count that others only wait for. They decide no value.
     """
     ops: dict[str, tf.Operation] = {}
     waiting = [(tensor if hasattr(tensor, "op") else tf.convert_to_tensor(tensor)).op for tensor in tensors]
@@ -40,8 +39,23 @@ def ancestors(tensors: Sequence[Any], stops: Sequence[str] = (), waits: bool = F
         if op.name not in ops and op.type not in stops:
             ops[op.name] = op
             waiting.extend(tensor.op for tensor in op.inputs)
-            waiting.extend(op.control_inputs if waits else ())
     return ops
+
+
+def awaited(ops: Mapping[str, tf.Operation]) -> dict[str, tf.Operation]:
+    """Returns further ops that run before these ops can, but decide no result of theirs, by their names.
+
+    Args:
+      ops: what `ancestors` returns.
+    """
+    others: dict[str, tf.Operation] = {}
+    waiting = [other for op in ops.values() for other in op.control_inputs]
+    while waiting:
+        op = waiting.pop()
+        if op.name not in ops and op.name not in others:
+            others[op.name] = op
+            waiting.extend([*(tensor.op for tensor in op.inputs), *op.control_inputs])
+    return others
 
 
 def op(kind: str, name: str, inputs: Sequence[str], dtype: tf.DType) -> Any:

@@ -9,7 +9,8 @@ from stacked_lstm import runtime
 from stacked_lstm.compat import tf
 from stacked_lstm.export import npz_conditions, npz_variables, trial
 from stacked_lstm.export.formats import Format
-from stacked_lstm.export.frozen import by_gate, calls_in, check_weights, freeze
+from stacked_lstm.export.frozen import freeze
+from stacked_lstm.export.frozen_layers import by_gate, calls_in, check_weights
 
 ENTRY = Format("npz_file", ".npz", (), "stacked_lstm.runtime")
 

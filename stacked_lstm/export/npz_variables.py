@@ -67,7 +67,7 @@ def other_arrays(
     session: tf.Session, calls: Sequence[Call], nodes: set[str], initial: InitialState
 ) -> dict[str, np.ndarray]:
     """Returns the values of the variables among `nodes` that are neither weights nor in the initial state."""
-    weights = [t for call in calls for layer in call.layers for t in [*layer.kernels, *layer.biases]]
+    weights = [t for call in calls for layer in call.layers for t in layer.weights]
     own = {name for name, op in _ancestors(weights).items() if op.type in _VARIABLES} | initial.variables
     return _values(session, nodes - own)
 

@@ -14,7 +14,8 @@ import numpy as np
 from stacked_lstm import activations, checks, layouts
 from stacked_lstm.compat import tf
 from stacked_lstm.export import graph_nodes
-from stacked_lstm.export.frozen import Frozen, FrozenCall, by_gate, check_portable, check_weights
+from stacked_lstm.export.frozen import Frozen, check_portable
+from stacked_lstm.export.frozen_layers import FrozenCall, by_gate, check_weights
 from stacked_lstm.export.portable import with_tensorflow_masks
 from stacked_lstm.lstm import layer_features
 from stacked_lstm.lstm.layer import Layer

@@ -13,9 +13,9 @@ from stacked_lstm import checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import graph, residual
 from stacked_lstm.export import frozen_directions, graph_nodes, inference_loop, portable_masks
-from stacked_lstm.export.frozen import Frozen, FrozenCall, check_portable, check_weights
+from stacked_lstm.export.frozen import Frozen, check_portable
+from stacked_lstm.export.frozen_layers import FrozenCall, check_weights
 from stacked_lstm.lstm import layer_features
-from stacked_lstm.lstm.layer import Layer
 
 # What the layers that are built again do not have.
 _NOT_PORTABLE = layer_features.all_except(
@@ -117,7 +117,7 @@ def _part(
             end = 1 + 2 * len(call.layers)
             states = list(zip(inputs[1:end:2], inputs[2:end:2]))
             lengths = inputs[end] if len(inputs) > end else None
-            built = [_with_tensors(layer) for layer in call.layers]
+            built = [layer.map_weights(tf.constant) for layer in call.layers]
             outputs, finals = residual.run(run, built, inputs[0], states, lengths)
             tensors = [outputs] + [tensor for final in finals for tensor in final]
             pairs = [(spec, tensor) for spec, tensor in zip(call.outputs, tensors) if tensor is not None]
@@ -134,15 +134,3 @@ def _part(
 def _has_sums(call: FrozenCall) -> bool:
     """Whether sums outside of the loops, for residual connections, read outputs of layers."""
     return any(layer.residual for layer in call.layers)
-
-
-def _with_tensors(layer: Layer) -> Layer:
-    """The layer with constants in the places of arrays."""
-    peepholes, projection = layer.extras.peepholes, layer.extras.projection
-    extras = layer.extras._replace(
-        peepholes=peepholes and [tf.constant(array) for array in peepholes],
-        projection=None if projection is None else tf.constant(projection),
-    )
-    kernels, biases = ([tf.constant(array) for array in arrays] for arrays in (layer.kernels, layer.biases))
-    norm = layer.norm and layer.norm.map(tf.constant)
-    return layer._replace(kernels=kernels, biases=biases, extras=extras, norm=norm)

@@ -87,17 +87,26 @@ class Layer(NamedTuple):
         if dtype == self.dtype:
             return self
 
-        def cast(tensor: Any) -> Any:
-            return None if tensor is None else tf.cast(tensor, dtype)
+        layer = self.map_weights(lambda weight: tf.cast(weight, dtype))
+        return layer if self.h_mask is None else layer._replace(h_mask=tf.cast(self.h_mask, dtype))
 
-        peepholes = None if self.extras.peepholes is None else tuple(map(cast, self.extras.peepholes))
-        return self._replace(
-            kernels=list(map(cast, self.kernels)),
-            biases=list(map(cast, self.biases)),
-            extras=self.extras._replace(peepholes=peepholes, projection=cast(self.extras.projection)),
-            h_mask=cast(self.h_mask),
-            norm=self.norm and self.norm.map(cast),
+    @property
+    def weights(self) -> list[Any]:
+        """The weights: kernels, biases, peepholes, the projection, and those of layer normalization."""
+        weights: list[Any] = []
+        self.map_weights(weights.append)
+        return weights
+
+    def map_weights(self, function: Callable[[Any], Any]) -> Layer:
+        """Returns the layer with `function(weight)` in the place of each weight, in the order of `weights`."""
+        kernels, biases = ([function(weight) for weight in weights] for weights in (self.kernels, self.biases))
+        peepholes, projection = self.extras.peepholes, self.extras.projection
+        extras = self.extras._replace(
+            peepholes=peepholes and tuple(map(function, peepholes)),
+            projection=None if projection is None else function(projection),
         )
+        norm = self.norm and self.norm.map(function)
+        return self._replace(kernels=kernels, biases=biases, extras=extras, norm=norm)
 
     def with_mask_in_kernel(self, multiply: Callable) -> Layer:
         """Returns the layer with `h_mask` multiplied into the rows of its kernels for h, and no `h_mask`.

@@ -118,8 +118,9 @@ FLOORS = {
     "rnn_cell.loops": "dispatch dense_checks engine_calls engines_used loop_calls dynamic_rnn step_lists static_rnn"
     " stacked_bidirectional decoder fused_cells",
     "rnn_cell.cudnn": "cudnn_parameters cudnn_saveable cudnn_layers cudnn_lstm",
-    "export": "graph_nodes frozen_directions frozen inference_loop portable_masks portable frozen_graph_file"
-    " saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables npz_file writing",
+    "export": "graph_nodes frozen_directions frozen_layers frozen inference_loop portable_masks portable"
+    " frozen_graph_file saved_model_folder onnx_graph onnx_file tflite_file formats trial npz_conditions npz_variables"
+    " npz_file writing",
     "contrib": "crf layers seq2seq legacy_seq2seq",
     "checkpoints": "safety layers initial_states stacks slots codec npz_files keras onnx state_dicts stack_archives"
     " tensorflow formats reading plans packed_layers new_files templates writing",

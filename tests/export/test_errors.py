@@ -112,14 +112,56 @@ def test_native_layers_in_a_loop(plain_session, tmp_path):
     check(message, tmp_path, plain_session, {"x": x}, {"y": y}, tmp_path / "model.pb")
 
 
-def test_weights_that_depend_on_inputs(plain_session, tmp_path):
+def product_with_fed(factor):
+    """A custom getter of variables."""
+    return lambda getter, *args, **kw: factor * getter(*args, **kw)
+
+
+def fed_weights(kind, engine):
+    """(inputs, outputs, arrays for the inputs) of a network whose weights depend on what is fed, or wait for it."""
+    x = tf.placeholder(tf.float32, [2, None, 4])
     factor = tf.placeholder(tf.float32, [])
-    x = tf.placeholder(tf.float32, [2, 3, 4])
-    with tf.variable_scope("net", custom_getter=lambda getter, *args, **kw: factor * getter(*args, **kw)):
-        y, _ = rnn_cell.dynamic_rnn(rnn_cell.BasicLSTMCell(3), x, dtype=tf.float32, engine="graph")
+    width = tf.cast(tf.shape(x)[2], tf.float32)  # TensorFlow computes it from what is fed, because T is unknown.
+    getter = {"value": product_with_fed(factor), "shape": product_with_fed(width)}.get(kind)
+    assertions = [tf.assert_non_negative(x)] if kind == "wait" else []
+    with tf.control_dependencies(assertions), tf.variable_scope("net", custom_getter=getter):
+        y, _ = rnn_cell.dynamic_rnn(rnn_cell.BasicLSTMCell(3), x, dtype=tf.float32, engine=engine)
+    fed = {"x": x, "factor": factor} if kind == "value" else {"x": x}
+    return fed, {"y": y}, {"x": np.ones([2, 3, 4]), **({"factor": 3.0} if kind == "value" else {})}
+
+
+@pytest.mark.parametrize("name", ["model.pb", "model"])
+@pytest.mark.parametrize("kind", ["value", "shape", "wait"])
+def test_the_ops_of_the_graph_compute_weights_that_depend_on_inputs(kind, name, plain_session, tmp_path):
+    inputs, outputs, example = fed_weights(kind, "graph")
     exports.set_random(plain_session)
-    inputs = {"x": x, "factor": factor}
-    check("weights that depend on no placeholder", tmp_path, plain_session, inputs, {"y": y}, tmp_path / "m.pb")
+    export.write(plain_session, inputs, outputs, tmp_path / name, example)
+    arrays = {"x": np.random.RandomState(0).rand(2, 5, 4).astype(np.float32), "factor": np.float32(0.5)}
+    arrays = {key: arrays[key] for key in inputs}
+    expected = plain_session.run(outputs, {inputs[key]: array for key, array in arrays.items()})
+    with tf.Graph().as_default(), tf.Session() as session:
+        if name == "model":
+            tf.saved_model.load(session, ["serve"], str(tmp_path / name))
+        else:
+            definition = tf.GraphDef.FromString((tmp_path / name).read_bytes())
+            tf.import_graph_def(definition, name="")
+        actual = session.run("y:0", {key + ":0": array for key, array in arrays.items()})
+    np.testing.assert_allclose(actual, expected["y"], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "name, engine",
+    [("model.npz", "graph"), *(pytest.param(name, "native", marks=NEEDS_NATIVE) for name in ("model.pb", "model"))],
+)
+@pytest.mark.parametrize("kind, source", [("value", "factor"), ("shape", "x"), ("wait", "x")])
+def test_weights_that_depend_on_inputs_of_layers_that_are_built_again(
+    kind, source, name, engine, plain_session, tmp_path
+):
+    """Also if they depend only on the shape of an input: it may differ from call to call."""
+    inputs, outputs, example = fed_weights(kind, engine)
+    exports.set_random(plain_session)
+    message = f":0, which depends on {source}; for a SavedModel or a frozen graph, build the layers with engine"
+    check(message, tmp_path, plain_session, inputs, outputs, tmp_path / name, example)
 
 
 @pytest.mark.parametrize("engine", ["graph", pytest.param("native", marks=NEEDS_NATIVE)])
@@ -142,17 +184,11 @@ def test_weights_that_depend_on_a_placeholder_with_a_default(name, variable, eng
     if engine == "graph" and name == "m.pb":  # The graph's own ops are in the file.
         export.write(plain_session, inputs, {"y": y}, tmp_path / name, example)
     else:
-        with pytest.raises(ValueError, match="^export.write: expected weights that .* which depends on factor$"):
+        with pytest.raises(
+            ValueError, match="^export.write: expected weights that .* which depends on factor; for a SavedModel "
+        ):
             export.write(plain_session, inputs, {"y": y}, tmp_path / name, example)
     export.write(plain_session, {"x": x}, {"y": y}, str(tmp_path / "default_") + name)
-
-
-def test_weights_that_wait_for_a_placeholder(plain_session, tmp_path):
-    x = tf.placeholder(tf.float32, [2, 3, 4])
-    with tf.control_dependencies([tf.assert_non_negative(x)]):
-        y, _ = rnn_cell.dynamic_rnn(rnn_cell.LSTMCell(3), x, dtype=tf.float32, engine="graph")
-    exports.set_random(plain_session)
-    check(":0, which depends on x", tmp_path, plain_session, {"x": x}, {"y": y}, tmp_path / "m.pb")
 
 
 def cell_outputs(cell):
