@@ -4,6 +4,7 @@ TensorFlow's own cells are `tf.nn.rnn_cell` under 1.15, and the frozen copy in n
 """
 
 import functools
+import inspect
 
 import numpy as np
 import pytest
@@ -317,3 +318,42 @@ def test_same_variables(name, module):
     expected = expected_outcome(name)
     assert outcome(PROGRAMS[name], module) == expected
     assert (expected["error"] is not None) == (name in FAILING)
+
+
+# Class of `rnn_cell` with an argument `name` -> a call of it with this argument, which makes variables.
+NAMED = {
+    "BasicLSTMCell": lambda **name: call(rnn_cell.BasicLSTMCell(4, **name)),
+    "BasicRNNCell": lambda **name: call(rnn_cell.BasicRNNCell(4, **name)),
+    "CudnnLSTM": lambda **name: rnn_cell.CudnnLSTM(1, 4, **name)(tf.zeros([5, 2, 3])),
+    "GRUBlockCell": lambda **name: call(rnn_cell.GRUBlockCell(4, **name)),
+    "GRUBlockCellV2": lambda **name: call(rnn_cell.GRUBlockCellV2(4, **name)),
+    "GRUCell": lambda **name: call(rnn_cell.GRUCell(4, **name)),
+    "LSTMBlockCell": lambda **name: call(rnn_cell.LSTMBlockCell(4, **name)),
+    "LSTMBlockFusedCell": lambda **name: rnn_cell.LSTMBlockFusedCell(4, **name)(tf.zeros([5, 2, 3]), dtype=tf.float32),
+    "LSTMCell": lambda **name: call(rnn_cell.LSTMCell(4, **name)),
+    "RNNCell": None,  # Subclasses define a call.
+}
+
+
+def parameters(name):
+    return (
+        inspect.signature(getattr(rnn_cell, name).__init__).parameters
+        if inspect.isclass(getattr(rnn_cell, name))
+        else {}
+    )
+
+
+def test_all_classes_with_names_are_listed():
+    assert {name for name in rnn_cell.__all__ if "name" in parameters(name)} - {"LayerRNNCell", "_RNNCell"} == {*NAMED}
+
+
+@pytest.mark.parametrize("name", sorted(NAMED))
+def test_a_variable_scope_as_name(name):
+    """The annotation says that it may be one."""
+    assert "tf.VariableScope" in parameters(name)["name"].annotation
+    with tf.variable_scope("outer"), tf.variable_scope("inner") as scope:
+        pass
+    if NAMED[name]:
+        NAMED[name](name=scope)
+        assert all(v.op.name.startswith("outer/inner/") for v in tf.global_variables())
+        assert tf.global_variables()

@@ -60,13 +60,15 @@ class RNNCell(VariableLists):
         super().__init_subclass__(**kwargs)
         cls._base_name = layer_names.snake_case(cls.__name__)
 
-    def __init__(self, trainable: bool = True, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, trainable: bool = True, name: str | tf.VariableScope | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
         """Initializes the cell; no variable is made here.
 
         Args:
           trainable: bool, default True. False keeps optimizers from changing the variables.
-          name: str, the name of the cell, and of the variables' scope. Default None: the name of the class in snake
-            case, for the cell with a number. A `tf.VariableScope` names the variables' scope, but not the cell.
+          name: str, the name of the cell, and of the variables' scope; or a `tf.VariableScope`, which names only the
+            scope. Default None: the name of the class in snake case, for the cell with a number.
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           **kwargs: `_reuse` (True, False, None or tf.AUTO_REUSE) and `_scope` (a str or a `tf.VariableScope`), as cells
             of users pass them on; and `autocast`, which changes nothing, because no cell casts its inputs.

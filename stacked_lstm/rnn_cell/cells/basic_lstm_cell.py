@@ -39,7 +39,7 @@ class BasicLSTMCell(LSTMBase, has_layer=True):
         state_is_tuple: bool = True,
         activation: str | Callable | None = None,
         reuse: Any = None,
-        name: str | None = None,
+        name: str | tf.VariableScope | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -54,7 +54,7 @@ class BasicLSTMCell(LSTMBase, has_layer=True):
           activation: str or function from a tensor to one of the same shape, for j and c. Default None: tanh.
           reuse: bool or tf.AUTO_REUSE, default None. True: the variables must exist in the scope. tf.AUTO_REUSE: they
             are found or made.
-          name: str, the name of the variables' scope. Default None: "basic_lstm_cell".
+          name: str or `tf.VariableScope`, the name of the variables' scope. Default None: "basic_lstm_cell".
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           **kwargs: `trainable` (bool, default True) and `_scope`, see `RNNCell`.
 

@@ -35,7 +35,7 @@ class BasicRNNCell(OneStateBase):
         num_units: int,
         activation: str | Callable | None = None,
         reuse: Any = None,
-        name: str | None = None,
+        name: str | tf.VariableScope | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -46,7 +46,7 @@ class BasicRNNCell(OneStateBase):
           activation: str or function from a tensor to one of the same shape. Default None: tanh.
           reuse: bool or tf.AUTO_REUSE, default None. True: the variables must exist in the scope. tf.AUTO_REUSE: they
             are found or made.
-          name: str, the name of the variables' scope. Default None: "basic_rnn_cell".
+          name: str or `tf.VariableScope`, the name of the variables' scope. Default None: "basic_rnn_cell".
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           **kwargs: `trainable` (bool, default True) and `_scope`, see `RNNCell`.
 

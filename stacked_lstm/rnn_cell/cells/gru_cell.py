@@ -46,7 +46,7 @@ class GRUCell(OneStateBase):
         reuse: Any = None,
         kernel_initializer: Any = None,
         bias_initializer: Any = None,
-        name: str | None = None,
+        name: str | tf.VariableScope | None = None,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -60,7 +60,7 @@ class GRUCell(OneStateBase):
           kernel_initializer: a TensorFlow initializer or its Keras name, for both kernels. Default None: the
             initializer of the scope.
           bias_initializer: the same for both biases. Default None: ones for the gates and zeros for the candidate.
-          name: str, the name of the variables' scope. Default None: "gru_cell".
+          name: str or `tf.VariableScope`, the name of the variables' scope. Default None: "gru_cell".
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           **kwargs: `trainable` (bool, default True) and `_scope`, see `RNNCell`.
 
@@ -109,7 +109,11 @@ class GRUBlockCellV2(GRUCell):
     """
 
     def __init__(
-        self, num_units: int | None = None, cell_size: int | None = None, reuse: Any = None, name: str = "gru_cell"
+        self,
+        num_units: int | None = None,
+        cell_size: int | None = None,
+        reuse: Any = None,
+        name: str | tf.VariableScope = "gru_cell",
     ) -> None:
         """Initializes the cell with TensorFlow 1.15's arguments.
 
@@ -118,7 +122,7 @@ class GRUBlockCellV2(GRUCell):
           cell_size: H under an older name.
           reuse: bool or tf.AUTO_REUSE, default None. True: the variables must exist in the scope. tf.AUTO_REUSE: they
             are found or made.
-          name: str, the name of the variables' scope. Default "gru_cell".
+          name: str or `tf.VariableScope`, the name of the variables' scope. Default "gru_cell".
 
         Raises:
           ValueError: both or none of `num_units` and `cell_size`.

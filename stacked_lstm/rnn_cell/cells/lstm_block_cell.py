@@ -46,7 +46,7 @@ class LSTMBlockCell(LSTMBase, has_layer=True):
         use_peephole: bool = False,
         dtype: Any = None,
         reuse: Any = None,
-        name: str = "lstm_cell",
+        name: str | tf.VariableScope = "lstm_cell",
     ) -> None:
         """Initializes the cell with TensorFlow 1.15's arguments.
 
@@ -58,7 +58,7 @@ class LSTMBlockCell(LSTMBase, has_layer=True):
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
           reuse: bool or tf.AUTO_REUSE, default None. True: the variables must exist in the scope. tf.AUTO_REUSE: they
             are found or made.
-          name: str, the name of the variables' scope. Default "lstm_cell".
+          name: str or `tf.VariableScope`, the name of the variables' scope. Default "lstm_cell".
 
         Raises:
           ValueError: a dtype that is not floating.

@@ -70,7 +70,7 @@ class CudnnLSTM(VariableLists):
         dtype: Any = tf.float32,
         kernel_initializer: Callable | None = None,
         bias_initializer: Callable | None = None,
-        name: str | None = None,
+        name: str | tf.VariableScope | None = None,
     ) -> None:
         """Initializes the layer with TensorFlow 1.15's arguments.
 
@@ -87,8 +87,9 @@ class CudnnLSTM(VariableLists):
           kernel_initializer: function (shape, dtype) -> tensor, called for each matrix of each gate, whose shapes are
             [H, width of the inputs] and [H, H]. Default None: the uniform one of Glorot and Bengio.
           bias_initializer: the same for each bias [H]. Each gate has two, which add. Default None: zeros.
-          name: str, the name of the layer, and of the variable's scope. Default None: the scope is "cudnn_lstm", and
-            the layer is cudnn_lstm_1, cudnn_lstm_2 and so on within the graph.
+          name: str, the name of the layer, and of the variable's scope; or a `tf.VariableScope`, which names the scope,
+            but not the layer. Default None: the scope is "cudnn_lstm", and the layer is cudnn_lstm_1, cudnn_lstm_2 and
+            so on within the graph.
 
         Raises:
           ValueError: an unknown direction, input mode or dtype, a size that is not positive, or a dropout that is out

@@ -104,7 +104,7 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
         use_peephole: bool = False,
         reuse: Any = None,
         dtype: Any = None,
-        name: str = "lstm_fused_cell",
+        name: str | tf.VariableScope = "lstm_fused_cell",
     ) -> None:
         """Initializes the network with TensorFlow 1.15's arguments.
 
@@ -116,7 +116,7 @@ class LSTMBlockFusedCell(FusedRNNCell, VariableLists):
           reuse: bool or tf.AUTO_REUSE, default None. True: the variables must exist in the scope. tf.AUTO_REUSE: they
             are found or made.
           dtype: tf.DType or its name, of the variables. Default None: the dtype of the first inputs.
-          name: str, the name of the variables' scope. Default "lstm_fused_cell".
+          name: str or `tf.VariableScope`, the name of the variables' scope. Default "lstm_fused_cell".
 
         Raises:
           ValueError: a dtype that is not floating.
