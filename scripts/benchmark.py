@@ -173,7 +173,7 @@ def main(values):
     if values.chart:
         charts.check_matplotlib("chart", values.chart)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if len(values.modes or ()) == 1 and values.modes[0] in MODES_ALONE:
+    if values.modes and values.modes[0] in MODES_ALONE:  # No other mode is beside it.
         measure_alone(values, values.modes[0])
         return
     machine, rows = read_measurements(values) if values.from_json else measure_all(values)

@@ -7,7 +7,7 @@ from typing import Any, Iterable, Sequence
 
 from benchmarking import kinds
 from benchmarking.records import record
-from shared.options import format_value
+from shared.options import format_names, format_value
 
 # The flags that nothing reads in a mode that stands alone, or with --from_json.
 _OF_SUBJECTS = (
@@ -40,9 +40,10 @@ def check_values(values: Any, modes_alone: Sequence[str]) -> None:
             raise ValueError(f"--{flag}: expected {expected}, got none")
     if not math.isfinite(values.seconds):
         raise ValueError(f"--seconds: expected a number of seconds, got {values.seconds}")
-    modes = values.modes or []
+    modes = dict.fromkeys(values.modes or ())
     if len(modes) > 1 and set(modes) & set(modes_alone):
-        raise ValueError(f"--modes: expected {' or '.join(modes_alone)} without other modes, got {', '.join(modes)}")
+        expected = f"{' or '.join(modes_alone)} without other modes"
+        raise ValueError(f"--modes: expected {expected}, got {format_names([*modes])}")
 
 
 def check_flags(values: Any, kind: kinds.Kind, modes_alone: Sequence[str]) -> tuple[Sequence[Any], list[str]]:
@@ -66,7 +67,7 @@ def check_flags(values: Any, kind: kinds.Kind, modes_alone: Sequence[str]) -> tu
         unknown = sorted(set(chosen or ()) - set(known))
         if unknown:
             expected = f"some of {', '.join(known)}" if is_list else " or ".join(known)
-            raise ValueError(f"--{flag}: expected {expected}{place}, got {', '.join(unknown)}")
+            raise ValueError(f"--{flag}: expected {expected}{place}, got {format_names(unknown)}")
     if values.device == "GPU":
         _check_gpu()
     chosen = values.contestants or kind.default_names(values.device)

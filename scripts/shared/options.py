@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
@@ -37,9 +38,16 @@ class Option(NamedTuple):
     identity: bool = False
 
     def define(self, values: flags.FlagValues, default: Any = None, text: str | None = None) -> None:
-        """Adds the flag to absl's flags, with another text if one is given."""
+        """Adds the flag to absl's flags, with another text if one is given. absl's bounds let NaN through."""
         define, text = _DEFINE[self.kind], (text or self.text).rstrip(".") + "."
         define(name=self.name, default=default, help=text, flag_values=values, **self.domain)
+        if self.kind == "float":
+            flags.register_validator(self.name, is_finite, "expected a finite number", flag_values=values)
+
+
+def is_finite(value: float | None) -> bool:
+    """Whether the value of a flag is a number that is neither NaN nor infinite; None, without the flag, is fine."""
+    return value is None or math.isfinite(value)
 
 
 def chosen_names(flag: str, names: Sequence[str], known: Iterable[str]) -> list[str]:
@@ -50,8 +58,13 @@ def chosen_names(flag: str, names: Sequence[str], known: Iterable[str]) -> list[
     """
     unknown = sorted(set(names) - set(known) - {"all"})
     if unknown or not names:
-        raise ValueError(f"--{flag}: expected all or some of {', '.join(known)}, got {', '.join(unknown) or 'none'}")
+        raise ValueError(f"--{flag}: expected all or some of {', '.join(known)}, got {format_names(unknown)}")
     return list(known if "all" in names else dict.fromkeys(names))
+
+
+def format_names(names: Sequence[str]) -> str:
+    """Names in a message. A list such as "a," has an empty one."""
+    return ", ".join(name or "an empty name" for name in names) or "none"
 
 
 def format_value(value: Any) -> str:

@@ -9,7 +9,7 @@ from absl import flags
 
 import peers
 from shared import layer_options
-from shared.options import Option, format_flag, format_value
+from shared.options import Option, format_flag, format_value, is_finite
 from stacked_lstm.commands import choices
 from tasks import TASKS
 from training import modes
@@ -52,7 +52,7 @@ OPTIONS = (
 )  # fmt: skip
 
 _VALIDATORS = {
-    "learning_rate": (lambda rate: rate is None or 0 < rate < float("inf"), "expected a positive number"),
+    "learning_rate": (lambda rate: rate is None or rate > 0, "expected a positive number"),
 }
 
 
@@ -85,6 +85,8 @@ def check_saved_flags(saved: dict[str, Any]) -> None:
         if option.identity and option.name != "task" and saved[option.name] is not None:
             value, kind = saved[option.name], _TYPES[option.kind]
             is_valid = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+            if option.kind == "float":
+                is_valid = is_valid and is_finite(value)
             if option.name in layer_options.TABLE:
                 is_valid = layer_options.is_valid(option.name, value)
             elif option.kind == "list":

@@ -16,6 +16,12 @@ from support.benchmarks import run_main
             {"modes": ["exported", "training"]},
             "modes: expected cluster or exported without other modes, got exported, .*",
         ),
+        ({"modes": ["exported", "exported"], "device": "GPU"}, "device: expected none with --modes=exported, got GPU"),
+        (
+            {"modes": ["training", ""]},
+            "modes: expected some of inference, training, evaluation; or cluster or exported without other modes, "
+            "got an empty name",
+        ),
         ({"modes": ["cluster"], "shapes": "1,1,1,1,1"}, "shapes: expected none with --modes=cluster, got 1,1,1,1,1"),
         ({"modes": ["exported"], "device": "GPU"}, "device: expected none with --modes=exported, got GPU"),
         ({"programs": ["elmo"], "shapes": "1,1,1,1,1"}, "shapes: expected none with --programs, got 1,1,1,1,1"),

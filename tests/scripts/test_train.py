@@ -208,11 +208,24 @@ def test_defaults_depend_on_the_task(changes, expected):
     "flag, value",
     [("epochs", "0"), ("batch_size", "-1"), ("train_examples", "0"), ("seed", "-1"), ("task", "other")]
     + [("learning_rate", value) for value in ("0", "-1", "nan", "inf", "x")]
+    + [
+        (flag, value)
+        for flag in ("piece_dropout", "pooled_dropout", "weight_decay", "balance")
+        for value in ("nan", "inf", "-1")
+    ]
     + [("initial_state", "ones"), ("engine", "steam"), ("peer", "other")],
 )
 def test_bad_values_are_refused(flag, value):
     with pytest.raises(absl.flags.Error, match="--" + flag):
         flag_values(dict({"task": "forecast"}, **{flag: value}))
+
+
+@pytest.mark.parametrize("flag", ["weight_decay", "piece_dropout"])
+def test_saved_values_that_are_not_finite_are_refused(flag):
+    saved = settings.read_flags(flag_values({"task": "titles"}))
+    settings.check_saved_flags(saved)
+    with pytest.raises(ValueError, match=f"--train_dir: expected the flags of a run in its history, got --{flag}=nan"):
+        settings.check_saved_flags(dict(saved, **{flag: float("nan")}))
 
 
 @pytest.mark.parametrize("value", ["", "3,", "0", "3,-1", "x"])
