@@ -17,8 +17,8 @@ def graph_mode(function: str) -> None:
         )
 
 
-def same_graph(variables: Sequence[tf.Variable], function: str, nest: Any = None) -> None:
-    """Raises ValueError if an object with variables is called in another graph.
+def same_graph(variables: Sequence[Any], function: str, nest: Any = None, noun: str = "variables") -> None:
+    """Raises ValueError if an object with variables, or with other tensors called `noun`, is called in another graph.
 
     The graph of the call is that of the first tensor in `nest`, or else the default graph. Functions are not checked,
     because TensorFlow hands tensors and variables over to their graphs.
@@ -27,7 +27,7 @@ def same_graph(variables: Sequence[tf.Variable], function: str, nest: Any = None
     homes = [getattr(variable, "graph", graph) for variable in variables[:1]]
     if any(home is not graph and not home.building_function and not graph.building_function for home in homes):
         advice = "make a new object for each graph, or enter the first one by `with graph.as_default():`"
-        fail(function, "a call in the graph of its variables", f"one in another graph; {advice}")
+        fail(function, f"a call in the graph of its {noun}", f"one in another graph; {advice}")
 
 
 def session(value: Any, variables: Sequence[tf.Variable], function: str) -> tf.Session:

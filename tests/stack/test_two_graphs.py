@@ -28,8 +28,8 @@ CALLS = {
 }
 
 
-def refused(name):
-    message = f"^{name}: expected a call in the graph of its variables, got one in another graph; make a new object for"
+def refused(name, noun="variables"):
+    message = f"^{name}: expected a call in the graph of its {noun}, got one in another graph; make a new object for"
     return pytest.raises(ValueError, match=message)
 
 
@@ -81,3 +81,20 @@ def test_step_outside_of_the_graph_of_its_tensors():
         cell(x, state)
     outputs, _ = cell(x, state)
     assert outputs.graph is first
+
+
+@pytest.mark.parametrize("engine", ["graph", "stepwise"])
+def test_variational_dropout(engine):
+    """Its noise is in the graph of the wrapper's constructor."""
+    with tf.Graph().as_default():
+        options = {"variational_recurrent": True, "input_size": 4, "dtype": tf.float32}
+        cell = rnn_cell.DropoutWrapper(rnn_cell.LSTMCell(4), 0.5, state_keep_prob=0.5, **options)
+    with refused("dropout_wrapper_1", "variational dropout"):
+        rnn_cell.dynamic_rnn(cell, X, dtype=tf.float32, engine=engine)
+
+
+def test_linear():
+    with tf.Graph().as_default():
+        linear = rnn_cell._Linear(tf.ones([2, 4]), 3, build_bias=True)
+    with refused("_Linear"):
+        linear(tf.ones([2, 4]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Callable
 
-from stacked_lstm import checks
+from stacked_lstm import checks, graph_checks
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import segments
 from stacked_lstm.engines.segments import Segment
@@ -130,6 +130,7 @@ class DropoutWrapper(CellWrapper):
         return dropout_masks.seed_at(f"{salt_prefix}_{index}", self._seed)
 
     def _call_wrapped_cell(self, inputs: Any, state: Any, cell_call_fn: Callable, **kwargs: Any) -> tuple[Any, Any]:
+        self._check_graph(inputs)
         inputs = self._dropout(inputs, "input", self._recurrent_input_noise, self._input_keep_prob)
         output, new_state = cell_call_fn(inputs, state, **kwargs)
         noise, visitor = self._recurrent_state_noise, self._dropout_state_filter
@@ -181,7 +182,14 @@ class DropoutWrapper(CellWrapper):
             return f"a DropoutWrapper has an input_size that is not {width}"
         return None
 
+    def _check_graph(self, inputs: Any = None) -> None:
+        """Raises ValueError if the noise that all steps share is in another graph than the call."""
+        noises = [self._recurrent_input_noise, self._recurrent_state_noise, self._recurrent_output_noise]
+        tensors = [noise for noise in tf.nest.flatten(noises) if noise is not None]
+        graph_checks.same_graph(tensors, self.name, inputs, "variational dropout")
+
     def segment_maker(self, inputs_shape: Any, dtype: tf.DType) -> Callable[[], Segment]:
+        self._check_graph()
         make = self.cell.segment_maker(inputs_shape, dtype)
         return lambda: self._segment(make())
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stacked_lstm import checks
+from stacked_lstm import checks, graph_checks
 from stacked_lstm.compat import tf
 
 
@@ -71,6 +71,7 @@ class _Linear:
           args: tensors of the same number, widths and dtype as those of the constructor.
         """
         tensors = args if self._is_sequence else [args]
+        graph_checks.same_graph([self._kernel], "_Linear", tensors)
         product = tf.matmul(tensors[0] if len(tensors) == 1 else tf.concat(tensors, axis=1), self._kernel)
         return product if self._bias is None else tf.nn.bias_add(product, self._bias)
 
