@@ -20,10 +20,11 @@ tf.disable_v2_behavior()
 
 from stacked_lstm.engines.cudnn import library as cudnn_library  # noqa: E402
 from stacked_lstm.engines.native import library  # noqa: E402
-from support import cudnn_in_numpy, memory, sessions  # noqa: E402
-from support.native_ops import NEEDS_NATIVE  # noqa: E402
-from support.sets import EXHAUSTIVE, ONCE  # noqa: E402
-from support.versions import OLD  # noqa: E402
+from support.engines.native_ops import NEEDS_NATIVE  # noqa: E402
+from support.references import cudnn_in_numpy  # noqa: E402
+from support.suite import memory, sessions  # noqa: E402
+from support.suite.sets import EXHAUSTIVE, ONCE  # noqa: E402
+from support.suite.versions import OLD  # noqa: E402
 
 
 def pytest_configure(config):
@@ -67,7 +68,7 @@ def control_flow(request):
 
 @pytest.fixture(scope="module")
 def place(request):
-    """Where the test runs, "cpu" or "gpu". The marks in support/places.py decide."""
+    """Where the test runs, "cpu" or "gpu". The marks in support/suite/places.py decide."""
     return sessions.prepare(getattr(request, "param", "cpu"))
 
 
@@ -95,8 +96,8 @@ def numpy_cudnn(place, monkeypatch):
 
 @pytest.fixture
 def host_cudnn(place, no_compiled_op_without_a_gpu, monkeypatch):
-    """Runs the compiled op for cuDNN on the CPU, except on a GPU; see support/cudnn_on_host.py."""
-    from support import cudnn_on_host
+    """Runs the compiled op for cuDNN on the CPU, except on a GPU; see support/engines/cudnn_on_host.py."""
+    from support.engines import cudnn_on_host
 
     return cudnn_on_host.install(monkeypatch) if place == "cpu" else None
 
@@ -134,7 +135,7 @@ def plain_session(graph, place):
 def peers(place):
     """All peers; on a GPU without Keras, because the masks of its LSTM have ops without kernels for GPUs."""
     from stacked_lstm import parity
-    from support.peers import PEERS
+    from support.references.peers import PEERS
 
     return PEERS if place == "cpu" else parity.PEERS
 
@@ -142,7 +143,7 @@ def peers(place):
 @pytest.fixture
 def arguments(tmp_path):
     """flag -> value of a tiny run of scripts/train.py."""
-    from support import tiny_runs
+    from support.training import tiny_runs
 
     return tiny_runs.arguments_in(tmp_path)
 
@@ -150,6 +151,6 @@ def arguments(tmp_path):
 @pytest.fixture
 def title_arguments(tmp_path):
     """flag -> value of a tiny run on titles."""
-    from support import tiny_runs
+    from support.training import tiny_runs
 
     return tiny_runs.title_arguments_in(tmp_path)

@@ -7,9 +7,9 @@ import pytest
 
 from stacked_lstm import BidirectionalLSTM, LSTMState, layouts, rnn_cell
 from stacked_lstm.compat import tf
-from support import bidirectional_in_numpy as witness
-from support import numeric
-from support.sets import ONCE, some
+from support.references import bidirectional_in_numpy as witness
+from support.references import numeric
+from support.suite.sets import ONCE, some
 
 STEPS, BATCH, WIDTH, SIZES = 6, 4, 3, [4, 3]
 LENGTHS = [6, 0, 1, 4]

@@ -11,10 +11,11 @@ import pytest
 from stacked_lstm import BidirectionalLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.lstm import dropout_masks
-from support import bidirectional_in_numpy as witness
-from support import native_ops, numeric
-from support.option_masks import SEED, Masks, numpy_options
-from support.sets import some
+from support.engines import native_ops
+from support.networks.option_masks import SEED, Masks, numpy_options
+from support.references import bidirectional_in_numpy as witness
+from support.references import numeric
+from support.suite.sets import some
 
 STEPS, BATCH, WIDTH = 6, 4, 3
 LENGTHS = [6, 0, 1, 4]

@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm import BidirectionalLSTM
 from stacked_lstm.compat import tf
-from support import bidirectional_in_numpy as witness
-from support import numeric
+from support.references import bidirectional_in_numpy as witness
+from support.references import numeric
 
 STEPS, BATCH = 6, 4
 LENGTHS = [6, 0, 1, 4]

@@ -9,9 +9,9 @@ import pytest
 from stacked_lstm import BidirectionalLSTM, LSTMState, StateStore, numpy_lstm, summaries
 from stacked_lstm.compat import tf
 from stacked_lstm.state import LSTMSteps
-from support import bidirectional_in_numpy as witness
-from support import numeric
-from support.sets import some
+from support.references import bidirectional_in_numpy as witness
+from support.references import numeric
+from support.suite.sets import some
 
 flatten = tf.nest.flatten
 STEPS, WIDTH, SIZES = 7, 2, [3, 3]

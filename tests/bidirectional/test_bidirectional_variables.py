@@ -7,8 +7,8 @@ import pytest
 
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, checkpoints
 from stacked_lstm.compat import tf
-from support import numeric
-from support.paths import GOLDEN
+from support.references import numeric
+from support.suite.paths import GOLDEN
 
 
 @pytest.mark.parametrize("merge, times", [("concat", 2), (None, 2), ("sum", 1)])

@@ -7,8 +7,8 @@ import pytest
 
 from stacked_lstm import StackedLSTM, checkpoints, rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
-from support.checkpoint_files import GOLDEN, arrays_in, cell, names_of, saved
+from support.files.checkpoint_files import GOLDEN, arrays_in, cell, names_of, saved
+from support.references import numeric
 
 ALL = arrays_in(os.path.join(GOLDEN, "other_cells.ckpt"))
 

@@ -9,10 +9,10 @@ from stacked_lstm import StackedLSTM, checkpoints, layouts, numpy_lstm
 from stacked_lstm.checkpoints.safety import files
 from stacked_lstm.checkpoints.tensorflow import tensorflow_checkpoints
 from stacked_lstm.compat import tf
-from support import numeric
-from support.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
-from support.plain_lstm import float32_layers
-from support.random_networks import random_layers
+from support.files.checkpoint_files import GOLDEN, PROGRAM, arrays_in, cell, folder, names_of, saved
+from support.networks.random_networks import random_layers
+from support.references import numeric
+from support.references.plain_lstm import float32_layers
 
 
 def test_a_saver_restores_what_was_converted(tmp_path, session):

@@ -7,9 +7,9 @@ import pytest
 
 from stacked_lstm import StackedLSTM, checkpoints, layouts
 from stacked_lstm.compat import tf
-from support import numeric, plain_lstm
-from support.checkpoint_files import GOLDEN, cell, names_of, saved
-from support.random_networks import GATES, random_layers
+from support.files.checkpoint_files import GOLDEN, cell, names_of, saved
+from support.networks.random_networks import GATES, random_layers
+from support.references import numeric, plain_lstm
 
 # Case of the golden files -> the forget bias of its cells.
 CELLS = {

@@ -11,17 +11,18 @@ import pytest
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints.safety import child_process, messages
 from stacked_lstm.compat import tf
-from support.checkpoint_files import GOLDEN, cell, hostile_checkpoint, saved
-from support.sets import ONCE
+from support.files.checkpoint_files import GOLDEN, cell, hostile_checkpoint, saved
+from support.suite.sets import ONCE
 
 FOLDER = os.path.dirname(GOLDEN)
 HUGE = child_process.Limits(60, 2**33)
 
 
 def call(name, allowed=HUGE, arguments=("program",)):
-    """(status, stdout, stderr) of a function in support/child_functions.py."""
+    """(status, stdout, stderr) of a function in support/processes/child_functions.py."""
     with tempfile.TemporaryFile() as file:
-        status, errors = child_process.call(f"support.child_functions:{name}", arguments, allowed, "a or b", file)
+        function = f"support.processes.child_functions:{name}"
+        status, errors = child_process.call(function, arguments, allowed, "a or b", file)
         file.seek(0)
         return status, file.read().decode(), errors
 

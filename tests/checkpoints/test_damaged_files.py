@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints
-from support.checkpoint_files import GOLDEN
+from support.files.checkpoint_files import GOLDEN
 
 FOLDER = os.path.dirname(GOLDEN)
 FILES = [

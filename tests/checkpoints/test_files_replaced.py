@@ -10,10 +10,10 @@ import pytest
 
 from stacked_lstm import checkpoints
 from stacked_lstm.compat import tf
-from support.checkpoint_files import arrays_in, folder
-from support.plain_lstm import float32_layers
-from support.random_networks import GATES
-from support.recorded_files import Killed, Recorder
+from support.files.checkpoint_files import arrays_in, folder
+from support.files.recorded_files import Killed, Recorder
+from support.networks.random_networks import GATES
+from support.references.plain_lstm import float32_layers
 
 
 @pytest.mark.parametrize("end", [".index", ".data-00000-of-00001"])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints, layouts
-from support import plain_lstm
-from support.checkpoint_files import cell, saved
-from support.sets import ONCE
+from support.files.checkpoint_files import cell, saved
+from support.references import plain_lstm
+from support.suite.sets import ONCE
 
 KEYS = ("kernel", "recurrent_kernel", "bias")
 LAYER = plain_lstm.float32_layers([4], 3)[0]
@@ -269,7 +269,7 @@ def test_deep_configs(kind, tmp_path):
 def test_long_chains_of_nodes(tmp_path):
     """An ONNX model of many nodes takes time in proportion to them, and doubling does not take memory without end."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    from support.onnx_files import model_of
+    from support.files.onnx_files import model_of
 
     def chain(op, count, **options):
         names = ["W"] + [f"c{k}" for k in range(count)]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from support.checkpoint_files import GOLDEN, cell, saved
+from support.files.checkpoint_files import GOLDEN, cell, saved
 
 FOLDER = os.path.dirname(GOLDEN)
 PROGRAM = """

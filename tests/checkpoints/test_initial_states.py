@@ -8,9 +8,9 @@ import pytest
 from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm
 from stacked_lstm.checkpoints.safety import files
 from stacked_lstm.compat import tf
-from support import numeric, plain_lstm
-from support.checkpoint_files import arrays_in, folder
-from support.initial_states import INPUT_SIZE, SIZES, X, random_states, saved_stack
+from support.files.checkpoint_files import arrays_in, folder
+from support.networks.initial_states import INPUT_SIZE, SIZES, X, random_states, saved_stack
+from support.references import numeric, plain_lstm
 
 
 def starts(kind, states, x):

@@ -9,10 +9,11 @@ import pytest
 
 from stacked_lstm import checkpoints
 from stacked_lstm.compat import tf
-from support import keras_files_witness as witness
-from support import numeric, plain_lstm, programs
-from support.checkpoint_files import names_of
-from support.hdf5_files import LIBRARIES, group, write_file
+from support.files.checkpoint_files import names_of
+from support.files.hdf5_files import LIBRARIES, group, write_file
+from support.processes import programs
+from support.references import keras_files_witness as witness
+from support.references import numeric, plain_lstm
 
 
 def config_of(*layers):

@@ -10,10 +10,11 @@ import pytest
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints.safety import files
 from stacked_lstm.compat import tf
-from support import keras_files_witness as witness
-from support import numeric, plain_lstm, programs
-from support.checkpoint_files import GOLDEN, folder, names_of
-from support.hdf5_files import LIBRARIES, group, write_file
+from support.files.checkpoint_files import GOLDEN, folder, names_of
+from support.files.hdf5_files import LIBRARIES, group, write_file
+from support.processes import programs
+from support.references import keras_files_witness as witness
+from support.references import numeric, plain_lstm
 
 MODELS = ("stacked", "no_bias", "bidirectional")
 FILES = sorted(

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from support.sets import EXHAUSTIVE, ONCE
+from support.suite.sets import EXHAUSTIVE, ONCE
 
-SUPPORT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support")
+SUPPORT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support", "files")
 PACKAGES = {"safetensors": "safetensors", "onnx": "onnx"}
 
 pytestmark = [

@@ -6,8 +6,9 @@ import pytest
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints.safety import files
 from stacked_lstm.compat import tf
-from support import numeric, plain_lstm, programs
-from support.checkpoint_files import arrays_in, cell, names_of
+from support.files.checkpoint_files import arrays_in, cell, names_of
+from support.processes import programs
+from support.references import numeric, plain_lstm
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 

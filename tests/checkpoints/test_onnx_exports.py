@@ -7,9 +7,9 @@ import pytest
 
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints.safety import files
-from support import numeric, plain_lstm
-from support.checkpoint_files import GOLDEN, names_of
-from support.onnx_files import lstm_layers, model_of
+from support.files.checkpoint_files import GOLDEN, names_of
+from support.files.onnx_files import lstm_layers, model_of
+from support.references import numeric, plain_lstm
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra `test` brings it)")
 reference = pytest.importorskip("onnx.reference", reason="this onnx has no reference evaluator")

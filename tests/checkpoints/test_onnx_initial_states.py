@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stacked_lstm import checkpoints
-from support import numeric, plain_lstm
-from support.onnx_files import lstm_layers, model_of
+from support.files.onnx_files import lstm_layers, model_of
+from support.references import numeric, plain_lstm
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (the extra `test` brings it)")
 reference = pytest.importorskip("onnx.reference", reason="this onnx has no reference evaluator")

@@ -11,11 +11,11 @@ import pytest
 import stacked_lstm
 from stacked_lstm import checkpoints, runtime
 from stacked_lstm.compat import tf
-from support.checkpoint_files import GOLDEN
-from support.conversions import run
-from support.numeric import check_same, relative_difference
-from support.random_networks import random_layers
-from support.runtime import NEEDS_KERNELS
+from support.engines.runtime import NEEDS_KERNELS
+from support.files.checkpoint_files import GOLDEN
+from support.files.conversions import run
+from support.networks.random_networks import random_layers
+from support.references.numeric import check_same, relative_difference
 
 RANDOM = np.random.RandomState(3)
 LAYERS = random_layers(RANDOM, [4, 4], 3)

@@ -9,9 +9,9 @@ import pytest
 
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints.safety import files
-from support import numeric, plain_lstm
-from support.checkpoint_files import GOLDEN, folder, names_of
-from support.plain_lstm import float32_layers
+from support.files.checkpoint_files import GOLDEN, folder, names_of
+from support.references import numeric, plain_lstm
+from support.references.plain_lstm import float32_layers
 
 PYTORCH = os.path.join(os.path.dirname(GOLDEN), "pytorch")
 CASES = ["stacked", "no_bias", "projection", "bidirectional", "bidirectional_stacked"]

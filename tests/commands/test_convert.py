@@ -8,10 +8,10 @@ import pytest
 
 from stacked_lstm import StackedLSTM, checkpoints
 from stacked_lstm.compat import tf
-from support import numeric, plain_lstm
-from support.checkpoint_files import PROGRAM, arrays_in, cell, names_of, saved
-from support.conversions import FOLDER, run
-from support.initial_states import saved_stack
+from support.files.checkpoint_files import PROGRAM, arrays_in, cell, names_of, saved
+from support.files.conversions import FOLDER, run
+from support.networks.initial_states import saved_stack
+from support.references import numeric, plain_lstm
 
 
 def golden(folder_, archive, case):

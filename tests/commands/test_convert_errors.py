@@ -12,11 +12,11 @@ from absl import flags
 
 from stacked_lstm import checkpoints
 from stacked_lstm.commands import convert
-from support import programs
-from support.checkpoint_files import GOLDEN, folder, hostile_checkpoint
-from support.conversions import FOLDER, run
-from support.paths import ROOT
-from support.sets import ONCE
+from support.files.checkpoint_files import GOLDEN, folder, hostile_checkpoint
+from support.files.conversions import FOLDER, run
+from support.processes import programs
+from support.suite.paths import ROOT
+from support.suite.sets import ONCE
 
 CELLS = os.path.join(GOLDEN, "cells.ckpt")
 SCRIPT = os.path.join(ROOT, "scripts", "convert.py")

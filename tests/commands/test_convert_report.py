@@ -8,8 +8,8 @@ import pytest
 
 from stacked_lstm import checkpoints
 from stacked_lstm.compat import tf
-from support.checkpoint_files import arrays_in, cell, folder, saved
-from support.conversions import FOLDER, run
+from support.files.checkpoint_files import arrays_in, cell, folder, saved
+from support.files.conversions import FOLDER, run
 
 
 def test_the_report(tmp_path, capsys):

@@ -12,7 +12,8 @@ pytest.importorskip("libcst")
 from stacked_lstm import missing_names, rnn_cell  # noqa: E402
 from stacked_lstm.commands import old_program  # noqa: E402
 from stacked_lstm.compat import tf  # noqa: E402
-from support import pages, versions  # noqa: E402
+from support.processes import pages  # noqa: E402
+from support.suite import versions  # noqa: E402
 
 # Written in the words of TensorFlow's file.
 CELL = b"""

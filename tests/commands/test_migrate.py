@@ -8,8 +8,8 @@ import pytest
 from absl import flags
 
 from stacked_lstm.commands import command, migrate
-from support import pages, programs
-from support.sets import ONCE
+from support.processes import pages, programs
+from support.suite.sets import ONCE
 
 pytest.importorskip("libcst")
 

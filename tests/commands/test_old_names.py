@@ -7,8 +7,9 @@ import pytest
 
 from stacked_lstm import missing_names, rnn_cell
 from stacked_lstm.commands import new_imports, old_names
-from support import programs, versions
-from support.sets import ONCE
+from support.processes import programs
+from support.suite import versions
+from support.suite.sets import ONCE
 
 NEW_NAMES = """
 import importlib

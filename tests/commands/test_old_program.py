@@ -2,12 +2,12 @@
 
 import pytest
 
-from support.sets import ONCE
+from support.suite.sets import ONCE
 
 pytest.importorskip("libcst")
 
 from stacked_lstm.commands import old_program  # noqa: E402
-from support import moved_programs  # noqa: E402
+from support.processes import moved_programs  # noqa: E402
 
 pytestmark = ONCE
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from support.sets import ONCE
+from support.suite.sets import ONCE
 
 pytest.importorskip("libcst")
 
-from support import moved_programs  # noqa: E402
+from support.processes import moved_programs  # noqa: E402
 
 pytestmark = ONCE
 

@@ -9,7 +9,7 @@ from golden import losses
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.contrib import legacy_seq2seq, seq2seq
-from support.paths import OF_TENSORFLOW
+from support.suite.paths import OF_TENSORFLOW
 
 MODULES = {"seq2seq": seq2seq, "legacy_seq2seq": legacy_seq2seq}
 

@@ -9,7 +9,7 @@ import pytest
 from golden import tagging
 from stacked_lstm.compat import tf
 from stacked_lstm.contrib import crf, layers
-from support.paths import OF_TENSORFLOW
+from support.suite.paths import OF_TENSORFLOW
 
 
 def test_numbers_and_names_of_tensorflow_1_15(plain_session):

@@ -9,9 +9,9 @@ import pytest
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.custom_gradient import custom_gradient
-from support.native_ops import NEEDS_NATIVE
-from support.sets import EXHAUSTIVE, ONCE
-from support.versions import OLD
+from support.engines.native_ops import NEEDS_NATIVE
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.suite.versions import OLD
 
 X, Y = np.array([2.0, -3.0]), np.array([0.5, 4.0])
 

@@ -12,9 +12,9 @@ import pytest
 
 from stacked_lstm import layouts
 from stacked_lstm.compat import tf
-from support import numeric, plain_lstm
-from support.paths import OF_TENSORFLOW
-from support.random_networks import GATES, random_layers
+from support.networks.random_networks import GATES, random_layers
+from support.references import numeric, plain_lstm
+from support.suite.paths import OF_TENSORFLOW
 
 # Array -> labels along its axes, as each library's documentation has them, for H = 2 and I = 1. x is the row of the
 # input, a and b are the rows of h, i1 is the input gate of the first unit. "0" is a second bias, "-" an axis of size 1.

@@ -6,7 +6,7 @@ import pytest
 
 from stacked_lstm import StackedLSTM, compat, log, tf32
 from stacked_lstm.compat import tf
-from support.versions import OLD
+from support.suite.versions import OLD
 
 pytestmark = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 knows no TF32")
 

@@ -10,8 +10,8 @@ import pytest
 
 import stacked_lstm
 from stacked_lstm.compat import tf
-from support import public
-from support.sets import ONCE
+from support.suite import public
+from support.suite.sets import ONCE
 
 pytestmark = ONCE
 

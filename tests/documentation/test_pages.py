@@ -11,10 +11,10 @@ import pytest
 
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from support import pages, programs
-from support.native_ops import auto_engine
-from support.paths import ROOT
-from support.sets import EXHAUSTIVE, ONCE
+from support.engines.native_ops import auto_engine
+from support.processes import pages, programs
+from support.suite.paths import ROOT
+from support.suite.sets import EXHAUSTIVE, ONCE
 
 README = pages.text_of("README.md")
 

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from support import pages, programs
-from support.paths import ROOT
-from support.sets import ONCE
+from support.processes import pages, programs
+from support.suite.paths import ROOT
+from support.suite.sets import ONCE
 
-PROGRAM = os.path.join(ROOT, "tests", "support", "typed_program.py")
+PROGRAM = os.path.join(ROOT, "tests", "support", "processes", "typed_program.py")
 
 MISTAKES = {
     'StackedLSTM([4, 3], initial_state="learned"': 'StackedLSTM([4, 3], initial_stat="learned"',

@@ -12,8 +12,10 @@ from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import both_directions, graph
 from stacked_lstm.engines.native import library, ops
-from support import native_ops, numeric, sessions
-from support.sets import ONCE, some
+from support.engines import native_ops
+from support.references import numeric
+from support.suite import sessions
+from support.suite.sets import ONCE, some
 
 pytestmark = native_ops.NEEDS_NATIVE
 

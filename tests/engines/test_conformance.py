@@ -12,11 +12,11 @@ from stacked_lstm import activations, engines, numpy_lstm, parity
 from stacked_lstm.compat import tf
 from stacked_lstm.lstm import equations
 from stacked_lstm.lstm.layer import Layer
-from support import numeric
-from support.derivatives import STACKS, Problem
-from support.peers import compared, differences, differences_of
-from support.places import ANYWHERE, runs_on_gpus, with_every_engine, with_general_engines
-from support.sets import LAYOUTS, ONCE, some
+from support.references import numeric
+from support.references.derivatives import STACKS, Problem
+from support.references.peers import compared, differences, differences_of
+from support.suite.places import ANYWHERE, runs_on_gpus, with_every_engine, with_general_engines
+from support.suite.sets import LAYOUTS, ONCE, some
 
 # Narrow and wide layers and inputs, layers that share a loop, and layers with their own loops.
 NETWORKS = {

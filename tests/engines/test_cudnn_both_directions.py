@@ -14,10 +14,10 @@ from stacked_lstm.engines.place import Place
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.lstm.equations import PLAIN
 from stacked_lstm.lstm.layer import Layer
-from support import bidirectional_in_numpy, numeric
-from support.cudnn_on_host import NEEDS_COMPILED_OP, STANDARD
-from support.places import ANYWHERE, GPU
-from support.sets import ONCE
+from support.engines.cudnn_on_host import NEEDS_COMPILED_OP, STANDARD
+from support.references import bidirectional_in_numpy, numeric
+from support.suite.places import ANYWHERE, GPU
+from support.suite.sets import ONCE
 
 BOTH, ONE = "bidirectional", "unidirectional"
 

@@ -10,9 +10,9 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
 from stacked_lstm.lstm.equations import PLAIN
 from stacked_lstm.lstm.layer import Layer
-from support import cudnn_in_numpy, numeric
-from support.checkpoint_files import GOLDEN
-from support.places import ANYWHERE
+from support.files.checkpoint_files import GOLDEN
+from support.references import cudnn_in_numpy, numeric
+from support.suite.places import ANYWHERE
 
 # Hidden sizes, input size.
 STACKS = {"one layer": ([5], 3), "two layers": ([4, 4], 6), "three layers, narrow input": ([3, 3, 3], 1)}

@@ -6,8 +6,8 @@ import pytest
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.cudnn import compiled_op, library
-from support import numeric
-from support.cudnn_on_host import DYNAMIC, FEW_UNITS, NEEDS_COMPILED_OP, REFUSE, STANDARD, STATIC
+from support.engines.cudnn_on_host import DYNAMIC, FEW_UNITS, NEEDS_COMPILED_OP, REFUSE, STANDARD, STATIC
+from support.references import numeric
 
 pytestmark = NEEDS_COMPILED_OP
 

@@ -9,13 +9,14 @@ import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm, parity, rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric, programs
-from support.cudnn_on_host import NEEDS_COMPILED_OP
-from support.native_ops import NEEDS_NATIVE
-from support.places import ANYWHERE
-from support.sessions import plain_session
-from support.sets import ONCE
-from support.versions import OLD
+from support.engines.cudnn_on_host import NEEDS_COMPILED_OP
+from support.engines.native_ops import NEEDS_NATIVE
+from support.processes import programs
+from support.references import numeric
+from support.suite.places import ANYWHERE
+from support.suite.sessions import plain_session
+from support.suite.sets import ONCE
+from support.suite.versions import OLD
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from stacked_lstm.engines.place import Place
 from stacked_lstm.lstm.equations import LayerNorm
 from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.lstm.normalization import Norm
-from support import native_ops
+from support.engines import native_ops
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ import pytest
 
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from support import numeric
-from support.derivatives import STACKS, Problem
-from support.native_ops import NEEDS_NATIVE
-from support.sets import EXHAUSTIVE, ONCE
-from support.versions import OLD
+from support.engines.native_ops import NEEDS_NATIVE
+from support.references import numeric
+from support.references.derivatives import STACKS, Problem
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.suite.versions import OLD
 
 # Only the graph engine runs a function that has no name.
 LINEAR = [

@@ -13,7 +13,7 @@ from stacked_lstm.engines.engine import Engine
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.lstm import equations
 from stacked_lstm.state import LSTMState
-from support import numeric
+from support.references import numeric
 
 # A toy engine: one layer and one step at a time, without a loop.
 

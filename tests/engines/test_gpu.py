@@ -1,6 +1,6 @@
 """Tests that need a GPU, in sessions without soft placement. On a machine without a GPU they are skipped.
 
-`python -m pytest -m gpu` runs these, and the tests of other modules that have a mark of support/places.py.
+`python -m pytest -m gpu` runs these, and the tests of other modules that have a mark of support/suite/places.py.
 """
 
 import numpy as np
@@ -10,11 +10,12 @@ from stacked_lstm import BidirectionalLSTM, StackedLSTM, parity
 from stacked_lstm.compat import tf
 from stacked_lstm.engines import cudnn
 from stacked_lstm.engines.cudnn import compiled_op, library
-from support import numeric, tiny_runs
-from support.derivatives import STACKS, Problem
-from support.peers import compared, differences
-from support.places import GPU
-from support.sessions import prepare
+from support.references import numeric
+from support.references.derivatives import STACKS, Problem
+from support.references.peers import compared, differences
+from support.suite.places import GPU
+from support.suite.sessions import prepare
+from support.training import tiny_runs
 
 DEVICE = "/GPU:0"
 

@@ -4,7 +4,7 @@ import pytest
 
 from stacked_lstm import StackedLSTM, parity
 from stacked_lstm.compat import tf
-from support import gpu_kernels
+from support.engines import gpu_kernels
 
 NEEDS_KERNELS = pytest.mark.skipif(
     not gpu_kernels.REGISTERED, reason="this package of TensorFlow has no kernels for GPUs"

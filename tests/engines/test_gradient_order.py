@@ -8,7 +8,7 @@ import pytest
 
 from stacked_lstm import StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
-from support.sets import ONCE
+from support.suite.sets import ONCE
 
 RUNS = 12
 

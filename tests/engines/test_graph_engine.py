@@ -10,9 +10,9 @@ from stacked_lstm import StackedLSTM, activations
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.graph import engine as graph_engine
 from stacked_lstm.lstm.layer import Layer
-from support import numeric
-from support.derivatives import Problem
-from support.sets import ONCE
+from support.references import numeric
+from support.references.derivatives import Problem
+from support.suite.sets import ONCE
 
 
 def test_third_derivatives_are_refused_under_control_flow_v1(plain_session):

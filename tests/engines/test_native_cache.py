@@ -11,8 +11,8 @@ import pytest
 from stacked_lstm.compilation import cache_folder, compiler
 from stacked_lstm.engines import op_library
 from stacked_lstm.engines.native import __main__, library
-from support.fake_builds import calls, problem
-from support.sets import ONCE
+from support.engines.fake_builds import calls, problem
+from support.suite.sets import ONCE
 
 
 def test_a_directory_that_others_may_write(fake_compiler, new_cache):

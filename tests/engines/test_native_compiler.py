@@ -11,8 +11,8 @@ from stacked_lstm.compat import tf
 from stacked_lstm.compilation import compiler
 from stacked_lstm.engines import op_library
 from stacked_lstm.engines.native import library
-from support.fake_builds import problem
-from support.sets import ONCE
+from support.engines.fake_builds import problem
+from support.suite.sets import ONCE
 
 
 def test_no_compiler(new_cache, monkeypatch):

@@ -12,10 +12,11 @@ from stacked_lstm import StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import engine as native_engine
 from stacked_lstm.stack import weights
-from support import native_ops, numeric
-from support.native_ops import layer_names, results
-from support.sets import ONCE
-from support.versions import OLD
+from support.engines import native_ops
+from support.engines.native_ops import layer_names, results
+from support.references import numeric
+from support.suite.sets import ONCE
+from support.suite.versions import OLD
 
 pytestmark = native_ops.NEEDS_NATIVE
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}

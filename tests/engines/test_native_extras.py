@@ -11,8 +11,9 @@ from stacked_lstm.engines.native import library
 from stacked_lstm.lstm.equations import PLAIN, Extras
 from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.parity.measure import TOLERANCES
-from support import native_ops, numeric
-from support.sets import ONCE, some
+from support.engines import native_ops
+from support.references import numeric
+from support.suite.sets import ONCE, some
 
 pytestmark = native_ops.NEEDS_NATIVE
 

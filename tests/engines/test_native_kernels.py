@@ -9,8 +9,17 @@ import signal
 import pytest
 
 from stacked_lstm import kernels
-from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, build_by, links, object_files, object_files_by, run
-from support.sets import EXHAUSTIVE
+from support.engines.sanitizers import (
+    NEEDS_COMPILER,
+    SANITIZERS,
+    build,
+    build_by,
+    links,
+    object_files,
+    object_files_by,
+    run,
+)
+from support.suite.sets import EXHAUSTIVE
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
 PREDICTOR = os.path.join(os.path.dirname(kernels.FOLDER), "runtime", "predictor.cc")

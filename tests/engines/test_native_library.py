@@ -15,9 +15,10 @@ from stacked_lstm.compat import tf
 from stacked_lstm.compilation import compiler
 from stacked_lstm.engines import op_library
 from stacked_lstm.engines.native import __main__, library
-from support import native_ops, programs
-from support.fake_builds import calls, problem
-from support.sets import ONCE
+from support.engines import native_ops
+from support.engines.fake_builds import calls, problem
+from support.processes import programs
+from support.suite.sets import ONCE
 
 
 @ONCE

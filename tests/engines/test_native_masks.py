@@ -18,8 +18,9 @@ from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.lstm.normalization import Norm
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
-from support import native_ops, numeric
-from support.sets import EXHAUSTIVE, ONCE, some
+from support.engines import native_ops
+from support.references import numeric
+from support.suite.sets import EXHAUSTIVE, ONCE, some
 
 pytestmark = native_ops.NEEDS_NATIVE
 

@@ -9,8 +9,8 @@ import pytest
 
 from stacked_lstm import StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
-from support import native_ops
-from support.sets import ONCE
+from support.engines import native_ops
+from support.suite.sets import ONCE
 
 pytestmark = native_ops.NEEDS_NATIVE
 

@@ -8,8 +8,9 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
 from stacked_lstm.parity.measure import TOLERANCES
 from stacked_lstm.state import LSTMState
-from support import derivatives, native_ops, numeric
-from support.sets import ONCE, some
+from support.engines import native_ops
+from support.references import derivatives, numeric
+from support.suite.sets import ONCE, some
 
 pytestmark = native_ops.NEEDS_NATIVE
 LENGTHS = (5, 0, 3, 1, 5, 2, 4)

@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
-from support import native_ops
-from support.sets import ONCE
+from support.engines import native_ops
+from support.suite.sets import ONCE
 
 pytestmark = native_ops.NEEDS_NATIVE
 ERRORS = (tf.errors.InvalidArgumentError, ValueError, TypeError)

@@ -13,8 +13,9 @@ from stacked_lstm.engines import mask_ops
 from stacked_lstm.engines.native import library
 from stacked_lstm.lstm import dropout_masks
 from stacked_lstm.lstm.dropout_masks import TensorSeed
-from support import native_ops, numeric
-from support.some_cells import random
+from support.engines import native_ops
+from support.networks.some_cells import random
+from support.references import numeric
 
 pytestmark = native_ops.NEEDS_NATIVE
 

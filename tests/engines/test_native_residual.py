@@ -9,10 +9,11 @@ from stacked_lstm import BidirectionalLSTM, LSTMState, StackedLSTM, numpy_lstm, 
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import library
 from stacked_lstm.parity.measure import TOLERANCES
-from support import native_ops, numeric
-from support.native_ops import EXTRAS, NEEDS_NATIVE, SERIES
-from support.random_networks import flat
-from support.sets import ONCE, some
+from support.engines import native_ops
+from support.engines.native_ops import EXTRAS, NEEDS_NATIVE, SERIES
+from support.networks.random_networks import flat
+from support.references import numeric
+from support.suite.sets import ONCE, some
 
 pytestmark = NEEDS_NATIVE
 

@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
-from support import native_ops
+from support.engines import native_ops
 
 pytestmark = native_ops.NEEDS_NATIVE
 

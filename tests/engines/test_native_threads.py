@@ -9,8 +9,8 @@ import pytest
 
 from stacked_lstm import StackedLSTM, make_callable
 from stacked_lstm.compat import tf
-from support import programs
-from support.native_ops import NEEDS_NATIVE
+from support.engines.native_ops import NEEDS_NATIVE
+from support.processes import programs
 
 pytestmark = NEEDS_NATIVE
 

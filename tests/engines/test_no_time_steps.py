@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm import StackedLSTM, numpy_lstm, rnn_cell
 from stacked_lstm.compat import tf
-from support.sets import ONCE
-from support.versions import OLD
+from support.suite.sets import ONCE
+from support.suite.versions import OLD
 
 SIZES = [4, 3]
 

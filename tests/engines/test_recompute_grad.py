@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from support import numeric
-from support.versions import NEEDS_RECOMPUTE_GRAD
+from support.references import numeric
+from support.suite.versions import NEEDS_RECOMPUTE_GRAD
 
 X = np.random.RandomState(0).standard_normal([2, 5, 3])
 

@@ -8,11 +8,11 @@ import tensorflow
 
 from stacked_lstm import StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
-from support import numeric
-from support.option_masks import SEED, Masks, numpy_options
-from support.random_networks import flat
-from support.sets import some
-from support.versions import OLD
+from support.networks.option_masks import SEED, Masks, numpy_options
+from support.networks.random_networks import flat
+from support.references import numeric
+from support.suite.sets import some
+from support.suite.versions import OLD
 
 pytestmark = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 is built without XLA")
 

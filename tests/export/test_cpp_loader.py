@@ -9,10 +9,10 @@ import pytest
 
 from stacked_lstm import export
 from stacked_lstm.compat import tf
-from support import exports
-from support.numeric import relative_difference
-from support.sets import EXHAUSTIVE
-from support.versions import OLD
+from support.networks import exports
+from support.references.numeric import relative_difference
+from support.suite.sets import EXHAUSTIVE
+from support.suite.versions import OLD
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "saved_model_loader.cc")
 LIBRARIES = tf.sysconfig.get_lib()

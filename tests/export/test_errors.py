@@ -10,10 +10,10 @@ import pytest
 import stacked_lstm
 from stacked_lstm import export, rnn_cell
 from stacked_lstm.compat import tf
-from support import exports
-from support.native_ops import NEEDS_NATIVE
-from support.recorded_files import Recorder
-from support.sets import ONCE
+from support.engines.native_ops import NEEDS_NATIVE
+from support.files.recorded_files import Recorder
+from support.networks import exports
+from support.suite.sets import ONCE
 
 NEEDS_ONNX = pytest.mark.skipif(
     any(importlib.util.find_spec(package) is None for package in ("onnx", "tf2onnx", "onnxruntime")),

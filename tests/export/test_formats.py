@@ -11,9 +11,10 @@ from stacked_lstm.compat import tf
 from stacked_lstm.engines import mask_ops
 from stacked_lstm.export import frozen, portable
 from stacked_lstm.lstm import dropout_masks
-from support import exports, sets
-from support.native_ops import NEEDS_NATIVE
-from support.numeric import relative_difference
+from support.engines.native_ops import NEEDS_NATIVE
+from support.networks import exports
+from support.references.numeric import relative_difference
+from support.suite import sets
 
 NATIVE = pytest.param("native", marks=NEEDS_NATIVE)
 ENGINES = ["graph", NATIVE]

@@ -7,8 +7,8 @@ import stacked_lstm
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.export import inference_loop
-from support import exports
-from support.numeric import relative_difference
+from support.networks import exports
+from support.references.numeric import relative_difference
 
 
 @pytest.mark.parametrize("use_bias, has_lengths, steps", [(True, True, 5), (False, False, 5), (True, True, 1)])

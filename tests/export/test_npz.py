@@ -9,10 +9,10 @@ import pytest
 import stacked_lstm
 from stacked_lstm import export, numpy_lstm, rnn_cell, runtime
 from stacked_lstm.compat import tf
-from support import exports
-from support.native_ops import NEEDS_NATIVE
-from support.numeric import relative_difference
-from support.runtime import NEEDS_KERNELS
+from support.engines.native_ops import NEEDS_NATIVE
+from support.engines.runtime import NEEDS_KERNELS
+from support.networks import exports
+from support.references.numeric import relative_difference
 
 pytestmark = NEEDS_KERNELS
 

@@ -16,8 +16,10 @@ import numpy as np
 from stacked_lstm import StackedLSTM, checkpoints, numpy_lstm, runtime
 from stacked_lstm.compat import tf
 from stacked_lstm.parity.measure import TOLERANCES
-from support import native_ops, numeric, random_networks
-from support.paths import GOLDEN
+from support.engines import native_ops
+from support.networks import random_networks
+from support.references import numeric
+from support.suite.paths import GOLDEN
 
 UNDERFLOW = 1e-30  # Smaller numbers lose bits in float32.
 STARTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "starts")  # Files that golden/ does not have.

@@ -11,7 +11,7 @@ import warnings
 import zipfile
 import zlib
 
-from support import checkpoint_index, protobuf_fields
+from support.files import checkpoint_index, protobuf_fields
 
 NUMBERS = [0, 1, 2, 3, 7, 8, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**20, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40]
 NUMBERS += [2**62, 2**63 - 1, 2**63, 2**64 - 1]

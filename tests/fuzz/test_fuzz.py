@@ -13,8 +13,8 @@ import pytest
 import fuzz
 from stacked_lstm import checkpoints
 from stacked_lstm.checkpoints.safety import child_process
-from support.paths import ROOT
-from support.sets import EXHAUSTIVE, ONCE
+from support.suite.paths import ROOT
+from support.suite.sets import EXHAUSTIVE, ONCE
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 PACKAGES = {".onnx": "onnx", ".safetensors": "safetensors"}

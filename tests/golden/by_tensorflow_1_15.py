@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from golden import cells, loops, losses, tagging
 from golden.files import BATCH, INPUT, TIME, UNITS, numbered, path, random_state
-from support import legacy_program
+from support.processes import legacy_program
 
 
 def tensorflow_1_15():
@@ -99,7 +99,7 @@ def write(target, networks):
 
 
 def program():
-    """Runs tests/support/legacy_program.py and writes program.ckpt.* and program.npz.
+    """Runs tests/support/processes/legacy_program.py and writes program.ckpt.* and program.npz.
 
     The archive has what `legacy_program.run` returns: by `first/<key>` for the 50 steps before the checkpoint, and by
     `next/<key>` for 10 steps after it in a new session.

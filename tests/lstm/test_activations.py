@@ -5,7 +5,7 @@ import json
 
 from stacked_lstm import activations
 from stacked_lstm.compat import tf
-from support import programs
+from support.processes import programs
 
 # In TensorFlow 2, the second import of `nn` puts other function objects into tf.nn.
 PROGRAM = """

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stacked_lstm import LSTMState, numpy_lstm
-from support import numeric
-from support.random_networks import LENGTHS, flat, random_layers, random_states
+from support.networks.random_networks import LENGTHS, flat, random_layers, random_states
+from support.references import numeric
 
 
 def test_values_past_an_end_do_not_matter():

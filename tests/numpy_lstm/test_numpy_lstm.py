@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from stacked_lstm import LSTMState, StackedLSTM, activations, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.native import engine as native_engine
-from support import numeric
-from support.random_networks import GATES, LENGTHS, flat, random_layers, random_states
-from support.sessions import plain_session
-from support.sets import ONCE, some
+from support.networks.random_networks import GATES, LENGTHS, flat, random_layers, random_states
+from support.references import numeric
+from support.suite.sessions import plain_session
+from support.suite.sets import ONCE, some
 
 NAMES = sorted(native_engine.ACTIVATIONS)  # Those of all engines except cudnn.
 OF_GRAPH = sorted(set(numpy_lstm.ACTIVATIONS) - set(NAMES))

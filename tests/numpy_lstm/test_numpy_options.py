@@ -6,10 +6,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from stacked_lstm import LSTMState, numpy_lstm
-from support import numeric
-from support.random_networks import flat
-from support.random_options import BATCH, STEPS, Network
-from support.sets import ONCE
+from support.networks.random_networks import flat
+from support.networks.random_options import BATCH, STEPS, Network
+from support.references import numeric
+from support.suite.sets import ONCE
 
 ALL = {
     "dropout": True,

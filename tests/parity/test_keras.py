@@ -1,6 +1,6 @@
 """The LSTM layers of tf-keras (Keras 2) and Keras 3: weights set into a StackedLSTM and back, and the same numbers.
 
-support/keras_witness.py runs each of them in a process of its own.
+support/references/keras_witness.py runs each of them in a process of its own.
 """
 
 import functools
@@ -13,10 +13,12 @@ from stacked_lstm.activations import ACTIVATIONS
 from stacked_lstm.compat import tf
 from stacked_lstm.engines.segments import Segment
 from stacked_lstm.lstm.equations import GATE_ORDER, Noise, step
-from support import keras_witness as witness
-from support import numeric, programs, sessions
-from support.native_ops import NEEDS_NATIVE
-from support.random_networks import random_layers
+from support.engines.native_ops import NEEDS_NATIVE
+from support.networks.random_networks import random_layers
+from support.processes import programs
+from support.references import keras_witness as witness
+from support.references import numeric
+from support.suite import sessions
 
 pytestmark = pytest.mark.skipif(
     tf.__version__.startswith("1."), reason="TensorFlow 1.15 can have neither tf-keras nor Keras 3"

@@ -12,9 +12,9 @@ import pytest
 from peers import keras
 from stacked_lstm import parity
 from stacked_lstm.compat import tf
-from support.peers import compared
-from support.places import ANYWHERE, runs_on_gpus
-from support.versions import OLD
+from support.references.peers import compared
+from support.suite.places import ANYWHERE, runs_on_gpus
+from support.suite.versions import OLD
 
 
 @ANYWHERE

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stacked_lstm import rnn_cell
-from support import legacy_program
-from support.native_ops import auto_engine
-from support.paths import OF_TENSORFLOW
+from support.engines.native_ops import auto_engine
+from support.processes import legacy_program
+from support.suite.paths import OF_TENSORFLOW
 
 
 def with_masks_of_tensorflow(engine, engines):

@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
-from support.native_ops import auto_engine
-from support.some_cells import LSTMS, OldCell, UserCell, random, values
+from support.engines.native_ops import auto_engine
+from support.networks.some_cells import LSTMS, OldCell, UserCell, random, values
 
 # States.
 

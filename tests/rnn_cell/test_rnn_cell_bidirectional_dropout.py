@@ -8,9 +8,10 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import native_ops, numeric
-from support.sets import some
-from support.some_cells import random
+from support.engines import native_ops
+from support.networks.some_cells import random
+from support.references import numeric
+from support.suite.sets import some
 
 STEPS, BATCH, WIDTH = 5, 4, 3
 LENGTHS = [5, 0, 1, 3]

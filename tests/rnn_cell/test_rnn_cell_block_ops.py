@@ -5,10 +5,10 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
-from support.sessions import plain_session
-from support.some_cells import random
-from support.versions import OLD
+from support.networks.some_cells import random
+from support.references import numeric
+from support.suite.sessions import plain_session
+from support.suite.versions import OLD
 
 # name -> (function that makes a cell, function that makes a cell with the same equations in other ops).
 PAIRS = {

@@ -6,9 +6,9 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
-from support.sets import some
-from support.some_cells import random, values
+from support.networks.some_cells import random, values
+from support.references import numeric
+from support.suite.sets import some
 
 CELLS = {
     "layer_norm": lambda: rnn_cell.LayerNormBasicLSTMCell(4, 0.5, norm_shift=0.2),

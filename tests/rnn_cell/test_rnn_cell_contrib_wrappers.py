@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support.native_ops import auto_engine
-from support.some_cells import values
+from support.engines.native_ops import auto_engine
+from support.networks.some_cells import values
 
 SHAPE = [2, 5, 3]
 

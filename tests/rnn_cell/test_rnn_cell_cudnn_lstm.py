@@ -8,9 +8,10 @@ from golden.files import path
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.cudnn import cudnn_parameters
-from support import cudnn_in_numpy, drawn_noise
-from support.places import with_every_engine
-from support.some_cells import random, values
+from support.networks import drawn_noise
+from support.networks.some_cells import random, values
+from support.references import cudnn_in_numpy
+from support.suite.places import with_every_engine
 
 X = random([5, 3, 4])
 

@@ -8,11 +8,11 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
-from support.native_ops import NEEDS_NATIVE, auto_engine
-from support.sessions import plain_session
-from support.sets import some
-from support.some_cells import LAYERS, random
+from support.engines.native_ops import NEEDS_NATIVE, auto_engine
+from support.networks.some_cells import LAYERS, random
+from support.references import numeric
+from support.suite.sessions import plain_session
+from support.suite.sets import some
 
 
 def numbers(name, engine, x, lengths):

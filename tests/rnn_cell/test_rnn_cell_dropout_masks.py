@@ -12,10 +12,11 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import drawn_noise, numeric
-from support.sessions import plain_session, set_variables
-from support.sets import some
-from support.some_cells import random
+from support.networks import drawn_noise
+from support.networks.some_cells import random
+from support.references import numeric
+from support.suite.sessions import plain_session, set_variables
+from support.suite.sets import some
 
 LENGTHS = [4, 2, 0]
 KEEP = [0.7, 0.6, 0.8, 0.9]  # Inputs and outputs of the first layer, then of the second one.

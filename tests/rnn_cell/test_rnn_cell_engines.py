@@ -9,8 +9,8 @@ import pytest
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
 from stacked_lstm.rnn_cell.loops import dispatch
-from support.native_ops import NEEDS_NATIVE, auto_engine
-from support.some_cells import LAYERS, random
+from support.engines.native_ops import NEEDS_NATIVE, auto_engine
+from support.networks.some_cells import LAYERS, random
 
 
 def two_layers():

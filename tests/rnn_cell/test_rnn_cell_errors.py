@@ -4,7 +4,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support.some_cells import LSTMS
+from support.networks.some_cells import LSTMS
 
 
 def test_states_of_the_wrong_structure():

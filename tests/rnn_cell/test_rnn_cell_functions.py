@@ -2,8 +2,8 @@
 
 import os
 
-from support import programs
-from support.paths import ROOT
+from support.processes import programs
+from support.suite.paths import ROOT
 
 PROGRAM = """
 import tensorflow as tf

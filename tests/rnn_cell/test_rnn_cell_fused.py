@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support.some_cells import random, values
+from support.networks.some_cells import random, values
 
 X = random([5, 2, 3])
 LENGTHS = [5, 3]

@@ -7,9 +7,9 @@ import pytest
 
 from golden import cells
 from stacked_lstm import rnn_cell
-from support.golden_networks import check_numbers
-from support.native_ops import auto_engine
-from support.sets import ONCE, some
+from support.engines.native_ops import auto_engine
+from support.networks.golden_networks import check_numbers
+from support.suite.sets import ONCE, some
 
 # Cases that engines do not run: cells of users.
 STEPWISE = """

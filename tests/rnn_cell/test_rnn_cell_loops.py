@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
-from support.some_cells import LSTMS, UserCell, random, values
+from support.networks.some_cells import LSTMS, UserCell, random, values
 
 
 @pytest.mark.parametrize("lengths", [None, [5, 2]])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from support import programs
-from support.sets import ONCE
+from support.processes import programs
+from support.suite.sets import ONCE
 
 # A program as people write it. TensorFlow logs its advice once per process, hence a process per function.
 PROGRAM = """

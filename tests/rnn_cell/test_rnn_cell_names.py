@@ -11,8 +11,8 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
-from support.sessions import plain_session
-from support.sets import ONCE
+from support.suite.sessions import plain_session
+from support.suite.sets import ONCE
 
 
 def x():

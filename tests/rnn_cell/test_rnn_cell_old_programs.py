@@ -1,4 +1,4 @@
-"""Programs in the style of 2017 (tests/support/old_programs), moved by the command, on every engine.
+"""Programs in the style of 2017 (tests/support/processes/old_programs), moved by the command, on every engine.
 
 The numbers are losses of training and scores. TensorFlow 1.15.5 printed them for the programs as they are, except for
 speech.py, which needs a GPU there.
@@ -11,12 +11,13 @@ import pytest
 
 from stacked_lstm import engines
 from stacked_lstm.compat import tf
-from support.sets import ONCE
+from support.suite.sets import ONCE
 
 pytest.importorskip("libcst")
 from stacked_lstm.commands import old_program  # noqa: E402
 
-FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support", "old_programs")
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FOLDER = os.path.join(TESTS, "support", "processes", "old_programs")
 
 RESULTS = {
     "char_rnn": [3.3228576, 3.168915, 3.3332233, 3.2789512, 3.0694497, 3.0342412]

@@ -7,7 +7,7 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
-from support.sets import some
+from support.suite.sets import some
 
 X = np.random.RandomState(0).standard_normal([2, 5, 3])
 LAYOUTS = list(itertools.product([False, True], [False, True]))  # time_major, lengths

@@ -5,8 +5,9 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import native_ops, numeric
-from support.some_cells import random, values
+from support.engines import native_ops
+from support.networks.some_cells import random, values
+from support.references import numeric
 
 KEEP, UNITS, SHAPE = 0.7, 10, [40, 50, 3]
 ENGINES = ["graph", "native"]

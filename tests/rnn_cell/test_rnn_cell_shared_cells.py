@@ -5,9 +5,9 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
-from support.sessions import plain_session, set_variables
-from support.some_cells import random
+from support.networks.some_cells import random
+from support.references import numeric
+from support.suite.sessions import plain_session, set_variables
 
 X = random([3, 5, 4], dtype=np.float64)
 

@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import parity, rnn_cell
 from stacked_lstm.compat import tf
-from support.versions import OLD
+from support.suite.versions import OLD
 
 # name -> function from a module of cells to a cell.
 CELLS = {

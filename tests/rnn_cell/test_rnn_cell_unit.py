@@ -9,7 +9,7 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support.some_cells import values
+from support.networks.some_cells import values
 
 
 @pytest.fixture(autouse=True)

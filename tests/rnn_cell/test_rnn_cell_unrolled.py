@@ -9,10 +9,10 @@ import pytest
 from golden import loops
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support.golden_networks import check_numbers
-from support.native_ops import auto_engine
-from support.sets import ONCE
-from support.some_cells import UserCell, random
+from support.engines.native_ops import auto_engine
+from support.networks.golden_networks import check_numbers
+from support.networks.some_cells import UserCell, random
+from support.suite.sets import ONCE
 
 # Cases that run step by step: cells of users, dropout, and a decoder that reads its own outputs.
 STEPWISE = {"static_user_cell", "static_dropout", "static_both_user_cell", "decoder_user_cell", "decoder_loop"}

@@ -11,11 +11,11 @@ import pytest
 
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
-from support.native_ops import NEEDS_NATIVE, auto_engine
-from support.sessions import plain_session, set_variables
-from support.sets import some
-from support.some_cells import random
+from support.engines.native_ops import NEEDS_NATIVE, auto_engine
+from support.networks.some_cells import random
+from support.references import numeric
+from support.suite.sessions import plain_session, set_variables
+from support.suite.sets import some
 
 LENGTHS = (5, 2, 0, 9)
 X = random([4, 5, 3], dtype=np.float64)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from stacked_lstm import numpy_lstm, runtime
-from support.numeric import relative_difference
-from support.random_networks import random_layers, random_states
-from support.runtime import NEEDS_KERNELS
-from support.sets import ONCE
+from support.engines.runtime import NEEDS_KERNELS
+from support.networks.random_networks import random_layers, random_states
+from support.references.numeric import relative_difference
+from support.suite.sets import ONCE
 
 pytestmark = NEEDS_KERNELS
 

@@ -10,9 +10,9 @@ import pytest
 import stacked_lstm
 from stacked_lstm import checkpoints, numpy_lstm, runtime
 from stacked_lstm.compat import tf
-from support.numeric import relative_difference
-from support.random_networks import random_layers
-from support.runtime import NEEDS_KERNELS
+from support.engines.runtime import NEEDS_KERNELS
+from support.networks.random_networks import random_layers
+from support.references.numeric import relative_difference
 
 pytestmark = NEEDS_KERNELS
 

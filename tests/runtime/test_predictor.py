@@ -13,10 +13,10 @@ import stacked_lstm
 from stacked_lstm import numpy_lstm, runtime
 from stacked_lstm.compat import tf
 from stacked_lstm.kernels import ACTIVATIONS
-from support.native_ops import NEEDS_NATIVE
-from support.numeric import relative_difference
-from support.random_networks import LENGTHS, random_layers, random_states
-from support.runtime import NEEDS_KERNELS
+from support.engines.native_ops import NEEDS_NATIVE
+from support.engines.runtime import NEEDS_KERNELS
+from support.networks.random_networks import LENGTHS, random_layers, random_states
+from support.references.numeric import relative_difference
 
 pytestmark = NEEDS_KERNELS
 

@@ -2,7 +2,7 @@
 
 import os
 
-from support.sanitizers import NEEDS_COMPILER, SANITIZERS, build, run
+from support.engines.sanitizers import NEEDS_COMPILER, SANITIZERS, build, run
 
 pytestmark = NEEDS_COMPILER
 

@@ -10,7 +10,7 @@ import pytest
 
 from stacked_lstm.commands import charts, output_files
 from stacked_lstm.compat import tf
-from support import sessions
+from support.suite import sessions
 
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

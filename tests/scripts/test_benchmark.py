@@ -19,11 +19,11 @@ from benchmarking.processes import worker
 from benchmarking.records import chart, record
 from benchmarking.subjects.shapes import Shape, parse_shapes, random_input
 from stacked_lstm.compat import tf
-from support.benchmarks import GRAPHS, SHAPE, Measured, X, built, rows_of, run_main
-from support.native_ops import NEEDS_NATIVE
-from support.paths import ROOT
-from support.runtime import NEEDS_KERNELS
-from support.sets import ONCE
+from support.engines.native_ops import NEEDS_NATIVE
+from support.engines.runtime import NEEDS_KERNELS
+from support.suite.paths import ROOT
+from support.suite.sets import ONCE
+from support.training.benchmarks import GRAPHS, SHAPE, Measured, X, built, rows_of, run_main
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from benchmarking.subjects.shapes import Shape
 from programs.names import has_contrib
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support.benchmarks import Measured, rows_of, run_main, run_main_in_threads
-from support.sets import ONCE
+from support.suite.sets import ONCE
+from support.training.benchmarks import Measured, rows_of, run_main, run_main_in_threads
 
 SHAPE = Shape(steps=8, batch=2, input_size=3, hidden_size=3, layers=1)
 X = np.random.RandomState(1).standard_normal([8, 2, 3]).astype(np.float32)

@@ -3,9 +3,9 @@
 import pytest
 
 from benchmarking import cluster
-from support.benchmarks import run_main
-from support.sets import EXHAUSTIVE, ONCE
-from support.tiny_runs import PLAIN, TITLES, command_line
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.training.benchmarks import run_main
+from support.training.tiny_runs import PLAIN, TITLES, command_line
 
 pytestmark = ONCE
 

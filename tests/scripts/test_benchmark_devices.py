@@ -21,10 +21,10 @@ from benchmarking.steps import graphs
 from peers import pytorch
 from stacked_lstm import engines, tf32
 from stacked_lstm.compat import tf
-from support.benchmarks import GRAPHS, SHAPE, Measured, built, run_main, run_main_in_threads
-from support.native_ops import NEEDS_NATIVE
-from support.places import NEEDS_GPU
-from support.sets import ONCE
+from support.engines.native_ops import NEEDS_NATIVE
+from support.suite.places import NEEDS_GPU
+from support.suite.sets import ONCE
+from support.training.benchmarks import GRAPHS, SHAPE, Measured, built, run_main, run_main_in_threads
 
 PRODUCTS = ("MatMul", "BlockLSTM", "StackedLstm")  # Types of ops, or how they begin.
 

@@ -8,11 +8,11 @@ import pytest
 
 from benchmarking.exported import exported, exported_keras, exported_runners
 from stacked_lstm.compat import tf
-from support.benchmarks import run_main
-from support.runtime import NEEDS_KERNELS
-from support.sets import EXHAUSTIVE, ONCE
-from support.task_data import write_temperatures
-from support.tiny_runs import run
+from support.engines.runtime import NEEDS_KERNELS
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.training.benchmarks import run_main
+from support.training.task_data import write_temperatures
+from support.training.tiny_runs import run
 from training.run_files import trained_network
 
 PACKAGES = ("keras", "onnx", "tf2onnx", "onnxruntime", "openvino", "ai_edge_litert")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.benchmarks import run_main
+from support.training.benchmarks import run_main
 
 
 @pytest.mark.parametrize(

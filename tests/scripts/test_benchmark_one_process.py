@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmarking.contestant import Contestant
 from benchmarking.processes import one_process
-from support.benchmarks import run_main
-from support.runtime import NEEDS_KERNELS
-from support.sets import ONCE
+from support.engines.runtime import NEEDS_KERNELS
+from support.suite.sets import ONCE
+from support.training.benchmarks import run_main
 
 calls = []
 

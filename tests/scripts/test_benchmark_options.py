@@ -14,10 +14,10 @@ from benchmarking.steps import graphs
 from benchmarking.subjects.options import FED_ONE, OPTIONS, OptionAt, parse
 from benchmarking.subjects.shapes import Shape
 from programs.names import has_contrib
-from support.benchmarks import Measured, rows_of, run_main
-from support.native_ops import NEEDS_NATIVE
-from support.paths import SCRIPTS
-from support.sets import ONCE
+from support.engines.native_ops import NEEDS_NATIVE
+from support.suite.paths import SCRIPTS
+from support.suite.sets import ONCE
+from support.training.benchmarks import Measured, rows_of, run_main
 
 SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=4, layers=2)
 X = np.ones([3, 2, 4], np.float32)

@@ -13,9 +13,9 @@ from benchmarking.contestants import PROGRAM_CONTESTANTS
 from benchmarking.records import chart, record
 from programs.names import has_contrib
 from stacked_lstm.compat import tf
-from support.benchmarks import SHAPE, Measured, rows_of, run_main, run_main_in_threads
-from support.native_ops import NEEDS_NATIVE, auto_engine
-from support.sets import ONCE
+from support.engines.native_ops import NEEDS_NATIVE, auto_engine
+from support.suite.sets import ONCE
+from support.training.benchmarks import SHAPE, Measured, rows_of, run_main, run_main_in_threads
 
 TINY = programs.PROGRAMS["ptb_small"]._replace(
     sizes={"batch_size": 2, "num_steps": 5, "hidden_size": 3, "vocab_size": 7, "keep_prob": 0.5}, part="whole"

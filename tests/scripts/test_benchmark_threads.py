@@ -11,9 +11,9 @@ from benchmarking import kinds, timing
 from benchmarking.contestants import THREAD_CONTESTANTS
 from benchmarking.records import chart
 from benchmarking.subjects.threads import ShapeOnThreads
-from support.benchmarks import SHAPE, Measured, X, built, rows_of, run_main
-from support.runtime import NEEDS_KERNELS
-from support.sets import ONCE
+from support.engines.runtime import NEEDS_KERNELS
+from support.suite.sets import ONCE
+from support.training.benchmarks import SHAPE, Measured, X, built, rows_of, run_main
 
 
 @pytest.fixture(autouse=True)

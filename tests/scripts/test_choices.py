@@ -10,8 +10,8 @@ from absl import flags
 from stacked_lstm import engines, initializers, parity
 from stacked_lstm.commands import choices, compare
 from stacked_lstm.stack import initial_state
-from support.paths import ROOT, SCRIPTS
-from support.sets import ONCE
+from support.suite.paths import ROOT, SCRIPTS
+from support.suite.sets import ONCE
 
 
 def test_choices_are_what_the_package_has():

@@ -11,8 +11,8 @@ import pytest
 
 import train
 from stacked_lstm.compat import tf
-from support.clusters import free_addresses, jobs
-from support.tiny_runs import flag_values
+from support.training.clusters import free_addresses, jobs
+from support.training.tiny_runs import flag_values
 from training import settings
 from training.distributed import cluster, servers, watch
 

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from support.clusters import jobs, start, text_of
-from support.sets import EXHAUSTIVE
-from support.tiny_runs import LEARNING, rows_of, title_arguments_in
+from support.suite.sets import EXHAUSTIVE
+from support.training.clusters import jobs, start, text_of
+from support.training.tiny_runs import LEARNING, rows_of, title_arguments_in
 from training.run_files import checkpoints
 
 pytestmark = EXHAUSTIVE

@@ -14,12 +14,12 @@ from stacked_lstm import parity, tf32
 from stacked_lstm.commands import charts, command, report, series
 from stacked_lstm.commands import compare as package_command
 from stacked_lstm.compat import tf
-from support import programs
-from support.native_ops import auto_engine
-from support.paths import ROOT
-from support.places import NEEDS_GPU
-from support.sets import ONCE
-from support.versions import NEEDS_BFLOAT16, OLD
+from support.engines.native_ops import auto_engine
+from support.processes import programs
+from support.suite.paths import ROOT
+from support.suite.places import NEEDS_GPU
+from support.suite.sets import ONCE
+from support.suite.versions import NEEDS_BFLOAT16, OLD
 
 NEEDS_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 has a Keras 2 of its own")
 SMALL = ["--hidden_sizes=4,3", "--batch_size=3", "--time_steps=4", "--steps=6", "--repeats=2"]

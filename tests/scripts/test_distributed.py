@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stacked_lstm.compat import tf
-from support.clusters import run_in_threads
-from support.native_ops import auto_engine
-from support.sets import EXHAUSTIVE, ONCE
-from support.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
+from support.engines.native_ops import auto_engine
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.training.clusters import run_in_threads
+from support.training.tiny_runs import LEARNING, assert_same, rows_of, run, title_arguments_in, weights
 from training.distributed import evaluator, worker_steps
 from training.run_files import checkpoints, lock
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from shared import layer_options
-from support.sets import ONCE
-from support.tiny_runs import flag_values, run
+from support.suite.sets import ONCE
+from support.training.tiny_runs import flag_values, run
 from tasks import titles
 from training import experiment, settings
 from training.ablations import ablation, dropout_ablation

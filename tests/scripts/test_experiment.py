@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from support.sets import ONCE
-from support.tiny_runs import LEARNING, assert_same, rows_of, run, values_in
+from support.suite.sets import ONCE
+from support.training.tiny_runs import LEARNING, assert_same, rows_of, run, values_in
 from tasks import TASKS
 from training import experiment
 from training.run_files import history

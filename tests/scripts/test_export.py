@@ -9,13 +9,14 @@ import pytest
 
 from stacked_lstm import runtime
 from stacked_lstm.compat import tf
-from support import exports, programs
-from support.numeric import relative_difference
-from support.paths import ROOT
-from support.runtime import NEEDS_KERNELS
-from support.sets import ONCE
-from support.task_data import write_temperatures
-from support.tiny_runs import SCRIPTS, run
+from support.engines.runtime import NEEDS_KERNELS
+from support.networks import exports
+from support.processes import programs
+from support.references.numeric import relative_difference
+from support.suite.paths import ROOT
+from support.suite.sets import ONCE
+from support.training.task_data import write_temperatures
+from support.training.tiny_runs import SCRIPTS, run
 from tasks import TASKS
 from training import experiment
 

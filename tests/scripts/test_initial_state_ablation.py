@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from stacked_lstm.compat import tf
-from support.sets import ONCE
-from support.task_data import read, write_temperatures
-from support.tiny_runs import assert_same, files_of, flag_values, run, weights
+from support.suite.sets import ONCE
+from support.training.task_data import read, write_temperatures
+from support.training.tiny_runs import assert_same, files_of, flag_values, run, weights
 from tasks import forecast
 from training import experiment, settings
 from training.ablations import ablation, initial_state_ablation

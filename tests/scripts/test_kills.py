@@ -5,9 +5,10 @@ import os
 import pytest
 
 from shared import pictures
-from support import file_events, tiny_task
-from support.sets import EXHAUSTIVE, ONCE
-from support.tiny_runs import assert_same, files_of, rows_of, values_in
+from support.files import file_events
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.training import tiny_task
+from support.training.tiny_runs import assert_same, files_of, rows_of, values_in
 from tasks import TASKS
 from training import trainer
 from training.run_files import checkpoints

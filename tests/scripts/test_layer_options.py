@@ -10,8 +10,8 @@ import pytest
 from shared import layer_options
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from support.sets import ONCE
-from support.tiny_runs import assert_same, flag_values, run, values_in, weights
+from support.suite.sets import ONCE
+from support.training.tiny_runs import assert_same, flag_values, run, values_in, weights
 from tasks import TASKS, networks
 from training import experiment, settings
 from training.run_files import history

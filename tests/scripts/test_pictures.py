@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from shared import pictures
-from support.sets import ONCE
-from support.task_data import read, write_images, write_temperatures
+from support.suite.sets import ONCE
+from support.training.task_data import read, write_images, write_temperatures
 from tasks import fashion_mnist, forecast, temperature_series
 
 pytestmark = [ONCE, pytest.mark.usefixtures("real_pictures")]

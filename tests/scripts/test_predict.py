@@ -14,10 +14,10 @@ import pytest
 import predict
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
-from support import programs
-from support.sets import ONCE
-from support.task_data import read, write_temperatures
-from support.tiny_runs import LEARNING, SCRIPTS, TITLES, run, values_in, write_titles
+from support.processes import programs
+from support.suite.sets import ONCE
+from support.training.task_data import read, write_temperatures
+from support.training.tiny_runs import LEARNING, SCRIPTS, TITLES, run, values_in, write_titles
 from tasks import fashion_mnist, forecast
 from training import experiment, gates
 from training.run_files import history

@@ -10,10 +10,10 @@ from programs.graph import recurrent_part
 from programs.names import has_contrib, stacked_lstm_names, tensorflow_names
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import sessions
-from support.native_ops import NEEDS_NATIVE, auto_engine
-from support.numeric import relative_difference
-from support.sets import ONCE, some
+from support.engines.native_ops import NEEDS_NATIVE, auto_engine
+from support.references.numeric import relative_difference
+from support.suite import sessions
+from support.suite.sets import ONCE, some
 
 # Module -> sizes of a small program that draws no random numbers.
 TINY = {

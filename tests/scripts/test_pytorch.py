@@ -10,9 +10,9 @@ import pytest
 from peers import pytorch, pytorch_network
 from stacked_lstm import parity, tf32
 from stacked_lstm.compat import cuda_version, tf
-from support import numeric
-from support.sets import LAYOUTS
-from support.versions import NEEDS_BFLOAT16
+from support.references import numeric
+from support.suite.sets import LAYOUTS
+from support.suite.versions import NEEDS_BFLOAT16
 
 NEEDS_TORCH = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="no torch here: pip install torch")
 PEERS = {"numpy": parity.PEERS["numpy"], "pytorch": pytorch_network.PytorchNetwork}  # Others have tests of their own.

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import train
-from support.horovod_stand_in import Horovod, install, run_ranks
-from support.sets import EXHAUSTIVE, ONCE
-from support.tiny_runs import assert_same, flag_values, rows_of, run, title_arguments_in, weights
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.training.horovod_stand_in import Horovod, install, run_ranks
+from support.training.tiny_runs import assert_same, flag_values, rows_of, run, title_arguments_in, weights
 from training.distributed import ranks
 
 pytestmark = pytest.mark.usefixtures("graph_optimizer")  # Replicas, ranks and clusters have it.

@@ -5,9 +5,9 @@ import pytest
 
 import train
 from stacked_lstm.compat import tf
-from support.sets import ONCE
-from support.task_data import read
-from support.tiny_runs import (
+from support.suite.sets import ONCE
+from support.training.task_data import read
+from support.training.tiny_runs import (
     arguments_in,
     assert_same,
     flag_values,

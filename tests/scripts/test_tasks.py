@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from support.task_data import idx, read, write_gzip, write_images, write_temperatures
+from support.training.task_data import idx, read, write_gzip, write_images, write_temperatures
 from tasks import TASKS, fashion_mnist, forecast, temperature_series
 
 IMAGES, LABELS = fashion_mnist.FILES["train"]

@@ -10,9 +10,10 @@ import pytest
 import train
 from stacked_lstm import numpy_lstm
 from stacked_lstm.compat import tf
-from support import task_data
-from support.sets import EXHAUSTIVE, ONCE
-from support.tiny_runs import (
+from support.suite.sets import EXHAUSTIVE, ONCE
+from support.suite.versions import OLD
+from support.training import task_data
+from support.training.tiny_runs import (
     LEARNING,
     PLAIN,
     TITLES,
@@ -24,7 +25,6 @@ from support.tiny_runs import (
     weights,
     write_titles,
 )
-from support.versions import OLD
 from tasks import networks, titles, vocabulary
 
 WITH_TF_KERAS = pytest.mark.skipif(OLD, reason="TensorFlow 1.15 can have no tf-keras")

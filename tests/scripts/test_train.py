@@ -14,11 +14,11 @@ from shared import layer_options
 from stacked_lstm import compat
 from stacked_lstm.commands import command
 from stacked_lstm.compat import tf
-from support import programs
-from support.numeric import relative_difference
-from support.sets import ONCE
-from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
-from support.versions import OLD
+from support.processes import programs
+from support.references.numeric import relative_difference
+from support.suite.sets import ONCE
+from support.suite.versions import OLD
+from support.training.tiny_runs import SCRIPTS, assert_same, command_line, files_of, flag_values, rows_of, run, weights
 from tasks import TASKS, networks
 from tasks.fashion_mnist import FashionMnist
 from training import settings, trainer

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from stacked_lstm.compat import tf
-from support import programs
-from support.sets import ONCE
-from support.task_data import write_temperatures
-from support.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
+from support.processes import programs
+from support.suite.sets import ONCE
+from support.training.task_data import write_temperatures
+from support.training.tiny_runs import SCRIPTS, assert_same, command_line, files_of, rows_of, run, weights
 from tasks import networks, temperature_series
 from tasks.examples import Examples, epoch_batches
 from training.distributed.replicas import Replicas

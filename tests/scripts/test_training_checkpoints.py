@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from stacked_lstm.compat import tf
-from support import tiny_task
-from support.recorded_files import Recorder
-from support.sets import ONCE
-from support.tiny_runs import SCRIPTS, assert_same, rows_of, weights
+from support.files.recorded_files import Recorder
+from support.suite.sets import ONCE
+from support.training import tiny_task
+from support.training.tiny_runs import SCRIPTS, assert_same, rows_of, weights
 from tasks import TASKS
 from training import experiment
 from training.run_files import checkpoints, history, lock

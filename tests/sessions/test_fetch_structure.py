@@ -8,7 +8,7 @@ import pytest
 
 from stacked_lstm import LSTMState, make_callable
 from stacked_lstm.compat import FetchHandler, tf
-from support.structures import assert_equal
+from support.references.structures import assert_equal
 
 Pair = collections.namedtuple("Pair", "first second")
 

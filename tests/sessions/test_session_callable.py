@@ -7,9 +7,9 @@ import pytest
 
 from stacked_lstm import StackedLSTM, make_callable
 from stacked_lstm.compat import tf
-from support.sets import ONCE
-from support.structures import assert_equal
-from support.versions import OLD
+from support.references.structures import assert_equal
+from support.suite.sets import ONCE
+from support.suite.versions import OLD
 
 VALUES = {
     "float64 for float32": (tf.float32, [None, 2], np.eye(2) / 3),

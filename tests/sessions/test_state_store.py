@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, StateStore
 from stacked_lstm.compat import tf
-from support.native_ops import NEEDS_NATIVE
+from support.engines.native_ops import NEEDS_NATIVE
 
 PARTS = dict(peepholes=True, cell_clip=0.5, zoneout_c=0.3, zoneout_h=0.2)
 

@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
-from support import programs
+from support.processes import programs
 
 SEQUENCE = np.zeros([2, 5, 3], np.float32)
 

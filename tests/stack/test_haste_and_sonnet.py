@@ -8,8 +8,8 @@ import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM
 from stacked_lstm.compat import tf
-from support import numeric
-from support.option_masks import SEED, Masks
+from support.networks.option_masks import SEED, Masks
+from support.references import numeric
 
 STEPS, BATCH, WIDTH, SIZE = 5, 3, 2, 4
 GATES = "igfo"  # The order of Haste.

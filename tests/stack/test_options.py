@@ -11,11 +11,12 @@ import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
-from support import derivatives, graphs, numeric
-from support.native_ops import NEEDS_NATIVE
-from support.option_masks import NAMES_OF_RATES, SEED, Masks, numpy_options
-from support.random_networks import LENGTHS, flat
-from support.sets import some
+from support.engines.native_ops import NEEDS_NATIVE
+from support.networks import graphs
+from support.networks.option_masks import NAMES_OF_RATES, SEED, Masks, numpy_options
+from support.networks.random_networks import LENGTHS, flat
+from support.references import derivatives, numeric
+from support.suite.sets import some
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm import StackedLSTM, layouts, rnn_cell
 from stacked_lstm.compat import tf
-from support import numeric
-from support.sets import ONCE
+from support.references import numeric
+from support.suite.sets import ONCE
 
 
 def test_layer_norm_basic_lstm_cell(plain_session):

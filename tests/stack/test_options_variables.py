@@ -5,7 +5,7 @@ import pytest
 
 from stacked_lstm import StackedLSTM, checkpoints
 from stacked_lstm.compat import tf
-from support import numeric
+from support.references import numeric
 
 
 def test_values_per_layer(plain_session):

@@ -6,9 +6,9 @@ import pytest
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
 from stacked_lstm.lstm import dropout_masks
-from support import numeric
-from support.option_masks import NAMES_OF_RATES, SEED, Masks
-from support.random_networks import LENGTHS
+from support.networks.option_masks import NAMES_OF_RATES, SEED, Masks
+from support.networks.random_networks import LENGTHS
+from support.references import numeric
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 
 from stacked_lstm import StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
-from support import numeric
-from support.native_ops import NEEDS_NATIVE
-from support.sets import some
+from support.engines.native_ops import NEEDS_NATIVE
+from support.references import numeric
+from support.suite.sets import some
 
 STEPS, WIDTH = 7, 2
 STARTS = [0, 3, 4]  # Of the sequences in one row.

@@ -7,10 +7,10 @@ import pytest
 
 from stacked_lstm import LSTMState, StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
-from support import numeric
-from support.native_ops import NEEDS_NATIVE, auto_engine
-from support.sets import some
-from support.versions import NEEDS_BFLOAT16
+from support.engines.native_ops import NEEDS_NATIVE, auto_engine
+from support.references import numeric
+from support.suite.sets import some
+from support.suite.versions import NEEDS_BFLOAT16
 
 # dtype, tolerance, engine
 DTYPES = [

@@ -13,10 +13,10 @@ from stacked_lstm.lstm.equations import Noise
 from stacked_lstm.lstm.layer import Layer
 from stacked_lstm.stack.steps import Record, replay
 from stacked_lstm.state import LSTMSteps
-from support import numeric
-from support.native_ops import NEEDS_NATIVE
-from support.random_networks import LENGTHS, random_layers
-from support.sets import ONCE, some
+from support.engines.native_ops import NEEDS_NATIVE
+from support.networks.random_networks import LENGTHS, random_layers
+from support.references import numeric
+from support.suite.sets import ONCE, some
 
 OPTIONS = {
     "plain": {},

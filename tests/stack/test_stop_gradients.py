@@ -5,8 +5,8 @@ import pytest
 
 from stacked_lstm import BidirectionalLSTM, StackedLSTM, rnn_cell
 from stacked_lstm.compat import tf
-from support.places import with_general_engines
-from support.sets import ONCE
+from support.suite.places import with_general_engines
+from support.suite.sets import ONCE
 
 STEPS, BATCH, WIDTH = 3, 2, 3
 

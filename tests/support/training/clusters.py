@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 
-from support.tiny_runs import SCRIPTS, command_line, run
+from support.training.tiny_runs import SCRIPTS, command_line, run
 
 
 def free_addresses(count):

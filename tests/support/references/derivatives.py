@@ -7,7 +7,7 @@ import numpy as np
 
 from stacked_lstm import StackedLSTM, numpy_lstm
 from stacked_lstm.compat import tf
-from support import numeric
+from support.references import numeric
 
 # Hidden sizes, input size: the input product in the loop or before it, layers with a shared loop or their own.
 STACKS = {

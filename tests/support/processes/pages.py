@@ -9,7 +9,7 @@ import textwrap
 
 from stacked_lstm import checkpoints
 from stacked_lstm.compat import tf
-from support.paths import GOLDEN, ROOT
+from support.suite.paths import GOLDEN, ROOT
 
 # Pages from the root; CHANGELOG.md has no commands.
 PAGES = (

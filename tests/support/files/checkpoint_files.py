@@ -5,8 +5,8 @@ import os
 import numpy as np
 
 from stacked_lstm.compat import tf
-from support import checkpoint_index, protobuf_fields
-from support.paths import OF_TENSORFLOW as GOLDEN
+from support.files import checkpoint_index, protobuf_fields
+from support.suite.paths import OF_TENSORFLOW as GOLDEN
 
 PROGRAM = os.path.join(GOLDEN, "program.ckpt")
 

@@ -1,6 +1,6 @@
 """A program that loads converted files into Keras and writes what Keras computes with them.
 
-    python tests/support/keras_files_witness.py <tf_keras or keras> <folder> [save]
+    python tests/support/references/keras_files_witness.py <tf_keras or keras> <folder> [save]
 
 Reads inputs.npz of the folder, by name of a file in the folder its inputs; writes outputs.npz, by the same names the
 outputs of the model. A whole model is loaded; weights are loaded into a model built here, whose kind is the file's name

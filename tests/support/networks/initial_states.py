@@ -4,7 +4,7 @@ import numpy as np
 
 from stacked_lstm import StackedLSTM
 from stacked_lstm.compat import tf
-from support import plain_lstm
+from support.references import plain_lstm
 
 SIZES, INPUT_SIZE = [4, 3], 2
 X = np.random.RandomState(7).standard_normal([5, 6, INPUT_SIZE]).astype(np.float32)

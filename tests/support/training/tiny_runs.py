@@ -9,7 +9,7 @@ import numpy as np
 
 import train
 from stacked_lstm.compat import tf
-from support.task_data import write_images
+from support.training.task_data import write_images
 from tasks import titles
 from training.run_files import history
 

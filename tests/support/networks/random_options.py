@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from stacked_lstm import LSTMState, numpy_lstm
-from support.random_networks import GATES
+from support.networks.random_networks import GATES
 
 STEPS, BATCH, WIDTH = 6, 4, 3
 LENGTHS = [6, 0, 1, 4]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from support.random_networks import random_layers
+from support.networks.random_networks import random_layers
 
 
 def sigmoid(z):

@@ -13,7 +13,7 @@ from stacked_lstm.compilation.library import Library
 from stacked_lstm.engines import op_library
 from stacked_lstm.engines.cudnn import library
 from stacked_lstm.engines.place import Place
-from support.versions import OLD
+from support.suite.versions import OLD
 
 NEEDS_COMPILED_OP = pytest.mark.skipif(OLD, reason="the op for cuDNN needs TensorFlow 2.17")
 

@@ -3,8 +3,8 @@
 import pytest
 
 from stacked_lstm.compat import gpu_visible
-from support.native_ops import NEEDS_NATIVE
-from support.sets import ONCE
+from support.engines.native_ops import NEEDS_NATIVE
+from support.suite.sets import ONCE
 
 NEEDS_GPU = pytest.mark.skipif(not gpu_visible(), reason="no GPU: TensorFlow sees none on this machine")
 GPU = [pytest.mark.gpu, NEEDS_GPU]

@@ -13,8 +13,9 @@ import pytest
 import stacked_lstm
 from stacked_lstm import rnn_cell
 from stacked_lstm.compat import tf
-from support import exported_witness, sessions
-from support.versions import OLD
+from support.processes import exported_witness
+from support.suite import sessions
+from support.suite.versions import OLD
 
 # Program -> (format, packages that it needs).
 PROGRAMS = {

@@ -1,6 +1,6 @@
 """Protocol buffers as lists of fields, without their definitions. Plain Python."""
 
-from support.checkpoint_index import read_varint, varint
+from support.files.checkpoint_index import read_varint, varint
 
 _FIXED = {1: 8, 5: 4}  # Kind of a field -> its bytes.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stacked_lstm import layouts
-from support import plain_lstm
+from support.references import plain_lstm
 
 
 def lstm_layers(sizes, input_size, peepholes=False, seed=6, **options):

@@ -5,7 +5,7 @@ import os
 from absl import flags
 
 from stacked_lstm.commands import command, convert
-from support.checkpoint_files import GOLDEN
+from support.files.checkpoint_files import GOLDEN
 
 FOLDER = os.path.dirname(GOLDEN)
 

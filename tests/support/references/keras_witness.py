@@ -1,8 +1,9 @@
 """What Keras computes: run as a program, since Keras 3 cannot work in the graphs that the tests build.
 
-    python tests/support/keras_witness.py <tf_keras or keras> <npz file with weights and data> <npz file to write>
+    python tests/support/references/keras_witness.py <tf_keras or keras> <npz file with data> <npz file to write>
 
-For each case the given arrays are set into Keras' layers, run eagerly and differentiated. Keys are `<case>/<name>`.
+The data are weights, inputs and states. For each case the arrays are set into Keras' layers, run eagerly and
+differentiated. Keys are `<case>/<name>`.
 """
 
 import collections

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from stacked_lstm import layouts
-from support.random_networks import random_layers
+from support.networks.random_networks import random_layers
 
 LIBRARIES = {"tf_keras": "tf_keras", "keras_3": "keras"}  # Folder of the golden files -> the library.
 

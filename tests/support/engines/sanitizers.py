@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from stacked_lstm import kernels
-from support.versions import OLD
+from support.suite.versions import OLD
 
 SANITIZERS = pytest.mark.parametrize(
     "sanitizers, processor", [("address,undefined", ["-march=native"]), ("thread", [])], ids=["address", "thread"]

@@ -12,7 +12,7 @@ import types
 import numpy as np
 
 from stacked_lstm.compat import tf
-from support.tiny_runs import run
+from support.training.tiny_runs import run
 from training.distributed import ranks
 
 WAIT_SECONDS = 60

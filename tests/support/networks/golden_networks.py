@@ -7,7 +7,7 @@ import numpy as np
 from golden import cells
 from stacked_lstm.compat import tf
 from stacked_lstm.parity.measure import TOLERANCES
-from support.paths import OF_TENSORFLOW
+from support.suite.paths import OF_TENSORFLOW
 
 
 def check_numbers(name, network, files, session):

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TEXT = os.path.join(HERE, "..", "..", "LICENSE")
+TEXT = os.path.join(HERE, "..", "..", "..", "LICENSE")
 
 
 class TrainConfig:

@@ -9,7 +9,7 @@ import shutil
 from tensorflow.python.lib.io import file_io
 
 from stacked_lstm.compat import tf
-from support.tiny_runs import files_of
+from support.training.tiny_runs import files_of
 
 # What changes files, one entry per call: (owner, name).
 CALLS = [

@@ -17,7 +17,7 @@ from benchmarking.contestants import CONTESTANTS
 from benchmarking.records import record
 from benchmarking.steps import graphs
 from benchmarking.subjects.shapes import Shape
-from support.native_ops import NEEDS_NATIVE
+from support.engines.native_ops import NEEDS_NATIVE
 
 SHAPE = Shape(steps=3, batch=2, input_size=4, hidden_size=8, layers=2)
 X = np.ones([3, 2, 4], np.float32)

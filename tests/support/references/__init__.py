@@ -1,0 +1,1 @@
+"""What tests compare with: implementations in NumPy, other libraries, derivatives and differences."""

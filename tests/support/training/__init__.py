@@ -1,0 +1,1 @@
+"""What tests of the scripts share: data sets, tasks, runs, clusters and benchmarks."""
