@@ -22,7 +22,7 @@ The first table has a row per contestant and these columns:
     peer
 
 The second table has a column per contestant with the medians, and the ratios of the engine native (on a GPU: cudnn).
-scripts/benchmarking/RESULTS.md has the results in this form. --chart plots the ratios of the engine to each peer.
+scripts/benchmarking/results/shapes.md has results in this form. --chart plots the ratios of the engine to each peer.
 --from_json reads files of --json, prints the tables and plots the ratios.
 
 With --programs, the benchmark measures public programs for TensorFlow 1, in training and evaluation: their recurrent

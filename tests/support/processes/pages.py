@@ -11,12 +11,15 @@ from stacked_lstm import checkpoints
 from stacked_lstm.compat import tf
 from support.suite.paths import GOLDEN, ROOT
 
+RESULTS = "scripts/benchmarking/results"
+
 # Pages from the root; CHANGELOG.md has no commands.
 PAGES = (
     "README.md",
     "BUILD.md",
     "tests/README.md",
-    *(f"scripts{page}.md" for page in ("/README", "/training/README", "/benchmarking/README", "/benchmarking/RESULTS")),
+    *(f"scripts/{folder}README.md" for folder in ("", "training/", "benchmarking/")),
+    *(f"{RESULTS}/{name}.md" for name in ("cells", "exported", "options", "programs", "shapes")),
     "stacked_lstm/README.md",
     *(f"stacked_lstm/{name}/README.md" for name in ("checkpoints", "engines", "export", "rnn_cell", "runtime")),
 )
@@ -29,6 +32,8 @@ SHORT = {
     "benchmark.py --modes=exported": "--rounds=1 --runs=runs/forecast",
     "benchmark.py --modes=cluster": "--rounds=1 --seconds=0",
     "benchmark.py --options": "--options=zoneout --rounds=1 --seconds=0 --shapes=3,2,4,8,2 --contestants=plain,native",
+    "benchmark.py --cells": "--cells=BasicLSTMCell --rounds=1 --seconds=0 --shapes=3,2,4,8,2",
+    "benchmark.py --from_json": "",
     "benchmark.py --threads": "--threads=1,2 --rounds=1 --seconds=0 --shapes=3,2,4,8,2 --modes=inference "
     "--contestants=native,onnxruntime",
     "benchmark.py": "--rounds=1 --seconds=0.01 --shapes=3,2,4,8,2 --contestants=graph,native,dynamic_rnn",
@@ -39,7 +44,11 @@ SHORT = {
 }
 
 # Page -> the tasks whose finished runs its commands read.
-TRAINED = {"scripts/README.md": ("titles", "forecast"), "scripts/benchmarking/README.md": ("forecast",)}
+TRAINED = {
+    "scripts/README.md": ("titles", "forecast"),
+    "scripts/benchmarking/README.md": ("forecast",),
+    f"{RESULTS}/exported.md": ("forecast",),
+}
 
 CASES = "\n".join(f"  'scripts/{script}'*) short='{flags}' ;;" for script, flags in SHORT.items())
 
