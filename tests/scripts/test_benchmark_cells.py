@@ -23,7 +23,7 @@ from support.training.benchmarks import Measured, rows_of, run_main, run_main_in
 SHAPE = Shape(steps=8, batch=2, input_size=3, hidden_size=3, layers=1)
 X = np.random.RandomState(1).standard_normal([8, 2, 3]).astype(np.float32)
 QUICK = {"BasicLSTMCell", "LSTMCell_projection", "AttentionCellWrapper"}
-BASES = {"RNNCell", "LayerRNNCell", "_RNNCell"}
+BASES = {"RNNCell", "LayerRNNCell", "_LayerRNNCell", "_RNNCell"}
 # A stack is --shapes with layers, and the inputs of an EmbeddingWrapper are integers.
 WITHOUT_ROWS = {"MultiRNNCell", "EmbeddingWrapper"}
 
