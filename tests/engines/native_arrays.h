@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "native_reference.h"
-#include "schedule/schedule.h"
+#include "native_sharing.h"
 
 // An array of exactly this size, so that AddressSanitizer sees the first byte beyond it.
 template <class T>
@@ -106,18 +106,6 @@ struct Arrays {
   lstm::ExtraWeights<const T> extras = {};
   lstm::ExtraWeights<T> d_extras = {};
 };
-
-// Whether any pass came along each way of sharing: [task][sharing].
-bool seen_sharing[3][4];
-
-template <class T>
-void RecordSharing(const std::vector<lstm::Layer>& layers, int threads) {
-  for (const auto task : {lstm::Task::kInference, lstm::Task::kForward, lstm::Task::kBackward}) {
-    for (const auto& layer : lstm::MakeSchedule(task, lstm::MakePlans<T>(layers), threads).layers) {
-      seen_sharing[int(task)][int(layer.sharing)] = true;
-    }
-  }
-}
 
 // The results of the kernels with `count` threads, which run several times. A result is NaN if it depends on what else
 // is computed, or if the cache is not written whole.

@@ -140,24 +140,28 @@ bool CheckStacks(int64_t T, int64_t B, int64_t I, int64_t H, int64_t P) {
 int main(int argc, char**) {
   is_short = argc > 1;
   // T, B, I, H: around the edges of tiles and vectors, without steps, sequences or inputs, more than a part of the
-  // backward pass, enough for threads to share rows or units, and a single step that threads share.
+  // backward pass, enough for threads to share rows or units, a single step that threads share, and a step of more
+  // rows than one sum of the gradients of weights has.
   const int64_t shapes[][4] = {{1, 1, 1, 1},    {3, 2, 5, 3},  {2, 5, 7, 4},     {4, 6, 3, 15},  {3, 7, 16, 16},
                                {2, 13, 65, 17}, {5, 3, 1, 33}, {0, 3, 2, 5},     {4, 0, 2, 5},   {3, 2, 0, 5},
                                {6, 12, 9, 64},  {400, 3, 2, 8}, {33, 32, 40, 35}, {5, 40, 3, 130},
-                               {3, 5, 33, 33}, {40, 32, 9, 9}, {1, 2, 200, 250}};
+                               {3, 5, 33, 33}, {40, 32, 9, 9}, {1, 2, 200, 250},
+                               {2, 1030, 2, 3}};
   for (const auto& shape : shapes) {
     if (!CheckShapes(shape, 0, &shape - shapes)) return 1;
   }
   // The same with peepholes, bounds and a projection, whose width comes last.
   const int64_t projected[][5] = {{1, 3, 1, 2, 3}, {3, 2, 5, 3, 17}, {2, 13, 65, 17, 9},   {0, 3, 2, 5, 3},
                                   {4, 0, 2, 5, 3}, {3, 2, 0, 5, 16}, {400, 3, 2, 8, 5}, {33, 32, 10, 35, 40},
-                                  {5, 40, 3, 130, 70}, {3, 5, 9, 20, 9}, {40, 32, 17, 6, 17}};
+                                  {5, 40, 3, 130, 70}, {3, 5, 9, 20, 9}, {40, 32, 17, 6, 17},
+                                  {2, 1030, 2, 3, 5}};
   for (const auto& shape : projected) {
     if (!CheckShapes(shape, shape[4], &shape - projected)) return 1;
   }
   // Stacks in which each thread has its own layers, sequences or units, and single steps.
   if (!CheckStacks(150, 2, 5, 17, 0) || !CheckStacks(60, 2, 9, 17, 6) || !CheckStacks(40, 24, 5, 8, 0)) return 1;
   if (!CheckStacks(5, 6, 20, 130, 0) || !CheckStacks(1, 1, 40, 200, 0)) return 1;
+  if (!CheckSharing()) return 1;
   std::puts("all equal");
   return 0;
 }

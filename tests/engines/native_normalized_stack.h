@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "native_normalized_reference.h"
+#include "native_sharing.h"
 #include "normalized/normalization.h"
 
 template <class T>
@@ -219,6 +220,7 @@ std::vector<Results> Compute(const std::vector<Problem>& problems, int count) {
   }
   std::vector<lstm::Layer> layers;
   for (const auto& layer : stack) layers.push_back(layer->layer);
+  RecordSharing<T>(layers, count);
   const auto run_forward = [&] {
     std::vector<lstm::ForwardArrays<T>> arrays;
     for (const auto& layer : stack) arrays.push_back(layer->forward);
