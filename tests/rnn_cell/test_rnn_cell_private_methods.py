@@ -122,6 +122,36 @@ def test_a_call_with_the_methods_of_the_cell(session):
     np.testing.assert_allclose(state.c[0], c[0], atol=1e-5)
 
 
+class OldCell(OwnCall):
+    """A cell as in TensorFlow 1.0: its step is `__call__`."""
+
+    def __call__(self, inputs, state, scope=None):
+        with tf.variable_scope(scope or "old_cell"):
+            return self.call(inputs, state)
+
+
+class OwnBuild(OwnCall):
+    """A cell that makes a variable before the first step."""
+
+    def build(self, inputs_shape):
+        self.add_variable("scale", [])
+        self.built = True
+
+
+@pytest.mark.parametrize("cls, first", [(OldCell, []), (OwnBuild, ["scale"])])
+def test_the_methods_of_the_cell_without_its_build(cls, first, session):
+    """The outputs are those of the same step in `call`, with the same variables."""
+    outputs, _ = run(cls(UNITS))
+    names = [variable.op.name.rpartition("_cell/")[2].rpartition("build/")[2] for variable in tf.global_variables()]
+    assert names == [*first, "kernel", "input/gamma", "input/beta"]
+    own = OwnCall(UNITS)
+    expected, _ = run(own, scope="own")
+    made = tf.global_variables()[len(first) :]
+    session.run(tf.global_variables_initializer())
+    session.run([variable.assign(value) for variable, value in zip(own.variables, made)])
+    np.testing.assert_array_equal(*session.run([outputs, expected]))
+
+
 def test_a_linear_map_of_an_object(session):
     """It reads no variable of the cell, so there is none."""
     cell = rnn_cell.LayerNormBasicLSTMCell(UNITS, layer_norm=False)
@@ -185,5 +215,8 @@ def test_another_variational_dropout(session):
 
 @pytest.mark.parametrize("name", ["build", "call", "_call_cell"])
 def test_methods_that_nothing_calls(name):
-    with pytest.raises(TypeError, match=f"^Fused: expected a class without `{name}`, which nothing calls"):
-        type("Fused", (rnn_cell.LSTMBlockFusedCell,), {name: lambda self, *args: args})
+    """Also if they come from another base class."""
+    methods = {name: lambda self, *args: args}
+    for bases, own in (((), methods), ((type("Mixin", (), methods),), {})):
+        with pytest.raises(TypeError, match=f"^Fused: expected a class without `{name}`, which nothing calls"):
+            type("Fused", (*bases, rnn_cell.LSTMBlockFusedCell), own)

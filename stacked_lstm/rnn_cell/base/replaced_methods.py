@@ -36,9 +36,9 @@ def register(cls: type) -> None:
 
 
 def refuse(cls: type, *names: str) -> None:
-    """Raises TypeError if a class defines methods that TensorFlow's class calls, and that of this package does not."""
+    """Raises TypeError if a class has methods that TensorFlow's class calls, and that of this package does not."""
     for name in names:
-        if name in vars(cls):
+        if hasattr(cls, name):
             raise TypeError(f"{cls.__name__}: expected a class without `{name}`, which nothing calls; use `__call__`")
 
 

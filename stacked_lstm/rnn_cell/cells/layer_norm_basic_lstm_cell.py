@@ -89,9 +89,9 @@ class LayerNormBasicLSTMCell(LSTMBase, has_layer=True):
         self._layer_norm = layer_norm
         self._norm_gain = norm_gain
         self._norm_shift = norm_shift
+        self._norms: dict[str, Norm] = {}
 
     def _add_variables(self, depth: int) -> None:
-        self._norms: dict[str, Norm] = {}
         if replaced_methods.replaced_in_class(self) or replaced_methods.replaced_in_object(self):
             return  # Which variables a call reads, and their shapes, is up to the program.
         self._kernel = self.add_variable("kernel", [depth + self._num_units, 4 * self._num_units])
