@@ -43,7 +43,7 @@ class BackwardPass {
     for (int64_t k = dz_.parts().number - 1; k >= 0; --k) {
       const Range part = Part(k);
       SharedSteps(worker, part);
-      WeightGradientsOf(worker, part, part, k);
+      WeightGradientsOf(worker, part, k);
       ForEachShare(worker, input_gradients_.panels(), schedule_.GradientShares(input_gradients_.panels()),
                    [&](int64_t panel, Share share) { InputGradientsOf(part, part, panel, share); });
       worker.ForEach(1, [&](int64_t) { dz_.KeepFirst(part); });
@@ -72,7 +72,7 @@ class BackwardPass {
   // kLayers: computes the gradients of weights after the last chunk. All members of a team call it.
   void Finish(Worker& worker) const {
     const Range whole = {0, plan_.longest};
-    for (int64_t k = dz_.parts().number - 1; k >= 0; --k) WeightGradientsOf(worker, whole, Part(k), k);
+    for (int64_t k = dz_.parts().number - 1; k >= 0; --k) WeightGradientsOf(worker, whole, k);
     worker.ForEach(1, [&](int64_t) { dz_.KeepFirst(whole); });
     step_.StateGradients(worker);
   }
@@ -114,12 +114,13 @@ class BackwardPass {
     input_gradients_.Compute(steps, dz_.At(steps.begin, part, 0, 0), panel, share);
   }
 
-  // Adds the gradients of weights for the steps of part k. part: the steps whose dz is kept; it contains `steps`. All
-  // members of a team call it. The call for the last part sets the gradients.
-  void WeightGradientsOf(Worker& worker, Range part, Range steps, int64_t k) const {
-    gradients_.Add(worker, steps, dz_.At(steps.begin, part, 0, 0), IsLastPart(k));
+  // Adds the gradients of weights for the steps of `Part(k)`. kept: the steps whose dz is kept, these and maybe others.
+  // All members of a team call it. The call for the last part sets the gradients.
+  void WeightGradientsOf(Worker& worker, Range kept, int64_t k) const {
+    const Range steps = Part(k);
+    gradients_.Add(worker, steps, dz_.At(steps.begin, kept, 0, 0), IsLastPart(k));
     if (!has_projection()) return;
-    const int64_t row = dz_.Row(steps.begin, part, 0);
+    const int64_t row = dz_.Row(steps.begin, kept, 0);
     projection_gradients_.Add(worker, steps, projection_.M(row), projection_.D(row, 0), IsLastPart(k));
   }
 
