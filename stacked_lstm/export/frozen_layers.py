@@ -31,8 +31,8 @@ class FrozenCall(NamedTuple):
       inputs: list of `Spec`: x, c and h per layer, and the lengths if there are any. A tensor may occur twice.
       outputs: list of `Spec`: the outputs, and c and h per layer.
       from_end: the number of layers that are a second stack, as in `engines.both_directions`.
-      fed_weight: None, or a weight whose value what is fed decides, and the name of the placeholder. Only the ops of
-        the graph compute such a weight.
+      fed_weight: None, or a weight whose value depends on a placeholder, and the name of the placeholder. Only the ops
+        of the graph compute such a weight.
     """
 
     engine: str

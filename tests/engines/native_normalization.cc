@@ -158,9 +158,9 @@ int main(int argc, char**) {
   for (const auto& shape : projected) {
     if (!CheckShapes(shape, shape[4], &shape - projected)) return 1;
   }
-  // Stacks in which each thread has its own layers, sequences or units, and single steps.
+  // Stacks in which each thread has its own layers, sequences or units; single steps; many sequences.
   if (!CheckStacks(150, 2, 5, 17, 0) || !CheckStacks(60, 2, 9, 17, 6) || !CheckStacks(40, 24, 5, 8, 0)) return 1;
-  if (!CheckStacks(5, 6, 20, 130, 0) || !CheckStacks(1, 1, 40, 200, 0)) return 1;
+  if (!CheckStacks(5, 6, 20, 130, 0) || !CheckStacks(1, 1, 40, 200, 0) || !CheckStacks(2, 1030, 2, 3, 0)) return 1;
   if (!CheckSharing()) return 1;
   std::puts("all equal");
   return 0;

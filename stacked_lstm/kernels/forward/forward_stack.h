@@ -20,23 +20,26 @@ void RunForward(const std::vector<Plan<T>>& plans, const std::vector<ForwardArra
   const Task task = arrays[0].cache ? Task::kForward : Task::kInference;
   const Schedule schedule = MakeSchedule(task, plans, threads.count);
   threads.count = schedule.threads;
-  std::vector<std::unique_ptr<const Pass>> passes;
-  for (size_t l = 0; l < plans.size(); ++l) {
-    passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], make_cell(l)));
-  }
+  bool by_layers = schedule.ByLayers();
+  for (const auto& layer_arrays : arrays) by_layers &= static_cast<bool>(layer_arrays.packed);
   const Pieces chunks(plans[0].longest, schedule.chunk_steps);
-  bool all_packed = true;
-  for (const auto& layer_arrays : arrays) all_packed &= static_cast<bool>(layer_arrays.packed);
-  Team::Run(threads, [&](Worker& worker) {
-    if (schedule.ByLayers() && all_packed) {
-      ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) {
-        passes[l]->Chunk(chunks[plans[0].Nth({0, chunks.number}, k)]);
-      });
-    } else {
-      for (const auto& pass : passes) pass->Run(worker);
+  const size_t together = by_layers || plans[0].layer.batch < kManySequences ? plans.size() : 1;
+  for (size_t first = 0; first < plans.size(); first += together) {
+    std::vector<std::unique_ptr<const Pass>> passes;
+    for (size_t l = first; l < first + together; ++l) {
+      passes.emplace_back(new Pass(plans[l], schedule.layers[l], arrays[l], make_cell(l)));
     }
-    for (const auto& pass : passes) pass->ZeroRest(worker);
-  });
+    Team::Run(threads, [&](Worker& worker) {
+      if (by_layers) {
+        ForEachDiagonal(worker, passes.size(), chunks.number, [&](int64_t l, int64_t k) {
+          passes[l]->Chunk(chunks[plans[0].Nth({0, chunks.number}, k)]);
+        });
+      } else {
+        for (const auto& pass : passes) pass->Run(worker);
+      }
+      for (const auto& pass : passes) pass->ZeroRest(worker);
+    });
+  }
 }
 
 }  // namespace stacked_lstm

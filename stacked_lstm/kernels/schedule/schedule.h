@@ -38,6 +38,8 @@ constexpr int64_t kInputProductRows = 128;        // Input products that are com
 constexpr int64_t kPartRows = 1024;               // dz that is kept. The order of sums depends on it.
 constexpr int64_t kMaxKeptRows = 16 * kPartRows;  // dz that is kept if each layer has its own thread.
 constexpr int64_t kStripRows = 16;                // Rows that are packed together for the gradients of weights.
+constexpr int64_t kManySequences = 1024;          // A forward pass of so many has large buffers for each step. Only one
+                                                  // layer at a time has them.
 
 // Pieces.
 constexpr int64_t kPieces = 32;       // Pieces of a phase per thread, so that all threads end at about the same time.
