@@ -79,7 +79,7 @@ def _fed_weight(layers: Sequence[Layer], inputs: Mapping[str, str]) -> tuple[str
 
 
 def check_weights(call: FrozenCall) -> None:
-    """Raises ValueError if the layers have no arrays, because what is fed decides a weight."""
+    """Raises ValueError if the layers have no arrays, because a weight depends on a placeholder."""
     if call.fed_weight:
         weight, placeholder = call.fed_weight
         expected = "weights that depend on no placeholder among `inputs`, and on none without a default"

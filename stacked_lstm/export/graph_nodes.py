@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from stacked_lstm.compat import tf
 
@@ -32,14 +32,8 @@ def ancestors(tensors: Sequence[Any], stops: Sequence[str] = ()) -> dict[str, tf
       tensors: list of tensors or variables.
       stops: types of ops that do not count.
     """
-    ops: dict[str, tf.Operation] = {}
-    waiting = [(tensor if hasattr(tensor, "op") else tf.convert_to_tensor(tensor)).op for tensor in tensors]
-    while waiting:
-        op = waiting.pop()
-        if op.name not in ops and op.type not in stops:
-            ops[op.name] = op
-            waiting.extend(tensor.op for tensor in op.inputs)
-    return ops
+    ops = [(tensor if hasattr(tensor, "op") else tf.convert_to_tensor(tensor)).op for tensor in tensors]
+    return _walk(ops, lambda op: [tensor.op for tensor in op.inputs], lambda op: op.type in stops)
 
 
 def awaited(ops: Mapping[str, tf.Operation]) -> dict[str, tf.Operation]:
@@ -48,14 +42,32 @@ def awaited(ops: Mapping[str, tf.Operation]) -> dict[str, tf.Operation]:
     Args:
       ops: what `ancestors` returns.
     """
-    others: dict[str, tf.Operation] = {}
-    waiting = [other for op in ops.values() for other in op.control_inputs]
+    others = [other for op in ops.values() for other in op.control_inputs]
+    return _walk(
+        others, lambda op: [*(tensor.op for tensor in op.inputs), *op.control_inputs], lambda op: op.name in ops
+    )
+
+
+def _walk(
+    ops: Sequence[tf.Operation],
+    sources: Callable[[tf.Operation], list[tf.Operation]],
+    is_stop: Callable[[tf.Operation], bool],
+) -> dict[str, tf.Operation]:
+    """Returns ops and all ops before them, by their names.
+
+    Args:
+      ops: where the walk begins.
+      sources: function from an op to the ops before it.
+      is_stop: function from an op to whether the walk leaves it out, with the ops before it.
+    """
+    walked: dict[str, tf.Operation] = {}
+    waiting = [*ops]
     while waiting:
         op = waiting.pop()
-        if op.name not in ops and op.name not in others:
-            others[op.name] = op
-            waiting.extend([*(tensor.op for tensor in op.inputs), *op.control_inputs])
-    return others
+        if op.name not in walked and not is_stop(op):
+            walked[op.name] = op
+            waiting.extend(sources(op))
+    return walked
 
 
 def op(kind: str, name: str, inputs: Sequence[str], dtype: tf.DType) -> Any:

@@ -4,11 +4,10 @@
 #define NATIVE_ARRAYS_H_
 
 #include <cmath>
-#include <functional>
 #include <memory>
-#include <thread>
 #include <vector>
 
+#include "native_helpers.h"
 #include "native_reference.h"
 #include "native_sharing.h"
 
@@ -111,8 +110,8 @@ struct Arrays {
 // is computed, or if the cache is not written whole.
 template <class T>
 std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
-  std::vector<std::thread> helpers;
-  const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
+  HelperThreads helpers;
+  const lstm::Threads threads = helpers.ForTeam(count);
   std::vector<lstm::Layer> layers;
   std::vector<std::unique_ptr<Arrays<T>>> arrays;
   std::vector<lstm::ForwardArrays<T>> forward;
@@ -166,7 +165,7 @@ std::vector<Results> Compute(const std::vector<Problem>& stack, int count) {
   for (auto& a : backward) a.d_weights = {}, a.d_extras = {};
   lstm::Backward<T>(layers, backward, threads);
   if (Convert<T>(found[0].d_x) != arrays[0]->d_x) found[0].d_x.assign(found[0].d_x.size(), NAN);
-  for (std::thread& helper : helpers) helper.join();
+  helpers.Join();
   return found;
 }
 

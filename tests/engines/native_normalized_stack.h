@@ -5,9 +5,9 @@
 
 #include <cmath>
 #include <memory>
-#include <thread>
 #include <vector>
 
+#include "native_helpers.h"
 #include "native_normalized_reference.h"
 #include "native_sharing.h"
 #include "normalized/normalization.h"
@@ -208,8 +208,8 @@ class LayerArrays {
 // their own x, and layers below the last the gradients above.
 template <class T>
 std::vector<Results> Compute(const std::vector<Problem>& problems, int count) {
-  std::vector<std::thread> helpers;
-  const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
+  HelperThreads helpers;
+  const lstm::Threads threads = helpers.ForTeam(count);
   std::vector<std::unique_ptr<LayerArrays<T>>> stack;
   bool prefers_unpacked = true, as_it_should = true;
   for (const Problem& p : problems) {
@@ -257,7 +257,7 @@ std::vector<Results> Compute(const std::vector<Problem>& problems, int count) {
   for (const auto& layer : stack) layer->AskForAll();
   run_backward();
   as_it_should &= d_x_alone == stack[0]->d_x;
-  for (std::thread& helper : helpers) helper.join();
+  helpers.Join();
   std::vector<Results> results;
   for (const auto& layer : stack) results.push_back(layer->All(as_it_should));
   return results;

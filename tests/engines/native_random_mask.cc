@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
-#include <thread>
 #include <vector>
 
+#include "native_helpers.h"
 #include "random_mask.h"
 
 namespace lstm = stacked_lstm;
@@ -61,11 +61,11 @@ T Draw(const lstm::Philox& state, int64_t k) {
 
 template <class T>
 bool CheckMask(const lstm::Philox& state, const lstm::MaskRule<T>& rule, int64_t size, int count) {
-  std::vector<std::thread> helpers;
-  const lstm::Threads threads = {count, [&helpers](std::function<void()> f) { helpers.emplace_back(std::move(f)); }};
+  HelperThreads helpers;
+  const lstm::Threads threads = helpers.ForTeam(count);
   std::vector<T> mask(size);
   lstm::DrawMask<T>(state, rule, size, mask.data(), threads);
-  for (std::thread& helper : helpers) helper.join();
+  helpers.Join();
   for (int64_t k = 0; k < size; k += size > 2000 ? 97 : 1) {
     const T draw = Draw<T>(state, k);
     const bool is_value = rule.keep_below ? draw < rule.threshold : draw >= rule.threshold;
